@@ -1,0 +1,325 @@
+"""What a run is: settings, where each value came from, and the components that they name.
+
+    default < preset < files in order < flags          resolve() merges, remembers the origin of each value
+    {"name": "sgan", "messenger_steps": 5}             a component: `name` is a file in a package ("strategies/sgan.py"),
+                                                       the rest are the fields of the one Component class in it
+
+A new loss, network, data set or strategy is therefore one new file; nothing here knows their names. This module imports
+neither torch nor Ray.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import pkgutil
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from raygan.errors import ConfigError, did_you_mean
+
+Tempo = Literal["lockstep", "async"]
+PRESETS = Path(__file__).parent / "presets"
+DEFAULT_PRESET = "ring8-sgan"
+KINDS = {"data": "data", "network": "networks", "loss": "losses", "strategy": "strategies"}
+
+
+class Component(BaseModel):
+    """A frozen set of settings that can do something: a loss, a network, a data set, a strategy."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @property
+    def name(self) -> str:
+        """The file's name, which is the component's name in a config."""
+        return type(self).__module__.rpartition(".")[2]
+
+
+def shorthand(value: object) -> object:
+    """Turn `ring8`, `grid25`, `npz:PATH` or `mnist` into the mapping that they stand for.
+
+    >>> shorthand("ring8")
+    {'name': 'ring', 'modes': 8}
+    >>> shorthand("npz:a/b.npz")
+    {'name': 'npz', 'path': 'a/b.npz'}
+    >>> shorthand("r15")
+    {'name': 'r15'}
+    """
+    if not isinstance(value, str):
+        return value
+    name, colon, path = value.partition(":")
+    if colon:
+        return {"name": name, "path": path}
+    counted = re.fullmatch(r"(ring|grid)(\d+)", name)
+    return {"name": counted[1], "modes": int(counted[2])} if counted else {"name": name.replace("-", "_")}
+
+
+Spec = Annotated[dict[str, Any], BeforeValidator(shorthand)]
+
+
+class Section(BaseModel):
+    """A group of settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
+
+
+class PairConfig(Section):
+    """How one pair (and the global pair) trains."""
+
+    lr_g: float = Field(2e-4, gt=0, description="Learning rate of G.")
+    lr_d: float = Field(2e-4, gt=0, description="Learning rate of D.")
+    optimizer: Literal["adam", "rmsprop"] = Field("adam", description="Of both networks.")
+    beta1: float = Field(0.5, ge=0, lt=1, description="Adam's first beta.")
+    beta2: float = Field(0.999, ge=0, lt=1, description="Adam's second beta.")
+    lr_decay: Literal["constant", "linear"] = Field(
+        "constant", description="linear: rates fall from their value to 0 over `steps`."
+    )
+    clip_grad_d: float | None = Field(None, gt=0, description="Largest global gradient norm of D (GAP's authors: 7).")
+    clip_grad_g: float | None = Field(None, gt=0, description="Largest global gradient norm of G.")
+    input_noise: float = Field(0.0, ge=0, description="Std of the Gaussian noise on D's inputs at step 0.")
+    input_noise_steps: int = Field(1000, gt=0, description="Steps until that noise has fallen linearly to 0.")
+    ema: float = Field(0.0, ge=0, lt=1, description="Decay of the moving average of G's weights; 0 = none.")
+    prior: Literal["gaussian", "uniform"] = Field("gaussian", description="Of z: N(0, 1) or U(-1, 1).")
+    max_bad_steps: int = Field(
+        20, gt=0, description="Consecutive skipped steps (NaN or infinite loss) after which the run stops."
+    )
+
+
+class ResourcesConfig(Section):
+    """What each player asks of the cluster."""
+
+    num_threads: int = Field(1, gt=0, description="torch threads of a CPU player; other counts give other bits.")
+    cpus_per_pair: float | None = Field(None, gt=0, description="None: an equal share of the cluster, at most 1.")
+    gpus_per_pair: float | None = Field(None, ge=0, description="None: an equal share of the GPUs, at most 1.")
+    placement: Literal["PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD"] = Field(
+        "PACK", description="Ray's placement strategy of the run's one placement group."
+    )
+    object_store_mb: int = Field(512, ge=80, description="Object store of a Ray that this run starts itself.")
+    max_restarts: int = Field(
+        3, ge=0, description="Times that a run whose player died starts again from its last checkpoint."
+    )
+
+
+class CheckpointConfig(Section):
+    """When the whole run is written to disk."""
+
+    every_steps: int = Field(500, gt=0, description="Steps between checkpoints; the last step has one anyway.")
+    keep: int = Field(2, gt=0, description="How many of the newest stay on disk.")
+
+
+class EvaluationConfig(Section):
+    """What is measured while the run goes on; by an actor of its own, over published weights."""
+
+    every_steps: int = Field(200, gt=0, description="Steps between evaluations; the last step has one anyway.")
+    samples: int = Field(2500, ge=16, description="Generated samples a score.")
+    mixture: bool = Field(True, description="Score the mixture of all pairs' generators too.")
+
+
+class Config(Section):
+    """A whole run."""
+
+    seed: int = Field(0, ge=0, lt=2**63, description="Every random stream of the run derives from it.")
+    steps: int = Field(1000, gt=0, description="Generator updates of each player.")
+    num_pairs: int = Field(5, gt=0, description="Local pairs (N).")
+    batch_size: int = Field(128, gt=0, description="Samples a batch, of real data and of each generator.")
+    tempo: Tempo = Field("lockstep", description="lockstep: the algorithm as printed, bit for bit; async: newest.")
+    round_steps: int = Field(50, gt=0, description="Most steps a player does between two reports.")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU where the player got one.")
+    data: Spec = Field("ring8", description="Data set: ring8, grid25, mnist, npz:PATH, ...")
+    network: Spec = Field("mlp", description="Both networks: mlp, dcgan.")
+    loss: Spec = Field("non_saturating", description="non_saturating, wgan, wgan_gp, dragan, hinge, least_squares.")
+    strategy: Spec = Field("sgan", description="independent, sgan.")
+    pair: PairConfig = PairConfig()
+    resources: ResourcesConfig = ResourcesConfig()
+    checkpoint: CheckpointConfig = CheckpointConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+
+    def component(self, kind: str) -> Component:
+        """The component that `kind` ("data", "network", "loss" or "strategy") names.
+
+        Raises ConfigError for a name or a setting that does not exist.
+        """
+        return load_component(kind, getattr(self, kind))
+
+
+def names(kind: str) -> list[str]:
+    """All components of a kind: the names of the files in its package that hold one.
+
+    >>> "sgan" in names("strategy")
+    True
+    """
+    package = importlib.import_module(f"raygan.{KINDS[kind]}")
+    skip = getattr(package, "NOT_COMPONENTS", ())
+    return sorted(m.name for m in pkgutil.iter_modules(package.__path__) if m.name not in skip)
+
+
+def load_component(kind: str, spec: Mapping[str, Any]) -> Component:
+    """Import `raygan/<kind>/<name>.py` and build its Component from the rest of `spec`."""
+    rest = {k: v for k, v in spec.items() if k != "name"}
+    name = str(spec.get("name", ""))
+    if name not in names(kind):
+        raise ConfigError(f"{kind}: no {kind} named {name!r}. {did_you_mean(name, names(kind))}")
+    module = importlib.import_module(f"raygan.{KINDS[kind]}.{name}")
+    cls = next(
+        c for c in vars(module).values()
+        if isinstance(c, type) and issubclass(c, Component) and c.__module__ == module.__name__
+    )  # fmt: skip
+    try:
+        return cls(**rest)
+    except ValidationError as error:
+        raise ConfigError(_one_line(error, f"{kind}.{name}", cls)) from None
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def validate(cls: type[Model], values: Mapping[str, Any]) -> Model:
+    """`cls(**values)`, with the first mistake told in one line."""
+    try:
+        return cls(**values)
+    except ValidationError as error:
+        raise ConfigError(_one_line(error, "", cls)) from None
+
+
+def _one_line(error: ValidationError, prefix: str, cls: type[BaseModel]) -> str:
+    """`strategy.gap: no setting 'swap_evry'. Did you mean 'swap_every'?`"""
+    first = error.errors()[0]
+    path = [str(p) for p in first["loc"]]
+    owner: Any = cls
+    for part in path[:-1]:  # the model in which the mistake stands
+        field = getattr(owner, "model_fields", {}).get(part)
+        owner = field.annotation if field is not None else owner
+    where = ".".join([prefix, *path] if prefix else path)
+    if first["type"] == "extra_forbidden":
+        parent = where.rpartition(".")[0]
+        hint = did_you_mean(path[-1], list(getattr(owner, "model_fields", {})))
+        return f"{parent + ': ' if parent else ''}no setting {path[-1]!r}. {hint}"
+    reason = first["msg"].removeprefix("Value error, ").rstrip(".")
+    return f"{where or 'config'} = {json.dumps(first['input'], default=str)}: {reason}."
+
+
+# --------------------------------------------------------------------------------------------------- resolving
+
+
+class Resolved(BaseModel):
+    """A config with the origin of each of its values (dotted path -> "default", "preset NAME", a file, "flag")."""
+
+    model_config = ConfigDict(frozen=True)
+    config: Config
+    origins: dict[str, str]
+
+    def yaml(self) -> str:
+        """The whole config as YAML, each value with its origin behind it."""
+        return "\n".join(_yaml_lines(full_dump(self.config), self.origins)) + "\n"
+
+
+def full_dump(config: Config) -> dict[str, Any]:
+    """The config as plain values, with the components' defaults written out."""
+    values = config.model_dump(mode="json")
+    for kind in KINDS:
+        component = config.component(kind)
+        values[kind] = {"name": component.name, **component.model_dump(mode="json")}
+    return values
+
+
+def _yaml_lines(values: Mapping[str, Any], origins: Mapping[str, str], path: str = "", indent: str = "") -> list[str]:
+    lines: list[str] = []
+    for key, value in values.items():
+        where = f"{path}{key}"
+        if isinstance(value, dict):
+            lines += [f"{indent}{key}:", *_yaml_lines(value, origins, where + ".", indent + "  ")]
+        else:
+            lines.append(f"{indent}{key}: {json.dumps(value)}  # {origins.get(where, 'default')}")
+    return lines
+
+
+def presets() -> list[str]:
+    """Names of the presets that come with raygan."""
+    return sorted(p.stem for p in PRESETS.glob("*.yaml"))
+
+
+def preset_values(name: str) -> dict[str, Any]:
+    """A preset's values; raises ConfigError for an unknown one."""
+    if name not in presets():
+        raise ConfigError(f"preset: no preset named {name!r}. {did_you_mean(name, presets())}")
+    return read_yaml(PRESETS / f"{name}.yaml")
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file's mapping; raises ConfigError for anything else."""
+    try:
+        values = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise ConfigError(f"config file {str(path)!r} does not exist. Check the path given to --config.") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = str(error).replace("\n", " ")
+        raise ConfigError(f"config file {str(path)!r} cannot be read: {reason}. Write it as YAML.") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"config file {str(path)!r} holds a {type(values).__name__}, not settings `key: value`.")
+    return {str(k): v for k, v in values.items()}
+
+
+def merge(
+    base: dict[str, Any], new: Mapping[str, Any], origin: str, origins: dict[str, str], path: str = ""
+) -> dict[str, Any]:
+    """Lay `new` over `base`, noting `origin` for each value that it sets.
+
+    A component that changes its name loses the settings of the old one.
+    """
+    out = dict(base)
+    for key, value in new.items():
+        where = f"{path}{key}"
+        if not path and key in KINDS:
+            value = shorthand(value)
+        old = out.get(key)
+        if isinstance(value, dict) and isinstance(old, dict):
+            if "name" in value and value["name"] != old.get("name"):
+                old = {}
+                for stale in [o for o in origins if o.startswith(where + ".")]:
+                    del origins[stale]
+            out[key] = merge(old, value, origin, origins, where + ".")
+        elif isinstance(value, dict):
+            out[key] = merge({}, value, origin, origins, where + ".")
+        else:
+            out[key] = value
+            origins[where] = origin
+    return out
+
+
+def resolve(
+    preset: str | None = None, files: Sequence[Path] = (), flags: Mapping[str, Any] | None = None
+) -> Resolved:
+    """default < preset < files in order < flags; all components checked.
+
+    `flags` maps dotted paths to values: {"strategy.messenger_steps": 5}. Raises ConfigError with one line.
+    """
+    origins: dict[str, str] = {}
+    name = preset or DEFAULT_PRESET
+    values = merge({}, preset_values(name), f"preset {name}", origins)
+    for file in files:
+        values = merge(values, read_yaml(file), str(file), origins)
+    for path, value in (flags or {}).items():
+        values = merge(values, nested(path, value), "flag", origins)
+    config = validate(Config, values)
+    for kind in KINDS:
+        config.component(kind)
+    return Resolved(config=config, origins=origins)
+
+
+def nested(path: str, value: object) -> dict[str, Any]:
+    """A dotted path as nested mappings.
+
+    >>> nested("pair.lr_g", 1)
+    {'pair': {'lr_g': 1}}
+    """
+    for part in reversed(path.split(".")):
+        value = {part: value}
+    assert isinstance(value, dict), "a path has at least one part"
+    return value

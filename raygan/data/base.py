@@ -1,0 +1,136 @@
+"""Samples: a data set in memory, and what is known about its modes."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from raygan.config import Component
+from raygan.errors import DataError
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Modes:
+    """The components of a synthetic mixture."""
+
+    means: npt.NDArray[np.float32]
+    """(M, 2)."""
+    std: float
+    """Of each component, in each coordinate."""
+    radius: float | None = None
+    """Of a ring; None for other shapes."""
+
+    @property
+    def text(self) -> str:
+        """What must stand beside every number about these modes.
+
+        >>> Modes(np.zeros((25, 2), np.float32), 0.05).text
+        '25 modes, std 0.05'
+        """
+        radius = "" if self.radius is None else f", radius {self.radius:g}"
+        return f"{len(self.means)} modes{radius}, std {self.std:g}"
+
+
+@dataclass(frozen=True)
+class Samples:
+    """A data set: points (N, features) float32, or images (N, C, H, W) uint8; training and held-out part."""
+
+    name: str
+    train: Array
+    held_out: Array
+    modes: Modes | None = None
+    classifier: str | None = None
+    """The classifier that scores it ("mnist")."""
+    stack: int = 1
+    """Independent single-channel draws that make one sample (3: stacked MNIST)."""
+    split: str = "held-out"
+    """What `held_out` is, in words that stand beside every score."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one sample: (features,) or (channels, height, width)."""
+        single = self.train.shape[1:]
+        return (self.stack, *single[1:]) if self.stack > 1 else tuple(single)
+
+    @property
+    def is_images(self) -> bool:
+        """Images have three dimensions and live in [-1, 1]."""
+        return len(self.shape) == 3
+
+    def batch(self, size: int, generator: torch.Generator, device: torch.device) -> Tensor:
+        """`size` independent draws from the training part; float32 (size, *shape), images in [-1, 1]."""
+        return self._draw(self.train, size, generator).to(device)
+
+    def held_out_batch(self, size: int, generator: torch.Generator) -> Tensor:
+        """The held-out part (all of it where it is no larger than `size`), or `size` draws without repetition."""
+        if self.stack > 1:
+            return self._draw(self.held_out, size, generator)
+        order = torch.randperm(len(self.held_out), generator=generator)[:size].numpy()
+        return to_float(self.held_out[order])
+
+    def _draw(self, source: Array, size: int, generator: torch.Generator) -> Tensor:
+        index = torch.randint(len(source), (size * self.stack,), generator=generator)
+        picked = source[index.numpy()]  # numpy's own indexing: also for read-only memory shared between processes
+        return to_float(picked.reshape(size, *self.shape))
+
+
+def to_float(batch: Array) -> Tensor:
+    """uint8 images to float32 in [-1, 1]; points stay as they are."""
+    tensor = torch.from_numpy(batch)
+    return tensor.to(torch.float32).div_(127.5).sub_(1) if batch.dtype == np.uint8 else tensor
+
+
+def to_uint8(samples: Tensor) -> npt.NDArray[np.uint8]:
+    """Images in [-1, 1] to uint8, the inverse of `to_float`."""
+    out: npt.NDArray[np.uint8] = samples.detach().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
+    return out
+
+
+class DataComponent(Component):
+    """Names a data set and its settings."""
+
+    @abstractmethod
+    def load(self, seed: int) -> Samples:
+        """Read or draw it; the same `seed` gives the same samples. Raises DataError."""
+
+
+def freeze(*arrays: Array) -> None:
+    """No player may write into the data that all share."""
+    for array in arrays:
+        array.flags.writeable = False
+
+
+def draw_mixture(means: Array, std: float, count: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+    """`count` points (count, 2) from an equal mixture of isotropic Gaussians."""
+    which = rng.integers(len(means), size=count)
+    return (means[which] + std * rng.standard_normal((count, means.shape[1]))).astype(np.float32)
+
+
+def mixture_samples(name: str, modes: Modes, train: int, held_out: int, seed: int) -> Samples:
+    """A synthetic mixture's training and held-out points, drawn from two independent streams."""
+    parts = [
+        draw_mixture(modes.means, modes.std, count, np.random.default_rng([seed, stream]))
+        for stream, count in enumerate((train, held_out))
+    ]
+    freeze(*parts)
+    return Samples(name, parts[0], parts[1], modes=modes, split="fresh draws")
+
+
+def split_tail(
+    name: str, array: Array, held_out: int, limit: int | None, labels: Array | None = None
+) -> tuple[Array, Array]:
+    """(training part, the last `held_out` samples); `limit` keeps the first samples of the training part."""
+    if len(array) <= held_out:
+        raise DataError(
+            f"data.{name}: {len(array)} samples are not enough to hold out {held_out}. Lower data.held_out."
+        )
+    train, rest = array[: len(array) - held_out], array[len(array) - held_out :]
+    return train[:limit], rest

@@ -1,0 +1,23 @@
+"""Fashion-MNIST (Xiao, Rasul, Vollgraf, 2017): as MNIST, with clothes."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from raygan.data.base import DataComponent, Samples
+from raygan.data.mnist import load_images
+
+HELP = "On Debian: apt-get install dataset-fashion-mnist; or name the folder with --data.path."
+
+
+class FashionMnist(DataComponent):
+    """Grey images (1, 28, 28)."""
+
+    path: str | None = Field(None, description="Folder of the IDX files; None = search.")
+    limit: int | None = Field(None, gt=0, description="Only the first so many training images.")
+
+    def load(self, seed: int) -> Samples:
+        """Images (N, 1, 28, 28) uint8; the held-out part is the official test set."""
+        folders = ["fashion-mnist", "fashion_mnist", "FashionMNIST/raw"]
+        train, test = load_images(self.name, folders, self.path, HELP)
+        return Samples("fashion_mnist", train[: self.limit], test, split="test set")

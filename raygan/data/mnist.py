@@ -1,0 +1,40 @@
+"""MNIST (LeCun, Cortes, Burges): 60,000 training and 10,000 held-out digits of 28x28 pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from raygan.data.base import DataComponent, Samples
+from raygan.data.idx_format import read_idx
+from raygan.data.search import find
+
+FILES = ("train-images-idx3-ubyte.gz", "t10k-images-idx3-ubyte.gz")
+LABELS = ("train-labels-idx1-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
+HELP = "Put MNIST's four IDX files there, or name their folder with --data.path or $RAYGAN_DATA."
+
+
+class Mnist(DataComponent):
+    """Grey images (1, 28, 28)."""
+
+    path: str | None = Field(None, description="Folder of the IDX files; None = search.")
+    limit: int | None = Field(None, gt=0, description="Only the first so many training images.")
+
+    def load(self, seed: int) -> Samples:
+        """Images (N, 1, 28, 28) uint8; the held-out part is the official test set."""
+        train, test = load_images(self.name, ["mnist", "MNIST/raw"], self.path, HELP)
+        return Samples("mnist", train[: self.limit], test, classifier="mnist", split="test set")
+
+
+def load_images(
+    name: str, folders: list[str], path: str | None, help_line: str
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """(training images, test images), each (N, 1, 28, 28), read-only."""
+    train, test = (read_idx(f)[:, None] for f in find(name, folders, FILES, path, help_line))
+    return train, test
+
+
+def load_labels(name: str, folders: list[str], path: str | None, help_line: str) -> list[npt.NDArray[np.uint8]]:
+    """[training labels, test labels], each (N,)."""
+    return [read_idx(f) for f in find(name, folders, LABELS, path, help_line)]

@@ -1,0 +1,94 @@
+"""Every error that raygan raises on purpose, with the exit code that the command line gives it.
+
+RayganError                  exit 1
+├── ConfigError              exit 2   a setting, a name or a path is wrong: fix it and start again
+│   └── DataError            exit 2   a data set is missing, damaged or of another shape
+├── InfeasibleError          exit 3   the cluster can never hold this run
+├── CheckpointError          exit 2   nothing usable to resume from, or it belongs to another run
+├── NonFiniteError           exit 1   a player's losses stayed NaN or infinite
+├── PlayerDied               exit 1   a player's process is gone
+├── RequirementError         exit 5   `--require` was not met
+└── Interrupted              exit 130 / 143   stopped by a signal, with a checkpoint saved
+
+A message for people is one line: the thing, the value, the next move.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class RayganError(Exception):
+    """Base of all errors with a message for people."""
+
+    exit_code = 1
+
+
+class ConfigError(RayganError):
+    """A setting, a name or a path is wrong."""
+
+    exit_code = 2
+
+
+class DataError(ConfigError):
+    """A data set is missing, damaged or of another shape."""
+
+
+class InfeasibleError(RayganError):
+    """The cluster can never hold this run."""
+
+    exit_code = 3
+
+
+class CheckpointError(RayganError):
+    """Nothing usable to resume from, or it belongs to another run."""
+
+    exit_code = 2
+
+
+class NonFiniteError(RayganError):
+    """A player's losses stayed NaN or infinite for `max_bad_steps` steps."""
+
+
+class PlayerDied(RayganError):
+    """A player's process is gone."""
+
+    def __init__(self, player: str, cause: str) -> None:
+        super().__init__(player, cause)
+        self.player = player
+        self.cause = cause
+
+    def __str__(self) -> str:
+        return f"{self.player} died ({self.cause})"
+
+
+class RequirementError(RayganError):
+    """The run ended, but below what `--require` asked for."""
+
+    exit_code = 5
+
+
+class Interrupted(RayganError):
+    """A signal stopped the run; `exit_code` is 128 + its number."""
+
+    def __init__(self, signum: int, message: str) -> None:
+        super().__init__(signum, message)
+        self.message = message
+        self.exit_code = 128 + signum
+
+    def __str__(self) -> str:
+        return self.message
+
+
+def did_you_mean(value: str, known: Iterable[str]) -> str:
+    """The half-sentence that helps after a misspelt name.
+
+    >>> did_you_mean("swap_evry", ["swap_every", "carry"])
+    "Did you mean 'swap_every'?"
+    >>> did_you_mean("zzz", ["b", "a"])
+    'Known: a, b.'
+    """
+    names = sorted(known)
+    close = difflib.get_close_matches(value, names, n=1, cutoff=0.6)
+    return f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(names)}."

@@ -1,0 +1,275 @@
+"""One GAN pair: G, D, their optimizers, their random streams and data order; trains alone and knows of nobody.
+
+    train(steps, board):  for each step    I_D x d_step(G, D, X)          Algorithm 1 of SGAN, lines 5-9
+                                           g_step(G, D)                    lines 10-12
+                          if a version is due: board.publish(copy)         for whoever wants to read it
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from raygan.config import PairConfig
+from raygan.errors import CheckpointError, NonFiniteError
+from raygan.gan import steps as S
+from raygan.gan.streams import Streams, sample_prior
+from raygan.gan.types import Board, Dataset, Loss, Report, State
+from raygan.gan.weights import Publication, Vector, flatten, signature_hash
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """What a pair publishes: at versions 1, 1 + every, 1 + 2 every, ... (every = 0: nothing)."""
+
+    every: int = 0
+    samples: int = 0
+    """Batches of G's samples a publication; 0 = G's weights instead."""
+
+    def due(self, version: int) -> bool:
+        """Is there a publication at this version?"""
+        return self.every > 0 and (version - 1) % self.every == 0
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a player is made of; handed to its constructor."""
+
+    generator: nn.Module
+    discriminator: nn.Module
+    z_dim: int
+    loss: Loss
+    data: Dataset
+    batch_size: int
+    config: PairConfig
+    total_steps: int
+    streams: Streams
+
+
+class Trainer:
+    """What a local pair and the global pair have in common: two networks, optimizers, schedules, a state."""
+
+    def __init__(self, name: str, parts: Parts) -> None:
+        self.name = name
+        self.parts = parts
+        self.config = parts.config
+        self.loss = parts.loss
+        self.data = parts.data
+        self.batch_size = parts.batch_size
+        self.streams = parts.streams
+        self.device = parts.streams.device
+        self.g = parts.generator.to(self.device)
+        self.d = parts.discriminator.to(self.device)
+        self.opt_g = self.optimizer(self.g, self.config.lr_g)
+        self.opt_d = self.optimizer(self.d, self.config.lr_d)
+        self.average = copy.deepcopy(self.g) if self.config.ema else self.g
+        self.bad_steps = S.BadSteps(name, self.config.max_bad_steps)
+        self.step = 0
+
+    def optimizer(self, network: nn.Module, lr: float) -> torch.optim.Optimizer:
+        """A fresh optimizer of the configured kind."""
+        return S.make_optimizer(
+            self.config.optimizer, network.parameters(), lr, self.config.beta1, self.config.beta2
+        )
+
+    # ------------------------------------------------------------------------------------------ within a step
+
+    def decay(self) -> float:
+        """The present learning rate, as a share of the configured one."""
+        if self.config.lr_decay == "constant":
+            return 1.0
+        return max(0.0, 1.0 - self.step / self.parts.total_steps)
+
+    def set_rates(self) -> None:
+        """Follow the learning-rate schedule."""
+        if self.config.lr_decay != "constant":
+            for optimizer, lr in ((self.opt_g, self.config.lr_g), (self.opt_d, self.config.lr_d)):
+                optimizer.param_groups[0]["lr"] = lr * self.decay()
+
+    def noise(self, stream: torch.Generator) -> Tensor:
+        """A batch of z, (batch_size, z_dim)."""
+        return sample_prior(self.config.prior, (self.batch_size, self.parts.z_dim), stream)
+
+    def blur(self, x: Tensor, stream: torch.Generator) -> Tensor:
+        """x + N(0, s), s falling linearly to 0 over `input_noise_steps`."""
+        s = self.config.input_noise * max(0.0, 1.0 - self.step / self.config.input_noise_steps)
+        return x if s == 0.0 else x + s * torch.randn(x.shape, generator=stream, device=x.device)
+
+    def update_average(self) -> None:
+        """avg <- ema avg + (1 - ema) G; buffers are copied."""
+        if self.average is self.g:
+            return
+        with torch.no_grad():
+            torch._foreach_lerp_(  # type: ignore[attr-defined]
+                list(self.average.parameters()), list(self.g.parameters()), 1 - self.config.ema
+            )
+            for ours, theirs in zip(self.average.buffers(), self.g.buffers(), strict=True):
+                ours.copy_(theirs)
+
+    # ---------------------------------------------------------------------------------------------- state
+
+    def generator_vector(self) -> Vector:
+        """The generator to sample from, flat and frozen; raises NonFiniteError rather than publish a NaN."""
+        return finite(self.name, self.step, flatten(self.average))
+
+    def discriminator_vector(self) -> Vector:
+        """D, flat and frozen; raises NonFiniteError rather than publish a NaN."""
+        return finite(self.name, self.step, flatten(self.d))
+
+    def release(self) -> State:
+        """The whole discriminator: weights, buffers, optimizer state. The pair keeps its own copy."""
+        return {**S.network_state("d", self.d), **S.optimizer_state("opt_d", self.opt_d)}
+
+    def adopt(self, discriminator: State) -> None:
+        """Take up a discriminator that another pair released."""
+        S.load_network("d", self.d, discriminator)
+        S.load_optimizer("opt_d", self.opt_d, discriminator)
+
+    def state(self) -> State:
+        """Everything: networks, optimizers, counters. Random streams are counted, so the step stands for them."""
+        average = {} if self.average is self.g else S.network_state("ema", self.average)
+        return {
+            "step": self.step,
+            "signature": f"{signature_hash(self.g)}-{signature_hash(self.d)}",
+            "bad_steps": self.bad_steps.total,
+            "bad_steps_in_a_row": self.bad_steps.in_a_row,
+            **S.network_state("g", self.g),
+            **S.optimizer_state("opt_g", self.opt_g),
+            **self.release(),
+            **average,
+        }
+
+    def restore(self, state: State) -> None:
+        """Take up a state; raises CheckpointError when it is another architecture's."""
+        own = f"{signature_hash(self.g)}-{signature_hash(self.d)}"
+        if state["signature"] != own:
+            raise CheckpointError(
+                f"{self.name}: the checkpoint holds networks of signature {state['signature']}, this config builds "
+                f"{own}. Resume with the config of the run, or start a new run."
+            )
+        S.load_network("g", self.g, state)
+        S.load_optimizer("opt_g", self.opt_g, state)
+        self.adopt(state)
+        if self.average is not self.g:
+            S.load_network("ema", self.average, state)
+        self.bad_steps.total = int(str(state["bad_steps"]))
+        self.bad_steps.in_a_row = int(str(state["bad_steps_in_a_row"]))
+        self.step = int(str(state["step"]))
+
+
+class Pair(Trainer):
+    """A local pair: plays its own fixed opponent."""
+
+    def __init__(self, name: str, parts: Parts, sharing: Sharing | None = None) -> None:
+        super().__init__(name, parts)
+        self.sharing = sharing or Sharing()
+
+    def train(self, steps: int, board: Board) -> Report:
+        """Do `steps` steps, publishing each version that is due; the report holds their mean losses."""
+        meter = Meter()
+        for i in range(steps):
+            meter.add(**self.one_step(probe=meter if i == steps - 1 else None))
+            if self.sharing.due(self.step):
+                board.publish(self.publication())
+        return {**meter.means(), "bad_steps": float(self.bad_steps.total)}
+
+    def one_step(self, probe: Meter | None = None) -> dict[str, float]:
+        """I_D updates of D, then one of G."""
+        self.set_rates()
+        data, noise, extra = (self.streams.at(p, self.step) for p in ("data", "noise", "penalty"))
+        data_cpu = data if data.device.type == "cpu" else self.streams.at("data", self.step, "cpu")
+        loss_d = 0.0
+        for _ in range(self.loss.d_steps):
+            real = self.data.batch(self.batch_size, data_cpu, self.device)
+            with torch.no_grad():
+                fake = self.g(self.noise(noise))
+            real, fake = self.blur(real, extra), self.blur(fake, extra)
+            value = S.d_step(self.d, self.opt_d, self.loss, real, fake, extra, self.config.clip_grad_d)
+            loss_d = value if np.isfinite(loss_d) else loss_d  # one bad update marks the whole step
+        if probe is not None:
+            probe.look(self.d, real, fake)
+        z = self.noise(noise)
+        blur = None
+        if self.config.input_noise:
+            blur = self.blur(torch.zeros_like(fake), extra)
+        loss_g = S.g_step(self.g, self.d, self.opt_g, self.loss, z, self.config.clip_grad_g, blur)
+        if probe is not None:
+            probe.gradients(self.g, self.d)
+        self.update_average()
+        self.step += 1
+        self.bad_steps.note(self.step, loss_d=loss_d, loss_g=loss_g)
+        return {"loss_d": loss_d, "loss_g": loss_g}
+
+    def publication(self) -> Publication:
+        """D, and G as weights or as samples; made without touching a buffer or a stream of the training."""
+        arrays = {"D": self.discriminator_vector()}
+        if self.sharing.samples:
+            arrays["samples"] = self.shared_samples()
+        else:
+            arrays["G"] = finite(self.name, self.step, flatten(self.g))
+        return Publication(self.name, self.step, arrays)
+
+    def shared_samples(self) -> Vector:
+        """(samples, batch_size, *shape) from G in training mode, on copies of its buffers."""
+        stream = self.streams.at("share", self.step)
+        buffers = {n: b.clone() for n, b in self.g.named_buffers()}
+        with torch.no_grad():
+            batches = [
+                torch.func.functional_call(self.g, buffers, (self.noise(stream),))
+                for _ in range(self.sharing.samples)
+            ]
+        out = torch.stack(batches).cpu().numpy()
+        out.flags.writeable = False
+        return finite(self.name, self.step, out)
+
+
+class Meter:
+    """Means of what was added, and one look at the networks."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, float] = {}
+        self.counts: dict[str, int] = {}
+        self.once: Report = {}
+
+    def add(self, **values: float) -> None:
+        """Count finite values in."""
+        for key, value in values.items():
+            if np.isfinite(value):
+                self.sums[key] = self.sums.get(key, 0.0) + value
+                self.counts[key] = self.counts.get(key, 0) + 1
+
+    def look(self, d: nn.Module, real: Tensor, fake: Tensor) -> None:
+        """How D judges one batch of each kind, without moving its buffers."""
+        buffers = {n: b.clone() for n, b in d.named_buffers()}
+        with torch.no_grad():
+            r, f = (torch.func.functional_call(d, buffers, (x,)) for x in (real, fake))
+        self.once |= {
+            "d_real": r.mean().item(),
+            "d_fake": f.mean().item(),
+            "d_accuracy": 0.5 * ((r > 0).float().mean() + (f <= 0).float().mean()).item(),
+        }
+
+    def gradients(self, g: nn.Module, d: nn.Module) -> None:
+        """First-layer gradient sizes of both networks (training pitfalls: the first thing to look at)."""
+        for key, network in (("grad_g", g), ("grad_d", d)):
+            first = next(network.parameters())
+            if first.grad is not None:
+                self.once[key] = first.grad.norm().item()
+
+    def means(self) -> Report:
+        """The report."""
+        return {**{k: s / self.counts[k] for k, s in self.sums.items()}, **self.once}
+
+
+def finite(player: str, step: int, vector: Vector) -> Vector:
+    """The vector itself; raises NonFiniteError when a number in it is not finite."""
+    if not np.isfinite(vector.sum(dtype=np.float64)) and not np.isfinite(vector).all():
+        raise NonFiniteError(
+            f"{player}: weights are NaN or infinite at step {step}. Lower pair.lr_g and pair.lr_d, or set "
+            "pair.clip_grad_d, and resume from the last checkpoint."
+        )
+    return vector

@@ -1,0 +1,157 @@
+"""The two updates that every GAN is made of: used by local pairs, by the global pair and by its messengers.
+
+A loss or a gradient that is not finite never reaches the weights: the step is skipped and counted (NonFinite).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from raygan.errors import NonFiniteError
+from raygan.gan.types import Loss, State
+
+
+def d_step(
+    d: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    loss: Loss,
+    real: Tensor,
+    fake: Tensor,
+    stream: torch.Generator,
+    clip: float | None = None,
+) -> float:
+    """One update of D on a real and a fake batch (N, *shape); returns its loss, nan when the step was skipped."""
+    optimizer.zero_grad(set_to_none=True)
+    value = d_backward(d, loss, real, fake, stream)
+    if math.isfinite(value):
+        apply(optimizer, d, clip)
+        loss.after_d_step(d)
+    return value
+
+
+def d_backward(
+    d: nn.Module, loss: Loss, real: Tensor, fake: Tensor, stream: torch.Generator, weight: float = 1.0
+) -> float:
+    """Add the gradient of weight * D's loss; a loss that is not finite adds nothing. Returns the unweighted loss."""
+    total = loss.d_loss(d(real), d(fake))
+    penalty = loss.penalty(d, real, fake, stream)
+    if penalty is not None:
+        total = total + penalty
+    value = total.item()
+    if math.isfinite(value):
+        (total * weight if weight != 1.0 else total).backward()  # type: ignore[no-untyped-call]
+    return value
+
+
+def g_step(
+    g: nn.Module,
+    d: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    loss: Loss,
+    z: Tensor,
+    clip: float | None = None,
+    noise: Tensor | None = None,
+) -> float:
+    """One update of G against D from noise z (N, z_dim); returns its loss, nan when the step was skipped."""
+    optimizer.zero_grad(set_to_none=True)
+    fake = g(z)
+    with frozen(d):
+        total = loss.g_loss(d(fake if noise is None else fake + noise))
+    value = total.item()
+    if math.isfinite(value):
+        total.backward()  # type: ignore[no-untyped-call]
+        apply(optimizer, g, clip)
+    return value
+
+
+def apply(optimizer: torch.optim.Optimizer, network: nn.Module, clip: float | None) -> None:
+    """updateParameters: clip the global gradient norm, then step."""
+    if clip is not None:
+        nn.utils.clip_grad_norm_(network.parameters(), clip)
+    optimizer.step()
+
+
+class frozen:  # noqa: N801  (reads as a word: `with frozen(d):`)
+    """Within this block the network's parameters need no gradient: G's step does not pay for D's."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.parameters = list(network.parameters())
+
+    def __enter__(self) -> None:
+        for p in self.parameters:
+            p.requires_grad_(False)
+
+    def __exit__(self, *_: object) -> None:
+        for p in self.parameters:
+            p.requires_grad_(True)
+
+
+class BadSteps:
+    """Counts skipped steps; raises once too many came in a row."""
+
+    def __init__(self, player: str, limit: int) -> None:
+        self.player = player
+        self.limit = limit
+        self.total = 0
+        self.in_a_row = 0
+
+    def note(self, step: int, **losses: float) -> None:
+        """Record one step's losses. Raises NonFiniteError after `limit` bad steps in a row."""
+        bad = [f"{k}={v}" for k, v in losses.items() if not math.isfinite(v)]
+        if not bad:
+            self.in_a_row = 0
+            return
+        self.total += 1
+        self.in_a_row += 1
+        if self.in_a_row >= self.limit:
+            raise NonFiniteError(
+                f"{self.player}: {', '.join(bad)} at step {step}, the {self.in_a_row}th skipped step in a row "
+                "(pair.max_bad_steps). Lower pair.lr_g and pair.lr_d, or set pair.clip_grad_d, and resume from the "
+                "last checkpoint."
+            )
+
+
+# ------------------------------------------------------------------------------------------- optimizers and state
+
+
+def make_optimizer(
+    kind: str, parameters: Iterable[nn.Parameter], lr: float, beta1: float, beta2: float
+) -> torch.optim.Optimizer:
+    """Adam (fused: same bits, fewer kernels) or RMSProp."""
+    if kind == "adam":
+        return torch.optim.Adam(parameters, lr=lr, betas=(beta1, beta2), fused=True)
+    return torch.optim.RMSprop(parameters, lr=lr)
+
+
+def network_state(prefix: str, network: nn.Module) -> State:
+    """Copies of all parameters and buffers as `prefix.name`."""
+    return {f"{prefix}.{k}": v.detach().cpu().clone() for k, v in network.state_dict().items()}
+
+
+def load_network(prefix: str, network: nn.Module, state: State) -> None:
+    """The inverse of `network_state`; raises KeyError or RuntimeError where it does not fit."""
+    network.load_state_dict({k: state[f"{prefix}.{k}"] for k in network.state_dict()})
+
+
+def optimizer_state(prefix: str, optimizer: torch.optim.Optimizer) -> State:
+    """Copies of an optimizer's tensors as `prefix.parameter.name`; empty before its first step."""
+    return {
+        f"{prefix}.{i}.{key}": value.detach().cpu().clone()
+        for i, slots in optimizer.state_dict()["state"].items()
+        for key, value in slots.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def load_optimizer(prefix: str, optimizer: torch.optim.Optimizer, state: State) -> None:
+    """The inverse of `optimizer_state`; the learning rate stays the optimizer's own."""
+    slots: dict[int, dict[str, object]] = {}
+    for name, value in state.items():
+        if name.startswith(prefix + "."):
+            index, _, key = name.removeprefix(prefix + ".").partition(".")
+            slots.setdefault(int(index), {})[key] = value
+    optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -1,0 +1,95 @@
+"""The few types that every layer speaks: what a loss, a network, a data set, a board and a player are.
+
+Protocols only; the real ones live in losses/, networks/, data/, controller/ and actors/.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from raygan.gan.weights import Publication
+
+Shape = tuple[int, ...]
+Report = dict[str, float]
+State = dict[str, object]
+"""A player's whole state, flat: name -> Tensor | int | float | str."""
+
+
+class Loss(Protocol):
+    """What a pair needs of a loss; logits have shape (N,)."""
+
+    @property
+    def d_steps(self) -> int:
+        """Updates of D for each update of G (I_D)."""
+
+    def d_loss(self, real: Tensor, fake: Tensor) -> Tensor:
+        """What D minimises, from its logits on real and on fake samples; a scalar."""
+
+    def g_loss(self, fake: Tensor) -> Tensor:
+        """What G minimises, from D's logits on its samples; a scalar."""
+
+    def penalty(self, d: nn.Module, real: Tensor, fake: Tensor, generator: torch.Generator) -> Tensor | None:
+        """Added to D's loss; None when the loss has none."""
+
+    def after_d_step(self, d: nn.Module) -> None:
+        """Called after each update of D (weight clipping)."""
+
+
+class Dataset(Protocol):
+    """Real samples; `batch` is the sampling operator X_inf of SGAN's Algorithm 1: i.i.d. draws."""
+
+    @property
+    def shape(self) -> Shape:
+        """Of one sample: (features,) or (channels, height, width)."""
+
+    def batch(self, size: int, generator: torch.Generator, device: torch.device) -> Tensor:
+        """`size` samples drawn independently with `generator` (a CPU generator); float32, (size, *shape)."""
+
+
+class Board(Protocol):
+    """The index of what players have published; readers say which version they want."""
+
+    def publish(self, publication: Publication) -> None:
+        """Make a player's newest version readable."""
+
+    def forget(self, player: str, before: int) -> None:
+        """No reader will ask for versions of `player` below `before` any more."""
+
+    def between(self, players: Sequence[str], after: int, upto: int) -> dict[str, list[Publication]]:
+        """Exactly the versions v with after < v <= upto, oldest first (lockstep)."""
+
+    def newest(self, players: Sequence[str]) -> dict[str, Publication]:
+        """The newest version of each player that has published (async)."""
+
+    def progress(self, players: Sequence[str]) -> dict[str, int]:
+        """Each player's newest version number; 0 before its first."""
+
+
+class Player(Protocol):
+    """Anything that trains."""
+
+    @property
+    def name(self) -> str:
+        """Stable within a run: "pair-03", "global"."""
+
+    @property
+    def step(self) -> int:
+        """Generator updates done."""
+
+    def train(self, steps: int, board: Board) -> Report:
+        """Do `steps` more steps; the report holds means over them."""
+
+    def generator_vector(self) -> npt.NDArray[np.float32]:
+        """The generator to sample from (the moving average where there is one), flat and frozen."""
+
+    def state(self) -> State:
+        """Everything that `restore` needs; tensors are copies."""
+
+    def restore(self, state: State) -> None:
+        """Take up a state; raises CheckpointError when it is another architecture's."""

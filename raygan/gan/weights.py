@@ -1,0 +1,96 @@
+"""A network as ONE flat contiguous vector, and back: parameters and buffers, bit for bit.
+
+What crosses a process is a Publication: (player, version, named vectors). A vector is made once, frozen, and never
+written again, so a reader in another thread can never see half of a step.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+Vector = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Publication:
+    """Named frozen arrays of one player at one version (= the publisher's step)."""
+
+    player: str
+    version: int
+    arrays: dict[str, Vector] = field(default_factory=dict)
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the arrays, in bytes."""
+        return sum(a.nbytes for a in self.arrays.values())
+
+
+def tensors(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """All parameters, then all buffers, in the order of registration."""
+    yield from network.named_parameters()
+    yield from network.named_buffers()
+
+
+def signature(network: nn.Module) -> str:
+    """Names, shapes and types of a network's tensors, as text; equal signatures can exchange vectors."""
+    return ";".join(f"{n}:{tuple(t.shape)}:{str(t.dtype).removeprefix('torch.')}" for n, t in tensors(network))
+
+
+def signature_hash(network: nn.Module) -> str:
+    """The signature in 12 hexadecimal digits."""
+    return hashlib.sha256(signature(network).encode()).hexdigest()[:12]
+
+
+def num_words(network: nn.Module) -> int:
+    """Length of the network's flat vector, in float32 words."""
+    return sum(t.numel() * t.element_size() for _, t in tensors(network)) // 4
+
+
+def flatten(network: nn.Module) -> Vector:
+    """Copy all tensors into one frozen float32 vector of shape (num_words,).
+
+    Integer buffers (batch norm's counters) keep their bits: they are copied as bytes, not converted.
+    """
+    flat: Vector = np.empty(num_words(network), dtype=np.float32)
+    at = 0
+    for name, tensor in tensors(network):
+        words = tensor.detach().cpu().contiguous().numpy().reshape(-1)
+        assert words.dtype.itemsize % 4 == 0, f"{name} has {words.dtype}; a flat vector is made of 4-byte words"
+        flat[at : at + words.nbytes // 4] = words.view(np.float32)
+        at += words.nbytes // 4
+    flat.flags.writeable = False
+    return flat
+
+
+def unflatten(network: nn.Module, flat: Vector) -> None:
+    """Copy a flat vector into the network's tensors, in place. Raises ValueError when the lengths differ."""
+    if flat.size != num_words(network):
+        raise ValueError(f"a vector of {flat.size} words does not fit a network of {num_words(network)}")
+    at = 0
+    with torch.no_grad():
+        for _, tensor in tensors(network):
+            count = tensor.numel() * tensor.element_size() // 4
+            piece = np.array(flat[at : at + count]).view(str(tensor.dtype).removeprefix("torch."))
+            tensor.copy_(torch.from_numpy(piece).view(tensor.shape))
+            at += count
+
+
+def digest(state: dict[str, object]) -> str:
+    """SHA-256 over a player's whole state: names, shapes and bits of each tensor, and each plain value."""
+    h = hashlib.sha256()
+    for key in sorted(state):
+        value = state[key]
+        h.update(key.encode())
+        if isinstance(value, Tensor):
+            h.update(str((tuple(value.shape), str(value.dtype))).encode())
+            h.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        else:
+            h.update(repr(value).encode())
+    return h.hexdigest()

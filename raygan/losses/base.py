@@ -1,0 +1,35 @@
+"""What losses share: their settings, and penalties on the gradient of D."""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from raygan.config import Component
+
+
+class LossComponent(Component):
+    """A loss with its own number of D steps; the default has no penalty and does nothing after a step."""
+
+    d_steps: int = Field(1, gt=0, description="Updates of D for each update of G (I_D).")
+
+    def penalty(self, d: nn.Module, real: Tensor, fake: Tensor, generator: torch.Generator) -> Tensor | None:
+        """No penalty."""
+        return None
+
+    def after_d_step(self, d: nn.Module) -> None:
+        """Nothing to do."""
+
+
+def gradient_norms(d: nn.Module, points: Tensor) -> Tensor:
+    """|| grad_x D(x) || at each of the points, (N,); keeps the graph, so that it can be minimised."""
+    points = points.detach().requires_grad_(True)
+    (grad,) = torch.autograd.grad(d(points).sum(), points, create_graph=True)
+    return torch.sqrt(grad.flatten(1).square().sum(1) + 1e-12)  # +: the root's own gradient at 0 is infinite
+
+
+def per_sample(like: Tensor, generator: torch.Generator) -> Tensor:
+    """U(0, 1), one number a sample, shaped to multiply `like`: (N, 1, ...)."""
+    shape = (like.shape[0],) + (1,) * (like.dim() - 1)
+    return torch.rand(shape, generator=generator, device=like.device)

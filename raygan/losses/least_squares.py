@@ -1,0 +1,19 @@
+"""Least squares GAN (Mao et al., 2017), with the 0-1 coding."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from raygan.losses.base import LossComponent
+
+
+class LeastSquares(LossComponent):
+    """Real is 1, fake is 0; G wants 1."""
+
+    def d_loss(self, real: Tensor, fake: Tensor) -> Tensor:
+        """(E (D(x) - 1)^2 + E D(G(z))^2) / 2."""
+        return 0.5 * ((real - 1).square().mean() + fake.square().mean())
+
+    def g_loss(self, fake: Tensor) -> Tensor:
+        """E (D(G(z)) - 1)^2 / 2."""
+        return 0.5 * (fake - 1).square().mean()

@@ -1,0 +1,20 @@
+"""The vanilla GAN with the non-saturating generator loss (Goodfellow et al., 2014)."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from raygan.losses.base import LossComponent
+
+
+class NonSaturating(LossComponent):
+    """D: cross-entropy; G: -log D(G(z))."""
+
+    def d_loss(self, real: Tensor, fake: Tensor) -> Tensor:
+        """-log D(x) - log(1 - D(G(z)))."""
+        return F.softplus(-real).mean() + F.softplus(fake).mean()
+
+    def g_loss(self, fake: Tensor) -> Tensor:
+        """-log D(G(z))."""
+        return F.softplus(-fake).mean()  # -log sigmoid(D(x))

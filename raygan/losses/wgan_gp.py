@@ -1,0 +1,29 @@
+"""WGAN with gradient penalty (Gulrajani et al., 2017, Algorithm 1); what SGAN's paper calls "WGAN"."""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from raygan.losses.base import LossComponent, gradient_norms, per_sample
+
+
+class WganGp(LossComponent):
+    """D's gradient is held near norm 1 between real and fake samples."""
+
+    d_steps: int = Field(5, gt=0, description="Critic updates for each update of G (n_critic).")
+    weight: float = Field(10.0, ge=0, description="Of the penalty (lambda); 0.1 on two-dimensional toys.")
+
+    def d_loss(self, real: Tensor, fake: Tensor) -> Tensor:
+        """E D(G(z)) - E D(x)."""
+        return fake.mean() - real.mean()
+
+    def g_loss(self, fake: Tensor) -> Tensor:
+        """-E D(G(z))."""
+        return -fake.mean()
+
+    def penalty(self, d: nn.Module, real: Tensor, fake: Tensor, generator: torch.Generator) -> Tensor:
+        """lambda E (|grad D(x^)| - 1)^2 at x^ = e x + (1 - e) G(z), e ~ U(0, 1)."""
+        e = per_sample(real, generator)
+        return self.weight * (gradient_norms(d, e * real + (1 - e) * fake) - 1).square().mean()

@@ -1,0 +1,74 @@
+"""What networks share: settings, and initialisation from a given random stream."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from raygan.config import Component
+
+Init = Literal["torch", "normal"]
+
+
+class NetworkComponent(Component):
+    """Builds generators z (N, z_dim) -> (N, *shape) and discriminators (N, *shape) -> logits (N,)."""
+
+    z_dim: int = Field(100, gt=0, description="Length of the noise vector z.")
+
+    @abstractmethod
+    def _generator(self, shape: tuple[int, ...]) -> nn.Module: ...
+
+    @abstractmethod
+    def _discriminator(self, shape: tuple[int, ...]) -> nn.Module: ...
+
+    @property
+    @abstractmethod
+    def _init(self) -> Init: ...
+
+    def generator(self, shape: tuple[int, ...], stream: torch.Generator) -> nn.Module:
+        """A new G; its weights depend on `stream` alone. Raises ConfigError for a shape that it cannot make."""
+        with torch.random.fork_rng(devices=[]):
+            return initialise(self._generator(shape), self._init, stream)
+
+    def discriminator(self, shape: tuple[int, ...], stream: torch.Generator) -> nn.Module:
+        """A new D; its weights depend on `stream` alone. Raises ConfigError for a shape that it cannot take."""
+        with torch.random.fork_rng(devices=[]):
+            return initialise(self._discriminator(shape), self._init, stream)
+
+
+def initialise(network: nn.Module, init: Init, stream: torch.Generator) -> nn.Module:
+    """Draw all weights anew.
+
+    "normal": N(0, 0.02), biases 0, batch norm's scale N(1, 0.02) (DCGAN; training pitfalls).
+    "torch": PyTorch's own, uniform within 1/sqrt(fan in).
+    """
+    with torch.no_grad():
+        for layer in network.modules():
+            if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+                bound = 1 / math.sqrt(layer.weight[0].numel())
+                if init == "normal":
+                    layer.weight.normal_(0, 0.02, generator=stream)
+                else:
+                    layer.weight.uniform_(-bound, bound, generator=stream)
+                if layer.bias is not None:
+                    if init == "normal":
+                        layer.bias.zero_()
+                    else:
+                        layer.bias.uniform_(-bound, bound, generator=stream)
+            elif isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) and init == "normal":
+                layer.weight.normal_(1, 0.02, generator=stream)
+                layer.bias.zero_()
+    return network
+
+
+class Logits(nn.Module):
+    """Ends a discriminator: (N, 1, ...) -> (N,)."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Drop the dimensions of size one."""
+        return x.flatten()

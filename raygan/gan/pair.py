@@ -29,6 +29,8 @@ class Sharing:
     every: int = 0
     samples: int = 0
     """Batches of G's samples a publication; 0 = G's weights instead."""
+    optimizer: bool = False
+    """Also the state of D's optimizer."""
 
     def due(self, version: int) -> bool:
         """Is there a publication at this version?"""
@@ -211,6 +213,8 @@ class Pair(Trainer):
             arrays["samples"] = self.shared_samples()
         else:
             arrays["G"] = finite(self.name, self.step, flatten(self.g))
+        if self.sharing.optimizer:
+            arrays["opt_d"] = S.flatten_optimizer(self.opt_d)
         return Publication(self.name, self.step, arrays)
 
     def shared_samples(self) -> Vector:

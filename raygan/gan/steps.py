@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -155,3 +157,33 @@ def load_optimizer(prefix: str, optimizer: torch.optim.Optimizer, state: State) 
             index, _, key = name.removeprefix(prefix + ".").partition(".")
             slots.setdefault(int(index), {})[key] = value
     optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def flatten_optimizer(optimizer: torch.optim.Optimizer) -> npt.NDArray[np.float32]:
+    """All of an optimizer's tensors as one frozen float32 vector; call it after the first step."""
+    state = optimizer_state("", optimizer)
+    pieces = [tensor for tensor in state.values() if isinstance(tensor, Tensor)]
+    out: npt.NDArray[np.float32] = torch.cat([t.reshape(-1).float() for t in pieces]).numpy()
+    out.flags.writeable = False
+    return out
+
+
+def unflatten_optimizer(optimizer: torch.optim.Optimizer, flat: npt.NDArray[np.float32]) -> None:
+    """Give `optimizer` the state of another one over networks of the same shapes, from `flatten_optimizer`."""
+    parameters = optimizer.param_groups[0]["params"]
+    if not optimizer.state:  # the tensors' names and order come from a step that changes nothing
+        for p in parameters:
+            p.grad = torch.zeros_like(p)
+        before = [p.detach().clone() for p in parameters]
+        optimizer.step()
+        with torch.no_grad():
+            for p, old in zip(parameters, before, strict=True):
+                p.copy_(old)
+        optimizer.zero_grad(set_to_none=True)
+    at = 0
+    with torch.no_grad():
+        for p in parameters:
+            for tensor in optimizer.state[p].values():
+                tensor.copy_(torch.from_numpy(np.array(flat[at : at + tensor.numel()])).view(tensor.shape))
+                at += tensor.numel()
+    assert at == flat.size, f"an optimizer of {at} numbers was given {flat.size}"

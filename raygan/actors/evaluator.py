@@ -1,0 +1,29 @@
+"""The Ray shell of the evaluator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ray
+import torch
+
+from raygan.config import Config
+from raygan.controller.evaluator import Evaluator
+from raygan.controller.orders import Scored
+from raygan.strategies.strategy import Setup
+
+
+class EvaluatorActor:
+    """Scores generators in a process of its own, so that no pair waits."""
+
+    def __init__(self, run: str, config: Config, data: list[Any]) -> None:
+        self._label = f"{run}/evaluator"
+        torch.set_num_threads(1)
+        self._evaluator = Evaluator(Setup(config, ray.get(data[0]), torch.device("cpu")))
+
+    def __repr__(self) -> str:
+        return self._label
+
+    def evaluate(self, player: str, step: int, generator: list[Any]) -> Scored:
+        """Score the generator behind the reference."""
+        return self._evaluator.evaluate(player, step, ray.get(generator[0]))

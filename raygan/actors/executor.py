@@ -1,0 +1,148 @@
+"""Carries orders out on a Ray cluster: one actor a player, one board, one evaluator, in one placement group."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import ray
+from ray.exceptions import ActorDiedError, ActorUnavailableError, OutOfMemoryError, RayActorError, RayTaskError
+from ray.util.placement_group import placement_group, remove_placement_group
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+from raygan.actors.board import BoardActor
+from raygan.actors.evaluator import EvaluatorActor
+from raygan.actors.placement import BOARD_CPUS, place
+from raygan.actors.player import PlayerActor
+from raygan.controller.orders import Done, Evaluate, Order, Save
+from raygan.errors import InfeasibleError, PlayerDied, RayganError
+from raygan.gan.types import Report
+from raygan.strategies.strategy import Setup, Train
+
+START_TIMEOUT_S = 180.0
+EVALUATOR = "evaluator"
+
+
+class RayExecutor:
+    """The cluster's end of the controller; Ray is up already."""
+
+    def __init__(self, run: str, setup: Setup) -> None:
+        self.run = run
+        self.config = setup.config
+        self.data = setup.data
+        self.actors: dict[str, Any] = {}
+        self.pending: dict[Any, tuple[Order, float]] = {}
+        self.group: Any = None
+        self.board: Any = None
+        self.evaluator: Any = None
+        self.placement = place(1, self.config.resources, ray.cluster_resources())
+
+    def start(self, players: Sequence[str], states: Mapping[str, bytes]) -> None:
+        """Reserve the placement group, make the actors, restore their states."""
+        self.placement = place(len(players), self.config.resources, ray.cluster_resources())
+        self.group = placement_group(self.placement.bundles, strategy=self.placement.strategy)
+        if not self.group.wait(START_TIMEOUT_S):
+            raise InfeasibleError(
+                f"the cluster had no room for {len(players)} players ({self.placement.strategy}, {self.placement.cpus:g} "
+                f"CPUs and {self.placement.gpus:g} GPUs each) within {START_TIMEOUT_S:.0f} s. Free resources, or lower "
+                "num_pairs."
+            )
+        data = [ray.put(self.data)]
+        self.board = self._actor(BoardActor, "board", len(players) + 1, BOARD_CPUS).remote()
+        for i, name in enumerate(players):
+            made = self._actor(PlayerActor, name, i, self.placement.cpus, self.placement.gpus, {"ctl": 1})
+            self.actors[name] = made.remote(self.run, name, self.config, data, self.board)
+        self.evaluator = self._actor(
+            EvaluatorActor, EVALUATOR, len(players), self.placement.evaluator_cpus
+        ).remote(self.run, self.config, data)
+        waiting = {a.where.remote(): n for n, a in self.actors.items()}
+        waiting[self.board.register.remote(self.actors)] = "board"
+        waiting |= {self.actors[n].restore.remote([ray.put(raw)]): n for n, raw in states.items()}
+        for reference, name in waiting.items():
+            self._get(reference, name, START_TIMEOUT_S)
+
+    def _actor(self, cls: type, name: str, bundle: int, cpus: float, gpus: float = 0.0, groups: Any = None) -> Any:
+        return ray.remote(cls).options(
+            name=f"raygan/{self.run}/{name}",
+            num_cpus=cpus,
+            num_gpus=gpus,
+            max_restarts=0,
+            max_task_retries=0,
+            concurrency_groups=groups,
+            scheduling_strategy=PlacementGroupSchedulingStrategy(
+                placement_group=self.group, placement_group_bundle_index=bundle
+            ),
+        )
+
+    def submit(self, order: Order) -> None:
+        """Send it; Ray keeps the order of calls to one actor."""
+        actor = self.actors[order.player]
+        if isinstance(order, Train):
+            reference = actor.train.remote(order)
+        elif isinstance(order, Save):
+            reference = actor.save.remote()
+        else:
+            assert isinstance(order, Evaluate), f"unknown order {order}"
+            reference = self.evaluator.evaluate.remote(order.player, order.step, [actor.generator.remote()])
+        self.pending[reference] = order, time.perf_counter()
+
+    def wait(self, timeout_s: float) -> list[Done]:
+        """All orders done by now; waits for the first. Raises PlayerDied, or the error that an order met."""
+        if not self.pending:
+            return []
+        ready, _ = ray.wait(list(self.pending), num_returns=1, timeout=timeout_s)
+        if ready and len(self.pending) > 1:
+            ready, _ = ray.wait(list(self.pending), num_returns=len(self.pending), timeout=0)
+        out = []
+        for reference in ready:
+            order, began = self.pending.pop(reference)
+            name = EVALUATOR if isinstance(order, Evaluate) else order.player
+            out.append(Done(order, self._get(reference, name, START_TIMEOUT_S), time.perf_counter() - began))
+        return out
+
+    def _get(self, reference: Any, name: str, timeout_s: float) -> Report | bytes | Any:
+        try:
+            return ray.get(reference, timeout=timeout_s)
+        except RayTaskError as error:
+            cause = error.cause
+            if isinstance(cause, RayganError):
+                raise cause from None
+            if isinstance(cause, RayActorError):  # an actor that this one was reading from
+                raise PlayerDied(name, f"a peer died: {death_cause(cause)}") from None
+            raise
+        except (ActorDiedError, ActorUnavailableError, OutOfMemoryError) as error:
+            raise PlayerDied(name, death_cause(error)) from None
+
+    def close(self) -> None:
+        """Kill the actors by handle and give the placement group back."""
+        for actor in [*self.actors.values(), self.evaluator, self.board]:
+            if actor is not None:
+                ray.kill(actor)
+        self.actors.clear()
+        self.pending.clear()
+        if self.group is not None:
+            remove_placement_group(self.group)
+            self.group = None
+
+    def info(self) -> dict[str, Any]:
+        """Where each player runs."""
+        where = {n: self._get(a.where.remote(), n, START_TIMEOUT_S) for n, a in self.actors.items()}
+        return {
+            "executor": "ray",
+            "ray_address": ray.get_runtime_context().gcs_address,
+            "cpus_per_player": self.placement.cpus,
+            "gpus_per_player": self.placement.gpus,
+            "players": where,
+        }
+
+
+def death_cause(error: Exception) -> str:
+    """Ray's account of a death, in one line; an out-of-memory kill by its name."""
+    text = " ".join(str(error).split())
+    if "OOM" in text or "memory" in text.lower():
+        return "killed by the node: out of memory; lower num_pairs or network widths"
+    for mark in ("Worker exit detail:", "cause:", "because"):
+        if mark in text:
+            return text.partition(mark)[2].strip()[:160].rstrip(".")
+    return text[:160].rstrip(".")

@@ -1,0 +1,79 @@
+"""The Ray shell of one player: holds it, forwards to it, holds no logic.
+
+Two threads: the default one trains; "ctl" answers pulls while it trains.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import ray
+import torch
+
+from raygan.actors.board import Outbox, Reader
+from raygan.config import Config
+from raygan.controller.inline import host
+from raygan.data.base import Samples
+from raygan.gan.bundle import pack, unpack
+from raygan.gan.types import Board
+from raygan.gan.weights import Publication, Vector
+from raygan.strategies.strategy import GLOBAL, Setup, Train, strategy_of
+
+
+class PlayerActor:
+    """One player in a process of its own."""
+
+    def __init__(self, run: str, name: str, config: Config, data: list[Any], board: Any) -> None:
+        self._label = f"{run}/{name}"
+        self._name = name
+        torch.set_num_threads(config.resources.num_threads)
+        samples: Samples = ray.get(data[0])  # a reference in a list: resolved here, zero-copy
+        setup = Setup(config, samples, pick_device(config))
+        self._player = strategy_of(config).build(name, setup)
+        self._outbox = Outbox(board, keep_all=config.tempo == "lockstep")
+        self._board: Board = Reader(board) if name == GLOBAL else self._outbox
+
+    def __repr__(self) -> str:
+        return self._label  # the prefix of its log lines
+
+    def restore(self, state: list[Any]) -> int:
+        """Take up a packed state; returns the step."""
+        raw: bytes = ray.get(state[0])
+        self._player.restore(unpack(raw))
+        return self._player.step
+
+    def train(self, order: Train) -> dict[str, float]:
+        """Carry out an order; the loop over steps is here, in the actor."""
+        return host(self._player, order, self._board)
+
+    def save(self) -> bytes:
+        """The packed state."""
+        return pack(self._player.state())
+
+    def generator(self) -> Vector:
+        """The generator to sample from."""
+        return self._player.generator_vector()
+
+    @ray.method(concurrency_group="ctl")
+    def publications(self, after: int, upto: int) -> list[Publication]:
+        """Frozen publications after < version <= upto."""
+        return self._outbox.held(self._name, after, upto)
+
+    @ray.method(concurrency_group="ctl")
+    def newest(self) -> list[Publication]:
+        """A list with the newest publication."""
+        return self._outbox.held_newest(self._name)
+
+    @ray.method(concurrency_group="ctl")
+    def where(self) -> dict[str, Any]:
+        """Node, process, device: for run.json and for tests."""
+        context = ray.get_runtime_context()
+        return {"pid": os.getpid(), "node": context.get_node_id(), "gpus": ray.get_gpu_ids(), "step": self._player.step}
+
+
+def pick_device(config: Config) -> torch.device:
+    """The GPU that Ray gave to this actor, if any; else the CPU."""
+    if config.device == "cpu" or (config.device == "auto" and not ray.get_gpu_ids()):
+        return torch.device("cpu")
+    return torch.device("cuda")

@@ -1,0 +1,65 @@
+"""The command line. Verbs import heavy modules inside themselves, so that --help answers at once.
+
+    raygan VERB [arguments]
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from raygan.errors import RayganError
+
+VERBS = {
+    "train": "train a run: settings from a preset, files and flags",
+    "plan": "actors, memory and bytes of a run against the cluster; starts nothing",
+    "resume": "go on with a run from its newest checkpoint",
+    "sample": "draw from a run's generator: global, best, mixture or pair:3",
+    "evaluate": "score runs, beside floor and ceiling",
+    "compare": "one table of several runs' scores; refuses unlike protocols",
+    "report": "one self-contained HTML file about a run",
+    "verify": "prove that the locals are untouched by the global pair, and that inline = Ray bit for bit",
+    "runs": "list runs",
+    "presets": "list presets, or show one",
+    "doctor": "check this machine: versions, Ray, data",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run a verb; exits with its code (0 done, 1 failed, 2 usage, 3 infeasible, 5 --require not met, 130/143 signal)."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    if not args or args[0] in ("-h", "--help", "help"):
+        print(_help())
+        raise SystemExit(0 if args else 2)
+    if args[0] in ("-V", "--version"):
+        from importlib.metadata import version
+
+        print(f"raygan {version('raygan')}")
+        raise SystemExit(0)
+    try:
+        if args[0] not in VERBS:
+            from raygan.errors import ConfigError, did_you_mean
+
+            raise ConfigError(f"no verb {args[0]!r}. {did_you_mean(args[0], VERBS)}")
+        from raygan.cli import verbs
+
+        code = getattr(verbs, args[0])(args[1:])
+    except RayganError as error:
+        print(f"raygan: {error}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        print("raygan: interrupted", file=sys.stderr)
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        raise SystemExit(0) from None
+    raise SystemExit(code or 0)
+
+
+def _help() -> str:
+    width = max(map(len, VERBS))
+    verbs = "\n".join(f"  {name:<{width}}  {what}" for name, what in VERBS.items())
+    return (
+        "raygan: train many GANs at once on a Ray cluster so that they help each other\n\n"
+        f"usage: raygan VERB [arguments]\n\n{verbs}\n\n"
+        "`raygan train` alone trains SGAN on the ring of 8 Gaussians. `raygan VERB --help` tells more."
+    )

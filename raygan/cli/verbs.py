@@ -1,0 +1,214 @@
+"""One function a verb: read the arguments, call the service, print. Returns the exit code."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from raygan.cli.flags import Arguments, parse
+from raygan.config import PRESETS, Resolved, presets as preset_names, resolve
+from raygan.errors import ConfigError, RequirementError
+
+RUN_OPTIONS = ("preset", "name", "run-dir", "address", "resume", "require")
+TRAIN_USAGE = (
+    "raygan train [--preset NAME] [--config FILE ...] [--SETTING VALUE ...] [--name N] [--run-dir runs] "
+    "[--resume auto|PATH] [--address auto|local|ADDR] [--inline] [--plain|--json|--quiet] [--dry-run] [--require modes=8]"
+)
+
+
+def _resolved(args: Arguments) -> Resolved:
+    return resolve(args.get("preset"), [Path(f) for f in args.lists.get("config", [])], args.settings)
+
+
+def _console(args: Arguments) -> Any:
+    from raygan.cli.console import console
+
+    style = next((s for s in ("plain", "json", "quiet") if args.has(s)), None)
+    return console(style)
+
+
+def train(argv: Sequence[str]) -> int:
+    """Train a run."""
+    args = parse(
+        argv, valued=RUN_OPTIONS, switches=("inline", "plain", "json", "quiet", "dry-run"), repeated=("config",),
+        settings=True, usage=TRAIN_USAGE,
+    )  # fmt: skip
+    resolved = _resolved(args)
+    if args.has("dry-run"):
+        print(resolved.yaml(), end="")
+        return 0
+    from raygan.service import training
+
+    shown = _console(args)
+    run = training.train(
+        resolved, run_dir=Path(args.get("run-dir") or "runs"), name=args.get("name"),
+        address=args.get("address") or "auto", inline=args.has("inline"), resume=args.get("resume"), listeners=[shown],
+        command="raygan train " + shlex.join(argv),
+    )  # fmt: skip
+    return _finish(run, shown, args)
+
+
+def resume(argv: Sequence[str]) -> int:
+    """Go on with a run."""
+    usage = "raygan resume RUN [--steps +1000] [--address auto|local|ADDR] [--plain|--json|--quiet] [--require modes=8]"
+    args = parse(
+        argv, valued=("steps", "address", "require"), switches=("plain", "json", "quiet"), positional=(1, 1), usage=usage
+    )
+    steps = args.get("steps") or "+0"
+    if not (steps.startswith("+") and steps[1:].isdigit()):
+        raise ConfigError(f"--steps {steps!r}: write how many more, as in --steps +1000.")
+    from raygan.service import training
+
+    shown = _console(args)
+    run = training.resume_run(
+        args.positional[0], extra_steps=int(steps), address=args.get("address") or "auto", listeners=[shown]
+    )
+    return _finish(run, shown, args)
+
+
+def _finish(run: Any, shown: Any, args: Arguments) -> int:
+    from raygan.service import training
+    from raygan.service.report import write_report
+
+    report = write_report(run)
+    shown.finish(run, report)
+    if wanted := args.get("require"):
+        complaint = training.require(run, wanted)
+        if complaint:
+            (run.path / "run.json").write_text(json.dumps({**run.info, "exit_code": 5}, indent=1))
+            raise RequirementError(complaint)
+    return 0
+
+
+def plan(argv: Sequence[str]) -> int:
+    """What a run would need."""
+    args = parse(
+        argv, valued=RUN_OPTIONS, switches=("inline", "plain", "json", "quiet", "dry-run"), repeated=("config",),
+        settings=True, usage=TRAIN_USAGE.replace("raygan train", "raygan plan"),
+    )  # fmt: skip
+    from raygan.service.plan import plan_text
+
+    print(plan_text(_resolved(args), args.get("address") or "auto"))
+    return 0
+
+
+def sample(argv: Sequence[str]) -> int:
+    """Draw samples."""
+    args = parse(
+        argv, valued=("from", "count", "seed", "out"), positional=(1, 1),
+        usage="raygan sample RUN [--from global|best|mixture|pair:3] [-n 1024] [--seed 0] [-o x.npz|.png|.parquet]",
+    )  # fmt: skip
+    from raygan.service.run import Run
+    from raygan.service.sampling import write_samples
+
+    run = Run.load(args.positional[0])
+    count, seed = whole(args, "count", 1024, least=1), whole(args, "seed", 0)
+    out = Path(args.get("out") or "samples.npz")
+    print(write_samples(run, args.get("from") or run.main_player, count, seed, out))
+    return 0
+
+
+def evaluate(argv: Sequence[str]) -> int:
+    """Score runs."""
+    args = parse(
+        argv, valued=("metrics", "samples", "extractor", "seed"), switches=("json",), positional=(1, 999),
+        usage="raygan evaluate RUN [RUN ...] [--metrics modes,density,classes,fid,kid,prdc] [--samples 10000] "
+        "[--extractor raw|pixels|cnn:mnist|torchscript:PATH] [--seed 0] [--json]",
+    )  # fmt: skip
+    from raygan.service.evaluate import evaluate_runs, table
+
+    groups = args.get("metrics")
+    results = evaluate_runs(
+        args.positional, groups.split(",") if groups else None, whole(args, "samples", 10_000, least=16),
+        args.get("extractor"), whole(args, "seed", 0),
+    )  # fmt: skip
+    print(json.dumps(results, indent=1) if args.has("json") else table(results))
+    return 0
+
+
+def compare(argv: Sequence[str]) -> int:
+    """One table of several runs."""
+    args = parse(argv, positional=(2, 999), usage="raygan compare RUN RUN ...")
+    from raygan.service.evaluate import compare_runs
+
+    print(compare_runs(args.positional))
+    return 0
+
+
+def report(argv: Sequence[str]) -> int:
+    """Write the HTML report."""
+    args = parse(argv, positional=(1, 1), usage="raygan report RUN")
+    from raygan.service.report import write_report
+    from raygan.service.run import Run
+
+    print(write_report(Run.load(args.positional[0])))
+    return 0
+
+
+def verify(argv: Sequence[str]) -> int:
+    """Prove what the papers promise."""
+    args = parse(
+        argv, valued=("preset", "steps", "address"), switches=("inline",), repeated=("config",), positional=(0, 1),
+        usage="raygan verify [RUN] [--preset NAME] [--config FILE ...] [--steps 20] [--inline]",
+    )  # fmt: skip
+    from raygan.service.run import Run
+    from raygan.service.verify import verify_config
+
+    if args.positional:
+        config = Run.load(args.positional[0]).config
+    else:
+        config = _resolved(args).config
+    results = verify_config(config, whole(args, "steps", 20, least=2), args.get("address") or "auto", args.has("inline"))
+    for result in results:
+        print(("ok    " if result.ok else "FAIL  ") + result.text)
+    return 0 if all(r.ok for r in results) else 1
+
+
+def runs(argv: Sequence[str]) -> int:
+    """List runs."""
+    args = parse(argv, valued=("run-dir",), switches=("json",), usage="raygan runs [--run-dir runs] [--json]")
+    from raygan.service.listing import list_runs, runs_table
+
+    found = list_runs(Path(args.get("run-dir") or "runs"))
+    print(json.dumps(found, indent=1) if args.has("json") else runs_table(found))
+    return 0
+
+
+def presets(argv: Sequence[str]) -> int:
+    """List presets, or show one."""
+    args = parse(argv, positional=(0, 1), usage="raygan presets [NAME]")
+    if args.positional:
+        print(resolve(args.positional[0]).yaml(), end="")
+        return 0
+    width = max(map(len, preset_names()))
+    for name in preset_names():
+        first = (PRESETS / f"{name}.yaml").read_text().splitlines()[0].removeprefix("# ")
+        print(f"{name:<{width}}  {first}")
+    return 0
+
+
+def doctor(argv: Sequence[str]) -> int:
+    """Check this machine."""
+    parse(argv, usage="raygan doctor")
+    from raygan.service.doctor import checks
+
+    worst = 0
+    for ok, name, text in checks():
+        print(f"{'ok  ' if ok else 'MISS'}  {name:<12} {text}")
+        worst |= not ok and name in ("python", "torch", "ray", "start")
+    return worst
+
+
+def whole(args: Arguments, name: str, default: int, least: int = 0) -> int:
+    """A whole-number option."""
+    text = args.get(name)
+    if text is None:
+        return default
+    if not text.isdigit() or int(text) < least:
+        raise ConfigError(f"--{name} {text!r}: needs a whole number of at least {least}.")
+    return int(text)
+
+

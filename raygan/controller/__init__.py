@@ -1,0 +1,1 @@
+"""The loop: ask the strategy, carry out its orders, wait, record. Nothing here imports Ray."""

@@ -1,0 +1,220 @@
+"""The loop of a run.
+
+    ready players --> strategy.decide --> orders --> executor --> done --> record, score, save --> ready players
+                                                        |
+                                            Inline: this process    Ray: actors
+
+A strategy never sees an executor, an executor never sees a strategy. In lockstep the outcome is a function of (config,
+seed) alone, however long orders take and in whatever order they are done.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from raygan.controller.checkpoint import Checkpoint, newest_valid, retain, write_checkpoint
+from raygan.controller.orders import Done, Evaluate, Executor, Save, Scored
+from raygan.controller.run_folder import RunFolder
+from raygan.errors import Interrupted, PlayerDied
+from raygan.strategies.strategy import Config, Plan, Train, strategy_of
+
+Listener = Callable[["Controller", Done], None]
+STALL_S = 600.0
+
+
+class Controller:
+    """Runs one config to its end in one run folder."""
+
+    def __init__(
+        self, config: Config, folder: RunFolder, make_executor: Callable[[], Executor], listeners: list[Listener]
+    ) -> None:
+        self.config = config
+        self.folder = folder
+        self.make_executor = make_executor
+        self.listeners = listeners
+        self.strategy = strategy_of(config)
+        self.plan = Plan.of(config)
+        self.players = self.strategy.players(config)
+        self.executor: Executor | None = None
+        self.done: dict[str, int] = {}
+        self.idle: set[str] = set()
+        self.parts: dict[int, dict[str, tuple[int, bytes]]] = {}
+        self.pending_saves = 0
+        self.pending_scores = 0
+        self.busy_seconds: dict[str, float] = dict.fromkeys(self.players, 0.0)
+        self.latest: dict[str, dict[str, float]] = {}
+        self.scores: dict[str, dict[str, Any]] = {}
+        self.warnings: dict[str, int] = {}
+        self.stop_signal: int | None = None
+        self.targets: dict[str, int] | None = None
+        self.began = time.perf_counter()
+
+    # ------------------------------------------------------------------------------------------------- the run
+
+    def run(self, resume: Checkpoint | None = None) -> None:
+        """Train to the end; a run whose player died starts again from its last checkpoint, a few times.
+
+        Raises PlayerDied when that did not help, NonFiniteError, and Interrupted after a signal (checkpoint saved).
+        """
+        restarts = 0
+        while True:
+            try:
+                self._attempt(resume)
+                return
+            except PlayerDied as death:
+                self.folder.event("death", self.done.get(death.player, 0), player=death.player, cause=death.cause)
+                resume, problems = newest_valid(self.folder.path / "checkpoints")
+                self.warn_checkpoints(problems)
+                restarts += 1
+                if restarts > self.config.resources.max_restarts:
+                    raise
+                step = resume.step if resume else 0
+                self.folder.event("restart", step, player=death.player, attempt=restarts)
+                self.warn("W201 player-died", f"{death}; the run starts again from step {step}")
+            finally:
+                if self.executor is not None:
+                    self.executor.close()
+                    self.executor = None
+
+    def _attempt(self, resume: Checkpoint | None) -> None:
+        self.done = {p: resume.steps[p] if resume else 0 for p in self.players}
+        self.parts.clear()
+        self.pending_saves = self.pending_scores = 0
+        self.targets = None
+        self.executor = self.make_executor()
+        self.executor.start(self.players, resume.parts if resume else {})
+        self.folder.status(status="running", **self.executor.info())
+        self.idle = set(self.players)
+        heard = time.monotonic()
+        while self.tick():
+            done = self.executor.wait(timeout_s=0.5)
+            heard = time.monotonic() if done else heard
+            for item in done:
+                self.handle(item)
+            if time.monotonic() - heard > STALL_S:
+                busy = sorted(set(self.players) - self.idle)
+                raise PlayerDied(busy[0] if busy else "a player", f"no sign of life for {STALL_S:.0f} s")
+        if self.stop_signal is not None:
+            name = {2: "SIGINT", 15: "SIGTERM"}.get(self.stop_signal, str(self.stop_signal))
+            where = self.folder.path
+            raise Interrupted(self.stop_signal, f"stopped by {name}, checkpoint saved. Next: raygan resume {where}")
+
+    def tick(self) -> bool:
+        """Give out orders; False when there is nothing left to wait for."""
+        assert self.executor is not None, "tick() is called while an executor runs"
+        ready = [p for p in self.players if p in self.idle]
+        if self.stop_signal is not None and self.targets is None and len(ready) == len(self.players):
+            self.targets = self.strategy.stop_targets(self.done, self.plan)
+            if all(self.done[p] == t for p, t in self.targets.items()):
+                self._save_all()
+        if self.stop_signal is None:
+            self._submit(self.strategy.decide(ready, self.done, self.plan))
+        elif self.targets is not None:
+            orders = self.strategy.decide(ready, self.done, self.plan)
+            self._submit([o for o in map(self._up_to_target, orders) if o.steps > 0])
+        busy = len(self.idle) < len(self.players)
+        return busy or self.pending_saves > 0 or self.pending_scores > 0
+
+    def _up_to_target(self, order: Train) -> Train:
+        assert self.targets is not None
+        steps = min(order.steps, self.targets[order.player] - self.done[order.player])
+        return Train(order.player, steps, order.forget_before)
+
+    def _submit(self, orders: list[Train]) -> None:
+        assert self.executor is not None
+        for order in orders:
+            self.idle.discard(order.player)
+            self.executor.submit(order)
+
+    # ----------------------------------------------------------------------------------------------- what came back
+
+    def handle(self, item: Done) -> None:
+        """Record one order that was carried out."""
+        order = item.order
+        if isinstance(order, Train):
+            self._trained(order, item.result)
+        elif isinstance(order, Save):
+            self._saved(order, item.result)
+        else:
+            self._scored(order, item.result)
+        for listener in self.listeners:
+            listener(self, item)
+
+    def _trained(self, order: Train, report: Mapping[str, float]) -> None:
+        player, step = order.player, self.done[order.player] + order.steps
+        self.done[player] = step
+        self.busy_seconds[player] += report["seconds"]
+        before = self.latest.get(player, {}).get("bad_steps", 0.0)
+        self.latest[player] = dict(report)
+        self.folder.metric(kind="train", player=player, step=step, steps=order.steps, elapsed=self.elapsed, **report)
+        if "lag" in report:
+            self.folder.event("pull", step, player=player, of=self.strategy.locals(self.config), lag=report["lag"])
+        if (bad := report.get("bad_steps", 0.0)) > before:
+            self.warn("W102 non-finite-loss", f"{player}: {bad - before:.0f} steps skipped before step {step}")
+        if self.plan.evaluates_at(step):
+            self._ask(Evaluate(player, step))
+        if self.plan.saves_at(step):
+            self._ask(Save(player, step, at=step))
+        self.idle.add(player)
+        if self.targets and all(self.done[p] == t for p, t in self.targets.items()):
+            self._save_all()
+
+    def _ask(self, order: Evaluate | Save) -> None:
+        assert self.executor is not None
+        self.pending_scores += isinstance(order, Evaluate)
+        self.pending_saves += isinstance(order, Save)
+        self.executor.submit(order)
+
+    def _save_all(self) -> None:
+        """The cut of a stopped run, named by its furthest step."""
+        step = max(self.done.values())
+        if self.plan.saves_at(step) and min(self.done.values()) == step:
+            return  # each player has been asked already
+        for player in self.players:
+            self._ask(Save(player, step, at=self.done[player]))
+
+    def _saved(self, order: Save, raw: bytes) -> None:
+        self.pending_saves -= 1
+        parts = self.parts.setdefault(order.step, {})
+        parts[order.player] = order.at, raw
+        if len(parts) < len(self.players):
+            return
+        del self.parts[order.step]
+        checkpoint = Checkpoint(
+            order.step, {p: raw for p, (_, raw) in parts.items()}, {p: at for p, (at, _) in parts.items()}
+        )
+        folder = self.folder.path / "checkpoints"
+        write_checkpoint(folder, checkpoint)
+        removed = retain(folder, self.config.checkpoint.keep)
+        size = sum(len(r) for r in checkpoint.parts.values())
+        self.folder.event("checkpoint", order.step, players=self.players, bytes=size, removed=removed)
+
+    def _scored(self, order: Evaluate, scored: Scored) -> None:
+        self.pending_scores -= 1
+        for row in scored.rows:
+            self.scores[row["player"]] = row
+            self.folder.metric(elapsed=self.elapsed, **row)
+        self.folder.samples(order.step, scored.samples)
+
+    # ----------------------------------------------------------------------------------------------------- telling
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start, rounded to ms."""
+        return round(time.perf_counter() - self.began, 3)
+
+    def warn(self, name: str, text: str) -> None:
+        """A named warning: counted, in the journal, shown once a kind and listed at the end."""
+        self.warnings[name] = self.warnings.get(name, 0) + 1
+        self.folder.event("warning", max(self.done.values(), default=0), name=name, text=text)
+
+    def warn_checkpoints(self, problems: list[str]) -> None:
+        """Checkpoints that could not be used, and were passed over."""
+        for problem in problems:
+            self.warn("W202 damaged-checkpoint", f"{problem} An older one is used.")
+
+    def stop(self, signum: int) -> None:
+        """Asked by a signal handler: finish the rounds under way, save, and end."""
+        self.stop_signal = signum

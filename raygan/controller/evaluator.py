@@ -1,0 +1,115 @@
+"""Scores generators from their published weights, so that no player waits for a score.
+
+    evaluate("pair-03", 400, vector) -> rows for metrics.jsonl, and a few samples to look at
+
+One generator and the mixture of all pairs are always reported apart: the mixture's samples are an equal share of each
+pair's, gathered as the pairs reach the step.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, replace
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from raygan.controller.orders import Scored
+from raygan.data.base import to_uint8
+from raygan.gan.streams import Streams, sample_prior
+from raygan.gan.weights import Vector, unflatten
+from raygan.metrics.suite import Suite, default_groups
+from raygan.networks.base import NetworkComponent
+from raygan.strategies.strategy import Plan, Setup, strategy_of
+
+MIXTURE = "mixture"
+"""Equal shares of all local pairs' generators; not a single generator."""
+SHOW_POINTS, SHOW_IMAGES = 1000, 64
+
+
+class Sampler:
+    """Draws from generators given as flat vectors; used by the evaluator, `sample` and `evaluate` alike."""
+
+    def __init__(self, setup: Setup) -> None:
+        network = cast(NetworkComponent, setup.config.component("network"))
+        self.z_dim = network.z_dim
+        self.prior = setup.config.pair.prior
+        self.device = setup.device
+        stream = Streams(0, "sampler").at("init")  # overwritten by the vector
+        self.network = network.generator(setup.data.shape, stream).to(self.device).eval()
+
+    def draw(self, vector: Vector, count: int, stream: torch.Generator, batch: int = 500) -> Tensor:
+        """`count` samples (count, *shape) from the generator in eval mode, on the CPU."""
+        unflatten(self.network, vector)
+        out = []
+        with torch.no_grad():
+            for i in range(0, count, batch):
+                z = sample_prior(self.prior, (min(batch, count - i), self.z_dim), stream)
+                out.append(self.network(z.to(self.device)).cpu())
+        return torch.cat(out)
+
+
+class Evaluator:
+    """Everything that is measured while a run goes on."""
+
+    def __init__(self, setup: Setup) -> None:
+        self.setup = setup
+        config = setup.config
+        self.plan = Plan.of(config)
+        self.count = config.evaluation.samples
+        self.locals = strategy_of(config).locals(config)
+        self.streams = Streams(config.seed, "evaluation")
+        self.sampler = Sampler(setup)
+        quick = default_groups(setup.data)[:1]
+        self.quick = Suite(setup.data, quick, n_fake=self.count, n_real=self.count)
+        self._full: Suite | None = None
+        self.waiting: dict[int, dict[str, Tensor]] = {}
+
+    @property
+    def full(self) -> Suite:
+        """All default scores; for the last step."""
+        if self._full is None:
+            self._full = Suite(self.setup.data, None, n_fake=self.count, n_real=self.count)
+        return self._full
+
+    def evaluate(self, player: str, step: int, vector: Vector) -> Scored:
+        """Score one generator; and the mixture, once every pair has been seen at this step."""
+        samples = self.sampler.draw(vector, self.count, self.streams.at(f"{player}/z", step, "cpu"))
+        rows = [self._row(player, step, samples)]
+        show = {player: self._show(samples)}
+        if self.setup.config.evaluation.mixture and player in self.locals and len(self.locals) > 1:
+            gathered = self.waiting.setdefault(step, {})
+            gathered[player] = samples
+            if len(gathered) == len(self.locals):
+                mixed = self._mix(self.waiting.pop(step), step)
+                rows.append(self._row(MIXTURE, step, mixed))
+                show[MIXTURE] = self._show(mixed)
+        return Scored(rows, show)
+
+    def _mix(self, gathered: dict[str, Tensor], step: int) -> Tensor:
+        each = math.ceil(self.count / len(self.locals))
+        pool = torch.cat([gathered[name][:each] for name in self.locals])
+        order = torch.randperm(len(pool), generator=self.streams.at("mixture", step))
+        return pool[order[: self.count]]
+
+    def _row(self, player: str, step: int, samples: Tensor) -> dict[str, Any]:
+        suite = self.full if step == self.plan.steps else self.quick
+        protocol = replace(suite.protocol, seed=self.setup.config.seed)
+        scores = suite.score(samples)
+        return {"kind": "score", "player": player, "step": step, "protocol": protocol.id, **scores}
+
+    def _show(self, samples: Tensor) -> npt.NDArray[np.generic]:
+        return to_uint8(samples[:SHOW_IMAGES]) if self.setup.data.is_images else samples[:SHOW_POINTS].numpy()
+
+    def protocols(self) -> dict[str, Any]:
+        """What the protocol ids in the rows mean, with the floor and the ceiling of each."""
+        out: dict[str, Any] = {}
+        for suite in (self.quick, self.full):
+            out[suite.protocol.id] = {**asdict(suite.protocol), "floor": suite.floor(), "ceiling": suite.ceiling()}
+        if self.full.classifier:
+            for entry in out.values():
+                entry["classifier_accuracy"] = self.full.classifier[2]
+        return out

@@ -1,0 +1,113 @@
+"""Everything in this process: to read, to debug, to test. In lockstep the bits are those of Ray."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from raygan.controller.evaluator import Evaluator
+from raygan.controller.orders import Done, Evaluate, Order, Save
+from raygan.gan.bundle import pack, unpack
+from raygan.gan.types import Board, Player
+from raygan.gan.weights import Publication
+from raygan.strategies.strategy import Setup, Train, strategy_of
+
+
+class InlineBoard(Board):
+    """All publications that some reader may still ask for."""
+
+    def __init__(self) -> None:
+        self.shelves: dict[str, dict[int, Publication]] = {}
+        self.peak_bytes = 0
+
+    def publish(self, publication: Publication) -> None:
+        """Keep it."""
+        self.shelves.setdefault(publication.player, {})[publication.version] = publication
+        self.peak_bytes = max(self.peak_bytes, self.nbytes)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held now."""
+        return sum(p.nbytes for shelf in self.shelves.values() for p in shelf.values())
+
+    def forget(self, player: str, before: int) -> None:
+        """Drop old versions; the newest always stays."""
+        shelf = self.shelves.get(player, {})
+        for version in [v for v in shelf if v < before and v != max(shelf)]:
+            del shelf[version]
+
+    def between(self, players: Sequence[str], after: int, upto: int) -> dict[str, list[Publication]]:
+        """Exactly these versions, oldest first."""
+        return {n: [p for v, p in sorted(self.shelves.get(n, {}).items()) if after < v <= upto] for n in players}
+
+    def newest(self, players: Sequence[str]) -> dict[str, Publication]:
+        """The newest of each that has published."""
+        return {n: self.shelves[n][max(self.shelves[n])] for n in players if self.shelves.get(n)}
+
+    def progress(self, players: Sequence[str]) -> dict[str, int]:
+        """The newest version numbers."""
+        return {n: max(self.shelves.get(n, {0: None})) for n in players}
+
+
+def host(player: Player, order: Train, board: Board) -> dict[str, float]:
+    """Carry out a Train order, in whatever process the player lives; adds the seconds that it took."""
+    began = time.perf_counter()
+    if order.forget_before:
+        board.forget(order.player, order.forget_before)
+    report = player.train(order.steps, board)
+    return {**report, "seconds": time.perf_counter() - began}
+
+
+class InlineExecutor:
+    """One order after the other, first come, first served."""
+
+    def __init__(self, setup: Setup) -> None:
+        self.setup = setup
+        self.board = InlineBoard()
+        self.players: dict[str, Player] = {}
+        self.evaluator = Evaluator(setup)
+        self.queue: deque[Order] = deque()
+        self.threads_before = torch.get_num_threads()
+
+    def start(self, players: Sequence[str], states: Mapping[str, bytes]) -> None:
+        """Build the players here."""
+        torch.set_num_threads(self.setup.config.resources.num_threads)
+        strategy = strategy_of(self.setup.config)
+        for name in players:
+            self.players[name] = strategy.build(name, self.setup)
+            if name in states:
+                self.players[name].restore(unpack(states[name]))
+
+    def submit(self, order: Order) -> None:
+        """Queue it."""
+        self.queue.append(order)
+
+    def wait(self, timeout_s: float) -> list[Done]:
+        """Carry out the oldest order."""
+        if not self.queue:
+            return []
+        order = self.queue.popleft()
+        began = time.perf_counter()
+        player = self.players[order.player]
+        result: Any
+        if isinstance(order, Train):
+            result = host(player, order, self.board)
+        elif isinstance(order, Save):
+            result = pack(player.state())
+        else:
+            assert isinstance(order, Evaluate), f"unknown order {order}"
+            result = self.evaluator.evaluate(order.player, order.step, player.generator_vector())
+        return [Done(order, result, time.perf_counter() - began)]
+
+    def close(self) -> None:
+        """Give the threads back."""
+        torch.set_num_threads(self.threads_before)
+
+    def info(self) -> dict[str, Any]:
+        """One process, one place."""
+        return {"executor": "inline", "pid": os.getpid(), "device": str(self.setup.device)}

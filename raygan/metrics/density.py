@@ -1,0 +1,45 @@
+"""Scores over a kernel density estimate of the generated points: AdaGAN's coverage C, and the log-likelihood."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+Points = npt.NDArray[np.floating]
+BANDWIDTHS = np.geomspace(0.002, 1.0, 28)
+"""Candidates, in units of the points' overall standard deviation."""
+
+
+def kde_log_density(at: Points, centres: Points, bandwidth: float) -> npt.NDArray[np.float64]:
+    """log p(at), (N,), of an isotropic Gaussian kernel density over `centres` (K, d)."""
+    a, c = at.astype(np.float64), centres.astype(np.float64)
+    squared = np.maximum((a**2).sum(1)[:, None] + (c**2).sum(1)[None] - 2 * a @ c.T, 0)
+    exponent = -squared / (2 * bandwidth**2)
+    top = exponent.max(1)
+    norm = math.log(len(c)) + a.shape[1] * (math.log(bandwidth) + 0.5 * math.log(2 * math.pi))
+    return np.asarray(top + np.log(np.exp(exponent - top[:, None]).sum(1)) - norm)
+
+
+def best_bandwidth(centres: Points, validation: Points) -> float:
+    """The bandwidth under which `validation` is most likely."""
+    scale = max(float(centres.std()), 1e-6)
+    means = [kde_log_density(validation, centres, scale * b).mean() for b in BANDWIDTHS]
+    return scale * float(BANDWIDTHS[int(np.argmax(means))])
+
+
+def density_scores(fake: Points, real: Points) -> dict[str, float]:
+    """coverage_c and log_likelihood; `fake` needs at least 1,500 points (N, d), of which the first 1,500 are used.
+
+    The density is a KDE on 1,000 generated points, its bandwidth chosen by the likelihood of 500 more. coverage_c
+    (AdaGAN, section 4.1): the share of real points where the density is above t, t = its 5th percentile at those 500; a
+    perfect model has 0.95. log_likelihood: mean log-density of the real points, in nats.
+    """
+    if len(fake) < 1500:
+        raise ValueError(f"coverage C needs 1,500 generated points, got {len(fake)}; raise the number of samples")
+    centres, validation = fake[:1000], fake[1000:1500]
+    bandwidth = best_bandwidth(centres, validation)
+    threshold = np.percentile(kde_log_density(validation, centres, bandwidth), 5)
+    at_real = kde_log_density(real, centres, bandwidth)
+    return {"coverage_c": float((at_real > threshold).mean()), "log_likelihood": float(at_real.mean())}

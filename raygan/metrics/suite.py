@@ -1,0 +1,158 @@
+"""Which scores a data set gets, and the protocol that stands beside them; floor (noise) and ceiling (real data) alike.
+
+Two numbers may be compared only when their protocols are the same: same metric, data and its parameters, split, numbers of
+samples, extractor and its hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from raygan.data.base import Samples
+from raygan.errors import ConfigError, did_you_mean
+from raygan.metrics.classifier import class_scores, load_classifier, probabilities, stacked_scores
+from raygan.metrics.density import density_scores
+from raygan.metrics.features import extractor
+from raygan.metrics.fidelity import fid, kid, prdc
+from raygan.metrics.modes import mode_scores
+
+GROUPS = {
+    "modes": "modes, modes@10%, high_quality, reverse_kl of a mixture or of stacked MNIST",
+    "density": "coverage_c and log_likelihood of points, over a kernel density estimate",
+    "classes": "score, entropy, tv, confidence by the data set's classifier",
+    "fid": "Frechet distance over the extractor's features",
+    "kid": "kernel distance over the extractor's features",
+    "prdc": "precision, recall, density, coverage over the extractor's features",
+}
+"""Names for --metrics."""
+LOWER_IS_BETTER = ("reverse_kl", "tv", "fid", "kid")
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a number was made."""
+
+    data: str
+    split: str
+    n_real: int
+    n_fake: int
+    extractor: str
+    classifier: str
+    seed: int
+
+    @property
+    def id(self) -> str:
+        """Equal for comparable numbers; the seed of the draw does not matter."""
+        fields = {k: v for k, v in asdict(self).items() if k != "seed"}
+        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:8]
+
+
+class Suite:
+    """The scores of one data set."""
+
+    def __init__(
+        self, data: Samples, groups: Sequence[str] | None = None, n_fake: int = 2500, n_real: int = 2500,
+        features: str | None = None, seed: int = 0,
+    ) -> None:  # fmt: skip
+        self.data = data
+        self.groups = tuple(groups or default_groups(data))
+        for group in self.groups:
+            if group not in GROUPS:
+                raise ConfigError(f"metrics: no metric named {group!r}. {did_you_mean(group, GROUPS)}")
+        self._refuse_unfit()
+        needs = any(g in ("fid", "kid", "prdc") for g in self.groups)
+        default = "cnn:mnist" if data.classifier and data.stack == 1 else ("pixels" if data.is_images else "raw")
+        self.extractor = extractor(features or default) if needs else None
+        self.classifier = load_classifier(data.classifier) if data.classifier else None
+        self.n_fake = n_fake
+        generator = torch.Generator().manual_seed(seed)
+        self.real = data.held_out_batch(n_real, generator)
+        self._real_features = self.extractor(self.real) if self.extractor else None
+        self.protocol = Protocol(
+            data=f"{data.name} ({data.modes.text})" if data.modes else data.name,
+            split=data.split,
+            n_real=len(self.real),
+            n_fake=n_fake,
+            extractor=self.extractor.label if self.extractor else "",
+            classifier=f"{data.classifier}-{self.classifier[1]}" if self.classifier else "",
+            seed=seed,
+        )
+
+    def _refuse_unfit(self) -> None:
+        data = self.data
+        unfit = {
+            "modes": data.modes is None and data.stack != 3,
+            "density": data.is_images,
+            "classes": data.classifier is None or data.stack != 1,
+        }
+        for group in self.groups:
+            if unfit.get(group):
+                fit = [g for g in GROUPS if not unfit.get(g)]
+                raise ConfigError(f"metrics: {group!r} cannot score {data.name}. It can be scored by: {', '.join(fit)}.")
+
+    def score(self, fake: Tensor) -> dict[str, float]:
+        """All scores of samples (N, *shape); images in [-1, 1]. Names over features carry the extractor's."""
+        if len(fake) != self.n_fake:
+            raise ValueError(f"this protocol scores {self.n_fake} samples, got {len(fake)}")
+        out: dict[str, float] = {}
+        for group in self.groups:
+            out |= self._group(group, fake)
+        return out
+
+    def _group(self, group: str, fake: Tensor) -> dict[str, float]:
+        if group == "modes" and self.data.modes is not None:
+            return mode_scores(fake.numpy(), self.data.modes)
+        if group == "density":
+            return density_scores(fake.numpy(), self.real.numpy())
+        if group in ("modes", "classes"):
+            assert self.classifier is not None, "refused in __init__"
+            p = probabilities(self.classifier[0], fake.reshape(-1, 1, *fake.shape[2:]))
+            return class_scores(p) if group == "classes" else stacked_scores(p.reshape(len(fake), -1, p.shape[1]))
+        assert self.extractor is not None
+        assert self._real_features is not None
+        features = self.extractor(fake)
+        if group == "prdc":
+            found = prdc(self._real_features, features)
+        else:
+            found = {group: (fid if group == "fid" else kid)(self._real_features, features)}
+        return {f"{k}@{self.extractor.label}": v for k, v in found.items()}
+
+    def floor(self) -> dict[str, float]:
+        """The scores of uniform noise over the data's own range."""
+        generator = torch.Generator().manual_seed(1)
+        noise = torch.rand((self.n_fake, *self.data.shape), generator=generator)
+        low, high = self.real.amin(0), self.real.amax(0)
+        if self.data.is_images:
+            low, high = torch.tensor(-1.0), torch.tensor(1.0)
+        return self.score(low + noise * (high - low))
+
+    def ceiling(self) -> dict[str, float]:
+        """The scores of real training samples against the held-out ones."""
+        generator = torch.Generator().manual_seed(2)
+        return self.score(self.data.batch(self.n_fake, generator, torch.device("cpu")))
+
+
+def default_groups(data: Samples) -> list[str]:
+    """What a data set is scored by when nobody says otherwise."""
+    if data.stack == 3:
+        return ["modes"]
+    if data.modes is not None:
+        return ["modes", "density"]
+    if data.classifier:
+        return ["classes", "fid"]
+    return ["kid", "prdc"] if data.is_images else ["density"]
+
+
+def better(metric: str, a: float, b: float) -> bool:
+    """Is `a` the better value?"""
+    if not np.isfinite(b):
+        return bool(np.isfinite(a))
+    lower = metric.partition("@")[0] in LOWER_IS_BETTER
+    return a < b if lower else a > b

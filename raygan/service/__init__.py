@@ -1,0 +1,1 @@
+"""What users call: train, sample, evaluate, compare, report, verify, plan, doctor."""

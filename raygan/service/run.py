@@ -1,0 +1,179 @@
+"""A run on disk, for Python and for every verb that reads: no Ray, and no data set needed to sample.
+
+    run = Run.load("runs/latest")
+    run.metrics.query("player == 'pair-03'").plot(x="step", y="loss_d")
+    x = run.generator("mixture").sample(1024, seed=0)
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from raygan.config import Config, validate
+from raygan.controller.checkpoint import newest_valid
+from raygan.controller.evaluator import MIXTURE
+from raygan.controller.run_folder import find_run, read_jsonl
+from raygan.errors import CheckpointError, ConfigError, did_you_mean
+from raygan.gan.bundle import unpack
+from raygan.gan.steps import load_network
+from raygan.gan.streams import Streams, sample_prior
+from raygan.metrics.suite import better
+from raygan.networks.base import NetworkComponent
+from raygan.strategies.strategy import GLOBAL, strategy_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Generators:
+    """One generator, or several of which each gives an equal share of the samples."""
+
+    networks: dict[str, torch.nn.Module]
+    z_dim: int
+    prior: str
+
+    def sample(self, n: int, seed: int = 0) -> npt.NDArray[np.float32]:
+        """(n, *shape) float32; images in [-1, 1]. The same seed gives the same samples."""
+        streams = Streams(seed, "sample")
+        share = [n // len(self.networks) + (i < n % len(self.networks)) for i in range(len(self.networks))]
+        out = []
+        with torch.no_grad():
+            for (name, network), count in zip(self.networks.items(), share, strict=True):
+                stream = streams.at(name)
+                for i in range(0, count, 500):
+                    out.append(network(sample_prior(self.prior, (min(500, count - i), self.z_dim), stream)))
+        pool = torch.cat(out)
+        if len(self.networks) > 1:
+            pool = pool[torch.randperm(n, generator=streams.at("order"))]
+        return np.asarray(pool.numpy())
+
+
+class Run:
+    """Reads a run folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def load(cls, path: str | Path) -> Run:
+        """The run in this folder; raises ConfigError when there is none."""
+        return cls(find_run(path).resolve())
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.path.name
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """run.json."""
+        out: dict[str, Any] = json.loads((self.path / "run.json").read_text())
+        return out
+
+    @property
+    def config(self) -> Config:
+        """The resolved config."""
+        return validate(Config, json.loads((self.path / "config.json").read_text()))
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """metrics.jsonl."""
+        return read_jsonl(self.path / "metrics.jsonl")
+
+    @property
+    def metrics(self) -> pd.DataFrame:
+        """metrics.jsonl as a DataFrame: training reports (kind "train") and scores (kind "score")."""
+        import pandas as pd
+
+        return pd.DataFrame(self.rows)
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """events.jsonl."""
+        return read_jsonl(self.path / "events.jsonl")
+
+    @property
+    def pulls(self) -> pd.DataFrame:
+        """Every round's pull of the supervisor, with its lag."""
+        import pandas as pd
+
+        return pd.DataFrame([e for e in self.events if e["kind"] == "pull"])
+
+    def scores(self) -> dict[str, dict[str, Any]]:
+        """Each player's (and the mixture's) last scores."""
+        return {row["player"]: row for row in self.rows if row["kind"] == "score"}
+
+    @property
+    def pairs(self) -> list[str]:
+        """The local pairs' names."""
+        return strategy_of(self.config).locals(self.config)
+
+    @property
+    def main_player(self) -> str:
+        """The generator that the run is for: the global one, or the best local."""
+        return GLOBAL if GLOBAL in strategy_of(self.config).players(self.config) else self.best
+
+    @property
+    def best(self) -> str:
+        """The single generator with the best headline score (high quality, score, or the first one there is)."""
+        scores = {p: s for p, s in self.scores().items() if p != MIXTURE}
+        if not scores:
+            return self.pairs[0]
+        metric = headline(next(iter(scores.values())))
+        if metric is None:
+            return self.pairs[0]
+        top = next(iter(scores))
+        for player, row in scores.items():
+            if better(metric, float(row[metric]), float(scores[top][metric])):
+                top = player
+        return top
+
+    def generator(self, which: str = "best") -> Generators:
+        """The newest checkpoint's generator: "global", "best", "mixture", or "pair:3". Raises ConfigError."""
+        checkpoint, problems = newest_valid(self.path / "checkpoints")
+        if checkpoint is None:
+            why = problems[0] if problems else "it has no checkpoint yet."
+            raise CheckpointError(f"run {str(self.path)!r} cannot be sampled: {why}")
+        names = self._names(which)
+        config = self.config
+        component = cast(NetworkComponent, config.component("network"))
+        shape = tuple(self.info["shape"])
+        networks = {}
+        for name in names:
+            state = unpack(checkpoint.parts[name])
+            network = component.generator(shape, Streams(0, "unused").at("init"))
+            load_network("ema" if config.pair.ema else "g", network, state)
+            networks[name] = network.eval()
+        return Generators(networks, component.z_dim, config.pair.prior)
+
+    def _names(self, which: str) -> list[str]:
+        players = strategy_of(self.config).players(self.config)
+        if which == MIXTURE:
+            return self.pairs
+        if which == "best":
+            return [self.best]
+        kind, _, index = which.partition(":")
+        name = f"pair-{int(index):02d}" if kind == "pair" and index.isdigit() else which
+        if name not in players:
+            raise ConfigError(f"--from {which!r}: {did_you_mean(which, [GLOBAL, 'best', MIXTURE, *players])}")
+        return [name]
+
+
+HEADLINES = ("high_quality", "score", "modes", "log_likelihood", "kid", "fid")
+
+
+def headline(row: dict[str, Any]) -> str | None:
+    """The one score that ranks generators."""
+    for wanted in HEADLINES:
+        for key in row:
+            if key.partition("@")[0] == wanted:
+                return key
+    return None

@@ -1,0 +1,277 @@
+"""Start, resume and finish a run: from a resolved config to a finished run folder.
+
+    train(config)   check -> load data -> run folder -> executor (inline | Ray) -> controller -> run.json, report
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+
+from raygan.config import Config, Resolved, full_dump, validate
+from raygan.controller.checkpoint import Checkpoint, newest_valid
+from raygan.controller.controller import Controller, Listener
+from raygan.controller.evaluator import Evaluator
+from raygan.controller.inline import InlineExecutor
+from raygan.controller.orders import Executor
+from raygan.controller.run_folder import RunFolder, find_run, read_jsonl
+from raygan.errors import CheckpointError, ConfigError, Interrupted, RayganError
+from raygan.service.run import Run
+from raygan.strategies.strategy import Setup, load_data, strategy_of
+
+LATEST = "latest"
+
+
+def train(
+    resolved: Resolved, *, run_dir: Path = Path("runs"), name: str | None = None, address: str = "auto",
+    inline: bool = False, resume: str | None = None, listeners: list[Listener] | None = None,
+    command: str | None = None,
+) -> Run:  # fmt: skip
+    """Run a config; returns the finished run. Raises a RayganError, with the run folder telling how it ended.
+
+    resume: "auto" goes on with `run_dir/name` where it exists, and starts it otherwise; a path goes on with that run.
+    """
+    if resume == "auto" and name and (run_dir / name / "run.json").exists():
+        return resume_run(run_dir / name, address=address, inline=inline, listeners=listeners)
+    if resume not in (None, "auto"):
+        return resume_run(Path(str(resume)), address=address, inline=inline, listeners=listeners)
+    config = resolved.config
+    strategy = strategy_of(config)
+    data = load_data(config)
+    for player in (strategy.players(config)[0],):  # refuse what cannot be built before anything is written
+        Setup(config, data, torch.device("cpu")).parts(player)
+    with _hosting(config, address, inline):
+        if not inline:
+            _check_placement(config, len(strategy.players(config)))
+        folder = RunFolder.create(run_dir, name or fresh_name(run_dir, config))
+        folder.write("config.yaml", resolved.yaml())
+        folder.write("config.json", json.dumps(full_dump(config), indent=1) + "\n")
+        folder.write("command.txt", (command or "raygan.train(...)") + "\n")
+        folder.status(
+            name=folder.path.name, status="starting", created=time.time(), shape=data.shape, **provenance()
+        )  # fmt: skip
+        point_latest(folder.path)
+        return _drive(config, folder, data, inline, None, listeners or [])
+
+
+def resume_run(
+    path: str | Path, *, extra_steps: int = 0, address: str = "auto", inline: bool | None = None,
+    listeners: list[Listener] | None = None, overrides: Config | None = None,
+) -> Run:  # fmt: skip
+    """Go on with a run from its newest valid checkpoint. Raises CheckpointError when there is none.
+
+    `overrides` replaces the run's config: the checkpoint is refused where it builds another architecture.
+    """
+    folder = RunFolder(find_run(path))
+    config = overrides or load_config(folder.path)
+    if extra_steps:
+        config = config.model_copy(update={"steps": config.steps + extra_steps})
+    checkpoint, problems = newest_valid(folder.path / "checkpoints")
+    if checkpoint is None and problems:
+        raise CheckpointError(f"{problems[0]} No other checkpoint in {folder.path} is whole: start a new run.")
+    if inline is None:
+        inline = json.loads((folder.path / "run.json").read_text()).get("executor") == "inline"
+    players = strategy_of(config).players(config)
+    if checkpoint is not None and set(checkpoint.parts) != set(players):
+        raise CheckpointError(
+            f"the checkpoint in {folder.path} has players {sorted(checkpoint.parts)}, this config makes {players}. Resume "
+            "with the config of the run."
+        )
+    data = load_data(config)
+    if checkpoint is not None:  # refuse another architecture here, not in an actor
+        from raygan.gan.bundle import unpack
+
+        for player, raw in checkpoint.parts.items():
+            strategy_of(config).build(player, Setup(config, data, torch.device("cpu"))).restore(unpack(raw))
+    with _hosting(config, address, inline):
+        if extra_steps or overrides:
+            folder.write("config.json", json.dumps(full_dump(config), indent=1) + "\n")
+        folder.event("resume", checkpoint.step if checkpoint else 0, players=players)
+        return _drive(config, folder, data, inline, checkpoint, listeners or [], problems)
+
+
+def _drive(
+    config: Config, folder: RunFolder, data: Any, inline: bool, checkpoint: Checkpoint | None, listeners: list[Listener],
+    problems: list[str] | None = None,
+) -> Run:  # fmt: skip
+    device = torch.device("cuda" if config.device == "cuda" and inline else "cpu")
+    setup = Setup(config, data, device)
+
+    def make_executor() -> Executor:
+        if inline:
+            return InlineExecutor(setup)
+        from raygan.actors.executor import RayExecutor
+
+        return RayExecutor(folder.path.name, setup)
+
+    controller = Controller(config, folder, make_executor, listeners)
+    folder.status(pid=os.getpid(), started=time.time(), exit_code=None, error=None)
+    end: dict[str, Any] = {}
+    try:
+        with _signals(controller):
+            controller.warn_checkpoints(problems or [])
+            for listener in listeners:
+                if begin := getattr(listener, "begin", None):
+                    begin(controller)
+            controller.run(checkpoint)
+        end = {"status": "done", "exit_code": 0}
+    except RayganError as error:
+        status = "stopped" if isinstance(error, Interrupted) else "failed"
+        end = {"status": status, "exit_code": error.exit_code, "error": str(error)}
+        raise
+    except BaseException as error:
+        end = {"status": "failed", "exit_code": 1, "error": f"{type(error).__name__}: {error}"}
+        raise
+    finally:
+        folder.status(
+            **end, ended=time.time(), steps=controller.done, elapsed=controller.elapsed, warnings=controller.warnings,
+            busy_seconds={p: round(s, 3) for p, s in controller.busy_seconds.items()},
+        )  # fmt: skip
+        folder.close()
+    folder.status(protocols=Evaluator(setup).protocols())
+    _write_parquet(folder.path)
+    return Run.load(folder.path)
+
+
+# ------------------------------------------------------------------------------------------------------------ helpers
+
+
+@contextlib.contextmanager
+def _hosting(config: Config, address: str, inline: bool) -> Iterator[None]:
+    """Ray for the block, unless everything happens in this process."""
+    if inline:
+        yield
+        return
+    from raygan.actors.cluster import cluster
+
+    with cluster(address, config.resources.object_store_mb):
+        yield
+
+
+def _check_placement(config: Config, players: int) -> None:
+    import ray
+
+    from raygan.actors.placement import place
+
+    place(players, config.resources, ray.cluster_resources())
+
+
+@contextlib.contextmanager
+def _signals(controller: Controller) -> Iterator[None]:
+    """SIGINT and SIGTERM save and stop; a second one ends the process at once. Only a main thread can listen."""
+
+    def handler(signum: int, frame: FrameType | None) -> None:
+        if controller.stop_signal is not None:
+            os._exit(128 + signum)
+        controller.stop(signum)
+
+    try:
+        before = {s: signal.signal(s, handler) for s in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        for signum, old in before.items():
+            signal.signal(signum, old)
+
+
+def load_config(path: Path) -> Config:
+    """The config of a run folder; raises ConfigError when it is damaged."""
+    try:
+        values = json.loads((path / "config.json").read_text())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"run {str(path)!r}: config.json cannot be read ({error}). The run cannot be resumed.") from None
+    return validate(Config, values)
+
+
+def fresh_name(run_dir: Path, config: Config) -> str:
+    """strategy-data-seed, numbered where it exists."""
+    stem = f"{config.strategy['name']}-{shorten(config.data)}-s{config.seed}"
+    number = 1
+    while (run_dir / f"{stem}-{number:03d}").exists():
+        number += 1
+    return f"{stem}-{number:03d}"
+
+
+def shorten(data: dict[str, Any]) -> str:
+    """A data set in a name: ring8, mnist, npz."""
+    return f"{data['name']}{data.get('modes', '')}".replace("_", "-")
+
+
+def point_latest(path: Path) -> None:
+    """runs/latest -> this run."""
+    link = path.parent / LATEST
+    temporary = path.parent / f".{LATEST}.{os.getpid()}"
+    with contextlib.suppress(OSError):  # a file system without links has no `latest`
+        temporary.symlink_to(path.name)
+        temporary.replace(link)
+
+
+def provenance() -> dict[str, Any]:
+    """What stands beside every result: versions, machine, commit."""
+    package = Path(__file__).parents[2]
+    git = subprocess.run(
+        ["git", "-C", str(package), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+    )  # fmt: skip
+    return {
+        "versions": {p: version(p) for p in ("raygan", "torch", "ray", "numpy")} | {"python": platform.python_version()},
+        "git": git.stdout.strip() or None,
+        "machine": {"cpus": os.cpu_count(), "system": platform.platform(), "processor": processor()},
+        "argv": sys.argv,
+    }
+
+
+def processor() -> str:
+    """The CPU's name."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _write_parquet(path: Path) -> None:
+    import pandas as pd
+
+    rows = read_jsonl(path / "metrics.jsonl")
+    temporary = path / "metrics.parquet.tmp"
+    pd.DataFrame(rows).to_parquet(temporary)
+    temporary.replace(path / "metrics.parquet")
+
+
+def require(run: Run, text: str) -> str | None:
+    """Check `modes=8,score>=7` on the run's best single generator's last scores; the complaint, or None.
+
+    `a=b` means at least b, or at most b for scores where lower is better. Raises ConfigError for an unknown score.
+    """
+    from raygan.metrics.suite import better
+
+    scores = run.scores().get(run.main_player, {})
+    for part in text.split(","):
+        metric, sep, wanted = part.replace(">=", "=").replace("<=", "=").partition("=")
+        try:
+            limit = float(wanted)
+        except ValueError:
+            sep = ""
+        if not sep or metric.strip() not in scores:
+            known = ", ".join(k for k, v in scores.items() if isinstance(v, float))
+            raise ConfigError(f"--require {part!r}: write METRIC=NUMBER with one of: {known}.")
+        value = float(scores[metric.strip()])
+        if better(metric.strip(), limit, value):
+            return f"{run.main_player}: {metric.strip()} = {value:g}, required {limit:g}"
+    return None
+
+

@@ -1,0 +1,6 @@
+"""The papers, one file each; the file's name is the strategy's name in a config.
+
+Law: plain PyTorch decides and trains. Nothing here imports Ray; a strategy returns orders, someone else carries them out.
+"""
+
+NOT_COMPONENTS = ("strategy",)

@@ -302,7 +302,8 @@ def resolve(
     """
     origins: dict[str, str] = {}
     name = preset or DEFAULT_PRESET
-    values = merge({}, preset_values(name), f"preset {name}", origins)
+    defaults = {kind: shorthand(Config.model_fields[kind].default) for kind in KINDS}
+    values = merge(defaults, preset_values(name), f"preset {name}", origins)
     for file in files:
         values = merge(values, read_yaml(file), str(file), origins)
     for path, value in (flags or {}).items():

@@ -38,6 +38,7 @@ def cluster(address: str, object_store_mb: int) -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
+            logging.getLogger("ray").setLevel(logging.ERROR)  # "token authentication is enabled", at every start
             ray.init(**options)
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]

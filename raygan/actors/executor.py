@@ -63,13 +63,13 @@ class RayExecutor:
             self._get(reference, name, START_TIMEOUT_S)
 
     def _actor(self, cls: type, name: str, bundle: int, cpus: float, gpus: float = 0.0, groups: Any = None) -> Any:
-        return ray.remote(cls).options(
+        remote = ray.remote(concurrency_groups=groups)(cls) if groups else ray.remote(cls)
+        return remote.options(
             name=f"raygan/{self.run}/{name}",
             num_cpus=cpus,
             num_gpus=gpus,
             max_restarts=0,
             max_task_retries=0,
-            concurrency_groups=groups,
             scheduling_strategy=PlacementGroupSchedulingStrategy(
                 placement_group=self.group, placement_group_bundle_index=bundle
             ),

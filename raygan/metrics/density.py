@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 Points = npt.NDArray[np.floating]
-BANDWIDTHS = np.geomspace(0.002, 1.0, 28)
+BANDWIDTHS = np.geomspace(0.004, 1.0, 16)
 """Candidates, in units of the points' overall standard deviation."""
 
 

@@ -1,0 +1,220 @@
+"""What a user sees while a run goes on: a live table on a terminal, plain lines elsewhere, JSON lines, or nothing."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from raygan.controller.evaluator import MIXTURE
+from raygan.controller.orders import Done, Evaluate
+from raygan.service.evaluate import fate, result_table
+from raygan.service.run import Run, headline
+from raygan.strategies.strategy import GLOBAL
+
+if TYPE_CHECKING:
+    from raygan.controller.controller import Controller
+
+EVERY_S = 10.0
+
+
+class Quiet:
+    """Says nothing until the end, and then only what went wrong."""
+
+    def begin(self, controller: Controller) -> None:
+        """A run starts."""
+
+    def __call__(self, controller: Controller, done: Done) -> None:
+        """An order was carried out."""
+
+    def close(self) -> None:
+        """The run is over, well or not."""
+
+    def finish(self, run: Run, report: Path) -> None:
+        """The run ended well."""
+
+
+class Json(Quiet):
+    """One JSON object a line: progress at every score, the scores of all at the end."""
+
+    def __call__(self, controller: Controller, done: Done) -> None:
+        """Pass the scores on."""
+        if isinstance(done.order, Evaluate):
+            for row in done.result.rows:
+                print(json.dumps({"elapsed": controller.elapsed, **row}, default=str), flush=True)
+
+    def finish(self, run: Run, report: Path) -> None:
+        """The result."""
+        print(json.dumps({"kind": "end", "run": str(run.path), "report": str(report), "scores": run.scores()}), flush=True)
+
+
+class Plain(Quiet):
+    """One line every ten seconds, and every warning once; no escape codes."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+        self._told: set[str] = set()
+
+    def begin(self, controller: Controller) -> None:
+        """Say what starts, and where."""
+        print(describe(controller), flush=True)
+
+    def __call__(self, controller: Controller, done: Done) -> None:
+        """Now and then, a line."""
+        for name in sorted(set(controller.warnings) - self._told):
+            self._told.add(name)
+            print(f"warning {name} (see events.jsonl; shown once, counted)", flush=True)
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + EVERY_S
+            print(progress_line(controller), flush=True)
+
+    def finish(self, run: Run, report: Path) -> None:
+        """The result table, the report, the next command."""
+        print(ending(run, report), flush=True)
+
+
+class Live(Plain):
+    """The table of interface.md, redrawn in place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        from rich.console import Console
+        from rich.live import Live as RichLive
+
+        self._console = Console()
+        self._live: RichLive | None = None
+
+    def begin(self, controller: Controller) -> None:
+        """Draw the empty table."""
+        from rich.live import Live as RichLive
+
+        self._console.print(describe(controller))
+        self._live = RichLive(self._table(controller), console=self._console, refresh_per_second=4, transient=True)
+        self._live.start()
+
+    def __call__(self, controller: Controller, done: Done) -> None:
+        """Redraw."""
+        if self._live is not None and time.monotonic() >= self._next:
+            self._next = time.monotonic() + 0.25
+            self._live.update(self._table(controller))
+
+    def close(self) -> None:
+        """Give the terminal back."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def _table(self, controller: Controller) -> Any:
+        from rich.console import Group
+        from rich.table import Table
+
+        table = Table(box=None, pad_edge=False)
+        for column in ("pair", "opponent", "progress", "step", "it/s", "loss D", "loss G", "score", "lag", "state"):
+            table.add_column(column, justify="left" if column in ("pair", "opponent", "progress", "state") else "right")
+        for player in controller.players:
+            table.add_row(*cells(controller, player))
+        return Group(table, progress_line(controller))
+
+
+def cells(controller: Controller, player: str) -> list[str]:
+    """One player's row."""
+    step, total = controller.done.get(player, 0), controller.plan.steps
+    report = controller.latest.get(player, {})
+    filled = round(16 * step / total)
+    seconds = controller.busy_seconds[player]
+    state = "done" if step >= total else ("ready" if player in controller.idle else "train")
+    lag = f"{report['lag']:.0f}" if "lag" in report else ""
+    return [
+        player,
+        "pool" if player == GLOBAL else "own D",
+        "#" * filled + "-" * (16 - filled),
+        f"{step}/{total}",
+        f"{step / seconds:.0f}" if seconds else "",
+        f"{report['loss_d']:.3f}" if "loss_d" in report else "",
+        f"{report['loss_g']:.3f}" if "loss_g" in report else "",
+        short_score(controller, player),
+        lag,
+        state,
+    ]
+
+
+def short_score(controller: Controller, player: str) -> str:
+    """`8/8` modes and the high quality, or the headline score."""
+    row = controller.scores.get(player)
+    if not row:
+        return ""
+    if "high_quality" in row:
+        return f"{row['modes']:.0f} modes {row['high_quality']:.0%}"
+    metric = headline(row)
+    return f"{float(row[metric]):.2f}" if metric else ""
+
+
+def progress_line(controller: Controller) -> str:
+    """The last line of the table, and the one line of a plain console."""
+    total = controller.plan.steps * len(controller.players)
+    done = sum(controller.done.values())
+    rate = done / max(controller.elapsed, 1e-9)
+    parts = [
+        f"{done / total:4.0%}",
+        f"{rate:.0f} it/s",
+        f"elapsed {controller.elapsed:.0f} s",
+        f"eta {(total - done) / rate:.0f} s" if done else "starting",
+    ]
+    for player in (GLOBAL, MIXTURE):
+        if text := short_score(controller, player):
+            parts.append(f"{player} {text} (step {controller.scores[player]['step']})")
+    if "lag" in controller.latest.get(GLOBAL, {}):
+        parts.append(f"lag {controller.latest[GLOBAL]['lag']:.0f}")
+    if controller.warnings:
+        parts.append(f"warnings {sum(controller.warnings.values())}")
+    return "  ".join([*parts, str(controller.folder.path)])
+
+
+def describe(controller: Controller) -> str:
+    """One line about what starts."""
+    c = controller.config
+    data = c.component("data").name + (f" {c.data['modes']}" if "modes" in c.data else "")
+    return (
+        f"raygan: {c.strategy['name']} ({c.tempo}), {c.num_pairs} pairs, {data}, {c.loss['name']}, {c.steps} steps, seed "
+        f"{c.seed} -> {controller.folder.path}"
+    )
+
+
+def ending(run: Run, report: Path) -> str:
+    """Result table, warnings with their counts, time, report, what to do next."""
+    info = run.info
+    where = shown(run.path)
+    lines = [result_table(run), ""]
+    for name, count in info.get("warnings", {}).items():
+        lines.append(f"warning {name}: {count} times; {fate(name)}")
+    seconds = sum(info["busy_seconds"].values())
+    lines += [
+        f"time {info['elapsed']:.0f} s, {seconds:.0f} s of training in {len(info['busy_seconds'])} players, seed "
+        f"{run.config.seed}",
+        f"report  {shown(report)}",
+        f"next    raygan sample {where} --from {run.main_player} -n 1024 -o samples.png",
+    ]
+    return "\n".join(lines)
+
+
+def shown(path: Path) -> str:
+    """A path as short as it can be typed here."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def console(style: str | None) -> Quiet:
+    """The console for `--plain`, `--json`, `--quiet`, or for what stdout is."""
+    if style == "quiet":
+        return Quiet()
+    if style == "json":
+        return Json()
+    if style == "plain" or not sys.stdout.isatty():
+        return Plain()
+    return Live()
+
+

@@ -1,0 +1,152 @@
+"""Score runs and put numbers side by side: always with floor, ceiling and protocol, never unlike ones in one table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from raygan.controller.evaluator import MIXTURE
+from raygan.controller.run_folder import write_atomically
+from raygan.errors import ConfigError
+from raygan.metrics.suite import Suite
+from raygan.service.run import Run
+from raygan.strategies.strategy import load_data, strategy_of
+
+SKIP = ("kind", "player", "step", "protocol", "elapsed")
+REMEDIES = {
+    "W102": "lower pair.lr_g and pair.lr_d, or set pair.clip_grad_d",
+    "W201": "see events.jsonl for the cause",
+    "W202": "the run went on from an older one",
+}
+
+
+def fate(name: str) -> str:
+    """What to do about a named warning."""
+    return REMEDIES.get(name.partition(" ")[0], "see events.jsonl")
+
+
+def format_number(value: object) -> str:
+    """Four significant digits at most.
+
+    >>> format_number(8.0), format_number(0.0123456), format_number(None)
+    ('8', '0.01235', '')
+    """
+    if isinstance(value, int | float):
+        return f"{value:.4g}"
+    return "" if value is None else str(value)
+
+
+def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns padded with spaces, the first to the left."""
+    widths = [max(len(r[i]) for r in [header, *rows]) for i in range(len(header))]
+    lines = []
+    for row in [header, *rows]:
+        first = row[0].ljust(widths[0])
+        lines.append("  ".join([first, *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]).rstrip())
+    return "\n".join(lines)
+
+
+def score_table(scores: Mapping[str, Mapping[str, Any]], floor: Mapping[str, Any], ceiling: Mapping[str, Any]) -> str:
+    """One row a player between the ceiling (real data) and the floor (noise)."""
+    metrics = [k for k in ceiling if k not in SKIP]
+    rows = [("ceiling (real data)", ceiling), *scores.items(), ("floor (noise)", floor)]
+    return text_table(
+        ["generator", *metrics], [[name, *(format_number(row.get(m)) for m in metrics)] for name, row in rows]
+    )
+
+
+def result_table(run: Run) -> str:
+    """A run's last scores, the mixture apart from the single generators, and their protocol."""
+    protocols = run.info.get("protocols", {})
+    scores = run.scores()
+    if not scores:
+        return "no scores yet"
+    ids = {row["protocol"] for row in scores.values()}
+    lines = []
+    for protocol in ids:
+        entry = protocols.get(protocol, {"floor": {}, "ceiling": {}})
+        mine = {p: s for p, s in scores.items() if s["protocol"] == protocol}
+        single = {p: s for p, s in sorted(mine.items(), key=lambda i: (i[0] != "global", i[0])) if p != MIXTURE}
+        mixture = {"mixture of all pairs": mine[MIXTURE]} if MIXTURE in mine else {}
+        lines.append(score_table(single | mixture, entry["floor"], entry["ceiling"]))
+        lines.append(protocol_line(protocol, entry))
+    return "\n".join(lines)
+
+
+def protocol_line(protocol: str, entry: Mapping[str, Any]) -> str:
+    """How the numbers above were made."""
+    parts = [f"{entry.get('data')}", f"real: {entry.get('n_real')} {entry.get('split')}", f"fake: {entry.get('n_fake')}"]
+    parts += [f"{k} {entry[k]}" for k in ("extractor", "classifier") if entry.get(k)]
+    if "classifier_accuracy" in entry:
+        parts.append(f"its accuracy {entry['classifier_accuracy']}")
+    return f"protocol {protocol}: " + ", ".join(parts)
+
+
+def evaluate_runs(
+    paths: Sequence[str], groups: Sequence[str] | None, samples: int, extractor: str | None, seed: int
+) -> list[dict[str, Any]]:
+    """Score each run's generators (global, every pair, the mixture) from its newest checkpoint; stored in the run.
+
+    Returns one entry a run: {run, protocol, floor, ceiling, scores}. Raises ConfigError for a metric that does not fit.
+    """
+    out = []
+    for path in paths:
+        run = Run.load(path)
+        config = run.config
+        data = load_data(config)
+        suite = Suite(data, groups, n_fake=samples, n_real=samples, features=extractor, seed=seed)
+        which = [*strategy_of(config).players(config), *([MIXTURE] if config.num_pairs > 1 else [])]
+        scores = {w: suite.score(torch.from_numpy(run.generator(w).sample(samples, seed))) for w in which}
+        entry = {
+            "run": str(run.path),
+            "name": run.name,
+            "protocol": {"id": suite.protocol.id, **asdict(suite.protocol)},
+            "floor": suite.floor(),
+            "ceiling": suite.ceiling(),
+            "scores": scores,
+        }
+        name = f"evaluation-{suite.protocol.id}-seed{seed}.json"
+        write_atomically(run.path / name, (json.dumps(entry, indent=1) + "\n").encode())
+        out.append(entry)
+    return out
+
+
+def table(results: Sequence[Mapping[str, Any]]) -> str:
+    """The results of `evaluate_runs` as text, a block a run."""
+    blocks = []
+    for entry in results:
+        body = score_table(entry["scores"], entry["floor"], entry["ceiling"])
+        blocks.append(f"{entry['run']}\n{body}\n{protocol_line(entry['protocol']['id'], entry['protocol'])}")
+    return "\n\n".join(blocks)
+
+
+def compare_runs(paths: Sequence[str]) -> str:
+    """The runs' last scores in one table. Raises ConfigError when their protocols differ."""
+    runs = [Run.load(p) for p in paths]
+    ids: dict[str, list[str]] = {}
+    for run in runs:
+        for row in run.scores().values():
+            ids.setdefault(row["protocol"], []).append(run.name)
+    if not ids:
+        raise ConfigError("compare: these runs have no scores yet. `raygan evaluate RUN ...` makes them.")
+    if len(ids) > 1:
+        kinds = []
+        for protocol, names in ids.items():
+            entry = next((r.info.get("protocols", {}).get(protocol) for r in runs if r.name in names), None) or {}
+            kinds.append(f"{', '.join(sorted(set(names)))}: {entry.get('data')} {entry.get('n_fake')} samples ({protocol})")
+        raise ConfigError(
+            f"compare: unlike protocols cannot stand in one table: {'; '.join(kinds)}. Score them alike with `raygan evaluate`."
+        )
+    (protocol,) = ids
+    entry = runs[0].info["protocols"][protocol]
+    rows = {}
+    for run in runs:
+        for player, row in run.scores().items():
+            rows[f"{run.name} {player}"] = row
+    compute = [f"{run.name}: {sum(run.info['busy_seconds'].values()):.0f} s of training" for run in runs]
+    body = score_table(rows, entry["floor"], entry["ceiling"])
+    return "\n".join([body, protocol_line(protocol, entry), "compute: " + "; ".join(compute)])

@@ -1,0 +1,1 @@
+def write_report(run): return run.path / "report" / "index.html"

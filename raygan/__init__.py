@@ -1,0 +1,46 @@
+"""raygan: train many GANs at once on a Ray cluster so that they help each other.
+
+    import raygan
+    run = raygan.train("ring8-sgan", num_pairs=8)
+    x = run.generator("mixture").sample(1024, seed=0)
+
+The names below are imported when they are first used, so that `import raygan` is cheap.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from raygan.service.run import Run as Run
+
+__all__ = ["Run", "train"]
+
+
+def train(
+    preset: str | None = None, *, run_dir: str | Path = "runs", name: str | None = None, address: str = "auto",
+    inline: bool = False, resume: str | None = None, **settings: Any,
+) -> Run:  # fmt: skip
+    """Run a preset with some settings changed; returns the finished run.
+
+    settings: `num_pairs=8`, or groups as mappings: `pair={"lr_g": 1e-3}`, `strategy={"name": "sgan", "messenger_steps": 5}`.
+    inline: everything in this process, no Ray. Raises a RayganError (raygan.errors).
+    """
+    from raygan.config import resolve
+    from raygan.service.training import train as start
+
+    resolved = resolve(preset, (), settings)
+    call = ", ".join([repr(preset), *(f"{k}={v!r}" for k, v in settings.items())])
+    return start(
+        resolved, run_dir=Path(run_dir), name=name, address=address, inline=inline, resume=resume,
+        command=f"raygan.train({call})",
+    )  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Run":
+        from raygan.service.run import Run
+
+        return Run
+    raise AttributeError(f"module 'raygan' has no attribute {name!r}")

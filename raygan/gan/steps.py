@@ -155,7 +155,8 @@ def load_optimizer(prefix: str, optimizer: torch.optim.Optimizer, state: State) 
     for name, value in state.items():
         if name.startswith(prefix + "."):
             index, _, key = name.removeprefix(prefix + ".").partition(".")
-            slots.setdefault(int(index), {})[key] = value
+            copied = value.clone() if isinstance(value, Tensor) else value  # load_state_dict would share it
+            slots.setdefault(int(index), {})[key] = copied
     optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
 
 

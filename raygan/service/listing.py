@@ -1,0 +1,49 @@
+"""`raygan runs`: what is in a folder of runs."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from raygan.errors import RayganError
+from raygan.service.evaluate import format_number, text_table
+from raygan.service.run import Run, headline
+
+
+def list_runs(parent: Path) -> list[dict[str, Any]]:
+    """One entry a run, oldest first; a damaged run is listed with its error."""
+    out = []
+    for file in sorted(parent.glob("*/run.json"), key=lambda p: p.stat().st_mtime):
+        if file.parent.is_symlink():
+            continue
+        try:
+            run = Run.load(file.parent)
+            info, config = run.info, run.config
+            row = run.scores().get(run.main_player, {})
+            metric = headline(row)
+            out.append({
+                "name": run.name,
+                "status": info["status"],
+                "strategy": config.strategy["name"],
+                "data": config.data["name"],
+                "pairs": config.num_pairs,
+                "step": max((info.get("steps") or {"": 0}).values()),
+                "score": f"{metric} {format_number(row[metric])}" if metric else "",
+                "created": info["created"],
+            })  # fmt: skip
+        except (RayganError, ValueError, KeyError) as error:
+            out.append({"name": file.parent.name, "status": f"damaged: {error}"})
+    return out
+
+
+def runs_table(found: list[dict[str, Any]]) -> str:
+    """The list as text."""
+    if not found:
+        return "no runs here. `raygan train` makes one."
+    header = ["name", "status", "strategy", "data", "pairs", "step", "score", "created"]
+    rows = []
+    for entry in found:
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry["created"])) if "created" in entry else ""
+        rows.append([str(entry.get(h, "")) for h in header[:-1]] + [when])
+    return text_table(header, rows)

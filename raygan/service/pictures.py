@@ -1,0 +1,280 @@
+"""The pictures of a report: functions from a run to a PNG. Colours mean the same in all of them.
+
+global = vermilion, mixture = green, a single local = its own blue-to-violet, real data = grey, floor and ceiling = dashed.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import numpy.typing as npt
+
+from raygan.controller.evaluator import MIXTURE
+from raygan.data.base import Samples, to_uint8
+from raygan.metrics.modes import mode_counts
+from raygan.service.run import Run
+from raygan.strategies.strategy import GLOBAL
+
+mpl.use("Agg")
+import matplotlib.pyplot as plt  # noqa: E402  (the backend comes first)
+
+STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.8,
+    "axes.edgecolor": "#9a9a9a",
+    "xtick.color": "#555555",
+    "ytick.color": "#555555",
+    "figure.facecolor": "white",
+}
+REAL, GLOBAL_COLOUR, MIXTURE_COLOUR = "#8a8a8a", "#d1495b", "#2e8b57"
+Show = dict[str, dict[int, npt.NDArray[np.generic]]]
+
+
+def colour(player: str, pairs: Sequence[str]) -> Any:
+    """A player's colour, in every picture."""
+    if player == GLOBAL:
+        return GLOBAL_COLOUR
+    if player == MIXTURE:
+        return MIXTURE_COLOUR
+    at = pairs.index(player) / max(len(pairs) - 1, 1) if player in pairs else 0.5
+    return plt.get_cmap("cool")(0.15 + 0.7 * at)
+
+
+def stored_samples(run: Run) -> Show:
+    """player -> step -> samples, as the run kept them."""
+    out: Show = {}
+    for path in sorted((run.path / "samples").glob("*.npy")):
+        step, _, player = path.stem.partition("-")
+        out.setdefault(player, {})[int(step)] = np.load(path, allow_pickle=False)
+    return out
+
+
+def order(players: Sequence[str]) -> list[str]:
+    """Global first, then the pairs, the mixture last."""
+    return sorted(players, key=lambda p: (p != GLOBAL, p == MIXTURE, p))
+
+
+def png(figure: Any) -> bytes:
+    """Render and close."""
+    out = io.BytesIO()
+    figure.savefig(out, format="png", dpi=110, bbox_inches="tight")
+    plt.close(figure)
+    return out.getvalue()
+
+
+def samples_over_time(show: Show, data: Samples, columns: int = 6) -> bytes:
+    """A row a generator and one for real data, a column a step."""
+    players = order(list(show))
+    steps = sorted({s for by in show.values() for s in by})
+    steps = [steps[i] for i in sorted({round(x) for x in np.linspace(0, len(steps) - 1, columns)})]
+    rows = [*players, "real data"]
+    with plt.rc_context({**STYLE, "axes.grid": False}):
+        figure, axes = plt.subplots(
+            len(rows), len(steps), figsize=(1.75 * len(steps), 1.75 * len(rows)), squeeze=False, layout="constrained"
+        )
+        pairs = [p for p in players if p.startswith("pair")]
+        for i, player in enumerate(rows):
+            for j, step in enumerate(steps):
+                axis = axes[i][j]
+                if player == "real data":
+                    _draw(axis, _real(data), data, REAL)
+                elif step in show[player]:
+                    _draw(axis, show[player][step], data, colour(player, pairs))
+                else:
+                    axis.axis("off")
+                if i == 0:
+                    axis.set_title(f"step {step}", fontsize=9)
+                if j == 0:
+                    axis.set_ylabel(player, fontsize=9)
+    return png(figure)
+
+
+def _real(data: Samples) -> npt.NDArray[np.generic]:
+    import torch
+
+    batch = data.held_out_batch(64 if data.is_images else 1000, torch.Generator().manual_seed(0))
+    return to_uint8(batch) if data.is_images else np.asarray(batch.numpy())
+
+
+def _draw(axis: Any, samples: npt.NDArray[np.generic], data: Samples, tint: Any) -> None:
+    axis.set_xticks([])
+    axis.set_yticks([])
+    for spine in axis.spines.values():
+        spine.set_visible(True)
+        spine.set_color("#d0d0d0")
+    if data.is_images:
+        axis.imshow(tile(samples[:36], 6), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        return
+    low, high = data.held_out.min(0), data.held_out.max(0)
+    pad = 0.25 * (high - low).max()
+    if data.modes is not None:
+        axis.scatter(*data.modes.means.T, s=55, facecolors="none", edgecolors="#b5b5b5", linewidths=0.8)
+    axis.scatter(samples[:, 0], samples[:, 1], s=2.0, color=tint, alpha=0.5, linewidths=0)
+    axis.set_xlim(low[0] - pad, high[0] + pad)
+    axis.set_ylim(low[1] - pad, high[1] + pad)
+    axis.set_aspect("equal")
+
+
+def tile(images: npt.NDArray[np.generic], across: int) -> npt.NDArray[np.generic]:
+    """Images (N, C, H, W) as one picture (rows H, across W) or (rows H, across W, 3)."""
+    n, c, h, w = images.shape
+    rows = -(-n // across)
+    canvas = np.zeros((rows * across, c, h, w), images.dtype)
+    canvas[:n] = images
+    grid = canvas.reshape(rows, across, c, h, w).transpose(0, 3, 1, 4, 2).reshape(rows * h, across * w, c)
+    return grid[..., 0] if c == 1 else grid
+
+
+def mode_histograms(show: Show, data: Samples) -> bytes | None:
+    """Share of the high-quality points at each mode, a panel a generator; None for data without modes."""
+    if data.modes is None:
+        return None
+    players = order(list(show))
+    count = len(data.modes.means)
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(
+            -(-len(players) // 4), min(4, len(players)), figsize=(9.6, 1.9 * -(-len(players) // 4)), squeeze=False,
+            layout="constrained", sharey=True,
+        )  # fmt: skip
+        pairs = [p for p in players if p.startswith("pair")]
+        for axis in axes.flat[len(players) :]:
+            axis.axis("off")
+        for axis, player in zip(axes.flat, players, strict=False):
+            last = show[player][max(show[player])]
+            axis.bar(range(count), mode_counts(last, data.modes) / len(last), color=colour(player, pairs))
+            axis.axhline(1 / count, color="#333333", linewidth=0.8, linestyle="--")
+            axis.set_title(player, fontsize=9)
+            axis.set_xticks(range(count) if count <= 10 else [0, count - 1])
+        axes[0][0].set_ylabel("share of all points")
+    return png(figure)
+
+
+def scores_over_time(run: Run, metrics: Sequence[str], floor: dict[str, float], ceiling: dict[str, float]) -> bytes:
+    """Each score against steps and against seconds; ceiling and floor dashed."""
+    rows = [r for r in run.rows if r["kind"] == "score"]
+    players = order(sorted({r["player"] for r in rows}))
+    pairs = [p for p in players if p.startswith("pair")]
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(
+            len(metrics), 2, figsize=(9.6, 2.3 * len(metrics)), squeeze=False, layout="constrained", sharey="row"
+        )
+        for i, metric in enumerate(metrics):
+            for j, (x, label) in enumerate((("step", "step"), ("elapsed", "seconds"))):
+                axis = axes[i][j]
+                for player in players:
+                    mine = [r for r in rows if r["player"] == player and metric in r]
+                    wide = 2.2 if player in (GLOBAL, MIXTURE) else 1.0
+                    axis.plot(
+                        [r[x] for r in mine], [r[metric] for r in mine], color=colour(player, pairs), linewidth=wide,
+                        marker="o", markersize=2.5, label=player, zorder=3 if player == GLOBAL else 2,
+                    )  # fmt: skip
+                if metric in ceiling:
+                    axis.axhline(ceiling[metric], color="#222222", linestyle="--", linewidth=0.8, label="ceiling (real data)")
+                if metric in floor and abs(floor[metric]) < 20 * (abs(ceiling.get(metric, 1)) + 1):
+                    axis.axhline(floor[metric], color="#999999", linestyle=":", linewidth=1.0, label="floor (noise)")
+                if i == len(metrics) - 1:
+                    axis.set_xlabel(label)
+            axes[i][0].set_ylabel(metric)
+        axes[0][1].legend(fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    return png(figure)
+
+
+TRAINING = {
+    "loss_d": "loss of D",
+    "loss_g": "loss of G",
+    "d_accuracy": "accuracy of D (locals)",
+    "grad_d": "first-layer gradient of D",
+    "grad_g": "first-layer gradient of G",
+}
+
+
+def training_curves(run: Run) -> bytes:
+    """Losses, D's accuracy and first-layer gradient sizes of every player."""
+    rows = [r for r in run.rows if r["kind"] == "train"]
+    players = order(sorted({r["player"] for r in rows}))
+    pairs = [p for p in players if p.startswith("pair")]
+    fields = [f for f in TRAINING if any(f in r for r in rows)]
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(
+            -(-len(fields) // 2), 2, figsize=(9.6, 2.2 * -(-len(fields) // 2)), squeeze=False, layout="constrained"
+        )
+        for axis in axes.flat[len(fields) :]:
+            axis.axis("off")
+        for axis, field in zip(axes.flat, fields, strict=False):
+            for player in players:
+                mine = [r for r in rows if r["player"] == player and field in r]
+                axis.plot(
+                    [r["step"] for r in mine], [r[field] for r in mine], color=colour(player, pairs),
+                    linewidth=1.8 if player == GLOBAL else 0.9, label=player, zorder=3 if player == GLOBAL else 2,
+                )  # fmt: skip
+            axis.set_title(TRAINING[field], fontsize=9)
+            if field.startswith("grad"):
+                axis.set_yscale("log")
+        axes.flat[0].legend(fontsize=7, frameon=False, ncols=2)
+    return png(figure)
+
+
+def lag_over_time(run: Run) -> bytes | None:
+    """How old the copies are that the global pair learns from, with the bound; None without a global pair."""
+    pulls = [e for e in run.events if e["kind"] == "pull"]
+    if not pulls:
+        return None
+    strategy = run.config.strategy
+    lockstep = run.config.tempo == "lockstep"
+    bound = int(strategy.get("messenger_lifetime", 1)) - 1 if lockstep else int(strategy.get("max_lag", 100))
+    with plt.rc_context(STYLE):
+        figure, axis = plt.subplots(figsize=(9.6, 1.9), layout="constrained")
+        axis.plot([e["step"] for e in pulls], [e["lag"] for e in pulls], color=GLOBAL_COLOUR, linewidth=1.5)
+        axis.axhline(bound, color="#222222", linestyle="--", linewidth=0.8)
+        axis.annotate(
+            f"bound {bound}", (1, bound), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8
+        )
+        axis.set_ylim(0, max(bound, *(e["lag"] for e in pulls)) * 1.25 + 0.5)
+        axis.set_xlabel("step of the global pair")
+        axis.set_ylabel("mean lag (steps)")
+    return png(figure)
+
+
+def phases(run: Run) -> bytes:
+    """Each player's time: training, and everything else (waiting for orders, versions, start); adds up to 100 %."""
+    info = run.info
+    total = float(info["elapsed"])
+    players = order(list(info["busy_seconds"]))
+    busy = [100 * info["busy_seconds"][p] / total for p in players]
+    pairs = [p for p in players if p.startswith("pair")]
+    with plt.rc_context({**STYLE, "axes.grid": False}):
+        figure, axis = plt.subplots(figsize=(9.6, 0.6 + 0.28 * len(players)), layout="constrained")
+        axis.barh(players, busy, color=[colour(p, pairs) for p in players])
+        axis.barh(players, [100 - b for b in busy], left=busy, color="#eeeeee")
+        for i, b in enumerate(busy):
+            axis.text(101, i, f"{b:.0f} % training, {100 - b:.0f} % starting and waiting", va="center", fontsize=8)
+        axis.set_xlim(0, 100)
+        axis.invert_yaxis()
+        axis.set_xlabel("% of the run's wall time")
+    return png(figure)
+
+
+def save_grid(samples: npt.NDArray[np.float32], out: Path) -> None:
+    """`raygan sample -o x.png`: images as a grid, points as a scatter."""
+    import torch
+
+    with plt.rc_context({**STYLE, "axes.grid": False}):
+        figure, axis = plt.subplots(figsize=(6, 6), layout="constrained")
+        if samples.ndim == 4:
+            across = int(np.ceil(np.sqrt(len(samples))))
+            axis.imshow(tile(to_uint8(torch.from_numpy(samples)), across), cmap="gray", vmin=0, vmax=255)
+            axis.axis("off")
+        else:
+            axis.scatter(samples[:, 0], samples[:, 1], s=3, color=GLOBAL_COLOUR, alpha=0.6, linewidths=0)
+            axis.set_aspect("equal")
+        out.write_bytes(png(figure))

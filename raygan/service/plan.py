@@ -1,0 +1,86 @@
+"""`raygan plan`: what a run would need, before anything starts."""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import cast
+
+import torch
+
+from raygan.actors.placement import place
+from raygan.config import Resolved
+from raygan.gan.weights import num_words
+from raygan.strategies.sgan import Sgan
+from raygan.strategies.strategy import Setup, load_data, strategy_of
+
+PROCESS_MB = 260
+"""Private memory of an actor with torch and Adam, measured on Ray 2.60."""
+
+
+def plan_text(resolved: Resolved, address: str) -> str:
+    """Players, placement, bytes and memory as text. Raises InfeasibleError when the cluster can never hold it."""
+    config = resolved.config
+    strategy = strategy_of(config)
+    players = strategy.players(config)
+    data = load_data(config)
+    parts = Setup(config, data, torch.device("cpu")).parts(players[0])
+    resources, where = cluster_size(address)
+    placement = place(len(players), config.resources, resources)
+    g, d = num_words(parts.generator) * 4, num_words(parts.discriminator) * 4
+    checkpoint = len(players) * 3 * (g + d)  # weights and Adam's two moments
+    lines = [
+        f"players        {len(players)} ({', '.join(players)}), an evaluator and a board",
+        f"each player    {placement.cpus:g} CPU, {placement.gpus:g} GPU, {config.resources.num_threads} thread(s), "
+        f"{placement.strategy}; {where}: {resources.get('CPU', 0):g} CPUs, {resources.get('GPU', 0):g} GPUs",
+        f"data           {data.name}: {len(data.train):,} training samples of shape {data.shape}, "
+        f"{megabytes(data.train.nbytes + data.held_out.nbytes)} once a node",
+        f"networks       G {g // 4:,} and D {d // 4:,} numbers ({megabytes(g)}, {megabytes(d)}) a player",
+        f"memory         about {(len(players) + 1) * PROCESS_MB:,} MB in {len(players) + 1} processes",
+        f"checkpoint     {megabytes(checkpoint)} every {config.checkpoint.every_steps} steps, the last "
+        f"{config.checkpoint.keep} are kept",
+    ]
+    if isinstance(strategy, Sgan):
+        lines += _sgan_lines(strategy, config.num_pairs, strategy.sharing(parts).samples, d, g, parts.batch_size, data.shape,
+                             config.resources.object_store_mb, config.round_steps)  # fmt: skip
+    return "\n".join(lines)
+
+
+def _sgan_lines(
+    strategy: Sgan, pairs: int, samples: int, d: int, g: int, batch: int, shape: tuple[int, ...], store_mb: int, rounds: int
+) -> list[str]:
+    share = samples * batch * math.prod(shape) * 4 if samples else g
+    pull = d + share
+    lead = strategy.max_lead + rounds
+    held = pairs * pull * math.ceil(lead / strategy.messenger_lifetime)
+    in_store = pairs * pull * math.ceil(rounds / strategy.messenger_lifetime)
+    lines = [
+        f"a pull         {megabytes(pull)} a local every {strategy.messenger_lifetime} steps: D {megabytes(d)} and G as "
+        f"{'samples' if samples else 'weights'} {megabytes(share)}",
+        f"held by locals at most {megabytes(held)} (max_lead {strategy.max_lead})",
+        f"object store   about {megabytes(in_store)} a round of {rounds} steps, of {store_mb} MB",
+    ]
+    if in_store > 0.7 * store_mb * 2**20:
+        lines.append("               more than 70 % of the store: lower round_steps or raise messenger_lifetime")
+    return lines
+
+
+def cluster_size(address: str) -> tuple[dict[str, float], str]:
+    """Resources of the cluster at `address`; for a local one, of this machine, without starting Ray."""
+    named = os.environ.get("RAY_ADDRESS") if address == "auto" else (None if address == "local" else address)
+    if not named:
+        return {"CPU": float(os.cpu_count() or 1), "GPU": float(torch.cuda.device_count())}, "this machine"
+    import ray
+
+    from raygan.actors.cluster import cluster
+
+    with cluster(address, 80):
+        return cast(dict[str, float], ray.cluster_resources()), f"cluster {named}"
+
+
+def megabytes(count: int) -> str:
+    """
+    >>> megabytes(2_500_000)
+    '2.5 MB'
+    """
+    return f"{count / 1e6:.1f} MB" if count >= 100_000 else f"{count / 1e3:.1f} kB"

@@ -1,0 +1,98 @@
+"""`raygan verify`: runs a config a few times for a few steps, and compares whole states bit for bit.
+
+    locals untouched    the locals with a global pair  =  the same locals without it         (what SGAN's paper promises)
+    inline = Ray        every player in this process   =  every player in an actor            (lockstep only)
+    resume              stopped, saved and restored    =  never stopped                       (lockstep only)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from raygan.config import Config
+from raygan.controller.inline import InlineExecutor
+from raygan.controller.orders import Executor, Save
+from raygan.gan.bundle import unpack
+from raygan.gan.weights import digest
+from raygan.strategies.strategy import GLOBAL, Plan, Setup, Train, load_data, strategy_of
+
+
+@dataclass(frozen=True)
+class Result:
+    """One promise, kept or not."""
+
+    ok: bool
+    text: str
+
+
+def final_states(
+    config: Config, make_executor: Callable[[], Executor], players: Sequence[str] | None = None,
+    states: Mapping[str, bytes] | None = None,
+) -> dict[str, bytes]:  # fmt: skip
+    """Train to the end and hand over each player's packed state; players that are left out never play."""
+    strategy = strategy_of(config)
+    plan = Plan.of(config)
+    playing = list(players or strategy.players(config))
+    executor = make_executor()
+    out: dict[str, bytes] = {}
+    try:
+        executor.start(playing, states or {})
+        begun = {p: int(str(unpack(raw)["step"])) for p, raw in (states or {}).items()}
+        done = {p: begun.get(p, 0) if p in playing else plan.steps for p in strategy.players(config)}
+        idle = set(playing)
+        while len(out) < len(playing):
+            for order in strategy.decide([p for p in playing if p in idle], done, plan):
+                idle.discard(order.player)
+                executor.submit(order)
+            for item in executor.wait(0.5):
+                player = item.order.player
+                if isinstance(item.order, Train):
+                    done[player] += item.order.steps
+                    idle.add(player)
+                    if done[player] == plan.steps:
+                        executor.submit(Save(player, plan.steps, plan.steps))
+                else:
+                    out[player] = item.result
+    finally:
+        executor.close()
+    return out
+
+
+def verify_config(config: Config, steps: int, address: str, inline_only: bool) -> list[Result]:
+    """Check every promise that this config makes, for `steps` steps."""
+    config = config.model_copy(update={"steps": steps, "tempo": "lockstep"})
+    data = load_data(config)
+    setup = Setup(config, data, torch.device("cpu"))
+    whole = final_states(config, lambda: InlineExecutor(setup))
+    results = []
+    pairs = strategy_of(config).locals(config)
+    if GLOBAL in whole:
+        alone = final_states(config, lambda: InlineExecutor(setup), players=pairs)
+        results.append(compare(f"locals untouched by the global pair, {steps} steps", alone, whole))
+    half = config.model_copy(update={"steps": steps // 2})
+    if config.pair.lr_decay == "constant":  # a schedule over fewer steps is another schedule
+        stopped = final_states(half, lambda: InlineExecutor(Setup(half, data, torch.device("cpu"))))
+        resumed = final_states(config, lambda: InlineExecutor(setup), states=stopped)
+        results.append(compare(f"resumed at step {steps // 2} = never stopped", whole, resumed))
+    if not inline_only:
+        from raygan.actors.cluster import cluster
+        from raygan.actors.executor import RayExecutor
+
+        with cluster(address, config.resources.object_store_mb):
+            on_ray = final_states(config, lambda: RayExecutor("verify", setup))
+        results.append(compare("inline = Ray", whole, on_ray))
+    return results
+
+
+def compare(what: str, expected: Mapping[str, bytes], found: Mapping[str, bytes]) -> Result:
+    """Compare packed states; the text says which player's which tensor differs first."""
+    for player, raw in expected.items():
+        ours, theirs = unpack(raw), unpack(found[player])
+        if digest(ours) != digest(theirs):
+            keys = sorted(k for k in ours if k not in theirs or digest({k: ours[k]}) != digest({k: theirs[k]}))
+            return Result(False, f"{what}: {player} differs in {len(keys)} of {len(ours)} values, first {keys[0]}")
+    tensors = sum(isinstance(v, torch.Tensor) for raw in expected.values() for v in unpack(raw).values())
+    return Result(True, f"{what}: {len(expected)} players, {tensors} tensors, bit for bit")

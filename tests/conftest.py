@@ -1,0 +1,65 @@
+"""Fixtures: small configs, and the one local Ray of a test session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+
+from raygan.config import Config, validate
+from raygan.gan.types import State
+from raygan.gan.weights import digest
+from raygan.strategies.strategy import Setup, load_data
+
+TINY: dict[str, Any] = {
+    "steps": 12,
+    "num_pairs": 2,
+    "batch_size": 16,
+    "round_steps": 5,
+    "data": {"name": "ring", "modes": 8, "train": 400, "held_out": 200},
+    "network": {"name": "mlp", "hidden": 16, "z_dim": 2},
+    "loss": "non_saturating",
+    "strategy": {"name": "sgan"},
+    "pair": {"lr_g": 1e-3, "lr_d": 1e-3},
+    "evaluation": {"every_steps": 6, "samples": 1600},
+    "checkpoint": {"every_steps": 4},
+}
+
+
+def tiny_config(**changes: Any) -> Config:
+    """A config that trains in a second; groups are merged one level deep."""
+    values = {**TINY}
+    for key, value in changes.items():
+        old = values.get(key)
+        keep = isinstance(value, dict) and isinstance(old, dict) and value.get("name", old.get("name")) == old.get("name")
+        values[key] = {**old, **value} if keep else value
+    return validate(Config, values)
+
+
+def setup_of(config: Config) -> Setup:
+    """What players are built from, on the CPU."""
+    return Setup(config, load_data(config), torch.device("cpu"))
+
+
+def state_digest(state: State) -> str:
+    """SHA-256 of a whole state."""
+    return digest(state)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def ray_session() -> Iterator[None]:
+    """Ray is started once a session."""
+    from raygan.actors.cluster import cluster
+
+    with cluster("local", 256):
+        yield

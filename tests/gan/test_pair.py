@@ -1,0 +1,180 @@
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from raygan.errors import CheckpointError, NonFiniteError
+from raygan.gan.bundle import pack, unpack
+from raygan.gan.pair import Pair, Sharing
+from raygan.gan.weights import Publication, flatten
+from tests.conftest import setup_of, state_digest, tiny_config
+
+
+class Shelf:
+    """A board that keeps everything."""
+
+    def __init__(self) -> None:
+        self.got: list[Publication] = []
+
+    def publish(self, publication: Publication) -> None:
+        self.got.append(publication)
+
+
+def make(name: str = "pair-00", sharing: Sharing | None = None, **changes: Any) -> Pair:
+    return Pair(name, setup_of(tiny_config(**changes)).parts(name), sharing)
+
+
+def test_training_is_the_plain_gan_loop() -> None:
+    """Two steps against the loop written out, with the same batches and noise: equal bits."""
+    pair, other = make(), make()
+    pair.train(2, Shelf())
+    g, d = other.g, other.d
+    opt_g = torch.optim.Adam(g.parameters(), lr=1e-3, betas=(0.5, 0.999), fused=True)
+    opt_d = torch.optim.Adam(d.parameters(), lr=1e-3, betas=(0.5, 0.999), fused=True)
+    softplus = torch.nn.functional.softplus
+    for step in range(2):
+        data, noise = other.streams.at("data", step), other.streams.at("noise", step)
+        real = other.data.batch(16, data, torch.device("cpu"))
+        fake = g(torch.randn(16, 2, generator=noise)).detach()
+        opt_d.zero_grad()
+        (softplus(-d(real)).mean() + softplus(d(fake)).mean()).backward()
+        opt_d.step()
+        opt_g.zero_grad()
+        softplus(-d(g(torch.randn(16, 2, generator=noise)))).mean().backward()
+        opt_g.step()
+    assert np.array_equal(flatten(pair.g), flatten(g))
+    assert np.array_equal(flatten(pair.d), flatten(d))
+
+
+def test_pairs_differ_by_name_and_by_seed_and_by_nothing_else() -> None:
+    runs = [make(), make(), make("pair-01"), make(seed=1)]
+    for pair in runs:
+        pair.train(3, Shelf())
+    digests = [state_digest(p.state()) for p in runs]
+    assert digests[0] == digests[1]
+    assert len(set(digests)) == 3
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"pair": {"optimizer": "rmsprop", "ema": 0.9, "clip_grad_d": 0.1, "clip_grad_g": 0.1}},
+        {"pair": {"input_noise": 0.2, "lr_decay": "linear", "prior": "uniform"}},
+        {"loss": {"name": "wgan_gp", "d_steps": 2}},
+        {"data": "mnist", "network": {"name": "dcgan", "width": 4, "z_dim": 8}, "batch_size": 8},
+    ],
+)
+def test_saved_and_restored_equals_never_stopped(changes: dict[str, Any]) -> None:
+    through, stopped, resumed = (make(**changes) for _ in range(3))
+    through.train(6, Shelf())
+    stopped.train(3, Shelf())
+    resumed.restore(unpack(pack(stopped.state())))
+    resumed.train(3, Shelf())
+    assert state_digest(through.state()) == state_digest(resumed.state())
+
+
+def test_publishing_leaves_no_trace_in_the_training() -> None:
+    image = {"data": "mnist", "network": {"name": "dcgan", "width": 4, "z_dim": 8}, "batch_size": 8}
+    for samples in (0, 2):
+        shelf = Shelf()
+        quiet, loud = make(**image), make(sharing=Sharing(every=1, samples=samples, optimizer=True), **image)
+        quiet.train(3, Shelf())
+        loud.train(3, shelf)
+        assert state_digest(quiet.state()) == state_digest(loud.state())
+        assert [p.version for p in shelf.got] == [1, 2, 3]
+
+
+def test_versions_are_published_at_one_and_then_every_lifetime() -> None:
+    shelf = Shelf()
+    make(sharing=Sharing(every=5)).train(12, shelf)
+    assert [p.version for p in shelf.got] == [1, 6, 11]
+
+
+def test_a_publication_holds_the_discriminator_of_its_version() -> None:
+    shelf = Shelf()
+    pair = make(sharing=Sharing(every=2))
+    pair.train(3, shelf)
+    assert np.array_equal(shelf.got[-1].arrays["D"], flatten(pair.d))
+    pair.train(1, shelf)
+    assert not np.array_equal(shelf.got[-1].arrays["D"], flatten(pair.d))
+
+
+def test_a_discriminator_moves_whole_from_pair_to_pair() -> None:
+    a, b = make("pair-00"), make("pair-01")
+    a.train(3, Shelf())
+    b.train(3, Shelf())
+    moved = a.release()
+    b.adopt(moved)
+    assert state_digest(b.release()) == state_digest(moved)
+    assert any(k.startswith("opt_d.") for k in moved), "the optimizer's state must travel"
+    assert np.array_equal(flatten(a.d), flatten(b.d))
+    b.train(1, Shelf())
+    assert state_digest(a.release()) == state_digest(moved), "the giver keeps a copy of its own"
+
+
+def test_another_architecture_is_refused() -> None:
+    state = make().state()
+    with pytest.raises(CheckpointError, match="signature"):
+        make(network={"name": "mlp", "hidden": 8, "z_dim": 2}).restore(state)
+
+
+def test_ema_follows_the_generator_slowly() -> None:
+    pair = make(pair={"ema": 0.9})
+    start = flatten(pair.g).copy()
+    pair.train(1, Shelf())
+    expected = 0.9 * start + 0.1 * flatten(pair.g)
+    assert np.allclose(pair.generator_vector(), expected, atol=1e-7)
+    assert not np.array_equal(pair.generator_vector(), flatten(pair.g))
+
+
+def test_input_noise_decays_to_nothing() -> None:
+    pair = make(pair={"input_noise": 0.5, "input_noise_steps": 10})
+    x = torch.zeros(2000, 2)
+    stds = []
+    for step in (0, 5, 10, 11):
+        pair.step = step
+        stds.append(pair.blur(x, pair.streams.at("n", step)).std().item())
+    assert stds[0] == pytest.approx(0.5, rel=0.05)
+    assert stds[1] == pytest.approx(0.25, rel=0.05)
+    assert stds[2:] == [0.0, 0.0]
+
+
+def test_clipping_bounds_the_gradient_norm() -> None:
+    pair = make(pair={"clip_grad_d": 1e-3})
+    pair.train(1, Shelf())
+    norm = math.sqrt(sum(float(p.grad.square().sum()) for p in pair.d.parameters() if p.grad is not None))
+    assert norm == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_linear_decay_reaches_zero_at_the_last_step() -> None:
+    pair = make(pair={"lr_decay": "linear"})
+    pair.step = 6
+    pair.set_rates()
+    assert pair.opt_g.param_groups[0]["lr"] == pytest.approx(0.5e-3)
+    pair.step = 12
+    pair.set_rates()
+    assert pair.opt_g.param_groups[0]["lr"] == 0.0
+
+
+def test_a_nan_loss_skips_the_step_and_ends_the_run_after_max_bad_steps() -> None:
+    pair = make(pair={"max_bad_steps": 3})
+    pair.train(2, Shelf())
+    with torch.no_grad():
+        next(pair.d.parameters())[0, 0] = math.nan
+    before = flatten(pair.g).copy()
+    report = pair.train(2, Shelf())
+    assert report["bad_steps"] == 2
+    assert np.array_equal(flatten(pair.g), before), "a bad step changes nothing"
+    with pytest.raises(NonFiniteError, match="pair-00: loss_d=nan"):
+        pair.train(1, Shelf())
+
+
+def test_weights_that_are_not_finite_are_never_published() -> None:
+    pair = make(sharing=Sharing(every=1))
+    with torch.no_grad():
+        next(pair.d.parameters())[0, 0] = math.inf
+    with pytest.raises(NonFiniteError, match="pair-00"):
+        pair.publication()

@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from raygan.gan.weights import digest, flatten, num_words, signature, signature_hash, unflatten
+
+
+def make(seed: int) -> nn.Module:
+    torch.manual_seed(seed)
+    net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4, 2))
+    net(torch.randn(3, 1, 3, 3))  # moves the buffers
+    return net
+
+
+def test_a_flat_vector_brings_back_every_parameter_and_buffer_bit_for_bit() -> None:
+    source, target = make(0), make(1)
+    flat = flatten(source)
+    assert flat.shape == (num_words(source),)
+    assert flat.dtype == np.float32
+    unflatten(target, flat)
+    for key, value in source.state_dict().items():
+        assert torch.equal(value, target.state_dict()[key]), key
+
+
+def test_integer_buffers_keep_their_bits() -> None:
+    source, target = make(0), make(0)
+    source[1].num_batches_tracked.fill_(2**40 + 3)  # no float32 holds this number
+    unflatten(target, flatten(source))
+    assert target[1].num_batches_tracked.item() == 2**40 + 3
+
+
+def test_a_published_vector_is_frozen_and_does_not_follow_the_network() -> None:
+    net = make(0)
+    flat = flatten(net)
+    copy = flat.copy()
+    with pytest.raises(ValueError):
+        flat[0] = 1.0
+    with torch.no_grad():
+        net[0].weight.add_(1)
+    assert np.array_equal(flat, copy)
+
+
+def test_a_vector_of_another_length_is_refused() -> None:
+    with pytest.raises(ValueError, match="does not fit"):
+        unflatten(make(0), np.zeros(3, np.float32))
+
+
+def test_signatures_tell_architectures_apart() -> None:
+    assert signature(make(0)) == signature(make(1))
+    assert signature_hash(make(0)) != signature_hash(nn.Linear(2, 2))
+
+
+def test_a_digest_sees_one_flipped_bit() -> None:
+    a = {"w": torch.zeros(4), "step": 1}
+    b = {"w": torch.tensor([0.0, 0.0, -0.0, 0.0]), "step": 1}
+    assert digest(a) != digest(b)
+    assert digest(a) != digest({**a, "step": 2})
+    assert digest(a) == digest(dict(reversed(a.items())))

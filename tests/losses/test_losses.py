@@ -1,0 +1,96 @@
+import pytest
+import torch
+from torch import nn
+
+from raygan.config import load_component, names
+from raygan.gan.types import Loss
+
+LOSSES = names("loss")
+REAL, FAKE = torch.tensor([2.0, -1.0]), torch.tensor([0.5, -3.0])
+
+
+def loss(name: str, **settings: float) -> Loss:
+    return load_component("loss", {"name": name, **settings})  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_loss_is_finite_and_pulls_the_right_way(name: str) -> None:
+    component = loss(name)
+    for scale in (1.0, 80.0):
+        real, fake = (REAL * scale).requires_grad_(), (FAKE * scale).requires_grad_()
+        value = component.d_loss(real, fake)
+        grads = torch.autograd.grad(value, (real, fake))
+        assert torch.isfinite(value)
+        assert all(torch.isfinite(g).all() for g in grads)
+    real, fake = torch.zeros(2, requires_grad=True), torch.zeros(2, requires_grad=True)
+    up, down = torch.autograd.grad(component.d_loss(real, fake), (real, fake))
+    assert (up <= 0).all() and up.sum() < 0, "D raises its logit on real samples"
+    assert (down >= 0).all(), "D does not raise its logit on fake samples"
+    logits = torch.zeros(2, requires_grad=True)
+    (grad,) = torch.autograd.grad(component.g_loss(logits), logits)
+    assert (grad < 0).all(), "G raises D's logit"
+
+
+def test_values_by_hand() -> None:
+    softplus = torch.nn.functional.softplus
+    assert loss("non_saturating").d_loss(REAL, FAKE) == softplus(-REAL).mean() + softplus(FAKE).mean()
+    assert loss("non_saturating").g_loss(FAKE).item() == pytest.approx(-torch.sigmoid(FAKE).log().mean().item(), rel=1e-5)
+    assert loss("wgan").d_loss(REAL, FAKE).item() == pytest.approx(-1.25 - 0.5)
+    assert loss("hinge").d_loss(REAL, FAKE).item() == pytest.approx((0 + 2) / 2 + (1.5 + 0) / 2)
+    assert loss("least_squares").d_loss(REAL, FAKE).item() == pytest.approx(0.5 * (2.5 + 4.625))
+    assert loss("least_squares").g_loss(FAKE).item() == pytest.approx(0.5 * (0.25 + 16) / 2)
+
+
+def test_steps_of_d_are_the_papers() -> None:
+    assert {n: loss(n).d_steps for n in LOSSES} == {
+        "dragan": 1, "hinge": 1, "least_squares": 1, "non_saturating": 1, "wgan": 5, "wgan_gp": 5,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["wgan_gp", "dragan"])
+def test_a_gradient_penalty_is_weight_times_squared_distance_from_norm_one(name: str) -> None:
+    d = nn.Sequential(nn.Linear(2, 1, bias=False), nn.Flatten(0))
+    with torch.no_grad():
+        d[0].weight.copy_(torch.tensor([[3.0, 4.0]]))  # gradient norm 5 everywhere
+    x = torch.randn(7, 2)
+    penalty = loss(name, weight=0.5).penalty(d, x, x + 1, torch.Generator())
+    assert penalty is not None
+    assert penalty.item() == pytest.approx(0.5 * 16)
+    penalty.backward()
+    assert d[0].weight.grad is not None
+    assert d[0].weight.grad.abs().sum() > 0
+
+
+def test_a_gradient_penalty_is_finite_where_the_gradient_vanishes() -> None:
+    d = nn.Sequential(nn.Linear(2, 1), nn.ReLU(), nn.Flatten(0))
+    with torch.no_grad():
+        d[0].weight.zero_()
+        d[0].bias.fill_(-1)
+    penalty = loss("wgan_gp").penalty(d, torch.randn(3, 2), torch.randn(3, 2), torch.Generator())
+    assert penalty is not None
+    penalty.backward()
+    assert torch.isfinite(d[0].weight.grad).all()
+
+
+def test_dragan_looks_near_the_data_and_wgan_gp_between_data_and_fakes() -> None:
+    seen: list[torch.Tensor] = []
+
+    class Spy(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            seen.append(x.detach())
+            return x.sum(1)
+
+    real, fake = torch.zeros(500, 2), torch.full((500, 2), 10.0)
+    loss("wgan_gp").penalty(Spy(), real, fake, torch.Generator().manual_seed(0))
+    assert 0 <= seen[0].min() < 1
+    assert 9 < seen[0].max() <= 10
+    assert torch.allclose(seen[0][:, 0], seen[0][:, 1]), "one number a sample"
+    spread = torch.randn(500, 2, generator=torch.Generator().manual_seed(1))
+    loss("dragan").penalty(Spy(), spread, fake, torch.Generator().manual_seed(0))
+    assert (seen[1] - spread).abs().max() <= 0.5 * spread.std() + 1e-6
+
+
+def test_wgan_clips_every_weight() -> None:
+    d = nn.Linear(3, 1)
+    loss("wgan", clip=0.01).after_d_step(d)
+    assert max(p.abs().max().item() for p in d.parameters()) <= 0.01

@@ -21,7 +21,7 @@ def cluster(address: str, object_store_mb: int) -> Iterator[None]:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    os.environ.setdefault("RAY_DEDUP_LOGS", "1")
+    os.environ.setdefault("RAY_AUTH_MODE", "token")  # also where Ray would leave it to a default
     import ray
 
     if ray.is_initialized():
@@ -31,14 +31,12 @@ def cluster(address: str, object_store_mb: int) -> Iterator[None]:
     join = given if address == "auto" else (None if address == "local" else address)
     options: dict[str, Any] = {"namespace": "raygan", "logging_level": logging.WARNING, "log_to_driver": True}
     if join:
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
         options["address"] = join
     else:
         options |= {"address": "local", "include_dashboard": False, "object_store_memory": object_store_mb << 20}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
-            logging.getLogger("ray").setLevel(logging.ERROR)  # "token authentication is enabled", at every start
             ray.init(**options)
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]

@@ -162,9 +162,9 @@ def load_optimizer(prefix: str, optimizer: torch.optim.Optimizer, state: State) 
 
 def flatten_optimizer(optimizer: torch.optim.Optimizer) -> npt.NDArray[np.float32]:
     """All of an optimizer's tensors as one frozen float32 vector; call it after the first step."""
-    state = optimizer_state("", optimizer)
-    pieces = [tensor for tensor in state.values() if isinstance(tensor, Tensor)]
-    out: npt.NDArray[np.float32] = torch.cat([t.reshape(-1).float() for t in pieces]).numpy()
+    parameters = optimizer.param_groups[0]["params"]
+    pieces = [tensor.detach().cpu().reshape(-1).float() for p in parameters for _, tensor in _slots(optimizer, p)]
+    out: npt.NDArray[np.float32] = torch.cat(pieces).numpy()
     out.flags.writeable = False
     return out
 
@@ -184,7 +184,13 @@ def unflatten_optimizer(optimizer: torch.optim.Optimizer, flat: npt.NDArray[np.f
     at = 0
     with torch.no_grad():
         for p in parameters:
-            for tensor in optimizer.state[p].values():
+            for _, tensor in _slots(optimizer, p):
                 tensor.copy_(torch.from_numpy(np.array(flat[at : at + tensor.numel()])).view(tensor.shape))
                 at += tensor.numel()
     assert at == flat.size, f"an optimizer of {at} numbers was given {flat.size}"
+
+
+def _slots(optimizer: torch.optim.Optimizer, parameter: nn.Parameter) -> list[tuple[str, Tensor]]:
+    """A parameter's tensors by name: the order in which they were made differs after a restore."""
+    slots = optimizer.state[parameter]
+    return [(k, slots[k]) for k in sorted(slots) if isinstance(slots[k], Tensor)]

@@ -1,0 +1,272 @@
+"""SGAN against its paper: Algorithm 1 written out, its promises, its variants."""
+
+import copy
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import softplus
+
+from raygan.config import Config
+from raygan.controller.inline import InlineBoard, InlineExecutor
+from raygan.errors import ConfigError
+from raygan.gan.bundle import unpack
+from raygan.gan.weights import Publication, digest, flatten
+from raygan.service.verify import final_states
+from raygan.strategies.sgan import GlobalPair, Opponent, Sgan, payoff_weights
+from raygan.strategies.strategy import GLOBAL, Plan, Train, strategy_of
+from tests.conftest import setup_of, tiny_config
+
+CPU = torch.device("cpu")
+
+
+def digests(config: Config, **kwargs: Any) -> dict[str, str]:
+    setup = setup_of(config)
+    return {p: digest(unpack(raw)) for p, raw in final_states(config, lambda: InlineExecutor(setup), **kwargs).items()}
+
+
+def test_the_global_pair_is_algorithm_1_line_by_line() -> None:
+    """Three iterations with N = 2, written out from the paper with plain PyTorch: equal up to float rounding."""
+    config = tiny_config(steps=3, strategy={"name": "sgan", "share_generators": "weights"})
+    found = final_states(config, lambda: InlineExecutor(setup_of(config)))
+    setup = setup_of(config)
+    strategy = strategy_of(config)
+    locals_ = {n: strategy.build(n, setup) for n in ("pair-00", "pair-01")}
+    ref = strategy.build(GLOBAL, setup)
+    assert isinstance(ref, GlobalPair)
+    G0, D0 = ref.g, ref.d
+    adam = lambda net: torch.optim.Adam(net.parameters(), lr=1e-3, betas=(0.5, 0.999))  # noqa: E731
+    opt_g, opt_d = adam(G0), adam(D0)
+    board = InlineBoard()
+
+    def rand(use: str, purpose: str, i: int) -> torch.Generator:
+        return ref.streams.at(f"{use}/{purpose}", i)
+
+    def z(stream: torch.Generator) -> torch.Tensor:
+        return torch.randn(16, 2, generator=stream)
+
+    for i in range(3):
+        for local in locals_.values():  # lines 4-13
+            local.train(1, board)
+        messengers = {n: copy.deepcopy(p.d) for n, p in locals_.items()}  # type: ignore[attr-defined]  # line 14
+        for n, d in messengers.items():  # lines 15-21
+            opt = adam(d)
+            real = setup.data.batch(16, rand(f"messenger/{n}", "data", i), CPU)
+            fake = G0(z(rand(f"messenger/{n}", "noise", i))).detach()
+            opt.zero_grad()
+            (softplus(-d(real)).mean() + softplus(d(fake)).mean()).backward()
+            opt.step()
+        opt_g.zero_grad()  # lines 22-26
+        fake = G0(z(rand("g/", "noise", i)))
+        sum(softplus(-d(fake)).mean() for d in messengers.values()).backward()  # type: ignore[union-attr]
+        opt_g.step()
+        opt_d.zero_grad()  # lines 27-31
+        data, noise = rand("d/", "data", i), rand("d/", "noise", i)
+        for p in locals_.values():
+            real = setup.data.batch(16, data, CPU)
+            fake = p.g(z(noise)).detach()  # type: ignore[attr-defined]
+            (softplus(-D0(real)).mean() + softplus(D0(fake)).mean()).backward()
+        opt_d.step()
+    state = unpack(found[GLOBAL])
+    for prefix, net in (("g", G0), ("d", D0)):
+        for key, value in net.state_dict().items():
+            assert torch.allclose(value, state[f"{prefix}.{key}"], atol=1e-6), key  # type: ignore[arg-type]
+
+
+VARIANTS: list[dict[str, Any]] = [
+    {},
+    {"variant": "simplified"},
+    {"variant": "early_global"},
+    {"messenger_steps": 3, "messenger_lr_scale": 2.0},
+    {"messenger_optimizer": "clone"},
+    {"messenger_optimizer": "persist", "messenger_lifetime": 3},
+    {"messenger_lifetime": 5},
+    {"opponents": "payoff", "combine": "mean"},
+    {"share_generators": "weights", "global_d_steps": 2},
+    {"share_generators": "samples", "messenger_lifetime": 4, "global_d_steps": 2},
+]
+
+
+@pytest.mark.parametrize("settings", VARIANTS)
+def test_locals_never_read_the_global_pair(settings: dict[str, Any]) -> None:
+    config = tiny_config(strategy={"name": "sgan", **settings})
+    pairs = ["pair-00", "pair-01"]
+    with_global = digests(config)
+    assert digests(config, players=pairs) == {p: with_global[p] for p in pairs}
+
+
+@pytest.mark.parametrize("settings", VARIANTS)
+def test_rounds_and_lead_change_nothing(settings: dict[str, Any]) -> None:
+    strategy = {"name": "sgan", **settings}
+    assert digests(tiny_config(strategy=strategy)) == digests(
+        tiny_config(strategy={**strategy, "max_lead": 1}, round_steps=2)
+    )
+
+
+@pytest.mark.parametrize("settings", VARIANTS)
+@pytest.mark.parametrize("at", [1, 7])
+def test_stopped_at_any_step_and_resumed_equals_never_stopped(settings: dict[str, Any], at: int) -> None:
+    strategy = {"name": "sgan", **settings}
+    config = tiny_config(strategy=strategy)
+    half = tiny_config(strategy=strategy, steps=at)
+    stopped = final_states(half, lambda: InlineExecutor(setup_of(half)))
+    assert digests(config, states=stopped) == digests(config)
+
+
+def test_variants_are_really_different() -> None:
+    found = [digests(tiny_config(strategy={"name": "sgan", **s}))[GLOBAL] for s in VARIANTS[:8]]
+    assert len(set(found)) == len(found)
+
+
+def test_early_global_updates_g0_once_for_each_local_update() -> None:
+    """App. A.2: N updates of G0 an iteration instead of one."""
+    counts = {}
+    for variant in ("full", "early_global"):
+        config = tiny_config(num_pairs=3, strategy={"name": "sgan", "variant": variant})
+        state = unpack(final_states(config, lambda: InlineExecutor(setup_of(config)))[GLOBAL])  # noqa: B023
+        counts[variant] = float(state["opt_g.0.step"])  # type: ignore[arg-type]
+        assert float(state["opt_d.0.step"]) == 12  # type: ignore[arg-type]
+    assert counts == {"full": 12, "early_global": 36}
+
+
+def test_a_messenger_starts_equal_to_the_published_discriminator(monkeypatch: pytest.MonkeyPatch) -> None:
+    published: dict[tuple[str, int], np.ndarray] = {}
+    seen = []
+    original, publish = Opponent.refresh, InlineBoard.publish
+
+    def spy(self: Opponent, publication: Publication, settings: Sgan, device: torch.device) -> None:
+        original(self, publication, settings, device)
+        seen.append((publication.player, publication.version))
+        assert np.array_equal(flatten(self.d), published[seen[-1]])
+
+    def note(self: InlineBoard, publication: Publication) -> None:
+        published[publication.player, publication.version] = publication.arrays["D"].copy()
+        publish(self, publication)
+
+    monkeypatch.setattr(Opponent, "refresh", spy)
+    monkeypatch.setattr(InlineBoard, "publish", note)
+    digests(tiny_config(strategy={"name": "sgan", "messenger_lifetime": 4}))
+    assert seen == [(p, v) for v in (1, 5, 9) for p in ("pair-00", "pair-01")]
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("fresh", {1.0}), ("persist", {1.0, 2.0, 3.0})])
+def test_what_a_messengers_optimizer_remembers(kind: str, expected: set[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = set()
+    original = GlobalPair.train_messenger
+
+    def spy(self: GlobalPair, opponent: Opponent) -> None:
+        original(self, opponent)
+        steps.add(float(next(iter(opponent.optimizer.state.values()))["step"]))
+
+    monkeypatch.setattr(GlobalPair, "train_messenger", spy)
+    digests(tiny_config(steps=3, strategy={"name": "sgan", "messenger_optimizer": kind}))
+    assert steps == expected
+
+
+def test_a_cloned_messenger_optimizer_is_the_locals_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tiny_config(steps=3, strategy={"name": "sgan", "messenger_optimizer": "clone"})
+    setup = setup_of(config)
+    strategy = strategy_of(config)
+    local, supervisor = strategy.build("pair-00", setup), strategy.build(GLOBAL, setup)
+    board = InlineBoard()
+    local.train(3, board)
+    assert isinstance(supervisor, GlobalPair)
+    opponent = supervisor.opponents["pair-00"]
+    before = flatten(opponent.d).copy()
+    opponent.refresh(board.newest(["pair-00"])["pair-00"], supervisor.settings, CPU)
+    assert not np.array_equal(flatten(opponent.d), before)
+    for p, q in zip(opponent.optimizer.param_groups[0]["params"], local.opt_d.param_groups[0]["params"], strict=True):  # type: ignore[attr-defined]
+        for key, value in local.opt_d.state[q].items():  # type: ignore[attr-defined]
+            assert torch.equal(opponent.optimizer.state[p][key], value), key
+
+
+def test_sum_and_mean_agree_under_adam_and_differ_by_n_without_it() -> None:
+    grads = {}
+    for combine in ("sum", "mean"):
+        config = tiny_config(steps=1, num_pairs=3, strategy={"name": "sgan", "combine": combine})
+        setup = setup_of(config)
+        strategy = strategy_of(config)
+        board = InlineBoard()
+        for n in strategy.locals(config):
+            strategy.build(n, setup).train(1, board)
+        supervisor = strategy.build(GLOBAL, setup)
+        supervisor.train(1, board)
+        grads[combine] = [p.grad.clone() for p in supervisor.g.parameters()]  # type: ignore[attr-defined]
+    for a, b in zip(grads["sum"], grads["mean"], strict=True):
+        assert torch.allclose(a, 3 * b, rtol=1e-5, atol=1e-9)
+
+
+def test_payoff_weights_prefer_the_opponents_that_are_lost_against() -> None:
+    weights = payoff_weights({"a": 0.0, "b": 1.0, "c": 2.0}, temperature=1.0)
+    assert weights["a"] < weights["b"] < weights["c"]
+    assert sum(weights.values()) == pytest.approx(3)
+    flat = payoff_weights({"a": 0.0, "b": 1.0}, temperature=1e9)
+    assert flat["a"] == pytest.approx(1)
+    assert payoff_weights({"a": -900.0, "b": 900.0}, 1.0)["b"] == pytest.approx(2)
+
+
+def test_generators_travel_as_whichever_is_fewer_bytes() -> None:
+    def kind(**changes: Any) -> int:
+        config = tiny_config(**changes)
+        parts = setup_of(config).parts("pair-00")
+        return strategy_of(config).sharing(parts).samples  # type: ignore[attr-defined,no-any-return]
+
+    assert kind() == 1  # 32 numbers against a whole network
+    assert kind(batch_size=4096) == 0
+    assert kind(strategy={"name": "sgan", "share_generators": "weights"}) == 0
+
+
+# ----------------------------------------------------------------------------------------------------------- decide
+
+
+def plan(**changes: Any) -> Plan:
+    return Plan.of(tiny_config(**changes))
+
+
+def test_decisions_are_pure_and_bounded_by_the_lead() -> None:
+    strategy = Sgan(max_lead=4)
+    done = {"pair-00": 4, "pair-01": 2, GLOBAL: 0}
+    orders = strategy.decide(["pair-00", "pair-01", GLOBAL], done, plan())
+    assert orders == [Train("pair-01", 2, 1), Train(GLOBAL, 2, 1)]
+    assert orders == strategy.decide(["pair-00", "pair-01", GLOBAL], done, plan())
+
+
+def test_the_global_pair_waits_for_the_slowest_local() -> None:
+    assert Sgan().decide([GLOBAL], {"pair-00": 9, "pair-01": 0, GLOBAL: 0}, plan()) == []
+    assert Sgan().decide([GLOBAL], {"pair-00": 9, "pair-01": 3, GLOBAL: 1}, plan()) == [Train(GLOBAL, 2, 2)]
+
+
+def test_nobody_trains_past_the_end() -> None:
+    done = {"pair-00": 12, "pair-01": 12, GLOBAL: 12}
+    assert Sgan().decide(list(done), done, plan()) == []
+
+
+def test_in_async_nobody_waits_once_something_is_published() -> None:
+    strategy, fast = Sgan(max_lead=1), plan(tempo="async")
+    players = ["pair-00", "pair-01", GLOBAL]
+    assert [o.player for o in strategy.decide(players, dict.fromkeys(players, 0), fast)] == ["pair-00", "pair-01"]
+    ahead = {"pair-00": 9, "pair-01": 1, GLOBAL: 4}
+    assert [o.player for o in strategy.decide(players, ahead, fast)] == players
+
+
+@pytest.mark.parametrize("lifetime", [1, 3])
+def test_async_uses_the_newest_version_and_keeps_the_lag_below_its_bound(lifetime: int) -> None:
+    config = tiny_config(tempo="async", strategy={"name": "sgan", "messenger_lifetime": lifetime, "max_lag": 4})
+    setup = setup_of(config)
+    strategy = strategy_of(config)
+    local = [strategy.build(n, setup) for n in strategy.locals(config)]
+    supervisor, board = strategy.build(GLOBAL, setup), InlineBoard()
+    assert isinstance(supervisor, GlobalPair)
+    for i in range(10):
+        for p in local:
+            p.train(1 + i % 4, board)
+        report = supervisor.train(1, board)
+        assert 0 <= report["lag"] <= 4
+        if i % lifetime == 0:
+            assert {n: o.version for n, o in supervisor.opponents.items()} == board.progress(supervisor.locals)
+
+
+def test_a_bound_that_cannot_hold_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"max_lag = 2 is below messenger_lifetime = 5"):
+        strategy_of(tiny_config(tempo="async", strategy={"name": "sgan", "messenger_lifetime": 5, "max_lag": 2}))

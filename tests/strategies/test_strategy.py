@@ -1,0 +1,56 @@
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from raygan.config import PRESETS, names, presets, resolve
+from raygan.controller.inline import InlineExecutor
+from raygan.gan.bundle import unpack
+from raygan.gan.weights import digest
+from raygan.service.verify import final_states
+from raygan.strategies.independent import Independent
+from raygan.strategies.strategy import Plan, Train, strategy_of
+from tests.conftest import setup_of, tiny_config
+
+
+@given(st.integers(0, 99), st.tuples(*[st.integers(1, 40)] * 3))
+def test_a_round_ends_at_the_first_of_its_reasons(step: int, every: tuple[int, int, int]) -> None:
+    plan = Plan(100, "lockstep", *every)
+    stop = plan.next_stop(step)
+    assert step < stop <= 100
+    assert stop == 100 or any(stop % n == 0 for n in every)
+    assert not any(s % n == 0 for s in range(step + 1, stop) for n in every)
+
+
+def test_independent_pairs_go_on_by_themselves() -> None:
+    plan = Plan(12, "lockstep", 5, 6, 4)
+    assert Independent().decide(["pair-00", "pair-01"], {"pair-00": 0, "pair-01": 12}, plan) == [Train("pair-00", 4)]
+
+
+def test_independent_pairs_equal_sgans_locals() -> None:
+    """The same seed and names: SGAN adds a global pair and changes nothing else."""
+    alone = tiny_config(strategy="independent")
+    sgan = tiny_config()
+    a = final_states(alone, lambda: InlineExecutor(setup_of(alone)))
+    b = final_states(sgan, lambda: InlineExecutor(setup_of(sgan)))
+    assert all(digest(unpack(a[p])) == digest(unpack(b[p])) for p in a)
+
+
+@pytest.mark.parametrize("name", names("strategy"))
+def test_every_strategy_reaches_the_end(name: str) -> None:
+    config = tiny_config(strategy=name, steps=6)
+    states = final_states(config, lambda: InlineExecutor(setup_of(config)))
+    assert sorted(states) == sorted(strategy_of(config).players(config))
+    assert all(unpack(raw)["step"] == 6 for raw in states.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", presets())
+def test_every_shipped_preset_runs_two_rounds(name: str) -> None:
+    small: dict[str, Any] = {"steps": 2, "round_steps": 1, "evaluation.every_steps": 2, "checkpoint.every_steps": 2}
+    config = resolve(name, flags=small).config
+    states = final_states(config, lambda: InlineExecutor(setup_of(config)))
+    assert all(unpack(raw)["step"] == 2 for raw in states.values())
+    first = (PRESETS / f"{name}.yaml").read_text().splitlines()[0]
+    assert first.startswith("# "), "a preset says in its first line what it is"

@@ -1,0 +1,174 @@
+"""What only Ray can show: the same bits as inline, deaths, bounds, nothing left behind."""
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import ray
+
+from raygan.actors.board import BoardActor, Outbox
+from raygan.actors.executor import RayExecutor
+from raygan.controller.checkpoint import newest_valid
+from raygan.controller.controller import Controller
+from raygan.controller.inline import InlineExecutor
+from raygan.controller.orders import Done
+from raygan.controller.run_folder import RunFolder, read_jsonl
+from raygan.gan.bundle import unpack
+from raygan.gan.weights import Publication, digest
+from raygan.service.verify import compare, final_states
+from raygan.strategies.strategy import GLOBAL, Train
+from tests.conftest import setup_of, tiny_config
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.usefixtures("ray_session")]
+
+
+@pytest.mark.parametrize("pairs", [2, 5])
+@pytest.mark.parametrize("strategy", ["independent", "sgan"])
+def test_inline_and_ray_give_the_same_bits(strategy: str, pairs: int) -> None:
+    config = tiny_config(strategy=strategy, num_pairs=pairs)
+    setup = setup_of(config)
+    inline = final_states(config, lambda: InlineExecutor(setup))
+    on_ray = final_states(config, lambda: RayExecutor("bits", setup))
+    result = compare("inline = Ray", inline, on_ray)
+    assert result.ok, result.text
+    worst = 0.0
+    for player, raw in inline.items():
+        ours, theirs = unpack(raw), unpack(on_ray[player])
+        for key, value in ours.items():
+            if hasattr(value, "numpy"):
+                worst = max(worst, float(np.abs(value.double().numpy() - theirs[key].double().numpy()).max(initial=0)))  # type: ignore[attr-defined]
+    assert worst == 0.0
+
+
+def test_locals_are_the_same_with_and_without_the_supervisor_on_ray() -> None:
+    config = tiny_config()
+    setup = setup_of(config)
+    pairs = ["pair-00", "pair-01"]
+    whole = final_states(config, lambda: RayExecutor("whole", setup))
+    alone = final_states(config, lambda: RayExecutor("alone", setup), players=pairs)
+    assert compare("locals", alone, whole).ok
+
+
+@pytest.mark.parametrize("settings", [{"messenger_lifetime": 4, "share_generators": "weights"}, {"variant": "early_global"}])
+def test_variants_give_the_same_bits_too(settings: dict[str, Any]) -> None:
+    config = tiny_config(strategy={"name": "sgan", "max_lead": 3, **settings})
+    setup = setup_of(config)
+    inline = final_states(config, lambda: InlineExecutor(setup))
+    result = compare("inline = Ray", inline, final_states(config, lambda: RayExecutor("variant", setup)))
+    assert result.ok, result.text
+
+
+def test_a_killed_pair_is_noticed_and_the_run_ends_with_the_undisturbed_bits(tmp_path: Path) -> None:
+    config = tiny_config(steps=40, checkpoint={"every_steps": 8}, round_steps=4, evaluation={"every_steps": 40})
+    setup = setup_of(config)
+    expected = {p: digest(unpack(r)) for p, r in final_states(config, lambda: InlineExecutor(setup)).items()}
+    controller = Controller(config, RunFolder.create(tmp_path, "run"), lambda: RayExecutor("kill", setup), [])
+    killed = []
+
+    def kill_once(c: Controller, done: Done) -> None:
+        if c.done[GLOBAL] >= 12 and not killed:
+            info = c.executor.info()  # type: ignore[union-attr]
+            killed.append(info["players"]["pair-01"]["pid"])
+            os.kill(killed[0], signal.SIGKILL)
+
+    controller.listeners = [kill_once]
+    controller.run()
+    final, _ = newest_valid(tmp_path / "run/checkpoints")
+    assert final is not None
+    assert {p: digest(unpack(r)) for p, r in final.parts.items()} == expected
+    events = read_jsonl(tmp_path / "run/events.jsonl")
+    assert [e["kind"] for e in events if e["kind"] in ("death", "restart")] == ["death", "restart"]
+
+
+def test_async_overlaps_and_keeps_its_bound(tmp_path: Path) -> None:
+    config = tiny_config(steps=60, tempo="async", strategy={"name": "sgan", "max_lag": 30}, evaluation={"every_steps": 60})
+    controller = Controller(config, RunFolder.create(tmp_path, "run"), lambda: RayExecutor("async", setup_of(config)), [])
+    controller.run()
+    assert set(controller.done.values()) == {60}
+    lags = [e["lag"] for e in read_jsonl(tmp_path / "run/events.jsonl") if e["kind"] == "pull"]
+    assert lags
+    assert all(0 <= lag <= 30 for lag in lags)
+
+
+def test_a_finished_run_leaves_no_actor_and_no_placement_group_behind() -> None:
+    from ray.util.placement_group import placement_group_table
+
+    config = tiny_config(steps=2)
+    executor = RayExecutor("leave", setup_of(config))
+    executor.start(["pair-00", "pair-01", GLOBAL], {})
+    pids = [p["pid"] for p in executor.info()["players"].values()]
+    executor.close()
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and any(Path(f"/proc/{pid}/cmdline").exists() and alive(pid) for pid in pids):
+        time.sleep(0.05)
+    assert not any(alive(pid) for pid in pids)
+    states = {g["state"] for g in placement_group_table().values()}
+    assert states <= {"REMOVED"}
+
+
+def alive(pid: int) -> bool:
+    """Is an actor still in this process?"""
+    try:
+        return b"PlayerActor" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+def test_actors_have_readable_names_in_one_namespace() -> None:
+    config = tiny_config(steps=2)
+    executor = RayExecutor("named", setup_of(config))
+    executor.start(["pair-00", "pair-01", GLOBAL], {})
+    try:
+        assert ray.get_actor("raygan/named/pair-01", namespace="raygan") is not None
+        assert ray.get_actor("raygan/named/global", namespace="raygan") is not None
+    finally:
+        executor.close()
+
+
+def test_a_publication_outlives_the_pair_that_made_it() -> None:
+    """The board pulled it, so the board owns it: async readers go on with the newest version of a dead pair."""
+
+    @ray.remote(concurrency_groups={"ctl": 1})
+    class Publisher:
+        def __init__(self, board: Any) -> None:
+            self.outbox = Outbox(board, keep_all=False)
+
+        def publish(self, version: int) -> None:
+            self.outbox.publish(Publication("pair-00", version, {"D": np.full(300_000, version, np.float32)}))
+
+        @ray.method(concurrency_group="ctl")
+        def newest(self) -> list[Publication]:
+            return self.outbox.held_newest("pair-00")
+
+    board = ray.remote(BoardActor).options(num_cpus=0).remote()
+    publisher = Publisher.options(num_cpus=0).remote(board)  # type: ignore[attr-defined]
+    ray.get(board.register.remote({"pair-00": publisher}), timeout=60)
+    ray.get(publisher.publish.remote(3), timeout=60)
+    deadline = time.monotonic() + 30
+    while ray.get(board.progress.remote(["pair-00"]), timeout=60)["pair-00"] < 3:  # announced without waiting
+        assert time.monotonic() < deadline
+    reference = ray.get(board.newest.remote(["pair-00"]), timeout=60)["pair-00"]
+    assert ray.get(reference, timeout=60)[0].version == 3
+    ray.kill(publisher)
+    again = ray.get(board.newest.remote(["pair-00"]), timeout=60)["pair-00"]
+    assert ray.get(again, timeout=60)[0].arrays["D"][0] == 3
+    ray.kill(board)
+
+
+def test_status_is_answered_while_a_pair_trains() -> None:
+    config = tiny_config(steps=5000, batch_size=256, network={"name": "mlp", "hidden": 128, "z_dim": 2})
+    executor = RayExecutor("busy", setup_of(config))
+    executor.start(["pair-00"], {})
+    try:
+        training = executor.actors["pair-00"].train.remote(Train("pair-00", 600))
+        began = time.monotonic()
+        step = ray.get(executor.actors["pair-00"].where.remote(), timeout=60)["step"]
+        assert time.monotonic() - began < 2
+        assert step < 600
+        assert not ray.wait([training], timeout=0)[0], "it was still training when it answered"
+    finally:
+        executor.close()

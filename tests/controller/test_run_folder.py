@@ -1,0 +1,82 @@
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from raygan.controller.run_folder import RunFolder, check_name, find_run, read_jsonl, write_atomically
+from raygan.errors import ConfigError
+
+
+@pytest.mark.parametrize("name", ["../up", "a/b", "", ".hidden", "a b", "a\n", "x" * 101, "..", "a\0b", "ä"])
+def test_names_that_could_escape_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="letters, digits"):
+        RunFolder.create(tmp_path / "runs", name)
+    assert not (tmp_path / "runs").exists(), "nothing half-written"
+
+
+def test_usual_names_pass() -> None:
+    for name in ("sgan-ring8-s0-001", "A.b_c", "7"):
+        check_name(name)
+
+
+def test_a_taken_name_is_refused_with_the_next_move(tmp_path: Path) -> None:
+    RunFolder.create(tmp_path, "run")
+    with pytest.raises(ConfigError, match="raygan resume"):
+        RunFolder.create(tmp_path, "run")
+
+
+def test_an_unwritable_parent_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="run-dir"):
+        RunFolder.create(tmp_path / "file", "run")
+    with pytest.raises(ConfigError, match="cannot write"):
+        RunFolder.create(Path("/proc/raygan"), "run")
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "run.json"
+    write_atomically(target, b"old")
+
+    def fail(fd: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="No space"):
+        write_atomically(target, b"new")
+    assert target.read_bytes() == b"old"
+
+
+def test_a_torn_last_line_is_not_read_and_is_cut_before_appending(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path, "run")
+    folder.event("swap", 1)
+    folder.close()
+    path = folder.path / "events.jsonl"
+    with path.open("a") as file:
+        file.write('{"time": 1, "st')
+    assert [e["kind"] for e in read_jsonl(path)] == ["swap"]
+    again = RunFolder(folder.path)
+    again.event("death", 2)
+    again.close()
+    assert [e["kind"] for e in read_jsonl(path)] == ["swap", "death"]
+
+
+def test_status_is_kept_and_updated(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path, "run")
+    folder.status(status="running", pid=1)
+    RunFolder(folder.path).status(status="done", exit_code=0)
+    assert json.loads((folder.path / "run.json").read_text()) == {"status": "done", "pid": 1, "exit_code": 0}
+
+
+def test_samples_load_without_pickle(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path, "run")
+    folder.samples(7, {"global": np.zeros((3, 2), np.float32)})
+    assert np.load(folder.path / "samples/00000007-global.npy", allow_pickle=False).shape == (3, 2)
+    assert os.stat(folder.path).st_mode & 0o077 == 0, "the run folder is the user's own"
+
+
+def test_a_misspelt_run_is_told_which_one_was_meant(tmp_path: Path) -> None:
+    RunFolder.create(tmp_path, "ring-run").status(status="done")
+    with pytest.raises(ConfigError, match="Did you mean 'ring-run'"):
+        find_run(tmp_path / "ring-rum")

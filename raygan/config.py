@@ -68,6 +68,11 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
 
 
+def _component(default: str, description: str) -> Any:
+    """A field that names a component."""
+    return Field(default, description=description)
+
+
 class PairConfig(Section):
     """How one pair (and the global pair) trains."""
 
@@ -130,10 +135,12 @@ class Config(Section):
     tempo: Tempo = Field("lockstep", description="lockstep: the algorithm as printed, bit for bit; async: newest.")
     round_steps: int = Field(50, gt=0, description="Most steps a player does between two reports.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU where the player got one.")
-    data: Spec = Field("ring8", description="Data set: ring8, grid25, mnist, npz:PATH, ...")
-    network: Spec = Field("mlp", description="Both networks: mlp, dcgan.")
-    loss: Spec = Field("non_saturating", description="non_saturating, wgan, wgan_gp, dragan, hinge, least_squares.")
-    strategy: Spec = Field("sgan", description="independent, sgan.")
+    data: Spec = _component("ring8", description="Data set: ring8, grid25, mnist, npz:PATH, ...")
+    network: Spec = _component("mlp", description="Both networks: mlp, dcgan.")
+    loss: Spec = _component(
+        "non_saturating", description="non_saturating, wgan, wgan_gp, dragan, hinge, least_squares."
+    )
+    strategy: Spec = _component("sgan", description="independent, sgan.")
     pair: PairConfig = PairConfig()
     resources: ResourcesConfig = ResourcesConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
@@ -293,9 +300,7 @@ def merge(
     return out
 
 
-def resolve(
-    preset: str | None = None, files: Sequence[Path] = (), flags: Mapping[str, Any] | None = None
-) -> Resolved:
+def resolve(preset: str | None = None, files: Sequence[Path] = (), flags: Mapping[str, Any] | None = None) -> Resolved:
     """default < preset < files in order < flags; all components checked.
 
     `flags` maps dotted paths to values: {"strategy.messenger_steps": 5}. Raises ConfigError with one line.
@@ -306,7 +311,7 @@ def resolve(
     values = merge(defaults, preset_values(name), f"preset {name}", origins)
     for file in files:
         values = merge(values, read_yaml(file), str(file), origins)
-    for path, value in (flags or {}).items():
+    for path, value in sorted((flags or {}).items(), key=lambda f: "." in f[0]):  # --data mnist before --data.path
         values = merge(values, nested(path, value), "flag", origins)
     config = validate(Config, values)
     for kind in KINDS:

@@ -33,7 +33,9 @@ def tiny_config(**changes: Any) -> Config:
     values = {**TINY}
     for key, value in changes.items():
         old = values.get(key)
-        keep = isinstance(value, dict) and isinstance(old, dict) and value.get("name", old.get("name")) == old.get("name")
+        keep = (
+            isinstance(value, dict) and isinstance(old, dict) and value.get("name", old.get("name")) == old.get("name")
+        )
         values[key] = {**old, **value} if keep else value
     return validate(Config, values)
 

@@ -33,7 +33,11 @@ def cluster(address: str, object_store_mb: int) -> Iterator[None]:
     if join:
         options["address"] = join
     else:
-        options |= {"address": "local", "include_dashboard": False, "object_store_memory": object_store_mb << 20}
+        options |= {
+            "address": "local",
+            "include_dashboard": False,
+            "object_store_memory": object_store_mb << 20,
+        }
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)

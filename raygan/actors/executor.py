@@ -7,7 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ray
-from ray.exceptions import ActorDiedError, ActorUnavailableError, OutOfMemoryError, RayActorError, RayTaskError
+from ray.exceptions import (
+    ActorDiedError,
+    ActorUnavailableError,
+    OutOfMemoryError,
+    RayActorError,
+    RayTaskError,
+)
 from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
@@ -53,9 +59,9 @@ class RayExecutor:
         for i, name in enumerate(players):
             made = self._actor(PlayerActor, name, i, self.placement.cpus, self.placement.gpus, {"ctl": 1})
             self.actors[name] = made.remote(self.run, name, self.config, data, self.board)
-        self.evaluator = self._actor(
-            EvaluatorActor, EVALUATOR, len(players), self.placement.evaluator_cpus
-        ).remote(self.run, self.config, data)
+        self.evaluator = self._actor(EvaluatorActor, EVALUATOR, len(players), self.placement.evaluator_cpus).remote(
+            self.run, self.config, data
+        )
         waiting = {a.where.remote(): n for n, a in self.actors.items()}
         waiting[self.board.register.remote(self.actors)] = "board"
         waiting |= {self.actors[n].restore.remote([ray.put(raw)]): n for n, raw in states.items()}
@@ -63,7 +69,8 @@ class RayExecutor:
             self._get(reference, name, START_TIMEOUT_S)
 
     def _actor(self, cls: type, name: str, bundle: int, cpus: float, gpus: float = 0.0, groups: Any = None) -> Any:
-        remote = ray.remote(concurrency_groups=groups)(cls) if groups else ray.remote(cls)
+        wrap: Any = ray.remote(concurrency_groups=groups) if groups else ray.remote  # type: ignore[call-overload]
+        remote = wrap(cls)
         return remote.options(
             name=f"raygan/{self.run}/{name}",
             num_cpus=cpus,

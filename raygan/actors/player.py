@@ -69,7 +69,12 @@ class PlayerActor:
     def where(self) -> dict[str, Any]:
         """Node, process, device: for run.json and for tests."""
         context = ray.get_runtime_context()
-        return {"pid": os.getpid(), "node": context.get_node_id(), "gpus": ray.get_gpu_ids(), "step": self._player.step}
+        return {
+            "pid": os.getpid(),
+            "node": context.get_node_id(),
+            "gpus": ray.get_gpu_ids(),
+            "step": self._player.step,
+        }
 
 
 def pick_device(config: Config) -> torch.device:

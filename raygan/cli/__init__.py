@@ -1,6 +1,6 @@
 """The command line. Verbs import heavy modules inside themselves, so that --help answers at once.
 
-    raygan VERB [arguments]
+raygan VERB [arguments]
 """
 
 from __future__ import annotations

@@ -47,7 +47,10 @@ class Json(Quiet):
 
     def finish(self, run: Run, report: Path) -> None:
         """The result."""
-        print(json.dumps({"kind": "end", "run": str(run.path), "report": str(report), "scores": run.scores()}), flush=True)
+        print(
+            json.dumps({"kind": "end", "run": str(run.path), "report": str(report), "scores": run.scores()}),
+            flush=True,
+        )
 
 
 class Plain(Quiet):
@@ -111,7 +114,18 @@ class Live(Plain):
         from rich.table import Table
 
         table = Table(box=None, pad_edge=False)
-        for column in ("pair", "opponent", "progress", "step", "it/s", "loss D", "loss G", "score", "lag", "state"):
+        for column in (
+            "pair",
+            "opponent",
+            "progress",
+            "step",
+            "it/s",
+            "loss D",
+            "loss G",
+            "score",
+            "lag",
+            "state",
+        ):
             table.add_column(column, justify="left" if column in ("pair", "opponent", "progress", "state") else "right")
         for player in controller.players:
             table.add_row(*cells(controller, player))
@@ -187,8 +201,7 @@ def ending(run: Run, report: Path) -> str:
     info = run.info
     where = shown(run.path)
     lines = [result_table(run), ""]
-    for name, count in info.get("warnings", {}).items():
-        lines.append(f"warning {name}: {count} times; {fate(name)}")
+    lines += [f"warning {name}: {count} times; {fate(name)}" for name, count in info.get("warnings", {}).items()]
     seconds = sum(info["busy_seconds"].values())
     lines += [
         f"time {info['elapsed']:.0f} s, {seconds:.0f} s of training in {len(info['busy_seconds'])} players, seed "
@@ -216,5 +229,3 @@ def console(style: str | None) -> Quiet:
     if style == "plain" or not sys.stdout.isatty():
         return Plain()
     return Live()
-
-

@@ -118,6 +118,8 @@ def settings_help() -> str:
                 lines.append(f"  {flag:<34} {info.description or ''} [{info.default}]")
 
     walk(Config, "")
-    lines.append("  A component's own settings: --strategy.messenger-steps 5, --loss.weight 0.1, --network.hidden 128, ...")
+    lines.append(
+        "  A component's own settings: --strategy.messenger-steps 5, --loss.weight 0.1, --network.hidden 128, ..."
+    )
     lines.append("  `raygan presets NAME` prints all settings of a preset, those of its components included.")
     return "settings (default < preset < --config files in order < flags):\n" + "\n".join(lines)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from raygan.cli.flags import Arguments, parse
-from raygan.config import PRESETS, Resolved, presets as preset_names, resolve
+from raygan.config import PRESETS, Resolved, resolve
+from raygan.config import presets as preset_names
 from raygan.errors import ConfigError, RequirementError
 
 RUN_OPTIONS = ("preset", "name", "run-dir", "address", "resume", "require")
@@ -55,7 +56,11 @@ def resume(argv: Sequence[str]) -> int:
     """Go on with a run."""
     usage = "raygan resume RUN [--steps +1000] [--address auto|local|ADDR] [--plain|--json|--quiet] [--require modes=8]"
     args = parse(
-        argv, valued=("steps", "address", "require"), switches=("plain", "json", "quiet"), positional=(1, 1), usage=usage
+        argv,
+        valued=("steps", "address", "require"),
+        switches=("plain", "json", "quiet"),
+        positional=(1, 1),
+        usage=usage,
     )
     steps = args.get("steps") or "+0"
     if not (steps.startswith("+") and steps[1:].isdigit()):
@@ -157,11 +162,10 @@ def verify(argv: Sequence[str]) -> int:
     from raygan.service.run import Run
     from raygan.service.verify import verify_config
 
-    if args.positional:
-        config = Run.load(args.positional[0]).config
-    else:
-        config = _resolved(args).config
-    results = verify_config(config, whole(args, "steps", 20, least=2), args.get("address") or "auto", args.has("inline"))
+    config = Run.load(args.positional[0]).config if args.positional else _resolved(args).config
+    results = verify_config(
+        config, whole(args, "steps", 20, least=2), args.get("address") or "auto", args.has("inline")
+    )
     for result in results:
         print(("ok    " if result.ok else "FAIL  ") + result.text)
     return 0 if all(r.ok for r in results) else 1
@@ -210,5 +214,3 @@ def whole(args: Arguments, name: str, default: int, least: int = 0) -> int:
     if not text.isdigit() or int(text) < least:
         raise ConfigError(f"--{name} {text!r}: needs a whole number of at least {least}.")
     return int(text)
-
-

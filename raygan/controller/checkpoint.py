@@ -1,7 +1,7 @@
 """Checkpoints: `checkpoints/<step>/` with one part a player and a manifest that names the SHA-256 of each.
 
-    write:  folder.tmp/part ... part, manifest.json    fsync each    rename the folder    fsync its parent
-    read:   newest first; every part is checked against the manifest before it is used; a bad one is told, never used
+write:  folder.tmp/part ... part, manifest.json    fsync each    rename the folder    fsync its parent
+read:   newest first; every part is checked against the manifest before it is used; a bad one is told, never used
 """
 
 from __future__ import annotations
@@ -40,7 +40,11 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     parts = {}
     for player, raw in checkpoint.parts.items():
         _write_synced(temporary / f"{player}.safetensors", raw)
-        parts[player] = {"sha256": hashlib.sha256(raw).hexdigest(), "bytes": len(raw), "step": checkpoint.steps[player]}
+        parts[player] = {
+            "sha256": hashlib.sha256(raw).hexdigest(),
+            "bytes": len(raw),
+            "step": checkpoint.steps[player],
+        }
     manifest = {"format": FORMAT, "step": checkpoint.step, "parts": parts, "extra": checkpoint.extra}
     _write_synced(temporary / "manifest.json", json.dumps(manifest, indent=1).encode())
     sync_folder(temporary)
@@ -69,7 +73,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
         except OSError as error:
             raise CheckpointError(f"checkpoint {path}: part {file.name} cannot be read ({error.strerror}).") from None
         if hashlib.sha256(raw).hexdigest() != entry["sha256"]:
-            raise CheckpointError(f"checkpoint {path}: part {file.name} is damaged (its SHA-256 is not the manifest's).")
+            raise CheckpointError(
+                f"checkpoint {path}: part {file.name} is damaged (its SHA-256 is not the manifest's)."
+            )
         parts[player], steps[player] = raw, int(entry["step"])
     return Checkpoint(step, parts, steps, extra)
 

@@ -14,11 +14,12 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from raygan.config import Config
 from raygan.controller.checkpoint import Checkpoint, newest_valid, retain, write_checkpoint
 from raygan.controller.orders import Done, Evaluate, Executor, Save, Scored
 from raygan.controller.run_folder import RunFolder
 from raygan.errors import Interrupted, PlayerDied
-from raygan.strategies.strategy import Config, Plan, Train, strategy_of
+from raygan.strategies.strategy import Plan, Train, strategy_of
 
 Listener = Callable[["Controller", Done], None]
 STALL_S = 600.0
@@ -28,7 +29,11 @@ class Controller:
     """Runs one config to its end in one run folder."""
 
     def __init__(
-        self, config: Config, folder: RunFolder, make_executor: Callable[[], Executor], listeners: list[Listener]
+        self,
+        config: Config,
+        folder: RunFolder,
+        make_executor: Callable[[], Executor],
+        listeners: list[Listener],
     ) -> None:
         self.config = config
         self.folder = folder

@@ -108,7 +108,11 @@ class Evaluator:
         """What the protocol ids in the rows mean, with the floor and the ceiling of each."""
         out: dict[str, Any] = {}
         for suite in (self.quick, self.full):
-            out[suite.protocol.id] = {**asdict(suite.protocol), "floor": suite.floor(), "ceiling": suite.ceiling()}
+            out[suite.protocol.id] = {
+                **asdict(suite.protocol),
+                "floor": suite.floor(),
+                "ceiling": suite.ceiling(),
+            }
         if self.full.classifier:
             for entry in out.values():
                 entry["classifier_accuracy"] = self.full.classifier[2]

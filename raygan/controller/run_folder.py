@@ -1,6 +1,6 @@
 """A run is a folder: everything append-only, or written under a temporary name, fsynced and renamed. No pickles.
 
-    run.json  config.yaml  command.txt  metrics.jsonl  events.jsonl  samples/  checkpoints/<step>/  report/  logs/
+run.json  config.yaml  command.txt  metrics.jsonl  events.jsonl  samples/  checkpoints/<step>/  report/  logs/
 """
 
 from __future__ import annotations

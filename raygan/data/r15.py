@@ -32,6 +32,8 @@ class R15(DataComponent):
         within = np.concatenate([scaled[cluster == c] - means[i] for i, c in enumerate(np.unique(cluster))])
         order = np.random.default_rng([seed, 0]).permutation(len(scaled))
         train = scaled[order[: self.limit]]
-        held_out, split = (scaled, "all 600 points") if self.limit is None else (scaled[order[self.limit :]], "held-out")
+        held_out, split = (
+            (scaled, "all 600 points") if self.limit is None else (scaled[order[self.limit :]], "held-out")
+        )
         freeze(train, held_out)
         return Samples("r15", train, held_out, modes=Modes(means, float(within.std())), split=split)

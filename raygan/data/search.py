@@ -1,6 +1,6 @@
 """Where data files are looked for, in order; a miss is one error that lists the places and the command that helps.
 
-    explicit path, $RAYGAN_DATA, ./shared/data, ../shared/data, the cache, torchvision's folders, /usr/share/datasets
+explicit path, $RAYGAN_DATA, ./shared/data, ../shared/data, the cache, torchvision's folders, /usr/share/datasets
 """
 
 from __future__ import annotations

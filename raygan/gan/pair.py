@@ -1,8 +1,8 @@
 """One GAN pair: G, D, their optimizers, their random streams and data order; trains alone and knows of nobody.
 
-    train(steps, board):  for each step    I_D x d_step(G, D, X)          Algorithm 1 of SGAN, lines 5-9
-                                           g_step(G, D)                    lines 10-12
-                          if a version is due: board.publish(copy)         for whoever wants to read it
+train(steps, board):  for each step    I_D x d_step(G, D, X)          Algorithm 1 of SGAN, lines 5-9
+                                       g_step(G, D)                    lines 10-12
+                      if a version is due: board.publish(copy)         for whoever wants to read it
 """
 
 from __future__ import annotations
@@ -74,9 +74,7 @@ class Trainer:
 
     def optimizer(self, network: nn.Module, lr: float) -> torch.optim.Optimizer:
         """A fresh optimizer of the configured kind."""
-        return S.make_optimizer(
-            self.config.optimizer, network.parameters(), lr, self.config.beta1, self.config.beta2
-        )
+        return S.make_optimizer(self.config.optimizer, network.parameters(), lr, self.config.beta1, self.config.beta2)
 
     # ------------------------------------------------------------------------------------------ within a step
 
@@ -106,9 +104,7 @@ class Trainer:
         if self.average is self.g:
             return
         with torch.no_grad():
-            torch._foreach_lerp_(  # type: ignore[attr-defined]
-                list(self.average.parameters()), list(self.g.parameters()), 1 - self.config.ema
-            )
+            torch._foreach_lerp_(list(self.average.parameters()), list(self.g.parameters()), 1 - self.config.ema)
             for ours, theirs in zip(self.average.buffers(), self.g.buffers(), strict=True):
                 ours.copy_(theirs)
 
@@ -223,8 +219,7 @@ class Pair(Trainer):
         buffers = {n: b.clone() for n, b in self.g.named_buffers()}
         with torch.no_grad():
             batches = [
-                torch.func.functional_call(self.g, buffers, (self.noise(stream),))
-                for _ in range(self.sharing.samples)
+                torch.func.functional_call(self.g, buffers, (self.noise(stream),)) for _ in range(self.sharing.samples)
             ]
         out = torch.stack(batches).cpu().numpy()
         out.flags.writeable = False

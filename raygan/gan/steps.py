@@ -45,7 +45,7 @@ def d_backward(
         total = total + penalty
     value = total.item()
     if math.isfinite(value):
-        (total * weight if weight != 1.0 else total).backward()  # type: ignore[no-untyped-call]
+        (total * weight if weight != 1.0 else total).backward()
     return value
 
 
@@ -65,7 +65,7 @@ def g_step(
         total = loss.g_loss(d(fake if noise is None else fake + noise))
     value = total.item()
     if math.isfinite(value):
-        total.backward()  # type: ignore[no-untyped-call]
+        total.backward()
         apply(optimizer, g, clip)
     return value
 

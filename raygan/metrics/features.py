@@ -1,9 +1,9 @@
 """Feature extractors by name: what FID and its kin are computed over. The name and its hash are part of the score's name.
 
-    raw                 the samples as they are, flattened (points)
-    pixels              images in [-1, 1], flattened
-    cnn:mnist           the 48 features of the MNIST classifier
-    torchscript:PATH    the user's own network (an Inception network, say): images (N, C, H, W) in [-1, 1] -> (N, F)
+raw                 the samples as they are, flattened (points)
+pixels              images in [-1, 1], flattened
+cnn:mnist           the 48 features of the MNIST classifier
+torchscript:PATH    the user's own network (an Inception network, say): images (N, C, H, W) in [-1, 1] -> (N, F)
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ class Extractor:
     @property
     def label(self) -> str:
         """Stands behind the @ of every score: "cnn-mnist-3f2a91bc"."""
-        return "-".join(p for p in (self.name.partition(":")[0], Path(self.name.partition(":")[2]).stem, self.hash) if p)
+        return "-".join(
+            p for p in (self.name.partition(":")[0], Path(self.name.partition(":")[2]).stem, self.hash) if p
+        )
 
     def __call__(self, samples: Tensor, batch: int = 500) -> Features:
         """Features as float64 (N, F)."""
@@ -60,7 +62,9 @@ def extractor(name: str) -> Extractor:
             module = torch.jit.load(str(path), map_location="cpu").eval()
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[0]
-            raise ConfigError(f"extractor: {what!r} is not a TorchScript file ({reason}). Save it with torch.jit.") from None
+            raise ConfigError(
+                f"extractor: {what!r} is not a TorchScript file ({reason}). Save it with torch.jit."
+            ) from None
         return Extractor(name, hashlib.sha256(path.read_bytes()).hexdigest()[:8], module)
     known = ("raw", "pixels", "cnn:mnist", "torchscript:PATH")
     raise ConfigError(f"extractor: no feature extractor {name!r}. {did_you_mean(name, known)}")

@@ -95,7 +95,9 @@ class Suite:
         for group in self.groups:
             if unfit.get(group):
                 fit = [g for g in GROUPS if not unfit.get(g)]
-                raise ConfigError(f"metrics: {group!r} cannot score {data.name}. It can be scored by: {', '.join(fit)}.")
+                raise ConfigError(
+                    f"metrics: {group!r} cannot score {data.name}. It can be scored by: {', '.join(fit)}."
+                )
 
     def score(self, fake: Tensor) -> dict[str, float]:
         """All scores of samples (N, *shape); images in [-1, 1]. Names over features carry the extractor's."""

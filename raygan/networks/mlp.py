@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Literal
 
 from pydantic import Field
@@ -27,7 +28,7 @@ class Mlp(NetworkComponent):
     def _body(self, inputs: int, outputs: int) -> list[nn.Module]:
         widths = [inputs] + [self.hidden] * (self.layers - 1)
         body: list[nn.Module] = []
-        for a, b in zip(widths, widths[1:], strict=False):
+        for a, b in pairwise(widths):
             body += [nn.Linear(a, b), nn.LeakyReLU(self.slope)]
         return [*body, nn.Linear(widths[-1], outputs)]
 

@@ -79,7 +79,11 @@ def result_table(run: Run) -> str:
 
 def protocol_line(protocol: str, entry: Mapping[str, Any]) -> str:
     """How the numbers above were made."""
-    parts = [f"{entry.get('data')}", f"real: {entry.get('n_real')} {entry.get('split')}", f"fake: {entry.get('n_fake')}"]
+    parts = [
+        f"{entry.get('data')}",
+        f"real: {entry.get('n_real')} {entry.get('split')}",
+        f"fake: {entry.get('n_fake')}",
+    ]
     parts += [f"{k} {entry[k]}" for k in ("extractor", "classifier") if entry.get(k)]
     if "classifier_accuracy" in entry:
         parts.append(f"its accuracy {entry['classifier_accuracy']}")
@@ -137,7 +141,9 @@ def compare_runs(paths: Sequence[str]) -> str:
         kinds = []
         for protocol, names in ids.items():
             entry = next((r.info.get("protocols", {}).get(protocol) for r in runs if r.name in names), None) or {}
-            kinds.append(f"{', '.join(sorted(set(names)))}: {entry.get('data')} {entry.get('n_fake')} samples ({protocol})")
+            kinds.append(
+                f"{', '.join(sorted(set(names)))}: {entry.get('data')} {entry.get('n_fake')} samples ({protocol})"
+            )
         raise ConfigError(
             f"compare: unlike protocols cannot stand in one table: {'; '.join(kinds)}. Score them alike with `raygan evaluate`."
         )

@@ -21,9 +21,9 @@ from raygan.service.run import Run
 from raygan.strategies.strategy import GLOBAL
 
 mpl.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402  (the backend comes first)
+import matplotlib.pyplot as plt
 
-STYLE = {
+STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "axes.spines.top": False,
@@ -80,7 +80,11 @@ def samples_over_time(show: Show, data: Samples, columns: int = 6) -> bytes:
     rows = [*players, "real data"]
     with plt.rc_context({**STYLE, "axes.grid": False}):
         figure, axes = plt.subplots(
-            len(rows), len(steps), figsize=(1.75 * len(steps), 1.75 * len(rows)), squeeze=False, layout="constrained"
+            len(rows),
+            len(steps),
+            figsize=(1.75 * len(steps), 1.75 * len(rows)),
+            squeeze=False,
+            layout="constrained",
         )
         pairs = [p for p in players if p.startswith("pair")]
         for i, player in enumerate(rows):
@@ -151,7 +155,9 @@ def mode_histograms(show: Show, data: Samples) -> bytes | None:
             axis.axis("off")
         for axis, player in zip(axes.flat, players, strict=False):
             last = show[player][max(show[player])]
-            axis.bar(range(count), mode_counts(last, data.modes) / len(last), color=colour(player, pairs))
+            axis.bar(
+                range(count), mode_counts(last.astype(np.float64), data.modes) / len(last), color=colour(player, pairs)
+            )
             axis.axhline(1 / count, color="#333333", linewidth=0.8, linestyle="--")
             axis.set_title(player, fontsize=9)
             axis.set_xticks(range(count) if count <= 10 else [0, count - 1])
@@ -166,7 +172,12 @@ def scores_over_time(run: Run, metrics: Sequence[str], floor: dict[str, float], 
     pairs = [p for p in players if p.startswith("pair")]
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(
-            len(metrics), 2, figsize=(9.6, 2.3 * len(metrics)), squeeze=False, layout="constrained", sharey="row"
+            len(metrics),
+            2,
+            figsize=(9.6, 2.3 * len(metrics)),
+            squeeze=False,
+            layout="constrained",
+            sharey="row",
         )
         for i, metric in enumerate(metrics):
             for j, (x, label) in enumerate((("step", "step"), ("elapsed", "seconds"))):
@@ -179,7 +190,13 @@ def scores_over_time(run: Run, metrics: Sequence[str], floor: dict[str, float], 
                         marker="o", markersize=2.5, label=player, zorder=3 if player == GLOBAL else 2,
                     )  # fmt: skip
                 if metric in ceiling:
-                    axis.axhline(ceiling[metric], color="#222222", linestyle="--", linewidth=0.8, label="ceiling (real data)")
+                    axis.axhline(
+                        ceiling[metric],
+                        color="#222222",
+                        linestyle="--",
+                        linewidth=0.8,
+                        label="ceiling (real data)",
+                    )
                 if metric in floor and abs(floor[metric]) < 20 * (abs(ceiling.get(metric, 1)) + 1):
                     axis.axhline(floor[metric], color="#999999", linestyle=":", linewidth=1.0, label="floor (noise)")
                 if i == len(metrics) - 1:
@@ -206,7 +223,11 @@ def training_curves(run: Run) -> bytes:
     fields = [f for f in TRAINING if any(f in r for r in rows)]
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(
-            -(-len(fields) // 2), 2, figsize=(9.6, 2.2 * -(-len(fields) // 2)), squeeze=False, layout="constrained"
+            -(-len(fields) // 2),
+            2,
+            figsize=(9.6, 2.2 * -(-len(fields) // 2)),
+            squeeze=False,
+            layout="constrained",
         )
         for axis in axes.flat[len(fields) :]:
             axis.axis("off")
@@ -237,7 +258,12 @@ def lag_over_time(run: Run) -> bytes | None:
         axis.plot([e["step"] for e in pulls], [e["lag"] for e in pulls], color=GLOBAL_COLOUR, linewidth=1.5)
         axis.axhline(bound, color="#222222", linestyle="--", linewidth=0.8)
         axis.annotate(
-            f"bound {bound}", (1, bound), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8
+            f"bound {bound}",
+            (1, bound),
+            xycoords=("axes fraction", "data"),
+            ha="right",
+            va="bottom",
+            fontsize=8,
         )
         axis.set_ylim(0, max(bound, *(e["lag"] for e in pulls)) * 1.25 + 0.5)
         axis.set_xlabel("step of the global pair")

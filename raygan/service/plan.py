@@ -47,7 +47,15 @@ def plan_text(resolved: Resolved, address: str) -> str:
 
 
 def _sgan_lines(
-    strategy: Sgan, pairs: int, samples: int, d: int, g: int, batch: int, shape: tuple[int, ...], store_mb: int, rounds: int
+    strategy: Sgan,
+    pairs: int,
+    samples: int,
+    d: int,
+    g: int,
+    batch: int,
+    shape: tuple[int, ...],
+    store_mb: int,
+    rounds: int,
 ) -> list[str]:
     share = samples * batch * math.prod(shape) * 4 if samples else g
     pull = d + share

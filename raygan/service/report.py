@@ -62,7 +62,9 @@ def write_report(run: Run) -> Path:
         command=(run.path / "command.txt").read_text().strip(),
         table=score_rows(run, entry),
         protocol="; ".join(
-            protocol_line(p, protocols[p]) for p in sorted({r["protocol"] for r in run.scores().values()}) if p in protocols
+            protocol_line(p, protocols[p])
+            for p in sorted({r["protocol"] for r in run.scores().values()})
+            if p in protocols
         ),
         pictures=[(t, text, base64.b64encode(raw).decode()) for t, text, raw in made if raw is not None],
         events=[e for e in run.events if e["kind"] != "pull"][-40:],
@@ -89,7 +91,9 @@ def score_rows(run: Run, entry: dict[str, Any]) -> dict[str, Any]:
     metrics = [k for k in entry["ceiling"] if k not in SKIP]
     players = sorted(scores, key=lambda p: (p != "global", p == MIXTURE, p))
     rows = [("ceiling (real data)", entry["ceiling"], "limit")]
-    rows += [(p if p != MIXTURE else "mixture of all pairs", scores[p], "mixture" if p == MIXTURE else p) for p in players]
+    rows += [
+        (p if p != MIXTURE else "mixture of all pairs", scores[p], "mixture" if p == MIXTURE else p) for p in players
+    ]
     rows.append(("floor (noise)", entry["floor"], "limit"))
     return {
         "metrics": metrics,

@@ -1,8 +1,8 @@
 """A run on disk, for Python and for every verb that reads: no Ray, and no data set needed to sample.
 
-    run = Run.load("runs/latest")
-    run.metrics.query("player == 'pair-03'").plot(x="step", y="loss_d")
-    x = run.generator("mixture").sample(1024, seed=0)
+run = Run.load("runs/latest")
+run.metrics.query("player == 'pair-03'").plot(x="step", y="loss_d")
+x = run.generator("mixture").sample(1024, seed=0)
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class Generators:
         with torch.no_grad():
             for (name, network), count in zip(self.networks.items(), share, strict=True):
                 stream = streams.at(name)
-                for i in range(0, count, 500):
-                    out.append(network(sample_prior(self.prior, (min(500, count - i), self.z_dim), stream)))
+                sizes = [min(500, count - i) for i in range(0, count, 500)]
+                out += [network(sample_prior(self.prior, (size, self.z_dim), stream)) for size in sizes]
         pool = torch.cat(out)
         if len(self.networks) > 1:
             pool = pool[torch.randperm(n, generator=streams.at("order"))]

@@ -18,7 +18,9 @@ def write_samples(run: Run, which: str, count: int, seed: int, out: Path) -> str
     .npz holds one array `x` (n, *shape), float32, images in [-1, 1]; .parquet has a column a feature; .png is a picture.
     """
     if out.suffix not in SUFFIXES:
-        raise ConfigError(f"--out {str(out)!r}: cannot write {out.suffix or 'a file without suffix'}. Use .npz, .png or .parquet.")
+        raise ConfigError(
+            f"--out {str(out)!r}: cannot write {out.suffix or 'a file without suffix'}. Use .npz, .png or .parquet."
+        )
     if not out.parent.is_dir():
         raise ConfigError(f"--out {str(out)!r}: the folder {str(out.parent)!r} does not exist. Make it first.")
     samples = run.generator(which).sample(count, seed)

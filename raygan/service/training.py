@@ -1,6 +1,6 @@
 """Start, resume and finish a run: from a resolved config to a finished run folder.
 
-    train(config)   check -> load data -> run folder -> executor (inline | Ray) -> controller -> run.json, report
+train(config)   check -> load data -> run folder -> executor (inline | Ray) -> controller -> run.json, report
 """
 
 from __future__ import annotations
@@ -195,7 +195,9 @@ def load_config(path: Path) -> Config:
     try:
         values = json.loads((path / "config.json").read_text())
     except (OSError, ValueError) as error:
-        raise ConfigError(f"run {str(path)!r}: config.json cannot be read ({error}). The run cannot be resumed.") from None
+        raise ConfigError(
+            f"run {str(path)!r}: config.json cannot be read ({error}). The run cannot be resumed."
+        ) from None
     return validate(Config, values)
 
 
@@ -229,7 +231,8 @@ def provenance() -> dict[str, Any]:
         ["git", "-C", str(package), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
     )  # fmt: skip
     return {
-        "versions": {p: version(p) for p in ("raygan", "torch", "ray", "numpy")} | {"python": platform.python_version()},
+        "versions": {p: version(p) for p in ("raygan", "torch", "ray", "numpy")}
+        | {"python": platform.python_version()},
         "git": git.stdout.strip() or None,
         "machine": {"cpus": os.cpu_count(), "system": platform.platform(), "processor": processor()},
         "argv": sys.argv,
@@ -240,7 +243,10 @@ def processor() -> str:
     """The CPU's name."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
+        platform.machine(),
+    )
 
 
 def _write_parquet(path: Path) -> None:
@@ -273,5 +279,3 @@ def require(run: Run, text: str) -> str | None:
         if better(metric.strip(), limit, value):
             return f"{run.main_player}: {metric.strip()} = {value:g}, required {limit:g}"
     return None
-
-

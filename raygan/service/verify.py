@@ -1,8 +1,8 @@
 """`raygan verify`: runs a config a few times for a few steps, and compares whole states bit for bit.
 
-    locals untouched    the locals with a global pair  =  the same locals without it         (what SGAN's paper promises)
-    inline = Ray        every player in this process   =  every player in an actor            (lockstep only)
-    resume              stopped, saved and restored    =  never stopped                       (lockstep only)
+locals untouched    the locals with a global pair  =  the same locals without it         (what SGAN's paper promises)
+inline = Ray        every player in this process   =  every player in an actor            (lockstep only)
+resume              stopped, saved and restored    =  never stopped                       (lockstep only)
 """
 
 from __future__ import annotations

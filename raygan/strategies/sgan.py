@@ -42,15 +42,19 @@ class Sgan(StrategyComponent):
     """Settings of the global pair; the defaults are Algorithm 1 as printed."""
 
     variant: Literal["full", "simplified", "early_global"] = Field(
-        "full", description="simplified: no messengers; early_global: G0 also after each local update (App. A.2)."
+        "full",
+        description="simplified: no messengers; early_global: G0 also after each local update (App. A.2).",
     )
     messenger_steps: int | None = Field(None, gt=0, description="Updates of a messenger against G0; None = I_D.")
     messenger_lr_scale: float = Field(1.0, gt=0, description="A messenger's rate, in units of pair.lr_d.")
     messenger_optimizer: Literal["fresh", "clone", "persist"] = Field(
-        "fresh", description="Its state: new at each copy, copied from the local's, or kept from copy to copy."
+        "fresh",
+        description="Its state: new at each copy, copied from the local's, or kept from copy to copy.",
     )
     messenger_lifetime: int = Field(1, gt=0, description="Iterations until messengers are copied anew (R; paper: 1).")
-    combine: Literal["sum", "mean"] = Field("sum", description="Gradients over the N opponents; clipping sees the mean.")
+    combine: Literal["sum", "mean"] = Field(
+        "sum", description="Gradients over the N opponents; clipping sees the mean."
+    )
     global_d_steps: int = Field(1, gt=0, description="Updates of D0 an iteration (paper: one).")
     opponents: Literal["uniform", "payoff"] = Field(
         "uniform", description="payoff: opponents that the global pair loses against weigh more (section 6)."
@@ -268,7 +272,7 @@ class GlobalPair(Trainer):
             self.note_payoff("g", name, loss)
         value = total.item()
         if math.isfinite(value):
-            total.backward()  # type: ignore[no-untyped-call]
+            total.backward()
             self.apply(self.opt_g, self.g, self.config.clip_grad_g)
         return value
 
@@ -372,4 +376,3 @@ def payoff_weights(payoff: Mapping[str, float], temperature: float) -> dict[str,
     top = max(payoff.values())
     e = {n: math.exp((v - top) / temperature) for n, v in payoff.items()}
     return {n: len(e) * v / sum(e.values()) for n, v in e.items()}
-

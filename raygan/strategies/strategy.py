@@ -1,6 +1,6 @@
 """What strategies share: orders, the plan that they decide by, and how a player is built from a config.
 
-    decide(ready, done, plan) -> [Train("pair-00", 50), ...]      a pure function of the history: no clock, no cluster
+decide(ready, done, plan) -> [Train("pair-00", 50), ...]      a pure function of the history: no clock, no cluster
 """
 
 from __future__ import annotations
@@ -55,7 +55,11 @@ class Plan:
     def of(cls, config: Config) -> Plan:
         """The plan of a config."""
         return cls(
-            config.steps, config.tempo, config.round_steps, config.evaluation.every_steps, config.checkpoint.every_steps
+            config.steps,
+            config.tempo,
+            config.round_steps,
+            config.evaluation.every_steps,
+            config.checkpoint.every_steps,
         )
 
     def next_stop(self, step: int) -> int:
@@ -64,7 +68,10 @@ class Plan:
         >>> Plan(1000, "lockstep", 50, 120, 500).next_stop(100)
         120
         """
-        return min(self.steps, *((step // n + 1) * n for n in (self.round_steps, self.evaluate_every, self.checkpoint_every)))
+        return min(
+            self.steps,
+            *((step // n + 1) * n for n in (self.round_steps, self.evaluate_every, self.checkpoint_every)),
+        )
 
     def evaluates_at(self, step: int) -> bool:
         """Is every generator scored at this step?"""

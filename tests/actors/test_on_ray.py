@@ -53,7 +53,9 @@ def test_locals_are_the_same_with_and_without_the_supervisor_on_ray() -> None:
     assert compare("locals", alone, whole).ok
 
 
-@pytest.mark.parametrize("settings", [{"messenger_lifetime": 4, "share_generators": "weights"}, {"variant": "early_global"}])
+@pytest.mark.parametrize(
+    "settings", [{"messenger_lifetime": 4, "share_generators": "weights"}, {"variant": "early_global"}]
+)
 def test_variants_give_the_same_bits_too(settings: dict[str, Any]) -> None:
     config = tiny_config(strategy={"name": "sgan", "max_lead": 3, **settings})
     setup = setup_of(config)
@@ -85,8 +87,12 @@ def test_a_killed_pair_is_noticed_and_the_run_ends_with_the_undisturbed_bits(tmp
 
 
 def test_async_overlaps_and_keeps_its_bound(tmp_path: Path) -> None:
-    config = tiny_config(steps=60, tempo="async", strategy={"name": "sgan", "max_lag": 30}, evaluation={"every_steps": 60})
-    controller = Controller(config, RunFolder.create(tmp_path, "run"), lambda: RayExecutor("async", setup_of(config)), [])
+    config = tiny_config(
+        steps=60, tempo="async", strategy={"name": "sgan", "max_lag": 30}, evaluation={"every_steps": 60}
+    )
+    controller = Controller(
+        config, RunFolder.create(tmp_path, "run"), lambda: RayExecutor("async", setup_of(config)), []
+    )
     controller.run()
     assert set(controller.done.values()) == {60}
     lags = [e["lag"] for e in read_jsonl(tmp_path / "run/events.jsonl") if e["kind"] == "pull"]

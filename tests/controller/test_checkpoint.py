@@ -16,7 +16,9 @@ from raygan.errors import CheckpointError
 
 def write(folder: Path, step: int) -> Path:
     folder.mkdir(exist_ok=True)
-    return write_checkpoint(folder, Checkpoint(step, {"pair-00": b"a" * 50, "global": b"b" * 60}, {"pair-00": step, "global": 3}))
+    return write_checkpoint(
+        folder, Checkpoint(step, {"pair-00": b"a" * 50, "global": b"b" * 60}, {"pair-00": step, "global": 3})
+    )
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
@@ -34,7 +36,9 @@ def test_every_flipped_byte_of_a_part_is_found(tmp_path: Path) -> None:
             read_checkpoint(path)
 
 
-@pytest.mark.parametrize("damage", ["flip", "truncate", "missing part", "no manifest", "half a manifest", "other format"])
+@pytest.mark.parametrize(
+    "damage", ["flip", "truncate", "missing part", "no manifest", "half a manifest", "other format"]
+)
 def test_a_damaged_checkpoint_falls_back_to_the_newest_valid_one_and_says_so(tmp_path: Path, damage: str) -> None:
     write(tmp_path, 4)
     path = write(tmp_path, 8)

@@ -78,7 +78,11 @@ def test_orders_go_only_to_idle_players(tmp_path: Path) -> None:
     assert len(fake.submitted) == 2, "busy players get nothing"
     controller.handle(fake.wait(0)[0])
     controller.tick()
-    assert [o.player for o in fake.submitted] == ["pair-01", "pair-00", "pair-00"]  # its checkpoint part, then its next round
+    assert [o.player for o in fake.submitted] == [
+        "pair-01",
+        "pair-00",
+        "pair-00",
+    ]  # its checkpoint part, then its next round
     assert isinstance(fake.submitted[1], Save)
 
 
@@ -102,7 +106,9 @@ def test_a_run_ends_with_every_player_at_the_end_and_everything_written(tmp_path
     folder = controller.folder.path / "checkpoints"
     assert [p.name for p in list_checkpoints(folder)] == ["00000008", "00000012"], "the last two are kept"
     rows = read_jsonl(controller.folder.path / "metrics.jsonl")
-    trained = {p: sum(r["steps"] for r in rows if r["kind"] == "train" and r["player"] == p) for p in controller.players}
+    trained = {
+        p: sum(r["steps"] for r in rows if r["kind"] == "train" and r["player"] == p) for p in controller.players
+    }
     assert trained == dict.fromkeys(controller.players, 12), "steps in the record = steps run"
     assert sum(r["kind"] == "score" for r in rows) == 2 * 3
 

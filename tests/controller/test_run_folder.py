@@ -73,7 +73,7 @@ def test_samples_load_without_pickle(tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path, "run")
     folder.samples(7, {"global": np.zeros((3, 2), np.float32)})
     assert np.load(folder.path / "samples/00000007-global.npy", allow_pickle=False).shape == (3, 2)
-    assert os.stat(folder.path).st_mode & 0o077 == 0, "the run folder is the user's own"
+    assert folder.path.stat().st_mode & 0o077 == 0, "the run folder is the user's own"
 
 
 def test_a_misspelt_run_is_told_which_one_was_meant(tmp_path: Path) -> None:

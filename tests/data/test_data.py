@@ -131,7 +131,9 @@ def test_real_files_of_every_format() -> None:
     assert (len(emoji.train) + len(emoji.held_out), emoji.shape) == (1440, (3, 64, 64))
     faces = load(f"npz:{shared('orl-faces64/orl-faces64.npz')}")
     assert (len(faces.train) + len(faces.held_out), faces.shape) == (400, (1, 64, 64))
-    digits = load({"name": "idx", "path": str(shared("mnist/t10k-images-idx3-ubyte.gz")), "held_out": 500, "limit": 100})
+    digits = load(
+        {"name": "idx", "path": str(shared("mnist/t10k-images-idx3-ubyte.gz")), "held_out": 500, "limit": 100}
+    )
     assert (len(digits.train), len(digits.held_out), digits.shape) == (100, 500, (1, 28, 28))
 
 
@@ -176,7 +178,13 @@ def test_a_miss_names_all_places_and_the_command_that_helps(tmp_path: Path, monk
         load("mnist")
     text = str(error.value)
     assert "\n" not in text
-    for place in (tmp_path / "env/mnist", "shared/data/mnist", "../shared/data", tmp_path / "cache", "/usr/share/datasets"):
+    for place in (
+        tmp_path / "env/mnist",
+        "shared/data/mnist",
+        "../shared/data",
+        tmp_path / "cache",
+        "/usr/share/datasets",
+    ):
         assert str(place) in text
     assert "$RAYGAN_DATA" in text
     monkeypatch.setattr("raygan.data.search.roots", lambda: [tmp_path])

@@ -151,7 +151,9 @@ def test_a_messenger_starts_equal_to_the_published_discriminator(monkeypatch: py
 
 
 @pytest.mark.parametrize(("kind", "expected"), [("fresh", {1.0}), ("persist", {1.0, 2.0, 3.0})])
-def test_what_a_messengers_optimizer_remembers(kind: str, expected: set[float], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_messengers_optimizer_remembers(
+    kind: str, expected: set[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
     steps = set()
     original = GlobalPair.train_messenger
 
@@ -245,7 +247,10 @@ def test_nobody_trains_past_the_end() -> None:
 def test_in_async_nobody_waits_once_something_is_published() -> None:
     strategy, fast = Sgan(max_lead=1), plan(tempo="async")
     players = ["pair-00", "pair-01", GLOBAL]
-    assert [o.player for o in strategy.decide(players, dict.fromkeys(players, 0), fast)] == ["pair-00", "pair-01"]
+    assert [o.player for o in strategy.decide(players, dict.fromkeys(players, 0), fast)] == [
+        "pair-00",
+        "pair-01",
+    ]
     ahead = {"pair-00": 9, "pair-01": 1, GLOBAL: 4}
     assert [o.player for o in strategy.decide(players, ahead, fast)] == players
 

@@ -48,7 +48,12 @@ def test_every_strategy_reaches_the_end(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", presets())
 def test_every_shipped_preset_runs_two_rounds(name: str) -> None:
-    small: dict[str, Any] = {"steps": 2, "round_steps": 1, "evaluation.every_steps": 2, "checkpoint.every_steps": 2}
+    small: dict[str, Any] = {
+        "steps": 2,
+        "round_steps": 1,
+        "evaluation.every_steps": 2,
+        "checkpoint.every_steps": 2,
+    }
     config = resolve(name, flags=small).config
     states = final_states(config, lambda: InlineExecutor(setup_of(config)))
     assert all(unpack(raw)["step"] == 2 for raw in states.values())

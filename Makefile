@@ -1,0 +1,23 @@
+# Every figure in benchmarks/RESULTS.md has its command here.
+.PHONY: test lint types layers seeds bench fig2d printed mnist classifier
+
+test:            ## README's second command
+	pytest
+lint:
+	ruff format --check . && ruff check .
+types:
+	mypy
+layers:
+	lint-imports
+classifier:      ## the MNIST classifier's artefact, under a minute
+	python -m raygan.metrics.train_classifier
+seeds:           ## ring8-sgan over five seeds on Ray
+	python -m benchmarks.seeds --preset ring8-sgan --seeds 5
+bench:           ## speed, as ratios in one run
+	python -m benchmarks.speed
+fig2d:           ## SGAN's Fig. 2d: uncovered modes against number of pairs
+	python -m benchmarks.fig2d
+printed:         ## Algorithm 1 as printed against the default, over five seeds
+	python -m benchmarks.printed
+mnist:           ## MNIST: the global pair, its locals, and a single pair of equal compute
+	python -m benchmarks.mnist

@@ -1,0 +1,247 @@
+"""Each mistake gets one line that names the thing, the value and the next move; exit code 2 or 3; nothing half-written."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from raygan.cli import main
+
+FAST = ["--steps", "2", "--network.hidden", "8", "--evaluation.samples", "1500", "--inline", "--quiet"]
+
+
+def run(argv: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as stop:
+        main(argv)
+    out, err = capsys.readouterr()
+    return int(stop.value.code or 0), out, err
+
+
+CASES = [
+    (["train", "--pair.lrg", "1"], 2, "pair: no setting 'lrg'. Did you mean 'lr_g'?"),
+    (
+        ["train", "--strategy.mesenger-steps", "2"],
+        2,
+        "no setting 'mesenger_steps'. Did you mean 'messenger_steps'?",
+    ),
+    (["train", "--stepz", "5"], 2, "no flag '--stepz'. Did you mean 'steps'?"),
+    (["train", "--preset", "ring8-sgn"], 2, "no preset named 'ring8-sgn'. Did you mean 'ring8-sgan'?"),
+    (["train", "--data", "mnits"], 2, "no data named 'mnits'. Did you mean 'mnist'?"),
+    (["train", "--loss", "wgan-pg"], 2, "no loss named 'wgan_pg'. Did you mean 'wgan_gp'?"),
+    (["train", "--network", "resnet"], 2, "no network named 'resnet'. Known: dcgan, mlp."),
+    (["train", "--strategy", "sgn"], 2, "no strategy named 'sgn'. Did you mean 'sgan'?"),
+    (["train", "--num-pairs", "0"], 2, "num_pairs = 0: Input should be greater than 0."),
+    (["train", "--pair.lr-g", "-0.1"], 2, "pair.lr_g = -0.1: Input should be greater than 0."),
+    (["train", "--pair.lr-g", ".nan"], 2, "pair.lr_g = NaN"),
+    (["train", "--steps", "many"], 2, 'steps = "many": Input should be a valid integer'),
+    (["train", "--data", "grid7"], 2, "a grid needs a square number of modes"),
+    (["train", "--data", "npz:/nowhere/x.npz"], 2, "'/nowhere/x.npz' does not exist"),
+    (["train", "--data.path", "/nowhere", "--data", "mnist"], 2, "not found in: /nowhere"),
+    (["train", "--network", "dcgan"], 2, "network.dcgan"),
+    (["train", "--name", "../up"], 2, "name = '../up'"),
+    (["train", "--config", "/nowhere.yaml"], 2, "config file '/nowhere.yaml' does not exist"),
+    (["train", "--steps"], 2, "--steps needs a value"),
+    (["train", "--inline=yes"], 2, "--inline takes no value"),
+    (["train", "stray"], 2, "unexpected 'stray'"),
+    (["train", "--run-dir", "/proc/raygan"], 2, "cannot write in '/proc/raygan'"),
+    (["trian"], 2, "no verb 'trian'. Did you mean 'train'?"),
+    (["sample", "/nowhere/run"], 2, "is not a run folder"),
+    (["sample"], 2, "Usage: raygan sample RUN"),
+    (["evaluate", "/nowhere/run"], 2, "is not a run folder"),
+    (["resume", "/nowhere/run"], 2, "is not a run folder"),
+    (["resume", "/nowhere/run", "--steps", "5"], 2, "write how many more, as in --steps +1000"),
+    (["compare", "/nowhere/a"], 2, "Usage: raygan compare RUN RUN"),
+    (["presets", "nothing"], 2, "no preset named 'nothing'"),
+    (["plan", "--resources.gpus-per-pair", "64"], 3, "need 384 GPUs"),
+    (["plan", "--resources.cpus-per-pair", "4000"], 3, "the cluster has"),
+]
+
+
+@pytest.mark.parametrize(("argv", "code", "text"), CASES, ids=[" ".join(c[0]) for c in CASES])
+def test_a_mistake_is_one_line_with_the_next_move(
+    argv: list[str], code: int, text: str, capsys: pytest.CaptureFixture[str], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    extra = (
+        ["--inline", "--quiet"] if argv[0] == "train" and "--inline=yes" not in argv and argv[-1] != "--steps" else []
+    )
+    found, out, err = run([*argv, *extra], capsys)
+    assert (found, out) == (code, "")
+    assert err.startswith("raygan: ")
+    assert err.count("\n") == 1, "one line"
+    assert text in err
+    assert list(tmp_path.iterdir()) in ([], [tmp_path / "runs"]), "nothing half-written"
+    assert not list(tmp_path.glob("runs/*"))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs")
+    with pytest.raises(SystemExit) as stop:
+        main(
+            [
+                "train",
+                *FAST,
+                "--name",
+                "run",
+                "--run-dir",
+                str(folder),
+                "--checkpoint.every-steps",
+                "1",
+                "--num-pairs",
+                "2",
+            ]
+        )
+    assert stop.value.code == 0
+    return folder / "run"
+
+
+def copy_of(run_folder: Path, tmp_path: Path) -> Path:
+    import shutil
+
+    return Path(shutil.copytree(run_folder, tmp_path / "copy"))
+
+
+def test_resuming_with_another_architecture_is_refused(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = copy_of(finished, tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    config["network"]["hidden"] = 9
+    (folder / "config.json").write_text(json.dumps(config))
+    code, _, err = run(["resume", str(folder), "--quiet"], capsys)
+    assert code == 2
+    assert "Resume with the config of the run" in err
+    assert err.count("\n") == 1
+
+
+def test_resuming_with_another_number_of_pairs_is_refused(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = copy_of(finished, tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    config["num_pairs"] = 3
+    (folder / "config.json").write_text(json.dumps(config))
+    code, _, err = run(["resume", str(folder), "--quiet"], capsys)
+    assert code == 2
+    assert "pair-02" in err
+
+
+def test_a_corrupt_checkpoint_falls_back_and_says_so(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = copy_of(finished, tmp_path)
+    part = folder / "checkpoints/00000002/global.safetensors"
+    part.write_bytes(part.read_bytes()[:-1] + b"\xff")
+    code, out, _ = run(["resume", str(folder), "--plain"], capsys)
+    assert code == 0
+    assert "W202 damaged-checkpoint" in out
+    events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+    (warning,) = (e for e in events if e["kind"] == "warning")
+    assert "global.safetensors is damaged" in warning["text"]
+    assert [e["step"] for e in events if e["kind"] == "resume"] == [1]
+
+
+def test_nothing_but_corrupt_checkpoints_is_an_error_never_a_silent_restart(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = copy_of(finished, tmp_path)
+    for manifest in folder.glob("checkpoints/*/manifest.json"):
+        manifest.write_text("{")
+    code, _, err = run(["resume", str(folder), "--quiet"], capsys)
+    assert code == 2
+    assert "start a new run" in err
+
+
+def test_a_nan_loss_ends_the_run_with_a_named_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.savez(tmp_path / "huge.npz", x=np.full((200, 2), 3e38))
+    argv = ["train", *FAST[2:], "--steps", "50", "--data", f"npz:{tmp_path / 'huge.npz'}", "--loss", "least_squares",
+            "--pair.max-bad-steps", "4", "--run-dir", str(tmp_path / "runs"), "--name", "nan"]  # fmt: skip
+    code, _, err = run(argv, capsys)
+    assert code == 1
+    assert "skipped step in a row (pair.max_bad_steps)" in err
+    info = json.loads((tmp_path / "runs/nan/run.json").read_text())
+    assert (info["status"], info["exit_code"]) == ("failed", 1)
+
+
+def test_require_is_checked_at_the_end(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = run(["resume", str(finished), "--quiet", "--require", "modes=8,high_quality=0.99"], capsys)
+    assert code == 5
+    assert "required" in err
+    code, _, err = run(["resume", str(finished), "--quiet", "--require", "nodes=8"], capsys)
+    assert code == 2
+
+
+def test_unlike_protocols_are_not_compared(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = [
+        "train",
+        *FAST,
+        "--data",
+        "grid25",
+        "--name",
+        "other",
+        "--run-dir",
+        str(tmp_path),
+        "--num-pairs",
+        "1",
+    ]
+    assert run(argv, capsys)[0] == 0
+    code, _, err = run(["compare", str(finished), str(tmp_path / "other")], capsys)
+    assert code == 2
+    assert "unlike protocols" in err
+    assert "ring8 (8 modes, radius 1, std 0.01)" in err
+    assert "grid25" in err
+
+
+def test_a_metric_that_does_not_fit_is_refused(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for metric, text in (("classes", "cannot score ring8"), ("fdi", "Did you mean 'fid'?")):
+        code, _, err = run(["evaluate", str(finished), "--metrics", metric], capsys)
+        assert code == 2
+        assert text in err
+
+
+@pytest.mark.parametrize(
+    ("argv", "text"),
+    [
+        (["--from", "pair:7"], "--from 'pair:7'"),
+        (["-o", "x.gif"], "Use .npz, .png or .parquet"),
+        (["-o", "nowhere/x.npz"], "does not exist. Make it first"),
+        (["-n", "0"], "--count '0': needs a whole number of at least 1"),
+    ],
+)
+def test_sample_mistakes(finished: Path, argv: list[str], text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = run(["sample", str(finished), *argv], capsys)
+    assert code == 2
+    assert text in err
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_more_gpus_than_exist_is_refused_at_once_and_leaves_nothing(
+    ray_session: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["train", "--resources.gpus-per-pair", "1", "--run-dir", str(tmp_path), "--quiet"]
+    code, _, err = run(argv, capsys)
+    assert code == 3
+    assert "need 6 GPUs, the cluster has 0" in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_help_is_quick_and_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, time; t = time.perf_counter()\n"
+        "from raygan.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print(time.perf_counter() - t)\n"
+        "heavy = {'torch', 'ray', 'pydantic', 'numpy', 'pandas', 'matplotlib', 'rich'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "usage: raygan VERB" in done.stdout
+    assert float(done.stdout.splitlines()[-1]) < 0.5

@@ -93,7 +93,7 @@ class Live(Plain):
         """Draw the empty table."""
         from rich.live import Live as RichLive
 
-        self._console.print(describe(controller))
+        self._console.print(describe(controller), markup=False, highlight=False)
         self._live = RichLive(self._table(controller), console=self._console, refresh_per_second=4, transient=True)
         self._live.start()
 
@@ -112,6 +112,7 @@ class Live(Plain):
     def _table(self, controller: Controller) -> Any:
         from rich.console import Group
         from rich.table import Table
+        from rich.text import Text
 
         table = Table(box=None, pad_edge=False)
         for column in (
@@ -129,7 +130,7 @@ class Live(Plain):
             table.add_column(column, justify="left" if column in ("pair", "opponent", "progress", "state") else "right")
         for player in controller.players:
             table.add_row(*cells(controller, player))
-        return Group(table, progress_line(controller))
+        return Group(table, Text(progress_line(controller)))
 
 
 def cells(controller: Controller, player: str) -> list[str]:
@@ -176,9 +177,11 @@ def progress_line(controller: Controller) -> str:
         f"elapsed {controller.elapsed:.0f} s",
         f"eta {(total - done) / rate:.0f} s" if done else "starting",
     ]
-    for player in (GLOBAL, MIXTURE):
-        if text := short_score(controller, player):
-            parts.append(f"{player} {text} (step {controller.scores[player]['step']})")
+    parts += [
+        f"{player} {text} (step {controller.scores[player]['step']})"
+        for player in (GLOBAL, MIXTURE)
+        if (text := short_score(controller, player))
+    ]
     if "lag" in controller.latest.get(GLOBAL, {}):
         parts.append(f"lag {controller.latest[GLOBAL]['lag']:.0f}")
     if controller.warnings:

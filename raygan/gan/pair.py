@@ -266,7 +266,7 @@ class Meter:
 
 def finite(player: str, step: int, vector: Vector) -> Vector:
     """The vector itself; raises NonFiniteError when a number in it is not finite."""
-    if not np.isfinite(vector.sum(dtype=np.float64)) and not np.isfinite(vector).all():
+    if not np.isfinite(vector.sum()) and not np.isfinite(vector).all():  # the sum is quick, and may overflow
         raise NonFiniteError(
             f"{player}: weights are NaN or infinite at step {step}. Lower pair.lr_g and pair.lr_d, or set "
             "pair.clip_grad_d, and resume from the last checkpoint."

@@ -43,7 +43,12 @@ def final_states(
         begun = {p: int(str(unpack(raw)["step"])) for p, raw in (states or {}).items()}
         done = {p: begun.get(p, 0) if p in playing else plan.steps for p in strategy.players(config)}
         idle = set(playing)
+        saving = False
         while len(out) < len(playing):
+            if not saving and all(steps == plan.steps for steps in done.values()):
+                saving = True  # only now: whoever trains last may have touched whoever trained first
+                for player in playing:
+                    executor.submit(Save(player, plan.steps, plan.steps))
             for order in strategy.decide([p for p in playing if p in idle], done, plan):
                 idle.discard(order.player)
                 executor.submit(order)
@@ -52,8 +57,6 @@ def final_states(
                 if isinstance(item.order, Train):
                     done[player] += item.order.steps
                     idle.add(player)
-                    if done[player] == plan.steps:
-                        executor.submit(Save(player, plan.steps, plan.steps))
                 else:
                     out[player] = item.result
     finally:
@@ -62,8 +65,9 @@ def final_states(
 
 
 def verify_config(config: Config, steps: int, address: str, inline_only: bool) -> list[Result]:
-    """Check every promise that this config makes, for `steps` steps."""
-    config = config.model_copy(update={"steps": steps, "tempo": "lockstep"})
+    """Check every promise that this config makes, for `steps` steps; all players take turns step by step."""
+    strategy = config.strategy | ({"max_lead": 1} if config.strategy["name"] == "sgan" else {})
+    config = config.model_copy(update={"steps": steps, "tempo": "lockstep", "round_steps": 1, "strategy": strategy})
     data = load_data(config)
     setup = Setup(config, data, torch.device("cpu"))
     whole = final_states(config, lambda: InlineExecutor(setup))
@@ -93,6 +97,6 @@ def compare(what: str, expected: Mapping[str, bytes], found: Mapping[str, bytes]
         ours, theirs = unpack(raw), unpack(found[player])
         if digest(ours) != digest(theirs):
             keys = sorted(k for k in ours if k not in theirs or digest({k: ours[k]}) != digest({k: theirs[k]}))
-            return Result(False, f"{what}: {player} differs in {len(keys)} of {len(ours)} values, first {keys[0]}")
+            return Result(False, f"{what}: {player} differs in {len(keys)} of {len(ours)} values, first {', '.join(keys[:1])}")
     tensors = sum(isinstance(v, torch.Tensor) for raw in expected.values() for v in unpack(raw).values())
     return Result(True, f"{what}: {len(expected)} players, {tensors} tensors, bit for bit")

@@ -1,0 +1,53 @@
+"""Shared by the benchmarks: where results go, and what must stand beside every figure."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from raygan.service.training import processor
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def conditions() -> dict[str, Any]:
+    """Machine, date, versions, commit."""
+    import torch
+
+    git = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    return {
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": f"{processor()}, {os.cpu_count()} cores",
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "commit": git.stdout.strip(),
+    }
+
+
+def write(name: str, payload: dict[str, Any]) -> Path:
+    """Keep a result with its conditions."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps({"conditions": conditions(), **payload}, indent=1, default=float) + "\n")
+    return path
+
+
+def spread(values: list[float]) -> str:
+    """mean +- standard deviation over seeds (min .. max)."""
+    a = np.asarray(values, dtype=float)
+    return f"{a.mean():.3g} +- {a.std(ddof=1) if len(a) > 1 else 0:.2g} ({a.min():.3g} .. {a.max():.3g})"
+
+
+def show(header: list[str], rows: list[list[str]]) -> None:
+    """A markdown table."""
+    print("| " + " | ".join(header) + " |")
+    print("|" + " --- |" * len(header))
+    for row in rows:
+        print("| " + " | ".join(row) + " |")

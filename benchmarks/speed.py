@@ -1,0 +1,206 @@
+"""Speed as ratios taken in one run: `python -m benchmarks.speed` (two cores, nothing else running).
+
+(a) 2 pairs on Ray against one plain PyTorch loop that trains the same 2 pairs one after the other      aim >= 1.8x
+(b) 1 pair on Ray against the plain loop                                                                aim <= 5 % slower
+(c) publish + pull of a 10 MB discriminator against one raw object-store put + get of the same bytes    aim <= 3x
+(d) object store in use over 5,000 publications                                                         bounded
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any, cast
+
+import numpy as np
+import ray
+import torch
+from ray._private.internal_api import get_memory_info_reply, get_state_from_address
+from torch.nn.functional import softplus
+
+from benchmarks.common import show, write
+from raygan.actors.board import BoardActor, Reader
+from raygan.actors.cluster import cluster
+from raygan.actors.executor import RayExecutor
+from raygan.actors.player import PlayerActor
+from raygan.config import Config, resolve
+from raygan.gan.pair import Pair
+from raygan.strategies.strategy import Setup, Train, load_data, pair_name
+
+REPEATS, STEPS, ROUND = 5, 200, 50
+
+
+def config_of(**flags: Any) -> Config:
+    """The papers' toy net: 4 layers of 512, batch 128, the vanilla loss."""
+    base = {
+        "strategy": "independent", "loss": "non_saturating", "network.hidden": 512, "network.z_dim": 100,
+        "pair.lr_decay": "constant", "pair.ema": 0.0, "steps": 1_000_000,
+    }  # fmt: skip
+    return resolve("ring8-sgan", flags=base | flags).config
+
+
+class PlainPair:
+    """What a user would write: no raygan in the loop; fused Adam, one D step and one G step, i.i.d. batches."""
+
+    def __init__(self, setup: Setup, name: str) -> None:
+        pair = Pair(name, setup.parts(name))
+        self.g, self.d = pair.g, pair.d
+        adam: Callable[[Any], torch.optim.Adam] = lambda n: torch.optim.Adam(  # noqa: E731
+            n.parameters(), lr=2e-3, betas=(0.5, 0.9), fused=True
+        )
+        self.opt_g, self.opt_d = adam(self.g), adam(self.d)
+        self.x = torch.from_numpy(setup.data.train.copy())
+        self.z_dim = pair.parts.z_dim
+
+    def train(self, steps: int) -> None:
+        """The loop."""
+        for _ in range(steps):
+            real = self.x[torch.randint(len(self.x), (128,))]
+            with torch.no_grad():
+                fake = self.g(torch.randn(128, self.z_dim))
+            self.opt_d.zero_grad(set_to_none=True)
+            loss_d = softplus(-self.d(real)).mean() + softplus(self.d(fake)).mean()
+            loss_d.backward()
+            self.opt_d.step()
+            self.opt_g.zero_grad(set_to_none=True)
+            loss_g = softplus(-self.d(self.g(torch.randn(128, self.z_dim)))).mean()
+            loss_g.backward()
+            self.opt_g.step()
+            if not np.isfinite(loss_d.item() + loss_g.item()):
+                raise FloatingPointError("the loss is not finite")
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Seconds."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def drive(executor: RayExecutor, names: list[str]) -> None:
+    """STEPS steps of each player in rounds, as the controller gives them."""
+    left = dict.fromkeys(names, STEPS)
+    for name in names:
+        executor.submit(Train(name, ROUND))
+    while any(left.values()):
+        for item in executor.wait(1.0):
+            name = item.order.player
+            left[name] -= ROUND
+            if left[name]:
+                executor.submit(Train(name, ROUND))
+
+
+def pairs_on_ray(count: int) -> list[tuple[float, float]]:
+    """(plain seconds, Ray seconds) for `count` pairs, REPEATS times, taken in turn."""
+    config = config_of(num_pairs=count, **{"resources.cpus_per_pair": 0.9})
+    setup = Setup(config, load_data(config), torch.device("cpu"))
+    names = [pair_name(i) for i in range(count)]
+    plain = [PlainPair(setup, n) for n in names]
+    executor = RayExecutor(f"bench{count}", setup)
+    executor.start(names, {})
+    out = []
+    try:
+        drive(executor, names)  # warm
+        for p in plain:
+            p.train(20)
+        for _ in range(REPEATS):
+            out.append((timed(lambda: [p.train(STEPS) for p in plain]), timed(lambda: drive(executor, names))))
+    finally:
+        executor.close()
+    return out
+
+
+class Publisher(PlayerActor):
+    """A player that publishes when told to."""
+
+    def publish(self, count: int = 1) -> None:
+        """Publish the pair's discriminator `count` times, as its training does."""
+        player = cast(Pair, self._player)
+        for _ in range(count):
+            player.step += 1
+            self._outbox.publish(player.publication())
+
+
+def publications(hidden: int, **flags: Any) -> tuple[Any, Any, Reader, int]:
+    """(publishing actor, board, reader, bytes of D)."""
+    config = config_of(strategy="sgan", tempo="async", num_pairs=1, **{"network.hidden": hidden, **flags})
+    data = load_data(config)
+    board = ray.remote(BoardActor).options(num_cpus=0).remote()
+    wrap: Any = ray.remote(concurrency_groups={"ctl": 1})
+    actor = wrap(Publisher).options(num_cpus=0.5).remote("bench", "pair-00", config, [ray.put(data)], board)
+    ray.get(board.register.remote({"pair-00": actor}), timeout=60)
+    d = Setup(config, data, torch.device("cpu")).parts("pair-00").discriminator
+    return actor, board, Reader(board), sum(p.numel() for p in d.parameters()) * 4
+
+
+def pull_cost() -> tuple[list[float], list[float], int]:
+    """(seconds of publish + pull, seconds of raw put + get, bytes), 30 of each, taken in turn."""
+    actor, board, reader, size = publications(1117)
+    raw = np.random.default_rng(0).random(size // 4, dtype=np.float32)
+    ours, theirs = [], []
+    for i in range(35):
+        before = reader.progress(["pair-00"])["pair-00"]
+
+        def publish_and_pull(before: int = before) -> None:
+            ray.get(actor.publish.remote(), timeout=60)
+            while reader.progress(["pair-00"])["pair-00"] == before:
+                pass
+            publication = reader.newest(["pair-00"])["pair-00"]
+            assert publication.arrays["D"].nbytes == size
+
+        a, b = timed(publish_and_pull), timed(lambda: ray.get(ray.put(raw)))
+        if i >= 5:
+            ours.append(a)
+            theirs.append(b)
+    for handle in (actor, board):
+        ray.kill(handle)
+    return ours, theirs, size
+
+
+def store_bytes() -> int:
+    """Bytes in use in the object store."""
+    reply = get_memory_info_reply(get_state_from_address(ray.get_runtime_context().gcs_address))
+    return int(reply.store_stats.object_store_bytes_used)
+
+
+def store_growth(count: int = 5000) -> tuple[list[int], int]:
+    """(bytes in use after each 250 publications, each of which is pulled; bytes of one publication)."""
+    actor, board, reader, size = publications(350)
+    used = []
+    for i in range(1, count + 1):
+        ray.get(actor.publish.remote(), timeout=60)
+        reader.newest(["pair-00"])
+        if i % 250 == 0:
+            used.append(store_bytes())
+    for handle in (actor, board):
+        ray.kill(handle)
+    return used, size
+
+
+def main() -> None:
+    """Measure, print, keep."""
+    torch.set_num_threads(1)
+    with cluster("local", 512):
+        two, one = pairs_on_ray(2), pairs_on_ray(1)
+        ours, theirs, size = pull_cost()
+        used, each = store_growth()
+    speedup = statistics.median(a / b for a, b in two)
+    overhead = statistics.median(b / a - 1 for a, b in one)
+    pull = statistics.median(ours) / statistics.median(theirs)
+    rows = [
+        ["(a) 2 pairs on 2 cores, Ray / plain loop", f"{speedup:.2f}x ({', '.join(f'{a / b:.2f}' for a, b in two)})", ">= 1.8x"],
+        ["(b) overhead of 1 pair on Ray", f"{overhead:+.1%} ({', '.join(f'{b / a - 1:+.1%}' for a, b in one)})", "<= 5 %"],
+        [f"(c) publish + pull of {size / 1e6:.1f} MB / raw put + get",
+         f"{pull:.2f}x ({1e3 * statistics.median(ours):.1f} ms / {1e3 * statistics.median(theirs):.1f} ms)", "<= 3x"],
+        [f"(d) object store over 5,000 publications of {each / 1e6:.1f} MB",
+         f"peak {max(used) / 1e6:.1f} MB, after 250: {used[0] / 1e6:.1f} MB, at the end: {used[-1] / 1e6:.1f} MB", "bounded"],
+    ]  # fmt: skip
+    show(["what", "measured (median of repeats)", "aim"], rows)
+    write("speed", {
+        "two_pairs_s": two, "one_pair_s": one, "pull_s": ours, "raw_s": theirs, "bytes": size, "store_bytes": used,
+    })  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

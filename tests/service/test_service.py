@@ -1,0 +1,219 @@
+"""A run from start to report, in this process; and everything that reads it."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import raygan
+from raygan.cli import main
+from raygan.cli.console import console
+from raygan.config import resolve
+from raygan.service.evaluate import compare_runs, evaluate_runs, result_table, table
+from raygan.service.listing import list_runs, runs_table
+from raygan.service.plan import plan_text
+from raygan.service.report import write_report
+from raygan.service.run import Run
+from raygan.service.sampling import write_samples
+from raygan.service.training import resume_run, train
+from tests.conftest import TINY
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return raygan.train(None, run_dir=tmp_path_factory.mktemp("runs"), name="first", inline=True, **TINY)
+
+
+def test_a_run_folder_has_all_its_parts(run: Run) -> None:
+    there = {p.name for p in run.path.iterdir()}
+    assert there >= {"run.json", "config.yaml", "command.txt", "metrics.jsonl", "metrics.parquet", "events.jsonl", "samples",
+                     "checkpoints"}  # fmt: skip
+    assert (run.info["status"], run.info["exit_code"]) == ("done", 0)
+    assert run.info["steps"] == {"pair-00": 12, "pair-01": 12, "global": 12}
+    assert set(run.info["versions"]) == {"raygan", "torch", "ray", "numpy", "python"}
+    assert not list(run.path.rglob("*.tmp"))
+    assert not [p for p in run.path.rglob("*") if p.suffix in (".pkl", ".pickle", ".pt")]
+    assert (run.path.parent / "latest").resolve() == run.path
+
+
+def test_config_yaml_tells_where_each_value_came_from(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("seed: 3\npair: {lr_g: 0.5}\n")
+    text = resolve("ring8-sgan", [tmp_path / "a.yaml"], {"pair.lr_g": 0.25, "num_pairs": 2}).yaml()
+    assert "seed: 3  # " + str(tmp_path / "a.yaml") in text
+    assert "lr_g: 0.25  # flag" in text
+    assert "num_pairs: 2  # flag" in text
+    assert "weight: 0.1  # preset ring8-sgan" in text
+    assert "max_bad_steps: 20  # default" in text
+
+
+def test_a_component_that_changes_loses_the_settings_of_the_old_one() -> None:
+    resolved = resolve("ring8-sgan", flags={"loss": "hinge"})
+    assert resolved.config.loss == {"name": "hinge"}
+    assert resolve("ring8-sgan", flags={"loss": "dragan"}).config.loss["weight"] == 0.1
+
+
+def test_scores_stand_beside_floor_ceiling_and_protocol(run: Run) -> None:
+    text = result_table(run)
+    for part in ("ceiling (real data)", "floor (noise)", "mixture of all pairs", "radius 1, std 0.01", "1600"):
+        assert part in text
+    rows = run.metrics
+    assert set(rows["kind"]) == {"train", "score"}
+    assert {r["protocol"] for r in run.scores().values()} <= set(run.info["protocols"])
+    entry = next(iter(run.info["protocols"].values()))
+    assert entry["ceiling"]["high_quality"] > 0.97
+    assert entry["floor"]["modes@10%"] == 0
+
+
+def test_pulls_and_losses_are_dataframes(run: Run) -> None:
+    assert list(run.pulls["player"].unique()) == ["global"]
+    assert run.pulls["lag"].between(0, 4).all(), "in lockstep a copy is younger than its lifetime, here 5"
+    assert len(run.metrics.query("player == 'pair-01' and kind == 'train'")) >= 3
+
+
+def test_samples_need_neither_ray_nor_the_data_set(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("raygan.data.ring.Ring.load", lambda self, seed: 1 / 0)
+    x = Run.load(run.path).generator("mixture").sample(1025, seed=0)
+    assert x.shape == (1025, 2)
+    assert np.array_equal(x, Run.load(run.path).generator("mixture").sample(1025, seed=0))
+    assert not np.array_equal(x, run.generator("mixture").sample(1025, seed=1))
+    single = {w: run.generator(w).sample(64) for w in ("global", "pair:0", "pair:1", "pair-01")}
+    assert np.array_equal(single["pair:1"], single["pair-01"])
+    assert not np.array_equal(single["pair:0"], single["pair:1"])
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".png", ".parquet"])
+def test_sample_files(run: Run, tmp_path: Path, suffix: str) -> None:
+    out = tmp_path / f"x{suffix}"
+    text = write_samples(run, "global", 50, 0, out)
+    assert "50 samples" in text
+    assert list(tmp_path.iterdir()) == [out]
+    if suffix == ".npz":
+        with np.load(out) as archive:
+            assert archive.files == ["x"]
+            assert archive["x"].shape == (50, 2)
+    elif suffix == ".parquet":
+        assert pd.read_parquet(out).shape == (50, 2)
+    else:
+        assert out.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_mixture_gives_every_generator_its_share(run: Run) -> None:
+    mixture = run.generator("mixture")
+    parts = [run.generator(f"pair:{i}") for i in (0, 1)]
+    x = mixture.sample(100, seed=3)
+    names = list(mixture.networks)
+    assert names == ["pair-00", "pair-01"]
+    from raygan.gan.streams import Streams, sample_prior
+
+    for name, part in zip(names, parts, strict=True):
+        z = sample_prior("gaussian", (50, 2), Streams(3, "sample").at(name))
+        own = part.networks[name](z).detach().numpy()
+        rows = {tuple(r) for r in x.round(6).tolist()}
+        assert sum(tuple(r) in rows for r in own.round(6).tolist()) >= 49
+
+
+def test_evaluate_and_compare(run: Run, tmp_path: Path) -> None:
+    results = evaluate_runs([str(run.path)], ["modes", "prdc"], 200, None, 0)
+    assert set(results[0]["scores"]) == {"global", "pair-00", "pair-01", "mixture"}
+    assert "precision@raw" in results[0]["scores"]["global"]
+    assert results[0]["protocol"]["extractor"] == "raw"
+    assert "ceiling (real data)" in table(results)
+    assert list(run.path.glob("evaluation-*-seed0.json"))
+    other = raygan.train(None, run_dir=tmp_path, name="second", inline=True, **{**TINY, "seed": 1})
+    text = compare_runs([str(run.path), str(other.path)])
+    assert "first global" in text
+    assert "second global" in text
+    assert "compute:" in text
+
+
+def test_the_report_is_one_file_that_needs_nothing(run: Run) -> None:
+    html = write_report(run).read_text()
+    assert html.count("data:image/png;base64,") >= 5
+    assert not re.findall(r"""(?:src|href)=["'](?!data:)""", html), "nothing is loaded from elsewhere"
+    for part in ("Samples over time", "Modes", "Scores", "Training", "Age of what", "Where the time went", "To repeat it",
+                 "raygan.train(None", "viewport", "mixture of all pairs"):  # fmt: skip
+        assert part in html, part
+
+
+def test_resume_goes_on_for_more_steps(tmp_path: Path) -> None:
+    first = raygan.train(None, run_dir=tmp_path, name="long", inline=True, **TINY)
+    again = resume_run(first.path, extra_steps=6)
+    assert again.info["steps"]["global"] == 18
+    assert again.config.steps == 18
+    trained = [r for r in again.rows if r["kind"] == "train" and r["player"] == "global"]
+    assert sum(r["steps"] for r in trained) == 18
+
+
+def test_resume_auto_starts_and_then_goes_on(tmp_path: Path) -> None:
+    resolved = resolve(None, flags=TINY)
+    for _ in range(2):
+        done = train(resolved, run_dir=tmp_path, name="auto", inline=True, resume="auto")
+    assert [e["kind"] for e in done.events].count("resume") == 1
+
+
+def test_runs_are_listed_and_a_damaged_one_is_said_to_be(run: Run) -> None:
+    (run.path.parent / "bad").mkdir(exist_ok=True)
+    (run.path.parent / "bad/run.json").write_text("{")
+    found = list_runs(run.path.parent)
+    assert {f["name"]: f["status"].partition(":")[0] for f in found} == {"first": "done", "bad": "damaged"}
+    assert "sgan" in runs_table(found)
+    assert "raygan train" in runs_table([])
+
+
+def test_plan_says_bytes_and_places() -> None:
+    text = plan_text(resolve("ring8-sgan"), "local")
+    for part in ("players        6", "a pull", "object store", "checkpoint", "CPU"):
+        assert part in text
+    wide = plan_text(resolve("ring8-sgan", flags={"network.hidden": 2048, "strategy.messenger_lifetime": 1}), "local")
+    assert "more than 70 % of the store" in wide
+
+
+def test_consoles(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["train", "--inline", "--run-dir", str(tmp_path), "--steps", "4", "--num-pairs", "1", "--network.hidden", "8",
+            "--evaluation.samples", "1500", "--evaluation.every-steps", "2"]  # fmt: skip
+    out = {}
+    for style in ("plain", "json", "quiet"):
+        with pytest.raises(SystemExit) as stop:
+            main([*argv, f"--{style}", "--name", style])
+        assert stop.value.code == 0
+        out[style] = capsys.readouterr().out
+    assert "\x1b" not in out["plain"]
+    assert "next    raygan sample" in out["plain"]
+    lines = [json.loads(line) for line in out["json"].splitlines()]
+    assert lines[-1]["kind"] == "end"
+    assert {line["player"] for line in lines[:-1]} == {"pair-00", "global"}
+    assert out["quiet"] == ""
+
+
+def test_the_live_table_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    live = console(None)
+    assert type(live).__name__ == "Live"
+    done = train(resolve(None, flags=TINY), run_dir=tmp_path, name="live", inline=True, listeners=[live])
+    assert done.info["status"] == "done"
+    out = capsys.readouterr().out
+    assert "sgan (lockstep), 2 pairs" in out
+    assert str(done.path) in out.replace("\n", "")
+
+
+def test_async_inline_runs_to_the_end(tmp_path: Path) -> None:
+    done = raygan.train(None, run_dir=tmp_path, inline=True, **{**TINY, "tempo": "async"})
+    assert done.info["steps"] == {"pair-00": 12, "pair-01": 12, "global": 12}
+
+
+def test_images_end_to_end(tmp_path: Path) -> None:
+    values: dict[str, Any] = {
+        **TINY, "data": "mnist", "network": {"name": "dcgan", "width": 4, "z_dim": 8}, "steps": 2, "batch_size": 8,
+        "evaluation": {"every_steps": 2, "samples": 64},
+    }  # fmt: skip
+    done = raygan.train(None, run_dir=tmp_path, name="images", inline=True, **values)
+    row = done.scores()["global"]
+    assert {"score", "entropy", "tv"} <= set(row)
+    assert any(k.startswith("fid@cnn-mnist-") for k in row)
+    assert write_report(done).stat().st_size > 10_000
+    write_samples(done, "global", 9, 0, tmp_path / "grid.png")
+    assert done.generator("global").sample(3).shape == (3, 1, 28, 28)

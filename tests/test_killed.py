@@ -1,0 +1,62 @@
+"""kill -9 of the driver in mid-run, then `raygan resume`: the weights of the run that was never disturbed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from raygan.controller.checkpoint import newest_valid
+from raygan.gan.bundle import unpack
+from raygan.gan.weights import digest
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+ARGS = ["--steps", "400", "--num-pairs", "2", "--network.hidden", "32", "--checkpoint.every-steps", "50",
+        "--evaluation.every-steps", "400", "--evaluation.samples", "1500", "--plain", "--address", "local"]  # fmt: skip
+
+
+def raygan(*args: str) -> list[str]:
+    return [sys.executable, "-m", "raygan.cli", *args]
+
+
+def final_digests(run: Path) -> dict[str, str]:
+    checkpoint, problems = newest_valid(run / "checkpoints")
+    assert checkpoint is not None
+    assert not problems
+    assert checkpoint.step == 400
+    return {p: digest(unpack(raw)) for p, raw in checkpoint.parts.items()}
+
+
+def wait_for_checkpoint(run: Path, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 120
+    while not list(run.glob("checkpoints/*/manifest.json")):
+        assert process.poll() is None, "the run ended before it could be stopped"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(("signum", "code", "status"), [(signal.SIGKILL, -9, "running"), (signal.SIGTERM, 143, "stopped")])
+def test_resumed_equals_undisturbed(tmp_path: Path, signum: int, code: int, status: str) -> None:
+    disturbed = tmp_path / "disturbed"
+    process = subprocess.Popen(
+        raygan("train", *ARGS, "--run-dir", str(tmp_path), "--name", "disturbed"),
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    wait_for_checkpoint(disturbed, process)
+    os.kill(process.pid, signum)
+    assert process.wait(60) == code
+    info = json.loads((disturbed / "run.json").read_text())
+    assert info["status"] == status
+    assert info["pid"] == process.pid
+    subprocess.run(raygan("resume", str(disturbed), "--plain"), check=True, capture_output=True, timeout=200)
+    subprocess.run(
+        raygan("train", *ARGS, "--inline", "--run-dir", str(tmp_path), "--name", "whole"),
+        check=True, capture_output=True, timeout=200,
+    )  # fmt: skip
+    assert final_digests(disturbed) == final_digests(tmp_path / "whole")
+    info = json.loads((disturbed / "run.json").read_text())
+    assert (info["status"], info["exit_code"]) == ("done", 0)

@@ -21,14 +21,16 @@ def cluster(address: str, object_store_mb: int) -> Iterator[None]:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    os.environ.setdefault("RAY_AUTH_MODE", "token")  # also where Ray would leave it to a default
+    given = os.environ.get("RAY_ADDRESS")
+    join = given if address == "auto" else (None if address == "local" else address)
+    if join:  # a local cluster turns tokens on by itself; a client must say so, before it imports ray
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
     import ray
 
     if ray.is_initialized():
         yield
         return
-    given = os.environ.get("RAY_ADDRESS")
-    join = given if address == "auto" else (None if address == "local" else address)
+    logging.getLogger("ray._private.authentication.authentication_token_setup").setLevel(logging.ERROR)
     options: dict[str, Any] = {"namespace": "raygan", "logging_level": logging.WARNING, "log_to_driver": True}
     if join:
         options["address"] = join

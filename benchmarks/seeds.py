@@ -1,4 +1,4 @@
-"""A preset over several seeds: `python -m benchmarks.seeds --preset ring8-sgan --seeds 5`; scores of the global pair, locals, mixture."""
+"""A preset over several seeds: `python -m benchmarks.seeds --preset ring8-sgan --seeds 5`."""
 
 from __future__ import annotations
 

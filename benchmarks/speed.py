@@ -99,13 +99,14 @@ def pairs_on_ray(count: int) -> list[tuple[float, float]]:
     plain = [PlainPair(setup, n) for n in names]
     executor = RayExecutor(f"bench{count}", setup)
     executor.start(names, {})
-    out = []
     try:
         drive(executor, names)  # warm
         for p in plain:
             p.train(20)
-        for _ in range(REPEATS):
-            out.append((timed(lambda: [p.train(STEPS) for p in plain]), timed(lambda: drive(executor, names))))
+        out = [
+            (timed(lambda: [p.train(STEPS) for p in plain]), timed(lambda: drive(executor, names)))
+            for _ in range(REPEATS)
+        ]
     finally:
         executor.close()
     return out

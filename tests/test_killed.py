@@ -39,7 +39,9 @@ def wait_for_checkpoint(run: Path, process: subprocess.Popen[bytes]) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize(("signum", "code", "status"), [(signal.SIGKILL, -9, "running"), (signal.SIGTERM, 143, "stopped")])
+@pytest.mark.parametrize(
+    ("signum", "code", "status"), [(signal.SIGKILL, -9, "running"), (signal.SIGTERM, 143, "stopped")]
+)
 def test_resumed_equals_undisturbed(tmp_path: Path, signum: int, code: int, status: str) -> None:
     disturbed = tmp_path / "disturbed"
     process = subprocess.Popen(

@@ -97,6 +97,8 @@ def compare(what: str, expected: Mapping[str, bytes], found: Mapping[str, bytes]
         ours, theirs = unpack(raw), unpack(found[player])
         if digest(ours) != digest(theirs):
             keys = sorted(k for k in ours if k not in theirs or digest({k: ours[k]}) != digest({k: theirs[k]}))
-            return Result(False, f"{what}: {player} differs in {len(keys)} of {len(ours)} values, first {', '.join(keys[:1])}")
+            return Result(
+                False, f"{what}: {player} differs in {len(keys)} of {len(ours)} values, first {', '.join(keys[:1])}"
+            )
     tensors = sum(isinstance(v, torch.Tensor) for raw in expected.values() for v in unpack(raw).values())
     return Result(True, f"{what}: {len(expected)} players, {tensors} tensors, bit for bit")

@@ -189,7 +189,9 @@ def test_consoles(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert out["quiet"] == ""
 
 
-def test_the_live_table_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_live_table_draws(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     live = console(None)
     assert type(live).__name__ == "Live"

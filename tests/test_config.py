@@ -1,0 +1,76 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from raygan.config import Config, full_dump, merge, names, presets, resolve, validate
+from raygan.errors import ConfigError, RayganError
+
+
+def test_precedence_is_default_preset_files_flags(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("steps: 10\nseed: 1\n")
+    (tmp_path / "b.yaml").write_text("steps: 20\n")
+    files = [tmp_path / "a.yaml", tmp_path / "b.yaml"]
+    assert resolve("ring8-sgan").config.steps == 2000
+    assert resolve("ring8-sgan", files).config.steps == 20
+    assert resolve("ring8-sgan", files).config.seed == 1
+    assert resolve("ring8-sgan", files, {"steps": 30}).config.steps == 30
+
+
+def test_a_component_flag_comes_before_its_settings_whatever_the_order() -> None:
+    for flags in ({"loss": "wgan", "loss.clip": 0.5}, {"loss.clip": 0.5, "loss": "wgan"}):
+        assert resolve(flags=flags).config.loss == {"name": "wgan", "clip": 0.5}
+
+
+@pytest.mark.parametrize("name", presets())
+def test_a_resolved_config_resolves_to_itself(name: str) -> None:
+    config = resolve(name).config
+    again = validate(Config, full_dump(config))
+    assert full_dump(again) == full_dump(config)
+
+
+def test_merge_leaves_its_inputs_alone() -> None:
+    base = {"pair": {"lr_g": 1}}
+    merge(base, {"pair": {"lr_g": 2}}, "flag", {})
+    assert base == {"pair": {"lr_g": 1}}
+
+
+def test_damaged_files_are_one_line(tmp_path: Path) -> None:
+    for content, text in (("a: [1", "cannot be read"), ("- 1", "holds a list"), ("steps: x", "valid integer")):
+        (tmp_path / "c.yaml").write_text(content)
+        with pytest.raises(ConfigError, match=text) as error:
+            resolve(None, [tmp_path / "c.yaml"])
+        assert "\n" not in str(error.value)
+
+
+def test_an_empty_file_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("")
+    assert resolve(None, [tmp_path / "c.yaml"]).config == resolve().config
+
+
+VALUES = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5), st.lists(st.integers(), max_size=2),
+    st.dictionaries(st.sampled_from(["name", "modes", "lr_g", "x"]), st.one_of(st.integers(), st.text(max_size=4)), max_size=2),
+)  # fmt: skip
+PATHS = st.sampled_from([
+    *Config.model_fields, "pair.lr_g", "strategy.messenger_steps", "loss.weight", "data.modes", "network.hidden", "nothing",
+    "pair.nothing", "strategy.name", "resources.gpus_per_pair",
+])  # fmt: skip
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.dictionaries(PATHS, VALUES, max_size=4))
+def test_any_values_are_a_config_or_an_error_for_people(flags: dict[str, object]) -> None:
+    message = ""
+    try:
+        resolve(flags=flags)
+    except RayganError as error:
+        message = str(error)
+    assert "\n" not in message
+
+
+def test_components_are_the_files_of_their_package() -> None:
+    assert names("strategy") == ["independent", "sgan"]
+    assert {"ring", "grid", "swissroll", "r15", "mnist", "fashion_mnist", "stacked_mnist", "npz", "folder", "zip",
+            "parquet", "idx"} == set(names("data"))  # fmt: skip

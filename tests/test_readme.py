@@ -1,0 +1,85 @@
+"""README's commands: every line is one that the program takes, and the main job does what README says."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from raygan.cli import VERBS
+from raygan.config import presets, resolve
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+COMMANDS = [
+    shlex.split(part.partition("#")[0])
+    for block in README.split("```")[1::2]
+    if block.startswith("\n")
+    for line in block.splitlines()
+    for part in line.split("&&")
+    if part.strip().startswith("raygan ")
+]
+
+
+def test_readme_shows_every_verb() -> None:
+    assert {c[1] for c in COMMANDS} | {"runs", "doctor"} == set(VERBS)
+    assert all(f"raygan {verb}" in README for verb in VERBS)
+    assert len(COMMANDS) >= 12, "none was forgotten"
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if "--preset" in c], ids=" ".join)
+def test_presets_in_readme_exist(command: list[str]) -> None:
+    assert command[command.index("--preset") + 1] in presets()
+
+
+def test_the_test_command_of_the_gate_is_readmes() -> None:
+    gate = (ROOT / ".ci/run").read_text()
+    assert "\npytest " in gate
+    assert "pip install -q -e '.[test]'" in gate
+    assert "pip install -e '.[test]' && raygan train" in README
+
+
+def test_the_makefile_names_modules_that_exist() -> None:
+    for module in re.findall(r"python -m benchmarks\.(\w+)", (ROOT / "Makefile").read_text()):
+        assert (ROOT / f"benchmarks/{module}.py").exists(), module
+
+
+def test_the_default_preset_is_sgan_on_ring8() -> None:
+    config = resolve().config
+    assert (config.strategy["name"], config.data["name"], config.data["modes"]) == ("sgan", "ring", 8)
+    assert config.num_pairs == 5
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_the_main_job(tmp_path: Path) -> None:
+    """`raygan train`, as a user starts it: SGAN on Ray actors reaches 8 of 8 modes in a minute or so."""
+    command = [
+        sys.executable,
+        "-m",
+        "raygan.cli",
+        "train",
+        "--run-dir",
+        str(tmp_path),
+        "--name",
+        "main",
+        "--address",
+        "local",
+    ]
+    wanted = ["--require", "modes=8,modes@10%=8,high_quality=0.8"]
+    done = subprocess.run([*command, *wanted], capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "warning" not in done.stdout
+    assert done.stderr == ""
+    info = json.loads((tmp_path / "main/run.json").read_text())
+    assert (info["status"], info["executor"]) == ("done", "ray")
+    assert (tmp_path / "main/report/index.html").exists()
+    again = subprocess.run(
+        [sys.executable, "-m", "raygan.cli", "sample", str(tmp_path / "main"), "-o", str(tmp_path / "x.npz")],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert again.returncode == 0, again.stderr
+    assert "1024 samples" in again.stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ def list_runs(parent: Path) -> list[dict[str, Any]]:
             metric = headline(row)
             out.append({
                 "name": run.name,
-                "status": info["status"],
+                "status": "lost" if info["status"] in ("starting", "running") and not alive(info) else info["status"],
                 "strategy": config.strategy["name"],
                 "data": config.data["name"],
                 "pairs": config.num_pairs,
@@ -35,6 +36,17 @@ def list_runs(parent: Path) -> list[dict[str, Any]]:
         except (RayganError, ValueError, KeyError) as error:
             out.append({"name": file.parent.name, "status": f"damaged: {error}"})
     return out
+
+
+def alive(info: dict[str, Any]) -> bool:
+    """Does the run's driver still live, as far as this machine can tell?"""
+    try:
+        os.kill(int(info["pid"]), 0)
+    except ProcessLookupError:
+        return False
+    except (KeyError, PermissionError):
+        return True
+    return True
 
 
 def runs_table(found: list[dict[str, Any]]) -> str:

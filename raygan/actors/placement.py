@@ -10,7 +10,7 @@ from raygan.config import ResourcesConfig
 from raygan.errors import InfeasibleError
 
 BOARD_CPUS = 0.01
-"""The board moves references, never bytes."""
+"""The board knows versions; it never holds bytes."""
 EVALUATOR_SHARE = 0.5
 """Of a player's CPUs."""
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import ray
 
-from raygan.actors.board import BoardActor, Outbox
+from raygan.actors.board import BoardActor, Outbox, Reader
 from raygan.actors.executor import RayExecutor
 from raygan.controller.checkpoint import newest_valid
 from raygan.controller.controller import Controller
@@ -136,7 +136,7 @@ def test_actors_have_readable_names_in_one_namespace() -> None:
 
 
 def test_a_publication_outlives_the_pair_that_made_it() -> None:
-    """The board pulled it, so the board owns it: async readers go on with the newest version of a dead pair."""
+    """The reader pulled it, so the reader owns it."""
 
     @ray.remote(concurrency_groups={"ctl": 1})
     class Publisher:
@@ -153,15 +153,18 @@ def test_a_publication_outlives_the_pair_that_made_it() -> None:
     board = ray.remote(BoardActor).options(num_cpus=0).remote()
     publisher = Publisher.options(num_cpus=0).remote(board)  # type: ignore[attr-defined]
     ray.get(board.register.remote({"pair-00": publisher}), timeout=60)
-    ray.get(publisher.publish.remote(3), timeout=60)
+    reader = Reader(board)
+    assert reader.newest(["pair-00"]) == {}
+    for version in (1, 3):
+        ray.get(publisher.publish.remote(version), timeout=60)
     deadline = time.monotonic() + 30
-    while ray.get(board.progress.remote(["pair-00"]), timeout=60)["pair-00"] < 3:  # announced without waiting
+    while reader.progress(["pair-00"])["pair-00"] < 3:  # announced without waiting
         assert time.monotonic() < deadline
-    reference = ray.get(board.newest.remote(["pair-00"]), timeout=60)["pair-00"]
-    assert ray.get(reference, timeout=60)[0].version == 3
+    pulled = reader.newest(["pair-00"])["pair-00"]
     ray.kill(publisher)
-    again = ray.get(board.newest.remote(["pair-00"]), timeout=60)["pair-00"]
-    assert ray.get(again, timeout=60)[0].arrays["D"][0] == 3
+    assert pulled.version == 3
+    assert not pulled.arrays["D"].flags.writeable, "the object store's own memory, not a copy"
+    assert (pulled.arrays["D"] == 3).all()
     ray.kill(board)
 
 

@@ -82,7 +82,7 @@ def class_scores(p: Probabilities) -> dict[str, float]:
     return {
         "score": float(np.exp((p * (log_p - np.log(np.maximum(marginal, 1e-12)))).sum(1).mean())),
         "score_uniform": float(np.exp((p * (log_p + np.log(p.shape[1]))).sum(1).mean())),
-        "entropy": float(-(seen * np.log(seen)).sum()),
+        "entropy": float(abs((seen * np.log(seen)).sum())),  # abs: a single class has 0, not -0
         "tv": float(0.5 * np.abs(labels - 1 / p.shape[1]).sum()),
         "confidence": float(p.max(1).mean()),
     }

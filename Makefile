@@ -20,4 +20,4 @@ fig2d:           ## SGAN's Fig. 2d: uncovered modes against number of pairs
 printed:         ## Algorithm 1 as printed against the default, over five seeds
 	python -m benchmarks.printed
 mnist:           ## MNIST: the global pair, its locals, and a single pair of equal compute
-	python -m benchmarks.mnist
+	raygan train --preset mnist-sgan --run-dir runs --name mnist --plain && python -m benchmarks.mnist runs/mnist

@@ -1,49 +1,38 @@
-"""A preset over several seeds: `python -m benchmarks.seeds --preset ring8-sgan --seeds 5`."""
+"""Finished runs that differ by their seed alone, as one table: `python -m benchmarks.seeds NAME RUN RUN ...`."""
 
 from __future__ import annotations
 
-import argparse
-import tempfile
-import time
-from pathlib import Path
+import sys
+from typing import Any
 
 from benchmarks.common import show, spread, write
-from raygan.config import resolve
-from raygan.service.training import train
+from raygan.config import full_dump
+from raygan.service.run import Run
 
 
 def main() -> None:
-    """Run, print, keep."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--preset", default="ring8-sgan")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--inline", action="store_true")
-    args = parser.parse_args()
-    scores: dict[str, list[dict[str, float]]] = {"global": [], "locals": [], "mixture": []}
-    seconds = []
-    protocol: dict[str, object] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for seed in range(args.seeds):
-            began = time.perf_counter()  # Ray's own start and stop belong to a run
-            run = train(resolve(args.preset, flags={"seed": seed}), run_dir=Path(folder), inline=args.inline)
-            seconds.append(time.perf_counter() - began)
-            last = run.scores()
-            numbers = {p: {k: v for k, v in r.items() if isinstance(v, float)} for p, r in last.items()}
-            pairs = [numbers[p] for p in run.pairs]
-            scores["locals"].append({k: sum(n[k] for n in pairs) / len(pairs) for k in pairs[0]})
-            scores["mixture"].append(numbers.get("mixture", {}))
-            scores["global"].append(numbers.get("global", {}))
-            protocol = run.info["protocols"][next(iter(last.values()))["protocol"]]
-            print(f"seed {seed}: {seconds[-1]:.0f} s, global {numbers.get('global')}", flush=True)
-    metrics = [k for k in scores["locals"][0] if k != "elapsed"]
-    rows = [["ceiling (real data)", *(f"{protocol['ceiling'][m]:.3g}" for m in metrics)]]  # type: ignore[index]
-    for who, values in scores.items():
-        if values[0]:
-            rows.append([who, *(spread([v[m] for v in values]) for m in metrics)])
-    rows.append(["floor (noise)", *(f"{protocol['floor'][m]:.3g}" for m in metrics)])  # type: ignore[index]
+    """Check that only the seed differs, print, keep."""
+    name, runs = sys.argv[1], [Run.load(p) for p in sys.argv[2:]]
+    configs = [{**full_dump(r.config), "seed": None} for r in runs]
+    if any(c != configs[0] for c in configs):
+        raise SystemExit("these runs differ in more than their seed")
+    scores: dict[str, list[dict[str, float]]] = {"global": [], "locals (mean)": [], "mixture": []}
+    for run in runs:
+        numbers = {p: {k: v for k, v in r.items() if isinstance(v, float)} for p, r in run.scores().items()}
+        pairs = [numbers[p] for p in run.pairs]
+        scores["locals (mean)"].append({k: sum(n[k] for n in pairs) / len(pairs) for k in pairs[0]})
+        for who in ("global", "mixture"):
+            if who in numbers:
+                scores[who].append(numbers[who])
+    protocol: dict[str, Any] = runs[0].info["protocols"][next(iter(runs[0].scores().values()))["protocol"]]
+    metrics = [m for m in protocol["ceiling"] if m in scores["locals (mean)"][0]]
+    rows = [["ceiling (real data)", *(f"{protocol['ceiling'][m]:.3g}" for m in metrics)]]
+    rows += [[who, *(spread([v[m] for v in values]) for m in metrics)] for who, values in scores.items() if values]
+    rows.append(["floor (noise)", *(f"{protocol['floor'][m]:.3g}" for m in metrics)])
     show(["generator", *metrics], rows)
-    print(f"wall seconds a run, Ray's start included: {spread(seconds)}")
-    write(f"seeds-{args.preset}", {"scores": scores, "seconds": seconds, "protocol": protocol})
+    seconds = [float(r.info["elapsed"]) for r in runs]
+    print(f"{len(runs)} seeds; seconds a run: {spread(seconds)}")
+    write(name, {"seeds": [r.config.seed for r in runs], "scores": scores, "seconds": seconds, "protocol": protocol})
 
 
 if __name__ == "__main__":

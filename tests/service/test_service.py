@@ -188,7 +188,10 @@ def test_plan_says_bytes_and_places() -> None:
     text = plan_text(resolve("ring8-sgan"), "local")
     for part in ("players        6", "a pull", "object store", "checkpoint", "CPU", "time           about"):
         assert part in text
-    wide = plan_text(resolve("ring8-sgan", flags={"network.hidden": 2048, "strategy.messenger_lifetime": 1}), "local")
+    small_store = {"network.hidden": 128, "strategy.messenger_lifetime": 1, "resources.object_store_mb": 80}
+    wide = plan_text(
+        resolve("ring8-sgan", flags={**small_store, "round_steps": 150, "checkpoint.every_steps": 150}), "local"
+    )
     assert "more than 70 % of the store" in wide
 
 

@@ -19,6 +19,7 @@ def failures(**changes: object) -> list[str]:
 
 def test_a_right_build_passes() -> None:
     assert failures() == []
+    assert failures(pair={"lr_decay": "linear"}) == [], "a schedule over the whole run survives being stopped"
 
 
 def plant_a_touch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from raygan.actors.board import BoardActor
 from raygan.actors.evaluator import EvaluatorActor
-from raygan.actors.placement import BOARD_CPUS, place
+from raygan.actors.placement import BOARD_CPUS, Placement, place
 from raygan.actors.player import PlayerActor
 from raygan.controller.orders import Done, Evaluate, Order, Save
 from raygan.errors import InfeasibleError, PlayerDied, RayganError
@@ -42,7 +42,7 @@ class RayExecutor:
         self.group: Any = None
         self.board: Any = None
         self.evaluator: Any = None
-        self.placement = place(1, self.config.resources, ray.cluster_resources())
+        self.placement: Placement  # made by `start`, which knows how many players there are
 
     def start(self, players: Sequence[str], states: Mapping[str, bytes]) -> None:
         """Reserve the placement group, make the actors, restore their states."""

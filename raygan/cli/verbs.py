@@ -75,6 +75,7 @@ def resume(argv: Sequence[str]) -> int:
 
 
 def _finish(run: Any, shown: Any, args: Arguments) -> int:
+    from raygan.controller.run_folder import RunFolder
     from raygan.service import training
     from raygan.service.report import write_report
 
@@ -83,7 +84,7 @@ def _finish(run: Any, shown: Any, args: Arguments) -> int:
     if wanted := args.get("require"):
         complaint = training.require(run, wanted)
         if complaint:
-            (run.path / "run.json").write_text(json.dumps({**run.info, "exit_code": 5}, indent=1))
+            RunFolder(run.path).status(exit_code=RequirementError.exit_code)
             raise RequirementError(complaint)
     return 0
 

@@ -29,6 +29,7 @@ from raygan.controller.inline import InlineExecutor
 from raygan.controller.orders import Executor
 from raygan.controller.run_folder import RunFolder, find_run, read_jsonl
 from raygan.errors import CheckpointError, ConfigError, Interrupted, RayganError
+from raygan.gan.bundle import unpack
 from raygan.service.run import Run
 from raygan.strategies.strategy import Setup, load_data, strategy_of
 
@@ -54,8 +55,8 @@ def train(
     config = resolved.config
     strategy = strategy_of(config)
     data = load_data(config)
-    for player in (strategy.players(config)[0],):  # refuse what cannot be built before anything is written
-        Setup(config, data, torch.device("cpu")).parts(player)
+    first = strategy.players(config)[0]
+    Setup(config, data, torch.device("cpu")).parts(first)  # refuse what cannot be built before anything is written
     with _hosting(config, address, inline):
         if not inline:
             _check_placement(config, len(strategy.players(config)))
@@ -95,8 +96,6 @@ def resume_run(
         )
     data = load_data(config)
     if checkpoint is not None:  # refuse another architecture here, not in an actor
-        from raygan.gan.bundle import unpack
-
         for player, raw in checkpoint.parts.items():
             strategy_of(config).build(player, Setup(config, data, torch.device("cpu"))).restore(unpack(raw))
     with _hosting(config, address, inline):

@@ -222,14 +222,12 @@ class GlobalPair(Trainer):
         if self.settings.variant == "early_global":  # App. A.2: after each update of a local
             for name in self.locals:
                 self.copy_messengers({name: fresh[name]} if name in fresh else {})
-                self.opponents[name].optimizer.param_groups[0]["lr"] = self.messenger_rate()
                 self.train_messenger(self.opponents[name])
                 loss_g = self.step_g(name)
         else:
             self.copy_messengers(fresh)  # line 14
             if self.settings.variant == "full":
                 for name in self.met:  # lines 15-21
-                    self.opponents[name].optimizer.param_groups[0]["lr"] = self.messenger_rate()
                     self.train_messenger(self.opponents[name])
             loss_g = self.step_g()
         loss_d = self.step_d()
@@ -244,12 +242,10 @@ class GlobalPair(Trainer):
             self.opponents[name].refresh(publication, self.settings, self.device)
         self.met = [n for n in self.locals if self.opponents[n].version > 0]
 
-    def messenger_rate(self) -> float:
-        """Its learning rate."""
-        return self.config.lr_d * self.settings.messenger_lr_scale * self.decay()
-
     def train_messenger(self, opponent: Opponent) -> None:
         """`messenger_steps` updates of D_msg[n] against G0."""
+        rate = self.config.lr_d * self.settings.messenger_lr_scale * self.decay()
+        opponent.optimizer.param_groups[0]["lr"] = rate
         noise, extra, data = self.own_streams(f"messenger/{opponent.name}")
         for _ in range(self.messenger_steps):
             real = self.data.batch(self.batch_size, data, self.device)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from raygan.errors import ConfigError, did_you_mean
 
@@ -90,9 +90,22 @@ class PairConfig(Section):
     input_noise_steps: int = Field(1000, gt=0, description="Steps until that noise has fallen linearly to 0.")
     ema: float = Field(0.0, ge=0, lt=1, description="Decay of the moving average of G's weights; 0 = none.")
     prior: Literal["gaussian", "uniform"] = Field("gaussian", description="Of z: N(0, 1) or U(-1, 1).")
+    data_order: Literal["own", "shared"] = Field("own", description="shared: the same batches as all other such pairs.")
+    feature_matching: float = Field(
+        0.0, ge=0, description="Weight of matching D's last hidden features, added to G's loss (training pitfalls)."
+    )
     max_bad_steps: int = Field(
         20, gt=0, description="Consecutive skipped steps (NaN or infinite loss) after which the run stops."
     )
+
+
+class PairGroup(Section):
+    """Some pairs that differ from the run's; what is left out is the run's."""
+
+    count: int = Field(1, gt=0, description="Pairs of this kind.")
+    network: Spec | None = Field(None, description="Their networks.")
+    loss: Spec | None = Field(None, description="Their loss.")
+    pair: dict[str, Any] = Field({}, description="Settings of `pair` that differ: rates, prior, noise, data order.")
 
 
 class ResourcesConfig(Section):
@@ -130,7 +143,13 @@ class Config(Section):
 
     seed: int = Field(0, ge=0, lt=2**63, description="Every random stream of the run derives from it.")
     steps: int = Field(1000, gt=0, description="Generator updates of each player.")
-    num_pairs: int = Field(5, gt=0, description="Local pairs (N).")
+    num_pairs: int = Field(5, gt=0, description="Local pairs (N); PMGAN: generators (K).")
+    pairs: tuple[PairGroup, ...] = Field(
+        (), description="Unlike pairs: a list of {count, network, loss, pair}; the counts add up to num_pairs."
+    )
+    start_from: tuple[str, ...] = Field(
+        (), description="Runs (RUN, or RUN:pair-02) whose pairs these go on from, in order (GAP's fine-tuning)."
+    )
     batch_size: int = Field(128, gt=0, description="Samples a batch, of real data and of each generator.")
     tempo: Tempo = Field("lockstep", description="lockstep: the algorithm as printed, bit for bit; async: newest.")
     round_steps: int = Field(50, gt=0, description="Most steps a player does between two reports.")
@@ -140,11 +159,35 @@ class Config(Section):
     loss: Spec = _component(
         "non_saturating", description="non_saturating, wgan, wgan_gp, dragan, hinge, least_squares."
     )
-    strategy: Spec = _component("sgan", description="independent, sgan.")
+    strategy: Spec = _component("sgan", description="independent, sgan, gap, pmgan.")
     pair: PairConfig = PairConfig()
     resources: ResourcesConfig = ResourcesConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+
+    @model_validator(mode="after")
+    def _pairs_add_up(self) -> Config:
+        total = sum(group.count for group in self.pairs)
+        if self.pairs and total != self.num_pairs:
+            raise ValueError(f"num_pairs = {self.num_pairs}, but `pairs` has {total}; leave num_pairs out, or make them agree")
+        for group in self.pairs:
+            if unknown := set(group.pair) - set(PairConfig.model_fields):
+                raise ValueError(f"pairs.pair: no setting {min(unknown)!r}. {did_you_mean(min(unknown), PairConfig.model_fields)}")
+        return self
+
+    def of(self, player: str) -> Config:
+        """This config as `player` sees it: the run's, with what its entry in `pairs` says laid over it."""
+        index = player.rpartition("-")[2]
+        if not self.pairs or not index.isdigit():
+            return self
+        groups = [group for group in self.pairs for _ in range(group.count)]
+        group = groups[min(int(index), len(groups) - 1)]
+        changes: dict[str, Any] = {"pair": validate(PairConfig, {**self.pair.model_dump(), **group.pair})}
+        for kind in ("network", "loss"):
+            if (spec := getattr(group, kind)) is not None:
+                own = getattr(self, kind)
+                changes[kind] = {**own, **spec} if spec.get("name", own["name"]) == own["name"] else spec
+        return self.model_copy(update=changes)
 
     def component(self, kind: str) -> Component:
         """The component that `kind` ("data", "network", "loss" or "strategy") names.
@@ -207,6 +250,8 @@ def _one_line(error: ValidationError, prefix: str, cls: type[BaseModel]) -> str:
         hint = did_you_mean(path[-1], list(getattr(owner, "model_fields", {})))
         return f"{parent + ': ' if parent else ''}no setting {path[-1]!r}. {hint}"
     reason = first["msg"].removeprefix("Value error, ").rstrip(".")
+    if not path:
+        return f"{prefix or 'config'}: {reason}."
     return f"{where or 'config'} = {json.dumps(first['input'], default=str)}: {reason}."
 
 
@@ -283,7 +328,7 @@ def merge(
     out = dict(base)
     for key, value in new.items():
         where = f"{path}{key}"
-        if not path and key in KINDS:
+        if (not path and key in KINDS) or path + key == "strategy.over":
             value = shorthand(value)
         old = out.get(key)
         if isinstance(value, dict) and isinstance(old, dict):
@@ -313,9 +358,16 @@ def resolve(preset: str | None = None, files: Sequence[Path] = (), flags: Mappin
         values = merge(values, read_yaml(file), str(file), origins)
     for path, value in sorted((flags or {}).items(), key=lambda f: "." in f[0]):  # --data mnist before --data.path
         values = merge(values, nested(path, value), "flag", origins)
+    if isinstance(groups := values.get("pairs"), list | tuple) and origins.get("num_pairs", "preset").startswith("preset"):
+        counts = [g.get("count", 1) for g in groups if isinstance(g, dict)]
+        if counts and all(isinstance(c, int) for c in counts):  # `pairs` says how many there are
+            values["num_pairs"], origins["num_pairs"] = sum(counts), origins.get("pairs", "pairs")
     config = validate(Config, values)
     for kind in KINDS:
         config.component(kind)
+    for i in range(len(config.pairs)):
+        own = config.of(f"pair-{sum(g.count for g in config.pairs[:i])}")
+        own.component("network"), own.component("loss")
     return Resolved(config=config, origins=origins)
 
 

@@ -1,8 +1,10 @@
-"""The board on Ray: an actor that knows who has published which version, and the two ends that players hold.
+"""The board on Ray: an actor that knows who has published which version, and the Exchange that each player holds.
 
     pair --announce(version)--> BoardActor <--which versions?-- supervisor
       ^                                                             |
       '---- publications(after, upto) --- object store, zero-copy --'
+
+A shelf is a player's name, or `gen-03/slot` for PMGAN's slots: one frozen object, which the next one replaces as a whole.
 
 A publication stays in its pair (frozen, at most `max_lead` versions) until a reader pulls it by calling a method of the pair:
 a RETURNED value belongs to the reader, so it outlives the pair, and the bytes go from the pair's object store to the reader's.
@@ -12,7 +14,7 @@ The board and the driver never see them.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ray
@@ -24,19 +26,19 @@ TIMEOUT_S = 120.0
 
 
 class BoardActor:
-    """Knows who publishes, and what the newest version of each is."""
+    """Knows who publishes, and what the newest version of each shelf is."""
 
     def __init__(self) -> None:
-        self._pairs: dict[str, Any] = {}
+        self._players: dict[str, Any] = {}
         self._versions: dict[str, int] = {}
 
-    def register(self, pairs: dict[str, Any]) -> None:
+    def register(self, players: dict[str, Any]) -> None:
         """Handles of all players that publish."""
-        self._pairs = pairs
+        self._players = players
 
-    def pairs(self) -> dict[str, Any]:
+    def players(self) -> dict[str, Any]:
         """Those handles, for readers."""
-        return self._pairs
+        return self._players
 
     def announce(self, player: str, version: int) -> None:
         """A player's newest version."""
@@ -47,17 +49,24 @@ class BoardActor:
         return {n: self._versions.get(n, 0) for n in players}
 
 
-class Outbox(InlineBoard):
-    """A pair's end: keeps its publications and announces them. Read by the actor's second thread, hence the lock."""
+class Exchange(InlineBoard):
+    """A player's two ends: it keeps what it publishes and announces it, and pulls what others have published.
+
+    What it keeps is read by the actor's second thread, hence the lock.
+    """
 
     def __init__(self, board: Any, keep_all: bool) -> None:
         super().__init__()
         self._board = board
         self._keep_all = keep_all
         self._lock = threading.Lock()
+        self._players: dict[str, Any] = {}
+        self._asked: dict[str, Any] = {}
+
+    # ------------------------------------------------------------------------------------------ what is kept here
 
     def publish(self, publication: Publication) -> None:
-        """Keep it and announce it, without waiting for an answer."""
+        """Keep it, in the place of the one before where no reader asks for old ones; announce it without waiting."""
         with self._lock:
             super().publish(publication)
             if not self._keep_all:
@@ -69,49 +78,53 @@ class Outbox(InlineBoard):
         with self._lock:
             super().forget(player, before)
 
-    def held(self, player: str, after: int, upto: int) -> list[Publication]:
+    def held(self, shelf: str, after: int, upto: int) -> list[Publication]:
         """What a reader pulls in lockstep."""
         with self._lock:
-            return super().between([player], after, upto)[player]
+            return super().between([shelf], after, upto)[shelf]
 
-    def held_newest(self, player: str) -> list[Publication]:
-        """What a reader pulls in async."""
+    def held_newest(self, shelf: str, after: int = -1) -> list[Publication]:
+        """What a reader pulls in async; nothing when it is not newer than version `after`."""
         with self._lock:
-            return list(super().newest([player]).values())
+            return [p for p in super().newest([shelf]).values() if p.version > after]
 
-
-class Reader:
-    """A supervisor's end: asks the board for versions, and the pairs for bytes."""
-
-    def __init__(self, board: Any) -> None:
-        self._board = board
-        self._pairs: dict[str, Any] = {}
-
-    def publish(self, publication: Publication) -> None:
-        """A supervisor publishes nothing."""
-        raise AssertionError("nothing may flow from the global pair to anybody")
-
-    def forget(self, player: str, before: int) -> None:
-        """Nothing is held here."""
+    # ---------------------------------------------------------------------------------------- what others have kept
 
     def between(self, players: Sequence[str], after: int, upto: int) -> dict[str, list[Publication]]:
-        """Exactly these versions of each player, pulled from all of them at once."""
-        return self._get({n: self._pair(n).publications.remote(after, upto) for n in players})
+        """Exactly these versions of each shelf, pulled from all of them at once."""
+        return self._get({n: self._owner(n).publications.remote(n, after, upto) for n in players})
 
     def newest(self, players: Sequence[str]) -> dict[str, Publication]:
-        """The newest of each player that has published."""
-        found = self._get({n: self._pair(n).newest.remote() for n in players})
+        """The newest of each shelf that has one."""
+        found = self._get({n: self._owner(n).newest.remote(n) for n in players})
         return {n: publications[-1] for n, publications in found.items() if publications}
+
+    def peek(self, players: Sequence[str], have: Mapping[str, int]) -> dict[str, Publication]:
+        """What has arrived by now; asks again for what has not, and never waits."""
+        out: dict[str, Publication] = {}
+        here, _ = ray.wait(list(self._asked.values()), num_returns=len(self._asked), timeout=0) if self._asked else ([], [])
+        for name in players:
+            reference = self._asked.get(name)
+            if reference in here:
+                (found,) = self._get({name: reference}).values()
+                if found and found[-1].version > have.get(name, -1):
+                    out[name] = found[-1]
+                reference = None
+            if reference is None:
+                after = out[name].version if name in out else have.get(name, -1)
+                self._asked[name] = self._owner(name).newest.remote(name, after)
+        return out
 
     def progress(self, players: Sequence[str]) -> dict[str, int]:
         """Newest version numbers."""
         out: dict[str, int] = ray.get(self._board.progress.remote(list(players)), timeout=TIMEOUT_S)
         return out
 
-    def _pair(self, name: str) -> Any:
-        if not self._pairs:
-            self._pairs = ray.get(self._board.pairs.remote(), timeout=TIMEOUT_S)
-        return self._pairs[name]
+    def _owner(self, shelf: str) -> Any:
+        name = shelf.partition("/")[0]
+        if name not in self._players:
+            self._players = ray.get(self._board.players.remote(), timeout=TIMEOUT_S)
+        return self._players[name]
 
     def _get(self, references: dict[str, Any]) -> dict[str, list[Publication]]:
         return dict(zip(references, ray.get(list(references.values()), timeout=TIMEOUT_S), strict=True))

@@ -19,15 +19,17 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from raygan.actors.board import BoardActor
 from raygan.actors.evaluator import EvaluatorActor
+from raygan.actors.matchmaker import MatchmakerActor
 from raygan.actors.placement import BOARD_CPUS, Placement, place
 from raygan.actors.player import PlayerActor
-from raygan.controller.orders import Done, Evaluate, Order, Save
+from raygan.controller.orders import Adopt, Done, Evaluate, Order, Save
 from raygan.errors import InfeasibleError, PlayerDied, RayganError
 from raygan.gan.types import Report
-from raygan.strategies.strategy import Setup, Train
+from raygan.strategies.strategy import Setup, Swap, Train
 
 START_TIMEOUT_S = 180.0
 EVALUATOR = "evaluator"
+MATCHMAKER = "matchmaker"
 
 
 class RayExecutor:
@@ -41,6 +43,7 @@ class RayExecutor:
         self.pending: dict[Any, tuple[Order, float]] = {}
         self.group: Any = None
         self.board: Any = None
+        self.matchmaker: Any = None
         self.evaluator: Any = None
         self.placement: Placement  # made by `start`, which knows how many players there are
 
@@ -55,7 +58,9 @@ class RayExecutor:
                 "num_pairs."
             )
         data = [ray.put(self.data)]
-        self.board = self._actor(BoardActor, "board", len(players) + 1, BOARD_CPUS).remote()
+        last = len(players) + 1  # the bundle of those that hold no bytes
+        self.matchmaker = self._actor(MatchmakerActor, MATCHMAKER, last, 0).remote(self.run)
+        self.board = self._actor(BoardActor, "board", last, BOARD_CPUS).remote()
         for i, name in enumerate(players):
             made = self._actor(PlayerActor, name, i, self.placement.cpus, self.placement.gpus, {"ctl": 1})
             self.actors[name] = made.remote(self.run, name, self.config, data, self.board)
@@ -64,8 +69,11 @@ class RayExecutor:
         )
         waiting = {a.where.remote(): n for n, a in self.actors.items()}
         waiting[self.board.register.remote(self.actors)] = "board"
+        waiting[self.matchmaker.register.remote(self.actors)] = MATCHMAKER
         waiting |= {self.actors[n].restore.remote([ray.put(raw)]): n for n, raw in states.items()}
         for reference, name in waiting.items():
+            self._get(reference, name, START_TIMEOUT_S)
+        for reference, name in [(a.open.remote(), n) for n, a in self.actors.items()]:
             self._get(reference, name, START_TIMEOUT_S)
 
     def _actor(self, cls: type, name: str, bundle: int, cpus: float, gpus: float = 0.0, groups: Any = None) -> Any:
@@ -84,14 +92,18 @@ class RayExecutor:
 
     def submit(self, order: Order) -> None:
         """Send it; Ray keeps the order of calls to one actor."""
-        actor = self.actors[order.player]
-        if isinstance(order, Train):
-            reference = actor.train.remote(order)
+        if isinstance(order, Swap):
+            reference = self.matchmaker.gather.remote(order)
+        elif isinstance(order, Adopt):
+            reference = self.matchmaker.deliver.remote(order.swap)
+        elif isinstance(order, Train):
+            reference = self.actors[order.player].train.remote(order)
         elif isinstance(order, Save):
-            reference = actor.save.remote()
+            reference = self.actors[order.player].save.remote()
         else:
             assert isinstance(order, Evaluate), f"unknown order {order}"
-            reference = self.evaluator.evaluate.remote(order.player, order.step, [actor.generator.remote()])
+            generator = [self.actors[order.player].generator.remote()]
+            reference = self.evaluator.evaluate.remote(order.player, order.step, generator)
         self.pending[reference] = order, time.perf_counter()
 
     def wait(self, timeout_s: float) -> list[Done]:
@@ -104,7 +116,7 @@ class RayExecutor:
         out = []
         for reference in ready:
             order, began = self.pending.pop(reference)
-            name = EVALUATOR if isinstance(order, Evaluate) else order.player
+            name = carrier(order)
             out.append(Done(order, self._get(reference, name, START_TIMEOUT_S), time.perf_counter() - began))
         return out
 
@@ -123,7 +135,7 @@ class RayExecutor:
 
     def close(self) -> None:
         """Kill the actors by handle and give the placement group back."""
-        for actor in [*self.actors.values(), self.evaluator, self.board]:
+        for actor in [*self.actors.values(), self.evaluator, self.matchmaker, self.board]:
             if actor is not None:
                 ray.kill(actor)
         self.actors.clear()
@@ -142,6 +154,13 @@ class RayExecutor:
             "gpus_per_player": self.placement.gpus,
             "players": where,
         }
+
+
+def carrier(order: Order) -> str:
+    """Whose call carries the order out."""
+    if isinstance(order, Swap | Adopt):
+        return MATCHMAKER
+    return EVALUATOR if isinstance(order, Evaluate) else order.player
 
 
 def death_cause(error: Exception) -> str:

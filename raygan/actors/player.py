@@ -11,14 +11,14 @@ from typing import Any
 import ray
 import torch
 
-from raygan.actors.board import Outbox, Reader
+from raygan.actors.board import Exchange
 from raygan.config import Config
-from raygan.controller.inline import host
+from raygan.controller.inline import host, swapper
+from raygan.controller.orders import Card
 from raygan.data.base import Samples
 from raygan.gan.bundle import pack, unpack
-from raygan.gan.types import Board
-from raygan.gan.weights import Publication, Vector
-from raygan.strategies.strategy import GLOBAL, Setup, Train, strategy_of
+from raygan.gan.weights import Parcel, Publication, Vector
+from raygan.strategies.strategy import Setup, Swap, Train, strategy_of
 
 
 class PlayerActor:
@@ -31,8 +31,8 @@ class PlayerActor:
         samples: Samples = ray.get(data[0])  # a reference in a list: resolved here, zero-copy
         setup = Setup(config, samples, pick_device(config))
         self._player = strategy_of(config).build(name, setup)
-        self._outbox = Outbox(board, keep_all=config.tempo == "lockstep")
-        self._board: Board = Reader(board) if name == GLOBAL else self._outbox
+        self._board = Exchange(board, keep_all=config.tempo == "lockstep")
+        self._adopted = -1
 
     def __repr__(self) -> str:
         return self._label  # the prefix of its log lines
@@ -42,6 +42,23 @@ class PlayerActor:
         raw: bytes = ray.get(state[0])
         self._player.restore(unpack(raw))
         return self._player.step
+
+    def open(self) -> None:
+        """Publish what others need before they can begin."""
+        self._player.open(self._board)
+
+    def offer(self, swap: Swap) -> tuple[Card, list[Parcel]]:
+        """First half of a swap: a card for the journal, and the network itself, which only its taker will fetch."""
+        parcel = swapper(self._player).offer(swap.what, swap.carry)
+        return Card.of(parcel), [parcel]
+
+    def adopt(self, swap: Swap, parcel: list[Any]) -> None:
+        """Second half, once per swap however often it is called."""
+        if self._adopted == swap.step:
+            return
+        (found,) = ray.get(parcel[0])
+        swapper(self._player).adopt(swap.what, found)
+        self._adopted = swap.step
 
     def train(self, order: Train) -> dict[str, float]:
         """Carry out an order; the loop over steps is here, in the actor."""
@@ -56,14 +73,14 @@ class PlayerActor:
         return self._player.generator_vector()
 
     @ray.method(concurrency_group="ctl")
-    def publications(self, after: int, upto: int) -> list[Publication]:
+    def publications(self, shelf: str, after: int, upto: int) -> list[Publication]:
         """Frozen publications after < version <= upto."""
-        return self._outbox.held(self._name, after, upto)
+        return self._board.held(shelf, after, upto)
 
     @ray.method(concurrency_group="ctl")
-    def newest(self) -> list[Publication]:
-        """A list with the newest publication."""
-        return self._outbox.held_newest(self._name)
+    def newest(self, shelf: str, after: int = -1) -> list[Publication]:
+        """A list with the newest publication, empty when that is not newer than `after`."""
+        return self._board.held_newest(shelf, after)
 
     @ray.method(concurrency_group="ctl")
     def where(self) -> dict[str, Any]:

@@ -139,7 +139,7 @@ def cells(controller: Controller, player: str) -> list[str]:
     report = controller.latest.get(player, {})
     filled = round(16 * step / total)
     seconds = controller.busy_seconds[player]
-    state = "done" if step >= total else ("ready" if player in controller.idle else "train")
+    state = "done" if step >= total else ("ready" if player in controller.ledger.idle else "train")
     lag = f"{report['lag']:.0f}" if "lag" in report else ""
     return [
         player,

@@ -11,15 +11,17 @@ seed) alone, however long orders take and in whatever order they are done.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from raygan.config import Config
 from raygan.controller.checkpoint import Checkpoint, newest_valid, retain, write_checkpoint
-from raygan.controller.orders import Done, Evaluate, Executor, Save, Scored
+from raygan.controller.ledger import Ledger
+from raygan.controller.orders import Adopt, Card, Done, Evaluate, Executor, Save, Scored
 from raygan.controller.run_folder import RunFolder
 from raygan.errors import Interrupted, PlayerDied
-from raygan.strategies.strategy import Plan, Train, strategy_of
+from raygan.strategies.strategy import JUDGE, Order, Plan, Swap, Train, strategy_of
 
 Listener = Callable[["Controller", Done], None]
 STALL_S = 600.0
@@ -34,24 +36,27 @@ class Controller:
         folder: RunFolder,
         make_executor: Callable[[], Executor],
         listeners: list[Listener],
+        samples: int = 0,
     ) -> None:
         self.config = config
         self.folder = folder
         self.make_executor = make_executor
         self.listeners = listeners
         self.strategy = strategy_of(config)
-        self.plan = Plan.of(config)
+        self.plan = Plan.of(config, samples)
         self.players = self.strategy.players(config)
         self.executor: Executor | None = None
-        self.done: dict[str, int] = {}
-        self.idle: set[str] = set()
+        self.ledger = Ledger.begin(self.players, {}, {})
         self.parts: dict[int, dict[str, tuple[int, bytes]]] = {}
+        self.extra: dict[int, dict[str, Any]] = {}
         self.pending_saves = 0
         self.pending_scores = 0
         self.busy_seconds: dict[str, float] = dict.fromkeys(self.players, 0.0)
         self.latest: dict[str, dict[str, float]] = {}
         self.scores: dict[str, dict[str, Any]] = {}
         self.warnings: dict[str, int] = {}
+        self.swaps = 0
+        self.skipped_swaps = 0
         self.stop_signal: int | None = None
         self.targets: dict[str, int] | None = None
         self.began = time.perf_counter()
@@ -64,6 +69,8 @@ class Controller:
         Raises PlayerDied when that did not help, NonFiniteError, and Interrupted after a signal (checkpoint saved).
         """
         restarts = 0
+        for name, text in self.strategy.notes(self.plan):
+            self.warn(name, text)
         while True:
             try:
                 self._attempt(resume)
@@ -84,14 +91,14 @@ class Controller:
                     self.executor = None
 
     def _attempt(self, resume: Checkpoint | None) -> None:
-        self.done = {p: resume.steps[p] if resume else 0 for p in self.players}
+        self.ledger = Ledger.begin(self.players, resume.steps if resume else {}, resume.extra if resume else {})
         self.parts.clear()
+        self.extra.clear()
         self.pending_saves = self.pending_scores = 0
         self.targets = None
         self.executor = self.make_executor()
         self.executor.start(self.players, resume.parts if resume else {})
         self.folder.status(status="running", **self.executor.info())
-        self.idle = set(self.players)
         heard = time.monotonic()
         while self.tick():
             done = self.executor.wait(timeout_s=0.5)
@@ -99,7 +106,7 @@ class Controller:
             for item in done:
                 self.handle(item)
             if time.monotonic() - heard > STALL_S:
-                busy = sorted(set(self.players) - self.idle)
+                busy = sorted(set(self.players) - set(self.ledger.idle))
                 raise PlayerDied(busy[0] if busy else "a player", f"no sign of life for {STALL_S:.0f} s")
         if self.stop_signal is not None:
             name = {2: "SIGINT", 15: "SIGTERM"}.get(self.stop_signal, str(self.stop_signal))
@@ -109,28 +116,35 @@ class Controller:
     def tick(self) -> bool:
         """Give out orders; False when there is nothing left to wait for."""
         assert self.executor is not None, "tick() is called while an executor runs"
-        ready = [p for p in self.players if p in self.idle]
+        ready = self.ledger.ready(self.players)
         if self.stop_signal is not None and self.targets is None and len(ready) == len(self.players):
             self.targets = self.strategy.stop_targets(self.done, self.plan)
-            if all(self.done[p] == t for p, t in self.targets.items()):
+            if self._at_targets():
                 self._save_all()
         if self.stop_signal is None:
-            self._submit(self.strategy.decide(ready, self.done, self.plan))
-        elif self.targets is not None:
-            orders = self.strategy.decide(ready, self.done, self.plan)
-            self._submit([o for o in map(self._up_to_target, orders) if o.steps > 0])
-        busy = len(self.idle) < len(self.players)
+            self._submit(self.strategy.decide(ready, self.ledger.progress, self.plan))
+        elif self.targets is not None and not self._at_targets():
+            orders = self.strategy.decide(ready, self.ledger.progress, self.plan)
+            self._submit([o for o in map(self._up_to_target, orders) if not isinstance(o, Train) or o.steps > 0])
+        busy = len(self.ledger.idle) < len(self.players)
         return busy or self.pending_saves > 0 or self.pending_scores > 0
 
-    def _up_to_target(self, order: Train) -> Train:
-        assert self.targets is not None
-        steps = min(order.steps, self.targets[order.player] - self.done[order.player])
-        return Train(order.player, steps, order.forget_before)
+    def _at_targets(self) -> bool:
+        return self.targets is not None and all(self.done[p] == t for p, t in self.targets.items())
 
-    def _submit(self, orders: list[Train]) -> None:
+    def _up_to_target(self, order: Order) -> Order:
+        assert self.targets is not None
+        if isinstance(order, Swap):
+            return order
+        return replace(order, steps=min(order.steps, self.targets[order.player] - self.done[order.player]))
+
+    def _submit(self, orders: Sequence[Order]) -> None:
         assert self.executor is not None
         for order in orders:
-            self.idle.discard(order.player)
+            self.ledger.submitted(order)
+            if isinstance(order, Train) and order.missed:
+                self.folder.event("skip", self.done[order.player], player=order.player, why="nobody to swap with")
+                self.skipped_swaps += 1
             self.executor.submit(order)
 
     # ----------------------------------------------------------------------------------------------- what came back
@@ -138,7 +152,12 @@ class Controller:
     def handle(self, item: Done) -> None:
         """Record one order that was carried out."""
         order = item.order
-        if isinstance(order, Train):
+        self.ledger.carried_out(item)
+        if isinstance(order, Swap):
+            self._offered(order, item.result)
+        elif isinstance(order, Adopt):
+            self.swaps += 1
+        elif isinstance(order, Train):
             self._trained(order, item.result)
         elif isinstance(order, Save):
             self._saved(order, item.result)
@@ -148,8 +167,7 @@ class Controller:
             listener(self, item)
 
     def _trained(self, order: Train, report: Mapping[str, float]) -> None:
-        player, step = order.player, self.done[order.player] + order.steps
-        self.done[player] = step
+        player, step = order.player, self.done[order.player]
         self.busy_seconds[player] += report["seconds"]
         before = self.latest.get(player, {}).get("bad_steps", 0.0)
         self.latest[player] = dict(report)
@@ -158,18 +176,36 @@ class Controller:
             self.folder.event("pull", step, player=player, of=self.strategy.locals(self.config), lag=report["lag"])
         if (bad := report.get("bad_steps", 0.0)) > before:
             self.warn("W102 non-finite-loss", f"{player}: {bad - before:.0f} steps skipped before step {step}")
-        if self.plan.evaluates_at(step):
+        if self.plan.evaluates_at(step) and player != JUDGE:
             self._ask(Evaluate(player, step))
         if self.plan.saves_at(step):
             self._ask(Save(player, step, at=step))
-        self.idle.add(player)
-        if self.targets and all(self.done[p] == t for p, t in self.targets.items()):
+        if self._at_targets():
             self._save_all()
+
+    def _offered(self, swap: Swap, cards: Mapping[str, Card]) -> None:
+        """Everybody has handed over: this record is the swap's one commit point."""
+        assert self.executor is not None
+        moves = [
+            {"player": p, "from": s, "what": swap.what, "identity": cards[s].identity, "at": self.done[p],
+             "sha256": cards[s].sha256, "bytes": cards[s].nbytes}
+            for p, s in swap.moves.items()
+        ]  # fmt: skip
+        sitting = [p for p in swap.players if p not in swap.moves]
+        self.folder.event(
+            "swap", swap.step, durable=True, players=swap.players, carry=swap.carry, moves=moves, sitting=sitting
+        )
+        self.executor.submit(Adopt(swap))
 
     def _ask(self, order: Evaluate | Save) -> None:
         assert self.executor is not None
         self.pending_scores += isinstance(order, Evaluate)
         self.pending_saves += isinstance(order, Save)
+        if isinstance(order, Save):
+            self.extra.setdefault(order.step, {"swapped": {}, "losses": {}})
+            for key, values in self.ledger.extra().items():
+                if order.player in values:
+                    self.extra[order.step][key][order.player] = values[order.player]
         self.executor.submit(order)
 
     def _save_all(self) -> None:
@@ -188,7 +224,10 @@ class Controller:
             return
         del self.parts[order.step]
         checkpoint = Checkpoint(
-            order.step, {p: raw for p, (_, raw) in parts.items()}, {p: at for p, (at, _) in parts.items()}
+            order.step,
+            {p: raw for p, (_, raw) in parts.items()},
+            {p: at for p, (at, _) in parts.items()},
+            self.extra.pop(order.step),
         )
         folder = self.folder.path / "checkpoints"
         write_checkpoint(folder, checkpoint)
@@ -204,6 +243,11 @@ class Controller:
         self.folder.samples(order.step, scored.samples)
 
     # ----------------------------------------------------------------------------------------------------- telling
+
+    @property
+    def done(self) -> dict[str, int]:
+        """Steps of each player."""
+        return self.ledger.done
 
     @property
     def elapsed(self) -> float:

@@ -8,6 +8,7 @@ pair's, gathered as the pairs reach the step.
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import asdict, replace
 from typing import Any, cast
@@ -15,7 +16,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from raygan.controller.orders import Scored
 from raygan.data.base import to_uint8
@@ -34,21 +35,29 @@ class Sampler:
     """Draws from generators given as flat vectors; used by the evaluator, `sample` and `evaluate` alike."""
 
     def __init__(self, setup: Setup) -> None:
-        network = cast(NetworkComponent, setup.config.component("network"))
-        self.z_dim = network.z_dim
-        self.prior = setup.config.pair.prior
-        self.device = setup.device
-        stream = Streams(0, "sampler").at("init")  # overwritten by the vector
-        self.network = network.generator(setup.data.shape, stream).to(self.device).eval()
+        self.setup = setup
+        self.networks: dict[str, nn.Module] = {}
 
-    def draw(self, vector: Vector, count: int, stream: torch.Generator, batch: int = 500) -> Tensor:
-        """`count` samples (count, *shape) from the generator in eval mode, on the CPU."""
-        unflatten(self.network, vector)
+    def network(self, player: str) -> nn.Module:
+        """The player's generator, in eval mode, to be overwritten by a vector; one a kind of pair."""
+        own = self.setup.config.of(player)
+        key = json.dumps(own.network, sort_keys=True)
+        if key not in self.networks:
+            component = cast(NetworkComponent, own.component("network"))
+            made = component.generator(self.setup.data.shape, Streams(0, "sampler").at("init"))
+            self.networks[key] = made.to(self.setup.device).eval()
+        return self.networks[key]
+
+    def draw(self, player: str, vector: Vector, count: int, stream: torch.Generator, batch: int = 500) -> Tensor:
+        """`count` samples (count, *shape) from the player's generator in eval mode, on the CPU."""
+        network, own = self.network(player), self.setup.config.of(player)
+        z_dim = cast(NetworkComponent, own.component("network")).z_dim
+        unflatten(network, vector)
         out = []
         with torch.no_grad():
             for i in range(0, count, batch):
-                z = sample_prior(self.prior, (min(batch, count - i), self.z_dim), stream)
-                out.append(self.network(z.to(self.device)).cpu())
+                z = sample_prior(own.pair.prior, (min(batch, count - i), z_dim), stream)
+                out.append(network(z.to(self.setup.device)).cpu())
         return torch.cat(out)
 
 
@@ -58,7 +67,7 @@ class Evaluator:
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
         config = setup.config
-        self.plan = Plan.of(config)
+        self.plan = Plan.of(config, len(setup.data.train))
         self.count = config.evaluation.samples
         self.locals = strategy_of(config).locals(config)
         self.streams = Streams(config.seed, "evaluation")
@@ -77,7 +86,7 @@ class Evaluator:
 
     def evaluate(self, player: str, step: int, vector: Vector) -> Scored:
         """Score one generator; and the mixture, once every pair has been seen at this step."""
-        samples = self.sampler.draw(vector, self.count, self.streams.at(f"{player}/z", step, "cpu"))
+        samples = self.sampler.draw(player, vector, self.count, self.streams.at(f"{player}/z", step, "cpu"))
         rows = [self._row(player, step, samples)]
         show = {player: self._show(samples)}
         if self.setup.config.evaluation.mixture and player in self.locals and len(self.locals) > 1:

@@ -11,11 +11,12 @@ from typing import Any
 import torch
 
 from raygan.controller.evaluator import Evaluator
-from raygan.controller.orders import Done, Evaluate, Order, Save
+from raygan.controller.orders import Adopt, Card, Done, Evaluate, Order, Save
 from raygan.gan.bundle import pack, unpack
+from raygan.gan.pair import Trainer
 from raygan.gan.types import Board, Player
-from raygan.gan.weights import Publication
-from raygan.strategies.strategy import Setup, Train, strategy_of
+from raygan.gan.weights import Parcel, Publication
+from raygan.strategies.strategy import Setup, Swap, Train, strategy_of
 
 
 class InlineBoard(Board):
@@ -36,10 +37,11 @@ class InlineBoard(Board):
         return sum(p.nbytes for shelf in self.shelves.values() for p in shelf.values())
 
     def forget(self, player: str, before: int) -> None:
-        """Drop old versions; the newest always stays."""
-        shelf = self.shelves.get(player, {})
-        for version in [v for v in shelf if v < before and v != max(shelf)]:
-            del shelf[version]
+        """Drop old versions from all shelves of a player (`gen-03`, `gen-03/slot`); the newest always stays."""
+        for name, shelf in self.shelves.items():
+            if name == player or name.startswith(player + "/"):
+                for version in [v for v in shelf if v < before and v != max(shelf)]:
+                    del shelf[version]
 
     def between(self, players: Sequence[str], after: int, upto: int) -> dict[str, list[Publication]]:
         """Exactly these versions, oldest first."""
@@ -48,6 +50,10 @@ class InlineBoard(Board):
     def newest(self, players: Sequence[str]) -> dict[str, Publication]:
         """The newest of each that has published."""
         return {n: self.shelves[n][max(self.shelves[n])] for n in players if self.shelves.get(n)}
+
+    def peek(self, players: Sequence[str], have: Mapping[str, int]) -> dict[str, Publication]:
+        """The newest of each, where it is newer."""
+        return {n: p for n, p in self.newest(players).items() if p.version > have.get(n, -1)}
 
     def progress(self, players: Sequence[str]) -> dict[str, int]:
         """The newest version numbers."""
@@ -63,6 +69,12 @@ def host(player: Player, order: Train, board: Board) -> dict[str, float]:
     return {**report, "seconds": time.perf_counter() - began}
 
 
+def swapper(player: Player) -> Trainer:
+    """A player that has networks to swap."""
+    assert isinstance(player, Trainer), f"{player.name} has no discriminator of its own to swap"
+    return player
+
+
 class InlineExecutor:
     """One order after the other, first come, first served."""
 
@@ -72,6 +84,7 @@ class InlineExecutor:
         self.players: dict[str, Player] = {}
         self.evaluator = Evaluator(setup)
         self.queue: deque[Order] = deque()
+        self.parcels: dict[Swap, dict[str, Parcel]] = {}
         self.threads_before = torch.get_num_threads()
 
     def start(self, players: Sequence[str], states: Mapping[str, bytes]) -> None:
@@ -82,6 +95,8 @@ class InlineExecutor:
             self.players[name] = strategy.build(name, self.setup)
             if name in states:
                 self.players[name].restore(unpack(states[name]))
+        for player in self.players.values():
+            player.open(self.board)
 
     def submit(self, order: Order) -> None:
         """Queue it."""
@@ -93,6 +108,29 @@ class InlineExecutor:
             return []
         order = self.queue.popleft()
         began = time.perf_counter()
+        result: Any = None
+        if isinstance(order, Swap):
+            result = self.offer(order)
+        elif isinstance(order, Adopt):
+            self.adopt(order.swap)
+        else:
+            result = self._single(order)
+        return [Done(order, result, time.perf_counter() - began)]
+
+    def offer(self, swap: Swap) -> dict[str, Card]:
+        """First half of a swap: every giver's copy."""
+        givers = sorted(set(swap.moves.values()))
+        parcels = {p: swapper(self.players[p]).offer(swap.what, swap.carry) for p in givers}
+        self.parcels[swap] = parcels
+        return {p: Card.of(parcel) for p, parcel in parcels.items()}
+
+    def adopt(self, swap: Swap) -> None:
+        """Second half."""
+        parcels = self.parcels.pop(swap)
+        for player, source in swap.moves.items():
+            swapper(self.players[player]).adopt(swap.what, parcels[source])
+
+    def _single(self, order: Train | Save | Evaluate) -> Any:
         player = self.players[order.player]
         result: Any
         if isinstance(order, Train):
@@ -102,7 +140,7 @@ class InlineExecutor:
         else:
             assert isinstance(order, Evaluate), f"unknown order {order}"
             result = self.evaluator.evaluate(order.player, order.step, player.generator_vector())
-        return [Done(order, result, time.perf_counter() - began)]
+        return result
 
     def close(self) -> None:
         """Give the threads back."""

@@ -1,8 +1,14 @@
 """What a controller asks of an executor, and what it gets back.
 
-    controller --Train | Save | Evaluate--> executor --Done--> controller
+    controller --Train | Save | Evaluate | Swap, then Adopt--> executor --Done--> controller
 
-Orders to one player are carried out in the order in which they were submitted.
+Orders to one player are carried out in the order in which they were submitted. A swap has two halves with the journal record,
+its one commit point, between them:
+
+    Swap    each giver hands over a copy of its network; nobody has changed yet        (a death here: nothing has happened)
+    record  the controller appends it to events.jsonl, fsynced
+    Adopt   each taker takes up what the record says                                   (a death here: the run goes back to its last
+                                                                                        checkpoint, which is on one side of the record)
 """
 
 from __future__ import annotations
@@ -14,7 +20,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from raygan.strategies.strategy import Train
+from raygan.gan.weights import Parcel
+from raygan.strategies.strategy import Swap, Train
 
 
 @dataclass(frozen=True)
@@ -35,7 +42,29 @@ class Evaluate:
     step: int
 
 
-Order = Train | Save | Evaluate
+@dataclass(frozen=True)
+class Adopt:
+    """The second half of a recorded swap."""
+
+    swap: Swap
+
+
+@dataclass(frozen=True)
+class Card:
+    """What the journal says about a network on its way; the network itself goes from actor to actor."""
+
+    identity: str
+    step: int
+    nbytes: int
+    sha256: str
+
+    @classmethod
+    def of(cls, parcel: Parcel) -> Card:
+        """A parcel's card."""
+        return cls(parcel.identity, parcel.step, parcel.nbytes, parcel.sha256)
+
+
+Order = Train | Swap | Adopt | Save | Evaluate
 
 
 @dataclass(frozen=True)
@@ -48,7 +77,7 @@ class Scored:
 
 @dataclass(frozen=True)
 class Done:
-    """An order carried out. `result`: Train -> Report, Save -> bytes, Evaluate -> Scored."""
+    """An order carried out. `result`: Train -> Report, Save -> bytes, Evaluate -> Scored, Swap -> {giver: Card}."""
 
     order: Order
     result: Any

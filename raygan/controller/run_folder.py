@@ -78,9 +78,11 @@ class RunFolder:
         """One row of metrics.jsonl."""
         self._append("metrics.jsonl", row)
 
-    def event(self, kind: str, step: int, **fields: Any) -> None:
-        """One object of events.jsonl."""
+    def event(self, kind: str, step: int, durable: bool = False, **fields: Any) -> None:
+        """One object of events.jsonl; durable: it is on disk when this returns."""
         self._append("events.jsonl", {"time": round(time.time(), 3), "step": step, "kind": kind, **fields})
+        if durable:
+            os.fsync(self._files["events.jsonl"].fileno())
 
     def _append(self, name: str, row: dict[str, Any]) -> None:
         file = self._files.get(name)

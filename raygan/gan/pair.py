@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from raygan.errors import CheckpointError, NonFiniteError
 from raygan.gan import steps as S
 from raygan.gan.streams import Streams, sample_prior
 from raygan.gan.types import Board, Dataset, Loss, Report, State
-from raygan.gan.weights import Publication, Vector, flatten, signature_hash
+from raygan.gan.weights import Parcel, Publication, Vector, flatten, signature_hash, unflatten
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class Parts:
     config: PairConfig
     total_steps: int
     streams: Streams
+    smooth_steps: int = 0
+    """Steps for which rates stay changed after a swap (GAP's authors: 5 % of an epoch)."""
 
 
 class Trainer:
@@ -70,11 +73,16 @@ class Trainer:
         self.opt_d = self.optimizer(self.d, self.config.lr_d)
         self.average = copy.deepcopy(self.g) if self.config.ema else self.g
         self.bad_steps = S.BadSteps(name, self.config.max_bad_steps)
+        self.identity = {"D": name, "G": name}
+        self.swapped_at = -1
         self.step = 0
 
     def optimizer(self, network: nn.Module, lr: float) -> torch.optim.Optimizer:
         """A fresh optimizer of the configured kind."""
         return S.make_optimizer(self.config.optimizer, network.parameters(), lr, self.config.beta1, self.config.beta2)
+
+    def open(self, board: Board) -> None:
+        """Nobody needs anything of a pair before its first step."""
 
     # ------------------------------------------------------------------------------------------ within a step
 
@@ -84,11 +92,21 @@ class Trainer:
             return 1.0
         return max(0.0, 1.0 - self.step / self.parts.total_steps)
 
+    def smoothing(self) -> tuple[float, float]:
+        """(factor of G's rate, of D's), s steps after a swap: 1 + 0.3/(s + 0.3), 1 - 0.3/(s + 0.6) (code of GAP's authors)."""
+        s = self.step - self.swapped_at
+        if self.swapped_at < 0 or s >= self.parts.smooth_steps:
+            return 1.0, 1.0
+        return 1 + 0.3 / (s + 0.3), 1 - 0.3 / (s + 0.6)
+
     def set_rates(self) -> None:
         """Follow the learning-rate schedule."""
-        if self.config.lr_decay != "constant":
-            for optimizer, lr in ((self.opt_g, self.config.lr_g), (self.opt_d, self.config.lr_d)):
-                optimizer.param_groups[0]["lr"] = lr * self.decay()
+        if self.config.lr_decay != "constant" or self.parts.smooth_steps:
+            decay, factors = self.decay(), self.smoothing()
+            for optimizer, lr, factor in zip(
+                (self.opt_g, self.opt_d), (self.config.lr_g, self.config.lr_d), factors, strict=True
+            ):
+                optimizer.param_groups[0]["lr"] = lr * decay * factor
 
     def noise(self, stream: torch.Generator) -> Tensor:
         """A batch of z, (batch_size, z_dim)."""
@@ -118,14 +136,29 @@ class Trainer:
         """D, flat and frozen; raises NonFiniteError rather than publish a NaN."""
         return finite(self.name, self.step, flatten(self.d))
 
-    def release(self) -> State:
-        """The whole discriminator: weights, buffers, optimizer state. The pair keeps its own copy."""
-        return {**S.network_state("d", self.d), **S.optimizer_state("opt_d", self.opt_d)}
+    def offer(self, what: Literal["D", "G"], carry: Literal["all", "weights"]) -> Parcel:
+        """The whole D (or G): weights and buffers, with carry = "all" its optimizer, and whose it is. A copy.
 
-    def adopt(self, discriminator: State) -> None:
-        """Take up a discriminator that another pair released."""
-        S.load_network("d", self.d, discriminator)
-        S.load_optimizer("opt_d", self.opt_d, discriminator)
+        Raises NonFiniteError rather than pass a NaN on.
+        """
+        network, optimizer = (self.d, self.opt_d) if what == "D" else (self.g, self.opt_g)
+        arrays = {"weights": finite(self.name, self.step, flatten(network))}
+        if carry == "all":
+            arrays["optimizer"] = S.flatten_optimizer(optimizer)
+        if what == "G" and self.average is not self.g:
+            arrays["average"] = flatten(self.average)
+        return Parcel(self.identity[what], self.step, arrays)
+
+    def adopt(self, what: Literal["D", "G"], parcel: Parcel) -> None:
+        """Take up a network that another pair offered. Data order, prior and noise stay this pair's own."""
+        network, optimizer = (self.d, self.opt_d) if what == "D" else (self.g, self.opt_g)
+        unflatten(network, parcel.arrays["weights"])
+        if "optimizer" in parcel.arrays:
+            S.unflatten_optimizer(optimizer, parcel.arrays["optimizer"])
+        if "average" in parcel.arrays:
+            unflatten(self.average, parcel.arrays["average"])
+        self.identity[what] = parcel.identity
+        self.swapped_at = self.step
 
     def state(self) -> State:
         """Everything: networks, optimizers, counters. Random streams are counted, so the step stands for them."""
@@ -135,9 +168,13 @@ class Trainer:
             "signature": f"{signature_hash(self.g)}-{signature_hash(self.d)}",
             "bad_steps": self.bad_steps.total,
             "bad_steps_in_a_row": self.bad_steps.in_a_row,
+            "identity.D": self.identity["D"],
+            "identity.G": self.identity["G"],
+            "swapped_at": self.swapped_at,
             **S.network_state("g", self.g),
             **S.optimizer_state("opt_g", self.opt_g),
-            **self.release(),
+            **S.network_state("d", self.d),
+            **S.optimizer_state("opt_d", self.opt_d),
             **average,
         }
 
@@ -151,11 +188,15 @@ class Trainer:
             )
         S.load_network("g", self.g, state)
         S.load_optimizer("opt_g", self.opt_g, state)
-        self.adopt(state)
+        S.load_network("d", self.d, state)
+        S.load_optimizer("opt_d", self.opt_d, state)
         if self.average is not self.g:
             S.load_network("ema", self.average, state)
         self.bad_steps.total = int(str(state["bad_steps"]))
         self.bad_steps.in_a_row = int(str(state["bad_steps_in_a_row"]))
+        for what in ("D", "G"):
+            self.identity[what] = str(state.get(f"identity.{what}", self.name))
+        self.swapped_at = int(str(state.get("swapped_at", -1)))
         self.step = int(str(state["step"]))
 
 
@@ -165,6 +206,8 @@ class Pair(Trainer):
     def __init__(self, name: str, parts: Parts, sharing: Sharing | None = None) -> None:
         super().__init__(name, parts)
         self.sharing = sharing or Sharing()
+        shared = self.config.data_order == "shared"
+        self.data_streams = Streams(self.streams.seed, "shared") if shared else self.streams
 
     def train(self, steps: int, board: Board) -> Report:
         """Do `steps` steps, publishing each version that is due; the report holds their mean losses."""
@@ -178,8 +221,8 @@ class Pair(Trainer):
     def one_step(self, probe: Meter | None = None) -> dict[str, float]:
         """I_D updates of D, then one of G."""
         self.set_rates()
-        data, noise, extra = (self.streams.at(p, self.step) for p in ("data", "noise", "penalty"))
-        data_cpu = data if data.device.type == "cpu" else self.streams.at("data", self.step, "cpu")
+        noise, extra = (self.streams.at(p, self.step) for p in ("noise", "penalty"))
+        data_cpu = self.data_streams.at("data", self.step, "cpu")
         loss_d = 0.0
         for _ in range(self.loss.d_steps):
             real = self.data.batch(self.batch_size, data_cpu, self.device)

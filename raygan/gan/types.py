@@ -5,7 +5,7 @@ Protocols only; the real ones live in losses/, networks/, data/, controller/ and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -67,6 +67,9 @@ class Board(Protocol):
     def newest(self, players: Sequence[str]) -> dict[str, Publication]:
         """The newest version of each player that has published (async)."""
 
+    def peek(self, players: Sequence[str], have: Mapping[str, int]) -> dict[str, Publication]:
+        """Publications newer than the versions in `have` that are at hand, without waiting for any (async)."""
+
     def progress(self, players: Sequence[str]) -> dict[str, int]:
         """Each player's newest version number; 0 before its first."""
 
@@ -81,6 +84,9 @@ class Player(Protocol):
     @property
     def step(self) -> int:
         """Generator updates done."""
+
+    def open(self, board: Board) -> None:
+        """Called once, after a state was restored: publish what others need before they can begin."""
 
     def train(self, steps: int, board: Board) -> Report:
         """Do `steps` more steps; the report holds means over them."""

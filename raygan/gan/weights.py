@@ -32,6 +32,31 @@ class Publication:
         return sum(a.nbytes for a in self.arrays.values())
 
 
+@dataclass(frozen=True)
+class Parcel:
+    """A network on its way from one pair to another: flat frozen arrays, and whose it is."""
+
+    identity: str
+    """The pair in which this network was born; stays with it for life."""
+    step: int
+    arrays: dict[str, Vector]
+    """"weights"; "optimizer" where it travels; "average" for a generator with a moving average."""
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the arrays, in bytes."""
+        return sum(a.nbytes for a in self.arrays.values())
+
+    @property
+    def sha256(self) -> str:
+        """Of the weights and all else that travels; its name in the journal."""
+        h = hashlib.sha256()
+        for key in sorted(self.arrays):
+            h.update(key.encode())
+            h.update(self.arrays[key].reshape(-1).view(np.uint8).data)
+        return h.hexdigest()
+
+
 def tensors(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """All parameters, then all buffers, in the order of registration."""
     yield from network.named_parameters()

@@ -24,7 +24,7 @@ class NetworkComponent(Component):
     def _generator(self, shape: tuple[int, ...]) -> nn.Module: ...
 
     @abstractmethod
-    def _discriminator(self, shape: tuple[int, ...]) -> nn.Module: ...
+    def _discriminator(self, shape: tuple[int, ...], outputs: int = 1) -> nn.Module: ...
 
     @property
     @abstractmethod
@@ -39,6 +39,12 @@ class NetworkComponent(Component):
         """A new D; its weights depend on `stream` alone. Raises ConfigError for a shape that it cannot take."""
         with torch.random.fork_rng(devices=[]):
             return initialise(self._discriminator(shape), self._init, stream)
+
+
+    def classifier(self, shape: tuple[int, ...], classes: int, stream: torch.Generator) -> nn.Module:
+        """A network like D with logits (N, classes)."""
+        with torch.random.fork_rng(devices=[]):
+            return initialise(self._discriminator(shape, classes), self._init, stream)
 
 
 def initialise(network: nn.Module, init: Init, stream: torch.Generator) -> nn.Module:
@@ -67,8 +73,12 @@ def initialise(network: nn.Module, init: Init, stream: torch.Generator) -> nn.Mo
 
 
 class Logits(nn.Module):
-    """Ends a discriminator: (N, 1, ...) -> (N,)."""
+    """Ends a discriminator, (N, 1, ...) -> (N,), or a classifier, (N, K, ...) -> (N, K)."""
+
+    def __init__(self, outputs: int = 1) -> None:
+        super().__init__()
+        self.outputs = outputs
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Drop the dimensions of size one."""
-        return x.flatten()
+        return x.flatten() if self.outputs == 1 else x.flatten(1)

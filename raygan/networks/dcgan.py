@@ -50,7 +50,7 @@ class Dcgan(NetworkComponent):
             ]
         return nn.Sequential(*body, nn.ConvTranspose2d(widths[-1], channels, 4, stride=2, padding=1), nn.Tanh())
 
-    def _discriminator(self, shape: tuple[int, ...]) -> nn.Module:
+    def _discriminator(self, shape: tuple[int, ...], outputs: int = 1) -> nn.Module:
         sides, channels = _plan(shape)
         width = self.width_d or self.width
         widths = [channels] + [width * 2**i for i in range(len(sides) - 1)]
@@ -62,7 +62,7 @@ class Dcgan(NetworkComponent):
             if normed:
                 body += _norm(self.norm_d, b, after)
             body.append(nn.LeakyReLU(self.slope))
-        return nn.Sequential(*body, nn.Conv2d(widths[-1], 1, 4), Logits())
+        return nn.Sequential(*body, nn.Conv2d(widths[-1], outputs, 4), Logits(outputs))
 
 
 def _plan(shape: tuple[int, ...]) -> tuple[tuple[int, ...], int]:

@@ -38,5 +38,5 @@ class Mlp(NetworkComponent):
             body.append(nn.Tanh())
         return nn.Sequential(*body, nn.Unflatten(1, shape))
 
-    def _discriminator(self, shape: tuple[int, ...]) -> nn.Module:
-        return nn.Sequential(nn.Flatten(), *self._body(math.prod(shape), 1), Logits())
+    def _discriminator(self, shape: tuple[int, ...], outputs: int = 1) -> nn.Module:
+        return nn.Sequential(nn.Flatten(), *self._body(math.prod(shape), outputs), Logits(outputs))

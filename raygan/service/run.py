@@ -26,7 +26,7 @@ from raygan.gan.steps import load_network
 from raygan.gan.streams import Streams, sample_prior
 from raygan.metrics.suite import better
 from raygan.networks.base import NetworkComponent
-from raygan.strategies.strategy import GLOBAL, strategy_of
+from raygan.strategies.strategy import GLOBAL, JUDGE, strategy_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,23 +37,39 @@ class Generators:
     """One generator, or several of which each gives an equal share of the samples."""
 
     networks: dict[str, torch.nn.Module]
-    z_dim: int
-    prior: str
+    priors: dict[str, tuple[str, int]]
+    """Prior and length of z of each."""
+    weights: dict[str, float] | None = None
+    """Shares of a mixture that was fitted; None = equal ones."""
 
     def sample(self, n: int, seed: int = 0) -> npt.NDArray[np.float32]:
         """(n, *shape) float32; images in [-1, 1]. The same seed gives the same samples."""
         streams = Streams(seed, "sample")
-        share = [n // len(self.networks) + (i < n % len(self.networks)) for i in range(len(self.networks))]
+        share = shares(n, [1.0 if self.weights is None else self.weights[name] for name in self.networks])
         out = []
         with torch.no_grad():
             for (name, network), count in zip(self.networks.items(), share, strict=True):
                 stream = streams.at(name)
+                prior, z_dim = self.priors[name]
                 sizes = [min(500, count - i) for i in range(0, count, 500)]
-                out += [network(sample_prior(self.prior, (size, self.z_dim), stream)) for size in sizes]
+                out += [network(sample_prior(prior, (size, z_dim), stream)) for size in sizes]
         pool = torch.cat(out)
         if len(self.networks) > 1:
             pool = pool[torch.randperm(n, generator=streams.at("order"))]
         return np.asarray(pool.numpy())
+
+
+def shares(n: int, weights: list[float]) -> list[int]:
+    """n split in proportion to the weights, by largest remainder.
+
+    >>> shares(10, [1, 1, 1])
+    [4, 3, 3]
+    """
+    exact = [n * w / sum(weights) for w in weights]
+    out = [int(e) for e in exact]
+    for i in sorted(range(len(out)), key=lambda i: (out[i] - exact[i], i))[: n - sum(out)]:
+        out[i] += 1
+    return out
 
 
 class Run:
@@ -144,15 +160,18 @@ class Run:
             raise CheckpointError(f"run {str(self.path)!r} cannot be sampled: {why}")
         names = self._names(which)
         config = self.config
-        component = cast(NetworkComponent, config.component("network"))
         shape = tuple(self.info["shape"])
-        networks = {}
+        networks: dict[str, torch.nn.Module] = {}
+        priors: dict[str, tuple[str, int]] = {}
         for name in names:
+            own = config.of(name)
+            component = cast(NetworkComponent, own.component("network"))
             state = unpack(checkpoint.parts[name])
             network = component.generator(shape, Streams(0, "unused").at("init"))
-            load_network("ema" if config.pair.ema else "g", network, state)
+            load_network("ema" if own.pair.ema else "g", network, state)
             networks[name] = network.eval()
-        return Generators(networks, component.z_dim, config.pair.prior)
+            priors[name] = own.pair.prior, component.z_dim
+        return Generators(networks, priors)
 
     def _names(self, which: str) -> list[str]:
         players = strategy_of(self.config).players(self.config)
@@ -161,8 +180,9 @@ class Run:
         if which == "best":
             return [self.best]
         kind, _, index = which.partition(":")
-        name = f"pair-{int(index):02d}" if kind == "pair" and index.isdigit() else which
-        if name not in players:
+        numbered = kind == "pair" and index.isdigit() and int(index) < len(self.pairs)
+        name = self.pairs[int(index)] if numbered else which
+        if name not in players or name == JUDGE:
             raise ConfigError(f"--from {which!r}: {did_you_mean(which, [GLOBAL, 'best', MIXTURE, *players])}")
         return [name]
 

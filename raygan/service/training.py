@@ -55,8 +55,9 @@ def train(
     config = resolved.config
     strategy = strategy_of(config)
     data = load_data(config)
-    first = strategy.players(config)[0]
-    Setup(config, data, torch.device("cpu")).parts(first)  # refuse what cannot be built before anything is written
+    setup = Setup(config, data, torch.device("cpu"))
+    setup.parts(strategy.players(config)[0])  # refuse what cannot be built before anything is written
+    strategy.check_setup(setup)
     with _hosting(config, address, inline):
         if not inline:
             _check_placement(config, len(strategy.players(config)))
@@ -119,7 +120,7 @@ def _drive(
 
         return RayExecutor(folder.path.name, setup)
 
-    controller = Controller(config, folder, make_executor, listeners)
+    controller = Controller(config, folder, make_executor, listeners, len(data.train))
     folder.status(pid=os.getpid(), started=time.time(), exit_code=None, error=None)
     end: dict[str, Any] = {}
     try:

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
 from raygan.config import Config
 from raygan.controller.inline import InlineExecutor
-from raygan.controller.orders import Executor, Save
+from raygan.controller.ledger import Ledger
+from raygan.controller.orders import Adopt, Executor, Save
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
-from raygan.strategies.strategy import GLOBAL, Plan, Setup, Train, load_data, strategy_of
+from raygan.strategies.strategy import GLOBAL, Plan, Setup, Swap, load_data, strategy_of
 
 
 @dataclass(frozen=True)
@@ -31,40 +33,42 @@ class Result:
 def final_states(
     config: Config, make_executor: Callable[[], Executor], players: Sequence[str] | None = None,
     states: Mapping[str, bytes] | None = None,
-    stop_at: int | None = None,
+    stop_at: int | None = None, samples: int = 0, memory: dict[str, Any] | None = None,
 ) -> dict[str, bytes]:  # fmt: skip
     """Train to the end and hand over each player's packed state; players that are left out never play.
 
-    stop_at: all stop at this step of the same run, rather than at its end.
+    stop_at: all stop at this step of the same run, rather than at its end. samples: training samples (for epochs).
+    memory: what a checkpoint keeps of swaps and losses; read at the start, written at the end.
     """
     strategy = strategy_of(config)
-    plan = replace(Plan.of(config), steps=stop_at or config.steps)
+    plan = replace(Plan.of(config, samples), steps=stop_at or config.steps)
     playing = list(players or strategy.players(config))
     executor = make_executor()
     out: dict[str, bytes] = {}
     try:
         executor.start(playing, states or {})
         begun = {p: int(str(unpack(raw)["step"])) for p, raw in (states or {}).items()}
-        done = {p: begun.get(p, 0) if p in playing else plan.steps for p in strategy.players(config)}
-        idle = set(playing)
+        absent = {p: plan.steps for p in strategy.players(config) if p not in playing}
+        ledger = Ledger.begin(strategy.players(config), begun | absent, memory or {})
         saving = False
         while len(out) < len(playing):
-            if not saving and all(steps == plan.steps for steps in done.values()):
+            if not saving and all(steps == plan.steps for steps in ledger.done.values()):
                 saving = True  # only now: whoever trains last may have touched whoever trained first
                 for player in playing:
                     executor.submit(Save(player, plan.steps, plan.steps))
-            for order in strategy.decide([p for p in playing if p in idle], done, plan):
-                idle.discard(order.player)
+            for order in [] if saving else strategy.decide(ledger.ready(playing), ledger.progress, plan):
+                ledger.submitted(order)
                 executor.submit(order)
             for item in executor.wait(0.5):
-                player = item.order.player
-                if isinstance(item.order, Train):
-                    done[player] += item.order.steps
-                    idle.add(player)
-                else:
-                    out[player] = item.result
+                ledger.carried_out(item)
+                if isinstance(item.order, Swap):
+                    executor.submit(Adopt(item.order))
+                elif isinstance(item.order, Save):
+                    out[item.order.player] = item.result
     finally:
         executor.close()
+    if memory is not None:
+        memory.update(ledger.extra())
     return out
 
 
@@ -74,21 +78,23 @@ def verify_config(config: Config, steps: int, address: str, inline_only: bool) -
     config = config.model_copy(update={"steps": steps, "tempo": "lockstep", "round_steps": 1, "strategy": strategy})
     data = load_data(config)
     setup = Setup(config, data, torch.device("cpu"))
-    whole = final_states(config, lambda: InlineExecutor(setup))
+    size = len(data.train)
+    whole = final_states(config, lambda: InlineExecutor(setup), samples=size)
     results = []
-    pairs = strategy_of(config).locals(config)
+    pairs = [p for p in strategy_of(config).players(config) if p != GLOBAL]
     if GLOBAL in whole:
-        alone = final_states(config, lambda: InlineExecutor(setup), players=pairs)
+        alone = final_states(config, lambda: InlineExecutor(setup), players=pairs, samples=size)
         results.append(compare(f"locals untouched by the global pair, {steps} steps", alone, whole))
-    stopped = final_states(config, lambda: InlineExecutor(setup), stop_at=steps // 2)
-    resumed = final_states(config, lambda: InlineExecutor(setup), states=stopped)
+    memory: dict[str, Any] = {}
+    stopped = final_states(config, lambda: InlineExecutor(setup), stop_at=steps // 2, samples=size, memory=memory)
+    resumed = final_states(config, lambda: InlineExecutor(setup), states=stopped, samples=size, memory=memory)
     results.append(compare(f"resumed at step {steps // 2} = never stopped", whole, resumed))
     if not inline_only:
         from raygan.actors.cluster import cluster
         from raygan.actors.executor import RayExecutor
 
         with cluster(address, config.resources.object_store_mb):
-            on_ray = final_states(config, lambda: RayExecutor("verify", setup))
+            on_ray = final_states(config, lambda: RayExecutor("verify", setup), samples=size)
         results.append(compare("inline = Ray", whole, on_ray))
     return results
 

@@ -22,6 +22,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -29,13 +30,23 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from raygan.config import Config, Tempo
+from raygan.config import Config, Spec, Tempo, load_component
 from raygan.errors import ConfigError
 from raygan.gan import steps as S
-from raygan.gan.pair import Meter, Pair, Parts, Sharing, Trainer
+from raygan.gan.pair import Meter, Parts, Sharing, Trainer
 from raygan.gan.types import Board, Player, Report, State
 from raygan.gan.weights import Publication, num_words, unflatten
-from raygan.strategies.strategy import GLOBAL, Plan, Setup, StrategyComponent, Train
+from raygan.strategies.strategy import (
+    GLOBAL,
+    ROLES,
+    Order,
+    Plan,
+    Progress,
+    Setup,
+    StrategyComponent,
+    Train,
+    same_networks,
+)
 
 
 class Sgan(StrategyComponent):
@@ -63,27 +74,59 @@ class Sgan(StrategyComponent):
     share_generators: Literal["auto", "samples", "weights"] = Field(
         "auto", description="How G_n reaches D0; auto = whichever is fewer bytes."
     )
+    over: Spec = Field(
+        default={"name": "independent"},
+        description="What the locals do among themselves: independent, gap, pmgan; `over.SETTING` sets its settings.",
+    )
     max_lead: int = Field(200, gt=0, description="lockstep: steps that a local may be ahead of the global pair.")
     max_lag: int = Field(100, gt=0, description="async: steps that a used copy may be behind its publisher.")
 
     def check(self, config: Config) -> None:
-        """A copy must not be older than the bound while it is in use."""
+        """A copy must not be older than the bound while it is in use; locals that can be learned from."""
+        if self.over.get("name") == "sgan":
+            raise ConfigError("strategy.sgan.over = 'sgan': a global pair learns from locals. Use independent, gap or pmgan.")
+        self.inner.check(config)
+        if self.over.get("feedback") == "gradients":
+            raise ConfigError(
+                "strategy.sgan.over.feedback = 'gradients': its generators hold no discriminator that a messenger could "
+                "copy. Use feedback weights."
+            )
         if config.tempo == "async" and self.messenger_lifetime > self.max_lag:
             raise ConfigError(
                 f"strategy.sgan.max_lag = {self.max_lag} is below messenger_lifetime = {self.messenger_lifetime}. "
                 "Raise max_lag or lower messenger_lifetime."
             )
 
-    def players(self, config: Config) -> list[str]:
-        """N locals and the global pair."""
-        return [*self.locals(config), GLOBAL]
+    @property
+    def inner(self) -> StrategyComponent:
+        """The locals' own strategy."""
+        inner = load_component("strategy", self.over)
+        assert isinstance(inner, StrategyComponent), "strategies/ holds StrategyComponents only"
+        return inner
 
-    def build(self, name: str, setup: Setup) -> Player:
+    def check_setup(self, setup: Setup) -> None:
+        """Messengers are copies of the locals' discriminators, and meet G0 in one network."""
+        self.inner.check_setup(setup)
+        same_networks(setup, [*self.locals(setup.config), GLOBAL], ("D", "G"), "strategy.sgan copies each local's networks")
+
+    def notes(self, plan: Plan) -> list[tuple[str, str]]:
+        """Those of the locals' strategy."""
+        return self.inner.notes(plan)
+
+    def locals(self, config: Config) -> list[str]:
+        """The locals' names."""
+        return self.inner.locals(config)
+
+    def players(self, config: Config) -> list[str]:
+        """The locals (with their judge, over PMGAN) and the global pair."""
+        return [*self.inner.players(config), GLOBAL]
+
+    def build(self, name: str, setup: Setup, sharing: Sharing | None = None) -> Player:
         """A local that publishes, or the global pair."""
-        parts = setup.parts(name)
+        parts = setup.parts(GLOBAL)
         sharing = self.sharing(parts)
         if name != GLOBAL:
-            return Pair(name, parts, sharing)
+            return self.inner.build(name, setup, sharing)
         return GlobalPair(parts, self, self.locals(setup.config), setup.config.tempo, sharing)
 
     def sharing(self, parts: Parts) -> Sharing:
@@ -99,19 +142,28 @@ class Sgan(StrategyComponent):
             optimizer=self.messenger_optimizer == "clone",
         )
 
-    def decide(self, ready: Sequence[str], done: Mapping[str, int], plan: Plan) -> list[Train]:
-        """Locals run ahead by at most `max_lead`; the global pair follows the slowest of them."""
+    def decide(self, ready: Sequence[str], progress: Progress, plan: Plan) -> Sequence[Order]:
+        """Locals do what their own strategy says, at most `max_lead` ahead; the global pair follows the slowest of them."""
+        done = progress.done
         at = done[GLOBAL]
-        frontier = min(steps for player, steps in done.items() if player != GLOBAL)
-        orders = []
-        for player in ready:
-            stop = plan.next_stop(done[player])
-            if plan.tempo == "lockstep":
-                stop = min(stop, frontier if player == GLOBAL else at + self.max_lead)
-            elif player == GLOBAL and frontier == 0:
-                continue  # nothing is published yet
-            if stop > done[player]:
-                orders.append(Train(player, stop - done[player], forget_before=at + 1))
+        alone = replace(progress, done={p: s for p, s in done.items() if p != GLOBAL})
+        orders: list[Order] = []
+        for order in self.inner.decide([p for p in ready if p != GLOBAL], alone, plan):
+            if isinstance(order, Train) and order.player not in ROLES:
+                keep = at + 1 if order.forget_before == 0 else min(order.forget_before, at + 1)
+                steps = order.steps
+                if plan.tempo == "lockstep":
+                    steps = min(steps, at + self.max_lead - done[order.player])
+                order = replace(order, steps=steps, forget_before=keep)
+                if steps <= 0:
+                    continue
+            orders.append(order)
+        frontier = min(steps for player, steps in done.items() if player not in ROLES)
+        stop = plan.next_stop(at)
+        if plan.tempo == "lockstep":
+            stop = min(stop, frontier)
+        if GLOBAL in ready and stop > at and frontier > 0:  # 0: nothing is published yet
+            orders.append(Train(GLOBAL, stop - at))
         return orders
 
     def stop_targets(self, done: Mapping[str, int], plan: Plan) -> dict[str, int]:

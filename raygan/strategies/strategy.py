@@ -1,27 +1,33 @@
 """What strategies share: orders, the plan that they decide by, and how a player is built from a config.
 
-decide(ready, done, plan) -> [Train("pair-00", 50), ...]      a pure function of the history: no clock, no cluster
+decide(ready, progress, plan) -> [Train("pair-00", 50), Swap(...), ...]    a pure function of the history: no cluster
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import cast
+from dataclasses import dataclass, field
+from typing import Literal, cast
 
 import torch
+from torch import nn
 
 from raygan.config import Component, Config, Tempo
 from raygan.data.base import DataComponent, Samples
 from raygan.errors import ConfigError
-from raygan.gan.pair import Parts
+from raygan.gan.pair import Parts, Sharing
 from raygan.gan.streams import Streams
 from raygan.gan.types import Loss, Player
+from raygan.gan.weights import num_words, signature
 from raygan.networks.base import NetworkComponent
 
 GLOBAL = "global"
 """SGAN's global pair (G0, D0)."""
+JUDGE = "judge"
+"""PMGAN's discriminator and classifier."""
+ROLES = (GLOBAL, JUDGE)
+"""Players that are not local pairs or generators."""
 
 
 def pair_name(index: int) -> str:
@@ -39,6 +45,46 @@ class Train:
     player: str
     steps: int
     forget_before: int = 0
+    missed: bool = False
+    """The player gave up waiting for somebody to swap with (counted in the journal)."""
+
+
+@dataclass(frozen=True)
+class Swap:
+    """Each player of `takes` takes up the network that its source holds; all of it, or nothing, by one journal record."""
+
+    step: int
+    takes: tuple[tuple[str, str], ...]
+    """(player, source): a permutation, unless a winner overwrites a loser; a player with itself sits out."""
+    what: Literal["D", "G"] = "D"
+    carry: Literal["all", "weights"] = "all"
+
+    @property
+    def players(self) -> list[str]:
+        """All that take part, also those that sit out."""
+        return [player for player, _ in self.takes]
+
+    @property
+    def moves(self) -> dict[str, str]:
+        """player -> source, of those for whom anything changes."""
+        return {player: source for player, source in self.takes if player != source}
+
+
+Order = Train | Swap
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What has happened so far, as far as decisions depend on it."""
+
+    done: Mapping[str, int]
+    """Steps of each player."""
+    swapped: Mapping[str, int] = field(default_factory=dict)
+    """Each player's own step at its last swap."""
+    losses: Mapping[str, float] = field(default_factory=dict)
+    """loss_d of each player's last round."""
+    waited: Mapping[str, float] = field(default_factory=dict)
+    """Seconds that each ready player has been ready (async only)."""
 
 
 @dataclass(frozen=True)
@@ -50,16 +96,21 @@ class Plan:
     round_steps: int
     evaluate_every: int
     checkpoint_every: int
+    seed: int = 0
+    epoch_steps: float = 0.0
+    """Updates that an epoch takes: training samples / batch size."""
 
     @classmethod
-    def of(cls, config: Config) -> Plan:
-        """The plan of a config."""
+    def of(cls, config: Config, samples: int) -> Plan:
+        """The plan of a config over a training set of so many samples."""
         return cls(
             config.steps,
             config.tempo,
             config.round_steps,
             config.evaluation.every_steps,
             config.checkpoint.every_steps,
+            config.seed,
+            samples / config.batch_size,
         )
 
     def next_stop(self, step: int) -> int:
@@ -92,7 +143,7 @@ class Setup:
 
     def parts(self, name: str) -> Parts:
         """Networks, loss and streams of one player; raises ConfigError where they do not fit the data."""
-        c = self.config
+        c = self.config.of(name)
         network = cast(NetworkComponent, c.component("network"))
         streams = Streams(c.seed, name, self.device)
         return Parts(
@@ -108,11 +159,25 @@ class Setup:
         )
 
 
+    def classifier(self, name: str, classes: int) -> nn.Module:
+        """A classifier like the player's discriminator, with `classes` logits (N, classes)."""
+        network = cast(NetworkComponent, self.config.of(name).component("network"))
+        stream = Streams(self.config.seed, name, self.device).at("init-c", device="cpu")
+        return network.classifier(self.data.shape, classes, stream)
+
+
 class StrategyComponent(Component):
     """One paper: who plays, and what to do when players are ready."""
 
     def check(self, config: Config) -> None:
         """Raises ConfigError where this strategy and the rest of the config contradict each other."""
+
+    def check_setup(self, setup: Setup) -> None:
+        """Raises ConfigError where the networks that the config builds contradict this strategy; before anything starts."""
+
+    def notes(self, plan: Plan) -> list[tuple[str, str]]:
+        """Named warnings about a run that works but does not do what one would expect: (name, text)."""
+        return []
 
     def locals(self, config: Config) -> list[str]:
         """The pairs' names."""
@@ -123,12 +188,12 @@ class StrategyComponent(Component):
         return self.locals(config)
 
     @abstractmethod
-    def build(self, name: str, setup: Setup) -> Player:
-        """Make a player, in the process that will host it."""
+    def build(self, name: str, setup: Setup, sharing: Sharing | None = None) -> Player:
+        """Make a player, in the process that will host it; `sharing`: what a local publishes for a global pair."""
 
     @abstractmethod
-    def decide(self, ready: Sequence[str], done: Mapping[str, int], plan: Plan) -> list[Train]:
-        """Orders for the players in `ready`, given the steps that each has `done`."""
+    def decide(self, ready: Sequence[str], progress: Progress, plan: Plan) -> Sequence[Order]:
+        """Orders for the players in `ready`, given what has happened."""
 
     def stop_targets(self, done: Mapping[str, int], plan: Plan) -> dict[str, int]:
         """A consistent cut near `done`: where each player should stop so that a checkpoint can be taken."""
@@ -151,3 +216,18 @@ def load_data(config: Config) -> Samples:
     if data.is_images is False and config.network.get("name") == "dcgan":
         raise ConfigError(f"network.dcgan: {data.name} holds points of shape {data.shape}. Use --network mlp.")
     return data
+
+
+def same_networks(setup: Setup, players: Sequence[str], which: Sequence[Literal["D", "G"]], why: str) -> None:
+    """Raises ConfigError when the players' networks are not all of one shape; `why` tells who needs that."""
+    seen: dict[str, tuple[str, str]] = {}
+    for player in players:
+        parts = setup.parts(player)
+        for kind in which:
+            network = parts.discriminator if kind == "D" else parts.generator
+            first = seen.setdefault(kind, (player, signature(network)))
+            if first[1] != signature(network):
+                raise ConfigError(
+                    f"{why}: {kind} of {player} ({num_words(network):,} numbers) is not of the shape of {first[0]}'s. Give "
+                    f"`pairs` networks with the same {kind}, or use --strategy independent."
+                )

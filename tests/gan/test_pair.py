@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -106,13 +107,40 @@ def test_a_discriminator_moves_whole_from_pair_to_pair() -> None:
     a, b = make("pair-00"), make("pair-01")
     a.train(3, Shelf())
     b.train(3, Shelf())
-    moved = a.release()
-    b.adopt(moved)
-    assert state_digest(b.release()) == state_digest(moved)
-    assert any(k.startswith("opt_d.") for k in moved), "the optimizer's state must travel"
+    moved = a.offer("D", "all")
+    b.adopt("D", moved)
+    assert b.offer("D", "all").sha256 == moved.sha256
+    assert b.identity["D"] == "pair-00"
+    assert "optimizer" in moved.arrays, "the optimizer's state must travel"
     assert np.array_equal(flatten(a.d), flatten(b.d))
     b.train(1, Shelf())
-    assert state_digest(a.release()) == state_digest(moved), "the giver keeps a copy of its own"
+    assert a.offer("D", "all").sha256 == moved.sha256, "the giver keeps a copy of its own"
+
+
+def test_after_a_swap_training_goes_on_as_with_one_owner() -> None:
+    """b with a's whole D = a's D trained at b's seat: moments travel, not only weights."""
+    a, b, c = make("pair-00"), make("pair-01"), make("pair-01")
+    for p in (a, b, c):
+        p.train(3, Shelf())
+    b.adopt("D", a.offer("D", "all"))
+    c.adopt("D", a.offer("D", "weights"))
+    b.train(1, Shelf())
+    c.train(1, Shelf())
+    assert not np.array_equal(flatten(b.d), flatten(c.d)), "fresh moments against a's"
+
+
+def test_rates_move_after_a_swap_and_come_back() -> None:
+    """Factors of the authors' code: 1 + 0.3/(s + 0.3) for G, 1 - 0.3/(s + 0.6) for D."""
+    pair = make()
+    pair.parts = replace(pair.parts, smooth_steps=4)
+    pair.swapped_at = pair.step = 10
+    seen = []
+    for pair.step in (10, 11, 13, 14):  # noqa: B020
+        pair.set_rates()
+        seen.append((pair.opt_g.param_groups[0]["lr"] / 1e-3, pair.opt_d.param_groups[0]["lr"] / 1e-3))
+    assert seen[0] == pytest.approx((2.0, 0.5))
+    assert seen[1] == pytest.approx((1 + 0.3 / 1.3, 1 - 0.3 / 1.6))
+    assert seen[3] == pytest.approx((1.0, 1.0))
 
 
 def test_another_architecture_is_refused() -> None:

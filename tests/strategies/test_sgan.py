@@ -15,7 +15,7 @@ from raygan.gan.bundle import unpack
 from raygan.gan.weights import Publication, digest, flatten
 from raygan.service.verify import final_states
 from raygan.strategies.sgan import GlobalPair, Opponent, Sgan, payoff_weights
-from raygan.strategies.strategy import GLOBAL, Plan, Train, strategy_of
+from raygan.strategies.strategy import GLOBAL, Plan, Progress, Train, strategy_of
 from tests.conftest import setup_of, tiny_config
 
 CPU = torch.device("cpu")
@@ -223,36 +223,36 @@ def test_generators_travel_as_whichever_is_fewer_bytes() -> None:
 
 
 def plan(**changes: Any) -> Plan:
-    return Plan.of(tiny_config(**changes))
+    return Plan.of(tiny_config(**changes), 400)
 
 
 def test_decisions_are_pure_and_bounded_by_the_lead() -> None:
     strategy = Sgan(max_lead=4)
     done = {"pair-00": 4, "pair-01": 2, GLOBAL: 0}
-    orders = strategy.decide(["pair-00", "pair-01", GLOBAL], done, plan())
-    assert orders == [Train("pair-01", 2, 1), Train(GLOBAL, 2, 1)]
-    assert orders == strategy.decide(["pair-00", "pair-01", GLOBAL], done, plan())
+    orders = strategy.decide(["pair-00", "pair-01", GLOBAL], Progress(done), plan())
+    assert orders == [Train("pair-01", 2, 1), Train(GLOBAL, 2)]
+    assert orders == strategy.decide(["pair-00", "pair-01", GLOBAL], Progress(done), plan())
 
 
 def test_the_global_pair_waits_for_the_slowest_local() -> None:
-    assert Sgan().decide([GLOBAL], {"pair-00": 9, "pair-01": 0, GLOBAL: 0}, plan()) == []
-    assert Sgan().decide([GLOBAL], {"pair-00": 9, "pair-01": 3, GLOBAL: 1}, plan()) == [Train(GLOBAL, 2, 2)]
+    assert list(Sgan().decide([GLOBAL], Progress({"pair-00": 9, "pair-01": 0, GLOBAL: 0}), plan())) == []
+    assert Sgan().decide([GLOBAL], Progress({"pair-00": 9, "pair-01": 3, GLOBAL: 1}), plan()) == [Train(GLOBAL, 2)]
 
 
 def test_nobody_trains_past_the_end() -> None:
     done = {"pair-00": 12, "pair-01": 12, GLOBAL: 12}
-    assert Sgan().decide(list(done), done, plan()) == []
+    assert list(Sgan().decide(list(done), Progress(done), plan())) == []
 
 
 def test_in_async_nobody_waits_once_something_is_published() -> None:
     strategy, fast = Sgan(max_lead=1), plan(tempo="async")
     players = ["pair-00", "pair-01", GLOBAL]
-    assert [o.player for o in strategy.decide(players, dict.fromkeys(players, 0), fast)] == [
+    assert [o.player for o in strategy.decide(players, Progress(dict.fromkeys(players, 0)), fast)] == [
         "pair-00",
         "pair-01",
     ]
     ahead = {"pair-00": 9, "pair-01": 1, GLOBAL: 4}
-    assert [o.player for o in strategy.decide(players, ahead, fast)] == players
+    assert [o.player for o in strategy.decide(players, Progress(ahead), fast)] == players
 
 
 @pytest.mark.parametrize("lifetime", [1, 3])

@@ -1,0 +1,64 @@
+"""Who has done what: the part of a controller's memory that decisions depend on. Kept the same by the loop and by `verify`."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from raygan.controller.orders import Adopt, Done, Order
+from raygan.strategies.strategy import Progress, Swap, Train
+
+
+@dataclass
+class Ledger:
+    """Steps, swaps and last losses of each player, and who is idle since when."""
+
+    done: dict[str, int]
+    swapped: dict[str, int] = field(default_factory=dict)
+    losses: dict[str, float] = field(default_factory=dict)
+    idle: dict[str, float] = field(default_factory=dict)
+    """player -> clock reading at which it became ready."""
+    clock: Callable[[], float] = time.monotonic
+
+    @classmethod
+    def begin(cls, players: Sequence[str], steps: Mapping[str, int], extra: Mapping[str, Any]) -> Ledger:
+        """From a checkpoint's steps and its `extra` (both empty for a new run); everybody is ready."""
+        out = cls(
+            {p: steps.get(p, 0) for p in players}, dict(extra.get("swapped", {})), dict(extra.get("losses", {}))
+        )
+        out.idle = dict.fromkeys(players, out.clock())
+        return out
+
+    @property
+    def progress(self) -> Progress:
+        """What a strategy may look at."""
+        now = self.clock()
+        return Progress(self.done, self.swapped, self.losses, {p: now - since for p, since in self.idle.items()})
+
+    def ready(self, players: Sequence[str]) -> list[str]:
+        """Those of `players` that are idle, in their fixed order."""
+        return [p for p in players if p in self.idle]
+
+    def submitted(self, order: Order) -> None:
+        """Whoever takes part in a Train or a Swap is busy from now on."""
+        for player in order.players if isinstance(order, Swap) else [order.player] if isinstance(order, Train) else []:
+            self.idle.pop(player, None)
+
+    def carried_out(self, item: Done) -> None:
+        """Note what a done Train or Adopt means; a Swap is only half a swap."""
+        if isinstance(item.order, Train):
+            self.done[item.order.player] += int(item.result.get("steps_done", item.order.steps))
+            if math.isfinite(loss := item.result.get("loss_d", math.nan)):
+                self.losses[item.order.player] = loss
+            self.idle[item.order.player] = self.clock()
+        elif isinstance(item.order, Adopt):
+            for player in item.order.swap.players:
+                self.swapped[player] = self.done[player]
+                self.idle[player] = self.clock()
+
+    def extra(self) -> dict[str, Any]:
+        """What a checkpoint has to keep of this."""
+        return {"swapped": dict(self.swapped), "losses": dict(self.losses)}

@@ -1,0 +1,186 @@
+"""GAP: pairs swap discriminators (Im, Ma, Kim, Taylor, 2016, Algorithm 1).
+
+    while t < T                                                       (Algorithm 1)
+        update M_i = (G_i, D_i) for all i                             gan/pair.py
+        if t % K == 0
+            randomly select N/2 couples without replacement           matching
+            swap D_i and D_j (G_i and G_j)                            Swap -> matchmaker, one journal record
+    select the best GAN by GAM                                        metrics/gam.py
+
+lockstep: all pairs meet at every K-th update. async: two pairs that have both done K updates since their last swap are
+matched as soon as both are ready; a pair that has waited `max_wait` seconds goes on alone, which is counted.
+
+The discriminator travels as a whole: weights, buffers, optimizer, identity. Data order, prior and noise stay with the pair.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Literal
+
+from pydantic import Field
+
+from raygan.config import Config
+from raygan.errors import ConfigError
+from raygan.gan.pair import Pair, Sharing
+from raygan.gan.streams import derive_seed
+from raygan.strategies.strategy import Order, Plan, Progress, Setup, StrategyComponent, Swap, Train, same_networks
+
+
+class Gap(StrategyComponent):
+    """Settings of the swaps; `swap_every` is a period (the paper's "frequency 0.1 .. 1.0 per epoch" is 0.1 .. 1 epochs)."""
+
+    swap_every: float = Field(50, gt=0, description="Period K between two swaps, in `unit`.")
+    unit: Literal["updates", "epochs"] = Field("updates", description="Of swap_every and swap_warmup.")
+    swap_warmup: float = Field(0, ge=0, description="No swap before this point.")
+    what: Literal["D", "G"] = Field("D", description="What moves; the two differ in where data order and noise stay.")
+    carry: Literal["all", "weights"] = Field("all", description="all: with the optimizer's state; weights: as the authors did.")
+    lr_smoothing: bool = Field(False, description="After a swap G's rate is raised and D's lowered, for 5 % of an epoch.")
+    winner_replace: int = Field(
+        0, ge=0, description="lockstep: at each swap so many of the worst D are overwritten by the best (lowest loss_d)."
+    )
+    max_wait: float = Field(5.0, ge=0, description="async: seconds that a pair waits for a partner before it goes on.")
+
+    def check(self, config: Config) -> None:
+        """It takes two to swap."""
+        if config.num_pairs < 2:
+            raise ConfigError(
+                f"num_pairs = {config.num_pairs}: GAP needs two pairs to swap. Use --num-pairs 2, or --strategy independent."
+            )
+        if self.winner_replace > config.num_pairs // 2:
+            raise ConfigError(
+                f"strategy.gap.winner_replace = {self.winner_replace}: at most half of the {config.num_pairs} pairs can be "
+                "overwritten. Lower it."
+            )
+        if self.winner_replace and config.tempo == "async":
+            raise ConfigError(
+                f"strategy.gap.winner_replace = {self.winner_replace}: ranks all pairs at one step. Use --tempo lockstep."
+            )
+
+    def check_setup(self, setup: Setup) -> None:
+        """Refuse shapes that cannot be swapped, before training starts."""
+        same_networks(setup, self.locals(setup.config), [self.what], f"strategy.gap swaps {self.what}")
+
+    def notes(self, plan: Plan) -> list[tuple[str, str]]:
+        """A period that is longer than the run."""
+        if self.next_swap(0, plan) < plan.steps:
+            return []
+        return [("W105 no-swap", f"no swap will happen: the first would be at update {self.next_swap(0, plan)} of "
+                 f"{plan.steps}. Lower strategy.swap_every or strategy.swap_warmup, or raise steps")]  # fmt: skip
+
+    def build(self, name: str, setup: Setup, sharing: Sharing | None = None) -> Pair:
+        """A pair; that its network was another's is nothing that it has to know."""
+        parts = setup.parts(name)
+        if self.lr_smoothing:
+            parts = replace(parts, smooth_steps=max(1, round(0.05 * len(setup.data.train) / parts.batch_size)))
+        return Pair(name, parts, sharing)
+
+    # --------------------------------------------------------------------------------------------------- when
+
+    def updates(self, value: float, plan: Plan) -> int:
+        """A period in updates."""
+        return round(value * (plan.epoch_steps if self.unit == "epochs" else 1))
+
+    def period(self, plan: Plan) -> int:
+        """K, at least 1."""
+        return max(1, self.updates(self.swap_every, plan))
+
+    def next_swap(self, step: int, plan: Plan) -> int:
+        """The first swap point after `step`: a multiple of K, past the warm-up."""
+        k = self.period(plan)
+        return max((step // k + 1) * k, -(-self.updates(self.swap_warmup, plan) // k) * k)
+
+    def is_swap_point(self, step: int, plan: Plan) -> bool:
+        """Do pairs meet at this step? Not at the last one, after which nobody trains."""
+        return 0 < step < plan.steps and self.next_swap(step - 1, plan) == step
+
+    # ------------------------------------------------------------------------------------------------ decisions
+
+    def decide(self, ready: Sequence[str], progress: Progress, plan: Plan) -> list[Order]:
+        """Train to the next swap point; swap when all are there (lockstep), or when two are (async)."""
+        return (self._lockstep if plan.tempo == "lockstep" else self._async)(ready, progress, plan)
+
+    def _lockstep(self, ready: Sequence[str], progress: Progress, plan: Plan) -> list[Order]:
+        done = progress.done
+        waiting = [p for p in ready if self.is_swap_point(done[p], plan) and progress.swapped.get(p, 0) < done[p]]
+        if len(waiting) == len(done) and len(set(done.values())) == 1:
+            step = done[waiting[0]]
+            couples = matching(sorted(done), plan.seed, step)
+            takes = overwrite_worst(takes_of(couples, sorted(done)), progress.losses, self.winner_replace)
+            return [Swap(step, tuple(sorted(takes.items())), self.what, self.carry)]
+        orders: list[Order] = []
+        for p in ready:
+            stop = min(plan.next_stop(done[p]), self.next_swap(done[p], plan))
+            if p not in waiting and stop > done[p]:
+                orders.append(Train(p, min(stop, plan.steps) - done[p]))
+        return [o for o in orders if not isinstance(o, Train) or o.steps > 0]
+
+    def _async(self, ready: Sequence[str], progress: Progress, plan: Plan) -> list[Order]:
+        done, orders = progress.done, list[Order]()
+        due = [p for p in ready if self._due(p, progress, plan)]
+        due.sort(key=lambda p: (-progress.waited.get(p, 0.0), p))
+        while due:
+            first = due.pop(0)
+            # a swap never crosses a checkpoint: both sides of a saved cut must hold the same discriminators
+            mates = [p for p in due if done[p] // plan.checkpoint_every == done[first] // plan.checkpoint_every]
+            if mates:
+                due.remove(mates[0])
+                step = max(done[first], done[mates[0]])
+                orders.append(Swap(step, ((first, mates[0]), (mates[0], first)), self.what, self.carry))
+            elif progress.waited.get(first, 0.0) >= self.max_wait or not self._hope(first, ready, progress, plan):
+                orders.append(Train(first, plan.next_stop(done[first]) - done[first], missed=True))
+        for p in ready:
+            if not self._due(p, progress, plan) and done[p] < plan.steps:
+                to_swap = max(progress.swapped.get(p, 0) + self.period(plan), self.updates(self.swap_warmup, plan))
+                stop = min(plan.next_stop(done[p]), to_swap if to_swap > done[p] else plan.steps)
+                orders.append(Train(p, stop - done[p]))
+        return orders
+
+    def _due(self, player: str, progress: Progress, plan: Plan) -> bool:
+        at = progress.done[player]
+        return (
+            0 < at < plan.steps
+            and at >= self.updates(self.swap_warmup, plan)
+            and at - progress.swapped.get(player, 0) >= self.period(plan)
+        )
+
+    def _hope(self, player: str, ready: Sequence[str], progress: Progress, plan: Plan) -> bool:
+        """May anybody who is still training come within this checkpoint interval?"""
+        mine = progress.done[player] // plan.checkpoint_every
+        return any(p not in ready and s // plan.checkpoint_every <= mine for p, s in progress.done.items() if p != player)
+
+
+def matching(players: Sequence[str], seed: int, step: int) -> list[tuple[str, str]]:
+    """A random matching, a function of (seed, step); with an odd number one sits out.
+
+    >>> len(matching(["a", "b", "c"], 0, 50))
+    1
+    """
+    order = list(players)
+    random.Random(derive_seed(seed, "matchmaker", "matching", step)).shuffle(order)
+    return [(a, b) for a, b in zip(order[::2], order[1::2], strict=False)]
+
+
+def takes_of(couples: Sequence[tuple[str, str]], players: Sequence[str]) -> dict[str, str]:
+    """player -> whose network it takes; itself for one who sits out.
+
+    >>> takes_of([("a", "c")], ["a", "b", "c"])
+    {'a': 'c', 'b': 'b', 'c': 'a'}
+    """
+    takes = {p: p for p in players}
+    for a, b in couples:
+        takes[a], takes[b] = b, a
+    return takes
+
+
+def overwrite_worst(takes: Mapping[str, str], losses: Mapping[str, float], count: int) -> dict[str, str]:
+    """Winner-replace: whoever would take one of the `count` worst networks takes one of the best instead.
+
+    >>> overwrite_worst({"a": "b", "b": "a"}, {"a": 0.1, "b": 0.9}, 1)
+    {'a': 'a', 'b': 'a'}
+    """
+    ranked = sorted(takes, key=lambda p: (losses.get(p, float("inf")), p))
+    better = dict(zip(ranked[::-1][:count], ranked[:count], strict=True))
+    return {player: better.get(source, source) for player, source in takes.items()}

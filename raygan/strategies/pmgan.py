@@ -188,15 +188,13 @@ class Generator(Pair):
 
     def open(self, board: Board) -> None:
         """The first slot, or the one that was there when the state was saved; G's buffers do not move."""
-        before = {n: b.clone() for n, b in self.g.named_buffers()}
-        self.write(board, math.nan)
-        with torch.no_grad():
-            for n, b in self.g.named_buffers():
-                b.copy_(before[n])
+        z = self.noise(self.streams.at("noise", self.step))
+        buffers = {n: b.clone() for n, b in self.g.named_buffers()} if self.step else {}  # at step 0 this is the first time
+        self.write(board, torch.func.functional_call(self.g, buffers, (z,)), math.nan)
 
-    def write(self, board: Board, loss: float) -> None:
-        """Fresh samples, published as one frozen object that replaces the one before."""
-        self.samples = self.g(self.noise(self.streams.at("noise", self.step)))
+    def write(self, board: Board, samples: Tensor, loss: float) -> None:
+        """Samples (N, *shape), published as one frozen object that replaces the one before."""
+        self.samples = samples
         frozen: Vector = self.samples.detach().cpu().numpy().copy()
         frozen.flags.writeable = False
         board.publish(write_slot(self.name, self.step, finite(self.name, self.step, frozen), loss))
@@ -247,7 +245,7 @@ class Generator(Pair):
         lag = self.step - seen
         self.step += 1
         self.bad_steps.note(self.step, loss_g=loss_g)
-        self.write(board, loss_g)
+        self.write(board, self.g(self.noise(self.streams.at("noise", self.step))), loss_g)
         return {"loss_g": loss_g, "overlap": loss_c, "beta": weight, "lag": float(lag)}
 
     def hear(self, board: Board) -> Publication:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import ray
 
-from raygan.actors.board import BoardActor, Outbox, Reader
+from raygan.actors.board import BoardActor, Exchange
 from raygan.actors.executor import RayExecutor
 from raygan.controller.checkpoint import newest_valid
 from raygan.controller.controller import Controller
@@ -51,6 +51,26 @@ def test_locals_are_the_same_with_and_without_the_supervisor_on_ray() -> None:
     whole = final_states(config, lambda: RayExecutor("whole", setup))
     alone = final_states(config, lambda: RayExecutor("alone", setup), players=pairs)
     assert compare("locals", alone, whole).ok
+
+
+VARIANTS: list[dict[str, Any]] = [
+    {"strategy": {"name": "gap", "swap_every": 3}, "num_pairs": 3},
+    {"strategy": {"name": "gap", "swap_every": 2, "what": "G", "carry": "weights", "lr_smoothing": True}, "pair": {"ema": 0.9}},
+    {"strategy": {"name": "gap", "swap_every": 0.2, "unit": "epochs", "swap_warmup": 0.1, "winner_replace": 1}},
+    {"strategy": {"name": "pmgan"}, "loss": "reverse_kl", "num_pairs": 3},
+    {"strategy": {"name": "pmgan", "feedback": "gradients", "balance": "learned"}, "loss": "reverse_kl"},
+    {"strategy": {"name": "sgan", "over": {"name": "gap", "swap_every": 3}}},
+    {"strategy": {"name": "sgan", "over": {"name": "pmgan"}}},
+]
+
+
+@pytest.mark.parametrize("changes", VARIANTS, ids=lambda c: str(c["strategy"]))
+def test_swaps_slots_and_mixtures_give_the_same_bits_on_ray(changes: dict[str, Any]) -> None:
+    config = tiny_config(**changes)
+    setup = setup_of(config)
+    inline = final_states(config, lambda: InlineExecutor(setup), samples=400)
+    result = compare("inline = Ray", inline, final_states(config, lambda: RayExecutor("mix", setup), samples=400))
+    assert result.ok, result.text
 
 
 @pytest.mark.parametrize(
@@ -141,19 +161,19 @@ def test_a_publication_outlives_the_pair_that_made_it() -> None:
     @ray.remote(concurrency_groups={"ctl": 1})
     class Publisher:
         def __init__(self, board: Any) -> None:
-            self.outbox = Outbox(board, keep_all=False)
+            self.board = Exchange(board, keep_all=False)
 
         def publish(self, version: int) -> None:
-            self.outbox.publish(Publication("pair-00", version, {"D": np.full(300_000, version, np.float32)}))
+            self.board.publish(Publication("pair-00", version, {"D": np.full(300_000, version, np.float32)}))
 
         @ray.method(concurrency_group="ctl")
-        def newest(self) -> list[Publication]:
-            return self.outbox.held_newest("pair-00")
+        def newest(self, shelf: str, after: int = -1) -> list[Publication]:
+            return self.board.held_newest(shelf, after)
 
     board = ray.remote(BoardActor).options(num_cpus=0).remote()
     publisher = Publisher.options(num_cpus=0).remote(board)  # type: ignore[attr-defined]
     ray.get(board.register.remote({"pair-00": publisher}), timeout=60)
-    reader = Reader(board)
+    reader = Exchange(board, keep_all=False)
     assert reader.newest(["pair-00"]) == {}
     for version in (1, 3):
         ray.get(publisher.publish.remote(version), timeout=60)

@@ -11,6 +11,7 @@ import pytest
 from raygan.controller.checkpoint import list_checkpoints, newest_valid
 from raygan.controller.controller import Controller
 from raygan.controller.inline import InlineExecutor
+from raygan.controller.ledger import Ledger
 from raygan.controller.orders import Done, Evaluate, Order, Save, Scored
 from raygan.controller.run_folder import RunFolder, read_jsonl
 from raygan.errors import Interrupted, PlayerDied
@@ -64,8 +65,7 @@ def make(tmp_path: Path, fake: Fake, **changes: Any) -> Controller:
 
 def begin(controller: Controller, fake: Fake) -> None:
     controller.executor = fake
-    controller.done = dict.fromkeys(controller.players, 0)
-    controller.idle = set(controller.players)
+    controller.ledger = Ledger.begin(controller.players, {}, {})
 
 
 def test_orders_go_only_to_idle_players(tmp_path: Path) -> None:
@@ -146,8 +146,10 @@ def test_a_player_that_keeps_dying_ends_the_run(tmp_path: Path) -> None:
     assert len(fake.started_from) == 3
 
 
-@pytest.mark.parametrize("strategy", ["sgan", "independent"])
-def test_a_signal_leaves_a_checkpoint_from_which_the_run_goes_on_bit_for_bit(tmp_path: Path, strategy: str) -> None:
+@pytest.mark.parametrize(
+    "strategy", ["sgan", "independent", {"name": "gap", "swap_every": 3}, {"name": "pmgan"}, {"name": "sgan", "over": {"name": "gap", "swap_every": 2}}]
+)
+def test_a_signal_leaves_a_checkpoint_from_which_the_run_goes_on_bit_for_bit(tmp_path: Path, strategy: Any) -> None:
     config = tiny_config(strategy=strategy, checkpoint={"every_steps": 12}, round_steps=1)
     setup = setup_of(config)
     expected = {p: digest(unpack(r)) for p, r in final_states(config, lambda: InlineExecutor(setup)).items()}

@@ -46,7 +46,7 @@ def test_values_by_hand() -> None:
 
 def test_steps_of_d_are_the_papers() -> None:
     assert {n: loss(n).d_steps for n in LOSSES} == {
-        "dragan": 1, "hinge": 1, "least_squares": 1, "non_saturating": 1, "wgan": 5, "wgan_gp": 5,
+        "dragan": 1, "hinge": 1, "least_squares": 1, "non_saturating": 1, "reverse_kl": 1, "wgan": 5, "wgan_gp": 5,
     }  # fmt: skip
 
 
@@ -97,3 +97,14 @@ def test_wgan_clips_every_weight() -> None:
     d = nn.Linear(3, 1)
     loss("wgan", clip=0.01).after_d_step(d)
     assert max(p.abs().max().item() for p in d.parameters()) <= 0.01
+
+
+def test_reverse_kl_is_truncated_and_finite_at_any_logit() -> None:
+    """Gradient -1/B per sample below t, 0 above; finite at +-80; the printed sign runs the other way."""
+    logits = torch.tensor([-80.0, 0.0, 2.1, 2.3, 80.0], requires_grad=True)  # logit 0.9 = 2.197
+    value = loss("reverse_kl").g_loss(logits)
+    (grad,) = torch.autograd.grad(value, logits)
+    assert torch.isfinite(value)
+    assert grad.tolist() == pytest.approx([-0.2, -0.2, -0.2, 0.0, 0.0])
+    (printed,) = torch.autograd.grad(loss("reverse_kl", sign="as_printed").g_loss(logits), logits)  # type: ignore[arg-type]
+    assert torch.equal(printed, -grad)

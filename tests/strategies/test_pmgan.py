@@ -1,0 +1,292 @@
+"""PMGAN: the judge, the slots, the balance; against the algorithm written out by hand."""
+
+import math
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from raygan.controller.inline import InlineBoard, InlineExecutor
+from raygan.errors import ConfigError, RayganError
+from raygan.gan.balance import beta
+from raygan.gan.bundle import unpack
+from raygan.gan.streams import Streams
+from raygan.gan.weights import Publication, digest, flatten
+from raygan.service.verify import final_states
+from raygan.strategies.pmgan import Generator, Judge, check_slot, slot_of, write_slot
+from raygan.strategies.strategy import JUDGE, Plan, Progress, Train, strategy_of
+from tests.conftest import setup_of, tiny_config
+
+SMALL: dict[str, Any] = {"strategy": {"name": "pmgan"}, "loss": "reverse_kl", "num_pairs": 3}
+
+
+def digests(**changes: Any) -> dict[str, str]:
+    config = tiny_config(**{**SMALL, **changes})
+    return {p: digest(unpack(r)) for p, r in final_states(config, lambda: InlineExecutor(setup_of(config))).items()}
+
+
+# ------------------------------------------------------------------------------------------------- the algorithm
+
+
+def test_lockstep_is_the_algorithm_written_out() -> None:
+    """Two iterations by hand: D on the mixture, C, beta of eq. 3-4, G_k on g_loss + beta_k CE."""
+    config = tiny_config(**{**SMALL, "steps": 2, "evaluation": {"every_steps": 2}, "checkpoint": {"every_steps": 2}})
+    setup = setup_of(config)
+    found = {p: unpack(r) for p, r in final_states(config, lambda: InlineExecutor(setup)).items()}
+    names = ["gen-00", "gen-01", "gen-02"]
+    parts = {n: setup.parts(n) for n in [*names, JUDGE]}
+    d, c = parts[JUDGE].discriminator, setup.classifier(JUDGE, 3)
+    adam = {n: torch.optim.Adam(m.parameters(), 1e-3, betas=(0.5, 0.999), fused=True) for n, m in [("d", d), ("c", c)]}
+    opt = {n: torch.optim.Adam(parts[n].generator.parameters(), 1e-3, betas=(0.5, 0.999), fused=True) for n in names}
+    limit = math.log(0.9 / 0.1)
+    for i in range(2):
+        x = {}
+        for n in names:
+            z = torch.randn((16, 2), generator=Streams(config.seed, n).at("noise", i))
+            x[n] = parts[n].generator(z)
+        real = setup.data.batch(16, Streams(config.seed, JUDGE).at("data", i), torch.device("cpu"))
+        mix = torch.cat([x[n][:6].detach() for n in names])
+        labels = torch.tensor([0] * 6 + [1] * 6 + [2] * 6)
+        adam["d"].zero_grad()
+        (F.softplus(-d(real)).mean() + F.softplus(d(mix)).mean()).backward()
+        adam["d"].step()
+        adam["c"].zero_grad()
+        F.cross_entropy(c(mix), labels).backward()
+        adam["c"].step()
+        with torch.no_grad():
+            j_real = torch.sigmoid(d(real)).log().mean()
+            j_d = np.array([(j_real + (1 - torch.sigmoid(d(b))).log().mean()).item() for b in mix.split(6)])
+            j_c = np.array([c(b).log_softmax(1)[:, k].mean().item() for k, b in enumerate(mix.split(6))])
+        w = np.exp(j_d) / np.exp(j_d).sum()
+        raw = w * np.exp(-np.clip(j_c / (1 / (1 + np.exp(-j_d))), -4, 4))
+        weights = 3 * raw / raw.sum()
+        for k, n in enumerate(names):
+            opt[n].zero_grad()
+            loss = 1 - torch.clamp(d(x[n]), max=limit).mean()
+            loss = loss + float(np.float32(weights[k])) * F.cross_entropy(c(x[n]), torch.full((16,), k))
+            loss.backward()
+            opt[n].step()
+    for n in names:
+        for key, value in parts[n].generator.state_dict().items():
+            assert torch.allclose(found[n][f"g.{key}"], value, atol=1e-6), (n, key)  # type: ignore[arg-type]
+    for key, value in d.state_dict().items():
+        assert torch.allclose(found[JUDGE][f"d.{key}"], value, atol=1e-6)  # type: ignore[arg-type]
+    for key, value in c.state_dict().items():
+        assert torch.allclose(found[JUDGE][f"c.{key}"], value, atol=1e-6)  # type: ignore[arg-type]
+
+
+def test_both_feedbacks_give_the_same_generators() -> None:
+    """d loss / d samples through G's graph is the gradient that D's and C's weights would have given."""
+    a = tiny_config(**SMALL)
+    b = tiny_config(**{**SMALL, "strategy": {"name": "pmgan", "feedback": "gradients"}})
+    one, two = (
+        {p: unpack(r) for p, r in final_states(cfg, lambda: InlineExecutor(setup_of(cfg))).items()} for cfg in (a, b)  # noqa: B023
+    )
+    for p, state in one.items():
+        for key, value in state.items():
+            if isinstance(value, Tensor) and key.startswith("g."):
+                assert torch.allclose(value, two[p][key], atol=1e-6), (p, key)  # type: ignore[arg-type]
+
+
+VARIANTS: list[dict[str, Any]] = [
+    {},
+    {"feedback": "gradients"},
+    {"balance": "paper"},
+    {"balance": "constant", "diversity": -1.0},
+    {"balance": "learned"},
+    {"balance": "off"},
+    {"decay": 0.1},
+    {"classes": 5},
+]
+
+
+@pytest.mark.parametrize("settings", VARIANTS, ids=str)
+def test_stopped_and_resumed_equals_never_stopped(settings: dict[str, Any]) -> None:
+    config = tiny_config(**{**SMALL, "strategy": {"name": "pmgan", **settings}})
+    make = lambda: InlineExecutor(setup_of(config))  # noqa: E731
+    expected = {p: digest(unpack(r)) for p, r in final_states(config, make).items()}
+    for at in (1, 5):
+        states = final_states(config, make, stop_at=at)
+        again = final_states(config, make, states=states)
+        assert {p: digest(unpack(r)) for p, r in again.items()} == expected
+
+
+def test_batch_norm_survives_the_slot_being_written_again() -> None:
+    changes = {"data": {"name": "mnist", "limit": 200}, "network": {"name": "dcgan", "width": 4, "z_dim": 4}, "steps": 3}
+    config = tiny_config(**{**SMALL, **changes, "evaluation": {"every_steps": 3}})
+    make = lambda: InlineExecutor(setup_of(config))  # noqa: E731
+    expected = {p: digest(unpack(r)) for p, r in final_states(config, make).items()}
+    again = final_states(config, make, states=final_states(config, make, stop_at=1))
+    assert {p: digest(unpack(r)) for p, r in again.items()} == expected
+
+
+def test_settings_do_something() -> None:
+    found = [digests(strategy={"name": "pmgan", **s})["gen-00"] for s in VARIANTS if "feedback" not in s]
+    assert len(set(found)) == len(found)
+
+
+# ---------------------------------------------------------------------------------------------------- the balance
+
+
+def test_the_three_intuitions_of_section_3_2() -> None:
+    base = beta(np.array([-1.4, -1.4]), np.array([-1.0, -1.0]))
+    assert base == pytest.approx([1.0, 1.0]), "1. alike in everything: nothing to change"
+    near, far = -1.5, -0.5  # J^D: low = near the data
+    overlapping = beta(np.array([near, near]), np.array([-2.0, -0.05]))
+    assert overlapping[0] > overlapping[1], "3. near the data and in somebody's mode: beta rises"
+    outward = beta(np.array([far, near]), np.array([-0.01, -1.0]))
+    assert outward[0] < outward[1], "2. far from the data, without overlap: beta falls"
+
+
+@given(
+    st.lists(st.floats(-200, 0), min_size=1, max_size=6),
+    st.sampled_from(["bounded", "paper", "constant", "learned", "off"]),
+    st.floats(-5, 5),
+)
+def test_beta_is_finite_whatever_the_judge_says(j: list[float], balance: Any, diversity: float) -> None:
+    values = np.array(j)
+    out = beta(values, values[::-1], balance, diversity, learned=values if balance == "learned" else None)
+    assert np.isfinite(out).all()
+    assert (out >= 0).all()
+
+
+def test_lambda_moves_the_mean_and_the_paper_cancels_it() -> None:
+    j_d, j_c = np.array([-1.0, -1.3, -0.9]), np.array([-0.4, -0.8, -0.2])
+    for diversity in (-1.0, 0.0, 2.0):
+        assert beta(j_d, j_c, diversity=diversity).mean() == pytest.approx(math.exp(diversity))
+        assert beta(j_d, j_c, diversity=diversity, scale="1").sum() == pytest.approx(math.exp(diversity))
+    assert beta(j_d, j_c, "paper", 0.0).sum() == pytest.approx(1)
+    assert beta(j_d, j_c, decay=0.01, step=100) == pytest.approx(beta(j_d, j_c) * math.exp(-1))
+
+
+# ---------------------------------------------------------------------------------------------------------- slots
+
+
+def test_a_torn_slot_is_found() -> None:
+    slot = write_slot("gen-00", 3, np.ones((4, 2), np.float32), 0.5)
+    check_slot(slot)
+    torn = Publication(slot.player, slot.version, {**slot.arrays, "samples": np.zeros((4, 2), np.float32)})
+    with pytest.raises(RayganError, match="torn slot"):
+        check_slot(torn)
+    with pytest.raises(RayganError, match="torn slot"):
+        check_slot(Publication(slot.player, 4, slot.arrays))
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_writes_against_readers() -> None:
+    """0 torn, versions never go back, and the buffer stays one object large."""
+    from raygan.actors.board import Exchange
+
+    class Deaf:
+        class announce:  # noqa: N801
+            @staticmethod
+            def remote(*_: object) -> None: ...
+
+    board = Exchange(Deaf(), keep_all=False)
+    writes, stop = 100_000, threading.Event()
+    seen: list[list[int]] = [[], []]
+    failures: list[str] = []
+
+    def read(mine: list[int]) -> None:
+        last = -1
+        while not stop.is_set():
+            for slot in board.held_newest(slot_of("gen-00")):
+                try:
+                    check_slot(slot)
+                except RayganError as error:
+                    failures.append(str(error))
+                if slot.version < last:
+                    failures.append(f"version {slot.version} after {last}")
+                last = slot.version
+                mine.append(last)
+
+    readers = [threading.Thread(target=read, args=(s,)) for s in seen]
+    for r in readers:
+        r.start()
+    for version in range(writes):
+        board.publish(write_slot("gen-00", version, np.full((8, 2), version, np.float32), 0.0))
+    stop.set()
+    for r in readers:
+        r.join()
+    assert failures == []
+    assert all(len(set(s)) > 100 for s in seen), "readers saw the slot change"
+    assert board.peak_bytes <= 2 * (8 * 2 * 4 + 4 * 8)
+    assert len(board.shelves[slot_of("gen-00")]) == 1
+
+
+# ------------------------------------------------------------------------------------------------- decisions, async
+
+
+def test_lockstep_takes_turns() -> None:
+    strategy = strategy_of(tiny_config(**SMALL))
+    plan = Plan.of(tiny_config(**SMALL), 400)
+    names = ["gen-00", "gen-01", "gen-02"]
+    start = dict.fromkeys([*names, JUDGE], 0)
+    assert strategy.decide([*names, JUDGE], Progress(start), plan) == [Train(JUDGE, 1, 1)]
+    judged = {**start, JUDGE: 1}
+    assert strategy.decide([*names, JUDGE], Progress(judged), plan) == [Train(n, 1, 1) for n in names]
+    assert strategy.decide(["gen-02", JUDGE], Progress({**judged, "gen-00": 1, "gen-01": 1}), plan) == [Train("gen-02", 1, 1)]
+
+
+def async_players(**settings: Any) -> tuple[list[Generator], Judge, InlineBoard]:
+    config = tiny_config(**{**SMALL, "tempo": "async", "strategy": {"name": "pmgan", **settings}})
+    setup, strategy, board = setup_of(config), strategy_of(config), InlineBoard()
+    players = [strategy.build(n, setup) for n in strategy.players(config)]
+    for p in players:
+        p.open(board)
+    *generators, judge = players
+    assert isinstance(judge, Judge)
+    return generators, judge, board  # type: ignore[return-value]
+
+
+def test_async_generators_keep_stepping_while_the_judge_is_silent() -> None:
+    generators, judge, board = async_players()
+    before = flatten(judge.d).copy()
+    for g in generators:
+        report = g.train(10, board)
+        assert g.step == 10
+        assert report["wait_s"] < 0.5
+        assert report["lag"] == pytest.approx(4.5), "the judge has seen only the first slot: 0, 1, ... 9 steps"
+    report = judge.train(10, board)
+    assert judge.step == 10
+    assert report["updates"] == 1
+    assert not np.array_equal(flatten(judge.d), before)
+
+
+def test_the_judge_waits_for_all_or_for_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("raygan.strategies.pmgan.PATIENCE_S", 0.05)
+    for update, expected in (("all_fresh", 1.0), ("any_fresh", 2.0)):
+        generators, judge, board = async_players(judge_update=update)
+        for g in generators:
+            g.train(1, board)
+        judge.train(1, board)
+        generators[0].train(3, board)
+        report = judge.train(3, board)
+        assert report["updates"] == expected
+        assert report["steps_done"] == 0, "it follows the slowest generator"
+
+
+def test_the_lag_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("raygan.strategies.pmgan.DEADLINE_S", 0.05)
+    generators, _, board = async_players(max_lag=4)
+    generators[0].train(5, board)  # lags 0 .. 4
+    with pytest.raises(RayganError, match="no answer of the judge"):
+        generators[0].train(1, board)
+
+
+def test_bad_settings_are_one_line_each() -> None:
+    with pytest.raises(ConfigError, match=r"num_pairs = 3: the classifier has 2 classes"):
+        strategy_of(tiny_config(**{**SMALL, "strategy": {"name": "pmgan", "classes": 2}}))
+    for bad in (float("nan"), float("inf")):
+        with pytest.raises(ConfigError, match=r"strategy.pmgan.diversity = (NaN|Infinity): .*finite"):
+            strategy_of(tiny_config(**{**SMALL, "strategy": {"name": "pmgan", "diversity": bad}}))
+    with pytest.raises(ConfigError, match="no discriminator that a messenger could copy"):
+        strategy_of(tiny_config(strategy={"name": "sgan", "over": {"name": "pmgan", "feedback": "gradients"}}))
+    with pytest.raises(ConfigError, match="a global pair learns from locals"):
+        strategy_of(tiny_config(strategy={"name": "sgan", "over": {"name": "sgan"}}))

@@ -120,13 +120,23 @@ def sample(argv: Sequence[str]) -> int:
 def evaluate(argv: Sequence[str]) -> int:
     """Score runs."""
     args = parse(
-        argv, valued=("metrics", "samples", "extractor", "seed"), switches=("json",), positional=(1, 999),
-        usage="raygan evaluate RUN [RUN ...] [--metrics modes,density,classes,fid,kid,prdc] [--samples 10000] "
-        "[--extractor raw|pixels|cnn:mnist|torchscript:PATH] [--seed 0] [--json]",
+        argv, valued=("metrics", "samples", "extractor", "seed", "control", "judges", "chains"), switches=("json",),
+        positional=(1, 999),
+        usage="raygan evaluate RUN [RUN ...] [--metrics modes,density,classes,fid,kid,prdc | gam2 | ais] [--samples 10000] "
+        "[--extractor raw|pixels|cnn:mnist|torchscript:PATH] [--control N] [--judges N] [--chains 16] [--seed 0] [--json]",
     )  # fmt: skip
     from raygan.service.evaluate import evaluate_runs, table
 
     groups = args.get("metrics")
+    if groups == "gam2":
+        from raygan.service import judging
+
+        found = judging.gam2(
+            args.positional, whole(args, "samples", judging.LEAST, least=16), whole(args, "seed", 0),
+            whole(args, "control", 0), whole(args, "judges", 0),
+        )  # fmt: skip
+        print(json.dumps(found, indent=1) if args.has("json") else judging.table(found))
+        return 0
     results = evaluate_runs(
         args.positional, groups.split(",") if groups else None, whole(args, "samples", 10_000, least=16),
         args.get("extractor"), whole(args, "seed", 0),

@@ -21,10 +21,37 @@ from raygan.controller.ledger import Ledger
 from raygan.controller.orders import Adopt, Card, Done, Evaluate, Executor, Save, Scored
 from raygan.controller.run_folder import RunFolder
 from raygan.errors import Interrupted, PlayerDied
-from raygan.strategies.strategy import JUDGE, Order, Plan, Swap, Train, strategy_of
+from raygan.strategies.strategy import GLOBAL, JUDGE, Order, Plan, Swap, Train, strategy_of
 
 Listener = Callable[["Controller", Done], None]
 STALL_S = 600.0
+
+
+class Pending:
+    """Reports of a player that will share one row: means over steps, sums of seconds, the last of each counter."""
+
+    def __init__(self, begin: int) -> None:
+        self.begin = begin
+        self.steps = 0
+        self._sums: dict[str, float] = {}
+        self._weights: dict[str, float] = {}
+        self._last: dict[str, float] = {}
+
+    def add(self, steps: int, report: Mapping[str, float]) -> None:
+        """Count a report in."""
+        self.steps += int(report.get("steps_done", steps))
+        for key, value in report.items():
+            if key in ("bad_steps", "updates"):
+                self._last[key] = value
+            elif key != "steps_done":
+                weight = 1.0 if key in ("seconds", "wait_s") else float(steps)
+                self._sums[key] = self._sums.get(key, 0.0) + value * weight
+                self._weights[key] = self._weights.get(key, 0.0) + weight
+
+    def report(self) -> dict[str, float]:
+        """The row's numbers."""
+        means = {k: s if k in ("seconds", "wait_s") else s / self._weights[k] for k, s in self._sums.items()}
+        return {**means, **self._last}
 
 
 class Controller:
@@ -55,6 +82,7 @@ class Controller:
         self.latest: dict[str, dict[str, float]] = {}
         self.scores: dict[str, dict[str, Any]] = {}
         self.warnings: dict[str, int] = {}
+        self.pending_rows: dict[str, Pending] = {}
         self.swaps = 0
         self.skipped_swaps = 0
         self.stop_signal: int | None = None
@@ -83,7 +111,8 @@ class Controller:
                 if restarts > self.config.resources.max_restarts:
                     raise
                 step = resume.step if resume else 0
-                self.folder.event("restart", step, player=death.player, attempt=restarts)
+                swapped = resume.extra.get("swapped", {}) if resume else {}
+                self.folder.event("restart", step, player=death.player, attempt=restarts, swapped=swapped)
                 self.warn("W201 player-died", f"{death}; the run starts again from step {step}")
             finally:
                 if self.executor is not None:
@@ -94,6 +123,7 @@ class Controller:
         self.ledger = Ledger.begin(self.players, resume.steps if resume else {}, resume.extra if resume else {})
         self.parts.clear()
         self.extra.clear()
+        self.pending_rows.clear()
         self.pending_saves = self.pending_scores = 0
         self.targets = None
         self.executor = self.make_executor()
@@ -108,6 +138,8 @@ class Controller:
             if time.monotonic() - heard > STALL_S:
                 busy = sorted(set(self.players) - set(self.ledger.idle))
                 raise PlayerDied(busy[0] if busy else "a player", f"no sign of life for {STALL_S:.0f} s")
+        for player in sorted(self.pending_rows):
+            self._record(player)
         if self.stop_signal is not None:
             name = {2: "SIGINT", 15: "SIGTERM"}.get(self.stop_signal, str(self.stop_signal))
             where = self.folder.path
@@ -171,9 +203,10 @@ class Controller:
         self.busy_seconds[player] += report["seconds"]
         before = self.latest.get(player, {}).get("bad_steps", 0.0)
         self.latest[player] = dict(report)
-        self.folder.metric(kind="train", player=player, step=step, steps=order.steps, elapsed=self.elapsed, **report)
-        if "lag" in report:
-            self.folder.event("pull", step, player=player, of=self.strategy.locals(self.config), lag=report["lag"])
+        pending = self.pending_rows.setdefault(player, Pending(step - order.steps))
+        pending.add(order.steps, report)
+        if step >= self.plan.next_stop(pending.begin) or step >= self.plan.steps:
+            self._record(player)
         if (bad := report.get("bad_steps", 0.0)) > before:
             self.warn("W102 non-finite-loss", f"{player}: {bad - before:.0f} steps skipped before step {step}")
         if self.plan.evaluates_at(step) and player != JUDGE:
@@ -182,6 +215,17 @@ class Controller:
             self._ask(Save(player, step, at=step))
         if self._at_targets():
             self._save_all()
+
+    def _record(self, player: str) -> None:
+        """One row for a player's rounds since the last one; short rounds (PMGAN's single steps) share a row."""
+        pending = self.pending_rows.pop(player)
+        report, step = pending.report(), pending.begin + pending.steps
+        self.folder.metric(kind="train", player=player, step=step, steps=pending.steps, elapsed=self.elapsed, **report)
+        if player == GLOBAL and "lag" in report:
+            self.folder.event("pull", step, player=player, of=self.strategy.locals(self.config), lag=report["lag"])
+        elif player == JUDGE:
+            beta = {k.partition("/")[2]: round(v, 5) for k, v in report.items() if k.startswith("beta/")}
+            self.folder.event("slot", step, players=list(beta), beta=beta, spread=report.get("slot_spread", 0.0))
 
     def _offered(self, swap: Swap, cards: Mapping[str, Card]) -> None:
         """Everybody has handed over: this record is the swap's one commit point."""

@@ -123,6 +123,25 @@ class Run:
 
         return pd.DataFrame([e for e in self.events if e["kind"] == "pull"])
 
+    @property
+    def swaps(self) -> pd.DataFrame:
+        """Every swap, a row a network that moved: step, player, from, identity, sha256, bytes."""
+        import pandas as pd
+
+        return pd.DataFrame([
+            {"step": e["step"], "time": e["time"], **m} for e in self.events if e["kind"] == "swap" for m in e["moves"]
+        ])  # fmt: skip
+
+    @property
+    def slots(self) -> pd.DataFrame:
+        """PMGAN: beta of each generator and how far apart the slots' versions were, a row a round of the judge."""
+        import pandas as pd
+
+        return pd.DataFrame([
+            {"step": e["step"], "time": e["time"], "spread": e["spread"], **e["beta"]}
+            for e in self.events if e["kind"] == "slot"
+        ])  # fmt: skip
+
     def scores(self) -> dict[str, dict[str, Any]]:
         """Each player's (and the mixture's) last scores."""
         return {row["player"]: row for row in self.rows if row["kind"] == "score"}
@@ -139,7 +158,9 @@ class Run:
 
     @property
     def best(self) -> str:
-        """The single generator with the best headline score (high quality, score, or the first one there is)."""
+        """The single generator that `gam2` marked; else the best headline score (high quality, score, or what there is)."""
+        if (self.path / "best.json").exists():
+            return str(json.loads((self.path / "best.json").read_text())["player"])
         scores = {p: s for p, s in self.scores().items() if p != MIXTURE}
         if not scores:
             return self.pairs[0]

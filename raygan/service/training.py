@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -22,14 +23,15 @@ from typing import Any
 import torch
 
 from raygan.config import DEFAULT_PRESET, Config, Resolved, full_dump, merge, validate
-from raygan.controller.checkpoint import Checkpoint, newest_valid
+from raygan.controller.checkpoint import Checkpoint, newest_valid, write_checkpoint
 from raygan.controller.controller import Controller, Listener
 from raygan.controller.evaluator import Evaluator
 from raygan.controller.inline import InlineExecutor
 from raygan.controller.orders import Executor
 from raygan.controller.run_folder import RunFolder, find_run, read_jsonl
-from raygan.errors import CheckpointError, ConfigError, Interrupted, RayganError
-from raygan.gan.bundle import unpack
+from raygan.errors import CheckpointError, ConfigError, Interrupted, RayganError, did_you_mean
+from raygan.gan.bundle import pack, unpack
+from raygan.service.lineage import lineage
 from raygan.service.run import Run
 from raygan.strategies.strategy import Setup, load_data, strategy_of
 
@@ -58,6 +60,7 @@ def train(
     setup = Setup(config, data, torch.device("cpu"))
     setup.parts(strategy.players(config)[0])  # refuse what cannot be built before anything is written
     strategy.check_setup(setup)
+    sources(config)
     with _hosting(config, address, inline):
         if not inline:
             _check_placement(config, len(strategy.players(config)))
@@ -66,10 +69,11 @@ def train(
         folder.write("config.json", json.dumps(full_dump(config), indent=1) + "\n")
         folder.write("command.txt", (command or "raygan.train(...)") + "\n")
         folder.status(
-            name=folder.path.name, status="starting", created=time.time(), shape=data.shape, **provenance()
+            id=uuid.uuid4().hex[:12], name=folder.path.name, status="starting", created=time.time(), shape=data.shape, **provenance()
         )  # fmt: skip
         point_latest(folder.path)
-        return _drive(config, folder, data, inline, None, listeners or [])
+        begin = starting_point(setup, folder) if config.start_from else None
+        return _drive(config, folder, data, inline, begin, listeners or [])
 
 
 def resume_run(
@@ -102,7 +106,8 @@ def resume_run(
     with _hosting(config, address, inline):
         if extra_steps or overrides:
             folder.write("config.json", json.dumps(full_dump(config), indent=1) + "\n")
-        folder.event("resume", checkpoint.step if checkpoint else 0, players=players)
+        swapped = checkpoint.extra.get("swapped", {}) if checkpoint else {}
+        folder.event("resume", checkpoint.step if checkpoint else 0, players=players, swapped=swapped)
         return _drive(config, folder, data, inline, checkpoint, listeners or [], problems)
 
 
@@ -140,7 +145,7 @@ def _drive(
         raise
     finally:
         folder.status(
-            **end, ended=time.time(), steps=controller.done, elapsed=controller.elapsed, warnings=controller.warnings,
+            **end, ended=time.time(), steps=controller.done, swaps=controller.swaps, skipped_swaps=controller.skipped_swaps, elapsed=controller.elapsed, warnings=controller.warnings,
             busy_seconds={p: round(s, 3) for p, s in controller.busy_seconds.items()},
         )  # fmt: skip
         folder.close()
@@ -153,6 +158,45 @@ def _drive(
 
 
 # ------------------------------------------------------------------------------------------------------------ helpers
+
+
+def sources(config: Config) -> list[tuple[Run, str]]:
+    """(run, pair) that each local goes on from, in order; [] without `start_from`. Raises ConfigError."""
+    found: list[tuple[Run, str]] = []
+    for entry in config.start_from:
+        path, colon, pair = entry.rpartition(":")
+        run = Run.load(path if colon else entry)
+        if colon and pair not in run.pairs:
+            raise ConfigError(f"start_from: {entry!r}: {did_you_mean(pair, run.pairs)}")
+        found += [(run, pair)] if colon else [(run, p) for p in run.pairs]
+    if config.start_from and len(found) < config.num_pairs:
+        raise ConfigError(
+            f"start_from: {len(found)} trained pairs for {config.num_pairs}. Name more runs, or lower num_pairs to {len(found)}."
+        )
+    return found[: config.num_pairs]
+
+
+def starting_point(setup: Setup, folder: RunFolder) -> Checkpoint:
+    """A checkpoint at step 0 whose locals hold other runs' networks and optimizers; written, with where they came from."""
+    config, strategy = setup.config, strategy_of(setup.config)
+    parts = {p: pack(strategy.build(p, setup).state()) for p in strategy.players(config)}
+    for player, (run, pair) in zip(strategy.locals(config), sources(config), strict=True):
+        source, problems = newest_valid(run.path / "checkpoints")
+        if source is None:
+            raise CheckpointError(f"start_from: {run.path} has no usable checkpoint. {' '.join(problems)}".strip())
+        built = strategy.build(player, setup)
+        own = unpack(parts[player])
+        fresh = {k: own[k] for k in ("step", "swapped_at", "identity.D", "identity.G", "bad_steps", "bad_steps_in_a_row")}
+        built.restore({**unpack(source.parts[pair]), **fresh})
+        parts[player] = pack(built.state())
+        past = lineage(run)
+        folder.event(
+            "origin", 0, player=player, run=str(run.path), pair=pair, from_step=source.step,
+            generator=sorted(past.generators[pair]), discriminator=sorted(past.discriminators.get(pair, ())),
+        )  # fmt: skip
+    checkpoint = Checkpoint(0, parts, dict.fromkeys(parts, 0))
+    write_checkpoint(folder.path / "checkpoints", checkpoint)
+    return checkpoint
 
 
 @contextlib.contextmanager

@@ -1,0 +1,73 @@
+"""Who has ever trained against whom, exactly, from the journal: swaps, restarts, resumes, and runs that go on from others.
+
+    generators["pair-03"]      identities of the generator that now sits at pair-03 (and of its ancestors)
+    discriminators["pair-03"]  identities of every generator that pair-03's present discriminator has trained against
+
+An identity is RUN-ID/PLAYER-OF-BIRTH, so that it means the same in every run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from raygan.controller.checkpoint import newest_valid
+from raygan.service.run import Run
+from raygan.strategies.strategy import GLOBAL, JUDGE, strategy_of
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """See above."""
+
+    generators: dict[str, frozenset[str]]
+    discriminators: dict[str, frozenset[str]]
+
+
+def lineage(run: Run) -> Lineage:
+    """Of the run's newest checkpoint."""
+    checkpoint, _ = newest_valid(run.path / "checkpoints")
+    kept = checkpoint.extra.get("swapped", {}) if checkpoint else {}
+    players = strategy_of(run.config).players(run.config)
+    return replay(str(run.info.get("id", run.path)), players, run.events, kept)
+
+
+def replay(uid: str, players: Sequence[str], events: Sequence[Mapping[str, Any]], kept: Mapping[str, int]) -> Lineage:
+    """From the events of a journal; `kept`: each player's step at its last swap in the checkpoint that is looked at."""
+    locals_ = [p for p in players if p not in (GLOBAL, JUDGE)]
+    made = {p: {f"{uid}/{p}"} for p in players if p != JUDGE}
+    met: dict[str, set[str]] = {p: set() for p in players}
+    swaps: list[Mapping[str, Any]] = []
+    for event in events:
+        if event["kind"] == "origin":
+            made[event["player"]] |= set(event["generator"])
+            met[event["player"]] |= set(event["discriminator"])
+        elif event["kind"] == "swap":
+            swaps.append(event)
+        elif event["kind"] in ("restart", "resume"):  # what came after that checkpoint is undone
+            swaps = [s for s in swaps if happened(s, event.get("swapped", {}))]
+    if JUDGE in players:
+        met[JUDGE] = set().union(*(made[p] for p in locals_))
+        met = {JUDGE: met[JUDGE], **({GLOBAL: set()} if GLOBAL in players else {})}
+    else:
+        for swap in (s for s in swaps if happened(s, kept)):
+            for p in locals_:
+                met[p] |= made[p]
+            table = met if swap["moves"][0]["what"] == "D" else made
+            before = {p: set(table[p]) for p in locals_}
+            for move in swap["moves"]:
+                table[move["player"]] = before[move["from"]]
+        for p in locals_:
+            met[p] |= made[p]
+    if GLOBAL in players:  # G0 has trained against copies of every D, D0 against every G
+        everybody = set().union(*made.values(), *met.values())
+        for p in met:
+            met[p] |= made[GLOBAL]
+        met[GLOBAL] |= everybody | made[GLOBAL]
+    return Lineage({p: frozenset(v) for p, v in made.items()}, {p: frozenset(v) for p, v in met.items()})
+
+
+def happened(swap: Mapping[str, Any], kept: Mapping[str, int]) -> bool:
+    """Is this swap on the checkpoint's side of the cut?"""
+    return all(move["at"] <= kept.get(move["player"], -1) for move in swap["moves"])

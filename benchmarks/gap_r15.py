@@ -1,6 +1,6 @@
 """GAP on R15, 100 of its 600 points, 4 pairs: swap periods against 4 independent pairs and a single pair of equal compute.
 
-    python -m benchmarks.gap_r15 [SEEDS]          default 5; writes results/gap-r15.json and .png
+python -m benchmarks.gap_r15 [SEEDS]          default 5; writes results/gap-r15.json and .png
 """
 
 from __future__ import annotations
@@ -77,9 +77,13 @@ def draw(results: dict[str, Any]) -> None:
     for axis, (loss, found) in zip(np.atleast_1d(axes), results.items(), strict=True):
         for who, tint in (("single", "#5b4fc7"), ("mixture", "#2e8b57")):
             gap = np.array([[f[who]["modes"] for f in found[f"GAP, K = {k}"]] for k in PERIODS])
-            axis.errorbar(PERIODS, gap.mean(1), gap.std(1, ddof=1), color=tint, marker="o", capsize=3, label=f"GAP, {who}")
+            axis.errorbar(
+                PERIODS, gap.mean(1), gap.std(1, ddof=1), color=tint, marker="o", capsize=3, label=f"GAP, {who}"
+            )
             alone = np.array([f[who]["modes"] for f in found["4 independent pairs"]])
-            axis.axhspan(alone.mean() - alone.std(ddof=1), alone.mean() + alone.std(ddof=1), color=tint, alpha=0.13, linewidth=0)
+            axis.axhspan(
+                alone.mean() - alone.std(ddof=1), alone.mean() + alone.std(ddof=1), color=tint, alpha=0.13, linewidth=0
+            )
             axis.axhline(alone.mean(), color=tint, linestyle="--", linewidth=0.8, label=f"independent, {who}")
         axis.set_xscale("log")
         axis.set_title(loss, fontsize=9)

@@ -169,10 +169,14 @@ class Config(Section):
     def _pairs_add_up(self) -> Config:
         total = sum(group.count for group in self.pairs)
         if self.pairs and total != self.num_pairs:
-            raise ValueError(f"num_pairs = {self.num_pairs}, but `pairs` has {total}; leave num_pairs out, or make them agree")
+            raise ValueError(
+                f"num_pairs = {self.num_pairs}, but `pairs` has {total}; leave num_pairs out, or make them agree"
+            )
         for group in self.pairs:
             if unknown := set(group.pair) - set(PairConfig.model_fields):
-                raise ValueError(f"pairs.pair: no setting {min(unknown)!r}. {did_you_mean(min(unknown), PairConfig.model_fields)}")
+                raise ValueError(
+                    f"pairs.pair: no setting {min(unknown)!r}. {did_you_mean(min(unknown), PairConfig.model_fields)}"
+                )
         return self
 
     def of(self, player: str) -> Config:
@@ -358,7 +362,9 @@ def resolve(preset: str | None = None, files: Sequence[Path] = (), flags: Mappin
         values = merge(values, read_yaml(file), str(file), origins)
     for path, value in sorted((flags or {}).items(), key=lambda f: "." in f[0]):  # --data mnist before --data.path
         values = merge(values, nested(path, value), "flag", origins)
-    if isinstance(groups := values.get("pairs"), list | tuple) and origins.get("num_pairs", "preset").startswith("preset"):
+    if isinstance(groups := values.get("pairs"), list | tuple) and origins.get("num_pairs", "preset").startswith(
+        "preset"
+    ):
         counts = [g.get("count", 1) for g in groups if isinstance(g, dict)]
         if counts and all(isinstance(c, int) for c in counts):  # `pairs` says how many there are
             values["num_pairs"], origins["num_pairs"] = sum(counts), origins.get("pairs", "pairs")

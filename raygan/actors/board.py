@@ -102,7 +102,9 @@ class Exchange(InlineBoard):
     def peek(self, players: Sequence[str], have: Mapping[str, int]) -> dict[str, Publication]:
         """What has arrived by now; asks again for what has not, and never waits."""
         out: dict[str, Publication] = {}
-        here, _ = ray.wait(list(self._asked.values()), num_returns=len(self._asked), timeout=0) if self._asked else ([], [])
+        here, _ = (
+            ray.wait(list(self._asked.values()), num_returns=len(self._asked), timeout=0) if self._asked else ([], [])
+        )
         for name in players:
             reference = self._asked.get(name)
             if reference in here:

@@ -17,6 +17,7 @@ VERBS = {
     "sample": "draw from a run's generator: global, best, mixture or pair:3",
     "evaluate": "score runs, beside floor and ceiling",
     "compare": "one table of several runs' scores; refuses unlike protocols",
+    "export": "one generator, or a mixture, as safetensors + config + model card; ONNX with --onnx",
     "report": "one self-contained HTML file about a run",
     "verify": "prove that the locals are untouched by the global pair, and that inline = Ray bit for bit",
     "runs": "list runs",

@@ -105,7 +105,7 @@ def sample(argv: Sequence[str]) -> int:
     """Draw samples."""
     args = parse(
         argv, valued=("from", "count", "seed", "out"), positional=(1, 1),
-        usage="raygan sample RUN [--from global|best|mixture|pair:3] [-n 1024] [--seed 0] [-o x.npz|.png|.parquet]",
+        usage="raygan sample RUN [--from global|best|mixture|fitted|pair:3] [-n 1024] [--seed 0] [-o x.npz|.png|.parquet]",
     )  # fmt: skip
     from raygan.service.run import Run
     from raygan.service.sampling import write_samples
@@ -120,10 +120,10 @@ def sample(argv: Sequence[str]) -> int:
 def evaluate(argv: Sequence[str]) -> int:
     """Score runs."""
     args = parse(
-        argv, valued=("metrics", "samples", "extractor", "seed", "control", "judges", "chains"), switches=("json",),
+        argv, valued=("metrics", "samples", "extractor", "seed", "control", "judges", "chains", "distributions"), switches=("json",),
         positional=(1, 999),
-        usage="raygan evaluate RUN [RUN ...] [--metrics modes,density,classes,fid,kid,prdc | gam2 | ais] [--samples 10000] "
-        "[--extractor raw|pixels|cnn:mnist|torchscript:PATH] [--control N] [--judges N] [--chains 16] [--seed 0] [--json]",
+        usage="raygan evaluate RUN [RUN ...] [--metrics modes,density,classes,fid,kid,prdc | gam2 | ais | mixture] [--samples 10000] "
+        "[--extractor raw|pixels|cnn:mnist|torchscript:PATH] [--control N] [--judges N] [--chains 16] [--distributions 1000] [--seed 0] [--json]",
     )  # fmt: skip
     from raygan.service.evaluate import evaluate_runs, table
 
@@ -137,11 +137,43 @@ def evaluate(argv: Sequence[str]) -> int:
         )  # fmt: skip
         print(json.dumps(found, indent=1) if args.has("json") else judging.table(found))
         return 0
+    if groups == "mixture":
+        from raygan.service.export import fit_mixture, mixture_table
+        from raygan.service.run import Run
+
+        for path in args.positional:
+            fitted = fit_mixture(Run.load(path), whole(args, "samples", 2000, least=64), whole(args, "seed", 0))
+            print(json.dumps(fitted, indent=1) if args.has("json") else mixture_table(Run.load(path), fitted))
+        return 0
+    if groups == "ais":
+        from raygan.service import likelihood
+
+        entries = likelihood.ais_runs(
+            args.positional, whole(args, "samples", 16, least=1), whole(args, "chains", 16, least=1),
+            whole(args, "distributions", 1000, least=2), whole(args, "seed", 0),
+        )  # fmt: skip
+        print(json.dumps(entries, indent=1) if args.has("json") else likelihood.table(entries))
+        return 0
     results = evaluate_runs(
         args.positional, groups.split(",") if groups else None, whole(args, "samples", 10_000, least=16),
         args.get("extractor"), whole(args, "seed", 0),
     )  # fmt: skip
     print(json.dumps(results, indent=1) if args.has("json") else table(results))
+    return 0
+
+
+def export(argv: Sequence[str]) -> int:
+    """Write a generator as a folder of its own."""
+    args = parse(
+        argv, valued=("from", "out"), switches=("onnx",), positional=(1, 1),
+        usage="raygan export RUN [--from best|global|mixture|fitted|pair:3] [-o FOLDER] [--onnx]",
+    )  # fmt: skip
+    from raygan.service.export import export as write
+    from raygan.service.run import Run
+
+    run = Run.load(args.positional[0])
+    out = Path(args.get("out") or f"{run.name}-model")
+    print(f"{write(run, args.get('from') or run.main_player, out, args.has('onnx'))}: {', '.join(sorted(p.name for p in out.iterdir()))}")
     return 0
 
 

@@ -26,9 +26,7 @@ class Ledger:
     @classmethod
     def begin(cls, players: Sequence[str], steps: Mapping[str, int], extra: Mapping[str, Any]) -> Ledger:
         """From a checkpoint's steps and its `extra` (both empty for a new run); everybody is ready."""
-        out = cls(
-            {p: steps.get(p, 0) for p in players}, dict(extra.get("swapped", {})), dict(extra.get("losses", {}))
-        )
+        out = cls({p: steps.get(p, 0) for p in players}, dict(extra.get("swapped", {})), dict(extra.get("losses", {})))
         out.idle = dict.fromkeys(players, out.clock())
         return out
 

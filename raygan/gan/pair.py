@@ -237,7 +237,8 @@ class Pair(Trainer):
         blur = None
         if self.config.input_noise:
             blur = self.blur(torch.zeros_like(fake), extra)
-        loss_g = S.g_step(self.g, self.d, self.opt_g, self.loss, z, self.config.clip_grad_g, blur)
+        match = (real, self.config.feature_matching) if self.config.feature_matching else None
+        loss_g = S.g_step(self.g, self.d, self.opt_g, self.loss, z, self.config.clip_grad_g, blur, match)
         if probe is not None:
             probe.gradients(self.g, self.d)
         self.update_average()

@@ -57,17 +57,36 @@ def g_step(
     z: Tensor,
     clip: float | None = None,
     noise: Tensor | None = None,
+    match: tuple[Tensor, float] | None = None,
 ) -> float:
-    """One update of G against D from noise z (N, z_dim); returns its loss, nan when the step was skipped."""
+    """One update of G against D from noise z (N, z_dim); returns its loss, nan when the step was skipped.
+
+    match: (real samples, weight) of feature matching, added to the adversarial loss.
+    """
     optimizer.zero_grad(set_to_none=True)
     fake = g(z)
+    seen = fake if noise is None else fake + noise
     with frozen(d):
-        total = loss.g_loss(d(fake if noise is None else fake + noise))
+        if match is None:
+            total = loss.g_loss(d(seen))
+        else:
+            distance, logits = feature_distance(d, match[0], seen)
+            total = loss.g_loss(logits) + match[1] * distance
     value = total.item()
     if math.isfinite(value):
         total.backward()
         apply(optimizer, g, clip)
     return value
+
+
+def feature_distance(d: nn.Module, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+    """(|| E f(real) - E f(fake) ||^2, D's logits of fake), f = D's last hidden layer (Salimans et al., 2016, section 3.1)."""
+    assert isinstance(d, nn.Sequential), "discriminators are Sequential: hidden layers, the last linear one, Logits"
+    body, head = d[:-2], d[-2:]
+    features = body(fake)
+    with torch.no_grad():
+        target = body(real).flatten(1).mean(0)
+    return (features.flatten(1).mean(0) - target).square().sum(), head(features)
 
 
 def apply(optimizer: torch.optim.Optimizer, network: nn.Module, clip: float | None) -> None:

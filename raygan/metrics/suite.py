@@ -32,6 +32,8 @@ GROUPS = {
     "prdc": "precision, recall, density, coverage over the extractor's features",
 }
 """Names for --metrics."""
+ALONE = ("gam2", "ais", "mixture")
+"""Metrics over whole runs: one at a time, in service.judging, service.likelihood and service.export."""
 LOWER_IS_BETTER = ("reverse_kl", "tv", "fid", "kid")
 
 
@@ -65,7 +67,7 @@ class Suite:
         self.groups = tuple(groups or default_groups(data))
         for group in self.groups:
             if group not in GROUPS:
-                raise ConfigError(f"metrics: no metric named {group!r}. {did_you_mean(group, GROUPS)}")
+                raise ConfigError(f"metrics: no metric named {group!r}. {did_you_mean(group, [*GROUPS, *ALONE])}")
         self._refuse_unfit()
         needs = any(g in ("fid", "kid", "prdc") for g in self.groups)
         default = "cnn:mnist" if data.classifier and data.stack == 1 else ("pixels" if data.is_images else "raw")

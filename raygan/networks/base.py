@@ -40,7 +40,6 @@ class NetworkComponent(Component):
         with torch.random.fork_rng(devices=[]):
             return initialise(self._discriminator(shape), self._init, stream)
 
-
     def classifier(self, shape: tuple[int, ...], classes: int, stream: torch.Generator) -> nn.Module:
         """A network like D with logits (N, classes)."""
         with torch.random.fork_rng(devices=[]):

@@ -46,5 +46,3 @@ class Painter(nn.Module):
             h_c = torch.tanh(self.encoder(torch.tanh(canvas)))
             canvas = canvas + self.decoder(torch.cat([h_z, h_c], 1))
         return torch.tanh(canvas)
-
-

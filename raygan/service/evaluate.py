@@ -14,7 +14,7 @@ from raygan.controller.run_folder import write_atomically
 from raygan.errors import ConfigError
 from raygan.metrics.suite import Suite
 from raygan.service.run import Run
-from raygan.strategies.strategy import load_data, strategy_of
+from raygan.strategies.strategy import JUDGE, load_data, strategy_of
 
 SKIP = ("kind", "player", "step", "protocol", "elapsed")
 REMEDIES = {
@@ -103,7 +103,10 @@ def evaluate_runs(
         config = run.config
         data = load_data(config)
         suite = Suite(data, groups, n_fake=samples, n_real=samples, features=extractor, seed=seed)
-        which = [*strategy_of(config).players(config), *([MIXTURE] if config.num_pairs > 1 else [])]
+        which = [
+            *(p for p in strategy_of(config).players(config) if p != JUDGE),
+            *([MIXTURE] if config.num_pairs > 1 else []),
+        ]
         scores = {w: suite.score(torch.from_numpy(run.generator(w).sample(samples, seed))) for w in which}
         entry = {
             "run": str(run.path),

@@ -37,9 +37,7 @@ CRITICS = ("wgan", "wgan_gp")
 JUDGE_STEPS = 1000
 
 
-def gam2(
-    paths: Sequence[str], samples: int, seed: int, control: int = 0, judges: int = 0
-) -> dict[str, Any]:
+def gam2(paths: Sequence[str], samples: int, seed: int, control: int = 0, judges: int = 0) -> dict[str, Any]:
     """{groups, generators, discriminators, rates, scores, verdicts}; stored in the first run. Raises ConfigError."""
     runs = [Run.load(p) for p in paths]
     if control:
@@ -47,9 +45,13 @@ def gam2(
     data = load_data(runs[0].config)
     for run in runs:
         if run.config.data != runs[0].config.data:
-            raise ConfigError(f"gam2: {run.name} is on {run.config.data}, {runs[0].name} on {runs[0].config.data}. Use one data set.")
+            raise ConfigError(
+                f"gam2: {run.name} is on {run.config.data}, {runs[0].name} on {runs[0].config.data}. Use one data set."
+            )
         if run.config.loss["name"] in CRITICS:
-            raise ConfigError(f"gam2: {run.name} has {run.config.loss['name']}: a critic has no threshold between real and fake.")
+            raise ConfigError(
+                f"gam2: {run.name} has {run.config.loss['name']}: a critic has no threshold between real and fake."
+            )
     generated: dict[str, Tensor] = {}
     made: dict[str, frozenset[str]] = {}
     networks: dict[str, nn.Module] = {}
@@ -82,7 +84,13 @@ def gam2(
         "rates": [[None if np.isnan(v) else v for v in row] for row in rates.tolist()],
         "scores": {g: vars(s) for g, s in found.items()},
         "verdicts": verdicts(runs, groups, found),
-        "protocol": {"samples": samples, "seed": seed, "quotable": samples >= LEAST, "data": data.name, "real": len(real)},
+        "protocol": {
+            "samples": samples,
+            "seed": seed,
+            "quotable": samples >= LEAST,
+            "data": data.name,
+            "real": len(real),
+        },
     }
     write_atomically(runs[0].path / f"gam2-seed{seed}.json", (json.dumps(out, indent=1) + "\n").encode())
     mark_best(runs, groups, found)
@@ -113,7 +121,9 @@ def discriminators(run: Run, history: Lineage) -> dict[str, nn.Module]:
     """Every discriminator of the run's newest checkpoint, in eval mode."""
     checkpoint, problems = newest_valid(run.path / "checkpoints")
     if checkpoint is None:
-        raise CheckpointError(f"run {str(run.path)!r} cannot be judged: {problems[0] if problems else 'it has no checkpoint yet.'}")
+        raise CheckpointError(
+            f"run {str(run.path)!r} cannot be judged: {problems[0] if problems else 'it has no checkpoint yet.'}"
+        )
     out: dict[str, nn.Module] = {}
     for p in history.discriminators:
         component = cast(NetworkComponent, run.config.of(p).component("network"))
@@ -147,12 +157,15 @@ def held_out_judge(
     """A fresh D, trained against one half of the generators' frozen samples; (D, whom it has met)."""
     streams = Streams(seed, f"held-out-judge-{index}")
     names = list(generated)
-    order = torch.randperm(len(names), generator=streams.at("half")).tolist()
-    mine = [names[i] for i in order[: max(1, len(names) // 2)]]
+    order = torch.randperm(len(names), generator=Streams(seed, "held-out-judges").at("order")).tolist()
+    half = max(1, len(names) // 2)  # halves in turn: with two judges or more, nobody is without an unseen one
+    mine = [names[order[(index * half + i) % len(names)]] for i in range(half)]
     component = cast(NetworkComponent, config.component("network"))
     d = component.discriminator(data.shape, streams.at("init-d"))
     loss = cast(Loss, config.component("loss"))
-    optimizer = S.make_optimizer(config.pair.optimizer, d.parameters(), config.pair.lr_d, config.pair.beta1, config.pair.beta2)
+    optimizer = S.make_optimizer(
+        config.pair.optimizer, d.parameters(), config.pair.lr_d, config.pair.beta1, config.pair.beta2
+    )
     pool = torch.cat([generated[g] for g in mine])
     for step in range(JUDGE_STEPS):
         real = data.batch(config.batch_size, streams.at("data", step), torch.device("cpu"))
@@ -174,17 +187,28 @@ def table(out: dict[str, Any]) -> str:
     for g, s in out["scores"].items():
         low, high = s["interval"]
         score_rows.append(
-            [f"{short[g]} = {g}", f"{s['average']:.3f}", f"{low:.3f} .. {high:.3f}", f"{s['worst']:.3f}", str(s["unseen"]), f"{s['elo']:.0f}"]
+            [
+                f"{short[g]} = {g}",
+                f"{s['average']:.3f}",
+                f"{low:.3f} .. {high:.3f}",
+                f"{s['worst']:.3f}",
+                str(s["unseen"]),
+                f"{s['elo']:.0f}",
+            ]
         )
     lines.append(text_table(["generator", "average", "95 %", "worst", "unseen D", "Elo"], score_rows))
     lines += [f"{who}: {what}" for who, what in out["verdicts"].items()]
     for label, members in out["groups"].items():
         averages = [out["scores"][g]["average"] for g in members]
         worst = [out["scores"][g]["worst"] for g in members]
-        lines.append(f"{label}: average {min(averages):.3f} .. {max(averages):.3f}, worst {min(worst):.3f} .. {max(worst):.3f} (min .. max)")
+        lines.append(
+            f"{label}: average {min(averages):.3f} .. {max(averages):.3f}, worst {min(worst):.3f} .. {max(worst):.3f} (min .. max)"
+        )
     p = out["protocol"]
     note = "" if p["quotable"] else f"; fewer than {LEAST:,} samples: not to be quoted"
-    lines.append(f"share of {p['samples']:,} samples taken for real, D in eval mode, {p['data']}; higher is better{note}")
+    lines.append(
+        f"share of {p['samples']:,} samples taken for real, D in eval mode, {p['data']}; higher is better{note}"
+    )
     return "\n".join(lines)
 
 

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+FITTED = "fitted"
+"""The mixture with the shares of mixture.json."""
+
+
 @dataclass(frozen=True)
 class Generators:
     """One generator, or several of which each gives an equal share of the samples."""
@@ -174,7 +178,7 @@ class Run:
         return top
 
     def generator(self, which: str = "best") -> Generators:
-        """The newest checkpoint's generator: "global", "best", "mixture", or "pair:3". Raises ConfigError."""
+        """The newest checkpoint's generator: "global", "best", "mixture", "fitted", or "pair:3". Raises ConfigError."""
         checkpoint, problems = newest_valid(self.path / "checkpoints")
         if checkpoint is None:
             why = problems[0] if problems else "it has no checkpoint yet."
@@ -192,11 +196,19 @@ class Run:
             load_network("ema" if own.pair.ema else "g", network, state)
             networks[name] = network.eval()
             priors[name] = own.pair.prior, component.z_dim
-        return Generators(networks, priors)
+        return Generators(networks, priors, self.fitted_shares() if which == FITTED else None)
+
+    def fitted_shares(self) -> dict[str, float]:
+        """Shares of the mixture that was fitted. Raises ConfigError when none was."""
+        file = self.path / "mixture.json"
+        if not file.exists():
+            raise ConfigError(f"--from fitted: no shares were fitted yet. First `raygan evaluate {self.path} --metrics mixture`.")
+        weights: dict[str, float] = json.loads(file.read_text())["weights"]
+        return weights
 
     def _names(self, which: str) -> list[str]:
         players = strategy_of(self.config).players(self.config)
-        if which == MIXTURE:
+        if which in (MIXTURE, FITTED):
             return self.pairs
         if which == "best":
             return [self.best]
@@ -204,7 +216,7 @@ class Run:
         numbered = kind == "pair" and index.isdigit() and int(index) < len(self.pairs)
         name = self.pairs[int(index)] if numbered else which
         if name not in players or name == JUDGE:
-            raise ConfigError(f"--from {which!r}: {did_you_mean(which, [GLOBAL, 'best', MIXTURE, *players])}")
+            raise ConfigError(f"--from {which!r}: {did_you_mean(which, [GLOBAL, 'best', MIXTURE, FITTED, *players])}")
         return [name]
 
 

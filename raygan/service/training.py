@@ -186,7 +186,9 @@ def starting_point(setup: Setup, folder: RunFolder) -> Checkpoint:
             raise CheckpointError(f"start_from: {run.path} has no usable checkpoint. {' '.join(problems)}".strip())
         built = strategy.build(player, setup)
         own = unpack(parts[player])
-        fresh = {k: own[k] for k in ("step", "swapped_at", "identity.D", "identity.G", "bad_steps", "bad_steps_in_a_row")}
+        fresh = {
+            k: own[k] for k in ("step", "swapped_at", "identity.D", "identity.G", "bad_steps", "bad_steps_in_a_row")
+        }
         built.restore({**unpack(source.parts[pair]), **fresh})
         parts[player] = pack(built.state())
         past = lineage(run)

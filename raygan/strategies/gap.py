@@ -36,10 +36,16 @@ class Gap(StrategyComponent):
     unit: Literal["updates", "epochs"] = Field("updates", description="Of swap_every and swap_warmup.")
     swap_warmup: float = Field(0, ge=0, description="No swap before this point.")
     what: Literal["D", "G"] = Field("D", description="What moves; the two differ in where data order and noise stay.")
-    carry: Literal["all", "weights"] = Field("all", description="all: with the optimizer's state; weights: as the authors did.")
-    lr_smoothing: bool = Field(False, description="After a swap G's rate is raised and D's lowered, for 5 % of an epoch.")
+    carry: Literal["all", "weights"] = Field(
+        "all", description="all: with the optimizer's state; weights: as the authors did."
+    )
+    lr_smoothing: bool = Field(
+        False, description="After a swap G's rate is raised and D's lowered, for 5 % of an epoch."
+    )
     winner_replace: int = Field(
-        0, ge=0, description="lockstep: at each swap so many of the worst D are overwritten by the best (lowest loss_d)."
+        0,
+        ge=0,
+        description="lockstep: at each swap so many of the worst D are overwritten by the best (lowest loss_d).",
     )
     max_wait: float = Field(5.0, ge=0, description="async: seconds that a pair waits for a partner before it goes on.")
 
@@ -149,7 +155,9 @@ class Gap(StrategyComponent):
     def _hope(self, player: str, ready: Sequence[str], progress: Progress, plan: Plan) -> bool:
         """May anybody who is still training come within this checkpoint interval?"""
         mine = progress.done[player] // plan.checkpoint_every
-        return any(p not in ready and s // plan.checkpoint_every <= mine for p, s in progress.done.items() if p != player)
+        return any(
+            p not in ready and s // plan.checkpoint_every <= mine for p, s in progress.done.items() if p != player
+        )
 
 
 def matching(players: Sequence[str], seed: int, step: int) -> list[tuple[str, str]]:

@@ -81,7 +81,9 @@ class Pmgan(StrategyComponent):
     judge_update: Literal["all_fresh", "any_fresh"] = Field(
         "all_fresh", description="async: the judge steps when all slots are new (the paper's C), or when one is."
     )
-    balance: Balance = Field("bounded", description="beta: bounded, paper (eq. 4 literally), constant (MGAN), learned, off.")
+    balance: Balance = Field(
+        "bounded", description="beta: bounded, paper (eq. 4 literally), constant (MGAN), learned, off."
+    )
     balance_scale: Literal["K", "1"] = Field("K", description="Sum of beta: K e^lambda, or e^lambda.")
     balance_lr: float = Field(0.01, gt=0, le=1, description="Rate of balance learned.")
     diversity: float = Field(0.0, ge=-20, le=20, description="lambda: larger = the generators keep further apart.")
@@ -189,7 +191,9 @@ class Generator(Pair):
     def open(self, board: Board) -> None:
         """The first slot, or the one that was there when the state was saved; G's buffers do not move."""
         z = self.noise(self.streams.at("noise", self.step))
-        buffers = {n: b.clone() for n, b in self.g.named_buffers()} if self.step else {}  # at step 0 this is the first time
+        buffers = (
+            {n: b.clone() for n, b in self.g.named_buffers()} if self.step else {}
+        )  # at step 0 this is the first time
         self.write(board, torch.func.functional_call(self.g, buffers, (z,)), math.nan)
 
     def write(self, board: Board, samples: Tensor, loss: float) -> None:
@@ -259,7 +263,9 @@ class Generator(Pair):
         began = time.perf_counter()
         while self.must_wait():
             if time.perf_counter() - began > DEADLINE_S:
-                raise RayganError(f"{self.name}: no answer of the judge within {DEADLINE_S:.0f} s. See the judge's log.")
+                raise RayganError(
+                    f"{self.name}: no answer of the judge within {DEADLINE_S:.0f} s. See the judge's log."
+                )
             time.sleep(0.001)
             self.poll(board, shelf)
         self.waited += time.perf_counter() - began
@@ -405,9 +411,7 @@ class Judge(Trainer):
             **{f"j_c/{g}": float(v) for g, v in zip(who, j_c, strict=True)},
         }  # fmt: skip
 
-    def values(
-        self, real: Tensor, batches: Mapping[str, Tensor], active: Tensor
-    ) -> tuple[Values, Values]:
+    def values(self, real: Tensor, batches: Mapping[str, Tensor], active: Tensor) -> tuple[Values, Values]:
         """J_k^D and J_k^C of each generator, (K,) each; no buffer moves."""
         sizes = [len(b) for b in batches.values()]
         fake = torch.cat(list(batches.values()))

@@ -84,7 +84,9 @@ class Sgan(StrategyComponent):
     def check(self, config: Config) -> None:
         """A copy must not be older than the bound while it is in use; locals that can be learned from."""
         if self.over.get("name") == "sgan":
-            raise ConfigError("strategy.sgan.over = 'sgan': a global pair learns from locals. Use independent, gap or pmgan.")
+            raise ConfigError(
+                "strategy.sgan.over = 'sgan': a global pair learns from locals. Use independent, gap or pmgan."
+            )
         self.inner.check(config)
         if self.over.get("feedback") == "gradients":
             raise ConfigError(
@@ -107,7 +109,9 @@ class Sgan(StrategyComponent):
     def check_setup(self, setup: Setup) -> None:
         """Messengers are copies of the locals' discriminators, and meet G0 in one network."""
         self.inner.check_setup(setup)
-        same_networks(setup, [*self.locals(setup.config), GLOBAL], ("D", "G"), "strategy.sgan copies each local's networks")
+        same_networks(
+            setup, [*self.locals(setup.config), GLOBAL], ("D", "G"), "strategy.sgan copies each local's networks"
+        )
 
     def notes(self, plan: Plan) -> list[tuple[str, str]]:
         """Those of the locals' strategy."""

@@ -158,7 +158,6 @@ class Setup:
             streams=streams,
         )
 
-
     def classifier(self, name: str, classes: int) -> nn.Module:
         """A classifier like the player's discriminator, with `classes` logits (N, classes)."""
         network = cast(NetworkComponent, self.config.of(name).component("network"))

@@ -55,7 +55,10 @@ def test_locals_are_the_same_with_and_without_the_supervisor_on_ray() -> None:
 
 VARIANTS: list[dict[str, Any]] = [
     {"strategy": {"name": "gap", "swap_every": 3}, "num_pairs": 3},
-    {"strategy": {"name": "gap", "swap_every": 2, "what": "G", "carry": "weights", "lr_smoothing": True}, "pair": {"ema": 0.9}},
+    {
+        "strategy": {"name": "gap", "swap_every": 2, "what": "G", "carry": "weights", "lr_smoothing": True},
+        "pair": {"ema": 0.9},
+    },
     {"strategy": {"name": "gap", "swap_every": 0.2, "unit": "epochs", "swap_warmup": 0.1, "winner_replace": 1}},
     {"strategy": {"name": "pmgan"}, "loss": "reverse_kl", "num_pairs": 3},
     {"strategy": {"name": "pmgan", "feedback": "gradients", "balance": "learned"}, "loss": "reverse_kl"},

@@ -147,7 +147,14 @@ def test_a_player_that_keeps_dying_ends_the_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "strategy", ["sgan", "independent", {"name": "gap", "swap_every": 3}, {"name": "pmgan"}, {"name": "sgan", "over": {"name": "gap", "swap_every": 2}}]
+    "strategy",
+    [
+        "sgan",
+        "independent",
+        {"name": "gap", "swap_every": 3},
+        {"name": "pmgan"},
+        {"name": "sgan", "over": {"name": "gap", "swap_every": 2}},
+    ],
 )
 def test_a_signal_leaves_a_checkpoint_from_which_the_run_goes_on_bit_for_bit(tmp_path: Path, strategy: Any) -> None:
     config = tiny_config(strategy=strategy, checkpoint={"every_steps": 12}, round_steps=1)

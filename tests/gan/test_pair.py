@@ -135,7 +135,7 @@ def test_rates_move_after_a_swap_and_come_back() -> None:
     pair.parts = replace(pair.parts, smooth_steps=4)
     pair.swapped_at = pair.step = 10
     seen = []
-    for pair.step in (10, 11, 13, 14):  # noqa: B020
+    for pair.step in (10, 11, 13, 14):
         pair.set_rates()
         seen.append((pair.opt_g.param_groups[0]["lr"] / 1e-3, pair.opt_d.param_groups[0]["lr"] / 1e-3))
     assert seen[0] == pytest.approx((2.0, 0.5))

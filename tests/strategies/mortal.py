@@ -11,7 +11,14 @@ from raygan.errors import PlayerDied
 from raygan.gan.types import Player
 from raygan.strategies.strategy import Setup, Swap
 
-INSTANTS = ("before the first offer", "between offers", "before the record", "after the record", "between adoptions", "after")
+INSTANTS = (
+    "before the first offer",
+    "between offers",
+    "before the record",
+    "after the record",
+    "between adoptions",
+    "after",
+)
 
 
 class Mortal(InlineExecutor):

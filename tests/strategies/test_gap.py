@@ -63,7 +63,9 @@ def test_the_best_overwrites_the_worst() -> None:
 
 def test_lockstep_trains_to_the_swap_point_and_then_all_meet() -> None:
     gap = Gap(swap_every=50)
-    assert gap.decide(FOUR, Progress(dict.fromkeys(FOUR, 30)), plan()) == [Train(p, 10) for p in FOUR]  # checkpoint at 40
+    assert gap.decide(FOUR, Progress(dict.fromkeys(FOUR, 30)), plan()) == [
+        Train(p, 10) for p in FOUR
+    ]  # checkpoint at 40
     assert gap.decide(FOUR, Progress(dict.fromkeys(FOUR, 40)), plan()) == [Train(p, 10) for p in FOUR]
     at = dict.fromkeys(FOUR, 50)
     assert gap.decide(FOUR[:3], Progress(at), plan()) == [], "one is still busy"
@@ -192,7 +194,9 @@ def test_swapping_g_or_d_differs_only_in_whose_seat_it_is() -> None:
     """Two pairs, one swap, noise and data aside: the couples that train together afterwards are the same."""
     states = {}
     for what in ("D", "G"):
-        config = tiny_config(strategy={"name": "gap", "swap_every": 6, "what": what}, steps=7, pair={"lr_g": 1e-9, "lr_d": 1e-9})
+        config = tiny_config(
+            strategy={"name": "gap", "swap_every": 6, "what": what}, steps=7, pair={"lr_g": 1e-9, "lr_d": 1e-9}
+        )
         states[what] = {p: unpack(r) for p, r in final_states(config, lambda: InlineExecutor(setup_of(config))).items()}  # noqa: B023
     d, g = states["D"]["pair-00"], states["G"]["pair-01"]
     assert (d["identity.G"], d["identity.D"]) == (g["identity.G"], g["identity.D"]) == ("pair-00", "pair-01")
@@ -224,9 +228,9 @@ def test_rounds_change_nothing_and_neither_does_being_stopped(settings: dict[str
         stopped = final_states(config, lambda: InlineExecutor(setup_of(config)), stop_at=at, samples=400, memory=memory)
         assert digests(config, states=stopped, memory=memory) == expected
     others = [o for o in OPTIONS if o != settings]
-    assert all(
-        digests(tiny_config(strategy={"name": "gap", **o}, num_pairs=3)) != expected for o in others[:2]
-    ), "options do something"
+    assert all(digests(tiny_config(strategy={"name": "gap", **o}, num_pairs=3)) != expected for o in others[:2]), (
+        "options do something"
+    )
 
 
 @pytest.mark.parametrize("after", range(1, 26, 3))
@@ -248,7 +252,9 @@ def test_a_signal_at_any_moment_keeps_the_cut_consistent(tmp_path: Path, after: 
     assert {p: digest(unpack(r)) for p, r in final.parts.items()} == {p: digest(unpack(r)) for p, r in expected.items()}
 
 
-def kill_in_every_swap(tmp_path: Path, steps: int, pairs: int) -> tuple[dict[int, str], list[bool], bool, list[dict[str, Any]]]:
+def kill_in_every_swap(
+    tmp_path: Path, steps: int, pairs: int
+) -> tuple[dict[int, str], list[bool], bool, list[dict[str, Any]]]:
     """(instant of the kill in each swap, adoptions equal to their source, final bits = undisturbed, the journal)."""
     config = tiny_config(
         strategy={"name": "gap", "swap_every": 1}, num_pairs=pairs, steps=steps, round_steps=1, batch_size=4,

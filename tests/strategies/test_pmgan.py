@@ -86,7 +86,8 @@ def test_both_feedbacks_give_the_same_generators() -> None:
     a = tiny_config(**SMALL)
     b = tiny_config(**{**SMALL, "strategy": {"name": "pmgan", "feedback": "gradients"}})
     one, two = (
-        {p: unpack(r) for p, r in final_states(cfg, lambda: InlineExecutor(setup_of(cfg))).items()} for cfg in (a, b)  # noqa: B023
+        {p: unpack(r) for p, r in final_states(cfg, lambda: InlineExecutor(setup_of(cfg))).items()}
+        for cfg in (a, b)
     )
     for p, state in one.items():
         for key, value in state.items():
@@ -118,7 +119,11 @@ def test_stopped_and_resumed_equals_never_stopped(settings: dict[str, Any]) -> N
 
 
 def test_batch_norm_survives_the_slot_being_written_again() -> None:
-    changes = {"data": {"name": "mnist", "limit": 200}, "network": {"name": "dcgan", "width": 4, "z_dim": 4}, "steps": 3}
+    changes = {
+        "data": {"name": "mnist", "limit": 200},
+        "network": {"name": "dcgan", "width": 4, "z_dim": 4},
+        "steps": 3,
+    }
     config = tiny_config(**{**SMALL, **changes, "evaluation": {"every_steps": 3}})
     make = lambda: InlineExecutor(setup_of(config))  # noqa: E731
     expected = {p: digest(unpack(r)) for p, r in final_states(config, make).items()}
@@ -231,7 +236,9 @@ def test_lockstep_takes_turns() -> None:
     assert strategy.decide([*names, JUDGE], Progress(start), plan) == [Train(JUDGE, 1, 1)]
     judged = {**start, JUDGE: 1}
     assert strategy.decide([*names, JUDGE], Progress(judged), plan) == [Train(n, 1, 1) for n in names]
-    assert strategy.decide(["gen-02", JUDGE], Progress({**judged, "gen-00": 1, "gen-01": 1}), plan) == [Train("gen-02", 1, 1)]
+    assert strategy.decide(["gen-02", JUDGE], Progress({**judged, "gen-00": 1, "gen-01": 1}), plan) == [
+        Train("gen-02", 1, 1)
+    ]
 
 
 def async_players(**settings: Any) -> tuple[list[Generator], Judge, InlineBoard]:

@@ -26,7 +26,9 @@ def test_a_round_ends_at_the_first_of_its_reasons(step: int, every: tuple[int, i
 
 def test_independent_pairs_go_on_by_themselves() -> None:
     plan = Plan(12, "lockstep", 5, 6, 4)
-    assert Independent().decide(["pair-00", "pair-01"], Progress({"pair-00": 0, "pair-01": 12}), plan) == [Train("pair-00", 4)]
+    assert Independent().decide(["pair-00", "pair-01"], Progress({"pair-00": 0, "pair-01": 12}), plan) == [
+        Train("pair-00", 4)
+    ]
 
 
 def test_independent_pairs_equal_sgans_locals() -> None:

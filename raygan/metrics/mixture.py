@@ -1,0 +1,46 @@
+"""Weights of a mixture of generators, fitted by likelihood on held-out data.
+
+    w = argmax sum_x log sum_k w_k p_k(x)        EM; the objective is concave, so it ends at the best weights
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from raygan.metrics.density import best_bandwidth, kde_log_density
+
+Points = npt.NDArray[np.floating]
+ROUNDS = 500
+
+
+def log_densities(samples: Mapping[str, Points], at: Points) -> npt.NDArray[np.float64]:
+    """log p_k(at), (K, N): a kernel density over each generator's samples, one bandwidth (from held-out halves) a generator."""
+    out = []
+    for points in samples.values():
+        half = len(points) // 2
+        out.append(kde_log_density(at, points[:half], best_bandwidth(points[:half], points[half:])))
+    return np.stack(out)
+
+
+def fit(log_p: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Weights (K,) that maximise the mean log-likelihood of a mixture, from log p_k(x), (K, N).
+
+    >>> fit(np.log(np.array([[0.9, 0.9, 0.9, 0.1], [0.1, 0.1, 0.1, 0.9]]))).round(2).tolist()
+    [0.81, 0.19]
+    """
+    weights = np.full(len(log_p), 1 / len(log_p))
+    for _ in range(ROUNDS):
+        joint = log_p + np.log(np.maximum(weights, 1e-300))[:, None]
+        share = np.exp(joint - joint.max(0))
+        weights = (share / share.sum(0)).mean(1)
+    return weights
+
+
+def log_likelihood(log_p: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]) -> float:
+    """Mean log-likelihood of the mixture, nats."""
+    joint = log_p + np.log(np.maximum(weights, 1e-300))[:, None]
+    top = joint.max(0)
+    return float((top + np.log(np.exp(joint - top).sum(0))).mean())

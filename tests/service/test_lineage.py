@@ -1,0 +1,120 @@
+"""Who met whom, from journals written by hand and from real runs."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import raygan
+from raygan.cli import main
+from raygan.errors import ConfigError
+from raygan.service.judging import gam2
+from raygan.service.lineage import lineage, replay
+from raygan.service.run import Run
+from tests.conftest import TINY
+
+
+def swap(step: int, *couples: tuple[str, str], what: str = "D") -> dict[str, Any]:
+    moves = [m for a, b in couples for m in ({"player": a, "from": b}, {"player": b, "from": a})]
+    return {"kind": "swap", "step": step, "moves": [{**m, "what": what, "at": step} for m in moves]}
+
+
+def met(found: frozenset[str]) -> set[str]:
+    return {name.rpartition("/")[2] for name in found}
+
+
+ABC = ["a", "b", "c"]
+KEPT = dict.fromkeys(ABC, 99)
+
+
+def test_a_discriminator_remembers_every_seat_that_it_sat_at() -> None:
+    found = replay("run", ABC, [swap(5, ("a", "b")), swap(10, ("b", "c"))], KEPT)
+    assert met(found.discriminators["a"]) == {"a", "b"}, "b's D, now at a"
+    assert met(found.discriminators["b"]) == {"b", "c"}, "c's D, now at b"
+    assert met(found.discriminators["c"]) == {"a", "b", "c"}, "a's D, by way of b"
+    assert found.generators == {p: frozenset({f"run/{p}"}) for p in ABC}
+
+
+def test_when_generators_move_they_take_their_names_along() -> None:
+    found = replay("run", ABC, [swap(5, ("a", "b"), what="G")], KEPT)
+    assert met(found.generators["a"]) == {"b"}
+    assert met(found.discriminators["a"]) == {"a", "b"}
+
+
+def test_swaps_that_a_restart_undid_do_not_count() -> None:
+    undone = [swap(5, ("a", "b")), {"kind": "restart", "step": 4, "swapped": {}}, swap(5, ("a", "c"))]
+    assert met(replay("run", ABC, undone, KEPT).discriminators["b"]) == {"b"}
+    kept = [swap(5, ("a", "b")), {"kind": "resume", "step": 5, "swapped": {"a": 5, "b": 5}}]
+    assert met(replay("run", ABC, kept, KEPT).discriminators["b"]) == {"a", "b"}
+    assert met(replay("run", ABC, [swap(5, ("a", "b"))], {"a": 4, "b": 4}).discriminators["b"]) == {"b"}, (
+        "after the cut"
+    )
+
+
+def test_a_global_pair_has_met_everybody_and_a_judge_all_generators() -> None:
+    found = replay("run", ["pair-00", "pair-01", "global"], [], {})
+    assert met(found.discriminators["global"]) == {"pair-00", "pair-01", "global"}
+    assert met(found.discriminators["pair-00"]) == {"pair-00", "global"}, "a copy of it has trained against G0"
+    judged = replay("run", ["gen-00", "gen-01", "judge"], [], {})
+    assert set(judged.discriminators) == {"judge"}
+    assert met(judged.discriminators["judge"]) == {"gen-00", "gen-01"}
+
+
+def small(tmp_path: Path, name: str, **changes: Any) -> Run:
+    settings = {**TINY, "evaluation": {"every_steps": 12, "samples": 1600}, **changes}
+    return raygan.train("ring8-gap", run_dir=tmp_path, name=name, inline=True, **settings)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Run]:
+    folder = tmp_path_factory.mktemp("runs")
+    gap = small(folder, "gap", strategy={"name": "gap", "swap_every": 4}, num_pairs=3)
+    return gap, small(folder, "alone", strategy="independent", num_pairs=3, seed=1)
+
+
+def test_the_matrix_leaves_out_exactly_who_has_met(runs: tuple[Run, Run], capsys: pytest.CaptureFixture[str]) -> None:
+    out = gam2([str(r.path) for r in runs], 500, 0)
+    history = {r.name: lineage(r) for r in runs}
+    for d, row in zip(out["discriminators"], out["rates"], strict=True):
+        for g, rate in zip(out["generators"], row, strict=True):
+            (rd, pd), (rg, pg) = d.split("/"), g.split("/")
+            known = bool(history[rd].discriminators[pd] & history[rg].generators[pg])
+            assert (rate is None) == known
+    assert all(out["rates"][i][i] is None for i in range(6))
+    assert not out["protocol"]["quotable"]
+    assert set(out["verdicts"]) == {"gap against alone"}
+    assert runs[0].best in runs[0].pairs
+    with pytest.raises(SystemExit) as stop:
+        main(["evaluate", *(str(r.path) for r in runs), "--metrics", "gam2", "--samples", "200"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    assert "gap against alone: " in text
+    assert "not to be quoted" in text
+
+
+def test_a_gap_run_alone_is_refused_once_all_have_met(tmp_path: Path) -> None:
+    run = small(tmp_path, "two", strategy={"name": "gap", "swap_every": 4})
+    with pytest.raises(ConfigError, match="no discriminator is left"):
+        gam2([str(run.path)], 100, 0)
+    judged = gam2([str(run.path)], 100, 0, judges=3)
+    assert [d for d in judged["discriminators"] if d.startswith("held-out")]
+    controlled = gam2([str(run.path)], 100, 0, control=2)
+    assert (tmp_path / "two-control/run.json").exists()
+    assert "two against two-control" in controlled["verdicts"]
+
+
+def test_fine_tuning_goes_on_from_other_runs_and_remembers_them(runs: tuple[Run, Run], tmp_path: Path) -> None:
+    gap, alone = runs
+    sources = [f"{alone.path}:pair-01", str(gap.path)]
+    run = small(tmp_path, "fine", strategy={"name": "gap", "swap_every": 4}, num_pairs=4, start_from=sources, steps=2)
+    origins = [e for e in run.events if e["kind"] == "origin"]
+    assert [(e["player"], Path(e["run"]).name, e["pair"]) for e in origins] == [
+        ("pair-00", "alone", "pair-01"), ("pair-01", "gap", "pair-00"), ("pair-02", "gap", "pair-01"), ("pair-03", "gap", "pair-02"),
+    ]  # fmt: skip
+    found = lineage(run)
+    assert f"{alone.info['id']}/pair-01" in found.generators["pair-00"]
+    assert lineage(gap).discriminators["pair-02"] < found.discriminators["pair-03"]
+    with pytest.raises(ConfigError, match="start_from: 1 trained pairs for 2"):
+        small(tmp_path, "few", num_pairs=2, start_from=[f"{alone.path}:pair-01"])
+    with pytest.raises(ConfigError, match="start_from: .*pair-1"):
+        small(tmp_path, "typo", num_pairs=2, start_from=[f"{alone.path}:pair-1"])

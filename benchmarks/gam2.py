@@ -36,7 +36,7 @@ def main() -> None:
             for kind, strategy in kinds.items():
                 flags = {"seed": seed + (1000 if kind == "independent" else 0), "steps": steps, "strategy": strategy,
                          "evaluation": {"every_steps": steps, "samples": 2000}, "checkpoint": {"every_steps": steps}}  # fmt: skip
-                name = f"{kind.replace(' ', '-').replace(',', '')}-{seed}"
+                name = f"{'independent' if kind == 'independent' else 'gap'}-{seed}"
                 runs[kind] = train(resolve("mnist-gap", flags=flags), run_dir=Path(folder), name=name, inline=True)
             out = gam2([str(r.path) for r in runs.values()], 10_000, 0, control=4)
             for kind, run in runs.items():

@@ -20,6 +20,7 @@ from raygan.controller.checkpoint import Checkpoint, newest_valid, retain, write
 from raygan.controller.ledger import Ledger
 from raygan.controller.orders import Adopt, Card, Done, Evaluate, Executor, Save, Scored
 from raygan.controller.run_folder import RunFolder
+from raygan.controller.watchdog import Watchdog
 from raygan.errors import Interrupted, PlayerDied
 from raygan.strategies.strategy import GLOBAL, JUDGE, Order, Plan, Swap, Train, strategy_of
 
@@ -82,6 +83,9 @@ class Controller:
         self.latest: dict[str, dict[str, float]] = {}
         self.scores: dict[str, dict[str, Any]] = {}
         self.warnings: dict[str, int] = {}
+        self.watchdog = Watchdog(
+            self.strategy.locals(config), config.loss["name"].startswith("wgan"), one_mode_each=JUDGE in self.players
+        )
         self.pending_rows: dict[str, Pending] = {}
         self.swaps = 0
         self.skipped_swaps = 0
@@ -221,6 +225,8 @@ class Controller:
         pending = self.pending_rows.pop(player)
         report, step = pending.report(), pending.begin + pending.steps
         self.folder.metric(kind="train", player=player, step=step, steps=pending.steps, elapsed=self.elapsed, **report)
+        for name, text in self.watchdog.trained(player, step, report):
+            self.warn(name, text)
         if player == GLOBAL and "lag" in report:
             self.folder.event("pull", step, player=player, of=self.strategy.locals(self.config), lag=report["lag"])
         elif player == JUDGE:
@@ -284,6 +290,8 @@ class Controller:
         for row in scored.rows:
             self.scores[row["player"]] = row
             self.folder.metric(elapsed=self.elapsed, **row)
+        for name, text in self.watchdog.scored(order.player, order.step, scored):
+            self.warn(name, text)
         self.folder.samples(order.step, scored.samples)
 
     # ----------------------------------------------------------------------------------------------------- telling

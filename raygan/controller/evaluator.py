@@ -29,6 +29,8 @@ from raygan.strategies.strategy import Plan, Setup, strategy_of
 MIXTURE = "mixture"
 """Equal shares of all local pairs' generators; not a single generator."""
 SHOW_POINTS, SHOW_IMAGES = 1000, 64
+WATCHED = 500
+"""Samples that the watchdog looks at."""
 
 
 class Sampler:
@@ -96,7 +98,9 @@ class Evaluator:
                 mixed = self._mix(self.waiting.pop(step), step)
                 rows.append(self._row(MIXTURE, step, mixed))
                 show[MIXTURE] = self._show(mixed)
-        return Scored(rows, show)
+        real = self.quick.real
+        spread = float((samples - samples.mean(0)).square().mean().sqrt() / (real - real.mean(0)).square().mean().sqrt())
+        return Scored(rows, show, spread, self.quick.occupied(samples[:WATCHED]))
 
     def _mix(self, gathered: dict[str, Tensor], step: int) -> Tensor:
         each = math.ceil(self.count / len(self.locals))

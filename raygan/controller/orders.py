@@ -73,6 +73,10 @@ class Scored:
 
     rows: list[dict[str, Any]]
     samples: dict[str, npt.NDArray[np.generic]] = field(default_factory=dict)
+    spread: float = 1.0
+    """Standard deviation of the single generator's samples, in units of the real data's."""
+    occupied: list[float] = field(default_factory=list)
+    """Its share of samples at each mode or class, where the data has some."""
 
 
 @dataclass(frozen=True)

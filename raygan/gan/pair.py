@@ -232,7 +232,9 @@ class Pair(Trainer):
             value = S.d_step(self.d, self.opt_d, self.loss, real, fake, extra, self.config.clip_grad_d)
             loss_d = value if np.isfinite(loss_d) else loss_d  # one bad update marks the whole step
         if probe is not None:
+            held = self.data.held_out_batch(self.batch_size, self.data_streams.at("held-out", self.step, "cpu"))
             probe.look(self.d, real, fake)
+            probe.costs(self.d, self.loss, real, held.to(self.device), fake)
         z = self.noise(noise)
         blur = None
         if self.config.input_noise:
@@ -295,6 +297,13 @@ class Meter:
             "d_fake": f.mean().item(),
             "d_accuracy": 0.5 * ((r > 0).float().mean() + (f <= 0).float().mean()).item(),
         }
+
+    def costs(self, d: nn.Module, loss: Loss, real: Tensor, held_out: Tensor, fake: Tensor) -> None:
+        """D's cost on a training and on a held-out batch, against the same fakes: its generalisation (GAP, Fig. 6)."""
+        buffers = {n: b.clone() for n, b in d.named_buffers()}
+        with torch.no_grad():
+            r, h, f = (torch.func.functional_call(d, buffers, (x,)) for x in (real, held_out, fake))
+            self.once |= {"cost_train": loss.d_loss(r, f).item(), "cost_held_out": loss.d_loss(h, f).item()}
 
     def gradients(self, g: nn.Module, d: nn.Module) -> None:
         """First-layer gradient sizes of both networks (training pitfalls: the first thing to look at)."""

@@ -51,6 +51,9 @@ class Dataset(Protocol):
     def batch(self, size: int, generator: torch.Generator, device: torch.device) -> Tensor:
         """`size` samples drawn independently with `generator` (a CPU generator); float32, (size, *shape)."""
 
+    def held_out_batch(self, size: int, generator: torch.Generator) -> Tensor:
+        """At most `size` samples that nobody trains on; on the CPU."""
+
 
 class Board(Protocol):
     """The index of what players have published; readers say which version they want."""

@@ -21,7 +21,7 @@ from raygan.metrics.classifier import class_scores, load_classifier, probabiliti
 from raygan.metrics.density import density_scores
 from raygan.metrics.features import extractor
 from raygan.metrics.fidelity import fid, kid, prdc
-from raygan.metrics.modes import mode_scores
+from raygan.metrics.modes import mode_counts, mode_scores
 
 GROUPS = {
     "modes": "modes, modes@10%, high_quality, reverse_kl of a mixture or of stacked MNIST",
@@ -109,6 +109,17 @@ class Suite:
         for group in self.groups:
             out |= self._group(group, fake)
         return out
+
+    def occupied(self, fake: Tensor) -> list[float]:
+        """Share of samples (N, *shape) at each mode or class, (M,); [] for data with neither."""
+        if self.data.modes is not None:
+            counts = mode_counts(fake.numpy(), self.data.modes)
+        elif self.classifier is not None and self.data.stack == 1:
+            p = probabilities(self.classifier[0], fake)
+            counts = np.bincount(p.argmax(1), minlength=p.shape[1])
+        else:
+            return []
+        return [float(c) / len(fake) for c in counts]
 
     def _group(self, group: str, fake: Tensor) -> dict[str, float]:
         if group == "modes" and self.data.modes is not None:

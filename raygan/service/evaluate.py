@@ -18,6 +18,10 @@ from raygan.strategies.strategy import JUDGE, load_data, strategy_of
 
 SKIP = ("kind", "player", "step", "protocol", "elapsed")
 REMEDIES = {
+    "W101": "raise num_pairs, use a loss with a gradient penalty, or lower pair.lr_g",
+    "W103": "lower pair.lr_d, raise pair.input_noise, or set pair.feature_matching",
+    "W104": "raise strategy.diversity (pmgan), or lower num_pairs",
+    "W105": "lower strategy.swap_every, or raise steps",
     "W102": "lower pair.lr_g and pair.lr_d, or set pair.clip_grad_d",
     "W201": "see events.jsonl for the cause",
     "W202": "the run went on from an older one",
@@ -26,7 +30,8 @@ REMEDIES = {
 
 def fate(name: str) -> str:
     """What to do about a named warning."""
-    return REMEDIES.get(name.partition(" ")[0], "see events.jsonl")
+    number = name.partition(" ")[0]
+    return f"{REMEDIES.get(number, 'see events.jsonl')} (docs/warnings/{number}.md)"
 
 
 def format_number(value: object) -> str:

@@ -1,0 +1,75 @@
+"""Looks at what comes back from players and evaluators, and names what goes wrong (docs/warnings has a page for each).
+
+W101 collapsed-generator       all samples of a generator lie close together
+W103 saturated-discriminator   D tells real from fake without a mistake for a while: G gets no gradient
+W104 same-modes                two members sit on the same few modes
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+from raygan.controller.orders import Scored
+
+COLLAPSED = 0.1
+"""Spread below which a generator has collapsed; in units of the data's."""
+SATURATED = 0.995
+"""Accuracy of D."""
+PATIENCE = 3
+"""Rows in a row."""
+ALIKE = 0.95
+"""Cosine of two members' shares at the modes."""
+
+
+class Watchdog:
+    """Remembers just enough to tell."""
+
+    def __init__(self, members: Sequence[str], critic: bool, one_mode_each: bool) -> None:
+        self.members = list(members)
+        self.critic = critic
+        self.one_mode_each = one_mode_each
+        self.saturated: dict[str, int] = {}
+        self.occupied: dict[int, dict[str, list[float]]] = {}
+
+    def trained(self, player: str, step: int, report: Mapping[str, float]) -> Iterator[tuple[str, str]]:
+        """(name, text) of what a player's row shows."""
+        if self.critic or "d_accuracy" not in report:
+            return  # a critic has no threshold
+        self.saturated[player] = self.saturated.get(player, 0) + 1 if report["d_accuracy"] >= SATURATED else 0
+        if self.saturated[player] == PATIENCE:
+            yield "W103 saturated-discriminator", (
+                f"{player}: D is right on {report['d_accuracy']:.1%} of a batch for {PATIENCE} rows, step {step}"
+            )
+
+    def scored(self, player: str, step: int, scored: Scored) -> Iterator[tuple[str, str]]:
+        """(name, text) of what a generator's samples show."""
+        if player not in self.members:
+            return
+        if scored.spread < COLLAPSED and not self.one_mode_each:
+            yield "W101 collapsed-generator", f"{player}: its samples spread {scored.spread:.1%} of the data's, step {step}"
+        if not scored.occupied:
+            return
+        here = self.occupied.setdefault(step, {})
+        here[player] = scored.occupied
+        if len(here) == len(self.members):
+            del self.occupied[step]
+            if len(self.members) <= len(scored.occupied) or not self.one_mode_each:
+                yield from self._same(step, here)
+
+    def _same(self, step: int, here: Mapping[str, list[float]]) -> Iterator[tuple[str, str]]:
+        """Pairs of members that both cover at most half of the modes, and the same ones."""
+        few = {p: v for p, v in here.items() if 0 < sum(x > 0.02 for x in v) <= len(v) / 2}
+        names = sorted(few)
+        for i, a in enumerate(names):
+            for b in names[i + 1 :]:
+                if cosine(few[a], few[b]) > ALIKE:
+                    yield "W104 same-modes", f"{a} and {b} sit on the same modes, step {step}"
+
+
+def cosine(a: Sequence[float], b: Sequence[float]) -> float:
+    """
+    >>> cosine([1, 0], [1, 0]), cosine([1, 0], [0, 2])
+    (1.0, 0.0)
+    """
+    return sum(x * y for x, y in zip(a, b, strict=True)) / (math.hypot(*a) * math.hypot(*b))

@@ -12,7 +12,7 @@ from raygan.controller.evaluator import MIXTURE
 from raygan.controller.orders import Done, Evaluate
 from raygan.service.evaluate import fate, result_table
 from raygan.service.run import Run, headline
-from raygan.strategies.strategy import GLOBAL
+from raygan.strategies.strategy import GLOBAL, JUDGE
 
 if TYPE_CHECKING:
     from raygan.controller.controller import Controller
@@ -143,7 +143,7 @@ def cells(controller: Controller, player: str) -> list[str]:
     lag = f"{report['lag']:.0f}" if "lag" in report else ""
     return [
         player,
-        "pool" if player == GLOBAL else "own D",
+        opponent(controller, player),
         "#" * filled + "-" * (16 - filled),
         f"{step}/{total}",
         f"{step / seconds:.0f}" if seconds else "",
@@ -153,6 +153,16 @@ def cells(controller: Controller, player: str) -> list[str]:
         lag,
         state,
     ]
+
+
+def opponent(controller: Controller, player: str) -> str:
+    """Whose discriminator it plays: the pool, the judge's, its own, or the one that it was given by a swap."""
+    if player == GLOBAL:
+        return "pool"
+    if JUDGE in controller.players:
+        return "mixture" if player == JUDGE else "judge"
+    holds = controller.holds.get(player, player)
+    return "own D" if holds == player else f"D of {holds}"
 
 
 def short_score(controller: Controller, player: str) -> str:
@@ -184,6 +194,8 @@ def progress_line(controller: Controller) -> str:
     ]
     if "lag" in controller.latest.get(GLOBAL, {}):
         parts.append(f"lag {controller.latest[GLOBAL]['lag']:.0f}")
+    if controller.swaps:
+        parts.append(f"swaps {controller.swaps}" + (f" ({controller.skipped_swaps} missed)" if controller.skipped_swaps else ""))
     if controller.warnings:
         parts.append(f"warnings {sum(controller.warnings.values())}")
     return "  ".join([*parts, str(controller.folder.path)])
@@ -204,15 +216,27 @@ def ending(run: Run, report: Path) -> str:
     info = run.info
     where = shown(run.path)
     lines = [result_table(run), ""]
+    if alphabet := str(info.get("alphabet", "")):
+        lines += [f"  {line}" for line in some_sentences(run, alphabet)] + [""]
     lines += [f"warning {name}: {count} times; {fate(name)}" for name, count in info.get("warnings", {}).items()]
     seconds = sum(info["busy_seconds"].values())
+    if info.get("swaps"):
+        missed = info.get("skipped_swaps", 0)
+        lines.append(f"swaps {info['swaps']} in the journal" + (f", {missed} missed (nobody ready within max_wait)" if missed else ""))
     lines += [
         f"time {info['elapsed']:.0f} s, {seconds:.0f} s of training in {len(info['busy_seconds'])} players, seed "
         f"{run.config.seed}",
         f"report  {shown(report)}",
-        f"next    raygan sample {where} --from {run.main_player} -n 1024 -o samples.png",
+        f"next    raygan sample {where} --from {run.main_player} -n 1024 -o samples.{'txt' if alphabet else 'png'}",
     ]
     return "\n".join(lines)
+
+
+def some_sentences(run: Run, alphabet: str, count: int = 5) -> list[str]:
+    """Of the main generator, as it ended."""
+    from raygan.data.lm1b import decode
+
+    return decode(run.generator(run.main_player).sample(count, 0).argmax(1), alphabet)
 
 
 def shown(path: Path) -> str:

@@ -88,6 +88,8 @@ class Controller:
         )
         self.pending_rows: dict[str, Pending] = {}
         self.swaps = 0
+        self.holds: dict[str, str] = {}
+        """player -> birth name of the network that it was given by its last swap, for those who look on."""
         self.skipped_swaps = 0
         self.stop_signal: int | None = None
         self.targets: dict[str, int] | None = None
@@ -236,11 +238,12 @@ class Controller:
     def _offered(self, swap: Swap, cards: Mapping[str, Card]) -> None:
         """Everybody has handed over: this record is the swap's one commit point."""
         assert self.executor is not None
-        moves = [
+        moves: list[dict[str, Any]] = [
             {"player": p, "from": s, "what": swap.what, "identity": cards[s].identity, "at": self.done[p],
              "sha256": cards[s].sha256, "bytes": cards[s].nbytes}
             for p, s in swap.moves.items()
         ]  # fmt: skip
+        self.holds |= {m["player"]: m["identity"] for m in moves}
         sitting = [p for p in swap.players if p not in swap.moves]
         self.folder.event(
             "swap", swap.step, durable=True, players=swap.players, carry=swap.carry, moves=moves, sitting=sitting

@@ -115,6 +115,8 @@ class Evaluator:
         return {"kind": "score", "player": player, "step": step, "protocol": protocol.id, **scores}
 
     def _show(self, samples: Tensor) -> npt.NDArray[np.generic]:
+        if self.setup.data.text:
+            return samples[:SHOW_IMAGES].argmax(1).to(torch.uint8).numpy()
         return to_uint8(samples[:SHOW_IMAGES]) if self.setup.data.is_images else samples[:SHOW_POINTS].numpy()
 
     def protocols(self) -> dict[str, Any]:

@@ -51,19 +51,23 @@ class Samples:
     """The classifier that scores it ("mnist")."""
     stack: int = 1
     """Independent single-channel draws that make one sample (3: stacked MNIST)."""
+    text: str = ""
+    """Characters of the one-hot channels, for text; "" for everything else."""
     split: str = "held-out"
     """What `held_out` is, in words that stand beside every score."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one sample: (features,) or (channels, height, width)."""
+        """Of one sample: (features,), (channels, height, width), or (characters, length) for text."""
         single = self.train.shape[1:]
+        if self.text:
+            return (len(self.text), *single)
         return (self.stack, *single[1:]) if self.stack > 1 else tuple(single)
 
     @property
     def is_images(self) -> bool:
         """Images have three dimensions and live in [-1, 1]."""
-        return len(self.shape) == 3
+        return len(self.shape) == 3 and not self.text
 
     def batch(self, size: int, generator: torch.Generator, device: torch.device) -> Tensor:
         """`size` independent draws from the training part; float32 (size, *shape), images in [-1, 1]."""
@@ -74,12 +78,18 @@ class Samples:
         if self.stack > 1:
             return self._draw(self.held_out, size, generator)
         order = torch.randperm(len(self.held_out), generator=generator)[:size].numpy()
-        return to_float(self.held_out[order])
+        return self._to_float(self.held_out[order])
 
     def _draw(self, source: Array, size: int, generator: torch.Generator) -> Tensor:
         index = torch.randint(len(source), (size * self.stack,), generator=generator)
         picked = source[index.numpy()]  # numpy's own indexing: also for read-only memory shared between processes
-        return to_float(picked.reshape(size, *self.shape))
+        return self._to_float(picked if self.text else picked.reshape(size, *self.shape))
+
+    def _to_float(self, picked: Array) -> Tensor:
+        if self.text:
+            hot = torch.nn.functional.one_hot(torch.from_numpy(picked).long(), len(self.text))
+            return hot.transpose(1, 2).to(torch.float32)
+        return to_float(picked)
 
 
 def to_float(batch: Array) -> Tensor:

@@ -242,7 +242,7 @@ class Pair(Trainer):
         match = (real, self.config.feature_matching) if self.config.feature_matching else None
         loss_g = S.g_step(self.g, self.d, self.opt_g, self.loss, z, self.config.clip_grad_g, blur, match)
         if probe is not None:
-            probe.gradients(self.g, self.d)
+            probe.gradients(grad_g=self.g, grad_d=self.d)
         self.update_average()
         self.step += 1
         self.bad_steps.note(self.step, loss_d=loss_d, loss_g=loss_g)
@@ -305,9 +305,9 @@ class Meter:
             r, h, f = (torch.func.functional_call(d, buffers, (x,)) for x in (real, held_out, fake))
             self.once |= {"cost_train": loss.d_loss(r, f).item(), "cost_held_out": loss.d_loss(h, f).item()}
 
-    def gradients(self, g: nn.Module, d: nn.Module) -> None:
-        """First-layer gradient sizes of both networks (training pitfalls: the first thing to look at)."""
-        for key, network in (("grad_g", g), ("grad_d", d)):
+    def gradients(self, **networks: nn.Module) -> None:
+        """First-layer gradient sizes (training pitfalls: the first thing to look at)."""
+        for key, network in networks.items():
             first = next(network.parameters())
             if first.grad is not None:
                 self.once[key] = first.grad.norm().item()

@@ -21,6 +21,7 @@ from raygan.metrics.classifier import class_scores, load_classifier, probabiliti
 from raygan.metrics.density import density_scores
 from raygan.metrics.features import extractor
 from raygan.metrics.fidelity import fid, kid, prdc
+from raygan.metrics.ngrams import ngram_scores
 from raygan.metrics.modes import mode_counts, mode_scores
 
 GROUPS = {
@@ -29,12 +30,13 @@ GROUPS = {
     "classes": "score, entropy, tv, confidence by the data set's classifier",
     "fid": "Frechet distance over the extractor's features",
     "kid": "kernel distance over the extractor's features",
+    "ngrams": "js1 .. js4: Jensen-Shannon divergence of n-grams of text",
     "prdc": "precision, recall, density, coverage over the extractor's features",
 }
 """Names for --metrics."""
 ALONE = ("gam2", "ais", "mixture")
 """Metrics over whole runs: one at a time, in service.judging, service.likelihood and service.export."""
-LOWER_IS_BETTER = ("reverse_kl", "tv", "fid", "kid")
+LOWER_IS_BETTER = ("reverse_kl", "tv", "fid", "kid", "js1", "js2", "js3", "js4")
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,8 @@ class Suite:
         data = self.data
         unfit = {
             "modes": data.modes is None and data.stack != 3,
-            "density": data.is_images,
+            "density": data.is_images or bool(data.text),
+            "ngrams": not data.text,
             "classes": data.classifier is None or data.stack != 1,
         }
         for group in self.groups:
@@ -124,6 +127,8 @@ class Suite:
     def _group(self, group: str, fake: Tensor) -> dict[str, float]:
         if group == "modes" and self.data.modes is not None:
             return mode_scores(fake.numpy(), self.data.modes)
+        if group == "ngrams":
+            return ngram_scores(fake.argmax(1).numpy(), self.real.argmax(1).numpy())
         if group == "density":
             return density_scores(fake.numpy(), self.real.numpy())
         if group in ("modes", "classes"):
@@ -156,6 +161,8 @@ class Suite:
 
 def default_groups(data: Samples) -> list[str]:
     """What a data set is scored by when nobody says otherwise."""
+    if data.text:
+        return ["ngrams"]
     if data.stack == 3:
         return ["modes"]
     if data.modes is not None:

@@ -54,7 +54,7 @@ def initialise(network: nn.Module, init: Init, stream: torch.Generator) -> nn.Mo
     """
     with torch.no_grad():
         for layer in network.modules():
-            if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.ConvTranspose2d):
                 bound = 1 / math.sqrt(layer.weight[0].numel())
                 if init == "normal":
                     layer.weight.normal_(0, 0.02, generator=stream)

@@ -1,6 +1,6 @@
 """The pictures of a report: functions from a run to a PNG. Colours mean the same in all of them.
 
-global = vermilion, mixture = green, a single local = its own blue-to-violet, real data = grey, floor and ceiling = dashed.
+global = vermilion, mixture = green, judge = gold, a single local = its own blue-to-violet, real data = grey, floor and ceiling = dashed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from raygan.controller.evaluator import MIXTURE
 from raygan.data.base import Samples, to_uint8
 from raygan.metrics.modes import mode_counts
 from raygan.service.run import Run
-from raygan.strategies.strategy import GLOBAL
+from raygan.strategies.strategy import GLOBAL, JUDGE
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
@@ -37,7 +37,7 @@ STYLE: Any = {
     "ytick.color": "#555555",
     "figure.facecolor": "white",
 }
-REAL, GLOBAL_COLOUR, MIXTURE_COLOUR = "#8a8a8a", "#d1495b", "#2e8b57"
+REAL, GLOBAL_COLOUR, MIXTURE_COLOUR, JUDGE_COLOUR = "#8a8a8a", "#d1495b", "#2e8b57", "#b8860b"
 Show = dict[str, dict[int, npt.NDArray[np.generic]]]
 
 
@@ -47,6 +47,8 @@ def colour(player: str, pairs: Sequence[str]) -> Any:
         return GLOBAL_COLOUR
     if player == MIXTURE:
         return MIXTURE_COLOUR
+    if player == JUDGE:
+        return JUDGE_COLOUR
     at = pairs.index(player) / max(len(pairs) - 1, 1) if player in pairs else 0.5
     return plt.get_cmap("cool")(0.15 + 0.7 * at)
 
@@ -87,7 +89,7 @@ def samples_over_time(show: Show, data: Samples, columns: int = 6) -> bytes:
             squeeze=False,
             layout="constrained",
         )
-        pairs = [p for p in players if p.startswith("pair")]
+        pairs = [p for p in players if p not in (GLOBAL, MIXTURE, JUDGE)]
         for i, player in enumerate(rows):
             for j, step in enumerate(steps):
                 axis = axes[i][j]
@@ -151,7 +153,7 @@ def mode_histograms(show: Show, data: Samples) -> bytes | None:
             -(-len(players) // 4), min(4, len(players)), figsize=(9.6, 1.9 * -(-len(players) // 4)), squeeze=False,
             layout="constrained", sharey=True,
         )  # fmt: skip
-        pairs = [p for p in players if p.startswith("pair")]
+        pairs = [p for p in players if p not in (GLOBAL, MIXTURE, JUDGE)]
         for axis in axes.flat[len(players) :]:
             axis.axis("off")
         for axis, player in zip(axes.flat, players, strict=False):
@@ -170,7 +172,7 @@ def scores_over_time(run: Run, metrics: Sequence[str], floor: dict[str, float], 
     """Each score against steps and against seconds; ceiling and floor dashed."""
     rows = [r for r in run.rows if r["kind"] == "score"]
     players = order(sorted({r["player"] for r in rows}))
-    pairs = [p for p in players if p.startswith("pair")]
+    pairs = [p for p in players if p not in (GLOBAL, MIXTURE, JUDGE)]
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(
             len(metrics),
@@ -220,7 +222,7 @@ def training_curves(run: Run) -> bytes:
     """Losses, D's accuracy and first-layer gradient sizes of every player."""
     rows = [r for r in run.rows if r["kind"] == "train"]
     players = order(sorted({r["player"] for r in rows}))
-    pairs = [p for p in players if p.startswith("pair")]
+    pairs = [p for p in players if p not in (GLOBAL, MIXTURE, JUDGE)]
     fields = [f for f in TRAINING if any(f in r for r in rows)]
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(
@@ -278,7 +280,7 @@ def phases(run: Run) -> bytes:
     total = float(info["elapsed"])
     players = order(list(info["busy_seconds"]))
     busy = [100 * info["busy_seconds"][p] / total for p in players]
-    pairs = [p for p in players if p.startswith("pair")]
+    pairs = [p for p in players if p not in (GLOBAL, MIXTURE, JUDGE)]
     with plt.rc_context({**STYLE, "axes.grid": False}):
         figure, axis = plt.subplots(figsize=(9.6, 0.6 + 0.28 * len(players)), layout="constrained")
         axis.barh(players, busy, color=[colour(p, pairs) for p in players])

@@ -10,17 +10,22 @@ from typing import Any
 import jinja2
 
 from raygan.controller.evaluator import MIXTURE
+from raygan.data.base import Samples
+from raygan.data.lm1b import decode
 from raygan.controller.run_folder import write_atomically
 from raygan.service.evaluate import SKIP, fate, format_number, protocol_line
+from raygan.service.pictures import Show
 from raygan.service.run import Run
 from raygan.strategies.strategy import load_data
 
+QUIET = ("pull", "slot", "swap")
+"""Kinds of events that a picture shows."""
 TEMPLATES = Path(__file__).parent / "templates"
 
 
 def write_report(run: Run) -> Path:
     """Write `report/index.html` into the run's folder; returns its path."""
-    from raygan.service import pictures
+    from raygan.service import pictures, pictures_more
 
     data = load_data(run.config)
     show = pictures.stored_samples(run)
@@ -31,7 +36,7 @@ def write_report(run: Run) -> Path:
         entry = protocols.get(row["protocol"], entry)
     tracked = [m for m in _tracked(run) if m in entry["ceiling"]][:4] or _tracked(run)[:4]
     made: list[tuple[str, str, bytes | None]] = []
-    if show:
+    if show and not data.text:
         made.append(("Samples over time", "", pictures.samples_over_time(show, data)))
         made.append(
             ("Modes", "Dashed: the fair share. Points further than 3 std from every mode are not counted.",
@@ -49,6 +54,7 @@ def write_report(run: Run) -> Path:
          "Mean over the local pairs' copies in use, in steps; dashed: the bound of this tempo.",
          pictures.lag_over_time(run))
     )  # fmt: skip
+    made += pictures_more.collect(run, show, data)
     if info.get("elapsed"):
         made.append(("Where the time went", "", pictures.phases(run)))
     environment = jinja2.Environment(
@@ -67,9 +73,10 @@ def write_report(run: Run) -> Path:
             if p in protocols
         ),
         pictures=[(t, text, base64.b64encode(raw).decode()) for t, text, raw in made if raw is not None],
-        events=[e for e in run.events if e["kind"] != "pull"][-40:],
-        hidden_events=max(0, sum(e["kind"] != "pull" for e in run.events) - 40),
-        pulls=sum(e["kind"] == "pull" for e in run.events),
+        events=[e for e in run.events if e["kind"] not in QUIET][-40:],
+        hidden_events=max(0, sum(e["kind"] not in QUIET for e in run.events) - 40),
+        sentences=sentences(show, data),
+        counts={k: sum(e["kind"] == k for e in run.events) for k in QUIET},
         warnings={n: (c, fate(n)) for n, c in info.get("warnings", {}).items()},
         clock=lambda t: time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(t)),
     )
@@ -77,6 +84,14 @@ def write_report(run: Run) -> Path:
     folder.mkdir(exist_ok=True)
     write_atomically(folder / "index.html", html.encode())
     return folder / "index.html"
+
+
+def sentences(show: Show, data: Samples, count: int = 12) -> list[tuple[str, list[str]]]:
+    """(who, some of its sentences) for text; [] for everything else."""
+    if not data.text:
+        return []
+    real = data.held_out[:count]
+    return [(p, decode(show[p][max(show[p])][:count], data.text)) for p in show] + [("real data", decode(real, data.text))]
 
 
 def _tracked(run: Run) -> list[str]:

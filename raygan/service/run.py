@@ -157,8 +157,11 @@ class Run:
 
     @property
     def main_player(self) -> str:
-        """The generator that the run is for: the global one, or the best local."""
-        return GLOBAL if GLOBAL in strategy_of(self.config).players(self.config) else self.best
+        """What the run is for: the global generator, PMGAN's mixture (each of its generators has a share), or the best local."""
+        players = strategy_of(self.config).players(self.config)
+        if GLOBAL in players:
+            return GLOBAL
+        return MIXTURE if JUDGE in players and len(self.pairs) > 1 else self.best
 
     @property
     def best(self) -> str:
@@ -220,7 +223,7 @@ class Run:
         return [name]
 
 
-HEADLINES = ("high_quality", "score", "modes", "log_likelihood", "kid", "fid")
+HEADLINES = ("high_quality", "score", "modes", "js4", "log_likelihood", "kid", "fid")
 
 
 def headline(row: dict[str, Any]) -> str | None:

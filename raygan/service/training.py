@@ -69,7 +69,8 @@ def train(
         folder.write("config.json", json.dumps(full_dump(config), indent=1) + "\n")
         folder.write("command.txt", (command or "raygan.train(...)") + "\n")
         folder.status(
-            id=uuid.uuid4().hex[:12], name=folder.path.name, status="starting", created=time.time(), shape=data.shape, **provenance()
+            id=uuid.uuid4().hex[:12], name=folder.path.name, status="starting", created=time.time(), shape=data.shape,
+            alphabet=data.text, **provenance()
         )  # fmt: skip
         point_latest(folder.path)
         begin = starting_point(setup, folder) if config.start_from else None
@@ -348,7 +349,7 @@ def _write_parquet(path: Path) -> None:
 
 
 def require(run: Run, text: str) -> str | None:
-    """Check `modes=8,score>=7` on the run's best single generator's last scores; the complaint, or None.
+    """Check `modes=8,score>=7` on the last scores of what the run is for (`Run.main_player`); the complaint, or None.
 
     `a=b` means at least b, or at most b for scores where lower is better. Raises ConfigError for an unknown score.
     """

@@ -214,7 +214,7 @@ class Generator(Pair):
             if self.sharing.due(self.step):
                 board.publish(self.publication())
         if steps:
-            meter.gradients(self.g, self.g)
+            meter.gradients(grad_g=self.g)
         return {**meter.means(), "bad_steps": float(self.bad_steps.total), "wait_s": self.waited}
 
     def one_generator_step(self, board: Board) -> dict[str, float]:
@@ -398,7 +398,7 @@ class Judge(Trainer):
         self.weigh(who, j_d, j_c)
         if last:
             meter.look(self.d, real, fake)
-            meter.gradients(self.c, self.d)
+            meter.gradients(grad_c=self.c, grad_d=self.d)
         self.updates += 1
         for g in who:
             self.used[g] = slots[g].version
@@ -507,5 +507,5 @@ class Judge(Trainer):
 
 def num_outputs(network: nn.Module) -> int:
     """Classes of a classifier."""
-    last = [m for m in network.modules() if isinstance(m, nn.Linear | nn.Conv2d)][-1]
+    last = [m for m in network.modules() if isinstance(m, nn.Linear | nn.Conv1d | nn.Conv2d)][-1]
     return last.weight.shape[0]

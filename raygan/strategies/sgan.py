@@ -269,7 +269,7 @@ class GlobalPair(Trainer):
             }  # fmt: skip
             meter.add(**self.iteration(fresh), **self.lag(board))
             if i == steps - 1:
-                meter.gradients(self.g, self.d)
+                meter.gradients(grad_g=self.g, grad_d=self.d)
         return {**meter.means(), "bad_steps": float(self.bad_steps.total)}
 
     def iteration(self, fresh: Mapping[str, Publication]) -> dict[str, float]:

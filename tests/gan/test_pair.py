@@ -206,3 +206,24 @@ def test_weights_that_are_not_finite_are_never_published() -> None:
         next(pair.d.parameters())[0, 0] = math.inf
     with pytest.raises(NonFiniteError, match="pair-00"):
         pair.publication()
+
+
+def test_feature_matching_adds_the_distance_of_mean_features() -> None:
+    """|| E f(real) - E f(fake) ||^2 over D's last hidden layer, beside the adversarial loss, never alone."""
+    from raygan.gan.steps import feature_distance, g_step
+
+    pair = make()
+    z = torch.randn(16, 2, generator=torch.Generator().manual_seed(0))
+    real = torch.randn(16, 2, generator=torch.Generator().manual_seed(1))
+    distance, logits = feature_distance(pair.d, real, pair.g(z))
+    body = pair.d[:-2]  # type: ignore[index]
+    expected = (body(real).mean(0) - body(pair.g(z)).mean(0)).square().sum()
+    assert distance.item() == pytest.approx(expected.item(), rel=1e-5)
+    assert torch.equal(logits, pair.d(pair.g(z)))
+    plain = pair.loss.g_loss(logits).item()
+    value = g_step(pair.g, pair.d, pair.opt_g, pair.loss, z, match=(real, 3.0))
+    assert value == pytest.approx(plain + 3 * distance.item(), rel=1e-5)
+    a, b = make(), make(pair={"feature_matching": 1.0})
+    a.train(2, Shelf())
+    b.train(2, Shelf())
+    assert not np.array_equal(flatten(a.g), flatten(b.g))

@@ -1,0 +1,72 @@
+"""One Billion Word sentences (Chelba et al., 2013) as 32 characters, one-hot: (characters, 32)."""
+
+from __future__ import annotations
+
+import gzip
+from collections import Counter
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from raygan.data.base import DataComponent, Samples, freeze
+from raygan.data.search import find
+from raygan.errors import DataError
+
+FILES = ("heldout-dev.txt.gz", "heldout-test.txt.gz")
+HELP = "Put two shards of the benchmark there, one tokenised sentence a line, or name their folder with --data.path or $RAYGAN_DATA."
+PAD, UNKNOWN = "`", "~"
+"""Behind a short sentence; in the place of a rare character."""
+
+
+class Lm1b(DataComponent):
+    """Trains on the first shard; the second one is held out."""
+
+    path: str | None = Field(None, description="Folder of the shards; None = search.")
+    length: int = Field(32, gt=0, description="Characters a sample.")
+    characters: int = Field(64, ge=4, le=250, description="Distinct characters: the most frequent ones, padding and unknown.")
+    cut: Literal["start", "windows"] = Field("windows", description="Each sentence's first characters, or all of it in pieces.")
+
+    def load(self, seed: int) -> Samples:
+        """Indices (N, length) uint8; `batch` gives one-hot float32 (N, characters, length)."""
+        texts = [read_lines(f) for f in find(self.name, ["lm1b"], FILES, self.path, HELP)]
+        counted = Counter("".join(texts[0]))
+        common = [c for c, _ in counted.most_common(self.characters) if c not in (PAD, UNKNOWN)]
+        alphabet = "".join([PAD, UNKNOWN, *sorted(common[: self.characters - 2])])
+        train, held_out = (encode(self._pieces(lines), alphabet, self.length) for lines in texts)
+        freeze(train, held_out)
+        return Samples("lm1b", train, held_out, text=alphabet, split="held-out shard")
+
+    def _pieces(self, lines: list[str]) -> list[str]:
+        n = self.length
+        if self.cut == "start":
+            return [line[:n] for line in lines]
+        return [line[i : i + n] for line in lines for i in range(0, max(1, len(line) - n // 2), n)]
+
+
+def read_lines(path: Path) -> list[str]:
+    """All lines of a text file, gzipped or not; raises DataError."""
+    try:
+        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        return [line for line in raw.decode().splitlines() if line]
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise DataError(f"data.lm1b: {path} cannot be read as text ({error}). Get the file again.") from None
+
+
+def encode(pieces: list[str], alphabet: str, length: int) -> npt.NDArray[np.uint8]:
+    """Text to indices into the alphabet (N, length); short pieces are padded.
+
+    >>> encode(["ab", "xb"], "`~ab", 3).tolist()
+    [[2, 3, 0], [1, 3, 0]]
+    """
+    index = {c: i for i, c in enumerate(alphabet)}
+    unknown = index[UNKNOWN]
+    rows = [[index.get(c, unknown) for c in piece] + [index[PAD]] * (length - len(piece)) for piece in pieces]
+    return np.array(rows, np.uint8)
+
+
+def decode(indices: npt.NDArray[np.generic], alphabet: str) -> list[str]:
+    """Indices (N, length) to text, without the padding behind it."""
+    return ["".join(alphabet[int(i)] for i in row).rstrip(PAD) for row in indices]

@@ -1,0 +1,60 @@
+"""Warnings that name what goes wrong, each with its page."""
+
+import re
+from pathlib import Path
+
+from raygan.controller.orders import Scored
+from raygan.controller.watchdog import Watchdog
+from raygan.service.evaluate import REMEDIES, fate
+
+ROOT = Path(__file__).parents[2]
+
+
+def names(found: object) -> list[str]:
+    return [name for name, _ in found]  # type: ignore[attr-defined]
+
+
+def test_a_saturated_discriminator_is_named_once_it_stays_so() -> None:
+    dog = Watchdog(["a"], critic=False, one_mode_each=False)
+    rows = [1.0, 1.0, 0.9, 1.0, 0.996, 1.0, 1.0]
+    assert [names(dog.trained("a", i, {"d_accuracy": r})) for i, r in enumerate(rows)] == [
+        [], [], [], [], [], ["W103 saturated-discriminator"], [],
+    ]  # fmt: skip
+    critic = Watchdog(["a"], critic=True, one_mode_each=False)
+    assert [names(critic.trained("a", i, {"d_accuracy": 1.0})) for i in range(5)] == [[]] * 5
+
+
+def test_a_collapsed_generator_is_named_unless_it_is_meant_to_sit_on_one_mode() -> None:
+    narrow = Scored([], spread=0.05)
+    assert names(Watchdog(["a"], False, False).scored("a", 1, narrow)) == ["W101 collapsed-generator"]
+    assert names(Watchdog(["a"], False, True).scored("a", 1, narrow)) == []
+    assert names(Watchdog(["a"], False, False).scored("global", 1, narrow)) == []
+
+
+def test_members_on_the_same_modes_are_named() -> None:
+    dog = Watchdog(["a", "b", "c"], False, True)
+    left, right = [0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 0.5, 0.5]
+    found = []
+    for player, share in (("a", left), ("b", right), ("c", [0.45, 0.55, 0.0, 0.0])):
+        found += list(dog.scored(player, 1, Scored([], occupied=share)))
+    assert [t for _, t in found] == ["a and c sit on the same modes, step 1"]
+    everywhere = Watchdog(["a", "b"], False, False)
+    assert names(everywhere.scored("a", 1, Scored([], occupied=[0.25] * 4))) == []
+    assert names(everywhere.scored("b", 1, Scored([], occupied=[0.25] * 4))) == [], "covering everything alike is the aim"
+
+
+def test_more_generators_than_modes_have_to_share() -> None:
+    dog = Watchdog(["a", "b", "c"], False, True)
+    for player in "abc":
+        assert names(dog.scored(player, 1, Scored([], occupied=[1.0, 0.0]))) == []
+
+
+def test_every_warning_has_a_page_and_a_remedy() -> None:
+    code = "".join(p.read_text() for p in (ROOT / "raygan").rglob("*.py"))
+    used = set(re.findall(r'"(W\d{3}) [a-z-]+"', code))
+    assert used >= {"W101", "W102", "W103", "W104", "W105", "W201", "W202"}
+    for number in used:
+        page = (ROOT / f"docs/warnings/{number}.md").read_text()
+        assert all(part in page for part in ("What it says", "How it is found", "What it means", "What to do"))
+        assert number in REMEDIES
+        assert f"docs/warnings/{number}.md" in fate(f"{number} anything")

@@ -147,6 +147,9 @@ class Config(Section):
     pairs: tuple[PairGroup, ...] = Field(
         (), description="Unlike pairs: a list of {count, network, loss, pair}; the counts add up to num_pairs."
     )
+    members: tuple[int, ...] = Field(
+        (), description="Numbers of the members after `raygan scale`; () = 0 .. num_pairs - 1. A number is never given twice."
+    )
     start_from: tuple[str, ...] = Field(
         (), description="Runs (RUN, or RUN:pair-02) whose pairs these go on from, in order (GAP's fine-tuning)."
     )
@@ -164,6 +167,17 @@ class Config(Section):
     resources: ResourcesConfig = ResourcesConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Numbers of the pairs or generators."""
+        return self.members or tuple(range(self.num_pairs))
+
+    @model_validator(mode="after")
+    def _members_add_up(self) -> Config:
+        if self.members and (len(self.members) != self.num_pairs or len(set(self.members)) != self.num_pairs):
+            raise ValueError(f"num_pairs = {self.num_pairs}, but `members` has {list(self.members)}; use `raygan scale`")
+        return self
 
     @model_validator(mode="after")
     def _pairs_add_up(self) -> Config:

@@ -24,6 +24,6 @@ class EvaluatorActor:
     def __repr__(self) -> str:
         return self._label
 
-    def evaluate(self, player: str, step: int, generator: list[Any]) -> Scored:
+    def evaluate(self, player: str, step: int, generator: list[Any], members: tuple[str, ...]) -> Scored:
         """Score the generator behind the reference."""
-        return self._evaluator.evaluate(player, step, ray.get(generator[0]))
+        return self._evaluator.evaluate(player, step, ray.get(generator[0]), members)

@@ -22,7 +22,7 @@ from raygan.actors.evaluator import EvaluatorActor
 from raygan.actors.matchmaker import MatchmakerActor
 from raygan.actors.placement import BOARD_CPUS, Placement, place
 from raygan.actors.player import PlayerActor
-from raygan.controller.orders import Adopt, Done, Evaluate, Order, Save
+from raygan.controller.orders import Adopt, Done, Evaluate, Join, Order, Save
 from raygan.errors import InfeasibleError, PlayerDied, RayganError
 from raygan.gan.types import Report
 from raygan.strategies.strategy import Setup, Swap, Train
@@ -45,6 +45,8 @@ class RayExecutor:
         self.board: Any = None
         self.matchmaker: Any = None
         self.evaluator: Any = None
+        self.shared: list[Any] = []
+        """The data set's reference, in a list so that it travels unresolved."""
         self.placement: Placement  # made by `start`, which knows how many players there are
 
     def start(self, players: Sequence[str], states: Mapping[str, bytes]) -> None:
@@ -57,7 +59,7 @@ class RayExecutor:
                 f"CPUs and {self.placement.gpus:g} GPUs each) within {START_TIMEOUT_S:.0f} s. Free resources, or lower "
                 "num_pairs."
             )
-        data = [ray.put(self.data)]
+        data = self.shared = [ray.put(self.data)]
         last = len(players) + 1  # the bundle of those that hold no bytes
         self.matchmaker = self._actor(MatchmakerActor, MATCHMAKER, last, 0).remote(self.run)
         self.board = self._actor(BoardActor, "board", last, BOARD_CPUS).remote()
@@ -92,7 +94,9 @@ class RayExecutor:
 
     def submit(self, order: Order) -> None:
         """Send it; Ray keeps the order of calls to one actor."""
-        if isinstance(order, Swap):
+        if isinstance(order, Join):
+            reference = self._join(order)
+        elif isinstance(order, Swap):
             reference = self.matchmaker.gather.remote(order)
         elif isinstance(order, Adopt):
             reference = self.matchmaker.deliver.remote(order.swap)
@@ -103,8 +107,32 @@ class RayExecutor:
         else:
             assert isinstance(order, Evaluate), f"unknown order {order}"
             generator = [self.actors[order.player].generator.remote()]
-            reference = self.evaluator.evaluate.remote(order.player, order.step, generator)
+            reference = self.evaluator.evaluate.remote(order.player, order.step, generator, order.members)
         self.pending[reference] = order, time.perf_counter()
+
+    def _join(self, order: Join) -> Any:
+        """A joiner's actor, outside the placement group; a reference to its step, once it has opened."""
+        free = ray.available_resources().get("CPU", 0.0)
+        cpus = self.placement.cpus if free >= self.placement.cpus else 0.0  # a full cluster is shared more thinly
+        wrap: Any = ray.remote(concurrency_groups={"ctl": 1})  # type: ignore[call-overload]
+        remote = wrap(PlayerActor).options(
+            name=f"raygan/{self.run}/{order.player}", num_cpus=cpus, num_gpus=self.placement.gpus, max_restarts=0,
+            max_task_retries=0,
+        )  # fmt: skip
+        actor = remote.remote(self.run, order.player, self.config, self.shared, self.board)
+        self.actors[order.player] = actor
+        self.board.register.remote(dict(self.actors))
+        self.matchmaker.register.remote(dict(self.actors))
+        return actor.open.remote(order.step)
+
+    def remove(self, player: str) -> None:
+        """Kill its actor; nobody asks it for anything any more."""
+        ray.kill(self.actors.pop(player))
+        self.board.register.remote(dict(self.actors))
+
+    def set_members(self, judge: str, members: Sequence[str]) -> None:
+        """Answered while the judge trains."""
+        self._get(self.actors[judge].set_members.remote(list(members)), judge, START_TIMEOUT_S)
 
     def wait(self, timeout_s: float) -> list[Done]:
         """All orders done by now; waits for the first. Raises PlayerDied, or the error that an order met."""
@@ -160,6 +188,8 @@ def carrier(order: Order) -> str:
     """Whose call carries the order out."""
     if isinstance(order, Swap | Adopt):
         return MATCHMAKER
+    if isinstance(order, Join):
+        return order.player
     return EVALUATOR if isinstance(order, Evaluate) else order.player
 
 

@@ -43,9 +43,12 @@ class PlayerActor:
         self._player.restore(unpack(raw))
         return self._player.step
 
-    def open(self) -> None:
-        """Publish what others need before they can begin."""
+    def open(self, step: int | None = None) -> int:
+        """Publish what others need before they can begin; `step`: where a joiner begins to count. Returns the step."""
+        if step is not None:
+            self._player.step = step  # type: ignore[misc]
         self._player.open(self._board)
+        return self._player.step
 
     def offer(self, swap: Swap) -> tuple[Card, list[Parcel]]:
         """First half of a swap: a card for the journal, and the network itself, which only its taker will fetch."""
@@ -81,6 +84,11 @@ class PlayerActor:
     def newest(self, shelf: str, after: int = -1) -> list[Publication]:
         """A list with the newest publication, empty when that is not newer than `after`."""
         return self._board.held_newest(shelf, after)
+
+    @ray.method(concurrency_group="ctl")
+    def set_members(self, members: list[str]) -> None:
+        """PMGAN's judge: whose slots count; also while it trains."""
+        self._player.set_members(members)  # type: ignore[attr-defined]
 
     @ray.method(concurrency_group="ctl")
     def where(self) -> dict[str, Any]:

@@ -20,6 +20,7 @@ VERBS = {
     "export": "one generator, or a mixture, as safetensors + config + model card; ONNX with --onnx",
     "report": "one self-contained HTML file about a run",
     "verify": "prove that the locals are untouched by the global pair, and that inline = Ray bit for bit",
+    "scale": "let PMGAN's generators join or leave while the run goes on",
     "runs": "list runs",
     "presets": "list presets, or show one",
     "doctor": "check this machine: versions, Ray, data",

@@ -214,6 +214,18 @@ def verify(argv: Sequence[str]) -> int:
     return 0 if all(r.ok for r in results) else 1
 
 
+def scale(argv: Sequence[str]) -> int:
+    """Let members join or leave a running run."""
+    args = parse(argv, valued=("pairs",), positional=(1, 1), usage="raygan scale RUN --pairs K")
+    from raygan.service.run import Run
+    from raygan.service.scale import scale as ask
+
+    if args.get("pairs") is None:
+        raise ConfigError("--pairs is missing. Usage: raygan scale RUN --pairs K")
+    print(ask(Run.load(args.positional[0]), whole(args, "pairs", 0, least=1)))
+    return 0
+
+
 def runs(argv: Sequence[str]) -> int:
     """List runs."""
     args = parse(argv, valued=("run-dir",), switches=("json",), usage="raygan runs [--run-dir runs] [--json]")

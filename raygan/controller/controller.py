@@ -10,19 +10,22 @@ seed) alone, however long orders take and in whatever order they are done.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from raygan.config import Config
+from raygan.config import Config, full_dump
 from raygan.controller.checkpoint import Checkpoint, newest_valid, retain, write_checkpoint
 from raygan.controller.ledger import Ledger
-from raygan.controller.orders import Adopt, Card, Done, Evaluate, Executor, Save, Scored
+from raygan.controller.orders import Adopt, Card, Done, Evaluate, Executor, Join, Save, Scored
 from raygan.controller.run_folder import RunFolder
+from raygan.controller.scaling import Scaling
 from raygan.controller.watchdog import Watchdog
 from raygan.errors import Interrupted, PlayerDied
-from raygan.strategies.strategy import GLOBAL, JUDGE, Order, Plan, Swap, Train, strategy_of
+from raygan.strategies.pmgan import Pmgan
+from raygan.strategies.strategy import GLOBAL, JUDGE, ROLES, Order, Plan, Swap, Train, strategy_of
 
 Listener = Callable[["Controller", Done], None]
 STALL_S = 600.0
@@ -77,6 +80,12 @@ class Controller:
         self.ledger = Ledger.begin(self.players, {}, {})
         self.parts: dict[int, dict[str, tuple[int, bytes]]] = {}
         self.extra: dict[int, dict[str, Any]] = {}
+        self.expected: dict[int, set[str]] = {}
+        self.saved_step = -1
+        self.asked: dict[str, int] = {}
+        """Scores and saves that a player still owes."""
+        self.scaling = Scaling(self)
+        self.seen_ids: set[int] = set(config.ids)
         self.pending_saves = 0
         self.pending_scores = 0
         self.busy_seconds: dict[str, float] = dict.fromkeys(self.players, 0.0)
@@ -126,7 +135,14 @@ class Controller:
                     self.executor = None
 
     def _attempt(self, resume: Checkpoint | None) -> None:
+        if resume is not None and "members" in resume.extra:
+            self.set_members(resume.extra["members"])
+            self.seen_ids |= set(resume.extra["seen"])
         self.ledger = Ledger.begin(self.players, resume.steps if resume else {}, resume.extra if resume else {})
+        self.scaling = Scaling(self)
+        self.asked.clear()
+        self.expected.clear()
+        self.saved_step = -1
         self.parts.clear()
         self.extra.clear()
         self.pending_rows.clear()
@@ -154,17 +170,20 @@ class Controller:
     def tick(self) -> bool:
         """Give out orders; False when there is nothing left to wait for."""
         assert self.executor is not None, "tick() is called while an executor runs"
+        self.scaling.tick()
         ready = self.ledger.ready(self.players)
         if self.stop_signal is not None and self.targets is None and len(ready) == len(self.players):
             self.targets = self.strategy.stop_targets(self.done, self.plan)
             if self._at_targets():
                 self._save_all()
-        if self.stop_signal is None:
+        if self.scaling.holds_back:
+            pass  # lockstep: members change between two steps of everybody
+        elif self.stop_signal is None:
             self._submit(self.strategy.decide(ready, self.ledger.progress, self.plan))
         elif self.targets is not None and not self._at_targets():
             orders = self.strategy.decide(ready, self.ledger.progress, self.plan)
             self._submit([o for o in map(self._up_to_target, orders) if not isinstance(o, Train) or o.steps > 0])
-        busy = len(self.ledger.idle) < len(self.players)
+        busy = len(self.ledger.idle) < len(self.players) or self.scaling.busy
         return busy or self.pending_saves > 0 or self.pending_scores > 0
 
     def _at_targets(self) -> bool:
@@ -195,12 +214,16 @@ class Controller:
             self._offered(order, item.result)
         elif isinstance(order, Adopt):
             self.swaps += 1
+        elif isinstance(order, Join):
+            self.scaling.joined(order.player)
         elif isinstance(order, Train):
             self._trained(order, item.result)
         elif isinstance(order, Save):
             self._saved(order, item.result)
         else:
             self._scored(order, item.result)
+        if isinstance(order, Save | Evaluate):
+            self.asked[order.player] -= 1
         for listener in self.listeners:
             listener(self, item)
 
@@ -216,7 +239,7 @@ class Controller:
         if (bad := report.get("bad_steps", 0.0)) > before:
             self.warn("W102 non-finite-loss", f"{player}: {bad - before:.0f} steps skipped before step {step}")
         if self.plan.evaluates_at(step) and player != JUDGE:
-            self._ask(Evaluate(player, step))
+            self._ask(Evaluate(player, step, tuple(p for p in self.players if p not in ROLES)))
         if self.plan.saves_at(step):
             self._ask(Save(player, step, at=step))
         if self._at_targets():
@@ -254,7 +277,9 @@ class Controller:
         assert self.executor is not None
         self.pending_scores += isinstance(order, Evaluate)
         self.pending_saves += isinstance(order, Save)
+        self.asked[order.player] = self.asked.get(order.player, 0) + 1
         if isinstance(order, Save):
+            self.expected.setdefault(order.step, set(self.players))
             self.extra.setdefault(order.step, {"swapped": {}, "losses": {}})
             for key, values in self.ledger.extra().items():
                 if order.player in values:
@@ -271,16 +296,20 @@ class Controller:
 
     def _saved(self, order: Save, raw: bytes) -> None:
         self.pending_saves -= 1
+        if order.step <= self.saved_step:
+            return  # of somebody who joined after the others had saved
         parts = self.parts.setdefault(order.step, {})
         parts[order.player] = order.at, raw
-        if len(parts) < len(self.players):
+        if not set(parts) >= {p for p in self.expected[order.step] if p in self.players}:
             return
         del self.parts[order.step]
+        self.saved_step = order.step
+        parts = {p: part for p, part in parts.items() if p in self.players}
         checkpoint = Checkpoint(
             order.step,
             {p: raw for p, (_, raw) in parts.items()},
             {p: at for p, (at, _) in parts.items()},
-            self.extra.pop(order.step),
+            self.extra.pop(order.step) | ({"members": list(self.config.ids), "seen": sorted(self.seen_ids)} if self.config.members else {}),
         )
         folder = self.folder.path / "checkpoints"
         write_checkpoint(folder, checkpoint)
@@ -298,6 +327,19 @@ class Controller:
         self.folder.samples(order.step, scored.samples)
 
     # ----------------------------------------------------------------------------------------------------- telling
+
+    def set_members(self, ids: Sequence[int]) -> None:
+        """Another set of members, from now on; kept in config.json, so that resuming builds the same players."""
+        spec = self.config.strategy
+        if isinstance(self.strategy, Pmgan):  # the classifier keeps its size
+            spec = {**spec, "classes": self.strategy.num_classes(self.config)}
+        self.config = self.config.model_copy(update={"num_pairs": len(ids), "members": tuple(ids), "strategy": spec})
+        self.strategy = strategy_of(self.config)
+        self.players = self.strategy.players(self.config)
+        self.watchdog.members = self.strategy.locals(self.config)
+        for player in self.players:
+            self.busy_seconds.setdefault(player, 0.0)
+        self.folder.write("config.json", json.dumps(full_dump(self.config), indent=1) + "\n")
 
     @property
     def done(self) -> dict[str, int]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any, cast
 
@@ -86,25 +87,26 @@ class Evaluator:
             self._full = Suite(self.setup.data, None, n_fake=self.count, n_real=self.count)
         return self._full
 
-    def evaluate(self, player: str, step: int, vector: Vector) -> Scored:
-        """Score one generator; and the mixture, once every pair has been seen at this step."""
+    def evaluate(self, player: str, step: int, vector: Vector, members: Sequence[str] = ()) -> Scored:
+        """Score one generator; and the mixture, once every one of `members` (default: all) has been seen at this step."""
+        members = members or self.locals
         samples = self.sampler.draw(player, vector, self.count, self.streams.at(f"{player}/z", step, "cpu"))
         rows = [self._row(player, step, samples)]
         show = {player: self._show(samples)}
-        if self.setup.config.evaluation.mixture and player in self.locals and len(self.locals) > 1:
+        if self.setup.config.evaluation.mixture and player in members and len(members) > 1:
             gathered = self.waiting.setdefault(step, {})
             gathered[player] = samples
-            if len(gathered) == len(self.locals):
-                mixed = self._mix(self.waiting.pop(step), step)
+            if set(gathered) >= set(members):
+                mixed = self._mix(self.waiting.pop(step), step, members)
                 rows.append(self._row(MIXTURE, step, mixed))
                 show[MIXTURE] = self._show(mixed)
         real = self.quick.real
         spread = float((samples - samples.mean(0)).square().mean().sqrt() / (real - real.mean(0)).square().mean().sqrt())
         return Scored(rows, show, spread, self.quick.occupied(samples[:WATCHED]))
 
-    def _mix(self, gathered: dict[str, Tensor], step: int) -> Tensor:
-        each = math.ceil(self.count / len(self.locals))
-        pool = torch.cat([gathered[name][:each] for name in self.locals])
+    def _mix(self, gathered: dict[str, Tensor], step: int, members: Sequence[str]) -> Tensor:
+        each = math.ceil(self.count / len(members))
+        pool = torch.cat([gathered[name][:each] for name in members])
         order = torch.randperm(len(pool), generator=self.streams.at("mixture", step))
         return pool[order[: self.count]]
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from raygan.controller.evaluator import Evaluator
-from raygan.controller.orders import Adopt, Card, Done, Evaluate, Order, Save
+from raygan.controller.orders import Adopt, Card, Done, Evaluate, Join, Order, Save
 from raygan.gan.bundle import pack, unpack
 from raygan.gan.pair import Trainer
 from raygan.gan.types import Board, Player
@@ -113,9 +113,29 @@ class InlineExecutor:
             result = self.offer(order)
         elif isinstance(order, Adopt):
             self.adopt(order.swap)
+        elif isinstance(order, Join):
+            result = self.join(order)
         else:
             result = self._single(order)
         return [Done(order, result, time.perf_counter() - began)]
+
+    def join(self, order: Join) -> int:
+        """Build, open; returns its step."""
+        player = strategy_of(self.setup.config).build(order.player, self.setup)
+        player.step = order.step  # type: ignore[misc]
+        player.open(self.board)
+        self.players[order.player] = player
+        return player.step
+
+    def remove(self, player: str) -> None:
+        """Forget it, and what it has published."""
+        del self.players[player]
+        for shelf in [s for s in self.board.shelves if s.partition("/")[0] == player]:
+            del self.board.shelves[shelf]
+
+    def set_members(self, judge: str, members: Sequence[str]) -> None:
+        """At once."""
+        self.players[judge].set_members(members)  # type: ignore[attr-defined]
 
     def offer(self, swap: Swap) -> dict[str, Card]:
         """First half of a swap: every giver's copy."""
@@ -139,7 +159,7 @@ class InlineExecutor:
             result = pack(player.state())
         else:
             assert isinstance(order, Evaluate), f"unknown order {order}"
-            result = self.evaluator.evaluate(order.player, order.step, player.generator_vector())
+            result = self.evaluator.evaluate(order.player, order.step, player.generator_vector(), order.members)
         return result
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from raygan.controller.orders import Adopt, Done, Order
+from raygan.controller.orders import Adopt, Done, Join, Order
 from raygan.strategies.strategy import Progress, Swap, Train
 
 
@@ -52,10 +52,18 @@ class Ledger:
             if math.isfinite(loss := item.result.get("loss_d", math.nan)):
                 self.losses[item.order.player] = loss
             self.idle[item.order.player] = self.clock()
+        elif isinstance(item.order, Join):
+            self.done[item.order.player] = int(item.result)
+            self.idle[item.order.player] = self.clock()
         elif isinstance(item.order, Adopt):
             for player in item.order.swap.players:
                 self.swapped[player] = self.done[player]
                 self.idle[player] = self.clock()
+
+    def left(self, player: str) -> None:
+        """A player is gone."""
+        for record in (self.done, self.swapped, self.losses, self.idle):
+            record.pop(player, None)
 
     def extra(self) -> dict[str, Any]:
         """What a checkpoint has to keep of this."""

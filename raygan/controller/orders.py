@@ -40,6 +40,16 @@ class Evaluate:
 
     player: str
     step: int
+    members: tuple[str, ...] = ()
+    """Whose samples make the mixture at this step."""
+
+
+@dataclass(frozen=True)
+class Join:
+    """A new player with fresh networks, that counts its steps from `step`; the others go on meanwhile."""
+
+    player: str
+    step: int
 
 
 @dataclass(frozen=True)
@@ -64,7 +74,7 @@ class Card:
         return cls(parcel.identity, parcel.step, parcel.nbytes, parcel.sha256)
 
 
-Order = Train | Swap | Adopt | Save | Evaluate
+Order = Train | Swap | Adopt | Save | Evaluate | Join
 
 
 @dataclass(frozen=True)
@@ -96,6 +106,12 @@ class Executor(Protocol):
 
     def submit(self, order: Order) -> None:
         """Take an order; does not wait."""
+
+    def remove(self, player: str) -> None:
+        """Free an idle player that has left."""
+
+    def set_members(self, judge: str, members: Sequence[str]) -> None:
+        """Tell the judge whose slots count from now on."""
 
     def wait(self, timeout_s: float) -> list[Done]:
         """What was carried out since the last call; waits up to `timeout_s` for something. Raises PlayerDied."""

@@ -94,6 +94,9 @@ def resume_run(
         raise CheckpointError(f"{problems[0]} No other checkpoint in {folder.path} is whole: start a new run.")
     if inline is None:
         inline = json.loads((folder.path / "run.json").read_text()).get("executor") == "inline"
+    if checkpoint is not None and "members" in checkpoint.extra:  # members may have changed since
+        ids = tuple(checkpoint.extra["members"])
+        config = config.model_copy(update={"members": ids, "num_pairs": len(ids)})
     players = strategy_of(config).players(config)
     if checkpoint is not None and set(checkpoint.parts) != set(players):
         raise CheckpointError(

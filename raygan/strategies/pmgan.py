@@ -91,12 +91,17 @@ class Pmgan(StrategyComponent):
     classes: int | None = Field(None, gt=0, description="Outputs of C; more than num_pairs leaves room for joiners.")
     max_lag: int = Field(5000, gt=0, description="async: steps a generator may be ahead of what the judge saw of it.")
 
+    @property
+    def elastic(self) -> bool:
+        """Generators may join and leave."""
+        return True
+
     def check(self, config: Config) -> None:
-        """Every generator needs a class of its own."""
-        if config.num_pairs > self.num_classes(config):
+        """Every generator needs a class of its own, for life."""
+        if max(config.ids) >= self.num_classes(config):
             raise ConfigError(
-                f"num_pairs = {config.num_pairs}: the classifier has {self.classes} classes, one for each generator. Raise "
-                "strategy.classes or lower num_pairs."
+                f"num_pairs = {max(config.ids) + 1}: the classifier has {self.num_classes(config)} classes, one for each generator that "
+                "ever takes part. Raise strategy.classes (before the run starts) or lower num_pairs."
             )
 
     def check_setup(self, setup: Setup) -> None:
@@ -110,7 +115,7 @@ class Pmgan(StrategyComponent):
 
     def locals(self, config: Config) -> list[str]:
         """The generators' names."""
-        return [generator_name(i) for i in range(config.num_pairs)]
+        return [generator_name(i) for i in config.ids]
 
     def players(self, config: Config) -> list[str]:
         """K generators and the judge."""
@@ -346,27 +351,29 @@ class Judge(Trainer):
         begin, target, heard = self.step, self.step + steps, time.perf_counter()
         slots = {}
         while self.step < target and time.perf_counter() - heard < PATIENCE_S:
-            fresh = self.poll(board, slots)
-            enough = fresh == set(self.generators) if self.settings.judge_update == "all_fresh" else fresh
-            if enough and len(slots) == len(self.generators):
+            members = self.generators
+            fresh = self.poll(board, slots, members)
+            slots = {g: slot for g, slot in slots.items() if g in members}
+            enough = fresh == set(members) if self.settings.judge_update == "all_fresh" else fresh
+            if enough and len(slots) == len(members):
                 meter.add(**self.update(slots, board, last=False, meter=meter))
                 heard = time.perf_counter()
             elif self.step < target:
                 time.sleep(0.0005)
-            if len(slots) == len(self.generators):
+            if len(slots) == len(members):
                 self.step = max(self.step, min(s.version for s in slots.values()))
         self.step = min(self.step, target)
         return {**meter.means(), **self.facts(), "steps_done": float(self.step - begin)}
 
-    def poll(self, board: Board, slots: dict[str, Publication]) -> set[str]:
-        """Look into the slots; returns the generators whose slot was not used yet."""
-        shelves = {slot_of(g): g for g in self.generators}
+    def poll(self, board: Board, slots: dict[str, Publication], members: Sequence[str]) -> set[str]:
+        """Look into the members' slots; returns the generators whose slot was not used yet."""
+        shelves = {slot_of(g): g for g in members}
         have = {shelf: slots[g].version if g in slots else -1 for shelf, g in shelves.items()}
         for shelf, slot in board.peek(list(shelves), have).items():
             if slot.version > have[shelf]:
                 check_slot(slot)
                 slots[shelves[shelf]] = slot
-        return {g for g, slot in slots.items() if slot.version > self.used[g]}
+        return {g for g in members if g in slots and slots[g].version > self.used.get(g, -1)}
 
     def update(self, slots: Mapping[str, Publication], board: Board, last: bool, meter: Meter) -> dict[str, float]:
         """One step of D on the mixture, one of C, then beta and the answer to everybody."""
@@ -440,12 +447,17 @@ class Judge(Trainer):
 
     # -------------------------------------------------------------------------------------------------- answers
 
+    def set_members(self, generators: Sequence[str]) -> None:
+        """Whose slots count from now on; may be called from another thread between two looks into the slots."""
+        self.used = {g: self.used.get(g, -1) for g in generators}
+        self.generators = list(generators)
+
     def publish(self, board: Board, version: int, slots: Mapping[str, Publication]) -> None:
         """D, C and beta to all; or to each generator the gradient of its loss by its samples."""
         seen = np.full(self.classes, -1.0, np.float32)
         active = np.zeros(self.classes, np.float32)
         for g in self.generators:
-            seen[index_of(g)] = max(self.used[g], 0)
+            seen[index_of(g)] = max(self.used.get(g, 0), 0)
             active[index_of(g)] = 1
         common = {"beta": self.beta.astype(np.float32), "seen": seen, "active": active}
         if self.settings.feedback == "weights":

@@ -168,6 +168,11 @@ class Setup:
 class StrategyComponent(Component):
     """One paper: who plays, and what to do when players are ready."""
 
+    @property
+    def elastic(self) -> bool:
+        """May members join and leave while the run goes on?"""
+        return False
+
     def check(self, config: Config) -> None:
         """Raises ConfigError where this strategy and the rest of the config contradict each other."""
 
@@ -180,7 +185,7 @@ class StrategyComponent(Component):
 
     def locals(self, config: Config) -> list[str]:
         """The pairs' names."""
-        return [pair_name(i) for i in range(config.num_pairs)]
+        return [pair_name(i) for i in config.ids]
 
     def players(self, config: Config) -> list[str]:
         """All players' names, in a fixed order."""

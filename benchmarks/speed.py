@@ -4,6 +4,8 @@
 (b) 1 pair on Ray against the plain loop                                                                aim <= 5 % slower
 (c) publish + pull of a 10 MB discriminator against one raw object-store put + get of the same bytes    aim <= 3x
 (d) object store in use over 5,000 publications                                                         bounded
+(e) a swap of two 10 MB discriminators against raw put + get of the same bytes, one after the other    aim <= 3x
+(f) PMGAN in async with its judge stopped for 10 s: the generators' share of waiting                    aim <= 2 %
 """
 
 from __future__ import annotations
@@ -20,14 +22,16 @@ from ray._private.internal_api import get_memory_info_reply, get_state_from_addr
 from torch.nn.functional import softplus
 
 from benchmarks.common import show, write
-from raygan.actors.board import BoardActor, Reader
+from raygan.actors.board import BoardActor, Exchange
 from raygan.actors.cluster import cluster
 from raygan.actors.executor import RayExecutor
 from raygan.actors.player import PlayerActor
 from raygan.config import Config, resolve
+from raygan.controller.orders import Adopt
 from raygan.gan.pair import Pair
 from raygan.gan.weights import Publication
-from raygan.strategies.strategy import Setup, Train, load_data, pair_name
+from raygan.strategies.strategy import Setup, Swap, Train, load_data, pair_name
+from tests.actors.test_on_ray import judge_stopped
 
 REPEATS, STEPS, ROUND = 5, 200, 50
 
@@ -121,11 +125,11 @@ class Publisher(PlayerActor):
         player = cast(Pair, self._player)
         player.step += 1
         return timed(
-            lambda: self._outbox.publish(Publication(player.name, player.step, {"D": player.discriminator_vector()}))
+            lambda: self._board.publish(Publication(player.name, player.step, {"D": player.discriminator_vector()}))
         )
 
 
-def publications(hidden: int, **flags: Any) -> tuple[Any, Any, Reader, int]:
+def publications(hidden: int, **flags: Any) -> tuple[Any, Any, Exchange, int]:
     """(publishing actor, board, reader, bytes of D)."""
     config = config_of(strategy="sgan", tempo="async", num_pairs=1, **{"network.hidden": hidden, **flags})
     data = load_data(config)
@@ -134,7 +138,7 @@ def publications(hidden: int, **flags: Any) -> tuple[Any, Any, Reader, int]:
     actor = wrap(Publisher).options(num_cpus=0.5).remote("bench", "pair-00", config, [ray.put(data)], board)
     ray.get(board.register.remote({"pair-00": actor}), timeout=60)
     d = Setup(config, data, torch.device("cpu")).parts("pair-00").discriminator
-    return actor, board, Reader(board), sum(p.numel() for p in d.parameters()) * 4
+    return actor, board, Exchange(board, keep_all=False), sum(p.numel() for p in d.parameters()) * 4
 
 
 def pull_cost() -> tuple[list[float], list[float], int]:
@@ -176,6 +180,39 @@ def store_growth(count: int = 5000) -> tuple[list[int], int]:
     return used, size
 
 
+def swap_cost(carry: str) -> tuple[list[float], list[float], int]:
+    """(seconds of a whole swap, seconds of raw put + get of the same bytes, those bytes), 20 of each, taken in turn."""
+    config = config_of(strategy={"name": "gap", "carry": carry}, num_pairs=2, **{"network.hidden": 1117})
+    setup = Setup(config, load_data(config), torch.device("cpu"))
+    names = [pair_name(i) for i in range(2)]
+    executor = RayExecutor("swap", setup)
+    executor.start(names, {})
+    ours, theirs, size = [], [], 0
+    try:
+        for name in names:
+            executor.submit(Train(name, 1))
+        while executor.pending:
+            executor.wait(1.0)
+        for i in range(24):
+            swap = Swap(i + 1, ((names[0], names[1]), (names[1], names[0])), "D", config.strategy["carry"])
+            began = time.perf_counter()
+            executor.submit(swap)
+            (item,) = executor.wait(60.0)
+            executor.submit(Adopt(swap))
+            executor.wait(60.0)
+            seconds = time.perf_counter() - began
+            cards = item.result.values()
+            size = sum(c.nbytes for c in cards)
+            raws = [np.random.default_rng(0).random(c.nbytes // 4, dtype=np.float32) for c in cards]
+            raw_seconds = sum(timed(lambda: ray.get(ray.put(raw))) for raw in raws)  # noqa: B023
+            if i >= 4:
+                ours.append(seconds)
+                theirs.append(raw_seconds)
+    finally:
+        executor.close()
+    return ours, theirs, size
+
+
 def main() -> None:
     """Measure, print, keep."""
     torch.set_num_threads(1)
@@ -183,6 +220,8 @@ def main() -> None:
         two, one = pairs_on_ray(2), pairs_on_ray(1)
         ours, theirs, size = pull_cost()
         used, each = store_growth()
+        swaps = {carry: swap_cost(carry) for carry in ("weights", "all")}
+        stopped = judge_stopped(10.0)
     speedup = statistics.median(a / b for a, b in two)
     overhead = statistics.median(b / a - 1 for a, b in one)
     pull = statistics.median(ours) / statistics.median(theirs)
@@ -194,9 +233,20 @@ def main() -> None:
         [f"(d) object store over 5,000 publications of {each / 1e6:.1f} MB",
          f"peak {max(used) / 1e6:.1f} MB, after 250: {used[0] / 1e6:.1f} MB, at the end: {used[-1] / 1e6:.1f} MB", "bounded"],
     ]  # fmt: skip
+    for carry, (took, raw, moved) in swaps.items():
+        ratio = statistics.median(took) / statistics.median(raw)
+        rows.append([
+            f"(e) swap, carry {carry}, {moved / 1e6:.0f} MB in all / raw put + get",
+            f"{ratio:.2f}x ({1e3 * statistics.median(took):.0f} ms / {1e3 * statistics.median(raw):.0f} ms)", "<= 3x",
+        ])  # fmt: skip
+    rows.append([
+        "(f) judge stopped for 10 s: waiting of the generators",
+        f"{stopped['waiting']:.1%}; {stopped['steps']:.0f} steps meanwhile, lag up to {stopped['lag']:.0f}, then {stopped['lag_after']:.0f} "
+        "once the judge goes on", "<= 2 %",
+    ])  # fmt: skip
     show(["what", "measured (median of repeats)", "aim"], rows)
     write("speed", {
-        "two_pairs_s": two, "one_pair_s": one, "pull_s": ours, "raw_s": theirs, "bytes": size, "store_bytes": used,
+        "two_pairs_s": two, "one_pair_s": one, "pull_s": ours, "raw_s": theirs, "bytes": size, "store_bytes": used, "swaps": swaps, "judge_stopped": stopped,
     })  # fmt: skip
 
 

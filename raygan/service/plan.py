@@ -5,16 +5,20 @@ from __future__ import annotations
 import math
 import os
 import time
+from dataclasses import replace
 from typing import cast
 
 import torch
 
 from raygan.actors.placement import place
 from raygan.config import Config, Resolved
-from raygan.controller.inline import InlineBoard
+from raygan.controller.inline import InlineBoard, host
+from raygan.controller.ledger import Ledger
 from raygan.gan.weights import num_words
+from raygan.strategies.gap import Gap
+from raygan.strategies.pmgan import Pmgan
 from raygan.strategies.sgan import Sgan
-from raygan.strategies.strategy import GLOBAL, Setup, load_data, strategy_of
+from raygan.strategies.strategy import ROLES, Plan, Setup, Swap, load_data, strategy_of
 
 PROBE = 3
 """Steps that the time is measured on."""
@@ -47,6 +51,20 @@ def plan_text(resolved: Resolved, address: str) -> str:
     if isinstance(strategy, Sgan):
         lines += _sgan_lines(strategy, config.num_pairs, strategy.sharing(parts).samples, d, g, parts.batch_size, data.shape,
                              config.resources.object_store_mb, config.round_steps)  # fmt: skip
+    if isinstance(strategy, Gap):
+        moved = d if strategy.what == "D" else g
+        whole = moved * (3 if strategy.carry == "all" else 1)
+        plan = Plan.of(config, len(data.train))
+        lines.append(
+            f"a swap         {megabytes(whole)} a pair every {strategy.period(plan)} updates, "
+            f"{max(0, (config.steps - 1) // strategy.period(plan))} in all"
+        )
+        lines += [f"warning {name}: {text}" for name, text in strategy.notes(plan)]
+    if isinstance(strategy, Pmgan):
+        batch = parts.batch_size * math.prod(data.shape) * 4
+        answer = 2 * d if strategy.feedback == "weights" else batch
+        lines.append(f"a slot         {megabytes(batch)} a generator and step, of which one is kept")
+        lines.append(f"an answer      about {megabytes(answer)} a generator and step ({strategy.feedback}), of {strategy.num_classes(config)} classes")
     return "\n".join([*lines, _time_line(config, Setup(config, data, torch.device("cpu")), placement.cpus)])
 
 
@@ -58,17 +76,27 @@ def _time_line(config: Config, setup: Setup, cpus: float) -> str:
     ms: dict[str, float] = {}
     try:
         players = {name: strategy.build(name, setup) for name in strategy.players(config)}
-        for count in (1, PROBE):  # once to warm up
-            for name, player in players.items():
+        for player in players.values():
+            player.open(board)
+        plan, ledger = Plan.of(config, len(setup.data.train)), Ledger.begin(list(players), {}, {})
+        while min(ledger.done.values()) <= PROBE:  # the first step of each warms up
+            for order in strategy.decide(ledger.ready(list(players)), ledger.progress, plan):
+                if isinstance(order, Swap):
+                    ledger.swapped |= {p: ledger.done[p] for p in order.players}
+                    continue
+                one = replace(order, steps=1)
                 began = time.perf_counter()
-                player.train(count, board)
-                ms[name] = (time.perf_counter() - began) / count * 1e3
+                host(players[one.player], one, board)
+                if ledger.done[one.player]:
+                    took = (time.perf_counter() - began) * 1e3
+                    ms[one.player] = min(ms.get(one.player, took), took)
+                ledger.done[one.player] += 1
     finally:
         torch.set_num_threads(before)
     busiest = max(ms.values())
     total = sum(ms.values())
     seconds = config.steps * max(busiest, total * cpus) / 1e3  # a share of a CPU stretches every step
-    each = ", ".join(f"{n} {v:.1f}" for n, v in ms.items() if n in (next(iter(ms)), GLOBAL))
+    each = ", ".join(f"{n} {v:.1f}" for n, v in ms.items() if n in (strategy.locals(config)[0], *ROLES))
     return f"time           about {seconds:.0f} s of training ({each} ms a step on a core of this machine), start and scores apart"
 
 

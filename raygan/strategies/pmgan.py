@@ -89,7 +89,7 @@ class Pmgan(StrategyComponent):
     diversity: float = Field(0.0, ge=-20, le=20, description="lambda: larger = the generators keep further apart.")
     decay: float = Field(0.0, ge=0, description="alpha: beta shrinks by exp(-alpha step).")
     classes: int | None = Field(None, gt=0, description="Outputs of C; more than num_pairs leaves room for joiners.")
-    max_lag: int = Field(5000, gt=0, description="async: steps a generator may be ahead of what the judge saw of it.")
+    max_lag: int = Field(10_000, gt=0, description="async: steps a generator may be ahead of what the judge saw of it.")
 
     @property
     def elastic(self) -> bool:

@@ -1,8 +1,10 @@
 """What only Ray can show: the same bits as inline, deaths, bounds, nothing left behind."""
 
+import json
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,12 @@ from raygan.actors.executor import RayExecutor
 from raygan.controller.checkpoint import newest_valid
 from raygan.controller.controller import Controller
 from raygan.controller.inline import InlineExecutor
-from raygan.controller.orders import Done
+from raygan.controller.orders import Adopt, Done
 from raygan.controller.run_folder import RunFolder, read_jsonl
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import Publication, digest
 from raygan.service.verify import compare, final_states
-from raygan.strategies.strategy import GLOBAL, Train
+from raygan.strategies.strategy import GLOBAL, JUDGE, Swap, Train
 from tests.conftest import setup_of, tiny_config
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.usefixtures("ray_session")]
@@ -204,3 +206,118 @@ def test_status_is_answered_while_a_pair_trains() -> None:
         assert not ray.wait([training], timeout=0)[0], "it was still training when it answered"
     finally:
         executor.close()
+
+
+def judge_stopped(seconds: float) -> dict[str, float]:
+    """PMGAN in async with its judge stopped (SIGSTOP) for so long: steps of the generators meanwhile, and their share of waiting."""
+    config = tiny_config(
+        tempo="async", loss="reverse_kl", strategy={"name": "pmgan"}, num_pairs=2, steps=10**6, batch_size=128,
+        network={"name": "mlp", "hidden": 128, "z_dim": 2},
+    )  # fmt: skip
+    executor = RayExecutor("stopped", setup_of(config))
+    executor.start(["gen-00", "gen-01", JUDGE], {})
+    reports: list[dict[str, float]] = []
+
+    def play(enough: Callable[[], bool]) -> None:
+        """Keep everybody busy until `enough`, at most a minute."""
+        deadline = time.monotonic() + 60
+        while not enough() and time.monotonic() < deadline:
+            for item in executor.wait(0.5):
+                assert isinstance(item.order, Train)
+                if item.order.player != JUDGE:
+                    reports.append(item.result)
+                executor.submit(item.order)
+
+    def after(wait_s: float) -> Callable[[], bool]:
+        end = time.monotonic() + wait_s
+        return lambda: time.monotonic() >= end
+
+    try:
+        pid = executor.info()["players"][JUDGE]["pid"]
+        executor.submit(Train(JUDGE, 10**6))
+        for name in ("gen-00", "gen-01"):
+            executor.submit(Train(name, 50))
+        play(lambda: len(reports) >= 8)  # both have heard the judge
+        reports.clear()
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            play(after(seconds))
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        stopped = len(reports)
+        lag = max(r["lag"] for r in reports)
+        play(lambda: len(reports) > stopped and reports[-1]["lag"] < lag / 2)
+        lag_after = reports[-1]["lag"]
+    finally:
+        executor.close()
+    during = reports[:stopped]
+    return {
+        "steps": 50.0 * stopped,
+        "waiting": sum(r["wait_s"] for r in during) / sum(r["seconds"] for r in during),
+        "lag": lag,
+        "lag_after": lag_after,
+    }
+
+
+def test_generators_keep_stepping_while_the_judge_is_stopped() -> None:
+    found = judge_stopped(4.0)
+    assert found["steps"] >= 200
+    assert found["waiting"] <= 0.02
+    assert found["lag"] > 50, "and the lag is seen"
+    assert found["lag_after"] < found["lag"] / 2, "it catches up"
+
+
+def test_a_killed_pair_inside_a_swap_on_ray_changes_nothing(tmp_path: Path) -> None:
+    """SIGKILL between the first half and the record, and between the record and the second half."""
+    config = tiny_config(
+        steps=12, num_pairs=3, strategy={"name": "gap", "swap_every": 3}, checkpoint={"every_steps": 3}, evaluation={"every_steps": 12}
+    )
+    setup = setup_of(config)
+    expected = {p: digest(unpack(r)) for p, r in final_states(config, lambda: InlineExecutor(setup), samples=400).items()}
+    killed: list[str] = []
+
+    class Killing(RayExecutor):
+        def submit(self, order: Any) -> None:
+            if isinstance(order, Adopt) and order.swap.step == 6 and len(killed) == 1:
+                self.kill(order.swap.players[0], "after the record")
+            super().submit(order)
+
+        def wait(self, timeout_s: float) -> list[Done]:
+            if not killed and any(isinstance(o, Swap) for o, _ in self.pending.values()):
+                self.kill(next(o for o, _ in self.pending.values() if isinstance(o, Swap)).players[-1], "in the first half")
+            return super().wait(timeout_s)
+
+        def kill(self, player: str, when: str) -> None:
+            killed.append(when)
+            os.kill(ray.get(self.actors[player].where.remote(), timeout=60)["pid"], signal.SIGKILL)
+
+    controller = Controller(config, RunFolder.create(tmp_path, "run"), lambda: Killing("swapkill", setup), [], 400)
+    controller.run()
+    final, _ = newest_valid(tmp_path / "run/checkpoints")
+    assert final is not None
+    assert {p: digest(unpack(r)) for p, r in final.parts.items()} == expected
+    assert killed == ["in the first half", "after the record"]
+    assert sorted(unpack(r)["identity.D"] for r in final.parts.values()) == ["pair-00", "pair-01", "pair-02"]  # type: ignore[type-var]
+
+
+def test_generators_join_and_leave_on_ray(tmp_path: Path) -> None:
+    config = tiny_config(
+        tempo="async", loss="reverse_kl", num_pairs=2, steps=600, round_steps=20, strategy={"name": "pmgan", "classes": 3},
+        evaluation={"every_steps": 600}, checkpoint={"every_steps": 600},
+    )  # fmt: skip
+    folder = RunFolder.create(tmp_path, "run")
+    asked: list[int] = []
+
+    def ask(c: Controller, done: Done) -> None:
+        joined = "gen-02" in c.players
+        if (not asked and c.done["gen-00"] >= 20) or (len(asked) == 1 and joined and c.done["gen-02"] > c.done["gen-00"] - 400):
+            asked.append(3 if not asked else 2)
+            (folder.path / "scale.json").write_text(json.dumps({"id": str(len(asked)), "pairs": asked[-1]}))
+
+    Controller(config, folder, lambda: RayExecutor("elastic", setup_of(config)), [ask], 400).run()
+    kinds = [(e["kind"], e.get("player")) for e in read_jsonl(folder.path / "events.jsonl") if e["kind"] in ("join", "leave", "refused")]
+    assert kinds[0] == ("join", "gen-02")
+    assert set(kinds[1:]) <= {("leave", "gen-02")}
+    rows = read_jsonl(folder.path / "metrics.jsonl")
+    for player in ("gen-00", "gen-01"):
+        assert sum(r["steps"] for r in rows if r["kind"] == "train" and r["player"] == player) == 600

@@ -1,6 +1,6 @@
 """GAP's Figs. 6 and 7 on R15 (100 points): D's cost on training and held-out batches for 1, 2, 4 pairs; its spread by period.
 
-    python -m benchmarks.generalisation [SEEDS]          default 5; writes results/generalisation.json and .png
+python -m benchmarks.generalisation [SEEDS]          default 5; writes results/generalisation.json and .png
 """
 
 from __future__ import annotations
@@ -70,12 +70,21 @@ def draw(found: dict[str, Any]) -> None:
         for key, style in (("cost_train", "-"), ("cost_held_out", "--")):
             mean = np.mean([r[key] for r in found[name]], 0)
             smooth = np.convolve(mean, np.ones(9) / 9, mode="valid")
-            left.plot(found[name][0]["steps"][4:-4], smooth, style, color=tint, linewidth=1.1, label=f"{name}, {key[5:].replace('_', ' ')}")
+            left.plot(
+                found[name][0]["steps"][4:-4],
+                smooth,
+                style,
+                color=tint,
+                linewidth=1.1,
+                label=f"{name}, {key[5:].replace('_', ' ')}",
+            )
     left.set_xlabel("step")
     left.set_ylabel("cost of D (mean of 9 rows)")
     left.legend(fontsize=6, frameon=False)
     stds = np.array([[r["std"][0] for r in found[f"GAP, 4 pairs, K = {k}"]] for k in PERIODS])
-    right.errorbar(PERIODS, stds.mean(1), stds.std(1, ddof=1), marker="o", capsize=3, color="#d1495b", label="GAP, 4 pairs")
+    right.errorbar(
+        PERIODS, stds.mean(1), stds.std(1, ddof=1), marker="o", capsize=3, color="#d1495b", label="GAP, 4 pairs"
+    )
     alone = np.mean([r["std"][0] for r in found["4 independent pairs"]])
     right.axhline(alone, color="#8a8a8a", linestyle="--", linewidth=0.9, label="4 independent pairs")
     right.set_xscale("log")

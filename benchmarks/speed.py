@@ -122,7 +122,7 @@ class Publisher(PlayerActor):
 
     def publish(self) -> float:
         """Publish the discriminator as training does: copied, checked, frozen, announced; returns the seconds."""
-        player = cast(Pair, self._player)
+        player = cast(Pair, self._players["pair-00"])
         player.step += 1
         return timed(
             lambda: self._board.publish(Publication(player.name, player.step, {"D": player.discriminator_vector()}))
@@ -135,7 +135,7 @@ def publications(hidden: int, **flags: Any) -> tuple[Any, Any, Exchange, int]:
     data = load_data(config)
     board = ray.remote(BoardActor).options(num_cpus=0).remote()
     wrap: Any = ray.remote(concurrency_groups={"ctl": 1})
-    actor = wrap(Publisher).options(num_cpus=0.5).remote("bench", "pair-00", config, [ray.put(data)], board)
+    actor = wrap(Publisher).options(num_cpus=0.5).remote("bench", ["pair-00"], config, [ray.put(data)], board)
     ray.get(board.register.remote({"pair-00": actor}), timeout=60)
     d = Setup(config, data, torch.device("cpu")).parts("pair-00").discriminator
     return actor, board, Exchange(board, keep_all=False), sum(p.numel() for p in d.parameters()) * 4

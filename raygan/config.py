@@ -148,7 +148,8 @@ class Config(Section):
         (), description="Unlike pairs: a list of {count, network, loss, pair}; the counts add up to num_pairs."
     )
     members: tuple[int, ...] = Field(
-        (), description="Numbers of the members after `raygan scale`; () = 0 .. num_pairs - 1. A number is never given twice."
+        (),
+        description="Numbers of the members after `raygan scale`; () = 0 .. num_pairs - 1. A number is never given twice.",
     )
     start_from: tuple[str, ...] = Field(
         (), description="Runs (RUN, or RUN:pair-02) whose pairs these go on from, in order (GAP's fine-tuning)."
@@ -176,7 +177,9 @@ class Config(Section):
     @model_validator(mode="after")
     def _members_add_up(self) -> Config:
         if self.members and (len(self.members) != self.num_pairs or len(set(self.members)) != self.num_pairs):
-            raise ValueError(f"num_pairs = {self.num_pairs}, but `members` has {list(self.members)}; use `raygan scale`")
+            raise ValueError(
+                f"num_pairs = {self.num_pairs}, but `members` has {list(self.members)}; use `raygan scale`"
+            )
         return self
 
     @model_validator(mode="after")

@@ -25,7 +25,7 @@ from raygan.actors.player import PlayerActor
 from raygan.controller.orders import Adopt, Done, Evaluate, Join, Order, Save
 from raygan.errors import InfeasibleError, PlayerDied, RayganError
 from raygan.gan.types import Report
-from raygan.strategies.strategy import Setup, Swap, Train
+from raygan.strategies.strategy import Setup, Swap, Train, strategy_of
 
 START_TIMEOUT_S = 180.0
 EVALUATOR = "evaluator"
@@ -51,31 +51,33 @@ class RayExecutor:
 
     def start(self, players: Sequence[str], states: Mapping[str, bytes]) -> None:
         """Reserve the placement group, make the actors, restore their states."""
-        self.placement = place(len(players), self.config.resources, ray.cluster_resources())
+        homes = households(players, strategy_of(self.config).together(self.config))
+        self.placement = place(len(homes), self.config.resources, ray.cluster_resources())
         self.group = placement_group(self.placement.bundles, strategy=self.placement.strategy)
         if not self.group.wait(START_TIMEOUT_S):
             raise InfeasibleError(
-                f"the cluster had no room for {len(players)} players ({self.placement.strategy}, {self.placement.cpus:g} "
+                f"the cluster had no room for {len(homes)} players ({self.placement.strategy}, {self.placement.cpus:g} "
                 f"CPUs and {self.placement.gpus:g} GPUs each) within {START_TIMEOUT_S:.0f} s. Free resources, or lower "
                 "num_pairs."
             )
         data = self.shared = [ray.put(self.data)]
-        last = len(players) + 1  # the bundle of those that hold no bytes
+        last = len(homes) + 1  # the bundle of those that hold no bytes
         self.matchmaker = self._actor(MatchmakerActor, MATCHMAKER, last, 0).remote(self.run)
         self.board = self._actor(BoardActor, "board", last, BOARD_CPUS).remote()
-        for i, name in enumerate(players):
-            made = self._actor(PlayerActor, name, i, self.placement.cpus, self.placement.gpus, {"ctl": 1})
-            self.actors[name] = made.remote(self.run, name, self.config, data, self.board)
-        self.evaluator = self._actor(EvaluatorActor, EVALUATOR, len(players), self.placement.evaluator_cpus).remote(
+        for i, names in enumerate(homes):
+            made = self._actor(PlayerActor, names[0], i, self.placement.cpus, self.placement.gpus, {"ctl": 1})
+            actor = made.remote(self.run, names, self.config, data, self.board)
+            self.actors |= dict.fromkeys(names, actor)
+        self.evaluator = self._actor(EvaluatorActor, EVALUATOR, len(homes), self.placement.evaluator_cpus).remote(
             self.run, self.config, data
         )
-        waiting = {a.where.remote(): n for n, a in self.actors.items()}
+        waiting = {a.where.remote(n): n for n, a in self.actors.items()}
         waiting[self.board.register.remote(self.actors)] = "board"
         waiting[self.matchmaker.register.remote(self.actors)] = MATCHMAKER
-        waiting |= {self.actors[n].restore.remote([ray.put(raw)]): n for n, raw in states.items()}
+        waiting |= {self.actors[n].restore.remote(n, [ray.put(states[n])]): n for n in players if n in states}
         for reference, name in waiting.items():
             self._get(reference, name, START_TIMEOUT_S)
-        for reference, name in [(a.open.remote(), n) for n, a in self.actors.items()]:
+        for reference, name in [(a.open.remote(n), n) for n, a in self.actors.items()]:
             self._get(reference, name, START_TIMEOUT_S)
 
     def _actor(self, cls: type, name: str, bundle: int, cpus: float, gpus: float = 0.0, groups: Any = None) -> Any:
@@ -103,10 +105,10 @@ class RayExecutor:
         elif isinstance(order, Train):
             reference = self.actors[order.player].train.remote(order)
         elif isinstance(order, Save):
-            reference = self.actors[order.player].save.remote()
+            reference = self.actors[order.player].save.remote(order.player)
         else:
             assert isinstance(order, Evaluate), f"unknown order {order}"
-            generator = [self.actors[order.player].generator.remote()]
+            generator = [self.actors[order.player].generator.remote(order.player)]
             reference = self.evaluator.evaluate.remote(order.player, order.step, generator, order.members)
         self.pending[reference] = order, time.perf_counter()
 
@@ -119,11 +121,11 @@ class RayExecutor:
             name=f"raygan/{self.run}/{order.player}", num_cpus=cpus, num_gpus=self.placement.gpus, max_restarts=0,
             max_task_retries=0,
         )  # fmt: skip
-        actor = remote.remote(self.run, order.player, self.config, self.shared, self.board)
+        actor = remote.remote(self.run, [order.player], self.config, self.shared, self.board)
         self.actors[order.player] = actor
         self.board.register.remote(dict(self.actors))
         self.matchmaker.register.remote(dict(self.actors))
-        return actor.open.remote(order.step)
+        return actor.open.remote(order.player, order.step)
 
     def remove(self, player: str) -> None:
         """Kill its actor; nobody asks it for anything any more."""
@@ -132,7 +134,7 @@ class RayExecutor:
 
     def set_members(self, judge: str, members: Sequence[str]) -> None:
         """Answered while the judge trains."""
-        self._get(self.actors[judge].set_members.remote(list(members)), judge, START_TIMEOUT_S)
+        self._get(self.actors[judge].set_members.remote(judge, list(members)), judge, START_TIMEOUT_S)
 
     def wait(self, timeout_s: float) -> list[Done]:
         """All orders done by now; waits for the first. Raises PlayerDied, or the error that an order met."""
@@ -163,7 +165,7 @@ class RayExecutor:
 
     def close(self) -> None:
         """Kill the actors by handle and give the placement group back."""
-        for actor in [*self.actors.values(), self.evaluator, self.matchmaker, self.board]:
+        for actor in [*dict.fromkeys(self.actors.values()), self.evaluator, self.matchmaker, self.board]:
             if actor is not None:
                 ray.kill(actor)
         self.actors.clear()
@@ -174,7 +176,7 @@ class RayExecutor:
 
     def info(self) -> dict[str, Any]:
         """Where each player runs."""
-        where = {n: self._get(a.where.remote(), n, START_TIMEOUT_S) for n, a in self.actors.items()}
+        where = {n: self._get(a.where.remote(n), n, START_TIMEOUT_S) for n, a in self.actors.items()}
         return {
             "executor": "ray",
             "ray_address": ray.get_runtime_context().gcs_address,
@@ -182,6 +184,16 @@ class RayExecutor:
             "gpus_per_player": self.placement.gpus,
             "players": where,
         }
+
+
+def households(players: Sequence[str], together: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Who lives with whom: one actor each, but for those that must live together.
+
+    >>> households(["a", "b", "c"], [["a", "b"]])
+    [['a', 'b'], ['c']]
+    """
+    home = {p: list(group) for group in together for p in group}
+    return list({tuple(home.get(p, [p])): home.get(p, [p]) for p in players}.values())
 
 
 def carrier(order: Order) -> str:

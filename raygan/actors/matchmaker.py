@@ -37,7 +37,7 @@ class MatchmakerActor:
     def gather(self, swap: Swap) -> dict[str, Card]:
         """First half: every giver hands over a copy; nobody has changed when this returns, or fails."""
         givers = sorted(set(swap.moves.values()))
-        offers = {p: self._players[p].offer.options(num_returns=2).remote(swap) for p in givers}
+        offers = {p: self._players[p].offer.options(num_returns=2).remote(p, swap) for p in givers}
         cards = ray.get([card for card, _ in offers.values()], timeout=TIMEOUT_S)
         self._parcels[swap] = {p: parcel for p, (_, parcel) in offers.items()}
         return dict(zip(givers, cards, strict=True))
@@ -45,6 +45,6 @@ class MatchmakerActor:
     def deliver(self, swap: Swap) -> None:
         """Second half, after the record; may be called again."""
         parcels = self._parcels.get(swap, {})
-        calls = [self._players[p].adopt.remote(swap, [parcels[s]]) for p, s in swap.moves.items() if s in parcels]
+        calls = [self._players[p].adopt.remote(p, swap, [parcels[s]]) for p, s in swap.moves.items() if s in parcels]
         ray.get(calls, timeout=TIMEOUT_S)
         self._parcels.pop(swap, None)

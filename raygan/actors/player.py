@@ -1,4 +1,4 @@
-"""The Ray shell of one player: holds it, forwards to it, holds no logic.
+"""The Ray shell of a player: holds it, forwards to it, holds no logic.
 
 Two threads: the default one trains; "ctl" answers pulls while it trains.
 """
@@ -22,58 +22,57 @@ from raygan.strategies.strategy import Setup, Swap, Train, strategy_of
 
 
 class PlayerActor:
-    """One player in a process of its own."""
+    """One player in a process of its own; or several that share weights."""
 
-    def __init__(self, run: str, name: str, config: Config, data: list[Any], board: Any) -> None:
-        self._label = f"{run}/{name}"
-        self._name = name
+    def __init__(self, run: str, names: list[str], config: Config, data: list[Any], board: Any) -> None:
+        self._label = f"{run}/{names[0]}" + (f"..{names[-1]}" if len(names) > 1 else "")
         torch.set_num_threads(config.resources.num_threads)
         samples: Samples = ray.get(data[0])  # a reference in a list: resolved here, zero-copy
         setup = Setup(config, samples, pick_device(config))
-        self._player = strategy_of(config).build(name, setup)
+        self._players = {name: strategy_of(config).build(name, setup) for name in names}
         self._board = Exchange(board, keep_all=config.tempo == "lockstep")
-        self._adopted = -1
+        self._adopted: dict[str, int] = {}
 
     def __repr__(self) -> str:
         return self._label  # the prefix of its log lines
 
-    def restore(self, state: list[Any]) -> int:
+    def restore(self, name: str, state: list[Any]) -> int:
         """Take up a packed state; returns the step."""
         raw: bytes = ray.get(state[0])
-        self._player.restore(unpack(raw))
-        return self._player.step
+        self._players[name].restore(unpack(raw))
+        return self._players[name].step
 
-    def open(self, step: int | None = None) -> int:
+    def open(self, name: str, step: int | None = None) -> int:
         """Publish what others need before they can begin; `step`: where a joiner begins to count. Returns the step."""
         if step is not None:
-            self._player.step = step  # type: ignore[misc]
-        self._player.open(self._board)
-        return self._player.step
+            self._players[name].step = step  # type: ignore[misc]
+        self._players[name].open(self._board)
+        return self._players[name].step
 
-    def offer(self, swap: Swap) -> tuple[Card, list[Parcel]]:
+    def offer(self, name: str, swap: Swap) -> tuple[Card, list[Parcel]]:
         """First half of a swap: a card for the journal, and the network itself, which only its taker will fetch."""
-        parcel = swapper(self._player).offer(swap.what, swap.carry)
+        parcel = swapper(self._players[name]).offer(swap.what, swap.carry)
         return Card.of(parcel), [parcel]
 
-    def adopt(self, swap: Swap, parcel: list[Any]) -> None:
+    def adopt(self, name: str, swap: Swap, parcel: list[Any]) -> None:
         """Second half, once per swap however often it is called."""
-        if self._adopted == swap.step:
+        if self._adopted.get(name) == swap.step:
             return
         (found,) = ray.get(parcel[0])
-        swapper(self._player).adopt(swap.what, found)
-        self._adopted = swap.step
+        swapper(self._players[name]).adopt(swap.what, found)
+        self._adopted[name] = swap.step
 
     def train(self, order: Train) -> dict[str, float]:
         """Carry out an order; the loop over steps is here, in the actor."""
-        return host(self._player, order, self._board)
+        return host(self._players[order.player], order, self._board)
 
-    def save(self) -> bytes:
+    def save(self, name: str) -> bytes:
         """The packed state."""
-        return pack(self._player.state())
+        return pack(self._players[name].state())
 
-    def generator(self) -> Vector:
+    def generator(self, name: str) -> Vector:
         """The generator to sample from."""
-        return self._player.generator_vector()
+        return self._players[name].generator_vector()
 
     @ray.method(concurrency_group="ctl")
     def publications(self, shelf: str, after: int, upto: int) -> list[Publication]:
@@ -86,19 +85,19 @@ class PlayerActor:
         return self._board.held_newest(shelf, after)
 
     @ray.method(concurrency_group="ctl")
-    def set_members(self, members: list[str]) -> None:
+    def set_members(self, name: str, members: list[str]) -> None:
         """PMGAN's judge: whose slots count; also while it trains."""
-        self._player.set_members(members)  # type: ignore[attr-defined]
+        self._players[name].set_members(members)  # type: ignore[attr-defined]
 
     @ray.method(concurrency_group="ctl")
-    def where(self) -> dict[str, Any]:
+    def where(self, name: str) -> dict[str, Any]:
         """Node, process, device: for run.json and for tests."""
         context = ray.get_runtime_context()
         return {
             "pid": os.getpid(),
             "node": context.get_node_id(),
             "gpus": ray.get_gpu_ids(),
-            "step": self._player.step,
+            "step": self._players[name].step,
         }
 
 

@@ -195,7 +195,9 @@ def progress_line(controller: Controller) -> str:
     if "lag" in controller.latest.get(GLOBAL, {}):
         parts.append(f"lag {controller.latest[GLOBAL]['lag']:.0f}")
     if controller.swaps:
-        parts.append(f"swaps {controller.swaps}" + (f" ({controller.skipped_swaps} missed)" if controller.skipped_swaps else ""))
+        parts.append(
+            f"swaps {controller.swaps}" + (f" ({controller.skipped_swaps} missed)" if controller.skipped_swaps else "")
+        )
     if controller.warnings:
         parts.append(f"warnings {sum(controller.warnings.values())}")
     return "  ".join([*parts, str(controller.folder.path)])
@@ -222,7 +224,10 @@ def ending(run: Run, report: Path) -> str:
     seconds = sum(info["busy_seconds"].values())
     if info.get("swaps"):
         missed = info.get("skipped_swaps", 0)
-        lines.append(f"swaps {info['swaps']} in the journal" + (f", {missed} missed (nobody ready within max_wait)" if missed else ""))
+        lines.append(
+            f"swaps {info['swaps']} in the journal"
+            + (f", {missed} missed (nobody ready within max_wait)" if missed else "")
+        )
     lines += [
         f"time {info['elapsed']:.0f} s, {seconds:.0f} s of training in {len(info['busy_seconds'])} players, seed "
         f"{run.config.seed}",

@@ -173,7 +173,9 @@ def export(argv: Sequence[str]) -> int:
 
     run = Run.load(args.positional[0])
     out = Path(args.get("out") or f"{run.name}-model")
-    print(f"{write(run, args.get('from') or run.main_player, out, args.has('onnx'))}: {', '.join(sorted(p.name for p in out.iterdir()))}")
+    print(
+        f"{write(run, args.get('from') or run.main_player, out, args.has('onnx'))}: {', '.join(sorted(p.name for p in out.iterdir()))}"
+    )
     return 0
 
 

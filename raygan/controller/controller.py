@@ -309,7 +309,8 @@ class Controller:
             order.step,
             {p: raw for p, (_, raw) in parts.items()},
             {p: at for p, (at, _) in parts.items()},
-            self.extra.pop(order.step) | ({"members": list(self.config.ids), "seen": sorted(self.seen_ids)} if self.config.members else {}),
+            self.extra.pop(order.step)
+            | ({"members": list(self.config.ids), "seen": sorted(self.seen_ids)} if self.config.members else {}),
         )
         folder = self.folder.path / "checkpoints"
         write_checkpoint(folder, checkpoint)

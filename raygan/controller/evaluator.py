@@ -101,7 +101,9 @@ class Evaluator:
                 rows.append(self._row(MIXTURE, step, mixed))
                 show[MIXTURE] = self._show(mixed)
         real = self.quick.real
-        spread = float((samples - samples.mean(0)).square().mean().sqrt() / (real - real.mean(0)).square().mean().sqrt())
+        spread = float(
+            (samples - samples.mean(0)).square().mean().sqrt() / (real - real.mean(0)).square().mean().sqrt()
+        )
         return Scored(rows, show, spread, self.quick.occupied(samples[:WATCHED]))
 
     def _mix(self, gathered: dict[str, Tensor], step: int, members: Sequence[str]) -> Tensor:

@@ -6,6 +6,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -79,7 +80,7 @@ class InlineExecutor:
     """One order after the other, first come, first served."""
 
     def __init__(self, setup: Setup) -> None:
-        self.setup = setup
+        self.setup = replace(setup, shared={})
         self.board = InlineBoard()
         self.players: dict[str, Player] = {}
         self.evaluator = Evaluator(setup)

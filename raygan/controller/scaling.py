@@ -72,7 +72,9 @@ class Scaling:
     def _plan(self, pairs: int) -> None:
         c = self.controller
         if not c.strategy.elastic:
-            raise ConfigError(f"strategy {c.strategy.name}: its members are fixed while it runs. Only pmgan can be scaled.")
+            raise ConfigError(
+                f"strategy {c.strategy.name}: its members are fixed while it runs. Only pmgan can be scaled."
+            )
         if pairs < 1:
             raise ConfigError(f"--pairs {pairs}: at least 1 must stay.")
         if any(c.done[p] >= c.plan.steps for p in c.players):
@@ -82,7 +84,10 @@ class Scaling:
         keep = ids[:pairs]
         new = [ever + 1 + i for i in range(pairs - len(ids))]
         target = c.config.model_copy(update={"num_pairs": pairs, "members": tuple(keep + new)})
-        before, after = c.strategy.players(c.config), strategy_of(target).players(target)  # strategy_of checks the classes
+        before, after = (
+            c.strategy.players(c.config),
+            strategy_of(target).players(target),
+        )  # strategy_of checks the classes
         self.leaving = [p for p in before if p not in after]
         self.joining = [p for p in after if p not in before]
         if not self.leaving and not self.joining:
@@ -125,4 +130,3 @@ class Scaling:
         self.request = None
         self.leaving, self.joining = [], []
         c.folder.event(kind, max(c.done.values()), request=request.get("id"), **facts)
-

@@ -38,8 +38,9 @@ class Watchdog:
             return  # a critic has no threshold
         self.saturated[player] = self.saturated.get(player, 0) + 1 if report["d_accuracy"] >= SATURATED else 0
         if self.saturated[player] == PATIENCE:
-            yield "W103 saturated-discriminator", (
-                f"{player}: D is right on {report['d_accuracy']:.1%} of a batch for {PATIENCE} rows, step {step}"
+            yield (
+                "W103 saturated-discriminator",
+                (f"{player}: D is right on {report['d_accuracy']:.1%} of a batch for {PATIENCE} rows, step {step}"),
             )
 
     def scored(self, player: str, step: int, scored: Scored) -> Iterator[tuple[str, str]]:
@@ -47,7 +48,10 @@ class Watchdog:
         if player not in self.members:
             return
         if scored.spread < COLLAPSED and not self.one_mode_each:
-            yield "W101 collapsed-generator", f"{player}: its samples spread {scored.spread:.1%} of the data's, step {step}"
+            yield (
+                "W101 collapsed-generator",
+                f"{player}: its samples spread {scored.spread:.1%} of the data's, step {step}",
+            )
         if not scored.occupied:
             return
         here = self.occupied.setdefault(step, {})

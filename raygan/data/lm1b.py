@@ -26,8 +26,12 @@ class Lm1b(DataComponent):
 
     path: str | None = Field(None, description="Folder of the shards; None = search.")
     length: int = Field(32, gt=0, description="Characters a sample.")
-    characters: int = Field(64, ge=4, le=250, description="Distinct characters: the most frequent ones, padding and unknown.")
-    cut: Literal["start", "windows"] = Field("windows", description="Each sentence's first characters, or all of it in pieces.")
+    characters: int = Field(
+        64, ge=4, le=250, description="Distinct characters: the most frequent ones, padding and unknown."
+    )
+    cut: Literal["start", "windows"] = Field(
+        "windows", description="Each sentence's first characters, or all of it in pieces."
+    )
 
     def load(self, seed: int) -> Samples:
         """Indices (N, length) uint8; `batch` gives one-hot float32 (N, characters, length)."""

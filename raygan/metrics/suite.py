@@ -21,8 +21,8 @@ from raygan.metrics.classifier import class_scores, load_classifier, probabiliti
 from raygan.metrics.density import density_scores
 from raygan.metrics.features import extractor
 from raygan.metrics.fidelity import fid, kid, prdc
-from raygan.metrics.ngrams import ngram_scores
 from raygan.metrics.modes import mode_counts, mode_scores
+from raygan.metrics.ngrams import ngram_scores
 
 GROUPS = {
     "modes": "modes, modes@10%, high_quality, reverse_kl of a mixture or of stacked MNIST",

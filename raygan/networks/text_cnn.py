@@ -47,7 +47,10 @@ class Residual(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            nn.ReLU(), nn.Conv1d(channels, channels, 5, padding=2), nn.ReLU(), nn.Conv1d(channels, channels, 5, padding=2)
+            nn.ReLU(),
+            nn.Conv1d(channels, channels, 5, padding=2),
+            nn.ReLU(),
+            nn.Conv1d(channels, channels, 5, padding=2),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -58,5 +61,7 @@ class Residual(nn.Module):
 
 def _text(shape: tuple[int, ...]) -> tuple[int, int]:
     if len(shape) != 2:
-        raise ConfigError(f"network.text_cnn: needs one-hot text (characters, length), not samples of shape {shape}. Use --data lm1b.")
+        raise ConfigError(
+            f"network.text_cnn: needs one-hot text (characters, length), not samples of shape {shape}. Use --data lm1b."
+        )
     return shape[0], shape[1]

@@ -118,7 +118,9 @@ def load_exported(path: str | Path) -> Generators:
             priors[name] = str(entry["prior"]), int(entry["z_dim"])
         return Generators(networks, priors, config["weights"])
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise CheckpointError(f"{folder} is not an exported generator ({error}). Make one with `raygan export RUN`.") from None
+        raise CheckpointError(
+            f"{folder} is not an exported generator ({error}). Make one with `raygan export RUN`."
+        ) from None
 
 
 def write_onnx(network: torch.nn.Module, z_dim: int, path: Path) -> None:

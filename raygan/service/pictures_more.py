@@ -47,11 +47,25 @@ def swap_ribbons(run: Run) -> bytes | None:
             step, before = swap["step"], dict(holds)
             for move in swap["moves"]:
                 seat, source = move["player"], move["from"]
-                axis.plot([since[seat], step], [lanes[seat]] * 2, color=colour(before[seat], pairs), linewidth=5, solid_capstyle="butt")
-                axis.plot([step, step], [lanes[source], lanes[seat]], color=colour(before[source], pairs), linewidth=0.6)
+                axis.plot(
+                    [since[seat], step],
+                    [lanes[seat]] * 2,
+                    color=colour(before[seat], pairs),
+                    linewidth=5,
+                    solid_capstyle="butt",
+                )
+                axis.plot(
+                    [step, step], [lanes[source], lanes[seat]], color=colour(before[source], pairs), linewidth=0.6
+                )
                 holds[seat], since[seat] = before[source], step
         for seat in pairs:
-            axis.plot([since[seat], end], [lanes[seat]] * 2, color=colour(holds[seat], pairs), linewidth=5, solid_capstyle="butt")
+            axis.plot(
+                [since[seat], end],
+                [lanes[seat]] * 2,
+                color=colour(holds[seat], pairs),
+                linewidth=5,
+                solid_capstyle="butt",
+            )
         axis.set_yticks(range(len(pairs)), pairs)
         axis.invert_yaxis()
         axis.set_xlim(0, end)
@@ -94,9 +108,13 @@ def gam2_matrix(run: Run) -> bytes | None:
         figure, axis = plt.subplots(
             figsize=(1.8 + 0.55 * rates.shape[1], 1.6 + 0.3 * rates.shape[0]), layout="constrained"
         )
-        image = axis.imshow(np.ma.masked_invalid(rates), cmap="viridis", vmin=0, vmax=max(0.5, np.nanmax(rates)), aspect="auto")
+        image = axis.imshow(
+            np.ma.masked_invalid(rates), cmap="viridis", vmin=0, vmax=max(0.5, np.nanmax(rates)), aspect="auto"
+        )
         for i, j in zip(*np.nonzero(np.isnan(rates)), strict=True):
-            axis.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, fill=False, hatch="////", edgecolor="#bbbbbb", linewidth=0))
+            axis.add_patch(
+                Rectangle((j - 0.5, i - 0.5), 1, 1, fill=False, hatch="////", edgecolor="#bbbbbb", linewidth=0)
+            )
         axis.set_xticks(range(rates.shape[1]), found["generators"], rotation=90, fontsize=6)
         axis.set_yticks(range(rates.shape[0]), list(found["discriminators"]), fontsize=6)
         figure.colorbar(image, ax=axis, label="share taken for real")
@@ -146,7 +164,11 @@ def verdict_histograms(run: Run, data: Samples) -> bytes | None:
             critic = own.loss["name"].startswith("wgan")
             with torch.no_grad():
                 values = [d(x) if critic else d(x).sigmoid() for x in (real, fake)]
-            bins = np.linspace(min(float(v.min()) for v in values), max(float(v.max()) for v in values), 31) if critic else np.linspace(0, 1, 31)
+            bins = (
+                np.linspace(min(float(v.min()) for v in values), max(float(v.max()) for v in values), 31)
+                if critic
+                else np.linspace(0, 1, 31)
+            )
             axis.hist(values[0].numpy(), bins, color=REAL, alpha=0.7, label="real")
             axis.hist(values[1].numpy(), bins, color=colour(player, run.pairs), alpha=0.6, label="generated")
             axis.set_title(f"D of {player}", fontsize=8)
@@ -181,7 +203,14 @@ def latent_walk(run: Run, data: Samples) -> bytes | None:
         else:
             figure, axis = plt.subplots(figsize=(4.2, 3.6), layout="constrained")
             if data.modes is not None:
-                axis.scatter(data.modes.means[:, 0], data.modes.means[:, 1], s=40, facecolors="none", edgecolors="#b5b5b5", linewidths=0.8)
+                axis.scatter(
+                    data.modes.means[:, 0],
+                    data.modes.means[:, 1],
+                    s=40,
+                    facecolors="none",
+                    edgecolors="#b5b5b5",
+                    linewidths=0.8,
+                )
             for d, path in zip(dims, out.reshape(len(dims), len(walk), -1).numpy(), strict=True):
                 axis.plot(path[:, 0], path[:, 1], linewidth=1.2, marker=".", markersize=2, label=f"z[{d}]")
             axis.set_aspect("equal")
@@ -205,7 +234,11 @@ def class_histograms(show: Show, data: Samples) -> bytes | None:
         for axis, player in zip(axes.flat, players, strict=False):
             images = torch.from_numpy(np.asarray(show[player][max(show[player])])).float().div(127.5).sub(1)
             p = probabilities(network, images)
-            axis.bar(range(p.shape[1]), np.bincount(p.argmax(1), minlength=p.shape[1]) / len(p), color=colour(player, players))
+            axis.bar(
+                range(p.shape[1]),
+                np.bincount(p.argmax(1), minlength=p.shape[1]) / len(p),
+                color=colour(player, players),
+            )
             axis.axhline(1 / p.shape[1], color="#333333", linewidth=0.8, linestyle="--")
             axis.set_xticks(range(p.shape[1]))
             axis.set_title(player, fontsize=9)
@@ -236,7 +269,15 @@ def overlay(show: Show, data: Samples) -> bytes | None:
         for name, values in features.items():
             plane: npt.NDArray[np.floating] = (values - centre) @ axes_.T
             tint = REAL if name == "real data" else colour(name, [p for p in players if p not in (GLOBAL, MIXTURE)])
-            axis.scatter(plane[:, 0], plane[:, 1], s=4 if name == "real data" else 9, color=tint, alpha=0.6, linewidths=0, label=name)
+            axis.scatter(
+                plane[:, 0],
+                plane[:, 1],
+                s=4 if name == "real data" else 9,
+                color=tint,
+                alpha=0.6,
+                linewidths=0,
+                label=name,
+            )
         axis.set_title(f"principal components of {over}", fontsize=9)
         axis.legend(fontsize=6, frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))
     return png(figure)

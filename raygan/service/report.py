@@ -10,9 +10,9 @@ from typing import Any
 import jinja2
 
 from raygan.controller.evaluator import MIXTURE
+from raygan.controller.run_folder import write_atomically
 from raygan.data.base import Samples
 from raygan.data.lm1b import decode
-from raygan.controller.run_folder import write_atomically
 from raygan.service.evaluate import SKIP, fate, format_number, protocol_line
 from raygan.service.pictures import Show
 from raygan.service.run import Run
@@ -91,7 +91,9 @@ def sentences(show: Show, data: Samples, count: int = 12) -> list[tuple[str, lis
     if not data.text:
         return []
     real = data.held_out[:count]
-    return [(p, decode(show[p][max(show[p])][:count], data.text)) for p in show] + [("real data", decode(real, data.text))]
+    return [(p, decode(show[p][max(show[p])][:count], data.text)) for p in show] + [
+        ("real data", decode(real, data.text))
+    ]
 
 
 def _tracked(run: Run) -> list[str]:

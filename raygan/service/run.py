@@ -205,7 +205,9 @@ class Run:
         """Shares of the mixture that was fitted. Raises ConfigError when none was."""
         file = self.path / "mixture.json"
         if not file.exists():
-            raise ConfigError(f"--from fitted: no shares were fitted yet. First `raygan evaluate {self.path} --metrics mixture`.")
+            raise ConfigError(
+                f"--from fitted: no shares were fitted yet. First `raygan evaluate {self.path} --metrics mixture`."
+            )
         weights: dict[str, float] = json.loads(file.read_text())["weights"]
         return weights
 

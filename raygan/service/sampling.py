@@ -30,7 +30,9 @@ def write_samples(run: Run, which: str, count: int, seed: int, out: Path) -> str
     alphabet = str(run.info.get("alphabet", ""))
     if (out.suffix == ".txt") != bool(alphabet) and out.suffix in (".txt", ".png"):
         kind = "text" if alphabet else "not text"
-        raise ConfigError(f"--out {str(out)!r}: {run.name}'s samples are {kind}. Use {'.txt' if alphabet else '.npz, .png'} or .npz.")
+        raise ConfigError(
+            f"--out {str(out)!r}: {run.name}'s samples are {kind}. Use {'.txt' if alphabet else '.npz, .png'} or .npz."
+        )
     if out.suffix == ".txt":
         temporary.write_text("\n".join(decode(samples.argmax(1), alphabet)) + "\n")
     elif out.suffix == ".npz":

@@ -33,7 +33,7 @@ from raygan.errors import CheckpointError, ConfigError, Interrupted, RayganError
 from raygan.gan.bundle import pack, unpack
 from raygan.service.lineage import lineage
 from raygan.service.run import Run
-from raygan.strategies.strategy import Setup, load_data, strategy_of
+from raygan.strategies.strategy import Setup, StrategyComponent, load_data, strategy_of
 
 LATEST = "latest"
 
@@ -63,7 +63,7 @@ def train(
     sources(config)
     with _hosting(config, address, inline):
         if not inline:
-            _check_placement(config, len(strategy.players(config)))
+            _check_placement(config, strategy)
         folder = RunFolder.create(run_dir, name or fresh_name(run_dir, config))
         folder.write("config.yaml", resolved.yaml())
         folder.write("config.json", json.dumps(full_dump(config), indent=1) + "\n")
@@ -217,12 +217,15 @@ def _hosting(config: Config, address: str, inline: bool) -> Iterator[None]:
         yield
 
 
-def _check_placement(config: Config, players: int) -> None:
+def _check_placement(config: Config, strategy: StrategyComponent) -> None:
     import ray
 
+    from raygan.actors.executor import households
     from raygan.actors.placement import place
 
-    place(players, config.resources, ray.cluster_resources())
+    place(
+        len(households(strategy.players(config), strategy.together(config))), config.resources, ray.cluster_resources()
+    )
 
 
 @contextlib.contextmanager

@@ -1,21 +1,86 @@
-"""N pairs that do not help each other: the baseline of all three papers."""
+"""N pairs that do not help each other: the baseline of all three papers; with shared weights, SGAN's N-SW locals.
+
+share_weights: the locals have about half of their parameters in common: D's layers next to the pixels, G's last layers
+(SGAN, section 4: 5-SW-WGAN, 5-SW-DRAGAN). The sharing pairs live in one actor and take turns, a step each.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from raygan.gan.pair import Pair, Sharing
-from raygan.strategies.strategy import Plan, Progress, Setup, StrategyComponent, Train
+from pydantic import Field
+from torch import nn
+
+from raygan.config import Config
+from raygan.errors import ConfigError
+from raygan.gan.pair import Pair, Parts, Sharing
+from raygan.strategies.strategy import Plan, Progress, Setup, StrategyComponent, Train, same_networks
 
 
 class Independent(StrategyComponent):
-    """Every pair trains alone; nothing is published."""
+    """Every pair trains alone."""
+
+    share_weights: bool = Field(False, description="N-SW: about half of the parameters in common, in one actor.")
+
+    def check(self, config: Config) -> None:
+        """Who shares weights takes turns."""
+        if self.share_weights and config.tempo == "async":
+            raise ConfigError(
+                "strategy.independent.share_weights = true: pairs take turns, step by step. Use --tempo lockstep."
+            )
+
+    def check_setup(self, setup: Setup) -> None:
+        """Only like networks can share."""
+        if self.share_weights:
+            same_networks(
+                setup, self.locals(setup.config), ("D", "G"), "strategy.independent.share_weights joins networks"
+            )
+
+    def together(self, config: Config) -> list[list[str]]:
+        """All sharing pairs in one process."""
+        return [self.locals(config)] if self.share_weights else []
 
     def build(self, name: str, setup: Setup, sharing: Sharing | None = None) -> Pair:
         """A pair that helps nobody, unless a global pair learns from it."""
-        return Pair(name, setup.parts(name), sharing)
+        parts = setup.parts(name)
+        return Pair(name, share(parts, setup.shared) if self.share_weights else parts, sharing)
 
     def decide(self, ready: Sequence[str], progress: Progress, plan: Plan) -> list[Train]:
-        """Whoever is ready goes on to the end of its round."""
+        """Whoever is ready goes on to the end of its round; who shares weights, in turns."""
         done = progress.done
+        if self.share_weights:
+            turn = min(done, key=lambda p: (done[p], p))
+            return [Train(turn, 1)] if len(ready) == len(done) and done[turn] < plan.steps else []
         return [Train(p, plan.next_stop(done[p]) - done[p]) for p in ready if done[p] < plan.steps]
+
+
+def share(parts: Parts, common: dict[str, nn.Module]) -> Parts:
+    """Put the first pair's layers in the place of this pair's: about half of the parameters of each network, from the pixels on."""
+    d, g = list(parts.discriminator.children()), list(parts.generator.children())
+    return replace(
+        parts,
+        discriminator=joined(d, half(d), "D", common),
+        generator=joined(g, [len(g) - 1 - i for i in half(g[::-1])], "G", common),
+    )
+
+
+def half(layers: Sequence[nn.Module]) -> list[int]:
+    """Indices of the first layers that hold half of all parameters, or the closest to that.
+
+    >>> half([nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2), nn.Linear(2, 2), nn.Linear(2, 2)])
+    [0, 1, 2]
+    """
+    sizes = [sum(p.numel() for p in layer.parameters()) for layer in layers]
+    total = sum(sizes)
+    cuts = range(1, len(sizes))
+    best = min(cuts, key=lambda c: abs(sum(sizes[:c]) / total - 0.5))
+    return list(range(best))
+
+
+def joined(layers: list[nn.Module], shared: Sequence[int], network: str, common: dict[str, nn.Module]) -> nn.Sequential:
+    """The layers, with those of `shared` taken from `common` (and put there by the first pair)."""
+    chosen = set(shared)
+    return nn.Sequential(
+        *(common.setdefault(f"{network}.{i}", layer) if i in chosen else layer for i, layer in enumerate(layers))
+    )

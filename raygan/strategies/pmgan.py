@@ -284,8 +284,10 @@ class Generator(Pair):
             self.take(found)
 
     def must_wait(self) -> bool:
-        """Nothing yet; or the judge has not seen us for `max_lag` steps; or (gradients) no gradient of this very slot."""
-        if self.feedback is None:
+        """No answer for us yet; or the judge has not seen us for `max_lag` steps; or (gradients) no gradient of this very slot."""
+        if (
+            self.feedback is None or not self.feedback.arrays["active"][self.index]
+        ):  # a joiner that the judge has not met
             return True
         seen = int(self.feedback.arrays["seen"][self.index])
         if self.settings.feedback == "gradients":

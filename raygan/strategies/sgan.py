@@ -117,6 +117,10 @@ class Sgan(StrategyComponent):
         """Those of the locals' strategy."""
         return self.inner.notes(plan)
 
+    def together(self, config: Config) -> list[list[str]]:
+        """Those of the locals' strategy."""
+        return self.inner.together(config)
+
     def locals(self, config: Config) -> list[str]:
         """The locals' names."""
         return self.inner.locals(config)

@@ -140,6 +140,8 @@ class Setup:
     config: Config
     data: Samples
     device: torch.device
+    shared: dict[str, nn.Module] = field(default_factory=dict, compare=False)
+    """Layers that several players of this process have in common."""
 
     def parts(self, name: str) -> Parts:
         """Networks, loss and streams of one player; raises ConfigError where they do not fit the data."""
@@ -167,6 +169,10 @@ class Setup:
 
 class StrategyComponent(Component):
     """One paper: who plays, and what to do when players are ready."""
+
+    def together(self, config: Config) -> list[list[str]]:
+        """Players that must live in one process."""
+        return []
 
     @property
     def elastic(self) -> bool:

@@ -66,6 +66,7 @@ VARIANTS: list[dict[str, Any]] = [
     {"strategy": {"name": "pmgan", "feedback": "gradients", "balance": "learned"}, "loss": "reverse_kl"},
     {"strategy": {"name": "sgan", "over": {"name": "gap", "swap_every": 3}}},
     {"strategy": {"name": "sgan", "over": {"name": "pmgan"}}},
+    {"strategy": {"name": "sgan", "over": {"name": "independent", "share_weights": True}}, "num_pairs": 3},
 ]
 
 
@@ -200,7 +201,7 @@ def test_status_is_answered_while_a_pair_trains() -> None:
     try:
         training = executor.actors["pair-00"].train.remote(Train("pair-00", 600))
         began = time.monotonic()
-        step = ray.get(executor.actors["pair-00"].where.remote(), timeout=60)["step"]
+        step = ray.get(executor.actors["pair-00"].where.remote("pair-00"), timeout=60)["step"]
         assert time.monotonic() - began < 2
         assert step < 600
         assert not ray.wait([training], timeout=0)[0], "it was still training when it answered"
@@ -270,10 +271,16 @@ def test_generators_keep_stepping_while_the_judge_is_stopped() -> None:
 def test_a_killed_pair_inside_a_swap_on_ray_changes_nothing(tmp_path: Path) -> None:
     """SIGKILL between the first half and the record, and between the record and the second half."""
     config = tiny_config(
-        steps=12, num_pairs=3, strategy={"name": "gap", "swap_every": 3}, checkpoint={"every_steps": 3}, evaluation={"every_steps": 12}
+        steps=12,
+        num_pairs=3,
+        strategy={"name": "gap", "swap_every": 3},
+        checkpoint={"every_steps": 3},
+        evaluation={"every_steps": 12},
     )
     setup = setup_of(config)
-    expected = {p: digest(unpack(r)) for p, r in final_states(config, lambda: InlineExecutor(setup), samples=400).items()}
+    expected = {
+        p: digest(unpack(r)) for p, r in final_states(config, lambda: InlineExecutor(setup), samples=400).items()
+    }
     killed: list[str] = []
 
     class Killing(RayExecutor):
@@ -284,12 +291,14 @@ def test_a_killed_pair_inside_a_swap_on_ray_changes_nothing(tmp_path: Path) -> N
 
         def wait(self, timeout_s: float) -> list[Done]:
             if not killed and any(isinstance(o, Swap) for o, _ in self.pending.values()):
-                self.kill(next(o for o, _ in self.pending.values() if isinstance(o, Swap)).players[-1], "in the first half")
+                self.kill(
+                    next(o for o, _ in self.pending.values() if isinstance(o, Swap)).players[-1], "in the first half"
+                )
             return super().wait(timeout_s)
 
         def kill(self, player: str, when: str) -> None:
             killed.append(when)
-            os.kill(ray.get(self.actors[player].where.remote(), timeout=60)["pid"], signal.SIGKILL)
+            os.kill(ray.get(self.actors[player].where.remote(player), timeout=60)["pid"], signal.SIGKILL)
 
     controller = Controller(config, RunFolder.create(tmp_path, "run"), lambda: Killing("swapkill", setup), [], 400)
     controller.run()
@@ -310,12 +319,18 @@ def test_generators_join_and_leave_on_ray(tmp_path: Path) -> None:
 
     def ask(c: Controller, done: Done) -> None:
         joined = "gen-02" in c.players
-        if (not asked and c.done["gen-00"] >= 20) or (len(asked) == 1 and joined and c.done["gen-02"] > c.done["gen-00"] - 400):
+        if (not asked and c.done["gen-00"] >= 20) or (
+            len(asked) == 1 and joined and c.done["gen-02"] > c.done["gen-00"] - 400
+        ):
             asked.append(3 if not asked else 2)
             (folder.path / "scale.json").write_text(json.dumps({"id": str(len(asked)), "pairs": asked[-1]}))
 
     Controller(config, folder, lambda: RayExecutor("elastic", setup_of(config)), [ask], 400).run()
-    kinds = [(e["kind"], e.get("player")) for e in read_jsonl(folder.path / "events.jsonl") if e["kind"] in ("join", "leave", "refused")]
+    kinds = [
+        (e["kind"], e.get("player"))
+        for e in read_jsonl(folder.path / "events.jsonl")
+        if e["kind"] in ("join", "leave", "refused")
+    ]
     assert kinds[0] == ("join", "gen-02")
     assert set(kinds[1:]) <= {("leave", "gen-02")}
     rows = read_jsonl(folder.path / "metrics.jsonl")

@@ -22,7 +22,12 @@ from tests.conftest import setup_of, tiny_config
 def run(tmp_path: Path, requests: dict[int, Any], monkeypatch: pytest.MonkeyPatch, **changes: Any) -> Controller:
     """A run that gets `requests[step]` (pairs) when the judge has reached that step."""
     monkeypatch.setattr("raygan.controller.scaling.EVERY_S", 0.0)
-    base: dict[str, Any] = {"strategy": {"name": "pmgan", "classes": 5}, "loss": "reverse_kl", "num_pairs": 3, "steps": 24}
+    base: dict[str, Any] = {
+        "strategy": {"name": "pmgan", "classes": 5},
+        "loss": "reverse_kl",
+        "num_pairs": 3,
+        "steps": 24,
+    }
     config = tiny_config(**{**base, "round_steps": 2, **changes})
     setup = setup_of(config)
     folder = RunFolder.create(tmp_path, "run")
@@ -43,17 +48,25 @@ def events(controller: Controller, *kinds: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("tempo", ["lockstep", "async"])
-def test_generators_join_and_leave_while_the_others_go_on(tmp_path: Path, tempo: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_generators_join_and_leave_while_the_others_go_on(
+    tmp_path: Path, tempo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("raygan.strategies.pmgan.PATIENCE_S", 0.02)
     controller = run(tmp_path, {4: 5, 12: 2}, monkeypatch, tempo=tempo)
     found = events(controller, "join", "leave", "scale")
-    assert [(e["kind"], e.get("player")) for e in found[:3]] == [("join", "gen-03"), ("join", "gen-04"), ("scale", None)]
+    assert [(e["kind"], e.get("player")) for e in found[:3]] == [
+        ("join", "gen-03"),
+        ("join", "gen-04"),
+        ("scale", None),
+    ]
     assert {e["player"] for e in found if e["kind"] == "leave"} == {"gen-02", "gen-03", "gen-04"}
     assert controller.players == ["gen-00", "gen-01", JUDGE]
     assert {controller.done[p] for p in controller.players} == {24}
     rows = read_jsonl(controller.folder.path / "metrics.jsonl")
     for player in ("gen-00", "gen-01"):
-        assert sum(r["steps"] for r in rows if r["kind"] == "train" and r["player"] == player) == 24, "they never stopped"
+        assert sum(r["steps"] for r in rows if r["kind"] == "train" and r["player"] == player) == 24, (
+            "they never stopped"
+        )
     newcomer = [r for r in rows if r["kind"] == "train" and r["player"] == "gen-04"]
     assert 0 < sum(r["steps"] for r in newcomer) < 24
     final, _ = newest_valid(controller.folder.path / "checkpoints")

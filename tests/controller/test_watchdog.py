@@ -40,7 +40,9 @@ def test_members_on_the_same_modes_are_named() -> None:
     assert [t for _, t in found] == ["a and c sit on the same modes, step 1"]
     everywhere = Watchdog(["a", "b"], False, False)
     assert names(everywhere.scored("a", 1, Scored([], occupied=[0.25] * 4))) == []
-    assert names(everywhere.scored("b", 1, Scored([], occupied=[0.25] * 4))) == [], "covering everything alike is the aim"
+    assert names(everywhere.scored("b", 1, Scored([], occupied=[0.25] * 4))) == [], (
+        "covering everything alike is the aim"
+    )
 
 
 def test_more_generators_than_modes_have_to_share() -> None:

@@ -27,7 +27,10 @@ def test_sentences_are_one_hot_and_come_back() -> None:
     assert batch.shape == (8, 64, 32)
     assert torch.equal(batch.sum(1), torch.ones(8, 32))
     text = decode(batch.argmax(1).numpy(), data.text)
-    assert all(encode([t], data.text, 32)[0].tolist() == row.tolist() for t, row in zip(text, batch.argmax(1).numpy(), strict=True))
+    assert all(
+        encode([t], data.text, 32)[0].tolist() == row.tolist()
+        for t, row in zip(text, batch.argmax(1).numpy(), strict=True)
+    )
     common = "".join(text)
     assert common.count(" ") > len(common) / 10
     assert UNKNOWN not in decode(data.train[:100], data.text)[0]

@@ -20,7 +20,13 @@ from tests.conftest import TINY
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     settings = {**TINY, "evaluation": {"every_steps": 12, "samples": 1600}}
-    return raygan.train("ring8-gap", run_dir=tmp_path_factory.mktemp("runs"), name="r", inline=True, **{**settings, "strategy": "independent"})
+    return raygan.train(
+        "ring8-gap",
+        run_dir=tmp_path_factory.mktemp("runs"),
+        name="r",
+        inline=True,
+        **{**settings, "strategy": "independent"},
+    )
 
 
 def test_em_finds_what_a_general_optimiser_finds() -> None:

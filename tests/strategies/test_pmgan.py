@@ -86,8 +86,7 @@ def test_both_feedbacks_give_the_same_generators() -> None:
     a = tiny_config(**SMALL)
     b = tiny_config(**{**SMALL, "strategy": {"name": "pmgan", "feedback": "gradients"}})
     one, two = (
-        {p: unpack(r) for p, r in final_states(cfg, lambda: InlineExecutor(setup_of(cfg))).items()}
-        for cfg in (a, b)
+        {p: unpack(r) for p, r in final_states(cfg, lambda: InlineExecutor(setup_of(cfg))).items()} for cfg in (a, b)
     )
     for p, state in one.items():
         for key, value in state.items():

@@ -12,6 +12,7 @@ from raygan.config import Config
 from raygan.controller.inline import InlineBoard, InlineExecutor
 from raygan.errors import ConfigError
 from raygan.gan.bundle import unpack
+from raygan.gan.pair import Pair
 from raygan.gan.weights import Publication, digest, flatten
 from raygan.service.verify import final_states
 from raygan.strategies.sgan import GlobalPair, Opponent, Sgan, payoff_weights
@@ -275,3 +276,50 @@ def test_async_uses_the_newest_version_and_keeps_the_lag_below_its_bound(lifetim
 def test_a_bound_that_cannot_hold_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"max_lag = 2 is below messenger_lifetime = 5"):
         strategy_of(tiny_config(tempo="async", strategy={"name": "sgan", "messenger_lifetime": 5, "max_lag": 2}))
+
+
+# --------------------------------------------------------------------------------------------------- N-SW and mixtures
+
+
+def test_sharing_locals_have_half_of_their_weights_in_common() -> None:
+    """Next to the pixels for D, the last layers for G; trained by all, in turn."""
+    config = tiny_config(num_pairs=3, strategy={"name": "sgan", "over": {"name": "independent", "share_weights": True}})
+    setup, strategy, board = setup_of(config), strategy_of(config), InlineBoard()
+    pairs = [strategy.build(n, setup) for n in strategy.locals(config)]
+    assert all(isinstance(p, Pair) for p in pairs)
+    a, b = pairs[0], pairs[1]
+    assert isinstance(a, Pair) and isinstance(b, Pair)  # noqa: PT018
+    for x, y, first in ((a.d, b.d, True), (a.g, b.g, False)):
+        same = [p is q for p, q in zip(x.parameters(), y.parameters(), strict=True)]
+        share = sum(p.numel() for p, s in zip(x.parameters(), same, strict=True) if s) / sum(
+            p.numel() for p in x.parameters()
+        )
+        assert 0.3 < share < 0.7
+        assert same[0] is first
+        assert same[-1] is not first
+    before = b.discriminator_vector()
+    a.train(1, board)
+    assert not np.array_equal(b.discriminator_vector(), before), "what one learns, the others have"
+
+
+def test_sharing_locals_take_turns_and_ignore_the_global_pair() -> None:
+    strategy = {"name": "sgan", "over": {"name": "independent", "share_weights": True}}
+    config = tiny_config(num_pairs=3, strategy=strategy)
+    found = digests(config)
+    pairs = ["pair-00", "pair-01", "pair-02"]
+    assert digests(config, players=pairs) == {p: found[p] for p in pairs}
+    half = tiny_config(num_pairs=3, strategy=strategy, steps=5)
+    stopped = final_states(half, lambda: InlineExecutor(setup_of(half)))
+    assert digests(config, states=stopped) == found
+    with pytest.raises(ConfigError, match="pairs take turns"):
+        strategy_of(tiny_config(tempo="async", strategy=strategy))
+
+
+@pytest.mark.parametrize("over", [{"name": "gap", "swap_every": 3}, {"name": "pmgan"}], ids=lambda o: o["name"])
+def test_any_locals_are_the_same_with_and_without_a_global_pair(over: dict[str, Any]) -> None:
+    alone = digests(tiny_config(num_pairs=3, strategy=over))
+    mixed = digests(tiny_config(num_pairs=3, strategy={"name": "sgan", "over": over}))
+    assert {p: d for p, d in mixed.items() if p != GLOBAL} == alone
+    assert GLOBAL in mixed
+    clipped = digests(tiny_config(num_pairs=3, strategy={"name": "sgan", "over": over, "max_lead": 1}, round_steps=2))
+    assert clipped == mixed

@@ -1,5 +1,5 @@
 # Every figure in benchmarks/RESULTS.md has its command here.
-.PHONY: test lint types layers seeds bench fig2d printed mnist classifier
+.PHONY: test lint types layers seeds bench fig2d printed mnist classifier pmgan gap-r15 gam2 diversity swaps generalisation stacked record
 
 test:            ## README's second command
 	pytest
@@ -22,3 +22,19 @@ printed:         ## Algorithm 1 as printed against the default, over five seeds
 	python -m benchmarks.printed
 mnist:           ## MNIST: the global pair, its locals, and a single pair of equal compute
 	raygan train --preset mnist-sgan --run-dir runs --name mnist --plain && python -m benchmarks.mnist runs/mnist
+pmgan:           ## ring of 8 with 8 and with 10 generators, five seeds each
+	for p in ring8-pmgan ring8-pmgan-10; do for s in 0 1 2 3 4; do raygan train --preset $$p --inline --seed $$s --run-dir runs/pmgan --name $$p-seed$$s --require 'modes=8,modes@10%=8,high_quality=0.9' || exit 1; done; python -m benchmarks.seeds seeds-$$p runs/pmgan/$$p-seed0 runs/pmgan/$$p-seed1 runs/pmgan/$$p-seed2 runs/pmgan/$$p-seed3 runs/pmgan/$$p-seed4; done
+gap-r15:         ## GAP on R15: swap periods against independent pairs and an equal-compute single pair
+	python -m benchmarks.gap_r15
+gam2:            ## GAM-II on MNIST: GAP_D4 against independent DCGANs
+	python -m benchmarks.gam2 5 1000
+diversity:       ## PMGAN's lambda
+	python -m benchmarks.diversity
+swaps:           ## 10,000 matchings, a death inside each swap
+	python -m benchmarks.swaps
+generalisation:  ## GAP's Figs. 6 and 7
+	python -m benchmarks.generalisation
+stacked:         ## stacked MNIST at equal total compute
+	python -m benchmarks.stacked 90 5
+record:          ## stacked MNIST: 1,000 modes
+	raygan train --preset stacked-mnist-gap --run-dir runs --name record --require 'modes=1000'

@@ -241,12 +241,14 @@ def main() -> None:
         ])  # fmt: skip
     rows.append([
         "(f) judge stopped for 10 s: waiting of the generators",
-        f"{stopped['waiting']:.1%}; {stopped['steps']:.0f} steps meanwhile, lag up to {stopped['lag']:.0f}, then {stopped['lag_after']:.0f} "
+        f"{stopped['waiting']:.1%}; {stopped['steps']:.0f} steps meanwhile, "
+        f"lag up to {stopped['lag']:.0f}, then {stopped['lag_after']:.0f} "
         "once the judge goes on", "<= 2 %",
     ])  # fmt: skip
     show(["what", "measured (median of repeats)", "aim"], rows)
     write("speed", {
-        "two_pairs_s": two, "one_pair_s": one, "pull_s": ours, "raw_s": theirs, "bytes": size, "store_bytes": used, "swaps": swaps, "judge_stopped": stopped,
+        "two_pairs_s": two, "one_pair_s": one, "pull_s": ours, "raw_s": theirs, "bytes": size, "store_bytes": used,
+        "swaps": swaps, "judge_stopped": stopped,
     })  # fmt: skip
 
 

@@ -120,10 +120,11 @@ def sample(argv: Sequence[str]) -> int:
 def evaluate(argv: Sequence[str]) -> int:
     """Score runs."""
     args = parse(
-        argv, valued=("metrics", "samples", "extractor", "seed", "control", "judges", "chains", "distributions"), switches=("json",),
-        positional=(1, 999),
-        usage="raygan evaluate RUN [RUN ...] [--metrics modes,density,classes,fid,kid,prdc | gam2 | ais | mixture] [--samples 10000] "
-        "[--extractor raw|pixels|cnn:mnist|torchscript:PATH] [--control N] [--judges N] [--chains 16] [--distributions 1000] [--seed 0] [--json]",
+        argv, valued=("metrics", "samples", "extractor", "seed", "control", "judges", "chains", "distributions"),
+        switches=("json",), positional=(1, 999),
+        usage="raygan evaluate RUN [RUN ...] [--metrics modes,density,classes,fid,kid,prdc | gam2 | ais | mixture] "
+        "[--samples 10000] [--extractor raw|pixels|cnn:mnist|torchscript:PATH] [--control N] [--judges N] "
+        "[--chains 16] [--distributions 1000] [--seed 0] [--json]",
     )  # fmt: skip
     from raygan.service.evaluate import evaluate_runs, table
 
@@ -173,9 +174,8 @@ def export(argv: Sequence[str]) -> int:
 
     run = Run.load(args.positional[0])
     out = Path(args.get("out") or f"{run.name}-model")
-    print(
-        f"{write(run, args.get('from') or run.main_player, out, args.has('onnx'))}: {', '.join(sorted(p.name for p in out.iterdir()))}"
-    )
+    write(run, args.get("from") or run.main_player, out, args.has("onnx"))
+    print(f"{out}: {', '.join(sorted(p.name for p in out.iterdir()))}")
     return 0
 
 

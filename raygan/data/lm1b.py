@@ -16,7 +16,9 @@ from raygan.data.search import find
 from raygan.errors import DataError
 
 FILES = ("heldout-dev.txt.gz", "heldout-test.txt.gz")
-HELP = "Put two shards of the benchmark there, one tokenised sentence a line, or name their folder with --data.path or $RAYGAN_DATA."
+HELP = (
+    "Put two shards of the benchmark there, a sentence a line, or name their folder with --data.path or $RAYGAN_DATA."
+)
 PAD, UNKNOWN = "`", "~"
 """Behind a short sentence; in the place of a rare character."""
 

@@ -1,6 +1,7 @@
 """The pictures of a report: functions from a run to a PNG. Colours mean the same in all of them.
 
-global = vermilion, mixture = green, judge = gold, a single local = its own blue-to-violet, real data = grey, floor and ceiling = dashed.
+global = vermilion, mixture = green, judge = gold, a single local = its own blue-to-violet, real data = grey,
+floor and ceiling = dashed.
 """
 
 from __future__ import annotations

@@ -64,8 +64,9 @@ def plan_text(resolved: Resolved, address: str) -> str:
         batch = parts.batch_size * math.prod(data.shape) * 4
         answer = 2 * d if strategy.feedback == "weights" else batch
         lines.append(f"a slot         {megabytes(batch)} a generator and step, of which one is kept")
+        classes = strategy.num_classes(config)
         lines.append(
-            f"an answer      about {megabytes(answer)} a generator and step ({strategy.feedback}), of {strategy.num_classes(config)} classes"
+            f"an answer      about {megabytes(answer)} a generator and step ({strategy.feedback}), {classes} classes"
         )
     return "\n".join([*lines, _time_line(config, Setup(config, data, torch.device("cpu")), placement.cpus)])
 

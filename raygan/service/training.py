@@ -149,7 +149,8 @@ def _drive(
         raise
     finally:
         folder.status(
-            **end, ended=time.time(), steps=controller.done, swaps=controller.swaps, skipped_swaps=controller.skipped_swaps, elapsed=controller.elapsed, warnings=controller.warnings,
+            **end, ended=time.time(), steps=controller.done, swaps=controller.swaps,
+            skipped_swaps=controller.skipped_swaps, elapsed=controller.elapsed, warnings=controller.warnings,
             busy_seconds={p: round(s, 3) for p, s in controller.busy_seconds.items()},
         )  # fmt: skip
         folder.close()

@@ -100,8 +100,8 @@ class Pmgan(StrategyComponent):
         """Every generator needs a class of its own, for life."""
         if max(config.ids) >= self.num_classes(config):
             raise ConfigError(
-                f"num_pairs = {max(config.ids) + 1}: the classifier has {self.num_classes(config)} classes, one for each generator that "
-                "ever takes part. Raise strategy.classes (before the run starts) or lower num_pairs."
+                f"num_pairs = {max(config.ids) + 1}: the classifier has {self.num_classes(config)} classes, one for each "
+                "generator that ever takes part. Raise strategy.classes (before the run starts) or lower num_pairs."
             )
 
     def check_setup(self, setup: Setup) -> None:

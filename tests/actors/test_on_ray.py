@@ -210,7 +210,7 @@ def test_status_is_answered_while_a_pair_trains() -> None:
 
 
 def judge_stopped(seconds: float) -> dict[str, float]:
-    """PMGAN in async with its judge stopped (SIGSTOP) for so long: steps of the generators meanwhile, and their share of waiting."""
+    """PMGAN in async with its judge stopped (SIGSTOP) for so long: the generators' steps, and their share of waiting."""
     config = tiny_config(
         tempo="async", loss="reverse_kl", strategy={"name": "pmgan"}, num_pairs=2, steps=10**6, batch_size=128,
         network={"name": "mlp", "hidden": 128, "z_dim": 2},

@@ -109,12 +109,13 @@ def test_fine_tuning_goes_on_from_other_runs_and_remembers_them(runs: tuple[Run,
     run = small(tmp_path, "fine", strategy={"name": "gap", "swap_every": 4}, num_pairs=4, start_from=sources, steps=2)
     origins = [e for e in run.events if e["kind"] == "origin"]
     assert [(e["player"], Path(e["run"]).name, e["pair"]) for e in origins] == [
-        ("pair-00", "alone", "pair-01"), ("pair-01", "gap", "pair-00"), ("pair-02", "gap", "pair-01"), ("pair-03", "gap", "pair-02"),
+        ("pair-00", "alone", "pair-01"), ("pair-01", "gap", "pair-00"),
+        ("pair-02", "gap", "pair-01"), ("pair-03", "gap", "pair-02"),
     ]  # fmt: skip
     found = lineage(run)
     assert f"{alone.info['id']}/pair-01" in found.generators["pair-00"]
     assert lineage(gap).discriminators["pair-02"] < found.discriminators["pair-03"]
     with pytest.raises(ConfigError, match="start_from: 1 trained pairs for 2"):
         small(tmp_path, "few", num_pairs=2, start_from=[f"{alone.path}:pair-01"])
-    with pytest.raises(ConfigError, match="start_from: .*pair-1"):
+    with pytest.raises(ConfigError, match=r"start_from: .*pair-1"):
         small(tmp_path, "typo", num_pairs=2, start_from=[f"{alone.path}:pair-1"])

@@ -136,7 +136,7 @@ def test_unlike_shapes_are_refused_before_anything_starts() -> None:
 def test_pairs_must_add_up_and_know_their_settings() -> None:
     with pytest.raises(ConfigError, match="num_pairs = 2, but `pairs` has 3"):
         tiny_config(pairs=[{"count": 3}])
-    with pytest.raises(ConfigError, match="no setting 'lr_dd'. Did you mean 'lr_d'"):
+    with pytest.raises(ConfigError, match=r"no setting 'lr_dd'. Did you mean 'lr_d'"):
         tiny_config(pairs=[{"count": 2, "pair": {"lr_dd": 1}}])
     flags = {"pairs": [{"count": 2}, {"count": 1, "loss": "hinge"}]}
     config = resolve("ring8-sgan", flags=flags).config
@@ -240,7 +240,13 @@ def test_a_signal_at_any_moment_keeps_the_cut_consistent(tmp_path: Path, after: 
     expected = final_states(config, lambda: InlineExecutor(setup))
     controller = Controller(config, RunFolder.create(tmp_path, "run"), lambda: InlineExecutor(setup), [], 400)
     seen: list[Done] = []
-    controller.listeners = [lambda c, d: (seen.append(d), c.stop(15) if len(seen) == after else None) and None]
+
+    def stop(c: Controller, done: Done) -> None:
+        seen.append(done)
+        if len(seen) == after:
+            c.stop(15)
+
+    controller.listeners = [stop]
     with pytest.raises(Interrupted):
         controller.run()
     checkpoint, _ = newest_valid(tmp_path / "run/checkpoints")

@@ -12,11 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from raygan.config import Config
 from raygan.controller.inline import InlineBoard, InlineExecutor
 from raygan.errors import ConfigError, RayganError
 from raygan.gan.balance import beta
 from raygan.gan.bundle import unpack
 from raygan.gan.streams import Streams
+from raygan.gan.types import State
 from raygan.gan.weights import Publication, digest, flatten
 from raygan.service.verify import final_states
 from raygan.strategies.pmgan import Generator, Judge, check_slot, slot_of, write_slot
@@ -85,9 +87,11 @@ def test_both_feedbacks_give_the_same_generators() -> None:
     """d loss / d samples through G's graph is the gradient that D's and C's weights would have given."""
     a = tiny_config(**SMALL)
     b = tiny_config(**{**SMALL, "strategy": {"name": "pmgan", "feedback": "gradients"}})
-    one, two = (
-        {p: unpack(r) for p, r in final_states(cfg, lambda: InlineExecutor(setup_of(cfg))).items()} for cfg in (a, b)
-    )
+
+    def states(config: Config) -> dict[str, State]:
+        return {p: unpack(r) for p, r in final_states(config, lambda: InlineExecutor(setup_of(config))).items()}
+
+    one, two = states(a), states(b)
     for p, state in one.items():
         for key, value in state.items():
             if isinstance(value, Tensor) and key.startswith("g."):

@@ -1,8 +1,8 @@
 """Looks at what comes back from players and evaluators, and names what goes wrong (docs/warnings has a page for each).
 
-W101 collapsed-generator       all samples of a generator lie close together
+W101 collapsed-generator       all samples of a generator lie close together, at two evaluations in a row
 W103 saturated-discriminator   D tells real from fake without a mistake for a while: G gets no gradient
-W104 same-modes                two members sit on the same few modes
+W104 same-modes                two members sit on the same few modes, at two evaluations in a row
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ class Watchdog:
         self.one_mode_each = one_mode_each
         self.saturated: dict[str, int] = {}
         self.occupied: dict[int, dict[str, list[float]]] = {}
+        self.narrow: set[str] = set()
+        self.alike: set[tuple[str, str]] = set()
 
     def trained(self, player: str, step: int, report: Mapping[str, float]) -> Iterator[tuple[str, str]]:
         """(name, text) of what a player's row shows."""
@@ -48,10 +50,12 @@ class Watchdog:
         if player not in self.members:
             return
         if scored.spread < COLLAPSED and not self.one_mode_each:
-            yield (
-                "W101 collapsed-generator",
-                f"{player}: its samples spread {scored.spread:.1%} of the data's, step {step}",
-            )
+            if player in self.narrow:  # twice in a row: an untrained generator is narrow too
+                text = f"{player}: its samples spread {scored.spread:.1%} of the data's, step {step}"
+                yield "W101 collapsed-generator", text
+            self.narrow.add(player)
+        else:
+            self.narrow.discard(player)
         if not scored.occupied:
             return
         here = self.occupied.setdefault(step, {})
@@ -64,11 +68,10 @@ class Watchdog:
     def _same(self, step: int, here: Mapping[str, list[float]]) -> Iterator[tuple[str, str]]:
         """Pairs of members that both cover at most half of the modes, and the same ones."""
         few = {p: v for p, v in here.items() if 0 < sum(x > 0.02 for x in v) <= len(v) / 2}
-        names = sorted(few)
-        for i, a in enumerate(names):
-            for b in names[i + 1 :]:
-                if cosine(few[a], few[b]) > ALIKE:
-                    yield "W104 same-modes", f"{a} and {b} sit on the same modes, step {step}"
+        now = {(a, b) for a in few for b in few if a < b and cosine(few[a], few[b]) > ALIKE}
+        for a, b in sorted(now & self.alike):  # twice in a row
+            yield "W104 same-modes", f"{a} and {b} sit on the same modes, step {step}"
+        self.alike = now
 
 
 def cosine(a: Sequence[float], b: Sequence[float]) -> float:

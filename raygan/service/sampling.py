@@ -21,7 +21,7 @@ def write_samples(run: Run, which: str, count: int, seed: int, out: Path) -> str
     """
     if out.suffix not in SUFFIXES:
         raise ConfigError(
-            f"--out {str(out)!r}: cannot write {out.suffix or 'a file without suffix'}. Use .npz, .png, .parquet, or .txt."
+            f"--out {str(out)!r}: cannot write {out.suffix or 'a file without suffix'}. Use .npz, .png, .parquet or .txt."
         )
     if not out.parent.is_dir():
         raise ConfigError(f"--out {str(out)!r}: the folder {str(out.parent)!r} does not exist. Make it first.")

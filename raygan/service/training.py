@@ -56,11 +56,11 @@ def train(
             return resume_run(path, address=address, inline=inline, listeners=listeners, overrides=changed)
     config = resolved.config
     strategy = strategy_of(config)
+    sources(config)
     data = load_data(config)
     setup = Setup(config, data, torch.device("cpu"))
     setup.parts(strategy.players(config)[0])  # refuse what cannot be built before anything is written
     strategy.check_setup(setup)
-    sources(config)
     with _hosting(config, address, inline):
         if not inline:
             _check_placement(config, strategy)

@@ -26,7 +26,11 @@ def test_a_saturated_discriminator_is_named_once_it_stays_so() -> None:
 
 def test_a_collapsed_generator_is_named_unless_it_is_meant_to_sit_on_one_mode() -> None:
     narrow = Scored([], spread=0.05)
-    assert names(Watchdog(["a"], False, False).scored("a", 1, narrow)) == ["W101 collapsed-generator"]
+    dog = Watchdog(["a"], False, False)
+    assert names(dog.scored("a", 1, narrow)) == [], "an untrained generator is narrow too"
+    assert names(dog.scored("a", 2, narrow)) == ["W101 collapsed-generator"]
+    assert names(dog.scored("a", 3, Scored([], spread=0.5))) == []
+    assert names(dog.scored("a", 4, narrow)) == []
     assert names(Watchdog(["a"], False, True).scored("a", 1, narrow)) == []
     assert names(Watchdog(["a"], False, False).scored("global", 1, narrow)) == []
 
@@ -35,9 +39,10 @@ def test_members_on_the_same_modes_are_named() -> None:
     dog = Watchdog(["a", "b", "c"], False, True)
     left, right = [0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 0.5, 0.5]
     found = []
-    for player, share in (("a", left), ("b", right), ("c", [0.45, 0.55, 0.0, 0.0])):
-        found += list(dog.scored(player, 1, Scored([], occupied=share)))
-    assert [t for _, t in found] == ["a and c sit on the same modes, step 1"]
+    for step in (1, 2):
+        for player, share in (("a", left), ("b", right), ("c", [0.45, 0.55, 0.0, 0.0])):
+            found += list(dog.scored(player, step, Scored([], occupied=share)))
+    assert [t for _, t in found] == ["a and c sit on the same modes, step 2"]
     everywhere = Watchdog(["a", "b"], False, False)
     assert names(everywhere.scored("a", 1, Scored([], occupied=[0.25] * 4))) == []
     assert names(everywhere.scored("b", 1, Scored([], occupied=[0.25] * 4))) == [], (
@@ -47,8 +52,9 @@ def test_members_on_the_same_modes_are_named() -> None:
 
 def test_more_generators_than_modes_have_to_share() -> None:
     dog = Watchdog(["a", "b", "c"], False, True)
-    for player in "abc":
-        assert names(dog.scored(player, 1, Scored([], occupied=[1.0, 0.0]))) == []
+    for step in (1, 2):
+        for player in "abc":
+            assert names(dog.scored(player, step, Scored([], occupied=[1.0, 0.0]))) == []
 
 
 def test_every_warning_has_a_page_and_a_remedy() -> None:

@@ -242,3 +242,77 @@ def test_images_end_to_end(tmp_path: Path) -> None:
     assert write_report(done).stat().st_size > 10_000
     write_samples(done, "global", 9, 0, tmp_path / "grid.png")
     assert done.generator("global").sample(3).shape == (3, 1, 28, 28)
+
+
+MORE: dict[str, dict[str, Any]] = {
+    "gap": {"strategy": {"name": "gap", "swap_every": 4}},
+    "pmgan": {"strategy": {"name": "pmgan"}, "loss": "reverse_kl"},
+    "mixture": {"strategy": {"name": "sgan", "over": {"name": "gap", "swap_every": 4}}},
+}
+
+
+@pytest.mark.parametrize("kind", sorted(MORE))
+def test_every_strategy_from_start_to_report(kind: str, tmp_path: Path) -> None:
+    run = raygan.train(None, run_dir=tmp_path, name=kind, inline=True, **{**TINY, **MORE[kind]})
+    html = write_report(run).read_text()
+    assert ("Who met whom" in html) == (kind != "pmgan")
+    assert ("Balance and lag" in html) == (kind == "pmgan")
+    assert "What D says" in html
+    assert "Latent walk" in html
+    assert "Does D generalise?" in html or kind == "pmgan"
+    if kind == "pmgan":
+        assert run.main_player == "mixture"
+        assert list(run.slots.columns[3:]) == ["gen-00", "gen-01"]
+        assert (run.slots[["gen-00", "gen-01"]] > 0).all().all()
+    else:
+        assert set(run.swaps["player"]) == {"pair-00", "pair-01"}
+        assert run.info["swaps"] == 2
+        assert set(run.swaps["step"]) == {4, 8}
+    assert "a slot" in plan_text(resolve(None, flags={**TINY, **MORE[kind]}), "local") or kind != "pmgan"
+
+
+def test_gap_without_a_swap_is_warned_about(tmp_path: Path) -> None:
+    run = raygan.train(
+        None, run_dir=tmp_path, name="late", inline=True, **{**TINY, "strategy": {"name": "gap", "swap_every": 50}}
+    )
+    assert run.info["warnings"]["W105 no-swap"] == 1
+    assert run.info["swaps"] == 0
+    assert "W105" in plan_text(resolve(None, flags={**TINY, "strategy": {"name": "gap", "swap_every": 50}}), "local")
+
+
+def test_resuming_with_another_number_of_pairs_is_refused(tmp_path: Path) -> None:
+    settings = {**TINY, **MORE["gap"]}
+    raygan.train(None, run_dir=tmp_path, name="two", inline=True, **settings)
+    with pytest.raises(ConfigError, match=r"num_pairs = 3 \(flag\): the run has 2. Resume with the config of the run"):
+        raygan.train(None, run_dir=tmp_path, name="two", inline=True, resume="auto", **{**settings, "num_pairs": 3})
+
+
+def test_unlike_pairs_are_sampled_with_their_own_prior_and_network(tmp_path: Path) -> None:
+    pairs = [
+        {"count": 1},
+        {"count": 1, "network": {"name": "mlp", "hidden": 8, "z_dim": 3}, "pair": {"prior": "uniform"}},
+    ]
+    settings = {**TINY, "strategy": "independent", "pairs": pairs}
+    run = raygan.train(None, run_dir=tmp_path, name="unlike", inline=True, **settings)
+    generators = run.generator("mixture")
+    assert generators.priors == {"pair-00": ("gaussian", 2), "pair-01": ("uniform", 3)}
+    assert generators.sample(10).shape == (10, 2)
+    assert set(run.scores()) == {"pair-00", "pair-01", "mixture"}
+
+
+@pytest.mark.slow
+def test_text_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = {
+        "steps": 2, "num_pairs": 2, "batch_size": 4, "loss": "non_saturating", "network": {"name": "text_cnn", "channels": 4, "blocks": 1},
+        "evaluation": {"every_steps": 2, "samples": 64}, "checkpoint": {"every_steps": 2},
+    }  # fmt: skip
+    run = train(
+        resolve("lm1b-wgan-sgan", flags=flags), run_dir=tmp_path, name="text", inline=True, listeners=[console("plain")]
+    )
+    assert "Samples as text" in write_report(run).read_text()
+    console("plain").finish(run, tmp_path)
+    assert "samples.txt" in capsys.readouterr().out
+    write_samples(run, "global", 5, 0, tmp_path / "x.txt")
+    assert len((tmp_path / "x.txt").read_text().splitlines()) == 5
+    with pytest.raises(ConfigError, match="samples are text"):
+        write_samples(run, "global", 5, 0, tmp_path / "x.png")

@@ -16,15 +16,15 @@ from benchmarks.common import RESULTS, show, spread, write
 from raygan.config import resolve
 from raygan.service.training import train
 
-STEPS = 4000
-PERIODS = (10, 50, 200, 1000)
+STEPS = 1500
+PERIODS = (10, 50, 200, 500)
 
 
 def curves(seed: int, pairs: int, strategy: Any) -> dict[str, list[float]]:
     """{steps, cost_train, cost_held_out (means over pairs), std (of the held-out cost over pairs and the last half)}."""
     flags = {
         "seed": seed, "num_pairs": pairs, "steps": STEPS, "strategy": strategy, "loss": "non_saturating", "round_steps": 20,
-        "network": {"name": "mlp", "hidden": 256, "z_dim": 2},
+        "network": {"name": "mlp", "hidden": 128, "z_dim": 2},
         "pair": {"lr_g": 5e-4, "lr_d": 5e-4, "beta2": 0.9, "lr_decay": "constant", "ema": 0.0},
         "evaluation": {"every_steps": STEPS, "mixture": False}, "checkpoint": {"every_steps": STEPS},
     }  # fmt: skip

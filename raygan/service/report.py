@@ -75,6 +75,8 @@ def write_report(run: Run) -> Path:
         pictures=[(t, text, base64.b64encode(raw).decode()) for t, text, raw in made if raw is not None],
         events=[e for e in run.events if e["kind"] not in QUIET][-40:],
         hidden_events=max(0, sum(e["kind"] not in QUIET for e in run.events) - 40),
+        best=run.best if run.scores() else "",
+        by="by GAM-II" if (run.path / "best.json").exists() else "",
         sentences=sentences(show, data),
         counts={k: sum(e["kind"] == k for e in run.events) for k in QUIET},
         warnings={n: (c, fate(n)) for n, c in info.get("warnings", {}).items()},

@@ -2,6 +2,7 @@
 
 locals untouched    the locals with a global pair  =  the same locals without it         (what SGAN's paper promises)
 inline = Ray        every player in this process   =  every player in an actor            (lockstep only)
+swaps conserve      every network that was handed over is what its taker holds; none lost, none doubled      (GAP)
 resume              stopped, saved and restored    =  never stopped                       (lockstep only)
 """
 
@@ -14,12 +15,14 @@ from typing import Any
 import torch
 
 from raygan.config import Config
-from raygan.controller.inline import InlineExecutor
+from raygan.controller.inline import InlineExecutor, swapper
 from raygan.controller.ledger import Ledger
 from raygan.controller.orders import Adopt, Executor, Save
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
-from raygan.strategies.strategy import GLOBAL, Plan, Setup, Swap, load_data, strategy_of
+from raygan.strategies.gap import Gap
+from raygan.strategies.sgan import Sgan
+from raygan.strategies.strategy import GLOBAL, Plan, Setup, StrategyComponent, Swap, load_data, strategy_of
 
 
 @dataclass(frozen=True)
@@ -74,17 +77,22 @@ def final_states(
 
 def verify_config(config: Config, steps: int, address: str, inline_only: bool) -> list[Result]:
     """Check every promise that this config makes, for `steps` steps; all players take turns step by step."""
-    strategy = config.strategy | ({"max_lead": 1} if config.strategy["name"] == "sgan" else {})
+    strategy = often(config.strategy, steps) | ({"max_lead": 1} if config.strategy["name"] == "sgan" else {})
+    if "over" in strategy:
+        strategy["over"] = often(strategy["over"], steps)
     config = config.model_copy(update={"steps": steps, "tempo": "lockstep", "round_steps": 1, "strategy": strategy})
     data = load_data(config)
     setup = Setup(config, data, torch.device("cpu"))
     size = len(data.train)
-    whole = final_states(config, lambda: InlineExecutor(setup), samples=size)
+    moved: list[bool] = []
+    whole = final_states(config, lambda: Witness(setup, moved), samples=size)
     results = []
     pairs = [p for p in strategy_of(config).players(config) if p != GLOBAL]
     if GLOBAL in whole:
         alone = final_states(config, lambda: InlineExecutor(setup), players=pairs, samples=size)
         results.append(compare(f"locals untouched by the global pair, {steps} steps", alone, whole))
+    if moved:
+        results.append(conserved(moved, whole, pairs, strategy_of(config)))
     memory: dict[str, Any] = {}
     stopped = final_states(config, lambda: InlineExecutor(setup), stop_at=steps // 2, samples=size, memory=memory)
     resumed = final_states(config, lambda: InlineExecutor(setup), states=stopped, samples=size, memory=memory)
@@ -97,6 +105,40 @@ def verify_config(config: Config, steps: int, address: str, inline_only: bool) -
             on_ray = final_states(config, lambda: RayExecutor("verify", setup), samples=size)
         results.append(compare("inline = Ray", whole, on_ray))
     return results
+
+
+def often(strategy: Mapping[str, Any], steps: int) -> dict[str, Any]:
+    """The same strategy with swaps that fall into a short run."""
+    if strategy["name"] != "gap":
+        return dict(strategy)
+    return {**strategy, "swap_every": max(1, steps // 5), "unit": "updates", "swap_warmup": 0}
+
+
+class Witness(InlineExecutor):
+    """Looks at every swap: does each taker hold, to the last bit, what its source handed over?"""
+
+    def __init__(self, setup: Setup, moved: list[bool]) -> None:
+        super().__init__(setup)
+        self.moved = moved
+
+    def adopt(self, swap: Swap) -> None:
+        """Carry it out, then compare hashes over weights, buffers and (where it travels) the optimizer."""
+        handed = {p: parcel.sha256 for p, parcel in self.parcels[swap].items()}
+        super().adopt(swap)
+        for player, source in swap.moves.items():
+            self.moved.append(swapper(self.players[player]).offer(swap.what, swap.carry).sha256 == handed[source])
+
+
+def conserved(
+    moved: Sequence[bool], states: Mapping[str, bytes], pairs: Sequence[str], strategy: StrategyComponent
+) -> Result:
+    """Every hand-over was exact, and at the end each network is at exactly one pair (unless winners overwrite losers)."""
+    gap = strategy.inner if isinstance(strategy, Sgan) else strategy
+    assert isinstance(gap, Gap), "only GAP swaps"
+    held = sorted(str(unpack(states[p])[f"identity.{gap.what}"]) for p in pairs)
+    whole = held == sorted(pairs) or gap.winner_replace > 0
+    text = f"swaps conserve: {sum(moved)} of {len(moved)} networks arrived bit for bit, {len(set(held))} of {len(pairs)} are held"
+    return Result(all(moved) and whole, text)
 
 
 def compare(what: str, expected: Mapping[str, bytes], found: Mapping[str, bytes]) -> Result:

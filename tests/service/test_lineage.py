@@ -10,6 +10,7 @@ from raygan.cli import main
 from raygan.errors import ConfigError
 from raygan.service.judging import gam2
 from raygan.service.lineage import lineage, replay
+from raygan.service.report import write_report
 from raygan.service.run import Run
 from tests.conftest import TINY
 
@@ -84,6 +85,9 @@ def test_the_matrix_leaves_out_exactly_who_has_met(runs: tuple[Run, Run], capsys
     assert not out["protocol"]["quotable"]
     assert set(out["verdicts"]) == {"gap against alone"}
     assert runs[0].best in runs[0].pairs
+    html = write_report(runs[0]).read_text()
+    assert "GAM-II" in html
+    assert "by GAM-II" in html
     with pytest.raises(SystemExit) as stop:
         main(["evaluate", *(str(r.path) for r in runs), "--metrics", "gam2", "--samples", "200"])
     assert stop.value.code == 0

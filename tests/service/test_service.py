@@ -303,7 +303,8 @@ def test_unlike_pairs_are_sampled_with_their_own_prior_and_network(tmp_path: Pat
 @pytest.mark.slow
 def test_text_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = {
-        "steps": 2, "num_pairs": 2, "batch_size": 4, "loss": "non_saturating", "network": {"name": "text_cnn", "channels": 4, "blocks": 1},
+        "steps": 2, "num_pairs": 2, "batch_size": 4, "loss": "non_saturating",
+        "network": {"name": "text_cnn", "channels": 4, "blocks": 1},
         "evaluation": {"every_steps": 2, "samples": 64}, "checkpoint": {"every_steps": 2},
     }  # fmt: skip
     run = train(

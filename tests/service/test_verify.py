@@ -102,3 +102,47 @@ def test_the_verb_exits_with_one_when_a_promise_is_broken(
         main(argv)
     assert stop.value.code == 1
     assert "FAIL  locals untouched" in capsys.readouterr().out
+
+
+MIXED: list[dict[str, object]] = [
+    {"strategy": {"name": "gap"}, "num_pairs": 3},
+    {"strategy": {"name": "gap", "what": "G", "carry": "weights"}},
+    {"strategy": {"name": "pmgan"}, "loss": "reverse_kl"},
+    {"strategy": {"name": "sgan", "over": {"name": "gap"}}, "num_pairs": 3},
+    {"strategy": {"name": "sgan", "over": {"name": "pmgan"}}},
+]
+
+
+@pytest.mark.parametrize("changes", MIXED, ids=str)
+def test_every_mixture_passes(changes: dict[str, object]) -> None:
+    results = verify_config(tiny_config(**changes), 10, "local", inline_only=True)
+    assert all(r.ok for r in results), [r.text for r in results if not r.ok]
+    texts = " ".join(r.text for r in results)
+    assert ("swaps conserve" in texts) == ("gap" in str(changes))
+    assert ("locals untouched" in texts) == ("sgan" in str(changes))
+
+
+def swap_failures(monkeypatch: pytest.MonkeyPatch, what: str, broken: object) -> list[str]:
+    monkeypatch.setattr(Pair, what, broken)
+    results = verify_config(tiny_config(strategy="gap", num_pairs=3), 10, "local", inline_only=True)
+    return [r.text for r in results if not r.ok]
+
+
+def test_a_swap_that_forgets_the_optimizer_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    from raygan.gan.weights import unflatten
+
+    def weights_only(self: Pair, what: str, parcel: object) -> None:
+        unflatten(self.d, parcel.arrays["weights"])  # type: ignore[attr-defined]
+        self.identity["D"] = parcel.identity  # type: ignore[attr-defined]
+
+    assert any("swaps conserve" in t for t in swap_failures(monkeypatch, "adopt", weights_only))
+
+
+def test_a_swap_that_only_one_side_carries_out_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    adopt = Pair.adopt
+
+    def one_sided(self: Pair, what: str, parcel: object) -> None:
+        if self.name != "pair-00":
+            adopt(self, what, parcel)  # type: ignore[arg-type]
+
+    assert any("swaps conserve" in t for t in swap_failures(monkeypatch, "adopt", one_sided))

@@ -25,7 +25,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 def write_report(run: Run) -> Path:
     """Write `report/index.html` into the run's folder; returns its path."""
-    from raygan.service import pictures, pictures_more
+    from raygan.service import diagnostics, pictures
 
     data = load_data(run.config)
     show = pictures.stored_samples(run)
@@ -54,7 +54,7 @@ def write_report(run: Run) -> Path:
          "Mean over the local pairs' copies in use, in steps; dashed: the bound of this tempo.",
          pictures.lag_over_time(run))
     )  # fmt: skip
-    made += pictures_more.collect(run, show, data)
+    made += diagnostics.collect(run, show, data)
     if info.get("elapsed"):
         made.append(("Where the time went", "", pictures.phases(run)))
     environment = jinja2.Environment(

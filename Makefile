@@ -37,4 +37,4 @@ generalisation:  ## GAP's Figs. 6 and 7
 stacked:         ## stacked MNIST at equal total compute
 	python -m benchmarks.stacked 90 5
 record:          ## stacked MNIST: 1,000 modes
-	raygan train --preset stacked-mnist-gap --run-dir runs --name record --require 'modes=1000'
+	raygan train --preset stacked-mnist --inline --run-dir runs --name record --require 'modes=1000'

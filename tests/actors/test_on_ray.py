@@ -311,17 +311,14 @@ def test_a_killed_pair_inside_a_swap_on_ray_changes_nothing(tmp_path: Path) -> N
 
 def test_generators_join_and_leave_on_ray(tmp_path: Path) -> None:
     config = tiny_config(
-        tempo="async", loss="reverse_kl", num_pairs=2, steps=600, round_steps=20, strategy={"name": "pmgan", "classes": 3},
-        evaluation={"every_steps": 600}, checkpoint={"every_steps": 600},
+        tempo="async", loss="reverse_kl", num_pairs=2, steps=4000, round_steps=50, strategy={"name": "pmgan", "classes": 3},
+        evaluation={"every_steps": 4000}, checkpoint={"every_steps": 4000},
     )  # fmt: skip
     folder = RunFolder.create(tmp_path, "run")
     asked: list[int] = []
 
     def ask(c: Controller, done: Done) -> None:
-        joined = "gen-02" in c.players
-        if (not asked and c.done["gen-00"] >= 20) or (
-            len(asked) == 1 and joined and c.done["gen-02"] > c.done["gen-00"] - 400
-        ):
+        if (not asked and c.done["gen-00"] >= 50) or (len(asked) == 1 and c.done.get("gen-02", 0) >= 200):
             asked.append(3 if not asked else 2)
             (folder.path / "scale.json").write_text(json.dumps({"id": str(len(asked)), "pairs": asked[-1]}))
 
@@ -332,7 +329,7 @@ def test_generators_join_and_leave_on_ray(tmp_path: Path) -> None:
         if e["kind"] in ("join", "leave", "refused")
     ]
     assert kinds[0] == ("join", "gen-02")
-    assert set(kinds[1:]) <= {("leave", "gen-02")}
+    assert kinds[1:] in ([("leave", "gen-02")], [("refused", None)]), "refused: the others were at their end already"
     rows = read_jsonl(folder.path / "metrics.jsonl")
     for player in ("gen-00", "gen-01"):
-        assert sum(r["steps"] for r in rows if r["kind"] == "train" and r["player"] == player) == 600
+        assert sum(r["steps"] for r in rows if r["kind"] == "train" and r["player"] == player) == 4000

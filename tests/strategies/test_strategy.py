@@ -53,6 +53,7 @@ def test_every_strategy_reaches_the_end(name: str) -> None:
 def test_every_shipped_preset_runs_two_rounds(name: str) -> None:
     small: dict[str, Any] = {
         "steps": 2,
+        "batch_size": 16,
         "round_steps": 1,
         "evaluation.every_steps": 2,
         "checkpoint.every_steps": 2,

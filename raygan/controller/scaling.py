@@ -119,6 +119,13 @@ class Scaling:
         self.starting.discard(player)
         number = int(player.rpartition("-")[2])
         c.seen_ids.add(number)
+        if c.done[JUDGE] >= c.plan.steps:  # the judge has stopped meanwhile: nobody would answer
+            c.ledger.left(player)
+            c.executor.remove(player)
+            self._answer(
+                "refused", why=f"{player} was up after the run's last step. `raygan resume RUN --steps +1000` first."
+            )
+            return
         c.set_members([*c.config.ids, number])
         c.executor.set_members(JUDGE, [p for p in c.players if p not in ROLES])
         c.folder.event("join", c.done[player], player=player, members=list(c.config.ids))

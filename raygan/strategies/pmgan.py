@@ -356,7 +356,8 @@ class Judge(Trainer):
             members = self.generators
             fresh = self.poll(board, slots, members)
             slots = {g: slot for g, slot in slots.items() if g in members}
-            enough = fresh == set(members) if self.settings.judge_update == "all_fresh" else fresh
+            ended = {g for g, slot in slots.items() if slot.version >= self.parts.total_steps}  # they write no more
+            enough = fresh and (self.settings.judge_update == "any_fresh" or fresh | ended >= set(members))
             if enough and len(slots) == len(members):
                 meter.add(**self.update(slots, board, last=False, meter=meter))
                 heard = time.perf_counter()

@@ -9,7 +9,7 @@ import pytest
 from raygan.controller.checkpoint import newest_valid
 from raygan.controller.controller import Controller
 from raygan.controller.inline import InlineExecutor
-from raygan.controller.orders import Done
+from raygan.controller.orders import Done, Join
 from raygan.controller.run_folder import RunFolder, read_jsonl
 from raygan.controller.scaling import REQUEST
 from raygan.gan.bundle import unpack
@@ -123,3 +123,25 @@ def test_only_pmgan_can_be_scaled(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     controller = Controller(config, folder, lambda: InlineExecutor(setup), [], 400)
     controller.run()
     assert "strategy gap: its members are fixed" in events(controller, "refused")[0]["why"]
+
+
+def test_a_joiner_that_is_up_too_late_is_sent_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its actor takes so long that the run is over: nobody would answer it."""
+    original = InlineExecutor.submit
+
+    def slow(self: InlineExecutor, order: Any) -> None:
+        original(self, order)
+        joins = [o for o in self.queue if isinstance(o, Join)]
+        for join in joins:  # always last
+            self.queue.remove(join)
+            self.queue.append(join)
+
+    monkeypatch.setattr(InlineExecutor, "submit", slow)
+    monkeypatch.setattr("raygan.strategies.pmgan.PATIENCE_S", 0.02)
+    controller = run(tmp_path, {4: 4}, monkeypatch, tempo="async")
+    (refused,) = events(controller, "refused")
+    assert "gen-03 was up after the run's last step" in refused["why"]
+    assert controller.players == ["gen-00", "gen-01", "gen-02", JUDGE]
+    final, _ = newest_valid(controller.folder.path / "checkpoints")
+    assert final is not None
+    assert sorted(final.parts) == controller.players

@@ -300,3 +300,15 @@ def test_bad_settings_are_one_line_each() -> None:
         strategy_of(tiny_config(strategy={"name": "sgan", "over": {"name": "pmgan", "feedback": "gradients"}}))
     with pytest.raises(ConfigError, match="a global pair learns from locals"):
         strategy_of(tiny_config(strategy={"name": "sgan", "over": {"name": "sgan"}}))
+
+
+def test_who_is_at_the_end_does_not_hold_up_the_judge() -> None:
+    """Two have written their last slot: the judge goes on for the third, whose slots are the only fresh ones."""
+    generators, judge, board = async_players()
+    for g in generators[:2]:
+        g.train(12, board)
+    for _ in range(4):
+        generators[2].train(3, board)
+        report = judge.train(3, board)
+    assert judge.step == 12
+    assert report["updates"] == 4

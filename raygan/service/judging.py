@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -210,8 +209,3 @@ def table(out: dict[str, Any]) -> str:
         f"share of {p['samples']:,} samples taken for real, D in eval mode, {p['data']}; higher is better{note}"
     )
     return "\n".join(lines)
-
-
-def output_path(run: Run, seed: int) -> Path:
-    """Where `gam2` keeps its result."""
-    return run.path / f"gam2-seed{seed}.json"

@@ -170,9 +170,9 @@ def check_slot(slot: Publication) -> None:
         raise RayganError(f"{slot.player}: a torn slot (version {slot.version}). Report this as a defect.")
 
 
-def overlap(c: nn.Module, x: Tensor, labels: Tensor, active: Tensor) -> Tensor:
-    """CE(C(x), labels), a scalar; `active` (classes,) bool: only these classes take part in the softmax."""
-    return F.cross_entropy(c(x).masked_fill(~active, -math.inf), labels)
+def overlap(logits: Tensor, labels: Tensor, active: Tensor) -> Tensor:
+    """CE of C's logits (N, classes), a scalar; `active` (classes,) bool: only these classes take part in the softmax."""
+    return F.cross_entropy(logits.masked_fill(~active, -math.inf), labels)
 
 
 class Generator(Pair):
@@ -310,7 +310,7 @@ def generator_loss(
     adversarial = loss.g_loss(logits)  # type: ignore[attr-defined]
     labels = torch.full((len(x),), index, device=x.device)
     own = torch.func.functional_call(c, {n: b.clone() for n, b in c.named_buffers()}, (x,))
-    crossing = F.cross_entropy(own.masked_fill(~active, -math.inf), labels)
+    crossing = overlap(own, labels, active)
     return adversarial + weight * crossing, adversarial.item(), crossing.item()
 
 
@@ -398,7 +398,7 @@ class Judge(Trainer):
             blurred = self.blur(fake, extra)
             loss_d = S.d_step(self.d, self.opt_d, self.loss, real, blurred, extra, self.config.clip_grad_d)
         self.opt_c.zero_grad(set_to_none=True)
-        crossing = overlap(self.c, fake, labels, active)
+        crossing = overlap(self.c(fake), labels, active)
         loss_c = crossing.item()
         if math.isfinite(loss_c):
             crossing.backward()

@@ -16,11 +16,7 @@ import torch
 from raygan.controller.checkpoint import newest_valid
 from raygan.controller.evaluator import MIXTURE
 from raygan.data.base import Samples, to_uint8
-from raygan.gan import steps as S
-from raygan.gan.bundle import unpack
-from raygan.gan.streams import Streams
 from raygan.metrics.classifier import load_classifier, probabilities
-from raygan.networks.base import NetworkComponent
 from raygan.service.pictures import GLOBAL_COLOUR, REAL, STYLE, Show, colour, order, png, tile
 from raygan.service.run import Run
 from raygan.strategies.strategy import GLOBAL, JUDGE
@@ -144,6 +140,7 @@ def verdict_histograms(run: Run, data: Samples) -> bytes | None:
     if checkpoint is None:
         return None
     judges = [p for p in checkpoint.parts if JUDGE not in checkpoint.parts or p in (JUDGE, GLOBAL)]
+    networks = run.discriminators(judges)
     generator = torch.Generator().manual_seed(0)
     real = data.batch(500, generator, torch.device("cpu"))
     with plt.rc_context(STYLE):
@@ -155,11 +152,7 @@ def verdict_histograms(run: Run, data: Samples) -> bytes | None:
             axis.axis("off")
         for axis, player in zip(axes.flat, order(judges), strict=False):
             own = run.config.of(player)
-            component = own.component("network")
-            assert isinstance(component, NetworkComponent)
-            d = component.discriminator(data.shape, Streams(0, "unused").at("init"))
-            S.load_network("d", d, unpack(checkpoint.parts[player]))
-            d.eval()
+            d = networks[player]
             fake = torch.from_numpy(run.generator(MIXTURE if player == JUDGE else player).sample(500, 0))
             critic = own.loss["name"].startswith("wgan")
             with torch.no_grad():

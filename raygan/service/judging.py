@@ -16,17 +16,15 @@ import torch
 from torch import Tensor, nn
 
 from raygan.config import Config, Resolved
-from raygan.controller.checkpoint import newest_valid
 from raygan.controller.run_folder import write_atomically
-from raygan.errors import CheckpointError, ConfigError
+from raygan.errors import ConfigError
 from raygan.gan import steps as S
-from raygan.gan.bundle import unpack
 from raygan.gan.streams import Streams
 from raygan.gan.types import Loss
 from raygan.metrics.gam import Score, scores, share_taken_for_real, verdict
 from raygan.networks.base import NetworkComponent
 from raygan.service.evaluate import text_table
-from raygan.service.lineage import Lineage, lineage
+from raygan.service.lineage import lineage
 from raygan.service.run import Run
 from raygan.strategies.strategy import load_data
 
@@ -63,7 +61,7 @@ def gam2(paths: Sequence[str], samples: int, seed: int, control: int = 0, judges
         for p, ids in history.generators.items():
             generated[f"{label}/{p}"] = torch.from_numpy(run.generator(p).sample(samples, seed))
             made[f"{label}/{p}"] = ids
-        for p, d in discriminators(run, history).items():
+        for p, d in run.discriminators(history.discriminators).items():
             networks[f"{label}/{p}"] = d
             met[f"{label}/{p}"] = history.discriminators[p]
     for i in range(judges):
@@ -114,22 +112,6 @@ def mark_best(runs: Sequence[Run], groups: dict[str, list[str]], found: dict[str
         best = max(groups[run.name], key=lambda g: found[g].average)
         entry = {"player": best.removeprefix(f"{run.name}/"), "by": "gam2", "average": found[best].average}
         write_atomically(run.path / "best.json", (json.dumps(entry) + "\n").encode())
-
-
-def discriminators(run: Run, history: Lineage) -> dict[str, nn.Module]:
-    """Every discriminator of the run's newest checkpoint, in eval mode."""
-    checkpoint, problems = newest_valid(run.path / "checkpoints")
-    if checkpoint is None:
-        raise CheckpointError(
-            f"run {str(run.path)!r} cannot be judged: {problems[0] if problems else 'it has no checkpoint yet.'}"
-        )
-    out: dict[str, nn.Module] = {}
-    for p in history.discriminators:
-        component = cast(NetworkComponent, run.config.of(p).component("network"))
-        d = component.discriminator(tuple(run.info["shape"]), Streams(0, "unused").at("init"))
-        S.load_network("d", d, unpack(checkpoint.parts[p]))
-        out[p] = d.eval()
-    return out
 
 
 def control_group(run: Run, count: int) -> Run:

@@ -8,6 +8,7 @@ x = run.generator("mixture").sample(1024, seed=0)
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -200,6 +201,20 @@ class Run:
             networks[name] = network.eval()
             priors[name] = own.pair.prior, component.z_dim
         return Generators(networks, priors, self.fitted_shares() if which == FITTED else None)
+
+    def discriminators(self, players: Iterable[str]) -> dict[str, torch.nn.Module]:
+        """These players' discriminators in the newest checkpoint, in eval mode. Raises CheckpointError."""
+        checkpoint, problems = newest_valid(self.path / "checkpoints")
+        if checkpoint is None:
+            why = problems[0] if problems else "it has no checkpoint yet."
+            raise CheckpointError(f"run {str(self.path)!r} cannot be judged: {why}")
+        out: dict[str, torch.nn.Module] = {}
+        for player in players:
+            component = cast(NetworkComponent, self.config.of(player).component("network"))
+            d = component.discriminator(tuple(self.info["shape"]), Streams(0, "unused").at("init"))
+            load_network("d", d, unpack(checkpoint.parts[player]))
+            out[player] = d.eval()
+        return out
 
     def fitted_shares(self) -> dict[str, float]:
         """Shares of the mixture that was fitted. Raises ConfigError when none was."""

@@ -6,7 +6,7 @@ import torch
 from raygan.cli import main
 from raygan.gan.pair import Pair
 from raygan.service.verify import verify_config
-from raygan.strategies.sgan import GlobalPair
+from raygan.strategies.sgan_players import GlobalPair
 from raygan.strategies.strategy import Setup
 from tests.conftest import tiny_config
 

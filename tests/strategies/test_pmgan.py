@@ -21,7 +21,7 @@ from raygan.gan.streams import Streams
 from raygan.gan.types import State
 from raygan.gan.weights import Publication, digest, flatten
 from raygan.service.verify import final_states
-from raygan.strategies.pmgan import Generator, Judge, check_slot, slot_of, write_slot
+from raygan.strategies.pmgan_players import Generator, Judge, check_slot, slot_of, write_slot
 from raygan.strategies.strategy import JUDGE, Plan, Progress, Train, strategy_of
 from tests.conftest import setup_of, tiny_config
 

@@ -1,0 +1,419 @@
+"""PMGAN's players: a generator with its slot, and the judge that holds D and C. When they train is `pmgan.py`'s to say."""
+
+from __future__ import annotations
+
+import math
+import time
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from raygan.config import Tempo
+from raygan.errors import RayganError
+from raygan.gan import steps as S
+from raygan.gan.balance import Values, beta, signal
+from raygan.gan.pair import Meter, Pair, Parts, Sharing, Trainer, finite
+from raygan.gan.types import Board, Report, State
+from raygan.gan.weights import Publication, Vector, flatten, signature_hash, unflatten
+from raygan.strategies.strategy import JUDGE
+
+if TYPE_CHECKING:
+    from raygan.strategies.pmgan import Pmgan
+
+PATIENCE_S = 2.0
+"""Seconds without a fresh slot after which the judge reports back (async)."""
+DEADLINE_S = 120.0
+
+
+def slot_of(generator: str) -> str:
+    """The shelf of a generator's slot."""
+    return f"{generator}/slot"
+
+
+def index_of(generator: str) -> int:
+    """The generator's class in C: its number, which nobody else ever gets.
+
+    >>> index_of("gen-03")
+    3
+    """
+    return int(generator.rpartition("-")[2])
+
+
+def write_slot(generator: str, version: int, samples: Vector, loss: float) -> Publication:
+    """One immutable object: samples (N, *shape), G's loss, the time, and a checksum over the samples."""
+    checksum = crc(samples)
+    facts = np.array([version, checksum, loss, time.time()], np.float64)
+    return Publication(slot_of(generator), version, {"samples": samples, "facts": facts})  # type: ignore[dict-item]
+
+
+def crc(samples: Vector) -> int:
+    """Over the bytes."""
+    return zlib.crc32(np.ascontiguousarray(samples).reshape(-1).view(np.uint8).data)
+
+
+def check_slot(slot: Publication) -> None:
+    """Raises RayganError for a slot that is not one generator's one write."""
+    version, checksum = slot.arrays["facts"][:2]
+    if int(version) != slot.version or int(checksum) != crc(slot.arrays["samples"]):
+        raise RayganError(f"{slot.player}: a torn slot (version {slot.version}). Report this as a defect.")
+
+
+def overlap(logits: Tensor, labels: Tensor, active: Tensor) -> Tensor:
+    """CE of C's logits (N, classes), a scalar; `active` (classes,) bool: only these classes take part in the softmax."""
+    return F.cross_entropy(logits.masked_fill(~active, -math.inf), labels)
+
+
+class Generator(Pair):
+    """G_k, with copies of D and C that it never trains."""
+
+    def __init__(
+        self, name: str, parts: Parts, classifier: nn.Module, settings: Pmgan, tempo: Tempo, sharing: Sharing | None
+    ) -> None:
+        super().__init__(name, parts, sharing)
+        self.settings = settings
+        self.tempo = tempo
+        self.c = classifier.to(self.device)
+        self.index = index_of(name)
+        self.feedback: Publication | None = None
+        self.samples: Tensor | None = None
+        """What the slot holds, with G's graph behind it."""
+        self.waited = 0.0
+
+    # ------------------------------------------------------------------------------------------------- the slot
+
+    def open(self, board: Board) -> None:
+        """The first slot, or the one that was there when the state was saved; G's buffers do not move."""
+        z = self.noise(self.streams.at("noise", self.step))
+        buffers = (
+            {n: b.clone() for n, b in self.g.named_buffers()} if self.step else {}
+        )  # at step 0 this is the first time
+        self.write(board, torch.func.functional_call(self.g, buffers, (z,)), math.nan)
+
+    def write(self, board: Board, samples: Tensor, loss: float) -> None:
+        """Samples (N, *shape), published as one frozen object that replaces the one before."""
+        self.samples = samples
+        frozen: Vector = self.samples.detach().cpu().numpy().copy()
+        frozen.flags.writeable = False
+        board.publish(write_slot(self.name, self.step, finite(self.name, self.step, frozen), loss))
+
+    # ------------------------------------------------------------------------------------------------- training
+
+    def train(self, steps: int, board: Board) -> Report:
+        """Do `steps` steps; in lockstep the judge's next version is there already."""
+        meter = Meter()
+        self.waited = 0.0
+        for _ in range(steps):
+            meter.add(**self.one_generator_step(board))
+            if self.sharing.due(self.step):
+                board.publish(self.publication())
+        if steps:
+            meter.gradients(grad_g=self.g)
+        return {**meter.means(), "bad_steps": float(self.bad_steps.total), "wait_s": self.waited}
+
+    def one_generator_step(self, board: Board) -> dict[str, float]:
+        """Eq. 2, on the samples that are in the slot; then the next slot."""
+        feedback = self.hear(board)
+        weight = float(feedback.arrays["beta"][self.index])
+        seen = int(feedback.arrays["seen"][self.index])
+        self.set_rates()
+        assert self.samples is not None, "open() wrote the first slot"
+        self.opt_g.zero_grad(set_to_none=True)
+        loss_c = math.nan
+        if self.settings.feedback == "gradients":
+            facts = feedback.arrays["losses"]
+            loss_g, loss_c = float(facts[0]), float(facts[1])
+            if math.isfinite(loss_g):
+                gradient = torch.from_numpy(np.array(feedback.arrays["gradient"])).to(self.device)
+                self.samples.backward(gradient)
+                S.apply(self.opt_g, self.g, self.config.clip_grad_g)
+        else:
+            active = torch.from_numpy(feedback.arrays["active"] > 0).to(self.device)
+            with S.frozen(self.d), S.frozen(self.c):
+                total, adversarial, crossing = generator_loss(
+                    self.loss, self.d, self.c, self.samples, self.index, weight, active
+                )
+            loss_g, loss_c = adversarial, crossing
+            if math.isfinite(total.item()):
+                total.backward()
+                S.apply(self.opt_g, self.g, self.config.clip_grad_g)
+            else:
+                loss_g = math.nan
+        self.update_average()
+        lag = self.step - seen
+        self.step += 1
+        self.bad_steps.note(self.step, loss_g=loss_g)
+        self.write(board, self.g(self.noise(self.streams.at("noise", self.step))), loss_g)
+        return {"loss_g": loss_g, "overlap": loss_c, "beta": weight, "lag": float(lag)}
+
+    def hear(self, board: Board) -> Publication:
+        """The judge's answer to use for this step: an exact version in lockstep, the newest that is here in async."""
+        shelf = JUDGE if self.settings.feedback == "weights" else f"{JUDGE}/{self.name}"
+        if self.tempo == "lockstep":
+            (found,) = board.between([shelf], after=self.step, upto=self.step + 1)[shelf]
+            self.take(found)
+            return found
+        self.poll(board, shelf)
+        began = time.perf_counter()
+        while self.must_wait():
+            if time.perf_counter() - began > DEADLINE_S:
+                raise RayganError(
+                    f"{self.name}: no answer of the judge within {DEADLINE_S:.0f} s. See the judge's log."
+                )
+            time.sleep(0.001)
+            self.poll(board, shelf)
+        self.waited += time.perf_counter() - began
+        assert self.feedback is not None, "must_wait() holds while there is none"
+        return self.feedback
+
+    def poll(self, board: Board, shelf: str) -> None:
+        """Take up what has arrived."""
+        have = -1 if self.feedback is None else self.feedback.version
+        if (found := board.peek([shelf], {shelf: have}).get(shelf)) is not None and found.version > have:
+            self.take(found)
+
+    def must_wait(self) -> bool:
+        """No answer for us yet; or the judge has not seen us for `max_lag` steps; or (gradients) no gradient of this very slot."""
+        if (
+            self.feedback is None or not self.feedback.arrays["active"][self.index]
+        ):  # a joiner that the judge has not met
+            return True
+        seen = int(self.feedback.arrays["seen"][self.index])
+        if self.settings.feedback == "gradients":
+            return seen != self.step
+        return self.step - seen > self.settings.max_lag
+
+    def take(self, feedback: Publication) -> None:
+        """Copy D and C."""
+        self.feedback = feedback
+        if self.settings.feedback == "weights":
+            unflatten(self.d, feedback.arrays["D"])
+            unflatten(self.c, feedback.arrays["C"])
+
+
+def generator_loss(
+    loss: object, d: nn.Module, c: nn.Module, x: Tensor, index: int, weight: float, active: Tensor
+) -> tuple[Tensor, float, float]:
+    """(g_loss(D(x)) + beta_k CE(C(x), k), the first term, the second one's CE); D's and C's buffers do not move."""
+    logits = torch.func.functional_call(d, {n: b.clone() for n, b in d.named_buffers()}, (x,))
+    adversarial = loss.g_loss(logits)  # type: ignore[attr-defined]
+    labels = torch.full((len(x),), index, device=x.device)
+    own = torch.func.functional_call(c, {n: b.clone() for n, b in c.named_buffers()}, (x,))
+    crossing = overlap(own, labels, active)
+    return adversarial + weight * crossing, adversarial.item(), crossing.item()
+
+
+class Judge(Trainer):
+    """D, fed by the mixture of all slots, and the K-way classifier C; computes beta for everybody."""
+
+    def __init__(
+        self, parts: Parts, classifier: nn.Module, settings: Pmgan, generators: Sequence[str], tempo: Tempo
+    ) -> None:
+        super().__init__(JUDGE, parts)
+        self.settings = settings
+        self.tempo = tempo
+        self.c = classifier.to(self.device)
+        self.opt_c = self.optimizer(self.c, self.config.lr_d)
+        self.classes = num_outputs(self.c)
+        self.generators = list(generators)
+        self.used: dict[str, int] = dict.fromkeys(generators, -1)
+        self.learned = np.zeros(self.classes)
+        self.beta = np.zeros(self.classes)
+        self.updates = 0
+
+    # ------------------------------------------------------------------------------------------------- training
+
+    def open(self, board: Board) -> None:
+        """D and C as they are, so that in async nobody has to wait for the first answer."""
+        if self.tempo == "async" and self.settings.feedback == "weights":
+            self.publish(board, self.updates, {})
+
+    def train(self, steps: int, board: Board) -> Report:
+        """lockstep: `steps` updates. async: updates until every generator has come `steps` further, or nobody comes."""
+        meter = Meter()
+        if self.tempo == "lockstep":
+            for _ in range(steps):
+                shelves = [slot_of(g) for g in self.generators]
+                found = board.between(shelves, after=self.step - 1, upto=self.step)
+                slots = {g: found[slot_of(g)][0] for g in self.generators}
+                meter.add(**self.update(slots, board, last=True, meter=meter))
+                self.step += 1
+            return {**meter.means(), **self.facts()}
+        begin, target, heard = self.step, self.step + steps, time.perf_counter()
+        slots = {}
+        while self.step < target and time.perf_counter() - heard < PATIENCE_S:
+            members = self.generators
+            fresh = self.poll(board, slots, members)
+            slots = {g: slot for g, slot in slots.items() if g in members}
+            ended = {g for g, slot in slots.items() if slot.version >= self.parts.total_steps}  # they write no more
+            enough = fresh and (self.settings.judge_update == "any_fresh" or fresh | ended >= set(members))
+            if enough and len(slots) == len(members):
+                meter.add(**self.update(slots, board, last=False, meter=meter))
+                heard = time.perf_counter()
+            elif self.step < target:
+                time.sleep(0.0005)
+            if len(slots) == len(members):
+                self.step = max(self.step, min(s.version for s in slots.values()))
+        self.step = min(self.step, target)
+        return {**meter.means(), **self.facts(), "steps_done": float(self.step - begin)}
+
+    def poll(self, board: Board, slots: dict[str, Publication], members: Sequence[str]) -> set[str]:
+        """Look into the members' slots; returns the generators whose slot was not used yet."""
+        shelves = {slot_of(g): g for g in members}
+        have = {shelf: slots[g].version if g in slots else -1 for shelf, g in shelves.items()}
+        for shelf, slot in board.peek(list(shelves), have).items():
+            if slot.version > have[shelf]:
+                check_slot(slot)
+                slots[shelves[shelf]] = slot
+        return {g for g in members if g in slots and slots[g].version > self.used.get(g, -1)}
+
+    def update(self, slots: Mapping[str, Publication], board: Board, last: bool, meter: Meter) -> dict[str, float]:
+        """One step of D on the mixture, one of C, then beta and the answer to everybody."""
+        self.set_rates()
+        self.opt_c.param_groups[0]["lr"] = self.config.lr_d * self.decay()
+        at = self.updates
+        extra = self.streams.at("penalty", at)
+        data = self.streams.at("data", at, "cpu")
+        who = list(slots)
+        share = -(-self.batch_size // len(who))
+        batches = {g: torch.from_numpy(np.array(slots[g].arrays["samples"][:share])).to(self.device) for g in who}
+        fake = torch.cat([batches[g] for g in who])
+        labels = torch.tensor([index_of(g) for g in who for _ in range(len(batches[g]))], device=self.device)
+        active = torch.zeros(self.classes, dtype=torch.bool, device=self.device)
+        active[[index_of(g) for g in who]] = True
+        loss_d = math.nan
+        for _ in range(self.loss.d_steps):
+            real = self.blur(self.data.batch(self.batch_size, data, self.device), extra)
+            blurred = self.blur(fake, extra)
+            loss_d = S.d_step(self.d, self.opt_d, self.loss, real, blurred, extra, self.config.clip_grad_d)
+        self.opt_c.zero_grad(set_to_none=True)
+        crossing = overlap(self.c(fake), labels, active)
+        loss_c = crossing.item()
+        if math.isfinite(loss_c):
+            crossing.backward()
+            S.apply(self.opt_c, self.c, self.config.clip_grad_d)
+        self.bad_steps.note(at + 1, loss_d=loss_d, loss_c=loss_c)
+        j_d, j_c = self.values(real, batches, active)
+        self.weigh(who, j_d, j_c)
+        if last:
+            meter.look(self.d, real, fake)
+            meter.gradients(grad_c=self.c, grad_d=self.d)
+        self.updates += 1
+        for g in who:
+            self.used[g] = slots[g].version
+        self.publish(board, self.updates, slots)
+        lag = [slots[g].version for g in who]
+        return {
+            "loss_d": loss_d, "loss_c": loss_c, "slot_spread": float(max(lag) - min(lag)),
+            **{f"beta/{g}": float(self.beta[index_of(g)]) for g in who},
+            **{f"j_d/{g}": float(v) for g, v in zip(who, j_d, strict=True)},
+            **{f"j_c/{g}": float(v) for g, v in zip(who, j_c, strict=True)},
+        }  # fmt: skip
+
+    def values(self, real: Tensor, batches: Mapping[str, Tensor], active: Tensor) -> tuple[Values, Values]:
+        """J_k^D and J_k^C of each generator, (K,) each; no buffer moves."""
+        sizes = [len(b) for b in batches.values()]
+        fake = torch.cat(list(batches.values()))
+        with torch.no_grad():
+            d = {n: b.clone() for n, b in self.d.named_buffers()}
+            c = {n: b.clone() for n, b in self.c.named_buffers()}
+            on_real = -F.softplus(-torch.func.functional_call(self.d, d, (real,))).mean()
+            on_fake = -F.softplus(torch.func.functional_call(self.d, d, (fake,)))
+            log_p = torch.func.functional_call(self.c, c, (fake,)).masked_fill(~active, -math.inf).log_softmax(1)
+        j_d = [on_real.item() + v.mean().item() for v in on_fake.split(sizes)]
+        j_c = [v[:, index_of(g)].mean().item() for g, v in zip(batches, log_p.split(sizes), strict=True)]
+        return np.array(j_d), np.array(j_c)
+
+    def weigh(self, who: Sequence[str], j_d: Values, j_c: Values) -> None:
+        """beta of everybody, from one snapshot."""
+        s = self.settings
+        index = [index_of(g) for g in who]
+        if not (np.isfinite(j_d).all() and np.isfinite(j_c).all()):
+            return  # the last beta stays; the step was counted as bad
+        learned = None
+        if s.balance == "learned":  # a gradient step on (theta - signal)^2 / 2
+            self.learned[index] += s.balance_lr * (signal(j_d, j_c) - self.learned[index])
+            learned = self.learned[index]
+        self.beta[:] = 0
+        self.beta[index] = beta(j_d, j_c, s.balance, s.diversity, s.decay, self.updates, s.balance_scale, learned)
+
+    # -------------------------------------------------------------------------------------------------- answers
+
+    def set_members(self, generators: Sequence[str]) -> None:
+        """Whose slots count from now on; may be called from another thread between two looks into the slots."""
+        self.used = {g: self.used.get(g, -1) for g in generators}
+        self.generators = list(generators)
+
+    def publish(self, board: Board, version: int, slots: Mapping[str, Publication]) -> None:
+        """D, C and beta to all; or to each generator the gradient of its loss by its samples."""
+        seen = np.full(self.classes, -1.0, np.float32)
+        active = np.zeros(self.classes, np.float32)
+        for g in self.generators:
+            seen[index_of(g)] = max(self.used.get(g, 0), 0)
+            active[index_of(g)] = 1
+        common = {"beta": self.beta.astype(np.float32), "seen": seen, "active": active}
+        if self.settings.feedback == "weights":
+            arrays = {"D": self.discriminator_vector(), "C": finite(self.name, self.step, flatten(self.c)), **common}
+            board.publish(Publication(JUDGE, version, arrays))
+            return
+        on = torch.from_numpy(active > 0).to(self.device)
+        for g, slot in slots.items():
+            x = torch.from_numpy(np.array(slot.arrays["samples"])).to(self.device).requires_grad_(True)
+            weight = float(common["beta"][index_of(g)])
+            with S.frozen(self.d), S.frozen(self.c):
+                total, adversarial, crossing = generator_loss(self.loss, self.d, self.c, x, index_of(g), weight, on)
+            (gradient,) = torch.autograd.grad(total, x)
+            fine = math.isfinite(total.item())
+            arrays = {
+                "gradient": gradient.cpu().numpy(),
+                "losses": np.array([adversarial if fine else math.nan, crossing], np.float32),
+                **common,
+            }
+            board.publish(Publication(f"{JUDGE}/{g}", version, arrays))
+
+    def facts(self) -> Report:
+        """Counters."""
+        return {"bad_steps": float(self.bad_steps.total), "updates": float(self.updates)}
+
+    # -------------------------------------------------------------------------------------------------- state
+
+    def state(self) -> State:
+        """D, C, their optimizers, beta; what the slots hold is the generators' to write again."""
+        out = super().state()
+        keep = {k: v for k, v in out.items() if not k.startswith(("g.", "opt_g", "ema."))}
+        return {
+            **keep,
+            "signature_c": signature_hash(self.c),
+            "updates": self.updates,
+            "used": ",".join(f"{g}={v}" for g, v in self.used.items()),
+            "learned": torch.from_numpy(self.learned.copy()),
+            "beta": torch.from_numpy(self.beta.copy()),
+            **S.network_state("c", self.c),
+            **S.optimizer_state("opt_c", self.opt_c),
+        }
+
+    def restore(self, state: State) -> None:
+        """Take up a state."""
+        mine = {**S.network_state("g", self.g), **S.optimizer_state("opt_g", self.opt_g)}
+        if self.average is not self.g:
+            mine |= S.network_state("ema", self.average)
+        super().restore({**mine, **state})
+        S.load_network("c", self.c, state)
+        S.load_optimizer("opt_c", self.opt_c, state)
+        self.updates = int(str(state["updates"]))
+        pairs = [entry.split("=") for entry in str(state["used"]).split(",") if entry]
+        self.used |= {g: int(v) for g, v in pairs}
+        for key, own in (("learned", self.learned), ("beta", self.beta)):
+            value = state[key]
+            assert isinstance(value, Tensor)
+            own[:] = value.numpy()
+
+
+def num_outputs(network: nn.Module) -> int:
+    """Classes of a classifier."""
+    last = [m for m in network.modules() if isinstance(m, nn.Linear | nn.Conv1d | nn.Conv2d)][-1]
+    return last.weight.shape[0]

@@ -1,0 +1,277 @@
+"""SGAN's global pair, and what it knows of each local. When it trains is `sgan.py`'s to say."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from raygan.config import Tempo
+from raygan.gan import steps as S
+from raygan.gan.pair import Meter, Parts, Sharing, Trainer
+from raygan.gan.types import Board, Report, State
+from raygan.gan.weights import Publication, unflatten
+from raygan.strategies.strategy import GLOBAL
+
+if TYPE_CHECKING:
+    from raygan.strategies.sgan import Sgan
+
+
+class Opponent:
+    """What the global pair knows of one local: a messenger (copy of D_n) and G_n as samples or as a copy."""
+
+    def __init__(self, name: str, d: nn.Module, g: nn.Module | None, optimizer: torch.optim.Optimizer) -> None:
+        self.name = name
+        self.d = d
+        self.g = g
+        self.optimizer = optimizer
+        self.version = 0
+        self.samples: Tensor | None = None
+        self.used = 0  # batches of `samples` that D0 has seen
+
+    def refresh(self, publication: Publication, settings: Sgan, device: torch.device) -> None:
+        """D_msg[n] = copy(D_n); G_n likewise. (S4: starts equal to the published D_n.)"""
+        self.version = publication.version
+        unflatten(self.d, publication.arrays["D"])
+        if settings.messenger_optimizer == "fresh":
+            self.optimizer.state.clear()
+        elif settings.messenger_optimizer == "clone":
+            S.unflatten_optimizer(self.optimizer, publication.arrays["opt_d"])
+        if self.g is not None:
+            unflatten(self.g, publication.arrays["G"])
+        else:
+            self.samples = torch.from_numpy(np.array(publication.arrays["samples"])).to(device)
+            self.used = 0
+
+    def fakes(self, draw: Callable[[], Tensor]) -> Tensor:
+        """A batch of G_n; from its copy with a z from `draw`, or the next published batch."""
+        if self.g is not None:
+            with torch.no_grad():
+                out: Tensor = self.g(draw())
+                return out
+        assert self.samples is not None, f"{self.name} has published nothing yet"
+        batch = self.samples[self.used % len(self.samples)]
+        self.used += 1
+        return batch
+
+    def state(self) -> State:
+        """For a checkpoint in the middle of a messenger's life."""
+        p = f"opponent.{self.name}"
+        return {
+            f"{p}.version": self.version,
+            f"{p}.used": self.used,
+            **S.network_state(f"{p}.d", self.d),
+            **S.optimizer_state(f"{p}.opt", self.optimizer),
+            **(S.network_state(f"{p}.g", self.g) if self.g is not None else {}),
+            **({f"{p}.samples": self.samples.cpu().clone()} if self.samples is not None else {}),
+        }
+
+    def restore(self, state: State, device: torch.device) -> None:
+        """The inverse of `state`."""
+        p = f"opponent.{self.name}"
+        self.version = int(str(state[f"{p}.version"]))
+        self.used = int(str(state[f"{p}.used"]))
+        S.load_network(f"{p}.d", self.d, state)
+        S.load_optimizer(f"{p}.opt", self.optimizer, state)
+        if self.g is not None:
+            S.load_network(f"{p}.g", self.g, state)
+        samples = state.get(f"{p}.samples")
+        self.samples = samples.to(device) if isinstance(samples, Tensor) else None
+
+
+class GlobalPair(Trainer):
+    """The supervisor: trains G0 against messengers, and D0 against the locals' generators."""
+
+    def __init__(self, parts: Parts, settings: Sgan, locals_: Sequence[str], tempo: Tempo, sharing: Sharing) -> None:
+        super().__init__(GLOBAL, parts)
+        self.settings = settings
+        self.locals = list(locals_)
+        self.tempo = tempo
+        self.messenger_steps = settings.messenger_steps or self.loss.d_steps
+        self.opponents: dict[str, Opponent] = {}
+        for name in self.locals:
+            d = copy.deepcopy(self.d)
+            g = None if sharing.samples else copy.deepcopy(self.g)
+            self.opponents[name] = Opponent(name, d, g, self.optimizer(d, self.config.lr_d))
+        self.met: list[str] = []  # opponents that hold a copy, in the order of the locals
+        self.payoff = {"g": dict.fromkeys(self.locals, 0.0), "d": dict.fromkeys(self.locals, 0.0)}
+
+    # ------------------------------------------------------------------------------------------- Algorithm 1
+
+    def train(self, steps: int, board: Board) -> Report:
+        """Do `steps` iterations; needs the locals' versions up to there in lockstep."""
+        meter = Meter()
+        ahead: dict[str, dict[int, Publication]] = {}
+        if self.tempo == "lockstep":
+            read = board.between(self.locals, after=self.step, upto=self.step + steps)
+            ahead = {name: {p.version: p for p in publications} for name, publications in read.items()}
+        for i in range(steps):
+            fresh = self.due(board) if self.tempo == "async" else {
+                name: ahead[name][self.step + 1] for name in self.locals if self.step + 1 in ahead[name]
+            }  # fmt: skip
+            meter.add(**self.iteration(fresh), **self.lag(board))
+            if i == steps - 1:
+                meter.gradients(grad_g=self.g, grad_d=self.d)
+        return {**meter.means(), "bad_steps": float(self.bad_steps.total)}
+
+    def iteration(self, fresh: Mapping[str, Publication]) -> dict[str, float]:
+        """One iteration i; `fresh` holds the publications to copy messengers from."""
+        self.set_rates()
+        if self.settings.variant == "early_global":  # App. A.2: after each update of a local
+            for name in self.locals:
+                self.copy_messengers({name: fresh[name]} if name in fresh else {})
+                self.train_messenger(self.opponents[name])
+                loss_g = self.step_g(name)
+        else:
+            self.copy_messengers(fresh)  # line 14
+            if self.settings.variant == "full":
+                for name in self.met:  # lines 15-21
+                    self.train_messenger(self.opponents[name])
+            loss_g = self.step_g()
+        loss_d = self.step_d()
+        self.update_average()
+        self.step += 1
+        self.bad_steps.note(self.step, loss_d=loss_d, loss_g=loss_g)
+        return {"loss_d": loss_d, "loss_g": loss_g}
+
+    def copy_messengers(self, fresh: Mapping[str, Publication]) -> None:
+        """D_msg = copy(D)."""
+        for name, publication in fresh.items():
+            self.opponents[name].refresh(publication, self.settings, self.device)
+        self.met = [n for n in self.locals if self.opponents[n].version > 0]
+
+    def train_messenger(self, opponent: Opponent) -> None:
+        """`messenger_steps` updates of D_msg[n] against G0."""
+        rate = self.config.lr_d * self.settings.messenger_lr_scale * self.decay()
+        opponent.optimizer.param_groups[0]["lr"] = rate
+        noise, extra, data = self.own_streams(f"messenger/{opponent.name}")
+        for _ in range(self.messenger_steps):
+            real = self.data.batch(self.batch_size, data, self.device)
+            with torch.no_grad():
+                fake = self.g(self.noise(noise))
+            real, fake = self.blur(real, extra), self.blur(fake, extra)
+            S.d_step(opponent.d, opponent.optimizer, self.loss, real, fake, extra, self.config.clip_grad_d)
+
+    def step_g(self, after: str = "") -> float:
+        """One step of G0 on the gradient summed over the messengers; one batch of z serves all of them."""
+        noise, extra, _ = self.own_streams(f"g/{after}")
+        self.opt_g.zero_grad(set_to_none=True)
+        fake = self.blur(self.g(self.noise(noise)), extra)
+        weights = self.weights("g")
+        total = torch.zeros((), device=self.device)
+        for name in self.met:
+            with S.frozen(self.opponents[name].d):
+                loss = self.loss.g_loss(self.opponents[name].d(fake))
+            total = total + loss * (weights[name] / len(self.met))
+            self.note_payoff("g", name, loss)
+        value = total.item()
+        if math.isfinite(value):
+            total.backward()
+            self.apply(self.opt_g, self.g, self.config.clip_grad_g)
+        return value
+
+    def step_d(self) -> float:
+        """`global_d_steps` steps of D0, each on the gradient summed over the locals' generators."""
+        noise, extra, data = self.own_streams("d/")
+        value = math.nan
+        for _ in range(self.settings.global_d_steps):
+            self.opt_d.zero_grad(set_to_none=True)
+            weights = self.weights("d")
+            losses = []
+            for name in self.met:
+                real = self.blur(self.data.batch(self.batch_size, data, self.device), extra)
+                fake = self.blur(self.opponents[name].fakes(lambda: self.noise(noise)), extra)
+                share = weights[name] / len(self.met)
+                losses.append(S.d_backward(self.d, self.loss, real, fake, extra, share))
+                self.note_payoff("d", name, torch.tensor(losses[-1]))
+            value = sum(losses) / len(losses)
+            if math.isfinite(value):
+                self.apply(self.opt_d, self.d, self.config.clip_grad_d)
+                self.loss.after_d_step(self.d)
+        return value
+
+    def apply(self, optimizer: torch.optim.Optimizer, network: nn.Module, clip: float | None) -> None:
+        """Clip the mean gradient, turn it into the sum if asked to, step."""
+        if clip is not None:
+            nn.utils.clip_grad_norm_(network.parameters(), clip)
+        if self.settings.combine == "sum":
+            torch._foreach_mul_([p.grad for p in network.parameters() if p.grad is not None], float(len(self.met)))
+        optimizer.step()
+
+    def own_streams(self, use: str) -> tuple[torch.Generator, torch.Generator, torch.Generator]:
+        """(noise, everything else, data) of one use in this iteration; no local has a part in them."""
+        noise, extra = (self.streams.at(f"{use}/{p}", self.step) for p in ("noise", "extra"))
+        return noise, extra, self.streams.at(f"{use}/data", self.step, "cpu")
+
+    # ------------------------------------------------------------------------- choice of opponents (section 6)
+
+    def weights(self, side: Literal["g", "d"]) -> dict[str, float]:
+        """Each opponent's weight, mean 1: uniform, or a softmax over how much the global network loses to it."""
+        if self.settings.opponents == "uniform":
+            return dict.fromkeys(self.met, 1.0)
+        payoff = {n: self.payoff[side][n] for n in self.met}
+        return payoff_weights(payoff, self.settings.payoff_temperature)
+
+    def note_payoff(self, side: Literal["g", "d"], name: str, loss: Tensor) -> None:
+        """Follow the global network's loss against one opponent (moving average, 0.9)."""
+        if self.settings.opponents == "payoff" and math.isfinite(value := loss.item()):
+            self.payoff[side][name] += 0.1 * (value - self.payoff[side][name])
+
+    # ------------------------------------------------------------------------------------------- tempo: async
+
+    def due(self, board: Board) -> dict[str, Publication]:
+        """The newest publication of each local whose copy has lived its life, or lags more than `max_lag`."""
+        at = board.progress(self.locals)
+        old = [
+            n for n in self.locals
+            if at[n] > self.opponents[n].version
+            and (self.step % self.settings.messenger_lifetime == 0
+                 or at[n] - self.opponents[n].version > self.settings.max_lag)
+        ]  # fmt: skip
+        return board.newest(old) if old else {}
+
+    def lag(self, board: Board) -> dict[str, float]:
+        """How far the copies in use are behind: in lockstep behind this iteration, in async behind the publisher."""
+        if self.tempo == "lockstep":
+            lags = [self.step - self.opponents[n].version for n in self.met]
+        else:
+            at = board.progress(self.locals)
+            lags = [max(0, at[n] - self.opponents[n].version) for n in self.met]
+        return {"lag": float(max(lags))}
+
+    # -------------------------------------------------------------------------------------------------- state
+
+    def state(self) -> State:
+        """The pair's state, and its opponents' where they live longer than one iteration."""
+        out = super().state()
+        for side, payoffs in self.payoff.items():
+            out |= {f"payoff.{side}.{n}": v for n, v in payoffs.items()}
+        for name in self.met:
+            out |= self.opponents[name].state()
+        return {**out, "met": ",".join(self.met)}
+
+    def restore(self, state: State) -> None:
+        """Take up a state."""
+        super().restore(state)
+        for side, payoffs in self.payoff.items():
+            for n in payoffs:
+                payoffs[n] = float(str(state[f"payoff.{side}.{n}"]))
+        self.met = [n for n in str(state["met"]).split(",") if n]
+        for name in self.met:
+            self.opponents[name].restore(state, self.device)
+
+
+def payoff_weights(payoff: Mapping[str, float], temperature: float) -> dict[str, float]:
+    """N * softmax(payoff / temperature): mean 1, larger for the opponents that are lost against.
+
+    >>> payoff_weights({"a": 1.0, "b": 1.0}, 1.0)
+    {'a': 1.0, 'b': 1.0}
+    """
+    top = max(payoff.values())
+    e = {n: math.exp((v - top) / temperature) for n, v in payoff.items()}
+    return {n: len(e) * v / sum(e.values()) for n, v in e.items()}

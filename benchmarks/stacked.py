@@ -1,6 +1,6 @@
 """Stacked MNIST at equal total compute: independent, gap, sgan, pmgan with K generators, and one generator.
 
-    python -m benchmarks.stacked SECONDS SEEDS [NETS]          writes results/stacked.json after each run
+    python -m benchmarks.stacked SECONDS SEEDS [NETS] [KS]          writes results/stacked.json after each run
 
 Each run gets SECONDS of CPU time of training, all its players together, on one thread; scores over 26,000 samples. NETS: tiny-4 and
 tiny-2 (D's width 1/4 and 1/2 of G's, after the published comparison), decent (D as wide as G).
@@ -26,7 +26,6 @@ from raygan.metrics.suite import Suite
 from raygan.strategies.strategy import GLOBAL, JUDGE, Plan, Setup, Swap, load_data, strategy_of
 
 NETS = {"tiny-4": (16, 4), "tiny-2": (16, 8), "decent": (32, 32)}
-SIZES = {"tiny-4": (1, 4, 8, 12, 16), "tiny-2": (1, 4, 16), "decent": (1, 4, 16)}
 STRATEGIES: dict[str, Any] = {
     "independent": {"name": "independent"},
     "gap": {"name": "gap", "swap_every": 100},
@@ -86,12 +85,13 @@ def main() -> None:
     """Run all, print after each."""
     seconds, seeds = float(sys.argv[1]), range(int(sys.argv[2]))
     nets = sys.argv[3].split(",") if len(sys.argv) > 3 else list(NETS)
+    sizes = [int(k) for k in sys.argv[4].split(",")] if len(sys.argv) > 4 else [1, 4, 8, 12, 16]
     torch.set_num_threads(1)
     found: dict[str, dict[str, list[dict[str, float]]]] = {}
     for seed in seeds:
         for net in nets:
             width, width_d = NETS[net]
-            for k in SIZES[net]:
+            for k in sizes:
                 for name, strategy in STRATEGIES.items():
                     if k == 1 and name != "independent":
                         continue  # alone, there is nobody to help

@@ -14,6 +14,11 @@ class LossComponent(Component):
 
     d_steps: int = Field(1, gt=0, description="Updates of D for each update of G (I_D).")
 
+    @property
+    def num_judges(self) -> int | None:
+        """Discriminators that it is made for (logits (N, judges)); None: any number from 2. Most take one, with logits (N,)."""
+        return 1
+
     def penalty(self, d: nn.Module, real: Tensor, fake: Tensor, generator: torch.Generator) -> Tensor | None:
         """No penalty."""
         return None

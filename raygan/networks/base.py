@@ -16,9 +16,10 @@ Init = Literal["torch", "normal"]
 
 
 class NetworkComponent(Component):
-    """Builds generators z (N, z_dim) -> (N, *shape) and discriminators (N, *shape) -> logits (N,)."""
+    """Builds generators z (N, z_dim) -> (N, *shape) and discriminators (N, *shape) -> logits (N,), or (N, judges)."""
 
     z_dim: int = Field(100, gt=0, description="Length of the noise vector z.")
+    judges: int = Field(1, gt=0, description="Discriminators side by side in D; losses gman and d2gan want several.")
 
     @abstractmethod
     def _generator(self, shape: tuple[int, ...]) -> nn.Module: ...
@@ -38,6 +39,8 @@ class NetworkComponent(Component):
     def discriminator(self, shape: tuple[int, ...], stream: torch.Generator) -> nn.Module:
         """A new D; its weights depend on `stream` alone. Raises ConfigError for a shape that it cannot take."""
         with torch.random.fork_rng(devices=[]):
+            if self.judges > 1:
+                return initialise(Panel([self._discriminator(shape) for _ in range(self.judges)]), self._init, stream)
             return initialise(self._discriminator(shape), self._init, stream)
 
     def classifier(self, shape: tuple[int, ...], classes: int, stream: torch.Generator) -> nn.Module:
@@ -81,3 +84,15 @@ class Logits(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Drop the dimensions of size one."""
         return x.flatten() if self.outputs == 1 else x.flatten(1)
+
+
+class Panel(nn.Module):
+    """Several discriminators that share nothing, as one: (N, *shape) -> logits (N, judges)."""
+
+    def __init__(self, judges: list[nn.Module]) -> None:
+        super().__init__()
+        self.judges = nn.ModuleList(judges)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Everybody's logits, a column each."""
+        return torch.stack([judge(x) for judge in self.judges], 1)

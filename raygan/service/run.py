@@ -210,8 +210,7 @@ class Run:
             raise CheckpointError(f"run {str(self.path)!r} cannot be judged: {why}")
         out: dict[str, torch.nn.Module] = {}
         for player in players:
-            component = cast(NetworkComponent, self.config.of(player).component("network"))
-            d = component.discriminator(tuple(self.info["shape"]), Streams(0, "unused").at("init"))
+            d = strategy_of(self.config).discriminator(self.config, player, tuple(self.info["shape"]))
             load_network("d", d, unpack(checkpoint.parts[player]))
             out[player] = d.eval()
         return out

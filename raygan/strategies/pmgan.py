@@ -15,16 +15,20 @@ async:    a generator takes the newest D, C and beta that have reached it and ne
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from dataclasses import replace
+from typing import Literal, cast
 
 from pydantic import Field
+from torch import nn
 
 from raygan.config import Config
 from raygan.errors import ConfigError
 from raygan.gan.balance import Balance
 from raygan.gan.pair import Sharing
+from raygan.gan.streams import Streams
 from raygan.gan.types import Player
-from raygan.strategies.pmgan_players import Generator, Judge
+from raygan.networks.base import NetworkComponent
+from raygan.strategies.pmgan_players import Generator, Judge, RealOrNot, WhichOne
 from raygan.strategies.strategy import (
     JUDGE,
     ROLES,
@@ -62,6 +66,9 @@ class Pmgan(StrategyComponent):
     balance_lr: float = Field(0.01, gt=0, le=1, description="Rate of balance learned.")
     diversity: float = Field(0.0, ge=-20, le=20, description="lambda: larger = the generators keep further apart.")
     decay: float = Field(0.0, ge=0, description="alpha: beta shrinks by exp(-alpha step).")
+    joint: bool = Field(
+        False, description="D and C are one (K+1)-way network, as in MAD-GAN: its classes are the generators, and real."
+    )
     classes: int | None = Field(None, gt=0, description="Outputs of C; more than num_pairs leaves room for joiners.")
     max_lag: int = Field(10_000, gt=0, description="async: steps a generator may be ahead of what the judge saw of it.")
 
@@ -98,10 +105,20 @@ class Pmgan(StrategyComponent):
     def build(self, name: str, setup: Setup, sharing: Sharing | None = None) -> Player:
         """A generator, or the judge."""
         parts = setup.parts(name)
-        classifier = setup.classifier(name, self.num_classes(setup.config))
+        classes = self.num_classes(setup.config)
+        classifier = setup.classifier(name, classes + self.joint)
+        if self.joint:
+            parts, classifier = replace(parts, discriminator=RealOrNot(classifier)), WhichOne(classifier)
         if name == JUDGE:
-            return Judge(parts, classifier, self, self.locals(setup.config), setup.config.tempo)
+            return Judge(parts, classifier, classes, self, self.locals(setup.config), setup.config.tempo)
         return Generator(name, parts, classifier, self, setup.config.tempo, sharing)
+
+    def discriminator(self, config: Config, name: str, shape: tuple[int, ...]) -> nn.Module:
+        """That of the judge may be a part of its classifier."""
+        if not self.joint:
+            return super().discriminator(config, name, shape)
+        network = cast(NetworkComponent, config.of(name).component("network"))
+        return RealOrNot(network.classifier(shape, self.num_classes(config) + 1, Streams(0, "unused").at("init")))
 
     def decide(self, ready: Sequence[str], progress: Progress, plan: Plan) -> list[Order]:
         """lockstep: judge and generators in turn, a step each. async: everybody to the end of its round."""

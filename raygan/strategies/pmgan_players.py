@@ -211,14 +211,20 @@ class Judge(Trainer):
     """D, fed by the mixture of all slots, and the K-way classifier C; computes beta for everybody."""
 
     def __init__(
-        self, parts: Parts, classifier: nn.Module, settings: Pmgan, generators: Sequence[str], tempo: Tempo
+        self,
+        parts: Parts,
+        classifier: nn.Module,
+        classes: int,
+        settings: Pmgan,
+        generators: Sequence[str],
+        tempo: Tempo,
     ) -> None:
         super().__init__(JUDGE, parts)
         self.settings = settings
         self.tempo = tempo
         self.c = classifier.to(self.device)
-        self.opt_c = self.optimizer(self.c, self.config.lr_d)
-        self.classes = num_outputs(self.c)
+        self.opt_c = self.opt_d if settings.joint else self.optimizer(self.c, self.config.lr_d)
+        self.classes = classes
         self.generators = list(generators)
         self.used: dict[str, int] = dict.fromkeys(generators, -1)
         self.learned = np.zeros(self.classes)
@@ -413,7 +419,27 @@ class Judge(Trainer):
             own[:] = value.numpy()
 
 
-def num_outputs(network: nn.Module) -> int:
-    """Classes of a classifier."""
-    last = [m for m in network.modules() if isinstance(m, nn.Linear | nn.Conv1d | nn.Conv2d)][-1]
-    return last.weight.shape[0]
+class RealOrNot(nn.Module):
+    """D of a (K+1)-way network, the last class being "real": logit p / (1 - p) of it, (N,)."""
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+
+    def forward(self, x: Tensor) -> Tensor:
+        """l_real - log sum_k exp l_k; d_loss and CE(C) of this pair add up to the cross-entropy over K+1 classes."""
+        logits: Tensor = self.body(x)
+        return logits[:, -1] - logits[:, :-1].logsumexp(1)
+
+
+class WhichOne(nn.Module):
+    """C of a (K+1)-way network: the generators' logits, (N, K)."""
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+
+    def forward(self, x: Tensor) -> Tensor:
+        """All but the last."""
+        logits: Tensor = self.body(x)
+        return logits[:, :-1]

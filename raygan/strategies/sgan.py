@@ -25,6 +25,7 @@ from dataclasses import replace
 from typing import Literal
 
 from pydantic import Field
+from torch import nn
 
 from raygan.config import Config, Spec, load_component
 from raygan.errors import ConfigError
@@ -132,6 +133,12 @@ class Sgan(StrategyComponent):
         if name != GLOBAL:
             return self.inner.build(name, setup, sharing)
         return GlobalPair(parts, self, self.locals(setup.config), setup.config.tempo, sharing)
+
+    def discriminator(self, config: Config, name: str, shape: tuple[int, ...]) -> nn.Module:
+        """A local's is as its own strategy makes it."""
+        if name == GLOBAL:
+            return super().discriminator(config, name, shape)
+        return self.inner.discriminator(config, name, shape)
 
     def sharing(self, parts: Parts) -> Sharing:
         """What each local publishes, and how often."""

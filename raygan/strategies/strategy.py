@@ -20,6 +20,7 @@ from raygan.gan.pair import Parts, Sharing
 from raygan.gan.streams import Streams
 from raygan.gan.types import Loss, Player
 from raygan.gan.weights import num_words, signature
+from raygan.losses.base import LossComponent
 from raygan.networks.base import NetworkComponent
 
 GLOBAL = "global"
@@ -146,13 +147,15 @@ class Setup:
     def parts(self, name: str) -> Parts:
         """Networks, loss and streams of one player; raises ConfigError where they do not fit the data."""
         c = self.config.of(name)
-        network = cast(NetworkComponent, c.component("network"))
+        network, loss = cast(NetworkComponent, c.component("network")), c.component("loss")
+        assert isinstance(loss, LossComponent), "losses/ holds LossComponents only"
+        check_judges(network, loss, c.pair.feature_matching)
         streams = Streams(c.seed, name, self.device)
         return Parts(
             generator=network.generator(self.data.shape, streams.at("init-g", device="cpu")),
             discriminator=network.discriminator(self.data.shape, streams.at("init-d", device="cpu")),
             z_dim=network.z_dim,
-            loss=cast(Loss, c.component("loss")),
+            loss=cast(Loss, loss),
             data=self.data,
             batch_size=c.batch_size,
             config=c.pair,
@@ -165,6 +168,20 @@ class Setup:
         network = cast(NetworkComponent, self.config.of(name).component("network"))
         stream = Streams(self.config.seed, name, self.device).at("init-c", device="cpu")
         return network.classifier(self.data.shape, classes, stream)
+
+
+def check_judges(network: NetworkComponent, loss: LossComponent, feature_matching: float) -> None:
+    """Raises ConfigError where a loss and a discriminator of one or several parts do not belong together."""
+    if network.judges == 1 and loss.num_judges == 1:
+        return
+    wanted = {1: "one", 2: "two", None: "several"}[loss.num_judges]
+    if network.judges < 2 if loss.num_judges is None else network.judges != loss.num_judges:
+        use = "loss gman" if loss.num_judges == 1 else "network.judges 2"
+        raise ConfigError(
+            f"network.judges = {network.judges}: loss {loss.name} is made for {wanted} of them. Set {use}, or change both."
+        )
+    if feature_matching:
+        raise ConfigError("pair.feature_matching: takes one discriminator. Set it to 0, or network.judges to 1.")
 
 
 class StrategyComponent(Component):
@@ -200,6 +217,11 @@ class StrategyComponent(Component):
     @abstractmethod
     def build(self, name: str, setup: Setup, sharing: Sharing | None = None) -> Player:
         """Make a player, in the process that will host it; `sharing`: what a local publishes for a global pair."""
+
+    def discriminator(self, config: Config, name: str, shape: tuple[int, ...]) -> nn.Module:
+        """A player's D, untrained: to load a checkpoint into."""
+        network = cast(NetworkComponent, config.of(name).component("network"))
+        return network.discriminator(shape, Streams(0, "unused").at("init"))
 
     @abstractmethod
     def decide(self, ready: Sequence[str], progress: Progress, plan: Plan) -> Sequence[Order]:

@@ -5,7 +5,8 @@ from torch import nn
 from raygan.config import load_component, names
 from raygan.gan.types import Loss
 
-LOSSES = names("loss")
+SEVERAL = {"d2gan", "gman"}
+LOSSES = [n for n in names("loss") if n not in SEVERAL]
 REAL, FAKE = torch.tensor([2.0, -1.0]), torch.tensor([0.5, -3.0])
 
 
@@ -108,3 +109,22 @@ def test_reverse_kl_is_truncated_and_finite_at_any_logit() -> None:
     assert grad.tolist() == pytest.approx([-0.2, -0.2, -0.2, 0.0, 0.0])
     (printed,) = torch.autograd.grad(loss("reverse_kl", sign="as_printed").g_loss(logits), logits)  # type: ignore[arg-type]
     assert torch.equal(printed, -grad)
+
+
+def test_d2gan_by_hand() -> None:
+    real, fake = torch.tensor([[1.0, -1.0], [2.0, 0.0]]), torch.tensor([[0.5, 1.5], [-0.5, 3.0]])
+    soft = torch.nn.functional.softplus
+    d1, d2, e1, e2 = soft(real[:, 0]), soft(real[:, 1]), soft(fake[:, 0]), soft(fake[:, 1])
+    value = -(0.2 * d1.log().mean() - e1.mean() - d2.mean() + 0.1 * e2.log().mean())
+    component = loss("d2gan", alpha=0.2, beta=0.1)
+    assert component.d_loss(real, fake).item() == pytest.approx(value.item(), rel=1e-5)
+    assert component.g_loss(fake).item() == pytest.approx((-e1.mean() + 0.1 * e2.log().mean()).item(), rel=1e-5)
+
+
+def test_gman_goes_from_the_mean_to_the_harshest_judge() -> None:
+    fake = torch.tensor([[0.5, -2.0, 1.0], [-0.5, -3.0, 2.0]])
+    each = torch.nn.functional.softplus(-fake).mean(0)
+    assert loss("gman").g_loss(fake).item() == pytest.approx(each.mean().item(), rel=1e-5)
+    assert loss("gman", harshness=100.0).g_loss(fake).item() == pytest.approx(each.max().item(), rel=1e-5)
+    vanilla = sum(loss("non_saturating").d_loss(fake[:, i], -fake[:, i]).item() for i in range(3))
+    assert loss("gman").d_loss(fake, -fake).item() == pytest.approx(vanilla, rel=1e-5)

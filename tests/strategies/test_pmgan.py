@@ -21,7 +21,7 @@ from raygan.gan.streams import Streams
 from raygan.gan.types import State
 from raygan.gan.weights import Publication, digest, flatten
 from raygan.service.verify import final_states
-from raygan.strategies.pmgan_players import Generator, Judge, check_slot, slot_of, write_slot
+from raygan.strategies.pmgan_players import Generator, Judge, RealOrNot, WhichOne, check_slot, slot_of, write_slot
 from raygan.strategies.strategy import JUDGE, Plan, Progress, Train, strategy_of
 from tests.conftest import setup_of, tiny_config
 
@@ -270,7 +270,7 @@ def test_async_generators_keep_stepping_while_the_judge_is_silent() -> None:
 
 
 def test_the_judge_waits_for_all_or_for_any(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("raygan.strategies.pmgan.PATIENCE_S", 0.05)
+    monkeypatch.setattr("raygan.strategies.pmgan_players.PATIENCE_S", 0.05)
     for update, expected in (("all_fresh", 1.0), ("any_fresh", 2.0)):
         generators, judge, board = async_players(judge_update=update)
         for g in generators:
@@ -283,7 +283,7 @@ def test_the_judge_waits_for_all_or_for_any(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_the_lag_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("raygan.strategies.pmgan.DEADLINE_S", 0.05)
+    monkeypatch.setattr("raygan.strategies.pmgan_players.DEADLINE_S", 0.05)
     generators, _, board = async_players(max_lag=4)
     generators[0].train(5, board)  # lags 0 .. 4
     with pytest.raises(RayganError, match="no answer of the judge"):
@@ -312,3 +312,24 @@ def test_who_is_at_the_end_does_not_hold_up_the_judge() -> None:
         report = judge.train(3, board)
     assert judge.step == 12
     assert report["updates"] == 4
+
+
+def test_a_joint_judge_is_a_classifier_of_the_generators_and_of_real() -> None:
+    """MAD-GAN: D's loss on fakes plus C's adds up to the cross-entropy over K + 1 classes."""
+    body = torch.nn.Linear(2, 4)  # 3 generators, and real
+    d, c = RealOrNot(body), WhichOne(body)
+    real, fake, labels = torch.randn(5, 2), torch.randn(6, 2), torch.tensor([0, 1, 2, 0, 1, 2])
+    whole = F.cross_entropy(body(real), torch.full((5,), 3)) + F.cross_entropy(body(fake), labels)
+    parts = F.softplus(-d(real)).mean() + F.softplus(d(fake)).mean() + F.cross_entropy(c(fake), labels)
+    assert parts.item() == pytest.approx(whole.item(), rel=1e-5)
+
+
+def test_a_joint_judge_trains_resumes_and_shares_one_network() -> None:
+    joint = {"strategy": {"name": "pmgan", "joint": True, "balance": "off"}, "loss": "non_saturating"}
+    assert digests(**joint) == digests(**joint)
+    assert digests(**joint) != digests(loss="non_saturating", strategy={"name": "pmgan", "balance": "off"})
+    config = tiny_config(**{**SMALL, **joint})
+    judge = strategy_of(config).build(JUDGE, setup_of(config))
+    assert isinstance(judge, Judge)
+    assert [id(p) for p in judge.d.parameters()] == [id(p) for p in judge.c.parameters()]
+    assert judge.opt_c is judge.opt_d

@@ -2,11 +2,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from raygan.config import PRESETS, names, presets, resolve
 from raygan.controller.inline import InlineExecutor
+from raygan.errors import ConfigError
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
 from raygan.service.verify import final_states
@@ -65,3 +67,29 @@ def test_every_shipped_preset_runs_two_rounds(name: str) -> None:
     assert all(unpack(raw)["step"] == 2 for raw in states.values())
     first = (PRESETS / f"{name}.yaml").read_text().splitlines()[0]
     assert first.startswith("# "), "a preset says in its first line what it is"
+
+
+@pytest.mark.parametrize(
+    ("network", "loss", "pair", "message"),
+    [
+        ({"judges": 2}, "non_saturating", {}, "made for one of them. Set loss gman"),
+        ({}, "gman", {}, "made for several of them. Set network.judges 2"),
+        ({"judges": 3}, "d2gan", {}, "made for two of them. Set network.judges 2"),
+        ({"judges": 2}, "gman", {"feature_matching": 1.0}, "takes one discriminator"),
+    ],
+)
+def test_judges_and_loss_that_do_not_belong_together(network: Any, loss: str, pair: Any, message: str) -> None:
+    config = tiny_config(network={"name": "mlp", "hidden": 8, "z_dim": 2, **network}, loss=loss, pair=pair)
+    with pytest.raises(ConfigError, match=message):
+        setup_of(config).parts("pair-00")
+
+
+def test_several_judges_share_no_weight() -> None:
+    config = tiny_config(network={"name": "mlp", "hidden": 8, "z_dim": 2, "judges": 2}, loss="gman")
+    d = setup_of(config).parts("pair-00").discriminator
+    logits = d(torch.randn(5, 2))
+    assert logits.shape == (5, 2)
+    logits[:, 0].sum().backward()
+    touched = [p.grad is not None and bool(p.grad.abs().sum() > 0) for p in d.parameters()]
+    assert any(touched[: len(touched) // 2])
+    assert not any(touched[len(touched) // 2 :])

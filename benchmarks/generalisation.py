@@ -16,7 +16,7 @@ from benchmarks.common import RESULTS, show, spread, write
 from raygan.config import resolve
 from raygan.service.training import train
 
-STEPS = 1500
+STEPS = 3000
 PERIODS = (10, 50, 200, 500)
 
 

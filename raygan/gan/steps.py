@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from raygan.errors import NonFiniteError
 from raygan.gan.types import Loss, State
+from raygan.gan.weights import fill
 
 
 def d_step(
@@ -181,9 +182,12 @@ def load_optimizer(prefix: str, optimizer: torch.optim.Optimizer, state: State) 
 
 def flatten_optimizer(optimizer: torch.optim.Optimizer) -> npt.NDArray[np.float32]:
     """All of an optimizer's tensors as one frozen float32 vector; call it after the first step."""
-    parameters = optimizer.param_groups[0]["params"]
-    pieces = [tensor.detach().cpu().reshape(-1).float() for p in parameters for _, tensor in _slots(optimizer, p)]
-    out: npt.NDArray[np.float32] = torch.cat(pieces).numpy()
+    slots = [tensor for p in optimizer.param_groups[0]["params"] for _, tensor in _slots(optimizer, p)]
+    out = np.empty(sum(t.numel() for t in slots), np.float32)
+    at = 0
+    for tensor in slots:
+        out[at : at + tensor.numel()] = tensor.detach().cpu().reshape(-1).float().numpy()
+        at += tensor.numel()
     out.flags.writeable = False
     return out
 
@@ -204,7 +208,7 @@ def unflatten_optimizer(optimizer: torch.optim.Optimizer, flat: npt.NDArray[np.f
     with torch.no_grad():
         for p in parameters:
             for _, tensor in _slots(optimizer, p):
-                tensor.copy_(torch.from_numpy(np.array(flat[at : at + tensor.numel()])).view(tensor.shape))
+                fill(tensor, flat[at : at + tensor.numel()])
                 at += tensor.numel()
     assert at == flat.size, f"an optimizer of {at} numbers was given {flat.size}"
 

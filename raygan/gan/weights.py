@@ -102,9 +102,17 @@ def unflatten(network: nn.Module, flat: Vector) -> None:
     with torch.no_grad():
         for _, tensor in tensors(network):
             count = tensor.numel() * tensor.element_size() // 4
-            piece = np.array(flat[at : at + count]).view(str(tensor.dtype).removeprefix("torch."))
-            tensor.copy_(torch.from_numpy(piece).view(tensor.shape))
+            fill(tensor, flat[at : at + count])
             at += count
+
+
+def fill(tensor: Tensor, words: Vector) -> None:
+    """Copy words, as they lie, into a tensor of as many bytes: one pass on a CPU."""
+    if tensor.device.type == "cpu" and tensor.is_contiguous():
+        tensor.detach().numpy().reshape(-1).view(np.float32)[:] = words
+        return
+    piece = words.copy().view(str(tensor.dtype).removeprefix("torch."))
+    tensor.copy_(torch.from_numpy(piece).view(tensor.shape))
 
 
 def digest(state: dict[str, object]) -> str:

@@ -128,6 +128,7 @@ class CheckpointConfig(Section):
 
     every_steps: int = Field(500, gt=0, description="Steps between checkpoints; the last step has one anyway.")
     keep: int = Field(2, gt=0, description="How many of the newest stay on disk.")
+    keep_best: bool = Field(True, description="The one with the best score stays too.")
 
 
 class EvaluationConfig(Section):

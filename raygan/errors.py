@@ -7,6 +7,7 @@ RayganError                  exit 1
 ├── CheckpointError          exit 2   nothing usable to resume from, or it belongs to another run
 ├── NonFiniteError           exit 1   a player's losses stayed NaN or infinite
 ├── PlayerDied               exit 1   a player's process is gone
+├── StaleEpochError          exit 1   another process has taken this run over
 ├── RequirementError         exit 5   `--require` was not met
 └── Interrupted              exit 130 / 143   stopped by a signal, with a checkpoint saved
 
@@ -61,6 +62,21 @@ class PlayerDied(RayganError):
 
     def __str__(self) -> str:
         return f"{self.player} died ({self.cause})"
+
+
+class StaleEpochError(RayganError):
+    """Another process has opened the run since; this one must not write any more."""
+
+    def __init__(self, mine: int, newest: int) -> None:
+        super().__init__(mine, newest)
+        self.mine = mine
+        self.newest = newest
+
+    def __str__(self) -> str:
+        return (
+            f"the run was taken over by another process (epoch {self.newest}, this one is {self.mine}). This one ends; what it "
+            "had committed is kept. See run.json for who writes it now."
+        )
 
 
 class RequirementError(RayganError):

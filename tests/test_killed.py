@@ -24,7 +24,7 @@ def raygan(*args: str) -> list[str]:
 
 
 def final_digests(run: Path) -> dict[str, str]:
-    checkpoint, problems = newest_valid(run / "checkpoints")
+    checkpoint, problems = newest_valid(run)
     assert checkpoint is not None
     assert not problems
     assert checkpoint.step == 400

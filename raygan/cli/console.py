@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from raygan.controller.evaluator import MIXTURE
 from raygan.controller.orders import Done, Evaluate
+from raygan.metrics.suite import headline
 from raygan.service.evaluate import fate, result_table
-from raygan.service.run import Run, headline
+from raygan.service.run import Run
 from raygan.strategies.strategy import GLOBAL, JUDGE
 
 if TYPE_CHECKING:

@@ -1,24 +1,28 @@
 """Checkpoints: `checkpoints/<step>/` with one part a player and a manifest that names the SHA-256 of each.
 
-write:  folder.tmp/part ... part, manifest.json    fsync each    rename the folder    fsync its parent
-read:   newest first; every part is checked against the manifest before it is used; a bad one is told, never used
+write:  folder.tmp/part ... part, manifest.json    fsync each    rename the folder    fsync its parent    one journal record
+read:   newest first, only what the journal names; every part is checked against the manifest, and that against the journal,
+        before it is used; a bad one is told, never used
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-from collections.abc import Mapping
+import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from raygan.controller.run_folder import sync_folder
+from raygan.controller.journal import Journal, committed, read_journal
+from raygan.controller.storage import LocalStorage, Storage
 from raygan.errors import CheckpointError
 
 FORMAT = 1
+FOLDER = "checkpoints"
+PLAYER = re.compile(r"[a-z]+(-[0-9]+)?")
+"""Names of players: part files have no others."""
 
 
 @dataclass(frozen=True)
@@ -31,81 +35,136 @@ class Checkpoint:
     extra: dict[str, Any] = field(default_factory=dict)
 
 
-def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
-    """Write it, all or nothing; an older attempt at the same step is replaced."""
-    final = folder / f"{checkpoint.step:08d}"
-    temporary = folder / f"{checkpoint.step:08d}.tmp"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
-    parts = {}
-    for player, raw in checkpoint.parts.items():
-        _write_synced(temporary / f"{player}.safetensors", raw)
-        parts[player] = {
-            "sha256": hashlib.sha256(raw).hexdigest(),
-            "bytes": len(raw),
-            "step": checkpoint.steps[player],
-        }
-    manifest = {"format": FORMAT, "step": checkpoint.step, "parts": parts, "extra": checkpoint.extra}
-    _write_synced(temporary / "manifest.json", json.dumps(manifest, indent=1).encode())
-    sync_folder(temporary)
-    if final.exists():
-        shutil.rmtree(final)
-    temporary.rename(final)
-    sync_folder(folder)
-    return final
+def name_of(step: int) -> str:
+    """
+    >>> name_of(500)
+    'checkpoints/00000500'
+    """
+    return f"{FOLDER}/{step:08d}"
 
 
-def read_checkpoint(path: Path) -> Checkpoint:
-    """Read and check one; raises CheckpointError that says what is wrong with it."""
+def write_checkpoint(journal: Journal, checkpoint: Checkpoint) -> None:
+    """Write it, all or nothing; committed by one journal record. What was there at the same step is replaced.
+
+    Raises StaleEpochError, and OSError: then nothing was committed, and the checkpoints before are as they were.
+    """
+    storage, final = journal.storage, name_of(checkpoint.step)
+    temporary = f"{final}.{journal.epoch}.tmp"
+    journal.fence()
+    for name in storage.list(FOLDER):  # of attempts that were cut short
+        if name.endswith((".tmp", ".old")):
+            storage.remove(f"{FOLDER}/{name}")
+    storage.make_folder(temporary)
     try:
-        manifest = json.loads((path / "manifest.json").read_text())
-        listed: Mapping[str, Any] = manifest["parts"]
-        step, extra, version = int(manifest["step"]), manifest["extra"], manifest["format"]
+        parts = {}
+        for player, raw in checkpoint.parts.items():
+            storage.write(f"{temporary}/{player}.safetensors", raw)
+            parts[player] = {
+                "sha256": hashlib.sha256(raw).hexdigest(), "bytes": len(raw), "step": checkpoint.steps[player],
+            }  # fmt: skip
+        manifest = json.dumps(
+            {
+                "format": FORMAT,
+                "step": checkpoint.step,
+                "epoch": journal.epoch,
+                "parts": parts,
+                "extra": checkpoint.extra,
+            },
+            indent=1,
+        ).encode()
+        storage.write(f"{temporary}/manifest.json", manifest)
+        storage.sync(temporary)
+        journal.fence()  # the last moment: behind a rename stands the journal's record
+        if storage.exists(final):
+            storage.rename(final, f"{final}.{journal.epoch}.old")
+        storage.rename(temporary, final)
+        storage.sync(FOLDER)
+        journal.append(
+            "checkpoint", step=checkpoint.step, steps=checkpoint.steps, manifest=hashlib.sha256(manifest).hexdigest(),
+            bytes=sum(len(r) for r in checkpoint.parts.values()),
+        )  # fmt: skip
+    except OSError:
+        storage.remove(temporary)  # room for the next attempt
+        raise
+    storage.remove(f"{final}.{journal.epoch}.old")
+
+
+def read_checkpoint(where: Path | Storage, step: int, manifest_sha: str | None = None) -> Checkpoint:
+    """Read and check one; raises CheckpointError that says what is wrong with it.
+
+    manifest_sha: what the journal says about it; None for runs that were written before there was one.
+    """
+    storage, name = as_storage(where), name_of(step)
+    try:
+        raw = storage.read(f"{name}/manifest.json")
+        if manifest_sha is not None and hashlib.sha256(raw).hexdigest() != manifest_sha:
+            raise CheckpointError(f"checkpoint {name}: its manifest is not the one that the journal names.")
+        manifest = json.loads(raw)
+        version, listed, extra = manifest["format"], dict(manifest["parts"]), manifest.get("extra", {})
+        if int(manifest["step"]) != step:
+            raise CheckpointError(f"checkpoint {name}: it is of step {manifest['step']}, under another's name.")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"checkpoint {path}: its manifest cannot be read ({error}).") from None
+        raise CheckpointError(f"checkpoint {name}: its manifest cannot be read ({_reason(error)}).") from None
     if version != FORMAT:
-        raise CheckpointError(f"checkpoint {path}: format {version}, this raygan reads {FORMAT}.")
+        raise CheckpointError(f"checkpoint {name}: format {version}, this raygan reads {FORMAT}.")
+    there = {n for n in storage.list(name) if n != "manifest.json"}
+    if foreign := sorted(there - {f"{p}.safetensors" for p in listed}):
+        raise CheckpointError(f"checkpoint {name}: {foreign[0]} is not in its manifest.")
     parts, steps = {}, {}
     for player, entry in listed.items():
-        file = path / f"{player}.safetensors"
+        file = f"{player}.safetensors"
         try:
-            raw = file.read_bytes()
-        except OSError as error:
-            raise CheckpointError(f"checkpoint {path}: part {file.name} cannot be read ({error.strerror}).") from None
-        if hashlib.sha256(raw).hexdigest() != entry["sha256"]:
-            raise CheckpointError(
-                f"checkpoint {path}: part {file.name} is damaged (its SHA-256 is not the manifest's)."
-            )
-        parts[player], steps[player] = raw, int(entry["step"])
+            if not PLAYER.fullmatch(player):
+                raise CheckpointError(f"checkpoint {name}: {player!r} is no player's name.")
+            part = storage.read(f"{name}/{file}")
+            expected, steps[player] = str(entry["sha256"]), int(entry["step"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CheckpointError(f"checkpoint {name}: part {file} cannot be read ({_reason(error)}).") from None
+        if hashlib.sha256(part).hexdigest() != expected:
+            raise CheckpointError(f"checkpoint {name}: part {file} is damaged (its SHA-256 is not the manifest's).")
+        parts[player] = part
     return Checkpoint(step, parts, steps, extra)
 
 
-def list_checkpoints(folder: Path) -> list[Path]:
-    """All finished ones, oldest first."""
-    return sorted(p for p in folder.glob("[0-9]*") if p.is_dir() and p.name.isdigit())
+def list_checkpoints(where: Path | Storage) -> dict[int, str | None]:
+    """{step: hash of its manifest by the journal} of all that were committed and are still there, oldest first.
+
+    Without a journal, whatever lies there counts (None): runs of older releases, and an index that is lost.
+    """
+    storage = as_storage(where)
+    there = sorted(int(n) for n in storage.list(FOLDER) if n.isdigit())
+    history = read_journal(storage)
+    if history.epoch == 0:
+        return dict.fromkeys(there)
+    named = committed(history.records)
+    return {step: str(named[step]["manifest"]) for step in there if step in named}
 
 
-def newest_valid(folder: Path) -> tuple[Checkpoint | None, list[str]]:
-    """(the newest that can be used, what was wrong with the newer ones)."""
-    problems: list[str] = []
-    for path in reversed(list_checkpoints(folder)):
+def newest_valid(where: Path | Storage) -> tuple[Checkpoint | None, list[str]]:
+    """(the newest checkpoint of a run folder that can be used, what is wrong with the journal and with newer ones)."""
+    storage = as_storage(where)
+    problems = read_journal(storage).problems
+    for step, sha in reversed(list_checkpoints(storage).items()):
         try:
-            return read_checkpoint(path), problems
+            return read_checkpoint(storage, step, sha), problems
         except CheckpointError as error:
             problems.append(str(error))
     return None, problems
 
 
-def retain(folder: Path, keep: int) -> list[str]:
-    """Remove all but the newest `keep`; returns the names of what was removed."""
-    gone = list_checkpoints(folder)[:-keep]
-    for path in gone:
-        shutil.rmtree(path)
-    return [p.name for p in gone]
+def retain(storage: Storage, keep: int, best: Collection[int] = ()) -> list[int]:
+    """Remove all but the newest `keep` that are really there, and the best; returns the steps that were removed."""
+    committed = list(list_checkpoints(storage))
+    gone = [step for step in committed[:-keep] if step not in best]
+    for step in gone:
+        storage.remove(name_of(step))
+    return gone
 
 
-def _write_synced(path: Path, raw: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(raw)
-        file.flush()
-        os.fsync(file.fileno())
+def as_storage(where: Path | Storage) -> Storage:
+    """A run folder's."""
+    return LocalStorage(where) if isinstance(where, Path) else where
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error)

@@ -11,19 +11,23 @@ seed) alone, however long orders take and in whatever order they are done.
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from raygan.config import Config, full_dump
-from raygan.controller.checkpoint import Checkpoint, newest_valid, retain, write_checkpoint
+from raygan.controller.checkpoint import Checkpoint, list_checkpoints, newest_valid, retain, write_checkpoint
+from raygan.controller.journal import Journal
 from raygan.controller.ledger import Ledger
 from raygan.controller.orders import Adopt, Card, Done, Evaluate, Executor, Join, Save, Scored
 from raygan.controller.run_folder import RunFolder
 from raygan.controller.scaling import Scaling
+from raygan.controller.storage import LocalStorage
 from raygan.controller.watchdog import Watchdog
 from raygan.errors import Interrupted, PlayerDied
+from raygan.metrics.suite import better, headline
 from raygan.strategies.pmgan import Pmgan
 from raygan.strategies.strategy import GLOBAL, JUDGE, ROLES, Order, Plan, Swap, Train, strategy_of
 
@@ -68,9 +72,12 @@ class Controller:
         make_executor: Callable[[], Executor],
         listeners: list[Listener],
         samples: int = 0,
+        journal: Journal | None = None,
     ) -> None:
         self.config = config
         self.folder = folder
+        self.journal = journal or Journal.open(LocalStorage(folder.path))
+        folder.fence = self.journal.fence
         self.make_executor = make_executor
         self.listeners = listeners
         self.strategy = strategy_of(config)
@@ -91,6 +98,8 @@ class Controller:
         self.busy_seconds: dict[str, float] = dict.fromkeys(self.players, 0.0)
         self.latest: dict[str, dict[str, float]] = {}
         self.scores: dict[str, dict[str, Any]] = {}
+        self.headlines: dict[int, tuple[str, float]] = {}
+        """step -> (metric, best value of any player or of the mixture)."""
         self.warnings: dict[str, int] = {}
         self.watchdog = Watchdog(
             self.strategy.locals(config), config.loss["name"].startswith("wgan"), one_mode_each=JUDGE in self.players
@@ -120,7 +129,9 @@ class Controller:
                 return
             except PlayerDied as death:
                 self.folder.event("death", self.done.get(death.player, 0), player=death.player, cause=death.cause)
-                resume, problems = newest_valid(self.folder.path / "checkpoints")
+                self.journal = self.journal.next()  # what is left of this attempt can commit nothing any more
+                self.folder.fence = self.journal.fence
+                resume, problems = newest_valid(self.journal.storage)
                 self.warn_checkpoints(problems)
                 restarts += 1
                 if restarts > self.config.resources.max_restarts:
@@ -138,6 +149,7 @@ class Controller:
         if resume is not None and "members" in resume.extra:
             self.set_members(resume.extra["members"])
             self.seen_ids |= set(resume.extra["seen"])
+        self.journal.append("resume", step=resume.step if resume else 0, steps=resume.steps if resume else {})
         self.ledger = Ledger.begin(self.players, resume.steps if resume else {}, resume.extra if resume else {})
         self.scaling = Scaling(self)
         self.asked.clear()
@@ -268,9 +280,8 @@ class Controller:
         ]  # fmt: skip
         self.holds |= {m["player"]: m["identity"] for m in moves}
         sitting = [p for p in swap.players if p not in swap.moves]
-        self.folder.event(
-            "swap", swap.step, durable=True, players=swap.players, carry=swap.carry, moves=moves, sitting=sitting
-        )
+        self.journal.append("swap", step=swap.step, carry=swap.carry, moves=moves)
+        self.folder.event("swap", swap.step, players=swap.players, carry=swap.carry, moves=moves, sitting=sitting)
         self.executor.submit(Adopt(swap))
 
     def _ask(self, order: Evaluate | Save) -> None:
@@ -312,9 +323,8 @@ class Controller:
             self.extra.pop(order.step)
             | ({"members": list(self.config.ids), "seen": sorted(self.seen_ids)} if self.config.members else {}),
         )
-        folder = self.folder.path / "checkpoints"
-        write_checkpoint(folder, checkpoint)
-        removed = retain(folder, self.config.checkpoint.keep)
+        write_checkpoint(self.journal, checkpoint)
+        removed = retain(self.journal.storage, self.config.checkpoint.keep, self.best_steps())
         size = sum(len(r) for r in checkpoint.parts.values())
         self.folder.event("checkpoint", order.step, players=self.players, bytes=size, removed=removed)
 
@@ -322,10 +332,31 @@ class Controller:
         self.pending_scores -= 1
         for row in scored.rows:
             self.scores[row["player"]] = row
+            self._note_headline(row)
             self.folder.metric(elapsed=self.elapsed, **row)
         for name, text in self.watchdog.scored(order.player, order.step, scored):
             self.warn(name, text)
         self.folder.samples(order.step, scored.samples)
+
+    def _note_headline(self, row: Mapping[str, Any]) -> None:
+        """Keep each step's best headline score, for `best_steps`."""
+        metric = headline(row)
+        if metric is not None and math.isfinite(value := float(row[metric])):
+            kept = self.headlines.get(row["step"])
+            if kept is None or better(metric, value, kept[1]):
+                self.headlines[row["step"]] = metric, value
+
+    def best_steps(self) -> list[int]:
+        """The checkpoint whose step has the best score so far; [] where none was scored, or the best is not to be kept."""
+        scored = [s for s in list_checkpoints(self.journal.storage) if s in self.headlines]
+        if not scored or not self.config.checkpoint.keep_best:
+            return []
+        best = scored[0]
+        for step in scored[1:]:
+            metric, value = self.headlines[step]
+            if not better(metric, self.headlines[best][1], value):  # of equals, the later one
+                best = step
+        return [best]
 
     # ----------------------------------------------------------------------------------------------------- telling
 

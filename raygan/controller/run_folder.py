@@ -1,6 +1,6 @@
 """A run is a folder: everything append-only, or written under a temporary name, fsynced and renamed. No pickles.
 
-run.json  config.yaml  command.txt  metrics.jsonl  events.jsonl  samples/  checkpoints/<step>/  report/  logs/
+run.json  config.yaml  command.txt  metrics.jsonl  events.jsonl  journal/  checkpoints/<step>/  samples/  report/
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import json
 import os
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
@@ -27,6 +28,8 @@ class RunFolder:
         self.path = path
         self._files: dict[str, IO[str]] = {}
         self._status: dict[str, Any] = {}
+        self.fence: Callable[[], None] = lambda: None
+        """Raises StaleEpochError when another process writes this run now; asked before every write."""
 
     @classmethod
     def create(cls, parent: Path, name: str) -> RunFolder:
@@ -54,6 +57,7 @@ class RunFolder:
 
     def write(self, name: str, content: str | bytes) -> None:
         """Replace a file as a whole: all of it, or what was there before."""
+        self.fence()
         write_atomically(self.path / name, content.encode() if isinstance(content, str) else content)
 
     def status(self, **changes: Any) -> None:
@@ -65,6 +69,7 @@ class RunFolder:
 
     def samples(self, step: int, arrays: dict[str, npt.NDArray[np.generic]]) -> None:
         """Keep some samples of each player at a step."""
+        self.fence()
         for player, array in arrays.items():
             path = self.path / "samples" / f"{step:08d}-{player}.npy"
             temporary = path.with_suffix(".npy.tmp")
@@ -78,13 +83,12 @@ class RunFolder:
         """One row of metrics.jsonl."""
         self._append("metrics.jsonl", row)
 
-    def event(self, kind: str, step: int, durable: bool = False, **fields: Any) -> None:
-        """One object of events.jsonl; durable: it is on disk when this returns."""
+    def event(self, kind: str, step: int, **fields: Any) -> None:
+        """One object of events.jsonl: what the run tells; what it rests on is in the journal."""
         self._append("events.jsonl", {"time": round(time.time(), 3), "step": step, "kind": kind, **fields})
-        if durable:
-            os.fsync(self._files["events.jsonl"].fileno())
 
     def _append(self, name: str, row: dict[str, Any]) -> None:
+        self.fence()
         file = self._files.get(name)
         if file is None:
             path = self.path / name

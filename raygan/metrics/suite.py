@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -178,3 +179,15 @@ def better(metric: str, a: float, b: float) -> bool:
         return bool(np.isfinite(a))
     lower = metric.partition("@")[0] in LOWER_IS_BETTER
     return a < b if lower else a > b
+
+
+HEADLINES = ("high_quality", "score", "modes", "js4", "log_likelihood", "kid", "fid")
+
+
+def headline(row: Mapping[str, Any]) -> str | None:
+    """The one score that ranks generators."""
+    for wanted in HEADLINES:
+        for key in row:
+            if key.partition("@")[0] == wanted:
+                return key
+    return None

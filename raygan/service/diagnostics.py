@@ -136,7 +136,7 @@ def generalisation(run: Run) -> bytes | None:
 
 def verdict_histograms(run: Run, data: Samples) -> bytes | None:
     """D(real) and D(fake) of every discriminator in the newest checkpoint (training pitfalls: D should be undecided)."""
-    checkpoint, _ = newest_valid(run.path / "checkpoints")
+    checkpoint, _ = newest_valid(run.path)
     if checkpoint is None:
         return None
     judges = [p for p in checkpoint.parts if JUDGE not in checkpoint.parts or p in (JUDGE, GLOBAL)]
@@ -172,7 +172,7 @@ def verdict_histograms(run: Run, data: Samples) -> bytes | None:
 
 def latent_walk(run: Run, data: Samples) -> bytes | None:
     """The best single generator along single dimensions of z, from -3 to 3, the others at one draw (training pitfalls)."""
-    checkpoint, _ = newest_valid(run.path / "checkpoints")
+    checkpoint, _ = newest_valid(run.path)
     if checkpoint is None or data.text:
         return None
     generators = run.generator(run.best)

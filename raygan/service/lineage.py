@@ -27,7 +27,7 @@ class Lineage:
 
 def lineage(run: Run) -> Lineage:
     """Of the run's newest checkpoint."""
-    checkpoint, _ = newest_valid(run.path / "checkpoints")
+    checkpoint, _ = newest_valid(run.path)
     kept = checkpoint.extra.get("swapped", {}) if checkpoint else {}
     players = strategy_of(run.config).players(run.config)
     return replay(str(run.info.get("id", run.path)), players, run.events, kept)

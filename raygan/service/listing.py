@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from raygan.errors import RayganError
+from raygan.metrics.suite import headline
 from raygan.service.evaluate import format_number, text_table
-from raygan.service.run import Run, headline
+from raygan.service.run import Run
 
 
 def list_runs(parent: Path) -> list[dict[str, Any]]:

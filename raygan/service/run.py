@@ -25,7 +25,7 @@ from raygan.errors import CheckpointError, ConfigError, did_you_mean
 from raygan.gan.bundle import unpack
 from raygan.gan.steps import load_network
 from raygan.gan.streams import Streams, sample_prior
-from raygan.metrics.suite import better
+from raygan.metrics.suite import better, headline
 from raygan.networks.base import NetworkComponent
 from raygan.strategies.strategy import GLOBAL, JUDGE, strategy_of
 
@@ -183,7 +183,7 @@ class Run:
 
     def generator(self, which: str = "best") -> Generators:
         """The newest checkpoint's generator: "global", "best", "mixture", "fitted", or "pair:3". Raises ConfigError."""
-        checkpoint, problems = newest_valid(self.path / "checkpoints")
+        checkpoint, problems = newest_valid(self.path)
         if checkpoint is None:
             why = problems[0] if problems else "it has no checkpoint yet."
             raise CheckpointError(f"run {str(self.path)!r} cannot be sampled: {why}")
@@ -204,7 +204,7 @@ class Run:
 
     def discriminators(self, players: Iterable[str]) -> dict[str, torch.nn.Module]:
         """These players' discriminators in the newest checkpoint, in eval mode. Raises CheckpointError."""
-        checkpoint, problems = newest_valid(self.path / "checkpoints")
+        checkpoint, problems = newest_valid(self.path)
         if checkpoint is None:
             why = problems[0] if problems else "it has no checkpoint yet."
             raise CheckpointError(f"run {str(self.path)!r} cannot be judged: {why}")
@@ -237,15 +237,3 @@ class Run:
         if name not in players or name == JUDGE:
             raise ConfigError(f"--from {which!r}: {did_you_mean(which, [GLOBAL, 'best', MIXTURE, FITTED, *players])}")
         return [name]
-
-
-HEADLINES = ("high_quality", "score", "modes", "js4", "log_likelihood", "kid", "fid")
-
-
-def headline(row: dict[str, Any]) -> str | None:
-    """The one score that ranks generators."""
-    for wanted in HEADLINES:
-        for key in row:
-            if key.partition("@")[0] == wanted:
-                return key
-    return None

@@ -27,8 +27,10 @@ from raygan.controller.checkpoint import Checkpoint, newest_valid, write_checkpo
 from raygan.controller.controller import Controller, Listener
 from raygan.controller.evaluator import Evaluator
 from raygan.controller.inline import InlineExecutor
+from raygan.controller.journal import Journal
 from raygan.controller.orders import Executor
 from raygan.controller.run_folder import RunFolder, find_run, read_jsonl
+from raygan.controller.storage import LocalStorage
 from raygan.errors import CheckpointError, ConfigError, Interrupted, RayganError, did_you_mean
 from raygan.gan.bundle import pack, unpack
 from raygan.service.lineage import lineage
@@ -73,8 +75,9 @@ def train(
             alphabet=data.text, **provenance()
         )  # fmt: skip
         point_latest(folder.path)
-        begin = starting_point(setup, folder) if config.start_from else None
-        return _drive(config, folder, data, inline, begin, listeners or [])
+        journal = Journal.open(LocalStorage(folder.path))
+        begin = starting_point(setup, folder, journal) if config.start_from else None
+        return _drive(config, folder, journal, data, inline, begin, listeners or [])
 
 
 def resume_run(
@@ -86,10 +89,11 @@ def resume_run(
     `overrides` replaces the run's config: the checkpoint is refused where it builds another architecture.
     """
     folder = RunFolder(find_run(path))
+    refuse_running(folder.path)
     config = overrides or load_config(folder.path)
     if extra_steps:
         config = config.model_copy(update={"steps": config.steps + extra_steps})
-    checkpoint, problems = newest_valid(folder.path / "checkpoints")
+    checkpoint, problems = newest_valid(folder.path)
     if checkpoint is None and problems:
         raise CheckpointError(f"{problems[0]} No other checkpoint in {folder.path} is whole: start a new run.")
     if inline is None:
@@ -108,16 +112,19 @@ def resume_run(
         for player, raw in checkpoint.parts.items():
             strategy_of(config).build(player, Setup(config, data, torch.device("cpu"))).restore(unpack(raw))
     with _hosting(config, address, inline):
+        journal = Journal.open(LocalStorage(folder.path))  # whoever wrote it until now can commit nothing more
+        checkpoint, problems = newest_valid(folder.path)
+        folder.fence = journal.fence
         if extra_steps or overrides:
             folder.write("config.json", json.dumps(full_dump(config), indent=1) + "\n")
         swapped = checkpoint.extra.get("swapped", {}) if checkpoint else {}
         folder.event("resume", checkpoint.step if checkpoint else 0, players=players, swapped=swapped)
-        return _drive(config, folder, data, inline, checkpoint, listeners or [], problems)
+        return _drive(config, folder, journal, data, inline, checkpoint, listeners or [], problems)
 
 
 def _drive(
-    config: Config, folder: RunFolder, data: Any, inline: bool, checkpoint: Checkpoint | None, listeners: list[Listener],
-    problems: list[str] | None = None,
+    config: Config, folder: RunFolder, journal: Journal, data: Any, inline: bool, checkpoint: Checkpoint | None,
+    listeners: list[Listener], problems: list[str] | None = None,
 ) -> Run:  # fmt: skip
     device = torch.device("cuda" if config.device == "cuda" and inline else "cpu")
     setup = Setup(config, data, device)
@@ -129,8 +136,10 @@ def _drive(
 
         return RayExecutor(folder.path.name, setup)
 
-    controller = Controller(config, folder, make_executor, listeners, len(data.train))
-    folder.status(pid=os.getpid(), started=time.time(), exit_code=None, error=None)
+    controller = Controller(config, folder, make_executor, listeners, len(data.train), journal)
+    folder.status(
+        pid=os.getpid(), host=platform.node(), epoch=journal.epoch, started=time.time(), exit_code=None, error=None
+    )
     end: dict[str, Any] = {}
     try:
         with _signals(controller):
@@ -181,12 +190,23 @@ def sources(config: Config) -> list[tuple[Run, str]]:
     return found[: config.num_pairs]
 
 
-def starting_point(setup: Setup, folder: RunFolder) -> Checkpoint:
+def refuse_running(path: Path) -> None:
+    """Raises ConfigError when the process that writes this run is alive on this machine."""
+    info = json.loads((path / "run.json").read_text())
+    pid = info.get("pid")
+    if info.get("status") not in ("starting", "running") or info.get("host") != platform.node() or not pid:
+        return
+    command = Path(f"/proc/{pid}/cmdline")
+    if pid != os.getpid() and command.exists() and b"raygan" in command.read_bytes():
+        raise ConfigError(f"run {str(path)!r} is running (pid {pid}). Stop it with `kill {pid}`, or wait for it.")
+
+
+def starting_point(setup: Setup, folder: RunFolder, journal: Journal) -> Checkpoint:
     """A checkpoint at step 0 whose locals hold other runs' networks and optimizers; written, with where they came from."""
     config, strategy = setup.config, strategy_of(setup.config)
     parts = {p: pack(strategy.build(p, setup).state()) for p in strategy.players(config)}
     for player, (run, pair) in zip(strategy.locals(config), sources(config), strict=True):
-        source, problems = newest_valid(run.path / "checkpoints")
+        source, problems = newest_valid(run.path)
         if source is None:
             raise CheckpointError(f"start_from: {run.path} has no usable checkpoint. {' '.join(problems)}".strip())
         built = strategy.build(player, setup)
@@ -202,7 +222,7 @@ def starting_point(setup: Setup, folder: RunFolder) -> Checkpoint:
             generator=sorted(past.generators[pair]), discriminator=sorted(past.discriminators.get(pair, ())),
         )  # fmt: skip
     checkpoint = Checkpoint(0, parts, dict.fromkeys(parts, 0))
-    write_checkpoint(folder.path / "checkpoints", checkpoint)
+    write_checkpoint(journal, checkpoint)
     return checkpoint
 
 

@@ -105,7 +105,7 @@ def test_a_killed_pair_is_noticed_and_the_run_ends_with_the_undisturbed_bits(tmp
 
     controller.listeners = [kill_once]
     controller.run()
-    final, _ = newest_valid(tmp_path / "run/checkpoints")
+    final, _ = newest_valid(tmp_path / "run")
     assert final is not None
     assert {p: digest(unpack(r)) for p, r in final.parts.items()} == expected
     events = read_jsonl(tmp_path / "run/events.jsonl")
@@ -302,7 +302,7 @@ def test_a_killed_pair_inside_a_swap_on_ray_changes_nothing(tmp_path: Path) -> N
 
     controller = Controller(config, RunFolder.create(tmp_path, "run"), lambda: Killing("swapkill", setup), [], 400)
     controller.run()
-    final, _ = newest_valid(tmp_path / "run/checkpoints")
+    final, _ = newest_valid(tmp_path / "run")
     assert final is not None
     assert {p: digest(unpack(r)) for p, r in final.parts.items()} == expected
     assert killed == ["in the first half", "after the record"]

@@ -1,4 +1,9 @@
+"""What is written is read; every damage is found and told; only what the journal names counts."""
+
+import errno
 import json
+import random
+import shutil
 from pathlib import Path
 
 import pytest
@@ -6,42 +11,68 @@ import pytest
 from raygan.controller.checkpoint import (
     Checkpoint,
     list_checkpoints,
+    name_of,
     newest_valid,
     read_checkpoint,
     retain,
     write_checkpoint,
 )
-from raygan.errors import CheckpointError
+from raygan.controller.journal import Journal
+from raygan.controller.storage import LocalStorage
+from raygan.errors import StaleEpochError
+
+PARTS = {"pair-00": b"a" * 50, "global": b"b" * 60}
 
 
-def write(folder: Path, step: int) -> Path:
-    folder.mkdir(exist_ok=True)
-    return write_checkpoint(
-        folder, Checkpoint(step, {"pair-00": b"a" * 50, "global": b"b" * 60}, {"pair-00": step, "global": 3})
-    )
+def opened(folder: Path) -> Journal:
+    return Journal.open(LocalStorage(folder))
+
+
+def write(journal: Journal, step: int) -> Path:
+    write_checkpoint(journal, Checkpoint(step, PARTS, {"pair-00": step, "global": 3}))
+    assert isinstance(journal.storage, LocalStorage)
+    return journal.storage.root / name_of(step)
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
-    found = read_checkpoint(write(tmp_path, 7))
-    assert found == Checkpoint(7, {"pair-00": b"a" * 50, "global": b"b" * 60}, {"pair-00": 7, "global": 3})
+    write(opened(tmp_path), 7)
+    assert read_checkpoint(tmp_path, 7) == Checkpoint(7, PARTS, {"pair-00": 7, "global": 3})
+    assert newest_valid(tmp_path) == (read_checkpoint(tmp_path, 7), [])
 
 
-def test_every_flipped_byte_of_a_part_is_found(tmp_path: Path) -> None:
-    path = write(tmp_path, 7)
-    part = path / "pair-00.safetensors"
-    raw = part.read_bytes()
-    for i in range(len(raw)):
-        part.write_bytes(raw[:i] + bytes([raw[i] ^ 1]) + raw[i + 1 :])
-        with pytest.raises(CheckpointError, match="damaged"):
-            read_checkpoint(path)
+def test_every_flipped_bit_is_found(tmp_path: Path) -> None:
+    """10,000 flips, at random places of parts, manifest and journal: none is ever used."""
+    journal = opened(tmp_path)
+    write(journal, 4)
+    newer = write(journal, 8)
+    rng = random.Random(0)
+    files = [*sorted(newer.iterdir()), tmp_path / "journal/00000001.jsonl"]
+    whole = {f: f.read_bytes() for f in files}
+    fine, found = newest_valid(tmp_path)
+    assert (fine is not None and fine.step, found) == (8, [])
+    for _ in range(10_000):
+        file = rng.choice(files)
+        raw = bytearray(whole[file])
+        raw[rng.randrange(len(raw))] ^= 1 << rng.randrange(8)
+        file.write_bytes(bytes(raw))
+        checkpoint, problems = newest_valid(tmp_path)
+        assert problems or raw[-1:] != whole[file][-1:], f"a flip in {file.name} was not told"
+        assert checkpoint is None or checkpoint.parts == PARTS, "a damaged part was used"
+        if file in files[:-1]:
+            assert checkpoint is not None
+            assert checkpoint.step == 4, f"a flip in {file.name} was not found"
+        file.write_bytes(whole[file])
 
 
 @pytest.mark.parametrize(
-    "damage", ["flip", "truncate", "missing part", "no manifest", "half a manifest", "other format"]
-)
+    "damage",
+    ["flip", "truncate", "missing part", "foreign part", "renamed part", "no manifest", "half a manifest", "other format",
+     "another's name", "linked part"],
+)  # fmt: skip
 def test_a_damaged_checkpoint_falls_back_to_the_newest_valid_one_and_says_so(tmp_path: Path, damage: str) -> None:
-    write(tmp_path, 4)
-    path = write(tmp_path, 8)
+    journal = opened(tmp_path)
+    older = write(journal, 4)
+    path = write(journal, 8)
     part, manifest = path / "global.safetensors", path / "manifest.json"
     if damage == "flip":
         part.write_bytes(b"c" + part.read_bytes()[1:])
@@ -49,12 +80,22 @@ def test_a_damaged_checkpoint_falls_back_to_the_newest_valid_one_and_says_so(tmp
         part.write_bytes(part.read_bytes()[:-1])
     elif damage == "missing part":
         part.unlink()
+    elif damage == "foreign part":
+        (path / "pair-09.safetensors").write_bytes(b"x")
+    elif damage == "renamed part":
+        part.rename(path / "pair-09.safetensors")
     elif damage == "no manifest":
         manifest.unlink()
     elif damage == "half a manifest":
         manifest.write_bytes(manifest.read_bytes()[:-40])
-    else:
+    elif damage == "other format":
         manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "format": 99}))
+    elif damage == "another's name":
+        shutil.rmtree(path)
+        shutil.copytree(older, path)
+    else:
+        part.rename(tmp_path / "elsewhere")
+        part.symlink_to(tmp_path / "elsewhere")
     found, problems = newest_valid(tmp_path)
     assert found is not None
     assert found.step == 4
@@ -64,24 +105,111 @@ def test_a_damaged_checkpoint_falls_back_to_the_newest_valid_one_and_says_so(tmp
 
 def test_nothing_usable_is_none_with_reasons(tmp_path: Path) -> None:
     assert newest_valid(tmp_path) == (None, [])
-    (write(tmp_path, 4) / "manifest.json").unlink()
+    (write(opened(tmp_path), 4) / "manifest.json").unlink()
     found, problems = newest_valid(tmp_path)
     assert found is None
     assert len(problems) == 1
 
 
-def test_an_unfinished_attempt_is_never_listed_and_is_replaced(tmp_path: Path) -> None:
-    half = tmp_path / "00000008.tmp"
-    half.mkdir()
+def test_an_unfinished_attempt_is_never_listed_and_is_cleared_away(tmp_path: Path) -> None:
+    journal = opened(tmp_path)
+    half = tmp_path / f"{name_of(8)}.1.tmp"
+    half.mkdir(parents=True)
     (half / "pair-00.safetensors").write_bytes(b"half")
-    assert list_checkpoints(tmp_path) == []
-    write(tmp_path, 8)
-    assert [p.name for p in list_checkpoints(tmp_path)] == ["00000008"]
+    assert list_checkpoints(tmp_path) == {}
+    write(journal, 9)
+    assert list(list_checkpoints(tmp_path)) == [9]
     assert not half.exists()
 
 
-def test_only_the_newest_are_kept(tmp_path: Path) -> None:
-    for step in (1, 2, 30):
-        write(tmp_path, step)
-    assert retain(tmp_path, 2) == ["00000001"]
-    assert [p.name for p in list_checkpoints(tmp_path)] == ["00000002", "00000030"]
+def test_what_was_renamed_but_not_recorded_does_not_count(tmp_path: Path) -> None:
+    """Killed between the rename and the record: the checkpoint before is the newest, and the next write replaces it."""
+    journal = opened(tmp_path)
+    older = write(journal, 4)
+    shutil.copytree(older, tmp_path / name_of(8))
+    found, problems = newest_valid(tmp_path)
+    assert (found is not None and found.step, problems) == (4, [])
+    write(journal, 8)
+    assert list(list_checkpoints(tmp_path)) == [4, 8]
+    assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir()) == ["00000004", "00000008"]
+
+
+def test_a_run_without_journal_is_read_by_its_manifests(tmp_path: Path) -> None:
+    """Runs of older releases; and an index that is lost is made again from the checkpoints."""
+    journal = opened(tmp_path)
+    write(journal, 4)
+    (write(journal, 8) / "global.safetensors").write_bytes(b"damaged")
+    shutil.rmtree(tmp_path / "journal")
+    found, problems = newest_valid(tmp_path)
+    assert found is not None
+    assert found.step == 4
+    assert len(problems) == 1
+
+
+def test_only_the_newest_and_the_best_are_kept(tmp_path: Path) -> None:
+    journal = opened(tmp_path)
+    for step in (1, 2, 3, 30):
+        write(journal, step)
+    assert retain(journal.storage, 2, best=[1]) == [2]
+    assert list(list_checkpoints(tmp_path)) == [1, 3, 30]
+    shutil.rmtree(tmp_path / name_of(30))  # lost from disk: it does not count as one that is kept
+    write(journal, 31)
+    assert retain(journal.storage, 2) == [1]
+    assert list(list_checkpoints(tmp_path)) == [3, 31]
+
+
+def test_a_writer_that_was_fenced_off_commits_nothing(tmp_path: Path) -> None:
+    stale = opened(tmp_path)
+    write(stale, 4)
+    fresh = opened(tmp_path)
+    with pytest.raises(StaleEpochError, match="epoch 2, this one is 1"):
+        write(stale, 8)
+    write(fresh, 12)
+    assert list(list_checkpoints(tmp_path)) == [4, 12]
+    assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir()) == ["00000004", "00000012"]
+
+
+def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
+    """ENOSPC at the n-th operation, for every n: the save fails, the checkpoint before is the newest, the next one works."""
+
+    class Full(LocalStorage):
+        left = 10**9
+
+        def spend(self) -> None:
+            self.left -= 1
+            if self.left < 0:
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+        def write(self, name: str, raw: bytes) -> None:
+            self.spend()
+            super().write(name, raw)
+
+        def append(self, name: str, raw: bytes) -> None:
+            self.spend()
+            super().append(name, raw)
+
+        def sync(self, folder: str) -> None:
+            self.spend()
+            super().sync(folder)
+
+        def rename(self, old: str, new: str) -> None:
+            self.spend()
+            super().rename(old, new)
+
+    storage = Full(tmp_path)
+    journal = Journal.open(storage)
+    write(journal, 4)
+    failed = 0
+    for n in range(20):
+        storage.left = n
+        try:
+            write(journal, 8)
+            break
+        except OSError:
+            failed += 1
+        storage.left = 10**9
+        found, problems = newest_valid(tmp_path)
+        assert (found is not None and found.step, problems) == (4, [])
+        assert not list((tmp_path / "checkpoints").glob("*.tmp")), "room for the next attempt"
+    assert failed == 8, "three files, two folders, the rename, the record; and once more to put a nameless one aside"
+    assert list(list_checkpoints(tmp_path)) == [4, 8]

@@ -103,8 +103,8 @@ def test_a_run_ends_with_every_player_at_the_end_and_everything_written(tmp_path
     controller.run()
     assert set(controller.done.values()) == {12}
     assert fake.closed == 1
-    folder = controller.folder.path / "checkpoints"
-    assert [p.name for p in list_checkpoints(folder)] == ["00000008", "00000012"], "the last two are kept"
+    folder = controller.folder.path
+    assert list(list_checkpoints(folder)) == [8, 12], "the last two are kept"
     rows = read_jsonl(controller.folder.path / "metrics.jsonl")
     trained = {
         p: sum(r["steps"] for r in rows if r["kind"] == "train" and r["player"] == p) for p in controller.players
@@ -173,13 +173,13 @@ def test_a_signal_leaves_a_checkpoint_from_which_the_run_goes_on_bit_for_bit(tmp
     with pytest.raises(Interrupted) as error:
         controller.run()
     assert error.value.exit_code == 143
-    checkpoint, problems = newest_valid(folder.path / "checkpoints")
+    checkpoint, problems = newest_valid(folder.path)
     assert checkpoint is not None
     assert not problems
     assert 0 < max(checkpoint.steps.values()) < 12
     resumed = Controller(config, folder, lambda: InlineExecutor(setup), [])
     resumed.run(checkpoint)
-    final, _ = newest_valid(folder.path / "checkpoints")
+    final, _ = newest_valid(folder.path)
     assert final is not None
     assert {p: digest(unpack(r)) for p, r in final.parts.items()} == expected
 
@@ -190,7 +190,7 @@ def test_an_inline_run_equals_its_orders_alone(tmp_path: Path) -> None:
     setup = setup_of(config)
     controller = Controller(config, RunFolder.create(tmp_path, "run"), lambda: InlineExecutor(setup), [])
     controller.run()
-    final, _ = newest_valid(controller.folder.path / "checkpoints")
+    final, _ = newest_valid(controller.folder.path)
     assert final is not None
     bare = final_states(config, lambda: InlineExecutor(setup))
     assert {p: digest(unpack(r)) for p, r in final.parts.items()} == {p: digest(unpack(r)) for p, r in bare.items()}

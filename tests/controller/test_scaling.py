@@ -69,7 +69,7 @@ def test_generators_join_and_leave_while_the_others_go_on(
         )
     newcomer = [r for r in rows if r["kind"] == "train" and r["player"] == "gen-04"]
     assert 0 < sum(r["steps"] for r in newcomer) < 24
-    final, _ = newest_valid(controller.folder.path / "checkpoints")
+    final, _ = newest_valid(controller.folder.path)
     assert final is not None
     assert sorted(final.parts) == ["gen-00", "gen-01", JUDGE]
     assert final.extra["members"] == [0, 1]
@@ -85,11 +85,11 @@ def test_a_number_is_never_given_twice(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_scaled_run_resumes_with_its_members_bit_for_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     controller = run(tmp_path, {4: 4}, monkeypatch)
     folder = controller.folder.path
-    final, _ = newest_valid(folder / "checkpoints")
+    final, _ = newest_valid(folder)
     assert final is not None
     resumed = resume_run(folder, extra_steps=4, inline=True)
     assert resumed.pairs == ["gen-00", "gen-01", "gen-02", "gen-03"]
-    after, _ = newest_valid(folder / "checkpoints")
+    after, _ = newest_valid(folder)
     assert after is not None
     assert after.step == 28
     assert digest(unpack(after.parts["gen-03"])) != digest(unpack(final.parts["gen-03"]))
@@ -142,6 +142,6 @@ def test_a_joiner_that_is_up_too_late_is_sent_away(tmp_path: Path, monkeypatch: 
     (refused,) = events(controller, "refused")
     assert "gen-03 was up after the run's last step" in refused["why"]
     assert controller.players == ["gen-00", "gen-01", "gen-02", JUDGE]
-    final, _ = newest_valid(controller.folder.path / "checkpoints")
+    final, _ = newest_valid(controller.folder.path)
     assert final is not None
     assert sorted(final.parts) == controller.players

@@ -174,7 +174,7 @@ def test_networks_are_a_permutation_at_every_record(tmp_path: Path, pairs: int, 
         holds |= moved
         assert sorted(holds.values()) == sorted(holds)
         assert len(record["sitting"]) == pairs % 2
-    final, _ = newest_valid(controller.folder.path / "checkpoints")
+    final, _ = newest_valid(controller.folder.path)
     assert final is not None
     assert {p: unpack(r)[f"identity.{what}"] for p, r in final.parts.items()} == holds
 
@@ -249,11 +249,11 @@ def test_a_signal_at_any_moment_keeps_the_cut_consistent(tmp_path: Path, after: 
     controller.listeners = [stop]
     with pytest.raises(Interrupted):
         controller.run()
-    checkpoint, _ = newest_valid(tmp_path / "run/checkpoints")
+    checkpoint, _ = newest_valid(tmp_path / "run")
     assert checkpoint is not None
     assert sorted(unpack(r)["identity.D"] for r in checkpoint.parts.values()) == FOUR  # type: ignore[type-var]
     Controller(config, controller.folder, lambda: InlineExecutor(setup), [], 400).run(checkpoint)
-    final, _ = newest_valid(tmp_path / "run/checkpoints")
+    final, _ = newest_valid(tmp_path / "run")
     assert final is not None
     assert {p: digest(unpack(r)) for p, r in final.parts.items()} == {p: digest(unpack(r)) for p, r in expected.items()}
 
@@ -276,7 +276,7 @@ def kill_in_every_swap(
         config, RunFolder.create(tmp_path, "run"), lambda: Mortal(setup, rng, kills, hashes), [], len(setup.data.train)
     )
     controller.run()
-    final, _ = newest_valid(tmp_path / "run/checkpoints")
+    final, _ = newest_valid(tmp_path / "run")
     assert final is not None
     expected = final_states(config, lambda: InlineExecutor(setup), samples=len(setup.data.train))
     same = {p: digest(unpack(r)) for p, r in final.parts.items()} == {p: digest(unpack(r)) for p, r in expected.items()}
@@ -298,7 +298,7 @@ def test_a_death_at_any_instant_of_a_swap_loses_and_doubles_nothing(tmp_path: Pa
 @pytest.mark.slow
 def test_async_keeps_every_discriminator(tmp_path: Path) -> None:
     controller = run(tmp_path, tempo="async", num_pairs=5, steps=60, strategy={"name": "gap", "swap_every": 5})
-    final, _ = newest_valid(tmp_path / "run/checkpoints")
+    final, _ = newest_valid(tmp_path / "run")
     assert final is not None
     assert sorted(unpack(r)["identity.D"] for r in final.parts.values()) == controller.players  # type: ignore[type-var]
     assert swaps(controller)

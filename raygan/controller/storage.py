@@ -1,0 +1,122 @@
+"""Where a run is kept: the few operations that its safety rests on, so that they can be simulated and made to fail.
+
+A name is a path within the run folder. Power may be lost at any instant: a file's content is there for sure once `write` or
+`append` has returned, a name (of something created, renamed or removed) once `sync` of its folder has.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Protocol
+
+
+class Storage(Protocol):
+    """What a journal and checkpoints need; every method may raise OSError."""
+
+    def create(self, name: str) -> None:
+        """Make an empty file, and make its name durable. Raises FileExistsError: of several callers one succeeds."""
+
+    def append(self, name: str, raw: bytes) -> None:
+        """Add to a file; durable on return."""
+
+    def write(self, name: str, raw: bytes) -> None:
+        """Make a file with this content; durable on return, but for its name."""
+
+    def read(self, name: str) -> bytes:
+        """A file's content. Raises FileNotFoundError."""
+
+    def exists(self, name: str) -> bool:
+        """Is there a file or a folder of this name?"""
+
+    def list(self, folder: str) -> list[str]:
+        """Sorted names in a folder; [] where there is none. No links."""
+
+    def make_folder(self, name: str) -> None:
+        """Make a folder, and those above it."""
+
+    def rename(self, old: str, new: str) -> None:
+        """Atomic; `new` must not exist. Durable after `sync` of the folder."""
+
+    def remove(self, name: str) -> None:
+        """A file, or a folder with all that is in it; nothing happens where there is none."""
+
+    def sync(self, folder: str) -> None:
+        """Make the names in a folder durable."""
+
+
+class LocalStorage:
+    """A folder of this machine, or of a shared file system with atomic rename and exclusive create."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def create(self, name: str) -> None:
+        """O_EXCL: the file system is the arbiter."""
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        self.sync(str(Path(name).parent))
+        self.sync(str(Path(name).parent.parent))
+
+    def append(self, name: str, raw: bytes) -> None:
+        """One write, one fsync. What of a failed write got through is cut off again."""
+        with (self.root / name).open("r+b", buffering=0) as file:
+            end = file.seek(0, os.SEEK_END)
+            try:
+                whole = file.write(raw)
+                if whole != len(raw):
+                    raise OSError(28, f"only {whole} of {len(raw)} bytes were written", str(self.root / name))
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(end)
+                raise
+
+    def write(self, name: str, raw: bytes) -> None:
+        """Write, fsync."""
+        handle = os.open(self.root / name, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(raw)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def read(self, name: str) -> bytes:
+        """Never through a link that leaves the run folder."""
+        path = self.root / name
+        if path.is_symlink():
+            raise OSError(40, "is a link", str(path))
+        return path.read_bytes()
+
+    def exists(self, name: str) -> bool:
+        """A link counts: its name is taken."""
+        return os.path.lexists(self.root / name)
+
+    def list(self, folder: str) -> list[str]:
+        """Files and folders."""
+        path = self.root / folder
+        return sorted(p.name for p in path.iterdir() if not p.is_symlink()) if path.is_dir() else []
+
+    def make_folder(self, name: str) -> None:
+        """mkdir -p."""
+        (self.root / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def rename(self, old: str, new: str) -> None:
+        """rename(2); onto a folder that holds something it fails."""
+        (self.root / old).rename(self.root / new)
+
+    def remove(self, name: str) -> None:
+        """rm -rf, of this name only."""
+        path = self.root / name
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+    def sync(self, folder: str) -> None:
+        """fsync of the folder."""
+        handle = os.open(self.root / folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

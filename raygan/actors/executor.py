@@ -22,6 +22,7 @@ from raygan.actors.evaluator import EvaluatorActor
 from raygan.actors.matchmaker import MatchmakerActor
 from raygan.actors.placement import BOARD_CPUS, Placement, place
 from raygan.actors.player import PlayerActor
+from raygan.config import Config
 from raygan.controller.orders import Adopt, Done, Evaluate, Join, Order, Save
 from raygan.errors import InfeasibleError, PlayerDied, RayganError
 from raygan.gan.types import Report
@@ -122,15 +123,23 @@ class RayExecutor:
             max_task_retries=0,
         )  # fmt: skip
         actor = remote.remote(self.run, [order.player], self.config, self.shared, self.board)
+        if order.state is not None:
+            actor.restore.remote(order.player, [ray.put(order.state)])
         self.actors[order.player] = actor
         self.board.register.remote(dict(self.actors))
         self.matchmaker.register.remote(dict(self.actors))
-        return actor.open.remote(order.player, order.step)
+        return actor.open.remote(order.player, order.step if order.state is None else None)
+
+    def configure(self, config: Config) -> None:
+        """For actors that are made from now on."""
+        self.config = config
 
     def remove(self, player: str) -> None:
-        """Kill its actor; nobody asks it for anything any more."""
+        """Kill its actor; nobody asks it for anything any more, and what it still owed is dropped."""
         ray.kill(self.actors.pop(player))
+        self.pending = {r: (o, t) for r, (o, t) in self.pending.items() if getattr(o, "player", None) != player}
         self.board.register.remote(dict(self.actors))
+        self.matchmaker.register.remote(dict(self.actors))
 
     def set_members(self, judge: str, members: Sequence[str]) -> None:
         """Answered while the judge trains."""

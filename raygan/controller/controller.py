@@ -19,16 +19,15 @@ from typing import Any
 
 from raygan.config import Config, full_dump
 from raygan.controller.checkpoint import Checkpoint, list_checkpoints, newest_valid, retain, write_checkpoint
-from raygan.controller.journal import Journal
+from raygan.controller.journal import Journal, read_journal
 from raygan.controller.ledger import Ledger
 from raygan.controller.orders import Adopt, Card, Done, Evaluate, Executor, Join, Save, Scored
 from raygan.controller.run_folder import RunFolder
 from raygan.controller.scaling import Scaling
 from raygan.controller.storage import LocalStorage
 from raygan.controller.watchdog import Watchdog
-from raygan.errors import Interrupted, PlayerDied
+from raygan.errors import Interrupted, PlayerDied, RayganError
 from raygan.metrics.suite import better, headline
-from raygan.strategies.pmgan import Pmgan
 from raygan.strategies.strategy import GLOBAL, JUDGE, ROLES, Order, Plan, Swap, Train, strategy_of
 
 Listener = Callable[["Controller", Done], None]
@@ -92,7 +91,9 @@ class Controller:
         self.asked: dict[str, int] = {}
         """Scores and saves that a player still owes."""
         self.scaling = Scaling(self)
-        self.seen_ids: set[int] = set(config.ids)
+        joined = read_journal(self.journal.storage).of("join")
+        self.seen_ids = {*config.ids, *(number for record in joined for number in record["members"])}
+        """Numbers that were ever given, also to members that a restart has undone."""
         self.pending_saves = 0
         self.pending_scores = 0
         self.busy_seconds: dict[str, float] = dict.fromkeys(self.players, 0.0)
@@ -147,7 +148,8 @@ class Controller:
 
     def _attempt(self, resume: Checkpoint | None) -> None:
         if resume is not None and "members" in resume.extra:
-            self.set_members(resume.extra["members"])
+            if list(self.config.ids) != resume.extra["members"]:
+                self.set_members(resume.extra["members"])
             self.seen_ids |= set(resume.extra["seen"])
         self.journal.append("resume", step=resume.step if resume else 0, steps=resume.steps if resume else {})
         self.ledger = Ledger.begin(self.players, resume.steps if resume else {}, resume.extra if resume else {})
@@ -161,6 +163,7 @@ class Controller:
         self.pending_saves = self.pending_scores = 0
         self.targets = None
         self.executor = self.make_executor()
+        self.executor.configure(self.config)
         self.executor.start(self.players, resume.parts if resume else {})
         self.folder.status(status="running", **self.executor.info())
         heard = time.monotonic()
@@ -174,6 +177,10 @@ class Controller:
                 raise PlayerDied(busy[0] if busy else "a player", f"no sign of life for {STALL_S:.0f} s")
         for player in sorted(self.pending_rows):
             self._record(player)
+        if self.stop_signal is None and (behind := {p: s for p, s in self.done.items() if s < self.plan.steps}):
+            raise RayganError(
+                f"nobody is ready to go on, at steps {behind} of {self.plan.steps}. Report this as a defect."
+            )
         if self.stop_signal is not None:
             name = {2: "SIGINT", 15: "SIGTERM"}.get(self.stop_signal, str(self.stop_signal))
             where = self.folder.path
@@ -191,7 +198,7 @@ class Controller:
         if self.scaling.holds_back:
             pass  # lockstep: members change between two steps of everybody
         elif self.stop_signal is None:
-            self._submit(self.strategy.decide(ready, self.ledger.progress, self.plan))
+            self._submit(self.scaling.limit(self.strategy.decide(ready, self.ledger.progress, self.plan)))
         elif self.targets is not None and not self._at_targets():
             orders = self.strategy.decide(ready, self.ledger.progress, self.plan)
             self._submit([o for o in map(self._up_to_target, orders) if not isinstance(o, Train) or o.steps > 0])
@@ -320,8 +327,7 @@ class Controller:
             order.step,
             {p: raw for p, (_, raw) in parts.items()},
             {p: at for p, (at, _) in parts.items()},
-            self.extra.pop(order.step)
-            | ({"members": list(self.config.ids), "seen": sorted(self.seen_ids)} if self.config.members else {}),
+            self.extra.pop(order.step) | {"members": list(self.config.ids), "seen": sorted(self.seen_ids)},
         )
         write_checkpoint(self.journal, checkpoint)
         removed = retain(self.journal.storage, self.config.checkpoint.keep, self.best_steps())
@@ -362,9 +368,7 @@ class Controller:
 
     def set_members(self, ids: Sequence[int]) -> None:
         """Another set of members, from now on; kept in config.json, so that resuming builds the same players."""
-        spec = self.config.strategy
-        if isinstance(self.strategy, Pmgan):  # the classifier keeps its size
-            spec = {**spec, "classes": self.strategy.num_classes(self.config)}
+        spec = self.strategy.pinned(self.config.strategy, self.config)
         self.config = self.config.model_copy(update={"num_pairs": len(ids), "members": tuple(ids), "strategy": spec})
         self.strategy = strategy_of(self.config)
         self.players = self.strategy.players(self.config)

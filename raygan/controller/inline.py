@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from raygan.config import Config
 from raygan.controller.evaluator import Evaluator
 from raygan.controller.orders import Adopt, Card, Done, Evaluate, Join, Order, Save
 from raygan.gan.bundle import pack, unpack
@@ -120,10 +121,17 @@ class InlineExecutor:
             result = self._single(order)
         return [Done(order, result, time.perf_counter() - began)]
 
+    def configure(self, config: Config) -> None:
+        """For players that are built from now on."""
+        self.setup = replace(self.setup, config=config)
+
     def join(self, order: Join) -> int:
-        """Build, open; returns its step."""
+        """Build, restore where it has a state, open; returns its step."""
         player = strategy_of(self.setup.config).build(order.player, self.setup)
-        player.step = order.step  # type: ignore[misc]
+        if order.state is None:
+            player.step = order.step  # type: ignore[misc]
+        else:
+            player.restore(unpack(order.state))
         player.open(self.board)
         self.players[order.player] = player
         return player.step
@@ -131,6 +139,7 @@ class InlineExecutor:
     def remove(self, player: str) -> None:
         """Forget it, and what it has published."""
         del self.players[player]
+        self.queue = deque(o for o in self.queue if getattr(o, "player", None) != player)
         for shelf in [s for s in self.board.shelves if s.partition("/")[0] == player]:
             del self.board.shelves[shelf]
 

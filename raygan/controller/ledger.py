@@ -21,6 +21,8 @@ class Ledger:
     losses: dict[str, float] = field(default_factory=dict)
     idle: dict[str, float] = field(default_factory=dict)
     """player -> clock reading at which it became ready."""
+    in_flight: dict[str, int] = field(default_factory=dict)
+    """player -> steps of the order that it is carrying out."""
     clock: Callable[[], float] = time.monotonic
 
     @classmethod
@@ -42,18 +44,23 @@ class Ledger:
 
     def submitted(self, order: Order) -> None:
         """Whoever takes part in a Train or a Swap is busy from now on."""
+        if isinstance(order, Train):
+            self.in_flight[order.player] = order.steps
         for player in order.players if isinstance(order, Swap) else [order.player] if isinstance(order, Train) else []:
             self.idle.pop(player, None)
 
     def carried_out(self, item: Done) -> None:
         """Note what a done Train or Adopt means; a Swap is only half a swap."""
         if isinstance(item.order, Train):
+            self.in_flight.pop(item.order.player, None)
             self.done[item.order.player] += int(item.result.get("steps_done", item.order.steps))
             if math.isfinite(loss := item.result.get("loss_d", math.nan)):
                 self.losses[item.order.player] = loss
             self.idle[item.order.player] = self.clock()
         elif isinstance(item.order, Join):
-            self.done[item.order.player] = int(item.result)
+            self.done[item.order.player] = self.swapped[item.order.player] = int(
+                item.result
+            )  # its next swap is the next
             self.idle[item.order.player] = self.clock()
         elif isinstance(item.order, Adopt):
             for player in item.order.swap.players:
@@ -62,8 +69,13 @@ class Ledger:
 
     def left(self, player: str) -> None:
         """A player is gone."""
-        for record in (self.done, self.swapped, self.losses, self.idle):
+        for record in (self.done, self.swapped, self.losses, self.idle, self.in_flight):
             record.pop(player, None)
+
+    @property
+    def furthest(self) -> int:
+        """The furthest step that anybody has done or was told to do."""
+        return max(done + self.in_flight.get(player, 0) for player, done in self.done.items())
 
     def extra(self) -> dict[str, Any]:
         """What a checkpoint has to keep of this."""

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from raygan.config import Config
 from raygan.gan.weights import Parcel
 from raygan.strategies.strategy import Swap, Train
 
@@ -46,10 +47,11 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Join:
-    """A new player with fresh networks, that counts its steps from `step`; the others go on meanwhile."""
+    """A player that comes while the others go on: with fresh networks, counting its steps from `step`; or with its state."""
 
     player: str
     step: int
+    state: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -107,8 +109,11 @@ class Executor(Protocol):
     def submit(self, order: Order) -> None:
         """Take an order; does not wait."""
 
+    def configure(self, config: Config) -> None:
+        """The run's config with its members as they are now."""
+
     def remove(self, player: str) -> None:
-        """Free an idle player that has left."""
+        """Free a player that has left or died; orders that it has not carried out are dropped."""
 
     def set_members(self, judge: str, members: Sequence[str]) -> None:
         """Tell the judge whose slots count from now on."""

@@ -4,17 +4,22 @@
 
 Numbers are never given twice: whoever leaves takes its number along, whoever joins gets the next one. Those who stay never
 stop in async; in lockstep members change between two steps of everybody, and the journal says at which.
+
+A player that died in async comes back by the same door: it has left, the others go on, and it joins again under its own
+number, from its part of the last checkpoint.
 """
 
 from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from raygan.controller.orders import Join
 from raygan.errors import ConfigError
-from raygan.strategies.strategy import JUDGE, ROLES, strategy_of
+from raygan.strategies.strategy import ROLES, Order, Train, strategy_of
 
 if TYPE_CHECKING:
     from raygan.controller.controller import Controller
@@ -29,23 +34,40 @@ class Scaling:
     def __init__(self, controller: Controller) -> None:
         self.controller = controller
         self.request: dict[str, Any] | None = None
+        self.meeting: int | None = None
+        """lockstep: the step at which everybody stops, so that members can change there."""
         self.leaving: list[str] = []
         self.joining: list[str] = []
         self.starting: set[str] = set()
+        self.reviving: set[str] = set()
+        """Died, and on the way back."""
         self._looked = 0.0
 
     @property
     def busy(self) -> bool:
-        """Is somebody on the way in or out?"""
-        return self.request is not None
+        """Is somebody on the way in, out, or back?"""
+        return self.request is not None or bool(self.reviving)
 
     @property
     def holds_back(self) -> bool:
         """lockstep: nobody gets orders until all stand at one step and the members have changed."""
-        return self.busy and self.controller.plan.tempo == "lockstep" and self._settled()
+        return self.request is not None and self.controller.plan.tempo == "lockstep" and self._settled()
+
+    def limit(self, orders: Sequence[Order]) -> list[Order]:
+        """The orders, with nobody going past the meeting."""
+        if self.meeting is None:
+            return list(orders)
+        c, out = self.controller, list[Order]()
+        for order in orders:
+            if isinstance(order, Train):
+                order = replace(order, steps=min(order.steps, self.meeting - c.done[order.player]))
+                if order.steps <= 0:
+                    continue
+            out.append(order)
+        return out
 
     def _settled(self) -> bool:
-        """Do all members and the judge stand at one step, idle?"""
+        """Do all members, the judge and the global pair stand at one step, idle?"""
         c = self.controller
         return len(c.ledger.ready(c.players)) == len(c.players) and len({c.done[p] for p in c.players}) == 1
 
@@ -61,6 +83,8 @@ class Scaling:
                 return
             try:
                 self.request = json.loads(file.read_text())
+                if c.plan.tempo == "lockstep":
+                    self.meeting = c.ledger.furthest
                 self._plan(int(self.request["pairs"]))
             except (ValueError, KeyError, TypeError, ConfigError) as error:
                 self._answer("refused", why=str(error))
@@ -73,17 +97,18 @@ class Scaling:
         c = self.controller
         if not c.strategy.elastic:
             raise ConfigError(
-                f"strategy {c.strategy.name}: its members are fixed while it runs. Only pmgan can be scaled."
+                f"strategy {c.strategy.name} with shared weights: its members are fixed while it runs. Set share_weights to false."
             )
         if pairs < 1:
             raise ConfigError(f"--pairs {pairs}: at least 1 must stay.")
-        if any(c.done[p] >= c.plan.steps for p in c.players):
+        if any(c.done[p] >= c.plan.steps for p in c.players) or (self.meeting or 0) >= c.plan.steps:
             raise ConfigError("the run is at its end. `raygan resume RUN --steps +1000` first.")
         ids = list(c.config.ids)
         ever = max([*ids, *(int(n) for n in c.seen_ids)])
         keep = ids[:pairs]
         new = [ever + 1 + i for i in range(pairs - len(ids))]
-        target = c.config.model_copy(update={"num_pairs": pairs, "members": tuple(keep + new)})
+        spec = c.strategy.pinned(c.config.strategy, c.config)
+        target = c.config.model_copy(update={"num_pairs": pairs, "members": tuple(keep + new), "strategy": spec})
         before, after = (
             c.strategy.players(c.config),
             strategy_of(target).players(target),
@@ -99,10 +124,9 @@ class Scaling:
         for player in [p for p in self.leaving if p in c.ledger.idle and not c.asked.get(p)]:
             self.leaving.remove(player)
             left = c.done[player]
-            c.set_members([i for i in c.config.ids if not player.endswith(f"-{i:02d}")])
-            c.executor.set_members(JUDGE, [p for p in c.players if p not in ROLES])
-            c.ledger.left(player)
+            self.drop(player)
             c.executor.remove(player)
+            c.journal.append("leave", step=left, player=player, members=list(c.config.ids))
             c.folder.event("leave", left, player=player, members=list(c.config.ids))
         for player in [p for p in self.joining if p not in self.starting]:
             self.starting.add(player)
@@ -111,29 +135,64 @@ class Scaling:
         if not self.leaving and not self.joining and self.request is not None:
             self._answer("scale", pairs=c.config.num_pairs)
 
-    def joined(self, player: str) -> None:
-        """Its actor is up and its first slot is written."""
+    def drop(self, player: str) -> None:
+        """Out of the members: nobody counts on it any more."""
         c = self.controller
         assert c.executor is not None
-        self.joining.remove(player)
-        self.starting.discard(player)
-        number = int(player.rpartition("-")[2])
+        number = number_of(player)
+        c.set_members([i for i in c.config.ids if i != number])
+        self._tell()
+        c.ledger.left(player)
+
+    def joined(self, player: str) -> None:
+        """Its actor is up, and what others need of it is published."""
+        c = self.controller
+        assert c.executor is not None
+        back = player in self.reviving
+        if back:
+            self.reviving.remove(player)
+        else:
+            self.joining.remove(player)
+            self.starting.discard(player)
+        number = number_of(player)
         c.seen_ids.add(number)
-        if c.done[JUDGE] >= c.plan.steps:  # the judge has stopped meanwhile: nobody would answer
+        if not back and self._too_late():  # those who listen have stopped meanwhile: nobody would answer
             c.ledger.left(player)
             c.executor.remove(player)
             self._answer(
                 "refused", why=f"{player} was up after the run's last step. `raygan resume RUN --steps +1000` first."
             )
             return
-        c.set_members([*c.config.ids, number])
-        c.executor.set_members(JUDGE, [p for p in c.players if p not in ROLES])
-        c.folder.event("join", c.done[player], player=player, members=list(c.config.ids))
-        if not self.leaving and not self.joining:
+        c.set_members(sorted([*c.config.ids, number]))
+        self._tell()
+        kind, at = "revive" if back else "join", c.done[player]
+        c.journal.append(kind, step=at, player=player, members=list(c.config.ids))
+        c.folder.event(kind, at, player=player, members=list(c.config.ids))
+        if self.request is not None and not self.leaving and not self.joining:
             self._answer("scale", pairs=c.config.num_pairs)
+
+    def _too_late(self) -> bool:
+        c = self.controller
+        listeners = c.strategy.audience(c.config) or c.strategy.locals(c.config)
+        return all(c.done[p] >= c.plan.steps for p in listeners)
+
+    def _tell(self) -> None:
+        c = self.controller
+        assert c.executor is not None
+        c.executor.configure(c.config)
+        for listener in c.strategy.audience(c.config):
+            c.executor.set_members(listener, c.strategy.locals(c.config))
 
     def _answer(self, kind: str, **facts: Any) -> None:
         c, request = self.controller, self.request or {}
-        self.request = None
+        self.request = self.meeting = None
         self.leaving, self.joining = [], []
         c.folder.event(kind, max(c.done.values()), request=request.get("id"), **facts)
+
+
+def number_of(player: str) -> int:
+    """
+    >>> number_of("pair-03")
+    3
+    """
+    return int(player.rpartition("-")[2])

@@ -181,7 +181,8 @@ def load_optimizer(prefix: str, optimizer: torch.optim.Optimizer, state: State) 
 
 
 def flatten_optimizer(optimizer: torch.optim.Optimizer) -> npt.NDArray[np.float32]:
-    """All of an optimizer's tensors as one frozen float32 vector; call it after the first step."""
+    """All of an optimizer's tensors as one frozen float32 vector; zeros before its first step."""
+    materialise(optimizer)
     slots = [tensor for p in optimizer.param_groups[0]["params"] for _, tensor in _slots(optimizer, p)]
     out = np.empty(sum(t.numel() for t in slots), np.float32)
     at = 0
@@ -195,15 +196,7 @@ def flatten_optimizer(optimizer: torch.optim.Optimizer) -> npt.NDArray[np.float3
 def unflatten_optimizer(optimizer: torch.optim.Optimizer, flat: npt.NDArray[np.float32]) -> None:
     """Give `optimizer` the state of another one over networks of the same shapes, from `flatten_optimizer`."""
     parameters = optimizer.param_groups[0]["params"]
-    if not optimizer.state:  # the tensors' names and order come from a step that changes nothing
-        for p in parameters:
-            p.grad = torch.zeros_like(p)
-        before = [p.detach().clone() for p in parameters]
-        optimizer.step()
-        with torch.no_grad():
-            for p, old in zip(parameters, before, strict=True):
-                p.copy_(old)
-        optimizer.zero_grad(set_to_none=True)
+    materialise(optimizer)
     at = 0
     with torch.no_grad():
         for p in parameters:
@@ -211,6 +204,23 @@ def unflatten_optimizer(optimizer: torch.optim.Optimizer, flat: npt.NDArray[np.f
                 fill(tensor, flat[at : at + tensor.numel()])
                 at += tensor.numel()
     assert at == flat.size, f"an optimizer of {at} numbers was given {flat.size}"
+
+
+def materialise(optimizer: torch.optim.Optimizer) -> None:
+    """Make the tensors that an optimizer makes at its first step, all zero: as good as none."""
+    if optimizer.state:
+        return
+    parameters = optimizer.param_groups[0]["params"]
+    before = [(p.detach().clone(), p.grad) for p in parameters]
+    for p in parameters:
+        p.grad = torch.zeros_like(p)
+    optimizer.step()
+    with torch.no_grad():
+        for p, (old, grad) in zip(parameters, before, strict=True):
+            p.copy_(old)
+            p.grad = grad
+            for _, tensor in _slots(optimizer, p):
+                tensor.zero_()
 
 
 def _slots(optimizer: torch.optim.Optimizer, parameter: nn.Parameter) -> list[tuple[str, Tensor]]:

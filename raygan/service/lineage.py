@@ -35,6 +35,9 @@ def lineage(run: Run) -> Lineage:
 
 def replay(uid: str, players: Sequence[str], events: Sequence[Mapping[str, Any]], kept: Mapping[str, int]) -> Lineage:
     """From the events of a journal; `kept`: each player's step at its last swap in the checkpoint that is looked at."""
+    came = [e["player"] for e in events if e["kind"] == "join"]  # and may have left again, with what it had
+    went = [e["player"] for e in events if e["kind"] in ("leave", "retire")]
+    now, players = players, list(dict.fromkeys([*players, *came, *went]))
     locals_ = [p for p in players if p not in (GLOBAL, JUDGE)]
     made = {p: {f"{uid}/{p}"} for p in players if p != JUDGE}
     met: dict[str, set[str]] = {p: set() for p in players}
@@ -65,7 +68,9 @@ def replay(uid: str, players: Sequence[str], events: Sequence[Mapping[str, Any]]
         for p in met:
             met[p] |= made[GLOBAL]
         met[GLOBAL] |= everybody | made[GLOBAL]
-    return Lineage({p: frozenset(v) for p, v in made.items()}, {p: frozenset(v) for p, v in met.items()})
+    return Lineage(
+        {p: frozenset(v) for p, v in made.items() if p in now}, {p: frozenset(v) for p, v in met.items() if p in now}
+    )
 
 
 def happened(swap: Mapping[str, Any], kept: Mapping[str, int]) -> bool:

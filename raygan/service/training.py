@@ -100,7 +100,7 @@ def resume_run(
         inline = json.loads((folder.path / "run.json").read_text()).get("executor") == "inline"
     if checkpoint is not None and "members" in checkpoint.extra:  # members may have changed since
         ids = tuple(checkpoint.extra["members"])
-        config = config.model_copy(update={"members": ids, "num_pairs": len(ids)})
+        config = config.model_copy(update={"members": ids if config.members else (), "num_pairs": len(ids)})
     players = strategy_of(config).players(config)
     if checkpoint is not None and set(checkpoint.parts) != set(players):
         raise CheckpointError(

@@ -111,7 +111,9 @@ class Gap(StrategyComponent):
     def _lockstep(self, ready: Sequence[str], progress: Progress, plan: Plan) -> list[Order]:
         done = progress.done
         waiting = [p for p in ready if self.is_swap_point(done[p], plan) and progress.swapped.get(p, 0) < done[p]]
-        if len(waiting) == len(done) and len(set(done.values())) == 1:
+        if len(waiting) == 1 and all(progress.swapped.get(p, 0) == done[waiting[0]] for p in done if p != waiting[0]):
+            waiting = []  # all others have met, or joined, at this very point
+        if len(waiting) > 1 and len(ready) == len(done) and len(set(done.values())) == 1:
             step = done[waiting[0]]
             couples = matching(sorted(done), plan.seed, step)
             takes = overwrite_worst(takes_of(couples, sorted(done)), progress.losses, self.winner_replace)

@@ -41,6 +41,11 @@ class Independent(StrategyComponent):
         """All sharing pairs in one process."""
         return [self.locals(config)] if self.share_weights else []
 
+    @property
+    def elastic(self) -> bool:
+        """Pairs that share layers live and leave together."""
+        return not self.share_weights
+
     def build(self, name: str, setup: Setup, sharing: Sharing | None = None) -> Pair:
         """A pair that helps nobody, unless a global pair learns from it."""
         parts = setup.parts(name)

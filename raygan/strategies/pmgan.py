@@ -21,7 +21,7 @@ from typing import Literal, cast
 from pydantic import Field
 from torch import nn
 
-from raygan.config import Config
+from raygan.config import Config, Spec
 from raygan.errors import ConfigError
 from raygan.gan.balance import Balance
 from raygan.gan.pair import Sharing
@@ -72,10 +72,13 @@ class Pmgan(StrategyComponent):
     classes: int | None = Field(None, gt=0, description="Outputs of C; more than num_pairs leaves room for joiners.")
     max_lag: int = Field(10_000, gt=0, description="async: steps a generator may be ahead of what the judge saw of it.")
 
-    @property
-    def elastic(self) -> bool:
-        """Generators may join and leave."""
-        return True
+    def audience(self, config: Config) -> list[str]:
+        """Whose slots count is the judge's to know."""
+        return [JUDGE]
+
+    def pinned(self, spec: Spec, config: Config) -> Spec:
+        """The classifier keeps its size."""
+        return {**spec, "classes": self.num_classes(config)}
 
     def check(self, config: Config) -> None:
         """Every generator needs a class of its own, for life."""

@@ -412,7 +412,7 @@ class Judge(Trainer):
         S.load_optimizer("opt_c", self.opt_c, state)
         self.updates = int(str(state["updates"]))
         pairs = [entry.split("=") for entry in str(state["used"]).split(",") if entry]
-        self.used |= {g: int(v) for g, v in pairs}
+        self.used |= {g: int(v) for g, v in pairs if g in self.used}
         for key, own in (("learned", self.learned), ("beta", self.beta)):
             value = state[key]
             assert isinstance(value, Tensor)

@@ -118,6 +118,19 @@ class Sgan(StrategyComponent):
         """Those of the locals' strategy."""
         return self.inner.together(config)
 
+    @property
+    def elastic(self) -> bool:
+        """Where the locals' strategy is."""
+        return self.inner.elastic
+
+    def audience(self, config: Config) -> list[str]:
+        """The global pair has a messenger for each local."""
+        return [*self.inner.audience(config), GLOBAL]
+
+    def pinned(self, spec: Spec, config: Config) -> Spec:
+        """Of the locals' strategy."""
+        return {**spec, "over": self.inner.pinned(self.over, config)}
+
     def locals(self, config: Config) -> list[str]:
         """The locals' names."""
         return self.inner.locals(config)

@@ -90,27 +90,47 @@ class GlobalPair(Trainer):
     def __init__(self, parts: Parts, settings: Sgan, locals_: Sequence[str], tempo: Tempo, sharing: Sharing) -> None:
         super().__init__(GLOBAL, parts)
         self.settings = settings
-        self.locals = list(locals_)
+        self.locals: list[str] = []
+        self.wanted = list(locals_)
+        self.keeps_g = not sharing.samples
         self.tempo = tempo
         self.messenger_steps = settings.messenger_steps or self.loss.d_steps
         self.opponents: dict[str, Opponent] = {}
-        for name in self.locals:
-            d = copy.deepcopy(self.d)
-            g = None if sharing.samples else copy.deepcopy(self.g)
-            self.opponents[name] = Opponent(name, d, g, self.optimizer(d, self.config.lr_d))
         self.met: list[str] = []  # opponents that hold a copy, in the order of the locals
-        self.payoff = {"g": dict.fromkeys(self.locals, 0.0), "d": dict.fromkeys(self.locals, 0.0)}
+        self.payoff: dict[str, dict[str, float]] = {"g": {}, "d": {}}
+        self.meet()
+
+    def set_members(self, members: Sequence[str]) -> None:
+        """Whom to learn from, from the next iteration on; may be called from another thread."""
+        self.wanted = list(members)
+
+    def meet(self) -> None:
+        """A messenger for each that came, none for those that went."""
+        if self.wanted == self.locals:
+            return
+        self.locals = list(self.wanted)
+        for name in self.locals:
+            if name not in self.opponents:
+                d = copy.deepcopy(self.d)
+                g = copy.deepcopy(self.g) if self.keeps_g else None
+                self.opponents[name] = Opponent(name, d, g, self.optimizer(d, self.config.lr_d))
+        self.opponents = {n: self.opponents[n] for n in self.locals}
+        self.met = [n for n in self.met if n in self.opponents]
+        self.payoff = {side: {n: of.get(n, 0.0) for n in self.locals} for side, of in self.payoff.items()}
 
     # ------------------------------------------------------------------------------------------- Algorithm 1
 
     def train(self, steps: int, board: Board) -> Report:
         """Do `steps` iterations; needs the locals' versions up to there in lockstep."""
         meter = Meter()
+        self.meet()
         ahead: dict[str, dict[int, Publication]] = {}
         if self.tempo == "lockstep":
             read = board.between(self.locals, after=self.step, upto=self.step + steps)
             ahead = {name: {p.version: p for p in publications} for name, publications in read.items()}
         for i in range(steps):
+            if self.tempo == "async":
+                self.meet()
             fresh = self.due(board) if self.tempo == "async" else {
                 name: ahead[name][self.step + 1] for name in self.locals if self.step + 1 in ahead[name]
             }  # fmt: skip
@@ -123,8 +143,11 @@ class GlobalPair(Trainer):
         """One iteration i; `fresh` holds the publications to copy messengers from."""
         self.set_rates()
         if self.settings.variant == "early_global":  # App. A.2: after each update of a local
+            loss_g = math.nan
             for name in self.locals:
                 self.copy_messengers({name: fresh[name]} if name in fresh else {})
+                if name not in self.met:  # has just joined
+                    continue
                 self.train_messenger(self.opponents[name])
                 loss_g = self.step_g(name)
         else:
@@ -233,7 +256,10 @@ class GlobalPair(Trainer):
             and (self.step % self.settings.messenger_lifetime == 0
                  or at[n] - self.opponents[n].version > self.settings.max_lag)
         ]  # fmt: skip
-        return board.newest(old) if old else {}
+        newest = board.newest(old) if old else {}
+        return {
+            n: p for n, p in newest.items() if p.version > self.opponents[n].version
+        }  # one that was revived may be behind
 
     def lag(self, board: Board) -> dict[str, float]:
         """How far the copies in use are behind: in lockstep behind this iteration, in async behind the publisher."""
@@ -242,7 +268,7 @@ class GlobalPair(Trainer):
         else:
             at = board.progress(self.locals)
             lags = [max(0, at[n] - self.opponents[n].version) for n in self.met]
-        return {"lag": float(max(lags))}
+        return {"lag": float(max(lags, default=0))}
 
     # -------------------------------------------------------------------------------------------------- state
 
@@ -260,8 +286,8 @@ class GlobalPair(Trainer):
         super().restore(state)
         for side, payoffs in self.payoff.items():
             for n in payoffs:
-                payoffs[n] = float(str(state[f"payoff.{side}.{n}"]))
-        self.met = [n for n in str(state["met"]).split(",") if n]
+                payoffs[n] = float(str(state.get(f"payoff.{side}.{n}", 0.0)))
+        self.met = [n for n in str(state["met"]).split(",") if n in self.opponents]
         for name in self.met:
             self.opponents[name].restore(state, self.device)
 

@@ -13,7 +13,7 @@ from typing import Literal, cast
 import torch
 from torch import nn
 
-from raygan.config import Component, Config, Tempo
+from raygan.config import Component, Config, Spec, Tempo
 from raygan.data.base import DataComponent, Samples
 from raygan.errors import ConfigError
 from raygan.gan.pair import Parts, Sharing
@@ -194,7 +194,15 @@ class StrategyComponent(Component):
     @property
     def elastic(self) -> bool:
         """May members join and leave while the run goes on?"""
-        return False
+        return True
+
+    def audience(self, config: Config) -> list[str]:
+        """Players that have to be told who the members are (their `set_members`)."""
+        return []
+
+    def pinned(self, spec: Spec, config: Config) -> Spec:
+        """The strategy's settings with what must not follow the number of members, once that changes."""
+        return spec
 
     def check(self, config: Config) -> None:
         """Raises ConfigError where this strategy and the rest of the config contradict each other."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from raygan.config import Config
 from raygan.controller.checkpoint import list_checkpoints, newest_valid
 from raygan.controller.controller import Controller
 from raygan.controller.inline import InlineExecutor
@@ -35,6 +36,8 @@ class Fake:
     def start(self, players: Sequence[str], states: Mapping[str, bytes]) -> None:
         self.started_from.append(dict(states))
         self.submitted.clear()
+
+    def configure(self, config: Config) -> None: ...
 
     def submit(self, order: Order) -> None:
         self.submitted.append(order)

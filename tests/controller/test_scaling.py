@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from raygan.config import full_dump
 from raygan.controller.checkpoint import newest_valid
 from raygan.controller.controller import Controller
 from raygan.controller.inline import InlineExecutor
@@ -14,6 +15,8 @@ from raygan.controller.run_folder import RunFolder, read_jsonl
 from raygan.controller.scaling import REQUEST
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
+from raygan.service.lineage import lineage
+from raygan.service.run import Run
 from raygan.service.training import load_config, resume_run
 from raygan.strategies.strategy import JUDGE
 from tests.conftest import setup_of, tiny_config
@@ -31,11 +34,11 @@ def run(tmp_path: Path, requests: dict[int, Any], monkeypatch: pytest.MonkeyPatc
     config = tiny_config(**{**base, "round_steps": 2, **changes})
     setup = setup_of(config)
     folder = RunFolder.create(tmp_path, "run")
-    folder.write("config.json", "{}")
+    folder.write("config.json", json.dumps(full_dump(config)))
     folder.status(executor="inline", shape=(2,), status="running")
 
     def ask(c: Controller, done: Done) -> None:
-        for step in [s for s in requests if c.done.get(JUDGE, 0) >= s]:
+        for step in [s for s in requests if min(c.done[p] for p in c.strategy.locals(c.config)) >= s]:
             (folder.path / REQUEST).write_text(json.dumps({"id": f"r{step}", "pairs": requests.pop(step)}))
 
     controller = Controller(config, folder, lambda: InlineExecutor(setup), [ask], 400)
@@ -114,15 +117,61 @@ def test_what_cannot_be_is_refused_and_the_run_goes_on(
     assert not (controller.folder.path / REQUEST).exists()
 
 
-def test_only_pmgan_can_be_scaled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("raygan.controller.scaling.EVERY_S", 0.0)
-    config = tiny_config(strategy="gap")
-    setup = setup_of(config)
-    folder = RunFolder.create(tmp_path, "run")
-    (folder.path / REQUEST).write_text(json.dumps({"id": "x", "pairs": 3}))
-    controller = Controller(config, folder, lambda: InlineExecutor(setup), [], 400)
-    controller.run()
-    assert "strategy gap: its members are fixed" in events(controller, "refused")[0]["why"]
+def test_pairs_that_share_weights_cannot_be_scaled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = {"name": "independent", "share_weights": True}
+    controller = run(tmp_path, {2: 4}, monkeypatch, strategy=shared, num_pairs=2, loss="non_saturating")
+    assert "with shared weights: its members are fixed" in events(controller, "refused")[0]["why"]
+
+
+ELASTIC: dict[str, Any] = {
+    "independent": {"name": "independent"},
+    "gap": {"name": "gap", "swap_every": 3},
+    "sgan": {"name": "sgan"},
+    "sgan over gap": {"name": "sgan", "over": {"name": "gap", "swap_every": 3}},
+    "sgan over pmgan": {"name": "sgan", "over": {"name": "pmgan", "classes": 6}},
+}
+
+
+@pytest.mark.parametrize("tempo", ["lockstep", "async"])
+@pytest.mark.parametrize("kind", ELASTIC)
+def test_every_strategy_takes_joiners_and_lets_members_go(
+    tmp_path: Path, kind: str, tempo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("raygan.strategies.pmgan_players.PATIENCE_S", 0.02)
+    controller = run(
+        tmp_path, {4: 5, 8: 2}, monkeypatch, strategy=ELASTIC[kind], tempo=tempo, num_pairs=3, loss="non_saturating"
+    )
+    locals_ = controller.strategy.locals(controller.config)
+    assert [p[-2:] for p in locals_] == ["00", "01"]
+    assert [e["player"][-2:] for e in events(controller, "join")] == ["03", "04"]
+    assert sorted(e["player"][-2:] for e in events(controller, "leave")) == ["02", "03", "04"]
+    assert {controller.done[p] for p in controller.players} == {24}
+    final, problems = newest_valid(controller.folder.path)
+    assert final is not None
+    assert problems == []
+    assert sorted(final.parts) == sorted(controller.players)
+    run_ = Run.load(controller.folder.path)
+    assert set(lineage(run_).generators) >= set(locals_)
+    if kind == "sgan":
+        assert sorted(unpack(final.parts["global"])["met"].split(",")) == locals_  # type: ignore[attr-defined]
+
+
+def test_a_run_whose_members_changed_resumes_bit_for_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SGAN over GAP in lockstep, with a joiner and a leaver at the same steps: stopped in the middle, or not."""
+    changes: dict[str, Any] = {"strategy": ELASTIC["sgan over gap"], "loss": "non_saturating", "num_pairs": 3}
+    whole = run(tmp_path / "whole", {4: 4, 12: 3}, monkeypatch, **changes)
+    half = run(tmp_path / "half", {4: 4, 12: 3}, monkeypatch, **changes, steps=16)
+    assert [(e["kind"], e["player"], e["step"]) for e in events(whole, "join", "leave")] == [
+        (e["kind"], e["player"], e["step"]) for e in events(half, "join", "leave")
+    ]
+    resume_run(half.folder.path, extra_steps=8, inline=True)
+    digests = []
+    for controller in (whole, half):
+        final, _ = newest_valid(controller.folder.path)
+        assert final is not None
+        assert final.step == 24
+        digests.append({p: digest(unpack(raw)) for p, raw in final.parts.items()})
+    assert digests[0] == digests[1]
 
 
 def test_a_joiner_that_is_up_too_late_is_sent_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@ import pytest
 import torch
 from torch import nn
 
+from raygan.gan.steps import flatten_optimizer, make_optimizer, unflatten_optimizer
 from raygan.gan.weights import digest, flatten, num_words, signature, signature_hash, unflatten
 
 
@@ -57,3 +58,21 @@ def test_a_digest_sees_one_flipped_bit() -> None:
     assert digest(a) != digest(b)
     assert digest(a) != digest({**a, "step": 2})
     assert digest(a) == digest(dict(reversed(a.items())))
+
+
+def test_an_optimizer_that_never_stepped_is_handed_over_as_zeros() -> None:
+    """A joiner may swap before its first step: its taker goes on as with a fresh optimizer."""
+    torch.manual_seed(0)
+    ours, theirs = torch.nn.Linear(3, 2), torch.nn.Linear(3, 2)
+    theirs.load_state_dict(ours.state_dict())
+    fresh, taker = (
+        make_optimizer("adam", ours.parameters(), 0.1, 0.5, 0.9),
+        make_optimizer("adam", theirs.parameters(), 0.1, 0.5, 0.9),
+    )
+    untouched = [p.detach().clone() for p in ours.parameters()]
+    unflatten_optimizer(taker, flatten_optimizer(make_optimizer("adam", ours.parameters(), 0.1, 0.5, 0.9)))
+    assert all(torch.equal(a, b) for a, b in zip(untouched, ours.parameters(), strict=True))
+    for network, optimizer in ((ours, fresh), (theirs, taker)):
+        network(torch.ones(1, 3)).sum().backward()
+        optimizer.step()
+    assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), theirs.parameters(), strict=True))

@@ -54,7 +54,7 @@ def run(config: Config, seconds: float) -> dict[str, dict[str, float]]:
                     players[taker].adopt(order.what, parcels[source])  # type: ignore[attr-defined]
                 ledger.swapped |= {p: ledger.done[p] for p in order.players}
             else:
-                result = host(players[order.player], order, board)
+                result = host(players[order.player], order, board, 0)
                 ledger.carried_out(Done(order, result, 0.0))
             spent += time.process_time() - began
     suite = Suite(data, ["modes"], n_fake=SAMPLES, n_real=1000)

@@ -118,9 +118,27 @@ class ResourcesConfig(Section):
         "PACK", description="Ray's placement strategy of the run's one placement group."
     )
     object_store_mb: int = Field(512, ge=80, description="Object store of a Ray that this run starts itself.")
-    max_restarts: int = Field(
-        3, ge=0, description="Times that a run whose player died starts again from its last checkpoint."
+
+
+Action = Literal["restart", "without", "stop"]
+
+
+class FailuresConfig(Section):
+    """What to do when something breaks: restart from the journal's head, go on without the player, or stop (resumable)."""
+
+    death: Action = Field("restart", description="A player's process is gone.")
+    oom: Action = Field("restart", description="The node killed a player for memory.")
+    hang: Action = Field("restart", description="A player made no progress within the lease.")
+    node: Action = Field("restart", description="A player's machine is gone.")
+    preempted: Action = Field("restart", description="A player's machine was taken away with notice.")
+    non_finite: Literal["without", "stop"] = Field(
+        "without", description="NaN or infinity that rolling back did not cure: retire the pair, or stop."
     )
+    budget: int = Field(3, ge=0, description="Failures of one kind that a run survives.")
+    rollbacks: int = Field(
+        2, ge=0, description="Times that a round with NaN is repeated from its beginning with other random numbers."
+    )
+    lease_s: float = Field(60.0, gt=0, description="Seconds within which a busy player must get a step further.")
 
 
 class CheckpointConfig(Section):
@@ -167,6 +185,7 @@ class Config(Section):
     strategy: Spec = _component("sgan", description="independent, sgan, gap, pmgan.")
     pair: PairConfig = PairConfig()
     resources: ResourcesConfig = ResourcesConfig()
+    failures: FailuresConfig = FailuresConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
 

@@ -49,19 +49,32 @@ class CheckpointError(RayganError):
 
 
 class NonFiniteError(RayganError):
-    """A player's losses stayed NaN or infinite for `max_bad_steps` steps."""
+    """A player's weights, or its losses for `max_bad_steps` steps, are NaN or infinite."""
+
+    kind = "non_finite"
+
+    def __init__(self, player: str, what: str) -> None:
+        super().__init__(player, what)
+        self.player = player
+        self.what = what
+        self.advice = ""
+
+    def __str__(self) -> str:
+        return f"{self.player}: {self.what}{self.advice}"
 
 
 class PlayerDied(RayganError):
-    """A player's process is gone."""
+    """A player's process is gone, or as good as that. `kind`: death, oom, hang, node, preempted."""
 
-    def __init__(self, player: str, cause: str) -> None:
-        super().__init__(player, cause)
+    def __init__(self, player: str, cause: str, kind: str = "death") -> None:
+        super().__init__(player, cause, kind)
         self.player = player
         self.cause = cause
+        self.kind = kind
+        self.advice = ""
 
     def __str__(self) -> str:
-        return f"{self.player} died ({self.cause})"
+        return f"{self.player} died ({self.cause}){self.advice and '.' + self.advice}"
 
 
 class StaleEpochError(RayganError):

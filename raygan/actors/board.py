@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ray
+from ray.exceptions import RayActorError
 
 from raygan.controller.inline import InlineBoard
 from raygan.gan.weights import Publication
@@ -96,7 +97,8 @@ class Exchange(InlineBoard):
 
     def newest(self, players: Sequence[str]) -> dict[str, Publication]:
         """The newest of each shelf that has one."""
-        found = self._get({n: self._owner(n).newest.remote(n) for n in players})
+        asked = {n: owner.newest.remote(n) for n in players if (owner := self._owner(n)) is not None}
+        found = {n: self._try(n, reference) for n, reference in asked.items()}
         return {n: publications[-1] for n, publications in found.items() if publications}
 
     def peek(self, players: Sequence[str], have: Mapping[str, int]) -> dict[str, Publication]:
@@ -108,13 +110,16 @@ class Exchange(InlineBoard):
         for name in players:
             reference = self._asked.get(name)
             if reference in here:
-                (found,) = self._get({name: reference}).values()
+                found = self._try(name, reference)
                 if found and found[-1].version > have.get(name, -1):
                     out[name] = found[-1]
                 reference = None
             if reference is None:
                 after = out[name].version if name in out else have.get(name, -1)
-                self._asked[name] = self._owner(name).newest.remote(name, after)
+                if (owner := self._owner(name)) is not None:
+                    self._asked[name] = owner.newest.remote(name, after)
+                else:
+                    self._asked.pop(name, None)
         return out
 
     def progress(self, players: Sequence[str]) -> dict[str, int]:
@@ -123,10 +128,20 @@ class Exchange(InlineBoard):
         return out
 
     def _owner(self, shelf: str) -> Any:
+        """Its actor; None where nobody of that name is there at the moment (async: it died, and may come back)."""
         name = shelf.partition("/")[0]
         if name not in self._players:
             self._players = ray.get(self._board.players.remote(), timeout=TIMEOUT_S)
-        return self._players[name]
+        return self._players.get(name)
+
+    def _try(self, shelf: str, reference: Any) -> list[Publication]:
+        """What came; nothing from an actor that is dead."""
+        try:
+            found: list[Publication] = ray.get(reference, timeout=TIMEOUT_S)
+        except RayActorError:
+            self._players.pop(shelf.partition("/")[0], None)
+            return []
+        return found
 
     def _get(self, references: dict[str, Any]) -> dict[str, list[Publication]]:
         return dict(zip(references, ray.get(list(references.values()), timeout=TIMEOUT_S), strict=True))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import ray
@@ -46,6 +46,9 @@ class RayExecutor:
         self.board: Any = None
         self.matchmaker: Any = None
         self.evaluator: Any = None
+        self.pulse = Pulse(setup.config.failures.lease_s)
+        self.raised: RayganError | None = None
+        """Met while others were done: told at the next call."""
         self.shared: list[Any] = []
         """The data set's reference, in a list so that it travels unresolved."""
         self.placement: Placement  # made by `start`, which knows how many players there are
@@ -85,7 +88,7 @@ class RayExecutor:
         wrap: Any = ray.remote(concurrency_groups=groups) if groups else ray.remote  # type: ignore[call-overload]
         remote = wrap(cls)
         return remote.options(
-            name=f"raygan/{self.run}/{name}",
+            name=self._free_name(name),
             num_cpus=cpus,
             num_gpus=gpus,
             max_restarts=0,
@@ -94,6 +97,15 @@ class RayExecutor:
                 placement_group=self.group, placement_group_bundle_index=bundle
             ),
         )
+
+    def _free_name(self, name: str) -> str:
+        """The readable name; numbered where an actor of an earlier attempt, hung or cut off, still holds it."""
+        stem = whole = f"raygan/{self.run}/{name}"
+        number = 1
+        while taken(whole):
+            number += 1
+            whole = f"{stem}@{number}"
+        return whole
 
     def submit(self, order: Order) -> None:
         """Send it; Ray keeps the order of calls to one actor."""
@@ -119,7 +131,7 @@ class RayExecutor:
         cpus = self.placement.cpus if free >= self.placement.cpus else 0.0  # a full cluster is shared more thinly
         wrap: Any = ray.remote(concurrency_groups={"ctl": 1})  # type: ignore[call-overload]
         remote = wrap(PlayerActor).options(
-            name=f"raygan/{self.run}/{order.player}", num_cpus=cpus, num_gpus=self.placement.gpus, max_restarts=0,
+            name=self._free_name(order.player), num_cpus=cpus, num_gpus=self.placement.gpus, max_restarts=0,
             max_task_retries=0,
         )  # fmt: skip
         actor = remote.remote(self.run, [order.player], self.config, self.shared, self.board)
@@ -147,16 +159,30 @@ class RayExecutor:
 
     def wait(self, timeout_s: float) -> list[Done]:
         """All orders done by now; waits for the first. Raises PlayerDied, or the error that an order met."""
+        if self.raised is not None:
+            error, self.raised = self.raised, None
+            raise error
         if not self.pending:
             return []
+        busy = {o.player for o, _ in self.pending.values() if isinstance(o, Train)}
+        if hung := self.pulse.beat(self.actors, busy):
+            raise PlayerDied(hung, f"no progress within {self.pulse.lease_s:g} s (failures.lease_s)", "hang")
         ready, _ = ray.wait(list(self.pending), num_returns=1, timeout=timeout_s)
         if ready and len(self.pending) > 1:
             ready, _ = ray.wait(list(self.pending), num_returns=len(self.pending), timeout=0)
-        out = []
+        out: list[Done] = []
         for reference in ready:
             order, began = self.pending.pop(reference)
-            name = carrier(order)
-            out.append(Done(order, self._get(reference, name, START_TIMEOUT_S), time.perf_counter() - began))
+            try:
+                result = self._get(reference, carrier(order), START_TIMEOUT_S)
+            except RayganError as error:
+                if not out:
+                    raise
+                self.raised = error
+                return out
+            if isinstance(order, Train):
+                self.pulse.alive(order.player)
+            out.append(Done(order, result, time.perf_counter() - began))
         return out
 
     def _get(self, reference: Any, name: str, timeout_s: float) -> Report | bytes | Any:
@@ -167,10 +193,15 @@ class RayExecutor:
             if isinstance(cause, RayganError):
                 raise cause from None
             if isinstance(cause, RayActorError):  # an actor that this one was reading from
-                raise PlayerDied(name, f"a peer died: {death_cause(cause)}") from None
+                raise PlayerDied(self._whose(cause, name), death_cause(cause), death_kind(cause)) from None
             raise
         except (ActorDiedError, ActorUnavailableError, OutOfMemoryError) as error:
-            raise PlayerDied(name, death_cause(error)) from None
+            raise PlayerDied(self._whose(error, name), death_cause(error), death_kind(error)) from None
+
+    def _whose(self, error: Exception, name: str) -> str:
+        """The player that died; `name` where Ray does not tell."""
+        actor_id = getattr(error, "actor_id", None)
+        return next((n for n, a in self.actors.items() if a._actor_id.hex() == actor_id), name)
 
     def close(self) -> None:
         """Kill the actors by handle and give the placement group back."""
@@ -195,6 +226,68 @@ class RayExecutor:
         }
 
 
+class Pulse:
+    """Asks every player once a second how far it is; a player that does not answer, or is busy and gets nowhere, is hung."""
+
+    def __init__(self, lease_s: float) -> None:
+        self.lease_s = lease_s
+        self._asked: dict[str, Any] = {}
+        self._step: dict[str, int] = {}
+        self._answered: dict[str, float] = {}
+        self._moved: dict[str, float] = {}
+        self._at = 0.0
+
+    def alive(self, player: str) -> None:
+        """It has just reported."""
+        self._moved[player] = self._answered[player] = time.monotonic()
+
+    def beat(self, actors: Mapping[str, Any], busy: Collection[str]) -> str | None:
+        """Ask and look; the player that is hung, if any: one that is silent before one that waits for it."""
+        now = time.monotonic()
+        if now - self._at < 1.0:
+            return None
+        self._at = now
+        for record in (self._asked, self._step, self._answered, self._moved):
+            for gone in [p for p in record if p not in actors]:
+                del record[gone]
+        for player, actor in actors.items():
+            self._answered.setdefault(player, now)
+            if player not in busy:
+                self._moved[player] = now
+            if player in self._asked and ray.wait([self._asked[player]], timeout=0)[0]:
+                try:
+                    step = int(ray.get(self._asked.pop(player))["step"])
+                except RayActorError:
+                    continue  # what it owes will tell
+                self._answered[player] = now
+                if step != self._step.get(player):
+                    self._step[player], self._moved[player] = step, now
+            if player not in self._asked:
+                self._asked[player] = actor.where.remote(player)
+        silent = [p for p in actors if now - self._answered[p] > self.lease_s]
+        stuck = [p for p in actors if p in busy and now - self._moved.setdefault(p, now) > self.lease_s]
+        return next(iter([*silent, *stuck]), None)
+
+
+def taken(name: str) -> bool:
+    """Is there an actor of this name?"""
+    try:
+        ray.get_actor(name)
+    except ValueError:
+        return False
+    return True
+
+
+def death_kind(error: Exception) -> str:
+    """oom, node, preempted, or plain death."""
+    text = str(error)
+    if isinstance(error, OutOfMemoryError) or "NODE_OUT_OF_MEMORY" in text or "running low on memory" in text:
+        return "oom"  # a plain death's text also speaks of out-of-memory killers, as of something that might have been
+    if getattr(error, "preempted", False):
+        return "preempted"
+    return "node" if "node" in text.lower() and "dead" in text.lower() and "marked dead" in text else "death"
+
+
 def households(players: Sequence[str], together: Sequence[Sequence[str]]) -> list[list[str]]:
     """Who lives with whom: one actor each, but for those that must live together.
 
@@ -217,7 +310,7 @@ def carrier(order: Order) -> str:
 def death_cause(error: Exception) -> str:
     """Ray's account of a death, in one line; an out-of-memory kill by its name."""
     text = " ".join(str(error).split())
-    if "OOM" in text or "memory" in text.lower():
+    if death_kind(error) == "oom":
         return "killed by the node: out of memory; lower num_pairs or network widths"
     for mark in ("Worker exit detail:", "cause:", "because"):
         if mark in text:

@@ -31,6 +31,7 @@ class PlayerActor:
         setup = Setup(config, samples, pick_device(config))
         self._players = {name: strategy_of(config).build(name, setup) for name in names}
         self._board = Exchange(board, keep_all=config.tempo == "lockstep")
+        self._rollbacks = config.failures.rollbacks
         self._adopted: dict[str, int] = {}
 
     def __repr__(self) -> str:
@@ -64,7 +65,7 @@ class PlayerActor:
 
     def train(self, order: Train) -> dict[str, float]:
         """Carry out an order; the loop over steps is here, in the actor."""
-        return host(self._players[order.player], order, self._board)
+        return host(self._players[order.player], order, self._board, self._rollbacks)
 
     def save(self, name: str) -> bytes:
         """The packed state."""

@@ -86,7 +86,7 @@ def _finish(run: Any, shown: Any, args: Arguments) -> int:
         if complaint:
             RunFolder(run.path).status(exit_code=RequirementError.exit_code)
             raise RequirementError(complaint)
-    return 0
+    return int(run.info["exit_code"])
 
 
 def plan(argv: Sequence[str]) -> int:

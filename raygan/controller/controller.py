@@ -19,14 +19,15 @@ from typing import Any
 
 from raygan.config import Config, full_dump
 from raygan.controller.checkpoint import Checkpoint, list_checkpoints, newest_valid, retain, write_checkpoint
+from raygan.controller.failures import Failures
 from raygan.controller.journal import Journal, read_journal
 from raygan.controller.ledger import Ledger
 from raygan.controller.orders import Adopt, Card, Done, Evaluate, Executor, Join, Save, Scored
 from raygan.controller.run_folder import RunFolder
-from raygan.controller.scaling import Scaling
+from raygan.controller.scaling import Scaling, number_of
 from raygan.controller.storage import LocalStorage
 from raygan.controller.watchdog import Watchdog
-from raygan.errors import Interrupted, PlayerDied, RayganError
+from raygan.errors import ConfigError, Interrupted, NonFiniteError, PlayerDied, RayganError
 from raygan.metrics.suite import better, headline
 from raygan.strategies.strategy import GLOBAL, JUDGE, ROLES, Order, Plan, Swap, Train, strategy_of
 
@@ -88,14 +89,17 @@ class Controller:
         self.extra: dict[int, dict[str, Any]] = {}
         self.expected: dict[int, set[str]] = {}
         self.saved_step = -1
-        self.asked: dict[str, int] = {}
-        """Scores and saves that a player still owes."""
+        self.owed: dict[str, list[Save | Evaluate]] = {}
+        """Scores and saves that are still to come, by player."""
+        self.abandoned: set[int] = set()
+        """Checkpoints that will never be whole."""
+        self.away: dict[str, tuple[int, bytes]] = {}
+        """Players that are on the way back: their step and part of the last checkpoint, which stands for them meanwhile."""
+        self.failures = Failures(config.failures)
         self.scaling = Scaling(self)
         joined = read_journal(self.journal.storage).of("join")
         self.seen_ids = {*config.ids, *(number for record in joined for number in record["members"])}
         """Numbers that were ever given, also to members that a restart has undone."""
-        self.pending_saves = 0
-        self.pending_scores = 0
         self.busy_seconds: dict[str, float] = dict.fromkeys(self.players, 0.0)
         self.latest: dict[str, dict[str, float]] = {}
         self.scores: dict[str, dict[str, Any]] = {}
@@ -119,32 +123,109 @@ class Controller:
     def run(self, resume: Checkpoint | None = None) -> None:
         """Train to the end; a run whose player died starts again from its last checkpoint, a few times.
 
-        Raises PlayerDied when that did not help, NonFiniteError, and Interrupted after a signal (checkpoint saved).
+        Raises PlayerDied and NonFiniteError when `failures` says so, and Interrupted after a signal (checkpoint saved).
         """
-        restarts = 0
         for name, text in self.strategy.notes(self.plan):
             self.warn(name, text)
         while True:
             try:
                 self._attempt(resume)
                 return
-            except PlayerDied as death:
-                self.folder.event("death", self.done.get(death.player, 0), player=death.player, cause=death.cause)
+            except (PlayerDied, NonFiniteError) as failure:
                 self.journal = self.journal.next()  # what is left of this attempt can commit nothing any more
                 self.folder.fence = self.journal.fence
-                resume, problems = newest_valid(self.journal.storage)
-                self.warn_checkpoints(problems)
-                restarts += 1
-                if restarts > self.config.resources.max_restarts:
-                    raise
-                step = resume.step if resume else 0
-                swapped = resume.extra.get("swapped", {}) if resume else {}
-                self.folder.event("restart", step, player=death.player, attempt=restarts, swapped=swapped)
-                self.warn("W201 player-died", f"{death}; the run starts again from step {step}")
+                resume = self._after(failure)
             finally:
                 if self.executor is not None:
                     self.executor.close()
                     self.executor = None
+
+    def _after(self, failure: PlayerDied | NonFiniteError) -> Checkpoint | None:
+        """What to go on from; raises the failure where the run is to stop."""
+        player, kind = failure.player, failure.kind
+        action = self.failures.decide(failure, self.can_spare(player))
+        self._tell_failure(failure, action)
+        if action == "stop":
+            failure.advice = self.failures.advice(failure, self.folder.path)
+            raise failure
+        resume, problems = newest_valid(self.journal.storage)
+        self.warn_checkpoints(problems)
+        if action == "without":
+            resume = self._retire(player, str(failure), resume)
+        step, swapped = (resume.step, resume.extra.get("swapped", {})) if resume else (0, {})
+        self.folder.event("restart", step, player=player, attempt=self.failures.counts[kind], swapped=swapped)
+        who = "the others start" if action == "without" else "the run starts"
+        self.warn("W201 player-died", f"{failure}; {who} again from step {step}")
+        return resume
+
+    def _tell_failure(self, failure: PlayerDied | NonFiniteError, action: str) -> None:
+        cause = failure.cause if isinstance(failure, PlayerDied) else failure.what
+        self.folder.event(
+            "death",
+            self.done.get(failure.player, 0),
+            player=failure.player,
+            cause=cause,
+            why=failure.kind,
+            action=action,
+        )
+
+    def can_spare(self, player: str) -> bool:
+        """Is there a run without this player?"""
+        if not self.strategy.elastic or player not in self.strategy.locals(self.config) or self.config.num_pairs == 1:
+            return False
+        left = tuple(i for i in self.config.ids if i != number_of(player))
+        spec = self.strategy.pinned(self.config.strategy, self.config)
+        try:
+            strategy_of(self.config.model_copy(update={"members": left, "num_pairs": len(left), "strategy": spec}))
+        except ConfigError:
+            return False
+        return True
+
+    def _retire(self, player: str, why: str, resume: Checkpoint | None) -> Checkpoint | None:
+        """Take a player out for good."""
+        self.failures.degraded[player] = why
+        self.set_members([i for i in self.config.ids if i != number_of(player)])
+        at = self.ledger.done.get(player, 0)
+        self.journal.append("retire", step=at, player=player, members=list(self.config.ids), why=why)
+        self.folder.event("retire", at, player=player, members=list(self.config.ids), why=why)
+        if resume is None:
+            return None
+        left = {p for p in resume.parts if p != player}
+        extra = {**resume.extra, "members": [i for i in resume.extra["members"] if i != number_of(player)]}
+        return replace(
+            resume, parts={p: resume.parts[p] for p in left}, steps={p: resume.steps[p] for p in left}, extra=extra
+        )
+
+    def _revive(self, death: PlayerDied) -> bool:
+        """async: bring one player back from its part of the last checkpoint while the others go on; False where that can't be."""
+        player = death.player
+        if (
+            self.plan.tempo != "async" or self.stop_signal is not None or not self.can_spare(player)
+            or not self.strategy.comes_back_alone(player) or getattr(self.config.failures, death.kind) != "restart"
+            or self.failures.counts[death.kind] >= self.config.failures.budget
+        ):  # fmt: skip
+            return False
+        assert self.executor is not None
+        self._tell_failure(death, self.failures.decide(death, can_spare=True))
+        checkpoint, problems = newest_valid(self.journal.storage)
+        self.warn_checkpoints(problems)
+        raw = checkpoint.parts.get(player) if checkpoint else None
+        step = checkpoint.steps[player] if checkpoint and raw is not None else 0
+        self.owed.pop(player, None)
+        for cut in [
+            s for s, expected in self.expected.items() if player in expected and player not in self.parts.get(s, {})
+        ]:
+            self.abandoned.add(cut)  # its part of this checkpoint will never come
+            self.folder.event("abandoned", cut, why=f"{player} died before it was whole")
+        self.pending_rows.pop(player, None)
+        self.executor.remove(player)
+        self.scaling.drop(player)
+        self.scaling.reviving.add(player)
+        if raw is not None:
+            self.away[player] = step, raw
+        self.executor.submit(Join(player, step, raw))
+        self.warn("W201 player-died", f"{death}; it comes back from step {step} while the others go on")
+        return True
 
     def _attempt(self, resume: Checkpoint | None) -> None:
         if resume is not None and "members" in resume.extra:
@@ -154,13 +235,14 @@ class Controller:
         self.journal.append("resume", step=resume.step if resume else 0, steps=resume.steps if resume else {})
         self.ledger = Ledger.begin(self.players, resume.steps if resume else {}, resume.extra if resume else {})
         self.scaling = Scaling(self)
-        self.asked.clear()
+        self.owed.clear()
+        self.abandoned.clear()
+        self.away.clear()
         self.expected.clear()
         self.saved_step = -1
         self.parts.clear()
         self.extra.clear()
         self.pending_rows.clear()
-        self.pending_saves = self.pending_scores = 0
         self.targets = None
         self.executor = self.make_executor()
         self.executor.configure(self.config)
@@ -168,13 +250,18 @@ class Controller:
         self.folder.status(status="running", **self.executor.info())
         heard = time.monotonic()
         while self.tick():
-            done = self.executor.wait(timeout_s=0.5)
+            try:
+                done = self.executor.wait(timeout_s=0.5)
+            except PlayerDied as death:
+                if not self._revive(death):
+                    raise
+                done = []
             heard = time.monotonic() if done else heard
             for item in done:
                 self.handle(item)
             if time.monotonic() - heard > STALL_S:
                 busy = sorted(set(self.players) - set(self.ledger.idle))
-                raise PlayerDied(busy[0] if busy else "a player", f"no sign of life for {STALL_S:.0f} s")
+                raise PlayerDied(busy[0] if busy else "a player", f"no sign of life for {STALL_S:.0f} s", "hang")
         for player in sorted(self.pending_rows):
             self._record(player)
         if self.stop_signal is None and (behind := {p: s for p, s in self.done.items() if s < self.plan.steps}):
@@ -203,7 +290,7 @@ class Controller:
             orders = self.strategy.decide(ready, self.ledger.progress, self.plan)
             self._submit([o for o in map(self._up_to_target, orders) if not isinstance(o, Train) or o.steps > 0])
         busy = len(self.ledger.idle) < len(self.players) or self.scaling.busy
-        return busy or self.pending_saves > 0 or self.pending_scores > 0
+        return busy or any(self.owed.values())
 
     def _at_targets(self) -> bool:
         return self.targets is not None and all(self.done[p] == t for p, t in self.targets.items())
@@ -234,6 +321,7 @@ class Controller:
         elif isinstance(order, Adopt):
             self.swaps += 1
         elif isinstance(order, Join):
+            self.away.pop(order.player, None)
             self.scaling.joined(order.player)
         elif isinstance(order, Train):
             self._trained(order, item.result)
@@ -242,7 +330,7 @@ class Controller:
         else:
             self._scored(order, item.result)
         if isinstance(order, Save | Evaluate):
-            self.asked[order.player] -= 1
+            self.owed[order.player].remove(order)
         for listener in self.listeners:
             listener(self, item)
 
@@ -255,6 +343,11 @@ class Controller:
         pending.add(order.steps, report)
         if step >= self.plan.next_stop(pending.begin) or step >= self.plan.steps:
             self._record(player)
+        if undone := report.get("rollbacks"):
+            self.warn(
+                "W106 rolled-back",
+                f"{player}: NaN before step {step}; repeated {undone:.0f} times from step {step - order.steps}",
+            )
         if (bad := report.get("bad_steps", 0.0)) > before:
             self.warn("W102 non-finite-loss", f"{player}: {bad - before:.0f} steps skipped before step {step}")
         if self.plan.evaluates_at(step) and player != JUDGE:
@@ -293,9 +386,7 @@ class Controller:
 
     def _ask(self, order: Evaluate | Save) -> None:
         assert self.executor is not None
-        self.pending_scores += isinstance(order, Evaluate)
-        self.pending_saves += isinstance(order, Save)
-        self.asked[order.player] = self.asked.get(order.player, 0) + 1
+        self.owed.setdefault(order.player, []).append(order)
         if isinstance(order, Save):
             self.expected.setdefault(order.step, set(self.players))
             self.extra.setdefault(order.step, {"swapped": {}, "losses": {}})
@@ -313,8 +404,7 @@ class Controller:
             self._ask(Save(player, step, at=self.done[player]))
 
     def _saved(self, order: Save, raw: bytes) -> None:
-        self.pending_saves -= 1
-        if order.step <= self.saved_step:
+        if order.step <= self.saved_step or order.step in self.abandoned:
             return  # of somebody who joined after the others had saved
         parts = self.parts.setdefault(order.step, {})
         parts[order.player] = order.at, raw
@@ -322,12 +412,13 @@ class Controller:
             return
         del self.parts[order.step]
         self.saved_step = order.step
-        parts = {p: part for p, part in parts.items() if p in self.players}
+        parts = {p: part for p, part in parts.items() if p in self.players} | self.away
+        members = sorted([*self.config.ids, *map(number_of, self.away)])
         checkpoint = Checkpoint(
             order.step,
             {p: raw for p, (_, raw) in parts.items()},
             {p: at for p, (at, _) in parts.items()},
-            self.extra.pop(order.step) | {"members": list(self.config.ids), "seen": sorted(self.seen_ids)},
+            self.extra.pop(order.step) | {"members": members, "seen": sorted(self.seen_ids)},
         )
         write_checkpoint(self.journal, checkpoint)
         removed = retain(self.journal.storage, self.config.checkpoint.keep, self.best_steps())
@@ -335,7 +426,6 @@ class Controller:
         self.folder.event("checkpoint", order.step, players=self.players, bytes=size, removed=removed)
 
     def _scored(self, order: Evaluate, scored: Scored) -> None:
-        self.pending_scores -= 1
         for row in scored.rows:
             self.scores[row["player"]] = row
             self._note_headline(row)

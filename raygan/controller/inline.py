@@ -14,6 +14,7 @@ import torch
 from raygan.config import Config
 from raygan.controller.evaluator import Evaluator
 from raygan.controller.orders import Adopt, Card, Done, Evaluate, Join, Order, Save
+from raygan.errors import NonFiniteError
 from raygan.gan.bundle import pack, unpack
 from raygan.gan.pair import Trainer
 from raygan.gan.types import Board, Player
@@ -62,13 +63,33 @@ class InlineBoard(Board):
         return {n: max(self.shelves.get(n, {0: None})) for n in players}
 
 
-def host(player: Player, order: Train, board: Board) -> dict[str, float]:
-    """Carry out a Train order, in whatever process the player lives; adds the seconds that it took."""
+MIN_ROUND = 10
+"""Steps of the shortest round that is kept a copy for: below, the copy would cost more than it saves."""
+
+
+def host(player: Player, order: Train, board: Board, rollbacks: int) -> dict[str, float]:
+    """Carry out a Train order, in whatever process the player lives; adds the seconds that it took.
+
+    A round that leads to NaN is undone and repeated with other random numbers, at most `rollbacks` times: nothing that is not
+    finite leaves this function. Raises NonFiniteError when that does not help.
+    """
     began = time.perf_counter()
     if order.forget_before:
         board.forget(order.player, order.forget_before)
-    report = player.train(order.steps, board)
-    return {**report, "seconds": time.perf_counter() - began}
+    good = player.state() if rollbacks and order.steps >= MIN_ROUND else None
+    undone = 0
+    while True:
+        try:
+            report = player.train(order.steps, board)
+            if good is not None:
+                player.check()
+            break
+        except NonFiniteError:
+            if good is None or undone == rollbacks:
+                raise
+            undone += 1
+            player.restore({**good, "turn": int(str(good.get("turn", 0))) + undone})
+    return {**report, "seconds": time.perf_counter() - began, **({"rollbacks": float(undone)} if undone else {})}
 
 
 def swapper(player: Player) -> Trainer:
@@ -164,7 +185,7 @@ class InlineExecutor:
         player = self.players[order.player]
         result: Any
         if isinstance(order, Train):
-            result = host(player, order, self.board)
+            result = host(player, order, self.board, self.setup.config.failures.rollbacks)
         elif isinstance(order, Save):
             result = pack(player.state())
         else:

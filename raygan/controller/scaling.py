@@ -121,7 +121,7 @@ class Scaling:
     def _carry_out(self) -> None:
         c = self.controller
         assert c.executor is not None
-        for player in [p for p in self.leaving if p in c.ledger.idle and not c.asked.get(p)]:
+        for player in [p for p in self.leaving if p in c.ledger.idle and not c.owed.get(p)]:
             self.leaving.remove(player)
             left = c.done[player]
             self.drop(player)

@@ -75,6 +75,8 @@ class Trainer:
         self.bad_steps = S.BadSteps(name, self.config.max_bad_steps)
         self.identity = {"D": name, "G": name}
         self.swapped_at = -1
+        self.turn = 0
+        """Rolled back so often: each time with random streams of its own."""
         self.step = 0
 
     def optimizer(self, network: nn.Module, lr: float) -> torch.optim.Optimizer:
@@ -171,6 +173,7 @@ class Trainer:
             "identity.D": self.identity["D"],
             "identity.G": self.identity["G"],
             "swapped_at": self.swapped_at,
+            "turn": self.turn,
             **S.network_state("g", self.g),
             **S.optimizer_state("opt_g", self.opt_g),
             **S.network_state("d", self.d),
@@ -198,6 +201,18 @@ class Trainer:
             self.identity[what] = str(state.get(f"identity.{what}", self.name))
         self.swapped_at = int(str(state.get("swapped_at", -1)))
         self.step = int(str(state["step"]))
+        self.turn = int(str(state.get("turn", 0)))
+        self.streams.player = f"{self.name}~{self.turn}" if self.turn else self.name
+
+    def check(self) -> None:
+        """Raises NonFiniteError when a weight or an optimizer's number is NaN or infinite."""
+        for network, optimizer in ((self.g, self.opt_g), (self.d, self.opt_d)):
+            held = [t for slots in optimizer.state.values() for t in slots.values() if isinstance(t, Tensor)]
+            floats = [t.detach() for t in [*network.parameters(), *held] if t.is_floating_point()]
+            if not all(torch.isfinite(n) for n in torch._foreach_norm(floats)):
+                raise NonFiniteError(
+                    self.name, f"weights or an optimizer's state are NaN or infinite at step {self.step}."
+                )
 
 
 class Pair(Trainer):
@@ -321,7 +336,8 @@ def finite(player: str, step: int, vector: Vector) -> Vector:
     """The vector itself; raises NonFiniteError when a number in it is not finite."""
     if not np.isfinite(vector.sum()) and not np.isfinite(vector).all():  # the sum is quick, and may overflow
         raise NonFiniteError(
-            f"{player}: weights are NaN or infinite at step {step}. Lower pair.lr_g and pair.lr_d, or set "
-            "pair.clip_grad_d, and resume from the last checkpoint."
+            player,
+            f"weights are NaN or infinite at step {step}. Lower pair.lr_g and pair.lr_d, or set "
+            "pair.clip_grad_d, and resume from the last checkpoint.",
         )
     return vector

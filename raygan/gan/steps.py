@@ -131,9 +131,10 @@ class BadSteps:
         self.in_a_row += 1
         if self.in_a_row >= self.limit:
             raise NonFiniteError(
-                f"{self.player}: {', '.join(bad)} at step {step}, the {self.in_a_row}th skipped step in a row "
+                self.player,
+                f"{', '.join(bad)} at step {step}, the {self.in_a_row}th skipped step in a row "
                 "(pair.max_bad_steps). Lower pair.lr_g and pair.lr_d, or set pair.clip_grad_d, and resume from the "
-                "last checkpoint."
+                "last checkpoint.",
             )
 
 

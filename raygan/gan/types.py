@@ -94,6 +94,9 @@ class Player(Protocol):
     def train(self, steps: int, board: Board) -> Report:
         """Do `steps` more steps; the report holds means over them."""
 
+    def check(self) -> None:
+        """Raises NonFiniteError when anything that it holds is NaN or infinite."""
+
     def generator_vector(self) -> npt.NDArray[np.float32]:
         """The generator to sample from (the moving average where there is one), flat and frozen."""
 

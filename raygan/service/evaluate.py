@@ -22,6 +22,7 @@ REMEDIES = {
     "W103": "lower pair.lr_d, raise pair.input_noise, or set pair.feature_matching",
     "W104": "raise strategy.diversity (pmgan), or lower num_pairs",
     "W105": "lower strategy.swap_every, or raise steps",
+    "W106": "lower pair.lr_g and pair.lr_d, or set pair.clip_grad_d",
     "W102": "lower pair.lr_g and pair.lr_d, or set pair.clip_grad_d",
     "W201": "see events.jsonl for the cause",
     "W202": "the run went on from an older one",

@@ -89,7 +89,7 @@ def _time_line(config: Config, setup: Setup, cpus: float) -> str:
                     continue
                 one = replace(order, steps=1)
                 began = time.perf_counter()
-                host(players[one.player], one, board)
+                host(players[one.player], one, board, 0)
                 if ledger.done[one.player]:
                     took = (time.perf_counter() - began) * 1e3
                     ms[one.player] = min(ms.get(one.player, took), took)

@@ -148,7 +148,12 @@ def _drive(
                 if begin := getattr(listener, "begin", None):
                     begin(controller)
             controller.run(checkpoint)
-        end = {"status": "done", "exit_code": 0}
+        degraded = controller.failures.degraded
+        end = (
+            {"status": "degraded", "exit_code": 4, "degraded": degraded}
+            if degraded
+            else {"status": "done", "exit_code": 0}
+        )
     except RayganError as error:
         status = "stopped" if isinstance(error, Interrupted) else "failed"
         end = {"status": status, "exit_code": error.exit_code, "error": str(error)}

@@ -65,6 +65,10 @@ class Gap(StrategyComponent):
                 f"strategy.gap.winner_replace = {self.winner_replace}: ranks all pairs at one step. Use --tempo lockstep."
             )
 
+    def comes_back_alone(self, player: str) -> bool:
+        """No: the discriminator of its part may sit elsewhere by now."""
+        return False
+
     def check_setup(self, setup: Setup) -> None:
         """Refuse shapes that cannot be swapped, before training starts."""
         same_networks(setup, self.locals(setup.config), [self.what], f"strategy.gap swaps {self.what}")

@@ -123,6 +123,10 @@ class Sgan(StrategyComponent):
         """Where the locals' strategy is."""
         return self.inner.elastic
 
+    def comes_back_alone(self, player: str) -> bool:
+        """A local, where its own strategy says so."""
+        return player != GLOBAL and self.inner.comes_back_alone(player)
+
     def audience(self, config: Config) -> list[str]:
         """The global pair has a messenger for each local."""
         return [*self.inner.audience(config), GLOBAL]

@@ -196,6 +196,12 @@ class StrategyComponent(Component):
         """May members join and leave while the run goes on?"""
         return True
 
+    def comes_back_alone(self, player: str) -> bool:
+        """async: may this player go on from its own part of a checkpoint while the others are further? Not where it holds what
+        another one had then.
+        """
+        return self.elastic and player not in ROLES
+
     def audience(self, config: Config) -> list[str]:
         """Players that have to be told who the members are (their `set_members`)."""
         return []

@@ -1,5 +1,6 @@
 """What only Ray can show: the same bits as inline, deaths, bounds, nothing left behind."""
 
+import contextlib
 import json
 import os
 import signal
@@ -333,3 +334,71 @@ def test_generators_join_and_leave_on_ray(tmp_path: Path) -> None:
     rows = read_jsonl(folder.path / "metrics.jsonl")
     for player in ("gen-00", "gen-01"):
         assert sum(r["steps"] for r in rows if r["kind"] == "train" and r["player"] == player) == 2000
+
+
+@pytest.mark.parametrize("signum", [signal.SIGSTOP, signal.SIGKILL])
+@pytest.mark.parametrize("strategy", ["sgan", {"name": "pmgan", "classes": 2}])
+def test_a_stopped_player_is_found_by_its_lease_and_changes_nothing(
+    tmp_path: Path, strategy: Any, signum: signal.Signals
+) -> None:
+    """Ray itself does not notice a stopped process."""
+    config = tiny_config(strategy=strategy, steps=40, failures={"lease_s": 4.0}, checkpoint={"every_steps": 10})
+    setup = setup_of(config)
+    controller = Controller(config, RunFolder.create(tmp_path, "run"), lambda: RayExecutor("lease", setup), [], 400)
+    struck: list[int] = []
+    victim = controller.strategy.locals(config)[1]
+
+    def strike(c: Controller, done: Done) -> None:
+        if c.done[victim] >= 15 and not struck:
+            struck.append(ray.get(c.executor.actors[victim].where.remote(victim))["pid"])  # type: ignore[union-attr]
+            os.kill(struck[0], signum)
+
+    controller.listeners = [strike]
+    try:
+        controller.run()
+    finally:
+        for pid in struck:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    events = read_jsonl(tmp_path / "run/events.jsonl")
+    (death,) = [e for e in events if e["kind"] == "death"]
+    assert death["player"] == victim
+    assert death["why"] == ("hang" if signum == signal.SIGSTOP else "death")
+    final, problems = newest_valid(tmp_path / "run")
+    assert final is not None
+    assert problems == []
+    inline = final_states(config, lambda: InlineExecutor(setup))
+    assert compare("undisturbed", inline, final.parts).ok
+
+
+@pytest.mark.parametrize("strategy", ["sgan", {"name": "pmgan", "classes": 3}])
+def test_in_async_a_killed_player_comes_back_while_the_others_go_on(tmp_path: Path, strategy: Any) -> None:
+    config = tiny_config(
+        strategy=strategy, steps=3000, num_pairs=3, tempo="async", round_steps=50, checkpoint={"every_steps": 250},
+        evaluation={"every_steps": 3000},
+    )  # fmt: skip
+    setup = setup_of(config)
+    controller = Controller(config, RunFolder.create(tmp_path, "run"), lambda: RayExecutor("revive", setup), [], 400)
+    struck: list[int] = []
+    victim = controller.strategy.locals(config)[1]
+
+    def strike(c: Controller, done: Done) -> None:
+        if c.done.get(victim, 0) >= 600 and not struck:
+            struck.append(ray.get(c.executor.actors[victim].where.remote(victim))["pid"])  # type: ignore[union-attr]
+            os.kill(struck[0], signal.SIGKILL)
+
+    controller.listeners = [strike]
+    controller.run()
+    events = read_jsonl(tmp_path / "run/events.jsonl")
+    kinds = [e["kind"] for e in events]
+    assert kinds.count("death") == kinds.count("revive") == 1
+    assert "restart" not in kinds
+    assert set(controller.done.values()) == {3000}
+    rows = [r for r in read_jsonl(tmp_path / "run/metrics.jsonl") if r["kind"] == "train"]
+    for player in controller.players:
+        steps = sum(r["steps"] for r in rows if r["player"] == player)
+        assert steps == 3000 if player != victim else steps > 3000
+    final, problems = newest_valid(tmp_path / "run")
+    assert final is not None
+    assert problems == []
+    assert set(final.parts) == set(controller.players)

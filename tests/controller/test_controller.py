@@ -136,7 +136,7 @@ def test_a_death_restarts_from_the_last_checkpoint_and_is_told(tmp_path: Path) -
 
 def test_a_player_that_keeps_dying_ends_the_run(tmp_path: Path) -> None:
     fake = Fake()
-    controller = make(tmp_path, fake, resources={"max_restarts": 2})
+    controller = make(tmp_path, fake, failures={"budget": 2})
     original = fake.start
 
     def dying(players: Sequence[str], states: Mapping[str, bytes]) -> None:

@@ -1,0 +1,45 @@
+"""What to do about a failure: one decision a kind, and a budget for each.
+
+    death      a player's process is gone            oom        the node killed it for memory
+    hang       no progress within the lease          node       the machine under it is gone
+    preempted  its machine gave notice               non_finite NaN or infinity that rolling back did not cure
+
+    restart    from the journal's head: in async the player alone where its strategy allows that, else everybody
+    without    the others go on from the last checkpoint without it; the run ends degraded (exit 4)
+    stop       the run ends; it can be resumed
+
+Mistakes of the user (a config, a data set) are none of these: they end the run at once.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from raygan.config import Action, FailuresConfig
+from raygan.errors import NonFiniteError, PlayerDied
+
+
+class Failures:
+    """Counts what struck, and decides."""
+
+    def __init__(self, config: FailuresConfig) -> None:
+        self.config = config
+        self.counts: Counter[str] = Counter()
+        self.degraded: dict[str, str] = {}
+        """Members that the run went on without, and why."""
+
+    def decide(self, failure: PlayerDied | NonFiniteError, can_spare: bool) -> Action:
+        """The configured action, or what is left of it: `stop` past the budget or for a player that nobody can do without."""
+        self.counts[failure.kind] += 1
+        action: Action = getattr(self.config, failure.kind)
+        if self.counts[failure.kind] > self.config.budget:
+            return "stop"
+        if action == "without" and not can_spare:
+            return "stop" if failure.kind == "non_finite" else "restart"
+        return action
+
+    def advice(self, failure: PlayerDied | NonFiniteError, folder: object) -> str:
+        """What stands behind the failure's own message when the run stops."""
+        count, budget = self.counts[failure.kind], self.config.budget
+        spent = f" It is number {count} of its kind, failures.budget is {budget}." if count > budget else ""
+        return f"{spent} Next: raygan resume {folder}"

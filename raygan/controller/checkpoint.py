@@ -7,6 +7,7 @@ read:   newest first, only what the journal names; every part is checked against
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
@@ -51,6 +52,9 @@ def write_checkpoint(journal: Journal, checkpoint: Checkpoint) -> None:
     storage, final = journal.storage, name_of(checkpoint.step)
     temporary = f"{final}.{journal.epoch}.tmp"
     journal.fence()
+    if not storage.exists(FOLDER):
+        storage.make_folder(FOLDER)
+        storage.sync(".")
     for name in storage.list(FOLDER):  # of attempts that were cut short
         if name.endswith((".tmp", ".old")):
             storage.remove(f"{FOLDER}/{name}")
@@ -84,9 +88,11 @@ def write_checkpoint(journal: Journal, checkpoint: Checkpoint) -> None:
             bytes=sum(len(r) for r in checkpoint.parts.values()),
         )  # fmt: skip
     except OSError:
-        storage.remove(temporary)  # room for the next attempt
+        with contextlib.suppress(OSError):
+            storage.remove(temporary)  # room for the next attempt
         raise
-    storage.remove(f"{final}.{journal.epoch}.old")
+    with contextlib.suppress(OSError):  # committed all the same; the next save clears it away
+        storage.remove(f"{final}.{journal.epoch}.old")
 
 
 def read_checkpoint(where: Path | Storage, step: int, manifest_sha: str | None = None) -> Checkpoint:

@@ -41,6 +41,8 @@ class RunFolder:
             path.mkdir(mode=0o700)
             (path / "checkpoints").mkdir()
             (path / "samples").mkdir()
+            sync_folder(path)
+            sync_folder(parent)
         except FileExistsError:
             if not parent.is_dir():
                 raise ConfigError(f"run folder: {str(parent)!r} is not a folder. Choose another --run-dir.") from None

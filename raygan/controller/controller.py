@@ -27,7 +27,7 @@ from raygan.controller.run_folder import RunFolder
 from raygan.controller.scaling import Scaling, number_of
 from raygan.controller.storage import LocalStorage
 from raygan.controller.watchdog import Watchdog
-from raygan.errors import ConfigError, Interrupted, NonFiniteError, PlayerDied, RayganError
+from raygan.errors import CheckpointError, ConfigError, Interrupted, NonFiniteError, PlayerDied, RayganError
 from raygan.metrics.suite import better, headline
 from raygan.strategies.strategy import GLOBAL, JUDGE, ROLES, Order, Plan, Swap, Train, strategy_of
 
@@ -420,7 +420,16 @@ class Controller:
             {p: at for p, (at, _) in parts.items()},
             self.extra.pop(order.step) | {"members": members, "seen": sorted(self.seen_ids)},
         )
-        write_checkpoint(self.journal, checkpoint)
+        try:
+            write_checkpoint(self.journal, checkpoint)
+        except OSError as error:  # a full disk, a lost mount: what was saved before is as it was
+            if order.step >= self.plan.steps:
+                raise CheckpointError(
+                    f"the last checkpoint could not be written ({error.strerror}). Make room in {self.folder.path}, then: "
+                    f"raygan resume {self.folder.path}"
+                ) from None
+            self.warn("W203 checkpoint-not-written", f"step {order.step}: {error.strerror}; the one before is kept")
+            return
         removed = retain(self.journal.storage, self.config.checkpoint.keep, self.best_steps())
         size = sum(len(r) for r in checkpoint.parts.values())
         self.folder.event("checkpoint", order.step, players=self.players, bytes=size, removed=removed)

@@ -25,6 +25,7 @@ REMEDIES = {
     "W106": "lower pair.lr_g and pair.lr_d, or set pair.clip_grad_d",
     "W102": "lower pair.lr_g and pair.lr_d, or set pair.clip_grad_d",
     "W201": "see events.jsonl for the cause",
+    "W203": "make room on the disk, or see to the mount",
     "W202": "the run went on from an older one",
 }
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from raygan.config import Config, FailuresConfig, full_dump
-from raygan.controller.checkpoint import newest_valid
+from raygan.controller.checkpoint import list_checkpoints, newest_valid
 from raygan.controller.controller import Controller
 from raygan.controller.failures import Failures
 from raygan.controller.inline import InlineBoard, InlineExecutor, host
@@ -18,7 +18,7 @@ from raygan.controller.journal import read_journal
 from raygan.controller.orders import Done
 from raygan.controller.run_folder import RunFolder, read_jsonl
 from raygan.controller.storage import LocalStorage
-from raygan.errors import NonFiniteError, PlayerDied
+from raygan.errors import CheckpointError, NonFiniteError, PlayerDied
 from raygan.gan.bundle import unpack
 from raygan.gan.pair import Pair
 from raygan.gan.weights import digest
@@ -241,3 +241,29 @@ def test_the_last_pair_cannot_be_retired(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(Pair, "one_step", never)
     with pytest.raises(NonFiniteError, match="pair-00: loss_d=nan at step 3 Next: raygan resume"):
         run(tmp_path, [], strategy="independent", num_pairs=1)
+
+
+# ------------------------------------------------------------------------------------------------------ full disk
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_a_full_disk_is_told_and_costs_no_more_than_that_checkpoint(
+    tmp_path: Path, last: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = LocalStorage.write
+
+    def write(self: LocalStorage, name: str, raw: bytes) -> None:
+        if ("00000024" if last else "00000012") in name:
+            raise OSError(28, "No space left on device")
+        original(self, name, raw)
+
+    monkeypatch.setattr(LocalStorage, "write", write)
+    if last:
+        with pytest.raises(CheckpointError, match=r"No space left on device.*raygan resume"):
+            run(tmp_path, [], strategy="independent", checkpoint={"keep_best": False})
+    else:
+        controller = run(tmp_path, [], strategy="independent", checkpoint={"keep_best": False})
+        names = [e["name"] for e in told(controller, "warning") if e["name"].startswith("W2")]
+        assert names == ["W203 checkpoint-not-written"]
+    steps = list(list_checkpoints(tmp_path / "run"))
+    assert steps == ([16, 20] if last else [20, 24])

@@ -100,6 +100,11 @@ def resume_run(
         inline = json.loads((folder.path / "run.json").read_text()).get("executor") == "inline"
     if checkpoint is not None and "members" in checkpoint.extra:  # members may have changed since
         ids = tuple(checkpoint.extra["members"])
+        if not config.members and config.ids != ids:  # whoever scales a run writes `members`; this was an editor
+            raise ConfigError(
+                f"num_pairs = {config.num_pairs}: the run has {len(ids)}. Resume with the config of the run, then "
+                f"`raygan scale {folder.path} --pairs {config.num_pairs}` while it runs."
+            )
         config = config.model_copy(update={"members": ids if config.members else (), "num_pairs": len(ids)})
     players = strategy_of(config).players(config)
     if checkpoint is not None and set(checkpoint.parts) != set(players):

@@ -82,10 +82,10 @@ class SimStorage:
                 if isinstance(node, Folder):
                     todo.append(node)
                 elif node.content != node.safe:
-                    kept = self.rng.randint(0, len(node.content))
-                    lost = bytearray(node.content[:kept])
-                    if lost and self.rng.random() < 0.3:  # blocks reach the disk in any order
-                        lost[self.rng.randrange(len(lost))] ^= 0xFF
+                    start = len(node.safe) if node.content.startswith(node.safe) else 0  # an append harms nothing synced
+                    lost = bytearray(node.content[: self.rng.randint(start, len(node.content))])
+                    if len(lost) > start and self.rng.random() < 0.3:  # blocks reach the disk in any order
+                        lost[self.rng.randrange(start, len(lost))] ^= 0xFF
                     node.content = node.safe = node.safe if self.rng.random() < 0.5 else bytes(lost)
 
     def _folder(self, name: str) -> Folder:

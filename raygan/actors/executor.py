@@ -232,7 +232,7 @@ class Pulse:
     def __init__(self, lease_s: float) -> None:
         self.lease_s = lease_s
         self._asked: dict[str, Any] = {}
-        self._step: dict[str, int] = {}
+        self._beats: dict[str, int] = {}
         self._answered: dict[str, float] = {}
         self._moved: dict[str, float] = {}
         self._at = 0.0
@@ -247,7 +247,7 @@ class Pulse:
         if now - self._at < 1.0:
             return None
         self._at = now
-        for record in (self._asked, self._step, self._answered, self._moved):
+        for record in (self._asked, self._beats, self._answered, self._moved):
             for gone in [p for p in record if p not in actors]:
                 del record[gone]
         for player, actor in actors.items():
@@ -256,12 +256,12 @@ class Pulse:
                 self._moved[player] = now
             if player in self._asked and ray.wait([self._asked[player]], timeout=0)[0]:
                 try:
-                    step = int(ray.get(self._asked.pop(player))["step"])
+                    beats = int(ray.get(self._asked.pop(player))["beats"])
                 except RayActorError:
                     continue  # what it owes will tell
                 self._answered[player] = now
-                if step != self._step.get(player):
-                    self._step[player], self._moved[player] = step, now
+                if beats != self._beats.get(player):
+                    self._beats[player], self._moved[player] = beats, now
             if player not in self._asked:
                 self._asked[player] = actor.where.remote(player)
         silent = [p for p in actors if now - self._answered[p] > self.lease_s]

@@ -99,6 +99,7 @@ class PlayerActor:
             "node": context.get_node_id(),
             "gpus": ray.get_gpu_ids(),
             "step": self._players[name].step,
+            "beats": self._players[name].beats,
         }
 
 

@@ -404,8 +404,11 @@ class Controller:
             self._ask(Save(player, step, at=self.done[player]))
 
     def _saved(self, order: Save, raw: bytes) -> None:
-        if order.step <= self.saved_step or order.step in self.abandoned:
-            return  # of somebody who joined after the others had saved
+        if order.step < self.saved_step or order.step in self.abandoned:
+            return  # of somebody who was away when the others saved: a newer checkpoint is there
+        if order.step == self.saved_step:
+            self._complete(order, raw)
+            return
         parts = self.parts.setdefault(order.step, {})
         parts[order.player] = order.at, raw
         if not set(parts) >= {p for p in self.expected[order.step] if p in self.players}:
@@ -414,25 +417,38 @@ class Controller:
         self.saved_step = order.step
         parts = {p: part for p, part in parts.items() if p in self.players} | self.away
         members = sorted([*self.config.ids, *map(number_of, self.away)])
-        checkpoint = Checkpoint(
-            order.step,
-            {p: raw for p, (_, raw) in parts.items()},
-            {p: at for p, (at, _) in parts.items()},
-            self.extra.pop(order.step) | {"members": members, "seen": sorted(self.seen_ids)},
+        self._commit(
+            Checkpoint(
+                order.step,
+                {p: raw for p, (_, raw) in parts.items()},
+                {p: at for p, (at, _) in parts.items()},
+                self.extra.pop(order.step) | {"members": members, "seen": sorted(self.seen_ids)},
+            )
         )
+
+    def _complete(self, order: Save, raw: bytes) -> None:
+        """async: somebody who was away has come as far as the newest checkpoint, which gets its part."""
+        newest, _ = newest_valid(self.journal.storage)
+        if newest is None or newest.step != order.step:
+            return  # that checkpoint could not be written
+        extra = {**newest.extra, "members": list(self.config.ids), "seen": sorted(self.seen_ids)}
+        parts, steps = {**newest.parts, order.player: raw}, {**newest.steps, order.player: order.at}
+        self._commit(Checkpoint(order.step, parts, steps, extra))
+
+    def _commit(self, checkpoint: Checkpoint) -> None:
         try:
             write_checkpoint(self.journal, checkpoint)
         except OSError as error:  # a full disk, a lost mount: what was saved before is as it was
-            if order.step >= self.plan.steps:
+            if checkpoint.step >= self.plan.steps:
                 raise CheckpointError(
                     f"the last checkpoint could not be written ({error.strerror}). Make room in {self.folder.path}, then: "
                     f"raygan resume {self.folder.path}"
                 ) from None
-            self.warn("W203 checkpoint-not-written", f"step {order.step}: {error.strerror}; the one before is kept")
+            self.warn("W203 checkpoint-not-written", f"step {checkpoint.step}: {error.strerror}; the one before is kept")
             return
         removed = retain(self.journal.storage, self.config.checkpoint.keep, self.best_steps())
         size = sum(len(r) for r in checkpoint.parts.values())
-        self.folder.event("checkpoint", order.step, players=self.players, bytes=size, removed=removed)
+        self.folder.event("checkpoint", checkpoint.step, players=self.players, bytes=size, removed=removed)
 
     def _scored(self, order: Evaluate, scored: Scored) -> None:
         for row in scored.rows:

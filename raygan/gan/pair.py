@@ -83,6 +83,11 @@ class Trainer:
         """A fresh optimizer of the configured kind."""
         return S.make_optimizer(self.config.optimizer, network.parameters(), lr, self.config.beta1, self.config.beta2)
 
+    @property
+    def beats(self) -> int:
+        """Moves while it works."""
+        return self.step
+
     def open(self, board: Board) -> None:
         """Nobody needs anything of a pair before its first step."""
 

@@ -88,6 +88,10 @@ class Player(Protocol):
     def step(self) -> int:
         """Generator updates done."""
 
+    @property
+    def beats(self) -> int:
+        """A count that moves while it works, for those who look whether it hangs."""
+
     def open(self, board: Board) -> None:
         """Called once, after a state was restored: publish what others need before they can begin."""
 

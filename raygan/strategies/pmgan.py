@@ -130,8 +130,10 @@ class Pmgan(StrategyComponent):
         slowest = min(steps for p, steps in done.items() if p not in ROLES)
         orders: list[Order] = []
         for p in ready:
-            if plan.tempo == "async":
-                stop = plan.next_stop(done[p]) if done[p] < plan.steps else done[p]
+            if plan.tempo == "async" and done[p] >= plan.steps:  # the judge goes on for one that came back late
+                stop = done[p] + 1 if p == JUDGE and slowest < plan.steps else done[p]
+            elif plan.tempo == "async":
+                stop = plan.next_stop(done[p])
             elif p == JUDGE:
                 stop = min(at + 1, plan.steps) if slowest >= at else at
             else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 import zlib
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -226,10 +227,17 @@ class Judge(Trainer):
         self.opt_c = self.opt_d if settings.joint else self.optimizer(self.c, self.config.lr_d)
         self.classes = classes
         self.generators = list(generators)
+        self.changes: deque[list[str]] = deque()
+        """Members to come, told by another thread while this one trains."""
         self.used: dict[str, int] = dict.fromkeys(generators, -1)
         self.learned = np.zeros(self.classes)
         self.beta = np.zeros(self.classes)
         self.updates = 0
+
+    @property
+    def beats(self) -> int:
+        """Its step is the slowest generator's: its own work is counted by its updates."""
+        return self.updates
 
     # ------------------------------------------------------------------------------------------------- training
 
@@ -241,6 +249,7 @@ class Judge(Trainer):
     def train(self, steps: int, board: Board) -> Report:
         """lockstep: `steps` updates. async: updates until every generator has come `steps` further, or nobody comes."""
         meter = Meter()
+        self.meet()
         if self.tempo == "lockstep":
             for _ in range(steps):
                 shelves = [slot_of(g) for g in self.generators]
@@ -252,7 +261,7 @@ class Judge(Trainer):
         begin, target, heard = self.step, self.step + steps, time.perf_counter()
         slots = {}
         while self.step < target and time.perf_counter() - heard < PATIENCE_S:
-            members = self.generators
+            members = self.meet()
             fresh = self.poll(board, slots, members)
             slots = {g: slot for g, slot in slots.items() if g in members}
             ended = {g for g, slot in slots.items() if slot.version >= self.parts.total_steps}  # they write no more
@@ -350,9 +359,15 @@ class Judge(Trainer):
     # -------------------------------------------------------------------------------------------------- answers
 
     def set_members(self, generators: Sequence[str]) -> None:
-        """Whose slots count from now on; may be called from another thread between two looks into the slots."""
-        self.used = {g: self.used.get(g, -1) for g in generators}
-        self.generators = list(generators)
+        """Whose slots count from the next look into the slots on; may be called from another thread."""
+        self.changes.append(list(generators))
+
+    def meet(self) -> list[str]:
+        """The members as they are now. One that has left and come back in between counts as new: its steps may have gone back."""
+        while self.changes:
+            self.generators = self.changes.popleft()
+            self.used = {g: self.used.get(g, -1) for g in self.generators}
+        return self.generators
 
     def publish(self, board: Board, version: int, slots: Mapping[str, Publication]) -> None:
         """D, C and beta to all; or to each generator the gradient of its loss by its samples."""

@@ -314,6 +314,33 @@ def test_who_is_at_the_end_does_not_hold_up_the_judge() -> None:
     assert report["updates"] == 4
 
 
+def test_the_judge_goes_on_for_one_that_comes_back_after_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("raygan.strategies.pmgan_players.PATIENCE_S", 0.05)
+    generators, judge, board = async_players()
+    late = generators.pop()
+    judge.set_members([g.name for g in generators])  # it died
+    for g in generators:
+        g.train(12, board)
+    judge.train(12, board)
+    assert judge.step == 12
+
+    config = tiny_config(**{**SMALL, "tempo": "async"})
+    done = {"gen-00": 12, "gen-01": 12, "gen-02": 0, JUDGE: 12}
+    orders = strategy_of(config).decide(["gen-02", JUDGE], Progress(done), Plan.of(config, 400))
+    assert [(o.player, o.steps) for o in orders if isinstance(o, Train)] == [("gen-02", 4), (JUDGE, 1)]
+    ended = {**done, "gen-02": 12}
+    assert strategy_of(config).decide([JUDGE], Progress(ended), Plan.of(config, 400)) == []
+
+    judge.set_members(["gen-00", "gen-01", "gen-02"])
+    for steps in (1, 11):
+        before = judge.updates, judge.beats
+        report = judge.train(1, board)
+        assert (report["updates"], judge.beats) == (before[0] + 1, before[1] + 1)
+        assert report["steps_done"] == 0
+        late.train(steps, board)
+    assert late.step == 12
+
+
 def test_a_joint_judge_is_a_classifier_of_the_generators_and_of_real() -> None:
     """MAD-GAN: D's loss on fakes plus C's adds up to the cross-entropy over K + 1 classes."""
     body = torch.nn.Linear(2, 4)  # 3 generators, and real

@@ -444,7 +444,8 @@ class Controller:
                     f"the last checkpoint could not be written ({error.strerror}). Make room in {self.folder.path}, then: "
                     f"raygan resume {self.folder.path}"
                 ) from None
-            self.warn("W203 checkpoint-not-written", f"step {checkpoint.step}: {error.strerror}; the one before is kept")
+            what = f"step {checkpoint.step}: {error.strerror}; the one before is kept"
+            self.warn("W203 checkpoint-not-written", what)
             return
         removed = retain(self.journal.storage, self.config.checkpoint.keep, self.best_steps())
         size = sum(len(r) for r in checkpoint.parts.values())

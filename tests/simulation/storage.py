@@ -82,7 +82,8 @@ class SimStorage:
                 if isinstance(node, Folder):
                     todo.append(node)
                 elif node.content != node.safe:
-                    start = len(node.safe) if node.content.startswith(node.safe) else 0  # an append harms nothing synced
+                    appended = node.content.startswith(node.safe)
+                    start = len(node.safe) if appended else 0  # an append harms nothing that was synced
                     lost = bytearray(node.content[: self.rng.randint(start, len(node.content))])
                     if len(lost) > start and self.rng.random() < 0.3:  # blocks reach the disk in any order
                         lost[self.rng.randrange(start, len(lost))] ^= 0xFF

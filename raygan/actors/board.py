@@ -21,6 +21,7 @@ import ray
 from ray.exceptions import RayActorError
 
 from raygan.controller.inline import InlineBoard
+from raygan.errors import StaleEpochError
 from raygan.gan.weights import Publication
 
 TIMEOUT_S = 120.0
@@ -32,6 +33,12 @@ class BoardActor:
     def __init__(self) -> None:
         self._players: dict[str, Any] = {}
         self._versions: dict[str, int] = {}
+        self._epoch = 0
+
+    def begin(self, epoch: int) -> None:
+        """Another attempt: nobody has published anything yet."""
+        self._epoch = epoch
+        self._versions.clear()
 
     def register(self, players: dict[str, Any]) -> None:
         """Handles of all players that publish."""
@@ -41,8 +48,10 @@ class BoardActor:
         """Those handles, for readers."""
         return self._players
 
-    def announce(self, player: str, version: int) -> None:
-        """A player's newest version."""
+    def announce(self, player: str, version: int, epoch: int) -> None:
+        """A player's newest version. Raises StaleEpochError when it is of an earlier attempt."""
+        if epoch != self._epoch:
+            raise StaleEpochError(epoch, self._epoch)
         self._versions[player] = max(version, self._versions.get(player, 0))
 
     def progress(self, players: Sequence[str]) -> dict[str, int]:
@@ -56,23 +65,34 @@ class Exchange(InlineBoard):
     What it keeps is read by the actor's second thread, hence the lock.
     """
 
-    def __init__(self, board: Any, keep_all: bool) -> None:
+    def __init__(self, board: Any, keep_all: bool, epoch: int = 0) -> None:
         super().__init__()
         self._board = board
+        self._epoch = self._newest_epoch = epoch
         self._keep_all = keep_all
         self._lock = threading.Lock()
         self._players: dict[str, Any] = {}
         self._asked: dict[str, Any] = {}
 
+    def close(self, epoch: int) -> None:
+        """A newer attempt has begun."""
+        self._newest_epoch = max(epoch, self._newest_epoch)
+
+    def check(self, epoch: int | None = None) -> None:
+        """Raises StaleEpochError when this, or a call of `epoch`, belongs to an attempt that is over."""
+        if self._newest_epoch != self._epoch or (epoch is not None and epoch != self._epoch):
+            raise StaleEpochError(self._epoch if epoch is None else epoch, max(self._newest_epoch, self._epoch))
+
     # ------------------------------------------------------------------------------------------ what is kept here
 
     def publish(self, publication: Publication) -> None:
         """Keep it, in the place of the one before where no reader asks for old ones; announce it without waiting."""
+        self.check()
         with self._lock:
             super().publish(publication)
             if not self._keep_all:
                 super().forget(publication.player, publication.version)
-        self._board.announce.remote(publication.player, publication.version)
+        self._board.announce.remote(publication.player, publication.version, self._epoch)
 
     def forget(self, player: str, before: int) -> None:
         """Drop what no reader will ask for."""
@@ -93,16 +113,19 @@ class Exchange(InlineBoard):
 
     def between(self, players: Sequence[str], after: int, upto: int) -> dict[str, list[Publication]]:
         """Exactly these versions of each shelf, pulled from all of them at once."""
+        self.check()
         return self._get({n: self._owner(n).publications.remote(n, after, upto) for n in players})
 
     def newest(self, players: Sequence[str]) -> dict[str, Publication]:
         """The newest of each shelf that has one."""
+        self.check()
         asked = {n: owner.newest.remote(n) for n in players if (owner := self._owner(n)) is not None}
         found = {n: self._try(n, reference) for n, reference in asked.items()}
         return {n: publications[-1] for n, publications in found.items() if publications}
 
     def peek(self, players: Sequence[str], have: Mapping[str, int]) -> dict[str, Publication]:
         """What has arrived by now; asks again for what has not, and never waits."""
+        self.check()
         out: dict[str, Publication] = {}
         here, _ = (
             ray.wait(list(self._asked.values()), num_returns=len(self._asked), timeout=0) if self._asked else ([], [])

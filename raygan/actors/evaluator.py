@@ -24,6 +24,10 @@ class EvaluatorActor:
     def __repr__(self) -> str:
         return self._label
 
+    def begin(self, epoch: int) -> None:
+        """Another attempt: what was gathered for mixtures will come again."""
+        self._evaluator.waiting.clear()
+
     def evaluate(self, player: str, step: int, generator: list[Any], members: tuple[str, ...]) -> Scored:
         """Score the generator behind the reference."""
         return self._evaluator.evaluate(player, step, ray.get(generator[0]), members)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import time
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import ray
 from ray.exceptions import (
     ActorDiedError,
     ActorUnavailableError,
+    GetTimeoutError,
     OutOfMemoryError,
     RayActorError,
+    RayError,
     RayTaskError,
 )
 from ray.util.placement_group import placement_group, remove_placement_group
-from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
 
 from raygan.actors.board import BoardActor
 from raygan.actors.evaluator import EvaluatorActor
@@ -29,6 +35,9 @@ from raygan.gan.types import Report
 from raygan.strategies.strategy import Setup, Swap, Train, strategy_of
 
 START_TIMEOUT_S = 180.0
+SETTLE_S = 10.0
+"""Seconds (at least) that a survivor may take to end the round that it is in."""
+BOARD = "board"
 EVALUATOR = "evaluator"
 MATCHMAKER = "matchmaker"
 
@@ -40,12 +49,19 @@ class RayExecutor:
         self.run = run
         self.config = setup.config
         self.data = setup.data
+        self.epoch = 0
         self.actors: dict[str, Any] = {}
+        """Each player's actor; players that live together have one."""
+        self.helpers: dict[str, Any] = {}
+        """The board, the matchmaker, the evaluator."""
+        self.bundles: dict[str, int | None] = {}
+        """Bundle of the placement group, by the first player that lives there; None: outside it (joiners)."""
+        self.places: dict[str, tuple[str, int]] = {}
+        """(node, process) of each player's actor: what to kill when it does not answer."""
+        self.lost: set[str] = set()
+        """Players and helpers that were found dead or hung since the last start."""
         self.pending: dict[Any, tuple[Order, float]] = {}
         self.group: Any = None
-        self.board: Any = None
-        self.matchmaker: Any = None
-        self.evaluator: Any = None
         self.pulse = Pulse(setup.config.failures.lease_s)
         self.raised: RayganError | None = None
         """Met while others were done: told at the next call."""
@@ -53,50 +69,135 @@ class RayExecutor:
         """The data set's reference, in a list so that it travels unresolved."""
         self.placement: Placement  # made by `start`, which knows how many players there are
 
-    def start(self, players: Sequence[str], states: Mapping[str, bytes]) -> None:
-        """Reserve the placement group, make the actors, restore their states."""
-        homes = households(players, strategy_of(self.config).together(self.config))
-        self.placement = place(len(homes), self.config.resources, ray.cluster_resources())
+    # ------------------------------------------------------------------------------------------------- start, again
+
+    def start(self, players: Sequence[str], states: Mapping[str, bytes], epoch: int = 0) -> None:
+        """All players at `states`, under `epoch`: in new actors, or in those that have survived an attempt.
+
+        A survivor drops what it was doing, builds its players anew and restores them, so that nothing of the old attempt is
+        left in it; what it still sends under the old epoch is refused by its receivers. Raises PlayerDied, InfeasibleError.
+        """
+        homes = {home[0]: home for home in households(players, strategy_of(self.config).together(self.config))}
+        self.epoch, self.raised, self.pulse = epoch, None, Pulse(self.config.failures.lease_s)
+        self.pending.clear()
+        if self.group is None:
+            self._reserve(len(homes))
+        for player in [p for p in self.actors if p in self.lost or p not in homes]:
+            self._put_down(player)  # the dead, the hung, and who is no member any more
+        for name in self.lost & set(self.helpers):
+            ray.kill(self.helpers.pop(name))
+        self.lost.clear()
+        for actor in {id(a): a for a in self.actors.values()}.values():
+            actor.fence.remote(epoch)
+        self._settle(homes, {n: [ray.put(states[n])] for n in players if n in states})
+        for reference, name in [(self.actors[n].open.remote(n), n) for n in players]:
+            self._get(reference, name, START_TIMEOUT_S)
+
+    def _reserve(self, homes: int) -> None:
+        """The run's one placement group, and the data in the object store."""
+        self.placement = place(homes, self.config.resources, ray.cluster_resources())
         self.group = placement_group(self.placement.bundles, strategy=self.placement.strategy)
         if not self.group.wait(START_TIMEOUT_S):
             raise InfeasibleError(
-                f"the cluster had no room for {len(homes)} players ({self.placement.strategy}, {self.placement.cpus:g} "
+                f"the cluster had no room for {homes} players ({self.placement.strategy}, {self.placement.cpus:g} "
                 f"CPUs and {self.placement.gpus:g} GPUs each) within {START_TIMEOUT_S:.0f} s. Free resources, or lower "
                 "num_pairs."
             )
-        data = self.shared = [ray.put(self.data)]
-        last = len(homes) + 1  # the bundle of those that hold no bytes
-        self.matchmaker = self._actor(MatchmakerActor, MATCHMAKER, last, 0).remote(self.run)
-        self.board = self._actor(BoardActor, "board", last, BOARD_CPUS).remote()
-        for i, names in enumerate(homes):
-            made = self._actor(PlayerActor, names[0], i, self.placement.cpus, self.placement.gpus, {"ctl": 1})
-            actor = made.remote(self.run, names, self.config, data, self.board)
-            self.actors |= dict.fromkeys(names, actor)
-        self.evaluator = self._actor(EvaluatorActor, EVALUATOR, len(homes), self.placement.evaluator_cpus).remote(
-            self.run, self.config, data
-        )
-        waiting = {a.where.remote(n): n for n, a in self.actors.items()}
-        waiting[self.board.register.remote(self.actors)] = "board"
-        waiting[self.matchmaker.register.remote(self.actors)] = MATCHMAKER
-        waiting |= {self.actors[n].restore.remote(n, [ray.put(states[n])]): n for n in players if n in states}
-        for reference, name in waiting.items():
-            self._get(reference, name, START_TIMEOUT_S)
-        for reference, name in [(a.open.remote(n), n) for n, a in self.actors.items()]:
-            self._get(reference, name, START_TIMEOUT_S)
+        self.shared = [ray.put(self.data)]
 
-    def _actor(self, cls: type, name: str, bundle: int, cpus: float, gpus: float = 0.0, groups: Any = None) -> Any:
+    def _settle(self, homes: Mapping[str, list[str]], states: Mapping[str, list[Any]]) -> None:
+        """Everybody stands at the beginning of this epoch; whoever does not answer is replaced, once."""
+        for last in (False, True):
+            asked = {}
+            for name in (BOARD, MATCHMAKER, EVALUATOR):
+                fresh = name not in self.helpers
+                if fresh:
+                    self.helpers[name] = self._helper(name)
+                asked[self.helpers[name].begin.remote(self.epoch)] = name, fresh
+            for name, home in homes.items():
+                fresh = name not in self.actors
+                if fresh:
+                    self.actors |= dict.fromkeys(home, self._player(home))
+                mine = {n: states[n] for n in home if n in states}
+                asked[self.actors[name].begin.remote(self.epoch, self.config, mine)] = name, fresh
+            silent = self._silent(asked, last)
+            if not silent:
+                break
+            for name in silent:
+                if name in self.helpers:
+                    ray.kill(self.helpers.pop(name))
+                else:
+                    self._put_down(name)
+        handles = dict(self.actors)
+        for name in (BOARD, MATCHMAKER):
+            self._get(self.helpers[name].register.remote(handles), name, START_TIMEOUT_S)
+        self.places = {n: (str(facts["node"]), int(facts["pid"])) for n, facts in self._where().items()}
+
+    def _silent(self, asked: Mapping[Any, tuple[str, bool]], last: bool) -> list[str]:
+        """Who is dead, or does not answer in time; a new process has longer. `last`: that is an error."""
+        begun, out = time.monotonic(), list[str]()
+        for reference, (name, fresh) in asked.items():
+            patience = START_TIMEOUT_S if fresh or last else max(SETTLE_S, self.config.failures.lease_s)
+            try:
+                self._get(reference, name, max(0.1, begun + patience - time.monotonic()))
+            except (PlayerDied, GetTimeoutError) as error:
+                if last:
+                    if isinstance(error, PlayerDied):
+                        raise
+                    raise PlayerDied(name, f"did not start within {patience:.0f} s", "hang") from None
+                out.append(name)
+        return out
+
+    def _put_down(self, player: str) -> None:
+        """End a player's process, also when it does not listen any more, so that its place is free."""
+        actor = self.actors[player]
+        home = [p for p, a in self.actors.items() if a is actor]
+        ray.kill(actor)
+        if player in self.places:
+            end_process(*self.places[player])
+        for name in home:
+            del self.actors[name]
+            self.places.pop(name, None)
+        self.bundles.pop(home[0], None)
+
+    # ------------------------------------------------------------------------------------------------- actors
+
+    def _player(self, home: list[str], joins: bool = False) -> Any:
+        """A new actor for players that live together: in a free bundle of the group, else outside it (a joiner always)."""
+        free = [i for i in range(self.placement.players) if i not in self.bundles.values()]
+        bundle = self.bundles[home[0]] = None if joins or not free else free[0]
+        cpus = self.placement.cpus
+        if bundle is None and ray.available_resources().get("CPU", 0.0) < cpus:
+            cpus = 0.0  # a full cluster is shared more thinly
+        made = self._actor(PlayerActor, home[0], bundle, cpus, self.placement.gpus, {"ctl": 1})
+        return made.remote(self.run, home, self.shared, self.helpers[BOARD])
+
+    def _helper(self, name: str) -> Any:
+        last = self.placement.players + 1  # the bundle of those that hold no bytes
+        if name == MATCHMAKER:
+            return self._actor(MatchmakerActor, name, last, 0).remote(self.run)
+        if name == BOARD:
+            return self._actor(BoardActor, name, last, BOARD_CPUS).remote()
+        made = self._actor(EvaluatorActor, name, self.placement.players, self.placement.evaluator_cpus)
+        return made.remote(self.run, self.config, self.shared)
+
+    def _actor(
+        self, cls: type, name: str, bundle: int | None, cpus: float, gpus: float = 0.0, groups: Any = None
+    ) -> Any:
         wrap: Any = ray.remote(concurrency_groups=groups) if groups else ray.remote  # type: ignore[call-overload]
         remote = wrap(cls)
-        return remote.options(
-            name=self._free_name(name),
-            num_cpus=cpus,
-            num_gpus=gpus,
-            max_restarts=0,
-            max_task_retries=0,
-            scheduling_strategy=PlacementGroupSchedulingStrategy(
+        options = {
+            "name": self._free_name(name),
+            "num_cpus": cpus,
+            "num_gpus": gpus,
+            "max_restarts": 0,
+            "max_task_retries": 0,
+        }
+        if bundle is not None:
+            options["scheduling_strategy"] = PlacementGroupSchedulingStrategy(
                 placement_group=self.group, placement_group_bundle_index=bundle
-            ),
-        )
+            )
+        return remote.options(**options)
 
     def _free_name(self, name: str) -> str:
         """The readable name; numbered where an actor of an earlier attempt, hung or cut off, still holds it."""
@@ -112,9 +213,9 @@ class RayExecutor:
         if isinstance(order, Join):
             reference = self._join(order)
         elif isinstance(order, Swap):
-            reference = self.matchmaker.gather.remote(order)
+            reference = self.helpers[MATCHMAKER].gather.remote(order)
         elif isinstance(order, Adopt):
-            reference = self.matchmaker.deliver.remote(order.swap)
+            reference = self.helpers[MATCHMAKER].deliver.remote(order.swap)
         elif isinstance(order, Train):
             reference = self.actors[order.player].train.remote(order)
         elif isinstance(order, Save):
@@ -122,25 +223,22 @@ class RayExecutor:
         else:
             assert isinstance(order, Evaluate), f"unknown order {order}"
             generator = [self.actors[order.player].generator.remote(order.player)]
-            reference = self.evaluator.evaluate.remote(order.player, order.step, generator, order.members)
+            reference = self.helpers[EVALUATOR].evaluate.remote(order.player, order.step, generator, order.members)
         self.pending[reference] = order, time.perf_counter()
 
     def _join(self, order: Join) -> Any:
         """A joiner's actor, outside the placement group; a reference to its step, once it has opened."""
-        free = ray.available_resources().get("CPU", 0.0)
-        cpus = self.placement.cpus if free >= self.placement.cpus else 0.0  # a full cluster is shared more thinly
-        wrap: Any = ray.remote(concurrency_groups={"ctl": 1})  # type: ignore[call-overload]
-        remote = wrap(PlayerActor).options(
-            name=self._free_name(order.player), num_cpus=cpus, num_gpus=self.placement.gpus, max_restarts=0,
-            max_task_retries=0,
-        )  # fmt: skip
-        actor = remote.remote(self.run, [order.player], self.config, self.shared, self.board)
-        if order.state is not None:
-            actor.restore.remote(order.player, [ray.put(order.state)])
+        actor = self._player([order.player], joins=True)
+        states = {} if order.state is None else {order.player: [ray.put(order.state)]}
+        actor.begin.remote(self.epoch, self.config, states)
         self.actors[order.player] = actor
-        self.board.register.remote(dict(self.actors))
-        self.matchmaker.register.remote(dict(self.actors))
+        self._register()
         return actor.open.remote(order.player, order.step if order.state is None else None)
+
+    def _register(self) -> None:
+        """Tell who is there now."""
+        for name in (BOARD, MATCHMAKER):
+            self.helpers[name].register.remote(dict(self.actors))
 
     def configure(self, config: Config) -> None:
         """For actors that are made from now on."""
@@ -148,10 +246,10 @@ class RayExecutor:
 
     def remove(self, player: str) -> None:
         """Kill its actor; nobody asks it for anything any more, and what it still owed is dropped."""
-        ray.kill(self.actors.pop(player))
+        self._put_down(player)
+        self.lost.discard(player)
         self.pending = {r: (o, t) for r, (o, t) in self.pending.items() if getattr(o, "player", None) != player}
-        self.board.register.remote(dict(self.actors))
-        self.matchmaker.register.remote(dict(self.actors))
+        self._register()
 
     def set_members(self, judge: str, members: Sequence[str]) -> None:
         """Answered while the judge trains."""
@@ -166,6 +264,7 @@ class RayExecutor:
             return []
         busy = {o.player for o, _ in self.pending.values() if isinstance(o, Train)}
         if hung := self.pulse.beat(self.actors, busy):
+            self.lost.add(hung)
             raise PlayerDied(hung, f"no progress within {self.pulse.lease_s:g} s (failures.lease_s)", "hang")
         ready, _ = ray.wait(list(self.pending), num_returns=1, timeout=timeout_s)
         if ready and len(self.pending) > 1:
@@ -193,36 +292,45 @@ class RayExecutor:
             if isinstance(cause, RayganError):
                 raise cause from None
             if isinstance(cause, RayActorError):  # an actor that this one was reading from
-                raise PlayerDied(self._whose(cause, name), death_cause(cause), death_kind(cause)) from None
+                raise self._died(cause, name) from None
             raise
         except (ActorDiedError, ActorUnavailableError, OutOfMemoryError) as error:
-            raise PlayerDied(self._whose(error, name), death_cause(error), death_kind(error)) from None
+            raise self._died(error, name) from None
 
-    def _whose(self, error: Exception, name: str) -> str:
-        """The player that died; `name` where Ray does not tell."""
+    def _died(self, error: Exception, name: str) -> PlayerDied:
+        """Who it was; `name` where Ray does not tell."""
         actor_id = getattr(error, "actor_id", None)
-        return next((n for n, a in self.actors.items() if a._actor_id.hex() == actor_id), name)
+        known = self.actors | self.helpers
+        who = next((n for n, a in known.items() if a._actor_id.hex() == actor_id), name)
+        self.lost.add(who)
+        return PlayerDied(who, death_cause(error), death_kind(error))
 
     def close(self) -> None:
         """Kill the actors by handle and give the placement group back."""
-        for actor in [*dict.fromkeys(self.actors.values()), self.evaluator, self.matchmaker, self.board]:
-            if actor is not None:
-                ray.kill(actor)
+        for player in list(self.actors):
+            if player in self.lost:
+                self._put_down(player)
+        for actor in [*dict.fromkeys(self.actors.values()), *self.helpers.values()]:
+            ray.kill(actor)
         self.actors.clear()
+        self.helpers.clear()
         self.pending.clear()
         if self.group is not None:
             remove_placement_group(self.group)
             self.group = None
 
+    def _where(self) -> dict[str, Any]:
+        asked = {n: a.where.remote(n) for n, a in self.actors.items()}
+        return {n: self._get(reference, n, START_TIMEOUT_S) for n, reference in asked.items()}
+
     def info(self) -> dict[str, Any]:
         """Where each player runs."""
-        where = {n: self._get(a.where.remote(n), n, START_TIMEOUT_S) for n, a in self.actors.items()}
         return {
             "executor": "ray",
             "ray_address": ray.get_runtime_context().gcs_address,
             "cpus_per_player": self.placement.cpus,
             "gpus_per_player": self.placement.gpus,
-            "players": where,
+            "players": self._where(),
         }
 
 
@@ -267,6 +375,22 @@ class Pulse:
         silent = [p for p in actors if now - self._answered[p] > self.lease_s]
         stuck = [p for p in actors if p in busy and now - self._moved.setdefault(p, now) > self.lease_s]
         return next(iter([*silent, *stuck]), None)
+
+
+def end_process(node: str, pid: int) -> None:
+    """SIGKILL to an actor's process that may be stopped: Ray asks a process to end itself, which such a one never does."""
+
+    def kill() -> None:
+        with contextlib.suppress(OSError):
+            if b"PlayerActor" in Path(f"/proc/{pid}/cmdline").read_bytes():  # else the number is somebody else's by now
+                os.kill(pid, signal.SIGKILL)
+
+    if node == ray.get_runtime_context().get_node_id():
+        kill()
+        return
+    there = NodeAffinitySchedulingStrategy(node, soft=False)
+    with contextlib.suppress(RayError):  # the node is gone, and the process with it
+        ray.get(ray.remote(kill).options(num_cpus=0, scheduling_strategy=there).remote(), timeout=5.0)
 
 
 def taken(name: str) -> bool:

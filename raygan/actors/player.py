@@ -17,6 +17,7 @@ from raygan.controller.inline import host, swapper
 from raygan.controller.orders import Card
 from raygan.data.base import Samples
 from raygan.gan.bundle import pack, unpack
+from raygan.gan.types import Player
 from raygan.gan.weights import Parcel, Publication, Vector
 from raygan.strategies.strategy import Setup, Swap, Train, strategy_of
 
@@ -24,24 +25,33 @@ from raygan.strategies.strategy import Setup, Swap, Train, strategy_of
 class PlayerActor:
     """One player in a process of its own; or several that share weights."""
 
-    def __init__(self, run: str, names: list[str], config: Config, data: list[Any], board: Any) -> None:
+    def __init__(self, run: str, names: list[str], data: list[Any], board: Any) -> None:
         self._label = f"{run}/{names[0]}" + (f"..{names[-1]}" if len(names) > 1 else "")
-        torch.set_num_threads(config.resources.num_threads)
-        samples: Samples = ray.get(data[0])  # a reference in a list: resolved here, zero-copy
-        setup = Setup(config, samples, pick_device(config))
-        self._players = {name: strategy_of(config).build(name, setup) for name in names}
-        self._board = Exchange(board, keep_all=config.tempo == "lockstep")
-        self._rollbacks = config.failures.rollbacks
-        self._adopted: dict[str, int] = {}
+        self._names = names
+        self._samples: Samples = ray.get(data[0])  # a reference in a list: resolved here, zero-copy
+        self._index = board
+        self._board = Exchange(board, keep_all=False)
+        self._players: dict[str, Player] = {}
 
     def __repr__(self) -> str:
         return self._label  # the prefix of its log lines
 
-    def restore(self, name: str, state: list[Any]) -> int:
-        """Take up a packed state; returns the step."""
-        raw: bytes = ray.get(state[0])
-        self._players[name].restore(unpack(raw))
-        return self._players[name].step
+    def begin(self, epoch: int, config: Config, states: dict[str, list[Any]]) -> None:
+        """Build the players anew, each at its packed state where there is one; nothing of an earlier epoch is left."""
+        torch.set_num_threads(config.resources.num_threads)
+        setup = Setup(config, self._samples, pick_device(config))
+        players = {name: strategy_of(config).build(name, setup) for name in self._names}
+        for name, state in states.items():
+            players[name].restore(unpack(ray.get(state[0])))
+        self._players = players
+        self._board = Exchange(self._index, config.tempo == "lockstep", epoch)
+        self._rollbacks = config.failures.rollbacks
+        self._adopted: dict[str, int] = {}
+
+    @ray.method(concurrency_group="ctl")
+    def fence(self, epoch: int) -> None:
+        """A newer epoch has begun: whatever still trains here ends at its next look at the board."""
+        self._board.close(epoch)
 
     def open(self, name: str, step: int | None = None) -> int:
         """Publish what others need before they can begin; `step`: where a joiner begins to count. Returns the step."""
@@ -50,13 +60,15 @@ class PlayerActor:
         self._players[name].open(self._board)
         return self._players[name].step
 
-    def offer(self, name: str, swap: Swap) -> tuple[Card, list[Parcel]]:
+    def offer(self, name: str, swap: Swap, epoch: int) -> tuple[Card, list[Parcel]]:
         """First half of a swap: a card for the journal, and the network itself, which only its taker will fetch."""
+        self._board.check(epoch)
         parcel = swapper(self._players[name]).offer(swap.what, swap.carry)
         return Card.of(parcel), [parcel]
 
-    def adopt(self, name: str, swap: Swap, parcel: list[Any]) -> None:
-        """Second half, once per swap however often it is called."""
+    def adopt(self, name: str, swap: Swap, parcel: list[Any], epoch: int) -> None:
+        """Second half, once per swap however often it is called. Raises StaleEpochError for a swap of an earlier attempt."""
+        self._board.check(epoch)
         if self._adopted.get(name) == swap.step:
             return
         (found,) = ray.get(parcel[0])
@@ -93,13 +105,13 @@ class PlayerActor:
     @ray.method(concurrency_group="ctl")
     def where(self, name: str) -> dict[str, Any]:
         """Node, process, device: for run.json and for tests."""
-        context = ray.get_runtime_context()
+        context, player = ray.get_runtime_context(), self._players.get(name)
         return {
             "pid": os.getpid(),
             "node": context.get_node_id(),
             "gpus": ray.get_gpu_ids(),
-            "step": self._players[name].step,
-            "beats": self._players[name].beats,
+            "step": player.step if player else 0,
+            "beats": player.beats if player else 0,
         }
 
 

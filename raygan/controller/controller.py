@@ -127,18 +127,19 @@ class Controller:
         """
         for name, text in self.strategy.notes(self.plan):
             self.warn(name, text)
-        while True:
-            try:
-                self._attempt(resume)
-                return
-            except (PlayerDied, NonFiniteError) as failure:
-                self.journal = self.journal.next()  # what is left of this attempt can commit nothing any more
-                self.folder.fence = self.journal.fence
-                resume = self._after(failure)
-            finally:
-                if self.executor is not None:
-                    self.executor.close()
-                    self.executor = None
+        try:
+            while True:
+                try:
+                    self._attempt(resume)
+                    return
+                except (PlayerDied, NonFiniteError) as failure:
+                    self.journal = self.journal.next()  # what is left of this attempt can commit nothing any more
+                    self.folder.fence = self.journal.fence
+                    resume = self._after(failure)
+        finally:
+            if self.executor is not None:
+                self.executor.close()
+                self.executor = None
 
     def _after(self, failure: PlayerDied | NonFiniteError) -> Checkpoint | None:
         """What to go on from; raises the failure where the run is to stop."""
@@ -244,9 +245,10 @@ class Controller:
         self.extra.clear()
         self.pending_rows.clear()
         self.targets = None
-        self.executor = self.make_executor()
+        if self.executor is None:
+            self.executor = self.make_executor()
         self.executor.configure(self.config)
-        self.executor.start(self.players, resume.parts if resume else {})
+        self.executor.start(self.players, resume.parts if resume else {}, self.journal.epoch)
         self.folder.status(status="running", **self.executor.info())
         heard = time.monotonic()
         while self.tick():

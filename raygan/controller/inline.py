@@ -110,9 +110,15 @@ class InlineExecutor:
         self.parcels: dict[Swap, dict[str, Parcel]] = {}
         self.threads_before = torch.get_num_threads()
 
-    def start(self, players: Sequence[str], states: Mapping[str, bytes]) -> None:
-        """Build the players here."""
+    def start(self, players: Sequence[str], states: Mapping[str, bytes], epoch: int = 0) -> None:
+        """Build the players here; what was there before is gone."""
         torch.set_num_threads(self.setup.config.resources.num_threads)
+        self.setup = replace(self.setup, shared={})
+        self.board = InlineBoard()
+        self.players.clear()
+        self.queue.clear()
+        self.parcels.clear()
+        self.evaluator.waiting.clear()
         strategy = strategy_of(self.setup.config)
         for name in players:
             self.players[name] = strategy.build(name, self.setup)

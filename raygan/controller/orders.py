@@ -103,8 +103,8 @@ class Done:
 class Executor(Protocol):
     """Hosts players and carries out orders."""
 
-    def start(self, players: Sequence[str], states: Mapping[str, bytes]) -> None:
-        """Make the players, each from its state where there is one."""
+    def start(self, players: Sequence[str], states: Mapping[str, bytes], epoch: int = 0) -> None:
+        """Make the players, each from its state where there is one; again after a failure, under the journal's next epoch."""
 
     def submit(self, order: Order) -> None:
         """Take an order; does not wait."""

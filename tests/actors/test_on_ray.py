@@ -96,13 +96,15 @@ def test_a_killed_pair_is_noticed_and_the_run_ends_with_the_undisturbed_bits(tmp
     setup = setup_of(config)
     expected = {p: digest(unpack(r)) for p, r in final_states(config, lambda: InlineExecutor(setup)).items()}
     controller = Controller(config, RunFolder.create(tmp_path, "run"), lambda: RayExecutor("kill", setup), [])
-    killed = []
+    killed, after = [], {}
 
     def kill_once(c: Controller, done: Done) -> None:
+        pids = {p: where["pid"] for p, where in c.executor.info()["players"].items()}  # type: ignore[union-attr]
         if c.done[GLOBAL] >= 12 and not killed:
-            info = c.executor.info()  # type: ignore[union-attr]
-            killed.append(info["players"]["pair-01"]["pid"])
-            os.kill(killed[0], signal.SIGKILL)
+            killed.append(pids)
+            os.kill(pids["pair-01"], signal.SIGKILL)
+        elif killed and c.done["pair-01"] >= 32:
+            after.update(pids)
 
     controller.listeners = [kill_once]
     controller.run()
@@ -111,6 +113,7 @@ def test_a_killed_pair_is_noticed_and_the_run_ends_with_the_undisturbed_bits(tmp
     assert {p: digest(unpack(r)) for p, r in final.parts.items()} == expected
     events = read_jsonl(tmp_path / "run/events.jsonl")
     assert [e["kind"] for e in events if e["kind"] in ("death", "restart")] == ["death", "restart"]
+    assert {p for p in after if after[p] != killed[0][p]} == {"pair-01"}, "the others' processes stay"
 
 
 def test_async_overlaps_and_keeps_its_bound(tmp_path: Path) -> None:

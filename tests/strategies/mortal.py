@@ -31,7 +31,7 @@ class Mortal(InlineExecutor):
         self.hashes = hashes
         self.doomed: tuple[str, str] | None = None
 
-    def start(self, players: Sequence[str], states: Mapping[str, bytes]) -> None:
+    def start(self, players: Sequence[str], states: Mapping[str, bytes], epoch: int = 0) -> None:
         super().start(players, states)
         self.doomed = None
 

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,8 @@ KINDS: dict[str, dict[str, Any]] = {
     "sgan": {"strategy": {"name": "sgan", "messenger_lifetime": 2}, "num_pairs": 2},
     "pmgan": {"strategy": {"name": "pmgan"}, "loss": "reverse_kl", "num_pairs": 2},
 }
-FAULTS_A_RUN = 8
-STEPS = 60
+FAULTS_A_RUN = 20
+STEPS = 200
 
 
 class Chaos:
@@ -58,17 +59,16 @@ class Chaos:
         self.recovery: list[float] = []
         self.since: float | None = None
 
-    def strike(self, executor: RayExecutor, point: str) -> None:
+    def strike(self, places: Mapping[str, tuple[str, int]], point: str) -> None:
         """Perhaps kill or stop somebody."""
         if self.left == 0 or self.since is not None or self.rng.random() > 0.05:
             return
         self.left -= 1
-        victims = dict(executor.pids)
-        name = self.rng.choice(sorted(victims))
+        name = self.rng.choice(sorted(places))
         stop = self.rng.random() < 0.15
         time.sleep(self.rng.random() * 0.02)
         try:
-            os.kill(victims[name], signal.SIGSTOP if stop else signal.SIGKILL)
+            os.kill(places[name][1], signal.SIGSTOP if stop else signal.SIGKILL)
         except ProcessLookupError:
             return
         self.struck[f"{'SIGSTOP' if stop else 'SIGKILL'} after {point}"] += 1
@@ -87,18 +87,17 @@ class Struck(RayExecutor):
     def __init__(self, run: str, setup: Setup, chaos: Chaos) -> None:
         super().__init__(run, setup)
         self.chaos = chaos
-        self.pids: dict[str, int] = {}
+        self.fresh = False
 
-    def start(self, players: Any, states: Any) -> None:
-        """Learn who is where."""
-        super().start(players, states)
-        self.pids = {p: int(facts["pid"]) for p, facts in self.info()["players"].items()}
+    def start(self, players: Any, states: Any, epoch: int = 0) -> None:
+        """Another attempt."""
+        super().start(players, states, epoch)
         self.fresh = True
 
     def submit(self, order: Order) -> None:
         """Send, then strike."""
         super().submit(order)
-        self.chaos.strike(self, type(order).__name__)
+        self.chaos.strike(self.places, type(order).__name__)
 
     def wait(self, timeout_s: float) -> list[Done]:
         """The first thing that a new attempt gets done ends the recovery."""
@@ -107,15 +106,6 @@ class Struck(RayExecutor):
             self.fresh = False
             self.chaos.heard()
         return done
-
-    def close(self) -> None:
-        """Stopped processes do not answer a polite kill."""
-        super().close()
-        for pid in self.pids.values():
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
 
 
 def one_run(kind: str, seed: int, expected: dict[str, str], setup: Setup) -> Chaos:
@@ -150,7 +140,8 @@ def main() -> None:
     for kind, changes in KINDS.items():
         config = tiny_config(
             steps=STEPS, checkpoint={"every_steps": 10}, evaluation={"every_steps": STEPS}, round_steps=5,
-            failures={"budget": 10**6, "lease_s": 3.0}, **changes,
+            failures={"budget": 10**6, "lease_s": 3.0}, resources={"spares": 1},
+            **changes,
         )  # fmt: skip
         setups[kind] = setup_of(config)
         states = final_states(config, lambda kind=kind: InlineExecutor(setups[kind]))  # type: ignore[misc]

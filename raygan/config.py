@@ -117,6 +117,9 @@ class ResourcesConfig(Section):
     placement: Literal["PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD"] = Field(
         "PACK", description="Ray's placement strategy of the run's one placement group."
     )
+    spares: int = Field(
+        1, ge=0, description="Processes kept ready for players that die (180 MB each; none where players have GPUs)."
+    )
     object_store_mb: int = Field(512, ge=80, description="Object store of a Ray that this run starts itself.")
 
 

@@ -58,6 +58,9 @@ class RayExecutor:
         """Bundle of the placement group, by the first player that lives there; None: outside it (joiners)."""
         self.places: dict[str, tuple[str, int]] = {}
         """(node, process) of each player's actor: what to kill when it does not answer."""
+        self.spares: list[Any] = []
+        self.spared = 0
+        """Spares made so far."""
         self.lost: set[str] = set()
         """Players and helpers that were found dead or hung since the last start."""
         self.pending: dict[Any, tuple[Order, float]] = {}
@@ -92,6 +95,7 @@ class RayExecutor:
         self._settle(homes, {n: [ray.put(states[n])] for n in players if n in states})
         for reference, name in [(self.actors[n].open.remote(n), n) for n in players]:
             self._get(reference, name, START_TIMEOUT_S)
+        self._keep_spares()
 
     def _reserve(self, homes: int) -> None:
         """The run's one placement group, and the data in the object store."""
@@ -119,7 +123,7 @@ class RayExecutor:
                 if fresh:
                     self.actors |= dict.fromkeys(home, self._player(home))
                 mine = {n: states[n] for n in home if n in states}
-                asked[self.actors[name].begin.remote(self.epoch, self.config, mine)] = name, fresh
+                asked[self._begin(home, mine)] = name, fresh
             silent = self._silent(asked, last)
             if not silent:
                 break
@@ -132,6 +136,10 @@ class RayExecutor:
         for name in (BOARD, MATCHMAKER):
             self._get(self.helpers[name].register.remote(handles), name, START_TIMEOUT_S)
         self.places = {n: (str(facts["node"]), int(facts["pid"])) for n, facts in self._where().items()}
+
+    def _begin(self, home: list[str], states: Mapping[str, list[Any]]) -> Any:
+        actor = self.actors[home[0]]
+        return actor.begin.remote(self.epoch, home, self.config, states, self.helpers[BOARD])
 
     def _silent(self, asked: Mapping[Any, tuple[str, bool]], last: bool) -> list[str]:
         """Who is dead, or does not answer in time; a new process has longer. `last`: that is an error."""
@@ -148,6 +156,18 @@ class RayExecutor:
                 out.append(name)
         return out
 
+    def _keep_spares(self) -> None:
+        """Processes that have imported everything and host nobody yet: whoever dies is back in one in a second, not in four.
+
+        None where players have GPUs: a process cannot be moved to another GPU.
+        """
+        while len(self.spares) < self.config.resources.spares and not self.placement.gpus:
+            name, last = f"spare-{self.spared}", self.placement.players + 1
+            self.spared += 1
+            self.spares.append(
+                self._actor(PlayerActor, name, last, 0, groups={"ctl": 1}).remote(self.run, name, self.shared)
+            )
+
     def _put_down(self, player: str) -> None:
         """End a player's process, also when it does not listen any more, so that its place is free."""
         actor = self.actors[player]
@@ -163,14 +183,17 @@ class RayExecutor:
     # ------------------------------------------------------------------------------------------------- actors
 
     def _player(self, home: list[str], joins: bool = False) -> Any:
-        """A new actor for players that live together: in a free bundle of the group, else outside it (a joiner always)."""
+        """An actor for players that live together: a spare, or a new one; in a free bundle (a joiner outside the group)."""
         free = [i for i in range(self.placement.players) if i not in self.bundles.values()]
         bundle = self.bundles[home[0]] = None if joins or not free else free[0]
+        if self.spares:
+            return self.spares.pop(0)
         cpus = self.placement.cpus
         if bundle is None and ray.available_resources().get("CPU", 0.0) < cpus:
             cpus = 0.0  # a full cluster is shared more thinly
         made = self._actor(PlayerActor, home[0], bundle, cpus, self.placement.gpus, {"ctl": 1})
-        return made.remote(self.run, home, self.shared, self.helpers[BOARD])
+        label = home[0] + (f"..{home[-1]}" if len(home) > 1 else "")
+        return made.remote(self.run, label, self.shared)
 
     def _helper(self, name: str) -> Any:
         last = self.placement.players + 1  # the bundle of those that hold no bytes
@@ -230,8 +253,8 @@ class RayExecutor:
         """A joiner's actor, outside the placement group; a reference to its step, once it has opened."""
         actor = self._player([order.player], joins=True)
         states = {} if order.state is None else {order.player: [ray.put(order.state)]}
-        actor.begin.remote(self.epoch, self.config, states)
         self.actors[order.player] = actor
+        self._begin([order.player], states)
         self._register()
         return actor.open.remote(order.player, order.step if order.state is None else None)
 
@@ -310,8 +333,9 @@ class RayExecutor:
         for player in list(self.actors):
             if player in self.lost:
                 self._put_down(player)
-        for actor in [*dict.fromkeys(self.actors.values()), *self.helpers.values()]:
+        for actor in [*dict.fromkeys(self.actors.values()), *self.helpers.values(), *self.spares]:
             ray.kill(actor)
+        self.spares.clear()
         self.actors.clear()
         self.helpers.clear()
         self.pending.clear()

@@ -25,33 +25,36 @@ from raygan.strategies.strategy import Setup, Swap, Train, strategy_of
 class PlayerActor:
     """One player in a process of its own; or several that share weights."""
 
-    def __init__(self, run: str, names: list[str], data: list[Any], board: Any) -> None:
-        self._label = f"{run}/{names[0]}" + (f"..{names[-1]}" if len(names) > 1 else "")
-        self._names = names
+    def __init__(self, run: str, label: str, data: list[Any]) -> None:
+        self._label = f"{run}/{label}"
         self._samples: Samples = ray.get(data[0])  # a reference in a list: resolved here, zero-copy
-        self._index = board
-        self._board = Exchange(board, keep_all=False)
         self._players: dict[str, Player] = {}
 
     def __repr__(self) -> str:
         return self._label  # the prefix of its log lines
 
-    def begin(self, epoch: int, config: Config, states: dict[str, list[Any]]) -> None:
-        """Build the players anew, each at its packed state where there is one; nothing of an earlier epoch is left."""
+    def rehearse(self, config: Config) -> None:
+        """Build a player and drop it: a spare has imported then what it will need."""
+        strategy = strategy_of(config)
+        strategy.build(strategy.locals(config)[0], Setup(config, self._samples, pick_device(config)))
+
+    def begin(self, epoch: int, names: list[str], config: Config, states: dict[str, list[Any]], board: Any) -> None:
+        """Build these players, each at its packed state where there is one; nothing of an earlier epoch is left."""
         torch.set_num_threads(config.resources.num_threads)
         setup = Setup(config, self._samples, pick_device(config))
-        players = {name: strategy_of(config).build(name, setup) for name in self._names}
+        players = {name: strategy_of(config).build(name, setup) for name in names}
         for name, state in states.items():
             players[name].restore(unpack(ray.get(state[0])))
         self._players = players
-        self._board = Exchange(self._index, config.tempo == "lockstep", epoch)
+        self._board = Exchange(board, config.tempo == "lockstep", epoch)
         self._rollbacks = config.failures.rollbacks
         self._adopted: dict[str, int] = {}
 
     @ray.method(concurrency_group="ctl")
     def fence(self, epoch: int) -> None:
         """A newer epoch has begun: whatever still trains here ends at its next look at the board."""
-        self._board.close(epoch)
+        if self._players:
+            self._board.close(epoch)
 
     def open(self, name: str, step: int | None = None) -> int:
         """Publish what others need before they can begin; `step`: where a joiner begins to count. Returns the step."""

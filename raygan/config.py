@@ -346,13 +346,35 @@ def preset_values(name: str) -> dict[str, Any]:
     return read_yaml(PRESETS / f"{name}.yaml")
 
 
+MAX_VALUES = 10_000
+"""Values in a config file, aliases counted each time."""
+
+
+def expanded(value: object, known: dict[int, int] | None = None) -> int:
+    """Values that a YAML document stands for; aliases to one thing are looked at once, and counted each time.
+
+    >>> expanded({"a": [1, 2]})
+    4
+    """
+    known = {} if known is None else known
+    if id(value) not in known:
+        inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        known[id(value)] = MAX_VALUES + 1  # what contains itself never ends
+        known[id(value)] = 1 + sum(expanded(v, known) for v in inside)
+    return known[id(value)]
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML file's mapping; raises ConfigError for anything else."""
     try:
         values = yaml.safe_load(path.read_text())
+        if expanded(values) > MAX_VALUES:
+            raise ConfigError(
+                f"config file {str(path)!r} holds more than {MAX_VALUES} values. Its aliases expand too far."
+            )
     except FileNotFoundError:
         raise ConfigError(f"config file {str(path)!r} does not exist. Check the path given to --config.") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError) as error:
         reason = str(error).replace("\n", " ")
         raise ConfigError(f"config file {str(path)!r} cannot be read: {reason}. Write it as YAML.") from None
     if values is None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from raygan.errors import ConfigError
@@ -39,6 +42,7 @@ def cluster(address: str, object_store_mb: int) -> Iterator[None]:
             "address": "local",
             "include_dashboard": False,
             "object_store_memory": object_store_mb << 20,
+            "_temp_dir": os.environ.get("RAY_TMPDIR") or private_folder(),
         }
     try:
         with warnings.catch_warnings():
@@ -50,7 +54,25 @@ def cluster(address: str, object_store_mb: int) -> Iterator[None]:
             f"address = {address!r}: cannot reach a Ray cluster there ({reason}). Start one with `ray start --head`, or "
             "use --address local."
         ) from None
+    close_token()
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def private_folder() -> str:
+    """Where a Ray of ours keeps its session and logs: nobody else may look. Ray opens its own folder to all (0777)."""
+    folder = Path(tempfile.gettempdir()) / f"raygan-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    facts = folder.lstat()
+    if facts.st_uid != os.getuid() or facts.st_mode & 0o077:  # made by somebody else
+        folder = Path(tempfile.mkdtemp(prefix="raygan-"))
+    return str(folder / "ray")
+
+
+def close_token() -> None:
+    """Ray 2.60 leaves its token readable for everybody (0644)."""
+    token = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray/auth_token")
+    with contextlib.suppress(FileNotFoundError, PermissionError):  # somebody else's, given to us to use
+        token.chmod(0o600)

@@ -156,9 +156,9 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
 def find_run(path: str | Path) -> Path:
     """A run's folder; raises ConfigError with the runs that are there."""
     folder = Path(path)
-    if (folder / "run.json").is_file():
+    if os.path.isfile(folder / "run.json"):  # noqa: PTH113  any name will do, also one that no file can have
         return folder
-    there = [p.parent.name for p in folder.parent.glob("*/run.json")] if folder.parent.is_dir() else []
+    there = [p.parent.name for p in folder.parent.glob("*/run.json")] if os.path.isdir(folder.parent) else []  # noqa: PTH112
     hint = did_you_mean(folder.name, there) if there else "`raygan runs` lists the runs."
     raise ConfigError(f"run {str(path)!r} is not a run folder (it has no run.json). {hint}")
 

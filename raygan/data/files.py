@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from abc import abstractmethod
 from collections.abc import Iterable
 
@@ -45,9 +46,13 @@ def stack_images(kind: str, named: Iterable[tuple[str, bytes]]) -> npt.NDArray[n
     arrays: list[npt.NDArray[np.uint8]] = []
     for name, raw in named:
         try:
-            image = Image.open(io.BytesIO(raw))
-            pixels = np.asarray(image.convert("L" if image.mode in ("L", "1") else "RGB"))
-        except (UnidentifiedImageError, OSError) as error:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", Image.DecompressionBombWarning)
+                image = Image.open(io.BytesIO(raw))
+                pixels = np.asarray(image.convert("L" if image.mode in ("L", "1") else "RGB"))
+        except (
+            UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning,
+        ) as error:  # fmt: skip
             raise DataError(f"data.{kind}: {name} is not a readable image ({error}). Remove or replace it.") from None
         chw = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
         if arrays and chw.shape != arrays[0].shape:

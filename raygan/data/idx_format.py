@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from raygan.data import search
 from raygan.errors import DataError
 
 
@@ -18,7 +19,9 @@ def read_idx(path: Path) -> npt.NDArray[np.uint8]:
     raw = path.read_bytes()
     if raw[:2] == b"\x1f\x8b":
         try:
-            raw = gzip.decompress(raw)
+            with gzip.open(path) as file:
+                raw = file.read(search.MAX_BYTES + 1)
+            search.check_size(path, len(raw))
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise DataError(f"{path}: damaged gzip ({error}). Get the file again.") from None
     if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] != 8:

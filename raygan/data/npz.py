@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 
 import numpy as np
 from pydantic import Field
 
 from raygan.data.base import Array
 from raygan.data.files import FileComponent
-from raygan.data.search import must_exist
+from raygan.data.search import check_size, must_exist
 from raygan.errors import DataError
 
 USUAL = ("x", "images", "data", "arr_0")
@@ -24,12 +25,19 @@ class Npz(FileComponent):
         """The array, as float32 points or (N, C, H, W) uint8 images."""
         path = must_exist(self.name, self.path)
         try:
+            if zipfile.is_zipfile(path):
+                with zipfile.ZipFile(path) as entries:
+                    check_size(f"data.npz: {path}", sum(entry.file_size for entry in entries.infolist()))
             with np.load(path, allow_pickle=False) as archive:
+                if not archive.files:
+                    raise DataError(f"data.npz: {path} holds no array. Save it with numpy.savez.")
                 key = self.key or next((k for k in USUAL if k in archive.files), archive.files[0])
                 if key not in archive.files:
                     raise DataError(f"data.npz: no array {key!r} in {path}. It holds: {', '.join(archive.files)}.")
                 array = archive[key]
-        except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+                if not isinstance(array, np.ndarray):
+                    raise ValueError(f"{key} is not an array")
+        except (ValueError, OSError, EOFError, MemoryError, AttributeError, zlib.error, zipfile.BadZipFile) as error:
             raise DataError(f"data.npz: {path} cannot be read ({error}). Save it with numpy.savez.") from None
         return as_samples(self.name, self.path, array)
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from raygan.data.base import Array
 from raygan.data.files import FileComponent, stack_images
-from raygan.data.search import must_exist
+from raygan.data.search import check_size, must_exist
 from raygan.errors import DataError
 
 
@@ -28,8 +28,13 @@ class Parquet(FileComponent):
             column = self.column or next((n for n in names if n in ("image", "img")), names[0])
             if column not in names:
                 raise DataError(f"data.parquet: no column {column!r} in {path}. It has: {', '.join(names)}.")
+            about = pyarrow.parquet.ParquetFile(path).metadata
+            check_size(
+                f"data.parquet: {path}",
+                sum(about.row_group(i).total_byte_size for i in range(about.num_row_groups)),
+            )
             cells: list[Any] = pyarrow.parquet.read_table(path, columns=[column])[column].to_pylist()
-        except (pyarrow.ArrowInvalid, OSError) as error:
+        except (pyarrow.ArrowException, OSError, MemoryError) as error:
             raise DataError(f"data.parquet: {path} cannot be read ({error}). Check the path.") from None
         raw = [c["bytes"] if isinstance(c, dict) else c for c in cells]
         if not all(isinstance(r, bytes) for r in raw):

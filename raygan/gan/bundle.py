@@ -25,5 +25,5 @@ def unpack(raw: bytes) -> State:
         size = int.from_bytes(raw[:8], "little")
         plain = json.loads(json.loads(raw[8 : 8 + size])["__metadata__"]["plain"])
         return {**load(raw), **plain}
-    except (SafetensorError, ValueError, KeyError, UnicodeDecodeError, MemoryError) as error:
+    except (SafetensorError, ValueError, KeyError, UnicodeDecodeError, TypeError, MemoryError, RecursionError) as error:
         raise CheckpointError(f"a checkpoint part cannot be read ({error}). Resume from another step.") from None

@@ -284,7 +284,9 @@ def load_config(path: Path) -> Config:
     """The config of a run folder; raises ConfigError when it is damaged."""
     try:
         values = json.loads((path / "config.json").read_text())
-    except (OSError, ValueError) as error:
+        if not isinstance(values, dict):
+            raise ValueError("it holds no settings")
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(
             f"run {str(path)!r}: config.json cannot be read ({error}). The run cannot be resumed."
         ) from None

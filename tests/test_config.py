@@ -1,11 +1,12 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from raygan.config import Config, full_dump, merge, names, presets, resolve, validate
 from raygan.errors import ConfigError, RayganError
+from raygan.strategies.strategy import strategy_of
 
 
 def test_precedence_is_default_preset_files_flags(tmp_path: Path) -> None:
@@ -54,17 +55,21 @@ VALUES = st.one_of(
     st.dictionaries(st.sampled_from(["name", "modes", "lr_g", "x"]), st.one_of(st.integers(), st.text(max_size=4)), max_size=2),
 )  # fmt: skip
 PATHS = st.sampled_from([
-    *Config.model_fields, "pair.lr_g", "strategy.messenger_steps", "loss.weight", "data.modes", "network.hidden", "nothing",
-    "pair.nothing", "strategy.name", "resources.gpus_per_pair",
+    *Config.model_fields, "failures.budget", "failures.death", "checkpoint.keep", "evaluation.samples", "strategy.over",
+    "pair.lr_g", "strategy.messenger_steps", "loss.weight", "data.modes", "network.hidden", "nothing", "pair.nothing",
+    "strategy.name", "resources.gpus_per_pair",
 ])  # fmt: skip
 
 
-@settings(max_examples=400, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=10_000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.dictionaries(PATHS, VALUES, max_size=4))
 def test_any_values_are_a_config_or_an_error_for_people(flags: dict[str, object]) -> None:
     message = ""
     try:
-        resolve(flags=flags)
+        config = resolve(flags=flags).config
+        if config.num_pairs < 100:  # and it can be built, or is refused
+            strategy_of(config).players(config)
     except RayganError as error:
         message = str(error)
     assert "\n" not in message

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,40 @@ CASES = [
     (["presets", "nothing"], 2, "no preset named 'nothing'"),
     (["plan", "--resources.gpus-per-pair", "64"], 3, "need 384 GPUs"),
     (["plan", "--resources.cpus-per-pair", "4000"], 3, "the cluster has"),
+    # failures, checkpoints, elasticity
+    (["train", "--failures.death", "ignore"], 2, 'failures.death = "ignore"'),
+    (["train", "--failures.budgett", "3"], 2, "no setting 'budgett'. Did you mean 'budget'?"),
+    (["train", "--failures.budget", "-1"], 2, "failures.budget = -1"),
+    (["train", "--failures.lease-s", "0"], 2, "failures.lease_s = 0"),
+    (["train", "--failures.lease-s", ".nan"], 2, "failures.lease_s = NaN"),
+    (["train", "--failures.rollbacks", "1.5"], 2, "failures.rollbacks = 1.5"),
+    (["train", "--checkpoint.every-steps", "0"], 2, "checkpoint.every_steps = 0"),
+    (["train", "--checkpoint.keep", "0"], 2, "checkpoint.keep = 0"),
+    (["train", "--members", "[0, 0]", "--num-pairs", "2"], 2, "num_pairs = 2, but `members` has [0, 0]"),
+    (["train", "--resume", "auto"], 2, "--resume auto needs --name"),
+    (["train", "--resume", "/nowhere/run"], 2, "is not a run folder"),
+    # resources, cluster
+    (["train", "--resources.placement", "TIGHT"], 2, 'resources.placement = "TIGHT"'),
+    (["train", "--resources.spares", "-1"], 2, "resources.spares = -1"),
+    (["train", "--resources.object-store-mb", "5"], 2, "resources.object_store_mb = 5"),
+    (["train", "--device", "tpu"], 2, 'device = "tpu"'),
+    (["plan", "--num-pairs", "100000"], 3, "the cluster has"),
+    # names, values
+    (["train", "--name", "a" * 101], 2, "a run's name has 1 to 100 letters"),
+    (["train", "--name", ".hidden"], 2, "does not begin with '.'"),
+    (["train", "--seed", "-1"], 2, "seed = -1"),
+    (["train", "--seed", str(2**63)], 2, "seed = 9223372036854775808"),
+    (["train", "--tempo", "fast"], 2, 'tempo = "fast"'),
+    (["train", "--pair.ema", "1"], 2, "pair.ema = 1"),
+    (["train", "--pair.prior", "laplace"], 2, 'pair.prior = "laplace"'),
+    (["train", "--pairs", "[{count: 0}]"], 2, "num_pairs = 0"),
+    (["train", "--start-from", "[/nowhere/run:pair-00]"], 2, "'/nowhere/run' is not a run folder"),
 ]
+LIMIT_S = 2.0
+
+
+def test_the_table_is_long_enough() -> None:
+    assert len(CASES) >= 60
 
 
 @pytest.mark.parametrize(("argv", "code", "text"), CASES, ids=[" ".join(c[0]) for c in CASES])
@@ -103,7 +137,9 @@ def test_a_mistake_is_one_line_with_the_next_move(
     extra = (
         ["--inline", "--quiet"] if argv[0] == "train" and "--inline=yes" not in argv and argv[-1] != "--steps" else []
     )
+    began = time.perf_counter()
     found, out, err = run([*argv, *extra], capsys)
+    assert time.perf_counter() - began < LIMIT_S, "found before anything is started"
     assert (found, out) == (code, "")
     assert err.startswith("raygan: ")
     assert err.count("\n") == 1, "one line"

@@ -1,26 +1,33 @@
-"""Faults on real Ray: whole runs whose players, board and matchmaker are killed or stopped, until so many have struck.
+"""Faults on real Ray: whole runs whose processes are killed, stopped or paused, until so many faults have struck.
 
     python -m benchmarks.chaos [FAULTS] [SEED]        default 1000; writes benchmarks/results/chaos.json after each run
 
-Each run is lockstep (gap, sgan and pmgan in turn) and must end with the bits of the undisturbed run. A fault is drawn for a
-named point: right after a swap, an adoption, a save, a training round or an evaluation was sent off, after a random delay of
-up to 20 ms. One checker judges what is left: the journal's chain, permutations, exactly-once accounts, final bits.
+    SIGKILL             a player's process                                 SIGSTOP       for good: only its lease finds it
+    pause               SIGSTOP, SIGCONT after 0.1 to 1.5 s: late replies  ray.kill      of the board, the matchmaker, the evaluator
+    SIGKILL recovering  a second player, while the first is being replaced
+
+A fault is drawn for a named point: right after a swap, an adoption, a save, a training round or an evaluation was sent off,
+after a random delay of up to 20 ms. Each run is lockstep (gap, pmgan and sgan in turn); one checker judges what is left: the
+journal's chain, permutations, exactly-once accounts, and the final bits, which must be those of the undisturbed run.
 """
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import random
 import signal
 import statistics
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import ray
 import torch
 
 from benchmarks.common import write
@@ -31,7 +38,7 @@ from raygan.controller.controller import Controller
 from raygan.controller.inline import InlineExecutor
 from raygan.controller.journal import read_journal
 from raygan.controller.orders import Done, Order
-from raygan.controller.run_folder import RunFolder
+from raygan.controller.run_folder import RunFolder, read_jsonl
 from raygan.controller.storage import LocalStorage
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
@@ -45,8 +52,8 @@ KINDS: dict[str, dict[str, Any]] = {
     "sgan": {"strategy": {"name": "sgan", "messenger_lifetime": 2}, "num_pairs": 2},
     "pmgan": {"strategy": {"name": "pmgan"}, "loss": "reverse_kl", "num_pairs": 2},
 }
-FAULTS_A_RUN = 20
-STEPS = 200
+FAULTS_A_RUN = 25
+STEPS, EVERY = 300, 10
 
 
 class Chaos:
@@ -56,29 +63,58 @@ class Chaos:
         self.rng = rng
         self.left = FAULTS_A_RUN
         self.struck: Counter[str] = Counter()
-        self.recovery: list[float] = []
-        self.since: float | None = None
+        self.recovery: dict[str, list[float]] = {}
+        self.since: tuple[str, float] | None = None
+        self.paused: list[threading.Timer] = []
 
-    def strike(self, places: Mapping[str, tuple[str, int]], point: str) -> None:
-        """Perhaps kill or stop somebody."""
+    def strike(self, executor: RayExecutor, point: str) -> None:
+        """Perhaps do something to somebody."""
         if self.left == 0 or self.since is not None or self.rng.random() > 0.05:
             return
-        self.left -= 1
-        name = self.rng.choice(sorted(places))
-        stop = self.rng.random() < 0.15
         time.sleep(self.rng.random() * 0.02)
-        try:
-            os.kill(places[name][1], signal.SIGSTOP if stop else signal.SIGKILL)
-        except ProcessLookupError:
+        drawn = self.rng.random()
+        kind = next(
+            k for k, share in (("SIGKILL", 0.5), ("SIGSTOP", 0.6), ("pause", 0.85), ("ray.kill", 1.0)) if drawn < share
+        )
+        if kind == "ray.kill":
+            ray.kill(executor.helpers[self.rng.choice(sorted(executor.helpers))])
+        elif not self.signal(executor, kind):
             return
-        self.struck[f"{'SIGSTOP' if stop else 'SIGKILL'} after {point}"] += 1
-        self.since = time.perf_counter()
+        self.left -= 1
+        self.struck[f"{kind} after {point}"] += 1
+        if kind != "pause":
+            self.since = kind, time.perf_counter()
+
+    def signal(self, executor: RayExecutor, kind: str) -> bool:
+        """To one player; False when it is gone already."""
+        pid = executor.places[self.rng.choice(sorted(executor.places))][1]
+        try:
+            os.kill(pid, signal.SIGKILL if kind == "SIGKILL" else signal.SIGSTOP)
+        except ProcessLookupError:
+            return False
+        if kind == "pause":
+            self.paused.append(threading.Timer(self.rng.uniform(0.1, 1.5), wake, [pid]))
+            self.paused[-1].start()
+        return True
+
+    def recovering(self, executor: RayExecutor) -> None:
+        """A second death while the first is being mended."""
+        if self.left and executor.places and self.rng.random() < 0.15 and self.signal(executor, "SIGKILL"):
+            self.left -= 1
+            self.struck["SIGKILL recovering"] += 1
 
     def heard(self) -> None:
         """An order of the new attempt was carried out."""
         if self.since is not None:
-            self.recovery.append(time.perf_counter() - self.since)
+            kind, since = self.since
+            self.recovery.setdefault(kind, []).append(time.perf_counter() - since)
             self.since = None
+
+
+def wake(pid: int) -> None:
+    """End a pause."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGCONT)
 
 
 class Struck(RayExecutor):
@@ -91,13 +127,14 @@ class Struck(RayExecutor):
 
     def start(self, players: Any, states: Any, epoch: int = 0) -> None:
         """Another attempt."""
+        self.chaos.recovering(self)
         super().start(players, states, epoch)
         self.fresh = True
 
     def submit(self, order: Order) -> None:
         """Send, then strike."""
         super().submit(order)
-        self.chaos.strike(self.places, type(order).__name__)
+        self.chaos.strike(self, type(order).__name__)
 
     def wait(self, timeout_s: float) -> list[Done]:
         """The first thing that a new attempt gets done ends the recovery."""
@@ -108,23 +145,55 @@ class Struck(RayExecutor):
         return done
 
 
-def one_run(kind: str, seed: int, expected: dict[str, str], setup: Setup) -> Chaos:
-    """A disturbed run; raises Violation."""
+def one_run(kind: str, seed: int, expected: dict[str, str], setup: Setup) -> tuple[Chaos, Counter[str], int]:
+    """(faults, what was found wrong by kind, most steps that a restart undid) of a disturbed run."""
     chaos = Chaos(random.Random(seed))
     with tempfile.TemporaryDirectory() as folder:
         controller = Controller(
             setup.config, RunFolder.create(Path(folder), "run"), lambda: Struck(f"chaos{seed}", setup, chaos), [], 400
         )
         controller.run()
-        storage = LocalStorage(controller.folder.path)
-        history = read_journal(storage)
+        for timer in chaos.paused:
+            timer.join()
+        path = controller.folder.path
+        return chaos, judge(path, expected), rollback(path)
+
+
+def judge(path: Path, expected: dict[str, str]) -> Counter[str]:
+    """Everything that is wrong with what a run has left on the disk, counted."""
+    storage, wrong = LocalStorage(path), Counter[str]()
+    history = read_journal(storage)
+    final, problems = newest_valid(storage)
+    wrong["torn"] = len(problems) + len(history.problems)
+    epochs = [record["epoch"] for record in history.records]
+    wrong["stale_accepted"] = sum(later < earlier for earlier, later in itertools.pairwise(epochs))
+    try:
         check_history(history.records)
-        final, problems = newest_valid(storage)
-        if problems or history.problems or final is None:
-            raise Violation(f"{kind}, seed {seed}: {problems + history.problems}")
-        if {p: digest(unpack(r)) for p, r in final.parts.items()} != expected:
-            raise Violation(f"{kind}, seed {seed}: the final bits are not those of the undisturbed run")
-    return chaos
+    except Violation:
+        wrong["invariant_broken"] += 1
+    steps = final.steps if final else {}
+    wrong["lost"] = sum(max(0, STEPS - steps.get(p, 0)) for p in expected)
+    wrong["repeated"] = sum(max(0, steps.get(p, 0) - STEPS) for p in expected)
+    found = {p: digest(unpack(raw)) for p, raw in final.parts.items()} if final else {}
+    wrong["other_final_bits"] = sum(found.get(p) != expected[p] for p in expected)
+    return wrong
+
+
+def rollback(path: Path) -> int:
+    """Most steps between where a player died and where the run went on from."""
+    far, most = 0, 0
+    for event in read_jsonl(path / "events.jsonl"):
+        if event["kind"] == "death":
+            far = event["step"]
+        elif event["kind"] == "restart":
+            most = max(most, far - event["step"])
+    return most
+
+
+def quantiles(seconds: list[float]) -> dict[str, float]:
+    """Of one kind of fault."""
+    cuts = statistics.quantiles(seconds, n=100) if len(seconds) > 1 else seconds * 99
+    return {"n": len(seconds), "p50": cuts[49], "p99": min(cuts[98], max(seconds)), "max": max(seconds)}
 
 
 def main() -> None:
@@ -133,13 +202,13 @@ def main() -> None:
     first = int(sys.argv[2]) if len(sys.argv) > 2 else 0
     torch.set_num_threads(1)
     struck: Counter[str] = Counter()
-    recovery: list[float] = []
-    runs: Counter[str] = Counter()
+    recovery: dict[str, list[float]] = {}
+    runs, wrong, most_undone = Counter[str](), Counter[str](), 0
     expected: dict[str, dict[str, str]] = {}
     setups: dict[str, Setup] = {}
     for kind, changes in KINDS.items():
         config = tiny_config(
-            steps=STEPS, checkpoint={"every_steps": 10}, evaluation={"every_steps": STEPS}, round_steps=5,
+            steps=STEPS, checkpoint={"every_steps": EVERY}, evaluation={"every_steps": STEPS}, round_steps=5,
             failures={"budget": 10**6, "lease_s": 3.0}, resources={"spares": 1},
             **changes,
         )  # fmt: skip
@@ -150,20 +219,23 @@ def main() -> None:
     with cluster("local", 256):
         while sum(struck.values()) < wanted:
             kind = sorted(KINDS)[seed % len(KINDS)]
-            chaos = one_run(kind, seed, expected[kind], setups[kind])
+            chaos, found, undone = one_run(kind, seed, expected[kind], setups[kind])
             struck += chaos.struck
-            recovery += chaos.recovery
+            wrong.update(found)
+            most_undone = max(most_undone, undone)
+            for name, seconds in chaos.recovery.items():
+                recovery.setdefault(name, []).extend(seconds)
             runs[kind] += 1
             seed += 1
-            quantiles = statistics.quantiles(recovery, n=100) if len(recovery) > 1 else [0.0] * 99
             write("chaos", {
-                "first_seed": first, "runs": dict(runs), "faults": dict(struck), "total": sum(struck.values()), "lost": 0,
-                "repeated": 0, "torn": 0, "stale_accepted": 0, "final_bits_as_undisturbed": True,
-                "recovery_s": {"p50": quantiles[49], "p99": quantiles[98], "max": max(recovery, default=0.0)},
-                "rollback_rounds_max": "one checkpoint interval (10 steps)",
+                "first_seed": first, "runs": dict(runs), "total": sum(struck.values()), "faults": dict(struck), **wrong,
+                "recovery_s": {name: quantiles(seconds) for name, seconds in recovery.items()},
+                "checkpoint_every_steps": EVERY, "rollback_steps_max": most_undone,
                 "minutes": round((time.perf_counter() - began) / 60, 1),
             })  # fmt: skip
-            print(f"{kind}, seed {seed - 1}: {sum(struck.values())} faults so far, none left a trace", flush=True)
+            print(f"{kind}, seed {seed - 1}: {sum(struck.values())} faults so far; wrong: {dict(+wrong)}", flush=True)
+    if +wrong:
+        sys.exit(1)
 
 
 if __name__ == "__main__":

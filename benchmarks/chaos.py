@@ -69,7 +69,7 @@ class Chaos:
 
     def strike(self, executor: RayExecutor, point: str) -> None:
         """Perhaps do something to somebody."""
-        if self.left == 0 or self.since is not None or self.rng.random() > 0.05:
+        if self.left == 0 or self.since is not None or self.rng.random() > 0.15:
             return
         time.sleep(self.rng.random() * 0.02)
         drawn = self.rng.random()

@@ -3,7 +3,8 @@
     python -m benchmarks.durability [ROUNDS]      default 20,000; writes benchmarks/results/durability.json
 
 Cost: GAP, 2 pairs of the papers' toy net (4 layers of 512, batch 128), a swap every 50 steps, a checkpoint about every 60 s,
-inline: the seconds spent on packing states, checkpoints, journal and fences, as a share of the run's. Soak: SGAN of 2 pairs on
+inline: the seconds spent on copies of states (for checkpoints, and to undo a round with NaN), packing, checkpoints (hashes,
+writes, fsyncs) and the journal, as a share of the run's. Soak: SGAN of 2 pairs on
 Ray, a round a step; private memory and open files of every process, and bytes in the object store, over the rounds.
 """
 
@@ -24,11 +25,13 @@ from raygan.actors.cluster import cluster
 from raygan.actors.executor import RayExecutor
 from raygan.config import resolve
 from raygan.controller import controller as controller_module
+from raygan.controller import inline
 from raygan.controller.controller import Controller
 from raygan.controller.inline import InlineExecutor
 from raygan.controller.journal import Journal
-from raygan.controller.orders import Done, Save
+from raygan.controller.orders import Done
 from raygan.controller.run_folder import RunFolder
+from raygan.gan.pair import Pair
 from raygan.strategies.strategy import Setup, load_data
 
 MINUTES = 3
@@ -54,29 +57,29 @@ def cost() -> dict[str, float]:
 
         return call
 
-    class Timed(InlineExecutor):
-        """Times the packing of states."""
-
-        def _single(self, order: Any) -> Any:
-            call = super()._single
-            return timed("packing", call)(order) if isinstance(order, Save) else call(order)
-
     def stop(c: Controller, done: Done) -> None:
         if c.elapsed > 60 * MINUTES:
             raise KeyboardInterrupt
 
-    append, checkpoint = Journal.append, controller_module.write_checkpoint
-    Journal.append = timed("journal", append)  # type: ignore[method-assign]
-    controller_module.write_checkpoint = timed("checkpoints", checkpoint)  # type: ignore[assignment]
+    parts: list[tuple[Any, str, str]] = [
+        (Journal, "append", "journal"), (controller_module, "write_checkpoint", "checkpoints"), (inline, "pack", "packing"),
+        (Pair, "state", "copies"), (Pair, "check", "copies"),
+    ]  # fmt: skip
+    originals = [getattr(owner, name) for owner, name, _ in parts]
+    for (owner, name, what), original in zip(parts, originals, strict=True):
+        setattr(owner, name, timed(what, original))
     began = time.perf_counter()
     with tempfile.TemporaryDirectory(dir=".") as folder:
-        controller = Controller(config, RunFolder.create(Path(folder), "run"), lambda: Timed(setup), [stop], 2000)
+        controller = Controller(
+            config, RunFolder.create(Path(folder), "run"), lambda: InlineExecutor(setup), [stop], 2000
+        )
         try:
             controller.run()
         except KeyboardInterrupt:
             seconds = time.perf_counter() - began
         finally:
-            Journal.append, controller_module.write_checkpoint = append, checkpoint  # type: ignore[method-assign]
+            for (owner, name, _), original in zip(parts, originals, strict=True):
+                setattr(owner, name, original)
         saved = controller.saved_step
     return {
         **spent,
@@ -124,7 +127,7 @@ def main() -> None:
     """Both."""
     torch.set_num_threads(1)
     spent = cost()
-    share = sum(spent.get(k, 0.0) for k in ("packing", "journal", "checkpoints")) / spent["run"]
+    share = sum(spent.get(k, 0.0) for k in ("packing", "copies", "journal", "checkpoints")) / spent["run"]
     print({k: round(v, 3) for k, v in spent.items()}, f"cost {share:.2%}", flush=True)
     rows = soak(int(sys.argv[1]) if len(sys.argv) > 1 else 20_000)
     write("durability", {"cost": {**spent, "share": share}, "soak": rows})

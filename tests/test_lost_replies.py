@@ -1,4 +1,4 @@
-"""Requests and replies of Ray that get lost: a call that changes something is never sent again; the run goes back to the journal's head."""
+"""Requests and replies of Ray that get lost: no call is sent twice; the run goes back to the journal's head."""
 
 import json
 import os

@@ -1,5 +1,5 @@
 # Every figure in benchmarks/RESULTS.md has its command here.
-.PHONY: test lint types layers seeds bench fig2d printed mnist classifier pmgan gap-r15 gam2 diversity swaps chaos simulate generalisation stacked record
+.PHONY: test lint types layers seeds bench fig2d printed mnist classifier pmgan gap-r15 gam2 diversity swaps chaos durability simulate generalisation stacked record
 
 test:            ## README's second command
 	pytest
@@ -34,6 +34,8 @@ simulate:        ## whole runs on a simulated disk, transport and spawner: make 
 	python -m benchmarks.simulate $(or $(SEEDS),1000)
 chaos:           ## kills and stops on real Ray: make chaos FAULTS=1000
 	python -m benchmarks.chaos $(or $(FAULTS),1000)
+durability:      ## what journal and checkpoints cost; a soak of 20,000 rounds
+	python -m benchmarks.durability
 swaps:           ## 10,000 matchings, a death inside each swap
 	python -m benchmarks.swaps
 generalisation:  ## GAP's Figs. 6 and 7

@@ -23,6 +23,9 @@ def cluster(address: str, object_store_mb: int) -> Iterator[None]:
     else is joined. A Ray that is up already in this process is used and left running. Raises ConfigError.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault(
+        "RAY_IGNORE_UNHANDLED_ERRORS", "1"
+    )  # of orders that a restart has dropped; the journal tells why
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     given = os.environ.get("RAY_ADDRESS")
     join = given if address == "auto" else (None if address == "local" else address)

@@ -117,7 +117,9 @@ class RayExecutor:
                 fresh = name not in self.helpers
                 if fresh:
                     self.helpers[name] = self._helper(name)
-                asked[self.helpers[name].begin.remote(self.epoch)] = name, fresh
+                begun = self.helpers[name].begin.remote(self.epoch)
+                if fresh or name != EVALUATOR:  # nobody waits for a score that it is at
+                    asked[begun] = name, fresh
             for name, home in homes.items():
                 fresh = name not in self.actors
                 if fresh:

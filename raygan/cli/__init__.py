@@ -20,7 +20,7 @@ VERBS = {
     "export": "one generator, or a mixture, as safetensors + config + model card; ONNX with --onnx",
     "report": "one self-contained HTML file about a run",
     "verify": "prove that the locals are untouched by the global pair, and that inline = Ray bit for bit",
-    "scale": "let PMGAN's generators join or leave while the run goes on",
+    "scale": "let members join or leave while the run goes on",
     "runs": "list runs",
     "presets": "list presets, or show one",
     "doctor": "check this machine: versions, Ray, data",
@@ -28,7 +28,7 @@ VERBS = {
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run a verb; exits with its code (0 done, 1 failed, 2 usage, 3 infeasible, 5 --require not met, 130/143 signal)."""
+    """Run a verb; exits with its code (0 done, 1 failed, 2 usage, 3 infeasible, 4 degraded, 5 --require not met, 130/143 signal)."""
     args = list(sys.argv[1:] if argv is None else argv)
     if not args or args[0] in ("-h", "--help", "help"):
         print(_help())

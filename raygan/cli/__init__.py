@@ -28,7 +28,7 @@ VERBS = {
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run a verb; exits with its code (0 done, 1 failed, 2 usage, 3 infeasible, 4 degraded, 5 --require not met, 130/143 signal)."""
+    """Run a verb; exits with its code (0 done, 1 failed, 2 usage, 3 infeasible, 4 degraded, 5 --require, 130/143 signal)."""
     args = list(sys.argv[1:] if argv is None else argv)
     if not args or args[0] in ("-h", "--help", "help"):
         print(_help())

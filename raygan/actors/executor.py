@@ -435,7 +435,7 @@ def death_kind(error: Exception) -> str:
         return "oom"  # a plain death's text also speaks of out-of-memory killers, as of something that might have been
     if getattr(error, "preempted", False):
         return "preempted"
-    return "node" if "node" in text.lower() and "dead" in text.lower() and "marked dead" in text else "death"
+    return "node" if any(mark in text for mark in ("node has died", "marked dead", "node was terminated")) else "death"
 
 
 def households(players: Sequence[str], together: Sequence[Sequence[str]]) -> list[list[str]]:

@@ -1,5 +1,6 @@
-"""A machine goes down: the players on it come back elsewhere, and the weights are those of the undisturbed run."""
+"""A machine goes down, or is cut off and comes back: its players are replaced, and the weights are the undisturbed run's."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,33 +9,38 @@ import pytest
 
 from raygan.controller.checkpoint import newest_valid
 from raygan.controller.inline import InlineExecutor
+from raygan.controller.journal import read_journal
 from raygan.controller.run_folder import read_jsonl
+from raygan.controller.storage import LocalStorage
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
 from raygan.service.verify import final_states
-from tests.actors.node_loss import CONFIG
+from tests.actors import node_loss, partition
 from tests.conftest import setup_of
+from tests.simulation.world import check_history
 
+CONFIGS = {"node_loss": node_loss.CONFIG, "partition": partition.CONFIG}
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 
-def test_a_lost_node_changes_nothing(tmp_path: Path) -> None:
-    root = Path(__file__).parents[2]
+@pytest.mark.parametrize("module", ["node_loss", "partition"])
+def test_a_lost_node_changes_nothing(tmp_path: Path, module: str) -> None:
+    if module == "partition" and os.geteuid() != 0:
+        pytest.skip("network namespaces need root")
+    config = CONFIGS[module]
     done = subprocess.run(
-        [sys.executable, "-m", "tests.actors.node_loss", str(tmp_path)],
-        cwd=root,
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
+        [sys.executable, "-m", f"tests.actors.{module}", str(tmp_path)], cwd=Path(__file__).parents[2], capture_output=True,
+        text=True, timeout=240,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     events = read_jsonl(tmp_path / "run/events.jsonl")
     assert [e["kind"] for e in events if e["kind"] in ("death", "restart")][:2] == ["death", "restart"]
-    final, problems = newest_valid(tmp_path / "run")
+    assert "node" in {e["why"] for e in events if e["kind"] == "death"}
+    storage = LocalStorage(tmp_path / "run")
+    check_history(read_journal(storage).records)
+    final, problems = newest_valid(storage)
     assert problems == []
     assert final is not None
-    setup = setup_of(CONFIG)
-    expected = {
-        p: digest(unpack(raw)) for p, raw in final_states(CONFIG, lambda: InlineExecutor(setup), samples=400).items()
-    }
-    assert {p: digest(unpack(raw)) for p, raw in final.parts.items()} == expected
+    setup = setup_of(config)
+    expected = final_states(config, lambda: InlineExecutor(setup), samples=400)
+    assert {p: digest(unpack(r)) for p, r in final.parts.items()} == {p: digest(unpack(r)) for p, r in expected.items()}

@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +23,47 @@ from raygan.controller.run_folder import RunFolder, read_jsonl
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import Publication, digest
 from raygan.service.verify import compare, final_states
-from raygan.strategies.strategy import GLOBAL, JUDGE, Swap, Train
+from raygan.strategies.strategy import GLOBAL, JUDGE, Setup, Swap, Train
 from tests.conftest import setup_of, tiny_config
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.usefixtures("ray_session")]
 
 
+class Warm(RayExecutor):
+    """Keeps its processes from test to test: whoever it hosts next is begun anew in them, as after a failure."""
+
+    def start(self, players: Sequence[str], states: Mapping[str, bytes], epoch: int = 0) -> None:
+        self.spares = [*{id(a): a for a in self.actors.values()}.values(), *self.spares]
+        self.actors.clear()
+        self.bundles.clear()
+        super().start(players, states, epoch)
+
+    def close(self) -> None:
+        """Later."""
+
+
+@pytest.fixture(scope="module")
+def warm(ray_session: None) -> Iterator[Callable[[Setup], RayExecutor]]:
+    made: list[Warm] = []
+
+    def host(setup: Setup) -> RayExecutor:
+        if not made:
+            made.append(Warm("warm", setup))
+        made[0].configure(setup.config)
+        return made[0]
+
+    yield host
+    for executor in made:
+        super(Warm, executor).close()
+
+
 @pytest.mark.parametrize("pairs", [2, 5])
 @pytest.mark.parametrize("strategy", ["independent", "sgan"])
-def test_inline_and_ray_give_the_same_bits(strategy: str, pairs: int) -> None:
+def test_inline_and_ray_give_the_same_bits(strategy: str, pairs: int, warm: Any) -> None:
     config = tiny_config(strategy=strategy, num_pairs=pairs)
     setup = setup_of(config)
     inline = final_states(config, lambda: InlineExecutor(setup))
-    on_ray = final_states(config, lambda: RayExecutor("bits", setup))
+    on_ray = final_states(config, lambda: warm(setup))
     result = compare("inline = Ray", inline, on_ray)
     assert result.ok, result.text
     worst = 0.0
@@ -47,12 +75,12 @@ def test_inline_and_ray_give_the_same_bits(strategy: str, pairs: int) -> None:
     assert worst == 0.0
 
 
-def test_locals_are_the_same_with_and_without_the_supervisor_on_ray() -> None:
+def test_locals_are_the_same_with_and_without_the_supervisor_on_ray(warm: Any) -> None:
     config = tiny_config()
     setup = setup_of(config)
     pairs = ["pair-00", "pair-01"]
-    whole = final_states(config, lambda: RayExecutor("whole", setup))
-    alone = final_states(config, lambda: RayExecutor("alone", setup), players=pairs)
+    whole = final_states(config, lambda: warm(setup))
+    alone = final_states(config, lambda: warm(setup), players=pairs)
     assert compare("locals", alone, whole).ok
 
 
@@ -72,22 +100,22 @@ VARIANTS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("changes", VARIANTS, ids=lambda c: str(c["strategy"]))
-def test_swaps_slots_and_mixtures_give_the_same_bits_on_ray(changes: dict[str, Any]) -> None:
+def test_swaps_slots_and_mixtures_give_the_same_bits_on_ray(changes: dict[str, Any], warm: Any) -> None:
     config = tiny_config(**changes)
     setup = setup_of(config)
     inline = final_states(config, lambda: InlineExecutor(setup), samples=400)
-    result = compare("inline = Ray", inline, final_states(config, lambda: RayExecutor("mix", setup), samples=400))
+    result = compare("inline = Ray", inline, final_states(config, lambda: warm(setup), samples=400))
     assert result.ok, result.text
 
 
 @pytest.mark.parametrize(
     "settings", [{"messenger_lifetime": 4, "share_generators": "weights"}, {"variant": "early_global"}]
 )
-def test_variants_give_the_same_bits_too(settings: dict[str, Any]) -> None:
+def test_variants_give_the_same_bits_too(settings: dict[str, Any], warm: Any) -> None:
     config = tiny_config(strategy={"name": "sgan", "max_lead": 3, **settings})
     setup = setup_of(config)
     inline = final_states(config, lambda: InlineExecutor(setup))
-    result = compare("inline = Ray", inline, final_states(config, lambda: RayExecutor("variant", setup)))
+    result = compare("inline = Ray", inline, final_states(config, lambda: warm(setup)))
     assert result.ok, result.text
 
 

@@ -85,8 +85,9 @@ class RayExecutor:
         self.pending.clear()
         if self.group is None:
             self._reserve(len(homes))
-        for player in [p for p in self.actors if p in self.lost or p not in homes]:
-            self._put_down(player)  # the dead, the hung, and who is no member any more
+        for player in [p for p in self.actors if p in self.lost or p not in players]:
+            if player in self.actors:  # else gone with another one of its home
+                self._put_down(player)  # the dead, the hung, and who is no member any more
         for name in self.lost & set(self.helpers):
             ray.kill(self.helpers.pop(name))
         self.lost.clear()
@@ -166,9 +167,9 @@ class RayExecutor:
         while len(self.spares) < self.config.resources.spares and not self.placement.gpus:
             name, last = f"spare-{self.spared}", self.placement.players + 1
             self.spared += 1
-            self.spares.append(
-                self._actor(PlayerActor, name, last, 0, groups={"ctl": 1}).remote(self.run, name, self.shared)
-            )
+            spare = self._actor(PlayerActor, name, last, 0, groups={"ctl": 1}).remote(self.run, name, self.shared)
+            spare.rehearse.remote(self.config)
+            self.spares.append(spare)
 
     def _put_down(self, player: str) -> None:
         """End a player's process, also when it does not listen any more, so that its place is free."""

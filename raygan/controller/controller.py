@@ -352,12 +352,18 @@ class Controller:
             )
         if (bad := report.get("bad_steps", 0.0)) > before:
             self.warn("W102 non-finite-loss", f"{player}: {bad - before:.0f} steps skipped before step {step}")
-        if self.plan.evaluates_at(step) and player != JUDGE:
-            self._ask(Evaluate(player, step, tuple(p for p in self.players if p not in ROLES)))
-        if self.plan.saves_at(step):
-            self._ask(Save(player, step, at=step))
+        for p in self._complete_at(player, step):
+            if self.plan.evaluates_at(step) and p != JUDGE:
+                self._ask(Evaluate(p, step, tuple(m for m in self.players if m not in ROLES)))
+            if self.plan.saves_at(step):
+                self._ask(Save(p, step, at=step))
         if self._at_targets():
             self._save_all()
+
+    def _complete_at(self, player: str, step: int) -> list[str]:
+        """Who is as it will be at `step`, now that `player` has done it: pairs that share weights only when all have."""
+        group = next((g for g in self.strategy.together(self.config) if player in g), [player])
+        return group if all(self.done[p] >= step for p in group) else []
 
     def _record(self, player: str) -> None:
         """One row for a player's rounds since the last one; short rounds (PMGAN's single steps) share a row."""

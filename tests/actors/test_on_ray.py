@@ -119,8 +119,14 @@ def test_variants_give_the_same_bits_too(settings: dict[str, Any], warm: Any) ->
     assert result.ok, result.text
 
 
-def test_a_killed_pair_is_noticed_and_the_run_ends_with_the_undisturbed_bits(tmp_path: Path) -> None:
-    config = tiny_config(steps=40, checkpoint={"every_steps": 8}, round_steps=4, evaluation={"every_steps": 40})
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_killed_pair_is_noticed_and_the_run_ends_with_the_undisturbed_bits(tmp_path: Path, shared: bool) -> None:
+    """Also where pairs share weights, and so a process."""
+    config = tiny_config(
+        steps=40, checkpoint={"every_steps": 8}, round_steps=4, evaluation={"every_steps": 40},
+        resources={"spares": int(shared)},
+        strategy={"name": "sgan", "over": {"name": "independent", "share_weights": shared}},
+    )  # fmt: skip
     setup = setup_of(config)
     expected = {p: digest(unpack(r)) for p, r in final_states(config, lambda: InlineExecutor(setup)).items()}
     controller = Controller(config, RunFolder.create(tmp_path, "run"), lambda: RayExecutor("kill", setup), [])
@@ -141,7 +147,8 @@ def test_a_killed_pair_is_noticed_and_the_run_ends_with_the_undisturbed_bits(tmp
     assert {p: digest(unpack(r)) for p, r in final.parts.items()} == expected
     events = read_jsonl(tmp_path / "run/events.jsonl")
     assert [e["kind"] for e in events if e["kind"] in ("death", "restart")] == ["death", "restart"]
-    assert {p for p in after if after[p] != killed[0][p]} == {"pair-01"}, "the others' processes stay"
+    gone = {"pair-00", "pair-01"} if shared else {"pair-01"}
+    assert {p for p in after if after[p] != killed[0][p]} == gone, "the others' processes stay"
 
 
 def test_async_overlaps_and_keeps_its_bound(tmp_path: Path) -> None:

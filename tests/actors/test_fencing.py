@@ -1,0 +1,64 @@
+"""What an attempt that is over still sends is refused by its receivers; plain objects, no Ray."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from raygan.actors.board import BoardActor, Exchange
+from raygan.actors.matchmaker import MatchmakerActor
+from raygan.errors import StaleEpochError
+from raygan.gan.weights import Publication
+from raygan.strategies.strategy import Swap
+
+
+def publication(version: int) -> Publication:
+    return Publication("pair-00", version, {"D": np.full(4, version, np.float32)})
+
+
+def test_the_board_refuses_an_announcement_of_an_earlier_epoch() -> None:
+    board = BoardActor()
+    board.begin(1)
+    board.announce("pair-00", 7, 1)
+    board.begin(2)
+    assert board.progress(["pair-00"]) == {"pair-00": 0}, "nobody has published in this epoch"
+    with pytest.raises(StaleEpochError, match="epoch 2, this one is 1"):
+        board.announce("pair-00", 9, 1)
+    assert board.progress(["pair-00"]) == {"pair-00": 0}
+    board.announce("pair-00", 3, 2)
+    assert board.progress(["pair-00"]) == {"pair-00": 3}
+
+
+def test_a_player_of_an_earlier_epoch_ends_at_its_next_look_at_the_board() -> None:
+    announced: list[Any] = []
+    board = SimpleNamespace(announce=SimpleNamespace(remote=lambda *args: announced.append(args)))
+    exchange = Exchange(board, keep_all=True, epoch=3)
+    exchange.publish(publication(1))
+    assert announced == [("pair-00", 1, 3)]
+    exchange.close(4)
+    for call in (lambda: exchange.publish(publication(2)), lambda: exchange.between(["pair-00"], 0, 1),
+                 lambda: exchange.newest(["pair-00"]), lambda: exchange.peek(["pair-00"], {})):  # fmt: skip
+        with pytest.raises(StaleEpochError):
+            call()
+    assert len(announced) == 1
+    exchange.close(2)  # late, and out of order
+    with pytest.raises(StaleEpochError):
+        exchange.check()
+
+
+def test_half_a_swap_of_another_epoch_is_refused() -> None:
+    exchange = Exchange(SimpleNamespace(), keep_all=True, epoch=3)
+    exchange.check(3)
+    for other in (2, 4):
+        with pytest.raises(StaleEpochError):
+            exchange.check(other)
+
+
+def test_the_matchmaker_forgets_swaps_that_were_under_way() -> None:
+    matchmaker = MatchmakerActor("run")
+    swap = Swap(5, (("a", "b"), ("b", "a")), "D", "all")
+    matchmaker._parcels[swap] = {"a": object(), "b": object()}
+    matchmaker.begin(2)
+    matchmaker.deliver(swap)  # nothing is adopted: there is nobody to call
+    assert matchmaker._parcels == {}

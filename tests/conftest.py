@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from raygan.gan.types import State
 from raygan.gan.weights import digest
 from raygan.strategies.strategy import Setup, load_data
 
+_STARTED: set[str] = set()
 TINY: dict[str, Any] = {
     "steps": 12,
     "num_pairs": 2,
@@ -64,5 +66,15 @@ def ray_session() -> Iterator[None]:
     """Ray is started once a session."""
     from raygan.actors.cluster import cluster
 
+    _STARTED.add("ray_session")
     with cluster("local", 256):
         yield
+
+
+@pytest.fixture(autouse=True)
+def _no_ray_by_accident(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A call of ray.get or ray.put in a test that is not marked `ray` would start another Ray than the session's."""
+    yield
+    ray = sys.modules.get("ray")
+    if ray is not None and request.node.get_closest_marker("ray") is None and "ray_session" not in _STARTED:
+        assert not ray.is_initialized(), "this test has started a Ray of its own"

@@ -120,6 +120,10 @@ class ResourcesConfig(Section):
     spares: int = Field(
         1, ge=0, description="Processes kept ready for players that die (180 MB each; none where players have GPUs)."
     )
+    hub: bool = Field(True, description="An actor that `watch`, `status`, `scale`, `stop` and Prometheus ask.")
+    wait_s: float = Field(
+        600.0, gt=0, description="Seconds to wait for room on a cluster whose nodes are busy with other runs."
+    )
     object_store_mb: int = Field(512, ge=80, description="Object store of a Ray that this run starts itself.")
 
 

@@ -27,7 +27,7 @@ TINY: dict[str, Any] = {
     "pair": {"lr_g": 1e-3, "lr_d": 1e-3},
     "evaluation": {"every_steps": 6, "samples": 1600},
     "checkpoint": {"every_steps": 4},
-    "resources": {"spares": 0},
+    "resources": {"spares": 0, "hub": False},
 }
 
 

@@ -16,11 +16,12 @@ from raygan.errors import ConfigError
 
 
 @contextmanager
-def cluster(address: str, object_store_mb: int) -> Iterator[None]:
+def cluster(address: str, object_store_mb: int, start: bool = True) -> Iterator[None]:
     """Ray for the length of a block.
 
     address: "local" starts one here; "auto" joins the cluster that RAY_ADDRESS names and starts one otherwise; anything
-    else is joined. A Ray that is up already in this process is used and left running. Raises ConfigError.
+    else is joined. A Ray that is up already in this process is used and left running. start: False joins only; "auto" is then
+    also one that `ray start` has started on this machine. Raises ConfigError.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault(
@@ -29,6 +30,13 @@ def cluster(address: str, object_store_mb: int) -> Iterator[None]:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     given = os.environ.get("RAY_ADDRESS")
     join = given if address == "auto" else (None if address == "local" else address)
+    if not start:
+        join = join or "auto"
+    if join and join.startswith(("http://", "https://")):
+        raise ConfigError(
+            f"address = {join!r}: that is the address for jobs. Name the cluster's own (host:6379), or run the command there: "
+            f"`raygan submit --address {join} -- VERB ...`."
+        )
     if join:  # a local cluster turns tokens on by itself; a client must say so, before it imports ray
         os.environ.setdefault("RAY_AUTH_MODE", "token")
     import ray

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import time
@@ -34,6 +35,7 @@ from raygan.errors import InfeasibleError, PlayerDied, RayganError
 from raygan.gan.types import Report
 from raygan.strategies.strategy import Setup, Swap, Train, strategy_of
 
+log = logging.getLogger(__name__)
 START_TIMEOUT_S = 180.0
 SETTLE_S = 10.0
 """Seconds (at least) that a survivor may take to end the round that it is in."""
@@ -102,12 +104,19 @@ class RayExecutor:
         """The run's one placement group, and the data in the object store."""
         self.placement = place(homes, self.config.resources, ray.cluster_resources())
         self.group = placement_group(self.placement.bundles, strategy=self.placement.strategy)
-        if not self.group.wait(START_TIMEOUT_S):
-            raise InfeasibleError(
-                f"the cluster had no room for {homes} players ({self.placement.strategy}, {self.placement.cpus:g} "
-                f"CPUs and {self.placement.gpus:g} GPUs each) within {START_TIMEOUT_S:.0f} s. Free resources, or lower "
-                "num_pairs."
-            )
+        patience = self.config.resources.wait_s
+        if not self.group.wait(min(10.0, patience)):
+            free = ray.available_resources()
+            log.warning(
+                "waiting for room: %d players need %g CPUs and %g GPUs each; %g CPUs and %g GPUs are free now",
+                homes, self.placement.cpus, self.placement.gpus, free.get("CPU", 0.0), free.get("GPU", 0.0),
+            )  # fmt: skip
+            if not self.group.wait(patience):
+                raise InfeasibleError(
+                    f"resources.wait_s = {patience:g}: no room for {homes} players ({self.placement.strategy}, "
+                    f"{self.placement.cpus:g} CPUs and {self.placement.gpus:g} GPUs each) within that time. Free resources, "
+                    "wait longer, or lower num_pairs."
+                )
         self.shared = [ray.put(self.data)]
 
     def _settle(self, homes: Mapping[str, list[str]], states: Mapping[str, list[Any]]) -> None:
@@ -331,6 +340,10 @@ class RayExecutor:
         self.lost.add(who)
         return PlayerDied(who, death_cause(error), death_kind(error))
 
+    def ages(self) -> dict[str, float]:
+        """Seconds since each player's last answer."""
+        return self.pulse.ages()
+
     def close(self) -> None:
         """Kill the actors by handle and give the placement group back."""
         for player in list(self.actors):
@@ -375,6 +388,11 @@ class Pulse:
     def alive(self, player: str) -> None:
         """It has just reported."""
         self._moved[player] = self._answered[player] = time.monotonic()
+
+    def ages(self) -> dict[str, float]:
+        """Seconds since each player's last answer."""
+        now = time.monotonic()
+        return {p: now - at for p, at in self._answered.items()}
 
     def beat(self, actors: Mapping[str, Any], busy: Collection[str]) -> str | None:
         """Ask and look; the player that is hung, if any: one that is silent before one that waits for it."""

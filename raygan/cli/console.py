@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from raygan.controller.evaluator import MIXTURE
 from raygan.controller.orders import Done, Evaluate
-from raygan.metrics.suite import headline
+from raygan.metrics.ranking import headline
 from raygan.service.evaluate import fate, result_table
+from raygan.service.feed import Feed, state, state_text
 from raygan.service.run import Run
 from raygan.strategies.strategy import GLOBAL, JUDGE
 
@@ -262,3 +263,26 @@ def console(style: str | None) -> Quiet:
     if style == "plain" or not sys.stdout.isatty():
         return Plain()
     return Live()
+
+
+def follow(feed: Feed, every_s: int) -> int:
+    """`raygan watch`: the state of a run, redrawn on a terminal, else told again and again; returns the run's exit code."""
+    if sys.stdout.isatty():
+        from rich.live import Live as RichLive
+        from rich.text import Text
+
+        with RichLive(Text(""), refresh_per_second=2) as live:
+            while True:
+                more = feed.refresh()
+                live.update(Text(state_text(state(feed.run))))
+                if not more:
+                    break
+                time.sleep(every_s)
+    else:
+        while True:
+            more = feed.refresh()
+            print(state_text(state(feed.run)), flush=True)
+            if not more:
+                break
+            time.sleep(every_s)
+    return int(feed.run.info.get("exit_code") or 0)

@@ -45,7 +45,7 @@ def train(argv: Sequence[str]) -> int:
 
     shown = _console(args)
     run = training.train(
-        resolved, run_dir=Path(args.get("run-dir") or "runs"), name=args.get("name"),
+        resolved, run_dir=Path(args.get("run-dir") or "runs").expanduser(), name=args.get("name"),
         address=args.get("address") or "auto", inline=args.has("inline"), resume=args.get("resume"), listeners=[shown],
         command="raygan train " + shlex.join(argv),
     )  # fmt: skip
@@ -218,21 +218,134 @@ def verify(argv: Sequence[str]) -> int:
 
 def scale(argv: Sequence[str]) -> int:
     """Let members join or leave a running run."""
-    args = parse(argv, valued=("pairs",), positional=(1, 1), usage="raygan scale RUN --pairs K")
-    from raygan.service.run import Run
-    from raygan.service.scale import scale as ask
+    usage = "raygan scale RUN --pairs K [--address auto|ADDR]"
+    args = parse(argv, valued=("pairs", "address"), positional=(1, 1), usage=usage)
+    from raygan.service import feed
 
     if args.get("pairs") is None:
-        raise ConfigError("--pairs is missing. Usage: raygan scale RUN --pairs K")
-    print(ask(Run.load(args.positional[0]), whole(args, "pairs", 0, least=1)))
+        raise ConfigError(f"--pairs is missing. Usage: {usage}")
+    with feed.follow(args.positional[0], args.get("address") or "auto") as seen:
+        print(feed.scale(seen, whole(args, "pairs", 0, least=1)))
+    return 0
+
+
+def stop(argv: Sequence[str]) -> int:
+    """Let a running run save and end."""
+    usage = "raygan stop RUN [--address auto|ADDR]"
+    args = parse(argv, valued=("address",), positional=(1, 1), usage=usage)
+    from raygan.service import feed
+
+    with feed.follow(args.positional[0], args.get("address") or "auto") as seen:
+        print(feed.stop(seen))
+    return 0
+
+
+def status(argv: Sequence[str]) -> int:
+    """A run, now."""
+    usage = "raygan status RUN [--address auto|ADDR] [--json]"
+    args = parse(argv, valued=("address",), switches=("json",), positional=(1, 1), usage=usage)
+    from raygan.service import feed
+
+    with feed.follow(args.positional[0], args.get("address") or "auto") as seen:
+        now = feed.state(seen.run)
+    print(json.dumps(now, indent=1) if args.has("json") else feed.state_text(now))
+    return 0
+
+
+def watch(argv: Sequence[str]) -> int:
+    """Follow a run, in the terminal or in a browser."""
+    usage = "raygan watch RUN [--web] [--host 127.0.0.1] [--port 8266] [--every 2] [--address auto|ADDR]"
+    args = parse(
+        argv, valued=("address", "host", "port", "every"), switches=("web",), positional=(1, 1), usage=usage
+    )  # fmt: skip
+    from raygan.service import feed
+
+    with feed.follow(args.positional[0], args.get("address") or "auto") as seen:
+        if args.has("web"):
+            from raygan.service.live import serve
+
+            serve(seen, args.get("host") or "127.0.0.1", whole(args, "port", 8266))
+            return 0
+        from raygan.cli.console import follow
+
+        return follow(seen, whole(args, "every", 2, least=1))
+
+
+def submit(argv: Sequence[str]) -> int:
+    """Send a verb to a cluster, as a Ray job."""
+    usage = "raygan submit [--address auto|ADDR] [--working-dir .] [--no-wait] [--dry-run] -- VERB ..."
+    if "--" not in argv:
+        if {"-h", "--help"} & set(argv):
+            parse(["--help"], usage=usage)
+        raise ConfigError(f"what to run stands behind `--`. Usage: {usage}")
+    at = list(argv).index("--")
+    args = parse(argv[:at], valued=("address", "working-dir"), switches=("no-wait", "dry-run"), usage=usage)
+    from raygan.cli import VERBS
+    from raygan.errors import did_you_mean
+    from raygan.service import jobs
+
+    rest = list(argv[at + 1 :])
+    if not rest or rest[0] not in VERBS:
+        raise ConfigError(
+            f"submit: no verb {rest[0] if rest else ''!r}. {did_you_mean(rest[0] if rest else '', VERBS)}"
+        )
+    arguments, name = jobs.for_a_job(rest)
+    if rest[0] == "train":
+        _check_train(arguments[1:])
+    submission, package = jobs.Jobs(args.get("address") or "auto").prepare(
+        arguments, name=name, working_dir=Path(args.get("working-dir") or ".")
+    )
+    print(shlex.join(submission.command), package.text, sep="\n", flush=True)
+    if args.has("dry-run"):
+        return 0
+    code = jobs.run_submission(submission, wait=not args.has("no-wait"))
+    if args.has("no-wait") and code == 0:
+        print(f"job {submission.id}" + (f", run {name}: raygan status {name}" if name else ""))
+    elif not args.has("no-wait"):
+        print(f"job {submission.id}: exit code {code}")
+    return code
+
+
+def _check_train(argv: Sequence[str]) -> None:
+    """Refuse a mistake in the settings here, not in a job a minute later."""
+    args = parse(
+        argv, valued=RUN_OPTIONS, switches=("inline", "plain", "json", "quiet", "dry-run"), repeated=("config",),
+        settings=True, usage=TRAIN_USAGE,
+    )  # fmt: skip
+    _resolved(args)
+
+
+def fetch(argv: Sequence[str]) -> int:
+    """Copy a submitted run's folder here."""
+    usage = "raygan fetch RUN [--to runs] [--address auto|ADDR]"
+    args = parse(argv, valued=("to", "address"), positional=(1, 1), usage=usage)
+    from raygan.service import jobs
+
+    address = args.get("address") or "auto"
+    print(
+        jobs.fetch(
+            args.positional[0],
+            Path(args.get("to") or "runs"),
+            jobs.Jobs(address),
+            "auto" if "://" in address else address,
+        )
+    )
     return 0
 
 
 def runs(argv: Sequence[str]) -> int:
     """List runs."""
-    args = parse(argv, valued=("run-dir",), switches=("json",), usage="raygan runs [--run-dir runs] [--json]")
+    usage = "raygan runs [--run-dir runs | --address auto|ADDR] [--json]"
+    args = parse(argv, valued=("run-dir", "address"), switches=("json",), usage=usage)
     from raygan.service.listing import list_runs, runs_table
 
+    if address := args.get("address"):
+        from raygan.service.jobs import Jobs
+        from raygan.service.listing import jobs_table
+
+        sent = Jobs(address).list()
+        print(json.dumps(sent, indent=1) if args.has("json") else jobs_table(sent))
+        return 0
     found = list_runs(Path(args.get("run-dir") or "runs"))
     print(json.dumps(found, indent=1) if args.has("json") else runs_table(found))
     return 0

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import math
+import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -24,11 +25,11 @@ from raygan.controller.journal import Journal, read_journal
 from raygan.controller.ledger import Ledger
 from raygan.controller.orders import Adopt, Card, Done, Evaluate, Executor, Join, Save, Scored
 from raygan.controller.run_folder import RunFolder
-from raygan.controller.scaling import Scaling, number_of
+from raygan.controller.scaling import REQUEST, Scaling, number_of
 from raygan.controller.storage import LocalStorage
 from raygan.controller.watchdog import Watchdog
 from raygan.errors import CheckpointError, ConfigError, Interrupted, NonFiniteError, PlayerDied, RayganError
-from raygan.metrics.suite import better, headline
+from raygan.metrics.ranking import better, headline
 from raygan.strategies.strategy import GLOBAL, JUDGE, ROLES, Order, Plan, Swap, Train, strategy_of
 
 Listener = Callable[["Controller", Done], None]
@@ -259,6 +260,9 @@ class Controller:
                     raise
                 done = []
             heard = time.monotonic() if done else heard
+            for listener in self.listeners:
+                if look := getattr(listener, "tick", None):
+                    look(self)
             for item in done:
                 self.handle(item)
             if time.monotonic() - heard > STALL_S:
@@ -521,6 +525,13 @@ class Controller:
         for problem in problems:
             self.warn("W202 damaged-checkpoint", f"{problem} An older one is used.")
 
+    def asked(self, request: Mapping[str, Any]) -> None:
+        """What somebody elsewhere wants of this run: {"verb": "stop"}, or {"verb": "scale", "id": ..., "pairs": ...}."""
+        if request["verb"] == "stop":
+            self.stop(signal.SIGTERM)
+        else:
+            self.folder.write(REQUEST, json.dumps(dict(request)))
+
     def stop(self, signum: int) -> None:
-        """Asked by a signal handler: finish the rounds under way, save, and end."""
+        """Asked by a signal handler, or by `raygan stop`: finish the rounds under way, save, and end."""
         self.stop_signal = signum

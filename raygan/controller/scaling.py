@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from raygan.controller.controller import Controller
 
 REQUEST = "scale.json"
+STOP = "stop.json"
+"""Asks the driver to save and end; written by `raygan stop`."""
 EVERY_S = 0.25
 
 
@@ -74,13 +76,20 @@ class Scaling:
     def tick(self) -> None:
         """Look for a request; carry out what can be carried out."""
         c = self.controller
-        if self.request is None:
-            if time.monotonic() - self._looked < EVERY_S or c.stop_signal is not None:
-                return
+        if c.stop_signal is None and time.monotonic() - self._looked >= EVERY_S:
             self._looked = time.monotonic()
-            file = c.folder.path / REQUEST
-            if not file.exists():
-                return
+            self._look()
+        if self.request is not None and (c.plan.tempo == "async" or self._settled()):
+            self._carry_out()
+
+    def _look(self) -> None:
+        """For what was asked."""
+        c = self.controller
+        if (c.folder.path / STOP).exists():
+            (c.folder.path / STOP).unlink(missing_ok=True)
+            c.asked({"verb": "stop"})
+        file = c.folder.path / REQUEST
+        if self.request is None and c.stop_signal is None and file.exists():
             try:
                 self.request = json.loads(file.read_text())
                 if c.plan.tempo == "lockstep":
@@ -90,8 +99,6 @@ class Scaling:
                 self._answer("refused", why=str(error))
             finally:
                 file.unlink(missing_ok=True)
-        if self.request is not None and (c.plan.tempo == "async" or self._settled()):
-            self._carry_out()
 
     def _plan(self, pairs: int) -> None:
         c = self.controller

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -37,7 +36,6 @@ GROUPS = {
 """Names for --metrics."""
 ALONE = ("gam2", "ais", "mixture")
 """Metrics over whole runs: one at a time, in service.judging, service.likelihood and service.export."""
-LOWER_IS_BETTER = ("reverse_kl", "tv", "fid", "kid", "js1", "js2", "js3", "js4")
 
 
 @dataclass(frozen=True)
@@ -171,23 +169,3 @@ def default_groups(data: Samples) -> list[str]:
     if data.classifier:
         return ["classes", "fid"]
     return ["kid", "prdc"] if data.is_images else ["density"]
-
-
-def better(metric: str, a: float, b: float) -> bool:
-    """Is `a` the better value?"""
-    if not np.isfinite(b):
-        return bool(np.isfinite(a))
-    lower = metric.partition("@")[0] in LOWER_IS_BETTER
-    return a < b if lower else a > b
-
-
-HEADLINES = ("high_quality", "score", "modes", "js4", "log_likelihood", "kid", "fid")
-
-
-def headline(row: Mapping[str, Any]) -> str | None:
-    """The one score that ranks generators."""
-    for wanted in HEADLINES:
-        for key in row:
-            if key.partition("@")[0] == wanted:
-                return key
-    return None

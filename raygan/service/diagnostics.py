@@ -279,10 +279,6 @@ def overlay(show: Show, data: Samples) -> bytes | None:
 def collect(run: Run, show: Show, data: Samples) -> Sequence[tuple[str, str, bytes | None]]:
     """(title, sentence, PNG) for the report, in its order."""
     return [
-        ("Who met whom", "A lane a seat, a colour a discriminator (by the pair of its birth); where it changes, two have swapped.",
-         swap_ribbons(run)),
-        ("Balance and lag", "PMGAN: how strongly each generator is pushed off the others, and how old the judge's view of it was.",
-         balance_over_time(run)),
         ("GAM-II", "Share of a generator's samples that a discriminator takes for real; hatched: they have trained together.",
          gam2_matrix(run)),
         ("Does D generalise?", "Cost on training and on held-out batches, mean over the players.", generalisation(run)),

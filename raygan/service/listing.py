@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from raygan.errors import RayganError
-from raygan.metrics.suite import headline
+from raygan.metrics.ranking import headline
 from raygan.service.evaluate import format_number, text_table
 from raygan.service.run import Run
 
@@ -59,4 +59,17 @@ def runs_table(found: list[dict[str, Any]]) -> str:
     for entry in found:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry["created"])) if "created" in entry else ""
         rows.append([str(entry.get(h, "")) for h in header[:-1]] + [when])
+    return text_table(header, rows)
+
+
+def jobs_table(sent: list[dict[str, Any]]) -> str:
+    """The runs that were submitted to a cluster, as text."""
+    if not sent:
+        return "no runs were submitted there. `raygan submit -- train` sends one."
+    header = ["run", "job", "status", "exit code", "started", "folder"]
+    rows = [
+        [j["run"], j["id"], j["status"], "" if j["exit_code"] is None else str(j["exit_code"]),
+         time.strftime("%Y-%m-%d %H:%M", time.localtime(j["started"])), j["run_dir"]]
+        for j in sent
+    ]  # fmt: skip
     return text_table(header, rows)

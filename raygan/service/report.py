@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,32 +33,11 @@ def write_report(run: Run) -> Path:
     show = pictures.stored_samples(run)
     info = run.info
     protocols = info.get("protocols", {})
-    entry: dict[str, Any] = {"floor": {}, "ceiling": {}}
-    for row in run.scores().values():
-        entry = protocols.get(row["protocol"], entry)
-    tracked = [m for m in _tracked(run) if m in entry["ceiling"]][:4] or _tracked(run)[:4]
-    made: list[tuple[str, str, bytes | None]] = []
-    if show and not data.text:
-        made.append(("Samples over time", "", pictures.samples_over_time(show, data)))
-        made.append(
-            ("Modes", "Dashed: the fair share. Points further than 3 std from every mode are not counted.",
-             pictures.mode_histograms(show, data))
-        )  # fmt: skip
-    if tracked:
-        made.append(
-            ("Scores", "Against steps, and against seconds of wall time; the mixture is not a single generator.",
-             pictures.scores_over_time(run, tracked, entry["floor"], entry["ceiling"]))
-        )  # fmt: skip
-    if any(r["kind"] == "train" for r in run.rows):
-        made.append(("Training", "", pictures.training_curves(run)))
-    made.append(
-        ("Age of what the global pair learns from",
-         "Mean over the local pairs' copies in use, in steps; dashed: the bound of this tempo.",
-         pictures.lag_over_time(run))
-    )  # fmt: skip
+    entry = entry_of(run)
+    made = [(drawing.title, drawing.note, drawing.draw()) for drawing in drawings(run, data)]
     made += diagnostics.collect(run, show, data)
     if info.get("elapsed"):
-        made.append(("Where the time went", "", pictures.phases(run)))
+        made.append(("Where the time went, and what it cost", cost_line(info), pictures.phases(run)))
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
     )
@@ -86,6 +67,65 @@ def write_report(run: Run) -> Path:
     folder.mkdir(exist_ok=True)
     write_atomically(folder / "index.html", html.encode())
     return folder / "index.html"
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A picture that can be drawn from a run's files, while it goes on too."""
+
+    key: str
+    title: str
+    note: str
+    draw: Callable[[], bytes | None]
+
+
+def drawings(run: Run, data: Samples) -> list[Drawing]:
+    """The pictures that need no checkpoint: the report has them, and the live page draws them again and again."""
+    from raygan.service import diagnostics, pictures
+
+    show = pictures.stored_samples(run)
+    entry, out = entry_of(run), list[Drawing]()
+    tracked = [m for m in _tracked(run) if m in entry["ceiling"]][:4] or _tracked(run)[:4]
+    if show and not data.text:
+        out.append(Drawing("samples", "Samples over time", "", lambda: pictures.samples_over_time(show, data)))
+        note = "Dashed: the fair share. Points further than 3 std from every mode are not counted."
+        out.append(Drawing("modes", "Modes", note, lambda: pictures.mode_histograms(show, data)))
+    if tracked:
+        note = "Against steps, and against seconds of wall time; the mixture is not a single generator."
+        floor, ceiling = entry["floor"], entry["ceiling"]
+        out.append(Drawing("scores", "Scores", note, lambda: pictures.scores_over_time(run, tracked, floor, ceiling)))
+    if any(r["kind"] == "train" for r in run.rows):
+        out.append(Drawing("training", "Training", "", lambda: pictures.training_curves(run)))
+    note = "Mean over the local pairs' copies in use, in steps; dashed: the bound of this tempo."
+    out.append(Drawing("lag", "Age of what the global pair learns from", note, lambda: pictures.lag_over_time(run)))
+    note = "A lane a seat, a colour a discriminator (by the pair of its birth); where it changes, two have swapped."
+    out.append(Drawing("swaps", "Who met whom", note, lambda: diagnostics.swap_ribbons(run)))
+    note = "PMGAN: how strongly each generator is pushed off the others, and how old the judge's view of it was."
+    out.append(Drawing("slots", "Balance and lag", note, lambda: diagnostics.balance_over_time(run)))
+    return out
+
+
+def entry_of(run: Run) -> dict[str, Any]:
+    """Floor and ceiling of the run's scores."""
+    protocols, entry = run.info.get("protocols", {}), {"floor": dict[str, Any](), "ceiling": dict[str, Any]()}
+    for row in run.scores().values():
+        entry = protocols.get(row["protocol"], entry)
+    return entry
+
+
+def cost_line(info: dict[str, Any]) -> str:
+    """What the run cost, in words.
+
+    >>> cost_line({"elapsed": 3600.0, "busy_seconds": {"a": 3000.0, "b": 600.0}, "cpus_per_player": 1.0})
+    '1.00 player-hours of training in 1.00 hours; reserved: 2.00 CPU-hours.'
+    """
+    hours, busy = info["elapsed"] / 3600, sum(info["busy_seconds"].values()) / 3600
+    players = len(info["busy_seconds"])
+    cpus, gpus = float(info.get("cpus_per_player") or 0), float(info.get("gpus_per_player") or 0)
+    kept = [f"{players * n * hours:.2f} {kind}-hours" for n, kind in ((cpus, "CPU"), (gpus, "GPU")) if n]
+    return f"{busy:.2f} player-hours of training in {hours:.2f} hours" + (
+        f"; reserved: {', '.join(kept)}." if kept else "."
+    )
 
 
 def sentences(show: Show, data: Samples, count: int = 12) -> list[tuple[str, list[str]]]:

@@ -25,7 +25,7 @@ from raygan.errors import CheckpointError, ConfigError, did_you_mean
 from raygan.gan.bundle import unpack
 from raygan.gan.steps import load_network
 from raygan.gan.streams import Streams, sample_prior
-from raygan.metrics.suite import better, headline
+from raygan.metrics.ranking import better, headline
 from raygan.networks.base import NetworkComponent
 from raygan.strategies.strategy import GLOBAL, JUDGE, strategy_of
 

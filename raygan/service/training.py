@@ -141,10 +141,15 @@ def _drive(
 
         return RayExecutor(folder.path.name, setup)
 
+    if not inline and config.resources.hub:
+        from raygan.actors.hub import HubLink
+
+        listeners = [*listeners, HubLink(folder.path.name, folder.path)]
     controller = Controller(config, folder, make_executor, listeners, len(data.train), journal)
     folder.status(
-        pid=os.getpid(), host=platform.node(), epoch=journal.epoch, started=time.time(), exit_code=None, error=None
-    )
+        pid=os.getpid(), host=platform.node(), epoch=journal.epoch, started=time.time(), exit_code=None, error=None,
+        total_steps=config.steps,
+    )  # fmt: skip
     end: dict[str, Any] = {}
     try:
         with _signals(controller):
@@ -392,7 +397,7 @@ def require(run: Run, text: str) -> str | None:
 
     `a=b` means at least b, or at most b for scores where lower is better. Raises ConfigError for an unknown score.
     """
-    from raygan.metrics.suite import better
+    from raygan.metrics.ranking import better
 
     scores = run.scores().get(run.main_player, {})
     for part in text.split(","):

@@ -1,0 +1,180 @@
+"""Everything that Prometheus sees of a run: gauges with the labels run, player, role, and no other.
+
+Ray forgets a gauge that is not set again, so all of them are set on each tick. A dead player is seen by the age of its last
+sign of life, which grows, never by a series that is missing. Ray puts `ray_` before each name.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from ray.util.metrics import Gauge
+
+from raygan.metrics.ranking import headline
+
+ROLES = {"global": "global", "judge": "judge", "mixture": "mixture"}
+PLAYER = {
+    "raygan_heartbeat_age_seconds": "Seconds since the player's last sign of life.",
+    "raygan_steps": "Generator updates done.",
+    "raygan_steps_per_second": "Generator updates a second of the last round.",
+    "raygan_wait_ratio": "Share of the last round spent waiting for others.",
+    "raygan_lag_steps": "Age of the copies that it learns from, in steps.",
+    "raygan_loss_d": "Loss of D.",
+    "raygan_loss_g": "Loss of G.",
+    "raygan_d_accuracy": "Share of a batch on which D is right.",
+    "raygan_modes": "Modes or classes that the generator covers.",
+    "raygan_high_quality": "Share of samples near a mode.",
+    "raygan_score": "The data set's headline score.",
+    "raygan_swaps": "Networks that it was given by swaps.",
+    "raygan_swap_bytes": "Bytes that it was given by swaps.",
+    "raygan_slot_spread_steps": "Steps between the oldest and the newest slot in use.",
+    "raygan_bad_steps": "Steps skipped for NaN or infinity.",
+    "raygan_busy_seconds": "Seconds of training.",
+    "raygan_deaths": "Times that it died or hung.",
+}
+RUN = {
+    "raygan_progress_ratio": "Steps done by all, of those that there are to do.",
+    "raygan_eta_seconds": "Seconds to the end at the rate so far.",
+    "raygan_up": "1 while the driver gives signs of life (30 s), else 0.",
+    "raygan_driver_age_seconds": "Seconds since the driver's last sign of life.",
+    "raygan_elapsed_seconds": "Seconds since the start.",
+    "raygan_warnings": "Warnings so far.",
+    "raygan_restarts": "Times that the run went back to a checkpoint.",
+    "raygan_checkpoint_age_seconds": "Seconds since the last checkpoint.",
+    "raygan_checkpoint_bytes": "Bytes of the last checkpoint.",
+    "raygan_object_store_bytes": "Bytes in the cluster's object stores.",
+    "raygan_object_store_capacity_bytes": "Bytes that fit into them.",
+    "raygan_player_seconds": "Seconds of training, of all players together: what it costs.",
+}
+ALIVE_S = 30.0
+
+
+class Gauges:
+    """The latest value of each, and when the heartbeats were heard."""
+
+    def __init__(self, run: str) -> None:
+        self.run = run
+        self.values: dict[tuple[str, str], float] = {}
+        self.heard: dict[str, float] = {}
+        """player -> clock reading of its last sign of life."""
+        self.pushed = self.checkpointed = self.began = time.monotonic()
+        self.steps = 0.0
+        self.exported: dict[str, Gauge] = {}
+
+    def take(self, log: str, row: Mapping[str, Any]) -> None:
+        """A line of metrics.jsonl or events.jsonl."""
+        if log == "metrics.jsonl":
+            self._row(row)
+        else:
+            self._event(row)
+
+    def _row(self, row: Mapping[str, Any]) -> None:
+        player = str(row["player"])
+        if row["kind"] == "train":
+            names = {"loss_d": "loss_d", "loss_g": "loss_g", "d_accuracy": "d_accuracy", "lag": "lag_steps",
+                     "bad_steps": "bad_steps", "slot_spread": "slot_spread_steps"}  # fmt: skip
+            for key, name in names.items():
+                if key in row:
+                    self._set(name, player, row[key])
+            self._set("steps", player, row["step"])
+            seconds = float(row.get("seconds", 0.0))
+            if seconds > 0:
+                self._set("steps_per_second", player, row["steps"] / seconds)
+                self._set("wait_ratio", player, row.get("wait_s", 0.0) / seconds)
+            self._add("busy_seconds", player, seconds)
+            self._add("player_seconds", "", seconds)
+        else:
+            for key in ("modes", "high_quality"):
+                if key in row:
+                    self._set(key, player, row[key])
+            if metric := headline(row):
+                self._set("score", player, row[metric])
+        self._set("elapsed_seconds", "", row.get("elapsed", 0.0))
+
+    def _event(self, event: Mapping[str, Any]) -> None:
+        kind = event["kind"]
+        if kind == "swap":
+            for move in event["moves"]:
+                self._add("swaps", move["player"], 1)
+                self._add("swap_bytes", move["player"], move["bytes"])
+        elif kind == "death":
+            self._add("deaths", event["player"], 1)
+        elif kind == "restart":
+            self._add("restarts", "", 1)
+        elif kind == "warning":
+            self._add("warnings", "", 1)
+        elif kind == "leave":
+            self._forget(event["player"])
+        elif kind == "checkpoint":
+            self.checkpointed = time.monotonic() - max(0.0, time.time() - float(event["time"]))
+            self._set("checkpoint_bytes", "", event["bytes"])
+
+    def info(self, info: Mapping[str, Any]) -> None:
+        """run.json."""
+        self.steps = float(info.get("total_steps") or 0.0)
+
+    def beats(self, ages: Mapping[str, float], store: Mapping[str, float]) -> None:
+        """Seconds since each player's last sign of life, told by a driver that lives."""
+        self.pushed = time.monotonic()
+        for player, age in ages.items():
+            self.heard[player] = self.pushed - age
+        if store:
+            self._set("object_store_bytes", "", store["store_used"])
+            self._set("object_store_capacity_bytes", "", store["store_capacity"])
+
+    def end(self) -> None:
+        """Nothing is exported any more."""
+        self.values.clear()
+        self.heard.clear()
+
+    def tick(self) -> None:
+        """Set all of them again."""
+        if not self.values and not self.heard:
+            return
+        now = time.monotonic()
+        driver = now - self.pushed
+        self._set("driver_age_seconds", "", driver)
+        self._set("up", "", float(driver < ALIVE_S))
+        self._set("checkpoint_age_seconds", "", now - self.checkpointed)
+        for player, at in self.heard.items():
+            self._set("heartbeat_age_seconds", player, now - at)
+            for name in ("swaps", "deaths", "bad_steps"):
+                self.values.setdefault((f"raygan_{name}", player), 0.0)
+        for name in ("warnings", "restarts"):
+            self.values.setdefault((f"raygan_{name}", ""), 0.0)
+        done = [v for (n, p), v in self.values.items() if n == "raygan_steps" and p in self.heard]
+        if done and self.steps:
+            share = sum(done) / (self.steps * len(self.heard))
+            self._set("progress_ratio", "", share)
+            elapsed = self.values.get(("raygan_elapsed_seconds", ""), 0.0)
+            self._set("eta_seconds", "", elapsed * (1 - share) / share if share > 0 else 0.0)
+        for (name, player), value in self.values.items():
+            if math.isfinite(value):
+                self._gauge(name).set(value, tags={"run": self.run, "player": player, "role": role(player)})
+
+    def _gauge(self, name: str) -> Gauge:
+        if name not in self.exported:
+            text = (PLAYER | RUN)[name]
+            self.exported[name] = Gauge(name, description=text, tag_keys=("run", "player", "role"))
+        return self.exported[name]
+
+    def _set(self, name: str, player: str, value: float) -> None:
+        self.values[f"raygan_{name}", player] = float(value)
+
+    def _add(self, name: str, player: str, value: float) -> None:
+        self._set(name, player, self.values.get((f"raygan_{name}", player), 0.0) + float(value))
+
+    def _forget(self, player: str) -> None:
+        self.heard.pop(player, None)
+        self.values = {key: value for key, value in self.values.items() if key[1] != player}
+
+
+def role(player: str) -> str:
+    """
+    >>> role("global"), role("pair-03"), role("")
+    ('global', 'pair', 'run')
+    """
+    return ROLES.get(player, "generator" if player.startswith("gen-") else "pair" if player else "run")

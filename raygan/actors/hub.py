@@ -1,0 +1,248 @@
+"""The one place that others look at while a run goes on: it keeps what the run folder says, in memory, under a name.
+
+    controller -> HubLink --push: what was added to the small files, beats--> hub actor "raygan/RUN/hub"
+                                                                                |  gauges, set again on each tick -> Prometheus
+                                                                                |  read(offsets) -> watch, status, the live page
+                  HubLink <--requests (scale, stop) that somebody left there-- ask()
+
+So whoever reaches the cluster can follow and steer a run whose folder it does not see, and the driver is on nobody's path: a
+push that is still under way holds back the next one, never a round. The hub holds nothing that the folder does not have; when
+it dies it is made again, and told again from the folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ray
+from ray.exceptions import RayError
+
+from raygan.actors.gauges import Gauges
+
+if TYPE_CHECKING:
+    from raygan.controller.controller import Controller
+    from raygan.controller.orders import Done
+
+TICK_S = 5.0
+"""Between two settings of all gauges: Ray forgets a gauge that is not set again."""
+PUSH_S = 0.5
+"""Between two pushes, at least."""
+LOGS = ("metrics.jsonl", "events.jsonl")
+WHOLE = ("run.json", "config.json", "config.yaml", "command.txt", "best.json", "mixture.json")
+KEEP_BYTES = 32 << 20
+"""Of each log; older lines are dropped from memory, and counted. The folder has them all."""
+KEEP_SAMPLES = 400
+"""Files of samples."""
+PUSH_BYTES = 8 << 20
+"""Most bytes of a push; the rest goes with the next one."""
+
+
+def hub_name(run: str) -> str:
+    """The actor's name in the namespace `raygan`."""
+    return f"raygan/{run}/hub"
+
+
+class HubActor:
+    """Keeps the small files of one run and exports its gauges; imports no torch."""
+
+    def __init__(self, run: str, gauges: bool = True) -> None:
+        self.run = run
+        self.life = uuid.uuid4().hex
+        self.files: dict[str, bytes] = {}
+        self.logs = {name: Log() for name in LOGS}
+        self.requests: list[dict[str, Any]] = []
+        self.gauges = Gauges(run)
+        self._lock = threading.Lock()
+        if gauges:
+            threading.Thread(target=self._tick_for_ever, daemon=True).start()
+
+    def __repr__(self) -> str:
+        return f"{self.run}/hub"
+
+    def push(
+        self, life: str, added: dict[str, tuple[int, bytes]], whole: dict[str, bytes], beats: dict[str, float],
+        store: dict[str, float],
+    ) -> tuple[str, dict[str, int], list[dict[str, Any]]]:  # fmt: skip
+        """Take what is new. Returns (this hub's life, bytes of each log that it knows, requests since the last push).
+
+        added: log -> (offset, bytes); what does not join on is left, and the sender sees from the answer where to go on.
+        beats: player -> seconds since it last gave a sign of life.
+        """
+        with self._lock:
+            if life in ("", self.life):
+                self.files |= whole
+                for name, (offset, raw) in added.items():
+                    for line in self.logs[name].append(offset, raw):
+                        self.gauges.take(name, json.loads(line))
+                if "run.json" in whole:
+                    self.gauges.info(json.loads(whole["run.json"]))
+                self.gauges.beats(beats, store)
+                self._forget_samples()
+            asked, self.requests = self.requests, []
+            return self.life, {name: log.end for name, log in self.logs.items()}, asked
+
+    def _forget_samples(self) -> None:
+        names = [name for name in self.files if name.startswith("samples/")]
+        for name in sorted(names)[: max(0, len(names) - KEEP_SAMPLES)]:
+            del self.files[name]
+
+    def read(self, have: list[str], offsets: dict[str, int]) -> tuple[dict[str, tuple[int, bytes]], dict[str, bytes]]:
+        """(log -> (offset, what was added since), small files: those that change, and the samples that are not in `have`)."""
+        with self._lock:
+            added = {name: log.since(offsets.get(name, 0)) for name, log in self.logs.items()}
+            known = set(have)
+            return added, {n: raw for n, raw in self.files.items() if not n.startswith("samples/") or n not in known}
+
+    def ask(self, request: dict[str, Any]) -> None:
+        """Leave a request ({"verb": "scale" | "stop", "id": ..., ...}) for the driver."""
+        with self._lock:
+            self.requests.append(request)
+
+    def bye(self) -> None:
+        """The run has ended: nothing is exported any more."""
+        self.gauges.end()
+
+    def _tick_for_ever(self) -> None:
+        while True:
+            with self._lock:
+                self.gauges.tick()
+            time.sleep(TICK_S)
+
+
+class Log:
+    """The end of an append-only file."""
+
+    def __init__(self) -> None:
+        self.begin = 0
+        self.raw = bytearray()
+        self.dropped = 0
+        """Bytes that are in the folder only."""
+
+    @property
+    def end(self) -> int:
+        """Bytes of the file that are known."""
+        return self.begin + len(self.raw)
+
+    def append(self, offset: int, raw: bytes) -> list[bytes]:
+        """Whole lines that are new; [] where they do not join on.
+
+        >>> log = Log()
+        >>> log.append(0, b"a\\nb\\n"), log.append(9, b"z\\n"), log.append(2, b"b\\nc\\n"), log.end
+        ([b'a', b'b'], [], [b'c'], 6)
+        """
+        if offset > self.end or offset + len(raw) <= self.end:
+            return []
+        new = raw[self.end - offset :]
+        self.raw += new
+        if len(self.raw) > KEEP_BYTES:
+            cut = self.raw.find(b"\n", len(self.raw) - KEEP_BYTES) + 1
+            del self.raw[:cut]
+            self.begin += cut
+            self.dropped += cut
+        return new.splitlines()
+
+    def since(self, offset: int) -> tuple[int, bytes]:
+        """(where it begins, what was added since)."""
+        start = max(offset, self.begin)
+        return start, bytes(self.raw[start - self.begin :])
+
+
+class HubLink:
+    """The driver's end: a listener of the controller. Never waits; what could not be told yet is told by the next push."""
+
+    def __init__(self, run: str, folder: Path) -> None:
+        self.folder = folder
+        actor: Any = ray.remote(HubActor)
+        self.hub = actor.options(name=hub_name(run), num_cpus=0, max_restarts=-1, max_task_retries=0).remote(run)
+        self.life = ""
+        self.known = dict.fromkeys(LOGS, 0)
+        self._under_way: Any = None
+        self._at = 0.0
+        self._sent: dict[str, tuple[int, int]] = {}
+        self.seconds = 0.0
+        """Spent here, for the figure of what the hub costs."""
+
+    def __call__(self, controller: Controller, done: Done) -> None:
+        """An order was carried out: nothing to do, `tick` looks at the files."""
+
+    def tick(self, controller: Controller) -> None:
+        """Every turn of the controller's loop: hear the answer to the last push, send the next."""
+        now = time.monotonic()
+        if now - self._at < PUSH_S:
+            return
+        if self._under_way is not None and not ray.wait([self._under_way], timeout=0)[0]:
+            return
+        self._at = now
+        self._hear(controller)
+        executor: Any = controller.executor
+        self._push(executor.ages() if executor is not None else {})
+        self.seconds += time.monotonic() - now
+
+    def _hear(self, controller: Controller | None) -> None:
+        if self._under_way is None:
+            return
+        try:
+            life, known, requests = ray.get(self._under_way, timeout=10.0)
+        except RayError:  # it is being made again; what it knew is told again
+            self.life, self.known, self._sent = "", dict.fromkeys(LOGS, 0), {}
+            self._under_way = None
+            return
+        self._under_way = None
+        if life != self.life:
+            self._sent = {} if self.life else self._sent
+            self.life = life
+        self.known = known
+        for request in requests:
+            if controller is not None:
+                controller.asked(request)
+
+    def _push(self, beats: dict[str, float]) -> None:
+        added, budget = dict[str, tuple[int, bytes]](), PUSH_BYTES
+        for name in LOGS:
+            raw = tail(self.folder / name, self.known[name], budget)
+            budget -= len(raw)
+            added[name] = self.known[name], raw
+        whole = {}
+        samples = sorted((self.folder / "samples").glob("*.npy"))[-KEEP_SAMPLES:]
+        for path in [*(self.folder / name for name in WHOLE), *samples]:
+            with contextlib.suppress(FileNotFoundError):
+                facts = path.stat()
+                key = str(path.relative_to(self.folder))
+                if self._sent.get(key) != (facts.st_mtime_ns, facts.st_size) and budget > 0:
+                    whole[key] = path.read_bytes()
+                    budget -= len(whole[key])
+                    self._sent[key] = facts.st_mtime_ns, facts.st_size
+        self._under_way = self.hub.push.remote(self.life, added, whole, beats, store_use())
+
+    def close(self) -> None:
+        """The run has ended, well or not: tell the end, and take the hub away."""
+        with contextlib.suppress(RayError):
+            for _ in range(3):  # what is under way, and then the rest
+                self._hear(None)
+                self._push({})
+            self._hear(None)
+            ray.get(self.hub.bye.remote(), timeout=5.0)
+        ray.kill(self.hub)
+
+
+def tail(path: Path, offset: int, most: int) -> bytes:
+    """Whole lines of a file from `offset` on, at most `most` bytes of them."""
+    if most <= 0 or not path.exists():
+        return b""
+    with path.open("rb") as file:
+        file.seek(offset)
+        raw = file.read(most)
+    return raw[: raw.rfind(b"\n") + 1]
+
+
+def store_use() -> dict[str, float]:
+    """Bytes in the cluster's object stores, and what fits."""
+    have, free = ray.cluster_resources(), ray.available_resources()
+    total = have.get("object_store_memory", 0.0)
+    return {"store_capacity": total, "store_used": max(0.0, total - free.get("object_store_memory", 0.0))}

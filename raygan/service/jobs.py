@@ -1,0 +1,338 @@
+"""Runs as Ray jobs: a run that is submitted has its driver on the cluster, under Ray's own supervisor, and outlives the shell.
+
+    jobs = Jobs("http://127.0.0.1:8265")              # or "auto", or host:6379
+    job = jobs.submit(["train", "--preset", "ring8-gap", "--name", "mine"], name="mine")
+    jobs.list(); job.wait(); job.exit_code; job.stop()
+    fetch("mine", Path("here"))                       # its run folder, from the node that wrote it
+
+There is no second service beside Ray's: `ray job list | logs | stop` see the same jobs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from raygan.controller.run_folder import check_name
+from raygan.errors import CheckpointError, ConfigError, RayganError
+
+GRACE_S = 60
+"""Seconds that a stopped job has to write its checkpoint; Ray's own are 3."""
+RUN_DIR = "~/raygan-runs"
+"""On the node of the driver, where nothing else is asked: a job's own folder is thrown away."""
+RUN, FOLDER = "raygan_run", "raygan_run_dir"
+"""Keys of a job's metadata."""
+PASSED_ON = ("RAYGAN_DATA",)
+"""Settings of the environment that go with a job."""
+FINAL = ("SUCCEEDED", "FAILED", "STOPPED")
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A job, before it is sent."""
+
+    address: str
+    id: str
+    entrypoint: list[str]
+    working_dir: Path
+    environment: dict[str, str]
+    metadata: dict[str, str]
+
+    @property
+    def command(self) -> list[str]:
+        """The `ray job submit` line."""
+        env = json.dumps({"env_vars": self.environment})
+        return [
+            "ray", "job", "submit", "--address", self.address, "--submission-id", self.id, "--working-dir", str(self.working_dir),
+            "--runtime-env-json", env, "--metadata-json", json.dumps(self.metadata), "--", *self.entrypoint,
+        ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Package:
+    """What a working directory weighs, without what .gitignore and .rayignore name."""
+
+    files: int
+    bytes: int
+    largest: str
+
+    @property
+    def text(self) -> str:
+        """One line."""
+        return f"package {self.bytes / 2**20:.1f} MB in {self.files} files (at most {limit() >> 20} MB)"
+
+
+class Jobs:
+    """The jobs of one cluster. Raises ConfigError when it cannot be reached, or does not let us in."""
+
+    def __init__(self, address: str = "auto") -> None:
+        os.environ.setdefault("RAY_AUTH_MODE", "token")  # a client must say so, before it imports ray
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        import logging
+
+        logging.getLogger("ray").setLevel(logging.ERROR)
+        from ray.job_submission import JobSubmissionClient
+
+        given = os.environ.get("RAY_API_SERVER_ADDRESS") or os.environ.get("RAY_ADDRESS")
+        try:
+            self.client = JobSubmissionClient(given or "auto" if address == "auto" else address)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise refused(address, error) from None
+        self.address = str(self.client._address)
+
+    def prepare(
+        self, arguments: Sequence[str], *, name: str | None = None, working_dir: Path = Path()
+    ) -> tuple[Submission, Package]:
+        """What would be sent, and what it weighs. Raises ConfigError for a package that is too large."""
+        package = weigh(working_dir)
+        if package.bytes >= limit():
+            raise ConfigError(
+                f"--working-dir {str(working_dir)!r}: {package.bytes / 2**20:.0f} MB, and a cluster takes at most "
+                f"{limit() >> 20} MB. The largest file is {package.largest}: name it in .rayignore, or submit from a folder "
+                "with your configs only."
+            )
+        environment = {"RAY_JOB_STOP_WAIT_TIME_S": str(GRACE_S), "PYTHONUNBUFFERED": "1"}
+        environment |= {k: os.environ[k] for k in PASSED_ON if k in os.environ}
+        metadata = {} if name is None else {RUN: name, FOLDER: run_dir_of(arguments)}
+        job = f"{name or arguments[0]}-{secrets.token_hex(3)}"
+        entry = ["python", "-m", "raygan.cli", *arguments]
+        return Submission(self.address, job, entry, working_dir, environment, metadata), package
+
+    def submit(self, arguments: Sequence[str], *, name: str | None = None, working_dir: Path = Path()) -> Job:
+        """Send `raygan ARGUMENTS` as a job and return at once; `name`: the run that it makes or goes on with."""
+        submission, _ = self.prepare(arguments, name=name, working_dir=working_dir)
+        self.client.submit_job(
+            entrypoint=shlex.join(submission.entrypoint), submission_id=submission.id, metadata=submission.metadata,
+            runtime_env={"working_dir": str(working_dir), "env_vars": submission.environment},
+        )  # fmt: skip
+        return self.job(submission.id)
+
+    def job(self, job: str) -> Job:
+        """A job by its submission id."""
+        return Job(self, job)
+
+    def list(self) -> list[dict[str, Any]]:
+        """The jobs that raygan has sent, newest first: id, run, status, exit_code, where its folder is."""
+        out = []
+        for job in self.client.list_jobs():
+            about = job.metadata or {}
+            if job.submission_id and RUN in about:
+                one = Job(self, job.submission_id)
+                out.append({
+                    "id": one.id, "run": about[RUN], "run_dir": about.get(FOLDER, ""), "status": one.status,
+                    "exit_code": one.exit_code, "started": (job.start_time or 0) / 1000, "node": job.driver_node_id,
+                })  # fmt: skip
+        return sorted(out, key=lambda j: -float(str(j["started"])))
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job that was sent."""
+
+    jobs: Jobs
+    id: str
+
+    @property
+    def details(self) -> Any:
+        """Ray's own record."""
+        return self.jobs.client.get_job_info(self.id)
+
+    @property
+    def status(self) -> str:
+        """PENDING, RUNNING, SUCCEEDED, FAILED or STOPPED."""
+        return str(getattr(self.details.status, "value", self.details.status))
+
+    @property
+    def exit_code(self) -> int | None:
+        """raygan's own exit code (Ray makes 1 of every failure); None while it goes on."""
+        details = self.details
+        if self.status not in FINAL:
+            return None
+        code = details.driver_exit_code
+        if code is None:
+            return 0 if self.status == "SUCCEEDED" else 1
+        return 128 - int(code) if code < 0 else int(code)  # -15: ended by the signal itself
+
+    @property
+    def logs(self) -> str:
+        """Everything that it has printed."""
+        return str(self.jobs.client.get_job_logs(self.id))
+
+    def follow(self) -> Iterator[str]:
+        """What it prints, as it comes."""
+        import asyncio
+
+        tail = self.jobs.client.tail_job_logs(self.id)
+
+        async def one() -> str | None:
+            return await anext(aiter(tail), None)
+
+        with asyncio.Runner() as runner:
+            while (text := runner.run(one())) is not None:
+                yield text
+
+    def wait(self, timeout_s: float = 3600.0) -> int:
+        """Its exit code, when it has ended. Raises TimeoutError."""
+        deadline = time.monotonic() + timeout_s
+        while (code := self.exit_code) is None:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"job {self.id} is still {self.status} after {timeout_s:.0f} s")
+            time.sleep(0.3)
+        return code
+
+    def stop(self) -> None:
+        """SIGTERM: it writes a checkpoint and ends with 143."""
+        self.jobs.client.stop_job(self.id)
+
+
+def run_submission(submission: Submission, wait: bool) -> int:
+    """Run the printed line itself; returns raygan's own exit code (0 at once without `wait`)."""
+    command = submission.command
+    if not wait:
+        command.insert(command.index("--"), "--no-wait")
+    env = {**os.environ, "RAY_AUTH_MODE": os.environ.get("RAY_AUTH_MODE", "token")}
+    program = shutil.which("ray", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+    done = subprocess.run([program or "ray", *command[1:]], env=env, check=False)
+    if not wait:
+        return done.returncode
+    return Jobs(submission.address).job(submission.id).wait(GRACE_S)
+
+
+def run_dir_of(arguments: Sequence[str]) -> str:
+    """Where a `train` puts its run.
+
+    >>> run_dir_of(["train", "--run-dir", "/data/runs"])
+    '/data/runs'
+    """
+    for i, argument in enumerate(arguments):
+        name, equals, value = argument.partition("=")
+        if name == "--run-dir":
+            return value if equals else arguments[i + 1]
+    return RUN_DIR
+
+
+def for_a_job(arguments: Sequence[str]) -> tuple[list[str], str | None]:
+    """(arguments, run) as a job needs them: a name, a run folder that outlives the job, plain lines. Raises ConfigError."""
+    verb, *rest = arguments
+    if verb not in ("train", "resume"):
+        return list(arguments), None
+    rest += [] if {"--plain", "--json", "--quiet"} & set(rest) else ["--plain"]
+    if verb == "resume":
+        return [verb, *rest], Path(rest[0]).name if rest and not rest[0].startswith("-") else None
+    folder = run_dir_of(rest)
+    if not folder.startswith(("/", "~")):
+        raise ConfigError(
+            f"--run-dir {folder!r}: a job's working directory is thrown away. Give an absolute path, on storage that all nodes see."
+        )
+    if "--run-dir" not in {a.partition("=")[0] for a in rest}:
+        rest += ["--run-dir", folder]
+    name = next((rest[i + 1] for i, a in enumerate(rest[:-1]) if a == "--name"), None)
+    name = name or next((a.partition("=")[2] for a in rest if a.startswith("--name=")), None)
+    if name is None:
+        name = f"run-{secrets.token_hex(3)}"
+        rest += ["--name", name]
+    check_name(name)
+    return [verb, *rest], name
+
+
+def weigh(folder: Path) -> Package:
+    """What Ray would upload of a folder, by Ray's own rules. Raises ConfigError when there is none."""
+    if not folder.is_dir():
+        raise ConfigError(f"--working-dir {str(folder)!r} is not a folder. Name the one with your configs.")
+    from ray._private.runtime_env import packaging
+
+    excludes = [packaging._get_excludes(folder, [".git"])]
+    sizes = dict[str, int]()
+
+    def count(path: Path) -> None:
+        if path.is_file():
+            sizes[str(path.relative_to(folder.resolve()) if path.is_absolute() else path)] = path.stat().st_size
+
+    packaging._dir_travel(folder.resolve(), excludes, count, include_gitignore=True)
+    largest = max(sizes, key=lambda name: sizes[name], default="")
+    text = f"{largest} ({sizes[largest] / 2**20:.0f} MB)" if largest else "none"
+    return Package(len(sizes), sum(sizes.values()), text)
+
+
+def limit() -> int:
+    """Bytes that a package may have."""
+    from ray._private.runtime_env import packaging
+
+    return int(packaging.GCS_STORAGE_MAX_SIZE)
+
+
+def refused(address: str, error: Exception) -> ConfigError:
+    """Ray's account of a door that stays shut, in one line."""
+    text = " ".join(str(error).split())
+    if any(mark in text.lower() for mark in ("token", "unauthorized", "unauthenticated", "401", "403")):
+        return ConfigError(
+            f"address = {address!r}: the cluster asks for its token. Put it into ~/.ray/auth_token (chmod 600) or "
+            "RAY_AUTH_TOKEN, and set RAY_AUTH_MODE=token."
+        )
+    return ConfigError(
+        f"address = {address!r}: no Ray cluster takes jobs there ({text[:160]}). Start one with `ray start --head`, or name its "
+        "dashboard: --address http://HOST:8265."
+    )
+
+
+# ------------------------------------------------------------------------------------------------------ fetching
+
+
+def fetch(run: str, to: Path, jobs: Jobs, address: str = "auto") -> Path:
+    """Copy a run's folder from the node that wrote it to `to/RUN`; returns that. Raises ConfigError, CheckpointError."""
+    check_name(run)
+    job = next((j for j in jobs.list() if j["run"] == run), None)
+    if job is None:
+        known = ", ".join(sorted({j["run"] for j in jobs.list()})) or "none"
+        raise ConfigError(f"run {run!r}: no job of that run on the cluster. Runs there: {known}.")
+    if (to / run).exists():
+        raise ConfigError(f"{str(to / run)!r} exists already. Fetch to another folder: --to FOLDER.")
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    from raygan.actors.cluster import cluster
+
+    with cluster(address, 0, start=False):
+        there = NodeAffinitySchedulingStrategy(job["node"], soft=True)
+        names = ray.remote(files_of).options(num_cpus=0, scheduling_strategy=there)
+        read = ray.remote(content_of).options(num_cpus=0, scheduling_strategy=there)
+        folder = str(Path(job["run_dir"]) / run)
+        found: list[str] = ray.get(names.remote(folder), timeout=60.0)
+        if "run.json" not in found:
+            raise CheckpointError(
+                f"run {run!r}: its node has no run folder {folder}. Was it written on shared storage?"
+            )
+        to.mkdir(parents=True, exist_ok=True)
+        temporary = to / f".{run}.{os.getpid()}"
+        try:
+            for name in found:
+                path = temporary / name
+                if not path.resolve().is_relative_to(temporary.resolve()):
+                    raise RayganError(f"the cluster sent a file outside the run's folder: {name!r}. Do not trust it.")
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(ray.get(read.remote(folder, name), timeout=300.0))
+            temporary.rename(to / run)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    return to / run
+
+
+def files_of(folder: str) -> list[str]:
+    """Names of all files below a folder."""
+    root = Path(folder).expanduser()
+    return sorted(str(p.relative_to(root)) for p in root.rglob("*") if p.is_file() and not p.is_symlink())
+
+
+def content_of(folder: str, name: str) -> bytes:
+    """One of them."""
+    return (Path(folder).expanduser() / name).read_bytes()

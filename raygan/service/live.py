@@ -1,0 +1,160 @@
+"""`raygan watch --web RUN`: a page that shows a run while it goes on; the pictures are the report's.
+
+Served by the watching process, on this machine only unless told otherwise, and only to whoever has the token in its address:
+the run opens no port, and the page ends with the shell that asked for it. It can look, and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hmac
+import json
+import secrets
+import time
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from raygan.data.base import Samples
+from raygan.errors import ConfigError, DataError
+from raygan.service.feed import Feed, state
+from raygan.service.report import Drawing, drawings
+from raygan.strategies.strategy import load_data
+
+COOKIE = "raygan-token"
+EVERY_S = 1.0
+"""Between two looks at the run."""
+FILES = Path(__file__).parent / "templates"
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; img-src 'self'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+
+class Page:
+    """The page of one run."""
+
+    def __init__(self, feed: Feed, token: str) -> None:
+        self.feed = feed
+        self.token = token
+        self.more = True
+        """Does the run go on?"""
+        self.seen: dict[str, Any] = {}
+        self.pictures: dict[str, tuple[Drawing, bytes]] = {}
+        self.version = 0
+        """Of the pictures: grows when what they show has changed."""
+        self._drawn: object = None
+        try:
+            self.data: Samples | None = load_data(feed.run.config)
+            self.note = ""
+        except DataError as error:  # its pictures need the real data, the table does not
+            self.data, self.note = None, f"No pictures: {error}"
+
+    # ------------------------------------------------------------------------------------------------- looking
+
+    async def look_for_ever(self) -> None:
+        """Keep what is served up to date."""
+        while True:
+            await asyncio.to_thread(self.look)
+            await asyncio.sleep(EVERY_S)
+
+    def look(self) -> None:
+        """Once; draws the pictures again when there is something new to see."""
+        self.more = self.feed.refresh()
+        self.seen = state(self.feed.run)
+        what = self.seen["progress"], self.seen["swaps"], self.seen["status"], len(self._samples())
+        if self.data is None or what == self._drawn:
+            return
+        self._drawn = what
+        made = dict[str, tuple[Drawing, bytes]]()
+        for drawing in drawings(self.feed.run, self.data):
+            if raw := drawing.draw():
+                made[drawing.key] = drawing, raw
+        self.pictures = made
+        self.version += 1
+
+    def _samples(self) -> list[Path]:
+        return list((self.feed.run.path / "samples").glob("*.npy"))
+
+    # ------------------------------------------------------------------------------------------------- serving
+
+    def application(self) -> web.Application:
+        """Routes; every one asks for the token."""
+        out = web.Application(middlewares=[self._guard])
+        out.router.add_get("/", self._file("live.html", "text/html"))
+        out.router.add_get("/live.js", self._file("live.js", "text/javascript"))
+        out.router.add_get("/live.css", self._file("live.css", "text/css"))
+        out.router.add_get("/state.json", self._state)
+        out.router.add_get("/picture/{key}.png", self._picture)
+        return out
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        given = request.query.get("token") or request.cookies.get(COOKIE, "")
+        if not hmac.compare_digest(given.encode(), self.token.encode()):
+            return web.Response(
+                status=401, text="401: the address that `raygan watch --web` printed has the token.\n", headers=HEADERS
+            )
+        if "token" in request.query:  # keep it out of the address bar, history and referrers
+            answer: web.StreamResponse = web.Response(status=303, headers={**HEADERS, "Location": "/"})
+            answer.set_cookie(COOKIE, self.token, httponly=True, samesite="Strict")
+            return answer
+        answer = await handler(request)
+        answer.headers.update(HEADERS)
+        return answer
+
+    def _file(self, name: str, kind: str) -> Any:
+        async def handler(request: web.Request) -> web.Response:
+            return web.Response(text=(FILES / name).read_text(), content_type=kind)
+
+        return handler
+
+    async def _state(self, request: web.Request) -> web.Response:
+        pictures = [{"key": k, "title": d.title, "note": d.note} for k, (d, _) in self.pictures.items()]
+        now = {
+            **self.seen,
+            "more": self.more,
+            "note": self.note,
+            "version": self.version,
+            "pictures": pictures,
+            "now": time.time(),
+        }
+        return web.Response(text=json.dumps(now), content_type="application/json")
+
+    async def _picture(self, request: web.Request) -> web.Response:
+        found = self.pictures.get(request.match_info["key"])
+        if found is None:
+            raise web.HTTPNotFound(text="no such picture yet\n")
+        return web.Response(body=found[1], content_type="image/png")
+
+
+def serve(feed: Feed, host: str, port: int) -> None:
+    """Serve until Ctrl-C. Raises ConfigError when the port is taken."""
+    page = Page(feed, secrets.token_urlsafe(24))
+    page.look()
+
+    async def main() -> None:
+        runner = web.AppRunner(page.application(), access_log=None)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            raise ConfigError(
+                f"--port {port}: cannot listen on {host} ({error.strerror}). Choose another --port."
+            ) from None
+        bound = runner.addresses[0][1]
+        print(f"http://{host}:{bound}/?token={page.token}", flush=True)
+        if host not in ("127.0.0.1", "localhost", "::1"):
+            print("warning: without TLS; whoever listens on the network can read the token", flush=True)
+        try:
+            await page.look_for_ever()
+        finally:
+            await runner.cleanup()
+
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(main())

@@ -10,6 +10,8 @@ import numpy.typing as npt
 Points = npt.NDArray[np.floating]
 BANDWIDTHS = np.geomspace(0.004, 1.0, 16)
 """Candidates, in units of the points' overall standard deviation."""
+LEAST = 1500
+"""Generated points that coverage C is defined on."""
 
 
 def kde_log_density(at: Points, centres: Points, bandwidth: float) -> npt.NDArray[np.float64]:
@@ -36,8 +38,8 @@ def density_scores(fake: Points, real: Points) -> dict[str, float]:
     (AdaGAN, section 4.1): the share of real points where the density is above t, t = its 5th percentile at those 500; a
     perfect model has 0.95. log_likelihood: mean log-density of the real points, in nats.
     """
-    if len(fake) < 1500:
-        raise ValueError(f"coverage C needs 1,500 generated points, got {len(fake)}; raise the number of samples")
+    if len(fake) < LEAST:
+        raise ValueError(f"coverage C needs {LEAST:,} generated points, got {len(fake)}; raise the number of samples")
     centres, validation = fake[:1000], fake[1000:1500]
     bandwidth = best_bandwidth(centres, validation)
     threshold = np.percentile(kde_log_density(validation, centres, bandwidth), 5)

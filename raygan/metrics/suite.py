@@ -18,7 +18,7 @@ from torch import Tensor
 from raygan.data.base import Samples
 from raygan.errors import ConfigError, did_you_mean
 from raygan.metrics.classifier import class_scores, load_classifier, probabilities, stacked_scores
-from raygan.metrics.density import density_scores
+from raygan.metrics.density import LEAST, density_scores
 from raygan.metrics.features import extractor
 from raygan.metrics.fidelity import fid, kid, prdc
 from raygan.metrics.modes import mode_counts, mode_scores
@@ -69,12 +69,12 @@ class Suite:
         for group in self.groups:
             if group not in GROUPS:
                 raise ConfigError(f"metrics: no metric named {group!r}. {did_you_mean(group, [*GROUPS, *ALONE])}")
+        self.n_fake = n_fake
         self._refuse_unfit()
         needs = any(g in ("fid", "kid", "prdc") for g in self.groups)
         default = "cnn:mnist" if data.classifier and data.stack == 1 else ("pixels" if data.is_images else "raw")
         self.extractor = extractor(features or default) if needs else None
         self.classifier = load_classifier(data.classifier) if data.classifier else None
-        self.n_fake = n_fake
         generator = torch.Generator().manual_seed(seed)
         self.real = data.held_out_batch(n_real, generator)
         self._real_features = self.extractor(self.real) if self.extractor else None
@@ -96,6 +96,10 @@ class Suite:
             "ngrams": not data.text,
             "classes": data.classifier is None or data.stack != 1,
         }
+        if "density" in self.groups and self.n_fake < LEAST:
+            raise ConfigError(
+                f"samples = {self.n_fake}: coverage_c needs {LEAST} generated samples. Raise evaluation.samples (or --samples)."
+            )
         for group in self.groups:
             if unfit.get(group):
                 fit = [g for g in GROUPS if not unfit.get(g)]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import tempfile
 import time
@@ -212,7 +213,7 @@ def state(run: Run) -> dict[str, Any]:
             "rate": row["steps"] / seconds if seconds else None,
             "wait": row.get("wait_s", 0.0) / seconds if seconds else None,
             "loss_d": row.get("loss_d"), "loss_g": row.get("loss_g"), "lag": row.get("lag"),
-            "score": f"{metric} {score[metric]:.4g}" if metric else None, "modes": score.get("modes"),
+            "score": f"{metric} {score[metric]:.4g}" if metric else None,
             "state": gone.get(player) or ("done" if step >= config.steps else "train"),
         })  # fmt: skip
     status = info["status"] if running(info) or info["status"] in ENDED else "lost"
@@ -220,7 +221,7 @@ def state(run: Run) -> dict[str, Any]:
     done = sum(p["step"] for p in here) / (config.steps * max(1, len(here)))
     elapsed = max((row.get("elapsed", 0.0) for row in rows), default=0.0)
     mixture = scores.get("mixture")
-    return {
+    seen = {
         "name": run.name, "status": status, "exit_code": info.get("exit_code"), "error": info.get("error"),
         "strategy": config.strategy["name"], "tempo": config.tempo, "data": config.data["name"], "seed": config.seed,
         "steps": config.steps, "progress": done, "elapsed": elapsed,
@@ -232,6 +233,20 @@ def state(run: Run) -> dict[str, Any]:
         "events": [e for e in events if e["kind"] not in ("pull", "slot")][-30:],
         "player_seconds": sum(busy.values()),
     }  # fmt: skip
+    return {key: finite(value) for key, value in seen.items()}
+
+
+def finite(value: Any) -> Any:
+    """JSON has neither NaN nor infinity: None.
+
+    >>> finite({"a": [1.0, float("nan")]})
+    {'a': [1.0, None]}
+    """
+    if isinstance(value, dict):
+        return {k: finite(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def state_text(seen: dict[str, Any]) -> str:

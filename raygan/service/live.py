@@ -102,7 +102,7 @@ class Page:
             )
         if "token" in request.query:  # keep it out of the address bar, history and referrers
             answer: web.StreamResponse = web.Response(status=303, headers={**HEADERS, "Location": "/"})
-            answer.set_cookie(COOKIE, self.token, httponly=True, samesite="Strict")
+            answer.set_cookie(COOKIE, self.token, httponly=True, samesite="Lax")
             return answer
         answer = await handler(request)
         answer.headers.update(HEADERS)
@@ -124,7 +124,7 @@ class Page:
             "pictures": pictures,
             "now": time.time(),
         }
-        return web.Response(text=json.dumps(now), content_type="application/json")
+        return web.Response(text=json.dumps(now, allow_nan=False), content_type="application/json")
 
     async def _picture(self, request: web.Request) -> web.Response:
         found = self.pictures.get(request.match_info["key"])

@@ -63,6 +63,7 @@ def train(
     setup = Setup(config, data, torch.device("cpu"))
     setup.parts(strategy.players(config)[0])  # refuse what cannot be built before anything is written
     strategy.check_setup(setup)
+    Evaluator(setup).full  # refuses what cannot be scored  # noqa: B018
     with _hosting(config, address, inline):
         if not inline:
             _check_placement(config, strategy)

@@ -21,7 +21,7 @@ from ray.exceptions import (
     RayError,
     RayTaskError,
 )
-from ray.util.placement_group import placement_group, remove_placement_group
+from ray.util.placement_group import get_current_placement_group, placement_group, remove_placement_group
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
 
 from raygan.actors.board import BoardActor
@@ -67,6 +67,8 @@ class RayExecutor:
         """Players and helpers that were found dead or hung since the last start."""
         self.pending: dict[Any, tuple[Order, float]] = {}
         self.group: Any = None
+        self.first, self.owned = 0, False
+        """The group's first bundle that is ours; is the group?"""
         self.pulse = Pulse(setup.config.failures.lease_s)
         self.raised: RayganError | None = None
         """Met while others were done: told at the next call."""
@@ -103,7 +105,11 @@ class RayExecutor:
     def _reserve(self, homes: int) -> None:
         """The run's one placement group, and the data in the object store."""
         self.placement = place(homes, self.config.resources, ray.cluster_resources())
-        self.group = placement_group(self.placement.bundles, strategy=self.placement.strategy)
+        self.shared = [ray.put(self.data)]
+        if (given := get_current_placement_group()) is not None:  # a trial's: its first bundle is the driver's
+            self.group, self.first = given, 1
+            return
+        self.group, self.owned = placement_group(self.placement.bundles, strategy=self.placement.strategy), True
         patience = self.config.resources.wait_s
         if not self.group.wait(min(10.0, patience)):
             free = ray.available_resources()
@@ -117,7 +123,6 @@ class RayExecutor:
                     f"{self.placement.cpus:g} CPUs and {self.placement.gpus:g} GPUs each) within that time. Free resources, "
                     "wait longer, or lower num_pairs."
                 )
-        self.shared = [ray.put(self.data)]
 
     def _settle(self, homes: Mapping[str, list[str]], states: Mapping[str, list[Any]]) -> None:
         """Everybody stands at the beginning of this epoch; whoever does not answer is replaced, once."""
@@ -230,7 +235,7 @@ class RayExecutor:
         }
         if bundle is not None:
             options["scheduling_strategy"] = PlacementGroupSchedulingStrategy(
-                placement_group=self.group, placement_group_bundle_index=bundle
+                placement_group=self.group, placement_group_bundle_index=self.first + bundle
             )
         return remote.options(**options)
 
@@ -355,9 +360,9 @@ class RayExecutor:
         self.actors.clear()
         self.helpers.clear()
         self.pending.clear()
-        if self.group is not None:
+        if self.owned:
             remove_placement_group(self.group)
-            self.group = None
+        self.group, self.owned = None, False
 
     def _where(self) -> dict[str, Any]:
         asked = {n: a.where.remote(n) for n, a in self.actors.items()}

@@ -26,6 +26,7 @@ VERBS = {
     "scale": "let members join or leave while the run goes on",
     "stop": "let a running run save a checkpoint and end",
     "fetch": "copy a submitted run's folder here",
+    "sweep": "many runs over settings, by Ray Tune: grid, random, ASHA, PBT, Optuna",
     "runs": "list runs",
     "presets": "list presets, or show one",
     "doctor": "check this machine: versions, Ray, data",

@@ -333,6 +333,31 @@ def fetch(argv: Sequence[str]) -> int:
     return 0
 
 
+def sweep(argv: Sequence[str]) -> int:
+    """Many runs over settings."""
+    usage = "raygan sweep FILE [--run-dir runs] [--resume] [--samples N] [--max-concurrent N] [--address auto|ADDR] [--dry-run]"
+    args = parse(
+        argv, valued=("run-dir", "samples", "max-concurrent", "address"), switches=("resume", "dry-run"), positional=(1, 1),
+        usage=usage,
+    )  # fmt: skip
+    from raygan.service import sweep_report, sweeping
+    from raygan.service.sweep import read_sweep, trial_name
+
+    file = Path(args.positional[0])
+    if args.has("dry-run"):
+        points = read_sweep(file).points()
+        print(*(trial_name(p) for p in points), f"{len(points)} runs", sep="\n")
+        return 0
+    folder = sweeping.sweep(
+        file, run_dir=Path(args.get("run-dir") or "runs").expanduser(), resume=args.has("resume"),
+        address=args.get("address") or "auto", samples=whole(args, "samples", 0, least=1) or None,
+        max_concurrent=whole(args, "max-concurrent", 0, least=1) or None,
+    )  # fmt: skip
+    sweep_report.write(folder)
+    print(sweep_report.text(folder))
+    return 0
+
+
 def runs(argv: Sequence[str]) -> int:
     """List runs."""
     usage = "raygan runs [--run-dir runs | --address auto|ADDR] [--json]"

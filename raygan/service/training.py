@@ -128,6 +128,31 @@ def resume_run(
         return _drive(config, folder, journal, data, inline, checkpoint, listeners or [], problems)
 
 
+def fork(source: Path, path: Path, resolved: Resolved) -> None:
+    """A run folder at `path` that goes on from another run's newest checkpoint, with other settings; to be resumed.
+
+    Raises CheckpointError when the source has none, ConfigError when the folder exists.
+    """
+    checkpoint, problems = newest_valid(source)
+    if checkpoint is None:
+        raise CheckpointError(
+            f"run {str(source)!r} cannot be forked: {' '.join(problems) or 'it has no checkpoint yet.'}"
+        )
+    info = Run.load(source).info
+    folder = RunFolder.create(path.parent, path.name)
+    folder.write("config.yaml", resolved.yaml())
+    folder.write("config.json", json.dumps(full_dump(resolved.config), indent=1) + "\n")
+    folder.write("command.txt", f"forked from {source} at step {checkpoint.step}\n")
+    folder.status(
+        id=uuid.uuid4().hex[:12], name=path.name, status="stopped", created=time.time(), shape=info["shape"],
+        alphabet=info["alphabet"], executor=info.get("executor"), forked={"from": source.name, "step": checkpoint.step},
+        **provenance(),
+    )  # fmt: skip
+    write_checkpoint(Journal.open(LocalStorage(path)), checkpoint)
+    folder.event("fork", checkpoint.step, source=str(source))
+    folder.close()
+
+
 def _drive(
     config: Config, folder: RunFolder, journal: Journal, data: Any, inline: bool, checkpoint: Checkpoint | None,
     listeners: list[Listener], problems: list[str] | None = None,

@@ -1,0 +1,244 @@
+"""Sweeps: many runs over settings, by Ray Tune for search, schedules and room; the authority stays in the run folders.
+
+    read_sweep(FILE) -> Sweep -> points() -> Tune: one trial a point -> runs/NAME/TRIAL (a normal run) -> table, pictures, best.yaml
+
+A point's run has a name made of its settings, so that `--resume` needs nothing of Tune's own state (a pickle): what is done is
+read, what was cut off goes on from its checkpoint, what is missing is run.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import random
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import torch
+from pydantic import Field, model_validator
+
+from raygan.config import Config, Resolved, Section, read_yaml, resolve, validate
+from raygan.controller.run_folder import check_name
+from raygan.errors import ConfigError, did_you_mean
+from raygan.gan.weights import num_words
+from raygan.losses.base import LossComponent
+from raygan.strategies.gap import Gap
+from raygan.strategies.pmgan import Pmgan
+from raygan.strategies.sgan import Sgan
+from raygan.strategies.strategy import Plan, Setup, load_data, strategy_of
+
+DRAWS = ("uniform", "log_uniform", "randint", "choice")
+
+
+class Budget(Section):
+    """Equal compute for every trial; the first that is reached ends it. Empty: every trial has its config's `steps`."""
+
+    d_updates: int | None = Field(
+        None, gt=0, description="Updates of discriminators by a batch, of all players together."
+    )
+    seconds: float | None = Field(None, gt=0, description="Seconds of training, of all players together.")
+    megabytes: float | None = Field(None, gt=0, description="Megabytes that pairs send each other.")
+
+
+class Sweep(Section):
+    """A sweep file."""
+
+    name: str = Field(description="Folder of the sweep.")
+    about: str = Field("", description="The question, in a sentence.")
+    preset: str | None = Field(None, description="Every trial starts from it.")
+    settings: dict[str, Any] = Field({}, description="Laid over the preset, as a config file.")
+    space: dict[str, Any] = Field(
+        description="Setting -> a list (all of them), or {uniform | log_uniform | randint: [a, b]} or {choice: [...]} (drawn)."
+    )
+    samples: int = Field(1, gt=0, description="Draws, each with every combination of the lists.")
+    seed: int = Field(0, ge=0, description="Of the draws and of the search.")
+    budget: Budget = Budget()
+    metric: str = Field(
+        "mixture.high_quality",
+        description="PLAYER.SCORE of a run's last evaluation; PLAYER may be `single` (mean over the locals).",
+    )
+    search: Literal["grid", "optuna"] = Field(
+        "grid", description="optuna: lists become choices; `samples` trials in all."
+    )
+    scheduler: Literal["none", "asha", "pbt"] = Field("none", description="Who stops, or changes, trials on the way.")
+    perturb: tuple[str, ...] = Field((), description="pbt: settings that change on the way; each must be in `space`.")
+    executor: Literal["inline", "ray"] = Field(
+        "inline", description="inline: a trial is one process; ray: an actor a player."
+    )
+    max_concurrent: int = Field(0, ge=0, description="Trials at a time; 0 = as many as there is room for.")
+    loggers: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = Field((), description="Also tell these.")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Sweep:
+        check_name(self.name)
+        for path, values in self.space.items():
+            if isinstance(values, dict):
+                kind = next(iter(values), "")
+                if len(values) != 1 or kind not in DRAWS:
+                    raise ValueError(f"space.{path}: {kind!r} is no way to draw. {did_you_mean(kind, DRAWS)}")
+                ends = values[kind]
+                if not isinstance(ends, list) or not ends or (kind != "choice" and len(ends) != 2):
+                    raise ValueError(f"space.{path}: {kind} needs a list, of two ends or of choices")
+            elif not isinstance(values, list) or not values:
+                raise ValueError(f"space.{path}: write a list of values, or {{uniform: [a, b]}}")
+        if self.scheduler == "pbt" and not self.perturb:
+            raise ValueError("scheduler pbt needs `perturb`: the settings that change on the way")
+        if missing := [p for p in self.perturb if p not in self.space]:
+            raise ValueError(f"perturb: {missing[0]!r} is not in space")
+        if "." not in self.metric:
+            raise ValueError(f"metric {self.metric!r}: write PLAYER.SCORE, as in mixture.high_quality or single.modes")
+        return self
+
+    @property
+    def settings_named(self) -> list[str]:
+        """What is swept, seeds last."""
+        return sorted(self.space, key=lambda path: path == "seed")
+
+    def points(self) -> list[dict[str, Any]]:
+        """Every combination of the lists, for each draw; the same for the same file. With Optuna: none, it makes its own."""
+        rng = random.Random(self.seed)
+        lists = {p: v for p, v in self.space.items() if isinstance(v, list)}
+        drawn = {p: v for p, v in self.space.items() if isinstance(v, dict)}
+        out = []
+        for _ in range(self.samples):
+            draws = {path: draw(rng, spec) for path, spec in drawn.items()}
+            out += [
+                dict(zip(lists, combination, strict=True)) | draws for combination in itertools.product(*lists.values())
+            ]
+        return out
+
+    def resolved(self, point: Mapping[str, Any]) -> Resolved:
+        """A trial's whole config, with the steps that its budget allows. Raises ConfigError for a setting that does not exist."""
+        flags = {**flat(self.settings), **point}
+        found = resolve(self.preset, (), flags)
+        if self.budget.d_updates is None:
+            return found
+        steps = max(1, round(self.budget.d_updates / d_updates(found.config)))
+        every = max(1, min(found.config.evaluation.every_steps, steps))
+        return resolve(self.preset, (), {**flags, "steps": steps, "evaluation.every_steps": every})
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as dotted paths; a component with a name stays whole.
+
+    >>> flat({"steps": 5, "pair": {"lr_g": 1}, "strategy": {"name": "gap"}})
+    {'steps': 5, 'pair.lr_g': 1, 'strategy': {'name': 'gap'}}
+    """
+    out: dict[str, Any] = {}
+    for key, value in values.items():
+        path = prefix + str(key)
+        if isinstance(value, dict) and "name" not in value:
+            out |= flat(value, path + ".")
+        else:
+            out[path] = value
+    return out
+
+
+def draw(rng: random.Random, spec: Mapping[str, Any]) -> Any:
+    """One value; floats to three digits, so that they can be read."""
+    kind, ends = next(iter(spec.items()))
+    if kind == "choice":
+        return rng.choice(ends)
+    if kind == "randint":
+        return rng.randint(int(ends[0]), int(ends[1]))
+    low, high = float(ends[0]), float(ends[1])
+    value = math.exp(rng.uniform(math.log(low), math.log(high))) if kind == "log_uniform" else rng.uniform(low, high)
+    return float(f"{value:.3g}")
+
+
+def spoken(value: Any) -> str:
+    """A value in a few words.
+
+    >>> spoken({"name": "gap", "swap_every": 10}), spoken(0.5)
+    ('gap swap_every=10', '0.5')
+    """
+    if not isinstance(value, dict):
+        return str(value)
+    return " ".join([str(value.get("name", "")), *(f"{k}={v}" for k, v in value.items() if k != "name")])
+
+
+def trial_name(point: Mapping[str, Any]) -> str:
+    """A run's name, from its settings.
+
+    >>> trial_name({"strategy": {"name": "gap", "swap_every": 50}, "pair.lr_g": 0.001, "seed": 0})
+    'strategy-gap-swap_every-50_lr_g-0.001_seed-0'
+    """
+    parts = [
+        f"{path.rpartition('.')[2]}-{re.sub('[^A-Za-z0-9_.-]+', '-', spoken(value))}" for path, value in point.items()
+    ]
+    return "_".join(parts)[:100]
+
+
+def read_sweep(path: Path) -> Sweep:
+    """A sweep file; every point of it is a config that exists. Raises ConfigError."""
+    values = read_yaml(path)
+    try:
+        sweep = validate(Sweep, values)
+        for point in sweep.points()[:1000] if sweep.search == "grid" else sweep.points()[:1]:
+            sweep.resolved(point)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    names = [trial_name(p) for p in sweep.points()]
+    if len(set(names)) < len(names):
+        raise ConfigError(
+            f"{path}: two trials would have the name {max(names, key=names.count)!r}. Drop a double value of space."
+        )
+    return sweep
+
+
+# ------------------------------------------------------------------------------------------------------ what it costs
+
+
+def d_updates(config: Config) -> float:
+    """Updates of a discriminator by a batch, of all players, for one step of everybody.
+
+    independent, gap: one a pair (and critic step). sgan: those of its locals, D0's against each, and a messenger's steps a
+    local. pmgan: the judge's one update has a batch of each generator, and counts as K.
+    """
+    strategy, n = strategy_of(config), config.num_pairs
+    critic = float(cast(LossComponent, config.component("loss")).d_steps)
+    if isinstance(strategy, Sgan):
+        own = n if isinstance(strategy.inner, Pmgan) else n * critic
+        return own + n * strategy.global_d_steps + n * (strategy.messenger_steps or critic)
+    return n if isinstance(strategy, Pmgan) else n * critic
+
+
+def megabytes(config: Config) -> float:
+    """Megabytes that players send each other, for one step of everybody: swaps; D and samples a messenger; slots and answers."""
+    data = load_data(config)
+    setup = Setup(config, data, torch.device("cpu"))
+    strategy = strategy_of(config)
+    parts = setup.parts(strategy.players(config)[0])
+    g, d = num_words(parts.generator) * 4, num_words(parts.discriminator) * 4
+    batch = config.batch_size * math.prod(data.shape) * 4
+    n = config.num_pairs
+    if isinstance(strategy, Gap):
+        moved = (d if strategy.what == "D" else g) * (3 if strategy.carry == "all" else 1)
+        return n * moved / strategy.period(Plan.of(config, len(data.train))) / 1e6
+    if isinstance(strategy, Sgan):
+        return n * (d + batch) / strategy.messenger_lifetime / 1e6
+    if isinstance(strategy, Pmgan):
+        return n * (batch + (2 * d if strategy.feedback == "weights" else batch)) / 1e6
+    return 0.0
+
+
+def costs(config: Config, steps: int, seconds: float) -> dict[str, float]:
+    """The three axes of a trial that is `steps` far."""
+    return {"d_updates": d_updates(config) * steps, "player_seconds": seconds, "megabytes": megabytes(config) * steps}
+
+
+def metric_of(sweep: Sweep, scores: Mapping[str, Mapping[str, Any]], pairs: list[str]) -> float:
+    """The sweep's metric from the last scores of everybody; NaN where it is not there (yet)."""
+    player, _, score = sweep.metric.partition(".")
+    if player == "single":
+        found = [float(scores[p][score]) for p in pairs if score in scores.get(p, {})]
+        return sum(found) / len(found) if found else math.nan
+    return float(scores.get(player, {}).get(score, math.nan))
+
+
+def write_point(folder: Path, point: Mapping[str, Any]) -> None:
+    """What a trial's run is a point of."""
+    (folder / "point.json").write_text(json.dumps(dict(point), indent=1) + "\n")

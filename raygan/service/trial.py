@@ -1,0 +1,207 @@
+"""One trial of a sweep, as Ray Tune calls it: a normal run, in this process or on actors in the trial's placement group."""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from raygan.config import Config
+from raygan.controller.controller import Controller
+from raygan.controller.evaluator import Evaluator
+from raygan.controller.orders import Done, Evaluate
+from raygan.errors import Interrupted
+from raygan.service.run import Run
+from raygan.service.sweep import Sweep, costs, metric_of, trial_name, write_point
+from raygan.service.training import fork, resume_run, train
+from raygan.strategies.strategy import Setup, load_data, strategy_of
+
+if TYPE_CHECKING:
+    from ray.tune import Checkpoint
+
+POINTER = "run.json"
+
+
+class Reporter:
+    """Tells Tune the scores of a step, once everybody's are there; ends the run when its budget is spent, or Tune says so."""
+
+    def __init__(self, sweep: Sweep, config: Config, path: Path, keys: list[str]) -> None:
+        self.sweep = sweep
+        self.config = config
+        self.path = path
+        self.keys = keys
+        self.seen: dict[int, set[str]] = {}
+        self.waiting: list[int] = []
+        self.pruned = self.spent = False
+
+    def __call__(self, controller: Controller, done: Done) -> None:
+        """An order was carried out."""
+        if isinstance(done.order, Evaluate):
+            step = done.order.step
+            self.seen.setdefault(step, set()).update(row["player"] for row in done.result.rows)
+            players = {p for p in controller.players if p != "judge"}
+            if len(controller.strategy.locals(controller.config)) > 1 and self.config.evaluation.mixture:
+                players.add("mixture")
+            if self.seen[step] >= players:
+                del self.seen[step]
+                self.waiting.append(step)
+        # with PBT a score counts when its checkpoint is there: somebody may go on from it
+        ready = [s for s in self.waiting if self.sweep.scheduler != "pbt" or controller.saved_step >= s]
+        for step in ready:
+            self.waiting.remove(step)
+            self.tell(controller, step)
+
+    def tell(self, controller: Controller, step: int) -> None:
+        """Report a step; look at the budget."""
+        pairs = controller.strategy.locals(controller.config)
+        spent = costs(self.config, step, sum(controller.busy_seconds.values()))
+        values = dict.fromkeys(self.keys, math.nan) | {
+            k: float(v) for k, v in flattened(controller.scores).items() if k in self.keys
+        }
+        report(
+            {"step": step, "metric": metric_of(self.sweep, controller.scores, pairs), **spent, **values},
+            self._pointer(step),
+            self,
+        )
+        budget = self.sweep.budget
+        over = [
+            budget.seconds is not None and spent["player_seconds"] >= budget.seconds,
+            budget.megabytes is not None and spent["megabytes"] >= budget.megabytes,
+        ]
+        if (self.pruned or any(over)) and controller.stop_signal is None and step < controller.plan.steps:
+            self.spent = any(over)
+            controller.stop(15)
+
+    def _pointer(self, step: int) -> dict[str, Any] | None:
+        return {"run": str(self.path), "step": step} if self.sweep.scheduler == "pbt" else None
+
+
+def report(values: dict[str, Any], pointer: dict[str, Any] | None, reporter: Reporter | None = None) -> None:
+    """To Tune; its way to end a trial is a SystemExit out of this call."""
+    from ray import tune
+
+    try:
+        if pointer is None:
+            tune.report(values)
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / POINTER).write_text(json.dumps(pointer))
+            tune.report(values, checkpoint=tune.Checkpoint.from_directory(folder))
+    except SystemExit:
+        if reporter is None:
+            raise
+        reporter.pruned = True
+
+
+def flattened(scores: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """player.score -> value."""
+    return {
+        f"{player}.{key}": value
+        for player, row in scores.items() for key, value in row.items()
+        if isinstance(value, float | int) and key != "step"
+    }  # fmt: skip
+
+
+def run_trial(values: dict[str, Any], sweep: Sweep, folder: str) -> None:
+    """What Tune calls: `values` is the point. Goes on with a run that is there already."""
+    from ray import tune
+
+    point = values["point"]
+    pointer = read_pointer(tune.get_checkpoint())
+    runs = Path(folder) / "runs"
+    resolved = sweep.resolved(point)
+    name = trial_name(point)
+    if pointer is not None:  # PBT: somebody else's state, our settings
+        name = (
+            f"{Path(pointer['run']).name.partition('@')[0]}@{tune.get_context().get_trial_id()[-5:]}-{pointer['step']}"[
+                :100
+            ]
+        )
+    path = runs / name
+    config = resolved.config
+    keys = score_keys(config)
+    reporter = Reporter(sweep, config, path, keys)
+    report({"step": 0, "metric": math.nan, **costs(config, 0, 0.0), **dict.fromkeys(keys, math.nan)}, None, reporter)
+    if reporter.pruned:
+        return
+    try:
+        if not (path / "run.json").exists():
+            if pointer is not None:
+                fork(Path(pointer["run"]), path, resolved)
+            else:
+                train_here(resolved, runs, name, sweep, reporter, point)
+                return
+        write_point(path, point)
+        if Run.load(path).info["status"] not in ("done", "degraded"):
+            resume_run(path, address="auto", inline=sweep.executor == "inline", listeners=[reporter])
+        else:
+            tell_finished(Run.load(path), sweep, keys)
+    except Interrupted:
+        mark(path, reporter)
+
+
+def train_here(resolved: Any, runs: Path, name: str, sweep: Sweep, reporter: Reporter, point: dict[str, Any]) -> None:
+    """A new run; its point is written as soon as its folder is there."""
+
+    class Note:
+        def begin(self, controller: Controller) -> None:
+            write_point(controller.folder.path, point)
+
+        def __call__(self, controller: Controller, done: Done) -> None: ...
+
+    train(
+        resolved,
+        run_dir=runs,
+        name=name,
+        inline=sweep.executor == "inline",
+        listeners=[Note(), reporter],
+        command="raygan sweep",
+    )
+
+
+def tell_finished(run: Run, sweep: Sweep, keys: list[str]) -> None:
+    """A trial that an earlier start of the sweep has ended: its last scores, again."""
+    values = dict.fromkeys(keys, math.nan) | {k: v for k, v in flattened(run.scores()).items() if k in keys}
+    seconds = sum(run.info["busy_seconds"].values())
+    step = run.config.steps
+    report(
+        {
+            "step": step,
+            "metric": metric_of(sweep, run.scores(), run.pairs),
+            **costs(run.config, step, seconds),
+            **values,
+        },
+        None,
+    )
+
+
+def mark(path: Path, reporter: Reporter) -> None:
+    """Why it was ended before its last step."""
+    from raygan.controller.run_folder import RunFolder
+
+    why = "its budget was spent" if reporter.spent else "the sweep's scheduler has stopped it"
+    RunFolder(path).status(ended_by="budget" if reporter.spent else "scheduler", error=why, exit_code=0)
+
+
+def score_keys(config: Config) -> list[str]:
+    """Every score that a run of this config can report: Tune's table has the columns of the first report only."""
+    evaluator = Evaluator(Setup(config, load_data(config), torch.device("cpu")))
+    strategy = strategy_of(config)
+    players = [p for p in strategy.players(config) if p != "judge"]
+    if len(strategy.locals(config)) > 1:
+        players.append("mixture")
+    scores = list(evaluator.full.floor())
+    return [f"{player}.{score}" for player in players for score in scores]
+
+
+def read_pointer(checkpoint: Checkpoint | None) -> dict[str, Any] | None:
+    """Which run, at which step, a PBT trial goes on from."""
+    if checkpoint is None:
+        return None
+    with checkpoint.as_directory() as folder:
+        out: dict[str, Any] = json.loads((Path(folder) / POINTER).read_text())
+    return out

@@ -27,6 +27,7 @@ VERBS = {
     "stop": "let a running run save a checkpoint and end",
     "fetch": "copy a submitted run's folder here",
     "sweep": "many runs over settings, by Ray Tune: grid, random, ASHA, PBT, Optuna",
+    "dashboards": "install Grafana dashboards and alerts, or check them against a Prometheus",
     "runs": "list runs",
     "presets": "list presets, or show one",
     "doctor": "check this machine: versions, Ray, data",

@@ -358,6 +358,29 @@ def sweep(argv: Sequence[str]) -> int:
     return 0
 
 
+def dashboards(argv: Sequence[str]) -> int:
+    """Grafana dashboards and Prometheus alerts."""
+    usage = "raygan dashboards install [--to FOLDER] | check [--prometheus http://127.0.0.1:9090]"
+    args = parse(argv, valued=("to", "prometheus"), positional=(1, 1), usage=usage)
+    from raygan.service import dashboards as made
+
+    if args.positional[0] == "install":
+        folder = made.install(Path(to) if (to := args.get("to")) else None)
+        print(*(folder / name for name in made.files()), made.HOW.format(folder=folder), sep="\n")
+        return 0
+    if args.positional[0] != "check":
+        raise ConfigError(f"dashboards: {args.positional[0]!r}: install or check. Usage: {usage}")
+    empty = 0
+    for where, expr in made.expressions():
+        found = made.query(args.get("prometheus") or "http://127.0.0.1:9090", expr)
+        empty += not found
+        print(f"{len(found):4d} series  {where}")
+    print(
+        f"{empty} expressions have no series: nothing of that kind runs now" if empty else "every expression has series"
+    )
+    return 0
+
+
 def runs(argv: Sequence[str]) -> int:
     """List runs."""
     usage = "raygan runs [--run-dir runs | --address auto|ADDR] [--json]"

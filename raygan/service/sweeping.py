@@ -73,6 +73,7 @@ def _fit(spec: Sweep, folder: Path, file: Path) -> list[str]:
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
     logging.getLogger("ray.train").setLevel(logging.ERROR)
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # ours tells how to go on
+    os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"  # data is looked for where the sweep was started
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # a line a trial is ours
     os.environ["TUNE_DISABLE_STRICT_METRIC_CHECKING"] = "1"
     trainable: Any = tune.with_resources(

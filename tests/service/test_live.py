@@ -55,7 +55,15 @@ def get(address: str, path: str, cookie: str = "") -> tuple[int, bytes, dict[str
 
 @pytest.mark.slow
 def test_only_whoever_has_the_token_gets_in(address: str) -> None:
-    for path in ("/", "/state.json", "/picture/samples.png", "/live.js", "/../run.json", "/?token=wrong", "/state.json?token="):
+    for path in (
+        "/",
+        "/state.json",
+        "/picture/samples.png",
+        "/live.js",
+        "/../run.json",
+        "/?token=wrong",
+        "/state.json?token=",
+    ):
         status, body, _ = get(address, path)
         assert status == 401, path
         assert b"pair-00" not in body
@@ -104,7 +112,12 @@ def test_the_page_in_a_browser(address: str, width: int, phone: bool, tmp_path: 
 
 @pytest.mark.slow
 def test_the_page_moves_while_the_run_does(tmp_path: Path) -> None:
-    flags = [a for k, v in {**FLAGS, "steps": 4000}.items() if k not in ("data", "network", "strategy") for a in (f"--{k}", str(v))]
+    flags = [
+        a
+        for k, v in {**FLAGS, "steps": 4000}.items()
+        if k not in ("data", "network", "strategy")
+        for a in (f"--{k}", str(v))
+    ]
     run = [sys.executable, "-m", "raygan.cli", "train", "--preset", "ring8-gap", "--inline", "--quiet", *flags]
     training = subprocess.Popen([*run, "--run-dir", str(tmp_path), "--name", "moves"])
     browser, watching = Browser(1200, 900), None

@@ -1,0 +1,279 @@
+"""The hub: knows what the folder says, is told again after a death, holds nobody up, forgets nothing silently."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from raygan.actors import hub as hub_module
+from raygan.actors.gauges import Gauges
+from raygan.actors.hub import HubActor, Log
+from raygan.controller.run_folder import RunFolder
+from raygan.errors import ConfigError
+from raygan.service import feed
+from tests.conftest import TINY
+
+FLAGS = ["--batch-size", "16", "--network.hidden", "16", "--network.z-dim", "2", "--evaluation.every-steps", "100",
+         "--evaluation.samples", "1600", "--checkpoint.every-steps", "100", "--resources.spares", "0", "--quiet"]  # fmt: skip
+
+
+def hub() -> HubActor:
+    return HubActor("run", gauges=False)
+
+
+def test_the_end_of_a_log_joins_on_wherever_the_sender_begins() -> None:
+    log = Log()
+    assert log.append(0, b"a\nb\n") == [b"a", b"b"]
+    assert log.append(0, b"a\nb\n") == [], "told twice, counted once"
+    assert log.append(6, b"d\n") == [], "a gap is not closed by guessing"
+    assert log.append(2, b"b\nc\n") == [b"c"]
+    assert log.since(2) == (2, b"b\nc\n")
+
+
+def test_a_long_log_is_cut_at_a_line_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_module, "KEEP_BYTES", 10)
+    log = Log()
+    for i in range(5):
+        log.append(log.end, b"line%d\n" % i)
+    assert (log.begin, bytes(log.raw)) == (24, b"line4\n")
+    assert log.dropped == 24
+    assert log.since(0) == (24, b"line4\n"), "a reader sees where it begins"
+
+
+def test_a_hub_that_was_made_again_is_told_from_the_beginning() -> None:
+    h = hub()
+    row = json.dumps({"kind": "train", "player": "pair-00", "step": 5, "steps": 5, "seconds": 1.0}).encode() + b"\n"
+    life, known, _ = h.push("", {"metrics.jsonl": (0, row)}, {}, {}, {})
+    assert known["metrics.jsonl"] == len(row)
+    again = hub()
+    _, known, _ = again.push(life, {"metrics.jsonl": (len(row), row)}, {}, {}, {})
+    assert known["metrics.jsonl"] == 0, "what was meant for its forerunner does not join on"
+
+
+def test_requests_are_handed_over_once() -> None:
+    h = hub()
+    h.ask({"verb": "stop"})
+    assert h.push("", {}, {}, {}, {})[2] == [{"verb": "stop"}]
+    assert h.push("", {}, {}, {}, {})[2] == []
+
+
+def test_a_dead_player_shows_by_its_age_and_not_by_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [100.0]
+    monkeypatch.setattr("raygan.actors.gauges.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr(Gauges, "_gauge", lambda self, name: Sink())
+    gauges = Gauges("run")
+    gauges.beats({"pair-00": 0.5, "pair-01": 0.5}, {})
+    clock[0] += 50
+    gauges.beats({"pair-00": 0.2}, {})  # pair-01 answers no more
+    gauges.tick()
+    ages = {p: v for (n, p), v in gauges.values.items() if n == "raygan_heartbeat_age_seconds"}
+    assert ages == pytest.approx({"pair-00": 0.2, "pair-01": 50.5})
+    gauges.take("events.jsonl", {"kind": "leave", "player": "pair-01"})
+    gauges.tick()
+    assert not [k for k in gauges.values if k[1] == "pair-01"], "who has left by `scale` is not dead"
+
+
+class Sink:
+    def set(self, value: float, tags: dict[str, str]) -> None: ...
+
+
+def test_ten_thousand_rows_a_second(tmp_path: Path) -> None:
+    """The hub's own work on a row, gauges and all, is far below 0.1 ms."""
+    rows = b"".join(
+        json.dumps({"kind": "train", "player": f"pair-{i % 8:02d}", "step": i, "steps": 1, "seconds": 0.01, "loss_d": 1.0,
+                    "loss_g": 0.7, "d_accuracy": 0.6, "elapsed": i / 100}).encode() + b"\n"
+        for i in range(10_000)
+    )  # fmt: skip
+    h, began = hub(), time.process_time()
+    h.push("", {"metrics.jsonl": (0, rows)}, {}, {}, {})
+    assert time.process_time() - began < 1.0
+
+
+# ------------------------------------------------------------------------------------------------------- on Ray
+
+
+def start(tmp_path: Path, name: str, *flags: str) -> subprocess.Popen[bytes]:
+    import ray
+
+    address = ray.get_runtime_context().gcs_address
+    command = [
+        sys.executable,
+        "-m",
+        "raygan.cli",
+        "train",
+        *FLAGS,
+        *flags,
+        "--name",
+        name,
+        "--run-dir",
+        str(tmp_path / "elsewhere"),
+    ]
+    return subprocess.Popen([*command, "--address", address], env={**os.environ, "RAY_AUTH_MODE": "token"})
+
+
+def eventually(what: Any, timeout_s: float = 90.0) -> Any:
+    """The first true value of `what()`; a ConfigError is "not yet"."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        try:
+            if value := what():
+                return value
+        except ConfigError:
+            pass
+        time.sleep(0.2)
+    raise AssertionError(f"not within {timeout_s} s")
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_run_is_followed_scaled_and_stopped_through_its_hub(ray_session: None, tmp_path: Path) -> None:
+    """From a process that does not see the run's folder; also after the hub was killed."""
+    import ray
+
+    driver = start(
+        tmp_path, "afar", "--preset", "ring8-pmgan", "--num-pairs", "2", "--strategy.classes", "4", "--steps", "1000000",
+        "--tempo", "async", "--resources.cpus-per-pair", "0.2",
+    )  # fmt: skip
+    try:
+
+        def look() -> dict[str, Any]:
+            with feed.follow("afar") as seen:
+                return feed.state(seen.run)
+
+        eventually(lambda: look()["players"][0]["step"] > 0)
+        with feed.follow("afar") as seen:
+            assert feed.scale(seen, 3).startswith("afar: 3 members since step")
+            before = feed.state(seen.run)
+            assert [p["player"] for p in before["players"]] == ["gen-00", "gen-01", "gen-02", "judge"]
+            ray.kill(ray.get_actor("raygan/afar/hub"), no_restart=False)
+        eventually(lambda: look()["players"][0]["step"] > before["players"][0]["step"])
+        with feed.follow("afar") as seen:
+            folder = tmp_path / "elsewhere/afar"
+            eventually(lambda: seen.refresh() and (seen.run.path / "events.jsonl").stat().st_size > 0)
+            mine = (seen.run.path / "metrics.jsonl").read_bytes()
+            assert (folder / "metrics.jsonl").read_bytes().startswith(mine), "told again from the beginning"
+            with pytest.raises(ConfigError, match="classifier has 4 classes"):
+                feed.scale(seen, 9)
+            assert feed.stop(seen).startswith("afar: ")
+        assert driver.wait(60) == 143
+        with pytest.raises(ConfigError, match="no running run on the cluster"), feed.follow("afar"):
+            pass
+    finally:
+        driver.kill()
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_stop_in_the_middle_of_swaps_saves_within_five_seconds(ray_session: None, tmp_path: Path) -> None:
+    """SIGTERM to the driver: a checkpoint within 5 s, exit code 143; what is resumed ends with the bits of an undisturbed run."""
+    from raygan.controller.checkpoint import newest_valid
+    from raygan.service.training import resume_run
+
+    steps = ["--preset", "ring8-gap", "--num-pairs", "2", "--strategy.swap-every", "5", "--round-steps", "5", "--steps", "400",
+             "--resources.cpus-per-pair", "0.2", "--data.train", "400", "--data.held-out", "1600"]  # fmt: skip
+    driver = start(tmp_path, "stopped", *steps)
+    folder = tmp_path / "elsewhere/stopped"
+    try:
+        eventually(lambda: (folder / "events.jsonl").exists() and b'"swap"' in (folder / "events.jsonl").read_bytes())
+        began = time.monotonic()
+        driver.send_signal(signal.SIGTERM)
+        assert driver.wait(30) == 143
+        took = time.monotonic() - began
+    finally:
+        driver.kill()
+    found, _ = newest_valid(folder)
+    assert found is not None
+    assert 0 < found.step < 400
+    saved = (folder / "run.json").stat().st_mtime - (time.time() - (time.monotonic() - began))
+    assert saved < 5.0, f"saved after {saved:.1f} s, gone after {took:.1f} s"
+    run = resume_run(folder, address="auto")
+    assert start(tmp_path, "whole", *steps).wait(120) == 0
+    whole, ended = newest_valid(tmp_path / "elsewhere/whole")[0], newest_valid(run.path)[0]
+    assert whole is not None
+    assert ended is not None
+    assert ended.parts == whole.parts, "bit for bit"
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_two_runs_on_a_full_cluster_take_turns(ray_session: None, tmp_path: Path) -> None:
+    """Each wants more than half of the CPUs: one waits, all of its players at once (one placement group), and both end."""
+    import ray
+
+    share = str(round(0.3 * ray.cluster_resources()["CPU"], 2))
+    flags = ["--preset", "ring8-gap", "--num-pairs", "2", "--steps", "200", "--resources.cpus-per-pair", share]
+    drivers = [start(tmp_path, f"turn{i}", *flags) for i in range(2)]
+    try:
+        assert [d.wait(150) for d in drivers] == [0, 0]
+    finally:
+        for d in drivers:
+            d.kill()
+    ran = [json.loads((tmp_path / f"elsewhere/turn{i}/run.json").read_text()) for i in range(2)]
+    assert all(info["status"] == "done" for info in ran)
+
+
+def test_stop_by_a_file_beside_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`raygan stop` on a run whose folder is seen: the driver finds the request, saves and ends."""
+    from raygan.config import resolve
+    from raygan.errors import Interrupted
+    from raygan.service.training import train
+
+    monkeypatch.setattr("raygan.controller.scaling.EVERY_S", 0.0)
+    flags = {k: v for k, v in TINY.items() if k not in ("resources", "pair")} | {
+        "steps": 100_000,
+        "strategy": {"name": "gap"},
+    }
+    answers: list[str] = []
+
+    def ask() -> None:
+        eventually(lambda: (tmp_path / "mine/metrics.jsonl").exists())
+        with feed.follow(str(tmp_path / "mine")) as seen:
+            answers.append(feed.stop(seen))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    with pytest.raises(Interrupted):
+        train(resolve(flags=flags), run_dir=tmp_path, name="mine", inline=True)
+    asking.join(30)
+    assert answers
+    assert "stopped after" in answers[0]
+    assert not (tmp_path / "mine/stop.json").exists()
+    with feed.follow(str(tmp_path / "mine")) as seen, pytest.raises(ConfigError, match="is stopped, not running"):
+        feed.stop(seen)
+
+
+def test_a_foreign_hub_writes_nowhere_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name with `..` in it, from a cluster that is not to be trusted."""
+    from raygan.errors import RayganError
+
+    (tmp_path / "copy" / "samples").mkdir(parents=True)
+    seen = object.__new__(feed.HubFeed)
+    seen.path, seen.offsets, seen.skipped = tmp_path / "copy", {}, 0
+
+    class Read:
+        @staticmethod
+        def remote(*_: Any) -> Any:
+            return {}, {"../../evil": b"x"}
+
+    seen.hub = SimpleNamespace(read=Read)
+    monkeypatch.setattr("ray.get", lambda reference, timeout: reference)
+    with pytest.raises(RayganError, match="outside the run's folder"):
+        seen.refresh()
+    assert not (tmp_path.parent / "evil").exists()
+
+
+def test_the_folder_of_a_run_is_all_that_the_hub_link_reads(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path, "r")
+    (folder.path / "metrics.jsonl").write_bytes(b'{"a": 1}\n{"torn')
+    assert hub_module.tail(folder.path / "metrics.jsonl", 0, 100) == b'{"a": 1}\n', (
+        "a line that is still being written waits"
+    )
+    assert hub_module.tail(folder.path / "nothing", 0, 100) == b""

@@ -1,0 +1,209 @@
+"""The committed files are what the dataclasses say; a real Prometheus sees what they ask for."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from raygan.actors.gauges import PLAYER, RUN
+from raygan.errors import ConfigError
+from raygan.service import dashboards as made
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("name", made.files())
+def test_the_committed_file_is_current(name: str) -> None:
+    assert (ROOT / "dashboards" / name).read_text() == made.files()[name], (
+        "run `raygan dashboards install --to dashboards`"
+    )
+
+
+def test_every_gauge_is_asked_for_and_every_question_names_one() -> None:
+    asked = {name for _, expr in made.expressions() for name in re.findall(r"ray_(raygan_\w+)", expr)}
+    assert asked <= set(PLAYER | RUN), "a panel asks for what nobody exports"
+    assert set(PLAYER | RUN) - asked == {"raygan_steps", "raygan_high_quality", "raygan_busy_seconds"}
+
+
+def test_questions_are_questions_and_panels_do_not_overlap() -> None:
+    for name in ("raygan.json", "raygan-sweep.json"):
+        panels = json.loads(made.files()[name])["panels"]
+        assert all(p["title"].endswith("?") for p in panels)
+        assert len({(p["gridPos"]["x"], p["gridPos"]["y"]) for p in panels}) == len(panels)
+        assert len({p["id"] for p in panels}) == len(panels)
+
+
+def test_every_alert_has_its_page() -> None:
+    for rule in yaml.safe_load(made.alerts_yaml())["groups"][0]["rules"]:
+        page = ROOT / rule["annotations"]["runbook_url"]
+        assert page.exists(), rule["alert"]
+        assert "What to do" in page.read_text()
+
+
+def test_promtool_takes_the_rules(tmp_path: Path) -> None:
+    assert shutil.which("promtool"), "prometheus is not installed: apt-get install prometheus"
+    (tmp_path / "alerts.yml").write_text(made.alerts_yaml())
+    done = subprocess.run(
+        ["promtool", "check", "rules", "alerts.yml"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"{len(made.ALERTS)} rules found" in done.stdout
+
+
+def test_alerts_fire_when_they_should_and_only_then(tmp_path: Path) -> None:
+    """promtool's own rule tests: one dead pair among two, one saturated discriminator."""
+    (tmp_path / "alerts.yml").write_text(made.alerts_yaml())
+    labels = 'run="r", player="{}", role="pair"'
+    series = [
+        {"series": f"ray_raygan_heartbeat_age_seconds{{{labels.format('pair-00')}}}", "values": "0+15x40"},
+        {"series": f"ray_raygan_heartbeat_age_seconds{{{labels.format('pair-01')}}}", "values": "1x40"},
+        {"series": f"ray_raygan_d_accuracy{{{labels.format('pair-00')}}}", "values": "1x60"},
+        {"series": f"ray_raygan_d_accuracy{{{labels.format('pair-01')}}}", "values": "0.7x60"},
+    ]
+    dead = {"severity": "critical", "run": "r", "player": "pair-00"}
+    saturated = {"severity": "warning", "run": "r", "player": "pair-00"}
+
+    def expect(at: str, name: str, labels: dict[str, str] | None, text: str = "") -> dict[str, object]:
+        page = next(a.page for a in made.ALERTS if a.name == name)
+        alert = {"exp_labels": labels, "exp_annotations": {"summary": text, "runbook_url": f"docs/warnings/{page}.md"}}
+        return {"eval_time": at, "alertname": name, "exp_alerts": [] if labels is None else [alert]}
+
+    cases = [
+        expect("30s", "RayganPairDead", None),
+        expect("60s", "RayganPairDead", dead, "pair-00 of r has given no sign of life for 1m 0s."),
+        expect("4m", "RayganSaturatedDiscriminator", None),
+        expect("10m", "RayganSaturatedDiscriminator", saturated, "D of pair-00 in r tells real from fake without a mistake."),
+        expect("10m", "RayganDriverSilent", None),
+    ]  # fmt: skip
+    tests = [{"interval": "15s", "input_series": series, "alert_rule_test": cases}]
+    test = {"rule_files": ["alerts.yml"], "evaluation_interval": "15s", "tests": tests}
+    (tmp_path / "test.yml").write_text(yaml.safe_dump(test))
+    done = subprocess.run(
+        ["promtool", "test", "rules", "test.yml"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_mistakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_METRICS_GRAFANA_DASHBOARD_OUTPUT_DIR", raising=False)
+    with pytest.raises(ConfigError, match="where to"):
+        made.install(None)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="cannot write there"):
+        made.install(tmp_path / "file" / "below")
+    with pytest.raises(ConfigError, match="no Prometheus answers there"):
+        made.query("http://127.0.0.1:9", "up")
+    monkeypatch.setenv("RAY_METRICS_GRAFANA_DASHBOARD_OUTPUT_DIR", str(tmp_path / "grafana"))
+    assert sorted(p.name for p in made.install(None).iterdir()) == sorted(made.files())
+
+
+# -------------------------------------------------------------------------------------------- a real Prometheus
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+@pytest.fixture
+def prometheus(ray_session: None, tmp_path: Path) -> Iterator[str]:
+    """One that scrapes this session's Ray every two seconds."""
+    import ray
+
+    node = next(n for n in ray.nodes() if n["Alive"])
+    target = f"{node['NodeManagerAddress']}:{node['MetricsExportPort']}"
+    (tmp_path / "alerts.yml").write_text(made.alerts_yaml())
+    (tmp_path / "prometheus.yml").write_text(yaml.safe_dump({
+        "global": {"scrape_interval": "2s", "evaluation_interval": "2s"}, "rule_files": ["alerts.yml"],
+        "scrape_configs": [{"job_name": "ray", "static_configs": [{"targets": [target]}]}],
+    }))  # fmt: skip
+    port = free_port()
+    process = subprocess.Popen(
+        ["prometheus", f"--config.file={tmp_path}/prometheus.yml", f"--storage.tsdb.path={tmp_path}/data",
+         f"--web.listen-address=127.0.0.1:{port}"],
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    address = f"http://127.0.0.1:{port}"
+    wait_for(lambda: answers(address), 30)
+    yield address
+    process.terminate()
+    process.wait(20)
+
+
+def answers(address: str) -> bool:
+    try:
+        made.query(address, "vector(1)")
+    except ConfigError:
+        return False
+    return True
+
+
+def wait_for(what: "object", timeout_s: float) -> float:
+    """Seconds until `what()` is true."""
+    began = time.monotonic()
+    while not what():  # type: ignore[operator]
+        assert time.monotonic() - began < timeout_s, f"not within {timeout_s} s"
+        time.sleep(0.25)
+    return time.monotonic() - began
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.timeout(280)
+def test_a_real_prometheus_sees_it_all(prometheus: str, tmp_path: Path) -> None:
+    """SGAN over GAP and PMGAN at once: every expression has series, a killed pair is seen, no series stays."""
+    import ray
+
+    address = ray.get_runtime_context().gcs_address
+    small = ["--batch-size", "16", "--network.hidden", "16", "--steps", "1000000", "--checkpoint.every-steps", "200", "--quiet",
+             "--evaluation.every-steps", "200", "--evaluation.samples", "1600", "--resources.spares", "0",
+             "--resources.cpus-per-pair", "0.1",
+             "--failures.death", "without", "--tempo", "async", "--run-dir", str(tmp_path), "--address", address]  # fmt: skip
+    kinds = {
+        "swaps": ["--preset", "ring8-sgan-gap", "--num-pairs", "3", "--strategy.over.swap-every", "20"],
+        "slots": ["--preset", "ring8-pmgan", "--num-pairs", "2"],
+    }
+    env = {**os.environ, "RAY_AUTH_MODE": "token"}
+    runs = [
+        subprocess.Popen([sys.executable, "-m", "raygan.cli", "train", *flags, *small, "--name", name], env=env)
+        for name, flags in kinds.items()
+    ]
+    try:
+        missing = list(made.expressions())
+
+        def all_there() -> bool:
+            assert all(r.poll() is None for r in runs), "a run has ended"
+            missing[:] = [m for m in missing if not made.query(prometheus, m[1])]
+            return not missing
+
+        wait_for(all_there, 150)
+        labels = {key for series in made.query(prometheus, '{__name__=~"ray_raygan_.*"}') for key in series["metric"]}
+        assert {key for key in labels if key.islower() and not key.startswith(("__", "otel_"))} == {
+            "run", "player", "role", "instance", "job",
+        }  # fmt: skip
+        assert not [key for key in labels if "path" in key.lower()]
+        info = json.loads((tmp_path / "swaps/run.json").read_text())
+        os.kill(info["players"]["pair-01"]["pid"], signal.SIGKILL)
+        dead = 'ray_raygan_deaths{run="swaps", player="pair-01"} > 0'
+        assert wait_for(lambda: made.query(prometheus, dead), 60) < 60
+        silent = 'ray_raygan_heartbeat_age_seconds{run="swaps", player="pair-01"} > 20'
+        wait_for(lambda: made.query(prometheus, silent), 60)
+        others = made.query(prometheus, 'ray_raygan_heartbeat_age_seconds{run="swaps", player="pair-00"} > 20')
+        assert others == [], "only the killed one is silent"
+    finally:
+        for run in runs:
+            run.terminate()
+        codes = [run.wait(60) for run in runs]
+    assert codes == [143, 143]
+    wait_for(lambda: not made.query(prometheus, '{__name__=~"ray_raygan_.*"}'), 100)  # no series outlives its run

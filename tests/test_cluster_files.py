@@ -1,0 +1,175 @@
+"""cluster/: every file is one that its reader takes; the whole way of README's lines, on a cluster of two nodes."""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from raygan.cli.flags import parse
+from raygan.config import presets
+from raygan.service.jobs import GRACE_S, weigh
+
+ROOT = Path(__file__).parents[1]
+CLUSTER = ROOT / "cluster"
+# Fields of ray.io/v1 that a manifest may have, from KubeRay's API documentation; None: Kubernetes' own or free
+CONTAINERS: dict[str, Any] = {"metadata": None, "spec": None}
+HEAD: dict[str, Any] = {
+    "rayStartParams": None,
+    "template": CONTAINERS,
+    "serviceType": None,
+    "enableIngress": None,
+    "resources": None,
+}
+WORKERS: dict[str, Any] = {
+    "groupName": str, "replicas": int, "minReplicas": int, "maxReplicas": int, "numOfHosts": int, "idleTimeoutSeconds": int,
+    "rayStartParams": None, "template": CONTAINERS, "suspend": bool, "scaleStrategy": None,
+}  # fmt: skip
+CLUSTER_SPEC: dict[str, Any] = {
+    "rayVersion": str, "authOptions": {"mode": str, "secretName": str}, "enableInTreeAutoscaling": bool,
+    "autoscalerOptions": None, "gcsFaultToleranceOptions": None, "headGroupSpec": HEAD, "workerGroupSpecs": [WORKERS],
+    "suspend": bool,
+}  # fmt: skip
+JOB_SPEC: dict[str, Any] = {
+    "entrypoint": str, "submissionMode": str, "backoffLimit": int, "activeDeadlineSeconds": int, "shutdownAfterJobFinishes": bool,
+    "ttlSecondsAfterFinished": int, "runtimeEnvYAML": str, "rayClusterSpec": CLUSTER_SPEC, "metadata": None, "jobId": str,
+    "suspend": bool, "clusterSelector": None, "submitterPodTemplate": None, "submitterConfig": None, "entrypointNumCpus": None,
+}  # fmt: skip
+KINDS = {"RayJob": JOB_SPEC, "RayCluster": CLUSTER_SPEC}
+
+
+def load(name: str) -> Any:
+    return yaml.safe_load((CLUSTER / name).read_text())
+
+
+def strangers(values: Any, known: Any, path: str = "") -> Iterator[str]:
+    """Fields that the API does not have, or of another type."""
+    if known is None:
+        return
+    if isinstance(known, list):
+        if not isinstance(values, list):
+            yield f"{path}: not a list"
+            return
+        for i, item in enumerate(values):
+            yield from strangers(item, known[0], f"{path}[{i}]")
+    elif isinstance(known, Mapping):
+        for key, value in values.items():
+            if key not in known:
+                yield f"{path}.{key}: no such field"
+            else:
+                yield from strangers(value, known[key], f"{path}.{key}")
+    elif not isinstance(values, known):
+        yield f"{path}: {type(values).__name__}, not {known.__name__}"
+
+
+@pytest.mark.parametrize("name", ["rayjob.yaml", "raycluster.yaml"])
+def test_a_manifest_has_only_fields_of_the_api(name: str) -> None:
+    manifest = load(name)
+    assert manifest["apiVersion"] == "ray.io/v1"
+    assert list(strangers(manifest["spec"], KINDS[manifest["kind"]])) == []
+    spec = manifest["spec"].get("rayClusterSpec", manifest["spec"])
+    import ray
+
+    assert spec["rayVersion"] == ray.__version__
+    assert spec["authOptions"] == {"mode": "token", "secretName": "raygan-token"}
+    groups = {g["groupName"]: g for g in spec["workerGroupSpecs"]}
+    assert groups["gpu"]["template"]["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "1"
+    for group in [spec["headGroupSpec"], *groups.values()]:
+        pod = group["template"]["spec"]
+        assert {m["name"] for c in pod["containers"] for m in c["volumeMounts"]} == {v["name"] for v in pod["volumes"]}
+    assert spec["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0", "no player on the head"
+
+
+def test_a_stranger_is_found() -> None:
+    manifest = load("rayjob.yaml")
+    manifest["spec"]["backofLimit"] = 3
+    manifest["spec"]["rayClusterSpec"]["workerGroupSpecs"][0]["replicas"] = "2"
+    assert list(strangers(manifest["spec"], JOB_SPEC)) == [
+        ".rayClusterSpec.workerGroupSpecs[0].replicas: str, not int",
+        ".backofLimit: no such field",
+    ]
+
+
+def test_the_job_goes_on_after_its_cluster_was_lost() -> None:
+    spec = load("rayjob.yaml")["spec"]
+    assert spec["backoffLimit"] > 0
+    assert spec["shutdownAfterJobFinishes"] is True
+    assert spec["ttlSecondsAfterFinished"] > 0
+    words = spec["entrypoint"].split()
+    assert words[:4] == ["python", "-m", "raygan.cli", "train"]
+    args = parse(words[4:], valued=("preset", "name", "run-dir", "resume", "address"), switches=("plain",))
+    assert args.get("resume") == "auto"
+    assert args.get("preset") in presets()
+    mounted = {
+        m["mountPath"]
+        for m in spec["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]["containers"][0]["volumeMounts"]
+    }
+    assert args.get("run-dir") in mounted, "runs outlive the cluster"
+    assert yaml.safe_load(spec["runtimeEnvYAML"])["env_vars"]["RAY_JOB_STOP_WAIT_TIME_S"] == str(GRACE_S)
+
+
+@pytest.mark.parametrize("name", ["aws.yaml", "gcp.yaml"])
+def test_ray_up_takes_the_file(name: str) -> None:
+    """Against Ray's own schema, with its defaults filled in; nothing is asked of a cloud."""
+    import jsonschema
+    import ray.autoscaler
+
+    schema = json.loads((Path(ray.autoscaler.__file__).parent / "ray-schema.json").read_text())
+    config = load(name)
+    jsonschema.validate(config, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(config | {"head_nod_type": "head"}, schema)
+    assert config["head_node_type"] in config["available_node_types"]
+    worker = config["available_node_types"]["gpu_spot"]
+    assert worker["resources"]["GPU"] == 1
+    assert "SPOT" in json.dumps(worker["node_config"]).upper()
+    assert all(
+        "RAY_AUTH_MODE=token" in c
+        for key in ("head", "worker")
+        for c in config[f"{key}_start_ray_commands"]
+        if " start " in c
+    )
+
+
+def test_the_runtime_env_is_one_that_ray_takes() -> None:
+    from ray.runtime_env import RuntimeEnv
+
+    env = load("runtime_env.yaml")
+    RuntimeEnv(**env)
+    assert "pip" not in env
+    assert env["env_vars"]["RAY_JOB_STOP_WAIT_TIME_S"] == str(GRACE_S)
+
+
+def test_the_package_is_small_and_has_what_a_job_needs(tmp_path: Path) -> None:
+    """`--working-dir .` of this checkout: under 5 MB; neither .git nor runs nor data travel, nor anything named in .rayignore."""
+    checkout = tmp_path / "checkout"
+    subprocess.run(["git", "clone", "-q", str(ROOT), str(checkout)], check=True)
+    clean = weigh(checkout)
+    assert clean.bytes < 5 << 20
+    (checkout / "runs").mkdir()
+    (checkout / "runs/big.bin").write_bytes(b"x" * 2_000_000)
+    (checkout / "secret.npz").write_bytes(b"x" * 2_000_000)
+    assert weigh(checkout) == clean
+
+
+def test_the_images_install_what_the_constraints_pin() -> None:
+    lines = (CLUSTER / "Dockerfile").read_text()
+    pinned = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().split() if "==" in line)
+    assert f"torch=={pinned['torch'].partition('+')[0]}" in lines
+    assert "USER ray" in lines, "not as root"
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.timeout(290)
+def test_the_whole_way() -> None:
+    """cluster/smoke.sh: a cluster with token authentication, submit, status, scale, stop, resume, fetch, sample."""
+    path = os.pathsep.join([str(Path(os.sys.executable).parent), os.environ["PATH"]])  # type: ignore[attr-defined]
+    env = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")} | {"PATH": path}
+    done = subprocess.run([CLUSTER / "smoke.sh"], capture_output=True, text=True, env=env, timeout=280, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert "all of it did what README says" in done.stdout

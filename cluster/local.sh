@@ -17,8 +17,10 @@ up() {
   local folder; folder=$(mktemp -d /tmp/rc.XXXXXX); echo "$folder" > "$state/folder"
   start "$folder" --head --port "$port" --dashboard-port "$dashboard" --num-cpus 0 --temp-dir "$folder" --object-store-memory 100000000
   wait_for_nodes 1
-  for _ in $(seq "$workers"); do start "$folder" --address "127.0.0.1:$port" --num-cpus "$cpus" --object-store-memory 100000000; done
-  wait_for_nodes $((workers + 1))
+  for node in $(seq "$workers"); do
+    start "$folder" --address "127.0.0.1:$port" --num-cpus "$cpus" --object-store-memory 100000000
+    wait_for_nodes $((node + 1))
+  done
   echo "export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=$state/token RAY_ADDRESS=127.0.0.1:$port RAY_API_SERVER_ADDRESS=http://127.0.0.1:$dashboard"
 }
 

@@ -104,7 +104,7 @@ class RayExecutor:
 
     def _reserve(self, homes: int) -> None:
         """The run's one placement group, and the data in the object store."""
-        self.placement = place(homes, self.config.resources, ray.cluster_resources())
+        self.placement = place(homes, self.config.resources, ray.cluster_resources(), rooms())
         self.shared = [ray.put(self.data)]
         if (given := get_current_placement_group()) is not None:  # a trial's: its first bundle is the driver's
             self.group, self.first = given, 1
@@ -441,6 +441,11 @@ def end_process(node: str, pid: int) -> None:
     there = NodeAffinitySchedulingStrategy(node, soft=False)
     with contextlib.suppress(RayError):  # the node is gone, and the process with it
         ray.get(ray.remote(kill).options(num_cpus=0, scheduling_strategy=there).remote(), timeout=5.0)
+
+
+def rooms() -> list[dict[str, float]]:
+    """Resources of each node that is alive."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
 def taken(name: str) -> bool:

@@ -33,8 +33,8 @@ def plan_text(resolved: Resolved, address: str) -> str:
     players = strategy.players(config)
     data = load_data(config)
     parts = Setup(config, data, torch.device("cpu")).parts(players[0])
-    resources, where = cluster_size(address)
-    placement = place(len(players), config.resources, resources)
+    resources, nodes, where = cluster_size(address)
+    placement = place(len(players), config.resources, resources, nodes)
     g, d = num_words(parts.generator) * 4, num_words(parts.discriminator) * 4
     checkpoint = len(players) * 3 * (g + d)  # weights and Adam's two moments
     lines = [
@@ -130,17 +130,20 @@ def _sgan_lines(
     return lines
 
 
-def cluster_size(address: str) -> tuple[dict[str, float], str]:
-    """Resources of the cluster at `address`; for a local one, of this machine, without starting Ray."""
+def cluster_size(address: str) -> tuple[dict[str, float], list[dict[str, float]], str]:
+    """Resources of the cluster at `address` and of its nodes; for a local one, of this machine, without starting Ray."""
     named = os.environ.get("RAY_ADDRESS") if address == "auto" else (None if address == "local" else address)
     if not named:
-        return {"CPU": float(os.cpu_count() or 1), "GPU": float(torch.cuda.device_count())}, "this machine"
+        here = {"CPU": float(os.cpu_count() or 1), "GPU": float(torch.cuda.device_count())}
+        return here, [here], "this machine"
     import ray
 
     from raygan.actors.cluster import cluster
 
     with cluster(address, 80):
-        return cast(dict[str, float], ray.cluster_resources()), f"cluster {named}"
+        from raygan.actors.executor import rooms
+
+        return cast(dict[str, float], ray.cluster_resources()), rooms(), f"cluster {named}"
 
 
 def megabytes(count: int) -> str:

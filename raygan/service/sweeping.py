@@ -65,8 +65,10 @@ def _fit(spec: Sweep, folder: Path, file: Path) -> list[str]:
     import ray
     from ray import tune
 
+    from raygan.actors.executor import rooms
+
     room = ray.cluster_resources()
-    demand = bundles(spec, room)
+    demand = bundles(spec, room, rooms())
     concurrent = spec.max_concurrent or max(
         1, int(room.get("CPU", 1) / max(0.01, sum(b.get("CPU", 0) for b in demand)))
     )
@@ -98,18 +100,19 @@ def _fit(spec: Sweep, folder: Path, file: Path) -> list[str]:
     return [" ".join(str(e).split())[-300:] for e in results.errors]
 
 
-def bundles(spec: Sweep, room: dict[str, float]) -> list[dict[str, float]]:
+def bundles(spec: Sweep, room: dict[str, float], nodes: list[dict[str, float]]) -> list[dict[str, float]]:
     """What one trial asks of the cluster: its own process, and a bundle a player. Raises InfeasibleError."""
     if spec.executor == "inline":
         if room.get("CPU", 0.0) < 1:
             raise InfeasibleError(f"a trial needs 1 CPU, the cluster has {room.get('CPU', 0):g}. Add nodes.")
         return [{"CPU": 1.0}]
     points = spec.points() or [{}]
+    less = [{**n, "CPU": n.get("CPU", 0.0) - DRIVER_CPUS} for n in nodes]  # the driver may be on any of them
     largest: list[dict[str, float]] = []
     for point in points:
         config = spec.resolved(point).config
         players = len(strategy_of(config).players(config))
-        found = place(players, config.resources, {**room, "CPU": room.get("CPU", 0.0) - DRIVER_CPUS}).bundles
+        found = place(players, config.resources, {**room, "CPU": room.get("CPU", 0.0) - DRIVER_CPUS}, less).bundles
         largest = max(largest, found, key=len)
     return [{"CPU": DRIVER_CPUS}, *largest]
 

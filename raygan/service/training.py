@@ -282,12 +282,11 @@ def _hosting(config: Config, address: str, inline: bool) -> Iterator[None]:
 def _check_placement(config: Config, strategy: StrategyComponent) -> None:
     import ray
 
-    from raygan.actors.executor import households
+    from raygan.actors.executor import households, rooms
     from raygan.actors.placement import place
 
-    place(
-        len(households(strategy.players(config), strategy.together(config))), config.resources, ray.cluster_resources()
-    )
+    homes = households(strategy.players(config), strategy.together(config))
+    place(len(homes), config.resources, ray.cluster_resources(), rooms())
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raygan.actors.placement import place
+from raygan.actors.placement import fits, place
 from raygan.config import ResourcesConfig
 from raygan.errors import InfeasibleError
 
@@ -38,6 +38,35 @@ def test_infeasible_demands_are_refused_with_the_numbers(
     with pytest.raises(InfeasibleError, match=text) as error:
         place(3, ResourcesConfig(**settings), cluster)  # type: ignore[arg-type]
     assert error.value.exit_code == 3
+
+
+@given(
+    st.integers(1, 30), st.lists(st.tuples(st.sampled_from([1, 2, 3, 8]), st.integers(0, 4)), min_size=1, max_size=5)
+)
+def test_equal_shares_fit_into_the_nodes_that_there_are(players: int, sizes: list[tuple[int, int]]) -> None:
+    """No player lies across two nodes or two GPUs: Ray would wait for ever."""
+    nodes = [{"CPU": float(c), "GPU": float(g)} for c, g in sizes]
+    total = {k: sum(n[k] for n in nodes) for k in ("CPU", "GPU")}
+    try:
+        placement = place(players, ResourcesConfig(gpus_per_pair=0), total, nodes)
+    except InfeasibleError:
+        assert total["CPU"] < 0.02 * players
+        return
+    assert fits(placement.bundles, nodes)
+    assert placement.cpus >= min(1.0, total["CPU"] / (players + 1) / 2) - 0.02, "not less than half of an even share"
+
+
+def test_players_that_only_fit_in_sum_are_refused_at_once() -> None:
+    nodes = [{"CPU": 1.0}, {"CPU": 1.0}]
+    with pytest.raises(InfeasibleError, match=r"3 players do not fit into the nodes \(1, 1 CPUs\)"):
+        place(3, ResourcesConfig(cpus_per_pair=0.55), {"CPU": 2.0}, nodes)
+
+
+def test_a_share_of_a_gpu_lies_in_one_gpu() -> None:
+    assert place(3, ResourcesConfig(), {"CPU": 8.0, "GPU": 2.0}).gpus == 0.5
+    assert place(2, ResourcesConfig(), {"CPU": 8.0, "GPU": 8.0}).gpus == 1.0
+    with pytest.raises(InfeasibleError, match="do not fit into the nodes"):
+        place(3, ResourcesConfig(gpus_per_pair=0.6), {"CPU": 8.0, "GPU": 2.0})
 
 
 def test_gpus_can_be_left_alone() -> None:

@@ -1,0 +1,295 @@
+"""Sweeps: what a file means, equal compute, real trials on Ray Tune, going on after a kill, what is reported."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+
+from raygan.config import resolve
+from raygan.controller.checkpoint import newest_valid
+from raygan.errors import ConfigError, InfeasibleError
+from raygan.service import sweep_report, sweeping
+from raygan.service.run import Run
+from raygan.service.sweep import Budget, Sweep, d_updates, metric_of, read_sweep, trial_name
+from raygan.service.training import fork, load_config, resume_run, train
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted((ROOT / "tune").glob("*.yaml"))
+SMALL: dict[str, Any] = {
+    "steps": 30, "batch_size": 16, "round_steps": 10, "network": {"name": "mlp", "hidden": 16, "z_dim": 2}, "num_pairs": 2,
+    "data": {"name": "ring", "modes": 8, "train": 400, "held_out": 1600}, "evaluation": {"every_steps": 10, "samples": 1600},
+    "checkpoint": {"every_steps": 10}, "resources": {"spares": 0, "hub": False},
+}  # fmt: skip
+
+
+def write(path: Path, **values: Any) -> Path:
+    base: dict[str, Any] = {
+        "name": "s",
+        "preset": "ring8-gap",
+        "settings": SMALL,
+        "space": {"seed": [0, 1]},
+        "metric": "mixture.modes",
+    }
+    path.write_text(yaml.safe_dump(base | values))
+    return path
+
+
+# ------------------------------------------------------------------------------------------------------- the files
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)
+def test_every_shipped_file_is_read_and_compares_at_equal_compute(file: Path) -> None:
+    sweep = read_sweep(file)
+    configs = [sweep.resolved(p).config for p in sweep.points()]
+    assert len(configs) >= 20
+    assert len({p["seed"] for p in sweep.points()}) >= 3
+    if sweep.budget.d_updates:
+        spent = [d_updates(c) * c.steps for c in configs]
+        assert max(spent) / min(spent) < 1.01
+    assert all(c.steps % c.evaluation.every_steps == 0 or c.steps > c.evaluation.every_steps for c in configs)
+
+
+def test_the_four_questions_of_the_papers_are_there() -> None:
+    assert [f.stem for f in FILES] == ["all_three", "diversity", "population", "swap_frequency"]
+
+
+def test_points_are_the_same_each_time_and_draws_differ() -> None:
+    sweep = Sweep(name="s", space={"pair.lr_g": {"log_uniform": [1e-4, 1e-2]}, "seed": [0, 1]}, samples=3, seed=7)
+    assert sweep.points() == sweep.points()
+    assert len(sweep.points()) == 6
+    rates = [p["pair.lr_g"] for p in sweep.points()]
+    assert len(set(rates)) == 3, "a draw has every combination of the lists"
+    assert all(1e-4 <= r <= 1e-2 for r in rates)
+    other = sweep.model_copy(update={"seed": 8})
+    assert [p["pair.lr_g"] for p in other.points()] != rates
+
+
+def test_updates_of_discriminators_are_counted_as_the_strategies_make_them() -> None:
+    def count(**flags: Any) -> float:
+        return d_updates(resolve("ring8-sgan", flags=flags).config)
+
+    assert count(strategy="independent", num_pairs=4) == 4
+    assert count(strategy="gap", num_pairs=4) == 4
+    assert count(strategy="gap", num_pairs=4, loss="wgan") == 20, "five critic steps each"
+    assert count(num_pairs=4) == 4 + 4 + 4, "locals, D0 against each, messengers"
+    assert count(strategy={"name": "pmgan"}, loss="reverse_kl", num_pairs=4) == 4
+
+
+def test_a_budget_gives_each_trial_its_steps() -> None:
+    sweep = Sweep(name="s", preset="ring8-gap", space={"num_pairs": [2, 4]}, budget=Budget(d_updates=400))
+    assert [sweep.resolved(p).config.steps for p in sweep.points()] == [200, 100]
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        ({"space": {"strategy.swap_evry": [1]}}, "no setting 'swap_evry'. Did you mean 'swap_every'?"),
+        ({"space": {"pair.lr_g": {"unifrom": [0, 1]}}}, "'unifrom' is no way to draw. Did you mean 'uniform'?"),
+        ({"space": {"pair.lr_g": {"uniform": [0]}}}, "uniform needs a list, of two ends"),
+        ({"space": {"num_pairs": 3}}, "write a list of values"),
+        ({"space": {"num_pairs": [-1]}}, "num_pairs = -1"),
+        ({"space": {"seed": [0, 0]}}, "two trials would have the name 'seed-0'"),
+        ({"name": "../x"}, "a run's name has"),
+        ({"metric": "modes"}, "write PLAYER.SCORE"),
+        ({"scheduler": "pbt"}, "scheduler pbt needs `perturb`"),
+        ({"scheduler": "pbt", "perturb": ["pair.lr_g"]}, "'pair.lr_g' is not in space"),
+        ({"schedular": "asha"}, "no setting 'schedular'. Did you mean 'scheduler'?"),
+        ({"loggers": ["wandb"]}, "wandb is not installed. `pip install wandb`"),
+    ],
+)
+def test_mistakes_in_a_file(values: dict[str, Any], complaint: str, tmp_path: Path) -> None:
+    file = write(tmp_path / "s.yaml", **values)
+    with pytest.raises(ConfigError) as found:
+        sweeping.sweep(file, run_dir=tmp_path / "runs", address="local")
+    assert complaint in str(found.value)
+    assert str(file) in str(found.value)
+    assert "\n" not in str(found.value)
+    assert not (tmp_path / "runs").exists(), "nothing half-written"
+
+
+def test_more_players_than_the_cluster_can_ever_hold(tmp_path: Path) -> None:
+    settings = {**SMALL, "resources": {"cpus_per_pair": 4.0}}
+    spec = read_sweep(write(tmp_path / "s.yaml", executor="ray", settings=settings))
+    with pytest.raises(InfeasibleError, match=r"the cluster has 1\.99"):
+        sweeping.bundles(spec, {"CPU": 2.0}, [{"CPU": 2.0}])
+
+
+def test_a_metric_may_be_of_one_or_of_all() -> None:
+    sweep = Sweep(name="s", space={"seed": [0]}, metric="single.modes")
+    scores = {"pair-00": {"modes": 4.0}, "pair-01": {"modes": 8.0}, "mixture": {"modes": 7.0}}
+    assert metric_of(sweep, scores, ["pair-00", "pair-01"]) == 6.0
+    assert metric_of(sweep.model_copy(update={"metric": "mixture.modes"}), scores, []) == 7.0
+
+
+# ------------------------------------------------------------------------------------------------------- the report
+
+
+def test_the_report_of_a_sweep(tmp_path: Path) -> None:
+    """Runs made without Tune: a row each, the missing one as well; means over seeds; the best as a preset that resolves."""
+    folder = tmp_path / "s"
+    sweep = Sweep(
+        name="s", preset="ring8-gap", settings=SMALL, metric="mixture.log_likelihood",
+        space={"strategy.swap_every": [5, 10], "num_pairs": [2, 3], "seed": [0, 1]},
+    )  # fmt: skip
+    (folder / "runs").mkdir(parents=True)
+    (folder / "sweep.json").write_text(sweep.model_dump_json())
+    for point in sweep.points()[:-1]:
+        run = train(sweep.resolved(point), run_dir=folder / "runs", name=trial_name(point), inline=True)
+        (run.path / "point.json").write_text(json.dumps(point))
+    page = sweep_report.write(folder).read_text()
+    frame = pd.read_parquet(folder / "table.parquet")
+    assert sorted(frame["status"]) == ["done"] * 7 + ["missing"]
+    done = frame[frame["status"] == "done"]
+    assert set(done["d_updates"]) == {60.0, 90.0}
+    means = sweep_report.over_seeds(sweep, frame)
+    assert len(means) == 4
+    best = sweep_report.best_point(sweep, means)
+    assert best is not None
+    top = means.loc[means["metric"].idxmax()]
+    assert (best["strategy.swap_every"], best["num_pairs"]) == (top["strategy.swap_every"], top["num_pairs"])
+    config = resolve(None, [folder / "best.yaml"]).config
+    assert config.strategy["swap_every"] == best["strategy.swap_every"]
+    assert (config.num_pairs, config.steps, config.network["hidden"]) == (best["num_pairs"], 30, 16)
+    for title in ("Interaction", "Heat map", "Parallel coordinates", "Cost", "Every run"):
+        assert f"<h2>{title}</h2>" in page
+    assert page.count("data:image/png;base64,") == 4
+    assert "best by mixture.log_likelihood" in sweep_report.text(folder)
+
+
+# -------------------------------------------------------------------------------------------------------- PBT's step
+
+
+def test_a_fork_goes_on_from_another_run_with_other_settings(tmp_path: Path) -> None:
+    source = train(resolve("ring8-gap", flags={**SMALL, "steps": 20}), run_dir=tmp_path, name="source", inline=True)
+    other = resolve("ring8-gap", flags={**SMALL, "steps": 30, "pair.lr_g": 0.5, "strategy.swap_every": 7})
+    fork(source.path, tmp_path / "fork", other)
+    assert load_config(tmp_path / "fork").pair.lr_g == 0.5
+    forked, whole = newest_valid(tmp_path / "fork")[0], newest_valid(source.path)[0]
+    assert forked is not None
+    assert whole is not None
+    assert (forked.parts, forked.step) == (whole.parts, 20)
+    run = resume_run(tmp_path / "fork")
+    assert set(run.info["steps"].values()) == {30}
+    assert Run.load(source.path).info["steps"] == {"pair-00": 20, "pair-01": 20}, "the source is as it was"
+
+
+# ------------------------------------------------------------------------------------------------------ on Ray Tune
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_trials_are_normal_runs_and_a_cut_off_sweep_goes_on(tmp_path: Path) -> None:
+    """SIGTERM in the middle: exit code 143; --resume runs what is missing, resumes what was cut, and leaves what is done."""
+    file = write(tmp_path / "s.yaml", settings={**SMALL, "steps": 400, "evaluation": {"every_steps": 50, "samples": 1600}},
+                 space={"seed": [0, 1, 2]}, max_concurrent=1)  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "raygan.cli",
+        "sweep",
+        str(file),
+        "--run-dir",
+        str(tmp_path / "runs"),
+        "--address",
+        "local",
+    ]
+    first = subprocess.Popen(command)
+    done, deadline = tmp_path / "runs/s/runs/seed-0/metrics.parquet", time.monotonic() + 120
+    while not done.exists():
+        assert first.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    first.send_signal(signal.SIGTERM)
+    assert first.wait(60) == 143
+    before = done.stat().st_mtime_ns
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 2, "not without --resume"
+    again = subprocess.run([*command, "--resume"], capture_output=True, text=True, timeout=200, check=False)
+    assert again.returncode == 0, again.stderr
+    assert "runs: 3 done" in again.stdout
+    assert done.stat().st_mtime_ns == before, "what was done was not done again"
+    for seed in range(3):
+        run = Run.load(tmp_path / f"runs/s/runs/seed-{seed}")
+        assert set(run.info["steps"].values()) == {400}
+        assert run.config.seed == seed
+    rows = [
+        json.loads(line)
+        for f in (tmp_path / "runs/s/tune").glob("*/*/result.json")
+        for line in f.read_text().splitlines()
+    ] or [
+        json.loads(line) for f in (tmp_path / "runs/s/tune").rglob("result.json") for line in f.read_text().splitlines()
+    ]
+    first_report = next(r for r in rows if r["step"] == 0)
+    assert "mixture.log_likelihood" in first_report, "all keys are there at the first report"
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_players_as_actors_in_the_trials_placement_group(ray_session: None, tmp_path: Path) -> None:
+    """Two trials of two players each, in turn, where only one fits: both end, and the players lived in the trial's group."""
+    settings = {**SMALL, "resources": {"spares": 0, "hub": True, "cpus_per_pair": 0.4}}
+    file = write(tmp_path / "s.yaml", settings=settings, executor="ray")
+    folder = sweeping.sweep(file, run_dir=tmp_path / "runs")
+    frame = sweep_report.table(folder)
+    assert list(frame["status"]) == ["done", "done"]
+    assert {Run.load(folder / "runs" / name).info["executor"] for name in frame["run"]} == {"ray"}
+    import ray
+    from ray.util import placement_group_table
+
+    left = [g for g in placement_group_table().values() if g["state"] not in ("REMOVED",)]
+    assert left == [], "no group is left behind"
+    assert ray.is_initialized()
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["asha", "pbt", "optuna", "budget"])
+def test_schedules_and_searches(kind: str, ray_session: None, tmp_path: Path) -> None:
+    settings = {**SMALL, "steps": 40}
+    values: dict[str, Any] = {
+        "asha": {"scheduler": "asha", "space": {"pair.lr_g": [1e-3, 1e-4, 1e-5, 1e-6]}, "max_concurrent": 1},
+        "pbt": {"scheduler": "pbt", "perturb": ["pair.lr_g", "strategy.swap_every"], "max_concurrent": 2,
+                "space": {"pair.lr_g": [1e-2, 1e-6], "strategy.swap_every": [5, 10]}},
+        "optuna": {"search": "optuna", "samples": 3, "space": {"pair.lr_g": {"log_uniform": [1e-4, 1e-2]}, "num_pairs": [2, 3]}},
+        "budget": {"budget": {"megabytes": 0.02}, "space": {"strategy.swap_every": [5, 10]}},
+    }[kind]  # fmt: skip
+    metric = "single.log_likelihood" if kind == "asha" else "mixture.log_likelihood"
+    folder = sweeping.sweep(
+        write(tmp_path / "s.yaml", settings=settings, metric=metric, **values), run_dir=tmp_path / "runs"
+    )
+    frame = sweep_report.table(folder)
+    ended = list(frame["status"])
+    if kind == "asha":
+        assert ended.count("done") >= 1
+        assert ended.count("scheduler") >= 1, ended
+    elif kind == "pbt":
+        assert ended.count("done") == 4
+        forked = [n for n in frame["run"] if "@" in n]
+        assert forked, "the worse half goes on from the better half's state"
+        assert Run.load(folder / "runs" / forked[0]).info["forked"]["step"] > 0
+    elif kind == "optuna":
+        assert ended == ["done"] * 3
+        assert frame["pair.lr_g"].nunique() == 3
+    else:
+        assert "budget" in ended
+        early = frame[frame["status"] == "budget"].iloc[0]
+        assert early["strategy.swap_every"] == 5, "more swaps, sooner at an end"
+        assert 0.02 <= early["megabytes"] < 0.05
+    assert (folder / "report/index.html").exists() or sweep_report.write(folder).exists()
+
+
+def test_the_environment_is_not_needed(tmp_path: Path) -> None:
+    """--dry-run lists the runs and starts nothing."""
+    done = subprocess.run(
+        [sys.executable, "-m", "raygan.cli", "sweep", str(write(tmp_path / "s.yaml")), "--dry-run"], capture_output=True, text=True,
+        cwd=tmp_path, env={**os.environ, "RAY_ADDRESS": "127.0.0.1:9"}, check=False,
+    )  # fmt: skip
+    assert done.stdout.splitlines() == ["seed-0", "seed-1", "2 runs"]
+    assert done.returncode == 0

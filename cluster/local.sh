@@ -9,6 +9,11 @@ state=${RAYGAN_CLUSTER:-.raygan-cluster} port=${RAYGAN_PORT:-6390} dashboard=${R
 up() {
   local workers=${1:-2} cpus=${2:-1}
   [ -e "$state/pids" ] && { echo "local.sh: a cluster runs already ($state/pids). First: $0 down" >&2; exit 2; }
+  for taken in "$port" "$dashboard"; do
+    if (exec 3<> "/dev/tcp/127.0.0.1/$taken") 2> /dev/null; then
+      echo "local.sh: port $taken is in use. Set RAYGAN_PORT and RAYGAN_DASHBOARD_PORT." >&2; exit 2
+    fi
+  done
   mkdir -p -m 700 "$state"
   state=$(cd "$state" && pwd)
   (umask 077 && python3 -c 'import secrets; print(secrets.token_hex(32), end="")' > "$state/token")
@@ -24,9 +29,11 @@ up() {
   echo "export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=$state/token RAY_ADDRESS=127.0.0.1:$port RAY_API_SERVER_ADDRESS=http://127.0.0.1:$dashboard"
 }
 
-start() { # in a process group of its own, so that it can be stopped without stopping others
+nodes=0
+start() { # in a process group of its own, so that it can be stopped without stopping others; an agent's port of its own as well
   local folder=$1; shift
-  setsid ray start --block --disable-usage-stats "$@" > "$state/node.$(date +%s%N).log" 2>&1 < /dev/null &
+  nodes=$((nodes + 1))
+  setsid ray start --block --disable-usage-stats --dashboard-agent-listen-port $((dashboard + nodes)) "$@" > "$state/node.$(date +%s%N).log" 2>&1 < /dev/null &
   echo $! >> "$state/pids"
 }
 

@@ -7,6 +7,8 @@ work=$(mktemp -d)
 cd "$work"
 export RAYGAN_CLUSTER=$work/cluster
 trap '"$here/local.sh" down; rm -rf "$work"' EXIT
+trap 'exit 143' TERM
+trap 'exit 130' INT
 say() { printf '\n== %s\n' "$*"; }
 expect() { # expect CODE COMMAND...: the exit code is part of what is promised
   local wanted=$1 code=0; shift
@@ -43,12 +45,11 @@ expect 2 raygan stop mine
 
 say "resume, to an end: raygan's own exit code comes back"
 at=$(python3 -c "import json; print(max(json.load(open('$runs/mine/run.json'))['steps'].values()))")
-sed -i "s/\"steps\": 1000000/\"steps\": $((at + 300))/" "$runs/mine/config.json"
+sed -i "s/\"steps\": 1000000/\"steps\": $((at + 50))/" "$runs/mine/config.json"
 expect 0 raygan submit -- resume "$runs/mine"
-expect 5 raygan submit -- train --preset ring8-gap --steps 60 --name bad --require modes=99 "${small[@]}"
+expect 5 raygan submit -- train --preset ring8-gap --inline --steps 60 --name bad --require modes=99 "${small[@]}"
 
 say "fetch, and sample without a cluster"
 expect 0 raygan fetch bad --to here
-expect 0 raygan status here/bad
 expect 0 raygan sample here/bad -n 64 -o x.npz
 say "all of it did what README says"

@@ -62,8 +62,8 @@ def cluster(address: str, object_store_mb: int, start: bool = True) -> Iterator[
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ConfigError(
-            f"address = {address!r}: cannot reach a Ray cluster there ({reason}). Start one with `ray start --head`, or "
-            "use --address local."
+            f"address = {address!r}: cannot reach a Ray cluster there, or it takes another token (~/.ray/auth_token, "
+            f"RAY_AUTH_TOKEN_PATH) ({reason}). Start one with `ray start --head`, or use --address local."
         ) from None
     close_token()
     try:

@@ -250,7 +250,7 @@ def shown(path: Path) -> str:
     """A path as short as it can be typed here."""
     try:
         return str(path.relative_to(Path.cwd()))
-    except ValueError:
+    except (ValueError, FileNotFoundError):  # elsewhere; or the working directory is gone (a job's is thrown away)
         return str(path)
 
 

@@ -292,17 +292,24 @@ def submit(argv: Sequence[str]) -> int:
     arguments, name = jobs.for_a_job(rest)
     if rest[0] == "train":
         _check_train(arguments[1:])
-    submission, package = jobs.Jobs(args.get("address") or "auto").prepare(
-        arguments, name=name, working_dir=Path(args.get("working-dir") or ".")
-    )
+    cluster = jobs.Jobs(args.get("address") or "auto")
+    submission, package = cluster.prepare(arguments, name=name, working_dir=Path(args.get("working-dir") or "."))
     print(shlex.join(submission.command), package.text, sep="\n", flush=True)
     if args.has("dry-run"):
         return 0
-    code = jobs.run_submission(submission, wait=not args.has("no-wait"))
-    if args.has("no-wait") and code == 0:
-        print(f"job {submission.id}" + (f", run {name}: raygan status {name}" if name else ""))
-    elif not args.has("no-wait"):
-        print(f"job {submission.id}: exit code {code}")
+    job = cluster.send(submission)
+    hint = f"raygan status {name}" if name else f"ray job logs {job.id}"
+    if args.has("no-wait"):
+        print(f"job {job.id} was sent: {hint}")
+        return 0
+    try:
+        for text in job.follow():
+            print(text, end="", flush=True)
+        code = job.wait()
+    except KeyboardInterrupt:
+        print(f"\njob {job.id} goes on: {hint}")
+        return 130
+    print(f"job {job.id}: exit code {code}")
     return code
 
 

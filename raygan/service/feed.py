@@ -165,7 +165,8 @@ def stop(feed: Feed, timeout_s: float = 120.0) -> str:
         if info["status"] in ENDED or not more:
             saved = [e["step"] for e in feed.run.events if e["kind"] == "checkpoint"]
             where = f", checkpoint of step {saved[-1]}" if saved else ""
-            return f"{feed.run.name}: {info['status']} after {time.monotonic() - began:.1f} s{where}"
+            status = info["status"] if info["status"] in ENDED else "gone"  # its hub went before it could tell the end
+            return f"{feed.run.name}: {status} after {time.monotonic() - began:.1f} s{where}"
         time.sleep(0.1)
     raise ConfigError(
         f"stop: {feed.run.name} has not ended within {timeout_s:.0f} s. `kill {feed.run.info.get('pid')}` on "

@@ -10,13 +10,12 @@ There is no second service beside Ray's: `ray job list | logs | stop` see the sa
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
 import shlex
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -34,6 +33,8 @@ RUN, FOLDER = "raygan_run", "raygan_run_dir"
 """Keys of a job's metadata."""
 PASSED_ON = ("RAYGAN_DATA",)
 """Settings of the environment that go with a job."""
+PATIENCE_S = 60.0
+"""For a cluster that is still starting."""
 FINAL = ("SUCCEEDED", "FAILED", "STOPPED")
 
 
@@ -81,13 +82,14 @@ class Jobs:
         import logging
 
         logging.getLogger("ray").setLevel(logging.ERROR)
+        from ray.exceptions import AuthenticationError
         from ray.job_submission import JobSubmissionClient
 
-        given = os.environ.get("RAY_API_SERVER_ADDRESS") or os.environ.get("RAY_ADDRESS")
-        try:
-            self.client = JobSubmissionClient(given or "auto" if address == "auto" else address)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise refused(address, error) from None
+        with _address_wins(address):
+            try:
+                self.client = JobSubmissionClient(None if address == "auto" else address)
+            except (ConnectionError, RuntimeError, ValueError, AuthenticationError) as error:
+                raise refused(address, error) from None
         self.address = str(self.client._address)
 
     def prepare(
@@ -110,12 +112,25 @@ class Jobs:
 
     def submit(self, arguments: Sequence[str], *, name: str | None = None, working_dir: Path = Path()) -> Job:
         """Send `raygan ARGUMENTS` as a job and return at once; `name`: the run that it makes or goes on with."""
-        submission, _ = self.prepare(arguments, name=name, working_dir=working_dir)
-        self.client.submit_job(
-            entrypoint=shlex.join(submission.entrypoint), submission_id=submission.id, metadata=submission.metadata,
-            runtime_env={"working_dir": str(working_dir), "env_vars": submission.environment},
-        )  # fmt: skip
-        return self.job(submission.id)
+        return self.send(self.prepare(arguments, name=name, working_dir=working_dir)[0])
+
+    def send(self, submission: Submission) -> Job:
+        """Send it; a cluster that is still starting (no agent takes jobs yet) is given time. Raises ConfigError."""
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                self.client.submit_job(
+                    entrypoint=shlex.join(submission.entrypoint), submission_id=submission.id, metadata=submission.metadata,
+                    runtime_env={"working_dir": str(submission.working_dir), "env_vars": submission.environment},
+                )  # fmt: skip
+                return self.job(submission.id)
+            except RuntimeError as error:
+                if "No available agent" not in str(error) or time.monotonic() > deadline:
+                    text = " ".join(str(error).split())[:200]
+                    raise ConfigError(
+                        f"submit: the cluster refuses the job ({text}). Look at its dashboard, {self.address}."
+                    ) from None
+                time.sleep(1.0)
 
     def job(self, job: str) -> Job:
         """A job by its submission id."""
@@ -195,17 +210,15 @@ class Job:
         self.jobs.client.stop_job(self.id)
 
 
-def run_submission(submission: Submission, wait: bool) -> int:
-    """Run the printed line itself; returns raygan's own exit code (0 at once without `wait`)."""
-    command = submission.command
-    if not wait:
-        command.insert(command.index("--"), "--no-wait")
-    env = {**os.environ, "RAY_AUTH_MODE": os.environ.get("RAY_AUTH_MODE", "token")}
-    program = shutil.which("ray", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
-    done = subprocess.run([program or "ray", *command[1:]], env=env, check=False)
-    if not wait:
-        return done.returncode
-    return Jobs(submission.address).job(submission.id).wait(GRACE_S)
+@contextlib.contextmanager
+def _address_wins(address: str) -> Iterator[None]:
+    """Ray lets the environment override an address that was given: not here."""
+    names = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS") if address != "auto" else ()
+    kept = {name: os.environ.pop(name) for name in names if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ |= kept
 
 
 def run_dir_of(arguments: Sequence[str]) -> str:
@@ -274,7 +287,9 @@ def limit() -> int:
 def refused(address: str, error: Exception) -> ConfigError:
     """Ray's account of a door that stays shut, in one line."""
     text = " ".join(str(error).split())
-    if any(mark in text.lower() for mark in ("token", "unauthorized", "unauthenticated", "401", "403")):
+    if any(
+        mark in text.lower() for mark in ("authentication", "token", "unauthorized", "unauthenticated", "401", "403")
+    ):
         return ConfigError(
             f"address = {address!r}: the cluster asks for its token. Put it into ~/.ray/auth_token (chmod 600) or "
             "RAY_AUTH_TOKEN, and set RAY_AUTH_MODE=token."

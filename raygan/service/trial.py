@@ -57,6 +57,8 @@ class Reporter:
 
     def tell(self, controller: Controller, step: int) -> None:
         """Report a step; look at the budget."""
+        if self.pruned:
+            return  # nobody listens any more: another report would wait for ever
         pairs = controller.strategy.locals(controller.config)
         spent = costs(self.config, step, sum(controller.busy_seconds.values()))
         values = dict.fromkeys(self.keys, math.nan) | {

@@ -24,6 +24,7 @@ from raygan.service.pictures import GLOBAL_COLOUR, MIXTURE_COLOUR, STYLE, png
 from raygan.service.report import TEMPLATES
 from raygan.service.run import Run
 from raygan.service.sweep import Sweep, costs, flat, metric_of, spoken, trial_name
+from raygan.service.trial import FORKED
 
 Frame: TypeAlias = Any
 """A pandas DataFrame; its stubs know too little of what its columns hold."""
@@ -52,7 +53,7 @@ def table(folder: Path) -> Frame:
             "run": path.name, **shown(point), "metric": metric_of(spec, scores, run.pairs), "step": step,
             **costs(run.config, step, seconds), "status": info.get("ended_by") or info["status"],
         })  # fmt: skip
-    there = {str(r["run"]).partition("@")[0] for r in rows}
+    there = {str(r["run"]).partition(FORKED)[0] for r in rows}
     missing = [p for p in spec.points() if spec.search == "grid" and trial_name(p) not in there]
     rows += [{"run": trial_name(p), **shown(p), "status": "missing"} for p in missing]
     return pd.DataFrame(rows)

@@ -12,12 +12,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from raygan.actors.placement import place
-from raygan.errors import ConfigError, InfeasibleError, Interrupted, RayganError
+from raygan.controller.evaluator import Evaluator
+from raygan.errors import ConfigError, InfeasibleError, Interrupted, RayganError, did_you_mean
 from raygan.metrics.ranking import lower_is_better
 from raygan.service.sweep import Sweep, read_sweep, trial_name
 from raygan.service.trial import run_trial
-from raygan.strategies.strategy import strategy_of
+from raygan.strategies.strategy import Setup, load_data, strategy_of
 
 NEEDS = {"tensorboard": "tensorboardX", "wandb": "wandb", "mlflow": "mlflow", "optuna": "optuna"}
 DRIVER_CPUS = 0.01
@@ -39,6 +42,7 @@ def sweep(
             raise ConfigError(
                 f"{file}: {extra} is not installed. `pip install {NEEDS[extra]}`, or take it out of the file."
             )
+    check_metric(spec, file)
     folder = run_dir / spec.name
     if folder.exists() and not resume:
         raise ConfigError(
@@ -59,6 +63,21 @@ def sweep(
             f"`raygan sweep {file} --resume` tries them again."
         )
     return folder
+
+
+def check_metric(spec: Sweep, file: Path) -> None:
+    """Is the metric measured, and on the way too where a schedule needs it? Raises ConfigError."""
+    config = spec.resolved((spec.points() or [{}])[0]).config
+    evaluator = Evaluator(Setup(config, load_data(config), torch.device("cpu")))
+    score = spec.metric.partition(".")[2]
+    at_the_end, on_the_way = list(evaluator.full.floor()), list(evaluator.quick.floor())
+    if score not in at_the_end:
+        raise ConfigError(f"{file}: metric {spec.metric!r}: {did_you_mean(score, at_the_end)}")
+    if spec.scheduler != "none" and score not in on_the_way:
+        raise ConfigError(
+            f"{file}: metric {spec.metric!r} is measured at the last step only; scheduler {spec.scheduler} needs one of: "
+            f"{', '.join(on_the_way)}."
+        )
 
 
 def _fit(spec: Sweep, folder: Path, file: Path) -> list[str]:
@@ -149,7 +168,7 @@ def _scheduler(spec: Sweep) -> Any:
     every = first.evaluation.every_steps
     if spec.scheduler == "asha":
         return tune.schedulers.ASHAScheduler(
-            time_attr="step", grace_period=every, max_t=first.steps, reduction_factor=2
+            time_attr="step", grace_period=every, max_t=first.steps + 1, reduction_factor=2
         )
     if spec.scheduler == "pbt":
         changes = {

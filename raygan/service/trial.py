@@ -15,6 +15,7 @@ from raygan.controller.controller import Controller
 from raygan.controller.evaluator import Evaluator
 from raygan.controller.orders import Done, Evaluate
 from raygan.errors import Interrupted
+from raygan.metrics.ranking import lower_is_better
 from raygan.service.run import Run
 from raygan.service.sweep import Sweep, costs, metric_of, trial_name, write_point
 from raygan.service.training import fork, resume_run, train
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from ray.tune import Checkpoint
 
 POINTER = "run.json"
+FORKED = "__"
+"""Between a run's own name and what it was forked for."""
 
 
 class Reporter:
@@ -36,7 +39,7 @@ class Reporter:
         self.keys = keys
         self.seen: dict[int, set[str]] = {}
         self.waiting: list[int] = []
-        self.pruned = self.spent = False
+        self.spent = False
 
     def __call__(self, controller: Controller, done: Done) -> None:
         """An order was carried out."""
@@ -57,24 +60,26 @@ class Reporter:
 
     def tell(self, controller: Controller, step: int) -> None:
         """Report a step; look at the budget."""
-        if self.pruned:
-            return  # nobody listens any more: another report would wait for ever
         pairs = controller.strategy.locals(controller.config)
         spent = costs(self.config, step, sum(controller.busy_seconds.values()))
         values = dict.fromkeys(self.keys, math.nan) | {
             k: float(v) for k, v in flattened(controller.scores).items() if k in self.keys
         }
         report(
-            {"step": step, "metric": metric_of(self.sweep, controller.scores, pairs), **spent, **values},
+            {
+                "step": step,
+                "metric": told(self.sweep, metric_of(self.sweep, controller.scores, pairs)),
+                **spent,
+                **values,
+            },
             self._pointer(step),
-            self,
         )
         budget = self.sweep.budget
         over = [
             budget.seconds is not None and spent["player_seconds"] >= budget.seconds,
             budget.megabytes is not None and spent["megabytes"] >= budget.megabytes,
         ]
-        if (self.pruned or any(over)) and controller.stop_signal is None and step < controller.plan.steps:
+        if any(over) and controller.stop_signal is None and step < controller.plan.steps:
             self.spent = any(over)
             controller.stop(15)
 
@@ -82,21 +87,22 @@ class Reporter:
         return {"run": str(self.path), "step": step} if self.sweep.scheduler == "pbt" else None
 
 
-def report(values: dict[str, Any], pointer: dict[str, Any] | None, reporter: Reporter | None = None) -> None:
+def report(values: dict[str, Any], pointer: dict[str, Any] | None) -> None:
     """To Tune; its way to end a trial is a SystemExit out of this call."""
     from ray import tune
 
-    try:
-        if pointer is None:
-            tune.report(values)
-            return
-        with tempfile.TemporaryDirectory() as folder:
-            (Path(folder) / POINTER).write_text(json.dumps(pointer))
-            tune.report(values, checkpoint=tune.Checkpoint.from_directory(folder))
-    except SystemExit:
-        if reporter is None:
-            raise
-        reporter.pruned = True
+    if pointer is None:
+        tune.report(values)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / POINTER).write_text(json.dumps(pointer))
+        tune.report(values, checkpoint=tune.Checkpoint.from_directory(folder))
+
+
+def told(sweep: Sweep, value: float) -> float:
+    """The metric for Tune, which counts NaN as a success: the worst there is instead. The tables keep NaN."""
+    worst = 1e30 if lower_is_better(sweep.metric.partition(".")[2]) else -1e30
+    return value if math.isfinite(value) else worst
 
 
 def flattened(scores: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -118,18 +124,13 @@ def run_trial(values: dict[str, Any], sweep: Sweep, folder: str) -> None:
     resolved = sweep.resolved(point)
     name = trial_name(point)
     if pointer is not None:  # PBT: somebody else's state, our settings
-        name = (
-            f"{Path(pointer['run']).name.partition('@')[0]}@{tune.get_context().get_trial_id()[-5:]}-{pointer['step']}"[
-                :100
-            ]
-        )
+        trial = tune.get_context().get_trial_id()[-5:]
+        name = f"{Path(pointer['run']).name.partition(FORKED)[0]}{FORKED}{trial}-{pointer['step']}"
     path = runs / name
     config = resolved.config
     keys = score_keys(config)
     reporter = Reporter(sweep, config, path, keys)
-    report({"step": 0, "metric": math.nan, **costs(config, 0, 0.0), **dict.fromkeys(keys, math.nan)}, None, reporter)
-    if reporter.pruned:
-        return
+    report({"step": 0, "metric": told(sweep, math.nan), **costs(config, 0, 0.0), **dict.fromkeys(keys, math.nan)}, None)
     try:
         if not (path / "run.json").exists():
             if pointer is not None:
@@ -143,7 +144,11 @@ def run_trial(values: dict[str, Any], sweep: Sweep, folder: str) -> None:
         else:
             tell_finished(Run.load(path), sweep, keys)
     except Interrupted:
-        mark(path, reporter)
+        mark(path, "budget", "its budget was spent")
+    except SystemExit:  # Tune's: the schedule has no more steps for it; its last checkpoint stays
+        if (path / "run.json").exists() and Run.load(path).info["status"] not in ("done", "degraded"):
+            mark(path, "scheduler", "the sweep's scheduler has stopped it")
+        raise
 
 
 def train_here(resolved: Any, runs: Path, name: str, sweep: Sweep, reporter: Reporter, point: dict[str, Any]) -> None:
@@ -173,7 +178,7 @@ def tell_finished(run: Run, sweep: Sweep, keys: list[str]) -> None:
     report(
         {
             "step": step,
-            "metric": metric_of(sweep, run.scores(), run.pairs),
+            "metric": told(sweep, metric_of(sweep, run.scores(), run.pairs)),
             **costs(run.config, step, seconds),
             **values,
         },
@@ -181,12 +186,11 @@ def tell_finished(run: Run, sweep: Sweep, keys: list[str]) -> None:
     )
 
 
-def mark(path: Path, reporter: Reporter) -> None:
-    """Why it was ended before its last step."""
+def mark(path: Path, by: str, why: str) -> None:
+    """Who ended it before its last step."""
     from raygan.controller.run_folder import RunFolder
 
-    why = "its budget was spent" if reporter.spent else "the sweep's scheduler has stopped it"
-    RunFolder(path).status(ended_by="budget" if reporter.spent else "scheduler", error=why, exit_code=0)
+    RunFolder(path).status(ended_by=by, status="stopped", error=why, exit_code=0)
 
 
 def score_keys(config: Config) -> list[str]:

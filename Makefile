@@ -1,5 +1,5 @@
 # Every figure in benchmarks/RESULTS.md has its command here.
-.PHONY: test lint types layers seeds bench fig2d printed mnist classifier pmgan gap-r15 gam2 diversity swaps chaos durability simulate generalisation stacked record
+.PHONY: test lint types layers seeds bench fig2d printed mnist classifier pmgan gap-r15 gam2 diversity swaps chaos durability simulate generalisation stacked record hub sweeps
 
 test:            ## README's second command
 	pytest
@@ -44,3 +44,7 @@ stacked:         ## stacked MNIST at equal total compute
 	python -m benchmarks.stacked 90 5
 record:          ## stacked MNIST: 1,000 modes
 	raygan train --preset stacked-mnist --inline --run-dir runs --name record --require 'modes=1000'
+hub:             ## what the hub costs a run of 8 pairs; rows a second
+	python -m benchmarks.hub
+sweeps:          ## the four questions of tune/
+	for f in swap_frequency population diversity all_three; do raygan sweep tune/$$f.yaml --run-dir runs/sweeps --address local || exit 1; done

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from raygan.service.jobs import Jobs as Jobs
     from raygan.service.run import Run as Run
 
-__all__ = ["Run", "train"]
+__all__ = ["Jobs", "Run", "train"]
 
 
 def train(
@@ -43,4 +44,8 @@ def __getattr__(name: str) -> Any:
         from raygan.service.run import Run
 
         return Run
+    if name == "Jobs":
+        from raygan.service.jobs import Jobs
+
+        return Jobs
     raise AttributeError(f"module 'raygan' has no attribute {name!r}")

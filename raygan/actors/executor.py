@@ -275,6 +275,12 @@ class RayExecutor:
         self._register()
         return actor.open.remote(order.player, order.step if order.state is None else None)
 
+    def _joined(self, player: str) -> None:
+        """It is up: note where it lives, and keep another spare ready."""
+        facts = self._get(self.actors[player].where.remote(player), player, START_TIMEOUT_S)
+        self.places[player] = str(facts["node"]), int(facts["pid"])
+        self._keep_spares()
+
     def _register(self) -> None:
         """Tell who is there now."""
         for name in (BOARD, MATCHMAKER):
@@ -321,6 +327,8 @@ class RayExecutor:
                 return out
             if isinstance(order, Train):
                 self.pulse.alive(order.player)
+            elif isinstance(order, Join):
+                self._joined(order.player)
             out.append(Done(order, result, time.perf_counter() - began))
         return out
 

@@ -277,7 +277,7 @@ class RayExecutor:
 
     def _joined(self, player: str) -> None:
         """It is up: note where it lives, and keep another spare ready."""
-        facts = self._get(self.actors[player].where.remote(player), player, START_TIMEOUT_S)
+        facts: Any = self._get(self.actors[player].where.remote(player), player, START_TIMEOUT_S)
         self.places[player] = str(facts["node"]), int(facts["pid"])
         self._keep_spares()
 

@@ -1,7 +1,7 @@
 """Runs as Ray jobs: a run that is submitted has its driver on the cluster, under Ray's own supervisor, and outlives the shell.
 
     jobs = Jobs("http://127.0.0.1:8265")              # or "auto", or host:6379
-    job = jobs.submit(["train", "--preset", "ring8-gap", "--name", "mine"], name="mine")
+    job = jobs.submit(["train", "--preset", "ring8-gap", "--name", "mine"])
     jobs.list(); job.wait(); job.exit_code; job.stop()
     fetch("mine", Path("here"))                       # its run folder, from the node that wrote it
 
@@ -110,9 +110,10 @@ class Jobs:
         entry = ["python", "-m", "raygan.cli", *arguments]
         return Submission(self.address, job, entry, working_dir, environment, metadata), package
 
-    def submit(self, arguments: Sequence[str], *, name: str | None = None, working_dir: Path = Path()) -> Job:
-        """Send `raygan ARGUMENTS` as a job and return at once; `name`: the run that it makes or goes on with."""
-        return self.send(self.prepare(arguments, name=name, working_dir=working_dir)[0])
+    def submit(self, arguments: Sequence[str], *, working_dir: Path = Path()) -> Job:
+        """Send `raygan ARGUMENTS` as a job and return at once. Raises ConfigError."""
+        ready, name = for_a_job(arguments)
+        return self.send(self.prepare(ready, name=name, working_dir=working_dir)[0])
 
     def send(self, submission: Submission) -> Job:
         """Send it; a cluster that is still starting (no agent takes jobs yet) is given time. Raises ConfigError."""

@@ -77,7 +77,7 @@ class Browser:
         assert "exceptionDetails" not in out, out
         return out["result"].get("value")
 
-    def until(self, expression: str, what: Callable[[Any], bool] = bool, timeout_s: float = 40.0) -> Any:
+    def until(self, expression: str, what: Callable[[Any], bool] = bool, timeout_s: float = 90.0) -> Any:
         """Wait until an expression has a value that `what` accepts; returns it."""
         deadline, value = time.monotonic() + timeout_s, None
         while time.monotonic() < deadline:

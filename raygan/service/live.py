@@ -7,10 +7,10 @@ the run opens no port, and the page ends with the shell that asked for it. It ca
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hmac
 import json
 import secrets
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -151,10 +151,14 @@ def serve(feed: Feed, host: str, port: int) -> None:
         print(f"http://{host}:{bound}/?token={page.token}", flush=True)
         if host not in ("127.0.0.1", "localhost", "::1"):
             print("warning: without TLS; whoever listens on the network can read the token", flush=True)
+        looking = asyncio.create_task(page.look_for_ever())
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(signum, looking.cancel)
         try:
-            await page.look_for_ever()
+            await looking
+        except asyncio.CancelledError:  # Ctrl-C: the page ends, the run does not
+            pass
         finally:
             await runner.cleanup()
 
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(main())
+    asyncio.run(main())

@@ -28,7 +28,7 @@ from raygan.controller.run_folder import RunFolder
 from raygan.service.training import train
 
 FLAGS: dict[str, Any] = {
-    "num_pairs": 8, "steps": 1000, "round_steps": 25, "strategy": {"name": "gap", "swap_every": 50}, "resources.spares": 0,
+    "num_pairs": 8, "steps": 400, "round_steps": 25, "strategy": {"name": "gap", "swap_every": 50}, "resources.spares": 0,
     "evaluation.every_steps": 500, "checkpoint.every_steps": 500,
 }  # fmt: skip
 ROWS = 100_000

@@ -60,7 +60,7 @@ class Gauges:
         self.values: dict[tuple[str, str], float] = {}
         self.heard: dict[str, float] = {}
         """player -> clock reading of its last sign of life."""
-        self.pushed = self.checkpointed = self.began = time.monotonic()
+        self.pushed = self.checkpointed = time.monotonic()
         self.steps = 0.0
         self.exported: dict[str, Gauge] = {}
 

@@ -143,10 +143,9 @@ class Jobs:
         for job in self.client.list_jobs():
             about = job.metadata or {}
             if job.submission_id and RUN in about:
-                one = Job(self, job.submission_id)
                 out.append({
-                    "id": one.id, "run": about[RUN], "run_dir": about.get(FOLDER, ""), "status": one.status,
-                    "exit_code": one.exit_code, "started": (job.start_time or 0) / 1000, "node": job.driver_node_id,
+                    "id": job.submission_id, "run": about[RUN], "run_dir": about.get(FOLDER, ""), "status": status_of(job),
+                    "exit_code": exit_code_of(job), "started": (job.start_time or 0) / 1000, "node": job.driver_node_id,
                 })  # fmt: skip
         return sorted(out, key=lambda j: -float(str(j["started"])))
 
@@ -166,18 +165,12 @@ class Job:
     @property
     def status(self) -> str:
         """PENDING, RUNNING, SUCCEEDED, FAILED or STOPPED."""
-        return str(getattr(self.details.status, "value", self.details.status))
+        return status_of(self.details)
 
     @property
     def exit_code(self) -> int | None:
         """raygan's own exit code (Ray makes 1 of every failure); None while it goes on."""
-        details = self.details
-        if self.status not in FINAL:
-            return None
-        code = details.driver_exit_code
-        if code is None:
-            return 0 if self.status == "SUCCEEDED" else 1
-        return 128 - int(code) if code < 0 else int(code)  # -15: ended by the signal itself
+        return exit_code_of(self.details)
 
     @property
     def logs(self) -> str:
@@ -209,6 +202,21 @@ class Job:
     def stop(self) -> None:
         """SIGTERM: it writes a checkpoint and ends with 143."""
         self.jobs.client.stop_job(self.id)
+
+
+def status_of(details: Any) -> str:
+    """PENDING, RUNNING, SUCCEEDED, FAILED or STOPPED, of Ray's record of a job."""
+    return str(getattr(details.status, "value", details.status))
+
+
+def exit_code_of(details: Any) -> int | None:
+    """raygan's own exit code, of Ray's record of a job; None while it goes on."""
+    status, code = status_of(details), details.driver_exit_code
+    if status not in FINAL:
+        return None
+    if code is None:
+        return 0 if status == "SUCCEEDED" else 1
+    return 128 - int(code) if code < 0 else int(code)  # -15: ended by the signal itself
 
 
 @contextlib.contextmanager

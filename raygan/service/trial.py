@@ -39,7 +39,6 @@ class Reporter:
         self.keys = keys
         self.seen: dict[int, set[str]] = {}
         self.waiting: list[int] = []
-        self.spent = False
 
     def __call__(self, controller: Controller, done: Done) -> None:
         """An order was carried out."""
@@ -80,7 +79,6 @@ class Reporter:
             budget.megabytes is not None and spent["megabytes"] >= budget.megabytes,
         ]
         if any(over) and controller.stop_signal is None and step < controller.plan.steps:
-            self.spent = any(over)
             controller.stop(15)
 
     def _pointer(self, step: int) -> dict[str, Any] | None:

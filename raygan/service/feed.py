@@ -194,13 +194,12 @@ def state(run: Run) -> dict[str, Any]:
 
     info, config, rows, events = run.info, run.config, run.rows, run.events
     trained: dict[str, dict[str, Any]] = {}
+    player_seconds = 0.0
     for row in rows:
         if row["kind"] == "train":
             trained[row["player"]] = row
-    scores, busy = run.scores(), dict[str, float]()
-    for row in rows:
-        if row["kind"] == "train":
-            busy[row["player"]] = busy.get(row["player"], 0.0) + row.get("seconds", 0.0)
+            player_seconds += row.get("seconds", 0.0)
+    scores = run.scores()
     holds = {m["player"]: m["identity"] for e in events if e["kind"] == "swap" for m in e["moves"]}
     gone = {e["player"]: e["kind"] for e in events if e["kind"] in ("retire", "leave")}
     players = []
@@ -232,7 +231,7 @@ def state(run: Run) -> dict[str, Any]:
         "deaths": sum(e["kind"] == "death" for e in events),
         "warnings": dict(sorted(Counter(e["name"] for e in events if e["kind"] == "warning").items())),
         "events": [e for e in events if e["kind"] not in ("pull", "slot")][-30:],
-        "player_seconds": sum(busy.values()),
+        "player_seconds": player_seconds,
     }  # fmt: skip
     return {key: finite(value) for key, value in seen.items()}
 

@@ -37,6 +37,7 @@ class Reporter:
         self.config = config
         self.path = path
         self.keys = keys
+        self.per_step = costs(config, 1, 0.0)  # once: it builds the networks to count their bytes
         self.seen: dict[int, set[str]] = {}
         self.waiting: list[int] = []
 
@@ -60,7 +61,8 @@ class Reporter:
     def tell(self, controller: Controller, step: int) -> None:
         """Report a step; look at the budget."""
         pairs = controller.strategy.locals(controller.config)
-        spent = costs(self.config, step, sum(controller.busy_seconds.values()))
+        spent = {name: cost * step for name, cost in self.per_step.items()}
+        spent["player_seconds"] = sum(controller.busy_seconds.values())
         values = dict.fromkeys(self.keys, math.nan) | {
             k: float(v) for k, v in flattened(controller.scores).items() if k in self.keys
         }

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import json
 import logging
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +100,7 @@ def _fit(spec: Sweep, folder: Path, file: Path) -> list[str]:
     )
     mode = "min" if lower_is_better(spec.metric.partition(".")[2]) else "max"
     space, search = _search(spec, mode)
+    stop = Stop(f"sweep {spec.name} stopped. Next: raygan sweep {file} --resume")
     tuner = tune.Tuner(
         trainable,
         param_space=space,
@@ -111,10 +110,10 @@ def _fit(spec: Sweep, folder: Path, file: Path) -> list[str]:
             trial_dirname_creator=lambda trial: str(trial.trial_id), reuse_actors=True,
         ),
         run_config=tune.RunConfig(
-            name="tune", storage_path=str(folder), verbose=0, callbacks=_callbacks(spec), log_to_file=True,
+            name="tune", storage_path=str(folder), verbose=0, callbacks=_callbacks(spec, stop), log_to_file=True,
         ),
     )  # fmt: skip
-    with _interruptible(spec, file):
+    with stop:
         results = tuner.fit()
     return [" ".join(str(e).split())[-300:] for e in results.errors]
 
@@ -181,25 +180,37 @@ def _scheduler(spec: Sweep) -> Any:
     return None
 
 
-@contextlib.contextmanager
-def _interruptible(spec: Sweep, file: Path) -> Iterator[None]:
-    """SIGINT and SIGTERM end the sweep; what its trials have saved stays."""
+class Stop:
+    """SIGINT and SIGTERM end the sweep at Tune's next step; what its trials have saved stays. A second one ends it at once.
 
-    def handler(signum: int, frame: object) -> None:
-        raise Interrupted(signum, f"sweep {spec.name} stopped. Next: raygan sweep {file} --resume")
+    The handler only takes note: an exception out of it may land inside Ray's compiled code, which makes a SystemError of it.
+    """
 
-    before = {s: signal.signal(s, handler) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for signum, old in before.items():
+    def __init__(self, next_move: str) -> None:
+        self.next_move, self.signum = next_move, 0
+
+    def __enter__(self) -> Stop:
+        self.before = {s: signal.signal(s, self._note) for s in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for signum, old in self.before.items():
             signal.signal(signum, old)
 
+    def _note(self, signum: int, frame: object) -> None:
+        self.signum = signum
+        self.__exit__()
 
-def _callbacks(spec: Sweep) -> list[Any]:
+    def check(self) -> None:
+        """Raises Interrupted where a signal has come."""
+        if self.signum:
+            raise Interrupted(self.signum, self.next_move)
+
+
+def _callbacks(spec: Sweep, stop: Stop) -> list[Any]:
     from ray.tune import logger
 
-    out: list[Any] = [teller(len(spec.points()) if spec.search == "grid" else spec.samples)]
+    out: list[Any] = [teller(len(spec.points()) if spec.search == "grid" else spec.samples, stop)]
     if "tensorboard" in spec.loggers:
         out.append(logger.TBXLoggerCallback())
     if "wandb" in spec.loggers:
@@ -213,8 +224,8 @@ def _callbacks(spec: Sweep) -> list[Any]:
     return out
 
 
-def teller(trials: int) -> Any:
-    """One plain line a trial that has ended."""
+def teller(count: int, stop: Stop) -> Any:
+    """One plain line a trial that has ended, and the sweep's end where a signal has come."""
     from ray import tune
 
     class Teller(tune.Callback):
@@ -222,6 +233,9 @@ def teller(trials: int) -> Any:
 
         def __init__(self) -> None:
             self.ended = 0
+
+        def on_step_begin(self, iteration: int, trials: Any, **info: Any) -> None:
+            stop.check()
 
         def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
             self._tell(trial, f"step {trial.last_result.get('step')}  metric {trial.last_result.get('metric'):.4g}")
@@ -233,5 +247,4 @@ def teller(trials: int) -> Any:
             self.ended += 1
             print(f"{self.ended}/{count}  {trial_name(trial.config['point'])}  {text}", flush=True)
 
-    count = trials
     return Teller()

@@ -111,6 +111,10 @@ class PairGroup(Section):
 class ResourcesConfig(Section):
     """What each player asks of the cluster."""
 
+    pairs_per_actor: int | Literal["auto"] = Field(
+        1,
+        description="Pairs in one process, batched as one model where they can be; auto: what is faster here, measured.",
+    )
     num_threads: int = Field(1, gt=0, description="torch threads of a CPU player; other counts give other bits.")
     cpus_per_pair: float | None = Field(None, gt=0, description="None: an equal share of the cluster, at most 1.")
     gpus_per_pair: float | None = Field(None, ge=0, description="None: an equal share of the GPUs, at most 1.")

@@ -33,7 +33,7 @@ from raygan.config import Config
 from raygan.controller.orders import Adopt, Done, Evaluate, Join, Order, Save
 from raygan.errors import InfeasibleError, PlayerDied, RayganError
 from raygan.gan.types import Report
-from raygan.strategies.strategy import Setup, Swap, Train, strategy_of
+from raygan.strategies.strategy import Setup, Swap, Train, homes
 
 log = logging.getLogger(__name__)
 START_TIMEOUT_S = 180.0
@@ -56,8 +56,8 @@ class RayExecutor:
         """Each player's actor; players that live together have one."""
         self.helpers: dict[str, Any] = {}
         """The board, the matchmaker, the evaluator."""
-        self.bundles: dict[str, int | None] = {}
-        """Bundle of the placement group, by the first player that lives there; None: outside it (joiners)."""
+        self.bundles: dict[Any, int | None] = {}
+        """Bundle of the placement group, by actor; None: outside it (joiners)."""
         self.places: dict[str, tuple[str, int]] = {}
         """(node, process) of each player's actor: what to kill when it does not answer."""
         self.spares: list[Any] = []
@@ -65,7 +65,10 @@ class RayExecutor:
         """Spares made so far."""
         self.lost: set[str] = set()
         """Players and helpers that were found dead or hung since the last start."""
-        self.pending: dict[Any, tuple[Order, float]] = {}
+        self.pending: dict[Any, tuple[list[Order], float]] = {}
+        """Several: pairs of one actor that train at once."""
+        self.held: dict[Any, list[Train]] = {}
+        """Orders for an actor of several pairs, until it is free for all of them."""
         self.group: Any = None
         self.first, self.owned = 0, False
         """The group's first bundle that is ours; is the group?"""
@@ -84,27 +87,33 @@ class RayExecutor:
         A survivor drops what it was doing, builds its players anew and restores them, so that nothing of the old attempt is
         left in it; what it still sends under the old epoch is refused by its receivers. Raises PlayerDied, InfeasibleError.
         """
-        homes = {home[0]: home for home in households(players, strategy_of(self.config).together(self.config))}
+        found = {home[0]: home for home in homes(self.config, players)}
         self.epoch, self.raised, self.pulse = epoch, None, Pulse(self.config.failures.lease_s)
         self.pending.clear()
+        self.held.clear()
         if self.group is None:
-            self._reserve(len(homes))
+            self._reserve(len(found))
         for player in [p for p in self.actors if p in self.lost or p not in players]:
             if player in self.actors:  # else gone with another one of its home
                 self._put_down(player)  # the dead, the hung, and who is no member any more
+        for home in found.values():
+            if len({self.actors.get(p) for p in home}) > 1:  # a joiner had an actor of its own
+                for player in [p for p in home if p in self.actors]:
+                    if player in self.actors:
+                        self._put_down(player)
         for name in self.lost & set(self.helpers):
             ray.kill(self.helpers.pop(name))
         self.lost.clear()
         for actor in {id(a): a for a in self.actors.values()}.values():
             actor.fence.remote(epoch)
-        self._settle(homes, {n: [ray.put(states[n])] for n in players if n in states})
+        self._settle(found, {n: [ray.put(states[n])] for n in players if n in states})
         for reference, name in [(self.actors[n].open.remote(n), n) for n in players]:
             self._get(reference, name, START_TIMEOUT_S)
         self._keep_spares()
 
-    def _reserve(self, homes: int) -> None:
+    def _reserve(self, count: int) -> None:
         """The run's one placement group, and the data in the object store."""
-        self.placement = place(homes, self.config.resources, ray.cluster_resources(), rooms())
+        self.placement = place(count, self.config.resources, ray.cluster_resources(), rooms())
         self.shared = [ray.put(self.data)]
         if (given := get_current_placement_group()) is not None:  # a trial's: its first bundle is the driver's
             self.group, self.first = given, 1
@@ -115,16 +124,16 @@ class RayExecutor:
             free = ray.available_resources()
             log.warning(
                 "waiting for room: %d players need %g CPUs and %g GPUs each; %g CPUs and %g GPUs are free now",
-                homes, self.placement.cpus, self.placement.gpus, free.get("CPU", 0.0), free.get("GPU", 0.0),
+                count, self.placement.cpus, self.placement.gpus, free.get("CPU", 0.0), free.get("GPU", 0.0),
             )  # fmt: skip
             if not self.group.wait(patience):
                 raise InfeasibleError(
-                    f"resources.wait_s = {patience:g}: no room for {homes} players ({self.placement.strategy}, "
+                    f"resources.wait_s = {patience:g}: no room for {count} actors ({self.placement.strategy}, "
                     f"{self.placement.cpus:g} CPUs and {self.placement.gpus:g} GPUs each) within that time. Free resources, "
                     "wait longer, or lower num_pairs."
                 )
 
-    def _settle(self, homes: Mapping[str, list[str]], states: Mapping[str, list[Any]]) -> None:
+    def _settle(self, found: Mapping[str, list[str]], states: Mapping[str, list[Any]]) -> None:
         """Everybody stands at the beginning of this epoch; whoever does not answer is replaced, once."""
         for last in (False, True):
             asked = {}
@@ -135,7 +144,7 @@ class RayExecutor:
                 begun = self.helpers[name].begin.remote(self.epoch)
                 if fresh or name != EVALUATOR:  # nobody waits for a score that it is at
                     asked[begun] = name, fresh
-            for name, home in homes.items():
+            for name, home in found.items():
                 fresh = name not in self.actors
                 if fresh:
                     self.actors |= dict.fromkeys(home, self._player(home))
@@ -195,22 +204,25 @@ class RayExecutor:
         for name in home:
             del self.actors[name]
             self.places.pop(name, None)
-        self.bundles.pop(home[0], None)
+        self.bundles.pop(actor, None)
 
     # ------------------------------------------------------------------------------------------------- actors
 
     def _player(self, home: list[str], joins: bool = False) -> Any:
         """An actor for players that live together: a spare, or a new one; in a free bundle (a joiner outside the group)."""
         free = [i for i in range(self.placement.players) if i not in self.bundles.values()]
-        bundle = self.bundles[home[0]] = None if joins or not free else free[0]
+        bundle = None if joins or not free else free[0]
         if self.spares:
+            self.bundles[self.spares[0]] = bundle
             return self.spares.pop(0)
         cpus = self.placement.cpus
         if bundle is None and ray.available_resources().get("CPU", 0.0) < cpus:
             cpus = 0.0  # a full cluster is shared more thinly
         made = self._actor(PlayerActor, home[0], bundle, cpus, self.placement.gpus, {"ctl": 1})
         label = home[0] + (f"..{home[-1]}" if len(home) > 1 else "")
-        return made.remote(self.run, label, self.shared)
+        actor = made.remote(self.run, label, self.shared)
+        self.bundles[actor] = bundle
+        return actor
 
     def _helper(self, name: str) -> Any:
         last = self.placement.players + 1  # the bundle of those that hold no bytes
@@ -249,22 +261,39 @@ class RayExecutor:
         return whole
 
     def submit(self, order: Order) -> None:
-        """Send it; Ray keeps the order of calls to one actor."""
+        """Send it; Ray keeps the order of calls to one actor. What pairs of one actor are to train goes together, at `wait`."""
+        if isinstance(order, Train):
+            self.held.setdefault(actor := self.actors[order.player], []).append(order)
+            if sum(a is actor for a in self.actors.values()) == 1:
+                self._send(actor)
+            return
+        if isinstance(order, Save | Evaluate) and self.actors[order.player] in self.held:
+            self._send(self.actors[order.player])
         if isinstance(order, Join):
             reference = self._join(order)
         elif isinstance(order, Swap):
             reference = self.helpers[MATCHMAKER].gather.remote(order)
         elif isinstance(order, Adopt):
             reference = self.helpers[MATCHMAKER].deliver.remote(order.swap)
-        elif isinstance(order, Train):
-            reference = self.actors[order.player].train.remote(order)
         elif isinstance(order, Save):
             reference = self.actors[order.player].save.remote(order.player)
         else:
             assert isinstance(order, Evaluate), f"unknown order {order}"
             generator = [self.actors[order.player].generator.remote(order.player)]
             reference = self.helpers[EVALUATOR].evaluate.remote(order.player, order.step, generator, order.members)
-        self.pending[reference] = order, time.perf_counter()
+        self.pending[reference] = [order], time.perf_counter()
+
+    def _send_held(self) -> None:
+        """To each actor that trains nobody now, all that it is to train."""
+        busy = {
+            self.actors.get(o.player) for orders, _ in self.pending.values() for o in orders if isinstance(o, Train)
+        }
+        for actor in [a for a in self.held if a not in busy]:
+            self._send(actor)
+
+    def _send(self, actor: Any) -> None:
+        orders: list[Order] = [*self.held.pop(actor)]
+        self.pending[actor.train.remote(orders)] = orders, time.perf_counter()
 
     def _join(self, order: Join) -> Any:
         """A joiner's actor, outside the placement group; a reference to its step, once it has opened."""
@@ -291,10 +320,19 @@ class RayExecutor:
         self.config = config
 
     def remove(self, player: str) -> None:
-        """Kill its actor; nobody asks it for anything any more, and what it still owed is dropped."""
-        self._put_down(player)
+        """Kill its actor, or let it leave where others live; nobody asks it for anything any more, what it owed is dropped."""
+        actor = self.actors[player]
+        if sum(a is actor for a in self.actors.values()) > 1 and player not in self.lost:
+            actor.leave.remote(player)
+            del self.actors[player], self.places[player]
+        else:
+            self._put_down(player)
         self.lost.discard(player)
-        self.pending = {r: (o, t) for r, (o, t) in self.pending.items() if getattr(o, "player", None) != player}
+        self.held = {a: kept for a, orders in self.held.items() if (kept := [o for o in orders if o.player != player])}
+        gone = {
+            r for r, (orders, _) in self.pending.items() if all(getattr(o, "player", None) == player for o in orders)
+        }
+        self.pending = {r: work for r, work in self.pending.items() if r not in gone}
         self._register()
 
     def set_members(self, judge: str, members: Sequence[str]) -> None:
@@ -306,9 +344,10 @@ class RayExecutor:
         if self.raised is not None:
             error, self.raised = self.raised, None
             raise error
+        self._send_held()
         if not self.pending:
             return []
-        busy = {o.player for o, _ in self.pending.values() if isinstance(o, Train)}
+        busy = {o.player for orders, _ in self.pending.values() for o in orders if isinstance(o, Train)}
         if hung := self.pulse.beat(self.actors, busy):
             self.lost.add(hung)
             raise PlayerDied(hung, f"no progress within {self.pulse.lease_s:g} s (failures.lease_s)", "hang")
@@ -317,19 +356,23 @@ class RayExecutor:
             ready, _ = ray.wait(list(self.pending), num_returns=len(self.pending), timeout=0)
         out: list[Done] = []
         for reference in ready:
-            order, began = self.pending.pop(reference)
+            orders, began = self.pending.pop(reference)
             try:
-                result = self._get(reference, carrier(order), START_TIMEOUT_S)
+                result = self._get(reference, carrier(orders[0]), START_TIMEOUT_S)
             except RayganError as error:
                 if not out:
                     raise
                 self.raised = error
                 return out
-            if isinstance(order, Train):
-                self.pulse.alive(order.player)
-            elif isinstance(order, Join):
-                self._joined(order.player)
-            out.append(Done(order, result, time.perf_counter() - began))
+            seconds = time.perf_counter() - began
+            for order, one in zip(orders, result if isinstance(orders[0], Train) else [result], strict=True):
+                if isinstance(order, Train):
+                    if order.player not in self.actors:
+                        continue  # has left meanwhile
+                    self.pulse.alive(order.player)
+                elif isinstance(order, Join):
+                    self._joined(order.player)
+                out.append(Done(order, one, seconds))
         return out
 
     def _get(self, reference: Any, name: str, timeout_s: float) -> Report | bytes | Any:
@@ -368,6 +411,7 @@ class RayExecutor:
         self.actors.clear()
         self.helpers.clear()
         self.pending.clear()
+        self.held.clear()
         if self.owned:
             remove_placement_group(self.group)
         self.group, self.owned = None, False
@@ -473,16 +517,6 @@ def death_kind(error: Exception) -> str:
     if getattr(error, "preempted", False):
         return "preempted"
     return "node" if any(mark in text for mark in ("node has died", "marked dead", "node was terminated")) else "death"
-
-
-def households(players: Sequence[str], together: Sequence[Sequence[str]]) -> list[list[str]]:
-    """Who lives with whom: one actor each, but for those that must live together.
-
-    >>> households(["a", "b", "c"], [["a", "b"]])
-    [['a', 'b'], ['c']]
-    """
-    home = {p: list(group) for group in together for p in group}
-    return list({tuple(home.get(p, [p])): home.get(p, [p]) for p in players}.values())
 
 
 def carrier(order: Order) -> str:

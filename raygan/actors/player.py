@@ -13,7 +13,7 @@ import torch
 
 from raygan.actors.board import Exchange
 from raygan.config import Config
-from raygan.controller.inline import host, swapper
+from raygan.controller.inline import Packs, host_all, swapper
 from raygan.controller.orders import Card
 from raygan.data.base import Samples
 from raygan.gan.bundle import pack, unpack
@@ -46,6 +46,7 @@ class PlayerActor:
         for name, state in states.items():
             players[name].restore(unpack(ray.get(state[0])))
         self._players = players
+        self._packs = Packs()
         self._board = Exchange(board, config.tempo == "lockstep", epoch)
         self._rollbacks = config.failures.rollbacks
         self._adopted: dict[str, int] = {}
@@ -78,9 +79,13 @@ class PlayerActor:
         swapper(self._players[name]).adopt(swap.what, found)
         self._adopted[name] = swap.step
 
-    def train(self, order: Train) -> dict[str, float]:
-        """Carry out an order; the loop over steps is here, in the actor."""
-        return host(self._players[order.player], order, self._board, self._rollbacks)
+    def train(self, orders: list[Train]) -> list[dict[str, float]]:
+        """Carry out orders, at once where that can be; the loop over steps is here, in the actor."""
+        return host_all(self._players, orders, self._board, self._rollbacks, self._packs)
+
+    def leave(self, name: str) -> None:
+        """One of several is no member any more."""
+        del self._players[name]
 
     def save(self, name: str) -> bytes:
         """The packed state."""
@@ -114,7 +119,7 @@ class PlayerActor:
             "node": context.get_node_id(),
             "gpus": ray.get_gpu_ids(),
             "step": player.step if player else 0,
-            "beats": player.beats if player else 0,
+            "beats": sum(p.beats for p in self._players.values()),  # who lives with others waits for its turn
         }
 
 

@@ -201,6 +201,8 @@ class Controller:
     def _revive(self, death: PlayerDied) -> bool:
         """async: bring one player back from its part of the last checkpoint while the others go on; False where that can't be."""
         player = death.player
+        if self.config.resources.pairs_per_actor != 1:
+            return False  # others died with it
         if (
             self.plan.tempo != "async" or self.stop_signal is not None or not self.can_spare(player)
             or not self.strategy.comes_back_alone(player) or getattr(self.config.failures, death.kind) != "restart"

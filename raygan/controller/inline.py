@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -16,10 +16,11 @@ from raygan.controller.evaluator import Evaluator
 from raygan.controller.orders import Adopt, Card, Done, Evaluate, Join, Order, Save
 from raygan.errors import NonFiniteError
 from raygan.gan.bundle import pack, unpack
-from raygan.gan.pair import Trainer
-from raygan.gan.types import Board, Player
+from raygan.gan.pair import Pair, Trainer
+from raygan.gan.types import Board, Player, Report
 from raygan.gan.weights import Parcel, Publication
-from raygan.strategies.strategy import Setup, Swap, Train, strategy_of
+from raygan.strategies.pack import Pack, why_not
+from raygan.strategies.strategy import Setup, Swap, Train, homes, strategy_of
 
 
 class InlineBoard(Board):
@@ -67,8 +68,51 @@ MIN_ROUND = 10
 """Steps of the shortest round that is kept a copy for: below, the copy would cost more than it saves."""
 
 
-def host(player: Player, order: Train, board: Board, rollbacks: int) -> dict[str, float]:
-    """Carry out a Train order, in whatever process the player lives; adds the seconds that it took.
+class Packs:
+    """The batched models of a process, by the pairs in them."""
+
+    def __init__(self) -> None:
+        self.packs: dict[tuple[str, ...], Pack | None] = {}
+
+    def of(self, players: Sequence[Player]) -> Pack | None:
+        """These players as one model; None where they cannot be."""
+        key = tuple(p.name for p in players)
+        if key not in self.packs:
+            self.packs = {key: None if len(players) < 2 or why_not(players) else Pack([cast(Pair, p) for p in players])}
+        return self.packs[key]
+
+
+def host_all(
+    players: Mapping[str, Player], orders: Sequence[Train], board: Board, rollbacks: int, packs: Packs
+) -> list[Report]:
+    """Carry out Train orders, in whatever process the players live: as one batched model where all do as many steps and can be
+    one, else one after the other; the reports, with the seconds that each took. Raises NonFiniteError.
+    """
+    here = [players[o.player] for o in orders]
+    pack = packs.of(here) if len({o.steps for o in orders}) == 1 else None
+    if pack is None:
+        return [host(player, order, board, rollbacks) for player, order in zip(here, orders, strict=True)]
+    began = time.perf_counter()
+    for order in orders:
+        if order.forget_before:
+            board.forget(order.player, order.forget_before)
+    good = [p.state() for p in here] if rollbacks and orders[0].steps >= MIN_ROUND else None
+    try:
+        reports = pack.train(orders[0].steps, board)
+        for player in here if good is not None else ():
+            player.check()
+    except NonFiniteError:
+        if good is None:
+            raise
+        for player, state in zip(here, good, strict=True):
+            player.restore(state)
+        return [host(player, order, board, rollbacks) for player, order in zip(here, orders, strict=True)]
+    share = (time.perf_counter() - began) / len(orders)
+    return [{**report, "seconds": share} for report in reports]
+
+
+def host(player: Player, order: Train, board: Board, rollbacks: int) -> Report:
+    """Carry out one player's Train order; the report, with the seconds that it took.
 
     A round that leads to NaN is undone and repeated with other random numbers, at most `rollbacks` times: nothing that is not
     finite leaves this function. Raises NonFiniteError when that does not help.
@@ -106,6 +150,7 @@ class InlineExecutor:
         self.board = InlineBoard()
         self.players: dict[str, Player] = {}
         self.evaluator = Evaluator(setup)
+        self.packs = Packs()
         self.queue: deque[Order] = deque()
         self.parcels: dict[Swap, dict[str, Parcel]] = {}
         self.threads_before = torch.get_num_threads()
@@ -116,6 +161,7 @@ class InlineExecutor:
         self.setup = replace(self.setup, shared={})
         self.board = InlineBoard()
         self.players.clear()
+        self.packs = Packs()
         self.queue.clear()
         self.parcels.clear()
         self.evaluator.waiting.clear()
@@ -138,6 +184,8 @@ class InlineExecutor:
         order = self.queue.popleft()
         began = time.perf_counter()
         result: Any = None
+        if isinstance(order, Train):
+            return self._train(order)
         if isinstance(order, Swap):
             result = self.offer(order)
         elif isinstance(order, Adopt):
@@ -187,12 +235,25 @@ class InlineExecutor:
         for player, source in swap.moves.items():
             swapper(self.players[player]).adopt(swap.what, parcels[source])
 
-    def _single(self, order: Train | Save | Evaluate) -> Any:
+    def _train(self, order: Train) -> list[Done]:
+        """The order, and those of whoever lives with the player."""
+        config = self.setup.config
+        home = next(h for h in homes(config, list(self.players)) if order.player in h)
+        first: dict[str | None, Order] = {}
+        for waiting in self.queue:
+            first.setdefault(getattr(waiting, "player", None), waiting)
+        others = [o for o in first.values() if isinstance(o, Train) and o.player in home]
+        self.queue = deque(o for o in self.queue if o not in others)
+        orders = sorted([order, *others], key=lambda o: home.index(o.player))
+        began = time.perf_counter()
+        reports = host_all(self.players, orders, self.board, config.failures.rollbacks, self.packs)
+        seconds = time.perf_counter() - began
+        return [Done(o, report, seconds) for o, report in zip(orders, reports, strict=True)]
+
+    def _single(self, order: Save | Evaluate) -> Any:
         player = self.players[order.player]
         result: Any
-        if isinstance(order, Train):
-            result = host(player, order, self.board, self.setup.config.failures.rollbacks)
-        elif isinstance(order, Save):
+        if isinstance(order, Save):
             result = pack(player.state())
         else:
             assert isinstance(order, Evaluate), f"unknown order {order}"

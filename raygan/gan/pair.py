@@ -72,6 +72,7 @@ class Trainer:
         self.opt_g = self.optimizer(self.g, self.config.lr_g)
         self.opt_d = self.optimizer(self.d, self.config.lr_d)
         self.average = copy.deepcopy(self.g) if self.config.ema else self.g
+        self.averaged = tuple(list[Tensor](t) for n in (self.average, self.g) for t in (n.parameters(), n.buffers()))
         self.bad_steps = S.BadSteps(name, self.config.max_bad_steps)
         self.identity = {"D": name, "G": name}
         self.swapped_at = -1
@@ -128,10 +129,8 @@ class Trainer:
         """avg <- ema avg + (1 - ema) G; buffers are copied."""
         if self.average is self.g:
             return
-        with torch.no_grad():
-            torch._foreach_lerp_(list(self.average.parameters()), list(self.g.parameters()), 1 - self.config.ema)
-            for ours, theirs in zip(self.average.buffers(), self.g.buffers(), strict=True):
-                ours.copy_(theirs)
+        average, its_buffers, now, buffers = self.averaged
+        S.update_average(average, its_buffers, now, buffers, self.config.ema)
 
     # ---------------------------------------------------------------------------------------------- state
 

@@ -97,6 +97,16 @@ def apply(optimizer: torch.optim.Optimizer, network: nn.Module, clip: float | No
     optimizer.step()
 
 
+@torch.no_grad()
+def update_average(
+    average: list[Tensor], its_buffers: list[Tensor], now: list[Tensor], buffers: list[Tensor], ema: float
+) -> None:
+    """avg <- ema avg + (1 - ema) now; buffers are copied."""
+    torch._foreach_lerp_(average, now, 1 - ema)
+    for ours, theirs in zip(its_buffers, buffers, strict=True):
+        ours.copy_(theirs)
+
+
 class frozen:  # noqa: N801  (reads as a word: `with frozen(d):`)
     """Within this block the network's parameters need no gradient: G's step does not pay for D's."""
 

@@ -24,6 +24,7 @@ REMEDIES = {
     "W105": "lower strategy.swap_every, or raise steps",
     "W106": "lower pair.lr_g and pair.lr_d, or set pair.clip_grad_d",
     "W102": "lower pair.lr_g and pair.lr_d, or set pair.clip_grad_d",
+    "W107": "set resources.pairs_per_actor to 1",
     "W201": "see events.jsonl for the cause",
     "W203": "make room on the disk, or see to the mount",
     "W202": "the run went on from an older one",

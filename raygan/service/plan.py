@@ -15,10 +15,11 @@ from raygan.config import Config, Resolved
 from raygan.controller.inline import InlineBoard, host
 from raygan.controller.ledger import Ledger
 from raygan.gan.weights import num_words
+from raygan.service.packing import not_batched
 from raygan.strategies.gap import Gap
 from raygan.strategies.pmgan import Pmgan
 from raygan.strategies.sgan import Sgan
-from raygan.strategies.strategy import ROLES, Plan, Setup, Swap, load_data, strategy_of
+from raygan.strategies.strategy import ROLES, Plan, Setup, Swap, homes, load_data, strategy_of
 
 PROBE = 3
 """Steps that the time is measured on."""
@@ -34,20 +35,22 @@ def plan_text(resolved: Resolved, address: str) -> str:
     data = load_data(config)
     parts = Setup(config, data, torch.device("cpu")).parts(players[0])
     resources, nodes, where = cluster_size(address)
-    placement = place(len(players), config.resources, resources, nodes)
+    found = homes(config, players)
+    placement = place(len(found), config.resources, resources, nodes)
     g, d = num_words(parts.generator) * 4, num_words(parts.discriminator) * 4
     checkpoint = len(players) * 3 * (g + d)  # weights and Adam's two moments
     lines = [
         f"players        {len(players)} ({', '.join(players)}), an evaluator and a board",
-        f"each player    {placement.cpus:g} CPU, {placement.gpus:g} GPU, {config.resources.num_threads} thread(s), "
+        f"each actor     {placement.cpus:g} CPU, {placement.gpus:g} GPU, {config.resources.num_threads} thread(s), "
         f"{placement.strategy}; {where}: {resources.get('CPU', 0):g} CPUs, {resources.get('GPU', 0):g} GPUs",
         f"data           {data.name}: {len(data.train):,} training samples of shape {data.shape}, "
         f"{megabytes(data.train.nbytes + data.held_out.nbytes)} once a node",
         f"networks       G {g // 4:,} and D {d // 4:,} numbers ({megabytes(g)}, {megabytes(d)}) a player",
-        f"memory         about {(len(players) + 1) * PROCESS_MB:,} MB in {len(players) + 1} processes",
+        f"memory         about {(len(found) + 1) * PROCESS_MB:,} MB in {len(found) + 1} processes",
         f"checkpoint     {megabytes(checkpoint)} every {config.checkpoint.every_steps} steps, the last "
         f"{config.checkpoint.keep} are kept",
     ]
+    lines += _pack_lines(Setup(config, data, torch.device("cpu")), found)
     if isinstance(strategy, Sgan):
         lines += _sgan_lines(strategy, config.num_pairs, strategy.sharing(parts).samples, d, g, parts.batch_size, data.shape,
                              config.resources.object_store_mb, config.round_steps)  # fmt: skip
@@ -69,6 +72,16 @@ def plan_text(resolved: Resolved, address: str) -> str:
             f"an answer      about {megabytes(answer)} a generator and step ({strategy.feedback}), {classes} classes"
         )
     return "\n".join([*lines, _time_line(config, Setup(config, data, torch.device("cpu")), placement.cpus)])
+
+
+def _pack_lines(setup: Setup, found: list[list[str]]) -> list[str]:
+    if setup.config.resources.pairs_per_actor == "auto":
+        return ["packs          auto: measured at the start, at most one actor a pair"]
+    if (largest := len(max(found, key=len))) == 1:
+        return []
+    slow = not_batched(setup)
+    how = "as one batched model" if slow is None else f"one after the other: {slow[1]}"
+    return [f"packs          {largest} pairs in one actor train {how}"]
 
 
 def _time_line(config: Config, setup: Setup, cpus: float) -> str:

@@ -34,8 +34,9 @@ from raygan.controller.storage import LocalStorage
 from raygan.errors import CheckpointError, ConfigError, Interrupted, RayganError, did_you_mean
 from raygan.gan.bundle import pack, unpack
 from raygan.service.lineage import lineage
+from raygan.service.packing import not_batched, settle
 from raygan.service.run import Run
-from raygan.strategies.strategy import Setup, StrategyComponent, load_data, strategy_of
+from raygan.strategies.strategy import Setup, StrategyComponent, homes, load_data, strategy_of
 
 LATEST = "latest"
 
@@ -65,6 +66,9 @@ def train(
     strategy.check_setup(setup)
     Evaluator(setup).full  # refuses what cannot be scored  # noqa: B018
     with _hosting(config, address, inline):
+        packs: dict[str, Any] = {}
+        if config.resources.pairs_per_actor == "auto":
+            config, packs = settle(setup, 1 if inline else _places())
         if not inline:
             _check_placement(config, strategy)
         folder = RunFolder.create(run_dir, name or fresh_name(run_dir, config))
@@ -73,7 +77,7 @@ def train(
         folder.write("command.txt", (command or "raygan.train(...)") + "\n")
         folder.status(
             id=uuid.uuid4().hex[:12], name=folder.path.name, status="starting", created=time.time(), shape=data.shape,
-            alphabet=data.text, **provenance()
+            alphabet=data.text, **provenance(), **({"packs": packs} if packs else {})
         )  # fmt: skip
         point_latest(folder.path)
         journal = Journal.open(LocalStorage(folder.path))
@@ -180,6 +184,10 @@ def _drive(
     try:
         with _signals(controller):
             controller.warn_checkpoints(problems or [])
+            if slow := not_batched(setup):
+                controller.warn(
+                    "W107 not-batched", f"{slow[0]} pairs in one actor train one after the other: {slow[1]}"
+                )
             for listener in listeners:
                 if begin := getattr(listener, "begin", None):
                     begin(controller)
@@ -279,14 +287,21 @@ def _hosting(config: Config, address: str, inline: bool) -> Iterator[None]:
         yield
 
 
+def _places() -> int:
+    """How many actors of this cluster can train at once."""
+    import ray
+
+    room = ray.cluster_resources()
+    return int(room.get("GPU", 0) or room.get("CPU", 1))
+
+
 def _check_placement(config: Config, strategy: StrategyComponent) -> None:
     import ray
 
-    from raygan.actors.executor import households, rooms
+    from raygan.actors.executor import rooms
     from raygan.actors.placement import place
 
-    homes = households(strategy.players(config), strategy.together(config))
-    place(len(homes), config.resources, ray.cluster_resources(), rooms())
+    place(len(homes(config, strategy.players(config))), config.resources, ray.cluster_resources(), rooms())
 
 
 @contextlib.contextmanager

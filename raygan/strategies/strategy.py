@@ -254,6 +254,21 @@ def strategy_of(config: Config) -> StrategyComponent:
     return strategy
 
 
+def homes(config: Config, players: Sequence[str]) -> list[list[str]]:
+    """Who lives with whom, an actor each: pairs that share layers, and `resources.pairs_per_actor` pairs with numbers that follow
+    each other; everybody else alone.
+    """
+    strategy, size = strategy_of(config), config.resources.pairs_per_actor
+    size = 1 if size == "auto" else size  # not settled yet: there will be no more actors than this
+    where = {p: f"shared-{i}" for i, group in enumerate(strategy.together(config)) for p in group}
+    for player in strategy.locals(config):
+        where.setdefault(player, f"pack-{int(player.rpartition('-')[2]) // size}" if size > 1 else player)
+    found: dict[str, list[str]] = {}
+    for player in players:
+        found.setdefault(where.get(player, player), []).append(player)
+    return list(found.values())
+
+
 def load_data(config: Config) -> Samples:
     """The config's data set, and the check that the batch size makes sense."""
     component = config.component("data")

@@ -239,9 +239,10 @@ def test_a_killed_pair_inside_a_swap_on_ray_changes_nothing(tmp_path: Path) -> N
             super().submit(order)
 
         def wait(self, timeout_s: float) -> list[Done]:
-            if not killed and any(isinstance(o, Swap) for o, _ in self.pending.values()):
+            if not killed and any(isinstance(o, Swap) for (o, *_), _ in self.pending.values()):
                 self.kill(
-                    next(o for o, _ in self.pending.values() if isinstance(o, Swap)).players[-1], "in the first half"
+                    next(o for (o, *_), _ in self.pending.values() if isinstance(o, Swap)).players[-1],
+                    "in the first half",
                 )
             return super().wait(timeout_s)
 
@@ -322,18 +323,18 @@ def test_a_stopped_player_is_found_by_its_lease_and_changes_nothing(
 class Slow(RayExecutor):
     """A joiner's process is up only when nobody else has anything left to do."""
 
-    held: Join | None = None
+    late: Join | None = None
 
     def submit(self, order: Any) -> None:
         if isinstance(order, Join):
-            self.held = order
+            self.late = order
         else:
             super().submit(order)
 
     def wait(self, timeout_s: float) -> list[Done]:
-        if self.held is not None and not self.pending:
-            super().submit(self.held)
-            self.held = None
+        if self.late is not None and not self.pending:
+            super().submit(self.late)
+            self.late = None
         return super().wait(timeout_s)
 
 

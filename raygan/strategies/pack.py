@@ -1,0 +1,346 @@
+"""Several pairs of one shape as ONE batched model; each stays a pair with its own streams, optimizer and place in the journal.
+
+    pair n's tensors  =  slice n of stacked ones, (pairs, *shape): whatever reads or writes a pair sees them as ever
+    Linear            ->  one batched matrix product                  a kernel for all pairs instead of one for each,
+    Conv, BatchNorm   ->  grouped by pair                             which is most of a small network's time
+    Adam              ->  one fused update of the stacked tensors
+
+A pair's loss depends on its own slices alone, so the gradient of the sum of the losses is every pair's own gradient.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim.adam import adam
+
+from raygan.gan import steps as S
+from raygan.gan.pair import Meter, Pair
+from raygan.gan.types import Board, Player, Report
+from raygan.gan.weights import signature
+from raygan.losses.base import LossComponent
+from raygan.networks.base import Logits
+
+POINTWISE = (nn.LeakyReLU, nn.ReLU, nn.Tanh)
+LAYERS = (
+    nn.Linear,
+    nn.Conv2d,
+    nn.ConvTranspose2d,
+    nn.BatchNorm2d,
+    nn.GroupNorm,
+    nn.Flatten,
+    nn.Unflatten,
+    Logits,
+    *POINTWISE,
+)
+"""What can be batched; every network of mlp and dcgan is made of these."""
+
+
+def why_not(players: Sequence[Player]) -> str | None:
+    """Why these players cannot be one batched model; None where they can."""
+    if odd := next((p.name for p in players if not isinstance(p, Pair)), None):
+        return f"{odd} is no pair with a discriminator of its own"
+    pairs = [cast(Pair, p) for p in players]
+    first = pairs[0]
+    for network in (first.g, first.d):
+        layers = list(network) if isinstance(network, nn.Sequential) else [network]
+        if strange := next((m for m in layers if not isinstance(m, LAYERS)), None):
+            return f"layers of kind {type(strange).__name__} are not batched"
+    every = [p for pair in pairs for network in (pair.g, pair.d) for p in network.parameters()]
+    if len({id(p) for p in every}) < len(every):
+        return "they share layers"
+    shapes = {(signature(p.g), signature(p.d)) for p in pairs}
+    if len(shapes) > 1:
+        return "their networks have other shapes"
+    if any(
+        (p.config, p.loss, p.batch_size, p.parts.smooth_steps)
+        != (first.config, first.loss, first.batch_size, first.parts.smooth_steps)
+        for p in pairs
+    ):
+        return "their settings differ"
+    if getattr(type(first.loss), "penalty", None) is not LossComponent.penalty:
+        return "gradient penalties are not batched"
+    if first.config.feature_matching or first.config.optimizer != "adam":
+        return "feature matching and RMSProp are not batched"
+    return None
+
+
+LANES = 16
+"""A slice is a multiple of so many numbers, so that a number's place in the vector registers, on which the rounding of its
+update hangs, is the same in each slice."""
+
+
+class Stack:
+    """One network of each pair, and its Adam where it has one, as stacked tensors (pairs, numbers); theirs are views of them."""
+
+    def __init__(self, networks: Sequence[nn.Module], optimizers: Sequence[torch.optim.Optimizer] = ()) -> None:
+        self.networks, self.optimizers = networks, optimizers
+        self.size = len(networks)
+        self.rows = [list(n.parameters()) for n in networks]
+        self.shapes = [p.shape for p in self.rows[0]]
+        for optimizer in optimizers:
+            S.materialise(optimizer)
+        self.parameters = self._gather(self.rows)
+        self.moments = {
+            key: self._gather([[o.state[p][key] for p in row] for o, row in zip(optimizers, self.rows, strict=True)])
+            for key in (("exp_avg", "exp_avg_sq") if optimizers else ())
+        }
+        counts = [[o.state[p]["step"] for p in row] for o, row in zip(optimizers, self.rows, strict=False)]
+        self.updates = torch.stack([torch.stack(row) for row in counts]) if counts else torch.zeros(self.size, 0)
+        """Adam's own count of its updates, (pairs, parameters)."""
+        self.even = self._even()
+        buffers = [list(n.buffers()) for n in networks]
+        self.buffers = [torch.stack([b.detach() for b in same]) for same in zip(*buffers, strict=True)]
+        for i, row in enumerate(self.rows):
+            for p, mine in zip(row, self._views(self.parameters, i), strict=True):
+                p.data = mine
+            for j, p in enumerate(row if optimizers else []):
+                optimizers[i].state[p]["step"] = self.updates[i, j]
+            for key, moments in self.moments.items():
+                for p, mine in zip(row, self._views(moments, i), strict=True):
+                    optimizers[i].state[p][key] = mine
+            for buffer, stacked in zip(buffers[i], self.buffers, strict=True):
+                buffer.data = stacked[i]
+        self.leaves = [
+            t[:, : shape.numel()].view(self.size, *shape).requires_grad_()
+            for t, shape in zip(self.parameters, self.shapes, strict=True)
+        ]
+        """The parameters, (pairs, *shape), as the batched model sees them."""
+        self.grads = [torch.zeros_like(t) for t in self.parameters]
+        self.index = {n: i for i, (n, _) in enumerate(networks[0].named_parameters())}
+        self.buffer_index = {n: i for i, (n, _) in enumerate(networks[0].named_buffers())}
+
+    def _gather(self, rows: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+        """[[a pair's tensors]] -> for each place in the network (pairs, numbers), zeros at the end of each slice."""
+        out = []
+        for same in zip(*rows, strict=True):
+            count = same[0].numel()
+            whole = torch.zeros(self.size, -(-count // LANES) * LANES, device=same[0].device)
+            whole[:, :count] = torch.stack([t.detach().reshape(-1) for t in same])
+            out.append(whole)
+        return out
+
+    def _views(self, stacked: Sequence[Tensor], pair: int) -> list[Tensor]:
+        """A pair's own tensors."""
+        return [t[pair, : shape.numel()].view(shape) for t, shape in zip(stacked, self.shapes, strict=True)]
+
+    @property
+    def bound(self) -> bool:
+        """Are the pairs' tensors still views of these? An optimizer's are not after a restore."""
+        for i, row in enumerate(self.rows):
+            for j, p in enumerate(row):
+                if p.data_ptr() != self.parameters[j][i].data_ptr():
+                    return False
+                for key, moments in self.moments.items():
+                    held = self.optimizers[i].state.get(p, {}).get(key)
+                    if held is None or held.data_ptr() != moments[j][i].data_ptr():
+                        return False
+        return True
+
+    def _even(self) -> bool:
+        """Have all optimizers made equally many updates?"""
+        return bool((self.updates == self.updates[:1, :1]).all())
+
+    def __call__(self, x: Tensor, frozen: bool = False) -> Tensor:
+        """Every network on its own batch: (pairs, N, *shape) -> (pairs, N, ...), in training mode.
+
+        Images lie as (N, pairs * channels, H, W) between convolutions, which are grouped by pair.
+        """
+        tensors = [t.detach() for t in self.leaves] if frozen else self.leaves
+        n, wide = self.size, False
+        for name, layer in self.networks[0].named_children():
+
+            def get(key: str, name: str = name) -> Tensor:
+                return tensors[self.index[f"{name}.{key}"]]
+
+            if isinstance(layer, POINTWISE):
+                x = layer(x)
+            elif isinstance(layer, nn.Linear):
+                x = torch.baddbmm(get("bias").unsqueeze(1), x, get("weight").transpose(1, 2))
+            elif isinstance(layer, nn.Unflatten):
+                x = x.reshape(*x.shape[:2], *layer.unflattened_size)
+            elif isinstance(layer, nn.Flatten):
+                x = x.flatten(2)
+            elif isinstance(layer, Logits):
+                x = narrow(x, n) if wide else x
+                x, wide = x.flatten(1) if layer.outputs == 1 else x.flatten(2), False
+            else:
+                if not wide:
+                    x, wide = x.transpose(0, 1).flatten(1, 2), True
+                x = self._grouped(name, layer, x, get)
+        return narrow(x, n) if wide else x
+
+    def _grouped(self, name: str, layer: nn.Module, x: Tensor, get: Callable[[str], Tensor]) -> Tensor:
+        n = self.size
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            assert isinstance(layer.padding, tuple), "dcgan pads by numbers"
+            bias = get("bias").flatten() if layer.bias is not None else None
+            weight = get("weight").flatten(0, 1)
+            if isinstance(layer, nn.Conv2d):
+                return F.conv2d(x, weight, bias, layer.stride, layer.padding, groups=n)
+            return F.conv_transpose2d(x, weight, bias, layer.stride, layer.padding, groups=n)
+        if isinstance(layer, nn.GroupNorm):
+            return F.group_norm(x, n * layer.num_groups, get("weight").flatten(), get("bias").flatten(), layer.eps)
+        assert isinstance(layer, nn.BatchNorm2d), f"{type(layer).__name__} is not in LAYERS"
+        mean, var, seen = (
+            self.buffers[self.buffer_index[f"{name}.{k}"]]
+            for k in ("running_mean", "running_var", "num_batches_tracked")
+        )
+        seen += 1
+        return F.batch_norm(
+            x,
+            mean.view(-1),
+            var.view(-1),
+            get("weight").flatten(),
+            get("bias").flatten(),
+            True,
+            cast(float, layer.momentum),
+            layer.eps,
+        )
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for leaf in self.leaves:
+            leaf.grad = None
+
+    def hand_out(self) -> None:
+        """Each network's own gradients."""
+        for i, row in enumerate(self.rows):
+            for p, mine in zip(row, self._views(self.grads, i), strict=True):
+                p.grad = mine
+
+    @torch.no_grad()
+    def apply(self, good: Sequence[bool], clip: float | None) -> None:
+        """updateParameters of the pairs whose loss is finite: clip each one's gradient norm, then Adam."""
+        for j, (leaf, kept) in enumerate(zip(self.leaves, self.grads, strict=True)):
+            grad = cast(Tensor, leaf.grad).reshape(self.size, -1)
+            if grad.shape == kept.shape:
+                self.grads[j] = grad
+            else:
+                kept[:, : grad.shape[1]] = grad
+        if clip is not None:
+            norms = torch.stack([g.square().sum(1) for g in self.grads]).sum(0).sqrt()
+            for grad in self.grads:
+                grad *= (clip / (norms + 1e-6)).clamp(max=1.0).unsqueeze(1)
+        groups = [o.param_groups[0] for o in self.optimizers]
+        if all(good) and self.even and len({g["lr"] for g in groups}) == 1:
+            self._adam(slice(None), self.updates[0, 0].clone(), groups[0])
+            self.updates += 1
+            return
+        for i in [i for i, fine in enumerate(good) if fine]:  # each its own, with the same rounding
+            self._adam(i, self.updates[i, 0].clone(), groups[i])
+            self.updates[i] += 1
+        self.even = self._even()
+
+    def _adam(self, which: int | slice, count: Tensor, group: dict[str, Any]) -> None:
+        p, g, m, v = (
+            [t[which] for t in ts]
+            for ts in (self.parameters, self.grads, self.moments["exp_avg"], self.moments["exp_avg_sq"])
+        )
+        (beta1, beta2), counts = group["betas"], [count.clone() for _ in p]
+        adam(
+            p, g, m, v, [], counts, fused=True, amsgrad=False, beta1=beta1, beta2=beta2, lr=group["lr"], weight_decay=0.0,
+            eps=group["eps"], maximize=False,
+        )  # fmt: skip
+
+
+def narrow(x: Tensor, pairs: int) -> Tensor:
+    """(N, pairs * C, ...) -> (pairs, N, C, ...)."""
+    return x.view(x.shape[0], pairs, -1, *x.shape[2:]).transpose(0, 1)
+
+
+class Pack:
+    """Trains its pairs step by step, all at once; `Pair.train` of each, with other kernels."""
+
+    def __init__(self, pairs: Sequence[Pair]) -> None:
+        self.pairs = list(pairs)
+        self.bind()
+
+    def bind(self) -> None:
+        """Make the pairs' tensors slices of stacked ones."""
+        self.g = Stack([p.g for p in self.pairs], [p.opt_g for p in self.pairs])
+        self.d = Stack([p.d for p in self.pairs], [p.opt_d for p in self.pairs])
+        self.average = Stack([p.average for p in self.pairs]) if self.pairs[0].config.ema else self.g
+
+    def train(self, steps: int, board: Board) -> list[Report]:
+        """`steps` steps of every pair; their reports. Raises NonFiniteError as a pair does."""
+        if not (self.g.bound and self.d.bound and self.average.bound):
+            self.bind()
+        meters = [Meter() for _ in self.pairs]
+        for i in range(steps):
+            losses = self.one_step(meters if i == steps - 1 else None)
+            for pair, meter, (loss_d, loss_g) in zip(self.pairs, meters, losses, strict=True):
+                meter.add(loss_d=loss_d, loss_g=loss_g)
+                if pair.sharing.due(pair.step):
+                    board.publish(pair.publication())
+        return [{**m.means(), "bad_steps": float(p.bad_steps.total)} for p, m in zip(self.pairs, meters, strict=True)]
+
+    def one_step(self, probes: Sequence[Meter] | None = None) -> list[tuple[float, float]]:
+        """I_D updates of each D, then one of each G: (loss_d, loss_g) of each pair."""
+        pairs, first = self.pairs, self.pairs[0]
+        for pair in pairs:
+            pair.set_rates()
+        noise = [p.streams.at("noise", p.step) for p in pairs]
+        extra = [p.streams.at("penalty", p.step) for p in pairs]
+        data = [p.data_streams.at("data", p.step, "cpu") for p in pairs]
+        blurred = first.config.input_noise > 0
+        worst_d = [0.0] * len(pairs)
+        for _ in range(first.loss.d_steps):
+            real = torch.stack([p.data.batch(p.batch_size, s, p.device) for p, s in zip(pairs, data, strict=True)])
+            with torch.no_grad():
+                fake = self.g(self._noise(noise))
+            if blurred:
+                real, fake = (
+                    torch.stack([p.blur(x, s) for p, x, s in zip(pairs, batch, extra, strict=True)])
+                    for batch in (real, fake)
+                )
+            self.d.zero_grad()
+            values = backward([first.loss.d_loss(r, f) for r, f in zip(self.d(real), self.d(fake), strict=True)])
+            self.d.apply(good := [math.isfinite(v) for v in values], first.config.clip_grad_d)
+            for pair, fine in zip(pairs, good, strict=True):
+                if fine:
+                    pair.loss.after_d_step(pair.d)
+            worst_d = [v if math.isfinite(old) else old for v, old in zip(values, worst_d, strict=True)]
+        if probes is not None:
+            for i, (pair, probe) in enumerate(zip(pairs, probes, strict=True)):
+                probe.look(pair.d, real[i], fake[i])
+                held = pair.data.held_out_batch(pair.batch_size, pair.data_streams.at("held-out", pair.step, "cpu"))
+                probe.costs(pair.d, pair.loss, real[i], held.to(pair.device), fake[i])
+        z = self._noise(noise)
+        self.g.zero_grad()
+        fake = self.g(z)
+        if blurred:
+            fake = fake + torch.stack(
+                [p.blur(torch.zeros_like(f), s) for p, f, s in zip(pairs, fake, extra, strict=True)]
+            )
+        losses_g = backward([first.loss.g_loss(logits) for logits in self.d(fake, frozen=True)])
+        self.g.apply([math.isfinite(v) for v in losses_g], first.config.clip_grad_g)
+        if probes is not None:
+            self.g.hand_out()
+            self.d.hand_out()
+            for pair, probe in zip(pairs, probes, strict=True):
+                probe.gradients(grad_g=pair.g, grad_d=pair.d)
+        if self.average is not self.g:
+            S.update_average(
+                self.average.parameters, self.average.buffers, self.g.parameters, self.g.buffers, first.config.ema
+            )
+        for pair, loss_d, loss_g in zip(pairs, worst_d, losses_g, strict=True):
+            pair.step += 1
+            pair.bad_steps.note(pair.step, loss_d=loss_d, loss_g=loss_g)
+        return list(zip(worst_d, losses_g, strict=True))
+
+    def _noise(self, streams: Sequence[torch.Generator]) -> Tensor:
+        return torch.stack([p.noise(s) for p, s in zip(self.pairs, streams, strict=True)])
+
+
+def backward(losses: Sequence[Tensor]) -> list[float]:
+    """Every pair's own gradient, from one backward pass; the losses. One that is not finite spoils its own slices only."""
+    stacked = torch.stack(list(losses))
+    stacked.sum().backward()
+    out: list[float] = stacked.tolist()
+    return out

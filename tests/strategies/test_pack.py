@@ -1,0 +1,207 @@
+"""Pairs as one batched model: the same mathematics, each pair still itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from raygan.config import resolve
+from raygan.controller.inline import InlineBoard, InlineExecutor
+from raygan.gan.bundle import unpack
+from raygan.gan.pair import Pair, Sharing
+from raygan.gan.weights import flatten
+from raygan.service import packing
+from raygan.service.training import train
+from raygan.service.verify import compare, final_states
+from raygan.strategies.pack import Pack, why_not
+from raygan.strategies.strategy import homes, pair_name
+from tests.conftest import TINY, setup_of, state_digest, tiny_config
+
+MLP: dict[str, Any] = {"strategy": "independent", "num_pairs": 5, "network": {"name": "mlp", "hidden": 32, "z_dim": 8}}
+IMAGES: dict[str, Any] = {
+    "strategy": "independent", "num_pairs": 3, "data": {"name": "mnist"},
+    "network": {"name": "dcgan", "width": 4, "z_dim": 8}, "batch_size": 8,
+}  # fmt: skip
+
+
+def pairs_of(sharing: Sharing | None = None, **changes: Any) -> list[Pair]:
+    config = tiny_config(**{**MLP, **changes})
+    setup = setup_of(config)
+    return [Pair(n, setup.parts(n), sharing) for n in map(pair_name, config.ids)]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"loss": {"name": "non_saturating", "d_steps": 3}},
+        {"loss": {"name": "wgan"}},
+        {"loss": {"name": "least_squares"}, "pair": {"ema": 0.9, "input_noise": 0.3, "clip_grad_d": 0.5, "prior": "uniform"}},
+        {"loss": {"name": "gman"}, "network": {"name": "mlp", "hidden": 32, "judges": 3}},
+        IMAGES,
+        {**IMAGES, "network": {"name": "dcgan", "width": 4, "z_dim": 8, "norm_d": "layer", "norm_g": "none"}},
+    ],
+    ids=["mlp", "three d steps", "weight clipping", "ema, noise, clipping", "panel", "batch norm", "layer norm"],
+)  # fmt: skip
+def test_a_packed_pair_is_the_pair_within_rounding(changes: dict[str, Any]) -> None:
+    alone, packed = pairs_of(**changes), pairs_of(**changes)
+    if why := why_not(packed):
+        assert "Panel" in why
+        return
+    pack, board = Pack(packed), InlineBoard()
+    for _ in range(2):
+        expected = [p.train(2, board) for p in alone]
+        reports = pack.train(2, board)
+    for one, other, theirs, ours in zip(alone, packed, expected, reports, strict=True):
+        assert ours.keys() == theirs.keys()
+        assert all(np.isclose(ours[k], theirs[k], rtol=2e-2, atol=2e-3) for k in ours), (ours, theirs)
+        assert one.step == other.step == 4
+        for a, b in ((one.g, other.g), (one.d, other.d), (one.average, other.average)):
+            for (key, x), y in zip(a.state_dict().items(), b.state_dict().values(), strict=True):
+                difference = (x - y).abs().float()
+                assert difference.mean() < 1e-4, f"{key}: {difference.mean()}"
+    assert len({state_digest(p.state()) for p in packed}) == len(packed), "each pair is its own"
+
+
+@pytest.mark.parametrize("changes", [{}, {**IMAGES, "num_pairs": 5}], ids=["mlp", "dcgan"])
+def test_a_pairs_bits_do_not_depend_on_who_is_in_the_pack(changes: dict[str, Any]) -> None:
+    """What makes a run in packs repeatable: however its orders came together."""
+    together, apart = pairs_of(**changes), pairs_of(**changes)
+    board = InlineBoard()
+    Pack(together).train(3, board)
+    Pack([apart[3], apart[0]]).train(3, board)
+    Pack([apart[4], apart[2], apart[1]]).train(3, board)
+    assert [state_digest(p.state()) for p in together] == [state_digest(p.state()) for p in apart]
+
+
+def test_one_pairs_nan_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bad step is skipped and counted for the pair that made it; the others' bits do not know of it."""
+    clean, struck = pairs_of(), pairs_of()
+    board = InlineBoard()
+    blur = Pair.blur
+
+    def spoilt(self: Pair, x: torch.Tensor, stream: torch.Generator) -> torch.Tensor:
+        return x * torch.nan if self is struck[2] and self.step == 1 else blur(self, x, stream)
+
+    for pairs in (clean, struck):
+        for pair in pairs:
+            pair.config = pair.config.model_copy(update={"input_noise": 1e-9})  # so that blur is called
+    monkeypatch.setattr(Pair, "blur", spoilt)
+    packs = Pack(clean), Pack(struck)
+    for pack in packs:
+        pack.train(1, board)
+    before = flatten(struck[2].g).copy(), flatten(struck[2].d).copy()
+    packs[1].train(1, board)
+    assert struck[2].bad_steps.total == 1
+    assert (before[0] == flatten(struck[2].g)).all()
+    assert (before[1] == flatten(struck[2].d)).all()
+    packs[0].train(1, board)
+    for pack in packs:
+        pack.train(2, board)
+    same = [state_digest(a.state()) == state_digest(b.state()) for a, b in zip(clean, struck, strict=True)]
+    assert same == [True, True, False, True, True]
+    assert struck[2].step == 4
+
+
+def test_state_and_swap_go_through_a_pack() -> None:
+    """A restored pack goes on bit for bit; a swapped discriminator arrives in the taker's slice, optimizer and all."""
+    through, first = pairs_of(), pairs_of()
+    board = InlineBoard()
+    pack = Pack(through)
+    pack.train(5, board)
+    parcel = through[1].offer("D", "all")
+    through[0].adopt("D", parcel)
+    pack.train(5, board)
+    Pack(first).train(5, board)
+    states = [p.state() for p in first]
+    again = pairs_of()
+    resumed = Pack(again)
+    resumed.train(2, board)  # something else lies in the slices
+    for pair, state in zip(again, states, strict=True):
+        pair.restore(state)
+    again[0].adopt("D", again[1].offer("D", "all"))
+    resumed.train(5, board)
+    assert [state_digest(p.state()) for p in through] == [state_digest(p.state()) for p in again]
+    assert through[0].identity["D"] == "pair-01"
+
+
+def test_publications_are_those_of_the_moment() -> None:
+    """Each pair publishes each version that is due, as it was at that step."""
+    pairs, board = pairs_of(Sharing(every=1)), InlineBoard()
+    Pack(pairs).train(4, board)
+    for pair in pairs:
+        found = board.between([pair.name], 0, 4)[pair.name]
+        assert [p.version for p in found] == [1, 2, 3, 4]
+        assert (found[-1].arrays["D"] == flatten(pair.d)).all()
+        assert not (found[-2].arrays["D"] == flatten(pair.d)).all()
+        assert not found[0].arrays["D"].flags.writeable
+
+
+def test_whoever_cannot_be_batched_is_told_why() -> None:
+    assert why_not(pairs_of()) is None
+    assert "gradient penalties" in str(why_not(pairs_of(loss={"name": "wgan_gp"})))
+    assert "RMSProp" in str(why_not(pairs_of(pair={"optimizer": "rmsprop"})))
+    unlike = [*pairs_of(), *pairs_of(network={"name": "mlp", "hidden": 16})]
+    assert why_not(unlike) == "their networks have other shapes"
+    assert why_not([*pairs_of(), *pairs_of(pair={"lr_g": 3e-3})]) == "their settings differ"
+    one = pairs_of()[0]
+    assert why_not([one, one]) == "they share layers"
+
+
+@pytest.mark.parametrize(
+    ("strategy", "tempo"),
+    [("independent", "lockstep"), ("sgan", "lockstep"), ({"name": "gap", "swap_every": 4}, "lockstep"), ("sgan", "async")],
+)  # fmt: skip
+def test_a_run_in_packs_ends_and_resumes_bit_for_bit(strategy: Any, tempo: str) -> None:
+    """Five pairs, two an actor, inline: the same final states with and without a stop in the middle; every step counted."""
+    config = tiny_config(
+        strategy=strategy, num_pairs=5, tempo=tempo, resources={"pairs_per_actor": 2}, evaluation={"every_steps": 12}
+    )
+    setup = setup_of(config)
+    whole = final_states(config, lambda: InlineExecutor(setup))
+    assert {int(str(unpack(raw)["step"])) for raw in whole.values()} == {12}
+    if tempo == "lockstep":
+        for stop_at in (4, 8):
+            memory: dict[str, Any] = {}
+            stopped = final_states(config, lambda: InlineExecutor(setup), stop_at=stop_at, memory=memory)
+            resumed = final_states(config, lambda: InlineExecutor(setup), states=stopped, memory=memory)
+            assert (result := compare("resumed", whole, resumed)).ok, result.text
+
+
+def test_homes_stay_when_members_change() -> None:
+    """By number: whoever leaves or joins moves nobody else."""
+    config = tiny_config(num_pairs=5, resources={"pairs_per_actor": 2})
+    players = [*map(pair_name, range(5)), "global"]
+    assert homes(config, players) == [["pair-00", "pair-01"], ["pair-02", "pair-03"], ["pair-04"], ["global"]]
+    left = config.model_copy(update={"members": (1, 2, 3, 4, 5), "num_pairs": 5})
+    names = [pair_name(i) for i in left.ids]
+    assert homes(left, names) == [["pair-01"], ["pair-02", "pair-03"], ["pair-04", "pair-05"]]
+
+
+def test_auto_takes_what_is_faster_and_says_what_it_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tiny_config(num_pairs=6, resources={"pairs_per_actor": "auto"})
+    measured = iter([10.0, 4.0, 4.0, 10.0])
+    monkeypatch.setattr(packing, "milliseconds", lambda work: next(measured))
+    settled, facts = packing.settle(setup_of(config), places=2)
+    assert settled.resources.pairs_per_actor == facts["pairs_per_actor"] == 3
+    assert (facts["alone_ms"], facts["packed_ms"]) == (10.0, 4.0)
+    assert packing.settle(setup_of(config), places=2)[0].resources.pairs_per_actor == 1
+    assert packing.settle(setup_of(config), places=6)[0].resources.pairs_per_actor == 1, "a place for each"
+    penalised = tiny_config(num_pairs=6, loss="wgan_gp", resources={"pairs_per_actor": "auto"})
+    settled, facts = packing.settle(setup_of(penalised), places=1)
+    assert settled.resources.pairs_per_actor == 1
+    assert "gradient penalties" in facts["why"]
+
+
+def test_who_is_not_batched_is_warned_about(tmp_path: Path) -> None:
+    flags = {**TINY, "num_pairs": 3, "steps": 4, "loss": "wgan_gp", "resources": {"pairs_per_actor": 3}}
+    run = train(resolve(None, flags=flags), run_dir=tmp_path, name="penalty", inline=True)
+    assert any(n.startswith("W107") for n in run.info["warnings"])
+    flags |= {"loss": "non_saturating", "resources": {"pairs_per_actor": "auto"}}
+    auto = train(resolve(None, flags=flags), run_dir=tmp_path, name="auto", inline=True)
+    assert auto.info["packs"]["asked"] == 3
+    assert auto.config.resources.pairs_per_actor in (1, 3)

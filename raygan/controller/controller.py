@@ -84,11 +84,13 @@ class Controller:
         self.strategy = strategy_of(config)
         self.plan = Plan.of(config, samples)
         self.players = self.strategy.players(config)
+        self.generators = tuple(p for p in self.players if p not in ROLES)
         self.executor: Executor | None = None
         self.ledger = Ledger.begin(self.players, {}, {})
         self.parts: dict[int, dict[str, tuple[int, bytes]]] = {}
         self.extra: dict[int, dict[str, Any]] = {}
         self.expected: dict[int, set[str]] = {}
+        """Whose parts of a checkpoint are still to come."""
         self.saved_step = -1
         self.owed: dict[str, list[Save | Evaluate]] = {}
         """Scores and saves that are still to come, by player."""
@@ -216,9 +218,7 @@ class Controller:
         raw = checkpoint.parts.get(player) if checkpoint else None
         step = checkpoint.steps[player] if checkpoint and raw is not None else 0
         self.owed.pop(player, None)
-        for cut in [
-            s for s, expected in self.expected.items() if player in expected and player not in self.parts.get(s, {})
-        ]:
+        for cut in [s for s, expected in self.expected.items() if player in expected]:
             self.abandoned.add(cut)  # its part of this checkpoint will never come
             self.folder.event("abandoned", cut, why=f"{player} died before it was whole")
         self.pending_rows.pop(player, None)
@@ -360,7 +360,7 @@ class Controller:
             self.warn("W102 non-finite-loss", f"{player}: {bad - before:.0f} steps skipped before step {step}")
         for p in self._complete_at(player, step):
             if self.plan.evaluates_at(step) and p != JUDGE:
-                self._ask(Evaluate(p, step, tuple(m for m in self.players if m not in ROLES)))
+                self._ask(Evaluate(p, step, self.generators))
             if self.plan.saves_at(step):
                 self._ask(Save(p, step, at=step))
         if self._at_targets():
@@ -387,13 +387,14 @@ class Controller:
     def _offered(self, swap: Swap, cards: Mapping[str, Card]) -> None:
         """Everybody has handed over: this record is the swap's one commit point."""
         assert self.executor is not None
+        taken = swap.moves
         moves: list[dict[str, Any]] = [
             {"player": p, "from": s, "what": swap.what, "identity": cards[s].identity, "at": self.done[p],
              "sha256": cards[s].sha256, "bytes": cards[s].nbytes}
-            for p, s in swap.moves.items()
+            for p, s in taken.items()
         ]  # fmt: skip
         self.holds |= {m["player"]: m["identity"] for m in moves}
-        sitting = [p for p in swap.players if p not in swap.moves]
+        sitting = [p for p in swap.players if p not in taken]
         self.journal.append("swap", step=swap.step, carry=swap.carry, moves=moves)
         self.folder.event("swap", swap.step, players=swap.players, carry=swap.carry, moves=moves, sitting=sitting)
         self.executor.submit(Adopt(swap))
@@ -425,7 +426,8 @@ class Controller:
             return
         parts = self.parts.setdefault(order.step, {})
         parts[order.player] = order.at, raw
-        if not set(parts) >= {p for p in self.expected[order.step] if p in self.players}:
+        self.expected[order.step].discard(order.player)
+        if any(p in self.done for p in self.expected[order.step]):  # who has left owes nothing
             return
         del self.parts[order.step]
         self.saved_step = order.step
@@ -502,6 +504,7 @@ class Controller:
         self.config = self.config.model_copy(update={"num_pairs": len(ids), "members": tuple(ids), "strategy": spec})
         self.strategy = strategy_of(self.config)
         self.players = self.strategy.players(self.config)
+        self.generators = tuple(p for p in self.players if p not in ROLES)
         self.watchdog.members = self.strategy.locals(self.config)
         for player in self.players:
             self.busy_seconds.setdefault(player, 0.0)

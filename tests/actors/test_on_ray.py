@@ -29,12 +29,13 @@ from tests.conftest import setup_of, tiny_config
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.usefixtures("ray_session")]
 
 
-@pytest.mark.parametrize("shared", [False, True])
-def test_a_killed_pair_is_noticed_and_the_run_ends_with_the_undisturbed_bits(tmp_path: Path, shared: bool) -> None:
-    """Also where pairs share weights, and so a process."""
+@pytest.mark.parametrize("home", ["own", "shared", "packed"])
+def test_a_killed_pair_is_noticed_and_the_run_ends_with_the_undisturbed_bits(tmp_path: Path, home: str) -> None:
+    """Also where pairs share weights, or are one batched model, and so share a process."""
+    shared = home == "shared"
     config = tiny_config(
         steps=40, checkpoint={"every_steps": 8}, round_steps=4, evaluation={"every_steps": 40},
-        resources={"spares": int(shared)},
+        resources={"spares": int(shared), "pairs_per_actor": 2 if home == "packed" else 1},
         strategy={"name": "sgan", "over": {"name": "independent", "share_weights": shared}},
     )  # fmt: skip
     setup = setup_of(config)
@@ -57,7 +58,7 @@ def test_a_killed_pair_is_noticed_and_the_run_ends_with_the_undisturbed_bits(tmp
     assert {p: digest(unpack(r)) for p, r in final.parts.items()} == expected
     events = read_jsonl(tmp_path / "run/events.jsonl")
     assert [e["kind"] for e in events if e["kind"] in ("death", "restart")] == ["death", "restart"]
-    gone = {"pair-00", "pair-01"} if shared else {"pair-01"}
+    gone = {"pair-01"} if home == "own" else {"pair-00", "pair-01"}
     assert {p for p in after if after[p] != killed[0][p]} == gone, "the others' processes stay"
 
 
@@ -283,6 +284,40 @@ def test_generators_join_and_leave_on_ray(tmp_path: Path) -> None:
     rows = read_jsonl(folder.path / "metrics.jsonl")
     for player in ("gen-00", "gen-01"):
         assert sum(r["steps"] for r in rows if r["kind"] == "train" and r["player"] == player) == 2000
+
+
+def test_a_pair_leaves_its_pack_and_another_joins_while_the_rest_go_on(tmp_path: Path) -> None:
+    """Two pairs an actor: whoever stays keeps its process; the joiner has one of its own until the next start."""
+    config = tiny_config(
+        strategy={"name": "gap", "swap_every": 50}, num_pairs=4, steps=600, round_steps=25,
+        evaluation={"every_steps": 600}, checkpoint={"every_steps": 600}, resources={"pairs_per_actor": 2},
+    )  # fmt: skip
+    folder = RunFolder.create(tmp_path, "run")
+    pids: list[dict[str, int]] = []
+
+    def ask(c: Controller, done: Done) -> None:
+        wanted = [3, 4][len(pids)] if len(pids) < 2 else None
+        if wanted and min(c.done.values()) >= 100 * (1 + len(pids)) and c.scaling.request is None:
+            pids.append({p: where["pid"] for p, where in c.executor.info()["players"].items()})  # type: ignore[union-attr]
+            (folder.path / "scale.json").write_text(json.dumps({"id": str(wanted), "pairs": wanted}))
+        if len(pids) == 2 and "pair-04" in c.done and c.done["pair-04"] > 400:
+            pids.append({p: where["pid"] for p, where in c.executor.info()["players"].items()})  # type: ignore[union-attr]
+
+    controller = Controller(config, folder, lambda: RayExecutor("packs", setup_of(config)), [ask], 400)
+    controller.run()
+    events = read_jsonl(folder.path / "events.jsonl")
+    assert [(e["kind"], e["player"]) for e in events if e["kind"] in ("join", "leave")] == [
+        ("leave", "pair-03"), ("join", "pair-04"),
+    ]  # fmt: skip
+    before, between, after = pids
+    assert before["pair-00"] == before["pair-01"] != before["pair-02"] == before["pair-03"]
+    assert between == {p: pid for p, pid in before.items() if p != "pair-03"}
+    assert {p: after[p] for p in between} == between
+    assert after["pair-04"] not in before.values()
+    final, _ = newest_valid(folder.path)
+    assert final is not None
+    assert set(final.steps) == {"pair-00", "pair-01", "pair-02", "pair-04"}
+    assert sorted(str(unpack(r)["identity.D"]) for r in final.parts.values())[-1] == "pair-04"
 
 
 @pytest.mark.parametrize("signum", [signal.SIGSTOP, signal.SIGKILL])

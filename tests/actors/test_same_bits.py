@@ -83,6 +83,14 @@ VARIANTS: list[dict[str, Any]] = [
     {"strategy": {"name": "sgan", "over": {"name": "gap", "swap_every": 3}}},
     {"strategy": {"name": "sgan", "over": {"name": "pmgan"}}},
     {"strategy": {"name": "sgan", "over": {"name": "independent", "share_weights": True}}, "num_pairs": 3},
+    {"strategy": "independent", "num_pairs": 5, "resources": {"pairs_per_actor": 2}},
+    {"strategy": {"name": "sgan", "max_lead": 4}, "num_pairs": 4, "resources": {"pairs_per_actor": 2}},
+    {
+        "strategy": {"name": "gap", "swap_every": 3},
+        "num_pairs": 5,
+        "resources": {"pairs_per_actor": 3},
+        "pair": {"ema": 0.9},
+    },
 ]
 
 

@@ -234,6 +234,14 @@ def materialise(optimizer: torch.optim.Optimizer) -> None:
                 tensor.zero_()
 
 
+def forget(optimizer: torch.optim.Optimizer) -> None:
+    """Make an optimizer as good as new, in place."""
+    with torch.no_grad():
+        for slots in optimizer.state.values():
+            for tensor in slots.values():
+                tensor.zero_()
+
+
 def _slots(optimizer: torch.optim.Optimizer, parameter: nn.Parameter) -> list[tuple[str, Tensor]]:
     """A parameter's tensors by name: the order in which they were made differs after a restore."""
     slots = optimizer.state[parameter]

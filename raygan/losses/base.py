@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -20,18 +22,31 @@ class LossComponent(Component):
         return 1
 
     def penalty(self, d: nn.Module, real: Tensor, fake: Tensor, generator: torch.Generator) -> Tensor | None:
-        """No penalty."""
+        """weight E (|grad D(x)| - 1)^2 at `penalty_points`; None where there are none."""
+        points = self.penalty_points(real, fake, generator)
+        return None if points is None else self.penalty_of(gradient_norms(d, points))
+
+    def penalty_points(self, real: Tensor, fake: Tensor, generator: torch.Generator) -> Tensor | None:
+        """Where D's gradient is held near norm 1, like `real`; None: nowhere."""
         return None
+
+    def penalty_of(self, norms: Tensor) -> Tensor:
+        """The penalty, from the gradient's norms (..., N) at the points."""
+        weight: float = getattr(self, "weight", 0.0)
+        return weight * (norms - 1).square().mean(-1)
 
     def after_d_step(self, d: nn.Module) -> None:
         """Nothing to do."""
 
 
-def gradient_norms(d: nn.Module, points: Tensor) -> Tensor:
-    """|| grad_x D(x) || at each of the points, (N,); keeps the graph, so that it can be minimised."""
+def gradient_norms(d: Callable[[Tensor], Tensor], points: Tensor, dims: int = 1) -> Tensor:
+    """|| grad_x D(x) || at each of the points, (N,); keeps the graph, so that it can be minimised.
+
+    dims: leading dimensions that number the points, where they are of several discriminators at once, (pairs, N).
+    """
     points = points.detach().requires_grad_(True)
     (grad,) = torch.autograd.grad(d(points).sum(), points, create_graph=True)
-    return torch.sqrt(grad.flatten(1).square().sum(1) + 1e-12)  # +: the root's own gradient at 0 is infinite
+    return torch.sqrt(grad.flatten(dims).square().sum(dims) + 1e-12)  # +: the root's own gradient at 0 is infinite
 
 
 def per_sample(like: Tensor, generator: torch.Generator) -> Tensor:

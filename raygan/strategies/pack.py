@@ -21,9 +21,9 @@ from torch.optim.adam import adam
 
 from raygan.gan import steps as S
 from raygan.gan.pair import Meter, Pair
-from raygan.gan.types import Board, Player, Report
+from raygan.gan.types import Board, Loss, Player, Report
 from raygan.gan.weights import signature
-from raygan.losses.base import LossComponent
+from raygan.losses.base import LossComponent, gradient_norms
 from raygan.networks.base import Logits
 
 POINTWISE = (nn.LeakyReLU, nn.ReLU, nn.Tanh)
@@ -47,10 +47,8 @@ def why_not(players: Sequence[Player]) -> str | None:
         return f"{odd} is no pair with a discriminator of its own"
     pairs = [cast(Pair, p) for p in players]
     first = pairs[0]
-    for network in (first.g, first.d):
-        layers = list(network) if isinstance(network, nn.Sequential) else [network]
-        if strange := next((m for m in layers if not isinstance(m, LAYERS)), None):
-            return f"layers of kind {type(strange).__name__} are not batched"
+    if strange := strange_layer(first.g) or strange_layer(first.d):
+        return f"layers of kind {strange} are not batched"
     every = [p for pair in pairs for network in (pair.g, pair.d) for p in network.parameters()]
     if len({id(p) for p in every}) < len(every):
         return "they share layers"
@@ -63,11 +61,22 @@ def why_not(players: Sequence[Player]) -> str | None:
         for p in pairs
     ):
         return "their settings differ"
-    if getattr(type(first.loss), "penalty", None) is not LossComponent.penalty:
-        return "gradient penalties are not batched"
+    if not usual_penalty(first.loss):
+        return f"the penalty of loss {type(first.loss).__name__} is not batched"
     if first.config.feature_matching or first.config.optimizer != "adam":
         return "feature matching and RMSProp are not batched"
     return None
+
+
+def strange_layer(network: nn.Module) -> str | None:
+    """The kind of a layer that cannot be batched; None where there is none."""
+    layers = list(network) if isinstance(network, nn.Sequential) else [network]
+    return next((type(m).__name__ for m in layers if not isinstance(m, LAYERS)), None)
+
+
+def usual_penalty(loss: Loss) -> bool:
+    """Is the loss's gradient penalty, if it has one, made of `penalty_points` and `penalty_of`?"""
+    return getattr(type(loss), "penalty", None) is LossComponent.penalty
 
 
 LANES = 16
@@ -93,7 +102,6 @@ class Stack:
         counts = [[o.state[p]["step"] for p in row] for o, row in zip(optimizers, self.rows, strict=False)]
         self.updates = torch.stack([torch.stack(row) for row in counts]) if counts else torch.zeros(self.size, 0)
         """Adam's own count of its updates, (pairs, parameters)."""
-        self.even = self._even()
         buffers = [list(n.buffers()) for n in networks]
         self.buffers = [torch.stack([b.detach() for b in same]) for same in zip(*buffers, strict=True)]
         for i, row in enumerate(self.rows):
@@ -141,10 +149,6 @@ class Stack:
                     if held is None or held.data_ptr() != moments[j][i].data_ptr():
                         return False
         return True
-
-    def _even(self) -> bool:
-        """Have all optimizers made equally many updates?"""
-        return bool((self.updates == self.updates[:1, :1]).all())
 
     def __call__(self, x: Tensor, frozen: bool = False) -> Tensor:
         """Every network on its own batch: (pairs, N, *shape) -> (pairs, N, ...), in training mode.
@@ -228,14 +232,14 @@ class Stack:
             for grad in self.grads:
                 grad *= (clip / (norms + 1e-6)).clamp(max=1.0).unsqueeze(1)
         groups = [o.param_groups[0] for o in self.optimizers]
-        if all(good) and self.even and len({g["lr"] for g in groups}) == 1:
+        even = bool((self.updates == self.updates[:1, :1]).all())  # a skipped step, a fresh optimizer
+        if all(good) and even and len({g["lr"] for g in groups}) == 1:
             self._adam(slice(None), self.updates[0, 0].clone(), groups[0])
             self.updates += 1
             return
         for i in [i for i, fine in enumerate(good) if fine]:  # each its own, with the same rounding
             self._adam(i, self.updates[i, 0].clone(), groups[i])
             self.updates[i] += 1
-        self.even = self._even()
 
     def _adam(self, which: int | slice, count: Tensor, group: dict[str, Any]) -> None:
         p, g, m, v = (
@@ -299,12 +303,7 @@ class Pack:
                     torch.stack([p.blur(x, s) for p, x, s in zip(pairs, batch, extra, strict=True)])
                     for batch in (real, fake)
                 )
-            self.d.zero_grad()
-            values = backward([first.loss.d_loss(r, f) for r, f in zip(self.d(real), self.d(fake), strict=True)])
-            self.d.apply(good := [math.isfinite(v) for v in values], first.config.clip_grad_d)
-            for pair, fine in zip(pairs, good, strict=True):
-                if fine:
-                    pair.loss.after_d_step(pair.d)
+            values = d_steps(self.d, first.loss, real, fake, extra, first.config.clip_grad_d)
             worst_d = [v if math.isfinite(old) else old for v, old in zip(values, worst_d, strict=True)]
         if probes is not None:
             for i, (pair, probe) in enumerate(zip(pairs, probes, strict=True)):
@@ -318,7 +317,7 @@ class Pack:
             fake = fake + torch.stack(
                 [p.blur(torch.zeros_like(f), s) for p, f, s in zip(pairs, fake, extra, strict=True)]
             )
-        losses_g = backward([first.loss.g_loss(logits) for logits in self.d(fake, frozen=True)])
+        losses_g = backward(torch.stack([first.loss.g_loss(logits) for logits in self.d(fake, frozen=True)]))
         self.g.apply([math.isfinite(v) for v in losses_g], first.config.clip_grad_g)
         if probes is not None:
             self.g.hand_out()
@@ -338,9 +337,39 @@ class Pack:
         return torch.stack([p.noise(s) for p, s in zip(self.pairs, streams, strict=True)])
 
 
-def backward(losses: Sequence[Tensor]) -> list[float]:
-    """Every pair's own gradient, from one backward pass; the losses. One that is not finite spoils its own slices only."""
-    stacked = torch.stack(list(losses))
-    stacked.sum().backward()
-    out: list[float] = stacked.tolist()
+def d_steps(
+    d: Stack, loss: Loss, real: Tensor, fake: Tensor, streams: Sequence[torch.Generator], clip: float | None
+) -> list[float]:
+    """`gan.steps.d_step` of every D on its own batches (pairs, N, *shape); the losses."""
+    d.zero_grad()
+    losses = torch.stack([loss.d_loss(r, f) for r, f in zip(d(real), d(fake), strict=True)])
+    points = [penalty_points(loss, *each) for each in zip(real, fake, streams, strict=True)]
+    values = backward(losses + penalties(d, loss, points))
+    d.apply(good := [math.isfinite(v) for v in values], clip)
+    for network, fine in zip(d.networks, good, strict=True):
+        if fine:
+            loss.after_d_step(network)
+    return values
+
+
+def penalty_points(loss: Loss, real: Tensor, fake: Tensor, stream: torch.Generator) -> Tensor | None:
+    """Of one batch (N, *shape)."""
+    return cast(LossComponent, loss).penalty_points(real, fake, stream)
+
+
+def penalties(d: Callable[[Tensor], Tensor], loss: Loss, points: Sequence[Tensor | None]) -> Tensor | float:
+    """The gradient penalty of each of several batches, (pairs,), at its points; d: (pairs, N, *shape) to logits (pairs, N)."""
+    if points[0] is None:
+        return 0.0
+    norms = gradient_norms(d, torch.stack([p for p in points if p is not None]), dims=2)
+    return cast(LossComponent, loss).penalty_of(norms)
+
+
+def backward(losses: Tensor) -> list[float]:
+    """Every pair's own gradient, from one backward pass over the losses (pairs,); the losses.
+
+    One that is not finite spoils its own slices only.
+    """
+    losses.sum().backward()
+    out: list[float] = losses.tolist()
     return out

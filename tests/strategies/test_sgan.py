@@ -15,6 +15,7 @@ from raygan.gan.bundle import unpack
 from raygan.gan.pair import Pair
 from raygan.gan.weights import Publication, digest, flatten
 from raygan.service.verify import final_states
+from raygan.strategies import sgan_players
 from raygan.strategies.sgan import Sgan
 from raygan.strategies.sgan_players import GlobalPair, Opponent, payoff_weights
 from raygan.strategies.strategy import GLOBAL, Plan, Progress, Train, strategy_of
@@ -157,13 +158,13 @@ def test_what_a_messengers_optimizer_remembers(
     kind: str, expected: set[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps = set()
-    original = GlobalPair.train_messenger
+    original = GlobalPair.step_g
 
-    def spy(self: GlobalPair, opponent: Opponent) -> None:
-        original(self, opponent)
-        steps.add(float(next(iter(opponent.optimizer.state.values()))["step"]))
+    def spy(self: GlobalPair, *args: Any, **kwargs: Any) -> float:
+        steps.update(float(next(iter(o.optimizer.state.values()))["step"]) for o in self.opponents.values())
+        return original(self, *args, **kwargs)
 
-    monkeypatch.setattr(GlobalPair, "train_messenger", spy)
+    monkeypatch.setattr(GlobalPair, "step_g", spy)
     digests(tiny_config(steps=3, strategy={"name": "sgan", "messenger_optimizer": kind}))
     assert steps == expected
 
@@ -324,3 +325,39 @@ def test_any_locals_are_the_same_with_and_without_a_global_pair(over: dict[str, 
     assert GLOBAL in mixed
     clipped = digests(tiny_config(num_pairs=3, strategy={"name": "sgan", "over": over, "max_lead": 1}, round_steps=2))
     assert clipped == mixed
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"loss": {"name": "dragan", "weight": 0.1}, "pair": {"ema": 0.9, "input_noise": 0.1}},
+        {"strategy": {"name": "sgan", "messenger_lifetime": 4, "messenger_optimizer": "clone", "share_generators": "weights"}},
+        {"strategy": {"name": "sgan", "messenger_lifetime": 3, "messenger_optimizer": "persist", "messenger_steps": 3}},
+        {"strategy": {"name": "sgan", "variant": "simplified", "opponents": "payoff", "global_d_steps": 2}},
+        {"loss": {"name": "wgan_gp", "d_steps": 2}, "strategy": {"name": "sgan", "combine": "mean"}, "pair": {"clip_grad_d": 1.0}},
+    ],
+    ids=["default", "dragan", "weights, clone", "persist", "simplified, payoff", "wgan-gp"],
+)  # fmt: skip
+def test_messengers_at_once_are_messengers_one_by_one_within_rounding(
+    changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also through a stop in the middle of a messenger's life, bit for bit."""
+    config = tiny_config(**{"num_pairs": 3, "steps": 6, "pair": {"lr_g": 1e-4, "lr_d": 1e-4}, **changes})
+    setup, found = setup_of(config), []
+    used: list[int] = []
+    train = GlobalPair.train_messengers
+    monkeypatch.setattr(GlobalPair, "train_messengers", lambda self, b: (used.append(b.d.size), train(self, b))[1])
+    for below in (0, 200_000):
+        monkeypatch.setattr(sgan_players, "BATCHED_BELOW", below)
+        found.append(unpack(final_states(config, lambda: InlineExecutor(setup))[GLOBAL]))
+    assert set(used) == (set() if config.strategy.get("variant") == "simplified" else {3})
+    one, other = found
+    assert one.keys() <= other.keys(), "the batched ones have their optimizers' tensors from the start"
+    for key, value in one.items():
+        if isinstance(value, torch.Tensor) and value.is_floating_point():
+            assert (value - other[key]).abs().mean() < 1e-5, key  # type: ignore[operator]
+    memory: dict[str, Any] = {}
+    stopped = final_states(config, lambda: InlineExecutor(setup), stop_at=4, memory=memory)
+    again = final_states(config, lambda: InlineExecutor(setup), states=stopped, memory=memory)
+    assert digest(unpack(again[GLOBAL])) == digest(other)

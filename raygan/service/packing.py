@@ -27,7 +27,7 @@ def settle(setup: Setup, places: int) -> tuple[Config, dict[str, Any]]:
     config, strategy = setup.config, strategy_of(setup.config)
     share = math.ceil(config.num_pairs / max(1, places))
     facts: dict[str, Any] = {"pairs_per_actor": 1, "asked": share}
-    if share > 1 and not strategy.together(config):
+    if share > 1 and strategy.packs and not strategy.together(config):
         names = strategy.locals(config)[:share]
         alone, packed = ([strategy.build(n, setup) for n in names] for _ in range(2))
         if (why := why_not(packed)) is not None:

@@ -101,6 +101,11 @@ class Pmgan(StrategyComponent):
         """The generators' names."""
         return [generator_name(i) for i in config.ids]
 
+    @property
+    def packs(self) -> bool:
+        """Generators alone; the judge is one already."""
+        return False
+
     def players(self, config: Config) -> list[str]:
         """K generators and the judge."""
         return [*self.locals(config), JUDGE]

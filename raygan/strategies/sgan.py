@@ -119,6 +119,11 @@ class Sgan(StrategyComponent):
         return self.inner.together(config)
 
     @property
+    def packs(self) -> bool:
+        """Where the locals' strategy has whole pairs."""
+        return self.inner.packs
+
+    @property
     def elastic(self) -> bool:
         """Where the locals' strategy is."""
         return self.inner.elastic

@@ -192,6 +192,11 @@ class StrategyComponent(Component):
         return []
 
     @property
+    def packs(self) -> bool:
+        """Are the locals whole pairs, several of which can be one batched model?"""
+        return True
+
+    @property
     def elastic(self) -> bool:
         """May members join and leave while the run goes on?"""
         return True
@@ -259,7 +264,7 @@ def homes(config: Config, players: Sequence[str]) -> list[list[str]]:
     each other; everybody else alone.
     """
     strategy, size = strategy_of(config), config.resources.pairs_per_actor
-    size = 1 if size == "auto" else size  # not settled yet: there will be no more actors than this
+    size = 1 if size == "auto" or not strategy.packs else size  # auto, not settled yet: no more actors than this
     where = {p: f"shared-{i}" for i, group in enumerate(strategy.together(config)) for p in group}
     for player in strategy.locals(config):
         where.setdefault(player, f"pack-{int(player.rpartition('-')[2]) // size}" if size > 1 else player)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from raygan.errors import NonFiniteError
+from raygan.gan.optimizers import Adam, RMSprop
 from raygan.gan.types import Loss, State
 from raygan.gan.weights import fill
 
@@ -28,7 +29,7 @@ def d_step(
     clip: float | None = None,
 ) -> float:
     """One update of D on a real and a fake batch (N, *shape); returns its loss, nan when the step was skipped."""
-    optimizer.zero_grad(set_to_none=True)
+    zero_grad(optimizer)
     value = d_backward(d, loss, real, fake, stream)
     if math.isfinite(value):
         apply(optimizer, d, clip)
@@ -64,7 +65,7 @@ def g_step(
 
     match: (real samples, weight) of feature matching, added to the adversarial loss.
     """
-    optimizer.zero_grad(set_to_none=True)
+    zero_grad(optimizer)
     fake = g(z)
     seen = fake if noise is None else fake + noise
     with frozen(d):
@@ -156,8 +157,14 @@ def make_optimizer(
 ) -> torch.optim.Optimizer:
     """Adam (fused: same bits, fewer kernels) or RMSProp."""
     if kind == "adam":
-        return torch.optim.Adam(parameters, lr=lr, betas=(beta1, beta2), fused=True)
-    return torch.optim.RMSprop(parameters, lr=lr)
+        return Adam(parameters, lr=lr, betas=(beta1, beta2), fused=True)
+    return RMSprop(parameters, lr=lr)
+
+
+def zero_grad(optimizer: torch.optim.Optimizer) -> None:
+    """Forget the gradients."""
+    for p in optimizer.param_groups[0]["params"]:
+        p.grad = None
 
 
 def network_state(prefix: str, network: nn.Module) -> State:

@@ -123,7 +123,7 @@ class Generator(Pair):
         seen = int(feedback.arrays["seen"][self.index])
         self.set_rates()
         assert self.samples is not None, "open() wrote the first slot"
-        self.opt_g.zero_grad(set_to_none=True)
+        S.zero_grad(self.opt_g)
         loss_c = math.nan
         if self.settings.feedback == "gradients":
             facts = feedback.arrays["losses"]
@@ -305,7 +305,7 @@ class Judge(Trainer):
             real = self.blur(self.data.batch(self.batch_size, data, self.device), extra)
             blurred = self.blur(fake, extra)
             loss_d = S.d_step(self.d, self.opt_d, self.loss, real, blurred, extra, self.config.clip_grad_d)
-        self.opt_c.zero_grad(set_to_none=True)
+        S.zero_grad(self.opt_c)
         crossing = overlap(self.c(fake), labels, active)
         loss_c = crossing.item()
         if math.isfinite(loss_c):

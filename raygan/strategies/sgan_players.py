@@ -245,7 +245,7 @@ class GlobalPair(Trainer):
     def step_g(self, after: str = "", batch: Messengers | None = None) -> float:
         """One step of G0 on the gradient summed over the messengers; one batch of z serves all of them."""
         noise, extra, _ = self.own_streams(f"g/{after}")
-        self.opt_g.zero_grad(set_to_none=True)
+        S.zero_grad(self.opt_g)
         fake = self.blur(self.g(self.noise(noise)), extra)
         weights = self.weights("g")
         total = torch.zeros((), device=self.device)
@@ -271,7 +271,7 @@ class GlobalPair(Trainer):
         if batch is not None:
             return self.step_d_at_once(batch, noise, extra, data)
         for _ in range(self.settings.global_d_steps):
-            self.opt_d.zero_grad(set_to_none=True)
+            S.zero_grad(self.opt_d)
             weights = self.weights("d")
             losses = []
             for name in self.met:
@@ -292,7 +292,7 @@ class GlobalPair(Trainer):
         """The same, with all locals' batches in one."""
         value = math.nan
         for _ in range(self.settings.global_d_steps):
-            self.opt_d.zero_grad(set_to_none=True)
+            S.zero_grad(self.opt_d)
             weights = self.weights("d")
             reals, fakes, points = list[Tensor](), list[Tensor](), list[Tensor | None]()
             for sample in batch.fakes(

@@ -7,22 +7,17 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import Counter
-
-import torch
 
 from benchmarks.common import write
-from tests.simulation.world import Fixture
+from tests.simulation.world import simulate_all
 
 
 def main() -> None:
     """Run, count, say."""
     seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
     first = int(sys.argv[2]) if len(sys.argv) > 2 else 0
-    torch.set_num_threads(1)
-    began, fixture, faults = time.perf_counter(), Fixture(), Counter[str]()
-    for seed in range(first, first + seeds):
-        faults += fixture.simulate(seed)
+    began = time.perf_counter()
+    faults = simulate_all(seeds, first)
     seconds = time.perf_counter() - began
     print(f"{seeds} runs, {sum(faults.values())} faults, no violation, {seconds:.0f} s")
     for name, count in faults.most_common():

@@ -7,13 +7,18 @@ disk (power cuts), the transport (orders are done in any order that keeps each p
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import random
 import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from raygan.config import Config
 from raygan.controller.checkpoint import newest_valid
@@ -219,3 +224,20 @@ class Fixture:
             raise Violation(f"{violation}\nrepeat: python -m benchmarks.simulate 1 {seed}   ({kind})") from None
         finally:
             shutil.rmtree(folder)
+
+
+def simulate_share(first: int, last: int, step: int) -> Counter[str]:
+    """Every `step`-th seed of a range, in a process of its own."""
+    torch.set_num_threads(1)
+    fixture, faults = Fixture(), Counter[str]()
+    for seed in range(first, last, step):
+        faults += fixture.simulate(seed)
+    return faults
+
+
+def simulate_all(seeds: int, first: int = 0) -> Counter[str]:
+    """So many seeds, on all cores; the faults that struck. Raises Violation."""
+    cores = min(os.cpu_count() or 1, seeds)
+    with ProcessPoolExecutor(cores, multiprocessing.get_context("spawn")) as pool:
+        shares = [pool.submit(simulate_share, first + i, first + seeds, cores) for i in range(cores)]
+        return sum((share.result() for share in shares), Counter[str]())

@@ -39,10 +39,21 @@ def wait_for_checkpoint(run: Path, process: subprocess.Popen[bytes]) -> None:
         time.sleep(0.02)
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The undisturbed run's final weights."""
+    folder = tmp_path_factory.mktemp("whole")
+    subprocess.run(
+        raygan("train", *ARGS, "--inline", "--run-dir", str(folder), "--name", "whole"),
+        check=True, capture_output=True, timeout=200,
+    )  # fmt: skip
+    return final_digests(folder / "whole")
+
+
 @pytest.mark.parametrize(
     ("signum", "code", "status"), [(signal.SIGKILL, -9, "running"), (signal.SIGTERM, 143, "stopped")]
 )
-def test_resumed_equals_undisturbed(tmp_path: Path, signum: int, code: int, status: str) -> None:
+def test_resumed_equals_undisturbed(tmp_path: Path, whole: dict[str, str], signum: int, code: int, status: str) -> None:
     disturbed = tmp_path / "disturbed"
     process = subprocess.Popen(
         raygan("train", *ARGS, "--run-dir", str(tmp_path), "--name", "disturbed"),
@@ -55,10 +66,6 @@ def test_resumed_equals_undisturbed(tmp_path: Path, signum: int, code: int, stat
     assert info["status"] == status
     assert info["pid"] == process.pid
     subprocess.run(raygan("resume", str(disturbed), "--plain"), check=True, capture_output=True, timeout=200)
-    subprocess.run(
-        raygan("train", *ARGS, "--inline", "--run-dir", str(tmp_path), "--name", "whole"),
-        check=True, capture_output=True, timeout=200,
-    )  # fmt: skip
-    assert final_digests(disturbed) == final_digests(tmp_path / "whole")
+    assert final_digests(disturbed) == whole
     info = json.loads((disturbed / "run.json").read_text())
     assert (info["status"], info["exit_code"]) == ("done", 0)

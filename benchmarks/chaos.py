@@ -1,6 +1,7 @@
 """Faults on real Ray: whole runs whose processes are killed, stopped or paused, until so many faults have struck.
 
-    python -m benchmarks.chaos [FAULTS] [SEED]        default 1000; writes benchmarks/results/chaos.json after each run
+    python -m benchmarks.chaos [FAULTS] [--anew]      default 1000; writes benchmarks/results/chaos.json after each run, and goes
+                                                      on from there: each part with its commit, seeds and machine
 
     SIGKILL             a player's process                                 SIGSTOP       for good: only its lease finds it
     pause               SIGSTOP, SIGCONT after 0.1 to 1.5 s: late replies  ray.kill      of the board, the matchmaker, the evaluator
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import os
 import random
 import signal
@@ -30,7 +32,7 @@ from typing import Any
 import ray
 import torch
 
-from benchmarks.common import write
+from benchmarks.common import RESULTS, conditions, write
 from raygan.actors.cluster import cluster
 from raygan.actors.executor import RayExecutor
 from raygan.controller.checkpoint import newest_valid
@@ -49,6 +51,11 @@ from tests.simulation.world import Violation, check_history
 
 KINDS: dict[str, dict[str, Any]] = {
     "gap": {"strategy": {"name": "gap", "swap_every": 4}, "num_pairs": 2},
+    "gap in packs": {
+        "strategy": {"name": "gap", "swap_every": 4},
+        "num_pairs": 4,
+        "resources": {"spares": 1, "pairs_per_actor": 2},
+    },
     "sgan": {"strategy": {"name": "sgan", "messenger_lifetime": 2}, "num_pairs": 2},
     "pmgan": {"strategy": {"name": "pmgan"}, "loss": "reverse_kl", "num_pairs": 2},
 }
@@ -198,19 +205,23 @@ def quantiles(seconds: list[float]) -> dict[str, float]:
 
 def main() -> None:
     """Run until so many faults have struck."""
-    wanted = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
-    first = int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    wanted = next((int(a) for a in sys.argv[1:] if a.isdigit()), 1000)
+    path = RESULTS / "chaos.json"
+    before = json.loads(path.read_text()) if path.exists() and "--anew" not in sys.argv else {}
+    if "seconds" not in before:  # of an older form
+        before = {}
     torch.set_num_threads(1)
-    struck: Counter[str] = Counter()
-    recovery: dict[str, list[float]] = {}
-    runs, wrong, most_undone = Counter[str](), Counter[str](), 0
+    struck = Counter[str](before.get("faults", {}))
+    recovery: dict[str, list[float]] = before.get("seconds", {})
+    runs, wrong = Counter[str](before.get("runs", {})), Counter[str](before.get("wrong", {}))
+    most_undone, parts = before.get("rollback_steps_max", 0), before.get("parts", [])
+    first = parts[-1]["last_seed"] + 1 if parts else 0
     expected: dict[str, dict[str, str]] = {}
     setups: dict[str, Setup] = {}
     for kind, changes in KINDS.items():
         config = tiny_config(
             steps=STEPS, checkpoint={"every_steps": EVERY}, evaluation={"every_steps": STEPS}, round_steps=5,
-            failures={"budget": 10**6, "lease_s": 3.0}, resources={"spares": 1},
-            **changes,
+            failures={"budget": 10**6, "lease_s": 3.0}, **{"resources": {"spares": 1}, **changes},
         )  # fmt: skip
         setups[kind] = setup_of(config)
         states = final_states(config, lambda kind=kind: InlineExecutor(setups[kind]))  # type: ignore[misc]
@@ -227,11 +238,12 @@ def main() -> None:
                 recovery.setdefault(name, []).extend(seconds)
             runs[kind] += 1
             seed += 1
+            minutes = round((time.perf_counter() - began) / 60, 1)
+            part = {**conditions(), "first_seed": first, "last_seed": seed - 1, "minutes": minutes}
             write("chaos", {
-                "first_seed": first, "runs": dict(runs), "total": sum(struck.values()), "faults": dict(struck), **wrong,
+                "runs": dict(runs), "total": sum(struck.values()), "faults": dict(struck), "wrong": dict(wrong),
                 "recovery_s": {name: quantiles(seconds) for name, seconds in recovery.items()},
-                "checkpoint_every_steps": EVERY, "rollback_steps_max": most_undone,
-                "minutes": round((time.perf_counter() - began) / 60, 1),
+                "checkpoint_every_steps": EVERY, "rollback_steps_max": most_undone, "parts": [*parts, part], "seconds": recovery,
             })  # fmt: skip
             print(f"{kind}, seed {seed - 1}: {sum(struck.values())} faults so far; wrong: {dict(+wrong)}", flush=True)
     if +wrong:

@@ -58,7 +58,7 @@ KINDS: dict[str, dict[str, Any]] = {
     },
     "sgan": {"strategy": {"name": "sgan", "messenger_lifetime": 2}, "num_pairs": 2},
     "pmgan": {"strategy": {"name": "pmgan"}, "loss": "reverse_kl", "num_pairs": 2},
-}
+}  # fmt: skip
 FAULTS_A_RUN = 25
 STEPS, EVERY = 300, 10
 

@@ -19,7 +19,8 @@ from raygan.controller.inline import InlineBoard
 from raygan.service.evaluate import evaluate_runs
 from raygan.service.run import Run
 from raygan.service.training import train
-from raygan.strategies.strategy import GLOBAL, Setup, load_data, strategy_of
+from raygan.strategies.roles import GLOBAL
+from raygan.strategies.strategy import Setup, load_data, strategy_of
 
 PROBE = 40
 

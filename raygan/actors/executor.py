@@ -123,7 +123,7 @@ class RayExecutor:
         if not self.group.wait(min(10.0, patience)):
             free = ray.available_resources()
             log.warning(
-                "waiting for room: %d players need %g CPUs and %g GPUs each; %g CPUs and %g GPUs are free now",
+                "waiting for room: %d actors need %g CPUs and %g GPUs each; %g CPUs and %g GPUs are free now",
                 count, self.placement.cpus, self.placement.gpus, free.get("CPU", 0.0), free.get("GPU", 0.0),
             )  # fmt: skip
             if not self.group.wait(patience):

@@ -57,7 +57,7 @@ def place(
         gpus = floor_share(1 / math.ceil(players / have_gpus)) if have_gpus else 0.0
     if gpus * players > have_gpus + 1e-6:
         raise InfeasibleError(
-            f"resources.gpus_per_pair = {gpus:g}: {players} players need {gpus * players:g} GPUs, the cluster has "
+            f"resources.gpus_per_pair = {gpus:g}: {players} actors need {gpus * players:g} GPUs, the cluster has "
             f"{have_gpus:g}. Lower resources.gpus_per_pair or num_pairs."
         )
     cpus = settings.cpus_per_pair
@@ -69,7 +69,7 @@ def place(
     need = sum(b["CPU"] for b in placement.bundles)
     if cpus <= 0 or need > have_cpus + 1e-6:
         raise InfeasibleError(
-            f"resources.cpus_per_pair = {cpus:g}: {players} players, the evaluator and the board need {need:g} CPUs, the "
+            f"resources.cpus_per_pair = {cpus:g}: {players} actors, the evaluator and the board need {need:g} CPUs, the "
             f"cluster has {have_cpus:g}. Lower resources.cpus_per_pair or num_pairs."
         )
     if not fits(placement.bundles, nodes or [cluster]):
@@ -77,7 +77,7 @@ def place(
             f"{n.get('CPU', 0):g}" + (f" + {n['GPU']:g} GPU" if n.get("GPU") else "") for n in nodes or [cluster]
         )
         raise InfeasibleError(
-            f"resources.cpus_per_pair = {cpus:g}, gpus_per_pair = {gpus:g}: {players} players do not fit into the nodes "
+            f"resources.cpus_per_pair = {cpus:g}, gpus_per_pair = {gpus:g}: {players} actors do not fit into the nodes "
             f"({rooms} CPUs), since none may lie across two. Lower them, or num_pairs."
         )
     return placement

@@ -45,11 +45,11 @@ class PlayerActor:
         players = {name: strategy_of(config).build(name, setup) for name in names}
         for name, state in states.items():
             players[name].restore(unpack(ray.get(state[0])))
-        self._players = players
         self._packs = Packs()
         self._board = Exchange(board, config.tempo == "lockstep", epoch)
         self._rollbacks = config.failures.rollbacks
         self._adopted: dict[str, int] = {}
+        self._players = players  # last: from now on it answers
 
     @ray.method(concurrency_group="ctl")
     def fence(self, epoch: int) -> None:
@@ -103,6 +103,8 @@ class PlayerActor:
     @ray.method(concurrency_group="ctl")
     def newest(self, shelf: str, after: int = -1) -> list[Publication]:
         """A list with the newest publication, empty when that is not newer than `after`."""
+        if not self._players:
+            return []  # a joiner is known to readers before it has begun
         return self._board.held_newest(shelf, after)
 
     @ray.method(concurrency_group="ctl")

@@ -8,13 +8,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raygan.controller.evaluator import MIXTURE
 from raygan.controller.orders import Done, Evaluate
 from raygan.metrics.ranking import headline
-from raygan.service.evaluate import fate, result_table
+from raygan.service.evaluate import result_table
 from raygan.service.feed import Feed, state, state_text
 from raygan.service.run import Run
-from raygan.strategies.strategy import GLOBAL, JUDGE
+from raygan.service.tables import fate
+from raygan.strategies.roles import GLOBAL, JUDGE, MIXTURE
 
 if TYPE_CHECKING:
     from raygan.controller.controller import Controller

@@ -24,13 +24,14 @@ from raygan.controller.failures import Failures
 from raygan.controller.journal import Journal, read_journal
 from raygan.controller.ledger import Ledger
 from raygan.controller.orders import Adopt, Card, Done, Evaluate, Executor, Join, Save, Scored
-from raygan.controller.run_folder import RunFolder
-from raygan.controller.scaling import REQUEST, Scaling, number_of
+from raygan.controller.run_folder import REQUEST, RunFolder
+from raygan.controller.scaling import Scaling, number_of
 from raygan.controller.storage import LocalStorage
 from raygan.controller.watchdog import Watchdog
 from raygan.errors import CheckpointError, ConfigError, Interrupted, NonFiniteError, PlayerDied, RayganError
 from raygan.metrics.ranking import better, headline
-from raygan.strategies.strategy import GLOBAL, JUDGE, ROLES, Order, Plan, Swap, Train, strategy_of
+from raygan.strategies.roles import GLOBAL, JUDGE, ROLES
+from raygan.strategies.strategy import Order, Plan, Swap, Train, strategy_of
 
 Listener = Callable[["Controller", Done], None]
 STALL_S = 600.0
@@ -252,7 +253,7 @@ class Controller:
             self.executor = self.make_executor()
         self.executor.configure(self.config)
         self.executor.start(self.players, resume.parts if resume else {}, self.journal.epoch)
-        self.folder.status(status="running", **self.executor.info())
+        self.folder.status(status="running", roster=self.players, **self.executor.info())
         heard = time.monotonic()
         while self.tick():
             try:
@@ -509,6 +510,7 @@ class Controller:
         for player in self.players:
             self.busy_seconds.setdefault(player, 0.0)
         self.folder.write("config.json", json.dumps(full_dump(self.config), indent=1) + "\n")
+        self.folder.status(roster=self.players)
 
     @property
     def done(self) -> dict[str, int]:

@@ -25,10 +25,9 @@ from raygan.gan.streams import Streams, sample_prior
 from raygan.gan.weights import Vector, unflatten
 from raygan.metrics.suite import Suite, default_groups
 from raygan.networks.base import NetworkComponent
+from raygan.strategies.roles import MIXTURE
 from raygan.strategies.strategy import Plan, Setup, strategy_of
 
-MIXTURE = "mixture"
-"""Equal shares of all local pairs' generators; not a single generator."""
 SHOW_POINTS, SHOW_IMAGES = 1000, 64
 WATCHED = 500
 """Samples that the watchdog looks at."""

@@ -18,15 +18,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from raygan.controller.orders import Join
+from raygan.controller.run_folder import REQUEST, STOP
 from raygan.errors import ConfigError
-from raygan.strategies.strategy import ROLES, Order, Train, strategy_of
+from raygan.strategies.roles import ROLES
+from raygan.strategies.strategy import Order, Train, strategy_of
 
 if TYPE_CHECKING:
     from raygan.controller.controller import Controller
 
-REQUEST = "scale.json"
-STOP = "stop.json"
-"""Asks the driver to save and end; written by `raygan stop`."""
 EVERY_S = 0.25
 
 

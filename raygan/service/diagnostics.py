@@ -14,12 +14,11 @@ import numpy.typing as npt
 import torch
 
 from raygan.controller.checkpoint import newest_valid
-from raygan.controller.evaluator import MIXTURE
 from raygan.data.base import Samples, to_uint8
 from raygan.metrics.classifier import load_classifier, probabilities
 from raygan.service.pictures import GLOBAL_COLOUR, REAL, STYLE, Show, colour, order, png, tile
 from raygan.service.run import Run
-from raygan.strategies.strategy import GLOBAL, JUDGE
+from raygan.strategies.roles import GLOBAL, JUDGE, MIXTURE
 
 import matplotlib.pyplot as plt  # isort: skip  (pictures chooses the backend)
 from matplotlib.patches import Rectangle  # isort: skip

@@ -21,8 +21,10 @@ from raygan.gan.streams import Streams
 from raygan.metrics.mixture import fit, log_densities, log_likelihood
 from raygan.metrics.suite import Suite
 from raygan.networks.base import NetworkComponent
-from raygan.service.evaluate import format_number, protocol_line, text_table
-from raygan.service.run import FITTED, Generators, Run
+from raygan.service.evaluate import protocol_line
+from raygan.service.generators import Generators
+from raygan.service.run import FITTED, Run
+from raygan.service.tables import format_number, text_table
 from raygan.strategies.strategy import load_data
 
 FORMAT = 1

@@ -20,8 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
-from raygan.controller.run_folder import check_name, find_run, write_atomically
-from raygan.controller.scaling import REQUEST, STOP
+from raygan.controller.run_folder import REQUEST, STOP, check_name, find_run, write_atomically
 from raygan.errors import ConfigError, RayganError
 from raygan.service.listing import alive
 from raygan.service.run import Run
@@ -190,7 +189,6 @@ def refuse_unless_running(feed: Feed, what: str) -> None:
 def state(run: Run) -> dict[str, Any]:
     """A run at this moment, as plain values: for `status`, `watch`, and the live page."""
     from raygan.metrics.ranking import headline
-    from raygan.strategies.strategy import strategy_of
 
     info, config, rows, events = run.info, run.config, run.rows, run.events
     trained: dict[str, dict[str, Any]] = {}
@@ -203,7 +201,7 @@ def state(run: Run) -> dict[str, Any]:
     holds = {m["player"]: m["identity"] for e in events if e["kind"] == "swap" for m in e["moves"]}
     gone = {e["player"]: e["kind"] for e in events if e["kind"] in ("retire", "leave")}
     players = []
-    for player in [*strategy_of(config).players(config), *(p for p in gone if p in trained)]:
+    for player in [*run.players, *(p for p in gone if p in trained)]:
         row, score = trained.get(player, {}), scores.get(player, {})
         seconds = row.get("seconds", 0.0)
         metric = headline(score) if score else None
@@ -251,7 +249,7 @@ def finite(value: Any) -> Any:
 
 def state_text(seen: dict[str, Any]) -> str:
     """The same as text."""
-    from raygan.service.evaluate import text_table
+    from raygan.service.tables import text_table
 
     def number(value: float | None, form: str) -> str:
         return "" if value is None else format(value, form)

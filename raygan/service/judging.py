@@ -23,9 +23,9 @@ from raygan.gan.streams import Streams
 from raygan.gan.types import Loss
 from raygan.metrics.gam import Score, scores, share_taken_for_real, verdict
 from raygan.networks.base import NetworkComponent
-from raygan.service.evaluate import text_table
 from raygan.service.lineage import lineage
 from raygan.service.run import Run
+from raygan.service.tables import text_table
 from raygan.strategies.strategy import load_data
 
 LEAST = 10_000

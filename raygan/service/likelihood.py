@@ -13,9 +13,10 @@ from raygan.controller.run_folder import write_atomically
 from raygan.errors import ConfigError
 from raygan.gan.streams import Streams
 from raygan.metrics.ais import Ais, Decoder
-from raygan.service.evaluate import text_table
 from raygan.service.run import Run
-from raygan.strategies.strategy import JUDGE, load_data, strategy_of
+from raygan.service.tables import text_table
+from raygan.strategies.roles import JUDGE
+from raygan.strategies.strategy import load_data, strategy_of
 
 SIMULATED = 8
 """Samples of the model that the gap is measured on."""

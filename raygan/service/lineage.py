@@ -14,7 +14,8 @@ from typing import Any
 
 from raygan.controller.checkpoint import newest_valid
 from raygan.service.run import Run
-from raygan.strategies.strategy import GLOBAL, JUDGE, strategy_of
+from raygan.strategies.roles import GLOBAL, JUDGE
+from raygan.strategies.strategy import strategy_of
 
 
 @dataclass(frozen=True)

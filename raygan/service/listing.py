@@ -9,8 +9,8 @@ from typing import Any
 
 from raygan.errors import RayganError
 from raygan.metrics.ranking import headline
-from raygan.service.evaluate import format_number, text_table
 from raygan.service.run import Run
+from raygan.service.tables import format_number, text_table
 
 
 def list_runs(parent: Path) -> list[dict[str, Any]]:

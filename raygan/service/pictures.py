@@ -15,11 +15,10 @@ import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 
-from raygan.controller.evaluator import MIXTURE
 from raygan.data.base import Samples, to_uint8
 from raygan.metrics.modes import mode_counts
 from raygan.service.run import Run
-from raygan.strategies.strategy import GLOBAL, JUDGE
+from raygan.strategies.roles import GLOBAL, JUDGE, MIXTURE
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt

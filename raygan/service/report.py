@@ -11,13 +11,14 @@ from typing import Any
 
 import jinja2
 
-from raygan.controller.evaluator import MIXTURE
 from raygan.controller.run_folder import write_atomically
 from raygan.data.base import Samples
 from raygan.data.lm1b import decode
-from raygan.service.evaluate import SKIP, fate, format_number, protocol_line
+from raygan.service.evaluate import SKIP, protocol_line
 from raygan.service.pictures import Show
 from raygan.service.run import Run
+from raygan.service.tables import fate, format_number
+from raygan.strategies.roles import MIXTURE
 from raygan.strategies.strategy import load_data
 
 QUIET = ("pull", "slot", "swap")

@@ -3,78 +3,32 @@
 run = Run.load("runs/latest")
 run.metrics.query("player == 'pair-03'").plot(x="step", y="loss_d")
 x = run.generator("mixture").sample(1024, seed=0)
+
+Whoever only looks needs no torch: networks are built in `generators.py`.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
-
-import numpy as np
-import numpy.typing as npt
-import torch
+from typing import TYPE_CHECKING, Any
 
 from raygan.config import Config, validate
-from raygan.controller.checkpoint import newest_valid
-from raygan.controller.evaluator import MIXTURE
 from raygan.controller.run_folder import find_run, read_jsonl
-from raygan.errors import CheckpointError, ConfigError, did_you_mean
-from raygan.gan.bundle import unpack
-from raygan.gan.steps import load_network
-from raygan.gan.streams import Streams, sample_prior
+from raygan.errors import ConfigError, did_you_mean
 from raygan.metrics.ranking import better, headline
-from raygan.networks.base import NetworkComponent
-from raygan.strategies.strategy import GLOBAL, JUDGE, strategy_of
+from raygan.strategies.roles import GLOBAL, JUDGE, MIXTURE, ROLES
 
 if TYPE_CHECKING:
     import pandas as pd
+    import torch
+
+    from raygan.service.generators import Generators
 
 
 FITTED = "fitted"
 """The mixture with the shares of mixture.json."""
-
-
-@dataclass(frozen=True)
-class Generators:
-    """One generator, or several of which each gives an equal share of the samples."""
-
-    networks: dict[str, torch.nn.Module]
-    priors: dict[str, tuple[str, int]]
-    """Prior and length of z of each."""
-    weights: dict[str, float] | None = None
-    """Shares of a mixture that was fitted; None = equal ones."""
-
-    def sample(self, n: int, seed: int = 0) -> npt.NDArray[np.float32]:
-        """(n, *shape) float32; images in [-1, 1]. The same seed gives the same samples."""
-        streams = Streams(seed, "sample")
-        share = shares(n, [1.0 if self.weights is None else self.weights[name] for name in self.networks])
-        out = []
-        with torch.no_grad():
-            for (name, network), count in zip(self.networks.items(), share, strict=True):
-                stream = streams.at(name)
-                prior, z_dim = self.priors[name]
-                sizes = [min(500, count - i) for i in range(0, count, 500)]
-                out += [network(sample_prior(prior, (size, z_dim), stream)) for size in sizes]
-        pool = torch.cat(out)
-        if len(self.networks) > 1:
-            pool = pool[torch.randperm(n, generator=streams.at("order"))]
-        return np.asarray(pool.numpy())
-
-
-def shares(n: int, weights: list[float]) -> list[int]:
-    """n split in proportion to the weights, by largest remainder.
-
-    >>> shares(10, [1, 1, 1])
-    [4, 3, 3]
-    """
-    exact = [n * w / sum(weights) for w in weights]
-    out = [int(e) for e in exact]
-    for i in sorted(range(len(out)), key=lambda i: (out[i] - exact[i], i))[: n - sum(out)]:
-        out[i] += 1
-    return out
 
 
 class Run:
@@ -152,14 +106,23 @@ class Run:
         return {row["player"]: row for row in self.rows if row["kind"] == "score"}
 
     @property
+    def players(self) -> list[str]:
+        """All players' names, as they were last."""
+        if roster := self.info.get("roster"):
+            return list(roster)
+        from raygan.strategies.strategy import strategy_of  # it has not begun, or was written before there was a roster
+
+        return strategy_of(self.config).players(self.config)
+
+    @property
     def pairs(self) -> list[str]:
         """The local pairs' names."""
-        return strategy_of(self.config).locals(self.config)
+        return [p for p in self.players if p not in ROLES]
 
     @property
     def main_player(self) -> str:
         """What the run is for: the global generator, PMGAN's mixture (each of its generators has a share), or the best local."""
-        players = strategy_of(self.config).players(self.config)
+        players = self.players
         if GLOBAL in players:
             return GLOBAL
         return MIXTURE if JUDGE in players and len(self.pairs) > 1 else self.best
@@ -183,37 +146,15 @@ class Run:
 
     def generator(self, which: str = "best") -> Generators:
         """The newest checkpoint's generator: "global", "best", "mixture", "fitted", or "pair:3". Raises ConfigError."""
-        checkpoint, problems = newest_valid(self.path)
-        if checkpoint is None:
-            why = problems[0] if problems else "it has no checkpoint yet."
-            raise CheckpointError(f"run {str(self.path)!r} cannot be sampled: {why}")
-        names = self._names(which)
-        config = self.config
-        shape = tuple(self.info["shape"])
-        networks: dict[str, torch.nn.Module] = {}
-        priors: dict[str, tuple[str, int]] = {}
-        for name in names:
-            own = config.of(name)
-            component = cast(NetworkComponent, own.component("network"))
-            state = unpack(checkpoint.parts[name])
-            network = component.generator(shape, Streams(0, "unused").at("init"))
-            load_network("ema" if own.pair.ema else "g", network, state)
-            networks[name] = network.eval()
-            priors[name] = own.pair.prior, component.z_dim
-        return Generators(networks, priors, self.fitted_shares() if which == FITTED else None)
+        from raygan.service.generators import load_generators
+
+        return load_generators(self, which)
 
     def discriminators(self, players: Iterable[str]) -> dict[str, torch.nn.Module]:
         """These players' discriminators in the newest checkpoint, in eval mode. Raises CheckpointError."""
-        checkpoint, problems = newest_valid(self.path)
-        if checkpoint is None:
-            why = problems[0] if problems else "it has no checkpoint yet."
-            raise CheckpointError(f"run {str(self.path)!r} cannot be judged: {why}")
-        out: dict[str, torch.nn.Module] = {}
-        for player in players:
-            d = strategy_of(self.config).discriminator(self.config, player, tuple(self.info["shape"]))
-            load_network("d", d, unpack(checkpoint.parts[player]))
-            out[player] = d.eval()
-        return out
+        from raygan.service.generators import load_discriminators
+
+        return load_discriminators(self, players)
 
     def fitted_shares(self) -> dict[str, float]:
         """Shares of the mixture that was fitted. Raises ConfigError when none was."""
@@ -225,8 +166,9 @@ class Run:
         weights: dict[str, float] = json.loads(file.read_text())["weights"]
         return weights
 
-    def _names(self, which: str) -> list[str]:
-        players = strategy_of(self.config).players(self.config)
+    def names(self, which: str) -> list[str]:
+        """Whose generators `which` means. Raises ConfigError."""
+        players = self.players
         if which in (MIXTURE, FITTED):
             return self.pairs
         if which == "best":

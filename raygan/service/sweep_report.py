@@ -251,7 +251,7 @@ def cost(spec: Sweep, frame: Frame) -> bytes | None:
 
 def text(folder: Path) -> str:
     """The table over seeds as text, what was not whole, and what is best."""
-    from raygan.service.evaluate import text_table
+    from raygan.service.tables import text_table
 
     spec, frame = load(folder), table(folder)
     means = over_seeds(spec, frame)

@@ -29,17 +29,8 @@ from raygan.gan.streams import Streams
 from raygan.gan.types import Player
 from raygan.networks.base import NetworkComponent
 from raygan.strategies.pmgan_players import Generator, Judge, RealOrNot, WhichOne
-from raygan.strategies.strategy import (
-    JUDGE,
-    ROLES,
-    Order,
-    Plan,
-    Progress,
-    Setup,
-    StrategyComponent,
-    Train,
-    same_networks,
-)
+from raygan.strategies.roles import JUDGE, ROLES
+from raygan.strategies.strategy import Order, Plan, Progress, Setup, StrategyComponent, Train, same_networks
 
 
 def generator_name(index: int) -> str:

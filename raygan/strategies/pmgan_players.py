@@ -21,7 +21,7 @@ from raygan.gan.balance import Values, beta, signal
 from raygan.gan.pair import Meter, Pair, Parts, Sharing, Trainer, finite
 from raygan.gan.types import Board, Report, State
 from raygan.gan.weights import Publication, Vector, flatten, signature_hash, unflatten
-from raygan.strategies.strategy import JUDGE
+from raygan.strategies.roles import JUDGE
 
 if TYPE_CHECKING:
     from raygan.strategies.pmgan import Pmgan

@@ -32,18 +32,9 @@ from raygan.errors import ConfigError
 from raygan.gan.pair import Parts, Sharing
 from raygan.gan.types import Player
 from raygan.gan.weights import num_words
+from raygan.strategies.roles import GLOBAL, ROLES
 from raygan.strategies.sgan_players import GlobalPair
-from raygan.strategies.strategy import (
-    GLOBAL,
-    ROLES,
-    Order,
-    Plan,
-    Progress,
-    Setup,
-    StrategyComponent,
-    Train,
-    same_networks,
-)
+from raygan.strategies.strategy import Order, Plan, Progress, Setup, StrategyComponent, Train, same_networks
 
 
 class Sgan(StrategyComponent):

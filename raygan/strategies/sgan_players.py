@@ -18,7 +18,7 @@ from raygan.gan.pair import Meter, Parts, Sharing, Trainer
 from raygan.gan.types import Board, Report, State
 from raygan.gan.weights import Publication, num_words, unflatten
 from raygan.strategies.pack import Stack, d_steps, penalties, penalty_points, strange_layer, usual_penalty
-from raygan.strategies.strategy import GLOBAL
+from raygan.strategies.roles import GLOBAL
 
 if TYPE_CHECKING:
     from raygan.strategies.sgan import Sgan

@@ -22,13 +22,7 @@ from raygan.gan.types import Loss, Player
 from raygan.gan.weights import num_words, signature
 from raygan.losses.base import LossComponent
 from raygan.networks.base import NetworkComponent
-
-GLOBAL = "global"
-"""SGAN's global pair (G0, D0)."""
-JUDGE = "judge"
-"""PMGAN's discriminator and classifier."""
-ROLES = (GLOBAL, JUDGE)
-"""Players that are not local pairs or generators."""
+from raygan.strategies.roles import ROLES
 
 
 def pair_name(index: int) -> str:

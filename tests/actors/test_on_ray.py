@@ -23,7 +23,8 @@ from raygan.controller.run_folder import RunFolder, read_jsonl
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import Publication, digest
 from raygan.service.verify import compare, final_states
-from raygan.strategies.strategy import GLOBAL, JUDGE, Swap, Train
+from raygan.strategies.roles import GLOBAL, JUDGE
+from raygan.strategies.strategy import Swap, Train
 from tests.conftest import setup_of, tiny_config
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.usefixtures("ray_session")]

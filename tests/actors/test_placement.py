@@ -26,7 +26,7 @@ def test_equal_shares_always_fit(players: int, cpus: int, gpus: int) -> None:
 @pytest.mark.parametrize(
     ("settings", "cluster", "text"),
     [
-        ({"gpus_per_pair": 1.0}, {"CPU": 2}, r"gpus_per_pair = 1: 3 players need 3 GPUs, the cluster has 0"),
+        ({"gpus_per_pair": 1.0}, {"CPU": 2}, r"gpus_per_pair = 1: 3 actors need 3 GPUs, the cluster has 0"),
         ({"gpus_per_pair": 0.5}, {"CPU": 8, "GPU": 1}, "need 1.5 GPUs, the cluster has 1"),
         ({"cpus_per_pair": 4.0}, {"CPU": 2}, "cpus_per_pair = 4"),
         ({}, {}, "cluster has 0"),
@@ -58,7 +58,7 @@ def test_equal_shares_fit_into_the_nodes_that_there_are(players: int, sizes: lis
 
 def test_players_that_only_fit_in_sum_are_refused_at_once() -> None:
     nodes = [{"CPU": 1.0}, {"CPU": 1.0}]
-    with pytest.raises(InfeasibleError, match=r"3 players do not fit into the nodes \(1, 1 CPUs\)"):
+    with pytest.raises(InfeasibleError, match=r"3 actors do not fit into the nodes \(1, 1 CPUs\)"):
         place(3, ResourcesConfig(cpus_per_pair=0.55), {"CPU": 2.0}, nodes)
 
 

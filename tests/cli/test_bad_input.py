@@ -90,7 +90,7 @@ CASES = [
     (["resume", "/nowhere/run", "--steps", "5"], 2, "write how many more, as in --steps +1000"),
     (["compare", "/nowhere/a"], 2, "Usage: raygan compare RUN RUN"),
     (["presets", "nothing"], 2, "no preset named 'nothing'"),
-    (["plan", "--resources.gpus-per-pair", "64"], 3, "need 384 GPUs"),
+    (["plan", "--resources.gpus-per-pair", "64"], 3, "need 128 GPUs"),
     (["plan", "--resources.cpus-per-pair", "4000"], 3, "the cluster has"),
     # failures, checkpoints, elasticity
     (["train", "--failures.death", "ignore"], 2, 'failures.death = "ignore"'),
@@ -298,7 +298,7 @@ def test_more_gpus_than_exist_is_refused_at_once_and_leaves_nothing(
     argv = ["train", "--resources.gpus-per-pair", "1", "--run-dir", str(tmp_path), "--quiet"]
     code, _, err = run(argv, capsys)
     assert code == 3
-    assert "need 6 GPUs, the cluster has 0" in err
+    assert "need 2 GPUs, the cluster has 0" in err
     assert not list(tmp_path.iterdir())
 
 

@@ -18,7 +18,7 @@ from raygan.gan.weights import digest
 from raygan.service.lineage import lineage
 from raygan.service.run import Run
 from raygan.service.training import load_config, resume_run
-from raygan.strategies.strategy import JUDGE
+from raygan.strategies.roles import JUDGE
 from tests.conftest import setup_of, tiny_config
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from raygan.controller.orders import Scored
 from raygan.controller.watchdog import Watchdog
-from raygan.service.evaluate import REMEDIES, fate
+from raygan.service.tables import REMEDIES, fate
 
 ROOT = Path(__file__).parents[2]
 

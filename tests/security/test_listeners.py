@@ -13,7 +13,7 @@ import pytest
 import ray
 
 from raygan.actors.executor import RayExecutor
-from raygan.strategies.strategy import GLOBAL
+from raygan.strategies.roles import GLOBAL
 from tests.conftest import setup_of, tiny_config
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.usefixtures("ray_session")]

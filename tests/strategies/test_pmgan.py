@@ -22,7 +22,8 @@ from raygan.gan.types import State
 from raygan.gan.weights import Publication, digest, flatten
 from raygan.service.verify import final_states
 from raygan.strategies.pmgan_players import Generator, Judge, RealOrNot, WhichOne, check_slot, slot_of, write_slot
-from raygan.strategies.strategy import JUDGE, Plan, Progress, Train, strategy_of
+from raygan.strategies.roles import JUDGE
+from raygan.strategies.strategy import Plan, Progress, Train, strategy_of
 from tests.conftest import setup_of, tiny_config
 
 SMALL: dict[str, Any] = {"strategy": {"name": "pmgan"}, "loss": "reverse_kl", "num_pairs": 3}

@@ -1,0 +1,45 @@
+"""Numbers and tables as text, and what to do about a warning; imports nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+REMEDIES = {
+    "W101": "raise num_pairs, use a loss with a gradient penalty, or lower pair.lr_g",
+    "W103": "lower pair.lr_d, raise pair.input_noise, or set pair.feature_matching",
+    "W104": "raise strategy.diversity (pmgan), or lower num_pairs",
+    "W105": "lower strategy.swap_every, or raise steps",
+    "W106": "lower pair.lr_g and pair.lr_d, or set pair.clip_grad_d",
+    "W102": "lower pair.lr_g and pair.lr_d, or set pair.clip_grad_d",
+    "W107": "set resources.pairs_per_actor to 1",
+    "W201": "see events.jsonl for the cause",
+    "W203": "make room on the disk, or see to the mount",
+    "W202": "the run went on from an older one",
+}
+
+
+def fate(name: str) -> str:
+    """What to do about a named warning."""
+    number = name.partition(" ")[0]
+    return f"{REMEDIES.get(number, 'see events.jsonl')} (docs/warnings/{number}.md)"
+
+
+def format_number(value: object) -> str:
+    """Four significant digits at most.
+
+    >>> format_number(8.0), format_number(0.0123456), format_number(None)
+    ('8', '0.01235', '')
+    """
+    if isinstance(value, int | float):
+        return f"{value:.4g}"
+    return "" if value is None else str(value)
+
+
+def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns padded with spaces, the first to the left."""
+    widths = [max(len(r[i]) for r in [header, *rows]) for i in range(len(header))]
+    lines = []
+    for row in [header, *rows]:
+        first = row[0].ljust(widths[0])
+        lines.append("  ".join([first, *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]).rstrip())
+    return "\n".join(lines)

@@ -59,10 +59,12 @@ PY
 down() {
   [ -e "$state/pids" ] || { echo "local.sh: no cluster here ($state/pids)" >&2; exit 2; }
   for pid in $(tac "$state/pids"); do kill -TERM -- "-$pid" 2> /dev/null || true; done
-  for pid in $(cat "$state/pids"); do
-    for _ in $(seq 40); do kill -0 -- "-$pid" 2> /dev/null || break; sleep 0.25; done
-    kill -KILL -- "-$pid" 2> /dev/null || true
+  for _ in $(seq 12); do # some of Ray's processes never end by themselves: 3 s for all together
+    alive=; for pid in $(cat "$state/pids"); do kill -0 -- "-$pid" 2> /dev/null && alive=1; done
+    [ -n "$alive" ] || break
+    sleep 0.25
   done
+  for pid in $(cat "$state/pids"); do kill -KILL -- "-$pid" 2> /dev/null || true; done
   rm -rf "$(cat "$state/folder")" "$state/pids" "$state/folder" "$state/token"
 }
 

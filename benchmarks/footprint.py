@@ -19,7 +19,7 @@ import ray
 import torch
 
 from benchmarks.common import show, write
-from benchmarks.rivals import MLP
+from benchmarks.plain import MLP
 from raygan.actors.board import BoardActor
 from raygan.actors.cluster import cluster
 from raygan.actors.player import PlayerActor

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -158,11 +159,24 @@ def wait_for(what: "object", timeout_s: float) -> float:
     return time.monotonic() - began
 
 
+def eighteen_more_runs() -> list[Any]:
+    """Hubs of so many runs, each with a row told; with the two that train that makes twenty."""
+    import ray
+
+    from raygan.actors.hub import HubActor
+
+    actor: Any = ray.remote(HubActor)
+    hubs = [actor.options(num_cpus=0).remote(f"more-{i}") for i in range(18)]
+    row = json.dumps({"kind": "train", "player": "pair-00", "step": 1, "steps": 1, "loss_d": 1.0}) + "\n"
+    ray.get([hub.push.remote("", {"metrics.jsonl": (0, row.encode())}, {}, {"pair-00": 0.1}, {}) for hub in hubs])
+    return hubs
+
+
 @pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.timeout(280)
 def test_a_real_prometheus_sees_it_all(prometheus: str, tmp_path: Path) -> None:
-    """SGAN over GAP and PMGAN at once: every expression has series, a killed pair is seen, no series stays."""
+    """SGAN over GAP and PMGAN at once: every expression has series, a killed pair is seen, none of 20 runs' series stays."""
     import ray
 
     address = ray.get_runtime_context().gcs_address
@@ -206,4 +220,10 @@ def test_a_real_prometheus_sees_it_all(prometheus: str, tmp_path: Path) -> None:
             run.terminate()
         codes = [run.wait(60) for run in runs]
     assert codes == [143, 143]
+    hubs = eighteen_more_runs()
+    mine = 'count(count by (run) (ray_raygan_loss_d{run=~"more-.*"})) == 18'
+    wait_for(lambda: made.query(prometheus, mine), 100)
+    ray.get([hub.bye.remote() for hub in hubs])
+    for hub in hubs:
+        ray.kill(hub)
     wait_for(lambda: not made.query(prometheus, '{__name__=~"ray_raygan_.*"}'), 100)  # no series outlives its run

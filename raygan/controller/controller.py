@@ -382,8 +382,12 @@ class Controller:
         if player == GLOBAL and "lag" in report:
             self.folder.event("pull", step, player=player, of=self.strategy.locals(self.config), lag=report["lag"])
         elif player == JUDGE:
-            beta = {k.partition("/")[2]: round(v, 5) for k, v in report.items() if k.startswith("beta/")}
-            self.folder.event("slot", step, players=list(beta), beta=beta, spread=report.get("slot_spread", 0.0))
+            beta, age = (
+                {k.partition("/")[2]: round(v, 5) for k, v in report.items() if k.startswith(part)}
+                for part in ("beta/", "age/")
+            )
+            spread = report.get("slot_spread", 0.0)
+            self.folder.event("slot", step, players=list(beta), beta=beta, age=age, spread=spread)
 
     def _offered(self, swap: Swap, cards: Mapping[str, Card]) -> None:
         """Everybody has handed over: this record is the swap's one commit point."""

@@ -92,6 +92,31 @@ def balance_over_time(run: Run) -> bytes | None:
     return png(figure)
 
 
+def slot_raster(run: Run) -> bytes | None:
+    """PMGAN: a lane a generator, a column a round of the judge; how old its slot was, against the newest one used."""
+    last = {
+        e["step"]: e for e in run.events if e["kind"] == "slot" and e.get("age")
+    }  # of a round that was repeated, the last
+    slots = [last[step] for step in sorted(last)]
+    if not slots:
+        return None
+    lanes = sorted({p for e in slots for p in e["age"]})
+    ages = np.array([[e["age"].get(p, np.nan) for e in slots] for p in lanes])
+    with plt.rc_context({**STYLE, "axes.grid": False}):
+        figure, axis = plt.subplots(figsize=(9.6, 0.9 + 0.22 * len(lanes)), layout="constrained")
+        edges = [0, *(e["step"] for e in slots)]
+        image = axis.pcolormesh(
+            edges, np.arange(len(lanes) + 1) - 0.5, np.ma.masked_invalid(ages), cmap="magma_r", vmin=0,
+            vmax=max(1.0, float(np.nanmax(ages))),
+        )  # fmt: skip
+        axis.set_yticks(range(len(lanes)), lanes, fontsize=7)
+        axis.invert_yaxis()
+        axis.set_facecolor("#dddddd")
+        axis.set_xlabel("step of the judge")
+        figure.colorbar(image, ax=axis, label="steps behind")
+    return png(figure)
+
+
 def gam2_matrix(run: Run) -> bytes | None:
     """The newest GAM-II matrix: bright = many samples taken for real; hatched = the two have met."""
     files = sorted(run.path.glob("gam2-seed*.json"))

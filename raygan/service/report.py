@@ -103,6 +103,8 @@ def drawings(run: Run, data: Samples) -> list[Drawing]:
     out.append(Drawing("swaps", "Who met whom", note, lambda: diagnostics.swap_ribbons(run)))
     note = "PMGAN: how strongly each generator is pushed off the others, and how old the judge's view of it was."
     out.append(Drawing("slots", "Balance and lag", note, lambda: diagnostics.balance_over_time(run)))
+    note = "PMGAN: a lane a generator; how many steps its slot was behind the newest one that the judge used. Grey: not there."
+    out.append(Drawing("raster", "Slots", note, lambda: diagnostics.slot_raster(run)))
     return out
 
 

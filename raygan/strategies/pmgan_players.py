@@ -324,6 +324,7 @@ class Judge(Trainer):
         lag = [slots[g].version for g in who]
         return {
             "loss_d": loss_d, "loss_c": loss_c, "slot_spread": float(max(lag) - min(lag)),
+            **{f"age/{g}": float(max(lag) - v) for g, v in zip(who, lag, strict=True)},
             **{f"beta/{g}": float(self.beta[index_of(g)]) for g in who},
             **{f"j_d/{g}": float(v) for g, v in zip(who, j_d, strict=True)},
             **{f"j_c/{g}": float(v) for g, v in zip(who, j_c, strict=True)},

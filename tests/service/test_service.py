@@ -257,6 +257,7 @@ def test_every_strategy_from_start_to_report(kind: str, tmp_path: Path) -> None:
     html = write_report(run).read_text()
     assert ("Who met whom" in html) == (kind != "pmgan")
     assert ("Balance and lag" in html) == (kind == "pmgan")
+    assert ("a lane a generator" in html) == (kind == "pmgan")
     assert "What D says" in html
     assert "Latent walk" in html
     assert "Does D generalise?" in html or kind == "pmgan"

@@ -8,7 +8,7 @@ dcgan    8 pairs, DCGAN of width 16, 28 x 28, batch 64
 (c) Ray Tune        a trial a pair, no exchange, one thread each, as many at once as there are cores
 (d) processes       torch.multiprocessing, a process a core, D's in shared memory, swapped every 50 steps
 (e) gloo            torch.distributed, a rank a core, D's swapped every 50 steps by send and recv
-raygan              GAP, a swap every 50 steps, Ray actors; pairs_per_actor auto, and 1
+raygan              GAP, a swap every 50 steps, Ray actors; pairs_per_actor auto, and 1; and without swaps
 
 Every contestant trains the same pairs for the same number of steps with fused Adam. Seconds are those of the steps alone:
 starts (processes, imports, trials) are measured apart and shown. "x (a)" is the plain loop's seconds over the contestant's.
@@ -272,6 +272,11 @@ def main() -> None:
                 packs[name] = auto[2]
                 turns: dict[str, Times] = {
                     "raygan, packs auto": auto[:2],
+                    "raygan, packs, no swaps": by_raygan(
+                        work,
+                        out / "none",
+                        **{"resources.pairs_per_actor": auto[2]["pairs_per_actor"], "strategy": "independent"},
+                    )[:2],
                     "raygan, an actor a pair": by_raygan(work, out / "one")[:2],
                     "(a) plain loop": plain(work, 1),
                     "(a2) plain loop, all cores": plain(work, CORES),
@@ -286,6 +291,10 @@ def main() -> None:
                     f"{name} {i + 1}/{repeats}: " + ", ".join(f"{w} {t[0]:.1f} s" for w, t in turns.items()), flush=True
                 )
     rows = []
+    swap_cost = {
+        name: statistics.median(a[0] / b[0] - 1 for a, b in zip(taken["raygan, packs auto"], taken["raygan, packs, no swaps"], strict=True))
+        for name, taken in raw.items()
+    }  # fmt: skip
     for name, taken in raw.items():
         base = taken["(a) plain loop"]
         for who, times in taken.items():
@@ -297,8 +306,9 @@ def main() -> None:
                 f"{statistics.median(per_core):.2f}x", f"{statistics.median(t[1] for t in times):.1f}",
             ])  # fmt: skip
     show(["work", "who", "s", "x (a)", "x (a) a core", "s to start and end"], rows)
+    print(f"a swap every {SWAP} steps costs: " + ", ".join(f"{n} {c:+.1%}" for n, c in swap_cost.items()))
     print(f"packs: {packs}; a meeting of gloo: {LATENCY}")
-    write("rivals", {"seconds": raw, "packs": packs, "gloo_meeting_s": LATENCY, "cores": CORES})
+    write("rivals", {"seconds": raw, "packs": packs, "swap_cost": swap_cost, "gloo_meeting_s": LATENCY, "cores": CORES})
 
 
 if __name__ == "__main__":

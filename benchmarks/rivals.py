@@ -291,10 +291,10 @@ def main() -> None:
                     f"{name} {i + 1}/{repeats}: " + ", ".join(f"{w} {t[0]:.1f} s" for w, t in turns.items()), flush=True
                 )
     rows = []
-    swap_cost = {
-        name: statistics.median(a[0] / b[0] - 1 for a, b in zip(taken["raygan, packs auto"], taken["raygan, packs, no swaps"], strict=True))
-        for name, taken in raw.items()
-    }  # fmt: skip
+    swap_cost = {}
+    for name, taken in raw.items():
+        turns_ = zip(taken["raygan, packs auto"], taken["raygan, packs, no swaps"], strict=True)
+        swap_cost[name] = statistics.median(a[0] / b[0] - 1 for a, b in turns_)
     for name, taken in raw.items():
         base = taken["(a) plain loop"]
         for who, times in taken.items():

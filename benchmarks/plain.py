@@ -61,7 +61,7 @@ class Plain:
         self.opt_g, self.opt_d = (
             torch.optim.Adam(n.parameters(), lr, (0.5, 0.9), fused=True) for n in (self.g, self.d)
         )
-        self.x = to_float(setup.data.train[:20_000])
+        self.x = to_float(setup.data.train[:20_000].copy())
 
     def steps(self, count: int) -> None:
         """The loop."""

@@ -37,7 +37,10 @@ def load(folder: Path) -> Sweep:
 
 
 def table(folder: Path) -> Frame:
-    """A row a run: its settings, the metric, steps, the three costs, and how it ended; missing trials are rows as well."""
+    """A row a run: its settings, the metric, steps, the three costs, and how it ended; missing trials are rows as well.
+
+    In the order of the file's values, where all of them are tried.
+    """
     spec, rows = load(folder), []
     for path in sorted(p.parent for p in (folder / "runs").glob("*/point.json") if not p.parent.is_symlink()):
         point = json.loads((path / "point.json").read_text())
@@ -56,6 +59,9 @@ def table(folder: Path) -> Frame:
     there = {str(r["run"]).partition(FORKED)[0] for r in rows}
     missing = [p for p in spec.points() if spec.search == "grid" and trial_name(p) not in there]
     rows += [{"run": trial_name(p), **shown(p), "status": "missing"} for p in missing]
+    if spec.search == "grid":
+        place = {trial_name(p): i for i, p in enumerate(spec.points())}
+        rows.sort(key=lambda r: (place.get(str(r["run"]).partition(FORKED)[0], len(place)), str(r["run"])))
     return pd.DataFrame(rows)
 
 

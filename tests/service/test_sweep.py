@@ -300,3 +300,17 @@ def test_the_environment_is_not_needed(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.stdout.splitlines() == ["seed-0", "seed-1", "2 runs"]
     assert done.returncode == 0
+
+
+def test_the_tables_rows_are_in_the_order_of_the_file(tmp_path: Path) -> None:
+    """Not in that of the runs' names, by which -2 comes before -4."""
+    spec = read_sweep(write(tmp_path / "s.yaml", space={"strategy.swap_every": [40, 5, 10]}))
+    (tmp_path / "s/runs").mkdir(parents=True)
+    (tmp_path / "s/sweep.json").write_text(spec.model_dump_json())
+    point = spec.points()[2]
+    run = tmp_path / "s/runs" / trial_name(point)
+    run.mkdir()
+    (run / "point.json").write_text(json.dumps(point))
+    frame = sweep_report.table(tmp_path / "s")
+    assert list(frame["strategy.swap_every"]) == [40, 5, 10]
+    assert [s.partition(":")[0] for s in frame["status"]] == ["missing", "missing", "damaged"]

@@ -165,7 +165,10 @@ def interaction(spec: Sweep, means: Frame, by: list[str]) -> bytes | None:
             tint = plt.get_cmap("viridis")(i / max(1, len(groups) - 1) * 0.85)
             axis.errorbar(x, at["metric"], yerr=at["std"].fillna(0), color=tint, marker="o", markersize=4, capsize=3,
                           label=None if value is None else f"{rest[0]} = {value}")  # fmt: skip
-        axis.set_xticks(range(len(values)), [str(v) for v in values])
+        labels = [str(v) for v in values]
+        axis.set_xticks(range(len(values)), labels)
+        if sum(map(len, labels)) > 60:
+            plt.setp(axis.get_xticklabels(), rotation=15, ha="right")
         axis.set_xlabel(first)
         axis.set_ylabel(spec.metric)
         if rest:

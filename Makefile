@@ -1,5 +1,5 @@
 # Every figure in benchmarks/RESULTS.md has its command here.
-.PHONY: test lint types layers seeds bench fig2d printed mnist classifier pmgan gap-r15 gam2 diversity swaps chaos durability simulate generalisation stacked record hub sweeps rivals scale footprint guard gpu-check
+.PHONY: test lint types layers seeds bench fig2d printed mnist classifier pmgan gap-r15 gam2 diversity swaps chaos durability simulate generalisation stacked record hub sweeps rivals scale footprint packs guard gpu-check
 
 test:            ## README's second command
 	pytest
@@ -14,7 +14,7 @@ classifier:      ## the MNIST classifier's artefact, under a minute
 seeds:           ## ring8-sgan over five seeds on Ray
 	for s in 0 1 2 3 4; do raygan train --seed $$s --run-dir runs/seeds --name seed$$s --require 'modes=8,modes@10%=8,high_quality=0.8' || exit 1; done
 	python -m benchmarks.seeds seeds-ring8-sgan runs/seeds/seed0 runs/seeds/seed1 runs/seeds/seed2 runs/seeds/seed3 runs/seeds/seed4
-bench: rivals scale footprint guard      ## speed, as ratios in one run
+bench: rivals scale footprint packs guard      ## speed, as ratios in one run
 	python -m benchmarks.speed
 rivals:          ## against plain PyTorch, a batched model by hand, Ray Tune, torch.multiprocessing, gloo
 	python -m benchmarks.rivals
@@ -22,6 +22,8 @@ scale:           ## the control plane with 10 to 10,000 players that do nothing
 	python -m benchmarks.scale
 footprint:       ## memory and start of a process; 40 pairs on one machine
 	python -m benchmarks.footprint
+packs:           ## where batching pairs pays
+	python -m benchmarks.packs
 guard:           ## the ratios that tests/test_speed.py compares with
 	python -m benchmarks.guard
 gpu-check:       ## packs and swaps on a GPU, in under ten minutes

@@ -113,7 +113,11 @@ class ResourcesConfig(Section):
 
     pairs_per_actor: int | Literal["auto"] = Field(
         1,
-        description="Pairs in one process, batched as one model where they can be; auto: what is faster here, measured.",
+        description="Pairs in one process; auto: an equal share for each core or GPU, batched if that is measured faster.",
+    )
+    batched: bool | None = Field(
+        None,
+        description="Pairs of one process as one batched model; None: MLPs below 100,000 numbers, and all on a GPU.",
     )
     num_threads: int = Field(1, gt=0, description="torch threads of a CPU player; other counts give other bits.")
     cpus_per_pair: float | None = Field(None, gt=0, description="None: an equal share of the cluster, at most 1.")

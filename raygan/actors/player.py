@@ -45,7 +45,7 @@ class PlayerActor:
         players = {name: strategy_of(config).build(name, setup) for name in names}
         for name, state in states.items():
             players[name].restore(unpack(ray.get(state[0])))
-        self._packs = Packs()
+        self._packs = Packs(config.resources.batched)
         self._board = Exchange(board, config.tempo == "lockstep", epoch)
         self._rollbacks = config.failures.rollbacks
         self._adopted: dict[str, int] = {}

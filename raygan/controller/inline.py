@@ -19,7 +19,7 @@ from raygan.gan.bundle import pack, unpack
 from raygan.gan.pair import Pair, Trainer
 from raygan.gan.types import Board, Player, Report
 from raygan.gan.weights import Parcel, Publication
-from raygan.strategies.pack import Pack, why_not
+from raygan.strategies.pack import Pack, pays, why_not
 from raygan.strategies.strategy import Setup, Swap, Train, homes, strategy_of
 
 
@@ -71,14 +71,17 @@ MIN_ROUND = 10
 class Packs:
     """The batched models of a process, by the pairs in them."""
 
-    def __init__(self) -> None:
+    def __init__(self, batched: bool | None) -> None:
+        self.batched = batched
         self.packs: dict[tuple[str, ...], Pack | None] = {}
 
     def of(self, players: Sequence[Player]) -> Pack | None:
         """These players as one model; None where they cannot be."""
         key = tuple(p.name for p in players)
         if key not in self.packs:
-            self.packs = {key: None if len(players) < 2 or why_not(players) else Pack([cast(Pair, p) for p in players])}
+            wanted = len(players) > 1 and self.batched is not False and why_not(players) is None
+            pairs = [cast(Pair, p) for p in players]
+            self.packs = {key: Pack(pairs) if wanted and (self.batched or pays(pairs[0].d)) else None}
         return self.packs[key]
 
 
@@ -150,7 +153,7 @@ class InlineExecutor:
         self.board = InlineBoard()
         self.players: dict[str, Player] = {}
         self.evaluator = Evaluator(setup)
-        self.packs = Packs()
+        self.packs = Packs(setup.config.resources.batched)
         self.queue: deque[Order] = deque()
         self.parcels: dict[Swap, dict[str, Parcel]] = {}
         self.threads_before = torch.get_num_threads()
@@ -161,7 +164,7 @@ class InlineExecutor:
         self.setup = replace(self.setup, shared={})
         self.board = InlineBoard()
         self.players.clear()
-        self.packs = Packs()
+        self.packs = Packs(self.setup.config.resources.batched)
         self.queue.clear()
         self.parcels.clear()
         self.evaluator.waiting.clear()

@@ -26,24 +26,27 @@ def settle(setup: Setup, places: int) -> tuple[Config, dict[str, Any]]:
     """
     config, strategy = setup.config, strategy_of(setup.config)
     share = math.ceil(config.num_pairs / max(1, places))
-    facts: dict[str, Any] = {"pairs_per_actor": 1, "asked": share}
+    facts: dict[str, Any] = {"pairs_per_actor": 1, "batched": config.resources.batched}
     if share > 1 and strategy.packs and not strategy.together(config):
+        facts["pairs_per_actor"] = share
         names = strategy.locals(config)[:share]
         alone, packed = ([strategy.build(n, setup) for n in names] for _ in range(2))
         if (why := why_not(packed)) is not None:
-            facts["why"] = why
-        else:
+            facts |= {"batched": False, "why": why}
+        elif facts["batched"] is None:
             pack, board = Pack([cast(Pair, p) for p in packed]), InlineBoard()
             facts["alone_ms"] = milliseconds(lambda: [p.train(PROBE_STEPS, board) for p in alone])
             facts["packed_ms"] = milliseconds(lambda: pack.train(PROBE_STEPS, board))
-            facts["pairs_per_actor"] = share if facts["packed_ms"] < facts["alone_ms"] else 1
-    resources = config.resources.model_copy(update={"pairs_per_actor": facts["pairs_per_actor"]})
-    return config.model_copy(update={"resources": resources}), facts
+            facts["batched"] = facts["packed_ms"] < facts["alone_ms"]
+    chosen = {key: facts[key] for key in ("pairs_per_actor", "batched")}
+    return config.model_copy(update={"resources": config.resources.model_copy(update=chosen)}), facts
 
 
 def not_batched(setup: Setup) -> tuple[int, str] | None:
-    """(pairs in one actor, why they train one after the other); None where nobody does."""
+    """(pairs in one actor, why they cannot be batched); None where they can, or need not be."""
     config = setup.config
+    if config.resources.batched is False:
+        return None
     strategy = strategy_of(config)
     shared = {p for group in strategy.together(config) for p in group}
     largest = max(homes(config, strategy.players(config)), key=len)

@@ -22,7 +22,7 @@ from torch.optim.adam import adam
 from raygan.gan import steps as S
 from raygan.gan.pair import Meter, Pair
 from raygan.gan.types import Board, Loss, Player, Report
-from raygan.gan.weights import signature
+from raygan.gan.weights import num_words, signature
 from raygan.losses.base import LossComponent, gradient_norms
 from raygan.networks.base import Logits
 
@@ -39,6 +39,16 @@ LAYERS = (
     *POINTWISE,
 )
 """What can be batched; every network of mlp and dcgan is made of these."""
+
+
+BATCHED_BELOW = 100_000
+"""Numbers of an MLP's D below which a CPU is faster with one batched model (benchmarks/RESULTS.md, "Packs")."""
+
+
+def pays(d: nn.Module) -> bool:
+    """Is a batched model faster, as far as the networks tell? Grouped convolutions are not, on a CPU."""
+    convolves = any(isinstance(m, nn.Conv2d) for m in d.modules())
+    return next(d.parameters()).is_cuda or (not convolves and num_words(d) < BATCHED_BELOW)
 
 
 def why_not(players: Sequence[Player]) -> str | None:

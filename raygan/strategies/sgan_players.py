@@ -16,8 +16,8 @@ from raygan.config import Tempo
 from raygan.gan import steps as S
 from raygan.gan.pair import Meter, Parts, Sharing, Trainer
 from raygan.gan.types import Board, Report, State
-from raygan.gan.weights import Publication, num_words, unflatten
-from raygan.strategies.pack import Stack, d_steps, penalties, penalty_points, strange_layer, usual_penalty
+from raygan.gan.weights import Publication, unflatten
+from raygan.strategies.pack import Stack, d_steps, pays, penalties, penalty_points, strange_layer, usual_penalty
 from raygan.strategies.roles import GLOBAL
 
 if TYPE_CHECKING:
@@ -86,10 +86,6 @@ class Opponent:
         self.samples = samples.to(device) if isinstance(samples, Tensor) else None
 
 
-BATCHED_BELOW = 200_000
-"""Numbers of a D below which the messengers are one batched model (CPU: MLP 4 x 64 2.3x as fast, 4 x 128 1.4x, 4 x 512 0.9x)."""
-
-
 class Messengers:
     """All opponents at once, as one batched model; each keeps its own copies, optimizer and random streams."""
 
@@ -131,7 +127,7 @@ class GlobalPair(Trainer):
         normed = any(isinstance(m, nn.BatchNorm2d) for n in (self.g, self.d) for m in n.modules())
         self.batches = (
             not normed and settings.variant != "early_global" and self.config.optimizer == "adam" and usual_penalty(self.loss)
-            and not (strange_layer(self.g) or strange_layer(self.d)) and num_words(self.d) < BATCHED_BELOW
+            and not (strange_layer(self.g) or strange_layer(self.d)) and pays(self.d)
         )  # fmt: skip
         self.meet()
 

@@ -188,13 +188,14 @@ def test_auto_takes_what_is_faster_and_says_what_it_measured(monkeypatch: pytest
     measured = iter([10.0, 4.0, 4.0, 10.0])
     monkeypatch.setattr(packing, "milliseconds", lambda work: next(measured))
     settled, facts = packing.settle(setup_of(config), places=2)
-    assert settled.resources.pairs_per_actor == facts["pairs_per_actor"] == 3
+    assert (settled.resources.pairs_per_actor, settled.resources.batched) == (3, True)
     assert (facts["alone_ms"], facts["packed_ms"]) == (10.0, 4.0)
-    assert packing.settle(setup_of(config), places=2)[0].resources.pairs_per_actor == 1
+    again = packing.settle(setup_of(config), places=2)[0].resources
+    assert (again.pairs_per_actor, again.batched) == (3, False), "one after the other was faster this time"
     assert packing.settle(setup_of(config), places=6)[0].resources.pairs_per_actor == 1, "a place for each"
     other = tiny_config(num_pairs=6, pair={"optimizer": "rmsprop"}, resources={"pairs_per_actor": "auto"})
     settled, facts = packing.settle(setup_of(other), places=1)
-    assert settled.resources.pairs_per_actor == 1
+    assert (settled.resources.pairs_per_actor, settled.resources.batched) == (6, False)
     assert "RMSProp" in facts["why"]
 
 
@@ -204,5 +205,25 @@ def test_who_is_not_batched_is_warned_about(tmp_path: Path) -> None:
     assert any(n.startswith("W107") for n in run.info["warnings"])
     flags |= {"pair.optimizer": "adam", "resources": {"pairs_per_actor": "auto"}}
     auto = train(resolve(None, flags=flags), run_dir=tmp_path, name="auto", inline=True)
-    assert auto.info["packs"]["asked"] == 3
-    assert auto.config.resources.pairs_per_actor in (1, 3)
+    assert auto.info["packs"]["pairs_per_actor"] == auto.config.resources.pairs_per_actor == 3
+    assert auto.config.resources.batched == (auto.info["packs"]["packed_ms"] < auto.info["packs"]["alone_ms"])
+
+
+@pytest.mark.parametrize(
+    ("hidden", "batched", "at_once"), [(32, None, True), (512, None, False), (512, True, True), (32, False, False)]
+)
+def test_large_networks_are_batched_on_request_only(
+    hidden: int, batched: bool | None, at_once: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Measured: on a CPU one model of many large networks is no faster."""
+    config = tiny_config(
+        strategy="independent", num_pairs=2, steps=2, network={"name": "mlp", "hidden": hidden, "z_dim": 8},
+        resources={"pairs_per_actor": 2, "batched": batched},
+    )  # fmt: skip
+    trained: list[int] = []
+    train_all = Pack.train
+    monkeypatch.setattr(
+        Pack, "train", lambda self, steps, board: (trained.append(steps), train_all(self, steps, board))[1]
+    )
+    final_states(config, lambda: InlineExecutor(setup_of(config)))
+    assert bool(trained) == at_once

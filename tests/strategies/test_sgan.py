@@ -15,7 +15,7 @@ from raygan.gan.bundle import unpack
 from raygan.gan.pair import Pair
 from raygan.gan.weights import Publication, digest, flatten
 from raygan.service.verify import final_states
-from raygan.strategies import sgan_players
+from raygan.strategies import pack
 from raygan.strategies.roles import GLOBAL
 from raygan.strategies.sgan import Sgan
 from raygan.strategies.sgan_players import GlobalPair, Opponent, payoff_weights
@@ -350,7 +350,7 @@ def test_messengers_at_once_are_messengers_one_by_one_within_rounding(
     train = GlobalPair.train_messengers
     monkeypatch.setattr(GlobalPair, "train_messengers", lambda self, b: (used.append(b.d.size), train(self, b))[1])
     for below in (0, 200_000):
-        monkeypatch.setattr(sgan_players, "BATCHED_BELOW", below)
+        monkeypatch.setattr(pack, "BATCHED_BELOW", below)
         found.append(unpack(final_states(config, lambda: InlineExecutor(setup))[GLOBAL]))
     assert set(used) == (set() if config.strategy.get("variant") == "simplified" else {3})
     one, other = found

@@ -47,7 +47,7 @@ class Work:
 MLP = (("network.z_dim", 100),)
 WORKS = {
     "toy": Work(10, 100, 128, 2e-3, (*MLP, ("network.hidden", 512))),
-    "small": Work(10, 300, 128, 2e-3, (*MLP, ("network.hidden", 64))),
+    "small": Work(10, 400, 128, 2e-3, (*MLP, ("network.hidden", 64))),
     "dcgan": Work(8, 100, 64, 2e-4, (("network", {"name": "dcgan", "width": 16, "z_dim": 64}),), "mnist-gap"),
 }
 

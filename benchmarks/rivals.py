@@ -137,7 +137,7 @@ def by_tune(name: str) -> Times:
     """(c): from the start of the first trial's steps to the end of the last one's, and the rest of `fit`."""
     work = WORKS[name]
     began = time.perf_counter()
-    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
+    os.environ |= {"RAY_AIR_NEW_OUTPUT": "0", "RAY_CHDIR_TO_TRIAL_DIR": "0"}  # data is looked for from here
     with tempfile.TemporaryDirectory() as folder:
         results = tune.Tuner(
             tune.with_resources(trial, {"cpu": 1}),

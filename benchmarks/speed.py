@@ -12,16 +12,15 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
 import ray
 import torch
 from ray._private.internal_api import get_memory_info_reply, get_state_from_address
-from torch.nn.functional import softplus
 
 from benchmarks.common import show, write
+from benchmarks.plain import Plain, timed
 from raygan.actors.board import BoardActor, Exchange
 from raygan.actors.cluster import cluster
 from raygan.actors.executor import RayExecutor
@@ -45,44 +44,6 @@ def config_of(**flags: Any) -> Config:
     return resolve("ring8-sgan", flags=base | flags).config
 
 
-class PlainPair:
-    """What a user would write: no raygan in the loop; fused Adam, one D step and one G step, i.i.d. batches."""
-
-    def __init__(self, setup: Setup, name: str) -> None:
-        pair = Pair(name, setup.parts(name))
-        self.g, self.d = pair.g, pair.d
-        adam: Callable[[Any], torch.optim.Adam] = lambda n: torch.optim.Adam(  # noqa: E731
-            n.parameters(), lr=2e-3, betas=(0.5, 0.9), fused=True
-        )
-        self.opt_g, self.opt_d = adam(self.g), adam(self.d)
-        self.x = torch.from_numpy(setup.data.train.copy())
-        self.z_dim = pair.parts.z_dim
-
-    def train(self, steps: int) -> None:
-        """The loop."""
-        for _ in range(steps):
-            real = self.x[torch.randint(len(self.x), (128,))]
-            with torch.no_grad():
-                fake = self.g(torch.randn(128, self.z_dim))
-            self.opt_d.zero_grad(set_to_none=True)
-            loss_d = softplus(-self.d(real)).mean() + softplus(self.d(fake)).mean()
-            loss_d.backward()
-            self.opt_d.step()
-            self.opt_g.zero_grad(set_to_none=True)
-            loss_g = softplus(-self.d(self.g(torch.randn(128, self.z_dim)))).mean()
-            loss_g.backward()
-            self.opt_g.step()
-            if not np.isfinite(loss_d.item() + loss_g.item()):
-                raise FloatingPointError("the loss is not finite")
-
-
-def timed(work: Callable[[], object]) -> float:
-    """Seconds."""
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
-
-
 def drive(executor: RayExecutor, names: list[str]) -> None:
     """STEPS steps of each player in rounds, as the controller gives them."""
     left = dict.fromkeys(names, STEPS)
@@ -101,15 +62,15 @@ def pairs_on_ray(count: int) -> list[tuple[float, float]]:
     config = config_of(num_pairs=count)
     setup = Setup(config, load_data(config), torch.device("cpu"))
     names = [pair_name(i) for i in range(count)]
-    plain = [PlainPair(setup, n) for n in names]
+    plain = [Plain(setup, n, 2e-3) for n in names]
     executor = RayExecutor(f"bench{count}", setup)
     executor.start(names, {})
     try:
         drive(executor, names)  # warm
         for p in plain:
-            p.train(20)
+            p.steps(20)
         out = [
-            (timed(lambda: [p.train(STEPS) for p in plain]), timed(lambda: drive(executor, names)))
+            (timed(lambda: [p.steps(STEPS) for p in plain]), timed(lambda: drive(executor, names)))
             for _ in range(REPEATS)
         ]
     finally:

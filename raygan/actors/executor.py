@@ -93,14 +93,12 @@ class RayExecutor:
         self.held.clear()
         if self.group is None:
             self._reserve(len(found))
-        for player in [p for p in self.actors if p in self.lost or p not in players]:
+        apart = {p for home in found.values() if len({self.actors.get(p) for p in home}) > 1 for p in home}
+        for player in [p for p in self.actors if p in self.lost or p not in players or p in apart]:
             if player in self.actors:  # else gone with another one of its home
-                self._put_down(player)  # the dead, the hung, and who is no member any more
-        for home in found.values():
-            if len({self.actors.get(p) for p in home}) > 1:  # a joiner had an actor of its own
-                for player in [p for p in home if p in self.actors]:
-                    if player in self.actors:
-                        self._put_down(player)
+                self._put_down(
+                    player
+                )  # the dead, the hung, who is no member any more, and joiners with an actor of their own
         for name in self.lost & set(self.helpers):
             ray.kill(self.helpers.pop(name))
         self.lost.clear()

@@ -19,7 +19,7 @@ from raygan.gan.bundle import pack, unpack
 from raygan.gan.pair import Pair, Trainer
 from raygan.gan.types import Board, Player, Report
 from raygan.gan.weights import Parcel, Publication
-from raygan.strategies.pack import Pack, pays, why_not
+from raygan.strategies.pack import Pack, to_batch, why_not
 from raygan.strategies.strategy import Setup, Swap, Train, homes, strategy_of
 
 
@@ -79,9 +79,9 @@ class Packs:
         """These players as one model; None where they cannot be."""
         key = tuple(p.name for p in players)
         if key not in self.packs:
-            wanted = len(players) > 1 and self.batched is not False and why_not(players) is None
+            can = len(players) > 1 and why_not(players) is None
             pairs = [cast(Pair, p) for p in players]
-            self.packs = {key: Pack(pairs) if wanted and (self.batched or pays(pairs[0].d)) else None}
+            self.packs = {key: Pack(pairs) if can and to_batch(self.batched, pairs[0].d) else None}
         return self.packs[key]
 
 

@@ -17,7 +17,7 @@ from raygan.controller.ledger import Ledger
 from raygan.gan.weights import num_words
 from raygan.service.packing import not_batched
 from raygan.strategies.gap import Gap
-from raygan.strategies.pack import pays
+from raygan.strategies.pack import to_batch
 from raygan.strategies.pmgan import Pmgan
 from raygan.strategies.roles import ROLES
 from raygan.strategies.sgan import Sgan
@@ -81,10 +81,9 @@ def _pack_lines(setup: Setup, found: list[list[str]]) -> list[str]:
         return ["packs          auto: measured at the start, at most one actor a pair"]
     if (largest := len(max(found, key=len))) == 1:
         return []
-    slow, batched = not_batched(setup), setup.config.resources.batched
-    small = pays(setup.parts(strategy_of(setup.config).locals(setup.config)[0]).discriminator)
-    how = "as one batched model" if batched or (batched is None and small) else "one after the other"
-    if slow is not None:
+    d = setup.parts(strategy_of(setup.config).locals(setup.config)[0]).discriminator
+    how = "as one batched model" if to_batch(setup.config.resources.batched, d) else "one after the other"
+    if (slow := not_batched(setup)) is not None:
         how = f"one after the other: {slow[1]}"
     return [f"packs          {largest} pairs in one actor train {how}"]
 

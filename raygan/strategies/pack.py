@@ -51,6 +51,11 @@ def pays(d: nn.Module) -> bool:
     return next(d.parameters()).is_cuda or (not convolves and num_words(d) < BATCHED_BELOW)
 
 
+def to_batch(batched: bool | None, d: nn.Module) -> bool:
+    """`resources.batched`, for pairs with discriminators like this one."""
+    return pays(d) if batched is None else batched
+
+
 def why_not(players: Sequence[Player]) -> str | None:
     """Why these players cannot be one batched model; None where they can."""
     if odd := next((p.name for p in players if not isinstance(p, Pair)), None):

@@ -291,9 +291,7 @@ class GlobalPair(Trainer):
             S.zero_grad(self.opt_d)
             weights = self.weights("d")
             reals, fakes, points = list[Tensor](), list[Tensor](), list[Tensor | None]()
-            for sample in batch.fakes(
-                lambda: self.noise(noise)
-            ):  # `extra` gives its numbers in the order of the opponents
+            for sample in batch.fakes(lambda: self.noise(noise)):  # `extra` goes on from opponent to opponent
                 reals.append(self.blur(self.data.batch(self.batch_size, data, self.device), extra))
                 fakes.append(self.blur(sample, extra))
                 points.append(penalty_points(self.loss, reals[-1], fakes[-1], extra))

@@ -20,6 +20,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError
 
+from raygan.actors.process import Process
 from raygan.controller.inline import InlineBoard
 from raygan.errors import StaleEpochError
 from raygan.gan.weights import Publication
@@ -27,10 +28,11 @@ from raygan.gan.weights import Publication
 TIMEOUT_S = 120.0
 
 
-class BoardActor:
+class BoardActor(Process):
     """Knows who publishes, and what the newest version of each shelf is."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._players: dict[str, Any] = {}
         self._versions: dict[str, int] = {}
         self._epoch = 0

@@ -7,16 +7,18 @@ from typing import Any
 import ray
 import torch
 
+from raygan.actors.process import Process
 from raygan.config import Config
 from raygan.controller.evaluator import Evaluator
 from raygan.controller.orders import Scored
 from raygan.strategies.strategy import Setup
 
 
-class EvaluatorActor:
+class EvaluatorActor(Process):
     """Scores generators in a process of its own, so that no pair waits."""
 
     def __init__(self, run: str, config: Config, data: list[Any]) -> None:
+        super().__init__()
         self._label = f"{run}/evaluator"
         torch.set_num_threads(1)
         self._evaluator = Evaluator(Setup(config, ray.get(data[0]), torch.device("cpu")))

@@ -24,6 +24,7 @@ import ray
 from ray.exceptions import RayError
 
 from raygan.actors.gauges import Gauges
+from raygan.actors.process import Process
 
 if TYPE_CHECKING:
     from raygan.controller.controller import Controller
@@ -48,10 +49,11 @@ def hub_name(run: str) -> str:
     return f"raygan/{run}/hub"
 
 
-class HubActor:
+class HubActor(Process):
     """Keeps the small files of one run and exports its gauges; imports no torch."""
 
     def __init__(self, run: str, gauges: bool = True) -> None:
+        super().__init__()
         self.run = run
         self.life = uuid.uuid4().hex
         self.files: dict[str, bytes] = {}

@@ -13,16 +13,18 @@ from typing import Any
 
 import ray
 
+from raygan.actors.process import Process
 from raygan.controller.orders import Card
 from raygan.strategies.strategy import Swap
 
 TIMEOUT_S = 120.0
 
 
-class MatchmakerActor:
+class MatchmakerActor(Process):
     """Holds the references of the swaps that are under way."""
 
     def __init__(self, run: str) -> None:
+        super().__init__()
         self._label = f"{run}/matchmaker"
         self._players: dict[str, Any] = {}
         self._parcels: dict[Swap, dict[str, Any]] = {}

@@ -12,6 +12,7 @@ import ray
 import torch
 
 from raygan.actors.board import Exchange
+from raygan.actors.process import Process
 from raygan.config import Config
 from raygan.controller.inline import Packs, host_all, swapper
 from raygan.controller.orders import Card
@@ -22,10 +23,11 @@ from raygan.gan.weights import Parcel, Publication, Vector
 from raygan.strategies.strategy import Setup, Swap, Train, strategy_of
 
 
-class PlayerActor:
+class PlayerActor(Process):
     """One player in a process of its own; or several that share weights."""
 
     def __init__(self, run: str, label: str, data: list[Any]) -> None:
+        super().__init__()
         self._label = f"{run}/{label}"
         self._samples: Samples = ray.get(data[0])  # a reference in a list: resolved here, zero-copy
         self._players: dict[str, Player] = {}

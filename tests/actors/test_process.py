@@ -1,0 +1,44 @@
+"""What every actor process does at SIGTERM."""
+
+import os
+import signal
+import time
+
+import pytest
+import ray
+
+from raygan.actors.board import BoardActor
+from raygan.actors.evaluator import EvaluatorActor
+from raygan.actors.hub import HubActor
+from raygan.actors.matchmaker import MatchmakerActor
+from raygan.actors.player import PlayerActor
+from raygan.actors.process import Process
+
+
+class Struck:
+    """Gets SIGTERM while it is being dropped, where Python swallows what is raised."""
+
+    def __del__(self) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)  # a signal's handler runs between two bytecodes
+
+
+class Dropper(Process):
+    def drop(self) -> str:
+        struck = Struck()
+        del struck
+        return "lived on"
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("ray_session")
+def test_sigterm_ends_an_actor_there_and_then() -> None:
+    """Ray's own handler would print "Exception ignored in ... SystemExit" and go on."""
+    dropper = ray.remote(Dropper).options(num_cpus=0).remote()
+    with pytest.raises(ray.exceptions.ActorDiedError):
+        ray.get(dropper.drop.remote(), timeout=30)
+
+
+@pytest.mark.parametrize("actor", [BoardActor, EvaluatorActor, HubActor, MatchmakerActor, PlayerActor])
+def test_all_actors_are_such(actor: type) -> None:
+    assert issubclass(actor, Process)

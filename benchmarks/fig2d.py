@@ -15,7 +15,8 @@ from raygan.config import resolve
 from raygan.controller.evaluator import Sampler
 from raygan.controller.inline import InlineExecutor
 from raygan.metrics.modes import mode_counts, uncovered_by_union
-from raygan.strategies.strategy import Setup, Train, load_data, strategy_of
+from raygan.strategies.orders import Train
+from raygan.strategies.strategy import Setup, load_data, strategy_of
 
 PAIRS, SEEDS, STEPS, EVERY, SAMPLES = 6, 5, 2000, 100, 2500
 FLAGS: dict[str, Any] = {

@@ -25,7 +25,8 @@ from raygan.actors.cluster import cluster
 from raygan.actors.player import PlayerActor
 from raygan.config import resolve
 from raygan.service.training import train
-from raygan.strategies.strategy import Train, load_data
+from raygan.strategies.orders import Train
+from raygan.strategies.strategy import load_data
 
 REPEATS = 5
 TOY: dict[str, Any] = {

@@ -25,7 +25,7 @@ from raygan.config import resolve
 from raygan.controller.controller import Controller
 from raygan.controller.orders import Adopt, Card, Done, Evaluate, Order, Save, Scored
 from raygan.controller.run_folder import RunFolder
-from raygan.strategies.strategy import Swap, Train
+from raygan.strategies.orders import Swap, Train
 
 ROUNDS = 10
 REPORT = {

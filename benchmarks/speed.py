@@ -21,15 +21,17 @@ from ray._private.internal_api import get_memory_info_reply, get_state_from_addr
 
 from benchmarks.common import show, write
 from benchmarks.plain import Plain, timed
-from raygan.actors.board import BoardActor, Exchange
+from raygan.actors.board import BoardActor
 from raygan.actors.cluster import cluster
+from raygan.actors.exchange import Exchange
 from raygan.actors.executor import RayExecutor
 from raygan.actors.player import PlayerActor
 from raygan.config import Config, resolve
 from raygan.controller.orders import Adopt
 from raygan.gan.pair import Pair
 from raygan.gan.weights import Publication
-from raygan.strategies.strategy import Setup, Swap, Train, load_data, pair_name
+from raygan.strategies.orders import Swap, Train
+from raygan.strategies.strategy import Setup, load_data, pair_name
 from tests.actors.test_on_ray import judge_stopped
 
 REPEATS, STEPS, ROUND = 5, 200, 50

@@ -23,8 +23,9 @@ from raygan.controller.orders import Done
 from raygan.gan.pair import Trainer
 from raygan.gan.streams import Streams
 from raygan.metrics.suite import Suite
+from raygan.strategies.orders import Swap
 from raygan.strategies.roles import GLOBAL, JUDGE
-from raygan.strategies.strategy import Plan, Setup, Swap, load_data, strategy_of
+from raygan.strategies.strategy import Plan, Setup, load_data, strategy_of
 
 NETS = {"tiny-4": (16, 4), "tiny-2": (16, 8), "decent": (32, 32)}
 STRATEGIES: dict[str, Any] = {

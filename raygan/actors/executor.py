@@ -33,7 +33,8 @@ from raygan.config import Config
 from raygan.controller.orders import Adopt, Done, Evaluate, Join, Order, Save
 from raygan.errors import InfeasibleError, PlayerDied, RayganError
 from raygan.gan.types import Report
-from raygan.strategies.strategy import Setup, Swap, Train, homes
+from raygan.strategies.orders import Swap, Train
+from raygan.strategies.strategy import Setup, homes, strategy_of
 
 log = logging.getLogger(__name__)
 START_TIMEOUT_S = 180.0
@@ -55,7 +56,8 @@ class RayExecutor:
         self.actors: dict[str, Any] = {}
         """Each player's actor; players that live together have one."""
         self.helpers: dict[str, Any] = {}
-        """The board, the matchmaker, the evaluator."""
+        """The board, the evaluator, and the matchmaker where there are swaps."""
+        self.swaps = strategy_of(setup.config).swaps
         self.bundles: dict[Any, int | None] = {}
         """Bundle of the placement group, by actor; None: outside it (joiners)."""
         self.places: dict[str, tuple[str, int]] = {}
@@ -135,7 +137,7 @@ class RayExecutor:
         """Everybody stands at the beginning of this epoch; whoever does not answer is replaced, once."""
         for last in (False, True):
             asked = {}
-            for name in (BOARD, MATCHMAKER, EVALUATOR):
+            for name in (*self._registrars(), EVALUATOR):
                 fresh = name not in self.helpers
                 if fresh:
                     self.helpers[name] = self._helper(name)
@@ -157,7 +159,7 @@ class RayExecutor:
                 else:
                     self._put_down(name)
         handles = dict(self.actors)
-        for name in (BOARD, MATCHMAKER):
+        for name in self._registrars():
             self._get(self.helpers[name].register.remote(handles), name, START_TIMEOUT_S)
         self.places = {n: (str(facts["node"]), int(facts["pid"])) for n, facts in self._where().items()}
 
@@ -308,9 +310,13 @@ class RayExecutor:
         self.places[player] = str(facts["node"]), int(facts["pid"])
         self._keep_spares()
 
+    def _registrars(self) -> list[str]:
+        """Who has to know the players' handles."""
+        return [BOARD, MATCHMAKER] if self.swaps else [BOARD]
+
     def _register(self) -> None:
         """Tell who is there now."""
-        for name in (BOARD, MATCHMAKER):
+        for name in self._registrars():
             self.helpers[name].register.remote(dict(self.actors))
 
     def configure(self, config: Config) -> None:

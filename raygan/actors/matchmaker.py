@@ -15,7 +15,7 @@ import ray
 
 from raygan.actors.process import Process
 from raygan.controller.orders import Card
-from raygan.strategies.strategy import Swap
+from raygan.strategies.orders import Swap
 
 TIMEOUT_S = 120.0
 

@@ -11,7 +11,7 @@ from typing import Any
 import ray
 import torch
 
-from raygan.actors.board import Exchange
+from raygan.actors.exchange import Exchange
 from raygan.actors.process import Process
 from raygan.config import Config
 from raygan.controller.inline import Packs, host_all, swapper
@@ -20,7 +20,8 @@ from raygan.data.base import Samples
 from raygan.gan.bundle import pack, unpack
 from raygan.gan.types import Player
 from raygan.gan.weights import Parcel, Publication, Vector
-from raygan.strategies.strategy import Setup, Swap, Train, strategy_of
+from raygan.strategies.orders import Swap, Train
+from raygan.strategies.strategy import Setup, strategy_of
 
 
 class PlayerActor(Process):

@@ -30,8 +30,9 @@ from raygan.controller.storage import LocalStorage
 from raygan.controller.watchdog import Watchdog
 from raygan.errors import CheckpointError, ConfigError, Interrupted, NonFiniteError, PlayerDied, RayganError
 from raygan.metrics.ranking import better, headline
+from raygan.strategies.orders import Order, Swap, Train
 from raygan.strategies.roles import GLOBAL, JUDGE, ROLES
-from raygan.strategies.strategy import Order, Plan, Swap, Train, strategy_of
+from raygan.strategies.strategy import Plan, strategy_of
 
 Listener = Callable[["Controller", Done], None]
 STALL_S = 600.0

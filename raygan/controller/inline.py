@@ -19,8 +19,9 @@ from raygan.gan.bundle import pack, unpack
 from raygan.gan.pair import Pair, Trainer
 from raygan.gan.types import Board, Player, Report
 from raygan.gan.weights import Parcel, Publication
+from raygan.strategies.orders import Swap, Train
 from raygan.strategies.pack import Pack, to_batch, why_not
-from raygan.strategies.strategy import Setup, Swap, Train, homes, strategy_of
+from raygan.strategies.strategy import Setup, homes, strategy_of
 
 
 class InlineBoard(Board):

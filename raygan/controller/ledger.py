@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from raygan.controller.orders import Adopt, Done, Join, Order
-from raygan.strategies.strategy import Progress, Swap, Train
+from raygan.strategies.orders import Swap, Train
+from raygan.strategies.strategy import Progress
 
 
 @dataclass

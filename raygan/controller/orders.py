@@ -15,14 +15,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from raygan.config import Config
-from raygan.gan.weights import Parcel
-from raygan.strategies.strategy import Swap, Train
+from raygan.strategies.orders import Swap, Train
+
+if TYPE_CHECKING:  # the matchmaker reads cards, and does without PyTorch
+    from raygan.gan.weights import Parcel
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 from raygan.controller.orders import Join
 from raygan.controller.run_folder import REQUEST, STOP
 from raygan.errors import ConfigError
+from raygan.strategies.orders import Order, Train
 from raygan.strategies.roles import ROLES
-from raygan.strategies.strategy import Order, Train, strategy_of
+from raygan.strategies.strategy import strategy_of
 
 if TYPE_CHECKING:
     from raygan.controller.controller import Controller

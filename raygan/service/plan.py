@@ -17,11 +17,12 @@ from raygan.controller.ledger import Ledger
 from raygan.gan.weights import num_words
 from raygan.service.packing import not_batched
 from raygan.strategies.gap import Gap
+from raygan.strategies.orders import Swap
 from raygan.strategies.pack import to_batch
 from raygan.strategies.pmgan import Pmgan
 from raygan.strategies.roles import ROLES
 from raygan.strategies.sgan import Sgan
-from raygan.strategies.strategy import Plan, Setup, Swap, homes, load_data, strategy_of
+from raygan.strategies.strategy import Plan, Setup, homes, load_data, strategy_of
 
 PROBE = 3
 """Steps that the time is measured on."""

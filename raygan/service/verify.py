@@ -21,9 +21,10 @@ from raygan.controller.orders import Adopt, Executor, Save
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
 from raygan.strategies.gap import Gap
+from raygan.strategies.orders import Swap
 from raygan.strategies.roles import GLOBAL
 from raygan.strategies.sgan import Sgan
-from raygan.strategies.strategy import Plan, Setup, StrategyComponent, Swap, load_data, strategy_of
+from raygan.strategies.strategy import Plan, Setup, StrategyComponent, load_data, strategy_of
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,8 @@ from raygan.config import Config
 from raygan.errors import ConfigError
 from raygan.gan.pair import Pair, Sharing
 from raygan.gan.streams import derive_seed
-from raygan.strategies.strategy import Order, Plan, Progress, Setup, StrategyComponent, Swap, Train, same_networks
+from raygan.strategies.orders import Order, Swap, Train
+from raygan.strategies.strategy import Plan, Progress, Setup, StrategyComponent, same_networks
 
 
 class Gap(StrategyComponent):
@@ -64,6 +65,11 @@ class Gap(StrategyComponent):
             raise ConfigError(
                 f"strategy.gap.winner_replace = {self.winner_replace}: ranks all pairs at one step. Use --tempo lockstep."
             )
+
+    @property
+    def swaps(self) -> bool:
+        """That is what it is for."""
+        return True
 
     def comes_back_alone(self, player: str) -> bool:
         """No: the discriminator of its part may sit elsewhere by now."""

@@ -28,9 +28,10 @@ from raygan.gan.pair import Sharing
 from raygan.gan.streams import Streams
 from raygan.gan.types import Player
 from raygan.networks.base import NetworkComponent
+from raygan.strategies.orders import Order, Train
 from raygan.strategies.pmgan_players import Generator, Judge, RealOrNot, WhichOne
 from raygan.strategies.roles import JUDGE, ROLES
-from raygan.strategies.strategy import Order, Plan, Progress, Setup, StrategyComponent, Train, same_networks
+from raygan.strategies.strategy import Plan, Progress, Setup, StrategyComponent, same_networks
 
 
 def generator_name(index: int) -> str:

@@ -32,9 +32,10 @@ from raygan.errors import ConfigError
 from raygan.gan.pair import Parts, Sharing
 from raygan.gan.types import Player
 from raygan.gan.weights import num_words
+from raygan.strategies.orders import Order, Train
 from raygan.strategies.roles import GLOBAL, ROLES
 from raygan.strategies.sgan_players import GlobalPair
-from raygan.strategies.strategy import Order, Plan, Progress, Setup, StrategyComponent, Train, same_networks
+from raygan.strategies.strategy import Plan, Progress, Setup, StrategyComponent, same_networks
 
 
 class Sgan(StrategyComponent):
@@ -113,6 +114,11 @@ class Sgan(StrategyComponent):
     def packs(self) -> bool:
         """Where the locals' strategy has whole pairs."""
         return self.inner.packs
+
+    @property
+    def swaps(self) -> bool:
+        """Where the locals' strategy does."""
+        return self.inner.swaps
 
     @property
     def elastic(self) -> bool:

@@ -22,6 +22,7 @@ from raygan.gan.types import Loss, Player
 from raygan.gan.weights import num_words, signature
 from raygan.losses.base import LossComponent
 from raygan.networks.base import NetworkComponent
+from raygan.strategies.orders import Order
 from raygan.strategies.roles import ROLES
 
 
@@ -31,41 +32,6 @@ def pair_name(index: int) -> str:
     'pair-03'
     """
     return f"pair-{index:02d}"
-
-
-@dataclass(frozen=True)
-class Train:
-    """Do `steps` more steps; versions below `forget_before` will not be read any more."""
-
-    player: str
-    steps: int
-    forget_before: int = 0
-    missed: bool = False
-    """The player gave up waiting for somebody to swap with (counted in the journal)."""
-
-
-@dataclass(frozen=True)
-class Swap:
-    """Each player of `takes` takes up the network that its source holds; all of it, or nothing, by one journal record."""
-
-    step: int
-    takes: tuple[tuple[str, str], ...]
-    """(player, source): a permutation, unless a winner overwrites a loser; a player with itself sits out."""
-    what: Literal["D", "G"] = "D"
-    carry: Literal["all", "weights"] = "all"
-
-    @property
-    def players(self) -> list[str]:
-        """All that take part, also those that sit out."""
-        return [player for player, _ in self.takes]
-
-    @property
-    def moves(self) -> dict[str, str]:
-        """player -> source, of those for whom anything changes."""
-        return {player: source for player, source in self.takes if player != source}
-
-
-Order = Train | Swap
 
 
 @dataclass(frozen=True)
@@ -189,6 +155,11 @@ class StrategyComponent(Component):
     def packs(self) -> bool:
         """Are the locals whole pairs, several of which can be one batched model?"""
         return True
+
+    @property
+    def swaps(self) -> bool:
+        """Does it ever order a Swap? Then there is a matchmaker."""
+        return False
 
     @property
     def elastic(self) -> bool:

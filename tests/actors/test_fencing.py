@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from raygan.actors.board import BoardActor, Exchange
+from raygan.actors.board import BoardActor
+from raygan.actors.exchange import Exchange
 from raygan.actors.matchmaker import MatchmakerActor
 from raygan.errors import StaleEpochError
 from raygan.gan.weights import Publication
-from raygan.strategies.strategy import Swap
+from raygan.strategies.orders import Swap
 
 
 def publication(version: int) -> Publication:

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import ray
 
-from raygan.actors.board import BoardActor, Exchange
+from raygan.actors.board import BoardActor
+from raygan.actors.exchange import Exchange
 from raygan.actors.executor import RayExecutor
 from raygan.controller.checkpoint import newest_valid
 from raygan.controller.controller import Controller
@@ -23,8 +24,8 @@ from raygan.controller.run_folder import RunFolder, read_jsonl
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import Publication, digest
 from raygan.service.verify import compare, final_states
+from raygan.strategies.orders import Swap, Train
 from raygan.strategies.roles import GLOBAL, JUDGE
-from raygan.strategies.strategy import Swap, Train
 from tests.conftest import setup_of, tiny_config
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.usefixtures("ray_session")]
@@ -150,12 +151,13 @@ def test_status_is_answered_while_a_pair_trains() -> None:
     executor = RayExecutor("busy", setup_of(config))
     executor.start(["pair-00"], {})
     try:
-        training = executor.actors["pair-00"].train.remote(Train("pair-00", 600))
+        training = executor.actors["pair-00"].train.remote([Train("pair-00", 600)])
         began = time.monotonic()
         step = ray.get(executor.actors["pair-00"].where.remote("pair-00"), timeout=60)["step"]
         assert time.monotonic() - began < 2
         assert step < 600
         assert not ray.wait([training], timeout=0)[0], "it was still training when it answered"
+        assert len(ray.get(training, timeout=60)) == 1, "and it trains to the end"
     finally:
         executor.close()
 

@@ -19,8 +19,8 @@ from raygan.errors import Interrupted, PlayerDied
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
 from raygan.service.verify import final_states
+from raygan.strategies.orders import Train
 from raygan.strategies.roles import GLOBAL
-from raygan.strategies.strategy import Train
 from tests.conftest import setup_of, tiny_config
 
 

@@ -23,8 +23,9 @@ from raygan.gan.bundle import unpack
 from raygan.gan.pair import Pair
 from raygan.gan.weights import digest
 from raygan.service.verify import final_states
+from raygan.strategies.orders import Train
 from raygan.strategies.roles import GLOBAL, JUDGE
-from raygan.strategies.strategy import Setup, Train
+from raygan.strategies.strategy import Setup
 from tests.conftest import setup_of, tiny_config
 
 

@@ -31,7 +31,8 @@ from raygan.errors import PlayerDied
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
 from raygan.service.verify import final_states
-from raygan.strategies.strategy import Setup, Swap
+from raygan.strategies.orders import Swap
+from raygan.strategies.strategy import Setup
 from tests.conftest import setup_of, tiny_config
 from tests.simulation.storage import Crash, SimStorage
 

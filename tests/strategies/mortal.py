@@ -9,7 +9,8 @@ from raygan.controller.inline import InlineExecutor, swapper
 from raygan.controller.orders import Card
 from raygan.errors import PlayerDied
 from raygan.gan.types import Player
-from raygan.strategies.strategy import Setup, Swap
+from raygan.strategies.orders import Swap
+from raygan.strategies.strategy import Setup
 
 INSTANTS = (
     "before the first offer",

@@ -21,9 +21,10 @@ from raygan.gan.streams import Streams
 from raygan.gan.types import State
 from raygan.gan.weights import Publication, digest, flatten
 from raygan.service.verify import final_states
+from raygan.strategies.orders import Train
 from raygan.strategies.pmgan_players import Generator, Judge, RealOrNot, WhichOne, check_slot, slot_of, write_slot
 from raygan.strategies.roles import JUDGE
-from raygan.strategies.strategy import Plan, Progress, Train, strategy_of
+from raygan.strategies.strategy import Plan, Progress, strategy_of
 from tests.conftest import setup_of, tiny_config
 
 SMALL: dict[str, Any] = {"strategy": {"name": "pmgan"}, "loss": "reverse_kl", "num_pairs": 3}
@@ -190,7 +191,7 @@ def test_a_torn_slot_is_found() -> None:
 @pytest.mark.slow
 def test_a_hundred_thousand_writes_against_readers() -> None:
     """0 torn, versions never go back, and the buffer stays one object large."""
-    from raygan.actors.board import Exchange
+    from raygan.actors.exchange import Exchange
 
     class Deaf:
         class announce:  # noqa: N801

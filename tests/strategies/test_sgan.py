@@ -16,10 +16,11 @@ from raygan.gan.pair import Pair
 from raygan.gan.weights import Publication, digest, flatten
 from raygan.service.verify import final_states
 from raygan.strategies import pack
+from raygan.strategies.orders import Train
 from raygan.strategies.roles import GLOBAL
 from raygan.strategies.sgan import Sgan
 from raygan.strategies.sgan_players import GlobalPair, Opponent, payoff_weights
-from raygan.strategies.strategy import Plan, Progress, Train, strategy_of
+from raygan.strategies.strategy import Plan, Progress, strategy_of
 from tests.conftest import setup_of, tiny_config
 
 CPU = torch.device("cpu")

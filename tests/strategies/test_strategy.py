@@ -13,7 +13,8 @@ from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
 from raygan.service.verify import final_states
 from raygan.strategies.independent import Independent
-from raygan.strategies.strategy import Plan, Progress, Train, strategy_of
+from raygan.strategies.orders import Train
+from raygan.strategies.strategy import Plan, Progress, strategy_of
 from tests.conftest import setup_of, tiny_config
 
 

@@ -78,7 +78,7 @@ def player() -> tuple[float, float]:
     ray.get(board.players.remote())
     began = time.perf_counter()
     actor = wrap(PlayerActor).options(num_cpus=0).remote("footprint", "pair-00", [data])
-    ray.get(actor.begin.remote(0, ["pair-00"], config, {}, board))
+    ray.get(actor.begin.remote(0, ["pair-00"], config, {}, board, {}))
     seconds = time.perf_counter() - began
     ray.get(actor.train.remote([Train("pair-00", 20)]))
     out = seconds, private_mb(ray.get(actor.where.remote("pair-00"))["pid"])

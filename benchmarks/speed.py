@@ -99,7 +99,7 @@ def publications(hidden: int, **flags: Any) -> tuple[Any, Any, Exchange, int]:
     board = ray.remote(BoardActor).options(num_cpus=0).remote()
     wrap: Any = ray.remote(concurrency_groups={"ctl": 1})
     actor = wrap(Publisher).options(num_cpus=0.5).remote("bench", "pair-00", [ray.put(data)])
-    ray.get(actor.begin.remote(0, ["pair-00"], config, {}, board), timeout=60)
+    ray.get(actor.begin.remote(0, ["pair-00"], config, {}, board, {}), timeout=60)
     ray.get(board.register.remote({"pair-00": actor}), timeout=60)
     d = Setup(config, data, torch.device("cpu")).parts("pair-00").discriminator
     return actor, board, Exchange(board, keep_all=False), sum(p.numel() for p in d.parameters()) * 4

@@ -9,7 +9,7 @@ import signal
 import time
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import ray
 from ray.exceptions import (
@@ -25,6 +25,7 @@ from ray.util.placement_group import get_current_placement_group, placement_grou
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
 
 from raygan.actors.board import BoardActor
+from raygan.actors.deputy import DeputyActor
 from raygan.actors.evaluator import EvaluatorActor
 from raygan.actors.matchmaker import MatchmakerActor
 from raygan.actors.placement import BOARD_CPUS, Placement, place
@@ -34,6 +35,7 @@ from raygan.controller.orders import Adopt, Done, Evaluate, Join, Order, Save
 from raygan.errors import InfeasibleError, PlayerDied, RayganError
 from raygan.gan.types import Report
 from raygan.strategies.orders import Swap, Train
+from raygan.strategies.roles import GLOBAL
 from raygan.strategies.strategy import Setup, homes, strategy_of
 
 log = logging.getLogger(__name__)
@@ -57,7 +59,9 @@ class RayExecutor:
         """Each player's actor; players that live together have one."""
         self.helpers: dict[str, Any] = {}
         """The board, the evaluator, and the matchmaker where there are swaps."""
-        self.swaps = strategy_of(setup.config).swaps
+        self.deputies: list[str] = []
+        """Helpers with bundles like players'."""
+        self.swaps = False
         self.bundles: dict[Any, int | None] = {}
         """Bundle of the placement group, by actor; None: outside it (joiners)."""
         self.places: dict[str, tuple[str, int]] = {}
@@ -90,11 +94,13 @@ class RayExecutor:
         left in it; what it still sends under the old epoch is refused by its receivers. Raises PlayerDied, InfeasibleError.
         """
         found = {home[0]: home for home in homes(self.config, players)}
+        strategy = strategy_of(self.config)
+        self.swaps, self.deputies = strategy.swaps, [f"deputy-{i + 1}" for i in range(strategy.deputies)]
         self.epoch, self.raised, self.pulse = epoch, None, Pulse(self.config.failures.lease_s)
         self.pending.clear()
         self.held.clear()
         if self.group is None:
-            self._reserve(len(found))
+            self._reserve(len(found) + len(self.deputies))
         apart = {p for home in found.values() if len({self.actors.get(p) for p in home}) > 1 for p in home}
         for player in [p for p in self.actors if p in self.lost or p not in players or p in apart]:
             if player in self.actors:  # else gone with another one of its home
@@ -102,7 +108,7 @@ class RayExecutor:
                     player
                 )  # the dead, the hung, who is no member any more, and joiners with an actor of their own
         for name in self.lost & set(self.helpers):
-            ray.kill(self.helpers.pop(name))
+            self._end_helper(name)
         self.lost.clear()
         for actor in {id(a): a for a in self.actors.values()}.values():
             actor.fence.remote(epoch)
@@ -137,6 +143,11 @@ class RayExecutor:
         """Everybody stands at the beginning of this epoch; whoever does not answer is replaced, once."""
         for last in (False, True):
             asked = {}
+            for i, name in enumerate(self.deputies):  # the global pair begins them
+                if name not in self.helpers:
+                    bundle = self.placement.players - 1 - i
+                    made = self._actor(DeputyActor, name, bundle, self.placement.cpus, self.placement.gpus)
+                    self.helpers[name] = made.remote(self.run, name, self.shared)
             for name in (*self._registrars(), EVALUATOR):
                 fresh = name not in self.helpers
                 if fresh:
@@ -155,17 +166,22 @@ class RayExecutor:
                 break
             for name in silent:
                 if name in self.helpers:
-                    ray.kill(self.helpers.pop(name))
+                    self._end_helper(name)
                 else:
                     self._put_down(name)
         handles = dict(self.actors)
         for name in self._registrars():
             self._get(self.helpers[name].register.remote(handles), name, START_TIMEOUT_S)
         self.places = {n: (str(facts["node"]), int(facts["pid"])) for n, facts in self._where().items()}
+        self.places |= {
+            n: cast(tuple[str, int], self._get(self.helpers[n].where.remote(), n, START_TIMEOUT_S))
+            for n in self.deputies
+        }
 
     def _begin(self, home: list[str], states: Mapping[str, list[Any]]) -> Any:
         actor = self.actors[home[0]]
-        return actor.begin.remote(self.epoch, home, self.config, states, self.helpers[BOARD])
+        deputies = {n: self.helpers[n] for n in self.deputies} if GLOBAL in home else {}
+        return actor.begin.remote(self.epoch, home, self.config, states, self.helpers[BOARD], deputies)
 
     def _silent(self, asked: Mapping[Any, tuple[str, bool]], last: bool) -> list[str]:
         """Who is dead, or does not answer in time; a new process has longer. `last`: that is an error."""
@@ -179,7 +195,8 @@ class RayExecutor:
                     if isinstance(error, PlayerDied):
                         raise
                     raise PlayerDied(name, f"did not start within {patience:.0f} s", "hang") from None
-                out.append(name)
+                who = error.player if isinstance(error, PlayerDied) else name
+                out.append(who if who in self.deputies else name)
         return out
 
     def _keep_spares(self) -> None:
@@ -193,6 +210,12 @@ class RayExecutor:
             spare = self._actor(PlayerActor, name, last, 0, groups={"ctl": 1}).remote(self.run, name, self.shared)
             spare.rehearse.remote(self.config)
             self.spares.append(spare)
+
+    def _end_helper(self, name: str) -> None:
+        """End its process."""
+        ray.kill(self.helpers.pop(name))
+        if name in self.places:
+            end_process(*self.places.pop(name))
 
     def _put_down(self, player: str) -> None:
         """End a player's process, also when it does not listen any more, so that its place is free."""
@@ -210,7 +233,7 @@ class RayExecutor:
 
     def _player(self, home: list[str], joins: bool = False) -> Any:
         """An actor for players that live together: a spare, or a new one; in a free bundle (a joiner outside the group)."""
-        free = [i for i in range(self.placement.players) if i not in self.bundles.values()]
+        free = [i for i in range(self.placement.players - len(self.deputies)) if i not in self.bundles.values()]
         bundle = None if joins or not free else free[0]
         if self.spares:
             self.bundles[self.spares[0]] = bundle
@@ -384,6 +407,8 @@ class RayExecutor:
             return ray.get(reference, timeout=timeout_s)
         except RayTaskError as error:
             cause = error.cause
+            if isinstance(cause, PlayerDied):  # a deputy that does not answer
+                self.lost.add(cause.player)
             if isinstance(cause, RayganError):
                 raise cause from None
             if isinstance(cause, RayActorError):  # an actor that this one was reading from
@@ -488,7 +513,8 @@ def end_process(node: str, pid: int) -> None:
 
     def kill() -> None:
         with contextlib.suppress(OSError):
-            if b"PlayerActor" in Path(f"/proc/{pid}/cmdline").read_bytes():  # else the number is somebody else's by now
+            name = Path(f"/proc/{pid}/cmdline").read_bytes()
+            if b"PlayerActor" in name or b"DeputyActor" in name:  # else the number is somebody else's by now
                 os.kill(pid, signal.SIGKILL)
 
     if node == ray.get_runtime_context().get_node_id():

@@ -1,14 +1,15 @@
 """The matchmaker on Ray: carries a swap from pair to pair. The network's bytes go from actor to actor; it holds references only.
 
-    controller --Swap--> matchmaker --offer--> pairs          each returns (card, network); the network stays in the object store
+    controller --Swap--> matchmaker --offer--> pairs          each returns (cards, networks); the networks stay in the object store
     controller <--cards--                                     the controller appends the one journal record
-    controller --Adopt--> matchmaker --adopt(reference)--> pairs
+    controller --Adopt--> matchmaker --adopt(references)--> pairs
 
 Who meets whom is drawn by `strategies.gap.matching`, a function of (seed, step).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import ray
@@ -43,20 +44,30 @@ class MatchmakerActor(Process):
         self._players = players
 
     def gather(self, swap: Swap) -> dict[str, Card]:
-        """First half: every giver hands over a copy; nobody has changed when this returns, or fails."""
-        givers = sorted(set(swap.moves.values()))
-        offers = {p: self._players[p].offer.options(num_returns=2).remote(p, swap, self._epoch) for p in givers}
-        cards = ray.get([card for card, _ in offers.values()], timeout=TIMEOUT_S)
-        self._parcels[swap] = {p: parcel for p, (_, parcel) in offers.items()}
-        return dict(zip(givers, cards, strict=True))
+        """First half: every giver hands over a copy, one call an actor; nobody has changed when this returns, or fails."""
+        parcels: dict[str, Any] = {}
+        asked = []
+        for actor, givers in self._homes(sorted(set(swap.moves.values()))):
+            cards, *networks = actor.offer.options(num_returns=1 + len(givers)).remote(givers, swap, self._epoch)
+            asked.append(cards)
+            parcels |= dict(zip(givers, networks, strict=True))
+        found = ray.get(asked, timeout=TIMEOUT_S)
+        self._parcels[swap] = parcels
+        return {giver: card for cards in found for giver, card in cards.items()}
 
     def deliver(self, swap: Swap) -> None:
-        """Second half, after the record; may be called again."""
+        """Second half, after the record, one call an actor; may be called again."""
         parcels = self._parcels.get(swap, {})
         calls = [
-            self._players[p].adopt.remote(p, swap, [parcels[s]], self._epoch)
-            for p, s in swap.moves.items()
-            if s in parcels
+            actor.adopt.remote(takers, swap, self._epoch, *[parcels[swap.moves[p]] for p in takers])
+            for actor, takers in self._homes([p for p, s in swap.moves.items() if s in parcels])
         ]
         ray.get(calls, timeout=TIMEOUT_S)
         self._parcels.pop(swap, None)
+
+    def _homes(self, players: Sequence[str]) -> list[tuple[Any, list[str]]]:
+        """Those of `players` that live together, with their actor."""
+        homes: dict[Any, list[str]] = {}
+        for player in players:
+            homes.setdefault(self._players[player], []).append(player)
+        return list(homes.items())

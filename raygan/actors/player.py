@@ -11,6 +11,8 @@ from typing import Any
 import ray
 import torch
 
+from raygan.actors.deputy import RemoteDeputy
+from raygan.actors.device import pick_device
 from raygan.actors.exchange import Exchange
 from raygan.actors.process import Process
 from raygan.config import Config
@@ -41,10 +43,16 @@ class PlayerActor(Process):
         strategy = strategy_of(config)
         strategy.build(strategy.locals(config)[0], Setup(config, self._samples, pick_device(config)))
 
-    def begin(self, epoch: int, names: list[str], config: Config, states: dict[str, list[Any]], board: Any) -> None:
-        """Build these players, each at its packed state where there is one; nothing of an earlier epoch is left."""
+    def begin(
+        self, epoch: int, names: list[str], config: Config, states: dict[str, list[Any]], board: Any, deputies: dict[str, Any]
+    ) -> None:  # fmt: skip
+        """Build these players, each at its packed state where there is one; nothing of an earlier epoch is left.
+
+        deputies: name -> actor that works for the one of them that has some.
+        """
         torch.set_num_threads(config.resources.num_threads)
-        setup = Setup(config, self._samples, pick_device(config))
+        helping = [RemoteDeputy(name, actor, epoch, config, board) for name, actor in deputies.items()]
+        setup = Setup(config, self._samples, pick_device(config), deputies=helping)
         players = {name: strategy_of(config).build(name, setup) for name in names}
         for name, state in states.items():
             players[name].restore(unpack(ray.get(state[0])))
@@ -67,20 +75,23 @@ class PlayerActor(Process):
         self._players[name].open(self._board)
         return self._players[name].step
 
-    def offer(self, name: str, swap: Swap, epoch: int) -> tuple[Card, list[Parcel]]:
-        """First half of a swap: a card for the journal, and the network itself, which only its taker will fetch."""
+    def offer(self, names: list[str], swap: Swap, epoch: int) -> tuple[Any, ...]:
+        """First half of a swap, for all givers that live here: ({name: Card} for the journal, network, network, ...); each network
+        is an object of its own, which only its taker will fetch.
+        """
         self._board.check(epoch)
-        parcel = swapper(self._players[name]).offer(swap.what, swap.carry)
-        return Card.of(parcel), [parcel]
+        parcels = [swapper(self._players[n]).offer(swap.what, swap.carry) for n in names]
+        return {n: Card.of(p) for n, p in zip(names, parcels, strict=True)}, *parcels
 
-    def adopt(self, name: str, swap: Swap, parcel: list[Any], epoch: int) -> None:
-        """Second half, once per swap however often it is called. Raises StaleEpochError for a swap of an earlier attempt."""
+    def adopt(self, names: list[str], swap: Swap, epoch: int, *parcels: Parcel) -> None:
+        """Second half, for all takers that live here, once per swap however often it is called. Raises StaleEpochError for a swap
+        of an earlier attempt.
+        """
         self._board.check(epoch)
-        if self._adopted.get(name) == swap.step:
-            return
-        (found,) = ray.get(parcel[0])
-        swapper(self._players[name]).adopt(swap.what, found)
-        self._adopted[name] = swap.step
+        for name, parcel in zip(names, parcels, strict=True):
+            if self._adopted.get(name) != swap.step:
+                swapper(self._players[name]).adopt(swap.what, parcel)
+                self._adopted[name] = swap.step
 
     def train(self, orders: list[Train]) -> list[dict[str, float]]:
         """Carry out orders, at once where that can be; the loop over steps is here, in the actor."""
@@ -126,10 +137,3 @@ class PlayerActor(Process):
             "step": player.step if player else 0,
             "beats": sum(p.beats for p in self._players.values()),  # who lives with others waits for its turn
         }
-
-
-def pick_device(config: Config) -> torch.device:
-    """The GPU that Ray gave to this actor, if any; else the CPU."""
-    if config.device == "cpu" or (config.device == "auto" and not ray.get_gpu_ids()):
-        return torch.device("cpu")
-    return torch.device("cuda")

@@ -205,8 +205,12 @@ class Trainer:
             self.identity[what] = str(state.get(f"identity.{what}", self.name))
         self.swapped_at = int(str(state.get("swapped_at", -1)))
         self.step = int(str(state["step"]))
-        self.turn = int(str(state.get("turn", 0)))
-        self.streams.player = f"{self.name}~{self.turn}" if self.turn else self.name
+        self.take_turn(int(str(state.get("turn", 0))))
+
+    def take_turn(self, turn: int) -> None:
+        """Random streams of its own for each time that it was rolled back."""
+        self.turn = turn
+        self.streams.player = f"{self.name}~{turn}" if turn else self.name
 
     def check(self) -> None:
         """Raises NonFiniteError when a weight or an optimizer's number is NaN or infinite."""

@@ -22,7 +22,7 @@ from raygan.strategies.pack import to_batch
 from raygan.strategies.pmgan import Pmgan
 from raygan.strategies.roles import ROLES
 from raygan.strategies.sgan import Sgan
-from raygan.strategies.strategy import Plan, Setup, homes, load_data, strategy_of
+from raygan.strategies.strategy import Plan, Setup, homes, load_data, num_processes, strategy_of
 
 PROBE = 3
 """Steps that the time is measured on."""
@@ -39,7 +39,7 @@ def plan_text(resolved: Resolved, address: str) -> str:
     parts = Setup(config, data, torch.device("cpu")).parts(players[0])
     resources, nodes, where = cluster_size(address)
     found = homes(config, players)
-    placement = place(len(found), config.resources, resources, nodes)
+    placement = place(num_processes(config), config.resources, resources, nodes)
     g, d = num_words(parts.generator) * 4, num_words(parts.discriminator) * 4
     checkpoint = len(players) * 3 * (g + d)  # weights and Adam's two moments
     lines = [
@@ -49,7 +49,7 @@ def plan_text(resolved: Resolved, address: str) -> str:
         f"data           {data.name}: {len(data.train):,} training samples of shape {data.shape}, "
         f"{megabytes(data.train.nbytes + data.held_out.nbytes)} once a node",
         f"networks       G {g // 4:,} and D {d // 4:,} numbers ({megabytes(g)}, {megabytes(d)}) a player",
-        f"memory         about {(len(found) + 1) * PROCESS_MB:,} MB in {len(found) + 1} processes",
+        f"memory         about {(placement.players + 1) * PROCESS_MB:,} MB in {placement.players + 1} processes",
         f"checkpoint     {megabytes(checkpoint)} every {config.checkpoint.every_steps} steps, the last "
         f"{config.checkpoint.keep} are kept",
     ]
@@ -143,6 +143,11 @@ def _sgan_lines(
         f"held by locals at most {megabytes(held)} (max_lead {strategy.max_lead})",
         f"object store   about {megabytes(in_store)} a round of {rounds} steps, of {store_mb} MB",
     ]
+    if strategy.deputies:
+        back = batch * math.prod(shape) * 4 + d
+        lines.append(
+            f"deputies       {strategy.deputies}: {megabytes(g + d)} to each, {megabytes(back)} back, at each of its steps"
+        )
     if in_store > 0.7 * store_mb * 2**20:
         lines.append("               more than 70 % of the store: lower round_steps or raise messenger_lifetime")
     return lines

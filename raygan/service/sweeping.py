@@ -18,7 +18,7 @@ from raygan.errors import ConfigError, InfeasibleError, Interrupted, RayganError
 from raygan.metrics.ranking import lower_is_better
 from raygan.service.sweep import Sweep, read_sweep, trial_name
 from raygan.service.trial import run_trial
-from raygan.strategies.strategy import Setup, homes, load_data, strategy_of
+from raygan.strategies.strategy import Setup, load_data, num_processes
 
 NEEDS = {"tensorboard": "tensorboardX", "wandb": "wandb", "mlflow": "mlflow", "optuna": "optuna"}
 DRIVER_CPUS = 0.01
@@ -129,8 +129,9 @@ def bundles(spec: Sweep, room: dict[str, float], nodes: list[dict[str, float]]) 
     largest: list[dict[str, float]] = []
     for point in points:
         config = spec.resolved(point).config
-        actors = len(homes(config, strategy_of(config).players(config)))
-        found = place(actors, config.resources, {**room, "CPU": room.get("CPU", 0.0) - DRIVER_CPUS}, less).bundles
+        found = place(
+            num_processes(config), config.resources, {**room, "CPU": room.get("CPU", 0.0) - DRIVER_CPUS}, less
+        ).bundles
         largest = max(largest, found, key=len)
     return [{"CPU": DRIVER_CPUS}, *largest]
 

@@ -36,7 +36,7 @@ from raygan.gan.bundle import pack, unpack
 from raygan.service.lineage import lineage
 from raygan.service.packing import not_batched, settle
 from raygan.service.run import Run
-from raygan.strategies.strategy import Setup, StrategyComponent, homes, load_data, strategy_of
+from raygan.strategies.strategy import Setup, load_data, num_processes, strategy_of
 
 LATEST = "latest"
 
@@ -70,7 +70,7 @@ def train(
         if config.resources.pairs_per_actor == "auto":
             config, packs = settle(setup, 1 if inline else _places())
         if not inline:
-            _check_placement(config, strategy)
+            _check_placement(config)
         folder = RunFolder.create(run_dir, name or fresh_name(run_dir, config))
         folder.write("config.yaml", resolved.yaml())
         folder.write("config.json", json.dumps(full_dump(config), indent=1) + "\n")
@@ -295,13 +295,13 @@ def _places() -> int:
     return int(room.get("GPU", 0) or room.get("CPU", 1))
 
 
-def _check_placement(config: Config, strategy: StrategyComponent) -> None:
+def _check_placement(config: Config) -> None:
     import ray
 
     from raygan.actors.executor import rooms
     from raygan.actors.placement import place
 
-    place(len(homes(config, strategy.players(config))), config.resources, ray.cluster_resources(), rooms())
+    place(num_processes(config), config.resources, ray.cluster_resources(), rooms())
 
 
 @contextlib.contextmanager

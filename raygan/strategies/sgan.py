@@ -2,10 +2,10 @@
 
     for i in 1 .. I                                                              (line)
         each local n: I_D updates of D_n, one of G_n, alone                       4-13    gan/pair.py
-        D_msg[n] = copy(D_n)                                                      14      sgan_players.py: Opponent.refresh
-        each messenger: I_D updates against G0                                    15-21   Opponent.train
-        G0: one step on the gradient summed over the N messengers                 22-26   GlobalPair.step_g
-        D0: one step on the gradient summed over the N local generators           27-31   GlobalPair.step_d
+        D_msg[n] = copy(D_n)                                                      14      sgan_opponents.py: Opponent.refresh
+        each messenger: I_D updates against G0                                    15-21   Crew.train_messengers
+        G0: one step on the gradient summed over the N messengers                 22-26   Crew.judge_g, GlobalPair.step_g
+        D0: one step on the gradient summed over the N local generators           27-31   Crew.judge_d, GlobalPair.step_d
 
 The locals never get an output or a gradient of the global pair: the supervisor works on copies of D_n and of G_n (or on
 samples that G_n published), with random streams of its own.
@@ -34,6 +34,7 @@ from raygan.gan.types import Player
 from raygan.gan.weights import num_words
 from raygan.strategies.orders import Order, Train
 from raygan.strategies.roles import GLOBAL, ROLES
+from raygan.strategies.sgan_opponents import Crew, DeputyHere
 from raygan.strategies.sgan_players import GlobalPair
 from raygan.strategies.strategy import Plan, Progress, Setup, StrategyComponent, same_networks
 
@@ -67,6 +68,9 @@ class Sgan(StrategyComponent):
         default={"name": "independent"},
         description="What the locals do among themselves: independent, gap, pmgan; `over.SETTING` sets its settings.",
     )
+    messenger_shards: int = Field(
+        1, gt=0, description="Processes that share the messengers; the global pair's own is one of them."
+    )
     max_lead: int = Field(200, gt=0, description="lockstep: steps that a local may be ahead of the global pair.")
     max_lag: int = Field(100, gt=0, description="async: steps that a used copy may be behind its publisher.")
 
@@ -77,6 +81,16 @@ class Sgan(StrategyComponent):
                 "strategy.sgan.over = 'sgan': a global pair learns from locals. Use independent, gap or pmgan."
             )
         self.inner.check(config)
+        if self.messenger_shards > 1 and self.variant == "early_global":
+            raise ConfigError(
+                f"strategy.sgan.messenger_shards = {self.messenger_shards}: variant early_global goes from one messenger to the "
+                "next. Set it to 1, or use --strategy.variant full."
+            )
+        if self.messenger_shards > config.num_pairs:
+            raise ConfigError(
+                f"strategy.sgan.messenger_shards = {self.messenger_shards}: there are {config.num_pairs} pairs, a messenger each. "
+                "Lower it."
+            )
         if self.over.get("feedback") == "gradients":
             raise ConfigError(
                 "strategy.sgan.over.feedback = 'gradients': its generators hold no discriminator that a messenger could "
@@ -87,6 +101,11 @@ class Sgan(StrategyComponent):
                 f"strategy.sgan.max_lag = {self.max_lag} is below messenger_lifetime = {self.messenger_lifetime}. "
                 "Raise max_lag or lower messenger_lifetime."
             )
+
+    @property
+    def deputies(self) -> int:
+        """Processes beside the global pair's that hold messengers."""
+        return self.messenger_shards - 1
 
     @property
     def inner(self) -> StrategyComponent:
@@ -151,7 +170,13 @@ class Sgan(StrategyComponent):
         sharing = self.sharing(parts)
         if name != GLOBAL:
             return self.inner.build(name, setup, sharing)
-        return GlobalPair(parts, self, self.locals(setup.config), setup.config.tempo, sharing)
+        deputies = setup.deputies or [DeputyHere(self.deputy(setup)) for _ in range(self.deputies)]
+        return GlobalPair(parts, self, self.locals(setup.config), setup.config.tempo, sharing, deputies)
+
+    def deputy(self, setup: Setup) -> Crew:
+        """A share of the messengers."""
+        parts = setup.parts(GLOBAL)
+        return Crew(parts, self, self.sharing(parts))
 
     def discriminator(self, config: Config, name: str, shape: tuple[int, ...]) -> nn.Module:
         """A local's is as its own strategy makes it."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import nn
@@ -103,6 +103,8 @@ class Setup:
     device: torch.device
     shared: dict[str, nn.Module] = field(default_factory=dict, compare=False)
     """Layers that several players of this process have in common."""
+    deputies: Sequence[Any] = field(default=(), compare=False)
+    """Other processes that do a part of a player's work."""
 
     def parts(self, name: str) -> Parts:
         """Networks, loss and streams of one player; raises ConfigError where they do not fit the data."""
@@ -155,6 +157,15 @@ class StrategyComponent(Component):
     def packs(self) -> bool:
         """Are the locals whole pairs, several of which can be one batched model?"""
         return True
+
+    @property
+    def deputies(self) -> int:
+        """Processes beside the players' own that work for one of them (`Setup.deputies`)."""
+        return 0
+
+    def deputy(self, setup: Setup) -> Any:
+        """What such a process holds."""
+        raise NotImplementedError(f"{self.name} has no deputies")
 
     @property
     def swaps(self) -> bool:
@@ -237,6 +248,12 @@ def homes(config: Config, players: Sequence[str]) -> list[list[str]]:
     for player in players:
         found.setdefault(where.get(player, player), []).append(player)
     return list(found.values())
+
+
+def num_processes(config: Config) -> int:
+    """Actors that take a share of the cluster: homes and deputies."""
+    strategy = strategy_of(config)
+    return len(homes(config, strategy.players(config))) + strategy.deputies
 
 
 def load_data(config: Config) -> Samples:

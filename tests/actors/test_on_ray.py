@@ -358,6 +358,38 @@ def test_a_stopped_player_is_found_by_its_lease_and_changes_nothing(
     assert compare("undisturbed", inline, final.parts).ok
 
 
+@pytest.mark.parametrize("signum", [signal.SIGSTOP, signal.SIGKILL])
+@pytest.mark.parametrize("tempo", ["lockstep", "async"])
+def test_a_deputy_that_is_stopped_or_killed_is_replaced(tmp_path: Path, tempo: str, signum: signal.Signals) -> None:
+    """SGAN's messengers in three processes; in lockstep the run ends with the bits of an undisturbed one, inline."""
+    config = tiny_config(
+        strategy={"name": "sgan", "messenger_shards": 3, "messenger_lifetime": 2}, num_pairs=4, steps=40, tempo=tempo,
+        failures={"lease_s": 5.0}, checkpoint={"every_steps": 10}, round_steps=4, resources={"pairs_per_actor": 4},
+    )  # fmt: skip
+    setup = setup_of(config)
+    controller = Controller(config, RunFolder.create(tmp_path, "run"), lambda: RayExecutor("deputies", setup), [], 400)
+    struck: list[int] = []
+
+    def strike(c: Controller, done: Done) -> None:
+        if c.done[GLOBAL] >= 15 and not struck:
+            struck.append(c.executor.places["deputy-2"][1])  # type: ignore[union-attr]
+            os.kill(struck[0], signum)
+
+    controller.listeners = [strike]
+    controller.run()
+    with pytest.raises(ProcessLookupError):
+        os.kill(struck[0], 0)
+    (death,) = [e for e in read_jsonl(tmp_path / "run/events.jsonl") if e["kind"] == "death"]
+    assert death["player"] == "deputy-2"
+    assert death["why"] == ("hang" if signum == signal.SIGSTOP else "death")
+    final, problems = newest_valid(tmp_path / "run")
+    assert final is not None
+    assert problems == []
+    assert set(final.steps.values()) == {40}
+    if tempo == "lockstep":
+        assert compare("undisturbed", final_states(config, lambda: InlineExecutor(setup)), final.parts).ok
+
+
 class Slow(RayExecutor):
     """A joiner's process is up only when nobody else has anything left to do."""
 

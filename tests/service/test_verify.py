@@ -31,10 +31,10 @@ def plant_a_touch(monkeypatch: pytest.MonkeyPatch) -> None:
         init(self, *args, **kwargs)  # type: ignore[arg-type]
         alive.append(self)
 
-    def touch(self: GlobalPair, fresh: object) -> dict[str, float]:
+    def touch(self: GlobalPair, board: object) -> dict[str, float]:
         with torch.no_grad():
             next(alive[-1].d.parameters()).add_(1e-7)
-        return iteration(self, fresh)  # type: ignore[arg-type]
+        return iteration(self, board)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Pair, "__init__", remember)
     monkeypatch.setattr(GlobalPair, "iteration", touch)
@@ -58,9 +58,9 @@ def test_a_supervisor_on_live_discriminators_is_found(monkeypatch: pytest.Monkey
 
     iteration = GlobalPair.iteration
 
-    def write_back(self: GlobalPair, fresh: object) -> dict[str, float]:
+    def write_back(self: GlobalPair, board: object) -> dict[str, float]:
         alias.live += 1e-6  # type: ignore[attr-defined]
-        return iteration(self, fresh)  # type: ignore[arg-type]
+        return iteration(self, board)  # type: ignore[arg-type]
 
     monkeypatch.setattr("raygan.gan.pair.flatten", alias)
     monkeypatch.setattr(GlobalPair, "iteration", write_back)

@@ -19,7 +19,8 @@ from raygan.strategies import pack
 from raygan.strategies.orders import Train
 from raygan.strategies.roles import GLOBAL
 from raygan.strategies.sgan import Sgan
-from raygan.strategies.sgan_players import GlobalPair, Opponent, payoff_weights
+from raygan.strategies.sgan_opponents import Crew, Opponent
+from raygan.strategies.sgan_players import GlobalPair, payoff_weights
 from raygan.strategies.strategy import Plan, Progress, strategy_of
 from tests.conftest import setup_of, tiny_config
 
@@ -67,8 +68,8 @@ def test_the_global_pair_is_algorithm_1_line_by_line() -> None:
         sum(softplus(-d(fake)).mean() for d in messengers.values()).backward()  # type: ignore[union-attr]
         opt_g.step()
         opt_d.zero_grad()  # lines 27-31
-        data, noise = rand("d/", "data", i), rand("d/", "noise", i)
-        for p in locals_.values():
+        for n, p in locals_.items():
+            data, noise = rand(f"d/{n}", "data", i), rand(f"d/{n}", "noise", i)
             real = setup.data.batch(16, data, CPU)
             fake = p.g(z(noise)).detach()  # type: ignore[attr-defined]
             (softplus(-D0(real)).mean() + softplus(D0(fake)).mean()).backward()
@@ -348,8 +349,8 @@ def test_messengers_at_once_are_messengers_one_by_one_within_rounding(
     config = tiny_config(**{"num_pairs": 3, "steps": 6, "pair": {"lr_g": 1e-4, "lr_d": 1e-4}, **changes})
     setup, found = setup_of(config), []
     used: list[int] = []
-    train = GlobalPair.train_messengers
-    monkeypatch.setattr(GlobalPair, "train_messengers", lambda self, b: (used.append(b.d.size), train(self, b))[1])
+    train = Crew.train_at_once
+    monkeypatch.setattr(Crew, "train_at_once", lambda self, b: (used.append(b.d.size), train(self, b))[1])
     for below in (0, 200_000):
         monkeypatch.setattr(pack, "BATCHED_BELOW", below)
         found.append(unpack(final_states(config, lambda: InlineExecutor(setup))[GLOBAL]))
@@ -363,3 +364,72 @@ def test_messengers_at_once_are_messengers_one_by_one_within_rounding(
     stopped = final_states(config, lambda: InlineExecutor(setup), stop_at=4, memory=memory)
     again = final_states(config, lambda: InlineExecutor(setup), states=stopped, memory=memory)
     assert digest(unpack(again[GLOBAL])) == digest(other)
+
+
+SHARDED: list[dict[str, Any]] = [
+    {},
+    {"strategy": {"name": "sgan", "messenger_lifetime": 4, "messenger_optimizer": "clone", "share_generators": "weights"}},
+    {"strategy": {"name": "sgan", "messenger_lifetime": 3, "messenger_optimizer": "persist", "messenger_steps": 2}},
+    {"strategy": {"name": "sgan", "variant": "simplified", "opponents": "payoff", "global_d_steps": 3}},
+    {"loss": {"name": "wgan_gp", "d_steps": 2}, "strategy": {"name": "sgan", "combine": "mean"}, "pair": {"clip_grad_d": 1.0}},
+    {"loss": {"name": "dragan", "weight": 0.1}, "pair": {"input_noise": 0.1}, "resources": {"batched": False}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("changes", SHARDED)
+@pytest.mark.parametrize("shards", [2, 5])
+def test_sharded_messengers_are_the_unsharded_ones_within_rounding(changes: dict[str, Any], shards: int) -> None:
+    """Also through a stop in the middle, bit for bit."""
+    changes = {"num_pairs": 5, "steps": 6, **changes}
+    config = tiny_config(**changes)
+    spec = {**config.strategy, "messenger_shards": shards}
+    sharded = config.model_copy(update={"strategy": spec})
+    one, other = (final_states(c, lambda c=c: InlineExecutor(setup_of(c))) for c in (config, sharded))  # type: ignore[misc]
+    assert {p: r for p, r in one.items() if p != GLOBAL} == {p: r for p, r in other.items() if p != GLOBAL}
+    a, b = unpack(one[GLOBAL]), unpack(other[GLOBAL])
+    assert b.keys() <= a.keys(), (
+        "batched ones have their optimizers' tensors from the start; alone, a messenger is not batched"
+    )
+    for key, value in b.items():
+        if isinstance(value, torch.Tensor) and value.is_floating_point():
+            assert (value - a[key]).abs().mean() < 1e-5, key  # type: ignore[operator]
+    memory: dict[str, Any] = {}
+    setup = setup_of(sharded)
+    stopped = final_states(sharded, lambda: InlineExecutor(setup), stop_at=4, memory=memory)
+    again = final_states(sharded, lambda: InlineExecutor(setup), states=stopped, memory=memory)
+    assert digest(unpack(again[GLOBAL])) == digest(b)
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+def test_a_global_pair_that_is_rolled_back_forgets_whom_it_met_since(shards: int) -> None:
+    config = tiny_config(num_pairs=3, strategy={"name": "sgan", "messenger_shards": shards})
+    setup = setup_of(config)
+    strategy = strategy_of(config)
+    board = InlineBoard()
+    for name in strategy.locals(config):
+        strategy.build(name, setup).train(2, board)
+    supervisor = strategy.build(GLOBAL, setup)
+    assert isinstance(supervisor, GlobalPair)
+    good = supervisor.state()
+    supervisor.train(2, board)
+    after = digest(supervisor.state())
+    assert len(supervisor.met) == 3
+    supervisor.restore(good)
+    assert supervisor.met == []
+    supervisor.train(2, board)
+    assert digest(supervisor.state()) == after
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"messenger_shards": 3}, "there are 2 pairs"),
+        (
+            {"messenger_shards": 2, "variant": "early_global"},
+            "variant early_global goes from one messenger to the next",
+        ),
+    ],
+)
+def test_shards_that_cannot_be(settings: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        strategy_of(tiny_config(strategy={"name": "sgan", **settings}))

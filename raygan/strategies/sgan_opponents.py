@@ -1,0 +1,409 @@
+"""What SGAN's global pair knows of the locals: messengers and generators, and the part of an iteration that is done with them.
+
+One process can hold all of them, or each of several a share (`messenger_shards`): G0 and D0 go out, gradients come back.
+
+    global pair  --Task: G0, D0, weights-->  deputy: messengers' updates against G0 (lines 15-21)
+                 <--Answer: d loss/d G0's batch, d loss/d D0--    summed by the global pair (lines 22-31)
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from raygan.gan import steps as S
+from raygan.gan.pair import Parts, Sharing, Trainer
+from raygan.gan.types import Board, State
+from raygan.gan.weights import Publication, Vector, unflatten
+from raygan.strategies.pack import Stack, d_steps, pays, penalties, penalty_points, strange_layer, usual_penalty
+from raygan.strategies.roles import GLOBAL
+
+if TYPE_CHECKING:
+    from raygan.strategies.sgan import Sgan
+
+
+class Opponent:
+    """What the global pair knows of one local: a messenger (copy of D_n) and G_n as samples or as a copy."""
+
+    def __init__(self, name: str, d: nn.Module, g: nn.Module | None, optimizer: torch.optim.Optimizer) -> None:
+        self.name = name
+        self.d = d
+        self.g = g
+        self.optimizer = optimizer
+        self.version = 0
+        self.samples: Tensor | None = None
+        self.used = 0  # batches of `samples` that D0 has seen
+
+    def refresh(self, publication: Publication, settings: Sgan, device: torch.device) -> None:
+        """D_msg[n] = copy(D_n); G_n likewise. (S4: starts equal to the published D_n.)"""
+        self.version = publication.version
+        unflatten(self.d, publication.arrays["D"])
+        if settings.messenger_optimizer == "fresh":
+            S.forget(self.optimizer)
+        elif settings.messenger_optimizer == "clone":
+            S.unflatten_optimizer(self.optimizer, publication.arrays["opt_d"])
+        if self.g is not None:
+            unflatten(self.g, publication.arrays["G"])
+        else:
+            self.samples = torch.from_numpy(np.array(publication.arrays["samples"])).to(device)
+            self.used = 0
+
+    def fakes(self, draw: Callable[[], Tensor]) -> Tensor:
+        """A batch of G_n; from its copy with a z from `draw`, or the next published batch."""
+        if self.g is not None:
+            with torch.no_grad():
+                out: Tensor = self.g(draw())
+                return out
+        assert self.samples is not None, f"{self.name} has published nothing yet"
+        batch = self.samples[self.used % len(self.samples)]
+        self.used += 1
+        return batch
+
+    def state(self) -> State:
+        """For a checkpoint in the middle of a messenger's life."""
+        p = f"opponent.{self.name}"
+        return {
+            f"{p}.version": self.version,
+            f"{p}.used": self.used,
+            **S.network_state(f"{p}.d", self.d),
+            **S.optimizer_state(f"{p}.opt", self.optimizer),
+            **(S.network_state(f"{p}.g", self.g) if self.g is not None else {}),
+            **({f"{p}.samples": self.samples.cpu().clone()} if self.samples is not None else {}),
+        }
+
+    def restore(self, state: State, device: torch.device) -> None:
+        """The inverse of `state`."""
+        p = f"opponent.{self.name}"
+        self.version = int(str(state[f"{p}.version"]))
+        self.used = int(str(state[f"{p}.used"]))
+        S.load_network(f"{p}.d", self.d, state)
+        S.load_optimizer(f"{p}.opt", self.optimizer, state)
+        if self.g is not None:
+            S.load_network(f"{p}.g", self.g, state)
+        samples = state.get(f"{p}.samples")
+        self.samples = samples.to(device) if isinstance(samples, Tensor) else None
+
+
+class Messengers:
+    """All opponents at once, as one batched model; each keeps its own copies, optimizer and random streams."""
+
+    def __init__(self, opponents: Sequence[Opponent]) -> None:
+        self.opponents = list(opponents)
+        self.d = Stack([o.d for o in opponents], [o.optimizer for o in opponents])
+        self.g = Stack([o.g for o in opponents if o.g is not None]) if opponents[0].g is not None else None
+
+    def are(self, opponents: Sequence[Opponent]) -> bool:
+        """Is this the model of these, as they are now?"""
+        same = len(opponents) == len(self.opponents) and all(
+            a is b for a, b in zip(opponents, self.opponents, strict=True)
+        )
+        return same and self.d.bound and (self.g is None or self.g.bound)
+
+    def fakes(self, draws: Sequence[Callable[[], Tensor]]) -> Tensor:
+        """A batch of each G_n, (opponents, N, *shape)."""
+        if self.g is None:
+            return torch.stack([o.fakes(draw) for o, draw in zip(self.opponents, draws, strict=True)])
+        with torch.no_grad():
+            return self.g(torch.stack([draw() for draw in draws]))
+
+
+@dataclass(frozen=True)
+class Task:
+    """One iteration, for a deputy: where the global pair stands, and how much each opponent counts."""
+
+    step: int
+    turn: int
+    g: Vector
+    d: Vector
+    shares: dict[str, dict[str, float]]
+    """side -> opponent -> weight / number of opponents; one that is met just now (async) counts from the next iteration on."""
+    refresh: tuple[str, ...] = ()
+    """async: whose copies are due."""
+    again: bool = False
+    """The second, third, ... step of D0 in this iteration: D0 has changed, all else has been done."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a deputy's opponents say: losses, and gradients of the weighted sums of them."""
+
+    losses_g: dict[str, float]
+    by_x: Vector | None
+    """d loss / d G0's batch, (N, *shape): the global pair carries it on to G0's weights."""
+    losses_d: dict[str, float]
+    by_d: Vector
+    """d loss / d D0's weights, flat."""
+    versions: dict[str, int]
+    """The version of each opponent's copy."""
+
+
+class Crew(Trainer):
+    """Some of the opponents, and what is done with them; a deputy's, or the global pair's own."""
+
+    def __init__(self, parts: Parts, settings: Sgan, sharing: Sharing) -> None:
+        super().__init__(GLOBAL, parts)
+        self.settings = settings
+        self.keeps_g = not sharing.samples
+        self.messenger_steps = settings.messenger_steps or self.loss.d_steps
+        self.opponents: dict[str, Opponent] = {}
+        self.ahead: dict[str, dict[int, Publication]] = {}
+        """lockstep: what was read and is not used yet."""
+        self.messengers: Messengers | None = None
+        self.d_streams: dict[str, tuple[torch.Generator, torch.Generator, torch.Generator]] = {}
+        normed = any(isinstance(m, nn.BatchNorm2d) for n in (self.g, self.d) for m in n.modules())
+        self.batches = (
+            not normed and settings.variant != "early_global" and self.config.optimizer == "adam" and usual_penalty(self.loss)
+            and not (strange_layer(self.g) or strange_layer(self.d)) and pays(self.d)
+        )  # fmt: skip
+
+    def have(self, names: Sequence[str]) -> None:
+        """A messenger for each that came, none for those that went."""
+        for name in names:
+            if name not in self.opponents:
+                d = copy.deepcopy(self.d)
+                g = copy.deepcopy(self.g) if self.keeps_g else None
+                self.opponents[name] = Opponent(name, d, g, self.optimizer(d, self.config.lr_d))
+        self.opponents = {n: self.opponents[n] for n in names}
+
+    @property
+    def known(self) -> list[Opponent]:
+        """Opponents that hold a copy, in the order of the locals."""
+        return [o for o in self.opponents.values() if o.version > 0]
+
+    # ------------------------------------------------------------------------------------------ what was published
+
+    def read(self, after: int, upto: int, board: Board) -> dict[str, list[int]]:
+        """lockstep: get what is published for these iterations; its versions."""
+        read = board.between(list(self.opponents), after=after, upto=upto)
+        self.ahead = {name: {p.version: p for p in publications} for name, publications in read.items()}
+        return {name: sorted(versions) for name, versions in self.ahead.items()}
+
+    def due_now(self) -> dict[str, Publication]:
+        """lockstep: of what was read, that of this iteration."""
+        return {n: held[self.step + 1] for n, held in self.ahead.items() if self.step + 1 in held}
+
+    def newer(self, board: Board, names: Sequence[str]) -> dict[str, Publication]:
+        """async: the newest of each, where it is newer; of one that was revived it may be older."""
+        newest = board.newest(names) if names else {}
+        return {n: p for n, p in newest.items() if p.version > self.opponents[n].version}
+
+    def copy_messengers(self, fresh: Mapping[str, Publication]) -> None:
+        """D_msg = copy(D)."""
+        for name, publication in fresh.items():
+            self.opponents[name].refresh(publication, self.settings, self.device)
+
+    # ------------------------------------------------------------------------------------------------ Algorithm 1
+
+    def batch(self) -> Messengers | None:
+        """The opponents that have met as one batched model, where that is faster."""
+        known = self.known
+        if not self.batches or len(known) < 2:
+            return None
+        if self.messengers is None or not self.messengers.are(known):
+            self.messengers = Messengers(known)
+        return self.messengers
+
+    def train_messengers(self) -> None:
+        """Lines 15-21, where the variant has them: one after the other, or all at once."""
+        if self.settings.variant != "full":
+            return
+        if (batch := self.batch()) is not None:
+            self.train_at_once(batch)
+        for opponent in self.known if batch is None else ():
+            self.train_messenger(opponent)
+
+    def train_at_once(self, batch: Messengers) -> None:
+        """`train_messenger` of all of them."""
+        rate = self.config.lr_d * self.settings.messenger_lr_scale * self.decay()
+        streams = []
+        for opponent in batch.opponents:
+            opponent.optimizer.param_groups[0]["lr"] = rate
+            streams.append(self.own_streams(f"messenger/{opponent.name}"))
+        noise, extra, data = zip(*streams, strict=True)
+        for _ in range(self.messenger_steps):
+            real = torch.stack([self.data.batch(self.batch_size, d, self.device) for d in data])
+            with torch.no_grad():
+                fake = joined(self.g, torch.stack([self.noise(n) for n in noise]))
+            real, fake = (torch.stack(list(map(self.blur, x, extra))) for x in (real, fake))
+            d_steps(batch.d, self.loss, real, fake, extra, self.config.clip_grad_d)
+
+    def train_messenger(self, opponent: Opponent) -> None:
+        """`messenger_steps` updates of D_msg[n] against G0."""
+        rate = self.config.lr_d * self.settings.messenger_lr_scale * self.decay()
+        opponent.optimizer.param_groups[0]["lr"] = rate
+        noise, extra, data = self.own_streams(f"messenger/{opponent.name}")
+        for _ in range(self.messenger_steps):
+            real = self.data.batch(self.batch_size, data, self.device)
+            with torch.no_grad():
+                fake = self.g(self.noise(noise))
+            real, fake = self.blur(real, extra), self.blur(fake, extra)
+            S.d_step(opponent.d, opponent.optimizer, self.loss, real, fake, extra, self.config.clip_grad_d)
+
+    def fake(self, after: str = "") -> Tensor:
+        """G0's batch of this iteration, (N, *shape): one batch of z serves all messengers, wherever they are."""
+        noise, extra, _ = self.own_streams(f"g/{after}")
+        return self.blur(self.g(self.noise(noise)), extra)
+
+    def judge_g(self, fake: Tensor, shares: Mapping[str, float]) -> tuple[Tensor, dict[str, float]]:
+        """The weighted sum of G0's losses against these messengers (a graph), and each loss."""
+        batch, known = self.batch(), self.known
+        if not known:
+            return torch.zeros(()), {}
+        seen: Iterable[Tensor]
+        if batch is not None:
+            seen = batch.d(fake.expand(len(known), *fake.shape), frozen=True)
+        else:
+            seen = []
+            for opponent in known:
+                with S.frozen(opponent.d):
+                    seen.append(opponent.d(fake))
+        losses = torch.stack(list(map(self.loss.g_loss, seen)))
+        total = (losses * self.of_each(shares)).sum()
+        return total, dict(zip((o.name for o in known), losses.tolist(), strict=True))
+
+    def of_each(self, shares: Mapping[str, float]) -> Tensor:
+        """The shares as a vector, in the order of `known`."""
+        return torch.tensor([shares.get(o.name, 0.0) for o in self.known], device=self.device)
+
+    def judge_d(self, shares: Mapping[str, float], again: bool = False) -> dict[str, float]:
+        """Add the gradient of the weighted sum of D0's losses against these generators to D0's; each loss.
+
+        again: the batches after those of the call before.
+        """
+        batch, known = self.batch(), self.known
+        if not again:
+            self.d_streams = {o.name: self.own_streams(f"d/{o.name}") for o in known}
+        if batch is not None:
+            return self.judge_d_at_once(batch, shares)
+        losses = {}
+        for opponent in known:
+            noise, extra, data = self.d_streams[opponent.name]
+            real = self.blur(self.data.batch(self.batch_size, data, self.device), extra)
+            fake = self.blur(opponent.fakes(partial(self.noise, noise)), extra)
+            losses[opponent.name] = S.d_backward(self.d, self.loss, real, fake, extra, shares.get(opponent.name, 0.0))
+        return losses
+
+    def judge_d_at_once(self, batch: Messengers, shares: Mapping[str, float]) -> dict[str, float]:
+        """The same, with all locals' batches in one."""
+        names = [o.name for o in batch.opponents]
+        reals, fakes, points = list[Tensor](), list[Tensor](), list[Tensor | None]()
+        drawn = batch.fakes([partial(self.noise, self.d_streams[n][0]) for n in names])
+        for name, sample in zip(names, drawn, strict=True):
+            _, extra, data = self.d_streams[name]
+            reals.append(self.blur(self.data.batch(self.batch_size, data, self.device), extra))
+            fakes.append(self.blur(sample, extra))
+            points.append(penalty_points(self.loss, reals[-1], fakes[-1], extra))
+        real, fake = torch.stack(reals), torch.stack(fakes)
+        d = partial(joined, self.d)
+        losses = torch.stack([self.loss.d_loss(r, f) for r, f in zip(d(real), d(fake), strict=True)])
+        losses = losses + penalties(d, self.loss, points)
+        values: list[float] = losses.tolist()
+        if all(map(math.isfinite, values)):
+            (losses * self.of_each(shares)).sum().backward()
+        return dict(zip(names, values, strict=True))
+
+    def own_streams(self, use: str) -> tuple[torch.Generator, torch.Generator, torch.Generator]:
+        """(noise, everything else, data) of one use in this iteration; no local has a part in them."""
+        noise, extra = (self.streams.at(f"{use}/{p}", self.step) for p in ("noise", "extra"))
+        return noise, extra, self.streams.at(f"{use}/data", self.step, "cpu")
+
+    # --------------------------------------------------------------------------------------------- as a deputy
+
+    def carry_out(self, task: Task, board: Board) -> Answer:
+        """A deputy's part of an iteration."""
+        S.zero_grad(self.opt_d)
+        unflatten(self.d, task.d)
+        if task.again:
+            return Answer({}, None, self.judge_d(task.shares["d"], again=True), self.gradient(), {})
+        self.step = task.step
+        self.take_turn(task.turn)
+        unflatten(self.g, task.g)
+        old = [n for n in task.refresh if n in self.opponents]
+        self.copy_messengers(self.newer(board, old) if old else self.due_now())
+        self.train_messengers()
+        fake = self.fake().detach().requires_grad_()
+        total, losses_g = self.judge_g(fake, task.shares["g"])
+        if total.requires_grad:
+            total.backward()
+        by_x = None if fake.grad is None else fake.grad.cpu().numpy()
+        losses_d = self.judge_d(task.shares["d"])
+        return Answer(losses_g, by_x, losses_d, self.gradient(), {o.name: o.version for o in self.known})
+
+    def gradient(self) -> Vector:
+        """D0's, flat."""
+        parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in self.d.parameters()]
+        return torch.cat([p.reshape(-1) for p in parts]).cpu().numpy()
+
+    def opponents_state(self) -> State:
+        """Of those that hold a copy."""
+        return {key: value for o in self.known for key, value in o.state().items()}
+
+    def restore_opponents(self, state: State) -> None:
+        """The inverse."""
+        for name, opponent in self.opponents.items():
+            if f"opponent.{name}.version" in state:
+                opponent.restore(state, self.device)
+            else:
+                opponent.version = 0
+
+
+class Deputy(Protocol):
+    """A crew somewhere else. What may take its time gives a function that waits for the result."""
+
+    def have(self, names: Sequence[str]) -> None:
+        """Crew.have."""
+
+    def read(self, after: int, upto: int, board: Board) -> Callable[[], dict[str, list[int]]]:
+        """Crew.read."""
+
+    def carry_out(self, task: Task, board: Board) -> Callable[[], Answer]:
+        """Crew.carry_out."""
+
+    def opponents_state(self) -> State:
+        """Crew.opponents_state."""
+
+    def restore_opponents(self, state: State) -> None:
+        """Crew.restore_opponents."""
+
+
+class DeputyHere(Deputy):
+    """A crew in this process: the inline executor's."""
+
+    def __init__(self, crew: Crew) -> None:
+        self.crew = crew
+
+    def have(self, names: Sequence[str]) -> None:
+        """At once."""
+        self.crew.have(names)
+
+    def read(self, after: int, upto: int, board: Board) -> Callable[[], dict[str, list[int]]]:
+        """At once."""
+        found = self.crew.read(after, upto, board)
+        return lambda: found
+
+    def carry_out(self, task: Task, board: Board) -> Callable[[], Answer]:
+        """At once."""
+        answer = self.crew.carry_out(task, board)
+        return lambda: answer
+
+    def opponents_state(self) -> State:
+        """At once."""
+        return self.crew.opponents_state()
+
+    def restore_opponents(self, state: State) -> None:
+        """At once."""
+        self.crew.restore_opponents(state)
+
+
+def joined(network: nn.Module, x: Tensor) -> Tensor:
+    """One network on several batches at once, (batches, N, ...) -> (batches, N, ...); none of it may look at a whole batch."""
+    out: Tensor = network(x.flatten(0, 1))
+    return out.view(*x.shape[:2], *out.shape[1:])

@@ -2,21 +2,24 @@
 
 python -m benchmarks.hub [REPEATS]          default 5; writes results/hub.json
 
-Cost: GAP, 8 pairs on Ray, with and without the hub in turn: seconds from the first report of a player to the last. Rows: 100,000
+Cost: GAP, 8 pairs on Ray, with and without the hub in turn: seconds from the first report of a player to the last; and what does
+not depend on how busy the machine is, the CPU time of the hub's process (less its start) and of the driver's end. Rows: 100,000
 rows of metrics.jsonl through the driver's link into the actor, gauges set, until the hub knows the last one.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import sys
 import tempfile
 import time
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
+import ray
 import torch
 
 from benchmarks.common import show, write
@@ -32,6 +35,27 @@ FLAGS: dict[str, Any] = {
     "evaluation.every_steps": 500, "checkpoint.every_steps": 500,
 }  # fmt: skip
 ROWS = 100_000
+CORES = os.cpu_count() or 1
+
+
+class Counting(HubLink):
+    """Notes, when the run ends, what share of all cores' time it has cost."""
+
+    costs: ClassVar[list[float]] = []
+
+    def __init__(self, run: str, folder: Path) -> None:
+        super().__init__(run, folder)
+        self.before, self.began = self.cpu(), time.monotonic()
+
+    def cpu(self) -> float:
+        """CPU seconds of the hub's process."""
+        used: float = ray.get(self.hub.__ray_call__.remote(lambda hub: time.process_time()))
+        return used
+
+    def close(self) -> None:
+        """Note, then close."""
+        self.costs.append((self.cpu() - self.before + self.seconds) / (time.monotonic() - self.began) / CORES)
+        super().close()
 
 
 def seconds(hub: bool, folder: Path, number: int) -> float:
@@ -70,15 +94,21 @@ def main() -> None:
     """Both."""
     torch.set_num_threads(1)
     repeats = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-    hub_module.PUSH_BYTES = 1 << 20  # so that the first push does not take all rows at once
+    hub_module.HubLink = Counting  # type: ignore[misc]
     with tempfile.TemporaryDirectory() as name, cluster("local", 512):
         folder = Path(name)
         pairs = [(seconds(True, folder, 2 * i), seconds(False, folder, 2 * i + 1)) for i in range(repeats)]
+        hub_module.PUSH_BYTES = 4 << 20  # the first push, when the hub is not up yet, must not take all rows at once
         rate = rows_per_second(folder)
     cost = statistics.median(a / b - 1 for a, b in pairs)
-    write("hub", {"with_and_without_s": pairs, "cost": cost, "rows_per_second": rate})
+    shares = Counting.costs
+    write("hub", {"with_and_without_s": pairs, "cost": cost, "cpu_share": shares, "rows_per_second": rate})
     show(["what", "measured", "aim"], [
         ["8 pairs with the hub / without", f"{cost:+.1%} ({', '.join(f'{a / b - 1:+.1%}' for a, b in pairs)})", "<= 1 %"],
+        [
+            "CPU time for the hub, of all cores'", f"{statistics.median(shares):.2%} ({min(shares):.2%} .. {max(shares):.2%})",
+            "<= 1 %",
+        ],
         ["rows a second into the hub", f"{rate:,.0f}", ">= 10,000"],
     ])  # fmt: skip
 

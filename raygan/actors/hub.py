@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 TICK_S = 5.0
 """Between two settings of all gauges: Ray forgets a gauge that is not set again."""
-PUSH_S = 0.5
+PUSH_S = 1.0
 """Between two pushes, at least."""
 LOGS = ("metrics.jsonl", "events.jsonl")
 WHOLE = ("run.json", "config.json", "config.yaml", "command.txt", "best.json", "mixture.json")

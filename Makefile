@@ -16,6 +16,10 @@ seeds:           ## ring8-sgan over five seeds on Ray
 	python -m benchmarks.seeds seeds-ring8-sgan runs/seeds/seed0 runs/seeds/seed1 runs/seeds/seed2 runs/seeds/seed3 runs/seeds/seed4
 bench: rivals scale footprint packs guard      ## speed, as ratios in one run
 	python -m benchmarks.speed
+parallel-pmgan:  ## PMGAN, asynchronous against one after the other
+	python -m benchmarks.parallel_pmgan
+shards:          ## the global pair with its messengers in several processes
+	python -m benchmarks.shards
 rivals:          ## against plain PyTorch, a batched model by hand, Ray Tune, torch.multiprocessing, gloo
 	python -m benchmarks.rivals
 scale:           ## the control plane with 10 to 10,000 players that do nothing

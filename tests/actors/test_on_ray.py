@@ -323,8 +323,14 @@ def test_a_pair_leaves_its_pack_and_another_joins_while_the_rest_go_on(tmp_path:
     assert sorted(str(unpack(r)["identity.D"]) for r in final.parts.values())[-1] == "pair-04"
 
 
-@pytest.mark.parametrize("signum", [signal.SIGSTOP, signal.SIGKILL])
-@pytest.mark.parametrize("strategy", ["sgan", {"name": "pmgan", "classes": 2}])
+@pytest.mark.parametrize(
+    ("strategy", "signum"),
+    [
+        ("sgan", signal.SIGSTOP),
+        ({"name": "pmgan", "classes": 2}, signal.SIGSTOP),
+        ({"name": "pmgan", "classes": 2}, signal.SIGKILL),
+    ],
+)
 def test_a_stopped_player_is_found_by_its_lease_and_changes_nothing(
     tmp_path: Path, strategy: Any, signum: signal.Signals
 ) -> None:
@@ -358,8 +364,7 @@ def test_a_stopped_player_is_found_by_its_lease_and_changes_nothing(
     assert compare("undisturbed", inline, final.parts).ok
 
 
-@pytest.mark.parametrize("signum", [signal.SIGSTOP, signal.SIGKILL])
-@pytest.mark.parametrize("tempo", ["lockstep", "async"])
+@pytest.mark.parametrize(("tempo", "signum"), [("lockstep", signal.SIGSTOP), ("async", signal.SIGKILL)])
 def test_a_deputy_that_is_stopped_or_killed_is_replaced(tmp_path: Path, tempo: str, signum: signal.Signals) -> None:
     """SGAN's messengers in three processes; in lockstep the run ends with the bits of an undisturbed one, inline."""
     config = tiny_config(
@@ -408,8 +413,7 @@ class Slow(RayExecutor):
         return super().wait(timeout_s)
 
 
-@pytest.mark.parametrize("late", [False, True])
-@pytest.mark.parametrize("strategy", ["sgan", {"name": "pmgan", "classes": 3}])
+@pytest.mark.parametrize(("strategy", "late"), [("sgan", False), ({"name": "pmgan", "classes": 3}, True)])
 def test_in_async_a_killed_player_comes_back_while_the_others_go_on(tmp_path: Path, strategy: Any, late: bool) -> None:
     config = tiny_config(
         strategy=strategy, steps=600, num_pairs=3, tempo="async", round_steps=25, checkpoint={"every_steps": 100},

@@ -107,16 +107,17 @@ def forty(per_actor: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         flags = {**TOY, "num_pairs": 40, "resources.pairs_per_actor": per_actor}
         run = train(resolve("ring8-gap", flags=flags), run_dir=Path(folder), name="forty", address="local")
+        at = [r["elapsed"] for r in run.rows if r["kind"] == "train"]
+        swaps = float(run.info["swaps"])
     seconds = time.perf_counter() - began
     over.set()
     thread.join()
-    at = [r["elapsed"] for r in run.rows if r["kind"] == "train"]
     return {
         "start_s": min(at),
         "train_s": max(at),
         "all_s": seconds,
         "peak_mb": peak[0],
-        "swaps": float(run.info["swaps"]),
+        "swaps": swaps,
     }
 
 

@@ -6,8 +6,7 @@ K generators (DCGAN of width 8 on MNIST, batch 64) do STEPS updates each. One af
 generators in turn. Asynchronous: Ray actors, on one core and on all of this machine (by CPU affinity). Seconds are those of the
 second half of the steps, doubled, when all processes are up. Beside them the paper's percentages, and a model of more cores:
 
-model: T(c) = max((K g + j) / c, j + o), per update: g a generator's, j the judge's time, both from the one-process run, and o what
-handing over slots and answers costs the judge, from the run on all cores.
+model: T(c) = max((K g + j) / c, g, j) an update: g a generator's, j the judge's time in one process; handing over is free.
 """
 
 from __future__ import annotations
@@ -80,12 +79,9 @@ def main() -> None:
             }
             base = taken["sequential"]["seconds"]
             g, j = (taken["sequential"][key] for key in ("generator_s", "judge_s"))
-            over = max(0.0, taken["all cores"]["judge_s"] - j)
 
-            def model(
-                cores: int, k: int = k, g: float = g, j: float = j, over: float = over, base: float = base
-            ) -> float:
-                return STEPS * max((k * g + j) / cores, j + over) / base
+            def model(cores: int, k: int = k, g: float = g, j: float = j) -> float:
+                return max((k * g + j) / cores, g, j) / (k * g + j)
 
             rows.append([
                 str(k), f"{base:.1f} s", f"{taken['one core']['seconds'] / base:.0%}", f"{model(1):.0%}",

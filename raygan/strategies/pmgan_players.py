@@ -64,6 +64,15 @@ def check_slot(slot: Publication) -> None:
         raise RayganError(f"{slot.player}: a torn slot (version {slot.version}). Report this as a defect.")
 
 
+def pause(waited: float) -> float:
+    """Seconds until the next look at the slots: every look asks all generators, whose processes must answer while they train.
+
+    >>> pause(0.0), pause(0.08), pause(9.0)
+    (0.0005, 0.008, 0.02)
+    """
+    return min(0.02, max(0.0005, 0.1 * waited))
+
+
 def overlap(logits: Tensor, labels: Tensor, active: Tensor) -> Tensor:
     """CE of C's logits (N, classes), a scalar; `active` (classes,) bool: only these classes take part in the softmax."""
     return F.cross_entropy(logits.masked_fill(~active, -math.inf), labels)
@@ -165,7 +174,7 @@ class Generator(Pair):
                 raise RayganError(
                     f"{self.name}: no answer of the judge within {DEADLINE_S:.0f} s. See the judge's log."
                 )
-            time.sleep(0.001)
+            time.sleep(pause(time.perf_counter() - began))
             self.poll(board, shelf)
         self.waited += time.perf_counter() - began
         assert self.feedback is not None, "must_wait() holds while there is none"
@@ -270,7 +279,7 @@ class Judge(Trainer):
                 meter.add(**self.update(slots, board, last=False, meter=meter))
                 heard = time.perf_counter()
             elif self.step < target:
-                time.sleep(0.0005)
+                time.sleep(pause(time.perf_counter() - heard))
             if len(slots) == len(members):
                 self.step = max(self.step, min(s.version for s in slots.values()))
         self.step = min(self.step, target)

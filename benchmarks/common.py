@@ -39,6 +39,11 @@ def write(name: str, payload: dict[str, Any]) -> Path:
     return path
 
 
+def second_half(rows: list[dict[str, Any]], steps: int) -> float:
+    """Seconds of training, from its second half, when all processes are up: twice from the last row of its middle to the end."""
+    return 2 * float(max(r["elapsed"] for r in rows) - max(r["elapsed"] for r in rows if r["step"] == steps // 2))
+
+
 def spread(values: list[float]) -> str:
     """mean +- standard deviation over seeds (min .. max)."""
     a = np.asarray(values, dtype=float)

@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.common import show, write
+from benchmarks.common import second_half, show, write
 from raygan.actors.cluster import cluster
 from raygan.config import resolve
 from raygan.service.training import train
@@ -41,11 +41,10 @@ def one(k: int, tempo: str, inline: bool, folder: Path) -> dict[str, float]:
     run = train(resolve("mnist-pmgan", flags=flags), run_dir=folder, inline=inline, address="auto")
     rows = [r for r in run.rows if r["kind"] == "train"]
     made = [r for r in rows if r["player"] != JUDGE]
-    half = max(r["elapsed"] for r in made if r["step"] <= STEPS // 2)
     late = [r for r in made if r["step"] > STEPS // 2]
     judged = [r for r in rows if r["player"] == JUDGE]
     return {
-        "seconds": 2 * (max(r["elapsed"] for r in late) - half),
+        "seconds": second_half(made, STEPS),
         "generator_s": statistics.median(r["seconds"] / r["steps"] for r in late),
         "judge_s": statistics.median(r["seconds"] / max(1, r["steps"]) for r in judged[len(judged) // 2 :]),
         "judge_updates": max(r.get("updates", 0.0) for r in judged),

@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.functional import softplus
 
-from benchmarks.common import show, write
+from benchmarks.common import second_half, show, write
 from benchmarks.plain import SWAP, WORKS, Plain, Work, timed
 from raygan.actors.cluster import cluster
 from raygan.config import resolve
@@ -249,8 +249,7 @@ def by_raygan(work: Work, folder: Path, **flags: Any) -> tuple[float, float, dic
     run = train(resolved, run_dir=folder, address="auto")
     whole = time.perf_counter() - began
     rows = [r for r in run.rows if r["kind"] == "train"]
-    half = max(r["elapsed"] for r in rows if r["step"] == work.steps // 2)
-    took = 2 * (max(r["elapsed"] for r in rows) - half)
+    took = second_half(rows, work.steps)
     return took, whole - took, dict(run.info.get("packs", {}))
 
 

@@ -143,11 +143,9 @@ class RayExecutor:
         """Everybody stands at the beginning of this epoch; whoever does not answer is replaced, once."""
         for last in (False, True):
             asked = {}
-            for i, name in enumerate(self.deputies):  # the global pair begins them
+            for name in self.deputies:  # the global pair begins them
                 if name not in self.helpers:
-                    bundle = self.placement.players - 1 - i
-                    made = self._actor(DeputyActor, name, bundle, self.placement.cpus, self.placement.gpus)
-                    self.helpers[name] = made.remote(self.run, name, self.shared)
+                    self.helpers[name] = self._helper(name)
             for name in (*self._registrars(), EVALUATOR):
                 fresh = name not in self.helpers
                 if fresh:
@@ -253,6 +251,10 @@ class RayExecutor:
             return self._actor(MatchmakerActor, name, last, 0).remote(self.run)
         if name == BOARD:
             return self._actor(BoardActor, name, last, BOARD_CPUS).remote()
+        if name in self.deputies:  # the last of the bundles that are as large as players'
+            bundle = self.placement.players - 1 - self.deputies.index(name)
+            made = self._actor(DeputyActor, name, bundle, self.placement.cpus, self.placement.gpus)
+            return made.remote(self.run, name, self.shared)
         made = self._actor(EvaluatorActor, name, self.placement.players, self.placement.evaluator_cpus)
         return made.remote(self.run, self.config, self.shared)
 

@@ -217,8 +217,9 @@ class Crew(Trainer):
             return
         if (batch := self.batch()) is not None:
             self.train_at_once(batch)
-        for opponent in self.known if batch is None else ():
-            self.train_messenger(opponent)
+        else:
+            for opponent in self.known:
+                self.train_messenger(opponent)
 
     def train_at_once(self, batch: Messengers) -> None:
         """`train_messenger` of all of them."""
@@ -274,10 +275,11 @@ class Crew(Trainer):
         return torch.tensor([shares.get(o.name, 0.0) for o in self.known], device=self.device)
 
     def judge_d(self, shares: Mapping[str, float], again: bool = False) -> dict[str, float]:
-        """Add the gradient of the weighted sum of D0's losses against these generators to D0's; each loss.
+        """Leave the gradient of the weighted sum of D0's losses against these generators in D0; each loss.
 
         again: the batches after those of the call before.
         """
+        S.zero_grad(self.opt_d)
         batch, known = self.batch(), self.known
         if not again:
             self.d_streams = {o.name: self.own_streams(f"d/{o.name}") for o in known}
@@ -319,7 +321,6 @@ class Crew(Trainer):
 
     def carry_out(self, task: Task, board: Board) -> Answer:
         """A deputy's part of an iteration."""
-        S.zero_grad(self.opt_d)
         unflatten(self.d, task.d)
         if task.again:
             return Answer({}, None, self.judge_d(task.shares["d"], again=True), self.gradient(), {})

@@ -91,22 +91,24 @@ class GlobalPair(Crew):
         answers: list[Answer] = []
         if self.settings.variant == "early_global":  # App. A.2: after each update of a local
             loss_g = self.early(fresh)
-            losses_d = self.first_d()
+            shares = self.shares()
+            losses_d = self.judge_d(shares["d"])
         else:
             self.copy_messengers(fresh)  # line 14
-            asked = self.ask(board, elsewhere)
+            shares = self.shares()
+            asked = self.ask(board, shares, elsewhere)
             self.train_messengers()  # lines 15-21
             fake = self.fake()
-            total, losses_g = self.judge_g(fake, self.shares("g"))
-            losses_d = self.first_d()
+            total, losses_g = self.judge_g(fake, shares["g"])
+            losses_d = self.judge_d(shares["d"])
             answers = [answer() for answer in asked]
-            loss_g = self.step_g(fake, total, losses_g, answers)
-        loss_d = self.step_d(losses_d, answers)
+            loss_g = self.step_g(fake, total, losses_g, answers, shares["g"])
+        loss_d = self.step_d(losses_d, answers, shares["d"])
         for _ in range(1, self.settings.global_d_steps):
-            asked = self.ask(board, again=True)
-            S.zero_grad(self.opt_d)
-            losses_d = self.judge_d(self.shares("d"), again=True)
-            loss_d = self.step_d(losses_d, [answer() for answer in asked])
+            shares = self.shares()
+            asked = self.ask(board, shares, again=True)
+            losses_d = self.judge_d(shares["d"], again=True)
+            loss_d = self.step_d(losses_d, [answer() for answer in asked], shares["d"])
         self.update_average()
         self.step += 1
         self.bad_steps.note(self.step, loss_d=loss_d, loss_g=loss_g)
@@ -119,28 +121,23 @@ class GlobalPair(Crew):
             self.copy_messengers({name: fresh[name]} if name in fresh else {})
             if name in self.met:  # else it has just joined
                 self.train_messenger(self.opponents[name])
-                fake = self.fake(name)
-                loss_g = self.step_g(fake, *self.judge_g(fake, self.shares("g")), [])
+                fake, shares = self.fake(name), self.shares()["g"]
+                loss_g = self.step_g(fake, *self.judge_g(fake, shares), [], shares)
         return loss_g
 
-    def first_d(self) -> dict[str, float]:
-        """D0's losses against the generators here; their gradient is in D0."""
-        S.zero_grad(self.opt_d)
-        return self.judge_d(self.shares("d"))
-
-    def ask(self, board: Board, refresh: Sequence[str] = (), again: bool = False) -> list[Callable[[], Answer]]:
+    def ask(
+        self, board: Board, shares: dict[str, dict[str, float]], refresh: Sequence[str] = (), again: bool = False
+    ) -> list[Callable[[], Answer]]:
         """Every deputy begins its part; functions that wait for the answers."""
         if not self.deputies:
             return []
-        task = Task(
-            self.step, self.turn, flatten(self.g), flatten(self.d), {side: self.shares(side) for side in SIDES},
-            tuple(refresh), again,
-        )  # fmt: skip
+        task = Task(self.step, self.turn, flatten(self.g), flatten(self.d), shares, tuple(refresh), again)
         return [deputy.carry_out(task, board) for deputy in self.deputies]
 
-    def step_g(self, fake: Tensor, total: Tensor, losses: dict[str, float], answers: Sequence[Answer]) -> float:
+    def step_g(
+        self, fake: Tensor, total: Tensor, losses: dict[str, float], answers: Sequence[Answer], shares: Mapping[str, float]
+    ) -> float:  # fmt: skip
         """Lines 22-26: one step of G0 on the gradient summed over the messengers; the weighted mean of its losses."""
-        shares = self.shares("g")
         for answer in answers:
             losses |= answer.losses_g
             self.versions |= answer.versions
@@ -154,9 +151,8 @@ class GlobalPair(Crew):
             self.apply(self.opt_g, self.g, self.config.clip_grad_g)
         return value
 
-    def step_d(self, losses: dict[str, float], answers: Sequence[Answer]) -> float:
+    def step_d(self, losses: dict[str, float], answers: Sequence[Answer], shares: Mapping[str, float]) -> float:
         """Lines 27-31: one step of D0 on the gradient summed over the locals' generators; the mean of its losses."""
-        shares = self.shares("d")
         for answer in answers:
             losses |= answer.losses_d
             self.add_gradient(answer.by_d)
@@ -169,11 +165,11 @@ class GlobalPair(Crew):
 
     def add_gradient(self, flat: Vector) -> None:
         """To D0's."""
-        at = 0
-        for parameter in self.d.parameters():
-            piece = torch.tensor(flat[at : at + parameter.numel()], device=self.device).view_as(parameter)
-            parameter.grad = piece if parameter.grad is None else parameter.grad.add_(piece)
-            at += parameter.numel()
+        parameters = list(self.d.parameters())
+        pieces = torch.tensor(flat, device=self.device).split([p.numel() for p in parameters])
+        for parameter, piece in zip(parameters, pieces, strict=True):
+            more = piece.view_as(parameter)
+            parameter.grad = more if parameter.grad is None else parameter.grad.add_(more)
 
     def apply(self, optimizer: torch.optim.Optimizer, network: nn.Module, clip: float | None) -> None:
         """Clip the mean gradient, turn it into the sum if asked to, step."""
@@ -185,15 +181,16 @@ class GlobalPair(Crew):
 
     # ------------------------------------------------------------------------- choice of opponents (section 6)
 
-    def shares(self, side: Side) -> dict[str, float]:
-        """What each opponent counts, summing to 1: the same, or a softmax over how much the global network loses to it."""
+    def shares(self) -> dict[str, dict[str, float]]:
+        """side -> what each opponent counts, summing to 1: the same, or a softmax over how much that network loses to it."""
         met = self.met
-        weights = dict.fromkeys(met, 1.0)
-        if self.settings.opponents == "payoff":
-            weights = payoff_weights({n: self.payoff[side][n] for n in met}, self.settings.payoff_temperature)
-        return {n: weight / len(met) for n, weight in weights.items()}
+        if self.settings.opponents == "uniform":
+            return {side: dict.fromkeys(met, 1.0 / len(met)) for side in self.payoff}
+        temperature = self.settings.payoff_temperature
+        weights = {side: payoff_weights({n: of[n] for n in met}, temperature) for side, of in self.payoff.items()}
+        return {side: {n: w / len(met) for n, w in by_name.items()} for side, by_name in weights.items()}
 
-    def note(self, side: Side, losses: Mapping[str, float], shares: Mapping[str, float]) -> float:
+    def note(self, side: Literal["g", "d"], losses: Mapping[str, float], shares: Mapping[str, float]) -> float:
         """The weighted mean of the losses; follows the one against each opponent (moving average, 0.9)."""
         for name in shares if self.settings.opponents == "payoff" else ():
             if math.isfinite(losses[name]):
@@ -251,10 +248,6 @@ class GlobalPair(Crew):
         self.versions = {
             n: int(str(held.get(f"opponent.{n}.version", 0))) for n in self.locals if n not in self.opponents
         }
-
-
-Side = Literal["g", "d"]
-SIDES: tuple[Side, ...] = ("g", "d")
 
 
 def payoff_weights(payoff: Mapping[str, float], temperature: float) -> dict[str, float]:

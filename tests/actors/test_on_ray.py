@@ -323,14 +323,8 @@ def test_a_pair_leaves_its_pack_and_another_joins_while_the_rest_go_on(tmp_path:
     assert sorted(str(unpack(r)["identity.D"]) for r in final.parts.values())[-1] == "pair-04"
 
 
-@pytest.mark.parametrize(
-    ("strategy", "signum"),
-    [
-        ("sgan", signal.SIGSTOP),
-        ({"name": "pmgan", "classes": 2}, signal.SIGSTOP),
-        ({"name": "pmgan", "classes": 2}, signal.SIGKILL),
-    ],
-)
+@pytest.mark.parametrize("signum", [signal.SIGSTOP, signal.SIGKILL])
+@pytest.mark.parametrize("strategy", ["sgan", {"name": "pmgan", "classes": 2}])
 def test_a_stopped_player_is_found_by_its_lease_and_changes_nothing(
     tmp_path: Path, strategy: Any, signum: signal.Signals
 ) -> None:
@@ -413,7 +407,8 @@ class Slow(RayExecutor):
         return super().wait(timeout_s)
 
 
-@pytest.mark.parametrize(("strategy", "late"), [("sgan", False), ({"name": "pmgan", "classes": 3}, True)])
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("strategy", ["sgan", {"name": "pmgan", "classes": 3}])
 def test_in_async_a_killed_player_comes_back_while_the_others_go_on(tmp_path: Path, strategy: Any, late: bool) -> None:
     config = tiny_config(
         strategy=strategy, steps=600, num_pairs=3, tempo="async", round_steps=25, checkpoint={"every_steps": 100},

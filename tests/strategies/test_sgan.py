@@ -189,18 +189,23 @@ def test_a_cloned_messenger_optimizer_is_the_locals_own(monkeypatch: pytest.Monk
             assert torch.equal(opponent.optimizer.state[p][key], value), key
 
 
+def facing_locals(config: Config, steps: int) -> tuple[GlobalPair, InlineBoard]:
+    """A new global pair, and a board on which its locals have published so many steps."""
+    setup, strategy, board = setup_of(config), strategy_of(config), InlineBoard()
+    for name in strategy.locals(config):
+        strategy.build(name, setup).train(steps, board)
+    supervisor = strategy.build(GLOBAL, setup)
+    assert isinstance(supervisor, GlobalPair)
+    return supervisor, board
+
+
 def test_sum_and_mean_agree_under_adam_and_differ_by_n_without_it() -> None:
     grads = {}
     for combine in ("sum", "mean"):
         config = tiny_config(steps=1, num_pairs=3, strategy={"name": "sgan", "combine": combine})
-        setup = setup_of(config)
-        strategy = strategy_of(config)
-        board = InlineBoard()
-        for n in strategy.locals(config):
-            strategy.build(n, setup).train(1, board)
-        supervisor = strategy.build(GLOBAL, setup)
+        supervisor, board = facing_locals(config, 1)
         supervisor.train(1, board)
-        grads[combine] = [p.grad.clone() for p in supervisor.g.parameters()]  # type: ignore[attr-defined]
+        grads[combine] = [p.grad.clone() for p in supervisor.g.parameters()]  # type: ignore[union-attr]
     for a, b in zip(grads["sum"], grads["mean"], strict=True):
         assert torch.allclose(a, 3 * b, rtol=1e-5, atol=1e-9)
 
@@ -403,13 +408,7 @@ def test_sharded_messengers_are_the_unsharded_ones_within_rounding(changes: dict
 @pytest.mark.parametrize("shards", [1, 3])
 def test_a_global_pair_that_is_rolled_back_forgets_whom_it_met_since(shards: int) -> None:
     config = tiny_config(num_pairs=3, strategy={"name": "sgan", "messenger_shards": shards})
-    setup = setup_of(config)
-    strategy = strategy_of(config)
-    board = InlineBoard()
-    for name in strategy.locals(config):
-        strategy.build(name, setup).train(2, board)
-    supervisor = strategy.build(GLOBAL, setup)
-    assert isinstance(supervisor, GlobalPair)
+    supervisor, board = facing_locals(config, 2)
     good = supervisor.state()
     supervisor.train(2, board)
     after = digest(supervisor.state())

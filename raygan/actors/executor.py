@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
-import signal
 import time
-from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import ray
@@ -18,13 +14,13 @@ from ray.exceptions import (
     GetTimeoutError,
     OutOfMemoryError,
     RayActorError,
-    RayError,
     RayTaskError,
 )
 from ray.util.placement_group import get_current_placement_group, placement_group, remove_placement_group
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from raygan.actors.board import BoardActor
+from raygan.actors.deaths import Pulse, death_cause, death_kind, end_process
 from raygan.actors.deputy import DeputyActor
 from raygan.actors.evaluator import EvaluatorActor
 from raygan.actors.matchmaker import MatchmakerActor
@@ -462,71 +458,6 @@ class RayExecutor:
         }
 
 
-class Pulse:
-    """Asks every player once a second how far it is; a player that does not answer, or is busy and gets nowhere, is hung."""
-
-    def __init__(self, lease_s: float) -> None:
-        self.lease_s = lease_s
-        self._asked: dict[str, Any] = {}
-        self._beats: dict[str, int] = {}
-        self._answered: dict[str, float] = {}
-        self._moved: dict[str, float] = {}
-        self._at = 0.0
-
-    def alive(self, player: str) -> None:
-        """It has just reported."""
-        self._moved[player] = self._answered[player] = time.monotonic()
-
-    def ages(self) -> dict[str, float]:
-        """Seconds since each player's last answer."""
-        now = time.monotonic()
-        return {p: now - at for p, at in self._answered.items()}
-
-    def beat(self, actors: Mapping[str, Any], busy: Collection[str]) -> str | None:
-        """Ask and look; the player that is hung, if any: one that is silent before one that waits for it."""
-        now = time.monotonic()
-        if now - self._at < 1.0:
-            return None
-        self._at = now
-        for record in (self._asked, self._beats, self._answered, self._moved):
-            for gone in [p for p in record if p not in actors]:
-                del record[gone]
-        for player, actor in actors.items():
-            self._answered.setdefault(player, now)
-            if player not in busy:
-                self._moved[player] = now
-            if player in self._asked and ray.wait([self._asked[player]], timeout=0)[0]:
-                try:
-                    beats = int(ray.get(self._asked.pop(player))["beats"])
-                except RayActorError:
-                    continue  # what it owes will tell
-                self._answered[player] = now
-                if beats != self._beats.get(player):
-                    self._beats[player], self._moved[player] = beats, now
-            if player not in self._asked:
-                self._asked[player] = actor.where.remote(player)
-        silent = [p for p in actors if now - self._answered[p] > self.lease_s]
-        stuck = [p for p in actors if p in busy and now - self._moved.setdefault(p, now) > self.lease_s]
-        return next(iter([*silent, *stuck]), None)
-
-
-def end_process(node: str, pid: int) -> None:
-    """SIGKILL to an actor's process that may be stopped: Ray asks a process to end itself, which such a one never does."""
-
-    def kill() -> None:
-        with contextlib.suppress(OSError):
-            name = Path(f"/proc/{pid}/cmdline").read_bytes()
-            if b"PlayerActor" in name or b"DeputyActor" in name:  # else the number is somebody else's by now
-                os.kill(pid, signal.SIGKILL)
-
-    if node == ray.get_runtime_context().get_node_id():
-        kill()
-        return
-    there = NodeAffinitySchedulingStrategy(node, soft=False)
-    with contextlib.suppress(RayError):  # the node is gone, and the process with it
-        ray.get(ray.remote(kill).options(num_cpus=0, scheduling_strategy=there).remote(), timeout=5.0)
-
-
 def rooms() -> list[dict[str, float]]:
     """Resources of each node that is alive."""
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
@@ -541,16 +472,6 @@ def taken(name: str) -> bool:
     return True
 
 
-def death_kind(error: Exception) -> str:
-    """oom, node, preempted, or plain death."""
-    text = str(error)
-    if isinstance(error, OutOfMemoryError) or "NODE_OUT_OF_MEMORY" in text or "running low on memory" in text:
-        return "oom"  # a plain death's text also speaks of out-of-memory killers, as of something that might have been
-    if getattr(error, "preempted", False):
-        return "preempted"
-    return "node" if any(mark in text for mark in ("node has died", "marked dead", "node was terminated")) else "death"
-
-
 def carrier(order: Order) -> str:
     """Whose call carries the order out."""
     if isinstance(order, Swap | Adopt):
@@ -558,14 +479,3 @@ def carrier(order: Order) -> str:
     if isinstance(order, Join):
         return order.player
     return EVALUATOR if isinstance(order, Evaluate) else order.player
-
-
-def death_cause(error: Exception) -> str:
-    """Ray's account of a death, in one line; an out-of-memory kill by its name."""
-    text = " ".join(str(error).split())
-    if death_kind(error) == "oom":
-        return "killed by the node: out of memory; lower num_pairs or network widths"
-    for mark in ("Worker exit detail:", "cause:", "because"):
-        if mark in text:
-            return text.partition(mark)[2].strip()[:160].rstrip(".")
-    return text[:160].rstrip(".")

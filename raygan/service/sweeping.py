@@ -6,6 +6,7 @@ import importlib.util
 import json
 import logging
 import os
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -221,8 +222,23 @@ def _callbacks(spec: Sweep, stop: Stop) -> list[Any]:
     if "mlflow" in spec.loggers:
         from ray.air.integrations.mlflow import MLflowLoggerCallback
 
-        out.append(MLflowLoggerCallback(experiment_name=f"raygan-{spec.name}"))
+        class Renamed(MLflowLoggerCallback):
+            """Under names that it takes: it ends the sweep where it meets another one."""
+
+            def log_trial_result(self, iteration: int, trial: Any, result: dict[str, Any]) -> None:
+                super().log_trial_result(iteration, trial, {mlflow_name(k): v for k, v in result.items()})
+
+        out.append(Renamed(experiment_name=f"raygan-{spec.name}"))
     return out
+
+
+def mlflow_name(metric: str) -> str:
+    """MLflow's names have letters, digits and _ - . : / only.
+
+    >>> mlflow_name("pair-00.modes@10%")
+    'pair-00.modes_at_10_percent'
+    """
+    return re.sub(r"[^\w\-.:/ ]", "_", metric.replace("@", "_at_").replace("%", "_percent"))
 
 
 def teller(count: int, stop: Stop) -> Any:

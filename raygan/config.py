@@ -306,6 +306,8 @@ def _one_line(error: ValidationError, prefix: str, cls: type[BaseModel]) -> str:
         hint = did_you_mean(path[-1], list(getattr(owner, "model_fields", {})))
         return f"{parent + ': ' if parent else ''}no setting {path[-1]!r}. {hint}"
     reason = first["msg"].removeprefix("Value error, ").rstrip(".")
+    if first["type"] == "missing":
+        return f"{where} is missing. Add it: it has no default."
     if not path:
         return f"{prefix or 'config'}: {reason}."
     return f"{where or 'config'} = {json.dumps(first['input'], default=str)}: {reason}."

@@ -120,6 +120,13 @@ def test_mistakes_in_a_file(values: dict[str, Any], complaint: str, tmp_path: Pa
     assert not (tmp_path / "runs").exists(), "nothing half-written"
 
 
+def test_a_file_without_a_name_is_told_so(tmp_path: Path) -> None:
+    file = tmp_path / "s.yaml"
+    file.write_text("preset: ring8-gap\nspace: {num_pairs: [2]}\nbudget: {d_updates: 400}\n")
+    with pytest.raises(ConfigError, match=r"s.yaml: name is missing. Add it: it has no default.$"):
+        read_sweep(file)
+
+
 def test_more_players_than_the_cluster_can_ever_hold(tmp_path: Path) -> None:
     settings = {**SMALL, "resources": {"cpus_per_pair": 4.0}}
     spec = read_sweep(write(tmp_path / "s.yaml", executor="ray", settings=settings))

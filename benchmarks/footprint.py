@@ -22,7 +22,7 @@ from benchmarks.common import show, write
 from benchmarks.plain import MLP
 from raygan.actors.board import BoardActor
 from raygan.actors.cluster import cluster
-from raygan.actors.player import PlayerActor
+from raygan.actors.player import player_class
 from raygan.config import resolve
 from raygan.service.training import train
 from raygan.strategies.orders import Train
@@ -73,11 +73,10 @@ def player() -> tuple[float, float]:
     config = resolve("ring8-gap", flags={**TOY, "num_pairs": 2}).config
     data = ray.put(load_data(config))
     board_class: Any = ray.remote(BoardActor)
-    wrap: Any = ray.remote(concurrency_groups={"ctl": 1})
     board = board_class.options(num_cpus=0).remote()
     ray.get(board.players.remote())
     began = time.perf_counter()
-    actor = wrap(PlayerActor).options(num_cpus=0).remote("footprint", "pair-00", [data])
+    actor = player_class().options(num_cpus=0).remote("footprint", "pair-00", [data])
     ray.get(actor.begin.remote(0, ["pair-00"], config, {}, board, {}))
     seconds = time.perf_counter() - began
     ray.get(actor.train.remote([Train("pair-00", 20)]))

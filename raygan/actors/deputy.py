@@ -16,7 +16,7 @@ from ray.exceptions import GetTimeoutError
 
 from raygan.actors.device import pick_device
 from raygan.actors.exchange import Exchange
-from raygan.actors.process import Process
+from raygan.actors.process import Process, keep_freed_memory
 from raygan.config import Config
 from raygan.data.base import Samples
 from raygan.errors import PlayerDied, StaleEpochError
@@ -33,6 +33,7 @@ class DeputyActor(Process):
 
     def __init__(self, run: str, label: str, data: list[Any]) -> None:
         super().__init__()
+        keep_freed_memory()
         self._label = f"{run}/{label}"
         self._samples: Samples = ray.get(data[0])
         self._epoch = 0

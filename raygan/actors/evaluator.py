@@ -7,7 +7,7 @@ from typing import Any
 import ray
 import torch
 
-from raygan.actors.process import Process
+from raygan.actors.process import Process, keep_freed_memory
 from raygan.config import Config
 from raygan.controller.evaluator import Evaluator
 from raygan.controller.orders import Scored
@@ -19,6 +19,7 @@ class EvaluatorActor(Process):
 
     def __init__(self, run: str, config: Config, data: list[Any]) -> None:
         super().__init__()
+        keep_freed_memory()
         self._label = f"{run}/evaluator"
         torch.set_num_threads(1)
         self._evaluator = Evaluator(Setup(config, ray.get(data[0]), torch.device("cpu")))

@@ -7,6 +7,7 @@ a RETURNED value belongs to the reader, so it outlives the pair, and the bytes g
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,12 +19,16 @@ from raygan.errors import StaleEpochError
 from raygan.gan.weights import Publication
 
 TIMEOUT_S = 120.0
+ASK_S = 5.0
+"""Seconds that a question for something newer stays open at its owner; then it is asked again."""
+GONE_S = 0.02
+"""Seconds until an owner that was found dead is asked for again."""
 
 
 class Exchange(InlineBoard):
     """A player's two ends: it keeps what it publishes and announces it, and pulls what others have published.
 
-    What it keeps is read by the actor's second thread, hence the lock.
+    What it keeps is read by the actor's other threads, hence the lock; they are woken by each publication.
     """
 
     def __init__(self, board: Any, keep_all: bool, epoch: int = 0) -> None:
@@ -31,13 +36,15 @@ class Exchange(InlineBoard):
         self._board = board
         self._epoch = self._newest_epoch = epoch
         self._keep_all = keep_all
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._players: dict[str, Any] = {}
         self._asked: dict[str, Any] = {}
 
     def close(self, epoch: int) -> None:
         """A newer attempt has begun."""
-        self._newest_epoch = max(epoch, self._newest_epoch)
+        with self._changed:
+            self._newest_epoch = max(epoch, self._newest_epoch)
+            self._changed.notify_all()
 
     def check(self, epoch: int | None = None) -> None:
         """Raises StaleEpochError when this, or a call of `epoch`, belongs to an attempt that is over."""
@@ -47,28 +54,43 @@ class Exchange(InlineBoard):
     # ------------------------------------------------------------------------------------------ what is kept here
 
     def publish(self, publication: Publication) -> None:
-        """Keep it, in the place of the one before where no reader asks for old ones; announce it without waiting."""
+        """Keep it, in the place of the one before where no reader asks for old ones. Those that a reader counts (async; not the
+        slots, which are asked for) are announced, without waiting.
+        """
         self.check()
-        with self._lock:
+        with self._changed:
             super().publish(publication)
             if not self._keep_all:
                 super().forget(publication.player, publication.version)
-        self._board.announce.remote(publication.player, publication.version, self._epoch)
+            self._changed.notify_all()
+        if not self._keep_all and "/" not in publication.player:
+            self._board.announce.remote(publication.player, publication.version, self._epoch)
 
     def forget(self, player: str, before: int) -> None:
         """Drop what no reader will ask for."""
-        with self._lock:
+        with self._changed:
             super().forget(player, before)
 
     def held(self, shelf: str, after: int, upto: int) -> list[Publication]:
         """What a reader pulls in lockstep."""
-        with self._lock:
+        with self._changed:
             return super().between([shelf], after, upto)[shelf]
 
     def held_newest(self, shelf: str, after: int = -1) -> list[Publication]:
         """What a reader pulls in async; nothing when it is not newer than version `after`."""
-        with self._lock:
-            return [p for p in super().newest([shelf]).values() if p.version > after]
+        with self._changed:
+            return self._newer(shelf, after)
+
+    def next(self, shelf: str, after: int) -> list[Publication]:
+        """The same, as soon as there is something: a question that stays open, at most ASK_S, and costs nothing meanwhile."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._newer(shelf, after) or self._newest_epoch != self._epoch, timeout=ASK_S
+            )
+            return self._newer(shelf, after)
+
+    def _newer(self, shelf: str, after: int) -> list[Publication]:
+        return [p for p in super().newest([shelf]).values() if p.version > after]
 
     # ---------------------------------------------------------------------------------------- what others have kept
 
@@ -84,27 +106,35 @@ class Exchange(InlineBoard):
         found = {n: self._try(n, reference) for n, reference in asked.items()}
         return {n: publications[-1] for n, publications in found.items() if publications}
 
-    def peek(self, players: Sequence[str], have: Mapping[str, int]) -> dict[str, Publication]:
-        """What has arrived by now; asks again for what has not, and never waits."""
+    def peek(self, players: Sequence[str], have: Mapping[str, int], wait_s: float = 0.0) -> dict[str, Publication]:
+        """What has arrived by now, or within `wait_s`. One question to each owner is open at any time (see `next`), so what is
+        published comes without being asked for again.
+        """
         self.check()
-        out: dict[str, Publication] = {}
-        here, _ = (
-            ray.wait(list(self._asked.values()), num_returns=len(self._asked), timeout=0) if self._asked else ([], [])
-        )
         for name in players:
-            reference = self._asked.get(name)
-            if reference in here:
-                found = self._try(name, reference)
-                if found and found[-1].version > have.get(name, -1):
-                    out[name] = found[-1]
-                reference = None
-            if reference is None:
-                after = out[name].version if name in out else have.get(name, -1)
-                if (owner := self._owner(name)) is not None:
-                    self._asked[name] = owner.newest.remote(name, after)
-                else:
-                    self._asked.pop(name, None)
+            if name not in self._asked:
+                self._ask(name, have.get(name, -1))
+        mine = {self._asked[n]: n for n in players if n in self._asked}
+        if not mine:
+            time.sleep(min(wait_s, GONE_S))
+            return {}
+        here, _ = ray.wait(list(mine), num_returns=1, timeout=wait_s)
+        if here and len(mine) > 1:
+            here, _ = ray.wait(list(mine), num_returns=len(mine), timeout=0)
+        out: dict[str, Publication] = {}
+        for reference in here:
+            name = mine[reference]
+            del self._asked[name]
+            found = self._try(name, reference)
+            if found and found[-1].version > have.get(name, -1):
+                out[name] = found[-1]
+            self._ask(name, out[name].version if name in out else have.get(name, -1))
         return out
+
+    def _ask(self, shelf: str, after: int) -> None:
+        """For what comes after this version, if its owner is there."""
+        if (owner := self._owner(shelf)) is not None:
+            self._asked[shelf] = owner.next.remote(shelf, after)
 
     def progress(self, players: Sequence[str]) -> dict[str, int]:
         """Newest version numbers."""
@@ -124,6 +154,7 @@ class Exchange(InlineBoard):
             found: list[Publication] = ray.get(reference, timeout=TIMEOUT_S)
         except RayActorError:
             self._players.pop(shelf.partition("/")[0], None)
+            time.sleep(GONE_S)
             return []
         return found
 

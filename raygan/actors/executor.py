@@ -25,7 +25,7 @@ from raygan.actors.deputy import DeputyActor
 from raygan.actors.evaluator import EvaluatorActor
 from raygan.actors.matchmaker import MatchmakerActor
 from raygan.actors.placement import BOARD_CPUS, Placement, place
-from raygan.actors.player import PlayerActor
+from raygan.actors.player import player_class
 from raygan.config import Config
 from raygan.controller.orders import Adopt, Done, Evaluate, Join, Order, Save
 from raygan.errors import InfeasibleError, PlayerDied, RayganError
@@ -201,7 +201,7 @@ class RayExecutor:
         while len(self.spares) < self.config.resources.spares and not self.placement.gpus:
             name, last = f"spare-{self.spared}", self.placement.players + 1
             self.spared += 1
-            spare = self._actor(PlayerActor, name, last, 0, groups={"ctl": 1}).remote(self.run, name, self.shared)
+            spare = self._actor(self._player_class(), name, last, 0).remote(self.run, name, self.shared)
             spare.rehearse.remote(self.config)
             self.spares.append(spare)
 
@@ -235,30 +235,29 @@ class RayExecutor:
         cpus = self.placement.cpus
         if bundle is None and ray.available_resources().get("CPU", 0.0) < cpus:
             cpus = 0.0  # a full cluster is shared more thinly
-        made = self._actor(PlayerActor, home[0], bundle, cpus, self.placement.gpus, {"ctl": 1})
+        made = self._actor(self._player_class(), home[0], bundle, cpus, self.placement.gpus)
         label = home[0] + (f"..{home[-1]}" if len(home) > 1 else "")
         actor = made.remote(self.run, label, self.shared)
         self.bundles[actor] = bundle
         return actor
 
+    def _player_class(self) -> Any:
+        return player_class(strategy_of(self.config).readers(self.config))
+
     def _helper(self, name: str) -> Any:
         last = self.placement.players + 1  # the bundle of those that hold no bytes
         if name == MATCHMAKER:
-            return self._actor(MatchmakerActor, name, last, 0).remote(self.run)
+            return self._actor(ray.remote(MatchmakerActor), name, last, 0).remote(self.run)
         if name == BOARD:
-            return self._actor(BoardActor, name, last, BOARD_CPUS).remote()
+            return self._actor(ray.remote(BoardActor), name, last, BOARD_CPUS).remote()
         if name in self.deputies:  # the last of the bundles that are as large as players'
             bundle = self.placement.players - 1 - self.deputies.index(name)
-            made = self._actor(DeputyActor, name, bundle, self.placement.cpus, self.placement.gpus)
+            made = self._actor(ray.remote(DeputyActor), name, bundle, self.placement.cpus, self.placement.gpus)
             return made.remote(self.run, name, self.shared)
-        made = self._actor(EvaluatorActor, name, self.placement.players, self.placement.evaluator_cpus)
+        made = self._actor(ray.remote(EvaluatorActor), name, self.placement.players, self.placement.evaluator_cpus)
         return made.remote(self.run, self.config, self.shared)
 
-    def _actor(
-        self, cls: type, name: str, bundle: int | None, cpus: float, gpus: float = 0.0, groups: Any = None
-    ) -> Any:
-        wrap: Any = ray.remote(concurrency_groups=groups) if groups else ray.remote  # type: ignore[call-overload]
-        remote = wrap(cls)
+    def _actor(self, cls: Any, name: str, bundle: int | None, cpus: float, gpus: float = 0.0) -> Any:
         options = {
             "name": self._free_name(name),
             "num_cpus": cpus,
@@ -270,7 +269,7 @@ class RayExecutor:
             options["scheduling_strategy"] = PlacementGroupSchedulingStrategy(
                 placement_group=self.group, placement_group_bundle_index=self.first + bundle
             )
-        return remote.options(**options)
+        return cls.options(**options)
 
     def _free_name(self, name: str) -> str:
         """The readable name; numbered where an actor of an earlier attempt, hung or cut off, still holds it."""

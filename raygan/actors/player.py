@@ -1,11 +1,13 @@
 """The Ray shell of a player: holds it, forwards to it, holds no logic.
 
-Two threads: the default one trains; "ctl" answers pulls while it trains.
+One thread trains; while it does, that of "ctl" answers what can be answered at once, and those of "feed" hold open what others ask
+for and is not there yet.
 """
 
 from __future__ import annotations
 
 import os
+import threading
 from typing import Any
 
 import ray
@@ -13,8 +15,8 @@ import torch
 
 from raygan.actors.deputy import RemoteDeputy
 from raygan.actors.device import pick_device
-from raygan.actors.exchange import Exchange
-from raygan.actors.process import Process
+from raygan.actors.exchange import ASK_S, Exchange
+from raygan.actors.process import Process, keep_freed_memory
 from raygan.config import Config
 from raygan.controller.inline import Packs, host_all, swapper
 from raygan.controller.orders import Card
@@ -31,9 +33,11 @@ class PlayerActor(Process):
 
     def __init__(self, run: str, label: str, data: list[Any]) -> None:
         super().__init__()
+        keep_freed_memory()
         self._label = f"{run}/{label}"
         self._samples: Samples = ray.get(data[0])  # a reference in a list: resolved here, zero-copy
         self._players: dict[str, Player] = {}
+        self._begun = threading.Event()
 
     def __repr__(self) -> str:
         return self._label  # the prefix of its log lines
@@ -61,6 +65,7 @@ class PlayerActor(Process):
         self._rollbacks = config.failures.rollbacks
         self._adopted: dict[str, int] = {}
         self._players = players  # last: from now on it answers
+        self._begun.set()
 
     @ray.method(concurrency_group="ctl")
     def fence(self, epoch: int) -> None:
@@ -121,6 +126,11 @@ class PlayerActor(Process):
             return []  # a joiner is known to readers before it has begun
         return self._board.held_newest(shelf, after)
 
+    @ray.method(concurrency_group="feed")
+    def next(self, shelf: str, after: int) -> list[Publication]:
+        """The same, as soon as there is one (at most exchange.ASK_S later)."""
+        return self._board.next(shelf, after) if self._begun.wait(ASK_S) else []
+
     @ray.method(concurrency_group="ctl")
     def set_members(self, name: str, members: list[str]) -> None:
         """PMGAN's judge: whose slots count; also while it trains."""
@@ -137,3 +147,9 @@ class PlayerActor(Process):
             "step": player.step if player else 0,
             "beats": sum(p.beats for p in self._players.values()),  # who lives with others waits for its turn
         }
+
+
+def player_class(readers: int = 1, cls: type = PlayerActor) -> Any:
+    """The Ray class, with its threads; `readers`: those that wait for what it publishes at once."""
+    wrap: Any = ray.remote(concurrency_groups={"ctl": 1, "feed": readers})  # type: ignore[call-overload]
+    return wrap(cls)

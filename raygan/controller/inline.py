@@ -56,9 +56,12 @@ class InlineBoard(Board):
         """The newest of each that has published."""
         return {n: self.shelves[n][max(self.shelves[n])] for n in players if self.shelves.get(n)}
 
-    def peek(self, players: Sequence[str], have: Mapping[str, int]) -> dict[str, Publication]:
-        """The newest of each, where it is newer."""
-        return {n: p for n, p in self.newest(players).items() if p.version > have.get(n, -1)}
+    def peek(self, players: Sequence[str], have: Mapping[str, int], wait_s: float = 0.0) -> dict[str, Publication]:
+        """The newest of each, where it is newer. Nobody publishes while a reader waits here."""
+        out = {n: p for n, p in self.newest(players).items() if p.version > have.get(n, -1)}
+        if not out:
+            time.sleep(wait_s)
+        return out
 
     def progress(self, players: Sequence[str]) -> dict[str, int]:
         """The newest version numbers."""

@@ -70,8 +70,8 @@ class Board(Protocol):
     def newest(self, players: Sequence[str]) -> dict[str, Publication]:
         """The newest version of each player that has published (async)."""
 
-    def peek(self, players: Sequence[str], have: Mapping[str, int]) -> dict[str, Publication]:
-        """Publications newer than the versions in `have` that are at hand, without waiting for any (async)."""
+    def peek(self, players: Sequence[str], have: Mapping[str, int], wait_s: float = 0.0) -> dict[str, Publication]:
+        """Publications newer than the versions in `have` that are at hand; waits at most `wait_s` for the first (async)."""
 
     def progress(self, players: Sequence[str]) -> dict[str, int]:
         """Each player's newest version number; 0 before its first."""

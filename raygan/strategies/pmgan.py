@@ -85,6 +85,10 @@ class Pmgan(StrategyComponent):
         if self.feedback == "weights":
             same_networks(setup, [*self.locals(setup.config), JUDGE], ["D"], "strategy.pmgan sends D's weights")
 
+    def readers(self, config: Config) -> int:
+        """Of the judge: all generators that ever take part."""
+        return self.num_classes(config)
+
     def num_classes(self, config: Config) -> int:
         """Outputs of C."""
         return self.classes or config.num_pairs

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 PATIENCE_S = 2.0
 """Seconds without a fresh slot after which the judge reports back (async)."""
 DEADLINE_S = 120.0
+LOOK_S = 0.1
+"""Seconds of one wait for something fresh; between two, changes of the members are seen."""
 
 
 def slot_of(generator: str) -> str:
@@ -52,6 +54,15 @@ def write_slot(generator: str, version: int, samples: Vector, loss: float) -> Pu
     return Publication(slot_of(generator), version, {"samples": samples, "facts": facts})  # type: ignore[dict-item]
 
 
+def share_of(batch_size: int, generators: int) -> int:
+    """Samples of each generator in the judge's batch.
+
+    >>> share_of(64, 5)
+    13
+    """
+    return -(-batch_size // max(1, generators))
+
+
 def crc(samples: Vector) -> int:
     """Over the bytes."""
     return zlib.crc32(np.ascontiguousarray(samples).reshape(-1).view(np.uint8).data)
@@ -62,15 +73,6 @@ def check_slot(slot: Publication) -> None:
     version, checksum = slot.arrays["facts"][:2]
     if int(version) != slot.version or int(checksum) != crc(slot.arrays["samples"]):
         raise RayganError(f"{slot.player}: a torn slot (version {slot.version}). Report this as a defect.")
-
-
-def pause(waited: float) -> float:
-    """Seconds until the next look at the slots: every look asks all generators, whose processes must answer while they train.
-
-    >>> pause(0.0), pause(0.08), pause(9.0)
-    (0.0005, 0.008, 0.02)
-    """
-    return min(0.02, max(0.0005, 0.1 * waited))
 
 
 def overlap(logits: Tensor, labels: Tensor, active: Tensor) -> Tensor:
@@ -105,9 +107,14 @@ class Generator(Pair):
         self.write(board, torch.func.functional_call(self.g, buffers, (z,)), math.nan)
 
     def write(self, board: Board, samples: Tensor, loss: float) -> None:
-        """Samples (N, *shape), published as one frozen object that replaces the one before."""
+        """Samples (N, *shape), kept for the next step; as many of them as the judge looks at are published, as one frozen object
+        that replaces the one before: its share of a batch, or all, where it returns a gradient for each.
+        """
         self.samples = samples
-        frozen: Vector = self.samples.detach().cpu().numpy().copy()
+        n = len(samples)
+        if self.settings.feedback == "weights" and self.feedback is not None:
+            n = share_of(self.batch_size, int(self.feedback.arrays["active"].sum()))
+        frozen: Vector = samples[:n].detach().cpu().numpy().copy()
         frozen.flags.writeable = False
         board.publish(write_slot(self.name, self.step, finite(self.name, self.step, frozen), loss))
 
@@ -174,16 +181,15 @@ class Generator(Pair):
                 raise RayganError(
                     f"{self.name}: no answer of the judge within {DEADLINE_S:.0f} s. See the judge's log."
                 )
-            time.sleep(pause(time.perf_counter() - began))
-            self.poll(board, shelf)
+            self.poll(board, shelf, LOOK_S)
         self.waited += time.perf_counter() - began
         assert self.feedback is not None, "must_wait() holds while there is none"
         return self.feedback
 
-    def poll(self, board: Board, shelf: str) -> None:
+    def poll(self, board: Board, shelf: str, wait_s: float = 0.0) -> None:
         """Take up what has arrived."""
         have = -1 if self.feedback is None else self.feedback.version
-        if (found := board.peek([shelf], {shelf: have}).get(shelf)) is not None and found.version > have:
+        if (found := board.peek([shelf], {shelf: have}, wait_s).get(shelf)) is not None and found.version > have:
             self.take(found)
 
     def must_wait(self) -> bool:
@@ -238,6 +244,8 @@ class Judge(Trainer):
         self.generators = list(generators)
         self.changes: deque[list[str]] = deque()
         """Members to come, told by another thread while this one trains."""
+        self.slots: dict[str, Publication] = {}
+        """async: the newest of each member's."""
         self.used: dict[str, int] = dict.fromkeys(generators, -1)
         self.learned = np.zeros(self.classes)
         self.beta = np.zeros(self.classes)
@@ -267,29 +275,25 @@ class Judge(Trainer):
                 meter.add(**self.update(slots, board, last=True, meter=meter))
                 self.step += 1
             return {**meter.means(), **self.facts()}
-        begin, target, heard = self.step, self.step + steps, time.perf_counter()
-        slots = {}
+        begin, target, heard, wait_s = self.step, self.step + steps, time.perf_counter(), 0.0
         while self.step < target and time.perf_counter() - heard < PATIENCE_S:
             members = self.meet()
-            fresh = self.poll(board, slots, members)
-            slots = {g: slot for g, slot in slots.items() if g in members}
+            fresh, slots, wait_s = self.poll(board, members, wait_s), self.slots, LOOK_S
             ended = {g for g, slot in slots.items() if slot.version >= self.parts.total_steps}  # they write no more
             enough = fresh and (self.settings.judge_update == "any_fresh" or fresh | ended >= set(members))
             if enough and len(slots) == len(members):
                 meter.add(**self.update(slots, board, last=False, meter=meter))
                 heard = time.perf_counter()
-            elif self.step < target:
-                time.sleep(pause(time.perf_counter() - heard))
             if len(slots) == len(members):
                 self.step = max(self.step, min(s.version for s in slots.values()))
         self.step = min(self.step, target)
         return {**meter.means(), **self.facts(), "steps_done": float(self.step - begin)}
 
-    def poll(self, board: Board, slots: dict[str, Publication], members: Sequence[str]) -> set[str]:
-        """Look into the members' slots; returns the generators whose slot was not used yet."""
-        shelves = {slot_of(g): g for g in members}
+    def poll(self, board: Board, members: Sequence[str], wait_s: float) -> set[str]:
+        """Look into the members' slots, wait that long for something new; returns the generators whose slot was not used yet."""
+        slots, shelves = self.slots, {slot_of(g): g for g in members}
         have = {shelf: slots[g].version if g in slots else -1 for shelf, g in shelves.items()}
-        for shelf, slot in board.peek(list(shelves), have).items():
+        for shelf, slot in board.peek(list(shelves), have, wait_s).items():
             if slot.version > have[shelf]:
                 check_slot(slot)
                 slots[shelves[shelf]] = slot
@@ -303,7 +307,7 @@ class Judge(Trainer):
         extra = self.streams.at("penalty", at)
         data = self.streams.at("data", at, "cpu")
         who = list(slots)
-        share = -(-self.batch_size // len(who))
+        share = share_of(self.batch_size, len(who))
         batches = {g: torch.from_numpy(np.array(slots[g].arrays["samples"][:share])).to(self.device) for g in who}
         fake = torch.cat([batches[g] for g in who])
         labels = torch.tensor([index_of(g) for g in who for _ in range(len(batches[g]))], device=self.device)
@@ -377,6 +381,7 @@ class Judge(Trainer):
         while self.changes:
             self.generators = self.changes.popleft()
             self.used = {g: self.used.get(g, -1) for g in self.generators}
+            self.slots = {g: slot for g, slot in self.slots.items() if g in self.used}
         return self.generators
 
     def publish(self, board: Board, version: int, slots: Mapping[str, Publication]) -> None:

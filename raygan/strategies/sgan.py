@@ -139,6 +139,10 @@ class Sgan(StrategyComponent):
         """Where the locals' strategy does."""
         return self.inner.swaps
 
+    def readers(self, config: Config) -> int:
+        """Among the locals; the global pair never waits."""
+        return self.inner.readers(config)
+
     @property
     def elastic(self) -> bool:
         """Where the locals' strategy is."""

@@ -37,6 +37,8 @@ class GlobalPair(Crew):
         """Of the copies that deputies hold."""
         self.coming: dict[str, list[int]] = {}
         """lockstep: the versions that deputies have read and not used yet."""
+        self.progress: dict[str, int] = {}
+        """async: the newest versions, as of the last look."""
         self.payoff: dict[str, dict[str, float]] = {"g": {}, "d": {}}
         self.meet()
 
@@ -79,7 +81,7 @@ class GlobalPair(Crew):
         for i in range(steps):
             if self.tempo == "async":
                 self.meet()
-            meter.add(**self.iteration(board), **self.lag(board))
+            meter.add(**self.iteration(board), **self.lag())
             if i == steps - 1:
                 meter.gradients(grad_g=self.g, grad_d=self.d)
         return {**meter.means(), "bad_steps": float(self.bad_steps.total)}
@@ -207,7 +209,7 @@ class GlobalPair(Crew):
         if self.tempo == "lockstep":
             self.versions |= {n: self.step + 1 for n, versions in self.coming.items() if self.step + 1 in versions}
             return self.due_now(), []
-        at = board.progress(self.locals)
+        at = self.progress = board.progress(self.locals)
         old = [
             n for n in self.locals
             if at[n] > self.version(n)
@@ -215,13 +217,14 @@ class GlobalPair(Crew):
         ]  # fmt: skip
         return self.newer(board, [n for n in old if n in self.opponents]), [n for n in old if n not in self.opponents]
 
-    def lag(self, board: Board) -> dict[str, float]:
-        """How far the copies in use are behind: in lockstep behind this iteration, in async behind the publisher."""
+    def lag(self) -> dict[str, float]:
+        """How far the copies in use are behind: in lockstep behind this iteration, in async behind where the publisher was when
+        this iteration began.
+        """
         if self.tempo == "lockstep":
             lags = [self.step - self.version(n) for n in self.met]
         else:
-            at = board.progress(self.locals)
-            lags = [max(0, at[n] - self.version(n)) for n in self.met]
+            lags = [max(0, self.progress.get(n, 0) - self.version(n)) for n in self.met]
         return {"lag": float(max(lags, default=0))}
 
     # -------------------------------------------------------------------------------------------------- state

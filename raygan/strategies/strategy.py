@@ -172,6 +172,10 @@ class StrategyComponent(Component):
         """Does it ever order a Swap? Then there is a matchmaker."""
         return False
 
+    def readers(self, config: Config) -> int:
+        """The most players that wait for what one player publishes (Board.peek)."""
+        return 1
+
     @property
     def elastic(self) -> bool:
         """May members join and leave while the run goes on?"""

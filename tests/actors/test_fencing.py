@@ -1,5 +1,6 @@
 """What an attempt that is over still sends is refused by its receivers; plain objects, no Ray."""
 
+import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from raygan.actors.board import BoardActor
-from raygan.actors.exchange import Exchange
+from raygan.actors.exchange import ASK_S, Exchange
 from raygan.actors.matchmaker import MatchmakerActor
 from raygan.errors import StaleEpochError
 from raygan.gan.weights import Publication
@@ -34,9 +35,10 @@ def test_the_board_refuses_an_announcement_of_an_earlier_epoch() -> None:
 def test_a_player_of_an_earlier_epoch_ends_at_its_next_look_at_the_board() -> None:
     announced: list[Any] = []
     board = SimpleNamespace(announce=SimpleNamespace(remote=lambda *args: announced.append(args)))
-    exchange = Exchange(board, keep_all=True, epoch=3)
+    exchange = Exchange(board, keep_all=False, epoch=3)
     exchange.publish(publication(1))
-    assert announced == [("pair-00", 1, 3)]
+    exchange.publish(Publication("pair-00/slot", 1, {}))
+    assert announced == [("pair-00", 1, 3)], "slots are asked for, not counted"
     exchange.close(4)
     for call in (lambda: exchange.publish(publication(2)), lambda: exchange.between(["pair-00"], 0, 1),
                  lambda: exchange.newest(["pair-00"]), lambda: exchange.peek(["pair-00"], {})):  # fmt: skip
@@ -46,6 +48,25 @@ def test_a_player_of_an_earlier_epoch_ends_at_its_next_look_at_the_board() -> No
     exchange.close(2)  # late, and out of order
     with pytest.raises(StaleEpochError):
         exchange.check()
+
+
+def test_a_question_stays_open_until_something_newer_is_published_or_the_attempt_ends() -> None:
+    exchange = Exchange(None, keep_all=True, epoch=3)
+    exchange.publish(publication(1))
+    assert [p.version for p in exchange.next("pair-00", 0)] == [1]
+    answers: list[list[int]] = []
+    asked = threading.Thread(target=lambda: answers.append([p.version for p in exchange.next("pair-00", 1)]))
+    asked.start()
+    exchange.publish(Publication("pair-01", 7, {}))
+    assert not answers, "another shelf's"
+    exchange.publish(publication(2))
+    asked.join(timeout=ASK_S / 2)
+    assert answers == [[2]]
+    asked = threading.Thread(target=lambda: answers.append([p.version for p in exchange.next("pair-00", 2)]))
+    asked.start()
+    exchange.close(4)
+    asked.join(timeout=ASK_S / 2)
+    assert answers == [[2], []]
 
 
 def test_half_a_swap_of_another_epoch_is_refused() -> None:

@@ -116,7 +116,7 @@ def test_actors_have_readable_names_in_one_namespace() -> None:
 def test_a_publication_outlives_the_pair_that_made_it() -> None:
     """The reader pulled it, so the reader owns it."""
 
-    @ray.remote(concurrency_groups={"ctl": 1})
+    @ray.remote(concurrency_groups={"ctl": 1, "feed": 1})
     class Publisher:
         def __init__(self, board: Any) -> None:
             self.board = Exchange(board, keep_all=False)
@@ -128,16 +128,22 @@ def test_a_publication_outlives_the_pair_that_made_it() -> None:
         def newest(self, shelf: str, after: int = -1) -> list[Publication]:
             return self.board.held_newest(shelf, after)
 
+        @ray.method(concurrency_group="feed")
+        def next(self, shelf: str, after: int) -> list[Publication]:
+            return self.board.next(shelf, after)
+
     board = ray.remote(BoardActor).options(num_cpus=0).remote()
     publisher = Publisher.options(num_cpus=0).remote(board)  # type: ignore[attr-defined]
     ray.get(board.register.remote({"pair-00": publisher}), timeout=60)
     reader = Exchange(board, keep_all=False)
     assert reader.newest(["pair-00"]) == {}
+    assert reader.peek(["pair-00"], {}) == {}, "asked; nothing is there"
     for version in (1, 3):
         ray.get(publisher.publish.remote(version), timeout=60)
     deadline = time.monotonic() + 30
     while reader.progress(["pair-00"])["pair-00"] < 3:  # announced without waiting
         assert time.monotonic() < deadline
+    assert reader.peek(["pair-00"], {}, wait_s=30)["pair-00"].version in (1, 3), "it came without being asked for again"
     pulled = reader.newest(["pair-00"])["pair-00"]
     ray.kill(publisher)
     assert pulled.version == 3

@@ -201,7 +201,7 @@ class RayExecutor:
         while len(self.spares) < self.config.resources.spares and not self.placement.gpus:
             name, last = f"spare-{self.spared}", self.placement.players + 1
             self.spared += 1
-            spare = self._actor(self._player_class(), name, last, 0).remote(self.run, name, self.shared)
+            spare = self._actor(player_class(), name, last, 0).remote(self.run, name, self.shared)
             spare.rehearse.remote(self.config)
             self.spares.append(spare)
 
@@ -229,20 +229,18 @@ class RayExecutor:
         """An actor for players that live together: a spare, or a new one; in a free bundle (a joiner outside the group)."""
         free = [i for i in range(self.placement.players - len(self.deputies)) if i not in self.bundles.values()]
         bundle = None if joins or not free else free[0]
-        if self.spares:
+        readers = max(strategy_of(self.config).readers(self.config, p) for p in home)
+        if self.spares and readers == 1:
             self.bundles[self.spares[0]] = bundle
             return self.spares.pop(0)
         cpus = self.placement.cpus
         if bundle is None and ray.available_resources().get("CPU", 0.0) < cpus:
             cpus = 0.0  # a full cluster is shared more thinly
-        made = self._actor(self._player_class(), home[0], bundle, cpus, self.placement.gpus)
+        made = self._actor(player_class(readers), home[0], bundle, cpus, self.placement.gpus)
         label = home[0] + (f"..{home[-1]}" if len(home) > 1 else "")
         actor = made.remote(self.run, label, self.shared)
         self.bundles[actor] = bundle
         return actor
-
-    def _player_class(self) -> Any:
-        return player_class(strategy_of(self.config).readers(self.config))
 
     def _helper(self, name: str) -> Any:
         last = self.placement.players + 1  # the bundle of those that hold no bytes

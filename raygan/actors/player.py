@@ -150,6 +150,8 @@ class PlayerActor(Process):
 
 
 def player_class(readers: int = 1, cls: type = PlayerActor) -> Any:
-    """The Ray class, with its threads; `readers`: those that wait for what it publishes at once."""
+    """The Ray class, with its threads; `readers`: those that wait for what it publishes at once, a thread each. No more than
+    that: one that does nothing takes .2 % of a core.
+    """
     wrap: Any = ray.remote(concurrency_groups={"ctl": 1, "feed": readers})  # type: ignore[call-overload]
     return wrap(cls)

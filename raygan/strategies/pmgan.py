@@ -85,9 +85,9 @@ class Pmgan(StrategyComponent):
         if self.feedback == "weights":
             same_networks(setup, [*self.locals(setup.config), JUDGE], ["D"], "strategy.pmgan sends D's weights")
 
-    def readers(self, config: Config) -> int:
-        """Of the judge: all generators that ever take part."""
-        return self.num_classes(config)
+    def readers(self, config: Config, player: str) -> int:
+        """async: of the judge, all generators that ever take part."""
+        return self.num_classes(config) if player == JUDGE and config.tempo == "async" else 1
 
     def num_classes(self, config: Config) -> int:
         """Outputs of C."""

@@ -139,9 +139,9 @@ class Sgan(StrategyComponent):
         """Where the locals' strategy does."""
         return self.inner.swaps
 
-    def readers(self, config: Config) -> int:
+    def readers(self, config: Config, player: str) -> int:
         """Among the locals; the global pair never waits."""
-        return self.inner.readers(config)
+        return self.inner.readers(config, player)
 
     @property
     def elastic(self) -> bool:

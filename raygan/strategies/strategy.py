@@ -172,8 +172,8 @@ class StrategyComponent(Component):
         """Does it ever order a Swap? Then there is a matchmaker."""
         return False
 
-    def readers(self, config: Config) -> int:
-        """The most players that wait for what one player publishes (Board.peek)."""
+    def readers(self, config: Config, player: str) -> int:
+        """The most players that wait at once for what this one publishes (Board.peek)."""
         return 1
 
     @property

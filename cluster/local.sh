@@ -17,7 +17,7 @@ up() {
   mkdir -p -m 700 "$state"
   state=$(cd "$state" && pwd)
   (umask 077 && python3 -c 'import secrets; print(secrets.token_hex(32), end="")' > "$state/token")
-  export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=$state/token RAY_USAGE_STATS_ENABLED=0
+  export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=$state/token RAY_USAGE_STATS_ENABLED=0 RAY_worker_register_timeout_seconds=20
   # a session's folder must have a short name: Ray's sockets lie in it, and 107 bytes are all that a socket's name may have
   local folder; folder=$(mktemp -d /tmp/rc.XXXXXX); echo "$folder" > "$state/folder"
   start "$folder" --head --port "$port" --dashboard-port "$dashboard" --num-cpus 0 --temp-dir "$folder" --object-store-memory 100000000

@@ -14,6 +14,9 @@ from typing import Any
 
 from raygan.errors import ConfigError
 
+REGISTER_S = "20"
+"""Ray (60 s) misses a process that dies while it starts only after this time, and then starts another one."""
+
 
 @contextmanager
 def cluster(address: str, object_store_mb: int, start: bool = True) -> Iterator[None]:
@@ -49,6 +52,7 @@ def cluster(address: str, object_store_mb: int, start: bool = True) -> Iterator[
     if join:
         options["address"] = join
     else:
+        os.environ.setdefault("RAY_worker_register_timeout_seconds", REGISTER_S)
         options |= {
             "address": "local",
             "include_dashboard": False,

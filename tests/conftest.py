@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +15,9 @@ from raygan.gan.types import State
 from raygan.gan.weights import digest
 from raygan.strategies.strategy import Setup, load_data
 
+os.environ.setdefault("RAY_worker_niceness", "5")  # Ray's own 15 is no more than what the rest of the tests have
+if os.environ.get("PYTEST_XDIST_WORKER", "gw0") != "gw0":
+    os.nice(19)
 _STARTED: set[str] = set()
 TINY: dict[str, Any] = {
     "steps": 12,
@@ -51,6 +55,16 @@ def setup_of(config: Config) -> Setup:
 def state_digest(state: State) -> str:
     """SHA-256 of a whole state."""
     return digest(state)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All that start or join a Ray, or take the time, run one after the other in one process. The rest runs beside them in another,
+    which gets what they leave of the cores: the largest group goes to the first process.
+    """
+    for item in items:
+        if item.get_closest_marker("ray") or item.get_closest_marker("timed"):
+            item.add_marker(pytest.mark.xdist_group("ray"))
 
 
 @pytest.fixture(autouse=True)

@@ -12,6 +12,7 @@ LOSS = 0.15
 
 
 @pytest.mark.slow
+@pytest.mark.timed
 def test_no_ratio_is_more_than_15_percent_below_the_committed_one() -> None:
     """The best of three measurements: a busy machine may spoil one, a slower program spoils all."""
     best = dict.fromkeys(COMMITTED, 0.0)

@@ -128,6 +128,7 @@ def test_the_table_is_long_enough() -> None:
     assert len(CASES) >= 60
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize(("argv", "code", "text"), CASES, ids=[" ".join(c[0]) for c in CASES])
 def test_a_mistake_is_one_line_with_the_next_move(
     argv: list[str], code: int, text: str, capsys: pytest.CaptureFixture[str], tmp_path: Path,
@@ -302,6 +303,7 @@ def test_more_gpus_than_exist_is_refused_at_once_and_leaves_nothing(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.timed
 def test_help_is_quick_and_imports_nothing_heavy() -> None:
     code = (
         "import sys, time; t = time.perf_counter()\n"

@@ -19,8 +19,10 @@ from raygan.errors import StaleEpochError
 from raygan.gan.weights import Publication
 
 TIMEOUT_S = 120.0
-ASK_S = 5.0
-"""Seconds that a question for something newer stays open at its owner; then it is asked again."""
+ASK_S = 2.0
+"""Seconds that a question for something newer stays open at its owner; then it is asked again. A reader that has died holds the
+owner's thread no longer than that.
+"""
 GONE_S = 0.02
 """Seconds until an owner that was found dead is asked for again."""
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from raygan.actors.board import BoardActor
-from raygan.actors.exchange import ASK_S, Exchange
+from raygan.actors.exchange import Exchange
 from raygan.actors.matchmaker import MatchmakerActor
 from raygan.errors import StaleEpochError
 from raygan.gan.weights import Publication
@@ -50,7 +50,10 @@ def test_a_player_of_an_earlier_epoch_ends_at_its_next_look_at_the_board() -> No
         exchange.check()
 
 
-def test_a_question_stays_open_until_something_newer_is_published_or_the_attempt_ends() -> None:
+def test_a_question_stays_open_until_something_newer_is_published_or_the_attempt_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("raygan.actors.exchange.ASK_S", 60.0)
     exchange = Exchange(None, keep_all=True, epoch=3)
     exchange.publish(publication(1))
     assert [p.version for p in exchange.next("pair-00", 0)] == [1]
@@ -60,12 +63,12 @@ def test_a_question_stays_open_until_something_newer_is_published_or_the_attempt
     exchange.publish(Publication("pair-01", 7, {}))
     assert not answers, "another shelf's"
     exchange.publish(publication(2))
-    asked.join(timeout=ASK_S / 2)
+    asked.join(timeout=30)
     assert answers == [[2]]
     asked = threading.Thread(target=lambda: answers.append([p.version for p in exchange.next("pair-00", 2)]))
     asked.start()
     exchange.close(4)
-    asked.join(timeout=ASK_S / 2)
+    asked.join(timeout=30)
     assert answers == [[2], []]
 
 

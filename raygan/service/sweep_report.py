@@ -54,7 +54,7 @@ def table(folder: Path) -> Frame:
         seconds = sum((info.get("busy_seconds") or {}).values())
         rows.append({
             "run": path.name, **shown(point), "metric": metric_of(spec, scores, run.pairs), "step": step,
-            **costs(run.config, step, seconds), "status": info.get("ended_by") or info["status"],
+            **costs(run.config, step, seconds), "status": ended(info),
         })  # fmt: skip
     there = {str(r["run"]).partition(FORKED)[0] for r in rows}
     missing = [p for p in spec.points() if spec.search == "grid" and trial_name(p) not in there]
@@ -68,6 +68,16 @@ def table(folder: Path) -> Frame:
 def shown(point: dict[str, Any]) -> dict[str, Any]:
     """Settings as cells: a component by its name and settings."""
     return {k: spoken(v) if isinstance(v, dict) else v for k, v in point.items()}
+
+
+def ended(info: dict[str, Any]) -> str:
+    """How a run ended: its status, or who stopped it. One that was stopped and has gone on since is not stopped any more.
+
+    >>> ended({"status": "stopped", "ended_by": "scheduler"}), ended({"status": "done", "ended_by": "scheduler"})
+    ('scheduler', 'done')
+    """
+    by = info.get("ended_by") if info["status"] == "stopped" else None
+    return str(by or info["status"])
 
 
 def over_seeds(spec: Sweep, frame: Frame) -> Frame:

@@ -18,9 +18,9 @@ from raygan.gan.types import State
 from raygan.gan.weights import digest
 from raygan.strategies.strategy import Setup, load_data
 
-os.environ.setdefault("RAY_worker_niceness", "5")  # Ray's own 15 is no more than what the rest of the tests have
+os.environ.setdefault("RAY_worker_niceness", "5")  # Ray's own 15 is what the rest of the tests have
 if os.environ.get("PYTEST_XDIST_WORKER", "gw0") != "gw0":
-    os.nice(19)
+    os.nice(15)
 _STARTED: set[str] = set()
 TINY: dict[str, Any] = {
     "steps": 12,

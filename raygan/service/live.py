@@ -44,6 +44,8 @@ class Page:
         self.token = token
         self.more = True
         """Does the run go on?"""
+        self.over = False
+        """Is the page itself to end? Then no further picture is begun."""
         self.seen: dict[str, Any] = {}
         self.pictures: dict[str, tuple[Drawing, bytes]] = {}
         self.version = 0
@@ -73,6 +75,8 @@ class Page:
         self._drawn = what
         made = dict[str, tuple[Drawing, bytes]]()
         for drawing in drawings(self.feed.run, self.data):
+            if self.over:
+                return
             if raw := drawing.draw():
                 made[drawing.key] = drawing, raw
         self.pictures = made
@@ -157,7 +161,7 @@ def serve(feed: Feed, host: str, port: int) -> None:
         try:
             await looking
         except asyncio.CancelledError:  # Ctrl-C: the page ends, the run does not
-            pass
+            page.over = True
         finally:
             await runner.cleanup()
 

@@ -12,6 +12,10 @@ from pathlib import Path
 import pytest
 
 from raygan.config import resolve
+from raygan.service import live
+from raygan.service.feed import FolderFeed
+from raygan.service.live import Page
+from raygan.service.report import Drawing
 from raygan.service.run import Run
 from raygan.service.training import train
 from tests.browser import Browser
@@ -21,6 +25,8 @@ FLAGS = {
     "network": {"name": "mlp", "hidden": 16, "z_dim": 2}, "strategy": {"name": "gap", "swap_every": 10},
     "evaluation.every_steps": 20, "evaluation.samples": 1600,
 }  # fmt: skip
+PATIENCE_S = 120.0
+"""These tests have the lowest priority, beside others that take all cores."""
 LOOK = "document.querySelectorAll('#players tbody tr').length"
 
 
@@ -39,18 +45,32 @@ def address(finished: Run) -> Iterator[str]:
     assert watching.stdout is not None
     yield watching.stdout.readline().strip()
     watching.send_signal(signal.SIGINT)
-    assert watching.wait(20) == 0, "Ctrl-C is the way to end it"
+    assert watching.wait(PATIENCE_S) == 0, "Ctrl-C is the way to end it"
     watching.stdout.close()
 
 
 def get(address: str, path: str, cookie: str = "") -> tuple[int, bytes, dict[str, str]]:
     port = int(re.search(r":(\d+)/", address)[1])  # type: ignore[index]
-    link = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    link = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
     link.request("GET", path, headers={"Cookie": cookie} if cookie else {})
     answer = link.getresponse()
     out = answer.status, answer.read(), dict(answer.getheaders())
     link.close()
     return out
+
+
+def test_a_page_that_is_to_end_begins_no_further_picture(finished: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    page, drawn = Page(FolderFeed(finished.path), "token"), list[str]()
+
+    def draw(key: str) -> bytes:
+        drawn.append(key)
+        page.over = True  # Ctrl-C, in the middle
+        return b"png"
+
+    two = [Drawing(key, "", "", lambda key=key: draw(key)) for key in ("samples", "swaps")]
+    monkeypatch.setattr(live, "drawings", lambda run, data: two)
+    page.look()
+    assert drawn == ["samples"]
 
 
 @pytest.mark.slow
@@ -136,10 +156,10 @@ def test_the_page_moves_while_the_run_does(tmp_path: Path) -> None:
         picture = browser.until("document.querySelector('#picture').src")
         assert browser.until("document.querySelector('#picture').src", lambda now: now != picture)
         training.terminate()
-        assert training.wait(30) == 143
+        assert training.wait(PATIENCE_S) == 143
         assert browser.until("document.querySelector('#status').textContent", lambda text: "stopped" in text)
         watching.terminate()
-        watching.wait(20)
+        watching.wait(PATIENCE_S)
         assert browser.until("document.querySelector('#status').textContent", lambda text: text.startswith("no answer"))
     finally:
         browser.close()

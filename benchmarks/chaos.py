@@ -3,12 +3,15 @@
     python -m benchmarks.chaos [FAULTS] [--anew]      default 1000; writes benchmarks/results/chaos.json after each run, and goes
                                                       on from there: each part with its commit, seeds and machine
 
-    SIGKILL             a player's process                                 SIGSTOP       for good: only its lease finds it
-    pause               SIGSTOP, SIGCONT after 0.1 to 1.5 s: late replies  ray.kill      of the board, the matchmaker, the evaluator
+    SIGKILL             a player's process
+    SIGSTOP             for good: only its lease finds it
+    pause               SIGSTOP, SIGCONT after 0.1 to 1.5 s: late replies
+    ray.kill            of the board, the matchmaker, the evaluator, a deputy
     SIGKILL recovering  a second player, while the first is being replaced
+    head                SIGKILL of Ray's own raylet or GCS: the run goes on on another Ray
 
 A fault is drawn for a named point: right after a swap, an adoption, a save, a training round or an evaluation was sent off,
-after a random delay of up to 20 ms. Each run is lockstep (gap, pmgan and sgan in turn); one checker judges what is left: the
+after a random delay of up to 20 ms. Each run is lockstep (the kinds below in turn); one checker judges what is left: the
 journal's chain, permutations, exactly-once accounts, and the final bits, which must be those of the undisturbed run.
 """
 
@@ -31,6 +34,7 @@ from typing import Any
 
 import ray
 import torch
+from ray._private import worker
 
 from benchmarks.common import RESULTS, conditions, write
 from raygan.actors.cluster import cluster
@@ -57,8 +61,12 @@ KINDS: dict[str, dict[str, Any]] = {
         "resources": {"spares": 1, "pairs_per_actor": 2},
     },
     "sgan": {"strategy": {"name": "sgan", "messenger_lifetime": 2}, "num_pairs": 2},
+    "sgan with deputies": {"strategy": {"name": "sgan", "messenger_shards": 2}, "num_pairs": 2},
+    "sgan over gap": {"strategy": {"name": "sgan", "over": {"name": "gap", "swap_every": 4}}, "num_pairs": 2},
     "pmgan": {"strategy": {"name": "pmgan"}, "loss": "reverse_kl", "num_pairs": 2},
 }  # fmt: skip
+SHARES = {"SIGKILL": 0.49, "SIGSTOP": 0.59, "pause": 0.82, "ray.kill": 0.98, "head": 1.0}
+"""Upper ends of each kind's share of the faults."""
 FAULTS_A_RUN = 25
 STEPS, EVERY = 300, 10
 
@@ -80,10 +88,11 @@ class Chaos:
             return
         time.sleep(self.rng.random() * 0.02)
         drawn = self.rng.random()
-        kind = next(
-            k for k, share in (("SIGKILL", 0.5), ("SIGSTOP", 0.6), ("pause", 0.85), ("ray.kill", 1.0)) if drawn < share
-        )
-        if kind == "ray.kill":
+        kind = next(k for k, share in SHARES.items() if drawn < share)
+        if kind == "head":
+            head = self.rng.choice(("raylet", "gcs_server"))
+            worker._global_node.all_processes[head][0].process.kill()
+        elif kind == "ray.kill":
             ray.kill(executor.helpers[self.rng.choice(sorted(executor.helpers))])
         elif not self.signal(executor, kind):
             return
@@ -208,13 +217,11 @@ def main() -> None:
     wanted = next((int(a) for a in sys.argv[1:] if a.isdigit()), 1000)
     path = RESULTS / "chaos.json"
     before = json.loads(path.read_text()) if path.exists() and "--anew" not in sys.argv else {}
-    if "seconds" not in before:  # of an older form
-        before = {}
     torch.set_num_threads(1)
     struck = Counter[str](before.get("faults", {}))
     recovery: dict[str, list[float]] = before.get("seconds", {})
     runs, wrong = Counter[str](before.get("runs", {})), Counter[str](before.get("wrong", {}))
-    most_undone, parts = before.get("rollback_steps_max", 0), before.get("parts", [])
+    undone, parts = before.get("rollback_steps_max", {}), before.get("parts", [])
     first = parts[-1]["last_seed"] + 1 if parts else 0
     expected: dict[str, dict[str, str]] = {}
     setups: dict[str, Setup] = {}
@@ -230,10 +237,10 @@ def main() -> None:
     with cluster("local", 256):
         while sum(struck.values()) < wanted:
             kind = sorted(KINDS)[seed % len(KINDS)]
-            chaos, found, undone = one_run(kind, seed, expected[kind], setups[kind])
+            chaos, found, most = one_run(kind, seed, expected[kind], setups[kind])
             struck += chaos.struck
             wrong.update(found)
-            most_undone = max(most_undone, undone)
+            undone[kind] = max(undone.get(kind, 0), most)
             for name, seconds in chaos.recovery.items():
                 recovery.setdefault(name, []).extend(seconds)
             runs[kind] += 1
@@ -243,7 +250,7 @@ def main() -> None:
             write("chaos", {
                 "runs": dict(runs), "total": sum(struck.values()), "faults": dict(struck), "wrong": dict(wrong),
                 "recovery_s": {name: quantiles(seconds) for name, seconds in recovery.items()},
-                "checkpoint_every_steps": EVERY, "rollback_steps_max": most_undone, "parts": [*parts, part], "seconds": recovery,
+                "checkpoint_every_steps": EVERY, "rollback_steps_max": undone, "parts": [*parts, part], "seconds": recovery,
             })  # fmt: skip
             print(f"{kind}, seed {seed - 1}: {sum(struck.values())} faults so far; wrong: {dict(+wrong)}", flush=True)
     if +wrong:

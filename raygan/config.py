@@ -146,6 +146,9 @@ class FailuresConfig(Section):
     hang: Action = Field("restart", description="A player made no progress within the lease.")
     node: Action = Field("restart", description="A player's machine is gone.")
     preempted: Action = Field("restart", description="A player's machine was taken away with notice.")
+    head: Literal["restart", "stop"] = Field(
+        "restart", description="A process of the Ray that the run has started for itself is gone: start another Ray."
+    )
     non_finite: Literal["without", "stop"] = Field(
         "without", description="NaN or infinity that rolling back did not cure: retire the pair, or stop."
     )

@@ -64,7 +64,7 @@ class NonFiniteError(RayganError):
 
 
 class PlayerDied(RayganError):
-    """A player's process is gone, or as good as that. `kind`: death, oom, hang, node, preempted."""
+    """A player's process is gone, or as good as that. `kind`: death, oom, hang, node, preempted, head."""
 
     def __init__(self, player: str, cause: str, kind: str = "death") -> None:
         super().__init__(player, cause, kind)

@@ -69,3 +69,38 @@ def test_resumed_equals_undisturbed(tmp_path: Path, whole: dict[str, str], signu
     assert final_digests(disturbed) == whole
     info = json.loads((disturbed / "run.json").read_text())
     assert (info["status"], info["exit_code"]) == ("done", 0)
+
+
+def kill_ours(driver: int, name: str) -> None:
+    """SIGKILL to the process of that name that the driver has started."""
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            pid, _, rest = entry.read_text().partition(" ")
+        except OSError:
+            continue
+        if rest.startswith(f"({name})") and rest.rpartition(")")[2].split()[1] == str(driver):
+            os.kill(int(pid), signal.SIGKILL)
+            return
+    raise AssertionError(f"process {driver} has no child {name}")
+
+
+def events(run: Path, kind: str) -> list[dict[str, object]]:
+    path = run / "events.jsonl"
+    return [e for e in map(json.loads, path.read_text().splitlines()) if e["kind"] == kind] if path.exists() else []
+
+
+def test_a_run_outlives_its_own_ray(tmp_path: Path, whole: dict[str, str]) -> None:
+    run = tmp_path / "headless"
+    command = raygan("train", *ARGS, "--round-steps", "5", "--run-dir", str(tmp_path), "--name", "headless")
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for deaths, name in enumerate(("gcs_server", "raylet")):
+        wait_for_checkpoint(run, process)
+        saved = len(events(run, "checkpoint"))
+        while len(events(run, "restart")) < deaths or len(events(run, "checkpoint")) == saved:
+            assert process.poll() is None, "the run ended before it could be struck"
+            time.sleep(0.02)
+        kill_ours(process.pid, name)
+    assert process.wait(120) == 0
+    causes = [(e["player"], e["why"], e["cause"]) for e in events(run, "death")]
+    assert causes == [("ray", "head", f"its {name} process is gone") for name in ("gcs_server", "raylet")]
+    assert final_digests(run) == whole

@@ -18,6 +18,14 @@ REGISTER_S = "20"
 """Ray (60 s) misses a process that dies while it starts only after this time, and then starts another one."""
 
 
+class OwnRay:
+    """The Ray that this process has started, while there is one."""
+
+    options: dict[str, Any] | None = None
+    starts = 0
+    """Whoever keeps a handle of an actor sees from this number that the handle is of an earlier Ray."""
+
+
 @contextmanager
 def cluster(address: str, object_store_mb: int, start: bool = True) -> Iterator[None]:
     """Ray for the length of a block.
@@ -60,9 +68,7 @@ def cluster(address: str, object_store_mb: int, start: bool = True) -> Iterator[
             "_temp_dir": os.environ.get("RAY_TMPDIR") or private_folder(),
         }
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)
-            ray.init(**options)
+        _init(options)
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ConfigError(
@@ -70,10 +76,46 @@ def cluster(address: str, object_store_mb: int, start: bool = True) -> Iterator[
             f"RAY_AUTH_TOKEN_PATH) ({reason}). Start one with `ray start --head`, or use --address local."
         ) from None
     close_token()
+    OwnRay.options = None if join else options
     try:
         yield
     finally:
+        OwnRay.options = None
         ray.shutdown()
+
+
+def _init(options: dict[str, Any]) -> None:
+    import ray
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        ray.init(**options)
+    OwnRay.starts += 1
+
+
+def dead_head() -> str | None:
+    """Which of the two processes that no Ray can do without is dead, of a Ray that this process has started; else None.
+
+    Ray itself ends the driver then: 2 s after its raylet, 60 s after its GCS.
+    """
+    from ray._private import worker
+
+    node = worker._global_node  # the object that started them; Ray tells in no other way
+    if OwnRay.options is None or node is None:
+        return None
+    dead = [kind for kind, _ in node.dead_processes() if kind in ("gcs_server", "raylet")]
+    return dead[0] if dead else None
+
+
+def start_again() -> None:
+    """Another Ray in place of ours: no actor, no object and no handle of the old one is left. Takes 4 s after a death of the
+    raylet, 14 s after one of the GCS, for which Ray's shutdown waits.
+    """
+    import ray
+
+    assert OwnRay.options is not None, "only a Ray of ours can be started again"
+    ray.shutdown()
+    _init(OwnRay.options)
 
 
 def private_folder() -> str:

@@ -20,6 +20,7 @@ from ray.util.placement_group import get_current_placement_group, placement_grou
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from raygan.actors.board import BoardActor
+from raygan.actors.cluster import dead_head, start_again
 from raygan.actors.deaths import Pulse, death_cause, death_kind, end_process
 from raygan.actors.deputy import DeputyActor
 from raygan.actors.evaluator import EvaluatorActor
@@ -36,6 +37,8 @@ from raygan.strategies.strategy import Setup, homes, strategy_of
 
 log = logging.getLogger(__name__)
 START_TIMEOUT_S = 180.0
+HEAD_S = 0.5
+"""Between two looks at Ray's own processes, at most: Ray ends the driver 2 s after the raylet."""
 SETTLE_S = 10.0
 """Seconds (at least) that a survivor may take to end the round that it is in."""
 BOARD = "board"
@@ -95,6 +98,9 @@ class RayExecutor:
         self.epoch, self.raised, self.pulse = epoch, None, Pulse(self.config.failures.lease_s)
         self.pending.clear()
         self.held.clear()
+        if dead_head():
+            self._forget()
+            start_again()
         if self.group is None:
             self._reserve(len(found) + len(self.deputies))
         apart = {p for home in found.values() if len({self.actors.get(p) for p in home}) > 1 for p in home}
@@ -112,6 +118,12 @@ class RayExecutor:
         for reference, name in [(self.actors[n].open.remote(n), n) for n in players]:
             self._get(reference, name, START_TIMEOUT_S)
         self._keep_spares()
+
+    def _forget(self) -> None:
+        """Everything that was on a Ray that is no more."""
+        for kept in (self.actors, self.helpers, self.bundles, self.places, self.spares, self.lost):
+            kept.clear()
+        self.group, self.owned = None, False
 
     def _reserve(self, count: int) -> None:
         """The run's one placement group, and the data in the object store."""
@@ -366,6 +378,7 @@ class RayExecutor:
         if self.raised is not None:
             error, self.raised = self.raised, None
             raise error
+        look_at_head()
         self._send_held()
         if not self.pending:
             return []
@@ -398,8 +411,13 @@ class RayExecutor:
         return out
 
     def _get(self, reference: Any, name: str, timeout_s: float) -> Report | bytes | Any:
+        deadline = time.monotonic() + timeout_s
         try:
-            return ray.get(reference, timeout=timeout_s)
+            while not ray.wait([reference], timeout=min(HEAD_S, max(0.0, deadline - time.monotonic())))[0]:
+                look_at_head()
+                if time.monotonic() > deadline:
+                    break
+            return ray.get(reference, timeout=0.0)
         except RayTaskError as error:
             cause = error.cause
             if isinstance(cause, PlayerDied):  # a deputy that does not answer
@@ -414,6 +432,7 @@ class RayExecutor:
 
     def _died(self, error: Exception, name: str) -> PlayerDied:
         """Who it was; `name` where Ray does not tell."""
+        look_at_head()
         actor_id = getattr(error, "actor_id", None)
         known = self.actors | self.helpers
         who = next((n for n, a in known.items() if a._actor_id.hex() == actor_id), name)
@@ -426,6 +445,8 @@ class RayExecutor:
 
     def close(self) -> None:
         """Kill the actors by handle and give the placement group back."""
+        if dead_head():  # they are gone, and there is nobody to ask
+            self._forget()
         for player in list(self.actors):
             if player in self.lost:
                 self._put_down(player)
@@ -453,6 +474,12 @@ class RayExecutor:
             "gpus_per_player": self.placement.gpus,
             "players": self._where(),
         }
+
+
+def look_at_head() -> None:
+    """Raises PlayerDied where a process of Ray's own is dead."""
+    if dead := dead_head():
+        raise PlayerDied("ray", f"its {dead} process is gone", "head")
 
 
 def rooms() -> list[dict[str, float]]:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray.exceptions import RayError
 
+from raygan.actors.cluster import OwnRay, dead_head
 from raygan.actors.gauges import Gauges
 from raygan.actors.process import Process
 
@@ -159,16 +160,24 @@ class HubLink:
     """The driver's end: a listener of the controller. Never waits; what could not be told yet is told by the next push."""
 
     def __init__(self, run: str, folder: Path) -> None:
+        self.run = run
         self.folder = folder
+        self._at = 0.0
+        self.seconds = 0.0
+        """Spent here, for the figure of what the hub costs."""
+        self._make()
+
+    def _make(self) -> None:
+        """On the present Ray; what it is to know is told from the folder."""
         actor: Any = ray.remote(HubActor)
-        self.hub = actor.options(name=hub_name(run), num_cpus=0, max_restarts=-1, max_task_retries=0).remote(run)
+        self.ray = OwnRay.starts
+        self.hub = actor.options(name=hub_name(self.run), num_cpus=0, max_restarts=-1, max_task_retries=0).remote(
+            self.run
+        )
         self.life = ""
         self.known = dict.fromkeys(LOGS, 0)
         self._under_way: Any = None
-        self._at = 0.0
         self._sent: dict[str, tuple[int, int]] = {}
-        self.seconds = 0.0
-        """Spent here, for the figure of what the hub costs."""
 
     def __call__(self, controller: Controller, done: Done) -> None:
         """An order was carried out: nothing to do, `tick` looks at the files."""
@@ -176,8 +185,10 @@ class HubLink:
     def tick(self, controller: Controller) -> None:
         """Every turn of the controller's loop: hear the answer to the last push, send the next."""
         now = time.monotonic()
-        if now - self._at < PUSH_S:
+        if now - self._at < PUSH_S or dead_head():
             return
+        if self.ray != OwnRay.starts:
+            self._make()
         if self._under_way is not None and not ray.wait([self._under_way], timeout=0)[0]:
             return
         self._at = now
@@ -224,6 +235,8 @@ class HubLink:
 
     def close(self) -> None:
         """The run has ended, well or not: tell the end, and take the hub away."""
+        if self.ray != OwnRay.starts or dead_head():  # gone, with the Ray that it was on
+            return
         with contextlib.suppress(RayError):
             for _ in range(3):  # what is under way, and then the rest
                 self._hear(None)

@@ -168,7 +168,7 @@ class Controller:
         cause = failure.cause if isinstance(failure, PlayerDied) else failure.what
         self.folder.event(
             "death",
-            self.done.get(failure.player, 0),
+            self.done.get(failure.player, max(self.done.values(), default=0)),
             player=failure.player,
             cause=cause,
             why=failure.kind,

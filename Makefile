@@ -1,5 +1,5 @@
 # Every figure in benchmarks/RESULTS.md has its command here.
-.PHONY: test lint types layers seeds bench fig2d printed mnist classifier pmgan gap-r15 gam2 diversity swaps chaos durability simulate generalisation stacked record hub sweeps rivals scale footprint packs guard shards parallel-pmgan gpu-check
+.PHONY: test lint types layers seeds bench fig2d printed mnist classifier pmgan gap-r15 gam2 diversity swaps chaos durability simulate generalisation stacked lock record hub sweeps rivals scale footprint packs guard shards parallel-pmgan gpu-check
 
 test:            ## README's second command
 	pytest
@@ -9,6 +9,8 @@ types:
 	mypy
 layers:
 	lint-imports
+lock:            ## every file that the image installs, by its hash; for another platform or torch: make lock LOCK=...
+	pip install -q --dry-run --ignore-installed --report - . setuptools -c constraints.txt | python cluster/lock.py > $(or $(LOCK),cluster/requirements.lock)
 classifier:      ## the MNIST classifier's artefact, under a minute
 	python -m raygan.metrics.train_classifier
 seeds:           ## ring8-sgan over five seeds on Ray

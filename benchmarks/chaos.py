@@ -67,6 +67,7 @@ KINDS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 SHARES = {"SIGKILL": 0.49, "SIGSTOP": 0.59, "pause": 0.82, "ray.kill": 0.98, "head": 1.0}
 """Upper ends of each kind's share of the faults."""
+HEADS = ("raylet", "gcs_server")
 FAULTS_A_RUN = 25
 STEPS, EVERY = 300, 10
 
@@ -90,7 +91,7 @@ class Chaos:
         drawn = self.rng.random()
         kind = next(k for k, share in SHARES.items() if drawn < share)
         if kind == "head":
-            head = self.rng.choice(("raylet", "gcs_server"))
+            head = self.rng.choice(HEADS)
             worker._global_node.all_processes[head][0].process.kill()
         elif kind == "ray.kill":
             ray.kill(executor.helpers[self.rng.choice(sorted(executor.helpers))])

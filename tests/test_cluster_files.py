@@ -2,13 +2,17 @@
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator, Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from raygan.cli.flags import parse
 from raygan.config import presets
@@ -156,11 +160,32 @@ def test_the_package_is_small_and_has_what_a_job_needs(tmp_path: Path) -> None:
     assert weigh(checkout) == clean
 
 
-def test_the_images_install_what_the_constraints_pin() -> None:
-    lines = (CLUSTER / "Dockerfile").read_text()
-    pinned = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().split() if "==" in line)
-    assert f"torch=={pinned['torch'].partition('+')[0]}" in lines
-    assert "USER ray" in lines, "not as root"
+def test_the_image_installs_what_the_constraints_pin_and_checks_every_file() -> None:
+    image = (CLUSTER / "Dockerfile").read_text()
+    assert "--require-hashes" in image
+    assert "USER ray" in image, "not as root"
+    pinned = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().split())
+    lines = (CLUSTER / "requirements.lock").read_text().splitlines()[1:]
+    locked = dict(re.fullmatch(r"(\S+)==(\S+) --hash=sha256:[0-9a-f]{64}", line).groups() for line in lines)  # type: ignore[union-attr]
+    names = {canonicalize_name(n): v.partition("+")[0] for n, v in locked.items()}
+    assert names == {n: v.partition("+")[0] for n, v in needed(pinned).items()}, "run `make lock`"
+
+
+def needed(pinned: dict[str, str]) -> dict[str, str]:
+    """What raygan needs, and what that needs, with its pinned version."""
+    versions = {canonicalize_name(n): v for n, v in pinned.items()}
+    found, todo = dict[str, str](), [("raygan", "")]
+    seen = set(todo)
+    while todo:
+        package, extra = todo.pop()
+        for requirement in map(Requirement, metadata.requires(package) or []):
+            if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
+                name = canonicalize_name(requirement.name)
+                found[name] = versions[name]
+                fresh = {(name, e) for e in ("", *requirement.extras)} - seen
+                seen |= fresh
+                todo += fresh
+    return found
 
 
 @pytest.mark.ray

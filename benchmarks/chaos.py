@@ -152,6 +152,8 @@ class Struck(RayExecutor):
         """Send, then strike."""
         super().submit(order)
         self.chaos.strike(self, type(order).__name__)
+        if self.chaos.since is not None:  # what is carried out before the next start is not the recovery
+            self.fresh = False
 
     def wait(self, timeout_s: float) -> list[Done]:
         """The first thing that a new attempt gets done ends the recovery."""

@@ -50,6 +50,8 @@ def cluster(address: str, object_store_mb: int, start: bool = True) -> Iterator[
         )
     if join:  # a local cluster turns tokens on by itself; a client must say so, before it imports ray
         os.environ.setdefault("RAY_AUTH_MODE", "token")
+    else:  # whose process it asks for, before it ends this one for the raylet's death; without it, it asks for our parent
+        os.environ["RAY_RAYLET_PID"] = str(os.getpid())
     import ray
 
     if ray.is_initialized():

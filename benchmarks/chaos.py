@@ -83,10 +83,10 @@ class Chaos:
         self.since: tuple[str, float] | None = None
         self.paused: list[threading.Timer] = []
 
-    def strike(self, executor: RayExecutor, point: str) -> None:
-        """Perhaps do something to somebody."""
+    def strike(self, executor: RayExecutor, point: str) -> bool:
+        """Perhaps do something to somebody; True where that has to be recovered from."""
         if self.left == 0 or self.since is not None or self.rng.random() > 0.15:
-            return
+            return False
         time.sleep(self.rng.random() * 0.02)
         drawn = self.rng.random()
         kind = next(k for k, share in SHARES.items() if drawn < share)
@@ -96,11 +96,13 @@ class Chaos:
         elif kind == "ray.kill":
             ray.kill(executor.helpers[self.rng.choice(sorted(executor.helpers))])
         elif not self.signal(executor, kind):
-            return
+            return False
         self.left -= 1
         self.struck[f"{kind} after {point}"] += 1
-        if kind != "pause":
-            self.since = kind, time.perf_counter()
+        if kind == "pause":
+            return False
+        self.since = kind, time.perf_counter()
+        return True
 
     def signal(self, executor: RayExecutor, kind: str) -> bool:
         """To one player; False when it is gone already."""
@@ -151,9 +153,8 @@ class Struck(RayExecutor):
     def submit(self, order: Order) -> None:
         """Send, then strike."""
         super().submit(order)
-        self.chaos.strike(self, type(order).__name__)
-        if self.chaos.since is not None:  # what is carried out before the next start is not the recovery
-            self.fresh = False
+        if self.chaos.strike(self, type(order).__name__):
+            self.fresh = False  # what is carried out before the next start is not the recovery
 
     def wait(self, timeout_s: float) -> list[Done]:
         """The first thing that a new attempt gets done ends the recovery."""
@@ -164,7 +165,18 @@ class Struck(RayExecutor):
         return done
 
 
-def one_run(kind: str, seed: int, expected: dict[str, str], setup: Setup) -> tuple[Chaos, Counter[str], int]:
+def undisturbed(kind: str) -> tuple[Setup, dict[str, str]]:
+    """What a run of this kind is built from, and each player's final bits."""
+    config = tiny_config(
+        steps=STEPS, checkpoint={"every_steps": EVERY}, evaluation={"every_steps": STEPS}, round_steps=5,
+        failures={"budget": 10**6, "lease_s": 3.0}, **{"resources": {"spares": 1}, **KINDS[kind]},
+    )  # fmt: skip
+    setup = setup_of(config)
+    states = final_states(config, lambda: InlineExecutor(setup))
+    return setup, {p: digest(unpack(raw)) for p, raw in states.items()}
+
+
+def one_run(seed: int, setup: Setup, expected: dict[str, str]) -> tuple[Chaos, Counter[str], int]:
     """(faults, what was found wrong by kind, most steps that a restart undid) of a disturbed run."""
     chaos = Chaos(random.Random(seed))
     with tempfile.TemporaryDirectory() as folder:
@@ -226,21 +238,12 @@ def main() -> None:
     runs, wrong = Counter[str](before.get("runs", {})), Counter[str](before.get("wrong", {}))
     undone, parts = before.get("rollback_steps_max", {}), before.get("parts", [])
     first = parts[-1]["last_seed"] + 1 if parts else 0
-    expected: dict[str, dict[str, str]] = {}
-    setups: dict[str, Setup] = {}
-    for kind, changes in KINDS.items():
-        config = tiny_config(
-            steps=STEPS, checkpoint={"every_steps": EVERY}, evaluation={"every_steps": STEPS}, round_steps=5,
-            failures={"budget": 10**6, "lease_s": 3.0}, **{"resources": {"spares": 1}, **changes},
-        )  # fmt: skip
-        setups[kind] = setup_of(config)
-        states = final_states(config, lambda kind=kind: InlineExecutor(setups[kind]))  # type: ignore[misc]
-        expected[kind] = {p: digest(unpack(r)) for p, r in states.items()}
+    calm = {kind: undisturbed(kind) for kind in KINDS}
     seed, began = first, time.perf_counter()
     with cluster("local", 256):
         while sum(struck.values()) < wanted:
             kind = sorted(KINDS)[seed % len(KINDS)]
-            chaos, found, most = one_run(kind, seed, expected[kind], setups[kind])
+            chaos, found, most = one_run(seed, *calm[kind])
             struck += chaos.struck
             wrong.update(found)
             undone[kind] = max(undone.get(kind, 0), most)

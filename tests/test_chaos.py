@@ -1,0 +1,19 @@
+"""A short walk of benchmarks/chaos.py: processes killed, stopped and paused at random on real Ray leave no trace in the weights."""
+
+import pytest
+
+from benchmarks import chaos
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+
+@pytest.mark.usefixtures("ray_session")
+@pytest.mark.parametrize(("kind", "seed"), [("gap in packs", 1), ("sgan with deputies", 2)])
+def test_faults_leave_no_trace(monkeypatch: pytest.MonkeyPatch, kind: str, seed: int) -> None:
+    monkeypatch.setattr(
+        chaos, "SHARES", {"SIGKILL": 0.4, "SIGSTOP": 0.6, "pause": 0.8, "ray.kill": 1.0}
+    )  # Ray is others' too
+    monkeypatch.setattr(chaos, "FAULTS_A_RUN", 6)
+    struck, wrong, _ = chaos.one_run(seed, *chaos.undisturbed(kind))
+    assert sum(struck.struck.values()) == 6
+    assert not +wrong

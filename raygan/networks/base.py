@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from abc import abstractmethod
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
@@ -20,6 +21,10 @@ class NetworkComponent(Component):
 
     z_dim: int = Field(100, gt=0, description="Length of the noise vector z.")
     judges: int = Field(1, gt=0, description="Discriminators side by side in D; losses gman and d2gan want several.")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="bfloat16: layers compute in it where autocast allows; weights stay float32."
+    )
+    channels_last: bool = Field(False, description="Images as (N, H, W, C) in memory between the layers.")
 
     @abstractmethod
     def _generator(self, shape: tuple[int, ...]) -> nn.Module: ...
@@ -30,6 +35,12 @@ class NetworkComponent(Component):
     @property
     @abstractmethod
     def _init(self) -> Init: ...
+
+    def _sequential(self, *layers: nn.Module) -> nn.Sequential:
+        """The layers one after the other, in the configured precision and layout."""
+        if self.precision == "float32" and not self.channels_last:
+            return nn.Sequential(*layers)
+        return Tuned(*layers).tuned(self.precision == "bfloat16", self.channels_last)
 
     def generator(self, shape: tuple[int, ...], stream: torch.Generator) -> nn.Module:
         """A new G; its weights depend on `stream` alone. Raises ConfigError for a shape that it cannot make."""
@@ -72,6 +83,44 @@ def initialise(network: nn.Module, init: Init, stream: torch.Generator) -> nn.Mo
                 layer.weight.normal_(1, 0.02, generator=stream)
                 layer.bias.zero_()
     return network
+
+
+class Tuned(nn.Sequential):
+    """A Sequential that computes in bfloat16, with channels last, or both.
+
+    Parameters keep their names, float32 and their layout, and float32 comes out: it can be exchanged with one that is not tuned.
+    """
+
+    in_bfloat16 = False
+    channels_last = False
+
+    def tuned(self, in_bfloat16: bool, channels_last: bool) -> Tuned:
+        """Itself, with the switches set."""
+        self.in_bfloat16, self.channels_last = in_bfloat16, channels_last
+        return self
+
+    def __getitem__(self, index: slice | int) -> Any:
+        """A slice computes as the whole does."""
+        found = super().__getitem__(index)
+        return found.tuned(self.in_bfloat16, self.channels_last) if isinstance(found, Tuned) else found
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """As Sequential."""
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.in_bfloat16):
+            for layer in self:
+                if self.channels_last and x.dim() == 4:
+                    x = x.contiguous(memory_format=torch.channels_last)
+                x = layer(x)
+        return x.float()
+
+
+def untuned(network: nn.Module) -> nn.Module:
+    """A copy with the same weights that computes in float32."""
+    out = copy.deepcopy(network)
+    for part in out.modules():
+        if isinstance(part, Tuned):
+            part.tuned(False, False)
+    return out
 
 
 class Logits(nn.Module):

@@ -48,7 +48,7 @@ class Dcgan(NetworkComponent):
                 *_norm(self.norm_g, b, after),
                 nn.ReLU(),
             ]
-        return nn.Sequential(*body, nn.ConvTranspose2d(widths[-1], channels, 4, stride=2, padding=1), nn.Tanh())
+        return self._sequential(*body, nn.ConvTranspose2d(widths[-1], channels, 4, stride=2, padding=1), nn.Tanh())
 
     def _discriminator(self, shape: tuple[int, ...], outputs: int = 1) -> nn.Module:
         sides, channels = _plan(shape)
@@ -62,7 +62,7 @@ class Dcgan(NetworkComponent):
             if normed:
                 body += _norm(self.norm_d, b, after)
             body.append(nn.LeakyReLU(self.slope))
-        return nn.Sequential(*body, nn.Conv2d(widths[-1], outputs, 4), Logits(outputs))
+        return self._sequential(*body, nn.Conv2d(widths[-1], outputs, 4), Logits(outputs))
 
 
 def _plan(shape: tuple[int, ...]) -> tuple[tuple[int, ...], int]:

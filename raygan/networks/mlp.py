@@ -36,7 +36,7 @@ class Mlp(NetworkComponent):
         body = self._body(self.z_dim, math.prod(shape))
         if self.output == "tanh" or (self.output == "auto" and len(shape) == 3):
             body.append(nn.Tanh())
-        return nn.Sequential(*body, nn.Unflatten(1, shape))
+        return self._sequential(*body, nn.Unflatten(1, shape))
 
     def _discriminator(self, shape: tuple[int, ...], outputs: int = 1) -> nn.Module:
-        return nn.Sequential(nn.Flatten(), *self._body(math.prod(shape), outputs), Logits(outputs))
+        return self._sequential(nn.Flatten(), *self._body(math.prod(shape), outputs), Logits(outputs))

@@ -22,7 +22,7 @@ class TextCnn(NetworkComponent):
 
     def _generator(self, shape: tuple[int, ...]) -> nn.Module:
         characters, length = _text(shape)
-        return nn.Sequential(
+        return self._sequential(
             nn.Linear(self.z_dim, self.channels * length),
             nn.Unflatten(1, (self.channels, length)),
             *[Residual(self.channels) for _ in range(self.blocks)],
@@ -32,7 +32,7 @@ class TextCnn(NetworkComponent):
 
     def _discriminator(self, shape: tuple[int, ...], outputs: int = 1) -> nn.Module:
         characters, length = _text(shape)
-        return nn.Sequential(
+        return self._sequential(
             nn.Conv1d(characters, self.channels, 1),
             *[Residual(self.channels) for _ in range(self.blocks)],
             nn.Flatten(),

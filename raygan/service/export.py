@@ -20,7 +20,7 @@ from raygan.errors import CheckpointError, ConfigError
 from raygan.gan.streams import Streams
 from raygan.metrics.mixture import fit, log_densities, log_likelihood
 from raygan.metrics.suite import Suite
-from raygan.networks.base import NetworkComponent
+from raygan.networks.base import NetworkComponent, untuned
 from raygan.service.evaluate import protocol_line
 from raygan.service.generators import Generators
 from raygan.service.run import FITTED, Run
@@ -126,11 +126,12 @@ def load_exported(path: str | Path) -> Generators:
 
 
 def write_onnx(network: torch.nn.Module, z_dim: int, path: Path) -> None:
-    """z -> samples with a free batch size; compared with PyTorch on other numbers of samples before it is kept."""
+    """z -> samples with a free batch size, in float32; compared with PyTorch on other numbers of samples before it is kept."""
     try:
         import onnxruntime
     except ImportError:
         raise ConfigError("--onnx needs onnx, onnxscript and onnxruntime: pip install 'raygan[onnx]'.") from None
+    network = untuned(network)
     batch = torch.export.Dim("batch", min=1, max=65536)
     program = torch.onnx.export(
         network, (torch.zeros(2, z_dim),), dynamo=True, input_names=["z"], output_names=["x"],

@@ -7,7 +7,7 @@ share_weights: the locals have about half of their parameters in common: D's lay
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from typing import cast
 
 from pydantic import Field
 from torch import nn
@@ -37,6 +37,12 @@ class Independent(StrategyComponent):
             same_networks(
                 setup, self.locals(setup.config), ("D", "G"), "strategy.independent.share_weights joins networks"
             )
+            parts = setup.parts(self.locals(setup.config)[0])
+            if not all(isinstance(n, nn.Sequential) for n in (parts.generator, parts.discriminator)):
+                raise ConfigError(
+                    f"strategy.independent.share_weights = true: network {setup.config.network['name']} is no plain stack of "
+                    "layers. Use mlp, dcgan or text_cnn with one judge."
+                )
 
     def together(self, config: Config) -> list[list[str]]:
         """All sharing pairs in one process."""
@@ -63,12 +69,12 @@ class Independent(StrategyComponent):
 
 def share(parts: Parts, common: dict[str, nn.Module]) -> Parts:
     """Put the first pair's layers in the place of this pair's: about half of the parameters of each network, from the pixels on."""
-    d, g = list(parts.discriminator.children()), list(parts.generator.children())
-    return replace(
-        parts,
-        discriminator=joined(d, half(d), "D", common),
-        generator=joined(g, [len(g) - 1 - i for i in half(g[::-1])], "G", common),
-    )
+    d, g = cast(nn.Sequential, parts.discriminator), cast(nn.Sequential, parts.generator)
+    for i in half(list(d)):
+        d[i] = common.setdefault(f"D.{i}", d[i])
+    for i in half(list(g)[::-1]):
+        g[-1 - i] = common.setdefault(f"G.{i}", g[-1 - i])
+    return parts
 
 
 def half(layers: Sequence[nn.Module]) -> list[int]:
@@ -82,11 +88,3 @@ def half(layers: Sequence[nn.Module]) -> list[int]:
     cuts = range(1, len(sizes))
     best = min(cuts, key=lambda c: abs(sum(sizes[:c]) / total - 0.5))
     return list(range(best))
-
-
-def joined(layers: list[nn.Module], shared: Sequence[int], network: str, common: dict[str, nn.Module]) -> nn.Sequential:
-    """The layers, with those of `shared` taken from `common` (and put there by the first pair)."""
-    chosen = set(shared)
-    return nn.Sequential(
-        *(common.setdefault(f"{network}.{i}", layer) if i in chosen else layer for i, layer in enumerate(layers))
-    )

@@ -24,7 +24,7 @@ from raygan.gan.pair import Meter, Pair
 from raygan.gan.types import Board, Loss, Player, Report
 from raygan.gan.weights import num_words, signature
 from raygan.losses.base import LossComponent, gradient_norms
-from raygan.networks.base import Logits
+from raygan.networks.base import Logits, Tuned
 
 POINTWISE = (nn.LeakyReLU, nn.ReLU, nn.Tanh)
 LAYERS = (
@@ -62,6 +62,8 @@ def why_not(players: Sequence[Player]) -> str | None:
         return f"{odd} is no pair with a discriminator of its own"
     pairs = [cast(Pair, p) for p in players]
     first = pairs[0]
+    if isinstance(first.g, Tuned) or isinstance(first.d, Tuned):
+        return "network.precision and network.channels_last are not batched"
     if strange := strange_layer(first.g) or strange_layer(first.d):
         return f"layers of kind {strange} are not batched"
     every = [p for pair in pairs for network in (pair.g, pair.d) for p in network.parameters()]
@@ -85,7 +87,7 @@ def why_not(players: Sequence[Player]) -> str | None:
 
 def strange_layer(network: nn.Module) -> str | None:
     """The kind of a layer that cannot be batched; None where there is none."""
-    layers = list(network) if isinstance(network, nn.Sequential) else [network]
+    layers = list(network) if type(network) is nn.Sequential else [network]
     return next((type(m).__name__ for m in layers if not isinstance(m, LAYERS)), None)
 
 

@@ -73,6 +73,7 @@ def test_locals_are_the_same_with_and_without_the_supervisor_on_ray(warm: Any) -
 
 VARIANTS: list[dict[str, Any]] = [
     {"strategy": {"name": "gap", "swap_every": 3}, "num_pairs": 3},
+    {"strategy": {"name": "gap", "swap_every": 4}, "network": {"precision": "bfloat16"}},
     {
         "strategy": {"name": "gap", "swap_every": 2, "what": "G", "carry": "weights", "lr_smoothing": True},
         "pair": {"ema": 0.9},

@@ -1,11 +1,20 @@
+import copy
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from raygan.config import load_component
+from raygan.controller.inline import InlineBoard
 from raygan.errors import ConfigError
+from raygan.gan.pair import Pair
 from raygan.gan.streams import Streams
-from raygan.networks.base import NetworkComponent
+from raygan.gan.weights import flatten, signature
+from raygan.networks.base import NetworkComponent, Tuned, untuned
+from raygan.strategies.pack import why_not
+from raygan.strategies.strategy import strategy_of
+from tests.conftest import setup_of, tiny_config
 
 
 def component(**spec: object) -> NetworkComponent:
@@ -78,3 +87,70 @@ def test_weights_depend_on_the_stream_alone(name: str) -> None:
 def test_dcgan_refuses_other_shapes_in_one_line(shape: tuple[int, ...]) -> None:
     with pytest.raises(ConfigError, match=r"28, 32 or 64 pixels"):
         component(name="dcgan").generator(shape, stream())
+
+
+TUNED = {"precision": "bfloat16", "channels_last": True}
+NETWORKS = [
+    {"name": "mlp", "hidden": 16},
+    {"name": "dcgan", "width": 4},
+    {"name": "gran", "width": 4},
+    {"name": "dcgan", "width": 4, "judges": 2},
+]
+
+
+@pytest.mark.parametrize("spec", NETWORKS)
+def test_tuned_networks_are_the_same_networks(spec: dict[str, object]) -> None:
+    shape = (1, 28, 28)
+    plain, tuned = component(**spec), component(**spec, **TUNED)
+    for make in ("generator", "discriminator"):
+        a, b = (getattr(n, make)(shape, stream()) for n in (plain, tuned))
+        assert signature(a) == signature(b)
+        assert np.array_equal(flatten(a), flatten(b))
+        x = torch.randn(8, 100) if make == "generator" else torch.randn(8, *shape)
+        one, other = a(x), b(x)
+        assert other.dtype == torch.float32
+        assert not torch.equal(one, other), "it is another precision"
+        assert torch.allclose(one, other, atol=0.05)
+        assert torch.equal(copy.deepcopy(b)(x), b(x)), "a copy is tuned too"
+        assert torch.equal(untuned(b)(x), a(x))
+
+
+def test_a_slice_of_a_tuned_network_is_tuned() -> None:
+    d = component(name="dcgan", width=4, **TUNED).discriminator((1, 28, 28), stream())
+    assert isinstance(d, nn.Sequential)
+    x = torch.randn(8, 1, 28, 28)
+    d.eval()
+    assert torch.allclose(d[-2:](d[:-2](x)), d(x), atol=1e-2)
+    assert d[:-2].in_bfloat16
+    assert d[:-2].channels_last
+
+
+@pytest.mark.parametrize("loss", ["non_saturating", "wgan_gp", "dragan"])
+def test_tuned_networks_train(loss: str) -> None:
+    """Also where the loss differentiates twice."""
+    network = {"name": "dcgan", "width": 4, "z_dim": 8, "norm_d": "layer"}
+    losses = []
+    for switches in ({}, TUNED):
+        config = tiny_config(network={**network, **switches}, data="mnist", loss=loss, batch_size=8)
+        losses.append(Pair("pair-00", setup_of(config).parts("pair-00")).train(5, InlineBoard())["loss_d"])
+    assert losses[0] == pytest.approx(losses[1], rel=0.2)
+    assert losses[0] != losses[1]
+
+
+def test_pairs_that_share_layers_stay_tuned() -> None:
+    config = tiny_config(
+        network={"precision": "bfloat16"}, strategy={"name": "independent", "share_weights": True}, num_pairs=2
+    )
+    setup = setup_of(config)
+    pairs = [strategy_of(config).build(name, setup) for name in ("pair-00", "pair-01")]
+    for network in (n for p in pairs for n in (p.d, p.g)):  # type: ignore[attr-defined]
+        assert isinstance(network, Tuned)
+        assert network.in_bfloat16
+    assert pairs[0].d[1].weight is pairs[1].d[1].weight  # type: ignore[attr-defined]
+
+
+def test_tuned_pairs_are_not_batched() -> None:
+    config = tiny_config(network={"precision": "bfloat16"}, strategy="independent", num_pairs=2)
+    setup = setup_of(config)
+    pairs = [strategy_of(config).build(name, setup) for name in ("pair-00", "pair-01")]
+    assert why_not(pairs) == "network.precision and network.channels_last are not batched"

@@ -109,7 +109,7 @@ class Gauges:
         elif kind == "leave":
             self._forget(event["player"])
         elif kind == "checkpoint":
-            self.checkpointed = time.monotonic() - max(0.0, time.time() - float(event["time"]))
+            self.checkpointed = time.monotonic() - max(0.0, time.time() - float(event["time"]))  # noqa: TID251  shown only
             self._set("checkpoint_bytes", "", event["bytes"])
 
     def info(self, info: Mapping[str, Any]) -> None:

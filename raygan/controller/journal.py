@@ -113,7 +113,7 @@ class Journal:
         self.clock = clock
 
     @classmethod
-    def open(cls, storage: Storage, clock: Callable[[], float] = time.time, after: int | None = None) -> Journal:
+    def open(cls, storage: Storage, clock: Callable[[], float] = time.time, after: int | None = None) -> Journal:  # noqa: TID251  shown only
         """Take the next epoch. `after`: only if that is still the newest one.
 
         Raises StaleEpochError when somebody else has just taken it.

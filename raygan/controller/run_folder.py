@@ -92,7 +92,7 @@ class RunFolder:
 
     def event(self, kind: str, step: int, **fields: Any) -> None:
         """One object of events.jsonl: what the run tells; what it rests on is in the journal."""
-        self._append("events.jsonl", {"time": round(time.time(), 3), "step": step, "kind": kind, **fields})
+        self._append("events.jsonl", {"time": round(time.time(), 3), "step": step, "kind": kind, **fields})  # noqa: TID251  shown only
 
     def _append(self, name: str, row: dict[str, Any]) -> None:
         self.fence()

@@ -76,7 +76,7 @@ def train(
         folder.write("config.json", json.dumps(full_dump(config), indent=1) + "\n")
         folder.write("command.txt", (command or "raygan.train(...)") + "\n")
         folder.status(
-            id=uuid.uuid4().hex[:12], name=folder.path.name, status="starting", created=time.time(), shape=data.shape,
+            id=uuid.uuid4().hex[:12], name=folder.path.name, status="starting", created=time.time(), shape=data.shape,  # noqa: TID251  shown only
             alphabet=data.text, **provenance(), **({"packs": packs} if packs else {})
         )  # fmt: skip
         point_latest(folder.path)
@@ -148,7 +148,7 @@ def fork(source: Path, path: Path, resolved: Resolved) -> None:
     folder.write("config.json", json.dumps(full_dump(resolved.config), indent=1) + "\n")
     folder.write("command.txt", f"forked from {source} at step {checkpoint.step}\n")
     folder.status(
-        id=uuid.uuid4().hex[:12], name=path.name, status="stopped", created=time.time(), shape=info["shape"],
+        id=uuid.uuid4().hex[:12], name=path.name, status="stopped", created=time.time(), shape=info["shape"],  # noqa: TID251  shown only
         alphabet=info["alphabet"], executor=info.get("executor"), forked={"from": source.name, "step": checkpoint.step},
         **provenance(),
     )  # fmt: skip
@@ -177,7 +177,7 @@ def _drive(
         listeners = [*listeners, HubLink(folder.path.name, folder.path)]
     controller = Controller(config, folder, make_executor, listeners, len(data.train), journal)
     folder.status(
-        pid=os.getpid(), host=platform.node(), epoch=journal.epoch, started=time.time(), exit_code=None, error=None,
+        pid=os.getpid(), host=platform.node(), epoch=journal.epoch, started=time.time(), exit_code=None, error=None,  # noqa: TID251  shown only
         total_steps=config.steps,
     )  # fmt: skip
     end: dict[str, Any] = {}
@@ -207,7 +207,7 @@ def _drive(
         raise
     finally:
         folder.status(
-            **end, ended=time.time(), steps=controller.done, swaps=controller.swaps,
+            **end, ended=time.time(), steps=controller.done, swaps=controller.swaps,  # noqa: TID251  shown only
             skipped_swaps=controller.skipped_swaps, elapsed=controller.elapsed, warnings=controller.warnings,
             busy_seconds={p: round(s, 3) for p, s in controller.busy_seconds.items()},
         )  # fmt: skip

@@ -50,7 +50,7 @@ def index_of(generator: str) -> int:
 def write_slot(generator: str, version: int, samples: Vector, loss: float) -> Publication:
     """One immutable object: samples (N, *shape), G's loss, the time, and a checksum over the samples."""
     checksum = crc(samples)
-    facts = np.array([version, checksum, loss, time.time()], np.float64)
+    facts = np.array([version, checksum, loss, time.time()], np.float64)  # noqa: TID251  shown only
     return Publication(slot_of(generator), version, {"samples": samples, "facts": facts})  # type: ignore[dict-item]
 
 

@@ -192,7 +192,7 @@ def test_a_stop_in_the_middle_of_swaps_saves_within_five_seconds(ray_session: No
     found, _ = newest_valid(folder)
     assert found is not None
     assert 0 < found.step < 400
-    saved = (folder / "run.json").stat().st_mtime - (time.time() - (time.monotonic() - began))
+    saved = (folder / "run.json").stat().st_mtime - (time.time() - (time.monotonic() - began))  # noqa: TID251
     assert saved < 5.0, f"saved after {saved:.1f} s, gone after {took:.1f} s"
     run = resume_run(folder, address="auto")
     assert start(tmp_path, "whole", *steps).wait(120) == 0

@@ -1,5 +1,5 @@
 # Every figure in benchmarks/RESULTS.md has its command here.
-.PHONY: test lint types layers seeds bench fig2d printed mnist classifier pmgan gap-r15 gam2 diversity swaps chaos durability simulate generalisation stacked lock record hub sweeps rivals scale footprint packs guard shards parallel-pmgan gpu-check
+.PHONY: test lint types layers seeds bench fig2d printed mnist classifier pmgan gap-r15 gam2 diversity swaps chaos durability simulate generalisation stacked lock record hub sweeps rivals scale footprint packs guard shards parallel-pmgan supervisor precision gpu-check
 
 test:            ## README's second command
 	pytest
@@ -16,10 +16,14 @@ classifier:      ## the MNIST classifier's artefact, under a minute
 seeds:           ## ring8-sgan over five seeds on Ray
 	for s in 0 1 2 3 4; do raygan train --seed $$s --run-dir runs/seeds --name seed$$s --require 'modes=8,modes@10%=8,high_quality=0.8' || exit 1; done
 	python -m benchmarks.seeds seeds-ring8-sgan runs/seeds/seed0 runs/seeds/seed1 runs/seeds/seed2 runs/seeds/seed3 runs/seeds/seed4
-bench: rivals shards parallel-pmgan scale footprint packs guard      ## speed, as ratios in one run
+bench: rivals shards supervisor precision parallel-pmgan scale footprint packs guard      ## speed, as ratios in one run
 	python -m benchmarks.speed
 parallel-pmgan:  ## PMGAN, asynchronous against one after the other
 	python -m benchmarks.parallel_pmgan
+supervisor:      ## what a global pair costs ten locals in time
+	python -m benchmarks.supervisor
+precision:       ## bfloat16, channels last, threads: time of a step, and quality
+	python -m benchmarks.precision
 shards:          ## the global pair with its messengers in several processes
 	python -m benchmarks.shards
 rivals:          ## against plain PyTorch, a batched model by hand, Ray Tune, torch.multiprocessing, gloo

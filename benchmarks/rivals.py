@@ -24,6 +24,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import torch
 import torch.distributed as dist
@@ -33,10 +34,11 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.functional import softplus
 
-from benchmarks.common import second_half, show, write
+from benchmarks.common import RESULTS, conditions, second_half, show, write
 from benchmarks.plain import SWAP, WORKS, Plain, Work, timed
 from raygan.actors.cluster import cluster
 from raygan.config import resolve
+from raygan.service.pictures import STYLE, png
 from raygan.service.training import train
 from raygan.strategies.strategy import pair_name
 
@@ -253,6 +255,26 @@ def by_raygan(work: Work, folder: Path, **flags: Any) -> tuple[float, float, dic
     return took, whole - took, dict(run.info.get("packs", {}))
 
 
+def draw(raw: dict[str, dict[str, list[Times]]], machine: str) -> bytes:
+    """Each contestant's speed, as times the plain loop's: median, and a line from the slowest turn to the fastest."""
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(
+            1, len(raw), figsize=(4.6 * len(raw), 3.6), sharey=True, squeeze=False, layout="constrained"
+        )
+        for axis, (name, taken) in zip(axes[0], raw.items(), strict=True):
+            base = [t[0] for t in taken["(a) plain loop"]]
+            for at, (who, times) in enumerate(reversed(taken.items())):
+                ratios = [a / t[0] for a, t in zip(base, times, strict=True)]
+                axis.barh(at, statistics.median(ratios), color="#2a6f97" if who.startswith("raygan") else "#c9c9c9")
+                axis.plot([min(ratios), max(ratios)], [at, at], color="black", lw=1)
+            axis.set_yticks(range(len(taken)), list(reversed(taken)))
+            axis.axvline(1, color="black", lw=0.8, ls=":")
+            axis.set_xlabel("times the plain loop")
+            axis.set_title(f"{WORKS[name].pairs} pairs, {name}")
+        figure.suptitle(f"Speed of the steps ({machine})", fontsize=10)
+        return png(figure)
+
+
 def main() -> None:
     """Everybody in turn, so that a slower minute of the machine is everybody's."""
     words = sys.argv[1:]
@@ -305,6 +327,7 @@ def main() -> None:
     show(["work", "who", "s", "x (a)", "x (a) a core", "s to start and end"], rows)
     print(f"a swap every {SWAP} steps costs: " + ", ".join(f"{n} {c:+.1%}" for n, c in swap_cost.items()))
     print(f"packs: {packs}; a meeting of gloo: {LATENCY}")
+    (RESULTS / "rivals.png").write_bytes(draw(raw, conditions()["machine"]))
     write("rivals", {"seconds": raw, "packs": packs, "swap_cost": swap_cost, "gloo_meeting_s": LATENCY, "cores": CORES})
 
 

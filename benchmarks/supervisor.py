@@ -1,0 +1,88 @@
+"""What a global pair costs ten locals in time: `python -m benchmarks.supervisor`; writes results/supervisor.json.
+
+Ten toy pairs in one process, on one core, alone; then the same ten on that core with the global pair on another. Cores counted: the
+global pair's work in local steps says how many it needs to keep pace; one is what two cores leave. Time of the second half, twice.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.common import second_half, show, write
+from benchmarks.plain import WORKS
+from raygan.actors.cluster import cluster
+from raygan.config import resolve
+from raygan.service.training import train
+from raygan.strategies.roles import GLOBAL
+
+STEPS = {"small": 400, "toy": 120}
+LEAD = 20
+SGAN = {"name": "sgan", "max_lead": LEAD, "max_lag": LEAD}
+VARIANTS: dict[str, dict[str, Any] | str] = {
+    "alone": "independent",
+    "global pair, 1 messenger update": {**SGAN, "messenger_steps": 1},
+    "global pair, 5 messenger updates": {**SGAN, "messenger_steps": 5},
+}
+
+
+def run(name: str, strategy: dict[str, Any] | str) -> tuple[float, float, int]:
+    """(seconds, the global pair's work as a share of the locals', most steps that it was behind)."""
+    work, steps = WORKS[name], STEPS[name]
+    values = {
+        **work.values(strategy=strategy), "steps": steps, "round_steps": 10, "resources.pairs_per_actor": work.pairs,
+        "resources.hub": False, "evaluation.every_steps": steps, "evaluation.samples": 1600, "checkpoint.every_steps": steps,
+    }  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        done = train(resolve(work.preset, flags=values), run_dir=Path(folder), name="run")
+        busy = done.info["busy_seconds"]
+        local = sum(s for p, s in busy.items() if p != GLOBAL)
+        rows = [r for r in done.rows if r["kind"] == "train"]
+        return second_half(rows, steps), busy.get(GLOBAL, 0.0) / local, behind(rows)
+
+
+def behind(rows: Sequence[dict[str, Any]]) -> int:
+    """Most steps between a local and the global pair, as their reports came in."""
+    at: dict[str, int] = {GLOBAL: 0}
+    most = 0
+    for row in rows:
+        at[row["player"]] = row["step"]
+        most = max(most, max(at.values()) - at[GLOBAL])
+    return most
+
+
+def main() -> None:
+    """In turn, so that a slower minute is everybody's."""
+    torch.set_num_threads(1)
+    repeats = int(sys.argv[1]) if len(sys.argv) > 1 else 3
+    raw: dict[str, dict[str, list[tuple[float, float, int]]]] = {}
+    with cluster("local", 512):
+        for name in STEPS:
+            for _ in range(repeats):
+                for variant, strategy in VARIANTS.items():
+                    raw.setdefault(name, {}).setdefault(variant, []).append(run(name, strategy))
+                    print(name, variant, raw[name][variant][-1], flush=True)
+    rows = []
+    for name, taken in raw.items():
+        for variant, found in taken.items():
+            ratios = [mine[0] / alone[0] for mine, alone in zip(found, taken["alone"], strict=True)]
+            rows.append([
+                name, variant, f"{statistics.median(f[0] for f in found):.1f}",
+                f"{statistics.median(ratios):.2f}x ({min(ratios):.2f} .. {max(ratios):.2f})",
+                f"{statistics.median(f[1] for f in found):.2f}", str(max(f[2] for f in found)) if variant != "alone" else "",
+            ])  # fmt: skip
+    show(
+        ["ten pairs", "what", "s", "of the locals alone", "global's work / locals'", f"most behind (max_lead {LEAD})"],
+        rows,
+    )
+    write("supervisor", {"runs": raw, "steps": STEPS, "max_lead": LEAD})
+
+
+if __name__ == "__main__":
+    main()

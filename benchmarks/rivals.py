@@ -8,7 +8,7 @@ dcgan    8 pairs, DCGAN of width 16, 28 x 28, batch 64
 (c) Ray Tune        a trial a pair, no exchange, one thread each, as many at once as there are cores
 (d) processes       torch.multiprocessing, a process a core, D's in shared memory, swapped every 50 steps
 (e) gloo            torch.distributed, a rank a core, D's swapped every 50 steps by send and recv
-raygan              GAP, a swap every 50 steps, Ray actors; pairs_per_actor auto, and 1; and without swaps
+raygan              GAP, a swap every 50 steps, Ray actors; pairs_per_actor auto, all, and 1; and without swaps
 
 Every contestant trains the same pairs for the same number of steps with fused Adam. Seconds are those of the steps alone:
 starts (processes, imports, trials) are measured apart and shown. "x (a)" is the plain loop's seconds over the contestant's.
@@ -296,6 +296,9 @@ def main() -> None:
                         out / "none",
                         **{"resources.pairs_per_actor": auto[2]["pairs_per_actor"], "strategy": "independent"},
                     )[:2],
+                    "raygan, one pack, one core": by_raygan(
+                        work, out / "pack", **{"resources.pairs_per_actor": work.pairs}
+                    )[:2],
                     "raygan, an actor a pair": by_raygan(work, out / "one")[:2],
                     "(a) plain loop": plain(work, 1),
                     "(a2) plain loop, all cores": plain(work, CORES),
@@ -318,7 +321,7 @@ def main() -> None:
         base = taken["(a) plain loop"]
         for who, times in taken.items():
             ratios = [a[0] / t[0] for a, t in zip(base, times, strict=True)]
-            per_core = ratios if who.startswith(("(a) ", "(b)")) else [r / CORES for r in ratios]
+            per_core = ratios if who == "(a) plain loop" or "one core" in who else [r / CORES for r in ratios]
             rows.append([
                 name, who, f"{statistics.median(t[0] for t in times):.1f}",
                 f"{statistics.median(ratios):.2f}x ({min(ratios):.2f} .. {max(ratios):.2f})",

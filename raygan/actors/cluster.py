@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -50,8 +51,8 @@ def cluster(address: str, object_store_mb: int, start: bool = True) -> Iterator[
         )
     if join:  # a local cluster turns tokens on by itself; a client must say so, before it imports ray
         os.environ.setdefault("RAY_AUTH_MODE", "token")
-    else:  # whose process it asks for, before it ends this one for the raylet's death; without it, it asks for our parent
-        os.environ["RAY_RAYLET_PID"] = str(os.getpid())
+    elif "ray" not in sys.modules:  # read by the import: whose process Ray asks for before it ends this one for its raylet's death
+        os.environ["RAY_RAYLET_PID"] = str(os.getpid())  # without it, our parent's
     import ray
 
     if ray.is_initialized():

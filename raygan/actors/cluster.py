@@ -51,8 +51,9 @@ def cluster(address: str, object_store_mb: int, start: bool = True) -> Iterator[
         )
     if join:  # a local cluster turns tokens on by itself; a client must say so, before it imports ray
         os.environ.setdefault("RAY_AUTH_MODE", "token")
-    elif "ray" not in sys.modules:  # read by the import: whose process Ray asks for before it ends this one for its raylet's death
-        os.environ["RAY_RAYLET_PID"] = str(os.getpid())  # without it, our parent's
+    elif "ray" not in sys.modules:
+        # read by the import: the process whose life Ray asks for before it ends this one for its raylet's death; else our parent
+        os.environ["RAY_RAYLET_PID"] = str(os.getpid())
     import ray
 
     if ray.is_initialized():

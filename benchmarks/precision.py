@@ -2,7 +2,7 @@
 
     python -m benchmarks.precision          writes results/precision.json
 
-Time: one pair, 60 steps a turn, the variants in turn, medians of five turns' ratios to float32 on one thread. Quality: one DCGAN on
+Time: one pair, a second a turn, the variants in turn, medians of five turns' ratios to float32 on one thread. Quality: one DCGAN on
 MNIST, equal steps, five seeds; floor and ceiling beside it.
 """
 
@@ -37,7 +37,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "DCGAN, width 64": {"data": "stacked_mnist", "network": {"name": "dcgan", "width": 64, "z_dim": 64}},
     "MLP 4 x 512": {"data": "ring", "network": {"name": "mlp", "hidden": 512, "z_dim": 2}},
 }
-STEPS, TURNS = 60, 5
+TURN_S, TURNS = 1.0, 5
 QUALITY_STEPS, SEEDS = 2000, range(5)
 METRICS = ("fid@cnn-mnist-f7720083", "score", "tv", "confidence")
 
@@ -62,8 +62,9 @@ def speed(spec: dict[str, Any]) -> dict[str, float]:
     pairs, board = [pair_of(spec, switches) for _, switches, _ in variants], InlineBoard()
     ratios: dict[str, list[float]] = {}
     base = list[float]()
+    pairs[0].train(3, board)
+    steps = max(3, round(TURN_S / timed(lambda: pairs[0].train(3, board)) * 3))
     for turn in range(TURNS + 1):  # the first warms up
-        steps = STEPS if turn else 5
         seconds = []
         for pair, (_, _, threads) in zip(pairs, variants, strict=True):
             torch.set_num_threads(threads)

@@ -41,7 +41,7 @@ def config_of(**flags: Any) -> Config:
     """The papers' toy net: 4 layers of 512, batch 128, the vanilla loss."""
     base = {
         "strategy": "independent", "loss": "non_saturating", "network.hidden": 512, "network.z_dim": 100,
-        "pair.lr_decay": "constant", "pair.ema": 0.0, "steps": 1_000_000,
+        "pair.lr_decay": "constant", "pair.ema": 0.0, "steps": 1_000_000, "resources.pairs_per_actor": 1,
     }  # fmt: skip
     return resolve("ring8-sgan", flags=base | flags).config
 

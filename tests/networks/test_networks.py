@@ -154,3 +154,11 @@ def test_tuned_pairs_are_not_batched() -> None:
     setup = setup_of(config)
     pairs = [strategy_of(config).build(name, setup) for name in ("pair-00", "pair-01")]
     assert why_not(pairs) == "network.precision and network.channels_last are not batched"
+
+
+def test_a_network_that_is_no_stack_of_layers_shares_none() -> None:
+    config = tiny_config(
+        data="mnist", network={"name": "gran", "width": 4}, strategy={"name": "independent", "share_weights": True}
+    )
+    with pytest.raises(ConfigError, match=r"network gran is no plain stack of layers\. Use mlp, dcgan or text_cnn"):
+        strategy_of(config).check_setup(setup_of(config))

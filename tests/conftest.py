@@ -19,8 +19,6 @@ from raygan.gan.weights import digest
 from raygan.strategies.strategy import Setup, load_data
 
 os.environ.setdefault("RAY_worker_niceness", "5")  # Ray's own 15 is what the rest of the tests have
-if os.environ.get("PYTEST_XDIST_WORKER", "gw0") != "gw0":
-    os.nice(15)
 _STARTED: set[str] = set()
 TINY: dict[str, Any] = {
     "steps": 12,
@@ -77,8 +75,14 @@ class RayInOne(LoadScopeScheduling):  # type: ignore[misc]
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> RayInOne:
-    """The largest scope goes to the first process."""
+    """The largest scope goes first, to whichever process is ready first."""
     return RayInOne(config, log)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A process of several steps back as soon as it gets a test of the rest: those on Ray have been given out by then."""
+    if "PYTEST_XDIST_WORKER" in os.environ and item.nodeid.partition("::")[0] not in RayInOne.files and not os.nice(0):
+        os.nice(15)
 
 
 @pytest.fixture(autouse=True)

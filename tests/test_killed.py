@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from raygan.controller.checkpoint import newest_valid
+from raygan.controller.run_folder import read_jsonl
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
 
@@ -87,8 +88,7 @@ def children(of: int) -> dict[str, int]:
 
 
 def events(run: Path, kind: str) -> list[dict[str, object]]:
-    path = run / "events.jsonl"
-    return [e for e in map(json.loads, path.read_text().splitlines()) if e["kind"] == kind] if path.exists() else []
+    return [e for e in read_jsonl(run / "events.jsonl") if e["kind"] == kind]
 
 
 def test_a_run_outlives_its_own_ray(tmp_path: Path, whole: dict[str, str]) -> None:

@@ -413,11 +413,14 @@ class RayExecutor:
     def _get(self, reference: Any, name: str, timeout_s: float) -> Report | bytes | Any:
         deadline = time.monotonic() + timeout_s
         try:
-            while not ray.wait([reference], timeout=min(HEAD_S, max(0.0, deadline - time.monotonic())))[0]:
-                look_at_head()
-                if time.monotonic() > deadline:
-                    break
-            return ray.get(reference, timeout=0.0)
+            while True:
+                try:
+                    return ray.get(reference, timeout=min(HEAD_S, max(0.0, deadline - time.monotonic())))
+                except GetTimeoutError as error:
+                    of_the_task = isinstance(error, RayTaskError)
+                    if of_the_task or time.monotonic() >= deadline:
+                        raise
+                    look_at_head()
         except RayTaskError as error:
             cause = error.cause
             if isinstance(cause, PlayerDied):  # a deputy that does not answer
@@ -452,14 +455,11 @@ class RayExecutor:
                 self._put_down(player)
         for actor in [*dict.fromkeys(self.actors.values()), *self.helpers.values(), *self.spares]:
             ray.kill(actor)
-        self.spares.clear()
-        self.actors.clear()
-        self.helpers.clear()
-        self.pending.clear()
-        self.held.clear()
         if self.owned:
             remove_placement_group(self.group)
-        self.group, self.owned = None, False
+        self._forget()
+        self.pending.clear()
+        self.held.clear()
 
     def _where(self) -> dict[str, Any]:
         asked = {n: a.where.remote(n) for n, a in self.actors.items()}

@@ -187,10 +187,10 @@ def one_run(seed: int, setup: Setup, expected: dict[str, str]) -> tuple[Chaos, C
         for timer in chaos.paused:
             timer.join()
         path = controller.folder.path
-        return chaos, judge(path, expected), rollback(path)
+        return chaos, judge(path, expected, STEPS), rollback(path)
 
 
-def judge(path: Path, expected: dict[str, str]) -> Counter[str]:
+def judge(path: Path, expected: dict[str, str], steps_each: int) -> Counter[str]:
     """Everything that is wrong with what a run has left on the disk, counted."""
     storage, wrong = LocalStorage(path), Counter[str]()
     history = read_journal(storage)
@@ -203,8 +203,8 @@ def judge(path: Path, expected: dict[str, str]) -> Counter[str]:
     except Violation:
         wrong["invariant_broken"] += 1
     steps = final.steps if final else {}
-    wrong["lost"] = sum(max(0, STEPS - steps.get(p, 0)) for p in expected)
-    wrong["repeated"] = sum(max(0, steps.get(p, 0) - STEPS) for p in expected)
+    wrong["lost"] = sum(max(0, steps_each - steps.get(p, 0)) for p in expected)
+    wrong["repeated"] = sum(max(0, steps.get(p, 0) - steps_each) for p in expected)
     found = {p: digest(unpack(raw)) for p, raw in final.parts.items()} if final else {}
     wrong["other_final_bits"] = sum(found.get(p) != expected[p] for p in expected)
     return wrong

@@ -1,4 +1,4 @@
-"""A machine goes down, or is cut off and comes back: its players are replaced, and the weights are the undisturbed run's."""
+"""A machine goes down, is cut off and comes back, or runs out of memory: the weights are the undisturbed run's all the same."""
 
 import os
 import subprocess
@@ -15,19 +15,23 @@ from raygan.controller.storage import LocalStorage
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
 from raygan.service.verify import final_states
-from tests.actors import node_loss, partition
+from tests.actors import memory, node_loss, partition
 from tests.conftest import setup_of
 from tests.simulation.world import check_history
 
-CONFIGS = {"node_loss": node_loss.CONFIG, "partition": partition.CONFIG}
+CASES = {
+    "node_loss": (node_loss.CONFIG, "node"),
+    "partition": (partition.CONFIG, "node"),
+    "memory": (memory.CONFIG, "oom"),
+}
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 
-@pytest.mark.parametrize("module", ["node_loss", "partition"])
+@pytest.mark.parametrize("module", CASES)
 def test_a_lost_node_changes_nothing(tmp_path: Path, module: str) -> None:
     if module == "partition" and os.geteuid() != 0:
         pytest.skip("network namespaces need root")
-    config = CONFIGS[module]
+    config, why = CASES[module]
     done = subprocess.run(
         [sys.executable, "-m", f"tests.actors.{module}", str(tmp_path)], cwd=Path(__file__).parents[2], capture_output=True,
         text=True, timeout=240,
@@ -35,7 +39,7 @@ def test_a_lost_node_changes_nothing(tmp_path: Path, module: str) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
     events = read_jsonl(tmp_path / "run/events.jsonl")
     assert [e["kind"] for e in events if e["kind"] in ("death", "restart")][:2] == ["death", "restart"]
-    assert "node" in {e["why"] for e in events if e["kind"] == "death"}
+    assert why in {e["why"] for e in events if e["kind"] == "death"}
     storage = LocalStorage(tmp_path / "run")
     check_history(read_journal(storage).records)
     final, problems = newest_valid(storage)

@@ -1,0 +1,73 @@
+"""A run whose machine runs out of memory in the middle, by Ray's own watch over it: `python -m tests.actors.memory FOLDER`.
+
+Ray's limit stands 3 GiB above what is in use when it starts. This process, which Ray does not own, takes memory until one of
+the run's actors has been killed for it, and gives it back when the run starts again.
+"""
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any, ClassVar
+
+import psutil
+import ray
+
+from raygan.actors.executor import RayExecutor
+from raygan.controller.controller import Controller
+from raygan.controller.orders import Done
+from raygan.controller.run_folder import RunFolder
+from tests.conftest import setup_of, tiny_config
+
+CONFIG = tiny_config(
+    strategy={"name": "gap", "swap_every": 4}, num_pairs=2, steps=40, checkpoint={"every_steps": 5},
+    evaluation={"every_steps": 40},
+)  # fmt: skip
+ROOM, BITE = 3 << 30, 128 << 20
+
+
+class Eater(RayExecutor):
+    """Gives back what was taken when the run starts again."""
+
+    eaten: ClassVar[list[bytearray]] = []
+
+    def start(self, players: Any, states: Any, epoch: int = 0) -> None:
+        self.eaten.clear()
+        super().start(players, states, epoch)
+
+
+def eat(controller: Controller, done: Done) -> None:
+    """Once, in the middle: until somebody has been killed."""
+    if Eater.eaten or controller.journal.epoch > 1 or min(controller.done.values()) < 15:
+        return
+    before = actors()
+    assert before, "no actor is found"
+    while actors() >= before:
+        assert len(Eater.eaten) < 2 * ROOM // BITE, "Ray kills nobody"
+        Eater.eaten.append(bytearray(b"x" * BITE))
+        time.sleep(0.2)
+
+
+def actors() -> set[int]:
+    """Processes of actors; not those that Ray keeps ready."""
+    children = psutil.Process().children(recursive=True)
+    return {p.pid for p in children if p.status() != psutil.STATUS_ZOMBIE and "Actor" in "".join(p.cmdline())}
+
+
+def main() -> None:
+    """Train, eat, go on."""
+    memory = psutil.virtual_memory()
+    limit = (memory.total - memory.available + ROOM) / memory.total
+    os.environ |= {"RAY_memory_usage_threshold": f"{limit:.3f}", "RAY_memory_monitor_refresh_ms": "100"}
+    ray.init(
+        address="local", namespace="raygan", logging_level="ERROR", log_to_driver=False, include_dashboard=False,
+        object_store_memory=100 << 20,
+    )  # fmt: skip
+    setup = setup_of(CONFIG)
+    folder = RunFolder.create(Path(sys.argv[1]), "run")
+    Controller(CONFIG, folder, lambda: Eater("memory", setup), [eat], 400).run()
+    ray.shutdown()
+
+
+if __name__ == "__main__":
+    main()

@@ -3,10 +3,10 @@
     python -m benchmarks.chaos [FAULTS] [--anew]      default 1000; writes benchmarks/results/chaos.json after each run, and goes
                                                       on from there: each part with its commit, seeds and machine
 
-    SIGKILL             a player's process
+    SIGKILL             a player's process, or a helper's (the board, the matchmaker, the evaluator, a deputy)
     SIGSTOP             for good: only its lease finds it
     pause               SIGSTOP, SIGCONT after 0.1 to 1.5 s: late replies
-    ray.kill            of the board, the matchmaker, the evaluator, a deputy
+    ray.kill            of a helper
     SIGKILL recovering  a second player, while the first is being replaced
     head                SIGKILL of Ray's own raylet or GCS: the run goes on on another Ray
 
@@ -95,26 +95,28 @@ class Chaos:
             worker._global_node.all_processes[head][0].process.kill()
         elif kind == "ray.kill":
             ray.kill(executor.helpers[self.rng.choice(sorted(executor.helpers))])
-        elif not self.signal(executor, kind):
+        elif not (name := self.signal(executor, kind)):
             return False
+        elif name in executor.helpers:
+            kind += " helper"
         self.left -= 1
         self.struck[f"{kind} after {point}"] += 1
-        if kind == "pause":
+        if kind.startswith("pause"):
             return False
         self.since = kind, time.perf_counter()
         return True
 
-    def signal(self, executor: RayExecutor, kind: str) -> bool:
-        """To one player; False when it is gone already."""
-        pid = executor.places[self.rng.choice(sorted(executor.places))][1]
+    def signal(self, executor: RayExecutor, kind: str) -> str:
+        """To a player or a helper; its name, or none when it is gone already."""
+        pid = executor.places[name := self.rng.choice(sorted(executor.places))][1]
         try:
             os.kill(pid, signal.SIGKILL if kind == "SIGKILL" else signal.SIGSTOP)
         except ProcessLookupError:
-            return False
+            return ""
         if kind == "pause":
             self.paused.append(threading.Timer(self.rng.uniform(0.1, 1.5), wake, [pid]))
             self.paused[-1].start()
-        return True
+        return name
 
     def recovering(self, executor: RayExecutor) -> None:
         """A second death while the first is being mended."""

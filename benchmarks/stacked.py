@@ -1,6 +1,7 @@
 """Stacked MNIST at equal total compute: independent, gap, sgan, pmgan with K generators, and one generator.
 
-    python -m benchmarks.stacked SECONDS SEEDS [NETS] [KS]          writes results/stacked.json after each run
+    python -m benchmarks.stacked SECONDS SEEDS [NETS] [KS]          writes results/stacked.json after each run, and goes on from
+                                                                    there where SECONDS and the machine are the same
 
 Each run gets SECONDS of CPU time of training, all its players together, on one thread; scores over 26,000 samples. NETS: tiny-4 and
 tiny-2 (D's width 1/4 and 1/2 of G's, after the published comparison), decent (D as wide as G).
@@ -8,13 +9,14 @@ tiny-2 (D's width 1/4 and 1/2 of G's, after the published comparison), decent (D
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from typing import Any
 
 import torch
 
-from benchmarks.common import show, spread, write
+from benchmarks.common import RESULTS, conditions, show, spread, write
 from raygan.config import Config, resolve
 from raygan.controller.evaluator import Sampler
 from raygan.controller.inline import InlineBoard, host
@@ -83,13 +85,21 @@ def run(config: Config, seconds: float) -> dict[str, dict[str, float]]:
     return out
 
 
+def before(seconds: float) -> Any:
+    """What an earlier command has found with the same budget on the same machine."""
+    path = RESULTS / "stacked.json"
+    kept = json.loads(path.read_text()) if path.exists() else {}
+    same = kept.get("seconds") == seconds and kept["conditions"]["machine"] == conditions()["machine"]
+    return kept["results"] if same else {}
+
+
 def main() -> None:
     """Run all, print after each."""
     seconds, seeds = float(sys.argv[1]), range(int(sys.argv[2]))
     nets = sys.argv[3].split(",") if len(sys.argv) > 3 else list(NETS)
     sizes = [int(k) for k in sys.argv[4].split(",")] if len(sys.argv) > 4 else [1, 4, 8, 12, 16]
     torch.set_num_threads(1)
-    found: dict[str, dict[str, list[dict[str, float]]]] = {}
+    found: dict[str, dict[str, list[dict[str, float]]]] = before(seconds)
     for seed in seeds:
         for net in nets:
             width, width_d = NETS[net]
@@ -97,6 +107,8 @@ def main() -> None:
                 for name, strategy in STRATEGIES.items():
                     if k == 1 and name != "independent":
                         continue  # alone, there is nobody to help
+                    if len(found.get(f"{net} / {name}, K = {k}", {}).get("single", [])) > seed:
+                        continue  # has been run
                     flags = {
                         "seed": seed, "num_pairs": k, "steps": 10**7, "round_steps": 20, "strategy": strategy,
                         "batch_size": 64,

@@ -12,11 +12,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from raygan.actors.process import Process
+from raygan.actors.process import Helper
 from raygan.errors import StaleEpochError
 
 
-class BoardActor(Process):
+class BoardActor(Helper):
     """Knows who publishes, and what the newest version of each shelf is."""
 
     def __init__(self) -> None:

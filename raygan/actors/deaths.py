@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import time
 from collections.abc import Collection, Mapping
@@ -11,20 +12,31 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import OutOfMemoryError, RayActorError, RayError
+from ray.exceptions import OutOfMemoryError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+OURS = re.compile(rb"(Board|Deputy|Evaluator|Matchmaker|Player)Actor")
+"""Titles of our actors' processes."""
 
 
 class Pulse:
-    """Asks every player once a second how far it is; a player that does not answer, or is busy and gets nowhere, is hung."""
+    """Asks every actor once a second how far it is; one that does not answer, or is busy and gets nowhere, is hung.
 
-    def __init__(self, lease_s: float) -> None:
+    places: where it notes who lives where, (node, process).
+    """
+
+    def __init__(self, lease_s: float, places: dict[str, tuple[str, int]]) -> None:
         self.lease_s = lease_s
+        self._places = places
         self._asked: dict[str, Any] = {}
         self._beats: dict[str, int] = {}
         self._answered: dict[str, float] = {}
         self._moved: dict[str, float] = {}
         self._at = 0.0
+
+    def starting(self, name: str, within_s: float) -> None:
+        """It is not there yet: its first answer may take so long."""
+        self._answered[name] = time.monotonic() + max(0.0, within_s - self.lease_s)
 
     def alive(self, player: str) -> None:
         """It has just reported."""
@@ -36,7 +48,9 @@ class Pulse:
         return {p: now - at for p, at in self._answered.items()}
 
     def beat(self, actors: Mapping[str, Any], busy: Collection[str]) -> str | None:
-        """Ask and look; the player that is hung, if any: one that is silent before one that waits for it."""
+        """Ask and look; who is hung, if anybody: one that is silent before one that waits for it. Raises RayActorError of one that
+        is dead, whether it owes anything or not.
+        """
         now = time.monotonic()
         if now - self._at < 1.0:
             return None
@@ -49,13 +63,11 @@ class Pulse:
             if player not in busy:
                 self._moved[player] = now
             if player in self._asked and ray.wait([self._asked[player]], timeout=0)[0]:
-                try:
-                    beats = int(ray.get(self._asked.pop(player))["beats"])
-                except RayActorError:
-                    continue  # what it owes will tell
+                facts = ray.get(self._asked.pop(player))
                 self._answered[player] = now
-                if beats != self._beats.get(player):
-                    self._beats[player], self._moved[player] = beats, now
+                self._places[player] = str(facts["node"]), int(facts["pid"])
+                if facts["beats"] != self._beats.get(player):
+                    self._beats[player], self._moved[player] = int(facts["beats"]), now
             if player not in self._asked:
                 self._asked[player] = actor.where.remote(player)
         silent = [p for p in actors if now - self._answered[p] > self.lease_s]
@@ -68,8 +80,7 @@ def end_process(node: str, pid: int) -> None:
 
     def kill() -> None:
         with contextlib.suppress(OSError):
-            name = Path(f"/proc/{pid}/cmdline").read_bytes()
-            if b"PlayerActor" in name or b"DeputyActor" in name:  # else the number is somebody else's by now
+            if OURS.search(Path(f"/proc/{pid}/cmdline").read_bytes()):  # else the number is somebody else's by now
                 os.kill(pid, signal.SIGKILL)
 
     if node == ray.get_runtime_context().get_node_id():

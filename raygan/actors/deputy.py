@@ -6,7 +6,6 @@ locals' actors  --publications-->  DeputyActor                               str
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,7 +15,7 @@ from ray.exceptions import GetTimeoutError
 
 from raygan.actors.device import pick_device
 from raygan.actors.exchange import Exchange
-from raygan.actors.process import Process, keep_freed_memory
+from raygan.actors.process import Helper, keep_freed_memory
 from raygan.config import Config
 from raygan.data.base import Samples
 from raygan.errors import PlayerDied, StaleEpochError
@@ -28,7 +27,7 @@ PATIENCE = 0.8
 """Of the lease: a deputy that hangs is found before the global pair, which waits for it, is taken for the one that does."""
 
 
-class DeputyActor(Process):
+class DeputyActor(Helper):
     """A process with a crew."""
 
     def __init__(self, run: str, label: str, data: list[Any]) -> None:
@@ -55,10 +54,6 @@ class DeputyActor(Process):
         if method in ("read", "carry_out"):
             args = (*args, self._board)
         return getattr(self._crew, method)(*args)
-
-    def where(self) -> tuple[str, int]:
-        """Node and process."""
-        return ray.get_runtime_context().get_node_id(), os.getpid()
 
 
 class RemoteDeputy(Deputy):

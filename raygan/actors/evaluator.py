@@ -7,14 +7,14 @@ from typing import Any
 import ray
 import torch
 
-from raygan.actors.process import Process, keep_freed_memory
+from raygan.actors.process import Helper, keep_freed_memory
 from raygan.config import Config
 from raygan.controller.evaluator import Evaluator
 from raygan.controller.orders import Scored
 from raygan.strategies.strategy import Setup
 
 
-class EvaluatorActor(Process):
+class EvaluatorActor(Helper):
     """Scores generators in a process of its own, so that no pair waits."""
 
     def __init__(self, run: str, config: Config, data: list[Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import ray
 from ray.exceptions import (
@@ -27,6 +27,7 @@ from raygan.actors.evaluator import EvaluatorActor
 from raygan.actors.matchmaker import MatchmakerActor
 from raygan.actors.placement import BOARD_CPUS, Placement, place
 from raygan.actors.player import player_class
+from raygan.actors.process import helper_class
 from raygan.config import Config
 from raygan.controller.orders import Adopt, Done, Evaluate, Join, Order, Save
 from raygan.errors import InfeasibleError, PlayerDied, RayganError
@@ -64,7 +65,7 @@ class RayExecutor:
         self.bundles: dict[Any, int | None] = {}
         """Bundle of the placement group, by actor; None: outside it (joiners)."""
         self.places: dict[str, tuple[str, int]] = {}
-        """(node, process) of each player's actor: what to kill when it does not answer."""
+        """(node, process) of each player's actor and each helper: what to kill when it does not answer."""
         self.spares: list[Any] = []
         self.spared = 0
         """Spares made so far."""
@@ -77,7 +78,7 @@ class RayExecutor:
         self.group: Any = None
         self.first, self.owned = 0, False
         """The group's first bundle that is ours; is the group?"""
-        self.pulse = Pulse(setup.config.failures.lease_s)
+        self.pulse = Pulse(setup.config.failures.lease_s, self.places)
         self.raised: RayganError | None = None
         """Met while others were done: told at the next call."""
         self.shared: list[Any] = []
@@ -95,7 +96,7 @@ class RayExecutor:
         found = {home[0]: home for home in homes(self.config, players)}
         strategy = strategy_of(self.config)
         self.swaps, self.deputies = strategy.swaps, [f"deputy-{i + 1}" for i in range(strategy.deputies)]
-        self.epoch, self.raised, self.pulse = epoch, None, Pulse(self.config.failures.lease_s)
+        self.epoch, self.raised, self.pulse = epoch, None, Pulse(self.config.failures.lease_s, self.places)
         self.pending.clear()
         self.held.clear()
         if dead_head():
@@ -159,8 +160,10 @@ class RayExecutor:
                 if fresh:
                     self.helpers[name] = self._helper(name)
                 begun = self.helpers[name].begin.remote(self.epoch)
-                if fresh or name != EVALUATOR:  # nobody waits for a score that it is at
+                if name != EVALUATOR:  # nobody waits for its imports, or for a score that it is at
                     asked[begun] = name, fresh
+                elif fresh:
+                    self.pulse.starting(name, START_TIMEOUT_S)
             for name, home in found.items():
                 fresh = name not in self.actors
                 if fresh:
@@ -178,11 +181,8 @@ class RayExecutor:
         handles = dict(self.actors)
         for name in self._registrars():
             self._get(self.helpers[name].register.remote(handles), name, START_TIMEOUT_S)
-        self.places = {n: (str(facts["node"]), int(facts["pid"])) for n, facts in self._where().items()}
-        self.places |= {
-            n: cast(tuple[str, int], self._get(self.helpers[n].where.remote(), n, START_TIMEOUT_S))
-            for n in self.deputies
-        }
+        there = self.actors | {n: self.helpers[n] for n in (*self._registrars(), *self.deputies)}
+        self.places |= {n: (str(facts["node"]), int(facts["pid"])) for n, facts in self._where(there).items()}
 
     def _begin(self, home: list[str], states: Mapping[str, list[Any]]) -> Any:
         actor = self.actors[home[0]]
@@ -257,14 +257,14 @@ class RayExecutor:
     def _helper(self, name: str) -> Any:
         last = self.placement.players + 1  # the bundle of those that hold no bytes
         if name == MATCHMAKER:
-            return self._actor(ray.remote(MatchmakerActor), name, last, 0).remote(self.run)
+            return self._actor(helper_class(MatchmakerActor), name, last, 0).remote(self.run)
         if name == BOARD:
-            return self._actor(ray.remote(BoardActor), name, last, BOARD_CPUS).remote()
+            return self._actor(helper_class(BoardActor), name, last, BOARD_CPUS).remote()
         if name in self.deputies:  # the last of the bundles that are as large as players'
             bundle = self.placement.players - 1 - self.deputies.index(name)
-            made = self._actor(ray.remote(DeputyActor), name, bundle, self.placement.cpus, self.placement.gpus)
+            made = self._actor(helper_class(DeputyActor), name, bundle, self.placement.cpus, self.placement.gpus)
             return made.remote(self.run, name, self.shared)
-        made = self._actor(ray.remote(EvaluatorActor), name, self.placement.players, self.placement.evaluator_cpus)
+        made = self._actor(helper_class(EvaluatorActor), name, self.placement.players, self.placement.evaluator_cpus)
         return made.remote(self.run, self.config, self.shared)
 
     def _actor(self, cls: Any, name: str, bundle: int | None, cpus: float, gpus: float = 0.0) -> Any:
@@ -383,7 +383,12 @@ class RayExecutor:
         if not self.pending:
             return []
         busy = {o.player for orders, _ in self.pending.values() for o in orders if isinstance(o, Train)}
-        if hung := self.pulse.beat(self.actors, busy):
+        everybody = self.actors | self.helpers
+        try:
+            hung = self.pulse.beat(everybody, busy)
+        except RayActorError as error:
+            raise self._died(error, next(iter(everybody))) from None
+        if hung:
             self.lost.add(hung)
             raise PlayerDied(hung, f"no progress within {self.pulse.lease_s:g} s (failures.lease_s)", "hang")
         ready, _ = ray.wait(list(self.pending), num_returns=1, timeout=timeout_s)
@@ -444,7 +449,7 @@ class RayExecutor:
 
     def ages(self) -> dict[str, float]:
         """Seconds since each player's last answer."""
-        return self.pulse.ages()
+        return {n: age for n, age in self.pulse.ages().items() if n in self.actors}
 
     def close(self) -> None:
         """Kill the actors by handle and give the placement group back."""
@@ -461,8 +466,8 @@ class RayExecutor:
         self.pending.clear()
         self.held.clear()
 
-    def _where(self) -> dict[str, Any]:
-        asked = {n: a.where.remote(n) for n, a in self.actors.items()}
+    def _where(self, actors: Mapping[str, Any]) -> dict[str, Any]:
+        asked = {n: a.where.remote(n) for n, a in actors.items()}
         return {n: self._get(reference, n, START_TIMEOUT_S) for n, reference in asked.items()}
 
     def info(self) -> dict[str, Any]:
@@ -472,7 +477,7 @@ class RayExecutor:
             "ray_address": ray.get_runtime_context().gcs_address,
             "cpus_per_player": self.placement.cpus,
             "gpus_per_player": self.placement.gpus,
-            "players": self._where(),
+            "players": self._where(self.actors),
         }
 
 

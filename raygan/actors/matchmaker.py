@@ -14,14 +14,14 @@ from typing import Any
 
 import ray
 
-from raygan.actors.process import Process
+from raygan.actors.process import Helper
 from raygan.controller.orders import Card
 from raygan.strategies.orders import Swap
 
 TIMEOUT_S = 120.0
 
 
-class MatchmakerActor(Process):
+class MatchmakerActor(Helper):
     """Holds the references of the swaps that are under way."""
 
     def __init__(self, run: str) -> None:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
+from typing import Any
+
+import ray
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
@@ -18,6 +22,21 @@ class Process:
 
     def __init__(self) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+class Helper(Process):
+    """A run's actor that is no player: the board, the matchmaker, the evaluator, a deputy."""
+
+    @ray.method(concurrency_group="ctl")
+    def where(self, name: str) -> dict[str, Any]:
+        """Node and process; answered while it works, so that one that hangs is found (see deaths.py)."""
+        return {"pid": os.getpid(), "node": ray.get_runtime_context().get_node_id(), "beats": 0}
+
+
+def helper_class(cls: type[Helper]) -> Any:
+    """The Ray class, with a thread that answers."""
+    wrap: Any = ray.remote(concurrency_groups={"ctl": 1})  # type: ignore[call-overload]
+    return wrap(cls)
 
 
 def keep_freed_memory() -> None:

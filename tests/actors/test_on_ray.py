@@ -16,6 +16,7 @@ import ray
 from raygan.actors.board import BoardActor
 from raygan.actors.exchange import Exchange
 from raygan.actors.executor import RayExecutor
+from raygan.actors.process import helper_class
 from raygan.controller.checkpoint import newest_valid
 from raygan.controller.controller import Controller
 from raygan.controller.inline import InlineExecutor
@@ -132,7 +133,7 @@ def test_a_publication_outlives_the_pair_that_made_it() -> None:
         def next(self, shelf: str, after: int) -> list[Publication]:
             return self.board.next(shelf, after)
 
-    board = ray.remote(BoardActor).options(num_cpus=0).remote()
+    board = helper_class(BoardActor).options(num_cpus=0).remote()
     publisher = Publisher.options(num_cpus=0).remote(board)  # type: ignore[attr-defined]
     ray.get(board.register.remote({"pair-00": publisher}), timeout=60)
     reader = Exchange(board, keep_all=False)
@@ -362,6 +363,31 @@ def test_a_stopped_player_is_found_by_its_lease_and_changes_nothing(
     assert problems == []
     inline = final_states(config, lambda: InlineExecutor(setup))
     assert compare("undisturbed", inline, final.parts).ok
+
+
+def test_helpers_that_are_stopped_are_found_and_replaced(tmp_path: Path) -> None:
+    """The matchmaker, the board and the evaluator, one after the other; the bits are those of an undisturbed run."""
+    config = tiny_config(
+        strategy={"name": "sgan", "over": {"name": "gap", "swap_every": 4}}, steps=40, failures={"lease_s": 3.0},
+        checkpoint={"every_steps": 10},
+    )  # fmt: skip
+    setup = setup_of(config)
+    controller = Controller(config, RunFolder.create(tmp_path, "run"), lambda: RayExecutor("helpers", setup), [], 400)
+    left = [("evaluator", 28), ("board", 20), ("matchmaker", 10)]
+
+    def strike(c: Controller, done: Done) -> None:
+        assert isinstance(c.executor, RayExecutor)
+        if left and c.done[GLOBAL] >= left[-1][1] and left[-1][0] in c.executor.places:
+            os.kill(c.executor.places[left.pop()[0]][1], signal.SIGSTOP)
+
+    controller.listeners = [strike]
+    controller.run()
+    deaths = [(e["player"], e["why"]) for e in read_jsonl(tmp_path / "run/events.jsonl") if e["kind"] == "death"]
+    assert deaths == [("matchmaker", "hang"), ("board", "hang"), ("evaluator", "hang")]
+    final, problems = newest_valid(tmp_path / "run")
+    assert final is not None
+    assert problems == []
+    assert compare("undisturbed", final_states(config, lambda: InlineExecutor(setup)), final.parts).ok
 
 
 @pytest.mark.parametrize(("tempo", "signum"), [("lockstep", signal.SIGSTOP), ("async", signal.SIGKILL)])

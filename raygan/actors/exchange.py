@@ -14,11 +14,11 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError
 
+from raygan.actors.process import answers
 from raygan.controller.inline import InlineBoard
 from raygan.errors import StaleEpochError
 from raygan.gan.weights import Publication
 
-TIMEOUT_S = 120.0
 ASK_S = 2.0
 """Seconds that a question for something newer stays open at its owner; then it is asked again. A reader that has died holds the
 owner's thread no longer than that.
@@ -99,7 +99,7 @@ class Exchange(InlineBoard):
     def between(self, players: Sequence[str], after: int, upto: int) -> dict[str, list[Publication]]:
         """Exactly these versions of each shelf, pulled from all of them at once."""
         self.check()
-        return self._get({n: self._owner(n).publications.remote(n, after, upto) for n in players})
+        return answers({n: self._owner(n).publications.remote(n, after, upto) for n in players})
 
     def newest(self, players: Sequence[str]) -> dict[str, Publication]:
         """The newest of each shelf that has one."""
@@ -140,25 +140,25 @@ class Exchange(InlineBoard):
 
     def progress(self, players: Sequence[str]) -> dict[str, int]:
         """Newest version numbers."""
-        out: dict[str, int] = ray.get(self._board.progress.remote(list(players)), timeout=TIMEOUT_S)
+        out: dict[str, int] = self._ask_board("progress", list(players))
         return out
 
     def _owner(self, shelf: str) -> Any:
         """Its actor; None where nobody of that name is there at the moment (async: it died, and may come back)."""
         name = shelf.partition("/")[0]
         if name not in self._players:
-            self._players = ray.get(self._board.players.remote(), timeout=TIMEOUT_S)
+            self._players = self._ask_board("players")
         return self._players.get(name)
+
+    def _ask_board(self, method: str, *args: Any) -> Any:
+        return answers({"board": getattr(self._board, method).remote(*args)})["board"]
 
     def _try(self, shelf: str, reference: Any) -> list[Publication]:
         """What came; nothing from an actor that is dead."""
         try:
-            found: list[Publication] = ray.get(reference, timeout=TIMEOUT_S)
+            found: list[Publication] = answers({shelf: reference})[shelf]
         except RayActorError:
             self._players.pop(shelf.partition("/")[0], None)
             time.sleep(GONE_S)
             return []
         return found
-
-    def _get(self, references: dict[str, Any]) -> dict[str, list[Publication]]:
-        return dict(zip(references, ray.get(list(references.values()), timeout=TIMEOUT_S), strict=True))

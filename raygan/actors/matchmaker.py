@@ -12,13 +12,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import ray
-
-from raygan.actors.process import Helper
+from raygan.actors.process import Helper, answers
 from raygan.controller.orders import Card
 from raygan.strategies.orders import Swap
-
-TIMEOUT_S = 120.0
 
 
 class MatchmakerActor(Helper):
@@ -46,23 +42,23 @@ class MatchmakerActor(Helper):
     def gather(self, swap: Swap) -> dict[str, Card]:
         """First half: every giver hands over a copy, one call an actor; nobody has changed when this returns, or fails."""
         parcels: dict[str, Any] = {}
-        asked = []
+        asked: dict[str, Any] = {}
         for actor, givers in self._homes(sorted(set(swap.moves.values()))):
             cards, *networks = actor.offer.options(num_returns=1 + len(givers)).remote(givers, swap, self._epoch)
-            asked.append(cards)
+            asked[givers[0]] = cards
             parcels |= dict(zip(givers, networks, strict=True))
-        found = ray.get(asked, timeout=TIMEOUT_S)
+        found = answers(asked)
         self._parcels[swap] = parcels
-        return {giver: card for cards in found for giver, card in cards.items()}
+        return {giver: card for cards in found.values() for giver, card in cards.items()}
 
     def deliver(self, swap: Swap) -> None:
         """Second half, after the record, one call an actor; may be called again."""
         parcels = self._parcels.get(swap, {})
-        calls = [
-            actor.adopt.remote(takers, swap, self._epoch, *[parcels[swap.moves[p]] for p in takers])
+        asked = {
+            takers[0]: actor.adopt.remote(takers, swap, self._epoch, *[parcels[swap.moves[p]] for p in takers])
             for actor, takers in self._homes([p for p, s in swap.moves.items() if s in parcels])
-        ]
-        ray.get(calls, timeout=TIMEOUT_S)
+        }
+        answers(asked)
         self._parcels.pop(swap, None)
 
     def _homes(self, players: Sequence[str]) -> list[tuple[Any, list[str]]]:

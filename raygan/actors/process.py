@@ -1,14 +1,20 @@
-"""What every actor process of ours does first."""
+"""What every actor process of ours does first, and how it asks others."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 import signal
+from collections.abc import Mapping
 from typing import Any
 
 import ray
+from ray.exceptions import GetTimeoutError
 
+from raygan.errors import PlayerDied
+
+TIMEOUT_S = 120.0
+"""For whoever is asked something by another actor; a lease that is shorter finds it earlier."""
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 
@@ -49,3 +55,13 @@ def keep_freed_memory() -> None:
     if (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:
         mallopt(M_TRIM_THRESHOLD, 2**30)
         mallopt(M_MMAP_THRESHOLD, 2**25)
+
+
+def answers(references: Mapping[str, Any]) -> dict[str, Any]:
+    """What each of those that were asked says, by name (or shelf). Raises PlayerDied for one that does not answer in time."""
+    try:
+        return dict(zip(references, ray.get(list(references.values()), timeout=TIMEOUT_S), strict=True))
+    except GetTimeoutError:
+        late = [n for n, reference in references.items() if not ray.wait([reference], timeout=0)[0]]
+        name = next(iter([*late, *references])).partition("/")[0]
+        raise PlayerDied(name, f"no answer within {TIMEOUT_S:g} s", "hang") from None

@@ -254,7 +254,13 @@ class Controller:
             self.executor = self.make_executor()
         self.executor.configure(self.config)
         self.executor.start(self.players, resume.parts if resume else {}, self.journal.epoch)
-        self.folder.status(status="running", roster=self.players, **self.executor.info())
+        info = self.executor.info()
+        self.folder.status(status="running", roster=self.players, **info)
+        for player in info.get("replaced", []):
+            cause = "did not answer when the run started again"
+            self.folder.event(
+                "death", resume.step if resume else 0, player=player, cause=cause, why="hang", action="restart"
+            )
         heard = time.monotonic()
         while self.tick():
             try:

@@ -164,7 +164,7 @@ def cluster_size(address: str) -> tuple[dict[str, float], list[dict[str, float]]
     from raygan.actors.cluster import cluster
 
     with cluster(address, 80):
-        from raygan.actors.executor import rooms
+        from raygan.actors.household import rooms
 
         return cast(dict[str, float], ray.cluster_resources()), rooms(), f"cluster {named}"
 

@@ -83,7 +83,7 @@ def _fit(spec: Sweep, folder: Path, file: Path) -> list[str]:
     import ray
     from ray import tune
 
-    from raygan.actors.executor import rooms
+    from raygan.actors.household import rooms
 
     room = ray.cluster_resources()
     demand = bundles(spec, room, rooms())

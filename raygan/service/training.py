@@ -298,7 +298,7 @@ def _places() -> int:
 def _check_placement(config: Config) -> None:
     import ray
 
-    from raygan.actors.executor import rooms
+    from raygan.actors.household import rooms
     from raygan.actors.placement import place
 
     place(num_processes(config), config.resources, ray.cluster_resources(), rooms())

@@ -16,12 +16,13 @@ import ray
 from raygan.actors.board import BoardActor
 from raygan.actors.exchange import Exchange
 from raygan.actors.executor import RayExecutor
-from raygan.actors.process import helper_class
+from raygan.actors.process import answers, helper_class
 from raygan.controller.checkpoint import newest_valid
 from raygan.controller.controller import Controller
 from raygan.controller.inline import InlineExecutor
 from raygan.controller.orders import Adopt, Done, Join
 from raygan.controller.run_folder import RunFolder, read_jsonl
+from raygan.errors import PlayerDied
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import Publication, digest
 from raygan.service.verify import compare, final_states
@@ -114,8 +115,8 @@ def test_actors_have_readable_names_in_one_namespace() -> None:
         executor.close()
 
 
-def test_a_publication_outlives_the_pair_that_made_it() -> None:
-    """The reader pulled it, so the reader owns it."""
+def test_a_publication_outlives_the_pair_that_made_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reader pulled it, so the reader owns it. Who does not answer a reader is named."""
 
     @ray.remote(concurrency_groups={"ctl": 1, "feed": 1})
     class Publisher:
@@ -146,6 +147,10 @@ def test_a_publication_outlives_the_pair_that_made_it() -> None:
         assert time.monotonic() < deadline
     assert reader.peek(["pair-00"], {}, wait_s=30)["pair-00"].version in (1, 3), "it came without being asked for again"
     pulled = reader.newest(["pair-00"])["pair-00"]
+    with monkeypatch.context() as m:
+        m.setattr("raygan.actors.process.TIMEOUT_S", 0.1)
+        with pytest.raises(PlayerDied, match=r"^pair-00 died \(no answer within 0.1 s\)"):
+            answers({"pair-00/slot": publisher.next.remote("pair-00", 99)})
     ray.kill(publisher)
     assert pulled.version == 3
     assert not pulled.arrays["D"].flags.writeable, "the object store's own memory, not a copy"
@@ -373,12 +378,19 @@ def test_helpers_that_are_stopped_are_found_and_replaced(tmp_path: Path) -> None
     )  # fmt: skip
     setup = setup_of(config)
     controller = Controller(config, RunFolder.create(tmp_path, "run"), lambda: RayExecutor("helpers", setup), [], 400)
-    left = [("evaluator", 28), ("board", 20), ("matchmaker", 10)]
+    left = ["evaluator", "board", "matchmaker"]
 
     def strike(c: Controller, done: Done) -> None:
-        assert isinstance(c.executor, RayExecutor)
-        if left and c.done[GLOBAL] >= left[-1][1] and left[-1][0] in c.executor.places:
-            os.kill(c.executor.places[left.pop()[0]][1], signal.SIGSTOP)
+        executor = c.executor
+        assert isinstance(executor, RayExecutor)
+        if left and c.journal.epoch == 4 - len(left) and c.done[GLOBAL] >= 10:
+            name = left.pop()
+            deadline = time.monotonic() + 60
+            while name not in executor.places:  # the evaluator tells when it is there
+                executor.pulse.beat(executor.actors | executor.helpers, set())
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            os.kill(executor.places[name][1], signal.SIGSTOP)
 
     controller.listeners = [strike]
     controller.run()

@@ -1,0 +1,60 @@
+"""Every preset on toy data, run to its end: `python -m benchmarks.presets [SEEDS] [PRESET ...]`      writes results/presets.json
+
+One process, one thread, all evaluation as each preset has it; goes on where it was. A row for each kind of generator: the global
+one, one of the pairs (their mean), and the mixture of the pairs.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.common import RESULTS, show, spread, write
+from raygan.config import resolve
+from raygan.service.training import train
+
+TOYS = (
+    "ring8-sgan", "ring8-gap", "ring8-pmgan", "ring8-pmgan-10", "ring8-sgan-gap", "ring8-sgan-pmgan", "ring8-mgan",
+    "ring8-madgan", "ring8-gman", "ring8-d2gan", "r15-sgan", "r15-gap", "grid25-sgan", "grid25-gap",
+    "paper-5-sw-dragan-ring8", "paper-5-sw-wgan-ring8",
+)  # fmt: skip
+METRICS = ("modes", "modes@10%", "high_quality", "reverse_kl")
+
+
+def one(preset: str, seed: int) -> dict[str, Any]:
+    """{generator: {metric: value}}, and the seconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = train(resolve(preset, flags={"seed": seed}), run_dir=Path(folder), name="run", inline=True)
+        rows = run.scores()
+        pairs = [rows[p] for p in run.pairs]
+        out: dict[str, Any] = {"one pair (mean)": {m: sum(r[m] for r in pairs) / len(pairs) for m in METRICS}}
+        out |= {who: {m: rows[who][m] for m in METRICS} for who in ("global", "mixture") if who in rows}
+        return {"scores": out, "seconds": run.info["elapsed"], "status": run.info["status"]}
+
+
+def main() -> None:
+    """Run, keep after each, print."""
+    seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 1
+    presets = sys.argv[2:] or list(TOYS)
+    torch.set_num_threads(1)
+    path = RESULTS / "presets.json"
+    found: dict[str, list[Any]] = json.loads(path.read_text())["results"] if path.exists() else {}
+    for preset in presets:
+        for seed in range(len(found.get(preset, [])), seeds):
+            found.setdefault(preset, []).append(one(preset, seed))
+            write("presets", {"results": found})
+    rows = [
+        [preset, who, *(spread([r["scores"][who][m] for r in runs]) for m in METRICS), spread([r["seconds"] for r in runs])]
+        for preset, runs in found.items()
+        for who in runs[0]["scores"]
+    ]  # fmt: skip
+    show(["preset", "generator", *METRICS, "seconds"], rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -56,8 +56,12 @@ simulate:        ## whole runs on a simulated disk, transport and spawner: make 
 	python -m benchmarks.simulate $(or $(SEEDS),1000)
 chaos:           ## kills and stops on real Ray: make chaos FAULTS=1000
 	python -m benchmarks.chaos $(or $(FAULTS),1000)
+partitions:      ## fifty runs on two nodes whose cable is pulled; root
+	python -m benchmarks.partitions 50
 durability:      ## what journal and checkpoints cost; a soak of 20,000 rounds
 	python -m benchmarks.durability
+presets:         ## every preset on toy data, to its end
+	python -m benchmarks.presets
 swaps:           ## 10,000 matchings, a death inside each swap
 	python -m benchmarks.swaps
 generalisation:  ## GAP's Figs. 6 and 7

@@ -30,6 +30,7 @@ from raygan.strategies.orders import Swap, Train
 from raygan.strategies.roles import GLOBAL, JUDGE
 from tests.conftest import setup_of, tiny_config
 
+PMGAN_2 = {"name": "pmgan", "classes": 2}
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.usefixtures("ray_session")]
 
 
@@ -335,8 +336,10 @@ def test_a_pair_leaves_its_pack_and_another_joins_while_the_rest_go_on(tmp_path:
     assert sorted(str(unpack(r)["identity.D"]) for r in final.parts.values())[-1] == "pair-04"
 
 
-@pytest.mark.parametrize("signum", [signal.SIGSTOP, signal.SIGKILL])
-@pytest.mark.parametrize("strategy", ["sgan", {"name": "pmgan", "classes": 2}])
+@pytest.mark.parametrize(
+    ("strategy", "signum"),
+    [("sgan", signal.SIGSTOP), (PMGAN_2, signal.SIGSTOP), (PMGAN_2, signal.SIGKILL)],  # sgan killed: see above
+)
 def test_a_stopped_player_is_found_by_its_lease_and_changes_nothing(
     tmp_path: Path, strategy: Any, signum: signal.Signals
 ) -> None:

@@ -98,10 +98,12 @@ class RayExecutor(Household):
                 if fresh:
                     self.helpers[name] = self.make_helper(name)
                 begun = self.helpers[name].begin.remote(self.epoch)
-                if name != EVALUATOR:  # nobody waits for its imports, or for a score that it is at
+                if name != EVALUATOR:
                     asked[begun] = name, fresh
-                elif fresh:
+                elif fresh:  # nobody waits for its imports
                     self.pulse.starting(name, START_TIMEOUT_S)
+                else:  # nor for a score that it is at
+                    asked[self.helpers[name].where.remote(name)] = name, False
             for name, home in found.items():
                 fresh = name not in self.actors
                 if fresh:

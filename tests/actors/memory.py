@@ -7,11 +7,14 @@ the run's actors has been killed for it, and gives it back when the run starts a
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
-import psutil
 import ray
+from ray._common.utils import get_system_memory
+from ray._private.utils import get_used_memory
 
 from raygan.actors.executor import RayExecutor
 from raygan.controller.controller import Controller
@@ -50,14 +53,25 @@ def eat(controller: Controller, done: Done) -> None:
 
 def actors() -> set[int]:
     """Processes of actors; not those that Ray keeps ready."""
-    children = psutil.Process().children(recursive=True)
-    return {p.pid for p in children if p.status() != psutil.STATUS_ZOMBIE and "Actor" in "".join(p.cmdline())}
+    mine = str(os.getpid())
+    found = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # gone meanwhile
+            title = (folder / "cmdline").read_bytes()  # a dead one's is empty
+            if b"Actor" in title and mine in ancestors(folder.name):
+                found.add(int(folder.name))
+    return found
+
+
+def ancestors(pid: str) -> Iterator[str]:
+    """Its parent, and so on."""
+    while pid not in ("0", "1"):
+        yield (pid := Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def main() -> None:
     """Train, eat, go on."""
-    memory = psutil.virtual_memory()
-    limit = (memory.total - memory.available + ROOM) / memory.total
+    limit = (get_used_memory() + ROOM) / get_system_memory()
     os.environ |= {"RAY_memory_usage_threshold": f"{limit:.3f}", "RAY_memory_monitor_refresh_ms": "100"}
     ray.init(
         address="local", namespace="raygan", logging_level="ERROR", log_to_driver=False, include_dashboard=False,

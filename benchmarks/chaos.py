@@ -39,6 +39,7 @@ from ray._private import worker
 from benchmarks.common import RESULTS, conditions, write
 from raygan.actors.cluster import cluster
 from raygan.actors.executor import RayExecutor
+from raygan.config import Config
 from raygan.controller.checkpoint import newest_valid
 from raygan.controller.controller import Controller
 from raygan.controller.inline import InlineExecutor
@@ -167,12 +168,16 @@ class Struck(RayExecutor):
         return done
 
 
-def undisturbed(kind: str) -> tuple[Setup, dict[str, str]]:
-    """What a run of this kind is built from, and each player's final bits."""
-    config = tiny_config(
+def config_of(kind: str) -> Config:
+    """A small run with a checkpoint every few steps."""
+    return tiny_config(
         steps=STEPS, checkpoint={"every_steps": EVERY}, evaluation={"every_steps": STEPS}, round_steps=5,
         failures={"budget": 10**6, "lease_s": 3.0}, **{"resources": {"spares": 1}, **KINDS[kind]},
     )  # fmt: skip
+
+
+def undisturbed(config: Config) -> tuple[Setup, dict[str, str]]:
+    """What such a run is built from, and each player's final bits."""
     setup = setup_of(config)
     states = final_states(config, lambda: InlineExecutor(setup))
     return setup, {p: digest(unpack(raw)) for p, raw in states.items()}
@@ -240,7 +245,7 @@ def main() -> None:
     runs, wrong = Counter[str](before.get("runs", {})), Counter[str](before.get("wrong", {}))
     undone, parts = before.get("rollback_steps_max", {}), before.get("parts", [])
     first = parts[-1]["last_seed"] + 1 if parts else 0
-    calm = {kind: undisturbed(kind) for kind in KINDS}
+    calm = {kind: undisturbed(config_of(kind)) for kind in KINDS}
     seed, began = first, time.perf_counter()
     with cluster("local", 256):
         while sum(struck.values()) < wanted:

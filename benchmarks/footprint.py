@@ -23,7 +23,7 @@ from benchmarks.plain import MLP
 from raygan.actors.board import BoardActor
 from raygan.actors.cluster import cluster
 from raygan.actors.player import player_class
-from raygan.actors.process import helper_class
+from raygan.actors.process import actor_class
 from raygan.config import resolve
 from raygan.service.training import train
 from raygan.strategies.orders import Train
@@ -73,8 +73,7 @@ def player() -> tuple[float, float]:
     """(seconds until it is ready to train, private MB after 20 steps)."""
     config = resolve("ring8-gap", flags={**TOY, "num_pairs": 2}).config
     data = ray.put(load_data(config))
-    board_class: Any = helper_class(BoardActor)
-    board = board_class.options(num_cpus=0).remote()
+    board = actor_class(BoardActor).options(num_cpus=0).remote()
     ray.get(board.players.remote())
     began = time.perf_counter()
     actor = player_class().options(num_cpus=0).remote("footprint", "pair-00", [data])

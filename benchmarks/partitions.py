@@ -21,19 +21,16 @@ from typing import Any
 
 import torch
 
-from benchmarks.chaos import judge, quantiles, rollback
+from benchmarks.chaos import judge, quantiles, rollback, undisturbed
 from benchmarks.common import write
 from raygan.actors.executor import RayExecutor
+from raygan.config import Config
 from raygan.controller.controller import Controller
-from raygan.controller.inline import InlineExecutor
 from raygan.controller.orders import Done
 from raygan.controller.run_folder import RunFolder
-from raygan.gan.bundle import unpack
-from raygan.gan.weights import digest
-from raygan.service.verify import final_states
 from raygan.strategies.strategy import Setup
 from tests.actors.partition import CABLE, Cut, Nodes, cable, ip
-from tests.conftest import setup_of, tiny_config
+from tests.conftest import tiny_config
 
 STEPS = 60
 KINDS: dict[str, dict[str, Any]] = {
@@ -68,15 +65,12 @@ def drawn(rng: random.Random) -> tuple[str, Cut]:
     return "long", Cut(pull, pull + rng.randrange(1, 25))
 
 
-def undisturbed(kind: str) -> tuple[Setup, dict[str, str]]:
-    """What a run of this kind is built from, and each player's final bits."""
-    config = tiny_config(
+def config_of(kind: str) -> Config:
+    """A small run on both nodes."""
+    return tiny_config(
         num_pairs=2, steps=STEPS, checkpoint={"every_steps": 5}, evaluation={"every_steps": STEPS}, round_steps=2,
         failures={"budget": 10, "lease_s": 8.0}, resources={"placement": "SPREAD", "cpus_per_pair": 0.5}, **KINDS[kind],
     )  # fmt: skip
-    setup = setup_of(config)
-    states = final_states(config, lambda: InlineExecutor(setup))
-    return setup, {p: digest(unpack(raw)) for p, raw in states.items()}
 
 
 def one_run(seed: int, cut: Cut, setup: Setup, expected: dict[str, str]) -> tuple[int, Counter[str], int]:
@@ -94,7 +88,7 @@ def main() -> None:
     """One after the other."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 50
     torch.set_num_threads(1)
-    calm = {kind: undisturbed(kind) for kind in KINDS}
+    calm = {kind: undisturbed(config_of(kind)) for kind in KINDS}
     runs, wrong, again = Counter[str](), Counter[str](), Counter[str]()
     recovery, undone = list[float](), dict[str, int]()
     with cable(), Nodes() as nodes:

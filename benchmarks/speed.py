@@ -26,7 +26,7 @@ from raygan.actors.cluster import cluster
 from raygan.actors.exchange import Exchange
 from raygan.actors.executor import RayExecutor
 from raygan.actors.player import PlayerActor, player_class
-from raygan.actors.process import helper_class
+from raygan.actors.process import actor_class
 from raygan.config import Config, resolve
 from raygan.controller.orders import Adopt
 from raygan.gan.pair import Pair
@@ -97,7 +97,7 @@ def publications(hidden: int, **flags: Any) -> tuple[Any, Any, Exchange, int]:
     """(publishing actor, board, reader, bytes of D)."""
     config = config_of(strategy="sgan", tempo="async", num_pairs=1, **{"network.hidden": hidden, **flags})
     data = load_data(config)
-    board = helper_class(BoardActor).options(num_cpus=0).remote()
+    board = actor_class(BoardActor).options(num_cpus=0).remote()
     actor = player_class(cls=Publisher).options(num_cpus=0.5).remote("bench", "pair-00", [ray.put(data)])
     ray.get(actor.begin.remote(0, ["pair-00"], config, {}, board, {}), timeout=60)
     ray.get(board.register.remote({"pair-00": actor}), timeout=60)

@@ -13,6 +13,6 @@ def test_faults_leave_no_trace(monkeypatch: pytest.MonkeyPatch, kind: str, seed:
     shares = {"SIGKILL": 0.4, "SIGSTOP": 0.6, "pause": 0.8, "ray.kill": 1.0}  # none of Ray's own: others use it too
     monkeypatch.setattr(chaos, "SHARES", shares)
     monkeypatch.setattr(chaos, "FAULTS_A_RUN", 6)
-    struck, wrong, _ = chaos.one_run(seed, *chaos.undisturbed(kind))
+    struck, wrong, _ = chaos.one_run(seed, *chaos.undisturbed(chaos.config_of(kind)))
     assert not +wrong
     assert struck.struck.total() >= 3, "that many rounds there are"

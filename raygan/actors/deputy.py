@@ -11,14 +11,13 @@ from typing import Any
 
 import ray
 import torch
-from ray.exceptions import GetTimeoutError
 
 from raygan.actors.device import pick_device
 from raygan.actors.exchange import Exchange
-from raygan.actors.process import Helper, keep_freed_memory
+from raygan.actors.process import Helper, answer, keep_freed_memory
 from raygan.config import Config
 from raygan.data.base import Samples
-from raygan.errors import PlayerDied, StaleEpochError
+from raygan.errors import StaleEpochError
 from raygan.gan.types import Board, State
 from raygan.strategies.sgan_opponents import Answer, Crew, Deputy, Task
 from raygan.strategies.strategy import Setup, strategy_of
@@ -92,7 +91,4 @@ class RemoteDeputy(Deputy):
         return lambda: self._wait(reference)
 
     def _wait(self, reference: Any) -> Any:
-        try:
-            return ray.get(reference, timeout=self.patience_s)
-        except GetTimeoutError:
-            raise PlayerDied(self.name, f"no answer within {self.patience_s:g} s", "hang") from None
+        return answer(self.name, reference, self.patience_s)

@@ -14,7 +14,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError
 
-from raygan.actors.process import answers
+from raygan.actors.process import answer, answers
 from raygan.controller.inline import InlineBoard
 from raygan.errors import StaleEpochError
 from raygan.gan.weights import Publication
@@ -140,23 +140,20 @@ class Exchange(InlineBoard):
 
     def progress(self, players: Sequence[str]) -> dict[str, int]:
         """Newest version numbers."""
-        out: dict[str, int] = self._ask_board("progress", list(players))
+        out: dict[str, int] = answer("board", self._board.progress.remote(list(players)))
         return out
 
     def _owner(self, shelf: str) -> Any:
         """Its actor; None where nobody of that name is there at the moment (async: it died, and may come back)."""
         name = shelf.partition("/")[0]
         if name not in self._players:
-            self._players = self._ask_board("players")
+            self._players = answer("board", self._board.players.remote())
         return self._players.get(name)
-
-    def _ask_board(self, method: str, *args: Any) -> Any:
-        return answers({"board": getattr(self._board, method).remote(*args)})["board"]
 
     def _try(self, shelf: str, reference: Any) -> list[Publication]:
         """What came; nothing from an actor that is dead."""
         try:
-            found: list[Publication] = answers({shelf: reference})[shelf]
+            found: list[Publication] = answer(shelf, reference)
         except RayActorError:
             self._players.pop(shelf.partition("/")[0], None)
             time.sleep(GONE_S)

@@ -19,7 +19,7 @@ from raygan.actors.evaluator import EvaluatorActor
 from raygan.actors.matchmaker import MatchmakerActor
 from raygan.actors.placement import BOARD_CPUS, Placement, place
 from raygan.actors.player import player_class
-from raygan.actors.process import helper_class
+from raygan.actors.process import actor_class
 from raygan.errors import InfeasibleError
 from raygan.strategies.strategy import Setup, strategy_of
 
@@ -107,14 +107,14 @@ class Household:
         """The board's, the matchmaker's, the evaluator's or a deputy's actor."""
         last = self.placement.players + 1  # the bundle of those that hold no bytes
         if name == MATCHMAKER:
-            return self._actor(helper_class(MatchmakerActor), name, last, 0).remote(self.run)
+            return self._actor(actor_class(MatchmakerActor), name, last, 0).remote(self.run)
         if name == BOARD:
-            return self._actor(helper_class(BoardActor), name, last, BOARD_CPUS).remote()
+            return self._actor(actor_class(BoardActor), name, last, BOARD_CPUS).remote()
         if name in self.deputies:  # the last of the bundles that are as large as players'
             bundle = self.placement.players - 1 - self.deputies.index(name)
-            made = self._actor(helper_class(DeputyActor), name, bundle, self.placement.cpus, self.placement.gpus)
+            made = self._actor(actor_class(DeputyActor), name, bundle, self.placement.cpus, self.placement.gpus)
             return made.remote(self.run, name, self.shared)
-        made = self._actor(helper_class(EvaluatorActor), name, self.placement.players, self.placement.evaluator_cpus)
+        made = self._actor(actor_class(EvaluatorActor), name, self.placement.players, self.placement.evaluator_cpus)
         return made.remote(self.run, self.config, self.shared)
 
     def _actor(self, cls: Any, name: str, bundle: int | None, cpus: float, gpus: float = 0.0) -> Any:

@@ -16,7 +16,7 @@ import torch
 from raygan.actors.deputy import RemoteDeputy
 from raygan.actors.device import pick_device
 from raygan.actors.exchange import ASK_S, Exchange
-from raygan.actors.process import Process, keep_freed_memory
+from raygan.actors.process import Process, actor_class, keep_freed_memory
 from raygan.config import Config
 from raygan.controller.inline import Packs, host_all, swapper
 from raygan.controller.orders import Card
@@ -149,9 +149,8 @@ class PlayerActor(Process):
         }
 
 
-def player_class(readers: int = 1, cls: type = PlayerActor) -> Any:
+def player_class(readers: int = 1, cls: type[Process] = PlayerActor) -> Any:
     """The Ray class, with its threads; `readers`: those that wait for what it publishes at once, a thread each. No more than
     that: one that does nothing takes .2 % of a core.
     """
-    wrap: Any = ray.remote(concurrency_groups={"ctl": 1, "feed": readers})  # type: ignore[call-overload]
-    return wrap(cls)
+    return actor_class(cls, feed=readers)

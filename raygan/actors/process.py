@@ -39,9 +39,9 @@ class Helper(Process):
         return {"pid": os.getpid(), "node": ray.get_runtime_context().get_node_id(), "beats": 0}
 
 
-def helper_class(cls: type[Helper]) -> Any:
-    """The Ray class, with a thread that answers."""
-    wrap: Any = ray.remote(concurrency_groups={"ctl": 1})  # type: ignore[call-overload]
+def actor_class(cls: type[Process], **threads: int) -> Any:
+    """The Ray class, with a thread that answers, and others by group."""
+    wrap: Any = ray.remote(concurrency_groups={"ctl": 1, **threads})  # type: ignore[call-overload]
     return wrap(cls)
 
 
@@ -57,11 +57,19 @@ def keep_freed_memory() -> None:
         mallopt(M_MMAP_THRESHOLD, 2**25)
 
 
-def answers(references: Mapping[str, Any]) -> dict[str, Any]:
-    """What each of those that were asked says, by name (or shelf). Raises PlayerDied for one that does not answer in time."""
+def answers(references: Mapping[str, Any], timeout_s: float | None = None) -> dict[str, Any]:
+    """What each of those that were asked says, by name (or shelf). Raises PlayerDied for one that does not answer within
+    `timeout_s` (TIMEOUT_S).
+    """
+    patience = TIMEOUT_S if timeout_s is None else timeout_s
     try:
-        return dict(zip(references, ray.get(list(references.values()), timeout=TIMEOUT_S), strict=True))
+        return dict(zip(references, ray.get(list(references.values()), timeout=patience), strict=True))
     except GetTimeoutError:
         late = [n for n, reference in references.items() if not ray.wait([reference], timeout=0)[0]]
         name = next(iter([*late, *references])).partition("/")[0]
-        raise PlayerDied(name, f"no answer within {TIMEOUT_S:g} s", "hang") from None
+        raise PlayerDied(name, f"no answer within {patience:g} s", "hang") from None
+
+
+def answer(name: str, reference: Any, timeout_s: float | None = None) -> Any:
+    """The same of one."""
+    return answers({name: reference}, timeout_s)[name]

@@ -16,7 +16,7 @@ import ray
 from raygan.actors.board import BoardActor
 from raygan.actors.exchange import Exchange
 from raygan.actors.executor import RayExecutor
-from raygan.actors.process import answers, helper_class
+from raygan.actors.process import actor_class, answers
 from raygan.controller.checkpoint import newest_valid
 from raygan.controller.controller import Controller
 from raygan.controller.inline import InlineExecutor
@@ -135,7 +135,7 @@ def test_a_publication_outlives_the_pair_that_made_it(monkeypatch: pytest.Monkey
         def next(self, shelf: str, after: int) -> list[Publication]:
             return self.board.next(shelf, after)
 
-    board = helper_class(BoardActor).options(num_cpus=0).remote()
+    board = actor_class(BoardActor).options(num_cpus=0).remote()
     publisher = Publisher.options(num_cpus=0).remote(board)  # type: ignore[attr-defined]
     ray.get(board.register.remote({"pair-00": publisher}), timeout=60)
     reader = Exchange(board, keep_all=False)

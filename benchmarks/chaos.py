@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import os
 import random
 import signal
@@ -36,7 +35,7 @@ import ray
 import torch
 from ray._private import worker
 
-from benchmarks.common import RESULTS, conditions, write
+from benchmarks.common import conditions, kept, write
 from raygan.actors.cluster import cluster
 from raygan.actors.executor import RayExecutor
 from raygan.config import Config
@@ -237,8 +236,7 @@ def quantiles(seconds: list[float]) -> dict[str, float]:
 def main() -> None:
     """Run until so many faults have struck."""
     wanted = next((int(a) for a in sys.argv[1:] if a.isdigit()), 1000)
-    path = RESULTS / "chaos.json"
-    before = json.loads(path.read_text()) if path.exists() and "--anew" not in sys.argv else {}
+    before = {} if "--anew" in sys.argv else kept("chaos")
     torch.set_num_threads(1)
     struck = Counter[str](before.get("faults", {}))
     recovery: dict[str, list[float]] = before.get("seconds", {})

@@ -39,6 +39,13 @@ def write(name: str, payload: dict[str, Any]) -> Path:
     return path
 
 
+def kept(name: str) -> dict[str, Any]:
+    """What `write` kept; empty where there is nothing."""
+    path = RESULTS / f"{name}.json"
+    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return found
+
+
 def second_half(rows: list[dict[str, Any]], steps: int) -> float:
     """Seconds of training, from its second half, when all processes are up: twice from the last row of its middle to the end."""
     return 2 * float(max(r["elapsed"] for r in rows) - max(r["elapsed"] for r in rows if r["step"] == steps // 2))

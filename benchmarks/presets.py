@@ -1,12 +1,12 @@
 """Every preset on toy data, run to its end: `python -m benchmarks.presets [SEEDS] [PRESET ...]`      writes results/presets.json
 
-One process, one thread, all evaluation as each preset has it; goes on where it was. A row for each kind of generator: the global
+One process, one thread, all evaluation as each preset has it; goes on where it was (take out of
+the file what has changed since). A row for each kind of generator: the global
 one, one of the pairs (their mean), and the mixture of the pairs.
 """
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.common import RESULTS, show, spread, write
+from benchmarks.common import kept, show, spread, write
 from raygan.config import resolve
 from raygan.service.training import train
 
@@ -42,8 +42,7 @@ def main() -> None:
     seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 1
     presets = sys.argv[2:] or list(TOYS)
     torch.set_num_threads(1)
-    path = RESULTS / "presets.json"
-    found: dict[str, list[Any]] = json.loads(path.read_text())["results"] if path.exists() else {}
+    found: dict[str, list[Any]] = kept("presets").get("results", {})
     for preset in presets:
         for seed in range(len(found.get(preset, [])), seeds):
             found.setdefault(preset, []).append(one(preset, seed))

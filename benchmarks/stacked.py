@@ -9,14 +9,13 @@ tiny-2 (D's width 1/4 and 1/2 of G's, after the published comparison), decent (D
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from typing import Any
 
 import torch
 
-from benchmarks.common import RESULTS, conditions, show, spread, write
+from benchmarks.common import conditions, kept, show, spread, write
 from raygan.config import Config, resolve
 from raygan.controller.evaluator import Sampler
 from raygan.controller.inline import InlineBoard, host
@@ -87,10 +86,9 @@ def run(config: Config, seconds: float) -> dict[str, dict[str, float]]:
 
 def before(seconds: float) -> Any:
     """What an earlier command has found with the same budget on the same machine."""
-    path = RESULTS / "stacked.json"
-    kept = json.loads(path.read_text()) if path.exists() else {}
-    same = kept.get("seconds") == seconds and kept["conditions"]["machine"] == conditions()["machine"]
-    return kept["results"] if same else {}
+    old = kept("stacked")
+    same = old.get("seconds") == seconds and old["conditions"]["machine"] == conditions()["machine"]
+    return old["results"] if same else {}
 
 
 def main() -> None:

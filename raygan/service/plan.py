@@ -67,7 +67,7 @@ def plan_text(resolved: Resolved, address: str) -> str:
         )
         lines += [f"warning {name}: {text}" for name, text in strategy.notes(plan)]
     if isinstance(strategy, Pmgan):
-        batch = parts.batch_size * math.prod(data.shape) * 4
+        batch = strategy.slot_samples(config) * math.prod(data.shape) * 4
         answer = 2 * d if strategy.feedback == "weights" else batch
         lines.append(f"a slot         {megabytes(batch)} a generator and step, of which one is kept")
         classes = strategy.num_classes(config)

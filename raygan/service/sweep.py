@@ -221,6 +221,7 @@ def megabytes(config: Config) -> float:
     if isinstance(strategy, Sgan):
         return n * (d + batch) / strategy.messenger_lifetime / 1e6
     if isinstance(strategy, Pmgan):
+        batch = strategy.slot_samples(config) * math.prod(data.shape) * 4
         return n * (batch + (2 * d if strategy.feedback == "weights" else batch)) / 1e6
     return 0.0
 

@@ -29,7 +29,7 @@ from raygan.gan.streams import Streams
 from raygan.gan.types import Player
 from raygan.networks.base import NetworkComponent
 from raygan.strategies.orders import Order, Train
-from raygan.strategies.pmgan_players import Generator, Judge, RealOrNot, WhichOne
+from raygan.strategies.pmgan_players import Generator, Judge, RealOrNot, WhichOne, share_of
 from raygan.strategies.roles import JUDGE, ROLES
 from raygan.strategies.strategy import Plan, Progress, Setup, StrategyComponent, same_networks
 
@@ -58,6 +58,10 @@ class Pmgan(StrategyComponent):
     balance_lr: float = Field(0.01, gt=0, le=1, description="Rate of balance learned.")
     diversity: float = Field(0.0, ge=-20, le=20, description="lambda: larger = the generators keep further apart.")
     decay: float = Field(0.0, ge=0, description="alpha: beta shrinks by exp(-alpha step).")
+    generator_batch: Literal["full", "share"] = Field(
+        "full",
+        description="A generator's own step on batch_size samples (the paper), or on its share of the judge's batch (MGAN).",
+    )
     joint: bool = Field(
         False, description="D and C are one (K+1)-way network, as in MAD-GAN: its classes are the generators, and real."
     )
@@ -93,6 +97,14 @@ class Pmgan(StrategyComponent):
         """Outputs of C."""
         return self.classes or config.num_pairs
 
+    def slot_samples(self, config: Config) -> int:
+        """Samples in a slot: what the judge looks at, or the generator's whole batch where it answers with a gradient for each."""
+        if self.feedback == "gradients" and self.generator_batch == "full":
+            return config.batch_size
+        return share_of(
+            config.batch_size, self.num_classes(config) if self.generator_batch == "share" else config.num_pairs
+        )
+
     def locals(self, config: Config) -> list[str]:
         """The generators' names."""
         return [generator_name(i) for i in config.ids]
@@ -115,6 +127,8 @@ class Pmgan(StrategyComponent):
             parts, classifier = replace(parts, discriminator=RealOrNot(classifier)), WhichOne(classifier)
         if name == JUDGE:
             return Judge(parts, classifier, classes, self, self.locals(setup.config), setup.config.tempo)
+        if self.generator_batch == "share":
+            parts = replace(parts, batch_size=share_of(parts.batch_size, classes))
         return Generator(name, parts, classifier, self, setup.config.tempo, sharing)
 
     def discriminator(self, config: Config, name: str, shape: tuple[int, ...]) -> nn.Module:

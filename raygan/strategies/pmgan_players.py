@@ -112,7 +112,8 @@ class Generator(Pair):
         """
         self.samples = samples
         n = len(samples)
-        if self.settings.feedback == "weights" and self.feedback is not None:
+        whole = self.settings.feedback == "gradients" or self.settings.generator_batch == "share"
+        if not whole and self.feedback is not None:
             n = share_of(self.batch_size, int(self.feedback.arrays["active"].sum()))
         frozen: Vector = samples[:n].detach().cpu().numpy().copy()
         frozen.flags.writeable = False

@@ -109,6 +109,8 @@ VARIANTS: list[dict[str, Any]] = [
     {"balance": "off"},
     {"decay": 0.1},
     {"classes": 5},
+    {"generator_batch": "share"},
+    {"generator_batch": "share", "feedback": "gradients"},
 ]
 
 
@@ -134,6 +136,19 @@ def test_batch_norm_survives_the_slot_being_written_again() -> None:
     expected = {p: digest(unpack(r)) for p, r in final_states(config, make).items()}
     again = final_states(config, make, states=final_states(config, make, stop_at=1))
     assert {p: digest(unpack(r)) for p, r in again.items()} == expected
+
+
+def test_a_generators_own_step_may_take_its_share_of_the_batch() -> None:
+    """As in MGAN: 16 samples for 3 generators are 6 each, for its own step and in its slot."""
+    config = tiny_config(**{**SMALL, "strategy": {"name": "pmgan", "generator_batch": "share"}})
+    strategy, board = strategy_of(config), InlineBoard()
+    generator = strategy.build("gen-00", setup_of(config))
+    generator.open(board)
+    shelf = slot_of("gen-00")
+    assert isinstance(generator, Generator)
+    assert generator.samples is not None
+    assert len(generator.samples) == 6
+    assert len(board.newest([shelf])[shelf].arrays["samples"]) == 6
 
 
 def test_settings_do_something() -> None:

@@ -62,6 +62,10 @@ class Pmgan(StrategyComponent):
         "full",
         description="A generator's own step on batch_size samples (the paper), or on its share of the judge's batch (MGAN).",
     )
+    statistics: Literal["own", "mixture"] = Field(
+        "own",
+        description="Batch norm in D and C while the judge trains: of each generator's samples alone, or of all together.",
+    )
     joint: bool = Field(
         False, description="D and C are one (K+1)-way network, as in MAD-GAN: its classes are the generators, and real."
     )

@@ -314,22 +314,23 @@ class Judge(Trainer):
         labels = torch.tensor([index_of(g) for g in who for _ in range(len(batches[g]))], device=self.device)
         active = torch.zeros(self.classes, dtype=torch.bool, device=self.device)
         active[[index_of(g) for g in who]] = True
+        d, c = (self.as_generators_see(n, [len(b) for b in batches.values()]) for n in (self.d, self.c))
         loss_d = math.nan
         for _ in range(self.loss.d_steps):
             real = self.blur(self.data.batch(self.batch_size, data, self.device), extra)
             blurred = self.blur(fake, extra)
-            loss_d = S.d_step(self.d, self.opt_d, self.loss, real, blurred, extra, self.config.clip_grad_d)
+            loss_d = S.d_step(d, self.opt_d, self.loss, real, blurred, extra, self.config.clip_grad_d)
         S.zero_grad(self.opt_c)
-        crossing = overlap(self.c(fake), labels, active)
+        crossing = overlap(c(fake), labels, active)
         loss_c = crossing.item()
         if math.isfinite(loss_c):
             crossing.backward()
             S.apply(self.opt_c, self.c, self.config.clip_grad_d)
         self.bad_steps.note(at + 1, loss_d=loss_d, loss_c=loss_c)
-        j_d, j_c = self.values(real, batches, active)
+        j_d, j_c = self.values(d, c, real, batches, active)
         self.weigh(who, j_d, j_c)
         if last:
-            meter.look(self.d, real, fake)
+            meter.look(d, real, fake)
             meter.gradients(grad_c=self.c, grad_d=self.d)
         self.updates += 1
         for g in who:
@@ -344,16 +345,24 @@ class Judge(Trainer):
             **{f"j_c/{g}": float(v) for g, v in zip(who, j_c, strict=True)},
         }  # fmt: skip
 
-    def values(self, real: Tensor, batches: Mapping[str, Tensor], active: Tensor) -> tuple[Values, Values]:
+    def as_generators_see(self, network: nn.Module, sizes: list[int]) -> nn.Module:
+        """D or C, judging batches of these sizes in one tensor as each generator will use it: on its own samples alone."""
+        if self.settings.statistics == "mixture" or not any(isinstance(m, nn.BatchNorm2d) for m in network.modules()):
+            return network
+        return OwnStatistics(network, sizes)
+
+    def values(
+        self, d: nn.Module, c: nn.Module, real: Tensor, batches: Mapping[str, Tensor], active: Tensor
+    ) -> tuple[Values, Values]:
         """J_k^D and J_k^C of each generator, (K,) each; no buffer moves."""
         sizes = [len(b) for b in batches.values()]
         fake = torch.cat(list(batches.values()))
         with torch.no_grad():
-            d = {n: b.clone() for n, b in self.d.named_buffers()}
-            c = {n: b.clone() for n, b in self.c.named_buffers()}
-            on_real = -F.softplus(-torch.func.functional_call(self.d, d, (real,))).mean()
-            on_fake = -F.softplus(torch.func.functional_call(self.d, d, (fake,)))
-            log_p = torch.func.functional_call(self.c, c, (fake,)).masked_fill(~active, -math.inf).log_softmax(1)
+            buffers_d = {n: b.clone() for n, b in d.named_buffers()}
+            buffers_c = {n: b.clone() for n, b in c.named_buffers()}
+            on_real = -F.softplus(-torch.func.functional_call(d, buffers_d, (real,))).mean()
+            on_fake = -F.softplus(torch.func.functional_call(d, buffers_d, (fake,)))
+            log_p = torch.func.functional_call(c, buffers_c, (fake,)).masked_fill(~active, -math.inf).log_softmax(1)
         j_d = [on_real.item() + v.mean().item() for v in on_fake.split(sizes)]
         j_c = [v[:, index_of(g)].mean().item() for g, v in zip(batches, log_p.split(sizes), strict=True)]
         return np.array(j_d), np.array(j_c)
@@ -448,6 +457,23 @@ class Judge(Trainer):
             value = state[key]
             assert isinstance(value, Tensor)
             own[:] = value.numpy()
+
+
+class OwnStatistics(nn.Module):
+    """A network with batch norm on several generators' samples in one tensor: each one's are normalised by themselves, and real
+    samples in parts of the same sizes. Otherwise D learns on the mixture's statistics what a generator, which has only its own
+    samples, then asks it under others.
+    """
+
+    def __init__(self, network: nn.Module, sizes: list[int]) -> None:
+        super().__init__()
+        self.network = network
+        self.sizes = sizes
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, *shape) to (N, ...)."""
+        parts = x.split(self.sizes if len(x) == sum(self.sizes) else self.sizes[0])
+        return torch.cat([self.network(part) for part in parts])
 
 
 class RealOrNot(nn.Module):

@@ -4,8 +4,8 @@
                                                                     there where SECONDS and the machine are the same
 
 Each run gets SECONDS of CPU time of training, all its players together, on one thread; scores over 26,000 samples. NETS: tiny-4 and
-tiny-2 (D's width 1/4 and 1/2 of G's, after the published comparison), decent (D as wide as G). PMGAN's generators take 64 / K samples
-a step each, as its judge does of each of them; everybody else's batch is 64.
+tiny-2 (D's width 1/4 and 1/2 of G's, after the published comparison), decent (D as wide as G). PMGAN's generators take 64 / K
+samples a step each, as its judge does of each of them; everybody else's batch is 64.
 """
 
 from __future__ import annotations

@@ -151,6 +151,43 @@ def test_a_generators_own_step_may_take_its_share_of_the_batch() -> None:
     assert len(board.newest([shelf])[shelf].arrays["samples"]) == 6
 
 
+IMAGES: dict[str, Any] = {
+    **SMALL,
+    "data": {"name": "mnist", "limit": 200},
+    "network": {"name": "dcgan", "width": 4, "z_dim": 4},
+    "steps": 2,
+    "evaluation": {"every_steps": 2},
+    "checkpoint": {"every_steps": 2},
+}
+
+
+def test_the_judge_normalises_each_generators_batch_as_the_generator_will() -> None:
+    """Batch norm's statistics in D are those of one generator's samples, where D learns and where it is asked."""
+    config = tiny_config(**IMAGES)
+    strategy, board = strategy_of(config), InlineBoard()
+    judge = strategy.build(JUDGE, setup_of(config))
+    assert isinstance(judge, Judge)
+    met: list[Tensor] = []
+    judge.d.register_forward_hook(lambda _module, inputs, _out: met.append(inputs[0].detach()))
+    for name in strategy.locals(config):
+        strategy.build(name, setup_of(config)).open(board)
+    judge.train(1, board)
+    slots = [
+        torch.tensor(slot.arrays["samples"][:6])
+        for slot in board.newest([slot_of(g) for g in judge.generators]).values()
+    ]
+    alone = [x for x in met if any(len(x) == len(s) and torch.equal(x, s) for s in slots)]
+    assert len(alone) >= 2 * len(slots), "in D's step and in J^D, each generator's samples by themselves"
+    assert max(len(x) for x in met) == 6, "and real samples in parts of the same size"
+
+
+def test_without_batch_norm_there_are_no_statistics_to_share() -> None:
+    of = lambda **s: digests(strategy={"name": "pmgan", **s})[JUDGE]  # noqa: E731
+    assert of() == of(statistics="mixture")
+    images = lambda **s: digests(**{**IMAGES, "strategy": {"name": "pmgan", **s}})[JUDGE]  # noqa: E731
+    assert images() != images(statistics="mixture")
+
+
 def test_settings_do_something() -> None:
     found = [digests(strategy={"name": "pmgan", **s})["gen-00"] for s in VARIANTS if "feedback" not in s]
     assert len(set(found)) == len(found)

@@ -1,5 +1,5 @@
 # Every figure in benchmarks/RESULTS.md has its command here.
-.PHONY: test lint types layers seeds bench fig2d printed mnist classifier pmgan gap-r15 gam2 diversity swaps chaos durability simulate generalisation stacked lock record hub sweeps rivals scale footprint packs guard shards parallel-pmgan supervisor precision partitions presets gpu-check
+.PHONY: test lint types layers seeds bench fig2d printed mnist classifier pmgan gap-r15 gam2 diversity swaps chaos durability simulate generalisation stacked lock record hub sweeps rivals scale footprint packs guard shards parallel-pmgan supervisor precision partitions presets batch-norm gpu-check
 
 test:            ## README's second command
 	pytest
@@ -62,12 +62,14 @@ durability:      ## what journal and checkpoints cost; a soak of 20,000 rounds
 	python -m benchmarks.durability
 presets:         ## every preset on toy data, to its end
 	python -m benchmarks.presets
+batch-norm:      ## PMGAN with batch norm in D: whose statistics
+	python -m benchmarks.batch_norm
 swaps:           ## 10,000 matchings, a death inside each swap
 	python -m benchmarks.swaps
 generalisation:  ## GAP's Figs. 6 and 7
 	python -m benchmarks.generalisation
 stacked:         ## stacked MNIST at equal total compute
-	python -m benchmarks.stacked 90 5
+	python -m benchmarks.stacked 200 1
 record:          ## stacked MNIST: 1,000 modes
 	raygan train --preset stacked-mnist --inline --run-dir runs --name record --require 'modes=1000'
 hub:             ## what the hub costs a run of 8 pairs; rows a second

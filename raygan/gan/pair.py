@@ -20,7 +20,7 @@ from raygan.errors import CheckpointError, NonFiniteError
 from raygan.gan import steps as S
 from raygan.gan.streams import Streams, sample_prior
 from raygan.gan.types import Board, Dataset, Loss, Report, State
-from raygan.gan.weights import Parcel, Publication, Vector, flatten, signature_hash, unflatten
+from raygan.gan.weights import Parcel, Precision, Publication, Vector, flatten, halve, narrow, signature_hash, unflatten
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,8 @@ class Sharing:
     """Batches of G's samples a publication; 0 = G's weights instead."""
     optimizer: bool = False
     """Also the state of D's optimizer."""
+    precision: Precision = "float32"
+    """Of the weights and samples."""
 
     def due(self, version: int) -> bool:
         """Is there a publication at this version?"""
@@ -273,11 +275,12 @@ class Pair(Trainer):
 
     def publication(self) -> Publication:
         """D, and G as weights or as samples; made without touching a buffer or a stream of the training."""
-        arrays = {"D": self.discriminator_vector()}
+        precision = self.sharing.precision
+        arrays = {"D": narrow(self.d, self.discriminator_vector(), precision)}
         if self.sharing.samples:
-            arrays["samples"] = self.shared_samples()
+            arrays["samples"] = halve(self.shared_samples(), precision)
         else:
-            arrays["G"] = finite(self.name, self.step, flatten(self.g))
+            arrays["G"] = narrow(self.g, finite(self.name, self.step, flatten(self.g)), precision)
         if self.sharing.optimizer:
             arrays["opt_d"] = S.flatten_optimizer(self.opt_d)
         return Publication(self.name, self.step, arrays)

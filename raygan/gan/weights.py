@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,9 @@ import torch
 from torch import Tensor, nn
 
 Vector = npt.NDArray[np.float32]
+Precision = Literal["float32", "bfloat16", "float16"]
+Words = npt.NDArray[Any]
+"""float32; or of half the size: float16, or uint16 with the bits of a bfloat16."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,7 @@ class Publication:
 
     player: str
     version: int
-    arrays: dict[str, Vector] = field(default_factory=dict)
+    arrays: dict[str, Words] = field(default_factory=dict)
 
     @property
     def nbytes(self) -> int:
@@ -94,8 +98,78 @@ def flatten(network: nn.Module) -> Vector:
     return flat
 
 
-def unflatten(network: nn.Module, flat: Vector) -> None:
-    """Copy a flat vector into the network's tensors, in place. Raises ValueError when the lengths differ."""
+def halve(values: Vector, precision: Precision) -> Words:
+    """The same numbers in so many bits, frozen; float16 has nothing beyond 65,504, which stands for all that is.
+
+    >>> halve(np.float32([1 / 3, 1e6]), "float16")
+    array([3.333e-01, 6.550e+04], dtype=float16)
+    """
+    if precision == "float32":
+        return values
+    if precision == "float16":
+        limit = np.finfo(np.float16).max
+        out: Words = values.clip(-limit, limit).astype(np.float16)
+    else:
+        out = torch.from_numpy(values.copy()).bfloat16().view(torch.int16).numpy().view(np.uint16)
+    out.flags.writeable = False
+    return out
+
+
+def whole(words: Words) -> Vector:
+    """What `halve` was given, as far as its precision goes; a copy.
+
+    >>> whole(halve(np.float32([1.0, -0.5, 1 / 3]), "bfloat16"))
+    array([ 1.        , -0.5       ,  0.33398438], dtype=float32)
+    """
+    if words.dtype == np.uint16:
+        return (words.astype(np.uint32) << 16).view(np.float32)
+    return words.astype(np.float32)
+
+
+def word_bytes(precision: Precision) -> int:
+    """Of one number.
+
+    >>> word_bytes("float32"), word_bytes("bfloat16")
+    (4, 2)
+    """
+    return 4 if precision == "float32" else 2
+
+
+def narrow(network: nn.Module, flat: Vector, precision: Precision) -> Words:
+    """A network's flat vector in words of half the size; integer buffers keep their bits, two words for one."""
+    if precision == "float32":
+        return flat
+    half = np.dtype(np.float16 if precision == "float16" else np.uint16)
+    pieces = [halve(p, precision) if real else p.view(half) for p, real in _pieces(network, flat, 1)]
+    out = np.concatenate(pieces)
+    out.flags.writeable = False
+    return out
+
+
+def widen(network: nn.Module, words: Words) -> Vector:
+    """The inverse: a flat vector that `unflatten` takes. Raises ValueError when the lengths differ."""
+    if words.dtype == np.float32:
+        return words
+    return np.concatenate([whole(p) if real else p.view(np.float32) for p, real in _pieces(network, words, 2)])
+
+
+def _pieces(network: nn.Module, words: Words, per_word: int) -> Iterator[tuple[Words, bool]]:
+    """(words of a tensor, is it float32?); other tensors have `per_word` words for each 4 bytes."""
+    sizes = [
+        (t.numel() * t.element_size() // 4 * (1 if t.dtype == torch.float32 else per_word), t)
+        for _, t in tensors(network)
+    ]
+    if words.size != sum(size for size, _ in sizes):
+        raise ValueError(f"a vector of {words.size} words does not fit a network of {num_words(network)}")
+    at = 0
+    for size, tensor in sizes:
+        yield words[at : at + size], tensor.dtype == torch.float32
+        at += size
+
+
+def unflatten(network: nn.Module, flat: Words) -> None:
+    """Copy a flat vector, whole or narrow, into the network's tensors, in place. Raises ValueError when the lengths differ."""
+    flat = widen(network, flat)
     if flat.size != num_words(network):
         raise ValueError(f"a vector of {flat.size} words does not fit a network of {num_words(network)}")
     at = 0

@@ -14,7 +14,7 @@ from raygan.actors.placement import place
 from raygan.config import Config, Resolved
 from raygan.controller.inline import InlineBoard, host
 from raygan.controller.ledger import Ledger
-from raygan.gan.weights import num_words
+from raygan.gan.weights import num_words, word_bytes
 from raygan.service.packing import not_batched
 from raygan.strategies.gap import Gap
 from raygan.strategies.orders import Swap
@@ -67,8 +67,9 @@ def plan_text(resolved: Resolved, address: str) -> str:
         )
         lines += [f"warning {name}: {text}" for name, text in strategy.notes(plan)]
     if isinstance(strategy, Pmgan):
-        batch = strategy.slot_samples(config) * math.prod(data.shape) * 4
-        answer = 2 * d if strategy.feedback == "weights" else batch
+        own = word_bytes(strategy.publish)
+        batch = strategy.slot_samples(config) * math.prod(data.shape) * own
+        answer = 2 * d * own // 4 if strategy.feedback == "weights" else batch * 4 // own
         lines.append(f"a slot         {megabytes(batch)} a generator and step, of which one is kept")
         classes = strategy.num_classes(config)
         lines.append(
@@ -132,13 +133,15 @@ def _sgan_lines(
     store_mb: int,
     rounds: int,
 ) -> list[str]:
-    share = samples * batch * math.prod(shape) * 4 if samples else g
-    pull = d + share
+    own = word_bytes(strategy.publish)
+    share = samples * batch * math.prod(shape) * own if samples else g * own // 4
+    published = d * own // 4
+    pull = published + share
     lead = strategy.max_lead + rounds
     held = pairs * pull * math.ceil(lead / strategy.messenger_lifetime)
     in_store = pairs * pull * math.ceil(rounds / strategy.messenger_lifetime)
     lines = [
-        f"a pull         {megabytes(pull)} a local every {strategy.messenger_lifetime} steps: D {megabytes(d)} and G as "
+        f"a pull         {megabytes(pull)} a local every {strategy.messenger_lifetime} steps: D {megabytes(published)} and G as "
         f"{'samples' if samples else 'weights'} {megabytes(share)}",
         f"held by locals at most {megabytes(held)} (max_lead {strategy.max_lead})",
         f"object store   about {megabytes(in_store)} a round of {rounds} steps, of {store_mb} MB",

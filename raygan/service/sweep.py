@@ -23,7 +23,7 @@ from pydantic import Field, model_validator
 from raygan.config import Config, Resolved, Section, read_yaml, resolve, validate
 from raygan.controller.run_folder import check_name
 from raygan.errors import ConfigError, did_you_mean
-from raygan.gan.weights import num_words
+from raygan.gan.weights import num_words, word_bytes
 from raygan.losses.base import LossComponent
 from raygan.strategies.gap import Gap
 from raygan.strategies.pmgan import Pmgan
@@ -219,10 +219,10 @@ def megabytes(config: Config) -> float:
         moved = (d if strategy.what == "D" else g) * (3 if strategy.carry == "all" else 1)
         return n * moved / strategy.period(Plan.of(config, len(data.train))) / 1e6
     if isinstance(strategy, Sgan):
-        return n * (d + batch) / strategy.messenger_lifetime / 1e6
+        return n * (d + batch) * word_bytes(strategy.publish) / 4 / strategy.messenger_lifetime / 1e6
     if isinstance(strategy, Pmgan):
-        batch = strategy.slot_samples(config) * math.prod(data.shape) * 4
-        return n * (batch + (2 * d if strategy.feedback == "weights" else batch)) / 1e6
+        batch, of = strategy.slot_samples(config) * math.prod(data.shape) * 4, word_bytes(strategy.publish) / 4
+        return n * (batch * of + (2 * d * of if strategy.feedback == "weights" else batch)) / 1e6
     return 0.0
 
 

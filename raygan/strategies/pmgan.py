@@ -27,6 +27,7 @@ from raygan.gan.balance import Balance
 from raygan.gan.pair import Sharing
 from raygan.gan.streams import Streams
 from raygan.gan.types import Player
+from raygan.gan.weights import Precision
 from raygan.networks.base import NetworkComponent
 from raygan.strategies.orders import Order, Train
 from raygan.strategies.pmgan_players import Generator, Judge, RealOrNot, WhichOne, share_of
@@ -61,6 +62,9 @@ class Pmgan(StrategyComponent):
     generator_batch: Literal["full", "share"] = Field(
         "full",
         description="A generator's own step on batch_size samples (the paper), or on its share of the judge's batch (MGAN).",
+    )
+    publish: Precision = Field(
+        "float32", description="Of the weights and samples that are published; the two short ones have half the bytes."
     )
     statistics: Literal["own", "mixture"] = Field(
         "own",

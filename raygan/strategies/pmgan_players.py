@@ -20,7 +20,7 @@ from raygan.gan import steps as S
 from raygan.gan.balance import Values, beta, signal
 from raygan.gan.pair import Meter, Pair, Parts, Sharing, Trainer, finite
 from raygan.gan.types import Board, Report, State
-from raygan.gan.weights import Publication, Vector, flatten, signature_hash, unflatten
+from raygan.gan.weights import Publication, Vector, Words, flatten, halve, narrow, signature_hash, unflatten, whole
 from raygan.strategies.roles import JUDGE
 
 if TYPE_CHECKING:
@@ -47,11 +47,11 @@ def index_of(generator: str) -> int:
     return int(generator.rpartition("-")[2])
 
 
-def write_slot(generator: str, version: int, samples: Vector, loss: float) -> Publication:
+def write_slot(generator: str, version: int, samples: Words, loss: float) -> Publication:
     """One immutable object: samples (N, *shape), G's loss, the time, and a checksum over the samples."""
     checksum = crc(samples)
     facts = np.array([version, checksum, loss, time.time()], np.float64)  # noqa: TID251  shown only
-    return Publication(slot_of(generator), version, {"samples": samples, "facts": facts})  # type: ignore[dict-item]
+    return Publication(slot_of(generator), version, {"samples": samples, "facts": facts})
 
 
 def share_of(batch_size: int, generators: int) -> int:
@@ -63,7 +63,7 @@ def share_of(batch_size: int, generators: int) -> int:
     return -(-batch_size // max(1, generators))
 
 
-def crc(samples: Vector) -> int:
+def crc(samples: Words) -> int:
     """Over the bytes."""
     return zlib.crc32(np.ascontiguousarray(samples).reshape(-1).view(np.uint8).data)
 
@@ -117,7 +117,8 @@ class Generator(Pair):
             n = share_of(self.batch_size, int(self.feedback.arrays["active"].sum()))
         frozen: Vector = samples[:n].detach().cpu().numpy().copy()
         frozen.flags.writeable = False
-        board.publish(write_slot(self.name, self.step, finite(self.name, self.step, frozen), loss))
+        words = halve(finite(self.name, self.step, frozen), self.settings.publish)
+        board.publish(write_slot(self.name, self.step, words, loss))
 
     # ------------------------------------------------------------------------------------------------- training
 
@@ -309,7 +310,7 @@ class Judge(Trainer):
         data = self.streams.at("data", at, "cpu")
         who = list(slots)
         share = share_of(self.batch_size, len(who))
-        batches = {g: torch.from_numpy(np.array(slots[g].arrays["samples"][:share])).to(self.device) for g in who}
+        batches = {g: torch.from_numpy(whole(slots[g].arrays["samples"][:share])).to(self.device) for g in who}
         fake = torch.cat([batches[g] for g in who])
         labels = torch.tensor([index_of(g) for g in who for _ in range(len(batches[g]))], device=self.device)
         active = torch.zeros(self.classes, dtype=torch.bool, device=self.device)
@@ -403,12 +404,14 @@ class Judge(Trainer):
             active[index_of(g)] = 1
         common = {"beta": self.beta.astype(np.float32), "seen": seen, "active": active}
         if self.settings.feedback == "weights":
-            arrays = {"D": self.discriminator_vector(), "C": finite(self.name, self.step, flatten(self.c)), **common}
+            d, c = self.discriminator_vector(), finite(self.name, self.step, flatten(self.c))
+            of = self.settings.publish
+            arrays = {"D": narrow(self.d, d, of), "C": narrow(self.c, c, of), **common}
             board.publish(Publication(JUDGE, version, arrays))
             return
         on = torch.from_numpy(active > 0).to(self.device)
         for g, slot in slots.items():
-            x = torch.from_numpy(np.array(slot.arrays["samples"])).to(self.device).requires_grad_(True)
+            x = torch.from_numpy(whole(slot.arrays["samples"])).to(self.device).requires_grad_(True)
             weight = float(common["beta"][index_of(g)])
             with S.frozen(self.d), S.frozen(self.c):
                 total, adversarial, crossing = generator_loss(self.loss, self.d, self.c, x, index_of(g), weight, on)

@@ -31,7 +31,7 @@ from raygan.config import Config, Spec, load_component
 from raygan.errors import ConfigError
 from raygan.gan.pair import Parts, Sharing
 from raygan.gan.types import Player
-from raygan.gan.weights import num_words
+from raygan.gan.weights import Precision, num_words
 from raygan.strategies.orders import Order, Train
 from raygan.strategies.roles import GLOBAL, ROLES
 from raygan.strategies.sgan_opponents import Crew, DeputyHere
@@ -63,6 +63,9 @@ class Sgan(StrategyComponent):
     payoff_temperature: float = Field(1.0, gt=0, description="Of the softmax over payoffs; large = uniform.")
     share_generators: Literal["auto", "samples", "weights"] = Field(
         "auto", description="How G_n reaches D0; auto = whichever is fewer bytes."
+    )
+    publish: Precision = Field(
+        "float32", description="Of the weights and samples that locals publish; the two short ones have half the bytes."
     )
     over: Spec = Field(
         default={"name": "independent"},
@@ -199,6 +202,7 @@ class Sgan(StrategyComponent):
             every=self.messenger_lifetime,
             samples=batches if samples else 0,
             optimizer=self.messenger_optimizer == "clone",
+            precision=self.publish,
         )
 
     def decide(self, ready: Sequence[str], progress: Progress, plan: Plan) -> Sequence[Order]:

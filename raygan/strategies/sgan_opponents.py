@@ -15,14 +15,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from raygan.gan import steps as S
 from raygan.gan.pair import Parts, Sharing, Trainer
 from raygan.gan.types import Board, State
-from raygan.gan.weights import Publication, Vector, unflatten
+from raygan.gan.weights import Publication, Vector, num_words, unflatten, whole, word_bytes
 from raygan.strategies.pack import Stack, d_steps, pays, penalties, penalty_points, strange_layer, usual_penalty
 from raygan.strategies.roles import GLOBAL
 
@@ -53,7 +52,7 @@ class Opponent:
         if self.g is not None:
             unflatten(self.g, publication.arrays["G"])
         else:
-            self.samples = torch.from_numpy(np.array(publication.arrays["samples"])).to(device)
+            self.samples = torch.from_numpy(whole(publication.arrays["samples"])).to(device)
             self.used = 0
 
     def fakes(self, draw: Callable[[], Tensor]) -> Tensor:
@@ -154,6 +153,7 @@ class Crew(Trainer):
         self.keeps_g = not sharing.samples
         self.messenger_steps = settings.messenger_steps or self.loss.d_steps
         self.opponents: dict[str, Opponent] = {}
+        self.bytes_a_step = self.published_bytes(sharing)
         self.ahead: dict[str, dict[int, Publication]] = {}
         """lockstep: what was read and is not used yet."""
         self.messengers: Messengers | None = None
@@ -172,6 +172,7 @@ class Crew(Trainer):
                 g = copy.deepcopy(self.g) if self.keeps_g else None
                 self.opponents[name] = Opponent(name, d, g, self.optimizer(d, self.config.lr_d))
         self.opponents = {n: self.opponents[n] for n in names}
+        self.ahead = {n: held for n, held in self.ahead.items() if n in self.opponents}
 
     @property
     def known(self) -> list[Opponent]:
@@ -180,11 +181,22 @@ class Crew(Trainer):
 
     # ------------------------------------------------------------------------------------------ what was published
 
+    def published_bytes(self, sharing: Sharing) -> float:
+        """What one local publishes, for each of its steps."""
+        samples = sharing.samples * self.batch_size * math.prod(self.data.shape)
+        numbers = num_words(self.d) + (samples or num_words(self.g))
+        return numbers * word_bytes(sharing.precision) / max(1, sharing.every)
+
     def read(self, after: int, upto: int, board: Board) -> dict[str, list[int]]:
         """lockstep: get what is published for these iterations; its versions."""
-        read = board.between(list(self.opponents), after=after, upto=upto)
-        self.ahead = {name: {p.version: p for p in publications} for name, publications in read.items()}
-        return {name: sorted(versions) for name, versions in self.ahead.items()}
+        return self.keep(board.between(list(self.opponents), after=after, upto=upto))
+
+    def keep(self, read: Mapping[str, Sequence[Publication]]) -> dict[str, list[int]]:
+        """Beside what was read before and is not used yet; the versions of `read`."""
+        for name, publications in read.items():
+            unused = {v: p for v, p in self.ahead.get(name, {}).items() if v > self.step}
+            self.ahead[name] = unused | {p.version: p for p in publications}
+        return {name: [p.version for p in publications] for name, publications in read.items()}
 
     def due_now(self) -> dict[str, Publication]:
         """lockstep: of what was read, that of this iteration."""

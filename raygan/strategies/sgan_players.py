@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -18,6 +19,11 @@ from raygan.strategies.sgan_opponents import Answer, Crew, Deputy, Task
 
 if TYPE_CHECKING:
     from raygan.strategies.sgan import Sgan
+
+PORTION_BYTES = 32e6
+"""Of publications that are read at once (lockstep)."""
+Fetched = tuple[dict[str, list[Publication]], dict[str, list[int]]]
+"""What was published, here; versions that deputies have read."""
 
 
 class GlobalPair(Crew):
@@ -74,17 +80,35 @@ class GlobalPair(Crew):
         """Do `steps` iterations; needs the locals' versions up to there in lockstep."""
         meter = Meter()
         self.meet()
-        if self.tempo == "lockstep":
-            reading = [d.read(self.step, self.step + steps, board) for d in self.deputies]
-            self.read(self.step, self.step + steps, board)
-            self.coming = {n: versions for found in reading for n, versions in found().items()}
-        for i in range(steps):
-            if self.tempo == "async":
-                self.meet()
-            meter.add(**self.iteration(board), **self.lag())
-            if i == steps - 1:
-                meter.gradients(grad_g=self.g, grad_d=self.d)
+        end = self.step + steps
+        for portion in self.portions(steps, board) if self.tempo == "lockstep" else [steps]:
+            for _ in range(portion):
+                if self.tempo == "async":
+                    self.meet()
+                meter.add(**self.iteration(board), **self.lag())
+                if self.step == end:
+                    meter.gradients(grad_g=self.g, grad_d=self.d)
         return {**meter.means(), "bad_steps": float(self.bad_steps.total)}
+
+    def portions(self, steps: int, board: Board) -> Iterator[int]:
+        """lockstep: iterations for which all publications are here; meanwhile those of the next are on their way."""
+        size = max(1, int(PORTION_BYTES / (self.bytes_a_step * len(self.locals))))
+        end = self.step + steps
+        ends = [*range(self.step + size, end, size), end]
+
+        def fetch(after: int, upto: int) -> Fetched:
+            elsewhere = [d.read(after, upto, board) for d in self.deputies]
+            mine = board.between(list(self.opponents), after, upto)
+            return mine, {n: versions for found in elsewhere for n, versions in found().items()}
+
+        with ThreadPoolExecutor(1) as reader:
+            coming = reader.submit(fetch, self.step, ends[0])
+            for this, following in zip(ends, [*ends[1:], end], strict=True):
+                mine, self.coming = coming.result()
+                self.keep(mine)
+                if following > this:
+                    coming = reader.submit(fetch, this, following)
+                yield this - self.step
 
     def iteration(self, board: Board) -> dict[str, float]:
         """One iteration i."""

@@ -82,7 +82,12 @@ VARIANTS: list[dict[str, Any]] = [
     {"strategy": {"name": "pmgan"}, "loss": "reverse_kl", "num_pairs": 3},
     {"strategy": {"name": "pmgan", "feedback": "gradients", "balance": "learned"}, "loss": "reverse_kl"},
     {"strategy": {"name": "sgan", "over": {"name": "gap", "swap_every": 3}}},
-    {"strategy": {"name": "sgan", "over": {"name": "pmgan"}}},
+    {"strategy": {"name": "sgan", "over": {"name": "pmgan", "publish": "float16"}, "publish": "bfloat16"}},
+    {
+        "strategy": {"name": "sgan", "publish": "bfloat16"},
+        "num_pairs": 4,
+        "network": {"hidden": 1024},
+    },  # read in portions
     {"strategy": {"name": "sgan", "over": {"name": "independent", "share_weights": True}}, "num_pairs": 3},
     {"strategy": "independent", "num_pairs": 5, "resources": {"pairs_per_actor": 2}},
     {"strategy": {"name": "sgan", "max_lead": 4}, "num_pairs": 4, "resources": {"pairs_per_actor": 2}},

@@ -4,7 +4,18 @@ import torch
 from torch import nn
 
 from raygan.gan.steps import flatten_optimizer, make_optimizer, unflatten_optimizer
-from raygan.gan.weights import digest, flatten, num_words, signature, signature_hash, unflatten
+from raygan.gan.weights import (
+    Precision,
+    digest,
+    flatten,
+    halve,
+    narrow,
+    num_words,
+    signature,
+    signature_hash,
+    unflatten,
+    whole,
+)
 
 
 def make(seed: int) -> nn.Module:
@@ -29,6 +40,30 @@ def test_integer_buffers_keep_their_bits() -> None:
     source[1].num_batches_tracked.fill_(2**40 + 3)  # no float32 holds this number
     unflatten(target, flatten(source))
     assert target[1].num_batches_tracked.item() == 2**40 + 3
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_a_narrow_vector_brings_back_floats_as_far_as_it_goes_and_integers_bit_for_bit(precision: Precision) -> None:
+    source, target = make(0), make(1)
+    source[1].num_batches_tracked.fill_(2**40 + 0x7F80_7C00)  # as float16 or bfloat16 its bits are no numbers
+    words = narrow(source, flatten(source), precision)
+    assert words.nbytes == 2 * (num_words(source) - 2) + 8
+    assert not words.flags.writeable
+    unflatten(target, words)
+    assert target[1].num_batches_tracked.item() == 2**40 + 0x7F80_7C00
+    for key, value in source.state_dict().items():
+        assert torch.equal(
+            value.to(getattr(torch, precision)).to(value.dtype), target.state_dict()[key]
+        ) or key.endswith("tracked")
+
+
+def test_what_float16_cannot_hold_is_its_largest_number() -> None:
+    assert whole(halve(np.float32([1e9, -1e9]), "float16")).tolist() == [65504.0, -65504.0]
+
+
+def test_a_narrow_vector_of_another_length_is_refused() -> None:
+    with pytest.raises(ValueError, match="does not fit"):
+        unflatten(make(0), np.zeros(3, np.float16))
 
 
 def test_a_published_vector_is_frozen_and_does_not_follow_the_network() -> None:

@@ -109,8 +109,9 @@ VARIANTS: list[dict[str, Any]] = [
     {"balance": "off"},
     {"decay": 0.1},
     {"classes": 5},
-    {"generator_batch": "share"},
-    {"generator_batch": "share", "feedback": "gradients"},
+    {"publish": "bfloat16"},
+    {"publish": "float16", "generator_batch": "share"},
+    {"publish": "bfloat16", "generator_batch": "share", "feedback": "gradients"},
 ]
 
 

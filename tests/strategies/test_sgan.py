@@ -1,6 +1,8 @@
 """SGAN against its paper: Algorithm 1 written out, its promises, its variants."""
 
 import copy
+import threading
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,9 +15,9 @@ from raygan.controller.inline import InlineBoard, InlineExecutor
 from raygan.errors import ConfigError
 from raygan.gan.bundle import unpack
 from raygan.gan.pair import Pair
-from raygan.gan.weights import Publication, digest, flatten
+from raygan.gan.weights import Publication, digest, flatten, whole
 from raygan.service.verify import final_states
-from raygan.strategies import pack
+from raygan.strategies import pack, sgan_players
 from raygan.strategies.orders import Train
 from raygan.strategies.roles import GLOBAL
 from raygan.strategies.sgan import Sgan
@@ -118,6 +120,62 @@ def test_stopped_at_any_step_and_resumed_equals_never_stopped(settings: dict[str
     half = tiny_config(strategy=strategy, steps=at)
     stopped = final_states(half, lambda: InlineExecutor(setup_of(half)))
     assert digests(config, states=stopped) == digests(config)
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"strategy": {"name": "sgan", "messenger_lifetime": 3, "messenger_shards": 2}}]
+)
+def test_publications_read_in_small_portions_change_nothing(
+    changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny_config(num_pairs=3, **changes)
+    whole = digests(config)
+    monkeypatch.setattr(sgan_players, "PORTION_BYTES", 1.0)  # one iteration each
+    assert digests(config) == whole
+
+
+def test_the_next_portion_is_on_its_way_while_this_one_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sgan_players, "PORTION_BYTES", 1.0)
+    config = tiny_config(steps=3)
+    strategy, setup = strategy_of(config), setup_of(config)
+    second_asked = threading.Event()
+
+    class Watched(InlineBoard):
+        def between(self, players: Sequence[str], after: int, upto: int) -> dict[str, list[Publication]]:
+            if after == 1:
+                second_asked.set()
+            return super().between(players, after, upto)
+
+    board = Watched()
+    for name in ("pair-00", "pair-01"):
+        strategy.build(name, setup).train(3, board)
+    ref = strategy.build(GLOBAL, setup)
+    assert isinstance(ref, GlobalPair)
+    portions = ref.portions(3, board)
+    assert next(portions) == 1
+    assert second_asked.wait(10), "asked before the first iteration is carried out"
+    assert ref.step == 0
+    assert 2 not in ref.ahead["pair-00"], "and not used before its turn"
+    portions.close()
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+@pytest.mark.parametrize("share", ["weights", "samples"])
+def test_short_publications_have_half_the_bytes_and_leave_the_locals_alone(share: str, precision: str) -> None:
+    of = lambda p: tiny_config(strategy={"name": "sgan", "share_generators": share, "publish": p})  # noqa: E731
+    found = {}
+    for p in ("float32", precision):
+        strategy, board = strategy_of(of(p)), InlineBoard()
+        strategy.build("pair-00", setup_of(of(p))).train(1, board)
+        found[p] = board.newest(["pair-00"])["pair-00"]
+    assert found[precision].nbytes * 2 == found["float32"].nbytes
+    for key, words in found[precision].arrays.items():
+        exact = found["float32"].arrays[key]
+        assert np.allclose(whole(words), exact, rtol=2**-8 if precision == "bfloat16" else 2**-10, atol=1e-6), key
+        assert not np.array_equal(whole(words), exact)
+    long, short = digests(of("float32")), digests(of(precision))
+    assert long[GLOBAL] != short[GLOBAL]
+    assert long["pair-00"] == short["pair-00"]
 
 
 def test_variants_are_really_different() -> None:

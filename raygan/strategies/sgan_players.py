@@ -20,7 +20,7 @@ from raygan.strategies.sgan_opponents import Answer, Crew, Deputy, Task
 if TYPE_CHECKING:
     from raygan.strategies.sgan import Sgan
 
-PORTION_BYTES = 32e6
+PORTION_BYTES = 16e6
 """Of publications that are read at once (lockstep)."""
 Fetched = tuple[dict[str, list[Publication]], dict[str, list[int]]]
 """What was published, here; versions that deputies have read."""

@@ -62,13 +62,16 @@ def cable() -> Iterator[None]:
 
 
 class Nodes:
-    """Ray's head here, joined by this process, and one node at the cable's other end."""
+    """Ray's head here, joined by this process, and one node at the cable's other end; `store` bytes of objects each."""
+
+    def __init__(self, store: int = 100 << 20) -> None:
+        self.store = store
 
     def __enter__(self) -> "Nodes":
         os.environ |= {f"RAY_health_check_{name}": str(value) for name, value in FAST.items()}
         self.near = Cluster(
             initialize_head=True,
-            head_node_args={"num_cpus": 2, "node_ip_address": HERE, "object_store_memory": 100 << 20},
+            head_node_args={"num_cpus": 2, "node_ip_address": HERE, "object_store_memory": self.store},
         )
         ray.init(address=self.near.address, namespace="raygan", logging_level="ERROR", log_to_driver=False)
         return self
@@ -84,7 +87,7 @@ class Nodes:
         """A fresh node at the other end; returns when it has joined."""
         subprocess.Popen(
             ["ip", "netns", "exec", SPACE, str(Path(sys.executable).parent / "ray"), "start", f"--address={self.near.address}",
-             f"--node-ip-address={THERE}", "--num-cpus=2", "--object-store-memory=100000000", "--block"],
+             f"--node-ip-address={THERE}", "--num-cpus=2", f"--object-store-memory={self.store}", "--block"],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         await_nodes(2)

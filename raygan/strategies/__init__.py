@@ -3,4 +3,14 @@
 Law: plain PyTorch decides and trains. Nothing here imports Ray; a strategy returns orders, someone else carries them out.
 """
 
-NOT_COMPONENTS = ("strategy", "orders", "roles", "pack", "pmgan_players", "sgan_opponents", "sgan_players")
+NOT_COMPONENTS = (
+    "strategy",
+    "orders",
+    "roles",
+    "pack",
+    "pmgan_generator",
+    "pmgan_judge",
+    "pmgan_slots",
+    "sgan_opponents",
+    "sgan_players",
+)

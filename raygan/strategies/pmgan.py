@@ -30,7 +30,9 @@ from raygan.gan.types import Player
 from raygan.gan.weights import Precision
 from raygan.networks.base import NetworkComponent
 from raygan.strategies.orders import Order, Train
-from raygan.strategies.pmgan_players import Generator, Judge, RealOrNot, WhichOne, share_of
+from raygan.strategies.pmgan_generator import Generator
+from raygan.strategies.pmgan_judge import Judge, RealOrNot, WhichOne
+from raygan.strategies.pmgan_slots import share_of
 from raygan.strategies.roles import JUDGE, ROLES
 from raygan.strategies.strategy import Plan, Progress, Setup, StrategyComponent, same_networks
 

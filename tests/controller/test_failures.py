@@ -126,7 +126,7 @@ def test_the_others_go_on_without_it_from_the_last_checkpoint(tmp_path: Path, st
 def test_in_async_one_comes_back_while_the_others_never_stop(
     tmp_path: Path, strategy: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("raygan.strategies.pmgan_players.PATIENCE_S", 0.02)
+    monkeypatch.setattr("raygan.strategies.pmgan_judge.PATIENCE_S", 0.02)
     stem = "gen" if "pmgan" in str(strategy) else "pair"
     controller = run(
         tmp_path, [(f"{stem}-01", 11, "death")], strategy=strategy, tempo="async", round_steps=2, loss="non_saturating"
@@ -151,7 +151,7 @@ def test_in_async_one_comes_back_while_the_others_never_stop(
 def test_whom_others_lean_on_takes_everybody_back(
     tmp_path: Path, player: str, strategy: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("raygan.strategies.pmgan_players.PATIENCE_S", 0.02)
+    monkeypatch.setattr("raygan.strategies.pmgan_judge.PATIENCE_S", 0.02)
     controller = run(tmp_path, [(player, 9, "death")], strategy=strategy, tempo="async", loss="non_saturating")
     assert told(controller, "restart")
     assert not told(controller, "revive")

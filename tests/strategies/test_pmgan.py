@@ -22,7 +22,9 @@ from raygan.gan.types import State
 from raygan.gan.weights import Publication, digest, flatten
 from raygan.service.verify import final_states
 from raygan.strategies.orders import Train
-from raygan.strategies.pmgan_players import Generator, Judge, RealOrNot, WhichOne, check_slot, slot_of, write_slot
+from raygan.strategies.pmgan_generator import Generator
+from raygan.strategies.pmgan_judge import Judge, RealOrNot, WhichOne
+from raygan.strategies.pmgan_slots import check_slot, slot_of, write_slot
 from raygan.strategies.roles import JUDGE
 from raygan.strategies.strategy import Plan, Progress, strategy_of
 from tests.conftest import setup_of, tiny_config
@@ -325,7 +327,7 @@ def test_async_generators_keep_stepping_while_the_judge_is_silent() -> None:
 
 
 def test_the_judge_waits_for_all_or_for_any(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("raygan.strategies.pmgan_players.PATIENCE_S", 0.05)
+    monkeypatch.setattr("raygan.strategies.pmgan_judge.PATIENCE_S", 0.05)
     for update, expected in (("all_fresh", 1.0), ("any_fresh", 2.0)):
         generators, judge, board = async_players(judge_update=update)
         for g in generators:
@@ -338,7 +340,7 @@ def test_the_judge_waits_for_all_or_for_any(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_the_lag_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("raygan.strategies.pmgan_players.DEADLINE_S", 0.05)
+    monkeypatch.setattr("raygan.strategies.pmgan_generator.DEADLINE_S", 0.05)
     generators, _, board = async_players(max_lag=4)
     generators[0].train(5, board)  # lags 0 .. 4
     with pytest.raises(RayganError, match="no answer of the judge"):
@@ -370,7 +372,7 @@ def test_who_is_at_the_end_does_not_hold_up_the_judge() -> None:
 
 
 def test_the_judge_goes_on_for_one_that_comes_back_after_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("raygan.strategies.pmgan_players.PATIENCE_S", 0.05)
+    monkeypatch.setattr("raygan.strategies.pmgan_judge.PATIENCE_S", 0.05)
     generators, judge, board = async_players()
     late = generators.pop()
     judge.set_members([g.name for g in generators])  # it died

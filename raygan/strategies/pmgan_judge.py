@@ -1,10 +1,9 @@
-"""PMGAN's players: a generator with its slot, and the judge that holds D and C. When they train is `pmgan.py`'s to say."""
+"""PMGAN's judge, which holds D and C. When it trains is `pmgan.py`'s to say."""
 
 from __future__ import annotations
 
 import math
 import time
-import zlib
 from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -15,12 +14,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from raygan.config import Tempo
-from raygan.errors import RayganError
 from raygan.gan import steps as S
 from raygan.gan.balance import Values, beta, signal
-from raygan.gan.pair import Meter, Pair, Parts, Sharing, Trainer, finite
+from raygan.gan.pair import Meter, Parts, Trainer, finite
 from raygan.gan.types import Board, Report, State
-from raygan.gan.weights import Publication, Vector, Words, flatten, halve, narrow, signature_hash, unflatten, whole
+from raygan.gan.weights import Publication, flatten, narrow, signature_hash, whole
+from raygan.strategies.pmgan_slots import (
+    LOOK_S,
+    check_slot,
+    generator_loss,
+    index_of,
+    overlap,
+    share_of,
+    slot_of,
+)
 from raygan.strategies.roles import JUDGE
 
 if TYPE_CHECKING:
@@ -28,201 +35,6 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 2.0
 """Seconds without a fresh slot after which the judge reports back (async)."""
-DEADLINE_S = 120.0
-LOOK_S = 0.1
-"""Seconds of one wait for something fresh; between two, changes of the members are seen."""
-
-
-def slot_of(generator: str) -> str:
-    """The shelf of a generator's slot."""
-    return f"{generator}/slot"
-
-
-def index_of(generator: str) -> int:
-    """The generator's class in C: its number, which nobody else ever gets.
-
-    >>> index_of("gen-03")
-    3
-    """
-    return int(generator.rpartition("-")[2])
-
-
-def write_slot(generator: str, version: int, samples: Words, loss: float) -> Publication:
-    """One immutable object: samples (N, *shape), G's loss, the time, and a checksum over the samples."""
-    checksum = crc(samples)
-    facts = np.array([version, checksum, loss, time.time()], np.float64)  # noqa: TID251  shown only
-    return Publication(slot_of(generator), version, {"samples": samples, "facts": facts})
-
-
-def share_of(batch_size: int, generators: int) -> int:
-    """Samples of each generator in the judge's batch.
-
-    >>> share_of(64, 5)
-    13
-    """
-    return -(-batch_size // max(1, generators))
-
-
-def crc(samples: Words) -> int:
-    """Over the bytes."""
-    return zlib.crc32(np.ascontiguousarray(samples).reshape(-1).view(np.uint8).data)
-
-
-def check_slot(slot: Publication) -> None:
-    """Raises RayganError for a slot that is not one generator's one write."""
-    version, checksum = slot.arrays["facts"][:2]
-    if int(version) != slot.version or int(checksum) != crc(slot.arrays["samples"]):
-        raise RayganError(f"{slot.player}: a torn slot (version {slot.version}). Report this as a defect.")
-
-
-def overlap(logits: Tensor, labels: Tensor, active: Tensor) -> Tensor:
-    """CE of C's logits (N, classes), a scalar; `active` (classes,) bool: only these classes take part in the softmax."""
-    return F.cross_entropy(logits.masked_fill(~active, -math.inf), labels)
-
-
-class Generator(Pair):
-    """G_k, with copies of D and C that it never trains."""
-
-    def __init__(
-        self, name: str, parts: Parts, classifier: nn.Module, settings: Pmgan, tempo: Tempo, sharing: Sharing | None
-    ) -> None:
-        super().__init__(name, parts, sharing)
-        self.settings = settings
-        self.tempo = tempo
-        self.c = classifier.to(self.device)
-        self.index = index_of(name)
-        self.feedback: Publication | None = None
-        self.samples: Tensor | None = None
-        """What the slot holds, with G's graph behind it."""
-        self.waited = 0.0
-
-    # ------------------------------------------------------------------------------------------------- the slot
-
-    def open(self, board: Board) -> None:
-        """The first slot, or the one that was there when the state was saved; G's buffers do not move."""
-        z = self.noise(self.streams.at("noise", self.step))
-        buffers = (
-            {n: b.clone() for n, b in self.g.named_buffers()} if self.step else {}
-        )  # at step 0 this is the first time
-        self.write(board, torch.func.functional_call(self.g, buffers, (z,)), math.nan)
-
-    def write(self, board: Board, samples: Tensor, loss: float) -> None:
-        """Samples (N, *shape), kept for the next step; as many of them as the judge looks at are published, as one frozen object
-        that replaces the one before: its share of a batch, or all, where it returns a gradient for each.
-        """
-        self.samples = samples
-        n = len(samples)
-        whole = self.settings.feedback == "gradients" or self.settings.generator_batch == "share"
-        if not whole and self.feedback is not None:
-            n = share_of(self.batch_size, int(self.feedback.arrays["active"].sum()))
-        frozen: Vector = samples[:n].detach().cpu().numpy().copy()
-        frozen.flags.writeable = False
-        words = halve(finite(self.name, self.step, frozen), self.settings.publish)
-        board.publish(write_slot(self.name, self.step, words, loss))
-
-    # ------------------------------------------------------------------------------------------------- training
-
-    def train(self, steps: int, board: Board) -> Report:
-        """Do `steps` steps; in lockstep the judge's next version is there already."""
-        meter = Meter()
-        self.waited = 0.0
-        for _ in range(steps):
-            meter.add(**self.one_generator_step(board))
-            if self.sharing.due(self.step):
-                board.publish(self.publication())
-        if steps:
-            meter.gradients(grad_g=self.g)
-        return {**meter.means(), "bad_steps": float(self.bad_steps.total), "wait_s": self.waited}
-
-    def one_generator_step(self, board: Board) -> dict[str, float]:
-        """Eq. 2, on the samples that are in the slot; then the next slot."""
-        feedback = self.hear(board)
-        weight = float(feedback.arrays["beta"][self.index])
-        seen = int(feedback.arrays["seen"][self.index])
-        self.set_rates()
-        assert self.samples is not None, "open() wrote the first slot"
-        S.zero_grad(self.opt_g)
-        loss_c = math.nan
-        if self.settings.feedback == "gradients":
-            facts = feedback.arrays["losses"]
-            loss_g, loss_c = float(facts[0]), float(facts[1])
-            if math.isfinite(loss_g):
-                gradient = torch.from_numpy(np.array(feedback.arrays["gradient"])).to(self.device)
-                self.samples.backward(gradient)
-                S.apply(self.opt_g, self.g, self.config.clip_grad_g)
-        else:
-            active = torch.from_numpy(feedback.arrays["active"] > 0).to(self.device)
-            with S.frozen(self.d), S.frozen(self.c):
-                total, adversarial, crossing = generator_loss(
-                    self.loss, self.d, self.c, self.samples, self.index, weight, active
-                )
-            loss_g, loss_c = adversarial, crossing
-            if math.isfinite(total.item()):
-                total.backward()
-                S.apply(self.opt_g, self.g, self.config.clip_grad_g)
-            else:
-                loss_g = math.nan
-        self.update_average()
-        lag = self.step - seen
-        self.step += 1
-        self.bad_steps.note(self.step, loss_g=loss_g)
-        self.write(board, self.g(self.noise(self.streams.at("noise", self.step))), loss_g)
-        return {"loss_g": loss_g, "overlap": loss_c, "beta": weight, "lag": float(lag)}
-
-    def hear(self, board: Board) -> Publication:
-        """The judge's answer to use for this step: an exact version in lockstep, the newest that is here in async."""
-        shelf = JUDGE if self.settings.feedback == "weights" else f"{JUDGE}/{self.name}"
-        if self.tempo == "lockstep":
-            (found,) = board.between([shelf], after=self.step, upto=self.step + 1)[shelf]
-            self.take(found)
-            return found
-        self.poll(board, shelf)
-        began = time.perf_counter()
-        while self.must_wait():
-            if time.perf_counter() - began > DEADLINE_S:
-                raise RayganError(
-                    f"{self.name}: no answer of the judge within {DEADLINE_S:.0f} s. See the judge's log."
-                )
-            self.poll(board, shelf, LOOK_S)
-        self.waited += time.perf_counter() - began
-        assert self.feedback is not None, "must_wait() holds while there is none"
-        return self.feedback
-
-    def poll(self, board: Board, shelf: str, wait_s: float = 0.0) -> None:
-        """Take up what has arrived."""
-        have = -1 if self.feedback is None else self.feedback.version
-        if (found := board.peek([shelf], {shelf: have}, wait_s).get(shelf)) is not None and found.version > have:
-            self.take(found)
-
-    def must_wait(self) -> bool:
-        """No answer for us yet; or the judge has not seen us for `max_lag` steps; or (gradients) no gradient of this very slot."""
-        if (
-            self.feedback is None or not self.feedback.arrays["active"][self.index]
-        ):  # a joiner that the judge has not met
-            return True
-        seen = int(self.feedback.arrays["seen"][self.index])
-        if self.settings.feedback == "gradients":
-            return seen != self.step
-        return self.step - seen > self.settings.max_lag
-
-    def take(self, feedback: Publication) -> None:
-        """Copy D and C."""
-        self.feedback = feedback
-        if self.settings.feedback == "weights":
-            unflatten(self.d, feedback.arrays["D"])
-            unflatten(self.c, feedback.arrays["C"])
-
-
-def generator_loss(
-    loss: object, d: nn.Module, c: nn.Module, x: Tensor, index: int, weight: float, active: Tensor
-) -> tuple[Tensor, float, float]:
-    """(g_loss(D(x)) + beta_k CE(C(x), k), the first term, the second one's CE); D's and C's buffers do not move."""
-    logits = torch.func.functional_call(d, {n: b.clone() for n, b in d.named_buffers()}, (x,))
-    adversarial = loss.g_loss(logits)  # type: ignore[attr-defined]
-    labels = torch.full((len(x),), index, device=x.device)
-    own = torch.func.functional_call(c, {n: b.clone() for n, b in c.named_buffers()}, (x,))
-    crossing = overlap(own, labels, active)
-    return adversarial + weight * crossing, adversarial.item(), crossing.item()
 
 
 class Judge(Trainer):

@@ -1,0 +1,77 @@
+"""PMGAN's slots: what is in one, and what the judge and its generators compute from one alike."""
+
+from __future__ import annotations
+
+import math
+import time
+import zlib
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from raygan.errors import RayganError
+from raygan.gan.weights import Publication, Words
+
+LOOK_S = 0.1
+"""Seconds of one wait for something fresh; between two, changes of the members are seen."""
+
+
+def slot_of(generator: str) -> str:
+    """The shelf of a generator's slot."""
+    return f"{generator}/slot"
+
+
+def index_of(generator: str) -> int:
+    """The generator's class in C: its number, which nobody else ever gets.
+
+    >>> index_of("gen-03")
+    3
+    """
+    return int(generator.rpartition("-")[2])
+
+
+def write_slot(generator: str, version: int, samples: Words, loss: float) -> Publication:
+    """One immutable object: samples (N, *shape), G's loss, the time, and a checksum over the samples."""
+    checksum = crc(samples)
+    facts = np.array([version, checksum, loss, time.time()], np.float64)  # noqa: TID251  shown only
+    return Publication(slot_of(generator), version, {"samples": samples, "facts": facts})
+
+
+def share_of(batch_size: int, generators: int) -> int:
+    """Samples of each generator in the judge's batch.
+
+    >>> share_of(64, 5)
+    13
+    """
+    return -(-batch_size // max(1, generators))
+
+
+def crc(samples: Words) -> int:
+    """Over the bytes."""
+    return zlib.crc32(np.ascontiguousarray(samples).reshape(-1).view(np.uint8).data)
+
+
+def check_slot(slot: Publication) -> None:
+    """Raises RayganError for a slot that is not one generator's one write."""
+    version, checksum = slot.arrays["facts"][:2]
+    if int(version) != slot.version or int(checksum) != crc(slot.arrays["samples"]):
+        raise RayganError(f"{slot.player}: a torn slot (version {slot.version}). Report this as a defect.")
+
+
+def overlap(logits: Tensor, labels: Tensor, active: Tensor) -> Tensor:
+    """CE of C's logits (N, classes), a scalar; `active` (classes,) bool: only these classes take part in the softmax."""
+    return F.cross_entropy(logits.masked_fill(~active, -math.inf), labels)
+
+
+def generator_loss(
+    loss: object, d: nn.Module, c: nn.Module, x: Tensor, index: int, weight: float, active: Tensor
+) -> tuple[Tensor, float, float]:
+    """(g_loss(D(x)) + beta_k CE(C(x), k), the first term, the second one's CE); D's and C's buffers do not move."""
+    logits = torch.func.functional_call(d, {n: b.clone() for n, b in d.named_buffers()}, (x,))
+    adversarial = loss.g_loss(logits)  # type: ignore[attr-defined]
+    labels = torch.full((len(x),), index, device=x.device)
+    own = torch.func.functional_call(c, {n: b.clone() for n, b in c.named_buffers()}, (x,))
+    crossing = overlap(own, labels, active)
+    return adversarial + weight * crossing, adversarial.item(), crossing.item()

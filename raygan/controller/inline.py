@@ -103,16 +103,15 @@ def host_all(
     for order in orders:
         if order.forget_before:
             board.forget(order.player, order.forget_before)
-    good = [p.state() for p in here] if rollbacks and orders[0].steps >= MIN_ROUND else None
+    put_back = pack.snapshot() if rollbacks and orders[0].steps >= MIN_ROUND else None
     try:
         reports = pack.train(orders[0].steps, board)
-        for player in here if good is not None else ():
-            player.check()
+        if put_back is not None:
+            pack.check()
     except NonFiniteError:
-        if good is None:
+        if put_back is None:
             raise
-        for player, state in zip(here, good, strict=True):
-            player.restore(state)
+        put_back()
         return [host(player, order, board, rollbacks) for player, order in zip(here, orders, strict=True)]
     share = (time.perf_counter() - began) / len(orders)
     return [{**report, "seconds": share} for report in reports]

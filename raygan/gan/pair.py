@@ -258,8 +258,9 @@ class Pair(Trainer):
             loss_d = value if np.isfinite(loss_d) else loss_d  # one bad update marks the whole step
         if probe is not None:
             held = self.data.held_out_batch(self.batch_size, self.data_streams.at("held-out", self.step, "cpu"))
-            probe.look(self.d, real, fake)
-            probe.costs(self.d, self.loss, real, held.to(self.device), fake)
+            on_real, on_held, on_fake = judged(self.d, real, held.to(self.device), fake)
+            probe.look(on_real, on_fake)
+            probe.costs(self.loss, on_real, on_held, on_fake)
         z = self.noise(noise)
         blur = None
         if self.config.input_noise:
@@ -313,23 +314,17 @@ class Meter:
                 self.sums[key] = self.sums.get(key, 0.0) + value
                 self.counts[key] = self.counts.get(key, 0) + 1
 
-    def look(self, d: nn.Module, real: Tensor, fake: Tensor) -> None:
-        """How D judges one batch of each kind, without moving its buffers."""
-        buffers = {n: b.clone() for n, b in d.named_buffers()}
-        with torch.no_grad():
-            r, f = (torch.func.functional_call(d, buffers, (x,)) for x in (real, fake))
+    def look(self, real: Tensor, fake: Tensor) -> None:
+        """How D judges one batch of each kind, by its logits."""
         self.once |= {
-            "d_real": r.mean().item(),
-            "d_fake": f.mean().item(),
-            "d_accuracy": 0.5 * ((r > 0).float().mean() + (f <= 0).float().mean()).item(),
+            "d_real": real.mean().item(),
+            "d_fake": fake.mean().item(),
+            "d_accuracy": 0.5 * ((real > 0).float().mean() + (fake <= 0).float().mean()).item(),
         }
 
-    def costs(self, d: nn.Module, loss: Loss, real: Tensor, held_out: Tensor, fake: Tensor) -> None:
-        """D's cost on a training and on a held-out batch, against the same fakes: its generalisation (GAP, Fig. 6)."""
-        buffers = {n: b.clone() for n, b in d.named_buffers()}
-        with torch.no_grad():
-            r, h, f = (torch.func.functional_call(d, buffers, (x,)) for x in (real, held_out, fake))
-            self.once |= {"cost_train": loss.d_loss(r, f).item(), "cost_held_out": loss.d_loss(h, f).item()}
+    def costs(self, loss: Loss, real: Tensor, held_out: Tensor, fake: Tensor) -> None:
+        """D's cost on a training and on a held-out batch, against the same fakes, by its logits (GAP, Fig. 6)."""
+        self.once |= {"cost_train": loss.d_loss(real, fake).item(), "cost_held_out": loss.d_loss(held_out, fake).item()}
 
     def gradients(self, **networks: nn.Module) -> None:
         """First-layer gradient sizes (training pitfalls: the first thing to look at)."""
@@ -341,6 +336,13 @@ class Meter:
     def means(self) -> Report:
         """The report."""
         return {**{k: s / self.counts[k] for k, s in self.sums.items()}, **self.once}
+
+
+def judged(d: nn.Module, *batches: Tensor) -> list[Tensor]:
+    """D's logits on each batch, without a gradient and without moving its buffers."""
+    buffers = {n: b.clone() for n, b in d.named_buffers()}
+    with torch.no_grad():
+        return [torch.func.functional_call(d, buffers, (x,)) for x in batches]
 
 
 def finite(player: str, step: int, vector: Vector) -> Vector:

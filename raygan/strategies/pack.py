@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import Any, cast
 
 import torch
@@ -155,6 +156,16 @@ class Stack:
         return [t[pair, : shape.numel()].view(shape) for t, shape in zip(stacked, self.shapes, strict=True)]
 
     @property
+    def tensors(self) -> list[Tensor]:
+        """All that is stacked here, and changes."""
+        return [
+            *self.parameters,
+            *(t for moments in self.moments.values() for t in moments),
+            self.updates,
+            *self.buffers,
+        ]
+
+    @property
     def bound(self) -> bool:
         """Are the pairs' tensors still views of these? An optimizer's are not after a restore."""
         for i, row in enumerate(self.rows):
@@ -251,16 +262,17 @@ class Stack:
         groups = [o.param_groups[0] for o in self.optimizers]
         even = bool((self.updates == self.updates[:1, :1]).all())  # a skipped step, a fresh optimizer
         if all(good) and even and len({g["lr"] for g in groups}) == 1:
-            self._adam(slice(None), self.updates[0, 0].clone(), groups[0])
+            self._adam(None, self.updates[0, 0].clone(), groups[0])
             self.updates += 1
             return
         for i in [i for i, fine in enumerate(good) if fine]:  # each its own, with the same rounding
             self._adam(i, self.updates[i, 0].clone(), groups[i])
             self.updates[i] += 1
 
-    def _adam(self, which: int | slice, count: Tensor, group: dict[str, Any]) -> None:
+    def _adam(self, which: int | None, count: Tensor, group: dict[str, Any]) -> None:
+        """Of one pair, or of all."""
         p, g, m, v = (
-            [t[which] for t in ts]
+            ts if which is None else [t[which] for t in ts]
             for ts in (self.parameters, self.grads, self.moments["exp_avg"], self.moments["exp_avg_sq"])
         )
         (beta1, beta2), counts = group["betas"], [count.clone() for _ in p]
@@ -290,7 +302,7 @@ class Pack:
 
     def train(self, steps: int, board: Board) -> list[Report]:
         """`steps` steps of every pair; their reports. Raises NonFiniteError as a pair does."""
-        if not (self.g.bound and self.d.bound and self.average.bound):
+        if not self.bound:
             self.bind()
         meters = [Meter() for _ in self.pairs]
         for i in range(steps):
@@ -323,10 +335,7 @@ class Pack:
             values = d_steps(self.d, first.loss, real, fake, extra, first.config.clip_grad_d)
             worst_d = [v if math.isfinite(old) else old for v, old in zip(values, worst_d, strict=True)]
         if probes is not None:
-            for i, (pair, probe) in enumerate(zip(pairs, probes, strict=True)):
-                probe.look(pair.d, real[i], fake[i])
-                held = pair.data.held_out_batch(pair.batch_size, pair.data_streams.at("held-out", pair.step, "cpu"))
-                probe.costs(pair.d, pair.loss, real[i], held.to(pair.device), fake[i])
+            self._look(probes, real, fake)
         z = self._noise(noise)
         self.g.zero_grad()
         fake = self.g(z)
@@ -334,7 +343,7 @@ class Pack:
             fake = fake + torch.stack(
                 [p.blur(torch.zeros_like(f), s) for p, f, s in zip(pairs, fake, extra, strict=True)]
             )
-        losses_g = backward(torch.stack([first.loss.g_loss(logits) for logits in self.d(fake, frozen=True)]))
+        losses_g = backward(each(first.loss.g_loss, self.d(fake, frozen=True)))
         self.g.apply([math.isfinite(v) for v in losses_g], first.config.clip_grad_g)
         if probes is not None:
             self.g.hand_out()
@@ -350,8 +359,59 @@ class Pack:
             pair.bad_steps.note(pair.step, loss_d=loss_d, loss_g=loss_g)
         return list(zip(worst_d, losses_g, strict=True))
 
+    def _look(self, probes: Sequence[Meter], real: Tensor, fake: Tensor) -> None:
+        """What `Pair.one_step` notes of D, of each pair's."""
+        held = [
+            p.data.held_out_batch(p.batch_size, p.data_streams.at("held-out", p.step, "cpu")).to(p.device)
+            for p in self.pairs
+        ]
+        kept = [b.clone() for b in self.d.buffers]
+        with torch.no_grad():
+            seen = [self.d(x) for x in (real, torch.stack(held), fake)]
+            for buffer, before in zip(self.d.buffers, kept, strict=True):
+                buffer.copy_(before)
+        for pair, probe, r, h, f in zip(self.pairs, probes, *seen, strict=True):
+            probe.look(r, f)
+            probe.costs(pair.loss, r, h, f)
+
+    def snapshot(self) -> Callable[[], None]:
+        """A copy of all that training changes; a function that puts it back."""
+        if not self.bound:
+            self.bind()
+        tensors = [t for stack in dict.fromkeys((self.g, self.d, self.average)) for t in stack.tensors]
+        copies = [t.clone() for t in tensors]
+        counts = [(p, p.step, copy(p.bad_steps)) for p in self.pairs]
+
+        def put_back() -> None:
+            for tensor, before in zip(tensors, copies, strict=True):
+                tensor.copy_(before)
+            for pair, step, bad_steps in counts:
+                pair.step, pair.bad_steps = step, copy(bad_steps)
+
+        return put_back
+
+    def check(self) -> None:
+        """`Pair.check` of each, at once where all is well."""
+        floats = [t for stack in (self.g, self.d) for t in stack.tensors if t.is_floating_point()]
+        if not torch.stack(torch._foreach_norm(floats)).isfinite().all():
+            for pair in self.pairs:
+                pair.check()
+
+    @property
+    def bound(self) -> bool:
+        """Are the pairs' tensors slices of the stacked ones?"""
+        return self.g.bound and self.d.bound and self.average.bound
+
     def _noise(self, streams: Sequence[torch.Generator]) -> Tensor:
         return torch.stack([p.noise(s) for p, s in zip(self.pairs, streams, strict=True)])
+
+
+def each(loss_of: Callable[..., Tensor], *logits: Tensor) -> Tensor:
+    """Every pair's own loss, (pairs,), from logits (pairs, N, ...): at once where that leaves their rounding as it is."""
+    if logits[0].shape[1] % (2 * LANES):  # loops over vector registers take two at a time
+        return torch.stack([loss_of(*own) for own in zip(*logits, strict=True)])
+    out: Tensor = torch.vmap(loss_of)(*logits)
+    return out
 
 
 def d_steps(
@@ -359,7 +419,7 @@ def d_steps(
 ) -> list[float]:
     """`gan.steps.d_step` of every D on its own batches (pairs, N, *shape); the losses."""
     d.zero_grad()
-    losses = torch.stack([loss.d_loss(r, f) for r, f in zip(d(real), d(fake), strict=True)])
+    losses = each(loss.d_loss, d(real), d(fake))
     points = [penalty_points(loss, *each) for each in zip(real, fake, streams, strict=True)]
     values = backward(losses + penalties(d, loss, points))
     d.apply(good := [math.isfinite(v) for v in values], clip)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from raygan.config import Tempo
 from raygan.gan import steps as S
 from raygan.gan.balance import Values, beta, signal
-from raygan.gan.pair import Meter, Parts, Trainer, finite
+from raygan.gan.pair import Meter, Parts, Trainer, finite, judged
 from raygan.gan.types import Board, Report, State
 from raygan.gan.weights import Publication, flatten, narrow, signature_hash, whole
 from raygan.strategies.pmgan_slots import (
@@ -143,7 +143,7 @@ class Judge(Trainer):
         j_d, j_c = self.values(d, c, real, batches, active)
         self.weigh(who, j_d, j_c)
         if last:
-            meter.look(d, real, fake)
+            meter.look(*judged(d, real, fake))
             meter.gradients(grad_c=self.c, grad_d=self.d)
         self.updates += 1
         for g in who:

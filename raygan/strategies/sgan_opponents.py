@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -22,7 +22,7 @@ from raygan.gan import steps as S
 from raygan.gan.pair import Parts, Sharing, Trainer
 from raygan.gan.types import Board, State
 from raygan.gan.weights import Publication, Vector, num_words, unflatten, whole, word_bytes
-from raygan.strategies.pack import Stack, d_steps, pays, penalties, penalty_points, strange_layer, usual_penalty
+from raygan.strategies.pack import Stack, d_steps, each, pays, penalties, penalty_points, strange_layer, usual_penalty
 from raygan.strategies.roles import GLOBAL
 
 if TYPE_CHECKING:
@@ -270,15 +270,14 @@ class Crew(Trainer):
         batch, known = self.batch(), self.known
         if not known:
             return torch.zeros(()), {}
-        seen: Iterable[Tensor]
         if batch is not None:
-            seen = batch.d(fake.expand(len(known), *fake.shape), frozen=True)
+            losses = each(self.loss.g_loss, batch.d(fake.expand(len(known), *fake.shape), frozen=True))
         else:
             seen = []
             for opponent in known:
                 with S.frozen(opponent.d):
-                    seen.append(opponent.d(fake))
-        losses = torch.stack(list(map(self.loss.g_loss, seen)))
+                    seen.append(self.loss.g_loss(opponent.d(fake)))
+            losses = torch.stack(seen)
         total = (losses * self.of_each(shares)).sum()
         return total, dict(zip((o.name for o in known), losses.tolist(), strict=True))
 
@@ -317,7 +316,7 @@ class Crew(Trainer):
             points.append(penalty_points(self.loss, reals[-1], fakes[-1], extra))
         real, fake = torch.stack(reals), torch.stack(fakes)
         d = partial(joined, self.d)
-        losses = torch.stack([self.loss.d_loss(r, f) for r, f in zip(d(real), d(fake), strict=True)])
+        losses = each(self.loss.d_loss, d(real), d(fake))
         losses = losses + penalties(d, self.loss, points)
         values: list[float] = losses.tolist()
         if all(map(math.isfinite, values)):

@@ -9,19 +9,22 @@ import numpy as np
 import pytest
 import torch
 
-from raygan.config import resolve
+from raygan.config import load_component, resolve
 from raygan.controller.inline import InlineBoard, InlineExecutor
+from raygan.errors import NonFiniteError
 from raygan.gan.bundle import unpack
-from raygan.gan.pair import Pair, Sharing
+from raygan.gan.pair import Meter, Pair, Sharing
 from raygan.gan.weights import flatten
 from raygan.service import packing
 from raygan.service.training import train
 from raygan.service.verify import compare, final_states
-from raygan.strategies.pack import Pack, why_not
+from raygan.strategies.pack import Pack, each, why_not
 from raygan.strategies.strategy import homes, pair_name
 from tests.conftest import TINY, setup_of, state_digest, tiny_config
 
-MLP: dict[str, Any] = {"strategy": "independent", "num_pairs": 5, "network": {"name": "mlp", "hidden": 32, "z_dim": 8}}
+MLP: dict[str, Any] = {
+    "strategy": "independent", "num_pairs": 5, "network": {"name": "mlp", "hidden": 32, "z_dim": 8}, "batch_size": 32,
+}  # fmt: skip
 IMAGES: dict[str, Any] = {
     "strategy": "independent", "num_pairs": 3, "data": {"name": "mnist"},
     "network": {"name": "dcgan", "width": 4, "z_dim": 8}, "batch_size": 8,
@@ -69,7 +72,11 @@ def test_a_packed_pair_is_the_pair_within_rounding(changes: dict[str, Any]) -> N
     assert len({state_digest(p.state()) for p in packed}) == len(packed), "each pair is its own"
 
 
-@pytest.mark.parametrize("changes", [{}, {**IMAGES, "num_pairs": 5}], ids=["mlp", "dcgan"])
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"batch_size": 20}, {**IMAGES, "num_pairs": 5}],
+    ids=["losses at once", "losses one by one", "dcgan"],
+)
 def test_a_pairs_bits_do_not_depend_on_who_is_in_the_pack(changes: dict[str, Any]) -> None:
     """What makes a run in packs repeatable: however its orders came together."""
     together, apart = pairs_of(**changes), pairs_of(**changes)
@@ -78,6 +85,54 @@ def test_a_pairs_bits_do_not_depend_on_who_is_in_the_pack(changes: dict[str, Any
     Pack([apart[3], apart[0]]).train(3, board)
     Pack([apart[4], apart[2], apart[1]]).train(3, board)
     assert [state_digest(p.state()) for p in together] == [state_digest(p.state()) for p in apart]
+
+
+@pytest.mark.parametrize("name", ["non_saturating", "wgan", "hinge", "least_squares", "reverse_kl", "dragan"])
+@pytest.mark.parametrize("size", [32, 100, 128])
+def test_losses_at_once_are_the_losses_one_by_one_bit_for_bit(name: str, size: int) -> None:
+    loss = load_component("loss", {"name": name})
+    real, fake = torch.randn(2, 7, size, generator=torch.Generator().manual_seed(0)).mul(4)
+    real.requires_grad_()
+    one_by_one = torch.stack([loss.d_loss(r, f) for r, f in zip(real, fake, strict=True)])  # type: ignore[attr-defined]
+    (expected,) = torch.autograd.grad(one_by_one.sum(), real)
+    at_once = each(loss.d_loss, real, fake)  # type: ignore[attr-defined]
+    (found,) = torch.autograd.grad(at_once.sum(), real)
+    assert torch.equal(at_once, one_by_one)
+    assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("changes", [{"pair": {"ema": 0.9}}, IMAGES], ids=["mlp", "batch norm"])
+def test_what_was_put_back_trains_as_if_nothing_had_been(changes: dict[str, Any]) -> None:
+    pairs, board = pairs_of(**changes), InlineBoard()
+    pack = Pack(pairs)
+    pack.train(2, board)
+    before = [state_digest(p.state()) for p in pairs]
+    put_back = pack.snapshot()
+    pack.train(2, board)
+    after = [state_digest(p.state()) for p in pairs]
+    put_back()
+    assert [state_digest(p.state()) for p in pairs] == before
+    pack.train(2, board)
+    assert [state_digest(p.state()) for p in pairs] == after != before
+
+
+def test_a_look_at_each_d_moves_no_buffer() -> None:
+    looked, not_looked = pairs_of(**IMAGES), pairs_of(**IMAGES)
+    a, b = Pack(looked), Pack(not_looked)
+    a.one_step([Meter() for _ in looked])
+    b.one_step(None)
+    assert [state_digest(p.state()) for p in looked] == [state_digest(p.state()) for p in not_looked]
+
+
+def test_a_weight_that_is_not_finite_is_found_and_named() -> None:
+    pairs = pairs_of()
+    pack = Pack(pairs)
+    pack.train(1, InlineBoard())
+    pack.check()
+    with torch.no_grad():
+        next(pairs[3].d.parameters())[0] = torch.inf
+    with pytest.raises(NonFiniteError, match="pair-03"):
+        pack.check()
 
 
 def test_one_pairs_nan_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 """Stacked MNIST at equal total compute: independent, gap, sgan, pmgan with K generators, and one generator.
 
-    python -m benchmarks.stacked SECONDS SEEDS [NETS] [KS]          writes results/stacked.json after each run, and goes on from
+    python -m benchmarks.stacked SECONDS SEEDS [NETS] [KS] [STRATEGIES]     writes results/stacked.json after each run, and goes on from
                                                                     there where SECONDS and the machine are the same
 
 Each run gets SECONDS of CPU time of training, all its players together, on one thread; scores over 26,000 samples. NETS: tiny-4 and
@@ -97,19 +97,20 @@ def main() -> None:
     seconds, seeds = float(sys.argv[1]), range(int(sys.argv[2]))
     nets = sys.argv[3].split(",") if len(sys.argv) > 3 else list(NETS)
     sizes = [int(k) for k in sys.argv[4].split(",")] if len(sys.argv) > 4 else [1, 4, 8, 12, 16]
+    wanted = sys.argv[5].split(",") if len(sys.argv) > 5 else list(STRATEGIES)
     torch.set_num_threads(1)
     found: dict[str, dict[str, list[dict[str, float]]]] = before(seconds)
     for seed in seeds:
         for net in nets:
             width, width_d = NETS[net]
             for k in sizes:
-                for name, strategy in STRATEGIES.items():
+                for name in wanted:
                     if k == 1 and name != "independent":
                         continue  # alone, there is nobody to help
                     if len(found.get(f"{net} / {name}, K = {k}", {}).get("single", [])) > seed:
                         continue  # has been run
                     flags = {
-                        "seed": seed, "num_pairs": k, "steps": 10**7, "round_steps": 20, "strategy": strategy,
+                        "seed": seed, "num_pairs": k, "steps": 10**7, "round_steps": 20, "strategy": STRATEGIES[name],
                         "batch_size": 64,
                         "network": {"name": "dcgan", "width": width, "width_d": width_d, "z_dim": 64},
                         "evaluation.every_steps": 10**7, "checkpoint.every_steps": 10**7,

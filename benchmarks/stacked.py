@@ -1,7 +1,7 @@
 """Stacked MNIST at equal total compute: independent, gap, sgan, pmgan with K generators, and one generator.
 
-    python -m benchmarks.stacked SECONDS SEEDS [NETS] [KS] [STRATEGIES]     writes results/stacked.json after each run, and goes on from
-                                                                    there where SECONDS and the machine are the same
+    python -m benchmarks.stacked SECONDS SEEDS [NETS] [KS] [STRATEGIES]     writes results/stacked.json after each run, and goes on
+                                                                            there where SECONDS and the machine are the same
 
 Each run gets SECONDS of CPU time of training, all its players together, on one thread; scores over 26,000 samples. NETS: tiny-4 and
 tiny-2 (D's width 1/4 and 1/2 of G's, after the published comparison), decent (D as wide as G). PMGAN's generators take 64 / K

@@ -1,5 +1,5 @@
 # Every figure in benchmarks/RESULTS.md has its command here.
-.PHONY: test lint types layers seeds bench fig2d printed mnist classifier pmgan gap-r15 gam2 diversity swaps chaos durability simulate generalisation stacked lock record hub sweeps rivals scale footprint packs guard shards parallel-pmgan supervisor precision partitions presets batch-norm cable lifetime gpu-check
+.PHONY: test lint types layers seeds bench fig2d printed mnist classifier pmgan gap-r15 gam2 diversity swaps chaos durability simulate generalisation stacked lock record hub sweeps rivals scale footprint packs guard shards parallel-pmgan supervisor precision partitions presets batch-norm cable lifetime compiled gpu-check
 
 test:            ## README's second command
 	pytest
@@ -64,6 +64,8 @@ presets:         ## every preset on toy data, to its end
 	python -m benchmarks.presets
 cable:           ## a global pair at one end of a slow cable, its locals at the other; root
 	python -m benchmarks.cable
+compiled:        ## would torch.compile pay
+	python -m benchmarks.compiled
 lifetime:        ## how long an SGAN messenger should live, on R15
 	python -m benchmarks.lifetime
 batch-norm:      ## PMGAN with batch norm in D: whose statistics

@@ -1,0 +1,61 @@
+"""Would `torch.compile` pay? `python -m benchmarks.compiled [TURNS]` (3)      writes results/compiled.json; needs a C++ compiler
+
+One pair in the plain loop, its two networks as they are and compiled, on one thread, in turn. The compiler's own time is counted:
+the steps after which it has been won back.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+
+import torch
+
+from benchmarks.common import show, write
+from benchmarks.plain import WORKS, Plain
+
+STEPS = {"toy": 40, "small": 200, "dcgan": 20}
+
+
+def seconds(plain: Plain, steps: int) -> float:
+    """Of so many steps."""
+    began = time.perf_counter()
+    plain.steps(steps)
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    """Measure, print, keep."""
+    turns = int(sys.argv[1]) if len(sys.argv) > 1 else 3
+    torch.set_num_threads(1)
+    found = {}
+    for name, steps in STEPS.items():
+        torch._dynamo.reset()  # each by itself: the compiler gives up on code that it has compiled for eight situations
+        work = WORKS[name]
+        eager, compiled = (Plain(work.setup(), "pair-00", work.lr) for _ in range(2))
+        compiled.g, compiled.d = torch.compile(compiled.g), torch.compile(compiled.d)
+        seconds(eager, 3)
+        warm_up = seconds(compiled, 3)
+        taken = [(seconds(eager, steps) / steps, seconds(compiled, steps) / steps) for _ in range(turns)]
+        before, after = (statistics.median(t) for t in zip(*taken, strict=True))
+        gains = [e / c for e, c in taken]
+        found[name] = {"eager_ms": before * 1e3, "compiled_ms": after * 1e3, "gains": gains, "warm_up_s": warm_up}
+        found[name]["steps_to_win_it_back"] = warm_up / (before - after) if before > after else float("inf")
+        print(name, found[name], flush=True)
+    show(
+        ["one pair", "as it is", "compiled", "gain", "first three steps", "won back after"],
+        [
+            [
+                name, f"{f['eager_ms']:.2f} ms", f"{f['compiled_ms']:.2f} ms",
+                f"{statistics.median(f['gains']):.2f}x ({min(f['gains']):.2f} .. {max(f['gains']):.2f})",
+                f"{f['warm_up_s']:.0f} s", f"{f['steps_to_win_it_back']:,.0f} steps" if f["compiled_ms"] < f["eager_ms"] else "never",
+            ]
+            for name, f in found.items()
+        ],
+    )  # fmt: skip
+    write("compiled", {"found": found, "steps": STEPS})
+
+
+if __name__ == "__main__":
+    main()

@@ -49,7 +49,8 @@ def main() -> None:
             [
                 name, f"{f['eager_ms']:.2f} ms", f"{f['compiled_ms']:.2f} ms",
                 f"{statistics.median(f['gains']):.2f}x ({min(f['gains']):.2f} .. {max(f['gains']):.2f})",
-                f"{f['warm_up_s']:.0f} s", f"{f['steps_to_win_it_back']:,.0f} steps" if f["compiled_ms"] < f["eager_ms"] else "never",
+                f"{f['warm_up_s']:.0f} s",
+                f"{f['steps_to_win_it_back']:,.0f} steps" if f["compiled_ms"] < f["eager_ms"] else "never",
             ]
             for name, f in found.items()
         ],

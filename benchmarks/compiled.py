@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import statistics
 import sys
-import time
 
 import torch
 
 from benchmarks.common import show, write
-from benchmarks.plain import WORKS, Plain
+from benchmarks.plain import WORKS, Plain, timed
 
 STEPS = {"toy": 40, "small": 200, "dcgan": 20}
 
 
 def seconds(plain: Plain, steps: int) -> float:
     """Of so many steps."""
-    began = time.perf_counter()
-    plain.steps(steps)
-    return time.perf_counter() - began
+    return timed(lambda: plain.steps(steps))
 
 
 def main() -> None:

@@ -289,11 +289,8 @@ class Pair(Trainer):
     def shared_samples(self) -> Vector:
         """(samples, batch_size, *shape) from G in training mode, on copies of its buffers."""
         stream = self.streams.at("share", self.step)
-        buffers = {n: b.clone() for n, b in self.g.named_buffers()}
         with torch.no_grad():
-            batches = [
-                torch.func.functional_call(self.g, buffers, (self.noise(stream),)) for _ in range(self.sharing.samples)
-            ]
+            batches = [S.unmoved(self.g, self.noise(stream)) for _ in range(self.sharing.samples)]
         out = torch.stack(batches).cpu().numpy()
         out.flags.writeable = False
         return finite(self.name, self.step, out)
@@ -340,9 +337,8 @@ class Meter:
 
 def judged(d: nn.Module, *batches: Tensor) -> list[Tensor]:
     """D's logits on each batch, without a gradient and without moving its buffers."""
-    buffers = {n: b.clone() for n, b in d.named_buffers()}
     with torch.no_grad():
-        return [torch.func.functional_call(d, buffers, (x,)) for x in batches]
+        return [S.unmoved(d, x) for x in batches]
 
 
 def finite(player: str, step: int, vector: Vector) -> Vector:

@@ -19,6 +19,12 @@ from raygan.gan.types import Loss, State
 from raygan.gan.weights import fill
 
 
+def unmoved(network: nn.Module, x: Tensor) -> Tensor:
+    """The network's output in training mode, on copies of its buffers: batch norm's running averages do not move."""
+    out: Tensor = torch.func.functional_call(network, {n: b.clone() for n, b in network.named_buffers()}, (x,))
+    return out
+
+
 def d_step(
     d: nn.Module,
     optimizer: torch.optim.Optimizer,

@@ -53,10 +53,9 @@ class Generator(Pair):
     def open(self, board: Board) -> None:
         """The first slot, or the one that was there when the state was saved; G's buffers do not move."""
         z = self.noise(self.streams.at("noise", self.step))
-        buffers = (
-            {n: b.clone() for n, b in self.g.named_buffers()} if self.step else {}
+        self.write(
+            board, S.unmoved(self.g, z) if self.step else self.g(z), math.nan
         )  # at step 0 this is the first time
-        self.write(board, torch.func.functional_call(self.g, buffers, (z,)), math.nan)
 
     def write(self, board: Board, samples: Tensor, loss: float) -> None:
         """Samples (N, *shape), kept for the next step; as many of them as the judge looks at are published, as one frozen object

@@ -171,11 +171,9 @@ class Judge(Trainer):
         sizes = [len(b) for b in batches.values()]
         fake = torch.cat(list(batches.values()))
         with torch.no_grad():
-            buffers_d = {n: b.clone() for n, b in d.named_buffers()}
-            buffers_c = {n: b.clone() for n, b in c.named_buffers()}
-            on_real = -F.softplus(-torch.func.functional_call(d, buffers_d, (real,))).mean()
-            on_fake = -F.softplus(torch.func.functional_call(d, buffers_d, (fake,)))
-            log_p = torch.func.functional_call(c, buffers_c, (fake,)).masked_fill(~active, -math.inf).log_softmax(1)
+            on_real = -F.softplus(-S.unmoved(d, real)).mean()
+            on_fake = -F.softplus(S.unmoved(d, fake))
+            log_p = S.unmoved(c, fake).masked_fill(~active, -math.inf).log_softmax(1)
         j_d = [on_real.item() + v.mean().item() for v in on_fake.split(sizes)]
         j_c = [v[:, index_of(g)].mean().item() for g, v in zip(batches, log_p.split(sizes), strict=True)]
         return np.array(j_d), np.array(j_c)

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from raygan.errors import RayganError
+from raygan.gan import steps as S
 from raygan.gan.weights import Publication, Words
 
 LOOK_S = 0.1
@@ -69,9 +70,9 @@ def generator_loss(
     loss: object, d: nn.Module, c: nn.Module, x: Tensor, index: int, weight: float, active: Tensor
 ) -> tuple[Tensor, float, float]:
     """(g_loss(D(x)) + beta_k CE(C(x), k), the first term, the second one's CE); D's and C's buffers do not move."""
-    logits = torch.func.functional_call(d, {n: b.clone() for n, b in d.named_buffers()}, (x,))
+    logits = S.unmoved(d, x)
     adversarial = loss.g_loss(logits)  # type: ignore[attr-defined]
     labels = torch.full((len(x),), index, device=x.device)
-    own = torch.func.functional_call(c, {n: b.clone() for n, b in c.named_buffers()}, (x,))
+    own = S.unmoved(c, x)
     crossing = overlap(own, labels, active)
     return adversarial + weight * crossing, adversarial.item(), crossing.item()

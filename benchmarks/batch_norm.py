@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.common import kept, show, spread, write
+from benchmarks.common import gone_on, show, spread
 from raygan.config import resolve
 from raygan.service.training import train
 
@@ -45,12 +45,7 @@ def main() -> None:
     """Run, keep after each, print."""
     seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     torch.set_num_threads(1)
-    found: dict[str, list[Any]] = kept("batch-norm").get("results", {})
-    for seed in range(seeds):
-        for variant in VARIANTS:
-            if len(found.setdefault(variant, [])) <= seed:
-                found[variant].append(one(variant, seed))
-                write("batch-norm", {"results": found})
+    found = gone_on("batch-norm", VARIANTS, seeds, one)
     rows = [
         [variant, who, *(spread([r[who][m] for r in runs]) for m in METRICS)]
         for variant, runs in found.items()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import platform
 import subprocess
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,16 @@ def kept(name: str) -> dict[str, Any]:
     """What `write` kept; empty where there is nothing."""
     path = RESULTS / f"{name}.json"
     found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return found
+
+
+def gone_on(name: str, what: Iterable[str], seeds: int, one: Callable[[str, int], Any]) -> dict[str, list[Any]]:
+    """`one(w, seed)` of each in turn, kept after each; what was kept before is not done again."""
+    found: dict[str, list[Any]] = kept(name).get("results", {})
+    for seed, w in itertools.product(range(seeds), what):
+        if len(found.setdefault(w, [])) <= seed:
+            found[w].append(one(w, seed))
+            write(name, {"results": found})
     return found
 
 

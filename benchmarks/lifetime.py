@@ -13,19 +13,19 @@ from typing import Any
 
 import torch
 
-from benchmarks.common import kept, show, spread, write
+from benchmarks.common import gone_on, show, spread
 from raygan.config import resolve
 from raygan.service.training import train
 from raygan.strategies.roles import GLOBAL
 
-LIFETIMES = (5, 25, 100)
+LIFETIMES = ("5", "25", "100")
 METRICS = ("modes", "modes@10%", "high_quality", "reverse_kl")
 
 
-def one(lifetime: int, seed: int) -> dict[str, Any]:
+def one(lifetime: str, seed: int) -> dict[str, Any]:
     """{generator: {metric: value}}."""
     steps = resolve("r15-sgan").config.steps
-    flags = {"seed": seed, "strategy.messenger_lifetime": lifetime, "evaluation.every_steps": steps}
+    flags = {"seed": seed, "strategy.messenger_lifetime": int(lifetime), "evaluation.every_steps": steps}
     with tempfile.TemporaryDirectory() as folder:
         run = train(resolve("r15-sgan", flags=flags), run_dir=Path(folder), name="run", inline=True)
         rows = run.scores()
@@ -40,12 +40,7 @@ def main() -> None:
     """Run, keep after each, print."""
     seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     torch.set_num_threads(1)
-    found: dict[str, list[Any]] = kept("lifetime").get("results", {})
-    for seed in range(seeds):
-        for lifetime in LIFETIMES:
-            if len(found.setdefault(str(lifetime), [])) <= seed:
-                found[str(lifetime)].append(one(lifetime, seed))
-                write("lifetime", {"results": found})
+    found = gone_on("lifetime", LIFETIMES, seeds, one)
     rows = [
         [f"R = {r}", who, *(spread([s[who][m] for s in runs]) for m in METRICS)]
         for r, runs in found.items()

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.common import kept, show, spread, write
+from benchmarks.common import gone_on, show, spread
 from raygan.config import resolve
 from raygan.service.training import train
 
@@ -42,11 +42,7 @@ def main() -> None:
     seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 1
     presets = sys.argv[2:] or list(TOYS)
     torch.set_num_threads(1)
-    found: dict[str, list[Any]] = kept("presets").get("results", {})
-    for preset in presets:
-        for seed in range(len(found.get(preset, [])), seeds):
-            found.setdefault(preset, []).append(one(preset, seed))
-            write("presets", {"results": found})
+    found = gone_on("presets", presets, seeds, one)
     rows = [
         [preset, who, *(spread([r["scores"][who][m] for r in runs]) for m in METRICS), spread([r["seconds"] for r in runs])]
         for preset, runs in found.items()

@@ -145,3 +145,8 @@ class Panel(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Everybody's logits, a column each."""
         return torch.stack([judge(x) for judge in self.judges], 1)
+
+
+def has_batch_norm(*networks: nn.Module) -> bool:
+    """Does what one of them says of a sample hang on the rest of its batch?"""
+    return any(isinstance(m, nn.BatchNorm2d) for n in networks for m in n.modules())

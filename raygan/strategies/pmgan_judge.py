@@ -19,6 +19,7 @@ from raygan.gan.balance import Values, beta, signal
 from raygan.gan.pair import Meter, Parts, Trainer, finite, judged
 from raygan.gan.types import Board, Report, State
 from raygan.gan.weights import Publication, flatten, narrow, signature_hash, whole
+from raygan.networks.base import has_batch_norm
 from raygan.strategies.pmgan_slots import (
     LOOK_S,
     check_slot,
@@ -54,6 +55,7 @@ class Judge(Trainer):
         self.tempo = tempo
         self.c = classifier.to(self.device)
         self.opt_c = self.opt_d if settings.joint else self.optimizer(self.c, self.config.lr_d)
+        self.own_statistics = settings.statistics == "own" and has_batch_norm(self.d, self.c)
         self.classes = classes
         self.generators = list(generators)
         self.changes: deque[list[str]] = deque()
@@ -160,9 +162,7 @@ class Judge(Trainer):
 
     def as_generators_see(self, network: nn.Module, sizes: list[int]) -> nn.Module:
         """D or C, judging batches of these sizes in one tensor as each generator will use it: on its own samples alone."""
-        if self.settings.statistics == "mixture" or not any(isinstance(m, nn.BatchNorm2d) for m in network.modules()):
-            return network
-        return OwnStatistics(network, sizes)
+        return OwnStatistics(network, sizes) if self.own_statistics else network
 
     def values(
         self, d: nn.Module, c: nn.Module, real: Tensor, batches: Mapping[str, Tensor], active: Tensor

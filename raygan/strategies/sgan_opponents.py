@@ -22,6 +22,7 @@ from raygan.gan import steps as S
 from raygan.gan.pair import Parts, Sharing, Trainer
 from raygan.gan.types import Board, State
 from raygan.gan.weights import Publication, Vector, num_words, unflatten, whole, word_bytes
+from raygan.networks.base import has_batch_norm
 from raygan.strategies.pack import Stack, d_steps, each, pays, penalties, penalty_points, strange_layer, usual_penalty
 from raygan.strategies.roles import GLOBAL
 
@@ -158,11 +159,14 @@ class Crew(Trainer):
         """lockstep: what was read and is not used yet."""
         self.messengers: Messengers | None = None
         self.d_streams: dict[str, tuple[torch.Generator, torch.Generator, torch.Generator]] = {}
-        normed = any(isinstance(m, nn.BatchNorm2d) for n in (self.g, self.d) for m in n.modules())
         self.batches = (
-            not normed and settings.variant != "early_global" and self.config.optimizer == "adam" and usual_penalty(self.loss)
-            and not (strange_layer(self.g) or strange_layer(self.d)) and pays(self.d)
-        )  # fmt: skip
+            not has_batch_norm(self.g, self.d)
+            and settings.variant != "early_global"
+            and self.config.optimizer == "adam"
+            and usual_penalty(self.loss)
+            and not (strange_layer(self.g) or strange_layer(self.d))
+            and pays(self.d)
+        )
 
     def have(self, names: Sequence[str]) -> None:
         """A messenger for each that came, none for those that went."""

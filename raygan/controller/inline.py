@@ -20,7 +20,8 @@ from raygan.gan.pair import Pair, Trainer
 from raygan.gan.types import Board, Player, Report
 from raygan.gan.weights import Parcel, Publication
 from raygan.strategies.orders import Swap, Train
-from raygan.strategies.pack import Pack, to_batch, why_not
+from raygan.strategies.pack import Pack, why_not
+from raygan.strategies.stack import to_batch
 from raygan.strategies.strategy import Setup, homes, strategy_of
 
 

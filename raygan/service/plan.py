@@ -18,10 +18,10 @@ from raygan.gan.weights import num_words, word_bytes
 from raygan.service.packing import not_batched
 from raygan.strategies.gap import Gap
 from raygan.strategies.orders import Swap
-from raygan.strategies.pack import to_batch
 from raygan.strategies.pmgan import Pmgan
 from raygan.strategies.roles import ROLES
 from raygan.strategies.sgan import Sgan
+from raygan.strategies.stack import to_batch
 from raygan.strategies.strategy import Plan, Setup, homes, load_data, num_processes, strategy_of
 
 PROBE = 3

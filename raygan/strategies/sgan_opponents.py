@@ -23,8 +23,8 @@ from raygan.gan.pair import Parts, Sharing, Trainer
 from raygan.gan.types import Board, State
 from raygan.gan.weights import Publication, Vector, num_words, unflatten, whole, word_bytes
 from raygan.networks.base import has_batch_norm
-from raygan.strategies.pack import Stack, d_steps, each, pays, penalties, penalty_points, strange_layer, usual_penalty
 from raygan.strategies.roles import GLOBAL
+from raygan.strategies.stack import Stack, d_steps, each, pays, penalties, penalty_points, strange_layer, usual_penalty
 
 if TYPE_CHECKING:
     from raygan.strategies.sgan import Sgan

@@ -18,7 +18,8 @@ from raygan.gan.weights import flatten
 from raygan.service import packing
 from raygan.service.training import train
 from raygan.service.verify import compare, final_states
-from raygan.strategies.pack import Pack, each, why_not
+from raygan.strategies.pack import Pack, why_not
+from raygan.strategies.stack import each
 from raygan.strategies.strategy import homes, pair_name
 from tests.conftest import TINY, setup_of, state_digest, tiny_config
 

@@ -17,7 +17,7 @@ from raygan.gan.bundle import unpack
 from raygan.gan.pair import Pair
 from raygan.gan.weights import Publication, digest, flatten, whole
 from raygan.service.verify import final_states
-from raygan.strategies import pack, sgan_players
+from raygan.strategies import sgan_players, stack
 from raygan.strategies.orders import Train
 from raygan.strategies.roles import GLOBAL
 from raygan.strategies.sgan import Sgan
@@ -415,7 +415,7 @@ def test_messengers_at_once_are_messengers_one_by_one_within_rounding(
     train = Crew.train_at_once
     monkeypatch.setattr(Crew, "train_at_once", lambda self, b: (used.append(b.d.size), train(self, b))[1])
     for below in (0, 200_000):
-        monkeypatch.setattr(pack, "BATCHED_BELOW", below)
+        monkeypatch.setattr(stack, "BATCHED_BELOW", below)
         found.append(unpack(final_states(config, lambda: InlineExecutor(setup))[GLOBAL]))
     assert set(used) == (set() if config.strategy.get("variant") == "simplified" else {3})
     one, other = found

@@ -101,6 +101,12 @@ def death_kind(error: Exception) -> str:
     return "node" if any(mark in text for mark in ("node has died", "marked dead", "node was terminated")) else "death"
 
 
+def lost_node(error: Exception) -> str | None:
+    """Whose loss was the death of the actor, where it was that."""
+    named = re.search(r"Node Id: ([0-9a-f]+)", str(error)) if death_kind(error) == "node" else None
+    return named and named[1]
+
+
 def death_cause(error: Exception) -> str:
     """Ray's account of a death, in one line; an out-of-memory kill by its name."""
     text = " ".join(str(error).split())

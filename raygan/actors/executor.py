@@ -17,7 +17,7 @@ from ray.exceptions import (
 )
 
 from raygan.actors.cluster import dead_head, start_again
-from raygan.actors.deaths import Pulse, death_cause, death_kind
+from raygan.actors.deaths import Pulse, death_cause, death_kind, lost_node
 from raygan.actors.household import BOARD, EVALUATOR, MATCHMAKER, Household
 from raygan.config import Config
 from raygan.controller.orders import Adopt, Done, Evaluate, Join, Order, Save
@@ -295,12 +295,14 @@ class RayExecutor(Household):
             raise self._died(error, name) from None
 
     def _died(self, error: Exception, name: str) -> PlayerDied:
-        """Who it was; `name` where Ray does not tell."""
+        """Who it was (`name` where Ray does not tell); all that lived on a lost node are lost with it."""
         look_at_head()
         actor_id = getattr(error, "actor_id", None)
         known = self.actors | self.helpers
         who = next((n for n, a in known.items() if a._actor_id.hex() == actor_id), name)
-        self.lost.add(who)
+        if along := [n for n, (node, _) in self.places.items() if node == lost_node(error)]:
+            who = who if who in along else along[0]
+        self.lost |= {who, *along}
         return PlayerDied(who, death_cause(error), death_kind(error))
 
     def ages(self) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """Who of a run lives where: its placement group, its actors and their processes, and the spares.
 
-A bundle for each home (a player, or several that live together) and each deputy, one for the evaluator, one for the rest.
+A bundle for each home (a player, or several that live together) and each deputy, and one for the evaluator. The board and the
+matchmaker hold no bytes and live beside the controller: there they are lost with no other node.
 """
 
 from __future__ import annotations
@@ -9,15 +10,16 @@ import logging
 from typing import Any
 
 import ray
+from ray.exceptions import GetTimeoutError, RayActorError
 from ray.util.placement_group import get_current_placement_group, placement_group, remove_placement_group
-from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
 
 from raygan.actors.board import BoardActor
 from raygan.actors.deaths import end_process
 from raygan.actors.deputy import DeputyActor
 from raygan.actors.evaluator import EvaluatorActor
 from raygan.actors.matchmaker import MatchmakerActor
-from raygan.actors.placement import BOARD_CPUS, Placement, place
+from raygan.actors.placement import Placement, place
 from raygan.actors.player import player_class
 from raygan.actors.process import actor_class
 from raygan.errors import InfeasibleError
@@ -91,13 +93,15 @@ class Household:
         free = [i for i in range(self.placement.players - len(self.deputies)) if i not in self.bundles.values()]
         bundle = None if joins or not free else free[0]
         readers = max(strategy_of(self.config).readers(self.config, p) for p in home)
-        if self.spares and readers == 1:
-            self.bundles[self.spares[0]] = bundle
-            return self.spares.pop(0)
+        while self.spares and readers == 1:
+            if not dead(spare := self.spares.pop(0)):
+                self.bundles[spare] = bundle
+                return spare
         cpus = self.placement.cpus
         if bundle is None and ray.available_resources().get("CPU", 0.0) < cpus:
             cpus = 0.0  # a full cluster is shared more thinly
-        made = self._actor(player_class(readers), home[0], bundle, cpus, self.placement.gpus)
+        where = None if bundle is None else self._in(bundle)
+        made = self._actor(player_class(readers), home[0], where, cpus, self.placement.gpus)
         label = home[0] + (f"..{home[-1]}" if len(home) > 1 else "")
         actor = made.remote(self.run, label, self.shared)
         self.bundles[actor] = bundle
@@ -105,31 +109,28 @@ class Household:
 
     def make_helper(self, name: str) -> Any:
         """The board's, the matchmaker's, the evaluator's or a deputy's actor."""
-        last = self.placement.players + 1  # the bundle of those that hold no bytes
         if name == MATCHMAKER:
-            return self._actor(actor_class(MatchmakerActor), name, last, 0).remote(self.run)
+            return self._actor(actor_class(MatchmakerActor), name, beside(), 0).remote(self.run)
         if name == BOARD:
-            return self._actor(actor_class(BoardActor), name, last, BOARD_CPUS).remote()
+            return self._actor(actor_class(BoardActor), name, beside(), 0).remote()
         if name in self.deputies:  # the last of the bundles that are as large as players'
-            bundle = self.placement.players - 1 - self.deputies.index(name)
-            made = self._actor(actor_class(DeputyActor), name, bundle, self.placement.cpus, self.placement.gpus)
+            where = self._in(self.placement.players - 1 - self.deputies.index(name))
+            made = self._actor(actor_class(DeputyActor), name, where, self.placement.cpus, self.placement.gpus)
             return made.remote(self.run, name, self.shared)
-        made = self._actor(actor_class(EvaluatorActor), name, self.placement.players, self.placement.evaluator_cpus)
-        return made.remote(self.run, self.config, self.shared)
+        where, cpus = self._in(self.placement.players), self.placement.evaluator_cpus
+        return self._actor(actor_class(EvaluatorActor), name, where, cpus).remote(self.run, self.config, self.shared)
 
-    def _actor(self, cls: Any, name: str, bundle: int | None, cpus: float, gpus: float = 0.0) -> Any:
-        options = {
-            "name": self._free_name(name),
-            "num_cpus": cpus,
-            "num_gpus": gpus,
-            "max_restarts": 0,
-            "max_task_retries": 0,
-        }
-        if bundle is not None:
-            options["scheduling_strategy"] = PlacementGroupSchedulingStrategy(
-                placement_group=self.group, placement_group_bundle_index=self.first + bundle
-            )
-        return cls.options(**options)
+    def _in(self, bundle: int) -> PlacementGroupSchedulingStrategy:
+        """There, in the run's placement group."""
+        return PlacementGroupSchedulingStrategy(
+            placement_group=self.group, placement_group_bundle_index=self.first + bundle
+        )
+
+    def _actor(self, cls: Any, name: str, where: Any, cpus: float, gpus: float = 0.0) -> Any:
+        return cls.options(
+            name=self._free_name(name), num_cpus=cpus, num_gpus=gpus, max_restarts=0, max_task_retries=0,
+            scheduling_strategy=where,
+        )  # fmt: skip
 
     def _free_name(self, name: str) -> str:
         """The readable name; numbered where an actor of an earlier attempt, hung or cut off, still holds it."""
@@ -143,12 +144,14 @@ class Household:
     def keep_spares(self) -> None:
         """Processes that have imported everything and host nobody yet: whoever dies is back in one in a second, not in four.
 
-        None where players have GPUs: a process cannot be moved to another GPU.
+        None where players have GPUs: a process cannot be moved to another GPU. Beside the controller, where no lost node takes them
+        along, if that node has room for players at all.
         """
+        where = beside() if room_here() >= self.placement.cpus else None
         while len(self.spares) < self.config.resources.spares and not self.placement.gpus:
-            name, last = f"spare-{self.spared}", self.placement.players + 1
+            name = f"spare-{self.spared}"
             self.spared += 1
-            spare = self._actor(player_class(), name, last, 0).remote(self.run, name, self.shared)
+            spare = self._actor(player_class(), name, where, 0).remote(self.run, name, self.shared)
             spare.rehearse.remote(self.config)
             self.spares.append(spare)
 
@@ -180,6 +183,28 @@ class Household:
         if self.owned:
             remove_placement_group(self.group)
         self.forget()
+
+
+def beside() -> NodeAffinitySchedulingStrategy:
+    """On the node of this process. Not soft: Ray 2.60 puts every other actor without CPUs elsewhere then."""
+    return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+
+
+def room_here() -> float:
+    """CPUs of the node of this process, taken or not."""
+    here = ray.get_runtime_context().get_node_id()
+    return next((float(n["Resources"].get("CPU", 0.0)) for n in ray.nodes() if n["NodeID"] == here), 0.0)
+
+
+def dead(actor: Any) -> bool:
+    """Does Ray know that it is? One that still starts is not."""
+    try:
+        ray.get(actor.where.remote(""), timeout=0.5)
+    except GetTimeoutError:
+        return False
+    except RayActorError:
+        return True
+    return False
 
 
 def rooms() -> list[dict[str, float]]:

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from raygan.config import ResourcesConfig
 from raygan.errors import InfeasibleError
 
-BOARD_CPUS = 0.01
-"""The board knows versions; it never holds bytes."""
 EVALUATOR_SHARE = 0.5
 """Of a player's CPUs."""
 
@@ -26,9 +24,9 @@ class Placement:
 
     @property
     def bundles(self) -> list[dict[str, float]]:
-        """One bundle a player, then the evaluator's, then the board's."""
+        """One bundle a player, then the evaluator's."""
         player = {"CPU": self.cpus} | ({"GPU": self.gpus} if self.gpus else {})
-        return [player] * self.players + [{"CPU": self.evaluator_cpus}, {"CPU": BOARD_CPUS}]
+        return [player] * self.players + [{"CPU": self.evaluator_cpus}]
 
     @property
     def evaluator_cpus(self) -> float:
@@ -62,14 +60,14 @@ def place(
         )
     cpus = settings.cpus_per_pair
     if cpus is None:
-        cpus = min(1.0, floor_share((have_cpus - BOARD_CPUS) / (players + EVALUATOR_SHARE)))
+        cpus = min(1.0, floor_share(have_cpus / (players + EVALUATOR_SHARE)))
         while cpus > 0.01 and not fits(Placement(players, cpus, gpus, settings.placement).bundles, nodes or [cluster]):
             cpus = round(cpus - 0.01, 2)
     placement = Placement(players, cpus, gpus, settings.placement)
     need = sum(b["CPU"] for b in placement.bundles)
     if cpus <= 0 or need > have_cpus + 1e-6:
         raise InfeasibleError(
-            f"resources.cpus_per_pair = {cpus:g}: {players} actors, the evaluator and the board need {need:g} CPUs, the "
+            f"resources.cpus_per_pair = {cpus:g}: {players} actors and the evaluator need {need:g} CPUs, the "
             f"cluster has {have_cpus:g}. Lower resources.cpus_per_pair or num_pairs."
         )
     if not fits(placement.bundles, nodes or [cluster]):

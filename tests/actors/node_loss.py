@@ -8,6 +8,7 @@ import ray
 from ray.cluster_utils import Cluster
 
 from raygan.actors.executor import RayExecutor
+from raygan.actors.household import BOARD, MATCHMAKER
 from raygan.controller.controller import Controller
 from raygan.controller.orders import Done
 from raygan.controller.run_folder import RunFolder
@@ -31,6 +32,9 @@ def main() -> None:
 
     def lose(controller: Controller, done: Done) -> None:
         if min(controller.done.values()) >= 15 and not lost:
+            places = controller.executor.places  # type: ignore[union-attr]
+            here = ray.get_runtime_context().get_node_id()
+            assert {places[BOARD][0], places[MATCHMAKER][0]} == {here}, "they are lost with no other node"
             lost.append(second.node_id)
             nodes.remove_node(second, allow_graceful=False)
 

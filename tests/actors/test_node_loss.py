@@ -38,7 +38,9 @@ def test_a_lost_node_changes_nothing(tmp_path: Path, module: str) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     events = read_jsonl(tmp_path / "run/events.jsonl")
-    assert [e["kind"] for e in events if e["kind"] in ("death", "restart")][:2] == ["death", "restart"]
+    kinds = [e["kind"] for e in events if e["kind"] in ("death", "restart")]
+    assert kinds[:2] == ["death", "restart"]
+    assert kinds[2:] == [] or why == "oom", "one start brings back all that a node takes along"
     assert why in {e["why"] for e in events if e["kind"] == "death"}
     storage = LocalStorage(tmp_path / "run")
     check_history(read_journal(storage).records)

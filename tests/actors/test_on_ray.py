@@ -34,13 +34,13 @@ PMGAN_2 = {"name": "pmgan", "classes": 2}
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.usefixtures("ray_session")]
 
 
-@pytest.mark.parametrize("home", ["own", "shared", "packed"])
+@pytest.mark.parametrize("home", ["own", "own, and the spares are dead", "shared", "packed"])
 def test_a_killed_pair_is_noticed_and_the_run_ends_with_the_undisturbed_bits(tmp_path: Path, home: str) -> None:
-    """Also where pairs share weights, or are one batched model, and so share a process."""
-    shared = home == "shared"
+    """Also where pairs share weights, or are one batched model, and so share a process; dead spares are no help."""
+    shared, spare = home == "shared", home.endswith("dead")
     config = tiny_config(
         steps=40, checkpoint={"every_steps": 8}, round_steps=4, evaluation={"every_steps": 40},
-        resources={"spares": int(shared), "pairs_per_actor": 2 if home == "packed" else 1},
+        resources={"spares": 2 if spare else int(shared), "pairs_per_actor": 2 if home == "packed" else 1},
         strategy={"name": "sgan", "over": {"name": "independent", "share_weights": shared}},
     )  # fmt: skip
     setup = setup_of(config)
@@ -52,6 +52,8 @@ def test_a_killed_pair_is_noticed_and_the_run_ends_with_the_undisturbed_bits(tmp
         pids = {p: where["pid"] for p, where in c.executor.info()["players"].items()}  # type: ignore[union-attr]
         if c.done[GLOBAL] >= 12 and not killed:
             killed.append(pids)
+            for dead in c.executor.spares if spare else []:  # type: ignore[union-attr]
+                ray.kill(dead)
             os.kill(pids["pair-01"], signal.SIGKILL)
         elif killed and c.done["pair-01"] >= 32:
             after.update(pids)
@@ -63,7 +65,7 @@ def test_a_killed_pair_is_noticed_and_the_run_ends_with_the_undisturbed_bits(tmp
     assert {p: digest(unpack(r)) for p, r in final.parts.items()} == expected
     events = read_jsonl(tmp_path / "run/events.jsonl")
     assert [e["kind"] for e in events if e["kind"] in ("death", "restart")] == ["death", "restart"]
-    gone = {"pair-01"} if home == "own" else {"pair-00", "pair-01"}
+    gone = {"pair-01"} if home.startswith("own") else {"pair-00", "pair-01"}
     assert {p for p in after if after[p] != killed[0][p]} == gone, "the others' processes stay"
 
 

@@ -169,15 +169,9 @@ def _pieces(network: nn.Module, words: Words, per_word: int) -> Iterator[tuple[W
 
 def unflatten(network: nn.Module, flat: Words) -> None:
     """Copy a flat vector, whole or narrow, into the network's tensors, in place. Raises ValueError when the lengths differ."""
-    flat = widen(network, flat)
-    if flat.size != num_words(network):
-        raise ValueError(f"a vector of {flat.size} words does not fit a network of {num_words(network)}")
-    at = 0
     with torch.no_grad():
-        for _, tensor in tensors(network):
-            count = tensor.numel() * tensor.element_size() // 4
-            fill(tensor, flat[at : at + count])
-            at += count
+        for (words, _), (_, tensor) in zip(_pieces(network, widen(network, flat), 1), tensors(network), strict=True):
+            fill(tensor, words)
 
 
 def fill(tensor: Tensor, words: Vector) -> None:

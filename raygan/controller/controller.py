@@ -128,7 +128,8 @@ class Controller:
     def run(self, resume: Checkpoint | None = None) -> None:
         """Train to the end; a run whose player died starts again from its last checkpoint, a few times.
 
-        Raises PlayerDied and NonFiniteError when `failures` says so, and Interrupted after a signal (checkpoint saved).
+        Raises PlayerDied and NonFiniteError when `failures` says so, Interrupted after a signal (checkpoint saved), and
+        CheckpointError where the last checkpoint cannot be written.
         """
         for name, text in self.strategy.notes(self.plan):
             self.warn(name, text)
@@ -467,8 +468,10 @@ class Controller:
         try:
             write_checkpoint(self.journal, checkpoint)
         except OSError as error:  # a full disk, a lost mount: what was saved before is as it was
-            if checkpoint.step >= self.plan.steps:
-                raise CheckpointError(
+            if checkpoint.step >= self.plan.steps or (
+                self._at_targets() and checkpoint.step >= max(self.done.values())
+            ):
+                raise CheckpointError(  # no other one will come, of a run at its end or a stopped one
                     f"the last checkpoint could not be written ({error.strerror}). Make room in {self.folder.path}, then: "
                     f"raygan resume {self.folder.path}"
                 ) from None

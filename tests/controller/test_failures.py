@@ -2,6 +2,7 @@
 
 import json
 import math
+import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -269,3 +270,26 @@ def test_a_full_disk_is_told_and_costs_no_more_than_that_checkpoint(
         assert names == ["W203 checkpoint-not-written"]
     steps = list(list_checkpoints(tmp_path / "run"))
     assert steps == ([16, 20] if last else [20, 24])
+
+
+def test_a_stopped_run_whose_disk_is_full_does_not_say_that_it_has_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = LocalStorage.write
+
+    def write(self: LocalStorage, name: str, raw: bytes) -> None:
+        if name.startswith("checkpoints/") and "00000004" not in name:
+            raise OSError(28, "No space left on device")
+        original(self, name, raw)
+
+    monkeypatch.setattr(LocalStorage, "write", write)
+    config = tiny_config(strategy="independent", steps=24, checkpoint={"every_steps": 4}, round_steps=1)
+    setup, folder = setup_of(config), RunFolder.create(tmp_path, "run")
+
+    def stop(controller: Controller, done: Done) -> None:
+        if min(controller.done.values()) == 6:
+            controller.stop(signal.SIGTERM)
+
+    with pytest.raises(CheckpointError, match=r"No space left on device.*raygan resume"):
+        Controller(config, folder, lambda: InlineExecutor(setup), [stop]).run()
+    assert list(list_checkpoints(folder.path)) == [4]

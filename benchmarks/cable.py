@@ -7,7 +7,6 @@ seconds of the second half of the steps, twice.
 
 from __future__ import annotations
 
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -16,7 +15,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.common import second_half, show, write
+from benchmarks.common import middle, second_half, show, write
 from benchmarks.plain import WORKS
 from raygan.config import resolve
 from raygan.service.training import train
@@ -77,8 +76,7 @@ def main() -> None:
                     print(rate, precision, found[f"{rate}, {precision}"][-1], flush=True)
     keys = list(next(iter(found.values()))[0])
     show(["four MLPs of 4 x 512", *(f"{k}, a step" for k in keys)], [
-        [what, *(f"{statistics.median(r[k] for r in runs):.0f} ({min(r[k] for r in runs):.0f} .. {max(r[k] for r in runs):.0f})"
-                 for k in keys)]
+        [what, *(middle((r[k] for r in runs), ".0f", "") for k in keys)]
         for what, runs in found.items()
     ])  # fmt: skip
     write("cable", {"runs": found, "steps": STEPS})

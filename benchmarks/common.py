@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import platform
+import statistics
 import subprocess
 import time
 from collections.abc import Callable, Iterable
@@ -67,6 +68,12 @@ def spread(values: list[float]) -> str:
     """mean +- standard deviation over seeds (min .. max)."""
     a = np.asarray(values, dtype=float)
     return f"{a.mean():.3g} +- {a.std(ddof=1) if len(a) > 1 else 0:.2g} ({a.min():.3g} .. {a.max():.3g})"
+
+
+def middle(values: Iterable[float], form: str = ".2f", unit: str = "x") -> str:
+    """The median of several turns (min .. max); ratios, unless told otherwise."""
+    all_ = sorted(values)
+    return f"{statistics.median(all_):{form}}{unit} ({all_[0]:{form}} .. {all_[-1]:{form}})"
 
 
 def show(header: list[str], rows: list[list[str]]) -> None:

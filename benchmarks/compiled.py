@@ -11,7 +11,7 @@ import sys
 
 import torch
 
-from benchmarks.common import show, write
+from benchmarks.common import middle, show, write
 from benchmarks.plain import WORKS, Plain, timed
 
 STEPS = {"toy": 40, "small": 200, "dcgan": 20}
@@ -45,7 +45,7 @@ def main() -> None:
         [
             [
                 name, f"{f['eager_ms']:.2f} ms", f"{f['compiled_ms']:.2f} ms",
-                f"{statistics.median(f['gains']):.2f}x ({min(f['gains']):.2f} .. {max(f['gains']):.2f})",
+                middle(f["gains"]),
                 f"{f['warm_up_s']:.0f} s",
                 f"{f['steps_to_win_it_back']:,.0f} steps" if f["compiled_ms"] < f["eager_ms"] else "never",
             ]

@@ -5,13 +5,12 @@ python -m benchmarks.packs [REPEATS]          default 5; writes results/packs.js
 
 from __future__ import annotations
 
-import statistics
 import sys
 from typing import Any
 
 import torch
 
-from benchmarks.common import show, write
+from benchmarks.common import middle, show, write
 from benchmarks.plain import WORKS, Work, timed
 from raygan.config import resolve
 from raygan.controller.inline import InlineBoard
@@ -47,7 +46,7 @@ def main() -> None:
     found = {name: ratios(*case, repeats) for name, case in CASES.items()}
     show(
         ["ten pairs", "one model against one after the other"],
-        [[name, f"{statistics.median(r):.2f}x ({min(r):.2f} .. {max(r):.2f})"] for name, r in found.items()],
+        [[name, middle(r)] for name, r in found.items()],
     )
     write("packs", {"ratios": found})
 

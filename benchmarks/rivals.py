@@ -34,7 +34,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.functional import softplus
 
-from benchmarks.common import RESULTS, conditions, second_half, show, write
+from benchmarks.common import RESULTS, conditions, middle, second_half, show, write
 from benchmarks.plain import SWAP, WORKS, Plain, Work, timed
 from raygan.actors.cluster import cluster
 from raygan.config import resolve
@@ -324,7 +324,7 @@ def main() -> None:
             per_core = ratios if who == "(a) plain loop" or "one core" in who else [r / CORES for r in ratios]
             rows.append([
                 name, who, f"{statistics.median(t[0] for t in times):.1f}",
-                f"{statistics.median(ratios):.2f}x ({min(ratios):.2f} .. {max(ratios):.2f})",
+                middle(ratios),
                 f"{statistics.median(per_core):.2f}x", f"{statistics.median(t[1] for t in times):.1f}",
             ])  # fmt: skip
     show(["work", "who", "s", "x (a)", "x (a) a core", "s to start and end"], rows)

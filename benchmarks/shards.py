@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import torch
 
-from benchmarks.common import show, write
+from benchmarks.common import middle, show, write
 from benchmarks.plain import WORKS, Work, timed
 from raygan.actors.cluster import cluster
 from raygan.actors.executor import RayExecutor
@@ -87,7 +87,7 @@ def main() -> None:
             rows.append([
                 name, "a local step" if who == "local" else f"global step, {who} process(es)",
                 f"{1e3 * statistics.median(times):.1f}",
-                "" if who == "local" else f"{statistics.median(ratios):.2f}x ({min(ratios):.2f} .. {max(ratios):.2f})",
+                "" if who == "local" else middle(ratios),
             ])  # fmt: skip
     show(["work", f"what ({PAIRS} messengers)", "ms", "of one process"], rows)
     write("shards", {"seconds": raw, "pairs": PAIRS, "cores": cores})

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.common import second_half, show, write
+from benchmarks.common import middle, second_half, show, write
 from benchmarks.plain import WORKS
 from raygan.actors.cluster import cluster
 from raygan.config import resolve
@@ -74,7 +74,7 @@ def main() -> None:
             ratios = [mine[0] / alone[0] for mine, alone in zip(found, taken["alone"], strict=True)]
             rows.append([
                 name, variant, f"{statistics.median(f[0] for f in found):.1f}",
-                f"{statistics.median(ratios):.2f}x ({min(ratios):.2f} .. {max(ratios):.2f})",
+                middle(ratios),
                 f"{statistics.median(f[1] for f in found):.2f}", str(max(f[2] for f in found)) if variant != "alone" else "",
             ])  # fmt: skip
     show(

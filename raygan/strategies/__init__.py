@@ -8,6 +8,7 @@ NOT_COMPONENTS = (
     "orders",
     "roles",
     "pack",
+    "stack",
     "pmgan_generator",
     "pmgan_judge",
     "pmgan_slots",

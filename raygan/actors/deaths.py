@@ -28,6 +28,7 @@ class Pulse:
     def __init__(self, lease_s: float, places: dict[str, tuple[str, int]]) -> None:
         self.lease_s = lease_s
         self._places = places
+        self._actors: dict[str, Any] = {}
         self._asked: dict[str, Any] = {}
         self._beats: dict[str, int] = {}
         self._answered: dict[str, float] = {}
@@ -55,10 +56,11 @@ class Pulse:
         if now - self._at < 1.0:
             return None
         self._at = now
-        for record in (self._asked, self._beats, self._answered, self._moved):
-            for gone in [p for p in record if p not in actors]:
-                del record[gone]
+        for gone in [p for p, actor in self._actors.items() if actors.get(p) is not actor]:
+            for record in (self._actors, self._asked, self._beats, self._answered, self._moved):
+                record.pop(gone, None)  # what an earlier actor of this name was asked says nothing of its successor
         for player, actor in actors.items():
+            self._actors[player] = actor
             self._answered.setdefault(player, now)
             if player not in busy:
                 self._moved[player] = now

@@ -1,0 +1,69 @@
+"""The pulse of a run, without Ray: what it makes of answers, and of those that never come."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from ray.exceptions import ActorDiedError
+
+from raygan.actors import deaths
+from raygan.actors.deaths import Pulse, lost_node
+
+
+class Actor:
+    """Its `where` is answered, or fails, when it is read."""
+
+    def __init__(self, answer: Callable[[], dict[str, Any]]) -> None:
+        self.where = self
+        self.answer = answer
+
+    def remote(self, name: str) -> Callable[[], dict[str, Any]]:
+        return self.answer
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [100.0]
+    monkeypatch.setattr(deaths.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(deaths.ray, "wait", lambda refs, timeout: (refs, []))
+    monkeypatch.setattr(deaths.ray, "get", lambda reference: reference())
+    return now
+
+
+def answers() -> dict[str, Any]:
+    return {"node": "n", "pid": 1, "beats": 1}
+
+
+def dies() -> dict[str, Any]:
+    raise ActorDiedError
+
+
+def test_what_a_dead_actor_was_asked_is_not_held_against_its_successor(clock: list[float]) -> None:
+    """Else the error of the old one, which is a member no more, is taken for somebody else's death."""
+    pulse = Pulse(3.0, {})
+    assert pulse.beat({"pair-00": Actor(answers), "pair-01": Actor(dies)}, []) is None  # asked, not read yet
+    clock[0] += 1.0
+    assert pulse.beat({"pair-00": Actor(answers), "pair-01": Actor(answers)}, []) is None
+
+
+def test_a_dead_actor_is_told_and_a_silent_one_found_by_the_lease(
+    clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pulse, dead = Pulse(3.0, {}), {"pair-00": Actor(dies)}
+    pulse.beat(dead, [])
+    clock[0] += 1.0
+    with pytest.raises(ActorDiedError):
+        pulse.beat(dead, [])
+    pulse, silent = Pulse(3.0, {}), {"pair-00": Actor(answers)}
+    monkeypatch.setattr(deaths.ray, "wait", lambda refs, timeout: ([], refs))
+    found = []
+    for _ in range(5):
+        clock[0] += 1.0
+        found.append(pulse.beat(silent, []))
+    assert found == [None, None, None, None, "pair-00"]
+
+
+def test_a_lost_node_is_read_from_the_error() -> None:
+    text = "The actor died because its node has died. Node Id: 0a1b2c the actor's node was terminated unexpectedly"
+    assert lost_node(RuntimeError(text)) == "0a1b2c"
+    assert lost_node(RuntimeError("Worker exit type: SYSTEM_ERROR. Node ID: 0a1b2c")) is None

@@ -300,7 +300,8 @@ class RayExecutor(Household):
         actor_id = getattr(error, "actor_id", None)
         known = self.actors | self.helpers
         who = next((n for n, a in known.items() if a._actor_id.hex() == actor_id), name)
-        if along := [n for n, (node, _) in self.places.items() if node == lost_node(error)]:
+        gone = lost_node(error)
+        if along := [n for n, (node, _) in self.places.items() if node == gone]:
             who = who if who in along else along[0]
         self.lost |= {who, *along}
         return PlayerDied(who, death_cause(error), death_kind(error))

@@ -51,5 +51,6 @@ expect 5 raygan submit -- train --preset ring8-gap --inline --steps 60 --name ba
 
 say "fetch, and sample without a cluster"
 expect 0 raygan fetch bad --to here
+expect 0 raygan fetch mine --to here # by where its resumption found it
 expect 0 raygan sample here/bad -n 64 -o x.npz
 say "all of it did what README says"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import socket
 import sys
 import tempfile
 import warnings
@@ -17,6 +18,10 @@ from raygan.errors import ConfigError
 
 REGISTER_S = "20"
 """Ray (60 s) misses a process that dies while it starts only after this time, and then starts another one."""
+
+
+PATIENCE_S = 10.0
+"""For an address to take a connection."""
 
 
 class OwnRay:
@@ -49,8 +54,12 @@ def cluster(address: str, object_store_mb: int, start: bool = True) -> Iterator[
             f"address = {join!r}: that is the address for jobs. Name the cluster's own (host:6379), or run the command there: "
             f"`raygan submit --address {join} -- VERB ...`."
         )
-    if join:  # a local cluster turns tokens on by itself; a client must say so, before it imports ray
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
+    if join:
+        _knock(join)
+        os.environ.setdefault("RAY_AUTH_MODE", "token")  # a local cluster turns them on by itself, a client must say so
+        os.environ.setdefault(
+            "RAY_gcs_server_port_wait_time_s", "3"
+        )  # tries; Ray's 20 of up to 35 s are twelve minutes
     elif "ray" not in sys.modules:
         # read by the import: the process whose life Ray asks for before it ends this one for its raylet's death; else our parent
         os.environ["RAY_RAYLET_PID"] = str(os.getpid())
@@ -86,6 +95,20 @@ def cluster(address: str, object_store_mb: int, start: bool = True) -> Iterator[
     finally:
         OwnRay.options = None
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raises ConfigError where nobody listens at host:port, which Ray itself tells after minutes."""
+    host, colon, port = address.rpartition(":")
+    if not colon or "//" in host:
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), PATIENCE_S).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise ConfigError(
+            f"address = {address!r}: nobody listens there ({error}). Start a cluster with `ray start --head`, or use "
+            "--address local."
+        ) from None
 
 
 def _init(options: dict[str, Any]) -> None:

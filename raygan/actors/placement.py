@@ -63,9 +63,14 @@ def place(
         cpus = min(1.0, floor_share(have_cpus / (players + EVALUATOR_SHARE)))
         while cpus > 0.01 and not fits(Placement(players, cpus, gpus, settings.placement).bundles, nodes or [cluster]):
             cpus = round(cpus - 0.01, 2)
+    if settings.cpus_per_pair is None and cpus <= 0:
+        raise InfeasibleError(
+            f"num_pairs: {players} actors would share {have_cpus:g} CPUs, less than .01 each, and Ray counts no finer. Lower "
+            "num_pairs, or raise resources.pairs_per_actor."
+        )
     placement = Placement(players, cpus, gpus, settings.placement)
     need = sum(b["CPU"] for b in placement.bundles)
-    if cpus <= 0 or need > have_cpus + 1e-6:
+    if need > have_cpus + 1e-6:
         raise InfeasibleError(
             f"resources.cpus_per_pair = {cpus:g}: {players} actors and the evaluator need {need:g} CPUs, the "
             f"cluster has {have_cpus:g}. Lower resources.cpus_per_pair or num_pairs."

@@ -289,16 +289,16 @@ def submit(argv: Sequence[str]) -> int:
         raise ConfigError(
             f"submit: no verb {rest[0] if rest else ''!r}. {did_you_mean(rest[0] if rest else '', VERBS)}"
         )
-    arguments, name = jobs.for_a_job(rest)
+    arguments, run = jobs.for_a_job(rest)
     if rest[0] == "train":
         _check_train(arguments[1:])
     cluster = jobs.Jobs(args.get("address") or "auto")
-    submission, package = cluster.prepare(arguments, name=name, working_dir=Path(args.get("working-dir") or "."))
+    submission, package = cluster.prepare(arguments, run, working_dir=Path(args.get("working-dir") or "."))
     print(shlex.join(submission.command), package.text, sep="\n", flush=True)
     if args.has("dry-run"):
         return 0
     job = cluster.send(submission)
-    hint = f"raygan status {name}" if name else f"ray job logs {job.id}"
+    hint = f"raygan status {run.name}" if run else f"ray job logs {job.id}"
     if args.has("no-wait"):
         print(f"job {job.id} was sent: {hint}")
         return 0

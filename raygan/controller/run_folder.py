@@ -160,7 +160,7 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
 
 def find_run(path: str | Path) -> Path:
     """A run's folder; raises ConfigError with the runs that are there."""
-    folder = Path(path)
+    folder = Path(os.path.expanduser(path))  # noqa: PTH111  never fails, whoever's home it is
     if os.path.isfile(folder / "run.json"):  # noqa: PTH113  any name will do, also one that no file can have
         return folder
     there = [p.parent.name for p in folder.parent.glob("*/run.json")] if os.path.isdir(folder.parent) else []  # noqa: PTH112

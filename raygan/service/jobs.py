@@ -93,9 +93,9 @@ class Jobs:
         self.address = str(self.client._address)
 
     def prepare(
-        self, arguments: Sequence[str], *, name: str | None = None, working_dir: Path = Path()
+        self, arguments: Sequence[str], run: Path | None = None, *, working_dir: Path = Path()
     ) -> tuple[Submission, Package]:
-        """What would be sent, and what it weighs. Raises ConfigError for a package that is too large."""
+        """What would be sent for the run of that folder, and what it weighs. Raises ConfigError for a package that is too large."""
         package = weigh(working_dir)
         if package.bytes >= limit():
             raise ConfigError(
@@ -105,15 +105,14 @@ class Jobs:
             )
         environment = {"RAY_JOB_STOP_WAIT_TIME_S": str(GRACE_S), "PYTHONUNBUFFERED": "1"}
         environment |= {k: os.environ[k] for k in PASSED_ON if k in os.environ}
-        metadata = {} if name is None else {RUN: name, FOLDER: run_dir_of(arguments)}
-        job = f"{name or arguments[0]}-{secrets.token_hex(3)}"
+        metadata = {} if run is None else {RUN: run.name, FOLDER: str(run.parent)}
+        job = f"{run.name if run else arguments[0]}-{secrets.token_hex(3)}"
         entry = ["python", "-m", "raygan.cli", *arguments]
         return Submission(self.address, job, entry, working_dir, environment, metadata), package
 
     def submit(self, arguments: Sequence[str], *, working_dir: Path = Path()) -> Job:
         """Send `raygan ARGUMENTS` as a job and return at once. Raises ConfigError."""
-        ready, name = for_a_job(arguments)
-        return self.send(self.prepare(ready, name=name, working_dir=working_dir)[0])
+        return self.send(self.prepare(*for_a_job(arguments), working_dir=working_dir)[0])
 
     def send(self, submission: Submission) -> Job:
         """Send it; a cluster that is still starting (no agent takes jobs yet) is given time. Raises ConfigError."""
@@ -230,41 +229,45 @@ def _address_wins(address: str) -> Iterator[None]:
         os.environ |= kept
 
 
-def run_dir_of(arguments: Sequence[str]) -> str:
-    """Where a `train` puts its run.
-
-    >>> run_dir_of(["train", "--run-dir", "/data/runs"])
-    '/data/runs'
-    """
-    for i, argument in enumerate(arguments):
-        name, equals, value = argument.partition("=")
-        if name == "--run-dir":
-            return value if equals else arguments[i + 1]
-    return RUN_DIR
-
-
-def for_a_job(arguments: Sequence[str]) -> tuple[list[str], str | None]:
-    """(arguments, run) as a job needs them: a name, a run folder that outlives the job, plain lines. Raises ConfigError."""
+def for_a_job(arguments: Sequence[str]) -> tuple[list[str], Path | None]:
+    """(arguments, run folder) as a job needs them: a name, a run folder that outlives the job, plain lines. Raises ConfigError."""
     verb, *rest = arguments
     if verb not in ("train", "resume"):
         return list(arguments), None
     rest += [] if {"--plain", "--json", "--quiet"} & set(rest) else ["--plain"]
     if verb == "resume":
-        return [verb, *rest], Path(rest[0]).name if rest and not rest[0].startswith("-") else None
-    folder = run_dir_of(rest)
-    if not folder.startswith(("/", "~")):
-        raise ConfigError(
-            f"--run-dir {folder!r}: a job's working directory is thrown away. Give an absolute path, on storage that all nodes see."
+        valued = ("--steps", "--address", "--require")
+        run = next(
+            (a for a, b in zip(rest, arguments, strict=False) if not a.startswith("-") and b not in valued), None
         )
-    if "--run-dir" not in {a.partition("=")[0] for a in rest}:
+        return [verb, *rest], None if run is None else Path(_stays("run", run))
+    folder = _value(rest, "--run-dir")
+    if folder is None:
+        folder = RUN_DIR
         rest += ["--run-dir", folder]
-    name = next((rest[i + 1] for i, a in enumerate(rest[:-1]) if a == "--name"), None)
-    name = name or next((a.partition("=")[2] for a in rest if a.startswith("--name=")), None)
+    _stays("--run-dir", folder)
+    name = _value(rest, "--name")
     if name is None:
         name = f"run-{secrets.token_hex(3)}"
         rest += ["--name", name]
     check_name(name)
-    return [verb, *rest], name
+    return [verb, *rest], Path(folder) / name
+
+
+def _value(arguments: Sequence[str], flag: str) -> str | None:
+    """Of a flag that may be written `--name x` or `--name=x`."""
+    for a, b in zip(arguments, [*arguments[1:], None], strict=True):
+        if a == flag or a.startswith(f"{flag}="):
+            return b if a == flag else a.partition("=")[2]
+    return None
+
+
+def _stays(what: str, folder: str) -> str:
+    if not folder.startswith(("/", "~")):
+        raise ConfigError(
+            f"{what} {folder!r}: a job's working directory is thrown away. Give an absolute path, on storage that all nodes see."
+        )
+    return folder
 
 
 def weigh(folder: Path) -> Package:

@@ -29,7 +29,7 @@ def test_equal_shares_always_fit(players: int, cpus: int, gpus: int) -> None:
         ({"gpus_per_pair": 1.0}, {"CPU": 2}, r"gpus_per_pair = 1: 3 actors need 3 GPUs, the cluster has 0"),
         ({"gpus_per_pair": 0.5}, {"CPU": 8, "GPU": 1}, "need 1.5 GPUs, the cluster has 1"),
         ({"cpus_per_pair": 4.0}, {"CPU": 2}, "cpus_per_pair = 4"),
-        ({}, {}, "cluster has 0"),
+        ({}, {}, "3 actors would share 0 CPUs"),
     ],
 )
 def test_infeasible_demands_are_refused_with_the_numbers(
@@ -38,6 +38,11 @@ def test_infeasible_demands_are_refused_with_the_numbers(
     with pytest.raises(InfeasibleError, match=text) as error:
         place(3, ResourcesConfig(**settings), cluster)  # type: ignore[arg-type]
     assert error.value.exit_code == 3
+
+
+def test_more_actors_than_hundredths_of_a_cpu() -> None:
+    with pytest.raises(InfeasibleError, match=r"1001 actors would share 2 CPUs, less than .01 each.* Lower num_pairs"):
+        place(1001, ResourcesConfig(), {"CPU": 2.0})
 
 
 @given(

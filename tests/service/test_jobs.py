@@ -29,6 +29,7 @@ def said(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str]:
         (["submit", "--", "trian"], "no verb 'trian'. Did you mean 'train'?"),
         (["submit", "--", "train", "--strategy.swap-evry", "3"], "no setting 'swap_evry'"),
         (["submit", "--", "train", "--run-dir", "runs"], "a job's working directory is thrown away"),
+        (["submit", "--", "resume", "runs/mine"], "a job's working directory is thrown away"),
         (["submit", "--", "train", "--name", "../x"], "name = '../x'"),
         (["status", "nobody/here"], "is not a run folder"),
         (["fetch", "../x", "--address", "http://127.0.0.1:9"], "no Ray cluster takes jobs there"),
@@ -49,12 +50,21 @@ def test_mistakes(
 
 
 def test_a_train_job_gets_a_name_a_folder_that_stays_and_plain_lines() -> None:
-    arguments, name = jobs.for_a_job(["train", "--preset", "ring8-gap"])
-    assert name is not None
-    assert arguments == ["train", "--preset", "ring8-gap", "--plain", "--run-dir", jobs.RUN_DIR, "--name", name]
-    assert jobs.for_a_job(["train", "--name=mine", "--run-dir=/mnt/runs", "--quiet"])[1] == "mine"
-    assert jobs.for_a_job(["resume", "/mnt/runs/mine"]) == (["resume", "/mnt/runs/mine", "--plain"], "mine")
+    arguments, run = jobs.for_a_job(["train", "--preset", "ring8-gap"])
+    assert run is not None
+    assert str(run.parent) == jobs.RUN_DIR
+    assert arguments == ["train", "--preset", "ring8-gap", "--plain", "--run-dir", jobs.RUN_DIR, "--name", run.name]
+    assert jobs.for_a_job(["train", "--name=mine", "--run-dir=/mnt/runs", "--quiet"])[1] == Path("/mnt/runs/mine")
     assert jobs.for_a_job(["status", "mine"]) == (["status", "mine"], None), "any verb can be sent"
+
+
+@pytest.mark.parametrize("argv", [["/mnt/runs/mine"], ["--steps", "+9", "/mnt/runs/mine", "--address", "auto"]])
+def test_a_resumed_run_lies_where_it_was(argv: list[str]) -> None:
+    """`fetch` reads it from the job's metadata."""
+    arguments, run = jobs.for_a_job(["resume", *argv])
+    assert arguments == ["resume", *argv, "--plain"]
+    submission, _ = cluster(Client()).prepare(arguments, run, working_dir=Path(__file__).parent)
+    assert submission.metadata == {"raygan_run": "mine", "raygan_run_dir": "/mnt/runs"}
 
 
 class Client:
@@ -104,7 +114,7 @@ def test_the_printed_line_is_what_is_sent(tmp_path: Path) -> None:
     client = Client()
     sender = cluster(client)
     submission, package = sender.prepare(
-        ["train", "--name", "mine", "--run-dir", "/r"], name="mine", working_dir=tmp_path
+        ["train", "--name", "mine", "--run-dir", "/r"], Path("/r/mine"), working_dir=tmp_path
     )
     assert package.files == 0
     sender.send(submission)

@@ -98,6 +98,11 @@ class PairConfig(Section):
         20, gt=0, description="Consecutive skipped steps (NaN or infinite loss) after which the run stops."
     )
 
+    @property
+    def optimizer_words(self) -> int:
+        """Numbers that the optimizer keeps for each weight."""
+        return {"adam": 2, "rmsprop": 1}[self.optimizer]
+
 
 class PairGroup(Section):
     """Some pairs that differ from the run's; what is left out is the run's."""

@@ -8,6 +8,7 @@ train(steps, board):  for each step    I_D x d_step(G, D, X)          Algorithm 
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,7 +21,19 @@ from raygan.errors import CheckpointError, NonFiniteError
 from raygan.gan import steps as S
 from raygan.gan.streams import Streams, sample_prior
 from raygan.gan.types import Board, Dataset, Loss, Report, State
-from raygan.gan.weights import Parcel, Precision, Publication, Vector, flatten, halve, narrow, signature_hash, unflatten
+from raygan.gan.weights import (
+    Parcel,
+    Precision,
+    Publication,
+    Vector,
+    flatten,
+    halve,
+    narrow,
+    num_words,
+    signature_hash,
+    unflatten,
+    word_bytes,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -38,6 +51,13 @@ class Sharing:
     def due(self, version: int) -> bool:
         """Is there a publication at this version?"""
         return self.every > 0 and (version - 1) % self.every == 0
+
+    def nbytes(self, parts: Parts) -> float:
+        """Of a publication of such a pair."""
+        samples = self.samples * parts.batch_size * math.prod(parts.data.shape)
+        d = num_words(parts.discriminator)
+        state = 4 * parts.config.optimizer_words * d if self.optimizer else 0
+        return word_bytes(self.precision) * (d + (samples or num_words(parts.generator))) + state
 
 
 @dataclass(frozen=True)

@@ -14,15 +14,15 @@ from raygan.actors.placement import place
 from raygan.config import Config, Resolved
 from raygan.controller.inline import InlineBoard, host
 from raygan.controller.ledger import Ledger
-from raygan.gan.weights import num_words, word_bytes
+from raygan.gan.weights import num_words
 from raygan.service.packing import not_batched
 from raygan.strategies.gap import Gap
 from raygan.strategies.orders import Swap
 from raygan.strategies.pmgan import Pmgan
-from raygan.strategies.roles import ROLES
+from raygan.strategies.roles import GLOBAL, ROLES
 from raygan.strategies.sgan import Sgan
 from raygan.strategies.stack import to_batch
-from raygan.strategies.strategy import Plan, Setup, homes, load_data, num_processes, strategy_of
+from raygan.strategies.strategy import Plan, Setup, StrategyComponent, homes, load_data, num_processes, strategy_of
 
 PROBE = 3
 """Steps that the time is measured on."""
@@ -36,12 +36,13 @@ def plan_text(resolved: Resolved, address: str) -> str:
     strategy = strategy_of(config)
     players = strategy.players(config)
     data = load_data(config)
-    parts = Setup(config, data, torch.device("cpu")).parts(players[0])
+    setup = Setup(config, data, torch.device("cpu"))
+    parts = setup.parts(players[0])
     resources, nodes, where = cluster_size(address)
     found = homes(config, players)
     placement = place(num_processes(config), config.resources, resources, nodes)
     g, d = num_words(parts.generator) * 4, num_words(parts.discriminator) * 4
-    checkpoint = len(players) * 3 * (g + d)  # weights and Adam's two moments
+    checkpoint = len(players) * (1 + config.pair.optimizer_words) * (g + d)
     lines = [
         f"players        {len(players)} ({', '.join(players)}), an evaluator and a board",
         f"each actor     {placement.cpus:g} CPU, {placement.gpus:g} GPU, {config.resources.num_threads} thread(s), "
@@ -53,29 +54,9 @@ def plan_text(resolved: Resolved, address: str) -> str:
         f"checkpoint     {megabytes(checkpoint)} every {config.checkpoint.every_steps} steps, the last "
         f"{config.checkpoint.keep} are kept",
     ]
-    lines += _pack_lines(Setup(config, data, torch.device("cpu")), found)
-    if isinstance(strategy, Sgan):
-        lines += _sgan_lines(strategy, config.num_pairs, strategy.sharing(parts).samples, d, g, parts.batch_size, data.shape,
-                             config.resources.object_store_mb, config.round_steps)  # fmt: skip
-    if isinstance(strategy, Gap):
-        moved = d if strategy.what == "D" else g
-        whole = moved * (3 if strategy.carry == "all" else 1)
-        plan = Plan.of(config, len(data.train))
-        lines.append(
-            f"a swap         {megabytes(whole)} a pair every {strategy.period(plan)} updates, "
-            f"{max(0, (config.steps - 1) // strategy.period(plan))} in all"
-        )
-        lines += [f"warning {name}: {text}" for name, text in strategy.notes(plan)]
-    if isinstance(strategy, Pmgan):
-        own = word_bytes(strategy.publish)
-        batch = strategy.slot_samples(config) * math.prod(data.shape) * own
-        answer = 2 * d * own // 4 if strategy.feedback == "weights" else batch * 4 // own
-        lines.append(f"a slot         {megabytes(batch)} a generator and step, of which one is kept")
-        classes = strategy.num_classes(config)
-        lines.append(
-            f"an answer      about {megabytes(answer)} a generator and step ({strategy.feedback}), {classes} classes"
-        )
-    return "\n".join([*lines, _time_line(config, Setup(config, data, torch.device("cpu")), placement.cpus)])
+    lines += _pack_lines(setup, found)
+    lines += _traffic_lines(strategy, setup)
+    return "\n".join([*lines, _time_line(config, setup, placement.cpus)])
 
 
 def _pack_lines(setup: Setup, found: list[list[str]]) -> list[str]:
@@ -122,35 +103,44 @@ def _time_line(config: Config, setup: Setup, cpus: float) -> str:
     return f"time           about {seconds:.0f} s of training ({each} ms a step on a core of this machine), start and scores apart"
 
 
-def _sgan_lines(
-    strategy: Sgan,
-    pairs: int,
-    samples: int,
-    d: int,
-    g: int,
-    batch: int,
-    shape: tuple[int, ...],
-    store_mb: int,
-    rounds: int,
-) -> list[str]:
-    own = word_bytes(strategy.publish)
-    share = samples * batch * math.prod(shape) * own if samples else g * own // 4
-    published = d * own // 4
-    pull = published + share
-    lead = strategy.max_lead + rounds
-    held = pairs * pull * math.ceil(lead / strategy.messenger_lifetime)
-    in_store = pairs * pull * math.ceil(rounds / strategy.messenger_lifetime)
+def _traffic_lines(strategy: StrategyComponent, setup: Setup) -> list[str]:
+    """What travels, of a strategy and of what it stands over."""
+    config, plan = setup.config, Plan.of(setup.config, len(setup.data.train))
+    match strategy:
+        case Sgan():
+            return [*_sgan_lines(strategy, setup), *_traffic_lines(strategy.inner, setup)]
+        case Gap():
+            period = strategy.period(plan)
+            swaps = max(0, (config.steps - 1) // period)
+            parcel = megabytes(strategy.parcel_bytes(setup.parts(strategy.locals(config)[0])))
+            return [
+                f"a swap         {parcel} a pair every {period} updates, {swaps} in all",
+                *(f"warning {name}: {text}" for name, text in strategy.notes(plan)),
+            ]
+        case Pmgan():
+            answer, classes = megabytes(strategy.answer_bytes(setup)), strategy.num_classes(config)
+            return [
+                f"a slot         {megabytes(strategy.slot_bytes(setup))} a generator and step, of which one is kept",
+                f"an answer      {answer} a generator and step ({strategy.feedback}), {classes} classes",
+            ]
+    return []
+
+
+def _sgan_lines(strategy: Sgan, setup: Setup) -> list[str]:
+    config, parts = setup.config, setup.parts(GLOBAL)
+    sharing, rounds, store_mb = strategy.sharing(parts), config.round_steps, config.resources.object_store_mb
+    pull = sharing.nbytes(parts)
+    held = config.num_pairs * pull * math.ceil((strategy.max_lead + rounds) / sharing.every)
+    in_store = config.num_pairs * pull * math.ceil(rounds / sharing.every)
     lines = [
-        f"a pull         {megabytes(pull)} a local every {strategy.messenger_lifetime} steps: D {megabytes(published)} and G as "
-        f"{'samples' if samples else 'weights'} {megabytes(share)}",
+        f"a pull         {megabytes(pull)} a local every {sharing.every} steps: D, and G as "
+        f"{'samples' if sharing.samples else 'weights'}",
         f"held by locals at most {megabytes(held)} (max_lead {strategy.max_lead})",
         f"object store   about {megabytes(in_store)} a round of {rounds} steps, of {store_mb} MB",
     ]
     if strategy.deputies:
-        back = batch * math.prod(shape) * 4 + d
-        lines.append(
-            f"deputies       {strategy.deputies}: {megabytes(g + d)} to each, {megabytes(back)} back, at each of its steps"
-        )
+        there, back = (megabytes(b) for b in strategy.deputy_bytes(parts))
+        lines.append(f"deputies       {strategy.deputies}: {there} to each, {back} back, at each of its steps")
     if in_store > 0.7 * store_mb * 2**20:
         lines.append("               more than 70 % of the store: lower round_steps or raise messenger_lifetime")
     return lines
@@ -172,7 +162,7 @@ def cluster_size(address: str) -> tuple[dict[str, float], list[dict[str, float]]
         return cast(dict[str, float], ray.cluster_resources()), rooms(), f"cluster {named}"
 
 
-def megabytes(count: int) -> str:
+def megabytes(count: float) -> str:
     """
     >>> megabytes(2_500_000)
     '2.5 MB'

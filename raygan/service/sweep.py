@@ -23,12 +23,10 @@ from pydantic import Field, model_validator
 from raygan.config import Config, Resolved, Section, read_yaml, resolve, validate
 from raygan.controller.run_folder import check_name
 from raygan.errors import ConfigError, did_you_mean
-from raygan.gan.weights import num_words, word_bytes
 from raygan.losses.base import LossComponent
-from raygan.strategies.gap import Gap
 from raygan.strategies.pmgan import Pmgan
 from raygan.strategies.sgan import Sgan
-from raygan.strategies.strategy import Plan, Setup, load_data, strategy_of
+from raygan.strategies.strategy import Setup, load_data, strategy_of
 
 DRAWS = ("uniform", "log_uniform", "randint", "choice")
 
@@ -207,23 +205,8 @@ def d_updates(config: Config) -> float:
 
 
 def megabytes(config: Config) -> float:
-    """Megabytes that players send each other, for one step of everybody: swaps; D and samples a messenger; slots and answers."""
-    data = load_data(config)
-    setup = Setup(config, data, torch.device("cpu"))
-    strategy = strategy_of(config)
-    parts = setup.parts(strategy.players(config)[0])
-    g, d = num_words(parts.generator) * 4, num_words(parts.discriminator) * 4
-    batch = config.batch_size * math.prod(data.shape) * 4
-    n = config.num_pairs
-    if isinstance(strategy, Gap):
-        moved = (d if strategy.what == "D" else g) * (3 if strategy.carry == "all" else 1)
-        return n * moved / strategy.period(Plan.of(config, len(data.train))) / 1e6
-    if isinstance(strategy, Sgan):
-        return n * (d + batch) * word_bytes(strategy.publish) / 4 / strategy.messenger_lifetime / 1e6
-    if isinstance(strategy, Pmgan):
-        batch, of = strategy.slot_samples(config) * math.prod(data.shape) * 4, word_bytes(strategy.publish) / 4
-        return n * (batch * of + (2 * d * of if strategy.feedback == "weights" else batch)) / 1e6
-    return 0.0
+    """Megabytes that players send each other, for one step of everybody."""
+    return strategy_of(config).bytes_a_step(Setup(config, load_data(config), torch.device("cpu"))) / 1e6
 
 
 def costs(config: Config, steps: int, seconds: float) -> dict[str, float]:

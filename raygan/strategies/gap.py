@@ -24,8 +24,9 @@ from pydantic import Field
 
 from raygan.config import Config
 from raygan.errors import ConfigError
-from raygan.gan.pair import Pair, Sharing
+from raygan.gan.pair import Pair, Parts, Sharing
 from raygan.gan.streams import derive_seed
+from raygan.gan.weights import num_words
 from raygan.strategies.orders import Order, Swap, Train
 from raygan.strategies.strategy import Plan, Progress, Setup, StrategyComponent, same_networks
 
@@ -92,6 +93,17 @@ class Gap(StrategyComponent):
         if self.lr_smoothing:
             parts = replace(parts, smooth_steps=max(1, round(0.05 * len(setup.data.train) / parts.batch_size)))
         return Pair(name, parts, sharing)
+
+    def parcel_bytes(self, parts: Parts) -> int:
+        """Of a network on its way."""
+        words = num_words(parts.discriminator if self.what == "D" else parts.generator)
+        average = self.what == "G" and parts.config.ema > 0
+        return 4 * words * (1 + average + (parts.config.optimizer_words if self.carry == "all" else 0))
+
+    def bytes_a_step(self, setup: Setup) -> float:
+        """A parcel a pair and period."""
+        sent = sum(self.parcel_bytes(setup.parts(p)) for p in self.locals(setup.config))
+        return sent / self.period(Plan.of(setup.config, len(setup.data.train)))
 
     # --------------------------------------------------------------------------------------------------- when
 

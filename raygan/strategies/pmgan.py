@@ -14,6 +14,7 @@ async:    a generator takes the newest D, C and beta that have reached it and ne
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, cast
@@ -27,7 +28,7 @@ from raygan.gan.balance import Balance
 from raygan.gan.pair import Sharing
 from raygan.gan.streams import Streams
 from raygan.gan.types import Player
-from raygan.gan.weights import Precision
+from raygan.gan.weights import Precision, num_words, word_bytes
 from raygan.networks.base import NetworkComponent
 from raygan.strategies.orders import Order, Train
 from raygan.strategies.pmgan_generator import Generator
@@ -114,6 +115,22 @@ class Pmgan(StrategyComponent):
         return share_of(
             config.batch_size, self.num_classes(config) if self.generator_batch == "share" else config.num_pairs
         )
+
+    def slot_bytes(self, setup: Setup) -> int:
+        """Of a generator's samples in its slot."""
+        return self.slot_samples(setup.config) * math.prod(setup.data.shape) * word_bytes(self.publish)
+
+    def answer_bytes(self, setup: Setup) -> int:
+        """To a generator: D and C, or a gradient for each of its samples."""
+        if self.feedback == "gradients":
+            return self.slot_samples(setup.config) * math.prod(setup.data.shape) * 4
+        d = num_words(self.discriminator(setup.config, JUDGE, setup.data.shape))
+        c = num_words(setup.classifier(JUDGE, self.num_classes(setup.config) + self.joint))
+        return (d + c) * word_bytes(self.publish)
+
+    def bytes_a_step(self, setup: Setup) -> float:
+        """A slot and an answer a generator."""
+        return setup.config.num_pairs * (self.slot_bytes(setup) + self.answer_bytes(setup))
 
     def locals(self, config: Config) -> list[str]:
         """The generators' names."""

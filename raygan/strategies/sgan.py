@@ -205,6 +205,18 @@ class Sgan(StrategyComponent):
             precision=self.publish,
         )
 
+    def bytes_a_step(self, setup: Setup) -> float:
+        """What the global pair pulls from each local, what its deputies get and answer, and what the locals send each other."""
+        parts = setup.parts(GLOBAL)
+        sharing = self.sharing(parts)
+        pulled = setup.config.num_pairs * sharing.nbytes(parts) / sharing.every
+        return pulled + self.deputies * sum(self.deputy_bytes(parts)) + self.inner.bytes_a_step(setup)
+
+    def deputy_bytes(self, parts: Parts) -> tuple[int, int]:
+        """A step's to a deputy, and back: G0 and D0; gradients by the batch of G0 and by D0's weights."""
+        d = num_words(parts.discriminator)
+        return 4 * (num_words(parts.generator) + d), 4 * (parts.batch_size * math.prod(parts.data.shape) + d)
+
     def decide(self, ready: Sequence[str], progress: Progress, plan: Plan) -> Sequence[Order]:
         """Locals do what their own strategy says, at most `max_lead` ahead; the global pair follows the slowest of them."""
         done = progress.done

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from raygan.gan import steps as S
 from raygan.gan.pair import Parts, Sharing, Trainer
 from raygan.gan.types import Board, State
-from raygan.gan.weights import Publication, Vector, num_words, unflatten, whole, word_bytes
+from raygan.gan.weights import Publication, Vector, unflatten, whole
 from raygan.networks.base import has_batch_norm
 from raygan.strategies.roles import GLOBAL
 from raygan.strategies.stack import Stack, d_steps, each, pays, penalties, penalty_points, strange_layer, usual_penalty
@@ -154,7 +154,8 @@ class Crew(Trainer):
         self.keeps_g = not sharing.samples
         self.messenger_steps = settings.messenger_steps or self.loss.d_steps
         self.opponents: dict[str, Opponent] = {}
-        self.bytes_a_step = self.published_bytes(sharing)
+        self.bytes_a_step = sharing.nbytes(parts) / max(1, sharing.every)
+        """What one local publishes, for each of its steps."""
         self.ahead: dict[str, dict[int, Publication]] = {}
         """lockstep: what was read and is not used yet."""
         self.messengers: Messengers | None = None
@@ -184,12 +185,6 @@ class Crew(Trainer):
         return [o for o in self.opponents.values() if o.version > 0]
 
     # ------------------------------------------------------------------------------------------ what was published
-
-    def published_bytes(self, sharing: Sharing) -> float:
-        """What one local publishes, for each of its steps."""
-        samples = sharing.samples * self.batch_size * math.prod(self.data.shape)
-        numbers = num_words(self.d) + (samples or num_words(self.g))
-        return numbers * word_bytes(sharing.precision) / max(1, sharing.every)
 
     def read(self, after: int, upto: int, board: Board) -> dict[str, list[int]]:
         """lockstep: get what is published for these iterations; its versions."""

@@ -205,6 +205,10 @@ class StrategyComponent(Component):
         """Named warnings about a run that works but does not do what one would expect: (name, text)."""
         return []
 
+    def bytes_a_step(self, setup: Setup) -> float:
+        """What players send each other, for one step of everybody, on the average; scores and checkpoints apart."""
+        return 0.0
+
     def locals(self, config: Config) -> list[str]:
         """The pairs' names."""
         return [pair_name(i) for i in config.ids]

@@ -403,7 +403,7 @@ class Controller:
         taken = swap.moves
         moves: list[dict[str, Any]] = [
             {"player": p, "from": s, "what": swap.what, "identity": cards[s].identity, "at": self.done[p],
-             "sha256": cards[s].sha256, "bytes": cards[s].nbytes}
+             "fingerprint": cards[s].fingerprint, "bytes": cards[s].nbytes}
             for p, s in taken.items()
         ]  # fmt: skip
         self.holds |= {m["player"]: m["identity"] for m in moves}

@@ -70,12 +70,12 @@ class Card:
     identity: str
     step: int
     nbytes: int
-    sha256: str
+    fingerprint: str
 
     @classmethod
     def of(cls, parcel: Parcel) -> Card:
         """A parcel's card."""
-        return cls(parcel.identity, parcel.step, parcel.nbytes, parcel.sha256)
+        return cls(parcel.identity, parcel.step, parcel.nbytes, parcel.fingerprint)
 
 
 Order = Train | Swap | Adopt | Save | Evaluate | Join

@@ -84,7 +84,7 @@ class Run:
 
     @property
     def swaps(self) -> pd.DataFrame:
-        """Every swap, a row a network that moved: step, player, from, identity, sha256, bytes."""
+        """Every swap, a row a network that moved: step, player, from, identity, fingerprint, bytes."""
         import pandas as pd
 
         return pd.DataFrame([

@@ -125,10 +125,10 @@ class Witness(InlineExecutor):
 
     def adopt(self, swap: Swap) -> None:
         """Carry it out, then compare hashes over weights, buffers and (where it travels) the optimizer."""
-        handed = {p: parcel.sha256 for p, parcel in self.parcels[swap].items()}
+        handed = {p: parcel.fingerprint for p, parcel in self.parcels[swap].items()}
         super().adopt(swap)
         for player, source in swap.moves.items():
-            self.moved.append(swapper(self.players[player]).offer(swap.what, swap.carry).sha256 == handed[source])
+            self.moved.append(swapper(self.players[player]).offer(swap.what, swap.carry).fingerprint == handed[source])
 
 
 def conserved(

@@ -109,12 +109,12 @@ def test_a_discriminator_moves_whole_from_pair_to_pair() -> None:
     b.train(3, Shelf())
     moved = a.offer("D", "all")
     b.adopt("D", moved)
-    assert b.offer("D", "all").sha256 == moved.sha256
+    assert b.offer("D", "all").fingerprint == moved.fingerprint
     assert b.identity["D"] == "pair-00"
     assert "optimizer" in moved.arrays, "the optimizer's state must travel"
     assert np.array_equal(flatten(a.d), flatten(b.d))
     b.train(1, Shelf())
-    assert a.offer("D", "all").sha256 == moved.sha256, "the giver keeps a copy of its own"
+    assert a.offer("D", "all").fingerprint == moved.fingerprint, "the giver keeps a copy of its own"
 
 
 def test_after_a_swap_training_goes_on_as_with_one_owner() -> None:

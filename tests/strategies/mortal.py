@@ -52,7 +52,7 @@ class Mortal(InlineExecutor):
 
     def adopt(self, swap: Swap) -> None:
         self.instant(INSTANTS[3])
-        sources = {p: parcel.sha256 for p, parcel in self.parcels[swap].items()}
+        sources = {p: parcel.fingerprint for p, parcel in self.parcels[swap].items()}
         for i, player in enumerate(swap.moves):
             if i == 1:
                 self.instant(INSTANTS[4])
@@ -70,4 +70,4 @@ class Mortal(InlineExecutor):
 
 def held(player: Player, swap: Swap) -> str:
     """What the player holds now, by its hash."""
-    return swapper(player).offer(swap.what, swap.carry).sha256
+    return swapper(player).offer(swap.what, swap.carry).fingerprint

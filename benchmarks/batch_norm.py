@@ -7,15 +7,11 @@
 from __future__ import annotations
 
 import sys
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmarks.common import gone_on, show, spread
-from raygan.config import resolve
-from raygan.service.training import train
+from benchmarks.common import gone_on, scored, show, spread
 
 STEPS = 1000
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -30,15 +26,8 @@ METRICS = ("fid@cnn-mnist-f7720083", "score", "tv", "confidence")
 def one(variant: str, seed: int) -> dict[str, Any]:
     """{generator: {metric: value}} and the protocol with its floor and ceiling."""
     flags = {"seed": seed, "steps": STEPS, "evaluation.every_steps": STEPS, **VARIANTS[variant]}
-    with tempfile.TemporaryDirectory() as folder:
-        run = train(resolve("mnist-pmgan", flags=flags), run_dir=Path(folder), name="run", inline=True)
-        rows = run.scores()
-        singles = [rows[p] for p in run.pairs]
-        return {
-            "one generator (mean of 4)": {m: sum(r[m] for r in singles) / len(singles) for m in METRICS},
-            "mixture": {m: rows["mixture"][m] for m in METRICS},
-            "protocol": run.info["protocols"][rows["mixture"]["protocol"]],
-        }
+    found, info = scored("mnist-pmgan", flags, METRICS, "one generator (mean of 4)")
+    return {**found, "protocol": next(iter(info["protocols"].values()))}
 
 
 def main() -> None:

@@ -8,14 +8,17 @@ import os
 import platform
 import statistics
 import subprocess
+import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from raygan.service.training import processor
+from raygan.config import resolve
+from raygan.service.training import processor, train
+from raygan.strategies.roles import GLOBAL
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -57,6 +60,20 @@ def gone_on(name: str, what: Iterable[str], seeds: int, one: Callable[[str, int]
             found[w].append(one(w, seed))
             write(name, {"results": found})
     return found
+
+
+def scored(
+    preset: str, flags: Mapping[str, Any], metrics: Sequence[str], single: str
+) -> tuple[dict[str, dict[str, float]], dict[str, Any]]:
+    """A preset's whole run in this process: {generator: {metric: value}}, the mean over the single ones under the name `single`;
+    and what the run says of itself (run.json).
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        run = train(resolve(preset, flags=flags), run_dir=Path(folder), name="run", inline=True)
+        rows = run.scores()
+        pairs = [rows[p] for p in run.pairs]
+        found = {single: {m: sum(r[m] for r in pairs) / len(pairs) for m in metrics}}
+        return found | {w: {m: rows[w][m] for m in metrics} for w in (GLOBAL, "mixture") if w in rows}, dict(run.info)
 
 
 def second_half(rows: list[dict[str, Any]], steps: int) -> float:

@@ -7,33 +7,22 @@ locals are the same in all rows. Goes on where it was.
 from __future__ import annotations
 
 import sys
-import tempfile
-from pathlib import Path
-from typing import Any
 
 import torch
 
-from benchmarks.common import gone_on, show, spread
+from benchmarks.common import gone_on, scored, show, spread
 from raygan.config import resolve
-from raygan.service.training import train
 from raygan.strategies.roles import GLOBAL
 
 LIFETIMES = ("5", "25", "100")
 METRICS = ("modes", "modes@10%", "high_quality", "reverse_kl")
 
 
-def one(lifetime: str, seed: int) -> dict[str, Any]:
+def one(lifetime: str, seed: int) -> dict[str, dict[str, float]]:
     """{generator: {metric: value}}."""
     steps = resolve("r15-sgan").config.steps
     flags = {"seed": seed, "strategy.messenger_lifetime": int(lifetime), "evaluation.every_steps": steps}
-    with tempfile.TemporaryDirectory() as folder:
-        run = train(resolve("r15-sgan", flags=flags), run_dir=Path(folder), name="run", inline=True)
-        rows = run.scores()
-        singles = [rows[p] for p in run.pairs]
-        return {
-            GLOBAL: {m: rows[GLOBAL][m] for m in METRICS},
-            "one local (mean of 5)": {m: sum(r[m] for r in singles) / len(singles) for m in METRICS},
-        }
+    return scored("r15-sgan", flags, METRICS, "one local (mean of 5)")[0]
 
 
 def main() -> None:

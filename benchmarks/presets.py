@@ -8,15 +8,11 @@ one, one of the pairs (their mean), and the mixture of the pairs.
 from __future__ import annotations
 
 import sys
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmarks.common import gone_on, show, spread
-from raygan.config import resolve
-from raygan.service.training import train
+from benchmarks.common import gone_on, scored, show, spread
 
 TOYS = (
     "ring8-sgan", "ring8-gap", "ring8-pmgan", "ring8-pmgan-10", "ring8-sgan-gap", "ring8-sgan-pmgan", "ring8-mgan",
@@ -28,13 +24,8 @@ METRICS = ("modes", "modes@10%", "high_quality", "reverse_kl")
 
 def one(preset: str, seed: int) -> dict[str, Any]:
     """{generator: {metric: value}}, and the seconds."""
-    with tempfile.TemporaryDirectory() as folder:
-        run = train(resolve(preset, flags={"seed": seed}), run_dir=Path(folder), name="run", inline=True)
-        rows = run.scores()
-        pairs = [rows[p] for p in run.pairs]
-        out: dict[str, Any] = {"one pair (mean)": {m: sum(r[m] for r in pairs) / len(pairs) for m in METRICS}}
-        out |= {who: {m: rows[who][m] for m in METRICS} for who in ("global", "mixture") if who in rows}
-        return {"scores": out, "seconds": run.info["elapsed"], "status": run.info["status"]}
+    found, info = scored(preset, {"seed": seed}, METRICS, "one pair (mean)")
+    return {"scores": found, "seconds": info["elapsed"], "status": info["status"]}
 
 
 def main() -> None:

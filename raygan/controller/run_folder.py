@@ -150,12 +150,38 @@ def cut_torn_line(path: Path) -> None:
             file.truncate(whole)
 
 
+class JsonLines:
+    """The whole lines of a jsonl file that may still grow: each is read and parsed once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._forget()
+
+    def _forget(self) -> None:
+        self._objects: list[dict[str, Any]] = []
+        self._end, self._file = 0, (0, 0)
+
+    def read(self) -> list[dict[str, Any]]:
+        """All of them, oldest first; to be looked at, not changed."""
+        if not self.path.exists():
+            self._forget()
+            return []
+        with self.path.open("rb") as file:
+            facts = os.fstat(file.fileno())
+            if (facts.st_dev, facts.st_ino) != self._file or facts.st_size < self._end:  # another file of that name
+                self._forget()
+                self._file = facts.st_dev, facts.st_ino
+            file.seek(self._end)
+            raw = file.read()
+        whole = raw.rfind(b"\n") + 1
+        self._objects += [json.loads(line) for line in raw[:whole].splitlines()]
+        self._end += whole
+        return list(self._objects)
+
+
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
     """All whole lines of a jsonl file; [] when it does not exist yet."""
-    if not path.exists():
-        return []
-    raw = path.read_bytes()
-    return [json.loads(line) for line in raw[: raw.rfind(b"\n") + 1].splitlines()]
+    return JsonLines(path).read()
 
 
 def find_run(path: str | Path) -> Path:

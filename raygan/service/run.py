@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raygan.config import Config, validate
-from raygan.controller.run_folder import find_run, read_jsonl
+from raygan.controller.run_folder import JsonLines, find_run
 from raygan.errors import ConfigError, did_you_mean
 from raygan.metrics.ranking import better, headline
 from raygan.strategies.roles import GLOBAL, JUDGE, MIXTURE, ROLES
@@ -36,6 +36,7 @@ class Run:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._metrics, self._events = JsonLines(path / "metrics.jsonl"), JsonLines(path / "events.jsonl")
 
     @classmethod
     def load(cls, path: str | Path) -> Run:
@@ -61,7 +62,7 @@ class Run:
     @property
     def rows(self) -> list[dict[str, Any]]:
         """metrics.jsonl."""
-        return read_jsonl(self.path / "metrics.jsonl")
+        return self._metrics.read()
 
     @property
     def metrics(self) -> pd.DataFrame:
@@ -73,7 +74,7 @@ class Run:
     @property
     def events(self) -> list[dict[str, Any]]:
         """events.jsonl."""
-        return read_jsonl(self.path / "events.jsonl")
+        return self._events.read()
 
     @property
     def pulls(self) -> pd.DataFrame:

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from raygan.controller.run_folder import RunFolder, check_name, find_run, read_jsonl, write_atomically
+from raygan.controller import run_folder
+from raygan.controller.run_folder import JsonLines, RunFolder, check_name, find_run, read_jsonl, write_atomically
 from raygan.errors import ConfigError
 
 
@@ -80,3 +81,23 @@ def test_a_misspelt_run_is_told_which_one_was_meant(tmp_path: Path) -> None:
     RunFolder.create(tmp_path, "ring-run").status(status="done")
     with pytest.raises(ConfigError, match="Did you mean 'ring-run'"):
         find_run(tmp_path / "ring-rum")
+
+
+def test_a_growing_file_is_parsed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`watch` looks each second at logs of hours."""
+    path, parsed, loads = tmp_path / "log.jsonl", list[bytes](), json.loads
+    monkeypatch.setattr(run_folder.json, "loads", lambda line: parsed.append(line) or loads(line))
+    lines = JsonLines(path)
+    assert lines.read() == []
+    path.write_text('{"a": 1}\n{"a": 2}\n{"a"')
+    first = lines.read()
+    assert first == [{"a": 1}, {"a": 2}], "not the torn one"
+    with path.open("a") as file:
+        file.write(": 3}\n")
+    assert lines.read() == [{"a": 1}, {"a": 2}, {"a": 3}]
+    assert first == [{"a": 1}, {"a": 2}], "who has read before keeps what it got"
+    assert len(parsed) == 3
+    write_atomically(path, b'{"b": 1}\n{"b": 2}\n{"b": 3}\n{"b": 4}\n')
+    assert lines.read() == [{"b": n} for n in (1, 2, 3, 4)], "another file of that name"
+    path.write_text("")
+    assert lines.read() == []

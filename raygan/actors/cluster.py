@@ -22,6 +22,8 @@ REGISTER_S = "20"
 
 PATIENCE_S = 10.0
 """For an address to take a connection."""
+TRIES = "3"
+"""To join. One takes 1 s where the token is wrong, 35 s where something else listens; Ray tries 20 times."""
 
 
 class OwnRay:
@@ -57,9 +59,7 @@ def cluster(address: str, object_store_mb: int, start: bool = True) -> Iterator[
     if join:
         _knock(join)
         os.environ.setdefault("RAY_AUTH_MODE", "token")  # a local cluster turns them on by itself, a client must say so
-        os.environ.setdefault(
-            "RAY_gcs_server_port_wait_time_s", "3"
-        )  # tries; Ray's 20 of up to 35 s are twelve minutes
+        os.environ.setdefault("RAY_gcs_server_port_wait_time_s", TRIES)
     elif "ray" not in sys.modules:
         # read by the import: the process whose life Ray asks for before it ends this one for its raylet's death; else our parent
         os.environ["RAY_RAYLET_PID"] = str(os.getpid())

@@ -18,8 +18,6 @@ from raygan.errors import ConfigError
 
 REGISTER_S = "20"
 """Ray (60 s) misses a process that dies while it starts only after this time, and then starts another one."""
-
-
 PATIENCE_S = 10.0
 """For an address to take a connection."""
 TRIES = "3"

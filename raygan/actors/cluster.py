@@ -55,7 +55,6 @@ def cluster(address: str, object_store_mb: int, start: bool = True) -> Iterator[
             f"`raygan submit --address {join} -- VERB ...`."
         )
     if join:
-        _knock(join)
         os.environ.setdefault("RAY_AUTH_MODE", "token")  # a local cluster turns them on by itself, a client must say so
         os.environ.setdefault("RAY_gcs_server_port_wait_time_s", TRIES)
     elif "ray" not in sys.modules:
@@ -69,6 +68,7 @@ def cluster(address: str, object_store_mb: int, start: bool = True) -> Iterator[
     logging.getLogger("ray._private.authentication.authentication_token_setup").setLevel(logging.ERROR)
     options: dict[str, Any] = {"namespace": "raygan", "logging_level": logging.WARNING, "log_to_driver": True}
     if join:
+        _knock(join)
         options["address"] = join
     else:
         os.environ.setdefault("RAY_worker_register_timeout_seconds", REGISTER_S)

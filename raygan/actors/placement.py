@@ -63,7 +63,7 @@ def place(
         cpus = min(1.0, floor_share(have_cpus / (players + EVALUATOR_SHARE)))
         while cpus > 0.01 and not fits(Placement(players, cpus, gpus, settings.placement).bundles, nodes or [cluster]):
             cpus = round(cpus - 0.01, 2)
-    if settings.cpus_per_pair is None and cpus <= 0:
+    if cpus <= 0:
         raise InfeasibleError(
             f"num_pairs: {players} actors would share {have_cpus:g} CPUs, less than .01 each, and Ray counts no finer. Lower "
             "num_pairs, or raise resources.pairs_per_actor."

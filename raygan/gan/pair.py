@@ -33,7 +33,7 @@ from raygan.gan.weights import (
     signature_hash,
     unflatten,
     word_bytes,
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)

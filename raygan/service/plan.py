@@ -105,11 +105,12 @@ def _time_line(config: Config, setup: Setup, cpus: float) -> str:
 
 def _traffic_lines(strategy: StrategyComponent, setup: Setup) -> list[str]:
     """What travels, of a strategy and of what it stands over."""
-    config, plan = setup.config, Plan.of(setup.config, len(setup.data.train))
+    config = setup.config
     match strategy:
         case Sgan():
             return [*_sgan_lines(strategy, setup), *_traffic_lines(strategy.inner, setup)]
         case Gap():
+            plan = Plan.of(config, len(setup.data.train))
             period = strategy.period(plan)
             swaps = max(0, (config.steps - 1) // period)
             parcel = megabytes(strategy.parcel_bytes(setup.parts(strategy.locals(config)[0])))

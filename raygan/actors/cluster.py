@@ -54,7 +54,10 @@ def cluster(address: str, object_store_mb: int, start: bool = True) -> Iterator[
             f"address = {join!r}: that is the address for jobs. Name the cluster's own (host:6379), or run the command there: "
             f"`raygan submit --address {join} -- VERB ...`."
         )
+    up = "ray" in sys.modules and sys.modules["ray"].is_initialized()
     if join:
+        if not up:
+            _knock(join)
         os.environ.setdefault("RAY_AUTH_MODE", "token")  # a local cluster turns them on by itself, a client must say so
         os.environ.setdefault("RAY_gcs_server_port_wait_time_s", TRIES)
     elif "ray" not in sys.modules:
@@ -62,13 +65,12 @@ def cluster(address: str, object_store_mb: int, start: bool = True) -> Iterator[
         os.environ["RAY_RAYLET_PID"] = str(os.getpid())
     import ray
 
-    if ray.is_initialized():
+    if up:
         yield
         return
     logging.getLogger("ray._private.authentication.authentication_token_setup").setLevel(logging.ERROR)
     options: dict[str, Any] = {"namespace": "raygan", "logging_level": logging.WARNING, "log_to_driver": True}
     if join:
-        _knock(join)
         options["address"] = join
     else:
         os.environ.setdefault("RAY_worker_register_timeout_seconds", REGISTER_S)

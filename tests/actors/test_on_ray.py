@@ -278,7 +278,8 @@ def test_a_killed_pair_inside_a_swap_on_ray_changes_nothing(tmp_path: Path) -> N
     assert sorted(unpack(r)["identity.D"] for r in final.parts.values()) == ["pair-00", "pair-01", "pair-02"]  # type: ignore[type-var]
 
 
-def test_generators_join_and_leave_on_ray(tmp_path: Path) -> None:
+def test_generators_join_and_leave_on_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("raygan.controller.scaling.EVERY_S", 0.0)
     config = tiny_config(
         tempo="async", loss="reverse_kl", num_pairs=2, steps=2000, round_steps=50, strategy={"name": "pmgan", "classes": 3},
         evaluation={"every_steps": 2000}, checkpoint={"every_steps": 2000},
@@ -297,15 +298,18 @@ def test_generators_join_and_leave_on_ray(tmp_path: Path) -> None:
         for e in read_jsonl(folder.path / "events.jsonl")
         if e["kind"] in ("join", "leave", "refused")
     ]
-    late = [("refused", None)]  # on a busy machine the others may be at their end before the joiner's process is up
-    assert kinds in ([("join", "gen-02"), ("leave", "gen-02")], [("join", "gen-02"), *late], late)
+    late = ("refused", None)  # on a busy machine the others may be at their end before the joiner's process is up
+    assert kinds in ([("join", "gen-02"), ("leave", "gen-02")], [("join", "gen-02"), late])
     rows = read_jsonl(folder.path / "metrics.jsonl")
     for player in ("gen-00", "gen-01"):
         assert sum(r["steps"] for r in rows if r["kind"] == "train" and r["player"] == player) == 2000
 
 
-def test_a_pair_leaves_its_pack_and_another_joins_while_the_rest_go_on(tmp_path: Path) -> None:
+def test_a_pair_leaves_its_pack_and_another_joins_while_the_rest_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two pairs an actor: whoever stays keeps its process; the joiner has one of its own until the next start."""
+    monkeypatch.setattr("raygan.controller.scaling.EVERY_S", 0.0)
     config = tiny_config(
         strategy={"name": "gap", "swap_every": 50}, num_pairs=4, steps=600, round_steps=25,
         evaluation={"every_steps": 600}, checkpoint={"every_steps": 600}, resources={"pairs_per_actor": 2},
@@ -314,8 +318,8 @@ def test_a_pair_leaves_its_pack_and_another_joins_while_the_rest_go_on(tmp_path:
     pids: list[dict[str, int]] = []
 
     def ask(c: Controller, done: Done) -> None:
-        wanted = [3, 4][len(pids)] if len(pids) < 2 else None
-        if wanted and min(c.done.values()) >= 100 * (1 + len(pids)) and c.scaling.request is None:
+        wanted = 3 if not pids and min(c.done.values()) >= 100 else 4 if len(pids) == 1 and "pair-03" not in c.done else None
+        if wanted:
             pids.append({p: where["pid"] for p, where in c.executor.info()["players"].items()})  # type: ignore[union-attr]
             (folder.path / "scale.json").write_text(json.dumps({"id": str(wanted), "pairs": wanted}))
         if len(pids) == 2 and "pair-04" in c.done and c.done["pair-04"] > 400:

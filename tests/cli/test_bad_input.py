@@ -45,8 +45,6 @@ CASES = [
     (["train", "--data.path", "/nowhere", "--data", "mnist"], 2, "not found in: /nowhere"),
     (["train", "--network", "dcgan"], 2, "network.dcgan"),
     (["train", "--name", "../up"], 2, "name = '../up'"),
-    (["stop", "mine", "--address", "127.0.0.1:9"], 2, "address = '127.0.0.1:9': nobody listens there"),
-    (["stop", "mine", "--address", "127.0.0.1:port"], 2, "address = '127.0.0.1:port': nobody listens there"),
     (["train", "--config", "/nowhere.yaml"], 2, "config file '/nowhere.yaml' does not exist"),
     (["train", "--steps"], 2, "--steps needs a value"),
     (["train", "--inline=yes"], 2, "--inline takes no value"),
@@ -150,6 +148,21 @@ def test_a_mistake_is_one_line_with_the_next_move(
     assert text in err
     assert list(tmp_path.iterdir()) in ([], [tmp_path / "runs"]), "nothing half-written"
     assert not list(tmp_path.glob("runs/*"))
+
+
+@pytest.mark.timed
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "127.0.0.1:port"])
+def test_an_address_where_nobody_listens_is_told_at_once(
+    address: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("ray.is_initialized", lambda: False)  # the other tests' Ray may be up in this process
+    began = time.perf_counter()
+    found, out, err = run(["stop", "mine", "--address", address], capsys)
+    assert time.perf_counter() - began < LIMIT_S
+    assert (found, out) == (2, "")
+    assert err.startswith(f"raygan: address = {address!r}: nobody listens there")
+    assert err.count("\n") == 1
 
 
 @pytest.fixture(scope="module")

@@ -318,7 +318,9 @@ def test_a_pair_leaves_its_pack_and_another_joins_while_the_rest_go_on(
     pids: list[dict[str, int]] = []
 
     def ask(c: Controller, done: Done) -> None:
-        wanted = 3 if not pids and min(c.done.values()) >= 100 else 4 if len(pids) == 1 and "pair-03" not in c.done else None
+        wanted = (
+            3 if not pids and min(c.done.values()) >= 100 else 4 if len(pids) == 1 and "pair-03" not in c.done else None
+        )
         if wanted:
             pids.append({p: where["pid"] for p, where in c.executor.info()["players"].items()})  # type: ignore[union-attr]
             (folder.path / "scale.json").write_text(json.dumps({"id": str(wanted), "pairs": wanted}))

@@ -8,6 +8,7 @@ import re
 import signal
 import time
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,19 @@ OURS = re.compile(rb"(Board|Deputy|Evaluator|Matchmaker|Player)Actor")
 """Titles of our actors' processes."""
 
 
+@dataclass
+class _Sign:
+    """What is known of one actor; times by the monotonic clock."""
+
+    answered: float
+    moved: float
+    actor: Any = None
+    """None: it is being started."""
+    asked: Any = None
+    """The question that is under way."""
+    beats: int | None = None
+
+
 class Pulse:
     """Asks every actor once a second how far it is; one that does not answer, or is busy and gets nowhere, is hung.
 
@@ -28,25 +42,24 @@ class Pulse:
     def __init__(self, lease_s: float, places: dict[str, tuple[str, int]]) -> None:
         self.lease_s = lease_s
         self._places = places
-        self._actors: dict[str, Any] = {}
-        self._asked: dict[str, Any] = {}
-        self._beats: dict[str, int] = {}
-        self._answered: dict[str, float] = {}
-        self._moved: dict[str, float] = {}
+        self._signs: dict[str, _Sign] = {}
         self._at = 0.0
 
     def starting(self, name: str, within_s: float) -> None:
         """It is not there yet: its first answer may take so long."""
-        self._answered[name] = time.monotonic() + max(0.0, within_s - self.lease_s)
+        by = time.monotonic() + max(0.0, within_s - self.lease_s)
+        self._signs[name] = _Sign(answered=by, moved=by)
 
     def alive(self, player: str) -> None:
         """It has just reported."""
-        self._moved[player] = self._answered[player] = time.monotonic()
+        now = time.monotonic()
+        sign = self._signs.setdefault(player, _Sign(now, now))
+        sign.answered = sign.moved = now
 
     def ages(self) -> dict[str, float]:
         """Seconds since each player's last answer."""
         now = time.monotonic()
-        return {p: now - at for p, at in self._answered.items()}
+        return {p: now - sign.answered for p, sign in self._signs.items()}
 
     def beat(self, actors: Mapping[str, Any], busy: Collection[str]) -> str | None:
         """Ask and look; who is hung, if anybody: one that is silent before one that waits for it. Raises RayActorError of one that
@@ -56,24 +69,26 @@ class Pulse:
         if now - self._at < 1.0:
             return None
         self._at = now
-        for gone in [p for p, actor in self._actors.items() if actors.get(p) is not actor]:
-            for record in (self._actors, self._asked, self._beats, self._answered, self._moved):
-                record.pop(gone, None)  # what an earlier actor of this name was asked says nothing of its successor
-        for player, actor in actors.items():
-            self._actors[player] = actor
-            self._answered.setdefault(player, now)
+        self._signs = {p: sign for p, sign in self._signs.items() if sign.actor is None or sign.actor is actors.get(p)}
+        for (
+            player,
+            actor,
+        ) in actors.items():  # what an earlier actor of this name was asked says nothing of its successor
+            sign = self._signs.setdefault(player, _Sign(now, now))
+            sign.actor = actor
             if player not in busy:
-                self._moved[player] = now
-            if player in self._asked and ray.wait([self._asked[player]], timeout=0)[0]:
-                facts = ray.get(self._asked.pop(player))
-                self._answered[player] = now
+                sign.moved = now
+            if sign.asked is not None and ray.wait([sign.asked], timeout=0)[0]:
+                asked, sign.asked = sign.asked, None
+                facts = ray.get(asked)
+                sign.answered = now
                 self._places[player] = str(facts["node"]), int(facts["pid"])
-                if facts["beats"] != self._beats.get(player):
-                    self._beats[player], self._moved[player] = int(facts["beats"]), now
-            if player not in self._asked:
-                self._asked[player] = actor.where.remote(player)
-        silent = [p for p in actors if now - self._answered[p] > self.lease_s]
-        stuck = [p for p in actors if p in busy and now - self._moved.setdefault(p, now) > self.lease_s]
+                if facts["beats"] != sign.beats:
+                    sign.beats, sign.moved = int(facts["beats"]), now
+            if sign.asked is None:
+                sign.asked = actor.where.remote(player)
+        silent = [p for p in actors if now - self._signs[p].answered > self.lease_s]
+        stuck = [p for p in actors if p in busy and now - self._signs[p].moved > self.lease_s]
         return next(iter([*silent, *stuck]), None)
 
 

@@ -19,7 +19,7 @@ from raygan.config import Config
 from raygan.data.base import Samples
 from raygan.errors import StaleEpochError
 from raygan.gan.types import Board, State
-from raygan.strategies.sgan_opponents import Answer, Crew, Deputy, Task
+from raygan.strategies.sgan_crew import Answer, Crew, Deputy, Task
 from raygan.strategies.strategy import Setup, strategy_of
 
 PATIENCE = 0.8

@@ -12,6 +12,7 @@ NOT_COMPONENTS = (
     "pmgan_generator",
     "pmgan_judge",
     "pmgan_slots",
+    "sgan_crew",
     "sgan_opponents",
     "sgan_players",
 )

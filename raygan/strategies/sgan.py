@@ -3,7 +3,7 @@
     for i in 1 .. I                                                              (line)
         each local n: I_D updates of D_n, one of G_n, alone                       4-13    gan/pair.py
         D_msg[n] = copy(D_n)                                                      14      sgan_opponents.py: Opponent.refresh
-        each messenger: I_D updates against G0                                    15-21   Crew.train_messengers
+        each messenger: I_D updates against G0                                    15-21   sgan_crew.py: Crew.train_messengers
         G0: one step on the gradient summed over the N messengers                 22-26   Crew.judge_g, GlobalPair.step_g
         D0: one step on the gradient summed over the N local generators           27-31   Crew.judge_d, GlobalPair.step_d
 
@@ -34,7 +34,7 @@ from raygan.gan.types import Player
 from raygan.gan.weights import Precision, num_words
 from raygan.strategies.orders import Order, Train
 from raygan.strategies.roles import GLOBAL, ROLES
-from raygan.strategies.sgan_opponents import Crew, DeputyHere
+from raygan.strategies.sgan_crew import Crew, DeputyHere
 from raygan.strategies.sgan_players import GlobalPair
 from raygan.strategies.strategy import Plan, Progress, Setup, StrategyComponent, same_networks
 

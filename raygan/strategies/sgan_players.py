@@ -1,4 +1,4 @@
-"""SGAN's global pair. When it trains is `sgan.py`'s to say; what is done with the opponents is `sgan_opponents.py`'s."""
+"""SGAN's global pair. When it trains is `sgan.py`'s to say; what is done with the opponents is `sgan_crew.py`'s."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from raygan.gan import steps as S
 from raygan.gan.pair import Meter, Parts, Sharing
 from raygan.gan.types import Board, Report, State
 from raygan.gan.weights import Publication, Vector, flatten
-from raygan.strategies.sgan_opponents import Answer, Crew, Deputy, Task
+from raygan.strategies.sgan_crew import Answer, Crew, Deputy, Task
 
 if TYPE_CHECKING:
     from raygan.strategies.sgan import Sgan

@@ -63,6 +63,20 @@ def test_a_dead_actor_is_told_and_a_silent_one_found_by_the_lease(
     assert found == [None, None, None, None, "pair-00"]
 
 
+def test_one_that_starts_again_has_the_time_that_a_start_takes(
+    clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pulse = Pulse(3.0, {})
+    pulse.beat({"evaluator": Actor(answers)}, [])
+    pulse.starting("evaluator", 10.0)
+    monkeypatch.setattr(deaths.ray, "wait", lambda refs, timeout: ([], refs))
+    successor, found = {"evaluator": Actor(answers)}, []
+    for _ in range(11):
+        clock[0] += 1.0
+        found.append(pulse.beat(successor, ["evaluator"]))
+    assert found == [None] * 10 + ["evaluator"]
+
+
 def test_a_lost_node_is_read_from_the_error() -> None:
     text = "The actor died because its node has died. Node Id: 0a1b2c the actor's node was terminated unexpectedly"
     assert lost_node(RuntimeError(text)) == "0a1b2c"

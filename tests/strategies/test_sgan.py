@@ -21,7 +21,8 @@ from raygan.strategies import sgan_players, stack
 from raygan.strategies.orders import Train
 from raygan.strategies.roles import GLOBAL
 from raygan.strategies.sgan import Sgan
-from raygan.strategies.sgan_opponents import Crew, Opponent
+from raygan.strategies.sgan_crew import Crew
+from raygan.strategies.sgan_opponents import Opponent
 from raygan.strategies.sgan_players import GlobalPair, payoff_weights
 from raygan.strategies.strategy import Plan, Progress, strategy_of
 from tests.conftest import setup_of, tiny_config

@@ -1,7 +1,8 @@
 """What a global pair costs ten locals in time: `python -m benchmarks.supervisor`; writes results/supervisor.json.
 
-Ten toy pairs in one process, on one core, alone; then the same ten on that core with the global pair on another. Cores counted: the
-global pair's work in local steps says how many it needs to keep pace; one is what two cores leave. Time of the second half, twice.
+Ten toy pairs in one process, on one core, alone; beside ten others on the other core, who have nothing to do with them; and with
+the global pair on the other core. The second says what a busy second core costs by itself: "equal cores counted" is against it.
+Cores counted by work: the global pair's busy seconds over the locals' say how many it needs to keep pace. Time of the second half.
 """
 
 from __future__ import annotations
@@ -25,18 +26,22 @@ from raygan.strategies.roles import GLOBAL
 STEPS = {"small": 400, "toy": 120}
 LEAD = 20
 SGAN = {"name": "sgan", "max_lead": LEAD, "max_lag": LEAD}
+ALONE, BESIDE = "alone", "beside ten others"
 VARIANTS: dict[str, dict[str, Any] | str] = {
-    "alone": "independent",
+    ALONE: "independent",
+    BESIDE: "independent",
+    "global pair, simplified (no messengers)": {**SGAN, "variant": "simplified"},
     "global pair, 1 messenger update": {**SGAN, "messenger_steps": 1},
     "global pair, 5 messenger updates": {**SGAN, "messenger_steps": 5},
 }
 
 
-def run(name: str, strategy: dict[str, Any] | str) -> tuple[float, float, int]:
+def run(name: str, strategy: dict[str, Any] | str, others: int) -> tuple[float, float, int]:
     """(seconds, the global pair's work as a share of the locals', most steps that it was behind)."""
     work, steps = WORKS[name], STEPS[name]
     values = {
-        **work.values(strategy=strategy), "steps": steps, "round_steps": 10, "resources.pairs_per_actor": work.pairs,
+        **work.values(strategy=strategy), "num_pairs": work.pairs + others, "steps": steps, "round_steps": 10,
+        "resources.pairs_per_actor": work.pairs,
         "resources.hub": False, "evaluation.every_steps": steps, "evaluation.samples": 1600, "checkpoint.every_steps": steps,
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
@@ -66,21 +71,21 @@ def main() -> None:
         for name in STEPS:
             for _ in range(repeats):
                 for variant, strategy in VARIANTS.items():
-                    raw.setdefault(name, {}).setdefault(variant, []).append(run(name, strategy))
+                    raw.setdefault(name, {}).setdefault(variant, []).append(
+                        run(name, strategy, WORKS[name].pairs if variant == BESIDE else 0)
+                    )
                     print(name, variant, raw[name][variant][-1], flush=True)
     rows = []
     for name, taken in raw.items():
         for variant, found in taken.items():
-            ratios = [mine[0] / alone[0] for mine, alone in zip(found, taken["alone"], strict=True)]
+            by = [[mine[0] / other[0] for mine, other in zip(found, taken[of], strict=True)] for of in (ALONE, BESIDE)]
+            has_global = variant not in (ALONE, BESIDE)
             rows.append([
-                name, variant, f"{statistics.median(f[0] for f in found):.1f}",
-                middle(ratios),
-                f"{statistics.median(f[1] for f in found):.2f}", str(max(f[2] for f in found)) if variant != "alone" else "",
+                name, variant, f"{statistics.median(f[0] for f in found):.1f}", *map(middle, by),
+                f"{statistics.median(f[1] for f in found):.2f}", str(max(f[2] for f in found)) if has_global else "",
             ])  # fmt: skip
-    show(
-        ["ten pairs", "what", "s", "of the locals alone", "global's work / locals'", f"most behind (max_lead {LEAD})"],
-        rows,
-    )
+    columns = ["of the time alone", "of the time beside ten others", "global's work / locals'"]
+    show(["ten pairs", "what", "s", *columns, f"most behind (max_lead {LEAD})"], rows)
     write("supervisor", {"runs": raw, "steps": STEPS, "max_lead": LEAD})
 
 

@@ -21,9 +21,11 @@ from typing import Any
 from raygan.config import Config, full_dump
 from raygan.controller.checkpoint import Checkpoint, list_checkpoints, newest_valid, retain, write_checkpoint
 from raygan.controller.failures import Failures
+from raygan.controller.gathering import Gathering
 from raygan.controller.journal import Journal, read_journal
 from raygan.controller.ledger import Ledger
 from raygan.controller.orders import Adopt, Card, Done, Evaluate, Executor, Join, Save, Scored
+from raygan.controller.pending import Pending
 from raygan.controller.run_folder import REQUEST, RunFolder
 from raygan.controller.scaling import Scaling, number_of
 from raygan.controller.storage import LocalStorage
@@ -36,33 +38,6 @@ from raygan.strategies.strategy import Plan, strategy_of
 
 Listener = Callable[["Controller", Done], None]
 STALL_S = 600.0
-
-
-class Pending:
-    """Reports of a player that will share one row: means over steps, sums of seconds, the last of each counter."""
-
-    def __init__(self, begin: int) -> None:
-        self.begin = begin
-        self.steps = 0
-        self._sums: dict[str, float] = {}
-        self._weights: dict[str, float] = {}
-        self._last: dict[str, float] = {}
-
-    def add(self, steps: int, report: Mapping[str, float]) -> None:
-        """Count a report in."""
-        self.steps += int(report.get("steps_done", steps))
-        for key, value in report.items():
-            if key in ("bad_steps", "updates"):
-                self._last[key] = value
-            elif key != "steps_done":
-                weight = 1.0 if key in ("seconds", "wait_s") else float(steps)
-                self._sums[key] = self._sums.get(key, 0.0) + value * weight
-                self._weights[key] = self._weights.get(key, 0.0) + weight
-
-    def report(self) -> dict[str, float]:
-        """The row's numbers."""
-        means = {k: s if k in ("seconds", "wait_s") else s / self._weights[k] for k, s in self._sums.items()}
-        return {**means, **self._last}
 
 
 class Controller:
@@ -89,17 +64,9 @@ class Controller:
         self.generators = tuple(p for p in self.players if p not in ROLES)
         self.executor: Executor | None = None
         self.ledger = Ledger.begin(self.players, {}, {})
-        self.parts: dict[int, dict[str, tuple[int, bytes]]] = {}
-        self.extra: dict[int, dict[str, Any]] = {}
-        self.expected: dict[int, set[str]] = {}
-        """Whose parts of a checkpoint are still to come."""
-        self.saved_step = -1
+        self.gathering = Gathering()
         self.owed: dict[str, list[Save | Evaluate]] = {}
         """Scores and saves that are still to come, by player."""
-        self.abandoned: set[int] = set()
-        """Checkpoints that will never be whole."""
-        self.away: dict[str, tuple[int, bytes]] = {}
-        """Players that are on the way back: their step and part of the last checkpoint, which stands for them meanwhile."""
         self.failures = Failures(config.failures)
         self.scaling = Scaling(self)
         joined = read_journal(self.journal.storage).of("join")
@@ -221,15 +188,14 @@ class Controller:
         raw = checkpoint.parts.get(player) if checkpoint else None
         step = checkpoint.steps[player] if checkpoint and raw is not None else 0
         self.owed.pop(player, None)
-        for cut in [s for s, expected in self.expected.items() if player in expected]:
-            self.abandoned.add(cut)  # its part of this checkpoint will never come
+        for cut in self.gathering.lose(player):
             self.folder.event("abandoned", cut, why=f"{player} died before it was whole")
         self.pending_rows.pop(player, None)
         self.executor.remove(player)
         self.scaling.drop(player)
         self.scaling.reviving.add(player)
         if raw is not None:
-            self.away[player] = step, raw
+            self.gathering.away[player] = step, raw
         self.executor.submit(Join(player, step, raw))
         self.warn("W201 player-died", f"{death}; it comes back from step {step} while the others go on")
         return True
@@ -243,12 +209,7 @@ class Controller:
         self.ledger = Ledger.begin(self.players, resume.steps if resume else {}, resume.extra if resume else {})
         self.scaling = Scaling(self)
         self.owed.clear()
-        self.abandoned.clear()
-        self.away.clear()
-        self.expected.clear()
-        self.saved_step = -1
-        self.parts.clear()
-        self.extra.clear()
+        self.gathering = Gathering()
         self.pending_rows.clear()
         self.targets = None
         if self.executor is None:
@@ -338,7 +299,7 @@ class Controller:
         elif isinstance(order, Adopt):
             self.swaps += 1
         elif isinstance(order, Join):
-            self.away.pop(order.player, None)
+            self.gathering.away.pop(order.player, None)
             self.scaling.joined(order.player)
         elif isinstance(order, Train):
             self._trained(order, item.result)
@@ -416,11 +377,7 @@ class Controller:
         assert self.executor is not None
         self.owed.setdefault(order.player, []).append(order)
         if isinstance(order, Save):
-            self.expected.setdefault(order.step, set(self.players))
-            self.extra.setdefault(order.step, {"swapped": {}, "losses": {}})
-            for key, values in self.ledger.extra().items():
-                if order.player in values:
-                    self.extra[order.step][key][order.player] = values[order.player]
+            self.gathering.asked(order, self.players, self.ledger.extra())
         self.executor.submit(order)
 
     def _save_all(self) -> None:
@@ -432,37 +389,20 @@ class Controller:
             self._ask(Save(player, step, at=self.done[player]))
 
     def _saved(self, order: Save, raw: bytes) -> None:
-        if order.step < self.saved_step or order.step in self.abandoned:
-            return  # of somebody who was away when the others saved: a newer checkpoint is there
-        if order.step == self.saved_step:
-            self._complete(order, raw)
-            return
-        parts = self.parts.setdefault(order.step, {})
-        parts[order.player] = order.at, raw
-        self.expected[order.step].discard(order.player)
-        if any(p in self.done for p in self.expected[order.step]):  # who has left owes nothing
-            return
-        del self.parts[order.step]
-        self.saved_step = order.step
-        parts = {p: part for p, part in parts.items() if p in self.players} | self.away
-        members = sorted([*self.config.ids, *map(number_of, self.away)])
-        self._commit(
-            Checkpoint(
-                order.step,
-                {p: raw for p, (_, raw) in parts.items()},
-                {p: at for p, (at, _) in parts.items()},
-                self.extra.pop(order.step) | {"members": members, "seen": sorted(self.seen_ids)},
-            )
-        )
-
-    def _complete(self, order: Save, raw: bytes) -> None:
-        """async: somebody who was away has come as far as the newest checkpoint, which gets its part."""
-        newest, _ = newest_valid(self.journal.storage)
-        if newest is None or newest.step != order.step:
-            return  # that checkpoint could not be written
-        extra = {**newest.extra, "members": list(self.config.ids), "seen": sorted(self.seen_ids)}
-        parts, steps = {**newest.parts, order.player: raw}, {**newest.steps, order.player: order.at}
-        self._commit(Checkpoint(order.step, parts, steps, extra))
+        if (
+            order.step == self.gathering.saved_step
+        ):  # async: somebody who was away has come as far as the newest checkpoint
+            whole, _ = newest_valid(self.journal.storage)
+            if whole is None or whole.step != order.step:
+                return  # that checkpoint could not be written
+            parts, steps = {**whole.parts, order.player: raw}, {**whole.steps, order.player: order.at}
+            whole = replace(whole, parts=parts, steps=steps)
+        else:
+            whole = self.gathering.take(order, raw, self.players)
+        if whole is not None:
+            members = sorted({*self.config.ids, *map(number_of, self.gathering.away)})
+            extra = {**whole.extra, "members": members, "seen": sorted(self.seen_ids)}
+            self._commit(replace(whole, extra=extra))
 
     def _commit(self, checkpoint: Checkpoint) -> None:
         try:

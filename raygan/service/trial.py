@@ -53,7 +53,7 @@ class Reporter:
                 del self.seen[step]
                 self.waiting.append(step)
         # with PBT a score counts when its checkpoint is there: somebody may go on from it
-        ready = [s for s in self.waiting if self.sweep.scheduler != "pbt" or controller.saved_step >= s]
+        ready = [s for s in self.waiting if self.sweep.scheduler != "pbt" or controller.gathering.saved_step >= s]
         for step in ready:
             self.waiting.remove(step)
             self.tell(controller, step)

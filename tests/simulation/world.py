@@ -156,7 +156,7 @@ class World:
         controller.run(checkpoint)
 
     def _listen(self, controller: Controller, done: Done) -> None:
-        self.acknowledged = max(self.acknowledged, controller.saved_step)
+        self.acknowledged = max(self.acknowledged, controller.gathering.saved_step)
         if self.partitioned is not None and self.rng.random() < 0.2:
             stale, self.partitioned = self.partitioned, None
             stale.fence = lambda: None  # type: ignore[method-assign]  # it looked just before we opened the run

@@ -16,7 +16,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from raygan.errors import ConfigError, did_you_mean
+from raygan.errors import ConfigError, RayganError, did_you_mean
 
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 
@@ -109,6 +109,14 @@ class RunFolder:
         for file in self._files.values():
             file.close()
         self._files.clear()
+
+
+def inside(folder: Path, name: str) -> Path:
+    """A file that another machine names, in a folder. Raises RayganError for one that would lie elsewhere."""
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise RayganError(f"the cluster sent a file outside the run's folder: {name!r}. Do not trust this cluster.")
+    return path
 
 
 def check_name(name: str) -> None:

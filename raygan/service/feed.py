@@ -20,8 +20,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
-from raygan.controller.run_folder import REQUEST, STOP, check_name, find_run, write_atomically
-from raygan.errors import ConfigError, RayganError
+from raygan.controller.run_folder import REQUEST, STOP, check_name, find_run, inside, write_atomically
+from raygan.errors import ConfigError
 from raygan.service.listing import alive
 from raygan.service.run import Run
 
@@ -83,13 +83,11 @@ class HubFeed:
             return False
         for name, (begin, raw) in added.items():
             self.skipped += begin - self.offsets.get(name, 0)
-            with (self.path / name).open("ab") as file:
+            with inside(self.path, name).open("ab") as file:
                 file.write(raw)
             self.offsets[name] = begin + len(raw)
         for name, raw in whole.items():
-            if not (self.path / name).resolve().is_relative_to(self.path.resolve()):
-                raise RayganError(f"the hub sent a file outside the run's folder: {name!r}. Do not trust this cluster.")
-            write_atomically(self.path / name, raw)
+            write_atomically(inside(self.path, name), raw)
         return True
 
     def ask(self, request: dict[str, Any]) -> None:

@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from raygan.controller.run_folder import check_name
-from raygan.errors import CheckpointError, ConfigError, RayganError
+from raygan.controller.run_folder import check_name, inside
+from raygan.errors import CheckpointError, ConfigError
 
 GRACE_S = 60
 """Seconds that a stopped job has to write its checkpoint; Ray's own are 3."""
@@ -343,9 +343,7 @@ def fetch(run: str, to: Path, jobs: Jobs, address: str = "auto") -> Path:
         temporary = to / f".{run}.{os.getpid()}"
         try:
             for name in found:
-                path = temporary / name
-                if not path.resolve().is_relative_to(temporary.resolve()):
-                    raise RayganError(f"the cluster sent a file outside the run's folder: {name!r}. Do not trust it.")
+                path = inside(temporary, name)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(ray.get(read.remote(folder, name), timeout=300.0))
             temporary.rename(to / run)

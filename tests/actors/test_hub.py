@@ -250,7 +250,8 @@ def test_stop_by_a_file_beside_the_run(tmp_path: Path, monkeypatch: pytest.Monke
         feed.stop(seen)
 
 
-def test_a_foreign_hub_writes_nowhere_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("sent", [({}, {"../../evil": b"x"}), ({"../../evil": (0, b"x")}, {})], ids=["whole", "added"])
+def test_a_foreign_hub_writes_nowhere_else(sent: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A name with `..` in it, from a cluster that is not to be trusted."""
     from raygan.errors import RayganError
 
@@ -261,7 +262,7 @@ def test_a_foreign_hub_writes_nowhere_else(tmp_path: Path, monkeypatch: pytest.M
     class Read:
         @staticmethod
         def remote(*_: Any) -> Any:
-            return {}, {"../../evil": b"x"}
+            return sent
 
     seen.hub = SimpleNamespace(read=Read)
     monkeypatch.setattr("ray.get", lambda reference, timeout: reference)

@@ -70,6 +70,8 @@ lifetime:        ## how long an SGAN messenger should live, on R15
 	python -m benchmarks.lifetime
 batch-norm:      ## PMGAN with batch norm in D: whose statistics
 	python -m benchmarks.batch_norm
+store-pages:     ## what it costs to write two networks into the object store
+	python -m benchmarks.store_pages
 swaps:           ## 10,000 matchings, a death inside each swap
 	python -m benchmarks.swaps
 generalisation:  ## GAP's Figs. 6 and 7

@@ -21,7 +21,7 @@ import torch
 from benchmarks.common import show, write
 from benchmarks.plain import WORKS, Work, timed
 from raygan.config import resolve
-from raygan.controller.inline import InlineBoard
+from raygan.controller.hosting import Shelves
 from raygan.gan.pair import Pair
 from raygan.strategies.pack import Pack
 from raygan.strategies.strategy import Setup, load_data, pair_name
@@ -62,7 +62,7 @@ def busy(work: Callable[[], object]) -> float | None:
 
 def pack_speed(work: Work, count: int, device: torch.device) -> tuple[float, float | None]:
     """(steps a second of every pair, utilisation)."""
-    pairs, board, done = pairs_of(work, count, device), InlineBoard(), [0]
+    pairs, board, done = pairs_of(work, count, device), Shelves(), [0]
     pack = Pack(pairs)
     pack.train(5, board)
     began = time.perf_counter()
@@ -80,7 +80,7 @@ def swap_ms(megabytes: int, device: torch.device) -> float:
     """Milliseconds of an offer and its adoption (weights and Adam's moments) of a D of so many MB."""
     hidden = {10: 1117, 100: 3533}[megabytes]
     giver, taker = pairs_of(WORKS["small"], 2, device, **{"network.hidden": hidden})
-    board = InlineBoard()
+    board = Shelves()
     for pair in (giver, taker):
         pair.train(1, board)
     return 1e3 * statistics.median(timed(lambda: taker.adopt("D", giver.offer("D", "all"))) for _ in range(5))

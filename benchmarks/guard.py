@@ -14,7 +14,7 @@ import torch
 
 from benchmarks.common import show, write
 from benchmarks.plain import WORKS, Plain, timed
-from raygan.controller.inline import InlineBoard
+from raygan.controller.hosting import Shelves
 from raygan.gan.pair import Pair
 from raygan.strategies.pack import Pack
 from raygan.strategies.strategy import pair_name
@@ -28,7 +28,7 @@ def measure(repeats: int = 7) -> dict[str, float]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        setup, board = WORK.setup(), InlineBoard()
+        setup, board = WORK.setup(), Shelves()
         names = [pair_name(i) for i in range(WORK.pairs)]
         plain = [Plain(setup, n, WORK.lr) for n in names]
         pair, pack = Pair(names[0], setup.parts(names[0])), Pack([Pair(n, setup.parts(n)) for n in names])

@@ -15,7 +15,7 @@ import torch
 
 from benchmarks.common import show, write
 from raygan.config import Config, Resolved, validate
-from raygan.controller.inline import InlineBoard
+from raygan.controller.hosting import Shelves
 from raygan.service.evaluate import evaluate_runs
 from raygan.service.run import Run
 from raygan.service.training import train
@@ -29,7 +29,7 @@ def cost_ratio(config: Config) -> float:
     """Seconds of one SGAN iteration (all players) over those of one pair's step, on one core."""
     setup = Setup(config, load_data(config), torch.device("cpu"))
     strategy = strategy_of(config)
-    board = InlineBoard()
+    board = Shelves()
     seconds = dict.fromkeys(strategy.players(config), 0.0)
     players = {n: strategy.build(n, setup) for n in seconds}
     for measured in (False, True):

@@ -13,7 +13,7 @@ import torch
 from benchmarks.common import middle, show, write
 from benchmarks.plain import WORKS, Work, timed
 from raygan.config import resolve
-from raygan.controller.inline import InlineBoard
+from raygan.controller.hosting import Shelves
 from raygan.gan.pair import Pair
 from raygan.strategies.pack import Pack
 from raygan.strategies.strategy import Setup, load_data, pair_name
@@ -29,7 +29,7 @@ CASES: dict[str, tuple[Work, dict[str, Any], int]] = {
 def ratios(work: Work, flags: dict[str, Any], steps: int, repeats: int) -> list[float]:
     """Seconds one after the other / seconds as one model."""
     config = resolve(work.preset, flags=work.values(**flags)).config
-    setup, board = Setup(config, load_data(config), torch.device("cpu")), InlineBoard()
+    setup, board = Setup(config, load_data(config), torch.device("cpu")), Shelves()
     names = [pair_name(i) for i in range(config.num_pairs)]
     alone, pack = [Pair(n, setup.parts(n)) for n in names], Pack([Pair(n, setup.parts(n)) for n in names])
     out = [

@@ -19,7 +19,7 @@ import torch
 from benchmarks.common import show, spread, write
 from benchmarks.plain import timed
 from raygan.config import resolve
-from raygan.controller.inline import InlineBoard
+from raygan.controller.hosting import Shelves
 from raygan.gan.pair import Pair
 from raygan.service.training import train
 from raygan.strategies.strategy import Setup, load_data
@@ -59,7 +59,7 @@ def speed(spec: dict[str, Any]) -> dict[str, float]:
     variants = [(name, switches, threads) for threads in (1, 2) for name, switches in VARIANTS.items()]
     if spec["data"] == "ring":  # no images
         variants = [v for v in variants if "channels_last" not in v[1]]
-    pairs, board = [pair_of(spec, switches) for _, switches, _ in variants], InlineBoard()
+    pairs, board = [pair_of(spec, switches) for _, switches, _ in variants], Shelves()
     ratios: dict[str, list[float]] = {}
     base = list[float]()
     pairs[0].train(3, board)

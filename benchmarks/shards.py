@@ -19,7 +19,7 @@ from benchmarks.plain import WORKS, Work, timed
 from raygan.actors.cluster import cluster
 from raygan.actors.executor import RayExecutor
 from raygan.config import resolve
-from raygan.controller.inline import InlineBoard
+from raygan.controller.hosting import Shelves
 from raygan.gan.pair import Pair
 from raygan.strategies.orders import Train
 from raygan.strategies.roles import GLOBAL
@@ -61,7 +61,7 @@ def global_step(work: Work, shards: int, steps: int) -> float:
 
 def local_step(work: Work, steps: int) -> float:
     """Seconds."""
-    pair, board = Pair("pair-00", work.setup().parts("pair-00")), InlineBoard()
+    pair, board = Pair("pair-00", work.setup().parts("pair-00")), Shelves()
     pair.train(5, board)
     return timed(lambda: pair.train(steps * 5, board)) / (steps * 5)
 

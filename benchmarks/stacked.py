@@ -19,7 +19,7 @@ import torch
 from benchmarks.common import conditions, kept, show, spread, write
 from raygan.config import Config, resolve
 from raygan.controller.evaluator import Sampler
-from raygan.controller.inline import InlineBoard, host
+from raygan.controller.hosting import Shelves, host
 from raygan.controller.ledger import Ledger
 from raygan.controller.orders import Done
 from raygan.gan.pair import Trainer
@@ -43,7 +43,7 @@ def run(config: Config, seconds: float) -> dict[str, dict[str, float]]:
     """Train for so many CPU seconds in all; scores of the mixture, of a global generator, and of the first single one."""
     data = load_data(config)
     setup = Setup(config, data, torch.device("cpu"))
-    strategy, board = strategy_of(config), InlineBoard()
+    strategy, board = strategy_of(config), Shelves()
     players = {n: strategy.build(n, setup) for n in strategy.players(config)}
     for p in players.values():
         p.open(board)

@@ -15,7 +15,7 @@ import ray
 from ray.exceptions import RayActorError
 
 from raygan.actors.process import answer, answers
-from raygan.controller.inline import InlineBoard
+from raygan.controller.hosting import Shelves
 from raygan.errors import StaleEpochError
 from raygan.gan.weights import Publication
 
@@ -27,7 +27,7 @@ GONE_S = 0.02
 """Seconds until an owner that was found dead is asked for again."""
 
 
-class Exchange(InlineBoard):
+class Exchange(Shelves):
     """A player's two ends: it keeps what it publishes and announces it, and pulls what others have published.
 
     What it keeps is read by the actor's other threads, hence the lock; they are woken by each publication.

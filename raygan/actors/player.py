@@ -18,7 +18,7 @@ from raygan.actors.device import pick_device
 from raygan.actors.exchange import ASK_S, Exchange
 from raygan.actors.process import Process, actor_class, keep_freed_memory
 from raygan.config import Config
-from raygan.controller.inline import Packs, host_all, swapper
+from raygan.controller.hosting import Packs, host_all, swapper
 from raygan.controller.orders import Card
 from raygan.data.base import Samples
 from raygan.gan.bundle import pack, unpack

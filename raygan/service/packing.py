@@ -10,7 +10,7 @@ from typing import Any, cast
 import torch
 
 from raygan.config import Config
-from raygan.controller.inline import InlineBoard
+from raygan.controller.hosting import Shelves
 from raygan.gan.pair import Pair
 from raygan.strategies.pack import Pack, why_not
 from raygan.strategies.strategy import Setup, homes, strategy_of
@@ -34,7 +34,7 @@ def settle(setup: Setup, places: int) -> tuple[Config, dict[str, Any]]:
         if (why := why_not(packed)) is not None:
             facts |= {"batched": False, "why": why}
         elif facts["batched"] is None:
-            pack, board = Pack([cast(Pair, p) for p in packed]), InlineBoard()
+            pack, board = Pack([cast(Pair, p) for p in packed]), Shelves()
             facts["alone_ms"] = milliseconds(lambda: [p.train(PROBE_STEPS, board) for p in alone])
             facts["packed_ms"] = milliseconds(lambda: pack.train(PROBE_STEPS, board))
             facts["batched"] = facts["packed_ms"] < facts["alone_ms"]

@@ -12,7 +12,7 @@ import torch
 
 from raygan.actors.placement import place
 from raygan.config import Config, Resolved
-from raygan.controller.inline import InlineBoard, host
+from raygan.controller.hosting import Shelves, host
 from raygan.controller.ledger import Ledger
 from raygan.gan.weights import num_words
 from raygan.service.packing import not_batched
@@ -73,7 +73,7 @@ def _pack_lines(setup: Setup, found: list[list[str]]) -> list[str]:
 
 def _time_line(config: Config, setup: Setup, cpus: float) -> str:
     """Seconds from a few steps of one local and of the global pair, measured here on one thread."""
-    strategy, board = strategy_of(config), InlineBoard()
+    strategy, board = strategy_of(config), Shelves()
     before = torch.get_num_threads()
     torch.set_num_threads(config.resources.num_threads)
     ms: dict[str, float] = {}

@@ -15,7 +15,8 @@ from typing import Any
 import torch
 
 from raygan.config import Config
-from raygan.controller.inline import InlineExecutor, swapper
+from raygan.controller.hosting import swapper
+from raygan.controller.inline import InlineExecutor
 from raygan.controller.ledger import Ledger
 from raygan.controller.orders import Adopt, Executor, Save
 from raygan.gan.bundle import unpack

@@ -14,7 +14,8 @@ from raygan.config import Config, FailuresConfig, full_dump
 from raygan.controller.checkpoint import list_checkpoints, newest_valid
 from raygan.controller.controller import Controller
 from raygan.controller.failures import Failures
-from raygan.controller.inline import InlineBoard, InlineExecutor, host
+from raygan.controller.hosting import Shelves, host
+from raygan.controller.inline import InlineExecutor
 from raygan.controller.journal import read_journal
 from raygan.controller.orders import Done
 from raygan.controller.run_folder import RunFolder, read_jsonl
@@ -186,16 +187,16 @@ def poison(player: Pair, at: int, times: int, where: str) -> list[int]:
 def test_a_round_with_nan_is_undone_and_repeated_with_other_random_numbers(where: str) -> None:
     config = tiny_config(strategy="independent")
     fresh, struck_one, clean = (Pair("pair-00", setup_of(config).parts("pair-00")) for _ in range(3))
-    host(struck_one, Train("pair-00", 12), InlineBoard(), 2)
-    host(clean, Train("pair-00", 12), InlineBoard(), 2)
+    host(struck_one, Train("pair-00", 12), Shelves(), 2)
+    host(clean, Train("pair-00", 12), Shelves(), 2)
     before = digest(struck_one.state())
     struck = poison(struck_one, at=17, times=1, where=where)
-    report = host(struck_one, Train("pair-00", 12), InlineBoard(), 2)
+    report = host(struck_one, Train("pair-00", 12), Shelves(), 2)
     assert struck == [17]
     assert report["rollbacks"] == 1
     assert struck_one.step == 24
     struck_one.check()
-    host(clean, Train("pair-00", 12), InlineBoard(), 2)
+    host(clean, Train("pair-00", 12), Shelves(), 2)
     assert digest(struck_one.state()) != digest(clean.state()), "the same numbers would lead there again"
     fresh.restore(struck_one.state())
     assert fresh.streams.player == "pair-00~1"
@@ -206,7 +207,7 @@ def test_nan_that_comes_back_every_time_is_told_to_the_run() -> None:
     pair = Pair("pair-00", setup_of(tiny_config(strategy="independent")).parts("pair-00"))
     struck = poison(pair, at=5, times=99, where="weight")
     with pytest.raises(NonFiniteError, match="pair-00: "):
-        host(pair, Train("pair-00", 12), InlineBoard(), 2)
+        host(pair, Train("pair-00", 12), Shelves(), 2)
     assert struck == [5, 5, 5]
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from raygan.config import load_component
-from raygan.controller.inline import InlineBoard
+from raygan.controller.hosting import Shelves
 from raygan.errors import ConfigError
 from raygan.gan.pair import Pair
 from raygan.gan.streams import Streams
@@ -132,7 +132,7 @@ def test_tuned_networks_train(loss: str) -> None:
     losses = []
     for switches in ({}, TUNED):
         config = tiny_config(network={**network, **switches}, data="mnist", loss=loss, batch_size=8)
-        losses.append(Pair("pair-00", setup_of(config).parts("pair-00")).train(5, InlineBoard())["loss_d"])
+        losses.append(Pair("pair-00", setup_of(config).parts("pair-00")).train(5, Shelves())["loss_d"])
     assert losses[0] == pytest.approx(losses[1], rel=0.2)
     assert losses[0] != losses[1]
 

@@ -23,7 +23,8 @@ import torch
 from raygan.config import Config
 from raygan.controller.checkpoint import newest_valid
 from raygan.controller.controller import Controller
-from raygan.controller.inline import InlineExecutor, swapper
+from raygan.controller.hosting import swapper
+from raygan.controller.inline import InlineExecutor
 from raygan.controller.journal import Journal, committed, read_journal
 from raygan.controller.orders import Adopt, Card, Done, Evaluate, Scored
 from raygan.controller.run_folder import RunFolder

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 
-from raygan.controller.inline import InlineExecutor, swapper
+from raygan.controller.hosting import swapper
+from raygan.controller.inline import InlineExecutor
 from raygan.controller.orders import Card
 from raygan.errors import PlayerDied
 from raygan.gan.types import Player

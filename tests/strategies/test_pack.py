@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from raygan.config import load_component, resolve
-from raygan.controller.inline import InlineBoard, InlineExecutor
+from raygan.controller.hosting import Shelves
+from raygan.controller.inline import InlineExecutor
 from raygan.errors import NonFiniteError
 from raygan.gan.bundle import unpack
 from raygan.gan.pair import Meter, Pair, Sharing
@@ -58,7 +59,7 @@ def test_a_packed_pair_is_the_pair_within_rounding(changes: dict[str, Any]) -> N
     if why := why_not(packed):
         assert "Panel" in why
         return
-    pack, board = Pack(packed), InlineBoard()
+    pack, board = Pack(packed), Shelves()
     for _ in range(2):
         expected = [p.train(2, board) for p in alone]
         reports = pack.train(2, board)
@@ -81,7 +82,7 @@ def test_a_packed_pair_is_the_pair_within_rounding(changes: dict[str, Any]) -> N
 def test_a_pairs_bits_do_not_depend_on_who_is_in_the_pack(changes: dict[str, Any]) -> None:
     """What makes a run in packs repeatable: however its orders came together."""
     together, apart = pairs_of(**changes), pairs_of(**changes)
-    board = InlineBoard()
+    board = Shelves()
     Pack(together).train(3, board)
     Pack([apart[3], apart[0]]).train(3, board)
     Pack([apart[4], apart[2], apart[1]]).train(3, board)
@@ -104,7 +105,7 @@ def test_losses_at_once_are_the_losses_one_by_one_bit_for_bit(name: str, size: i
 
 @pytest.mark.parametrize("changes", [{"pair": {"ema": 0.9}}, IMAGES], ids=["mlp", "batch norm"])
 def test_what_was_put_back_trains_as_if_nothing_had_been(changes: dict[str, Any]) -> None:
-    pairs, board = pairs_of(**changes), InlineBoard()
+    pairs, board = pairs_of(**changes), Shelves()
     pack = Pack(pairs)
     pack.train(2, board)
     before = [state_digest(p.state()) for p in pairs]
@@ -128,7 +129,7 @@ def test_a_look_at_each_d_moves_no_buffer() -> None:
 def test_a_weight_that_is_not_finite_is_found_and_named() -> None:
     pairs = pairs_of()
     pack = Pack(pairs)
-    pack.train(1, InlineBoard())
+    pack.train(1, Shelves())
     pack.check()
     with torch.no_grad():
         next(pairs[3].d.parameters())[0] = torch.inf
@@ -139,7 +140,7 @@ def test_a_weight_that_is_not_finite_is_found_and_named() -> None:
 def test_one_pairs_nan_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """The bad step is skipped and counted for the pair that made it; the others' bits do not know of it."""
     clean, struck = pairs_of(), pairs_of()
-    board = InlineBoard()
+    board = Shelves()
     blur = Pair.blur
 
     def spoilt(self: Pair, x: torch.Tensor, stream: torch.Generator) -> torch.Tensor:
@@ -168,7 +169,7 @@ def test_one_pairs_nan_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_state_and_swap_go_through_a_pack() -> None:
     """A restored pack goes on bit for bit; a swapped discriminator arrives in the taker's slice, optimizer and all."""
     through, first = pairs_of(), pairs_of()
-    board = InlineBoard()
+    board = Shelves()
     pack = Pack(through)
     pack.train(5, board)
     parcel = through[1].offer("D", "all")
@@ -189,7 +190,7 @@ def test_state_and_swap_go_through_a_pack() -> None:
 
 def test_publications_are_those_of_the_moment() -> None:
     """Each pair publishes each version that is due, as it was at that step."""
-    pairs, board = pairs_of(Sharing(every=1)), InlineBoard()
+    pairs, board = pairs_of(Sharing(every=1)), Shelves()
     Pack(pairs).train(4, board)
     for pair in pairs:
         found = board.between([pair.name], 0, 4)[pair.name]

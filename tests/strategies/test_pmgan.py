@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from raygan.config import Config
-from raygan.controller.inline import InlineBoard, InlineExecutor
+from raygan.controller.hosting import Shelves
+from raygan.controller.inline import InlineExecutor
 from raygan.errors import ConfigError, RayganError
 from raygan.gan.balance import beta
 from raygan.gan.bundle import unpack
@@ -144,7 +145,7 @@ def test_batch_norm_survives_the_slot_being_written_again() -> None:
 def test_a_generators_own_step_may_take_its_share_of_the_batch() -> None:
     """As in MGAN: 16 samples for 3 generators are 6 each, for its own step and in its slot."""
     config = tiny_config(**{**SMALL, "strategy": {"name": "pmgan", "generator_batch": "share"}})
-    strategy, board = strategy_of(config), InlineBoard()
+    strategy, board = strategy_of(config), Shelves()
     generator = strategy.build("gen-00", setup_of(config))
     generator.open(board)
     shelf = slot_of("gen-00")
@@ -167,7 +168,7 @@ IMAGES: dict[str, Any] = {
 def test_the_judge_normalises_each_generators_batch_as_the_generator_will() -> None:
     """Batch norm's statistics in D are those of one generator's samples, where D learns and where it is asked."""
     config = tiny_config(**IMAGES)
-    strategy, board = strategy_of(config), InlineBoard()
+    strategy, board = strategy_of(config), Shelves()
     judge = strategy.build(JUDGE, setup_of(config))
     assert isinstance(judge, Judge)
     met: list[Tensor] = []
@@ -301,9 +302,9 @@ def test_lockstep_takes_turns() -> None:
     ]
 
 
-def async_players(**settings: Any) -> tuple[list[Generator], Judge, InlineBoard]:
+def async_players(**settings: Any) -> tuple[list[Generator], Judge, Shelves]:
     config = tiny_config(**{**SMALL, "tempo": "async", "strategy": {"name": "pmgan", **settings}})
-    setup, strategy, board = setup_of(config), strategy_of(config), InlineBoard()
+    setup, strategy, board = setup_of(config), strategy_of(config), Shelves()
     players = [strategy.build(n, setup) for n in strategy.players(config)]
     for p in players:
         p.open(board)

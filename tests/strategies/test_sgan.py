@@ -11,7 +11,8 @@ import torch
 from torch.nn.functional import softplus
 
 from raygan.config import Config
-from raygan.controller.inline import InlineBoard, InlineExecutor
+from raygan.controller.hosting import Shelves
+from raygan.controller.inline import InlineExecutor
 from raygan.errors import ConfigError
 from raygan.gan.bundle import unpack
 from raygan.gan.pair import Pair
@@ -47,7 +48,7 @@ def test_the_global_pair_is_algorithm_1_line_by_line() -> None:
     G0, D0 = ref.g, ref.d
     adam = lambda net: torch.optim.Adam(net.parameters(), lr=1e-3, betas=(0.5, 0.999))  # noqa: E731
     opt_g, opt_d = adam(G0), adam(D0)
-    board = InlineBoard()
+    board = Shelves()
 
     def rand(use: str, purpose: str, i: int) -> torch.Generator:
         return ref.streams.at(f"{use}/{purpose}", i)
@@ -141,7 +142,7 @@ def test_the_next_portion_is_on_its_way_while_this_one_is_used(monkeypatch: pyte
     strategy, setup = strategy_of(config), setup_of(config)
     second_asked = threading.Event()
 
-    class Watched(InlineBoard):
+    class Watched(Shelves):
         def between(self, players: Sequence[str], after: int, upto: int) -> dict[str, list[Publication]]:
             if after == 1:
                 second_asked.set()
@@ -166,7 +167,7 @@ def test_short_publications_have_half_the_bytes_and_leave_the_locals_alone(share
     of = lambda p: tiny_config(strategy={"name": "sgan", "share_generators": share, "publish": p})  # noqa: E731
     found = {}
     for p in ("float32", precision):
-        strategy, board = strategy_of(of(p)), InlineBoard()
+        strategy, board = strategy_of(of(p)), Shelves()
         strategy.build("pair-00", setup_of(of(p))).train(1, board)
         found[p] = board.newest(["pair-00"])["pair-00"]
     assert found[precision].nbytes * 2 == found["float32"].nbytes
@@ -198,19 +199,19 @@ def test_early_global_updates_g0_once_for_each_local_update() -> None:
 def test_a_messenger_starts_equal_to_the_published_discriminator(monkeypatch: pytest.MonkeyPatch) -> None:
     published: dict[tuple[str, int], np.ndarray] = {}
     seen = []
-    original, publish = Opponent.refresh, InlineBoard.publish
+    original, publish = Opponent.refresh, Shelves.publish
 
     def spy(self: Opponent, publication: Publication, settings: Sgan, device: torch.device) -> None:
         original(self, publication, settings, device)
         seen.append((publication.player, publication.version))
         assert np.array_equal(flatten(self.d), published[seen[-1]])
 
-    def note(self: InlineBoard, publication: Publication) -> None:
+    def note(self: Shelves, publication: Publication) -> None:
         published[publication.player, publication.version] = publication.arrays["D"].copy()
         publish(self, publication)
 
     monkeypatch.setattr(Opponent, "refresh", spy)
-    monkeypatch.setattr(InlineBoard, "publish", note)
+    monkeypatch.setattr(Shelves, "publish", note)
     digests(tiny_config(strategy={"name": "sgan", "messenger_lifetime": 4}))
     assert seen == [(p, v) for v in (1, 5, 9) for p in ("pair-00", "pair-01")]
 
@@ -236,7 +237,7 @@ def test_a_cloned_messenger_optimizer_is_the_locals_own(monkeypatch: pytest.Monk
     setup = setup_of(config)
     strategy = strategy_of(config)
     local, supervisor = strategy.build("pair-00", setup), strategy.build(GLOBAL, setup)
-    board = InlineBoard()
+    board = Shelves()
     local.train(3, board)
     assert isinstance(supervisor, GlobalPair)
     opponent = supervisor.opponents["pair-00"]
@@ -248,9 +249,9 @@ def test_a_cloned_messenger_optimizer_is_the_locals_own(monkeypatch: pytest.Monk
             assert torch.equal(opponent.optimizer.state[p][key], value), key
 
 
-def facing_locals(config: Config, steps: int) -> tuple[GlobalPair, InlineBoard]:
+def facing_locals(config: Config, steps: int) -> tuple[GlobalPair, Shelves]:
     """A new global pair, and a board on which its locals have published so many steps."""
-    setup, strategy, board = setup_of(config), strategy_of(config), InlineBoard()
+    setup, strategy, board = setup_of(config), strategy_of(config), Shelves()
     for name in strategy.locals(config):
         strategy.build(name, setup).train(steps, board)
     supervisor = strategy.build(GLOBAL, setup)
@@ -331,7 +332,7 @@ def test_async_uses_the_newest_version_and_keeps_the_lag_below_its_bound(lifetim
     setup = setup_of(config)
     strategy = strategy_of(config)
     local = [strategy.build(n, setup) for n in strategy.locals(config)]
-    supervisor, board = strategy.build(GLOBAL, setup), InlineBoard()
+    supervisor, board = strategy.build(GLOBAL, setup), Shelves()
     assert isinstance(supervisor, GlobalPair)
     for i in range(10):
         for p in local:
@@ -353,7 +354,7 @@ def test_a_bound_that_cannot_hold_is_refused() -> None:
 def test_sharing_locals_have_half_of_their_weights_in_common() -> None:
     """Next to the pixels for D, the last layers for G; trained by all, in turn."""
     config = tiny_config(num_pairs=3, strategy={"name": "sgan", "over": {"name": "independent", "share_weights": True}})
-    setup, strategy, board = setup_of(config), strategy_of(config), InlineBoard()
+    setup, strategy, board = setup_of(config), strategy_of(config), Shelves()
     pairs = [strategy.build(n, setup) for n in strategy.locals(config)]
     assert all(isinstance(p, Pair) for p in pairs)
     a, b = pairs[0], pairs[1]

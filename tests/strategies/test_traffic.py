@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from raygan.controller.inline import InlineBoard, InlineExecutor
+from raygan.controller.hosting import Shelves
+from raygan.controller.inline import InlineExecutor
 from raygan.gan.pair import Pair
 from raygan.gan.weights import Parcel, Publication
 from raygan.service.verify import final_states
@@ -43,9 +44,9 @@ def test_bytes_are_counted_as_they_are_sent(
     """Of a whole number of periods, and one step, since none swaps at the last."""
     config = tiny_config(strategy=strategy, steps=STEPS + 1, network={"name": "mlp", "hidden": 24}, pair={"ema": ema})
     members, sent = len(strategy_of(config).locals(config)), list[int]()
-    publish, offer = InlineBoard.publish, Pair.offer
+    publish, offer = Shelves.publish, Pair.offer
 
-    def counted(board: InlineBoard, publication: Publication) -> None:
+    def counted(board: Shelves, publication: Publication) -> None:
         readers = members if publication.player == JUDGE else 1
         if 0 < publication.version <= STEPS:
             sent.append(readers * sum(a.nbytes for name, a in publication.arrays.items() if name in COUNTED))
@@ -56,7 +57,7 @@ def test_bytes_are_counted_as_they_are_sent(
         sent.append(parcel.nbytes)
         return parcel
 
-    monkeypatch.setattr(InlineBoard, "publish", counted)
+    monkeypatch.setattr(Shelves, "publish", counted)
     monkeypatch.setattr(Pair, "offer", weighed)
     final_states(config, lambda: InlineExecutor(setup_of(config)))
     assert strategy_of(config).bytes_a_step(setup_of(config)) * STEPS == pytest.approx(sum(sent), rel=0.01)

@@ -65,6 +65,7 @@ def train(
     setup.parts(strategy.players(config)[0])  # refuse what cannot be built before anything is written
     strategy.check_setup(setup)
     Evaluator(setup).full  # refuses what cannot be scored  # noqa: B018
+    begin, origins = starting_point(setup) if config.start_from else (None, [])
     with _hosting(config, address, inline):
         packs: dict[str, Any] = {}
         if config.resources.pairs_per_actor == "auto":
@@ -81,7 +82,10 @@ def train(
         )  # fmt: skip
         point_latest(folder.path)
         journal = Journal.open(LocalStorage(folder.path))
-        begin = starting_point(setup, folder, journal) if config.start_from else None
+        if begin is not None:
+            write_checkpoint(journal, begin)
+        for origin in origins:
+            folder.event("origin", 0, **origin)
         return _drive(config, folder, journal, data, inline, begin, listeners or [])
 
 
@@ -250,10 +254,14 @@ def refuse_running(path: Path) -> None:
         raise ConfigError(f"run {str(path)!r} is running (pid {pid}). Stop it with `kill {pid}`, or wait for it.")
 
 
-def starting_point(setup: Setup, folder: RunFolder, journal: Journal) -> Checkpoint:
-    """A checkpoint at step 0 whose locals hold other runs' networks and optimizers; written, with where they came from."""
+def starting_point(setup: Setup) -> tuple[Checkpoint, list[dict[str, Any]]]:
+    """A checkpoint at step 0 whose locals hold other runs' networks and optimizers; and where each came from, for the events.
+
+    Raises CheckpointError.
+    """
     config, strategy = setup.config, strategy_of(setup.config)
     parts = {p: pack(strategy.build(p, setup).state()) for p in strategy.players(config)}
+    origins: list[dict[str, Any]] = []
     for player, (run, pair) in zip(strategy.locals(config), sources(config), strict=True):
         source, problems = newest_valid(run.path)
         if source is None:
@@ -263,16 +271,20 @@ def starting_point(setup: Setup, folder: RunFolder, journal: Journal) -> Checkpo
         fresh = {
             k: own[k] for k in ("step", "swapped_at", "identity.D", "identity.G", "bad_steps", "bad_steps_in_a_row")
         }
-        built.restore({**unpack(source.parts[pair]), **fresh})
+        try:
+            built.restore({**unpack(source.parts[pair]), **fresh})
+        except CheckpointError:
+            raise CheckpointError(
+                f"start_from: {run.path}:{pair} has other networks than this config builds. Take `network` from "
+                f"{run.path / 'config.yaml'}."
+            ) from None
         parts[player] = pack(built.state())
         past = lineage(run)
-        folder.event(
-            "origin", 0, player=player, run=str(run.path), pair=pair, from_step=source.step,
-            generator=sorted(past.generators[pair]), discriminator=sorted(past.discriminators.get(pair, ())),
-        )  # fmt: skip
-    checkpoint = Checkpoint(0, parts, dict.fromkeys(parts, 0))
-    write_checkpoint(journal, checkpoint)
-    return checkpoint
+        origins.append({
+            "player": player, "run": str(run.path), "pair": pair, "from_step": source.step,
+            "generator": sorted(past.generators[pair]), "discriminator": sorted(past.discriminators.get(pair, ())),
+        })  # fmt: skip
+    return Checkpoint(0, parts, dict.fromkeys(parts, 0)), origins
 
 
 @contextlib.contextmanager

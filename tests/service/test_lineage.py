@@ -1,5 +1,6 @@
 """Who met whom, from journals written by hand and from real runs."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 
 import raygan
 from raygan.cli import main
-from raygan.errors import ConfigError
+from raygan.errors import CheckpointError, ConfigError
 from raygan.service.judging import gam2
 from raygan.service.lineage import lineage, replay
 from raygan.service.report import write_report
@@ -123,3 +124,19 @@ def test_fine_tuning_goes_on_from_other_runs_and_remembers_them(runs: tuple[Run,
         small(tmp_path, "few", num_pairs=2, start_from=[f"{alone.path}:pair-01"])
     with pytest.raises(ConfigError, match=r"start_from: .*pair-1"):
         small(tmp_path, "typo", num_pairs=2, start_from=[f"{alone.path}:pair-1"])
+
+
+def test_a_source_that_cannot_be_gone_on_from_is_told_before_anything_is_written(tmp_path: Path) -> None:
+    alone = small(tmp_path, "alone", num_pairs=2, strategy="independent", steps=2)
+    with pytest.raises(CheckpointError, match="has other networks than this config builds"):
+        small(
+            tmp_path,
+            "wider",
+            num_pairs=2,
+            start_from=[str(alone.path)],
+            network={"name": "mlp", "hidden": 16, "z_dim": 2},
+        )
+    shutil.rmtree(alone.path / "checkpoints")
+    with pytest.raises(CheckpointError, match="has no usable checkpoint"):
+        small(tmp_path, "none", num_pairs=2, start_from=[str(alone.path)])
+    assert sorted(p.name for p in tmp_path.iterdir() if not p.is_symlink()) == ["alone"]

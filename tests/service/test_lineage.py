@@ -134,7 +134,7 @@ def test_a_source_that_cannot_be_gone_on_from_is_told_before_anything_is_written
             "wider",
             num_pairs=2,
             start_from=[str(alone.path)],
-            network={"name": "mlp", "hidden": 16, "z_dim": 2},
+            network={"name": "mlp", "hidden": 24, "z_dim": 2},
         )
     shutil.rmtree(alone.path / "checkpoints")
     with pytest.raises(CheckpointError, match="has no usable checkpoint"):

@@ -73,18 +73,20 @@ class Exchange(Shelves):
         with self._changed:
             super().forget(player, before)
 
-    def held(self, shelf: str, after: int, upto: int) -> list[Publication]:
+    def held(self, shelves: Sequence[str], after: int, upto: int) -> dict[str, list[Publication]]:
         """What a reader pulls in lockstep."""
         with self._changed:
-            return super().between([shelf], after, upto)[shelf]
+            return super().between(shelves, after, upto)
 
-    def held_newest(self, shelf: str, after: int = -1) -> list[Publication]:
-        """What a reader pulls in async; nothing when it is not newer than version `after`."""
+    def held_newest(self, shelves: Sequence[str]) -> dict[str, Publication]:
+        """What a reader pulls in async."""
         with self._changed:
-            return self._newer(shelf, after)
+            return super().newest(shelves)
 
     def next(self, shelf: str, after: int) -> list[Publication]:
-        """The same, as soon as there is something: a question that stays open, at most ASK_S, and costs nothing meanwhile."""
+        """What is newer than version `after`, as soon as there is something: a question that stays open, at most ASK_S, and costs
+        nothing meanwhile.
+        """
         with self._changed:
             self._changed.wait_for(
                 lambda: self._newer(shelf, after) or self._newest_epoch != self._epoch, timeout=ASK_S
@@ -97,16 +99,20 @@ class Exchange(Shelves):
     # ---------------------------------------------------------------------------------------- what others have kept
 
     def between(self, players: Sequence[str], after: int, upto: int) -> dict[str, list[Publication]]:
-        """Exactly these versions of each shelf, pulled from all of them at once."""
+        """Exactly these versions of each shelf, pulled from all owners at once, one call an owner."""
         self.check()
-        return answers({n: self._owner(n).publications.remote(n, after, upto) for n in players})
+        found = answers(
+            {here[0]: o.publications.remote(here, after, upto) for o, here in self._owners(players).items()}
+        )
+        return {shelf: versions for of_one in found.values() for shelf, versions in of_one.items()}
 
     def newest(self, players: Sequence[str]) -> dict[str, Publication]:
         """The newest of each shelf that has one."""
         self.check()
-        asked = {n: owner.newest.remote(n) for n in players if (owner := self._owner(n)) is not None}
-        found = {n: self._try(n, reference) for n, reference in asked.items()}
-        return {n: publications[-1] for n, publications in found.items() if publications}
+        owners = self._owners(players)
+        asked = {here[0]: owner.newest.remote(here) for owner, here in owners.items() if owner is not None}
+        found = [self._try(first, reference) for first, reference in asked.items()]
+        return {shelf: publication for of_one in found if of_one for shelf, publication in of_one.items()}
 
     def peek(self, players: Sequence[str], have: Mapping[str, int], wait_s: float = 0.0) -> dict[str, Publication]:
         """What has arrived by now, or within `wait_s`. One question to each owner is open at any time (see `next`), so what is
@@ -143,6 +149,13 @@ class Exchange(Shelves):
         out: dict[str, int] = answer("board", self._board.progress.remote(list(players)))
         return out
 
+    def _owners(self, shelves: Sequence[str]) -> dict[Any, list[str]]:
+        """Each owner's shelves; those of None have no owner at the moment."""
+        owners: dict[Any, list[str]] = {}
+        for shelf in shelves:
+            owners.setdefault(self._owner(shelf), []).append(shelf)
+        return owners
+
     def _owner(self, shelf: str) -> Any:
         """Its actor; None where nobody of that name is there at the moment (async: it died, and may come back)."""
         name = shelf.partition("/")[0]
@@ -150,12 +163,12 @@ class Exchange(Shelves):
             self._players = answer("board", self._board.players.remote())
         return self._players.get(name)
 
-    def _try(self, shelf: str, reference: Any) -> list[Publication]:
-        """What came; nothing from an actor that is dead."""
+    def _try(self, shelf: str, reference: Any) -> Any:
+        """What came; None from an actor that is dead."""
         try:
-            found: list[Publication] = answer(shelf, reference)
+            return answer(shelf, reference)
         except RayActorError:
-            self._players.pop(shelf.partition("/")[0], None)
+            gone = self._players.get(shelf.partition("/")[0])
+            self._players = {n: actor for n, actor in self._players.items() if actor != gone}
             time.sleep(GONE_S)
-            return []
-        return found
+            return None

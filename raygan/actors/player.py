@@ -115,16 +115,16 @@ class PlayerActor(Process):
         return self._players[name].generator_vector()
 
     @ray.method(concurrency_group="ctl")
-    def publications(self, shelf: str, after: int, upto: int) -> list[Publication]:
-        """Frozen publications after < version <= upto."""
-        return self._board.held(shelf, after, upto)
+    def publications(self, shelves: list[str], after: int, upto: int) -> dict[str, list[Publication]]:
+        """Of each of these shelves here, the frozen publications after < version <= upto."""
+        return self._board.held(shelves, after, upto)
 
     @ray.method(concurrency_group="ctl")
-    def newest(self, shelf: str, after: int = -1) -> list[Publication]:
-        """A list with the newest publication, empty when that is not newer than `after`."""
-        if not self._players:
-            return []  # a joiner is known to readers before it has begun
-        return self._board.held_newest(shelf, after)
+    def newest(self, shelves: list[str]) -> dict[str, Publication]:
+        """Of each of these shelves here, the newest publication, where there is one."""
+        return (
+            self._board.held_newest(shelves) if self._players else {}
+        )  # a joiner is known to readers before it has begun
 
     @ray.method(concurrency_group="feed")
     def next(self, shelf: str, after: int) -> list[Publication]:

@@ -76,6 +76,8 @@ class Crew(Trainer):
         """lockstep: what was read and is not used yet."""
         self.messengers: Messengers | None = None
         self.d_streams: dict[str, tuple[torch.Generator, torch.Generator, torch.Generator]] = {}
+        self.together = not has_batch_norm(self.d)
+        """May D see real and fake samples in one batch?"""
         self.batches = (
             not has_batch_norm(self.g, self.d)
             and settings.variant != "early_global"
@@ -173,7 +175,9 @@ class Crew(Trainer):
             with torch.no_grad():
                 fake = self.g(self.noise(noise))
             real, fake = self.blur(real, extra), self.blur(fake, extra)
-            S.d_step(opponent.d, opponent.optimizer, self.loss, real, fake, extra, self.config.clip_grad_d)
+            S.d_step(
+                opponent.d, opponent.optimizer, self.loss, real, fake, extra, self.config.clip_grad_d, self.together
+            )
 
     def fake(self, after: str = "") -> Tensor:
         """G0's batch of this iteration, (N, *shape): one batch of z serves all messengers, wherever they are."""
@@ -216,7 +220,8 @@ class Crew(Trainer):
             noise, extra, data = self.d_streams[opponent.name]
             real = self.blur(self.data.batch(self.batch_size, data, self.device), extra)
             fake = self.blur(opponent.fakes(partial(self.noise, noise)), extra)
-            losses[opponent.name] = S.d_backward(self.d, self.loss, real, fake, extra, shares.get(opponent.name, 0.0))
+            share = shares.get(opponent.name, 0.0)
+            losses[opponent.name] = S.d_backward(self.d, self.loss, real, fake, extra, share, self.together)
         return losses
 
     def judge_d_at_once(self, batch: Messengers, shares: Mapping[str, float]) -> dict[str, float]:

@@ -130,8 +130,8 @@ def test_a_publication_outlives_the_pair_that_made_it(monkeypatch: pytest.Monkey
             self.board.publish(Publication("pair-00", version, {"D": np.full(300_000, version, np.float32)}))
 
         @ray.method(concurrency_group="ctl")
-        def newest(self, shelf: str, after: int = -1) -> list[Publication]:
-            return self.board.held_newest(shelf, after)
+        def newest(self, shelves: list[str]) -> dict[str, Publication]:
+            return self.board.held_newest(shelves)
 
         @ray.method(concurrency_group="feed")
         def next(self, shelf: str, after: int) -> list[Publication]:

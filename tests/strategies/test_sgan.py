@@ -14,6 +14,7 @@ from raygan.config import Config
 from raygan.controller.hosting import Shelves
 from raygan.controller.inline import InlineExecutor
 from raygan.errors import ConfigError
+from raygan.gan import steps as S
 from raygan.gan.bundle import unpack
 from raygan.gan.pair import Pair
 from raygan.gan.weights import Publication, digest, flatten, whole
@@ -194,6 +195,24 @@ def test_early_global_updates_g0_once_for_each_local_update() -> None:
         counts[variant] = float(state["opt_g.0.step"])  # type: ignore[arg-type]
         assert float(state["opt_d.0.step"]) == 12  # type: ignore[arg-type]
     assert counts == {"full": 12, "early_global": 36}
+
+
+@pytest.mark.parametrize("normed", [False, True], ids=["mlp", "batch norm"])
+def test_real_and_fake_share_a_batch_where_no_layer_looks_at_a_whole_one(normed: bool) -> None:
+    """There it is the same up to rounding; batch norm would take both for one."""
+    images = {"data": {"name": "mnist", "limit": 200}, "network": {"name": "dcgan", "width": 4, "z_dim": 4}}
+    setup = setup_of(tiny_config(**(images if normed else {})))
+    pair = strategy_of(setup.config).build(GLOBAL, setup)
+    assert isinstance(pair, GlobalPair)
+    assert pair.together is not normed
+    shape = setup.data.shape
+    real, fake = (torch.randn(16, *shape, generator=torch.Generator().manual_seed(i)) for i in (0, 1))
+    gradients = []
+    for together in (False, True):
+        S.zero_grad(pair.opt_d)
+        S.d_backward(pair.d, pair.loss, real, fake, torch.Generator(), 0.5, together)
+        gradients.append(torch.cat([p.grad.reshape(-1) for p in pair.d.parameters() if p.grad is not None]))
+    assert torch.allclose(*gradients, rtol=1e-4, atol=1e-7) is not normed
 
 
 def test_a_messenger_starts_equal_to_the_published_discriminator(monkeypatch: pytest.MonkeyPatch) -> None:

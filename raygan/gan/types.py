@@ -28,6 +28,10 @@ class Loss(Protocol):
     def d_steps(self) -> int:
         """Updates of D for each update of G (I_D)."""
 
+    @property
+    def linear(self) -> bool:
+        """Does every sample weigh the same in D's loss?"""
+
     def d_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         """What D minimises, from its logits on real and on fake samples; a scalar."""
 

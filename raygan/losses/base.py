@@ -21,6 +21,13 @@ class LossComponent(Component):
         """Discriminators that it is made for (logits (N, judges)); None: any number from 2. Most take one, with logits (N,)."""
         return 1
 
+    @property
+    def linear(self) -> bool:
+        """Does every sample weigh the same in D's loss, near logit 0? Then a bias's gradient is a difference of equal sums, exactly
+        0 where a unit is on for all samples; over both batches at once it is what rounding leaves, of which Adam makes steps.
+        """
+        return False
+
     def penalty(self, d: nn.Module, real: Tensor, fake: Tensor, generator: torch.Generator) -> Tensor | None:
         """weight E (|grad D(x)| - 1)^2 at `penalty_points`; None where there are none."""
         points = self.penalty_points(real, fake, generator)

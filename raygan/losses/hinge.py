@@ -11,6 +11,11 @@ from raygan.losses.base import LossComponent
 class Hinge(LossComponent):
     """D stops caring about samples that it already places beyond the margin."""
 
+    @property
+    def linear(self) -> bool:
+        """Yes."""
+        return True
+
     def d_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         """E max(0, 1 - D(x)) + E max(0, 1 + D(G(z)))."""
         return F.relu(1 - real).mean() + F.relu(1 + fake).mean()

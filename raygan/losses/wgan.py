@@ -15,6 +15,11 @@ class Wgan(LossComponent):
     d_steps: int = Field(5, gt=0, description="Critic updates for each update of G (n_critic).")
     clip: float = Field(0.01, gt=0, description="Weights are clipped to [-clip, clip] (c).")
 
+    @property
+    def linear(self) -> bool:
+        """Yes."""
+        return True
+
     def d_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         """E D(G(z)) - E D(x)."""
         return fake.mean() - real.mean()

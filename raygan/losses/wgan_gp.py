@@ -15,6 +15,11 @@ class WganGp(LossComponent):
     d_steps: int = Field(5, gt=0, description="Critic updates for each update of G (n_critic).")
     weight: float = Field(10.0, ge=0, description="Of the penalty (lambda); 0.1 on two-dimensional toys.")
 
+    @property
+    def linear(self) -> bool:
+        """Yes."""
+        return True
+
     def d_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         """E D(G(z)) - E D(x)."""
         return fake.mean() - real.mean()

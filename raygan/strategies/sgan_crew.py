@@ -76,7 +76,7 @@ class Crew(Trainer):
         """lockstep: what was read and is not used yet."""
         self.messengers: Messengers | None = None
         self.d_streams: dict[str, tuple[torch.Generator, torch.Generator, torch.Generator]] = {}
-        self.together = not has_batch_norm(self.d)
+        self.together = not has_batch_norm(self.d) and not self.loss.linear
         """May D see real and fake samples in one batch?"""
         self.batches = (
             not has_batch_norm(self.g, self.d)

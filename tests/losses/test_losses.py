@@ -33,6 +33,16 @@ def test_every_loss_is_finite_and_pulls_the_right_way(name: str) -> None:
     assert (grad < 0).all(), "G raises D's logit"
 
 
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_knows_whether_every_sample_weighs_the_same(name: str) -> None:
+    component = loss(name)
+    weights = []
+    for at in (0.0, 0.3):
+        logits = torch.full((2,), at, requires_grad=True), torch.full((2,), -at, requires_grad=True)
+        weights.append(torch.cat(torch.autograd.grad(component.d_loss(*logits), logits)))
+    assert torch.equal(*weights) is component.linear
+
+
 def test_values_by_hand() -> None:
     softplus = torch.nn.functional.softplus
     assert loss("non_saturating").d_loss(REAL, FAKE) == softplus(-REAL).mean() + softplus(FAKE).mean()

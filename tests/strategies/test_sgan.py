@@ -213,6 +213,10 @@ def test_real_and_fake_share_a_batch_where_no_layer_looks_at_a_whole_one(normed:
         S.d_backward(pair.d, pair.loss, real, fake, torch.Generator(), 0.5, together)
         gradients.append(torch.cat([p.grad.reshape(-1) for p in pair.d.parameters() if p.grad is not None]))
     assert torch.allclose(*gradients, rtol=1e-4, atol=1e-7) is not normed
+    setup = setup_of(tiny_config(loss="wgan_gp"))
+    pair = strategy_of(setup.config).build(GLOBAL, setup)
+    assert isinstance(pair, GlobalPair)
+    assert not pair.together, "a bias whose gradient is exactly 0 stays where it is"
 
 
 def test_a_messenger_starts_equal_to_the_published_discriminator(monkeypatch: pytest.MonkeyPatch) -> None:

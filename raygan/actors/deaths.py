@@ -69,11 +69,9 @@ class Pulse:
         if now - self._at < 1.0:
             return None
         self._at = now
+        # what an earlier actor of this name was asked says nothing of its successor
         self._signs = {p: sign for p, sign in self._signs.items() if sign.actor is None or sign.actor is actors.get(p)}
-        for (
-            player,
-            actor,
-        ) in actors.items():  # what an earlier actor of this name was asked says nothing of its successor
+        for player, actor in actors.items():
             sign = self._signs.setdefault(player, _Sign(now, now))
             sign.actor = actor
             if player not in busy:

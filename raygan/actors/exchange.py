@@ -14,7 +14,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError
 
-from raygan.actors.process import answer, answers
+from raygan.actors.process import answer, answers, by_actor
 from raygan.controller.hosting import Shelves
 from raygan.errors import StaleEpochError
 from raygan.gan.weights import Publication
@@ -101,15 +101,14 @@ class Exchange(Shelves):
     def between(self, players: Sequence[str], after: int, upto: int) -> dict[str, list[Publication]]:
         """Exactly these versions of each shelf, pulled from all owners at once, one call an owner."""
         self.check()
-        found = answers(
-            {here[0]: o.publications.remote(here, after, upto) for o, here in self._owners(players).items()}
-        )
+        owners = by_actor(players, self._owner)
+        found = answers({here[0]: owner.publications.remote(here, after, upto) for owner, here in owners.items()})
         return {shelf: versions for of_one in found.values() for shelf, versions in of_one.items()}
 
     def newest(self, players: Sequence[str]) -> dict[str, Publication]:
         """The newest of each shelf that has one."""
         self.check()
-        owners = self._owners(players)
+        owners = by_actor(players, self._owner)
         asked = {here[0]: owner.newest.remote(here) for owner, here in owners.items() if owner is not None}
         found = [self._try(first, reference) for first, reference in asked.items()]
         return {shelf: publication for of_one in found if of_one for shelf, publication in of_one.items()}
@@ -148,13 +147,6 @@ class Exchange(Shelves):
         """Newest version numbers."""
         out: dict[str, int] = answer("board", self._board.progress.remote(list(players)))
         return out
-
-    def _owners(self, shelves: Sequence[str]) -> dict[Any, list[str]]:
-        """Each owner's shelves; those of None have no owner at the moment."""
-        owners: dict[Any, list[str]] = {}
-        for shelf in shelves:
-            owners.setdefault(self._owner(shelf), []).append(shelf)
-        return owners
 
     def _owner(self, shelf: str) -> Any:
         """Its actor; None where nobody of that name is there at the moment (async: it died, and may come back)."""

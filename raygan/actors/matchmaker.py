@@ -9,10 +9,9 @@ Who meets whom is drawn by `strategies.gap.matching`, a function of (seed, step)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from raygan.actors.process import Helper, answers
+from raygan.actors.process import Helper, answers, by_actor
 from raygan.controller.orders import Card
 from raygan.strategies.orders import Swap
 
@@ -43,7 +42,7 @@ class MatchmakerActor(Helper):
         """First half: every giver hands over a copy, one call an actor; nobody has changed when this returns, or fails."""
         parcels: dict[str, Any] = {}
         asked: dict[str, Any] = {}
-        for actor, givers in self._homes(sorted(set(swap.moves.values()))):
+        for actor, givers in by_actor(sorted(set(swap.moves.values())), self._players.__getitem__).items():
             cards, *networks = actor.offer.options(num_returns=1 + len(givers)).remote(givers, swap, self._epoch)
             asked[givers[0]] = cards
             parcels |= dict(zip(givers, networks, strict=True))
@@ -54,16 +53,10 @@ class MatchmakerActor(Helper):
     def deliver(self, swap: Swap) -> None:
         """Second half, after the record, one call an actor; may be called again."""
         parcels = self._parcels.get(swap, {})
+        homes = by_actor([p for p, s in swap.moves.items() if s in parcels], self._players.__getitem__)
         asked = {
             takers[0]: actor.adopt.remote(takers, swap, self._epoch, *[parcels[swap.moves[p]] for p in takers])
-            for actor, takers in self._homes([p for p, s in swap.moves.items() if s in parcels])
+            for actor, takers in homes.items()
         }
         answers(asked)
         self._parcels.pop(swap, None)
-
-    def _homes(self, players: Sequence[str]) -> list[tuple[Any, list[str]]]:
-        """Those of `players` that live together, with their actor."""
-        homes: dict[Any, list[str]] = {}
-        for player in players:
-            homes.setdefault(self._players[player], []).append(player)
-        return list(homes.items())

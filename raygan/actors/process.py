@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import ray
@@ -55,6 +55,14 @@ def keep_freed_memory() -> None:
     if (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:
         mallopt(M_TRIM_THRESHOLD, 2**30)
         mallopt(M_MMAP_THRESHOLD, 2**25)
+
+
+def by_actor(names: Iterable[str], actor_of: Callable[[str], Any]) -> dict[Any, list[str]]:
+    """Those who live together, by their actor."""
+    homes: dict[Any, list[str]] = {}
+    for name in names:
+        homes.setdefault(actor_of(name), []).append(name)
+    return homes
 
 
 def answers(references: Mapping[str, Any], timeout_s: float | None = None) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
@@ -59,13 +59,13 @@ def train(
             return resume_run(path, address=address, inline=inline, listeners=listeners, overrides=changed)
     config = resolved.config
     strategy = strategy_of(config)
-    sources(config)
+    trained = sources(config)
     data = load_data(config)
     setup = Setup(config, data, torch.device("cpu"))
     setup.parts(strategy.players(config)[0])  # refuse what cannot be built before anything is written
     strategy.check_setup(setup)
     Evaluator(setup).full  # refuses what cannot be scored  # noqa: B018
-    begin, origins = starting_point(setup) if config.start_from else (None, [])
+    begin, origins = starting_point(setup, trained) if trained else (None, [])
     with _hosting(config, address, inline):
         packs: dict[str, Any] = {}
         if config.resources.pairs_per_actor == "auto":
@@ -254,15 +254,16 @@ def refuse_running(path: Path) -> None:
         raise ConfigError(f"run {str(path)!r} is running (pid {pid}). Stop it with `kill {pid}`, or wait for it.")
 
 
-def starting_point(setup: Setup) -> tuple[Checkpoint, list[dict[str, Any]]]:
-    """A checkpoint at step 0 whose locals hold other runs' networks and optimizers; and where each came from, for the events.
+def starting_point(setup: Setup, trained: Sequence[tuple[Run, str]]) -> tuple[Checkpoint, list[dict[str, Any]]]:
+    """A checkpoint at step 0 whose locals hold other runs' networks and optimizers (`sources`); and where each came from, for the
+    events.
 
     Raises CheckpointError.
     """
     config, strategy = setup.config, strategy_of(setup.config)
     parts = {p: pack(strategy.build(p, setup).state()) for p in strategy.players(config)}
     origins: list[dict[str, Any]] = []
-    for player, (run, pair) in zip(strategy.locals(config), sources(config), strict=True):
+    for player, (run, pair) in zip(strategy.locals(config), trained, strict=True):
         source, problems = newest_valid(run.path)
         if source is None:
             raise CheckpointError(f"start_from: {run.path} has no usable checkpoint. {' '.join(problems)}".strip())

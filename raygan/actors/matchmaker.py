@@ -1,8 +1,10 @@
-"""The matchmaker on Ray: carries a swap from pair to pair. The network's bytes go from actor to actor; it holds references only.
+"""The matchmaker on Ray: carries a swap from pair to pair. The networks' bytes go from actor to actor; it holds references only.
 
-    controller --Swap--> matchmaker --offer--> pairs          each returns (cards, networks); the networks stay in the object store
+    controller --Swap--> matchmaker --offer--> actors         each returns cards, and an object of networks for each other actor
     controller <--cards--                                     the controller appends the one journal record
-    controller --Adopt--> matchmaker --adopt(references)--> pairs
+    controller --Adopt--> matchmaker --adopt(references)--> actors
+
+A network whose taker lives in the same actor stays there.
 
 Who meets whom is drawn by `strategies.gap.matching`, a function of (seed, step).
 """
@@ -23,7 +25,8 @@ class MatchmakerActor(Helper):
         super().__init__()
         self._label = f"{run}/matchmaker"
         self._players: dict[str, Any] = {}
-        self._parcels: dict[Swap, dict[str, Any]] = {}
+        self._parcels: dict[Swap, dict[Any, list[Any]]] = {}
+        """By the actor that takes: references to what the others send it."""
         self._epoch = 0
 
     def __repr__(self) -> str:
@@ -40,23 +43,26 @@ class MatchmakerActor(Helper):
 
     def gather(self, swap: Swap) -> dict[str, Card]:
         """First half: every giver hands over a copy, one call an actor; nobody has changed when this returns, or fails."""
-        parcels: dict[str, Any] = {}
+        parcels: dict[Any, list[Any]] = {}
         asked: dict[str, Any] = {}
         for actor, givers in by_actor(sorted(set(swap.moves.values())), self._players.__getitem__).items():
-            cards, *networks = actor.offer.options(num_returns=1 + len(givers)).remote(givers, swap, self._epoch)
-            asked[givers[0]] = cards
-            parcels |= dict(zip(givers, networks, strict=True))
+            takers = by_actor([p for p, source in swap.moves.items() if source in givers], self._players.__getitem__)
+            goes = {home: sorted({swap.moves[p] for p in here}) for home, here in takers.items()}
+            stay, go = goes.pop(actor, []), list(goes.values())
+            answer = actor.offer.options(num_returns=1 + len(go)).remote(stay, go, swap, self._epoch)
+            asked[givers[0]], *networks = answer if go else [answer]
+            for home, sent in zip(goes, networks, strict=True):
+                parcels.setdefault(home, []).append(sent)
         found = answers(asked)
         self._parcels[swap] = parcels
         return {giver: card for cards in found.values() for giver, card in cards.items()}
 
     def deliver(self, swap: Swap) -> None:
-        """Second half, after the record, one call an actor; may be called again."""
-        parcels = self._parcels.get(swap, {})
-        homes = by_actor([p for p, s in swap.moves.items() if s in parcels], self._players.__getitem__)
+        """Second half, after the record, one call an actor."""
+        parcels = self._parcels.pop(swap)
+        homes = by_actor(swap.moves, self._players.__getitem__)
         asked = {
-            takers[0]: actor.adopt.remote(takers, swap, self._epoch, *[parcels[swap.moves[p]] for p in takers])
+            takers[0]: actor.adopt.remote(takers, swap, self._epoch, *parcels.get(actor, []))
             for actor, takers in homes.items()
         }
         answers(asked)
-        self._parcels.pop(swap, None)

@@ -64,6 +64,7 @@ class PlayerActor(Process):
         self._board = Exchange(board, config.tempo == "lockstep", epoch)
         self._rollbacks = config.failures.rollbacks
         self._adopted: dict[str, int] = {}
+        self._kept: dict[Swap, dict[str, Parcel]] = {}
         self._players = players  # last: from now on it answers
         self._begun.set()
 
@@ -80,22 +81,26 @@ class PlayerActor(Process):
         self._players[name].open(self._board)
         return self._players[name].step
 
-    def offer(self, names: list[str], swap: Swap, epoch: int) -> tuple[Any, ...]:
-        """First half of a swap, for all givers that live here: ({name: Card} for the journal, network, network, ...); each network
-        is an object of its own, which only its taker will fetch.
+    def offer(self, stay: list[str], go: list[list[str]], swap: Swap, epoch: int) -> Any:
+        """First half of a swap, for all givers that live here: {name: Card} for the journal; and for each other actor that takes
+        from here {name: network}, an object of its own which only that actor will fetch. Networks that `stay` are kept.
         """
         self._board.check(epoch)
-        parcels = [swapper(self._players[n]).offer(swap.what, swap.carry) for n in names]
-        return {n: Card.of(p) for n, p in zip(names, parcels, strict=True)}, *parcels
+        names = sorted({*stay, *(n for together in go for n in together)})
+        parcels = {n: swapper(self._players[n]).offer(swap.what, swap.carry) for n in names}
+        self._kept[swap] = {n: parcels[n] for n in stay}
+        cards = {n: Card.of(p) for n, p in parcels.items()}
+        return (cards, *({n: parcels[n] for n in together} for together in go)) if go else cards
 
-    def adopt(self, names: list[str], swap: Swap, epoch: int, *parcels: Parcel) -> None:
+    def adopt(self, names: list[str], swap: Swap, epoch: int, *came: dict[str, Parcel]) -> None:
         """Second half, for all takers that live here, once per swap however often it is called. Raises StaleEpochError for a swap
         of an earlier attempt.
         """
         self._board.check(epoch)
-        for name, parcel in zip(names, parcels, strict=True):
+        parcels = self._kept.pop(swap, {}) | {n: parcel for networks in came for n, parcel in networks.items()}
+        for name in names:
             if self._adopted.get(name) != swap.step:
-                swapper(self._players[name]).adopt(swap.what, parcel)
+                swapper(self._players[name]).adopt(swap.what, parcels[swap.moves[name]])
                 self._adopted[name] = swap.step
 
     def train(self, orders: list[Train]) -> list[dict[str, float]]:

@@ -20,23 +20,17 @@ class Shelves(Board):
 
     def __init__(self) -> None:
         self.shelves: dict[str, dict[int, Publication]] = {}
-        self.peak_bytes = 0
 
     def publish(self, publication: Publication) -> None:
         """Keep it."""
         self.shelves.setdefault(publication.player, {})[publication.version] = publication
-        self.peak_bytes = max(self.peak_bytes, self.nbytes)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes held now."""
-        return sum(p.nbytes for shelf in self.shelves.values() for p in shelf.values())
 
     def forget(self, player: str, before: int) -> None:
         """Drop old versions from all shelves of a player (`gen-03`, `gen-03/slot`); the newest always stays."""
         for name, shelf in self.shelves.items():
-            if name == player or name.startswith(player + "/"):
-                for version in [v for v in shelf if v < before and v != max(shelf)]:
+            if shelf and (name == player or name.startswith(player + "/")):
+                newest = max(shelf)
+                for version in [v for v in shelf if v < before and v != newest]:
                     del shelf[version]
 
     def between(self, players: Sequence[str], after: int, upto: int) -> dict[str, list[Publication]]:

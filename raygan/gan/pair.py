@@ -294,14 +294,21 @@ class Pair(Trainer):
         self.bad_steps.note(self.step, loss_d=loss_d, loss_g=loss_g)
         return {"loss_d": loss_d, "loss_g": loss_g}
 
-    def publication(self) -> Publication:
-        """D, and G as weights or as samples; made without touching a buffer or a stream of the training."""
+    def publication(self, d: Vector | None = None, g: Vector | None = None) -> Publication:
+        """D, and G as weights or as samples; made without touching a buffer or a stream of the training.
+
+        d, g: flat weights of D, and samples or flat weights of G, where a pack has made those of all its pairs at once.
+        """
         precision = self.sharing.precision
-        arrays = {"D": narrow(self.d, self.discriminator_vector(), precision)}
+        d = finite(self.name, self.step, flatten(self.d) if d is None else d)
+        arrays = {"D": narrow(self.d, d, precision)}
+        if g is None:
+            g = self.shared_samples() if self.sharing.samples else flatten(self.g)
+        g = finite(self.name, self.step, g)
         if self.sharing.samples:
-            arrays["samples"] = halve(self.shared_samples(), precision)
+            arrays["samples"] = halve(g, precision)
         else:
-            arrays["G"] = narrow(self.g, finite(self.name, self.step, flatten(self.g)), precision)
+            arrays["G"] = narrow(self.g, g, precision)
         if self.sharing.optimizer:
             arrays["opt_d"] = S.flatten_optimizer(self.opt_d)
         return Publication(self.name, self.step, arrays)
@@ -313,7 +320,7 @@ class Pair(Trainer):
             batches = [S.unmoved(self.g, self.noise(stream)) for _ in range(self.sharing.samples)]
         out = torch.stack(batches).cpu().numpy()
         out.flags.writeable = False
-        return finite(self.name, self.step, out)
+        return out
 
 
 class Meter:

@@ -14,7 +14,7 @@ from torch import Tensor
 from raygan.gan import steps as S
 from raygan.gan.pair import Meter, Pair
 from raygan.gan.types import Board, Player, Report
-from raygan.gan.weights import signature
+from raygan.gan.weights import Vector, signature
 from raygan.networks.base import Tuned
 from raygan.strategies.stack import Stack, backward, d_steps, each, strange_layer, usual_penalty
 
@@ -36,8 +36,8 @@ def why_not(players: Sequence[Player]) -> str | None:
     if len(shapes) > 1:
         return "their networks have other shapes"
     if any(
-        (p.config, p.loss, p.batch_size, p.parts.smooth_steps)
-        != (first.config, first.loss, first.batch_size, first.parts.smooth_steps)
+        (p.config, p.loss, p.batch_size, p.parts.smooth_steps, p.sharing)
+        != (first.config, first.loss, first.batch_size, first.parts.smooth_steps, first.sharing)
         for p in pairs
     ):
         return "their settings differ"
@@ -68,11 +68,35 @@ class Pack:
         meters = [Meter() for _ in self.pairs]
         for i in range(steps):
             losses = self.one_step(meters if i == steps - 1 else None)
-            for pair, meter, (loss_d, loss_g) in zip(self.pairs, meters, losses, strict=True):
+            for meter, (loss_d, loss_g) in zip(meters, losses, strict=True):
                 meter.add(loss_d=loss_d, loss_g=loss_g)
-                if pair.sharing.due(pair.step):
-                    board.publish(pair.publication())
+            self.publish(board)
         return [{**m.means(), "bad_steps": float(p.bad_steps.total)} for p, m in zip(self.pairs, meters, strict=True)]
+
+    def publish(self, board: Board) -> None:
+        """What is due, of all pairs at once where it is due of all and there are no buffers, which a forward would move."""
+        due = [p for p in self.pairs if p.sharing.due(p.step)]
+        if len(due) < len(self.pairs) or self.d.buffers or self.g.buffers:
+            for pair in due:
+                board.publish(pair.publication())
+            return
+        for pair, d, g in zip(self.pairs, self.d.flat(), self._shared(), strict=True):
+            board.publish(pair.publication(d, g))
+
+    def _shared(self) -> Sequence[Vector]:
+        """Of every G its samples, or its weights."""
+        first = self.pairs[0]
+        if not (count := first.sharing.samples):
+            return self.g.flat()
+        streams = [p.streams.at("share", p.step) for p in self.pairs]
+        z = torch.stack(
+            [torch.cat([p.noise(s) for _ in range(count)]) for p, s in zip(self.pairs, streams, strict=True)]
+        )
+        with torch.no_grad():
+            x = self.g(z)
+        out: Vector = x.reshape(len(x), count, first.batch_size, *x.shape[2:]).cpu().numpy()
+        out.flags.writeable = False
+        return list(out)
 
     def one_step(self, probes: Sequence[Meter] | None = None) -> list[tuple[float, float]]:
         """I_D updates of each D, then one of each G: (loss_d, loss_g) of each pair."""

@@ -21,7 +21,7 @@ from torch.optim.adam import adam
 
 from raygan.gan import steps as S
 from raygan.gan.types import Loss
-from raygan.gan.weights import num_words
+from raygan.gan.weights import Vector, num_words
 from raygan.losses.base import LossComponent, gradient_norms
 from raygan.networks.base import Logits
 
@@ -119,6 +119,13 @@ class Stack:
             whole[:, :count] = torch.stack([t.detach().reshape(-1) for t in same])
             out.append(whole)
         return out
+
+    def flat(self) -> list[Vector]:
+        """`weights.flatten` of each network without buffers."""
+        used = [t[:, : shape.numel()] for t, shape in zip(self.parameters, self.shapes, strict=True)]
+        whole: Vector = torch.cat(used, 1).cpu().numpy()
+        whole.flags.writeable = False
+        return list(whole)
 
     def _views(self, stacked: Sequence[Tensor], pair: int) -> list[Tensor]:
         """A pair's own tensors."""

@@ -200,12 +200,53 @@ def test_publications_are_those_of_the_moment() -> None:
         assert not found[0].arrays["D"].flags.writeable
 
 
+@pytest.mark.parametrize("samples", [0, 3])
+@pytest.mark.parametrize("changes", [{}, IMAGES], ids=["mlp", "batch norm"])
+def test_what_a_pack_publishes_is_what_its_pairs_would(samples: int, changes: dict[str, Any]) -> None:
+    sharing = Sharing(every=1, samples=samples, optimizer=True)
+    pairs, board = pairs_of(sharing, **changes), Shelves()
+    Pack(pairs).train(2, board)
+    before = [state_digest(p.state()) for p in pairs]
+    for name, publication in board.newest([p.name for p in pairs]).items():
+        pair = pairs[int(name[-2:])]
+        expected = pair.publication().arrays
+        assert publication.arrays.keys() == expected.keys()
+        for key, array in expected.items():
+            found = publication.arrays[key]
+            assert found.shape == array.shape
+            assert not found.flags.writeable
+            assert np.allclose(found, array, rtol=1e-4, atol=1e-5) if key == "samples" else (found == array).all()
+    assert [state_digest(p.state()) for p in pairs] == before
+
+
+def test_publications_do_not_depend_on_who_is_in_the_pack() -> None:
+    sharing = Sharing(every=1, samples=2)
+    together, apart, boards = pairs_of(sharing), pairs_of(sharing), [Shelves(), Shelves()]
+    Pack(together).train(2, boards[0])
+    Pack([apart[3], apart[0]]).train(2, boards[1])
+    Pack([apart[4], apart[2], apart[1]]).train(2, boards[1])
+    one, other = (b.newest([p.name for p in together]) for b in boards)
+    for name, publication in one.items():
+        assert all((a == other[name].arrays[key]).all() for key, a in publication.arrays.items()), name
+
+
+def test_a_nan_in_a_pack_is_not_published_and_is_its_pairs() -> None:
+    pairs = pairs_of(Sharing(every=1, samples=1))
+    pack = Pack(pairs)
+    pack.train(1, Shelves())
+    with torch.no_grad():
+        next(pairs[3].d.parameters())[0] = torch.nan
+    with pytest.raises(NonFiniteError, match="pair-03"):
+        pack.publish(Shelves())
+
+
 def test_whoever_cannot_be_batched_is_told_why() -> None:
     assert why_not(pairs_of()) is None
     assert "RMSProp" in str(why_not(pairs_of(pair={"optimizer": "rmsprop"})))
     unlike = [*pairs_of(), *pairs_of(network={"name": "mlp", "hidden": 16})]
     assert why_not(unlike) == "their networks have other shapes"
     assert why_not([*pairs_of(), *pairs_of(pair={"lr_g": 3e-3})]) == "their settings differ"
+    assert why_not([*pairs_of(), *pairs_of(Sharing(every=2))]) == "their settings differ"
     one = pairs_of()[0]
     assert why_not([one, one]) == "they share layers"
 

@@ -273,17 +273,18 @@ def test_a_hundred_thousand_writes_against_readers() -> None:
                 mine.append(last)
 
     readers = [threading.Thread(target=read, args=(s,)) for s in seen]
+    kept = set[int]()
     for r in readers:
         r.start()
     for version in range(writes):
         board.publish(write_slot("gen-00", version, np.full((8, 2), version, np.float32), 0.0))
+        kept.add(len(board.shelves[slot_of("gen-00")]))
     stop.set()
     for r in readers:
         r.join()
     assert failures == []
     assert all(len(set(s)) > 100 for s in seen), "readers saw the slot change"
-    assert board.peak_bytes <= 2 * (8 * 2 * 4 + 4 * 8)
-    assert len(board.shelves[slot_of("gen-00")]) == 1
+    assert kept == {1}, "a slot takes the place of the one before"
 
 
 # ------------------------------------------------------------------------------------------------- decisions, async

@@ -25,7 +25,16 @@ from raygan.gan.weights import Publication, Vector, unflatten
 from raygan.networks.base import has_batch_norm
 from raygan.strategies.roles import GLOBAL
 from raygan.strategies.sgan_opponents import Messengers, Opponent
-from raygan.strategies.stack import d_steps, each, pays, penalties, penalty_points, strange_layer, usual_penalty
+from raygan.strategies.stack import (
+    d_steps,
+    each,
+    may_join,
+    pays,
+    penalties,
+    penalty_points,
+    strange_layer,
+    usual_penalty,
+)
 
 if TYPE_CHECKING:
     from raygan.strategies.sgan import Sgan
@@ -76,8 +85,7 @@ class Crew(Trainer):
         """lockstep: what was read and is not used yet."""
         self.messengers: Messengers | None = None
         self.d_streams: dict[str, tuple[torch.Generator, torch.Generator, torch.Generator]] = {}
-        self.together = not has_batch_norm(self.d) and not self.loss.linear
-        """May D see real and fake samples in one batch?"""
+        self.together = may_join(self.d, self.loss)
         self.batches = (
             not has_batch_norm(self.g, self.d)
             and settings.variant != "early_global"
@@ -236,7 +244,9 @@ class Crew(Trainer):
             points.append(penalty_points(self.loss, reals[-1], fakes[-1], extra))
         real, fake = torch.stack(reals), torch.stack(fakes)
         d = partial(joined, self.d)
-        losses = each(self.loss.d_loss, d(real), d(fake))
+        losses = each(
+            self.loss.d_loss, *(d(torch.cat([real, fake])).split(len(names)) if self.together else (d(real), d(fake)))
+        )
         losses = losses + penalties(d, self.loss, points)
         values: list[float] = losses.tolist()
         if all(map(math.isfinite, values)):
@@ -280,6 +290,7 @@ class Crew(Trainer):
 
     def restore_opponents(self, state: State) -> None:
         """The inverse."""
+        self.messengers = None  # their optimizers get tensors of their own
         for name, opponent in self.opponents.items():
             if f"opponent.{name}.version" in state:
                 opponent.restore(state, self.device)

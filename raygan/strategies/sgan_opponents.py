@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -88,11 +89,8 @@ class Messengers:
         self.g = Stack([o.g for o in opponents if o.g is not None]) if opponents[0].g is not None else None
 
     def are(self, opponents: Sequence[Opponent]) -> bool:
-        """Is this the model of these, as they are now?"""
-        same = len(opponents) == len(self.opponents) and all(
-            a is b for a, b in zip(opponents, self.opponents, strict=True)
-        )
-        return same and self.d.bound and (self.g is None or self.g.bound)
+        """Is this the model of these?"""
+        return len(opponents) == len(self.opponents) and all(map(operator.is_, opponents, self.opponents))
 
     def fakes(self, draws: Sequence[Callable[[], Tensor]]) -> Tensor:
         """A batch of each G_n, (opponents, N, *shape)."""

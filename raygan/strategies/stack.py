@@ -23,7 +23,7 @@ from raygan.gan import steps as S
 from raygan.gan.types import Loss
 from raygan.gan.weights import Vector, num_words
 from raygan.losses.base import LossComponent, gradient_norms
-from raygan.networks.base import Logits
+from raygan.networks.base import Logits, has_batch_norm
 
 POINTWISE = (nn.LeakyReLU, nn.ReLU, nn.Tanh)
 LAYERS = (
@@ -271,12 +271,23 @@ def each(loss_of: Callable[..., Tensor], *logits: Tensor) -> Tensor:
     return out
 
 
+def may_join(d: nn.Module, loss: Loss) -> bool:
+    """May D see real and fake samples in one batch, which is faster? The same up to rounding; but not where batch norm looks at the
+    whole batch, nor where the loss is linear: there a bias's gradient is exactly 0 where a unit is on for all samples, and Adam
+    would turn what rounding leaves of it into steps.
+    """
+    return not (has_batch_norm(d) or loss.linear)
+
+
 def d_steps(
     d: Stack, loss: Loss, real: Tensor, fake: Tensor, streams: Sequence[torch.Generator], clip: float | None
 ) -> list[float]:
     """`gan.steps.d_step` of every D on its own batches (pairs, N, *shape); the losses."""
     d.zero_grad()
-    losses = each(loss.d_loss, d(real), d(fake))
+    logits = (
+        d(torch.cat([real, fake], 1)).split(real.shape[1], 1) if may_join(d.networks[0], loss) else (d(real), d(fake))
+    )
+    losses = each(loss.d_loss, *logits)
     points = [penalty_points(loss, *each) for each in zip(real, fake, streams, strict=True)]
     values = backward(losses + penalties(d, loss, points))
     d.apply(good := [math.isfinite(v) for v in values], clip)

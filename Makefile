@@ -1,5 +1,5 @@
 # Every figure in benchmarks/RESULTS.md has its command here.
-.PHONY: test lint types layers seeds bench fig2d printed mnist classifier pmgan gap-r15 gam2 diversity swaps chaos durability simulate generalisation stacked lock record hub sweeps rivals scale footprint packs guard shards parallel-pmgan supervisor precision partitions presets batch-norm cable lifetime compiled store-pages gpu-check
+.PHONY: test lint types layers seeds bench fig2d printed mnist classifier pmgan gap-r15 gam2 diversity swaps chaos durability simulate generalisation stacked lock record hub sweeps rivals scale footprint packs guard shards parallel-pmgan supervisor precision partitions presets batch-norm cable lifetime compiled store-pages direct-transport swap-cost gpu-check
 
 test:            ## README's second command
 	pytest
@@ -72,6 +72,10 @@ batch-norm:      ## PMGAN with batch norm in D: whose statistics
 	python -m benchmarks.batch_norm
 store-pages:     ## what it costs to write two networks into the object store
 	python -m benchmarks.store_pages
+direct-transport: ## a swap through the object store, and by Ray Direct Transport
+	python -m benchmarks.direct_transport
+swap-cost:       ## what a swap every 50 steps costs a run
+	python -m benchmarks.swap_cost
 swaps:           ## 10,000 matchings, a death inside each swap
 	python -m benchmarks.swaps
 generalisation:  ## GAP's Figs. 6 and 7

@@ -2,7 +2,8 @@
 
 Packs: steps a second of 1, 8, 32, 128 pairs as one batched model against one pair (MLP 4 x 64 and 4 x 512, DCGAN of width 16),
 and how busy the device was. Swaps: offer and adoption of a 10 MB and a 100 MB discriminator between two pairs on the device,
-through host memory as the object store has it. On a CPU it runs too (small counts), so that the program itself is tested.
+through host memory as the object store has it; and between two actors on Ray, through the object store and by Ray Direct Transport
+(direct_transport.py). On a CPU it runs too (small counts), so that the program itself is tested.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 
 import torch
 
+from benchmarks import direct_transport
 from benchmarks.common import show, write
 from benchmarks.plain import WORKS, Work, timed
 from raygan.config import resolve
@@ -111,7 +113,8 @@ def main() -> None:
         ],
     )  # fmt: skip
     show(["swap of D, optimizer and all", "ms"], [[k, f"{v:.1f}"] for k, v in swaps.items()])
-    write("gpu" if device.type == "cuda" else "gpu-on-cpu", {"device": name, "packs": found, "swap_ms": swaps})
+    kept = {"device": name, "packs": found, "swap_ms": swaps, "direct_transport_ms": direct_transport.measure()}
+    write("gpu" if device.type == "cuda" else "gpu-on-cpu", kept)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from raygan.config import resolve
-from raygan.service.training import processor, train
+from raygan.service.provenance import processor
+from raygan.service.training import train
 from raygan.strategies.roles import GLOBAL
 
 RESULTS = Path(__file__).parent / "results"

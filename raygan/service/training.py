@@ -10,12 +10,9 @@ import json
 import os
 import platform
 import signal
-import subprocess
-import sys
 import time
 import uuid
-from collections.abc import Iterator, Sequence
-from importlib.metadata import version
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -31,10 +28,11 @@ from raygan.controller.journal import Journal
 from raygan.controller.orders import Executor
 from raygan.controller.run_folder import RunFolder, find_run, read_jsonl
 from raygan.controller.storage import LocalStorage
-from raygan.errors import CheckpointError, ConfigError, Interrupted, RayganError, did_you_mean
-from raygan.gan.bundle import pack, unpack
-from raygan.service.lineage import lineage
+from raygan.errors import CheckpointError, ConfigError, Interrupted, RayganError
+from raygan.gan.bundle import unpack
+from raygan.service.origins import sources, starting_point
 from raygan.service.packing import not_batched, settle
+from raygan.service.provenance import provenance
 from raygan.service.run import Run
 from raygan.strategies.strategy import Setup, load_data, num_processes, strategy_of
 
@@ -136,31 +134,6 @@ def resume_run(
         return _drive(config, folder, journal, data, inline, checkpoint, listeners or [], problems)
 
 
-def fork(source: Path, path: Path, resolved: Resolved) -> None:
-    """A run folder at `path` that goes on from another run's newest checkpoint, with other settings; to be resumed.
-
-    Raises CheckpointError when the source has none, ConfigError when the folder exists.
-    """
-    checkpoint, problems = newest_valid(source)
-    if checkpoint is None:
-        raise CheckpointError(
-            f"run {str(source)!r} cannot be forked: {' '.join(problems) or 'it has no checkpoint yet.'}"
-        )
-    info = Run.load(source).info
-    folder = RunFolder.create(path.parent, path.name)
-    folder.write("config.yaml", resolved.yaml())
-    folder.write("config.json", json.dumps(full_dump(resolved.config), indent=1) + "\n")
-    folder.write("command.txt", f"forked from {source} at step {checkpoint.step}\n")
-    folder.status(
-        id=uuid.uuid4().hex[:12], name=path.name, status="stopped", created=time.time(), shape=info["shape"],  # noqa: TID251  shown only
-        alphabet=info["alphabet"], executor=info.get("executor"), forked={"from": source.name, "step": checkpoint.step},
-        **provenance(),
-    )  # fmt: skip
-    write_checkpoint(Journal.open(LocalStorage(path)), checkpoint)
-    folder.event("fork", checkpoint.step, source=str(source))
-    folder.close()
-
-
 def _drive(
     config: Config, folder: RunFolder, journal: Journal, data: Any, inline: bool, checkpoint: Checkpoint | None,
     listeners: list[Listener], problems: list[str] | None = None,
@@ -227,22 +200,6 @@ def _drive(
 # ------------------------------------------------------------------------------------------------------------ helpers
 
 
-def sources(config: Config) -> list[tuple[Run, str]]:
-    """(run, pair) that each local goes on from, in order; [] without `start_from`. Raises ConfigError."""
-    found: list[tuple[Run, str]] = []
-    for entry in config.start_from:
-        path, colon, pair = entry.rpartition(":")
-        run = Run.load(path if colon else entry)
-        if colon and pair not in run.pairs:
-            raise ConfigError(f"start_from: {entry!r}: {did_you_mean(pair, run.pairs)}")
-        found += [(run, pair)] if colon else [(run, p) for p in run.pairs]
-    if config.start_from and len(found) < config.num_pairs:
-        raise ConfigError(
-            f"start_from: {len(found)} trained pairs for {config.num_pairs}. Name more runs, or lower num_pairs to {len(found)}."
-        )
-    return found[: config.num_pairs]
-
-
 def refuse_running(path: Path) -> None:
     """Raises ConfigError when the process that writes this run is alive on this machine."""
     info = json.loads((path / "run.json").read_text())
@@ -252,40 +209,6 @@ def refuse_running(path: Path) -> None:
     command = Path(f"/proc/{pid}/cmdline")
     if pid != os.getpid() and command.exists() and b"raygan" in command.read_bytes():
         raise ConfigError(f"run {str(path)!r} is running (pid {pid}). Stop it with `kill {pid}`, or wait for it.")
-
-
-def starting_point(setup: Setup, trained: Sequence[tuple[Run, str]]) -> tuple[Checkpoint, list[dict[str, Any]]]:
-    """A checkpoint at step 0 whose locals hold other runs' networks and optimizers (`sources`); and where each came from, for the
-    events.
-
-    Raises CheckpointError.
-    """
-    config, strategy = setup.config, strategy_of(setup.config)
-    parts = {p: pack(strategy.build(p, setup).state()) for p in strategy.players(config)}
-    origins: list[dict[str, Any]] = []
-    for player, (run, pair) in zip(strategy.locals(config), trained, strict=True):
-        source, problems = newest_valid(run.path)
-        if source is None:
-            raise CheckpointError(f"start_from: {run.path} has no usable checkpoint. {' '.join(problems)}".strip())
-        built = strategy.build(player, setup)
-        own = unpack(parts[player])
-        fresh = {
-            k: own[k] for k in ("step", "swapped_at", "identity.D", "identity.G", "bad_steps", "bad_steps_in_a_row")
-        }
-        try:
-            built.restore({**unpack(source.parts[pair]), **fresh})
-        except CheckpointError:
-            raise CheckpointError(
-                f"start_from: {run.path}:{pair} has other networks than this config builds. Take `network` from "
-                f"{run.path / 'config.yaml'}."
-            ) from None
-        parts[player] = pack(built.state())
-        past = lineage(run)
-        origins.append({
-            "player": player, "run": str(run.path), "pair": pair, "from_step": source.step,
-            "generator": sorted(past.generators[pair]), "discriminator": sorted(past.discriminators.get(pair, ())),
-        })  # fmt: skip
-    return Checkpoint(0, parts, dict.fromkeys(parts, 0)), origins
 
 
 @contextlib.contextmanager
@@ -409,31 +332,6 @@ def point_latest(path: Path) -> None:
     with contextlib.suppress(OSError):  # a file system without links has no `latest`
         temporary.symlink_to(path.name)
         temporary.replace(link)
-
-
-def provenance() -> dict[str, Any]:
-    """What stands beside every result: versions, machine, commit."""
-    package = Path(__file__).parents[2]
-    git = subprocess.run(
-        ["git", "-C", str(package), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-    )  # fmt: skip
-    return {
-        "versions": {p: version(p) for p in ("raygan", "torch", "ray", "numpy")}
-        | {"python": platform.python_version()},
-        "git": git.stdout.strip() or None,
-        "machine": {"cpus": os.cpu_count(), "system": platform.platform(), "processor": processor()},
-        "argv": sys.argv,
-    }
-
-
-def processor() -> str:
-    """The CPU's name."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    return next(
-        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
-        platform.machine(),
-    )
 
 
 def _write_parquet(path: Path) -> None:

@@ -16,9 +16,10 @@ from raygan.controller.evaluator import Evaluator
 from raygan.controller.orders import Done, Evaluate
 from raygan.errors import Interrupted
 from raygan.metrics.ranking import lower_is_better
+from raygan.service.origins import fork
 from raygan.service.run import Run
 from raygan.service.sweep import Sweep, costs, metric_of, trial_name, write_point
-from raygan.service.training import fork, resume_run, train
+from raygan.service.training import resume_run, train
 from raygan.strategies.strategy import Setup, load_data, strategy_of
 
 if TYPE_CHECKING:

@@ -101,7 +101,7 @@ class Gap(StrategyComponent):
         return 4 * words * (1 + average + (parts.config.optimizer_words if self.carry == "all" else 0))
 
     def bytes_a_step(self, setup: Setup) -> float:
-        """A parcel a pair and period."""
+        """A parcel a pair and period, those between two of one actor included, which stay there."""
         sent = sum(self.parcel_bytes(setup.parts(p)) for p in self.locals(setup.config))
         return sent / self.period(Plan.of(setup.config, len(setup.data.train)))
 

@@ -17,9 +17,10 @@ from raygan.config import resolve
 from raygan.controller.checkpoint import newest_valid
 from raygan.errors import ConfigError, InfeasibleError
 from raygan.service import sweep_report, sweeping
+from raygan.service.origins import fork
 from raygan.service.run import Run
 from raygan.service.sweep import Budget, Sweep, d_updates, metric_of, read_sweep, trial_name
-from raygan.service.training import fork, load_config, resume_run, train
+from raygan.service.training import load_config, resume_run, train
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "tune").glob("*.yaml"))

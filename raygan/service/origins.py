@@ -1,0 +1,97 @@
+"""Runs that begin where others are: from the pairs of other runs (`start_from`), or as a fork of one."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from raygan.config import Config, Resolved, full_dump
+from raygan.controller.checkpoint import Checkpoint, newest_valid, write_checkpoint
+from raygan.controller.journal import Journal
+from raygan.controller.run_folder import RunFolder
+from raygan.controller.storage import LocalStorage
+from raygan.errors import CheckpointError, ConfigError, did_you_mean
+from raygan.gan.bundle import pack, unpack
+from raygan.service.lineage import lineage
+from raygan.service.provenance import provenance
+from raygan.service.run import Run
+from raygan.strategies.strategy import Setup, strategy_of
+
+
+def sources(config: Config) -> list[tuple[Run, str]]:
+    """(run, pair) that each local goes on from, in order; [] without `start_from`. Raises ConfigError."""
+    found: list[tuple[Run, str]] = []
+    for entry in config.start_from:
+        path, colon, pair = entry.rpartition(":")
+        run = Run.load(path if colon else entry)
+        if colon and pair not in run.pairs:
+            raise ConfigError(f"start_from: {entry!r}: {did_you_mean(pair, run.pairs)}")
+        found += [(run, pair)] if colon else [(run, p) for p in run.pairs]
+    if config.start_from and len(found) < config.num_pairs:
+        raise ConfigError(
+            f"start_from: {len(found)} trained pairs for {config.num_pairs}. Name more runs, or lower num_pairs to {len(found)}."
+        )
+    return found[: config.num_pairs]
+
+
+def starting_point(setup: Setup, trained: Sequence[tuple[Run, str]]) -> tuple[Checkpoint, list[dict[str, Any]]]:
+    """A checkpoint at step 0 whose locals hold other runs' networks and optimizers (`sources`); and where each came from, for the
+    events.
+
+    Raises CheckpointError.
+    """
+    config, strategy = setup.config, strategy_of(setup.config)
+    parts = {p: pack(strategy.build(p, setup).state()) for p in strategy.players(config)}
+    origins: list[dict[str, Any]] = []
+    for player, (run, pair) in zip(strategy.locals(config), trained, strict=True):
+        source, problems = newest_valid(run.path)
+        if source is None:
+            raise CheckpointError(f"start_from: {run.path} has no usable checkpoint. {' '.join(problems)}".strip())
+        built = strategy.build(player, setup)
+        own = unpack(parts[player])
+        fresh = {
+            k: own[k] for k in ("step", "swapped_at", "identity.D", "identity.G", "bad_steps", "bad_steps_in_a_row")
+        }
+        try:
+            built.restore({**unpack(source.parts[pair]), **fresh})
+        except CheckpointError:
+            raise CheckpointError(
+                f"start_from: {run.path}:{pair} has other networks than this config builds. Take `network` from "
+                f"{run.path / 'config.yaml'}."
+            ) from None
+        parts[player] = pack(built.state())
+        past = lineage(run)
+        origins.append({
+            "player": player, "run": str(run.path), "pair": pair, "from_step": source.step,
+            "generator": sorted(past.generators[pair]), "discriminator": sorted(past.discriminators.get(pair, ())),
+        })  # fmt: skip
+    return Checkpoint(0, parts, dict.fromkeys(parts, 0)), origins
+
+
+def fork(source: Path, path: Path, resolved: Resolved) -> None:
+    """A run folder at `path` that goes on from another run's newest checkpoint, with other settings; to be resumed.
+
+    Raises CheckpointError when the source has none, ConfigError when the folder exists.
+    """
+    checkpoint, problems = newest_valid(source)
+    if checkpoint is None:
+        raise CheckpointError(
+            f"run {str(source)!r} cannot be forked: {' '.join(problems) or 'it has no checkpoint yet.'}"
+        )
+    info = Run.load(source).info
+    folder = RunFolder.create(path.parent, path.name)
+    folder.write("config.yaml", resolved.yaml())
+    folder.write("config.json", json.dumps(full_dump(resolved.config), indent=1) + "\n")
+    folder.write("command.txt", f"forked from {source} at step {checkpoint.step}\n")
+    folder.status(
+        id=uuid.uuid4().hex[:12], name=path.name, status="stopped", created=time.time(), shape=info["shape"],  # noqa: TID251  shown only
+        alphabet=info["alphabet"], executor=info.get("executor"), forked={"from": source.name, "step": checkpoint.step},
+        **provenance(),
+    )  # fmt: skip
+    write_checkpoint(Journal.open(LocalStorage(path)), checkpoint)
+    folder.event("fork", checkpoint.step, source=str(source))
+    folder.close()

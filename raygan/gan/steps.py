@@ -6,7 +6,7 @@ A loss or a gradient that is not finite never reaches the weights: the step is s
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +44,18 @@ def d_step(
     return value
 
 
+def logits_of(
+    d: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, together: bool, dim: int = 0
+) -> tuple[Tensor, Tensor]:
+    """D's logits on real and on fake samples; together: in one batch (along `dim`), which is faster, and the same up to rounding
+    where no layer looks at a whole batch.
+    """
+    if not together:
+        return d(real), d(fake)
+    on_real, on_fake = d(torch.cat([real, fake], dim)).split([real.shape[dim], fake.shape[dim]], dim)
+    return on_real, on_fake
+
+
 def d_backward(
     d: nn.Module,
     loss: Loss,
@@ -53,12 +65,8 @@ def d_backward(
     weight: float = 1.0,
     together: bool = False,
 ) -> float:
-    """Add the gradient of weight * D's loss; a loss that is not finite adds nothing. Returns the unweighted loss.
-
-    together: D sees both in one batch, which is faster and the same up to rounding where no layer looks at a whole batch.
-    """
-    logits = d(torch.cat([real, fake])).split([len(real), len(fake)]) if together else (d(real), d(fake))
-    total = loss.d_loss(*logits)
+    """Add the gradient of weight * D's loss; a loss that is not finite adds nothing. Returns the unweighted loss."""
+    total = loss.d_loss(*logits_of(d, real, fake, together))
     penalty = loss.penalty(d, real, fake, stream)
     if penalty is not None:
         total = total + penalty

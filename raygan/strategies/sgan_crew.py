@@ -244,9 +244,7 @@ class Crew(Trainer):
             points.append(penalty_points(self.loss, reals[-1], fakes[-1], extra))
         real, fake = torch.stack(reals), torch.stack(fakes)
         d = partial(joined, self.d)
-        losses = each(
-            self.loss.d_loss, *(d(torch.cat([real, fake])).split(len(names)) if self.together else (d(real), d(fake)))
-        )
+        losses = each(self.loss.d_loss, *S.logits_of(d, real, fake, self.together))
         losses = losses + penalties(d, self.loss, points)
         values: list[float] = losses.tolist()
         if all(map(math.isfinite, values)):

@@ -284,10 +284,7 @@ def d_steps(
 ) -> list[float]:
     """`gan.steps.d_step` of every D on its own batches (pairs, N, *shape); the losses."""
     d.zero_grad()
-    logits = (
-        d(torch.cat([real, fake], 1)).split(real.shape[1], 1) if may_join(d.networks[0], loss) else (d(real), d(fake))
-    )
-    losses = each(loss.d_loss, *logits)
+    losses = each(loss.d_loss, *S.logits_of(d, real, fake, may_join(d.networks[0], loss), dim=1))
     points = [penalty_points(loss, *each) for each in zip(real, fake, streams, strict=True)]
     values = backward(losses + penalties(d, loss, points))
     d.apply(good := [math.isfinite(v) for v in values], clip)

@@ -54,7 +54,9 @@ class Watch:
 def costs(name: str, pairs_per_actor: int | str, turns: int, folder: Path) -> dict[str, Any]:
     """Shares of the time that 50 steps take without swaps, of each turn; milliseconds of each meeting."""
     work, watch = WORKS[name], Watch()
-    flags = work.values(steps=BLOCK * 2 * (turns + 1), **{"resources.pairs_per_actor": pairs_per_actor})
+    steps = BLOCK * 2 * (turns + 1)
+    rare = {"evaluation.every_steps": steps, "checkpoint.every_steps": steps}
+    flags = work.values(steps=steps, **{"resources.pairs_per_actor": pairs_per_actor}, **rare)
     run = train(resolve(work.preset, flags=flags), run_dir=folder, address="auto", listeners=[watch])
     edge = range(0, len(watch.began), MEETINGS + 1)  # the meetings with which a block begins that has swaps
     whole, alone, ms = (

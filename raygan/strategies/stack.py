@@ -40,7 +40,7 @@ LAYERS = (
 """What can be batched; every network of mlp and dcgan is made of these."""
 
 
-BATCHED_BELOW = 100_000
+BATCHED_BELOW = 250_000
 """Numbers of an MLP's D below which a CPU is faster with one batched model (benchmarks/RESULTS.md, "Packs")."""
 
 

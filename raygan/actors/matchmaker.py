@@ -43,14 +43,18 @@ class MatchmakerActor(Helper):
 
     def gather(self, swap: Swap) -> dict[str, Card]:
         """First half: every giver hands over a copy, one call an actor; nobody has changed when this returns, or fails."""
+        ways: dict[Any, dict[Any, list[str]]] = {}  # giving actor -> taking actor -> whose networks
+        for source, taker in sorted((source, taker) for taker, source in swap.moves.items()):
+            there = ways.setdefault(self._players[source], {}).setdefault(self._players[taker], [])
+            if source not in there[-1:]:
+                there.append(source)
         parcels: dict[Any, list[Any]] = {}
         asked: dict[str, Any] = {}
-        for actor, givers in by_actor(sorted(set(swap.moves.values())), self._players.__getitem__).items():
-            takers = by_actor([p for p, source in swap.moves.items() if source in givers], self._players.__getitem__)
-            goes = {home: sorted({swap.moves[p] for p in here}) for home, here in takers.items()}
+        for actor, goes in ways.items():
+            giver = next(iter(goes.values()))[0]
             stay, go = goes.pop(actor, []), list(goes.values())
             answer = actor.offer.options(num_returns=1 + len(go)).remote(stay, go, swap, self._epoch)
-            asked[givers[0]], *networks = answer if go else [answer]
+            asked[giver], *networks = answer if go else [answer]
             for home, sent in zip(goes, networks, strict=True):
                 parcels.setdefault(home, []).append(sent)
         found = answers(asked)

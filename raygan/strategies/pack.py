@@ -16,7 +16,7 @@ from raygan.gan.pair import Meter, Pair
 from raygan.gan.types import Board, Player, Report
 from raygan.gan.weights import Vector, signature
 from raygan.networks.base import Tuned
-from raygan.strategies.stack import Stack, backward, d_steps, each, strange_layer, usual_penalty
+from raygan.strategies.stack import Stack, backward, d_steps, each, may_join, strange_layer, usual_penalty
 
 
 def why_not(players: Sequence[Player]) -> str | None:
@@ -53,6 +53,7 @@ class Pack:
 
     def __init__(self, pairs: Sequence[Pair]) -> None:
         self.pairs = list(pairs)
+        self.together = may_join(pairs[0].d, pairs[0].loss)
         self.bind()
 
     def bind(self) -> None:
@@ -117,7 +118,7 @@ class Pack:
                     torch.stack([p.blur(x, s) for p, x, s in zip(pairs, batch, extra, strict=True)])
                     for batch in (real, fake)
                 )
-            values = d_steps(self.d, first.loss, real, fake, extra, first.config.clip_grad_d)
+            values = d_steps(self.d, first.loss, real, fake, extra, first.config.clip_grad_d, self.together)
             worst_d = [v if math.isfinite(old) else old for v, old in zip(values, worst_d, strict=True)]
         if probes is not None:
             self._look(probes, real, fake)

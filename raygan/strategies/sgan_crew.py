@@ -171,7 +171,7 @@ class Crew(Trainer):
             with torch.no_grad():
                 fake = joined(self.g, torch.stack([self.noise(n) for n in noise]))
             real, fake = (torch.stack(list(map(self.blur, x, extra))) for x in (real, fake))
-            d_steps(batch.d, self.loss, real, fake, extra, self.config.clip_grad_d)
+            d_steps(batch.d, self.loss, real, fake, extra, self.config.clip_grad_d, self.together)
 
     def train_messenger(self, opponent: Opponent) -> None:
         """`messenger_steps` updates of D_msg[n] against G0."""

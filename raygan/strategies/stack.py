@@ -280,11 +280,17 @@ def may_join(d: nn.Module, loss: Loss) -> bool:
 
 
 def d_steps(
-    d: Stack, loss: Loss, real: Tensor, fake: Tensor, streams: Sequence[torch.Generator], clip: float | None
+    d: Stack,
+    loss: Loss,
+    real: Tensor,
+    fake: Tensor,
+    streams: Sequence[torch.Generator],
+    clip: float | None,
+    together: bool,
 ) -> list[float]:
-    """`gan.steps.d_step` of every D on its own batches (pairs, N, *shape); the losses."""
+    """`gan.steps.d_step` of every D on its own batches (pairs, N, *shape); the losses. together: `may_join`."""
     d.zero_grad()
-    losses = each(loss.d_loss, *S.logits_of(d, real, fake, may_join(d.networks[0], loss), dim=1))
+    losses = each(loss.d_loss, *S.logits_of(d, real, fake, together, dim=1))
     points = [penalty_points(loss, *each) for each in zip(real, fake, streams, strict=True)]
     values = backward(losses + penalties(d, loss, points))
     d.apply(good := [math.isfinite(v) for v in values], clip)

@@ -16,7 +16,7 @@ classifier:      ## the MNIST classifier's artefact, under a minute
 seeds:           ## ring8-sgan over five seeds on Ray
 	for s in 0 1 2 3 4; do raygan train --seed $$s --run-dir runs/seeds --name seed$$s --require 'modes=8,modes@10%=8,high_quality=0.8' || exit 1; done
 	python -m benchmarks.seeds seeds-ring8-sgan runs/seeds/seed0 runs/seeds/seed1 runs/seeds/seed2 runs/seeds/seed3 runs/seeds/seed4
-bench: rivals shards supervisor precision parallel-pmgan scale footprint packs guard      ## speed, as ratios in one run
+bench: rivals swap-cost direct-transport shards supervisor precision parallel-pmgan scale footprint packs guard      ## speed, as ratios in one run
 	python -m benchmarks.speed
 parallel-pmgan:  ## PMGAN, asynchronous against one after the other
 	python -m benchmarks.parallel_pmgan

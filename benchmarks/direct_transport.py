@@ -20,6 +20,7 @@ from ray.experimental.collective import create_collective_group
 
 from benchmarks.common import middle, show, write
 from raygan.actors.cluster import cluster
+from raygan.gan.weights import fill
 
 TURNS = 10
 MEGABYTES = (10, 100)
@@ -34,7 +35,7 @@ class End:
 
     def to_store(self) -> Any:
         """A copy, in host memory."""
-        return self.weights.cpu().numpy().copy()
+        return self.weights.to("cpu", copy=True).numpy()
 
     def direct(self) -> torch.Tensor:
         """A copy, where the weights are."""
@@ -42,7 +43,10 @@ class End:
 
     def take(self, weights: Any) -> None:
         """The other's."""
-        self.weights.copy_(torch.from_numpy(weights.copy()) if isinstance(weights, np.ndarray) else weights)
+        if isinstance(weights, np.ndarray):
+            fill(self.weights, weights)
+        else:
+            self.weights.copy_(weights)
         if self.weights.is_cuda:
             torch.cuda.synchronize()
 

@@ -313,10 +313,6 @@ def main() -> None:
                     f"{name} {i + 1}/{repeats}: " + ", ".join(f"{w} {t[0]:.1f} s" for w, t in turns.items()), flush=True
                 )
     rows = []
-    swap_cost = {}
-    for name, taken in raw.items():
-        turns_ = zip(taken["raygan, packs auto"], taken["raygan, packs, no swaps"], strict=True)
-        swap_cost[name] = statistics.median(a[0] / b[0] - 1 for a, b in turns_)
     for name, taken in raw.items():
         base = taken["(a) plain loop"]
         for who, times in taken.items():
@@ -328,10 +324,9 @@ def main() -> None:
                 f"{statistics.median(per_core):.2f}x", f"{statistics.median(t[1] for t in times):.1f}",
             ])  # fmt: skip
     show(["work", "who", "s", "x (a)", "x (a) a core", "s to start and end"], rows)
-    print(f"a swap every {SWAP} steps costs: " + ", ".join(f"{n} {c:+.1%}" for n, c in swap_cost.items()))
     print(f"packs: {packs}; a meeting of gloo: {LATENCY}")
     (RESULTS / "rivals.png").write_bytes(draw(raw, conditions()["machine"]))
-    write("rivals", {"seconds": raw, "packs": packs, "swap_cost": swap_cost, "gloo_meeting_s": LATENCY, "cores": CORES})
+    write("rivals", {"seconds": raw, "packs": packs, "gloo_meeting_s": LATENCY, "cores": CORES})
 
 
 if __name__ == "__main__":

@@ -59,11 +59,8 @@ def costs(name: str, pairs_per_actor: int | str, turns: int, folder: Path) -> di
     flags = work.values(steps=steps, **{"resources.pairs_per_actor": pairs_per_actor}, **rare)
     run = train(resolve(work.preset, flags=flags), run_dir=folder, address="auto", listeners=[watch])
     edge = range(0, len(watch.began), MEETINGS + 1)  # the meetings with which a block begins that has swaps
-    whole, alone, ms = (
-        list[float](),
-        list[float](),
-        [1e3 * (b - a) for a, b in zip(watch.began, watch.ended, strict=True)],
-    )
+    ms = [1e3 * (ended - began) for began, ended in zip(watch.began, watch.ended, strict=True)]
+    whole, alone = list[float](), list[float]()
     for i in edge[1:-1]:  # the first blocks warm up
         swapping = watch.began[i + MEETINGS] - watch.began[i]
         without = watch.began[i + MEETINGS + 1] - watch.began[i + MEETINGS]

@@ -20,6 +20,7 @@ from ray.experimental.collective import create_collective_group
 
 from benchmarks.common import middle, show, write
 from raygan.actors.cluster import cluster
+from raygan.actors.process import keep_freed_memory
 from raygan.gan.weights import fill
 
 TURNS = 10
@@ -30,6 +31,7 @@ class End:
     """One that swaps."""
 
     def __init__(self, words: int, device: str) -> None:
+        keep_freed_memory()  # as raygan's players do
         torch.set_num_threads(1)
         self.weights = torch.randn(words, device=device)
 

@@ -80,12 +80,12 @@ def cost() -> dict[str, float]:
         finally:
             for (owner, name, _), original in zip(parts, originals, strict=True):
                 setattr(owner, name, original)
-        saved = controller.saved_step
+        saved = controller.gathering.saved_step
     return {
         **spent,
         "run": seconds,
         "steps": min(controller.done.values()),
-        "swaps": controller.swaps,
+        "swaps": controller.totals.swaps,
         "saved_step": saved,
     }
 

@@ -118,7 +118,7 @@ def measure(players: int, out: Any) -> None:
         pstats.Stats(profile).sort_stats("tottime").print_stats(15)
     out.put({
         "players": players, "controller_s": seconds / ROUNDS, "hub_s": hub_seconds / ROUNDS, "board_s": board_seconds / ROUNDS,
-        "memory_mb": memory, "bytes_a_round": (len(rows) + len(events)) / ROUNDS, "swaps": controller.swaps,
+        "memory_mb": memory, "bytes_a_round": (len(rows) + len(events)) / ROUNDS, "swaps": controller.totals.swaps,
     })  # fmt: skip
 
 

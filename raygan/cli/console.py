@@ -34,6 +34,9 @@ class Quiet:
     def close(self) -> None:
         """The run is over, well or not."""
 
+    def done_already(self, path: Path, steps: int) -> None:
+        """There was nothing to resume."""
+
     def finish(self, run: Run, report: Path) -> None:
         """The run ended well."""
 
@@ -46,6 +49,10 @@ class Json(Quiet):
         if isinstance(done.order, Evaluate):
             for row in done.result.rows:
                 print(json.dumps({"elapsed": controller.elapsed, **row}, default=str), flush=True)
+
+    def done_already(self, path: Path, steps: int) -> None:
+        """Said before the result."""
+        print(json.dumps({"kind": "done already", "run": str(path), "steps": steps}), flush=True)
 
     def finish(self, run: Run, report: Path) -> None:
         """The result."""
@@ -61,14 +68,22 @@ class Plain(Quiet):
     def __init__(self) -> None:
         self._next = 0.0
         self._told: set[str] = set()
+        self._before: dict[str, int] = {}
+        """Warnings of the run's earlier lives."""
 
     def begin(self, controller: Controller) -> None:
         """Say what starts, and where."""
+        self._before = dict(controller.totals.warnings)
         print(describe(controller), flush=True)
+
+    def done_already(self, path: Path, steps: int) -> None:
+        """Say why nothing happens."""
+        print(f"run {path} is done: {steps} of {steps} steps. To go on: raygan resume {path} --steps +1000", flush=True)
 
     def __call__(self, controller: Controller, done: Done) -> None:
         """Now and then, a line."""
-        for name in sorted(set(controller.warnings) - self._told):
+        counts = controller.totals.warnings
+        for name in sorted(n for n in counts if counts[n] > self._before.get(n, 0) and n not in self._told):
             self._told.add(name)
             print(f"warning {name} (see events.jsonl; shown once, counted)", flush=True)
         if time.monotonic() >= self._next:
@@ -140,7 +155,7 @@ def cells(controller: Controller, player: str) -> list[str]:
     step, total = controller.done.get(player, 0), controller.plan.steps
     report = controller.latest.get(player, {})
     filled = round(16 * step / total)
-    seconds = controller.busy_seconds[player]
+    seconds = controller.totals.busy[player]
     state = "done" if step >= total else ("ready" if player in controller.ledger.idle else "train")
     lag = f"{report['lag']:.0f}" if "lag" in report else ""
     return [
@@ -196,12 +211,13 @@ def progress_line(controller: Controller) -> str:
     ]
     if "lag" in controller.latest.get(GLOBAL, {}):
         parts.append(f"lag {controller.latest[GLOBAL]['lag']:.0f}")
-    if controller.swaps:
+    if controller.totals.swaps:
         parts.append(
-            f"swaps {controller.swaps}" + (f" ({controller.skipped_swaps} missed)" if controller.skipped_swaps else "")
+            f"swaps {controller.totals.swaps}"
+            + (f" ({controller.totals.skipped} missed)" if controller.totals.skipped else "")
         )
-    if controller.warnings:
-        parts.append(f"warnings {sum(controller.warnings.values())}")
+    if controller.totals.warnings:
+        parts.append(f"warnings {sum(controller.totals.warnings.values())}")
     return "  ".join([*parts, str(controller.folder.path)])
 
 

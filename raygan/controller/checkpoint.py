@@ -1,8 +1,11 @@
-"""Checkpoints: `checkpoints/<step>/` with one part a player and a manifest that names the SHA-256 of each.
+"""Checkpoints: `checkpoints/<name>/` with one part a player and a manifest that names the SHA-256 of each.
 
-write:  folder.tmp/part ... part, manifest.json    fsync each    rename the folder    fsync its parent    one journal record
-read:   newest first, only what the journal names; every part is checked against the manifest, and that against the journal,
-        before it is used; a bad one is told, never used
+write:  name.tmp/part ... part, manifest.json    fsync each    rename the folder    fsync its parent    one journal record
+read:   newest first, what the journal's index names; every part is checked against the manifest, and that against the journal,
+        before it is used; what is damaged or gone is told, never used
+
+Each has a name of its own: its step, numbered where that is taken. Nothing that was committed is touched before the next record
+has made it superfluous.
 """
 
 from __future__ import annotations
@@ -12,11 +15,12 @@ import hashlib
 import json
 import re
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-from raygan.controller.journal import Journal, committed, read_journal
+from raygan.controller.journal import Entry, Journal, file_of, read_head, undo
 from raygan.controller.storage import LocalStorage, Storage
 from raygan.errors import CheckpointError
 
@@ -24,6 +28,7 @@ FORMAT = 1
 FOLDER = "checkpoints"
 PLAYER = re.compile(r"[a-z]+(-[0-9]+)?")
 """Names of players: part files have no others."""
+NAME = re.compile(r"([0-9]{8,})(?:-([0-9]+))?")
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,8 @@ class Checkpoint:
     parts: dict[str, bytes]
     steps: dict[str, int]
     extra: dict[str, Any] = field(default_factory=dict)
+    entry: Entry | None = field(default=None, compare=False)
+    """What the index has of it; None before it is written."""
 
 
 def name_of(step: int) -> str:
@@ -44,20 +51,27 @@ def name_of(step: int) -> str:
     return f"{FOLDER}/{step:08d}"
 
 
-def write_checkpoint(journal: Journal, checkpoint: Checkpoint) -> None:
-    """Write it, all or nothing; committed by one journal record. What was there at the same step is replaced.
+def write_checkpoint(
+    journal: Journal, checkpoint: Checkpoint, keep: int | None = None, best: Collection[int] = ()
+) -> Checkpoint:
+    """Write it, all or nothing; committed by one journal record, which promises that the newest `keep` (None: all) and the newest
+    of each step in `best` stay. Returns it with its entry in the index.
 
     Raises StaleEpochError, and OSError: then nothing was committed, and the checkpoints before are as they were.
     """
-    storage, final = journal.storage, name_of(checkpoint.step)
-    temporary = f"{final}.{journal.epoch}.tmp"
+    storage = journal.storage
     journal.fence()
     if not storage.exists(FOLDER):
         storage.make_folder(FOLDER)
         storage.sync(".")
-    for name in storage.list(FOLDER):  # of attempts that were cut short
-        if name.endswith((".tmp", ".old")):
-            storage.remove(f"{FOLDER}/{name}")
+    there = storage.list(FOLDER)
+    for name in [n for n in there if n.endswith(".tmp")]:  # of attempts that were cut short
+        storage.remove(f"{FOLDER}/{name}")
+    taken = {*there, *(e.folder for e in journal.index)}
+    stem = f"{checkpoint.step:08d}"
+    free = (n for n in chain([stem], (f"{stem}-{i}" for i in count(2))) if n not in taken)
+    name = next(n for n in free if not storage.exists(f"{FOLDER}/{n}"))  # a link is not listed, and takes its name
+    temporary = f"{FOLDER}/{name}.{journal.epoch}.tmp"
     storage.make_folder(temporary)
     try:
         parts = {}
@@ -79,80 +93,133 @@ def write_checkpoint(journal: Journal, checkpoint: Checkpoint) -> None:
         storage.write(f"{temporary}/manifest.json", manifest)
         storage.sync(temporary)
         journal.fence()  # the last moment: behind a rename stands the journal's record
-        if storage.exists(final):
-            storage.rename(final, f"{final}.{journal.epoch}.old")
-        storage.rename(temporary, final)
+        storage.rename(temporary, f"{FOLDER}/{name}")
         storage.sync(FOLDER)
-        journal.append(
-            "checkpoint", step=checkpoint.step, steps=checkpoint.steps, manifest=hashlib.sha256(manifest).hexdigest(),
-            bytes=sum(len(r) for r in checkpoint.parts.values()),
+        entry = Entry(checkpoint.step, name, hashlib.sha256(manifest).hexdigest())
+        index = [e for e in journal.index if e.promised or e.folder in there]
+        journal.snapshot(
+            "checkpoint", promise([*index, entry], keep, best, there), step=entry.step, folder=name,
+            steps=checkpoint.steps, manifest=entry.manifest, bytes=sum(len(r) for r in checkpoint.parts.values()),
         )  # fmt: skip
     except OSError:
         with contextlib.suppress(OSError):
             storage.remove(temporary)  # room for the next attempt
         raise
-    with contextlib.suppress(OSError):  # committed all the same; the next save clears it away
-        storage.remove(f"{final}.{journal.epoch}.old")
+    for orphan in taken - {e.folder for e in journal.index}:  # renamed and never recorded: this one stands in its place
+        if (found := NAME.fullmatch(orphan)) and int(found[1]) == checkpoint.step:
+            with contextlib.suppress(OSError):
+                storage.remove(f"{FOLDER}/{orphan}")
+    return replace(checkpoint, entry=entry)
 
 
-def read_checkpoint(where: Path | Storage, step: int, manifest_sha: str | None = None) -> Checkpoint:
+def promise(index: list[Entry], keep: int | None, best: Collection[int], there: Collection[str]) -> list[Entry]:
+    """Which of these must be there from now on; the last is new. One that is lost from the disk counts for nothing, and stays
+    promised: whoever comes to need it is told.
+    """
+    present = [e.folder for e in index if e.folder in there or e is index[-1]]
+    newest = {e.step: e.folder for e in index if e.folder in present}
+    kept = {*(present if keep is None else present[-keep:]), *(newest[s] for s in best if s in newest)}
+    return [
+        Entry(e.step, e.folder, e.manifest, e.promised and (e.folder in kept or e.folder not in present)) for e in index
+    ]
+
+
+def read_checkpoint(
+    where: Path | Storage, step: int, manifest_sha: str | None = None, name: str | None = None
+) -> Checkpoint:
     """Read and check one; raises CheckpointError that says what is wrong with it.
 
     manifest_sha: what the journal says about it; None for runs that were written before there was one.
     """
-    storage, name = as_storage(where), name_of(step)
+    storage, folder = as_storage(where), f"{FOLDER}/{name}" if name else name_of(step)
+    if not storage.exists(folder):
+        raise CheckpointError(f"checkpoint {folder}: it was committed, and is gone.")
     try:
-        raw = storage.read(f"{name}/manifest.json")
+        raw = storage.read(f"{folder}/manifest.json")
         if manifest_sha is not None and hashlib.sha256(raw).hexdigest() != manifest_sha:
-            raise CheckpointError(f"checkpoint {name}: its manifest is not the one that the journal names.")
+            raise CheckpointError(f"checkpoint {folder}: its manifest is not the one that the journal names.")
         manifest = json.loads(raw)
         version, listed, extra = manifest["format"], dict(manifest["parts"]), manifest.get("extra", {})
         if int(manifest["step"]) != step:
-            raise CheckpointError(f"checkpoint {name}: it is of step {manifest['step']}, under another's name.")
+            raise CheckpointError(f"checkpoint {folder}: it is of step {manifest['step']}, under another's name.")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"checkpoint {name}: its manifest cannot be read ({_reason(error)}).") from None
+        raise CheckpointError(f"checkpoint {folder}: its manifest cannot be read ({_reason(error)}).") from None
     if version != FORMAT:
-        raise CheckpointError(f"checkpoint {name}: format {version}, this raygan reads {FORMAT}.")
-    there = {n for n in storage.list(name) if n != "manifest.json"}
+        raise CheckpointError(f"checkpoint {folder}: format {version}, this raygan reads {FORMAT}.")
+    there = {n for n in storage.list(folder) if n != "manifest.json"}
     if foreign := sorted(there - {f"{p}.safetensors" for p in listed}):
-        raise CheckpointError(f"checkpoint {name}: {foreign[0]} is not in its manifest.")
+        raise CheckpointError(f"checkpoint {folder}: {foreign[0]} is not in its manifest.")
     parts, steps = {}, {}
     for player, entry in listed.items():
         file = f"{player}.safetensors"
         try:
             if not PLAYER.fullmatch(player):
-                raise CheckpointError(f"checkpoint {name}: {player!r} is no player's name.")
-            part = storage.read(f"{name}/{file}")
+                raise CheckpointError(f"checkpoint {folder}: {player!r} is no player's name.")
+            part = storage.read(f"{folder}/{file}")
             expected, steps[player] = str(entry["sha256"]), int(entry["step"])
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise CheckpointError(f"checkpoint {name}: part {file} cannot be read ({_reason(error)}).") from None
+            raise CheckpointError(f"checkpoint {folder}: part {file} cannot be read ({_reason(error)}).") from None
         if hashlib.sha256(part).hexdigest() != expected:
-            raise CheckpointError(f"checkpoint {name}: part {file} is damaged (its SHA-256 is not the manifest's).")
+            raise CheckpointError(f"checkpoint {folder}: part {file} is damaged (its SHA-256 is not the manifest's).")
         parts[player] = part
-    return Checkpoint(step, parts, steps, extra)
+    entry = Entry(step, folder.removeprefix(f"{FOLDER}/"), hashlib.sha256(raw).hexdigest())
+    return Checkpoint(step, parts, steps, extra, entry)
 
 
-def list_checkpoints(where: Path | Storage) -> dict[int, str | None]:
-    """{step: hash of its manifest by the journal} of all that were committed and are still there, oldest first.
+def listed(where: Path | Storage) -> tuple[list[Entry], list[str]]:
+    """(all checkpoints that count, oldest first, what is wrong with the journal that says so).
 
-    Without a journal, whatever lies there counts (None): runs of older releases, and an index that is lost.
+    Without a journal whatever lies there counts: runs of older releases, and a journal that is lost, which is told.
     """
     storage = as_storage(where)
-    there = sorted(int(n) for n in storage.list(FOLDER) if n.isdigit())
-    history = read_journal(storage)
-    if history.epoch == 0:
-        return dict.fromkeys(there)
-    named = committed(history.records)
-    return {step: str(named[step]["manifest"]) for step in there if step in named}
+    head = read_head(storage)
+    lost = [f"{file_of(e)}: it was there, and is gone." for e in [_epoch_told(storage)] if e > head.epoch]
+    return (head.index if head.epoch else by_manifest(storage)), head.problems + lost
+
+
+def by_manifest(storage: Storage) -> list[Entry]:
+    """Whatever lies there, for want of a journal."""
+    found = sorted((int(m[1]), int(m[2] or 1), m[0]) for n in storage.list(FOLDER) if (m := NAME.fullmatch(n)))
+    return [Entry(step, name, "") for step, _, name in found]
+
+
+def _epoch_told(storage: Storage) -> int:
+    """The journal's epoch that run.json tells of; 0 where it tells nothing."""
+    try:
+        return int(json.loads(storage.read("run.json")).get("epoch") or 0)
+    except (OSError, ValueError, TypeError, AttributeError):
+        return 0
+
+
+def open_journal(storage: Storage) -> Journal:
+    """Take over a run, or begin one; where its journal is lost, the new one begins with what lies there. Raises StaleEpochError."""
+    return Journal.open(storage, found=by_manifest(storage))
+
+
+def list_checkpoints(where: Path | Storage) -> dict[int, str]:
+    """{step: hash of its manifest by the journal} of all that were committed and are still there, oldest first."""
+    storage = as_storage(where)
+    there = storage.list(FOLDER)
+    out: dict[int, str] = {}
+    for entry in listed(storage)[0]:
+        if entry.folder in there:
+            out.pop(entry.step, None)  # of two of one step, the later one
+            out[entry.step] = entry.manifest
+    return out
 
 
 def newest_valid(where: Path | Storage) -> tuple[Checkpoint | None, list[str]]:
-    """(the newest checkpoint of a run folder that can be used, what is wrong with the journal and with newer ones)."""
+    """(the newest checkpoint of a run folder that can be used, what is wrong with the journal and with newer ones).
+
+    None with nothing wrong: nothing was ever committed.
+    """
     storage = as_storage(where)
-    problems = read_journal(storage).problems
-    for step, sha in reversed(list_checkpoints(storage).items()):
+    entries, problems = listed(storage)
+    for entry in reversed(entries):
+        if not entry.promised and not storage.exists(f"{FOLDER}/{entry.folder}"):
+            continue  # superseded, and removed
         try:
-            return read_checkpoint(storage, step, sha), problems
+            return read_checkpoint(storage, entry.step, entry.manifest or None, entry.folder), problems
         except CheckpointError as error:
             problems.append(str(error))
     return None, problems
@@ -160,11 +227,24 @@ def newest_valid(where: Path | Storage) -> tuple[Checkpoint | None, list[str]]:
 
 def retain(storage: Storage, keep: int, best: Collection[int] = ()) -> list[int]:
     """Remove all but the newest `keep` that are really there, and the best; returns the steps that were removed."""
-    committed = list(list_checkpoints(storage))
-    gone = [step for step in committed[:-keep] if step not in best]
-    for step in gone:
-        storage.remove(name_of(step))
-    return gone
+    there = storage.list(FOLDER)
+    entries = [e for e in listed(storage)[0] if e.folder in there]
+    newest = {e.step: e.folder for e in entries}
+    kept = {*(e.folder for e in entries[-keep:]), *(newest[s] for s in best if s in newest)}
+    gone = [e for e in entries if e.folder not in kept]
+    for entry in gone:
+        storage.remove(f"{FOLDER}/{entry.folder}")
+    return [e.step for e in gone]
+
+
+def go_on_from(journal: Journal, checkpoint: Checkpoint | None) -> None:
+    """Record that the run goes on from this checkpoint (None: from its beginning); what was committed after it is undone."""
+    if checkpoint is None or checkpoint.entry is None:
+        journal.snapshot("resume", [], step=0, steps={}, folder="")
+        return
+    entry = checkpoint.entry
+    index = undo(journal.index, entry.step, entry.folder) or [entry]
+    journal.snapshot("resume", index, step=checkpoint.step, steps=checkpoint.steps, folder=entry.folder)
 
 
 def as_storage(where: Path | Storage) -> Storage:

@@ -10,6 +10,7 @@ seed) alone, however long orders take and in whatever order they are done.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import signal
@@ -19,18 +20,28 @@ from dataclasses import replace
 from typing import Any
 
 from raygan.config import Config, full_dump
-from raygan.controller.checkpoint import Checkpoint, list_checkpoints, newest_valid, retain, write_checkpoint
+from raygan.controller.checkpoint import Checkpoint, go_on_from, newest_valid, open_journal
 from raygan.controller.failures import Failures
 from raygan.controller.gathering import Gathering
-from raygan.controller.journal import Journal, read_journal
+from raygan.controller.journal import Journal
 from raygan.controller.ledger import Ledger
 from raygan.controller.orders import Adopt, Card, Done, Evaluate, Executor, Join, Save, Scored
 from raygan.controller.pending import Pending
 from raygan.controller.run_folder import REQUEST, RunFolder
+from raygan.controller.saving import Saving, best_step
 from raygan.controller.scaling import Scaling, number_of
 from raygan.controller.storage import LocalStorage
+from raygan.controller.totals import Totals, newest_first
 from raygan.controller.watchdog import Watchdog
-from raygan.errors import CheckpointError, ConfigError, Interrupted, NonFiniteError, PlayerDied, RayganError
+from raygan.errors import (
+    CheckpointError,
+    ConfigError,
+    Interrupted,
+    NonFiniteError,
+    PlayerDied,
+    RayganError,
+    StaleEpochError,
+)
 from raygan.metrics.ranking import better, headline
 from raygan.strategies.orders import Order, Swap, Train
 from raygan.strategies.roles import GLOBAL, JUDGE, ROLES
@@ -54,7 +65,7 @@ class Controller:
     ) -> None:
         self.config = config
         self.folder = folder
-        self.journal = journal or Journal.open(LocalStorage(folder.path))
+        self.journal = journal or open_journal(LocalStorage(folder.path))
         folder.fence = self.journal.fence
         self.make_executor = make_executor
         self.listeners = listeners
@@ -64,28 +75,27 @@ class Controller:
         self.generators = tuple(p for p in self.players if p not in ROLES)
         self.executor: Executor | None = None
         self.ledger = Ledger.begin(self.players, {}, {})
-        self.gathering = Gathering()
+        self.saving = Saving(self, {})
         self.owed: dict[str, list[Save | Evaluate]] = {}
         """Scores and saves that are still to come, by player."""
-        self.failures = Failures(config.failures)
         self.scaling = Scaling(self)
-        joined = read_journal(self.journal.storage).of("join")
-        self.seen_ids = {*config.ids, *(number for record in joined for number in record["members"])}
-        """Numbers that were ever given, also to members that a restart has undone."""
-        self.busy_seconds: dict[str, float] = dict.fromkeys(self.players, 0.0)
+        self.totals = Totals.read(self.journal.totals)
+        """Of all lives of the run; this one counts on."""
+        self.totals.lives += 1
+        for row in self.totals.catch_up(newest_first(folder.path / "metrics.jsonl")):
+            self._note_headline(row)
+        self.totals.seen |= set(config.ids)
+        self.failures = Failures(config.failures, self.totals.failures, self.totals.degraded)
+        for player in self.players:
+            self.totals.busy.setdefault(player, 0.0)
         self.latest: dict[str, dict[str, float]] = {}
         self.scores: dict[str, dict[str, Any]] = {}
-        self.headlines: dict[int, tuple[str, float]] = {}
-        """step -> (metric, best value of any player or of the mixture)."""
-        self.warnings: dict[str, int] = {}
         self.watchdog = Watchdog(
             self.strategy.locals(config), config.loss["name"].startswith("wgan"), one_mode_each=JUDGE in self.players
         )
         self.pending_rows: dict[str, Pending] = {}
-        self.swaps = 0
         self.holds: dict[str, str] = {}
         """player -> birth name of the network that it was given by its last swap, for those who look on."""
-        self.skipped_swaps = 0
         self.stop_signal: int | None = None
         self.targets: dict[str, int] | None = None
         self.began = time.perf_counter()
@@ -124,6 +134,8 @@ class Controller:
             raise failure
         resume, problems = newest_valid(self.journal.storage)
         self.warn_checkpoints(problems)
+        if resume is None and problems:
+            raise CheckpointError(f"{problems[0]} No other checkpoint in {self.folder.path} is whole: start a new run.")
         if action == "without":
             resume = self._retire(player, str(failure), resume)
         step, swapped = (resume.step, resume.extra.get("swapped", {})) if resume else (0, {})
@@ -160,15 +172,12 @@ class Controller:
         self.failures.degraded[player] = why
         self.set_members([i for i in self.config.ids if i != number_of(player)])
         at = self.ledger.done.get(player, 0)
-        self.journal.append("retire", step=at, player=player, members=list(self.config.ids), why=why)
+        self.record("retire", step=at, player=player, members=list(self.config.ids), why=why)
         self.folder.event("retire", at, player=player, members=list(self.config.ids), why=why)
         if resume is None:
             return None
-        left = {p for p in resume.parts if p != player}
         extra = {**resume.extra, "members": [i for i in resume.extra["members"] if i != number_of(player)]}
-        return replace(
-            resume, parts={p: resume.parts[p] for p in left}, steps={p: resume.steps[p] for p in left}, extra=extra
-        )
+        return replace(resume, parts={p: raw for p, raw in resume.parts.items() if p != player}, extra=extra)
 
     def _revive(self, death: PlayerDied) -> bool:
         """async: bring one player back from its part of the last checkpoint while the others go on; False where that can't be."""
@@ -182,20 +191,19 @@ class Controller:
         ):  # fmt: skip
             return False
         assert self.executor is not None
-        self._tell_failure(death, self.failures.decide(death, can_spare=True))
         checkpoint, problems = newest_valid(self.journal.storage)
         self.warn_checkpoints(problems)
+        if checkpoint is None and problems:
+            return False  # nor can it be begun anew: what it was is lost
+        self._tell_failure(death, self.failures.decide(death, can_spare=True))
         raw = checkpoint.parts.get(player) if checkpoint else None
         step = checkpoint.steps[player] if checkpoint and raw is not None else 0
         self.owed.pop(player, None)
-        for cut in self.gathering.lose(player):
-            self.folder.event("abandoned", cut, why=f"{player} died before it was whole")
         self.pending_rows.pop(player, None)
         self.executor.remove(player)
         self.scaling.drop(player)
         self.scaling.reviving.add(player)
-        if raw is not None:
-            self.gathering.away[player] = step, raw
+        self.saving.lost(player, None if raw is None else step)
         self.executor.submit(Join(player, step, raw))
         self.warn("W201 player-died", f"{death}; it comes back from step {step} while the others go on")
         return True
@@ -204,12 +212,13 @@ class Controller:
         if resume is not None and "members" in resume.extra:
             if list(self.config.ids) != resume.extra["members"]:
                 self.set_members(resume.extra["members"])
-            self.seen_ids |= set(resume.extra["seen"])
-        self.journal.append("resume", step=resume.step if resume else 0, steps=resume.steps if resume else {})
+            self.totals.seen |= set(resume.extra["seen"])
+        self.keep_totals()
+        self._committing(lambda: go_on_from(self.journal, resume))
         self.ledger = Ledger.begin(self.players, resume.steps if resume else {}, resume.extra if resume else {})
         self.scaling = Scaling(self)
         self.owed.clear()
-        self.gathering = Gathering()
+        self.saving = Saving(self, resume.steps if resume else {})
         self.pending_rows.clear()
         self.targets = None
         if self.executor is None:
@@ -252,14 +261,12 @@ class Controller:
             raise Interrupted(self.stop_signal, f"stopped by {name}, checkpoint saved. Next: raygan resume {where}")
 
     def tick(self) -> bool:
-        """Give out orders; False when there is nothing left to wait for."""
+        """Give out orders; False when there is nothing left to wait for, and the last checkpoint is what the players are."""
         assert self.executor is not None, "tick() is called while an executor runs"
         self.scaling.tick()
         ready = self.ledger.ready(self.players)
         if self.stop_signal is not None and self.targets is None and len(ready) == len(self.players):
             self.targets = self.strategy.stop_targets(self.done, self.plan)
-            if self._at_targets():
-                self._save_all()
         if self.scaling.holds_back:
             pass  # lockstep: members change between two steps of everybody
         elif self.stop_signal is None:
@@ -268,7 +275,7 @@ class Controller:
             orders = self.strategy.decide(ready, self.ledger.progress, self.plan)
             self._submit([o for o in map(self._up_to_target, orders) if not isinstance(o, Train) or o.steps > 0])
         busy = len(self.ledger.idle) < len(self.players) or self.scaling.busy
-        return busy or any(self.owed.values())
+        return busy or any(self.owed.values()) or self.saving.last()
 
     def _at_targets(self) -> bool:
         return self.targets is not None and all(self.done[p] == t for p, t in self.targets.items())
@@ -285,7 +292,7 @@ class Controller:
             self.ledger.submitted(order)
             if isinstance(order, Train) and order.missed:
                 self.folder.event("skip", self.done[order.player], player=order.player, why="nobody to swap with")
-                self.skipped_swaps += 1
+                self.totals.skipped += 1
             self.executor.submit(order)
 
     # ----------------------------------------------------------------------------------------------- what came back
@@ -297,24 +304,23 @@ class Controller:
         if isinstance(order, Swap):
             self._offered(order, item.result)
         elif isinstance(order, Adopt):
-            self.swaps += 1
+            self.totals.swaps += 1
         elif isinstance(order, Join):
-            self.gathering.away.pop(order.player, None)
             self.scaling.joined(order.player)
         elif isinstance(order, Train):
             self._trained(order, item.result)
         elif isinstance(order, Save):
-            self._saved(order, item.result)
+            self.saving.taken(order, item.result)
         else:
             self._scored(order, item.result)
-        if isinstance(order, Save | Evaluate):
+        if isinstance(order, Save | Evaluate) and order in self.owed.get(order.player, []):
             self.owed[order.player].remove(order)
         for listener in self.listeners:
             listener(self, item)
 
     def _trained(self, order: Train, report: Mapping[str, float]) -> None:
         player, step = order.player, self.done[order.player]
-        self.busy_seconds[player] += report["seconds"]
+        self.totals.busy[player] += report["seconds"]
         before = self.latest.get(player, {}).get("bad_steps", 0.0)
         self.latest[player] = dict(report)
         pending = self.pending_rows.setdefault(player, Pending(step - order.steps))
@@ -330,11 +336,9 @@ class Controller:
             self.warn("W102 non-finite-loss", f"{player}: {bad - before:.0f} steps skipped before step {step}")
         for p in self._complete_at(player, step):
             if self.plan.evaluates_at(step) and p != JUDGE:
-                self._ask(Evaluate(p, step, self.generators))
+                self.ask(Evaluate(p, step, self.generators))
             if self.plan.saves_at(step):
-                self._ask(Save(p, step, at=step))
-        if self._at_targets():
-            self._save_all()
+                self.ask(Save(p, step, at=step))
 
     def _complete_at(self, player: str, step: int) -> list[str]:
         """Who is as it will be at `step`, now that `player` has done it: pairs that share weights only when all have."""
@@ -369,58 +373,31 @@ class Controller:
         ]  # fmt: skip
         self.holds |= {m["player"]: m["identity"] for m in moves}
         sitting = [p for p in swap.players if p not in taken]
-        self.journal.append("swap", step=swap.step, carry=swap.carry, moves=moves)
+        self.record("swap", step=swap.step, carry=swap.carry, moves=moves)
         self.folder.event("swap", swap.step, players=swap.players, carry=swap.carry, moves=moves, sitting=sitting)
         self.executor.submit(Adopt(swap))
 
-    def _ask(self, order: Evaluate | Save) -> None:
+    def ask(self, order: Evaluate | Save) -> None:
+        """For a score, or for a part of a checkpoint."""
         assert self.executor is not None
         self.owed.setdefault(order.player, []).append(order)
         if isinstance(order, Save):
             self.gathering.asked(order, self.players, self.ledger.extra())
         self.executor.submit(order)
 
-    def _save_all(self) -> None:
-        """The cut of a stopped run, named by its furthest step."""
-        step = max(self.done.values())
-        if self.plan.saves_at(step) and min(self.done.values()) == step:
-            return  # each player has been asked already
-        for player in self.players:
-            self._ask(Save(player, step, at=self.done[player]))
+    def record(self, kind: str, **facts: Any) -> None:
+        """Commit a record that the run rests on. Raises CheckpointError, StaleEpochError."""
+        self._committing(lambda: self.journal.append(kind, **facts))
 
-    def _saved(self, order: Save, raw: bytes) -> None:
-        if (
-            order.step == self.gathering.saved_step
-        ):  # async: somebody who was away has come as far as the newest checkpoint
-            whole, _ = newest_valid(self.journal.storage)
-            if whole is None or whole.step != order.step:
-                return  # that checkpoint could not be written
-            parts, steps = {**whole.parts, order.player: raw}, {**whole.steps, order.player: order.at}
-            whole = replace(whole, parts=parts, steps=steps)
-        else:
-            whole = self.gathering.take(order, raw, self.players)
-        if whole is not None:
-            members = sorted({*self.config.ids, *map(number_of, self.gathering.away)})
-            extra = {**whole.extra, "members": members, "seen": sorted(self.seen_ids)}
-            self._commit(replace(whole, extra=extra))
-
-    def _commit(self, checkpoint: Checkpoint) -> None:
+    def _committing(self, write: Callable[[], object]) -> None:
+        """A record without which the run cannot go on. Raises CheckpointError."""
         try:
-            write_checkpoint(self.journal, checkpoint)
-        except OSError as error:  # a full disk, a lost mount: what was saved before is as it was
-            if checkpoint.step >= self.plan.steps or (
-                self._at_targets() and checkpoint.step >= max(self.done.values())
-            ):
-                raise CheckpointError(  # no other one will come, of a run at its end or a stopped one
-                    f"the last checkpoint could not be written ({error.strerror}). Make room in {self.folder.path}, then: "
-                    f"raygan resume {self.folder.path}"
-                ) from None
-            what = f"step {checkpoint.step}: {error.strerror}; the one before is kept"
-            self.warn("W203 checkpoint-not-written", what)
-            return
-        removed = retain(self.journal.storage, self.config.checkpoint.keep, self.best_steps())
-        size = sum(len(r) for r in checkpoint.parts.values())
-        self.folder.event("checkpoint", checkpoint.step, players=self.players, bytes=size, removed=removed)
+            write()
+        except OSError as error:
+            raise CheckpointError(
+                f"the journal could not be written ({error.strerror}). Make room in {self.folder.path}, then: raygan resume "
+                f"{self.folder.path}"
+            ) from None
 
     def _scored(self, order: Evaluate, scored: Scored) -> None:
         for row in scored.rows:
@@ -435,21 +412,14 @@ class Controller:
         """Keep each step's best headline score, for `best_steps`."""
         metric = headline(row)
         if metric is not None and math.isfinite(value := float(row[metric])):
-            kept = self.headlines.get(row["step"])
+            kept = self.totals.best.get(row["step"])
             if kept is None or better(metric, value, kept[1]):
-                self.headlines[row["step"]] = metric, value
+                self.totals.best[row["step"]] = metric, value
 
-    def best_steps(self) -> list[int]:
-        """The checkpoint whose step has the best score so far; [] where none was scored, or the best is not to be kept."""
-        scored = [s for s in list_checkpoints(self.journal.storage) if s in self.headlines]
-        if not scored or not self.config.checkpoint.keep_best:
-            return []
-        best = scored[0]
-        for step in scored[1:]:
-            metric, value = self.headlines[step]
-            if not better(metric, self.headlines[best][1], value):  # of equals, the later one
-                best = step
-        return [best]
+    def best_steps(self, steps: Sequence[int]) -> list[int]:
+        """Which of the checkpoints of these steps has the best score so far; [] where the best is not to be kept."""
+        best = best_step(steps, self.totals.best) if self.config.checkpoint.keep_best else None
+        return [] if best is None else [best]
 
     # ----------------------------------------------------------------------------------------------------- telling
 
@@ -462,7 +432,7 @@ class Controller:
         self.generators = tuple(p for p in self.players if p not in ROLES)
         self.watchdog.members = self.strategy.locals(self.config)
         for player in self.players:
-            self.busy_seconds.setdefault(player, 0.0)
+            self.totals.busy.setdefault(player, 0.0)
         self.folder.write("config.json", json.dumps(full_dump(self.config), indent=1) + "\n")
         self.folder.status(roster=self.players)
 
@@ -473,12 +443,35 @@ class Controller:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the start, rounded to ms."""
-        return round(time.perf_counter() - self.began, 3)
+        """Seconds that the run has taken in all its lives, rounded to ms."""
+        return round(self.totals.elapsed + time.perf_counter() - self.began, 3)
+
+    @property
+    def gathering(self) -> Gathering:
+        """Checkpoints on their way."""
+        return self.saving.gathering
+
+    def told(self) -> dict[str, Any]:
+        """What run.json says of all lives of the run."""
+        t = self.totals
+        busy = {p: round(s, 3) for p, s in t.busy.items()}
+        return {"lives": t.lives, "elapsed": self.elapsed, "busy_seconds": busy, "swaps": t.swaps, "skipped_swaps": t.skipped,
+                "warnings": t.warnings}  # fmt: skip
+
+    def end(self, status: str) -> None:
+        """The last record of this life: what the run has spent goes on from here. Nothing depends on it."""
+        self.keep_totals()
+        with contextlib.suppress(OSError, StaleEpochError):
+            self.journal.snapshot("end", status=status)
+
+    def keep_totals(self) -> None:
+        """They go with the journal's next snapshot."""
+        self.totals.failures = dict(self.failures.counts)
+        self.journal.totals = self.totals.dump(self.elapsed)
 
     def warn(self, name: str, text: str) -> None:
         """A named warning: counted, in the journal, shown once a kind and listed at the end."""
-        self.warnings[name] = self.warnings.get(name, 0) + 1
+        self.totals.warnings[name] = self.totals.warnings.get(name, 0) + 1
         self.folder.event("warning", max(self.done.values(), default=0), name=name, text=text)
 
     def warn_checkpoints(self, problems: list[str]) -> None:

@@ -15,6 +15,7 @@ Mistakes of the user (a config, a data set) are none of these: they end the run 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 from raygan.config import Action, FailuresConfig
 from raygan.errors import NonFiniteError, PlayerDied
@@ -23,10 +24,13 @@ from raygan.errors import NonFiniteError, PlayerDied
 class Failures:
     """Counts what struck, and decides."""
 
-    def __init__(self, config: FailuresConfig) -> None:
+    def __init__(
+        self, config: FailuresConfig, counts: Mapping[str, int] | None = None, degraded: dict[str, str] | None = None
+    ) -> None:
         self.config = config
-        self.counts: Counter[str] = Counter()
-        self.degraded: dict[str, str] = {}
+        self.counts: Counter[str] = Counter(counts or {})
+        """Also of the run's earlier lives: a budget is a run's."""
+        self.degraded: dict[str, str] = {} if degraded is None else degraded
         """Members that the run went on without, and why."""
 
     def decide(self, failure: PlayerDied | NonFiniteError, can_spare: bool) -> Action:

@@ -5,6 +5,10 @@
 
 record = {"seq", "epoch", "kind", "time", ..., "prev": sha of the record before, "sha": SHA-256 of all that}
 
+Records of the kinds open, resume, checkpoint and end are snapshots: they carry the index of all checkpoints that count, and the
+run's totals. So whoever goes on reads the journal's head only (`read_head`: the last 64 kB, and more where no snapshot lies in
+these), which costs the same at any length; what lies before is an archive, kept by the chain of hashes.
+
 Whoever makes the file of the next epoch first (exclusive create: the storage decides, no name server does) is the writer from
 then on. An older writer that is still alive, behind a partition say, can only add to its own epoch's file; what it adds
 after the new epoch was opened is behind the new one's `prev` and is not part of the journal. It notices before its next
@@ -17,14 +21,30 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from raygan.controller.storage import Storage
+from raygan.controller.totals import absorb
 from raygan.errors import StaleEpochError
 
 FOLDER = "journal"
+WINDOW = 1 << 16
+"""Bytes at a journal's end that are read and checked at least."""
 Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A committed checkpoint, as the journal's index has it."""
+
+    step: int
+    folder: str
+    """Its name in `checkpoints/`: each commit has one of its own."""
+    manifest: str
+    """SHA-256 of its manifest; "" where only the manifest itself can tell (a run without a journal)."""
+    promised: bool = True
+    """It must be there; False: superseded, and removed sooner or later."""
 
 
 def file_of(epoch: int) -> str:
@@ -61,23 +81,33 @@ class History:
         return [r for r in self.records if r["kind"] in kinds]
 
 
+@dataclass
+class Head:
+    """What a journal's end says: all that going on from it takes."""
+
+    epoch: int = 0
+    """The newest; 0 where there is no journal."""
+    sha: str = ""
+    """Of the last record."""
+    seq: int = 0
+    """Records so far."""
+    index: list[Entry] = field(default_factory=list)
+    """The checkpoints that count, oldest first."""
+    totals: dict[str, Any] = field(default_factory=dict)
+    """What the last snapshot says that the run has done and spent (`controller.totals`)."""
+    since: list[Record] = field(default_factory=list)
+    """The records after that snapshot."""
+    problems: list[str] = field(default_factory=list)
+
+
 def read_journal(storage: Storage) -> History:
     """All epochs, each up to where the next one took over. A damaged record ends its epoch, and is told."""
     out = History()
-    names = [n for n in storage.list(FOLDER) if n.endswith(".jsonl") and n[:-6].isdigit()]
-    for name in names:
+    for name in _files(storage):
         out.epoch = int(name[:-6])
-        lines, found = storage.read(f"{FOLDER}/{name}").split(b"\n"), list[Record]()
-        for number, line in enumerate(lines):
-            record = _parse(line)
-            if record is None:
-                if line and number < len(lines) - 1:  # half a line at the end is a writer that was killed
-                    out.problems.append(f"{FOLDER}/{name}: line {number + 1} is damaged; what follows it is not used.")
-                break
-            if found and record["prev"] != found[-1]["sha"]:
-                out.problems.append(f"{FOLDER}/{name}: line {number + 1} does not follow the line before it.")
-                break
-            found.append(record)
+        found, problem = _records(storage.read(f"{FOLDER}/{name}"), f"{FOLDER}/{name}")
+        if problem:
+            out.problems.append(problem)
         if not found:
             continue
         before = [i for i, r in enumerate(out.records) if r["sha"] == found[0]["prev"]]
@@ -89,6 +119,71 @@ def read_journal(storage: Storage) -> History:
             out.records.clear()
         out.records += found
     return out
+
+
+def _files(storage: Storage) -> list[str]:
+    return [n for n in storage.list(FOLDER) if n.endswith(".jsonl") and n[:-6].isdigit()]
+
+
+def _records(raw: bytes, name: str) -> tuple[list[Record], str]:
+    """The records of consecutive lines, up to the first that is damaged, and what is wrong with that one."""
+    lines, found = raw.split(b"\n"), list[Record]()
+    for number, line in enumerate(lines):
+        record = _parse(line)
+        if record is None:
+            if line and number < len(lines) - 1:  # half a line at the end is a writer that was killed
+                return found, f"{name}: line {number + 1} is damaged; what follows it is not used."
+            break
+        if found and record["prev"] != found[-1]["sha"]:
+            return found, f"{name}: line {number + 1} does not follow the line before it."
+        found.append(record)
+    return found, ""
+
+
+def read_head(storage: Storage) -> Head:
+    """The journal's end, back to its last snapshot. Where that is damaged, or was written before there were snapshots, all of it
+    is read.
+    """
+    names = _files(storage)
+    if not names:
+        return Head()
+    for name in reversed(names):  # an epoch whose writer was killed before its first record leaves an empty file
+        found = _tail(storage, f"{FOLDER}/{name}")
+        if found is None:
+            break
+        if found:
+            return _head_of(found, int(names[-1][:-6]), [])
+    history = read_journal(storage)
+    return _head_of(history.records, history.epoch, history.problems)
+
+
+def _head_of(records: Sequence[Record], epoch: int, problems: list[str]) -> Head:
+    last = max((i for i, record in enumerate(records) if "index" in record), default=None)
+    index, totals, since = list[Entry](), dict[str, Any](), records
+    if last is not None:
+        index, totals = [Entry(**e) for e in records[last]["index"]], records[last]["totals"]
+        since = records[last + 1 :]
+    elif found := committed(records):  # of before there were snapshots: which were to be kept nobody knows
+        index = [*(replace(e, promised=False) for e in found[:-1]), found[-1]]
+    sha, seq = (str(records[-1]["sha"]), int(records[-1]["seq"]) + 1) if records else ("", 0)
+    return Head(epoch, sha, seq, index, totals, list(since), problems)
+
+
+def _tail(storage: Storage, name: str) -> list[Record] | None:
+    """Records at a file's end, a snapshot among them; [] where it holds none at all; None where they cannot be had alone."""
+    size = WINDOW
+    while True:
+        raw = storage.tail(name, size)
+        whole = len(raw) < size
+        lines = raw if whole else raw.partition(b"\n")[2]
+        found, problem = _records(lines, name)
+        if problem:
+            return None
+        if any("index" in record for record in found) or (whole and not found):
+            return found
+        if whole:
+            return None
+        size *= 4
 
 
 def _parse(line: bytes) -> Record | None:
@@ -105,29 +200,36 @@ def _parse(line: bytes) -> Record | None:
 class Journal:
     """The writer of one epoch."""
 
-    def __init__(self, storage: Storage, epoch: int, head: str, seq: int, clock: Callable[[], float]) -> None:
+    def __init__(self, storage: Storage, head: Head, epoch: int, clock: Callable[[], float]) -> None:
         self.storage = storage
         self.epoch = epoch
-        self.head = head
-        self.seq = seq
+        self.head = head.sha
+        self.seq = head.seq
+        self.index = head.index
+        self.totals = absorb(head.totals, head.since)
+        """Goes with each snapshot; kept up to date by the controller."""
         self.clock = clock
 
     @classmethod
-    def open(cls, storage: Storage, clock: Callable[[], float] = time.time, after: int | None = None) -> Journal:  # noqa: TID251  shown only
-        """Take the next epoch. `after`: only if that is still the newest one.
+    def open(
+        cls, storage: Storage, clock: Callable[[], float] = time.time, after: int | None = None,  # noqa: TID251  shown only
+        found: Sequence[Entry] = (),
+    ) -> Journal:  # fmt: skip
+        """Take the next epoch. `after`: only if that is still the newest one. `found`: the index where there is no journal.
 
         Raises StaleEpochError when somebody else has just taken it.
         """
-        newest = read_journal(storage).epoch
+        names = _files(storage)
+        newest = int(names[-1][:-6]) if names else 0
         if after is not None and newest != after:
             raise StaleEpochError(after, newest)
         try:
             storage.create(file_of(newest + 1))
         except FileExistsError:
             raise StaleEpochError(newest, newest + 1) from None
-        history = read_journal(storage)  # only now: nothing that is added from now on counts
-        journal = cls(storage, newest + 1, history.head, len(history.records), clock)
-        journal.append("open")
+        head = read_head(storage)  # only now: nothing that is added from now on counts
+        journal = cls(storage, head if newest else Head(index=list(found)), newest + 1, clock)
+        journal.snapshot("open")
         return journal
 
     def fence(self) -> None:
@@ -144,20 +246,36 @@ class Journal:
         self.head, self.seq = str(record["sha"]), self.seq + 1
         return record
 
+    def snapshot(self, kind: str, index: list[Entry] | None = None, **facts: Any) -> Record:
+        """Commit a record from which the run can go on, with another index where one is given. Raises as `append`."""
+        index = self.index if index is None else index
+        record = self.append(kind, index=[asdict(entry) for entry in index], totals=self.totals, **facts)
+        self.index = index
+        return record
+
     def next(self) -> Journal:
         """The same writer's next epoch, after a death: what still runs of the old one is fenced off."""
         return Journal.open(self.storage, self.clock, after=self.epoch)
 
 
-def committed(records: Sequence[Record]) -> dict[int, Record]:
-    """{step: its record} of the checkpoints that count; going on from an earlier one undoes those after it.
-
-    Their `steps` are the exactly-once account (X1): between two of them each player has done just the difference.
-    """
-    out: dict[int, Record] = {}
+def committed(records: Sequence[Record]) -> list[Entry]:
+    """The index that a whole journal adds up to; going on from an earlier checkpoint undoes those after it."""
+    out: list[Entry] = []
     for record in records:
         if record["kind"] == "checkpoint":
-            out[record["step"]] = record
+            folder = record.get("folder", f"{record['step']:08d}")  # before each had a name of its own
+            out = [e for e in out if e.folder != folder]
+            out.append(Entry(record["step"], folder, str(record.get("manifest", ""))))
         elif record["kind"] == "resume":
-            out = {step: r for step, r in out.items() if step <= record["step"]}
+            out = undo(out, record["step"], record.get("folder"))
     return out
+
+
+def undo(index: Sequence[Entry], step: int, folder: str | None) -> list[Entry]:
+    """What is left of an index when a run goes on from one of its checkpoints ("": from none of them; None: from the one of
+    `step`, as journals say that are older than names).
+    """
+    if folder is None:
+        return [e for e in index if e.step <= step]
+    names = [e.folder for e in index]
+    return list(index[: names.index(folder) + 1]) if folder in names else []

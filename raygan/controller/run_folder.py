@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import re
+import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -40,6 +43,10 @@ class RunFolder:
     def create(cls, parent: Path, name: str) -> RunFolder:
         """Make `parent/name`; raises ConfigError for a bad name, one that is taken, or an unwritable parent."""
         check_name(name)
+        return cls._made(parent, name)
+
+    @classmethod
+    def _made(cls, parent: Path, name: str) -> RunFolder:
         path = parent / name
         try:
             parent.mkdir(parents=True, exist_ok=True)
@@ -59,6 +66,38 @@ class RunFolder:
                 f"run folder: cannot write in {str(parent)!r} ({error.strerror}). Choose another --run-dir."
             ) from None
         return cls(path)
+
+    @classmethod
+    @contextmanager
+    def being_made(cls, parent: Path, name: str) -> Iterator[RunFolder]:
+        """`parent/name` is there once the block has ended well, whole; until then it has a hidden name, and whoever is killed
+        meanwhile leaves no run behind. Raises ConfigError as `create`.
+        """
+        check_name(name)
+        if os.path.lexists(parent / name):
+            cls.create(parent, name)  # refuses
+        for left in parent.glob(f".{name}.*.making"):
+            if not _is_made_now(left.name):
+                shutil.rmtree(left, ignore_errors=True)
+        folder = cls._made(parent, f".{name}.{platform.node()[:60]}.{os.getpid()}.making")
+        try:
+            yield folder
+            folder._publish(parent / name)
+        except BaseException:
+            folder.close()
+            shutil.rmtree(folder.path, ignore_errors=True)
+            raise
+
+    def _publish(self, path: Path) -> None:
+        try:
+            self.path.rename(path)
+        except OSError as error:
+            raise ConfigError(
+                f"run folder: {str(path)!r} exists already ({error.strerror}): somebody else has just made it. Choose another "
+                f"--name, or `raygan resume {path}`."
+            ) from None
+        self.path = path
+        sync_folder(path.parent)
 
     # ------------------------------------------------------------------------------------------------- whole files
 
@@ -109,6 +148,12 @@ class RunFolder:
         for file in self._files.values():
             file.close()
         self._files.clear()
+
+
+def _is_made_now(name: str) -> bool:
+    """Is the process alive that makes a run under this hidden name? On another machine nobody can tell: it stays."""
+    pid = name.removesuffix(".making").rpartition(".")[2]
+    return not name.removesuffix(f".{pid}.making").endswith(f".{platform.node()[:60]}") or Path(f"/proc/{pid}").exists()
 
 
 def inside(folder: Path, name: str) -> Path:
@@ -197,7 +242,7 @@ def find_run(path: str | Path) -> Path:
     folder = Path(os.path.expanduser(path))  # noqa: PTH111  never fails, whoever's home it is
     if os.path.isfile(folder / "run.json"):  # noqa: PTH113  any name will do, also one that no file can have
         return folder
-    there = [p.parent.name for p in folder.parent.glob("*/run.json")] if os.path.isdir(folder.parent) else []  # noqa: PTH112
+    there = [p.parent.name for p in folder.parent.glob("[!.]*/run.json")] if os.path.isdir(folder.parent) else []  # noqa: PTH112
     hint = did_you_mean(folder.name, there) if there else "`raygan runs` lists the runs."
     raise ConfigError(f"run {str(path)!r} is not a run folder (it has no run.json). {hint}")
 

@@ -111,7 +111,7 @@ class Scaling:
         if any(c.done[p] >= c.plan.steps for p in c.players) or (self.meeting or 0) >= c.plan.steps:
             raise ConfigError("the run is at its end. `raygan resume RUN --steps +1000` first.")
         ids = list(c.config.ids)
-        ever = max([*ids, *(int(n) for n in c.seen_ids)])
+        ever = max([*ids, *(int(n) for n in c.totals.seen)])
         keep = ids[:pairs]
         new = [ever + 1 + i for i in range(pairs - len(ids))]
         spec = c.strategy.pinned(c.config.strategy, c.config)
@@ -133,7 +133,8 @@ class Scaling:
             left = c.done[player]
             self.drop(player)
             c.executor.remove(player)
-            c.journal.append("leave", step=left, player=player, members=list(c.config.ids))
+            c.record("leave", step=left, player=player, members=list(c.config.ids))
+            c.saving.left(player)
             c.folder.event("leave", left, player=player, members=list(c.config.ids))
         for player in [p for p in self.joining if p not in self.starting]:
             self.starting.add(player)
@@ -162,7 +163,7 @@ class Scaling:
             self.joining.remove(player)
             self.starting.discard(player)
         number = number_of(player)
-        c.seen_ids.add(number)
+        c.totals.seen.add(number)
         if not back and self._too_late():  # those who listen have stopped meanwhile: nobody would answer
             c.ledger.left(player)
             c.executor.remove(player)
@@ -173,8 +174,9 @@ class Scaling:
         c.set_members(sorted([*c.config.ids, number]))
         self._tell()
         kind, at = "revive" if back else "join", c.done[player]
-        c.journal.append(kind, step=at, player=player, members=list(c.config.ids))
+        c.record(kind, step=at, player=player, members=list(c.config.ids))
         c.folder.event(kind, at, player=player, members=list(c.config.ids))
+        c.saving.joined(player, at)
         if self.request is not None and not self.leaving and not self.joining:
             self._answer("scale", pairs=c.config.num_pairs)
 

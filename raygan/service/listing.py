@@ -16,7 +16,7 @@ from raygan.service.tables import format_number, text_table
 def list_runs(parent: Path) -> list[dict[str, Any]]:
     """One entry a run, oldest first; a damaged run is listed with its error."""
     out = []
-    for file in sorted(parent.glob("*/run.json"), key=lambda p: p.stat().st_mtime):
+    for file in sorted(parent.glob("[!.]*/run.json"), key=lambda p: p.stat().st_mtime):
         if file.parent.is_symlink():
             continue
         try:

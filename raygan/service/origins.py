@@ -83,15 +83,15 @@ def fork(source: Path, path: Path, resolved: Resolved) -> None:
             f"run {str(source)!r} cannot be forked: {' '.join(problems) or 'it has no checkpoint yet.'}"
         )
     info = Run.load(source).info
-    folder = RunFolder.create(path.parent, path.name)
-    folder.write("config.yaml", resolved.yaml())
-    folder.write("config.json", json.dumps(full_dump(resolved.config), indent=1) + "\n")
-    folder.write("command.txt", f"forked from {source} at step {checkpoint.step}\n")
-    folder.status(
-        id=uuid.uuid4().hex[:12], name=path.name, status="stopped", created=time.time(), shape=info["shape"],  # noqa: TID251  shown only
-        alphabet=info["alphabet"], executor=info.get("executor"), forked={"from": source.name, "step": checkpoint.step},
-        **provenance(),
-    )  # fmt: skip
-    write_checkpoint(Journal.open(LocalStorage(path)), checkpoint)
-    folder.event("fork", checkpoint.step, source=str(source))
-    folder.close()
+    with RunFolder.being_made(path.parent, path.name) as folder:
+        folder.write("config.yaml", resolved.yaml())
+        folder.write("config.json", json.dumps(full_dump(resolved.config), indent=1) + "\n")
+        folder.write("command.txt", f"forked from {source} at step {checkpoint.step}\n")
+        folder.status(
+            id=uuid.uuid4().hex[:12], name=path.name, status="stopped", created=time.time(), shape=info["shape"],  # noqa: TID251  shown only
+            alphabet=info["alphabet"], executor=info.get("executor"), forked={"from": source.name, "step": checkpoint.step},
+            **provenance(),
+        )  # fmt: skip
+        write_checkpoint(Journal.open(LocalStorage(folder.path)), checkpoint)
+        folder.event("fork", checkpoint.step, source=str(source))
+        folder.close()

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from raygan.config import DEFAULT_PRESET, Config, Resolved, full_dump, merge, validate
-from raygan.controller.checkpoint import Checkpoint, newest_valid, write_checkpoint
+from raygan.controller.checkpoint import Checkpoint, newest_valid, open_journal, write_checkpoint
 from raygan.controller.controller import Controller, Listener
 from raygan.controller.evaluator import Evaluator
 from raygan.controller.inline import InlineExecutor
@@ -70,20 +70,22 @@ def train(
             config, packs = settle(setup, 1 if inline else _places())
         if not inline:
             _check_placement(config)
-        folder = RunFolder.create(run_dir, name or fresh_name(run_dir, config))
-        folder.write("config.yaml", resolved.yaml())
-        folder.write("config.json", json.dumps(full_dump(config), indent=1) + "\n")
-        folder.write("command.txt", (command or "raygan.train(...)") + "\n")
-        folder.status(
-            id=uuid.uuid4().hex[:12], name=folder.path.name, status="starting", created=time.time(), shape=data.shape,  # noqa: TID251  shown only
-            alphabet=data.text, **provenance(), **({"packs": packs} if packs else {})
-        )  # fmt: skip
+        name = name or fresh_name(run_dir, config)
+        with RunFolder.being_made(run_dir, name) as folder:
+            folder.write("config.yaml", resolved.yaml())
+            folder.write("config.json", json.dumps(full_dump(config), indent=1) + "\n")
+            folder.write("command.txt", (command or "raygan.train(...)") + "\n")
+            folder.status(
+                id=uuid.uuid4().hex[:12], name=name, status="starting", created=time.time(), shape=data.shape,  # noqa: TID251  shown only
+                alphabet=data.text, **provenance(), **({"packs": packs} if packs else {})
+            )  # fmt: skip
+            journal = Journal.open(LocalStorage(folder.path))
+            if begin is not None:
+                begin = write_checkpoint(journal, begin)
+            for origin in origins:
+                folder.event("origin", 0, **origin)
+        journal.storage = LocalStorage(folder.path)
         point_latest(folder.path)
-        journal = Journal.open(LocalStorage(folder.path))
-        if begin is not None:
-            write_checkpoint(journal, begin)
-        for origin in origins:
-            folder.event("origin", 0, **origin)
         return _drive(config, folder, journal, data, inline, begin, listeners or [])
 
 
@@ -123,8 +125,13 @@ def resume_run(
     if checkpoint is not None:  # refuse another architecture here, not in an actor
         for player, raw in checkpoint.parts.items():
             strategy_of(config).build(player, Setup(config, data, torch.device("cpu"))).restore(unpack(raw))
+        if not problems and is_done(folder.path, checkpoint, config):
+            for listener in listeners or []:
+                if say := getattr(listener, "done_already", None):
+                    say(folder.path, config.steps)
+            return Run.load(folder.path)
     with _hosting(config, address, inline):
-        journal = Journal.open(LocalStorage(folder.path))  # whoever wrote it until now can commit nothing more
+        journal = open_journal(LocalStorage(folder.path))  # whoever wrote it until now can commit nothing more
         checkpoint, problems = newest_valid(folder.path)
         folder.fence = journal.fence
         if extra_steps or overrides:
@@ -160,16 +167,16 @@ def _drive(
     end: dict[str, Any] = {}
     try:
         with _signals(controller):
+            for listener in listeners:
+                if begin := getattr(listener, "begin", None):
+                    begin(controller)
             controller.warn_checkpoints(problems or [])
             if slow := not_batched(setup):
                 controller.warn(
                     "W107 not-batched", f"{slow[0]} pairs in one actor train one after the other: {slow[1]}"
                 )
-            for listener in listeners:
-                if begin := getattr(listener, "begin", None):
-                    begin(controller)
             controller.run(checkpoint)
-        degraded = controller.failures.degraded
+        degraded = {p: why for p, why in controller.failures.degraded.items() if p not in controller.players}
         end = (
             {"status": "degraded", "exit_code": 4, "degraded": degraded}
             if degraded
@@ -183,11 +190,13 @@ def _drive(
         end = {"status": "failed", "exit_code": 1, "error": f"{type(error).__name__}: {error}"}
         raise
     finally:
+        controller.end(end["status"])
         folder.status(
-            **end, ended=time.time(), steps=controller.done, swaps=controller.swaps,  # noqa: TID251  shown only
-            skipped_swaps=controller.skipped_swaps, elapsed=controller.elapsed, warnings=controller.warnings,
-            busy_seconds={p: round(s, 3) for p, s in controller.busy_seconds.items()},
-        )  # fmt: skip
+            **end,
+            ended=time.time(),  # noqa: TID251  shown only
+            steps=controller.done,
+            **controller.told(),
+        )
         folder.close()
         for listener in listeners:
             if close := getattr(listener, "close", None):
@@ -198,6 +207,12 @@ def _drive(
 
 
 # ------------------------------------------------------------------------------------------------------------ helpers
+
+
+def is_done(path: Path, checkpoint: Checkpoint, config: Config) -> bool:
+    """Has this run come to its end, with its last checkpoint there?"""
+    ended = json.loads((path / "run.json").read_text()).get("status") in ("done", "degraded")
+    return ended and all(step >= config.steps for step in checkpoint.steps.values())
 
 
 def refuse_running(path: Path) -> None:

@@ -63,7 +63,7 @@ class Reporter:
         """Report a step; look at the budget."""
         pairs = controller.strategy.locals(controller.config)
         spent = {name: cost * step for name, cost in self.per_step.items()}
-        spent["player_seconds"] = sum(controller.busy_seconds.values())
+        spent["player_seconds"] = sum(controller.totals.busy.values())
         values = dict.fromkeys(self.keys, math.nan) | {
             k: float(v) for k, v in flattened(controller.scores).items() if k in self.keys
         }

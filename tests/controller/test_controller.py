@@ -131,7 +131,7 @@ def test_a_death_restarts_from_the_last_checkpoint_and_is_told(tmp_path: Path) -
     assert set(fake.started_from[1]) == {"pair-00", "pair-01", GLOBAL}
     kinds = [e["kind"] for e in read_jsonl(controller.folder.path / "events.jsonl")]
     assert kinds.count("death") == kinds.count("restart") == 1
-    assert controller.warnings == {"W201 player-died": 1}
+    assert controller.totals.warnings == {"W201 player-died": 1}
     assert fake.closed == 1, "one executor for all attempts"
 
 

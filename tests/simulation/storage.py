@@ -147,6 +147,9 @@ class SimStorage:
             raise FileNotFoundError(2, "No such file or directory", name)
         return file.content
 
+    def tail(self, name: str, size: int) -> bytes:
+        return self.read(name)[-size:]
+
     def exists(self, name: str) -> bool:
         self._call()
         try:

@@ -1,0 +1,104 @@
+"""What a run has done and spent in all its lives: a part of each snapshot in the journal, restored by whoever goes on.
+
+snapshot.totals  +  records after it (absorb)  +  rows of metrics.jsonl after it (catch_up)  ->  Totals of the next life
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+BLOCK = 1 << 16
+
+
+@dataclass
+class Totals:
+    """Seconds, counts, scores; `undone` work that was done again is counted each time, since it was spent."""
+
+    lives: int = 0
+    """Processes that have driven the run, this one included."""
+    elapsed: float = 0.0
+    """Seconds of the lives before this one."""
+    busy: dict[str, float] = field(default_factory=dict)
+    """player -> seconds that its rounds took."""
+    swaps: int = 0
+    skipped: int = 0
+    """Swaps for which there was no partner."""
+    warnings: dict[str, int] = field(default_factory=dict)
+    failures: dict[str, int] = field(default_factory=dict)
+    """kind -> how many, of `failures.budget`."""
+    degraded: dict[str, str] = field(default_factory=dict)
+    """Members that the run went on without -> why."""
+    best: dict[int, tuple[str, float]] = field(default_factory=dict)
+    """step -> (metric, best value of any player or of the mixture)."""
+    seen: set[int] = field(default_factory=set)
+    """Numbers that were ever given to members."""
+
+    @classmethod
+    def read(cls, facts: Mapping[str, Any]) -> Totals:
+        """What `dump` has written."""
+        out = cls(**facts)
+        out.best = {int(step): (str(metric), float(value)) for step, (metric, value) in dict(out.best).items()}
+        out.seen = set(out.seen)
+        return out
+
+    def dump(self, elapsed: float) -> dict[str, Any]:
+        """As JSON; elapsed: seconds of all lives by now."""
+        best = {str(step): list(score) for step, score in self.best.items()}
+        return {**asdict(self), "elapsed": elapsed, "seen": sorted(self.seen), "best": best}
+
+    def prune(self, kept: Collection[int], step: int) -> None:
+        """Scores of steps before `step` whose checkpoints are gone are of no use any more."""
+        self.best = {s: score for s, score in self.best.items() if s in kept or s > step}
+
+    def catch_up(self, rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """Count in what a life that was cut short had told after its last snapshot; rows of metrics.jsonl, newest first.
+        Returns the scores among them.
+        """
+        scores, until = [], self.elapsed
+        for row in rows:
+            if row.get("elapsed", 0.0) <= until:
+                break
+            self.elapsed = max(self.elapsed, float(row["elapsed"]))
+            if row.get("kind") == "train":
+                self.busy[row["player"]] = self.busy.get(row["player"], 0.0) + float(row.get("seconds", 0.0))
+            elif row.get("kind") == "score":
+                scores.append(row)
+        return scores
+
+
+def absorb(totals: Mapping[str, Any], since: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """A snapshot's totals, with what the records after it add."""
+    out = dict(totals)
+    out["swaps"] = out.get("swaps", 0) + sum(r["kind"] == "swap" for r in since)
+    out["seen"] = sorted({*out.get("seen", []), *(n for r in since if r["kind"] == "join" for n in r["members"])})
+    retired = {r["player"]: r["why"] for r in since if r["kind"] == "retire"}
+    return {**out, "degraded": {**out.get("degraded", {}), **retired}}
+
+
+def newest_first(path: Path) -> Iterator[dict[str, Any]]:
+    """The whole lines of a jsonl file, from its end; as much of it is read as is asked for. What is damaged is passed over."""
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        end, rest = file.seek(0, 2), b""
+        while end > 0:
+            size = min(BLOCK, end)
+            end -= size
+            file.seek(end)
+            first, *lines = (file.read(size) + rest).split(b"\n")
+            rest = first
+            yield from _parsed([first, *lines] if end == 0 else lines)
+
+
+def _parsed(lines: Sequence[bytes]) -> Iterator[dict[str, Any]]:
+    for line in reversed(lines):
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict):
+            yield row

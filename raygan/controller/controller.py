@@ -116,13 +116,17 @@ class Controller:
                     self._attempt(resume)
                     return
                 except (PlayerDied, NonFiniteError) as failure:
-                    self.journal = self.journal.next()  # what is left of this attempt can commit nothing any more
-                    self.folder.fence = self.journal.fence
+                    self._committing(self._next_epoch)
                     resume = self._after(failure)
         finally:
             if self.executor is not None:
                 self.executor.close()
                 self.executor = None
+
+    def _next_epoch(self) -> None:
+        """What is left of this attempt can commit nothing any more."""
+        self.journal = self.journal.next()
+        self.folder.fence = self.journal.fence
 
     def _after(self, failure: PlayerDied | NonFiniteError) -> Checkpoint | None:
         """What to go on from; raises the failure where the run is to stop."""
@@ -271,7 +275,10 @@ class Controller:
             pass  # lockstep: members change between two steps of everybody
         elif self.stop_signal is None:
             self._submit(self.scaling.limit(self.strategy.decide(ready, self.ledger.progress, self.plan)))
-        elif self.targets is not None and not self._at_targets():
+        elif self.targets is None:  # rounds are under way; whoever they wait for goes on answering
+            asked = [p for p in ready if p in self.strategy.answers(self.config)] if self.plan.tempo == "async" else []
+            self._submit(self.strategy.decide(asked, self.ledger.progress, self.plan) if asked else [])
+        elif not self._at_targets():
             orders = self.strategy.decide(ready, self.ledger.progress, self.plan)
             self._submit([o for o in map(self._up_to_target, orders) if not isinstance(o, Train) or o.steps > 0])
         busy = len(self.ledger.idle) < len(self.players) or self.scaling.busy

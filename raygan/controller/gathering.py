@@ -93,8 +93,7 @@ class Gathering:
 
     def leave(self, player: str) -> list[Cut]:
         """It is no member any more, whatever it has given or owes."""
-        self.away.discard(player)
-        self.steps.pop(player, None)
+        self.away.discard(player)  # its entry in `steps` stays: on disk it is still a member
         for cut in self._cuts.values():
             cut.members.discard(player)
             cut.missing.discard(player)

@@ -100,11 +100,19 @@ class Saving:
             c.warn("W203 checkpoint-not-written", f"step {step}: {error.strerror}; the one before is kept")
             return
         self.gathering.committed(step, checkpoint.steps)
-        removed = retain(journal.storage, keep, best)
+        removed = self._retain(keep, best)
         c.totals.prune({e.step for e in journal.index}, step)
         size = sum(len(r) for r in checkpoint.parts.values())
         name = written.entry.folder if written.entry else ""
         c.folder.event("checkpoint", step, players=sorted(checkpoint.parts), name=name, bytes=size, removed=removed)
+
+    def _retain(self, keep: int, best: Collection[int]) -> list[int]:
+        c = self.controller
+        try:
+            return retain(c.journal.storage, keep, best)
+        except OSError as error:  # the next commit tries again
+            c.warn("W203 checkpoint-not-written", f"a superseded checkpoint could not be removed: {error.strerror}")
+            return []
 
 
 def best_step(steps: Collection[int], scores: Mapping[int, tuple[str, float]]) -> int | None:

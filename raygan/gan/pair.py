@@ -112,7 +112,7 @@ class Trainer:
         return self.step
 
     def open(self, board: Board) -> None:
-        """Nobody needs anything of a pair before its first step."""
+        """Nobody needs anything of it before its first step."""
 
     # ------------------------------------------------------------------------------------------ within a step
 
@@ -253,6 +253,11 @@ class Pair(Trainer):
         self.sharing = sharing or Sharing()
         shared = self.config.data_order == "shared"
         self.data_streams = Streams(self.streams.seed, "shared") if shared else self.streams
+
+    def open(self, board: Board) -> None:
+        """One that goes on publishes what it is, since its shelf is empty; nobody needs anything before the first step."""
+        if self.step and self.sharing.every:
+            board.publish(self.publication())
 
     def train(self, steps: int, board: Board) -> Report:
         """Do `steps` steps, publishing each version that is due; the report holds their mean losses."""

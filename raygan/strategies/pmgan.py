@@ -79,6 +79,10 @@ class Pmgan(StrategyComponent):
     classes: int | None = Field(None, gt=0, description="Outputs of C; more than num_pairs leaves room for joiners.")
     max_lag: int = Field(10_000, gt=0, description="async: steps a generator may be ahead of what the judge saw of it.")
 
+    def answers(self, config: Config) -> list[str]:
+        """A generator waits for the judge's."""
+        return [JUDGE]
+
     def audience(self, config: Config) -> list[str]:
         """Whose slots count is the judge's to know."""
         return [JUDGE]

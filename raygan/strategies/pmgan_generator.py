@@ -52,6 +52,7 @@ class Generator(Pair):
 
     def open(self, board: Board) -> None:
         """The first slot, or the one that was there when the state was saved; G's buffers do not move."""
+        super().open(board)
         z = self.noise(self.streams.at("noise", self.step))
         self.write(
             board, S.unmoved(self.g, z) if self.step else self.g(z), math.nan

@@ -159,6 +159,10 @@ class Sgan(StrategyComponent):
         """The global pair has a messenger for each local."""
         return [*self.inner.audience(config), GLOBAL]
 
+    def answers(self, config: Config) -> list[str]:
+        """Whoever does among the locals."""
+        return self.inner.answers(config)
+
     def pinned(self, spec: Spec, config: Config) -> Spec:
         """Of the locals' strategy."""
         return {**spec, "over": self.inner.pinned(self.over, config)}

@@ -191,6 +191,10 @@ class StrategyComponent(Component):
         """Players that have to be told who the members are (their `set_members`)."""
         return []
 
+    def answers(self, config: Config) -> list[str]:
+        """async: players for whose answer others wait within a round; a run that is to stop has these go on until nobody does."""
+        return []
+
     def pinned(self, spec: Spec, config: Config) -> Spec:
         """The strategy's settings with what must not follow the number of members, once that changes."""
         return spec

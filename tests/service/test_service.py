@@ -151,10 +151,11 @@ def test_resume_goes_on_for_more_steps(tmp_path: Path) -> None:
 
 
 def test_resume_auto_starts_and_then_goes_on(tmp_path: Path) -> None:
-    resolved = resolve(None, flags=TINY)
-    for _ in range(2):
+    for steps in (8, 12):
+        resolved = resolve(None, flags={**TINY, "steps": steps})
         done = train(resolved, run_dir=tmp_path, name="auto", inline=True, resume="auto")
     assert [e["kind"] for e in done.events].count("resume") == 1
+    assert done.info["steps"]["global"] == 12
 
 
 def test_resuming_takes_more_steps_and_refuses_another_run(tmp_path: Path) -> None:

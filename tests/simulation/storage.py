@@ -43,12 +43,15 @@ def edit(entries: dict[str, File | Folder], change: dict[str, File | Folder | No
 
 
 class SimStorage:
-    """`Storage` in memory. `fuse`: calls until the power goes (None: never); at each call `pause` may let others run."""
+    """`Storage` in memory. `fuse`: calls until the power goes (None: never); `full_for`: writing calls that find no room; at each
+    call `pause` may let others run.
+    """
 
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng
         self.root = Folder()
         self.fuse: int | None = None
+        self.full_for = 0
         self.calls = 0
 
     # ------------------------------------------------------------------------------------------------- the machine
@@ -67,9 +70,14 @@ class SimStorage:
             raise Crash
         return self.fuse == 0
 
+    def _room(self) -> None:
+        if self.full_for > 0:
+            self.full_for -= 1
+            raise OSError(28, "No space left on device")
+
     def power_loss(self) -> None:
         """Keep what is safe, and any part of the rest."""
-        self.fuse = None
+        self.fuse, self.full_for = None, 0
         todo = [self.root]
         while todo:
             folder = todo.pop()
@@ -108,6 +116,7 @@ class SimStorage:
 
     def create(self, name: str) -> None:
         self._call()
+        self._room()
         self.make_folder(str(PurePosixPath(name).parent))
         folder, last = self._split(name)
         if last in folder.entries:
@@ -120,6 +129,7 @@ class SimStorage:
 
     def append(self, name: str, raw: bytes) -> None:
         torn = self._call()
+        self._room()
         folder, last = self._split(name)
         file = folder.entries[last]
         assert isinstance(file, File)
@@ -131,6 +141,7 @@ class SimStorage:
 
     def write(self, name: str, raw: bytes) -> None:
         torn = self._call()
+        self._room()
         folder, last = self._split(name)
         file = File()
         folder.apply({last: file})
@@ -167,6 +178,7 @@ class SimStorage:
 
     def make_folder(self, name: str) -> None:
         self._call()
+        self._room()
         node = self.root
         for part in PurePosixPath(name).parts:
             if part not in node.entries:

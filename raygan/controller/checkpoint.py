@@ -104,6 +104,7 @@ def write_checkpoint(
     except OSError:
         with contextlib.suppress(OSError):
             storage.remove(temporary)  # room for the next attempt
+        journal.fence()  # a driver that has taken over clears our attempt away
         raise
     for orphan in taken - {e.folder for e in journal.index}:  # renamed and never recorded: this one stands in its place
         if (found := NAME.fullmatch(orphan)) and int(found[1]) == checkpoint.step:

@@ -192,6 +192,8 @@ class SimStorage:
         source, a = self._split(old)
         target, b = self._split(new)
         assert source is target, "raygan renames within one folder"
+        if a not in source.entries:
+            raise FileNotFoundError(2, "No such file or directory", old)
         if b in target.entries:
             raise OSError(39, "Directory not empty", new)
         source.apply({a: None, b: source.entries[a]})

@@ -132,7 +132,8 @@ def resume_run(
             return Run.load(folder.path)
     with _hosting(config, address, inline):
         journal = open_journal(LocalStorage(folder.path))  # whoever wrote it until now can commit nothing more
-        checkpoint, problems = newest_valid(folder.path)
+        checkpoint, found = newest_valid(folder.path)
+        problems = list(dict.fromkeys([*problems, *found]))  # a lost journal is one no more
         folder.fence = journal.fence
         if extra_steps or overrides:
             folder.write("config.json", json.dumps(full_dump(config), indent=1) + "\n")

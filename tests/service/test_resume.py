@@ -1,0 +1,324 @@
+"""Going on: never from less than was committed without a word, never as another run; and what a run knows outlives its lives."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import raygan
+from raygan.config import resolve
+from raygan.controller import run_folder, storage
+from raygan.controller.checkpoint import newest_valid
+from raygan.controller.controller import Controller
+from raygan.controller.evaluator import Evaluator
+from raygan.controller.inline import InlineExecutor
+from raygan.controller.orders import Done, Scored
+from raygan.controller.run_folder import RunFolder
+from raygan.errors import CheckpointError, Interrupted, NonFiniteError, PlayerDied
+from raygan.gan.bundle import unpack
+from raygan.gan.weights import digest
+from raygan.service import training
+from raygan.service.run import Run
+from raygan.service.training import resume_run, train
+from raygan.strategies.orders import Train
+from tests.conftest import TINY
+
+SMALL: dict[str, Any] = {**TINY, "strategy": "independent", "evaluation": {**TINY["evaluation"], "mixture": False}}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return raygan.train(None, run_dir=tmp_path_factory.mktemp("runs"), name="run", inline=True, **SMALL).path
+
+
+@pytest.fixture
+def run(finished: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(finished, tmp_path / "run", symlinks=True))
+
+
+def warned(path: Path) -> list[str]:
+    """Of what runs rest on."""
+    return [e["name"] for e in Run.load(path).events if e["kind"] == "warning" and e["name"].startswith("W2")]
+
+
+# ------------------------------------------------------------------------------------------------- what was committed
+
+
+def lose_all(checkpoints: Path) -> None:
+    shutil.rmtree(checkpoints)
+    checkpoints.mkdir()
+
+
+def link_all(checkpoints: Path) -> None:
+    checkpoints.rename(checkpoints.parent / "elsewhere")
+    checkpoints.symlink_to(checkpoints.parent / "elsewhere")
+
+
+def link_each(checkpoints: Path) -> None:
+    (checkpoints.parent / "elsewhere").mkdir()
+    for path in list(checkpoints.iterdir()):
+        path.rename(checkpoints.parent / "elsewhere" / path.name)
+        path.symlink_to(checkpoints.parent / "elsewhere" / path.name)
+
+
+def half_copied(checkpoints: Path) -> None:
+    for part in checkpoints.rglob("pair-01.safetensors"):
+        part.write_bytes(part.read_bytes()[:100])
+
+
+def nothing_at_all(checkpoints: Path) -> None:
+    shutil.rmtree(checkpoints)
+    shutil.rmtree(checkpoints.parent / "journal")
+
+
+@pytest.mark.parametrize("lose", [lose_all, shutil.rmtree, link_all, link_each, half_copied, nothing_at_all])
+def test_a_run_whose_checkpoints_are_all_lost_is_an_error_and_stays_as_it_is(
+    run: Path, lose: Callable[[Path], None]
+) -> None:
+    lose(run / "checkpoints")
+    before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file()}
+    with pytest.raises(CheckpointError, match=r"No other checkpoint in .* is whole"):
+        resume_run(run, extra_steps=4)
+    assert {p: p.read_bytes() for p in run.rglob("*") if p.is_file()} == before
+
+
+def test_a_lost_newest_checkpoint_is_told_and_the_one_before_is_used(run: Path) -> None:
+    shutil.rmtree(run / "checkpoints/00000012")
+    again = resume_run(run, extra_steps=4)
+    assert [e["step"] for e in again.events if e["kind"] == "resume"] == [8]
+    assert warned(run) == ["W202 damaged-checkpoint"]
+    assert again.info["steps"] == {"pair-00": 16, "pair-01": 16}
+
+
+def test_a_lost_journal_is_told_and_the_run_goes_on_and_stays_resumable(run: Path) -> None:
+    shutil.rmtree(run / "journal")
+    again = resume_run(run, extra_steps=1)
+    assert [e["step"] for e in again.events if e["kind"] == "resume"] == [12]
+    assert warned(run) == ["W202 damaged-checkpoint"]
+    checkpoint, problems = newest_valid(run)
+    assert checkpoint is not None
+    assert (checkpoint.step, problems) == (13, [])
+
+
+def test_a_lost_newest_journal_file_is_told(run: Path) -> None:
+    resume_run(run, extra_steps=4)
+    (run / "journal/00000002.jsonl").unlink()
+    _, problems = newest_valid(run)
+    assert problems == ["journal/00000002.jsonl: it was there, and is gone."]
+
+
+# -------------------------------------------------------------------------------------------------- being made
+
+
+def in_a_child(work: Callable[[], object]) -> int:
+    """Its exit status, or minus the signal that ended it."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+        finally:
+            os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@pytest.mark.parametrize("start_from", [False, True])
+def test_a_run_that_was_killed_at_any_file_of_its_making_is_begun_again_as_asked(
+    finished: Path, tmp_path: Path, start_from: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {**SMALL, "steps": 4, **({"start_from": [str(finished)]} if start_from else {})}
+    resolved = resolve(None, flags=asked)
+    whole = train(resolved, run_dir=tmp_path, name="whole", inline=True)
+    expected = {p: digest(unpack(raw)) for p, raw in newest_valid(whole.path)[0].parts.items()}  # type: ignore[union-attr]
+    left = 0
+
+    def killed_at(real: Any) -> Any:
+        def write(*args: Any, **kwargs: Any) -> Any:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                os.kill(os.getpid(), 9)
+            return real(*args, **kwargs)
+
+        return write
+
+    def begin() -> None:
+        for thing, name in ((run_folder, "write_atomically"), (RunFolder, "_append"), (storage.LocalStorage, "write"),
+                            (storage.LocalStorage, "append"), (storage.LocalStorage, "create")):  # fmt: skip
+            monkeypatch.setattr(thing, name, killed_at(getattr(thing, name)))
+        monkeypatch.setattr(training, "_drive", lambda *args: None)
+        train(resolved, run_dir=tmp_path, name="run", inline=True, resume="auto")
+
+    killed = 0
+    for allowed in range(40):
+        left = allowed
+        if in_a_child(begin) == 0:
+            break
+        killed += 1
+        assert not (tmp_path / "run").exists(), "there whole, or not at all"
+    assert killed >= 6, "config.yaml, config.json, command.txt, run.json, the journal and its first record"
+    done = train(resolved, run_dir=tmp_path, name="run", inline=True, resume="auto")
+    found, problems = newest_valid(done.path)
+    assert problems == []
+    assert found is not None
+    assert {p: digest(unpack(raw)) for p, raw in found.parts.items()} == expected
+    assert not list(tmp_path.glob(".*making")), "what the killed ones had left is cleared away"
+
+
+# ----------------------------------------------------------------------------------------------------- all lives
+
+
+def stop_at(step: int) -> Any:
+    def listen(controller: Controller, done: Done) -> None:
+        if max(controller.done.values()) >= step:
+            controller.stop(15)
+
+    return listen
+
+
+def test_what_a_run_has_spent_and_told_is_of_all_its_lives(tmp_path: Path) -> None:
+    gap = {**SMALL, "strategy": {"name": "gap", "swap_every": 2}, "steps": 24}
+    with pytest.raises(Interrupted):
+        train(resolve(None, flags=gap), run_dir=tmp_path, name="run", inline=True, listeners=[stop_at(12)])
+    first = Run.load(tmp_path / "run").info
+    again = resume_run(tmp_path / "run")
+    assert again.info["lives"] == 2
+    assert again.info["swaps"] == len([e for e in again.events if e["kind"] == "swap"]) > first["swaps"] > 0
+    assert again.info["elapsed"] > first["elapsed"] > 0
+    for player, seconds in first["busy_seconds"].items():
+        assert again.info["busy_seconds"][player] > seconds
+    elapsed = [r["elapsed"] for r in again.rows]
+    assert elapsed == sorted(elapsed), "the clock of a run does not go back"
+
+
+def test_a_life_that_was_killed_is_counted_as_far_as_it_has_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def kill(controller: Controller, done: Done) -> None:
+        if controller.done["pair-00"] >= 11:  # the last checkpoint is of step 8
+            raise Killed
+
+    monkeypatch.setattr(Controller, "end", lambda *args: None)
+    monkeypatch.setattr(RunFolder, "status", lambda self, **facts: RunFolder.write(self, "run.json", json.dumps({
+        "status": "running", "executor": "inline", "epoch": 1, "shape": [2], "alphabet": ""})))  # fmt: skip
+    one_by_one = {**SMALL, "round_steps": 1}
+    with pytest.raises(Killed):
+        train(resolve(None, flags=one_by_one), run_dir=tmp_path, name="run", inline=True, listeners=[kill])
+    monkeypatch.undo()
+    rows = [r for r in Run.load(tmp_path / "run").rows if r["kind"] == "train" and r["player"] == "pair-00"]
+    again = resume_run(tmp_path / "run")
+    assert again.info["busy_seconds"]["pair-00"] == pytest.approx(
+        sum(r["seconds"] for r in again.rows if r["kind"] == "train" and r["player"] == "pair-00"), abs=1e-3
+    )
+    assert again.rows[-1]["elapsed"] > rows[-1]["elapsed"]
+
+
+def test_the_best_checkpoint_stays_over_a_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = Evaluator.evaluate
+
+    def evaluate(self: Evaluator, player: str, step: int, *args: Any) -> Scored:
+        out = original(self, player, step, *args)
+        for row in out.rows:
+            row["high_quality"] = 0.9 if step == 4 else 0.1
+        return out
+
+    monkeypatch.setattr(Evaluator, "evaluate", evaluate)
+    often = {**SMALL, "evaluation": {**SMALL["evaluation"], "every_steps": 4}}
+    path = train(resolve(None, flags=often), run_dir=tmp_path, name="run", inline=True).path
+    resume_run(path, extra_steps=12)
+    assert sorted(p.name for p in (path / "checkpoints").iterdir()) == ["00000004", "00000020", "00000024"]
+
+
+def test_a_member_that_was_lost_in_an_earlier_life_still_means_degraded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = InlineExecutor._train
+
+    def strike(self: InlineExecutor, order: Train) -> list[Done]:
+        if "pair-01" in self.players and self.players["pair-01"].step >= 5:
+            raise NonFiniteError("pair-01", "loss_d is NaN")
+        return original(self, order)
+
+    monkeypatch.setattr(InlineExecutor, "_train", strike)
+    asked = {**SMALL, "num_pairs": 3}
+    first = train(resolve(None, flags=asked), run_dir=tmp_path, name="run", inline=True)
+    assert first.info["exit_code"] == 4
+    monkeypatch.undo()
+    again = resume_run(first.path, extra_steps=4)
+    assert (again.info["status"], again.info["exit_code"]) == ("degraded", 4)
+    assert list(again.info["degraded"]) == ["pair-01"]
+
+
+def test_what_was_spent_of_a_budget_stays_spent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {**SMALL, "num_pairs": 3, "failures": {"budget": 1}}
+
+    def strike(self: InlineExecutor, order: Train) -> list[Done]:
+        raise PlayerDied("pair-01", "killed")
+
+    monkeypatch.setattr(InlineExecutor, "_train", strike)
+    with pytest.raises(PlayerDied, match="number 2 of its kind"):
+        train(resolve(None, flags=asked), run_dir=tmp_path, name="run", inline=True)
+    with pytest.raises(PlayerDied, match="number 3 of its kind"):
+        resume_run(tmp_path / "run")
+
+
+def test_a_run_that_is_done_is_not_started_again_and_says_so(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from raygan.cli import main
+
+    before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file() and "report" not in p.parts}
+    with pytest.raises(SystemExit) as end:
+        main(["resume", str(run), "--plain"])
+    assert end.value.code == 0
+    assert f"run {run} is done: 12 of 12 steps. To go on: raygan resume {run} --steps +1000" in capsys.readouterr().out
+    assert {p: p.read_bytes() for p in run.rglob("*") if p.is_file() and "report" not in p.parts} == before
+
+
+# -------------------------------------------------------------------------------------------------------- async
+
+
+@pytest.mark.parametrize("slow", ["global", "pair-00"])
+def test_async_stopped_with_one_behind_and_resumed_has_its_last_checkpoint_and_its_scores(
+    tmp_path: Path, slow: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = InlineExecutor.wait
+
+    def wait(self: InlineExecutor, timeout_s: float) -> list[Done]:
+        for order in [o for o in self.queue if getattr(o, "player", slow) != slow][
+            :1
+        ]:  # the slow one's turn comes last
+            self.queue.remove(order)
+            self.queue.appendleft(order)
+        return original(self, timeout_s)
+
+    monkeypatch.setattr(InlineExecutor, "wait", wait)
+    asked = {
+        **TINY,
+        "tempo": "async",
+        "steps": 24,
+        "round_steps": 2,
+        "evaluation": {**TINY["evaluation"], "every_steps": 24},
+    }
+    path = tmp_path / "run"
+    ahead = "pair-01"
+    with pytest.raises(Interrupted):
+        train(resolve(None, flags=asked), run_dir=tmp_path, name="run", inline=True, listeners=[
+            lambda c, d: c.stop(15) if c.done[ahead] >= 20 and c.done[slow] > 0 else None])  # fmt: skip
+    stopped, _ = newest_valid(path)
+    assert stopped is not None
+    assert stopped.steps == Run.load(path).info["steps"]
+    assert stopped.steps[slow] < stopped.steps[ahead]
+    done = resume_run(path)
+    final, problems = newest_valid(path)
+    assert problems == []
+    assert final is not None
+    assert final.steps == done.info["steps"] == {"pair-00": 24, "pair-01": 24, "global": 24}
+    table = {(r["player"], r["step"]) for r in done.rows if r["kind"] == "score"}
+    assert {("pair-00", 24), ("pair-01", 24), ("global", 24)} <= table, "the table's scores are of these very weights"

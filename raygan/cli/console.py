@@ -34,7 +34,7 @@ class Quiet:
     def close(self) -> None:
         """The run is over, well or not."""
 
-    def finish(self, run: Run, report: Path) -> None:
+    def finish(self, run: Run, report: Path | None) -> None:
         """The run ended well."""
 
 
@@ -47,10 +47,10 @@ class Json(Quiet):
             for row in done.result.rows:
                 print(json.dumps({"elapsed": controller.elapsed, **row}, default=str), flush=True)
 
-    def finish(self, run: Run, report: Path) -> None:
+    def finish(self, run: Run, report: Path | None) -> None:
         """The result."""
         print(
-            json.dumps({"kind": "end", "run": str(run.path), "report": str(report), "scores": run.scores()}),
+            json.dumps({"kind": "end", "run": str(run.path), "report": report and str(report), "scores": run.scores()}),
             flush=True,
         )
 
@@ -75,7 +75,7 @@ class Plain(Quiet):
             self._next = time.monotonic() + EVERY_S
             print(progress_line(controller), flush=True)
 
-    def finish(self, run: Run, report: Path) -> None:
+    def finish(self, run: Run, report: Path | None) -> None:
         """The result table, the report, the next command."""
         print(ending(run, report), flush=True)
 
@@ -215,7 +215,7 @@ def describe(controller: Controller) -> str:
     )
 
 
-def ending(run: Run, report: Path) -> str:
+def ending(run: Run, report: Path | None) -> str:
     """Result table, warnings with their counts, time, report, what to do next."""
     info = run.info
     where = shown(run.path)
@@ -233,7 +233,7 @@ def ending(run: Run, report: Path) -> str:
     lines += [
         f"time {info['elapsed']:.0f} s, {seconds:.0f} s of training in {len(info['busy_seconds'])} players, seed "
         f"{run.config.seed}",
-        f"report  {shown(report)}",
+        *([f"report  {shown(report)}"] if report else []),
         f"next    raygan sample {where} --from {run.main_player} -n 1024 -o samples.{'txt' if alphabet else 'png'}",
     ]
     return "\n".join(lines)

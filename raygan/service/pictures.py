@@ -7,6 +7,7 @@ floor and ceiling = dashed.
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 
+from raygan.controller.files import open_plain
+from raygan.controller.lines import NOTES
 from raygan.data.base import Samples, to_uint8
 from raygan.metrics.modes import mode_counts
 from raygan.service.run import Run
@@ -58,8 +61,12 @@ def stored_samples(run: Run) -> Show:
     out: Show = {}
     for path in sorted((run.path / "samples").glob("*.npy")):
         step, _, player = path.stem.partition("-")
-        out.setdefault(player, {})[int(step)] = np.load(path, allow_pickle=False)
-    return out
+        try:
+            with os.fdopen(open_plain(path), "rb") as file:
+                out.setdefault(player, {})[int(step)] = np.load(file, allow_pickle=False)
+        except (OSError, ValueError, EOFError, MemoryError) as error:
+            NOTES.warning("%s is damaged, and was passed over (%s)", path, error)
+    return {player: by for player, by in out.items() if by}
 
 
 def order(players: Sequence[str]) -> list[str]:
@@ -170,8 +177,8 @@ def mode_histograms(show: Show, data: Samples) -> bytes | None:
 
 def scores_over_time(run: Run, metrics: Sequence[str], floor: dict[str, float], ceiling: dict[str, float]) -> bytes:
     """Each score against steps and against seconds; ceiling and floor dashed."""
-    rows = [r for r in run.rows if r["kind"] == "score"]
-    players = order(sorted({r["player"] for r in rows}))
+    scored = run.digest.scored
+    players = order(sorted(scored))
     pairs = [p for p in players if p not in (GLOBAL, MIXTURE, JUDGE)]
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(
@@ -186,7 +193,7 @@ def scores_over_time(run: Run, metrics: Sequence[str], floor: dict[str, float], 
             for j, (x, label) in enumerate((("step", "step"), ("elapsed", "seconds"))):
                 axis = axes[i][j]
                 for player in players:
-                    mine = [r for r in rows if r["player"] == player and metric in r]
+                    mine = [r for r in scored[player] if metric in r]
                     wide = 2.2 if player in (GLOBAL, MIXTURE) else 1.0
                     axis.plot(
                         [r[x] for r in mine], [r[metric] for r in mine], color=colour(player, pairs), linewidth=wide,
@@ -220,10 +227,10 @@ TRAINING = {
 
 def training_curves(run: Run) -> bytes:
     """Losses, D's accuracy and first-layer gradient sizes of every player."""
-    rows = [r for r in run.rows if r["kind"] == "train"]
-    players = order(sorted({r["player"] for r in rows}))
+    trained = run.digest.trained
+    players = order(sorted(trained))
     pairs = [p for p in players if p not in (GLOBAL, MIXTURE, JUDGE)]
-    fields = [f for f in TRAINING if any(f in r for r in rows)]
+    fields = [f for f in TRAINING if any(f in r for some in trained.values() for r in some)]
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(
             -(-len(fields) // 2),
@@ -236,7 +243,7 @@ def training_curves(run: Run) -> bytes:
             axis.axis("off")
         for axis, field in zip(axes.flat, fields, strict=False):
             for player in players:
-                mine = [r for r in rows if r["player"] == player and field in r]
+                mine = [r for r in trained[player] if field in r]
                 axis.plot(
                     [r["step"] for r in mine], [r[field] for r in mine], color=colour(player, pairs),
                     linewidth=1.8 if player == GLOBAL else 0.9, label=player, zorder=3 if player == GLOBAL else 2,
@@ -250,7 +257,7 @@ def training_curves(run: Run) -> bytes:
 
 def lag_over_time(run: Run) -> bytes | None:
     """How old the copies are that the global pair learns from, with the bound; None without a global pair."""
-    pulls = [e for e in run.events if e["kind"] == "pull"]
+    pulls = list(run.digest.pulls)
     if not pulls:
         return None
     strategy = run.config.strategy

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import sys
 from collections.abc import Iterator, Sequence
 
@@ -48,6 +49,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
         print(f"raygan {version('raygan')}")
         raise SystemExit(0)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a path may have any bytes, and a terminal any encoding
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         if args[0] not in VERBS:
             from raygan.errors import ConfigError, did_you_mean

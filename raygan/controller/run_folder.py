@@ -71,7 +71,7 @@ class RunFolder:
     def write(self, name: str, content: str | bytes) -> None:
         """Replace a file as a whole: all of it, or what was there before."""
         self.fence()
-        self.telemetry.replace(name, content.encode() if isinstance(content, str) else content)
+        self.telemetry.replace(name, content.encode(errors="backslashreplace") if isinstance(content, str) else content)
 
     def status(self, **changes: Any) -> dict[str, Any]:
         """Update run.json; returns what it says, or would where there is no room for it."""

@@ -15,8 +15,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from raygan.controller.files import open_within, write_within
+from raygan.controller.files import open_within, remove_within, write_within
 
+RESERVE, RESERVED = ".room", 1 << 16
+"""A file of so many bytes that stands in the run folder while the run goes on, and gives way to its last words."""
 WAITING_BYTES = 1 << 20
 """Lines of one file that wait in memory; further ones are lost, and counted."""
 BLOCK = 1 << 16
@@ -86,6 +88,12 @@ class Telemetry:
         self._lost: Counter[str] = Counter()
         self._told: set[str] = set()
 
+    def begin(self, trouble: Callable[[str, OSError], None]) -> None:
+        """The run is under way: from now on a failure is told, not raised."""
+        self.trouble = trouble
+        with contextlib.suppress(OSError):  # no room: then there will be none
+            write_within(self.root(), RESERVE, os.urandom(RESERVED))  # no file system packs these together
+
     def append(self, name: str, line: bytes) -> None:
         """One line of a log."""
         log = self._logs.setdefault(name, Log(self.root, name))
@@ -120,7 +128,9 @@ class Telemetry:
         return dict(sorted((+(counts + self._lost + Counter(self._whole.keys()))).items()))
 
     def close(self) -> None:
-        """Try once more, and let go."""
+        """The run ends. Try once more, with what was kept free for that: run.json first."""
+        remove_within(self.root(), RESERVE)
+        self._write_whole()
         self.flush()
         for log in self._logs.values():
             log.close()

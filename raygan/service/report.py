@@ -11,7 +11,7 @@ from typing import Any
 
 import jinja2
 
-from raygan.controller.files import write_within
+from raygan.controller.files import read_plain, write_within
 from raygan.data.base import Samples
 from raygan.data.lm1b import decode
 from raygan.errors import ConfigError
@@ -46,8 +46,8 @@ def write_report(run: Run, out: Path | None = None) -> Path:
         run=run,
         info=info,
         config=run.config,
-        yaml=(run.path / "config.yaml").read_text(),
-        command=(run.path / "command.txt").read_text().strip(),
+        yaml=shown(run, "config.yaml"),
+        command=shown(run, "command.txt"),
         table=score_rows(run, entry),
         protocol="; ".join(
             protocol_line(p, protocols[p])
@@ -66,7 +66,7 @@ def write_report(run: Run, out: Path | None = None) -> Path:
     )
     root, name = (run.path, "report/index.html") if out is None else (out.parent, out.name)
     try:
-        write_within(root, name, html.encode())
+        write_within(root, name, html.encode(errors="backslashreplace"))
     except OSError as error:
         raise ConfigError(
             f"report: cannot write {root / name} ({error.strerror}). Make room, or another place: raygan report {run.path} -o FILE"
@@ -144,6 +144,14 @@ def sentences(show: Show, data: Samples, count: int = 12) -> list[tuple[str, lis
     return [(p, decode(show[p][max(show[p])][:count], data.text)) for p in show] + [
         ("real data", decode(real, data.text))
     ]
+
+
+def shown(run: Run, name: str) -> str:
+    """A text of the run's, or why there is none."""
+    try:
+        return read_plain(run.path / name).decode(errors="backslashreplace").strip()
+    except OSError as error:
+        return f"{name} cannot be read ({error.strerror})"
 
 
 def _tracked(run: Run) -> list[str]:

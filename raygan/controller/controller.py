@@ -56,7 +56,7 @@ class Controller:
         self.folder = folder
         self.journal = journal or Journal.open(LocalStorage(folder.path))
         folder.fence = self.journal.fence
-        folder.telemetry.begin(self.not_written)
+        folder.telemetry.trouble = self.not_written
         self.make_executor = make_executor
         self.listeners = listeners
         self.strategy = strategy_of(config)

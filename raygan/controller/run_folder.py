@@ -80,8 +80,9 @@ class RunFolder:
             self._unwritten = dict(self._status.get("unwritten", {}))
         self.telemetry.flush()
         self._status |= changes
-        if lost := self.unwritten():
-            self._status["unwritten"] = lost
+        self._status["unwritten"] = {name: count for name, count in self.unwritten().items() if name != "run.json"}
+        if not self._status["unwritten"]:
+            del self._status["unwritten"]
         self.write("run.json", json.dumps(self._status, indent=1, default=str) + "\n")
         return self._status
 
@@ -110,8 +111,10 @@ class RunFolder:
         self.telemetry.append(name, json.dumps(row, default=_plain).encode() + b"\n")
 
     def close(self) -> None:
-        """Close the open files."""
+        """Close the open files; run.json has the last count of what could not be written."""
         self.telemetry.close()
+        if self._status.get("unwritten", {}) != self.unwritten():
+            self.status()
 
 
 def inside(folder: Path, name: str) -> Path:

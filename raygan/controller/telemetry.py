@@ -88,11 +88,10 @@ class Telemetry:
         self._lost: Counter[str] = Counter()
         self._told: set[str] = set()
 
-    def begin(self, trouble: Callable[[str, OSError], None]) -> None:
-        """The run is under way: from now on a failure is told, not raised."""
-        self.trouble = trouble
-        with contextlib.suppress(OSError):  # no room: then there will be none
-            write_within(self.root(), RESERVE, os.urandom(RESERVED))  # no file system packs these together
+    def reserve(self) -> None:
+        """Keep room for the run's last words. Raises OSError: a run that could not even tell its end is not begun."""
+        remove_within(self.root(), RESERVE)  # of a run that was killed
+        write_within(self.root(), RESERVE, os.urandom(RESERVED))  # no file system packs these together
 
     def append(self, name: str, line: bytes) -> None:
         """One line of a log."""

@@ -83,6 +83,7 @@ def train(
             id=uuid.uuid4().hex[:12], name=folder.path.name, status="starting", created=time.time(), shape=data.shape,  # noqa: TID251  shown only
             alphabet=data.text, **provenance(), **({"packs": packs} if packs else {})
         )  # fmt: skip
+        folder.telemetry.reserve()
         point_latest(folder.path)
         journal = Journal.open(LocalStorage(folder.path))
         if begin is not None:
@@ -133,6 +134,7 @@ def resume_run(
         journal = Journal.open(LocalStorage(folder.path))  # whoever wrote it until now can commit nothing more
         checkpoint, problems = newest_valid(folder.path)
         folder.fence = journal.fence
+        folder.telemetry.reserve()
         if extra_steps or overrides:
             folder.write("config.json", json.dumps(full_dump(config), indent=1) + "\n")
         swapped = checkpoint.extra.get("swapped", {}) if checkpoint else {}

@@ -1,4 +1,4 @@
-"""Run folders that somebody else made, damaged, or that may only be read: verbs work or say one line, and touch nothing elsewhere."""
+"""Run folders that somebody else made, damaged, or that may only be read: each verb works or says one line, and touches nothing else."""
 
 import json
 import os

@@ -86,21 +86,15 @@ def on_a_disk_of(size: int, expected: dict[str, str]) -> Outcome:
         if size < PAGE:  # a tmpfs without a size has no limit
             with contextlib.suppress(OSError):
                 filled.write_bytes(os.urandom(2 * PAGE))
-        run, text, wrong = root / "runs/r", "", list[str]()
+        run, text, cause, wrong = root / "runs/r", "", "", list[str]()
         try:
             train(config(), run_dir=root / "runs", name="r", inline=True)
         except (RayganError, OSError) as error:
-            text = str(error)
-            if (
-                (run / "journal").exists()
-                and isinstance(error, OSError)
-                and ".room" not in text
-                and "journal" not in text
-            ):
-                wrong.append(f"{type(error).__name__} of a run under way: {error}")
+            text, cause = str(error), type(error).__name__
         begun = (run / "run.json").exists() and status(run) != "starting"
         end = status(run) if begun else "not begun"
         wrong += half_lines(run)
+        wrong += [f"{cause} of a run under way"] if begun and cause == "OSError" else []
         wrong += ["run.json says it goes on"] if end == "running" else []
         subprocess.run(["mount", "-o", "remount,size=64m", str(root)], check=True)
         filled.unlink(missing_ok=True)

@@ -41,6 +41,8 @@ STYLE: Any = {
     "figure.facecolor": "white",
 }
 REAL, GLOBAL_COLOUR, MIXTURE_COLOUR, JUDGE_COLOUR = "#8a8a8a", "#d1495b", "#2e8b57", "#b8860b"
+COLUMNS = 6
+"""Steps whose samples are shown."""
 Show = dict[str, dict[int, npt.NDArray[np.generic]]]
 
 
@@ -57,16 +59,40 @@ def colour(player: str, pairs: Sequence[str]) -> Any:
 
 
 def stored_samples(run: Run) -> Show:
-    """player -> step -> samples, as the run kept them."""
+    """player -> step -> samples: of COLUMNS steps, evenly spread, and each player's last; a long run has kept more than fits."""
+    files: dict[str, dict[int, Path]] = {}
+    for path in (run.path / "samples").glob("*.npy"):
+        number, _, player = path.stem.partition("-")
+        if number.isdigit():
+            files.setdefault(player, {})[int(number)] = path
+    steps = spread(sorted({step for by in files.values() for step in by}))
     out: Show = {}
-    for path in sorted((run.path / "samples").glob("*.npy")):
-        step, _, player = path.stem.partition("-")
-        try:
-            with os.fdopen(open_plain(path), "rb") as file:
-                out.setdefault(player, {})[int(step)] = np.load(file, allow_pickle=False)
-        except (OSError, ValueError, EOFError, MemoryError) as error:
-            NOTES.warning("%s is damaged, and was passed over (%s)", path, error)
-    return {player: by for player, by in out.items() if by}
+    for player, by in files.items():
+        found: dict[int, npt.NDArray[np.generic]] = {}
+        for step in sorted(by, reverse=True):
+            if (step in steps or not found) and (samples := _load(by[step])) is not None:
+                found[step] = samples
+        if found:
+            out[player] = found
+    return out
+
+
+def spread(steps: Sequence[int]) -> list[int]:
+    """
+    >>> spread(range(0, 1001, 10))
+    [0, 200, 400, 600, 800, 1000]
+    """
+    return [steps[i] for i in sorted({round(x) for x in np.linspace(0, len(steps) - 1, COLUMNS)})] if steps else []
+
+
+def _load(path: Path) -> npt.NDArray[np.generic] | None:
+    try:
+        with os.fdopen(open_plain(path), "rb") as file:
+            samples: npt.NDArray[np.generic] = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError, MemoryError) as error:
+        NOTES.warning("%s is damaged, and was passed over (%s)", path, error)
+        return None
+    return samples
 
 
 def order(players: Sequence[str]) -> list[str]:
@@ -82,11 +108,10 @@ def png(figure: Any) -> bytes:
     return out.getvalue()
 
 
-def samples_over_time(show: Show, data: Samples, columns: int = 6) -> bytes:
+def samples_over_time(show: Show, data: Samples) -> bytes:
     """A row a generator and one for real data, a column a step."""
     players = order(list(show))
-    steps = sorted({s for by in show.values() for s in by})
-    steps = [steps[i] for i in sorted({round(x) for x in np.linspace(0, len(steps) - 1, columns)})]
+    steps = spread(sorted({s for by in show.values() for s in by}))
     rows = [*players, "real data"]
     with plt.rc_context({**STYLE, "axes.grid": False}):
         figure, axes = plt.subplots(

@@ -74,6 +74,20 @@ def test_a_log_has_whole_lines_only_and_all_of_them_once_there_is_room(
     assert folder.unwritten() == {}
 
 
+def test_of_what_waits_as_much_is_written_as_there_is_room_for_and_each_line_once(
+    folder: RunFolder, disk: Disk
+) -> None:
+    disk.room = 0
+    for step in range(4):
+        folder.metric(kind="train", step=step)
+    disk.room = 70  # two lines and a half
+    folder.metric(kind="train", step=4)
+    assert [row["step"] for row in read_jsonl(folder.path / "metrics.jsonl")] == [0, 1]
+    disk.room = 1 << 30
+    folder.metric(kind="train", step=5)
+    assert [row["step"] for row in read_jsonl(folder.path / "metrics.jsonl")] == list(range(6))
+
+
 def test_what_waits_is_bounded_and_what_is_lost_is_counted(
     folder: RunFolder, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

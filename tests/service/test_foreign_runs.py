@@ -1,4 +1,4 @@
-"""Run folders that somebody else made, damaged, or that may only be read: each verb works or says one line, and touches nothing else."""
+"""Run folders that others made, that are damaged, or may only be read: each verb works or says one line; nothing else changes."""
 
 import json
 import os
@@ -225,4 +225,4 @@ def test_samples_with_a_foreign_name_or_content_do_not_stop_a_report(run: Path) 
 
     np.save(run / "samples/00000099-pair-00.npy", np.array([{}], dtype=object), allow_pickle=True)
     os.mkfifo(run / "samples/00000098-pair-00.npy")
-    assert 99 not in stored_samples(Run.load(run))["pair-00"]
+    assert set(stored_samples(Run.load(run))["pair-00"]) == {6, 12}, "the last that can be read"

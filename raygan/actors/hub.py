@@ -13,7 +13,6 @@ it dies it is made again, and told again from the folder.
 from __future__ import annotations
 
 import contextlib
-import json
 import threading
 import time
 import uuid
@@ -26,6 +25,7 @@ from ray.exceptions import RayError
 from raygan.actors.cluster import OwnRay, dead_head
 from raygan.actors.gauges import Gauges
 from raygan.actors.process import Process
+from raygan.controller.lines import parse, told_by_a_run
 
 if TYPE_CHECKING:
     from raygan.controller.controller import Controller
@@ -82,9 +82,10 @@ class HubActor(Process):
                 self.files |= whole
                 for name, (offset, raw) in added.items():
                     for line in self.logs[name].append(offset, raw):
-                        self.gauges.take(name, json.loads(line))
-                if "run.json" in whole:
-                    self.gauges.info(json.loads(whole["run.json"]))
+                        if (row := parse(line)) is not None and told_by_a_run(row):
+                            self.gauges.take(name, row)
+                if (info := parse(whole.get("run.json", b""))) is not None:
+                    self.gauges.info(info)
                 self.gauges.beats(beats, store)
                 self._forget_samples()
             asked, self.requests = self.requests, []

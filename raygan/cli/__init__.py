@@ -5,11 +5,15 @@ raygan VERB [arguments]
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from raygan.errors import RayganError
 
+OF_A_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.ESTALE)
 VERBS = {
     "train": "train a run: settings from a preset, files and flags",
     "plan": "actors, memory and bytes of a run against the cluster; starts nothing",
@@ -45,6 +49,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
         print(f"raygan {version('raygan')}")
         raise SystemExit(0)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a path may have any bytes, and a terminal any encoding
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         if args[0] not in VERBS:
             from raygan.errors import ConfigError, did_you_mean
@@ -52,7 +58,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise ConfigError(f"no verb {args[0]!r}. {did_you_mean(args[0], VERBS)}")
         from raygan.cli import verbs
 
-        code = getattr(verbs, args[0])(args[1:])
+        with _notes():
+            code = getattr(verbs, args[0])(args[1:])
     except RayganError as error:
         print(f"raygan: {error}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
@@ -61,7 +68,38 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise SystemExit(130) from None
     except BrokenPipeError:
         raise SystemExit(0) from None
+    except OSError as error:  # a disk that is full, a folder that can only be read, wherever it is
+        if error.filename is None and error.errno not in OF_A_DISK:
+            raise
+        print(
+            f"raygan: {error.filename or 'a file'}: {error.strerror}. Make room there, or name another place.",
+            file=sys.stderr,
+        )
+        raise SystemExit(2) from None
     raise SystemExit(code or 0)
+
+
+@contextlib.contextmanager
+def _notes() -> Iterator[None]:
+    """What a verb has to say beside its result (`raygan.notes`) goes to stderr, each sentence once."""
+    import logging
+
+    told = set[str]()
+
+    class Notes(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if (text := record.getMessage()) not in told:
+                told.add(text)
+                print(f"raygan: note: {text}", file=sys.stderr, flush=True)
+
+    notes, handler = logging.getLogger("raygan.notes"), Notes()
+    notes.addHandler(handler)
+    notes.propagate, before = False, notes.propagate
+    try:
+        yield
+    finally:
+        notes.propagate = before
+        notes.removeHandler(handler)
 
 
 def _help() -> str:

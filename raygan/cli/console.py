@@ -37,7 +37,7 @@ class Quiet:
     def done_already(self, path: Path, steps: int) -> None:
         """There was nothing to resume."""
 
-    def finish(self, run: Run, report: Path) -> None:
+    def finish(self, run: Run, report: Path | None) -> None:
         """The run ended well."""
 
 
@@ -54,10 +54,10 @@ class Json(Quiet):
         """Said before the result."""
         print(json.dumps({"kind": "done already", "run": str(path), "steps": steps}), flush=True)
 
-    def finish(self, run: Run, report: Path) -> None:
+    def finish(self, run: Run, report: Path | None) -> None:
         """The result."""
         print(
-            json.dumps({"kind": "end", "run": str(run.path), "report": str(report), "scores": run.scores()}),
+            json.dumps({"kind": "end", "run": str(run.path), "report": report and str(report), "scores": run.scores()}),
             flush=True,
         )
 
@@ -90,7 +90,7 @@ class Plain(Quiet):
             self._next = time.monotonic() + EVERY_S
             print(progress_line(controller), flush=True)
 
-    def finish(self, run: Run, report: Path) -> None:
+    def finish(self, run: Run, report: Path | None) -> None:
         """The result table, the report, the next command."""
         print(ending(run, report), flush=True)
 
@@ -231,7 +231,7 @@ def describe(controller: Controller) -> str:
     )
 
 
-def ending(run: Run, report: Path) -> str:
+def ending(run: Run, report: Path | None) -> str:
     """Result table, warnings with their counts, time, report, what to do next."""
     info = run.info
     where = shown(run.path)
@@ -249,7 +249,7 @@ def ending(run: Run, report: Path) -> str:
     lines += [
         f"time {info['elapsed']:.0f} s, {seconds:.0f} s of training in {len(info['busy_seconds'])} players, seed "
         f"{run.config.seed}",
-        f"report  {shown(report)}",
+        *([f"report  {shown(report)}"] if report else []),
         f"next    raygan sample {where} --from {run.main_player} -n 1024 -o samples.{'txt' if alphabet else 'png'}",
     ]
     return "\n".join(lines)

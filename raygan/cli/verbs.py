@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 from collections.abc import Sequence
@@ -75,16 +76,22 @@ def resume(argv: Sequence[str]) -> int:
 
 
 def _finish(run: Any, shown: Any, args: Arguments) -> int:
+    from raygan.controller.lines import NOTES
     from raygan.controller.run_folder import RunFolder
     from raygan.service import training
     from raygan.service.report import write_report
 
-    report = write_report(run)
+    try:
+        report: Path | None = write_report(run)
+    except ConfigError as error:  # training is done all the same
+        report = None
+        NOTES.warning("%s", error)
     shown.finish(run, report)
     if wanted := args.get("require"):
         complaint = training.require(run, wanted)
         if complaint:
-            RunFolder(run.path).status(exit_code=RequirementError.exit_code)
+            with contextlib.suppress(OSError):  # told by the exit code all the same
+                RunFolder(run.path).status(exit_code=RequirementError.exit_code)
             raise RequirementError(complaint)
     return int(run.info["exit_code"])
 
@@ -190,11 +197,12 @@ def compare(argv: Sequence[str]) -> int:
 
 def report(argv: Sequence[str]) -> int:
     """Write the HTML report."""
-    args = parse(argv, positional=(1, 1), usage="raygan report RUN")
+    args = parse(argv, valued=("out",), positional=(1, 1), usage="raygan report RUN [-o FILE.html]")
     from raygan.service.report import write_report
     from raygan.service.run import Run
 
-    print(write_report(Run.load(args.positional[0])))
+    out = args.get("out")
+    print(write_report(Run.load(args.positional[0]), Path(out) if out else None))
     return 0
 
 

@@ -67,6 +67,7 @@ class Controller:
         self.folder = folder
         self.journal = journal or open_journal(LocalStorage(folder.path))
         folder.fence = self.journal.fence
+        folder.telemetry.trouble = self.not_written
         self.make_executor = make_executor
         self.listeners = listeners
         self.strategy = strategy_of(config)
@@ -480,6 +481,10 @@ class Controller:
         """A named warning: counted, in the journal, shown once a kind and listed at the end."""
         self.totals.warnings[name] = self.totals.warnings.get(name, 0) + 1
         self.folder.event("warning", max(self.done.values(), default=0), name=name, text=text)
+
+    def not_written(self, name: str, error: OSError) -> None:
+        """A file that the run does not rest on found no room for the first time. Training goes on."""
+        self.warn("W203 file-not-written", f"{name}: {error.strerror}; the run goes on, and writes it when it can")
 
     def warn_checkpoints(self, problems: list[str]) -> None:
         """Checkpoints that could not be used, and were passed over."""

@@ -191,7 +191,7 @@ def _parse(line: bytes) -> Record | None:
     try:
         record = json.loads(line)
         sha = record.pop("sha")
-    except (ValueError, KeyError, AttributeError, UnicodeDecodeError):
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         return None
     whole = seal(record)
     return whole if whole["sha"] == sha else None

@@ -5,6 +5,7 @@ run.json  config.yaml  command.txt  metrics.jsonl  events.jsonl  journal/  check
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import platform
@@ -14,11 +15,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from raygan.controller.files import write_atomically as write_atomically
+from raygan.controller.lines import JsonLines, read_json
+from raygan.controller.telemetry import Telemetry
 from raygan.errors import ConfigError, RayganError, did_you_mean
 
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
@@ -34,8 +38,10 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._files: dict[str, IO[str]] = {}
+        self.telemetry = Telemetry(lambda: self.path)
         self._status: dict[str, Any] = {}
+        self._unwritten: dict[str, int] = {}
+        """By earlier lives, as run.json says."""
         self.fence: Callable[[], None] = lambda: None
         """Raises StaleEpochError when another process writes this run now; asked before every write."""
 
@@ -104,24 +110,30 @@ class RunFolder:
     def write(self, name: str, content: str | bytes) -> None:
         """Replace a file as a whole: all of it, or what was there before."""
         self.fence()
-        write_atomically(self.path / name, content.encode() if isinstance(content, str) else content)
+        self.telemetry.replace(name, content.encode(errors="backslashreplace") if isinstance(content, str) else content)
 
-    def status(self, **changes: Any) -> None:
-        """Update run.json."""
+    def status(self, **changes: Any) -> dict[str, Any]:
+        """Update run.json; returns what it says, or would where there is no room for it."""
         if not self._status and (self.path / "run.json").exists():
-            self._status = json.loads((self.path / "run.json").read_text())
+            self._status = read_json(self.path, "run.json")
+            self._unwritten = dict(self._status.get("unwritten", {}))
+        self.telemetry.flush()
         self._status |= changes
+        self._status["unwritten"] = {name: count for name, count in self.unwritten().items() if name != "run.json"}
+        if not self._status["unwritten"]:
+            del self._status["unwritten"]
         self.write("run.json", json.dumps(self._status, indent=1, default=str) + "\n")
+        return self._status
+
+    def unwritten(self) -> dict[str, int]:
+        """file -> lines (or files, of samples) that found no room in all lives of the run."""
+        now = self.telemetry.unwritten()
+        return {name: self._unwritten.get(name, 0) + now.get(name, 0) for name in sorted({*self._unwritten, *now})}
 
     def samples(self, step: int, arrays: dict[str, npt.NDArray[np.generic]]) -> None:
         """Keep some samples of each player at a step."""
         self.fence()
-        for player, array in arrays.items():
-            path = self.path / "samples" / f"{step:08d}-{player}.npy"
-            temporary = path.with_suffix(".npy.tmp")
-            with temporary.open("wb") as file:
-                np.save(file, array, allow_pickle=False)
-            temporary.rename(path)
+        self.telemetry.keep({f"samples/{step:08d}-{player}.npy": _npy(array) for player, array in arrays.items()})
 
     # -------------------------------------------------------------------------------------------------- append-only
 
@@ -135,19 +147,13 @@ class RunFolder:
 
     def _append(self, name: str, row: dict[str, Any]) -> None:
         self.fence()
-        file = self._files.get(name)
-        if file is None:
-            path = self.path / name
-            cut_torn_line(path)
-            file = self._files[name] = path.open("a")
-        file.write(json.dumps(row, default=_plain) + "\n")
-        file.flush()
+        self.telemetry.append(name, json.dumps(row, default=_plain).encode() + b"\n")
 
     def close(self) -> None:
-        """Close the open files."""
-        for file in self._files.values():
-            file.close()
-        self._files.clear()
+        """Close the open files; run.json has the last count of what could not be written."""
+        self.telemetry.close()
+        if self._status.get("unwritten", {}) != self.unwritten():
+            self.status()
 
 
 def _is_made_now(name: str) -> bool:
@@ -172,17 +178,6 @@ def check_name(name: str) -> None:
         )
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write under a temporary name, fsync, rename, fsync the folder."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    sync_folder(path.parent)
-
-
 def sync_folder(path: Path) -> None:
     """Make renames within a folder durable."""
     handle = os.open(path, os.O_RDONLY)
@@ -190,46 +185,6 @@ def sync_folder(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def cut_torn_line(path: Path) -> None:
-    """A writer that was killed may have left half a line at the end: cut it off before appending."""
-    if not path.exists():
-        return
-    raw = path.read_bytes()
-    whole = raw.rfind(b"\n") + 1
-    if whole != len(raw):
-        with path.open("r+b") as file:
-            file.truncate(whole)
-
-
-class JsonLines:
-    """The whole lines of a jsonl file that may still grow: each is read and parsed once."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._forget()
-
-    def _forget(self) -> None:
-        self._objects: list[dict[str, Any]] = []
-        self._end, self._file = 0, (0, 0)
-
-    def read(self) -> list[dict[str, Any]]:
-        """All of them, oldest first; to be looked at, not changed."""
-        if not self.path.exists():
-            self._forget()
-            return []
-        with self.path.open("rb") as file:
-            facts = os.fstat(file.fileno())
-            if (facts.st_dev, facts.st_ino) != self._file or facts.st_size < self._end:  # another file of that name
-                self._forget()
-                self._file = facts.st_dev, facts.st_ino
-            file.seek(self._end)
-            raw = file.read()
-        whole = raw.rfind(b"\n") + 1
-        self._objects += [json.loads(line) for line in raw[:whole].splitlines()]
-        self._end += whole
-        return list(self._objects)
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
@@ -249,3 +204,9 @@ def find_run(path: str | Path) -> Path:
 
 def _plain(value: object) -> object:
     return value.item() if isinstance(value, np.generic) else str(value)
+
+
+def _npy(array: npt.NDArray[np.generic]) -> bytes:
+    out = io.BytesIO()
+    np.save(out, array, allow_pickle=False)
+    return out.getvalue()

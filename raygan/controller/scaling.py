@@ -11,12 +11,13 @@ number, from its part of the last checkpoint.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from raygan.controller.files import remove_within
+from raygan.controller.lines import read_json
 from raygan.controller.orders import Join
 from raygan.controller.run_folder import REQUEST, STOP
 from raygan.errors import ConfigError
@@ -86,19 +87,19 @@ class Scaling:
         """For what was asked."""
         c = self.controller
         if (c.folder.path / STOP).exists():
-            (c.folder.path / STOP).unlink(missing_ok=True)
+            remove_within(c.folder.path, STOP)
             c.asked({"verb": "stop"})
         file = c.folder.path / REQUEST
         if self.request is None and c.stop_signal is None and file.exists():
             try:
-                self.request = json.loads(file.read_text())
+                self.request = read_json(c.folder.path, REQUEST)
                 if c.plan.tempo == "lockstep":
                     self.meeting = c.ledger.furthest
                 self._plan(int(self.request["pairs"]))
             except (ValueError, KeyError, TypeError, ConfigError) as error:
                 self._answer("refused", why=str(error))
             finally:
-                file.unlink(missing_ok=True)
+                remove_within(c.folder.path, REQUEST)
 
     def _plan(self, pairs: int) -> None:
         c = self.controller

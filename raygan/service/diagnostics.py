@@ -5,7 +5,6 @@ The same conventions as in `pictures`; each function gives a PNG, or None where 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy.typing as npt
 import torch
 
 from raygan.controller.checkpoint import newest_valid
+from raygan.controller.lines import read_json
 from raygan.data.base import Samples, to_uint8
 from raygan.metrics.classifier import load_classifier, probabilities
 from raygan.service.pictures import GLOBAL_COLOUR, REAL, STYLE, Show, colour, order, png, tile
@@ -21,6 +21,8 @@ from raygan.service.run import Run
 from raygan.strategies.roles import GLOBAL, JUDGE, MIXTURE
 
 import matplotlib.pyplot as plt  # isort: skip  (pictures chooses the backend)
+from matplotlib.collections import LineCollection  # isort: skip
+from matplotlib.colors import ListedColormap  # isort: skip
 from matplotlib.patches import Rectangle  # isort: skip
 
 WALK = np.linspace(-3, 3, 9)
@@ -29,52 +31,68 @@ DIMENSIONS = 4
 
 def swap_ribbons(run: Run) -> bytes | None:
     """A lane a seat, a ribbon a discriminator (coloured by its birth), over steps; crossings are swaps."""
-    swaps = [e for e in run.events if e["kind"] == "swap"]
-    if not swaps:
+    seats = run.digest.seats
+    if not seats.count:
         return None
-    pairs, end = run.pairs, run.config.steps
-    holds = {p: p for p in pairs}
-    since = dict.fromkeys(pairs, 0)
-    lanes = {p: i for i, p in enumerate(pairs)}
+    lanes = {p: i for i, p in enumerate(dict.fromkeys([*run.pairs, *sorted(seats.holds)]))}
     with plt.rc_context({**STYLE, "axes.grid": False}):
-        figure, axis = plt.subplots(figsize=(9.6, 0.7 + 0.34 * len(pairs)), layout="constrained")
-        for swap in swaps:
-            step, before = swap["step"], dict(holds)
-            for move in swap["moves"]:
-                seat, source = move["player"], move["from"]
-                axis.plot(
-                    [since[seat], step],
-                    [lanes[seat]] * 2,
-                    color=colour(before[seat], pairs),
-                    linewidth=5,
-                    solid_capstyle="butt",
-                )
-                axis.plot(
-                    [step, step], [lanes[source], lanes[seat]], color=colour(before[source], pairs), linewidth=0.6
-                )
-                holds[seat], since[seat] = before[source], step
-        for seat in pairs:
-            axis.plot(
-                [since[seat], end],
-                [lanes[seat]] * 2,
-                color=colour(holds[seat], pairs),
-                linewidth=5,
-                solid_capstyle="butt",
-            )
-        axis.set_yticks(range(len(pairs)), pairs)
-        axis.invert_yaxis()
-        axis.set_xlim(0, end)
+        figure, axis = plt.subplots(figsize=(9.6, 0.7 + 0.34 * len(lanes)), layout="constrained")
+        if seats.count > len(seats.moves):
+            _seats_as_columns(axis, seats.columns, lanes, run.config.steps)
+        else:
+            _seats_as_ribbons(axis, seats.moves, lanes, run.config.steps)
+        axis.set_yticks(range(len(lanes)), list(lanes))
+        axis.set_ylim(len(lanes) - 0.5, -0.5)
+        axis.set_xlim(0, run.config.steps)
         axis.set_xlabel("step")
     return png(figure)
 
 
+def _seats_as_ribbons(
+    axis: Any, moves: Sequence[tuple[int, Sequence[Mapping[str, Any]]]], lanes: Mapping[str, int], end: int
+) -> None:
+    names = list(lanes)
+    holds, since = {p: p for p in names}, dict.fromkeys(names, 0)
+    ribbons, crossings = list[tuple[Any, Any]](), list[tuple[Any, Any]]()
+    for step, taken in moves:
+        before = dict(holds)
+        for move in taken:
+            seat, source = move["player"], move["from"]
+            held = before.get(source, source)
+            ribbons.append(([(since[seat], lanes[seat]), (step, lanes[seat])], colour(before[seat], names)))
+            crossings.append(([(step, lanes.get(source, lanes[seat])), (step, lanes[seat])], colour(held, names)))
+            holds[seat], since[seat] = held, step
+    ribbons += [([(since[p], lanes[p]), (end, lanes[p])], colour(holds[p], names)) for p in names]
+    for lines, width in ((ribbons, 5), (crossings, 0.6)):
+        axis.add_collection(
+            LineCollection(
+                [ends for ends, _ in lines], colors=[tint for _, tint in lines], linewidths=width, capstyle="butt"
+            )
+        )
+
+
+def _seats_as_columns(
+    axis: Any, columns: Sequence[tuple[int, Mapping[str, str]]], lanes: Mapping[str, int], end: int
+) -> None:
+    """More swaps than a picture can show: who sat where at one in so many of them."""
+    names = list(lanes)
+    births = {
+        name: i for i, name in enumerate(dict.fromkeys([*names, *(h for _, held in columns for h in held.values())]))
+    }
+    held = np.array([[births[seats.get(p, p)] for _, seats in columns] for p in names])
+    edges = [step for step, _ in columns]
+    axis.pcolormesh(
+        [*edges, max(end, edges[-1] + 1)], np.arange(len(names) + 1) - 0.5, held, vmin=0, vmax=len(births),
+        cmap=ListedColormap([colour(b, names) for b in births]),
+    )  # fmt: skip
+
+
 def balance_over_time(run: Run) -> bytes | None:
     """PMGAN: beta of each generator, and how far behind the judge's view of a generator was."""
-    slots = [e for e in run.events if e["kind"] == "slot"]
+    slots, trained = list(run.digest.slots), run.digest.trained
     if not slots:
         return None
     pairs = run.pairs
-    rows = [r for r in run.rows if r["kind"] == "train" and "lag" in r and r["player"] in pairs]
     with plt.rc_context(STYLE):
         figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 2.4), layout="constrained")
         for p in sorted({p for e in slots for p in e["beta"]}):
@@ -84,7 +102,7 @@ def balance_over_time(run: Run) -> bytes | None:
         left.set_xlabel("step of the judge")
         left.legend(fontsize=6, frameon=False, ncols=2)
         for p in pairs:
-            mine = [(r["step"], r["lag"]) for r in rows if r["player"] == p]
+            mine = [(r["step"], r["lag"]) for r in trained.get(p, ()) if "lag" in r]
             if mine:
                 right.plot(*zip(*mine, strict=True), color=colour(p, pairs), linewidth=1)
         right.set_title("lag: steps since the judge saw the generator", fontsize=9)
@@ -94,9 +112,7 @@ def balance_over_time(run: Run) -> bytes | None:
 
 def slot_raster(run: Run) -> bytes | None:
     """PMGAN: a lane a generator, a column a round of the judge; how old its slot was, against the newest one used."""
-    last = {
-        e["step"]: e for e in run.events if e["kind"] == "slot" and e.get("age")
-    }  # of a round that was repeated, the last
+    last = {e["step"]: e for e in run.digest.slots if e.get("age")}  # of a round that was repeated, the last
     slots = [last[step] for step in sorted(last)]
     if not slots:
         return None
@@ -122,7 +138,7 @@ def gam2_matrix(run: Run) -> bytes | None:
     files = sorted(run.path.glob("gam2-seed*.json"))
     if not files:
         return None
-    found: dict[str, Any] = json.loads(files[-1].read_text())
+    found = read_json(run.path, files[-1].name, rates=list, generators=list, discriminators=dict)
     rates = np.array([[np.nan if v is None else v for v in row] for row in found["rates"]])
     with plt.rc_context({**STYLE, "axes.grid": False}):
         figure, axis = plt.subplots(
@@ -143,14 +159,18 @@ def gam2_matrix(run: Run) -> bytes | None:
 
 def generalisation(run: Run) -> bytes | None:
     """D's cost on training and on held-out batches, mean over the pairs (GAP, Fig. 6)."""
-    rows = [r for r in run.rows if r["kind"] == "train" and "cost_held_out" in r]
-    if not rows:
+    at: dict[int, list[Mapping[str, Any]]] = {}
+    for some in run.digest.trained.values():
+        for row in some:
+            if "cost_held_out" in row:
+                at.setdefault(row["step"], []).append(row)
+    if not at:
         return None
-    steps = sorted({r["step"] for r in rows})
+    steps = sorted(at)
     with plt.rc_context(STYLE):
         figure, axis = plt.subplots(figsize=(9.6, 2.2), layout="constrained")
         for key, style, tint in (("cost_train", "-", "#5b4fc7"), ("cost_held_out", "--", GLOBAL_COLOUR)):
-            mean = [np.mean([r[key] for r in rows if r["step"] == s]) for s in steps]
+            mean = [np.mean([r[key] for r in at[s]]) for s in steps]
             axis.plot(steps, mean, style, color=tint, linewidth=1.2, label=key.replace("_", " "))
         axis.set_xlabel("step")
         axis.set_ylabel("cost of D")

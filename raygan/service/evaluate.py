@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import torch
 
-from raygan.controller.run_folder import write_atomically
 from raygan.errors import ConfigError
 from raygan.metrics.suite import Suite
 from raygan.service.run import Run
@@ -22,7 +20,7 @@ SKIP = ("kind", "player", "step", "protocol", "elapsed")
 
 def score_table(scores: Mapping[str, Mapping[str, Any]], floor: Mapping[str, Any], ceiling: Mapping[str, Any]) -> str:
     """One row a player between the ceiling (real data) and the floor (noise)."""
-    metrics = [k for k in ceiling if k not in SKIP]
+    metrics = [k for k in ceiling or next(iter(scores.values()), {}) if k not in SKIP]
     rows = [("ceiling (real data)", ceiling), *scores.items(), ("floor (noise)", floor)]
     return text_table(
         ["generator", *metrics], [[name, *(format_number(row.get(m)) for m in metrics)] for name, row in rows]
@@ -38,7 +36,7 @@ def result_table(run: Run) -> str:
     ids = {row["protocol"] for row in scores.values()}
     lines = []
     for protocol in ids:
-        entry = protocols.get(protocol, {"floor": {}, "ceiling": {}})
+        entry = {"floor": {}, "ceiling": {}, **protocols.get(protocol, {})}
         mine = {p: s for p, s in scores.items() if s["protocol"] == protocol}
         single = {p: s for p, s in sorted(mine.items(), key=lambda i: (i[0] != "global", i[0])) if p != MIXTURE}
         mixture = {"mixture of all pairs": mine[MIXTURE]} if MIXTURE in mine else {}
@@ -87,7 +85,7 @@ def evaluate_runs(
             "scores": scores,
         }
         name = f"evaluation-{suite.protocol.id}-seed{seed}.json"
-        write_atomically(run.path / name, (json.dumps(entry, indent=1) + "\n").encode())
+        run.store(name, entry)
         out.append(entry)
     return out
 
@@ -121,11 +119,15 @@ def compare_runs(paths: Sequence[str]) -> str:
             f"compare: unlike protocols cannot stand in one table: {'; '.join(kinds)}. Score them alike with `raygan evaluate`."
         )
     (protocol,) = ids
-    entry = runs[0].info["protocols"][protocol]
+    entry = {
+        "floor": {},
+        "ceiling": {},
+        **runs[0].info.get("protocols", {}).get(protocol, {}),
+    }  # a run that goes on has none
     rows = {}
     for run in runs:
         for player, row in run.scores().items():
             rows[f"{run.name} {player}"] = row
-    compute = [f"{run.name}: {sum(run.info['busy_seconds'].values()):.0f} s of training" for run in runs]
+    compute = [f"{run.name}: {sum(run.info.get('busy_seconds', {}).values()):.0f} s of training" for run in runs]
     body = score_table(rows, entry["floor"], entry["ceiling"])
     return "\n".join([body, protocol_line(protocol, entry), "compute: " + "; ".join(compute)])

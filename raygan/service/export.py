@@ -34,8 +34,6 @@ TOLERANCE = 1e-4
 
 def fit_mixture(run: Run, samples: int = 2000, seed: int = 0) -> dict[str, Any]:
     """Fit shares on one half of the held-out data, report the log-likelihood of the other; kept in `mixture.json`."""
-    from raygan.controller.run_folder import write_atomically
-
     if len(run.pairs) < 2:
         raise ConfigError(f"mixture: {run.name} has one generator. A mixture needs two pairs or more.")
     data = load_data(run.config)
@@ -56,7 +54,7 @@ def fit_mixture(run: Run, samples: int = 2000, seed: int = 0) -> dict[str, Any]:
         "over": features.label if features else "points", "samples": samples, "seed": seed,
         "data": data.name, "split": data.split,
     }  # fmt: skip
-    write_atomically(run.path / "mixture.json", (json.dumps(out, indent=1) + "\n").encode())
+    run.store("mixture.json", out)
     return out
 
 

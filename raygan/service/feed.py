@@ -15,11 +15,12 @@ import os
 import tempfile
 import time
 import uuid
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
+from raygan.controller.files import say, write_within
+from raygan.controller.lines import Lines, told_by_a_run
 from raygan.controller.run_folder import REQUEST, STOP, check_name, find_run, inside, write_atomically
 from raygan.errors import ConfigError
 from raygan.service.listing import alive
@@ -53,7 +54,13 @@ class FolderFeed:
     def ask(self, request: dict[str, Any]) -> None:
         """As a file that the driver looks for."""
         name = STOP if request["verb"] == "stop" else REQUEST
-        write_atomically(self.run.path / name, json.dumps(request).encode())
+        try:
+            write_within(self.run.path, name, json.dumps(request).encode())
+        except OSError as error:
+            raise ConfigError(
+                f"run {str(self.run.path)!r}: {name} cannot be written ({say(error)}). Ask on the machine that drives the run, or "
+                f"by its name and --address."
+            ) from None
 
 
 class HubFeed:
@@ -133,12 +140,13 @@ def follow(run: str, address: str = "auto") -> Iterator[Feed]:
 def scale(feed: Feed, pairs: int, timeout_s: float = 120.0) -> str:
     """Ask, wait for the answer in the run's events; returns one line. Raises ConfigError when refused or unanswered."""
     refuse_unless_running(feed, "scaled")
-    request = uuid.uuid4().hex
+    request, answers = uuid.uuid4().hex, Lines(feed.run.path / "events.jsonl", told_by_a_run)
+    answers.skip()
     feed.ask({"verb": "scale", "id": request, "pairs": pairs})
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         feed.refresh()
-        for event in feed.run.events:
+        for event in answers.fresh():
             if event.get("request") == request:
                 if event["kind"] == "refused":
                     raise ConfigError(f"scale: {event['why']}")
@@ -160,8 +168,8 @@ def stop(feed: Feed, timeout_s: float = 120.0) -> str:
         more = feed.refresh()
         info = feed.run.info
         if info["status"] in ENDED or not more:
-            saved = [e["step"] for e in feed.run.events if e["kind"] == "checkpoint"]
-            where = f", checkpoint of step {saved[-1]}" if saved else ""
+            saved = feed.run.digest.last.get("checkpoint")
+            where = f", checkpoint of step {saved['step']}" if saved else ""
             status = info["status"] if info["status"] in ENDED else "gone"  # its hub went before it could tell the end
             return f"{feed.run.name}: {status} after {time.monotonic() - began:.1f} s{where}"
         time.sleep(0.1)
@@ -188,24 +196,16 @@ def state(run: Run) -> dict[str, Any]:
     """A run at this moment, as plain values: for `status`, `watch`, and the live page."""
     from raygan.metrics.ranking import headline
 
-    info, config, rows, events = run.info, run.config, run.rows, run.events
-    trained: dict[str, dict[str, Any]] = {}
-    player_seconds = 0.0
-    for row in rows:
-        if row["kind"] == "train":
-            trained[row["player"]] = row
-            player_seconds += row.get("seconds", 0.0)
-    scores = run.scores()
-    holds = {m["player"]: m["identity"] for e in events if e["kind"] == "swap" for m in e["moves"]}
-    gone = {e["player"]: e["kind"] for e in events if e["kind"] in ("retire", "leave")}
-    players = []
+    info, config, digest = run.info, run.config, run.digest
+    trained, scores, gone = digest.newest, digest.scores, digest.gone
+    players: list[dict[str, Any]] = []
     for player in [*run.players, *(p for p in gone if p in trained)]:
         row, score = trained.get(player, {}), scores.get(player, {})
         seconds = row.get("seconds", 0.0)
         metric = headline(score) if score else None
         step = int(row.get("step", 0))
         players.append({
-            "player": player, "step": step, "holds": holds.get(player, player),
+            "player": player, "step": step, "holds": digest.holds.get(player, player),
             "rate": row["steps"] / seconds if seconds else None,
             "wait": row.get("wait_s", 0.0) / seconds if seconds else None,
             "loss_d": row.get("loss_d"), "loss_g": row.get("loss_g"), "lag": row.get("lag"),
@@ -215,7 +215,7 @@ def state(run: Run) -> dict[str, Any]:
     status = info["status"] if running(info) or info["status"] in ENDED else "lost"
     here = [p for p in players if p["state"] not in ("retire", "leave")]
     done = sum(p["step"] for p in here) / (config.steps * max(1, len(here)))
-    elapsed = max((row.get("elapsed", 0.0) for row in rows), default=0.0)
+    elapsed = digest.elapsed
     mixture = scores.get("mixture")
     seen = {
         "name": run.name, "status": status, "exit_code": info.get("exit_code"), "error": info.get("error"),
@@ -223,11 +223,12 @@ def state(run: Run) -> dict[str, Any]:
         "steps": config.steps, "progress": done, "elapsed": elapsed,
         "eta": elapsed * (1 - done) / done if done and status == "running" else None,
         "players": players, "mixture": {k: v for k, v in (mixture or {}).items() if isinstance(v, float)},
-        "swaps": sum(e["kind"] == "swap" for e in events),
-        "deaths": sum(e["kind"] == "death" for e in events),
-        "warnings": dict(sorted(Counter(e["name"] for e in events if e["kind"] == "warning").items())),
-        "events": [e for e in events if e["kind"] not in ("pull", "slot")][-30:],
-        "player_seconds": player_seconds,
+        "swaps": digest.counts["swap"],
+        "deaths": digest.counts["death"],
+        "warnings": dict(sorted(digest.warnings.items())),
+        "events": list(digest.recent),
+        "player_seconds": digest.player_seconds,
+        "damaged": digest.damaged,
     }  # fmt: skip
     return {key: finite(value) for key, value in seen.items()}
 
@@ -270,6 +271,7 @@ def state_text(seen: dict[str, Any]) -> str:
         + (f"  deaths {seen['deaths']}" if seen["deaths"] else "")
         + "".join(f"  {name} {count}x" for name, count in seen["warnings"].items()),
     ]
+    lines += [f"damaged lines, passed over: {name} {count}" for name, count in seen["damaged"].items()]
     if seen["error"]:
         lines.append(f"error  {seen['error']}")
     return "\n".join(lines)

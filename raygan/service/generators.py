@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 
 from raygan.controller.checkpoint import Checkpoint, newest_valid
+from raygan.controller.lines import NOTES
 from raygan.errors import CheckpointError
 from raygan.gan.bundle import unpack
 from raygan.gan.steps import load_network
@@ -66,6 +67,8 @@ def newest(run: Run, what: str) -> Checkpoint:
     if checkpoint is None:
         why = problems[0] if problems else "it has no checkpoint yet."
         raise CheckpointError(f"run {str(run.path)!r} cannot be {what}: {why}")
+    for problem in problems:
+        NOTES.warning("%s: %s", run.path, problem)
     return checkpoint
 
 

@@ -7,7 +7,6 @@ group        one run's generators and discriminators (the mixture has none, a gl
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -16,7 +15,6 @@ import torch
 from torch import Tensor, nn
 
 from raygan.config import Config, Resolved
-from raygan.controller.run_folder import write_atomically
 from raygan.errors import ConfigError
 from raygan.gan import steps as S
 from raygan.gan.streams import Streams
@@ -89,7 +87,7 @@ def gam2(paths: Sequence[str], samples: int, seed: int, control: int = 0, judges
             "real": len(real),
         },
     }
-    write_atomically(runs[0].path / f"gam2-seed{seed}.json", (json.dumps(out, indent=1) + "\n").encode())
+    runs[0].store(f"gam2-seed{seed}.json", out)
     mark_best(runs, groups, found)
     return out
 
@@ -111,7 +109,7 @@ def mark_best(runs: Sequence[Run], groups: dict[str, list[str]], found: dict[str
     for run in runs:
         best = max(groups[run.name], key=lambda g: found[g].average)
         entry = {"player": best.removeprefix(f"{run.name}/"), "by": "gam2", "average": found[best].average}
-        write_atomically(run.path / "best.json", (json.dumps(entry) + "\n").encode())
+        run.store("best.json", entry)
 
 
 def control_group(run: Run, count: int) -> Run:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from raygan.controller.run_folder import write_atomically
 from raygan.errors import ConfigError
 from raygan.gan.streams import Streams
 from raygan.metrics.ais import Ais, Decoder
@@ -63,7 +61,7 @@ def ais_runs(paths: Sequence[str], points: int, chains: int, distributions: int,
                 "std_error": float(found.std() / max(1, len(found)) ** 0.5),
                 "gap": settings.bdmc_gap(decode, SIMULATED, z_dim, streams.at("bdmc")),
             }
-        write_atomically(run.path / f"ais-seed{seed}.json", (json.dumps(entry, indent=1) + "\n").encode())
+        run.store(f"ais-seed{seed}.json", entry)
         out.append(entry)
     return out
 

@@ -7,6 +7,7 @@ floor and ceiling = dashed.
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 
+from raygan.controller.files import open_plain
+from raygan.controller.lines import NOTES
 from raygan.data.base import Samples, to_uint8
 from raygan.metrics.modes import mode_counts
 from raygan.service.run import Run
@@ -38,6 +41,8 @@ STYLE: Any = {
     "figure.facecolor": "white",
 }
 REAL, GLOBAL_COLOUR, MIXTURE_COLOUR, JUDGE_COLOUR = "#8a8a8a", "#d1495b", "#2e8b57", "#b8860b"
+COLUMNS = 6
+"""Steps whose samples are shown."""
 Show = dict[str, dict[int, npt.NDArray[np.generic]]]
 
 
@@ -54,12 +59,40 @@ def colour(player: str, pairs: Sequence[str]) -> Any:
 
 
 def stored_samples(run: Run) -> Show:
-    """player -> step -> samples, as the run kept them."""
+    """player -> step -> samples: of COLUMNS steps, evenly spread, and each player's last; a long run has kept more than fits."""
+    files: dict[str, dict[int, Path]] = {}
+    for path in (run.path / "samples").glob("*.npy"):
+        number, _, player = path.stem.partition("-")
+        if number.isdigit():
+            files.setdefault(player, {})[int(number)] = path
+    steps = spread(sorted({step for by in files.values() for step in by}))
     out: Show = {}
-    for path in sorted((run.path / "samples").glob("*.npy")):
-        step, _, player = path.stem.partition("-")
-        out.setdefault(player, {})[int(step)] = np.load(path, allow_pickle=False)
+    for player, by in files.items():
+        found: dict[int, npt.NDArray[np.generic]] = {}
+        for step in sorted(by, reverse=True):
+            if (step in steps or not found) and (samples := _load(by[step])) is not None:
+                found[step] = samples
+        if found:
+            out[player] = found
     return out
+
+
+def spread(steps: Sequence[int]) -> list[int]:
+    """
+    >>> spread(range(0, 1001, 10))
+    [0, 200, 400, 600, 800, 1000]
+    """
+    return [steps[i] for i in sorted({round(x) for x in np.linspace(0, len(steps) - 1, COLUMNS)})] if steps else []
+
+
+def _load(path: Path) -> npt.NDArray[np.generic] | None:
+    try:
+        with os.fdopen(open_plain(path), "rb") as file:
+            samples: npt.NDArray[np.generic] = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError, MemoryError) as error:
+        NOTES.warning("%s is damaged, and was passed over (%s)", path, error)
+        return None
+    return samples
 
 
 def order(players: Sequence[str]) -> list[str]:
@@ -75,11 +108,10 @@ def png(figure: Any) -> bytes:
     return out.getvalue()
 
 
-def samples_over_time(show: Show, data: Samples, columns: int = 6) -> bytes:
+def samples_over_time(show: Show, data: Samples) -> bytes:
     """A row a generator and one for real data, a column a step."""
     players = order(list(show))
-    steps = sorted({s for by in show.values() for s in by})
-    steps = [steps[i] for i in sorted({round(x) for x in np.linspace(0, len(steps) - 1, columns)})]
+    steps = spread(sorted({s for by in show.values() for s in by}))
     rows = [*players, "real data"]
     with plt.rc_context({**STYLE, "axes.grid": False}):
         figure, axes = plt.subplots(
@@ -170,8 +202,8 @@ def mode_histograms(show: Show, data: Samples) -> bytes | None:
 
 def scores_over_time(run: Run, metrics: Sequence[str], floor: dict[str, float], ceiling: dict[str, float]) -> bytes:
     """Each score against steps and against seconds; ceiling and floor dashed."""
-    rows = [r for r in run.rows if r["kind"] == "score"]
-    players = order(sorted({r["player"] for r in rows}))
+    scored = run.digest.scored
+    players = order(sorted(scored))
     pairs = [p for p in players if p not in (GLOBAL, MIXTURE, JUDGE)]
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(
@@ -186,7 +218,7 @@ def scores_over_time(run: Run, metrics: Sequence[str], floor: dict[str, float], 
             for j, (x, label) in enumerate((("step", "step"), ("elapsed", "seconds"))):
                 axis = axes[i][j]
                 for player in players:
-                    mine = [r for r in rows if r["player"] == player and metric in r]
+                    mine = [r for r in scored[player] if metric in r]
                     wide = 2.2 if player in (GLOBAL, MIXTURE) else 1.0
                     axis.plot(
                         [r[x] for r in mine], [r[metric] for r in mine], color=colour(player, pairs), linewidth=wide,
@@ -220,10 +252,10 @@ TRAINING = {
 
 def training_curves(run: Run) -> bytes:
     """Losses, D's accuracy and first-layer gradient sizes of every player."""
-    rows = [r for r in run.rows if r["kind"] == "train"]
-    players = order(sorted({r["player"] for r in rows}))
+    trained = run.digest.trained
+    players = order(sorted(trained))
     pairs = [p for p in players if p not in (GLOBAL, MIXTURE, JUDGE)]
-    fields = [f for f in TRAINING if any(f in r for r in rows)]
+    fields = [f for f in TRAINING if any(f in r for some in trained.values() for r in some)]
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(
             -(-len(fields) // 2),
@@ -236,7 +268,7 @@ def training_curves(run: Run) -> bytes:
             axis.axis("off")
         for axis, field in zip(axes.flat, fields, strict=False):
             for player in players:
-                mine = [r for r in rows if r["player"] == player and field in r]
+                mine = [r for r in trained[player] if field in r]
                 axis.plot(
                     [r["step"] for r in mine], [r[field] for r in mine], color=colour(player, pairs),
                     linewidth=1.8 if player == GLOBAL else 0.9, label=player, zorder=3 if player == GLOBAL else 2,
@@ -250,7 +282,7 @@ def training_curves(run: Run) -> bytes:
 
 def lag_over_time(run: Run) -> bytes | None:
     """How old the copies are that the global pair learns from, with the bound; None without a global pair."""
-    pulls = [e for e in run.events if e["kind"] == "pull"]
+    pulls = list(run.digest.pulls)
     if not pulls:
         return None
     strategy = run.config.strategy

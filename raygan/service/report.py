@@ -11,9 +11,11 @@ from typing import Any
 
 import jinja2
 
-from raygan.controller.run_folder import write_atomically
+from raygan.controller.files import read_plain, write_within
 from raygan.data.base import Samples
 from raygan.data.lm1b import decode
+from raygan.errors import ConfigError
+from raygan.service.digest import QUIET
 from raygan.service.evaluate import SKIP, protocol_line
 from raygan.service.pictures import Show
 from raygan.service.run import Run
@@ -21,20 +23,18 @@ from raygan.service.tables import fate, format_number
 from raygan.strategies.roles import MIXTURE
 from raygan.strategies.strategy import load_data
 
-QUIET = ("pull", "slot", "swap")
-"""Kinds of events that a picture shows."""
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def write_report(run: Run) -> Path:
-    """Write `report/index.html` into the run's folder; returns its path."""
+def write_report(run: Run, out: Path | None = None) -> Path:
+    """Write `report/index.html` into the run's folder, or `out`; returns its path. Raises ConfigError where that cannot be."""
     from raygan.service import diagnostics, pictures
 
     data = load_data(run.config)
     show = pictures.stored_samples(run)
     info = run.info
     protocols = info.get("protocols", {})
-    entry = entry_of(run)
+    entry, digest = entry_of(run), run.digest
     made = [(drawing.title, drawing.note, drawing.draw()) for drawing in drawings(run, data)]
     made += diagnostics.collect(run, show, data)
     if info.get("elapsed"):
@@ -46,28 +46,32 @@ def write_report(run: Run) -> Path:
         run=run,
         info=info,
         config=run.config,
-        yaml=(run.path / "config.yaml").read_text(),
-        command=(run.path / "command.txt").read_text().strip(),
+        yaml=shown(run, "config.yaml"),
+        command=shown(run, "command.txt"),
         table=score_rows(run, entry),
         protocol="; ".join(
             protocol_line(p, protocols[p])
-            for p in sorted({r["protocol"] for r in run.scores().values()})
+            for p in sorted({r["protocol"] for r in digest.scores.values()})
             if p in protocols
         ),
         pictures=[(t, text, base64.b64encode(raw).decode()) for t, text, raw in made if raw is not None],
-        events=[e for e in run.events if e["kind"] not in QUIET][-40:],
-        hidden_events=max(0, sum(e["kind"] not in QUIET for e in run.events) - 40),
-        best=run.best if run.scores() else "",
+        events=list(digest.loud),
+        hidden_events=sum(n for kind, n in digest.counts.items() if kind not in QUIET) - len(digest.loud),
+        best=run.best if digest.scores else "",
         by="by GAM-II" if (run.path / "best.json").exists() else "",
         sentences=sentences(show, data),
-        counts={k: sum(e["kind"] == k for e in run.events) for k in QUIET},
+        counts={k: digest.counts[k] for k in QUIET},
         warnings={n: (c, fate(n)) for n, c in info.get("warnings", {}).items()},
         clock=lambda t: time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(t)),
     )
-    folder = run.path / "report"
-    folder.mkdir(exist_ok=True)
-    write_atomically(folder / "index.html", html.encode())
-    return folder / "index.html"
+    root, name = (run.path, "report/index.html") if out is None else (out.parent, out.name)
+    try:
+        write_within(root, name, html.encode(errors="backslashreplace"))
+    except OSError as error:
+        raise ConfigError(
+            f"report: cannot write {root / name} ({error.strerror}). Make room, or another place: raygan report {run.path} -o FILE"
+        ) from None
+    return root / name
 
 
 @dataclass(frozen=True)
@@ -84,8 +88,9 @@ def drawings(run: Run, data: Samples) -> list[Drawing]:
     """The pictures that need no checkpoint: the report has them, and the live page draws them again and again."""
     from raygan.service import diagnostics, pictures
 
-    show = pictures.stored_samples(run)
+    show, digest = pictures.stored_samples(run), run.digest
     entry, out = entry_of(run), list[Drawing]()
+    drawn = f"One of {digest.thinned} rows is drawn." if digest.thinned > 1 else ""
     tracked = [m for m in _tracked(run) if m in entry["ceiling"]][:4] or _tracked(run)[:4]
     if show and not data.text:
         out.append(Drawing("samples", "Samples over time", "", lambda: pictures.samples_over_time(show, data)))
@@ -95,8 +100,8 @@ def drawings(run: Run, data: Samples) -> list[Drawing]:
         note = "Against steps, and against seconds of wall time; the mixture is not a single generator."
         floor, ceiling = entry["floor"], entry["ceiling"]
         out.append(Drawing("scores", "Scores", note, lambda: pictures.scores_over_time(run, tracked, floor, ceiling)))
-    if any(r["kind"] == "train" for r in run.rows):
-        out.append(Drawing("training", "Training", "", lambda: pictures.training_curves(run)))
+    if digest.trained:
+        out.append(Drawing("training", "Training", drawn, lambda: pictures.training_curves(run)))
     note = "Mean over the local pairs' copies in use, in steps; dashed: the bound of this tempo."
     out.append(Drawing("lag", "Age of what the global pair learns from", note, lambda: pictures.lag_over_time(run)))
     note = "A lane a seat, a colour a discriminator (by the pair of its birth); where it changes, two have swapped."
@@ -141,10 +146,18 @@ def sentences(show: Show, data: Samples, count: int = 12) -> list[tuple[str, lis
     ]
 
 
+def shown(run: Run, name: str) -> str:
+    """A text of the run's, or why there is none."""
+    try:
+        return read_plain(run.path / name).decode(errors="backslashreplace").strip()
+    except OSError as error:
+        return f"{name} cannot be read ({error.strerror})"
+
+
 def _tracked(run: Run) -> list[str]:
     """The scores that were followed through the run."""
-    rows = [r for r in run.rows if r["kind"] == "score"]
-    return [k for k in rows[0] if k not in SKIP] if rows else []
+    rows = next(iter(run.digest.scored.values()), ())
+    return [k for k in next(iter(rows), {}) if k not in SKIP]
 
 
 def score_rows(run: Run, entry: dict[str, Any]) -> dict[str, Any]:

@@ -10,14 +10,17 @@ Whoever only looks needs no torch: networks are built in `generators.py`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raygan.config import Config, validate
-from raygan.controller.run_folder import JsonLines, find_run
+from raygan.controller.files import say, write_within
+from raygan.controller.lines import NOTES, JsonLines, Lines, read_info, read_json, told_by_a_run
+from raygan.controller.run_folder import find_run
 from raygan.errors import ConfigError, did_you_mean
 from raygan.metrics.ranking import better, headline
+from raygan.service.digest import Digest
 from raygan.strategies.roles import GLOBAL, JUDGE, MIXTURE, ROLES
 
 if TYPE_CHECKING:
@@ -34,9 +37,15 @@ FITTED = "fitted"
 class Run:
     """Reads a run folder."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, known: Mapping[str, Any] | None = None) -> None:
+        """known: what run.json says, or would if there were room for it."""
         self.path = path
-        self._metrics, self._events = JsonLines(path / "metrics.jsonl"), JsonLines(path / "events.jsonl")
+        self._known = dict(known or {})
+        self._metrics = JsonLines(path / "metrics.jsonl", told_by_a_run)
+        self._events = JsonLines(path / "events.jsonl", told_by_a_run)
+        self._scores = Lines(path / "metrics.jsonl", told_by_a_run, containing=b'"score"')
+        self._scored: dict[str, dict[str, Any]] = {}
+        self._digest = Digest(path)
 
     @classmethod
     def load(cls, path: str | Path) -> Run:
@@ -50,14 +59,18 @@ class Run:
 
     @property
     def info(self) -> dict[str, Any]:
-        """run.json."""
-        out: dict[str, Any] = json.loads((self.path / "run.json").read_text())
-        return out
+        """run.json. Raises ConfigError for one that is damaged."""
+        return {**read_info(self.path), **self._known}
 
     @property
     def config(self) -> Config:
-        """The resolved config."""
-        return validate(Config, json.loads((self.path / "config.json").read_text()))
+        """The resolved config. Raises ConfigError for one that is damaged."""
+        return validate(Config, read_json(self.path, "config.json"))
+
+    @property
+    def digest(self) -> Digest:
+        """What is to be seen of the logs, as they are now."""
+        return self._digest.refresh()
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -104,7 +117,10 @@ class Run:
 
     def scores(self) -> dict[str, dict[str, Any]]:
         """Each player's (and the mixture's) last scores."""
-        return {row["player"]: row for row in self.rows if row["kind"] == "score"}
+        if self._scores.restarted():
+            self._scored = {}
+        self._scored |= {row["player"]: row for row in self._scores.fresh() if row["kind"] == "score"}
+        return dict(self._scored)
 
     @property
     def players(self) -> list[str]:
@@ -132,7 +148,7 @@ class Run:
     def best(self) -> str:
         """The single generator that `gam2` marked; else the best headline score (high quality, score, or what there is)."""
         if (self.path / "best.json").exists():
-            return str(json.loads((self.path / "best.json").read_text())["player"])
+            return str(read_json(self.path, "best.json", player=str)["player"])
         scores = {p: s for p, s in self.scores().items() if p != MIXTURE}
         if not scores:
             return self.pairs[0]
@@ -159,13 +175,23 @@ class Run:
 
     def fitted_shares(self) -> dict[str, float]:
         """Shares of the mixture that was fitted. Raises ConfigError when none was."""
-        file = self.path / "mixture.json"
-        if not file.exists():
+        if not (self.path / "mixture.json").exists():
             raise ConfigError(
                 f"--from fitted: no shares were fitted yet. First `raygan evaluate {self.path} --metrics mixture`."
             )
-        weights: dict[str, float] = json.loads(file.read_text())["weights"]
+        weights: dict[str, float] = read_json(self.path, "mixture.json", weights=dict)["weights"]
+        if not set(self.pairs) <= set(weights) or not all(isinstance(w, int | float) for w in weights.values()):
+            raise ConfigError(
+                f"run {str(self.path)!r}: mixture.json is of other pairs. Again: raygan evaluate {self.path} --metrics mixture"
+            )
         return weights
+
+    def store(self, name: str, found: Mapping[str, Any]) -> None:
+        """Keep a result beside the run. Where the folder can only be read that is said, and nothing more: the result stands."""
+        try:
+            write_within(self.path, name, (json.dumps(found, indent=1) + "\n").encode())
+        except OSError as error:
+            NOTES.warning("%s is not stored in the run (%s)", name, say(error))
 
     def names(self, which: str) -> list[str]:
         """Whose generators `which` means. Raises ConfigError."""

@@ -6,6 +6,8 @@ train(config)   check -> load data -> run folder -> executor (inline | Ray) -> c
 from __future__ import annotations
 
 import contextlib
+import io
+import itertools
 import json
 import os
 import platform
@@ -23,10 +25,12 @@ from raygan.config import DEFAULT_PRESET, Config, Resolved, full_dump, merge, va
 from raygan.controller.checkpoint import Checkpoint, newest_valid, open_journal, write_checkpoint
 from raygan.controller.controller import Controller, Listener
 from raygan.controller.evaluator import Evaluator
+from raygan.controller.files import refuse_unwritable, say
 from raygan.controller.inline import InlineExecutor
 from raygan.controller.journal import Journal
+from raygan.controller.lines import NOTES, Lines, read_info, read_json, told_by_a_run
 from raygan.controller.orders import Executor
-from raygan.controller.run_folder import RunFolder, find_run, read_jsonl
+from raygan.controller.run_folder import RunFolder, find_run
 from raygan.controller.storage import LocalStorage
 from raygan.errors import CheckpointError, ConfigError, Interrupted, RayganError
 from raygan.gan.bundle import unpack
@@ -34,6 +38,7 @@ from raygan.service.origins import sources, starting_point
 from raygan.service.packing import not_batched, settle
 from raygan.service.provenance import provenance
 from raygan.service.run import Run
+from raygan.service.tables import fate
 from raygan.strategies.strategy import Setup, load_data, num_processes, strategy_of
 
 LATEST = "latest"
@@ -84,6 +89,7 @@ def train(
                 begin = write_checkpoint(journal, begin)
             for origin in origins:
                 folder.event("origin", 0, **origin)
+            folder.telemetry.reserve()
         journal.storage = LocalStorage(folder.path)
         point_latest(folder.path)
         return _drive(config, folder, journal, data, inline, begin, listeners or [])
@@ -99,6 +105,7 @@ def resume_run(
     """
     folder = RunFolder(find_run(path))
     refuse_running(folder.path)
+    refuse_unwritable(folder.path, "resumed")
     config = overrides or load_config(folder.path)
     if extra_steps:
         config = config.model_copy(update={"steps": config.steps + extra_steps})
@@ -106,7 +113,7 @@ def resume_run(
     if checkpoint is None and problems:
         raise CheckpointError(f"{problems[0]} No other checkpoint in {folder.path} is whole: start a new run.")
     if inline is None:
-        inline = json.loads((folder.path / "run.json").read_text()).get("executor") == "inline"
+        inline = read_info(folder.path).get("executor") == "inline"
     if checkpoint is not None and "members" in checkpoint.extra:  # members may have changed since
         ids = tuple(checkpoint.extra["members"])
         if not config.members and config.ids != ids:  # whoever scales a run writes `members`; this was an editor
@@ -135,6 +142,7 @@ def resume_run(
         checkpoint, found = newest_valid(folder.path)
         problems = list(dict.fromkeys([*problems, *found]))  # a lost journal is one no more
         folder.fence = journal.fence
+        folder.telemetry.reserve()
         if extra_steps or overrides:
             folder.write("config.json", json.dumps(full_dump(config), indent=1) + "\n")
         swapped = checkpoint.extra.get("swapped", {}) if checkpoint else {}
@@ -187,11 +195,17 @@ def _drive(
         status = "stopped" if isinstance(error, Interrupted) else "failed"
         end = {"status": status, "exit_code": error.exit_code, "error": str(error)}
         raise
+    except OSError as error:  # not of telemetry: nothing more can be committed
+        if isinstance(error, ConnectionError | TimeoutError):
+            raise
+        text = f"stopped ({say(error)}). What was committed is kept. Make room there; then: raygan resume {folder.path}"
+        end = {"status": "stopped", "exit_code": 1, "error": text}
+        raise RayganError(text) from None
     except BaseException as error:
         end = {"status": "failed", "exit_code": 1, "error": f"{type(error).__name__}: {error}"}
         raise
     finally:
-        controller.end(end["status"])
+        controller.end(str(end.get("status", "failed")))
         folder.status(
             **end,
             ended=time.time(),  # noqa: TID251  shown only
@@ -202,9 +216,10 @@ def _drive(
         for listener in listeners:
             if close := getattr(listener, "close", None):
                 close()
-    folder.status(protocols=Evaluator(setup).protocols())
-    _write_parquet(folder.path)
-    return Run.load(folder.path)
+        tell_unwritten(folder)
+    known = folder.status(protocols=Evaluator(setup).protocols())
+    folder.telemetry.keep({"metrics.parquet": parquet(folder.path)})
+    return Run(folder.path.resolve(), known)
 
 
 # ------------------------------------------------------------------------------------------------------------ helpers
@@ -212,13 +227,13 @@ def _drive(
 
 def is_done(path: Path, checkpoint: Checkpoint, config: Config) -> bool:
     """Has this run come to its end, with its last checkpoint there?"""
-    ended = json.loads((path / "run.json").read_text()).get("status") in ("done", "degraded")
+    ended = read_info(path).get("status") in ("done", "degraded")
     return ended and all(step >= config.steps for step in checkpoint.steps.values())
 
 
 def refuse_running(path: Path) -> None:
     """Raises ConfigError when the process that writes this run is alive on this machine."""
-    info = json.loads((path / "run.json").read_text())
+    info = read_info(path)
     pid = info.get("pid")
     if info.get("status") not in ("starting", "running") or info.get("host") != platform.node() or not pid:
         return
@@ -279,15 +294,7 @@ def _signals(controller: Controller) -> Iterator[None]:
 
 def load_config(path: Path) -> Config:
     """The config of a run folder; raises ConfigError when it is damaged."""
-    try:
-        values = json.loads((path / "config.json").read_text())
-        if not isinstance(values, dict):
-            raise ValueError("it holds no settings")
-    except (OSError, ValueError, RecursionError) as error:
-        raise ConfigError(
-            f"run {str(path)!r}: config.json cannot be read ({error}). The run cannot be resumed."
-        ) from None
-    return validate(Config, values)
+    return validate(Config, read_json(path, "config.json"))
 
 
 FREE = ("steps", "round_steps", "resources", "checkpoint", "evaluation")
@@ -350,13 +357,34 @@ def point_latest(path: Path) -> None:
         temporary.replace(link)
 
 
-def _write_parquet(path: Path) -> None:
-    import pandas as pd
+def tell_unwritten(folder: RunFolder) -> None:
+    """At the end: what is missing on disk."""
+    if lost := folder.unwritten():
+        what = ", ".join(f"{name} {count}" for name, count in lost.items())
+        NOTES.warning("not written in %s: %s (lines, or files); %s", folder.path, what, fate("W203"))
 
-    rows = read_jsonl(path / "metrics.jsonl")
-    temporary = path / "metrics.parquet.tmp"
-    pd.DataFrame(rows).to_parquet(temporary)
-    temporary.replace(path / "metrics.parquet")
+
+def parquet(path: Path, rows: int = 50_000) -> bytes:
+    """metrics.jsonl as a table; put together from portions, since a row as an object takes ten times as much memory."""
+    import pyarrow as pa
+    from pyarrow import parquet as pq
+
+    lines, portions = Lines(path / "metrics.jsonl", told_by_a_run).fresh(), list[pa.Table]()
+    while portion := list(itertools.islice(lines, rows)):
+        names = dict.fromkeys(name for row in portion for name in row)
+        portions.append(pa.table({name: _column([row.get(name) for row in portion]) for name in names}))
+    out = io.BytesIO()
+    pq.write_table(pa.concat_tables(portions, promote_options="permissive") if portions else pa.table({}), out)
+    return out.getvalue()
+
+
+def _column(values: list[Any]) -> Any:
+    import pyarrow as pa
+
+    try:
+        return pa.array(values)
+    except pa.ArrowException:  # of several kinds
+        return pa.array([None if v is None else str(v) for v in values])
 
 
 def require(run: Run, text: str) -> str | None:

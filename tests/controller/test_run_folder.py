@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from raygan.controller import run_folder
+from raygan.controller import lines as lines_module
 from raygan.controller.run_folder import JsonLines, RunFolder, check_name, find_run, read_jsonl, write_atomically
 from raygan.errors import ConfigError
 
@@ -86,7 +86,7 @@ def test_a_misspelt_run_is_told_which_one_was_meant(tmp_path: Path) -> None:
 def test_a_growing_file_is_parsed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`watch` looks each second at logs of hours."""
     path, parsed, loads = tmp_path / "log.jsonl", list[bytes](), json.loads
-    monkeypatch.setattr(run_folder.json, "loads", lambda line: parsed.append(line) or loads(line))
+    monkeypatch.setattr(lines_module.json, "loads", lambda line: parsed.append(line) or loads(line))
     lines = JsonLines(path)
     assert lines.read() == []
     path.write_text('{"a": 1}\n{"a": 2}\n{"a"')

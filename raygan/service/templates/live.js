@@ -80,6 +80,7 @@ function draw(seen) {
   if (seen.swaps) facts.push(seen.swaps + " swaps");
   if (seen.deaths) facts.push(seen.deaths + " deaths");
   Object.entries(seen.warnings).forEach(([name, count]) => facts.push(name + " " + count + "x"));
+  Object.entries(seen.damaged).forEach(([name, count]) => facts.push(count + " damaged lines in " + name));
   byId("facts").textContent = facts.join("  ·  ");
   byId("note").hidden = !seen.note && !seen.error;
   byId("note").textContent = seen.error || seen.note;

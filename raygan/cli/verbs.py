@@ -12,6 +12,7 @@ from raygan.cli.flags import Arguments, parse
 from raygan.config import PRESETS, Resolved, resolve
 from raygan.config import presets as preset_names
 from raygan.errors import ConfigError, RequirementError
+from raygan.paths import expanded
 
 RUN_OPTIONS = ("preset", "name", "run-dir", "address", "resume", "require")
 TRAIN_USAGE = (
@@ -45,7 +46,7 @@ def train(argv: Sequence[str]) -> int:
 
     shown = _console(args)
     run = training.train(
-        resolved, run_dir=Path(args.get("run-dir") or "runs").expanduser(), name=args.get("name"),
+        resolved, run_dir=expanded(args.get("run-dir") or "runs"), name=args.get("name"),
         address=args.get("address") or "auto", inline=args.has("inline"), resume=args.get("resume"), listeners=[shown],
         command="raygan train " + shlex.join(argv),
     )  # fmt: skip
@@ -356,7 +357,7 @@ def sweep(argv: Sequence[str]) -> int:
         print(*(trial_name(p) for p in points), f"{len(points)} runs", sep="\n")
         return 0
     folder = sweeping.sweep(
-        file, run_dir=Path(args.get("run-dir") or "runs").expanduser(), resume=args.has("resume"),
+        file, run_dir=expanded(args.get("run-dir") or "runs"), resume=args.has("resume"),
         address=args.get("address") or "auto", samples=whole(args, "samples", 0, least=1) or None,
         max_concurrent=whole(args, "max-concurrent", 0, least=1) or None,
     )  # fmt: skip
@@ -401,7 +402,7 @@ def runs(argv: Sequence[str]) -> int:
         sent = Jobs(address).list()
         print(json.dumps(sent, indent=1) if args.has("json") else jobs_table(sent))
         return 0
-    found = list_runs(Path(args.get("run-dir") or "runs"))
+    found = list_runs(expanded(args.get("run-dir") or "runs"))
     print(json.dumps(found, indent=1) if args.has("json") else runs_table(found))
     return 0
 

@@ -21,5 +21,9 @@ def expanded(path: str | Path) -> Path:
     try:
         return Path(path).expanduser()
     except RuntimeError:
-        user = f"uid {os.getuid()}: HOME is not set, and there is no entry in passwd" if str(path).startswith("~/") else "no such user"
+        user = (
+            f"uid {os.getuid()}: HOME is not set, and there is no entry in passwd"
+            if str(path).startswith("~/")
+            else "no such user"
+        )
         raise ConfigError(f"{str(path)!r}: no home ({user}). Write the whole path.") from None

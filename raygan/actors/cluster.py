@@ -14,7 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from raygan.actors.machine import (
-    code_path, join_error, refuse_few_files, session_folder, settle_home, settle_token, start_error, tell,
+    code_path,
+    deaf_to_the_terminal,
+    join_error,
+    refuse_few_files,
+    session_folder,
+    settle_home,
+    settle_token,
+    start_error,
+    tell,
 )  # fmt: skip
 from raygan.errors import ConfigError, RayganError
 from raygan.paths import home
@@ -122,7 +130,7 @@ def _knock(address: str) -> None:
 def _init(options: dict[str, Any]) -> None:
     import ray
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), deaf_to_the_terminal():
         warnings.simplefilter("ignore", FutureWarning)
         try:
             ray.init(**options)

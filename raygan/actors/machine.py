@@ -4,15 +4,17 @@ code and time; where it cannot have one of them, one line that says which.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import resource
 import secrets
+import signal
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
-import raygan
 from raygan.errors import ConfigError, RayganError
 from raygan.paths import home
 
@@ -22,7 +24,7 @@ BELOW = len("/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store.9"
 """What Ray appends to its folder, at most."""
 FILES = 512
 """Open files that a small Ray and its driver need: 300 and some to spare."""
-PLACES = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108  below each a folder that only this user may enter
+PLACES = ("/tmp", "/var/tmp", "/dev/shm")
 
 
 def session_folder() -> str:
@@ -32,7 +34,9 @@ def session_folder() -> str:
     if given := os.environ.get("RAY_TMPDIR"):
         folder = os.path.abspath(given)  # noqa: PTH100  Ray takes no relative one
         if (spare := room_for(folder)) < 0:
-            raise ConfigError(f"RAY_TMPDIR = {given!r}: {-spare} letters too long for Ray's sockets. Name a shorter folder.")
+            raise ConfigError(
+                f"RAY_TMPDIR = {given!r}: {-spare} letters too long for Ray's sockets. Name a shorter folder."
+            )
         try:
             Path(folder).mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -62,7 +66,9 @@ def private_folder() -> Path:
             why = "too long for Ray's sockets"
         if wanted and place == os.path.abspath(wanted):  # noqa: PTH100
             tell(f"TMPDIR = {wanted!r}: {why}; Ray's session goes below {PLACES[0]} instead.")
-    raise ConfigError(f"no folder for Ray's session: {', '.join(PLACES)} cannot be written. Set RAY_TMPDIR to one that can.")
+    raise ConfigError(
+        f"no folder for Ray's session: {', '.join(PLACES)} cannot be written. Set RAY_TMPDIR to one that can."
+    )
 
 
 _told: set[str] = set()
@@ -92,7 +98,9 @@ def _below(place: str) -> Path:
 
 def settle_token(join: bool) -> None:
     """A token file for a user without a home that can be written: Ray makes its own below HOME. Read by whoever joins, too."""
-    if os.environ.get("RAY_AUTH_MODE", "token") != "token" or {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(os.environ):
+    if os.environ.get("RAY_AUTH_MODE", "token") != "token" or {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(
+        os.environ
+    ):
         return
     here = home()
     usual = here / ".ray/auth_token" if here else None
@@ -126,7 +134,21 @@ def refuse_few_files() -> None:
     """Raises ConfigError where this process may open too few files for a Ray, which then dies without a reason."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if 0 <= hard < FILES:
-        raise ConfigError(f"ulimit -n is {soft}: Ray needs {FILES} open files at least. Raise it, or train with --inline.")
+        raise ConfigError(
+            f"ulimit -n is {soft}: Ray needs {FILES} open files at least. Raise it, or train with --inline."
+        )
+
+
+@contextlib.contextmanager
+def deaf_to_the_terminal() -> Iterator[None]:
+    """What is started in the block lives on when the terminal is closed, until its driver has saved: it starts with SIGHUP blocked.
+    One that comes meanwhile is delivered after it.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class CodePath(list[str]):
@@ -143,7 +165,7 @@ class CodePath(list[str]):
 
 def code_path() -> CodePath:
     """For the driver's job."""
-    parent = Path(raygan.__file__).resolve().parents[1]
+    parent = Path(__file__).resolve().parents[2]
     return CodePath([] if parent.name in ("site-packages", "dist-packages") else [str(parent)])
 
 
@@ -159,10 +181,16 @@ def start_error(error: Exception, folder: str) -> RayganError:
     number = getattr(error, "errno", None)
     if number in (errno.EMFILE, errno.ENFILE):
         soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        return ConfigError(f"Ray cannot start: ulimit -n is {soft}, too few open files. Raise it, or train with --inline.")
+        return ConfigError(
+            f"Ray cannot start: ulimit -n is {soft}, too few open files. Raise it, or train with --inline."
+        )
     if number is not None:
-        return ConfigError(f"Ray cannot start in {folder!r} ({text[:200]}). Set RAY_TMPDIR to a folder with room that can be written.")
-    return ConfigError(f"Ray cannot start here ({text[:200]}). Train with --inline, or see {folder}/session_latest/logs.")
+        return ConfigError(
+            f"Ray cannot start in {folder!r} ({text[:200]}). Set RAY_TMPDIR to a folder with room that can be written."
+        )
+    return ConfigError(
+        f"Ray cannot start here ({text[:200]}). Train with --inline, or see {folder}/session_latest/logs."
+    )
 
 
 def join_error(error: Exception, address: str) -> ConfigError:

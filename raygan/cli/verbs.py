@@ -15,9 +15,11 @@ from raygan.errors import ConfigError, RequirementError
 from raygan.paths import expanded
 
 RUN_OPTIONS = ("preset", "name", "run-dir", "address", "resume", "require")
+TRAIN_SWITCHES = ("inline", "strict", "plain", "json", "quiet", "dry-run")
 TRAIN_USAGE = (
     "raygan train [--preset NAME] [--config FILE ...] [--SETTING VALUE ...] [--name N] [--run-dir runs] "
-    "[--resume auto|PATH] [--address auto|local|ADDR] [--inline] [--plain|--json|--quiet] [--dry-run] [--require modes=8]"
+    "[--resume auto|PATH [--strict]] [--address auto|local|ADDR] [--inline] "
+    "[--plain|--json|--quiet] [--dry-run] [--require modes=8]"
 )
 
 
@@ -35,7 +37,7 @@ def _console(args: Arguments) -> Any:
 def train(argv: Sequence[str]) -> int:
     """Train a run."""
     args = parse(
-        argv, valued=RUN_OPTIONS, switches=("inline", "plain", "json", "quiet", "dry-run"), repeated=("config",),
+        argv, valued=RUN_OPTIONS, switches=TRAIN_SWITCHES, repeated=("config",),
         settings=True, usage=TRAIN_USAGE,
     )  # fmt: skip
     resolved = _resolved(args)
@@ -44,22 +46,24 @@ def train(argv: Sequence[str]) -> int:
         return 0
     from raygan.service import training
 
+    if args.has("strict") and args.get("resume") is None:
+        raise ConfigError("--strict needs --resume: it refuses to go on with a run of another machine.")
     shown = _console(args)
     run = training.train(
         resolved, run_dir=expanded(args.get("run-dir") or "runs"), name=args.get("name"),
         address=args.get("address") or "auto", inline=args.has("inline"), resume=args.get("resume"), listeners=[shown],
-        command="raygan train " + shlex.join(argv),
+        command="raygan train " + shlex.join(argv), strict=args.has("strict"),
     )  # fmt: skip
     return _finish(run, shown, args)
 
 
 def resume(argv: Sequence[str]) -> int:
     """Go on with a run."""
-    usage = "raygan resume RUN [--steps +1000] [--address auto|local|ADDR] [--plain|--json|--quiet] [--require modes=8]"
+    usage = "raygan resume RUN [--steps +1000] [--strict] [--address auto|local|ADDR] [--plain|--json|--quiet] [--require modes=8]"
     args = parse(
         argv,
         valued=("steps", "address", "require"),
-        switches=("plain", "json", "quiet"),
+        switches=("strict", "plain", "json", "quiet"),
         positional=(1, 1),
         usage=usage,
     )
@@ -70,8 +74,9 @@ def resume(argv: Sequence[str]) -> int:
 
     shown = _console(args)
     run = training.resume_run(
-        args.positional[0], extra_steps=int(steps), address=args.get("address") or "auto", listeners=[shown]
-    )
+        args.positional[0], extra_steps=int(steps), address=args.get("address") or "auto", listeners=[shown],
+        strict=args.has("strict"),
+    )  # fmt: skip
     return _finish(run, shown, args)
 
 
@@ -93,7 +98,7 @@ def _finish(run: Any, shown: Any, args: Arguments) -> int:
 def plan(argv: Sequence[str]) -> int:
     """What a run would need."""
     args = parse(
-        argv, valued=RUN_OPTIONS, switches=("inline", "plain", "json", "quiet", "dry-run"), repeated=("config",),
+        argv, valued=RUN_OPTIONS, switches=TRAIN_SWITCHES, repeated=("config",),
         settings=True, usage=TRAIN_USAGE.replace("raygan train", "raygan plan"),
     )  # fmt: skip
     from raygan.service.plan import plan_text
@@ -265,7 +270,7 @@ def watch(argv: Sequence[str]) -> int:
         if args.has("web"):
             from raygan.service.live import serve
 
-            serve(seen, args.get("host") or "127.0.0.1", whole(args, "port", 8266))
+            serve(seen, args.get("host") or "127.0.0.1", whole(args, "port", 8266, most=65535))
             return 0
         from raygan.cli.console import follow
 
@@ -317,7 +322,7 @@ def submit(argv: Sequence[str]) -> int:
 def _check_train(argv: Sequence[str]) -> None:
     """Refuse a mistake in the settings here, not in a job a minute later."""
     args = parse(
-        argv, valued=RUN_OPTIONS, switches=("inline", "plain", "json", "quiet", "dry-run"), repeated=("config",),
+        argv, valued=RUN_OPTIONS, switches=TRAIN_SWITCHES, repeated=("config",),
         settings=True, usage=TRAIN_USAGE,
     )  # fmt: skip
     _resolved(args)
@@ -432,11 +437,12 @@ def doctor(argv: Sequence[str]) -> int:
     return worst
 
 
-def whole(args: Arguments, name: str, default: int, least: int = 0) -> int:
+def whole(args: Arguments, name: str, default: int, least: int = 0, most: int = 2**63 - 1) -> int:
     """A whole-number option."""
     text = args.get(name)
     if text is None:
         return default
-    if not text.isdigit() or int(text) < least:
-        raise ConfigError(f"--{name} {text!r}: needs a whole number of at least {least}.")
+    if not (text.isascii() and text.isdigit()) or len(text) > 20 or not least <= int(text) <= most:
+        limits = f"of at least {least}" if most == 2**63 - 1 else f"from {least} to {most}"
+        raise ConfigError(f"--{name} {text!r}: needs a whole number {limits}.")
     return int(text)

@@ -247,7 +247,7 @@ class Controller:
                 f"nobody is ready to go on, at steps {behind} of {self.plan.steps}. Report this as a defect."
             )
         if self.stop_signal is not None:
-            name = {2: "SIGINT", 15: "SIGTERM"}.get(self.stop_signal, str(self.stop_signal))
+            name = signal.Signals(self.stop_signal).name
             where = self.folder.path
             raise Interrupted(self.stop_signal, f"stopped by {name}, checkpoint saved. Next: raygan resume {where}")
 

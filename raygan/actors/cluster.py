@@ -24,7 +24,7 @@ from raygan.actors.machine import (
     start_error,
     tell,
 )  # fmt: skip
-from raygan.errors import ConfigError, RayganError
+from raygan.errors import ConfigError
 from raygan.paths import home
 
 REGISTER_S = "20"
@@ -100,8 +100,6 @@ def cluster(address: str, object_store_mb: int, start: bool = True) -> Iterator[
         }
     try:
         _init(options)
-    except RayganError:
-        raise
     except Exception as error:  # Ray raises bare ones, too
         raise (join_error(error, address) if join else start_error(error, options["_temp_dir"])) from None
     close_token()

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
 import resource
 import secrets
@@ -52,6 +53,7 @@ def room_for(folder: str) -> int:
     return SOCKET_BYTES - BELOW - len(os.fsencode(folder))
 
 
+@functools.cache  # one a process, also where it is made under a name of its own
 def private_folder() -> Path:
     """Nobody else may look into it: Ray opens its own folder to all (0777). Raises ConfigError where no place will do."""
     wanted = os.environ.get("TMPDIR")
@@ -71,14 +73,9 @@ def private_folder() -> Path:
     )
 
 
-_told: set[str] = set()
-
-
 def tell(text: str) -> None:
-    """Say it on stderr, once a process."""
-    if text not in _told:
-        _told.add(text)
-        print(f"raygan: {text}", file=sys.stderr)
+    """To whoever started the process, beside the run."""
+    print(f"raygan: {text}", file=sys.stderr)
 
 
 def _below(place: str) -> Path:

@@ -62,6 +62,11 @@ class Plain(Quiet):
         self._next = 0.0
         self._told: set[str] = set()
 
+    def note(self, name: str, text: str) -> None:
+        """A warning that is told before anything starts, with its text."""
+        self._told.add(name)
+        print(f"warning {name}: {text}", flush=True)
+
     def begin(self, controller: Controller) -> None:
         """Say what starts, and where."""
         print(describe(controller), flush=True)

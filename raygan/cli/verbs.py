@@ -266,15 +266,16 @@ def watch(argv: Sequence[str]) -> int:
     )  # fmt: skip
     from raygan.service import feed
 
+    port, every_s = whole(args, "port", 8266, most=65535), whole(args, "every", 2, least=1)
     with feed.follow(args.positional[0], args.get("address") or "auto") as seen:
         if args.has("web"):
             from raygan.service.live import serve
 
-            serve(seen, args.get("host") or "127.0.0.1", whole(args, "port", 8266, most=65535))
+            serve(seen, args.get("host") or "127.0.0.1", port)
             return 0
         from raygan.cli.console import follow
 
-        return follow(seen, whole(args, "every", 2, least=1))
+        return follow(seen, every_s)
 
 
 def submit(argv: Sequence[str]) -> int:

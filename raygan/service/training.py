@@ -171,6 +171,9 @@ def _drive(
             controller.warn_checkpoints(problems or [])
             if moved:
                 controller.warn(WARNING, moved)
+                for listener in listeners:
+                    if note := getattr(listener, "note", None):
+                        note(WARNING, moved)
             if slow := not_batched(setup):
                 controller.warn(
                     "W107 not-batched", f"{slow[0]} pairs in one actor train one after the other: {slow[1]}"

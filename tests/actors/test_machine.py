@@ -6,6 +6,7 @@ import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,10 +29,12 @@ from raygan.errors import ConfigError, RayganError
 
 
 @pytest.fixture(autouse=True)
-def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in ("RAY_TMPDIR", "TMPDIR", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(machine, "_told", set())
+    private_folder.cache_clear()
+    yield
+    private_folder.cache_clear()
 
 
 @pytest.fixture
@@ -55,6 +58,7 @@ def test_a_long_tmpdir_is_passed_over_and_told(
     far.mkdir()
     monkeypatch.setenv("TMPDIR", str(far))
     assert private_folder().parent == far, "it fits"
+    private_folder.cache_clear()
     monkeypatch.setattr(machine, "SOCKET_BYTES", machine.BELOW + len(f"{places}/tmp/raygan-{os.getuid()}/ray"))
     assert private_folder() == places / "tmp" / f"raygan-{os.getuid()}"
     private_folder()
@@ -89,6 +93,7 @@ def test_a_name_that_is_taken_is_left_alone(places: Path, taken: str) -> None:
     assert found != own
     assert found.stat().st_mode & 0o777 == 0o700
     assert not own.is_file() or own.read_text() == "mine"
+    assert private_folder() == found, "token, home and session lie together"
 
 
 def test_nobody_else_may_enter_whatever_the_umask_is(places: Path) -> None:

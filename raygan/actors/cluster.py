@@ -68,7 +68,7 @@ def cluster(address: str, object_store_mb: int, start: bool = True) -> Iterator[
     up = "ray" in sys.modules and sys.modules["ray"].is_initialized()
     if join:
         if not up:
-            _knock(join)
+            knock(join)
         os.environ.setdefault("RAY_AUTH_MODE", "token")  # a local cluster turns them on by itself, a client must say so
         os.environ.setdefault("RAY_gcs_server_port_wait_time_s", TRIES)
     elif "ray" not in sys.modules:
@@ -99,7 +99,11 @@ def cluster(address: str, object_store_mb: int, start: bool = True) -> Iterator[
             "_temp_dir": session_folder(),
         }
     try:
+        if join == "auto":
+            knock_nearest()
         _init(options)
+    except ConfigError:
+        raise
     except Exception as error:  # Ray raises bare ones, too
         raise (join_error(error, address) if join else start_error(error, options["_temp_dir"])) from None
     close_token()
@@ -111,7 +115,7 @@ def cluster(address: str, object_store_mb: int, start: bool = True) -> Iterator[
         ray.shutdown()
 
 
-def _knock(address: str) -> None:
+def knock(address: str) -> None:
     """Raises ConfigError where nobody listens at host:port, which Ray itself tells after minutes."""
     host, colon, port = address.rpartition(":")
     if not colon or "//" in host:
@@ -123,6 +127,13 @@ def _knock(address: str) -> None:
             f"address = {address!r}: nobody listens there ({error}). Start a cluster with `ray start --head`, or use "
             "--address local."
         ) from None
+
+
+def knock_nearest() -> None:
+    """Raises ConfigError where the cluster that Ray takes for "auto" does not answer: one that is gone, or another network's."""
+    from ray._private import services  # Ray tells what it finds in no other way
+
+    knock(services.get_ray_address_from_environment("auto", None))
 
 
 def _init(options: dict[str, Any]) -> None:

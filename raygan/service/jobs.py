@@ -83,13 +83,19 @@ class Jobs:
         import logging
 
         logging.getLogger("ray").setLevel(logging.ERROR)
-        from ray.exceptions import AuthenticationError
+        from ray.exceptions import AuthenticationError, RpcError
         from ray.job_submission import JobSubmissionClient
+
+        from raygan.actors.cluster import knock, knock_nearest
 
         with _address_wins(address):
             try:
+                if address != "auto":
+                    knock(address)
+                elif "RAY_API_SERVER_ADDRESS" not in os.environ:
+                    knock_nearest()
                 self.client = JobSubmissionClient(None if address == "auto" else address)
-            except (ConnectionError, RuntimeError, ValueError, AuthenticationError) as error:
+            except (ConnectionError, RuntimeError, ValueError, AuthenticationError, RpcError) as error:
                 raise refused(address, error) from None
         self.address = str(self.client._address)
 

@@ -173,6 +173,24 @@ def test_an_address_where_nobody_listens_is_told_at_once(
     assert err.count("\n") == 1
 
 
+@pytest.mark.timed
+@pytest.mark.parametrize("argv", [["status", "mine"], ["runs", "--address", "auto"], ["submit", "--", "train"]])
+def test_a_cluster_that_is_gone_is_told_at_once(
+    argv: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray remembers the last one that was started here, and asks it for minutes."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    monkeypatch.setattr("ray._private.services.get_ray_address_from_environment", lambda *_: "127.0.0.1:9")
+    began = time.perf_counter()
+    found, out, err = run(argv, capsys)
+    assert time.perf_counter() - began < LIMIT_S
+    assert (found, out) == (2, "")
+    assert err.startswith("raygan: address = '127.0.0.1:9': nobody listens there")
+    assert err.count("\n") == 1
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")

@@ -9,7 +9,7 @@ RayganError                  exit 1
 ├── PlayerDied               exit 1   a player's process is gone
 ├── StaleEpochError          exit 1   another process has taken this run over
 ├── RequirementError         exit 5   `--require` was not met
-└── Interrupted              exit 130 / 143   stopped by a signal, with a checkpoint saved
+└── Interrupted              exit 129 / 130 / 143   stopped by a signal, with a checkpoint saved
 
 A message for people is one line: the thing, the value, the next move.
 """

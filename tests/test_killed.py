@@ -22,7 +22,15 @@ ARGS = ["--steps", "400", "--num-pairs", "2", "--network.hidden", "32", "--check
 
 
 def raygan(*args: str) -> list[str]:
-    return [sys.executable, "-m", "raygan.cli", *args]
+    return [sys.executable, "-P", "-m", "raygan.cli", *args]
+
+
+def traps(folder: Path) -> Path:
+    """A working directory with files that are named like modules."""
+    folder.mkdir()
+    for name in ("raygan", "numpy", "torch", "ray"):
+        (folder / f"{name}.py").write_text("raise SystemExit('the wrong one')\n")
+    return folder
 
 
 def final_digests(run: Path) -> dict[str, str]:
@@ -53,15 +61,18 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("signum", "code", "status"), [(signal.SIGKILL, -9, "running"), (signal.SIGTERM, 143, "stopped")]
+    ("signum", "code", "status"),
+    [(signal.SIGKILL, -9, "running"), (signal.SIGTERM, 143, "stopped"), (signal.SIGHUP, 129, "stopped")],
 )
 def test_resumed_equals_undisturbed(tmp_path: Path, whole: dict[str, str], signum: int, code: int, status: str) -> None:
     disturbed = tmp_path / "disturbed"
     process = subprocess.Popen(
         raygan("train", *ARGS, "--run-dir", str(tmp_path), "--name", "disturbed"),
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, cwd=traps(tmp_path / "cwd"),
     )  # fmt: skip
     wait_for_checkpoint(disturbed, process)
+    if signum == signal.SIGHUP:  # a terminal that is closed: everybody in the group hears it, the driver twice
+        os.killpg(process.pid, signum)
     os.kill(process.pid, signum)
     assert process.wait(60) == code
     info = json.loads((disturbed / "run.json").read_text())

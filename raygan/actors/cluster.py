@@ -7,14 +7,25 @@ import logging
 import os
 import socket
 import sys
-import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from raygan.actors.machine import (
+    code_path,
+    deaf_to_the_terminal,
+    join_error,
+    refuse_few_files,
+    session_folder,
+    settle_home,
+    settle_token,
+    start_error,
+    tell,
+)  # fmt: skip
 from raygan.errors import ConfigError
+from raygan.paths import home
 
 REGISTER_S = "20"
 """Ray (60 s) misses a process that dies while it starts only after this time, and then starts another one."""
@@ -57,37 +68,44 @@ def cluster(address: str, object_store_mb: int, start: bool = True) -> Iterator[
     up = "ray" in sys.modules and sys.modules["ray"].is_initialized()
     if join:
         if not up:
-            _knock(join)
+            knock(join)
         os.environ.setdefault("RAY_AUTH_MODE", "token")  # a local cluster turns them on by itself, a client must say so
         os.environ.setdefault("RAY_gcs_server_port_wait_time_s", TRIES)
     elif "ray" not in sys.modules:
         # read by the import: the process whose life Ray asks for before it ends this one for its raylet's death; else our parent
         os.environ["RAY_RAYLET_PID"] = str(os.getpid())
+    if not up:
+        settle_home()
+        settle_token(join=bool(join))
     import ray
 
     if up:
         yield
         return
     logging.getLogger("ray._private.authentication.authentication_token_setup").setLevel(logging.ERROR)
-    options: dict[str, Any] = {"namespace": "raygan", "logging_level": logging.WARNING, "log_to_driver": True}
+    options: dict[str, Any] = {
+        "namespace": "raygan", "logging_level": logging.WARNING, "log_to_driver": True,
+        "job_config": ray.job_config.JobConfig(_py_driver_sys_path=code_path()),
+    }  # fmt: skip
     if join:
         options["address"] = join
     else:
         os.environ.setdefault("RAY_worker_register_timeout_seconds", REGISTER_S)
+        refuse_few_files()
         options |= {
             "address": "local",
             "include_dashboard": False,
             "object_store_memory": object_store_mb << 20,
-            "_temp_dir": os.environ.get("RAY_TMPDIR") or private_folder(),
+            "_temp_dir": session_folder(),
         }
     try:
+        if join == "auto":
+            knock_nearest()
         _init(options)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ConfigError(
-            f"address = {address!r}: cannot reach a Ray cluster there, or it takes another token (~/.ray/auth_token, "
-            f"RAY_AUTH_TOKEN_PATH) ({reason}). Start one with `ray start --head`, or use --address local."
-        ) from None
+    except ConfigError:
+        raise
+    except Exception as error:  # Ray raises bare ones, too
+        raise (join_error(error, address) if join else start_error(error, options["_temp_dir"])) from None
     close_token()
     OwnRay.options = None if join else options
     try:
@@ -97,7 +115,7 @@ def cluster(address: str, object_store_mb: int, start: bool = True) -> Iterator[
         ray.shutdown()
 
 
-def _knock(address: str) -> None:
+def knock(address: str) -> None:
     """Raises ConfigError where nobody listens at host:port, which Ray itself tells after minutes."""
     host, colon, port = address.rpartition(":")
     if not colon or "//" in host:
@@ -111,12 +129,26 @@ def _knock(address: str) -> None:
         ) from None
 
 
+def knock_nearest() -> None:
+    """Raises ConfigError where the cluster that Ray takes for "auto" does not answer: one that is gone, or another network's."""
+    from ray._private import services  # Ray tells what it finds in no other way
+
+    knock(services.get_ray_address_from_environment("auto", None))
+
+
 def _init(options: dict[str, Any]) -> None:
     import ray
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), deaf_to_the_terminal():
         warnings.simplefilter("ignore", FutureWarning)
-        ray.init(**options)
+        try:
+            ray.init(**options)
+        except Exception as error:  # no class of its own
+            if "timed out during startup" not in str(error):
+                raise
+            tell("Ray did not come up within its 30 s; it is started once more.")
+            ray.shutdown()
+            ray.init(**options)
     OwnRay.starts += 1
 
 
@@ -145,18 +177,8 @@ def start_again() -> None:
     _init(OwnRay.options)
 
 
-def private_folder() -> str:
-    """Where a Ray of ours keeps its session and logs: nobody else may look. Ray opens its own folder to all (0777)."""
-    folder = Path(tempfile.gettempdir()) / f"raygan-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    facts = folder.lstat()
-    if facts.st_uid != os.getuid() or facts.st_mode & 0o077:  # made by somebody else
-        folder = Path(tempfile.mkdtemp(prefix="raygan-"))
-    return str(folder / "ray")
-
-
 def close_token() -> None:
     """Ray 2.60 leaves its token readable for everybody (0644)."""
-    token = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray/auth_token")
-    with contextlib.suppress(FileNotFoundError, PermissionError):  # somebody else's, given to us to use
+    token = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or (home() or Path("/")) / ".ray/auth_token")
+    with contextlib.suppress(OSError):  # somebody else's, given to us to use; or there is none
         token.chmod(0o600)

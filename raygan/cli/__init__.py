@@ -10,6 +10,7 @@ import errno
 import io
 import sys
 from collections.abc import Iterator, Sequence
+from typing import NoReturn
 
 from raygan.errors import RayganError
 
@@ -38,9 +39,22 @@ VERBS = {
 }
 
 
+LONG = ("train", "resume", "sweep")
+"""Verbs whose work goes on when nobody listens any more; the others end there."""
+
+
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run a verb; exits with its code (0 done, 1 failed, 2 usage, 3 infeasible, 4 degraded, 5 --require, 130/143 signal)."""
+    """Run a verb; exits with its code (0 done, 1 failed, 2 usage, 3 infeasible, 4 degraded, 5 --require, 128 + n signal n)."""
     args = list(sys.argv[1:] if argv is None else argv)
+    if not args or args[0] not in LONG:
+        _main(args)
+    from raygan.cli.streams import lasting
+
+    with lasting():
+        _main(args)
+
+
+def _main(args: list[str]) -> NoReturn:
     if not args or args[0] in ("-h", "--help", "help"):
         print(_help())
         raise SystemExit(0 if args else 2)

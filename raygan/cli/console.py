@@ -71,6 +71,11 @@ class Plain(Quiet):
         self._before: dict[str, int] = {}
         """Warnings of the run's earlier lives."""
 
+    def note(self, name: str, text: str) -> None:
+        """A warning that is told before anything starts, with its text."""
+        self._told.add(name)
+        print(f"warning {name}: {text}", flush=True)
+
     def begin(self, controller: Controller) -> None:
         """Say what starts, and where."""
         self._before = dict(controller.totals.warnings)

@@ -13,11 +13,14 @@ from raygan.cli.flags import Arguments, parse
 from raygan.config import PRESETS, Resolved, resolve
 from raygan.config import presets as preset_names
 from raygan.errors import ConfigError, RequirementError
+from raygan.paths import expanded
 
 RUN_OPTIONS = ("preset", "name", "run-dir", "address", "resume", "require")
+TRAIN_SWITCHES = ("inline", "strict", "plain", "json", "quiet", "dry-run")
 TRAIN_USAGE = (
     "raygan train [--preset NAME] [--config FILE ...] [--SETTING VALUE ...] [--name N] [--run-dir runs] "
-    "[--resume auto|PATH] [--address auto|local|ADDR] [--inline] [--plain|--json|--quiet] [--dry-run] [--require modes=8]"
+    "[--resume auto|PATH [--strict]] [--address auto|local|ADDR] [--inline] "
+    "[--plain|--json|--quiet] [--dry-run] [--require modes=8]"
 )
 
 
@@ -35,7 +38,7 @@ def _console(args: Arguments) -> Any:
 def train(argv: Sequence[str]) -> int:
     """Train a run."""
     args = parse(
-        argv, valued=RUN_OPTIONS, switches=("inline", "plain", "json", "quiet", "dry-run"), repeated=("config",),
+        argv, valued=RUN_OPTIONS, switches=TRAIN_SWITCHES, repeated=("config",),
         settings=True, usage=TRAIN_USAGE,
     )  # fmt: skip
     resolved = _resolved(args)
@@ -44,22 +47,24 @@ def train(argv: Sequence[str]) -> int:
         return 0
     from raygan.service import training
 
+    if args.has("strict") and args.get("resume") is None:
+        raise ConfigError("--strict needs --resume: it refuses to go on with a run of another machine.")
     shown = _console(args)
     run = training.train(
-        resolved, run_dir=Path(args.get("run-dir") or "runs").expanduser(), name=args.get("name"),
+        resolved, run_dir=expanded(args.get("run-dir") or "runs"), name=args.get("name"),
         address=args.get("address") or "auto", inline=args.has("inline"), resume=args.get("resume"), listeners=[shown],
-        command="raygan train " + shlex.join(argv),
+        command="raygan train " + shlex.join(argv), strict=args.has("strict"),
     )  # fmt: skip
     return _finish(run, shown, args)
 
 
 def resume(argv: Sequence[str]) -> int:
     """Go on with a run."""
-    usage = "raygan resume RUN [--steps +1000] [--address auto|local|ADDR] [--plain|--json|--quiet] [--require modes=8]"
+    usage = "raygan resume RUN [--steps +1000] [--strict] [--address auto|local|ADDR] [--plain|--json|--quiet] [--require modes=8]"
     args = parse(
         argv,
         valued=("steps", "address", "require"),
-        switches=("plain", "json", "quiet"),
+        switches=("strict", "plain", "json", "quiet"),
         positional=(1, 1),
         usage=usage,
     )
@@ -70,8 +75,9 @@ def resume(argv: Sequence[str]) -> int:
 
     shown = _console(args)
     run = training.resume_run(
-        args.positional[0], extra_steps=int(steps), address=args.get("address") or "auto", listeners=[shown]
-    )
+        args.positional[0], extra_steps=int(steps), address=args.get("address") or "auto", listeners=[shown],
+        strict=args.has("strict"),
+    )  # fmt: skip
     return _finish(run, shown, args)
 
 
@@ -99,7 +105,7 @@ def _finish(run: Any, shown: Any, args: Arguments) -> int:
 def plan(argv: Sequence[str]) -> int:
     """What a run would need."""
     args = parse(
-        argv, valued=RUN_OPTIONS, switches=("inline", "plain", "json", "quiet", "dry-run"), repeated=("config",),
+        argv, valued=RUN_OPTIONS, switches=TRAIN_SWITCHES, repeated=("config",),
         settings=True, usage=TRAIN_USAGE.replace("raygan train", "raygan plan"),
     )  # fmt: skip
     from raygan.service.plan import plan_text
@@ -268,15 +274,16 @@ def watch(argv: Sequence[str]) -> int:
     )  # fmt: skip
     from raygan.service import feed
 
+    port, every_s = whole(args, "port", 8266, most=65535), whole(args, "every", 2, least=1)
     with feed.follow(args.positional[0], args.get("address") or "auto") as seen:
         if args.has("web"):
             from raygan.service.live import serve
 
-            serve(seen, args.get("host") or "127.0.0.1", whole(args, "port", 8266))
+            serve(seen, args.get("host") or "127.0.0.1", port)
             return 0
         from raygan.cli.console import follow
 
-        return follow(seen, whole(args, "every", 2, least=1))
+        return follow(seen, every_s)
 
 
 def submit(argv: Sequence[str]) -> int:
@@ -324,7 +331,7 @@ def submit(argv: Sequence[str]) -> int:
 def _check_train(argv: Sequence[str]) -> None:
     """Refuse a mistake in the settings here, not in a job a minute later."""
     args = parse(
-        argv, valued=RUN_OPTIONS, switches=("inline", "plain", "json", "quiet", "dry-run"), repeated=("config",),
+        argv, valued=RUN_OPTIONS, switches=TRAIN_SWITCHES, repeated=("config",),
         settings=True, usage=TRAIN_USAGE,
     )  # fmt: skip
     _resolved(args)
@@ -364,7 +371,7 @@ def sweep(argv: Sequence[str]) -> int:
         print(*(trial_name(p) for p in points), f"{len(points)} runs", sep="\n")
         return 0
     folder = sweeping.sweep(
-        file, run_dir=Path(args.get("run-dir") or "runs").expanduser(), resume=args.has("resume"),
+        file, run_dir=expanded(args.get("run-dir") or "runs"), resume=args.has("resume"),
         address=args.get("address") or "auto", samples=whole(args, "samples", 0, least=1) or None,
         max_concurrent=whole(args, "max-concurrent", 0, least=1) or None,
     )  # fmt: skip
@@ -409,7 +416,7 @@ def runs(argv: Sequence[str]) -> int:
         sent = Jobs(address).list()
         print(json.dumps(sent, indent=1) if args.has("json") else jobs_table(sent))
         return 0
-    found = list_runs(Path(args.get("run-dir") or "runs"))
+    found = list_runs(expanded(args.get("run-dir") or "runs"))
     print(json.dumps(found, indent=1) if args.has("json") else runs_table(found))
     return 0
 
@@ -439,11 +446,12 @@ def doctor(argv: Sequence[str]) -> int:
     return worst
 
 
-def whole(args: Arguments, name: str, default: int, least: int = 0) -> int:
+def whole(args: Arguments, name: str, default: int, least: int = 0, most: int = 2**63 - 1) -> int:
     """A whole-number option."""
     text = args.get(name)
     if text is None:
         return default
-    if not text.isdigit() or int(text) < least:
-        raise ConfigError(f"--{name} {text!r}: needs a whole number of at least {least}.")
+    if not (text.isascii() and text.isdigit()) or len(text) > 20 or not least <= int(text) <= most:
+        limits = f"of at least {least}" if most == 2**63 - 1 else f"from {least} to {most}"
+        raise ConfigError(f"--{name} {text!r}: needs a whole number {limits}.")
     return int(text)

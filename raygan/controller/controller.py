@@ -82,7 +82,6 @@ class Controller:
         self.scaling = Scaling(self)
         self.totals = Totals.read(self.journal.totals)
         """Of all lives of the run; this one counts on."""
-        self.totals.lives += 1
         for row in self.totals.catch_up(newest_first(folder.path / "metrics.jsonl")):
             self._note_headline(row)
         self.totals.seen |= set(config.ids)
@@ -261,7 +260,7 @@ class Controller:
                 f"nobody is ready to go on, at steps {behind} of {self.plan.steps}. Report this as a defect."
             )
         if self.stop_signal is not None:
-            name = {2: "SIGINT", 15: "SIGTERM"}.get(self.stop_signal, str(self.stop_signal))
+            name = signal.Signals(self.stop_signal).name
             where = self.folder.path
             raise Interrupted(self.stop_signal, f"stopped by {name}, checkpoint saved. Next: raygan resume {where}")
 
@@ -463,7 +462,7 @@ class Controller:
         """What run.json says of all lives of the run."""
         t = self.totals
         busy = {p: round(s, 3) for p, s in t.busy.items()}
-        return {"lives": t.lives, "elapsed": self.elapsed, "busy_seconds": busy, "swaps": t.swaps, "skipped_swaps": t.skipped,
+        return {"elapsed": self.elapsed, "busy_seconds": busy, "swaps": t.swaps, "skipped_swaps": t.skipped,
                 "warnings": t.warnings}  # fmt: skip
 
     def end(self, status: str) -> None:

@@ -23,6 +23,7 @@ import numpy.typing as npt
 from raygan.controller.files import write_atomically as write_atomically
 from raygan.controller.lines import JsonLines, read_json
 from raygan.controller.telemetry import Telemetry
+from raygan.controller.versions import refuse_newer
 from raygan.errors import ConfigError, RayganError, did_you_mean
 
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
@@ -196,6 +197,7 @@ def find_run(path: str | Path) -> Path:
     """A run's folder; raises ConfigError with the runs that are there."""
     folder = Path(os.path.expanduser(path))  # noqa: PTH111  never fails, whoever's home it is
     if os.path.isfile(folder / "run.json"):  # noqa: PTH113  any name will do, also one that no file can have
+        refuse_newer(folder)
         return folder
     there = [p.parent.name for p in folder.parent.glob("[!.]*/run.json")] if os.path.isdir(folder.parent) else []  # noqa: PTH112
     hint = did_you_mean(folder.name, there) if there else "`raygan runs` lists the runs."

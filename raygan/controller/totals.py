@@ -18,8 +18,6 @@ BLOCK = 1 << 16
 class Totals:
     """Seconds, counts, scores; `undone` work that was done again is counted each time, since it was spent."""
 
-    lives: int = 0
-    """Processes that have driven the run, this one included."""
     elapsed: float = 0.0
     """Seconds of the lives before this one."""
     busy: dict[str, float] = field(default_factory=dict)

@@ -10,19 +10,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from raygan.errors import DataError
+from raygan.paths import home
 
 
 def roots() -> list[Path]:
     """All places that may hold data sets, best first."""
     given = os.environ.get("RAYGAN_DATA")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    own = home()
+    named = os.environ.get("XDG_CACHE_HOME")
+    cache = Path(named) if named else own and own / ".cache"
     return [
         *([Path(given)] if given else []),
         Path("shared/data"),
         Path("../shared/data"),
-        cache / "raygan",
+        *([cache / "raygan"] if cache else []),
         Path("data"),  # torchvision's usual `root`
-        Path.home() / ".torchvision",
+        *([own / ".torchvision"] if own else []),
         Path("/usr/share/datasets"),
     ]
 

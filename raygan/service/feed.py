@@ -22,6 +22,7 @@ from typing import Any, Protocol
 from raygan.controller.files import say, write_within
 from raygan.controller.lines import Lines, told_by_a_run
 from raygan.controller.run_folder import REQUEST, STOP, check_name, find_run, inside, write_atomically
+from raygan.controller.versions import refuse_newer
 from raygan.errors import ConfigError
 from raygan.service.listing import alive
 from raygan.service.run import Run
@@ -76,6 +77,7 @@ class HubFeed:
         """Bytes of logs that the hub had dropped already."""
         if not self.refresh() or not (self.path / "run.json").exists():
             raise ConfigError(f"run {name!r}: its hub knows nothing yet. Look again in a few seconds.")
+        refuse_newer(self.path)
         self.run = Run(self.path)
 
     def refresh(self) -> bool:

@@ -24,6 +24,7 @@ from typing import Any
 
 from raygan.controller.run_folder import check_name, inside
 from raygan.errors import CheckpointError, ConfigError
+from raygan.paths import expanded
 
 GRACE_S = 60
 """Seconds that a stopped job has to write its checkpoint; Ray's own are 3."""
@@ -82,13 +83,19 @@ class Jobs:
         import logging
 
         logging.getLogger("ray").setLevel(logging.ERROR)
-        from ray.exceptions import AuthenticationError
+        from ray.exceptions import AuthenticationError, RpcError
         from ray.job_submission import JobSubmissionClient
+
+        from raygan.actors.cluster import knock, knock_nearest
 
         with _address_wins(address):
             try:
+                if address != "auto":
+                    knock(address)
+                elif "RAY_API_SERVER_ADDRESS" not in os.environ:
+                    knock_nearest()
                 self.client = JobSubmissionClient(None if address == "auto" else address)
-            except (ConnectionError, RuntimeError, ValueError, AuthenticationError) as error:
+            except (ConnectionError, RuntimeError, ValueError, AuthenticationError, RpcError) as error:
                 raise refused(address, error) from None
         self.address = str(self.client._address)
 
@@ -354,10 +361,10 @@ def fetch(run: str, to: Path, jobs: Jobs, address: str = "auto") -> Path:
 
 def files_of(folder: str) -> list[str]:
     """Names of all files below a folder."""
-    root = Path(folder).expanduser()
+    root = expanded(folder)
     return sorted(str(p.relative_to(root)) for p in root.rglob("*") if p.is_file() and not p.is_symlink())
 
 
 def content_of(folder: str, name: str) -> bytes:
     """One of them."""
-    return (Path(folder).expanduser() / name).read_bytes()
+    return (expanded(folder) / name).read_bytes()

@@ -10,7 +10,6 @@ import asyncio
 import hmac
 import json
 import secrets
-import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from raygan.data.base import Samples
 from raygan.errors import ConfigError, DataError
 from raygan.service.feed import Feed, state
 from raygan.service.report import Drawing, drawings
+from raygan.service.signals import wanted
 from raygan.strategies.strategy import load_data
 
 COOKIE = "raygan-token"
@@ -156,7 +156,7 @@ def serve(feed: Feed, host: str, port: int) -> None:
         if host not in ("127.0.0.1", "localhost", "::1"):
             print("warning: without TLS; whoever listens on the network can read the token", flush=True)
         looking = asyncio.create_task(page.look_for_ever())
-        for signum in (signal.SIGINT, signal.SIGTERM):
+        for signum in wanted():
             asyncio.get_running_loop().add_signal_handler(signum, looking.cancel)
         try:
             await looking

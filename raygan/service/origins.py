@@ -14,6 +14,7 @@ from raygan.controller.checkpoint import Checkpoint, newest_valid, write_checkpo
 from raygan.controller.journal import Journal
 from raygan.controller.run_folder import RunFolder
 from raygan.controller.storage import LocalStorage
+from raygan.controller.versions import born
 from raygan.errors import CheckpointError, ConfigError, did_you_mean
 from raygan.gan.bundle import pack, unpack
 from raygan.service.lineage import lineage
@@ -90,7 +91,7 @@ def fork(source: Path, path: Path, resolved: Resolved) -> None:
         folder.status(
             id=uuid.uuid4().hex[:12], name=path.name, status="stopped", created=time.time(), shape=info["shape"],  # noqa: TID251  shown only
             alphabet=info["alphabet"], executor=info.get("executor"), forked={"from": source.name, "step": checkpoint.step},
-            **provenance(),
+            **born(provenance(), time.time()),  # noqa: TID251  shown only
         )  # fmt: skip
         write_checkpoint(Journal.open(LocalStorage(folder.path)), checkpoint)
         folder.event("fork", checkpoint.step, source=str(source))

@@ -8,6 +8,8 @@ read, what was cut off goes on from its checkpoint, what is missing is run.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import itertools
 import json
 import math
@@ -25,9 +27,12 @@ from raygan.controller.run_folder import check_name
 from raygan.errors import ConfigError, did_you_mean
 from raygan.losses.base import LossComponent
 from raygan.strategies.pmgan import Pmgan
+from raygan.strategies.roles import JUDGE
 from raygan.strategies.sgan import Sgan
 from raygan.strategies.strategy import Setup, load_data, strategy_of
 
+LONGEST = 80
+"""Letters of a trial's name: a run's has at most 100, and PBT appends to it."""
 DRAWS = ("uniform", "log_uniform", "randint", "choice")
 
 
@@ -159,15 +164,40 @@ def spoken(value: Any) -> str:
 
 
 def trial_name(point: Mapping[str, Any]) -> str:
-    """A run's name, from its settings.
+    """A run's name, from its settings; the same at each start.
 
     >>> trial_name({"strategy": {"name": "gap", "swap_every": 50}, "pair.lr_g": 0.001, "seed": 0})
     'strategy-gap-swap_every-50_lr_g-0.001_seed-0'
     """
+    return shortened(full_name(point))
+
+
+def known_name(runs: Path, point: Mapping[str, Any]) -> str:
+    """A point's run: under its name, or under the one that releases of format 1 gave it (cut at 100 letters)."""
+    old = full_name(point)[:100]
+    with contextlib.suppress(OSError, ValueError):
+        if json.loads((runs / old / "point.json").read_text()) == dict(point):
+            return old
+    return trial_name(point)
+
+
+def full_name(point: Mapping[str, Any]) -> str:
+    """The same, however long."""
     parts = [
         f"{path.rpartition('.')[2]}-{re.sub('[^A-Za-z0-9_.-]+', '-', spoken(value))}" for path, value in point.items()
     ]
-    return "_".join(parts)[:100]
+    return "_".join(parts)
+
+
+def shortened(name: str, most: int = LONGEST) -> str:
+    """A name that a run may have: what does not fit is hashed, so that two that begin alike stay two.
+
+    >>> shortened("lr_g-0.001_seed-0"), shortened("a" * 95 + "_seed-0", 24)
+    ('lr_g-0.001_seed-0', 'aaaaaaaaaaaaa-a06daf1d1f')
+    """
+    if len(name) <= most:
+        return name
+    return f"{name[: most - 11]}-{hashlib.sha256(name.encode()).hexdigest()[:10]}"
 
 
 def read_sweep(path: Path) -> Sweep:
@@ -176,7 +206,7 @@ def read_sweep(path: Path) -> Sweep:
     try:
         sweep = validate(Sweep, values)
         for point in sweep.points()[:1000] if sweep.search == "grid" else sweep.points()[:1]:
-            sweep.resolved(point)
+            check_player(sweep, point)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
     names = [trial_name(p) for p in sweep.points()]
@@ -185,6 +215,22 @@ def read_sweep(path: Path) -> Sweep:
             f"{path}: two trials would have the name {max(names, key=names.count)!r}. Drop a double value of space."
         )
     return sweep
+
+
+def check_player(sweep: Sweep, point: Mapping[str, Any]) -> None:
+    """Does the trial have the player that the metric names? Raises ConfigError; also for a config that does not exist."""
+    config = sweep.resolved(point).config
+    wanted = sweep.metric.partition(".")[0]
+    if wanted not in (there := scored(config)):
+        trial = f" in trial {trial_name(point)}" if point else ""
+        raise ConfigError(f"metric {sweep.metric!r}: no player {wanted!r}{trial}. {did_you_mean(wanted, there)}")
+
+
+def scored(config: Config) -> list[str]:
+    """Who has scores in a run of this config; `single` is the mean over the locals."""
+    strategy = strategy_of(config)
+    mixture = config.evaluation.mixture and len(strategy.locals(config)) > 1
+    return [*(p for p in strategy.players(config) if p != JUDGE), *(["mixture"] if mixture else []), "single"]
 
 
 # ------------------------------------------------------------------------------------------------------ what it costs

@@ -23,7 +23,7 @@ from raygan.metrics.ranking import lower_is_better
 from raygan.service.pictures import GLOBAL_COLOUR, MIXTURE_COLOUR, STYLE, png
 from raygan.service.report import TEMPLATES
 from raygan.service.run import Run
-from raygan.service.sweep import Sweep, costs, flat, metric_of, spoken, trial_name
+from raygan.service.sweep import Sweep, costs, flat, known_name, metric_of, spoken, trial_name
 from raygan.service.trial import FORKED
 
 Frame: TypeAlias = Any
@@ -57,10 +57,10 @@ def table(folder: Path) -> Frame:
             **costs(run.config, step, seconds), "status": ended(info),
         })  # fmt: skip
     there = {str(r["run"]).partition(FORKED)[0] for r in rows}
-    missing = [p for p in spec.points() if spec.search == "grid" and trial_name(p) not in there]
+    missing = [p for p in spec.points() if spec.search == "grid" and known_name(folder / "runs", p) not in there]
     rows += [{"run": trial_name(p), **shown(p), "status": "missing"} for p in missing]
     if spec.search == "grid":
-        place = {trial_name(p): i for i, p in enumerate(spec.points())}
+        place = {known_name(folder / "runs", p): i for i, p in enumerate(spec.points())}
         rows.sort(key=lambda r: (place.get(str(r["run"]).partition(FORKED)[0], len(place)), str(r["run"])))
     return pd.DataFrame(rows)
 

@@ -17,8 +17,9 @@ from raygan.actors.placement import place
 from raygan.controller.evaluator import Evaluator
 from raygan.errors import ConfigError, InfeasibleError, Interrupted, RayganError, did_you_mean
 from raygan.metrics.ranking import lower_is_better
+from raygan.service.signals import wanted
 from raygan.service.sweep import Sweep, read_sweep, trial_name
-from raygan.service.trial import run_trial
+from raygan.service.trial import WORST, run_trial
 from raygan.strategies.strategy import Setup, load_data, num_processes
 
 NEEDS = {"tensorboard": "tensorboardX", "wandb": "wandb", "mlflow": "mlflow", "optuna": "optuna"}
@@ -183,7 +184,7 @@ def _scheduler(spec: Sweep) -> Any:
 
 
 class Stop:
-    """SIGINT and SIGTERM end the sweep at Tune's next step; what its trials have saved stays. A second one ends it at once.
+    """SIGINT, SIGTERM and SIGHUP end the sweep at Tune's next step; what its trials have saved stays. A second one ends it at once.
 
     The handler only takes note: an exception out of it may land inside Ray's compiled code, which makes a SystemError of it.
     """
@@ -192,7 +193,7 @@ class Stop:
         self.next_move, self.signum = next_move, 0
 
     def __enter__(self) -> Stop:
-        self.before = {s: signal.signal(s, self._note) for s in (signal.SIGINT, signal.SIGTERM)}
+        self.before = {s: signal.signal(s, self._note) for s in wanted()}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -202,6 +203,8 @@ class Stop:
     def _note(self, signum: int, frame: object) -> None:
         self.signum = signum
         self.__exit__()
+        if signum == signal.SIGHUP:  # a terminal that is closed sends two
+            signal.signal(signum, signal.SIG_IGN)
 
     def check(self) -> None:
         """Raises Interrupted where a signal has come."""
@@ -255,7 +258,9 @@ def teller(count: int, stop: Stop) -> Any:
             stop.check()
 
         def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-            self._tell(trial, f"step {trial.last_result.get('step')}  metric {trial.last_result.get('metric'):.4g}")
+            metric = trial.last_result.get("metric", WORST)
+            score = "no score" if abs(metric) >= WORST else f"metric {metric:.4g}"
+            self._tell(trial, f"step {trial.last_result.get('step')}  {score}")
 
         def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
             self._tell(trial, "failed")

@@ -14,6 +14,7 @@ REMEDIES = {
     "W107": "set resources.pairs_per_actor to 1",
     "W201": "see events.jsonl for the cause",
     "W203": "make room on the disk, or see to the mount",
+    "W206": "nothing, or resume where the run was begun (--strict refuses)",
     "W202": "the run went on from an older one",
 }
 

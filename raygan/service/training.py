@@ -32,12 +32,14 @@ from raygan.controller.lines import NOTES, Lines, read_info, read_json, told_by_
 from raygan.controller.orders import Executor
 from raygan.controller.run_folder import RunFolder, find_run
 from raygan.controller.storage import LocalStorage
+from raygan.controller.versions import WARNING, born, compare, resumed
 from raygan.errors import CheckpointError, ConfigError, Interrupted, RayganError
 from raygan.gan.bundle import unpack
 from raygan.service.origins import sources, starting_point
 from raygan.service.packing import not_batched, settle
 from raygan.service.provenance import provenance
 from raygan.service.run import Run
+from raygan.service.signals import listening
 from raygan.service.tables import fate
 from raygan.strategies.strategy import Setup, load_data, num_processes, strategy_of
 
@@ -47,11 +49,12 @@ LATEST = "latest"
 def train(
     resolved: Resolved, *, run_dir: Path = Path("runs"), name: str | None = None, address: str = "auto",
     inline: bool = False, resume: str | None = None, listeners: list[Listener] | None = None,
-    command: str | None = None,
+    command: str | None = None, strict: bool = False,
 ) -> Run:  # fmt: skip
     """Run a config; returns the finished run. Raises a RayganError, with the run folder telling how it ended.
 
     resume: "auto" goes on with `run_dir/name` where it exists, and starts it otherwise; a path goes on with that run.
+    strict: never on another machine, or with other versions, than it was last written with.
     """
     if resume == "auto" and name is None:
         raise ConfigError("--resume auto needs --name: it goes on with that run, or starts it.")
@@ -59,7 +62,9 @@ def train(
         path = run_dir / str(name) if resume == "auto" else Path(resume)
         if resume != "auto" or (path / "run.json").exists():
             changed = changes(resolved, load_config(find_run(path)))
-            return resume_run(path, address=address, inline=inline, listeners=listeners, overrides=changed)
+            return resume_run(
+                path, address=address, inline=inline, listeners=listeners, overrides=changed, strict=strict
+            )
     config = resolved.config
     strategy = strategy_of(config)
     trained = sources(config)
@@ -82,7 +87,7 @@ def train(
             folder.write("command.txt", (command or "raygan.train(...)") + "\n")
             folder.status(
                 id=uuid.uuid4().hex[:12], name=name, status="starting", created=time.time(), shape=data.shape,  # noqa: TID251  shown only
-                alphabet=data.text, **provenance(), **({"packs": packs} if packs else {})
+                alphabet=data.text, **born(provenance(), time.time()), **({"packs": packs} if packs else {})  # noqa: TID251  shown only
             )  # fmt: skip
             journal = Journal.open(LocalStorage(folder.path))
             if begin is not None:
@@ -97,7 +102,7 @@ def train(
 
 def resume_run(
     path: str | Path, *, extra_steps: int = 0, address: str = "auto", inline: bool | None = None,
-    listeners: list[Listener] | None = None, overrides: Config | None = None,
+    listeners: list[Listener] | None = None, overrides: Config | None = None, strict: bool = False,
 ) -> Run:  # fmt: skip
     """Go on with a run from its newest valid checkpoint. Raises CheckpointError when there is none.
 
@@ -106,6 +111,8 @@ def resume_run(
     folder = RunFolder(find_run(path))
     refuse_running(folder.path)
     refuse_unwritable(folder.path, "resumed")
+    info, here = Run(folder.path).info, provenance()
+    moved = compare(folder.path, info, here, strict)
     config = overrides or load_config(folder.path)
     if extra_steps:
         config = config.model_copy(update={"steps": config.steps + extra_steps})
@@ -146,13 +153,14 @@ def resume_run(
         if extra_steps or overrides:
             folder.write("config.json", json.dumps(full_dump(config), indent=1) + "\n")
         swapped = checkpoint.extra.get("swapped", {}) if checkpoint else {}
+        folder.status(**resumed(info, here, time.time()))  # noqa: TID251  shown only
         folder.event("resume", checkpoint.step if checkpoint else 0, players=players, swapped=swapped)
-        return _drive(config, folder, journal, data, inline, checkpoint, listeners or [], problems)
+        return _drive(config, folder, journal, data, inline, checkpoint, listeners or [], problems, moved)
 
 
 def _drive(
     config: Config, folder: RunFolder, journal: Journal, data: Any, inline: bool, checkpoint: Checkpoint | None,
-    listeners: list[Listener], problems: list[str] | None = None,
+    listeners: list[Listener], problems: list[str] | None = None, moved: str = "",
 ) -> Run:  # fmt: skip
     device = torch.device("cuda" if config.device == "cuda" and inline else "cpu")
     setup = Setup(config, data, device)
@@ -180,6 +188,11 @@ def _drive(
                 if begin := getattr(listener, "begin", None):
                     begin(controller)
             controller.warn_checkpoints(problems or [])
+            if moved:
+                controller.warn(WARNING, moved)
+                for listener in listeners:
+                    if note := getattr(listener, "note", None):
+                        note(WARNING, moved)
             if slow := not_batched(setup):
                 controller.warn(
                     "W107 not-batched", f"{slow[0]} pairs in one actor train one after the other: {slow[1]}"
@@ -271,25 +284,19 @@ def _check_placement(config: Config) -> None:
     place(num_processes(config), config.resources, ray.cluster_resources(), rooms())
 
 
-@contextlib.contextmanager
-def _signals(controller: Controller) -> Iterator[None]:
-    """SIGINT and SIGTERM save and stop; a second one ends the process at once. Only a main thread can listen."""
+def _signals(controller: Controller) -> contextlib.AbstractContextManager[None]:
+    """SIGINT, SIGTERM and SIGHUP save and stop; a second one ends the process at once, but for SIGHUP: a terminal that is closed
+    sends two, one by its shell and one by the kernel.
+    """
 
     def handler(signum: int, frame: FrameType | None) -> None:
         if controller.stop_signal is not None:
+            if signum == signal.SIGHUP:
+                return
             os._exit(128 + signum)
         controller.stop(signum)
 
-    try:
-        before = {s: signal.signal(s, handler) for s in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not the main thread
-        yield
-        return
-    try:
-        yield
-    finally:
-        for signum, old in before.items():
-            signal.signal(signum, old)
+    return listening(handler)
 
 
 def load_config(path: Path) -> Config:

@@ -18,7 +18,7 @@ from raygan.errors import Interrupted
 from raygan.metrics.ranking import lower_is_better
 from raygan.service.origins import fork
 from raygan.service.run import Run
-from raygan.service.sweep import Sweep, costs, metric_of, trial_name, write_point
+from raygan.service.sweep import Sweep, costs, known_name, metric_of, write_point
 from raygan.service.training import resume_run, train
 from raygan.strategies.strategy import Setup, load_data, strategy_of
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ray.tune import Checkpoint
 
 POINTER = "run.json"
+WORST = 1e30
 FORKED = "__"
 """Between a run's own name and what it was forked for."""
 
@@ -102,7 +103,7 @@ def report(values: dict[str, Any], pointer: dict[str, Any] | None) -> None:
 
 def told(sweep: Sweep, value: float) -> float:
     """The metric for Tune, which counts NaN as a success: the worst there is instead. The tables keep NaN."""
-    worst = 1e30 if lower_is_better(sweep.metric.partition(".")[2]) else -1e30
+    worst = WORST if lower_is_better(sweep.metric.partition(".")[2]) else -WORST
     return value if math.isfinite(value) else worst
 
 
@@ -123,7 +124,7 @@ def run_trial(values: dict[str, Any], sweep: Sweep, folder: str) -> None:
     pointer = read_pointer(tune.get_checkpoint())
     runs = Path(folder) / "runs"
     resolved = sweep.resolved(point)
-    name = trial_name(point)
+    name = known_name(runs, point)
     if pointer is not None:  # PBT: somebody else's state, our settings
         trial = tune.get_context().get_trial_id()[-5:]
         name = f"{Path(pointer['run']).name.partition(FORKED)[0]}{FORKED}{trial}-{pointer['step']}"

@@ -93,6 +93,14 @@ CASES = [
     (["presets", "nothing"], 2, "no preset named 'nothing'"),
     (["plan", "--resources.gpus-per-pair", "64"], 3, "need 128 GPUs"),
     (["plan", "--resources.cpus-per-pair", "4000"], 3, "the cluster has"),
+    # machines
+    (["watch", "/nowhere/run", "--web", "--port", "99999"], 2, "--port '99999': needs a whole number from 0 to 65535"),
+    (["watch", "/nowhere/run", "--web", "--port", "-5"], 2, "--port '-5'"),
+    (["watch", "/nowhere/run", "--web", "--port", "\u0661"], 2, "needs a whole number"),
+    (["watch", "/nowhere/run", "--web", "--port", "9" * 5000], 2, "needs a whole number"),
+    (["dashboards", "check", "--prometheus", "http://127.0.0.1:99999"], 2, "no Prometheus answers there"),
+    (["train", "--strict"], 2, "--strict needs --resume"),
+    (["train", "--run-dir", "~nobody-of-this-name/x"], 2, "no home (no such user)"),
     # failures, checkpoints, elasticity
     (["train", "--failures.death", "ignore"], 2, 'failures.death = "ignore"'),
     (["train", "--failures.budgett", "3"], 2, "no setting 'budgett'. Did you mean 'budget'?"),
@@ -151,7 +159,7 @@ def test_a_mistake_is_one_line_with_the_next_move(
 
 
 @pytest.mark.timed
-@pytest.mark.parametrize("address", ["127.0.0.1:9", "127.0.0.1:port"])
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "127.0.0.1:port", "127.0.0.1:99999", "a" * 70 + ".b:1"])
 def test_an_address_where_nobody_listens_is_told_at_once(
     address: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,6 +170,24 @@ def test_an_address_where_nobody_listens_is_told_at_once(
     assert time.perf_counter() - began < LIMIT_S
     assert (found, out) == (2, "")
     assert err.startswith(f"raygan: address = {address!r}: nobody listens there")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.timed
+@pytest.mark.parametrize("argv", [["status", "mine"], ["runs", "--address", "auto"], ["submit", "--", "train"]])
+def test_a_cluster_that_is_gone_is_told_at_once(
+    argv: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray remembers the last one that was started here, and asks it for minutes."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    monkeypatch.setattr("ray._private.services.get_ray_address_from_environment", lambda *_: "127.0.0.1:9")
+    began = time.perf_counter()
+    found, out, err = run(argv, capsys)
+    assert time.perf_counter() - began < LIMIT_S
+    assert (found, out) == (2, "")
+    assert err.startswith("raygan: address = '127.0.0.1:9': nobody listens there")
     assert err.count("\n") == 1
 
 

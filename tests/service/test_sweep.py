@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,12 +16,14 @@ import yaml
 
 from raygan.config import resolve
 from raygan.controller.checkpoint import newest_valid
+from raygan.controller.run_folder import check_name
 from raygan.errors import ConfigError, InfeasibleError
 from raygan.service import sweep_report, sweeping
 from raygan.service.origins import fork
 from raygan.service.run import Run
-from raygan.service.sweep import Budget, Sweep, d_updates, metric_of, read_sweep, trial_name
+from raygan.service.sweep import Budget, Sweep, d_updates, full_name, known_name, metric_of, read_sweep, trial_name
 from raygan.service.training import load_config, resume_run, train
+from raygan.service.trial import FORKED
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "tune").glob("*.yaml"))
@@ -119,6 +122,54 @@ def test_mistakes_in_a_file(values: dict[str, Any], complaint: str, tmp_path: Pa
     assert str(file) in str(found.value)
     assert "\n" not in str(found.value)
     assert not (tmp_path / "runs").exists(), "nothing half-written"
+
+
+@pytest.mark.parametrize(
+    ("metric", "settings", "complaint"),
+    [
+        ("globl.modes", {}, "no player 'globl'"),
+        ("global.modes", {}, "no player 'global'"),
+        ("pair-07.modes", {}, "Did you mean 'pair-0"),
+        ("mixture.modes", {"num_pairs": 1}, "no player 'mixture'"),
+        ("judge.modes", {"strategy": "pmgan"}, "no player 'judge'"),
+    ],
+)
+def test_a_metric_of_nobody_is_refused_before_anything_runs(
+    tmp_path: Path, metric: str, settings: dict[str, Any], complaint: str
+) -> None:
+    file = write(tmp_path / "s.yaml", metric=metric, settings={**SMALL, **settings})
+    with pytest.raises(ConfigError, match=re.escape(complaint)):
+        sweeping.sweep(file, run_dir=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_metric_must_be_there_in_every_trial(tmp_path: Path) -> None:
+    file = write(tmp_path / "s.yaml", space={"num_pairs": [2, 1]})
+    with pytest.raises(ConfigError, match=r"no player 'mixture' in trial num_pairs-1"):
+        read_sweep(file)
+
+
+def test_long_names_stay_apart_and_are_found_again(tmp_path: Path) -> None:
+    many = {f"pair.{key}": [0.5] for key in ("lr_g", "lr_d", "beta1", "input_noise", "clip_grad_d", "feature_matching")}
+    file = write(tmp_path / "s.yaml", space={**many, "strategy.swap_every": [5, 7], "seed": [0, 1, 2]})
+    points = read_sweep(file).points()
+    names = [trial_name(p) for p in points]
+    assert len(set(names)) == 6
+    assert names == [trial_name(p) for p in read_sweep(file).points()], "the same at each start"
+    for name in names:
+        check_name(f"{name}{FORKED}abcde-99999999")
+    assert trial_name({"seed": 3}) == "seed-3", "what fits is as it was"
+
+
+def test_a_run_that_an_older_release_has_named_is_found(tmp_path: Path) -> None:
+    point = {f"pair.a_setting_with_a_long_name_{i}": 0.25 for i in range(5)}
+    assert known_name(tmp_path, point) == trial_name(point)
+    old = tmp_path / full_name(point)[:100]
+    old.mkdir()
+    (old / "point.json").write_text(json.dumps({**point, "seed": 1}))
+    assert known_name(tmp_path, point) == trial_name(point), "another point's"
+    (old / "point.json").write_text(json.dumps(point))
+    assert known_name(tmp_path, point) == old.name
 
 
 def test_a_file_without_a_name_is_told_so(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_an_old_run_is_read_and_gone_on_with(name: str, tmp_path: Path, capsys: 
 def test_what_an_old_journal_has_committed_counts(name: str) -> None:
     history = read_journal(LocalStorage(FORMATS / name))
     assert not history.problems
-    assert set(EARLIER[name]) <= set(committed(history.records))
+    assert set(EARLIER[name]) <= {e.step for e in committed(history.records)}
     if name == "1/gap-resumed":
         assert [r["step"] for r in history.of("swap")] == [4, 8, 12, 16], "over both epochs"
 

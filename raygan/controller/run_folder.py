@@ -5,6 +5,7 @@ run.json  config.yaml  command.txt  metrics.jsonl  events.jsonl  journal/  check
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -13,7 +14,6 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,7 @@ class RunFolder:
         return cls(path)
 
     @classmethod
-    @contextmanager
+    @contextlib.contextmanager
     def being_made(cls, parent: Path, name: str) -> Iterator[RunFolder]:
         """`parent/name` is there once the block has ended well, whole; until then it has a hidden name, and whoever is killed
         meanwhile leaves no run behind. Raises ConfigError as `create`.
@@ -91,7 +91,8 @@ class RunFolder:
             yield folder
             folder._publish(parent / name)
         except BaseException:
-            folder.close()
+            with contextlib.suppress(OSError):  # a full disk: the folder goes all the same
+                folder.close()
             shutil.rmtree(folder.path, ignore_errors=True)
             raise
 

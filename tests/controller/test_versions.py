@@ -138,7 +138,7 @@ def test_a_run_that_goes_on_elsewhere_says_so(tmp_path: Path) -> None:
     told = [e for e in Run.load(path).events if e["kind"] == "warning"]
     assert [e["name"] for e in told] == ["W206 other-machine"]
     assert "torch 2.6.0 -> " in told[0]["text"]
-    info = run.info
+    info = Run.load(path).info
     assert info["versions"]["torch"] == here
     assert len(info["lives"]) == 2
     assert info["warnings"] == {"W206 other-machine": 1}

@@ -141,8 +141,8 @@ def test_without_the_pages_own_cookie_there_is_nothing(name: str) -> None:
         ("127.0.0.1", "10.0.0.7", False),
         ("127.0.0.1", "", False),
         ("127.0.0.1", "[::1].evil.example", False),
-        ("0.0.0.0", "10.0.0.7:8266", True),  # noqa: S104
-        ("0.0.0.0", "evil.example", False),  # noqa: S104
+        ("0.0.0.0", "10.0.0.7:8266", True),
+        ("0.0.0.0", "evil.example", False),
         ("gpu-7.lab", "gpu-7.lab:8266", True),
     ],
 )

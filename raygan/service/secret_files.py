@@ -39,7 +39,7 @@ CONTENTS = {
     "a GitLab token": ("glpat-", rb"\bglpat-[\w-]{20,}"),
     "a wandb key": (
         "wandb",
-        rb"(?i)wandb(?:[\w.\"' -]{0,24}key[\"']?\s*[=:]|\.ai\s+login\s+\w+\s+password)\s*["']?[0-9a-f]{40}\b",
+        rb"(?i)wandb(?:[\w.\"' -]{0,24}key[\"']?\s*[=:]|\.ai\s+login\s+\w+\s+password)\s*[\"']?[0-9a-f]{40}\b",
     ),
     "a wandb token": ("wandb_v", rb"\bwandb_v\d_[A-Za-z0-9_]{30,}"),
     "an API key": ("sk-", rb"\bsk-(?:ant-|proj-|live-)?[A-Za-z0-9_-]{32,}"),

@@ -23,7 +23,7 @@ from raygan.config import read_yaml, resolve
 from raygan.controller.checkpoint import Checkpoint, newest_valid, write_checkpoint
 from raygan.controller.journal import Journal
 from raygan.controller.storage import LocalStorage
-from raygan.data import search
+from raygan.data import room
 from raygan.data.idx_format import read_idx
 from raygan.errors import RayganError
 from raygan.gan.bundle import pack, unpack
@@ -142,7 +142,7 @@ def test_a_malicious_file_is_one_line_and_runs_nothing(
     tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PLANTED", str(tmp_path / "planted"))
-    monkeypatch.setattr(search, "MAX_BYTES", 1 << 20)
+    monkeypatch.setattr(room, "room", lambda: 1 << 20)
     with pytest.raises(RayganError) as error:
         BAD[what](tmp_path)
     assert str(error.value).count("\n") == 0

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from raygan.errors import RayganError
+from raygan.visible import visible
 
 VERBS = {
     "train": "train a run: settings from a preset, files and flags",
@@ -54,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
         code = getattr(verbs, args[0])(args[1:])
     except RayganError as error:
-        print(f"raygan: {error}", file=sys.stderr)
+        print(f"raygan: {visible(error)}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
     except KeyboardInterrupt:
         print("raygan: interrupted", file=sys.stderr)

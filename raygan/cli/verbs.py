@@ -12,6 +12,7 @@ from raygan.cli.flags import Arguments, parse
 from raygan.config import PRESETS, Resolved, resolve
 from raygan.config import presets as preset_names
 from raygan.errors import ConfigError, RequirementError
+from raygan.visible import say as print
 
 RUN_OPTIONS = ("preset", "name", "run-dir", "address", "resume", "require")
 TRAIN_USAGE = (

@@ -24,6 +24,7 @@ from raygan.controller.run_folder import REQUEST, STOP, check_name, find_run, in
 from raygan.errors import ConfigError
 from raygan.service.listing import alive
 from raygan.service.run import Run
+from raygan.visible import visible
 
 ENDED = ("done", "degraded", "stopped", "failed")
 
@@ -272,4 +273,4 @@ def state_text(seen: dict[str, Any]) -> str:
     ]
     if seen["error"]:
         lines.append(f"error  {seen['error']}")
-    return "\n".join(lines)
+    return visible("\n".join(lines))

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 from raygan.errors import RayganError
+from raygan.visible import visible
 
 OF_A_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.ESTALE)
 VERBS = {
@@ -75,7 +76,7 @@ def _main(args: list[str]) -> NoReturn:
         with _notes():
             code = getattr(verbs, args[0])(args[1:])
     except RayganError as error:
-        print(f"raygan: {error}", file=sys.stderr)
+        print(f"raygan: {visible(error)}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
     except KeyboardInterrupt:
         print("raygan: interrupted", file=sys.stderr)

@@ -15,6 +15,7 @@ from raygan.service.feed import Feed, state, state_text
 from raygan.service.run import Run
 from raygan.service.tables import fate
 from raygan.strategies.roles import GLOBAL, JUDGE, MIXTURE
+from raygan.visible import visible
 
 if TYPE_CHECKING:
     from raygan.controller.controller import Controller
@@ -151,7 +152,7 @@ class Live(Plain):
         ):
             table.add_column(column, justify="left" if column in ("pair", "opponent", "progress", "state") else "right")
         for player in controller.players:
-            table.add_row(*cells(controller, player))
+            table.add_row(*(Text(visible(cell)) for cell in cells(controller, player)))
         return Group(table, Text(progress_line(controller)))
 
 
@@ -223,14 +224,14 @@ def progress_line(controller: Controller) -> str:
         )
     if controller.totals.warnings:
         parts.append(f"warnings {sum(controller.totals.warnings.values())}")
-    return "  ".join([*parts, str(controller.folder.path)])
+    return visible("  ".join([*parts, str(controller.folder.path)]))
 
 
 def describe(controller: Controller) -> str:
     """One line about what starts."""
     c = controller.config
     data = c.component("data").name + (f" {c.data['modes']}" if "modes" in c.data else "")
-    return (
+    return visible(
         f"raygan: {c.strategy['name']} ({c.tempo}), {c.num_pairs} pairs, {data}, {c.loss['name']}, {c.steps} steps, seed "
         f"{c.seed} -> {controller.folder.path}"
     )
@@ -257,7 +258,7 @@ def ending(run: Run, report: Path | None) -> str:
         *([f"report  {shown(report)}"] if report else []),
         f"next    raygan sample {where} --from {run.main_player} -n 1024 -o samples.{'txt' if alphabet else 'png'}",
     ]
-    return "\n".join(lines)
+    return visible("\n".join(lines))
 
 
 def some_sentences(run: Run, alphabet: str, count: int = 5) -> list[str]:

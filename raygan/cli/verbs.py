@@ -14,6 +14,7 @@ from raygan.config import PRESETS, Resolved, resolve
 from raygan.config import presets as preset_names
 from raygan.errors import ConfigError, RequirementError
 from raygan.paths import expanded
+from raygan.visible import say as print
 
 RUN_OPTIONS = ("preset", "name", "run-dir", "address", "resume", "require")
 TRAIN_SWITCHES = ("inline", "strict", "plain", "json", "quiet", "dry-run")
@@ -288,13 +289,21 @@ def watch(argv: Sequence[str]) -> int:
 
 def submit(argv: Sequence[str]) -> int:
     """Send a verb to a cluster, as a Ray job."""
-    usage = "raygan submit [--address auto|ADDR] [--working-dir .] [--no-wait] [--dry-run] -- VERB ..."
+    usage = (
+        "raygan submit [--address auto|ADDR] [--working-dir .] [--include PATH ...] [--no-wait] [--dry-run] -- VERB ..."
+    )
     if "--" not in argv:
         if {"-h", "--help"} & set(argv):
             parse(["--help"], usage=usage)
         raise ConfigError(f"what to run stands behind `--`. Usage: {usage}")
     at = list(argv).index("--")
-    args = parse(argv[:at], valued=("address", "working-dir"), switches=("no-wait", "dry-run"), usage=usage)
+    args = parse(
+        argv[:at],
+        valued=("address", "working-dir"),
+        switches=("no-wait", "dry-run"),
+        repeated=("include",),
+        usage=usage,
+    )
     from raygan.cli import VERBS
     from raygan.errors import did_you_mean
     from raygan.service import jobs
@@ -308,7 +317,8 @@ def submit(argv: Sequence[str]) -> int:
     if rest[0] == "train":
         _check_train(arguments[1:])
     cluster = jobs.Jobs(args.get("address") or "auto")
-    submission, package = cluster.prepare(arguments, run, working_dir=Path(args.get("working-dir") or "."))
+    folder = Path(args.get("working-dir") or ".")
+    submission, package = cluster.prepare(arguments, run, working_dir=folder, include=args.lists.get("include", []))
     print(shlex.join(submission.command), package.text, sep="\n", flush=True)
     if args.has("dry-run"):
         return 0

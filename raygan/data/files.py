@@ -12,8 +12,13 @@ import numpy.typing as npt
 from pydantic import Field
 
 from raygan.data.base import Array, DataComponent, Samples, freeze, split_tail
+from raygan.data.room import check_room, within_room
 from raygan.errors import DataError
 
+FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
+"""Nothing else is decoded, whatever its name says: some of Pillow's other formats start programs."""
+DECODING = 8
+"""Bytes a pixel while one image is decoded."""
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
 
@@ -30,7 +35,8 @@ class FileComponent(DataComponent):
 
     def load(self, seed: int) -> Samples:
         """The samples, split into a training part and the last `held_out`."""
-        array = self.read()
+        with within_room(f"data.{self.name}: {self.path}"):
+            array = self.read()
         if len(array) < 2:
             raise DataError(f"data.{self.name}: {self.path!r} holds {len(array)} samples; at least 2 are needed.")
         held_out = self.held_out or min(max(1, len(array) // 10), 1000)
@@ -39,28 +45,35 @@ class FileComponent(DataComponent):
         return Samples(f"{self.name}:{self.path}", train, rest, split=f"last {held_out}")
 
 
-def stack_images(kind: str, named: Iterable[tuple[str, bytes]]) -> npt.NDArray[np.uint8]:
-    """Encoded images to (N, C, H, W); raises DataError for one that is broken or of another shape."""
+def stack_images(kind: str, count: int, named: Iterable[tuple[str, bytes]]) -> npt.NDArray[np.uint8]:
+    """`count` encoded images to (N, C, H, W); raises DataError for one that is broken or of another shape, and for more than there
+    is room for: a solid picture is small until it is decoded, and all have the size of the first one."""
     from PIL import Image, UnidentifiedImageError
 
-    arrays: list[npt.NDArray[np.uint8]] = []
+    out: npt.NDArray[np.uint8] | None = None
+    done = 0
     for name, raw in named:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
-                image = Image.open(io.BytesIO(raw))
+                image = Image.open(io.BytesIO(raw), formats=FORMATS)
+                check_room(f"data.{kind}: {name}", DECODING * image.width * image.height)
                 pixels = np.asarray(image.convert("L" if image.mode in ("L", "1") else "RGB"))
         except (
             UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning,
         ) as error:  # fmt: skip
             raise DataError(f"data.{kind}: {name} is not a readable image ({error}). Remove or replace it.") from None
         chw = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-        if arrays and chw.shape != arrays[0].shape:
+        if out is None:
+            check_room(f"data.{kind}: {count} images like {name}", count * chw.size)
+            out = np.empty((count, *chw.shape), np.uint8)
+        if chw.shape != out.shape[1:]:
             raise DataError(
-                f"data.{kind}: {name} has shape {chw.shape}, the images before it {arrays[0].shape}. "
+                f"data.{kind}: {name} has shape {chw.shape}, the images before it {out.shape[1:]}. "
                 "Bring all images to one size and mode."
             )
-        arrays.append(np.ascontiguousarray(chw))
-    if not arrays:
+        out[done] = chw
+        done += 1
+    if out is None:
         raise DataError(f"data.{kind}: no images ({', '.join(SUFFIXES)}) in it. Check the path.")
-    return np.stack(arrays)
+    return out[:done]

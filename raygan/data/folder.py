@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from raygan.data.base import Array
 from raygan.data.files import SUFFIXES, FileComponent, stack_images
+from raygan.data.room import read_file
 from raygan.data.search import must_exist
 
 
@@ -13,4 +14,4 @@ class Folder(FileComponent):
     def read(self) -> Array:
         """(N, C, H, W) uint8."""
         files = sorted(p for p in must_exist(self.name, self.path).rglob("*") if p.suffix.lower() in SUFFIXES)
-        return stack_images(self.name, ((str(p), p.read_bytes()) for p in files))
+        return stack_images(self.name, len(files), ((str(p), read_file(f"data.folder: {p}", p)) for p in files))

@@ -14,4 +14,4 @@ class Idx(FileComponent):
 
     def read(self) -> Array:
         """(N, 1, H, W) uint8."""
-        return as_samples(self.name, self.path, read_idx(must_exist(self.name, self.path)).copy())
+        return as_samples(self.name, self.path, read_idx(must_exist(self.name, self.path)))

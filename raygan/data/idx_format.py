@@ -6,31 +6,55 @@ import gzip
 import math
 import zlib
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from raygan.data import search
+from raygan.data.base import freeze
+from raygan.data.room import check_room, within_room
 from raygan.errors import DataError
 
 
 def read_idx(path: Path) -> npt.NDArray[np.uint8]:
     """A file of unsigned bytes, plain or gzip. Raises DataError for anything that is not wholly one."""
-    raw = path.read_bytes()
-    if raw[:2] == b"\x1f\x8b":
-        try:
-            with gzip.open(path) as file:
-                raw = file.read(search.MAX_BYTES + 1)
-            search.check_size(path, len(raw))
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise DataError(f"{path}: damaged gzip ({error}). Get the file again.") from None
-    if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] != 8:
-        raise DataError(f"{path}: not an IDX file of unsigned bytes (it begins with {raw[:4].hex()}). Check the path.")
-    header = 4 + 4 * raw[3]
-    sizes = tuple(int(n) for n in np.frombuffer(raw[4:header], dtype=">u4")) if len(raw) >= header else ()
-    if len(raw) != header + math.prod(sizes) or not sizes:
-        raise DataError(
-            f"{path}: truncated IDX file: {len(raw)} bytes, its header says {header + math.prod(sizes)}. "
-            "Get the file again."
-        )
-    return np.frombuffer(raw, dtype=np.uint8, offset=header).reshape(sizes)
+    with path.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    try:
+        with within_room(path), gzip.open(path) if packed else path.open("rb") as file:
+            return _read(path, cast(BinaryIO, file))
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path}: damaged gzip ({error}). Get the file again.") from None
+
+
+def _read(path: Path, file: BinaryIO) -> npt.NDArray[np.uint8]:
+    """The header first: what it claims must have room, and be there to the byte."""
+    magic = file.read(4)
+    if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] != 8:
+        raise DataError(f"{path}: not an IDX file of unsigned bytes (it begins with {magic.hex()}). Check the path.")
+    raw = file.read(4 * magic[3])
+    sizes = tuple(int(n) for n in np.frombuffer(raw[: len(raw) // 4 * 4], dtype=">u4"))
+    claimed = math.prod(sizes)
+    found = 0
+    if len(raw) == 4 * magic[3] and sizes:
+        check_room(path, claimed)
+        out = np.empty(claimed, np.uint8)
+        found = _fill(file, memoryview(out.data))
+        more = bool(file.read(1))
+        if found == claimed and not more:
+            freeze(out)
+            return out.reshape(sizes)
+        found += more
+    header = 4 + len(raw)
+    raise DataError(
+        f"{path}: truncated IDX file: {header + found} bytes{' or more' if found > claimed else ''}, its header says "
+        f"{header + claimed}. Get the file again."
+    )
+
+
+def _fill(file: BinaryIO, room: memoryview) -> int:
+    at = 0
+    while at < len(room) and (part := file.read(min(1 << 22, len(room) - at))):
+        room[at : at + len(part)] = part
+        at += len(part)
+    return at

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections import Counter
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
 from raygan.data.base import DataComponent, Samples, freeze
+from raygan.data.room import read_stream, within_room
 from raygan.data.search import find
 from raygan.errors import DataError
 
@@ -19,6 +21,8 @@ FILES = ("heldout-dev.txt.gz", "heldout-test.txt.gz")
 HELP = (
     "Put two shards of the benchmark there, a sentence a line, or name their folder with --data.path or $RAYGAN_DATA."
 )
+COPIES = 8.0
+"""Memory for a byte of text: as it was read, decoded, in lines, joined, in pieces, as indices."""
 PAD, UNKNOWN = "`", "~"
 """Behind a short sentence; in the place of a rare character."""
 
@@ -37,6 +41,10 @@ class Lm1b(DataComponent):
 
     def load(self, seed: int) -> Samples:
         """Indices (N, length) uint8; `batch` gives one-hot float32 (N, characters, length)."""
+        with within_room("data.lm1b"):
+            return self._load()
+
+    def _load(self) -> Samples:
         texts = [read_lines(f) for f in find(self.name, ["lm1b"], FILES, self.path, HELP)]
         counted = Counter("".join(texts[0]))
         common = [c for c, _ in counted.most_common(self.characters) if c not in (PAD, UNKNOWN)]
@@ -55,9 +63,10 @@ class Lm1b(DataComponent):
 def read_lines(path: Path) -> list[str]:
     """All lines of a text file, gzipped or not; raises DataError."""
     try:
-        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            raw = read_stream(f"data.lm1b: {path}", cast(BinaryIO, file), COPIES)
         return [line for line in raw.decode().splitlines() if line]
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise DataError(f"data.lm1b: {path} cannot be read as text ({error}). Get the file again.") from None
 
 
@@ -69,8 +78,10 @@ def encode(pieces: list[str], alphabet: str, length: int) -> npt.NDArray[np.uint
     """
     index = {c: i for i, c in enumerate(alphabet)}
     unknown = index[UNKNOWN]
-    rows = [[index.get(c, unknown) for c in piece] + [index[PAD]] * (length - len(piece)) for piece in pieces]
-    return np.array(rows, np.uint8)
+    out = np.full((len(pieces), length), index[PAD], np.uint8)
+    for row, piece in zip(out, pieces, strict=True):
+        row[: len(piece)] = [index.get(c, unknown) for c in piece]
+    return out
 
 
 def decode(indices: npt.NDArray[np.generic], alphabet: str) -> list[str]:

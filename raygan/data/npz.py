@@ -10,7 +10,8 @@ from pydantic import Field
 
 from raygan.data.base import Array
 from raygan.data.files import FileComponent
-from raygan.data.search import check_size, must_exist
+from raygan.data.room import check_room
+from raygan.data.search import must_exist
 from raygan.errors import DataError
 
 USUAL = ("x", "images", "data", "arr_0")
@@ -27,7 +28,7 @@ class Npz(FileComponent):
         try:
             if zipfile.is_zipfile(path):
                 with zipfile.ZipFile(path) as entries:
-                    check_size(f"data.npz: {path}", sum(entry.file_size for entry in entries.infolist()))
+                    check_room(f"data.npz: {path}", 2 * max((e.file_size for e in entries.infolist()), default=0))
             with np.load(path, allow_pickle=False) as archive:
                 if not archive.files:
                     raise DataError(f"data.npz: {path} holds no array. Save it with numpy.savez.")
@@ -37,7 +38,7 @@ class Npz(FileComponent):
                 array = archive[key]
                 if not isinstance(array, np.ndarray):
                     raise ValueError(f"{key} is not an array")
-        except (ValueError, OSError, EOFError, MemoryError, AttributeError, zlib.error, zipfile.BadZipFile) as error:
+        except (ValueError, OSError, EOFError, AttributeError, zlib.error, zipfile.BadZipFile) as error:
             raise DataError(f"data.npz: {path} cannot be read ({error}). Save it with numpy.savez.") from None
         return as_samples(self.name, self.path, array)
 

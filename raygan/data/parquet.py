@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
 from raygan.data.base import Array
 from raygan.data.files import FileComponent, stack_images
-from raygan.data.search import check_size, must_exist
+from raygan.data.search import must_exist
 from raygan.errors import DataError
+
+ROWS = 16
+"""Decoded at a time."""
 
 
 class Parquet(FileComponent):
@@ -28,15 +33,21 @@ class Parquet(FileComponent):
             column = self.column or next((n for n in names if n in ("image", "img")), names[0])
             if column not in names:
                 raise DataError(f"data.parquet: no column {column!r} in {path}. It has: {', '.join(names)}.")
-            about = pyarrow.parquet.ParquetFile(path).metadata
-            check_size(
-                f"data.parquet: {path}",
-                sum(about.row_group(i).total_byte_size for i in range(about.num_row_groups)),
-            )
-            cells: list[Any] = pyarrow.parquet.read_table(path, columns=[column])[column].to_pylist()
-        except (pyarrow.ArrowException, OSError, MemoryError) as error:
+            file = pyarrow.parquet.ParquetFile(path)
+            count = file.metadata.num_rows
+            return stack_images(self.name, count, self._images(file, column, path))
+        except (pyarrow.ArrowException, OSError) as error:
             raise DataError(f"data.parquet: {path} cannot be read ({error}). Check the path.") from None
-        raw = [c["bytes"] if isinstance(c, dict) else c for c in cells]
-        if not all(isinstance(r, bytes) for r in raw):
-            raise DataError(f"data.parquet: column {column!r} of {path} holds no encoded images. Set data.column.")
-        return stack_images(self.name, ((f"row {i}", r) for i, r in enumerate(raw)))
+
+    def _images(self, file: Any, column: str, path: Path) -> Iterator[tuple[str, bytes]]:
+        """(row, encoded image), few at a time: what a dictionary repeats is small in the file only."""
+        at = 0
+        for batch in file.iter_batches(ROWS, columns=[column]):
+            for cell in batch.column(0).to_pylist():
+                raw = cell["bytes"] if isinstance(cell, dict) else cell
+                if not isinstance(raw, bytes):
+                    raise DataError(
+                        f"data.parquet: column {column!r} of {path} holds no encoded images. Set data.column."
+                    )
+                yield f"row {at}", raw
+                at += 1

@@ -51,18 +51,6 @@ def _either(folder: Path, file: str) -> Path | None:
     return None
 
 
-MAX_BYTES = 16 << 30
-"""Largest data set, unpacked. It is kept in memory; an archive that claims more is a mistake, or a bomb."""
-
-
-def check_size(what: object, nbytes: int) -> None:
-    """Raises DataError for more than MAX_BYTES."""
-    if nbytes > MAX_BYTES:
-        raise DataError(
-            f"{what}: {nbytes / 2**30:.0f} GiB unpacked, at most {MAX_BYTES / 2**30:g} GiB are read. Use a part of it."
-        )
-
-
 def must_exist(name: str, path: str) -> Path:
     """The path, if something is there; raises DataError."""
     if not Path(path).exists():

@@ -7,7 +7,8 @@ import zlib
 
 from raygan.data.base import Array
 from raygan.data.files import SUFFIXES, FileComponent, stack_images
-from raygan.data.search import check_size, must_exist
+from raygan.data.room import check_room
+from raygan.data.search import must_exist
 from raygan.errors import DataError
 
 
@@ -20,8 +21,9 @@ class Zip(FileComponent):
         try:
             with zipfile.ZipFile(path) as archive:
                 members = sorted(n for n in archive.namelist() if n.lower().endswith(SUFFIXES))
-                check_size(f"data.zip: {path}", sum(archive.getinfo(n).file_size for n in members))
-                return stack_images(self.name, ((n, archive.read(n)) for n in members))
+                for n in members:
+                    check_room(f"data.zip: {n} in {path}", archive.getinfo(n).file_size)
+                return stack_images(self.name, len(members), ((n, archive.read(n)) for n in members))
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
             raise DataError(
                 f"data.zip: {path} is not a zip archive that can be read ({error}). Check the path."

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
 Features = npt.NDArray[np.float64]
+BLOCK = 1 << 20
+"""Pairs of samples at a time."""
 
 
 def fid(real: Features, fake: Features) -> float:
@@ -24,30 +28,49 @@ def fid(real: Features, fake: Features) -> float:
 def kid(real: Features, fake: Features) -> float:
     """Unbiased MMD^2 with the kernel (x.y / F + 1)^3 (Binkowski et al., 2018), over all points at once."""
 
-    def kernel(a: Features, b: Features) -> Features:
-        return np.asarray((a @ b.T / a.shape[1] + 1) ** 3)
+    def total(a: Features, b: Features) -> float:
+        return float(sum(_kernel(a[rows], b).sum() for rows in _blocks(a, b)))
 
     def within(a: Features) -> float:
-        k = kernel(a, a)
-        return float((k.sum() - np.trace(k)) / (len(a) * (len(a) - 1)))
+        own = (((a**2).sum(1) / a.shape[1] + 1) ** 3).sum()
+        return float((total(a, a) - own) / (len(a) * (len(a) - 1)))
 
-    return within(real) + within(fake) - 2 * float(kernel(real, fake).mean())
+    return within(real) + within(fake) - 2 * total(real, fake) / (len(real) * len(fake))
+
+
+def _kernel(a: Features, b: Features) -> Features:
+    return np.asarray((a @ b.T / a.shape[1] + 1) ** 3)
 
 
 def prdc(real: Features, fake: Features, nearest: int = 5) -> dict[str, float]:
     """precision, recall (Kynkaanniemi et al., 2019), density, coverage (Naeem et al., 2020) with k = `nearest`."""
     r_real, r_fake = _radii(real, nearest), _radii(fake, nearest)
-    cross = _distances(real, fake)
+    around = np.zeros(len(fake))  # for each fake sample, the real ones whose ball it lies in
+    recalled, covered = 0, 0
+    for rows in _blocks(real, fake):
+        cross = _distances(real[rows], fake)
+        around += (cross < r_real[rows, None]).sum(0)
+        recalled += int((cross < r_fake[None]).any(1).sum())
+        covered += int((cross.min(1) < r_real[rows]).sum())
     return {
-        "precision": float((cross < r_real[:, None]).any(0).mean()),
-        "recall": float((cross < r_fake[None]).any(1).mean()),
-        "density": float((cross < r_real[:, None]).sum(0).mean() / nearest),
-        "coverage": float((cross.min(1) < r_real).mean()),
+        "precision": float((around > 0).mean()),
+        "recall": recalled / len(real),
+        "density": float(around.mean() / nearest),
+        "coverage": covered / len(real),
     }
 
 
 def _radii(x: Features, nearest: int) -> Features:
-    return np.asarray(np.partition(_distances(x, x), nearest, axis=1)[:, nearest])  # the 0th is the point itself
+    """Distance to the `nearest`th neighbour; the 0th is the point itself."""
+    return np.concatenate([
+        np.partition(_distances(x[rows], x), nearest, axis=1)[:, nearest].copy() for rows in _blocks(x, x)
+    ])  # fmt: skip
+
+
+def _blocks(a: Features, b: Features) -> Iterator[slice]:
+    """Rows of a at a time, so that what is held of all pairs does not grow with the square of their number."""
+    size = max(1, BLOCK // len(b))
+    return (slice(at, at + size) for at in range(0, len(a), size))
 
 
 def _distances(a: Features, b: Features) -> Features:

@@ -26,6 +26,7 @@ from raygan.service.generators import Generators
 from raygan.service.run import FITTED, Run
 from raygan.service.tables import format_number, text_table
 from raygan.strategies.strategy import load_data
+from raygan.visible import code, markdown
 
 FORMAT = 1
 TOLERANCE = 1e-4
@@ -152,10 +153,12 @@ def card(run: Run, which: str, names: list[str]) -> str:
     config, scores = run.config, run.scores()
     row = next((scores[k] for k in (which, *names) if k in scores), None)
     lines = [
-        f"# {run.name}: {which}",
+        f"# {markdown(run.name)}: {markdown(which)}",
         "",
-        f"Generator{'s' if len(names) > 1 else ''} {', '.join(names)} of a raygan run: strategy {config.strategy['name']}, "
-        f"loss {config.loss['name']}, trained on {config.data['name']} for {config.steps} steps, seed {config.seed}.",
+        f"Generator{'s' if len(names) > 1 else ''} {markdown(', '.join(names))} of a raygan run: strategy "
+        f"{markdown(config.strategy['name'])}, "
+        f"loss {markdown(config.loss['name'])}, trained on "
+        f"{markdown(config.data['name'])} for {config.steps} steps, seed {config.seed}.",
         "",
         "## Use",
         "",
@@ -170,12 +173,12 @@ def card(run: Run, which: str, names: list[str]) -> str:
     if row is not None:
         entry = run.info.get("protocols", {}).get(row["protocol"], {"floor": {}, "ceiling": {}})
         metrics = [m for m in entry["ceiling"] if m in row]
-        who = "mixture" if row["player"] == "mixture" else f"single generator {row['player']}"
+        who = "mixture" if row["player"] == "mixture" else f"single generator {markdown(row['player'])}"
         lines += ["| metric | " + who + " | real data | noise |", "| --- | --- | --- | --- |"]
         for m in metrics:
             values = (row[m], entry["ceiling"].get(m), entry["floor"].get(m))
-            lines.append(f"| {m} | " + " | ".join(format_number(v) for v in values) + " |")
-        lines += ["", protocol_line(row["protocol"], entry)]
+            lines.append(f"| {markdown(m)} | " + " | ".join(format_number(v) for v in values) + " |")
+        lines += ["", markdown(protocol_line(row["protocol"], entry))]
     else:
         lines.append("This run has no scores yet.")
     lines += [
@@ -185,8 +188,8 @@ def card(run: Run, which: str, names: list[str]) -> str:
         "The scores are of one draw of one run. Samples carry whatever the training data carried, its licence included; modes that "
         "the scores above do not show may be missing.",
         "",
-        f"Made by `{(run.path / 'command.txt').read_text().strip()}` with "
-        + ", ".join(f"{k} {v}" for k, v in run.info["versions"].items())
+        f"Made by {code((run.path / 'command.txt').read_text())} with "
+        + ", ".join(markdown(f"{k} {v}") for k, v in run.info["versions"].items())
         + ".",
     ]
     return "\n".join(lines) + "\n"

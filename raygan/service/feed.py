@@ -26,6 +26,7 @@ from raygan.controller.versions import refuse_newer
 from raygan.errors import ConfigError
 from raygan.service.listing import alive
 from raygan.service.run import Run
+from raygan.visible import visible
 
 ENDED = ("done", "degraded", "stopped", "failed")
 
@@ -276,4 +277,4 @@ def state_text(seen: dict[str, Any]) -> str:
     lines += [f"damaged lines, passed over: {name} {count}" for name, count in seen["damaged"].items()]
     if seen["error"]:
         lines.append(f"error  {seen['error']}")
-    return "\n".join(lines)
+    return visible("\n".join(lines))

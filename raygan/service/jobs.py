@@ -25,6 +25,9 @@ from typing import Any
 from raygan.controller.run_folder import check_name, inside
 from raygan.errors import CheckpointError, ConfigError
 from raygan.paths import expanded
+from raygan.service.package import Package, pack, weigh
+
+__all__ = ["Job", "Jobs", "Package", "Submission", "fetch", "for_a_job", "weigh"]
 
 GRACE_S = 60
 """Seconds that a stopped job has to write its checkpoint; Ray's own are 3."""
@@ -47,6 +50,7 @@ class Submission:
     id: str
     entrypoint: list[str]
     working_dir: Path
+    """The archive that `package` has made; it goes once it is sent."""
     environment: dict[str, str]
     metadata: dict[str, str]
 
@@ -58,20 +62,6 @@ class Submission:
             "ray", "job", "submit", "--address", self.address, "--submission-id", self.id, "--working-dir", str(self.working_dir),
             "--runtime-env-json", env, "--metadata-json", json.dumps(self.metadata), "--", *self.entrypoint,
         ]  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Package:
-    """What a working directory weighs, without what .gitignore and .rayignore name."""
-
-    files: int
-    bytes: int
-    largest: str
-
-    @property
-    def text(self) -> str:
-        """One line."""
-        return f"package {self.bytes / 2**20:.1f} MB in {self.files} files (at most {limit() >> 20} MB)"
 
 
 class Jobs:
@@ -100,29 +90,35 @@ class Jobs:
         self.address = str(self.client._address)
 
     def prepare(
-        self, arguments: Sequence[str], run: Path | None = None, *, working_dir: Path = Path()
+        self,
+        arguments: Sequence[str],
+        run: Path | None = None,
+        *,
+        working_dir: Path = Path(),
+        include: Sequence[str] = (),
     ) -> tuple[Submission, Package]:
-        """What would be sent for the run of that folder, and what it weighs. Raises ConfigError for a package that is too large."""
-        package = weigh(working_dir)
-        if package.bytes >= limit():
-            raise ConfigError(
-                f"--working-dir {str(working_dir)!r}: {package.bytes / 2**20:.0f} MB, and a cluster takes at most "
-                f"{limit() >> 20} MB. The largest file is {package.largest}: name it in .rayignore, or submit from a folder "
-                "with your configs only."
-            )
+        """What would be sent for the run of that folder, and what it weighs. Raises ConfigError for a package that is too large,
+        or that lacks a file which the arguments name."""
+        archive, package = pack(working_dir, include, needed=arguments)
         environment = {"RAY_JOB_STOP_WAIT_TIME_S": str(GRACE_S), "PYTHONUNBUFFERED": "1"}
         environment |= {k: os.environ[k] for k in PASSED_ON if k in os.environ}
         metadata = {} if run is None else {RUN: run.name, FOLDER: str(run.parent)}
         job = f"{run.name if run else arguments[0]}-{secrets.token_hex(3)}"
         entry = ["python", "-m", "raygan.cli", *arguments]
-        return Submission(self.address, job, entry, working_dir, environment, metadata), package
+        return Submission(self.address, job, entry, archive, environment, metadata), package
 
-    def submit(self, arguments: Sequence[str], *, working_dir: Path = Path()) -> Job:
+    def submit(self, arguments: Sequence[str], *, working_dir: Path = Path(), include: Sequence[str] = ()) -> Job:
         """Send `raygan ARGUMENTS` as a job and return at once. Raises ConfigError."""
-        return self.send(self.prepare(*for_a_job(arguments), working_dir=working_dir)[0])
+        return self.send(self.prepare(*for_a_job(arguments), working_dir=working_dir, include=include)[0])
 
     def send(self, submission: Submission) -> Job:
         """Send it; a cluster that is still starting (no agent takes jobs yet) is given time. Raises ConfigError."""
+        try:
+            return self._send(submission)
+        finally:
+            shutil.rmtree(submission.working_dir.parent, ignore_errors=True)
+
+    def _send(self, submission: Submission) -> Job:
         deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
@@ -275,32 +271,6 @@ def _stays(what: str, folder: str) -> str:
             f"{what} {folder!r}: a job's working directory is thrown away. Give an absolute path, on storage that all nodes see."
         )
     return folder
-
-
-def weigh(folder: Path) -> Package:
-    """What Ray would upload of a folder, by Ray's own rules. Raises ConfigError when there is none."""
-    if not folder.is_dir():
-        raise ConfigError(f"--working-dir {str(folder)!r} is not a folder. Name the one with your configs.")
-    from ray._private.runtime_env import packaging
-
-    excludes = [packaging._get_excludes(folder, [".git"])]
-    sizes = dict[str, int]()
-
-    def count(path: Path) -> None:
-        if path.is_file():
-            sizes[str(path.relative_to(folder.resolve()) if path.is_absolute() else path)] = path.stat().st_size
-
-    packaging._dir_travel(folder.resolve(), excludes, count, include_gitignore=True)
-    largest = max(sizes, key=lambda name: sizes[name], default="")
-    text = f"{largest} ({sizes[largest] / 2**20:.0f} MB)" if largest else "none"
-    return Package(len(sizes), sum(sizes.values()), text)
-
-
-def limit() -> int:
-    """Bytes that a package may have."""
-    from ray._private.runtime_env import packaging
-
-    return int(packaging.GCS_STORAGE_MAX_SIZE)
 
 
 def refused(address: str, error: Exception) -> ConfigError:

@@ -7,9 +7,7 @@ the run opens no port, and the page ends with the shell that asked for it. It ca
 from __future__ import annotations
 
 import asyncio
-import hmac
 import json
-import secrets
 import time
 from pathlib import Path
 from typing import Any
@@ -18,30 +16,23 @@ from aiohttp import web
 
 from raygan.data.base import Samples
 from raygan.errors import ConfigError, DataError
+from raygan.service.door import LOCAL, Door
 from raygan.service.feed import Feed, state
 from raygan.service.report import Drawing, drawings
 from raygan.service.signals import wanted
 from raygan.strategies.strategy import load_data
 
-COOKIE = "raygan-token"
 EVERY_S = 1.0
 """Between two looks at the run."""
 FILES = Path(__file__).parent / "templates"
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; img-src 'self'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
 
 
 class Page:
     """The page of one run."""
 
-    def __init__(self, feed: Feed, token: str) -> None:
+    def __init__(self, feed: Feed, door: Door) -> None:
         self.feed = feed
-        self.token = token
+        self.door = door
         self.more = True
         """Does the run go on?"""
         self.over = False
@@ -88,29 +79,19 @@ class Page:
     # ------------------------------------------------------------------------------------------------- serving
 
     def application(self) -> web.Application:
-        """Routes; every one asks for the token."""
-        out = web.Application(middlewares=[self._guard])
-        out.router.add_get("/", self._file("live.html", "text/html"))
-        out.router.add_get("/live.js", self._file("live.js", "text/javascript"))
-        out.router.add_get("/live.css", self._file("live.css", "text/css"))
-        out.router.add_get("/state.json", self._state)
-        out.router.add_get("/picture/{key}.png", self._picture)
+        """Routes, all in the door's folder; every request passes the door."""
+        out = web.Application(middlewares=[self.door.guard])
+        at = self.door.folder
+        out.router.add_get(f"{at}/", self._file("live.html", "text/html"))
+        out.router.add_get(f"{at}/live.js", self._file("live.js", "text/javascript"))
+        out.router.add_get(f"{at}/live.css", self._file("live.css", "text/css"))
+        out.router.add_get(f"{at}/state.json", self._state)
+        out.router.add_get(f"{at}/picture/{{key}}.png", self._picture)
         return out
 
-    @web.middleware
-    async def _guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
-        given = request.query.get("token") or request.cookies.get(COOKIE, "")
-        if not hmac.compare_digest(given.encode(), self.token.encode()):
-            return web.Response(
-                status=401, text="401: the address that `raygan watch --web` printed has the token.\n", headers=HEADERS
-            )
-        if "token" in request.query:  # keep it out of the address bar, history and referrers
-            answer: web.StreamResponse = web.Response(status=303, headers={**HEADERS, "Location": "/"})
-            answer.set_cookie(COOKIE, self.token, httponly=True, samesite="Lax")
-            return answer
-        answer = await handler(request)
-        answer.headers.update(HEADERS)
-        return answer
+    def runner(self) -> web.AppRunner:
+        """What serves it; an address that was asked for is logged nowhere."""
+        return web.AppRunner(self.application(), access_log=None, logger=self.door.logger())
 
     def _file(self, name: str, kind: str) -> Any:
         async def handler(request: web.Request) -> web.Response:
@@ -139,11 +120,11 @@ class Page:
 
 def serve(feed: Feed, host: str, port: int) -> None:
     """Serve until Ctrl-C. Raises ConfigError when the port is taken."""
-    page = Page(feed, secrets.token_urlsafe(24))
+    page = Page(feed, Door(host))
     page.look()
 
     async def main() -> None:
-        runner = web.AppRunner(page.application(), access_log=None)
+        runner = page.runner()
         await runner.setup()
         try:
             await web.TCPSite(runner, host, port).start()
@@ -152,8 +133,9 @@ def serve(feed: Feed, host: str, port: int) -> None:
                 f"--port {port}: cannot listen on {host} ({error.strerror}). Choose another --port."
             ) from None
         bound = runner.addresses[0][1]
-        print(f"http://{host}:{bound}/?token={page.token}", flush=True)
-        if host not in ("127.0.0.1", "localhost", "::1"):
+        name = f"[{host}]" if ":" in host else host
+        print(f"http://{name}:{bound}/?token={page.door.token}", flush=True)
+        if host not in LOCAL:
             print("warning: without TLS; whoever listens on the network can read the token", flush=True)
         looking = asyncio.create_task(page.look_for_ever())
         for signum in wanted():

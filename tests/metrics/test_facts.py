@@ -8,6 +8,7 @@ import torch
 
 from raygan.config import load_component, shorthand
 from raygan.data.base import DataComponent, Samples
+from raygan.metrics import fidelity
 from raygan.metrics.classifier import class_scores, load_classifier, probabilities, stacked_scores
 from raygan.metrics.density import density_scores, kde_log_density
 from raygan.metrics.fidelity import fid, kid, prdc
@@ -160,6 +161,14 @@ def test_kid_equals_torchmetrics() -> None:
     rng = np.random.default_rng(0)
     a, b = rng.standard_normal((200, 6)), rng.standard_normal((200, 6)) + 0.3
     assert kid(a, b) == pytest.approx(float(poly_mmd(torch.from_numpy(a), torch.from_numpy(b))), rel=1e-9)
+
+
+def test_scores_of_pairs_do_not_depend_on_how_many_are_held_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(5)
+    a, b = rng.normal(size=(60, 3)), rng.normal(size=(50, 3)) * 0.9
+    whole = {"kid": kid(a, b), **prdc(a, b)}
+    monkeypatch.setattr(fidelity, "BLOCK", 7 * 50)
+    assert {"kid": kid(a, b), **prdc(a, b)} == pytest.approx(whole, rel=1e-9, abs=1e-12)
 
 
 def test_prdc_equals_its_authors_code() -> None:

@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,11 +20,11 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from raygan.config import read_yaml, resolve
+from raygan.config import load_component, read_yaml, resolve
 from raygan.controller.checkpoint import Checkpoint, newest_valid, write_checkpoint
 from raygan.controller.journal import Journal
 from raygan.controller.storage import LocalStorage
-from raygan.data import search
+from raygan.data import lm1b, room
 from raygan.data.idx_format import read_idx
 from raygan.errors import RayganError
 from raygan.gan.bundle import pack, unpack
@@ -92,8 +93,6 @@ def big_png() -> bytes:
     """A PNG whose header claims 60,000 x 60,000 pixels."""
     raw = bytearray(png())
     raw[16:24] = struct.pack(">II", 60000, 60000)
-    import zlib
-
     raw[29:33] = struct.pack(">I", zlib.crc32(bytes(raw[12:29])))
     return bytes(raw)
 
@@ -142,7 +141,7 @@ def test_a_malicious_file_is_one_line_and_runs_nothing(
     tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PLANTED", str(tmp_path / "planted"))
-    monkeypatch.setattr(search, "MAX_BYTES", 1 << 20)
+    monkeypatch.setattr(room, "room", lambda: 1 << 20)
     with pytest.raises(RayganError) as error:
         BAD[what](tmp_path)
     assert str(error.value).count("\n") == 0
@@ -202,3 +201,106 @@ def test_the_lint_finds_a_pickle(tmp_path: Path) -> None:
     )  # fmt: skip
     found = {entry["code"] for entry in json.loads(done.stdout)}
     assert {"TID251", "S301", "S506", "S307"} <= found
+
+
+# -------------------------------------------------------------------------------------------- small until it is unpacked
+
+
+def solid(side: int) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (side, side)).save(out, "png")
+    return out.getvalue()
+
+
+def folder_of(tmp_path: Path, *raws: bytes) -> Path:
+    (tmp_path / "im").mkdir()
+    for i, raw in enumerate(raws):
+        (tmp_path / f"im/{i}.png").write_bytes(raw)
+    return tmp_path / "im"
+
+
+def repeated(tmp_path: Path) -> Path:
+    """One picture in a dictionary, and a row of few bits for each time that it is told again."""
+    pq.write_table(pa.table({"image": pa.array([solid(64)] * 2000).dictionary_encode()}), tmp_path / "d.parquet")
+    assert (tmp_path / "d.parquet").stat().st_size < 20_000
+    return tmp_path / "d.parquet"
+
+
+def sparse(tmp_path: Path) -> Path:
+    with (folder_of(tmp_path) / "0.png").open("wb") as file:
+        file.truncate(1 << 40)
+    return tmp_path / "im"
+
+
+def chunked_png() -> bytes:
+    """A text chunk that unpacks to 64 MiB."""
+    raw, body = png(), b"k\0\0" + zlib.compress(bytes(64 << 20), 9)
+    chunk = struct.pack(">I", len(body)) + b"zTXt" + body + struct.pack(">I", zlib.crc32(b"zTXt" + body))
+    return raw[:33] + chunk + raw[33:]
+
+
+def odd_file(tmp_path: Path, make: Callable[[Path], object]) -> Path:
+    make(folder_of(tmp_path) / "0.png")
+    return tmp_path / "im"
+
+
+def shards(tmp_path: Path) -> Path:
+    for name in lm1b.FILES:
+        (tmp_path / name).write_bytes(gzip.compress(b"a\n" * (1 << 20)))
+    return tmp_path
+
+
+POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n(x) (w) file\n"
+BOMBS: dict[str, Callable[[Path], object]] = {
+    "solid pictures in a folder": lambda t: data(f"folder:{folder_of(t, *[solid(128)] * 40)}"),
+    "solid pictures in a zip": lambda t: data(f"zip:{zipped(t / 'x.zip', **{f'{i}__png': solid(128) for i in range(40)})}"),
+    "one large picture": lambda t: data(f"folder:{folder_of(t, solid(2000))}"),
+    "a dictionary's repeats in parquet": lambda t: data(f"parquet:{repeated(t)}"),
+    "a sparse file": lambda t: data(f"folder:{sparse(t)}"),
+    "a text chunk in a picture": lambda t: data(f"folder:{folder_of(t, chunked_png(), chunked_png())}"),
+    "a device": lambda t: data(f"folder:{odd_file(t, lambda p: p.symlink_to('/dev/zero'))}"),
+    "a pipe": lambda t: data(f"folder:{odd_file(t, lambda p: os.mkfifo(p))}"),
+    "PostScript as a picture": lambda t: data(f"folder:{folder_of(t, POSTSCRIPT, POSTSCRIPT)}"),
+    "text in gzip": lambda t: load_component("data", {"name": "lm1b", "path": str(shards(t))}).load(0),  # type: ignore[attr-defined]
+    "a zip in a zip": lambda t: data(f"zip:{zipped(t / 'x.zip', a__zip=zipped(t / 'y.zip', a__png=png()).read_bytes())}"),
+    "an IDX header": lambda t: read_idx(written(t, gzip.compress(b"\0\0\x08\x01\0@\0\0" + bytes(1 << 22)), "x.gz")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", BOMBS)
+def test_what_unpacks_to_more_than_there_is_is_one_line(
+    tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "room", lambda: 1 << 20)
+    with pytest.raises(RayganError) as error:
+        BOMBS[what](tmp_path)
+    assert str(error.value).count("\n") == 0
+
+
+def test_what_has_room_is_read(tmp_path: Path) -> None:
+    samples = load_data(resolve(flags={"data": f"parquet:{repeated(tmp_path)}", "network": "dcgan"}).config)
+    assert samples.train.shape[1:] == (3, 64, 64)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_the_room_is_what_the_tightest_group_leaves(
+    tmp_path: Path, version: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    top = tmp_path / "cg" / ("memory" if version == 1 else "")
+    names = ("memory.limit_in_bytes", "memory.usage_in_bytes") if version == 1 else ("memory.max", "memory.current")
+    for folder, most in ((top / "a", "4294967296"), (top / "a/b", "max")):
+        folder.mkdir(parents=True)
+        for name, text in zip(names, (most, "1073741824"), strict=True):
+            (folder / name).write_text(text + "\n")
+    (top / "a/memory.stat").write_text("anon 5\ninactive_file 1048576\n")
+    (tmp_path / "self").mkdir()
+    (tmp_path / "self/cgroup").write_text("4:memory:/a/b\n" if version == 1 else "0::/a/b\n")
+    (tmp_path / "meminfo").write_text("MemTotal: 99999999 kB\nMemAvailable: 88888888 kB\n")
+    monkeypatch.setattr(room, "PROC", tmp_path)
+    monkeypatch.setattr(room, "CGROUP", tmp_path / "cg")
+    assert room.room() == (3 << 30) + (1 << 20) - room.SPARE
+
+
+def test_the_room_is_what_ulimit_leaves() -> None:
+    code = "import resource; from raygan.data import room; before = room.room(); resource.setrlimit(resource.RLIMIT_AS, (3 << 30,) * 2); assert room.room() < 3 << 30 < before"  # noqa: E501
+    subprocess.run([sys.executable, "-c", code], check=True)

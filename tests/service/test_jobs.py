@@ -10,7 +10,7 @@ import pytest
 
 from raygan.cli import main
 from raygan.errors import ConfigError
-from raygan.service import jobs
+from raygan.service import jobs, package
 
 
 def said(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str]:
@@ -113,10 +113,10 @@ def test_raygans_own_exit_code_comes_back(status: str, code: int | None, wanted:
 def test_the_printed_line_is_what_is_sent(tmp_path: Path) -> None:
     client = Client()
     sender = cluster(client)
-    submission, package = sender.prepare(
+    submission, weight = sender.prepare(
         ["train", "--name", "mine", "--run-dir", "/r"], Path("/r/mine"), working_dir=tmp_path
     )
-    assert package.files == 0
+    assert weight.files == 0
     sender.send(submission)
     line, (job,) = submission.command, client.sent
     assert line[:3] == ["ray", "job", "submit"]
@@ -143,7 +143,7 @@ def test_a_cluster_that_is_still_starting_is_given_time(tmp_path: Path, monkeypa
 def test_a_package_over_the_limit_names_its_largest_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "small.txt").write_bytes(b"x")
     (tmp_path / "large.bin").write_bytes(b"x" * (3 << 20))
-    monkeypatch.setattr(jobs, "limit", lambda: 2 << 20)
+    monkeypatch.setattr(package, "limit", lambda: 2 << 20)
     with pytest.raises(
         ConfigError, match=r"3 MB, and a cluster takes at most 2 MB. The largest file is large.bin \(3 MB\)"
     ):

@@ -13,6 +13,7 @@ import pytest
 
 from raygan.config import resolve
 from raygan.service import live
+from raygan.service.door import Door
 from raygan.service.feed import FolderFeed
 from raygan.service.live import Page
 from raygan.service.report import Drawing
@@ -60,7 +61,7 @@ def get(address: str, path: str, cookie: str = "") -> tuple[int, bytes, dict[str
 
 
 def test_a_page_that_is_to_end_begins_no_further_picture(finished: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    page, drawn = Page(FolderFeed(finished.path), "token"), list[str]()
+    page, drawn = Page(FolderFeed(finished.path), Door()), list[str]()
 
     def draw(key: str) -> bytes:
         drawn.append(key)
@@ -90,14 +91,15 @@ def test_only_whoever_has_the_token_gets_in(address: str) -> None:
     token = address.partition("token=")[2]
     assert len(token) >= 32, "not to be guessed"
     status, _, headers = get(address, f"/?token={token}")
-    assert (status, headers["Location"]) == (303, "/"), "the token does not stay in the address bar"
-    cookie = headers["Set-Cookie"]
+    assert status == 303, "the token does not stay in the address bar"
+    folder, cookie = headers["Location"], headers["Set-Cookie"]
+    assert token not in folder + cookie
     assert "HttpOnly" in cookie
-    assert "SameSite=Lax" in cookie
-    status, body, headers = get(address, "/state.json", cookie.partition(";")[0])
+    assert "SameSite=Strict" in cookie
+    status, body, headers = get(address, f"{folder}state.json", cookie.partition(";")[0])
     assert (status, json.loads(body)["name"]) == (200, "shown")
     assert "default-src 'none'" in headers["Content-Security-Policy"]
-    assert get(address, "/picture/nothing.png", cookie.partition(";")[0])[0] == 404
+    assert get(address, f"{folder}picture/nothing.png", cookie.partition(";")[0])[0] == 404
 
 
 @pytest.mark.slow

@@ -53,7 +53,7 @@ function picture(seen) {
   byId("title").textContent = now.title;
   byId("caption").textContent = now.note;
   byId("picture").alt = now.title;
-  const address = "/picture/" + now.key + ".png?v=" + seen.version;
+  const address = "picture/" + now.key + ".png?v=" + seen.version;
   if (address !== shown) { shown = address; byId("picture").src = address; }
 }
 
@@ -90,7 +90,7 @@ function draw(seen) {
 async function look() {
   try {
     if (!paused) {
-      const answer = await fetch("/state.json");
+      const answer = await fetch("state.json");
       if (!answer.ok) throw new Error(await answer.text());
       draw(await answer.json());
     }

@@ -1,0 +1,54 @@
+"""Users' own words where others read them: names and paths with escape codes, markup or line breaks in them, made harmless."""
+
+from __future__ import annotations
+
+import html
+import re
+import sys
+import unicodedata
+
+ODD = re.compile(r"[^\n\t -~]")
+
+
+def visible(text: object) -> str:
+    """For a terminal: escape codes and direction marks are spelled out; line breaks and tabs stay.
+
+    >>> visible("a\\x1b[2Jb"), visible("caf\\xe9"), visible("x\\u202ey")
+    ('a\\\\x1b[2Jb', 'caf\xe9', 'x\\\\u202ey')
+    """
+    line = str(text)
+    if not ODD.search(line):
+        return line
+    return "".join(
+        c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co") else ascii(c)[1:-1] for c in line
+    )
+
+
+def markdown(text: object) -> str:
+    """For a line of Markdown: no HTML, no links, no columns of a table.
+
+    >>> markdown("<b>[x](y)|z"), markdown("ring (8 modes), std 0.02")
+    ('&lt;b&gt;\\\\[x\\\\](y)\\\\|z', 'ring (8 modes), std 0.02')
+    """
+    line = " ".join(visible(text).split())
+    escaped = re.sub(r"([\\`*\[\]|~$])", r"\\\1", html.escape(line, quote=False))
+    return re.sub(r"(https?|ftp|mailto|www)([:.])", r"\1\\\2", escaped)
+
+
+def code(text: object) -> str:
+    """For a line of Markdown, as code: nothing in it can end it.
+
+    >>> code("a `b` c")
+    '`` a `b` c ``'
+    """
+    line = " ".join(visible(text).split())
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", line)), default=0))
+    pad = " " if "`" in line else ""
+    return f"{fence}{pad}{line}{pad}{fence}"
+
+
+def say(*words: object, sep: str = " ", end: str = "\n", flush: bool = False) -> None:
+    """`print`, for a terminal that the words are not to steer."""
+    sys.stdout.write(visible(sep.join(map(str, words))) + end)
+    if flush:
+        sys.stdout.flush()

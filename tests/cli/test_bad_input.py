@@ -255,7 +255,9 @@ def test_a_corrupt_checkpoint_falls_back_and_says_so(
     assert code == 0
     assert "W202 damaged-checkpoint" in out
     events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
-    (warning,) = (e for e in events if e["kind"] == "warning")
+    (warning,) = (
+        e for e in events if e["kind"] == "warning" and e["name"] != "W206 other-machine"
+    )  # threads, of the tests
     assert "global.safetensors is damaged" in warning["text"]
     assert [e["step"] for e in events if e["kind"] == "resume"] == [1]
 

@@ -130,7 +130,7 @@ def test_mistakes_in_a_file(values: dict[str, Any], complaint: str, tmp_path: Pa
         ("globl.modes", {}, "no player 'globl'"),
         ("global.modes", {}, "no player 'global'"),
         ("pair-07.modes", {}, "Did you mean 'pair-0"),
-        ("mixture.modes", {"num_pairs": 1}, "no player 'mixture'"),
+        ("mixture.modes", {"num_pairs": 1, "strategy": "independent"}, "no player 'mixture'"),
         ("judge.modes", {"strategy": "pmgan"}, "no player 'judge'"),
     ],
 )
@@ -144,7 +144,7 @@ def test_a_metric_of_nobody_is_refused_before_anything_runs(
 
 
 def test_the_metric_must_be_there_in_every_trial(tmp_path: Path) -> None:
-    file = write(tmp_path / "s.yaml", space={"num_pairs": [2, 1]})
+    file = write(tmp_path / "s.yaml", space={"num_pairs": [2, 1]}, settings={**SMALL, "strategy": "independent"})
     with pytest.raises(ConfigError, match=r"no player 'mixture' in trial num_pairs-1"):
         read_sweep(file)
 

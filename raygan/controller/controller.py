@@ -116,7 +116,7 @@ class Controller:
                     self._attempt(resume)
                     return
                 except (PlayerDied, NonFiniteError) as failure:
-                    self._committing(self._next_epoch)
+                    self._next_epoch()
                     resume = self._after(failure)
         finally:
             if self.executor is not None:
@@ -176,7 +176,7 @@ class Controller:
         self.failures.degraded[player] = why
         self.set_members([i for i in self.config.ids if i != number_of(player)])
         at = self.ledger.done.get(player, 0)
-        self.record("retire", step=at, player=player, members=list(self.config.ids), why=why)
+        self.journal.append("retire", step=at, player=player, members=list(self.config.ids), why=why)
         self.folder.event("retire", at, player=player, members=list(self.config.ids), why=why)
         if resume is None:
             return None
@@ -218,7 +218,7 @@ class Controller:
                 self.set_members(resume.extra["members"])
             self.totals.seen |= set(resume.extra["seen"])
         self.keep_totals()
-        self._committing(lambda: go_on_from(self.journal, resume))
+        go_on_from(self.journal, resume)
         self.ledger = Ledger.begin(self.players, resume.steps if resume else {}, resume.extra if resume else {})
         self.scaling = Scaling(self)
         self.owed.clear()
@@ -380,7 +380,7 @@ class Controller:
         ]  # fmt: skip
         self.holds |= {m["player"]: m["identity"] for m in moves}
         sitting = [p for p in swap.players if p not in taken]
-        self.record("swap", step=swap.step, carry=swap.carry, moves=moves)
+        self.journal.append("swap", step=swap.step, carry=swap.carry, moves=moves)
         self.folder.event("swap", swap.step, players=swap.players, carry=swap.carry, moves=moves, sitting=sitting)
         self.executor.submit(Adopt(swap))
 
@@ -391,20 +391,6 @@ class Controller:
         if isinstance(order, Save):
             self.gathering.asked(order, self.players, self.ledger.extra())
         self.executor.submit(order)
-
-    def record(self, kind: str, **facts: Any) -> None:
-        """Commit a record that the run rests on. Raises CheckpointError, StaleEpochError."""
-        self._committing(lambda: self.journal.append(kind, **facts))
-
-    def _committing(self, write: Callable[[], object]) -> None:
-        """A record without which the run cannot go on. Raises CheckpointError."""
-        try:
-            write()
-        except OSError as error:
-            raise CheckpointError(
-                f"the journal could not be written ({error.strerror}). Make room in {self.folder.path}, then: raygan resume "
-                f"{self.folder.path}"
-            ) from None
 
     def _scored(self, order: Evaluate, scored: Scored) -> None:
         for row in scored.rows:

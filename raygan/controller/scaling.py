@@ -134,7 +134,7 @@ class Scaling:
             left = c.done[player]
             self.drop(player)
             c.executor.remove(player)
-            c.record("leave", step=left, player=player, members=list(c.config.ids))
+            c.journal.append("leave", step=left, player=player, members=list(c.config.ids))
             c.saving.left(player)
             c.folder.event("leave", left, player=player, members=list(c.config.ids))
         for player in [p for p in self.joining if p not in self.starting]:
@@ -175,7 +175,7 @@ class Scaling:
         c.set_members(sorted([*c.config.ids, number]))
         self._tell()
         kind, at = "revive" if back else "join", c.done[player]
-        c.record(kind, step=at, player=player, members=list(c.config.ids))
+        c.journal.append(kind, step=at, player=player, members=list(c.config.ids))
         c.folder.event(kind, at, player=player, members=list(c.config.ids))
         c.saving.joined(player, at)
         if self.request is not None and not self.leaving and not self.joining:

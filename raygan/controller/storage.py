@@ -72,8 +72,9 @@ class LocalStorage:
                 if whole != len(raw):
                     raise OSError(28, f"only {whole} of {len(raw)} bytes were written", str(self.root / name))
                 os.fsync(file.fileno())
-            except OSError:
+            except OSError as error:
                 file.truncate(end)
+                error.filename = error.filename or str(self.root / name)  # a failed write names no file
                 raise
 
     def write(self, name: str, raw: bytes) -> None:

@@ -6,10 +6,13 @@ snapshot.totals  +  records after it (absorb)  +  rows of metrics.jsonl after it
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from raygan.controller.files import open_plain
 
 BLOCK = 1 << 16
 
@@ -81,7 +84,7 @@ def newest_first(path: Path) -> Iterator[dict[str, Any]]:
     """The whole lines of a jsonl file, from its end; as much of it is read as is asked for. What is damaged is passed over."""
     if not path.exists():
         return
-    with path.open("rb") as file:
+    with os.fdopen(open_plain(path), "rb") as file:
         end, rest = file.seek(0, 2), b""
         while end > 0:
             size = min(BLOCK, end)

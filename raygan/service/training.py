@@ -141,8 +141,8 @@ def resume_run(
             strategy_of(config).build(player, Setup(config, data, torch.device("cpu"))).restore(unpack(raw))
         if not problems and is_done(folder.path, checkpoint, config):
             for listener in listeners or []:
-                if say := getattr(listener, "done_already", None):
-                    say(folder.path, config.steps)
+                if tell := getattr(listener, "done_already", None):
+                    tell(folder.path, config.steps)
             return Run.load(folder.path)
     with _hosting(config, address, inline):
         journal = open_journal(LocalStorage(folder.path))  # whoever wrote it until now can commit nothing more

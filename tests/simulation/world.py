@@ -34,6 +34,7 @@ from raygan.controller.inline import InlineExecutor
 from raygan.controller.journal import Journal, read_journal
 from raygan.controller.orders import Adopt, Card, Done, Evaluate, Order, Scored
 from raygan.controller.run_folder import REQUEST, RunFolder
+from raygan.controller.telemetry import Telemetry
 from raygan.errors import CheckpointError, Interrupted, PlayerDied, StaleEpochError
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
@@ -150,6 +151,9 @@ class World:
         self.config, self.setup = config, setup
         self.storage = SimStorage(self.rng)
         self.folder = RunFolder(folder)
+        self.folder.telemetry = Telemetry(self._place)
+        self.mute_for = 0
+        """Writes of what is only told that find no disk."""
         self.faults: Counter[str] = Counter()
         self.left = self.rng.randint(1, 6)
         self.acknowledged: dict[str, int] = {}
@@ -157,12 +161,16 @@ class World:
         self.partitioned: Journal | None = None
         self.controller: Controller | None = None
 
+    def _place(self) -> Path:
+        self.mute_for -= 1
+        return self.folder.path if self.mute_for < 0 else Path("/nowhere")
+
     def instant(self, name: str, players: Mapping[str, Any]) -> None:
         """A player may die here, or the driver with everything; the disk may be full; somebody may ask for something."""
         if self.left == 0 or self.rng.random() > 0.08:
             return
         self.left -= 1
-        kind = self.rng.choice(["death"] * 4 + ["driver killed"] * 3 + ["stop", "scale", "disk full"])
+        kind = self.rng.choice(["death"] * 4 + ["driver killed"] * 3 + ["stop", "scale", "disk full", "telemetry full"])
         if kind == "death":
             self.faults[f"death {name}"] += 1
             raise PlayerDied(self.rng.choice(sorted(players)), f"killed {name}")
@@ -173,6 +181,9 @@ class World:
         if kind == "stop":
             self.faults["stop"] += 1
             self.controller.stop(15)
+        elif kind == "telemetry full":
+            self.faults[kind] += 1
+            self.mute_for = self.rng.randint(1, 60)
         elif kind == "disk full":
             self.faults["disk full"] += 1
             self.storage.full_for = self.rng.randint(1, 12)
@@ -206,7 +217,9 @@ class World:
                 self._damage()
         else:
             raise Violation("no progress in 100 attempts (L1)")
-        self.storage.fuse = None
+        self.storage.fuse, self.mute_for = None, 0
+        self.folder.telemetry.flush()
+        self._check_told()
         return self._check_end()
 
     def _attempt(self) -> None:
@@ -235,6 +248,15 @@ class World:
             stale.fence = lambda: None  # type: ignore[method-assign]  # it looked just before we opened the run
             self.faults["stale write"] += 1
             stale.append("swap", step=99, moves=[], stale=True)
+
+    def _check_told(self) -> None:
+        """Logs have whole lines only, and what is not there was counted."""
+        for name in ("metrics.jsonl", "events.jsonl"):
+            file = self.folder.path / name
+            for line in file.read_bytes().splitlines() if file.exists() else []:
+                json.loads(line)
+        if self.faults["telemetry full"] and (waiting := self.folder.telemetry.unwritten()):
+            raise Violation(f"there is room, and {waiting} still waits")
 
     def _check_end(self) -> Checkpoint:
         """What a run that is over has on its disk: exactly what its players were."""

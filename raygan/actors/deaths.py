@@ -44,6 +44,8 @@ class Pulse:
         self._places = places
         self._signs: dict[str, _Sign] = {}
         self._at = 0.0
+        self.noticed: dict[str, Any] = {}
+        """player -> its actor, whose process was told to end (SIGTERM)."""
 
     def starting(self, name: str, within_s: float) -> None:
         """It is not there yet: its first answer may take so long."""
@@ -81,6 +83,8 @@ class Pulse:
                 facts = ray.get(asked)
                 sign.answered = now
                 self._places[player] = str(facts["node"]), int(facts["pid"])
+                if facts.get("notice"):
+                    self.noticed[player] = actor
                 if facts["beats"] != sign.beats:
                     sign.beats, sign.moved = int(facts["beats"]), now
             if sign.asked is None:

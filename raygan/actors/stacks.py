@@ -51,8 +51,7 @@ def stack(pid: int, within_s: float = WITHIN_S) -> str:
 def _asked(pid: int, file: Path, before: int, stopped: bool, within_s: float) -> str:
     """What it writes; one that was stopped goes on for that moment, and is stopped again."""
     os.kill(pid, signal.SIGUSR2)
-    if stopped:
-        os.kill(pid, signal.SIGCONT)
+    os.kill(pid, signal.SIGCONT)
     deadline, size = time.monotonic() + within_s, before
     while time.monotonic() < deadline:
         time.sleep(0.02)
@@ -62,6 +61,8 @@ def _asked(pid: int, file: Path, before: int, stopped: bool, within_s: float) ->
         size = now
     if stopped:
         os.kill(pid, signal.SIGSTOP)
+        while _state(pid)[0] not in "TtZX" and time.monotonic() < deadline:
+            time.sleep(0.01)
     with file.open("rb") as written:
         written.seek(before)
         return written.read().decode(errors="replace")

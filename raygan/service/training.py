@@ -25,6 +25,7 @@ from raygan.controller.controller import Controller, Listener
 from raygan.controller.evaluator import Evaluator
 from raygan.controller.inline import InlineExecutor
 from raygan.controller.journal import Journal
+from raygan.controller.notices import SCORES
 from raygan.controller.orders import Executor
 from raygan.controller.run_folder import RunFolder, find_run, read_jsonl
 from raygan.controller.storage import LocalStorage
@@ -201,12 +202,21 @@ def _drive(
         for listener in listeners:
             if close := getattr(listener, "close", None):
                 close()
-    folder.status(protocols=Evaluator(setup).protocols())
+    _tell_protocols(folder, setup, end)
     _write_parquet(folder.path)
     return Run.load(folder.path)
 
 
 # ------------------------------------------------------------------------------------------------------------ helpers
+
+
+def _tell_protocols(folder: RunFolder, setup: Setup, end: dict[str, Any]) -> None:
+    """What the scores mean. A metric that fails here too costs no run: it ends degraded, as with scores that are missing."""
+    try:
+        folder.status(protocols=Evaluator(setup).protocols())
+    except Exception as error:  # of any metric, also one that users bring
+        why = f"their floor and ceiling could not be measured ({type(error).__name__}: {error})"
+        folder.status(status="degraded", exit_code=4, degraded={SCORES: why, **end.get("degraded", {})})
 
 
 def is_done(path: Path, checkpoint: Checkpoint, config: Config) -> bool:

@@ -5,7 +5,7 @@ Goodput of a run = steps that stayed x time that a step takes undisturbed / wall
     steps that stayed    mean over all players (global pair and judge too) of their steps in the last committed checkpoint: what was
                          undone counts once, and what was never committed not at all
     undisturbed          the same config on the same Ray just before, for a quarter of the time: wall time / steps, nobody killed
-    wall time            from the first training round carried out to the end of the save with which the run is stopped
+    wall time            from when all have done 50 steps (which count nowhere) to the end of the save with which the run is stopped
 
 and in each minute of it one SIGKILL strikes a player's process: which one, and when in the first 40 s, is drawn from the seed.
 Start and imports of a run are in neither; detection, new processes, restores and steps done twice are all in the wall time.
@@ -19,6 +19,7 @@ import contextlib
 import os
 import random
 import signal
+import statistics
 import sys
 import tempfile
 import time
@@ -27,7 +28,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.common import conditions, write
+from benchmarks.common import write
 from raygan.actors.cluster import cluster
 from raygan.actors.executor import RayExecutor
 from raygan.config import Config
@@ -45,20 +46,23 @@ STRATEGIES: dict[str, dict[str, Any]] = {
     "pmgan": {"strategy": {"name": "pmgan"}, "loss": "reverse_kl"},
 }
 MINUTE_S, FIRST_S = 60.0, 40.0
-FOREVER = 10**6
+FOREVER, WARM = 10**6, 50
 
 
 class Clock:
-    """Kills at the times drawn, and stops the run at its time."""
+    """Kills at the times drawn, and stops the run at its time; warm-up is in neither."""
 
     def __init__(self, seconds: float, kills: list[float], rng: random.Random) -> None:
         self.seconds, self.kills, self.rng = seconds, list(kills), rng
         self.began: float | None = None
+        self.before = 0.0
+        """Steps, when the clock began to run."""
         self.struck: list[str] = []
 
     def __call__(self, controller: Controller, done: Done) -> None:
-        """The clock runs from the first round on."""
-        self.began = self.began or time.perf_counter()
+        """The clock runs once everybody has done some rounds."""
+        if self.began is None and min(controller.done.values()) >= WARM:
+            self.began, self.before = time.perf_counter(), statistics.mean(controller.done.values())
 
     def tick(self, controller: Controller) -> None:
         """Each turn of the loop."""
@@ -98,7 +102,7 @@ def measure(config: Config, seconds: float, kills: list[float], seed: int) -> tu
         checkpoint, problems = newest_valid(folder.path)
         assert checkpoint is not None
         assert problems == []
-        return sum(checkpoint.steps.values()) / len(checkpoint.steps), wall, clock.struck
+        return statistics.mean(checkpoint.steps.values()) - clock.before, wall, clock.struck
 
 
 def drawn(seconds: float, rng: random.Random) -> list[float]:
@@ -134,7 +138,7 @@ def main() -> None:
                     rows.append(row(kind, tempo, k, seconds))
                     print(rows[-1], flush=True)
                     minutes = round((time.perf_counter() - began) / 60, 1)
-                    write("goodput", {**conditions(), "seconds": seconds, "minutes": minutes, "rows": rows})
+                    write("goodput", {"seconds": seconds, "minutes": minutes, "rows": rows})
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ import torch
 from ray.cluster_utils import Cluster
 
 from benchmarks.chaos import judge, quantiles, undisturbed
-from benchmarks.common import conditions, write
+from benchmarks.common import write
 from raygan.actors.executor import RayExecutor
 from raygan.config import Config
 from raygan.controller.controller import Controller
@@ -120,7 +120,7 @@ def main() -> None:
         left += [taken.left] if taken.left is not None else []
         minutes = round((time.perf_counter() - began) / 60, 1)
         write("preemptions", {
-            **conditions(), "runs": seed + 1, "more_than_a_round_lost": late, "wrong": dict(+wrong),
+            "runs": seed + 1, "more_than_a_round_lost": late, "wrong": dict(+wrong),
             "left_s": quantiles(left) if left else {}, "minutes": minutes,
         })  # fmt: skip
         print(

@@ -326,6 +326,8 @@ class RayExecutor(Household):
 
     def leaving(self, now: bool = False) -> dict[str, str]:
         """Players whose node is drained, or whose process was told to end; the global pair also for deputies; "": this process."""
+        if dead_head():
+            return {}  # all of them begin anew on another Ray
         if now or time.monotonic() - self._looked >= HEAD_S:
             self._looked = time.monotonic()
             away = draining()

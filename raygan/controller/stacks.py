@@ -11,7 +11,7 @@ LISTENER = "raygan/actors/process.py"
 
 
 def last_frames(text: str) -> list[str]:
-    """Of the thread that works: the one with most frames of ours; innermost first. The line that says why where there are none.
+    """Of the thread that works: the one with most frames of ours; innermost first. Else the line that says why there are none.
 
     >>> last_frames('Thread 0x1 (most recent call first):\\n  File "/x/raygan/gan/steps.py", line 3 in step\\n')
     ['steps.py:3 in step']
@@ -19,6 +19,8 @@ def last_frames(text: str) -> list[str]:
     threads = re.split(r"^(?:Current thread|Thread) .*$", text, flags=re.MULTILINE)[1:]
     if not threads:
         return [text.strip()]
-    busiest = max(threads, key=lambda t: t.count("/raygan/") - 100 * (LISTENER in t))
+    busiest = max(threads, key=lambda t: (LISTENER not in t, t.count("/raygan/"), t.count("File ")))
     frames = re.findall(r'File "(?:.*/)?(.+?)", line (\d+) in (\S+)', busiest)
+    if not frames:
+        return ["no thread of it was in Python"]
     return [f"{file}:{line} in {name}" for file, line, name in frames[:SHOWN]]

@@ -1,5 +1,5 @@
 # Every figure in benchmarks/RESULTS.md has its command here.
-.PHONY: test lint types layers seeds bench fig2d printed mnist classifier pmgan gap-r15 gam2 diversity swaps chaos durability simulate generalisation stacked lock record hub sweeps rivals scale footprint packs guard shards parallel-pmgan supervisor precision partitions presets batch-norm cable lifetime compiled store-pages direct-transport swap-cost gpu-check
+.PHONY: test lint types layers seeds bench fig2d printed mnist classifier pmgan gap-r15 gam2 diversity swaps chaos durability simulate generalisation stacked lock record hub sweeps rivals scale footprint packs guard shards parallel-pmgan supervisor precision partitions presets batch-norm cable lifetime compiled store-pages direct-transport swap-cost gpu-check goodput preemptions
 
 test:            ## README's second command
 	pytest
@@ -56,6 +56,10 @@ simulate:        ## whole runs on a simulated disk, transport and spawner: make 
 	python -m benchmarks.simulate $(or $(SEEDS),1000)
 chaos:           ## kills and stops on real Ray: make chaos FAULTS=1000
 	python -m benchmarks.chaos $(or $(FAULTS),1000)
+goodput:         ## share of the time that stayed, with a kill a minute; 25 minutes
+	python -m benchmarks.goodput $(or $(SECONDS),60)
+preemptions:     ## fifty runs on two nodes, one of which is drained and taken away
+	python -m benchmarks.preemptions 50
 partitions:      ## fifty runs on two nodes whose cable is pulled; root
 	python -m benchmarks.partitions 50
 durability:      ## what journal and checkpoints cost; a soak of 20,000 rounds

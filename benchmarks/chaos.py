@@ -3,7 +3,9 @@
     python -m benchmarks.chaos [FAULTS] [--anew]      default 1000; writes benchmarks/results/chaos.json after each run, and goes
                                                       on from there: each part with its commit, seeds and machine
 
-    SIGKILL             a player's process, or a helper's (the board, the matchmaker, the evaluator, a deputy)
+    SIGKILL             a player's process, or a helper's (the board, the matchmaker, a deputy)
+    SIGTERM             to a player: notice of preemption, it moves and nobody loses a step; to a helper: its end
+    evaluator           SIGKILL or SIGSTOP of it: it is made again, and nobody goes back
     SIGSTOP             for good: only its lease finds it
     pause               SIGSTOP, SIGCONT after 0.1 to 1.5 s: late replies
     ray.kill            of a helper
@@ -38,6 +40,7 @@ from ray._private import worker
 from benchmarks.common import conditions, kept, write
 from raygan.actors.cluster import cluster
 from raygan.actors.executor import RayExecutor
+from raygan.actors.household import EVALUATOR
 from raygan.config import Config
 from raygan.controller.checkpoint import newest_valid
 from raygan.controller.controller import Controller
@@ -65,11 +68,19 @@ KINDS: dict[str, dict[str, Any]] = {
     "sgan over gap": {"strategy": {"name": "sgan", "over": {"name": "gap", "swap_every": 4}}, "num_pairs": 2},
     "pmgan": {"strategy": {"name": "pmgan"}, "loss": "reverse_kl", "num_pairs": 2},
 }  # fmt: skip
-SHARES = {"SIGKILL": 0.49, "SIGSTOP": 0.59, "pause": 0.82, "ray.kill": 0.98, "head": 1.0}
+SHARES = {
+    "SIGKILL": 0.35,
+    "SIGTERM": 0.5,
+    "SIGSTOP": 0.58,
+    "evaluator": 0.68,
+    "pause": 0.85,
+    "ray.kill": 0.98,
+    "head": 1.0,
+}
 """Upper ends of each kind's share of the faults."""
 HEADS = ("raylet", "gcs_server")
 FAULTS_A_RUN = 25
-STEPS, EVERY = 300, 10
+STEPS, EVERY, ROUND = 300, 10, 5
 
 
 class Chaos:
@@ -94,23 +105,28 @@ class Chaos:
             head = self.rng.choice(HEADS)
             worker._global_node.all_processes[head][0].process.kill()
         elif kind == "ray.kill":
-            ray.kill(executor.helpers[self.rng.choice(sorted(executor.helpers))])
+            ray.kill(executor.helpers[self.rng.choice(sorted(set(executor.helpers) - {EVALUATOR}))])
         elif not (name := self.signal(executor, kind)):
             return False
-        elif name in executor.helpers:
+        elif name in executor.helpers and name != EVALUATOR:
             kind += " helper"
         self.left -= 1
         self.struck[f"{kind} after {point}"] += 1
-        if kind.startswith("pause"):
+        if kind.startswith(("pause", "evaluator")):
             return False
         self.since = kind, time.perf_counter()
         return True
 
     def signal(self, executor: RayExecutor, kind: str) -> str:
         """To a player or a helper; its name, or none when it is gone already."""
-        pid = executor.places[name := self.rng.choice(sorted(executor.places))][1]
+        there = sorted(p for p in executor.places if (p == EVALUATOR) == (kind == "evaluator"))
+        if not there:
+            return ""  # the evaluator is on its way
+        pid = executor.places[name := self.rng.choice(there)][1]
+        signals = {"SIGKILL": signal.SIGKILL, "SIGTERM": signal.SIGTERM}
+        either = self.rng.choice([signal.SIGKILL, signal.SIGSTOP]) if kind == "evaluator" else signal.SIGSTOP
         try:
-            os.kill(pid, signal.SIGKILL if kind == "SIGKILL" else signal.SIGSTOP)
+            os.kill(pid, signals.get(kind, either))
         except ProcessLookupError:
             return ""
         if kind == "pause":
@@ -170,8 +186,8 @@ class Struck(RayExecutor):
 def config_of(kind: str) -> Config:
     """A small run with a checkpoint every few steps."""
     return tiny_config(
-        steps=STEPS, checkpoint={"every_steps": EVERY}, evaluation={"every_steps": STEPS}, round_steps=5,
-        failures={"budget": 10**6, "lease_s": 3.0}, **{"resources": {"spares": 1}, **KINDS[kind]},
+        steps=STEPS, checkpoint={"every_steps": EVERY}, evaluation={"every_steps": STEPS // 3}, round_steps=ROUND,
+        failures={"budget": 10**6, "lease_s": 3.0, "evaluator": 10**6}, **{"resources": {"spares": 1}, **KINDS[kind]},
     )  # fmt: skip
 
 
@@ -209,6 +225,8 @@ def judge(path: Path, expected: dict[str, str], steps_each: int) -> Counter[str]
     except Violation:
         wrong["invariant_broken"] += 1
     steps = final.steps if final else {}
+    if any(e["kind"] == "death" and e["why"] == "preempted" and e["step"] - back > ROUND for e, back in restarts(path)):
+        wrong["preemption_cost_steps"] += 1
     wrong["lost"] = sum(max(0, steps_each - steps.get(p, 0)) for p in expected)
     wrong["repeated"] = sum(max(0, steps.get(p, 0) - steps_each) for p in expected)
     found = {p: digest(unpack(raw)) for p, raw in final.parts.items()} if final else {}
@@ -216,15 +234,20 @@ def judge(path: Path, expected: dict[str, str], steps_each: int) -> Counter[str]
     return wrong
 
 
+def restarts(path: Path) -> list[tuple[dict[str, Any], int]]:
+    """Each death that took all back, and the step from which the run went on."""
+    out, last = list[tuple[dict[str, Any], int]](), dict[str, Any]()
+    for event in read_jsonl(path / "events.jsonl"):
+        if event["kind"] == "death" and event["action"] != "replace":
+            last = event
+        elif event["kind"] == "restart":
+            out.append((last, event["step"]))
+    return out
+
+
 def rollback(path: Path) -> int:
     """Most steps between where a player died and where the run went on from."""
-    far, most = 0, 0
-    for event in read_jsonl(path / "events.jsonl"):
-        if event["kind"] == "death":
-            far = event["step"]
-        elif event["kind"] == "restart":
-            most = max(most, far - event["step"])
-    return most
+    return max((death["step"] - back for death, back in restarts(path)), default=0)
 
 
 def quantiles(seconds: list[float]) -> dict[str, float]:

@@ -70,7 +70,7 @@ def config_of(kind: str) -> Config:
     return tiny_config(
         num_pairs=2, steps=STEPS, checkpoint={"every_steps": 5}, evaluation={"every_steps": STEPS}, round_steps=2,
         failures={"budget": 10, "lease_s": 8.0},
-        resources={"placement": "SPREAD", "spares": 1, "cpus_per_pair": 0.5}, **KINDS[kind],
+        resources={"placement": "SPREAD", "spares": "auto", "cpus_per_pair": 0.5}, **KINDS[kind],
     )  # fmt: skip
 
 

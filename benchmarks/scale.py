@@ -73,6 +73,12 @@ class NullExecutor:
     def ages(self) -> dict[str, float]:
         return {}
 
+    def mishaps(self) -> list[Any]:
+        return []
+
+    def leaving(self) -> dict[str, str]:
+        return {}
+
 
 def measure(players: int, out: Any) -> None:
     """One count; puts its figures into `out`."""

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from raygan.errors import ConfigError, did_you_mean
 
@@ -113,6 +113,12 @@ class PairGroup(Section):
     pair: dict[str, Any] = Field({}, description="Settings of `pair` that differ: rates, prior, noise, data order.")
 
 
+def _not_negative(value: int | str) -> int | str:
+    if isinstance(value, int) and value < 0:
+        raise ValueError("input should be at least 0, or auto")
+    return value
+
+
 class ResourcesConfig(Section):
     """What each player asks of the cluster."""
 
@@ -130,8 +136,10 @@ class ResourcesConfig(Section):
     placement: Literal["PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD"] = Field(
         "PACK", description="Ray's placement strategy of the run's one placement group."
     )
-    spares: int = Field(
-        1, ge=0, description="Processes kept ready for players that die (180 MB each; none where players have GPUs)."
+    spares: Annotated[int | Literal["auto"], AfterValidator(_not_negative)] = Field(
+        1,
+        description="Processes kept ready for players that die (180 MB each; none where players have GPUs); auto: as many as the "
+        "fullest other node has.",
     )
     hub: bool = Field(True, description="An actor that `watch`, `status`, `scale`, `stop` and Prometheus ask.")
     wait_s: float = Field(
@@ -158,6 +166,12 @@ class FailuresConfig(Section):
         "without", description="NaN or infinity that rolling back did not cure: retire the pair, or stop."
     )
     budget: int = Field(3, ge=0, description="Failures of one kind that a run survives.")
+    preemptions: int | None = Field(
+        None, ge=0, description="Times that machines are taken away with notice, of their own; None: any number."
+    )
+    evaluator: int = Field(
+        3, ge=0, description="Deaths of the evaluator in a row after which the run goes on without scores (exit 4)."
+    )
     rollbacks: int = Field(
         2, ge=0, description="Times that a round with NaN is repeated from its beginning with other random numbers."
     )

@@ -7,6 +7,7 @@ RayganError                  exit 1
 ├── CheckpointError          exit 2   nothing usable to resume from, or it belongs to another run
 ├── NonFiniteError           exit 1   a player's losses stayed NaN or infinite
 ├── PlayerDied               exit 1   a player's process is gone
+│   └── Leaving              exit 1   its machine gave notice: it goes elsewhere from what was saved
 ├── StaleEpochError          exit 1   another process has taken this run over
 ├── RequirementError         exit 5   `--require` was not met
 └── Interrupted              exit 129 / 130 / 143   stopped by a signal, with a checkpoint saved
@@ -72,9 +73,21 @@ class PlayerDied(RayganError):
         self.cause = cause
         self.kind = kind
         self.advice = ""
+        self.stack = ""
+        """Of one that hung: where each of its threads was, or why nobody can tell."""
 
     def __str__(self) -> str:
         return f"{self.player} died ({self.cause}){self.advice and '.' + self.advice}"
+
+
+class Leaving(PlayerDied):
+    """Nobody died: a player's machine gave notice, everything is saved, and the player is to go elsewhere."""
+
+    def __init__(self, player: str, cause: str, kind: str = "preempted") -> None:
+        super().__init__(player, cause, kind)
+
+    def __str__(self) -> str:
+        return f"{self.player} leaves its machine ({self.cause}){self.advice and '.' + self.advice}"
 
 
 class StaleEpochError(RayganError):

@@ -16,6 +16,8 @@ import ray
 from ray.exceptions import OutOfMemoryError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+ASK_S, LOOK_S = 1.0, 0.1
+"""Between two questions to each actor, and between two looks for their answers."""
 OURS = re.compile(rb"(Board|Deputy|Evaluator|Matchmaker|Player)Actor")
 """Titles of our actors' processes."""
 
@@ -43,7 +45,9 @@ class Pulse:
         self.lease_s = lease_s
         self._places = places
         self._signs: dict[str, _Sign] = {}
-        self._at = 0.0
+        self._at = self._looked = 0.0
+        self.noticed: dict[str, Any] = {}
+        """player -> its actor, whose process was told to end (SIGTERM)."""
 
     def starting(self, name: str, within_s: float) -> None:
         """It is not there yet: its first answer may take so long."""
@@ -62,11 +66,16 @@ class Pulse:
         return {p: now - sign.answered for p, sign in self._signs.items()}
 
     def beat(self, actors: Mapping[str, Any], busy: Collection[str]) -> str | None:
-        """Ask and look; who is hung, if anybody: one that is silent before one that waits for it. Raises RayActorError of one that
-        is dead, whether it owes anything or not.
+        """Ask once a second, and look for answers more often; who is hung, if anybody: one that is silent before one that waits for
+        it. Raises RayActorError of one that is dead, whether it owes anything or not.
         """
         now = time.monotonic()
-        if now - self._at < 1.0:
+        asks = now - self._at >= ASK_S
+        if not asks and now - self._looked < LOOK_S:
+            return None
+        self._looked = now
+        self._hear(actors, now)
+        if not asks:
             return None
         self._at = now
         # what an earlier actor of this name was asked says nothing of its successor
@@ -76,18 +85,27 @@ class Pulse:
             sign.actor = actor
             if player not in busy:
                 sign.moved = now
-            if sign.asked is not None and ray.wait([sign.asked], timeout=0)[0]:
-                asked, sign.asked = sign.asked, None
-                facts = ray.get(asked)
-                sign.answered = now
-                self._places[player] = str(facts["node"]), int(facts["pid"])
-                if facts["beats"] != sign.beats:
-                    sign.beats, sign.moved = int(facts["beats"]), now
             if sign.asked is None:
                 sign.asked = actor.where.remote(player)
         silent = [p for p in actors if now - self._signs[p].answered > self.lease_s]
         stuck = [p for p in actors if p in busy and now - self._signs[p].moved > self.lease_s]
         return next(iter([*silent, *stuck]), None)
+
+    def _hear(self, actors: Mapping[str, Any], now: float) -> None:
+        """What was asked before and is answered by now; who is well has answered long ago, so that few are looked at."""
+        under_way = {s.asked: p for p, s in self._signs.items() if s.asked is not None and s.actor is actors.get(p)}
+        ready = ray.wait(list(under_way), num_returns=len(under_way), timeout=0)[0] if under_way else []
+        for asked in ready:
+            player = under_way[asked]
+            sign = self._signs[player]
+            sign.asked = None
+            facts = ray.get(asked)
+            sign.answered = now
+            self._places[player] = str(facts["node"]), int(facts["pid"])
+            if facts.get("notice"):
+                self.noticed[player] = sign.actor
+            if facts["beats"] != sign.beats:
+                sign.beats, sign.moved = int(facts["beats"]), now
 
 
 def end_process(node: str, pid: int) -> None:

@@ -11,6 +11,7 @@ from raygan.actors.process import Helper, keep_freed_memory
 from raygan.config import Config
 from raygan.controller.evaluator import Evaluator
 from raygan.controller.orders import Scored
+from raygan.controller.scores import tried
 from raygan.strategies.strategy import Setup
 
 
@@ -32,5 +33,6 @@ class EvaluatorActor(Helper):
         self._evaluator.waiting.clear()
 
     def evaluate(self, player: str, step: int, generator: list[Any], members: tuple[str, ...]) -> Scored:
-        """Score the generator behind the reference."""
-        return self._evaluator.evaluate(player, step, ray.get(generator[0]), members)
+        """Score the generator behind the reference, or say why that cannot be done. Raises the RayError of a dead player."""
+        vector = ray.get(generator[0])
+        return tried(lambda: self._evaluator.evaluate(player, step, vector, members))

@@ -13,12 +13,16 @@ from ray.exceptions import (
     GetTimeoutError,
     OutOfMemoryError,
     RayActorError,
+    RayError,
     RayTaskError,
 )
 
 from raygan.actors.cluster import dead_head, start_again
 from raygan.actors.deaths import Pulse, death_cause, death_kind, lost_node
+from raygan.actors.draining import draining, here
 from raygan.actors.household import BOARD, EVALUATOR, MATCHMAKER, Household
+from raygan.actors.scoring import Scoring
+from raygan.actors.stacks import stack_there
 from raygan.config import Config
 from raygan.controller.orders import Adopt, Done, Evaluate, Join, Order, Save
 from raygan.errors import PlayerDied, RayganError
@@ -46,8 +50,9 @@ class RayExecutor(Household):
         self.held: dict[Any, list[Train]] = {}
         """Orders for an actor of several pairs, until it is free for all of them."""
         self.pulse = Pulse(setup.config.failures.lease_s, self.places)
-        self.replaced: list[str] = []
-        """Who did not answer at the last start, beside those that were known to be lost."""
+        self.scoring = Scoring(self)
+        self._notices: dict[str, str] = {}
+        self._looked = 0.0
         self.raised: RayganError | None = None
         """Met while others were done: told at the next call."""
 
@@ -62,6 +67,7 @@ class RayExecutor(Household):
         found = {home[0]: home for home in homes(self.config, players)}
         strategy = strategy_of(self.config)
         self.swaps, self.deputies = strategy.swaps, [f"deputy-{i + 1}" for i in range(strategy.deputies)]
+        self.lost |= {n for n in self.leaving(now=True) if n}  # to be made elsewhere
         self.epoch, self.raised, self.pulse = epoch, None, Pulse(self.config.failures.lease_s, self.places)
         self.pending.clear()
         self.held.clear()
@@ -81,29 +87,23 @@ class RayExecutor(Household):
         for actor in {id(a): a for a in self.actors.values()}.values():
             actor.fence.remote(epoch)
         self._settle(found, {n: [ray.put(states[n])] for n in players if n in states})
+        self.scoring.begin(epoch)
         for reference, name in [(self.actors[n].open.remote(n), n) for n in players]:
             self._get(reference, name, START_TIMEOUT_S)
         self.keep_spares()
 
     def _settle(self, found: Mapping[str, list[str]], states: Mapping[str, list[Any]]) -> None:
         """Everybody stands at the beginning of this epoch; whoever does not answer is replaced, once."""
-        self.replaced = []
         for last in (False, True):
             asked = {}
             for name in self.deputies:  # the global pair begins them
                 if name not in self.helpers:
                     self.helpers[name] = self.make_helper(name)
-            for name in (*self._registrars(), EVALUATOR):
+            for name in self._registrars():
                 fresh = name not in self.helpers
                 if fresh:
                     self.helpers[name] = self.make_helper(name)
-                begun = self.helpers[name].begin.remote(self.epoch)
-                if name != EVALUATOR:
-                    asked[begun] = name, fresh
-                elif fresh:  # nobody waits for its imports
-                    self.pulse.starting(name, START_TIMEOUT_S)
-                else:  # nor for a score that it is at
-                    asked[self.helpers[name].where.remote(name)] = name, False
+                asked[self.helpers[name].begin.remote(self.epoch)] = name, fresh
             for name, home in found.items():
                 fresh = name not in self.actors
                 if fresh:
@@ -113,8 +113,9 @@ class RayExecutor(Household):
             silent = self._silent(asked, last)
             if not silent:
                 break
-            self.replaced = silent
             for name in silent:
+                cause = "did not answer when the run started again"
+                self.scoring.mishaps.append(self._hung(name, cause))
                 if name in self.helpers:
                     self.end_helper(name)
                 else:
@@ -141,7 +142,7 @@ class RayExecutor(Household):
                 if last:
                     if isinstance(error, PlayerDied):
                         raise
-                    raise PlayerDied(name, f"did not start within {patience:.0f} s", "hang") from None
+                    raise self._hung(name, f"did not start within {patience:.0f} s") from None
                 who = error.player if isinstance(error, PlayerDied) else name
                 out.append(who if who in self.deputies else name)
         return out
@@ -155,18 +156,18 @@ class RayExecutor(Household):
             return
         if isinstance(order, Save | Evaluate) and self.actors[order.player] in self.held:
             self._send(self.actors[order.player])
+        if isinstance(order, Evaluate):
+            self.scoring.submit(order)
+            return
         if isinstance(order, Join):
             reference = self._join(order)
         elif isinstance(order, Swap):
             reference = self.helpers[MATCHMAKER].gather.remote(order)
         elif isinstance(order, Adopt):
             reference = self.helpers[MATCHMAKER].deliver.remote(order.swap)
-        elif isinstance(order, Save):
-            reference = self.actors[order.player].save.remote(order.player)
         else:
-            assert isinstance(order, Evaluate), f"unknown order {order}"
-            generator = [self.actors[order.player].generator.remote(order.player)]
-            reference = self.helpers[EVALUATOR].evaluate.remote(order.player, order.step, generator, order.members)
+            assert isinstance(order, Save), f"unknown order {order}"
+            reference = self.actors[order.player].save.remote(order.player)
         self.pending[reference] = [order], time.perf_counter()
 
     def _send_held(self) -> None:
@@ -218,6 +219,7 @@ class RayExecutor(Household):
         else:
             self.put_down(player)
         self.lost.discard(player)
+        self.scoring.drop(player)
         self.held = {a: kept for a, orders in self.held.items() if (kept := [o for o in orders if o.player != player])}
         gone = {
             r for r, (orders, _) in self.pending.items() if all(getattr(o, "player", None) == player for o in orders)
@@ -236,22 +238,26 @@ class RayExecutor(Household):
             raise error
         look_at_head()
         self._send_held()
-        if not self.pending:
+        if not self.pending and not self.scoring.pending:
             return []
         busy = {o.player for orders, _ in self.pending.values() for o in orders if isinstance(o, Train)}
-        everybody = self.actors | self.helpers
+        everybody = self.actors | {n: a for n, a in self.helpers.items() if n != EVALUATOR}
         try:
             hung = self.pulse.beat(everybody, busy)
         except RayActorError as error:
             raise self._died(error, next(iter(everybody))) from None
         if hung:
             self.lost.add(hung)
-            raise PlayerDied(hung, f"no progress within {self.pulse.lease_s:g} s (failures.lease_s)", "hang")
-        ready, _ = ray.wait(list(self.pending), num_returns=1, timeout=timeout_s)
+            raise self._hung(hung, f"no progress within {self.pulse.lease_s:g} s (failures.lease_s)")
+        awaited = [*self.pending, *self.scoring.references]
+        ready, _ = ray.wait(awaited, num_returns=1, timeout=timeout_s) if awaited else ([], [])
         if ready and len(self.pending) > 1:
             ready, _ = ray.wait(list(self.pending), num_returns=len(self.pending), timeout=0)
-        out: list[Done] = []
-        for reference in ready:
+        try:
+            out = self.scoring.look()
+        except RayError as error:
+            raise self._died(error, next(iter(self.actors))) from None
+        for reference in [r for r in ready if r in self.pending]:
             orders, began = self.pending.pop(reference)
             try:
                 result = self._get(reference, carrier(orders[0]), START_TIMEOUT_S)
@@ -286,6 +292,7 @@ class RayExecutor(Household):
             cause = error.cause
             if isinstance(cause, PlayerDied):  # a deputy that does not answer
                 self.lost.add(cause.player)
+                cause = self._hung(cause.player, cause.cause)
             if isinstance(cause, RayganError):
                 raise cause from None
             if isinstance(cause, RayActorError):  # an actor that this one was reading from
@@ -305,6 +312,32 @@ class RayExecutor(Household):
             who = who if who in along else along[0]
         self.lost |= {who, *along}
         return PlayerDied(who, death_cause(error), death_kind(error))
+
+    def _hung(self, name: str, cause: str) -> PlayerDied:
+        """Somebody that does not answer, with where it is; its process is ended by whoever starts again."""
+        death = PlayerDied(name, cause, "hang")
+        death.stack = stack_there(self.places.get(name))
+        return death
+
+    def mishaps(self) -> list[PlayerDied]:
+        """What befell whom that is mended already, since the last call."""
+        told, self.scoring.mishaps = self.scoring.mishaps, []
+        return told
+
+    def leaving(self, now: bool = False) -> dict[str, str]:
+        """Players whose node is drained, or whose process was told to end; the global pair also for deputies; "": this process."""
+        if dead_head():
+            return {}  # all of them begin anew on another Ray
+        if now or time.monotonic() - self._looked >= HEAD_S:
+            self._looked = time.monotonic()
+            away = draining()
+            told = {n: f"node {node[:12]} is being drained" for n, (node, _) in self.places.items() if node in away}
+            told |= {n: "its process got SIGTERM" for n, a in self.pulse.noticed.items() if self.actors.get(n) is a}
+            for name in [n for n in told if n in self.deputies]:
+                told.setdefault(GLOBAL, told[name])
+            self._notices = told | ({"": f"node {here()[:12]} is being drained"} if here() in away else {})
+        players = {n: why for n, why in self._notices.items() if n in self.actors or not n}
+        return self._notices if now else players
 
     def ages(self) -> dict[str, float]:
         """Seconds since each player's last answer."""
@@ -330,7 +363,6 @@ class RayExecutor(Household):
             "cpus_per_player": self.placement.cpus,
             "gpus_per_player": self.placement.gpus,
             "players": self._where(self.actors),
-            "replaced": self.replaced,
         }
 
 
@@ -346,4 +378,5 @@ def carrier(order: Order) -> str:
         return MATCHMAKER
     if isinstance(order, Join):
         return order.player
-    return EVALUATOR if isinstance(order, Evaluate) else order.player
+    assert not isinstance(order, Evaluate), "scores are the evaluator's business (scoring.py)"
+    return order.player

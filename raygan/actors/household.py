@@ -7,16 +7,23 @@ matchmaker hold no bytes and live beside the controller: there they are lost wit
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from typing import Any
 
 import ray
 from ray.exceptions import GetTimeoutError, RayActorError
-from ray.util.placement_group import get_current_placement_group, placement_group, remove_placement_group
+from ray.util.placement_group import (
+    get_current_placement_group,
+    placement_group,
+    placement_group_table,
+    remove_placement_group,
+)
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
 
 from raygan.actors.board import BoardActor
 from raygan.actors.deaths import end_process
 from raygan.actors.deputy import DeputyActor
+from raygan.actors.draining import draining, here, room
 from raygan.actors.evaluator import EvaluatorActor
 from raygan.actors.matchmaker import MatchmakerActor
 from raygan.actors.placement import Placement, place
@@ -90,17 +97,16 @@ class Household:
 
     def make_player(self, home: list[str], joins: bool = False) -> Any:
         """An actor for players that live together: a spare, or a new one; in a free bundle (a joiner outside the group)."""
-        free = [i for i in range(self.placement.players - len(self.deputies)) if i not in self.bundles.values()]
+        taken = set(self.bundles.values()) | self._leaving_bundles()
+        free = [i for i in range(self.placement.players - len(self.deputies)) if i not in taken]
         bundle = None if joins or not free else free[0]
         readers = max(strategy_of(self.config).readers(self.config, p) for p in home)
         while self.spares and readers == 1:
-            if not dead(spare := self.spares.pop(0)):
+            if usable(spare := self.spares.pop(0)):
                 self.bundles[spare] = bundle
                 return spare
-        cpus = self.placement.cpus
-        if bundle is None and ray.available_resources().get("CPU", 0.0) < cpus:
-            cpus = 0.0  # a full cluster is shared more thinly
-        where = None if bundle is None else self._in(bundle)
+            ray.kill(spare)
+        where, cpus = self._room(bundle, self.placement.cpus)
         made = self._actor(player_class(readers), home[0], where, cpus, self.placement.gpus)
         label = home[0] + (f"..{home[-1]}" if len(home) > 1 else "")
         actor = made.remote(self.run, label, self.shared)
@@ -114,17 +120,28 @@ class Household:
         if name == BOARD:
             return self._actor(actor_class(BoardActor), name, beside(), 0).remote()
         if name in self.deputies:  # the last of the bundles that are as large as players'
-            where = self._in(self.placement.players - 1 - self.deputies.index(name))
-            made = self._actor(actor_class(DeputyActor), name, where, self.placement.cpus, self.placement.gpus)
+            where, cpus = self._room(self.placement.players - 1 - self.deputies.index(name), self.placement.cpus)
+            made = self._actor(actor_class(DeputyActor), name, where, cpus, self.placement.gpus)
             return made.remote(self.run, name, self.shared)
-        where, cpus = self._in(self.placement.players), self.placement.evaluator_cpus
+        where, cpus = self._room(self.placement.players, self.placement.evaluator_cpus)
         return self._actor(actor_class(EvaluatorActor), name, where, cpus).remote(self.run, self.config, self.shared)
 
-    def _in(self, bundle: int) -> PlacementGroupSchedulingStrategy:
-        """There, in the run's placement group."""
+    def _room(self, bundle: int | None, cpus: float) -> tuple[PlacementGroupSchedulingStrategy | None, float]:
+        """There in the run's placement group; anywhere for None, or where that bundle's node takes no more actors: then a full
+        cluster is shared more thinly.
+        """
+        if bundle is None or bundle in self._leaving_bundles():
+            return None, cpus if room() >= cpus else 0.0
         return PlacementGroupSchedulingStrategy(
             placement_group=self.group, placement_group_bundle_index=self.first + bundle
-        )
+        ), cpus
+
+    def _leaving_bundles(self) -> set[int]:
+        """Those that lie on nodes that have given notice."""
+        if not (away := draining()):
+            return set()
+        nodes = placement_group_table(self.group)["bundles_to_node_id"]
+        return {int(i) - self.first for i, node in nodes.items() if node in away}
 
     def _actor(self, cls: Any, name: str, where: Any, cpus: float, gpus: float = 0.0) -> Any:
         return cls.options(
@@ -145,15 +162,21 @@ class Household:
         """Processes that have imported everything and host nobody yet: whoever dies is back in one in a second, not in four.
 
         None where players have GPUs: a process cannot be moved to another GPU. Beside the controller, where no lost node takes them
-        along, if that node has room for players at all.
+        along, if that node has room for players at all. `auto`: as many as the fullest other node hosts.
         """
         where = beside() if room_here() >= self.placement.cpus else None
-        while len(self.spares) < self.config.resources.spares and not self.placement.gpus:
+        asked = self.config.resources.spares
+        while len(self.spares) < (self._on_a_node() if asked == "auto" else asked) and not self.placement.gpus:
             name = f"spare-{self.spared}"
             self.spared += 1
             spare = self._actor(player_class(), name, where, 0).remote(self.run, name, self.shared)
             spare.rehearse.remote(self.config)
             self.spares.append(spare)
+
+    def _on_a_node(self) -> int:
+        """Most actors with players that a lost node can take along."""
+        nodes = {actor: self.places[p][0] for p, actor in self.actors.items() if p in self.places}
+        return max(Counter(node for node in nodes.values() if node != here()).values(), default=1)
 
     def end_helper(self, name: str) -> None:
         """End its process."""
@@ -187,24 +210,22 @@ class Household:
 
 def beside() -> NodeAffinitySchedulingStrategy:
     """On the node of this process. Not soft: Ray 2.60 puts every other actor without CPUs elsewhere then."""
-    return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    return NodeAffinitySchedulingStrategy(here(), soft=False)
 
 
 def room_here() -> float:
     """CPUs of the node of this process, taken or not."""
-    here = ray.get_runtime_context().get_node_id()
-    return next((float(n["Resources"].get("CPU", 0.0)) for n in ray.nodes() if n["NodeID"] == here), 0.0)
+    return next((float(n["Resources"].get("CPU", 0.0)) for n in ray.nodes() if n["NodeID"] == here()), 0.0)
 
 
-def dead(actor: Any) -> bool:
-    """Does Ray know that it is? One that still starts is not."""
+def usable(actor: Any) -> bool:
+    """Neither known to be dead, nor on a node that has given notice? One that still starts is."""
     try:
-        ray.get(actor.where.remote(""), timeout=0.5)
+        return ray.get(actor.where.remote(""), timeout=0.5)["node"] not in draining()
     except GetTimeoutError:
-        return False
-    except RayActorError:
         return True
-    return False
+    except RayActorError:
+        return False
 
 
 def rooms() -> list[dict[str, float]]:

@@ -16,7 +16,7 @@ import torch
 from raygan.actors.deputy import RemoteDeputy
 from raygan.actors.device import pick_device
 from raygan.actors.exchange import ASK_S, Exchange
-from raygan.actors.process import Process, actor_class, keep_freed_memory
+from raygan.actors.process import Process, actor_class, heed_sigterm, keep_freed_memory
 from raygan.config import Config
 from raygan.controller.hosting import Packs, host_all, swapper
 from raygan.controller.orders import Card
@@ -38,6 +38,7 @@ class PlayerActor(Process):
         self._samples: Samples = ray.get(data[0])  # a reference in a list: resolved here, zero-copy
         self._players: dict[str, Player] = {}
         self._begun = threading.Event()
+        self._notice = heed_sigterm()
 
     def __repr__(self) -> str:
         return self._label  # the prefix of its log lines
@@ -149,6 +150,7 @@ class PlayerActor(Process):
             "pid": os.getpid(),
             "node": context.get_node_id(),
             "gpus": ray.get_gpu_ids(),
+            "notice": self._notice.is_set(),
             "step": player.step if player else 0,
             "beats": sum(p.beats for p in self._players.values()),  # who lives with others waits for its turn
         }

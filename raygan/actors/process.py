@@ -5,21 +5,26 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import ray
 from ray.exceptions import GetTimeoutError
 
+from raygan.actors.stacks import listen
 from raygan.errors import PlayerDied
 
 TIMEOUT_S = 120.0
 """For whoever is asked something by another actor; a lease that is shorter finds it earlier."""
+NOTICE_S = 25.0
+"""Between SIGTERM and the end of a process that hosts players; Kubernetes kills after 30 s, Ray's raylet after 5."""
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 
 class Process:
-    """Base of all actors: SIGTERM ends the process there and then.
+    """Base of all actors: SIGTERM ends the process there and then, SIGUSR2 makes it tell where it is.
 
     Ray 2.60's own handler raises SystemExit wherever the process happens to be. Inside a `__del__` Python only prints it, and the
     user reads "Exception ignored in ActorHandle.__del__" at the end of a good run. Nothing of ours waits for an orderly exit: what
@@ -28,6 +33,7 @@ class Process:
 
     def __init__(self) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        listen()
 
 
 class Helper(Process):
@@ -43,6 +49,28 @@ def actor_class(cls: type[Process], **threads: int) -> Any:
     """The Ray class, with a thread that answers, and others by group."""
     wrap: Any = ray.remote(concurrency_groups={"ctl": 1, **threads})  # type: ignore[call-overload]
     return wrap(cls)
+
+
+def heed_sigterm() -> threading.Event:
+    """For who hosts players: SIGTERM is a notice. The event is set at once, and the process ends NOTICE_S later, if not before.
+
+    Python's C handler writes into a pipe: a handler in Python would have to wait until the main thread runs Python again.
+    """
+    heard = threading.Event()
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    signal.signal(signal.SIGTERM, lambda *_: None)
+
+    def attend() -> None:
+        while os.read(reader, 1) != bytes([signal.SIGTERM]):
+            pass
+        heard.set()
+        time.sleep(NOTICE_S)
+        os._exit(128 + signal.SIGTERM)
+
+    threading.Thread(target=attend, daemon=True, name="sigterm").start()
+    return heard
 
 
 def keep_freed_memory() -> None:

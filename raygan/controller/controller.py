@@ -25,6 +25,7 @@ from raygan.controller.failures import Failures
 from raygan.controller.gathering import Gathering
 from raygan.controller.journal import Journal
 from raygan.controller.ledger import Ledger
+from raygan.controller.notices import Notices, keep_stack
 from raygan.controller.orders import Adopt, Card, Done, Evaluate, Executor, Join, Save, Scored
 from raygan.controller.pending import Pending
 from raygan.controller.run_folder import REQUEST, RunFolder
@@ -37,6 +38,7 @@ from raygan.errors import (
     CheckpointError,
     ConfigError,
     Interrupted,
+    Leaving,
     NonFiniteError,
     PlayerDied,
     RayganError,
@@ -80,6 +82,7 @@ class Controller:
         self.owed: dict[str, list[Save | Evaluate]] = {}
         """Scores and saves that are still to come, by player."""
         self.scaling = Scaling(self)
+        self.notices = Notices(self)
         self.totals = Totals.read(self.journal.totals)
         """Of all lives of the run; this one counts on."""
         for row in self.totals.catch_up(newest_first(folder.path / "metrics.jsonl")):
@@ -145,19 +148,15 @@ class Controller:
         step, swapped = (resume.step, resume.extra.get("swapped", {})) if resume else (0, {})
         self.folder.event("restart", step, player=player, attempt=self.failures.counts[kind], swapped=swapped)
         who = "the others start" if action == "without" else "the run starts"
-        self.warn("W201 player-died", f"{failure}; {who} again from step {step}")
+        name = "W208 moved" if isinstance(failure, Leaving) else "W201 player-died"
+        self.warn(name, f"{failure}; {who} again from step {step}")
         return resume
 
     def _tell_failure(self, failure: PlayerDied | NonFiniteError, action: str) -> None:
         cause = failure.cause if isinstance(failure, PlayerDied) else failure.what
-        self.folder.event(
-            "death",
-            self.done.get(failure.player, max(self.done.values(), default=0)),
-            player=failure.player,
-            cause=cause,
-            why=failure.kind,
-            action=action,
-        )
+        step = self.done.get(failure.player, max(self.done.values(), default=0))
+        facts = {"cause": cause, "why": failure.kind, "action": action, **keep_stack(self.folder, failure, step)}
+        self.folder.event("death", step, player=failure.player, **facts)
 
     def can_spare(self, player: str) -> bool:
         """Is there a run without this player?"""
@@ -186,15 +185,8 @@ class Controller:
     def _revive(self, death: PlayerDied) -> bool:
         """async: bring one player back from its part of the last checkpoint while the others go on; False where that can't be."""
         player = death.player
-        if self.config.resources.pairs_per_actor != 1:
-            return False  # others died with it
-        if (
-            self.plan.tempo != "async" or self.stop_signal is not None or not self.can_spare(player)
-            or not self.strategy.comes_back_alone(player) or getattr(self.config.failures, death.kind) != "restart"
-            or self.failures.counts[death.kind] >= self.config.failures.budget
-        ):  # fmt: skip
+        if not self.may_return(player, death.kind):
             return False
-        assert self.executor is not None
         checkpoint, problems = newest_valid(self.journal.storage)
         self.warn_checkpoints(problems)
         if checkpoint is None and problems:
@@ -202,15 +194,30 @@ class Controller:
         self._tell_failure(death, self.failures.decide(death, can_spare=True))
         raw = checkpoint.parts.get(player) if checkpoint else None
         step = checkpoint.steps[player] if checkpoint and raw is not None else 0
-        self.owed.pop(player, None)
         self.pending_rows.pop(player, None)
+        self.bring_back(player, raw, step, None if raw is None else step)
+        self.warn("W201 player-died", f"{death}; it comes back from step {step} while the others go on")
+        return True
+
+    def may_return(self, player: str, kind: str) -> bool:
+        """May it be taken out and come back alone, while the others go on? Not where others share its process."""
+        return (
+            self.config.resources.pairs_per_actor == 1 and self.plan.tempo == "async" and self.stop_signal is None
+            and not self.notices.together and self.can_spare(player) and self.strategy.comes_back_alone(player)
+            and getattr(self.config.failures, kind) == "restart"
+            and not self.failures.spent(kind, self.failures.counts[kind] + 1)
+        )  # fmt: skip
+
+    def bring_back(self, player: str, raw: bytes | None, step: int, saved: int | None) -> None:
+        """async: a player leaves and joins again at `step`; `saved`: its step in the newest checkpoint, if it is there."""
+        assert self.executor is not None
+        self.owed.pop(player, None)
         self.executor.remove(player)
         self.scaling.drop(player)
         self.scaling.reviving.add(player)
-        self.saving.lost(player, None if raw is None else step)
+        self.notices.gone(player)
+        self.saving.lost(player, saved)
         self.executor.submit(Join(player, step, raw))
-        self.warn("W201 player-died", f"{death}; it comes back from step {step} while the others go on")
-        return True
 
     def _attempt(self, resume: Checkpoint | None) -> None:
         if resume is not None and "members" in resume.extra:
@@ -224,6 +231,7 @@ class Controller:
         self.owed.clear()
         self.saving = Saving(self, resume.steps if resume else {})
         self.pending_rows.clear()
+        self.notices.begin()
         self.targets = None
         if self.executor is None:
             self.executor = self.make_executor()
@@ -231,11 +239,6 @@ class Controller:
         self.executor.start(self.players, resume.parts if resume else {}, self.journal.epoch)
         info = self.executor.info()
         self.folder.status(status="running", roster=self.players, **info)
-        for player in info.get("replaced", []):
-            cause = "did not answer when the run started again"
-            self.folder.event(
-                "death", resume.step if resume else 0, player=player, cause=cause, why="hang", action="restart"
-            )
         heard = time.monotonic()
         while self.tick():
             try:
@@ -250,11 +253,10 @@ class Controller:
                     look(self)
             for item in done:
                 self.handle(item)
-            if time.monotonic() - heard > STALL_S:
-                busy = sorted(set(self.players) - set(self.ledger.idle))
-                raise PlayerDied(busy[0] if busy else "a player", f"no sign of life for {STALL_S:.0f} s", "hang")
-        for player in sorted(self.pending_rows):
-            self._record(player)
+            busy = sorted(set(self.players) - set(self.ledger.idle))
+            if busy and time.monotonic() - heard > STALL_S:
+                raise PlayerDied(busy[0], f"no sign of life for {STALL_S:.0f} s", "hang")
+        self.record_rows()
         if self.stop_signal is None and (behind := {p: s for p, s in self.done.items() if s < self.plan.steps}):
             raise RayganError(
                 f"nobody is ready to go on, at steps {behind} of {self.plan.steps}. Report this as a defect."
@@ -267,13 +269,16 @@ class Controller:
     def tick(self) -> bool:
         """Give out orders; False when there is nothing left to wait for, and the last checkpoint is what the players are."""
         assert self.executor is not None, "tick() is called while an executor runs"
+        self.notices.tick()
         self.scaling.tick()
         ready = self.ledger.ready(self.players)
-        if self.stop_signal is not None and self.targets is None and len(ready) == len(self.players):
-            self.targets = self.strategy.stop_targets(self.done, self.plan)
+        stops, halts = self.stop_signal is not None, self.notices.halts
+        if (stops or halts) and self.targets is None and len(ready) == len(self.players):
+            self.targets = self.strategy.stop_targets(self.done, self.plan) if stops else self.notices.targets()
+        ready = self.notices.ready(ready)
         if self.scaling.holds_back:
             pass  # lockstep: members change between two steps of everybody
-        elif self.stop_signal is None:
+        elif not stops and not halts:
             self._submit(self.scaling.limit(self.strategy.decide(ready, self.ledger.progress, self.plan)))
         elif self.targets is None:  # rounds are under way; whoever they wait for goes on answering
             asked = [p for p in ready if p in self.strategy.answers(self.config)] if self.plan.tempo == "async" else []
@@ -281,8 +286,8 @@ class Controller:
         elif not self._at_targets():
             orders = self.strategy.decide(ready, self.ledger.progress, self.plan)
             self._submit([o for o in map(self._up_to_target, orders) if not isinstance(o, Train) or o.steps > 0])
-        busy = len(self.ledger.idle) < len(self.players) or self.scaling.busy
-        return busy or any(self.owed.values()) or self.saving.last()
+        busy = len(self.ledger.idle) < len(self.players) or self.scaling.busy or self.notices.busy
+        return busy or self.notices.move() or any(self.owed.values()) or self.saving.last()
 
     def _at_targets(self) -> bool:
         return self.targets is not None and all(self.done[p] == t for p, t in self.targets.items())
@@ -317,7 +322,8 @@ class Controller:
         elif isinstance(order, Train):
             self._trained(order, item.result)
         elif isinstance(order, Save):
-            self.saving.taken(order, item.result)
+            if not self.notices.took(order, item.result):
+                self.saving.taken(order, item.result)
         else:
             self._scored(order, item.result)
         if isinstance(order, Save | Evaluate) and order in self.owed.get(order.player, []):
@@ -351,6 +357,11 @@ class Controller:
         """Who is as it will be at `step`, now that `player` has done it: pairs that share weights only when all have."""
         group = next((g for g in self.strategy.together(self.config) if player in g), [player])
         return group if all(self.done[p] >= step for p in group) else []
+
+    def record_rows(self) -> None:
+        """A row for each player that has done something since its last one."""
+        for player in sorted(self.pending_rows):
+            self._record(player)
 
     def _record(self, player: str) -> None:
         """One row for a player's rounds since the last one; short rounds (PMGAN's single steps) share a row."""
@@ -393,6 +404,9 @@ class Controller:
         self.executor.submit(order)
 
     def _scored(self, order: Evaluate, scored: Scored) -> None:
+        if scored.missing:
+            self.notices.unscored(order, scored.missing)
+            return
         for row in scored.rows:
             self.scores[row["player"]] = row
             self._note_headline(row)

@@ -29,6 +29,8 @@ from raygan.strategies.roles import MIXTURE
 from raygan.strategies.strategy import Plan, Setup, strategy_of
 
 SHOW_POINTS, SHOW_IMAGES = 1000, 64
+STEPS_KEPT = 16
+"""Steps whose mixture is not there yet; one that could not be scored, or whose member left, never is."""
 WATCHED = 500
 """Samples that the watchdog looks at."""
 
@@ -94,10 +96,13 @@ class Evaluator:
         show = {player: self._show(samples)}
         if self.setup.config.evaluation.mixture and player in members and len(members) > 1:
             gathered = self.waiting.setdefault(step, {})
+            for old in sorted(self.waiting)[:-STEPS_KEPT]:
+                del self.waiting[old]
             gathered[player] = samples
             if set(gathered) >= set(members):
-                mixed = self._mix(self.waiting.pop(step), step, members)
+                mixed = self._mix(gathered, step, members)
                 rows.append(self._row(MIXTURE, step, mixed))
+                self.waiting.pop(step, None)  # not before: a score that fails is tried once more
                 show[MIXTURE] = self._show(mixed)
         real = self.quick.real
         spread = float(

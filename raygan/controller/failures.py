@@ -2,7 +2,7 @@
 
     death      a player's process is gone            oom        the node killed it for memory
     hang       no progress within the lease          node       the machine under it is gone
-    preempted  its machine gave notice               non_finite NaN or infinity that rolling back did not cure
+    preempted  its machine gave notice (notices.py)  non_finite NaN or infinity that rolling back did not cure
     head       Ray's own GCS or raylet is gone
 
     restart    from the journal's head: in async the player alone where its strategy allows that, else everybody
@@ -37,14 +37,25 @@ class Failures:
         """The configured action, or what is left of it: `stop` past the budget or for a player that nobody can do without."""
         self.counts[failure.kind] += 1
         action: Action = getattr(self.config, failure.kind)
-        if self.counts[failure.kind] > self.config.budget:
+        if self.spent(failure.kind, self.counts[failure.kind]):
             return "stop"
         if action == "without" and not can_spare:
             return "stop" if failure.kind == "non_finite" else "restart"
         return action
 
+    def spent(self, kind: str, count: int) -> bool:
+        """Are so many of a kind too many? Machines that are taken away with notice have a budget of their own."""
+        budget = self.config.preemptions if kind == "preempted" else self.config.budget
+        return budget is not None and count > budget
+
     def advice(self, failure: PlayerDied | NonFiniteError, folder: object) -> str:
         """What stands behind the failure's own message when the run stops."""
-        count, budget = self.counts[failure.kind], self.config.budget
-        spent = f" It is number {count} of its kind, failures.budget is {budget}." if count > budget else ""
+        count = self.counts[failure.kind]
+        name = "preemptions" if failure.kind == "preempted" else "budget"
+        budget = getattr(self.config, name)
+        spent = (
+            f" It is number {count} of its kind, failures.{name} is {budget}."
+            if self.spent(failure.kind, count)
+            else ""
+        )
         return f"{spent} Next: raygan resume {folder}"

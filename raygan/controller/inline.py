@@ -15,6 +15,8 @@ from raygan.config import Config
 from raygan.controller.evaluator import Evaluator
 from raygan.controller.hosting import Packs, Shelves, host_all, swapper
 from raygan.controller.orders import Adopt, Card, Done, Evaluate, Join, Order, Save
+from raygan.controller.scores import tried
+from raygan.errors import PlayerDied
 from raygan.gan.bundle import pack, unpack
 from raygan.gan.types import Player
 from raygan.gan.weights import Parcel
@@ -137,8 +139,17 @@ class InlineExecutor:
             result = pack(player.state())
         else:
             assert isinstance(order, Evaluate), f"unknown order {order}"
-            result = self.evaluator.evaluate(order.player, order.step, player.generator_vector(), order.members)
+            vector = player.generator_vector()
+            result = tried(lambda: self.evaluator.evaluate(order.player, order.step, vector, order.members))
         return result
+
+    def mishaps(self) -> list[PlayerDied]:
+        """None: whatever breaks here breaks everything."""
+        return []
+
+    def leaving(self) -> dict[str, str]:
+        """Nobody: there is no other place."""
+        return {}
 
     def close(self) -> None:
         """Give the threads back."""

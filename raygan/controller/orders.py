@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from raygan.config import Config
+from raygan.errors import PlayerDied
 from raygan.strategies.orders import Swap, Train
 
 if TYPE_CHECKING:  # the matchmaker reads cards, and does without PyTorch
@@ -91,6 +92,8 @@ class Scored:
     """Standard deviation of the single generator's samples, in units of the real data's."""
     occupied: list[float] = field(default_factory=list)
     """Its share of samples at each mode or class, where the data has some."""
+    missing: str = ""
+    """Why there is no score, where it was tried and given up."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,12 @@ class Executor(Protocol):
 
     def wait(self, timeout_s: float) -> list[Done]:
         """What was carried out since the last call; waits up to `timeout_s` for something. Raises PlayerDied."""
+
+    def mishaps(self) -> list[PlayerDied]:
+        """What befell whom that is mended already, since the last call: of helpers that nobody needs to train."""
+
+    def leaving(self) -> dict[str, str]:
+        """Players whose machine has given notice -> what it said; "" -> of the machine of this process."""
 
     def close(self) -> None:
         """Free everything."""

@@ -16,6 +16,8 @@ REMEDIES = {
     "W203": "make room on the disk, or see to the mount",
     "W206": "nothing, or resume where the run was begun (--strict refuses)",
     "W202": "the run went on from an older one",
+    "W207": "`raygan evaluate RUN` scores the last checkpoint; a metric failed, or took too much memory",
+    "W208": "nothing to do: a machine gave notice, its players go on elsewhere",
 }
 
 

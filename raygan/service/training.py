@@ -29,6 +29,7 @@ from raygan.controller.files import refuse_unwritable, say
 from raygan.controller.inline import InlineExecutor
 from raygan.controller.journal import Journal
 from raygan.controller.lines import NOTES, Lines, read_info, read_json, told_by_a_run
+from raygan.controller.notices import SCORES
 from raygan.controller.orders import Executor
 from raygan.controller.run_folder import RunFolder, find_run
 from raygan.controller.storage import LocalStorage
@@ -230,12 +231,21 @@ def _drive(
             if close := getattr(listener, "close", None):
                 close()
         tell_unwritten(folder)
-    known = folder.status(protocols=Evaluator(setup).protocols())
+    known = _tell_protocols(folder, setup, end)
     folder.telemetry.keep({"metrics.parquet": parquet(folder.path)})
     return Run(folder.path.resolve(), known)
 
 
 # ------------------------------------------------------------------------------------------------------------ helpers
+
+
+def _tell_protocols(folder: RunFolder, setup: Setup, end: dict[str, Any]) -> dict[str, Any]:
+    """What the scores mean. A metric that fails here too costs no run: it ends degraded, as with scores that are missing."""
+    try:
+        return folder.status(protocols=Evaluator(setup).protocols())
+    except Exception as error:  # of any metric, also one that users bring
+        why = f"their floor and ceiling could not be measured ({type(error).__name__}: {error})"
+        return folder.status(status="degraded", exit_code=4, degraded={SCORES: why, **end.get("degraded", {})})
 
 
 def is_done(path: Path, checkpoint: Checkpoint, config: Config) -> bool:

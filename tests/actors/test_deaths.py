@@ -25,7 +25,7 @@ class Actor:
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [100.0]
     monkeypatch.setattr(deaths.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(deaths.ray, "wait", lambda refs, timeout: (refs, []))
+    monkeypatch.setattr(deaths.ray, "wait", lambda refs, num_returns, timeout: (refs, []))
     monkeypatch.setattr(deaths.ray, "get", lambda reference: reference())
     return now
 
@@ -55,12 +55,31 @@ def test_a_dead_actor_is_told_and_a_silent_one_found_by_the_lease(
     with pytest.raises(ActorDiedError):
         pulse.beat(dead, [])
     pulse, silent = Pulse(3.0, {}), {"pair-00": Actor(answers)}
-    monkeypatch.setattr(deaths.ray, "wait", lambda refs, timeout: ([], refs))
+    monkeypatch.setattr(deaths.ray, "wait", lambda refs, num_returns, timeout: ([], refs))
     found = []
     for _ in range(5):
         clock[0] += 1.0
         found.append(pulse.beat(silent, []))
     assert found == [None, None, None, None, "pair-00"]
+
+
+def test_a_death_is_told_as_soon_as_it_is_heard_of(clock: list[float]) -> None:
+    """Not at the next question, a second later."""
+    pulse, dead = Pulse(3.0, {}), {"board": Actor(dies)}
+    pulse.beat(dead, [])
+    clock[0] += deaths.LOOK_S / 2
+    assert pulse.beat(dead, []) is None, "nor all the time"
+    clock[0] += deaths.LOOK_S
+    with pytest.raises(ActorDiedError):
+        pulse.beat(dead, [])
+
+
+def test_who_was_told_to_end_is_noted(clock: list[float]) -> None:
+    pulse, actor = Pulse(3.0, {}), Actor(lambda: {**answers(), "notice": True})
+    pulse.beat({"pair-00": actor, "pair-01": Actor(answers)}, [])
+    clock[0] += 1.0
+    pulse.beat({"pair-00": actor, "pair-01": Actor(answers)}, [])
+    assert pulse.noticed == {"pair-00": actor}
 
 
 def test_one_that_starts_again_has_the_time_that_a_start_takes(
@@ -69,7 +88,7 @@ def test_one_that_starts_again_has_the_time_that_a_start_takes(
     pulse = Pulse(3.0, {})
     pulse.beat({"evaluator": Actor(answers)}, [])
     pulse.starting("evaluator", 10.0)
-    monkeypatch.setattr(deaths.ray, "wait", lambda refs, timeout: ([], refs))
+    monkeypatch.setattr(deaths.ray, "wait", lambda refs, num_returns, timeout: ([], refs))
     successor, found = {"evaluator": Actor(answers)}, []
     for _ in range(11):
         clock[0] += 1.0

@@ -15,7 +15,7 @@ from raygan.controller.storage import LocalStorage
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
 from raygan.service.verify import final_states
-from tests.actors import memory, node_loss, partition
+from tests.actors import draining, memory, node_loss, partition
 from tests.conftest import setup_of
 from tests.simulation.world import check_history
 
@@ -23,6 +23,7 @@ CASES = {
     "node_loss": (node_loss.CONFIG, "node"),
     "partition": (partition.CONFIG, "node"),
     "memory": (memory.CONFIG, "oom"),
+    "draining": (draining.CONFIG, "preempted"),
 }
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -39,6 +40,9 @@ def test_a_lost_node_changes_nothing(tmp_path: Path, module: str) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
     events = read_jsonl(tmp_path / "run/events.jsonl")
     kinds = [e["kind"] for e in events if e["kind"] in ("death", "restart")]
+    if why == "preempted":
+        death, restart = [e for e in events if e["kind"] in ("death", "restart")]
+        assert restart["step"] >= death["step"] >= 15, "no step was done twice"
     assert kinds[:2] == ["death", "restart"]
     assert kinds[2:] == [] or why == "oom", "one start brings back all that a node takes along"
     assert why in {e["why"] for e in events if e["kind"] == "death"}

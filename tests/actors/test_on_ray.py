@@ -374,6 +374,11 @@ def test_a_stopped_player_is_found_by_its_lease_and_changes_nothing(
     (death,) = [e for e in events if e["kind"] == "death"]
     assert death["player"] == victim
     assert death["why"] == ("hang" if signum == signal.SIGSTOP else "death")
+    if signum == signal.SIGSTOP:
+        text = (tmp_path / "run" / death["stack_file"]).read_text()
+        assert "state T" in text
+        assert "most recent call first" in text
+        assert death["stack"]
     final, problems = newest_valid(tmp_path / "run")
     assert final is not None
     assert problems == []

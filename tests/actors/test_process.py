@@ -15,7 +15,7 @@ from raygan.actors.evaluator import EvaluatorActor
 from raygan.actors.hub import HubActor
 from raygan.actors.matchmaker import MatchmakerActor
 from raygan.actors.player import PlayerActor
-from raygan.actors.process import Process
+from raygan.actors.process import Process, heed_sigterm
 
 
 class Struck:
@@ -40,6 +40,25 @@ def test_sigterm_ends_an_actor_there_and_then() -> None:
     dropper = ray.remote(Dropper).options(num_cpus=0).remote()
     with pytest.raises(ray.exceptions.ActorDiedError):
         ray.get(dropper.drop.remote(), timeout=30)
+
+
+class Host(Process):
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard = heed_sigterm()
+
+    def strike(self) -> bool:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return self.heard.wait(10)
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("ray_session")
+def test_who_hosts_players_takes_sigterm_for_a_notice() -> None:
+    host = ray.remote(Host).options(num_cpus=0).remote()
+    assert ray.get(host.strike.remote(), timeout=30), "heard, while its method runs"
+    assert ray.get(host.strike.remote(), timeout=30), "and it is still there"
+    ray.kill(host)
 
 
 @pytest.mark.parametrize("actor", [BoardActor, DeputyActor, EvaluatorActor, HubActor, MatchmakerActor, PlayerActor])

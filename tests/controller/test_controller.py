@@ -61,6 +61,12 @@ class Fake:
     def info(self) -> dict[str, Any]:
         return {"executor": "fake"}
 
+    def mishaps(self) -> list[PlayerDied]:
+        return []
+
+    def leaving(self) -> dict[str, str]:
+        return {}
+
 
 def make(tmp_path: Path, fake: Fake, **changes: Any) -> Controller:
     config = tiny_config(**changes)

@@ -1,0 +1,26 @@
+"""What the stacks of a process that hung say in short (actors/stacks.py takes them)."""
+
+from __future__ import annotations
+
+import re
+
+SHOWN = 6
+"""Frames in the event; the file has all."""
+LISTENER = "raygan/actors/process.py"
+"""A thread that waits there does no work."""
+
+
+def last_frames(text: str) -> list[str]:
+    """Of the thread that works: the one with most frames of ours; innermost first. Else the line that says why there are none.
+
+    >>> last_frames('Thread 0x1 (most recent call first):\\n  File "/x/raygan/gan/steps.py", line 3 in step\\n')
+    ['steps.py:3 in step']
+    """
+    threads = re.split(r"^(?:Current thread|Thread) .*$", text, flags=re.MULTILINE)[1:]
+    if not threads:
+        return [text.strip()]
+    busiest = max(threads, key=lambda t: (LISTENER not in t, t.count("/raygan/"), t.count("File ")))
+    frames = re.findall(r'File "(?:.*/)?(.+?)", line (\d+) in (\S+)', busiest)
+    if not frames:
+        return ["no thread of it was in Python"]
+    return [f"{file}:{line} in {name}" for file, line, name in frames[:SHOWN]]

@@ -85,7 +85,11 @@ class SimExecutor(InlineExecutor):
 
     def start(self, players: Sequence[str], states: Mapping[str, bytes], epoch: int = 0) -> None:
         self.raised = None
+        self.world.leaving.clear()
         super().start(players, states, epoch)
+
+    def leaving(self) -> dict[str, str]:
+        return {p: why for p, why in self.world.leaving.items() if p in self.players or not p}
 
     def wait(self, timeout_s: float) -> list[Done]:
         if self.raised is not None:
@@ -152,6 +156,8 @@ class World:
         self.storage = SimStorage(self.rng)
         self.folder = RunFolder(folder)
         self.folder.telemetry = Telemetry(self._place)
+        self.leaving: dict[str, str] = {}
+        """Player ("": the driver) -> its machine's notice."""
         self.mute_for = 0
         """Writes of what is only told that find no disk."""
         self.faults: Counter[str] = Counter()
@@ -170,7 +176,9 @@ class World:
         if self.left == 0 or self.rng.random() > 0.08:
             return
         self.left -= 1
-        kind = self.rng.choice(["death"] * 4 + ["driver killed"] * 3 + ["stop", "scale", "disk full", "telemetry full"])
+        kind = self.rng.choice(
+            ["death"] * 4 + ["driver killed"] * 3 + ["stop", "scale", "disk full", "telemetry full", "notice"]
+        )
         if kind == "death":
             self.faults[f"death {name}"] += 1
             raise PlayerDied(self.rng.choice(sorted(players)), f"killed {name}")
@@ -181,6 +189,9 @@ class World:
         if kind == "stop":
             self.faults["stop"] += 1
             self.controller.stop(15)
+        elif kind == "notice":
+            self.faults[kind] += 1
+            self.leaving[self.rng.choice(["", *sorted(players), *sorted(players)])] = f"notice {self.left}"
         elif kind == "telemetry full":
             self.faults[kind] += 1
             self.mute_for = self.rng.randint(1, 60)

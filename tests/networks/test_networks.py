@@ -1,4 +1,5 @@
 import copy
+import math
 
 import numpy as np
 import pytest
@@ -127,13 +128,15 @@ def test_a_slice_of_a_tuned_network_is_tuned() -> None:
 
 @pytest.mark.parametrize("loss", ["non_saturating", "wgan_gp", "dragan"])
 def test_tuned_networks_train(loss: str) -> None:
-    """Also where the loss differentiates twice."""
+    """Also where the loss differentiates twice. After a step: five of WGAN-GP differ by 20 % on some processors."""
     network = {"name": "dcgan", "width": 4, "z_dim": 8, "norm_d": "layer"}
     losses = []
     for switches in ({}, TUNED):
         config = tiny_config(network={**network, **switches}, data="mnist", loss=loss, batch_size=8)
-        losses.append(Pair("pair-00", setup_of(config).parts("pair-00")).train(5, Shelves())["loss_d"])
-    assert losses[0] == pytest.approx(losses[1], rel=0.2)
+        pair = Pair("pair-00", setup_of(config).parts("pair-00"))
+        losses.append(pair.train(2, Shelves())["loss_d"])
+        assert math.isfinite(pair.train(3, Shelves())["loss_d"])
+    assert losses[0] == pytest.approx(losses[1], rel=0.05)
     assert losses[0] != losses[1]
 
 

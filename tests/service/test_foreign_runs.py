@@ -201,7 +201,7 @@ def test_damaged_lines_and_samples_are_told_by_who_reads_them(run: Path, capsys:
     (run / "samples/00000012-pair-00.npy").write_bytes(b"\x93NUMPY")
     (run / "samples/x-y.npy").write_bytes(b"")
     r = str(run)
-    expected = {"status": 2, "report": 4, "watch": 2, "resume": 1}
+    expected = {"status": 2, "report": 3, "watch": 2, "resume": 1}
     for name, notes in expected.items():
         code, out, err = verb([name, r, *(["--steps", "+2", "--quiet"] if name == "resume" else [])], capsys)
         assert (code, "Traceback" in err) == (0, False), (name, err)

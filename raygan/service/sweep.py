@@ -193,7 +193,7 @@ def shortened(name: str, most: int = LONGEST) -> str:
     """A name that a run may have: what does not fit is hashed, so that two that begin alike stay two.
 
     >>> shortened("lr_g-0.001_seed-0"), shortened("a" * 95 + "_seed-0", 24)
-    ('lr_g-0.001_seed-0', 'aaaaaaaaaaaaa-a06daf1d1f')
+    ('lr_g-0.001_seed-0', 'aaaaaaaaaaaaa-933b58c681')
     """
     if len(name) <= most:
         return name

@@ -213,3 +213,39 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
         assert not list((tmp_path / "checkpoints").glob("*.tmp")), "room for the next attempt"
     assert failed == 7, "three files, two folders, the rename, the record"
     assert list(list_checkpoints(tmp_path)) == [4, 8]
+
+
+def test_what_is_promised_and_gone_is_told_and_what_is_superseded_is_not(tmp_path: Path) -> None:
+    journal = opened(tmp_path)
+    for step in (1, 2, 3, 4):
+        write_checkpoint(journal, Checkpoint(step, PARTS, {"pair-00": step, "global": step}), 2)
+    assert [(e.step, e.promised) for e in journal.index] == [(1, False), (2, False), (3, True), (4, True)]
+    assert retain(journal.storage, 2) == [1, 2]
+    for step in (4, 3):
+        shutil.rmtree(tmp_path / name_of(step))
+    found, problems = newest_valid(tmp_path)
+    assert found is None
+    assert problems == [f"checkpoint {name_of(s)}: it was committed, and is gone." for s in (4, 3)]
+
+
+def test_each_write_of_a_step_has_a_name_of_its_own_and_the_record_decides(tmp_path: Path) -> None:
+    journal = opened(tmp_path)
+    write(journal, 4)
+    again = Checkpoint(4, {**PARTS, "global": b"newer"}, {"pair-00": 4, "global": 7})
+    written = write_checkpoint(journal, again, 1)
+    assert written.entry is not None
+    assert written.entry.folder == "00000004-2"
+    assert newest_valid(tmp_path) == (again, [])
+    assert retain(journal.storage, 1) == [4]
+    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["00000004-2"]
+
+
+def test_a_name_that_a_link_has_taken_is_left_alone(tmp_path: Path) -> None:
+    journal = opened(tmp_path)
+    write(journal, 4)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / name_of(8)).symlink_to(tmp_path / "mine")
+    write_checkpoint(journal, Checkpoint(8, PARTS, {"pair-00": 8, "global": 8}))
+    found, problems = newest_valid(tmp_path)
+    assert found is not None
+    assert (found.step, problems, list((tmp_path / "mine").iterdir())) == (8, [], [])

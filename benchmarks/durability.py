@@ -24,8 +24,7 @@ from benchmarks.speed import store_bytes
 from raygan.actors.cluster import cluster
 from raygan.actors.executor import RayExecutor
 from raygan.config import resolve
-from raygan.controller import controller as controller_module
-from raygan.controller import inline
+from raygan.controller import inline, saving
 from raygan.controller.controller import Controller
 from raygan.controller.inline import InlineExecutor
 from raygan.controller.journal import Journal
@@ -62,7 +61,7 @@ def cost() -> dict[str, float]:
             raise KeyboardInterrupt
 
     parts: list[tuple[Any, str, str]] = [
-        (Journal, "append", "journal"), (controller_module, "write_checkpoint", "checkpoints"), (inline, "pack", "packing"),
+        (Journal, "append", "journal"), (saving, "write_checkpoint", "checkpoints"), (inline, "pack", "packing"),
         (Pair, "state", "copies"), (Pair, "check", "copies"),
     ]  # fmt: skip
     originals = [getattr(owner, name) for owner, name, _ in parts]

@@ -3,6 +3,7 @@
 The node goes down as soon as nobody of the run lives there any more.
 """
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ from raygan.actors.executor import RayExecutor
 from raygan.controller.controller import Controller
 from raygan.controller.orders import Done
 from raygan.controller.run_folder import RunFolder
+from tests.actors.node_loss import FAST
 from tests.conftest import setup_of, tiny_config
 
 CONFIG = tiny_config(
@@ -36,6 +38,7 @@ def drain(node: str, within_s: float = GRACE_S) -> None:
 
 def main() -> None:
     """Train, be told that the node goes, leave it, lose it, go on."""
+    os.environ |= {f"RAY_health_check_{name}": str(value) for name, value in FAST.items()}
     nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "object_store_memory": 100 << 20})
     second = nodes.add_node(num_cpus=2, object_store_memory=100 << 20)
     ray.init(address=nodes.address, namespace="raygan", logging_level="ERROR", log_to_driver=False)

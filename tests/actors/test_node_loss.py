@@ -39,9 +39,10 @@ def test_a_lost_node_changes_nothing(tmp_path: Path, module: str) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     events = read_jsonl(tmp_path / "run/events.jsonl")
-    kinds = [e["kind"] for e in events if e["kind"] in ("death", "restart")]
+    told = [e for e in events if e["kind"] in ("death", "restart") and e.get("action") != "replace"]
+    kinds = [e["kind"] for e in told]  # an evaluator that goes along is made again, and nobody goes back for it
     if why == "preempted":
-        death, restart = [e for e in events if e["kind"] in ("death", "restart")]
+        death, restart = told
         assert restart["step"] >= death["step"] >= 15, "no step was done twice"
     assert kinds[:2] == ["death", "restart"]
     assert kinds[2:] == [] or why == "oom", "one start brings back all that a node takes along"

@@ -1,2 +1,85 @@
-def test_placeholder() -> None:
-    pass
+"""What a run has done and spent goes on over its lives; nothing is counted twice, nothing begins at nought."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raygan.controller import totals as module
+from raygan.controller.ledger import Ledger
+from raygan.controller.totals import Totals, absorb, newest_first
+
+SPENT = Totals(
+    2, 30.0, {"pair-00": 4.0}, 5, 1, {"W101": 2}, {"died": 1}, {"pair-03": "NaN"}, {8: ("fid", 3.0)}, {0, 1, 4}
+)
+
+
+def test_what_is_dumped_is_read_again_through_json() -> None:
+    dumped = json.loads(json.dumps(SPENT.dump(42.5)))
+    assert Totals.read(dumped) == replace(SPENT, elapsed=42.5)
+    assert dumped["seen"] == [0, 1, 4]
+    assert Totals.read({}) == Totals(), "a run of before there were totals"
+
+
+def test_scores_are_kept_of_checkpoints_that_are_there_and_of_steps_to_come() -> None:
+    totals = Totals(best={s: ("fid", float(s)) for s in (4, 8, 12, 16)})
+    totals.prune({4}, 12)
+    assert sorted(totals.best) == [4, 16]
+
+
+def test_rows_after_the_snapshot_are_counted_once() -> None:
+    totals = Totals(elapsed=10.0, busy={"pair-00": 1.0})
+    score: dict[str, Any] = {"kind": "score", "elapsed": 13.0}
+    rows = [
+        {"kind": "train", "player": "pair-01", "seconds": 2.0, "elapsed": 14.0},
+        score,
+        {"kind": "train", "player": "pair-01", "elapsed": 12.5},
+        {"kind": "train", "player": "pair-00", "seconds": 3.0, "elapsed": 12.0},
+        {"kind": "train", "player": "pair-00", "seconds": 99.0, "elapsed": 10.0},
+        {"kind": "train", "player": "pair-00", "seconds": 99.0, "elapsed": 11.0},
+    ]
+    assert totals.catch_up(rows) == [score]
+    assert totals.elapsed == 14.0
+    assert totals.busy == {"pair-00": 4.0, "pair-01": 2.0}
+    assert totals.catch_up([{"kind": "train", "player": "pair-00", "seconds": 1.0}]) == []
+    assert totals.busy["pair-00"] == 4.0, "a row that tells no time is of before"
+
+
+def test_records_after_the_snapshot_are_added_to_it() -> None:
+    since: list[dict[str, Any]] = [
+        {"kind": "swap"}, {"kind": "join", "members": [3, 0]}, {"kind": "swap"},
+        {"kind": "retire", "player": "pair-01", "why": "NaN"}, {"kind": "checkpoint", "members": [9], "player": "x", "why": ""},
+    ]  # fmt: skip
+    before = {"swaps": 5, "seen": [1, 0], "degraded": {"pair-02": "died"}, "lives": 2}
+    assert absorb(before, since) == {
+        "swaps": 7, "seen": [0, 1, 3], "degraded": {"pair-02": "died", "pair-01": "NaN"}, "lives": 2,
+    }  # fmt: skip
+    assert before["swaps"] == 5
+    assert absorb({}, []) == {"swaps": 0, "seen": [], "degraded": {}}
+
+
+@pytest.mark.parametrize("block", [1, 2, 7, 1 << 16])
+def test_lines_come_from_the_end_whatever_the_size_of_a_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    monkeypatch.setattr(module, "BLOCK", block)
+    path = tmp_path / "metrics.jsonl"
+    assert list(newest_first(path)) == []
+    path.write_text('{"a": 0}\n{"a": 1}\n[]\n{"a": 2}\nhalf {"a":\n{"a": 3}\n{"a": 4')
+    assert [row["a"] for row in newest_first(path)] == [3, 2, 1, 0]
+    path.write_text("")
+    assert list(newest_first(path)) == []
+
+
+def test_a_ledger_goes_on_from_what_a_checkpoint_keeps_of_it() -> None:
+    before = Ledger({"a": 4, "b": 6}, {"a": 2}, {"a": 0.5, "b": 0.25})
+    after = Ledger.begin(["a", "b", "c"], before.done, before.extra())
+    assert (after.done, after.swapped, after.losses) == ({"a": 4, "b": 6, "c": 0}, {"a": 2}, {"a": 0.5, "b": 0.25})
+    assert after.ready(["a", "b", "c"]) == ["a", "b", "c"]
+    after.in_flight["b"] = 3
+    after.left("b")
+    assert after.extra() == {"swapped": {"a": 2}, "losses": {"a": 0.5}}
+    assert (after.ready(["a", "b", "c"]), after.done, after.in_flight) == (["a", "c"], {"a": 4, "c": 0}, {})
+    assert Ledger.begin(["a"], {}, {}).extra() == {"swapped": {}, "losses": {}}

@@ -81,7 +81,9 @@ class Edits(ast.NodeVisitor):
         """One change, where this place is to be looked at."""
         where = ".".join(self.path)
         if self.path and (not self.within or any(where == w or where.startswith(w + ".") for w in self.within)):
-            self.found.append((begin, end, new, f"{where or 'module'}: {what}: {' '.join(self.text(node).split())[:70]}"))
+            self.found.append(
+                (begin, end, new, f"{where or 'module'}: {what}: {' '.join(self.text(node).split())[:70]}")
+            )
 
     def _named(self, node: Any) -> None:
         self.path.append(node.name)
@@ -89,7 +91,7 @@ class Edits(ast.NodeVisitor):
             self.visit(child)
         self.path.pop()
 
-    visit_ClassDef = visit_FunctionDef = visit_AsyncFunctionDef = _named
+    visit_ClassDef = visit_FunctionDef = visit_AsyncFunctionDef = _named  # noqa: N815  ast's names
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
         """Its value only."""
@@ -135,7 +137,7 @@ class Edits(ast.NodeVisitor):
         """The first of its operators is turned."""
         begin, end = self.span(node.left)[1], self.span(node.comparators[0])[0]
         between = self.raw[begin:end].decode()
-        open_ = "(" * between.count("(") + ")" * 0
+        open_ = "(" * between.count("(")
         close = ")" * between.count(")")
         self.note(begin, end, f"{close} {TURNED[type(node.ops[0])]} {open_}", "turned", node)
         self.generic_visit(node)
@@ -317,7 +319,14 @@ def report(mutants: Sequence[Mutant], outcome: dict[Mutant, str], seconds: float
     show(
         ["file", "mutants", "killed", "of these by a time-out", "equivalent", "survived"],
         [
-            [f, str(sum(r.values())), str(r["killed"] + r["hung"]), str(r["hung"]), str(r["equivalent"]), str(r["survived"])]
+            [
+                f,
+                str(sum(r.values())),
+                str(r["killed"] + r["hung"]),
+                str(r["hung"]),
+                str(r["equivalent"]),
+                str(r["survived"]),
+            ]
             for f, r in {**rows, "all": total}.items()
         ],
     )

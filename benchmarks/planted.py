@@ -1,4 +1,5 @@
-"""The mutants of benchmarks/mutants.py that were written by hand, the tests that each file has to be seen by, and what is argued."""
+"""The hand-written mutants of benchmarks/mutants.py, the tests that have to see those of each file, and what is argued."""
+# ruff: noqa: E501  a table
 
 from __future__ import annotations
 

@@ -69,6 +69,8 @@ def test_a_round_of_a_pack_with_nan_is_repeated_by_each_pair_from_where_it_began
     monkeypatch.setattr(pack, "train", poisoned)
     reports = host_all(ours, orders, Shelves(), 2, packs)
     host_all(alone, orders, Shelves(), 2, Packs(False))
-    assert {n: state_digest(p.state()) for n, p in ours.items()} == {n: state_digest(p.state()) for n, p in alone.items()}
+    assert {n: state_digest(p.state()) for n, p in ours.items()} == {
+        n: state_digest(p.state()) for n, p in alone.items()
+    }
     assert [p.step for p in ours.values()] == [12, 12]
     assert all(r["seconds"] > 0 for r in reports)

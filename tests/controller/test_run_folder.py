@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from raygan.controller import run_folder
-from raygan.controller.run_folder import JsonLines, RunFolder, check_name, find_run, inside, read_jsonl, write_atomically
+from raygan.controller.run_folder import (
+    JsonLines,
+    RunFolder,
+    check_name,
+    find_run,
+    inside,
+    read_jsonl,
+    write_atomically,
+)
 from raygan.errors import ConfigError, RayganError
 
 

@@ -20,7 +20,7 @@ def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def fsync(handle: int) -> None:
         real(handle)
-        path = os.readlink(f"/proc/self/fd/{handle}")
+        path = str(Path(f"/proc/self/fd/{handle}").readlink())
         out.append(path if Path(path).is_dir() else f"{path}:{os.fstat(handle).st_size}")
 
     monkeypatch.setattr(module.os, "fsync", fsync)
@@ -50,12 +50,12 @@ def test_a_created_name_is_on_disk_with_the_folders_above_it(tmp_path: Path, syn
 
 def test_names_are_on_disk_when_sync_returns_and_no_handle_is_left(tmp_path: Path, synced: list[str]) -> None:
     disk = LocalStorage(tmp_path)
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     disk.make_folder("a/b")
     disk.make_folder("a/b")
     disk.sync("a")
     assert synced == [f"{tmp_path}/a"]
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
     assert stat.S_IMODE((tmp_path / "a/b").stat().st_mode) == 0o700
 
 

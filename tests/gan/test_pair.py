@@ -280,7 +280,13 @@ def test_counters_go_on_after_a_restore() -> None:
     pair.identity = {"D": "pair-04", "G": "pair-05"}
     pair.take_turn(2)
     other.restore(unpack(pack(pair.state())))
-    assert (other.bad_steps.total, other.bad_steps.in_a_row, other.swapped_at, other.step, other.turn) == (5, 3, 6, 9, 2)
+    assert (other.bad_steps.total, other.bad_steps.in_a_row, other.swapped_at, other.step, other.turn) == (
+        5,
+        3,
+        6,
+        9,
+        2,
+    )
     assert other.identity == pair.identity
     assert other.streams.player == "pair-00~2"
     other.take_turn(0)

@@ -28,7 +28,9 @@ def get(path: str, cookie: str | None = None) -> web.StreamResponse:
     return asyncio.run(page()._guard(make_mocked_request("GET", path, headers=headers), handler))  # type: ignore[call-arg, arg-type, misc]
 
 
-@pytest.mark.parametrize("path", ["/", "/?token=", "/?token=wrong", f"/?token={TOKEN}x", "/?token=%C3%BC", "/state.json"])
+@pytest.mark.parametrize(
+    "path", ["/", "/?token=", "/?token=wrong", f"/?token={TOKEN}x", "/?token=%C3%BC", "/state.json"]
+)
 @pytest.mark.parametrize("cookie", [None, "", "wrong"])
 def test_whoever_has_no_token_is_told_nothing(path: str, cookie: str | None) -> None:
     answer: Any = get(path, cookie)

@@ -1,5 +1,5 @@
 # Every figure in benchmarks/RESULTS.md has its command here.
-.PHONY: test journal-length full-disk lint types layers seeds bench fig2d printed mnist classifier pmgan gap-r15 gam2 diversity swaps chaos durability simulate generalisation stacked lock record hub sweeps rivals scale footprint packs guard shards parallel-pmgan supervisor precision partitions presets batch-norm cable lifetime compiled store-pages direct-transport swap-cost gpu-check goodput preemptions
+.PHONY: test journal-length full-disk lint types layers seeds bench fig2d printed mnist classifier pmgan gap-r15 gam2 diversity swaps chaos durability simulate generalisation stacked lock record hub sweeps rivals scale footprint packs guard shards parallel-pmgan supervisor precision partitions presets batch-norm cable lifetime compiled store-pages direct-transport swap-cost gpu-check goodput preemptions mutants
 
 test:            ## README's second command
 	pytest
@@ -52,6 +52,8 @@ gam2:            ## GAM-II on MNIST: GAP_D4 against independent DCGANs
 	python -m benchmarks.gam2 5 1000
 diversity:       ## PMGAN's lambda
 	python -m benchmarks.diversity
+mutants:         ## small bugs in what protects a run: does a fast test see each
+	python -m benchmarks.mutants
 simulate:        ## whole runs on a simulated disk, transport and spawner: make simulate SEEDS=1000
 	python -m benchmarks.simulate $(or $(SEEDS),1000)
 chaos:           ## kills and stops on real Ray: make chaos FAULTS=1000

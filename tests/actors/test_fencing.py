@@ -86,3 +86,16 @@ def test_the_matchmaker_forgets_swaps_that_were_under_way() -> None:
     matchmaker._parcels[swap] = {"a": object(), "b": object()}
     matchmaker.begin(2)
     assert matchmaker._parcels == {}, "the second half of that swap finds nothing to deliver"
+
+
+def test_what_arrives_late_moves_nothing_back() -> None:
+    board = BoardActor()
+    board.begin(1)
+    board.announce("pair-00", 7, 1)
+    board.announce("pair-00", 5, 1)
+    assert board.progress(["pair-00"]) == {"pair-00": 7}
+    exchange = Exchange(SimpleNamespace(), keep_all=True, epoch=3)
+    exchange.close(4)
+    exchange.close(3)  # late: the attempt is over all the same
+    with pytest.raises(StaleEpochError, match="epoch 4, this one is 3"):
+        exchange.check()

@@ -10,14 +10,16 @@ import pytest
 
 from raygan.controller.checkpoint import (
     Checkpoint,
+    go_on_from,
     list_checkpoints,
     name_of,
     newest_valid,
+    open_journal,
     read_checkpoint,
     retain,
     write_checkpoint,
 )
-from raygan.controller.journal import Journal
+from raygan.controller.journal import Journal, read_journal
 from raygan.controller.storage import LocalStorage
 from raygan.errors import StaleEpochError
 
@@ -249,3 +251,61 @@ def test_a_name_that_a_link_has_taken_is_left_alone(tmp_path: Path) -> None:
     found, problems = newest_valid(tmp_path)
     assert found is not None
     assert (found.step, problems, list((tmp_path / "mine").iterdir())) == (8, [], [])
+
+
+def test_a_writer_that_is_taken_over_while_it_writes_renames_nothing(tmp_path: Path) -> None:
+    class Slow(LocalStorage):
+        def sync(self, folder: str) -> None:
+            super().sync(folder)
+            if folder.endswith(".tmp"):
+                opened(tmp_path)
+
+    with pytest.raises(StaleEpochError):
+        write(Journal.open(Slow(tmp_path)), 4)
+    assert not (tmp_path / name_of(4)).exists()
+
+
+def test_a_writer_that_is_taken_over_and_whose_disk_fails_says_so(tmp_path: Path) -> None:
+    class Gone(LocalStorage):
+        def write(self, name: str, raw: bytes) -> None:
+            opened(tmp_path)
+            raise OSError(errno.ENOENT, "No such file or directory")
+
+    with pytest.raises(StaleEpochError):
+        write(Journal.open(Gone(tmp_path)), 4)
+
+
+def test_a_promised_checkpoint_that_is_gone_is_told_and_a_superseded_one_is_not(tmp_path: Path) -> None:
+    journal = opened(tmp_path)
+    for step in (4, 8, 12):
+        write_checkpoint(journal, Checkpoint(step, PARTS, {"pair-00": step, "global": 3}), keep=2)
+    assert [e.promised for e in journal.index] == [False, True, True]
+    for step in (4, 12):
+        shutil.rmtree(tmp_path / name_of(step))
+    found, problems = newest_valid(tmp_path)
+    assert found is not None
+    assert found.step == 8
+    assert problems == [f"checkpoint {name_of(12)}: it was committed, and is gone."]
+    write_checkpoint(journal, Checkpoint(16, PARTS, {"pair-00": 16, "global": 3}), keep=2)
+    assert [(e.step, e.promised) for e in journal.index] == [(8, True), (12, True), (16, True)]
+
+
+def test_going_on_from_a_checkpoint_undoes_those_after_it(tmp_path: Path) -> None:
+    journal = opened(tmp_path)
+    for step in (4, 8, 12):
+        write(journal, step)
+    go_on_from(journal, read_checkpoint(tmp_path, 8))
+    assert list(list_checkpoints(tmp_path)) == [4, 8]
+    (record,) = read_journal(journal.storage).of("resume")
+    assert (record["step"], record["folder"]) == (8, "00000008")
+    go_on_from(journal, None)
+    assert list_checkpoints(tmp_path) == {}
+    record = read_journal(journal.storage).of("resume")[-1]
+    assert (record["step"], record["folder"], record["steps"]) == (0, "", {})
+
+
+def test_a_lost_journal_begins_again_with_what_lies_there(tmp_path: Path) -> None:
+    write(opened(tmp_path), 4)
+    shutil.rmtree(tmp_path / "journal")
+    assert [e.step for e in open_journal(LocalStorage(tmp_path)).index] == [4]
+    assert list(list_checkpoints(tmp_path)) == [4]

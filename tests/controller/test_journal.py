@@ -115,3 +115,19 @@ def test_going_on_from_an_earlier_checkpoint_undoes_the_later_ones(tmp_path: Pat
     journal.append("resume", step=8, steps={"pair-00": 8})
     journal.append("checkpoint", step=16, steps={"pair-00": 16})
     assert [e.step for e in committed(read_journal(journal.storage).records)] == [4, 8, 16]
+
+
+def test_what_was_committed_until_an_epoch_is_taken_counts(tmp_path: Path) -> None:
+    """The older writer's last record, just before the newer one's file is there, is on disk: it belongs to the journal."""
+
+    class Late(LocalStorage):
+        def create(self, name: str) -> None:
+            if name == file_of(2):
+                older.append("swap", step=9)
+            super().create(name)
+
+    older = Journal.open(LocalStorage(tmp_path))
+    Journal.open(Late(tmp_path)).append("swap", step=10)
+    history = read_journal(LocalStorage(tmp_path))
+    assert [r["step"] for r in history.of("swap")] == [9, 10]
+    assert (history.cut, [r["seq"] for r in history.records]) == (0, [0, 1, 2, 3])

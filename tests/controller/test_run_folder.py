@@ -6,8 +6,16 @@ import numpy as np
 import pytest
 
 from raygan.controller import lines as lines_module
-from raygan.controller.run_folder import JsonLines, RunFolder, check_name, find_run, read_jsonl, write_atomically
-from raygan.errors import ConfigError
+from raygan.controller.run_folder import (
+    JsonLines,
+    RunFolder,
+    check_name,
+    find_run,
+    inside,
+    read_jsonl,
+    write_atomically,
+)
+from raygan.errors import ConfigError, RayganError
 
 
 @pytest.mark.parametrize("name", ["../up", "a/b", "", ".hidden", "a b", "a\n", "x" * 101, "..", "a\0b", "ä"])
@@ -101,3 +109,13 @@ def test_a_growing_file_is_parsed_once(tmp_path: Path, monkeypatch: pytest.Monke
     assert lines.read() == [{"b": n} for n in (1, 2, 3, 4)], "another file of that name"
     path.write_text("")
     assert lines.read() == []
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/passwd", "link/x", "a/../../x"])
+def test_a_file_that_a_cluster_names_lies_in_the_folder(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "link").symlink_to(tmp_path)
+    with pytest.raises(RayganError, match="outside the run's folder"):
+        inside(folder, name)
+    assert inside(folder, "report/index.html") == folder / "report/index.html"

@@ -227,3 +227,67 @@ def test_feature_matching_adds_the_distance_of_mean_features() -> None:
     a.train(2, Shelf())
     b.train(2, Shelf())
     assert not np.array_equal(flatten(a.g), flatten(b.g))
+
+
+def test_a_generator_moves_with_its_moving_average_and_its_identity() -> None:
+    a, b = (make(name, pair={"ema": 0.9}) for name in ("pair-00", "pair-01"))
+    a.train(3, Shelf())
+    b.adopt("G", a.offer("G", "weights"))
+    assert np.array_equal(b.generator_vector(), a.generator_vector())
+    assert not np.array_equal(b.generator_vector(), flatten(b.g)), "the average, not the weights"
+    assert (b.identity, b.swapped_at) == ({"D": "pair-01", "G": "pair-00"}, 0)
+    assert "average" not in a.offer("D", "all").arrays
+
+
+def test_a_fingerprint_tells_all_that_travels_apart() -> None:
+    pair = make(pair={"ema": 0.9})
+    pair.train(2, Shelf())
+    parcel = pair.offer("G", "all")
+    assert sorted(parcel.arrays) == ["average", "optimizer", "weights"]
+    for key, array in parcel.arrays.items():
+        changed = array.copy()
+        changed[-1] += 1
+        assert replace(parcel, arrays={**parcel.arrays, key: changed}).fingerprint != parcel.fingerprint, key
+    assert replace(parcel, arrays={"weights": parcel.arrays["weights"]}).fingerprint != parcel.fingerprint
+
+
+@pytest.mark.parametrize("what", ["D", "G"])
+def test_a_network_that_is_not_finite_is_never_offered(what: Any) -> None:
+    pair = make()
+    network = pair.d if what == "D" else pair.g
+    next(network.parameters()).data[0] = math.nan
+    with pytest.raises(NonFiniteError):
+        pair.offer(what, "all")
+
+
+@pytest.mark.parametrize("where", ["d", "g", "opt_d", "opt_g"])
+def test_a_check_looks_at_weights_and_at_what_optimizers_hold(where: str) -> None:
+    pair = make()
+    pair.train(1, Shelf())
+    pair.check()
+    if where.startswith("opt"):
+        slots = next(iter(getattr(pair, where).state.values()))
+        slots["exp_avg"].view(-1)[0] = math.inf
+    else:
+        next(getattr(pair, where).parameters()).data[0] = math.nan
+    with pytest.raises(NonFiniteError, match="pair-00"):
+        pair.check()
+
+
+def test_counters_go_on_after_a_restore() -> None:
+    pair, other = make(), make()
+    pair.bad_steps.total, pair.bad_steps.in_a_row, pair.swapped_at, pair.step = 5, 3, 6, 9
+    pair.identity = {"D": "pair-04", "G": "pair-05"}
+    pair.take_turn(2)
+    other.restore(unpack(pack(pair.state())))
+    assert (other.bad_steps.total, other.bad_steps.in_a_row, other.swapped_at, other.step, other.turn) == (
+        5,
+        3,
+        6,
+        9,
+        2,
+    )
+    assert other.identity == pair.identity
+    assert other.streams.player == "pair-00~2"
+    other.take_turn(0)
+    assert other.streams.player == "pair-00"

@@ -96,6 +96,13 @@ def test_a_name_that_is_taken_is_left_alone(places: Path, taken: str) -> None:
     assert private_folder() == found, "token, home and session lie together"
 
 
+def test_a_folder_of_somebody_else_is_left_alone(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs = places / "tmp" / f"raygan-{os.getuid() + 1}"
+    theirs.mkdir(mode=0o700)  # made by us, and found under another uid
+    monkeypatch.setattr(os, "getuid", lambda us=os.getuid(): us + 1)
+    assert private_folder() != theirs
+
+
 def test_nobody_else_may_enter_whatever_the_umask_is(places: Path) -> None:
     before = os.umask(0o777)
     try:

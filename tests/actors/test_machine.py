@@ -97,9 +97,10 @@ def test_a_name_that_is_taken_is_left_alone(places: Path, taken: str) -> None:
 
 
 def test_a_folder_of_somebody_else_is_left_alone(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    theirs = places / "tmp" / f"raygan-{os.getuid() + 1}"
+    somebody = os.getuid() + 1
+    theirs = places / "tmp" / f"raygan-{somebody}"
     theirs.mkdir(mode=0o700)  # made by us, and found under another uid
-    monkeypatch.setattr(os, "getuid", lambda us=os.getuid(): us + 1)
+    monkeypatch.setattr(os, "getuid", lambda: somebody)
     assert private_folder() != theirs
 
 

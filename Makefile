@@ -1,5 +1,5 @@
 # Every figure in benchmarks/RESULTS.md has its command here.
-.PHONY: test journal-length full-disk lint types layers seeds bench fig2d printed mnist classifier pmgan gap-r15 gam2 diversity swaps chaos durability simulate generalisation stacked lock record hub sweeps rivals scale footprint packs guard shards parallel-pmgan supervisor precision partitions presets batch-norm cable lifetime compiled store-pages direct-transport swap-cost gpu-check goodput preemptions mutants
+.PHONY: test journal-length memory-growth full-disk lint types layers seeds bench fig2d printed mnist classifier pmgan gap-r15 gam2 diversity swaps chaos durability simulate generalisation stacked lock record hub sweeps rivals scale footprint packs guard shards parallel-pmgan supervisor precision partitions presets batch-norm cable lifetime compiled store-pages direct-transport swap-cost gpu-check goodput preemptions mutants
 
 test:            ## README's second command
 	pytest
@@ -68,6 +68,8 @@ durability:      ## what journal and checkpoints cost; a soak of 20,000 rounds
 	python -m benchmarks.durability
 journal-length:  ## what a checkpoint costs after 10 to 40,000 swaps
 	python -m benchmarks.journal_length
+memory-growth:   ## what of its memory the controller keeps, over 5,000 rounds
+	python -m benchmarks.memory_growth
 full-disk:       ## runs on a disk of every size from none to enough; root
 	python -m benchmarks.full_disk
 presets:         ## every preset on toy data, to its end

@@ -6,10 +6,19 @@ from tests.simulation.world import simulate_all
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # beside the tests that need Ray it gets what they leave
 SEEDS = 1000
+TWO = 150
 
 
 def test_no_seed_breaks_an_invariant_and_every_run_ends_with_the_undisturbed_bits() -> None:
     faults = simulate_all(SEEDS)
     assert sum(faults.values()) > 3 * SEEDS
-    for fault in ("power cut", "stale write", "death between adoptions", "driver killed between offer and record"):
+    for fault in ("power cut", "stale write", "death between adoptions", "driver killed between offer and record", "stop", "scale",
+                  "notice", "disk full", "telemetry full", "newest lost", "part changed", "all lost", "folder moved"):  # fmt: skip
         assert faults[fault] > 5, f"hardly ever tried: {fault}"
+
+
+def test_of_two_drivers_that_take_turns_at_the_disk_one_comes_to_the_end_with_the_undisturbed_bits() -> None:
+    ends = simulate_all(TWO, two=True)
+    assert sum(ends.values()) == 2 * TWO
+    assert ends["to the end"] >= TWO
+    assert ends["fenced off"] > TWO // 2

@@ -18,21 +18,9 @@ import torch
 from benchmarks.common import write
 from raygan.config import full_dump
 from raygan.controller.controller import Controller
-from raygan.controller.inline import InlineExecutor
-from raygan.controller.orders import Done, Evaluate, Scored
+from raygan.controller.orders import Done
 from raygan.controller.run_folder import RunFolder
-from tests.conftest import setup_of, tiny_config
-
-
-class Unscored(InlineExecutor):
-    """Here only the loop counts."""
-
-    def wait(self, timeout_s: float) -> list[Done]:
-        """Carry out the oldest order."""
-        if self.queue and isinstance(order := self.queue[0], Evaluate):
-            self.queue.popleft()
-            return [Done(order, Scored([]), 0.0)]
-        return super().wait(timeout_s)
+from tests.conftest import Unscored, setup_of, tiny_config
 
 
 class Mallinfo(ctypes.Structure):

@@ -118,11 +118,16 @@ def promise(index: list[Entry], keep: int | None, best: Collection[int], there: 
     promised: whoever comes to need it is told.
     """
     present = [e.folder for e in index if e.folder in there or e is index[-1]]
-    newest = {e.step: e.folder for e in index if e.folder in present}
-    kept = {*(present if keep is None else present[-keep:]), *(newest[s] for s in best if s in newest)}
+    kept = _kept([e for e in index if e.folder in present], keep, best)
     return [
         Entry(e.step, e.folder, e.manifest, e.promised and (e.folder in kept or e.folder not in present)) for e in index
     ]
+
+
+def _kept(present: list[Entry], keep: int | None, best: Collection[int]) -> set[str]:
+    """The folders of the newest `keep` of those that are there (None: all), and the newest of each step in `best`."""
+    newest = {e.step: e.folder for e in present}
+    return {*(e.folder for e in present[-(keep or 0) :]), *(newest[s] for s in best if s in newest)}
 
 
 def read_checkpoint(
@@ -230,8 +235,7 @@ def retain(storage: Storage, keep: int, best: Collection[int] = ()) -> list[int]
     """Remove all but the newest `keep` that are really there, and the best; returns the steps that were removed."""
     there = storage.list(FOLDER)
     entries = [e for e in listed(storage)[0] if e.folder in there]
-    newest = {e.step: e.folder for e in entries}
-    kept = {*(e.folder for e in entries[-keep:]), *(newest[s] for s in best if s in newest)}
+    kept = _kept(entries, keep, best)
     gone = [e for e in entries if e.folder not in kept]
     for entry in gone:
         storage.remove(f"{FOLDER}/{entry.folder}")

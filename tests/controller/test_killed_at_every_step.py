@@ -7,13 +7,12 @@ import pytest
 
 from raygan.controller.checkpoint import newest_valid
 from raygan.controller.controller import Controller
-from raygan.controller.inline import InlineExecutor
-from raygan.controller.orders import Done, Evaluate, Scored
+from raygan.controller.orders import Done
 from raygan.controller.run_folder import RunFolder
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
 from raygan.service.verify import final_states
-from tests.conftest import setup_of, tiny_config
+from tests.conftest import Unscored, setup_of, tiny_config
 
 pytestmark = pytest.mark.slow
 STEPS = 50
@@ -22,13 +21,6 @@ KINDS: dict[str, dict[str, Any]] = {
     "gap": {"strategy": {"name": "gap", "swap_every": 3}},
     "pmgan": {"strategy": {"name": "pmgan"}, "loss": "reverse_kl"},
 }
-
-
-class Unscored(InlineExecutor):
-    """Scores nothing: here only the weights count."""
-
-    def _single(self, order: Any) -> Any:
-        return Scored([]) if isinstance(order, Evaluate) else super()._single(order)
 
 
 class Killed(BaseException):

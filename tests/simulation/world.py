@@ -44,7 +44,7 @@ from raygan.strategies.orders import Swap, Train
 from raygan.strategies.pmgan_generator import Generator
 from raygan.strategies.roles import JUDGE
 from raygan.strategies.strategy import Setup
-from tests.conftest import setup_of, tiny_config
+from tests.conftest import Unscored, setup_of, tiny_config
 from tests.simulation.storage import Crash, SimStorage
 
 LOCKSTEP: dict[str, dict[str, Any]] = {
@@ -430,17 +430,6 @@ class Fixture:
             raise Violation("neither of the two came to the end (L1)")
         check_history(read_journal(storage).records)
         return ends
-
-
-class Unscored(InlineExecutor):
-    """Scores nothing: here only the weights count."""
-
-    def wait(self, timeout_s: float) -> list[Done]:
-        """Carry out the oldest order."""
-        if self.queue and isinstance(order := self.queue[0], Evaluate):
-            self.queue.popleft()
-            return [Done(order, Scored([]), 0.0)]
-        return super().wait(timeout_s)
 
 
 class Turns:

@@ -59,7 +59,7 @@ simulate:        ## whole runs on a simulated disk, transport and spawner: make 
 chaos:           ## kills and stops on real Ray: make chaos FAULTS=1000
 	python -m benchmarks.chaos $(or $(FAULTS),1000)
 goodput:         ## share of the time that stayed, with a kill a minute; 25 minutes
-	python -m benchmarks.goodput $(or $(SECONDS),60)
+	python -m benchmarks.goodput $(or $(KILLS),3)
 preemptions:     ## fifty runs on two nodes, one of which is drained and taken away
 	python -m benchmarks.preemptions 50
 partitions:      ## fifty runs on two nodes whose cable is pulled; root

@@ -1,14 +1,18 @@
-"""Goodput: `python -m benchmarks.goodput [SECONDS] [KIND ...]` (60, all); writes benchmarks/results/goodput.json after each row.
+"""Goodput: `python -m benchmarks.goodput [KILLS] [KIND ...]` (3, all); writes benchmarks/results/goodput.json after each row.
 
-Goodput of a run = steps that stayed x time that a step takes undisturbed / wall time, where
+Share of the time of a run with a kill a minute that its steps would take undisturbed:
 
-    steps that stayed    mean over all players (global pair and judge too) of their steps in the last committed checkpoint: what was
-                         undone counts once, and what was never committed not at all
-    undisturbed          the same config on the same Ray just before, for a quarter of the time: wall time / steps, nobody killed
-    wall time            from when all have done 50 steps (which count nowhere) to the end of the save with which the run is stopped
+    goodput = 1 - mean(lost) / 60 s
+    lost    = seconds of a disturbed window - steps that stayed in it x seconds a step of the calm windows on both sides
 
-and in each minute of it one SIGKILL strikes a player's process: which one, and when in the first 40 s, is drawn from the seed.
-Start and imports of a run are in neither; detection, new processes, restores and steps done twice are all in the wall time.
+One run, windows of 12 s in turn: calm, disturbed, calm, disturbed, ..., calm, so that machine, placement and neighbours are the
+same for both. At the beginning of a disturbed window one SIGKILL strikes the process of a player, drawn from the seed; the
+window ends when 12 s are over and everybody is where they were at the kill. Steps are the mean over all players (global pair
+and judge too); what a kill undoes counts backwards. Detection, new processes, restores and steps done twice are in `lost`;
+start and imports of the run are not.
+
+Processes share the machine's cores: where there are more of them than cores, those who live on get the dead one's share, and lose
+less than they would on machines of their own.
 
 K = 4: a process each. K = 16: eight pairs a process (`pairs_per_actor`), which die together.
 """
@@ -23,12 +27,13 @@ import statistics
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmarks.common import write
+from benchmarks.common import conditions, write
 from raygan.actors.cluster import cluster
 from raygan.actors.executor import RayExecutor
 from raygan.config import Config
@@ -45,39 +50,64 @@ STRATEGIES: dict[str, dict[str, Any]] = {
     "gap": {"strategy": {"name": "gap", "swap_every": 50}},
     "pmgan": {"strategy": {"name": "pmgan"}, "loss": "reverse_kl"},
 }
-MINUTE_S, FIRST_S = 60.0, 40.0
+MINUTE_S, WINDOW_S = 60.0, 12.0
 FOREVER, WARM = 10**6, 50
 
 
-class Clock:
-    """Kills at the times drawn, and stops the run at its time; warm-up is in neither."""
+@dataclass
+class Window:
+    """What was done in a part of the run."""
 
-    def __init__(self, seconds: float, kills: list[float], rng: random.Random) -> None:
-        self.seconds, self.kills, self.rng = seconds, list(kills), rng
-        self.began: float | None = None
-        self.before = 0.0
-        """Steps, when the clock began to run."""
+    seconds: float
+    steps: float
+
+
+class Clock:
+    """Ends one window and begins the next; strikes at the beginning of every second one."""
+
+    def __init__(self, kills: int, rng: random.Random) -> None:
+        self.number, self.rng = 2 * kills + 1, rng
+        self.windows: list[Window] = []
         self.struck: list[str] = []
+        self.began: float | None = None
+        self.before: dict[str, int] = {}
+        """Everybody's steps at the beginning of the window."""
 
     def __call__(self, controller: Controller, done: Done) -> None:
-        """The clock runs once everybody has done some rounds."""
+        """The first window begins when everybody has done some rounds."""
         if self.began is None and min(controller.done.values()) >= WARM:
-            self.began, self.before = time.perf_counter(), statistics.mean(controller.done.values())
+            self._begin(controller)
+
+    def _begin(self, controller: Controller) -> None:
+        self.began, self.before = time.perf_counter(), dict(controller.done)
 
     def tick(self, controller: Controller) -> None:
         """Each turn of the loop."""
         if self.began is None or controller.stop_signal is not None:
             return
-        now = time.perf_counter() - self.began
-        if self.kills and now >= self.kills[0]:
-            self.kills.pop(0)
-            executor = controller.executor
-            assert isinstance(executor, RayExecutor)
-            name = self.rng.choice(sorted(set(executor.actors) & set(executor.places)))
-            os.kill(executor.places[name][1], signal.SIGKILL)
-            self.struck.append(name)
-        if now >= self.seconds:
+        seconds, now = time.perf_counter() - self.began, controller.done
+        if seconds < WINDOW_S or any(now[p] < steps for p, steps in self.before.items()):
+            return
+        self.windows.append(Window(seconds, statistics.mean(now[p] - steps for p, steps in self.before.items())))
+        self._begin(controller)
+        if len(self.windows) == self.number:
             controller.stop(signal.SIGTERM)
+        elif len(self.windows) % 2:
+            self._strike(controller.executor)
+
+    def _strike(self, executor: Any) -> None:
+        assert isinstance(executor, RayExecutor)
+        name = self.rng.choice(sorted(set(executor.actors) & set(executor.places)))
+        os.kill(executor.places[name][1], signal.SIGKILL)
+        self.struck.append(name)
+
+    def lost(self) -> list[float]:
+        """Seconds that each kill cost."""
+        out = []
+        for calm, window, after in zip(self.windows[::2], self.windows[1::2], self.windows[2::2], strict=False):
+            a_step = (calm.seconds + after.seconds) / (calm.steps + after.steps)
+            out.append(window.seconds - window.steps * a_step)
+        return out
 
 
 def config_of(kind: str, tempo: str, k: int) -> Config:
@@ -89,45 +119,36 @@ def config_of(kind: str, tempo: str, k: int) -> Config:
     )  # fmt: skip
 
 
-def measure(config: Config, seconds: float, kills: list[float], seed: int) -> tuple[float, float, list[str]]:
-    """(steps that stayed, wall time, who was killed) of one run."""
-    clock, setup = Clock(seconds, kills, random.Random(seed)), setup_of(config)
+def measure(config: Config, kills: int, seed: int) -> Clock:
+    """A whole run by the clock; what it leaves on the disk is read back."""
+    clock, setup = Clock(kills, random.Random(seed)), setup_of(config)
     with tempfile.TemporaryDirectory() as parent:
         folder = RunFolder.create(Path(parent), "run")
         controller = Controller(config, folder, lambda: RayExecutor("goodput", setup), [clock], 400)
         with contextlib.suppress(Interrupted):
             controller.run()
-        assert clock.began is not None, "it has trained"
-        wall = time.perf_counter() - clock.began
         checkpoint, problems = newest_valid(folder.path)
         assert checkpoint is not None
         assert problems == []
-        return statistics.mean(checkpoint.steps.values()) - clock.before, wall, clock.struck
+        assert dict(checkpoint.steps) == dict(controller.done), "what was counted is what was committed"
+    return clock
 
 
-def drawn(seconds: float, rng: random.Random) -> list[float]:
-    """A kill in each minute, early enough that all it costs falls into the run."""
-    return [
-        m * MINUTE_S + rng.uniform(0, min(FIRST_S, seconds * 2 / 3)) for m in range(max(1, int(seconds // MINUTE_S)))
-    ]
-
-
-def row(kind: str, tempo: str, k: int, seconds: float) -> dict[str, Any]:
+def row(kind: str, tempo: str, k: int, kills: int) -> dict[str, Any]:
     """One line of the table."""
-    config, seed = config_of(kind, tempo, k), sum(map(ord, f"{kind}{tempo}{k}"))
-    calm, calm_s, _ = measure(config, seconds / 4, [], seed)
-    stayed, wall, struck = measure(config, seconds, drawn(seconds, random.Random(seed)), seed)
-    goodput = stayed * (calm_s / calm) / wall
+    clock = measure(config_of(kind, tempo, k), kills, sum(map(ord, f"{kind}{tempo}{k}")))
+    lost, calm = clock.lost(), clock.windows[::2]
     return {
-        "strategy": kind, "tempo": tempo, "pairs": k, "goodput": round(goodput, 3), "steps": stayed, "wall_s": round(wall, 1),
-        "step_ms": round(1000 * calm_s / calm, 2), "lost_s": round(wall * (1 - goodput) / len(struck), 2), "killed": struck,
+        "strategy": kind, "tempo": tempo, "pairs": k, "goodput": round(1 - statistics.mean(lost) / MINUTE_S, 3),
+        "lost_s": [round(s, 2) for s in lost], "step_ms": [round(1000 * w.seconds / w.steps, 2) for w in calm],
+        "killed": clock.struck,
     }  # fmt: skip
 
 
 def main() -> None:
     """The table."""
     torch.set_num_threads(1)
-    seconds = next((float(a) for a in sys.argv[1:] if a.replace(".", "").isdigit()), MINUTE_S)
+    kills = next((int(a) for a in sys.argv[1:] if a.isdigit()), 3)
     kinds = [a for a in sys.argv[1:] if a in STRATEGIES] or list(STRATEGIES)
     rows: list[dict[str, Any]] = []
     began = time.perf_counter()
@@ -135,10 +156,10 @@ def main() -> None:
         for kind in kinds:
             for tempo in ("async", "lockstep"):
                 for k in (4, 16):
-                    rows.append(row(kind, tempo, k, seconds))
+                    rows.append(row(kind, tempo, k, kills))
                     print(rows[-1], flush=True)
                     minutes = round((time.perf_counter() - began) / 60, 1)
-                    write("goodput", {"seconds": seconds, "minutes": minutes, "rows": rows})
+                    write("goodput", {**conditions(), "kills": kills, "minutes": minutes, "rows": rows})
 
 
 if __name__ == "__main__":

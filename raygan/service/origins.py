@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from raygan.config import Config, Resolved, full_dump
-from raygan.controller.checkpoint import Checkpoint, newest_valid, write_checkpoint
+from raygan.controller.checkpoint import Checkpoint, list_checkpoints, newest_valid, read_checkpoint, write_checkpoint
+from raygan.controller.files import read_plain
 from raygan.controller.journal import Journal
 from raygan.controller.run_folder import RunFolder
 from raygan.controller.storage import LocalStorage
@@ -73,26 +75,61 @@ def starting_point(setup: Setup, trained: Sequence[tuple[Run, str]]) -> tuple[Ch
     return Checkpoint(0, parts, dict.fromkeys(parts, 0)), origins
 
 
-def fork(source: Path, path: Path, resolved: Resolved) -> None:
-    """A run folder at `path` that goes on from another run's newest checkpoint, with other settings; to be resumed.
+def fork(source: Path, path: Path, resolved: Resolved, at: int | None = None, player_seconds: float = 0.0) -> None:
+    """A run folder at `path` that goes on from another run's checkpoint, with other settings; to be resumed.
 
+    at: the step of that checkpoint; where it is gone (or None), the newest one is taken, and `forked` in run.json says which.
+    player_seconds: spent by the source up to there, and by those that it was forked from.
     Raises CheckpointError when the source has none, ConfigError when the folder exists.
     """
-    checkpoint, problems = newest_valid(source)
-    if checkpoint is None:
-        raise CheckpointError(
-            f"run {str(source)!r} cannot be forked: {' '.join(problems) or 'it has no checkpoint yet.'}"
-        )
+    checkpoint = _at(source, at)
     info = Run.load(source).info
     with RunFolder.being_made(path.parent, path.name) as folder:
         folder.write("config.yaml", resolved.yaml())
         folder.write("config.json", json.dumps(full_dump(resolved.config), indent=1) + "\n")
         folder.write("command.txt", f"forked from {source} at step {checkpoint.step}\n")
+        forked = {
+            "from": source.name, "step": checkpoint.step, "player_seconds": player_seconds,
+            "schedule": [*schedule(info), {"run": source.name, "until": checkpoint.step, "point": point_of(source)}],
+        }  # fmt: skip
         folder.status(
             id=uuid.uuid4().hex[:12], name=path.name, status="stopped", created=time.time(), shape=info["shape"],  # noqa: TID251  shown only
-            alphabet=info["alphabet"], executor=info.get("executor"), forked={"from": source.name, "step": checkpoint.step},
+            alphabet=info["alphabet"], executor=info.get("executor"), forked=forked,
             **born(provenance(), time.time()),  # noqa: TID251  shown only
         )  # fmt: skip
         write_checkpoint(Journal.open(LocalStorage(folder.path)), checkpoint)
         folder.event("fork", checkpoint.step, source=str(source))
         folder.close()
+
+
+def _at(source: Path, step: int | None) -> Checkpoint:
+    """The source's checkpoint of this step, or its newest."""
+    there = list_checkpoints(source)
+    if step in there:
+        with contextlib.suppress(CheckpointError):
+            return read_checkpoint(source, step, there[step])
+    checkpoint, problems = newest_valid(source)
+    if checkpoint is None:
+        raise CheckpointError(
+            f"run {str(source)!r} cannot be forked: {' '.join(problems) or 'it has no checkpoint yet.'}"
+        )
+    return checkpoint
+
+
+def schedule(info: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What a run was before it was forked, oldest first: {run, until (step), point (its settings in the sweep)}."""
+    return list((info.get("forked") or {}).get("schedule", ()))
+
+
+def inherited_seconds(info: Mapping[str, Any]) -> float:
+    """Seconds of training that a run's players had behind them when it was forked; 0 for all others."""
+    return float((info.get("forked") or {}).get("player_seconds", 0.0))
+
+
+def point_of(path: Path) -> dict[str, Any]:
+    """A trial's settings; {} for a run that is none."""
+    try:
+        point: dict[str, Any] = json.loads(read_plain(path / "point.json"))
+    except (OSError, ValueError):
+        return {}
+    return point

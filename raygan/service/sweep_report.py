@@ -20,6 +20,7 @@ from raygan.config import DEFAULT_PRESET, preset_values, validate
 from raygan.controller.run_folder import write_atomically
 from raygan.errors import RayganError
 from raygan.metrics.ranking import lower_is_better
+from raygan.service.origins import inherited_seconds, schedule
 from raygan.service.pictures import GLOBAL_COLOUR, MIXTURE_COLOUR, STYLE, png
 from raygan.service.report import TEMPLATES
 from raygan.service.run import Run
@@ -51,7 +52,7 @@ def table(folder: Path) -> Frame:
             rows.append({"run": path.name, **shown(point), "status": f"damaged: {error}"})
             continue
         step = max((info.get("steps") or {"": 0}).values())
-        seconds = sum((info.get("busy_seconds") or {}).values())
+        seconds = inherited_seconds(info) + sum((info.get("busy_seconds") or {}).values())
         rows.append({
             "run": path.name, **shown(point), "metric": metric_of(spec, scores, run.pairs), "step": step,
             **costs(run.config, step, seconds), "status": ended(info),
@@ -121,9 +122,9 @@ def write(folder: Path) -> Path:
         (folder / "report" / f"{title.lower().replace(' ', '-')}.png").write_bytes(raw)
     best = best_point(spec, means)
     if best is not None:
-        write_atomically(folder / "best.yaml", preset_of(spec, best).encode())
+        write_atomically(folder / "best.yaml", (changes_of(folder, frame, best) + preset_of(spec, best)).encode())
     page = folder / "report" / "index.html"
-    write_atomically(page, render(spec, frame, means, pictures, best).encode())
+    write_atomically(page, render(spec, frame, means, pictures, best, changes_of(folder, frame, best)).encode())
     return page
 
 
@@ -141,6 +142,28 @@ def preset_of(spec: Sweep, point: dict[str, Any]) -> str:
             at = at.setdefault(parent, {}) if isinstance(old, dict | None) else at.setdefault(parent, {"name": old})
         at[last] = value
     return f"# best of the sweep {spec.name}, by {spec.metric}\n" + yaml.safe_dump(nested_values, sort_keys=False)
+
+
+def changes_of(folder: Path, frame: Frame, point: dict[str, Any] | None) -> str:
+    """How the best runs' settings changed on the way (pbt), as comments over the preset: it holds the last of them only."""
+    lines = list[str]()
+    for _, row in frame.iterrows() if point is not None else ():
+        path = folder / "runs" / str(row["run"])
+        if any(str(row.get(k)) != str(v) for k, v in shown(point or {}).items() if k != "seed"):
+            continue
+        if before := schedule(Run.load(path).info) if (path / "run.json").exists() else []:
+            parts = [f"until step {b['until']}: {said(b['point'])}" for b in before]
+            lines.append(f"# {path.name}: {'; '.join(parts)}; then what stands here")
+    warning = "# Its settings changed on the way, so that a run of this file alone is not what has won:\n"
+    return warning + "\n".join(lines) + "\n" if lines else ""
+
+
+def said(point: dict[str, Any]) -> str:
+    """
+    >>> said({"pair.lr_g": 0.003, "seed": 0})
+    'pair.lr_g = 0.003, seed = 0'
+    """
+    return ", ".join(f"{k} = {cell(v)}" for k, v in point.items())
 
 
 # ------------------------------------------------------------------------------------------------------------ pictures
@@ -281,9 +304,10 @@ def text(folder: Path) -> str:
     best = best_point(spec, means)
     if best is not None:
         lines.append(
-            f"best by {spec.metric} (mean over seeds): "
-            + ", ".join(f"{k} = {cell(v)}" for k, v in best.items() if k != "seed")
+            f"best by {spec.metric} (mean over seeds): " + said({k: v for k, v in best.items() if k != "seed"})
         )
+        if changes := changes_of(folder, frame, best):
+            lines.append(changes.replace("# ", "").rstrip())
         lines.append(f"preset  {folder / 'best.yaml'}")
     lines.append(f"report  {folder / 'report' / 'index.html'}")
     return "\n".join(lines)
@@ -298,14 +322,20 @@ def cell(value: Any) -> str:
 
 
 def render(
-    spec: Sweep, frame: Any, means: Any, pictures: list[tuple[str, str, bytes]], best: dict[str, Any] | None
+    spec: Sweep,
+    frame: Any,
+    means: Any,
+    pictures: list[tuple[str, str, bytes]],
+    best: dict[str, Any] | None,
+    changes: str,
 ) -> str:
     """One page that opens offline."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
     )
     budget = ", ".join(f"{v:g} {k}" for k, v in spec.budget.model_dump().items() if v is not None)
+    drawn = [(t, n, base64.b64encode(raw).decode()) for t, n, raw in pictures]
     return environment.get_template("sweep.html.j2").render(
         spec=spec, frame=frame, means=means, cell=cell, budget=budget or "the steps of each config",
-        preset=preset_of(spec, best) if best else "", pictures=[(t, n, base64.b64encode(raw).decode()) for t, n, raw in pictures],
+        preset=changes + preset_of(spec, best) if best else "", pictures=drawn,
     )  # fmt: skip

@@ -16,9 +16,9 @@ from raygan.controller.evaluator import Evaluator
 from raygan.controller.orders import Done, Evaluate
 from raygan.errors import Interrupted
 from raygan.metrics.ranking import lower_is_better
-from raygan.service.origins import fork
+from raygan.service.origins import fork, inherited_seconds
 from raygan.service.run import Run
-from raygan.service.sweep import Sweep, costs, known_name, metric_of, write_point
+from raygan.service.sweep import Sweep, costs, known_name, metric_of, trial_name, write_point
 from raygan.service.training import resume_run, train
 from raygan.strategies.strategy import Setup, load_data, strategy_of
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 POINTER = "run.json"
 WORST = 1e30
 FORKED = "__"
-"""Between a run's own name and what it was forked for."""
+"""Between the name by a forked run's settings, and who was forked at which step."""
 
 
 class Reporter:
@@ -42,6 +42,8 @@ class Reporter:
         self.per_step = costs(config, 1, 0.0)  # once: it builds the networks to count their bytes
         self.seen: dict[int, set[str]] = {}
         self.waiting: list[int] = []
+        self.inherited: float | None = None
+        """Seconds that were spent before a fork; known once the run's folder is there."""
 
     def __call__(self, controller: Controller, done: Done) -> None:
         """An order was carried out."""
@@ -64,7 +66,9 @@ class Reporter:
         """Report a step; look at the budget."""
         pairs = controller.strategy.locals(controller.config)
         spent = {name: cost * step for name, cost in self.per_step.items()}
-        spent["player_seconds"] = sum(controller.totals.busy.values())
+        if self.inherited is None:
+            self.inherited = inherited_seconds(Run.load(self.path).info)
+        spent["player_seconds"] = self.inherited + sum(controller.totals.busy.values())
         values = dict.fromkeys(self.keys, math.nan) | {
             k: float(v) for k, v in flattened(controller.scores).items() if k in self.keys
         }
@@ -75,7 +79,7 @@ class Reporter:
                 **spent,
                 **values,
             },
-            self._pointer(step),
+            self._pointer(step, spent["player_seconds"]),
         )
         budget = self.sweep.budget
         over = [
@@ -85,8 +89,10 @@ class Reporter:
         if any(over) and controller.stop_signal is None and step < controller.plan.steps:
             controller.stop(15)
 
-    def _pointer(self, step: int) -> dict[str, Any] | None:
-        return {"run": str(self.path), "step": step} if self.sweep.scheduler == "pbt" else None
+    def _pointer(self, step: int, seconds: float) -> dict[str, Any] | None:
+        if self.sweep.scheduler != "pbt":
+            return None
+        return {"run": str(self.path), "step": step, "player_seconds": seconds}
 
 
 def report(values: dict[str, Any], pointer: dict[str, Any] | None) -> None:
@@ -127,7 +133,7 @@ def run_trial(values: dict[str, Any], sweep: Sweep, folder: str) -> None:
     name = known_name(runs, point)
     if pointer is not None:  # PBT: somebody else's state, our settings
         trial = tune.get_context().get_trial_id()[-5:]
-        name = f"{Path(pointer['run']).name.partition(FORKED)[0]}{FORKED}{trial}-{pointer['step']}"
+        name = f"{trial_name(point)}{FORKED}{trial}-{pointer['step']}"  # by what it is now, not by what its source was
     path = runs / name
     config = resolved.config
     keys = score_keys(config)
@@ -136,7 +142,7 @@ def run_trial(values: dict[str, Any], sweep: Sweep, folder: str) -> None:
     try:
         if not (path / "run.json").exists():
             if pointer is not None:
-                fork(Path(pointer["run"]), path, resolved)
+                fork(Path(pointer["run"]), path, resolved, pointer["step"], pointer.get("player_seconds", 0.0))
             else:
                 train_here(resolved, runs, name, sweep, reporter, point)
                 return
@@ -175,7 +181,7 @@ def train_here(resolved: Any, runs: Path, name: str, sweep: Sweep, reporter: Rep
 def tell_finished(run: Run, sweep: Sweep, keys: list[str]) -> None:
     """A trial that an earlier start of the sweep has ended: its last scores, again."""
     values = dict.fromkeys(keys, math.nan) | {k: v for k, v in flattened(run.scores()).items() if k in keys}
-    seconds = sum(run.info["busy_seconds"].values())
+    seconds = inherited_seconds(run.info) + sum(run.info["busy_seconds"].values())
     step = run.config.steps
     report(
         {

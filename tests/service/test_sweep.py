@@ -21,7 +21,17 @@ from raygan.errors import ConfigError, InfeasibleError
 from raygan.service import sweep_report, sweeping
 from raygan.service.origins import fork
 from raygan.service.run import Run
-from raygan.service.sweep import Budget, Sweep, d_updates, full_name, known_name, metric_of, read_sweep, trial_name
+from raygan.service.sweep import (
+    Budget,
+    Sweep,
+    d_updates,
+    full_name,
+    known_name,
+    metric_of,
+    read_sweep,
+    trial_name,
+    write_point,
+)
 from raygan.service.training import load_config, resume_run, train
 from raygan.service.trial import FORKED
 
@@ -245,6 +255,52 @@ def test_a_fork_goes_on_from_another_run_with_other_settings(tmp_path: Path) -> 
     assert Run.load(source.path).info["steps"] == {"pair-00": 20, "pair-01": 20}, "the source is as it was"
 
 
+def test_what_a_fork_was_before_stays_known(tmp_path: Path) -> None:
+    """Which step it goes on from, what its settings were until then, and what was spent: over forks of forks."""
+    saves = {**SMALL, "steps": 20, "checkpoint.every_steps": 10, "checkpoint.keep": 3}
+    runs = tmp_path / "s/runs"
+    runs.mkdir(parents=True)
+    sweep = read_sweep(write(tmp_path / "s.yaml", space={"pair.lr_g": [0.5, 0.25, 0.125], "seed": [0]}))
+    first = train(resolve("ring8-gap", flags=saves), run_dir=runs, name="first", inline=True)
+    write_point(first.path, {"pair.lr_g": 0.5, "seed": 0})
+    fork(
+        first.path, runs / "second", resolve("ring8-gap", flags={**saves, "pair.lr_g": 0.25}), at=10, player_seconds=3.0
+    )
+    assert load_step(runs / "second") == 10, "what it was asked for, not the newest"
+    write_point(runs / "second", {"pair.lr_g": 0.25, "seed": 0})
+    fork(
+        runs / "second",
+        runs / "third",
+        resolve("ring8-gap", flags={**saves, "pair.lr_g": 0.125}),
+        at=15,
+        player_seconds=5.0,
+    )
+    info = Run.load(runs / "third").info
+    assert info["forked"]["step"] == 10, "the newest, where that step was not kept; and it says so"
+    assert [(b["run"], b["until"], b["point"]["pair.lr_g"]) for b in info["forked"]["schedule"]] == [
+        ("first", 10, 0.5), ("second", 10, 0.25),
+    ]  # fmt: skip
+    best = {"pair.lr_g": 0.125, "seed": 0}
+    write_point(runs / "third", best)
+    resume_run(runs / "third")
+    (tmp_path / "s/sweep.json").write_text(sweep.model_dump_json())
+    frame = sweep_report.table(tmp_path / "s")
+    row = frame[frame["run"] == "third"].iloc[0]
+    assert row["player_seconds"] == pytest.approx(5.0 + sum(Run.load(runs / "third").info["busy_seconds"].values()))
+    told = sweep_report.changes_of(tmp_path / "s", frame, best)
+    assert "# third: until step 10: pair.lr_g = 0.5, seed = 0; until step 10: pair.lr_g = 0.25, seed = 0; then" in told
+    assert sweep_report.changes_of(tmp_path / "s", frame, {"pair.lr_g": 0.5, "seed": 0}) == "", (
+        "no fork, nothing to tell"
+    )
+
+
+def load_step(path: Path) -> int:
+    """The step of a run's newest checkpoint."""
+    checkpoint, _ = newest_valid(path)
+    assert checkpoint is not None
+    return checkpoint.step
+
+
 # ------------------------------------------------------------------------------------------------------ on Ray Tune
 
 
@@ -339,7 +395,11 @@ def test_schedules_and_searches(kind: str, ray_session: None, tmp_path: Path) ->
         assert ended.count("done") == 4
         forked = [n for n in frame["run"] if "__" in n]
         assert forked, "the worse half goes on from the better half's state"
-        assert Run.load(folder / "runs" / forked[0]).info["forked"]["step"] > 0
+        info = Run.load(folder / "runs" / forked[0]).info
+        assert info["forked"]["step"] > 0
+        assert info["forked"]["player_seconds"] > 0
+        named = frame[frame["run"] == forked[0]].iloc[0]
+        assert forked[0].startswith(f"lr_g-{named['pair.lr_g']}_"), "its name tells its own settings"
     elif kind == "optuna":
         assert ended == ["done"] * 3
         assert frame["pair.lr_g"].nunique() == 3

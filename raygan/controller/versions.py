@@ -40,12 +40,16 @@ def born(now: Mapping[str, Any], when: float) -> dict[str, Any]:
     return {"format": FORMAT, **now, "lives": [life(now, when)]}
 
 
-def resumed(info: Mapping[str, Any], now: Mapping[str, Any], when: float) -> dict[str, Any]:
-    """For the run.json of a run that is gone on with: the newest life on top, all of them in `lives`, oldest first."""
+def resumed(info: Mapping[str, Any], now: Mapping[str, Any], when: float, step: int) -> dict[str, Any]:
+    """For the run.json of a run that is gone on with: the newest life on top, all of them in `lives`, oldest first.
+
+    step: of the checkpoint that it goes on from; how the life before has ended is kept beside it.
+    """
     before = info.get("lives")
     if not isinstance(before, list):  # of a release that did not keep them
         before = [life(info, info.get("created"))] if "versions" in info else []
-    return {"format": FORMAT, **now, "lives": [*before, life(now, when)]}
+    before_this = {"status": info.get("status"), "elapsed": info.get("elapsed")}
+    return {"format": FORMAT, **now, "lives": [*before, {**life(now, when), "step": step, "after": before_this}]}
 
 
 def life(provenance: Mapping[str, Any], when: object) -> dict[str, Any]:

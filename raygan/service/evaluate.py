@@ -11,7 +11,7 @@ import torch
 from raygan.errors import ConfigError
 from raygan.metrics.suite import Suite
 from raygan.service.run import Run
-from raygan.service.tables import format_number, text_table
+from raygan.service.tables import format_number, lives, text_table
 from raygan.strategies.roles import JUDGE, MIXTURE
 from raygan.strategies.strategy import load_data, strategy_of
 
@@ -128,6 +128,10 @@ def compare_runs(paths: Sequence[str]) -> str:
     for run in runs:
         for player, row in run.scores().items():
             rows[f"{run.name} {player}"] = row
-    compute = [f"{run.name}: {sum(run.info.get('busy_seconds', {}).values()):.0f} s of training" for run in runs]
+    compute = [
+        f"{run.name}: {sum(run.info.get('busy_seconds', {}).values()):.0f} s of training"
+        + (f" in {n} lives" if (n := len(lives(run.info))) else "")
+        for run in runs
+    ]
     body = score_table(rows, entry["floor"], entry["ceiling"])
     return "\n".join([body, protocol_line(protocol, entry), "compute: " + "; ".join(compute)])

@@ -198,6 +198,7 @@ def refuse_unless_running(feed: Feed, what: str) -> None:
 def state(run: Run) -> dict[str, Any]:
     """A run at this moment, as plain values: for `status`, `watch`, and the live page."""
     from raygan.metrics.ranking import headline
+    from raygan.service.tables import lives
 
     info, config, digest = run.info, run.config, run.digest
     trained, scores, gone = digest.newest, digest.scores, digest.gone
@@ -232,6 +233,7 @@ def state(run: Run) -> dict[str, Any]:
         "events": list(digest.recent),
         "player_seconds": digest.player_seconds,
         "damaged": digest.damaged,
+        "lives": lives(info),
     }  # fmt: skip
     return {key: finite(value) for key, value in seen.items()}
 
@@ -251,7 +253,7 @@ def finite(value: Any) -> Any:
 
 def state_text(seen: dict[str, Any]) -> str:
     """The same as text."""
-    from raygan.service.tables import text_table
+    from raygan.service.tables import LIFE, text_table
 
     def number(value: float | None, form: str) -> str:
         return "" if value is None else format(value, form)
@@ -275,6 +277,8 @@ def state_text(seen: dict[str, Any]) -> str:
         + "".join(f"  {name} {count}x" for name, count in seen["warnings"].items()),
     ]
     lines += [f"damaged lines, passed over: {name} {count}" for name, count in seen["damaged"].items()]
+    if seen["lives"]:
+        lines += ["", text_table(LIFE, seen["lives"])]
     if seen["error"]:
         lines.append(f"error  {seen['error']}")
     return visible("\n".join(lines))

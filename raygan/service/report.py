@@ -19,7 +19,7 @@ from raygan.service.digest import QUIET
 from raygan.service.evaluate import SKIP, protocol_line
 from raygan.service.pictures import Show
 from raygan.service.run import Run
-from raygan.service.tables import fate, format_number
+from raygan.service.tables import LIFE, fate, format_number, lives
 from raygan.strategies.roles import MIXTURE
 from raygan.strategies.strategy import load_data
 
@@ -61,6 +61,8 @@ def write_report(run: Run, out: Path | None = None) -> Path:
         by="by GAM-II" if (run.path / "best.json").exists() else "",
         sentences=sentences(show, data),
         counts={k: digest.counts[k] for k in QUIET},
+        lives=lives(info),
+        life=LIFE,
         warnings={n: (c, fate(n)) for n, c in info.get("warnings", {}).items()},
         clock=lambda t: time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(t)),
     )

@@ -1,8 +1,10 @@
-"""Numbers and tables as text, and what to do about a warning; imports nothing."""
+"""Numbers and tables as text, the lives of a run, and what to do about a warning; imports nothing of ours."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 REMEDIES = {
     "W101": "raise num_pairs, use a loss with a gradient penalty, or lower pair.lr_g",
@@ -36,6 +38,29 @@ def format_number(value: object) -> str:
     if isinstance(value, int | float):
         return f"{value:.4g}"
     return "" if value is None else str(value)
+
+
+def lives(info: Mapping[str, Any]) -> list[list[str]]:
+    """A row for each life of a run that was gone on with, under LIFE; [] for one that had one life only."""
+    found = info.get("lives")
+    if not isinstance(found, list) or len(found) < 2:
+        return []
+    return [[str(number), *_life(one)] for number, one in enumerate(found, 1) if isinstance(one, Mapping)]
+
+
+LIFE = ("life", "begun", "from step", "after", "raygan", "torch", "commit", "machine")
+
+
+def _life(one: Mapping[str, Any]) -> list[str]:
+    when, after, versions = one.get("when"), one.get("after") or {}, one.get("versions") or {}
+    begun = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(when)) if isinstance(when, int | float) else ""
+    elapsed = after.get("elapsed")
+    ended = f"{after.get('status')}{'' if elapsed is None else f', {elapsed:.0f} s in all'}" if after else ""
+    machine = one.get("machine") or {}
+    return [
+        begun, str(one.get("step", 0)), ended, str(versions.get("raygan", "")), str(versions.get("torch", "")),
+        str(one.get("git") or "")[:7], f"{machine.get('cpus', '')} CPUs, {machine.get('processor', '')}" if machine else "",
+    ]  # fmt: skip
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

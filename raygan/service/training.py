@@ -154,7 +154,7 @@ def resume_run(
         if extra_steps or overrides:
             folder.write("config.json", json.dumps(full_dump(config), indent=1) + "\n")
         swapped = checkpoint.extra.get("swapped", {}) if checkpoint else {}
-        folder.status(**resumed(info, here, time.time()))  # noqa: TID251  shown only
+        folder.status(**resumed(info, here, time.time(), checkpoint.step if checkpoint else 0))  # noqa: TID251  shown only
         folder.event("resume", checkpoint.step if checkpoint else 0, players=players, swapped=swapped)
         return _drive(config, folder, journal, data, inline, checkpoint, listeners or [], problems, moved)
 

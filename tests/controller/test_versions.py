@@ -56,13 +56,13 @@ def test_nothing_differs_from_nothing() -> None:
 def test_every_life_is_kept_the_newest_on_top() -> None:
     other = {**HERE, "git": "b" * 40}
     info = born(HERE, 1.0)
-    again = {**info, **resumed(info, other, 2.0)}
-    third = {**again, **resumed(again, HERE, 3.0)}
+    again = {**info, **resumed(info, other, 2.0, 40)}
+    third = {**again, **resumed(again, HERE, 3.0, 60)}
     assert again["git"] == "b" * 40
     assert [(one["when"], one["git"][0]) for one in third["lives"]] == [(1.0, "a"), (2.0, "b"), (3.0, "a")]
     assert third["format"] == FORMAT
     old = {**HERE, "created": 0.5}
-    assert [one["when"] for one in resumed(old, HERE, 2.0)["lives"]] == [0.5, 2.0], "of format 1"
+    assert [one["when"] for one in resumed(old, HERE, 2.0, 40)["lives"]] == [0.5, 2.0], "of format 1"
 
 
 def test_strict_refuses_with_what_differs(tmp_path: Path) -> None:

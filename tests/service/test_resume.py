@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import raygan
 from raygan.config import resolve
@@ -23,7 +24,9 @@ from raygan.controller.run_folder import RunFolder
 from raygan.errors import Interrupted, NonFiniteError, PlayerDied, RayganError
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
-from raygan.service import training
+from raygan.service import feed, training
+from raygan.service.evaluate import compare_runs
+from raygan.service.report import write_report
 from raygan.service.run import Run
 from raygan.service.training import resume_run, train
 from raygan.strategies.orders import Train
@@ -322,3 +325,20 @@ def test_async_stopped_with_one_behind_and_resumed_has_its_last_checkpoint_and_i
     assert final.steps == done.info["steps"] == {"pair-00": 24, "pair-01": 24, "global": 24}
     table = {(r["player"], r["step"]) for r in done.rows if r["kind"] == "score"}
     assert {("pair-00", 24), ("pair-01", 24), ("global", 24)} <= table, "the table's scores are of these very weights"
+
+
+def test_the_lives_of_a_run_are_told(run: Path, tmp_path: Path) -> None:
+    """By status, report and compare: when each began, where from, how the one before had ended, on what."""
+    alone = Path(shutil.copytree(run, tmp_path / "alone", symlinks=True))
+    assert feed.state(Run.load(alone))["lives"] == []
+    assert "from step" not in feed.state_text(feed.state(Run.load(alone)))
+    resume_run(run, extra_steps=10)
+    first, second = feed.state(Run.load(run))["lives"]
+    steps = Run.load(alone).config.steps
+    assert (first[:3:2], second[0], second[2]) == (["1", "0"], "2", str(steps))
+    assert second[3].startswith("done, ")
+    assert first[5] == torch.__version__
+    assert "from step" in feed.state_text(feed.state(Run.load(run)))
+    assert "<h2>Lives</h2>" in write_report(Run.load(run)).read_text()
+    assert "<h2>Lives</h2>" not in write_report(Run.load(alone)).read_text()
+    assert "of training in 2 lives" in compare_runs([str(run), str(alone)])

@@ -8,8 +8,8 @@ The K slots are the board's shelves `gen-03/slot`: each holds one frozen object,
 
 lockstep: the judge's step i uses slot version i of every generator, then every generator's step i uses the judge's version
           i + 1. Bit for bit the same everywhere.
-async:    a generator takes the newest D, C and beta that have reached it and never waits for newer ones, unless its samples are
-          `max_lag` steps older than it is; the judge steps whenever slots are fresh. Every lag is reported.
+async:    a generator takes the newest D, C and beta that have reached it, and waits for newer ones only where it is `max_lag`
+          steps ahead of the judge's updates; the judge steps whenever slots are fresh. Every lag is reported, and every wait.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Pmgan(StrategyComponent):
         False, description="D and C are one (K+1)-way network, as in MAD-GAN: its classes are the generators, and real."
     )
     classes: int | None = Field(None, gt=0, description="Outputs of C; more than num_pairs leaves room for joiners.")
-    max_lag: int = Field(10_000, gt=0, description="async: steps a generator may be ahead of what the judge saw of it.")
+    max_lag: int = Field(20, gt=0, description="async: steps that a generator may be ahead of the judge's updates.")
 
     def answers(self, config: Config) -> list[str]:
         """A generator waits for the judge's."""

@@ -117,11 +117,15 @@ def running(info: dict[str, Any]) -> bool:
 @contextlib.contextmanager
 def follow(run: str, address: str = "auto") -> Iterator[Feed]:
     """The run in this folder, or of this name on the cluster. Raises ConfigError with what was looked at."""
-    if os.path.isfile(Path(run) / "run.json"):  # noqa: PTH113  any text will do, also one that no file can have
-        yield FolderFeed(find_run(run))
+    try:
+        found: Path | None = find_run(run)
+    except ConfigError:
+        if "/" in run:
+            raise
+        found = None  # of a name alone the cluster may know
+    if found is not None:
+        yield FolderFeed(found)
         return
-    if "/" in run:
-        find_run(run)  # tells what is wrong with it
     check_name(run)
     from raygan.actors.cluster import cluster
 

@@ -203,6 +203,8 @@ class Run:
         kind, _, index = which.partition(":")
         numbered = kind == "pair" and index.isdigit() and int(index) < len(self.pairs)
         name = self.pairs[int(index)] if numbered else which
+        if kind == "pair" and index.isdigit() and not numbered:
+            raise ConfigError(f"--from {which!r}: the run has pair:0 to pair:{len(self.pairs) - 1}.")
         if name not in players or name == JUDGE:
             raise ConfigError(f"--from {which!r}: {did_you_mean(which, [GLOBAL, 'best', MIXTURE, FITTED, *players])}")
         return [name]

@@ -9,8 +9,10 @@ import contextlib
 import io
 import itertools
 import json
+import math
 import os
 import platform
+import re
 import signal
 import time
 import uuid
@@ -31,7 +33,7 @@ from raygan.controller.journal import Journal
 from raygan.controller.lines import NOTES, Lines, read_info, read_json, told_by_a_run
 from raygan.controller.notices import SCORES
 from raygan.controller.orders import Executor
-from raygan.controller.run_folder import RunFolder, find_run
+from raygan.controller.run_folder import RunFolder, find_run, on_disk
 from raygan.controller.storage import LocalStorage
 from raygan.controller.versions import WARNING, born, compare, resumed
 from raygan.errors import CheckpointError, ConfigError, Interrupted, RayganError
@@ -67,6 +69,9 @@ def train(
                 path, address=address, inline=inline, listeners=listeners, overrides=changed, strict=strict
             )
     config = resolved.config
+    if name is not None:
+        RunFolder.refuse(run_dir, name)  # before Ray is started, and data are read
+    on_disk(run_dir)
     strategy = strategy_of(config)
     trained = sources(config)
     data = load_data(config)
@@ -404,6 +409,33 @@ def _column(values: list[Any]) -> Any:
         return pa.array([None if v is None else str(v) for v in values])
 
 
+def requirements(text: str) -> list[tuple[str, str, float]]:
+    """`modes=8,score>=7` as (metric, sign, number); raises ConfigError for what cannot be meant, before anything is trained.
+
+    >>> requirements("modes=8, reverse_kl<=.1")
+    [('modes', '=', 8.0), ('reverse_kl', '<=', 0.1)]
+    """
+    from raygan.metrics.ranking import lower_is_better
+
+    out = []
+    for part in text.split(","):
+        found = re.fullmatch(r"\s*([\w@%.-]+?)\s*(=|>=|<=)\s*(\S+)\s*", part)
+        try:
+            limit = float(found[3]) if found else math.nan
+        except ValueError:
+            limit = math.nan
+        if found is None or not math.isfinite(limit):
+            raise ConfigError(f"--require {part!r}: write METRIC=NUMBER, as in modes=8.")
+        lower = lower_is_better(found[1])
+        if found[2] == (">=" if lower else "<="):
+            right = "<=" if lower else ">="
+            raise ConfigError(
+                f"--require {part!r}: of {found[1]} less is {'better' if lower else 'worse'}. Write {right}."
+            )
+        out.append((found[1], found[2], limit))
+    return out
+
+
 def require(run: Run, text: str) -> str | None:
     """Check `modes=8,score>=7` on the last scores of what the run is for (`Run.main_player`); the complaint, or None.
 
@@ -412,16 +444,11 @@ def require(run: Run, text: str) -> str | None:
     from raygan.metrics.ranking import better
 
     scores = run.scores().get(run.main_player, {})
-    for part in text.split(","):
-        metric, sep, wanted = part.replace(">=", "=").replace("<=", "=").partition("=")
-        try:
-            limit = float(wanted)
-        except ValueError:
-            sep = ""
-        if not sep or metric.strip() not in scores:
+    for metric, sign, limit in requirements(text):
+        if metric not in scores:
             known = ", ".join(k for k, v in scores.items() if isinstance(v, float))
-            raise ConfigError(f"--require {part!r}: write METRIC=NUMBER with one of: {known}.")
-        value = float(scores[metric.strip()])
-        if better(metric.strip(), limit, value):
-            return f"{run.main_player}: {metric.strip()} = {value:g}, required {limit:g}"
+            raise ConfigError(f"--require '{metric}{sign}{limit:g}': write METRIC=NUMBER with one of: {known}.")
+        value = float(scores[metric])
+        if better(metric, limit, value):
+            return f"{run.main_player}: {metric} = {value:g}, required {limit:g}"
     return None

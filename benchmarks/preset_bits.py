@@ -85,7 +85,9 @@ def measured(preset: str) -> tuple[str | None, str]:
 def elsewhere(found: Mapping[str, Any]) -> list[str]:
     """What the file was written with that is another thing here."""
     here = conditions()
-    kinds = {key: (str(found.get(key)).partition(",")[0], str(here[key]).partition(",")[0]) for key in ("torch", "machine")}
+    kinds = {
+        key: (str(found.get(key)).partition(",")[0], str(here[key]).partition(",")[0]) for key in ("torch", "machine")
+    }
     return [f"{key}: written with {was}, this is {now}" for key, (was, now) in kinds.items() if was != now]
 
 

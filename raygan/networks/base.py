@@ -7,7 +7,7 @@ import random
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -161,10 +161,12 @@ def _draw(layer: nn.Module, name: str, draw: Callable[[Tensor], Tensor]) -> None
     What cannot be told from its value, such as a parametrization without an inverse, stays as its constructor drew it.
     """
     own = dict(layer.named_parameters(recurse=False))
-    if name in own or f"{name}_orig" in own:  # _orig: torch's hooks of spectral norm and of pruning
-        draw(own.get(name, own.get(f"{name}_orig")))
+    held = own.get(name, own.get(f"{name}_orig"))  # _orig: torch's hooks of spectral norm and of pruning
+    if held is not None:
+        draw(held)
     elif parametrize.is_parametrized(layer, name):
-        if all(hasattr(p, "right_inverse") for p in layer.parametrizations[name]):
+        steps = cast(nn.ModuleList, cast(nn.ModuleDict, layer.parametrizations)[name])
+        if all(hasattr(step, "right_inverse") for step in steps):
             setattr(layer, name, draw(torch.empty_like(getattr(layer, name))))
             for _ in range(LOOKS):
                 getattr(layer, name)

@@ -31,7 +31,7 @@ from raygan.strategies.stack import (
     pays,
     penalties,
     penalty_points,
-    strange_layer,
+    strange,
     usual_penalty,
 )
 
@@ -90,7 +90,7 @@ class Crew(Trainer):
             and settings.variant != "early_global"
             and self.config.optimizer == "adam"
             and usual_penalty(self.loss)
-            and not (strange_layer(self.g) or strange_layer(self.d))
+            and not (strange(self.g) or strange(self.d))
             and pays(self.d)
         )
 

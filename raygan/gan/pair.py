@@ -7,7 +7,6 @@ train(steps, board):  for each step    I_D x d_step(G, D, X)          Algorithm 
 
 from __future__ import annotations
 
-import copy
 import math
 from dataclasses import dataclass
 from typing import Literal
@@ -26,6 +25,7 @@ from raygan.gan.weights import (
     Precision,
     Publication,
     Vector,
+    duplicate,
     flatten,
     halve,
     narrow,
@@ -93,7 +93,7 @@ class Trainer:
         self.d = parts.discriminator.to(self.device)
         self.opt_g = self.optimizer(self.g, self.config.lr_g)
         self.opt_d = self.optimizer(self.d, self.config.lr_d)
-        self.average = copy.deepcopy(self.g) if self.config.ema else self.g
+        self.average = duplicate(self.g) if self.config.ema else self.g
         self.averaged = tuple(list[Tensor](t) for n in (self.average, self.g) for t in (n.parameters(), n.buffers()))
         self.bad_steps = S.BadSteps(name, self.config.max_bad_steps)
         self.identity = {"D": name, "G": name}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -193,13 +194,23 @@ def zero_grad(optimizer: torch.optim.Optimizer) -> None:
 
 
 def network_state(prefix: str, network: nn.Module) -> State:
-    """Copies of all parameters and buffers as `prefix.name`."""
-    return {f"{prefix}.{k}": v.detach().cpu().clone() for k, v in network.state_dict().items()}
+    """Copies of all parameters and buffers as `prefix.name`, also of buffers that torch's own state leaves out."""
+    held = {**network.state_dict(), **dict(unlisted_buffers(network))}
+    return {f"{prefix}.{k}": v.detach().cpu().clone() for k, v in held.items()}
 
 
 def load_network(prefix: str, network: nn.Module, state: State) -> None:
     """The inverse of `network_state`; raises KeyError or RuntimeError where it does not fit."""
     network.load_state_dict({k: state[f"{prefix}.{k}"] for k in network.state_dict()})
+    with torch.no_grad():
+        for name, buffer in unlisted_buffers(network):
+            buffer.copy_(cast(Tensor, state[f"{prefix}.{name}"]))
+
+
+def unlisted_buffers(network: nn.Module) -> list[tuple[str, Tensor]]:
+    """Those with `persistent=False`: a swap hands them over, so a checkpoint needs them too."""
+    listed = network.state_dict().keys()
+    return [(name, buffer) for name, buffer in network.named_buffers() if name not in listed]
 
 
 def optimizer_state(prefix: str, optimizer: torch.optim.Optimizer) -> State:

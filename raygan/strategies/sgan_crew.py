@@ -8,7 +8,6 @@ One process can hold all of them, or each of several a share (`messenger_shards`
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from torch import Tensor, nn
 from raygan.gan import steps as S
 from raygan.gan.pair import Parts, Sharing, Trainer
 from raygan.gan.types import Board, State
-from raygan.gan.weights import Publication, Vector, unflatten
+from raygan.gan.weights import Publication, Vector, duplicate, unflatten
 from raygan.networks.base import has_batch_norm
 from raygan.strategies.roles import GLOBAL
 from raygan.strategies.sgan_opponents import Messengers, Opponent
@@ -32,7 +31,7 @@ from raygan.strategies.stack import (
     pays,
     penalties,
     penalty_points,
-    strange_layer,
+    strange,
     usual_penalty,
 )
 
@@ -91,7 +90,7 @@ class Crew(Trainer):
             and settings.variant != "early_global"
             and self.config.optimizer == "adam"
             and usual_penalty(self.loss)
-            and not (strange_layer(self.g) or strange_layer(self.d))
+            and not (strange(self.g) or strange(self.d))
             and pays(self.d)
         )
 
@@ -99,8 +98,8 @@ class Crew(Trainer):
         """A messenger for each that came, none for those that went."""
         for name in names:
             if name not in self.opponents:
-                d = copy.deepcopy(self.d)
-                g = copy.deepcopy(self.g) if self.keeps_g else None
+                d = duplicate(self.d)
+                g = duplicate(self.g) if self.keeps_g else None
                 self.opponents[name] = Opponent(name, d, g, self.optimizer(d, self.config.lr_d))
         self.opponents = {n: self.opponents[n] for n in names}
         self.ahead = {n: held for n, held in self.ahead.items() if n in self.opponents}

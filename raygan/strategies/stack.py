@@ -26,18 +26,18 @@ from raygan.losses.base import LossComponent, gradient_norms
 from raygan.networks.base import Logits, has_batch_norm
 
 POINTWISE = (nn.LeakyReLU, nn.ReLU, nn.Tanh)
-LAYERS = (
-    nn.Linear,
-    nn.Conv2d,
-    nn.ConvTranspose2d,
-    nn.BatchNorm2d,
-    nn.GroupNorm,
-    nn.Flatten,
-    nn.Unflatten,
-    Logits,
-    *POINTWISE,
-)
-"""What can be batched; every network of mlp and dcgan is made of these."""
+LAYERS: dict[type[nn.Module], dict[str, object]] = {
+    nn.Linear: {},
+    nn.Conv2d: {"dilation": (1, 1), "groups": 1, "padding_mode": "zeros"},
+    nn.ConvTranspose2d: {"dilation": (1, 1), "groups": 1, "output_padding": (0, 0)},
+    nn.BatchNorm2d: {"affine": True, "track_running_stats": True},
+    nn.GroupNorm: {"affine": True},
+    nn.Flatten: {"start_dim": 1, "end_dim": -1},
+    nn.Unflatten: {"dim": 1},
+    Logits: {},
+    **{kind: {} for kind in POINTWISE},
+}
+"""What can be batched, exactly these and with these settings: a subclass computes as it likes. mlp and dcgan are made of them."""
 
 
 BATCHED_BELOW = 250_000
@@ -55,10 +55,40 @@ def to_batch(batched: bool | None, d: nn.Module) -> bool:
     return pays(d) if batched is None else batched
 
 
-def strange_layer(network: nn.Module) -> str | None:
-    """The kind of a layer that cannot be batched; None where there is none."""
-    layers = list(network) if type(network) is nn.Sequential else [network]
-    return next((type(m).__name__ for m in layers if not isinstance(m, LAYERS)), None)
+def strange(network: nn.Module) -> str | None:
+    """What of a network cannot be batched, in words; None where there is nothing."""
+    if type(network) is not nn.Sequential:
+        return f"layers of kind {type(network).__name__} are not batched"
+    tensors = list(network.named_parameters(remove_duplicate=False))
+    if len(set(network)) < len(network) or len({id(p) for _, p in tensors}) < len(tensors):
+        return "layers that come twice are not batched"
+    for name, layer in network.named_children():
+        if why := _strange_layer(name, layer):
+            return why
+    return "hooks are not batched" if hooked(network) else None
+
+
+def _strange_layer(name: str, layer: nn.Module) -> str | None:
+    wanted = LAYERS.get(type(layer))
+    if wanted is None:
+        return f"layers of kind {type(layer).__name__} are not batched"
+    for key, value in wanted.items():
+        if getattr(layer, key) != value:
+            return f"{type(layer).__name__} with {key} {getattr(layer, key)} is not batched"
+    if isinstance(getattr(layer, "padding", None), str) or getattr(layer, "momentum", 0.0) is None:
+        return f"{type(layer).__name__} as layer {name} has it is not batched"
+    if hooked(layer) or any(hooked(p) for p in layer.parameters()) or "forward" in vars(layer):
+        return "hooks are not batched"
+    if not layer.training or not all(p.requires_grad for p in layer.parameters()):
+        return "layers that do not train are not batched"
+    return None
+
+
+def hooked(thing: nn.Module | nn.Parameter) -> bool:
+    """Does anything listen to a layer's forward, or to a gradient?"""
+    if isinstance(thing, nn.Parameter):
+        return bool(thing._backward_hooks or thing._post_accumulate_grad_hooks)  # type: ignore[attr-defined]
+    return any(value for key, value in vars(thing).items() if key.endswith("_hooks"))
 
 
 def usual_penalty(loss: Loss) -> bool:
@@ -169,7 +199,8 @@ class Stack:
             if isinstance(layer, POINTWISE):
                 x = layer(x)
             elif isinstance(layer, nn.Linear):
-                x = torch.baddbmm(get("bias").unsqueeze(1), x, get("weight").transpose(1, 2))
+                weight = get("weight").transpose(1, 2)
+                x = torch.bmm(x, weight) if layer.bias is None else torch.baddbmm(get("bias").unsqueeze(1), x, weight)
             elif isinstance(layer, nn.Unflatten):
                 x = x.reshape(*x.shape[:2], *layer.unflattened_size)
             elif isinstance(layer, nn.Flatten):

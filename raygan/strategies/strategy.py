@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal, cast
 
 import torch
@@ -239,11 +240,33 @@ class StrategyComponent(Component):
         return dict(done)
 
 
+class The:
+    """A config as a key: this object, which is frozen and stays alive with the key."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def __hash__(self) -> int:
+        return id(self.config)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, The) and other.config is self.config
+
+
+REMEMBERED = 8
+"""Configs whose answers are kept: a run has one, and another for each change of its members."""
+
+
 def strategy_of(config: Config) -> StrategyComponent:
-    """The config's strategy, checked against the rest of it."""
-    strategy = config.component("strategy")
+    """The config's strategy, made and checked against the rest of it once. Raises ConfigError."""
+    return _strategy(The(config))
+
+
+@lru_cache(REMEMBERED)
+def _strategy(of: The) -> StrategyComponent:
+    strategy = of.config.component("strategy")
     assert isinstance(strategy, StrategyComponent), "strategies/ holds StrategyComponents only"
-    strategy.check(config)
+    strategy.check(of.config)
     return strategy
 
 
@@ -251,6 +274,12 @@ def homes(config: Config, players: Sequence[str]) -> list[list[str]]:
     """Who lives with whom, an actor each: pairs that share layers, and `resources.pairs_per_actor` pairs with numbers that follow
     each other; everybody else alone.
     """
+    return [list(home) for home in _homes(The(config), tuple(players))]
+
+
+@lru_cache(REMEMBERED)
+def _homes(of: The, players: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    config = of.config
     strategy, size = strategy_of(config), config.resources.pairs_per_actor
     size = 1 if size == "auto" or not strategy.packs else size  # auto, not settled yet: no more actors than this
     where = {p: f"shared-{i}" for i, group in enumerate(strategy.together(config)) for p in group}
@@ -259,7 +288,7 @@ def homes(config: Config, players: Sequence[str]) -> list[list[str]]:
     found: dict[str, list[str]] = {}
     for player in players:
         found.setdefault(where.get(player, player), []).append(player)
-    return list(found.values())
+    return tuple(map(tuple, found.values()))
 
 
 def num_processes(config: Config) -> int:

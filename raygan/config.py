@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import pkgutil
 import re
 from collections.abc import Mapping, Sequence
@@ -73,6 +74,32 @@ def _component(default: str, description: str) -> Any:
     return Field(default, description=description)
 
 
+class ScheduleConfig(Section):
+    """Where settings of a pair go in the course of a run (R3GAN moves all of these); what is left out stays as it is."""
+
+    shape: Literal["cosine", "linear"] = Field("cosine", description="Of the way from the start to the end value.")
+    steps: int | None = Field(
+        None, gt=0, description="Steps that it takes; end values stay after them. None: the run's."
+    )
+    lr: float | None = Field(None, ge=0, description="Both rates at its end, as a share of lr_g and lr_d.")
+    beta1: float | None = Field(None, ge=0, lt=1, description="Adam's first beta at its end.")
+    beta2: float | None = Field(None, ge=0, lt=1, description="Adam's second beta at its end.")
+    gamma: float | None = Field(None, ge=0, description="The penalties' weights at its end, as a share of the loss's.")
+    ema: float | None = Field(None, gt=0, lt=1, description="Decay of G's moving average at its end.")
+
+    def at(self, name: str, start: float, step: int, total: int) -> float:
+        """The value of a setting at a step of a run of `total` steps: start + (end - start) w, w = (1 - cos(pi t)) / 2 or t.
+
+        >>> ScheduleConfig(lr=0.5).at("lr", 1.0, 50, 100), ScheduleConfig(lr=0.5, steps=10).at("lr", 1.0, 50, 100)
+        (0.75, 0.5)
+        """
+        end: float | None = getattr(self, name)
+        if end is None:
+            return start
+        t = min(1.0, step / (self.steps or total))
+        return start + (end - start) * ((1 - math.cos(math.pi * t)) / 2 if self.shape == "cosine" else t)
+
+
 class PairConfig(Section):
     """How one pair (and the global pair) trains."""
 
@@ -84,6 +111,7 @@ class PairConfig(Section):
     lr_decay: Literal["constant", "linear"] = Field(
         "constant", description="linear: rates fall from their value to 0 over `steps`."
     )
+    schedule: ScheduleConfig = ScheduleConfig()
     clip_grad_d: float | None = Field(None, gt=0, description="Largest global gradient norm of D (GAP's authors: 7).")
     clip_grad_g: float | None = Field(None, gt=0, description="Largest global gradient norm of G.")
     input_noise: float = Field(0.0, ge=0, description="Std of the Gaussian noise on D's inputs at step 0.")

@@ -47,7 +47,7 @@ from raygan.errors import (
 from raygan.metrics.ranking import better, headline
 from raygan.strategies.orders import Order, Swap, Train
 from raygan.strategies.roles import GLOBAL, JUDGE, ROLES
-from raygan.strategies.strategy import Plan, strategy_of
+from raygan.strategies.strategy import Plan, is_critic, strategy_of
 
 Listener = Callable[["Controller", Done], None]
 STALL_S = 600.0
@@ -94,7 +94,7 @@ class Controller:
         self.latest: dict[str, dict[str, float]] = {}
         self.scores: dict[str, dict[str, Any]] = {}
         self.watchdog = Watchdog(
-            self.strategy.locals(config), config.loss["name"].startswith("wgan"), one_mode_each=JUDGE in self.players
+            self.strategy.locals(config), lambda p: is_critic(self.config.of(p)), one_mode_each=JUDGE in self.players
         )
         self.pending_rows: dict[str, Pending] = {}
         self.holds: dict[str, str] = {}

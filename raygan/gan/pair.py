@@ -19,7 +19,7 @@ from raygan.config import PairConfig
 from raygan.errors import CheckpointError, NonFiniteError
 from raygan.gan import steps as S
 from raygan.gan.streams import Streams, sample_prior
-from raygan.gan.types import Board, Dataset, Loss, Report, State
+from raygan.gan.types import At, Board, Dataset, Loss, Report, State
 from raygan.gan.weights import (
     Parcel,
     Precision,
@@ -118,9 +118,23 @@ class Trainer:
 
     def decay(self) -> float:
         """The present learning rate, as a share of the configured one."""
+        share = self.scheduled("lr", 1.0)
         if self.config.lr_decay == "constant":
-            return 1.0
-        return max(0.0, 1.0 - self.step / self.parts.total_steps)
+            return share
+        return share * max(0.0, 1.0 - self.step / self.parts.total_steps)
+
+    def scheduled(self, name: str, start: float) -> float:
+        """A setting as `pair.schedule` has it at this step."""
+        return self.config.schedule.at(name, start, self.step, self.parts.total_steps)
+
+    def update_of_d(self, i: int, steps: int) -> At:
+        """The i-th of `steps` updates of D in this step."""
+        return At(self.step * steps + i, self.scheduled("gamma", 1.0))
+
+    @property
+    def ema(self) -> float:
+        """Decay of G's moving average at this step."""
+        return self.scheduled("ema", self.config.ema)
 
     def smoothing(self) -> tuple[float, float]:
         """(factor of G's rate, of D's), s steps after a swap: 1 + 0.3/(s + 0.3), 1 - 0.3/(s + 0.6) (code of GAP's authors)."""
@@ -130,13 +144,22 @@ class Trainer:
         return 1 + 0.3 / (s + 0.3), 1 - 0.3 / (s + 0.6)
 
     def set_rates(self) -> None:
-        """Follow the learning-rate schedule."""
-        if self.config.lr_decay != "constant" or self.parts.smooth_steps:
+        """Follow the schedules of rates and betas."""
+        for optimizer in (self.opt_g, self.opt_d):
+            self.set_betas(optimizer)
+        if self.config.lr_decay != "constant" or self.config.schedule.lr is not None or self.parts.smooth_steps:
             decay, factors = self.decay(), self.smoothing()
             for optimizer, lr, factor in zip(
                 (self.opt_g, self.opt_d), (self.config.lr_g, self.config.lr_d), factors, strict=True
             ):
                 optimizer.param_groups[0]["lr"] = lr * decay * factor
+
+    def set_betas(self, optimizer: torch.optim.Optimizer) -> None:
+        """Follow the schedule of Adam's betas."""
+        schedule = self.config.schedule
+        if schedule.beta1 is not None or schedule.beta2 is not None:
+            betas = self.scheduled("beta1", self.config.beta1), self.scheduled("beta2", self.config.beta2)
+            optimizer.param_groups[0]["betas"] = betas
 
     def noise(self, stream: torch.Generator) -> Tensor:
         """A batch of z, (batch_size, z_dim)."""
@@ -152,7 +175,7 @@ class Trainer:
         if self.average is self.g:
             return
         average, its_buffers, now, buffers = self.averaged
-        S.update_average(average, its_buffers, now, buffers, self.config.ema)
+        S.update_average(average, its_buffers, now, buffers, self.ema)
 
     # ---------------------------------------------------------------------------------------------- state
 
@@ -274,12 +297,13 @@ class Pair(Trainer):
         noise, extra = (self.streams.at(p, self.step) for p in ("noise", "penalty"))
         data_cpu = self.data_streams.at("data", self.step, "cpu")
         loss_d = 0.0
-        for _ in range(self.loss.d_steps):
+        for i in range(self.loss.d_steps):
             real = self.data.batch(self.batch_size, data_cpu, self.device)
             with torch.no_grad():
                 fake = self.g(self.noise(noise))
             real, fake = self.blur(real, extra), self.blur(fake, extra)
-            value = S.d_step(self.d, self.opt_d, self.loss, real, fake, extra, self.config.clip_grad_d)
+            at = self.update_of_d(i, self.loss.d_steps)
+            value = S.d_step(self.d, self.opt_d, self.loss, real, fake, extra, self.config.clip_grad_d, at=at)
             loss_d = value if np.isfinite(loss_d) else loss_d  # one bad update marks the whole step
         if probe is not None:
             held = self.data.held_out_batch(self.batch_size, self.data_streams.at("held-out", self.step, "cpu"))
@@ -290,8 +314,8 @@ class Pair(Trainer):
         blur = None
         if self.config.input_noise:
             blur = self.blur(torch.zeros_like(fake), extra)
-        match = (real, self.config.feature_matching) if self.config.feature_matching else None
-        loss_g = S.g_step(self.g, self.d, self.opt_g, self.loss, z, self.config.clip_grad_g, blur, match)
+        matching = self.config.feature_matching
+        loss_g = S.g_step(self.g, self.d, self.opt_g, self.loss, z, self.config.clip_grad_g, blur, real, matching)
         if probe is not None:
             probe.gradients(grad_g=self.g, grad_d=self.d)
         self.update_average()
@@ -353,7 +377,11 @@ class Meter:
 
     def costs(self, loss: Loss, real: Tensor, held_out: Tensor, fake: Tensor) -> None:
         """D's cost on a training and on a held-out batch, against the same fakes, by its logits (GAP, Fig. 6)."""
-        self.once |= {"cost_train": loss.d_loss(real, fake).item(), "cost_held_out": loss.d_loss(held_out, fake).item()}
+        n = (
+            min(len(held_out), len(fake)) if loss.needs_real else None
+        )  # which pairs them: a held-out part may be smaller
+        held = loss.d_loss(held_out[:n], fake[:n])
+        self.once |= {"cost_train": loss.d_loss(real, fake).item(), "cost_held_out": held.item()}
 
     def gradients(self, **networks: nn.Module) -> None:
         """First-layer gradient sizes (training pitfalls: the first thing to look at)."""

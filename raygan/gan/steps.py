@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from raygan.errors import NonFiniteError
 from raygan.gan.optimizers import Adam, RMSprop
-from raygan.gan.types import Loss, State
+from raygan.gan.types import NOW, At, Loss, State, g_loss_of
 from raygan.gan.weights import fill
 
 
@@ -35,10 +35,11 @@ def d_step(
     stream: torch.Generator,
     clip: float | None = None,
     together: bool = False,
+    at: At = NOW,
 ) -> float:
     """One update of D on a real and a fake batch (N, *shape); returns its loss, nan when the step was skipped."""
     zero_grad(optimizer)
-    value = d_backward(d, loss, real, fake, stream, together=together)
+    value = d_backward(d, loss, real, fake, stream, together=together, at=at)
     if math.isfinite(value):
         apply(optimizer, d, clip)
         loss.after_d_step(d)
@@ -65,10 +66,11 @@ def d_backward(
     stream: torch.Generator,
     weight: float = 1.0,
     together: bool = False,
+    at: At = NOW,
 ) -> float:
     """Add the gradient of weight * D's loss; a loss that is not finite adds nothing. Returns the unweighted loss."""
     total = loss.d_loss(*logits_of(d, real, fake, together))
-    penalty = loss.penalty(d, real, fake, stream)
+    penalty = loss.penalty(d, real, fake, stream, at)
     if penalty is not None:
         total = total + penalty
     value = total.item()
@@ -85,26 +87,38 @@ def g_step(
     z: Tensor,
     clip: float | None = None,
     noise: Tensor | None = None,
-    match: tuple[Tensor, float] | None = None,
+    real: Tensor | None = None,
+    matching: float = 0.0,
 ) -> float:
     """One update of G against D from noise z (N, z_dim); returns its loss, nan when the step was skipped.
 
-    match: (real samples, weight) of feature matching, added to the adversarial loss.
+    real: samples (N, *shape), for losses that compare, and for feature matching, whose weight is `matching`.
     """
     zero_grad(optimizer)
     fake = g(z)
     seen = fake if noise is None else fake + noise
     with frozen(d):
-        if match is None:
-            total = loss.g_loss(d(seen))
+        distance: Tensor | None = None
+        if matching:
+            assert real is not None, "feature matching compares with real samples"
+            distance, logits = feature_distance(d, real, seen)
         else:
-            distance, logits = feature_distance(d, match[0], seen)
-            total = loss.g_loss(logits) + match[1] * distance
+            logits = d(seen)
+        total = g_loss_of(loss, logits, lambda: on_real(d, real))
+        if distance is not None:
+            total = total + matching * distance
     value = total.item()
     if math.isfinite(value):
         total.backward()
         apply(optimizer, g, clip)
     return value
+
+
+def on_real(d: nn.Module, real: Tensor | None) -> Tensor:
+    """D's logits on real samples, for G's step: constants, and D's buffers do not move."""
+    assert real is not None, "a loss that compares is given real samples"
+    with torch.no_grad():
+        return unmoved(d, real)
 
 
 def feature_distance(d: nn.Module, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:

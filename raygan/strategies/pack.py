@@ -18,7 +18,7 @@ from raygan.gan.pair import Meter, Pair
 from raygan.gan.types import Board, Player, Report
 from raygan.gan.weights import Vector, signature
 from raygan.networks.base import Tuned
-from raygan.strategies.stack import Stack, backward, d_steps, each, may_join, strange, usual_penalty
+from raygan.strategies.stack import Stack, backward, d_steps, g_losses, may_join, strange, usual_penalty
 
 LEFT_TO_PAIRS = frozenset(
     {
@@ -165,7 +165,7 @@ class Pack:
         data = [p.data_streams.at("data", p.step, "cpu") for p in pairs]
         blurred = first.config.input_noise > 0
         worst_d = [0.0] * len(pairs)
-        for _ in range(first.loss.d_steps):
+        for i in range(first.loss.d_steps):
             real = torch.stack([p.data.batch(p.batch_size, s, p.device) for p, s in zip(pairs, data, strict=True)])
             with torch.no_grad():
                 fake = self.g(self._noise(noise))
@@ -174,7 +174,8 @@ class Pack:
                     torch.stack([p.blur(x, s) for p, x, s in zip(pairs, batch, extra, strict=True)])
                     for batch in (real, fake)
                 )
-            values = d_steps(self.d, first.loss, real, fake, extra, first.config.clip_grad_d, self.together)
+            at = [p.update_of_d(i, first.loss.d_steps) for p in pairs]
+            values = d_steps(self.d, first.loss, real, fake, extra, first.config.clip_grad_d, self.together, at)
             worst_d = [v if math.isfinite(old) else old for v, old in zip(values, worst_d, strict=True)]
         if probes is not None:
             self._look(probes, real, fake)
@@ -185,7 +186,7 @@ class Pack:
             fake = fake + torch.stack(
                 [p.blur(torch.zeros_like(f), s) for p, f, s in zip(pairs, fake, extra, strict=True)]
             )
-        losses_g = backward(each(first.loss.g_loss, self.d(fake, frozen=True)))
+        losses_g = backward(g_losses(first.loss, self.d, fake, lambda: real))
         self.g.apply([math.isfinite(v) for v in losses_g], first.config.clip_grad_g)
         if probes is not None:
             self.g.hand_out()
@@ -194,7 +195,7 @@ class Pack:
                 probe.gradients(grad_g=pair.g, grad_d=pair.d)
         if self.average is not self.g:
             S.update_average(
-                self.average.parameters, self.average.buffers, self.g.parameters, self.g.buffers, first.config.ema
+                self.average.parameters, self.average.buffers, self.g.parameters, self.g.buffers, first.ema
             )
         for pair, loss_d, loss_g in zip(pairs, worst_d, losses_g, strict=True):
             pair.step += 1

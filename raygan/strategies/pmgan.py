@@ -29,6 +29,7 @@ from raygan.gan.pair import Sharing
 from raygan.gan.streams import Streams
 from raygan.gan.types import Player
 from raygan.gan.weights import Precision, num_words, word_bytes
+from raygan.losses.base import LossComponent
 from raygan.networks.base import NetworkComponent
 from raygan.strategies.orders import Order, Train
 from raygan.strategies.pmgan_generator import Generator
@@ -92,7 +93,14 @@ class Pmgan(StrategyComponent):
         return {**spec, "classes": self.num_classes(config)}
 
     def check(self, config: Config) -> None:
-        """Every generator needs a class of its own, for life."""
+        """Every generator needs a class of its own, for life; what a generator learns from is the judge's word on its samples."""
+        for player in [*self.locals(config), JUDGE]:
+            loss = config.of(player).component("loss")
+            if isinstance(loss, LossComponent) and loss.needs_real:
+                raise ConfigError(
+                    f"loss {loss.name}: it pairs each generated sample with a real one, and PMGAN's generators see no data. Use "
+                    "non_saturating, reverse_kl or hinge with strategy pmgan, or this loss with independent, gap or sgan."
+                )
         if max(config.ids) >= self.num_classes(config):
             raise ConfigError(
                 f"num_pairs = {max(config.ids) + 1}: the classifier has {self.num_classes(config)} classes, one for each "

@@ -17,7 +17,7 @@ from raygan.config import Tempo
 from raygan.gan import steps as S
 from raygan.gan.balance import Values, beta, signal
 from raygan.gan.pair import Meter, Parts, Trainer, finite, judged
-from raygan.gan.types import Board, Report, State
+from raygan.gan.types import At, Board, Report, State
 from raygan.gan.weights import Publication, flatten, narrow, signature_hash, whole
 from raygan.networks.base import has_batch_norm
 from raygan.strategies.pmgan_slots import (
@@ -131,10 +131,12 @@ class Judge(Trainer):
         active[[index_of(g) for g in who]] = True
         d, c = (self.as_generators_see(n, [len(b) for b in batches.values()]) for n in (self.d, self.c))
         loss_d = math.nan
-        for _ in range(self.loss.d_steps):
+        self.set_betas(self.opt_c)
+        for i in range(self.loss.d_steps):
             real = self.blur(self.data.batch(self.batch_size, data, self.device), extra)
             blurred = self.blur(fake, extra)
-            loss_d = S.d_step(d, self.opt_d, self.loss, real, blurred, extra, self.config.clip_grad_d)
+            this = At(at * self.loss.d_steps + i, self.scheduled("gamma", 1.0))
+            loss_d = S.d_step(d, self.opt_d, self.loss, real, blurred, extra, self.config.clip_grad_d, at=this)
         S.zero_grad(self.opt_c)
         crossing = overlap(c(fake), labels, active)
         loss_c = crossing.item()

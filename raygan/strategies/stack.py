@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from torch.optim.adam import adam
 
 from raygan.gan import steps as S
-from raygan.gan.types import Loss
+from raygan.gan.types import NOW, At, Loss
 from raygan.gan.weights import Vector, num_words
-from raygan.losses.base import LossComponent, gradient_norms
+from raygan.losses.base import Held, LossComponent, gradient_squares
 from raygan.networks.base import Logits, has_batch_norm
 
 POINTWISE = (nn.LeakyReLU, nn.ReLU, nn.Tanh)
@@ -92,7 +92,7 @@ def hooked(thing: nn.Module | nn.Parameter) -> bool:
 
 
 def usual_penalty(loss: Loss) -> bool:
-    """Is the loss's gradient penalty, if it has one, made of `penalty_points` and `penalty_of`?"""
+    """Is the loss's gradient penalty, if it has one, the sum over `held`?"""
     return getattr(type(loss), "penalty", None) is LossComponent.penalty
 
 
@@ -242,6 +242,15 @@ class Stack:
             layer.eps,
         )
 
+    @torch.no_grad()
+    def unmoved(self, x: Tensor) -> Tensor:
+        """The same without a gradient; batch norm's running averages do not move."""
+        kept = [b.clone() for b in self.buffers]
+        out = self(x, frozen=True)
+        for buffer, before in zip(self.buffers, kept, strict=True):
+            buffer.copy_(before)
+        return out
+
     def zero_grad(self) -> None:
         """Forget the gradients."""
         for leaf in self.leaves:
@@ -302,12 +311,18 @@ def each(loss_of: Callable[..., Tensor], *logits: Tensor) -> Tensor:
     return out
 
 
+def g_losses(loss: Loss, d: Stack, fake: Tensor, real: Callable[[], Tensor]) -> Tensor:
+    """Every pair's own loss of G, (pairs,), on samples (pairs, N, *shape); real ones are asked for where the loss needs them."""
+    compared = [d.unmoved(real())] if loss.needs_real else []  # first: it puts batch norm's averages back in place
+    return each(loss.g_loss, d(fake, frozen=True), *compared)
+
+
 def may_join(d: nn.Module, loss: Loss) -> bool:
     """May D see real and fake samples in one batch, which is faster? The same up to rounding; but not where batch norm looks at the
     whole batch, nor where the loss is linear: there a bias's gradient is exactly 0 where a unit is on for all samples, and Adam
-    would turn what rounding leaves of it into steps.
+    would turn what rounding leaves of it into steps. The same of the last bias where real and generated samples are compared.
     """
-    return not (has_batch_norm(d) or loss.linear)
+    return not (has_batch_norm(d) or loss.linear or loss.needs_real)
 
 
 def d_steps(
@@ -318,12 +333,13 @@ def d_steps(
     streams: Sequence[torch.Generator],
     clip: float | None,
     together: bool,
+    at: Sequence[At],
 ) -> list[float]:
     """`gan.steps.d_step` of every D on its own batches (pairs, N, *shape); the losses. together: `may_join`."""
     d.zero_grad()
     losses = each(loss.d_loss, *S.logits_of(d, real, fake, together, dim=1))
-    points = [penalty_points(loss, *each) for each in zip(real, fake, streams, strict=True)]
-    values = backward(losses + penalties(d, loss, points))
+    points = [held(loss, *each) for each in zip(real, fake, streams, at, strict=True)]
+    values = backward(losses + penalties(d, points))
     d.apply(good := [math.isfinite(v) for v in values], clip)
     for network, fine in zip(d.networks, good, strict=True):
         if fine:
@@ -331,17 +347,20 @@ def d_steps(
     return values
 
 
-def penalty_points(loss: Loss, real: Tensor, fake: Tensor, stream: torch.Generator) -> Tensor | None:
+def held(loss: Loss, real: Tensor, fake: Tensor, stream: torch.Generator, at: At = NOW) -> list[Held]:
     """Of one batch (N, *shape)."""
-    return cast(LossComponent, loss).penalty_points(real, fake, stream)
+    return cast(LossComponent, loss).held(real, fake, stream, at)
 
 
-def penalties(d: Callable[[Tensor], Tensor], loss: Loss, points: Sequence[Tensor | None]) -> Tensor | float:
-    """The gradient penalty of each of several batches, (pairs,), at its points; d: (pairs, N, *shape) to logits (pairs, N)."""
-    if points[0] is None:
-        return 0.0
-    norms = gradient_norms(d, torch.stack([p for p in points if p is not None]), dims=2)
-    return cast(LossComponent, loss).penalty_of(norms)
+def penalties(d: Callable[[Tensor], Tensor], points: Sequence[list[Held]]) -> Tensor | float:
+    """The gradient penalties of each of several batches, (pairs,), at its points; d: (pairs, N, *shape) to logits (pairs, N)."""
+    total: Tensor | float = 0.0
+    for same in zip(*points, strict=True):
+        if any(one.weight for one in same):
+            squares = gradient_squares(d, torch.stack([one.points for one in same]), dims=2)
+            weights = torch.tensor([one.weight for one in same], device=squares.device)
+            total = total + same[0].cost(squares) * weights
+    return total
 
 
 def backward(losses: Tensor) -> list[float]:

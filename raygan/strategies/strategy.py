@@ -21,7 +21,7 @@ from raygan.gan.pair import Parts, Sharing
 from raygan.gan.streams import Streams
 from raygan.gan.types import Loss, Player
 from raygan.gan.weights import num_words, signature
-from raygan.losses.base import LossComponent
+from raygan.losses.base import LossComponent, examine
 from raygan.networks.base import NetworkComponent
 from raygan.strategies.orders import Order
 from raygan.strategies.roles import ROLES
@@ -113,6 +113,7 @@ class Setup:
         network, loss = cast(NetworkComponent, c.component("network")), c.component("loss")
         assert isinstance(loss, LossComponent), "losses/ holds LossComponents only"
         check_judges(network, loss, c.pair.feature_matching)
+        examine(loss, network.judges)
         streams = Streams(c.seed, name, self.device)
         return Parts(
             generator=network.generator(self.data.shape, streams.at("init-g", device="cpu")),
@@ -137,6 +138,10 @@ def check_judges(network: NetworkComponent, loss: LossComponent, feature_matchin
     """Raises ConfigError where a loss and a discriminator of one or several parts do not belong together."""
     if network.judges == 1 and loss.num_judges == 1:
         return
+    if loss.r1 or loss.r2:
+        raise ConfigError(
+            f"loss.r1, loss.r2: R1 and R2 take one discriminator. Set them to 0, or loss {loss.name}'s own."
+        )
     wanted = {1: "one", 2: "two", None: "several"}[loss.num_judges]
     if network.judges < 2 if loss.num_judges is None else network.judges != loss.num_judges:
         use = "loss gman" if loss.num_judges == 1 else "network.judges 2"
@@ -305,6 +310,11 @@ def load_data(config: Config) -> Samples:
     if data.is_images is False and config.network.get("name") == "dcgan":
         raise ConfigError(f"network.dcgan: {data.name} holds points of shape {data.shape}. Use --network mlp.")
     return data
+
+
+def is_critic(config: Config) -> bool:
+    """Are the logits of a D with this loss scores without a threshold?"""
+    return bool(getattr(config.component("loss"), "critic", False))
 
 
 def same_networks(setup: Setup, players: Sequence[str], which: Sequence[Literal["D", "G"]], why: str) -> None:

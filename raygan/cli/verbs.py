@@ -417,8 +417,10 @@ def dashboards(argv: Sequence[str]) -> int:
 
 def runs(argv: Sequence[str]) -> int:
     """List runs."""
-    usage = "raygan runs [--run-dir runs | --address auto|ADDR] [--json]"
-    args = parse(argv, valued=("run-dir", "address"), switches=("json",), usage=usage)
+    usage = "raygan runs [--run-dir runs | --address auto|ADDR] [--json] | raygan runs --repair RUN"
+    args = parse(argv, valued=("run-dir", "address", "repair"), switches=("json",), usage=usage)
+    if named := args.get("repair"):
+        return _repair(named)
     from raygan.service.listing import list_runs, runs_table
 
     if address := args.get("address"):
@@ -430,6 +432,19 @@ def runs(argv: Sequence[str]) -> int:
         return 0
     found = list_runs(expanded(args.get("run-dir") or "runs"))
     print(json.dumps(found, indent=1) if args.has("json") else runs_table(found))
+    return 0
+
+
+def _repair(named: str) -> int:
+    from raygan.service.repair import repair
+    from raygan.service.run import Run
+    from raygan.service.training import refuse_running
+
+    run = Run.load(named)
+    refuse_running(run.path)
+    done = repair(run)
+    told = ", ".join(f"{n} {kind}" for kind, n in sorted(done.items()))
+    print(f"{run.name}: {told} written again" if done else f"{run.name}: events.jsonl has all that the journal says")
     return 0
 
 

@@ -175,8 +175,7 @@ class Controller:
         self.failures.degraded[player] = why
         self.set_members([i for i in self.config.ids if i != number_of(player)])
         at = self.ledger.done.get(player, 0)
-        self.journal.append("retire", step=at, player=player, members=list(self.config.ids), why=why)
-        self.folder.event("retire", at, player=player, members=list(self.config.ids), why=why)
+        self.commit("retire", at, player=player, members=list(self.config.ids), why=why)
         if resume is None:
             return None
         extra = {**resume.extra, "members": [i for i in resume.extra["members"] if i != number_of(player)]}
@@ -380,6 +379,11 @@ class Controller:
             spread = report.get("slot_spread", 0.0)
             self.folder.event("slot", step, players=list(beta), beta=beta, age=age, spread=spread)
 
+    def commit(self, kind: str, step: int, **facts: Any) -> None:
+        """A record of the journal, which alone counts, and then the same as an event, for those who look on."""
+        self.journal.append(kind, step=step, **facts)
+        self.folder.event(kind, step, **facts)
+
     def _offered(self, swap: Swap, cards: Mapping[str, Card]) -> None:
         """Everybody has handed over: this record is the swap's one commit point."""
         assert self.executor is not None
@@ -391,8 +395,7 @@ class Controller:
         ]  # fmt: skip
         self.holds |= {m["player"]: m["identity"] for m in moves}
         sitting = [p for p in swap.players if p not in taken]
-        self.journal.append("swap", step=swap.step, carry=swap.carry, moves=moves)
-        self.folder.event("swap", swap.step, players=swap.players, carry=swap.carry, moves=moves, sitting=sitting)
+        self.commit("swap", swap.step, players=list(swap.players), carry=swap.carry, moves=moves, sitting=sitting)
         self.executor.submit(Adopt(swap))
 
     def ask(self, order: Evaluate | Save) -> None:

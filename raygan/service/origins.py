@@ -97,9 +97,24 @@ def fork(source: Path, path: Path, resolved: Resolved, at: int | None = None, pl
             alphabet=info["alphabet"], executor=info.get("executor"), forked=forked,
             **born(provenance(), time.time()),  # noqa: TID251  shown only
         )  # fmt: skip
-        write_checkpoint(Journal.open(LocalStorage(folder.path)), checkpoint)
+        journal = Journal.open(LocalStorage(folder.path))
+        write_checkpoint(journal, checkpoint)
+        for origin in fork_origins(source, checkpoint):
+            journal.append("origin", step=checkpoint.step, **origin)
+            folder.event("origin", checkpoint.step, **origin)
         folder.event("fork", checkpoint.step, source=str(source))
         folder.close()
+
+
+def fork_origins(source: Path, checkpoint: Checkpoint) -> list[dict[str, Any]]:
+    """Whom a fork's networks have met before it: what the source's had met at that checkpoint."""
+    run = Run(source)
+    past = lineage(run, checkpoint)
+    return [
+        {"player": p, "run": str(source), "pair": p, "from_step": checkpoint.step,
+         "generator": sorted(past.generators.get(p, ())), "discriminator": sorted(past.discriminators.get(p, ()))}
+        for p in sorted({*past.generators, *past.discriminators} & set(checkpoint.parts))
+    ]  # fmt: skip
 
 
 def _at(source: Path, step: int | None) -> Checkpoint:

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from raygan.config import Config, validate
 from raygan.controller.files import say, write_within
+from raygan.controller.journal import read_journal
 from raygan.controller.lines import NOTES, JsonLines, Lines, read_info, read_json, told_by_a_run
 from raygan.controller.run_folder import find_run
+from raygan.controller.storage import LocalStorage
 from raygan.errors import ConfigError, did_you_mean
 from raygan.metrics.ranking import better, headline
 from raygan.service.digest import Digest
@@ -98,12 +100,11 @@ class Run:
 
     @property
     def swaps(self) -> pd.DataFrame:
-        """Every swap, a row a network that moved: step, player, from, identity, fingerprint, bytes."""
+        """Every swap that the journal has, a row a network that moved: step, player, from, identity, fingerprint, bytes."""
         import pandas as pd
 
-        return pd.DataFrame([
-            {"step": e["step"], "time": e["time"], **m} for e in self.events if e["kind"] == "swap" for m in e["moves"]
-        ])  # fmt: skip
+        swaps = read_journal(LocalStorage(self.path)).of("swap")
+        return pd.DataFrame([{"step": s["step"], "time": s["time"], **m} for s in swaps for m in s["moves"]])
 
     @property
     def slots(self) -> pd.DataFrame:

@@ -99,6 +99,7 @@ def train(
             if begin is not None:
                 begin = write_checkpoint(journal, begin)
             for origin in origins:
+                journal.append("origin", step=0, **origin)
                 folder.event("origin", 0, **origin)
             folder.telemetry.reserve()
         journal.storage = LocalStorage(folder.path)

@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.adam import adam
 
+from raygan.config import BATCHED_BELOW
 from raygan.gan import steps as S
 from raygan.gan.types import Loss
 from raygan.gan.weights import Vector, num_words
@@ -38,10 +39,6 @@ LAYERS: dict[type[nn.Module], dict[str, object]] = {
     **{kind: {} for kind in POINTWISE},
 }
 """What can be batched, exactly these and with these settings: a subclass computes as it likes. mlp and dcgan are made of them."""
-
-
-BATCHED_BELOW = 250_000
-"""Numbers of an MLP's D below which a CPU is faster with one batched model (benchmarks/RESULTS.md, "Packs")."""
 
 
 def pays(d: nn.Module) -> bool:

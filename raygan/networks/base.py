@@ -136,21 +136,21 @@ def initialise(network: nn.Module, init: Init, stream: torch.Generator) -> nn.Mo
     "torch": PyTorch's own, uniform within 1/sqrt(fan in).
     "own": nothing is drawn anew.
     """
-    if init == "own":
-        return network
+
+    def normal(mean: float) -> Callable[[Tensor], Tensor]:
+        return lambda t: t.normal_(mean, 0.02, generator=stream)
+
+    def uniform(bound: float) -> Callable[[Tensor], Tensor]:
+        return lambda t: t.uniform_(-bound, bound, generator=stream)
+
     with torch.no_grad():
-        for layer in network.modules():
+        for layer in network.modules() if init != "own" else ():
             if isinstance(layer, WEIGHTED):
-                bound = 1 / math.sqrt(layer.weight[0].numel())
-                for name in ("weight", "bias"):
-                    if init == "torch":
-                        _draw(layer, name, lambda t, bound=bound: t.uniform_(-bound, bound, generator=stream))
-                    elif name == "weight":
-                        _draw(layer, name, lambda t: t.normal_(0, 0.02, generator=stream))
-                    else:
-                        _draw(layer, name, Tensor.zero_)
+                torchs = uniform(1 / math.sqrt(layer.weight[0].numel()))
+                _draw(layer, "weight", normal(0) if init == "normal" else torchs)
+                _draw(layer, "bias", Tensor.zero_ if init == "normal" else torchs)
             elif isinstance(layer, BATCH_NORMS) and init == "normal":
-                _draw(layer, "weight", lambda t: t.normal_(1, 0.02, generator=stream))
+                _draw(layer, "weight", normal(1))
                 _draw(layer, "bias", Tensor.zero_)
     return network
 

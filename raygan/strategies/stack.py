@@ -84,7 +84,7 @@ def _strange_layer(name: str, layer: nn.Module) -> str | None:
 def hooked(thing: nn.Module | nn.Parameter) -> bool:
     """Does anything listen to a layer's forward, or to a gradient?"""
     if isinstance(thing, nn.Parameter):
-        return bool(thing._backward_hooks or thing._post_accumulate_grad_hooks)  # type: ignore[attr-defined]
+        return bool(thing._backward_hooks or thing._post_accumulate_grad_hooks)
     return any(value for key, value in vars(thing).items() if key.endswith("_hooks"))
 
 

@@ -263,7 +263,8 @@ class Pair(Trainer):
         """Do `steps` steps, publishing each version that is due; the report holds their mean losses."""
         meter = Meter()
         for i in range(steps):
-            meter.add(**self.one_step(probe=meter if i == steps - 1 else None))
+            with self.streams.for_layers(self.step):
+                meter.add(**self.one_step(probe=meter if i == steps - 1 else None))
             if self.sharing.due(self.step):
                 board.publish(self.publication())
         return {**meter.means(), "bad_steps": float(self.bad_steps.total)}
@@ -321,7 +322,7 @@ class Pair(Trainer):
     def shared_samples(self) -> Vector:
         """(samples, batch_size, *shape) from G in training mode, on copies of its buffers."""
         stream = self.streams.at("share", self.step)
-        with torch.no_grad():
+        with torch.no_grad(), self.streams.for_layers(self.step, "layers/share"):
             batches = [S.unmoved(self.g, self.noise(stream)) for _ in range(self.sharing.samples)]
         out = torch.stack(batches).cpu().numpy()
         out.flags.writeable = False

@@ -141,7 +141,7 @@ class frozen:  # noqa: N801  (reads as a word: `with frozen(d):`)
     """Within this block the network's parameters need no gradient: G's step does not pay for D's."""
 
     def __init__(self, network: nn.Module) -> None:
-        self.parameters = list(network.parameters())
+        self.parameters = [p for p in network.parameters() if p.requires_grad]
 
     def __enter__(self) -> None:
         for p in self.parameters:

@@ -174,6 +174,11 @@ def _pieces(network: nn.Module, words: Words, per_word: int) -> Iterator[tuple[W
         at += size
 
 
+def float_pieces(network: nn.Module, flat: Vector) -> list[Vector]:
+    """Those parts of a network's flat vector that are numbers."""
+    return [piece for piece, real in _pieces(network, flat, 1) if real]
+
+
 def unflatten(network: nn.Module, flat: Words) -> None:
     """Copy a flat vector, whole or narrow, into the network's tensors, in place. Raises ValueError when the lengths differ."""
     with torch.no_grad():

@@ -216,7 +216,7 @@ class Judge(Trainer):
             active[index_of(g)] = 1
         common = {"beta": self.beta.astype(np.float32), "seen": seen, "active": active}
         if self.settings.feedback == "weights":
-            d, c = self.discriminator_vector(), finite(self.name, self.step, flatten(self.c))
+            d, c = self.discriminator_vector(), finite(self.name, self.step, flatten(self.c), self.c)
             of = self.settings.publish
             arrays = {"D": narrow(self.d, d, of), "C": narrow(self.c, c, of), **common}
             board.publish(Publication(JUDGE, version, arrays))

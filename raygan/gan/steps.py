@@ -21,8 +21,9 @@ from raygan.gan.weights import fill
 
 
 def unmoved(network: nn.Module, x: Tensor) -> Tensor:
-    """The network's output in training mode; neither its buffers move (batch norm's running averages) nor what its layers draw from
-    next (dropout).
+    """The network's output in training mode.
+
+    Neither its buffers move (batch norm's running averages) nor what its layers draw next (dropout).
     """
     with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
         out: Tensor = torch.func.functional_call(network, {n: b.clone() for n, b in network.named_buffers()}, (x,))

@@ -50,7 +50,10 @@ class Streams:
 
     @contextmanager
     def for_layers(self, step: int, purpose: str = "layers") -> Iterator[None]:
-        """Within this block torch's global generators are this stream, for layers that draw; then they are again what they were."""
+        """Within this block torch's global generators are this stream, for layers that draw.
+
+        Afterwards they are again what they were.
+        """
         devices = [self.device] if self.device.type == "cuda" else []
         seed = derive_seed(self.seed, self.player, purpose, step)
         with torch.random.fork_rng(devices=devices):

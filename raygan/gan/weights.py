@@ -203,7 +203,7 @@ def _bytes(tensor: Tensor) -> npt.NDArray[np.uint8]:
 
 
 def duplicate(network: nn.Module) -> nn.Module:
-    """A deep copy, also of a network whose hooks keep a computed weight (`nn.utils.weight_norm`), which torch refuses to copy."""
+    """A deep copy, also where hooks keep a computed weight (`nn.utils.weight_norm`), which torch refuses to copy."""
     computed = [t for m in network.modules() for t in vars(m).values() if isinstance(t, Tensor) and not t.is_leaf]
     return copy.deepcopy(network, {id(t): t.detach().clone() for t in computed})
 

@@ -38,7 +38,10 @@ LAYERS: dict[type[nn.Module], dict[str, object]] = {
     Logits: {},
     **{kind: {} for kind in POINTWISE},
 }
-"""What can be batched, exactly these and with these settings: a subclass computes as it likes. mlp and dcgan are made of them."""
+"""What can be batched, exactly these, with these settings: a subclass computes as it likes.
+
+mlp and dcgan are made of them.
+"""
 
 
 def pays(d: nn.Module) -> bool:

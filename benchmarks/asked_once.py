@@ -1,7 +1,8 @@
-"""What it saves that a run's strategy and homes are made once: `python -m benchmarks.asked_once [PRESET] [TURNS]`
+"""What it saves that strategy and homes are made once: `python -m benchmarks.asked_once [PRESET [TURNS]]`
 
-200 steps of a preset in this process, one thread, with the two remembered and made anew at each question; in turns, CPU seconds:
-of the training alone (orders, players, nothing scored or written), and of the whole run. Writes results/asked-once.json.
+200 steps of a preset in this process, one thread, with the two remembered and made anew at each
+question; in turns, CPU seconds: of the training alone (orders, players, nothing scored or written),
+and of the whole run. Writes results/asked-once.json.
 """
 
 from __future__ import annotations

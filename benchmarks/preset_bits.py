@@ -1,12 +1,13 @@
 """Do the shipped presets still train to the same bits? `python -m benchmarks.preset_bits [--check] [PRESET ...]`
 
-Writes results/preset_bits.json: preset -> SHA-256 over all players' weights and buffers (generators, discriminators, the
-classifier) after 50 steps of lockstep in this process, seed 0, one thread, nothing scored. `--check` compares with it instead,
-and exits 1 with the presets that differ. Bits are those of one torch on one kind of CPU: both stand in the file, and are told
-where they are others.
+Writes results/preset_bits.json: preset -> SHA-256 over all players' weights and buffers (generators,
+discriminators, the classifier) after 50 steps of lockstep in this process, seed 0, one thread,
+nothing scored. `--check` compares with it instead, and exits 1 with the presets that differ. Bits
+are those of one torch on one kind of CPU: both stand in the file, and are told where they are others.
 
-So that the whole table takes minutes, wide MLPs get batches of at most 16, networks of images and text of at most 4 (`BATCH`), and
-GAP swaps every 20 updates (`SWAP_EVERY`): what ran stands beside each hash.
+So that the whole table takes minutes, wide MLPs get batches of at most 16, networks of images and
+text of at most 4 (`BATCH`), and GAP swaps every 20 updates (`SWAP_EVERY`): what ran stands beside
+each hash.
 """
 
 from __future__ import annotations
@@ -57,7 +58,10 @@ def flags(preset: str) -> dict[str, Any]:
 
 
 def bits(preset: str) -> str:
-    """SHA-256 over the final weights and buffers, by player and name. Raises DataError where the data set is not there."""
+    """SHA-256 over the final weights and buffers, by player and name.
+
+    Raises DataError where the data set is not there.
+    """
     config = resolve(preset, flags=flags(preset)).config
     setup = Setup(config, load_data(config), torch.device("cpu"))
     states = final_states(config, lambda: InlineExecutor(setup), samples=len(setup.data.train))

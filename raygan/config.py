@@ -27,6 +27,8 @@ from raygan.errors import ConfigError, did_you_mean
 Tempo = Literal["lockstep", "async"]
 PRESETS = Path(__file__).parent / "presets"
 DEFAULT_PRESET = "ring8-sgan"
+BATCHED_BELOW = 250_000
+"""Numbers of an MLP's D below which a CPU is faster with one batched model (benchmarks/RESULTS.md, "Packs")."""
 KINDS = {"data": "data", "network": "networks", "loss": "losses", "strategy": "strategies"}
 
 
@@ -156,7 +158,8 @@ class ResourcesConfig(Section):
     )
     batched: bool | None = Field(
         None,
-        description="Pairs of one process as one batched model; None: MLPs below 100,000 numbers, and all on a GPU.",
+        description="Pairs of one process as one batched model; None: MLPs with a D below "
+        f"{BATCHED_BELOW:,} numbers, and all on a GPU.",
     )
     num_threads: int = Field(1, gt=0, description="torch threads of a CPU player; other counts give other bits.")
     cpus_per_pair: float | None = Field(None, gt=0, description="None: an equal share of the cluster, at most 1.")
@@ -243,9 +246,9 @@ class Config(Section):
     round_steps: int = Field(50, gt=0, description="Most steps a player does between two reports.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU where the player got one.")
     data: Spec = _component("ring8", description="Data set: ring8, grid25, mnist, npz:PATH, ...")
-    network: Spec = _component("mlp", description="Both networks: mlp, dcgan.")
+    network: Spec = _component("mlp", description="Both networks: mlp, dcgan, ...")
     loss: Spec = _component(
-        "non_saturating", description="non_saturating, wgan, wgan_gp, dragan, hinge, least_squares."
+        "non_saturating", description="non_saturating, wgan, wgan_gp, dragan, hinge, least_squares, ..."
     )
     strategy: Spec = _component("sgan", description="independent, sgan, gap, pmgan.")
     pair: PairConfig = PairConfig()

@@ -27,6 +27,7 @@ from raygan.gan.weights import (
     Vector,
     duplicate,
     flatten,
+    float_pieces,
     halve,
     narrow,
     num_words,
@@ -103,8 +104,9 @@ class Trainer:
         self.step = 0
 
     def optimizer(self, network: nn.Module, lr: float) -> torch.optim.Optimizer:
-        """A fresh optimizer of the configured kind."""
-        return S.make_optimizer(self.config.optimizer, network.parameters(), lr, self.config.beta1, self.config.beta2)
+        """A fresh optimizer of the configured kind, of all parameters that train."""
+        trained = [p for p in network.parameters() if p.requires_grad]
+        return S.make_optimizer(self.config.optimizer, trained, lr, self.config.beta1, self.config.beta2)
 
     @property
     def beats(self) -> int:
@@ -181,11 +183,11 @@ class Trainer:
 
     def generator_vector(self) -> Vector:
         """The generator to sample from, flat and frozen; raises NonFiniteError rather than publish a NaN."""
-        return finite(self.name, self.step, flatten(self.average))
+        return finite(self.name, self.step, flatten(self.average), self.average)
 
     def discriminator_vector(self) -> Vector:
         """D, flat and frozen; raises NonFiniteError rather than publish a NaN."""
-        return finite(self.name, self.step, flatten(self.d))
+        return finite(self.name, self.step, flatten(self.d), self.d)
 
     def offer(self, what: Literal["D", "G"], carry: Literal["all", "weights"]) -> Parcel:
         """The whole D (or G): weights and buffers, with carry = "all" its optimizer, and whose it is. A copy.
@@ -193,7 +195,7 @@ class Trainer:
         Raises NonFiniteError rather than pass a NaN on.
         """
         network, optimizer = (self.d, self.opt_d) if what == "D" else (self.g, self.opt_g)
-        arrays = {"weights": finite(self.name, self.step, flatten(network))}
+        arrays = {"weights": finite(self.name, self.step, flatten(network), network)}
         if carry == "all":
             arrays["optimizer"] = S.flatten_optimizer(optimizer)
         if what == "G" and self.average is not self.g:
@@ -286,7 +288,8 @@ class Pair(Trainer):
         """Do `steps` steps, publishing each version that is due; the report holds their mean losses."""
         meter = Meter()
         for i in range(steps):
-            meter.add(**self.one_step(probe=meter if i == steps - 1 else None))
+            with self.streams.for_layers(self.step):
+                meter.add(**self.one_step(probe=meter if i == steps - 1 else None))
             if self.sharing.due(self.step):
                 board.publish(self.publication())
         return {**meter.means(), "bad_steps": float(self.bad_steps.total)}
@@ -329,11 +332,11 @@ class Pair(Trainer):
         d, g: flat weights of D, and samples or flat weights of G, where a pack has made those of all its pairs at once.
         """
         precision = self.sharing.precision
-        d = finite(self.name, self.step, flatten(self.d) if d is None else d)
+        d = finite(self.name, self.step, flatten(self.d) if d is None else d, self.d)
         arrays = {"D": narrow(self.d, d, precision)}
         if g is None:
             g = self.shared_samples() if self.sharing.samples else flatten(self.g)
-        g = finite(self.name, self.step, g)
+        g = finite(self.name, self.step, g, None if self.sharing.samples else self.g)
         if self.sharing.samples:
             arrays["samples"] = halve(g, precision)
         else:
@@ -345,7 +348,7 @@ class Pair(Trainer):
     def shared_samples(self) -> Vector:
         """(samples, batch_size, *shape) from G in training mode, on copies of its buffers."""
         stream = self.streams.at("share", self.step)
-        with torch.no_grad():
+        with torch.no_grad(), self.streams.for_layers(self.step, "layers/share"):
             batches = [S.unmoved(self.g, self.noise(stream)) for _ in range(self.sharing.samples)]
         out = torch.stack(batches).cpu().numpy()
         out.flags.writeable = False
@@ -401,9 +404,15 @@ def judged(d: nn.Module, *batches: Tensor) -> list[Tensor]:
         return [S.unmoved(d, x) for x in batches]
 
 
-def finite(player: str, step: int, vector: Vector) -> Vector:
-    """The vector itself; raises NonFiniteError when a number in it is not finite."""
-    if not np.isfinite(vector.sum()) and not np.isfinite(vector).all():  # the sum is quick, and may overflow
+def finite(player: str, step: int, vector: Vector, network: nn.Module | None = None) -> Vector:
+    """The vector itself; raises NonFiniteError when a number in it is not finite.
+
+    network: whose it is; its tensors of other types than float32 are bits there, no numbers.
+    """
+    numbers = [vector] if network is None else float_pieces(network, vector)
+    if not np.isfinite(vector.sum()) and not all(
+        np.isfinite(n).all() for n in numbers
+    ):  # the sum is quick, and may overflow
         raise NonFiniteError(
             player,
             f"weights are NaN or infinite at step {step}. Lower pair.lr_g and pair.lr_d, or set "

@@ -21,8 +21,12 @@ from raygan.gan.weights import fill
 
 
 def unmoved(network: nn.Module, x: Tensor) -> Tensor:
-    """The network's output in training mode, on copies of its buffers: batch norm's running averages do not move."""
-    out: Tensor = torch.func.functional_call(network, {n: b.clone() for n, b in network.named_buffers()}, (x,))
+    """The network's output in training mode.
+
+    Neither its buffers move (batch norm's running averages) nor what its layers draw next (dropout).
+    """
+    with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
+        out: Tensor = torch.func.functional_call(network, {n: b.clone() for n, b in network.named_buffers()}, (x,))
     return out
 
 
@@ -152,7 +156,7 @@ class frozen:  # noqa: N801  (reads as a word: `with frozen(d):`)
     """Within this block the network's parameters need no gradient: G's step does not pay for D's."""
 
     def __init__(self, network: nn.Module) -> None:
-        self.parameters = list(network.parameters())
+        self.parameters = [p for p in network.parameters() if p.requires_grad]
 
     def __enter__(self) -> None:
         for p in self.parameters:

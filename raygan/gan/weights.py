@@ -174,6 +174,11 @@ def _pieces(network: nn.Module, words: Words, per_word: int) -> Iterator[tuple[W
         at += size
 
 
+def float_pieces(network: nn.Module, flat: Vector) -> list[Vector]:
+    """Those parts of a network's flat vector that are numbers."""
+    return [piece for piece, real in _pieces(network, flat, 1) if real]
+
+
 def unflatten(network: nn.Module, flat: Words) -> None:
     """Copy a flat vector, whole or narrow, into the network's tensors, in place. Raises ValueError when the lengths differ."""
     with torch.no_grad():
@@ -198,7 +203,7 @@ def _bytes(tensor: Tensor) -> npt.NDArray[np.uint8]:
 
 
 def duplicate(network: nn.Module) -> nn.Module:
-    """A deep copy, also of a network whose hooks keep a computed weight (`nn.utils.weight_norm`), which torch refuses to copy."""
+    """A deep copy, also where hooks keep a computed weight (`nn.utils.weight_norm`), which torch refuses to copy."""
     computed = [t for m in network.modules() for t in vars(m).values() if isinstance(t, Tensor) and not t.is_leaf]
     return copy.deepcopy(network, {id(t): t.detach().clone() for t in computed})
 

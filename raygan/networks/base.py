@@ -34,7 +34,7 @@ WEIGHTED = (
 """Layers whose weights `initialise` draws by the rule of `Init`."""
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 LOOKS = 15
-"""Power iterations on a new weight, one a look at it: as many as torch's spectral_norm begins with."""
+"""Power iterations on a new weight, one a look at it: torch's spectral_norm begins with as many."""
 
 
 class NetworkComponent(Component):
@@ -94,11 +94,13 @@ class NetworkComponent(Component):
 
 @contextmanager
 def seeded(stream: torch.Generator) -> Iterator[None]:
-    """Within this block torch, numpy and Python's `random` draw numbers that depend on `stream` alone; then their states are again
-    what they were. The stream does not move.
+    """Within this block torch, numpy and Python's `random` draw numbers that depend on `stream` alone.
+
+    Afterwards their states are again what they were; the stream does not move.
     """
     own = stream.clone_state()
-    seed = int(torch.randint(2**63 - 1, (), generator=own, device=own.device))  # another sequence than the stream's own
+    # not the stream's own sequence: a layer drawn here and one drawn from it would be copies
+    seed = int(torch.randint(2**63 - 1, (), generator=own, device=own.device))
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
     of_python, of_numpy = random.getstate(), np.random.get_state()
     try:
@@ -113,7 +115,7 @@ def seeded(stream: torch.Generator) -> Iterator[None]:
 
 
 def materialise(network: nn.Module, sample: tuple[int, ...]) -> str | None:
-    """Give lazy layers their shapes, by a batch of zeros (2, *sample) in eval mode, which moves no buffer.
+    """Give lazy layers their shapes, by zeros (2, *sample) in eval mode, which moves no buffer.
 
     Returns the name of a tensor that is still without one, or None.
     """
@@ -130,38 +132,41 @@ def materialise(network: nn.Module, sample: tuple[int, ...]) -> str | None:
 
 
 def initialise(network: nn.Module, init: Init, stream: torch.Generator) -> nn.Module:
-    """Draw the weights of linear layers, convolutions and batch norm anew; all else stays as its constructor drew it.
+    """Draw the weights of linear layers, convolutions and batch norm anew.
 
+    All else stays as its constructor drew it.
     "normal": N(0, 0.02), biases 0, batch norm's scale N(1, 0.02) (DCGAN; training pitfalls).
     "torch": PyTorch's own, uniform within 1/sqrt(fan in).
     "own": nothing is drawn anew.
     """
-    if init == "own":
-        return network
+
+    def normal(mean: float) -> Callable[[Tensor], Tensor]:
+        return lambda t: t.normal_(mean, 0.02, generator=stream)
+
+    def uniform(bound: float) -> Callable[[Tensor], Tensor]:
+        return lambda t: t.uniform_(-bound, bound, generator=stream)
+
     with torch.no_grad():
-        for layer in network.modules():
+        for layer in network.modules() if init != "own" else ():
             if isinstance(layer, WEIGHTED):
-                bound = 1 / math.sqrt(layer.weight[0].numel())
-                for name in ("weight", "bias"):
-                    if init == "torch":
-                        _draw(layer, name, lambda t, bound=bound: t.uniform_(-bound, bound, generator=stream))
-                    elif name == "weight":
-                        _draw(layer, name, lambda t: t.normal_(0, 0.02, generator=stream))
-                    else:
-                        _draw(layer, name, Tensor.zero_)
+                torchs = uniform(1 / math.sqrt(layer.weight[0].numel()))
+                _draw(layer, "weight", normal(0) if init == "normal" else torchs)
+                _draw(layer, "bias", Tensor.zero_ if init == "normal" else torchs)
             elif isinstance(layer, BATCH_NORMS) and init == "normal":
-                _draw(layer, "weight", lambda t: t.normal_(1, 0.02, generator=stream))
+                _draw(layer, "weight", normal(1))
                 _draw(layer, "bias", Tensor.zero_)
     return network
 
 
 def _draw(layer: nn.Module, name: str, draw: Callable[[Tensor], Tensor]) -> None:
-    """Draw one of a layer's tensors, where it has it: itself, or what it is computed from (spectral norm, weight norm, pruning).
+    """Draw one of a layer's tensors, where it has it, or what that is computed from.
 
-    What cannot be told from its value, such as a parametrization without an inverse, stays as its constructor drew it.
+    That is: by spectral norm, weight norm, pruning. Where it cannot be told from a value (a
+    parametrization without an inverse), it stays as its constructor drew it.
     """
     own = dict(layer.named_parameters(recurse=False))
-    held = own.get(name, own.get(f"{name}_orig"))  # _orig: torch's hooks of spectral norm and of pruning
+    # _orig: torch's hooks of spectral norm and of pruning
+    held = own.get(name, own.get(f"{name}_orig"))
     if held is not None:
         draw(held)
     elif parametrize.is_parametrized(layer, name):

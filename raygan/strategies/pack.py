@@ -26,7 +26,7 @@ LEFT_TO_PAIRS = frozenset(
         "set_rates", "shared_samples", "smoothing", "take_turn",
     }
 )  # fmt: skip
-"""Methods that are called on the pair itself also where it is in a pack; all others a pack does in its place."""
+"""Methods that are called on the pair itself also in a pack; all others a pack does in its place."""
 
 
 def why_not(players: Sequence[Player]) -> str | None:
@@ -41,7 +41,7 @@ def why_not(players: Sequence[Player]) -> str | None:
 
 
 def replaced(pair: Pair) -> str | None:
-    """A method that this pair has otherwise than a plain one, and that a pack would do as for a plain one."""
+    """A method of its own that a pack would do as for a plain pair; None where there is none."""
     names = {name for kind in Pair.__mro__ for name in vars(kind) if not name.startswith("__")}
     return next((name for name in sorted(names - LEFT_TO_PAIRS) if own(pair, name)), None)
 
@@ -62,7 +62,8 @@ def _unlike_networks(pairs: Sequence[Pair]) -> str | None:
         return "they share layers"
     if len({(signature(p.g), signature(p.d)) for p in pairs}) > 1:
         return "their networks have other shapes"
-    if len({(str(p.g), str(p.d)) for p in pairs}) > 1:  # slopes, strides, momenta: a pack computes with the first one's
+    # slopes, strides, momenta: a pack computes with the first one's
+    if len({(str(p.g), str(p.d)) for p in pairs}) > 1:
         return "their networks have layers with other settings"
     return None
 
@@ -88,7 +89,7 @@ def _unlike_settings(pairs: Sequence[Pair]) -> str | None:
 
 
 def plain_adam(optimizer: torch.optim.Optimizer, network: nn.Module) -> bool:
-    """Is it what `Trainer` makes, over all parameters in their order, whatever its rate and betas now?"""
+    """Is it what `Trainer` makes, over all parameters in order, whatever its rate and betas now?"""
     if type(optimizer) is not Adam or any(v for k, v in vars(optimizer).items() if k.endswith("_hooks")):
         return False
     group, parameters = optimizer.param_groups[0], list(network.parameters())
@@ -130,7 +131,9 @@ class Pack:
         return [{**m.means(), "bad_steps": float(p.bad_steps.total)} for p, m in zip(self.pairs, meters, strict=True)]
 
     def publish(self, board: Board) -> None:
-        """What is due: at once where it is due of all, as plain pairs publish it, and no buffers are there that a forward moves."""
+        """What is due: at once where it is due of all, without buffers (a forward moves them), and all
+        publish as plain pairs do.
+        """
         due = [p for p in self.pairs if p.sharing.due(p.step)]
         odd = any(own(p, name) for p in due for name in ("publication", "shared_samples"))
         if odd or len(due) < len(self.pairs) or self.d.buffers or self.g.buffers:

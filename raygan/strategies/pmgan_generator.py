@@ -58,9 +58,9 @@ class Generator(Pair):
         """The first slot, or the one that was there when the state was saved; G's buffers do not move."""
         super().open(board)
         z = self.noise(self.streams.at("noise", self.step))
-        self.write(
-            board, S.unmoved(self.g, z) if self.step else self.g(z), math.nan
-        )  # at step 0 this is the first time
+        with self.streams.for_layers(self.step, "layers/slot"):
+            samples = S.unmoved(self.g, z) if self.step else self.g(z)  # at step 0 this is the first time
+        self.write(board, samples, math.nan)
 
     def write(self, board: Board, samples: Tensor, loss: float) -> None:
         """Samples (N, *shape), kept for the next step; as many of them as the judge looks at are published, as one frozen object
@@ -84,7 +84,8 @@ class Generator(Pair):
         self.waited = 0.0
         begin, end = self.step, self.step + steps
         while self.step < end and (feedback := self.hear(board)) is not None:
-            meter.add(**self.one_generator_step(feedback, board))
+            with self.streams.for_layers(self.step):
+                meter.add(**self.one_generator_step(feedback, board))
             if self.sharing.due(self.step):
                 board.publish(self.publication())
         if self.step > begin:
@@ -123,7 +124,9 @@ class Generator(Pair):
         lag = self.step - seen
         self.step += 1
         self.bad_steps.note(self.step, loss_g=loss_g)
-        self.write(board, self.g(self.noise(self.streams.at("noise", self.step))), loss_g)
+        with self.streams.for_layers(self.step, "layers/slot"):
+            samples = self.g(self.noise(self.streams.at("noise", self.step)))
+        self.write(board, samples, loss_g)
         return {"loss_g": loss_g, "overlap": loss_c, "beta": weight, "lag": float(lag)}
 
     def hear(self, board: Board) -> Publication | None:

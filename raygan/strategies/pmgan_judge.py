@@ -88,7 +88,8 @@ class Judge(Trainer):
                 shelves = [slot_of(g) for g in self.generators]
                 found = board.between(shelves, after=self.step - 1, upto=self.step)
                 slots = {g: found[slot_of(g)][0] for g in self.generators}
-                meter.add(**self.update(slots, board, last=True, meter=meter))
+                with self.streams.for_layers(self.updates):
+                    meter.add(**self.update(slots, board, last=True, meter=meter))
                 self.step += 1
             return {**meter.means(), **self.facts()}
         begin, target, heard, wait_s = self.step, self.step + steps, time.perf_counter(), 0.0
@@ -98,7 +99,8 @@ class Judge(Trainer):
             ended = {g for g, slot in slots.items() if slot.version >= self.parts.total_steps}  # they write no more
             enough = fresh and (self.settings.judge_update == "any_fresh" or fresh | ended >= set(members))
             if enough and len(slots) == len(members):
-                meter.add(**self.update(slots, board, last=False, meter=meter))
+                with self.streams.for_layers(self.updates):
+                    meter.add(**self.update(slots, board, last=False, meter=meter))
                 heard = time.perf_counter()
             if len(slots) == len(members):
                 self.step = max(self.step, min(s.version for s in slots.values()))
@@ -216,7 +218,7 @@ class Judge(Trainer):
             active[index_of(g)] = 1
         common = {"beta": self.beta.astype(np.float32), "seen": seen, "active": active}
         if self.settings.feedback == "weights":
-            d, c = self.discriminator_vector(), finite(self.name, self.step, flatten(self.c))
+            d, c = self.discriminator_vector(), finite(self.name, self.step, flatten(self.c), self.c)
             of = self.settings.publish
             arrays = {"D": narrow(self.d, d, of), "C": narrow(self.c, c, of), **common}
             board.publish(Publication(JUDGE, version, arrays))

@@ -284,11 +284,16 @@ class Crew(Trainer):
 
     def carry_out(self, task: Task, board: Board) -> Answer:
         """A deputy's part of an iteration."""
+        purpose = f"layers/{next(iter(self.opponents), '')}/{'again' if task.again else 'first'}"
+        self.take_turn(task.turn)
+        with self.streams.for_layers(task.step, purpose):
+            return self._carried_out(task, board)
+
+    def _carried_out(self, task: Task, board: Board) -> Answer:
         unflatten(self.d, task.d)
         if task.again:
             return Answer({}, None, self.judge_d(task.shares["d"], again=True), self.gradient(), {})
         self.step = task.step
-        self.take_turn(task.turn)
         unflatten(self.g, task.g)
         old = [n for n in task.refresh if n in self.opponents]
         self.copy_messengers(self.newer(board, old) if old else self.due_now())

@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.adam import adam
 
+from raygan.config import BATCHED_BELOW
 from raygan.gan import steps as S
 from raygan.gan.types import NOW, At, Loss
 from raygan.gan.weights import Vector, num_words
@@ -37,11 +38,10 @@ LAYERS: dict[type[nn.Module], dict[str, object]] = {
     Logits: {},
     **{kind: {} for kind in POINTWISE},
 }
-"""What can be batched, exactly these and with these settings: a subclass computes as it likes. mlp and dcgan are made of them."""
+"""What can be batched, exactly these, with these settings: a subclass computes as it likes.
 
-
-BATCHED_BELOW = 250_000
-"""Numbers of an MLP's D below which a CPU is faster with one batched model (benchmarks/RESULTS.md, "Packs")."""
+mlp and dcgan are made of them.
+"""
 
 
 def pays(d: nn.Module) -> bool:
@@ -87,7 +87,7 @@ def _strange_layer(name: str, layer: nn.Module) -> str | None:
 def hooked(thing: nn.Module | nn.Parameter) -> bool:
     """Does anything listen to a layer's forward, or to a gradient?"""
     if isinstance(thing, nn.Parameter):
-        return bool(thing._backward_hooks or thing._post_accumulate_grad_hooks)  # type: ignore[attr-defined]
+        return bool(thing._backward_hooks or thing._post_accumulate_grad_hooks)
     return any(value for key, value in vars(thing).items() if key.endswith("_hooks"))
 
 

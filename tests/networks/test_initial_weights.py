@@ -46,6 +46,7 @@ class Own(nn.Module):
         self.scale = nn.Parameter(torch.randn(WIDTH))
         self.register_buffer("mask", torch.rand(WIDTH, 3) > 0.5)
         self.register_buffer("order", torch.randperm(100)[:WIDTH])
+        self.register_buffer("below", -torch.randperm(100)[:WIDTH] - 1)  # its bits are those of a NaN
         self.register_buffer("of_numpy", torch.from_numpy(np.random.rand(WIDTH)).float(), persistent=False)
         self.register_buffer("of_python", torch.tensor([random.random() for _ in range(WIDTH)]))
 
@@ -98,6 +99,7 @@ KINDS: dict[str, Make] = {
     "attention": lambda: First(nn.MultiheadAttention(WIDTH, 2, batch_first=True)),
     "embedding": Words,
     "prelu": nn.PReLU,
+    "frozen": lambda: nn.Linear(WIDTH, WIDTH).requires_grad_(False),
     "bilinear, convolutions": lambda: nn.Sequential(
         nn.Unflatten(1, (1, WIDTH, 1, 1)), nn.Conv3d(1, 2, 1), nn.ConvTranspose3d(2, 1, 1), nn.BatchNorm3d(1), nn.Flatten()
     ),
@@ -257,3 +259,16 @@ def test_networks_can_be_copied_after_a_batch(kind: str) -> None:
     unflatten(copied, flatten(odd(kind).discriminator((2,), stream("q"))))
     assert torch.equal(d(x), d(x))
     assert {id(t) for _, t in tensors(copied)}.isdisjoint({id(t) for _, t in tensors(d)})
+
+
+def test_a_layer_that_is_frozen_stays_so() -> None:
+    """Also where D waits for G's step, beside an optimizer that travels, and after a restore."""
+    board, one, other = Shelves(), pair("frozen", "pair-00"), pair("frozen", "pair-01")
+    before = flatten(one.d.get_submodule("1")), flatten(one.g.get_submodule("1"))
+    one.train(3, board)
+    assert (flatten(one.d.get_submodule("1")) == before[0]).all()
+    assert (flatten(one.g.get_submodule("1")) == before[1]).all()
+    other.adopt("D", one.offer("D", "all"))
+    other.restore(other.state())
+    other.train(1, board)
+    assert (flatten(other.d.get_submodule("1")) == before[0]).all()

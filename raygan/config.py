@@ -27,6 +27,7 @@ from raygan.components import shorthand as shorthand
 from raygan.components import validate as validate
 from raygan.errors import ConfigError, did_you_mean
 from raygan.own.inside import luggage, settled, unpack, whole, whole_flag
+from raygan.own.trust import claim
 
 Tempo = Literal["lockstep", "async"]
 PRESETS = Path(__file__).parent / "presets"
@@ -290,6 +291,8 @@ def full_dump(config: Config) -> dict[str, Any]:
     for kind in KINDS:
         component = config.component(kind)
         values[kind] = {"name": component.name, **component.model_dump(mode="json")}
+    if not values["code"]:
+        del values["code"]
     return values
 
 
@@ -302,6 +305,17 @@ def _yaml_lines(values: Mapping[str, Any], origins: Mapping[str, str], path: str
         else:
             lines.append(f"{indent}{key}: {json.dumps(value)}  # {origins.get(where, 'default')}")
     return lines
+
+
+def load_parts(config: Config) -> None:
+    """Build every component that players and evaluator need. Raises ConfigError."""
+    for kind in ("network", "loss", "strategy"):
+        config.component(kind)
+    for i in range(len(config.pairs)):
+        own = config.of(f"pair-{sum(g.count for g in config.pairs[:i])}")
+        own.component("network"), own.component("loss")
+    for spec in config.metrics:
+        load_component("metric", spec)
 
 
 def presets() -> list[str]:
@@ -391,7 +405,7 @@ def resolve(preset: str | None = None, files: Sequence[Path] = (), flags: Mappin
     defaults = {kind: shorthand(Config.model_fields[kind].default) for kind in KINDS}
     values = merge(defaults, preset_values(name), f"preset {name}", origins)
     for file in files:
-        values = merge(values, whole(read_yaml(file), file.parent), str(file), origins)
+        values = merge(values, _from_file(file), str(file), origins)
     for path, value in sorted((flags or {}).items(), key=lambda f: "." in f[0]):  # --data mnist before --data.path
         values = merge(values, nested(path, whole_flag(path, value, Path())), "flag", origins)
     if isinstance(groups := values.get("pairs"), list | tuple) and origins.get("num_pairs", "preset").startswith(
@@ -401,12 +415,19 @@ def resolve(preset: str | None = None, files: Sequence[Path] = (), flags: Mappin
         if counts and all(isinstance(c, int) for c in counts):  # `pairs` says how many there are
             values["num_pairs"], origins["num_pairs"] = sum(counts), origins.get("pairs", "pairs")
     config = validate(Config, values)
-    for kind in KINDS:
-        config.component(kind)
-    for i in range(len(config.pairs)):
-        own = config.of(f"pair-{sum(g.count for g in config.pairs[:i])}")
-        own.component("network"), own.component("loss")
+    config.component("data")
+    load_parts(config)
+    for spec in config.listeners:
+        load_component("listener", spec)
     return Resolved(config=config, origins=origins)
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    """A config file's values; own files lie relative to it, and a run's config.yaml says where its own were."""
+    values = whole(read_yaml(path), path.parent)
+    if isinstance(code := values.pop("code", None), dict):
+        claim(path.parent, code)
+    return values
 
 
 def nested(path: str, value: object) -> dict[str, Any]:

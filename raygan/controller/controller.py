@@ -407,6 +407,8 @@ class Controller:
         if scored.missing:
             self.notices.unscored(order, scored.missing)
             return
+        for metric, why in scored.failed.items():
+            self.warn("W209 metric-failed", f"{metric} at step {order.step}: {why}")
         for row in scored.rows:
             self.scores[row["player"]] = row
             self._note_headline(row)

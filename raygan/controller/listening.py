@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import inspect
 from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from raygan.config import Component, Config
 from raygan.components import load_component
+from raygan.config import Component, Config
 from raygan.controller.orders import Done
 from raygan.own.names import label
 from raygan.own.settings import parameters, with_settings
 
 if TYPE_CHECKING:
-    from raygan.controller.controller import Controller
+    from raygan.controller.controller import Controller, Listener
 
 
 class ListenerComponent(Component):
@@ -75,13 +76,21 @@ class Guarded:
             self.failures += 1
             if self.failures == 1 and self._controller is not None:
                 why = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}".rstrip(": ")
-                self._controller.warn("W210 listener-raised", f"{self.name}: {why}; the run goes on, it is still called")
+                self._controller.warn(
+                    "W210 listener-raised", f"{self.name}: {why}; the run goes on, it is still called"
+                )
 
 
 def listeners_of(config: Config) -> list[Guarded]:
     """Those that the config names."""
     found = [load_component("listener", spec) for spec in config.listeners]
     return [Guarded(c.made() if isinstance(c, PlainListener) else c, label(c.name)) for c in found]
+
+
+def guarded(listeners: Sequence[Any]) -> list[Listener]:
+    """Those that are given as objects: functions, instances, classes."""
+    live = [x for x in listeners if not isinstance(x, str | Mapping)]
+    return [Guarded(x() if inspect.isclass(x) else x, getattr(x, "__name__", type(x).__name__)) for x in live]
 
 
 def lacks(thing: object) -> str:

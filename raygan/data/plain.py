@@ -77,7 +77,9 @@ def _sample(where: str, index: int, item: Any) -> Array:
         return item.detach().cpu().numpy()  # type: ignore[no-any-return]
     if isinstance(item, tuple | list | dict | str | bytes) or item is None:
         inner = f" of {len(item)}" if isinstance(item, tuple | list) else ""
-        raise DataError(f"data: {where}[{index}] is a {type(item).__name__}{inner}. Return the sample alone: a tensor or an array.")
+        raise DataError(
+            f"data: {where}[{index}] is a {type(item).__name__}{inner}. Return the sample alone: a tensor or an array."
+        )
     array = np.asarray(item)  # also a picture of Pillow's
     if array.dtype == object or array.dtype.kind in "USV":
         raise DataError(f"data: {where}[{index}] is a {type(item).__name__}. Return a tensor or an array of numbers.")

@@ -6,11 +6,11 @@ import inspect
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from numbers import Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from torch import Tensor
 
-from raygan.config import Component
+from raygan.config import Component, Config, load_component
 from raygan.own.names import label, short
 from raygan.own.settings import parameters, with_settings
 
@@ -56,13 +56,23 @@ def adapt(thing: Any, name: str) -> type[PlainMetric]:
     return made
 
 
-def measured(metrics: Sequence[MetricComponent], samples: Tensor, held_out: Tensor) -> tuple[dict[str, float], dict[str, str]]:
+def own_metrics(config: Config) -> list[MetricComponent]:
+    """Those that the config names. Raises ConfigError."""
+    return [cast(MetricComponent, load_component("metric", spec)) for spec in config.metrics]
+
+
+def measured(
+    metrics: Sequence[MetricComponent], samples: Tensor, held_out: Tensor
+) -> tuple[dict[str, float], dict[str, str]]:
     """(scores, metric -> why it gave none); a metric's name is its function's, and `name.key` for each of several numbers."""
     scores, failed = dict[str, float](), dict[str, str]()
     for metric in metrics:
         name = short(metric.name)
         try:
-            scores |= _numbers(name, metric.measure(samples.clone(), held_out.clone()))
+            found = _numbers(name, metric.measure(samples.clone(), held_out.clone()))
+            if twice := set(found) & set(scores):
+                raise ValueError(f"another metric gives {min(twice)!r} already; rename its function")
+            scores |= found
         except Exception as error:  # of any kind: watching never stops training
             failed[label(metric.name)] = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}".rstrip(": ")
     return scores, failed

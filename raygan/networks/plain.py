@@ -35,7 +35,9 @@ class PlainNetwork(NetworkComponent):
         return self.made_of(**{name: getattr(self, name) for name in parameters(self.made_of)})
 
     def _generator(self, shape: tuple[int, ...]) -> nn.Module:
-        return _module(self._pair().generator(shape, self.z_dim), f"network {label(self.name)}: generator(shape, z_dim)")
+        return _module(
+            self._pair().generator(shape, self.z_dim), f"network {label(self.name)}: generator(shape, z_dim)"
+        )
 
     def _discriminator(self, shape: tuple[int, ...], outputs: int = 1) -> nn.Module:
         build = self._pair().discriminator

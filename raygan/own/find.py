@@ -15,6 +15,7 @@ from typing import Any
 
 from raygan.errors import ConfigError, did_you_mean
 from raygan.own.names import Name, label, split
+from raygan.own.objects import OBJECTS
 from raygan.own.source import SOURCES, import_part, read, register
 from raygan.own.trust import source
 
@@ -72,6 +73,8 @@ def component(kind: str, text: str) -> tuple[Any, str]:
 @functools.cache
 def _component(kind: str, text: str) -> tuple[Any, str]:
     name = split(text)
+    if name.key in OBJECTS:
+        return as_class(kind, OBJECTS[name.key], name.what, name.what), text
     found = source(kind, name)
     module = import_part(kind, name, found)
     if name.what:
@@ -114,7 +117,9 @@ def as_class(kind: str, thing: Any, name: str, where: str) -> Any:
     if _is_kind(kind, thing):
         missing = sorted({*thing.__abstractmethods__, *(m for m in METHODS.get(kind, ()) if not hasattr(thing, m))})
         if missing:
-            raise ConfigError(f"{kind}: {where} lacks {', '.join(missing)}. Define {'it' if len(missing) == 1 else 'them'}.")
+            raise ConfigError(
+                f"{kind}: {where} lacks {', '.join(missing)}. Define {'it' if len(missing) == 1 else 'them'}."
+            )
         return thing
     if other := kind_of(thing):
         raise ConfigError(f"{kind}: {where} is a {other}, not a {kind}. Give it as --{other}.")

@@ -59,9 +59,15 @@ def settled(values: Mapping[str, Any]) -> dict[str, Any]:
 
     out = replaced(values, settle)
     keys = sorted(set(keys_in(out)))
-    given = out.get("code") or {}
-    out["code"] = {k: SOURCES[k].record() if k in SOURCES else given.get(k, {}) for k in keys}
+    given = out.pop("code", None) or {}
+    if keys:
+        out["code"] = {k: given.get(k) or (SOURCES[k].record() if k in SOURCES else {}) for k in keys}
     return out
+
+
+def objects(code: Mapping[str, Any]) -> list[str]:
+    """Keys of parts that have no source: they are what this process holds."""
+    return [key for key, record in code.items() if not record]
 
 
 def keys_in(values: Any) -> Iterator[str]:
@@ -77,9 +83,10 @@ def keys_in(values: Any) -> Iterator[str]:
             yield from keys_in(value)
 
 
-def luggage(values: Any) -> list[Source]:
+def luggage(values: Mapping[str, Any]) -> list[Source]:
     """The sources that go along when these values travel to another process."""
-    return [SOURCES[k] for k in sorted(set(keys_in(values))) if k in SOURCES]
+    keys = {*(values.get("code") or ()), *keys_in(values)}
+    return [SOURCES[k] for k in sorted(keys) if k in SOURCES]
 
 
 def unpack(sources: list[Source]) -> None:

@@ -1,7 +1,7 @@
 """Parts of installed packages: entry points `raygan.networks`, `raygan.losses`, `raygan.data`, `raygan.strategies`, ...
 
-    [project.entry-points."raygan.losses"]
-    focal = "my_pkg.losses:Focal"           then: --loss focal
+[project.entry-points."raygan.losses"]
+focal = "my_pkg.losses:Focal"           then: --loss focal
 """
 
 from __future__ import annotations
@@ -38,5 +38,7 @@ def installed(kind: str, name: str) -> Any | None:
         thing = point.load()
     except Exception as error:  # of somebody's package
         said = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
-        raise ConfigError(f"{kind}: {name} ({point.value}) cannot be loaded ({said}). Mend or remove its package.") from None
+        raise ConfigError(
+            f"{kind}: {name} ({point.value}) cannot be loaded ({said}). Mend or remove its package."
+        ) from None
     return as_class(kind, thing, name, f"{name} ({point.value})")

@@ -55,9 +55,11 @@ class Source:
 
     def record(self) -> dict[str, Any]:
         """What config.json says of it."""
-        return {"sha256": self.sha256, "path": self.path, "files": sorted(self.files)} | (
-            {"module": self.module} if self.module else {}
-        ) | ({"taken": list(self.taken)} if self.taken else {})
+        return (
+            {"sha256": self.sha256, "path": self.path, "files": sorted(self.files)}
+            | ({"module": self.module} if self.module else {})
+            | ({"taken": list(self.taken)} if self.taken else {})
+        )
 
 
 def hashed(files: Mapping[str, str]) -> str:
@@ -94,6 +96,8 @@ def read_path(kind: str, path: Path) -> Source:
             raise ConfigError(f"{what} does not exist. Check the path (it is relative to where it is written).")
         if path.is_dir() and not (path / "__init__.py").exists():
             raise ConfigError(f"{what} is a folder. Name a file in it: {path}/FILE.py:NAME.")
+        if not path.is_dir() and not path.is_file():
+            raise ConfigError(f"{what} is no plain file. Name a Python file.")
         if path.suffix != ".py" and not path.is_dir():
             raise ConfigError(f"{what} is no Python file. Name one that ends in .py.")
         root = path if path.is_dir() else path.parent
@@ -136,7 +140,9 @@ def read_module(kind: str, module: str) -> Source:
     try:
         spec = importlib.util.find_spec(module)
     except Exception as error:  # of a parent that does not import
-        raise ConfigError(f"{kind}: module {module!r} cannot be imported ({_said(error)}). Mend or install it.") from None
+        raise ConfigError(
+            f"{kind}: module {module!r} cannot be imported ({_said(error)}). Mend or install it."
+        ) from None
     if spec is None or not spec.origin or not spec.origin.endswith(".py"):
         file = Path(*module.split(".")).with_suffix(".py")
         hint = f"Give the file: ./{file}:NAME" if file.exists() else "Install it, or give a file: ./nets.py:NAME"
@@ -229,7 +235,9 @@ def filename(source: Source, name: str) -> str:
 class _Finder:
     """Imports raygan_own_* from SOURCES; everything else is others' business."""
 
-    def find_spec(self, module: str, path: object = None, target: object = None) -> importlib.machinery.ModuleSpec | None:
+    def find_spec(
+        self, module: str, path: object = None, target: object = None
+    ) -> importlib.machinery.ModuleSpec | None:
         if not module.startswith(PREFIX):
             return None
         top, *inner = module.split(".")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 
 from raygan.errors import ConfigError
 from raygan.own.names import DIGITS, Name, label
-from raygan.own.source import SOURCES, Source, hashed, read_module, read_path, register
+from raygan.own.source import MOST_BYTES, SOURCES, Source, hashed, read_module, read_path, register
 
 CODE = "code"
 """Folder of a run (and of an exported model) with the sources."""
@@ -63,8 +64,16 @@ def source(kind: str, name: Name) -> Source:
         if found.folder in _TRUSTED:
             return register(brought(kind, found))
     if not claims:
-        raise ConfigError(f"{kind}: {label(str(name))} (sha256 {name.key}): its source is not here. Give the file itself.")
+        raise ConfigError(
+            f"{kind}: {label(str(name))} (sha256 {name.key}): its source is not here. Give the file itself."
+        )
     raise ConfigError(_refusal(name, claims[0]))
+
+
+def named(record: Mapping[str, Any], key: str) -> Name:
+    """A source's name, of what a config says of it."""
+    files = [str(f) for f in record.get("files", ())] or ["?"]
+    return Name(str(record.get("module") or files[0].partition("/")[0]), "", key)
 
 
 def _refusal(name: Name, found: Claim) -> str:
@@ -100,8 +109,6 @@ def _installed_at(path: Path, module: str) -> bool:
     """Does that file lie where this process would find a module of that name? Asked without importing anything."""
     inner = Path(*module.split("."))
     tails = (inner.with_suffix(".py"), inner / "__init__.py")
-    import sys
-
     return any(path == Path(entry or ".").absolute() / tail for entry in sys.path for tail in tails) and path.exists()
 
 
@@ -118,8 +125,12 @@ def brought(kind: str, found: Claim) -> Source:
     try:
         for name in record["files"]:
             path = root / str(name)
+            if not path.is_file() or path.stat().st_size > MOST_BYTES:
+                raise ConfigError(f"{kind}: {path} is not a plain file of source code. Give the original file again.")
             if not path.resolve().is_relative_to(root.resolve()):
-                raise ConfigError(f"{kind}: {str(found.folder)!r} names a file outside itself, {name!r}. Do not trust it.")
+                raise ConfigError(
+                    f"{kind}: {str(found.folder)!r} names a file outside itself, {name!r}. Do not trust it."
+                )
             files[str(name)] = path.read_bytes().decode()
     except (OSError, KeyError, TypeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{kind}: {root} cannot be read ({error}). Give the original file again.") from None

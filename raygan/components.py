@@ -67,6 +67,8 @@ Spec = Annotated[dict[str, Any], BeforeValidator(shorthand)]
 
 @functools.cache
 def _built_in(kind: str) -> tuple[str, ...]:
+    if kind not in KINDS:  # metrics, listeners: users' own only
+        return ()
     package = importlib.import_module(f"raygan.{KINDS[kind]}")
     skip = getattr(package, "NOT_COMPONENTS", ())
     return tuple(sorted(m.name for m in pkgutil.iter_modules(package.__path__) if m.name not in skip))

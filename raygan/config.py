@@ -415,6 +415,11 @@ def resolve(preset: str | None = None, files: Sequence[Path] = (), flags: Mappin
         if counts and all(isinstance(c, int) for c in counts):  # `pairs` says how many there are
             values["num_pairs"], origins["num_pairs"] = sum(counts), origins.get("pairs", "pairs")
     config = validate(Config, values)
+    from raygan.own.installed import refuse_shadow
+
+    for kind in KINDS:
+        if (own := str(getattr(config, kind).get("name"))) in names(kind):
+            refuse_shadow(kind, own)
     config.component("data")
     load_parts(config)
     for spec in config.listeners:

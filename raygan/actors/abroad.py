@@ -13,7 +13,7 @@ PATIENCE_S = 120.0
 
 
 def refuse_missing(config: Config) -> None:
-    """Raises ConfigError: what a node lacks (a module, the same version of one), in one line. Nodes that come later are not asked."""
+    """Raises ConfigError: what a node lacks (a module, the same version of one). Nodes that come later are not asked."""
     if not config.code:
         return
     look = ray.remote(missing)

@@ -231,9 +231,10 @@ def progress_line(controller: Controller) -> str:
 def describe(controller: Controller) -> str:
     """One line about what starts."""
     c = controller.config
-    data = label(c.data["name"]) + (f" {c.data['modes']}" if "modes" in c.data else "")
+    strategy, loss, data = (label(spec["name"]) for spec in (c.strategy, c.loss, c.data))
+    data += f" {c.data['modes']}" if "modes" in c.data else ""
     return visible(
-        f"raygan: {label(c.strategy['name'])} ({c.tempo}), {c.num_pairs} pairs, {data}, {label(c.loss['name'])}, {c.steps} steps, seed "
+        f"raygan: {strategy} ({c.tempo}), {c.num_pairs} pairs, {data}, {loss}, {c.steps} steps, seed "
         f"{c.seed} -> {controller.folder.path}"
     )
 

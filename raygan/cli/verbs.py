@@ -63,7 +63,10 @@ def train(argv: Sequence[str]) -> int:
 
 def resume(argv: Sequence[str]) -> int:
     """Go on with a run."""
-    usage = "raygan resume RUN [--steps +1000] [--strict] [--trust-code | --other-code] [--address auto|local|ADDR] [--plain|--json|--quiet] [--require modes=8]"
+    usage = (
+        "raygan resume RUN [--steps +1000] [--strict] [--trust-code | --other-code] [--address auto|local|ADDR] "
+        "[--plain|--json|--quiet] [--require modes=8]"
+    )
     args = parse(
         argv,
         valued=("steps", "address", "require"),
@@ -332,11 +335,12 @@ def submit(argv: Sequence[str]) -> int:
             f"submit: no verb {rest[0] if rest else ''!r}. {did_you_mean(rest[0] if rest else '', VERBS)}"
         )
     arguments, run = jobs.for_a_job(rest)
-    if rest[0] == "train":
-        _check_train(arguments[1:])
-    cluster = jobs.Jobs(args.get("address") or "auto")
     folder = Path(args.get("working-dir") or ".")
-    submission, package = cluster.prepare(arguments, run, working_dir=folder, include=args.lists.get("include", []))
+    include = args.lists.get("include", [])
+    if rest[0] == "train":
+        include = [*include, *jobs.own_files(_check_train(arguments[1:]), folder, arguments)]
+    cluster = jobs.Jobs(args.get("address") or "auto")
+    submission, package = cluster.prepare(arguments, run, working_dir=folder, include=include)
     print(shlex.join(submission.command), package.text, sep="\n", flush=True)
     if args.has("dry-run"):
         return 0
@@ -356,13 +360,13 @@ def submit(argv: Sequence[str]) -> int:
     return code
 
 
-def _check_train(argv: Sequence[str]) -> None:
+def _check_train(argv: Sequence[str]) -> Resolved:
     """Refuse a mistake in the settings here, not in a job a minute later."""
     args = parse(
         argv, valued=RUN_OPTIONS, switches=TRAIN_SWITCHES, repeated=("config",),
         settings=True, usage=TRAIN_USAGE,
     )  # fmt: skip
-    _resolved(args)
+    return _resolved(args)
 
 
 def fetch(argv: Sequence[str]) -> int:

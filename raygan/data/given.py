@@ -31,8 +31,8 @@ class Given(DataComponent):
         """The samples, split into a training part and the last `held_out`. Raises DataError where they were not given here."""
         if self.sha256 not in GIVEN:
             raise DataError(
-                f"data.given: the run was made with data given as an object ({self.what}, sha256 {self.sha256[:12]}). Give it again: "
-                "raygan.train(..., data=ARRAY, resume=RUN); or save it with numpy.savez and use npz:PATH from the start."
+                f"data.given: the run was made with data given as an object ({self.what}, sha256 {self.sha256[:12]}). Give it "
+                "again: raygan.train(..., data=ARRAY, resume=RUN); or save it with numpy.savez and use npz:PATH from the start."
             )
         return split(f"given ({self.what})", GIVEN[self.sha256], self.held_out, self.limit)
 

@@ -74,7 +74,7 @@ def _stacked(where: str, dataset: Any) -> Array:
 
 def _sample(where: str, index: int, item: Any) -> Array:
     if isinstance(item, torch.Tensor):
-        return item.detach().cpu().numpy()  # type: ignore[no-any-return]
+        return item.detach().cpu().numpy()
     if isinstance(item, tuple | list | dict | str | bytes) or item is None:
         inner = f" of {len(item)}" if isinstance(item, tuple | list) else ""
         raise DataError(

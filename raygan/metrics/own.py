@@ -33,13 +33,14 @@ class PlainMetric(MetricComponent):
         kind = type(self)
         settings = {name: getattr(self, name) for name in kind.model_fields}
         if inspect.isclass(kind.made_of):
-            return kind.made_of(**settings)(samples, held_out)  # type: ignore[no-any-return]
+            made: Any = kind.made_of(**settings)
+            return made(samples, held_out)  # type: ignore[no-any-return]
         return kind.made_of(samples, held_out, **settings)  # type: ignore[no-any-return]
 
 
 def lacks(thing: object) -> str:
     """What a class needs."""
-    return "" if callable(getattr(thing, "__call__", None)) and "__call__" in vars(thing) else "__call__"
+    return "" if fits(thing) else "__call__"
 
 
 def fits(thing: object) -> bool:

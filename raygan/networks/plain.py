@@ -45,7 +45,7 @@ class PlainNetwork(NetworkComponent):
             return _module(build(shape), f"network {label(self.name)}: discriminator(shape)")
         if len(parameters(build)) < 2:
             raise ConfigError(
-                f"network {label(self.name)}: a classifier with {outputs} logits is needed. Give it discriminator(shape, outputs=1)."
+                f"network {label(self.name)}: a classifier with {outputs} logits is needed. Write discriminator(shape, outputs=1)."
             )
         return _module(build(shape, outputs), f"network {label(self.name)}: discriminator(shape, outputs)")
 

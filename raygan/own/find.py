@@ -16,7 +16,7 @@ from typing import Any
 from raygan.errors import ConfigError, did_you_mean
 from raygan.own.names import Name, label, split
 from raygan.own.objects import OBJECTS
-from raygan.own.source import SOURCES, import_part, read, register
+from raygan.own.source import import_part, read, register
 from raygan.own.trust import source
 
 BASES = {
@@ -89,9 +89,9 @@ def _component(kind: str, text: str) -> tuple[Any, str]:
 def _own(module: ModuleType) -> Iterator[tuple[str, Any]]:
     """Public classes and functions that a module defines itself."""
     for name, thing in vars(module).items():
-        if not name.startswith("_") and getattr(thing, "__module__", None) == module.__name__:
-            if inspect.isclass(thing) or inspect.isfunction(thing):
-                yield name, thing
+        mine = not name.startswith("_") and getattr(thing, "__module__", None) == module.__name__
+        if mine and (inspect.isclass(thing) or inspect.isfunction(thing)):
+            yield name, thing
 
 
 def _only(kind: str, module: ModuleType, where: str) -> tuple[str, Any]:
@@ -146,9 +146,3 @@ def _adapter(kind: str) -> Any:
 
 def _fits(kind: str, thing: Any) -> bool:
     return kind in ADAPTERS and bool(_adapter(kind).fits(thing))
-
-
-def forget() -> None:
-    """For tests: another process."""
-    SOURCES.clear()
-    _component.cache_clear()

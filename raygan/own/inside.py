@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from raygan.own.names import DIGITS, absolute, is_own
+from raygan.own.names import DIGITS, absolute, is_own, split
 from raygan.own.source import SOURCES, Source, register
 
 ONE = ("data", "network", "loss", "strategy", "over")
@@ -34,11 +34,18 @@ def replaced(values: Mapping[str, Any], change: Callable[[str, str], str]) -> di
     for key, value in values.items():
         if key in ONE:
             out[key] = part("strategy" if key == "over" else key, value)
-        elif key in LISTS and isinstance(value, list | tuple):
-            out[key] = [part(LISTS[key], v) for v in value]
+        elif key in LISTS:
+            out[key] = [part(LISTS[key], v) for v in _listed(value)]
         elif key == "pairs" and isinstance(value, list | tuple):
             out[key] = [replaced(v, change) if isinstance(v, Mapping) else v for v in value]
     return out
+
+
+def _listed(value: Any) -> Any:
+    """One is a list of one, and text may have commas."""
+    if isinstance(value, str):
+        return [v.strip() for v in value.split(",")]
+    return [value] if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else [value]
 
 
 def whole(values: Mapping[str, Any], base: Path) -> dict[str, Any]:
@@ -51,6 +58,27 @@ def whole_flag(path: str, value: Any, base: Path) -> Any:
     parts = path.split(".")
     key = parts[-2] if parts[-1] == "name" and len(parts) > 1 else parts[-1]
     return whole({key: value}, base)[key]
+
+
+def settled_here(values: Mapping[str, Any], base: Path) -> dict[str, Any]:
+    """The same with their sources' keys: they may go elsewhere then. Raises ConfigError."""
+    from raygan.own.find import settle
+
+    return replaced(values, lambda kind, name: settle(kind, absolute(name, base)))
+
+
+def lasting(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settled names as those of files and modules again, for a config that people keep."""
+
+    def place(kind: str, text: str) -> str:
+        name = split(text)
+        source = SOURCES.get(name.key)
+        if source is None or source.taken or source.module:
+            return text if source is None or source.taken else str(name._replace(key=""))
+        where = Path(source.path).parent / name.where if source.package else Path(source.path)
+        return str(name._replace(where=str(where), key=""))
+
+    return replaced(values, place)
 
 
 def settled(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,18 +20,32 @@ GROUPS = {
 
 
 @functools.cache
-def _points(kind: str) -> dict[str, metadata.EntryPoint]:
-    return {point.name.replace("-", "_"): point for point in metadata.entry_points(group=GROUPS[kind])}
+def _points() -> dict[tuple[str, str], metadata.EntryPoint]:
+    """(kind, name) -> its entry point: all groups by one look at what is installed."""
+    kinds = {group: kind for kind, group in GROUPS.items()}
+    found = metadata.entry_points()
+    return {
+        (kinds[p.group], p.name.replace("-", "_")): p for group in GROUPS.values() for p in found.select(group=group)
+    }
 
 
 def entry_points(kind: str) -> list[str]:
     """Names that installed packages give to parts of a kind."""
-    return sorted(_points(kind))
+    return sorted(name for at, name in _points() if at == kind)
+
+
+def refuse_shadow(kind: str, name: str) -> None:
+    """Raises ConfigError where an installed package has a part named like this built-in one: which of them is meant?"""
+    if (point := _points().get((kind, name))) is not None:
+        raise ConfigError(
+            f"{kind}: {name!r} is built in, and {point.value} is named like a built-in. Give that one as {point.value}, or remove "
+            "its package."
+        )
 
 
 def installed(kind: str, name: str) -> Any | None:
     """The class behind an entry point, or None. Raises ConfigError for one that cannot be loaded."""
-    point = _points(kind).get(name)
+    point = _points().get((kind, name))
     if point is None:
         return None
     try:

@@ -196,7 +196,8 @@ def needed(text: str, names: Sequence[str]) -> str:
 
 
 def _first(statement: ast.stmt) -> int:
-    return min([statement.lineno, *(d.lineno for d in getattr(statement, "decorator_list", ()))])
+    decorators: list[ast.expr] = getattr(statement, "decorator_list", [])
+    return min([statement.lineno, *(d.lineno for d in decorators)])
 
 
 def _is_main(statement: ast.stmt) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import importlib.abc
 import importlib.machinery
 import importlib.util
 import linecache
@@ -137,8 +138,12 @@ def _package(what: str, root: Path) -> dict[str, str]:
 
 def read_module(kind: str, module: str) -> Source:
     """A module that can be imported. Its parents are executed to find it, as Python does. Raises ConfigError."""
+    spec = None
     try:
         spec = importlib.util.find_spec(module)
+    except ModuleNotFoundError as error:  # of a parent
+        if not f"{module}.".startswith(f"{error.name}."):
+            raise ConfigError(f"{kind}: module {module!r}: {_said(error)}. Install it.") from None
     except Exception as error:  # of a parent that does not import
         raise ConfigError(
             f"{kind}: module {module!r} cannot be imported ({_said(error)}). Mend or install it."
@@ -257,18 +262,15 @@ class _Finder:
     def install(cls) -> None:
         """Once a process."""
         if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
-            sys.meta_path.append(cls())  # type: ignore[arg-type]
+            sys.meta_path.append(cls())
 
 
-class _Loader:
+class _Loader(importlib.abc.Loader):
     """Executes one text."""
 
     def __init__(self, source: Source, name: str) -> None:
         self.source = source
         self.name = name
-
-    def create_module(self, spec: object) -> None:
-        """Python's own."""
 
     def exec_module(self, module: ModuleType) -> None:
         """What was hashed, not what the file says by now."""

@@ -44,8 +44,8 @@ def tell_objects(config: Config, inline: bool) -> None:
         what = getattr(thing, "__qualname__", type(thing).__name__)
         if not inline:
             raise ConfigError(
-                f"{what}: it has no source (a lambda, a nested class, a REPL), and cannot travel to Ray's workers. Put it into a file, "
-                "at its top, or train with inline=True."
+                f"{what}: it has no source (a lambda, a nested class, a REPL), and cannot travel to Ray's workers. Put it into a "
+                "file, at its top, or train with inline=True."
             )
         NOTES.warning("%s has no source: the run can be resumed and sampled in this process only", what)
 

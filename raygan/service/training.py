@@ -37,9 +37,11 @@ from raygan.controller.storage import LocalStorage
 from raygan.controller.versions import WARNING, born, compare, resumed
 from raygan.errors import CheckpointError, ConfigError, Interrupted, RayganError
 from raygan.gan.bundle import unpack
+from raygan.own.calling import place, said
 from raygan.own.names import is_own, label, short, split
 from raygan.service.code import load_config as load_config
 from raygan.service.code import other_code, tell_objects, use_code, write_code
+from raygan.service.fitting import refuse_misfits
 from raygan.service.origins import sources, starting_point
 from raygan.service.packing import not_batched, settle
 from raygan.service.provenance import provenance
@@ -79,6 +81,7 @@ def train(
     data = load_data(config)
     setup = Setup(config, data, torch.device("cpu"))
     setup.parts(strategy.players(config)[0])  # refuse what cannot be built before anything is written
+    refuse_misfits(setup, strategy.players(config))
     strategy.check_setup(setup)
     Evaluator(setup).full  # refuses what cannot be scored  # noqa: B018
     begin, origins = starting_point(setup, trained) if trained else (None, [])
@@ -236,6 +239,12 @@ def _drive(
         text = f"stopped ({say(error)}). What was committed is kept. Make room there; then: raygan resume {folder.path}"
         end = {"status": "stopped", "exit_code": 1, "error": text}
         raise RayganError(text) from None
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}"
+        end = {"status": "failed", "exit_code": 1, "error": text}
+        if not (at := place(error)):
+            raise
+        raise RayganError(f"{at}: {said(error)}. It is in your own code; what was committed is kept.") from error
     except BaseException as error:
         end = {"status": "failed", "exit_code": 1, "error": f"{type(error).__name__}: {error}"}
         raise
@@ -373,8 +382,8 @@ def _other_source(path: str, old: object, new: object) -> str | None:
     if not (isinstance(old, str) and isinstance(new, str) and is_own(old) and is_own(new) and label(old) == label(new)):
         return None
     return (
-        f"{path} = {label(new)}: its source has sha256 {split(new).key}.. now, the run was made with {split(old).key}... Go on with "
-        "`raygan resume RUN --other-code` if you mean it, or start a new run under another --name."
+        f"{path} = {label(new)}: its source has sha256 {split(new).key}.. now, the run was made with {split(old).key}... Go on "
+        "with `raygan resume RUN --other-code` if you mean it, or start a new run under another --name."
     )
 
 

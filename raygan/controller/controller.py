@@ -45,6 +45,7 @@ from raygan.errors import (
     StaleEpochError,
 )
 from raygan.metrics.ranking import better, headline
+from raygan.own.names import label
 from raygan.strategies.orders import Order, Swap, Train
 from raygan.strategies.roles import GLOBAL, JUDGE, ROLES
 from raygan.strategies.strategy import Plan, is_critic, strategy_of
@@ -258,7 +259,8 @@ class Controller:
         self.record_rows()
         if self.stop_signal is None and (behind := {p: s for p, s in self.done.items() if s < self.plan.steps}):
             raise RayganError(
-                f"nobody is ready to go on, at steps {behind} of {self.plan.steps}. Report this as a defect."
+                f"strategy {label(self.strategy.name)} orders nobody, at steps {behind} of {self.plan.steps}. Mend its decide(), "
+                "or report this as a defect where it is raygan's own."
             )
         if self.stop_signal is not None:
             name = signal.Signals(self.stop_signal).name
@@ -300,6 +302,10 @@ class Controller:
     def _submit(self, orders: Sequence[Order]) -> None:
         assert self.executor is not None
         for order in orders:
+            if strangers := sorted(set(_of(order)) - set(self.players)):
+                raise RayganError(
+                    f"strategy {label(self.strategy.name)} orders {strangers[0]}, who is no player of this run. Mend its decide()."
+                )
             self.ledger.submitted(order)
             if isinstance(order, Train) and order.missed:
                 self.folder.event("skip", self.done[order.player], player=order.player, why="nobody to swap with")
@@ -410,6 +416,8 @@ class Controller:
         if scored.missing:
             self.notices.unscored(order, scored.missing)
             return
+        for metric, why in scored.failed.items():
+            self.warn("W209 metric-failed", f"{metric} at step {order.step}: {why}")
         for row in scored.rows:
             self.scores[row["player"]] = row
             self._note_headline(row)
@@ -503,3 +511,8 @@ class Controller:
     def stop(self, signum: int) -> None:
         """Asked by a signal handler, or by `raygan stop`: finish the rounds under way, save, and end."""
         self.stop_signal = signum
+
+
+def _of(order: Order) -> tuple[str, ...]:
+    """Players of a strategy's order."""
+    return tuple(order.players) if isinstance(order, Swap) else (order.player,)

@@ -94,6 +94,8 @@ class Scored:
     """Its share of samples at each mode or class, where the data has some."""
     missing: str = ""
     """Why there is no score, where it was tried and given up."""
+    failed: dict[str, str] = field(default_factory=dict)
+    """Users' own metrics that gave none, and why."""
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from raygan.controller.lines import Lines, told_by_a_run
 from raygan.controller.run_folder import REQUEST, STOP, check_name, find_run, inside, write_atomically
 from raygan.controller.versions import refuse_newer
 from raygan.errors import ConfigError
+from raygan.own.names import label
 from raygan.service.listing import alive
 from raygan.service.run import Run
 from raygan.visible import visible
@@ -227,7 +228,7 @@ def state(run: Run) -> dict[str, Any]:
     mixture = scores.get("mixture")
     seen = {
         "name": run.name, "status": status, "exit_code": info.get("exit_code"), "error": info.get("error"),
-        "strategy": config.strategy["name"], "tempo": config.tempo, "data": config.data["name"], "seed": config.seed,
+        "strategy": label(config.strategy["name"]), "tempo": config.tempo, "data": label(config.data["name"]), "seed": config.seed,
         "steps": config.steps, "progress": done, "elapsed": elapsed,
         "eta": elapsed * (1 - done) / done if done and status == "running" else None,
         "players": players, "mixture": {k: v for k, v in (mixture or {}).items() if isinstance(v, float)},

@@ -19,6 +19,7 @@ from raygan.controller.storage import LocalStorage
 from raygan.controller.versions import born
 from raygan.errors import CheckpointError, ConfigError, did_you_mean
 from raygan.gan.bundle import pack, unpack
+from raygan.service.code import write_code
 from raygan.service.lineage import lineage
 from raygan.service.provenance import provenance
 from raygan.service.run import Run
@@ -30,7 +31,7 @@ def sources(config: Config) -> list[tuple[Run, str]]:
     found: list[tuple[Run, str]] = []
     for entry in config.start_from:
         path, colon, pair = entry.rpartition(":")
-        run = Run.load(path if colon else entry)
+        run = Run.load(path if colon else entry).use_code()
         if colon and pair not in run.pairs:
             raise ConfigError(f"start_from: {entry!r}: {did_you_mean(pair, run.pairs)}")
         found += [(run, pair)] if colon else [(run, p) for p in run.pairs]
@@ -87,6 +88,7 @@ def fork(source: Path, path: Path, resolved: Resolved, at: int | None = None, pl
     with RunFolder.being_made(path.parent, path.name) as folder:
         folder.write("config.yaml", resolved.yaml())
         folder.write("config.json", json.dumps(full_dump(resolved.config), indent=1) + "\n")
+        write_code(folder.path, resolved.config.code)
         folder.write("command.txt", f"forked from {source} at step {checkpoint.step}\n")
         forked = {
             "from": source.name, "step": checkpoint.step, "player_seconds": player_seconds,

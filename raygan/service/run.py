@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raygan.config import Config, validate
+from raygan.config import Config
 from raygan.controller.files import say, write_within
 from raygan.controller.journal import read_journal
 from raygan.controller.lines import NOTES, JsonLines, Lines, read_info, read_json, told_by_a_run
@@ -22,6 +22,7 @@ from raygan.controller.run_folder import find_run
 from raygan.controller.storage import LocalStorage
 from raygan.errors import ConfigError, did_you_mean
 from raygan.metrics.ranking import better, headline
+from raygan.service.code import load_config, use_code
 from raygan.service.digest import Digest
 from raygan.strategies.roles import GLOBAL, JUDGE, MIXTURE, ROLES
 
@@ -50,9 +51,17 @@ class Run:
         self._digest = Digest(path)
 
     @classmethod
-    def load(cls, path: str | Path) -> Run:
-        """The run in this folder; raises ConfigError when there is none."""
-        return cls(find_run(path).resolve())
+    def load(cls, path: str | Path, *, trust_code: bool = False) -> Run:
+        """The run in this folder; raises ConfigError when there is none. `trust_code`: its own parts may run as they lie in it."""
+        run = cls(find_run(path).resolve())
+        if trust_code:
+            run.use_code(trusted=True)
+        return run
+
+    def use_code(self, trusted: bool = False) -> Run:
+        """Itself, with all its own parts at hand. Raises ConfigError where nobody has said that they may run."""
+        use_code(self.path, self.config, trusted)
+        return self
 
     @property
     def name(self) -> str:
@@ -67,7 +76,7 @@ class Run:
     @property
     def config(self) -> Config:
         """The resolved config. Raises ConfigError for one that is damaged."""
-        return validate(Config, read_json(self.path, "config.json"))
+        return load_config(self.path)
 
     @property
     def digest(self) -> Digest:

@@ -23,6 +23,8 @@ from raygan.gan.types import Loss, Player
 from raygan.gan.weights import num_words, signature
 from raygan.losses.base import LossComponent, examine
 from raygan.networks.base import NetworkComponent
+from raygan.own.calling import calling
+from raygan.own.names import label
 from raygan.strategies.orders import Order
 from raygan.strategies.roles import ROLES
 
@@ -306,7 +308,12 @@ def load_data(config: Config) -> Samples:
     """The config's data set, and the check that the batch size makes sense."""
     component = config.component("data")
     assert isinstance(component, DataComponent), "data/ holds DataComponents only"
-    data = component.load(config.seed)
+    with calling("data", component.name, "load"):
+        data = component.load(config.seed)
+    if not isinstance(data, Samples):
+        raise ConfigError(
+            f"data {label(component.name)}: load gives a {type(data).__name__}. Return raygan.data.base.Samples."
+        )
     if data.is_images is False and config.network.get("name") == "dcgan":
         raise ConfigError(f"network.dcgan: {data.name} holds points of shape {data.shape}. Use --network mlp.")
     return data

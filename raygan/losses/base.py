@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from raygan.config import Component
 from raygan.errors import ConfigError
 from raygan.gan.types import NOW, At, g_loss_of
+from raygan.own.calling import calling
+from raygan.own.names import label
 
 
 class Held(NamedTuple):
@@ -134,17 +136,19 @@ def examine(loss: LossComponent, judges: int) -> None:
     real, fake = (torch.randn(shape, generator=stream) for _ in range(2))
     for name in ("d_loss", "g_loss"):
         logits = fake.clone().requires_grad_()
-        try:
+        with calling("loss", loss.name, f"{name} on logits {shape}"):
             value = loss.d_loss(real, logits) if name == "d_loss" else g_loss_of(loss, logits, lambda: real)
-        except (TypeError, ValueError, RuntimeError, IndexError, AttributeError) as error:
-            raise ConfigError(f"loss {loss.name}: {name} fails on logits of shape {shape}: {error}") from None
         if not isinstance(value, Tensor) or value.shape != ():
             what = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
-            raise ConfigError(f"loss {loss.name}: {name} returns {what}, not a scalar tensor. Take its mean.")
+            raise ConfigError(f"loss {label(loss.name)}: {name} returns {what}, not a scalar tensor. Take its mean.")
         if not value.isfinite():
-            raise ConfigError(f"loss {loss.name}: {name} is {value.item()} on logits drawn from N(0, 1). Mend it.")
+            raise ConfigError(
+                f"loss {label(loss.name)}: {name} is {value.item()} on logits drawn from N(0, 1). Mend it."
+            )
         if not value.requires_grad:
-            raise ConfigError(f"loss {loss.name}: {name} has no gradient by its logits. Keep it in torch's operations.")
+            raise ConfigError(
+                f"loss {label(loss.name)}: {name} has no gradient by its logits. Keep it in torch's operations."
+            )
 
 
 def per_sample(like: Tensor, generator: torch.Generator) -> Tensor:

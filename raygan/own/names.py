@@ -2,7 +2,7 @@
 
 ./nets.py:MyNet, ./nets.py, parts/nets.py:MyNet      a file; relative to the working directory, or to the YAML file
 my_pkg.losses:Focal, my_pkg.losses                   a module that can be imported
-nets.py:MyNet@3f2a9c1b7d04                           settled: the first 12 digits of its source's SHA-256
+nets.py:MyNet@3f2a9c1b7d04                           settled: the first 12 (`DIGITS`) of its source's SHA-256
 """
 
 from __future__ import annotations

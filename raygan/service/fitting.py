@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from raygan.errors import ConfigError
 from raygan.gan.streams import Streams
+from raygan.losses.base import LossComponent, examine
 from raygan.networks.base import NetworkComponent
 from raygan.own.calling import calling
 from raygan.own.names import is_own, label
@@ -43,25 +43,12 @@ def _try(setup: Setup, player: str) -> None:
             raise ConfigError(
                 f"{where}: G gives {_shape(fake)}, the data has {_shape(real)}. Let it end in that shape."
             )
-        on_real, on_fake = d(real), d(fake)
+        on_real, _ = d(real), d(fake)
     wanted = (COUNT,) if network.judges == 1 else (COUNT, network.judges)
     if not isinstance(on_real, Tensor) or on_real.shape != wanted:
         how = " End it with nn.Flatten(0)." if isinstance(on_real, Tensor) and on_real.numel() == COUNT else ""
         raise ConfigError(f"{where}: D gives {_shape(on_real)} for {COUNT} samples; logits {wanted} are needed.{how}")
-    _refuse_loss(config.component("loss"), on_real, on_fake)
-
-
-def _refuse_loss(loss: Any, real: Tensor, fake: Tensor) -> None:
-    for name, given in (("d_loss", (real, fake)), ("g_loss", (fake, real))):
-        method = getattr(loss, name)
-        with calling("loss", loss.name, f"{name} on logits {tuple(real.shape)}"):
-            value = method(*given[: len(inspect.signature(method).parameters)])
-        if not isinstance(value, Tensor) or value.shape != ():
-            raise ConfigError(f"loss {label(loss.name)}: {name} gives {_shape(value)}, not one number. Take its mean.")
-        if not torch.isfinite(value):
-            raise ConfigError(
-                f"loss {label(loss.name)}: {name} gives {value.item()} on fresh networks. Mend its formula."
-            )
+    examine(cast(LossComponent, config.component("loss")), network.judges)
 
 
 def _shape(value: object) -> str:

@@ -21,7 +21,7 @@ from raygan.gan.pair import Parts, Sharing
 from raygan.gan.streams import Streams
 from raygan.gan.types import Loss, Player
 from raygan.gan.weights import num_words, signature
-from raygan.losses.base import LossComponent, examine
+from raygan.losses.base import LossComponent
 from raygan.networks.base import NetworkComponent
 from raygan.own.calling import calling
 from raygan.own.names import label
@@ -115,7 +115,6 @@ class Setup:
         network, loss = cast(NetworkComponent, c.component("network")), c.component("loss")
         assert isinstance(loss, LossComponent), "losses/ holds LossComponents only"
         check_judges(network, loss, c.pair.feature_matching)
-        examine(loss, network.judges)
         streams = Streams(c.seed, name, self.device)
         return Parts(
             generator=network.generator(self.data.shape, streams.at("init-g", device="cpu")),

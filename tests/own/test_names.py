@@ -182,7 +182,7 @@ def test_entry_points_are_names(files: dict[str, Path], monkeypatch: pytest.Monk
         monkeypatch, losses={"focal-loss": scope["Scaled"], "broken": ImportError("no torch"), "hinge": scope["Scaled"]}
     )
     config = resolve(flags={"loss": "focal-loss", "loss.scale": 3.0}).config
-    assert full_dump(config)["loss"] == {"name": "focal_loss", "d_steps": 1, "scale": 3.0}
+    assert {"name": "focal_loss", "d_steps": 1, "scale": 3.0}.items() <= full_dump(config)["loss"].items()
     assert config.code == {}
     with pytest.raises(ConfigError, match=r"loss: broken .*cannot be loaded \(ImportError: no torch\)"):
         resolve(flags={"loss": "broken"})

@@ -87,7 +87,7 @@ def test_what_objects_are_called() -> None:
     assert spec_of("network", Net(width=8)) == {"name": f"{here}:Net", "width": 8}
     assert spec_of("network", Net) == {"name": f"{here}:Net"}
     assert spec_of("network", {"name": Net, "width": 3}) == {"name": f"{here}:Net", "width": 3}
-    assert spec_of("loss", Hinge(d_steps=2)) == {"name": "hinge", "d_steps": 2}
+    assert spec_of("loss", Hinge(d_steps=2)) == {"name": "hinge", **Hinge(d_steps=2).model_dump()}
     assert spec_of("loss", "hinge") == "hinge"
     with pytest.raises(ConfigError, match="Forgetful does not keep its setting 'size'"):
         spec_of("network", Forgetful())
@@ -114,7 +114,7 @@ def test_a_run_of_objects(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "mean" in row
     assert "fails" not in row
     assert run.info["exit_code"] == 0, "a metric and a listener that raise cost nothing else"
-    assert {w.partition(" ")[0]: n for w, n in run.info["warnings"].items()} == {"W209": 3, "W210": 1}
+    assert {w.partition(" ")[0]: n for w, n in run.info["warnings"].items()} == {"W107": 1, "W209": 3, "W210": 1}
     (entry,) = run.info["protocols"].values()
     assert "mean" in entry["ceiling"]
     assert len(list((tmp_path / "mine" / "code").glob("*/test_objects.py"))) == 1

@@ -171,6 +171,32 @@ def test_a_place_that_a_run_names_is_not_believed(place: str, run: Path, made: P
     assert executed(made) == []
 
 
+UNSETTLED = ("{evil}", "{evil}:Net", "evil:Net", "./evil.py")
+
+
+@pytest.mark.parametrize("name", UNSETTLED)
+@pytest.mark.parametrize("where", ["network", "loss", "strategy", "over", "pairs", "metrics", "config.yaml"])
+def test_a_run_cannot_name_a_file_to_execute(
+    where: str, name: str, run: Path, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (run / "evil.py").write_text(PARTS["network"] + CANARY.format(str(made / "canary-evil")))
+    monkeypatch.syspath_prepend(str(run))
+    monkeypatch.chdir(run)
+    named = name.format(evil=run / "evil.py")
+    values = json.loads((run / "config.json").read_text())
+    part = {"name": named}
+    values |= {"over": {"strategy": {**values["strategy"], "over": part}}, "pairs": {"pairs": [{"count": 2, "network": part}]},
+               "metrics": {"metrics": [part]}}.get(where, {"network" if where == "config.yaml" else where: part})  # fmt: skip
+    argv = ["sample", str(run), "-o", str(tmp_path / "x.npz"), "--trust-code"]
+    if where == "config.yaml":
+        (run / where).write_text(json.dumps(values))
+        argv = ["train", "--config", str(run / where), "--inline", "--quiet", "--dry-run"]
+    else:
+        (run / "config.json").write_text(json.dumps(values))
+    assert code_of(argv) == 2
+    assert executed(made) == []
+
+
 def test_a_source_that_has_changed(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = Path(shutil.copytree(made / "runs" / "mine", tmp_path / "mine"))
     shutil.copytree(made / "mine", tmp_path / "old")

@@ -27,7 +27,7 @@ from raygan.components import names as names
 from raygan.components import shorthand as shorthand
 from raygan.components import validate as validate
 from raygan.errors import ConfigError, did_you_mean
-from raygan.own.inside import luggage, settled, unpack, whole, whole_flag
+from raygan.own.inside import luggage, refuse_unsettled, settled, unpack, whole, whole_flag
 from raygan.own.trust import claim
 
 Tempo = Literal["lockstep", "async"]
@@ -460,7 +460,10 @@ def resolve(preset: str | None = None, files: Sequence[Path] = (), flags: Mappin
 
 def _from_file(path: Path) -> dict[str, Any]:
     """A config file's values; own files lie relative to it, and a run's config.yaml says where its own were."""
-    values = whole(read_yaml(path), path.parent)
+    values = read_yaml(path)
+    if (path.parent / "run.json").exists():  # a run's, whoever made it
+        refuse_unsettled(values, path)
+    values = whole(values, path.parent)
     if isinstance(code := values.pop("code", None), dict):
         claim(path.parent, code)
     return values

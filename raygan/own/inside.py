@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from raygan.errors import ConfigError
 from raygan.own.names import DIGITS, absolute, is_own, split
 from raygan.own.source import SOURCES, Source, register
 
@@ -79,6 +80,19 @@ def lasting(values: Mapping[str, Any]) -> dict[str, Any]:
         return str(name._replace(where=str(where), key=""))
 
     return replaced(values, place)
+
+
+def refuse_unsettled(values: Mapping[str, Any], where: Path) -> None:
+    """Raises ConfigError for what a folder that somebody has sent names by a path or a module: that would be executed unasked."""
+
+    def check(kind: str, name: str) -> str:
+        if not split(name).key:
+            raise ConfigError(
+                f"{str(where)!r}: {kind} {name!r} has no hash of its source: raygan did not write that. Do not trust it."
+            )
+        return name
+
+    replaced(values, check)
 
 
 def settled(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -92,10 +92,10 @@ def original(found: Claim) -> Source | None:
     record = found.record
     path = Path(str(record.get("path", "")))
     try:
-        if record.get("module"):
-            return read_module("", str(record["module"])) if _installed_at(path, str(record["module"])) else None
         if not path.is_absolute() or path.resolve().is_relative_to(found.folder) or not _mine(path):
             return None
+        if record.get("module"):
+            return read_module("", str(record["module"])) if _installed_at(path, str(record["module"])) else None
         if record.get("taken"):
             from raygan.own.objects import taken
 

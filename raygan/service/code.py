@@ -17,7 +17,7 @@ from raygan.controller.files import write_within
 from raygan.controller.lines import NOTES, read_json
 from raygan.errors import ConfigError
 from raygan.own import trust
-from raygan.own.inside import objects
+from raygan.own.inside import objects, refuse_unsettled
 from raygan.own.objects import OBJECTS
 from raygan.own.source import SOURCES, Source, register
 
@@ -25,6 +25,7 @@ from raygan.own.source import SOURCES, Source, register
 def load_config(path: Path) -> Config:
     """The config of a run folder; raises ConfigError when it is damaged. Its own parts are found when they are needed."""
     values = read_json(path, "config.json")
+    refuse_unsettled(values, path / "config.json")
     if isinstance(code := values.get("code"), dict):
         trust.claim(path, code)
     return validate(Config, values)

@@ -23,7 +23,7 @@ from raygan.metrics.mixture import fit, log_densities, log_likelihood
 from raygan.metrics.suite import Suite
 from raygan.networks.base import NetworkComponent, untuned
 from raygan.own import trust
-from raygan.own.inside import keys_in
+from raygan.own.inside import keys_in, refuse_unsettled
 from raygan.own.names import label
 from raygan.service.code import write_code
 from raygan.service.evaluate import protocol_line
@@ -130,6 +130,7 @@ def load_exported(path: str | Path, *, trust_code: bool = False) -> Generators:
             raise CheckpointError(f"{folder}: format {config['format']}, this raygan reads {FORMAT}.")
         networks, priors = {}, {}
         for name, entry in config["generators"].items():
+            refuse_unsettled({"network": entry["network"]}, folder / "config.json")
             component = cast(NetworkComponent, load_component("network", entry["network"]))
             network = component.generator(tuple(config["shape"]), Streams(0, "unused").at("init"))
             network.load_state_dict(load_file(folder / entry["file"]))

@@ -20,8 +20,7 @@ from raygan.own.source import SOURCES, register
 from tests.own.conftest import PARTS, as_elsewhere
 
 FAST: dict[str, Any] = {
-    "steps": 2, "num_pairs": 2, "evaluation": {"samples": 1500}, "network": {"name": "mlp", "hidden": 8, "z_dim": 2},
-    "inline": True,
+    "steps": 2, "num_pairs": 2, "evaluation": {"samples": 1500}, "network": {"name": "mlp", "hidden": 8}, "inline": True,
 }  # fmt: skip
 SCRIPT = """import os
 from torch import nn
@@ -58,7 +57,7 @@ class Net:
 
     def generator(self, shape: tuple[int, ...], z_dim: int) -> nn.Module:
         """One layer."""
-        return nn.Linear(z_dim, *shape)
+        return nn.Sequential(nn.Linear(z_dim, *shape))
 
     def discriminator(self, shape: tuple[int, ...]) -> nn.Module:
         """One layer."""
@@ -117,7 +116,7 @@ def test_a_run_of_objects(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert {w.partition(" ")[0]: n for w, n in run.info["warnings"].items()} == {"W107": 1, "W209": 3, "W210": 1}
     (entry,) = run.info["protocols"].values()
     assert "mean" in entry["ceiling"]
-    assert len(list((tmp_path / "mine" / "code").glob("*/test_objects.py"))) == 1
+    assert len(list((tmp_path / "mine" / "code").glob("*/tests/own/test_objects.py"))) == 1
     assert run.config.data["name"] == "given"
     assert run.generator("best").sample(3).shape == (3, 2)
     from raygan.data.given import GIVEN
@@ -171,14 +170,18 @@ def test_what_a_script_runs_is_not_taken(tmp_path: Path) -> None:
     assert again.sha256 == source.sha256, "what it does not need may change"
 
 
-@pytest.mark.parametrize(("text", "name", "kept"), [
+TRY = "try:\n    import a\nexcept ImportError:\n    a = None\ndef f(): return a"
+NEEDS = [
     ("from x import *\nclass A: pass", "A", "from x import *\nclass A: pass\n"),
-    ("try:\n    import a\nexcept ImportError:\n    a = None\ndef f(): return a", "f", "try:\n    import a\nexcept ImportError:\n    a = None\ndef f(): return a\n"),
+    (TRY, "f", f"{TRY}\n"),
     ("if __name__ == '__main__':\n    X = 1\nX = 2\ndef f(): return X", "f", "X = 2\ndef f(): return X\n"),
     ("def d(f): return f\n@d\ndef f(): ...", "f", "def d(f): return f\n@d\ndef f(): ...\n"),
     ("class A: pass\nclass B(A): pass\nb = B()", "B", "class A: pass\nclass B(A): pass\n"),
     ("x = 1", "y", ""),
-])  # fmt: skip
+]
+
+
+@pytest.mark.parametrize(("text", "name", "kept"), NEEDS)
 def test_what_a_name_needs(text: str, name: str, kept: str) -> None:
     assert needed(text, [name]) == kept
 

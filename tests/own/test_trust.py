@@ -12,6 +12,7 @@ from raygan.cli import main
 from raygan.controller.lines import read_json
 from raygan.errors import ConfigError
 from raygan.service.export import load_exported
+from raygan.service.training import resume_run
 from tests.own.conftest import CANARY, PARTS, as_elsewhere
 
 EXECUTES = {
@@ -44,9 +45,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for kind in ("network", "loss"):
         canary = CANARY.format(str(folder / f"canary-{kind}"))
         (folder / "mine" / f"{kind}s.py").write_text(PARTS[kind] + canary)
-    argv = ["train", "--network", "{mine}/networks.py", "--loss", "{mine}/losss.py", "--steps", "2", "--num-pairs", "2",
-            "--evaluation.samples", "1500", "--inline", "--quiet", "--run-dir", "{runs}", "--name", "mine"]  # fmt: skip
-    assert code_of(argv, mine=folder / "mine", runs=folder / "runs") == 0
+    settings = {"steps": 2, "num_pairs": 2, "evaluation": {"samples": 1500}}
+    parts = {"network": str(folder / "mine/networks.py"), "loss": str(folder / "mine/losss.py")}
+    raygan.train("ring8-sgan", **settings, **parts, inline=True, run_dir=folder / "runs", name="mine")
     as_elsewhere()
     return folder
 
@@ -63,7 +64,7 @@ def run(made: Path, tmp_path: Path) -> Iterator[Path]:
 
 
 def executed(made: Path) -> list[str]:
-    return [p.name for p in made.glob("canary-*")]
+    return sorted(p.name for p in made.glob("canary-*"))
 
 
 @pytest.mark.parametrize("verb", EXECUTES)
@@ -83,16 +84,17 @@ def test_a_verb_that_would_execute_asks_first(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["runs"]
 
 
-@pytest.mark.parametrize("verb", ["sample", "resume", "start from"])
-def test_who_says_so_gets_it(verb: str, run: Path, made: Path, tmp_path: Path) -> None:
-    extra = ["--run-dir", str(tmp_path / "runs")] if verb == "start from" else []
-    extra += ["--steps", "2", "--network.z-dim", "100", "--evaluation.samples", "1500"] if verb == "start from" else []
-    argv = [*EXECUTES[verb], "--trust-code", *extra]
-    if verb == "start from":
-        shutil.copytree(made / "away", tmp_path / "mine")
-        argv += ["--network", str(tmp_path / "mine/networks.py")]
-    assert code_of(argv, run=run, tmp=tmp_path) == 0
-    assert executed(made)
+def test_who_says_so_gets_it(run: Path, made: Path, tmp_path: Path) -> None:
+    assert code_of([*EXECUTES["sample"], "--trust-code"], run=run, tmp=tmp_path) == 0
+    assert executed(made) == ["canary-network"], "only what it needs"
+    as_elsewhere()
+    again = raygan.train(resume=str(run), trust_code=True, inline=True, steps=3)
+    assert max(again.info["steps"].values()) == 3
+    as_elsewhere()
+    raygan.Run.load(run, trust_code=True)
+    values = {"network": again.config.network, "start_from": [str(run)], "num_pairs": 2, "steps": 2}
+    started = raygan.train(**values, evaluation={"samples": 1500}, inline=True, run_dir=tmp_path / "runs", name="next")
+    assert [e["from_step"] for e in started.events if e["kind"] == "origin"] == [3, 3]
 
 
 @pytest.mark.parametrize("argv", LOOKS, ids=" ".join)
@@ -169,6 +171,32 @@ def test_a_place_that_a_run_names_is_not_believed(place: str, run: Path, made: P
     assert executed(made) == []
 
 
+UNSETTLED = ("{evil}", "{evil}:Net", "evil:Net", "./evil.py")
+
+
+@pytest.mark.parametrize("name", UNSETTLED)
+@pytest.mark.parametrize("where", ["network", "loss", "strategy", "over", "pairs", "metrics", "config.yaml"])
+def test_a_run_cannot_name_a_file_to_execute(
+    where: str, name: str, run: Path, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (run / "evil.py").write_text(PARTS["network"] + CANARY.format(str(made / "canary-evil")))
+    monkeypatch.syspath_prepend(str(run))
+    monkeypatch.chdir(run)
+    named = name.format(evil=run / "evil.py")
+    values = json.loads((run / "config.json").read_text())
+    part = {"name": named}
+    values |= {"over": {"strategy": {**values["strategy"], "over": part}}, "pairs": {"pairs": [{"count": 2, "network": part}]},
+               "metrics": {"metrics": [part]}}.get(where, {"network" if where == "config.yaml" else where: part})  # fmt: skip
+    argv = ["sample", str(run), "-o", str(tmp_path / "x.npz"), "--trust-code"]
+    if where == "config.yaml":
+        (run / where).write_text(json.dumps(values))
+        argv = ["train", "--config", str(run / where), "--inline", "--quiet", "--dry-run"]
+    else:
+        (run / "config.json").write_text(json.dumps(values))
+    assert code_of(argv) == 2
+    assert executed(made) == []
+
+
 def test_a_source_that_has_changed(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = Path(shutil.copytree(made / "runs" / "mine", tmp_path / "mine"))
     shutil.copytree(made / "mine", tmp_path / "old")
@@ -196,7 +224,8 @@ def test_a_source_that_has_changed(made: Path, tmp_path: Path, capsys: pytest.Ca
             assert "--other-code" in err
             assert err.count("sha256") == 2, "both hashes"
             assert read_json(path, "config.json")["code"] == old
-        assert code_of(["resume", "{run}", "--steps", "+2", "--quiet", "--other-code"], run=path) == 0
+        as_elsewhere()
+        resume_run(path, extra_steps=2, new_code=True)
     finally:
         shutil.copy(tmp_path / "old" / "losss.py", file)
     new = read_json(path, "config.json")

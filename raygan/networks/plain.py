@@ -8,11 +8,10 @@ from __future__ import annotations
 import inspect
 from typing import Any, ClassVar
 
-import torch
 from torch import nn
 
 from raygan.errors import ConfigError
-from raygan.networks.base import Init, NetworkComponent, Panel
+from raygan.networks.base import Init, NetworkComponent
 from raygan.own.names import label
 from raygan.own.settings import parameters, with_settings
 
@@ -27,7 +26,7 @@ class PlainNetwork(NetworkComponent):
 
     @property
     def _init(self) -> Init:
-        return "torch"
+        return "own"
 
     def _pair(self) -> Any:
         if not inspect.isclass(self.made_of):
@@ -48,26 +47,6 @@ class PlainNetwork(NetworkComponent):
                 f"network {label(self.name)}: a classifier with {outputs} logits is needed. Write discriminator(shape, outputs=1)."
             )
         return _module(build(shape, outputs), f"network {label(self.name)}: discriminator(shape, outputs)")
-
-    def generator(self, shape: tuple[int, ...], stream: torch.Generator) -> nn.Module:
-        """A new G as its constructor makes it, on the stream's random numbers."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(stream.initial_seed())
-            return self._generator(shape)
-
-    def discriminator(self, shape: tuple[int, ...], stream: torch.Generator) -> nn.Module:
-        """A new D likewise."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(stream.initial_seed())
-            if self.judges > 1:
-                return Panel([self._discriminator(shape) for _ in range(self.judges)])
-            return self._discriminator(shape)
-
-    def classifier(self, shape: tuple[int, ...], classes: int, stream: torch.Generator) -> nn.Module:
-        """Like D with logits (N, classes)."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(stream.initial_seed())
-            return self._discriminator(shape, classes)
 
 
 def _module(made: object, what: str) -> nn.Module:

@@ -463,6 +463,11 @@ def presets(argv: Sequence[str]) -> int:
     for name in preset_names():
         first = (PRESETS / f"{name}.yaml").read_text().splitlines()[0].removeprefix("# ")
         print(f"{name:<{width}}  {first}")
+    from raygan.own.installed import GROUPS, entry_points
+
+    for kind in GROUPS:
+        if found := entry_points(kind):
+            print(f"{kind + ' of installed packages':<{width}}  {', '.join(found)}")
     return 0
 
 

@@ -9,6 +9,7 @@ Each raises an AssertionError of one line: the thing, what it gives, the next mo
 from __future__ import annotations
 
 import copy
+import inspect
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -18,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from raygan.components import Component
+from raygan.components import Component, load_component
 from raygan.config import Config, resolve
 from raygan.controller.inline import InlineExecutor
 from raygan.controller.ledger import Ledger
@@ -49,8 +50,14 @@ def _shape(value: object) -> str:
     return str(tuple(value.shape)) if isinstance(value, Tensor) else f"a {type(value).__name__}"
 
 
-def check_network(network: NetworkComponent, shape: tuple[int, ...] = (2,)) -> None:
+def _part(kind: str, thing: Any) -> Any:
+    """A plain class's object (a pair of factories, a torch Dataset) as the component that a run makes of it."""
+    return thing if isinstance(thing, Component) else load_component(kind, named({kind: thing})[kind])
+
+
+def check_network(network: Any, shape: tuple[int, ...] = (2,)) -> None:
     """Shapes, weights from the stream alone, a state dict's round trip, a copy, finite gradients; samples are (N, *shape)."""
+    network = _part("network", network)
     g, d = _built(network, shape, 0)
     z = torch.randn(COUNT, network.z_dim, generator=torch.Generator().manual_seed(1))
     fake = g(z)
@@ -93,7 +100,9 @@ def _check_weights(network: NetworkComponent, what: str, net: nn.Module, other: 
     for how, found in (("load_state_dict", other), ("a copy", twin)):
         same = all(torch.equal(v, found.state_dict()[k]) for k, v in first.items())
         _need(same, network, f"{what}: {how} does not give the same weights", "Keep weights as parameters or buffers.")
-    _need(first.keys() == fresh.keys(), network, f"{what}: built twice it has other weights", "Build it alike each time.")
+    _need(
+        first.keys() == fresh.keys(), network, f"{what}: built twice it has other weights", "Build it alike each time."
+    )
 
 
 def check_loss(loss: LossComponent) -> None:
@@ -111,8 +120,6 @@ def check_loss(loss: LossComponent) -> None:
 
 
 def _called(loss: Any, name: str, real: Tensor, fake: Tensor) -> Any:
-    import inspect
-
     method = getattr(loss, name)
     given = (real, fake) if name == "d_loss" else (fake, real)
     return method(*given[: len(inspect.signature(method).parameters)])
@@ -143,8 +150,9 @@ def _check_signs(loss: LossComponent, real: Tensor, fake: Tensor) -> None:
             _need(float(grad.sum()) * sign > 0, loss, f"{what} pushes logits the wrong way", "Turn its sign.")
 
 
-def check_data(data: DataComponent) -> Samples:
+def check_data(data: Any) -> Samples:
     """The same seed, the same samples; shapes, dtype, range; training and held-out part apart. Returns the samples."""
+    data = _part("data", data)
     a, b = data.load(0), data.load(0)
     _need(isinstance(a, Samples), data, f"load gives a {type(a).__name__}", "Return raygan.data.base.Samples.")
     for what in ("train", "held_out"):
@@ -160,6 +168,7 @@ def check_data(data: DataComponent) -> Samples:
     _need(batch.dtype == torch.float32 and batch.shape == (COUNT, *a.shape), data, f"a batch is {batch.dtype} {_shape(batch)}",
           f"Let it be float32 {(COUNT, *a.shape)}.")  # fmt: skip
     _need(not a.is_images or float(batch.abs().max()) <= 1, data, "images leave [-1, 1]", "Give uint8 images.")
+    assert isinstance(a, Samples)
     return a
 
 
@@ -244,11 +253,21 @@ class _Drive:
         ready, progress = ledger.ready(players), ledger.progress
         orders = list(self.strategy.decide(ready, progress, plan))
         again = list(self.strategy.decide(ready, progress, plan))
-        _need(orders == again, self.shown, "decide gives other orders when asked again", "Draw by plan.seed and the step only.")
+        _need(
+            orders == again,
+            self.shown,
+            "decide gives other orders when asked again",
+            "Draw by plan.seed and the step only.",
+        )
         for order in orders:
             named_ones = [order.player] if isinstance(order, Train) else [p for pair in order.takes for p in pair]
             for player in named_ones:
                 _need(player in players, self.shown, f"orders {player}, who is no player",
                       f"Name one of {', '.join(players)}.")  # fmt: skip
-            _need(not isinstance(order, Train) or order.steps > 0, self.shown, f"orders {order}", "Order at least one step.")
+            _need(
+                not isinstance(order, Train) or order.steps > 0,
+                self.shown,
+                f"orders {order}",
+                "Order at least one step.",
+            )
         return orders

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 from torch import nn
 
 from raygan.components import load_component, names
@@ -98,5 +97,3 @@ def test_a_fault_is_one_line(check, part, says: str) -> None:
         check(part)
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
-
-

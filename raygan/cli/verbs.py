@@ -471,6 +471,20 @@ def presets(argv: Sequence[str]) -> int:
     return 0
 
 
+def new(argv: Sequence[str]) -> int:
+    """Write a part of one's own, to begin from."""
+    usage = "raygan new loss|network|data|strategy|metric NAME [--to FOLDER]"
+    args = parse(argv, valued=("to",), positional=(2, 2), usage=usage)
+    kind, name = args.positional
+    from raygan.service.new import write_new
+
+    part, test = write_new(kind, name, Path(expanded(args.get("to") or ".")))
+    shown = part if part.is_absolute() else f"./{part}"
+    flag = "--metrics" if kind == "metric" else f"--{kind}"
+    print(f"{part} and {test}\npytest {test}\nraygan train {flag} {shown}")
+    return 0
+
+
 def doctor(argv: Sequence[str]) -> int:
     """Check this machine."""
     parse(argv, usage="raygan doctor")

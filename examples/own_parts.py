@@ -1,5 +1,4 @@
 """An own network and an own loss, in one file.
-
 raygan train --preset ring8-sgan --network ./examples/own_parts.py:Small --loss ./examples/own_parts.py:Focal
 """
 
@@ -9,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from raygan.losses.base import LossComponent
+from raygan.networks.base import Logits
 
 
 class Focal(LossComponent):
@@ -22,8 +22,7 @@ class Focal(LossComponent):
         return (on_real + F.softplus(fake) * fake.sigmoid() ** self.gamma).mean()
 
     def g_loss(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
-        """-log D(G(z))."""
-        return F.softplus(-fake).mean()
+        return F.softplus(-fake).mean()  # -log D(G(z))
 
 
 class Small:
@@ -36,8 +35,7 @@ class Small:
         return nn.Sequential(*self.layers(z_dim, math.prod(shape)), nn.Unflatten(1, shape))
 
     def discriminator(self, shape: tuple[int, ...], outputs: int = 1) -> nn.Module:
-        end = nn.Flatten(0) if outputs == 1 else nn.Identity()
-        return nn.Sequential(nn.Flatten(), *self.layers(math.prod(shape), outputs), end)
+        return nn.Sequential(nn.Flatten(), *self.layers(math.prod(shape), outputs), Logits(outputs))
 
     def layers(self, inputs: int, outputs: int) -> list[nn.Module]:
         return [nn.Linear(inputs, self.width), nn.ReLU(), nn.Linear(self.width, outputs)]

@@ -65,7 +65,8 @@ def check_network(network: Any, shape: tuple[int, ...] = (2,)) -> None:
           f"G gives {_shape(fake)} for {COUNT} samples of shape {shape}", f"Let it end in {(COUNT, *shape)}.")  # fmt: skip
     logits, wanted = d(fake), (COUNT,) if network.judges == 1 else (COUNT, network.judges)
     _need(isinstance(logits, Tensor) and logits.shape == wanted, network,
-          f"D gives {_shape(logits)} for {COUNT} samples; logits {wanted} are needed", "End it with raygan.networks.base.Logits.")  # fmt: skip
+          f"D gives {_shape(logits)} for {COUNT} samples; logits {wanted} are needed",
+          "End it with raygan.networks.base.Logits.")  # fmt: skip
     logits.mean().backward()
     for what, net, other, again in zip("GD", (g, d), _built(network, shape, 1), _built(network, shape, 0), strict=True):
         _check_weights(network, what, net, other, again)
@@ -94,7 +95,8 @@ def _check_weights(network: NetworkComponent, what: str, net: nn.Module, other: 
               f"{what}: {name} differs for the same stream", "Draw it from nothing but `stream`.")  # fmt: skip
         random = p.numel() > 1 and p.unique().numel() > 1
         _need(not random or not torch.equal(p, other.get_parameter(name)), network,
-              f"{what}: {name} is the same for another stream, so independent pairs begin alike", "Draw it from `stream`.")  # fmt: skip
+              f"{what}: {name} is the same for another stream, so independent pairs begin alike",
+              "Draw it from `stream`.")  # fmt: skip
     other.load_state_dict(first)
     twin = copy.deepcopy(net)
     for how, found in (("load_state_dict", other), ("a copy", twin)):
@@ -178,7 +180,8 @@ def check_strategy(strategy: StrategyComponent, num_pairs: int = 3, steps: int =
     settings: of the config, as for raygan.train, for a strategy that needs other ones.
     """
     given = {
-        "data": {"name": "ring", "modes": 8, "train": 256, "held_out": 64}, "network": {"name": "mlp", "hidden": 8, "layers": 2},
+        "data": {"name": "ring", "modes": 8, "train": 256, "held_out": 64},
+        "network": {"name": "mlp", "hidden": 8, "layers": 2},
         "num_pairs": num_pairs, "steps": steps, "round_steps": 2, "batch_size": 8, "pairs": [], "start_from": [],
         "evaluation": {"samples": 1500}, "resources": {"num_threads": 1}, "strategy": strategy,
     }  # fmt: skip
@@ -190,7 +193,8 @@ def check_strategy(strategy: StrategyComponent, num_pairs: int = 3, steps: int =
     resumed = _Drive(strategy, setup, memory).run(half, steps)
     for player, raw in whole.items():
         _need(digest(unpack(raw)) == digest(unpack(resumed[player])), strategy,
-              f"{player} stopped at step {steps // 2} and resumed ends with other weights", "Keep all state in state().")  # fmt: skip
+              f"{player} stopped at step {steps // 2} and resumed ends with other weights",
+              "Keep all state in state().")  # fmt: skip
     loose = config.model_copy(update={"tempo": "async"})
     try:
         strategy.check(loose)

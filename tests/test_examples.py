@@ -61,7 +61,8 @@ def test_killed_resumed_exported_and_sampled_elsewhere(tmp_path: Path) -> None:
     command = ["train", "--preset", "ring8-sgan", "--inline", "--num-pairs", "3", "--steps", "9", "--evaluation.samples",
                "1500", "--checkpoint.every-steps", "4",
                "--strategy", "./parts/fedgan.py", "--strategy.every", "2", "--name", "x",
-               "--loss", "./parts/own_parts.py:Focal", "--network", "./parts/own_parts.py:Small", "--listeners", "./kill.py"]  # fmt: skip
+               "--loss", "./parts/own_parts.py:Focal", "--network", "./parts/own_parts.py:Small",
+               "--listeners", "./kill.py"]  # fmt: skip
     (tmp_path / "kill.py").write_text(
         "import os, pathlib\n\ndef kill(controller, done):\n"
         "    if not pathlib.Path('killed').exists() and any(pathlib.Path('runs/x/checkpoints').glob('*4*/manifest.json')):\n"
@@ -73,7 +74,7 @@ def test_killed_resumed_exported_and_sampled_elsewhere(tmp_path: Path) -> None:
 
     killed = verb(*command)
     assert killed.returncode == -signal.SIGKILL, killed.stderr[-800:]
-    resumed = verb("resume", "runs/x", "--inline")
+    resumed = verb(*command, "--resume", "auto")
     assert resumed.returncode == 0, resumed.stderr[-800:]
     parts.rename(tmp_path / "gone")
     refused = verb("sample", "runs/x", "-n", "4", "-o", "x.npz")

@@ -1,7 +1,5 @@
-"""Federated averaging (FedGAN, Rasouli et al., 2020): every K steps all pairs go on from the mean of what was published.
+"""FedGAN (Rasouli et al., 2020): every K steps all pairs go on from the mean of what was published.
 raygan train --preset ring8-gap --strategy ./examples/fedgan.py --strategy.every 20"""
-
-from collections.abc import Sequence
 
 import numpy as np
 from pydantic import Field
@@ -21,8 +19,8 @@ class FedGan(Independent):
         pair.players = self.locals(setup.config)
         return pair
 
-    def decide(self, ready: Sequence[str], progress, plan) -> list[Train]:
-        """To the next published version, where everybody waits for the slowest."""
+    def decide(self, ready: list[str], progress, plan) -> list[Train]:
+        # to the next published version, where everybody waits for the slowest
         last = min(progress.done.values())
         stop = {p: (s - 1) // self.every * self.every + self.every + 1 if s else 1 for p, s in progress.done.items()}
         free = [p for p in ready if progress.done[p] < plan.steps and stop[p] == min(stop.values())]
@@ -30,7 +28,7 @@ class FedGan(Independent):
 
 
 class FedPair(Pair):
-    players: Sequence[str] = ()
+    players: list[str]
 
     def train(self, steps, board):
         if self.sharing.due(self.step) and self.step:

@@ -26,8 +26,7 @@ class Focal(LossComponent):
 
 
 class Small:
-    """Two small MLPs; a plain pair of factories is enough."""
-
+    # Two small MLPs; a plain pair of factories is enough.
     def __init__(self, width: int = 32) -> None:
         self.width = width
 

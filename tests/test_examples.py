@@ -22,7 +22,7 @@ from raygan.service.verify import verify_config
 from tests.conftest import TINY
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-CHECKS: dict[str, tuple[str, Callable[[object], object]]] = {
+CHECKS: dict[str, tuple[str, Callable[[Any], object]]] = {
     "residual.py": ("network", testing.check_network),
     "focal.py": ("loss", testing.check_loss),
     "spirals.py": ("data", testing.check_data),
@@ -46,8 +46,8 @@ def test_they_are_short_and_listed() -> None:
 
 @pytest.mark.parametrize("name", CHECKS)
 def test_each_passes_the_checks(name: str) -> None:
-    _, check = CHECKS[name]
-    check(str(EXAMPLES / name))
+    kind, check = CHECKS[name]
+    check(resolve(None, (), named({kind: str(EXAMPLES / name)})).config.component(kind))
 
 
 def test_they_train_together_and_nothing_of_the_run_is_executed_elsewhere_unasked(
@@ -57,7 +57,7 @@ def test_they_train_together_and_nothing_of_the_run_is_executed_elsewhere_unaske
     parts = tmp_path / "parts"
     parts.mkdir()
     for name in CHECKS:
-        (parts / name).write_text((EXAMPLES / name).read_text())
+        (parts / name).write_text((EXAMPLES / name).read_text() + "# another file\n")
     spec = {"name": str(parts / "ring_gap.py"), "swap_every": 10}
     kinds = {kind: str(parts / name) for name, (kind, _) in CHECKS.items() if kind != "strategy"}
     settings = small(**kinds, strategy=spec, num_pairs=3, resources={"pairs_per_actor": 3})

@@ -32,7 +32,8 @@ class Residual:
         size = int(torch.tensor(shape).prod())
         return nn.Sequential(*self._stack(z_dim, size), nn.Unflatten(1, shape))
 
-    def discriminator(self, shape: tuple[int, ...]) -> nn.Module:
-        """Samples (N, *shape) to logits (N,)."""
+    def discriminator(self, shape: tuple[int, ...], outputs: int = 1) -> nn.Module:
+        """Samples (N, *shape) to logits (N,); as PMGAN's classifier to (N, outputs)."""
         size = int(torch.tensor(shape).prod())
-        return nn.Sequential(nn.Flatten(), *self._stack(size, 1), nn.Flatten(0))
+        last = nn.Flatten(0 if outputs == 1 else 1)
+        return nn.Sequential(nn.Flatten(), *self._stack(size, outputs), last)

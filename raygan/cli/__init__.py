@@ -35,6 +35,7 @@ VERBS = {
     "sweep": "many runs over settings, by Ray Tune: grid, random, ASHA, PBT, Optuna",
     "dashboards": "install Grafana dashboards and alerts, or check them against a Prometheus",
     "runs": "list runs",
+    "new": "write a loss, network, data set, strategy or metric of your own to begin from, with its test",
     "presets": "list presets, or show one",
     "doctor": "check this machine: versions, Ray, data",
 }

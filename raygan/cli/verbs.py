@@ -480,6 +480,25 @@ def presets(argv: Sequence[str]) -> int:
     for name in preset_names():
         first = (PRESETS / f"{name}.yaml").read_text().splitlines()[0].removeprefix("# ")
         print(f"{name:<{width}}  {first}")
+    from raygan.own.installed import GROUPS, entry_points
+
+    for kind in GROUPS:
+        if found := entry_points(kind):
+            print(f"{kind + ' of installed packages':<{width}}  {', '.join(found)}")
+    return 0
+
+
+def new(argv: Sequence[str]) -> int:
+    """Write a part of one's own, to begin from."""
+    usage = "raygan new loss|network|data|strategy|metric NAME [--to FOLDER]"
+    args = parse(argv, valued=("to",), positional=(2, 2), usage=usage)
+    kind, name = args.positional
+    from raygan.service.new import write_new
+
+    part, test = write_new(kind, name, Path(expanded(args.get("to") or ".")))
+    shown = part if part.is_absolute() else f"./{part}"
+    flag = "--metrics" if kind == "metric" else f"--{kind}"
+    print(f"{part} and {test}\npytest {test}\nraygan train {flag} {shown}")
     return 0
 
 

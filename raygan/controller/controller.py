@@ -355,8 +355,15 @@ class Controller:
         for p in self._complete_at(player, step):
             if self.plan.evaluates_at(step) and p != JUDGE:
                 self.ask(Evaluate(p, step, self.generators))
-            if self.plan.saves_at(step):
+            if self.plan.saves_at(step) and not (
+                self.free and self.gathering.fresh(p, step, self.plan.checkpoint_every)
+            ):
                 self.ask(Save(p, step, at=step))
+        if (
+            self.free
+        ):  # not only when it has come to the cut's step: what the others have done till then would be at risk
+            for cut in self.gathering.awaiting(player):
+                self.ask(Save(player, cut, at=step))
 
     def _complete_at(self, player: str, step: int) -> list[str]:
         """Who is as it will be at `step`, now that `player` has done it: pairs that share weights only when all have."""
@@ -403,6 +410,11 @@ class Controller:
         sitting = [p for p in swap.players if p not in taken]
         self.commit("swap", swap.step, players=list(swap.players), carry=swap.carry, moves=moves, sitting=sitting)
         self.executor.submit(Adopt(swap))
+
+    @property
+    def free(self) -> bool:
+        """May a checkpoint hold players at any steps? In async, where nobody holds what another one had at some step."""
+        return self.plan.tempo == "async" and not self.strategy.swaps
 
     def ask(self, order: Evaluate | Save) -> None:
         """For a score, or for a part of a checkpoint."""

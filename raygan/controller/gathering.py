@@ -7,7 +7,9 @@
     join(p)       belongs to all cuts that are under way; -> those that it has to give its part for at once
     committed     on disk: who has which part there
 
-In async players pass a step at different times, and a run that was stopped goes on with some of them ahead. Who is at or past a
+In async players pass a step at different times. Where networks are swapped, each gives its part when it comes to the cut's step;
+where they are not, at its next halt, wherever it is (`Controller.free`): the fastest one's work is not at risk until the slowest
+has come so far. A run that was stopped goes on with some of them ahead. Who is at or past a
 step in the newest committed checkpoint stands in its cut with that part, and so does whoever died and is on the way back.
 That is a consistent cut: networks are swapped only between pairs that stand between the same two checkpoint steps.
 """
@@ -30,6 +32,8 @@ class Cut:
     missing: set[str]
     parts: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     """player -> (its step, its packed state)"""
+    told: set[str] = field(default_factory=set)
+    """Members that were asked for their part."""
     extra: dict[str, dict[str, Any]] = field(default_factory=dict)
     """key -> player -> what the checkpoint keeps of it beside"""
 
@@ -41,6 +45,7 @@ class Cut:
     def forget(self, player: str) -> None:
         """What it has given counts no more."""
         self.parts.pop(player, None)
+        self.told.discard(player)
         for values in self.extra.values():
             values.pop(player, None)
 
@@ -56,6 +61,16 @@ class Gathering:
         self.away: set[str] = set()
         """Players that are on the way back."""
         self._cuts: dict[int, Cut] = {}
+        self._given: dict[str, int] = dict(self.steps)
+        """player -> its step when it was last asked for a part; while it is away, none."""
+
+    def fresh(self, player: str, step: int, every: int) -> bool:
+        """Was it asked for a part less than `every` steps ago?"""
+        return player in self._given and step - self._given[player] < every
+
+    def awaiting(self, player: str) -> list[int]:
+        """Steps of the cuts that wait for its part, and for which it was not asked yet."""
+        return [s for s, cut in self._cuts.items() if player in cut.missing and player not in cut.told]
 
     def asked(self, order: Save, players: Collection[str], extra: Mapping[str, Mapping[str, Any]]) -> None:
         """One of `players`, who are all members now, will give its part."""
@@ -64,11 +79,13 @@ class Gathering:
             members = {*players, *self.away}
             missing = {p for p in members if self.steps.get(p, -1) < order.step}
             cut = self._cuts[order.step] = Cut(order.step, members, missing - (self.away & set(self.steps)))
+        self._given[order.player] = order.at
         self._expect(cut, order.player, extra)
 
     def _expect(self, cut: Cut, player: str, extra: Mapping[str, Mapping[str, Any]]) -> None:
         cut.members.add(player)
         cut.missing.add(player)
+        cut.told.add(player)
         for key, values in extra.items():
             if player in values:
                 cut.extra.setdefault(key, {})[player] = values[player]
@@ -103,6 +120,7 @@ class Gathering:
     def lose(self, player: str) -> list[Cut]:
         """It died and comes back from its committed part, which stands for it meanwhile; without one, it is waited for."""
         self.away.add(player)
+        self._given.pop(player, None)
         for cut in self._cuts.values():
             cut.forget(player)
             if player in self.steps:

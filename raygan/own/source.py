@@ -277,4 +277,4 @@ class _Loader(importlib.abc.Loader):
         text, file = self.source.files[self.name], filename(self.source, self.name)
         linecache.cache[file] = len(text), None, text.splitlines(keepends=True), file
         module.__file__ = file
-        exec(compile(text, file, "exec", dont_inherit=True), module.__dict__)
+        exec(compile(text.removeprefix("\ufeff"), file, "exec", dont_inherit=True), module.__dict__)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from dataclasses import replace
@@ -16,13 +15,10 @@ from raygan.controller.hosting import Shelves, host
 from raygan.controller.ledger import Ledger
 from raygan.gan.weights import num_words
 from raygan.service.packing import not_batched
-from raygan.strategies.gap import Gap
 from raygan.strategies.orders import Swap
-from raygan.strategies.pmgan import Pmgan
-from raygan.strategies.roles import GLOBAL, ROLES
-from raygan.strategies.sgan import Sgan
+from raygan.strategies.roles import ROLES
 from raygan.strategies.stack import to_batch
-from raygan.strategies.strategy import Plan, Setup, StrategyComponent, homes, load_data, num_processes, strategy_of
+from raygan.strategies.strategy import Plan, Setup, homes, load_data, megabytes, num_processes, strategy_of
 
 PROBE = 3
 """Steps that the time is measured on."""
@@ -55,7 +51,7 @@ def plan_text(resolved: Resolved, address: str) -> str:
         f"{config.checkpoint.keep} are kept",
     ]
     lines += _pack_lines(setup, found)
-    lines += _traffic_lines(strategy, setup)
+    lines += strategy.traffic(setup)
     return "\n".join([*lines, _time_line(config, setup, placement.cpus)])
 
 
@@ -103,50 +99,6 @@ def _time_line(config: Config, setup: Setup, cpus: float) -> str:
     return f"time           about {seconds:.0f} s of training ({each} ms a step on a core of this machine), start and scores apart"
 
 
-def _traffic_lines(strategy: StrategyComponent, setup: Setup) -> list[str]:
-    """What travels, of a strategy and of what it stands over."""
-    config = setup.config
-    match strategy:
-        case Sgan():
-            return [*_sgan_lines(strategy, setup), *_traffic_lines(strategy.inner, setup)]
-        case Gap():
-            plan = Plan.of(config, len(setup.data.train))
-            period = strategy.period(plan)
-            swaps = max(0, (config.steps - 1) // period)
-            parcel = megabytes(strategy.parcel_bytes(setup.parts(strategy.locals(config)[0])))
-            return [
-                f"a swap         {parcel} a pair every {period} updates, {swaps} in all",
-                *(f"warning {name}: {text}" for name, text in strategy.notes(plan)),
-            ]
-        case Pmgan():
-            answer, classes = megabytes(strategy.answer_bytes(setup)), strategy.num_classes(config)
-            return [
-                f"a slot         {megabytes(strategy.slot_bytes(setup))} a generator and step, of which one is kept",
-                f"an answer      {answer} a generator and step ({strategy.feedback}), {classes} classes",
-            ]
-    return []
-
-
-def _sgan_lines(strategy: Sgan, setup: Setup) -> list[str]:
-    config, parts = setup.config, setup.parts(GLOBAL)
-    sharing, rounds, store_mb = strategy.sharing(parts), config.round_steps, config.resources.object_store_mb
-    pull = sharing.nbytes(parts)
-    held = config.num_pairs * pull * math.ceil((strategy.max_lead + rounds) / sharing.every)
-    in_store = config.num_pairs * pull * math.ceil(rounds / sharing.every)
-    lines = [
-        f"a pull         {megabytes(pull)} a local every {sharing.every} steps: D, and G as "
-        f"{'samples' if sharing.samples else 'weights'}",
-        f"held by locals at most {megabytes(held)} (max_lead {strategy.max_lead})",
-        f"object store   about {megabytes(in_store)} a round of {rounds} steps, of {store_mb} MB",
-    ]
-    if strategy.deputies:
-        there, back = (megabytes(b) for b in strategy.deputy_bytes(parts))
-        lines.append(f"deputies       {strategy.deputies}: {there} to each, {back} back, at each of its steps")
-    if in_store > 0.7 * store_mb * 2**20:
-        lines.append("               more than 70 % of the store: lower round_steps or raise messenger_lifetime")
-    return lines
-
-
 def cluster_size(address: str) -> tuple[dict[str, float], list[dict[str, float]], str]:
     """Resources of the cluster at `address` and of its nodes; for a local one, of this machine, without starting Ray."""
     named = os.environ.get("RAY_ADDRESS") if address == "auto" else (None if address == "local" else address)
@@ -161,11 +113,3 @@ def cluster_size(address: str) -> tuple[dict[str, float], list[dict[str, float]]
         from raygan.actors.household import rooms
 
         return cast(dict[str, float], ray.cluster_resources()), rooms(), f"cluster {named}"
-
-
-def megabytes(count: float) -> str:
-    """
-    >>> megabytes(2_500_000)
-    '2.5 MB'
-    """
-    return f"{count / 1e6:.1f} MB" if count >= 100_000 else f"{count / 1e3:.1f} kB"

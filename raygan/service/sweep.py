@@ -17,7 +17,7 @@ import random
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -25,11 +25,8 @@ from pydantic import Field, model_validator
 from raygan.config import Config, Resolved, Section, Travels, read_yaml, resolve, validate
 from raygan.controller.run_folder import check_name
 from raygan.errors import ConfigError, did_you_mean
-from raygan.losses.base import LossComponent
 from raygan.own.inside import settled_here
-from raygan.strategies.pmgan import Pmgan
 from raygan.strategies.roles import JUDGE
-from raygan.strategies.sgan import Sgan
 from raygan.strategies.strategy import Setup, load_data, strategy_of
 
 LONGEST = 80
@@ -260,17 +257,8 @@ def scored(config: Config) -> list[str]:
 
 
 def d_updates(config: Config) -> float:
-    """Updates of a discriminator by a batch, of all players, for one step of everybody.
-
-    independent, gap: one a pair (and critic step). sgan: those of its locals, D0's against each, and a messenger's steps a
-    local. pmgan: the judge's one update has a batch of each generator, and counts as K.
-    """
-    strategy, n = strategy_of(config), config.num_pairs
-    critic = float(cast(LossComponent, config.component("loss")).d_steps)
-    if isinstance(strategy, Sgan):
-        own = n if isinstance(strategy.inner, Pmgan) else n * critic
-        return own + n * strategy.global_d_steps + n * (strategy.messenger_steps or critic)
-    return n if isinstance(strategy, Pmgan) else n * critic
+    """Updates of a discriminator by a batch, of all players, for one step of everybody, as the strategy counts them."""
+    return strategy_of(config).d_updates(config)
 
 
 def megabytes(config: Config) -> float:

@@ -14,7 +14,7 @@ from raygan.config import Config
 from raygan.controller.controller import Controller
 from raygan.controller.evaluator import Evaluator
 from raygan.controller.orders import Done, Evaluate
-from raygan.errors import Interrupted
+from raygan.errors import ConfigError, Interrupted
 from raygan.metrics.ranking import lower_is_better
 from raygan.service.origins import fork, inherited_seconds
 from raygan.service.run import Run
@@ -40,6 +40,11 @@ class Reporter:
         self.path = path
         self.keys = keys
         self.per_step = costs(config, 1, 0.0)  # once: it builds the networks to count their bytes
+        if sweep.budget.megabytes is not None and math.isnan(self.per_step["megabytes"]):
+            name = config.strategy["name"]
+            raise ConfigError(
+                f"budget.megabytes: strategy {name} does not say what it sends (bytes_a_step). Use seconds."
+            )
         self.seen: dict[int, set[str]] = {}
         self.waiting: list[int] = []
         self.inherited: float | None = None

@@ -21,11 +21,8 @@ from raygan.controller.ledger import Ledger
 from raygan.controller.orders import Adopt, Executor, Save
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
-from raygan.strategies.gap import Gap
 from raygan.strategies.orders import Swap
-from raygan.strategies.roles import GLOBAL
-from raygan.strategies.sgan import Sgan
-from raygan.strategies.strategy import Plan, Setup, StrategyComponent, load_data, strategy_of
+from raygan.strategies.strategy import Plan, Setup, load_data, strategy_of
 
 
 @dataclass(frozen=True)
@@ -80,22 +77,25 @@ def final_states(
 
 def verify_config(config: Config, steps: int, address: str, inline_only: bool) -> list[Result]:
     """Check every promise that this config makes, for `steps` steps; all players take turns step by step."""
-    strategy = often(config.strategy, steps) | ({"max_lead": 1} if config.strategy["name"] == "sgan" else {})
-    if "over" in strategy:
-        strategy["over"] = often(strategy["over"], steps)
+    short = strategy_of(config).shortened(steps)
+    strategy = {"name": config.strategy["name"], **short.model_dump(mode="json")}
     config = config.model_copy(update={"steps": steps, "tempo": "lockstep", "round_steps": 1, "strategy": strategy})
     data = load_data(config)
     setup = Setup(config, data, torch.device("cpu"))
     size = len(data.train)
-    moved: list[bool] = []
+    moved: list[tuple[Swap, bool]] = []
     whole = final_states(config, lambda: Witness(setup, moved), samples=size)
     results = []
-    pairs = [p for p in strategy_of(config).players(config) if p != GLOBAL]
-    if GLOBAL in whole:
-        alone = final_states(config, lambda: InlineExecutor(setup), players=pairs, samples=size)
-        results.append(compare(f"locals untouched by the global pair, {steps} steps", alone, whole))
+    made = strategy_of(config)
+    apart = made.apart(config)
+    others = [p for p in made.players(config) if p != apart]
+    if apart is not None:
+        alone = final_states(config, lambda: InlineExecutor(setup), players=others, samples=size)
+        results.append(compare(f"locals untouched by the {apart} pair, {steps} steps", alone, whole))
     if moved:
-        results.append(conserved(moved, whole, pairs, strategy_of(config)))
+        results.append(conserved(moved, whole, made.locals(config)))
+    elif made.swaps:
+        results.append(Result(False, f"swaps conserve: not one swap within {steps} steps. Give --steps more"))
     memory: dict[str, Any] = {}
     stopped = final_states(config, lambda: InlineExecutor(setup), stop_at=steps // 2, samples=size, memory=memory)
     resumed = final_states(config, lambda: InlineExecutor(setup), states=stopped, samples=size, memory=memory)
@@ -110,17 +110,10 @@ def verify_config(config: Config, steps: int, address: str, inline_only: bool) -
     return results
 
 
-def often(strategy: Mapping[str, Any], steps: int) -> dict[str, Any]:
-    """The same strategy with swaps that fall into a short run."""
-    if strategy["name"] != "gap":
-        return dict(strategy)
-    return {**strategy, "swap_every": max(1, steps // 5), "unit": "updates", "swap_warmup": 0}
-
-
 class Witness(InlineExecutor):
     """Looks at every swap: does each taker hold, to the last bit, what its source handed over?"""
 
-    def __init__(self, setup: Setup, moved: list[bool]) -> None:
+    def __init__(self, setup: Setup, moved: list[tuple[Swap, bool]]) -> None:
         super().__init__(setup)
         self.moved = moved
 
@@ -129,19 +122,17 @@ class Witness(InlineExecutor):
         handed = {p: parcel.fingerprint for p, parcel in self.parcels[swap].items()}
         super().adopt(swap)
         for player, source in swap.moves.items():
-            self.moved.append(swapper(self.players[player]).offer(swap.what, swap.carry).fingerprint == handed[source])
+            held = swapper(self.players[player]).offer(swap.what, swap.carry).fingerprint
+            self.moved.append((swap, held == handed[source]))
 
 
-def conserved(
-    moved: Sequence[bool], states: Mapping[str, bytes], pairs: Sequence[str], strategy: StrategyComponent
-) -> Result:
-    """Every hand-over was exact, and at the end each network is at exactly one pair (unless winners overwrite losers)."""
-    gap = strategy.inner if isinstance(strategy, Sgan) else strategy
-    assert isinstance(gap, Gap), "only GAP swaps"
-    held = sorted(str(unpack(states[p])[f"identity.{gap.what}"]) for p in pairs)
-    whole = held == sorted(pairs) or gap.winner_replace > 0
-    text = f"swaps conserve: {sum(moved)} of {len(moved)} networks arrived bit for bit, {len(set(held))} of {len(pairs)} are held"
-    return Result(all(moved) and whole, text)
+def conserved(moved: Sequence[tuple[Swap, bool]], states: Mapping[str, bytes], pairs: Sequence[str]) -> Result:
+    """Every hand-over was exact, and at the end each network is at exactly one pair, unless a swap gave one to two of them."""
+    what, exact = moved[0][0].what, [fine for _, fine in moved]
+    held = sorted(str(unpack(states[p])[f"identity.{what}"]) for p in pairs)
+    overwrites = any(len(set(swap.moves.values())) < len(swap.moves) for swap, _ in moved)
+    text = f"swaps conserve: {sum(exact)} of {len(exact)} networks arrived bit for bit, {len(set(held))} of {len(pairs)} are held"
+    return Result(all(exact) and (held == sorted(pairs) or overwrites), text)
 
 
 def compare(what: str, expected: Mapping[str, bytes], found: Mapping[str, bytes]) -> Result:

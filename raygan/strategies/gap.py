@@ -28,7 +28,7 @@ from raygan.gan.pair import Pair, Parts, Sharing
 from raygan.gan.streams import derive_seed
 from raygan.gan.weights import num_words
 from raygan.strategies.orders import Order, Swap, Train
-from raygan.strategies.strategy import Plan, Progress, Setup, StrategyComponent, same_networks
+from raygan.strategies.strategy import Plan, Progress, Setup, StrategyComponent, megabytes, same_networks
 
 
 class Gap(StrategyComponent):
@@ -104,6 +104,20 @@ class Gap(StrategyComponent):
         """A parcel a pair and period, those between two of one actor included, which stay there."""
         sent = sum(self.parcel_bytes(setup.parts(p)) for p in self.locals(setup.config))
         return sent / self.period(Plan.of(setup.config, len(setup.data.train)))
+
+    def traffic(self, setup: Setup) -> list[str]:
+        """A swap's."""
+        plan = Plan.of(setup.config, len(setup.data.train))
+        period = self.period(plan)
+        parcel = megabytes(self.parcel_bytes(setup.parts(self.locals(setup.config)[0])))
+        return [
+            f"a swap         {parcel} a pair every {period} updates, {max(0, (setup.config.steps - 1) // period)} in all",
+            *(f"warning {name}: {text}" for name, text in self.notes(plan)),
+        ]
+
+    def shortened(self, steps: int) -> Gap:
+        """Five swaps."""
+        return self.model_copy(update={"swap_every": max(1, steps // 5), "unit": "updates", "swap_warmup": 0})
 
     # --------------------------------------------------------------------------------------------------- when
 

@@ -58,6 +58,14 @@ class Independent(StrategyComponent):
         parts = setup.parts(name)
         return Pair(name, share(parts, setup.shared) if self.share_weights else parts, sharing)
 
+    def bytes_a_step(self, setup: Setup) -> float:
+        """Nothing."""
+        return 0.0
+
+    def traffic(self, setup: Setup) -> list[str]:
+        """Nothing."""
+        return []
+
     def decide(self, ready: Sequence[str], progress: Progress, plan: Plan) -> list[Train]:
         """Whoever is ready goes on to the end of its round; who shares weights, in turns."""
         done = progress.done

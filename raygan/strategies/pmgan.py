@@ -36,7 +36,7 @@ from raygan.strategies.pmgan_generator import Generator
 from raygan.strategies.pmgan_judge import Judge, RealOrNot, WhichOne
 from raygan.strategies.pmgan_slots import share_of
 from raygan.strategies.roles import JUDGE, ROLES
-from raygan.strategies.strategy import Plan, Progress, Setup, StrategyComponent, same_networks
+from raygan.strategies.strategy import Plan, Progress, Setup, StrategyComponent, megabytes, same_networks
 
 
 def generator_name(index: int) -> str:
@@ -143,6 +143,18 @@ class Pmgan(StrategyComponent):
     def bytes_a_step(self, setup: Setup) -> float:
         """A slot and an answer a generator."""
         return setup.config.num_pairs * (self.slot_bytes(setup) + self.answer_bytes(setup))
+
+    def traffic(self, setup: Setup) -> list[str]:
+        """A slot's and an answer's."""
+        answer, classes = megabytes(self.answer_bytes(setup)), self.num_classes(setup.config)
+        return [
+            f"a slot         {megabytes(self.slot_bytes(setup))} a generator and step, of which one is kept",
+            f"an answer      {answer} a generator and step ({self.feedback}), {classes} classes",
+        ]
+
+    def d_updates(self, config: Config) -> float:
+        """The judge's one update has a batch of each generator, and counts as K."""
+        return float(config.num_pairs)
 
     def locals(self, config: Config) -> list[str]:
         """The generators' names."""

@@ -22,7 +22,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, cast
 
 from pydantic import Field
 from torch import nn
@@ -32,11 +32,12 @@ from raygan.errors import ConfigError
 from raygan.gan.pair import Parts, Sharing
 from raygan.gan.types import Player
 from raygan.gan.weights import Precision, num_words
+from raygan.losses.base import LossComponent
 from raygan.strategies.orders import Order, Train
 from raygan.strategies.roles import GLOBAL, ROLES
 from raygan.strategies.sgan_crew import Crew, DeputyHere
 from raygan.strategies.sgan_players import GlobalPair
-from raygan.strategies.strategy import Plan, Progress, Setup, StrategyComponent, same_networks
+from raygan.strategies.strategy import Plan, Progress, Setup, StrategyComponent, megabytes, same_networks
 
 
 class Sgan(StrategyComponent):
@@ -215,6 +216,41 @@ class Sgan(StrategyComponent):
         sharing = self.sharing(parts)
         pulled = setup.config.num_pairs * sharing.nbytes(parts) / sharing.every
         return pulled + self.deputies * sum(self.deputy_bytes(parts)) + self.inner.bytes_a_step(setup)
+
+    def traffic(self, setup: Setup) -> list[str]:
+        """A pull's, what locals and the object store hold of them, the deputies'; then that of the locals' strategy."""
+        config, parts = setup.config, setup.parts(GLOBAL)
+        sharing, rounds, store_mb = self.sharing(parts), config.round_steps, config.resources.object_store_mb
+        pull = sharing.nbytes(parts)
+        held = config.num_pairs * pull * math.ceil((self.max_lead + rounds) / sharing.every)
+        in_store = config.num_pairs * pull * math.ceil(rounds / sharing.every)
+        lines = [
+            f"a pull         {megabytes(pull)} a local every {sharing.every} steps: D, and G as "
+            f"{'samples' if sharing.samples else 'weights'}",
+            f"held by locals at most {megabytes(held)} (max_lead {self.max_lead})",
+            f"object store   about {megabytes(in_store)} a round of {rounds} steps, of {store_mb} MB",
+        ]
+        if self.deputies:
+            there, back = (megabytes(b) for b in self.deputy_bytes(parts))
+            lines.append(f"deputies       {self.deputies}: {there} to each, {back} back, at each of its steps")
+        if in_store > 0.7 * store_mb * 2**20:
+            lines.append("               more than 70 % of the store: lower round_steps or raise messenger_lifetime")
+        return lines + self.inner.traffic(setup)
+
+    def d_updates(self, config: Config) -> float:
+        """Those of the locals, D0's against each of them, and a messenger's steps a local."""
+        critic = float(cast(LossComponent, config.component("loss")).d_steps)
+        more = self.global_d_steps + (self.messenger_steps or critic)
+        return self.inner.d_updates(config) + config.num_pairs * more
+
+    def shortened(self, steps: int) -> Sgan:
+        """The global pair right behind its locals, whose own strategy is shortened as well."""
+        inner = self.inner.shortened(steps)
+        return self.model_copy(update={"max_lead": 1, "over": {"name": inner.name, **inner.model_dump(mode="json")}})
+
+    def apart(self, config: Config) -> str | None:
+        """The global pair: what SGAN's paper promises."""
+        return GLOBAL
 
     def deputy_bytes(self, parts: Parts) -> tuple[int, int]:
         """A step's to a deputy, and back: G0 and D0; gradients by the batch of G0 and by D0's weights."""

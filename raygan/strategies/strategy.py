@@ -5,6 +5,7 @@ decide(ready, progress, plan) -> [Train("pair-00", 50), Swap(...), ...]    a pur
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -153,6 +154,14 @@ def check_judges(network: NetworkComponent, loss: LossComponent, feature_matchin
         raise ConfigError("pair.feature_matching: takes one discriminator. Set it to 0, or network.judges to 1.")
 
 
+def megabytes(count: float) -> str:
+    """
+    >>> megabytes(2_500_000)
+    '2.5 MB'
+    """
+    return f"{count / 1e6:.1f} MB" if count >= 100_000 else f"{count / 1e3:.1f} kB"
+
+
 class StrategyComponent(Component):
     """One paper: who plays, and what to do when players are ready."""
 
@@ -217,8 +226,25 @@ class StrategyComponent(Component):
         return []
 
     def bytes_a_step(self, setup: Setup) -> float:
-        """What players send each other, for one step of everybody, on the average; scores and checkpoints apart."""
-        return 0.0
+        """What players send each other, for one step of everybody, on the average; scores and checkpoints apart. NaN: not told."""
+        return math.nan
+
+    def traffic(self, setup: Setup) -> list[str]:
+        """The same in words, a line each, for `raygan plan`."""
+        return [f"what travels   strategy {self.name} does not say (bytes_a_step, traffic)"]
+
+    def d_updates(self, config: Config) -> float:
+        """Updates of a discriminator by a batch, of all players, for one step of everybody: one a pair and critic step."""
+        loss = cast(LossComponent, config.component("loss"))
+        return config.num_pairs * float(loss.d_steps)
+
+    def shortened(self, steps: int) -> StrategyComponent:
+        """Itself with everything that it does from time to time done within so few steps, for `raygan verify`."""
+        return self
+
+    def apart(self, config: Config) -> str | None:
+        """A player that learns from the others without a trace in them; None where there is none. `raygan verify` tries it."""
+        return None
 
     def locals(self, config: Config) -> list[str]:
         """The pairs' names."""

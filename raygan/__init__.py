@@ -9,6 +9,7 @@ The names below are imported when they are first used, so that `import raygan` i
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,21 +22,27 @@ __all__ = ["Jobs", "Run", "train"]
 
 def train(
     preset: str | None = None, *, run_dir: str | Path = "runs", name: str | None = None, address: str = "auto",
-    inline: bool = False, resume: str | None = None, **settings: Any,
+    inline: bool = False, resume: str | None = None, trust_code: bool = False, listeners: Sequence[Any] = (), **settings: Any,
 ) -> Run:  # fmt: skip
     """Run a preset with some settings changed; returns the finished run.
 
-    settings: `num_pairs=8`, or groups as mappings: `pair={"lr_g": 1e-3}`, `strategy={"name": "sgan", "messenger_steps": 5}`.
+    settings: `num_pairs=8`, or groups as mappings: `pair={"lr_g": 1e-3}`, `strategy={"name": "sgan", "messenger_steps": 5}`; own
+    parts by name or as objects: `network=MyNet(width=8)`, `loss=Focal`, `data=array`, `metrics=[sharpness]` (README). listeners:
+    functions (controller, done), or what a config names. trust_code: with `resume`, the run's own parts may run.
     inline: everything in this process, no Ray. Raises a RayganError (raygan.errors).
     """
     from raygan.config import resolve
+    from raygan.controller.listening import guarded
+    from raygan.own.objects import named
     from raygan.service.training import train as start
 
+    named_ones = [x for x in listeners if isinstance(x, str | Mapping)]
+    settings = named({**settings, **({"listeners": named_ones} if named_ones else {})})
     resolved = resolve(preset, (), settings)
     call = ", ".join([repr(preset), *(f"{k}={v!r}" for k, v in settings.items())])
     return start(
         resolved, run_dir=Path(run_dir), name=name, address=address, inline=inline, resume=resume,
-        command=f"raygan.train({call})",
+        command=f"raygan.train({call})", trust_code=trust_code, listeners=guarded(listeners),
     )  # fmt: skip
 
 

@@ -10,56 +10,31 @@ neither torch nor Ray.
 
 from __future__ import annotations
 
-import importlib
 import json
-import pkgutil
-import re
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from raygan.components import KINDS as KINDS
+from raygan.components import Component as Component
+from raygan.components import Spec as Spec
+from raygan.components import load_component as load_component
+from raygan.components import names as names
+from raygan.components import shorthand as shorthand
+from raygan.components import validate as validate
 from raygan.errors import ConfigError, did_you_mean
+from raygan.own.inside import luggage, refuse_unsettled, settled, unpack, whole, whole_flag
+from raygan.own.trust import claim
 
 Tempo = Literal["lockstep", "async"]
 PRESETS = Path(__file__).parent / "presets"
 DEFAULT_PRESET = "ring8-sgan"
-KINDS = {"data": "data", "network": "networks", "loss": "losses", "strategy": "strategies"}
-
-
-class Component(BaseModel):
-    """A frozen set of settings that can do something: a loss, a network, a data set, a strategy."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    @property
-    def name(self) -> str:
-        """The file's name, which is the component's name in a config."""
-        return type(self).__module__.rpartition(".")[2]
-
-
-def shorthand(value: object) -> object:
-    """Turn `ring8`, `grid25`, `npz:PATH` or `mnist` into the mapping that they stand for.
-
-    >>> shorthand("ring8")
-    {'name': 'ring', 'modes': 8}
-    >>> shorthand("npz:a/b.npz")
-    {'name': 'npz', 'path': 'a/b.npz'}
-    >>> shorthand("r15")
-    {'name': 'r15'}
-    """
-    if not isinstance(value, str):
-        return value
-    name, colon, path = value.partition(":")
-    if colon:
-        return {"name": name, "path": path}
-    counted = re.fullmatch(r"(ring|grid)(\d+)", name)
-    return {"name": counted[1], "modes": int(counted[2])} if counted else {"name": name.replace("-", "_")}
-
-
-Spec = Annotated[dict[str, Any], BeforeValidator(shorthand)]
+BATCHED_BELOW = 250_000
+"""Numbers of an MLP's D below which a CPU is faster with one batched model (benchmarks/RESULTS.md, "Packs")."""
 
 
 class Section(BaseModel):
@@ -68,9 +43,46 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
 
 
+class Travels(Section):
+    """Settings that name own parts take their sources along to other processes, as text."""
+
+    def __getstate__(self) -> dict[Any, Any]:
+        return {**super().__getstate__(), "sources": luggage(self.__dict__)}
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        unpack(state.pop("sources"))
+        super().__setstate__(state)
+
+
 def _component(default: str, description: str) -> Any:
     """A field that names a component."""
     return Field(default, description=description)
+
+
+class ScheduleConfig(Section):
+    """Where settings of a pair go in the course of a run (R3GAN moves all of these); what is left out stays as it is."""
+
+    shape: Literal["cosine", "linear"] = Field("cosine", description="Of the way from the start to the end value.")
+    steps: int | None = Field(
+        None, gt=0, description="Steps that it takes; end values stay after them. None: the run's."
+    )
+    lr: float | None = Field(None, ge=0, description="Both rates at its end, as a share of lr_g and lr_d.")
+    beta1: float | None = Field(None, ge=0, lt=1, description="Adam's first beta at its end.")
+    beta2: float | None = Field(None, ge=0, lt=1, description="Adam's second beta at its end.")
+    gamma: float | None = Field(None, ge=0, description="The penalties' weights at its end, as a share of the loss's.")
+    ema: float | None = Field(None, gt=0, lt=1, description="Decay of G's moving average at its end.")
+
+    def at(self, name: str, start: float, step: int, total: int) -> float:
+        """The value of a setting at a step of a run of `total` steps: start + (end - start) w, w = (1 - cos(pi t)) / 2 or t.
+
+        >>> ScheduleConfig(lr=0.5).at("lr", 1.0, 50, 100), ScheduleConfig(lr=0.5, steps=10).at("lr", 1.0, 50, 100)
+        (0.75, 0.5)
+        """
+        end: float | None = getattr(self, name)
+        if end is None:
+            return start
+        t = min(1.0, step / (self.steps or total))
+        return start + (end - start) * ((1 - math.cos(math.pi * t)) / 2 if self.shape == "cosine" else t)
 
 
 class PairConfig(Section):
@@ -84,6 +96,7 @@ class PairConfig(Section):
     lr_decay: Literal["constant", "linear"] = Field(
         "constant", description="linear: rates fall from their value to 0 over `steps`."
     )
+    schedule: ScheduleConfig = ScheduleConfig()
     clip_grad_d: float | None = Field(None, gt=0, description="Largest global gradient norm of D (GAP's authors: 7).")
     clip_grad_g: float | None = Field(None, gt=0, description="Largest global gradient norm of G.")
     input_noise: float = Field(0.0, ge=0, description="Std of the Gaussian noise on D's inputs at step 0.")
@@ -128,7 +141,8 @@ class ResourcesConfig(Section):
     )
     batched: bool | None = Field(
         None,
-        description="Pairs of one process as one batched model; None: MLPs below 100,000 numbers, and all on a GPU.",
+        description="Pairs of one process as one batched model; None: MLPs with a D below "
+        f"{BATCHED_BELOW:,} numbers, and all on a GPU.",
     )
     num_threads: int = Field(1, gt=0, description="torch threads of a CPU player; other counts give other bits.")
     cpus_per_pair: float | None = Field(None, gt=0, description="None: an equal share of the cluster, at most 1.")
@@ -194,7 +208,7 @@ class EvaluationConfig(Section):
     mixture: bool = Field(True, description="Score the mixture of all pairs' generators too.")
 
 
-class Config(Section):
+class Config(Travels):
     """A whole run."""
 
     seed: int = Field(0, ge=0, lt=2**63, description="Every random stream of the run derives from it.")
@@ -215,16 +229,28 @@ class Config(Section):
     round_steps: int = Field(50, gt=0, description="Most steps a player does between two reports.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU where the player got one.")
     data: Spec = _component("ring8", description="Data set: ring8, grid25, mnist, npz:PATH, ...")
-    network: Spec = _component("mlp", description="Both networks: mlp, dcgan.")
+    network: Spec = _component("mlp", description="Both networks: mlp, dcgan, ...")
     loss: Spec = _component(
-        "non_saturating", description="non_saturating, wgan, wgan_gp, dragan, hinge, least_squares."
+        "non_saturating", description="non_saturating, wgan, wgan_gp, dragan, hinge, least_squares, ..."
     )
     strategy: Spec = _component("sgan", description="independent, sgan, gap, pmgan.")
+    metrics: tuple[Spec, ...] = Field(
+        (), description="Own metrics beside the data set's: [./scores.py:sharpness]; functions (samples, held_out)."
+    )
+    listeners: tuple[Spec, ...] = Field(
+        (), description="Own listeners: [./notes.py:Log]; called (controller, done) after each order, in the driver."
+    )
     pair: PairConfig = PairConfig()
     resources: ResourcesConfig = ResourcesConfig()
     failures: FailuresConfig = FailuresConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    code: dict[str, dict[str, Any]] = Field({}, description="Filled in: the sources of own parts, by their hash.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _settle_own_parts(cls, values: Any) -> Any:
+        return settled(values) if isinstance(values, Mapping) else values
 
     @property
     def ids(self) -> tuple[int, ...]:
@@ -275,66 +301,6 @@ class Config(Section):
         return load_component(kind, getattr(self, kind))
 
 
-def names(kind: str) -> list[str]:
-    """All components of a kind: the names of the files in its package that hold one.
-
-    >>> "sgan" in names("strategy")
-    True
-    """
-    package = importlib.import_module(f"raygan.{KINDS[kind]}")
-    skip = getattr(package, "NOT_COMPONENTS", ())
-    return sorted(m.name for m in pkgutil.iter_modules(package.__path__) if m.name not in skip)
-
-
-def load_component(kind: str, spec: Mapping[str, Any]) -> Component:
-    """Import `raygan/<kind>/<name>.py` and build its Component from the rest of `spec`."""
-    rest = {k: v for k, v in spec.items() if k != "name"}
-    name = str(spec.get("name", ""))
-    if name not in names(kind):
-        raise ConfigError(f"{kind}: no {kind} named {name!r}. {did_you_mean(name, names(kind))}")
-    module = importlib.import_module(f"raygan.{KINDS[kind]}.{name}")
-    cls = next(
-        c for c in vars(module).values()
-        if isinstance(c, type) and issubclass(c, Component) and c.__module__ == module.__name__
-    )  # fmt: skip
-    try:
-        return cls(**rest)
-    except ValidationError as error:
-        raise ConfigError(_one_line(error, f"{kind}.{name}", cls)) from None
-
-
-Model = TypeVar("Model", bound=BaseModel)
-
-
-def validate(cls: type[Model], values: Mapping[str, Any]) -> Model:
-    """`cls(**values)`, with the first mistake told in one line."""
-    try:
-        return cls(**values)
-    except ValidationError as error:
-        raise ConfigError(_one_line(error, "", cls)) from None
-
-
-def _one_line(error: ValidationError, prefix: str, cls: type[BaseModel]) -> str:
-    """`strategy.gap: no setting 'swap_evry'. Did you mean 'swap_every'?`"""
-    first = error.errors()[0]
-    path = [str(p) for p in first["loc"]]
-    owner: Any = cls
-    for part in path[:-1]:  # the model in which the mistake stands
-        field = getattr(owner, "model_fields", {}).get(part)
-        owner = field.annotation if field is not None else owner
-    where = ".".join([prefix, *path] if prefix else path)
-    if first["type"] == "extra_forbidden":
-        parent = where.rpartition(".")[0]
-        hint = did_you_mean(path[-1], list(getattr(owner, "model_fields", {})))
-        return f"{parent + ': ' if parent else ''}no setting {path[-1]!r}. {hint}"
-    reason = first["msg"].removeprefix("Value error, ").rstrip(".")
-    if first["type"] == "missing":
-        return f"{where} is missing. Add it: it has no default."
-    if not path:
-        return f"{prefix or 'config'}: {reason}."
-    return f"{where or 'config'} = {json.dumps(first['input'], default=str)}: {reason}."
-
-
 # --------------------------------------------------------------------------------------------------- resolving
 
 
@@ -356,6 +322,8 @@ def full_dump(config: Config) -> dict[str, Any]:
     for kind in KINDS:
         component = config.component(kind)
         values[kind] = {"name": component.name, **component.model_dump(mode="json")}
+    if not values["code"]:
+        del values["code"]
     return values
 
 
@@ -368,6 +336,17 @@ def _yaml_lines(values: Mapping[str, Any], origins: Mapping[str, str], path: str
         else:
             lines.append(f"{indent}{key}: {json.dumps(value)}  # {origins.get(where, 'default')}")
     return lines
+
+
+def load_parts(config: Config) -> None:
+    """Build every component that players and evaluator need. Raises ConfigError."""
+    for kind in ("network", "loss", "strategy"):
+        config.component(kind)
+    for i in range(len(config.pairs)):
+        own = config.of(f"pair-{sum(g.count for g in config.pairs[:i])}")
+        own.component("network"), own.component("loss")
+    for spec in config.metrics:
+        load_component("metric", spec)
 
 
 def presets() -> list[str]:
@@ -457,9 +436,9 @@ def resolve(preset: str | None = None, files: Sequence[Path] = (), flags: Mappin
     defaults = {kind: shorthand(Config.model_fields[kind].default) for kind in KINDS}
     values = merge(defaults, preset_values(name), f"preset {name}", origins)
     for file in files:
-        values = merge(values, read_yaml(file), str(file), origins)
+        values = merge(values, _from_file(file), str(file), origins)
     for path, value in sorted((flags or {}).items(), key=lambda f: "." in f[0]):  # --data mnist before --data.path
-        values = merge(values, nested(path, value), "flag", origins)
+        values = merge(values, nested(path, whole_flag(path, value, Path())), "flag", origins)
     if isinstance(groups := values.get("pairs"), list | tuple) and origins.get("num_pairs", "preset").startswith(
         "preset"
     ):
@@ -467,12 +446,27 @@ def resolve(preset: str | None = None, files: Sequence[Path] = (), flags: Mappin
         if counts and all(isinstance(c, int) for c in counts):  # `pairs` says how many there are
             values["num_pairs"], origins["num_pairs"] = sum(counts), origins.get("pairs", "pairs")
     config = validate(Config, values)
+    from raygan.own.installed import refuse_shadow
+
     for kind in KINDS:
-        config.component(kind)
-    for i in range(len(config.pairs)):
-        own = config.of(f"pair-{sum(g.count for g in config.pairs[:i])}")
-        own.component("network"), own.component("loss")
+        if (own := str(getattr(config, kind).get("name"))) in names(kind):
+            refuse_shadow(kind, own)
+    config.component("data")
+    load_parts(config)
+    for spec in config.listeners:
+        load_component("listener", spec)
     return Resolved(config=config, origins=origins)
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    """A config file's values; own files lie relative to it, and a run's config.yaml says where its own were."""
+    values = read_yaml(path)
+    if (path.parent / "run.json").exists():  # a run's, whoever made it
+        refuse_unsettled(values, path)
+    values = whole(values, path.parent)
+    if isinstance(code := values.pop("code", None), dict):
+        claim(path.parent, code)
+    return values
 
 
 def nested(path: str, value: object) -> dict[str, Any]:

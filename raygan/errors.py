@@ -123,6 +123,10 @@ class Interrupted(RayganError):
         return self.message
 
 
+SHOWN = 24
+"""Names that an error lists at most."""
+
+
 def did_you_mean(value: str, known: Iterable[str]) -> str:
     """The half-sentence that helps after a misspelt name.
 
@@ -130,7 +134,12 @@ def did_you_mean(value: str, known: Iterable[str]) -> str:
     "Did you mean 'swap_every'?"
     >>> did_you_mean("zzz", ["b", "a"])
     'Known: a, b.'
+    >>> did_you_mean("global", ["global"])
+    'There is nothing else.'
     """
-    names = sorted(known)
+    names = sorted({*known} - {value})  # what was typed is there, and was not meant: no help
     close = difflib.get_close_matches(value, names, n=1, cutoff=0.6)
-    return f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(names)}."
+    if close:
+        return f"Did you mean {close[0]!r}?"
+    more = f", and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"Known: {', '.join(names[:SHOWN])}{more}." if names else "There is nothing else."

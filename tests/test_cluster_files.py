@@ -3,7 +3,10 @@
 import json
 import os
 import re
+import shutil
 import subprocess
+import sys
+import zipfile
 from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
@@ -139,6 +142,67 @@ def test_ray_up_takes_the_file(name: str) -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["aws.yaml", "gcp.yaml"])
+def test_nodes_install_this_checkout_and_nothing_of_its_name_from_an_index(
+    name: str, wheel: Path, tmp_path: Path
+) -> None:
+    """The set-up commands, carried out in an empty home with the mounted files; all but raygan itself is left out."""
+    config = load(name)
+    (target, source), *none = config["file_mounts"].items()
+    assert (source, none) == (wheel.parent.name, [])
+    home = tmp_path / "home"
+    shutil.copytree(wheel.parent, home / target.removeprefix("~/"))
+    env = {"HOME": str(home), "PATH": os.environ["PATH"], "PIP_NO_DEPS": "1", "PIP_NO_INDEX": "1"}
+    for command in config["setup_commands"]:
+        own = re.sub(r"'(?!raygan)[A-Za-z0-9_\[\],.]+==[0-9.]+'", "", command)  # others' packages, by exact version
+        subprocess.run(["bash", "-ec", own], env=env, check=True, capture_output=True)
+    raygan = home / "raygan/bin/raygan"
+    assert raygan.exists(), "where the start commands look for Ray"
+    assert str(raygan.parent) in "".join(config["head_start_ray_commands"]).replace("~", str(home))
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made as cluster/aws.yaml says."""
+    checkout, out = tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("built") / "dist"
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, checkout)
+    shutil.copytree(ROOT / "raygan", checkout / "raygan", ignore=shutil.ignore_patterns("__pycache__"))
+    build = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "-q",
+        "--no-deps",
+        "--no-build-isolation",
+        "--no-index",
+        "-w",
+        str(out),
+        ".",
+    ]
+    subprocess.run(build, cwd=checkout, check=True)
+    (made,) = out.iterdir()
+    return made
+
+
+def test_the_wheel_alone_is_all_that_a_run_needs(wheel: Path, tmp_path: Path) -> None:
+    """Its presets, templates and the classifier are in it, and the licence."""
+    site = tmp_path / "site"
+    with zipfile.ZipFile(wheel) as packed:
+        packed.extractall(site)
+        assert [n for n in packed.namelist() if n.endswith("licenses/LICENSE")]
+    command = [sys.executable, "-c", "import raygan.cli, sys; sys.exit(raygan.cli.main(sys.argv[1:]))"]
+    flags = ["--inline", "--plain", "--steps", "4", "--run-dir", "runs", "--evaluation.samples", "1600"]
+    env = {**os.environ, "PYTHONPATH": str(site), "PYTHONSAFEPATH": "1"}
+    done = subprocess.run(
+        [*command, "train", *flags], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    where = [sys.executable, "-c", "import raygan; print(raygan.__file__)"]
+    assert str(site) in subprocess.run(where, env=env, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+
+
 def test_the_runtime_env_is_one_that_ray_takes() -> None:
     from ray.runtime_env import RuntimeEnv
 
@@ -195,7 +259,7 @@ def needed(pinned: dict[str, str]) -> dict[str, str]:
 @pytest.mark.timeout(600)
 def test_the_whole_way() -> None:
     """cluster/smoke.sh: a cluster with token authentication, submit, status, scale, stop, resume, fetch, sample."""
-    path = os.pathsep.join([str(Path(os.sys.executable).parent), os.environ["PATH"]])  # type: ignore[attr-defined]
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     env = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")} | {"PATH": path}
     done = subprocess.run([CLUSTER / "smoke.sh"], capture_output=True, text=True, env=env, timeout=580, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

@@ -35,10 +35,12 @@ PLAYER = {
     "raygan_busy_seconds": "Seconds of training.",
     "raygan_deaths": "Times that it died or hung.",
 }
+ALIVE_S = 30.0
+"""Since the driver's last heartbeat."""
 RUN = {
     "raygan_progress_ratio": "Steps done by all, of those that there are to do.",
     "raygan_eta_seconds": "Seconds to the end at the rate so far.",
-    "raygan_up": "1 while the driver gives signs of life (30 s), else 0.",
+    "raygan_up": f"1 while the driver gives signs of life ({ALIVE_S:.0f} s), else 0.",
     "raygan_driver_age_seconds": "Seconds since the driver's last sign of life.",
     "raygan_elapsed_seconds": "Seconds since the start.",
     "raygan_warnings": "Warnings so far.",
@@ -49,7 +51,6 @@ RUN = {
     "raygan_object_store_capacity_bytes": "Bytes that fit into them.",
     "raygan_player_seconds": "Seconds of training, of all players together: what it costs.",
 }
-ALIVE_S = 30.0
 
 
 class Gauges:

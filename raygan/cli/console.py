@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from raygan.controller.orders import Done, Evaluate
 from raygan.metrics.ranking import headline
+from raygan.own.names import label
 from raygan.service.evaluate import result_table
 from raygan.service.feed import Feed, state, state_text
 from raygan.service.run import Run
@@ -230,9 +231,10 @@ def progress_line(controller: Controller) -> str:
 def describe(controller: Controller) -> str:
     """One line about what starts."""
     c = controller.config
-    data = c.component("data").name + (f" {c.data['modes']}" if "modes" in c.data else "")
+    strategy, loss, data = (label(spec["name"]) for spec in (c.strategy, c.loss, c.data))
+    data += f" {c.data['modes']}" if "modes" in c.data else ""
     return visible(
-        f"raygan: {c.strategy['name']} ({c.tempo}), {c.num_pairs} pairs, {data}, {c.loss['name']}, {c.steps} steps, seed "
+        f"raygan: {strategy} ({c.tempo}), {c.num_pairs} pairs, {data}, {loss}, {c.steps} steps, seed "
         f"{c.seed} -> {controller.folder.path}"
     )
 

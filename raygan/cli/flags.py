@@ -6,15 +6,18 @@ argument library (decision 7 in raygan/README.md).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import yaml
 from pydantic import BaseModel
 
+from raygan.components import component_class, shorthand
 from raygan.config import KINDS, Config
 from raygan.errors import ConfigError, did_you_mean
+from raygan.own.names import label
 
 
 @dataclass
@@ -56,7 +59,8 @@ def parse(
         aliases = {"-o": "--out", "-n": "--count", "-h": "--help"}
         name, equals, value = aliases.get(arg, arg).removeprefix("--").partition("=")
         if name == "help":
-            print(f"usage: {usage}" + ("\n\n" + settings_help() if settings else ""))
+            asked = dict(pairwise([*argv, ""]))
+            print(f"usage: {usage}" + ("\n\n" + settings_help(asked) if settings else ""))
             raise SystemExit(0)
         if name in switches:
             if equals:
@@ -85,7 +89,7 @@ def parse(
 
 def setting_value(path: str, text: str) -> Any:
     """A flag's text as YAML would read it; a component's shorthand stays text."""
-    if path in KINDS:
+    if path in KINDS and not text.startswith("{"):
         return text
     try:
         value = yaml.safe_load(text)
@@ -104,8 +108,8 @@ def top_level() -> list[str]:
     return list(Config.model_fields)
 
 
-def settings_help() -> str:
-    """Every setting with its default and its sentence."""
+def settings_help(asked: Mapping[str, str] | None = None) -> str:
+    """Every setting with its default and its sentence; those of components that `asked` names too (`--network` -> ./nets.py)."""
     lines: list[str] = []
 
     def walk(model: type[BaseModel], prefix: str) -> None:
@@ -115,9 +119,18 @@ def settings_help() -> str:
                 walk(kind, f"{prefix}{name}.")
             else:
                 flag = f"--{prefix}{name}".replace("_", "-")
-                lines.append(f"  {flag:<34} {info.description or ''} [{info.default}]")
+                default = "" if info.is_required() else f" [{info.default}]"
+                lines.append(f"  {flag:<34} {info.description or ''}{default}")
 
     walk(Config, "")
+    for kind in KINDS:
+        if (name := (asked or {}).get(f"--{kind}")) is not None:
+            spec = shorthand(name)
+            assert isinstance(spec, dict)
+            cls, whole = component_class(kind, str(spec["name"]))
+            about = (cls.__doc__ or "").strip().partition("\n")[0]
+            lines += ["", f"  {kind} {label(whole) or spec['name']}: {about}"]
+            walk(cls, f"{kind}.")
     lines.append(
         "  A component's own settings: --strategy.messenger-steps 5, --loss.weight 0.1, --network.hidden 128, ..."
     )

@@ -17,10 +17,10 @@ from raygan.paths import expanded
 from raygan.visible import say as print
 
 RUN_OPTIONS = ("preset", "name", "run-dir", "address", "resume", "require")
-TRAIN_SWITCHES = ("inline", "strict", "plain", "json", "quiet", "dry-run")
+TRAIN_SWITCHES = ("inline", "strict", "trust-code", "plain", "json", "quiet", "dry-run")
 TRAIN_USAGE = (
     "raygan train [--preset NAME] [--config FILE ...] [--SETTING VALUE ...] [--name N] [--run-dir runs] "
-    "[--resume auto|PATH [--strict]] [--address auto|local|ADDR] [--inline] "
+    "[--resume auto|PATH [--strict] [--trust-code]] [--address auto|local|ADDR] [--inline] "
     "[--plain|--json|--quiet] [--dry-run] [--require modes=8]"
 )
 
@@ -48,24 +48,30 @@ def train(argv: Sequence[str]) -> int:
         return 0
     from raygan.service import training
 
+    if args.has("trust-code"):
+        _trust(resolved.config.start_from)
     if args.has("strict") and args.get("resume") is None:
         raise ConfigError("--strict needs --resume: it refuses to go on with a run of another machine.")
+    training.requirements(args.get("require") or "modes=0")
     shown = _console(args)
     run = training.train(
         resolved, run_dir=expanded(args.get("run-dir") or "runs"), name=args.get("name"),
         address=args.get("address") or "auto", inline=args.has("inline"), resume=args.get("resume"), listeners=[shown],
-        command="raygan train " + shlex.join(argv), strict=args.has("strict"),
+        command="raygan train " + shlex.join(argv), strict=args.has("strict"), trust_code=args.has("trust-code"),
     )  # fmt: skip
     return _finish(run, shown, args)
 
 
 def resume(argv: Sequence[str]) -> int:
     """Go on with a run."""
-    usage = "raygan resume RUN [--steps +1000] [--strict] [--address auto|local|ADDR] [--plain|--json|--quiet] [--require modes=8]"
+    usage = (
+        "raygan resume RUN [--steps +1000] [--strict] [--trust-code | --other-code] [--address auto|local|ADDR] "
+        "[--plain|--json|--quiet] [--require modes=8]"
+    )
     args = parse(
         argv,
         valued=("steps", "address", "require"),
-        switches=("strict", "plain", "json", "quiet"),
+        switches=("strict", "trust-code", "other-code", "plain", "json", "quiet"),
         positional=(1, 1),
         usage=usage,
     )
@@ -74,12 +80,29 @@ def resume(argv: Sequence[str]) -> int:
         raise ConfigError(f"--steps {steps!r}: write how many more, as in --steps +1000.")
     from raygan.service import training
 
+    training.requirements(args.get("require") or "modes=0")
     shown = _console(args)
     run = training.resume_run(
         args.positional[0], extra_steps=int(steps), address=args.get("address") or "auto", listeners=[shown],
-        strict=args.has("strict"),
+        strict=args.has("strict"), trust_code=args.has("trust-code"), new_code=args.has("other-code"),
     )  # fmt: skip
     return _finish(run, shown, args)
+
+
+def _opened(args: Arguments, path: str | None = None) -> Any:
+    """The run that is named, with its own parts at hand: those that its folder brings only by --trust-code."""
+    from raygan.service.run import Run
+
+    return Run.load(path or args.positional[0]).use_code(trusted=args.has("trust-code"))
+
+
+def _trust(sources: Sequence[str]) -> None:
+    """Runs to start from, as `start_from` writes them."""
+    from raygan.service.run import Run
+
+    for entry in sources:
+        path, colon, _ = entry.rpartition(":")
+        Run.load(path if colon else entry, trust_code=True)
 
 
 def _finish(run: Any, shown: Any, args: Arguments) -> int:
@@ -118,13 +141,13 @@ def plan(argv: Sequence[str]) -> int:
 def sample(argv: Sequence[str]) -> int:
     """Draw samples."""
     args = parse(
-        argv, valued=("from", "count", "seed", "out"), positional=(1, 1),
-        usage="raygan sample RUN [--from global|best|mixture|fitted|pair:3] [-n 1024] [--seed 0] [-o x.npz|.png|.parquet]",
+        argv, valued=("from", "count", "seed", "out"), switches=("trust-code",), positional=(1, 1),
+        usage="raygan sample RUN [--from global|best|mixture|fitted|pair:3] [-n 1024] [--seed 0] [-o x.npz|.png|.parquet] "
+        "[--trust-code]",
     )  # fmt: skip
-    from raygan.service.run import Run
     from raygan.service.sampling import write_samples
 
-    run = Run.load(args.positional[0])
+    run = _opened(args)
     count, seed = whole(args, "count", 1024, least=1), whole(args, "seed", 0)
     out = Path(args.get("out") or "samples.npz")
     print(write_samples(run, args.get("from") or run.main_player, count, seed, out))
@@ -135,13 +158,15 @@ def evaluate(argv: Sequence[str]) -> int:
     """Score runs."""
     args = parse(
         argv, valued=("metrics", "samples", "extractor", "seed", "control", "judges", "chains", "distributions"),
-        switches=("json",), positional=(1, 999),
+        switches=("json", "trust-code"), positional=(1, 999),
         usage="raygan evaluate RUN [RUN ...] [--metrics modes,density,classes,fid,kid,prdc | gam2 | ais | mixture] "
         "[--samples 10000] [--extractor raw|pixels|cnn:mnist|torchscript:PATH] [--control N] [--judges N] "
-        "[--chains 16] [--distributions 1000] [--seed 0] [--json]",
+        "[--chains 16] [--distributions 1000] [--seed 0] [--json] [--trust-code]",
     )  # fmt: skip
     from raygan.service.evaluate import evaluate_runs, table
 
+    for path in args.positional:
+        _opened(args, path)
     groups = args.get("metrics")
     if groups == "gam2":
         from raygan.service import judging
@@ -180,13 +205,12 @@ def evaluate(argv: Sequence[str]) -> int:
 def export(argv: Sequence[str]) -> int:
     """Write a generator as a folder of its own."""
     args = parse(
-        argv, valued=("from", "out"), switches=("onnx",), positional=(1, 1),
-        usage="raygan export RUN [--from best|global|mixture|fitted|pair:3] [-o FOLDER] [--onnx]",
+        argv, valued=("from", "out"), switches=("onnx", "trust-code"), positional=(1, 1),
+        usage="raygan export RUN [--from best|global|mixture|fitted|pair:3] [-o FOLDER] [--onnx] [--trust-code]",
     )  # fmt: skip
     from raygan.service.export import export as write
-    from raygan.service.run import Run
 
-    run = Run.load(args.positional[0])
+    run = _opened(args)
     out = Path(args.get("out") or f"{run.name}-model")
     write(run, args.get("from") or run.main_player, out, args.has("onnx"))
     print(f"{out}: {', '.join(sorted(p.name for p in out.iterdir()))}")
@@ -204,25 +228,24 @@ def compare(argv: Sequence[str]) -> int:
 
 def report(argv: Sequence[str]) -> int:
     """Write the HTML report."""
-    args = parse(argv, valued=("out",), positional=(1, 1), usage="raygan report RUN [-o FILE.html]")
+    usage = "raygan report RUN [-o FILE.html] [--trust-code]"
+    args = parse(argv, valued=("out",), switches=("trust-code",), positional=(1, 1), usage=usage)
     from raygan.service.report import write_report
-    from raygan.service.run import Run
 
     out = args.get("out")
-    print(write_report(Run.load(args.positional[0]), Path(out) if out else None))
+    print(write_report(_opened(args), Path(out) if out else None))
     return 0
 
 
 def verify(argv: Sequence[str]) -> int:
     """Prove what the papers promise."""
     args = parse(
-        argv, valued=("preset", "steps", "address"), switches=("inline",), repeated=("config",), positional=(0, 1),
-        usage="raygan verify [RUN] [--preset NAME] [--config FILE ...] [--steps 20] [--inline]",
+        argv, valued=("preset", "steps", "address"), switches=("inline", "trust-code"), repeated=("config",), positional=(0, 1),
+        usage="raygan verify [RUN] [--preset NAME] [--config FILE ...] [--steps 20] [--inline] [--trust-code]",
     )  # fmt: skip
-    from raygan.service.run import Run
     from raygan.service.verify import verify_config
 
-    config = Run.load(args.positional[0]).config if args.positional else _resolved(args).config
+    config = _opened(args).config if args.positional else _resolved(args).config
     results = verify_config(
         config, whole(args, "steps", 20, least=2), args.get("address") or "auto", args.has("inline")
     )
@@ -314,11 +337,12 @@ def submit(argv: Sequence[str]) -> int:
             f"submit: no verb {rest[0] if rest else ''!r}. {did_you_mean(rest[0] if rest else '', VERBS)}"
         )
     arguments, run = jobs.for_a_job(rest)
-    if rest[0] == "train":
-        _check_train(arguments[1:])
-    cluster = jobs.Jobs(args.get("address") or "auto")
     folder = Path(args.get("working-dir") or ".")
-    submission, package = cluster.prepare(arguments, run, working_dir=folder, include=args.lists.get("include", []))
+    include = args.lists.get("include", [])
+    if rest[0] == "train":
+        include = [*include, *jobs.own_files(_check_train(arguments[1:]), folder, arguments)]
+    cluster = jobs.Jobs(args.get("address") or "auto")
+    submission, package = cluster.prepare(arguments, run, working_dir=folder, include=include)
     print(shlex.join(submission.command), package.text, sep="\n", flush=True)
     if args.has("dry-run"):
         return 0
@@ -338,13 +362,13 @@ def submit(argv: Sequence[str]) -> int:
     return code
 
 
-def _check_train(argv: Sequence[str]) -> None:
+def _check_train(argv: Sequence[str]) -> Resolved:
     """Refuse a mistake in the settings here, not in a job a minute later."""
     args = parse(
         argv, valued=RUN_OPTIONS, switches=TRAIN_SWITCHES, repeated=("config",),
         settings=True, usage=TRAIN_USAGE,
     )  # fmt: skip
-    _resolved(args)
+    return _resolved(args)
 
 
 def fetch(argv: Sequence[str]) -> int:
@@ -415,8 +439,10 @@ def dashboards(argv: Sequence[str]) -> int:
 
 def runs(argv: Sequence[str]) -> int:
     """List runs."""
-    usage = "raygan runs [--run-dir runs | --address auto|ADDR] [--json]"
-    args = parse(argv, valued=("run-dir", "address"), switches=("json",), usage=usage)
+    usage = "raygan runs [--run-dir runs | --address auto|ADDR] [--json] | raygan runs --repair RUN"
+    args = parse(argv, valued=("run-dir", "address", "repair"), switches=("json",), usage=usage)
+    if named := args.get("repair"):
+        return _repair(named)
     from raygan.service.listing import list_runs, runs_table
 
     if address := args.get("address"):
@@ -428,6 +454,19 @@ def runs(argv: Sequence[str]) -> int:
         return 0
     found = list_runs(expanded(args.get("run-dir") or "runs"))
     print(json.dumps(found, indent=1) if args.has("json") else runs_table(found))
+    return 0
+
+
+def _repair(named: str) -> int:
+    from raygan.service.repair import repair
+    from raygan.service.run import Run
+    from raygan.service.training import refuse_running
+
+    run = Run.load(named)
+    refuse_running(run.path)
+    done = repair(run)
+    told = ", ".join(f"{n} {kind}" for kind, n in sorted(done.items()))
+    print(f"{run.name}: {told} written again" if done else f"{run.name}: events.jsonl has all that the journal says")
     return 0
 
 

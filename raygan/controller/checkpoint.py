@@ -245,11 +245,14 @@ def retain(storage: Storage, keep: int, best: Collection[int] = ()) -> list[int]
 def go_on_from(journal: Journal, checkpoint: Checkpoint | None) -> None:
     """Record that the run goes on from this checkpoint (None: from its beginning); what was committed after it is undone."""
     if checkpoint is None or checkpoint.entry is None:
-        journal.snapshot("resume", [], step=0, steps={}, folder="")
+        journal.snapshot("resume", [], step=0, steps={}, folder="", swapped={})
         return
     entry = checkpoint.entry
     index = undo(journal.index, entry.step, entry.folder) or [entry]
-    journal.snapshot("resume", index, step=checkpoint.step, steps=checkpoint.steps, folder=entry.folder)
+    swapped = checkpoint.extra.get("swapped", {})  # which swaps are in it, for the lineage
+    journal.snapshot(
+        "resume", index, step=checkpoint.step, steps=checkpoint.steps, folder=entry.folder, swapped=swapped
+    )
 
 
 def as_storage(where: Path | Storage) -> Storage:

@@ -45,9 +45,10 @@ from raygan.errors import (
     StaleEpochError,
 )
 from raygan.metrics.ranking import better, headline
+from raygan.own.names import label
 from raygan.strategies.orders import Order, Swap, Train
 from raygan.strategies.roles import GLOBAL, JUDGE, ROLES
-from raygan.strategies.strategy import Plan, strategy_of
+from raygan.strategies.strategy import Plan, is_critic, strategy_of
 
 Listener = Callable[["Controller", Done], None]
 STALL_S = 600.0
@@ -94,7 +95,7 @@ class Controller:
         self.latest: dict[str, dict[str, float]] = {}
         self.scores: dict[str, dict[str, Any]] = {}
         self.watchdog = Watchdog(
-            self.strategy.locals(config), config.loss["name"].startswith("wgan"), one_mode_each=JUDGE in self.players
+            self.strategy.locals(config), lambda p: is_critic(self.config.of(p)), one_mode_each=JUDGE in self.players
         )
         self.pending_rows: dict[str, Pending] = {}
         self.holds: dict[str, str] = {}
@@ -175,8 +176,7 @@ class Controller:
         self.failures.degraded[player] = why
         self.set_members([i for i in self.config.ids if i != number_of(player)])
         at = self.ledger.done.get(player, 0)
-        self.journal.append("retire", step=at, player=player, members=list(self.config.ids), why=why)
-        self.folder.event("retire", at, player=player, members=list(self.config.ids), why=why)
+        self.commit("retire", at, player=player, members=list(self.config.ids), why=why)
         if resume is None:
             return None
         extra = {**resume.extra, "members": [i for i in resume.extra["members"] if i != number_of(player)]}
@@ -259,7 +259,8 @@ class Controller:
         self.record_rows()
         if self.stop_signal is None and (behind := {p: s for p, s in self.done.items() if s < self.plan.steps}):
             raise RayganError(
-                f"nobody is ready to go on, at steps {behind} of {self.plan.steps}. Report this as a defect."
+                f"strategy {label(self.strategy.name)} orders nobody, at steps {behind} of {self.plan.steps}. Mend its decide(), "
+                "or report this as a defect where it is raygan's own."
             )
         if self.stop_signal is not None:
             name = signal.Signals(self.stop_signal).name
@@ -301,6 +302,10 @@ class Controller:
     def _submit(self, orders: Sequence[Order]) -> None:
         assert self.executor is not None
         for order in orders:
+            if strangers := sorted(set(_of(order)) - set(self.players)):
+                raise RayganError(
+                    f"strategy {label(self.strategy.name)} orders {strangers[0]}, who is no player of this run. Mend its decide()."
+                )
             self.ledger.submitted(order)
             if isinstance(order, Train) and order.missed:
                 self.folder.event("skip", self.done[order.player], player=order.player, why="nobody to swap with")
@@ -380,6 +385,11 @@ class Controller:
             spread = report.get("slot_spread", 0.0)
             self.folder.event("slot", step, players=list(beta), beta=beta, age=age, spread=spread)
 
+    def commit(self, kind: str, step: int, **facts: Any) -> None:
+        """A record of the journal, which alone counts, and then the same as an event, for those who look on."""
+        self.journal.append(kind, step=step, **facts)
+        self.folder.event(kind, step, **facts)
+
     def _offered(self, swap: Swap, cards: Mapping[str, Card]) -> None:
         """Everybody has handed over: this record is the swap's one commit point."""
         assert self.executor is not None
@@ -391,8 +401,7 @@ class Controller:
         ]  # fmt: skip
         self.holds |= {m["player"]: m["identity"] for m in moves}
         sitting = [p for p in swap.players if p not in taken]
-        self.journal.append("swap", step=swap.step, carry=swap.carry, moves=moves)
-        self.folder.event("swap", swap.step, players=swap.players, carry=swap.carry, moves=moves, sitting=sitting)
+        self.commit("swap", swap.step, players=list(swap.players), carry=swap.carry, moves=moves, sitting=sitting)
         self.executor.submit(Adopt(swap))
 
     def ask(self, order: Evaluate | Save) -> None:
@@ -407,6 +416,8 @@ class Controller:
         if scored.missing:
             self.notices.unscored(order, scored.missing)
             return
+        for metric, why in scored.failed.items():
+            self.warn("W209 metric-failed", f"{metric} at step {order.step}: {why}")
         for row in scored.rows:
             self.scores[row["player"]] = row
             self._note_headline(row)
@@ -500,3 +511,8 @@ class Controller:
     def stop(self, signum: int) -> None:
         """Asked by a signal handler, or by `raygan stop`: finish the rounds under way, save, and end."""
         self.stop_signal = signum
+
+
+def _of(order: Order) -> tuple[str, ...]:
+    """Players of a strategy's order."""
+    return tuple(order.players) if isinstance(order, Swap) else (order.player,)

@@ -23,6 +23,7 @@ from raygan.controller.orders import Scored
 from raygan.data.base import to_uint8
 from raygan.gan.streams import Streams, sample_prior
 from raygan.gan.weights import Vector, unflatten
+from raygan.metrics.own import own_metrics
 from raygan.metrics.suite import Suite, default_groups
 from raygan.networks.base import NetworkComponent
 from raygan.strategies.roles import MIXTURE
@@ -77,7 +78,8 @@ class Evaluator:
         self.streams = Streams(config.seed, "evaluation")
         self.sampler = Sampler(setup)
         quick = default_groups(setup.data)[:1]
-        self.quick = Suite(setup.data, quick, n_fake=self.count, n_real=self.count)
+        self.own = own_metrics(config)
+        self.quick = Suite(setup.data, quick, n_fake=self.count, n_real=self.count, own=self.own)
         self._full: Suite | None = None
         self.waiting: dict[int, dict[str, Tensor]] = {}
 
@@ -85,13 +87,14 @@ class Evaluator:
     def full(self) -> Suite:
         """All default scores; for the last step."""
         if self._full is None:
-            self._full = Suite(self.setup.data, None, n_fake=self.count, n_real=self.count)
+            self._full = Suite(self.setup.data, None, n_fake=self.count, n_real=self.count, own=self.own)
         return self._full
 
     def evaluate(self, player: str, step: int, vector: Vector, members: Sequence[str] = ()) -> Scored:
         """Score one generator; and the mixture, once every one of `members` (default: all) has been seen at this step."""
         members = members or self.locals
         samples = self.sampler.draw(player, vector, self.count, self.streams.at(f"{player}/z", step, "cpu"))
+        self.failed: dict[str, str] = {}
         rows = [self._row(player, step, samples)]
         show = {player: self._show(samples)}
         if self.setup.config.evaluation.mixture and player in members and len(members) > 1:
@@ -108,7 +111,7 @@ class Evaluator:
         spread = float(
             (samples - samples.mean(0)).square().mean().sqrt() / (real - real.mean(0)).square().mean().sqrt()
         )
-        return Scored(rows, show, spread, self.quick.occupied(samples[:WATCHED]))
+        return Scored(rows, show, spread, self.quick.occupied(samples[:WATCHED]), failed=self.failed)
 
     def _mix(self, gathered: dict[str, Tensor], step: int, members: Sequence[str]) -> Tensor:
         each = math.ceil(self.count / len(members))
@@ -120,6 +123,7 @@ class Evaluator:
         suite = self.full if step == self.plan.steps else self.quick
         protocol = replace(suite.protocol, seed=self.setup.config.seed)
         scores = suite.score(samples)
+        self.failed |= suite.failed
         return {"kind": "score", "player": player, "step": step, "protocol": protocol.id, **scores}
 
     def _show(self, samples: Tensor) -> npt.NDArray[np.generic]:

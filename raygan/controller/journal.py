@@ -6,8 +6,8 @@
 record = {"seq", "epoch", "kind", "time", ..., "prev": sha of the record before, "sha": SHA-256 of all that}
 
 Records of the kinds open, resume, checkpoint and end are snapshots: they carry the index of all checkpoints that count, and the
-run's totals. So whoever goes on reads the journal's head only (`read_head`: the last 64 kB, and more where no snapshot lies in
-these), which costs the same at any length; what lies before is an archive, kept by the chain of hashes.
+run's totals. So whoever goes on reads the journal's head only (`read_head`: the last 64 kB (`WINDOW`), and more where no snapshot
+lies in these), which costs the same at any length; what lies before is an archive, kept by the chain of hashes.
 
 Whoever makes the file of the next epoch first (exclusive create: the storage decides, no name server does) is the writer from
 then on. An older writer that is still alive, behind a partition say, can only add to its own epoch's file; what it adds

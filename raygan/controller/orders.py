@@ -6,7 +6,7 @@ Orders to one player are carried out in the order in which they were submitted. 
 its one commit point, between them:
 
     Swap    each giver hands over a copy of its network; nobody has changed yet       (a death here: nothing has happened)
-    record  the controller appends it to events.jsonl, fsynced
+    record  the controller appends it to the journal, fsynced
     Adopt   each taker takes up what the record says        (a death here: the run goes back to its last checkpoint, which lies
                                                              on one side of the record)
 """
@@ -94,6 +94,8 @@ class Scored:
     """Its share of samples at each mode or class, where the data has some."""
     missing: str = ""
     """Why there is no score, where it was tried and given up."""
+    failed: dict[str, str] = field(default_factory=dict)
+    """Users' own metrics that gave none, and why."""
 
 
 @dataclass(frozen=True)

@@ -75,14 +75,19 @@ class RunFolder:
         return cls(path)
 
     @classmethod
+    def refuse(cls, parent: Path, name: str) -> None:
+        """Raises ConfigError where no run of this name can be made there; nothing is written."""
+        check_name(name)
+        if os.path.lexists(on_disk(parent) / name):
+            cls.create(parent, name)  # refuses
+
+    @classmethod
     @contextlib.contextmanager
     def being_made(cls, parent: Path, name: str) -> Iterator[RunFolder]:
         """`parent/name` is there once the block has ended well, whole; until then it has a hidden name, and whoever is killed
         meanwhile leaves no run behind. Raises ConfigError as `create`.
         """
-        check_name(name)
-        if os.path.lexists(parent / name):
-            cls.create(parent, name)  # refuses
+        cls.refuse(parent, name)
         for left in parent.glob(f".{name}.*.making"):
             if not _is_made_now(left.name):
                 shutil.rmtree(left, ignore_errors=True)
@@ -194,15 +199,47 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
     return JsonLines(path).read()
 
 
+RUNS = "runs"
+"""Where runs are unless another folder is given."""
+
+
 def find_run(path: str | Path) -> Path:
-    """A run's folder; raises ConfigError with the runs that are there."""
+    """A run's folder: `path`, or, for a name alone, the run of that name in `runs/` (`latest` too), or the only one that begins so.
+
+    Raises ConfigError with the runs that are there.
+    """
     folder = Path(os.path.expanduser(path))  # noqa: PTH111  never fails, whoever's home it is
-    if os.path.isfile(folder / "run.json"):  # noqa: PTH113  any name will do, also one that no file can have
-        refuse_newer(folder)
-        return folder
-    there = [p.parent.name for p in folder.parent.glob("[!.]*/run.json")] if os.path.isdir(folder.parent) else []  # noqa: PTH112
-    hint = did_you_mean(folder.name, there) if there else "`raygan runs` lists the runs."
+    bare = str(path) == folder.name and folder.name not in ("", ".", "..")
+    for place in [folder, Path(RUNS) / folder] if bare else [folder]:
+        if _is_run(place):
+            refuse_newer(place)
+            return place
+    around = [Path(RUNS), Path()] if bare else [folder.parent]
+    there = [p.parent for parent in around if os.path.isdir(parent) for p in parent.glob("[!.]*/run.json")]  # noqa: PTH112
+    begun = [p for p in there if bare and p.name.startswith(folder.name)]
+    if len(begun) == 1:
+        refuse_newer(begun[0])
+        return begun[0]
+    if begun:
+        names = sorted(p.name for p in begun)
+        shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+        raise ConfigError(f"run {str(path)!r}: {len(begun)} runs begin like this: {shown}. Write more of the name.")
+    hint = did_you_mean(folder.name, [p.name for p in there]) if there else "`raygan runs` lists the runs."
     raise ConfigError(f"run {str(path)!r} is not a run folder (it has no run.json). {hint}")
+
+
+def _is_run(folder: Path) -> bool:
+    return os.path.isfile(folder / "run.json")  # noqa: PTH113  any name will do, also one that no file can have
+
+
+def on_disk(parent: Path) -> Path:
+    """Where runs are to be; raises ConfigError for an address (s3://bucket/runs), which would be a local folder named `s3:`."""
+    if found := re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/", str(parent)):
+        raise ConfigError(
+            f"--run-dir {str(parent)!r}: runs are written to a file system, not to {found[1]}://. Mount the bucket (s3fs, "
+            "gcsfuse, a CSI volume) and give the folder, or copy the run when it is done."
+        )
+    return parent
 
 
 def _plain(value: object) -> object:

@@ -134,9 +134,8 @@ class Scaling:
             left = c.done[player]
             self.drop(player)
             c.executor.remove(player)
-            c.journal.append("leave", step=left, player=player, members=list(c.config.ids))
+            c.commit("leave", left, player=player, members=list(c.config.ids))
             c.saving.left(player)
-            c.folder.event("leave", left, player=player, members=list(c.config.ids))
         for player in [p for p in self.joining if p not in self.starting]:
             self.starting.add(player)
             slowest = min(c.done[p] for p in c.players if p not in ROLES)  # so that the run's clock does not go back
@@ -175,8 +174,7 @@ class Scaling:
         c.set_members(sorted([*c.config.ids, number]))
         self._tell()
         kind, at = "revive" if back else "join", c.done[player]
-        c.journal.append(kind, step=at, player=player, members=list(c.config.ids))
-        c.folder.event(kind, at, player=player, members=list(c.config.ids))
+        c.commit(kind, at, player=player, members=list(c.config.ids))
         c.saving.joined(player, at)
         if self.request is not None and not self.leaving and not self.joining:
             self._answer("scale", pairs=c.config.num_pairs)

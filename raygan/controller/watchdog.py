@@ -8,7 +8,8 @@ W104 same-modes                two members sit on the same few modes, at two eva
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 
 from raygan.controller.orders import Scored
 
@@ -25,9 +26,10 @@ ALIKE = 0.95
 class Watchdog:
     """Remembers just enough to tell."""
 
-    def __init__(self, members: Sequence[str], critic: bool, one_mode_each: bool) -> None:
+    def __init__(self, members: Sequence[str], critic: Callable[[str], bool], one_mode_each: bool) -> None:
         self.members = list(members)
-        self.critic = critic
+        self.critic = cache(critic)
+        """Has this player's D no threshold?"""
         self.one_mode_each = one_mode_each
         self.saturated: dict[str, int] = {}
         self.occupied: dict[int, dict[str, list[float]]] = {}
@@ -36,8 +38,8 @@ class Watchdog:
 
     def trained(self, player: str, step: int, report: Mapping[str, float]) -> Iterator[tuple[str, str]]:
         """(name, text) of what a player's row shows."""
-        if self.critic or "d_accuracy" not in report:
-            return  # a critic has no threshold
+        if self.critic(player) or "d_accuracy" not in report:
+            return
         self.saturated[player] = self.saturated.get(player, 0) + 1 if report["d_accuracy"] >= SATURATED else 0
         if self.saturated[player] == PATIENCE:
             yield (

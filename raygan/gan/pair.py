@@ -7,7 +7,6 @@ train(steps, board):  for each step    I_D x d_step(G, D, X)          Algorithm 
 
 from __future__ import annotations
 
-import copy
 import math
 from dataclasses import dataclass
 from typing import Literal
@@ -20,13 +19,15 @@ from raygan.config import PairConfig
 from raygan.errors import CheckpointError, NonFiniteError
 from raygan.gan import steps as S
 from raygan.gan.streams import Streams, sample_prior
-from raygan.gan.types import Board, Dataset, Loss, Report, State
+from raygan.gan.types import At, Board, Dataset, Loss, Report, State
 from raygan.gan.weights import (
     Parcel,
     Precision,
     Publication,
     Vector,
+    duplicate,
     flatten,
+    float_pieces,
     halve,
     narrow,
     num_words,
@@ -93,7 +94,7 @@ class Trainer:
         self.d = parts.discriminator.to(self.device)
         self.opt_g = self.optimizer(self.g, self.config.lr_g)
         self.opt_d = self.optimizer(self.d, self.config.lr_d)
-        self.average = copy.deepcopy(self.g) if self.config.ema else self.g
+        self.average = duplicate(self.g) if self.config.ema else self.g
         self.averaged = tuple(list[Tensor](t) for n in (self.average, self.g) for t in (n.parameters(), n.buffers()))
         self.bad_steps = S.BadSteps(name, self.config.max_bad_steps)
         self.identity = {"D": name, "G": name}
@@ -103,8 +104,9 @@ class Trainer:
         self.step = 0
 
     def optimizer(self, network: nn.Module, lr: float) -> torch.optim.Optimizer:
-        """A fresh optimizer of the configured kind."""
-        return S.make_optimizer(self.config.optimizer, network.parameters(), lr, self.config.beta1, self.config.beta2)
+        """A fresh optimizer of the configured kind, of all parameters that train."""
+        trained = [p for p in network.parameters() if p.requires_grad]
+        return S.make_optimizer(self.config.optimizer, trained, lr, self.config.beta1, self.config.beta2)
 
     @property
     def beats(self) -> int:
@@ -118,9 +120,23 @@ class Trainer:
 
     def decay(self) -> float:
         """The present learning rate, as a share of the configured one."""
+        share = self.scheduled("lr", 1.0)
         if self.config.lr_decay == "constant":
-            return 1.0
-        return max(0.0, 1.0 - self.step / self.parts.total_steps)
+            return share
+        return share * max(0.0, 1.0 - self.step / self.parts.total_steps)
+
+    def scheduled(self, name: str, start: float) -> float:
+        """A setting as `pair.schedule` has it at this step."""
+        return self.config.schedule.at(name, start, self.step, self.parts.total_steps)
+
+    def update_of_d(self, i: int, steps: int) -> At:
+        """The i-th of `steps` updates of D in this step."""
+        return At(self.step * steps + i, self.scheduled("gamma", 1.0))
+
+    @property
+    def ema(self) -> float:
+        """Decay of G's moving average at this step."""
+        return self.scheduled("ema", self.config.ema)
 
     def smoothing(self) -> tuple[float, float]:
         """(factor of G's rate, of D's), s steps after a swap: 1 + 0.3/(s + 0.3), 1 - 0.3/(s + 0.6) (code of GAP's authors)."""
@@ -130,13 +146,22 @@ class Trainer:
         return 1 + 0.3 / (s + 0.3), 1 - 0.3 / (s + 0.6)
 
     def set_rates(self) -> None:
-        """Follow the learning-rate schedule."""
-        if self.config.lr_decay != "constant" or self.parts.smooth_steps:
+        """Follow the schedules of rates and betas."""
+        for optimizer in (self.opt_g, self.opt_d):
+            self.set_betas(optimizer)
+        if self.config.lr_decay != "constant" or self.config.schedule.lr is not None or self.parts.smooth_steps:
             decay, factors = self.decay(), self.smoothing()
             for optimizer, lr, factor in zip(
                 (self.opt_g, self.opt_d), (self.config.lr_g, self.config.lr_d), factors, strict=True
             ):
                 optimizer.param_groups[0]["lr"] = lr * decay * factor
+
+    def set_betas(self, optimizer: torch.optim.Optimizer) -> None:
+        """Follow the schedule of Adam's betas."""
+        schedule = self.config.schedule
+        if schedule.beta1 is not None or schedule.beta2 is not None:
+            betas = self.scheduled("beta1", self.config.beta1), self.scheduled("beta2", self.config.beta2)
+            optimizer.param_groups[0]["betas"] = betas
 
     def noise(self, stream: torch.Generator) -> Tensor:
         """A batch of z, (batch_size, z_dim)."""
@@ -152,17 +177,17 @@ class Trainer:
         if self.average is self.g:
             return
         average, its_buffers, now, buffers = self.averaged
-        S.update_average(average, its_buffers, now, buffers, self.config.ema)
+        S.update_average(average, its_buffers, now, buffers, self.ema)
 
     # ---------------------------------------------------------------------------------------------- state
 
     def generator_vector(self) -> Vector:
         """The generator to sample from, flat and frozen; raises NonFiniteError rather than publish a NaN."""
-        return finite(self.name, self.step, flatten(self.average))
+        return finite(self.name, self.step, flatten(self.average), self.average)
 
     def discriminator_vector(self) -> Vector:
         """D, flat and frozen; raises NonFiniteError rather than publish a NaN."""
-        return finite(self.name, self.step, flatten(self.d))
+        return finite(self.name, self.step, flatten(self.d), self.d)
 
     def offer(self, what: Literal["D", "G"], carry: Literal["all", "weights"]) -> Parcel:
         """The whole D (or G): weights and buffers, with carry = "all" its optimizer, and whose it is. A copy.
@@ -170,7 +195,7 @@ class Trainer:
         Raises NonFiniteError rather than pass a NaN on.
         """
         network, optimizer = (self.d, self.opt_d) if what == "D" else (self.g, self.opt_g)
-        arrays = {"weights": finite(self.name, self.step, flatten(network))}
+        arrays = {"weights": finite(self.name, self.step, flatten(network), network)}
         if carry == "all":
             arrays["optimizer"] = S.flatten_optimizer(optimizer)
         if what == "G" and self.average is not self.g:
@@ -263,7 +288,8 @@ class Pair(Trainer):
         """Do `steps` steps, publishing each version that is due; the report holds their mean losses."""
         meter = Meter()
         for i in range(steps):
-            meter.add(**self.one_step(probe=meter if i == steps - 1 else None))
+            with self.streams.for_layers(self.step):
+                meter.add(**self.one_step(probe=meter if i == steps - 1 else None))
             if self.sharing.due(self.step):
                 board.publish(self.publication())
         return {**meter.means(), "bad_steps": float(self.bad_steps.total)}
@@ -274,12 +300,13 @@ class Pair(Trainer):
         noise, extra = (self.streams.at(p, self.step) for p in ("noise", "penalty"))
         data_cpu = self.data_streams.at("data", self.step, "cpu")
         loss_d = 0.0
-        for _ in range(self.loss.d_steps):
+        for i in range(self.loss.d_steps):
             real = self.data.batch(self.batch_size, data_cpu, self.device)
             with torch.no_grad():
                 fake = self.g(self.noise(noise))
             real, fake = self.blur(real, extra), self.blur(fake, extra)
-            value = S.d_step(self.d, self.opt_d, self.loss, real, fake, extra, self.config.clip_grad_d)
+            at = self.update_of_d(i, self.loss.d_steps)
+            value = S.d_step(self.d, self.opt_d, self.loss, real, fake, extra, self.config.clip_grad_d, at=at)
             loss_d = value if np.isfinite(loss_d) else loss_d  # one bad update marks the whole step
         if probe is not None:
             held = self.data.held_out_batch(self.batch_size, self.data_streams.at("held-out", self.step, "cpu"))
@@ -290,8 +317,8 @@ class Pair(Trainer):
         blur = None
         if self.config.input_noise:
             blur = self.blur(torch.zeros_like(fake), extra)
-        match = (real, self.config.feature_matching) if self.config.feature_matching else None
-        loss_g = S.g_step(self.g, self.d, self.opt_g, self.loss, z, self.config.clip_grad_g, blur, match)
+        matching = self.config.feature_matching
+        loss_g = S.g_step(self.g, self.d, self.opt_g, self.loss, z, self.config.clip_grad_g, blur, real, matching)
         if probe is not None:
             probe.gradients(grad_g=self.g, grad_d=self.d)
         self.update_average()
@@ -305,11 +332,11 @@ class Pair(Trainer):
         d, g: flat weights of D, and samples or flat weights of G, where a pack has made those of all its pairs at once.
         """
         precision = self.sharing.precision
-        d = finite(self.name, self.step, flatten(self.d) if d is None else d)
+        d = finite(self.name, self.step, flatten(self.d) if d is None else d, self.d)
         arrays = {"D": narrow(self.d, d, precision)}
         if g is None:
             g = self.shared_samples() if self.sharing.samples else flatten(self.g)
-        g = finite(self.name, self.step, g)
+        g = finite(self.name, self.step, g, None if self.sharing.samples else self.g)
         if self.sharing.samples:
             arrays["samples"] = halve(g, precision)
         else:
@@ -321,7 +348,7 @@ class Pair(Trainer):
     def shared_samples(self) -> Vector:
         """(samples, batch_size, *shape) from G in training mode, on copies of its buffers."""
         stream = self.streams.at("share", self.step)
-        with torch.no_grad():
+        with torch.no_grad(), self.streams.for_layers(self.step, "layers/share"):
             batches = [S.unmoved(self.g, self.noise(stream)) for _ in range(self.sharing.samples)]
         out = torch.stack(batches).cpu().numpy()
         out.flags.writeable = False
@@ -353,7 +380,11 @@ class Meter:
 
     def costs(self, loss: Loss, real: Tensor, held_out: Tensor, fake: Tensor) -> None:
         """D's cost on a training and on a held-out batch, against the same fakes, by its logits (GAP, Fig. 6)."""
-        self.once |= {"cost_train": loss.d_loss(real, fake).item(), "cost_held_out": loss.d_loss(held_out, fake).item()}
+        n = (
+            min(len(held_out), len(fake)) if loss.needs_real else None
+        )  # which pairs them: a held-out part may be smaller
+        held = loss.d_loss(held_out[:n], fake[:n])
+        self.once |= {"cost_train": loss.d_loss(real, fake).item(), "cost_held_out": held.item()}
 
     def gradients(self, **networks: nn.Module) -> None:
         """First-layer gradient sizes (training pitfalls: the first thing to look at)."""
@@ -373,9 +404,15 @@ def judged(d: nn.Module, *batches: Tensor) -> list[Tensor]:
         return [S.unmoved(d, x) for x in batches]
 
 
-def finite(player: str, step: int, vector: Vector) -> Vector:
-    """The vector itself; raises NonFiniteError when a number in it is not finite."""
-    if not np.isfinite(vector.sum()) and not np.isfinite(vector).all():  # the sum is quick, and may overflow
+def finite(player: str, step: int, vector: Vector, network: nn.Module | None = None) -> Vector:
+    """The vector itself; raises NonFiniteError when a number in it is not finite.
+
+    network: whose it is; its tensors of other types than float32 are bits there, no numbers.
+    """
+    numbers = [vector] if network is None else float_pieces(network, vector)
+    if not np.isfinite(vector.sum()) and not all(
+        np.isfinite(n).all() for n in numbers
+    ):  # the sum is quick, and may overflow
         raise NonFiniteError(
             player,
             f"weights are NaN or infinite at step {step}. Lower pair.lr_g and pair.lr_d, or set "

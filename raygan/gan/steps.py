@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -15,13 +16,17 @@ from torch import Tensor, nn
 
 from raygan.errors import NonFiniteError
 from raygan.gan.optimizers import Adam, RMSprop
-from raygan.gan.types import Loss, State
+from raygan.gan.types import NOW, At, Loss, State, g_loss_of
 from raygan.gan.weights import fill
 
 
 def unmoved(network: nn.Module, x: Tensor) -> Tensor:
-    """The network's output in training mode, on copies of its buffers: batch norm's running averages do not move."""
-    out: Tensor = torch.func.functional_call(network, {n: b.clone() for n, b in network.named_buffers()}, (x,))
+    """The network's output in training mode.
+
+    Neither its buffers move (batch norm's running averages) nor what its layers draw next (dropout).
+    """
+    with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
+        out: Tensor = torch.func.functional_call(network, {n: b.clone() for n, b in network.named_buffers()}, (x,))
     return out
 
 
@@ -34,10 +39,11 @@ def d_step(
     stream: torch.Generator,
     clip: float | None = None,
     together: bool = False,
+    at: At = NOW,
 ) -> float:
     """One update of D on a real and a fake batch (N, *shape); returns its loss, nan when the step was skipped."""
     zero_grad(optimizer)
-    value = d_backward(d, loss, real, fake, stream, together=together)
+    value = d_backward(d, loss, real, fake, stream, together=together, at=at)
     if math.isfinite(value):
         apply(optimizer, d, clip)
         loss.after_d_step(d)
@@ -64,10 +70,11 @@ def d_backward(
     stream: torch.Generator,
     weight: float = 1.0,
     together: bool = False,
+    at: At = NOW,
 ) -> float:
     """Add the gradient of weight * D's loss; a loss that is not finite adds nothing. Returns the unweighted loss."""
     total = loss.d_loss(*logits_of(d, real, fake, together))
-    penalty = loss.penalty(d, real, fake, stream)
+    penalty = loss.penalty(d, real, fake, stream, at)
     if penalty is not None:
         total = total + penalty
     value = total.item()
@@ -84,26 +91,38 @@ def g_step(
     z: Tensor,
     clip: float | None = None,
     noise: Tensor | None = None,
-    match: tuple[Tensor, float] | None = None,
+    real: Tensor | None = None,
+    matching: float = 0.0,
 ) -> float:
     """One update of G against D from noise z (N, z_dim); returns its loss, nan when the step was skipped.
 
-    match: (real samples, weight) of feature matching, added to the adversarial loss.
+    real: samples (N, *shape), for losses that compare, and for feature matching, whose weight is `matching`.
     """
     zero_grad(optimizer)
     fake = g(z)
     seen = fake if noise is None else fake + noise
     with frozen(d):
-        if match is None:
-            total = loss.g_loss(d(seen))
+        distance: Tensor | None = None
+        if matching:
+            assert real is not None, "feature matching compares with real samples"
+            distance, logits = feature_distance(d, real, seen)
         else:
-            distance, logits = feature_distance(d, match[0], seen)
-            total = loss.g_loss(logits) + match[1] * distance
+            logits = d(seen)
+        total = g_loss_of(loss, logits, lambda: on_real(d, real))
+        if distance is not None:
+            total = total + matching * distance
     value = total.item()
     if math.isfinite(value):
         total.backward()
         apply(optimizer, g, clip)
     return value
+
+
+def on_real(d: nn.Module, real: Tensor | None) -> Tensor:
+    """D's logits on real samples, for G's step: constants, and D's buffers do not move."""
+    assert real is not None, "a loss that compares is given real samples"
+    with torch.no_grad():
+        return unmoved(d, real)
 
 
 def feature_distance(d: nn.Module, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
@@ -137,7 +156,7 @@ class frozen:  # noqa: N801  (reads as a word: `with frozen(d):`)
     """Within this block the network's parameters need no gradient: G's step does not pay for D's."""
 
     def __init__(self, network: nn.Module) -> None:
-        self.parameters = list(network.parameters())
+        self.parameters = [p for p in network.parameters() if p.requires_grad]
 
     def __enter__(self) -> None:
         for p in self.parameters:
@@ -193,13 +212,23 @@ def zero_grad(optimizer: torch.optim.Optimizer) -> None:
 
 
 def network_state(prefix: str, network: nn.Module) -> State:
-    """Copies of all parameters and buffers as `prefix.name`."""
-    return {f"{prefix}.{k}": v.detach().cpu().clone() for k, v in network.state_dict().items()}
+    """Copies of all parameters and buffers as `prefix.name`, also of buffers that torch's own state leaves out."""
+    held = {**network.state_dict(), **dict(unlisted_buffers(network))}
+    return {f"{prefix}.{k}": v.detach().cpu().clone() for k, v in held.items()}
 
 
 def load_network(prefix: str, network: nn.Module, state: State) -> None:
     """The inverse of `network_state`; raises KeyError or RuntimeError where it does not fit."""
     network.load_state_dict({k: state[f"{prefix}.{k}"] for k in network.state_dict()})
+    with torch.no_grad():
+        for name, buffer in unlisted_buffers(network):
+            buffer.copy_(cast(Tensor, state[f"{prefix}.{name}"]))
+
+
+def unlisted_buffers(network: nn.Module) -> list[tuple[str, Tensor]]:
+    """Those with `persistent=False`: a swap hands them over, so a checkpoint needs them too."""
+    listed = network.state_dict().keys()
+    return [(name, buffer) for name, buffer in network.named_buffers() if name not in listed]
 
 
 def optimizer_state(prefix: str, optimizer: torch.optim.Optimizer) -> State:

@@ -3,12 +3,15 @@
     stream = f(run seed, player, purpose, step)
 
 A stream is made anew from its address at every step, so that no state has to be saved, a repeated step gives the same
-bits, and no player can disturb another's randomness. Nothing in raygan uses a global generator.
+bits, and no player can disturb another's randomness. Nothing in raygan uses a global generator; layers that do (dropout) find it
+set to a stream of their player's (`for_layers`).
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -44,6 +47,21 @@ class Streams:
             generator = self._generators[key] = torch.Generator(where)
         generator.manual_seed(derive_seed(self.seed, self.player, purpose, step))
         return generator
+
+    @contextmanager
+    def for_layers(self, step: int, purpose: str = "layers") -> Iterator[None]:
+        """Within this block torch's global generators are this stream, for layers that draw.
+
+        Afterwards they are again what they were.
+        """
+        devices = [self.device] if self.device.type == "cuda" else []
+        seed = derive_seed(self.seed, self.player, purpose, step)
+        with torch.random.fork_rng(devices=devices):
+            torch.default_generator.manual_seed(seed)
+            for device in devices:
+                with torch.cuda.device(device):
+                    torch.cuda.manual_seed(seed)
+            yield
 
 
 def sample_prior(prior: str, shape: tuple[int, int], generator: torch.Generator) -> Tensor:

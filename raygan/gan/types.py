@@ -5,8 +5,8 @@ Protocols only; the real ones live in losses/, networks/, data/, controller/ and
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,18 @@ Shape = tuple[int, ...]
 Report = dict[str, float]
 State = dict[str, object]
 """A player's whole state, flat: name -> Tensor | int | float | str."""
+
+
+class At(NamedTuple):
+    """Which update of D this is, as far as its penalties depend on it."""
+
+    update: int = 0
+    """Its number, from the player's first."""
+    gamma: float = 1.0
+    """What the schedule makes of the penalties' weights now."""
+
+
+NOW = At()
 
 
 class Loss(Protocol):
@@ -35,14 +47,25 @@ class Loss(Protocol):
     def d_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         """What D minimises, from its logits on real and on fake samples; a scalar."""
 
-    def g_loss(self, fake: Tensor) -> Tensor:
-        """What G minimises, from D's logits on its samples; a scalar."""
+    def g_loss(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
+        """What G minimises, from D's logits on its samples, and on real ones where `needs_real`; a scalar."""
 
-    def penalty(self, d: nn.Module, real: Tensor, fake: Tensor, generator: torch.Generator) -> Tensor | None:
+    @property
+    def needs_real(self) -> bool:
+        """Does G's loss compare its samples with real ones?"""
+
+    def penalty(
+        self, d: nn.Module, real: Tensor, fake: Tensor, generator: torch.Generator, at: At = NOW
+    ) -> Tensor | None:
         """Added to D's loss; None when the loss has none."""
 
     def after_d_step(self, d: nn.Module) -> None:
         """Called after each update of D (weight clipping)."""
+
+
+def g_loss_of(loss: Loss, fake: Tensor, real: Callable[[], Tensor]) -> Tensor:
+    """G's loss; D's logits on real samples are asked for only where the loss needs them."""
+    return loss.g_loss(fake, real()) if loss.needs_real else loss.g_loss(fake)
 
 
 class Dataset(Protocol):

@@ -6,6 +6,7 @@ written again, so a reader in another thread can never see half of a step.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -82,21 +83,27 @@ def signature_hash(network: nn.Module) -> str:
 
 def num_words(network: nn.Module) -> int:
     """Length of the network's flat vector, in float32 words."""
-    return sum(t.numel() * t.element_size() for _, t in tensors(network)) // 4
+    return sum(_words(t) for _, t in tensors(network))
+
+
+def _words(tensor: Tensor) -> int:
+    """4-byte words that hold a tensor; its last one may be filled up (a mask of booleans)."""
+    return -(-tensor.numel() * tensor.element_size() // 4)
 
 
 def flatten(network: nn.Module) -> Vector:
     """Copy all tensors into one frozen float32 vector of shape (num_words,).
 
-    Integer buffers (batch norm's counters) keep their bits: they are copied as bytes, not converted.
+    Other types (batch norm's counters, masks) keep their bits: they are copied as bytes, not converted.
     """
     flat: Vector = np.empty(num_words(network), dtype=np.float32)
     at = 0
-    for name, tensor in tensors(network):
-        words = tensor.detach().cpu().contiguous().numpy().reshape(-1)
-        assert words.dtype.itemsize % 4 == 0, f"{name} has {words.dtype}; a flat vector is made of 4-byte words"
-        flat[at : at + words.nbytes // 4] = words.view(np.float32)
-        at += words.nbytes // 4
+    for _, tensor in tensors(network):
+        raw = _bytes(tensor.detach().cpu().contiguous())
+        end = at + _words(tensor)
+        piece = flat[at:end].view(np.uint8)
+        piece[: raw.size], piece[raw.size :] = raw, 0
+        at = end
     flat.flags.writeable = False
     return flat
 
@@ -158,16 +165,18 @@ def widen(network: nn.Module, words: Words) -> Vector:
 
 def _pieces(network: nn.Module, words: Words, per_word: int) -> Iterator[tuple[Words, bool]]:
     """(words of a tensor, is it float32?); other tensors have `per_word` words for each 4 bytes."""
-    sizes = [
-        (t.numel() * t.element_size() // 4 * (1 if t.dtype == torch.float32 else per_word), t)
-        for _, t in tensors(network)
-    ]
+    sizes = [(_words(t) * (1 if t.dtype == torch.float32 else per_word), t) for _, t in tensors(network)]
     if words.size != sum(size for size, _ in sizes):
         raise ValueError(f"a vector of {words.size} words does not fit a network of {num_words(network)}")
     at = 0
     for size, tensor in sizes:
         yield words[at : at + size], tensor.dtype == torch.float32
         at += size
+
+
+def float_pieces(network: nn.Module, flat: Vector) -> list[Vector]:
+    """Those parts of a network's flat vector that are numbers."""
+    return [piece for piece, real in _pieces(network, flat, 1) if real]
 
 
 def unflatten(network: nn.Module, flat: Words) -> None:
@@ -178,12 +187,25 @@ def unflatten(network: nn.Module, flat: Words) -> None:
 
 
 def fill(tensor: Tensor, words: Vector) -> None:
-    """Copy words, as they lie, into a tensor of as many bytes: one pass on a CPU."""
+    """Copy words, as they lie, into a tensor that they hold: one pass on a CPU."""
     if tensor.device.type == "cpu" and tensor.is_contiguous():
-        tensor.detach().numpy().reshape(-1).view(np.float32)[:] = words
+        own = _bytes(tensor.detach())
+        own[:] = words.view(np.uint8)[: own.size]
         return
-    piece = words.copy().view(str(tensor.dtype).removeprefix("torch."))
-    tensor.copy_(torch.from_numpy(piece).view(tensor.shape))
+    raw = torch.from_numpy(words.copy()).view(torch.uint8)[: tensor.numel() * tensor.element_size()]
+    tensor.copy_(raw.view(tensor.dtype).view(tensor.shape))
+
+
+def _bytes(tensor: Tensor) -> npt.NDArray[np.uint8]:
+    """A contiguous tensor's memory."""
+    out: npt.NDArray[np.uint8] = tensor.reshape(-1).view(torch.uint8).numpy()
+    return out
+
+
+def duplicate(network: nn.Module) -> nn.Module:
+    """A deep copy, also where hooks keep a computed weight (`nn.utils.weight_norm`), which torch refuses to copy."""
+    computed = [t for m in network.modules() for t in vars(m).values() if isinstance(t, Tensor) and not t.is_leaf]
+    return copy.deepcopy(network, {id(t): t.detach().clone() for t in computed})
 
 
 def digest(state: dict[str, object]) -> str:

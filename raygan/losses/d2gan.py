@@ -28,7 +28,7 @@ class D2gan(LossComponent):
         r, f = F.softplus(real), F.softplus(fake)
         return f[:, 0].mean() + r[:, 1].mean() - self.alpha * _log(r[:, 0]).mean() - self.beta * _log(f[:, 1]).mean()
 
-    def g_loss(self, fake: Tensor) -> Tensor:
+    def g_loss(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
         """-E D1(G(z)) + beta E log D2(G(z))."""
         f = F.softplus(fake)
         return self.beta * _log(f[:, 1]).mean() - f[:, 0].mean()

@@ -25,7 +25,7 @@ class Gman(LossComponent):
         """Sum over the discriminators of -log D(x) - log(1 - D(G(z))): they share no weights, so each has its own."""
         return (F.softplus(-real).mean(0) + F.softplus(fake).mean(0)).sum()
 
-    def g_loss(self, fake: Tensor) -> Tensor:
+    def g_loss(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
         """sum_i w_i V_i with V_i = E -log D_i(G(z)) and w = softmax(lambda V)."""
         each = F.softplus(-fake).mean(0)
         return ((self.harshness * each).softmax(0) * each).sum()

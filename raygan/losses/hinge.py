@@ -20,6 +20,6 @@ class Hinge(LossComponent):
         """E max(0, 1 - D(x)) + E max(0, 1 + D(G(z)))."""
         return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
 
-    def g_loss(self, fake: Tensor) -> Tensor:
+    def g_loss(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
         """-E D(G(z))."""
         return -fake.mean()

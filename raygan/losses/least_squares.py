@@ -14,6 +14,6 @@ class LeastSquares(LossComponent):
         """(E (D(x) - 1)^2 + E D(G(z))^2) / 2."""
         return 0.5 * ((real - 1).square().mean() + fake.square().mean())
 
-    def g_loss(self, fake: Tensor) -> Tensor:
+    def g_loss(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
         """E (D(G(z)) - 1)^2 / 2."""
         return 0.5 * (fake - 1).square().mean()

@@ -11,10 +11,15 @@ from raygan.losses.base import LossComponent
 class NonSaturating(LossComponent):
     """D: cross-entropy; G: -log D(G(z))."""
 
+    @property
+    def density_ratio(self) -> bool:
+        """Yes."""
+        return True
+
     def d_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         """-log D(x) - log(1 - D(G(z)))."""
         return F.softplus(-real).mean() + F.softplus(fake).mean()
 
-    def g_loss(self, fake: Tensor) -> Tensor:
+    def g_loss(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
         """-log D(G(z))."""
         return F.softplus(-fake).mean()  # -log sigmoid(D(x))

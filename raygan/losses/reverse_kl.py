@@ -21,11 +21,16 @@ class ReverseKl(LossComponent):
         "minimise", description="as_printed: eq. 2's own sign, which drives G away from the data."
     )
 
+    @property
+    def density_ratio(self) -> bool:
+        """Yes."""
+        return True
+
     def d_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         """-log D(x) - log(1 - D(G(z)))."""
         return F.softplus(-real).mean() + F.softplus(fake).mean()
 
-    def g_loss(self, fake: Tensor) -> Tensor:
+    def g_loss(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
         """1 - min(logit, logit t): gradient -1/N at each sample below t, 0 above."""
         limit = math.log(self.trunc_d / (1 - self.trunc_d))
         kept = torch.clamp(fake, max=limit).mean()

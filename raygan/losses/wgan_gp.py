@@ -20,11 +20,16 @@ class WganGp(LossComponent):
         """Yes."""
         return True
 
+    @property
+    def critic(self) -> bool:
+        """Yes."""
+        return True
+
     def d_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         """E D(G(z)) - E D(x)."""
         return fake.mean() - real.mean()
 
-    def g_loss(self, fake: Tensor) -> Tensor:
+    def g_loss(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
         """-E D(G(z))."""
         return -fake.mean()
 

@@ -32,7 +32,7 @@ def best_bandwidth(centres: Points, validation: Points) -> float:
 
 
 def density_scores(fake: Points, real: Points) -> dict[str, float]:
-    """coverage_c and log_likelihood; `fake` needs at least 1,500 points (N, d), of which the first 1,500 are used.
+    """coverage_c and log_likelihood; `fake` needs at least 1,500 (`LEAST`) points (N, d); no more are used.
 
     The density is a KDE on 1,000 generated points, its bandwidth chosen by the likelihood of 500 more. coverage_c
     (AdaGAN, section 4.1): the share of real points where the density is above t, t = its 5th percentile at those 500; a

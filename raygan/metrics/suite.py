@@ -23,6 +23,7 @@ from raygan.metrics.features import extractor
 from raygan.metrics.fidelity import fid, kid, prdc
 from raygan.metrics.modes import mode_counts, mode_scores
 from raygan.metrics.ngrams import ngram_scores
+from raygan.metrics.own import MetricComponent, measured
 
 GROUPS = {
     "modes": "modes, modes@10%, high_quality, reverse_kl of a mixture or of stacked MNIST",
@@ -49,11 +50,13 @@ class Protocol:
     extractor: str
     classifier: str
     seed: int
+    own: str = ""
+    """Users' own metrics, with the hashes of their sources."""
 
     @property
     def id(self) -> str:
         """Equal for comparable numbers; the seed of the draw does not matter."""
-        fields = {k: v for k, v in asdict(self).items() if k != "seed"}
+        fields = {k: v for k, v in asdict(self).items() if k != "seed" and (k, v) != ("own", "")}
         return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:8]
 
 
@@ -62,7 +65,7 @@ class Suite:
 
     def __init__(
         self, data: Samples, groups: Sequence[str] | None = None, n_fake: int = 2500, n_real: int = 2500,
-        features: str | None = None, seed: int = 0,
+        features: str | None = None, seed: int = 0, own: Sequence[MetricComponent] = (),
     ) -> None:  # fmt: skip
         self.data = data
         self.groups = tuple(groups or default_groups(data))
@@ -70,6 +73,9 @@ class Suite:
             if group not in GROUPS:
                 raise ConfigError(f"metrics: no metric named {group!r}. {did_you_mean(group, [*GROUPS, *ALONE])}")
         self.n_fake = n_fake
+        self.own = own
+        self.failed: dict[str, str] = {}
+        """Own metrics that gave no number at the last score, and why."""
         self._refuse_unfit()
         needs = any(g in ("fid", "kid", "prdc") for g in self.groups)
         default = "cnn:mnist" if data.classifier and data.stack == 1 else ("pixels" if data.is_images else "raw")
@@ -86,6 +92,7 @@ class Suite:
             extractor=self.extractor.label if self.extractor else "",
             classifier=f"{data.classifier}-{self.classifier[1]}" if self.classifier else "",
             seed=seed,
+            own=", ".join(metric.name for metric in own),
         )
 
     def _refuse_unfit(self) -> None:
@@ -114,7 +121,9 @@ class Suite:
         out: dict[str, float] = {}
         for group in self.groups:
             out |= self._group(group, fake)
-        return out
+        found, self.failed = measured(self.own, fake, self.real) if self.own else ({}, {})
+        self.failed |= dict.fromkeys(set(found) & set(out), "a score has this name already")
+        return out | {name: value for name, value in found.items() if name not in out}
 
     def occupied(self, fake: Tensor) -> list[float]:
         """Share of samples (N, *shape) at each mode or class, (M,); [] for data with neither."""

@@ -3,4 +3,4 @@
 A network component builds `generator(shape)` and `discriminator(shape)`, both with weights drawn from a given generator.
 """
 
-NOT_COMPONENTS = ("base",)
+NOT_COMPONENTS = ("base", "plain")

@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
-import copy
 import math
+import random
 from abc import abstractmethod
-from typing import Any, Literal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal, cast
 
+import numpy as np
 import torch
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+from torch.nn.utils import parametrize
 
 from raygan.config import Component
+from raygan.errors import ConfigError
+from raygan.gan.weights import duplicate
 
-Init = Literal["torch", "normal"]
+Init = Literal["torch", "normal", "own"]
+"""own: as the network's constructor has drawn them."""
+WEIGHTED = (
+    nn.Linear,
+    nn.Conv1d,
+    nn.Conv2d,
+    nn.Conv3d,
+    nn.ConvTranspose1d,
+    nn.ConvTranspose2d,
+    nn.ConvTranspose3d,
+)
+"""Layers whose weights `initialise` draws by the rule of `Init`."""
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+LOOKS = 15
+"""Power iterations on a new weight, one a look at it: torch's spectral_norm begins with as many."""
 
 
 class NetworkComponent(Component):
@@ -44,45 +65,120 @@ class NetworkComponent(Component):
 
     def generator(self, shape: tuple[int, ...], stream: torch.Generator) -> nn.Module:
         """A new G; its weights depend on `stream` alone. Raises ConfigError for a shape that it cannot make."""
-        with torch.random.fork_rng(devices=[]):
-            return initialise(self._generator(shape), self._init, stream)
+        return self._drawn(lambda: self._generator(shape), (self.z_dim,), stream)
 
     def discriminator(self, shape: tuple[int, ...], stream: torch.Generator) -> nn.Module:
         """A new D; its weights depend on `stream` alone. Raises ConfigError for a shape that it cannot take."""
-        with torch.random.fork_rng(devices=[]):
-            if self.judges > 1:
-                return initialise(Panel([self._discriminator(shape) for _ in range(self.judges)]), self._init, stream)
-            return initialise(self._discriminator(shape), self._init, stream)
+        if self.judges == 1:
+            return self._drawn(lambda: self._discriminator(shape), shape, stream)
+        return self._drawn(lambda: Panel([self._discriminator(shape) for _ in range(self.judges)]), shape, stream)
 
     def classifier(self, shape: tuple[int, ...], classes: int, stream: torch.Generator) -> nn.Module:
         """A network like D with logits (N, classes)."""
-        with torch.random.fork_rng(devices=[]):
-            return initialise(self._discriminator(shape, classes), self._init, stream)
+        return self._drawn(lambda: self._discriminator(shape, classes), shape, stream)
+
+    def _drawn(self, make: Callable[[], nn.Module], sample: tuple[int, ...], stream: torch.Generator) -> nn.Module:
+        """The network that `make` makes for inputs (N, *sample), every number in it from `stream`.
+
+        Raises ConfigError where a lazy layer is still without a shape.
+        """
+        with seeded(stream):
+            network = make()
+            if unused := materialise(network, sample):
+                raise ConfigError(
+                    f"network.{self.name}: {unused} has no shape after a first batch, since no input reaches it. Use it in "
+                    "forward(), or give it its sizes."
+                )
+            return initialise(network, self._init, stream)
+
+
+@contextmanager
+def seeded(stream: torch.Generator) -> Iterator[None]:
+    """Within this block torch, numpy and Python's `random` draw numbers that depend on `stream` alone.
+
+    Afterwards their states are again what they were; the stream does not move.
+    """
+    own = stream.clone_state()
+    # not the stream's own sequence: a layer drawn here and one drawn from it would be copies
+    seed = int(torch.randint(2**63 - 1, (), generator=own, device=own.device))
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    of_python, of_numpy = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(seed)
+            np.random.seed(seed % 2**32)
+            random.seed(seed)
+            yield
+    finally:
+        random.setstate(of_python)
+        np.random.set_state(of_numpy)
+
+
+def materialise(network: nn.Module, sample: tuple[int, ...]) -> str | None:
+    """Give lazy layers their shapes, by zeros (2, *sample) in eval mode, which moves no buffer.
+
+    Returns the name of a tensor that is still without one, or None.
+    """
+    held = [*network.parameters(), *network.buffers()]
+    if any(is_lazy(t) for t in held):
+        modes = [(layer, layer.training) for layer in network.modules()]
+        network.eval()
+        with torch.no_grad():
+            network(torch.zeros(2, *sample))
+        for layer, training in modes:
+            layer.training = training
+    named = [*network.named_parameters(), *network.named_buffers()]
+    return next((name for name, t in named if is_lazy(t)), None)
 
 
 def initialise(network: nn.Module, init: Init, stream: torch.Generator) -> nn.Module:
-    """Draw all weights anew.
+    """Draw the weights of linear layers, convolutions and batch norm anew.
 
+    All else stays as its constructor drew it.
     "normal": N(0, 0.02), biases 0, batch norm's scale N(1, 0.02) (DCGAN; training pitfalls).
     "torch": PyTorch's own, uniform within 1/sqrt(fan in).
+    "own": nothing is drawn anew.
     """
+
+    def normal(mean: float) -> Callable[[Tensor], Tensor]:
+        return lambda t: t.normal_(mean, 0.02, generator=stream)
+
+    def uniform(bound: float) -> Callable[[Tensor], Tensor]:
+        return lambda t: t.uniform_(-bound, bound, generator=stream)
+
     with torch.no_grad():
-        for layer in network.modules():
-            if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.ConvTranspose2d):
-                bound = 1 / math.sqrt(layer.weight[0].numel())
-                if init == "normal":
-                    layer.weight.normal_(0, 0.02, generator=stream)
-                else:
-                    layer.weight.uniform_(-bound, bound, generator=stream)
-                if layer.bias is not None:
-                    if init == "normal":
-                        layer.bias.zero_()
-                    else:
-                        layer.bias.uniform_(-bound, bound, generator=stream)
-            elif isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) and init == "normal":
-                layer.weight.normal_(1, 0.02, generator=stream)
-                layer.bias.zero_()
+        for layer in network.modules() if init != "own" else ():
+            if isinstance(layer, WEIGHTED):
+                torchs = uniform(1 / math.sqrt(layer.weight[0].numel()))
+                _draw(layer, "weight", normal(0) if init == "normal" else torchs)
+                _draw(layer, "bias", Tensor.zero_ if init == "normal" else torchs)
+            elif isinstance(layer, BATCH_NORMS) and init == "normal":
+                _draw(layer, "weight", normal(1))
+                _draw(layer, "bias", Tensor.zero_)
     return network
+
+
+def _draw(layer: nn.Module, name: str, draw: Callable[[Tensor], Tensor]) -> None:
+    """Draw one of a layer's tensors, where it has it, or what that is computed from.
+
+    That is: by spectral norm, weight norm, pruning. Where it cannot be told from a value (a
+    parametrization without an inverse), it stays as its constructor drew it.
+    """
+    own = dict(layer.named_parameters(recurse=False))
+    # _orig: torch's hooks of spectral norm and of pruning
+    held = own.get(name, own.get(f"{name}_orig"))
+    if held is not None:
+        draw(held)
+    elif parametrize.is_parametrized(layer, name):
+        steps = cast(nn.ModuleList, cast(nn.ModuleDict, layer.parametrizations)[name])
+        if all(hasattr(step, "right_inverse") for step in steps):
+            setattr(layer, name, draw(torch.empty_like(getattr(layer, name))))
+            for _ in range(LOOKS):
+                getattr(layer, name)
+    elif f"{name}_v" in own:  # torch's hook of weight norm: w = g v / |v|, a norm for each number in g
+        v, g = draw(own[f"{name}_v"]), own[f"{name}_g"]
+        others = [i for i in range(v.dim()) if g.shape[i] == 1] if g.dim() == v.dim() else list(range(v.dim()))
+        g.copy_(torch.linalg.vector_norm(v, dim=others, keepdim=g.dim() > 0))
 
 
 class Tuned(nn.Sequential):
@@ -116,7 +212,7 @@ class Tuned(nn.Sequential):
 
 def untuned(network: nn.Module) -> nn.Module:
     """A copy with the same weights that computes in float32."""
-    out = copy.deepcopy(network)
+    out = duplicate(network)
     for part in out.modules():
         if isinstance(part, Tuned):
             part.tuned(False, False)
@@ -149,4 +245,4 @@ class Panel(nn.Module):
 
 def has_batch_norm(*networks: nn.Module) -> bool:
     """Does what one of them says of a sample hang on the rest of its batch?"""
-    return any(isinstance(m, nn.BatchNorm2d) for n in networks for m in n.modules())
+    return any(isinstance(m, BATCH_NORMS) for n in networks for m in n.modules())

@@ -19,6 +19,7 @@ from raygan.metrics.classifier import load_classifier, probabilities
 from raygan.service.pictures import GLOBAL_COLOUR, REAL, STYLE, Show, colour, order, png, tile
 from raygan.service.run import Run
 from raygan.strategies.roles import GLOBAL, JUDGE, MIXTURE
+from raygan.strategies.strategy import is_critic
 
 import matplotlib.pyplot as plt  # isort: skip  (pictures chooses the backend)
 from matplotlib.collections import LineCollection  # isort: skip
@@ -198,7 +199,7 @@ def verdict_histograms(run: Run, data: Samples) -> bytes | None:
             own = run.config.of(player)
             d = networks[player]
             fake = torch.from_numpy(run.generator(MIXTURE if player == JUDGE else player).sample(500, 0))
-            critic = own.loss["name"].startswith("wgan")
+            critic = is_critic(own)
             with torch.no_grad():
                 values = [d(x) if critic else d(x).sigmoid() for x in (real, fake)]
             bins = (

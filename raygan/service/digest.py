@@ -1,6 +1,6 @@
 """A run's logs, taken in as they grow: what status, watch, the live page and the report need of them, at any length.
 
-metrics.jsonl, events.jsonl --> Lines.fresh --> Digest: newest rows, sums, counts, and of each curve at most 2,000 points
+metrics.jsonl, events.jsonl --> Lines.fresh --> Digest: newest rows, sums, counts, and of each curve at most 2,000 (`MOST`) points
 
 A run of weeks has millions of lines. Held as objects they take gigabytes, and a picture of all of them takes minutes; so each
 line is read once, and of what is drawn every 2nd, 4th, 8th .. is kept when there are too many (`Thinned.every` says how many).
@@ -62,7 +62,7 @@ class Thinned(Generic[T]):
 
 
 class Seats:
-    """Which discriminator sat where: every swap while there are few, and in any case a column for each 1,000th of them."""
+    """Which discriminator sat where: every swap while there are few, and in any case 1,000 (`COLUMNS`) columns, evenly spread."""
 
     def __init__(self) -> None:
         self.holds: dict[str, str] = {}

@@ -8,7 +8,9 @@ from typing import Any
 
 import torch
 
+from raygan.controller.lines import NOTES
 from raygan.errors import ConfigError
+from raygan.metrics.own import own_metrics
 from raygan.metrics.suite import Suite
 from raygan.service.run import Run
 from raygan.service.tables import format_number, lives, text_table
@@ -67,10 +69,12 @@ def evaluate_runs(
     """
     out = []
     for path in paths:
-        run = Run.load(path)
+        run = Run.load(path).use_code()
         config = run.config
         data = load_data(config)
-        suite = Suite(data, groups, n_fake=samples, n_real=samples, features=extractor, seed=seed)
+        suite = Suite(
+            data, groups, n_fake=samples, n_real=samples, features=extractor, seed=seed, own=own_metrics(config)
+        )
         which = [
             *(p for p in strategy_of(config).players(config) if p != JUDGE),
             *([MIXTURE] if config.num_pairs > 1 else []),
@@ -84,6 +88,8 @@ def evaluate_runs(
             "ceiling": suite.ceiling(),
             "scores": scores,
         }
+        for metric, why in suite.failed.items():
+            NOTES.warning("metric %s gave no number: %s", metric, why)
         name = f"evaluation-{suite.protocol.id}-seed{seed}.json"
         run.store(name, entry)
         out.append(entry)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,12 +16,16 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from raygan.config import load_component
+from raygan.config import Config, load_component
 from raygan.errors import CheckpointError, ConfigError
 from raygan.gan.streams import Streams
 from raygan.metrics.mixture import fit, log_densities, log_likelihood
 from raygan.metrics.suite import Suite
 from raygan.networks.base import NetworkComponent, untuned
+from raygan.own import trust
+from raygan.own.inside import keys_in, refuse_unsettled
+from raygan.own.names import label
+from raygan.service.code import write_code
 from raygan.service.evaluate import protocol_line
 from raygan.service.generators import Generators
 from raygan.service.run import FITTED, Run
@@ -77,7 +82,7 @@ def export(run: Run, which: str, out: Path, onnx: bool = False) -> Path:
         raise ConfigError(f"--out {str(out)!r} exists already. Choose another folder, or remove it.")
     if not out.parent.is_dir():
         raise ConfigError(f"--out {str(out)!r}: the folder {str(out.parent)!r} does not exist. Make it first.")
-    generators = run.generator(which)
+    generators = run.use_code().generator(which)
     temporary = out.with_name(f".{out.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
@@ -90,8 +95,9 @@ def export(run: Run, which: str, out: Path, onnx: bool = False) -> Path:
             entries[name] = {"file": file, "network": run.config.of(name).network, "prior": prior, "z_dim": z_dim}
         config = {
             "format": FORMAT, "from": which, "shape": run.info["shape"], "generators": entries, "weights": generators.weights,
-            "run": run.name, "versions": run.info["versions"],
+            "run": run.name, "versions": run.info["versions"], **code_of(run.config, entries),
         }  # fmt: skip
+        write_code(temporary, config.get("code", {}))
         (temporary / "config.json").write_text(json.dumps(config, indent=1) + "\n")
         (temporary / "README.md").write_text(card(run, which, list(entries)))
         if onnx:
@@ -103,15 +109,28 @@ def export(run: Run, which: str, out: Path, onnx: bool = False) -> Path:
     return out
 
 
-def load_exported(path: str | Path) -> Generators:
-    """What `export` wrote, ready to sample from: `load_exported("model").sample(64)`. Raises CheckpointError."""
+def code_of(config: Config, entries: Mapping[str, Any]) -> dict[str, Any]:
+    """What a config says of the sources that exported networks need."""
+    keys = set(keys_in([entry["network"] for entry in entries.values()]))
+    return {"code": {k: config.code[k] for k in sorted(keys)}} if keys else {}
+
+
+def load_exported(path: str | Path, *, trust_code: bool = False) -> Generators:
+    """What `export` wrote, ready to sample from: `load_exported("model").sample(64)`. Raises CheckpointError.
+
+    trust_code: a network of somebody's own is built by the source that lies in the folder. Raises ConfigError without.
+    """
     folder = Path(path)
+    if trust_code:
+        trust.trust(folder)
     try:
         config = json.loads((folder / "config.json").read_text())
+        trust.claim(folder, config.get("code", {}))
         if config["format"] != FORMAT:
             raise CheckpointError(f"{folder}: format {config['format']}, this raygan reads {FORMAT}.")
         networks, priors = {}, {}
         for name, entry in config["generators"].items():
+            refuse_unsettled({"network": entry["network"]}, folder / "config.json")
             component = cast(NetworkComponent, load_component("network", entry["network"]))
             network = component.generator(tuple(config["shape"]), Streams(0, "unused").at("init"))
             network.load_state_dict(load_file(folder / entry["file"]))
@@ -151,20 +170,22 @@ def write_onnx(network: torch.nn.Module, z_dim: int, path: Path) -> None:
 def card(run: Run, which: str, names: list[str]) -> str:
     """The model card: what it is, how good, measured how, how to use it, what not to expect."""
     config, scores = run.config, run.scores()
+    own = bool(set(keys_in([config.of(name).network for name in names])))
+    trusting = ", trust_code=True" if own else ""
     row = next((scores[k] for k in (which, *names) if k in scores), None)
     lines = [
         f"# {markdown(run.name)}: {markdown(which)}",
         "",
         f"Generator{'s' if len(names) > 1 else ''} {markdown(', '.join(names))} of a raygan run: strategy "
-        f"{markdown(config.strategy['name'])}, "
-        f"loss {markdown(config.loss['name'])}, trained on "
-        f"{markdown(config.data['name'])} for {config.steps} steps, seed {config.seed}.",
+        f"{markdown(label(config.strategy['name']))}, "
+        f"loss {markdown(label(config.loss['name']))}, trained on "
+        f"{markdown(label(config.data['name']))} for {config.steps} steps, seed {config.seed}.",
         "",
         "## Use",
         "",
         "```python",
         "from raygan.service.export import load_exported",
-        'x = load_exported("this folder").sample(64, seed=0)  # numpy, (64, *shape); images in [-1, 1]',
+        f'x = load_exported("this folder"{trusting}).sample(64, seed=0)  # numpy, (64, *shape); images in [-1, 1]',
         "```",
         "",
         "## Scores",

@@ -24,6 +24,7 @@ from raygan.controller.lines import Lines, told_by_a_run
 from raygan.controller.run_folder import REQUEST, STOP, check_name, find_run, inside, write_atomically
 from raygan.controller.versions import refuse_newer
 from raygan.errors import ConfigError
+from raygan.own.names import label
 from raygan.service.listing import alive
 from raygan.service.run import Run
 from raygan.visible import visible
@@ -117,11 +118,15 @@ def running(info: dict[str, Any]) -> bool:
 @contextlib.contextmanager
 def follow(run: str, address: str = "auto") -> Iterator[Feed]:
     """The run in this folder, or of this name on the cluster. Raises ConfigError with what was looked at."""
-    if os.path.isfile(Path(run) / "run.json"):  # noqa: PTH113  any text will do, also one that no file can have
-        yield FolderFeed(find_run(run))
+    try:
+        found: Path | None = find_run(run)
+    except ConfigError:
+        if "/" in run:
+            raise
+        found = None  # of a name alone the cluster may know
+    if found is not None:
+        yield FolderFeed(found)
         return
-    if "/" in run:
-        find_run(run)  # tells what is wrong with it
     check_name(run)
     from raygan.actors.cluster import cluster
 
@@ -223,7 +228,7 @@ def state(run: Run) -> dict[str, Any]:
     mixture = scores.get("mixture")
     seen = {
         "name": run.name, "status": status, "exit_code": info.get("exit_code"), "error": info.get("error"),
-        "strategy": config.strategy["name"], "tempo": config.tempo, "data": config.data["name"], "seed": config.seed,
+        "strategy": label(config.strategy["name"]), "tempo": config.tempo, "data": label(config.data["name"]), "seed": config.seed,
         "steps": config.steps, "progress": done, "elapsed": elapsed,
         "eta": elapsed * (1 - done) / done if done and status == "running" else None,
         "players": players, "mixture": {k: v for k, v in (mixture or {}).items() if isinstance(v, float)},

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from raygan.config import Resolved
 from raygan.controller.run_folder import check_name, inside
 from raygan.errors import CheckpointError, ConfigError
 from raygan.paths import expanded
@@ -255,6 +256,26 @@ def for_a_job(arguments: Sequence[str]) -> tuple[list[str], Path | None]:
         rest += ["--name", name]
     check_name(name)
     return [verb, *rest], Path(folder) / name
+
+
+def own_files(resolved: Resolved, folder: Path, arguments: Sequence[str]) -> list[str]:
+    """Files of own parts, relative to the job's folder: they go along whether git tracks them or not. Raises ConfigError for one
+    that lies outside, or is named by its whole path, which is no place on a cluster.
+    """
+    out, root = list[str](), folder.resolve()
+    for record in resolved.config.code.values():
+        if record.get("module"):
+            continue  # installed there, or refused there
+        path = Path(str(record["path"]))
+        if any(str(path) in argument for argument in arguments):
+            raise ConfigError(
+                f"submit: {str(path)!r} is no path on the cluster. Write it relative to the working directory."
+            )
+        if not path.resolve().is_relative_to(root):
+            raise ConfigError(f"submit: {str(path)!r} lies outside --working-dir {str(folder)!r}. Copy it there.")
+        top = path.parent if path.is_dir() else None
+        out += [str((path if top is None else top / name).resolve().relative_to(root)) for name in record["files"]]
+    return out
 
 
 def _value(arguments: Sequence[str], flag: str) -> str | None:

@@ -24,11 +24,10 @@ from raygan.networks.base import NetworkComponent
 from raygan.service.lineage import lineage
 from raygan.service.run import Run
 from raygan.service.tables import text_table
-from raygan.strategies.strategy import load_data
+from raygan.strategies.strategy import is_critic, load_data
 
 LEAST = 10_000
 """Samples a generator for a figure to be quoted."""
-CRITICS = ("wgan", "wgan_gp")
 JUDGE_STEPS = 1000
 
 
@@ -43,10 +42,10 @@ def gam2(paths: Sequence[str], samples: int, seed: int, control: int = 0, judges
             raise ConfigError(
                 f"gam2: {run.name} is on {run.config.data}, {runs[0].name} on {runs[0].config.data}. Use one data set."
             )
-        if run.config.loss["name"] in CRITICS:
-            raise ConfigError(
-                f"gam2: {run.name} has {run.config.loss['name']}: a critic has no threshold between real and fake."
-            )
+        for player in run.pairs:
+            if is_critic(run.config.of(player)):
+                name = run.config.of(player).loss["name"]
+                raise ConfigError(f"gam2: {run.name} has {name}: its logits have no threshold between real and fake.")
     generated: dict[str, Tensor] = {}
     made: dict[str, frozenset[str]] = {}
     networks: dict[str, nn.Module] = {}

@@ -9,6 +9,7 @@ from typing import Any
 
 from raygan.errors import RayganError
 from raygan.metrics.ranking import headline
+from raygan.own.names import short
 from raygan.service.run import Run
 from raygan.service.tables import format_number, text_table
 
@@ -27,8 +28,8 @@ def list_runs(parent: Path) -> list[dict[str, Any]]:
             out.append({
                 "name": run.name,
                 "status": "lost" if info["status"] in ("starting", "running") and not alive(info) else info["status"],
-                "strategy": config.strategy["name"],
-                "data": config.data["name"],
+                "strategy": short(config.strategy["name"]),
+                "data": short(config.data["name"]),
                 "pairs": config.num_pairs,
                 "step": max((info.get("steps") or {"": 0}).values()),
                 "score": f"{metric} {format_number(row[metric])}" if metric else "",

@@ -19,6 +19,7 @@ from raygan.controller.storage import LocalStorage
 from raygan.controller.versions import born
 from raygan.errors import CheckpointError, ConfigError, did_you_mean
 from raygan.gan.bundle import pack, unpack
+from raygan.service.code import write_code
 from raygan.service.lineage import lineage
 from raygan.service.provenance import provenance
 from raygan.service.run import Run
@@ -30,7 +31,7 @@ def sources(config: Config) -> list[tuple[Run, str]]:
     found: list[tuple[Run, str]] = []
     for entry in config.start_from:
         path, colon, pair = entry.rpartition(":")
-        run = Run.load(path if colon else entry)
+        run = Run.load(path if colon else entry).use_code()
         if colon and pair not in run.pairs:
             raise ConfigError(f"start_from: {entry!r}: {did_you_mean(pair, run.pairs)}")
         found += [(run, pair)] if colon else [(run, p) for p in run.pairs]
@@ -87,6 +88,7 @@ def fork(source: Path, path: Path, resolved: Resolved, at: int | None = None, pl
     with RunFolder.being_made(path.parent, path.name) as folder:
         folder.write("config.yaml", resolved.yaml())
         folder.write("config.json", json.dumps(full_dump(resolved.config), indent=1) + "\n")
+        write_code(folder.path, resolved.config.code)
         folder.write("command.txt", f"forked from {source} at step {checkpoint.step}\n")
         forked = {
             "from": source.name, "step": checkpoint.step, "player_seconds": player_seconds,
@@ -97,9 +99,24 @@ def fork(source: Path, path: Path, resolved: Resolved, at: int | None = None, pl
             alphabet=info["alphabet"], executor=info.get("executor"), forked=forked,
             **born(provenance(), time.time()),  # noqa: TID251  shown only
         )  # fmt: skip
-        write_checkpoint(Journal.open(LocalStorage(folder.path)), checkpoint)
+        journal = Journal.open(LocalStorage(folder.path))
+        write_checkpoint(journal, checkpoint)
+        for origin in fork_origins(source, checkpoint):
+            journal.append("origin", step=checkpoint.step, **origin)
+            folder.event("origin", checkpoint.step, **origin)
         folder.event("fork", checkpoint.step, source=str(source))
         folder.close()
+
+
+def fork_origins(source: Path, checkpoint: Checkpoint) -> list[dict[str, Any]]:
+    """Whom a fork's networks have met before it: what the source's had met at that checkpoint."""
+    run = Run(source)
+    past = lineage(run, checkpoint)
+    return [
+        {"player": p, "run": str(source), "pair": p, "from_step": checkpoint.step,
+         "generator": sorted(past.generators.get(p, ())), "discriminator": sorted(past.discriminators.get(p, ()))}
+        for p in sorted({*past.generators, *past.discriminators} & set(checkpoint.parts))
+    ]  # fmt: skip
 
 
 def _at(source: Path, step: int | None) -> Checkpoint:

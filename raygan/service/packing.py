@@ -49,11 +49,15 @@ def not_batched(setup: Setup) -> tuple[int, str] | None:
         return None
     strategy = strategy_of(config)
     shared = {p for group in strategy.together(config) for p in group}
-    largest = max(homes(config, strategy.players(config)), key=len)
-    if len(largest) == 1 or shared & set(largest):
-        return None
-    why = why_not([strategy.build(p, setup) for p in largest])
-    return None if why is None else (len(largest), why)
+    seen = set()
+    for home in sorted(homes(config, strategy.players(config)), key=len, reverse=True):
+        kinds = frozenset(str((c.network, c.loss, c.pair)) for c in map(config.of, home))
+        if len(home) == 1 or shared & set(home) or kinds in seen:
+            continue
+        seen.add(kinds)
+        if (why := why_not([strategy.build(p, setup) for p in home])) is not None:
+            return len(home), why
+    return None
 
 
 def milliseconds(work: Callable[[], object]) -> float:

@@ -14,12 +14,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raygan.config import Config, validate
+from raygan.config import Config
 from raygan.controller.files import say, write_within
+from raygan.controller.journal import read_journal
 from raygan.controller.lines import NOTES, JsonLines, Lines, read_info, read_json, told_by_a_run
 from raygan.controller.run_folder import find_run
+from raygan.controller.storage import LocalStorage
 from raygan.errors import ConfigError, did_you_mean
 from raygan.metrics.ranking import better, headline
+from raygan.service.code import load_config, use_code
 from raygan.service.digest import Digest
 from raygan.strategies.roles import GLOBAL, JUDGE, MIXTURE, ROLES
 
@@ -48,9 +51,17 @@ class Run:
         self._digest = Digest(path)
 
     @classmethod
-    def load(cls, path: str | Path) -> Run:
-        """The run in this folder; raises ConfigError when there is none."""
-        return cls(find_run(path).resolve())
+    def load(cls, path: str | Path, *, trust_code: bool = False) -> Run:
+        """The run in this folder; raises ConfigError when there is none. `trust_code`: its own parts may run as they lie in it."""
+        run = cls(find_run(path).resolve())
+        if trust_code:
+            run.use_code(trusted=True)
+        return run
+
+    def use_code(self, trusted: bool = False) -> Run:
+        """Itself, with all its own parts at hand. Raises ConfigError where nobody has said that they may run."""
+        use_code(self.path, self.config, trusted)
+        return self
 
     @property
     def name(self) -> str:
@@ -65,7 +76,7 @@ class Run:
     @property
     def config(self) -> Config:
         """The resolved config. Raises ConfigError for one that is damaged."""
-        return validate(Config, read_json(self.path, "config.json"))
+        return load_config(self.path)
 
     @property
     def digest(self) -> Digest:
@@ -98,12 +109,11 @@ class Run:
 
     @property
     def swaps(self) -> pd.DataFrame:
-        """Every swap, a row a network that moved: step, player, from, identity, fingerprint, bytes."""
+        """Every swap that the journal has, a row a network that moved: step, player, from, identity, fingerprint, bytes."""
         import pandas as pd
 
-        return pd.DataFrame([
-            {"step": e["step"], "time": e["time"], **m} for e in self.events if e["kind"] == "swap" for m in e["moves"]
-        ])  # fmt: skip
+        swaps = read_journal(LocalStorage(self.path)).of("swap")
+        return pd.DataFrame([{"step": s["step"], "time": s["time"], **m} for s in swaps for m in s["moves"]])
 
     @property
     def slots(self) -> pd.DataFrame:
@@ -203,6 +213,8 @@ class Run:
         kind, _, index = which.partition(":")
         numbered = kind == "pair" and index.isdigit() and int(index) < len(self.pairs)
         name = self.pairs[int(index)] if numbered else which
+        if kind == "pair" and index.isdigit() and not numbered:
+            raise ConfigError(f"--from {which!r}: the run has pair:0 to pair:{len(self.pairs) - 1}.")
         if name not in players or name == JUDGE:
             raise ConfigError(f"--from {which!r}: {did_you_mean(which, [GLOBAL, 'best', MIXTURE, FITTED, *players])}")
         return [name]

@@ -22,10 +22,11 @@ from typing import Any, Literal, cast
 import torch
 from pydantic import Field, model_validator
 
-from raygan.config import Config, Resolved, Section, read_yaml, resolve, validate
+from raygan.config import Config, Resolved, Section, Travels, read_yaml, resolve, validate
 from raygan.controller.run_folder import check_name
 from raygan.errors import ConfigError, did_you_mean
 from raygan.losses.base import LossComponent
+from raygan.own.inside import settled_here
 from raygan.strategies.pmgan import Pmgan
 from raygan.strategies.roles import JUDGE
 from raygan.strategies.sgan import Sgan
@@ -46,7 +47,7 @@ class Budget(Section):
     megabytes: float | None = Field(None, gt=0, description="Megabytes that pairs send each other.")
 
 
-class Sweep(Section):
+class Sweep(Travels):
     """A sweep file."""
 
     name: str = Field(description="Folder of the sweep.")
@@ -204,6 +205,7 @@ def read_sweep(path: Path) -> Sweep:
     """A sweep file; every point of it is a config that exists. Raises ConfigError."""
     values = read_yaml(path)
     try:
+        values = _own_parts(values, path.parent)
         sweep = validate(Sweep, values)
         for point in sweep.points()[:1000] if sweep.search == "grid" else sweep.points()[:1]:
             check_player(sweep, point)
@@ -215,6 +217,27 @@ def read_sweep(path: Path) -> Sweep:
             f"{path}: two trials would have the name {max(names, key=names.count)!r}. Drop a double value of space."
         )
     return sweep
+
+
+def _own_parts(values: dict[str, Any], base: Path) -> dict[str, Any]:
+    """Own parts in `settings` and `space`, relative to the sweep file, by the hashes of their sources: trials run elsewhere."""
+    out = dict(values)
+    if isinstance(settings := values.get("settings"), dict):
+        out["settings"] = settled_here(settings, base)
+    if isinstance(space := values.get("space"), dict):
+        out["space"] = {p: _each(p, v, base) for p, v in space.items()}
+    return out
+
+
+def _each(path: str, choices: Any, base: Path) -> Any:
+    """Of one setting's choices: a list, or {choice: a list}."""
+    if isinstance(choices, dict):
+        return {way: _each(path, inner, base) if way == "choice" else inner for way, inner in choices.items()}
+    if not isinstance(choices, list):
+        return choices
+    parts = str(path).split(".")
+    key = parts[-2] if parts[-1] == "name" and len(parts) > 1 else parts[-1]
+    return [settled_here({key: choice}, base)[key] for choice in choices]
 
 
 def check_player(sweep: Sweep, point: Mapping[str, Any]) -> None:

@@ -20,6 +20,7 @@ from raygan.config import DEFAULT_PRESET, preset_values, validate
 from raygan.controller.run_folder import write_atomically
 from raygan.errors import RayganError
 from raygan.metrics.ranking import lower_is_better
+from raygan.own.inside import lasting
 from raygan.service.origins import inherited_seconds, schedule
 from raygan.service.pictures import GLOBAL_COLOUR, MIXTURE_COLOUR, STYLE, png
 from raygan.service.report import TEMPLATES
@@ -141,7 +142,9 @@ def preset_of(spec: Sweep, point: dict[str, Any]) -> str:
             old = at.get(parent)
             at = at.setdefault(parent, {}) if isinstance(old, dict | None) else at.setdefault(parent, {"name": old})
         at[last] = value
-    return f"# best of the sweep {spec.name}, by {spec.metric}\n" + yaml.safe_dump(nested_values, sort_keys=False)
+    return f"# best of the sweep {spec.name}, by {spec.metric}\n" + yaml.safe_dump(
+        lasting(nested_values), sort_keys=False
+    )
 
 
 def changes_of(folder: Path, frame: Frame, point: dict[str, Any] | None) -> str:

@@ -19,6 +19,8 @@ REMEDIES = {
     "W206": "nothing, or resume where the run was begun (--strict refuses)",
     "W202": "the run went on from an older one",
     "W207": "`raygan evaluate RUN` scores the last checkpoint; a metric failed, or took too much memory",
+    "W209": "mend your metric; the run and its other scores are whole",
+    "W210": "mend your listener; the run is whole",
     "W208": "nothing to do: a machine gave notice, its players go on elsewhere",
 }
 

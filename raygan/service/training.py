@@ -9,8 +9,10 @@ import contextlib
 import io
 import itertools
 import json
+import math
 import os
 import platform
+import re
 import signal
 import time
 import uuid
@@ -28,14 +30,20 @@ from raygan.controller.evaluator import Evaluator
 from raygan.controller.files import refuse_unwritable, say
 from raygan.controller.inline import InlineExecutor
 from raygan.controller.journal import Journal
-from raygan.controller.lines import NOTES, Lines, read_info, read_json, told_by_a_run
+from raygan.controller.lines import NOTES, Lines, read_info, told_by_a_run
+from raygan.controller.listening import listeners_of
 from raygan.controller.notices import SCORES
 from raygan.controller.orders import Executor
-from raygan.controller.run_folder import RunFolder, find_run
+from raygan.controller.run_folder import RunFolder, find_run, on_disk
 from raygan.controller.storage import LocalStorage
 from raygan.controller.versions import WARNING, born, compare, resumed
 from raygan.errors import CheckpointError, ConfigError, Interrupted, RayganError
 from raygan.gan.bundle import unpack
+from raygan.own.calling import place, said
+from raygan.own.names import is_own, label, short, split
+from raygan.service.code import load_config as load_config
+from raygan.service.code import other_code, tell_objects, use_code, write_code
+from raygan.service.fitting import refuse_misfits
 from raygan.service.origins import sources, starting_point
 from raygan.service.packing import not_batched, settle
 from raygan.service.provenance import provenance
@@ -50,7 +58,7 @@ LATEST = "latest"
 def train(
     resolved: Resolved, *, run_dir: Path = Path("runs"), name: str | None = None, address: str = "auto",
     inline: bool = False, resume: str | None = None, listeners: list[Listener] | None = None,
-    command: str | None = None, strict: bool = False,
+    command: str | None = None, strict: bool = False, trust_code: bool = False,
 ) -> Run:  # fmt: skip
     """Run a config; returns the finished run. Raises a RayganError, with the run folder telling how it ended.
 
@@ -62,16 +70,23 @@ def train(
     if resume is not None:
         path = run_dir / str(name) if resume == "auto" else Path(resume)
         if resume != "auto" or (path / "run.json").exists():
-            changed = changes(resolved, load_config(find_run(path)))
+            stored = load_config(find_run(path))
+            use_code(find_run(path), stored, trust_code)
+            changed = changes(resolved, stored)
             return resume_run(
                 path, address=address, inline=inline, listeners=listeners, overrides=changed, strict=strict
             )
     config = resolved.config
+    if name is not None:
+        RunFolder.refuse(run_dir, name)  # before Ray is started, and data are read
+    on_disk(run_dir)
+    tell_objects(config, inline)
     strategy = strategy_of(config)
     trained = sources(config)
     data = load_data(config)
     setup = Setup(config, data, torch.device("cpu"))
     setup.parts(strategy.players(config)[0])  # refuse what cannot be built before anything is written
+    refuse_misfits(setup, strategy.players(config))
     strategy.check_setup(setup)
     Evaluator(setup).full  # refuses what cannot be scored  # noqa: B018
     begin, origins = starting_point(setup, trained) if trained else (None, [])
@@ -81,19 +96,23 @@ def train(
             config, packs = settle(setup, 1 if inline else _places())
         if not inline:
             _check_placement(config)
+            _check_abroad(config)
         name = name or fresh_name(run_dir, config)
         with RunFolder.being_made(run_dir, name) as folder:
             folder.write("config.yaml", resolved.yaml())
             folder.write("config.json", json.dumps(full_dump(config), indent=1) + "\n")
+            write_code(folder.path, config.code)
             folder.write("command.txt", (command or "raygan.train(...)") + "\n")
             folder.status(
                 id=uuid.uuid4().hex[:12], name=name, status="starting", created=time.time(), shape=data.shape,  # noqa: TID251  shown only
+                roster=strategy.players(config),
                 alphabet=data.text, **born(provenance(), time.time()), **({"packs": packs} if packs else {})  # noqa: TID251  shown only
             )  # fmt: skip
             journal = Journal.open(LocalStorage(folder.path))
             if begin is not None:
                 begin = write_checkpoint(journal, begin)
             for origin in origins:
+                journal.append("origin", step=0, **origin)
                 folder.event("origin", 0, **origin)
             folder.telemetry.reserve()
         journal.storage = LocalStorage(folder.path)
@@ -104,17 +123,22 @@ def train(
 def resume_run(
     path: str | Path, *, extra_steps: int = 0, address: str = "auto", inline: bool | None = None,
     listeners: list[Listener] | None = None, overrides: Config | None = None, strict: bool = False,
+    trust_code: bool = False, new_code: bool = False,
 ) -> Run:  # fmt: skip
     """Go on with a run from its newest valid checkpoint. Raises CheckpointError when there is none.
 
-    `overrides` replaces the run's config: the checkpoint is refused where it builds another architecture.
+    `overrides` replaces the run's config: the checkpoint is refused where it builds another architecture. trust_code: its own
+    parts may run as they lie in the run folder; new_code: as their files are now.
     """
     folder = RunFolder(find_run(path))
     refuse_running(folder.path)
     refuse_unwritable(folder.path, "resumed")
     info, here = Run(folder.path).info, provenance()
     moved = compare(folder.path, info, here, strict)
-    config = overrides or load_config(folder.path)
+    config, changed = overrides or load_config(folder.path), list[str]()
+    if new_code:
+        config, changed = other_code(folder.path, config)
+    use_code(folder.path, config, trust_code)
     if extra_steps:
         config = config.model_copy(update={"steps": config.steps + extra_steps})
     checkpoint, problems = newest_valid(folder.path)
@@ -146,16 +170,21 @@ def resume_run(
                     tell(folder.path, config.steps)
             return Run.load(folder.path)
     with _hosting(config, address, inline):
+        if not inline:
+            _check_abroad(config)
         journal = open_journal(LocalStorage(folder.path))  # whoever wrote it until now can commit nothing more
         checkpoint, found = newest_valid(folder.path)
         problems = list(dict.fromkeys([*problems, *found]))  # a lost journal is one no more
         folder.fence = journal.fence
         folder.telemetry.reserve()
-        if extra_steps or overrides:
+        if extra_steps or overrides or changed:
+            write_code(folder.path, config.code)
             folder.write("config.json", json.dumps(full_dump(config), indent=1) + "\n")
         swapped = checkpoint.extra.get("swapped", {}) if checkpoint else {}
         folder.status(**resumed(info, here, time.time(), checkpoint.step if checkpoint else 0))  # noqa: TID251  shown only
         folder.event("resume", checkpoint.step if checkpoint else 0, players=players, swapped=swapped)
+        for what in changed:
+            folder.event("code", checkpoint.step if checkpoint else 0, what=what)
         return _drive(config, folder, journal, data, inline, checkpoint, listeners or [], problems, moved)
 
 
@@ -173,6 +202,7 @@ def _drive(
 
         return RayExecutor(folder.path.name, setup)
 
+    listeners = [*listeners, *listeners_of(config)]
     if not inline and config.resources.hub:
         from raygan.actors.hub import HubLink
 
@@ -215,6 +245,12 @@ def _drive(
         text = f"stopped ({say(error)}). What was committed is kept. Make room there; then: raygan resume {folder.path}"
         end = {"status": "stopped", "exit_code": 1, "error": text}
         raise RayganError(text) from None
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}"
+        end = {"status": "failed", "exit_code": 1, "error": text}
+        if not (at := place(error)):
+            raise
+        raise RayganError(f"{at}: {said(error)}. It is in your own code; what was committed is kept.") from error
     except BaseException as error:
         end = {"status": "failed", "exit_code": 1, "error": f"{type(error).__name__}: {error}"}
         raise
@@ -294,6 +330,12 @@ def _check_placement(config: Config) -> None:
     place(num_processes(config), config.resources, ray.cluster_resources(), rooms())
 
 
+def _check_abroad(config: Config) -> None:
+    from raygan.actors.abroad import refuse_missing
+
+    refuse_missing(config)
+
+
 def _signals(controller: Controller) -> contextlib.AbstractContextManager[None]:
     """SIGINT, SIGTERM and SIGHUP save and stop; a second one ends the process at once, but for SIGHUP: a terminal that is closed
     sends two, one by its shell and one by the kernel.
@@ -309,12 +351,7 @@ def _signals(controller: Controller) -> contextlib.AbstractContextManager[None]:
     return listening(handler)
 
 
-def load_config(path: Path) -> Config:
-    """The config of a run folder; raises ConfigError when it is damaged."""
-    return validate(Config, read_json(path, "config.json"))
-
-
-FREE = ("steps", "round_steps", "resources", "checkpoint", "evaluation")
+FREE = ("steps", "round_steps", "resources", "checkpoint", "evaluation", "metrics", "listeners")
 """Settings that a run may go on with changed; all others would make it another run."""
 
 
@@ -334,6 +371,8 @@ def changes(resolved: Resolved, stored: Config) -> Config | None:
             old, new = old.get(part) if isinstance(old, dict) else None, new[part]
         if old == new:
             continue
+        if (told := _other_source(path, old, new)) is not None:
+            raise ConfigError(told)
         if group not in FREE:
             raise ConfigError(
                 f"{path} = {json.dumps(new)} ({origin}): the run has {json.dumps(old)}. Resume with the config of the run, or "
@@ -342,6 +381,16 @@ def changes(resolved: Resolved, stored: Config) -> Config | None:
     wanted = merge(have, {k: asked[k] for k in FREE if _named(k, resolved)}, "", {})
     config = validate(Config, wanted)
     return None if config == stored else config
+
+
+def _other_source(path: str, old: object, new: object) -> str | None:
+    """Is it the same own part with another source? Both hashes, and the flag that says "I know"."""
+    if not (isinstance(old, str) and isinstance(new, str) and is_own(old) and is_own(new) and label(old) == label(new)):
+        return None
+    return (
+        f"{path} = {label(new)}: its source has sha256 {split(new).key}.. now, the run was made with {split(old).key}... Go on "
+        "with `raygan resume RUN --other-code` if you mean it, or start a new run under another --name."
+    )
 
 
 def _named(group: str, resolved: Resolved) -> bool:
@@ -353,7 +402,7 @@ def _named(group: str, resolved: Resolved) -> bool:
 
 def fresh_name(run_dir: Path, config: Config) -> str:
     """strategy-data-seed, numbered where it exists."""
-    stem = f"{config.strategy['name']}-{shorten(config.data)}-s{config.seed}"
+    stem = f"{short(config.strategy['name'])}-{shorten(config.data)}-s{config.seed}"
     number = 1
     while (run_dir / f"{stem}-{number:03d}").exists():
         number += 1
@@ -362,7 +411,7 @@ def fresh_name(run_dir: Path, config: Config) -> str:
 
 def shorten(data: dict[str, Any]) -> str:
     """A data set in a name: ring8, mnist, npz."""
-    return f"{data['name']}{data.get('modes', '')}".replace("_", "-")
+    return f"{short(data['name'])}{data.get('modes', '')}".replace("_", "-")
 
 
 def point_latest(path: Path) -> None:
@@ -404,6 +453,33 @@ def _column(values: list[Any]) -> Any:
         return pa.array([None if v is None else str(v) for v in values])
 
 
+def requirements(text: str) -> list[tuple[str, str, float]]:
+    """`modes=8,score>=7` as (metric, sign, number); raises ConfigError for what cannot be meant, before anything is trained.
+
+    >>> requirements("modes=8, reverse_kl<=.1")
+    [('modes', '=', 8.0), ('reverse_kl', '<=', 0.1)]
+    """
+    from raygan.metrics.ranking import lower_is_better
+
+    out = []
+    for part in text.split(","):
+        found = re.fullmatch(r"\s*([\w@%.-]+?)\s*(=|>=|<=)\s*(\S+)\s*", part)
+        try:
+            limit = float(found[3]) if found else math.nan
+        except ValueError:
+            limit = math.nan
+        if found is None or not math.isfinite(limit):
+            raise ConfigError(f"--require {part!r}: write METRIC=NUMBER, as in modes=8.")
+        lower = lower_is_better(found[1])
+        if found[2] == (">=" if lower else "<="):
+            right = "<=" if lower else ">="
+            raise ConfigError(
+                f"--require {part!r}: of {found[1]} less is {'better' if lower else 'worse'}. Write {right}."
+            )
+        out.append((found[1], found[2], limit))
+    return out
+
+
 def require(run: Run, text: str) -> str | None:
     """Check `modes=8,score>=7` on the last scores of what the run is for (`Run.main_player`); the complaint, or None.
 
@@ -412,16 +488,11 @@ def require(run: Run, text: str) -> str | None:
     from raygan.metrics.ranking import better
 
     scores = run.scores().get(run.main_player, {})
-    for part in text.split(","):
-        metric, sep, wanted = part.replace(">=", "=").replace("<=", "=").partition("=")
-        try:
-            limit = float(wanted)
-        except ValueError:
-            sep = ""
-        if not sep or metric.strip() not in scores:
+    for metric, sign, limit in requirements(text):
+        if metric not in scores:
             known = ", ".join(k for k, v in scores.items() if isinstance(v, float))
-            raise ConfigError(f"--require {part!r}: write METRIC=NUMBER with one of: {known}.")
-        value = float(scores[metric.strip()])
-        if better(metric.strip(), limit, value):
-            return f"{run.main_player}: {metric.strip()} = {value:g}, required {limit:g}"
+            raise ConfigError(f"--require '{metric}{sign}{limit:g}': write METRIC=NUMBER with one of: {known}.")
+        value = float(scores[metric])
+        if better(metric, limit, value):
+            return f"{run.main_player}: {metric} = {value:g}, required {limit:g}"
     return None

@@ -1,4 +1,4 @@
-"""The papers, one file each; the file's name is the strategy's name in a config.
+"""The papers: a strategy's file is named as in a config (sgan.py), its parts beside it (sgan_crew.py).
 
 Law: plain PyTorch decides and trains. Nothing here imports Ray; a strategy returns orders, someone else carries them out.
 """

@@ -4,19 +4,29 @@ journal."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
+from inspect import getattr_static
 from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from raygan.gan import steps as S
+from raygan.gan.optimizers import Adam
 from raygan.gan.pair import Meter, Pair
 from raygan.gan.types import Board, Player, Report
 from raygan.gan.weights import Vector, signature
 from raygan.networks.base import Tuned
-from raygan.strategies.stack import Stack, backward, d_steps, each, may_join, strange_layer, usual_penalty
+from raygan.strategies.stack import Stack, backward, d_steps, g_losses, may_join, strange, usual_penalty
+
+LEFT_TO_PAIRS = frozenset(
+    {
+        "adopt", "beats", "decay", "discriminator_vector", "generator_vector", "noise", "offer", "open", "publication",
+        "set_rates", "shared_samples", "smoothing", "take_turn",
+    }
+)  # fmt: skip
+"""Methods that are called on the pair itself also in a pack; all others a pack does in its place."""
 
 
 def why_not(players: Sequence[Player]) -> str | None:
@@ -24,17 +34,42 @@ def why_not(players: Sequence[Player]) -> str | None:
     if odd := next((p.name for p in players if not isinstance(p, Pair)), None):
         return f"{odd} is no pair with a discriminator of its own"
     pairs = [cast(Pair, p) for p in players]
-    first = pairs[0]
-    if isinstance(first.g, Tuned) or isinstance(first.d, Tuned):
+    for pair in pairs:
+        if (method := replaced(pair)) is not None:
+            return f"{pair.name} is a {type(pair).__name__} with a method {method}() of its own"
+    return _unlike_networks(pairs) or _unlike_settings(pairs)
+
+
+def replaced(pair: Pair) -> str | None:
+    """A method of its own that a pack would do as for a plain pair; None where there is none."""
+    names = {name for kind in Pair.__mro__ for name in vars(kind) if not name.startswith("__")}
+    return next((name for name in sorted(names - LEFT_TO_PAIRS) if own(pair, name)), None)
+
+
+def own(pair: Pair, name: str) -> bool:
+    """Has the pair, or its class, a method of this name that is not the plain one?"""
+    return getattr_static(pair, name) is not getattr_static(Pair, name)
+
+
+def _unlike_networks(pairs: Sequence[Pair]) -> str | None:
+    if any(isinstance(network, Tuned) for pair in pairs for network in (pair.g, pair.d)):
         return "network.precision and network.channels_last are not batched"
-    if strange := strange_layer(first.g) or strange_layer(first.d):
-        return f"layers of kind {strange} are not batched"
+    for pair in pairs:
+        if why := strange(pair.g) or strange(pair.d):
+            return why
     every = [p for pair in pairs for network in (pair.g, pair.d) for p in network.parameters()]
     if len({id(p) for p in every}) < len(every):
         return "they share layers"
-    shapes = {(signature(p.g), signature(p.d)) for p in pairs}
-    if len(shapes) > 1:
+    if len({(signature(p.g), signature(p.d)) for p in pairs}) > 1:
         return "their networks have other shapes"
+    # slopes, strides, momenta: a pack computes with the first one's
+    if len({(str(p.g), str(p.d)) for p in pairs}) > 1:
+        return "their networks have layers with other settings"
+    return None
+
+
+def _unlike_settings(pairs: Sequence[Pair]) -> str | None:
+    first = pairs[0]
     if any(
         (p.config, p.loss, p.batch_size, p.parts.smooth_steps, p.sharing)
         != (first.config, first.loss, first.batch_size, first.parts.smooth_steps, first.sharing)
@@ -45,7 +80,28 @@ def why_not(players: Sequence[Player]) -> str | None:
         return f"the penalty of loss {type(first.loss).__name__} is not batched"
     if first.config.feature_matching or first.config.optimizer != "adam":
         return "feature matching and RMSProp are not batched"
+    for pair in pairs:
+        if not (plain_adam(pair.opt_g, pair.g) and plain_adam(pair.opt_d, pair.d)):
+            return f"{pair.name} has an optimizer of its own"
+        if (pair.average is pair.g) == bool(pair.config.ema):
+            return f"{pair.name} has an average of G of its own"
     return None
+
+
+def plain_adam(optimizer: torch.optim.Optimizer, network: nn.Module) -> bool:
+    """Is it what `Trainer` makes, over all parameters in order, whatever its rate and betas now?"""
+    if type(optimizer) is not Adam or any(v for k, v in vars(optimizer).items() if k.endswith("_hooks")):
+        return False
+    group, parameters = optimizer.param_groups[0], list(network.parameters())
+    if [id(p) for g in optimizer.param_groups for p in g["params"]] != [id(p) for p in parameters]:
+        return False
+    plain = S.make_optimizer("adam", parameters, 1.0, 0.0, 0.0).param_groups[0]
+    moves = ("params", "lr", "betas")
+    return len(optimizer.param_groups) == 1 and _without(group, moves) == _without(plain, moves)
+
+
+def _without(group: Mapping[str, object], keys: Sequence[str]) -> dict[str, object]:
+    return {k: v for k, v in group.items() if k not in keys}
 
 
 class Pack:
@@ -75,9 +131,12 @@ class Pack:
         return [{**m.means(), "bad_steps": float(p.bad_steps.total)} for p, m in zip(self.pairs, meters, strict=True)]
 
     def publish(self, board: Board) -> None:
-        """What is due, of all pairs at once where it is due of all and there are no buffers, which a forward would move."""
+        """What is due: at once where it is due of all, without buffers (a forward moves them), and all
+        publish as plain pairs do.
+        """
         due = [p for p in self.pairs if p.sharing.due(p.step)]
-        if len(due) < len(self.pairs) or self.d.buffers or self.g.buffers:
+        odd = any(own(p, name) for p in due for name in ("publication", "shared_samples"))
+        if odd or len(due) < len(self.pairs) or self.d.buffers or self.g.buffers:
             for pair in due:
                 board.publish(pair.publication())
             return
@@ -109,7 +168,7 @@ class Pack:
         data = [p.data_streams.at("data", p.step, "cpu") for p in pairs]
         blurred = first.config.input_noise > 0
         worst_d = [0.0] * len(pairs)
-        for _ in range(first.loss.d_steps):
+        for i in range(first.loss.d_steps):
             real = torch.stack([p.data.batch(p.batch_size, s, p.device) for p, s in zip(pairs, data, strict=True)])
             with torch.no_grad():
                 fake = self.g(self._noise(noise))
@@ -118,7 +177,8 @@ class Pack:
                     torch.stack([p.blur(x, s) for p, x, s in zip(pairs, batch, extra, strict=True)])
                     for batch in (real, fake)
                 )
-            values = d_steps(self.d, first.loss, real, fake, extra, first.config.clip_grad_d, self.together)
+            at = [p.update_of_d(i, first.loss.d_steps) for p in pairs]
+            values = d_steps(self.d, first.loss, real, fake, extra, first.config.clip_grad_d, self.together, at)
             worst_d = [v if math.isfinite(old) else old for v, old in zip(values, worst_d, strict=True)]
         if probes is not None:
             self._look(probes, real, fake)
@@ -129,7 +189,7 @@ class Pack:
             fake = fake + torch.stack(
                 [p.blur(torch.zeros_like(f), s) for p, f, s in zip(pairs, fake, extra, strict=True)]
             )
-        losses_g = backward(each(first.loss.g_loss, self.d(fake, frozen=True)))
+        losses_g = backward(g_losses(first.loss, self.d, fake, lambda: real))
         self.g.apply([math.isfinite(v) for v in losses_g], first.config.clip_grad_g)
         if probes is not None:
             self.g.hand_out()
@@ -138,7 +198,7 @@ class Pack:
                 probe.gradients(grad_g=pair.g, grad_d=pair.d)
         if self.average is not self.g:
             S.update_average(
-                self.average.parameters, self.average.buffers, self.g.parameters, self.g.buffers, first.config.ema
+                self.average.parameters, self.average.buffers, self.g.parameters, self.g.buffers, first.ema
             )
         for pair, loss_d, loss_g in zip(pairs, worst_d, losses_g, strict=True):
             pair.step += 1

@@ -8,8 +8,8 @@ The K slots are the board's shelves `gen-03/slot`: each holds one frozen object,
 
 lockstep: the judge's step i uses slot version i of every generator, then every generator's step i uses the judge's version
           i + 1. Bit for bit the same everywhere.
-async:    a generator takes the newest D, C and beta that have reached it and never waits for newer ones, unless its samples are
-          `max_lag` steps older than it is; the judge steps whenever slots are fresh. Every lag is reported.
+async:    a generator takes the newest D, C and beta that have reached it, and waits for newer ones only where it is `max_lag`
+          steps ahead of the judge's updates; the judge steps whenever slots are fresh. Every lag is reported, and every wait.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from raygan.gan.pair import Sharing
 from raygan.gan.streams import Streams
 from raygan.gan.types import Player
 from raygan.gan.weights import Precision, num_words, word_bytes
+from raygan.losses.base import LossComponent
 from raygan.networks.base import NetworkComponent
 from raygan.strategies.orders import Order, Train
 from raygan.strategies.pmgan_generator import Generator
@@ -77,7 +78,7 @@ class Pmgan(StrategyComponent):
         False, description="D and C are one (K+1)-way network, as in MAD-GAN: its classes are the generators, and real."
     )
     classes: int | None = Field(None, gt=0, description="Outputs of C; more than num_pairs leaves room for joiners.")
-    max_lag: int = Field(10_000, gt=0, description="async: steps a generator may be ahead of what the judge saw of it.")
+    max_lag: int = Field(20, gt=0, description="async: steps that a generator may be ahead of the judge's updates.")
 
     def answers(self, config: Config) -> list[str]:
         """A generator waits for the judge's."""
@@ -92,7 +93,14 @@ class Pmgan(StrategyComponent):
         return {**spec, "classes": self.num_classes(config)}
 
     def check(self, config: Config) -> None:
-        """Every generator needs a class of its own, for life."""
+        """Every generator needs a class of its own, for life; what a generator learns from is the judge's word on its samples."""
+        for player in [*self.locals(config), JUDGE]:
+            loss = config.of(player).component("loss")
+            if isinstance(loss, LossComponent) and loss.needs_real:
+                raise ConfigError(
+                    f"loss {loss.name}: it pairs each generated sample with a real one, and PMGAN's generators see no data. Use "
+                    "non_saturating, reverse_kl or hinge with strategy pmgan, or this loss with independent, gap or sgan."
+                )
         if max(config.ids) >= self.num_classes(config):
             raise ConfigError(
                 f"num_pairs = {max(config.ids) + 1}: the classifier has {self.num_classes(config)} classes, one for each "

@@ -28,8 +28,8 @@ from raygan.strategies.roles import JUDGE
 if TYPE_CHECKING:
     from raygan.strategies.pmgan import Pmgan
 
-DEADLINE_S = 120.0
-"""Seconds without an answer of the judge (async)."""
+PATIENCE_S, DEADLINE_S = 2.0, 120.0
+"""Seconds without an answer of the judge (async) after which a round ends before its time, and after which that is an error."""
 
 
 class Generator(Pair):
@@ -47,6 +47,10 @@ class Generator(Pair):
         self.samples: Tensor | None = None
         """What the slot holds, with G's graph behind it."""
         self.waited = 0.0
+        self.base: int | None = None
+        """async: the difference of its steps and the judge's updates from which its lead is counted (see `lead`)."""
+        self.heard = time.perf_counter()
+        """async: when the judge's last answer was taken up."""
 
     # ------------------------------------------------------------------------------------------------- the slot
 
@@ -54,9 +58,9 @@ class Generator(Pair):
         """The first slot, or the one that was there when the state was saved; G's buffers do not move."""
         super().open(board)
         z = self.noise(self.streams.at("noise", self.step))
-        self.write(
-            board, S.unmoved(self.g, z) if self.step else self.g(z), math.nan
-        )  # at step 0 this is the first time
+        with self.streams.for_layers(self.step, "layers/slot"):
+            samples = S.unmoved(self.g, z) if self.step else self.g(z)  # at step 0 this is the first time
+        self.write(board, samples, math.nan)
 
     def write(self, board: Board, samples: Tensor, loss: float) -> None:
         """Samples (N, *shape), kept for the next step; as many of them as the judge looks at are published, as one frozen object
@@ -75,20 +79,22 @@ class Generator(Pair):
     # ------------------------------------------------------------------------------------------------- training
 
     def train(self, steps: int, board: Board) -> Report:
-        """Do `steps` steps; in lockstep the judge's next version is there already."""
+        """Do `steps` steps; in lockstep the judge's next version is there. async: fewer, where the judge is silent for long."""
         meter = Meter()
         self.waited = 0.0
-        for _ in range(steps):
-            meter.add(**self.one_generator_step(board))
+        begin, end = self.step, self.step + steps
+        while self.step < end and (feedback := self.hear(board)) is not None:
+            with self.streams.for_layers(self.step):
+                meter.add(**self.one_generator_step(feedback, board))
             if self.sharing.due(self.step):
                 board.publish(self.publication())
-        if steps:
+        if self.step > begin:
             meter.gradients(grad_g=self.g)
-        return {**meter.means(), "bad_steps": float(self.bad_steps.total), "wait_s": self.waited}
+        done = {"wait_s": self.waited, "steps_done": float(self.step - begin)}
+        return {**meter.means(), "bad_steps": float(self.bad_steps.total), **done}
 
-    def one_generator_step(self, board: Board) -> dict[str, float]:
+    def one_generator_step(self, feedback: Publication, board: Board) -> dict[str, float]:
         """Eq. 2, on the samples that are in the slot; then the next slot."""
-        feedback = self.hear(board)
         weight = float(feedback.arrays["beta"][self.index])
         seen = int(feedback.arrays["seen"][self.index])
         self.set_rates()
@@ -118,11 +124,15 @@ class Generator(Pair):
         lag = self.step - seen
         self.step += 1
         self.bad_steps.note(self.step, loss_g=loss_g)
-        self.write(board, self.g(self.noise(self.streams.at("noise", self.step))), loss_g)
+        with self.streams.for_layers(self.step, "layers/slot"):
+            samples = self.g(self.noise(self.streams.at("noise", self.step)))
+        self.write(board, samples, loss_g)
         return {"loss_g": loss_g, "overlap": loss_c, "beta": weight, "lag": float(lag)}
 
-    def hear(self, board: Board) -> Publication:
-        """The judge's answer to use for this step: an exact version in lockstep, the newest that is here in async."""
+    def hear(self, board: Board) -> Publication | None:
+        """The judge's answer to use for this step: an exact version in lockstep, the newest that is here in async, where it waits
+        as long as `must_wait` says, and gives up (None) after PATIENCE_S. Raises RayganError after DEADLINE_S without an answer.
+        """
         shelf = JUDGE if self.settings.feedback == "weights" else f"{JUDGE}/{self.name}"
         if self.tempo == "lockstep":
             (found,) = board.between([shelf], after=self.step, upto=self.step + 1)[shelf]
@@ -130,15 +140,12 @@ class Generator(Pair):
             return found
         self.poll(board, shelf)
         began = time.perf_counter()
-        while self.must_wait():
-            if time.perf_counter() - began > DEADLINE_S:
-                raise RayganError(
-                    f"{self.name}: no answer of the judge within {DEADLINE_S:.0f} s. See the judge's log."
-                )
+        while (waits := self.must_wait()) and time.perf_counter() - began < PATIENCE_S:
             self.poll(board, shelf, LOOK_S)
         self.waited += time.perf_counter() - began
-        assert self.feedback is not None, "must_wait() holds while there is none"
-        return self.feedback
+        if waits and time.perf_counter() - self.heard > DEADLINE_S:
+            raise RayganError(f"{self.name}: no answer of the judge within {DEADLINE_S:.0f} s. See the judge's log.")
+        return None if waits else self.feedback
 
     def poll(self, board: Board, shelf: str, wait_s: float = 0.0) -> None:
         """Take up what has arrived."""
@@ -147,7 +154,11 @@ class Generator(Pair):
             self.take(found)
 
     def must_wait(self) -> bool:
-        """No answer for us yet; or the judge has not seen us for `max_lag` steps; or (gradients) no gradient of this very slot."""
+        """No answer for us yet; or we are `max_lag` steps ahead of the judge; or (gradients) no gradient of this very slot.
+
+        Counted by the judge's updates and not by what it has seen of us: one look at each of our slots would do for the latter,
+        and a generator on a machine to itself would use up its steps against a D that has made a twentieth of them.
+        """
         if (
             self.feedback is None or not self.feedback.arrays["active"][self.index]
         ):  # a joiner that the judge has not met
@@ -155,11 +166,20 @@ class Generator(Pair):
         seen = int(self.feedback.arrays["seen"][self.index])
         if self.settings.feedback == "gradients":
             return seen != self.step
-        return self.step - seen > self.settings.max_lag
+        return self.lead(self.feedback.version) >= self.settings.max_lag
+
+    def lead(self, updates: int) -> int:
+        """Steps ahead of the judge's updates. A joiner, and one that comes back, begins behind: no credit to use up at once.
+        Whoever begins too far ahead (what older releases left) has one step, without which the judge would wait for its slot.
+        """
+        ahead, most = self.step - updates, self.settings.max_lag
+        if self.base is None:
+            self.base = min(ahead, 0) if ahead < most else ahead - most + 1
+        return ahead - self.base
 
     def take(self, feedback: Publication) -> None:
         """Copy D and C."""
-        self.feedback = feedback
+        self.feedback, self.heard = feedback, time.perf_counter()
         if self.settings.feedback == "weights":
             unflatten(self.d, feedback.arrays["D"])
             unflatten(self.c, feedback.arrays["C"])

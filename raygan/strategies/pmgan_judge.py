@@ -17,7 +17,7 @@ from raygan.config import Tempo
 from raygan.gan import steps as S
 from raygan.gan.balance import Values, beta, signal
 from raygan.gan.pair import Meter, Parts, Trainer, finite, judged
-from raygan.gan.types import Board, Report, State
+from raygan.gan.types import At, Board, Report, State
 from raygan.gan.weights import Publication, flatten, narrow, signature_hash, whole
 from raygan.networks.base import has_batch_norm
 from raygan.strategies.pmgan_slots import (
@@ -88,7 +88,8 @@ class Judge(Trainer):
                 shelves = [slot_of(g) for g in self.generators]
                 found = board.between(shelves, after=self.step - 1, upto=self.step)
                 slots = {g: found[slot_of(g)][0] for g in self.generators}
-                meter.add(**self.update(slots, board, last=True, meter=meter))
+                with self.streams.for_layers(self.updates):
+                    meter.add(**self.update(slots, board, last=True, meter=meter))
                 self.step += 1
             return {**meter.means(), **self.facts()}
         begin, target, heard, wait_s = self.step, self.step + steps, time.perf_counter(), 0.0
@@ -98,7 +99,8 @@ class Judge(Trainer):
             ended = {g for g, slot in slots.items() if slot.version >= self.parts.total_steps}  # they write no more
             enough = fresh and (self.settings.judge_update == "any_fresh" or fresh | ended >= set(members))
             if enough and len(slots) == len(members):
-                meter.add(**self.update(slots, board, last=False, meter=meter))
+                with self.streams.for_layers(self.updates):
+                    meter.add(**self.update(slots, board, last=False, meter=meter))
                 heard = time.perf_counter()
             if len(slots) == len(members):
                 self.step = max(self.step, min(s.version for s in slots.values()))
@@ -131,10 +133,12 @@ class Judge(Trainer):
         active[[index_of(g) for g in who]] = True
         d, c = (self.as_generators_see(n, [len(b) for b in batches.values()]) for n in (self.d, self.c))
         loss_d = math.nan
-        for _ in range(self.loss.d_steps):
+        self.set_betas(self.opt_c)
+        for i in range(self.loss.d_steps):
             real = self.blur(self.data.batch(self.batch_size, data, self.device), extra)
             blurred = self.blur(fake, extra)
-            loss_d = S.d_step(d, self.opt_d, self.loss, real, blurred, extra, self.config.clip_grad_d)
+            this = At(at * self.loss.d_steps + i, self.scheduled("gamma", 1.0))
+            loss_d = S.d_step(d, self.opt_d, self.loss, real, blurred, extra, self.config.clip_grad_d, at=this)
         S.zero_grad(self.opt_c)
         crossing = overlap(c(fake), labels, active)
         loss_c = crossing.item()
@@ -214,7 +218,7 @@ class Judge(Trainer):
             active[index_of(g)] = 1
         common = {"beta": self.beta.astype(np.float32), "seen": seen, "active": active}
         if self.settings.feedback == "weights":
-            d, c = self.discriminator_vector(), finite(self.name, self.step, flatten(self.c))
+            d, c = self.discriminator_vector(), finite(self.name, self.step, flatten(self.c), self.c)
             of = self.settings.publish
             arrays = {"D": narrow(self.d, d, of), "C": narrow(self.c, c, of), **common}
             board.publish(Publication(JUDGE, version, arrays))

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from raygan.errors import RayganError
 from raygan.gan import steps as S
+from raygan.gan.types import Loss
 from raygan.gan.weights import Publication, Words
 
 LOOK_S = 0.1
@@ -67,11 +68,11 @@ def overlap(logits: Tensor, labels: Tensor, active: Tensor) -> Tensor:
 
 
 def generator_loss(
-    loss: object, d: nn.Module, c: nn.Module, x: Tensor, index: int, weight: float, active: Tensor
+    loss: Loss, d: nn.Module, c: nn.Module, x: Tensor, index: int, weight: float, active: Tensor
 ) -> tuple[Tensor, float, float]:
     """(g_loss(D(x)) + beta_k CE(C(x), k), the first term, the second one's CE); D's and C's buffers do not move."""
     logits = S.unmoved(d, x)
-    adversarial = loss.g_loss(logits)  # type: ignore[attr-defined]
+    adversarial = loss.g_loss(logits)
     labels = torch.full((len(x),), index, device=x.device)
     own = S.unmoved(c, x)
     crossing = overlap(own, labels, active)

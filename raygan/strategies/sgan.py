@@ -13,8 +13,8 @@ samples that G_n published), with random streams of its own.
 lockstep: global iteration i uses exactly version i of each local; locals run ahead by at most `max_lead` steps.
 async:    the newest versions; none is used once it is more than `max_lag` steps behind its publisher.
 
-As printed, one messenger step cannot follow G0 and G0 runs into few modes; `messenger_steps` 5 with
-`messenger_lr_scale` 3 is what was measured to work (benchmarks/RESULTS.md). The defaults here are the paper's.
+As printed, messengers live one iteration, cannot follow G0, and G0 runs into few modes; in the presets they live longer, which
+was measured to work (`messenger_lifetime` 5 to 100; benchmarks/RESULTS.md). The defaults here are the paper's.
 """
 
 from __future__ import annotations

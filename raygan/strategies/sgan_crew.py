@@ -8,7 +8,6 @@ One process can hold all of them, or each of several a share (`messenger_shards`
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,19 +19,21 @@ from torch import Tensor, nn
 
 from raygan.gan import steps as S
 from raygan.gan.pair import Parts, Sharing, Trainer
-from raygan.gan.types import Board, State
-from raygan.gan.weights import Publication, Vector, unflatten
+from raygan.gan.types import At, Board, State, g_loss_of
+from raygan.gan.weights import Publication, Vector, duplicate, unflatten
+from raygan.losses.base import Held
 from raygan.networks.base import has_batch_norm
 from raygan.strategies.roles import GLOBAL
 from raygan.strategies.sgan_opponents import Messengers, Opponent
 from raygan.strategies.stack import (
     d_steps,
     each,
+    g_losses,
+    held,
     may_join,
     pays,
     penalties,
-    penalty_points,
-    strange_layer,
+    strange,
     usual_penalty,
 )
 
@@ -85,13 +86,15 @@ class Crew(Trainer):
         """lockstep: what was read and is not used yet."""
         self.messengers: Messengers | None = None
         self.d_streams: dict[str, tuple[torch.Generator, torch.Generator, torch.Generator]] = {}
+        self.again = 0
+        """Updates of D0 in this iteration before the present one."""
         self.together = may_join(self.d, self.loss)
         self.batches = (
             not has_batch_norm(self.g, self.d)
             and settings.variant != "early_global"
             and self.config.optimizer == "adam"
             and usual_penalty(self.loss)
-            and not (strange_layer(self.g) or strange_layer(self.d))
+            and not (strange(self.g) or strange(self.d))
             and pays(self.d)
         )
 
@@ -99,8 +102,8 @@ class Crew(Trainer):
         """A messenger for each that came, none for those that went."""
         for name in names:
             if name not in self.opponents:
-                d = copy.deepcopy(self.d)
-                g = copy.deepcopy(self.g) if self.keeps_g else None
+                d = duplicate(self.d)
+                g = duplicate(self.g) if self.keeps_g else None
                 self.opponents[name] = Opponent(name, d, g, self.optimizer(d, self.config.lr_d))
         self.opponents = {n: self.opponents[n] for n in names}
         self.ahead = {n: held for n, held in self.ahead.items() if n in self.opponents}
@@ -164,27 +167,31 @@ class Crew(Trainer):
         streams = []
         for opponent in batch.opponents:
             opponent.optimizer.param_groups[0]["lr"] = rate
+            self.set_betas(opponent.optimizer)
             streams.append(self.own_streams(f"messenger/{opponent.name}"))
         noise, extra, data = zip(*streams, strict=True)
-        for _ in range(self.messenger_steps):
+        for i in range(self.messenger_steps):
             real = torch.stack([self.data.batch(self.batch_size, d, self.device) for d in data])
             with torch.no_grad():
                 fake = joined(self.g, torch.stack([self.noise(n) for n in noise]))
             real, fake = (torch.stack(list(map(self.blur, x, extra))) for x in (real, fake))
-            d_steps(batch.d, self.loss, real, fake, extra, self.config.clip_grad_d, self.together)
+            at = [self.update_of_d(i, self.messenger_steps)] * len(extra)
+            d_steps(batch.d, self.loss, real, fake, extra, self.config.clip_grad_d, self.together, at)
 
     def train_messenger(self, opponent: Opponent) -> None:
         """`messenger_steps` updates of D_msg[n] against G0."""
         rate = self.config.lr_d * self.settings.messenger_lr_scale * self.decay()
         opponent.optimizer.param_groups[0]["lr"] = rate
+        self.set_betas(opponent.optimizer)
         noise, extra, data = self.own_streams(f"messenger/{opponent.name}")
-        for _ in range(self.messenger_steps):
+        for i in range(self.messenger_steps):
             real = self.data.batch(self.batch_size, data, self.device)
             with torch.no_grad():
                 fake = self.g(self.noise(noise))
             real, fake = self.blur(real, extra), self.blur(fake, extra)
+            at = self.update_of_d(i, self.messenger_steps)
             S.d_step(
-                opponent.d, opponent.optimizer, self.loss, real, fake, extra, self.config.clip_grad_d, self.together
+                opponent.d, opponent.optimizer, self.loss, real, fake, extra, self.config.clip_grad_d, self.together, at
             )
 
     def fake(self, after: str = "") -> Tensor:
@@ -198,15 +205,26 @@ class Crew(Trainer):
         if not known:
             return torch.zeros(()), {}
         if batch is not None:
-            losses = each(self.loss.g_loss, batch.d(fake.expand(len(known), *fake.shape), frozen=True))
+            reals = lambda: torch.stack([self.compared(o.name) for o in known])  # noqa: E731
+            losses = g_losses(self.loss, batch.d, fake.expand(len(known), *fake.shape), reals)
         else:
             seen = []
             for opponent in known:
                 with S.frozen(opponent.d):
-                    seen.append(self.loss.g_loss(opponent.d(fake)))
+                    real = partial(self.compared_by, opponent)
+                    seen.append(g_loss_of(self.loss, opponent.d(fake), real))
             losses = torch.stack(seen)
         total = (losses * self.of_each(shares)).sum()
         return total, dict(zip((o.name for o in known), losses.tolist(), strict=True))
+
+    def compared(self, name: str) -> Tensor:
+        """Real samples (N, *shape) beside G0's, for losses that compare: a batch for each messenger, wherever it is."""
+        _, extra, data = self.own_streams(f"compare/{name}")
+        return self.blur(self.data.batch(self.batch_size, data, self.device), extra)
+
+    def compared_by(self, opponent: Opponent) -> Tensor:
+        """A messenger's logits on them."""
+        return S.on_real(opponent.d, self.compared(opponent.name))
 
     def of_each(self, shares: Mapping[str, float]) -> Tensor:
         """The shares as a vector, in the order of `known`."""
@@ -219,6 +237,7 @@ class Crew(Trainer):
         """
         S.zero_grad(self.opt_d)
         batch, known = self.batch(), self.known
+        self.again = self.again + 1 if again else 0
         if not again:
             self.d_streams = {o.name: self.own_streams(f"d/{o.name}") for o in known}
         if batch is not None:
@@ -229,27 +248,32 @@ class Crew(Trainer):
             real = self.blur(self.data.batch(self.batch_size, data, self.device), extra)
             fake = self.blur(opponent.fakes(partial(self.noise, noise)), extra)
             share = shares.get(opponent.name, 0.0)
-            losses[opponent.name] = S.d_backward(self.d, self.loss, real, fake, extra, share, self.together)
+            losses[opponent.name] = S.d_backward(self.d, self.loss, real, fake, extra, share, self.together, self.at)
         return losses
 
     def judge_d_at_once(self, batch: Messengers, shares: Mapping[str, float]) -> dict[str, float]:
         """The same, with all locals' batches in one."""
         names = [o.name for o in batch.opponents]
-        reals, fakes, points = list[Tensor](), list[Tensor](), list[Tensor | None]()
+        reals, fakes, points = list[Tensor](), list[Tensor](), list[list[Held]]()
         drawn = batch.fakes([partial(self.noise, self.d_streams[n][0]) for n in names])
         for name, sample in zip(names, drawn, strict=True):
             _, extra, data = self.d_streams[name]
             reals.append(self.blur(self.data.batch(self.batch_size, data, self.device), extra))
             fakes.append(self.blur(sample, extra))
-            points.append(penalty_points(self.loss, reals[-1], fakes[-1], extra))
+            points.append(held(self.loss, reals[-1], fakes[-1], extra, self.at))
         real, fake = torch.stack(reals), torch.stack(fakes)
         d = partial(joined, self.d)
         losses = each(self.loss.d_loss, *S.logits_of(d, real, fake, self.together))
-        losses = losses + penalties(d, self.loss, points)
+        losses = losses + penalties(d, points)
         values: list[float] = losses.tolist()
         if all(map(math.isfinite, values)):
             (losses * self.of_each(shares)).sum().backward()
         return dict(zip(names, values, strict=True))
+
+    @property
+    def at(self) -> At:
+        """Which update of D0 this is."""
+        return self.update_of_d(self.again, self.settings.global_d_steps)
 
     def own_streams(self, use: str) -> tuple[torch.Generator, torch.Generator, torch.Generator]:
         """(noise, everything else, data) of one use in this iteration; no local has a part in them."""
@@ -260,11 +284,16 @@ class Crew(Trainer):
 
     def carry_out(self, task: Task, board: Board) -> Answer:
         """A deputy's part of an iteration."""
+        purpose = f"layers/{next(iter(self.opponents), '')}/{'again' if task.again else 'first'}"
+        self.take_turn(task.turn)
+        with self.streams.for_layers(task.step, purpose):
+            return self._carried_out(task, board)
+
+    def _carried_out(self, task: Task, board: Board) -> Answer:
         unflatten(self.d, task.d)
         if task.again:
             return Answer({}, None, self.judge_d(task.shares["d"], again=True), self.gradient(), {})
         self.step = task.step
-        self.take_turn(task.turn)
         unflatten(self.g, task.g)
         old = [n for n in task.refresh if n in self.opponents]
         self.copy_messengers(self.newer(board, old) if old else self.due_now())

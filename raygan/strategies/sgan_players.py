@@ -85,7 +85,8 @@ class GlobalPair(Crew):
             for _ in range(portion):
                 if self.tempo == "async":
                     self.meet()
-                meter.add(**self.iteration(board), **self.lag())
+                with self.streams.for_layers(self.step):
+                    meter.add(**self.iteration(board), **self.lag())
                 if self.step == end:
                     meter.gradients(grad_g=self.g, grad_d=self.d)
         return {**meter.means(), "bad_steps": float(self.bad_steps.total)}

@@ -19,29 +19,29 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.adam import adam
 
+from raygan.config import BATCHED_BELOW
 from raygan.gan import steps as S
-from raygan.gan.types import Loss
+from raygan.gan.types import NOW, At, Loss
 from raygan.gan.weights import Vector, num_words
-from raygan.losses.base import LossComponent, gradient_norms
+from raygan.losses.base import Held, LossComponent, gradient_squares
 from raygan.networks.base import Logits, has_batch_norm
 
 POINTWISE = (nn.LeakyReLU, nn.ReLU, nn.Tanh)
-LAYERS = (
-    nn.Linear,
-    nn.Conv2d,
-    nn.ConvTranspose2d,
-    nn.BatchNorm2d,
-    nn.GroupNorm,
-    nn.Flatten,
-    nn.Unflatten,
-    Logits,
-    *POINTWISE,
-)
-"""What can be batched; every network of mlp and dcgan is made of these."""
+LAYERS: dict[type[nn.Module], dict[str, object]] = {
+    nn.Linear: {},
+    nn.Conv2d: {"dilation": (1, 1), "groups": 1, "padding_mode": "zeros"},
+    nn.ConvTranspose2d: {"dilation": (1, 1), "groups": 1, "output_padding": (0, 0)},
+    nn.BatchNorm2d: {"affine": True, "track_running_stats": True},
+    nn.GroupNorm: {"affine": True},
+    nn.Flatten: {"start_dim": 1, "end_dim": -1},
+    nn.Unflatten: {"dim": 1},
+    Logits: {},
+    **{kind: {} for kind in POINTWISE},
+}
+"""What can be batched, exactly these, with these settings: a subclass computes as it likes.
 
-
-BATCHED_BELOW = 250_000
-"""Numbers of an MLP's D below which a CPU is faster with one batched model (benchmarks/RESULTS.md, "Packs")."""
+mlp and dcgan are made of them.
+"""
 
 
 def pays(d: nn.Module) -> bool:
@@ -55,14 +55,44 @@ def to_batch(batched: bool | None, d: nn.Module) -> bool:
     return pays(d) if batched is None else batched
 
 
-def strange_layer(network: nn.Module) -> str | None:
-    """The kind of a layer that cannot be batched; None where there is none."""
-    layers = list(network) if type(network) is nn.Sequential else [network]
-    return next((type(m).__name__ for m in layers if not isinstance(m, LAYERS)), None)
+def strange(network: nn.Module) -> str | None:
+    """What of a network cannot be batched, in words; None where there is nothing."""
+    if type(network) is not nn.Sequential:
+        return f"layers of kind {type(network).__name__} are not batched"
+    tensors = list(network.named_parameters(remove_duplicate=False))
+    if len(set(network)) < len(network) or len({id(p) for _, p in tensors}) < len(tensors):
+        return "layers that come twice are not batched"
+    for name, layer in network.named_children():
+        if why := _strange_layer(name, layer):
+            return why
+    return "hooks are not batched" if hooked(network) else None
+
+
+def _strange_layer(name: str, layer: nn.Module) -> str | None:
+    wanted = LAYERS.get(type(layer))
+    if wanted is None:
+        return f"layers of kind {type(layer).__name__} are not batched"
+    for key, value in wanted.items():
+        if getattr(layer, key) != value:
+            return f"{type(layer).__name__} with {key} {getattr(layer, key)} is not batched"
+    if isinstance(getattr(layer, "padding", None), str) or getattr(layer, "momentum", 0.0) is None:
+        return f"{type(layer).__name__} as layer {name} has it is not batched"
+    if hooked(layer) or any(hooked(p) for p in layer.parameters()) or "forward" in vars(layer):
+        return "hooks are not batched"
+    if not layer.training or not all(p.requires_grad for p in layer.parameters()):
+        return "layers that do not train are not batched"
+    return None
+
+
+def hooked(thing: nn.Module | nn.Parameter) -> bool:
+    """Does anything listen to a layer's forward, or to a gradient?"""
+    if isinstance(thing, nn.Parameter):
+        return bool(thing._backward_hooks or thing._post_accumulate_grad_hooks)
+    return any(value for key, value in vars(thing).items() if key.endswith("_hooks"))
 
 
 def usual_penalty(loss: Loss) -> bool:
-    """Is the loss's gradient penalty, if it has one, made of `penalty_points` and `penalty_of`?"""
+    """Is the loss's gradient penalty, if it has one, the sum over `held`?"""
     return getattr(type(loss), "penalty", None) is LossComponent.penalty
 
 
@@ -169,7 +199,8 @@ class Stack:
             if isinstance(layer, POINTWISE):
                 x = layer(x)
             elif isinstance(layer, nn.Linear):
-                x = torch.baddbmm(get("bias").unsqueeze(1), x, get("weight").transpose(1, 2))
+                weight = get("weight").transpose(1, 2)
+                x = torch.bmm(x, weight) if layer.bias is None else torch.baddbmm(get("bias").unsqueeze(1), x, weight)
             elif isinstance(layer, nn.Unflatten):
                 x = x.reshape(*x.shape[:2], *layer.unflattened_size)
             elif isinstance(layer, nn.Flatten):
@@ -210,6 +241,15 @@ class Stack:
             cast(float, layer.momentum),
             layer.eps,
         )
+
+    @torch.no_grad()
+    def unmoved(self, x: Tensor) -> Tensor:
+        """The same without a gradient; batch norm's running averages do not move."""
+        kept = [b.clone() for b in self.buffers]
+        out = self(x, frozen=True)
+        for buffer, before in zip(self.buffers, kept, strict=True):
+            buffer.copy_(before)
+        return out
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
@@ -271,12 +311,18 @@ def each(loss_of: Callable[..., Tensor], *logits: Tensor) -> Tensor:
     return out
 
 
+def g_losses(loss: Loss, d: Stack, fake: Tensor, real: Callable[[], Tensor]) -> Tensor:
+    """Every pair's own loss of G, (pairs,), on samples (pairs, N, *shape); real ones are asked for where the loss needs them."""
+    compared = [d.unmoved(real())] if loss.needs_real else []  # first: it puts batch norm's averages back in place
+    return each(loss.g_loss, d(fake, frozen=True), *compared)
+
+
 def may_join(d: nn.Module, loss: Loss) -> bool:
     """May D see real and fake samples in one batch, which is faster? The same up to rounding; but not where batch norm looks at the
     whole batch, nor where the loss is linear: there a bias's gradient is exactly 0 where a unit is on for all samples, and Adam
-    would turn what rounding leaves of it into steps.
+    would turn what rounding leaves of it into steps. The same of the last bias where real and generated samples are compared.
     """
-    return not (has_batch_norm(d) or loss.linear)
+    return not (has_batch_norm(d) or loss.linear or loss.needs_real)
 
 
 def d_steps(
@@ -287,12 +333,13 @@ def d_steps(
     streams: Sequence[torch.Generator],
     clip: float | None,
     together: bool,
+    at: Sequence[At],
 ) -> list[float]:
     """`gan.steps.d_step` of every D on its own batches (pairs, N, *shape); the losses. together: `may_join`."""
     d.zero_grad()
     losses = each(loss.d_loss, *S.logits_of(d, real, fake, together, dim=1))
-    points = [penalty_points(loss, *each) for each in zip(real, fake, streams, strict=True)]
-    values = backward(losses + penalties(d, loss, points))
+    points = [held(loss, *each) for each in zip(real, fake, streams, at, strict=True)]
+    values = backward(losses + penalties(d, points))
     d.apply(good := [math.isfinite(v) for v in values], clip)
     for network, fine in zip(d.networks, good, strict=True):
         if fine:
@@ -300,17 +347,20 @@ def d_steps(
     return values
 
 
-def penalty_points(loss: Loss, real: Tensor, fake: Tensor, stream: torch.Generator) -> Tensor | None:
+def held(loss: Loss, real: Tensor, fake: Tensor, stream: torch.Generator, at: At = NOW) -> list[Held]:
     """Of one batch (N, *shape)."""
-    return cast(LossComponent, loss).penalty_points(real, fake, stream)
+    return cast(LossComponent, loss).held(real, fake, stream, at)
 
 
-def penalties(d: Callable[[Tensor], Tensor], loss: Loss, points: Sequence[Tensor | None]) -> Tensor | float:
-    """The gradient penalty of each of several batches, (pairs,), at its points; d: (pairs, N, *shape) to logits (pairs, N)."""
-    if points[0] is None:
-        return 0.0
-    norms = gradient_norms(d, torch.stack([p for p in points if p is not None]), dims=2)
-    return cast(LossComponent, loss).penalty_of(norms)
+def penalties(d: Callable[[Tensor], Tensor], points: Sequence[list[Held]]) -> Tensor | float:
+    """The gradient penalties of each of several batches, (pairs,), at its points; d: (pairs, N, *shape) to logits (pairs, N)."""
+    total: Tensor | float = 0.0
+    for same in zip(*points, strict=True):
+        if any(one.weight for one in same):
+            squares = gradient_squares(d, torch.stack([one.points for one in same]), dims=2)
+            weights = torch.tensor([one.weight for one in same], device=squares.device)
+            total = total + same[0].cost(squares) * weights
+    return total
 
 
 def backward(losses: Tensor) -> list[float]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal, cast
 
 import torch
@@ -22,6 +23,8 @@ from raygan.gan.types import Loss, Player
 from raygan.gan.weights import num_words, signature
 from raygan.losses.base import LossComponent
 from raygan.networks.base import NetworkComponent
+from raygan.own.calling import calling
+from raygan.own.names import label
 from raygan.strategies.orders import Order
 from raygan.strategies.roles import ROLES
 
@@ -136,6 +139,10 @@ def check_judges(network: NetworkComponent, loss: LossComponent, feature_matchin
     """Raises ConfigError where a loss and a discriminator of one or several parts do not belong together."""
     if network.judges == 1 and loss.num_judges == 1:
         return
+    if loss.r1 or loss.r2:
+        raise ConfigError(
+            f"loss.r1, loss.r2: R1 and R2 take one discriminator. Set them to 0, or loss {loss.name}'s own."
+        )
     wanted = {1: "one", 2: "two", None: "several"}[loss.num_judges]
     if network.judges < 2 if loss.num_judges is None else network.judges != loss.num_judges:
         use = "loss gman" if loss.num_judges == 1 else "network.judges 2"
@@ -239,11 +246,33 @@ class StrategyComponent(Component):
         return dict(done)
 
 
+class The:
+    """A config as a key: this object, which is frozen and stays alive with the key."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def __hash__(self) -> int:
+        return id(self.config)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, The) and other.config is self.config
+
+
+REMEMBERED = 8
+"""Configs whose answers are kept: a run has one, and another for each change of its members."""
+
+
 def strategy_of(config: Config) -> StrategyComponent:
-    """The config's strategy, checked against the rest of it."""
-    strategy = config.component("strategy")
+    """The config's strategy, made and checked against the rest of it once. Raises ConfigError."""
+    return _strategy(The(config))
+
+
+@lru_cache(REMEMBERED)
+def _strategy(of: The) -> StrategyComponent:
+    strategy = of.config.component("strategy")
     assert isinstance(strategy, StrategyComponent), "strategies/ holds StrategyComponents only"
-    strategy.check(config)
+    strategy.check(of.config)
     return strategy
 
 
@@ -251,6 +280,12 @@ def homes(config: Config, players: Sequence[str]) -> list[list[str]]:
     """Who lives with whom, an actor each: pairs that share layers, and `resources.pairs_per_actor` pairs with numbers that follow
     each other; everybody else alone.
     """
+    return [list(home) for home in _homes(The(config), tuple(players))]
+
+
+@lru_cache(REMEMBERED)
+def _homes(of: The, players: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    config = of.config
     strategy, size = strategy_of(config), config.resources.pairs_per_actor
     size = 1 if size == "auto" or not strategy.packs else size  # auto, not settled yet: no more actors than this
     where = {p: f"shared-{i}" for i, group in enumerate(strategy.together(config)) for p in group}
@@ -259,7 +294,7 @@ def homes(config: Config, players: Sequence[str]) -> list[list[str]]:
     found: dict[str, list[str]] = {}
     for player in players:
         found.setdefault(where.get(player, player), []).append(player)
-    return list(found.values())
+    return tuple(map(tuple, found.values()))
 
 
 def num_processes(config: Config) -> int:
@@ -272,10 +307,20 @@ def load_data(config: Config) -> Samples:
     """The config's data set, and the check that the batch size makes sense."""
     component = config.component("data")
     assert isinstance(component, DataComponent), "data/ holds DataComponents only"
-    data = component.load(config.seed)
+    with calling("data", component.name, "load"):
+        data = component.load(config.seed)
+    if not isinstance(data, Samples):
+        raise ConfigError(
+            f"data {label(component.name)}: load gives a {type(data).__name__}. Return raygan.data.base.Samples."
+        )
     if data.is_images is False and config.network.get("name") == "dcgan":
         raise ConfigError(f"network.dcgan: {data.name} holds points of shape {data.shape}. Use --network mlp.")
     return data
+
+
+def is_critic(config: Config) -> bool:
+    """Are the logits of a D with this loss scores without a threshold?"""
+    return bool(getattr(config.component("loss"), "critic", False))
 
 
 def same_networks(setup: Setup, players: Sequence[str], which: Sequence[Literal["D", "G"]], why: str) -> None:

@@ -101,6 +101,20 @@ CASES = [
     (["dashboards", "check", "--prometheus", "http://127.0.0.1:99999"], 2, "no Prometheus answers there"),
     (["train", "--strict"], 2, "--strict needs --resume"),
     (["train", "--run-dir", "~nobody-of-this-name/x"], 2, "no home (no such user)"),
+    (
+        ["train", "--run-dir", "s3://bucket/runs"],
+        2,
+        "runs are written to a file system, not to s3://. Mount the bucket",
+    ),
+    (["train", "--run-dir", "gs://bucket", "--name", "x"], 2, "not to gs://"),
+    (["train", "--require", "modes"], 2, "--require 'modes': write METRIC=NUMBER, as in modes=8."),
+    (["train", "--require", "modes=nan"], 2, "write METRIC=NUMBER"),
+    (["train", "--require", "modes<=8"], 2, "--require 'modes<=8': of modes less is worse. Write >=."),
+    (
+        ["train", "--require", "modes=8,reverse_kl>=.1"],
+        2,
+        "--require 'reverse_kl>=.1': of reverse_kl less is better. Write <=.",
+    ),
     # failures, checkpoints, elasticity
     (["train", "--failures.death", "ignore"], 2, 'failures.death = "ignore"'),
     (["train", "--failures.budgett", "3"], 2, "no setting 'budgett'. Did you mean 'budget'?"),
@@ -290,6 +304,26 @@ def test_require_is_checked_at_the_end(finished: Path, capsys: pytest.CaptureFix
     assert "required" in err
     code, _, err = run(["resume", str(finished), "--quiet", "--require", "nodes=8"], capsys)
     assert code == 2
+
+
+def test_a_taken_name_is_refused_before_anything_is_read_or_started(
+    finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def started(*_: object) -> None:
+        raise AssertionError("data are read, or Ray is started")
+
+    monkeypatch.setattr("raygan.service.training.load_data", started)
+    for name, line in ((finished.name, "exists already"), ("../x", "a run's name has")):
+        code, _, err = run(["train", "--run-dir", str(finished.parent), "--name", name], capsys)
+        assert (code, line in err) == (2, True), err
+
+
+def test_a_number_that_no_pair_has_is_told_with_those_that_are_there(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = run(["sample", str(finished), "--from", "pair:9"], capsys)
+    assert code == 2
+    assert "the run has pair:0 to pair:" in err
 
 
 def test_unlike_protocols_are_not_compared(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -91,6 +91,26 @@ def test_a_misspelt_run_is_told_which_one_was_meant(tmp_path: Path) -> None:
         find_run(tmp_path / "ring-rum")
 
 
+def test_a_run_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it was given at its start: in runs/, by `latest`, or by as much of it as one run alone begins with."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("ring8-a", "ring8-b", "mnist"):
+        RunFolder.create(tmp_path / "runs", name).status(status="done")
+    (tmp_path / "runs/latest").symlink_to("mnist")
+    (tmp_path / "runs/.mnist2.host.1.making").mkdir()
+    (tmp_path / "runs/.mnist2.host.1.making/run.json").write_text("{}")
+    for given, there in (("ring8-a", "ring8-a"), ("mn", "mnist"), ("ring8-b", "ring8-b"), ("runs/mnist", "mnist")):
+        assert find_run(given).resolve() == tmp_path / "runs" / there
+    assert find_run("latest").resolve() == tmp_path / "runs/mnist"
+    with pytest.raises(ConfigError, match="2 runs begin like this: ring8-a, ring8-b"):
+        find_run("ring8")
+    for none in ("", ".", "runs/mn", "zebra"):
+        with pytest.raises(ConfigError, match="is not a run folder"):
+            find_run(none)
+    RunFolder.create(tmp_path, "mnist").status(status="done")
+    assert find_run("mnist") == Path("mnist"), "the folder that was named comes first"
+
+
 def test_a_growing_file_is_parsed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`watch` looks each second at logs of hours."""
     path, parsed, loads = tmp_path / "log.jsonl", list[bytes](), json.loads

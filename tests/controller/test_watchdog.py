@@ -15,35 +15,35 @@ def names(found: object) -> list[str]:
 
 
 def test_a_saturated_discriminator_is_named_once_it_stays_so() -> None:
-    dog = Watchdog(["a"], critic=False, one_mode_each=False)
+    dog = Watchdog(["a"], critic=lambda _: False, one_mode_each=False)
     rows = [1.0, 1.0, 0.9, 1.0, 0.996, 1.0, 1.0]
     assert [names(dog.trained("a", i, {"d_accuracy": r})) for i, r in enumerate(rows)] == [
         [], [], [], [], [], ["W103 saturated-discriminator"], [],
     ]  # fmt: skip
-    critic = Watchdog(["a"], critic=True, one_mode_each=False)
+    critic = Watchdog(["a"], critic=lambda _: True, one_mode_each=False)
     assert [names(critic.trained("a", i, {"d_accuracy": 1.0})) for i in range(5)] == [[]] * 5
 
 
 def test_a_collapsed_generator_is_named_unless_it_is_meant_to_sit_on_one_mode() -> None:
     narrow = Scored([], spread=0.05)
-    dog = Watchdog(["a"], False, False)
+    dog = Watchdog(["a"], lambda _: False, False)
     assert names(dog.scored("a", 1, narrow)) == [], "an untrained generator is narrow too"
     assert names(dog.scored("a", 2, narrow)) == ["W101 collapsed-generator"]
     assert names(dog.scored("a", 3, Scored([], spread=0.5))) == []
     assert names(dog.scored("a", 4, narrow)) == []
-    assert names(Watchdog(["a"], False, True).scored("a", 1, narrow)) == []
-    assert names(Watchdog(["a"], False, False).scored("global", 1, narrow)) == []
+    assert names(Watchdog(["a"], lambda _: False, True).scored("a", 1, narrow)) == []
+    assert names(Watchdog(["a"], lambda _: False, False).scored("global", 1, narrow)) == []
 
 
 def test_members_on_the_same_modes_are_named() -> None:
-    dog = Watchdog(["a", "b", "c"], False, True)
+    dog = Watchdog(["a", "b", "c"], lambda _: False, True)
     left, right = [0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 0.5, 0.5]
     found = []
     for step in (1, 2):
         for player, share in (("a", left), ("b", right), ("c", [0.45, 0.55, 0.0, 0.0])):
             found += list(dog.scored(player, step, Scored([], occupied=share)))
     assert [t for _, t in found] == ["a and c sit on the same modes, step 2"]
-    everywhere = Watchdog(["a", "b"], False, False)
+    everywhere = Watchdog(["a", "b"], lambda _: False, False)
     assert names(everywhere.scored("a", 1, Scored([], occupied=[0.25] * 4))) == []
     assert names(everywhere.scored("b", 1, Scored([], occupied=[0.25] * 4))) == [], (
         "covering everything alike is the aim"
@@ -51,7 +51,7 @@ def test_members_on_the_same_modes_are_named() -> None:
 
 
 def test_more_generators_than_modes_have_to_share() -> None:
-    dog = Watchdog(["a", "b", "c"], False, True)
+    dog = Watchdog(["a", "b", "c"], lambda _: False, True)
     for step in (1, 2):
         for player in "abc":
             assert names(dog.scored(player, step, Scored([], occupied=[1.0, 0.0]))) == []

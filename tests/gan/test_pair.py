@@ -65,6 +65,7 @@ def test_pairs_differ_by_name_and_by_seed_and_by_nothing_else() -> None:
         {"pair": {"optimizer": "rmsprop", "ema": 0.9, "clip_grad_d": 0.1, "clip_grad_g": 0.1}},
         {"pair": {"input_noise": 0.2, "lr_decay": "linear", "prior": "uniform"}},
         {"loss": {"name": "wgan_gp", "d_steps": 2}},
+        {"loss": {"name": "r3gan", "penalty_every": 4}, "pair": {"ema": 0.9, "schedule": {"beta2": 0.5, "ema": 0.5}}},
         {"data": "mnist", "network": {"name": "dcgan", "width": 4, "z_dim": 8}, "batch_size": 8},
     ],
 )
@@ -187,6 +188,24 @@ def test_linear_decay_reaches_zero_at_the_last_step() -> None:
     assert pair.opt_g.param_groups[0]["lr"] == 0.0
 
 
+def test_a_schedule_moves_what_it_names_and_nothing_else() -> None:
+    """From the start value to the end value by half a cosine, and then it stays; by a function of the step alone."""
+    moves = {"lr": 0.5, "beta1": 0.0, "beta2": 0.9, "gamma": 0.0, "ema": 0.5, "steps": 8}
+    pair, plain = make(pair={"ema": 0.9, "schedule": moves}), make(pair={"ema": 0.9})
+    rates, betas = [], []
+    for step in (0, 4, 8, 11):
+        pair.step = plain.step = step
+        pair.set_rates(), plain.set_rates()
+        rates.append(pair.opt_d.param_groups[0]["lr"])
+        betas.append(pair.opt_g.param_groups[0]["betas"])
+        assert plain.opt_d.param_groups[0]["lr"] == 1e-3
+        assert (plain.ema, plain.update_of_d(0, 1).gamma) == (0.9, 1.0)
+    assert rates == pytest.approx([1e-3, 0.75e-3, 0.5e-3, 0.5e-3])
+    assert [b for b, _ in betas] == pytest.approx([0.5, 0.25, 0.0, 0.0])
+    assert [b for _, b in betas] == pytest.approx([0.999, 0.9495, 0.9, 0.9])
+    assert (pair.ema, pair.update_of_d(1, 2)) == (0.5, (23, 0.0))
+
+
 def test_a_nan_loss_skips_the_step_and_ends_the_run_after_max_bad_steps() -> None:
     pair = make(pair={"max_bad_steps": 3})
     pair.train(2, Shelf())
@@ -221,7 +240,7 @@ def test_feature_matching_adds_the_distance_of_mean_features() -> None:
     assert distance.item() == pytest.approx(expected.item(), rel=1e-5)
     assert torch.equal(logits, pair.d(pair.g(z)))
     plain = pair.loss.g_loss(logits).item()
-    value = g_step(pair.g, pair.d, pair.opt_g, pair.loss, z, match=(real, 3.0))
+    value = g_step(pair.g, pair.d, pair.opt_g, pair.loss, z, real=real, matching=3.0)
     assert value == pytest.approx(plain + 3 * distance.item(), rel=1e-5)
     a, b = make(), make(pair={"feature_matching": 1.0})
     a.train(2, Shelf())

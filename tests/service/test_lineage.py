@@ -8,9 +8,14 @@ import pytest
 
 import raygan
 from raygan.cli import main
+from raygan.config import resolve
+from raygan.controller.journal import read_journal
+from raygan.controller.storage import LocalStorage
 from raygan.errors import CheckpointError, ConfigError
 from raygan.service.judging import gam2
 from raygan.service.lineage import lineage, replay
+from raygan.service.origins import fork
+from raygan.service.repair import repair
 from raygan.service.report import write_report
 from raygan.service.run import Run
 from tests.conftest import TINY
@@ -140,3 +145,82 @@ def test_a_source_that_cannot_be_gone_on_from_is_told_before_anything_is_written
     with pytest.raises(CheckpointError, match="has no usable checkpoint"):
         small(tmp_path, "none", num_pairs=2, start_from=[str(alone.path)])
     assert sorted(p.name for p in tmp_path.iterdir() if not p.is_symlink()) == ["alone"]
+
+
+# ------------------------------------------------------------------------------------------------- one truth
+
+
+def everything(run: Run) -> tuple[Any, ...]:
+    return lineage(run), [tuple(r) for r in run.swaps[["step", "player", "from"]].to_numpy()]
+
+
+def test_who_met_whom_does_not_hang_on_what_is_not_protected(
+    runs: tuple[Run, Run], tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """events.jsonl cut off after each of its lines, and gone: the same answer, and it is told and can be mended."""
+    whole = everything(runs[0])
+    run = Run.load(shutil.copytree(runs[0].path, tmp_path / "copy", symlinks=True))
+    events = run.path / "events.jsonl"
+    lines = events.read_bytes().splitlines(keepends=True)
+    swaps = [i for i, line in enumerate(lines) if b'"swap"' in line]
+    for keep in range(len(lines)):
+        events.write_bytes(b"".join(lines[:keep]))
+        caplog.clear()
+        assert everything(Run.load(run.path)) == whole
+        lost = sum(i >= keep for i in swaps)
+        assert (f"lacks {lost} of the journal's records" in caplog.text) == (lost > 0)
+    events.unlink()
+    assert everything(Run.load(run.path)) == whole
+    for told in (f"{len(swaps)} swap written again", "has all that the journal says"):
+        with pytest.raises(SystemExit) as stop:
+            main(["runs", "--repair", str(run.path)])
+        assert stop.value.code == 0
+        assert told in capsys.readouterr().out
+    again = [e for e in Run.load(run.path).events if e["kind"] == "swap"]
+    assert [e["moves"] for e in again] == [e["moves"] for e in runs[0].events if e["kind"] == "swap"]
+
+
+def test_what_was_written_is_not_lost_by_a_repair(runs: tuple[Run, Run], tmp_path: Path) -> None:
+    """One line of the middle is gone: it comes back in its place, and all others stay."""
+    run = Run.load(shutil.copytree(runs[0].path, tmp_path / "copy", symlinks=True))
+    before = run.events
+    (gone,) = [i for i, e in enumerate(before) if e["kind"] == "swap"][1:2]
+    lines = (run.path / "events.jsonl").read_bytes().splitlines(keepends=True)
+    (run.path / "events.jsonl").write_bytes(b"".join(lines[:gone] + lines[gone + 1 :]))
+    assert repair(Run.load(run.path)) == {"swap": 1}
+    facts = [{k: v for k, v in e.items() if k != "time"} for e in Run.load(run.path).events]
+    assert facts == [{k: v for k, v in e.items() if k != "time"} for e in before]
+
+
+def test_a_damaged_journal_is_an_error_and_not_another_answer(runs: tuple[Run, Run], tmp_path: Path) -> None:
+    run = Run.load(shutil.copytree(runs[0].path, tmp_path / "copy", symlinks=True))
+    file = run.path / "journal/00000001.jsonl"
+    lines = file.read_bytes().splitlines(keepends=True)
+    at = next(i for i, line in enumerate(lines) if b'"swap"' in line)
+    file.write_bytes(b"".join([*lines[:at], lines[at].replace(b'"swap"', b'"swop"'), *lines[at + 1 :]]))
+    for question in (lineage, repair):
+        with pytest.raises(CheckpointError, match="is damaged"):
+            question(Run.load(run.path))
+
+
+def test_of_an_older_release_the_events_count_and_that_is_told(
+    runs: tuple[Run, Run], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its journal's resumes do not say which swaps they kept."""
+    old = read_journal(LocalStorage(runs[0].path))
+    for record in old.of("resume"):
+        record.pop("swapped")
+    monkeypatch.setattr("raygan.service.lineage.read_journal", lambda _: old)
+    assert lineage(runs[0]) == everything(runs[0])[0]
+    assert "read from its events.jsonl, which nothing protects" in caplog.text
+
+
+def test_a_fork_has_met_whom_its_source_had_met(runs: tuple[Run, Run], tmp_path: Path) -> None:
+    gap = runs[0]
+    resolved = resolve(
+        "ring8-gap", flags={**TINY, "strategy": {"name": "gap", "swap_every": 4}, "num_pairs": 3, "steps": 14}
+    )
+    fork(gap.path, tmp_path / "fork", resolved)
+    before, after = lineage(gap), lineage(Run.load(tmp_path / "fork"))
+    assert all(before.discriminators[p] < after.discriminators[p] for p in gap.pairs)
+    assert all(before.generators[p] < after.generators[p] for p in gap.pairs)

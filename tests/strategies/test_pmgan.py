@@ -341,12 +341,48 @@ def test_the_judge_waits_for_all_or_for_any(monkeypatch: pytest.MonkeyPatch) -> 
         assert report["steps_done"] == 0, "it follows the slowest generator"
 
 
-def test_the_lag_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("raygan.strategies.pmgan_generator.DEADLINE_S", 0.05)
+def test_a_generator_waits_for_the_judges_updates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However fast its machine: not for a look at its slots, of which one would do for a hundred of its steps."""
+    monkeypatch.setattr("raygan.strategies.pmgan_generator.PATIENCE_S", 0.05)
+    monkeypatch.setattr("raygan.strategies.pmgan_judge.PATIENCE_S", 0.05)
+    generators, judge, board = async_players(max_lag=4)
+    fast, *slow = generators
+    assert fast.train(12, board)["steps_done"] == 4, "the round ends before its time"
+    for done in range(1, 5):
+        for g in slow:
+            g.train(1, board)
+        judge.train(1, board)
+        assert judge.updates == done
+        report = fast.train(12, board)
+        assert (report["steps_done"], fast.step) == (1, 4 + done), "a step for each update"
+        assert report["wait_s"] >= 0.05
+    assert fast.train(1, board)["steps_done"] == 0
+
+
+def test_one_that_is_behind_the_judge_is_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A joiner and one that comes back begin steps behind: these are no credit to use up at once."""
+    monkeypatch.setattr("raygan.strategies.pmgan_generator.PATIENCE_S", 0.05)
+    generators, judge, board = async_players(max_lag=2)
+    for _ in range(6):
+        for g in generators:
+            g.train(1, board)
+        judge.train(1, board)
+    late = generators[0]
+    late.step, late.base = 0, None
+    assert late.train(12, board)["steps_done"] == 2
+    late.step, late.base = 9, None
+    assert late.train(3, board)["steps_done"] == 1, "too far ahead: one slot, for which the judge waits"
+
+
+def test_a_judge_that_says_nothing_is_an_error_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("raygan.strategies.pmgan_generator.PATIENCE_S", 0.01)
+    monkeypatch.setattr("raygan.strategies.pmgan_generator.DEADLINE_S", 30.0)
     generators, _, board = async_players(max_lag=4)
-    generators[0].train(5, board)  # lags 0 .. 4
-    with pytest.raises(RayganError, match="no answer of the judge"):
-        generators[0].train(1, board)
+    generators[0].train(5, board)
+    assert generators[0].step == 4
+    generators[0].heard -= 31.0
+    with pytest.raises(RayganError, match="no answer of the judge within"):
+        generators[0].train(5, board)
 
 
 def test_bad_settings_are_one_line_each() -> None:

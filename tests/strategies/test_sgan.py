@@ -30,6 +30,10 @@ from raygan.strategies.strategy import Plan, Progress, strategy_of
 from tests.conftest import setup_of, tiny_config
 
 CPU = torch.device("cpu")
+R3GAN: dict[str, Any] = {
+    "loss": {"name": "r3gan", "penalty_every": 3},
+    "pair": {"beta1": 0.0, "lr_g": 1e-4, "lr_d": 1e-4, "schedule": {"lr": 0.1, "beta2": 0.9, "gamma": 0.1}},
+}
 
 
 def digests(config: Config, **kwargs: Any) -> dict[str, str]:
@@ -427,8 +431,9 @@ def test_any_locals_are_the_same_with_and_without_a_global_pair(over: dict[str, 
         {"strategy": {"name": "sgan", "messenger_lifetime": 3, "messenger_optimizer": "persist", "messenger_steps": 3}},
         {"strategy": {"name": "sgan", "variant": "simplified", "opponents": "payoff", "global_d_steps": 2}},
         {"loss": {"name": "wgan_gp", "d_steps": 2}, "strategy": {"name": "sgan", "combine": "mean"}, "pair": {"clip_grad_d": 1.0}},
+        R3GAN,
     ],
-    ids=["default", "dragan", "weights, clone", "persist", "simplified, payoff", "wgan-gp"],
+    ids=["default", "dragan", "weights, clone", "persist", "simplified, payoff", "wgan-gp", "r3gan, lazy, schedule"],
 )  # fmt: skip
 def test_messengers_at_once_are_messengers_one_by_one_within_rounding(
     changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
@@ -456,6 +461,7 @@ def test_messengers_at_once_are_messengers_one_by_one_within_rounding(
 
 SHARDED: list[dict[str, Any]] = [
     {},
+    R3GAN,
     {"strategy": {"name": "sgan", "messenger_lifetime": 4, "messenger_optimizer": "clone", "share_generators": "weights"}},
     {"strategy": {"name": "sgan", "messenger_lifetime": 3, "messenger_optimizer": "persist", "messenger_steps": 2}},
     {"strategy": {"name": "sgan", "variant": "simplified", "opponents": "payoff", "global_d_steps": 3}},

@@ -1,0 +1,112 @@
+"""Users' own listeners: called (controller, done) after each order that was carried out; one that raises never ends a run."""
+
+from __future__ import annotations
+
+import inspect
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from raygan.components import load_component
+from raygan.config import Component, Config
+from raygan.controller.orders import Done
+from raygan.own.names import label
+from raygan.own.settings import parameters, with_settings
+
+if TYPE_CHECKING:
+    from raygan.controller.controller import Controller, Listener
+
+
+class ListenerComponent(Component):
+    """Hears what happens, in the driver; may also have `begin(controller)`, `tick(controller)` and `close()`."""
+
+    @abstractmethod
+    def __call__(self, controller: Controller, done: Done) -> None:
+        """An order was carried out."""
+
+
+class PlainListener(ListenerComponent):
+    """A function, or a class whose objects can be called."""
+
+    made_of: ClassVar[Any]
+
+    def __call__(self, controller: Controller, done: Done) -> None:
+        """Not called itself: `heard` asks for what it is made of."""
+        raise NotImplementedError
+
+    def made(self) -> Any:
+        """The listener."""
+        kind = type(self)
+        settings = {name: getattr(self, name) for name in kind.model_fields}
+        return kind.made_of(**settings) if inspect.isclass(kind.made_of) else kind.made_of
+
+
+class Guarded:
+    """A listener that may raise: the run goes on, and says so once."""
+
+    def __init__(self, listener: Any, name: str) -> None:
+        self.listener = listener
+        self.name = name
+        self.failures = 0
+        self._controller: Controller | None = None
+
+    def begin(self, controller: Controller) -> None:
+        """The run begins."""
+        self._controller = controller
+        self._tell("begin", controller)
+
+    def tick(self, controller: Controller) -> None:
+        """Each turn of the loop."""
+        self._tell("tick", controller)
+
+    def __call__(self, controller: Controller, done: Done) -> None:
+        """An order was carried out."""
+        self._controller = controller
+        self._tell("__call__", controller, done)
+
+    def close(self) -> None:
+        """The run has ended."""
+        self._tell("close")
+
+    def _tell(self, what: str, *facts: Any) -> None:
+        try:
+            if (hear := getattr(self.listener, what, None)) is not None:
+                hear(*facts)
+        except Exception as error:  # of any kind: watching never stops training
+            self.failures += 1
+            if self.failures == 1 and self._controller is not None:
+                why = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}".rstrip(": ")
+                self._controller.warn(
+                    "W210 listener-raised", f"{self.name}: {why}; the run goes on, it is still called"
+                )
+
+
+def listeners_of(config: Config) -> list[Guarded]:
+    """Those that the config names."""
+    found = [load_component("listener", spec) for spec in config.listeners]
+    return [Guarded(c.made() if isinstance(c, PlainListener) else c, label(c.name)) for c in found]
+
+
+def guarded(listeners: Sequence[Any]) -> list[Listener]:
+    """Those that are given as objects: functions, instances, classes."""
+    live = [x for x in listeners if not isinstance(x, str | Mapping)]
+    return [Guarded(x() if inspect.isclass(x) else x, getattr(x, "__name__", type(x).__name__)) for x in live]
+
+
+def lacks(thing: object) -> str:
+    """What a class needs."""
+    return "" if fits(thing) else "__call__"
+
+
+def fits(thing: object) -> bool:
+    """A function of two arguments, or a class whose objects are."""
+    if inspect.isclass(thing):
+        return "__call__" in vars(thing)
+    return callable(thing) and len(parameters(thing)) == 2
+
+
+def adapt(thing: Any, name: str) -> type[PlainListener]:
+    """A class's parameters are its settings."""
+    made: type[PlainListener] = with_settings(PlainListener, name, thing, skip=0 if inspect.isclass(thing) else 2)
+    made.made_of = thing
+    return made

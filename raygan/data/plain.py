@@ -1,0 +1,106 @@
+"""Users' own data: a map-style torch Dataset (`__len__`, `__getitem__`), an array or a tensor, as one data set in memory."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from raygan.data.base import Array, DataComponent, Samples, freeze, split_tail
+from raygan.data.npz import as_samples
+from raygan.data.room import check_room, within_room
+from raygan.errors import DataError
+from raygan.own.names import label
+from raygan.own.settings import parameters, with_settings
+
+METHODS = ("__len__", "__getitem__")
+
+
+class PlainData(DataComponent):
+    """Reads it whole; the last samples are held out."""
+
+    made_of: ClassVar[Any]
+    held_out: int = Field(0, ge=0, description="The last so many samples are held out; 0 = a tenth, at most 1,000.")
+    limit: int | None = Field(None, gt=0, description="Only the first so many training samples.")
+
+    def load(self, seed: int) -> Samples:
+        """The samples, split into a training part and the last `held_out`."""
+        made, where = type(self).made_of, label(self.name)
+        if inspect.isclass(made):
+            made = made(**{name: getattr(self, name) for name in parameters(made)})
+        with within_room(f"data: {where}"):
+            return split(where, array_of(where, made), self.held_out, self.limit)
+
+
+def split(where: str, array: Array, held_out: int, limit: int | None) -> Samples:
+    """Samples of one array (points or images)."""
+    if len(array) < 2:
+        raise DataError(f"data: {where} holds {len(array)} samples; at least 2 are needed.")
+    held_out = held_out or min(max(1, len(array) // 10), 1000)
+    train, rest = split_tail(where, array, held_out, limit)
+    freeze(train, rest)
+    return Samples(where, train, rest, split=f"last {held_out}")
+
+
+def array_of(where: str, made: Any) -> Array:
+    """Of an array, a tensor, or a Dataset: (N, features) float32 or (N, C, H, W) uint8. Raises DataError."""
+    if isinstance(made, torch.Tensor):
+        made = made.detach().cpu().numpy()
+    if not isinstance(made, np.ndarray):
+        made = _stacked(where, made)
+    return as_samples("own", where, made)
+
+
+def _stacked(where: str, dataset: Any) -> Array:
+    count = len(dataset)
+    if count == 0:
+        raise DataError(f"data: {where} holds 0 samples; at least 2 are needed.")
+    first = _sample(where, 0, dataset[0])
+    check_room(f"data: {where}", count * first.nbytes)
+    out = np.empty((count, *first.shape), first.dtype)
+    for i in range(count):
+        sample = _sample(where, i, dataset[i])
+        if (sample.shape, sample.dtype) != (first.shape, first.dtype):
+            raise DataError(
+                f"data: {where}[{i}] has shape {sample.shape} ({sample.dtype}), the first one {first.shape} ({first.dtype}). "
+                "Return all samples alike."
+            )
+        out[i] = sample
+    return out
+
+
+def _sample(where: str, index: int, item: Any) -> Array:
+    if isinstance(item, torch.Tensor):
+        return item.detach().cpu().numpy()
+    if isinstance(item, tuple | list | dict | str | bytes) or item is None:
+        inner = f" of {len(item)}" if isinstance(item, tuple | list) else ""
+        raise DataError(
+            f"data: {where}[{index}] is a {type(item).__name__}{inner}. Return the sample alone: a tensor or an array."
+        )
+    array = np.asarray(item)  # also a picture of Pillow's
+    if array.dtype == object or array.dtype.kind in "USV":
+        raise DataError(f"data: {where}[{index}] is a {type(item).__name__}. Return a tensor or an array of numbers.")
+    return array
+
+
+def lacks(thing: object) -> str:
+    """Which of a Dataset's methods are not there, in words."""
+    return " and ".join(m for m in METHODS if not hasattr(thing, m))
+
+
+def fits(thing: object) -> bool:
+    """An array, a tensor, a Dataset, or its class."""
+    if isinstance(thing, str | bytes | dict | list | tuple):
+        return False
+    return not lacks(thing)
+
+
+def adapt(thing: Any, name: str) -> type[PlainData]:
+    """A data component; the constructor's parameters are its settings."""
+    call = thing if inspect.isclass(thing) else (lambda: None)
+    made: type[PlainData] = with_settings(PlainData, name, call)
+    made.made_of = thing
+    return made

@@ -1,0 +1,280 @@
+"""The source of users' own parts: read once, named by its SHA-256, and imported from that very text.
+
+    read_file("/home/me/nets.py") -> Source -> module raygan_own_3f2a9c1b7d04     what is hashed is what is executed
+
+A file stands alone. One that lies in a package (a folder with __init__.py) brings the whole package, Python files only, and may
+import its neighbours by `from .layers import ...`. A module that is imported by its name stays where it is installed; its text is
+only compared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import linecache
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from raygan.errors import ConfigError
+from raygan.own.names import DIGITS, Name
+
+PREFIX = "raygan_own_"
+MOST_BYTES = 2 << 20
+"""Of all files of a part together."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file, or all Python files of a package."""
+
+    files: Mapping[str, str] = field(compare=False)
+    """name -> text; a package's begin with its folder: parts/nets.py."""
+    path: str = field(compare=False)
+    """Where it was read: the file, the package's folder, or the script that it was taken from."""
+    sha256: str = ""
+    module: str = field(default="", compare=False)
+    """Imported by this name instead, where it is installed."""
+    taken: tuple[str, ...] = field(default=(), compare=False)
+    """Taken out of a script or a notebook: these names and what they need."""
+
+    @property
+    def key(self) -> str:
+        """In a config's names."""
+        return self.sha256[:DIGITS]
+
+    @property
+    def package(self) -> str:
+        """The package's folder; "" of a single file."""
+        return next(iter(self.files)).partition("/")[0] if "/" in next(iter(self.files)) else ""
+
+    def record(self) -> dict[str, Any]:
+        """What config.json says of it."""
+        return (
+            {"sha256": self.sha256, "path": self.path, "files": sorted(self.files)}
+            | ({"module": self.module} if self.module else {})
+            | ({"taken": list(self.taken)} if self.taken else {})
+        )
+
+
+def hashed(files: Mapping[str, str]) -> str:
+    """A single file's is that of its bytes, as `sha256sum` tells it; a package's is that of its files' names and hashes."""
+    sums = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()}
+    if list(sums) == [name := next(iter(sums))] and "/" not in name:
+        return sums[name]
+    return hashlib.sha256("".join(f"{sums[n]}  {n}\n" for n in sorted(sums)).encode()).hexdigest()
+
+
+SOURCES: dict[str, Source] = {}
+"""Everything that this process may import, by key: as sys.modules, one a process."""
+
+
+def register(source: Source) -> Source:
+    """From now on it can be imported here."""
+    _Finder.install()
+    return SOURCES.setdefault(source.key, source)
+
+
+# ---------------------------------------------------------------------------------------------------------- reading
+
+
+def read(kind: str, name: Name) -> Source:
+    """What a name that is not settled yet means on this machine. Raises ConfigError."""
+    return read_module(kind, name.where) if name.is_module else read_path(kind, Path(name.where))
+
+
+def read_path(kind: str, path: Path) -> Source:
+    """A file, with its whole package where it lies in one; or a package's folder. Raises ConfigError."""
+    what = f"{kind}: {str(path)!r}"
+    try:
+        if not path.exists():
+            raise ConfigError(f"{what} does not exist. Check the path (it is relative to where it is written).")
+        if path.is_dir() and not (path / "__init__.py").exists():
+            raise ConfigError(f"{what} is a folder. Name a file in it: {path}/FILE.py:NAME.")
+        if not path.is_dir() and not path.is_file():
+            raise ConfigError(f"{what} is no plain file. Name a Python file.")
+        if path.suffix != ".py" and not path.is_dir():
+            raise ConfigError(f"{what} is no Python file. Name one that ends in .py.")
+        root = path if path.is_dir() else path.parent
+        if not (root / "__init__.py").exists():
+            files = {path.name: _text(path)}
+            return Source(files, str(path.absolute()), hashed(files))
+        while (root.parent / "__init__.py").exists():
+            root = root.parent
+        files = _package(what, root.absolute())
+        return Source(files, str(root.absolute()), hashed(files))
+    except OSError as error:
+        raise ConfigError(f"{what} cannot be read ({error.strerror}). Check the path.") from None
+    except (UnicodeDecodeError, SyntaxError):
+        raise ConfigError(f"{what} is not UTF-8 text. Save it as UTF-8.") from None
+
+
+def _text(path: Path) -> str:
+    if path.stat().st_size > MOST_BYTES:
+        raise ConfigError(f"{str(path)!r} has {path.stat().st_size >> 20} MB: more than source code. Name a .py file.")
+    return path.read_bytes().decode()
+
+
+def _package(what: str, root: Path) -> dict[str, str]:
+    files, size = dict[str, str](), 0
+    for path in sorted(root.rglob("*.py")):
+        relative = path.relative_to(root.parent)
+        if not path.is_file() or any(part.startswith((".", "__pycache__")) for part in relative.parts):
+            continue
+        files[relative.as_posix()] = _text(path)
+        size += len(files[relative.as_posix()])
+        if size > MOST_BYTES:
+            raise ConfigError(
+                f"{what}: the package {str(root)!r} has more than {MOST_BYTES >> 20} MB of Python. Put the part into a small one."
+            )
+    return files
+
+
+def read_module(kind: str, module: str) -> Source:
+    """A module that can be imported. Its parents are executed to find it, as Python does. Raises ConfigError."""
+    spec = None
+    try:
+        spec = importlib.util.find_spec(module)
+    except ModuleNotFoundError as error:  # of a parent
+        if not f"{module}.".startswith(f"{error.name}."):
+            raise ConfigError(f"{kind}: module {module!r}: {_said(error)}. Install it.") from None
+    except Exception as error:  # of a parent that does not import
+        raise ConfigError(
+            f"{kind}: module {module!r} cannot be imported ({_said(error)}). Mend or install it."
+        ) from None
+    if spec is None or not spec.origin or not spec.origin.endswith(".py"):
+        file = Path(*module.split(".")).with_suffix(".py")
+        hint = f"Give the file: ./{file}:NAME" if file.exists() else "Install it, or give a file: ./nets.py:NAME"
+        what = "no module named" if spec is None else "no Python source of module"
+        raise ConfigError(f"{kind}: {what} {module!r}. {hint}.")
+    path = Path(spec.origin)
+    files = {path.name: _text(path)}
+    return Source(files, str(path), hashed(files), module=module)
+
+
+# --------------------------------------------------------------------------------------------------------- importing
+
+
+def import_part(kind: str, name: Name, source: Source) -> ModuleType:
+    """The module of a settled name. Raises ConfigError: one line that names file, line and what to do."""
+    if source.module:
+        _check_installed(kind, source)
+        module = source.module
+    else:
+        inner = name.where.removesuffix(".py").split("/")[1:] if source.package else []
+        module = ".".join([PREFIX + source.key, *inner])
+    try:
+        return importlib.import_module(module)
+    except SyntaxError as error:
+        raise ConfigError(f"{kind}: {_file(source, error.filename)}:{error.lineno}: {error.msg}. Mend it.") from None
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"{kind}: {_at(source, error)}: {_not_found(source, str(error.name))}") from None
+    except ConfigError:
+        raise
+    except Exception as error:  # whatever a user's file does when it is imported
+        raise ConfigError(f"{kind}: {_at(source, error)}: {_said(error)}. Mend it.") from None
+
+
+def _check_installed(kind: str, source: Source) -> None:
+    """Is the module here, and the same?"""
+    try:
+        here = read_module(kind, source.module)
+    except ConfigError:
+        raise ConfigError(
+            f"{kind}: module {source.module!r} is on the machine that started the run and not on this one "
+            f"({sys.platform}, Python {sys.version.split()[0]}). Install it there, or give its file: the source travels then."
+        ) from None
+    if here.sha256 != source.sha256:
+        raise ConfigError(
+            f"{kind}: module {source.module!r} has sha256 {here.key} in {here.path}, the run's has {source.key}. "
+            "Install the same version."
+        )
+
+
+def _not_found(source: Source, missing: str) -> str:
+    top = missing.partition(".")[0]
+    beside = Path(source.path).parent if not source.package else Path(source.path)
+    if not source.module and ((beside / f"{top}.py").exists() or (beside / top).is_dir() or top == source.package):
+        how = f"`from .{top if top != source.package else 'layers'} import ...`"
+        return (
+            f"no module named {missing!r}: it lies beside the file, and a file travels alone. Make the folder a package "
+            f"(__init__.py) and write {how}, or install it."
+        )
+    return f"no module named {missing!r}. Install it here and on every machine of the cluster."
+
+
+def _file(source: Source, name: str | None) -> str:
+    return name or next(iter(source.files))
+
+
+def _at(source: Source, error: BaseException) -> str:
+    """file:line of the last place in the user's own source."""
+    at, trace = "", error.__traceback__
+    files = {filename(source, name) for name in source.files}
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename in files:
+            at = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return at or source.module or source.path
+
+
+def _said(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}".rstrip(": ")
+
+
+def filename(source: Source, name: str) -> str:
+    """What tracebacks say: the user's own file; where that is another machine's, it is shown from the text that travelled."""
+    if source.taken:
+        return f"<{', '.join(source.taken)} of {source.path}>"
+    if not source.package:
+        return source.path
+    return str(Path(source.path).parent / name)
+
+
+class _Finder:
+    """Imports raygan_own_* from SOURCES; everything else is others' business."""
+
+    def find_spec(
+        self, module: str, path: object = None, target: object = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if not module.startswith(PREFIX):
+            return None
+        top, *inner = module.split(".")
+        source = SOURCES.get(top.removeprefix(PREFIX))
+        if source is None:
+            return None
+        stem = "/".join([source.package, *inner]) if source.package else next(iter(source.files)).removesuffix(".py")
+        for name in (f"{stem}.py", f"{stem}/__init__.py"):
+            if name in source.files:
+                is_package = name.endswith("/__init__.py")
+                return importlib.machinery.ModuleSpec(
+                    module, _Loader(source, name), origin=filename(source, name), is_package=is_package
+                )
+        return None
+
+    @classmethod
+    def install(cls) -> None:
+        """Once a process."""
+        if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+            sys.meta_path.append(cls())
+
+
+class _Loader(importlib.abc.Loader):
+    """Executes one text."""
+
+    def __init__(self, source: Source, name: str) -> None:
+        self.source = source
+        self.name = name
+
+    def exec_module(self, module: ModuleType) -> None:
+        """What was hashed, not what the file says by now."""
+        text, file = self.source.files[self.name], filename(self.source, self.name)
+        linecache.cache[file] = len(text), None, text.splitlines(keepends=True), file
+        module.__file__ = file
+        exec(compile(text, file, "exec", dont_inherit=True), module.__dict__)

@@ -26,7 +26,7 @@ MOST = 1000
 class SplitData(DataComponent):
     """What data sets share that raygan has to split."""
 
-    held_out: int = Field(0, ge=0, description="So many samples are held out; 0 = a tenth, at most 1,000.")
+    held_out: int = Field(0, ge=0, description=f"So many samples are held out; 0 = a tenth, at most {MOST:,}.")
     held_out_by: Literal["random", "tail"] = Field(
         "random", description="random: by held_out_seed, evenly over classes; tail: the last ones, as older runs."
     )
@@ -61,7 +61,7 @@ def shuffled(count: int, seed: int, classes: Sequence[object] | None = None) -> 
 
     >>> sorted(shuffled(4, 0).tolist())
     [0, 1, 2, 3]
-    >>> sorted(i // 4 for i in shuffled(8, 0, "aaaabbbb")[:4])
+    >>> sorted(int(i) // 4 for i in shuffled(8, 0, "aaaabbbb")[:4])
     [0, 0, 1, 1]
     """
     order = np.random.default_rng([seed, count]).permutation(count)

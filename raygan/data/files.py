@@ -6,13 +6,15 @@ import io
 import warnings
 from abc import abstractmethod
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from raygan.data.base import Array, DataComponent, Samples, freeze, split_tail
+from raygan.data.base import Array, Samples
 from raygan.data.room import check_room, within_room
+from raygan.data.split import SplitData
 from raygan.errors import DataError
 
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
@@ -22,27 +24,23 @@ DECODING = 8
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
 
-class FileComponent(DataComponent):
+class FileComponent(SplitData):
     """A data set in the user's own file or folder: `npz:PATH`, `folder:PATH`, ..."""
 
     path: str = Field(description="File or folder.")
-    held_out: int = Field(0, ge=0, description="The last so many samples are held out; 0 = a tenth, at most 1,000.")
-    limit: int | None = Field(None, gt=0, description="Only the first so many training samples.")
 
     @abstractmethod
     def read(self) -> Array:
         """All samples: (N, features) float32 or (N, C, H, W) uint8."""
 
     def load(self, seed: int) -> Samples:
-        """The samples, split into a training part and the last `held_out`."""
+        """The samples, split (`SplitData.cut`). Raises DataError."""
         with within_room(f"data.{self.name}: {self.path}"):
-            array = self.read()
-        if len(array) < 2:
-            raise DataError(f"data.{self.name}: {self.path!r} holds {len(array)} samples; at least 2 are needed.")
-        held_out = self.held_out or min(max(1, len(array) // 10), 1000)
-        train, rest = split_tail(self.name, array, held_out, self.limit)
-        freeze(train, rest)
-        return Samples(f"{self.name}:{self.path}", train, rest, split=f"last {held_out}")
+            return self.cut(f"{self.name}:{Path(self.path).name}", self.read(), self.classes())
+
+    def classes(self) -> list[str] | None:
+        """The class of each sample that `read` gives, where the source knows it."""
+        return None
 
 
 def stack_images(kind: str, count: int, named: Iterable[tuple[str, bytes]]) -> npt.NDArray[np.uint8]:

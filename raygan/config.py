@@ -410,7 +410,7 @@ def merge(
     for key, value in new.items():
         where = f"{path}{key}"
         if (not path and key in KINDS) or path + key == "strategy.over":
-            value = shorthand(value)
+            value = shorthand(value, key)
         old = out.get(key)
         if isinstance(value, dict) and isinstance(old, dict):
             if "name" in value and value["name"] != old.get("name"):

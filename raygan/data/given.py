@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from raygan.data.base import Array, DataComponent, Samples
+from raygan.data.arrays import ArraySettings, as_samples
+from raygan.data.base import Array, Samples
 from raygan.data.plain import array_of, split
 from raygan.errors import DataError
 
@@ -19,7 +20,7 @@ GIVEN: dict[str, Array] = {}
 """Hash -> samples, of this process."""
 
 
-class Given(DataComponent):
+class Given(ArraySettings):
     """An array, a tensor, or a torch Dataset."""
 
     sha256: str = Field(description="Of its samples, their type and shape.")
@@ -34,7 +35,8 @@ class Given(DataComponent):
                 f"data.given: the run was made with data given as an object ({self.what}, sha256 {self.sha256[:12]}). Give it "
                 "again: raygan.train(..., data=ARRAY, resume=RUN); or save it with numpy.savez and use npz:PATH from the start."
             )
-        return split(f"given ({self.what})", GIVEN[self.sha256], self.held_out, self.limit)
+        found = as_samples(f"data: {self.what}", GIVEN[self.sha256], self.layout, self.scale)
+        return split(f"given ({self.what})", found, self.held_out, self.limit)
 
 
 def spec_of(thing: Any) -> dict[str, Any]:

@@ -28,7 +28,18 @@ def load_config(path: Path) -> Config:
     refuse_unsettled(values, path / "config.json")
     if isinstance(code := values.get("code"), dict):
         trust.claim(path, code)
-    return validate(Config, values)
+    return validate(Config, {**values, "data": as_it_was(values.get("data"))} if "data" in values else values)
+
+
+def as_it_was(spec: Any) -> Any:
+    """A run made before arrays were scaled goes on with the numbers as they are.
+
+    >>> as_it_was({"name": "npz", "path": "x.npz"})
+    {'name': 'npz', 'path': 'x.npz', 'scale': 'none'}
+    """
+    if isinstance(spec, dict) and spec.get("name") == "npz" and "scale" not in spec:
+        return {**spec, "scale": "none"}
+    return spec
 
 
 def write_code(folder: Path, code: Mapping[str, Any]) -> None:

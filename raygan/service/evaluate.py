@@ -79,7 +79,7 @@ def evaluate_runs(
             *(p for p in strategy_of(config).players(config) if p != JUDGE),
             *([MIXTURE] if config.num_pairs > 1 else []),
         ]
-        scores = {w: suite.score(torch.from_numpy(run.generator(w).sample(samples, seed))) for w in which}
+        scores = {w: suite.score(torch.from_numpy(run.generator(w).draw(samples, seed))) for w in which}
         entry = {
             "run": str(run.path),
             "name": run.name,

@@ -1,9 +1,9 @@
 """Numbers as they come to samples in one checked form: points (N, features), or pictures (N, C, H, W).
 
-    dtype       complex, text, dates, objects are refused; NaN and infinity too
-    layout      certain (uint8 (N, H, W); 1 or 3 channels at one end), given (data.layout), or asked for with the guess
-    scale       points: each column centred and divided by its deviation, in float64, remembered
-                pictures: 0..255, 0..1, -1..1, 16 bit are told by type and range; everything else is asked for
+dtype       complex, text, dates, objects are refused; NaN and infinity too
+layout      certain (uint8 (N, H, W); 1 or 3 channels at one end), given (data.layout), or asked for with the guess
+scale       points: each column centred and divided by its deviation, in float64, remembered
+            pictures: 0..255, 0..1, -1..1, 16 bit are told by type and range; everything else is asked for
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ class ArraySettings(DataComponent):
     """How an array is to be taken; what `auto` and None cannot tell for certain is asked for."""
 
     layout: str | None = Field(None, description="points, NHW, NCHW, NHWC, or CxHxW of flat pictures; None: by shape.")
-    scale: Scale = Field("auto", description="standard: points; bytes: 0..255; none: as it is; auto: by type and range.")
+    scale: Scale = Field(
+        "auto", description="standard: points; bytes: 0..255; none: as it is; auto: by type and range."
+    )
 
     @field_validator("layout")
     @classmethod
@@ -188,7 +190,9 @@ def standardised(where: str, array: Array, record: Record) -> tuple[Array, Scali
         offset = start.astype(np.float64) + np.where(constant, 0.0, middle)
     if not (np.isfinite(out).all() and np.isfinite(offset).all() and np.isfinite(factor).all()):
         raise DataError(f"{where} holds numbers that are too large for float64 to centre. Scale them first.")
-    record.convert("points centred and scaled to deviation 1, column by column; samples come back in their units", len(out))
+    record.convert(
+        "points centred and scaled to deviation 1, column by column; samples come back in their units", len(out)
+    )
     if constant.any():
         record.convert("columns that never change, centred only", int(constant.sum()))
     return out, Scaling(tuple(offset.tolist()), tuple(factor.tolist()))
@@ -233,7 +237,7 @@ def guessed(where: str, array: Array, low: float, high: float, record: Record) -
         record.convert("False and True taken as black and white", count)
         return np.ascontiguousarray(array).astype(np.uint8) * np.uint8(255)
     whole = array.dtype.kind in "iu"
-    if array.dtype == np.uint16 and 255 < high:
+    if array.dtype == np.uint16 and high > 255:
         record.convert("16 bit scaled to 8", count)
         return np.rint(np.ascontiguousarray(array) / 257).astype(np.uint8)
     if whole and array.dtype != np.uint16 and low >= 0 and 1 < high <= 255:
@@ -241,7 +245,7 @@ def guessed(where: str, array: Array, low: float, high: float, record: Record) -
         return np.ascontiguousarray(array).astype(np.uint8)
     if not whole and -1 <= low < 0 and high <= 1:
         return np.ascontiguousarray(array, np.float32)
-    if not whole and 0 <= low and high <= 1:
+    if not whole and low >= 0 and high <= 1:
         record.convert("0..1 scaled to -1..1", count)
         return (np.ascontiguousarray(array, np.float64) * 2 - 1).astype(np.float32)
     if not whole and low >= 0 and looks_like_bytes(array):
@@ -277,4 +281,3 @@ def stretched(where: str, array: Array, low: float, high: float, record: Record)
     out = ((np.ascontiguousarray(array, np.float64) - middle) / half).clip(-1, 1).astype(np.float32)
     record.convert(f"{low:g}..{high:g} scaled to -1..1; samples come back in their units", len(array))
     return out, Scaling((middle,), (half,))
-

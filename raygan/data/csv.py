@@ -50,4 +50,3 @@ def has_names(line: bytes, mark: str) -> bool:
         except ValueError:
             return True
     return False
-

@@ -55,7 +55,12 @@ class FileComponent(DataComponent):
         train, rest = split_tail(self.name, array, held_out, self.limit)
         freeze(train, rest)
         return Samples(
-            f"{self.name}:{self.path}", train, rest, split=f"last {held_out}", scaling=found.scaling, record=found.record
+            f"{self.name}:{self.path}",
+            train,
+            rest,
+            split=f"last {held_out}",
+            scaling=found.scaling,
+            record=found.record,
         )
 
     @property
@@ -67,8 +72,12 @@ class FileComponent(DataComponent):
 class PictureSettings(DataComponent):
     """What is done to pictures; all of it is said at the start."""
 
-    size: int | None = Field(None, gt=0, description="Height and width to bring pictures to; None: all are of one size.")
-    fit: Literal["crop", "pad"] = Field("crop", description="crop: fill the square, cut its middle; pad: fit in, fill up.")
+    size: int | None = Field(
+        None, gt=0, description="Height and width to bring pictures to; None: all are of one size."
+    )
+    fit: Literal["crop", "pad"] = Field(
+        "crop", description="crop: fill the square, cut its middle; pad: fit in, fill up."
+    )
     channels: Literal[1, 3] | None = Field(None, description="1: grey, 3: RGB; None: as they are, all alike.")
     background: Background = Field("white", description="Behind transparent pixels; refuse: they are an error.")
     skip_broken: int = Field(0, ge=0, description="So many pictures that cannot be read may be left out.")

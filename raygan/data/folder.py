@@ -38,7 +38,9 @@ def walk(root: Path, record: Record) -> list[Path]:
             about = folder.stat()
             entries = sorted(os.scandir(folder), key=lambda e: e.name)
         except OSError as error:
-            raise DataError(f"data.folder: {folder} cannot be read ({error.strerror}). Allow it, or remove it.") from None
+            raise DataError(
+                f"data.folder: {folder} cannot be read ({error.strerror}). Allow it, or remove it."
+            ) from None
         if (about.st_dev, about.st_ino) in seen:
             record.skip("links to folders that were read already", folder)
             continue

@@ -39,5 +39,7 @@ class Hdf5(FileComponent, ArraySettings):
                 check_room(self.where, 2 * int(found.nbytes))
                 array = found[()]
         except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
-            raise DataError(f"data.hdf5: {path} cannot be read ({' '.join(str(error).split())}). Check the file.") from None
+            raise DataError(
+                f"data.hdf5: {path} cannot be read ({' '.join(str(error).split())}). Check the file."
+            ) from None
         return as_samples(self.where, array, self.layout, self.scale, record)

@@ -20,7 +20,9 @@ class Hf(FileComponent, ArraySettings, PictureSettings):
     """A column of pictures, or columns of numbers, as in parquet."""
 
     split: str = Field("train", description="The part of the data set.")
-    column: str | None = Field(None, description="None = image, img, the only one with bytes, or all if all are numbers.")
+    column: str | None = Field(
+        None, description="None = image, img, the only one with bytes, or all if all are numbers."
+    )
 
     def read(self) -> Read:
         """Pictures (N, C, H, W) or points (N, columns)."""
@@ -32,7 +34,9 @@ class Hf(FileComponent, ArraySettings, PictureSettings):
         try:
             table = datasets.load_dataset(self.path, split=self.split).with_format("arrow")[:]
         except Exception as error:  # of the network, the hub, or a data set's own layout
-            raise DataError(f"{self.where} cannot be loaded ({' '.join(str(error).split())[:200]}). Check its name.") from None
+            raise DataError(
+                f"{self.where} cannot be loaded ({' '.join(str(error).split())[:200]}). Check its name."
+            ) from None
         if column := picture_column(self.where, table.schema, self.column):
             for name in table.column_names:
                 if name != column:

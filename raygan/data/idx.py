@@ -17,5 +17,7 @@ class Idx(FileComponent, ArraySettings):
         """(N, 1, H, W) uint8."""
         array = read_idx(must_be_file(self.name, self.path))
         if array.ndim == 1 and self.layout is None:
-            raise DataError(f"{self.where} holds uint8 of shape {array.shape}: labels, by the look of it. Check the path.")
+            raise DataError(
+                f"{self.where} holds uint8 of shape {array.shape}: labels, by the look of it. Check the path."
+            )
         return as_samples(self.where, array, self.layout, self.scale, Record(f"idx:{self.path}"))

@@ -53,7 +53,7 @@ class Npz(FileComponent, ArraySettings):
 
 
 def one_of(where: str, what: str, there: list[str], asked: str | None, usual: tuple[str, ...], setting: str) -> str:
-    """The one that is asked for, the only one, or the only one with a usual name. Raises DataError, with the guess, for all else."""
+    """The one that is asked for, the only one, or one with a usual name. Raises DataError, with the guess, for all else."""
     if not there:
         raise DataError(f"{where} holds no {what}. Check the file.")
     if asked is not None:

@@ -25,7 +25,9 @@ USUAL = ("image", "img")
 class Parquet(TableComponent, PictureSettings):
     """A column of pictures, or columns of numbers."""
 
-    column: str | None = Field(None, description="None = image, img, the only one with bytes, or all if all are numbers.")
+    column: str | None = Field(
+        None, description="None = image, img, the only one with bytes, or all if all are numbers."
+    )
 
     def read(self) -> Read:
         """Pictures (N, C, H, W) or points (N, columns)."""

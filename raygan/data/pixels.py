@@ -1,9 +1,9 @@
 """One encoded picture to (C, H, W): what a person sees in it, in 8 bits, or as float32 where its file has no fixed range.
 
-    mode 1, L, LA, I;16          grey; 16 bit are scaled by 65,535
-    RGB, RGBA, P, CMYK, YCbCr    RGB
-    I, F                         float32, scaled later with all others of the set (`arrays.scaled_pictures`)
-    alpha, tRNS                  over `background`: colours that nobody sees are not trained on
+mode 1, L, LA, I;16          grey; 16 bit are scaled by 65,535
+RGB, RGBA, P, CMYK, YCbCr    RGB
+I, F                         float32, scaled later with all others of the set (`arrays.scaled_pictures`)
+alpha, tRNS                  over `background`: colours that nobody sees are not trained on
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import struct
 import warnings
 import zlib
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -44,7 +45,7 @@ class BrokenPicture(Exception):
 
 
 def decode(what: str, raw: bytes, background: Background, said: Callable[[str], None]) -> Array:
-    """(C, H, W) uint8, or float32 for modes I and F. Raises BrokenPicture; DataError for one too large, or transparent if refused."""
+    """(C, H, W) uint8, or float32 for modes I and F. Raises BrokenPicture; DataError for one too large, or refused."""
     from PIL import Image, ImageOps
 
     try:
@@ -133,9 +134,6 @@ def fitted(picture: Array, size: int, fit: Literal["crop", "pad"], background: B
     out = []
     for channel in picture:
         image = Image.fromarray(np.ascontiguousarray(channel, np.float32 if deep else np.uint8))
-        if fit == "crop":
-            made = ImageOps.fit(image, (size, size), method)
-        else:
-            made = ImageOps.pad(image, (size, size), method, color=edge)  # type: ignore[arg-type]
-        out.append(np.asarray(made))
+        made = ImageOps.fit if fit == "crop" else partial(ImageOps.pad, color=edge)
+        out.append(np.asarray(made(image, (size, size), method)))
     return np.stack(out)

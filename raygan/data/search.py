@@ -79,5 +79,7 @@ def must_be_folder(name: str, path: str) -> Path:
     """The path of a folder; raises DataError for a file."""
     found = must_exist(name, path)
     if not found.is_dir():
-        raise DataError(f"data.{name}: {path!r} is a file. Name the folder that it is in, or its kind: npz, zip, parquet, csv.")
+        raise DataError(
+            f"data.{name}: {path!r} is a file. Name the folder that it is in, or its kind: npz, zip, parquet, csv."
+        )
     return found

@@ -22,7 +22,9 @@ LABELS = ("label", "labels", "class", "target", "y", "id", "index", "fine_label"
 class TableComponent(FileComponent, ArraySettings):
     """A row a sample."""
 
-    column: str | None = Field(None, description="The column, or several with commas between; None: all, if all are numbers.")
+    column: str | None = Field(
+        None, description="The column, or several with commas between; None: all, if all are numbers."
+    )
 
     @abstractmethod
     def table(self) -> Any:
@@ -112,5 +114,7 @@ def lists(where: str, name: str, column: Any) -> Array:
     except ValueError:
         array = np.array([], object)
     if array.dtype.kind not in "biuf":
-        raise DataError(f"{where}: the lists of column {name!r} differ in length, or hold nulls. Bring all to one length.")
+        raise DataError(
+            f"{where}: the lists of column {name!r} differ in length, or hold nulls. Bring all to one length."
+        )
     return array

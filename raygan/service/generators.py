@@ -94,7 +94,9 @@ def load_generators(run: Run, which: str) -> Generators:
         load_network("ema" if own.pair.ema else "g", network, state)
         networks[name] = network.eval()
         priors[name] = own.pair.prior, component.z_dim
-    return Generators(networks, priors, run.fitted_shares() if which == FITTED else None, Scaling.of(run.info.get("scaling")))
+    return Generators(
+        networks, priors, run.fitted_shares() if which == FITTED else None, Scaling.of(run.info.get("scaling"))
+    )
 
 
 def load_discriminators(run: Run, players: Iterable[str]) -> dict[str, torch.nn.Module]:

@@ -23,7 +23,7 @@ SCALES = st.sampled_from(["auto", "auto", "none", "standard", "bytes"])
 
 
 def arrays(kind: Any) -> Any:
-    return hnp.arrays(kind, SHAPES, elements=st.none() if kind == object else None)
+    return hnp.arrays(kind, SHAPES, elements=st.none() if kind.kind == "O" else None)
 
 
 def in_own_units(array: Any, layout: str | None) -> Any:
@@ -41,8 +41,12 @@ def test_read_right_or_refused_in_one_line(array: Any, layout: str | None, scale
     try:
         found = as_samples("x", array, layout, scale)
     except DataError as error:
-        assert "\n" not in str(error)
-        assert len(str(error)) < 600
+        told = str(error)
+    else:
+        told = ""
+    if told:
+        assert "\n" not in told
+        assert len(told) < 600
         return
     made = found.array
     assert made.dtype in (np.uint8, np.float32)
@@ -54,8 +58,11 @@ def test_read_right_or_refused_in_one_line(array: Any, layout: str | None, scale
     if found.scaling and made.size:
         back = found.scaling.back(made)
         true = in_own_units(array, layout).reshape(back.shape)
-        slack = 1e-5 * np.ptp(true, axis=0, keepdims=True) + 1e-12 * np.abs(true) if made.ndim == 2 else 1e-5 * np.ptp(true)
-        assert (np.abs(back - true) <= slack + 1e-300).all()
+        slack = (
+            1e-5 * np.ptp(true, axis=0, keepdims=True) + 1e-12 * np.abs(true) if made.ndim == 2 else 1e-5 * np.ptp(true)
+        )
+        slack = slack + (1e-4 if scale == "bytes" else 1e-300)  # float32 of -1..1
+        assert (np.abs(back - true) <= slack).all()
     assert array.tobytes() == before.tobytes(), "the user's own array is left alone"
 
 
@@ -65,7 +72,11 @@ def test_points_come_back_in_their_units(array: Any) -> None:
     try:
         found = as_samples("x", array)
     except DataError as error:
-        assert "too large" in str(error)
+        told = str(error)
+    else:
+        told = ""
+    if told:
+        assert "too large" in told
         return
     assert found.scaling is not None
     back = found.scaling.back(found.array)

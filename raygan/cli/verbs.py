@@ -65,13 +65,13 @@ def train(argv: Sequence[str]) -> int:
 def resume(argv: Sequence[str]) -> int:
     """Go on with a run."""
     usage = (
-        "raygan resume RUN [--steps +1000] [--strict] [--trust-code | --other-code] [--address auto|local|ADDR] "
+        "raygan resume RUN [--steps +1000] [--strict] [--trust-code | --other-code] [--other-data] [--address auto|local|ADDR] "
         "[--plain|--json|--quiet] [--require modes=8]"
     )
     args = parse(
         argv,
         valued=("steps", "address", "require"),
-        switches=("strict", "trust-code", "other-code", "plain", "json", "quiet"),
+        switches=("strict", "trust-code", "other-code", "other-data", "plain", "json", "quiet"),
         positional=(1, 1),
         usage=usage,
     )
@@ -85,6 +85,7 @@ def resume(argv: Sequence[str]) -> int:
     run = training.resume_run(
         args.positional[0], extra_steps=int(steps), address=args.get("address") or "auto", listeners=[shown],
         strict=args.has("strict"), trust_code=args.has("trust-code"), new_code=args.has("other-code"),
+        new_data=args.has("other-data"),
     )  # fmt: skip
     return _finish(run, shown, args)
 
@@ -158,10 +159,10 @@ def evaluate(argv: Sequence[str]) -> int:
     """Score runs."""
     args = parse(
         argv, valued=("metrics", "samples", "extractor", "seed", "control", "judges", "chains", "distributions"),
-        switches=("json", "trust-code"), positional=(1, 999),
+        switches=("json", "trust-code", "other-data"), positional=(1, 999),
         usage="raygan evaluate RUN [RUN ...] [--metrics modes,density,classes,fid,kid,prdc | gam2 | ais | mixture] "
         "[--samples 10000] [--extractor raw|pixels|cnn:mnist|torchscript:PATH] [--control N] [--judges N] "
-        "[--chains 16] [--distributions 1000] [--seed 0] [--json] [--trust-code]",
+        "[--chains 16] [--distributions 1000] [--seed 0] [--json] [--trust-code] [--other-data]",
     )  # fmt: skip
     from raygan.service.evaluate import evaluate_runs, table
 
@@ -196,7 +197,7 @@ def evaluate(argv: Sequence[str]) -> int:
         return 0
     results = evaluate_runs(
         args.positional, groups.split(",") if groups else None, whole(args, "samples", 10_000, least=16),
-        args.get("extractor"), whole(args, "seed", 0),
+        args.get("extractor"), whole(args, "seed", 0), args.has("other-data"),
     )  # fmt: skip
     print(json.dumps(results, indent=1) if args.has("json") else table(results))
     return 0

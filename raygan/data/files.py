@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from pydantic import ConfigDict, Field, field_validator
 
 from raygan.data.arrays import Scale, scaled_pictures
-from raygan.data.base import DataComponent, Samples, freeze, split_tail
+from raygan.data.base import DataComponent, Samples
 from raygan.data.pixels import SUFFIXES, Background, BrokenPicture, decode, fitted, recoloured
 from raygan.data.record import Array, Read, Record
 from raygan.data.room import check_room, within_room
+from raygan.data.split import SplitData
 from raygan.errors import DataError
 
 JUNK = ("thumbs.db", "desktop.ini", ".ds_store")
@@ -22,14 +24,12 @@ Named = tuple[str, Callable[[], bytes]]
 """A picture's name, and what reads it."""
 
 
-class FileComponent(DataComponent):
+class FileComponent(SplitData):
     """A data set in the user's own file or folder: `npz:PATH`, `folder:PATH`, ..."""
 
     model_config = ConfigDict(coerce_numbers_to_str=True)
 
     path: str = Field(description="File or folder.")
-    held_out: int = Field(0, ge=0, description="The last so many samples are held out; 0 = a tenth, at most 1,000.")
-    limit: int | None = Field(None, gt=0, description="Only the first so many training samples.")
 
     @field_validator("path")
     @classmethod
@@ -45,23 +45,9 @@ class FileComponent(DataComponent):
         """All samples, and what was done to them."""
 
     def load(self, seed: int) -> Samples:
-        """The samples, split into a training part and the last `held_out`."""
+        """The samples, split (`SplitData.cut`). Raises DataError."""
         with within_room(f"data.{self.name}: {self.path}"):
-            found = self.read()
-        array = found.array
-        if len(array) < 2:
-            raise DataError(f"data.{self.name}: {self.path!r} holds {len(array)} samples; at least 2 are needed.")
-        held_out = self.held_out or min(max(1, len(array) // 10), 1000)
-        train, rest = split_tail(self.name, array, held_out, self.limit)
-        freeze(train, rest)
-        return Samples(
-            f"{self.name}:{self.path}",
-            train,
-            rest,
-            split=f"last {held_out}",
-            scaling=found.scaling,
-            record=found.record,
-        )
+            return self.cut(f"{self.name}:{Path(self.path).name}", self.read())
 
     @property
     def where(self) -> str:

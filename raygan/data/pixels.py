@@ -130,7 +130,7 @@ def fitted(picture: Array, size: int, fit: Literal["crop", "pad"], background: B
         return picture
     deep = picture.dtype != np.uint8
     method = Image.Resampling.BILINEAR if deep else Image.Resampling.LANCZOS  # without overshoot where nothing clips it
-    edge = 0 if background == "black" else float(picture.max()) if deep else 255
+    edge: Any = 0 if background == "black" else float(picture.max()) if deep else 255
     out = []
     for channel in picture:
         image = Image.fromarray(np.ascontiguousarray(channel, np.float32 if deep else np.uint8))

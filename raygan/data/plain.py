@@ -7,12 +7,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from pydantic import Field
 
 from raygan.data.arrays import ArraySettings, as_samples, check_numbers
-from raygan.data.base import Array, Samples, freeze, split_tail
-from raygan.data.record import Read
+from raygan.data.base import Array, Samples
 from raygan.data.room import check_room, within_room
+from raygan.data.split import SplitData
 from raygan.errors import DataError
 from raygan.own.names import label
 from raygan.own.settings import parameters, with_settings
@@ -20,32 +19,18 @@ from raygan.own.settings import parameters, with_settings
 METHODS = ("__len__", "__getitem__")
 
 
-class PlainData(ArraySettings):
-    """Reads it whole; the last samples are held out."""
+class PlainData(SplitData, ArraySettings):
+    """Reads it whole, and splits it."""
 
     made_of: ClassVar[Any]
-    held_out: int = Field(0, ge=0, description="The last so many samples are held out; 0 = a tenth, at most 1,000.")
-    limit: int | None = Field(None, gt=0, description="Only the first so many training samples.")
 
     def load(self, seed: int) -> Samples:
-        """The samples, split into a training part and the last `held_out`."""
+        """The samples, split (`SplitData.cut`)."""
         made, where = type(self).made_of, label(self.name)
         if inspect.isclass(made):
             made = made(**{name: getattr(self, name) for name in parameters(made)})
         with within_room(f"data: {where}"):
-            found = as_samples(f"data: {where}", array_of(where, made), self.layout, self.scale)
-            return split(where, found, self.held_out, self.limit)
-
-
-def split(where: str, found: Read, held_out: int, limit: int | None) -> Samples:
-    """Samples of one array (points or images)."""
-    array = found.array
-    if len(array) < 2:
-        raise DataError(f"data: {where} holds {len(array)} samples; at least 2 are needed.")
-    held_out = held_out or min(max(1, len(array) // 10), 1000)
-    train, rest = split_tail(where, array, held_out, limit)
-    freeze(train, rest)
-    return Samples(where, train, rest, split=f"last {held_out}", scaling=found.scaling, record=found.record)
+            return self.cut(where, as_samples(f"data: {where}", array_of(where, made), self.layout, self.scale))
 
 
 def array_of(where: str, made: Any) -> Array:

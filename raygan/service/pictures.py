@@ -20,6 +20,7 @@ from raygan.controller.files import open_plain
 from raygan.controller.lines import NOTES
 from raygan.data.base import Samples, to_uint8
 from raygan.metrics.modes import mode_counts
+from raygan.metrics.ranking import marked
 from raygan.service.run import Run
 from raygan.strategies.roles import GLOBAL, JUDGE, MIXTURE
 
@@ -242,7 +243,7 @@ def scores_over_time(run: Run, metrics: Sequence[str], floor: dict[str, float], 
                     axis.axhline(floor[metric], color="#999999", linestyle=":", linewidth=1.0, label="floor (noise)")
                 if i == len(metrics) - 1:
                     axis.set_xlabel(label)
-            axes[i][0].set_ylabel(metric)
+            axes[i][0].set_ylabel(marked([metric], floor, ceiling)[0])
         axes[0][1].legend(fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     return png(figure)
 

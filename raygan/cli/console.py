@@ -78,6 +78,11 @@ class Plain(Quiet):
         self._told.add(name)
         print(f"warning {name}: {text}", flush=True)
 
+    def read(self, lines: list[str]) -> None:
+        """What was made of the data."""
+        for line in lines:
+            print(line, flush=True)
+
     def begin(self, controller: Controller) -> None:
         """Say what starts, and where."""
         self._before = dict(controller.totals.warnings)

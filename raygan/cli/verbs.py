@@ -26,7 +26,7 @@ TRAIN_USAGE = (
 
 
 def _resolved(args: Arguments) -> Resolved:
-    return resolve(args.get("preset"), [Path(f) for f in args.lists.get("config", [])], args.settings)
+    return resolve(args.get("preset"), [expanded(f) for f in args.lists.get("config", [])], args.settings)
 
 
 def _console(args: Arguments) -> Any:
@@ -150,7 +150,7 @@ def sample(argv: Sequence[str]) -> int:
 
     run = _opened(args)
     count, seed = whole(args, "count", 1024, least=1), whole(args, "seed", 0)
-    out = Path(args.get("out") or "samples.npz")
+    out = expanded(args.get("out") or "samples.npz")
     print(write_samples(run, args.get("from") or run.main_player, count, seed, out))
     return 0
 
@@ -212,7 +212,7 @@ def export(argv: Sequence[str]) -> int:
     from raygan.service.export import export as write
 
     run = _opened(args)
-    out = Path(args.get("out") or f"{run.name}-model")
+    out = expanded(args.get("out") or f"{run.name}-model")
     write(run, args.get("from") or run.main_player, out, args.has("onnx"))
     print(f"{out}: {', '.join(sorted(p.name for p in out.iterdir()))}")
     return 0
@@ -234,7 +234,7 @@ def report(argv: Sequence[str]) -> int:
     from raygan.service.report import write_report
 
     out = args.get("out")
-    print(write_report(_opened(args), Path(out) if out else None))
+    print(write_report(_opened(args), expanded(out) if out else None))
     return 0
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from raygan.config import Component
+from raygan.data.record import Record, Scaling
 
 Array = npt.NDArray[Any]
 
@@ -54,6 +55,10 @@ class Samples:
     """Characters of the one-hot channels, for text; "" for everything else."""
     split: str = "held-out"
     """What `held_out` is, in words that stand beside every score."""
+    scaling: Scaling | None = None
+    """From these samples to the data's own units; None where they are in them, or pictures."""
+    record: Record | None = None
+    """What its reader recognised, converted and left out."""
     sha256: str = ""
     """Of what the source holds, before it is split; "" where the samples are drawn by the run's seed."""
     apart: bool = True

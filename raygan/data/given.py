@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
+from raygan.data.arrays import ArraySettings, as_samples
 from raygan.data.base import Array, Samples
 from raygan.data.plain import array_of
 from raygan.data.split import SplitData, fingerprint
@@ -18,7 +19,7 @@ GIVEN: dict[str, Array] = {}
 """Hash -> samples, of this process."""
 
 
-class Given(SplitData):
+class Given(SplitData, ArraySettings):
     """An array, a tensor, or a torch Dataset."""
 
     sha256: str = Field(description="Of its samples, their type and shape.")
@@ -31,7 +32,8 @@ class Given(SplitData):
                 f"data.given: the run was made with data given as an object ({self.what}, sha256 {self.sha256[:12]}). Give it "
                 "again: raygan.train(..., data=ARRAY, resume=RUN); or save it with numpy.savez and use npz:PATH from the start."
             )
-        return self.cut(f"given ({self.what})", GIVEN[self.sha256])
+        found = as_samples(f"data: {self.what}", GIVEN[self.sha256], self.layout, self.scale)
+        return self.cut(f"given ({self.what})", found)
 
 
 def spec_of(thing: Any) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
+from raygan.data.arrays import ArraySettings, as_samples, check_numbers
 from raygan.data.base import Array, Samples
-from raygan.data.npz import as_samples
 from raygan.data.room import check_room, within_room
 from raygan.data.split import SplitData
 from raygan.errors import DataError
@@ -19,7 +19,7 @@ from raygan.own.settings import parameters, with_settings
 METHODS = ("__len__", "__getitem__")
 
 
-class PlainData(SplitData):
+class PlainData(SplitData, ArraySettings):
     """Reads it whole, and splits it."""
 
     made_of: ClassVar[Any]
@@ -30,16 +30,17 @@ class PlainData(SplitData):
         if inspect.isclass(made):
             made = made(**{name: getattr(self, name) for name in parameters(made)})
         with within_room(f"data: {where}"):
-            return self.cut(where, array_of(where, made))
+            return self.cut(where, as_samples(f"data: {where}", array_of(where, made), self.layout, self.scale))
 
 
 def array_of(where: str, made: Any) -> Array:
-    """Of an array, a tensor, or a Dataset: (N, features) float32 or (N, C, H, W) uint8. Raises DataError."""
+    """Of an array, a tensor, or a Dataset: its numbers as they are (N, ...). Raises DataError."""
     if isinstance(made, torch.Tensor):
         made = made.detach().cpu().numpy()
     if not isinstance(made, np.ndarray):
         made = _stacked(where, made)
-    return as_samples("own", where, made)
+    check_numbers(f"data: {where}", made)
+    return np.asarray(made)
 
 
 def _stacked(where: str, dataset: Any) -> Array:
@@ -69,6 +70,8 @@ def _sample(where: str, index: int, item: Any) -> Array:
             f"data: {where}[{index}] is a {type(item).__name__}{inner}. Return the sample alone: a tensor or an array."
         )
     array = np.asarray(item)  # also a picture of Pillow's
+    if array.ndim == 0 and array.dtype.kind in "biufc":
+        raise DataError(f"data: {where}[{index}] is a single number. Return samples of (features,) or (C, H, W).")
     if array.dtype == object or array.dtype.kind in "USV":
         raise DataError(f"data: {where}[{index}] is a {type(item).__name__}. Return a tensor or an array of numbers.")
     return array

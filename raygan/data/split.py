@@ -17,6 +17,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from raygan.data.base import Array, DataComponent, Samples, freeze
+from raygan.data.record import Read
 from raygan.errors import DataError
 
 MOST = 1000
@@ -33,8 +34,9 @@ class SplitData(DataComponent):
     held_out_seed: int = Field(0, ge=0, description="Of the random split; the run's seed leaves it as it is.")
     limit: int | None = Field(None, gt=0, description="Train on so many samples only, drawn as the split is.")
 
-    def cut(self, name: str, array: Array, classes: Sequence[object] | None = None) -> Samples:
-        """Samples of one array (N, ...), split; `classes`: of each sample. Raises DataError for fewer than two."""
+    def cut(self, name: str, found: Read) -> Samples:
+        """What was read (N, ...), split. Raises DataError for fewer than two samples."""
+        array, classes = found.array, found.classes
         if len(array) < 2:
             raise DataError(f"data: {name} holds {len(array)} samples; at least 2 are needed.")
         count = self.held_out or min(max(1, len(array) // 10), MOST)
@@ -42,7 +44,10 @@ class SplitData(DataComponent):
             raise DataError(
                 f"data: {name}: {len(array)} samples are not enough to hold out {count}. Lower data.held_out."
             )
-        sha256 = fingerprint(array)
+        way_back = [
+            np.array([s.offset, s.factor]) for s in (found.scaling,) if s
+        ]  # x and 2 x + 1 are scaled to the same
+        sha256 = fingerprint(array, *way_back)
         if self.held_out_by == "tail":
             rest = len(array) - count
             train, held_out, split = array[:rest][: self.limit], array[rest:], f"last {count}"
@@ -53,7 +58,7 @@ class SplitData(DataComponent):
             evenly = ", by class" if classes is not None and len(set(classes)) > 1 else ""
             split = f"random {100 * count / len(array):.3g} %, seed {self.held_out_seed}{evenly}"
         freeze(train, held_out)
-        return Samples(name, train, held_out, split=split, sha256=sha256)
+        return Samples(name, train, held_out, split=split, sha256=sha256, scaling=found.scaling, record=found.record)
 
 
 def shuffled(count: int, seed: int, classes: Sequence[object] | None = None) -> npt.NDArray[np.int64]:

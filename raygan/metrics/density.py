@@ -50,11 +50,10 @@ def best_bandwidth(centres: Points, validation: Points) -> float:
 def density_scores(fake: Points, real: Points) -> dict[str, float]:
     """coverage_c and log_likelihood; of 1,500 (`LEAST`) generated points (N, d); no more are used.
 
-    The density is a KDE on 1,000 generated points (`CENTRES`), its bandwidth chosen by the likelihood of 500 more;
-    of fewer points, two
-    thirds and a third. NaN of fewer than two. coverage_c
-    (AdaGAN, section 4.1): the share of real points where the density is above t, t = its 5th percentile at those 500; a
-    perfect model has 0.95. log_likelihood: mean log-density of the real points, in nats.
+    The density is a KDE on 1,000 (`CENTRES`) of them, its bandwidth chosen by the likelihood of 500 more; of fewer points, two
+    thirds and a third; NaN of fewer than two. coverage_c (AdaGAN, section 4.1): the share of real points where the density is
+    above t, t = its 5th percentile at those 500; a perfect model has 0.95. log_likelihood: mean log-density of the real
+    points, in nats.
     """
     if len(fake) < 2:
         return {"coverage_c": math.nan, "log_likelihood": math.nan}

@@ -35,10 +35,11 @@ def load_config(path: Path) -> Config:
 
 
 def as_begun(values: dict[str, Any]) -> dict[str, Any]:
-    """A stored config that says how its data are split: a run from before goes on as it began."""
+    """A stored config that says how its data are split and scaled: a run from before goes on as it began."""
     data = values.get("data")
     if isinstance(data, dict) and data.get("name") in UNSPLIT:
-        return {**values, "data": {"held_out_by": "tail", **data}}
+        as_it_is = {"scale": "none"} if data["name"] == "npz" else {}
+        return {**values, "data": {"held_out_by": "tail", **as_it_is, **data}}
     return values
 
 

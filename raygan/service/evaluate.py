@@ -99,7 +99,7 @@ def evaluate_runs(
         scores = {}
         for number, w in enumerate(which, 1):
             NOTES.warning("%s: scoring %s (%d of %d) by %d samples", run.name, w, number, len(which), suite.n_fake)
-            scores[w] = suite.score(torch.from_numpy(run.generator(w).sample(suite.n_fake, seed)))
+            scores[w] = suite.score(torch.from_numpy(run.generator(w).draw(suite.n_fake, seed)))
         entry = {
             "run": str(run.path),
             "name": run.name,

@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from raygan.config import Config, load_component
+from raygan.data.record import Scaling
 from raygan.errors import CheckpointError, ConfigError
 from raygan.gan.streams import Streams
 from raygan.metrics.mixture import fit, log_densities, log_likelihood
@@ -50,7 +51,7 @@ def fit_mixture(run: Run, samples: int = 2000, seed: int = 0) -> dict[str, Any]:
     def points(x: torch.Tensor) -> Any:
         return features(x) if features else x.numpy()
 
-    made = {p: points(torch.from_numpy(run.generator(p).sample(samples, seed))) for p in run.pairs}
+    made = {p: points(torch.from_numpy(run.generator(p).draw(samples, seed))) for p in run.pairs}
     real = points(suite.real)
     log_p = log_densities(made, real)
     half = len(real) // 2
@@ -96,7 +97,7 @@ def export(run: Run, which: str, out: Path, onnx: bool = False) -> Path:
             entries[name] = {"file": file, "network": run.config.of(name).network, "prior": prior, "z_dim": z_dim}
         config = {
             "format": FORMAT, "from": which, "shape": run.info["shape"], "generators": entries, "weights": generators.weights,
-            "run": run.name, "versions": run.info["versions"], **code_of(run.config, entries),
+            "run": run.name, "scaling": run.info.get("scaling"), "versions": run.info["versions"], **code_of(run.config, entries),
         }  # fmt: skip
         write_code(temporary, config.get("code", {}))
         (temporary / "config.json").write_text(json.dumps(config, indent=1) + "\n")
@@ -137,7 +138,7 @@ def load_exported(path: str | Path, *, trust_code: bool = False) -> Generators:
             network.load_state_dict(load_file(folder / entry["file"]))
             networks[name] = network.eval()
             priors[name] = str(entry["prior"]), int(entry["z_dim"])
-        return Generators(networks, priors, config["weights"])
+        return Generators(networks, priors, config["weights"], Scaling.of(config.get("scaling")))
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise CheckpointError(
             f"{folder} is not an exported generator ({error}). Make one with `raygan export RUN`."

@@ -57,7 +57,7 @@ def gam2(paths: Sequence[str], samples: int, seed: int, control: int = 0, judges
         history = lineage(run)
         groups[label] = [f"{label}/{p}" for p in history.generators]
         for p, ids in history.generators.items():
-            generated[f"{label}/{p}"] = torch.from_numpy(run.generator(p).sample(samples, seed))
+            generated[f"{label}/{p}"] = torch.from_numpy(run.generator(p).draw(samples, seed))
             made[f"{label}/{p}"] = ids
         for p, d in run.discriminators(history.discriminators).items():
             networks[f"{label}/{p}"] = d

@@ -156,7 +156,10 @@ def _draw(axis: Any, samples: npt.NDArray[np.generic], data: Samples, tint: Any)
         axis.imshow(tile(samples[:36], 6), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         return
     low, high = data.held_out.min(0), data.held_out.max(0)
-    pad = 0.25 * (high - low).max()
+    pad = 0.25 * (high - low).max() or 1.0
+    if data.shape == (1,):
+        axis.hist(samples[:, 0], 50, (low[0] - pad, high[0] + pad), color=tint)
+        return
     if data.modes is not None:
         axis.scatter(*data.modes.means.T, s=55, facecolors="none", edgecolors="#b5b5b5", linewidths=0.8)
     axis.scatter(samples[:, 0], samples[:, 1], s=2.0, color=tint, alpha=0.5, linewidths=0)
@@ -166,13 +169,16 @@ def _draw(axis: Any, samples: npt.NDArray[np.generic], data: Samples, tint: Any)
 
 
 def tile(images: npt.NDArray[np.generic], across: int) -> npt.NDArray[np.generic]:
-    """Images (N, C, H, W) as one picture (rows H, across W) or (rows H, across W, 3)."""
+    """Images (N, C, H, W) as one picture (rows H, across W) or (rows H, across W, 3): of more
+    channels than three the first three are shown, of two the third is black."""
     n, c, h, w = images.shape
     rows = -(-n // across)
     canvas = np.zeros((rows * across, c, h, w), images.dtype)
     canvas[:n] = images
     grid = canvas.reshape(rows, across, c, h, w).transpose(0, 3, 1, 4, 2).reshape(rows * h, across * w, c)
-    return grid[..., 0] if c == 1 else grid
+    if c == 2:
+        grid = np.concatenate([grid, np.zeros_like(grid[..., :1])], 2)
+    return grid[..., 0] if c == 1 else grid[..., :3]
 
 
 def mode_histograms(show: Show, data: Samples) -> bytes | None:
@@ -336,6 +342,8 @@ def save_grid(samples: npt.NDArray[np.float32], out: Path) -> None:
             across = int(np.ceil(np.sqrt(len(samples))))
             axis.imshow(tile(to_uint8(torch.from_numpy(samples)), across), cmap="gray", vmin=0, vmax=255)
             axis.axis("off")
+        elif samples.shape[1] == 1:
+            axis.hist(samples[:, 0], 50, color=GLOBAL_COLOUR)
         else:
             axis.scatter(samples[:, 0], samples[:, 1], s=3, color=GLOBAL_COLOUR, alpha=0.6, linewidths=0)
             axis.set_aspect("equal")

@@ -37,7 +37,9 @@ from raygan.controller.orders import Executor
 from raygan.controller.run_folder import RunFolder, find_run, on_disk
 from raygan.controller.storage import LocalStorage
 from raygan.controller.versions import WARNING, born, compare, resumed
+from raygan.data.base import Samples
 from raygan.data.odd import oddities
+from raygan.data.record import printable
 from raygan.errors import CheckpointError, ConfigError, DataError, Interrupted, RayganError
 from raygan.gan.bundle import unpack
 from raygan.own.calling import place, said
@@ -105,11 +107,11 @@ def train(
             folder.write("config.yaml", resolved.yaml())
             folder.write("config.json", json.dumps(full_dump(config), indent=1) + "\n")
             write_code(folder.path, config.code)
-            folder.write("command.txt", (command or "raygan.train(...)") + "\n")
+            folder.write("command.txt", printable(command or "raygan.train(...)") + "\n")
             folder.status(
                 id=uuid.uuid4().hex[:12], name=name, status="starting", created=time.time(), shape=data.shape, data=identity(data),  # noqa: TID251  shown only
                 roster=strategy.players(config),
-                alphabet=data.text, **born(provenance(), time.time()), **({"packs": packs} if packs else {})  # noqa: TID251  shown only
+                alphabet=data.text, **told(data), **born(provenance(), time.time()), **({"packs": packs} if packs else {})  # noqa: TID251  shown only
             )  # fmt: skip
             journal = Journal.open(LocalStorage(folder.path))
             if begin is not None:
@@ -228,6 +230,8 @@ def _drive(
             for listener in listeners:
                 if begin := getattr(listener, "begin", None):
                     begin(controller)
+                if read := getattr(listener, "read", None):
+                    read(data.record.lines() if data.record else [])
             controller.warn_checkpoints(problems or [])
             if moved:
                 controller.warn(WARNING, moved)
@@ -286,6 +290,12 @@ def _drive(
 
 
 # ------------------------------------------------------------------------------------------------------------ helpers
+
+
+def told(data: Samples) -> dict[str, Any]:
+    """What run.json keeps of a reader's work: the record, and the way back to the data's own units."""
+    out: dict[str, Any] = {"reading": data.record.plain()} if data.record else {}
+    return {**out, "scaling": data.scaling.plain()} if data.scaling else out
 
 
 def _tell_protocols(folder: RunFolder, setup: Setup, end: dict[str, Any]) -> dict[str, Any]:

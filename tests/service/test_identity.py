@@ -76,4 +76,4 @@ def test_a_run_from_before_goes_on_with_the_split_that_it_began_with(
     assert run.config.data["held_out_by"] == "tail"
     resume_run(run.path, extra_steps=2)
     assert "last samples are held out" in caplog.text
-    assert run.info["data"]["split"] == "last 40"
+    assert Run.load(run.path).info["data"]["split"] == "last 40"

@@ -13,7 +13,6 @@ from raygan.gan.streams import Streams
 from raygan.metrics.ais import Ais, Decoder
 from raygan.service.run import Run
 from raygan.service.tables import text_table
-from raygan.strategies.roles import JUDGE
 from raygan.strategies.strategy import load_data, strategy_of
 
 SIMULATED = 8
@@ -44,9 +43,7 @@ def ais_runs(paths: Sequence[str], points: int, chains: int, distributions: int,
             "settings": {**vars(settings), "points": len(x), "seed": seed, "data": data.name, "split": data.split},
             "generators": {},
         }  # fmt: skip
-        for player in strategy_of(run.config).players(run.config):
-            if player == JUDGE:
-                continue
+        for player in strategy_of(run.config).scored(run.config):
             generators = run.generator(player)
             prior, z_dim = generators.priors[player]
             if prior != "gaussian":

@@ -41,7 +41,6 @@ from raygan.errors import (
     Leaving,
     NonFiniteError,
     PlayerDied,
-    RayganError,
     StaleEpochError,
 )
 from raygan.metrics.ranking import better, headline

@@ -83,7 +83,7 @@ def test_an_order_that_cannot_be_carried_out_is_one_line_and_nothing_hangs(
 ) -> None:
     config = own(tmp_path, text)
     settings = {**TINY, "num_pairs": 2, "steps": 20, "strategy": str(tmp_path / "taught.py")}
-    with pytest.raises(RayganError, match=says) as caught:
+    with pytest.raises(RayganError, match=says) as caught:  # noqa: PT012
         if verb == "train":
             raygan.train(None, run_dir=tmp_path / "runs", name="t", inline=True, **settings)
         elif verb == "verify":

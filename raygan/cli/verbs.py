@@ -251,7 +251,7 @@ def verify(argv: Sequence[str]) -> int:
         config, whole(args, "steps", 20, least=2), args.get("address") or "auto", args.has("inline")
     )
     for result in results:
-        print(("ok    " if result.ok else "FAIL  ") + result.text)
+        print(("-     " if not result.promised else "ok    " if result.ok else "FAIL  ") + result.text)
     return 0 if all(r.ok for r in results) else 1
 
 

@@ -16,7 +16,7 @@ from raygan.metrics.suite import Suite
 from raygan.service.identity import run_data
 from raygan.service.run import Run
 from raygan.service.tables import format_number, lives, text_table
-from raygan.strategies.roles import JUDGE, MIXTURE
+from raygan.strategies.roles import MIXTURE
 from raygan.strategies.strategy import strategy_of
 
 SKIP = ("kind", "player", "step", "protocol", "elapsed")
@@ -93,7 +93,7 @@ def evaluate_runs(
             data, groups, n_fake=samples, n_real=samples, features=extractor, seed=seed, own=own_metrics(config)
         )
         which = [
-            *(p for p in strategy_of(config).players(config) if p != JUDGE),
+            *strategy_of(config).scored(config),
             *([MIXTURE] if config.num_pairs > 1 else []),
         ]
         scores = {}

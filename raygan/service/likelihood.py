@@ -14,7 +14,6 @@ from raygan.metrics.ais import Ais, Decoder
 from raygan.service.identity import run_data
 from raygan.service.run import Run
 from raygan.service.tables import text_table
-from raygan.strategies.roles import JUDGE
 from raygan.strategies.strategy import strategy_of
 
 SIMULATED = 8
@@ -45,9 +44,7 @@ def ais_runs(paths: Sequence[str], points: int, chains: int, distributions: int,
             "settings": {**vars(settings), "points": len(x), "seed": seed, "data": data.name, "split": data.split},
             "generators": {},
         }  # fmt: skip
-        for player in strategy_of(run.config).players(run.config):
-            if player == JUDGE:
-                continue
+        for player in strategy_of(run.config).scored(run.config):
             generators = run.generator(player)
             prior, z_dim = generators.priors[player]
             if prior != "gaussian":

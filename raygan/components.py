@@ -39,7 +39,14 @@ class Component(BaseModel):
         return self._name or type(self).__module__.rpartition(".")[2]
 
 
-def shorthand(value: object) -> object:
+SUFFIXES = {
+    ".npz": "npz", ".npy": "npz", ".zip": "zip", ".parquet": "parquet", ".csv": "csv", ".tsv": "csv", ".h5": "hdf5",
+    ".hdf5": "hdf5", ".idx": "idx", "-ubyte": "idx", "-ubyte.gz": "idx", "/": "folder",
+}  # fmt: skip
+"""How a path ends -> the data set that reads it."""
+
+
+def shorthand(value: object, kind: str = "") -> object:
     """Turn `ring8`, `grid25`, `npz:PATH`, `mnist` or `./nets.py:MyNet` into the mapping that they stand for.
 
     >>> shorthand("ring8")
@@ -50,16 +57,26 @@ def shorthand(value: object) -> object:
     {'name': 'r15'}
     >>> shorthand("./nets.py:MyNet")
     {'name': './nets.py:MyNet'}
+    >>> shorthand("a/b.npz", "data"), shorthand("torch:my_pkg.mod:Mine", "data")
+    ({'name': 'npz', 'path': 'a/b.npz'}, {'name': 'my_pkg.mod:Mine'})
     """
     if not isinstance(value, str):
         return value
     name, colon, path = value.partition(":")
+    if kind == "data" and name == "torch" and colon:  # a Dataset is an own part like any other
+        return {"name": path}
+    if kind == "data" and not (colon and name in names("data")) and (reader := _by_suffix(value)):
+        return {"name": reader, "path": value}
     if not (colon and name in names("data")) and is_own(value):
         return {"name": value}
     if colon:
         return {"name": name, "path": path}
     counted = re.fullmatch(r"(ring|grid)(\d+)", name)
     return {"name": counted[1], "modes": int(counted[2])} if counted else {"name": name.replace("-", "_")}
+
+
+def _by_suffix(path: str) -> str:
+    return next((name for end, name in SUFFIXES.items() if path.lower().endswith(end)), "")
 
 
 Spec = Annotated[dict[str, Any], BeforeValidator(shorthand)]

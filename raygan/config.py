@@ -410,7 +410,7 @@ def merge(
     for key, value in new.items():
         where = f"{path}{key}"
         if (not path and key in KINDS) or path + key == "strategy.over":
-            value = shorthand(value)
+            value = shorthand(value, key)
         old = out.get(key)
         if isinstance(value, dict) and isinstance(old, dict):
             if "name" in value and value["name"] != old.get("name"):
@@ -438,7 +438,12 @@ def resolve(preset: str | None = None, files: Sequence[Path] = (), flags: Mappin
     for file in files:
         values = merge(values, _from_file(file), str(file), origins)
     for path, value in sorted((flags or {}).items(), key=lambda f: "." in f[0]):  # --data mnist before --data.path
-        values = merge(values, nested(path, whole_flag(path, value, Path())), "flag", origins)
+        values = merge(
+            values,
+            nested(path, whole_flag(path, shorthand(value, path) if path == "data" else value, Path())),
+            "flag",
+            origins,
+        )
     if isinstance(groups := values.get("pairs"), list | tuple) and origins.get("num_pairs", "preset").startswith(
         "preset"
     ):
@@ -463,6 +468,8 @@ def _from_file(path: Path) -> dict[str, Any]:
     values = read_yaml(path)
     if (path.parent / "run.json").exists():  # a run's, whoever made it
         refuse_unsettled(values, path)
+    if "data" in values:  # a path with a data set's suffix is no own part
+        values["data"] = shorthand(values["data"], "data")
     values = whole(values, path.parent)
     if isinstance(code := values.pop("code", None), dict):
         claim(path.parent, code)

@@ -28,7 +28,6 @@ from raygan.controller.orders import Adopt, Done, Evaluate, Join, Order, Save
 from raygan.errors import PlayerDied, RayganError
 from raygan.gan.types import Report
 from raygan.strategies.orders import Swap, Train
-from raygan.strategies.roles import GLOBAL
 from raygan.strategies.strategy import Setup, homes, strategy_of
 
 START_TIMEOUT_S = 180.0
@@ -66,6 +65,7 @@ class RayExecutor(Household):
         """
         found = {home[0]: home for home in homes(self.config, players)}
         strategy = strategy_of(self.config)
+        self.deputised = strategy.deputised
         self.swaps, self.deputies = strategy.swaps, [f"deputy-{i + 1}" for i in range(strategy.deputies)]
         self.lost |= {n for n in self.leaving(now=True) if n}  # to be made elsewhere
         self.epoch, self.raised, self.pulse = epoch, None, Pulse(self.config.failures.lease_s, self.places)
@@ -128,7 +128,7 @@ class RayExecutor(Household):
 
     def _begin(self, home: list[str], states: Mapping[str, list[Any]]) -> Any:
         actor = self.actors[home[0]]
-        deputies = {n: self.helpers[n] for n in self.deputies} if GLOBAL in home else {}
+        deputies = {n: self.helpers[n] for n in self.deputies} if self.deputised in home else {}
         return actor.begin.remote(self.epoch, home, self.config, states, self.helpers[BOARD], deputies)
 
     def _silent(self, asked: Mapping[Any, tuple[str, bool]], last: bool) -> list[str]:
@@ -334,7 +334,7 @@ class RayExecutor(Household):
             told = {n: f"node {node[:12]} is being drained" for n, (node, _) in self.places.items() if node in away}
             told |= {n: "its process got SIGTERM" for n, a in self.pulse.noticed.items() if self.actors.get(n) is a}
             for name in [n for n in told if n in self.deputies]:
-                told.setdefault(GLOBAL, told[name])
+                told.setdefault(str(self.deputised), told[name])
             self._notices = told | ({"": f"node {here()[:12]} is being drained"} if here() in away else {})
         players = {n: why for n, why in self._notices.items() if n in self.actors or not n}
         return self._notices if now else players

@@ -15,7 +15,7 @@ from raygan.service.evaluate import result_table
 from raygan.service.feed import Feed, state, state_text
 from raygan.service.run import Run
 from raygan.service.tables import fate
-from raygan.strategies.roles import GLOBAL, JUDGE, MIXTURE
+from raygan.strategies.roles import MIXTURE
 from raygan.visible import visible
 
 if TYPE_CHECKING:
@@ -77,6 +77,11 @@ class Plain(Quiet):
         """A warning that is told before anything starts, with its text."""
         self._told.add(name)
         print(f"warning {name}: {text}", flush=True)
+
+    def read(self, lines: list[str]) -> None:
+        """What was made of the data."""
+        for line in lines:
+            print(line, flush=True)
 
     def begin(self, controller: Controller) -> None:
         """Say what starts, and where."""
@@ -181,10 +186,13 @@ def cells(controller: Controller, player: str) -> list[str]:
 
 def opponent(controller: Controller, player: str) -> str:
     """Whose discriminator it plays: the pool, the judge's, its own, or the one that it was given by a swap."""
-    if player == GLOBAL:
+    role = controller.roles[player]
+    if role.main:
         return "pool"
-    if JUDGE in controller.players:
-        return "mixture" if player == JUDGE else "judge"
+    if judge := next((p for p, r in controller.roles.items() if r.judges), None):
+        return "mixture" if player == judge else judge
+    if not role.scored:
+        return ""
     holds = controller.holds.get(player, player)
     return "own D" if holds == player else f"D of {holds}"
 
@@ -202,6 +210,7 @@ def short_score(controller: Controller, player: str) -> str:
 
 def progress_line(controller: Controller) -> str:
     """The last line of the table, and the one line of a plain console."""
+    main = [p for p, role in controller.roles.items() if role.main]
     total = controller.plan.steps * len(controller.players)
     done = sum(controller.done.values())
     rate = done / max(controller.elapsed, 1e-9)
@@ -213,11 +222,12 @@ def progress_line(controller: Controller) -> str:
     ]
     parts += [
         f"{player} {text} (step {controller.scores[player]['step']})"
-        for player in (GLOBAL, MIXTURE)
+        for player in (*main, MIXTURE)
         if (text := short_score(controller, player))
     ]
-    if "lag" in controller.latest.get(GLOBAL, {}):
-        parts.append(f"lag {controller.latest[GLOBAL]['lag']:.0f}")
+    for player in main:
+        if "lag" in controller.latest.get(player, {}):
+            parts.append(f"lag {controller.latest[player]['lag']:.0f}")
     if controller.totals.swaps:
         parts.append(
             f"swaps {controller.totals.swaps}"

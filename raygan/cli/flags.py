@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from raygan.components import component_class, shorthand
+from raygan.components import component_class, names, shorthand
 from raygan.config import KINDS, Config
 from raygan.errors import ConfigError, did_you_mean
 from raygan.own.names import label
@@ -91,6 +91,8 @@ def setting_value(path: str, text: str) -> Any:
     """A flag's text as YAML would read it; a component's shorthand stays text."""
     if path in KINDS and not text.startswith("{"):
         return text
+    if wants_text(path):
+        return None if text == "null" else text
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
@@ -101,6 +103,15 @@ def setting_value(path: str, text: str) -> Any:
         except ValueError:
             return value
     return value
+
+
+def wants_text(path: str) -> bool:
+    """Is it a component's setting that is text and nothing else: a path 2024 or 007, a key 0?"""
+    kind, _, field = path.partition(".")
+    if kind not in KINDS:
+        return False
+    found = (component_class(kind, name)[0].model_fields.get(field) for name in names(kind))
+    return any(info is not None and info.annotation in (str, str | None) for info in found)
 
 
 def top_level() -> list[str]:

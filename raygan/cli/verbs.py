@@ -26,7 +26,7 @@ TRAIN_USAGE = (
 
 
 def _resolved(args: Arguments) -> Resolved:
-    return resolve(args.get("preset"), [Path(f) for f in args.lists.get("config", [])], args.settings)
+    return resolve(args.get("preset"), [expanded(f) for f in args.lists.get("config", [])], args.settings)
 
 
 def _console(args: Arguments) -> Any:
@@ -65,13 +65,13 @@ def train(argv: Sequence[str]) -> int:
 def resume(argv: Sequence[str]) -> int:
     """Go on with a run."""
     usage = (
-        "raygan resume RUN [--steps +1000] [--strict] [--trust-code | --other-code] [--address auto|local|ADDR] "
+        "raygan resume RUN [--steps +1000] [--strict] [--trust-code | --other-code] [--other-data] [--address auto|local|ADDR] "
         "[--plain|--json|--quiet] [--require modes=8]"
     )
     args = parse(
         argv,
         valued=("steps", "address", "require"),
-        switches=("strict", "trust-code", "other-code", "plain", "json", "quiet"),
+        switches=("strict", "trust-code", "other-code", "other-data", "plain", "json", "quiet"),
         positional=(1, 1),
         usage=usage,
     )
@@ -85,6 +85,7 @@ def resume(argv: Sequence[str]) -> int:
     run = training.resume_run(
         args.positional[0], extra_steps=int(steps), address=args.get("address") or "auto", listeners=[shown],
         strict=args.has("strict"), trust_code=args.has("trust-code"), new_code=args.has("other-code"),
+        new_data=args.has("other-data"),
     )  # fmt: skip
     return _finish(run, shown, args)
 
@@ -149,7 +150,7 @@ def sample(argv: Sequence[str]) -> int:
 
     run = _opened(args)
     count, seed = whole(args, "count", 1024, least=1), whole(args, "seed", 0)
-    out = Path(args.get("out") or "samples.npz")
+    out = expanded(args.get("out") or "samples.npz")
     print(write_samples(run, args.get("from") or run.main_player, count, seed, out))
     return 0
 
@@ -158,10 +159,10 @@ def evaluate(argv: Sequence[str]) -> int:
     """Score runs."""
     args = parse(
         argv, valued=("metrics", "samples", "extractor", "seed", "control", "judges", "chains", "distributions"),
-        switches=("json", "trust-code"), positional=(1, 999),
+        switches=("json", "trust-code", "other-data"), positional=(1, 999),
         usage="raygan evaluate RUN [RUN ...] [--metrics modes,density,classes,fid,kid,prdc | gam2 | ais | mixture] "
         "[--samples 10000] [--extractor raw|pixels|cnn:mnist|torchscript:PATH] [--control N] [--judges N] "
-        "[--chains 16] [--distributions 1000] [--seed 0] [--json] [--trust-code]",
+        "[--chains 16] [--distributions 1000] [--seed 0] [--json] [--trust-code] [--other-data]",
     )  # fmt: skip
     from raygan.service.evaluate import evaluate_runs, table
 
@@ -196,7 +197,7 @@ def evaluate(argv: Sequence[str]) -> int:
         return 0
     results = evaluate_runs(
         args.positional, groups.split(",") if groups else None, whole(args, "samples", 10_000, least=16),
-        args.get("extractor"), whole(args, "seed", 0),
+        args.get("extractor"), whole(args, "seed", 0), args.has("other-data"),
     )  # fmt: skip
     print(json.dumps(results, indent=1) if args.has("json") else table(results))
     return 0
@@ -211,7 +212,7 @@ def export(argv: Sequence[str]) -> int:
     from raygan.service.export import export as write
 
     run = _opened(args)
-    out = Path(args.get("out") or f"{run.name}-model")
+    out = expanded(args.get("out") or f"{run.name}-model")
     write(run, args.get("from") or run.main_player, out, args.has("onnx"))
     print(f"{out}: {', '.join(sorted(p.name for p in out.iterdir()))}")
     return 0
@@ -233,7 +234,7 @@ def report(argv: Sequence[str]) -> int:
     from raygan.service.report import write_report
 
     out = args.get("out")
-    print(write_report(_opened(args), Path(out) if out else None))
+    print(write_report(_opened(args), expanded(out) if out else None))
     return 0
 
 
@@ -250,7 +251,7 @@ def verify(argv: Sequence[str]) -> int:
         config, whole(args, "steps", 20, least=2), args.get("address") or "auto", args.has("inline")
     )
     for result in results:
-        print(("ok    " if result.ok else "FAIL  ") + result.text)
+        print(("-     " if not result.promised else "ok    " if result.ok else "FAIL  ") + result.text)
     return 0 if all(r.ok for r in results) else 1
 
 

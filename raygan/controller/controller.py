@@ -16,7 +16,7 @@ import math
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from raygan.config import Config, full_dump
@@ -41,14 +41,11 @@ from raygan.errors import (
     Leaving,
     NonFiniteError,
     PlayerDied,
-    RayganError,
     StaleEpochError,
 )
 from raygan.metrics.ranking import better, headline
-from raygan.own.names import label
 from raygan.strategies.orders import Order, Swap, Train
-from raygan.strategies.roles import GLOBAL, JUDGE, ROLES
-from raygan.strategies.strategy import Plan, is_critic, strategy_of
+from raygan.strategies.strategy import Plan, checked, idle_for_ever, is_critic, strategy_of
 
 Listener = Callable[["Controller", Done], None]
 STALL_S = 600.0
@@ -76,7 +73,8 @@ class Controller:
         self.strategy = strategy_of(config)
         self.plan = Plan.of(config, samples)
         self.players = self.strategy.players(config)
-        self.generators = tuple(p for p in self.players if p not in ROLES)
+        self.roles = self.strategy.roles(self.config)
+        self.generators = tuple(p for p in self.players if self.roles[p].pair)
         self.executor: Executor | None = None
         self.ledger = Ledger.begin(self.players, {}, {})
         self.saving = Saving(self, {})
@@ -95,7 +93,9 @@ class Controller:
         self.latest: dict[str, dict[str, float]] = {}
         self.scores: dict[str, dict[str, Any]] = {}
         self.watchdog = Watchdog(
-            self.strategy.locals(config), lambda p: is_critic(self.config.of(p)), one_mode_each=JUDGE in self.players
+            self.strategy.locals(config),
+            lambda p: is_critic(self.config.of(p)),
+            one_mode_each=any(r.judges for r in self.roles.values()),
         )
         self.pending_rows: dict[str, Pending] = {}
         self.holds: dict[str, str] = {}
@@ -238,7 +238,7 @@ class Controller:
         self.executor.configure(self.config)
         self.executor.start(self.players, resume.parts if resume else {}, self.journal.epoch)
         info = self.executor.info()
-        self.folder.status(status="running", roster=self.players, **info)
+        self.folder.status(status="running", roster=self.players, roles=self.roles_told, **info)
         heard = time.monotonic()
         while self.tick():
             try:
@@ -258,10 +258,7 @@ class Controller:
                 raise PlayerDied(busy[0], f"no sign of life for {STALL_S:.0f} s", "hang")
         self.record_rows()
         if self.stop_signal is None and (behind := {p: s for p, s in self.done.items() if s < self.plan.steps}):
-            raise RayganError(
-                f"strategy {label(self.strategy.name)} orders nobody, at steps {behind} of {self.plan.steps}. Mend its decide(), "
-                "or report this as a defect where it is raygan's own."
-            )
+            raise idle_for_ever(self.strategy, behind, self.plan.steps)
         if self.stop_signal is not None:
             name = signal.Signals(self.stop_signal).name
             where = self.folder.path
@@ -301,11 +298,7 @@ class Controller:
 
     def _submit(self, orders: Sequence[Order]) -> None:
         assert self.executor is not None
-        for order in orders:
-            if strangers := sorted(set(_of(order)) - set(self.players)):
-                raise RayganError(
-                    f"strategy {label(self.strategy.name)} orders {strangers[0]}, who is no player of this run. Mend its decide()."
-                )
+        for order in checked(self.strategy, orders, self.players):
             self.ledger.submitted(order)
             if isinstance(order, Train) and order.missed:
                 self.folder.event("skip", self.done[order.player], player=order.player, why="nobody to swap with")
@@ -353,7 +346,7 @@ class Controller:
         if (bad := report.get("bad_steps", 0.0)) > before:
             self.warn("W102 non-finite-loss", f"{player}: {bad - before:.0f} steps skipped before step {step}")
         for p in self._complete_at(player, step):
-            if self.plan.evaluates_at(step) and p != JUDGE:
+            if self.plan.evaluates_at(step) and self.roles[p].scored:
                 self.ask(Evaluate(p, step, self.generators))
             if self.plan.saves_at(step) and not (
                 self.free and self.gathering.fresh(p, step, self.plan.checkpoint_every)
@@ -382,9 +375,9 @@ class Controller:
         self.folder.metric(kind="train", player=player, step=step, steps=pending.steps, elapsed=self.elapsed, **report)
         for name, text in self.watchdog.trained(player, step, report):
             self.warn(name, text)
-        if player == GLOBAL and "lag" in report:
+        if self.roles[player].main and "lag" in report:
             self.folder.event("pull", step, player=player, of=self.strategy.locals(self.config), lag=report["lag"])
-        elif player == JUDGE:
+        elif self.roles[player].judges:
             beta, age = (
                 {k.partition("/")[2]: round(v, 5) for k, v in report.items() if k.startswith(part)}
                 for part in ("beta/", "age/")
@@ -459,12 +452,18 @@ class Controller:
         self.config = self.config.model_copy(update={"num_pairs": len(ids), "members": tuple(ids), "strategy": spec})
         self.strategy = strategy_of(self.config)
         self.players = self.strategy.players(self.config)
-        self.generators = tuple(p for p in self.players if p not in ROLES)
+        self.roles = self.strategy.roles(self.config)
+        self.generators = tuple(p for p in self.players if self.roles[p].pair)
         self.watchdog.members = self.strategy.locals(self.config)
         for player in self.players:
             self.totals.busy.setdefault(player, 0.0)
         self.folder.write("config.json", json.dumps(full_dump(self.config), indent=1) + "\n")
-        self.folder.status(roster=self.players)
+        self.folder.status(roster=self.players, roles=self.roles_told)
+
+    @property
+    def roles_told(self) -> dict[str, dict[str, bool]]:
+        """Each player's role, as the run folder keeps it for those who look on."""
+        return {p: asdict(role) for p, role in self.roles.items()}
 
     @property
     def done(self) -> dict[str, int]:
@@ -523,8 +522,3 @@ class Controller:
     def stop(self, signum: int) -> None:
         """Asked by a signal handler, or by `raygan stop`: finish the rounds under way, save, and end."""
         self.stop_signal = signum
-
-
-def _of(order: Order) -> tuple[str, ...]:
-    """Players of a strategy's order."""
-    return tuple(order.players) if isinstance(order, Swap) else (order.player,)

@@ -111,7 +111,10 @@ class Evaluator:
         spread = float(
             (samples - samples.mean(0)).square().mean().sqrt() / (real - real.mean(0)).square().mean().sqrt()
         )
-        return Scored(rows, show, spread, self.quick.occupied(samples[:WATCHED]), failed=self.failed)
+        watched = samples[:WATCHED]
+        return Scored(
+            rows, show, spread, self.quick.occupied(watched), failed=self.failed, near=self.quick.near(watched)
+        )
 
     def _mix(self, gathered: dict[str, Tensor], step: int, members: Sequence[str]) -> Tensor:
         each = math.ceil(self.count / len(members))
@@ -122,7 +125,7 @@ class Evaluator:
     def _row(self, player: str, step: int, samples: Tensor) -> dict[str, Any]:
         suite = self.full if step == self.plan.steps else self.quick
         protocol = replace(suite.protocol, seed=self.setup.config.seed)
-        scores = suite.score(samples)
+        scores = suite.score(samples[: suite.n_fake])
         self.failed |= suite.failed
         return {"kind": "score", "player": player, "step": step, "protocol": protocol.id, **scores}
 

@@ -92,6 +92,8 @@ class Scored:
     """Standard deviation of the single generator's samples, in units of the real data's."""
     occupied: list[float] = field(default_factory=list)
     """Its share of samples at each mode or class, where the data has some."""
+    near: float = 1.0
+    """Share of the held-out points that its samples come near (`Suite.near`)."""
     missing: str = ""
     """Why there is no score, where it was tried and given up."""
     failed: dict[str, str] = field(default_factory=dict)

@@ -14,7 +14,6 @@ from raygan.controller.gathering import Cut, Gathering
 from raygan.controller.orders import Save
 from raygan.errors import CheckpointError
 from raygan.metrics.ranking import better
-from raygan.strategies.roles import ROLES
 
 if TYPE_CHECKING:
     from raygan.controller.controller import Controller
@@ -81,7 +80,7 @@ class Saving:
                 parts[player], steps[player] = newest.parts[player], newest.steps[player]
                 for key, values in extra.items():
                     values |= {player: newest.extra[key][player]} if player in newest.extra.get(key, {}) else {}
-        members = sorted(int(p.rpartition("-")[2]) for p in cut.members if p not in ROLES)
+        members = sorted(int(p.rpartition("-")[2]) for p in cut.members if c.roles[p].pair)
         return Checkpoint(cut.step, parts, steps, {**extra, "members": members, "seen": sorted(c.totals.seen)})
 
     def _commit(self, checkpoint: Checkpoint) -> None:

@@ -22,7 +22,6 @@ from raygan.controller.orders import Join
 from raygan.controller.run_folder import REQUEST, STOP
 from raygan.errors import ConfigError
 from raygan.strategies.orders import Order, Train
-from raygan.strategies.roles import ROLES
 from raygan.strategies.strategy import strategy_of
 
 if TYPE_CHECKING:
@@ -138,7 +137,7 @@ class Scaling:
             c.saving.left(player)
         for player in [p for p in self.joining if p not in self.starting]:
             self.starting.add(player)
-            slowest = min(c.done[p] for p in c.players if p not in ROLES)  # so that the run's clock does not go back
+            slowest = min(c.done[p] for p in c.generators)  # so that the run's clock does not go back
             c.executor.submit(Join(player, slowest))
         if not self.leaving and not self.joining and self.request is not None:
             self._answer("scale", pairs=c.config.num_pairs)

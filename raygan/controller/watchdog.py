@@ -1,6 +1,6 @@
 """Looks at what comes back from players and evaluators, and names what goes wrong (docs/warnings has a page for each).
 
-W101 collapsed-generator       all samples of a generator lie close together, at two evaluations in a row
+W101 collapsed-generator       a generator's samples lie close together, or near few held-out points, at two evaluations in a row
 W103 saturated-discriminator   D tells real from fake without a mistake for a while: G gets no gradient
 W104 same-modes                two members sit on the same few modes, at two evaluations in a row
 """
@@ -15,6 +15,8 @@ from raygan.controller.orders import Scored
 
 COLLAPSED = 0.1
 """Spread below which a generator has collapsed; in units of the data's."""
+FEW = 0.4
+"""Share of the held-out points near its samples, below which it has."""
 SATURATED = 0.995
 """Accuracy of D."""
 PATIENCE = 3
@@ -51,10 +53,9 @@ class Watchdog:
         """(name, text) of what a generator's samples show."""
         if player not in self.members:
             return
-        if scored.spread < COLLAPSED and not self.one_mode_each:
+        if (found := collapse(scored)) and not self.one_mode_each:
             if player in self.narrow:  # twice in a row: an untrained generator is narrow too
-                text = f"{player}: its samples spread {scored.spread:.1%} of the data's, step {step}"
-                yield "W101 collapsed-generator", text
+                yield "W101 collapsed-generator", f"{player}: {found}, step {step}"
             self.narrow.add(player)
         else:
             self.narrow.discard(player)
@@ -74,6 +75,13 @@ class Watchdog:
         for a, b in sorted(now & self.alike):  # twice in a row
             yield "W104 same-modes", f"{a} and {b} sit on the same modes, step {step}"
         self.alike = now
+
+
+def collapse(scored: Scored) -> str:
+    """In what a generator has collapsed; "" for one that has not."""
+    if scored.spread < COLLAPSED:
+        return f"its samples spread {scored.spread:.1%} of the data's"
+    return f"its samples come near {scored.near:.0%} of the held-out data only" if scored.near < FEW else ""
 
 
 def cosine(a: Sequence[float], b: Sequence[float]) -> float:

@@ -3,4 +3,17 @@
 A data component's `load(seed)` gives one immutable Samples; the driver loads it once, and every player indexes it.
 """
 
-NOT_COMPONENTS = ("base", "search", "files", "idx_format", "room", "plain")
+NOT_COMPONENTS = (
+    "base",
+    "search",
+    "files",
+    "idx_format",
+    "room",
+    "plain",
+    "arrays",
+    "pixels",
+    "record",
+    "table",
+    "split",
+    "odd",
+)

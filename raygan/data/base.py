@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from raygan.config import Component
-from raygan.errors import DataError
+from raygan.data.record import Record, Scaling
 
 Array = npt.NDArray[Any]
 
@@ -55,6 +55,14 @@ class Samples:
     """Characters of the one-hot channels, for text; "" for everything else."""
     split: str = "held-out"
     """What `held_out` is, in words that stand beside every score."""
+    scaling: Scaling | None = None
+    """From these samples to the data's own units; None where they are in them, or pictures."""
+    record: Record | None = None
+    """What its reader recognised, converted and left out."""
+    sha256: str = ""
+    """Of what the source holds, before it is split; "" where the samples are drawn by the run's seed."""
+    apart: bool = True
+    """Is none of the training samples held out too?"""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -72,6 +80,18 @@ class Samples:
     def batch(self, size: int, generator: torch.Generator, device: torch.device) -> Tensor:
         """`size` independent draws from the training part; float32 (size, *shape), images in [-1, 1]."""
         return self._draw(self.train, size, generator).to(device)
+
+    def real_batch(self, size: int, generator: torch.Generator) -> Tensor:
+        """`size` distinct samples of the training part (all of it where it has fewer), on the CPU; stacks are drawn anew."""
+        if self.stack > 1:
+            return self._draw(self.train, size, generator)
+        order = torch.randperm(len(self.train), generator=generator)[:size].numpy()
+        return self._to_float(self.train[order])
+
+    @property
+    def distinct(self) -> int | None:
+        """Training samples that are there to be measured; None for stacks, whose combinations do not run out."""
+        return None if self.stack > 1 else len(self.train)
 
     def held_out_batch(self, size: int, generator: torch.Generator) -> Tensor:
         """The held-out part (all of it where it is no larger than `size`), or `size` draws without repetition."""
@@ -132,15 +152,3 @@ def mixture_samples(name: str, modes: Modes, train: int, held_out: int, seed: in
     ]
     freeze(*parts)
     return Samples(name, parts[0], parts[1], modes=modes, split="fresh draws")
-
-
-def split_tail(
-    name: str, array: Array, held_out: int, limit: int | None, labels: Array | None = None
-) -> tuple[Array, Array]:
-    """(training part, the last `held_out` samples); `limit` keeps the first samples of the training part."""
-    if len(array) <= held_out:
-        raise DataError(
-            f"data.{name}: {len(array)} samples are not enough to hold out {held_out}. Lower data.held_out."
-        )
-    train, rest = array[: len(array) - held_out], array[len(array) - held_out :]
-    return train[:limit], rest

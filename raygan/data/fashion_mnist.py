@@ -6,6 +6,7 @@ from pydantic import Field
 
 from raygan.data.base import DataComponent, Samples
 from raygan.data.mnist import load_images
+from raygan.data.split import fingerprint
 
 HELP = "On Debian: apt-get install dataset-fashion-mnist; or name the folder with --data.path."
 
@@ -20,4 +21,4 @@ class FashionMnist(DataComponent):
         """Images (N, 1, 28, 28) uint8; the held-out part is the official test set."""
         folders = ["fashion-mnist", "fashion_mnist", "FashionMNIST/raw"]
         train, test = load_images(self.name, folders, self.path, HELP)
-        return Samples("fashion_mnist", train[: self.limit], test, split="test set")
+        return Samples("fashion_mnist", train[: self.limit], test, split="test set", sha256=fingerprint(train, test))

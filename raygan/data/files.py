@@ -1,79 +1,155 @@
-"""What the file data sets (npz, folder, zip, parquet, idx) share: their settings, and images to one array."""
+"""What the file data sets share: a path and the split; and, for those with encoded pictures, how these become one array."""
 
 from __future__ import annotations
 
-import io
-import warnings
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
-from pydantic import Field
+from pydantic import ConfigDict, Field, field_validator
 
-from raygan.data.base import Array, DataComponent, Samples, freeze, split_tail
+from raygan.data.arrays import Scale, scaled_pictures
+from raygan.data.base import DataComponent, Samples
+from raygan.data.pixels import SUFFIXES, Background, BrokenPicture, decode, fitted, recoloured
+from raygan.data.record import Array, Read, Record
 from raygan.data.room import check_room, within_room
+from raygan.data.split import SplitData
 from raygan.errors import DataError
 
-FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
-"""Nothing else is decoded, whatever its name says: some of Pillow's other formats start programs."""
-DECODING = 8
-"""Bytes a pixel while one image is decoded."""
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+JUNK = ("thumbs.db", "desktop.ini", ".ds_store")
+JUNK_FOLDERS = ("__MACOSX", ".ipynb_checkpoints", "@eaDir")
+Named = tuple[str, Callable[[], bytes]]
+"""A picture's name, and what reads it."""
 
 
-class FileComponent(DataComponent):
+class FileComponent(SplitData):
     """A data set in the user's own file or folder: `npz:PATH`, `folder:PATH`, ..."""
 
+    model_config = ConfigDict(coerce_numbers_to_str=True)
+
     path: str = Field(description="File or folder.")
-    held_out: int = Field(0, ge=0, description="The last so many samples are held out; 0 = a tenth, at most 1,000.")
-    limit: int | None = Field(None, gt=0, description="Only the first so many training samples.")
+
+    @field_validator("path")
+    @classmethod
+    def _writable(cls, value: str) -> str:
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ValueError("it is not UTF-8, and could not be written into the run's config. Rename it") from None
+        return value
 
     @abstractmethod
-    def read(self) -> Array:
-        """All samples: (N, features) float32 or (N, C, H, W) uint8."""
+    def read(self) -> Read:
+        """All samples, and what was done to them."""
 
     def load(self, seed: int) -> Samples:
-        """The samples, split into a training part and the last `held_out`."""
+        """The samples, split (`SplitData.cut`). Raises DataError."""
         with within_room(f"data.{self.name}: {self.path}"):
-            array = self.read()
-        if len(array) < 2:
-            raise DataError(f"data.{self.name}: {self.path!r} holds {len(array)} samples; at least 2 are needed.")
-        held_out = self.held_out or min(max(1, len(array) // 10), 1000)
-        train, rest = split_tail(self.name, array, held_out, self.limit)
-        freeze(train, rest)
-        return Samples(f"{self.name}:{self.path}", train, rest, split=f"last {held_out}")
+            return self.cut(f"{self.name}:{Path(self.path).name}", self.read())
+
+    @property
+    def where(self) -> str:
+        """The source, in errors."""
+        return f"data.{self.name}: {self.path}"
 
 
-def stack_images(kind: str, count: int, named: Iterable[tuple[str, bytes]]) -> npt.NDArray[np.uint8]:
-    """`count` encoded images to (N, C, H, W); raises DataError for one that is broken or of another shape, and for more than there
-    is room for: a solid picture is small until it is decoded, and all have the size of the first one."""
-    from PIL import Image, UnidentifiedImageError
+class PictureSettings(DataComponent):
+    """What is done to pictures; all of it is said at the start."""
 
-    out: npt.NDArray[np.uint8] | None = None
-    done = 0
-    for name, raw in named:
+    size: int | None = Field(
+        None, gt=0, description="Height and width to bring pictures to; None: all are of one size."
+    )
+    fit: Literal["crop", "pad"] = Field(
+        "crop", description="crop: fill the square, cut its middle; pad: fit in, fill up."
+    )
+    channels: Literal[1, 3] | None = Field(None, description="1: grey, 3: RGB; None: as they are, all alike.")
+    background: Background = Field("white", description="Behind transparent pixels; refuse: they are an error.")
+    skip_broken: int = Field(0, ge=0, description="So many pictures that cannot be read may be left out.")
+
+    def fit_in(self, picture: Array, said: Callable[[str], None]) -> Array:
+        """A decoded picture with the size and the channels that are asked for."""
+        if self.channels and len(picture) != self.channels:
+            said("grey to RGB" if self.channels == 3 else "RGB to grey")
+            picture = recoloured(picture, self.channels)
+        if self.size and picture.shape[1:] != (self.size, self.size):
+            said(f"{'cut' if self.fit == 'crop' else 'padded'} to {self.size} x {self.size}")
+            picture = fitted(picture, self.size, self.fit, self.background)
+        return picture
+
+
+def stack_images(
+    where: str, settings: PictureSettings, record: Record, count: int, named: Iterable[Named], scale: Scale = "auto"
+) -> tuple[Read, list[str]]:
+    """(`count` encoded pictures as (N, C, H, W), names of those that were read). Raises DataError for one that is broken or of
+    another shape, and for more than there is room for: all have the size of the first one."""
+    out: Array | None = None
+    names: list[str] = []
+    broken = 0
+    for name, load in named:
+        what = f"{where.partition(':')[0]}: {name}"
+        notes: list[str] = []
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", Image.DecompressionBombWarning)
-                image = Image.open(io.BytesIO(raw), formats=FORMATS)
-                check_room(f"data.{kind}: {name}", DECODING * image.width * image.height)
-                pixels = np.asarray(image.convert("L" if image.mode in ("L", "1") else "RGB"))
-        except (
-            UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning,
-        ) as error:  # fmt: skip
-            raise DataError(f"data.{kind}: {name} is not a readable image ({error}). Remove or replace it.") from None
-        chw = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+            picture = settings.fit_in(decode(what, load(), settings.background, notes.append), notes.append)
+        except (BrokenPicture, OSError) as error:
+            broken += 1
+            if broken > settings.skip_broken:
+                raise DataError(broken_line(what, error, broken)) from None
+            record.skip("pictures that cannot be read", name)
+            continue
         if out is None:
-            check_room(f"data.{kind}: {count} images like {name}", count * chw.size)
-            out = np.empty((count, *chw.shape), np.uint8)
-        if chw.shape != out.shape[1:]:
-            raise DataError(
-                f"data.{kind}: {name} has shape {chw.shape}, the images before it {out.shape[1:]}. "
-                "Bring all images to one size and mode."
-            )
-        out[done] = chw
-        done += 1
+            check_room(f"{where}: {count} images like {name}", count * picture.nbytes)
+            out = np.empty((count, *picture.shape), picture.dtype)
+        if (picture.shape, picture.dtype) != (out.shape[1:], out.dtype):
+            raise unlike(what, picture, out)
+        out[len(names)] = picture
+        names.append(name)
+        for note in notes:
+            record.convert(note)
     if out is None:
-        raise DataError(f"data.{kind}: no images ({', '.join(SUFFIXES)}) in it. Check the path.")
-    return out[:done]
+        left = "; ".join(f"{n} {why}" for why, n in record.skipped.items())
+        raise DataError(
+            f"{where}: no images ({', '.join(SUFFIXES)}) in it{f' (left out: {left})' if left else ''}. Check the path."
+        )
+    array, scaling = scaled_pictures(where, out[: len(names)], scale, record)
+    record.recognised = f"{len(names):,} pictures of shape {array.shape[1:]}"
+    return Read(array, record, scaling), names
+
+
+def broken_line(what: str, error: Exception, broken: int) -> str:
+    """One line for a picture that cannot be read."""
+    why = error.strerror or str(error) if isinstance(error, OSError) else str(error)
+    more = f"data.skip_broken: {broken} or more leaves such pictures out"
+    return f"{what} is not a readable image ({why}). Remove or replace it; {more}."
+
+
+def unlike(what: str, picture: Array, before: Array) -> DataError:
+    """The line for a picture that does not go with those before it."""
+    if picture.dtype != before.dtype:
+        return DataError(
+            f"{what} holds {picture.dtype}, the images before it {before.dtype}. Bring all images to 8 bits, or all to numbers."
+        )
+    settings = []
+    if len(picture) != len(before[0]):
+        settings.append("data.channels: 3 or 1")
+    if picture.shape[1:] != before.shape[2:]:
+        settings.append(f"data.size: {min(*picture.shape[1:], *before.shape[2:])}")
+    return DataError(
+        f"{what} has shape {picture.shape}, the images before it {before.shape[1:]}. Set {' and '.join(settings)}, or bring all "
+        "images to one size and mode."
+    )
+
+
+def wanted(name: str, parents: Sequence[str], record: Record) -> bool:
+    """Is it a picture, by its name? What is not is counted."""
+    low = name.lower()
+    full = "/".join([*parents, name])
+    if name.startswith("._") or low in JUNK or any(p in JUNK_FOLDERS for p in parents):
+        record.skip("what file managers leave behind", full)
+        return False
+    if low.endswith(SUFFIXES):
+        return True
+    dot = low.rpartition(".")[2] if "." in low[1:] else ""
+    record.skip(f"files with suffix .{dot}" if dot else "files without suffix", full)
+    return False

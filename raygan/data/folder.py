@@ -2,16 +2,63 @@
 
 from __future__ import annotations
 
-from raygan.data.base import Array
-from raygan.data.files import SUFFIXES, FileComponent, stack_images
+import os
+from pathlib import Path
+
+from raygan.data.arrays import Scale as Scale
+from raygan.data.files import JUNK_FOLDERS, FileComponent, PictureSettings, stack_images, wanted
+from raygan.data.record import Read, Record
 from raygan.data.room import read_file
-from raygan.data.search import must_exist
+from raygan.data.search import must_be_folder
+from raygan.errors import DataError
 
 
-class Folder(FileComponent):
-    """Images of one size; sub-folders are walked, their names ignored."""
+class Folder(FileComponent, PictureSettings):
+    """Images; sub-folders are walked, linked ones too, each once."""
 
-    def read(self) -> Array:
-        """(N, C, H, W) uint8."""
-        files = sorted(p for p in must_exist(self.name, self.path).rglob("*") if p.suffix.lower() in SUFFIXES)
-        return stack_images(self.name, len(files), ((str(p), read_file(f"data.folder: {p}", p)) for p in files))
+    scale: Scale = "auto"
+
+    def read(self) -> Read:
+        """(N, C, H, W); the class of each is the folder that it lies in."""
+        root, record = must_be_folder(self.name, self.path), Record(f"folder:{self.path}")
+        files = walk(root, record)
+        named = ((str(p), lambda p=p: read_file(f"data.folder: {p}", p)) for p in files)
+        found, names = stack_images(self.where, self, record, len(files), named, self.scale)
+        return Read(found.array, record, found.scaling, [str(Path(n).parent) for n in names])
+
+
+def walk(root: Path, record: Record) -> list[Path]:
+    """All pictures below `root`; a folder that several links lead to is read once, where it really lies if that is below too."""
+    files: list[Path] = []
+    seen: set[tuple[int, int]] = set()
+    real, links = [root], list[Path]()
+    while real or links:
+        folder = real.pop() if real else links.pop(0)
+        try:
+            about = folder.stat()
+            entries = sorted(os.scandir(folder), key=lambda e: e.name)
+        except OSError as error:
+            raise DataError(
+                f"data.folder: {folder} cannot be read ({error.strerror}). Allow it, or remove it."
+            ) from None
+        if (about.st_dev, about.st_ino) in seen:
+            record.skip("links to folders that were read already", folder)
+            continue
+        seen.add((about.st_dev, about.st_ino))
+        parents = folder.relative_to(root).parts
+        for entry in entries:
+            if not is_folder(entry):
+                files += [Path(entry.path)] if wanted(entry.name, parents, record) else []
+            elif entry.name in JUNK_FOLDERS:
+                record.skip("what file managers leave behind", entry.path)
+            else:
+                (links if entry.is_symlink() else real).append(Path(entry.path))
+    return sorted(files)
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """A link that leads round in a circle is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from raygan.data.base import Array
+from raygan.data.arrays import ArraySettings, as_samples
 from raygan.data.files import FileComponent
 from raygan.data.idx_format import read_idx
-from raygan.data.npz import as_samples
-from raygan.data.search import must_exist
+from raygan.data.record import Read, Record
+from raygan.data.search import must_be_file
+from raygan.errors import DataError
 
 
-class Idx(FileComponent):
+class Idx(FileComponent, ArraySettings):
     """Images (N, H, W) uint8."""
 
-    def read(self) -> Array:
+    def read(self) -> Read:
         """(N, 1, H, W) uint8."""
-        return as_samples(self.name, self.path, read_idx(must_exist(self.name, self.path)))
+        array = read_idx(must_be_file(self.name, self.path))
+        if array.ndim == 1 and self.layout is None:
+            raise DataError(
+                f"{self.where} holds uint8 of shape {array.shape}: labels, by the look of it. Check the path."
+            )
+        return as_samples(self.where, array, self.layout, self.scale, Record(f"idx:{self.path}"))

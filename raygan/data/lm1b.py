@@ -15,6 +15,7 @@ from pydantic import Field
 from raygan.data.base import DataComponent, Samples, freeze
 from raygan.data.room import read_stream, within_room
 from raygan.data.search import find
+from raygan.data.split import fingerprint
 from raygan.errors import DataError
 
 FILES = ("heldout-dev.txt.gz", "heldout-test.txt.gz")
@@ -51,7 +52,9 @@ class Lm1b(DataComponent):
         alphabet = "".join([PAD, UNKNOWN, *sorted(common[: self.characters - 2])])
         train, held_out = (encode(self._pieces(lines), alphabet, self.length) for lines in texts)
         freeze(train, held_out)
-        return Samples("lm1b", train, held_out, text=alphabet, split="held-out shard")
+        return Samples(
+            "lm1b", train, held_out, text=alphabet, split="held-out shard", sha256=fingerprint(train, held_out)
+        )
 
     def _pieces(self, lines: list[str]) -> list[str]:
         n = self.length

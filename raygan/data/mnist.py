@@ -9,6 +9,7 @@ from pydantic import Field
 from raygan.data.base import DataComponent, Samples
 from raygan.data.idx_format import read_idx
 from raygan.data.search import find
+from raygan.data.split import fingerprint
 
 FILES = ("train-images-idx3-ubyte.gz", "t10k-images-idx3-ubyte.gz")
 LABELS = ("train-labels-idx1-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
@@ -24,7 +25,9 @@ class Mnist(DataComponent):
     def load(self, seed: int) -> Samples:
         """Images (N, 1, 28, 28) uint8; the held-out part is the official test set."""
         train, test = load_images(self.name, ["mnist", "MNIST/raw"], self.path, HELP)
-        return Samples("mnist", train[: self.limit], test, classifier="mnist", split="test set")
+        return Samples(
+            "mnist", train[: self.limit], test, classifier="mnist", split="test set", sha256=fingerprint(train, test)
+        )
 
 
 def load_images(

@@ -1,60 +1,74 @@
-"""`npz:PATH`: one array of a NumPy archive."""
+"""`npz:PATH`: one array of a NumPy archive, or the array of a .npy file, which stays mapped from it where it needs no change."""
 
 from __future__ import annotations
 
 import zipfile
 import zlib
+from pathlib import Path
 
 import numpy as np
 from pydantic import Field
 
-from raygan.data.base import Array
+from raygan.data.arrays import ArraySettings, as_samples
 from raygan.data.files import FileComponent
+from raygan.data.record import Array, Read, Record
 from raygan.data.room import check_room
-from raygan.data.search import must_exist
+from raygan.data.search import must_be_file
 from raygan.errors import DataError
 
 USUAL = ("x", "images", "data", "arr_0")
+DAMAGED = (ValueError, OSError, EOFError, KeyError, AttributeError, TypeError, SyntaxError, NotImplementedError, RuntimeError,
+           zlib.error, zipfile.BadZipFile)  # fmt: skip
 
 
-class Npz(FileComponent):
-    """Points (N, features) as numbers; images (N, H, W), (N, H, W, C) or (N, C, H, W) as uint8."""
+class Npz(FileComponent, ArraySettings):
+    """Points (N, features); images (N, H, W), (N, H, W, C) or (N, C, H, W); of any type of numbers."""
 
-    key: str | None = Field(None, description="The array's name; None = x, images, data or the only one.")
+    key: str | None = Field(None, description="The array's name; None = x, images, data, arr_0 or the only one.")
 
-    def read(self) -> Array:
-        """The array, as float32 points or (N, C, H, W) uint8 images."""
-        path = must_exist(self.name, self.path)
+    def read(self) -> Read:
+        """The array, in its checked form."""
+        path, record = must_be_file(self.name, self.path), Record(f"npz:{self.path}")
         try:
-            if zipfile.is_zipfile(path):
-                with zipfile.ZipFile(path) as entries:
-                    check_room(f"data.npz: {path}", 2 * max((e.file_size for e in entries.infolist()), default=0))
-            with np.load(path, allow_pickle=False) as archive:
-                if not archive.files:
-                    raise DataError(f"data.npz: {path} holds no array. Save it with numpy.savez.")
-                key = self.key or next((k for k in USUAL if k in archive.files), archive.files[0])
-                if key not in archive.files:
-                    raise DataError(f"data.npz: no array {key!r} in {path}. It holds: {', '.join(archive.files)}.")
-                array = archive[key]
-                if not isinstance(array, np.ndarray):
-                    raise ValueError(f"{key} is not an array")
-        except (ValueError, OSError, EOFError, AttributeError, zlib.error, zipfile.BadZipFile) as error:
-            raise DataError(f"data.npz: {path} cannot be read ({error}). Save it with numpy.savez.") from None
-        return as_samples(self.name, self.path, array)
+            array = self._array(path, record)
+        except DAMAGED as error:
+            why = " ".join(str(error).split()) or type(error).__name__
+            raise DataError(f"data.npz: {path} cannot be read ({why}). Save it with numpy.savez.") from None
+        return as_samples(self.where, array, self.layout, self.scale, record)
+
+    def _array(self, path: Path, record: Record) -> Array:
+        if not zipfile.is_zipfile(path):
+            return np.asanyarray(np.load(path, mmap_mode="r", allow_pickle=False))
+        with zipfile.ZipFile(path) as entries:
+            check_room(f"data.npz: {path}", 2 * max((e.file_size for e in entries.infolist()), default=0))
+        with np.load(path, allow_pickle=False) as archive:
+            key = one_of(f"data.npz: {path}", "array", archive.files, self.key, USUAL, "key")
+            for other in archive.files:
+                if other != key:
+                    record.skip("other arrays of the archive", other)
+            array = archive[key]
+            if not isinstance(array, np.ndarray):
+                raise ValueError(f"{key} is not an array")
+            return array
 
 
-def as_samples(kind: str, path: str, array: Array) -> Array:
-    """Points as float32, images as (N, C, H, W); raises DataError for anything else."""
-    if array.dtype == np.uint8 and array.ndim == 3:
-        return array[:, None]
-    if array.dtype == np.uint8 and array.ndim == 4:
-        return array if array.shape[1] in (1, 3) else np.ascontiguousarray(array.transpose(0, 3, 1, 2))
-    if array.ndim == 2 and np.issubdtype(array.dtype, np.number):
-        points = array.astype(np.float32)
-        if np.isfinite(points).all():
-            return points
-        raise DataError(f"data.{kind}: {path} holds numbers that are NaN or infinite. Remove them.")
-    raise DataError(
-        f"data.{kind}: {path} holds {array.dtype} of shape {array.shape}; needed are numbers (N, features) or uint8 "
-        "images (N, H, W), (N, H, W, C), (N, C, H, W)."
-    )
+def one_of(where: str, what: str, there: list[str], asked: str | None, usual: tuple[str, ...], setting: str) -> str:
+    """The one that is asked for, the only one, or one with a usual name. Raises DataError, with the guess, for all else."""
+    if not there:
+        raise DataError(f"{where} holds no {what}. Check the file.")
+    if asked is not None:
+        if asked not in there:
+            raise DataError(f"{where}: no {what} {asked!r}. It holds: {listed(there)}.")
+        return asked
+    if len(there) == 1:
+        return there[0]
+    known = [name for name in usual if name in there]
+    if known:
+        return known[0]
+    guess = next((n for n in there if "train" in n and n.lower().startswith(("x", "im", "da"))), there[0])
+    raise DataError(f"{where} holds several: {listed(there)}. Set data.{setting}: {guess}, or another.")
+
+
+def listed(names: list[str]) -> str:
+    """At most 20 of them."""
+    return ", ".join(names[:20]) + (f", ... ({len(names)})" if len(names) > 20 else "")

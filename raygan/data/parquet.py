@@ -1,53 +1,133 @@
-"""`parquet:PATH`: a column of encoded images in the layout of the hub's data sets ({bytes, path})."""
+"""`parquet:PATH`: a table in one file, or a folder of shards; encoded pictures ({bytes, path}, as on the hub) or numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
-from raygan.data.base import Array
-from raygan.data.files import FileComponent, stack_images
+from raygan.data.arrays import as_samples
+from raygan.data.files import Named, PictureSettings, stack_images
+from raygan.data.record import Read, Record
+from raygan.data.room import check_room
 from raygan.data.search import must_exist
+from raygan.data.table import TableComponent, columns
 from raygan.errors import DataError
 
 ROWS = 16
-"""Decoded at a time."""
+"""Pictures decoded at a time: what a dictionary repeats is small in the file only."""
+USUAL = ("image", "img")
 
 
-class Parquet(FileComponent):
-    """One parquet file with an image column."""
+class Parquet(TableComponent, PictureSettings):
+    """A column of pictures, or columns of numbers."""
 
-    column: str | None = Field(None, description="The image column; None = image, img or the first with bytes.")
+    column: str | None = Field(
+        None, description="None = image, img, the only one with bytes, or all if all are numbers."
+    )
 
-    def read(self) -> Array:
-        """(N, C, H, W) uint8."""
+    def read(self) -> Read:
+        """Pictures (N, C, H, W) or points (N, columns)."""
         import pyarrow
         import pyarrow.parquet
 
-        path = must_exist(self.name, self.path)
+        record = Record(f"parquet:{self.path}")
+        paths = shards(self.path, record)
         try:
-            names = pyarrow.parquet.read_schema(path).names
-            column = self.column or next((n for n in names if n in ("image", "img")), names[0])
-            if column not in names:
-                raise DataError(f"data.parquet: no column {column!r} in {path}. It has: {', '.join(names)}.")
-            file = pyarrow.parquet.ParquetFile(path)
-            count = file.metadata.num_rows
-            return stack_images(self.name, count, self._images(file, column, path))
+            files = [pyarrow.parquet.ParquetFile(path) for path in paths]
+            check_alike(paths, files)
+            schema = files[0].schema_arrow
+            if column := picture_column(self.where, schema, self.column):
+                for name in schema.names:
+                    if name != column:
+                        record.skip("columns", name)
+                count = sum(f.metadata.num_rows for f in files)
+                return stack_images(self.where, self, record, count, pictures(self.where, files, column), self.scale)[0]
+            array = columns(self.where, self.table(), self.column, record)
         except (pyarrow.ArrowException, OSError) as error:
-            raise DataError(f"data.parquet: {path} cannot be read ({error}). Check the path.") from None
+            why = " ".join(str(error).split())
+            raise DataError(f"data.parquet: {self.path} cannot be read ({why}). Check the path.") from None
+        return as_samples(self.where, array, self.layout, self.scale, record)
 
-    def _images(self, file: Any, column: str, path: Path) -> Iterator[tuple[str, bytes]]:
-        """(row, encoded image), few at a time: what a dictionary repeats is small in the file only."""
-        at = 0
+    def table(self) -> Any:
+        """All shards as one table."""
+        import pyarrow
+        import pyarrow.parquet
+
+        files = [pyarrow.parquet.ParquetFile(path) for path in shards(self.path, Record(""))]
+        check_room(self.where, sum(group_bytes(f) for f in files))
+        return pyarrow.concat_tables([f.read() for f in files])
+
+
+def group_bytes(file: Any) -> int:
+    """Unpacked, as the file tells."""
+    return sum(file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups))
+
+
+def shards(text: str, record: Record) -> list[Path]:
+    """The file, or the parquet files below the folder, by name."""
+    path = must_exist("parquet", text)
+    if not path.is_dir():
+        return [path]
+    found = sorted(p for p in path.rglob("*") if p.is_file())
+    for p in found:
+        if p.suffix != ".parquet" or p.name.startswith((".", "_")):
+            record.skip("files that are no shards", p.name)
+    out = [p for p in found if p.suffix == ".parquet" and not p.name.startswith((".", "_"))]
+    if not out:
+        raise DataError(f"data.parquet: no .parquet file in {text!r}. Check the path.")
+    return out
+
+
+def check_alike(paths: list[Path], files: list[Any]) -> None:
+    """Raises DataError for a shard with other columns."""
+    for path, file in zip(paths, files, strict=True):
+        if not file.schema_arrow.equals(files[0].schema_arrow):
+            raise DataError(
+                f"data.parquet: {path} has columns {', '.join(file.schema_arrow.names)}, unlike those of {paths[0]} in name or "
+                "type. Take the shards of one table."
+            )
+
+
+def picture_column(where: str, schema: Any, asked: str | None) -> str | None:
+    """The column of encoded pictures; None for a table without. Raises DataError where there are several."""
+    found = [n for n in schema.names if holds_bytes(schema.field(n).type)]
+    if asked is not None:
+        return asked if asked in found else None
+    usual = [n for n in USUAL if n in found]
+    if len(found) > 1 and not usual:
+        raise DataError(f"{where}: columns {', '.join(found)} hold bytes. Set data.column: {found[0]}, or another.")
+    return (usual or found or [None])[0]
+
+
+def holds_bytes(kind: Any) -> bool:
+    """Bytes, or a struct with a field `bytes`."""
+    import pyarrow.types as types
+
+    if types.is_dictionary(kind):
+        return holds_bytes(kind.value_type)
+    if types.is_struct(kind):
+        at = kind.get_field_index("bytes")
+        return at >= 0 and holds_bytes(kind.field(at).type)
+    return bool(types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind))
+
+
+def pictures(where: str, files: list[Any], column: str) -> Iterator[Named]:
+    """(row, what gives its bytes), few at a time."""
+    at = 0
+    for file in files:
         for batch in file.iter_batches(ROWS, columns=[column]):
             for cell in batch.column(0).to_pylist():
                 raw = cell["bytes"] if isinstance(cell, dict) else cell
-                if not isinstance(raw, bytes):
-                    raise DataError(
-                        f"data.parquet: column {column!r} of {path} holds no encoded images. Set data.column."
-                    )
-                yield f"row {at}", raw
+                yield f"row {at}", partial(present, raw)
                 at += 1
+
+
+def present(raw: bytes | None) -> bytes:
+    """Raises OSError for a null: a picture that is not there cannot be read."""
+    if raw is None:
+        raise OSError("null")
+    return raw

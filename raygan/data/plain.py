@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from pydantic import Field
 
-from raygan.data.base import Array, DataComponent, Samples, freeze, split_tail
-from raygan.data.npz import as_samples
+from raygan.data.arrays import ArraySettings, as_samples, check_numbers
+from raygan.data.base import Array, Samples
 from raygan.data.room import check_room, within_room
+from raygan.data.split import SplitData
 from raygan.errors import DataError
 from raygan.own.names import label
 from raygan.own.settings import parameters, with_settings
@@ -19,39 +19,28 @@ from raygan.own.settings import parameters, with_settings
 METHODS = ("__len__", "__getitem__")
 
 
-class PlainData(DataComponent):
-    """Reads it whole; the last samples are held out."""
+class PlainData(SplitData, ArraySettings):
+    """Reads it whole, and splits it."""
 
     made_of: ClassVar[Any]
-    held_out: int = Field(0, ge=0, description="The last so many samples are held out; 0 = a tenth, at most 1,000.")
-    limit: int | None = Field(None, gt=0, description="Only the first so many training samples.")
 
     def load(self, seed: int) -> Samples:
-        """The samples, split into a training part and the last `held_out`."""
+        """The samples, split (`SplitData.cut`)."""
         made, where = type(self).made_of, label(self.name)
         if inspect.isclass(made):
             made = made(**{name: getattr(self, name) for name in parameters(made)})
         with within_room(f"data: {where}"):
-            return split(where, array_of(where, made), self.held_out, self.limit)
-
-
-def split(where: str, array: Array, held_out: int, limit: int | None) -> Samples:
-    """Samples of one array (points or images)."""
-    if len(array) < 2:
-        raise DataError(f"data: {where} holds {len(array)} samples; at least 2 are needed.")
-    held_out = held_out or min(max(1, len(array) // 10), 1000)
-    train, rest = split_tail(where, array, held_out, limit)
-    freeze(train, rest)
-    return Samples(where, train, rest, split=f"last {held_out}")
+            return self.cut(where, as_samples(f"data: {where}", array_of(where, made), self.layout, self.scale))
 
 
 def array_of(where: str, made: Any) -> Array:
-    """Of an array, a tensor, or a Dataset: (N, features) float32 or (N, C, H, W) uint8. Raises DataError."""
+    """Of an array, a tensor, or a Dataset: its numbers as they are (N, ...). Raises DataError."""
     if isinstance(made, torch.Tensor):
         made = made.detach().cpu().numpy()
     if not isinstance(made, np.ndarray):
         made = _stacked(where, made)
-    return as_samples("own", where, made)
+    check_numbers(f"data: {where}", made)
+    return np.asarray(made)
 
 
 def _stacked(where: str, dataset: Any) -> Array:
@@ -81,6 +70,8 @@ def _sample(where: str, index: int, item: Any) -> Array:
             f"data: {where}[{index}] is a {type(item).__name__}{inner}. Return the sample alone: a tensor or an array."
         )
     array = np.asarray(item)  # also a picture of Pillow's
+    if array.ndim == 0 and array.dtype.kind in "biufc":
+        raise DataError(f"data: {where}[{index}] is a single number. Return samples of (features,) or (C, H, W).")
     if array.dtype == object or array.dtype.kind in "USV":
         raise DataError(f"data: {where}[{index}] is a {type(item).__name__}. Return a tensor or an array of numbers.")
     return array

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from raygan.data.base import DataComponent, Modes, Samples, freeze
 from raygan.data.search import find
+from raygan.data.split import fingerprint
 from raygan.errors import DataError
 
 HELP = "Put R15.arff there, or name its folder with --data.path or $RAYGAN_DATA."
@@ -36,4 +37,7 @@ class R15(DataComponent):
             (scaled, "all 600 points") if self.limit is None else (scaled[order[self.limit :]], "held-out")
         )
         freeze(train, held_out)
-        return Samples("r15", train, held_out, modes=Modes(means, float(within.std())), split=split)
+        return Samples(
+            "r15", train, held_out, modes=Modes(means, float(within.std())), split=split, sha256=fingerprint(table),
+            apart=self.limit is not None,
+        )  # fmt: skip

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from raygan.errors import DataError
-from raygan.paths import home
+from raygan.paths import expanded, home
 
 
 def roots() -> list[Path]:
@@ -35,7 +35,7 @@ def find(name: str, folders: Sequence[str], files: Sequence[str], path: str | No
 
     A file may also be there without its ".gz". Raises DataError with all places that were looked at.
     """
-    places = [Path(path)] if path else [root / folder for root in roots() for folder in folders]
+    places = [expanded(path)] if path else [root / folder for root in roots() for folder in folders]
     for place in places:
         found = [_either(place, file) for file in files]
         if all(found):
@@ -52,7 +52,34 @@ def _either(folder: Path, file: str) -> Path | None:
 
 
 def must_exist(name: str, path: str) -> Path:
-    """The path, if something is there; raises DataError."""
-    if not Path(path).exists():
+    """The path, `~` as the home, if something is there; raises DataError."""
+    found = expanded(path)
+    try:
+        there = found.exists()
+    except (OSError, ValueError) as error:  # no access, a name too long, a null byte
+        why = getattr(error, "strerror", None) or error
+        raise DataError(f"data.{name}: {path!r} cannot be looked at ({why}). Check the path.") from None
+    if not there:
         raise DataError(f"data.{name}: {path!r} does not exist. Check the path after '{name}:'.")
-    return Path(path)
+    return found
+
+
+def must_be_file(name: str, path: str) -> Path:
+    """The path of a file; raises DataError for a folder, a pipe, or one that may not be read."""
+    found = must_exist(name, path)
+    if not found.is_file():
+        hint = f" Use folder:{path}." if found.is_dir() else " Name a plain file."
+        raise DataError(f"data.{name}: {path!r} is {'a folder' if found.is_dir() else 'no file'}.{hint}")
+    if not os.access(found, os.R_OK):
+        raise DataError(f"data.{name}: {path!r} may not be read by this user. Change its permissions.")
+    return found
+
+
+def must_be_folder(name: str, path: str) -> Path:
+    """The path of a folder; raises DataError for a file."""
+    found = must_exist(name, path)
+    if not found.is_dir():
+        raise DataError(
+            f"data.{name}: {path!r} is a file. Name the folder that it is in, or its kind: npz, zip, parquet, csv."
+        )
+    return found

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from raygan.data.base import DataComponent, Samples
 from raygan.data.mnist import HELP, load_images
+from raygan.data.split import fingerprint
 
 
 class StackedMnist(DataComponent):
@@ -16,4 +17,6 @@ class StackedMnist(DataComponent):
     def load(self, seed: int) -> Samples:
         """Single digits (N, 1, 28, 28) uint8 with stack = 3."""
         train, test = load_images(self.name, ["mnist", "MNIST/raw"], self.path, HELP)
-        return Samples("stacked_mnist", train, test, classifier="mnist", stack=3, split="stacked test set")
+        return Samples(
+            "stacked_mnist", train, test, classifier="mnist", stack=3, split="stacked test set", sha256=fingerprint(train, test)
+        )  # fmt: skip

@@ -5,26 +5,32 @@ from __future__ import annotations
 import zipfile
 import zlib
 
-from raygan.data.base import Array
-from raygan.data.files import SUFFIXES, FileComponent, stack_images
+from raygan.data.arrays import Scale as Scale
+from raygan.data.files import FileComponent, PictureSettings, stack_images, wanted
+from raygan.data.record import Read, Record
 from raygan.data.room import check_room
-from raygan.data.search import must_exist
+from raygan.data.search import must_be_file
 from raygan.errors import DataError
 
 
-class Zip(FileComponent):
-    """Images of one size; nothing is unpacked to disk."""
+class Zip(FileComponent, PictureSettings):
+    """Images; nothing is unpacked to disk."""
 
-    def read(self) -> Array:
-        """(N, C, H, W) uint8."""
-        path = must_exist(self.name, self.path)
+    scale: Scale = "auto"
+
+    def read(self) -> Read:
+        """(N, C, H, W); the class of each is the folder that it lies in."""
+        path, record = must_be_file(self.name, self.path), Record(f"zip:{self.path}")
         try:
             with zipfile.ZipFile(path) as archive:
-                members = sorted(n for n in archive.namelist() if n.lower().endswith(SUFFIXES))
+                files = sorted(n for n in archive.namelist() if not n.endswith("/"))
+                members = [n for n in files if wanted(n.rpartition("/")[2], n.split("/")[:-1], record)]
                 for n in members:
                     check_room(f"data.zip: {n} in {path}", archive.getinfo(n).file_size)
-                return stack_images(self.name, len(members), ((n, archive.read(n)) for n in members))
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+                named = ((n, lambda n=n: archive.read(n)) for n in members)
+                found, names = stack_images(self.where, self, record, len(members), named, self.scale)
+        except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
             raise DataError(
                 f"data.zip: {path} is not a zip archive that can be read ({error}). Check the path."
             ) from None
+        return Read(found.array, record, found.scaling, [n.rpartition("/")[0] for n in names])

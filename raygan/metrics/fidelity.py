@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 
 Features = npt.NDArray[np.float64]
-BLOCK = 1 << 20
-"""Pairs of samples at a time."""
+BLOCK = 1 << 22
+"""Pairs of samples at a time: 32 MiB of distances."""
+NEAREST = 5
+"""k of prdc."""
 
 
 def fid(real: Features, fake: Features) -> float:
     """Frechet distance of two Gaussians (Heusel et al., 2017): |m - m'|^2 + Tr(C + C' - 2 (C C')^1/2).
 
-    Tr (C C')^1/2 is the sum of the roots of the eigenvalues of C^1/2 C' C^1/2, which is symmetric.
+    NaN of fewer than two samples. Tr (C C')^1/2 is the sum of the roots of the eigenvalues of C^1/2 C' C^1/2, which is symmetric.
     """
+    if min(len(real), len(fake)) < 2:
+        return math.nan
     c_real, c_fake = (np.atleast_2d(np.cov(x, rowvar=False)) for x in (real, fake))
     values, vectors = np.linalg.eigh(c_real)
     root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
@@ -26,7 +31,9 @@ def fid(real: Features, fake: Features) -> float:
 
 
 def kid(real: Features, fake: Features) -> float:
-    """Unbiased MMD^2 with the kernel (x.y / F + 1)^3 (Binkowski et al., 2018), over all points at once."""
+    """Unbiased MMD^2 with the kernel (x.y / F + 1)^3 (Binkowski et al., 2018), over all points at once; NaN of fewer than two."""
+    if min(len(real), len(fake)) < 2:
+        return math.nan
 
     def total(a: Features, b: Features) -> float:
         return float(sum(_kernel(a[rows], b).sum() for rows in _blocks(a, b)))
@@ -42,13 +49,20 @@ def _kernel(a: Features, b: Features) -> Features:
     return np.asarray((a @ b.T / a.shape[1] + 1) ** 3)
 
 
-def prdc(real: Features, fake: Features, nearest: int = 5) -> dict[str, float]:
-    """precision, recall (Kynkaanniemi et al., 2019), density, coverage (Naeem et al., 2020) with k = `nearest`."""
-    r_real, r_fake = _radii(real, nearest), _radii(fake, nearest)
+def prdc(real: Features, fake: Features, nearest: int = NEAREST) -> dict[str, float]:
+    """precision, recall (Kynkaanniemi et al., 2019), density, coverage (Naeem et al., 2020) with k = `nearest`.
+
+    Where there are no more samples than that, k is all of them but one (`neighbours`); NaN of fewer than two.
+    """
+    nearest = neighbours(len(real), len(fake), nearest)
+    if nearest < 1:
+        return dict.fromkeys(("precision", "recall", "density", "coverage"), math.nan)
+    n_real, n_fake = (real**2).sum(1), (fake**2).sum(1)
+    r_real, r_fake = _radii(real, n_real, nearest), _radii(fake, n_fake, nearest)
     around = np.zeros(len(fake))  # for each fake sample, the real ones whose ball it lies in
     recalled, covered = 0, 0
     for rows in _blocks(real, fake):
-        cross = _distances(real[rows], fake)
+        cross = _distances(real[rows], n_real[rows], fake, n_fake)
         around += (cross < r_real[rows, None]).sum(0)
         recalled += int((cross < r_fake[None]).any(1).sum())
         covered += int((cross.min(1) < r_real[rows]).sum())
@@ -60,10 +74,28 @@ def prdc(real: Features, fake: Features, nearest: int = 5) -> dict[str, float]:
     }
 
 
-def _radii(x: Features, nearest: int) -> Features:
+def neighbours(n_real: int, n_fake: int, nearest: int = NEAREST) -> int:
+    """k of prdc: `nearest`, or what there is.
+
+    >>> neighbours(1000, 1000), neighbours(1000, 4), neighbours(1, 9)
+    (5, 3, 0)
+    """
+    return min(nearest, n_real - 1, n_fake - 1)
+
+
+def near(real: Features, fake: Features, neighbour: int = 10, least: float = 0.15) -> float:
+    """Share of real points with a fake one as near as their own `neighbour`th is, or nearer than `least` of their spread."""
+    n_real, n_fake = (real**2).sum(1), (fake**2).sum(1)
+    k = min(neighbour, len(real) - 1)
+    spread = float(np.sqrt(real.var(0).sum()))
+    reach = np.maximum(_radii(real, n_real, k), least * spread)
+    return float((_distances(real, n_real, fake, n_fake).min(1) <= reach).mean())
+
+
+def _radii(x: Features, norms: Features, nearest: int) -> Features:
     """Distance to the `nearest`th neighbour; the 0th is the point itself."""
     return np.concatenate([
-        np.partition(_distances(x[rows], x), nearest, axis=1)[:, nearest].copy() for rows in _blocks(x, x)
+        np.partition(_distances(x[rows], norms[rows], x, norms), nearest, axis=1)[:, nearest].copy() for rows in _blocks(x, x)
     ])  # fmt: skip
 
 
@@ -73,6 +105,10 @@ def _blocks(a: Features, b: Features) -> Iterator[slice]:
     return (slice(at, at + size) for at in range(0, len(a), size))
 
 
-def _distances(a: Features, b: Features) -> Features:
-    squared = (a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2 * a @ b.T
-    return np.asarray(np.sqrt(np.maximum(squared, 0)))
+def _distances(a: Features, a_norms: Features, b: Features, b_norms: Features) -> Features:
+    """(len(a), len(b)); the norms are squared."""
+    squared = a @ b.T
+    squared *= -2
+    squared += a_norms[:, None]
+    squared += b_norms[None]
+    return np.asarray(np.sqrt(np.maximum(squared, 0, out=squared), out=squared))

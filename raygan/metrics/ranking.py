@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 LOWER_IS_BETTER = ("reverse_kl", "tv", "fid", "kid", "js1", "js2", "js3", "js4")
@@ -23,6 +23,40 @@ def better(metric: str, a: float, b: float) -> bool:
     if not math.isfinite(b):
         return math.isfinite(a)
     return a < b if lower_is_better(metric) else a > b
+
+
+MARK = "?"
+"""Behind a metric's name where it cannot tell real data from noise."""
+
+
+def cannot_tell(floor: Mapping[str, Any], ceiling: Mapping[str, Any]) -> list[str]:
+    """The metrics by which noise is as good as real data, or one of them has no value: they say nothing about a generator.
+
+    >>> cannot_tell({"kid@raw": 0.1, "modes": 8.0}, {"kid@raw": 0.001, "modes": 8.0})
+    ['modes']
+    """
+    return [m for m in ceiling if m in floor and not _apart(m, floor[m], ceiling[m])]
+
+
+def _apart(metric: str, noise: Any, real: Any) -> bool:
+    numbers = isinstance(noise, int | float) and isinstance(real, int | float)
+    return numbers and math.isfinite(noise) and math.isfinite(real) and better(metric, float(real), float(noise))
+
+
+def marked(metrics: Sequence[str], floor: Mapping[str, Any], ceiling: Mapping[str, Any]) -> list[str]:
+    """The metrics' names for the head of a table.
+
+    >>> marked(["modes", "js4"], {"modes": 8.0, "js4": 0.6}, {"modes": 8.0, "js4": 0.1})
+    ['modes?', 'js4']
+    """
+    blind = cannot_tell(floor, ceiling)
+    return [m + MARK if m in blind else m for m in metrics]
+
+
+def mark_line(metrics: Sequence[str], floor: Mapping[str, Any], ceiling: Mapping[str, Any]) -> str:
+    """What the marks mean; "" where there are none."""
+    blind = [m for m in cannot_tell(floor, ceiling) if m in metrics]
+    return f"{MARK} cannot tell: noise is as good as real data by {', '.join(blind)}" if blind else ""
 
 
 def headline(row: Mapping[str, Any]) -> str | None:

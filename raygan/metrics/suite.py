@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -20,7 +21,7 @@ from raygan.errors import ConfigError, did_you_mean
 from raygan.metrics.classifier import class_scores, load_classifier, probabilities, stacked_scores
 from raygan.metrics.density import LEAST, density_scores
 from raygan.metrics.features import extractor
-from raygan.metrics.fidelity import fid, kid, prdc
+from raygan.metrics.fidelity import NEAREST, fid, kid, near, neighbours, prdc
 from raygan.metrics.modes import mode_counts, mode_scores
 from raygan.metrics.ngrams import ngram_scores
 from raygan.metrics.own import MetricComponent, measured
@@ -35,6 +36,8 @@ GROUPS = {
     "prdc": "precision, recall, density, coverage over the extractor's features",
 }
 """Names for --metrics."""
+AGAINST_REAL = ("density", "fid", "kid", "ngrams", "prdc")
+"""Those that measure samples by held-out ones."""
 ALONE = ("gam2", "ais", "mixture")
 """Metrics over whole runs: one at a time, in service.judging, service.likelihood and service.export."""
 
@@ -52,11 +55,19 @@ class Protocol:
     seed: int
     own: str = ""
     """Users' own metrics, with the hashes of their sources."""
+    sha256: str = ""
+    """Of the data (`Samples.sha256`); it, and not its name, tells whether two are the same."""
+    lowered: str = ""
+    """What was made smaller than asked for, since there are no more samples, in words."""
 
     @property
     def id(self) -> str:
         """Equal for comparable numbers; the seed of the draw does not matter."""
-        fields = {k: v for k, v in asdict(self).items() if k != "seed" and (k, v) != ("own", "")}
+        fields = {
+            k: v for k, v in asdict(self).items() if k not in ("seed", "lowered") and (v or k not in ("own", "sha256"))
+        }
+        if self.sha256:
+            del fields["data"]
         return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:8]
 
 
@@ -72,7 +83,8 @@ class Suite:
         for group in self.groups:
             if group not in GROUPS:
                 raise ConfigError(f"metrics: no metric named {group!r}. {did_you_mean(group, [*GROUPS, *ALONE])}")
-        self.n_fake = n_fake
+        self.asked = n_fake
+        self.n_fake = n_fake if data.distinct is None else min(n_fake, data.distinct)
         self.own = own
         self.failed: dict[str, str] = {}
         """Own metrics that gave no number at the last score, and why."""
@@ -88,12 +100,26 @@ class Suite:
             data=f"{data.name} ({data.modes.text})" if data.modes else data.name,
             split=data.split,
             n_real=len(self.real),
-            n_fake=n_fake,
+            n_fake=self.n_fake,
             extractor=self.extractor.label if self.extractor else "",
             classifier=f"{data.classifier}-{self.classifier[1]}" if self.classifier else "",
             seed=seed,
             own=", ".join(metric.name for metric in own),
+            sha256=data.sha256,
+            lowered=self._lowered(),
         )
+
+    def _lowered(self) -> str:
+        """Floor, ceiling and generators are measured alike: by no more samples than the ceiling has distinct ones."""
+        told = (
+            [f"samples {self.asked} -> {self.n_fake}, as the training part has no more"]
+            if self.n_fake < self.asked
+            else []
+        )
+        k = neighbours(len(self.real), self.n_fake)
+        if "prdc" in self.groups and k < NEAREST:
+            told.append(f"k of prdc {NEAREST} -> {max(k, 0)}")
+        return ", ".join(told)
 
     def _refuse_unfit(self) -> None:
         data = self.data
@@ -103,9 +129,9 @@ class Suite:
             "ngrams": not data.text,
             "classes": data.classifier is None or data.stack != 1,
         }
-        if "density" in self.groups and self.n_fake < LEAST:
+        if "density" in self.groups and self.asked < LEAST:
             raise ConfigError(
-                f"samples = {self.n_fake}: coverage_c needs {LEAST} generated samples. Raise evaluation.samples (or --samples)."
+                f"samples = {self.asked}: coverage_c needs {LEAST} generated samples. Raise evaluation.samples (or --samples)."
             )
         for group in self.groups:
             if unfit.get(group):
@@ -136,6 +162,13 @@ class Suite:
             return []
         return [float(c) / len(fake) for c in counts]
 
+    def near(self, fake: Tensor) -> float:
+        """Share of held-out points that samples (N, features) come near; 1 for all but points."""
+        if self.data.is_images or self.data.text:
+            return 1.0
+        real = self.real[: len(fake)]
+        return near(real.double().numpy(), fake.double().numpy())
+
     def _group(self, group: str, fake: Tensor) -> dict[str, float]:
         if group == "modes" and self.data.modes is not None:
             return mode_scores(fake.numpy(), self.data.modes)
@@ -160,15 +193,21 @@ class Suite:
         """The scores of uniform noise over the data's own range."""
         generator = torch.Generator().manual_seed(1)
         noise = torch.rand((self.n_fake, *self.data.shape), generator=generator)
-        low, high = self.real.amin(0), self.real.amax(0)
+        seen = torch.cat([self.real, self.data.real_batch(self.n_fake, torch.Generator().manual_seed(2))])
+        low, high = seen.amin(0), seen.amax(0)
         if self.data.is_images:
             low, high = torch.tensor(-1.0), torch.tensor(1.0)
         return self.score(low + noise * (high - low))
 
     def ceiling(self) -> dict[str, float]:
-        """The scores of real training samples against the held-out ones."""
+        """The scores of distinct real training samples against the held-out ones; NaN where those are training samples too."""
         generator = torch.Generator().manual_seed(2)
-        return self.score(self.data.batch(self.n_fake, generator, torch.device("cpu")))
+        samples = self.data.real_batch(self.n_fake, generator)
+        scores = self.score(samples)
+        if self.data.apart:
+            return scores
+        against = {name for g in self.groups if g in AGAINST_REAL for name in self._group(g, samples)}
+        return {name: math.nan if name in against else value for name, value in scores.items()}
 
 
 def default_groups(data: Samples) -> list[str]:

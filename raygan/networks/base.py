@@ -75,7 +75,8 @@ class NetworkComponent(Component):
 
     def classifier(self, shape: tuple[int, ...], classes: int, stream: torch.Generator) -> nn.Module:
         """A network like D with logits (N, classes)."""
-        return self._drawn(lambda: self._discriminator(shape, classes), shape, stream)
+        made = self._drawn(lambda: self._discriminator(shape, classes), shape, stream)
+        return nn.Sequential(made, nn.Unflatten(0, (-1, 1))) if classes == 1 else made
 
     def _drawn(self, make: Callable[[], nn.Module], sample: tuple[int, ...], stream: torch.Generator) -> nn.Module:
         """The network that `make` makes for inputs (N, *sample), every number in it from `stream`.

@@ -21,6 +21,9 @@ from raygan.own.inside import objects, refuse_unsettled
 from raygan.own.objects import OBJECTS
 from raygan.own.source import SOURCES, Source, register
 
+UNSPLIT = ("folder", "idx", "npz", "parquet", "zip")
+"""Data sets whose last samples were held out, before a config said how."""
+
 
 def load_config(path: Path) -> Config:
     """The config of a run folder; raises ConfigError when it is damaged. Its own parts are found when they are needed."""
@@ -28,7 +31,16 @@ def load_config(path: Path) -> Config:
     refuse_unsettled(values, path / "config.json")
     if isinstance(code := values.get("code"), dict):
         trust.claim(path, code)
-    return validate(Config, values)
+    return validate(Config, as_begun(values))
+
+
+def as_begun(values: dict[str, Any]) -> dict[str, Any]:
+    """A stored config that says how its data are split and scaled: a run from before goes on as it began."""
+    data = values.get("data")
+    if isinstance(data, dict) and data.get("name") in UNSPLIT:
+        as_it_is = {"scale": "none"} if data["name"] == "npz" else {}
+        return {**values, "data": {"held_out_by": "tail", **as_it_is, **data}}
+    return values
 
 
 def write_code(folder: Path, code: Mapping[str, Any]) -> None:

@@ -198,7 +198,7 @@ def verdict_histograms(run: Run, data: Samples) -> bytes | None:
         for axis, player in zip(axes.flat, order(judges), strict=False):
             own = run.config.of(player)
             d = networks[player]
-            fake = torch.from_numpy(run.generator(MIXTURE if player == JUDGE else player).sample(500, 0))
+            fake = torch.from_numpy(run.generator(MIXTURE if player == JUDGE else player).draw(500, 0))
             critic = is_critic(own)
             with torch.no_grad():
                 values = [d(x) if critic else d(x).sigmoid() for x in (real, fake)]
@@ -250,8 +250,9 @@ def latent_walk(run: Run, data: Samples) -> bytes | None:
                     linewidths=0.8,
                 )
             for d, path in zip(dims, out.reshape(len(dims), len(walk), -1).numpy(), strict=True):
-                axis.plot(path[:, 0], path[:, 1], linewidth=1.2, marker=".", markersize=2, label=f"z[{d}]")
-            axis.set_aspect("equal")
+                x, y = (walk, path[:, 0]) if path.shape[1] == 1 else (path[:, 0], path[:, 1])
+                axis.plot(x, y, linewidth=1.2, marker=".", markersize=2, label=f"z[{d}]")
+            axis.set_aspect("auto" if data.shape == (1,) else "equal")
             axis.legend(fontsize=7, frameon=False)
     return png(figure)
 

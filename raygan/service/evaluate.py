@@ -11,22 +11,26 @@ import torch
 from raygan.controller.lines import NOTES
 from raygan.errors import ConfigError
 from raygan.metrics.own import own_metrics
+from raygan.metrics.ranking import mark_line, marked
 from raygan.metrics.suite import Suite
+from raygan.service.identity import run_data
 from raygan.service.run import Run
 from raygan.service.tables import format_number, lives, text_table
-from raygan.strategies.roles import JUDGE, MIXTURE
-from raygan.strategies.strategy import load_data, strategy_of
+from raygan.strategies.roles import MIXTURE
+from raygan.strategies.strategy import strategy_of
 
 SKIP = ("kind", "player", "step", "protocol", "elapsed")
 
 
 def score_table(scores: Mapping[str, Mapping[str, Any]], floor: Mapping[str, Any], ceiling: Mapping[str, Any]) -> str:
-    """One row a player between the ceiling (real data) and the floor (noise)."""
+    """One row a player between the ceiling (real data) and the floor (noise); marked where a score cannot tell these two."""
     metrics = [k for k in ceiling or next(iter(scores.values()), {}) if k not in SKIP]
+    head = marked(metrics, floor, ceiling)
     rows = [("ceiling (real data)", ceiling), *scores.items(), ("floor (noise)", floor)]
-    return text_table(
-        ["generator", *metrics], [[name, *(format_number(row.get(m)) for m in metrics)] for name, row in rows]
+    body = text_table(
+        ["generator", *head], [[name, *(format_number(row.get(m)) for m in metrics)] for name, row in rows]
     )
+    return "\n".join(filter(None, [body, mark_line(metrics, floor, ceiling)]))
 
 
 def result_table(run: Run) -> str:
@@ -50,36 +54,52 @@ def result_table(run: Run) -> str:
 def protocol_line(protocol: str, entry: Mapping[str, Any]) -> str:
     """How the numbers above were made."""
     parts = [
-        f"{entry.get('data')}",
+        f"{entry.get('data')}{hashed(entry)}",
         f"real: {entry.get('n_real')} {entry.get('split')}",
         f"fake: {entry.get('n_fake')}",
     ]
     parts += [f"{k} {entry[k]}" for k in ("extractor", "classifier") if entry.get(k)]
+    if entry.get("lowered"):
+        parts.append(f"lowered: {entry['lowered']}")
     if "classifier_accuracy" in entry:
         parts.append(f"its accuracy {entry['classifier_accuracy']}")
     return f"protocol {protocol}: " + ", ".join(parts)
 
 
+def hashed(entry: Mapping[str, Any]) -> str:
+    """The data's hash, where the protocol has it."""
+    return f", sha256 {entry['sha256'][:12]}" if entry.get("sha256") else ""
+
+
 def evaluate_runs(
-    paths: Sequence[str], groups: Sequence[str] | None, samples: int, extractor: str | None, seed: int
+    paths: Sequence[str],
+    groups: Sequence[str] | None,
+    samples: int,
+    extractor: str | None,
+    seed: int,
+    other_data: bool = False,
 ) -> list[dict[str, Any]]:
     """Score each run's generators (global, every pair, the mixture) from its newest checkpoint; stored in the run.
 
-    Returns one entry a run: {run, protocol, floor, ceiling, scores}. Raises ConfigError for a metric that does not fit.
+    Returns one entry a run: {run, protocol, floor, ceiling, scores}. Raises ConfigError for a metric that does not fit, and for
+    data that are not those of the run, unless `other_data` says that this is meant.
     """
     out = []
     for path in paths:
         run = Run.load(path).use_code()
         config = run.config
-        data = load_data(config)
+        data = run_data(run, other_data)
         suite = Suite(
             data, groups, n_fake=samples, n_real=samples, features=extractor, seed=seed, own=own_metrics(config)
         )
         which = [
-            *(p for p in strategy_of(config).players(config) if p != JUDGE),
+            *strategy_of(config).scored(config),
             *([MIXTURE] if config.num_pairs > 1 else []),
         ]
-        scores = {w: suite.score(torch.from_numpy(run.generator(w).sample(samples, seed))) for w in which}
+        scores = {}
+        for number, w in enumerate(which, 1):
+            NOTES.warning("%s: scoring %s (%d of %d) by %d samples", run.name, w, number, len(which), suite.n_fake)
+            scores[w] = suite.score(torch.from_numpy(run.generator(w).draw(suite.n_fake, seed)))
         entry = {
             "run": str(run.path),
             "name": run.name,
@@ -119,7 +139,7 @@ def compare_runs(paths: Sequence[str]) -> str:
         for protocol, names in ids.items():
             entry = next((r.info.get("protocols", {}).get(protocol) for r in runs if r.name in names), None) or {}
             kinds.append(
-                f"{', '.join(sorted(set(names)))}: {entry.get('data')} {entry.get('n_fake')} samples ({protocol})"
+                f"{', '.join(sorted(set(names)))}: {entry.get('data')} {entry.get('n_fake')} samples ({protocol}{hashed(entry)})"
             )
         raise ConfigError(
             f"compare: unlike protocols cannot stand in one table: {'; '.join(kinds)}. Score them alike with `raygan evaluate`."

@@ -17,9 +17,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from raygan.config import Config, load_component
+from raygan.data.record import Scaling
 from raygan.errors import CheckpointError, ConfigError
 from raygan.gan.streams import Streams
 from raygan.metrics.mixture import fit, log_densities, log_likelihood
+from raygan.metrics.ranking import mark_line, marked
 from raygan.metrics.suite import Suite
 from raygan.networks.base import NetworkComponent, untuned
 from raygan.own import trust
@@ -28,9 +30,9 @@ from raygan.own.names import label
 from raygan.service.code import write_code
 from raygan.service.evaluate import protocol_line
 from raygan.service.generators import Generators
+from raygan.service.identity import run_data
 from raygan.service.run import FITTED, Run
 from raygan.service.tables import format_number, text_table
-from raygan.strategies.strategy import load_data
 from raygan.visible import code, markdown
 
 FORMAT = 1
@@ -42,14 +44,14 @@ def fit_mixture(run: Run, samples: int = 2000, seed: int = 0) -> dict[str, Any]:
     """Fit shares on one half of the held-out data, report the log-likelihood of the other; kept in `mixture.json`."""
     if len(run.pairs) < 2:
         raise ConfigError(f"mixture: {run.name} has one generator. A mixture needs two pairs or more.")
-    data = load_data(run.config)
+    data = run_data(run)
     suite = Suite(data, ["kid" if data.is_images else "density"], n_fake=samples, n_real=samples, seed=seed)
     features = suite.extractor if suite.extractor else None
 
     def points(x: torch.Tensor) -> Any:
         return features(x) if features else x.numpy()
 
-    made = {p: points(torch.from_numpy(run.generator(p).sample(samples, seed))) for p in run.pairs}
+    made = {p: points(torch.from_numpy(run.generator(p).draw(samples, seed))) for p in run.pairs}
     real = points(suite.real)
     log_p = log_densities(made, real)
     half = len(real) // 2
@@ -95,7 +97,7 @@ def export(run: Run, which: str, out: Path, onnx: bool = False) -> Path:
             entries[name] = {"file": file, "network": run.config.of(name).network, "prior": prior, "z_dim": z_dim}
         config = {
             "format": FORMAT, "from": which, "shape": run.info["shape"], "generators": entries, "weights": generators.weights,
-            "run": run.name, "versions": run.info["versions"], **code_of(run.config, entries),
+            "run": run.name, "scaling": run.info.get("scaling"), "versions": run.info["versions"], **code_of(run.config, entries),
         }  # fmt: skip
         write_code(temporary, config.get("code", {}))
         (temporary / "config.json").write_text(json.dumps(config, indent=1) + "\n")
@@ -136,7 +138,7 @@ def load_exported(path: str | Path, *, trust_code: bool = False) -> Generators:
             network.load_state_dict(load_file(folder / entry["file"]))
             networks[name] = network.eval()
             priors[name] = str(entry["prior"]), int(entry["z_dim"])
-        return Generators(networks, priors, config["weights"])
+        return Generators(networks, priors, config["weights"], Scaling.of(config.get("scaling")))
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise CheckpointError(
             f"{folder} is not an exported generator ({error}). Make one with `raygan export RUN`."
@@ -194,11 +196,14 @@ def card(run: Run, which: str, names: list[str]) -> str:
     if row is not None:
         entry = run.info.get("protocols", {}).get(row["protocol"], {"floor": {}, "ceiling": {}})
         metrics = [m for m in entry["ceiling"] if m in row]
+        head = marked(metrics, entry["floor"], entry["ceiling"])
         who = "mixture" if row["player"] == "mixture" else f"single generator {markdown(row['player'])}"
         lines += ["| metric | " + who + " | real data | noise |", "| --- | --- | --- | --- |"]
-        for m in metrics:
+        for m, name in zip(metrics, head, strict=True):
             values = (row[m], entry["ceiling"].get(m), entry["floor"].get(m))
-            lines.append(f"| {markdown(m)} | " + " | ".join(format_number(v) for v in values) + " |")
+            lines.append(f"| {markdown(name)} | " + " | ".join(format_number(v) for v in values) + " |")
+        if note := mark_line(metrics, entry["floor"], entry["ceiling"]):
+            lines += ["", markdown(note)]
         lines += ["", markdown(protocol_line(row["protocol"], entry))]
     else:
         lines.append("This run has no scores yet.")

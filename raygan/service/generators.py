@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ import torch
 
 from raygan.controller.checkpoint import Checkpoint, newest_valid
 from raygan.controller.lines import NOTES
+from raygan.data.record import Scaling
 from raygan.errors import CheckpointError
 from raygan.gan.bundle import unpack
 from raygan.gan.steps import load_network
@@ -31,8 +32,16 @@ class Generators:
     weights: dict[str, float] | None = None
     """Shares of a mixture that was fitted; None = equal ones."""
 
-    def sample(self, n: int, seed: int = 0) -> npt.NDArray[np.float32]:
-        """(n, *shape) float32; images in [-1, 1]. The same seed gives the same samples."""
+    scaling: Scaling | None = None
+    """From what the networks make to the data's own units."""
+
+    def sample(self, n: int, seed: int = 0) -> npt.NDArray[Any]:
+        """(n, *shape) in the data's own units: images float32 in [-1, 1], scaled data float64. The same seed gives the same."""
+        drawn = self.draw(n, seed)
+        return drawn if self.scaling is None else self.scaling.back(drawn)
+
+    def draw(self, n: int, seed: int = 0) -> npt.NDArray[np.float32]:
+        """(n, *shape) float32 as the networks make them: in the units that they were trained, and are scored, in."""
         streams = Streams(seed, "sample")
         share = shares(n, [1.0 if self.weights is None else self.weights[name] for name in self.networks])
         out = []
@@ -85,7 +94,9 @@ def load_generators(run: Run, which: str) -> Generators:
         load_network("ema" if own.pair.ema else "g", network, state)
         networks[name] = network.eval()
         priors[name] = own.pair.prior, component.z_dim
-    return Generators(networks, priors, run.fitted_shares() if which == FITTED else None)
+    return Generators(
+        networks, priors, run.fitted_shares() if which == FITTED else None, Scaling.of(run.info.get("scaling"))
+    )
 
 
 def load_discriminators(run: Run, players: Iterable[str]) -> dict[str, torch.nn.Module]:

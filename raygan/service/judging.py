@@ -21,10 +21,11 @@ from raygan.gan.streams import Streams
 from raygan.gan.types import Loss
 from raygan.metrics.gam import Score, scores, share_taken_for_real, verdict
 from raygan.networks.base import NetworkComponent
+from raygan.service.identity import run_data
 from raygan.service.lineage import lineage
 from raygan.service.run import Run
 from raygan.service.tables import text_table
-from raygan.strategies.strategy import is_critic, load_data
+from raygan.strategies.strategy import is_critic
 
 LEAST = 10_000
 """Samples a generator for a figure to be quoted."""
@@ -36,7 +37,7 @@ def gam2(paths: Sequence[str], samples: int, seed: int, control: int = 0, judges
     runs = [Run.load(p) for p in paths]
     if control:
         runs.append(control_group(runs[0], control))
-    data = load_data(runs[0].config)
+    data = run_data(runs[0])
     for run in runs:
         if run.config.data != runs[0].config.data:
             raise ConfigError(
@@ -56,7 +57,7 @@ def gam2(paths: Sequence[str], samples: int, seed: int, control: int = 0, judges
         history = lineage(run)
         groups[label] = [f"{label}/{p}" for p in history.generators]
         for p, ids in history.generators.items():
-            generated[f"{label}/{p}"] = torch.from_numpy(run.generator(p).sample(samples, seed))
+            generated[f"{label}/{p}"] = torch.from_numpy(run.generator(p).draw(samples, seed))
             made[f"{label}/{p}"] = ids
         for p, d in run.discriminators(history.discriminators).items():
             networks[f"{label}/{p}"] = d

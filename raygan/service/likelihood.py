@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from raygan.errors import ConfigError
 from raygan.gan.streams import Streams
 from raygan.metrics.ais import Ais, Decoder
+from raygan.service.identity import run_data
 from raygan.service.run import Run
 from raygan.service.tables import text_table
-from raygan.strategies.roles import JUDGE
-from raygan.strategies.strategy import load_data, strategy_of
+from raygan.strategies.strategy import strategy_of
 
 SIMULATED = 8
 """Samples of the model that the gap is measured on."""
@@ -35,7 +35,7 @@ def ais_runs(paths: Sequence[str], points: int, chains: int, distributions: int,
     out = []
     for path in paths:
         run = Run.load(path)
-        data = load_data(run.config)
+        data = run_data(run)
         settings = Ais(chains=chains, distributions=distributions)
         held = data.held_out_batch(points, torch.Generator().manual_seed(seed)).flatten(1)
         x = (held + 1) / 2 if data.is_images else held
@@ -44,9 +44,7 @@ def ais_runs(paths: Sequence[str], points: int, chains: int, distributions: int,
             "settings": {**vars(settings), "points": len(x), "seed": seed, "data": data.name, "split": data.split},
             "generators": {},
         }  # fmt: skip
-        for player in strategy_of(run.config).players(run.config):
-            if player == JUDGE:
-                continue
+        for player in strategy_of(run.config).scored(run.config):
             generators = run.generator(player)
             prior, z_dim = generators.priors[player]
             if prior != "gaussian":

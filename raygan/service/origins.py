@@ -96,7 +96,8 @@ def fork(source: Path, path: Path, resolved: Resolved, at: int | None = None, pl
         }  # fmt: skip
         folder.status(
             id=uuid.uuid4().hex[:12], name=path.name, status="stopped", created=time.time(), shape=info["shape"],  # noqa: TID251  shown only
-            alphabet=info["alphabet"], executor=info.get("executor"), forked=forked,
+            alphabet=info["alphabet"], scaling=info.get("scaling"), reading=info.get("reading"),
+            executor=info.get("executor"), forked=forked,
             **born(provenance(), time.time()),  # noqa: TID251  shown only
         )  # fmt: skip
         journal = Journal.open(LocalStorage(folder.path))

@@ -20,6 +20,7 @@ from raygan.controller.files import open_plain
 from raygan.controller.lines import NOTES
 from raygan.data.base import Samples, to_uint8
 from raygan.metrics.modes import mode_counts
+from raygan.metrics.ranking import marked
 from raygan.service.run import Run
 from raygan.strategies.roles import GLOBAL, JUDGE, MIXTURE
 
@@ -155,7 +156,10 @@ def _draw(axis: Any, samples: npt.NDArray[np.generic], data: Samples, tint: Any)
         axis.imshow(tile(samples[:36], 6), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         return
     low, high = data.held_out.min(0), data.held_out.max(0)
-    pad = 0.25 * (high - low).max()
+    pad = 0.25 * (high - low).max() or 1.0
+    if data.shape == (1,):
+        axis.hist(samples[:, 0], 50, (low[0] - pad, high[0] + pad), color=tint)
+        return
     if data.modes is not None:
         axis.scatter(*data.modes.means.T, s=55, facecolors="none", edgecolors="#b5b5b5", linewidths=0.8)
     axis.scatter(samples[:, 0], samples[:, 1], s=2.0, color=tint, alpha=0.5, linewidths=0)
@@ -165,13 +169,16 @@ def _draw(axis: Any, samples: npt.NDArray[np.generic], data: Samples, tint: Any)
 
 
 def tile(images: npt.NDArray[np.generic], across: int) -> npt.NDArray[np.generic]:
-    """Images (N, C, H, W) as one picture (rows H, across W) or (rows H, across W, 3)."""
+    """Images (N, C, H, W) as one picture (rows H, across W) or (rows H, across W, 3): of more
+    channels than three the first three are shown, of two the third is black."""
     n, c, h, w = images.shape
     rows = -(-n // across)
     canvas = np.zeros((rows * across, c, h, w), images.dtype)
     canvas[:n] = images
     grid = canvas.reshape(rows, across, c, h, w).transpose(0, 3, 1, 4, 2).reshape(rows * h, across * w, c)
-    return grid[..., 0] if c == 1 else grid
+    if c == 2:
+        grid = np.concatenate([grid, np.zeros_like(grid[..., :1])], 2)
+    return grid[..., 0] if c == 1 else grid[..., :3]
 
 
 def mode_histograms(show: Show, data: Samples) -> bytes | None:
@@ -236,7 +243,7 @@ def scores_over_time(run: Run, metrics: Sequence[str], floor: dict[str, float], 
                     axis.axhline(floor[metric], color="#999999", linestyle=":", linewidth=1.0, label="floor (noise)")
                 if i == len(metrics) - 1:
                     axis.set_xlabel(label)
-            axes[i][0].set_ylabel(metric)
+            axes[i][0].set_ylabel(marked([metric], floor, ceiling)[0])
         axes[0][1].legend(fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     return png(figure)
 
@@ -335,6 +342,8 @@ def save_grid(samples: npt.NDArray[np.float32], out: Path) -> None:
             across = int(np.ceil(np.sqrt(len(samples))))
             axis.imshow(tile(to_uint8(torch.from_numpy(samples)), across), cmap="gray", vmin=0, vmax=255)
             axis.axis("off")
+        elif samples.shape[1] == 1:
+            axis.hist(samples[:, 0], 50, color=GLOBAL_COLOUR)
         else:
             axis.scatter(samples[:, 0], samples[:, 1], s=3, color=GLOBAL_COLOUR, alpha=0.6, linewidths=0)
             axis.set_aspect("equal")

@@ -16,9 +16,18 @@ from raygan.controller.ledger import Ledger
 from raygan.gan.weights import num_words
 from raygan.service.packing import not_batched
 from raygan.strategies.orders import Swap
-from raygan.strategies.roles import ROLES
 from raygan.strategies.stack import to_batch
-from raygan.strategies.strategy import Plan, Setup, homes, load_data, megabytes, num_processes, strategy_of
+from raygan.strategies.strategy import (
+    Plan,
+    Setup,
+    checked,
+    homes,
+    idle_for_ever,
+    load_data,
+    megabytes,
+    num_processes,
+    strategy_of,
+)
 
 PROBE = 3
 """Steps that the time is measured on."""
@@ -79,7 +88,10 @@ def _time_line(config: Config, setup: Setup, cpus: float) -> str:
             player.open(board)
         plan, ledger = Plan.of(config, len(setup.data.train)), Ledger.begin(list(players), {}, {})
         while min(ledger.done.values()) <= PROBE:  # the first step of each warms up
-            for order in strategy.decide(ledger.ready(list(players)), ledger.progress, plan):
+            orders = strategy.decide(ledger.ready(list(players)), ledger.progress, plan)
+            if not orders:
+                raise idle_for_ever(strategy, ledger.done, plan.steps)
+            for order in checked(strategy, orders, list(players)):
                 if isinstance(order, Swap):
                     ledger.swapped |= {p: ledger.done[p] for p in order.players}
                     continue
@@ -95,7 +107,8 @@ def _time_line(config: Config, setup: Setup, cpus: float) -> str:
     busiest = max(ms.values())
     total = sum(ms.values())
     seconds = config.steps * max(busiest, total * cpus) / 1e3  # a share of a CPU stretches every step
-    each = ", ".join(f"{n} {v:.1f}" for n, v in ms.items() if n in (strategy.locals(config)[0], *ROLES))
+    shown = {strategy.locals(config)[0], *(p for p, role in strategy.roles(config).items() if not role.pair)}
+    each = ", ".join(f"{n} {v:.1f}" for n, v in ms.items() if n in shown)
     return f"time           about {seconds:.0f} s of training ({each} ms a step on a core of this machine), start and scores apart"
 
 

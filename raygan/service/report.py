@@ -15,6 +15,7 @@ from raygan.controller.files import read_plain, write_within
 from raygan.data.base import Samples
 from raygan.data.lm1b import decode
 from raygan.errors import ConfigError
+from raygan.metrics.ranking import mark_line, marked
 from raygan.service.digest import QUIET
 from raygan.service.evaluate import SKIP, protocol_line
 from raygan.service.pictures import Show
@@ -173,6 +174,7 @@ def score_rows(run: Run, entry: dict[str, Any]) -> dict[str, Any]:
     ]
     rows.append(("floor (noise)", entry["floor"], "limit"))
     return {
-        "metrics": metrics,
+        "metrics": marked(metrics, entry["floor"], entry["ceiling"]),
+        "mark": mark_line(metrics, entry["floor"], entry["ceiling"]),
         "rows": [(name, [format_number(row.get(m)) for m in metrics], kind) for name, row, kind in rows],
     }

@@ -24,7 +24,7 @@ from raygan.errors import ConfigError, did_you_mean
 from raygan.metrics.ranking import better, headline
 from raygan.service.code import load_config, use_code
 from raygan.service.digest import Digest
-from raygan.strategies.roles import GLOBAL, JUDGE, MIXTURE, ROLES
+from raygan.strategies.roles import MIXTURE, Role
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -144,15 +144,30 @@ class Run:
     @property
     def pairs(self) -> list[str]:
         """The local pairs' names."""
-        return [p for p in self.players if p not in ROLES]
+        roles = self.roles
+        return [p for p in self.players if roles.get(p, Role()).pair]
+
+    @property
+    def roles(self) -> dict[str, Role]:
+        """What each player is, as the strategy said when the run began."""
+        if told := self.info.get("roles"):
+            try:
+                return {p: Role(**role) for p, role in told.items()}
+            except (AttributeError, TypeError) as error:
+                raise ConfigError(
+                    f"run {str(self.path)!r}: roles in run.json are not what raygan writes ({error})."
+                ) from error
+        from raygan.strategies.strategy import strategy_of  # it has not begun, or was written before roles were kept
+
+        return strategy_of(self.config).roles(self.config)
 
     @property
     def main_player(self) -> str:
         """What the run is for: the global generator, PMGAN's mixture (each of its generators has a share), or the best local."""
-        players = self.players
-        if GLOBAL in players:
-            return GLOBAL
-        return MIXTURE if JUDGE in players and len(self.pairs) > 1 else self.best
+        roles = self.roles
+        if main := [p for p, role in roles.items() if role.main]:
+            return main[0]
+        return MIXTURE if any(role.judges for role in roles.values()) and len(self.pairs) > 1 else self.best
 
     @property
     def best(self) -> str:
@@ -215,6 +230,6 @@ class Run:
         name = self.pairs[int(index)] if numbered else which
         if kind == "pair" and index.isdigit() and not numbered:
             raise ConfigError(f"--from {which!r}: the run has pair:0 to pair:{len(self.pairs) - 1}.")
-        if name not in players or name == JUDGE:
-            raise ConfigError(f"--from {which!r}: {did_you_mean(which, [GLOBAL, 'best', MIXTURE, FITTED, *players])}")
+        if name not in players or not self.roles.get(name, Role()).scored:
+            raise ConfigError(f"--from {which!r}: {did_you_mean(which, ['best', MIXTURE, FITTED, *players])}")
         return [name]

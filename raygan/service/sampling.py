@@ -17,7 +17,8 @@ def write_samples(run: Run, which: str, count: int, seed: int, out: Path) -> str
     """Draw and write; returns a line that says what was written. Raises ConfigError for another suffix.
 
     .txt holds one sentence a line (text only);
-    .npz holds one array `x` (n, *shape), float32, images in [-1, 1]; .parquet has a column a feature; .png is a picture.
+    .npz holds one array `x` (n, *shape), float32, images in [-1, 1]; scaled data float64 in its own units;
+    .parquet has a column a feature; .png is a picture.
     """
     if out.suffix not in SUFFIXES:
         raise ConfigError(
@@ -40,7 +41,7 @@ def write_samples(run: Run, which: str, count: int, seed: int, out: Path) -> str
     elif out.suffix == ".png":
         from raygan.service.pictures import save_grid
 
-        save_grid(samples, temporary)
+        save_grid(run.generator(which).draw(count, seed) if samples.ndim == 4 else samples, temporary)
     else:
         import pandas as pd
 

@@ -26,7 +26,6 @@ from raygan.config import Config, Resolved, Section, Travels, read_yaml, resolve
 from raygan.controller.run_folder import check_name
 from raygan.errors import ConfigError, did_you_mean
 from raygan.own.inside import settled_here
-from raygan.strategies.roles import JUDGE
 from raygan.strategies.strategy import Setup, load_data, strategy_of
 
 LONGEST = 80
@@ -250,7 +249,7 @@ def scored(config: Config) -> list[str]:
     """Who has scores in a run of this config; `single` is the mean over the locals."""
     strategy = strategy_of(config)
     mixture = config.evaluation.mixture and len(strategy.locals(config)) > 1
-    return [*(p for p in strategy.players(config) if p != JUDGE), *(["mixture"] if mixture else []), "single"]
+    return [*strategy.scored(config), *(["mixture"] if mixture else []), "single"]
 
 
 # ------------------------------------------------------------------------------------------------------ what it costs

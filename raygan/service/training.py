@@ -37,13 +37,17 @@ from raygan.controller.orders import Executor
 from raygan.controller.run_folder import RunFolder, find_run, on_disk
 from raygan.controller.storage import LocalStorage
 from raygan.controller.versions import WARNING, born, compare, resumed
-from raygan.errors import CheckpointError, ConfigError, Interrupted, RayganError
+from raygan.data.base import Samples
+from raygan.data.odd import oddities
+from raygan.data.record import printable
+from raygan.errors import CheckpointError, ConfigError, DataError, Interrupted, RayganError
 from raygan.gan.bundle import unpack
 from raygan.own.calling import place, said
 from raygan.own.names import is_own, label, short, split
 from raygan.service.code import load_config as load_config
 from raygan.service.code import other_code, tell_objects, use_code, write_code
 from raygan.service.fitting import refuse_misfits
+from raygan.service.identity import identity, other_data, rooted, settled
 from raygan.service.origins import sources, starting_point
 from raygan.service.packing import not_batched, settle
 from raygan.service.provenance import provenance
@@ -65,6 +69,7 @@ def train(
     resume: "auto" goes on with `run_dir/name` where it exists, and starts it otherwise; a path goes on with that run.
     strict: never on another machine, or with other versions, than it was last written with.
     """
+    resolved = settled(resolved)
     if resume == "auto" and name is None:
         raise ConfigError("--resume auto needs --name: it goes on with that run, or starts it.")
     if resume is not None:
@@ -102,11 +107,11 @@ def train(
             folder.write("config.yaml", resolved.yaml())
             folder.write("config.json", json.dumps(full_dump(config), indent=1) + "\n")
             write_code(folder.path, config.code)
-            folder.write("command.txt", (command or "raygan.train(...)") + "\n")
+            folder.write("command.txt", printable(command or "raygan.train(...)") + "\n")
             folder.status(
-                id=uuid.uuid4().hex[:12], name=name, status="starting", created=time.time(), shape=data.shape,  # noqa: TID251  shown only
+                id=uuid.uuid4().hex[:12], name=name, status="starting", created=time.time(), shape=data.shape, data=identity(data),  # noqa: TID251  shown only
                 roster=strategy.players(config),
-                alphabet=data.text, **born(provenance(), time.time()), **({"packs": packs} if packs else {})  # noqa: TID251  shown only
+                alphabet=data.text, **told(data), **born(provenance(), time.time()), **({"packs": packs} if packs else {})  # noqa: TID251  shown only
             )  # fmt: skip
             journal = Journal.open(LocalStorage(folder.path))
             if begin is not None:
@@ -123,19 +128,20 @@ def train(
 def resume_run(
     path: str | Path, *, extra_steps: int = 0, address: str = "auto", inline: bool | None = None,
     listeners: list[Listener] | None = None, overrides: Config | None = None, strict: bool = False,
-    trust_code: bool = False, new_code: bool = False,
+    trust_code: bool = False, new_code: bool = False, new_data: bool = False,
 ) -> Run:  # fmt: skip
     """Go on with a run from its newest valid checkpoint. Raises CheckpointError when there is none.
 
     `overrides` replaces the run's config: the checkpoint is refused where it builds another architecture. trust_code: its own
-    parts may run as they lie in the run folder; new_code: as their files are now.
+    parts may run as they lie in the run folder; new_code: as their files are now. new_data: on
+    what its data set holds now, where that is not what the run was made on (else a DataError).
     """
     folder = RunFolder(find_run(path))
     refuse_running(folder.path)
     refuse_unwritable(folder.path, "resumed")
     info, here = Run(folder.path).info, provenance()
     moved = compare(folder.path, info, here, strict)
-    config, changed = overrides or load_config(folder.path), list[str]()
+    config, changed = overrides or rooted(load_config(folder.path)), list[str]()
     if new_code:
         config, changed = other_code(folder.path, config)
     use_code(folder.path, config, trust_code)
@@ -161,6 +167,10 @@ def resume_run(
             "with the config of the run."
         )
     data = load_data(config)
+    if (why := other_data(info, data)) and not new_data:
+        raise DataError(f"run {str(folder.path)!r}: {why}")
+    if config.data.get("held_out_by") == "tail":
+        NOTES.warning("%s: its last samples are held out, as they were when the run began", data.name)
     if checkpoint is not None:  # refuse another architecture here, not in an actor
         for player, raw in checkpoint.parts.items():
             strategy_of(config).build(player, Setup(config, data, torch.device("cpu"))).restore(unpack(raw))
@@ -181,8 +191,10 @@ def resume_run(
             write_code(folder.path, config.code)
             folder.write("config.json", json.dumps(full_dump(config), indent=1) + "\n")
         swapped = checkpoint.extra.get("swapped", {}) if checkpoint else {}
-        folder.status(**resumed(info, here, time.time(), checkpoint.step if checkpoint else 0))  # noqa: TID251  shown only
+        folder.status(data=identity(data), **resumed(info, here, time.time(), checkpoint.step if checkpoint else 0))  # noqa: TID251  shown only
         folder.event("resume", checkpoint.step if checkpoint else 0, players=players, swapped=swapped)
+        if why:
+            folder.event("data", checkpoint.step if checkpoint else 0, what=why)
         for what in changed:
             folder.event("code", checkpoint.step if checkpoint else 0, what=what)
         return _drive(config, folder, journal, data, inline, checkpoint, listeners or [], problems, moved)
@@ -218,12 +230,17 @@ def _drive(
             for listener in listeners:
                 if begin := getattr(listener, "begin", None):
                     begin(controller)
+                if read := getattr(listener, "read", None):
+                    read(data.record.lines() if data.record else [])
             controller.warn_checkpoints(problems or [])
             if moved:
                 controller.warn(WARNING, moved)
                 for listener in listeners:
                     if note := getattr(listener, "note", None):
                         note(WARNING, moved)
+            for odd in oddities(data):
+                controller.warn("W108 odd-data", odd)
+                NOTES.warning("W108 odd-data: %s", odd)
             if slow := not_batched(setup):
                 controller.warn(
                     "W107 not-batched", f"{slow[0]} pairs in one actor train one after the other: {slow[1]}"
@@ -273,6 +290,12 @@ def _drive(
 
 
 # ------------------------------------------------------------------------------------------------------------ helpers
+
+
+def told(data: Samples) -> dict[str, Any]:
+    """What run.json keeps of a reader's work: the record, and the way back to the data's own units."""
+    out: dict[str, Any] = {"reading": data.record.plain()} if data.record else {}
+    return {**out, "scaling": data.scaling.plain()} if data.scaling else out
 
 
 def _tell_protocols(folder: RunFolder, setup: Setup, end: dict[str, Any]) -> dict[str, Any]:
@@ -360,6 +383,7 @@ def changes(resolved: Resolved, stored: Config) -> Config | None:
 
     Values of the default preset that nobody named do not count. Raises ConfigError for a setting that may not change.
     """
+    stored = rooted(stored)
     asked, have = full_dump(resolved.config), full_dump(stored)
     for path, origin in resolved.origins.items():
         if origin == f"preset {DEFAULT_PRESET}":

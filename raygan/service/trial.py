@@ -55,7 +55,7 @@ class Reporter:
         if isinstance(done.order, Evaluate):
             step = done.order.step
             self.seen.setdefault(step, set()).update(row["player"] for row in done.result.rows)
-            players = {p for p in controller.players if p != "judge"}
+            players = {p for p in controller.players if controller.roles[p].scored}
             if len(controller.strategy.locals(controller.config)) > 1 and self.config.evaluation.mixture:
                 players.add("mixture")
             if self.seen[step] >= players:
@@ -210,7 +210,7 @@ def score_keys(config: Config) -> list[str]:
     """Every score that a run of this config can report: Tune's table has the columns of the first report only."""
     evaluator = Evaluator(Setup(config, load_data(config), torch.device("cpu")))
     strategy = strategy_of(config)
-    players = [p for p in strategy.players(config) if p != "judge"]
+    players = strategy.scored(config)
     if len(strategy.locals(config)) > 1:
         players.append("mixture")
     scores = list(evaluator.full.floor())

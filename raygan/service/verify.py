@@ -22,15 +22,16 @@ from raygan.controller.orders import Adopt, Executor, Save
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
 from raygan.strategies.orders import Swap
-from raygan.strategies.strategy import Plan, Setup, load_data, strategy_of
+from raygan.strategies.strategy import Plan, Setup, checked, idle_for_ever, load_data, strategy_of
 
 
 @dataclass(frozen=True)
 class Result:
-    """One promise, kept or not."""
+    """One promise, kept or not, or not made."""
 
     ok: bool
     text: str
+    promised: bool = True
 
 
 def final_states(
@@ -59,7 +60,10 @@ def final_states(
                 saving = True  # only now: whoever trains last may have touched whoever trained first
                 for player in playing:
                     executor.submit(Save(player, plan.steps, plan.steps))
-            for order in [] if saving else strategy.decide(ledger.ready(playing), ledger.progress, plan):
+            orders = [] if saving else strategy.decide(ledger.ready(playing), ledger.progress, plan)
+            if not orders and not saving and len(ledger.idle) == len(ledger.done):
+                raise idle_for_ever(strategy, {p: ledger.done[p] for p in playing}, plan.steps)
+            for order in checked(strategy, orders, playing):
                 ledger.submitted(order)
                 executor.submit(order)
             for item in executor.wait(0.5):
@@ -92,10 +96,16 @@ def verify_config(config: Config, steps: int, address: str, inline_only: bool) -
     if apart is not None:
         alone = final_states(config, lambda: InlineExecutor(setup), players=others, samples=size)
         results.append(compare(f"locals untouched by the {apart} pair, {steps} steps", alone, whole))
+    else:
+        results.append(
+            Result(True, "locals untouched by another player: not promised by this strategy", promised=False)
+        )
     if moved:
         results.append(conserved(moved, whole, made.locals(config)))
     elif made.swaps:
         results.append(Result(False, f"swaps conserve: not one swap within {steps} steps. Give --steps more"))
+    else:
+        results.append(Result(True, "swaps conserve: not promised, this strategy has no swaps", promised=False))
     memory: dict[str, Any] = {}
     stopped = final_states(config, lambda: InlineExecutor(setup), stop_at=steps // 2, samples=size, memory=memory)
     resumed = final_states(config, lambda: InlineExecutor(setup), states=stopped, samples=size, memory=memory)

@@ -35,7 +35,7 @@ from raygan.strategies.orders import Order, Train
 from raygan.strategies.pmgan_generator import Generator
 from raygan.strategies.pmgan_judge import Judge, RealOrNot, WhichOne
 from raygan.strategies.pmgan_slots import share_of
-from raygan.strategies.roles import JUDGE, ROLES
+from raygan.strategies.roles import JUDGE, Role
 from raygan.strategies.strategy import Plan, Progress, Setup, StrategyComponent, megabytes, same_networks
 
 
@@ -79,6 +79,14 @@ class Pmgan(StrategyComponent):
     )
     classes: int | None = Field(None, gt=0, description="Outputs of C; more than num_pairs leaves room for joiners.")
     max_lag: int = Field(20, gt=0, description="async: steps that a generator may be ahead of the judge's updates.")
+
+    def roles(self, config: Config) -> dict[str, Role]:
+        """The judge has no generator, and is the discriminator of all the others."""
+        return {**super().roles(config), JUDGE: Role(pair=False, scored=False, judges=True)}
+
+    def comes_back_alone(self, player: str) -> bool:
+        """A generator."""
+        return player != JUDGE
 
     def answers(self, config: Config) -> list[str]:
         """A generator waits for the judge's."""
@@ -193,7 +201,7 @@ class Pmgan(StrategyComponent):
         """lockstep: judge and generators in turn, a step each. async: everybody to the end of its round."""
         done = progress.done
         at = done[JUDGE]
-        slowest = min(steps for p, steps in done.items() if p not in ROLES)
+        slowest = min(steps for p, steps in done.items() if p != JUDGE)
         orders: list[Order] = []
         for p in ready:
             if plan.tempo == "async" and done[p] >= plan.steps:  # the judge goes on for one that came back late

@@ -34,7 +34,7 @@ from raygan.gan.types import Player
 from raygan.gan.weights import Precision, num_words
 from raygan.losses.base import LossComponent
 from raygan.strategies.orders import Order, Train
-from raygan.strategies.roles import GLOBAL, ROLES
+from raygan.strategies.roles import GLOBAL, JUDGE, Role
 from raygan.strategies.sgan_crew import Crew, DeputyHere
 from raygan.strategies.sgan_players import GlobalPair
 from raygan.strategies.strategy import Plan, Progress, Setup, StrategyComponent, megabytes, same_networks
@@ -110,6 +110,15 @@ class Sgan(StrategyComponent):
     def deputies(self) -> int:
         """Processes beside the global pair's that hold messengers."""
         return self.messenger_shards - 1
+
+    @property
+    def deputised(self) -> str | None:
+        """The global pair."""
+        return GLOBAL
+
+    def roles(self, config: Config) -> dict[str, Role]:
+        """Those of the locals' strategy, and the global pair, whose generator all this is for."""
+        return {**self.inner.roles(config), GLOBAL: Role(pair=False, main=True)}
 
     @property
     def inner(self) -> StrategyComponent:
@@ -264,7 +273,7 @@ class Sgan(StrategyComponent):
         alone = replace(progress, done={p: s for p, s in done.items() if p != GLOBAL})
         orders: list[Order] = []
         for order in self.inner.decide([p for p in ready if p != GLOBAL], alone, plan):
-            if isinstance(order, Train) and order.player not in ROLES:
+            if isinstance(order, Train) and order.player not in (GLOBAL, JUDGE):
                 keep = at + 1 if order.forget_before == 0 else min(order.forget_before, at + 1)
                 steps = order.steps
                 if plan.tempo == "lockstep":
@@ -273,7 +282,7 @@ class Sgan(StrategyComponent):
                 if steps <= 0:
                     continue
             orders.append(order)
-        frontier = min(steps for player, steps in done.items() if player not in ROLES)
+        frontier = min(steps for player, steps in done.items() if player not in (GLOBAL, JUDGE))
         stop = plan.next_stop(at)
         if plan.tempo == "lockstep":
             stop = min(stop, frontier)

@@ -17,7 +17,7 @@ from torch import nn
 
 from raygan.config import Component, Config, Spec, Tempo
 from raygan.data.base import DataComponent, Samples
-from raygan.errors import ConfigError
+from raygan.errors import ConfigError, RayganError
 from raygan.gan.pair import Parts, Sharing
 from raygan.gan.streams import Streams
 from raygan.gan.types import Loss, Player
@@ -26,8 +26,8 @@ from raygan.losses.base import LossComponent
 from raygan.networks.base import NetworkComponent
 from raygan.own.calling import calling
 from raygan.own.names import label
-from raygan.strategies.orders import Order
-from raygan.strategies.roles import ROLES
+from raygan.strategies.orders import Order, Train
+from raygan.strategies.roles import Role
 
 
 def pair_name(index: int) -> str:
@@ -201,7 +201,7 @@ class StrategyComponent(Component):
         """async: may this player go on from its own part of a checkpoint while the others are further? Not where it holds what
         another one had then.
         """
-        return self.elastic and player not in ROLES
+        return self.elastic
 
     def audience(self, config: Config) -> list[str]:
         """Players that have to be told who the members are (their `set_members`)."""
@@ -254,6 +254,20 @@ class StrategyComponent(Component):
         """All players' names, in a fixed order."""
         return self.locals(config)
 
+    def roles(self, config: Config) -> dict[str, Role]:
+        """What each player is. One that is no local is taken for neither a pair nor a generator, unless a strategy says so."""
+        pairs = set(self.locals(config))
+        return {p: Role() if p in pairs else Role(pair=False, scored=False) for p in self.players(config)}
+
+    def scored(self, config: Config) -> list[str]:
+        """The players that have a generator."""
+        return [p for p, role in self.roles(config).items() if role.scored]
+
+    @property
+    def deputised(self) -> str | None:
+        """The player that deputies work for."""
+        return None
+
     @abstractmethod
     def build(self, name: str, setup: Setup, sharing: Sharing | None = None) -> Player:
         """Make a player, in the process that will host it; `sharing`: what a local publishes for a global pair."""
@@ -270,6 +284,26 @@ class StrategyComponent(Component):
     def stop_targets(self, done: Mapping[str, int], plan: Plan) -> dict[str, int]:
         """A consistent cut near `done`: where each player should stop so that a checkpoint can be taken."""
         return dict(done)
+
+
+def checked(strategy: StrategyComponent, orders: Sequence[Order], players: Sequence[str]) -> Sequence[Order]:
+    """The orders, all of which are for players of the run. Raises RayganError."""
+    for order in orders:
+        named = [order.player] if isinstance(order, Train) else [p for take in order.takes for p in take]
+        if strangers := sorted(set(named) - set(players)):
+            raise RayganError(
+                f"strategy {label(strategy.name)} orders {strangers[0]}, who is no player of this run, in {order}. "
+                "Mend its decide()."
+            )
+    return orders
+
+
+def idle_for_ever(strategy: StrategyComponent, behind: Mapping[str, int], steps: int) -> RayganError:
+    """What to raise where nobody works and the strategy orders nothing, before the players `behind` have come to their end."""
+    return RayganError(
+        f"strategy {label(strategy.name)} orders nobody, at steps {dict(behind)} of {steps}. Mend its decide(), "
+        "or report this as a defect where it is raygan's own."
+    )
 
 
 class The:

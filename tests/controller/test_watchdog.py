@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from raygan.controller.orders import Scored
 from raygan.controller.watchdog import Watchdog
 from raygan.service.tables import REMEDIES, fate
@@ -24,8 +26,9 @@ def test_a_saturated_discriminator_is_named_once_it_stays_so() -> None:
     assert [names(critic.trained("a", i, {"d_accuracy": 1.0})) for i in range(5)] == [[]] * 5
 
 
-def test_a_collapsed_generator_is_named_unless_it_is_meant_to_sit_on_one_mode() -> None:
-    narrow = Scored([], spread=0.05)
+@pytest.mark.parametrize("low", [{"spread": 0.05}, {"near": 0.25}], ids=["one place", "two modes of eight"])
+def test_a_collapsed_generator_is_named_unless_it_is_meant_to_sit_on_one_mode(low: dict[str, float]) -> None:
+    narrow = Scored([], **low)
     dog = Watchdog(["a"], lambda _: False, False)
     assert names(dog.scored("a", 1, narrow)) == [], "an untrained generator is narrow too"
     assert names(dog.scored("a", 2, narrow)) == ["W101 collapsed-generator"]

@@ -62,11 +62,6 @@ def test_kde_is_a_density_and_the_likelihood_of_a_gaussian_is_right() -> None:
     assert found == pytest.approx(-(1 + math.log(2 * math.pi)), abs=0.1)
 
 
-def test_coverage_c_refuses_too_few_samples() -> None:
-    with pytest.raises(ValueError, match="1,500"):
-        density_scores(np.zeros((1000, 2)), np.zeros((10, 2)))
-
-
 def test_uniform_triples_meet_the_floor_of_stacked_mnist() -> None:
     rng = np.random.default_rng(0)
     p = np.eye(10)[rng.integers(10, size=(26_000, 3))]

@@ -13,7 +13,7 @@ from tests.conftest import tiny_config
 
 def failures(**changes: object) -> list[str]:
     results = verify_config(tiny_config(**changes), 6, "local", inline_only=True)
-    assert len(results) == 2
+    assert sum(r.promised for r in results) == 2
     return [r.text for r in results if not r.ok]
 
 
@@ -117,7 +117,7 @@ MIXED: list[dict[str, object]] = [
 def test_every_mixture_passes(changes: dict[str, object]) -> None:
     results = verify_config(tiny_config(**changes), 10, "local", inline_only=True)
     assert all(r.ok for r in results), [r.text for r in results if not r.ok]
-    texts = " ".join(r.text for r in results)
+    texts = " ".join(r.text for r in results if r.promised)
     assert ("swaps conserve" in texts) == ("gap" in str(changes))
     assert ("locals untouched" in texts) == ("sgan" in str(changes))
 

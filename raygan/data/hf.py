@@ -1,0 +1,53 @@
+"""`hf:NAME`: a data set of the Hugging Face hub, or a folder in its layout; needs `datasets` (`pip install raygan[hub]`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from pydantic import Field
+
+from raygan.data.arrays import ArraySettings, as_samples
+from raygan.data.files import FileComponent, Named, PictureSettings, stack_images
+from raygan.data.parquet import picture_column, present
+from raygan.data.record import Read, Record
+from raygan.data.table import columns
+from raygan.errors import DataError
+
+
+class Hf(FileComponent, ArraySettings, PictureSettings):
+    """A column of pictures, or columns of numbers, as in parquet."""
+
+    split: str = Field("train", description="The part of the data set.")
+    column: str | None = Field(
+        None, description="None = image, img, the only one with bytes, or all if all are numbers."
+    )
+
+    def read(self) -> Read:
+        """Pictures (N, C, H, W) or points (N, columns)."""
+        try:
+            import datasets  # type: ignore[import-not-found, unused-ignore]
+        except ImportError:
+            raise DataError(f"{self.where} needs datasets. Run: pip install 'raygan[hub]'.") from None
+        record = Record(f"hf:{self.path}")
+        try:
+            table = datasets.load_dataset(self.path, split=self.split).with_format("arrow")[:]
+        except Exception as error:  # of the network, the hub, or a data set's own layout
+            raise DataError(
+                f"{self.where} cannot be loaded ({' '.join(str(error).split())[:200]}). Check its name."
+            ) from None
+        if column := picture_column(self.where, table.schema, self.column):
+            for name in table.column_names:
+                if name != column:
+                    record.skip("columns", name)
+            return stack_images(self.where, self, record, len(table), cells(table, column), self.scale)[0]
+        return as_samples(self.where, columns(self.where, table, self.column, record), self.layout, self.scale, record)
+
+
+def cells(table: Any, column: str) -> Iterator[Named]:
+    """(row, what gives its bytes)."""
+    for at, cell in enumerate(table.column(column)):
+        value = cell.as_py()
+        raw = value["bytes"] if isinstance(value, dict) else value
+        yield f"row {at}", partial(present, raw)

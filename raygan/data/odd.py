@@ -1,0 +1,48 @@
+"""What is odd about a data set, in sentences: nothing that stops a run, all of it what a collapse would look like otherwise."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from raygan.data.base import Array, Samples
+
+LOOKED_AT = 2000
+"""Samples."""
+SHOWN = 5
+"""Columns that a sentence names at most."""
+
+
+def oddities(data: Samples) -> list[str]:
+    """Of the training part; [] for one that has nothing odd."""
+    some = data.train[:: max(1, len(data.train) // LOOKED_AT)][:LOOKED_AT]
+    if data.text or not some.size:
+        return []
+    if some.dtype.kind == "f" and not np.isfinite(some).all():
+        return [f"data {data.name}: numbers that are NaN or infinite. Remove them, or every loss will be NaN"]
+    if (some == some.flat[0]).all():
+        what = "picture" if data.is_images else "number"
+        return [
+            f"data {data.name}: every {what} is {some.flat[0]:g} throughout. Look at the file: nothing can be learned"
+        ]
+    told = _repeated(data.name, some)
+    return told if data.is_images else told + _constant(data.name, some)
+
+
+def _repeated(name: str, some: Array) -> list[str]:
+    distinct = len({row.tobytes() for row in some})
+    if distinct > len(some) / 2:
+        return (
+            []
+            if distinct > 2
+            else [f"data {name}: {distinct} training samples. Bring more: a GAN learns them by heart"]
+        )
+    return [f"data {name}: {distinct} of {len(some)} samples are distinct. Remove the copies, or look how it was made"]
+
+
+def _constant(name: str, points: Array) -> list[str]:
+    columns = np.flatnonzero((points == points[0]).all(0)) if len(points) > 1 else np.array([], int)
+    if not len(columns):
+        return []
+    named = ", ".join(map(str, columns[:SHOWN])) + (", .." if len(columns) > SHOWN else "")
+    one = f"column {named} is" if len(columns) == 1 else f"columns {named} are"
+    return [f"data {name}: {one} constant. Leave out what does not vary: D tells real from fake by it at once"]

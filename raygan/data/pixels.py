@@ -1,0 +1,139 @@
+"""One encoded picture to (C, H, W): what a person sees in it, in 8 bits, or as float32 where its file has no fixed range.
+
+mode 1, L, LA, I;16          grey; 16 bit are scaled by 65,535
+RGB, RGBA, P, CMYK, YCbCr    RGB
+I, F                         float32, scaled later with all others of the set (`arrays.scaled_pictures`)
+alpha, tRNS                  over `background`: colours that nobody sees are not trained on
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+import zlib
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from raygan.data.record import Array
+from raygan.data.room import check_room
+from raygan.errors import DataError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "TIFF", "PPM", "AVIF", "JPEG2000", "TGA", "QOI", "PCX", "ICO")
+"""Nothing else is decoded, whatever its name says: some of Pillow's other formats start programs."""
+SUFFIXES = (
+    ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm",
+    ".pbm", ".pnm", ".avif", ".jp2", ".tga", ".qoi", ".pcx", ".ico",
+)  # fmt: skip
+DECODING = 8
+"""Bytes a pixel while one picture is decoded."""
+BROKEN = (OSError, ValueError, SyntaxError, LookupError, TypeError, EOFError, ArithmeticError, struct.error, zlib.error,
+          NotImplementedError, RuntimeError, AttributeError)  # fmt: skip
+"""What Pillow's readers raise for files that are damaged."""
+Background = Literal["white", "black", "noise", "refuse"]
+ORIENTATION = 0x0112
+
+
+class BrokenPicture(Exception):
+    """It cannot be decoded; the text says why."""
+
+
+def decode(what: str, raw: bytes, background: Background, said: Callable[[str], None]) -> Array:
+    """(C, H, W) uint8, or float32 for modes I and F. Raises BrokenPicture; DataError for one too large, or refused."""
+    from PIL import Image, ImageOps
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image: Image.Image = Image.open(io.BytesIO(raw), formats=FORMATS)
+            check_room(what, DECODING * image.width * image.height)
+            if getattr(image, "is_animated", False):
+                said("first frame of several")
+            image.load()
+            if image.getexif().get(ORIENTATION, 1) not in (0, 1):
+                image = ImageOps.exif_transpose(image)
+                said("turned as EXIF says")
+            return pixels(what, image, background, zlib.crc32(raw), said)
+    except (*BROKEN, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise BrokenPicture(" ".join(str(error).split()) or type(error).__name__) from None
+
+
+def pixels(what: str, image: Image, background: Background, seed: int, said: Callable[[str], None]) -> Array:
+    """A decoded picture's channels, without alpha."""
+    mode = image.mode
+    if mode in ("I", "F"):
+        said(f"mode {mode} read as numbers, scaled by the range of all")
+        return np.asarray(image, np.float32)[None]
+    if mode.startswith("I;16"):
+        said("16 bit scaled to 8")
+        deep = np.asarray(image)
+        grey = np.rint(deep / 257).astype(np.uint8)[None]
+        key = image.info.get("transparency")
+        if not isinstance(key, int):
+            return grey
+        return laid(what, grey, np.where(deep == key, 0, 255).astype(np.uint8), background, seed, said)
+    if image.has_transparency_data:
+        image = image.convert("LA") if mode == "La" else image
+        both = np.asarray(image.convert("RGBA")).transpose(2, 0, 1)
+        alike = mode in ("1", "L", "LA", "La")
+        return laid(what, both[:1] if alike else both[:3], both[-1], background, seed, said)
+    wanted = "L" if mode in ("1", "L") else "RGB"
+    if mode not in ("L", "RGB"):
+        said(f"mode {mode} converted to {'grey' if wanted == 'L' else 'RGB'}")
+    flat = np.asarray(image.convert(wanted))
+    return flat[None] if flat.ndim == 2 else flat.transpose(2, 0, 1)
+
+
+def laid(
+    what: str, colours: Array, alpha: Array, background: Background, seed: int, said: Callable[[str], None]
+) -> Array:
+    """Colours (C, H, W) seen through alpha (H, W), both uint8, over the background."""
+    if (alpha == 255).all():
+        return colours
+    if background == "refuse":
+        raise DataError(f"{what} has transparent pixels. Set data.background: white, black or noise, or fill them.")
+    behind: Any = {"white": 255.0, "black": 0.0}.get(background)
+    if behind is None:
+        behind = np.random.default_rng(seed).integers(0, 256, colours.shape)
+    said(f"transparent pixels laid over {background}")
+    share = alpha / 255.0
+    out: Array = np.rint(colours * share + behind * (1 - share)).astype(np.uint8)
+    return out
+
+
+def recoloured(picture: Array, channels: int) -> Array:
+    """Grey (1, H, W) from RGB (3, H, W), with Pillow's weights (ITU-R 601), and back; both ways 8 bits stay 8 bits."""
+    if len(picture) == channels:
+        return picture
+    if len(picture) == 1:
+        rgb: Array = np.repeat(picture, channels, 0)
+        return rgb
+    if picture.dtype == np.uint8:
+        r, g, b = picture.astype(np.uint32)
+        return np.asarray((r * 19595 + g * 38470 + b * 7471 + 0x8000) >> 16, np.uint8)[None]
+    grey: Array = np.tensordot(np.array([0.299, 0.587, 0.114]), picture, 1).astype(picture.dtype)[None]
+    return grey
+
+
+def fitted(picture: Array, size: int, fit: Literal["crop", "pad"], background: Background) -> Array:
+    """(C, size, size): scaled so that it fills the square and cut in the middle, or so that it fits in and padded."""
+    from PIL import Image, ImageOps
+
+    if picture.shape[1:] == (size, size):
+        return picture
+    deep = picture.dtype != np.uint8
+    method = Image.Resampling.BILINEAR if deep else Image.Resampling.LANCZOS  # without overshoot where nothing clips it
+    edge: Any = 0 if background == "black" else float(picture.max()) if deep else 255
+    out = []
+    for channel in picture:
+        image = Image.fromarray(np.ascontiguousarray(channel, np.float32 if deep else np.uint8))
+        made = ImageOps.fit if fit == "crop" else partial(ImageOps.pad, color=edge)
+        out.append(np.asarray(made(image, (size, size), method)))
+    return np.stack(out)

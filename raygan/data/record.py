@@ -1,0 +1,101 @@
+"""What a reader did with a source, for people: recognised, converted, left out; and the scaling that leads back to its units.
+
+A reader returns `Read`: the samples in their one checked form, and the record that a start prints and run.json keeps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+NAMED = 5
+"""Names that a record keeps of each kind; all are counted."""
+
+
+@dataclass
+class Record:
+    """Counts, names and reasons."""
+
+    source: str
+    recognised: str = ""
+    """What the samples are, and by what sign: "uint8 pictures (N, 3, 32, 32): channels first"."""
+    converted: dict[str, int] = field(default_factory=dict)
+    """What was done -> samples it was done to."""
+    skipped: dict[str, int] = field(default_factory=dict)
+    """Why it was left out -> files, rows, columns."""
+    names: dict[str, list[str]] = field(default_factory=dict)
+    """Why it was left out -> the first `NAMED` of them."""
+
+    def convert(self, what: str, count: int = 1) -> None:
+        """Something was changed."""
+        self.converted[what] = self.converted.get(what, 0) + count
+
+    def skip(self, why: str, name: object) -> None:
+        """Something was left out."""
+        self.skipped[why] = self.skipped.get(why, 0) + 1
+        if len(known := self.names.setdefault(why, [])) < NAMED:
+            known.append(printable(name))
+
+    def lines(self) -> list[str]:
+        """For people, one thing a line.
+
+        >>> Record("folder:x", "8 pictures", {"turned as EXIF says": 2}, {".csv": 1}, {".csv": ["a.csv"]}).lines()
+        ['data folder:x: 8 pictures', 'data converted: turned as EXIF says (2)', 'data left out: .csv (1: a.csv)']
+        """
+        out = [f"data {printable(self.source)}: {self.recognised}"]
+        out += [f"data converted: {what} ({count:,})" for what, count in self.converted.items()]
+        for why, count in self.skipped.items():
+            more = ", ..." if count > len(self.names[why]) else ""
+            out.append(f"data left out: {why} ({count:,}: {', '.join(self.names[why])}{more})")
+        return out
+
+    def plain(self) -> dict[str, Any]:
+        """For run.json."""
+        return {
+            "source": printable(self.source), "recognised": self.recognised, "converted": dict(self.converted),
+            "skipped": {why: {"count": n, "names": self.names[why]} for why, n in self.skipped.items()},
+        }  # fmt: skip
+
+
+def printable(name: object) -> str:
+    """A file's name as text that can be written anywhere, also where it is not UTF-8."""
+    return str(name).encode("utf-8", "backslashreplace").decode()
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """samples in the data's own units = offset + factor * samples as trained on."""
+
+    offset: tuple[float, ...]
+    """Of each feature; of one number where all have the same."""
+    factor: tuple[float, ...]
+
+    def back(self, samples: Array) -> Array:
+        """float64, in the data's own units."""
+        out: Array = np.asarray(self.offset) + np.asarray(self.factor) * samples.astype(np.float64)
+        return out
+
+    def plain(self) -> dict[str, list[float]]:
+        """For run.json."""
+        return {"offset": list(self.offset), "factor": list(self.factor)}
+
+    @staticmethod
+    def of(values: Any) -> Scaling | None:
+        """From run.json; None where there is none."""
+        return Scaling(tuple(values["offset"]), tuple(values["factor"])) if values else None
+
+
+@dataclass(frozen=True)
+class Read:
+    """Samples as read: points (N, features) float32, or pictures (N, C, H, W) uint8 or float32 in [-1, 1]."""
+
+    array: Array
+    record: Record
+    scaling: Scaling | None = None
+    classes: Sequence[str] | None = None
+    """The class of each sample, where the source tells (folders)."""

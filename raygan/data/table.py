@@ -1,0 +1,120 @@
+"""A table's columns as samples: one of encoded pictures or of lists, or those of numbers, a row a sample.
+
+A null is a row that is refused by its number, not a zero; a column that is no feature (labels, ids, text) is left out by a setting.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from raygan.data.arrays import ArraySettings, as_samples
+from raygan.data.files import FileComponent
+from raygan.data.record import Array, Read, Record
+from raygan.errors import DataError
+
+LABELS = ("label", "labels", "class", "target", "y", "id", "index", "fine_label", "coarse_label")
+
+
+class TableComponent(FileComponent, ArraySettings):
+    """A row a sample."""
+
+    column: str | None = Field(
+        None, description="The column, or several with commas between; None: all, if all are numbers."
+    )
+
+    @abstractmethod
+    def table(self) -> Any:
+        """A pyarrow table."""
+
+    def read(self) -> Read:
+        """Points (N, columns), or what a column of lists holds."""
+        record = Record(f"{self.name}:{self.path}")
+        array = columns(self.where, self.table(), self.column, record)
+        return as_samples(self.where, array, self.layout, self.scale, record)
+
+
+def columns(where: str, table: Any, asked: str | None, record: Record) -> Array:
+    """(N, columns) of the columns of numbers, or the one column of lists."""
+    names = chosen(where, table, asked)
+    for name in table.column_names:
+        if name not in names:
+            record.skip("columns", name)
+    if len(names) == 1 and is_list(table.schema.field(names[0]).type):
+        return lists(where, names[0], table.column(names[0]))
+    return np.stack([numbers(where, name, table.column(name)) for name in names], 1)
+
+
+def chosen(where: str, table: Any, asked: str | None) -> list[str]:
+    """The columns to read. Raises DataError where that has to be asked for."""
+    there = list(table.column_names)
+    if len(set(there)) < len(there):
+        twice = next(n for n in there if there.count(n) > 1)
+        raise DataError(f"{where}: two columns are named {twice!r}. Rename one.")
+    if asked is not None:
+        names = [asked] if asked in there else [n.strip() for n in asked.split(",")]
+        if missing := [n for n in names if n not in there]:
+            raise DataError(f"{where}: no column {missing[0]!r}. It has: {', '.join(there[:20])}.")
+        return names
+    good = [n for n in there if is_number(table.schema.field(n).type) and n.lower() not in LABELS]
+    if len(good) == len(there) and good:
+        return good
+    lone = [n for n in there if is_list(table.schema.field(n).type)]
+    guess = ",".join(good or lone[:1] or there[:1])
+    odd = next(n for n in there if n not in good) if there else ""
+    if not there:
+        raise DataError(f"{where} has no columns. Check the file.")
+    raise DataError(
+        f"{where}: column {odd!r} ({table.schema.field(odd).type}) may be no feature. Set data.column: {guess}, or others of: "
+        f"{', '.join(there[:20])}."
+    )
+
+
+def is_number(kind: Any) -> bool:
+    """Integers, floats, bool."""
+    import pyarrow.types as types
+
+    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind))
+
+
+def is_list(kind: Any) -> bool:
+    """Lists of numbers, of lists of numbers, ..."""
+    import pyarrow.types as types
+
+    if not (types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)):
+        return False
+    return is_number(kind.value_type) or is_list(kind.value_type)
+
+
+def numbers(where: str, name: str, column: Any) -> Array:
+    """One column of numbers, without nulls."""
+    check_nulls(where, name, column)
+    if not is_number(column.type):
+        raise DataError(f"{where}: column {name!r} holds {column.type}, not numbers. Set data.column.")
+    return np.asarray(column.to_numpy())
+
+
+def check_nulls(where: str, name: str, column: Any) -> None:
+    """Raises DataError that tells how many, and the first."""
+    if column.null_count:
+        first = column.is_null().to_numpy(zero_copy_only=False).argmax() if hasattr(column, "is_null") else 0
+        raise DataError(
+            f"{where}: column {name!r} has {column.null_count:,} nulls, the first in row {first}. Fill or remove them."
+        )
+
+
+def lists(where: str, name: str, column: Any) -> Array:
+    """Lists of one length each, as an array (N, ...)."""
+    check_nulls(where, name, column)
+    try:
+        array = np.array(column.to_pylist())
+    except ValueError:
+        array = np.array([], object)
+    if array.dtype.kind not in "biuf":
+        raise DataError(
+            f"{where}: the lists of column {name!r} differ in length, or hold nulls. Bring all to one length."
+        )
+    return array

@@ -1,0 +1,91 @@
+"""Any array of any type, layout and size is read right, or refused in one line."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from raygan.data.arrays import as_samples
+from raygan.errors import DataError
+
+TYPES = st.one_of(
+    hnp.boolean_dtypes(), hnp.integer_dtypes(endianness="?"), hnp.unsigned_integer_dtypes(endianness="?"),
+    hnp.floating_dtypes(sizes=(16, 32, 64), endianness="?"), hnp.complex_number_dtypes(), hnp.datetime64_dtypes(),
+    hnp.timedelta64_dtypes(), hnp.unicode_string_dtypes(), hnp.byte_string_dtypes(), st.just(np.dtype(object)),
+)  # fmt: skip
+SHAPES = hnp.array_shapes(min_dims=0, max_dims=5, min_side=0, max_side=5)
+LAYOUTS = st.sampled_from([None, None, "points", "NHW", "NCHW", "NHWC", "1x2x2", "3x1x1"])
+SCALES = st.sampled_from(["auto", "auto", "none", "standard", "bytes"])
+
+
+def arrays(kind: Any) -> Any:
+    return hnp.arrays(kind, SHAPES, elements=st.none() if kind.kind == "O" else None)
+
+
+def in_own_units(array: Any, layout: str | None) -> Any:
+    """What the samples are, by hand, as float64."""
+    out = np.asarray(array, np.float64)
+    if layout == "NHWC" or (layout is None and out.ndim == 4 and out.shape[3] in (1, 3) and out.shape[1] not in (1, 3)):
+        return np.moveaxis(out, 3, 1)
+    return out
+
+
+@settings(max_examples=400, deadline=None)
+@given(TYPES.flatmap(arrays), LAYOUTS, SCALES)
+def test_read_right_or_refused_in_one_line(array: Any, layout: str | None, scale: Any) -> None:
+    before = array.copy()
+    try:
+        found = as_samples("x", array, layout, scale)
+    except DataError as error:
+        told = str(error)
+    else:
+        told = ""
+    if told:
+        assert "\n" not in told
+        assert len(told) < 600
+        return
+    made = found.array
+    assert made.dtype in (np.uint8, np.float32)
+    assert len(made) == len(array)
+    assert made.ndim in (2, 4)
+    assert np.isfinite(made).all()
+    if made.ndim == 4 and made.dtype == np.float32:
+        assert np.abs(made).max(initial=0) <= 1
+    if found.scaling and made.size:
+        back = found.scaling.back(made)
+        true = in_own_units(array, layout).reshape(back.shape)
+        slack = (
+            1e-5 * np.ptp(true, axis=0, keepdims=True) + 1e-12 * np.abs(true) if made.ndim == 2 else 1e-5 * np.ptp(true)
+        )
+        slack = slack + (1e-4 if scale == "bytes" else 1e-300)  # float32 of -1..1
+        assert (np.abs(back - true) <= slack).all()
+    assert array.tobytes() == before.tobytes(), "the user's own array is left alone"
+
+
+@settings(max_examples=100, deadline=None)
+@given(hnp.arrays(np.float64, st.tuples(st.integers(2, 20), st.integers(1, 4)), elements=st.floats(-1e300, 1e300)))
+def test_points_come_back_in_their_units(array: Any) -> None:
+    try:
+        found = as_samples("x", array)
+    except DataError as error:
+        told = str(error)
+    else:
+        told = ""
+    if told:
+        assert "too large" in told
+        return
+    assert found.scaling is not None
+    back = found.scaling.back(found.array)
+    largest = np.abs(array - array[0]).max(0) + 1e-9 * np.abs(array).max(0)
+    assert (np.abs(back - array) <= 1e-5 * largest + 1e-300).all()
+
+
+def test_users_files_are_never_written(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.zeros((4, 2, 2), np.uint8))
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    with pytest.raises(ValueError, match="read-only"):
+        as_samples("x", mapped).array[0] = 1

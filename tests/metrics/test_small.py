@@ -1,0 +1,92 @@
+"""Scores of little data: finite, or marked as saying nothing."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from raygan.data.base import Samples
+from raygan.metrics.density import best_bandwidth, density_scores
+from raygan.metrics.fidelity import kid, near, prdc
+from raygan.metrics.ranking import cannot_tell, mark_line, marked
+from raygan.metrics.suite import Suite
+
+
+def points(count: int, held_out: int, features: int = 2, seed: int = 0) -> Samples:
+    rng = np.random.default_rng(seed)
+    train, rest = (rng.normal(size=(n, features)).astype(np.float32) for n in (count, held_out))
+    return Samples("points", train, rest)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(2, 300), st.sampled_from(["density", "fid", "kid", "prdc"]), st.integers(1, 3), st.booleans())
+def test_every_score_of_any_number_of_samples_is_finite_or_marked(
+    n: int, group: str, features: int, copies: bool
+) -> None:
+    held_out = max(1, n // 10)
+    data = points(n - held_out, held_out, features)
+    if copies:
+        data = Samples("points", np.round(data.train), np.round(data.held_out))
+    suite = Suite(data, [group])
+    floor, ceiling = suite.floor(), suite.ceiling()
+    made = suite.score(torch.randn(suite.n_fake, features))
+    assert suite.n_fake == min(2500, n - held_out)
+    for name in made:
+        finite = all(math.isfinite(x[name]) for x in (floor, ceiling, made))
+        assert finite or name in cannot_tell(floor, ceiling), (name, floor, ceiling, made)
+
+
+def test_real_data_of_300_points_is_better_than_noise() -> None:
+    suite = Suite(points(270, 30))
+    assert "log_likelihood" not in cannot_tell(suite.floor(), suite.ceiling())
+    assert suite.protocol.lowered.startswith("samples 2500 -> 270")
+
+
+def test_the_ceiling_holds_no_sample_twice() -> None:
+    data, seen = points(100, 50), []
+    suite = Suite(data)
+    suite.score = lambda fake: seen.append(fake) or {}  # type: ignore[func-returns-value,method-assign,assignment]
+    suite.ceiling()
+    assert len({row.numpy().tobytes() for row in seen[0]}) == len(seen[0]) == 100
+
+
+def test_data_that_are_held_out_as_well_are_no_ceiling() -> None:
+    data = points(100, 1)
+    suite = Suite(Samples("points", data.train, data.train, apart=False))
+    assert all(math.isnan(v) for v in suite.ceiling().values())
+
+
+def test_copies_do_not_choose_the_bandwidth() -> None:
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(200, 2))
+    assert best_bandwidth(centres, centres[:100]) > 0.1
+    assert best_bandwidth(centres, np.concatenate([centres[:100], rng.normal(size=(50, 2))])) > 0.1
+    assert math.isfinite(density_scores(np.zeros((9, 2)), np.zeros((3, 2)))["log_likelihood"])
+
+
+@pytest.mark.parametrize(("floor", "blind"), [(1.0, True), (2.0, True), (math.nan, True), (0.5, False)])
+def test_a_score_that_noise_reaches_is_marked(floor: float, blind: bool) -> None:
+    low, high = {"modes": floor, "kid": 2 - floor}, {"modes": 1.0, "kid": 1.0}
+    assert marked(["modes", "kid"], low, high) == (["modes?", "kid?"] if blind else ["modes", "kid"])
+    assert bool(mark_line(["modes", "kid"], low, high)) is blind
+
+
+def test_blocks_change_no_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    real, fake = rng.normal(size=(90, 5)), rng.normal(size=(70, 5)) + 0.3
+    whole = {**prdc(real, fake), "kid": kid(real, fake)}
+    monkeypatch.setattr("raygan.metrics.fidelity.BLOCK", 128)
+    assert {**prdc(real, fake), "kid": kid(real, fake)} == pytest.approx(whole, rel=1e-9)
+
+
+def test_two_opposite_modes_of_eight_are_a_quarter_of_the_data() -> None:
+    angle = np.arange(500) % 8 * np.pi / 4
+    rng = np.random.default_rng(0)
+    real = np.stack([np.cos(angle), np.sin(angle)], 1) + 0.01 * rng.normal(size=(500, 2))
+    assert near(real, real[(np.arange(500) % 4) == 0]) == pytest.approx(0.25, abs=0.01)
+    assert near(real, real + 0.05) == 1.0, "a little beside all modes is no collapse"

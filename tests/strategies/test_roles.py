@@ -1,0 +1,113 @@
+"""A strategy of one file says itself who its players are; nobody else tests a strategy's name."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+import raygan
+from raygan.cli import main
+from raygan.config import Config, resolve
+from raygan.errors import RayganError
+from raygan.own.objects import named
+from raygan.service.plan import plan_text
+from raygan.service.run import Run
+from raygan.service.sweep import costs, scored
+from raygan.service.verify import verify_config
+from tests.conftest import TINY
+
+TEACHER = """
+from raygan.gan.pair import Pair
+from raygan.strategies.orders import Train
+from raygan.strategies.strategy import StrategyComponent
+
+class Taught(StrategyComponent):
+    def players(self, config):
+        return [*self.locals(config), "teacher"]
+
+    def build(self, name, setup, sharing=None):
+        return Pair(name, setup.parts(name), sharing)
+
+    def decide(self, ready, progress, plan):
+        done = progress.done
+        return [Train(p, plan.next_stop(done[p]) - done[p]) for p in ready if done[p] < plan.steps]
+"""
+STRANGER = TEACHER.replace("Train(p, ", 'Train("nobody-here", ')
+NOBODY = TEACHER.replace("if done[p] < plan.steps", "if False")
+
+
+def own(folder: Path, text: str) -> Config:
+    file = folder / "taught.py"
+    file.write_text(text)
+    settings = {**TINY, "strategy": str(file), "num_pairs": 2, "steps": 20}
+    settings["evaluation"] = {"every_steps": 20, "samples": 1600}
+    return resolve(None, (), named(settings)).config
+
+
+def test_a_player_of_its_own_counts_as_no_pair_and_is_not_scored(tmp_path: Path) -> None:
+    config = own(tmp_path, TEACHER)
+    spec = str(tmp_path / "taught.py")
+    evaluation = {"every_steps": 20, "samples": 1600}
+    settings = {**TINY, "num_pairs": 2, "steps": 20, "strategy": spec, "evaluation": evaluation}
+    run = raygan.train(None, run_dir=tmp_path / "runs", name="t", inline=True, **settings)
+    run = Run.load(run.path)
+    assert run.players == ["pair-00", "pair-01", "teacher"]
+    assert run.pairs == ["pair-00", "pair-01"]
+    assert set(run.scores()) == {"pair-00", "pair-01", "mixture"}
+    assert "teacher" not in scored(config)
+    with pytest.raises(SystemExit, match="0"):
+        main(["status", str(run.path)])
+
+
+def test_plan_verify_and_costs_take_it_and_say_what_they_do_not_know(tmp_path: Path) -> None:
+    config = own(tmp_path, TEACHER)
+    assert "does not say" in plan_text(
+        resolve(None, (), named({**TINY, "strategy": str(tmp_path / "taught.py")})), "local"
+    )
+    assert math.isnan(costs(config, 1, 0.0)["megabytes"])
+    results = verify_config(config, 4, "local", inline_only=True)
+    assert [r.promised for r in results] == [False, False, True]
+    assert all(r.ok for r in results)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"), [(STRANGER, "orders nobody-here, who is no player"), (NOBODY, "orders nobody")]
+)
+@pytest.mark.parametrize("verb", ["train", "verify", "plan"])
+def test_an_order_that_cannot_be_carried_out_is_one_line_and_nothing_hangs(
+    tmp_path: Path, text: str, says: str, verb: str
+) -> None:
+    config = own(tmp_path, text)
+    settings = {**TINY, "num_pairs": 2, "steps": 20, "strategy": str(tmp_path / "taught.py")}
+    with pytest.raises(RayganError, match=says) as caught:  # noqa: PT012
+        if verb == "train":
+            raygan.train(None, run_dir=tmp_path / "runs", name="t", inline=True, **settings)
+        elif verb == "verify":
+            verify_config(config, 4, "local", inline_only=True)
+        else:
+            plan_text(resolve(None, (), named(settings)), "local")
+    assert "taught" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+NAMED = re.compile(
+    r"\b(?:GLOBAL|JUDGE|ROLES)\b|isinstance\([^)]*\b(?:Sgan|Gap|Pmgan)\b"
+    r"|[!=]= \"(?:sgan|gap|pmgan|global|judge)\"|startswith\(\"(?:pair|gen)"
+)
+STILL = {"service/diagnostics.py", "service/pictures.py", "service/lineage.py", "service/report.py",
+         "service/evaluate.py", "actors/gauges.py"}  # fmt: skip
+"""Files that still know a player by its name; none may come to it."""
+
+
+def test_nobody_else_knows_a_player_by_its_name() -> None:
+    root = Path(raygan.__file__).parent
+    found: Sequence[str] = [
+        str(file.relative_to(root))
+        for file in sorted(root.rglob("*.py"))
+        if file.parent.name != "strategies" and NAMED.search(file.read_text())
+    ]
+    assert set(found) <= STILL

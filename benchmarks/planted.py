@@ -87,7 +87,7 @@ PLANTED = [
         parcels""", "        parcels", "`adopt` that does not ask the epoch"),
     (f"{G}/weights.py", "for key in sorted(self.arrays):", 'for key in ["weights"]:', "a fingerprint that leaves the optimizer out"),
     (f"{G}/pair.py", '            arrays["average"] = flatten(self.average)', "            pass", "a moving average that does not travel with G"),
-    (f"{G}/pair.py", 'arrays = {"weights": finite(self.name, self.step, flatten(network))}', 'arrays = {"weights": flatten(network)}',
+    (f"{G}/pair.py", 'arrays = {"weights": finite(self.name, self.step, flatten(network), network)}', 'arrays = {"weights": flatten(network)}',
      "NaN that is offered"),
     (f"{A}/board.py", "max(version, self._versions.get(player, 0))", "version", "versions on the board that go back"),
     (f"{C}/hosting.py", "if v < before and v != newest", "if v < before", "`forget` that drops the newest"),

@@ -3,7 +3,7 @@
 dtype       complex, text, dates, objects are refused; NaN and infinity too
 layout      certain (uint8 (N, H, W); 1 or 3 channels at one end), given (data.layout), or asked for with the guess
 scale       points: each column centred and divided by its deviation, in float64, remembered
-            pictures: 0..255, 0..1, -1..1, 16 bit are told by type and range; everything else is asked for
+            pictures: 0..255, 0..1, -1..1, uint16 are told by type and range; everything else is asked for
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ Scale = Literal["auto", "none", "standard", "bytes"]
 LAYOUT = re.compile(r"points|NHW|NCHW|NHWC|[1-9]\d*(x[1-9]\d*){2}")
 SURE = (1, 3)
 """Channels that need no asking."""
-FLAT = 16
-"""Columns from which bytes may be flat pictures."""
+FEW_COLUMNS = 15
+"""Bytes in no more columns than these are no flat pictures."""
 
 
 class ArraySettings(DataComponent):
@@ -136,7 +136,7 @@ def given(where: str, array: Array, layout: str) -> Array:
 def flat_pictures(array: Array) -> str:
     """CxHxW of bytes in rows that may be square pictures; "" for what is none."""
     columns = array.shape[1]
-    if columns < FLAT or array.dtype.kind not in "uif":
+    if columns <= FEW_COLUMNS or array.dtype.kind not in "uif":
         return ""
     for c in SURE:
         side = math.isqrt(columns // c)

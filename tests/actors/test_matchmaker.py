@@ -91,3 +91,23 @@ def test_everybody_gets_its_network_and_only_what_crosses_is_sent(
     for actor in actors:  # a call that comes twice
         actor.actor.adopt([n for n in swap.moves if at[n] is actor], swap, 0, *actor.came)
     assert {n: p.offer("D", "all").fingerprint for n, p in pairs.items()} == expected
+
+
+def test_a_half_carries_the_attempts_epoch_and_is_over_when_all_have_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of an earlier attempt the actors know it by its epoch; a swap is not over while somebody has not taken its network."""
+    asked: list[dict[str, Any]] = []
+    monkeypatch.setattr(matchmaker, "answers", lambda references: asked.append(dict(references)) or dict(references))
+    epochs: list[int] = []
+
+    class Witness:
+        offer = Method(lambda stay, go, swap, epoch: epochs.append(epoch) or {n: n for n in stay})
+        adopt = Method(lambda names, swap, epoch, *came: epochs.append(epoch) or "taken")
+
+    witness, swap = Witness(), Swap(2, (("a", "b"), ("b", "a")), "D", "all")
+    broker = MatchmakerActor("run")
+    broker.begin(7)
+    broker.register({"a": witness, "b": witness})
+    broker.gather(swap)
+    broker.deliver(swap)
+    assert epochs == [7, 7]
+    assert [list(a.values()) for a in asked][1:] == [["taken"]], "it has waited for them"

@@ -21,7 +21,7 @@ from raygan.controller.checkpoint import (
 )
 from raygan.controller.journal import Journal, read_journal
 from raygan.controller.storage import LocalStorage
-from raygan.errors import StaleEpochError
+from raygan.errors import CheckpointError, StaleEpochError
 
 PARTS = {"pair-00": b"a" * 50, "global": b"b" * 60}
 
@@ -309,3 +309,22 @@ def test_a_lost_journal_begins_again_with_what_lies_there(tmp_path: Path) -> Non
     shutil.rmtree(tmp_path / "journal")
     assert [e.step for e in open_journal(LocalStorage(tmp_path)).index] == [4]
     assert list(list_checkpoints(tmp_path)) == [4]
+
+
+def test_a_checkpoint_of_another_format_is_refused_with_both(tmp_path: Path) -> None:
+    folder = write(opened(tmp_path), 4)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "format": 99}))
+    with pytest.raises(CheckpointError, match="format 99, this raygan reads"):
+        read_checkpoint(tmp_path, 4)
+
+
+def test_one_that_the_index_does_not_know_is_what_counts_once_it_is_gone_on_from(tmp_path: Path) -> None:
+    """Found by its manifest, where the journal was lost: from then on it is the index."""
+    journal = opened(tmp_path)
+    write(journal, 4)
+    found = newest_valid(tmp_path)[0]
+    assert found is not None
+    journal.index = []
+    go_on_from(journal, found)
+    assert [(e.step, e.promised) for e in journal.index] == [(4, True)]

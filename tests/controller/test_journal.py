@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from raygan.controller.journal import Journal, committed, file_of, read_journal
+from raygan.controller import journal as module
+from raygan.controller.journal import Entry, Head, History, Journal, committed, file_of, read_head, read_journal, undo
 from raygan.controller.storage import LocalStorage
 from raygan.errors import StaleEpochError
 
@@ -131,3 +132,79 @@ def test_what_was_committed_until_an_epoch_is_taken_counts(tmp_path: Path) -> No
     history = read_journal(LocalStorage(tmp_path))
     assert [r["step"] for r in history.of("swap")] == [9, 10]
     assert (history.cut, [r["seq"] for r in history.records]) == (0, [0, 1, 2, 3])
+
+
+def test_of_a_journal_without_snapshots_all_counts_and_only_the_newest_is_promised(tmp_path: Path) -> None:
+    """As releases wrote it that had no index: what was to be kept then nobody knows."""
+    storage = LocalStorage(tmp_path)
+    journal = Journal.open(storage)
+    journal.snapshot = journal.append  # type: ignore[method-assign,assignment]
+    (tmp_path / file_of(1)).write_text("")
+    journal.head, journal.seq = "", 0
+    for step in (2, 4, 6):
+        journal.append("checkpoint", step=step, folder=f"{step:08d}", manifest="m")
+    head = read_head(storage)
+    assert [(e.step, e.promised) for e in head.index] == [(2, False), (4, False), (6, True)]
+    assert (head.seq, head.epoch) == (3, 1)
+
+
+def test_undoing_keeps_everything_up_to_the_checkpoint_that_is_gone_on_from() -> None:
+    index = [Entry(s, f"{s:08d}", "m") for s in (2, 4, 6)]
+    assert [e.step for e in undo(index, 4, "00000004")] == [2, 4]
+    assert [e.step for e in undo(index, 2, "00000002")] == [2]
+    assert [e.step for e in undo(index, 4, None)] == [2, 4], "of a journal without names, by the step"
+    assert undo(index, 0, "") == []
+
+
+@pytest.mark.parametrize("between", [0, 1, 40])
+def test_the_head_is_found_however_far_back_its_snapshot_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, between: int
+) -> None:
+    """Behind a window's edge, at it, and in the first one: the same as of the whole journal."""
+    monkeypatch.setattr(module, "WINDOW", 512)
+    storage = LocalStorage(tmp_path)
+    journal = Journal.open(storage)
+    journal.totals = {"swaps": 7}
+    journal.snapshot("checkpoint", [Entry(4, "00000004", "m")], step=4, folder="00000004", steps={}, manifest="m")
+    for step in range(between):
+        journal.append("swap", step=step, moves=["x" * 50])
+    head = read_head(storage)
+    assert [e.step for e in head.index] == [4]
+    assert head.totals == {"swaps": 7}
+    assert [r["step"] for r in head.since] == list(range(between))
+    assert (head.sha, head.seq) == (read_journal(storage).head, 2 + between)
+
+
+def test_an_epoch_that_was_taken_and_never_written_hides_nothing(tmp_path: Path) -> None:
+    """Its writer was killed before its first record: what is before it is the head, of that epoch."""
+    storage = LocalStorage(tmp_path)
+    Journal.open(storage).append("swap", step=1)
+    storage.create(file_of(2))
+    head = read_head(storage)
+    assert (head.epoch, head.seq, [r["kind"] for r in head.since]) == (2, 2, ["swap"])
+
+
+def test_only_numbered_files_are_epochs(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path)
+    Journal.open(storage).append("swap", step=1)
+    for stray in ("notes.jsonl", "00000009.json", "00000007.jsonl.tmp"):
+        (tmp_path / "journal" / stray).write_text("{}")
+    assert (read_head(storage).epoch, read_journal(storage).epoch) == (1, 1)
+
+
+def test_where_there_is_no_journal_there_is_no_epoch(tmp_path: Path) -> None:
+    assert (read_journal(LocalStorage(tmp_path)).epoch, read_head(LocalStorage(tmp_path))) == (0, Head())
+    assert (History().epoch, Head().epoch, Journal.open(LocalStorage(tmp_path)).epoch) == (0, 0, 1)
+
+
+def test_damage_behind_the_last_snapshot_is_told_by_the_head_too(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path)
+    journal = Journal.open(storage)
+    for step in (1, 2, 3):
+        journal.append("swap", step=step)
+    file = tmp_path / file_of(1)
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join([*lines[:2], lines[2].replace(b'"step": 2', b'"step": 9'), *lines[3:]]))
+    head = read_head(storage)
+    assert any("line 3 is damaged" in p for p in head.problems)
+    assert [r["step"] for r in head.since] == [1]

@@ -452,7 +452,7 @@ class Controller:
         self.config = self.config.model_copy(update={"num_pairs": len(ids), "members": tuple(ids), "strategy": spec})
         self.strategy = strategy_of(self.config)
         self.players = self.strategy.players(self.config)
-        self.roles = self.strategy.roles(self.config)
+        self.roles = {**self.roles, **self.strategy.roles(self.config)}  # also of those that left: rows are owed
         self.generators = tuple(p for p in self.players if self.roles[p].pair)
         self.watchdog.members = self.strategy.locals(self.config)
         for player in self.players:

@@ -167,7 +167,7 @@ def test_a_run_that_can_only_be_read_is_looked_at_by_every_verb_that_looks(
         assert found == code, (argv, err)
         assert says in err, (argv, err)
         assert "Traceback" not in err
-        assert len(err.splitlines()) <= 2, err
+        assert len([line for line in err.splitlines() if ": scoring " not in line]) <= 2, err
 
 
 def test_what_is_asked_of_a_run_that_can_only_be_read_is_one_line(read_only: Path) -> None:

@@ -12,7 +12,21 @@ from raygan.strategies.independent import Independent
 from raygan.strategies.orders import Train
 from raygan.testing import check_data, check_loss, check_network, check_strategy
 
-FILES = {"fashion_mnist", "folder", "given", "idx", "lm1b", "mnist", "npz", "parquet", "stacked_mnist", "zip"}
+FILES = {
+    "csv",
+    "fashion_mnist",
+    "folder",
+    "given",
+    "hdf5",
+    "hf",
+    "idx",
+    "lm1b",
+    "mnist",
+    "npz",
+    "parquet",
+    "stacked_mnist",
+    "zip",
+}
 
 
 @pytest.mark.parametrize("name", names("loss"))

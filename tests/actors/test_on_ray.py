@@ -180,7 +180,8 @@ def test_status_is_answered_while_a_pair_trains() -> None:
 def judge_stopped(seconds: float) -> dict[str, float]:
     """PMGAN in async with its judge stopped (SIGSTOP) for so long: the generators' steps, and their share of waiting."""
     config = tiny_config(
-        tempo="async", loss="reverse_kl", strategy={"name": "pmgan"}, num_pairs=2, steps=10**6, batch_size=128,
+        tempo="async", loss="reverse_kl", strategy={"name": "pmgan", "max_lag": 10**6}, num_pairs=2, steps=10**6,
+        batch_size=128,
         network={"name": "mlp", "hidden": 128, "z_dim": 2},
     )  # fmt: skip
     executor = RayExecutor("stopped", setup_of(config))
@@ -229,6 +230,7 @@ def judge_stopped(seconds: float) -> dict[str, float]:
 
 
 def test_generators_keep_stepping_while_the_judge_is_stopped() -> None:
+    """As far as they may; with a bound that they reach they wait (tests/strategies/test_pmgan.py)."""
     found = judge_stopped(4.0)
     assert found["steps"] >= 200
     assert found["waiting"] <= 0.02

@@ -374,6 +374,10 @@ def test_players_as_actors_in_the_trials_placement_group(ray_session: None, tmp_
 def test_schedules_and_searches(kind: str, ray_session: None, tmp_path: Path) -> None:
     learning: dict[str, Any] = {"steps": 200, "batch_size": 64, "network": {"name": "mlp", "hidden": 64, "z_dim": 2}}
     learning |= {"evaluation": {"every_steps": 50}, "checkpoint": {"every_steps": 50}}
+    learning |= {
+        "data": {**SMALL["data"], "train": 2500},
+        "pair": {"lr_d": 4e-3, "beta2": 0.9, "ema": 0.9},
+    }  # 8 modes, or 0
     settings = {**SMALL, **learning} if kind in ("asha", "pbt") else {**SMALL, "steps": 40}
     values: dict[str, Any] = {
         "asha": {"scheduler": "asha", "space": {"pair.lr_g": [3e-3, 1e-6, 2e-6, 3e-6]}, "max_concurrent": 1},

@@ -65,7 +65,7 @@ SMALL: dict[str, Any] = {
 }  # fmt: skip
 
 scaling.EVERY_S = 0.0  # no clock here: a request is looked for at each turn
-pmgan_generator.DEADLINE_S = pmgan_judge.PATIENCE_S = pmgan_judge.LOOK_S = (
+pmgan_generator.PATIENCE_S = pmgan_judge.PATIENCE_S = pmgan_judge.LOOK_S = (
     1e-4  # nobody can publish while somebody waits here
 )
 

@@ -25,7 +25,7 @@ small=(--num-pairs 2 --batch-size 16 --network.hidden 16 --evaluation.every-step
 
 say "submit, and do not wait"
 expect 0 raygan submit --no-wait -- train --preset ring8-pmgan --strategy.classes 4 --tempo async --steps 1000000 --name mine "${small[@]}"
-for _ in $(seq 120); do raygan status mine > status.txt 2> /dev/null && break; sleep 0.5; done
+for _ in $(seq 120); do raygan status mine > status.txt 2> /dev/null && grep -q 'mine: running' status.txt && break; sleep 0.5; done
 cat status.txt
 grep -q 'mine: running' status.txt
 

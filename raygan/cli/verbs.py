@@ -52,7 +52,8 @@ def train(argv: Sequence[str]) -> int:
         _trust(resolved.config.start_from)
     if args.has("strict") and args.get("resume") is None:
         raise ConfigError("--strict needs --resume: it refuses to go on with a run of another machine.")
-    training.requirements(args.get("require") or "modes=0")
+    if wanted := args.get("require"):
+        training.requirements(wanted)
     shown = _console(args)
     run = training.train(
         resolved, run_dir=expanded(args.get("run-dir") or "runs"), name=args.get("name"),
@@ -80,7 +81,8 @@ def resume(argv: Sequence[str]) -> int:
         raise ConfigError(f"--steps {steps!r}: write how many more, as in --steps +1000.")
     from raygan.service import training
 
-    training.requirements(args.get("require") or "modes=0")
+    if wanted := args.get("require"):
+        training.requirements(wanted)
     shown = _console(args)
     run = training.resume_run(
         args.positional[0], extra_steps=int(steps), address=args.get("address") or "auto", listeners=[shown],

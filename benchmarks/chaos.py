@@ -208,7 +208,7 @@ def one_run(seed: int, setup: Setup, expected: dict[str, str]) -> tuple[Chaos, C
         controller.run()
         for timer in chaos.paused:
             timer.join()
-        path = controller.folder.path
+        path = controller.log.folder.path
         return chaos, judge(path, expected, STEPS), rollback(path)
 
 

@@ -57,7 +57,7 @@ def cost() -> dict[str, float]:
         return call
 
     def stop(c: Controller, done: Done) -> None:
-        if c.elapsed > 60 * MINUTES:
+        if c.state.elapsed > 60 * MINUTES:
             raise KeyboardInterrupt
 
     parts: list[tuple[Any, str, str]] = [
@@ -79,12 +79,12 @@ def cost() -> dict[str, float]:
         finally:
             for (owner, name, _), original in zip(parts, originals, strict=True):
                 setattr(owner, name, original)
-        saved = controller.gathering.saved_step
+        saved = controller.loop.saving.gathering.saved_step
     return {
         **spent,
         "run": seconds,
-        "steps": min(controller.done.values()),
-        "swaps": controller.totals.swaps,
+        "steps": min(controller.state.done.values()),
+        "swaps": controller.state.totals.swaps,
         "saved_step": saved,
     }
 

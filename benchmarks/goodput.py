@@ -75,17 +75,17 @@ class Clock:
 
     def __call__(self, controller: Controller, done: Done) -> None:
         """The first window begins when everybody has done some rounds."""
-        if self.began is None and min(controller.done.values()) >= WARM:
+        if self.began is None and min(controller.state.done.values()) >= WARM:
             self._begin(controller)
 
     def _begin(self, controller: Controller) -> None:
-        self.began, self.before = time.perf_counter(), dict(controller.done)
+        self.began, self.before = time.perf_counter(), dict(controller.state.done)
 
     def tick(self, controller: Controller) -> None:
         """Each turn of the loop."""
-        if self.began is None or controller.stop_signal is not None:
+        if self.began is None or controller.state.stop_signal is not None:
             return
-        seconds, now = time.perf_counter() - self.began, controller.done
+        seconds, now = time.perf_counter() - self.began, controller.state.done
         if seconds < WINDOW_S or any(now[p] < steps for p, steps in self.before.items()):
             return
         self.windows.append(Window(seconds, statistics.mean(now[p] - steps for p, steps in self.before.items())))
@@ -130,7 +130,7 @@ def measure(config: Config, kills: int, seed: int) -> Clock:
         checkpoint, problems = newest_valid(folder.path)
         assert checkpoint is not None
         assert problems == []
-        assert dict(checkpoint.steps) == dict(controller.done), "what was counted is what was committed"
+        assert dict(checkpoint.steps) == dict(controller.state.done), "what was counted is what was committed"
     return clock
 
 

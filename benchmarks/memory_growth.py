@@ -64,7 +64,7 @@ def main() -> None:
     looks: list[tuple[int, int, int]] = []
 
     def look(controller: Controller, done: Done) -> None:
-        at = controller.done["pair-00"] // 10
+        at = controller.state.done["pair-00"] // 10
         if at >= (len(looks) + 1) * (rounds - 2) // 5:
             looks.append((at, *used()))
             print("{:6d} rounds: resident {:,} kB, given out {:,} kB".format(*looks[-1]), flush=True)

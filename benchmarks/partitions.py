@@ -81,8 +81,8 @@ def one_run(seed: int, cut: Cut, setup: Setup, expected: dict[str, str]) -> tupl
             setup.config, RunFolder.create(Path(folder), "run"), lambda: RayExecutor(f"cut{seed}", setup), [cut], 400
         )
         controller.run()
-        path = controller.folder.path
-        return controller.journal.epoch, judge(path, expected, STEPS), rollback(path)
+        path = controller.log.folder.path
+        return controller.log.journal.epoch, judge(path, expected, STEPS), rollback(path)
 
 
 def main() -> None:

@@ -56,7 +56,7 @@ class Taken:
         executor = controller.executor
         assert isinstance(executor, RayExecutor)
         there = {n for n, (node, _) in executor.places.items() if node == self.node.node_id} & set(executor.actors)
-        if self.told is None and min(controller.done.values()) >= self.step:
+        if self.told is None and min(controller.state.done.values()) >= self.step:
             assert there, "somebody lives on the other node"
             drain(self.node.node_id, self.grace_s + 60)
             self.told = time.monotonic()
@@ -88,7 +88,7 @@ def one_run(
             config, RunFolder.create(Path(folder), "run"), lambda: RayExecutor(f"taken{seed}", setup), [taken], 400
         )
         controller.run()
-        path = controller.folder.path
+        path = controller.log.folder.path
         rows = [r for r in read_jsonl(path / "metrics.jsonl") if r["kind"] == "train" and r["player"] != JUDGE]
         for player in {r["player"] for r in rows}:
             twice = sum(r["steps"] for r in rows if r["player"] == player) - STEPS

@@ -109,22 +109,22 @@ def measure(players: int, out: Any) -> None:
             "",
             {"metrics.jsonl": (0, rows), "events.jsonl": (0, events)},
             {},
-            dict.fromkeys(controller.players, 0.1),
+            dict.fromkeys(controller.state.players, 0.1),
             {},
         )
         hub_seconds = time.perf_counter() - began
     board = BoardActor()
     began = time.perf_counter()
     for step in range(ROUNDS):
-        for p in controller.players:
+        for p in controller.state.players:
             board.announce(p, step, 0)
-        board.progress(controller.players)
+        board.progress(controller.state.players)
     board_seconds = time.perf_counter() - began
     if players == 1000 and "--profile" in sys.argv:
         pstats.Stats(profile).sort_stats("tottime").print_stats(15)
     out.put({
         "players": players, "controller_s": seconds / ROUNDS, "hub_s": hub_seconds / ROUNDS, "board_s": board_seconds / ROUNDS,
-        "memory_mb": memory, "bytes_a_round": (len(rows) + len(events)) / ROUNDS, "swaps": controller.totals.swaps,
+        "memory_mb": memory, "bytes_a_round": (len(rows) + len(events)) / ROUNDS, "swaps": controller.state.totals.swaps,
     })  # fmt: skip
 
 

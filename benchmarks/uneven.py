@@ -54,7 +54,7 @@ class Slow:
 
     def __call__(self, controller: Controller, done: Done) -> None:
         """A round has ended."""
-        steps = list(controller.done.values())
+        steps = list(controller.state.done.values())
         self.spread = max(self.spread, max(steps) - min(steps))
 
     def tick(self, controller: Controller) -> None:

@@ -26,10 +26,10 @@ from raygan.actors.cluster import OwnRay, dead_head
 from raygan.actors.gauges import Gauges
 from raygan.actors.process import Process
 from raygan.controller.lines import parse, told_by_a_run
+from raygan.controller.listener import Listener
 
 if TYPE_CHECKING:
-    from raygan.controller.controller import Controller
-    from raygan.controller.orders import Done
+    from raygan.controller.listener import Running
 
 TICK_S = 5.0
 """Between two settings of all gauges: Ray forgets a gauge that is not set again."""
@@ -157,7 +157,7 @@ class Log:
         return start, bytes(self.raw[start - self.begin :])
 
 
-class HubLink:
+class HubLink(Listener):
     """The driver's end: a listener of the controller. Never waits; what could not be told yet is told by the next push."""
 
     def __init__(self, run: str, folder: Path) -> None:
@@ -180,11 +180,8 @@ class HubLink:
         self._under_way: Any = None
         self._sent: dict[str, tuple[int, int]] = {}
 
-    def __call__(self, controller: Controller, done: Done) -> None:
-        """An order was carried out: nothing to do, `tick` looks at the files."""
-
-    def tick(self, controller: Controller) -> None:
-        """Every turn of the controller's loop: hear the answer to the last push, send the next."""
+    def tick(self, run: Running) -> None:
+        """Every turn of the run's loop: hear the answer to the last push, send the next."""
         now = time.monotonic()
         if now - self._at < PUSH_S or dead_head():
             return
@@ -193,12 +190,12 @@ class HubLink:
         if self._under_way is not None and not ray.wait([self._under_way], timeout=0)[0]:
             return
         self._at = now
-        self._hear(controller)
-        executor: Any = controller.executor
+        self._hear(run)
+        executor: Any = run.executor
         self._push(executor.ages() if executor is not None else {})
         self.seconds += time.monotonic() - now
 
-    def _hear(self, controller: Controller | None) -> None:
+    def _hear(self, run: Running | None) -> None:
         if self._under_way is None:
             return
         try:
@@ -213,8 +210,8 @@ class HubLink:
             self.life = life
         self.known = known
         for request in requests:
-            if controller is not None:
-                controller.asked(request)
+            if run is not None:
+                run.asked(request)
 
     def _push(self, beats: dict[str, float]) -> None:
         added, budget = dict[str, tuple[int, bytes]](), PUSH_BYTES

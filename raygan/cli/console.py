@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from raygan.controller.listener import Listener
 from raygan.controller.orders import Done, Evaluate
 from raygan.metrics.ranking import headline
 from raygan.own.names import label
@@ -19,25 +21,13 @@ from raygan.strategies.roles import MIXTURE
 from raygan.visible import visible
 
 if TYPE_CHECKING:
-    from raygan.controller.controller import Controller
+    from raygan.controller.listener import Running
 
 EVERY_S = 10.0
 
 
-class Quiet:
+class Quiet(Listener):
     """Says nothing until the end, and then only what went wrong."""
-
-    def begin(self, controller: Controller) -> None:
-        """A run starts."""
-
-    def __call__(self, controller: Controller, done: Done) -> None:
-        """An order was carried out."""
-
-    def close(self) -> None:
-        """The run is over, well or not."""
-
-    def done_already(self, path: Path, steps: int) -> None:
-        """There was nothing to resume."""
 
     def finish(self, run: Run, report: Path | None) -> None:
         """The run ended well."""
@@ -46,11 +36,11 @@ class Quiet:
 class Json(Quiet):
     """One JSON object a line: progress at every score, the scores of all at the end."""
 
-    def __call__(self, controller: Controller, done: Done) -> None:
+    def __call__(self, run: Running, done: Done) -> None:
         """Pass the scores on."""
         if isinstance(done.order, Evaluate):
             for row in done.result.rows:
-                print(json.dumps({"elapsed": controller.elapsed, **row}, default=str), flush=True)
+                print(json.dumps({"elapsed": run.state.elapsed, **row}, default=str), flush=True)
 
     def done_already(self, path: Path, steps: int) -> None:
         """Said before the result."""
@@ -78,29 +68,29 @@ class Plain(Quiet):
         self._told.add(name)
         print(f"warning {name}: {text}", flush=True)
 
-    def read(self, lines: list[str]) -> None:
+    def read(self, lines: Sequence[str]) -> None:
         """What was made of the data."""
         for line in lines:
             print(line, flush=True)
 
-    def begin(self, controller: Controller) -> None:
+    def begin(self, run: Running) -> None:
         """Say what starts, and where."""
-        self._before = dict(controller.totals.warnings)
-        print(describe(controller), flush=True)
+        self._before = dict(run.state.totals.warnings)
+        print(describe(run), flush=True)
 
     def done_already(self, path: Path, steps: int) -> None:
         """Say why nothing happens."""
         print(f"run {path} is done: {steps} of {steps} steps. To go on: raygan resume {path} --steps +1000", flush=True)
 
-    def __call__(self, controller: Controller, done: Done) -> None:
+    def __call__(self, run: Running, done: Done) -> None:
         """Now and then, a line."""
-        counts = controller.totals.warnings
+        counts = run.state.totals.warnings
         for name in sorted(n for n in counts if counts[n] > self._before.get(n, 0) and n not in self._told):
             self._told.add(name)
             print(f"warning {name} (see events.jsonl; shown once, counted)", flush=True)
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + EVERY_S
-            print(progress_line(controller), flush=True)
+            print(progress_line(run), flush=True)
 
     def finish(self, run: Run, report: Path | None) -> None:
         """The result table, the report, the next command."""
@@ -118,19 +108,19 @@ class Live(Plain):
         self._console = Console()
         self._live: RichLive | None = None
 
-    def begin(self, controller: Controller) -> None:
+    def begin(self, run: Running) -> None:
         """Draw the empty table."""
         from rich.live import Live as RichLive
 
-        self._console.print(describe(controller), markup=False, highlight=False)
-        self._live = RichLive(self._table(controller), console=self._console, refresh_per_second=4, transient=True)
+        self._console.print(describe(run), markup=False, highlight=False)
+        self._live = RichLive(self._table(run), console=self._console, refresh_per_second=4, transient=True)
         self._live.start()
 
-    def __call__(self, controller: Controller, done: Done) -> None:
+    def __call__(self, run: Running, done: Done) -> None:
         """Redraw."""
         if self._live is not None and time.monotonic() >= self._next:
             self._next = time.monotonic() + 0.25
-            self._live.update(self._table(controller))
+            self._live.update(self._table(run))
 
     def close(self) -> None:
         """Give the terminal back."""
@@ -138,7 +128,7 @@ class Live(Plain):
             self._live.stop()
             self._live = None
 
-    def _table(self, controller: Controller) -> Any:
+    def _table(self, run: Running) -> Any:
         from rich.console import Group
         from rich.table import Table
         from rich.text import Text
@@ -157,49 +147,49 @@ class Live(Plain):
             "state",
         ):
             table.add_column(column, justify="left" if column in ("pair", "opponent", "progress", "state") else "right")
-        for player in controller.players:
-            table.add_row(*(Text(visible(cell)) for cell in cells(controller, player)))
-        return Group(table, Text(progress_line(controller)))
+        for player in run.state.players:
+            table.add_row(*(Text(visible(cell)) for cell in cells(run, player)))
+        return Group(table, Text(progress_line(run)))
 
 
-def cells(controller: Controller, player: str) -> list[str]:
+def cells(run: Running, player: str) -> list[str]:
     """One player's row."""
-    step, total = controller.done.get(player, 0), controller.plan.steps
-    report = controller.latest.get(player, {})
+    step, total = run.state.done.get(player, 0), run.state.plan.steps
+    report = run.state.latest.get(player, {})
     filled = round(16 * step / total)
-    seconds = controller.totals.busy[player]
-    state = "done" if step >= total else ("ready" if player in controller.ledger.idle else "train")
+    seconds = run.state.totals.busy[player]
+    state = "done" if step >= total else ("ready" if player in run.state.ledger.idle else "train")
     lag = f"{report['lag']:.0f}" if "lag" in report else ""
     return [
         player,
-        opponent(controller, player),
+        opponent(run, player),
         "#" * filled + "-" * (16 - filled),
         f"{step}/{total}",
         f"{step / seconds:.0f}" if seconds else "",
         f"{report['loss_d']:.3f}" if "loss_d" in report else "",
         f"{report['loss_g']:.3f}" if "loss_g" in report else "",
-        short_score(controller, player),
+        short_score(run, player),
         lag,
         state,
     ]
 
 
-def opponent(controller: Controller, player: str) -> str:
+def opponent(run: Running, player: str) -> str:
     """Whose discriminator it plays: the pool, the judge's, its own, or the one that it was given by a swap."""
-    role = controller.roles[player]
+    role = run.state.roles[player]
     if role.main:
         return "pool"
-    if judge := next((p for p, r in controller.roles.items() if r.judges), None):
+    if judge := next((p for p, r in run.state.roles.items() if r.judges), None):
         return "mixture" if player == judge else judge
     if not role.scored:
         return ""
-    holds = controller.holds.get(player, player)
+    holds = run.state.holds.get(player, player)
     return "own D" if holds == player else f"D of {holds}"
 
 
-def short_score(controller: Controller, player: str) -> str:
+def short_score(run: Running, player: str) -> str:
     """`8/8` modes and the high quality, or the headline score."""
-    row = controller.scores.get(player)
+    row = run.state.scores.get(player)
     if not row:
         return ""
     if "high_quality" in row:
@@ -208,44 +198,44 @@ def short_score(controller: Controller, player: str) -> str:
     return f"{float(row[metric]):.2f}" if metric else ""
 
 
-def progress_line(controller: Controller) -> str:
+def progress_line(run: Running) -> str:
     """The last line of the table, and the one line of a plain console."""
-    main = [p for p, role in controller.roles.items() if role.main]
-    total = controller.plan.steps * len(controller.players)
-    done = sum(controller.done.values())
-    rate = done / max(controller.elapsed, 1e-9)
+    main = [p for p, role in run.state.roles.items() if role.main]
+    total = run.state.plan.steps * len(run.state.players)
+    done = sum(run.state.done.values())
+    rate = done / max(run.state.elapsed, 1e-9)
     parts = [
         f"{done / total:4.0%}",
         f"{rate:.0f} it/s",
-        f"elapsed {controller.elapsed:.0f} s",
+        f"elapsed {run.state.elapsed:.0f} s",
         f"eta {(total - done) / rate:.0f} s" if done else "starting",
     ]
     parts += [
-        f"{player} {text} (step {controller.scores[player]['step']})"
+        f"{player} {text} (step {run.state.scores[player]['step']})"
         for player in (*main, MIXTURE)
-        if (text := short_score(controller, player))
+        if (text := short_score(run, player))
     ]
     for player in main:
-        if "lag" in controller.latest.get(player, {}):
-            parts.append(f"lag {controller.latest[player]['lag']:.0f}")
-    if controller.totals.swaps:
+        if "lag" in run.state.latest.get(player, {}):
+            parts.append(f"lag {run.state.latest[player]['lag']:.0f}")
+    if run.state.totals.swaps:
         parts.append(
-            f"swaps {controller.totals.swaps}"
-            + (f" ({controller.totals.skipped} missed)" if controller.totals.skipped else "")
+            f"swaps {run.state.totals.swaps}"
+            + (f" ({run.state.totals.skipped} missed)" if run.state.totals.skipped else "")
         )
-    if controller.totals.warnings:
-        parts.append(f"warnings {sum(controller.totals.warnings.values())}")
-    return visible("  ".join([*parts, str(controller.folder.path)]))
+    if run.state.totals.warnings:
+        parts.append(f"warnings {sum(run.state.totals.warnings.values())}")
+    return visible("  ".join([*parts, str(run.log.folder.path)]))
 
 
-def describe(controller: Controller) -> str:
+def describe(run: Running) -> str:
     """One line about what starts."""
-    c = controller.config
+    c = run.state.config
     strategy, loss, data = (label(spec["name"]) for spec in (c.strategy, c.loss, c.data))
     data += f" {c.data['modes']}" if "modes" in c.data else ""
     return visible(
         f"raygan: {strategy} ({c.tempo}), {c.num_pairs} pairs, {data}, {loss}, {c.steps} steps, seed "
-        f"{c.seed} -> {controller.folder.path}"
+        f"{c.seed} -> {run.log.folder.path}"
     )
 
 

@@ -1,27 +1,25 @@
-"""Users' own listeners: called (controller, done) after each order that was carried out; one that raises never ends a run."""
+"""Users' own listeners: called (run, done) after each order that was carried out; one that raises never ends a run."""
 
 from __future__ import annotations
 
 import inspect
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from raygan.components import load_component
 from raygan.config import Component, Config
+from raygan.controller.listener import Hears, Listener, Running
 from raygan.controller.orders import Done
 from raygan.own.names import label
 from raygan.own.settings import parameters, with_settings
 
-if TYPE_CHECKING:
-    from raygan.controller.controller import Controller, Listener
-
 
 class ListenerComponent(Component):
-    """Hears what happens, in the driver; may also have `begin(controller)`, `tick(controller)` and `close()`."""
+    """Hears what happens, in the driver; may also have `begin(run)`, `tick(run)` and `close()`."""
 
     @abstractmethod
-    def __call__(self, controller: Controller, done: Done) -> None:
+    def __call__(self, run: Running, done: Done) -> None:
         """An order was carried out."""
 
 
@@ -30,7 +28,7 @@ class PlainListener(ListenerComponent):
 
     made_of: ClassVar[Any]
 
-    def __call__(self, controller: Controller, done: Done) -> None:
+    def __call__(self, run: Running, done: Done) -> None:
         """Not called itself: `heard` asks for what it is made of."""
         raise NotImplementedError
 
@@ -41,44 +39,30 @@ class PlainListener(ListenerComponent):
         return kind.made_of(**settings) if inspect.isclass(kind.made_of) else kind.made_of
 
 
-class Guarded:
+class Guarded(Hears):
     """A listener that may raise: the run goes on, and says so once."""
 
-    def __init__(self, listener: Any, name: str) -> None:
-        self.listener = listener
+    def __init__(self, heard: Any, name: str) -> None:
+        super().__init__(heard)
         self.name = name
         self.failures = 0
-        self._controller: Controller | None = None
+        self._run: Running | None = None
 
-    def begin(self, controller: Controller) -> None:
-        """The run begins."""
-        self._controller = controller
-        self._tell("begin", controller)
+    def begin(self, run: Running) -> None:
+        """Before the first step."""
+        self._run = run
+        super().begin(run)
 
-    def tick(self, controller: Controller) -> None:
-        """Each turn of the loop."""
-        self._tell("tick", controller)
-
-    def __call__(self, controller: Controller, done: Done) -> None:
-        """An order was carried out."""
-        self._controller = controller
-        self._tell("__call__", controller, done)
-
-    def close(self) -> None:
-        """The run has ended."""
-        self._tell("close")
-
-    def _tell(self, what: str, *facts: Any) -> None:
+    def tell(self, what: str, *facts: Any) -> None:
+        """Call that method, if there is one, and let nothing out."""
         try:
-            if (hear := getattr(self.listener, what, None)) is not None:
-                hear(*facts)
+            super().tell(what, *facts)
         except Exception as error:  # of any kind: watching never stops training
             self.failures += 1
-            if self.failures == 1 and self._controller is not None:
+            if self.failures == 1 and self._run is not None:
                 why = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}".rstrip(": ")
-                self._controller.warn(
-                    "W210 listener-raised", f"{self.name}: {why}; the run goes on, it is still called"
-                )
+                text = f"{self.name}: {why}; the run goes on, it is still called"
+                self._run.log.warn("W210 listener-raised", text)
 
 
 def listeners_of(config: Config) -> list[Guarded]:

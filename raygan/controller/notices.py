@@ -9,18 +9,16 @@ So a machine that is taken away with notice costs nobody a step. One that goes b
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
 
 from raygan.controller.orders import Evaluate, Save
-from raygan.controller.run_folder import RunFolder
-from raygan.controller.stacks import last_frames
+from raygan.controller.recovery import Revive
+from raygan.controller.run_log import RunLog
+from raygan.controller.saving import Saving
+from raygan.controller.stacks import keep_stack
+from raygan.controller.state import RunState
 from raygan.errors import Leaving, PlayerDied
-
-if TYPE_CHECKING:
-    from raygan.controller.controller import Controller
 
 SCORES = "scores"
 """In run.json's `degraded`, beside the members that a run went on without."""
@@ -31,66 +29,57 @@ SCORES_S = 10.0
 class Notices:
     """Of one run; what is under way begins anew with each attempt."""
 
-    def __init__(self, controller: Controller) -> None:
-        self.controller = controller
+    def __init__(self, state: RunState, log: RunLog) -> None:
+        self.state = state
+        self.log = log
         self.seen: set[tuple[str, str]] = set()
         """(player, notice) that was acted on: whoever finds itself on such a machine again has no other place to go."""
         self.begin()
 
     def begin(self) -> None:
         """Another attempt: all have been placed anew."""
-        self.together: dict[str, str] = {}
-        """player -> notice: on account of these, all go back to one more checkpoint, and on from it."""
+        self.state.leaving.clear()
         self._since = 0.0
-        """Of the first of them, by the monotonic clock."""
+        """Of the first of those, by the monotonic clock."""
         self.alone: dict[str, float] = {}
         """async: player -> monotonic clock of its notice; it gets no orders, and moves while the others go on."""
         self._saving: set[str] = set()
         self._asked = False
 
-    def tick(self) -> None:
-        """Each turn, before orders are given out."""
-        c = self.controller
-        assert c.executor is not None
-        for mishap in c.executor.mishaps():
-            self._mishap(mishap)
-        if c.stop_signal is None:
-            self._look(c.executor.leaving())
-        for player in [p for p in self.alone if p in c.ledger.idle and p not in self._saving]:
-            self._let_go(player)
+    def mishap(self, mishap: PlayerDied) -> None:
+        """A helper died that nobody needs to train; it is there again."""
+        facts = {"cause": mishap.cause, "why": mishap.kind}
+        facts |= keep_stack(self.log.folder, mishap, self.state.furthest)
+        self.log.event("death", self.state.furthest, player=mishap.player, action="replace", **facts)
+        self.log.warn("W201 player-died", f"{mishap}; it is made again, nobody goes back for it")
 
-    def _mishap(self, mishap: PlayerDied) -> None:
-        c = self.controller
-        step = max(c.done.values(), default=0)
-        facts = {"cause": mishap.cause, "why": mishap.kind, **keep_stack(c.folder, mishap, step)}
-        c.folder.event("death", step, player=mishap.player, action="replace", **facts)
-        c.warn("W201 player-died", f"{mishap}; it is made again, nobody goes back for it")
+    # ------------------------------------------------------------------------------------- notice
 
-    # ------------------------------------------------------------------------------------------------------- notice
-
-    def _look(self, leaving: Mapping[str, str]) -> None:
-        c = self.controller
+    def look(self, leaving: Mapping[str, str]) -> bool:
+        """Whose machine has given notice -> why. True where it is this process's: the run is to stop."""
+        stops = False
         for player, why in leaving.items():
-            if (player, why) in self.seen or (player and player not in c.done):
+            if (player, why) in self.seen or (player and player not in self.state.done):
                 continue
             self.seen.add((player, why))
-            alone = bool(player) and c.may_return(player, "preempted")
+            alone = bool(player) and self.state.may_return(player, "preempted")
             how = "alone" if alone else "all" if player else "stop"
-            c.folder.event("notice", c.done.get(player, max(c.done.values())), player=player, why=why, how=how)
-            if not player:  # this process is on it: whoever starts the run again does so elsewhere
-                c.stop(signal.SIGTERM)
+            at = self.state.done.get(player, self.state.furthest)
+            self.log.event("notice", at, player=player, why=why, how=how)
+            if not player:  # whoever starts the run again does so elsewhere
+                stops = True
             elif alone:
                 self.alone[player] = time.monotonic()
             else:
-                self._since = time.monotonic() if not self.together else self._since
-                self.together[player] = why
+                self._since = self._since if self.state.leaving else time.monotonic()
+                self.state.leaving[player] = why
+        return stops
 
-    @property
-    def halts(self) -> bool:
+    def halts(self, changing: bool) -> bool:
         """Is everybody to come to a halt? Not while members change: that comes first."""
-        if self.together and self.controller.scaling.busy:
-            self.controller.targets = None
-        return bool(self.together) and not self.controller.scaling.busy
+        if self.state.leaving and changing:
+            self.state.targets = None
+        return bool(self.state.leaving) and not changing
 
     @property
     def busy(self) -> bool:
@@ -99,91 +88,72 @@ class Notices:
 
     def targets(self) -> dict[str, int]:
         """Where all halt, as they stand now."""
-        done = self.controller.done
-        lockstep = self.controller.plan.tempo == "lockstep"
-        return dict.fromkeys(done, max(done.values())) if lockstep else dict(done)
+        done = self.state.done
+        lockstep = self.state.plan.tempo == "lockstep"
+        return dict.fromkeys(done, self.state.furthest) if lockstep else dict(done)
 
     def ready(self, players: Sequence[str]) -> list[str]:
         """Those of `players` that may get orders."""
         return [p for p in players if p not in self.alone]
 
-    def move(self) -> bool:
-        """All have come to a halt: True where a checkpoint is taken of that. Raises Leaving once there is one, or cannot be."""
-        c = self.controller
-        if not self.together or c.stop_signal is not None:
-            return False
-        if not self._asked and not c.gathering.holds(c.done):
+    def halted(self, saving: Saving) -> list[Save] | None:
+        """Nobody moves: the parts of one more checkpoint; [] while something is owed; None where nobody is to leave.
+
+        Raises Leaving once all is there.
+        """
+        state = self.state
+        if not state.leaving or state.stop_signal is not None:
+            return None
+        if not self._asked and not saving.gathering.holds(state.done):
             self._asked = True
-            for order in c.gathering.last(max(c.done.values()), c.done, c.ledger.extra()):
-                c.ask(order)
-            return True
-        if any(self._waits_for(player, self._since) for player in c.players):
-            return True
-        for player in c.players:
+            return saving.halted()
+        if any(self._waits_for(player, self._since) for player in state.players):
+            return []
+        for player in state.players:
             self._forgo(player)
-        c.record_rows()
-        player, why = next(iter(self.together.items()))
+        player, why = next(iter(state.leaving.items()))
         raise Leaving(player, why)
 
     def _waits_for(self, player: str, since: float) -> bool:
         """Is something owed of it? Scores are not waited for long."""
-        owed = self.controller.owed.get(player, [])
         late = time.monotonic() - since > SCORES_S
-        return any(isinstance(order, Save) or not late for order in owed)
+        return any(isinstance(o, Save) or not late for o in self.state.owed.get(player, []))
 
     def _forgo(self, player: str) -> None:
         """Its scores that have not come by now."""
-        for order in self.controller.owed.get(player, []):
+        for order in self.state.owed.get(player, []):
             assert isinstance(order, Evaluate), "what is to be saved was waited for"
             self.unscored(order, "its machine was taken away")
 
-    def _let_go(self, player: str) -> None:
-        """Its state as it is."""
-        c = self.controller
-        if self._waits_for(player, self.alone[player]):
-            return
-        self._forgo(player)
-        assert c.executor is not None
-        self._saving.add(player)
-        c.executor.submit(Save(player, c.done[player], at=c.done[player]))
+    def let_go(self) -> list[Save]:
+        """Of those that move alone: the state as it is, once nothing is owed of them."""
+        orders = list[Save]()
+        for player, since in self.alone.items():
+            idle = player in self.state.ledger.idle and player not in self._saving
+            if idle and not self._waits_for(player, since):
+                self._forgo(player)
+                self._saving.add(player)
+                orders.append(Save(player, self.state.done[player], at=self.state.done[player]))
+        return orders
 
-    def took(self, order: Save, raw: bytes) -> bool:
-        """The state of one that moves alone; False for a part of a checkpoint."""
+    def took(self, order: Save, raw: bytes, saved: int | None) -> Revive | None:
+        """The state of one that moves alone: it goes on from just that; None for a part of a checkpoint."""
         if order.player not in self._saving:
-            return False
-        c = self.controller
-        step, saved = order.at, c.gathering.steps.get(order.player)
-        c.failures.counts["preempted"] += 1
-        c.bring_back(order.player, raw, step, saved)
-        c.warn("W208 moved", f"{order.player} leaves its machine; it goes on elsewhere from step {step}")
-        return True
+            return None
+        self.state.failures.counts["preempted"] += 1
+        return Revive(order.player, order.at, raw, saved)
 
     def gone(self, player: str) -> None:
         """It is on its way back, moved or died."""
         self.alone.pop(player, None)
         self._saving.discard(player)
 
-    # ------------------------------------------------------------------------------------------------------- scores
+    # ------------------------------------------------------------------------------------- scores
 
     def unscored(self, order: Evaluate, why: str) -> None:
         """A score was given up."""
-        c = self.controller
-        c.folder.event("unscored", order.step, player=order.player, why=why)
-        c.warn("W207 scores-missing", f"{order.player} at step {order.step}: {why}")
-        count = c.totals.warnings["W207 scores-missing"]
-        c.failures.degraded[SCORES] = f"{count} missing; the last: {order.player} at step {order.step} ({why})"
-
-
-def keep_stack(folder: RunFolder, failure: Exception, step: int) -> dict[str, Any]:
-    """Where a player that hung was: a file in the run folder, and what the event says of it."""
-    stack = getattr(failure, "stack", "")
-    if not isinstance(failure, PlayerDied) or not stack:
-        return {}
-    name = f"logs/hang-{failure.player}-{step:08d}.txt"
-    facts: dict[str, Any] = {"stack": last_frames(stack)}
-    try:
-        (folder.path / "logs").mkdir(exist_ok=True)
-        folder.write(name, f"{failure.player}, step {step}: {failure.cause}\n{stack}\n")
-    except OSError as error:
-        return {**facts, "stack_lost": error.strerror}
-    return {**facts, "stack_file": name}
+        self.log.event("unscored", order.step, player=order.player, why=why)
+        self.log.warn("W207 scores-missing", f"{order.player} at step {order.step}: {why}")
+        count = self.state.totals.warnings["W207 scores-missing"]
+        last = f"{order.player} at step {order.step} ({why})"
+        self.state.failures.degraded[SCORES] = f"{count} missing; the last: {last}"

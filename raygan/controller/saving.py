@@ -7,23 +7,23 @@ nobody has anything left to do           -->  last(): one more cut, unless the n
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from raygan.controller.checkpoint import Checkpoint, newest_valid, retain, write_checkpoint
 from raygan.controller.gathering import Cut, Gathering
 from raygan.controller.orders import Save
+from raygan.controller.run_log import RunLog
+from raygan.controller.state import RunState, number_of
 from raygan.errors import CheckpointError
 from raygan.metrics.ranking import better
-
-if TYPE_CHECKING:
-    from raygan.controller.controller import Controller
 
 
 class Saving:
     """Of one attempt of a run."""
 
-    def __init__(self, controller: Controller, steps: Mapping[str, int]) -> None:
-        self.controller = controller
+    def __init__(self, state: RunState, log: RunLog, steps: Mapping[str, int]) -> None:
+        self.state = state
+        self.log = log
         self.gathering = Gathering(steps)
         self._last: int | None = None
         """Step of the cut at the run's end, while that is under way."""
@@ -44,20 +44,37 @@ class Saving:
             self.gathering.steps[player] = step
         self._commit_all(self.gathering.lose(player))
 
-    def joined(self, player: str, at: int) -> None:
-        """It is a member from now on."""
-        for order in self.gathering.join(player, at):
-            self.controller.ask(order)
+    def joined(self, player: str, at: int) -> list[Save]:
+        """It is a member from now on; what it has to give at once."""
+        return self.gathering.join(player, at)
 
-    def last(self) -> bool:
-        """Nobody has anything left to do: True where one more cut is taken, of everybody as it is."""
-        c = self.controller
-        if self.gathering.holds(c.done):
-            return False
-        self._last = max(c.done.values())
-        for order in self.gathering.last(self._last, c.done, c.ledger.extra()):
-            c.ask(order)
-        return True
+    def last(self) -> list[Save]:
+        """Nobody has anything left to do: one more cut, of everybody as it is; none where that is what was committed."""
+        if self.gathering.holds(self.state.done):
+            return []
+        self._last = self.state.furthest
+        return self.halted()
+
+    def halted(self) -> list[Save]:
+        """A cut of everybody as it is, now that nobody moves."""
+        return self.gathering.last(self.state.furthest, self.state.done, self.state.ledger.extra())
+
+    def due(self, player: str, step: int) -> bool:
+        """Does it give its part of the cut of `step`, now that it is there?"""
+        plan = self.state.plan
+        fresh = self.state.free and self.gathering.fresh(player, step, plan.checkpoint_every)
+        return plan.saves_at(step) and not fresh
+
+    def awaited(self, player: str, step: int) -> list[Save]:
+        """Parts of earlier cuts that it gives now, wherever it is: what the others have done would be at risk till then."""
+        cuts = self.gathering.awaiting(player) if self.state.free else []
+        return [Save(player, cut, at=step) for cut in cuts]
+
+    def best_steps(self, steps: Sequence[int]) -> list[int]:
+        """Which of the checkpoints of these steps has the best score so far; [] where the best is not to be kept."""
+        keeps = self.state.config.checkpoint.keep_best
+        best = best_step(steps, self.state.totals.best) if keeps else None
+        return [] if best is None else [best]
 
     def _commit_all(self, cuts: Sequence[Cut]) -> None:
         for cut in cuts:
@@ -66,51 +83,52 @@ class Saving:
 
     def _checkpoint(self, cut: Cut) -> Checkpoint | None:
         """A whole cut, with the parts of those who stand in it by the newest checkpoint; None where that cannot be read."""
-        c = self.controller
         parts = {p: raw for p, (_, raw) in cut.parts.items()}
         steps = {p: at for p, (at, _) in cut.parts.items()}
         extra: dict[str, Any] = {key: dict(values) for key, values in cut.extra.items()}
         if standing := cut.standing:
-            newest, problems = newest_valid(c.journal.storage)
+            newest, problems = newest_valid(self.log.journal.storage)
             if newest is None or problems or not set(standing) <= set(newest.parts):
-                c.warn_checkpoints(problems)
-                c.folder.event("abandoned", cut.step, why=f"the parts of {', '.join(standing)} cannot be read")
+                self.log.warn_checkpoints(problems)
+                self.log.event("abandoned", cut.step, why=f"the parts of {', '.join(standing)} cannot be read")
                 return None
             for player in standing:
                 parts[player], steps[player] = newest.parts[player], newest.steps[player]
                 for key, values in extra.items():
                     values |= {player: newest.extra[key][player]} if player in newest.extra.get(key, {}) else {}
-        members = sorted(int(p.rpartition("-")[2]) for p in cut.members if c.roles[p].pair)
-        return Checkpoint(cut.step, parts, steps, {**extra, "members": members, "seen": sorted(c.totals.seen)})
+        roles, seen = self.state.roles, sorted(self.state.totals.seen)
+        members = sorted(number_of(p) for p in cut.members if roles[p].pair)
+        return Checkpoint(cut.step, parts, steps, {**extra, "members": members, "seen": seen})
 
     def _commit(self, checkpoint: Checkpoint) -> None:
-        c, step = self.controller, checkpoint.step
-        keep, journal = c.config.checkpoint.keep, c.journal
-        best = c.best_steps([*(e.step for e in journal.index), step])
-        c.keep_totals()
+        log, step = self.log, checkpoint.step
+        keep, journal = self.state.config.checkpoint.keep, log.journal
+        best = self.best_steps([*(e.step for e in journal.index), step])
+        log.keep_totals()
         try:
             written = write_checkpoint(journal, checkpoint, keep, best)
         except OSError as error:  # a full disk, a lost mount: what was saved before is as it was
             if step == self._last:
                 raise CheckpointError(  # no other one will come
-                    f"the last checkpoint could not be written ({error.strerror}). Make room in {c.folder.path}, then: "
-                    f"raygan resume {c.folder.path}"
+                    f"the last checkpoint could not be written ({error.strerror}). Make room in {log.folder.path}, then: "
+                    f"raygan resume {log.folder.path}"
                 ) from None
-            c.warn("W203 checkpoint-not-written", f"step {step}: {error.strerror}; the one before is kept")
+            log.warn("W203 checkpoint-not-written", f"step {step}: {error.strerror}; the one before is kept")
             return
         self.gathering.committed(step, checkpoint.steps)
         removed = self._retain(keep, best)
-        c.totals.prune({e.step for e in journal.index}, step)
+        self.state.totals.prune({e.step for e in journal.index}, step)
         size = sum(len(r) for r in checkpoint.parts.values())
         name = written.entry.folder if written.entry else ""
-        c.folder.event("checkpoint", step, players=sorted(checkpoint.parts), name=name, bytes=size, removed=removed)
+        log.event("checkpoint", step, players=sorted(checkpoint.parts), name=name, bytes=size, removed=removed)
 
     def _retain(self, keep: int, best: Collection[int]) -> list[int]:
-        c = self.controller
         try:
-            return retain(c.journal.storage, keep, best)
+            return retain(self.log.journal.storage, keep, best)
         except OSError as error:  # the next commit tries again
-            c.warn("W203 checkpoint-not-written", f"a superseded checkpoint could not be removed: {error.strerror}")
+            self.log.warn(
+                "W203 checkpoint-not-written", f"a superseded checkpoint could not be removed: {error.strerror}"
+            )
             return []
 
 

@@ -1,8 +1,12 @@
-"""What the stacks of a process that hung say in short (actors/stacks.py takes them)."""
+"""The stacks of a process that hung (actors/stacks.py takes them): in short for the event, whole in `logs/`."""
 
 from __future__ import annotations
 
 import re
+from typing import Any
+
+from raygan.controller.run_folder import RunFolder
+from raygan.errors import PlayerDied
 
 SHOWN = 6
 """Frames in the event; the file has all."""
@@ -24,3 +28,18 @@ def last_frames(text: str) -> list[str]:
     if not frames:
         return ["no thread of it was in Python"]
     return [f"{file}:{line} in {name}" for file, line, name in frames[:SHOWN]]
+
+
+def keep_stack(folder: RunFolder, failure: Exception, step: int) -> dict[str, Any]:
+    """Where a player that hung was: a file in the run folder, and what the event says of it."""
+    stack = getattr(failure, "stack", "")
+    if not isinstance(failure, PlayerDied) or not stack:
+        return {}
+    name = f"logs/hang-{failure.player}-{step:08d}.txt"
+    facts: dict[str, Any] = {"stack": last_frames(stack)}
+    try:
+        (folder.path / "logs").mkdir(exist_ok=True)
+        folder.write(name, f"{failure.player}, step {step}: {failure.cause}\n{stack}\n")
+    except OSError as error:
+        return {**facts, "stack_lost": error.strerror}
+    return {**facts, "stack_file": name}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from dataclasses import replace
 from typing import cast
 
@@ -11,18 +10,17 @@ import torch
 
 from raygan.actors.placement import place
 from raygan.config import Config, Resolved
-from raygan.controller.hosting import Shelves, host
+from raygan.controller.inline import InlineExecutor
 from raygan.controller.ledger import Ledger
+from raygan.controller.turns import turns
 from raygan.gan.weights import num_words
 from raygan.service.packing import not_batched
-from raygan.strategies.orders import Swap
+from raygan.strategies.orders import Train
 from raygan.strategies.stack import to_batch
 from raygan.strategies.strategy import (
     Plan,
     Setup,
-    checked,
     homes,
-    idle_for_ever,
     load_data,
     megabytes,
     num_processes,
@@ -78,32 +76,22 @@ def _pack_lines(setup: Setup, found: list[list[str]]) -> list[str]:
 
 def _time_line(config: Config, setup: Setup, cpus: float) -> str:
     """Seconds from a few steps of one local and of the global pair, measured here on one thread."""
-    strategy, board = strategy_of(config), Shelves()
-    before = torch.get_num_threads()
-    torch.set_num_threads(config.resources.num_threads)
+    strategy = strategy_of(config)
+    players = strategy.players(config)
+    plan = replace(Plan.of(config, len(setup.data.train)), steps=PROBE + 1, round_steps=1)
+    apart = config.resources.model_copy(update={"pairs_per_actor": 1})  # else all of a pack share one time
+    setup = replace(setup, config=config.model_copy(update={"resources": apart}))
+    ledger, executor = Ledger.begin(players, {}, {}), InlineExecutor(setup)
     ms: dict[str, float] = {}
     try:
-        players = {name: strategy.build(name, setup) for name in strategy.players(config)}
-        for player in players.values():
-            player.open(board)
-        plan, ledger = Plan.of(config, len(setup.data.train)), Ledger.begin(list(players), {}, {})
-        while min(ledger.done.values()) <= PROBE:  # the first step of each warms up
-            orders = strategy.decide(ledger.ready(list(players)), ledger.progress, plan)
-            if not orders:
-                raise idle_for_ever(strategy, ledger.done, plan.steps)
-            for order in checked(strategy, orders, list(players)):
-                if isinstance(order, Swap):
-                    ledger.swapped |= {p: ledger.done[p] for p in order.players}
-                    continue
-                one = replace(order, steps=1)
-                began = time.perf_counter()
-                host(players[one.player], one, board, 0)
-                if ledger.done[one.player]:
-                    took = (time.perf_counter() - began) * 1e3
-                    ms[one.player] = min(ms.get(one.player, took), took)
-                ledger.done[one.player] += 1
+        executor.start(players, {})
+        for item in turns(strategy, plan, ledger, executor, players):
+            order = item.order
+            if isinstance(order, Train) and ledger.done[order.player] > order.steps:  # each one's first warms up
+                took = item.seconds * 1e3 / order.steps
+                ms[order.player] = min(ms.get(order.player, took), took)
     finally:
-        torch.set_num_threads(before)
+        executor.close()
     busiest = max(ms.values())
     total = sum(ms.values())
     seconds = config.steps * max(busiest, total * cpus) / 1e3  # a share of a CPU stretches every step

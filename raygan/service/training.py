@@ -16,7 +16,7 @@ import re
 import signal
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -25,12 +25,13 @@ import torch
 
 from raygan.config import DEFAULT_PRESET, Config, Resolved, full_dump, merge, validate
 from raygan.controller.checkpoint import Checkpoint, newest_valid, open_journal, write_checkpoint
-from raygan.controller.controller import Controller, Listener
+from raygan.controller.controller import Controller
 from raygan.controller.evaluator import Evaluator
 from raygan.controller.files import refuse_unwritable, say
 from raygan.controller.inline import InlineExecutor
 from raygan.controller.journal import Journal
 from raygan.controller.lines import NOTES, Lines, read_info, told_by_a_run
+from raygan.controller.listener import Heard, Listener, as_listener
 from raygan.controller.listening import listeners_of
 from raygan.controller.notices import SCORES
 from raygan.controller.orders import Executor
@@ -61,7 +62,7 @@ LATEST = "latest"
 
 def train(
     resolved: Resolved, *, run_dir: Path = Path("runs"), name: str | None = None, address: str = "auto",
-    inline: bool = False, resume: str | None = None, listeners: list[Listener] | None = None,
+    inline: bool = False, resume: str | None = None, listeners: Sequence[Listener | Heard] | None = None,
     command: str | None = None, strict: bool = False, trust_code: bool = False,
 ) -> Run:  # fmt: skip
     """Run a config; returns the finished run. Raises a RayganError, with the run folder telling how it ended.
@@ -127,7 +128,7 @@ def train(
 
 def resume_run(
     path: str | Path, *, extra_steps: int = 0, address: str = "auto", inline: bool | None = None,
-    listeners: list[Listener] | None = None, overrides: Config | None = None, strict: bool = False,
+    listeners: Sequence[Listener | Heard] | None = None, overrides: Config | None = None, strict: bool = False,
     trust_code: bool = False, new_code: bool = False, new_data: bool = False,
 ) -> Run:  # fmt: skip
     """Go on with a run from its newest valid checkpoint. Raises CheckpointError when there is none.
@@ -175,9 +176,8 @@ def resume_run(
         for player, raw in checkpoint.parts.items():
             strategy_of(config).build(player, Setup(config, data, torch.device("cpu"))).restore(unpack(raw))
         if not problems and is_done(folder.path, checkpoint, config):
-            for listener in listeners or []:
-                if tell := getattr(listener, "done_already", None):
-                    tell(folder.path, config.steps)
+            for listener in map(as_listener, listeners or []):
+                listener.done_already(folder.path, config.steps)
             return Run.load(folder.path)
     with _hosting(config, address, inline):
         if not inline:
@@ -202,7 +202,7 @@ def resume_run(
 
 def _drive(
     config: Config, folder: RunFolder, journal: Journal, data: Any, inline: bool, checkpoint: Checkpoint | None,
-    listeners: list[Listener], problems: list[str] | None = None, moved: str = "",
+    heard: Sequence[Listener | Heard], problems: list[str] | None = None, moved: str = "",
 ) -> Run:  # fmt: skip
     device = torch.device("cuda" if config.device == "cuda" and inline else "cpu")
     setup = Setup(config, data, device)
@@ -214,7 +214,7 @@ def _drive(
 
         return RayExecutor(folder.path.name, setup)
 
-    listeners = [*listeners, *listeners_of(config)]
+    listeners = [*map(as_listener, heard), *listeners_of(config)]
     if not inline and config.resources.hub:
         from raygan.actors.hub import HubLink
 
@@ -228,25 +228,24 @@ def _drive(
     try:
         with _signals(controller):
             for listener in listeners:
-                if begin := getattr(listener, "begin", None):
-                    begin(controller)
-                if read := getattr(listener, "read", None):
-                    read(data.record.lines() if data.record else [])
-            controller.warn_checkpoints(problems or [])
+                listener.begin(controller)
+                listener.read(data.record.lines() if data.record else [])
+            controller.log.warn_checkpoints(problems or [])
             if moved:
-                controller.warn(WARNING, moved)
+                controller.log.warn(WARNING, moved)
                 for listener in listeners:
-                    if note := getattr(listener, "note", None):
-                        note(WARNING, moved)
+                    listener.note(WARNING, moved)
             for odd in oddities(data):
-                controller.warn("W108 odd-data", odd)
+                controller.log.warn("W108 odd-data", odd)
                 NOTES.warning("W108 odd-data: %s", odd)
             if slow := not_batched(setup):
-                controller.warn(
+                controller.log.warn(
                     "W107 not-batched", f"{slow[0]} pairs in one actor train one after the other: {slow[1]}"
                 )
             controller.run(checkpoint)
-        degraded = {p: why for p, why in controller.failures.degraded.items() if p not in controller.players}
+        degraded = {
+            p: why for p, why in controller.state.failures.degraded.items() if p not in controller.state.players
+        }
         end = (
             {"status": "degraded", "exit_code": 4, "degraded": degraded}
             if degraded
@@ -272,17 +271,16 @@ def _drive(
         end = {"status": "failed", "exit_code": 1, "error": f"{type(error).__name__}: {error}"}
         raise
     finally:
-        controller.end(str(end.get("status", "failed")))
+        controller.log.end(str(end.get("status", "failed")))
         folder.status(
             **end,
             ended=time.time(),  # noqa: TID251  shown only
-            steps=controller.done,
-            **controller.told(),
+            steps=controller.state.done,
+            **controller.state.told(),
         )
         folder.close()
         for listener in listeners:
-            if close := getattr(listener, "close", None):
-                close()
+            listener.close()
         tell_unwritten(folder)
     known = _tell_protocols(folder, setup, end)
     folder.telemetry.keep({"metrics.parquet": parquet(folder.path)})
@@ -365,7 +363,7 @@ def _signals(controller: Controller) -> contextlib.AbstractContextManager[None]:
     """
 
     def handler(signum: int, frame: FrameType | None) -> None:
-        if controller.stop_signal is not None:
+        if controller.state.stop_signal is not None:
             if signum == signal.SIGHUP:
                 return
             os._exit(128 + signum)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from raygan.config import Config
-from raygan.controller.controller import Controller
 from raygan.controller.evaluator import Evaluator
+from raygan.controller.listener import Listener, Running
 from raygan.controller.orders import Done, Evaluate
 from raygan.errors import ConfigError, Interrupted
 from raygan.metrics.ranking import lower_is_better
@@ -31,7 +31,7 @@ FORKED = "__"
 """Between the name by a forked run's settings, and who was forked at which step."""
 
 
-class Reporter:
+class Reporter(Listener):
     """Tells Tune the scores of a step, once everybody's are there; ends the run when its budget is spent, or Tune says so."""
 
     def __init__(self, sweep: Sweep, config: Config, path: Path, keys: list[str]) -> None:
@@ -50,37 +50,38 @@ class Reporter:
         self.inherited: float | None = None
         """Seconds that were spent before a fork; known once the run's folder is there."""
 
-    def __call__(self, controller: Controller, done: Done) -> None:
+    def __call__(self, run: Running, done: Done) -> None:
         """An order was carried out."""
         if isinstance(done.order, Evaluate):
             step = done.order.step
             self.seen.setdefault(step, set()).update(row["player"] for row in done.result.rows)
-            players = {p for p in controller.players if controller.roles[p].scored}
-            if len(controller.strategy.locals(controller.config)) > 1 and self.config.evaluation.mixture:
+            players = {p for p in run.state.players if run.state.roles[p].scored}
+            if len(run.state.strategy.locals(run.state.config)) > 1 and self.config.evaluation.mixture:
                 players.add("mixture")
             if self.seen[step] >= players:
                 del self.seen[step]
                 self.waiting.append(step)
         # with PBT a score counts when its checkpoint is there: somebody may go on from it
-        ready = [s for s in self.waiting if self.sweep.scheduler != "pbt" or controller.gathering.saved_step >= s]
+        saved = run.loop.saving.gathering.saved_step if run.loop else -1
+        ready = [s for s in self.waiting if self.sweep.scheduler != "pbt" or saved >= s]
         for step in ready:
             self.waiting.remove(step)
-            self.tell(controller, step)
+            self.tell(run, step)
 
-    def tell(self, controller: Controller, step: int) -> None:
+    def tell(self, run: Running, step: int) -> None:
         """Report a step; look at the budget."""
-        pairs = controller.strategy.locals(controller.config)
+        pairs = run.state.strategy.locals(run.state.config)
         spent = {name: cost * step for name, cost in self.per_step.items()}
         if self.inherited is None:
             self.inherited = inherited_seconds(Run.load(self.path).info)
-        spent["player_seconds"] = self.inherited + sum(controller.totals.busy.values())
+        spent["player_seconds"] = self.inherited + sum(run.state.totals.busy.values())
         values = dict.fromkeys(self.keys, math.nan) | {
-            k: float(v) for k, v in flattened(controller.scores).items() if k in self.keys
+            k: float(v) for k, v in flattened(run.state.scores).items() if k in self.keys
         }
         report(
             {
                 "step": step,
-                "metric": told(self.sweep, metric_of(self.sweep, controller.scores, pairs)),
+                "metric": told(self.sweep, metric_of(self.sweep, run.state.scores, pairs)),
                 **spent,
                 **values,
             },
@@ -91,8 +92,8 @@ class Reporter:
             budget.seconds is not None and spent["player_seconds"] >= budget.seconds,
             budget.megabytes is not None and spent["megabytes"] >= budget.megabytes,
         ]
-        if any(over) and controller.stop_signal is None and step < controller.plan.steps:
-            controller.stop(15)
+        if any(over) and run.state.stop_signal is None and step < run.state.plan.steps:
+            run.stop(15)
 
     def _pointer(self, step: int, seconds: float) -> dict[str, Any] | None:
         if self.sweep.scheduler != "pbt":
@@ -167,11 +168,9 @@ def run_trial(values: dict[str, Any], sweep: Sweep, folder: str) -> None:
 def train_here(resolved: Any, runs: Path, name: str, sweep: Sweep, reporter: Reporter, point: dict[str, Any]) -> None:
     """A new run; its point is written as soon as its folder is there."""
 
-    class Note:
-        def begin(self, controller: Controller) -> None:
-            write_point(controller.folder.path, point)
-
-        def __call__(self, controller: Controller, done: Done) -> None: ...
+    class Note(Listener):
+        def begin(self, run: Running) -> None:
+            write_point(run.log.folder.path, point)
 
     train(
         resolved,

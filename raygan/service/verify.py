@@ -18,11 +18,12 @@ from raygan.config import Config
 from raygan.controller.hosting import swapper
 from raygan.controller.inline import InlineExecutor
 from raygan.controller.ledger import Ledger
-from raygan.controller.orders import Adopt, Executor, Save
+from raygan.controller.orders import Executor, Save
+from raygan.controller.turns import turns
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
 from raygan.strategies.orders import Swap
-from raygan.strategies.strategy import Plan, Setup, checked, idle_for_ever, load_data, strategy_of
+from raygan.strategies.strategy import Plan, Setup, load_data, strategy_of
 
 
 @dataclass(frozen=True)
@@ -54,24 +55,12 @@ def final_states(
         begun = {p: int(str(unpack(raw)["step"])) for p, raw in (states or {}).items()}
         absent = {p: plan.steps for p in strategy.players(config) if p not in playing}
         ledger = Ledger.begin(strategy.players(config), begun | absent, memory or {})
-        saving = False
+        for _ in turns(strategy, plan, ledger, executor, playing):
+            pass
+        for player in playing:  # only now: whoever trains last may have touched whoever trained first
+            executor.submit(Save(player, plan.steps, plan.steps))
         while len(out) < len(playing):
-            if not saving and all(steps == plan.steps for steps in ledger.done.values()):
-                saving = True  # only now: whoever trains last may have touched whoever trained first
-                for player in playing:
-                    executor.submit(Save(player, plan.steps, plan.steps))
-            orders = [] if saving else strategy.decide(ledger.ready(playing), ledger.progress, plan)
-            if not orders and not saving and len(ledger.idle) == len(ledger.done):
-                raise idle_for_ever(strategy, {p: ledger.done[p] for p in playing}, plan.steps)
-            for order in checked(strategy, orders, playing):
-                ledger.submitted(order)
-                executor.submit(order)
-            for item in executor.wait(0.5):
-                ledger.carried_out(item)
-                if isinstance(item.order, Swap):
-                    executor.submit(Adopt(item.order))
-                elif isinstance(item.order, Save):
-                    out[item.order.player] = item.result
+            out |= {i.order.player: i.result for i in executor.wait(0.5) if isinstance(i.order, Save)}
     finally:
         executor.close()
     if memory is not None:

@@ -48,12 +48,12 @@ def main() -> None:
         executor = controller.executor
         assert isinstance(executor, RayExecutor)
         there = {n for n, (node, _) in executor.places.items() if node == second.node_id}
-        if min(controller.done.values()) >= 15 and not told:
-            assert there & set(controller.players), "somebody lives on the other node"
+        if min(controller.state.done.values()) >= 15 and not told:
+            assert there & set(controller.state.players), "somebody lives on the other node"
             told.append(second.node_id)
             drain(second.node_id)
-        elif len(told) == 1 and controller.journal.epoch > 1:
-            assert not there & set(controller.players), "they have left"
+        elif len(told) == 1 and controller.log.journal.epoch > 1:
+            assert not there & set(controller.state.players), "they have left"
             told.append("gone")
             nodes.remove_node(second, allow_graceful=False)
 

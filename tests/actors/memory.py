@@ -42,7 +42,7 @@ class Eater(RayExecutor):
 
 def eat(controller: Controller, done: Done) -> None:
     """Once, in the middle: until somebody has been killed."""
-    if Eater.eaten or controller.journal.epoch > 1 or min(controller.done.values()) < 15:
+    if Eater.eaten or controller.log.journal.epoch > 1 or min(controller.state.done.values()) < 15:
         return
     before = actors()
     assert before, "no actor is found"

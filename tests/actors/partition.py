@@ -118,14 +118,14 @@ class Cut:
         self.plugged = False
 
     def __call__(self, controller: Controller, done: Done) -> None:
-        step = min(controller.done.values())
+        step = min(controller.state.done.values())
         assert isinstance(controller.executor, RayExecutor)
         if self.pulled is None and step >= self.pull:
             here = ray.get_runtime_context().get_node_id()
             assert {n for n, _ in controller.executor.places.values()} - {here}, "somebody lives on the other node"
             ip("link", "set", CABLE, "down")
             self.pulled = time.monotonic()
-        elif self.pulled is not None and not self.plugged and controller.journal.epoch > 1:
+        elif self.pulled is not None and not self.plugged and controller.log.journal.epoch > 1:
             if self.recovered is None:
                 self.recovered = time.monotonic() - self.pulled
             if step >= self.plug:

@@ -49,8 +49,8 @@ def test_an_evaluator_that_dies_costs_only_its_scores(
     events = read_jsonl(tmp_path / "run/events.jsonl")
     assert {e["player"] for e in events if e["kind"] == "unscored"} == set(AllDeadly.of) - scored
     assert [(e["player"], e["action"]) for e in events if e["kind"] == "death"] == [("evaluator", "replace")] * 2
-    assert "scores" in controller.failures.degraded
-    assert controller.journal.epoch == 1, "nobody went back"
+    assert "scores" in controller.state.failures.degraded
+    assert controller.log.journal.epoch == 1, "nobody went back"
     final, problems = newest_valid(tmp_path / "run")
     assert final is not None
     assert problems == []

@@ -226,7 +226,7 @@ def test_stop_by_a_file_beside_the_run(tmp_path: Path, monkeypatch: pytest.Monke
     from raygan.errors import Interrupted
     from raygan.service.training import train
 
-    monkeypatch.setattr("raygan.controller.scaling.EVERY_S", 0.0)
+    monkeypatch.setattr("raygan.controller.membership.EVERY_S", 0.0)
     flags = {k: v for k, v in TINY.items() if k not in ("resources", "pair")} | {
         "steps": 100_000,
         "strategy": {"name": "gap"},

@@ -20,6 +20,7 @@ from raygan.actors.process import actor_class, answers
 from raygan.controller.checkpoint import newest_valid
 from raygan.controller.controller import Controller
 from raygan.controller.inline import InlineExecutor
+from raygan.controller.listener import as_listener
 from raygan.controller.orders import Adopt, Done, Join
 from raygan.controller.run_folder import RunFolder, read_jsonl
 from raygan.errors import PlayerDied
@@ -50,15 +51,15 @@ def test_a_killed_pair_is_noticed_and_the_run_ends_with_the_undisturbed_bits(tmp
 
     def kill_once(c: Controller, done: Done) -> None:
         pids = {p: where["pid"] for p, where in c.executor.info()["players"].items()}  # type: ignore[union-attr]
-        if c.done[GLOBAL] >= 12 and not killed:
+        if c.state.done[GLOBAL] >= 12 and not killed:
             killed.append(pids)
             for dead in c.executor.spares if spare else []:  # type: ignore[union-attr]
                 ray.kill(dead)
             os.kill(pids["pair-01"], signal.SIGKILL)
-        elif killed and c.done["pair-01"] >= 32:
+        elif killed and c.state.done["pair-01"] >= 32:
             after.update(pids)
 
-    controller.listeners = [kill_once]
+    controller.listeners = [as_listener(kill_once)]
     controller.run()
     final, _ = newest_valid(tmp_path / "run")
     assert final is not None
@@ -77,7 +78,7 @@ def test_async_overlaps_and_keeps_its_bound(tmp_path: Path) -> None:
         config, RunFolder.create(tmp_path, "run"), lambda: RayExecutor("async", setup_of(config)), []
     )
     controller.run()
-    assert set(controller.done.values()) == {60}
+    assert set(controller.state.done.values()) == {60}
     lags = [e["lag"] for e in read_jsonl(tmp_path / "run/events.jsonl") if e["kind"] == "pull"]
     assert lags
     assert all(0 <= lag <= 30 for lag in lags)
@@ -281,7 +282,7 @@ def test_a_killed_pair_inside_a_swap_on_ray_changes_nothing(tmp_path: Path) -> N
 
 
 def test_generators_join_and_leave_on_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("raygan.controller.scaling.EVERY_S", 0.0)
+    monkeypatch.setattr("raygan.controller.membership.EVERY_S", 0.0)
     config = tiny_config(
         tempo="async", loss="reverse_kl", num_pairs=2, steps=2000, round_steps=50, strategy={"name": "pmgan", "classes": 3},
         evaluation={"every_steps": 2000}, checkpoint={"every_steps": 2000},
@@ -290,7 +291,7 @@ def test_generators_join_and_leave_on_ray(tmp_path: Path, monkeypatch: pytest.Mo
     asked: list[int] = []
 
     def ask(c: Controller, done: Done) -> None:
-        if (not asked and c.done["gen-00"] >= 50) or (len(asked) == 1 and c.done.get("gen-02", 0) >= 200):
+        if (not asked and c.state.done["gen-00"] >= 50) or (len(asked) == 1 and c.state.done.get("gen-02", 0) >= 200):
             asked.append(3 if not asked else 2)
             (folder.path / "scale.json").write_text(json.dumps({"id": str(len(asked)), "pairs": asked[-1]}))
 
@@ -311,7 +312,7 @@ def test_a_pair_leaves_its_pack_and_another_joins_while_the_rest_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two pairs an actor: whoever stays keeps its process; the joiner has one of its own until the next start."""
-    monkeypatch.setattr("raygan.controller.scaling.EVERY_S", 0.0)
+    monkeypatch.setattr("raygan.controller.membership.EVERY_S", 0.0)
     config = tiny_config(
         strategy={"name": "gap", "swap_every": 50}, num_pairs=4, steps=600, round_steps=25,
         evaluation={"every_steps": 600}, checkpoint={"every_steps": 600}, resources={"pairs_per_actor": 2},
@@ -321,12 +322,16 @@ def test_a_pair_leaves_its_pack_and_another_joins_while_the_rest_go_on(
 
     def ask(c: Controller, done: Done) -> None:
         wanted = (
-            3 if not pids and min(c.done.values()) >= 100 else 4 if len(pids) == 1 and "pair-03" not in c.done else None
+            3
+            if not pids and min(c.state.done.values()) >= 100
+            else 4
+            if len(pids) == 1 and "pair-03" not in c.state.done
+            else None
         )
         if wanted:
             pids.append({p: where["pid"] for p, where in c.executor.info()["players"].items()})  # type: ignore[union-attr]
             (folder.path / "scale.json").write_text(json.dumps({"id": str(wanted), "pairs": wanted}))
-        if len(pids) == 2 and "pair-04" in c.done and c.done["pair-04"] > 400:
+        if len(pids) == 2 and "pair-04" in c.state.done and c.state.done["pair-04"] > 400:
             pids.append({p: where["pid"] for p, where in c.executor.info()["players"].items()})  # type: ignore[union-attr]
 
     controller = Controller(config, folder, lambda: RayExecutor("packs", setup_of(config)), [ask], 400)
@@ -358,14 +363,14 @@ def test_a_stopped_player_is_found_by_its_lease_and_changes_nothing(
     setup = setup_of(config)
     controller = Controller(config, RunFolder.create(tmp_path, "run"), lambda: RayExecutor("lease", setup), [], 400)
     struck: list[int] = []
-    victim = controller.strategy.locals(config)[1]
+    victim = controller.state.strategy.locals(config)[1]
 
     def strike(c: Controller, done: Done) -> None:
-        if c.done[victim] >= 15 and not struck:
+        if c.state.done[victim] >= 15 and not struck:
             struck.append(ray.get(c.executor.actors[victim].where.remote(victim))["pid"])  # type: ignore[union-attr]
             os.kill(struck[0], signum)
 
-    controller.listeners = [strike]
+    controller.listeners = [as_listener(strike)]
     try:
         controller.run()
     finally:
@@ -401,7 +406,7 @@ def test_helpers_that_are_stopped_are_found_and_replaced(tmp_path: Path) -> None
     def strike(c: Controller, done: Done) -> None:
         executor = c.executor
         assert isinstance(executor, RayExecutor)
-        if left and c.journal.epoch == 4 - len(left) and c.done[GLOBAL] >= 10:
+        if left and c.log.journal.epoch == 4 - len(left) and c.state.done[GLOBAL] >= 10:
             name = left.pop()
             deadline = time.monotonic() + 60
             while name not in executor.places:  # the evaluator tells when it is there
@@ -410,7 +415,7 @@ def test_helpers_that_are_stopped_are_found_and_replaced(tmp_path: Path) -> None
                 time.sleep(0.1)
             os.kill(executor.places[name][1], signal.SIGSTOP)
 
-    controller.listeners = [strike]
+    controller.listeners = [as_listener(strike)]
     controller.run()
     deaths = [(e["player"], e["why"]) for e in read_jsonl(tmp_path / "run/events.jsonl") if e["kind"] == "death"]
     assert deaths == [("matchmaker", "hang"), ("board", "hang"), ("evaluator", "hang")]
@@ -432,11 +437,11 @@ def test_a_deputy_that_is_stopped_or_killed_is_replaced(tmp_path: Path, tempo: s
     struck: list[int] = []
 
     def strike(c: Controller, done: Done) -> None:
-        if c.done[GLOBAL] >= 15 and not struck:
+        if c.state.done[GLOBAL] >= 15 and not struck:
             struck.append(c.executor.places["deputy-2"][1])  # type: ignore[union-attr]
             os.kill(struck[0], signum)
 
-    controller.listeners = [strike]
+    controller.listeners = [as_listener(strike)]
     controller.run()
     with pytest.raises(ProcessLookupError):
         os.kill(struck[0], 0)
@@ -479,27 +484,27 @@ def test_in_async_a_killed_player_comes_back_while_the_others_go_on(tmp_path: Pa
     setup = setup_of(config)
     controller = Controller(config, RunFolder.create(tmp_path, "run"), lambda: RayExecutor("revive", setup), [], 400)
     struck: list[int] = []
-    victim = controller.strategy.locals(config)[1]
+    victim = controller.state.strategy.locals(config)[1]
 
     def strike(c: Controller, done: Done) -> None:
-        if c.done.get(victim, 0) >= 150 and not struck:
+        if c.state.done.get(victim, 0) >= 150 and not struck:
             struck.append(ray.get(c.executor.actors[victim].where.remote(victim))["pid"])  # type: ignore[union-attr]
             os.kill(struck[0], signal.SIGKILL)
 
     if late:
         controller.make_executor = lambda: Slow("late", setup)
-    controller.listeners = [strike]
+    controller.listeners = [as_listener(strike)]
     controller.run()
     events = read_jsonl(tmp_path / "run/events.jsonl")
     kinds = [e["kind"] for e in events]
     assert kinds.count("death") == kinds.count("revive") == 1
     assert "restart" not in kinds
-    assert set(controller.done.values()) == {600}
+    assert set(controller.state.done.values()) == {600}
     rows = [r for r in read_jsonl(tmp_path / "run/metrics.jsonl") if r["kind"] == "train"]
-    for player in controller.players:
+    for player in controller.state.players:
         steps = sum(r["steps"] for r in rows if r["player"] == player)
         assert steps == 600 if player != victim else steps > 600
     final, problems = newest_valid(tmp_path / "run")
     assert final is not None
     assert problems == []
-    assert final.steps == dict.fromkeys(controller.players, 600)
+    assert final.steps == dict.fromkeys(controller.state.players, 600)

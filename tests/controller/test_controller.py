@@ -12,7 +12,8 @@ from raygan.config import Config
 from raygan.controller.checkpoint import list_checkpoints, newest_valid
 from raygan.controller.controller import Controller
 from raygan.controller.inline import InlineExecutor
-from raygan.controller.ledger import Ledger
+from raygan.controller.listener import as_listener
+from raygan.controller.loop import Loop
 from raygan.controller.orders import Done, Evaluate, Order, Save, Scored
 from raygan.controller.run_folder import RunFolder, read_jsonl
 from raygan.errors import Interrupted, PlayerDied
@@ -73,21 +74,20 @@ def make(tmp_path: Path, fake: Fake, **changes: Any) -> Controller:
     return Controller(config, RunFolder.create(tmp_path, "run"), lambda: fake, [])
 
 
-def begin(controller: Controller, fake: Fake) -> None:
-    controller.executor = fake
-    controller.ledger = Ledger.begin(controller.players, {}, {})
+def begin(controller: Controller, fake: Fake) -> Loop:
+    return controller.begin(None)
 
 
 def test_orders_go_only_to_idle_players(tmp_path: Path) -> None:
     fake = Fake()
     controller = make(tmp_path, fake)
-    begin(controller, fake)
-    assert controller.tick()
+    loop = begin(controller, fake)
+    assert loop.tick()
     assert fake.submitted == [Train("pair-00", 4, 1), Train("pair-01", 4, 1)]
-    assert controller.tick()
+    assert loop.tick()
     assert len(fake.submitted) == 2, "busy players get nothing"
-    controller.handle(fake.wait(0)[0])
-    controller.tick()
+    loop.handle(fake.wait(0)[0])
+    loop.tick()
     assert [o.player for o in fake.submitted] == [
         "pair-01",
         "pair-00",
@@ -99,10 +99,10 @@ def test_orders_go_only_to_idle_players(tmp_path: Path) -> None:
 def test_scores_and_saves_are_asked_before_the_next_round(tmp_path: Path) -> None:
     fake = Fake()
     controller = make(tmp_path, fake, checkpoint={"every_steps": 6}, round_steps=6)
-    begin(controller, fake)
-    controller.tick()
-    controller.handle(fake.wait(0)[0])
-    controller.tick()
+    loop = begin(controller, fake)
+    loop.tick()
+    loop.handle(fake.wait(0)[0])
+    loop.tick()
     mine = [type(o) for o in fake.submitted if o.player == "pair-00"]
     assert mine == [Evaluate, Save, Train], "orders to one player are carried out in this order"
 
@@ -111,15 +111,15 @@ def test_a_run_ends_with_every_player_at_the_end_and_everything_written(tmp_path
     fake = Fake()
     controller = make(tmp_path, fake)
     controller.run()
-    assert set(controller.done.values()) == {12}
+    assert set(controller.state.done.values()) == {12}
     assert fake.closed == 1
-    folder = controller.folder.path
+    folder = controller.log.folder.path
     assert list(list_checkpoints(folder)) == [8, 12], "the last two are kept"
-    rows = read_jsonl(controller.folder.path / "metrics.jsonl")
+    rows = read_jsonl(controller.log.folder.path / "metrics.jsonl")
     trained = {
-        p: sum(r["steps"] for r in rows if r["kind"] == "train" and r["player"] == p) for p in controller.players
+        p: sum(r["steps"] for r in rows if r["kind"] == "train" and r["player"] == p) for p in controller.state.players
     }
-    assert trained == dict.fromkeys(controller.players, 12), "steps in the record = steps run"
+    assert trained == dict.fromkeys(controller.state.players, 12), "steps in the record = steps run"
     assert sum(r["kind"] == "score" for r in rows) == 2 * 3
 
 
@@ -128,16 +128,16 @@ def test_a_death_restarts_from_the_last_checkpoint_and_is_told(tmp_path: Path) -
     controller = make(tmp_path, fake)
 
     def kill_once(c: Controller, done: Done) -> None:
-        if c.done[GLOBAL] >= 8 and len(fake.started_from) == 1:
+        if c.state.done[GLOBAL] >= 8 and len(fake.started_from) == 1:
             fake.dies = "pair-01"
 
-    controller.listeners = [kill_once]
+    controller.listeners = [as_listener(kill_once)]
     controller.run()
     assert len(fake.started_from) == 2
     assert set(fake.started_from[1]) == {"pair-00", "pair-01", GLOBAL}
-    kinds = [e["kind"] for e in read_jsonl(controller.folder.path / "events.jsonl")]
+    kinds = [e["kind"] for e in read_jsonl(controller.log.folder.path / "events.jsonl")]
     assert kinds.count("death") == kinds.count("restart") == 1
-    assert controller.totals.warnings == {"W201 player-died": 1}
+    assert controller.state.totals.warnings == {"W201 player-died": 1}
     assert fake.closed == 1, "one executor for all attempts"
 
 
@@ -179,7 +179,7 @@ def test_a_signal_leaves_a_checkpoint_from_which_the_run_goes_on_bit_for_bit(tmp
         if len(seen) == 9:
             c.stop(signal.SIGTERM)
 
-    controller.listeners = [stop_in_the_middle]
+    controller.listeners = [as_listener(stop_in_the_middle)]
     with pytest.raises(Interrupted) as error:
         controller.run()
     assert error.value.exit_code == 143
@@ -200,8 +200,8 @@ def test_an_inline_run_equals_its_orders_alone(tmp_path: Path) -> None:
     setup = setup_of(config)
     controller = Controller(config, RunFolder.create(tmp_path, "run"), lambda: InlineExecutor(setup), [])
     controller.run()
-    final, _ = newest_valid(controller.folder.path)
+    final, _ = newest_valid(controller.log.folder.path)
     assert final is not None
     bare = final_states(config, lambda: InlineExecutor(setup))
     assert {p: digest(unpack(r)) for p, r in final.parts.items()} == {p: digest(unpack(r)) for p, r in bare.items()}
-    assert json.loads((controller.folder.path / "checkpoints/00000012/manifest.json").read_text())["step"] == 12
+    assert json.loads((controller.log.folder.path / "checkpoints/00000012/manifest.json").read_text())["step"] == 12

@@ -59,11 +59,11 @@ def run(tmp_path: Path, deaths: Sequence[tuple[str, int, str]], **changes: Any) 
 
 
 def told(controller: Controller, *kinds: str) -> list[dict[str, Any]]:
-    return [e for e in read_jsonl(controller.folder.path / "events.jsonl") if e["kind"] in kinds]
+    return [e for e in read_jsonl(controller.log.folder.path / "events.jsonl") if e["kind"] in kinds]
 
 
 def final(controller: Controller) -> dict[str, str]:
-    checkpoint, problems = newest_valid(controller.folder.path)
+    checkpoint, problems = newest_valid(controller.log.folder.path)
     assert checkpoint is not None
     assert problems == []
     return {p: digest(unpack(raw)) for p, raw in checkpoint.parts.items()}
@@ -91,11 +91,11 @@ def test_each_kind_has_its_own_decision_and_budget() -> None:
 def test_in_lockstep_a_death_leaves_no_trace_in_the_weights(tmp_path: Path, strategy: Any) -> None:
     member = "gen-01" if "pmgan" in str(strategy) else "pair-01"
     controller = run(tmp_path, [(member, 7, "death"), (member, 13, "oom"), (member, 14, "node")], strategy=strategy)
-    assert final(controller) == undisturbed(controller.config)
+    assert final(controller) == undisturbed(controller.state.config)
     assert [(e["why"], e["action"]) for e in told(controller, "death")] == [
         ("death", "restart"), ("oom", "restart"), ("node", "restart"),
     ]  # fmt: skip
-    assert controller.journal.epoch == 4, "each restart fences off the attempt before"
+    assert controller.log.journal.epoch == 4, "each restart fences off the attempt before"
 
 
 def test_the_third_and_last_death_of_a_kind_stops_the_run_resumable(tmp_path: Path) -> None:
@@ -109,11 +109,11 @@ def test_the_third_and_last_death_of_a_kind_stops_the_run_resumable(tmp_path: Pa
 @pytest.mark.parametrize("strategy", ["independent", "sgan", {"name": "gap", "swap_every": 3}])
 def test_the_others_go_on_without_it_from_the_last_checkpoint(tmp_path: Path, strategy: Any) -> None:
     controller = run(tmp_path, [("pair-01", 10, "oom")], strategy=strategy, failures={"oom": "without"})
-    assert list(controller.failures.degraded) == ["pair-01"]
-    assert controller.strategy.locals(controller.config) == ["pair-00", "pair-02"]
+    assert list(controller.state.failures.degraded) == ["pair-01"]
+    assert controller.state.strategy.locals(controller.state.config) == ["pair-00", "pair-02"]
     assert [(e["kind"], e["player"]) for e in told(controller, "retire")] == [("retire", "pair-01")]
-    assert set(final(controller)) == set(controller.players)
-    assert set(controller.done.values()) == {24}
+    assert set(final(controller)) == set(controller.state.players)
+    assert set(controller.state.done.values()) == {24}
     if strategy == "independent":  # and nothing of that touches the others
         whole = undisturbed(tiny_config(steps=24, num_pairs=3, strategy=strategy))
         assert {p: d for p, d in whole.items() if p != "pair-01"} == final(controller)
@@ -137,14 +137,14 @@ def test_in_async_one_comes_back_while_the_others_never_stop(
     assert revived["player"] == f"{stem}-01"
     assert revived["step"] in (4, 8)
     assert not told(controller, "restart"), "nobody else started again"
-    rows = read_jsonl(controller.folder.path / "metrics.jsonl")
-    for player in controller.players:
+    rows = read_jsonl(controller.log.folder.path / "metrics.jsonl")
+    for player in controller.state.players:
         steps = sum(r["steps"] for r in rows if r["kind"] == "train" and r["player"] == player)
         assert steps == 24 if player != f"{stem}-01" else steps > 24
-    assert set(controller.done.values()) == {24}
-    assert set(final(controller)) == set(controller.players)
-    assert controller.failures.degraded == {}
-    assert [r["kind"] for r in read_journal(LocalStorage(controller.folder.path)).of("revive")] == ["revive"]
+    assert set(controller.state.done.values()) == {24}
+    assert set(final(controller)) == set(controller.state.players)
+    assert controller.state.failures.degraded == {}
+    assert [r["kind"] for r in read_journal(LocalStorage(controller.log.folder.path)).of("revive")] == ["revive"]
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_whom_others_lean_on_takes_everybody_back(
     controller = run(tmp_path, [(player, 9, "death")], strategy=strategy, tempo="async", loss="non_saturating")
     assert told(controller, "restart")
     assert not told(controller, "revive")
-    assert set(controller.done.values()) == {24}
+    assert set(controller.state.done.values()) == {24}
 
 
 # ---------------------------------------------------------------------------------------------------- quarantine
@@ -228,11 +228,11 @@ def test_a_pair_that_cannot_be_cured_is_retired_and_nothing_of_it_spreads(
     controller = run(
         tmp_path, [], strategy=strategy, round_steps=12, checkpoint={"every_steps": 12}, evaluation={"every_steps": 12}
     )
-    assert list(controller.failures.degraded) == ["pair-01"]
-    assert "NaN" in controller.failures.degraded["pair-01"]
-    checkpoint, _ = newest_valid(controller.folder.path)
+    assert list(controller.state.failures.degraded) == ["pair-01"]
+    assert "NaN" in controller.state.failures.degraded["pair-01"]
+    checkpoint, _ = newest_valid(controller.log.folder.path)
     assert checkpoint is not None
-    assert set(checkpoint.parts) == set(controller.players)
+    assert set(checkpoint.parts) == set(controller.state.players)
     for raw in checkpoint.parts.values():
         for key, value in unpack(raw).items():
             assert not isinstance(value, torch.Tensor) or torch.isfinite(value.float()).all(), key
@@ -288,7 +288,7 @@ def test_a_stopped_run_whose_disk_is_full_does_not_say_that_it_has_saved(
     setup, folder = setup_of(config), RunFolder.create(tmp_path, "run")
 
     def stop(controller: Controller, done: Done) -> None:
-        if min(controller.done.values()) == 6:
+        if min(controller.state.done.values()) == 6:
             controller.stop(signal.SIGTERM)
 
     with pytest.raises(CheckpointError, match=r"No space left on device.*raygan resume"):

@@ -38,7 +38,7 @@ def test_a_driver_killed_at_any_step_resumes_to_the_same_bits(tmp_path: Path, ki
     for kill_at in range(1, STEPS + 1):
 
         def kill(c: Controller, done: Done, kill_at: int = kill_at) -> None:
-            if max(c.done.values()) >= kill_at:
+            if max(c.state.done.values()) >= kill_at:
                 raise Killed
 
         folder = RunFolder.create(tmp_path, f"run-{kill_at}")

@@ -66,13 +66,13 @@ def run(tmp_path: Path, executor: Callable[[Setup], InlineExecutor], **changes: 
 
 
 def told(controller: Controller, *kinds: str) -> list[dict[str, Any]]:
-    return [e for e in read_jsonl(controller.folder.path / "events.jsonl") if e["kind"] in kinds]
+    return [e for e in read_jsonl(controller.log.folder.path / "events.jsonl") if e["kind"] in kinds]
 
 
 def trained(controller: Controller) -> dict[str, int]:
     """Steps that each player has done, those that were done twice counted twice."""
-    rows = [r for r in read_jsonl(controller.folder.path / "metrics.jsonl") if r["kind"] == "train"]
-    return {p: sum(r["steps"] for r in rows if r["player"] == p) for p in controller.players}
+    rows = [r for r in read_jsonl(controller.log.folder.path / "metrics.jsonl") if r["kind"] == "train"]
+    return {p: sum(r["steps"] for r in rows if r["player"] == p) for p in controller.state.players}
 
 
 def bits(parts: Mapping[str, bytes]) -> dict[str, str]:
@@ -80,7 +80,7 @@ def bits(parts: Mapping[str, bytes]) -> dict[str, str]:
 
 
 def final(controller: Controller) -> dict[str, str]:
-    checkpoint, problems = newest_valid(controller.folder.path)
+    checkpoint, problems = newest_valid(controller.log.folder.path)
     assert checkpoint is not None
     assert problems == []
     return bits(checkpoint.parts)
@@ -99,15 +99,15 @@ def test_in_lockstep_notices_cost_no_step_and_leave_no_trace(tmp_path: Path, str
     member = "gen-01" if "pmgan" in str(strategy) else "pair-01"
     notices = [(member, step, f"node {step}") for step in (3, 7, 8, 13, 22)]
     controller = run(tmp_path, lambda setup: Leaver(setup, notices), strategy=strategy, round_steps=3)
-    setup = setup_of(controller.config)
-    assert final(controller) == bits(final_states(controller.config, lambda: InlineExecutor(setup)))
-    assert trained(controller) == dict.fromkeys(controller.players, STEPS)
+    setup = setup_of(controller.state.config)
+    assert final(controller) == bits(final_states(controller.state.config, lambda: InlineExecutor(setup)))
+    assert trained(controller) == dict.fromkeys(controller.state.players, STEPS)
     restarts = told(controller, "notice", "restart")
     assert [e["kind"] for e in restarts] == ["notice", "restart"] * 5
     assert all(restarts[i]["step"] <= restarts[i + 1]["step"] for i in range(0, 10, 2)), "never before the notice"
-    assert controller.failures.degraded == {}
-    assert controller.totals.warnings["W208 moved"] == 5
-    assert "W201 player-died" not in controller.totals.warnings
+    assert controller.state.failures.degraded == {}
+    assert controller.state.totals.warnings["W208 moved"] == 5
+    assert "W201 player-died" not in controller.state.totals.warnings
 
 
 @pytest.mark.parametrize("strategy", ["independent", "sgan", {"name": "pmgan", "classes": 3}])
@@ -120,15 +120,15 @@ def test_in_async_a_player_moves_alone_with_all_that_it_has_done(
         tmp_path, lambda setup: Leaver(setup, [(member, 10, "node a")]), strategy=strategy, tempo="async", round_steps=3,
         loss="non_saturating",
     )  # fmt: skip
-    assert trained(controller) == dict.fromkeys(controller.players, STEPS), "no step was done twice"
+    assert trained(controller) == dict.fromkeys(controller.state.players, STEPS), "no step was done twice"
     (notice,) = told(controller, "notice")
     (back,) = told(controller, "revive")
     assert back["step"] >= notice["step"] >= 10
     assert not told(controller, "restart", "death")
-    assert set(final(controller)) == set(controller.players)
-    rows = [r["step"] for r in read_jsonl(controller.folder.path / "metrics.jsonl") if r.get("player") == member]
+    assert set(final(controller)) == set(controller.state.players)
+    rows = [r["step"] for r in read_jsonl(controller.log.folder.path / "metrics.jsonl") if r.get("player") == member]
     assert STEPS in rows
-    assert controller.totals.warnings["W208 moved"] == 1
+    assert controller.state.totals.warnings["W208 moved"] == 1
 
 
 @pytest.mark.parametrize(("strategy", "player"), [({"name": "gap", "swap_every": 3}, "pair-01"), ("pmgan", JUDGE)])
@@ -143,7 +143,7 @@ def test_in_async_all_halt_for_one_that_cannot_move_alone(
     assert len(told(controller, "restart")) == 1
     steps = trained(controller)
     assert {p: s for p, s in steps.items() if p != JUDGE} == {p: STEPS for p in steps if p != JUDGE}
-    assert set(controller.done.values()) == {STEPS}
+    assert set(controller.state.done.values()) == {STEPS}
 
 
 def test_notices_have_a_budget_of_their_own(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_a_player_that_has_no_other_place_is_moved_once(tmp_path: Path) -> None:
 
     controller = run(tmp_path, lambda setup: Stuck(setup, [("pair-01", 10, "node a")]))
     assert len(told(controller, "restart")) == 1
-    assert set(controller.done.values()) == {STEPS}
+    assert set(controller.state.done.values()) == {STEPS}
 
 
 # ------------------------------------------------------------------------------------------------- scores, stacks
@@ -193,23 +193,23 @@ class Failing(Leaver):
 
 def test_a_metric_that_always_fails_costs_its_scores_and_nothing_else(tmp_path: Path) -> None:
     controller = run(tmp_path, lambda setup: Failing(setup, range(1, 1000)))
-    setup = setup_of(controller.config)
-    assert final(controller) == bits(final_states(controller.config, lambda: InlineExecutor(setup)))
-    assert trained(controller) == dict.fromkeys(controller.players, STEPS)
+    setup = setup_of(controller.state.config)
+    assert final(controller) == bits(final_states(controller.state.config, lambda: InlineExecutor(setup)))
+    assert trained(controller) == dict.fromkeys(controller.state.players, STEPS)
     missing = told(controller, "unscored")
-    assert len(missing) == 4 * len(controller.players), "each at every evaluation"
+    assert len(missing) == 4 * len(controller.state.players), "each at every evaluation"
     assert {e["why"] for e in missing} == {"MemoryError: no room for the samples"}
-    assert controller.failures.degraded["scores"].startswith("16 missing; the last: ")
-    assert controller.totals.warnings["W207 scores-missing"] == 16
+    assert controller.state.failures.degraded["scores"].startswith("16 missing; the last: ")
+    assert controller.state.totals.warnings["W207 scores-missing"] == 16
     assert not told(controller, "death", "restart")
 
 
 def test_a_score_that_fails_once_is_tried_once_more(tmp_path: Path) -> None:
     controller = run(tmp_path, lambda setup: Failing(setup, range(1, 2)))
     assert not told(controller, "unscored")
-    assert controller.failures.degraded == {}
-    scores = [r for r in read_jsonl(controller.folder.path / "metrics.jsonl") if r["kind"] == "score"]
-    assert len(scores) == 4 * (len(controller.players) + 1), "each, and the mixture"
+    assert controller.state.failures.degraded == {}
+    scores = [r for r in read_jsonl(controller.log.folder.path / "metrics.jsonl") if r["kind"] == "score"]
+    assert len(scores) == 4 * (len(controller.state.players) + 1), "each, and the mixture"
 
 
 def test_a_mishap_that_is_mended_is_told_with_its_stack_and_stops_nobody(tmp_path: Path) -> None:
@@ -229,9 +229,9 @@ def test_a_mishap_that_is_mended_is_told_with_its_stack_and_stops_nobody(tmp_pat
     (death,) = told(controller, "death")
     assert (death["player"], death["why"], death["action"]) == ("evaluator", "hang", "replace")
     assert death["stack"] == ["a.py:3 in step"]
-    assert stack in (controller.folder.path / death["stack_file"]).read_text()
+    assert stack in (controller.log.folder.path / death["stack_file"]).read_text()
     assert not told(controller, "restart")
-    assert controller.journal.epoch == 1
+    assert controller.log.journal.epoch == 1
 
 
 def test_the_frames_that_are_shown_are_those_of_the_thread_that_works() -> None:

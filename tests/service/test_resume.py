@@ -178,7 +178,7 @@ def test_a_run_that_was_killed_at_any_file_of_its_making_is_begun_again_as_asked
 
 def stop_at(step: int) -> Any:
     def listen(controller: Controller, done: Done) -> None:
-        if max(controller.done.values()) >= step:
+        if max(controller.state.done.values()) >= step:
             controller.stop(15)
 
     return listen
@@ -206,7 +206,7 @@ def test_a_life_that_was_killed_is_counted_as_far_as_it_has_told(
         pass
 
     def kill(controller: Controller, done: Done) -> None:
-        if controller.done["pair-00"] >= 11:  # the last checkpoint is of step 8
+        if controller.state.done["pair-00"] >= 11:  # the last checkpoint is of step 8
             raise Killed
 
     monkeypatch.setattr(Controller, "end", lambda *args: None)
@@ -313,7 +313,7 @@ def test_async_stopped_with_one_behind_and_resumed_has_its_last_checkpoint_and_i
     ahead = "pair-01"
     with pytest.raises(Interrupted):
         train(resolve(None, flags=asked), run_dir=tmp_path, name="run", inline=True, listeners=[
-            lambda c, d: c.stop(15) if c.done[ahead] >= 20 and c.done[slow] > 0 else None])  # fmt: skip
+            lambda c, d: c.stop(15) if c.state.done[ahead] >= 20 and c.state.done[slow] > 0 else None])  # fmt: skip
     stopped, _ = newest_valid(path)
     assert stopped is not None
     assert stopped.steps == Run.load(path).info["steps"]

@@ -26,7 +26,7 @@ from typing import Any
 import torch
 
 from raygan.config import Config
-from raygan.controller import scaling
+from raygan.controller import membership
 from raygan.controller.checkpoint import Checkpoint, listed, newest_valid, open_journal
 from raygan.controller.controller import Controller
 from raygan.controller.hosting import swapper
@@ -64,7 +64,7 @@ SMALL: dict[str, Any] = {
     "network": {"name": "mlp", "hidden": 4, "layers": 2, "z_dim": 2}, "failures": {"budget": 10**6},
 }  # fmt: skip
 
-scaling.EVERY_S = 0.0  # no clock here: a request is looked for at each turn
+membership.EVERY_S = 0.0  # no clock here: a request is looked for at each turn
 pmgan_generator.PATIENCE_S = pmgan_judge.PATIENCE_S = pmgan_judge.LOOK_S = (
     1e-4  # nobody can publish while somebody waits here
 )
@@ -252,8 +252,8 @@ class World:
         self.controller.run(checkpoint)
 
     def _listen(self, controller: Controller, done: Done) -> None:
-        if controller.gathering.saved_step >= 0:
-            self.acknowledged = dict(controller.gathering.steps)
+        if controller.loop.saving.gathering.saved_step >= 0:
+            self.acknowledged = dict(controller.loop.saving.gathering.steps)
         if self.partitioned is not None and self.rng.random() < 0.2:
             stale, self.partitioned = self.partitioned, None
             stale.fence = lambda: None  # type: ignore[method-assign]  # it looked just before we opened the run
@@ -273,12 +273,14 @@ class World:
         """What a run that is over has on its disk: exactly what its players were."""
         final, problems = newest_valid(self.storage)
         assert self.controller is not None
-        if final is None or problems or final.steps != self.controller.done:
+        if final is None or problems or final.steps != self.controller.state.done:
             raise Violation(
-                f"ended at {self.controller.done}, its last checkpoint is {final and final.steps}: {problems} (C1)"
+                f"ended at {self.controller.state.done}, its last checkpoint is {final and final.steps}: {problems} (C1)"
             )
-        if set(final.parts) != set(self.controller.players):
-            raise Violation(f"ended with {self.controller.players}, its last checkpoint has {sorted(final.parts)} (C1)")
+        if set(final.parts) != set(self.controller.state.players):
+            raise Violation(
+                f"ended with {self.controller.state.players}, its last checkpoint has {sorted(final.parts)} (C1)"
+            )
         return final
 
     def _check_disk(self) -> None:

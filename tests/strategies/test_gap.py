@@ -12,6 +12,7 @@ from raygan.config import resolve, validate
 from raygan.controller.checkpoint import newest_valid
 from raygan.controller.controller import Controller
 from raygan.controller.inline import InlineExecutor
+from raygan.controller.listener import as_listener
 from raygan.controller.orders import Done
 from raygan.controller.run_folder import RunFolder, read_jsonl
 from raygan.errors import ConfigError, Interrupted
@@ -159,7 +160,7 @@ def run(tmp_path: Path, **changes: Any) -> Controller:
 
 
 def swaps(controller: Controller) -> list[dict[str, Any]]:
-    return [e for e in read_jsonl(controller.folder.path / "events.jsonl") if e["kind"] == "swap"]
+    return [e for e in read_jsonl(controller.log.folder.path / "events.jsonl") if e["kind"] == "swap"]
 
 
 @pytest.mark.parametrize("what", ["D", "G"])
@@ -168,14 +169,14 @@ def test_networks_are_a_permutation_at_every_record(tmp_path: Path, pairs: int, 
     controller = run(tmp_path, num_pairs=pairs, strategy={"name": "gap", "swap_every": 2, "what": what})
     records = swaps(controller)
     assert len(records) == 5
-    holds = {p: p for p in controller.players}
+    holds = {p: p for p in controller.state.players}
     for record in records:
         moved = {m["player"]: holds[m["from"]] for m in record["moves"]}
         assert {m["player"]: m["identity"] for m in record["moves"]} == moved, "the record says whose network it is"
         holds |= moved
         assert sorted(holds.values()) == sorted(holds)
         assert len(record["sitting"]) == pairs % 2
-    final, _ = newest_valid(controller.folder.path)
+    final, _ = newest_valid(controller.log.folder.path)
     assert final is not None
     assert {p: unpack(r)[f"identity.{what}"] for p, r in final.parts.items()} == holds
 
@@ -247,13 +248,13 @@ def test_a_signal_at_any_moment_keeps_the_cut_consistent(tmp_path: Path, after: 
         if len(seen) == after:
             c.stop(15)
 
-    controller.listeners = [stop]
+    controller.listeners = [as_listener(stop)]
     with pytest.raises(Interrupted):
         controller.run()
     checkpoint, _ = newest_valid(tmp_path / "run")
     assert checkpoint is not None
     assert sorted(unpack(r)["identity.D"] for r in checkpoint.parts.values()) == FOUR  # type: ignore[type-var]
-    Controller(config, controller.folder, lambda: InlineExecutor(setup), [], 400).run(checkpoint)
+    Controller(config, controller.log.folder, lambda: InlineExecutor(setup), [], 400).run(checkpoint)
     final, _ = newest_valid(tmp_path / "run")
     assert final is not None
     assert {p: digest(unpack(r)) for p, r in final.parts.items()} == {p: digest(unpack(r)) for p, r in expected.items()}
@@ -301,5 +302,5 @@ def test_async_keeps_every_discriminator(tmp_path: Path) -> None:
     controller = run(tmp_path, tempo="async", num_pairs=5, steps=60, strategy={"name": "gap", "swap_every": 5})
     final, _ = newest_valid(tmp_path / "run")
     assert final is not None
-    assert sorted(unpack(r)["identity.D"] for r in final.parts.values()) == controller.players  # type: ignore[type-var]
+    assert sorted(unpack(r)["identity.D"] for r in final.parts.values()) == controller.state.players  # type: ignore[type-var]
     assert swaps(controller)

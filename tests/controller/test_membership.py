@@ -10,9 +10,9 @@ from raygan.config import full_dump
 from raygan.controller.checkpoint import newest_valid
 from raygan.controller.controller import Controller
 from raygan.controller.inline import InlineExecutor
+from raygan.controller.membership import REQUEST
 from raygan.controller.orders import Done, Join
 from raygan.controller.run_folder import RunFolder, read_jsonl
-from raygan.controller.scaling import REQUEST
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
 from raygan.service.lineage import lineage
@@ -24,7 +24,7 @@ from tests.conftest import setup_of, tiny_config
 
 def run(tmp_path: Path, requests: dict[int, Any], monkeypatch: pytest.MonkeyPatch, **changes: Any) -> Controller:
     """A run that gets `requests[step]` (pairs) when the judge has reached that step."""
-    monkeypatch.setattr("raygan.controller.scaling.EVERY_S", 0.0)
+    monkeypatch.setattr("raygan.controller.membership.EVERY_S", 0.0)
     base: dict[str, Any] = {
         "strategy": {"name": "pmgan", "classes": 5},
         "loss": "reverse_kl",
@@ -38,7 +38,7 @@ def run(tmp_path: Path, requests: dict[int, Any], monkeypatch: pytest.MonkeyPatc
     folder.status(executor="inline", shape=(2,), status="running")
 
     def ask(c: Controller, done: Done) -> None:
-        for step in [s for s in requests if min(c.done[p] for p in c.strategy.locals(c.config)) >= s]:
+        for step in [s for s in requests if min(c.state.done[p] for p in c.state.strategy.locals(c.state.config)) >= s]:
             (folder.path / REQUEST).write_text(json.dumps({"id": f"r{step}", "pairs": requests.pop(step)}))
 
     controller = Controller(config, folder, lambda: InlineExecutor(setup), [ask], 400)
@@ -47,7 +47,7 @@ def run(tmp_path: Path, requests: dict[int, Any], monkeypatch: pytest.MonkeyPatc
 
 
 def events(controller: Controller, *kinds: str) -> list[dict[str, Any]]:
-    return [e for e in read_jsonl(controller.folder.path / "events.jsonl") if e["kind"] in kinds]
+    return [e for e in read_jsonl(controller.log.folder.path / "events.jsonl") if e["kind"] in kinds]
 
 
 @pytest.mark.parametrize("tempo", ["lockstep", "async"])
@@ -63,16 +63,16 @@ def test_generators_join_and_leave_while_the_others_go_on(
         ("scale", None),
     ]
     assert {e["player"] for e in found if e["kind"] == "leave"} == {"gen-02", "gen-03", "gen-04"}
-    assert controller.players == ["gen-00", "gen-01", JUDGE]
-    assert {controller.done[p] for p in controller.players} == {24}
-    rows = read_jsonl(controller.folder.path / "metrics.jsonl")
+    assert controller.state.players == ["gen-00", "gen-01", JUDGE]
+    assert {controller.state.done[p] for p in controller.state.players} == {24}
+    rows = read_jsonl(controller.log.folder.path / "metrics.jsonl")
     for player in ("gen-00", "gen-01"):
         assert sum(r["steps"] for r in rows if r["kind"] == "train" and r["player"] == player) == 24, (
             "they never stopped"
         )
     newcomer = [r for r in rows if r["kind"] == "train" and r["player"] == "gen-04"]
     assert 0 < sum(r["steps"] for r in newcomer) < 24
-    final, _ = newest_valid(controller.folder.path)
+    final, _ = newest_valid(controller.log.folder.path)
     assert final is not None
     assert sorted(final.parts) == ["gen-00", "gen-01", JUDGE]
     assert final.extra["members"] == [0, 1]
@@ -81,13 +81,13 @@ def test_generators_join_and_leave_while_the_others_go_on(
 def test_a_number_is_never_given_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     controller = run(tmp_path, {2: 2, 8: 3}, monkeypatch)
     assert [e["player"] for e in events(controller, "join", "leave")] == ["gen-02", "gen-03"]
-    assert controller.config.ids == (0, 1, 3)
-    assert load_config(controller.folder.path).ids == (0, 1, 3)
+    assert controller.state.config.ids == (0, 1, 3)
+    assert load_config(controller.log.folder.path).ids == (0, 1, 3)
 
 
 def test_a_scaled_run_resumes_with_its_members_bit_for_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     controller = run(tmp_path, {4: 4}, monkeypatch)
-    folder = controller.folder.path
+    folder = controller.log.folder.path
     final, _ = newest_valid(folder)
     assert final is not None
     resumed = resume_run(folder, extra_steps=4, inline=True)
@@ -113,8 +113,8 @@ def test_what_cannot_be_is_refused_and_the_run_goes_on(
     (refused,) = events(controller, "refused")
     assert why in refused["why"]
     assert refused["request"] == "r4" or pairs == "many"
-    assert set(controller.done.values()) == {24}
-    assert not (controller.folder.path / REQUEST).exists()
+    assert set(controller.state.done.values()) == {24}
+    assert not (controller.log.folder.path / REQUEST).exists()
 
 
 def test_pairs_that_share_weights_cannot_be_scaled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,16 +141,16 @@ def test_every_strategy_takes_joiners_and_lets_members_go(
     controller = run(
         tmp_path, {4: 5, 8: 2}, monkeypatch, strategy=ELASTIC[kind], tempo=tempo, num_pairs=3, loss="non_saturating"
     )
-    locals_ = controller.strategy.locals(controller.config)
+    locals_ = controller.state.strategy.locals(controller.state.config)
     assert [p[-2:] for p in locals_] == ["00", "01"]
     assert [e["player"][-2:] for e in events(controller, "join")] == ["03", "04"]
     assert sorted(e["player"][-2:] for e in events(controller, "leave")) == ["02", "03", "04"]
-    assert {controller.done[p] for p in controller.players} == {24}
-    final, problems = newest_valid(controller.folder.path)
+    assert {controller.state.done[p] for p in controller.state.players} == {24}
+    final, problems = newest_valid(controller.log.folder.path)
     assert final is not None
     assert problems == []
-    assert sorted(final.parts) == sorted(controller.players)
-    run_ = Run.load(controller.folder.path)
+    assert sorted(final.parts) == sorted(controller.state.players)
+    run_ = Run.load(controller.log.folder.path)
     assert set(lineage(run_).generators) >= set(locals_)
     if kind == "sgan":
         copies = [k.split(".")[1] for k in unpack(final.parts["global"]) if k.endswith(".version")]
@@ -165,10 +165,10 @@ def test_a_run_whose_members_changed_resumes_bit_for_bit(tmp_path: Path, monkeyp
     assert [(e["kind"], e["player"], e["step"]) for e in events(whole, "join", "leave")] == [
         (e["kind"], e["player"], e["step"]) for e in events(half, "join", "leave")
     ]
-    resume_run(half.folder.path, extra_steps=8, inline=True)
+    resume_run(half.log.folder.path, extra_steps=8, inline=True)
     digests = []
     for controller in (whole, half):
-        final, _ = newest_valid(controller.folder.path)
+        final, _ = newest_valid(controller.log.folder.path)
         assert final is not None
         assert final.step == 24
         digests.append({p: digest(unpack(raw)) for p, raw in final.parts.items()})
@@ -191,7 +191,7 @@ def test_a_joiner_that_is_up_too_late_is_sent_away(tmp_path: Path, monkeypatch: 
     controller = run(tmp_path, {4: 4}, monkeypatch, tempo="async")
     (refused,) = events(controller, "refused")
     assert "gen-03 was up after the run's last step" in refused["why"]
-    assert controller.players == ["gen-00", "gen-01", "gen-02", JUDGE]
-    final, _ = newest_valid(controller.folder.path)
+    assert controller.state.players == ["gen-00", "gen-01", "gen-02", JUDGE]
+    final, _ = newest_valid(controller.log.folder.path)
     assert final is not None
-    assert sorted(final.parts) == controller.players
+    assert sorted(final.parts) == controller.state.players

@@ -1,0 +1,213 @@
+"""One attempt of a run: from a checkpoint to the end, or until somebody dies whom the others cannot do without.
+
+tick     notices, members, then orders: what the strategy wants, within what these leave of it  -->  executor
+handle   what was carried out  -->  recorded, scored, saved; what is due because of it is asked for
+
+who decides                                   what it decides                      who carries it out
+strategy      (strategies/)                   Train, Swap                          the executor
+Membership    a request to scale              Leave, Enter, Admit, Answer ...      carry_out
+recovery      a death, NaN                    Revive | Restart, Retire, Stop       revived | Controller
+Notices       a machine that is to go         all halt, or one moves alone         tick | handle
+Saving        a cut whose parts are all in    commit                               itself
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterable, Mapping, Sequence
+
+from raygan.controller.membership import (
+    Admit,
+    Answer,
+    Change,
+    Enter,
+    Halt,
+    Leave,
+    Membership,
+    TurnAway,
+)  # fmt: skip
+from raygan.controller.notices import Notices
+from raygan.controller.orders import Adopt, Done, Evaluate, Executor, Join, Save
+from raygan.controller.recorder import Recorder
+from raygan.controller.recovery import Revive
+from raygan.controller.saving import Saving
+from raygan.controller.state import number_of
+from raygan.controller.turns import give_out
+from raygan.errors import Leaving, PlayerDied
+from raygan.strategies.orders import Order, Swap, Train
+
+
+class Loop:
+    """Its turns; who takes part is in `recorder.state`, what is written goes by `recorder.log`."""
+
+    def __init__(self, recorder: Recorder, notices: Notices, executor: Executor, steps: Mapping[str, int]) -> None:
+        self.state = recorder.state
+        self.log = recorder.log
+        self.recorder = recorder
+        self.notices = notices
+        self.executor = executor
+        self.saving = Saving(self.state, self.log, steps)
+        self.membership = Membership(self.state, self.log.folder.path)
+
+    def tick(self) -> bool:
+        """Give out orders; False when there is nothing left to wait for, and the last checkpoint is what the players are."""
+        state, executor = self.state, self.executor
+        for mishap in executor.mishaps():
+            self.notices.mishap(mishap)
+        if state.stop_signal is None and self.notices.look(executor.leaving()):
+            self.state.stop_signal = signal.SIGTERM
+        for order in self.notices.let_go():
+            executor.submit(order)
+        self.carry_out(self.membership.changes())
+        give_out(state.strategy, self._counted(self._orders()), state.ledger, executor)
+        busy = len(state.ledger.idle) < len(state.players) or self.membership.busy or self.notices.busy
+        if busy:
+            return True
+        try:
+            parts = self.notices.halted(self.saving)
+        except Leaving:  # what they have done stays: this attempt ends where it is
+            self.recorder.write_rows()
+            raise
+        if parts is not None:
+            self.ask(parts)
+            return True
+        if any(state.owed.values()):
+            return True
+        self.ask(parts := self.saving.last())
+        return bool(parts)
+
+    def _orders(self) -> Sequence[Order]:
+        """What the strategy wants, within what a stop, a notice or a change of members leaves of it."""
+        state, strategy = self.state, self.state.strategy
+        stops, halts = state.stop_signal is not None, self.notices.halts(self.membership.busy)
+        ready = state.ready
+        if (stops or halts) and state.targets is None and len(ready) == len(state.players):
+            state.targets = strategy.stop_targets(state.done, state.plan) if stops else self.notices.targets()
+        ready = self.notices.ready(ready)
+        if self.membership.holds_back or state.at_targets:
+            return []
+        if (stops or halts) and state.targets is None:  # rounds are under way; whoever they wait for goes on answering
+            answers = strategy.answers(state.config) if state.plan.tempo == "async" else []
+            ready = [p for p in ready if p in answers]
+            return strategy.decide(ready, state.ledger.progress, state.plan) if ready else []
+        orders = strategy.decide(ready, state.ledger.progress, state.plan)
+        return state.up_to_targets(orders) if stops or halts else self.membership.limit(orders)
+
+    def _counted(self, orders: Sequence[Order]) -> Sequence[Order]:
+        """The same orders; who found nobody to swap with is counted."""
+        for order in orders:
+            if isinstance(order, Train) and order.missed:
+                at = self.state.done[order.player]
+                self.log.event("skip", at, player=order.player, why="nobody to swap with")
+                self.state.totals.skipped += 1
+        return orders
+
+    def handle(self, item: Done) -> None:
+        """Record one order that was carried out."""
+        state, order, result = self.state, item.order, item.result
+        state.ledger.carried_out(item)
+        match order:
+            case Train():
+                self.recorder.trained(order, result)
+                self._due(order.player)
+            case Swap():
+                self.recorder.offered(order, result)
+                self.executor.submit(Adopt(order))
+            case Adopt():
+                state.totals.swaps += 1
+            case Join():
+                self.carry_out(self.membership.joined(order.player))
+            case Save():
+                saved = self.saving.gathering.steps.get(order.player)
+                if (back := self.notices.took(order, result, saved)) is not None:
+                    self._moved(back)
+                else:
+                    self.saving.taken(order, result)
+            case Evaluate():
+                if result.missing:
+                    self.notices.unscored(order, result.missing)
+                else:
+                    self.recorder.scored(order, result)
+        if isinstance(order, Save | Evaluate) and order in (owed := state.owed.get(order.player, [])):
+            owed.remove(order)
+
+    def _due(self, player: str) -> None:
+        """Ask for the scores and the parts of checkpoints that are due where this player stands."""
+        state, step = self.state, self.state.done[player]
+        for p in state.complete_at(player, step):
+            if state.plan.evaluates_at(step) and state.roles[p].scored:
+                self.ask([Evaluate(p, step, state.generators)])
+            if self.saving.due(p, step):
+                self.ask([Save(p, step, at=step)])
+        self.ask(self.saving.awaited(player, step))
+
+    def ask(self, orders: Iterable[Evaluate | Save]) -> None:
+        """For scores, or for parts of a checkpoint."""
+        for order in orders:
+            self.state.owed.setdefault(order.player, []).append(order)
+            if isinstance(order, Save):
+                self.saving.gathering.asked(order, self.state.players, self.state.ledger.extra())
+            self.executor.submit(order)
+
+    def carry_out(self, changes: Iterable[Change]) -> None:
+        for change in changes:
+            match change:
+                case Leave(player):
+                    left = self.state.done[player]
+                    self.take_out(player)
+                    self.executor.remove(player)
+                    self.log.commit("leave", left, player=player, members=list(self.state.config.ids))
+                    self.saving.left(player)
+                case Enter(player, step):
+                    self.executor.submit(Join(player, step))
+                case Admit(player, kind):
+                    self.set_members(sorted([*self.state.config.ids, number_of(player)]))
+                    at = self.state.done[player]
+                    self.log.commit(kind, at, player=player, members=list(self.state.config.ids))
+                    self.ask(self.saving.joined(player, at))
+                case TurnAway(player):
+                    self.state.ledger.left(player)
+                    self.executor.remove(player)
+                case Answer(kind, request, facts):
+                    self.log.event(kind, self.state.furthest, request=request, **facts)
+                case Halt():
+                    self.state.stop_signal = signal.SIGTERM
+
+    def set_members(self, ids: Sequence[int]) -> None:
+        """Others from now on; who counts on them is told."""
+        state = self.state
+        self.log.set_members(ids)
+        self.executor.configure(state.config)
+        for listener in state.strategy.audience(state.config):
+            self.executor.set_members(listener, state.strategy.locals(state.config))
+
+    def take_out(self, player: str) -> None:
+        """Out of the members: nobody counts on it any more."""
+        self.set_members([i for i in self.state.config.ids if i != number_of(player)])
+        self.state.ledger.left(player)
+
+    def revived(self, back: Revive, death: PlayerDied) -> None:
+        """async: it died; the others go on while it comes back."""
+        self.log.warn_checkpoints(back.problems)
+        self.recorder.failed(death, self.state.failures.decide(death, can_spare=True))
+        self.recorder.rows.pop(back.player, None)
+        self._bring_back(back)
+        text = f"{death}; it comes back from step {back.step} while the others go on"
+        self.log.warn("W201 player-died", text)
+
+    def _moved(self, back: Revive) -> None:
+        """async: its machine goes; it goes on elsewhere from where it is."""
+        self._bring_back(back)
+        text = f"{back.player} leaves its machine; it goes on elsewhere from step {back.step}"
+        self.log.warn("W208 moved", text)
+
+    def _bring_back(self, back: Revive) -> None:
+        """It leaves, and joins again."""
+        player, executor = back.player, self.executor
+        self.state.owed.pop(player, None)
+        executor.remove(player)
+        self.take_out(player)
+        self.membership.reviving.add(player)
+        self.notices.gone(player)
+        self.saving.lost(player, back.saved)
+        executor.submit(Join(player, back.step, back.raw))

@@ -1,0 +1,225 @@
+"""Members that join and leave a running run: `raygan scale RUN --pairs K`.
+
+scale.json (a request, by anybody who reaches the run folder)  -->  Membership  -->  what to do, in order
+    Leave(player)  Enter(player, step)  Admit(player, kind)  TurnAway(player)  Answer(kind, facts)
+
+Nothing is done here: the loop carries each out before it asks for the next, so that a decision sees the state that the one
+before has left.
+
+Numbers are never given twice: whoever leaves takes its number along, whoever joins gets the next one. Those who stay never
+stop in async; in lockstep members change between two steps of everybody, and the journal says at which.
+
+A player that died in async comes back by the same door: it has left, the others go on, and it joins again under its own
+number, from its part of the last checkpoint.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from raygan.controller.files import remove_within
+from raygan.controller.lines import read_json
+from raygan.controller.run_folder import REQUEST, STOP
+from raygan.controller.state import RunState, number_of
+from raygan.errors import ConfigError
+from raygan.strategies.orders import Order, Train
+from raygan.strategies.strategy import strategy_of
+
+EVERY_S = 0.25
+
+
+@dataclass(frozen=True)
+class Leave:
+    """A member goes for good."""
+
+    player: str
+
+
+@dataclass(frozen=True)
+class Enter:
+    """A newcomer is made, and counts its steps from `step`."""
+
+    player: str
+    step: int
+
+
+@dataclass(frozen=True)
+class Admit:
+    """A player that is up becomes a member."""
+
+    player: str
+    kind: str
+    """join | revive"""
+
+
+@dataclass(frozen=True)
+class TurnAway:
+    """A newcomer that is up too late."""
+
+    player: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """To whoever has asked."""
+
+    kind: str
+    """scale | refused"""
+    request: str | None
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Halt:
+    """`raygan stop` was called where only the run folder is shared."""
+
+
+Change = Leave | Enter | Admit | TurnAway | Answer | Halt
+
+
+class Membership:
+    """At most one request at a time; the next is looked at when it is done."""
+
+    def __init__(self, state: RunState, folder: Path) -> None:
+        self.state = state
+        self.folder = folder
+        self.request: dict[str, Any] | None = None
+        self.meeting: int | None = None
+        """lockstep: the step at which everybody stops, so that members can change there."""
+        self.leaving: list[str] = []
+        self.joining: list[str] = []
+        self.starting: set[str] = set()
+        self.reviving: set[str] = set()
+        """Died, and on the way back."""
+        self._looked = 0.0
+
+    @property
+    def busy(self) -> bool:
+        """Is somebody on the way in, out, or back?"""
+        return self.request is not None or bool(self.reviving)
+
+    @property
+    def holds_back(self) -> bool:
+        """lockstep: nobody gets orders until all stand at one step and the members have changed."""
+        return self.request is not None and self._lockstep and self.state.settled
+
+    @property
+    def _lockstep(self) -> bool:
+        return self.state.plan.tempo == "lockstep"
+
+    def limit(self, orders: Sequence[Order]) -> list[Order]:
+        """The orders, with nobody going past the meeting."""
+        if self.meeting is None:
+            return list(orders)
+        out = list[Order]()
+        for order in orders:
+            if isinstance(order, Train):
+                left = self.meeting - self.state.done[order.player]
+                if left <= 0:
+                    continue
+                order = replace(order, steps=min(order.steps, left))
+            out.append(order)
+        return out
+
+    def changes(self) -> Iterator[Change]:
+        """What is to be done now."""
+        if self.state.stop_signal is None and time.monotonic() - self._looked >= EVERY_S:
+            self._looked = time.monotonic()
+            yield from self._look()
+        if self.request is not None and (not self._lockstep or self.state.settled):
+            yield from self._carry_out()
+
+    def _look(self) -> Iterator[Change]:
+        """For what was asked."""
+        if (self.folder / STOP).exists():
+            remove_within(self.folder, STOP)
+            yield Halt()
+        if self.request or self.state.stop_signal is not None or not (self.folder / REQUEST).exists():
+            return
+        try:
+            self.request = read_json(self.folder, REQUEST)
+            if self._lockstep:
+                self.meeting = self.state.ledger.furthest
+            self._plan(int(self.request["pairs"]))
+        except (ValueError, KeyError, TypeError, ConfigError) as error:
+            yield self._answer("refused", why=str(error))
+        else:
+            if not self.leaving and not self.joining:
+                yield self._answer("scale", pairs=self.request["pairs"], why="nothing to do")
+        finally:
+            remove_within(self.folder, REQUEST)
+
+    def _plan(self, pairs: int) -> None:
+        """Who leaves and who joins. Raises ConfigError where that cannot be."""
+        state = self.state
+        self._refuse(pairs)
+        ids = list(state.config.ids)
+        ever = max([*ids, *(int(n) for n in state.totals.seen)])
+        members = (*ids[:pairs], *(ever + 1 + i for i in range(pairs - len(ids))))
+        spec = state.strategy.pinned(state.config.strategy, state.config)
+        changes = {"num_pairs": pairs, "members": members, "strategy": spec}
+        target = state.config.model_copy(update=changes)
+        after = strategy_of(target).players(target)  # strategy_of checks the classes
+        self.leaving = [p for p in state.players if p not in after]
+        self.joining = [p for p in after if p not in state.players]
+
+    def _refuse(self, pairs: int) -> None:
+        state, strategy = self.state, self.state.strategy
+        if not strategy.elastic:
+            raise ConfigError(
+                f"strategy {strategy.name} with shared weights: its members are fixed while it runs. Set share_weights to "
+                "false."
+            )
+        if pairs < 1:
+            raise ConfigError(f"--pairs {pairs}: at least 1 must stay.")
+        end = state.plan.steps
+        if any(state.done[p] >= end for p in state.players) or (self.meeting or 0) >= end:
+            raise ConfigError("the run is at its end. `raygan resume RUN --steps +1000` first.")
+
+    def _carry_out(self) -> Iterator[Change]:
+        state = self.state
+        idle = [p for p in self.leaving if p in state.ledger.idle and not state.owed.get(p)]
+        for player in idle:
+            self.leaving.remove(player)
+            yield Leave(player)
+        for player in [p for p in self.joining if p not in self.starting]:
+            self.starting.add(player)
+            # from the slowest one's step, so that the run's clock does not go back
+            yield Enter(player, min(state.done[p] for p in state.generators))
+        yield from self._finished()
+
+    def joined(self, player: str) -> Iterator[Change]:
+        """Its actor is up, and what others need of it is published."""
+        back = player in self.reviving
+        self.state.totals.seen.add(number_of(player))
+        if back:
+            self.reviving.remove(player)
+        else:
+            self.joining.remove(player)
+            self.starting.discard(player)
+            if self._too_late():  # those who listen have stopped meanwhile: nobody would answer
+                yield TurnAway(player)
+                why = f"{player} was up after the run's last step. `raygan resume RUN --steps +1000` first."
+                yield self._answer("refused", why=why)
+                return
+        yield Admit(player, "revive" if back else "join")
+        yield from self._finished()
+
+    def _finished(self) -> Iterator[Change]:
+        if self.request is not None and not self.leaving and not self.joining:
+            yield self._answer("scale", pairs=self.state.config.num_pairs)
+
+    def _too_late(self) -> bool:
+        state = self.state
+        listeners = state.strategy.audience(state.config) or state.strategy.locals(state.config)
+        return all(state.done[p] >= state.plan.steps for p in listeners)
+
+    def _answer(self, kind: str, **facts: Any) -> Answer:
+        request = (self.request or {}).get("id")
+        self.request = self.meeting = None
+        self.leaving, self.joining = [], []
+        return Answer(kind, request, facts)

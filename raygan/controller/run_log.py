@@ -1,0 +1,77 @@
+"""Where a run's facts go: the journal, which alone counts, and the files that people read.
+
+commit  -->  journal (fsynced, hashed), then the same as an event
+event   -->  events.jsonl only
+warn    -->  counted in the totals, told as an event
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from raygan.config import full_dump
+from raygan.controller.journal import Journal
+from raygan.controller.run_folder import RunFolder
+from raygan.controller.state import RunState
+from raygan.errors import StaleEpochError
+
+
+class RunLog:
+    """A run's journal and its folder, written together."""
+
+    def __init__(self, state: RunState, folder: RunFolder, journal: Journal) -> None:
+        self.state = state
+        self.folder = folder
+        self.journal = journal
+        folder.fence = journal.fence
+        folder.telemetry.trouble = self.not_written
+
+    def next_epoch(self) -> None:
+        """What is left of this attempt can commit nothing any more."""
+        self.journal = self.journal.next()
+        self.folder.fence = self.journal.fence
+
+    def commit(self, kind: str, step: int, **facts: Any) -> None:
+        """A record of the journal, and then the same as an event, for those who look on."""
+        self.journal.append(kind, step=step, **facts)
+        self.folder.event(kind, step, **facts)
+
+    def event(self, kind: str, step: int, **facts: Any) -> None:
+        """Something that nothing rests on."""
+        self.folder.event(kind, step, **facts)
+
+    def warn(self, name: str, text: str) -> None:
+        """A named warning: counted, in events.jsonl, shown once a kind and listed at the end."""
+        warnings = self.state.totals.warnings
+        warnings[name] = warnings.get(name, 0) + 1
+        self.event("warning", self.state.furthest, name=name, text=text)
+
+    def warn_checkpoints(self, problems: Sequence[str]) -> None:
+        """Checkpoints that could not be used, and were passed over."""
+        for problem in problems:
+            self.warn("W202 damaged-checkpoint", f"{problem} An older one is used.")
+
+    def not_written(self, name: str, error: OSError) -> None:
+        """A file that the run does not rest on found no room for the first time. Training goes on."""
+        text = f"{name}: {error.strerror}; the run goes on, and writes it when it can"
+        self.warn("W203 file-not-written", text)
+
+    def keep_totals(self) -> None:
+        """What was spent by now goes with the journal's next snapshot."""
+        self.journal.totals = dict(self.state.dump())
+
+    def set_members(self, ids: Sequence[int]) -> None:
+        """Others from now on; kept in config.json, so that resuming builds the same players."""
+        state = self.state
+        state.set_members(ids)
+        self.folder.write("config.json", json.dumps(full_dump(state.config), indent=1) + "\n")
+        self.folder.status(roster=state.players, roles=state.roles_told)
+
+    def end(self, status: str) -> None:
+        """The last record of this life: what the run has spent goes on from here. Nothing depends on it."""
+        self.keep_totals()
+        with contextlib.suppress(OSError, StaleEpochError):
+            self.journal.snapshot("end", status=status)

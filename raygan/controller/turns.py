@@ -1,0 +1,43 @@
+"""Turns of training, whoever drives them: orders go out, what was carried out comes back, and the ledger knows both.
+
+give_out    the first half, for `Controller` too, which has a run folder around it
+turns       all of it, to the end, without one: `verify`, `plan`, `raygan.testing`
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from raygan.controller.ledger import Ledger
+from raygan.controller.orders import Adopt, Done, Executor
+from raygan.strategies.orders import Order, Swap
+from raygan.strategies.strategy import Plan, StrategyComponent, checked, idle_for_ever
+
+
+def give_out(
+    strategy: StrategyComponent, orders: Sequence[Order], ledger: Ledger, executor: Executor
+) -> Sequence[Order]:
+    """Submit what a strategy has decided; -> the same. Raises RayganError of orders that cannot be."""
+    for order in checked(strategy, orders, list(ledger.done)):
+        ledger.submitted(order)
+        executor.submit(order)
+    return orders
+
+
+def turns(
+    strategy: StrategyComponent, plan: Plan, ledger: Ledger, executor: Executor, playing: Sequence[str]
+) -> Iterator[Done]:
+    """Each order of `playing` that was carried out, until everybody in the ledger has come to `plan.steps`.
+
+    Swaps are adopted at once: nothing is recorded. Raises RayganError where a strategy orders nobody for ever.
+    """
+    while behind := {p: s for p, s in ledger.done.items() if s < plan.steps}:
+        orders = strategy.decide(ledger.ready(playing), ledger.progress, plan)
+        if not orders and len(ledger.idle) == len(ledger.done):
+            raise idle_for_ever(strategy, behind, plan.steps)
+        give_out(strategy, orders, ledger, executor)
+        for item in executor.wait(timeout_s=0.5):
+            ledger.carried_out(item)
+            if isinstance(item.order, Swap):
+                executor.submit(Adopt(item.order))
+            yield item

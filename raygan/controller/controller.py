@@ -507,7 +507,7 @@ class Controller:
         """A file that the run does not rest on found no room for the first time. Training goes on."""
         self.warn("W203 file-not-written", f"{name}: {error.strerror}; the run goes on, and writes it when it can")
 
-    def warn_checkpoints(self, problems: list[str]) -> None:
+    def warn_checkpoints(self, problems: Sequence[str]) -> None:
         """Checkpoints that could not be used, and were passed over."""
         for problem in problems:
             self.warn("W202 damaged-checkpoint", f"{problem} An older one is used.")

@@ -16,9 +16,10 @@ import re
 import signal
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
 from pathlib import Path
-from types import FrameType
+from types import FrameType, MappingProxyType
 from typing import Any
 
 import torch
@@ -44,6 +45,7 @@ from raygan.errors import CheckpointError, ConfigError, DataError, Interrupted, 
 from raygan.gan.bundle import unpack
 from raygan.own.calling import place, said
 from raygan.own.names import is_own, label, short, split
+from raygan.service import schedules
 from raygan.service.code import load_config as load_config
 from raygan.service.code import other_code, tell_objects, use_code, write_code
 from raygan.service.fitting import refuse_misfits
@@ -57,6 +59,7 @@ from raygan.service.tables import fate
 from raygan.strategies.strategy import Setup, load_data, num_processes, strategy_of
 
 LATEST = "latest"
+EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
 def train(
@@ -147,6 +150,7 @@ def resume_run(
     use_code(folder.path, config, trust_code)
     if extra_steps:
         config = config.model_copy(update={"steps": config.steps + extra_steps})
+    config, over = schedules.kept(load_config(folder.path), config, folder.path)
     checkpoint, problems = newest_valid(folder.path)
     if checkpoint is None and problems:
         raise CheckpointError(f"{problems[0]} No other checkpoint in {folder.path} is whole: start a new run.")
@@ -197,12 +201,13 @@ def resume_run(
             folder.event("data", checkpoint.step if checkpoint else 0, what=why)
         for what in changed:
             folder.event("code", checkpoint.step if checkpoint else 0, what=what)
-        return _drive(config, folder, journal, data, inline, checkpoint, listeners or [], problems, moved)
+        notes = {WARNING: moved, schedules.WARNING: over}
+        return _drive(config, folder, journal, data, inline, checkpoint, listeners or [], problems, notes)
 
 
 def _drive(
     config: Config, folder: RunFolder, journal: Journal, data: Any, inline: bool, checkpoint: Checkpoint | None,
-    listeners: list[Listener], problems: list[str] | None = None, moved: str = "",
+    listeners: list[Listener], problems: Sequence[str] = (), notes: Mapping[str, str] = EMPTY,
 ) -> Run:  # fmt: skip
     device = torch.device("cuda" if config.device == "cuda" and inline else "cpu")
     setup = Setup(config, data, device)
@@ -232,12 +237,13 @@ def _drive(
                     begin(controller)
                 if read := getattr(listener, "read", None):
                     read(data.record.lines() if data.record else [])
-            controller.warn_checkpoints(problems or [])
-            if moved:
-                controller.warn(WARNING, moved)
-                for listener in listeners:
-                    if note := getattr(listener, "note", None):
-                        note(WARNING, moved)
+            controller.warn_checkpoints(problems)
+            for kind, text in notes.items():
+                if text:
+                    controller.warn(kind, text)
+                    for listener in listeners:
+                        if note := getattr(listener, "note", None):
+                            note(kind, text)
             for odd in oddities(data):
                 controller.warn("W108 odd-data", odd)
                 NOTES.warning("W108 odd-data: %s", odd)
@@ -376,6 +382,8 @@ def _signals(controller: Controller) -> contextlib.AbstractContextManager[None]:
 
 FREE = ("steps", "round_steps", "resources", "checkpoint", "evaluation", "metrics", "listeners")
 """Settings that a run may go on with changed; all others would make it another run."""
+FREE_WITHIN = ("pair.schedule.steps",)
+"""The same, one by one."""
 
 
 def changes(resolved: Resolved, stored: Config) -> Config | None:
@@ -397,12 +405,15 @@ def changes(resolved: Resolved, stored: Config) -> Config | None:
             continue
         if (told := _other_source(path, old, new)) is not None:
             raise ConfigError(told)
-        if group not in FREE:
+        if group not in FREE and path not in FREE_WITHIN:
             raise ConfigError(
                 f"{path} = {json.dumps(new)} ({origin}): the run has {json.dumps(old)}. Resume with the config of the run, or "
                 "start a new one under another --name."
             )
     wanted = merge(have, {k: asked[k] for k in FREE if _named(k, resolved)}, "", {})
+    for path in (p for p in FREE_WITHIN if p in resolved.origins):
+        *groups, last = path.split(".")
+        reduce(dict.__getitem__, groups, wanted)[last] = reduce(dict.__getitem__, path.split("."), asked)
     config = validate(Config, wanted)
     return None if config == stored else config
 

@@ -43,6 +43,7 @@ from raygan.data.odd import oddities
 from raygan.data.record import printable
 from raygan.errors import CheckpointError, ConfigError, DataError, Interrupted, RayganError
 from raygan.gan.bundle import unpack
+from raygan.own import trust
 from raygan.own.calling import place, said
 from raygan.own.names import is_own, label, short, split
 from raygan.service import schedules
@@ -110,6 +111,7 @@ def train(
             folder.write("config.yaml", resolved.yaml())
             folder.write("config.json", json.dumps(full_dump(config), indent=1) + "\n")
             write_code(folder.path, config.code)
+            trust.remember(config.code)
             folder.write("command.txt", printable(command or "raygan.train(...)") + "\n")
             folder.status(
                 id=uuid.uuid4().hex[:12], name=name, status="starting", created=time.time(), shape=data.shape, data=identity(data),  # noqa: TID251  shown only
@@ -147,6 +149,7 @@ def resume_run(
     config, changed = overrides or rooted(load_config(folder.path)), list[str]()
     if new_code:
         config, changed = other_code(folder.path, config)
+        trust.remember(config.code)
     use_code(folder.path, config, trust_code)
     if extra_steps:
         config = config.model_copy(update={"steps": config.steps + extra_steps})

@@ -77,13 +77,13 @@ def main() -> None:
 
 def draw(n: Any, shares: Any, slope: float, start: float) -> None:
     """benchmarks/results/fig2d.png."""
-    from raygan.service.pictures import GLOBAL_COLOUR, STYLE, plt
+    from raygan.service.pictures import MAIN, STYLE, plt
 
     with plt.rc_context(STYLE):
         figure, axis = plt.subplots(figsize=(5, 3.2), layout="constrained")
         for row in shares:
             axis.plot(n, row, color="#c9c9c9", linewidth=0.9)
-        axis.plot(n, shares.mean(0), color=GLOBAL_COLOUR, marker="o", label="mean over 5 seeds")
+        axis.plot(n, shares.mean(0), color=MAIN, marker="o", label="mean over 5 seeds")
         axis.plot(n, np.exp(slope * n + start), color="#333333", linestyle="--", linewidth=0.9, label="a exp(-b n)")
         axis.set_xlabel("pairs n")
         axis.set_ylabel("share of modes that none covers")

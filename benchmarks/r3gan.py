@@ -1,5 +1,8 @@
 """R3GAN's loss on the ring of 8, alone and in packs: `python -m benchmarks.r3gan [STEPS ...]` (2000); writes results/r3gan.json
 
+    python -m benchmarks.r3gan stacked SECONDS PRESET ...   presets of stacked MNIST, SECONDS of CPU time each, on one thread;
+                                                            writes results/r3gan-stacked.json after each, seed 0
+
 Ten pairs that do not help each other, each with streams of its own, trained as one batched model: ten seeds of one recipe. All have
 the networks, rates and batch of the preset ring8-sgan; what differs stands in RECIPES. `width`: spread of the good samples within
 their modes, in units of the data's (1 = as wide as the modes are).
@@ -13,6 +16,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +24,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from benchmarks.common import middle, show, spread, write
+from benchmarks.common import kept, middle, show, spread, write
+from benchmarks.stacked import run as run_for
 from raygan.config import resolve
 from raygan.service.training import train
 from raygan.strategies.strategy import load_data
@@ -83,24 +88,47 @@ def a_step(packed: int, steps: int = 200) -> float:
         return sum(run.info["busy_seconds"].values()) / steps
 
 
-def main() -> None:
-    """Both tables."""
-    torch.set_num_threads(1)
-    rows, kept = [], {}
-    for steps in [int(a) for a in sys.argv[1:]] or [2000]:
+def stacked(seconds: float, names: Sequence[str]) -> None:
+    """Scores over 26,000 samples of one pair that has trained for so many CPU seconds, by preset."""
+    old = kept("r3gan-stacked")
+    found = dict(old["results"]) if old.get("seconds") == seconds else {}
+    for name in names:
+        config = resolve(
+            name, flags={"seed": 0, "steps": 10**7, "evaluation.every_steps": 10**7, "checkpoint.every_steps": 10**7}
+        )
+        found[name] = run_for(config.config, seconds)["single"]
+        write("r3gan-stacked", {"seconds": seconds, "results": found})
+    keys = ("modes", "modes@0.9", "reverse_kl", "confidence", "steps")
+    show(["preset", *keys], [[name, *(f"{row[k]:.4g}" for k in keys)] for name, row in found.items()])
+
+
+def rings(counts: Sequence[int]) -> None:
+    """Both tables of the ring."""
+    rows, made = [], {}
+    for steps in counts:
         for name, recipe in RECIPES.items():
-            found = kept[f"{name}, {steps}"] = one(recipe, steps)
+            found = made[f"{name}, {steps}"] = one(recipe, steps)
             rows.append(
                 [name, str(steps), *(spread(found[m]) for m in (*METRICS, "width")), f"{found['cpu_s'][0]:.1f}"]
             )
             print(rows[-1], flush=True)
     turns = [(a_step(PAIRS), a_step(1)) for _ in range(3)]
     ratios = [alone / packed for packed, alone in turns]
-    write("r3gan", {"recipes": kept, "turns": turns})
+    write("r3gan", {"recipes": made, "turns": turns})
     show(["recipe", "steps", *METRICS, "width", "CPU s a pair"], rows)
     print(
         f"a step of ten pairs: {1e3 * statistics.median(p for p, _ in turns):.1f} ms as a pack, {middle(ratios)} one by one"
     )
+
+
+def main() -> None:
+    """What was asked for."""
+    torch.set_num_threads(1)
+    match sys.argv[1:]:
+        case ["stacked", seconds, *names]:
+            stacked(float(seconds), names)
+        case counts:
+            rings([int(n) for n in counts] or [2000])
 
 
 if __name__ == "__main__":

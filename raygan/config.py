@@ -64,7 +64,10 @@ class ScheduleConfig(Section):
 
     shape: Literal["cosine", "linear"] = Field("cosine", description="Of the way from the start to the end value.")
     steps: int | None = Field(
-        None, gt=0, description="Steps that it takes; end values stay after them. None: the run's."
+        None,
+        gt=0,
+        description="Steps that it takes; end values stay after them, and where a run is made longer. None: "
+        "the run's `steps` as it was begun.",
     )
     lr: float | None = Field(None, ge=0, description="Both rates at its end, as a share of lr_g and lr_d.")
     beta1: float | None = Field(None, ge=0, lt=1, description="Adam's first beta at its end.")
@@ -85,6 +88,9 @@ class ScheduleConfig(Section):
         return start + (end - start) * ((1 - math.cos(math.pi * t)) / 2 if self.shape == "cosine" else t)
 
 
+SCHEDULED = ("lr", "beta1", "beta2", "gamma", "ema")
+
+
 class PairConfig(Section):
     """How one pair (and the global pair) trains."""
 
@@ -94,7 +100,9 @@ class PairConfig(Section):
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam's first beta.")
     beta2: float = Field(0.999, ge=0, lt=1, description="Adam's second beta.")
     lr_decay: Literal["constant", "linear"] = Field(
-        "constant", description="linear: rates fall from their value to 0 over `steps`."
+        "constant",
+        description="linear: short for schedule.lr 0 in a straight line, where schedule.lr is not given; a run that is made longer "
+        "stays at 0.",
     )
     schedule: ScheduleConfig = ScheduleConfig()
     clip_grad_d: float | None = Field(None, gt=0, description="Largest global gradient norm of D (GAP's authors: 7).")
@@ -110,6 +118,18 @@ class PairConfig(Section):
     max_bad_steps: int = Field(
         20, gt=0, description="Consecutive skipped steps (NaN or infinite loss) after which the run stops."
     )
+
+    @property
+    def rates(self) -> ScheduleConfig:
+        """Where both rates go: what `schedule` says, else what `lr_decay` is short for."""
+        if self.lr_decay == "constant" or self.schedule.lr is not None:
+            return self.schedule
+        return self.schedule.model_copy(update={"shape": "linear", "lr": 0.0})
+
+    @property
+    def moving(self) -> list[str]:
+        """Settings that a schedule moves."""
+        return [name for name in SCHEDULED if getattr(self.rates, name) is not None]
 
     @property
     def optimizer_words(self) -> int:
@@ -286,7 +306,9 @@ class Config(Travels):
             return self
         groups = [group for group in self.pairs for _ in range(group.count)]
         group = groups[min(int(index), len(groups) - 1)]
-        changes: dict[str, Any] = {"pair": validate(PairConfig, {**self.pair.model_dump(), **group.pair})}
+        own = self.pair.model_dump()
+        moves = {**own["schedule"], **group.pair.get("schedule", {})}
+        changes: dict[str, Any] = {"pair": validate(PairConfig, {**own, **group.pair, "schedule": moves})}
         for kind in ("network", "loss"):
             if (spec := getattr(group, kind)) is not None:
                 own = getattr(self, kind)

@@ -27,3 +27,10 @@ def expanded(path: str | Path) -> Path:
             else "no such user"
         )
         raise ConfigError(f"{str(path)!r}: no home ({user}). Write the whole path.") from None
+
+
+def state() -> Path | None:
+    """Where raygan keeps what it knows of this user on this machine (XDG_STATE_HOME), there or not; None without a home."""
+    named = os.environ.get("XDG_STATE_HOME", "")
+    base = Path(named) if named.startswith("/") else (there / ".local/state" if (there := home()) else None)
+    return base / "raygan" if base else None

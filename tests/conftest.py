@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from raygan.gan.weights import digest
 from raygan.strategies.strategy import Setup, load_data
 
 os.environ.setdefault("RAY_worker_niceness", "5")  # Ray's own 15 is what the rest of the tests have
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="raygan-state-")  # not the user's own
 _STARTED: set[str] = set()
 TINY: dict[str, Any] = {
     "steps": 12,

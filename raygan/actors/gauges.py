@@ -14,8 +14,8 @@ from typing import Any
 from ray.util.metrics import Gauge
 
 from raygan.metrics.ranking import headline
+from raygan.strategies.roles import Roles, label_of, roles_told
 
-ROLES = {"global": "global", "judge": "judge", "mixture": "mixture"}
 PLAYER = {
     "raygan_heartbeat_age_seconds": "Seconds since the player's last sign of life.",
     "raygan_steps": "Generator updates done.",
@@ -63,6 +63,7 @@ class Gauges:
         """player -> clock reading of its last sign of life."""
         self.pushed = self.checkpointed = time.monotonic()
         self.steps = 0.0
+        self.roles: Roles = {}
         self.exported: dict[str, Gauge] = {}
 
     def take(self, log: str, row: Mapping[str, Any]) -> None:
@@ -116,6 +117,7 @@ class Gauges:
     def info(self, info: Mapping[str, Any]) -> None:
         """run.json."""
         self.steps = float(info.get("total_steps") or 0.0)
+        self.roles = roles_told(info) or self.roles
 
     def beats(self, ages: Mapping[str, float], store: Mapping[str, float]) -> None:
         """Seconds since each player's last sign of life, told by a driver that lives."""
@@ -154,7 +156,9 @@ class Gauges:
             self._set("eta_seconds", "", elapsed * (1 - share) / share if share > 0 else 0.0)
         for (name, player), value in self.values.items():
             if math.isfinite(value):
-                self._gauge(name).set(value, tags={"run": self.run, "player": player, "role": role(player)})
+                self._gauge(name).set(
+                    value, tags={"run": self.run, "player": player, "role": label_of(player, self.roles)}
+                )
 
     def _gauge(self, name: str) -> Gauge:
         if name not in self.exported:
@@ -171,11 +175,3 @@ class Gauges:
     def _forget(self, player: str) -> None:
         self.heard.pop(player, None)
         self.values = {key: value for key, value in self.values.items() if key[1] != player}
-
-
-def role(player: str) -> str:
-    """
-    >>> role("global"), role("pair-03"), role("")
-    ('global', 'pair', 'run')
-    """
-    return ROLES.get(player, "generator" if player.startswith("gen-") else "pair" if player else "run")

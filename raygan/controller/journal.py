@@ -110,10 +110,10 @@ def read_journal(storage: Storage) -> History:
             out.problems.append(problem)
         if not found:
             continue
-        before = [i for i, r in enumerate(out.records) if r["sha"] == found[0]["prev"]]
-        if before:
-            out.cut += len(out.records) - before[-1] - 1
-            del out.records[before[-1] + 1 :]
+        prev, last = found[0]["prev"], len(out.records) - 1
+        if (before := next((i for i in range(last, -1, -1) if out.records[i]["sha"] == prev), None)) is not None:
+            out.cut += last - before
+            del out.records[before + 1 :]
         elif found[0]["prev"] or out.records:
             out.problems.append(f"{FOLDER}/{name}: the record that it goes on from is missing.")
             out.records.clear()

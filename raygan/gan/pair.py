@@ -85,6 +85,7 @@ class Trainer:
         self.name = name
         self.parts = parts
         self.config = parts.config
+        self.rates = parts.config.rates
         self.loss = parts.loss
         self.data = parts.data
         self.batch_size = parts.batch_size
@@ -120,10 +121,7 @@ class Trainer:
 
     def decay(self) -> float:
         """The present learning rate, as a share of the configured one."""
-        share = self.scheduled("lr", 1.0)
-        if self.config.lr_decay == "constant":
-            return share
-        return share * max(0.0, 1.0 - self.step / self.parts.total_steps)
+        return self.rates.at("lr", 1.0, self.step, self.parts.total_steps)
 
     def scheduled(self, name: str, start: float) -> float:
         """A setting as `pair.schedule` has it at this step."""
@@ -149,7 +147,7 @@ class Trainer:
         """Follow the schedules of rates and betas."""
         for optimizer in (self.opt_g, self.opt_d):
             self.set_betas(optimizer)
-        if self.config.lr_decay != "constant" or self.config.schedule.lr is not None or self.parts.smooth_steps:
+        if self.rates.lr is not None or self.parts.smooth_steps:
             decay, factors = self.decay(), self.smoothing()
             for optimizer, lr, factor in zip(
                 (self.opt_g, self.opt_d), (self.config.lr_g, self.config.lr_d), factors, strict=True

@@ -20,8 +20,11 @@ from raygan.config import Component
 from raygan.errors import ConfigError
 from raygan.gan.weights import duplicate
 
-Init = Literal["torch", "normal", "own"]
+Init = Literal["torch", "normal", "he", "own"]
 """own: as the network's constructor has drawn them."""
+Drawn = Literal["torch", "normal", "he"]
+"""What a network's setting `init` can choose."""
+DRAWN = "Weights at step 0; torch: uniform within 1/sqrt(fan in), normal: N(0, 0.02), he: N(0, 2 / fan in), for nets without norm."
 WEIGHTED = (
     nn.Linear,
     nn.Conv1d,
@@ -137,12 +140,13 @@ def initialise(network: nn.Module, init: Init, stream: torch.Generator) -> nn.Mo
 
     All else stays as its constructor drew it.
     "normal": N(0, 0.02), biases 0, batch norm's scale N(1, 0.02) (DCGAN; training pitfalls).
+    "he": N(0, 2 / fan in), biases 0 (He et al., 2015, eq. 10): signals keep their size through ReLUs without norm layers.
     "torch": PyTorch's own, uniform within 1/sqrt(fan in).
     "own": nothing is drawn anew.
     """
 
-    def normal(mean: float) -> Callable[[Tensor], Tensor]:
-        return lambda t: t.normal_(mean, 0.02, generator=stream)
+    def normal(mean: float, std: float = 0.02) -> Callable[[Tensor], Tensor]:
+        return lambda t: t.normal_(mean, std, generator=stream)
 
     def uniform(bound: float) -> Callable[[Tensor], Tensor]:
         return lambda t: t.uniform_(-bound, bound, generator=stream)
@@ -151,12 +155,20 @@ def initialise(network: nn.Module, init: Init, stream: torch.Generator) -> nn.Mo
         for layer in network.modules() if init != "own" else ():
             if isinstance(layer, WEIGHTED):
                 torchs = uniform(1 / math.sqrt(layer.weight[0].numel()))
-                _draw(layer, "weight", normal(0) if init == "normal" else torchs)
-                _draw(layer, "bias", Tensor.zero_ if init == "normal" else torchs)
+                gaussian = normal(0) if init == "normal" else normal(0, math.sqrt(2 / _fan_in(layer)))
+                _draw(layer, "weight", torchs if init == "torch" else gaussian)
+                _draw(layer, "bias", torchs if init == "torch" else Tensor.zero_)
             elif isinstance(layer, BATCH_NORMS) and init == "normal":
                 _draw(layer, "weight", normal(1))
                 _draw(layer, "bias", Tensor.zero_)
     return network
+
+
+def _fan_in(layer: nn.Module) -> float:
+    """Inputs that one output hears: of a transposed convolution a kernel's share by its stride."""
+    weight = cast(Tensor, layer.weight)
+    stride = math.prod(cast(tuple[int, ...], layer.stride)) if getattr(layer, "transposed", False) else 0
+    return weight.shape[0] * weight[0, 0].numel() / stride if stride else weight[0].numel()
 
 
 def _draw(layer: nn.Module, name: str, draw: Callable[[Tensor], Tensor]) -> None:

@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import nn
 
 from raygan.errors import ConfigError
-from raygan.networks.base import Init, Logits, NetworkComponent
+from raygan.networks.base import DRAWN, Drawn, Init, Logits, NetworkComponent
 
 Norm = Literal["batch", "layer", "none"]
 SIDES = {28: (4, 7, 14, 28), 32: (4, 8, 16, 32), 64: (4, 8, 16, 32, 64)}
@@ -20,7 +20,7 @@ SIDES = {28: (4, 7, 14, 28), 32: (4, 8, 16, 32), 64: (4, 8, 16, 32, 64)}
 
 
 class Dcgan(NetworkComponent):
-    """Strided convolutions, N(0, 0.02) weights, batch norm with torch momentum 0.1."""
+    """Strided convolutions, batch norm with torch momentum 0.1; the paper's weights are N(0, 0.02)."""
 
     width: int = Field(32, gt=0, description="Channels of G next to the pixels; doubles with each layer inwards.")
     width_d: int | None = Field(None, gt=0, description="The same for D; None = width.")
@@ -28,9 +28,11 @@ class Dcgan(NetworkComponent):
     norm_g: Norm = Field("batch", description="Between G's layers.")
     norm_d: Norm = Field("batch", description="Between D's layers; layer or none for gradient penalties.")
 
+    init: Drawn = Field("normal", description=DRAWN)
+
     @property
     def _init(self) -> Init:
-        return "normal"
+        return self.init
 
     def _generator(self, shape: tuple[int, ...]) -> nn.Module:
         sides, channels = _plan(shape)

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field
 from torch import nn
 
-from raygan.networks.base import Init, Logits, NetworkComponent
+from raygan.networks.base import DRAWN, Drawn, Init, Logits, NetworkComponent
 
 
 class Mlp(NetworkComponent):
@@ -19,7 +19,7 @@ class Mlp(NetworkComponent):
     layers: int = Field(4, ge=2, description="Fully connected layers, the last one included.")
     slope: float = Field(0.01, ge=0, description="LeakyReLU's negative slope.")
     output: Literal["auto", "linear", "tanh"] = Field("auto", description="Of G; auto = tanh for images.")
-    init: Literal["torch", "normal"] = Field("torch", description="torch's own, or normal = N(0, 0.02).")
+    init: Drawn = Field("torch", description=DRAWN)
 
     @property
     def _init(self) -> Init:

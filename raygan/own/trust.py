@@ -1,11 +1,13 @@
 """Who has said that a source may run: whoever names a file starts it; what a run folder brings waits for `--trust-code`.
 
-A run's own parts need no word where the file that its owner named is still there, as it was: it is that file which is executed,
-never the copy in the run folder.
+A run's own parts need no word where the file that its owner named is still there, as it was, and this user has begun a run with
+just that text on this machine before: it is that file which is executed, never the copy in the run folder. What a run folder says
+of itself, or a file that came along with it, is no such word: the hashes of what was named lie in the user's own state folder.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
 import sys
@@ -17,7 +19,9 @@ from typing import Any
 from raygan.errors import ConfigError
 from raygan.own.names import DIGITS, Name, label
 from raygan.own.source import MOST_BYTES, SOURCES, Source, hashed, read_module, read_path, register
+from raygan.paths import state
 
+NOTES = logging.getLogger("raygan.notes")
 CODE = "code"
 """Folder of a run (and of an exported model) with the sources."""
 
@@ -37,6 +41,8 @@ class Claim:
 
 CLAIMS: dict[str, list[Claim]] = {}
 _TRUSTED = set[Path]()
+NAMED = "named"
+"""File in the user's state folder: the SHA-256 of each source that they have begun a run with, a line each."""
 
 
 def claim(folder: Path, code: Mapping[str, Any]) -> None:
@@ -58,7 +64,7 @@ def source(kind: str, name: Name) -> Source:
         return known
     claims = CLAIMS.get(name.key, [])
     for found in claims:
-        if (here := original(found)) is not None and here.sha256 == found.sha256:
+        if (here := original(found)) is not None and here.sha256 == found.sha256 and remembered(here.sha256):
             return register(here)
     for found in claims:
         if found.folder in _TRUSTED:
@@ -70,6 +76,32 @@ def source(kind: str, name: Name) -> Source:
     raise ConfigError(_refusal(name, claims[0]))
 
 
+def remember(code: Mapping[str, Mapping[str, Any]]) -> None:
+    """The user has begun a run with these sources, by naming them; where that cannot be kept it is told."""
+    fresh = [sha for record in code.values() if (sha := str(record.get("sha256", ""))) and not remembered(sha)]
+    if not fresh:
+        return
+    try:
+        if (folder := state()) is None:
+            raise OSError("there is no home")
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with open(folder / NAMED, "a", opener=lambda path, flags: os.open(path, flags | os.O_NOFOLLOW, 0o600)) as file:
+            file.write("".join(f"{sha}\n" for sha in fresh))
+    except OSError as error:
+        NOTES.warning("who looks at this run later has to say --trust-code: its code is not noted as yours (%s)", error)
+
+
+def remembered(sha256: str) -> bool:
+    """Has this user named a source of this hash, here? A list that somebody else may write counts for nothing."""
+    try:
+        with open(state() / NAMED, opener=lambda path, flags: os.open(path, flags | os.O_NOFOLLOW)) as file:  # type: ignore[operator]
+            facts = os.fstat(file.fileno())
+            mine = facts.st_uid == os.getuid() and not facts.st_mode & (stat.S_IWOTH | stat.S_IWGRP)
+            return mine and sha256 in file.read().split()
+    except (OSError, TypeError, ValueError):
+        return False
+
+
 def named(record: Mapping[str, Any], key: str) -> Name:
     """A source's name, of what a config says of it."""
     files = [str(f) for f in record.get("files", ())] or ["?"]
@@ -79,7 +111,7 @@ def named(record: Mapping[str, Any], key: str) -> Name:
 def _refusal(name: Name, found: Claim) -> str:
     here, copy = original(found), found.folder / CODE / name.key
     what = f"{str(found.folder)!r} brings code of its own, {label(str(name))} (sha256 {found.sha256})"
-    if here is not None:
+    if here is not None and here.sha256 != found.sha256:
         return (
             f"{what}; {found.record['path']} has changed since (sha256 {here.sha256}). --trust-code takes the copy in {copy}; "
             "`raygan resume --other-code` goes on with the file as it is now."

@@ -16,9 +16,9 @@ from raygan.controller.checkpoint import newest_valid
 from raygan.controller.lines import read_json
 from raygan.data.base import Samples, to_uint8
 from raygan.metrics.classifier import load_classifier, probabilities
-from raygan.service.pictures import GLOBAL_COLOUR, REAL, STYLE, Show, colour, order, png, tile
+from raygan.service.pictures import MAIN, REAL, STYLE, Show, colour, png, shade, tile
 from raygan.service.run import Run
-from raygan.strategies.roles import GLOBAL, JUDGE, MIXTURE
+from raygan.strategies.roles import MIXTURE, Roles, ordered, role_of, with_verdicts
 from raygan.strategies.strategy import is_critic
 
 import matplotlib.pyplot as plt  # isort: skip  (pictures chooses the backend)
@@ -60,10 +60,10 @@ def _seats_as_ribbons(
         for move in taken:
             seat, source = move["player"], move["from"]
             held = before.get(source, source)
-            ribbons.append(([(since[seat], lanes[seat]), (step, lanes[seat])], colour(before[seat], names)))
-            crossings.append(([(step, lanes.get(source, lanes[seat])), (step, lanes[seat])], colour(held, names)))
+            ribbons.append(([(since[seat], lanes[seat]), (step, lanes[seat])], shade(before[seat], names)))
+            crossings.append(([(step, lanes.get(source, lanes[seat])), (step, lanes[seat])], shade(held, names)))
             holds[seat], since[seat] = held, step
-    ribbons += [([(since[p], lanes[p]), (end, lanes[p])], colour(holds[p], names)) for p in names]
+    ribbons += [([(since[p], lanes[p]), (end, lanes[p])], shade(holds[p], names)) for p in names]
     for lines, width in ((ribbons, 5), (crossings, 0.6)):
         axis.add_collection(
             LineCollection(
@@ -84,7 +84,7 @@ def _seats_as_columns(
     edges = [step for step, _ in columns]
     axis.pcolormesh(
         [*edges, max(end, edges[-1] + 1)], np.arange(len(names) + 1) - 0.5, held, vmin=0, vmax=len(births),
-        cmap=ListedColormap([colour(b, names) for b in births]),
+        cmap=ListedColormap([shade(b, names) for b in births]),
     )  # fmt: skip
 
 
@@ -93,19 +93,19 @@ def balance_over_time(run: Run) -> bytes | None:
     slots, trained = list(run.digest.slots), run.digest.trained
     if not slots:
         return None
-    pairs = run.pairs
+    roles = run.roles
     with plt.rc_context(STYLE):
         figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 2.4), layout="constrained")
         for p in sorted({p for e in slots for p in e["beta"]}):
             mine = [(e["step"], e["beta"][p]) for e in slots if p in e["beta"]]
-            left.plot(*zip(*mine, strict=True), color=colour(p, pairs), linewidth=1, label=p)
+            left.plot(*zip(*mine, strict=True), color=colour(p, roles), linewidth=1, label=p)
         left.set_title("beta: weight of keeping apart", fontsize=9)
         left.set_xlabel("step of the judge")
         left.legend(fontsize=6, frameon=False, ncols=2)
-        for p in pairs:
+        for p in run.pairs:
             mine = [(r["step"], r["lag"]) for r in trained.get(p, ()) if "lag" in r]
             if mine:
-                right.plot(*zip(*mine, strict=True), color=colour(p, pairs), linewidth=1)
+                right.plot(*zip(*mine, strict=True), color=colour(p, roles), linewidth=1)
         right.set_title("lag: steps since the judge saw the generator", fontsize=9)
         right.set_xlabel("step of the generator")
     return png(figure)
@@ -161,16 +161,16 @@ def gam2_matrix(run: Run) -> bytes | None:
 def generalisation(run: Run) -> bytes | None:
     """D's cost on training and on held-out batches, mean over the pairs (GAP, Fig. 6)."""
     at: dict[int, list[Mapping[str, Any]]] = {}
-    for some in run.digest.trained.values():
-        for row in some:
-            if "cost_held_out" in row:
-                at.setdefault(row["step"], []).append(row)
+    pairs = set(run.pairs)
+    for row in (r for p, some in run.digest.trained.items() if p in pairs for r in some):
+        if "cost_held_out" in row:
+            at.setdefault(row["step"], []).append(row)
     if not at:
         return None
     steps = sorted(at)
     with plt.rc_context(STYLE):
         figure, axis = plt.subplots(figsize=(9.6, 2.2), layout="constrained")
-        for key, style, tint in (("cost_train", "-", "#5b4fc7"), ("cost_held_out", "--", GLOBAL_COLOUR)):
+        for key, style, tint in (("cost_train", "-", "#5b4fc7"), ("cost_held_out", "--", MAIN)):
             mean = [np.mean([r[key] for r in at[s]]) for s in steps]
             axis.plot(steps, mean, style, color=tint, linewidth=1.2, label=key.replace("_", " "))
         axis.set_xlabel("step")
@@ -184,7 +184,8 @@ def verdict_histograms(run: Run, data: Samples) -> bytes | None:
     checkpoint, _ = newest_valid(run.path)
     if checkpoint is None:
         return None
-    judges = [p for p in checkpoint.parts if JUDGE not in checkpoint.parts or p in (JUDGE, GLOBAL)]
+    roles = run.roles
+    judges = ordered(with_verdicts(checkpoint.parts, roles), roles)
     networks = run.discriminators(judges)
     generator = torch.Generator().manual_seed(0)
     real = data.batch(500, generator, torch.device("cpu"))
@@ -195,10 +196,10 @@ def verdict_histograms(run: Run, data: Samples) -> bytes | None:
         )  # fmt: skip
         for axis in axes.flat[len(judges) :]:
             axis.axis("off")
-        for axis, player in zip(axes.flat, order(judges), strict=False):
+        for axis, player in zip(axes.flat, judges, strict=False):
             own = run.config.of(player)
             d = networks[player]
-            fake = torch.from_numpy(run.generator(MIXTURE if player == JUDGE else player).draw(500, 0))
+            fake = torch.from_numpy(run.generator(MIXTURE if role_of(player, roles).judges else player).draw(500, 0))
             critic = is_critic(own)
             with torch.no_grad():
                 values = [d(x) if critic else d(x).sigmoid() for x in (real, fake)]
@@ -208,7 +209,7 @@ def verdict_histograms(run: Run, data: Samples) -> bytes | None:
                 else np.linspace(0, 1, 31)
             )
             axis.hist(values[0].numpy(), bins, color=REAL, alpha=0.7, label="real")
-            axis.hist(values[1].numpy(), bins, color=colour(player, run.pairs), alpha=0.6, label="generated")
+            axis.hist(values[1].numpy(), bins, color=colour(player, roles), alpha=0.6, label="generated")
             axis.set_title(f"D of {player}", fontsize=8)
             axis.set_yticks([])
         axes.flat[0].legend(fontsize=6, frameon=False)
@@ -257,12 +258,12 @@ def latent_walk(run: Run, data: Samples) -> bytes | None:
     return png(figure)
 
 
-def class_histograms(show: Show, data: Samples) -> bytes | None:
+def class_histograms(show: Show, data: Samples, roles: Roles) -> bytes | None:
     """Most likely classes of each generator's kept samples, by the data's classifier (GAP, Fig. 14)."""
     if data.classifier is None or data.stack > 1:
         return None
     network = load_classifier(data.classifier)[0]
-    players = order(list(show))
+    players = ordered(show, roles)
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(
             -(-len(players) // 4), min(4, len(players)), figsize=(9.6, 1.9 * -(-len(players) // 4)), squeeze=False,
@@ -276,7 +277,7 @@ def class_histograms(show: Show, data: Samples) -> bytes | None:
             axis.bar(
                 range(p.shape[1]),
                 np.bincount(p.argmax(1), minlength=p.shape[1]) / len(p),
-                color=colour(player, players),
+                color=colour(player, roles),
             )
             axis.axhline(1 / p.shape[1], color="#333333", linewidth=0.8, linestyle="--")
             axis.set_xticks(range(p.shape[1]))
@@ -284,12 +285,12 @@ def class_histograms(show: Show, data: Samples) -> bytes | None:
     return png(figure)
 
 
-def overlay(show: Show, data: Samples) -> bytes | None:
+def overlay(show: Show, data: Samples, roles: Roles) -> bytes | None:
     """Real and generated samples in one plane: the first two principal components of the classifier's features (GAP, A.2)."""
     if not data.is_images:
         return None
     real = data.held_out_batch(500, torch.Generator().manual_seed(0))
-    players = order(list(show))
+    players = ordered(show, roles)
     pieces: Mapping[str, torch.Tensor] = {"real data": real} | {
         p: torch.from_numpy(np.asarray(show[p][max(show[p])])).float().div(127.5).sub(1) for p in players
     }
@@ -307,7 +308,7 @@ def overlay(show: Show, data: Samples) -> bytes | None:
         figure, axis = plt.subplots(figsize=(5.4, 4.2), layout="constrained")
         for name, values in features.items():
             plane: npt.NDArray[np.floating] = (values - centre) @ axes_.T
-            tint = REAL if name == "real data" else colour(name, [p for p in players if p not in (GLOBAL, MIXTURE)])
+            tint = REAL if name == "real data" else colour(name, roles)
             axis.scatter(
                 plane[:, 0],
                 plane[:, 1],
@@ -331,6 +332,7 @@ def collect(run: Run, show: Show, data: Samples) -> Sequence[tuple[str, str, byt
         ("What D says", "Of real and of generated samples, at the newest checkpoint; a good pair's two histograms overlap.",
          verdict_histograms(run, data)),
         ("Latent walk", "The best single generator along single dimensions of its noise.", latent_walk(run, data)),
-        ("Classes", "Of the samples kept at the last step; dashed: a fair share.", class_histograms(show, data) if show else None),
-        ("Generated over real", "", overlay(show, data) if show and not data.text else None),
+        ("Classes", "Of the samples kept at the last step; dashed: a fair share.",
+         class_histograms(show, data, run.roles) if show else None),
+        ("Generated over real", "", overlay(show, data, run.roles) if show and not data.text else None),
     ]  # fmt: skip

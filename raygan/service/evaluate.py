@@ -16,7 +16,7 @@ from raygan.metrics.suite import Suite
 from raygan.service.identity import run_data
 from raygan.service.run import Run
 from raygan.service.tables import format_number, lives, text_table
-from raygan.strategies.roles import MIXTURE
+from raygan.strategies.roles import MIXTURE, ordered
 from raygan.strategies.strategy import strategy_of
 
 SKIP = ("kind", "player", "step", "protocol", "elapsed")
@@ -36,17 +36,16 @@ def score_table(scores: Mapping[str, Mapping[str, Any]], floor: Mapping[str, Any
 def result_table(run: Run) -> str:
     """A run's last scores, the mixture apart from the single generators, and their protocol."""
     protocols = run.info.get("protocols", {})
-    scores = run.scores()
+    scores, roles = run.scores(), run.roles
     if not scores:
         return "no scores yet"
     ids = {row["protocol"] for row in scores.values()}
     lines = []
     for protocol in ids:
         entry = {"floor": {}, "ceiling": {}, **protocols.get(protocol, {})}
-        mine = {p: s for p, s in scores.items() if s["protocol"] == protocol}
-        single = {p: s for p, s in sorted(mine.items(), key=lambda i: (i[0] != "global", i[0])) if p != MIXTURE}
-        mixture = {"mixture of all pairs": mine[MIXTURE]} if MIXTURE in mine else {}
-        lines.append(score_table(single | mixture, entry["floor"], entry["ceiling"]))
+        mine = [p for p in ordered(scores, roles) if scores[p]["protocol"] == protocol]
+        named = {"mixture of all pairs" if p == MIXTURE else p: scores[p] for p in mine}
+        lines.append(score_table(named, entry["floor"], entry["ceiling"]))
         lines.append(protocol_line(protocol, entry))
     return "\n".join(lines)
 

@@ -27,6 +27,7 @@ from raygan.errors import ConfigError
 from raygan.own.names import label
 from raygan.service.listing import alive
 from raygan.service.run import Run
+from raygan.strategies.roles import role_of
 from raygan.visible import visible
 
 ENDED = ("done", "degraded", "stopped", "failed")
@@ -205,7 +206,7 @@ def state(run: Run) -> dict[str, Any]:
     from raygan.metrics.ranking import headline
     from raygan.service.tables import lives
 
-    info, config, digest = run.info, run.config, run.digest
+    info, config, digest, roles = run.info, run.config, run.digest, run.roles
     trained, scores, gone = digest.newest, digest.scores, digest.gone
     players: list[dict[str, Any]] = []
     for player in [*run.players, *(p for p in gone if p in trained)]:
@@ -214,7 +215,7 @@ def state(run: Run) -> dict[str, Any]:
         metric = headline(score) if score else None
         step = int(row.get("step", 0))
         players.append({
-            "player": player, "step": step, "holds": digest.holds.get(player, player),
+            "player": player, "main": role_of(player, roles).main, "step": step, "holds": digest.holds.get(player, player),
             "rate": row["steps"] / seconds if seconds else None,
             "wait": row.get("wait_s", 0.0) / seconds if seconds else None,
             "loss_d": row.get("loss_d"), "loss_g": row.get("loss_g"), "lag": row.get("lag"),

@@ -25,7 +25,7 @@ from raygan.service.identity import run_data
 from raygan.service.lineage import lineage
 from raygan.service.run import Run
 from raygan.service.tables import text_table
-from raygan.strategies.strategy import is_critic
+from raygan.strategies.strategy import is_critic, strategy_of
 
 LEAST = 10_000
 """Samples a generator for a figure to be quoted."""
@@ -95,12 +95,11 @@ def gam2(paths: Sequence[str], samples: int, seed: int, control: int = 0, judges
 def verdicts(runs: Sequence[Run], groups: dict[str, list[str]], found: dict[str, Score]) -> dict[str, str]:
     """Each other group against each group of independent pairs."""
     out = {}
-    for control in (r for r in runs if r.config.strategy["name"] == "independent"):
-        against = {g: found[g] for g in groups[control.name]}
-        for run in runs:
-            if run.config.strategy["name"] != "independent":
-                words = verdict({g: found[g] for g in groups[run.name]}, against)
-                out[f"{run.name} against {control.name}"] = words
+    isolated = {r.name for r in runs if strategy_of(r.config).isolated}
+    for control in (r.name for r in runs if r.name in isolated):
+        for run in (r.name for r in runs if r.name not in isolated):
+            words = verdict({g: found[g] for g in groups[run]}, {g: found[g] for g in groups[control]})
+            out[f"{run} against {control}"] = words
     return out
 
 

@@ -10,8 +10,9 @@ An identity is RUN-ID/PLAYER-OF-BIRTH, so that it means the same in every run.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from typing import Any
 
 from raygan.controller.checkpoint import Checkpoint, newest_valid
@@ -21,7 +22,7 @@ from raygan.controller.storage import LocalStorage
 from raygan.errors import CheckpointError
 from raygan.service.repair import missing
 from raygan.service.run import Run
-from raygan.strategies.roles import GLOBAL, JUDGE
+from raygan.strategies.roles import Role, Roles, with_verdicts
 from raygan.strategies.strategy import strategy_of
 
 
@@ -38,8 +39,8 @@ def lineage(run: Run, checkpoint: Checkpoint | None = None) -> Lineage:
     if checkpoint is None:
         checkpoint, _ = newest_valid(run.path)
     kept = checkpoint.extra.get("swapped", {}) if checkpoint else {}
-    players = strategy_of(run.config).players(run.config)
-    return replay(str(run.info.get("id", run.path)), players, told(run), kept)
+    roles = strategy_of(run.config).roles(run.config)
+    return replay(str(run.info.get("id", run.path)), roles, told(run), kept)
 
 
 def told(run: Run) -> Sequence[Mapping[str, Any]]:
@@ -64,46 +65,65 @@ def told(run: Run) -> Sequence[Mapping[str, Any]]:
     return history.records
 
 
-def replay(uid: str, players: Sequence[str], events: Sequence[Mapping[str, Any]], kept: Mapping[str, int]) -> Lineage:
-    """From a journal's records (of older releases: events); `kept`: each player's step at its last swap in the checkpoint."""
-    came = [e["player"] for e in events if e["kind"] == "join"]  # and may have left again, with what it had
-    went = [e["player"] for e in events if e["kind"] in ("leave", "retire")]
-    now, players = players, list(dict.fromkeys([*players, *came, *went]))
-    locals_ = [p for p in players if p not in (GLOBAL, JUDGE)]
-    made = {p: {f"{uid}/{p}"} for p in players if p != JUDGE}
-    met: dict[str, set[str]] = {p: set() for p in players}
-    swaps: list[Mapping[str, Any]] = []
+def replay(uid: str, roles: Roles, events: Iterable[Mapping[str, Any]], kept: Mapping[str, int]) -> Lineage:
+    """From a journal's records (of older releases: events); `kept`: each player's step at its last swap in the checkpoint.
+
+    Whoever has a generator but is no pair is taken to have met everybody, and everybody it: it learns from the others.
+    """
+    events = list(events)
+    now, roles = list(roles), {**_strangers(events), **roles}
+    made = {p: frozenset(() if role.judges else {f"{uid}/{p}"}) for p, role in roles.items()}
+    met = dict.fromkeys(roles, frozenset[str]())
     for event in events:
         if event["kind"] == "origin":
             made[event["player"]] |= set(event["generator"])
             met[event["player"]] |= set(event["discriminator"])
-        elif event["kind"] == "swap":
-            swaps.append(event)
-        elif event["kind"] in ("restart", "resume"):  # what came after that checkpoint is undone
-            swaps = [s for s in swaps if happened(s, event.get("swapped", {}))]
-    if JUDGE in players:
-        met[JUDGE] = set().union(*(made[p] for p in locals_))
-        met = {JUDGE: met[JUDGE], **({GLOBAL: set()} if GLOBAL in players else {})}
-    else:
-        for swap in (s for s in swaps if happened(s, kept)):
-            for p in locals_:
-                met[p] |= made[p]
-            table = met if swap["moves"][0]["what"] == "D" else made
-            before = {p: set(table[p]) for p in locals_}
-            for move in swap["moves"]:
-                table[move["player"]] = before[move["from"]]
-        for p in locals_:
-            met[p] |= made[p]
-    if GLOBAL in players:  # G0 has trained against copies of every D, D0 against every G
-        everybody = set().union(*made.values(), *met.values())
-        for p in met:
-            met[p] |= made[GLOBAL]
-        met[GLOBAL] |= everybody | made[GLOBAL]
-    return Lineage(
-        {p: frozenset(v) for p, v in made.items() if p in now}, {p: frozenset(v) for p, v in met.items() if p in now}
-    )
+    for moves in surviving(events, kept):
+        exchange(moves, made, met)
+    everybody = frozenset().union(*made.values(), *met.values())
+    above = frozenset().union(*(made[p] for p, role in roles.items() if role.scored and not role.pair))
+    for p, role in roles.items():
+        met[p] |= everybody if role.judges or (role.scored and not role.pair) else made[p] | above
+    return Lineage({p: made[p] for p in now if roles[p].scored}, {p: met[p] for p in with_verdicts(now, roles)})
 
 
-def happened(swap: Mapping[str, Any], kept: Mapping[str, int]) -> bool:
-    """Is this swap on the checkpoint's side of the cut?"""
-    return all(move["at"] <= kept.get(move["player"], -1) for move in swap["moves"])
+def _strangers(events: Sequence[Mapping[str, Any]]) -> Roles:
+    """Members that came, or went with what they had."""
+    return {e["player"]: Role() for e in events if e["kind"] in ("join", "leave", "retire")}
+
+
+def exchange(
+    moves: Sequence[Mapping[str, Any]], made: dict[str, frozenset[str]], met: dict[str, frozenset[str]]
+) -> None:
+    """One swap, all of its moves at once. Whom a D has met is written down when it or its generator leaves, and at the end:
+    a swap costs what it moves, however many pairs there are.
+    """
+    for p in {name for move in moves for name in (move["player"], move["from"])}:
+        met[p] |= made[p]
+    table = met if moves[0]["what"] == "D" else made
+    before = {move["from"]: table[move["from"]] for move in moves}
+    for move in moves:
+        table[move["player"]] = before[move["from"]]
+
+
+def surviving(events: Iterable[Mapping[str, Any]], kept: Mapping[str, int]) -> list[Sequence[Mapping[str, Any]]]:
+    """The moves of each swap that no return to a checkpoint has undone, `kept` being the last; in time that grows with the events'
+    number, however often the run has gone back.
+    """
+    swaps: dict[int, Sequence[Mapping[str, Any]]] = {}
+    newest: dict[str, list[tuple[int, int]]] = {}  # player -> heap of (-its own step at the swap, the swap's number)
+
+    def undo(kept: Mapping[str, int]) -> None:
+        for player, mine in newest.items():
+            while mine and -mine[0][0] > kept.get(player, -1):
+                swaps.pop(heappop(mine)[1], None)
+
+    for number, event in enumerate(events):
+        if event["kind"] == "swap":
+            swaps[number] = event["moves"]
+            for move in event["moves"]:
+                heappush(newest.setdefault(move["player"], []), (-move["at"], number))
+        elif event["kind"] in ("restart", "resume"):
+            undo(event.get("swapped", {}))
+    undo(kept)
+    return list(swaps.values())

@@ -1,7 +1,7 @@
 """The pictures of a report: functions from a run to a PNG. Colours mean the same in all of them.
 
-global = vermilion, mixture = green, judge = gold, a single local = its own blue-to-violet, real data = grey,
-floor and ceiling = dashed.
+main (global) = vermilion, mixture = green, judge = gold, a single local = its own blue-to-violet, any other player = brown,
+real data = grey, floor and ceiling = dashed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from raygan.data.base import Samples, to_uint8
 from raygan.metrics.modes import mode_counts
 from raygan.metrics.ranking import marked
 from raygan.service.run import Run
-from raygan.strategies.roles import GLOBAL, JUDGE, MIXTURE
+from raygan.strategies.roles import MIXTURE, Roles, ordered, role_of
+from raygan.strategies.strategy import strategy_of
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
@@ -41,21 +42,25 @@ STYLE: Any = {
     "ytick.color": "#555555",
     "figure.facecolor": "white",
 }
-REAL, GLOBAL_COLOUR, MIXTURE_COLOUR, JUDGE_COLOUR = "#8a8a8a", "#d1495b", "#2e8b57", "#b8860b"
+REAL, MAIN, MIXED, JUDGING, OTHER = "#8a8a8a", "#d1495b", "#2e8b57", "#b8860b", "#7f5539"
 COLUMNS = 6
 """Steps whose samples are shown."""
 Show = dict[str, dict[int, npt.NDArray[np.generic]]]
 
 
-def colour(player: str, pairs: Sequence[str]) -> Any:
+def colour(player: str, roles: Roles) -> Any:
     """A player's colour, in every picture."""
-    if player == GLOBAL:
-        return GLOBAL_COLOUR
+    role = role_of(player, roles)
     if player == MIXTURE:
-        return MIXTURE_COLOUR
-    if player == JUDGE:
-        return JUDGE_COLOUR
-    at = pairs.index(player) / max(len(pairs) - 1, 1) if player in pairs else 0.5
+        return MIXED
+    if role.main or role.judges:
+        return MAIN if role.main else JUDGING
+    return shade(player, [p for p, r in roles.items() if r.pair]) if role.pair else OTHER
+
+
+def shade(name: str, among: Sequence[str]) -> Any:
+    """One of so many alike: blue to violet."""
+    at = among.index(name) / max(len(among) - 1, 1) if name in among else 0.5
     return plt.get_cmap("cool")(0.15 + 0.7 * at)
 
 
@@ -96,11 +101,6 @@ def _load(path: Path) -> npt.NDArray[np.generic] | None:
     return samples
 
 
-def order(players: Sequence[str]) -> list[str]:
-    """Global first, then the pairs, the mixture last."""
-    return sorted(players, key=lambda p: (p != GLOBAL, p == MIXTURE, p))
-
-
 def png(figure: Any) -> bytes:
     """Render and close."""
     out = io.BytesIO()
@@ -109,9 +109,9 @@ def png(figure: Any) -> bytes:
     return out.getvalue()
 
 
-def samples_over_time(show: Show, data: Samples) -> bytes:
+def samples_over_time(show: Show, data: Samples, roles: Roles) -> bytes:
     """A row a generator and one for real data, a column a step."""
-    players = order(list(show))
+    players = ordered(show, roles)
     steps = spread(sorted({s for by in show.values() for s in by}))
     rows = [*players, "real data"]
     with plt.rc_context({**STYLE, "axes.grid": False}):
@@ -122,14 +122,13 @@ def samples_over_time(show: Show, data: Samples) -> bytes:
             squeeze=False,
             layout="constrained",
         )
-        pairs = [p for p in players if p not in (GLOBAL, MIXTURE, JUDGE)]
         for i, player in enumerate(rows):
             for j, step in enumerate(steps):
                 axis = axes[i][j]
                 if player == "real data":
                     _draw(axis, _real(data), data, REAL)
                 elif step in show[player]:
-                    _draw(axis, show[player][step], data, colour(player, pairs))
+                    _draw(axis, show[player][step], data, colour(player, roles))
                 else:
                     axis.axis("off")
                 if i == 0:
@@ -181,24 +180,23 @@ def tile(images: npt.NDArray[np.generic], across: int) -> npt.NDArray[np.generic
     return grid[..., 0] if c == 1 else grid[..., :3]
 
 
-def mode_histograms(show: Show, data: Samples) -> bytes | None:
+def mode_histograms(show: Show, data: Samples, roles: Roles) -> bytes | None:
     """Share of the high-quality points at each mode, a panel a generator; None for data without modes."""
     if data.modes is None:
         return None
-    players = order(list(show))
+    players = ordered(show, roles)
     count = len(data.modes.means)
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(
             -(-len(players) // 4), min(4, len(players)), figsize=(9.6, 1.9 * -(-len(players) // 4)), squeeze=False,
             layout="constrained", sharey=True,
         )  # fmt: skip
-        pairs = [p for p in players if p not in (GLOBAL, MIXTURE, JUDGE)]
         for axis in axes.flat[len(players) :]:
             axis.axis("off")
         for axis, player in zip(axes.flat, players, strict=False):
             last = show[player][max(show[player])]
             axis.bar(
-                range(count), mode_counts(last.astype(np.float64), data.modes) / len(last), color=colour(player, pairs)
+                range(count), mode_counts(last.astype(np.float64), data.modes) / len(last), color=colour(player, roles)
             )
             axis.axhline(1 / count, color="#333333", linewidth=0.8, linestyle="--")
             axis.set_title(player, fontsize=9)
@@ -210,8 +208,8 @@ def mode_histograms(show: Show, data: Samples) -> bytes | None:
 def scores_over_time(run: Run, metrics: Sequence[str], floor: dict[str, float], ceiling: dict[str, float]) -> bytes:
     """Each score against steps and against seconds; ceiling and floor dashed."""
     scored = run.digest.scored
-    players = order(sorted(scored))
-    pairs = [p for p in players if p not in (GLOBAL, MIXTURE, JUDGE)]
+    roles = run.roles
+    players = ordered(scored, roles)
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(
             len(metrics),
@@ -226,10 +224,11 @@ def scores_over_time(run: Run, metrics: Sequence[str], floor: dict[str, float], 
                 axis = axes[i][j]
                 for player in players:
                     mine = [r for r in scored[player] if metric in r]
-                    wide = 2.2 if player in (GLOBAL, MIXTURE) else 1.0
+                    main = role_of(player, roles).main
+                    wide = 2.2 if main or player == MIXTURE else 1.0
                     axis.plot(
-                        [r[x] for r in mine], [r[metric] for r in mine], color=colour(player, pairs), linewidth=wide,
-                        marker="o", markersize=2.5, label=player, zorder=3 if player == GLOBAL else 2,
+                        [r[x] for r in mine], [r[metric] for r in mine], color=colour(player, roles), linewidth=wide,
+                        marker="o", markersize=2.5, label=player, zorder=3 if main else 2,
                     )  # fmt: skip
                 if metric in ceiling:
                     axis.axhline(
@@ -260,8 +259,8 @@ TRAINING = {
 def training_curves(run: Run) -> bytes:
     """Losses, D's accuracy and first-layer gradient sizes of every player."""
     trained = run.digest.trained
-    players = order(sorted(trained))
-    pairs = [p for p in players if p not in (GLOBAL, MIXTURE, JUDGE)]
+    roles = run.roles
+    players = ordered(trained, roles)
     fields = [f for f in TRAINING if any(f in r for some in trained.values() for r in some)]
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(
@@ -275,10 +274,10 @@ def training_curves(run: Run) -> bytes:
             axis.axis("off")
         for axis, field in zip(axes.flat, fields, strict=False):
             for player in players:
-                mine = [r for r in trained[player] if field in r]
+                mine, main = [r for r in trained[player] if field in r], role_of(player, roles).main
                 axis.plot(
-                    [r["step"] for r in mine], [r[field] for r in mine], color=colour(player, pairs),
-                    linewidth=1.8 if player == GLOBAL else 0.9, label=player, zorder=3 if player == GLOBAL else 2,
+                    [r["step"] for r in mine], [r[field] for r in mine], color=colour(player, roles),
+                    linewidth=1.8 if main else 0.9, label=player, zorder=3 if main else 2,
                 )  # fmt: skip
             axis.set_title(TRAINING[field], fontsize=9)
             if field.startswith("grad"):
@@ -292,22 +291,15 @@ def lag_over_time(run: Run) -> bytes | None:
     pulls = list(run.digest.pulls)
     if not pulls:
         return None
-    strategy = run.config.strategy
-    lockstep = run.config.tempo == "lockstep"
-    bound = int(strategy.get("messenger_lifetime", 1)) - 1 if lockstep else int(strategy.get("max_lag", 100))
+    bound = strategy_of(run.config).lag_bound(run.config)
     with plt.rc_context(STYLE):
         figure, axis = plt.subplots(figsize=(9.6, 1.9), layout="constrained")
-        axis.plot([e["step"] for e in pulls], [e["lag"] for e in pulls], color=GLOBAL_COLOUR, linewidth=1.5)
-        axis.axhline(bound, color="#222222", linestyle="--", linewidth=0.8)
-        axis.annotate(
-            f"bound {bound}",
-            (1, bound),
-            xycoords=("axes fraction", "data"),
-            ha="right",
-            va="bottom",
-            fontsize=8,
-        )
-        axis.set_ylim(0, max(bound, *(e["lag"] for e in pulls)) * 1.25 + 0.5)
+        axis.plot([e["step"] for e in pulls], [e["lag"] for e in pulls], color=MAIN, linewidth=1.5)
+        if bound is not None:
+            axis.axhline(bound, color="#222222", linestyle="--", linewidth=0.8)
+            at, where = (1, bound), ("axes fraction", "data")
+            axis.annotate(f"bound {bound}", at, xycoords=where, ha="right", va="bottom", fontsize=8)
+        axis.set_ylim(0, max(bound or 0, *(e["lag"] for e in pulls)) * 1.25 + 0.5)
         axis.set_xlabel("step of the global pair")
         axis.set_ylabel("mean lag (steps)")
     return png(figure)
@@ -317,12 +309,12 @@ def phases(run: Run) -> bytes:
     """Each player's time: training, and everything else (waiting for orders, versions, start); adds up to 100 %."""
     info = run.info
     total = float(info["elapsed"])
-    players = order(list(info["busy_seconds"]))
+    roles = run.roles
+    players = ordered(info["busy_seconds"], roles)
     busy = [100 * info["busy_seconds"][p] / total for p in players]
-    pairs = [p for p in players if p not in (GLOBAL, MIXTURE, JUDGE)]
     with plt.rc_context({**STYLE, "axes.grid": False}):
         figure, axis = plt.subplots(figsize=(9.6, 0.6 + 0.28 * len(players)), layout="constrained")
-        axis.barh(players, busy, color=[colour(p, pairs) for p in players])
+        axis.barh(players, busy, color=[colour(p, roles) for p in players])
         axis.barh(players, [100 - b for b in busy], left=busy, color="#eeeeee")
         for i, b in enumerate(busy):
             axis.text(101, i, f"{b:.0f} % training, {100 - b:.0f} % starting and waiting", va="center", fontsize=8)
@@ -343,8 +335,8 @@ def save_grid(samples: npt.NDArray[np.float32], out: Path) -> None:
             axis.imshow(tile(to_uint8(torch.from_numpy(samples)), across), cmap="gray", vmin=0, vmax=255)
             axis.axis("off")
         elif samples.shape[1] == 1:
-            axis.hist(samples[:, 0], 50, color=GLOBAL_COLOUR)
+            axis.hist(samples[:, 0], 50, color=MAIN)
         else:
-            axis.scatter(samples[:, 0], samples[:, 1], s=3, color=GLOBAL_COLOUR, alpha=0.6, linewidths=0)
+            axis.scatter(samples[:, 0], samples[:, 1], s=3, color=MAIN, alpha=0.6, linewidths=0)
             axis.set_aspect("equal")
         out.write_bytes(png(figure))

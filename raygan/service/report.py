@@ -21,7 +21,7 @@ from raygan.service.evaluate import SKIP, protocol_line
 from raygan.service.pictures import Show
 from raygan.service.run import Run
 from raygan.service.tables import LIFE, fate, format_number, lives
-from raygan.strategies.roles import MIXTURE
+from raygan.strategies.roles import MIXTURE, ordered, role_of
 from raygan.strategies.strategy import load_data
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -91,14 +91,14 @@ def drawings(run: Run, data: Samples) -> list[Drawing]:
     """The pictures that need no checkpoint: the report has them, and the live page draws them again and again."""
     from raygan.service import diagnostics, pictures
 
-    show, digest = pictures.stored_samples(run), run.digest
+    show, digest, roles = pictures.stored_samples(run), run.digest, run.roles
     entry, out = entry_of(run), list[Drawing]()
     drawn = f"One of {digest.thinned} rows is drawn." if digest.thinned > 1 else ""
     tracked = [m for m in _tracked(run) if m in entry["ceiling"]][:4] or _tracked(run)[:4]
     if show and not data.text:
-        out.append(Drawing("samples", "Samples over time", "", lambda: pictures.samples_over_time(show, data)))
+        out.append(Drawing("samples", "Samples over time", "", lambda: pictures.samples_over_time(show, data, roles)))
         note = "Dashed: the fair share. Points further than 3 std from every mode are not counted."
-        out.append(Drawing("modes", "Modes", note, lambda: pictures.mode_histograms(show, data)))
+        out.append(Drawing("modes", "Modes", note, lambda: pictures.mode_histograms(show, data, roles)))
     if tracked:
         note = "Against steps, and against seconds of wall time; the mixture is not a single generator."
         floor, ceiling = entry["floor"], entry["ceiling"]
@@ -165,13 +165,11 @@ def _tracked(run: Run) -> list[str]:
 
 def score_rows(run: Run, entry: dict[str, Any]) -> dict[str, Any]:
     """Header and rows of the score table, best single generator marked."""
-    scores = run.scores()
+    scores, roles = run.scores(), run.roles
     metrics = [k for k in entry["ceiling"] if k not in SKIP]
-    players = sorted(scores, key=lambda p: (p != "global", p == MIXTURE, p))
+    kinds = {p: MIXTURE if p == MIXTURE else "main" if role_of(p, roles).main else "" for p in ordered(scores, roles)}
     rows = [("ceiling (real data)", entry["ceiling"], "limit")]
-    rows += [
-        (p if p != MIXTURE else "mixture of all pairs", scores[p], "mixture" if p == MIXTURE else p) for p in players
-    ]
+    rows += [("mixture of all pairs" if p == MIXTURE else p, scores[p], kind) for p, kind in kinds.items()]
     rows.append(("floor (noise)", entry["floor"], "limit"))
     return {
         "metrics": marked(metrics, entry["floor"], entry["ceiling"]),

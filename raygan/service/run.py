@@ -24,7 +24,7 @@ from raygan.errors import ConfigError, did_you_mean
 from raygan.metrics.ranking import better, headline
 from raygan.service.code import load_config, use_code
 from raygan.service.digest import Digest
-from raygan.strategies.roles import MIXTURE, Role
+from raygan.strategies.roles import MIXTURE, Roles, role_of, roles_told
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -145,18 +145,18 @@ class Run:
     def pairs(self) -> list[str]:
         """The local pairs' names."""
         roles = self.roles
-        return [p for p in self.players if roles.get(p, Role()).pair]
+        return [p for p in self.players if role_of(p, roles).pair]
 
     @property
-    def roles(self) -> dict[str, Role]:
+    def roles(self) -> Roles:
         """What each player is, as the strategy said when the run began."""
-        if told := self.info.get("roles"):
-            try:
-                return {p: Role(**role) for p, role in told.items()}
-            except (AttributeError, TypeError) as error:
-                raise ConfigError(
-                    f"run {str(self.path)!r}: roles in run.json are not what raygan writes ({error})."
-                ) from error
+        try:
+            if told := roles_told(self.info):
+                return told
+        except (AttributeError, TypeError) as error:
+            raise ConfigError(
+                f"run {str(self.path)!r}: roles in run.json are not what raygan writes ({error})."
+            ) from error
         from raygan.strategies.strategy import strategy_of  # it has not begun, or was written before roles were kept
 
         return strategy_of(self.config).roles(self.config)
@@ -230,6 +230,6 @@ class Run:
         name = self.pairs[int(index)] if numbered else which
         if kind == "pair" and index.isdigit() and not numbered:
             raise ConfigError(f"--from {which!r}: the run has pair:0 to pair:{len(self.pairs) - 1}.")
-        if name not in players or not self.roles.get(name, Role()).scored:
+        if name not in players or not role_of(name, self.roles).scored:
             raise ConfigError(f"--from {which!r}: {did_you_mean(which, ['best', MIXTURE, FITTED, *players])}")
         return [name]

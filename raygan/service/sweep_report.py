@@ -22,7 +22,7 @@ from raygan.errors import RayganError
 from raygan.metrics.ranking import lower_is_better
 from raygan.own.inside import lasting
 from raygan.service.origins import inherited_seconds, schedule
-from raygan.service.pictures import GLOBAL_COLOUR, MIXTURE_COLOUR, STYLE, png
+from raygan.service.pictures import MAIN, MIXED, STYLE, png
 from raygan.service.report import TEMPLATES
 from raygan.service.run import Run
 from raygan.service.sweep import Sweep, costs, flat, known_name, metric_of, spoken, trial_name
@@ -284,7 +284,7 @@ def cost(spec: Sweep, frame: Frame) -> bytes | None:
                 rows[column],
                 rows["metric"],
                 s=16,
-                color=[GLOBAL_COLOUR if s == "scheduler" else MIXTURE_COLOUR for s in rows["status"]],
+                color=[MAIN if s == "scheduler" else MIXED for s in rows["status"]],
             )
             axis.set_xlabel(column.replace("_", " "))
         axes[0].set_ylabel(spec.metric)

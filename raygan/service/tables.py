@@ -15,6 +15,7 @@ REMEDIES = {
     "W102": "lower pair.lr_g and pair.lr_d, or set pair.clip_grad_d",
     "W107": "set resources.pairs_per_actor to 1",
     "W108": "look at the data file; leave out what does not vary, and copies",
+    "W109": "nothing, or stretch the schedule: raygan train --resume RUN --steps N --pair.schedule.steps N",
     "W201": "see events.jsonl for the cause",
     "W203": "make room on the disk, or see to the mount",
     "W206": "nothing, or resume where the run was begun (--strict refuses)",

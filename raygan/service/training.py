@@ -16,9 +16,10 @@ import re
 import signal
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
 from pathlib import Path
-from types import FrameType
+from types import FrameType, MappingProxyType
 from typing import Any
 
 import torch
@@ -43,8 +44,10 @@ from raygan.data.odd import oddities
 from raygan.data.record import printable
 from raygan.errors import CheckpointError, ConfigError, DataError, Interrupted, RayganError
 from raygan.gan.bundle import unpack
+from raygan.own import trust
 from raygan.own.calling import place, said
 from raygan.own.names import is_own, label, short, split
+from raygan.service import schedules
 from raygan.service.code import load_config as load_config
 from raygan.service.code import other_code, tell_objects, use_code, write_code
 from raygan.service.fitting import refuse_misfits
@@ -58,6 +61,7 @@ from raygan.service.tables import fate
 from raygan.strategies.strategy import Setup, load_data, num_processes, strategy_of
 
 LATEST = "latest"
+EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
 def train(
@@ -108,6 +112,7 @@ def train(
             folder.write("config.yaml", resolved.yaml())
             folder.write("config.json", json.dumps(full_dump(config), indent=1) + "\n")
             write_code(folder.path, config.code)
+            trust.remember(config.code)
             folder.write("command.txt", printable(command or "raygan.train(...)") + "\n")
             folder.status(
                 id=uuid.uuid4().hex[:12], name=name, status="starting", created=time.time(), shape=data.shape, data=identity(data),  # noqa: TID251  shown only
@@ -145,9 +150,11 @@ def resume_run(
     config, changed = overrides or rooted(load_config(folder.path)), list[str]()
     if new_code:
         config, changed = other_code(folder.path, config)
+        trust.remember(config.code)
     use_code(folder.path, config, trust_code)
     if extra_steps:
         config = config.model_copy(update={"steps": config.steps + extra_steps})
+    config, over = schedules.kept(load_config(folder.path), config, folder.path)
     checkpoint, problems = newest_valid(folder.path)
     if checkpoint is None and problems:
         raise CheckpointError(f"{problems[0]} No other checkpoint in {folder.path} is whole: start a new run.")
@@ -197,12 +204,13 @@ def resume_run(
             folder.event("data", checkpoint.step if checkpoint else 0, what=why)
         for what in changed:
             folder.event("code", checkpoint.step if checkpoint else 0, what=what)
-        return _drive(config, folder, journal, data, inline, checkpoint, listeners or [], problems, moved)
+        notes = {WARNING: moved, schedules.WARNING: over}
+        return _drive(config, folder, journal, data, inline, checkpoint, listeners or [], problems, notes)
 
 
 def _drive(
     config: Config, folder: RunFolder, journal: Journal, data: Any, inline: bool, checkpoint: Checkpoint | None,
-    heard: Sequence[Listener | Heard], problems: list[str] | None = None, moved: str = "",
+    heard: Sequence[Listener | Heard], problems: Sequence[str] = (), notes: Mapping[str, str] = EMPTY,
 ) -> Run:  # fmt: skip
     device = torch.device("cuda" if config.device == "cuda" and inline else "cpu")
     setup = Setup(config, data, device)
@@ -230,11 +238,12 @@ def _drive(
             for listener in listeners:
                 listener.begin(controller)
                 listener.read(data.record.lines() if data.record else [])
-            controller.log.warn_checkpoints(problems or [])
-            if moved:
-                controller.log.warn(WARNING, moved)
-                for listener in listeners:
-                    listener.note(WARNING, moved)
+            controller.log.warn_checkpoints(problems)
+            for name, text in notes.items():
+                if text:
+                    controller.log.warn(name, text)
+                    for listener in listeners:
+                        listener.note(name, text)
             for odd in oddities(data):
                 controller.log.warn("W108 odd-data", odd)
                 NOTES.warning("W108 odd-data: %s", odd)
@@ -374,6 +383,8 @@ def _signals(controller: Controller) -> contextlib.AbstractContextManager[None]:
 
 FREE = ("steps", "round_steps", "resources", "checkpoint", "evaluation", "metrics", "listeners")
 """Settings that a run may go on with changed; all others would make it another run."""
+FREE_WITHIN = ("pair.schedule.steps",)
+"""The same, one by one."""
 
 
 def changes(resolved: Resolved, stored: Config) -> Config | None:
@@ -395,12 +406,15 @@ def changes(resolved: Resolved, stored: Config) -> Config | None:
             continue
         if (told := _other_source(path, old, new)) is not None:
             raise ConfigError(told)
-        if group not in FREE:
+        if group not in FREE and path not in FREE_WITHIN:
             raise ConfigError(
                 f"{path} = {json.dumps(new)} ({origin}): the run has {json.dumps(old)}. Resume with the config of the run, or "
                 "start a new one under another --name."
             )
     wanted = merge(have, {k: asked[k] for k in FREE if _named(k, resolved)}, "", {})
+    for path in (p for p in FREE_WITHIN if p in resolved.origins):
+        *groups, last = path.split(".")
+        reduce(dict.__getitem__, groups, wanted)[last] = reduce(dict.__getitem__, path.split("."), asked)
     config = validate(Config, wanted)
     return None if config == stored else config
 

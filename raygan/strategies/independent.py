@@ -49,6 +49,11 @@ class Independent(StrategyComponent):
         return [self.locals(config)] if self.share_weights else []
 
     @property
+    def isolated(self) -> bool:
+        """But for layers in common."""
+        return not self.share_weights
+
+    @property
     def elastic(self) -> bool:
         """Pairs that share layers live and leave together."""
         return not self.share_weights

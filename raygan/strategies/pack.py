@@ -18,7 +18,7 @@ from raygan.gan.pair import Meter, Pair
 from raygan.gan.types import Board, Player, Report
 from raygan.gan.weights import Vector, signature
 from raygan.networks.base import Tuned
-from raygan.strategies.stack import Stack, backward, d_steps, g_losses, may_join, strange, usual_penalty
+from raygan.strategies.stack import Stack, backward, d_steps, g_losses, may_join, one_at_a_time, strange, usual_penalty
 
 LEFT_TO_PAIRS = frozenset(
     {
@@ -78,6 +78,8 @@ def _unlike_settings(pairs: Sequence[Pair]) -> str | None:
         return "their settings differ"
     if not usual_penalty(first.loss):
         return f"the penalty of loss {type(first.loss).__name__} is not batched"
+    if why := one_at_a_time(first.loss):
+        return why
     if first.config.feature_matching or first.config.optimizer != "adam":
         return "feature matching and RMSProp are not batched"
     for pair in pairs:

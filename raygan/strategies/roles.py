@@ -1,6 +1,11 @@
-"""What a player is to those who count, score and show players; imports nothing, so that verbs that only look need no torch."""
+"""What a player is to those who count, score and show players; imports nothing, so that verbs that only look need no torch.
 
+Whoever asks goes by a strategy's `roles(config)`, or by what run.json has kept of it, and never by a player's name.
+"""
+
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -17,9 +22,56 @@ class Role:
     """Are all the others' samples judged by it, in place of a D of their own?"""
 
 
+Roles = Mapping[str, Role]
 GLOBAL = "global"
 """SGAN's global pair (G0, D0)."""
 JUDGE = "judge"
 """PMGAN's discriminator and classifier."""
 MIXTURE = "mixture"
 """All generators of a run as one, each with an equal share."""
+
+
+def roles_told(info: Mapping[str, Any]) -> Roles:
+    """What run.json says of them; {} where it says nothing. Raises AttributeError, TypeError for what raygan does not write."""
+    return {p: Role(**role) for p, role in (info.get("roles") or {}).items()}
+
+
+def role_of(player: str, roles: Roles) -> Role:
+    """One of which nothing is said is a pair: of older releases, or joined since."""
+    return roles.get(player, Role())
+
+
+def ordered(players: Iterable[str], roles: Roles) -> list[str]:
+    """The main one first, the mixture last.
+
+    >>> ordered(["mixture", "pair-00", "teacher"], {"teacher": Role(main=True)})
+    ['teacher', 'pair-00', 'mixture']
+    """
+    return sorted(players, key=lambda p: (not role_of(p, roles).main, p == MIXTURE, p))
+
+
+def with_verdicts(players: Iterable[str], roles: Roles) -> list[str]:
+    """Players with a D whose verdicts mean something: the judges, and where none judges for them, all who have a generator.
+
+    >>> with_verdicts(["a", "j"], {"j": Role(pair=False, scored=False, judges=True)})
+    ['j']
+    """
+    judged = any(role.judges for role in roles.values())
+    seen = [(p, role_of(p, roles)) for p in players]
+    return [p for p, role in seen if role.judges or (role.scored and not (judged and role.pair))]
+
+
+def label_of(player: str, roles: Roles) -> str:
+    """Its kind in a word, as gauges are labelled ("": the run itself).
+
+    >>> label_of("gen-03", {"j": Role(pair=False, scored=False, judges=True)}), label_of("pair-03", {}), label_of("", {})
+    ('generator', 'pair', 'run')
+    """
+    role = role_of(player, roles)
+    if player in ("", MIXTURE):
+        return player or "run"
+    if role.main or role.judges:
+        return GLOBAL if role.main else JUDGE
+    if not role.pair:
+        return "other"
+    return "generator" if any(r.judges for r in roles.values()) else "pair"

@@ -120,6 +120,10 @@ class Sgan(StrategyComponent):
         """Those of the locals' strategy, and the global pair, whose generator all this is for."""
         return {**self.inner.roles(config), GLOBAL: Role(pair=False, main=True)}
 
+    def lag_bound(self, config: Config) -> int:
+        """A messenger's life in lockstep, `max_lag` in async."""
+        return self.messenger_lifetime - 1 if config.tempo == "lockstep" else self.max_lag
+
     @property
     def inner(self) -> StrategyComponent:
         """The locals' own strategy."""

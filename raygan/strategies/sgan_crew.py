@@ -31,6 +31,7 @@ from raygan.strategies.stack import (
     g_losses,
     held,
     may_join,
+    one_at_a_time,
     pays,
     penalties,
     strange,
@@ -96,6 +97,7 @@ class Crew(Trainer):
             and usual_penalty(self.loss)
             and not (strange(self.g) or strange(self.d))
             and pays(self.d)
+            and one_at_a_time(self.loss) is None
         )
 
     def have(self, names: Sequence[str]) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -25,6 +26,7 @@ from raygan.gan.types import NOW, At, Loss
 from raygan.gan.weights import Vector, num_words
 from raygan.losses.base import Held, LossComponent, gradient_squares
 from raygan.networks.base import Logits, has_batch_norm
+from raygan.own.names import label
 
 POINTWISE = (nn.LeakyReLU, nn.ReLU, nn.Tanh)
 LAYERS: dict[type[nn.Module], dict[str, object]] = {
@@ -309,6 +311,37 @@ def each(loss_of: Callable[..., Tensor], *logits: Tensor) -> Tensor:
         return torch.stack([loss_of(*own) for own in zip(*logits, strict=True)])
     out: Tensor = torch.vmap(loss_of)(*logits)
     return out
+
+
+def one_at_a_time(loss: Loss) -> str | None:
+    """Why a loss cannot be computed for several pairs at once, in words; None where it can. It is tried on drawn numbers."""
+    stream = torch.Generator().manual_seed(0)
+    real, fake = (torch.randn(2, 2 * LANES, generator=stream) for _ in range(2))
+    compared = [real] if loss.needs_real else []
+    ways: dict[str, tuple[Callable[..., Any], Sequence[Tensor]]] = {
+        "d_loss": (loss.d_loss, (real, fake)), "g_loss": (loss.g_loss, (fake, *compared)),
+    }  # fmt: skip
+    for name, (loss_of, logits) in ways.items():
+        alone = torch.stack([loss_of(*own) for own in zip(*logits, strict=True)])
+        if not _same(partial(torch.vmap(loss_of), *logits), alone):
+            return f"{name} of loss {_called(loss)} takes one batch at a time (.item(), `if` over a tensor, random numbers)"
+    if isinstance(loss, LossComponent) and type(loss).penalty_of is not LossComponent.penalty_of:
+        norms = real.abs()
+        if not _same(partial(loss.penalty_of, norms), torch.stack([loss.penalty_of(own) for own in norms])):
+            return f"penalty_of of loss {_called(loss)} takes one batch at a time (a mean over all dimensions, .item())"
+    return None
+
+
+def _same(at_once: Callable[[], Tensor], alone: Tensor) -> bool:
+    try:
+        found = at_once()
+    except Exception:  # of any operation that a batched loss does not have
+        return False
+    return found.shape == alone.shape and torch.allclose(found, alone, rtol=1e-4, atol=1e-6)
+
+
+def _called(loss: Loss) -> str:
+    return label(loss.name) if isinstance(loss, LossComponent) else type(loss).__name__
 
 
 def g_losses(loss: Loss, d: Stack, fake: Tensor, real: Callable[[], Tensor]) -> Tensor:

@@ -238,6 +238,15 @@ class StrategyComponent(Component):
         loss = cast(LossComponent, config.component("loss"))
         return config.num_pairs * float(loss.d_steps)
 
+    @property
+    def isolated(self) -> bool:
+        """Do its pairs never hear of each other? Then they are a control group for those that do."""
+        return False
+
+    def lag_bound(self, config: Config) -> int | None:
+        """Steps that the main player's copies of the others may be behind, on the mean; None: not told."""
+        return None
+
     def shortened(self, steps: int) -> StrategyComponent:
         """Itself with everything that it does from time to time done within so few steps, for `raygan verify`."""
         return self
@@ -373,8 +382,6 @@ def load_data(config: Config) -> Samples:
         raise ConfigError(
             f"data {label(component.name)}: load gives a {type(data).__name__}. Return raygan.data.base.Samples."
         )
-    if data.is_images is False and config.network.get("name") == "dcgan":
-        raise ConfigError(f"network.dcgan: {data.name} holds points of shape {data.shape}. Use --network mlp.")
     return data
 
 

@@ -188,6 +188,19 @@ def test_linear_decay_reaches_zero_at_the_last_step() -> None:
     assert pair.opt_g.param_groups[0]["lr"] == 0.0
 
 
+def test_one_mechanism_is_under_both_ways_to_let_rates_fall() -> None:
+    """lr_decay is short for a straight schedule to 0; a schedule.lr that is given counts instead; bit for bit."""
+    ways = [{"lr_decay": "linear"}, {"schedule": {"lr": 0.0, "shape": "linear"}},
+            {"lr_decay": "linear", "schedule": {"lr": 0.1}}, {"schedule": {"lr": 0.1}}]  # fmt: skip
+    pairs = [make(pair=way) for way in ways]
+    for step in range(15):
+        for pair in pairs:
+            pair.step = step
+        short, long, both, given = (pair.decay() for pair in pairs)
+        assert short == long == max(0.0, 1.0 - step / 12)
+        assert both == given
+
+
 def test_a_schedule_moves_what_it_names_and_nothing_else() -> None:
     """From the start value to the end value by half a cosine, and then it stays; by a function of the step alone."""
     moves = {"lr": 0.5, "beta1": 0.0, "beta2": 0.9, "gamma": 0.0, "ema": 0.5, "steps": 8}

@@ -1,6 +1,7 @@
 """Nothing in a run folder is executed unless somebody says so; a run whose parts have changed goes on only if that is meant."""
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import raygan
 from raygan.cli import main
 from raygan.controller.lines import read_json
 from raygan.errors import ConfigError
+from raygan.own import trust
 from raygan.service.export import load_exported
 from raygan.service.training import resume_run
 from tests.own.conftest import CANARY, PARTS, as_elsewhere
@@ -151,6 +153,29 @@ def test_a_copy_that_is_not_what_the_run_was_made_of(
     assert code_of([*EXECUTES["sample"], "--trust-code"], run=run, tmp=tmp_path) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert "canary-evil" not in executed(made)
+
+
+@pytest.mark.parametrize("way", ["sent along", "the list is anybody's", "the list is a link", "no state folder"])
+def test_a_file_at_its_recorded_place_is_not_enough(
+    way: str, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody sends a run and, to where it says, its file: both are the user's own now. Only who named that text needs no flag."""
+    state = tmp_path / "state"
+    (state / "raygan").mkdir(parents=True)
+    mine = Path(os.environ["XDG_STATE_HOME"]) / "raygan" / trust.NAMED
+    if way == "the list is anybody's":
+        shutil.copy(mine, state / "raygan")
+        (state / "raygan" / trust.NAMED).chmod(0o666)
+    elif way == "the list is a link":
+        (state / "raygan" / trust.NAMED).symlink_to(mine)
+    for canary in made.glob("canary-*"):
+        canary.unlink()
+    monkeypatch.setenv("XDG_STATE_HOME", "/proc/nowhere" if way == "no state folder" else str(state))
+    assert code_of(EXECUTES["sample"], run=made / "runs/mine", tmp=tmp_path) == 2
+    assert executed(made) == []
+    assert code_of([*EXECUTES["sample"], "--trust-code"], run=made / "runs/mine", tmp=tmp_path) == 0
+    as_elsewhere()
+    assert code_of(EXECUTES["sample"], run=made / "runs/mine", tmp=tmp_path) == 2, "a flag is for once"
 
 
 @pytest.mark.parametrize("place", ["inside the run", "written by anybody", "of another text"])

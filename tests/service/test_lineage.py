@@ -18,6 +18,7 @@ from raygan.service.origins import fork
 from raygan.service.repair import repair
 from raygan.service.report import write_report
 from raygan.service.run import Run
+from raygan.strategies.roles import Role
 from tests.conftest import TINY
 
 
@@ -30,7 +31,9 @@ def met(found: frozenset[str]) -> set[str]:
     return {name.rpartition("/")[2] for name in found}
 
 
-ABC = ["a", "b", "c"]
+ABC = dict.fromkeys("abc", Role())
+PAIRS = dict.fromkeys(("pair-00", "pair-01"), Role())
+JUDGE = Role(pair=False, scored=False, judges=True)
 KEPT = dict.fromkeys(ABC, 99)
 
 
@@ -59,12 +62,28 @@ def test_swaps_that_a_restart_undid_do_not_count() -> None:
 
 
 def test_a_global_pair_has_met_everybody_and_a_judge_all_generators() -> None:
-    found = replay("run", ["pair-00", "pair-01", "global"], [], {})
+    found = replay("run", {**PAIRS, "global": Role(pair=False, main=True)}, [], {})
     assert met(found.discriminators["global"]) == {"pair-00", "pair-01", "global"}
     assert met(found.discriminators["pair-00"]) == {"pair-00", "global"}, "a copy of it has trained against G0"
-    judged = replay("run", ["gen-00", "gen-01", "judge"], [], {})
+    judged = replay("run", {**PAIRS, "judge": JUDGE}, [], {})
     assert set(judged.discriminators) == {"judge"}
-    assert met(judged.discriminators["judge"]) == {"gen-00", "gen-01"}
+    assert met(judged.discriminators["judge"]) == set(judged.generators) == set(PAIRS)
+
+
+def test_another_player_is_no_pair_but_takes_along_whom_it_met() -> None:
+    """A teacher that is neither scored nor a pair is not in the answer; a D that comes from it has met it."""
+    roles = {**ABC, "teacher": Role(pair=False, scored=False)}
+    found = replay("run", roles, [swap(5, ("a", "teacher"))], {**KEPT, "teacher": 99})
+    assert set(found.generators) == set(found.discriminators) == set(ABC)
+    assert met(found.discriminators["a"]) == {"a", "teacher"}
+    assert met(found.discriminators["b"]) == {"b"}
+
+
+def test_a_fork_of_judged_generators_has_met_whom_its_source_had() -> None:
+    origins = [{"kind": "origin", "player": p, "generator": g, "discriminator": d}
+               for p, g, d in (("pair-00", ["old/x"], []), ("judge", [], ["old/x", "old/y"]))]  # fmt: skip
+    found = replay("run", {**PAIRS, "judge": JUDGE}, origins, {})
+    assert found.discriminators["judge"] == {"old/x", "old/y", "run/pair-00", "run/pair-01"}
 
 
 def small(tmp_path: Path, name: str, **changes: Any) -> Run:

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import raygan
+from raygan.cli import main
 from raygan.config import resolve
 from raygan.controller import storage, telemetry
 from raygan.controller.checkpoint import newest_valid
@@ -23,6 +24,7 @@ from raygan.controller.orders import Done, Scored
 from raygan.controller.run_folder import RunFolder
 from raygan.errors import Interrupted, NonFiniteError, PlayerDied, RayganError
 from raygan.gan.bundle import unpack
+from raygan.gan.pair import Pair
 from raygan.gan.weights import digest
 from raygan.service import feed, training
 from raygan.service.evaluate import compare_runs
@@ -30,6 +32,7 @@ from raygan.service.report import write_report
 from raygan.service.run import Run
 from raygan.service.training import resume_run, train
 from raygan.strategies.orders import Train
+from raygan.strategies.strategy import Setup, load_data
 from tests.conftest import TINY
 
 SMALL: dict[str, Any] = {**TINY, "strategy": "independent", "evaluation": {**TINY["evaluation"], "mixture": False}}
@@ -342,3 +345,74 @@ def test_the_lives_of_a_run_are_told(run: Path, tmp_path: Path) -> None:
     assert "<h2>Lives</h2>" in write_report(Run.load(run)).read_text()
     assert "<h2>Lives</h2>" not in write_report(Run.load(alone)).read_text()
     assert "of training in 2 lives" in compare_runs([str(run), str(alone)])
+
+
+# ---------------------------------------------------------------------------------------- longer than it was begun
+
+FALLS: list[dict[str, Any]] = [
+    {"lr_decay": "linear"},
+    {"schedule": {"lr": 0.1}},
+    {"schedule": {"beta2": 0.5, "gamma": 0.1, "shape": "linear"}},
+    {"schedule": {"lr": 0.1, "steps": 6}},
+]
+
+
+def told(run: Run) -> list[str]:
+    return [e["name"] for e in run.events if e["kind"] == "warning" and e["name"].startswith("W109")]
+
+
+def followed(run: Run, step: int) -> tuple[Any, ...]:
+    """Rates, betas, gamma of the run's first and last pair at a step."""
+    setup = Setup(run.config, load_data(run.config), torch.device("cpu"))
+    out = []
+    for name in (run.pairs[0], run.pairs[-1]):
+        pair = Pair(name, setup.parts(name))
+        pair.step = step
+        pair.set_rates()
+        group = pair.opt_d.param_groups[0]
+        out.append((group["lr"], group["betas"], pair.update_of_d(0, 1).gamma))
+    return tuple(out)
+
+
+@pytest.mark.parametrize("whose", ["the run's", "a group's"])
+@pytest.mark.parametrize("fall", FALLS, ids=str)
+def test_nothing_that_a_schedule_moved_jumps_when_a_run_is_made_longer(
+    fall: dict[str, Any], whose: str, tmp_path: Path
+) -> None:
+    """Twice longer: its values at each step are those of before, its end values stay, and it is told with a way to stretch it."""
+    own = (
+        {f"pair.{k}": v for k, v in fall.items()}
+        if whose == "the run's"
+        else {"pairs": [{"count": 1}, {"count": 1, "pair": fall}]}
+    )
+    first = train(
+        resolve(None, flags={**SMALL, "pair.lr_decay": "constant", **own}), run_dir=tmp_path, name="run", inline=True
+    )
+    steps = first.config.steps
+    before = [followed(first, step) for step in range(steps + 1)]
+    for more in (1, 2):
+        run = resume_run(first.path, extra_steps=3)
+        assert [followed(run, step) for step in range(steps + 1)] == before
+        assert followed(run, steps + 3 * more) == before[-1]
+        assert told(run) == ["W109 schedule-over"] * more
+    stretch = [
+        "train",
+        "--resume",
+        str(run.path),
+        "--steps",
+        "30",
+        "--pair.schedule.steps",
+        "30",
+        "--quiet",
+        "--inline",
+    ]
+    with pytest.raises(SystemExit, match="0"):
+        main(stretch)
+    longer = Run.load(run.path)
+    fixed = whose == "a group's" and "steps" in fall.get("schedule", {})
+    assert (followed(longer, steps) == before[-1]) == fixed, "stretched, where a group has no length of its own"
+
+
+def test_what_does_not_move_is_made_longer_without_a_word(tmp_path: Path) -> None:
+    run = train(resolve(None, flags={**SMALL, "pair.lr_decay": "constant"}), run_dir=tmp_path, name="run", inline=True)
+    assert told(resume_run(run.path, extra_steps=3)) == []

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from inspect import getattr_static
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import raygan
+from raygan.components import names
 from raygan.controller.hosting import Packs, Shelves, host_all
 from raygan.gan.pair import Pair, Sharing
 from raygan.gan.types import Board, Report
@@ -24,6 +27,7 @@ from raygan.service import packing
 from raygan.strategies.independent import Independent
 from raygan.strategies.orders import Train
 from raygan.strategies.pack import LEFT_TO_PAIRS, Pack, why_not
+from raygan.strategies.stack import one_at_a_time
 from raygan.strategies.strategy import pair_name
 from tests.conftest import setup_of, state_digest, tiny_config
 
@@ -300,3 +304,56 @@ def test_the_warning_says_which_class_and_which_method(monkeypatch: pytest.Monke
     monkeypatch.setattr(Independent, "build", lambda self, name, setup, sharing=None: FedPair(name, setup.parts(name)))
     config = tiny_config(**CONFIG, resources={"pairs_per_actor": 3})
     assert packing.not_batched(setup_of(config)) == (3, "pair-00 is a FedPair with a method train() of its own")
+
+
+ALONE = {
+    "d_loss of loss own.py:Own": "real.mean().item() - fake.mean()",
+    "d_loss of loss own.py:Own, a branch": "fake.mean() - real.mean() if fake.mean() > real.mean() else fake.square().mean()",
+    "d_loss of loss own.py:Own, random": "(fake * torch.rand(fake.shape)).mean() - real.mean()",
+    "penalty_of of loss own.py:Own": "F.softplus(-real).mean() + F.softplus(fake).mean()",
+}
+OWN = """
+import torch
+import torch.nn.functional as F
+
+from raygan.losses.base import LossComponent
+
+class Own(LossComponent):
+    def d_loss(self, real, fake):
+        return {}
+
+    def g_loss(self, fake, real=None):
+        return F.softplus(-fake).mean()
+
+    def penalty_points(self, real, fake, generator):
+        return real
+
+    def penalty_of(self, norms):
+        return (norms - 1).square().mean({})
+"""
+
+
+@pytest.mark.parametrize("strategy", ["independent", "sgan"])
+@pytest.mark.parametrize("why", ALONE)
+def test_a_loss_that_takes_one_batch_at_a_time_is_trained_one_by_one_and_told(
+    why: str, strategy: str, tmp_path: Path
+) -> None:
+    """In a pack and among SGAN's messengers; W107 names it, and the weights are those of pairs in processes of their own."""
+    file = tmp_path / "own.py"
+    file.write_text(OWN.format(ALONE[why], "" if why.startswith("penalty") else "-1"))
+    ends = []
+    for packed in (3, 1):
+        settings = {**CONFIG, "strategy": strategy, "steps": 4, "loss": str(file), "resources": {"pairs_per_actor": packed},
+                    "evaluation": {"samples": 1600}}  # fmt: skip
+        run = raygan.train(None, run_dir=tmp_path / "runs", name=str(packed), inline=True, **settings)
+        ends.append([run.generator(p).sample(4) for p in ("pair:0", "pair:2")])
+        told = [e["text"] for e in run.events if e["kind"] == "warning" and e["name"].startswith("W107")]
+        assert any(why.partition(",")[0] in text for text in told) == (packed == 3)
+    if "random" not in why:
+        assert np.array_equal(*ends)
+
+
+@pytest.mark.parametrize("name", [n for n in names("loss") if n not in ("gman", "d2gan")])
+def test_each_loss_of_the_package_is_computed_for_several_pairs_at_once(name: str) -> None:
+    loss = tiny_config(loss=name).component("loss")
+    assert one_at_a_time(loss) is None  # type: ignore[arg-type]

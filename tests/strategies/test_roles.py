@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,10 +13,13 @@ from raygan.cli import main
 from raygan.config import Config, resolve
 from raygan.errors import RayganError
 from raygan.own.objects import named
+from raygan.service import diagnostics, pictures
+from raygan.service.lineage import lineage
 from raygan.service.plan import plan_text
 from raygan.service.run import Run
 from raygan.service.sweep import costs, scored
 from raygan.service.verify import verify_config
+from raygan.strategies.roles import Role, label_of, ordered, with_verdicts
 from tests.conftest import TINY
 
 TEACHER = """
@@ -48,7 +50,9 @@ def own(folder: Path, text: str) -> Config:
     return resolve(None, (), named(settings)).config
 
 
-def test_a_player_of_its_own_counts_as_no_pair_and_is_not_scored(tmp_path: Path) -> None:
+def test_a_player_of_its_own_counts_as_no_pair_and_is_not_scored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = own(tmp_path, TEACHER)
     spec = str(tmp_path / "taught.py")
     evaluation = {"every_steps": 20, "samples": 1600}
@@ -59,8 +63,26 @@ def test_a_player_of_its_own_counts_as_no_pair_and_is_not_scored(tmp_path: Path)
     assert run.pairs == ["pair-00", "pair-01"]
     assert set(run.scores()) == {"pair-00", "pair-01", "mixture"}
     assert "teacher" not in scored(config)
-    with pytest.raises(SystemExit, match="0"):
-        main(["status", str(run.path)])
+    assert set(lineage(run).generators) == set(lineage(run).discriminators) == {"pair-00", "pair-01"}
+    assert ordered(run.players, run.roles) == run.players
+    assert {pictures.colour(p, run.roles) for p in run.pairs}.isdisjoint({pictures.colour("teacher", run.roles)})
+    drawn = list[list[str]]()
+    monkeypatch.setattr(diagnostics, "ordered", lambda who, roles: drawn.append(ordered(who, roles)) or drawn[-1])
+    for argv in ("status", "report", "evaluate --samples 1500", "evaluate --metrics gam2 --samples 50"):
+        verb, *flags = argv.split()
+        with pytest.raises(SystemExit, match="0"):
+            main([verb, str(run.path), *flags])
+    assert drawn
+    assert not any("teacher" in who for who in drawn), "it is asked for no verdict and no sample"
+    assert label_of("teacher", run.roles) == "other"
+
+
+def test_an_own_strategy_names_its_main_player_and_its_judge_as_it_likes() -> None:
+    roles = {"a": Role(), "chief": Role(pair=False, main=True), "umpire": Role(pair=False, scored=False, judges=True)}
+    assert ordered([*roles, "mixture"], roles) == ["chief", "a", "umpire", "mixture"]
+    assert with_verdicts(roles, roles) == ["chief", "umpire"]
+    assert [label_of(p, roles) for p in roles] == ["generator", "global", "judge"]
+    assert [pictures.colour(p, roles) for p in ("chief", "umpire")] == [pictures.MAIN, pictures.JUDGING]
 
 
 def test_plan_verify_and_costs_take_it_and_say_what_they_do_not_know(tmp_path: Path) -> None:
@@ -96,18 +118,14 @@ def test_an_order_that_cannot_be_carried_out_is_one_line_and_nothing_hangs(
 
 NAMED = re.compile(
     r"\b(?:GLOBAL|JUDGE|ROLES)\b|isinstance\([^)]*\b(?:Sgan|Gap|Pmgan)\b"
-    r"|[!=]= \"(?:sgan|gap|pmgan|global|judge)\"|startswith\(\"(?:pair|gen)"
+    r"|[!=]= \"(?:independent|sgan|gap|pmgan|global|judge|dcgan|mlp)\"|startswith\(\"(?:pair|gen)"
+    r"|=== \"(?:global|judge)\"|tr\.global"
 )
-STILL = {"service/diagnostics.py", "service/pictures.py", "service/lineage.py", "service/report.py",
-         "service/evaluate.py", "actors/gauges.py"}  # fmt: skip
-"""Files that still know a player by its name; none may come to it."""
 
 
-def test_nobody_else_knows_a_player_by_its_name() -> None:
+def test_nobody_else_knows_a_player_or_a_strategy_by_its_name() -> None:
     root = Path(raygan.__file__).parent
-    found: Sequence[str] = [
-        str(file.relative_to(root))
-        for file in sorted(root.rglob("*.py"))
-        if file.parent.name != "strategies" and NAMED.search(file.read_text())
-    ]
-    assert set(found) <= STILL
+    files = [f for kind in ("py", "js", "css", "j2") for f in root.rglob(f"*.{kind}")]
+    own = ("gap.py", "independent.py", "roles.py")  # and sgan*.py, pmgan*.py: a strategy's own files
+    strangers = [f for f in files if f.parent.name != "strategies" or not f.name.startswith((*own, "sgan", "pmgan"))]
+    assert [str(f.relative_to(root)) for f in strangers if NAMED.search(f.read_text())] == []

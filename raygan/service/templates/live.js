@@ -22,7 +22,7 @@ function table(seen) {
   byId("players").tBodies[0].replaceChildren(...seen.players.map((player) => {
     const row = document.createElement("tr");
     row.dataset.player = player.player;
-    if (player.player === "global") row.className = "global";
+    if (player.main) row.className = "main";
     if (player.state === "retire" || player.state === "leave") row.className = "gone";
     COLUMNS.forEach(([, text]) => row.append(cell("td", text(player, seen))));
     return row;

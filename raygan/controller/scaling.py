@@ -22,6 +22,7 @@ from raygan.controller.orders import Join
 from raygan.controller.run_folder import REQUEST, STOP
 from raygan.errors import ConfigError
 from raygan.strategies.orders import Order, Train
+from raygan.strategies.partition import component_of
 from raygan.strategies.strategy import strategy_of
 
 if TYPE_CHECKING:
@@ -114,6 +115,8 @@ class Scaling:
         ever = max([*ids, *(int(n) for n in c.totals.seen)])
         keep = ids[:pairs]
         new = [ever + 1 + i for i in range(pairs - len(ids))]
+        if new and component_of(c.config).partition != "shared":
+            raise ConfigError(f"--pairs {pairs}: data.partition gives no part to a pair that joins. Start a new run.")
         spec = c.strategy.pinned(c.config.strategy, c.config)
         target = c.config.model_copy(update={"num_pairs": pairs, "members": tuple(keep + new), "strategy": spec})
         before, after = (

@@ -33,4 +33,5 @@ class Zip(FileComponent, PictureSettings):
             raise DataError(
                 f"data.zip: {path} is not a zip archive that can be read ({error}). Check the path."
             ) from None
-        return Read(found.array, record, found.scaling, [n.rpartition("/")[0] for n in names])
+        parents = [n.rpartition("/")[0] or "." for n in names]
+        return Read(found.array, record, found.scaling, folder_classes(self.where, self.labels, parents, record))

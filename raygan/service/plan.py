@@ -86,7 +86,7 @@ def _time_line(config: Config, setup: Setup, cpus: float) -> str:
         players = {name: strategy.build(name, setup) for name in strategy.players(config)}
         for player in players.values():
             player.open(board)
-        plan, ledger = Plan.of(config, len(setup.data.train)), Ledger.begin(list(players), {}, {})
+        plan, ledger = Plan.of(config, setup.num_samples), Ledger.begin(list(players), {}, {})
         while min(ledger.done.values()) <= PROBE:  # the first step of each warms up
             orders = strategy.decide(ledger.ready(list(players)), ledger.progress, plan)
             if not orders:

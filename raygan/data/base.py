@@ -122,6 +122,10 @@ class Samples:
         picked = source[index.numpy()]  # numpy's own indexing: also for read-only memory shared between processes
         return self._to_float(picked if self.text else picked.reshape(size, *self.shape))
 
+    def as_batch(self, picked: Array) -> Tensor:
+        """Some of the samples as a batch has them: float32, images in [-1, 1], text one-hot."""
+        return self._to_float(picked)
+
     def _to_float(self, picked: Array) -> Tensor:
         if self.text:
             hot = torch.nn.functional.one_hot(torch.from_numpy(picked).long(), len(self.text))

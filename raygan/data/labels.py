@@ -42,7 +42,7 @@ def as_classes(where: str, what: str, values: Array, count: int, record: Record)
     out = [v.decode(errors="backslashreplace") if isinstance(v, bytes) else str(v) for v in array.tolist()]
     if len(found := set(out)) > MANY:
         raise DataError(
-            f"{where}: labels {what!r} hold {len(found):,} different values, at most {MANY:,} are classes. Set data.labels to others."
+            f"{where}: labels {what!r} hold {len(found):,} different values, at most {MANY:,} are classes. Set data.labels."
         )
     record.labels = f"{what}, {spoken_classes(out)}"
     return out

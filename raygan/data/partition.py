@@ -6,7 +6,7 @@ by_class                 classes dealt out in turn: class c to part c mod K
 dirichlet(ALPHA)         each class in shares drawn from Dirichlet(ALPHA): the smaller, the more unlike    (Hsu, Qi, Brown, 2019)
 {pair-00: SOURCE, ...}   each pair's own
 
-A part is a function of the data, `partition_seed` and the number of parts, so that whoever needs one reads the source and keeps that.
+A part is a function of the data, `partition_seed` and the number of parts, so that whoever needs one can read the source.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import zipfile
 import zlib
 
 from raygan.data.arrays import Scale as Scale
-from raygan.data.files import FileComponent, PictureSettings, stack_images, wanted
+from raygan.data.files import FileComponent, PictureSettings, folder_classes, stack_images, wanted
 from raygan.data.record import Read, Record
 from raygan.data.room import check_room
 from raygan.data.search import must_be_file

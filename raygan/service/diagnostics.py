@@ -16,8 +16,9 @@ from raygan.controller.checkpoint import newest_valid
 from raygan.controller.lines import read_json
 from raygan.data.base import Samples, to_uint8
 from raygan.metrics.classifier import load_classifier, probabilities
-from raygan.service.pictures import GLOBAL_COLOUR, REAL, STYLE, Show, colour, order, png, tile
+from raygan.service.pictures import GLOBAL_COLOUR, REAL, STYLE, Show, colour, order, png
 from raygan.service.run import Run
+from raygan.service.sheet import tile
 from raygan.strategies.roles import GLOBAL, JUDGE, MIXTURE
 from raygan.strategies.strategy import is_critic
 

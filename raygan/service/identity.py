@@ -65,6 +65,15 @@ def run_data(run: Run, other: bool = False) -> Samples:
     return data
 
 
+def data_note(run: Run, data: Samples | None = None) -> str:
+    """For who looks at scores: the run's data are others now, or cannot be read; "" where they are those of the scores."""
+    try:
+        why = other_data(run.info, load_data(run.config) if data is None else data)
+    except DataError as error:
+        return f"note: {run.name}: its data cannot be read now, the scores are of what they were ({error})"
+    return f"note: {run.name}: its data have changed since these scores: {why}" if why else ""
+
+
 def other_data(info: Mapping[str, Any], data: Samples) -> str:
     """Are these others than run.json says? Both hashes, and the flag that says "I know"; "" where they are the same."""
     known, now = info.get("data"), identity(data)

@@ -16,6 +16,7 @@ from raygan.controller.ledger import Ledger
 from raygan.gan.weights import num_words
 from raygan.service.packing import not_batched
 from raygan.strategies.orders import Swap
+from raygan.strategies.partition import component_of, source_component, sources_of, spoken
 from raygan.strategies.stack import to_batch
 from raygan.strategies.strategy import (
     Plan,
@@ -61,7 +62,26 @@ def plan_text(resolved: Resolved, address: str) -> str:
     ]
     lines += _pack_lines(setup, found)
     lines += strategy.traffic(setup)
+    lines += _part_lines(setup)
     return "\n".join([*lines, _time_line(config, setup, placement.cpus)])
+
+
+def _part_lines(setup: Setup) -> list[str]:
+    """Who trains on what, and what of it goes to other processes."""
+    component = component_of(setup.config)
+    if component.partition == "shared":
+        return []
+    if isinstance(component.partition, str):
+        parts = ", ".join(f"{p} {part.train:,}" for p, part in setup.data.parts.items())
+        line = f"{component.partition}: training samples {parts}; each actor reads the source and keeps its part"
+    else:
+        own = ", ".join(f"{p} {spoken(source_component(setup.config, p))}" for p in sources_of(setup.config))
+        line = f"{own}; read by its actor, by nobody here"
+    return [
+        f"parts          {line}",
+        "leaves an actor networks (swaps, scores, checkpoints), losses, counts; of its samples: how many, their shape and classes,",
+        "               a SHA-256, and of points each column's mean and deviation",
+    ]
 
 
 def _pack_lines(setup: Setup, found: list[list[str]]) -> list[str]:

@@ -52,6 +52,7 @@ from raygan.service.origins import sources, starting_point
 from raygan.service.packing import not_batched, settle
 from raygan.service.provenance import provenance
 from raygan.service.run import Run
+from raygan.service.sheet import sheet
 from raygan.service.signals import listening
 from raygan.service.tables import fate
 from raygan.strategies.partition import component_of, sources_of, with_parts
@@ -122,6 +123,8 @@ def train(
                 journal.append("origin", step=0, **origin)
                 folder.event("origin", 0, **origin)
             folder.telemetry.reserve()
+            if (drawn := sheet(data)) is not None:
+                folder.telemetry.keep({"data.png": drawn})
         journal.storage = LocalStorage(folder.path)
         point_latest(folder.path)
         return _drive(config, folder, journal, data, inline, begin, listeners or [])

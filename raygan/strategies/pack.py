@@ -225,7 +225,6 @@ class Pack:
 
     def _look_alone(self, probes: Sequence[Meter], real: Tensor, held: Sequence[Tensor], fake: Tensor) -> None:
         """The same, one pair after the other."""
-        self.d.hand_out()
         for i, (pair, probe) in enumerate(zip(self.pairs, probes, strict=True)):
             r, h, f = judged(pair.d, real[i], held[i], fake[i])
             probe.look(r, f)

@@ -148,8 +148,8 @@ def own_source(config: Config, pair: str, outline: Samples) -> Samples:
     where = f"data.partition: {pair}: {spoken(component)}"
     if (found.shape, found.is_images, found.text) != (outline.shape, outline.is_images, outline.text):
         raise DataError(
-            f"{where} holds {kind(found)} of shape {found.shape}, {outline.name} {kind(outline)} of shape {outline.shape}. Bring both "
-            "to one."
+            f"{where} holds {kind(found)} of shape {found.shape}, {outline.name} {kind(outline)} of shape {outline.shape}. "
+            "Make them alike."
         )
     if found.scaling == outline.scaling:
         return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -129,6 +130,8 @@ def folder_classes(where: str, labels: str | None, parents: list[str], record: R
         )
     if len(set(parents)) < 2:
         return None
+    top = os.path.commonpath(parents)  # a zip often has one folder around all
+    parents = [os.path.relpath(p, top) for p in parents] if top else parents
     if labels == "none":
         record.labels = f"folders ignored (data.labels: none), {spoken_classes(parents)}"
         return None

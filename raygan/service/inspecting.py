@@ -121,10 +121,10 @@ def lines(data: Samples, found: Mapping[str, Any]) -> list[str]:
 def some(numbers: list[int], what: str) -> str:
     """
     >>> some([1, 2], "columns"), some([], "columns")
-    ('2 columns: 1, 2', 'none')
+    ('2 of the columns: 1, 2', 'none')
     """
     more = ", ..." if len(numbers) > NAMED else ""
-    return f"{len(numbers):,} {what}: {', '.join(map(str, numbers[:NAMED]))}{more}" if numbers else "none"
+    return f"{len(numbers):,} of the {what}: {', '.join(map(str, numbers[:NAMED]))}{more}" if numbers else "none"
 
 
 def class_line(counts: Mapping[str, list[int]]) -> str:

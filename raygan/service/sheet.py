@@ -8,6 +8,7 @@ text       sentences
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
 ACROSS, ROWS = 8, 8
 SIDE = 512
 """Pixels that a sheet has at least, where it is of small pictures."""
-COLUMNS, PLOT, EDGE = 12, 220, 24
+COLUMNS, PLOT, EDGE, GAP = 12, 220, 24, 2
 GREY, RED, INK = (138, 138, 138), (209, 73, 91), (60, 60, 60)
-SHOWN = 2000
+SHOWN, BINS = 2000, 24
 Floats = npt.NDArray[np.floating[Any]]
 
 
@@ -63,10 +64,11 @@ def shown(data: Samples) -> tuple[npt.NDArray[np.uint8], list[str]]:
     if data.labels is None or data.stack > 1:
         return to_uint8(data.real_batch(ACROSS * ROWS, torch.Generator().manual_seed(0))), []
     rows, names = [], []
-    for number in np.unique(data.labels)[:ROWS]:
-        found = data.train[np.flatnonzero(data.labels == number)[:ACROSS]]
-        made = to_uint8(data.as_batch(found))
-        rows.append(np.concatenate([made, np.zeros((ACROSS - len(made), *made.shape[1:]), np.uint8)]))
+    numbers = np.unique(data.labels)[:ROWS]
+    count = ACROSS * max(1, ROWS // len(numbers))
+    for number in numbers:
+        made = to_uint8(data.as_batch(data.train[np.flatnonzero(data.labels == number)[:count]]))
+        rows.append(np.concatenate([made, np.full((count - len(made), *made.shape[1:]), 255, np.uint8)]))
         names.append(data.classes[number])
     return np.concatenate(rows), names
 
@@ -76,9 +78,10 @@ def pictures(data: Samples) -> Image:
     from PIL import Image, ImageDraw
 
     drawn, names = shown(data)
-    whole = Image.fromarray(np.asarray(tile(drawn, ACROSS), np.uint8))
-    factor = max(1, SIDE // whole.width)
-    whole = whole.resize((whole.width * factor, whole.height * factor), Image.Resampling.NEAREST).convert("RGB")
+    factor = max(1, SIDE // (ACROSS * drawn.shape[3]))
+    large = drawn.repeat(factor, 2).repeat(factor, 3)
+    apart = np.pad(large, ((0, 0), (0, 0), (0, GAP), (0, GAP)), constant_values=255)
+    whole = Image.fromarray(np.asarray(tile(apart, ACROSS), np.uint8)).convert("RGB")
     if not names:
         return whole
     out = Image.new("RGB", (whole.width + 110, whole.height), "white")
@@ -104,7 +107,7 @@ def points(data: Samples) -> Image:
     return out
 
 
-def plot(parts: list[Floats], column: int | None, side: int, title: str) -> Image:
+def plot(parts: Sequence[npt.NDArray[np.float64]], column: int | None, side: int, title: str) -> Image:
     """A histogram of a column, or the first two columns as dots."""
     from PIL import Image, ImageDraw
 
@@ -115,22 +118,25 @@ def plot(parts: list[Floats], column: int | None, side: int, title: str) -> Imag
     low, high = use.min(0), use.max(0)
     span = np.where(high > low, high - low, 1.0)
     draw.rectangle((EDGE - 1, 0, side + EDGE - 1, side), outline=(224, 224, 224))
+    most = 0.0
     for part, tint in zip(parts, (GREY, RED), strict=True):
         if column is None:
             at = (part[:, :2] - low) / span
             for x, y in zip(EDGE + 3 + at[:, 0] * (side - 6), side - 3 - at[:, 1] * (side - 6), strict=True):
                 draw.ellipse((x - 1, y - 1, x + 1, y + 1), fill=tint)
         else:
-            bars(draw, np.histogram(part[:, column], 40, (float(low[0]), float(low[0] + span[0])))[0], side, tint)
+            counts = np.histogram(part[:, column], BINS, (float(low[0]), float(low[0] + span[0])))[0] / len(part)
+            most = most or counts.max()
+            bars(draw, counts / most, side, tint)
     ends = "  ".join(f"{a:.3g} .. {b:.3g}" for a, b in zip(low, high, strict=True))
     draw.text((EDGE, side + 6), f"{title}: {ends}", INK)
     return out
 
 
-def bars(draw: Any, counts: npt.NDArray[np.intp], side: int, tint: tuple[int, int, int]) -> None:
-    """As shares of the largest, held out as an outline over the training part."""
-    width = side / len(counts)
-    for i, share in enumerate(counts / max(1, counts.max())):
+def bars(draw: Any, heights: Floats, side: int, tint: tuple[int, int, int]) -> None:
+    """Shares of the part's samples, in units of the training part's largest; held out as an outline over it."""
+    width = side / len(heights)
+    for i, share in enumerate(heights.clip(0, 1)):
         box = (EDGE + i * width, side - share * (side - 16), EDGE + (i + 1) * width - 1, side - 1)
         if share and tint == GREY:
             draw.rectangle(box, fill=tint)

@@ -10,7 +10,7 @@ from typing import Any
 from raygan.config import Config, Resolved
 from raygan.data.base import Samples
 from raygan.data.split import fingerprint
-from raygan.errors import DataError
+from raygan.errors import ConfigError, DataError
 from raygan.service.run import Run
 from raygan.strategies.partition import pinned, sources_of
 from raygan.strategies.strategy import load_data
@@ -43,7 +43,12 @@ def is_file(labels: str) -> bool:
 
 
 def settled(resolved: Resolved) -> Resolved:
-    """The same of a config with its origins."""
+    """The same of a config with its origins. Raises ConfigError where pairs have SOURCEs, and nobody has named a whole."""
+    if sources_of(resolved.config) and resolved.origins.get("data.name", "").startswith("preset"):
+        raise ConfigError(
+            f"data.partition: pairs have SOURCEs, and {resolved.config.data['name']} of the {resolved.origins['data.name']} would "
+            "be what scores are against. Name the whole: --data SOURCE."
+        )
     return resolved.model_copy(update={"config": pinned(rooted(resolved.config))})
 
 

@@ -14,6 +14,7 @@ from raygan.config import Config, Resolved
 from raygan.controller.hosting import Shelves, host
 from raygan.controller.ledger import Ledger
 from raygan.gan.weights import num_words
+from raygan.service.identity import settled
 from raygan.service.packing import not_batched
 from raygan.strategies.orders import Swap
 from raygan.strategies.partition import component_of, source_component, sources_of, spoken
@@ -38,7 +39,7 @@ PROCESS_MB = 260
 
 def plan_text(resolved: Resolved, address: str) -> str:
     """Players, placement, bytes and memory as text. Raises InfeasibleError when the cluster can never hold it."""
-    config = resolved.config
+    config = settled(resolved).config
     strategy = strategy_of(config)
     players = strategy.players(config)
     data = load_data(config)

@@ -108,7 +108,7 @@ def test_a_source_s_samples_are_in_its_own_pair_s_process_only(tmp_path: Path) -
                     for n, pid in (homes | others | {"driver": os.getpid()}).items()
                     if any(held(b, needle) for b in memory(pid))
                 ]
-                store = [b for b in memory(raylet(), "plasma")]
+                store = list(memory(raylet(), "plasma"))
                 looked.append(sum(map(len, store)))
                 where[pair] = [*found, *(["store"] if any(held(b, needle) for b in store) else [])]
             super().close()
@@ -136,5 +136,5 @@ def test_parts_on_ray_give_the_bits_of_parts_inline(rule: str, tmp_path: Path) -
 def test_a_source_that_cannot_be_read_there_is_one_line(tmp_path: Path) -> None:
     config = parted(tmp_path)
     (tmp_path / "pair-01.npz").write_bytes(b"junk")
-    with pytest.raises(DataError, match="pair-01.npz cannot be read"):
+    with pytest.raises(DataError, match=r"pair-01\.npz cannot be read"):
         with_parts(config, with_data(config), load_data(config), look_there)

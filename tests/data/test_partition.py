@@ -173,7 +173,7 @@ def test_a_source_that_holds_others_where_it_lives_is_refused(tmp_path: Path) ->
     config, arrays = written(tmp_path)
     outline = prepared(config).data.outline
     np.savez(tmp_path / "b.npz", x=arrays["b"] + 1)
-    with pytest.raises(DataError, match="pair-01 reads npz:.*b.npz with sha256"):
+    with pytest.raises(DataError, match=r"pair-01 reads npz:.*b\.npz with sha256"):
         own_parts(config, ["pair-01"], outline)
 
 

@@ -387,7 +387,8 @@ def load_data(config: Config) -> Samples:
     data = read(component_of(config), config.seed)
     if data.is_images is False and config.network.get("name") == "dcgan":
         raise ConfigError(f"network.dcgan: {data.name} holds points of shape {data.shape}. Use --network mlp.")
-    return data if sources_of(config) else with_parts(config, with_data(config), data)
+    shared_or_not_here = component_of(config).partition == "shared" or sources_of(config)
+    return data if shared_or_not_here else with_parts(config, with_data(config), data)
 
 
 def is_critic(config: Config) -> bool:

@@ -182,3 +182,32 @@ def test_what_is_known_of_a_part_is_plain_and_holds_no_sample(tmp_path: Path) ->
     text = json.dumps({p: part.plain() for p, part in prepared(config).data.parts.items()})
     assert len(text) < 1500
     assert str(arrays["a"][3, 0]) not in text
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_pair_may_leave_and_none_may_join(own: bool, tmp_path: Path) -> None:
+    config, _ = written(tmp_path)
+    if not own:
+        data = {"name": "ring", "partition": "shards", "partition_parts": 2}
+        config = tiny_config(data=data, strategy={"name": "gap"})
+    strategy = {"name": "independent"}
+    left = config.model_copy(update={"num_pairs": 1, "members": (1,), "strategy": strategy})
+    assert list(prepared(left).data.parts) == ["pair-01"]
+    assert prepared(left).data.parts["pair-01"] == prepared(config).data.parts["pair-01"]
+    joined = config.model_copy(update={"num_pairs": 3, "members": (0, 1, 2)})
+    with pytest.raises(ConfigError, match=r"none for pair 2|no SOURCE for pair-02"):
+        strategy_of(joined)
+
+
+def test_who_joins_a_run_on_parts_is_refused(tmp_path: Path) -> None:
+    from types import SimpleNamespace
+
+    from raygan.controller.scaling import Scaling as Members
+
+    config, _ = written(tmp_path)
+    controller: Any = SimpleNamespace(
+        config=config, strategy=strategy_of(config), players=["pair-00", "pair-01"], done={"pair-00": 0, "pair-01": 0},
+        plan=SimpleNamespace(steps=10, tempo="async"), totals=SimpleNamespace(seen=()),
+    )  # fmt: skip
+    with pytest.raises(ConfigError, match="gives no part to a pair that joins"):
+        Members(controller)._plan(3)

@@ -119,22 +119,6 @@ def rescaled(array: Array, own: Scaling | None, common: Scaling | None) -> Array
     return units.astype(np.float32)
 
 
-def pooled(parts: Mapping[str, Part]) -> Scaling | None:
-    """One scaling for points of several sources, from the number, means and deviations of each; None where none is scaled.
-
-    mean = sum n_i m_i / n;  variance = sum n_i (s_i^2 + (m_i - mean)^2) / n. A column that is constant in all keeps factor 1.
-    """
-    known = [(p.train + p.held_out, p.scaling) for p in parts.values() if p.scaling is not None]
-    if not known:
-        return None
-    n = np.array([float(k) for k, _ in known])[:, None]
-    mean = np.array([s.offset for _, s in known])
-    spread = np.array([s.factor for _, s in known])
-    middle = (n * mean).sum(0) / n.sum()
-    variance = (n * (spread**2 + (mean - middle) ** 2)).sum(0) / n.sum()
-    return Scaling(tuple(middle.tolist()), tuple(np.sqrt(variance).tolist()))
-
-
 def with_labels(labels: Index | None, which: Index) -> Index | None:
     """Of these samples only."""
     return None if labels is None else labels[which]

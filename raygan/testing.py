@@ -219,7 +219,7 @@ class _Drive:
     def run(self, states: Mapping[str, bytes], steps: int) -> dict[str, bytes]:
         """Each player's packed state at `steps`."""
         config, executor = self.setup.config, InlineExecutor(self.setup)
-        plan, players = replace(Plan.of(config, len(self.setup.data.train)), steps=steps), self.strategy.players(config)
+        plan, players = replace(Plan.of(config, self.setup.num_samples), steps=steps), self.strategy.players(config)
         out: dict[str, bytes] = {}
         try:
             executor.start(players, states)

@@ -64,7 +64,9 @@ class Household:
         self.first, self.owned = 0, False
         """The group's first bundle that is ours; is the group?"""
         self.shared: list[Any] = []
-        """The data set's reference, in a list so that it travels unresolved."""
+        """What players get: the data set's reference, in a list so that it travels unresolved; of data in parts the outline's."""
+        self.whole: list[Any] = []
+        """What the evaluator gets: the data set's."""
         self.placement: Placement  # made by `reserve`, which knows how many players there are
 
     def forget(self) -> None:
@@ -76,7 +78,9 @@ class Household:
     def reserve(self, count: int) -> None:
         """The run's one placement group, and the data in the object store."""
         self.placement = place(count, self.config.resources, ray.cluster_resources(), rooms())
-        self.shared = [ray.put(self.data)]
+        self.whole = self.shared = [ray.put(self.data)]
+        if self.data.parts:
+            self.shared = [ray.put(self.data.outline)]
         if (given := get_current_placement_group()) is not None:  # a trial's: its first bundle is the driver's
             self.group, self.first = given, 1
             return
@@ -124,7 +128,7 @@ class Household:
             made = self._actor(actor_class(DeputyActor), name, where, cpus, self.placement.gpus)
             return made.remote(self.run, name, self.shared)
         where, cpus = self._room(self.placement.players, self.placement.evaluator_cpus)
-        return self._actor(actor_class(EvaluatorActor), name, where, cpus).remote(self.run, self.config, self.shared)
+        return self._actor(actor_class(EvaluatorActor), name, where, cpus).remote(self.run, self.config, self.whole)
 
     def _room(self, bundle: int | None, cpus: float) -> tuple[PlacementGroupSchedulingStrategy | None, float]:
         """There in the run's placement group; anywhere for None, or where that bundle's node takes no more actors: then a full

@@ -25,6 +25,7 @@ from raygan.gan.bundle import pack, unpack
 from raygan.gan.types import Player
 from raygan.gan.weights import Parcel, Publication, Vector
 from raygan.strategies.orders import Swap, Train
+from raygan.strategies.partition import own_parts
 from raygan.strategies.strategy import Setup, strategy_of
 
 
@@ -36,6 +37,7 @@ class PlayerActor(Process):
         keep_freed_memory()
         self._label = f"{run}/{label}"
         self._samples: Samples = ray.get(data[0])  # a reference in a list: resolved here, zero-copy
+        self._own: dict[str, Samples] = {}
         self._players: dict[str, Player] = {}
         self._begun = threading.Event()
         self._notice = heed_sigterm()
@@ -57,7 +59,8 @@ class PlayerActor(Process):
         """
         torch.set_num_threads(config.resources.num_threads)
         helping = [RemoteDeputy(name, actor, epoch, config, board) for name, actor in deputies.items()]
-        setup = Setup(config, self._samples, pick_device(config), deputies=helping)
+        self._own |= own_parts(config, [n for n in names if n not in self._own], self._samples)
+        setup = Setup(config, self._samples, pick_device(config), deputies=helping, own=self._own)
         players = {name: strategy_of(config).build(name, setup) for name in names}
         for name, state in states.items():
             players[name].restore(unpack(ray.get(state[0])))

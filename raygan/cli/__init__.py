@@ -18,6 +18,7 @@ from raygan.visible import visible
 OF_A_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.ESTALE)
 VERBS = {
     "train": "train a run: settings from a preset, files and flags",
+    "data": "what training would be given by a source: read, converted, left out, split; a picture of it",
     "plan": "actors, memory and bytes of a run against the cluster; starts nothing",
     "resume": "go on with a run from its newest checkpoint",
     "sample": "draw from a run's generator: global, best, mixture or pair:3",

@@ -129,6 +129,24 @@ def _finish(run: Any, shown: Any, args: Arguments) -> int:
     return int(run.info["exit_code"])
 
 
+def data(argv: Sequence[str]) -> int:
+    """What a source holds, as training would be given it."""
+    args = parse(
+        argv, valued=("out",), switches=("json",), settings=True, positional=(1, 1),
+        usage="raygan data SOURCE [--data.SETTING VALUE ...] [--num-pairs N] [--json] [--out FILE.png]",
+    )  # fmt: skip
+    from raygan.service import inspecting
+
+    flags = {"network": "mlp", "strategy": "independent", **args.settings, "data": args.positional[0]}
+    found, report = inspecting.report_of(resolve(flags=flags).config)
+    drawn = inspecting.write_sheet(found, expanded(out)) if (out := args.get("out")) else ""
+    if args.has("json"):
+        print(json.dumps({**report, **({"sheet": drawn} if drawn else {})}, indent=1))
+    else:
+        print("\n".join([*inspecting.lines(found, report), *([f"sheet          {drawn}"] if drawn else [])]))
+    return 0
+
+
 def plan(argv: Sequence[str]) -> int:
     """What a run would need."""
     args = parse(

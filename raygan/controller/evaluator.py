@@ -72,7 +72,7 @@ class Evaluator:
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
         config = setup.config
-        self.plan = Plan.of(config, len(setup.data.train))
+        self.plan = Plan.of(config, setup.num_samples)
         self.count = config.evaluation.samples
         self.locals = strategy_of(config).locals(config)
         self.streams = Streams(config.seed, "evaluation")

@@ -21,14 +21,16 @@ from raygan.gan.bundle import pack, unpack
 from raygan.gan.types import Player
 from raygan.gan.weights import Parcel
 from raygan.strategies.orders import Swap, Train
-from raygan.strategies.strategy import Setup, homes, strategy_of
+from raygan.strategies.partition import own_parts
+from raygan.strategies.strategy import Setup, homes, strategy_of, with_data
 
 
 class InlineExecutor:
     """One order after the other, first come, first served."""
 
     def __init__(self, setup: Setup) -> None:
-        self.setup = replace(setup, shared={})
+        own = own_parts(setup.config, with_data(setup.config), setup.data, setup.data)
+        self.setup = replace(setup, shared={}, own=own)
         self.board = Shelves()
         self.players: dict[str, Player] = {}
         self.evaluator = Evaluator(setup)

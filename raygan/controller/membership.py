@@ -27,6 +27,7 @@ from raygan.controller.run_folder import REQUEST, STOP
 from raygan.controller.state import RunState, number_of
 from raygan.errors import ConfigError
 from raygan.strategies.orders import Order, Train
+from raygan.strategies.partition import component_of
 from raygan.strategies.strategy import strategy_of
 
 EVERY_S = 0.25
@@ -159,7 +160,10 @@ class Membership:
         self._refuse(pairs)
         ids = list(state.config.ids)
         ever = max([*ids, *(int(n) for n in state.totals.seen)])
-        members = (*ids[:pairs], *(ever + 1 + i for i in range(pairs - len(ids))))
+        new = [ever + 1 + i for i in range(pairs - len(ids))]
+        if new and component_of(state.config).partition != "shared":
+            raise ConfigError(f"--pairs {pairs}: data.partition gives no part to a pair that joins. Start a new run.")
+        members = (*ids[:pairs], *new)
         spec = state.strategy.pinned(state.config.strategy, state.config)
         changes = {"num_pairs": pairs, "members": members, "strategy": spec}
         target = state.config.model_copy(update=changes)

@@ -16,4 +16,6 @@ NOT_COMPONENTS = (
     "table",
     "split",
     "odd",
+    "labels",
+    "partition",
 )

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from raygan.config import Component
+from raygan.data.partition import Part, Partition
 from raygan.data.record import Record, Scaling
 
 Array = npt.NDArray[Any]
@@ -63,6 +66,14 @@ class Samples:
     """Of what the source holds, before it is split; "" where the samples are drawn by the run's seed."""
     apart: bool = True
     """Is none of the training samples held out too?"""
+    labels: npt.NDArray[np.int64] | None = None
+    """The class of each training sample (N,); nobody trains on it."""
+    held_out_labels: npt.NDArray[np.int64] | None = None
+    """The same of each that is held out."""
+    classes: tuple[str, ...] = ()
+    """Their names."""
+    parts: Mapping[str, Part] = field(default_factory=dict)
+    """What is known of each pair's part, where pairs do not share all samples (`data.partition`)."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -71,6 +82,12 @@ class Samples:
         if self.text:
             return (len(self.text), *single)
         return (self.stack, *single[1:]) if self.stack > 1 else tuple(single)
+
+    @property
+    def outline(self) -> Samples:
+        """All but the samples: for whoever builds networks, and may hold none."""
+        none = self.train[:0].copy()
+        return replace(self, train=none, held_out=none, labels=None, held_out_labels=None, record=None)
 
     @property
     def is_images(self) -> bool:
@@ -105,6 +122,10 @@ class Samples:
         picked = source[index.numpy()]  # numpy's own indexing: also for read-only memory shared between processes
         return self._to_float(picked if self.text else picked.reshape(size, *self.shape))
 
+    def as_batch(self, picked: Array) -> Tensor:
+        """Some of the samples as a batch has them: float32, images in [-1, 1], text one-hot."""
+        return self._to_float(picked)
+
     def _to_float(self, picked: Array) -> Tensor:
         if self.text:
             hot = torch.nn.functional.one_hot(torch.from_numpy(picked).long(), len(self.text))
@@ -127,6 +148,15 @@ def to_uint8(samples: Tensor) -> npt.NDArray[np.uint8]:
 class DataComponent(Component):
     """Names a data set and its settings."""
 
+    elsewhere: ClassVar[bool] = True
+    """Can other processes read it too?"""
+    partition: Partition = Field(
+        "shared",
+        description="What pairs train on: shared, shards, by_class, dirichlet(0.5), or {pair-00: SOURCE, ...}.",
+    )
+    partition_seed: int = Field(0, ge=0, description="Of shards and dirichlet; the run's seed leaves them as they are.")
+    partition_parts: int | None = Field(None, gt=0, description="Filled in: how many parts there are.")
+
     @abstractmethod
     def load(self, seed: int) -> Samples:
         """Read or draw it; the same `seed` gives the same samples. Raises DataError."""
@@ -140,15 +170,25 @@ def freeze(*arrays: Array) -> None:
 
 def draw_mixture(means: Array, std: float, count: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
     """`count` points (count, 2) from an equal mixture of isotropic Gaussians."""
+    return draw_labelled(means, std, count, rng)[0]
+
+
+def draw_labelled(
+    means: Array, std: float, count: int, rng: np.random.Generator
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    """The same, and which Gaussian (count,) each is of."""
     which = rng.integers(len(means), size=count)
-    return (means[which] + std * rng.standard_normal((count, means.shape[1]))).astype(np.float32)
+    return (means[which] + std * rng.standard_normal((count, means.shape[1]))).astype(np.float32), which
 
 
 def mixture_samples(name: str, modes: Modes, train: int, held_out: int, seed: int) -> Samples:
     """A synthetic mixture's training and held-out points, drawn from two independent streams."""
-    parts = [
-        draw_mixture(modes.means, modes.std, count, np.random.default_rng([seed, stream]))
+    (first, of_first), (last, of_last) = (
+        draw_labelled(modes.means, modes.std, count, np.random.default_rng([seed, stream]))
         for stream, count in enumerate((train, held_out))
-    ]
-    freeze(*parts)
-    return Samples(name, parts[0], parts[1], modes=modes, split="fresh draws")
+    )
+    freeze(first, last)
+    classes = tuple(f"mode {i}" for i in range(len(modes.means)))
+    return Samples(
+        name, first, last, modes=modes, split="fresh draws", labels=of_first, held_out_labels=of_last, classes=classes
+    )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pydantic import Field
 
 from raygan.data.base import DataComponent, Samples
-from raygan.data.mnist import load_images
+from raygan.data.mnist import labelled, load_images, load_labels
+from raygan.data.partition import needs_classes
 from raygan.data.split import fingerprint
 
 HELP = "On Debian: apt-get install dataset-fashion-mnist; or name the folder with --data.path."
@@ -21,4 +22,7 @@ class FashionMnist(DataComponent):
         """Images (N, 1, 28, 28) uint8; the held-out part is the official test set."""
         folders = ["fashion-mnist", "fashion_mnist", "FashionMNIST/raw"]
         train, test = load_images(self.name, folders, self.path, HELP)
-        return Samples("fashion_mnist", train[: self.limit], test, split="test set", sha256=fingerprint(train, test))
+        data = Samples("fashion_mnist", train[: self.limit], test, split="test set", sha256=fingerprint(train, test))
+        return (
+            labelled(data, *load_labels(self.name, folders, self.path, HELP)) if needs_classes(self.partition) else data
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from pydantic import ConfigDict, Field, field_validator
 
 from raygan.data.arrays import Scale, scaled_pictures
 from raygan.data.base import DataComponent, Samples
+from raygan.data.labels import MANY, as_classes, spoken_classes
 from raygan.data.pixels import SUFFIXES, Background, BrokenPicture, decode, fitted, recoloured
 from raygan.data.record import Array, Read, Record
 from raygan.data.room import check_room, within_room
@@ -30,6 +32,9 @@ class FileComponent(SplitData):
     model_config = ConfigDict(coerce_numbers_to_str=True)
 
     path: str = Field(description="File or folder.")
+    labels: str | None = Field(
+        None, description="Classes, never trained on: a column, a key, a file; of folders: folder (None too) or none."
+    )
 
     @field_validator("path")
     @classmethod
@@ -115,6 +120,24 @@ def stack_images(
     array, scaling = scaled_pictures(where, out[: len(names)], scale, record)
     record.recognised = f"{len(names):,} pictures of shape {array.shape[1:]}"
     return Read(array, record, scaling), names
+
+
+def folder_classes(where: str, labels: str | None, parents: list[str], record: Record) -> list[str] | None:
+    """The class of each picture is its folder, unless that is not wanted. Raises DataError for other labels."""
+    if labels not in (None, "folder", "none"):
+        raise DataError(
+            f"{where}: data.labels = {labels!r}: the classes of pictures are their folders. Set it to folder or none."
+        )
+    if len(set(parents)) < 2:
+        return None
+    top = os.path.commonpath(parents)  # a zip often has one folder around all
+    parents = [os.path.relpath(p, top) for p in parents] if top else parents
+    if labels == "none":
+        record.labels = f"folders ignored (data.labels: none), {spoken_classes(parents)}"
+        return None
+    return (
+        parents if len(set(parents)) > MANY else as_classes(where, "folders", np.array(parents), len(parents), record)
+    )
 
 
 def broken_line(what: str, error: Exception, broken: int) -> str:

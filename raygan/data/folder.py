@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from raygan.data.arrays import Scale as Scale
-from raygan.data.files import JUNK_FOLDERS, FileComponent, PictureSettings, stack_images, wanted
+from raygan.data.files import JUNK_FOLDERS, FileComponent, PictureSettings, folder_classes, stack_images, wanted
 from raygan.data.record import Read, Record
 from raygan.data.room import read_file
 from raygan.data.search import must_be_folder
@@ -24,7 +24,8 @@ class Folder(FileComponent, PictureSettings):
         files = walk(root, record)
         named = ((str(p), lambda p=p: read_file(f"data.folder: {p}", p)) for p in files)
         found, names = stack_images(self.where, self, record, len(files), named, self.scale)
-        return Read(found.array, record, found.scaling, [str(Path(n).parent) for n in names])
+        parents = [str(Path(n).parent.relative_to(root)) for n in names]
+        return Read(found.array, record, found.scaling, folder_classes(self.where, self.labels, parents, record))
 
 
 def walk(root: Path, record: Record) -> list[Path]:

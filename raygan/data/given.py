@@ -22,6 +22,8 @@ GIVEN: dict[str, Array] = {}
 class Given(SplitData, ArraySettings):
     """An array, a tensor, or a torch Dataset."""
 
+    elsewhere = False
+
     sha256: str = Field(description="Of its samples, their type and shape.")
     what: str = Field("array", description="What it was, for people.")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -10,9 +11,9 @@ from pydantic import Field
 
 from raygan.data.arrays import ArraySettings, as_samples
 from raygan.data.files import FileComponent, Named, PictureSettings, stack_images
-from raygan.data.parquet import picture_column, present
+from raygan.data.parquet import labelled, picture_column, present
 from raygan.data.record import Read, Record
-from raygan.data.table import columns
+from raygan.data.table import column_classes, columns, parted
 from raygan.errors import DataError
 
 
@@ -37,12 +38,18 @@ class Hf(FileComponent, ArraySettings, PictureSettings):
             raise DataError(
                 f"{self.where} cannot be loaded ({' '.join(str(error).split())[:200]}). Check its name."
             ) from None
+        table, labels = parted(self.where, table, self.labels)
         if column := picture_column(self.where, table.schema, self.column):
             for name in table.column_names:
                 if name != column:
                     record.skip("columns", name)
-            return stack_images(self.where, self, record, len(table), cells(table, column), self.scale)[0]
-        return as_samples(self.where, columns(self.where, table, self.column, record), self.layout, self.scale, record)
+            found, names = stack_images(self.where, self, record, len(table), cells(table, column), self.scale)
+            return labelled(self.where, found, names, labels, record)
+        array = columns(self.where, table, self.column, record)
+        found = as_samples(self.where, array, self.layout, self.scale, record)
+        return (
+            found if labels is None else replace(found, classes=column_classes(self.where, labels, len(array), record))
+        )
 
 
 def cells(table: Any, column: str) -> Iterator[Named]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from raygan.data.arrays import ArraySettings, as_samples
 from raygan.data.files import FileComponent
 from raygan.data.idx_format import read_idx
+from raygan.data.labels import as_classes, beside
 from raygan.data.record import Read, Record
 from raygan.data.search import must_be_file
 from raygan.errors import DataError
@@ -20,4 +23,9 @@ class Idx(FileComponent, ArraySettings):
             raise DataError(
                 f"{self.where} holds uint8 of shape {array.shape}: labels, by the look of it. Check the path."
             )
-        return as_samples(self.where, array, self.layout, self.scale, Record(f"idx:{self.path}"))
+        record = Record(f"idx:{self.path}")
+        found = as_samples(self.where, array, self.layout, self.scale, record)
+        if self.labels is None:
+            return found
+        labels = read_idx(beside(self.name, must_be_file(self.name, self.path), self.labels))
+        return replace(found, classes=as_classes(self.where, self.labels, labels, len(array), record))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
 from raygan.data.base import DataComponent, Samples
 from raygan.data.idx_format import read_idx
+from raygan.data.partition import needs_classes
 from raygan.data.search import find
 from raygan.data.split import fingerprint
 
@@ -24,9 +27,13 @@ class Mnist(DataComponent):
 
     def load(self, seed: int) -> Samples:
         """Images (N, 1, 28, 28) uint8; the held-out part is the official test set."""
-        train, test = load_images(self.name, ["mnist", "MNIST/raw"], self.path, HELP)
-        return Samples(
+        folders = ["mnist", "MNIST/raw"]
+        train, test = load_images(self.name, folders, self.path, HELP)
+        data = Samples(
             "mnist", train[: self.limit], test, classifier="mnist", split="test set", sha256=fingerprint(train, test)
+        )
+        return (
+            labelled(data, *load_labels(self.name, folders, self.path, HELP)) if needs_classes(self.partition) else data
         )
 
 
@@ -36,6 +43,12 @@ def load_images(
     """(training images, test images), each (N, 1, 28, 28), read-only."""
     train, test = (read_idx(f)[:, None] for f in find(name, folders, FILES, path, help_line))
     return train, test
+
+
+def labelled(data: Samples, train: npt.NDArray[np.uint8], test: npt.NDArray[np.uint8]) -> Samples:
+    """With classes, where something asks for them."""
+    first, last = train[: len(data.train)].astype(np.int64), test.astype(np.int64)
+    return replace(data, labels=first, held_out_labels=last, classes=tuple(map(str, range(int(train.max()) + 1))))
 
 
 def load_labels(name: str, folders: list[str], path: str | None, help_line: str) -> list[npt.NDArray[np.uint8]]:

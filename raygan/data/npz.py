@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from pydantic import Field
 
 from raygan.data.arrays import ArraySettings, as_samples
 from raygan.data.files import FileComponent
+from raygan.data.labels import as_classes, beside
 from raygan.data.record import Array, Read, Record
 from raygan.data.room import check_room
 from raygan.data.search import must_be_file
@@ -30,26 +32,44 @@ class Npz(FileComponent, ArraySettings):
         """The array, in its checked form."""
         path, record = must_be_file(self.name, self.path), Record(f"npz:{self.path}")
         try:
-            array = self._array(path, record)
+            array, labels = self._arrays(path, record)
         except DAMAGED as error:
             why = " ".join(str(error).split()) or type(error).__name__
             raise DataError(f"data.npz: {path} cannot be read ({why}). Save it with numpy.savez.") from None
-        return as_samples(self.where, array, self.layout, self.scale, record)
+        found = as_samples(self.where, array, self.layout, self.scale, record)
+        if labels is None or self.labels is None:
+            return found
+        return replace(found, classes=as_classes(self.where, self.labels, labels, len(array), record))
 
-    def _array(self, path: Path, record: Record) -> Array:
+    def _arrays(self, path: Path, record: Record) -> tuple[Array, Array | None]:
+        """(samples, labels where they are asked for)."""
         if not zipfile.is_zipfile(path):
-            return np.asanyarray(np.load(path, mmap_mode="r", allow_pickle=False))
+            samples = np.asanyarray(np.load(path, mmap_mode="r", allow_pickle=False))
+            return samples, None if self.labels is None else lone_array(beside(self.name, path, self.labels))
         with zipfile.ZipFile(path) as entries:
             check_room(f"data.npz: {path}", 2 * max((e.file_size for e in entries.infolist()), default=0))
+        outside = self.labels is not None and self.labels.endswith(".npy")
         with np.load(path, allow_pickle=False) as archive:
-            key = one_of(f"data.npz: {path}", "array", archive.files, self.key, USUAL, "key")
-            for other in archive.files:
+            where, there = f"data.{self.name}: {path}", [n for n in archive.files if n != self.labels]
+            if self.labels in (None, self.key) or outside:
+                there = archive.files
+            elif self.labels not in archive.files:
+                raise DataError(f"{where}: no labels {self.labels!r}. It holds: {listed(archive.files)}.")
+            key = one_of(where, "array", there, self.key, USUAL, "key")
+            for other in there:
                 if other != key:
                     record.skip("other arrays of the archive", other)
-            array = archive[key]
-            if not isinstance(array, np.ndarray):
+            samples = archive[key]
+            if not isinstance(samples, np.ndarray):
                 raise ValueError(f"{key} is not an array")
-            return array
+            if self.labels is None:
+                return samples, None
+            return samples, lone_array(beside(self.name, path, self.labels)) if outside else archive[self.labels]
+
+
+def lone_array(path: Path) -> Array:
+    """Of a .npy file."""
+    return np.asarray(np.load(path, allow_pickle=False))
 
 
 def one_of(where: str, what: str, there: list[str], asked: str | None, usual: tuple[str, ...], setting: str) -> str:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
-from raygan.data.arrays import as_samples
 from raygan.data.files import Named, PictureSettings, stack_images
 from raygan.data.record import Read, Record
 from raygan.data.room import check_room
 from raygan.data.search import must_exist
-from raygan.data.table import TableComponent, columns
+from raygan.data.table import TableComponent, column_classes, parted
 from raygan.errors import DataError
 
 ROWS = 16
@@ -41,16 +41,21 @@ class Parquet(TableComponent, PictureSettings):
             check_alike(paths, files)
             schema = files[0].schema_arrow
             if column := picture_column(self.where, schema, self.column):
+                labels = None
+                if self.labels is not None:
+                    parted(self.where, schema.empty_table(), self.labels)
+                    labels = pyarrow.concat_tables([f.read(columns=[self.labels]) for f in files])
                 for name in schema.names:
-                    if name != column:
+                    if name not in (column, self.labels):
                         record.skip("columns", name)
                 count = sum(f.metadata.num_rows for f in files)
-                return stack_images(self.where, self, record, count, pictures(self.where, files, column), self.scale)[0]
-            array = columns(self.where, self.table(), self.column, record)
+                rows = pictures(self.where, files, column)
+                found, names = stack_images(self.where, self, record, count, rows, self.scale)
+                return labelled(self.where, found, names, labels, record)
+            return super().read()
         except (pyarrow.ArrowException, OSError) as error:
             why = " ".join(str(error).split())
             raise DataError(f"data.parquet: {self.path} cannot be read ({why}). Check the path.") from None
-        return as_samples(self.where, array, self.layout, self.scale, record)
 
     def table(self) -> Any:
         """All shards as one table."""
@@ -60,6 +65,14 @@ class Parquet(TableComponent, PictureSettings):
         files = [pyarrow.parquet.ParquetFile(path) for path in shards(self.path, Record(""))]
         check_room(self.where, sum(group_bytes(f) for f in files))
         return pyarrow.concat_tables([f.read() for f in files])
+
+
+def labelled(where: str, found: Read, names: list[str], labels: Any, record: Record) -> Read:
+    """Pictures with the classes of the rows that were read, from a table of one column; as they are for None."""
+    if labels is None:
+        return found
+    rows = [int(name.removeprefix("row ")) for name in names]
+    return replace(found, classes=column_classes(where, labels, len(rows), record, rows))
 
 
 def group_bytes(file: Any) -> int:

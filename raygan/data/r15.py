@@ -32,12 +32,14 @@ class R15(DataComponent):
         means = np.stack([scaled[cluster == c].mean(0) for c in np.unique(cluster)])
         within = np.concatenate([scaled[cluster == c] - means[i] for i, c in enumerate(np.unique(cluster))])
         order = np.random.default_rng([seed, 0]).permutation(len(scaled))
-        train = scaled[order[: self.limit]]
-        held_out, split = (
-            (scaled, "all 600 points") if self.limit is None else (scaled[order[self.limit :]], "held-out")
-        )
+        first, last, split = order[: self.limit], order[self.limit :], "held-out"
+        if self.limit is None:
+            last, split = np.arange(len(scaled)), "all 600 points"
+        train, held_out = scaled[first], scaled[last]
+        names, labels = np.unique(cluster, return_inverse=True)
         freeze(train, held_out)
         return Samples(
             "r15", train, held_out, modes=Modes(means, float(within.std())), split=split, sha256=fingerprint(table),
-            apart=self.limit is not None,
+            apart=self.limit is not None, labels=labels[first], held_out_labels=labels[last],
+            classes=tuple(f"cluster {c:g}" for c in names),
         )  # fmt: skip

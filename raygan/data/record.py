@@ -30,6 +30,8 @@ class Record:
     """Why it was left out -> files, rows, columns."""
     names: dict[str, list[str]] = field(default_factory=dict)
     """Why it was left out -> the first `NAMED` of them."""
+    labels: str = ""
+    """Where classes come from, and which there are; "" without."""
 
     def convert(self, what: str, count: int = 1) -> None:
         """Something was changed."""
@@ -52,6 +54,8 @@ class Record:
         for why, count in self.skipped.items():
             more = ", ..." if count > len(self.names[why]) else ""
             out.append(f"data left out: {why} ({count:,}: {', '.join(self.names[why])}{more})")
+        if self.labels:
+            out.append(f"data labels: {self.labels}; kept apart, never trained on")
         return out
 
     def plain(self) -> dict[str, Any]:
@@ -59,6 +63,7 @@ class Record:
         return {
             "source": printable(self.source), "recognised": self.recognised, "converted": dict(self.converted),
             "skipped": {why: {"count": n, "names": self.names[why]} for why, n in self.skipped.items()},
+            **({"labels": self.labels} if self.labels else {}),
         }  # fmt: skip
 
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from raygan.data.base import Array, DataComponent, Samples, freeze
+from raygan.data.labels import numbered
 from raygan.data.record import Read
 from raygan.errors import DataError
 
@@ -47,18 +48,23 @@ class SplitData(DataComponent):
         way_back = [
             np.array([s.offset, s.factor]) for s in (found.scaling,) if s
         ]  # x and 2 x + 1 are scaled to the same
-        sha256 = fingerprint(array, *way_back)
+        sha256, (labels, names) = fingerprint(array, *way_back), numbered(classes)
         if self.held_out_by == "tail":
             rest = len(array) - count
             train, held_out, split = array[:rest][: self.limit], array[rest:], f"last {count}"
+            order = np.roll(np.arange(len(array)), count)
         else:
             order = shuffled(len(array), self.held_out_seed, classes)
             keep = None if self.limit is None else count + self.limit
             train, held_out = array[order[count:keep]], array[order[:count]]
-            evenly = ", by class" if classes is not None and len(set(classes)) > 1 else ""
+            evenly = ", by class" if names else ""
             split = f"random {100 * count / len(array):.3g} %, seed {self.held_out_seed}{evenly}"
         freeze(train, held_out)
-        return Samples(name, train, held_out, split=split, sha256=sha256, scaling=found.scaling, record=found.record)
+        first, last = (None, None) if labels is None else (labels[order[count:]][: len(train)], labels[order[:count]])
+        return Samples(
+            name, train, held_out, split=split, sha256=sha256, scaling=found.scaling, record=found.record,
+            labels=first, held_out_labels=last, classes=names,
+        )  # fmt: skip
 
 
 def shuffled(count: int, seed: int, classes: Sequence[object] | None = None) -> npt.NDArray[np.int64]:

@@ -6,6 +6,8 @@ A null is a row that is refused by its number, not a zero; a column that is no f
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from pydantic import Field
 
 from raygan.data.arrays import ArraySettings, as_samples
 from raygan.data.files import FileComponent
+from raygan.data.labels import as_classes
 from raygan.data.record import Array, Read, Record
 from raygan.errors import DataError
 
@@ -33,8 +36,29 @@ class TableComponent(FileComponent, ArraySettings):
     def read(self) -> Read:
         """Points (N, columns), or what a column of lists holds."""
         record = Record(f"{self.name}:{self.path}")
-        array = columns(self.where, self.table(), self.column, record)
-        return as_samples(self.where, array, self.layout, self.scale, record)
+        table, labels = parted(self.where, self.table(), self.labels)
+        array = columns(self.where, table, self.column, record)
+        found = as_samples(self.where, array, self.layout, self.scale, record)
+        return (
+            found if labels is None else replace(found, classes=column_classes(self.where, labels, len(array), record))
+        )
+
+
+def parted(where: str, table: Any, labels: str | None) -> tuple[Any, Any]:
+    """(the table without the column of labels, that column as a table of its own or None). Raises DataError."""
+    if labels is None:
+        return table, None
+    if labels not in table.column_names:
+        raise DataError(f"{where}: no column {labels!r} for data.labels. It has: {', '.join(table.column_names[:20])}.")
+    return table.drop_columns([labels]), table.select([labels])
+
+
+def column_classes(where: str, labels: Any, count: int, record: Record, rows: Sequence[int] | None = None) -> list[str]:
+    """The class of each row, or of these `rows` only, from a table of one column. Raises DataError for nulls."""
+    name, column = labels.column_names[0], labels.column(0)
+    check_nulls(where, name, column)
+    values = np.array(column.to_pylist())
+    return as_classes(where, name, values if rows is None else values[list(rows)], count, record)
 
 
 def columns(where: str, table: Any, asked: str | None, record: Record) -> Array:

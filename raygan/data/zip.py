@@ -5,18 +5,21 @@ from __future__ import annotations
 import zipfile
 import zlib
 
-from raygan.data.arrays import Scale as Scale
-from raygan.data.files import FileComponent, PictureSettings, stack_images, wanted
+from pydantic import Field
+
+from raygan.data.arrays import ArraySettings
+from raygan.data.files import FileComponent, PictureSettings, folder_classes, stack_images, wanted
+from raygan.data.npz import Npz
 from raygan.data.record import Read, Record
 from raygan.data.room import check_room
 from raygan.data.search import must_be_file
 from raygan.errors import DataError
 
 
-class Zip(FileComponent, PictureSettings):
-    """Images; nothing is unpacked to disk."""
+class Zip(FileComponent, PictureSettings, ArraySettings):
+    """Images, or arrays as in npz; nothing is unpacked to disk."""
 
-    scale: Scale = "auto"
+    key: str | None = Field(None, description="Of arrays: the name; None = x, images, data, arr_0 or the only one.")
 
     def read(self) -> Read:
         """(N, C, H, W); the class of each is the folder that it lies in."""
@@ -25,6 +28,9 @@ class Zip(FileComponent, PictureSettings):
             with zipfile.ZipFile(path) as archive:
                 files = sorted(n for n in archive.namelist() if not n.endswith("/"))
                 members = [n for n in files if wanted(n.rpartition("/")[2], n.split("/")[:-1], record)]
+                if not members and any(n.endswith(".npy") for n in files):
+                    arrays = Npz(path=self.path, key=self.key, layout=self.layout, scale=self.scale, labels=self.labels)
+                    return arrays.read()
                 for n in members:
                     check_room(f"data.zip: {n} in {path}", archive.getinfo(n).file_size)
                 named = ((n, lambda n=n: archive.read(n)) for n in members)
@@ -33,4 +39,5 @@ class Zip(FileComponent, PictureSettings):
             raise DataError(
                 f"data.zip: {path} is not a zip archive that can be read ({error}). Check the path."
             ) from None
-        return Read(found.array, record, found.scaling, [n.rpartition("/")[0] for n in names])
+        parents = [n.rpartition("/")[0] or "." for n in names]
+        return Read(found.array, record, found.scaling, folder_classes(self.where, self.labels, parents, record))

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-LOWER_IS_BETTER = ("reverse_kl", "tv", "fid", "kid", "js1", "js2", "js3", "js4")
+LOWER_IS_BETTER = ("reverse_kl", "tv", "class_tv", "fid", "kid", "js1", "js2", "js3", "js4")
 HEADLINES = ("high_quality", "score", "modes", "js4", "log_likelihood", "kid", "fid")
 
 

@@ -13,12 +13,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from raygan.data.base import Samples
 from raygan.errors import ConfigError, did_you_mean
 from raygan.metrics.classifier import class_scores, load_classifier, probabilities, stacked_scores
+from raygan.metrics.coverage import label_scores, nearest_classes, shares_of
 from raygan.metrics.density import LEAST, density_scores
 from raygan.metrics.features import extractor
 from raygan.metrics.fidelity import NEAREST, fid, kid, near, neighbours, prdc
@@ -33,10 +35,11 @@ GROUPS = {
     "fid": "Frechet distance over the extractor's features",
     "kid": "kernel distance over the extractor's features",
     "ngrams": "js1 .. js4: Jensen-Shannon divergence of n-grams of text",
+    "labels": "classes_covered, class_tv: coverage by class, by the nearest labelled held-out sample",
     "prdc": "precision, recall, density, coverage over the extractor's features",
 }
 """Names for --metrics."""
-AGAINST_REAL = ("density", "fid", "kid", "ngrams", "prdc")
+AGAINST_REAL = ("density", "fid", "kid", "labels", "ngrams", "prdc")
 """Those that measure samples by held-out ones."""
 ALONE = ("gam2", "ais", "mixture")
 """Metrics over whole runs: one at a time, in service.judging, service.likelihood and service.export."""
@@ -95,6 +98,7 @@ class Suite:
         self.classifier = load_classifier(data.classifier) if data.classifier else None
         generator = torch.Generator().manual_seed(seed)
         self.real = data.held_out_batch(n_real, generator)
+        self.labels = self._labels(n_real, seed)
         self._real_features = self.extractor(self.real) if self.extractor else None
         self.protocol = Protocol(
             data=f"{data.name} ({data.modes.text})" if data.modes else data.name,
@@ -121,6 +125,29 @@ class Suite:
             told.append(f"k of prdc {NEAREST} -> {max(k, 0)}")
         return ", ".join(told)
 
+    def _labels(self, n_real: int, seed: int) -> npt.NDArray[np.int64] | None:
+        """The class of each of `real`, in its order."""
+        known = self.data.held_out_labels
+        if known is None or self.data.stack > 1:
+            return None
+        drawn = torch.randperm(len(known), generator=torch.Generator().manual_seed(seed))[:n_real]
+        out: npt.NDArray[np.int64] = known[drawn.numpy()]
+        return out
+
+    def by_class(self, fake: Tensor) -> dict[str, float]:
+        """Share of samples (N, *shape) at each class (`metrics.coverage`); {} without classes."""
+        if self.labels is None:
+            return {}
+        found = nearest_classes(fake, self.real, self.labels, len(self.data.classes))
+        return {name: round(float(share), 6) for name, share in zip(self.data.classes, found, strict=True)}
+
+    def fair(self) -> dict[str, float]:
+        """The share of each class among the held-out samples."""
+        if self.labels is None:
+            return {}
+        shares = shares_of(self.labels, len(self.data.classes))
+        return {name: round(float(share), 6) for name, share in zip(self.data.classes, shares, strict=True)}
+
     def _refuse_unfit(self) -> None:
         data = self.data
         unfit = {
@@ -128,6 +155,7 @@ class Suite:
             "density": data.is_images or bool(data.text),
             "ngrams": not data.text,
             "classes": data.classifier is None or data.stack != 1,
+            "labels": data.held_out_labels is None or data.stack != 1,
         }
         if "density" in self.groups and self.asked < LEAST:
             raise ConfigError(
@@ -174,6 +202,11 @@ class Suite:
             return mode_scores(fake.numpy(), self.data.modes)
         if group == "ngrams":
             return ngram_scores(fake.argmax(1).numpy(), self.real.argmax(1).numpy())
+        if group == "labels":
+            assert self.labels is not None, "refused in __init__"
+            count = len(self.data.classes)
+            found = nearest_classes(fake, self.real, self.labels, count)
+            return label_scores(found, shares_of(self.labels, count))
         if group == "density":
             return density_scores(fake.numpy(), self.real.numpy())
         if group in ("modes", "classes"):
@@ -184,30 +217,37 @@ class Suite:
         assert self._real_features is not None
         features = self.extractor(fake)
         if group == "prdc":
-            found = prdc(self._real_features, features)
+            told = prdc(self._real_features, features)
         else:
-            found = {group: (fid if group == "fid" else kid)(self._real_features, features)}
-        return {f"{k}@{self.extractor.label}": v for k, v in found.items()}
+            told = {group: (fid if group == "fid" else kid)(self._real_features, features)}
+        return {f"{k}@{self.extractor.label}": v for k, v in told.items()}
 
     def floor(self) -> dict[str, float]:
         """The scores of uniform noise over the data's own range."""
+        return self.score(self.noise())
+
+    def noise(self) -> Tensor:
+        """Samples (n_fake, *shape) over the data's own range."""
         generator = torch.Generator().manual_seed(1)
         noise = torch.rand((self.n_fake, *self.data.shape), generator=generator)
         seen = torch.cat([self.real, self.data.real_batch(self.n_fake, torch.Generator().manual_seed(2))])
         low, high = seen.amin(0), seen.amax(0)
         if self.data.is_images:
             low, high = torch.tensor(-1.0), torch.tensor(1.0)
-        return self.score(low + noise * (high - low))
+        return low + noise * (high - low)
 
     def ceiling(self) -> dict[str, float]:
         """The scores of distinct real training samples against the held-out ones; NaN where those are training samples too."""
-        generator = torch.Generator().manual_seed(2)
-        samples = self.data.real_batch(self.n_fake, generator)
+        samples = self.trained_on()
         scores = self.score(samples)
         if self.data.apart:
             return scores
         against = {name for g in self.groups if g in AGAINST_REAL for name in self._group(g, samples)}
         return {name: math.nan if name in against else value for name, value in scores.items()}
+
+    def trained_on(self) -> Tensor:
+        """Distinct real training samples."""
+        return self.data.real_batch(self.n_fake, torch.Generator().manual_seed(2))
 
 
 def default_groups(data: Samples) -> list[str]:
@@ -220,4 +260,5 @@ def default_groups(data: Samples) -> list[str]:
         return ["modes", "density"]
     if data.classifier:
         return ["classes", "fid"]
-    return ["kid", "prdc"] if data.is_images else ["density"]
+    told = ["labels"] if data.held_out_labels is not None else []
+    return [*(["kid", "prdc"] if data.is_images else ["density"]), *told]

@@ -16,8 +16,9 @@ from raygan.controller.checkpoint import newest_valid
 from raygan.controller.lines import read_json
 from raygan.data.base import Samples, to_uint8
 from raygan.metrics.classifier import load_classifier, probabilities
-from raygan.service.pictures import MAIN, REAL, STYLE, Show, colour, png, shade, tile
+from raygan.service.pictures import MAIN, REAL, STYLE, Show, colour, png, shade
 from raygan.service.run import Run
+from raygan.service.sheet import tile
 from raygan.strategies.roles import MIXTURE, Roles, ordered, role_of, with_verdicts
 from raygan.strategies.strategy import is_critic
 

@@ -10,10 +10,11 @@ import torch
 
 from raygan.controller.lines import NOTES
 from raygan.errors import ConfigError
+from raygan.metrics.coverage import CANNOT
 from raygan.metrics.own import own_metrics
 from raygan.metrics.ranking import mark_line, marked
 from raygan.metrics.suite import Suite
-from raygan.service.identity import run_data
+from raygan.service.identity import data_note, run_data
 from raygan.service.run import Run
 from raygan.service.tables import format_number, lives, text_table
 from raygan.strategies.roles import MIXTURE, ordered
@@ -95,10 +96,12 @@ def evaluate_runs(
             *strategy_of(config).scored(config),
             *([MIXTURE] if config.num_pairs > 1 else []),
         ]
-        scores = {}
+        scores, drawn = {}, {"ceiling (real data)": suite.trained_on(), "floor (noise)": suite.noise()}
+        by_class = {name: suite.by_class(samples) for name, samples in drawn.items()}
         for number, w in enumerate(which, 1):
             NOTES.warning("%s: scoring %s (%d of %d) by %d samples", run.name, w, number, len(which), suite.n_fake)
-            scores[w] = suite.score(torch.from_numpy(run.generator(w).draw(suite.n_fake, seed)))
+            fake = torch.from_numpy(run.generator(w).draw(suite.n_fake, seed))
+            scores[w], by_class[w] = suite.score(fake), suite.by_class(fake)
         entry = {
             "run": str(run.path),
             "name": run.name,
@@ -106,6 +109,7 @@ def evaluate_runs(
             "floor": suite.floor(),
             "ceiling": suite.ceiling(),
             "scores": scores,
+            **({"by_class": by_class, "held_out": suite.fair()} if "labels" in suite.groups else {}),
         }
         for metric, why in suite.failed.items():
             NOTES.warning("metric %s gave no number: %s", metric, why)
@@ -120,8 +124,18 @@ def table(results: Sequence[Mapping[str, Any]]) -> str:
     blocks = []
     for entry in results:
         body = score_table(entry["scores"], entry["floor"], entry["ceiling"])
-        blocks.append(f"{entry['run']}\n{body}\n{protocol_line(entry['protocol']['id'], entry['protocol'])}")
+        protocol = protocol_line(entry["protocol"]["id"], entry["protocol"])
+        blocks.append("\n".join([entry["run"], body, protocol, *class_table(entry)]))
     return "\n\n".join(blocks)
+
+
+def class_table(entry: Mapping[str, Any]) -> list[str]:
+    """A row a class, a column a generator; [] where nothing was scored by class."""
+    if not (shares := entry.get("by_class")):
+        return []
+    fair, players = entry["held_out"], list(shares)
+    rows = [[c, f"{fair[c]:.3f}", *(f"{shares[p].get(c, 0.0):.3f}" for p in players)] for c in fair]
+    return ["", text_table(["class", "held out", *players], rows), CANNOT]
 
 
 def compare_runs(paths: Sequence[str]) -> str:
@@ -159,4 +173,5 @@ def compare_runs(paths: Sequence[str]) -> str:
         for run in runs
     ]
     body = score_table(rows, entry["floor"], entry["ceiling"])
-    return "\n".join([body, protocol_line(protocol, entry), "compute: " + "; ".join(compute)])
+    changed = dict.fromkeys(note for run in runs if (note := data_note(run)))
+    return "\n".join([body, protocol_line(protocol, entry), "compute: " + "; ".join(compute), *changed])

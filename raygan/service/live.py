@@ -18,6 +18,7 @@ from raygan.data.base import Samples
 from raygan.errors import ConfigError, DataError
 from raygan.service.door import LOCAL, Door
 from raygan.service.feed import Feed, state
+from raygan.service.identity import data_note
 from raygan.service.report import Drawing, drawings
 from raygan.service.signals import wanted
 from raygan.strategies.strategy import load_data
@@ -44,7 +45,7 @@ class Page:
         self._drawn: object = None
         try:
             self.data: Samples | None = load_data(feed.run.config)
-            self.note = ""
+            self.note = data_note(feed.run, self.data)
         except DataError as error:  # its pictures need the real data, the table does not
             self.data, self.note = None, f"No pictures: {error}"
 

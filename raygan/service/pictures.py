@@ -22,6 +22,7 @@ from raygan.data.base import Samples, to_uint8
 from raygan.metrics.modes import mode_counts
 from raygan.metrics.ranking import marked
 from raygan.service.run import Run
+from raygan.service.sheet import tile
 from raygan.strategies.roles import MIXTURE, Roles, ordered, role_of
 from raygan.strategies.strategy import strategy_of
 
@@ -165,19 +166,6 @@ def _draw(axis: Any, samples: npt.NDArray[np.generic], data: Samples, tint: Any)
     axis.set_xlim(low[0] - pad, high[0] + pad)
     axis.set_ylim(low[1] - pad, high[1] + pad)
     axis.set_aspect("equal")
-
-
-def tile(images: npt.NDArray[np.generic], across: int) -> npt.NDArray[np.generic]:
-    """Images (N, C, H, W) as one picture (rows H, across W) or (rows H, across W, 3): of more
-    channels than three the first three are shown, of two the third is black."""
-    n, c, h, w = images.shape
-    rows = -(-n // across)
-    canvas = np.zeros((rows * across, c, h, w), images.dtype)
-    canvas[:n] = images
-    grid = canvas.reshape(rows, across, c, h, w).transpose(0, 3, 1, 4, 2).reshape(rows * h, across * w, c)
-    if c == 2:
-        grid = np.concatenate([grid, np.zeros_like(grid[..., :1])], 2)
-    return grid[..., 0] if c == 1 else grid[..., :3]
 
 
 def mode_histograms(show: Show, data: Samples, roles: Roles) -> bytes | None:

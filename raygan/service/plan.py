@@ -14,8 +14,10 @@ from raygan.controller.inline import InlineExecutor
 from raygan.controller.ledger import Ledger
 from raygan.controller.turns import turns
 from raygan.gan.weights import num_words
+from raygan.service.identity import settled
 from raygan.service.packing import not_batched
 from raygan.strategies.orders import Train
+from raygan.strategies.partition import component_of, source_component, sources_of, spoken
 from raygan.strategies.stack import to_batch
 from raygan.strategies.strategy import (
     Plan,
@@ -35,7 +37,7 @@ PROCESS_MB = 260
 
 def plan_text(resolved: Resolved, address: str) -> str:
     """Players, placement, bytes and memory as text. Raises InfeasibleError when the cluster can never hold it."""
-    config = resolved.config
+    config = settled(resolved).config
     strategy = strategy_of(config)
     players = strategy.players(config)
     data = load_data(config)
@@ -59,7 +61,26 @@ def plan_text(resolved: Resolved, address: str) -> str:
     ]
     lines += _pack_lines(setup, found)
     lines += strategy.traffic(setup)
+    lines += _part_lines(setup)
     return "\n".join([*lines, _time_line(config, setup, placement.cpus)])
+
+
+def _part_lines(setup: Setup) -> list[str]:
+    """Who trains on what, and what of it goes to other processes."""
+    component = component_of(setup.config)
+    if component.partition == "shared":
+        return []
+    if isinstance(component.partition, str):
+        parts = ", ".join(f"{p} {part.train:,}" for p, part in setup.data.parts.items())
+        line = f"{component.partition}: training samples {parts}; each actor reads the source and keeps its part"
+    else:
+        own = ", ".join(f"{p} {spoken(source_component(setup.config, p))}" for p in sources_of(setup.config))
+        line = f"{own}; read by its actor, by nobody here"
+    return [
+        f"parts          {line}",
+        "leaves an actor networks (swaps, scores, checkpoints), losses, counts; of its samples: how many, their shape and classes,",
+        "               a SHA-256, and of points each column's mean and deviation",
+    ]
 
 
 def _pack_lines(setup: Setup, found: list[list[str]]) -> list[str]:
@@ -78,7 +99,7 @@ def _time_line(config: Config, setup: Setup, cpus: float) -> str:
     """Seconds from a few steps of one local and of the global pair, measured here on one thread."""
     strategy = strategy_of(config)
     players = strategy.players(config)
-    plan = replace(Plan.of(config, len(setup.data.train)), steps=PROBE + 1, round_steps=1)
+    plan = replace(Plan.of(config, setup.num_samples), steps=PROBE + 1, round_steps=1)
     apart = config.resources.model_copy(update={"pairs_per_actor": 1})  # else all of a pack share one time
     setup = replace(setup, config=config.model_copy(update={"resources": apart}))
     ledger, executor = Ledger.begin(players, {}, {}), InlineExecutor(setup)

@@ -18,8 +18,10 @@ from raygan.errors import ConfigError
 from raygan.metrics.ranking import mark_line, marked
 from raygan.service.digest import QUIET
 from raygan.service.evaluate import SKIP, protocol_line
+from raygan.service.identity import data_note
 from raygan.service.pictures import Show
 from raygan.service.run import Run
+from raygan.service.sheet import sheet
 from raygan.service.tables import LIFE, fate, format_number, lives
 from raygan.strategies.roles import MIXTURE, ordered, role_of
 from raygan.strategies.strategy import load_data
@@ -38,6 +40,7 @@ def write_report(run: Run, out: Path | None = None) -> Path:
     entry, digest = entry_of(run), run.digest
     made = [(drawing.title, drawing.note, drawing.draw()) for drawing in drawings(run, data)]
     made += diagnostics.collect(run, show, data)
+    made.append(("What D is shown", " ".join(sheet_note(info)), data_sheet(run, data)))
     if info.get("elapsed"):
         made.append(("Where the time went, and what it cost", cost_line(info), pictures.phases(run)))
     environment = jinja2.Environment(
@@ -63,6 +66,7 @@ def write_report(run: Run, out: Path | None = None) -> Path:
         sentences=sentences(show, data),
         counts={k: digest.counts[k] for k in QUIET},
         lives=lives(info),
+        changed=data_note(run, data),
         life=LIFE,
         warnings={n: (c, fate(n)) for n, c in info.get("warnings", {}).items()},
         clock=lambda t: time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(t)),
@@ -75,6 +79,27 @@ def write_report(run: Run, out: Path | None = None) -> Path:
             f"report: cannot write {root / name} ({error.strerror}). Make room, or another place: raygan report {run.path} -o FILE"
         ) from None
     return root / name
+
+
+def data_sheet(run: Run, data: Samples) -> bytes | None:
+    """The sheet of the run's start; of an older run one of its data as they are."""
+    try:
+        return read_plain(run.path / "data.png")
+    except OSError:
+        return sheet(data)
+
+
+def sheet_note(info: dict[str, Any]) -> list[str]:
+    """What the reader said."""
+    reading = info.get("reading", {})
+    told = [f"{what} ({count:,})" for what, count in reading.get("converted", {}).items()]
+    left = [f"{why} ({entry['count']:,})" for why, entry in reading.get("skipped", {}).items()]
+    return [
+        *([f"{reading['source']}: {reading['recognised']}."] if reading else []),
+        *([f"Converted: {'; '.join(told)}."] if told else []),
+        *([f"Left out: {'; '.join(left)}."] if left else []),
+        *([f"Labels, never trained on: {reading['labels']}."] if reading.get("labels") else []),
+    ]
 
 
 @dataclass(frozen=True)

@@ -56,9 +56,11 @@ from raygan.service.origins import sources, starting_point
 from raygan.service.packing import not_batched, settle
 from raygan.service.provenance import provenance
 from raygan.service.run import Run
+from raygan.service.sheet import sheet
 from raygan.service.signals import listening
 from raygan.service.tables import fate
-from raygan.strategies.strategy import Setup, load_data, num_processes, strategy_of
+from raygan.strategies.partition import component_of, sources_of, with_parts
+from raygan.strategies.strategy import Setup, load_data, num_processes, strategy_of, with_data
 
 LATEST = "latest"
 EMPTY: Mapping[str, str] = MappingProxyType({})
@@ -107,6 +109,7 @@ def train(
         if not inline:
             _check_placement(config)
             _check_abroad(config)
+        data = _parted(config, data, inline)
         name = name or fresh_name(run_dir, config)
         with RunFolder.being_made(run_dir, name) as folder:
             folder.write("config.yaml", resolved.yaml())
@@ -126,6 +129,8 @@ def train(
                 journal.append("origin", step=0, **origin)
                 folder.event("origin", 0, **origin)
             folder.telemetry.reserve()
+            if (drawn := sheet(data)) is not None:
+                folder.telemetry.keep({"data.png": drawn})
         journal.storage = LocalStorage(folder.path)
         point_latest(folder.path)
         return _drive(config, folder, journal, data, inline, begin, listeners or [])
@@ -189,6 +194,10 @@ def resume_run(
     with _hosting(config, address, inline):
         if not inline:
             _check_abroad(config)
+        data = _parted(config, data, inline)
+        if (other := other_data(info, data)) and not new_data:
+            raise DataError(f"run {str(folder.path)!r}: {other}")
+        why = why or other
         journal = open_journal(LocalStorage(folder.path))  # whoever wrote it until now can commit nothing more
         checkpoint, found = newest_valid(folder.path)
         problems = list(dict.fromkeys([*problems, *found]))  # a lost journal is one no more
@@ -227,7 +236,7 @@ def _drive(
         from raygan.actors.hub import HubLink
 
         listeners = [*listeners, HubLink(folder.path.name, folder.path)]
-    controller = Controller(config, folder, make_executor, listeners, len(data.train), journal)
+    controller = Controller(config, folder, make_executor, listeners, setup.num_samples, journal)
     folder.status(
         pid=os.getpid(), host=platform.node(), epoch=journal.epoch, started=time.time(), exit_code=None, error=None,  # noqa: TID251  shown only
         total_steps=config.steps,
@@ -237,7 +246,7 @@ def _drive(
         with _signals(controller):
             for listener in listeners:
                 listener.begin(controller)
-                listener.read(data.record.lines() if data.record else [])
+                listener.read([*(data.record.lines() if data.record else []), *part_lines(data)])
             controller.log.warn_checkpoints(problems)
             for name, text in notes.items():
                 if text:
@@ -299,6 +308,11 @@ def _drive(
 # ------------------------------------------------------------------------------------------------------------ helpers
 
 
+def part_lines(data: Samples) -> list[str]:
+    """What each pair trains on, where that is not the same."""
+    return [f"data {part.line(pair)}" for pair, part in data.parts.items()]
+
+
 def told(data: Samples) -> dict[str, Any]:
     """What run.json keeps of a reader's work: the record, and the way back to the data's own units."""
     out: dict[str, Any] = {"reading": data.record.plain()} if data.record else {}
@@ -341,6 +355,22 @@ def _hosting(config: Config, address: str, inline: bool) -> Iterator[None]:
 
     with cluster(address, config.resources.object_store_mb):
         yield
+
+
+def _parted(config: Config, data: Samples, inline: bool) -> Samples:
+    """With what is known of pairs' own SOURCEs, each read where pairs live. Raises DataError."""
+    component = component_of(config)
+    if component.partition != "shared" and not inline and not component.elsewhere:
+        raise DataError(
+            "data.partition: data given as an object are in this process only. Save them with numpy.savez, or use --inline."
+        )
+    if not sources_of(config):
+        return data
+    if inline:
+        return with_parts(config, with_data(config), data)
+    from raygan.actors.sources import look_there
+
+    return with_parts(config, with_data(config), data, look_there)
 
 
 def _places() -> int:

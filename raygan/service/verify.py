@@ -23,7 +23,8 @@ from raygan.controller.turns import turns
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
 from raygan.strategies.orders import Swap
-from raygan.strategies.strategy import Plan, Setup, load_data, strategy_of
+from raygan.strategies.partition import with_parts
+from raygan.strategies.strategy import Plan, Setup, load_data, strategy_of, with_data
 
 
 @dataclass(frozen=True)
@@ -73,9 +74,9 @@ def verify_config(config: Config, steps: int, address: str, inline_only: bool) -
     short = strategy_of(config).shortened(steps)
     strategy = {"name": config.strategy["name"], **short.model_dump(mode="json")}
     config = config.model_copy(update={"steps": steps, "tempo": "lockstep", "round_steps": 1, "strategy": strategy})
-    data = load_data(config)
+    data = with_parts(config, with_data(config), load_data(config))
     setup = Setup(config, data, torch.device("cpu"))
-    size = len(data.train)
+    size = setup.num_samples
     moved: list[tuple[Swap, bool]] = []
     whole = final_states(config, lambda: Witness(setup, moved), samples=size)
     results = []

@@ -4,6 +4,7 @@ Law: plain PyTorch decides and trains. Nothing here imports Ray; a strategy retu
 """
 
 NOT_COMPONENTS = (
+    "partition",
     "strategy",
     "orders",
     "roles",

@@ -91,7 +91,7 @@ class Gap(StrategyComponent):
         """A pair; that its network was another's is nothing that it has to know."""
         parts = setup.parts(name)
         if self.lr_smoothing:
-            parts = replace(parts, smooth_steps=max(1, round(0.05 * len(setup.data.train) / parts.batch_size)))
+            parts = replace(parts, smooth_steps=max(1, round(0.05 * setup.num_samples / parts.batch_size)))
         return Pair(name, parts, sharing)
 
     def parcel_bytes(self, parts: Parts) -> int:
@@ -103,11 +103,11 @@ class Gap(StrategyComponent):
     def bytes_a_step(self, setup: Setup) -> float:
         """A parcel a pair and period, those between two of one actor included, which stay there."""
         sent = sum(self.parcel_bytes(setup.parts(p)) for p in self.locals(setup.config))
-        return sent / self.period(Plan.of(setup.config, len(setup.data.train)))
+        return sent / self.period(Plan.of(setup.config, setup.num_samples))
 
     def traffic(self, setup: Setup) -> list[str]:
         """A swap's."""
-        plan = Plan.of(setup.config, len(setup.data.train))
+        plan = Plan.of(setup.config, setup.num_samples)
         period = self.period(plan)
         parcel = megabytes(self.parcel_bytes(setup.parts(self.locals(setup.config)[0])))
         return [

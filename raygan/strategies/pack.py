@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from raygan.gan import steps as S
 from raygan.gan.optimizers import Adam
-from raygan.gan.pair import Meter, Pair
+from raygan.gan.pair import Meter, Pair, judged
 from raygan.gan.types import Board, Player, Report
 from raygan.gan.weights import Vector, signature
 from raygan.networks.base import Tuned
@@ -213,12 +213,22 @@ class Pack:
             p.data.held_out_batch(p.batch_size, p.data_streams.at("held-out", p.step, "cpu")).to(p.device)
             for p in self.pairs
         ]
+        if len({len(x) for x in held}) > 1:  # pairs with parts of their own
+            self._look_alone(probes, real, held, fake)
+            return
         kept = [b.clone() for b in self.d.buffers]
         with torch.no_grad():
             seen = [self.d(x) for x in (real, torch.stack(held), fake)]
             for buffer, before in zip(self.d.buffers, kept, strict=True):
                 buffer.copy_(before)
         for pair, probe, r, h, f in zip(self.pairs, probes, *seen, strict=True):
+            probe.look(r, f)
+            probe.costs(pair.loss, r, h, f)
+
+    def _look_alone(self, probes: Sequence[Meter], real: Tensor, held: Sequence[Tensor], fake: Tensor) -> None:
+        """The same, one pair after the other."""
+        for i, (pair, probe) in enumerate(zip(self.pairs, probes, strict=True)):
+            r, h, f = judged(pair.d, real[i], held[i], fake[i])
             probe.look(r, f)
             probe.costs(pair.loss, r, h, f)
 

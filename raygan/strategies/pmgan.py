@@ -84,6 +84,10 @@ class Pmgan(StrategyComponent):
         """The judge has no generator, and is the discriminator of all the others."""
         return {**super().roles(config), JUDGE: Role(pair=False, scored=False, judges=True)}
 
+    def needs_data(self, player: str) -> bool:
+        """The judge; generators learn from its word on their samples."""
+        return player == JUDGE
+
     def comes_back_alone(self, player: str) -> bool:
         """A generator."""
         return player != JUDGE

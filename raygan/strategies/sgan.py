@@ -165,6 +165,10 @@ class Sgan(StrategyComponent):
         """Where the locals' strategy is."""
         return self.inner.elastic
 
+    def needs_data(self, player: str) -> bool:
+        """The global pair does, to train its messengers and D0 against real samples."""
+        return player == GLOBAL or self.inner.needs_data(player)
+
     def comes_back_alone(self, player: str) -> bool:
         """A local, where its own strategy says so."""
         return player != GLOBAL and self.inner.comes_back_alone(player)

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from raygan.config import Component, Config, Spec, Tempo
-from raygan.data.base import DataComponent, Samples
+from raygan.data.base import Samples
 from raygan.errors import ConfigError, RayganError
 from raygan.gan.pair import Parts, Sharing
 from raygan.gan.streams import Streams
@@ -24,9 +24,9 @@ from raygan.gan.types import Loss, Player
 from raygan.gan.weights import num_words, signature
 from raygan.losses.base import LossComponent
 from raygan.networks.base import NetworkComponent
-from raygan.own.calling import calling
 from raygan.own.names import label
 from raygan.strategies.orders import Order, Train
+from raygan.strategies.partition import check_parts, component_of, read, sources_of, with_parts
 from raygan.strategies.roles import Role
 
 
@@ -109,6 +109,14 @@ class Setup:
     """Layers that several players of this process have in common."""
     deputies: Sequence[Any] = field(default=(), compare=False)
     """Other processes that do a part of a player's work."""
+    own: Mapping[str, Samples] = field(default_factory=dict, compare=False)
+    """The parts of the pairs that live in this process, where pairs do not share all samples."""
+
+    @property
+    def num_samples(self) -> int:
+        """Training samples that an epoch takes: all, or on the average of the parts."""
+        counts = [part.train for part in self.data.parts.values()]
+        return round(sum(counts) / len(counts)) if counts else len(self.data.train)
 
     def parts(self, name: str) -> Parts:
         """Networks, loss and streams of one player; raises ConfigError where they do not fit the data."""
@@ -122,7 +130,7 @@ class Setup:
             discriminator=network.discriminator(self.data.shape, streams.at("init-d", device="cpu")),
             z_dim=network.z_dim,
             loss=cast(Loss, loss),
-            data=self.data,
+            data=self.own.get(name, self.data),
             batch_size=c.batch_size,
             config=c.pair,
             total_steps=c.steps,
@@ -206,6 +214,10 @@ class StrategyComponent(Component):
     def audience(self, config: Config) -> list[str]:
         """Players that have to be told who the members are (their `set_members`)."""
         return []
+
+    def needs_data(self, player: str) -> bool:
+        """Does this player train on real samples? One that is no pair has no part of them (`data.partition`)."""
+        return True
 
     def answers(self, config: Config) -> list[str]:
         """async: players for whose answer others wait within a round; a run that is to stop has these go on until nobody does."""
@@ -342,6 +354,7 @@ def _strategy(of: The) -> StrategyComponent:
     strategy = of.config.component("strategy")
     assert isinstance(strategy, StrategyComponent), "strategies/ holds StrategyComponents only"
     strategy.check(of.config)
+    check_parts(strategy, of.config)
     return strategy
 
 
@@ -372,17 +385,17 @@ def num_processes(config: Config) -> int:
     return len(homes(config, strategy.players(config))) + strategy.deputies
 
 
+def with_data(config: Config) -> list[str]:
+    """The pairs that train on real samples, and have a part of them each where these are not shared."""
+    strategy = strategy_of(config)
+    return [p for p in strategy.locals(config) if strategy.needs_data(p)]
+
+
 def load_data(config: Config) -> Samples:
-    """The config's data set, and the check that the batch size makes sense."""
-    component = config.component("data")
-    assert isinstance(component, DataComponent), "data/ holds DataComponents only"
-    with calling("data", component.name, "load"):
-        data = component.load(config.seed)
-    if not isinstance(data, Samples):
-        raise ConfigError(
-            f"data {label(component.name)}: load gives a {type(data).__name__}. Return raygan.data.base.Samples."
-        )
-    return data
+    """The config's data set, with what is known of parts that are cut from it; pairs' own SOURCEs are not looked at."""
+    data = read(component_of(config), config.seed)
+    shared_or_not_here = component_of(config).partition == "shared" or sources_of(config)
+    return data if shared_or_not_here else with_parts(config, with_data(config), data)
 
 
 def is_critic(config: Config) -> bool:

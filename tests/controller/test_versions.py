@@ -84,7 +84,7 @@ READERS = {
     "resume": [], "sample": [], "evaluate": [], "export": [], "report": [], "verify": [], "watch": [], "status": [], "stop": [],
     "scale": ["--pairs", "2"], "compare": ["RUN"],
 }  # fmt: skip
-WITHOUT_A_RUN = {"new", "plan", "submit", "fetch", "sweep", "dashboards", "runs", "presets", "doctor", "train"}
+WITHOUT_A_RUN = {"data", "new", "plan", "submit", "fetch", "sweep", "dashboards", "runs", "presets", "doctor", "train"}
 
 
 def test_no_verb_is_forgotten() -> None:

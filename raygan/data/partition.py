@@ -1,0 +1,124 @@
+"""`data.partition`: which samples each pair trains on.
+
+shared                   every pair the whole
+shards                   equal shares of a random order
+by_class                 classes dealt out in turn: class c to part c mod K
+dirichlet(ALPHA)         each class in shares drawn from Dirichlet(ALPHA): the smaller, the more unlike    (Hsu, Qi, Brown, 2019)
+{pair-00: SOURCE, ...}   each pair's own
+
+A part is a function of the data, `partition_seed` and the number of parts, so that whoever needs one can read the source.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BeforeValidator
+
+from raygan.components import shorthand
+from raygan.data.record import Array, Scaling
+from raygan.own.names import is_own
+
+RULES = ("shared", "shards", "by_class")
+DIRICHLET = re.compile(r"dirichlet\((\d*\.?\d+(?:e[-+]?\d+)?)\)")
+Index = npt.NDArray[np.int64]
+
+
+def parsed(value: object) -> object:
+    """A rule's name, or {pair: what its SOURCE stands for}. Raises ValueError."""
+    if isinstance(value, Mapping) and value:
+        sources = {str(pair): shorthand(source, "data") for pair, source in value.items()}
+        for pair, source in sources.items():
+            if not isinstance(source, Mapping) or not isinstance(source.get("name"), str):
+                raise ValueError(f"{pair} has no SOURCE. Write npz:PATH, folder:PATH or the like")
+            if is_own(str(source["name"])):
+                raise ValueError(f"{pair} names own code. Write npz:PATH, folder:PATH or the like")
+            if source.get("partition", "shared") != "shared":
+                raise ValueError(f"{pair} has a partition of its own. Leave it out")
+        return sources
+    if value in RULES or (isinstance(value, str) and (found := DIRICHLET.fullmatch(value)) and float(found[1]) > 0):
+        return value
+    raise ValueError("write shared, shards, by_class, dirichlet(0.5), or a mapping {pair-00: SOURCE}")
+
+
+Partition = Annotated[str | dict[str, Any], BeforeValidator(parsed)]
+
+
+def needs_classes(rule: Partition) -> bool:
+    """Are parts made by the samples' classes?"""
+    return isinstance(rule, str) and (rule == "by_class" or rule.startswith("dirichlet"))
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is known of a pair's part where it is not: all of its data that leaves the process that reads it."""
+
+    source: str
+    train: int
+    held_out: int
+    shape: tuple[int, ...]
+    """Of one sample."""
+    sha256: str
+    classes: dict[str, int]
+    """Training samples of each class, where there are classes."""
+    scaling: Scaling | None = None
+    """Mean and deviation of each column, where its reader has scaled by them."""
+
+    def plain(self) -> dict[str, Any]:
+        """For run.json."""
+        return {**asdict(self), "shape": list(self.shape), "scaling": self.scaling.plain() if self.scaling else None}
+
+    def line(self, pair: str) -> str:
+        """For people.
+
+        >>> Part("npz:a", 90, 10, (2,), "0" * 64, {"a": 60, "b": 30}).line("pair-00")
+        'pair-00: npz:a, 90 training and 10 held-out samples, classes a: 60, b: 30, sha256 000000000000'
+        """
+        classes = ", classes " + ", ".join(f"{c}: {n:,}" for c, n in self.classes.items() if n) if self.classes else ""
+        return (
+            f"{pair}: {self.source}, {self.train:,} training and {self.held_out:,} held-out samples{classes}, "
+            f"sha256 {self.sha256[:12]}"
+        )
+
+
+def members(rule: str, count: int, labels: Index | None, index: int, parts: int, seed: int) -> Index:
+    """Which of `count` samples are part `index` of `parts`, in order.
+
+    >>> members("by_class", 6, np.array([0, 1, 2, 0, 1, 2]), 0, 2, 0).tolist()
+    [0, 2, 3, 5]
+    """
+    if rule == "shards":
+        return np.sort(np.random.default_rng([seed, count]).permutation(count)[index::parts])
+    assert labels is not None, "rules by class are refused where there are none"
+    if rule == "by_class":
+        return np.flatnonzero(labels % parts == index)
+    found = DIRICHLET.fullmatch(rule)
+    assert found, "refused by `parsed`"
+    mine = list[Index]()
+    for c in np.unique(labels):
+        rng = np.random.default_rng([seed, int(c)])
+        edges = np.cumsum(rng.dirichlet(np.full(parts, float(found[1]))))
+        order = rng.permutation(np.flatnonzero(labels == c))
+        low, high = (round(len(order) * e) for e in (edges[index - 1] if index else 0.0, edges[index]))
+        mine.append(order[low : high if index < parts - 1 else None])
+    return np.sort(np.concatenate(mine))
+
+
+def rescaled(array: Array, own: Scaling | None, common: Scaling | None) -> Array:
+    """Points (N, features) scaled by `own`, scaled by `common` instead, through the data's own units in float64."""
+    if own == common:
+        return array
+    units = own.back(array) if own else array.astype(np.float64)
+    if common is not None:
+        units = (units - np.asarray(common.offset)) / np.asarray(common.factor)
+    return units.astype(np.float32)
+
+
+def with_labels(labels: Index | None, which: Index) -> Index | None:
+    """Of these samples only."""
+    return None if labels is None else labels[which]

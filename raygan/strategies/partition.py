@@ -1,0 +1,206 @@
+"""Parts of the data by pair (`data.partition`): who may have one, and how it is read where the pair lives.
+
+driver      whole data, or their outline   --with_parts-->   the same with a `Part` of each pair: number, shape, SHA-256, scaling
+pair        outline with its Part          --own_parts-->    its samples, read from the source, checked against the Part
+
+No sample of a pair's own SOURCE goes from one process to another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+from raygan.config import Config, load_component
+from raygan.data.base import DataComponent, Samples, freeze
+from raygan.data.partition import Part, members, needs_classes, rescaled, with_labels
+from raygan.data.split import fingerprint
+from raygan.errors import ConfigError, DataError, did_you_mean
+from raygan.own.calling import calling
+from raygan.own.names import label
+
+if TYPE_CHECKING:
+    from raygan.strategies.strategy import StrategyComponent
+
+Ask = Callable[[Config, list[str], Samples], dict[str, Part]]
+"""Reads the sources of these pairs where pairs live, and tells what it found."""
+
+
+def component_of(config: Config) -> DataComponent:
+    """The config's data set."""
+    component = config.component("data")
+    assert isinstance(component, DataComponent), "data/ holds DataComponents only"
+    return component
+
+
+def sources_of(config: Config) -> Mapping[str, Mapping[str, Any]]:
+    """What each pair's own SOURCE stands for; {} where there are none."""
+    rule = component_of(config).partition
+    return {} if isinstance(rule, str) else rule
+
+
+def check_parts(strategy: StrategyComponent, config: Config) -> None:
+    """Raises ConfigError for a partition where somebody who is no pair needs real samples, and for pairs that have no part."""
+    component = component_of(config)
+    rule = component.partition
+    if rule == "shared":
+        return
+    pairs = strategy.locals(config)
+    told = rule if isinstance(rule, str) else "{pair: SOURCE}"
+    for player in strategy.players(config):
+        if player not in pairs and strategy.needs_data(player):
+            raise ConfigError(
+                f"data.partition = {told}: {player} of strategy {label(strategy.name)} needs real samples, and has no part of its "
+                "own. Use --strategy gap or independent, or data.partition shared."
+            )
+    if isinstance(rule, str):
+        parts = component.partition_parts or config.num_pairs
+        if (most := max(config.ids)) >= parts:
+            raise ConfigError(
+                f"data.partition = {told}: there are {parts} parts, and none for pair {most}. Start a new run."
+            )
+        return
+    for pair in rule:
+        if pair not in pairs and not config.members:  # else it has left
+            raise ConfigError(f"data.partition: no pair named {pair!r}. {did_you_mean(pair, pairs)}")
+    if missing := [p for p in pairs if p not in rule]:
+        raise ConfigError(
+            f"data.partition: no SOURCE for {missing[0]}: num_pairs = {config.num_pairs}, and {len(rule)} have one. Add it, or set "
+            "num_pairs."
+        )
+
+
+def pinned(config: Config) -> Config:
+    """With the number of parts, which stays as it is when pairs leave."""
+    component = component_of(config)
+    if component.partition == "shared" or component.partition_parts or not isinstance(component.partition, str):
+        return config
+    return config.model_copy(update={"data": {**config.data, "partition_parts": config.num_pairs}})
+
+
+def read(component: DataComponent, seed: int) -> Samples:
+    """A data set's samples; what a user's own code raises, and what it gives that is none, is one line."""
+    with calling("data", component.name, "load"):
+        data = component.load(seed)
+    if not isinstance(data, Samples):
+        raise ConfigError(
+            f"data {label(component.name)}: load gives a {type(data).__name__}. Return raygan.data.base.Samples."
+        )
+    return data
+
+
+def own_parts(
+    config: Config, pairs: Iterable[str], outline: Samples, whole: Samples | None = None
+) -> dict[str, Samples]:
+    """The samples of each of these pairs; {} where all are shared. `outline`: of the whole, with the parts as they are known.
+
+    whole: of the config's data, where this process has read them already. Raises DataError for a source that holds others here.
+    """
+    component = component_of(config)
+    if component.partition == "shared":
+        return {}
+    out = dict[str, Samples]()
+    for pair in pairs:
+        if isinstance(component.partition, str):
+            whole = read(component, config.seed) if whole is None else whole
+            out[pair] = cut(component, config, pair, whole)
+        else:
+            out[pair] = own_source(config, pair, outline)
+        known = outline.parts.get(pair)
+        if known is not None and known.sha256 != out[pair].sha256:
+            raise DataError(
+                f"data.partition: {pair} reads {known.source} with sha256 {out[pair].sha256[:12]}.. where it lives, the run was "
+                f"started on {known.sha256[:12]}... Put the same data on every machine."
+            )
+    return out
+
+
+def cut(component: DataComponent, config: Config, pair: str, whole: Samples) -> Samples:
+    """A pair's part of the whole, of its training and of its held-out samples. Raises DataError for an empty one."""
+    rule, parts = str(component.partition), component.partition_parts or config.num_pairs
+    if needs_classes(rule) and whole.labels is None:
+        raise DataError(
+            f"data.partition = {rule}: {whole.name} has no classes. Set data.labels to a column, a key or a file, or take shards."
+        )
+    index, seed = int(pair.rpartition("-")[2]), component.partition_seed
+    first, last = (
+        members(rule, len(samples), labels, index, parts, seed)
+        for samples, labels in ((whole.train, whole.labels), (whole.held_out, whole.held_out_labels))
+    )
+    if not (len(first) and len(last)):
+        raise DataError(
+            f"data.partition = {rule}: {pair} gets {len(first):,} training and {len(last):,} held-out samples of {whole.name}, at "
+            "least one of each is needed. Take fewer pairs, raise data.held_out, or change data.partition_seed."
+        )
+    train, held_out = whole.train[first], whole.held_out[last]
+    freeze(train, held_out)
+    return replace(
+        whole, train=train, held_out=held_out, sha256=fingerprint(train, held_out), record=None, parts={},
+        labels=with_labels(whole.labels, first), held_out_labels=with_labels(whole.held_out_labels, last),
+    )  # fmt: skip
+
+
+def own_source(config: Config, pair: str, outline: Samples) -> Samples:
+    """A pair's own SOURCE in the form of the whole. Raises DataError where it has another."""
+    component = source_component(config, pair)
+    found = read(component, config.seed)
+    where = f"data.partition: {pair}: {spoken(component)}"
+    if (found.shape, found.is_images, found.text) != (outline.shape, outline.is_images, outline.text):
+        raise DataError(
+            f"{where} holds {kind(found)} of shape {found.shape}, {outline.name} {kind(outline)} of shape {outline.shape}. "
+            "Make them alike."
+        )
+    if found.scaling == outline.scaling:
+        return found
+    if found.is_images:
+        raise DataError(f"{where} holds pictures scaled by their own range. Bring all to 0..255 or -1..1.")
+    train, held_out = (rescaled(a, found.scaling, outline.scaling) for a in (found.train, found.held_out))
+    freeze(train, held_out)
+    return replace(found, train=train, held_out=held_out, scaling=outline.scaling)
+
+
+def source_component(config: Config, pair: str) -> DataComponent:
+    """What reads a pair's SOURCE, with the settings of the whole's reader where it is of the same kind."""
+    spec = dict(sources_of(config)[pair])
+    own = {k: v for k, v in config.data.items() if not k.startswith("partition") and k != "path"}
+    made = load_component("data", {**own, **spec} if spec["name"] == own.get("name") else spec)
+    return cast(DataComponent, made)
+
+
+def spoken(component: DataComponent) -> str:
+    """A source in words: npz:a.npz."""
+    path = getattr(component, "path", None)
+    return f"{component.name}:{path}" if path else component.name
+
+
+def kind(data: Samples) -> str:
+    """Of its samples."""
+    return "text" if data.text else "pictures" if data.is_images else "points"
+
+
+def part_of(source: str, samples: Samples) -> Part:
+    """What may be known of it elsewhere."""
+    counts = dict[str, int]()
+    if samples.labels is not None:
+        counts = {name: int((samples.labels == i).sum()) for i, name in enumerate(samples.classes)}
+    return Part(
+        source, len(samples.train), len(samples.held_out), samples.shape, samples.sha256, counts, samples.scaling
+    )
+
+
+def look(config: Config, pairs: Iterable[str], outline: Samples) -> dict[str, Part]:
+    """Read each of these pairs' SOURCE here, one after the other, and keep what may be known of it."""
+    return {p: part_of(spoken(source_component(config, p)), own_source(config, p, outline)) for p in pairs}
+
+
+def with_parts(config: Config, pairs: list[str], whole: Samples, ask: Ask = look) -> Samples:
+    """The whole with what is known of each pair's part; as it is where all is shared. Raises DataError."""
+    component = component_of(config)
+    if component.partition == "shared":
+        return whole
+    if isinstance(component.partition, str):
+        found = {p: part_of(f"{component.partition} of {whole.name}", cut(component, config, p, whole)) for p in pairs}
+    else:
+        found = ask(config, pairs, whole.outline)
+    return replace(whole, parts=found)

@@ -1,0 +1,140 @@
+"""A pair's own SOURCE stays where the pair lives: its samples are looked for in every other place, byte by byte."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import ray
+import torch
+
+from raygan.actors.executor import RayExecutor
+from raygan.actors.sources import look_there
+from raygan.config import Config
+from raygan.controller.inline import InlineExecutor
+from raygan.errors import DataError
+from raygan.service.verify import compare, final_states
+from raygan.strategies.partition import with_parts
+from raygan.strategies.strategy import Setup, load_data, with_data
+from tests.conftest import setup_of, tiny_config
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.usefixtures("ray_session")]
+MASK = np.uint64(0xA5A5A5A5A5A5A5A5)
+CPU = torch.device("cpu")
+PAIRS = ("pair-00", "pair-01")
+WRITE = """
+import hashlib, sys
+import numpy as np
+for pair in sys.argv[2:]:
+    canary = np.frombuffer(hashlib.sha256(pair.encode()).digest()[:8], np.uint8)
+    pictures = np.tile(canary, (600, 8, 1)).reshape(600, 8, 8)
+    pictures[:, 0] = np.arange(600)[:, None] % 251
+    np.savez(f"{sys.argv[1]}/{pair}.npz", x=pictures)
+"""
+"""In another process, so that no canary is ever in this one."""
+
+
+def hidden(pair: str) -> np.uint64:
+    """The pair's canary, 8 pixels, so that looking for it does not put it where it is looked for."""
+    digest = bytes(b ^ 0xA5 for b in hashlib.sha256(pair.encode()).digest()[:8])
+    return np.frombuffer(digest, np.uint64)[0]
+
+
+def held(raw: bytes, needle: np.uint64) -> bool:
+    """Is it in these bytes, at a multiple of 8?"""
+    return bool(((np.frombuffer(raw[: len(raw) // 8 * 8], np.uint64) ^ MASK) == needle).any())
+
+
+def memory(pid: int, named: str = "") -> Iterator[bytes]:
+    """What a process can read and write; `named`: only maps with that in their name, else all but the object store's."""
+    with Path(f"/proc/{pid}/mem").open("rb", 0) as file:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            span, rights, *_ = line.split()
+            wanted = named in line if named else "plasma" not in line
+            if rights.startswith("rw") and wanted and "/dev/nvidia" not in line:
+                low, high = (int(x, 16) for x in span.split("-"))
+                for at in range(low, high, 1 << 24):
+                    try:
+                        file.seek(at)
+                        yield file.read(min(1 << 24, high - at))
+                    except (OSError, ValueError, OverflowError):
+                        break
+
+
+def raylet() -> int:
+    """Of this session's Ray."""
+    session = ray.get_runtime_context().get_node_id()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                command = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if b"raylet/raylet" in command and session.encode() in command:
+                return int(entry.name)
+    return 0
+
+
+def parted(root: Path) -> Config:
+    subprocess.run([sys.executable, "-c", WRITE, str(root), *PAIRS], check=True)
+    whole = np.random.default_rng(0).integers(0, 256, (600, 8, 8), dtype=np.uint8)
+    np.savez(root / "whole.npz", x=whole)
+    data = {
+        "name": "npz", "path": f"{root}/whole.npz", "partition": {p: f"npz:{root}/{p}.npz" for p in PAIRS}
+    }  # fmt: skip
+    return tiny_config(data=data, strategy={"name": "gap", "swap_every": 3}, evaluation={"samples": 64})
+
+
+def test_a_source_s_samples_are_in_its_own_pair_s_process_only(tmp_path: Path) -> None:
+    config = parted(tmp_path)
+    data = with_parts(config, with_data(config), load_data(config), look_there)
+    where: dict[str, list[str]] = {}
+    looked: list[int] = []
+
+    class Watched(RayExecutor):
+        def close(self) -> None:
+            homes = {p: self.places[p][1] for p in PAIRS}
+            others = {"evaluator": self.places["evaluator"][1]} if "evaluator" in self.places else {}
+            for pair in PAIRS:
+                needle = hidden(pair)
+                found = [
+                    n
+                    for n, pid in (homes | others | {"driver": os.getpid()}).items()
+                    if any(held(b, needle) for b in memory(pid))
+                ]
+                store = list(memory(raylet(), "plasma"))
+                looked.append(sum(map(len, store)))
+                where[pair] = [*found, *(["store"] if any(held(b, needle) for b in store) else [])]
+            super().close()
+
+    states = final_states(config, lambda: Watched("canary", Setup(config, data, CPU)), samples=540)
+    assert where == {p: [p] for p in PAIRS}, "each where it lives, and the search finds it there"
+    assert min(looked) > 1 << 20, "the object store was looked into"
+    for pair in PAIRS:
+        assert not any(held(raw[i:], hidden(pair)) for raw in states.values() for i in range(8))
+
+
+@pytest.mark.parametrize("rule", ["shards", "by_class", "sources"])
+def test_parts_on_ray_give_the_bits_of_parts_inline(rule: str, tmp_path: Path) -> None:
+    if rule == "sources":
+        config = parted(tmp_path)
+        setup = Setup(config, with_parts(config, with_data(config), load_data(config), look_there), CPU)
+    else:
+        config = tiny_config(data={"partition": rule}, strategy={"name": "gap", "swap_every": 3}, num_pairs=3)
+        setup = setup_of(config)
+    inline = final_states(config, lambda: InlineExecutor(setup), samples=setup.num_samples)
+    on_ray = final_states(config, lambda: RayExecutor("parts", setup), samples=setup.num_samples)
+    assert compare("inline = Ray", inline, on_ray).ok
+
+
+def test_a_source_that_cannot_be_read_there_is_one_line(tmp_path: Path) -> None:
+    config = parted(tmp_path)
+    (tmp_path / "pair-01.npz").write_bytes(b"junk")
+    with pytest.raises(DataError, match=r"pair-01\.npz cannot be read"):
+        with_parts(config, with_data(config), load_data(config), look_there)

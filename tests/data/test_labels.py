@@ -1,0 +1,179 @@
+"""Labels of each kind of source: beside the right samples after the split, and never among them."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import struct
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from raygan.config import load_component
+from raygan.data.base import DataComponent, Samples
+from raygan.errors import DataError
+
+COUNT = 40
+KIND = np.random.default_rng(0).integers(0, 3, COUNT)
+POINTS = np.stack([np.arange(COUNT), 2.0 * np.arange(COUNT)], 1)
+PICTURES = np.broadcast_to(np.arange(COUNT, dtype=np.uint8)[:, None, None], (COUNT, 4, 4)).copy()
+Made = tuple[str, Path, dict[str, Any]]
+
+
+def png(i: int) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(PICTURES[i]).save(out, "PNG")
+    return out.getvalue()
+
+
+def npz(root: Path) -> Made:
+    np.savez(root / "a.npz", x=POINTS, y=KIND)
+    return "npz", root / "a.npz", {"key": "x", "labels": "y"}
+
+
+def npz_one_hot(root: Path) -> Made:
+    np.savez(root / "a.npz", labels=np.eye(3)[KIND], x=PICTURES)
+    return "npz", root / "a.npz", {"labels": "labels"}
+
+
+def npz_names(root: Path) -> Made:
+    np.savez(root / "a.npz", y_train=KIND[:, None].astype(str), x_train=PICTURES)
+    return "npz", root / "a.npz", {"labels": "y_train"}
+
+
+def npy_pair(root: Path) -> Made:
+    np.save(root / "x.npy", PICTURES)
+    np.save(root / "y.npy", KIND.astype(np.float32))
+    return "npz", root / "x.npy", {"labels": "y.npy"}
+
+
+def csv(root: Path) -> Made:
+    pacsv.write_csv(pa.table({"a": POINTS[:, 0], "kind": KIND, "b": POINTS[:, 1]}), root / "a.csv")
+    return "csv", root / "a.csv", {"labels": "kind"}
+
+
+def parquet(root: Path) -> Made:
+    pq.write_table(pa.table({"a": POINTS[:, 0], "label": KIND.astype(str)}), root / "a.parquet")
+    return "parquet", root / "a.parquet", {"labels": "label"}
+
+
+def parquet_pictures(root: Path) -> Made:
+    cells = [b"broken" if i == 7 else png(i) for i in range(COUNT)]
+    pq.write_table(pa.table({"image": cells, "label": KIND}), root / "a.parquet")
+    return "parquet", root / "a.parquet", {"labels": "label", "skip_broken": 1}
+
+
+def idx(root: Path) -> Made:
+    (root / "x-ubyte").write_bytes(b"\0\0\x08\x03" + struct.pack(">3I", COUNT, 4, 4) + PICTURES.tobytes())
+    labels = b"\0\0\x08\x01" + struct.pack(">I", COUNT) + KIND.astype(np.uint8).tobytes()
+    (root / "y-ubyte.gz").write_bytes(gzip.compress(labels))
+    return "idx", root / "x-ubyte", {"labels": "y-ubyte.gz"}
+
+
+def folder(root: Path) -> Made:
+    for i in range(COUNT):
+        (root / "f" / str(KIND[i])).mkdir(parents=True, exist_ok=True)
+        (root / "f" / str(KIND[i]) / f"{i}.png").write_bytes(png(i))
+    return "folder", root / "f", {}
+
+
+def zipped(root: Path) -> Made:
+    with zipfile.ZipFile(root / "a.zip", "w") as archive:
+        for i in range(COUNT):
+            archive.writestr(f"all/{KIND[i]}/{i}.png", png(i))
+    return "zip", root / "a.zip", {}
+
+
+def zipped_arrays(root: Path) -> Made:
+    np.savez(root / "a.npz", images=PICTURES, kind=KIND, more=POINTS)
+    (root / "a.npz").rename(root / "a.zip")
+    return "zip", root / "a.zip", {"labels": "kind", "key": "images"}
+
+
+def hdf5(root: Path) -> Made:
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(root / "a.h5", "w") as file:
+        file["group/x"], file["group/y"] = POINTS, KIND
+    return "hdf5", root / "a.h5", {"labels": "group/y"}
+
+
+SOURCES: list[Callable[[Path], Made]] = [
+    npz, npz_one_hot, npz_names, npy_pair, csv, parquet, parquet_pictures, idx, folder, zipped, zipped_arrays, hdf5
+]  # fmt: skip
+
+
+def load(made: Made, **more: Any) -> Samples:
+    kind, path, settings = made
+    component = load_component("data", {"name": kind, "path": str(path), **settings, **more})
+    assert isinstance(component, DataComponent)
+    return component.load(0)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_each_sample_keeps_its_class_through_the_split(source: Callable[[Path], Made], tmp_path: Path) -> None:
+    data = load(source(tmp_path))
+    assert data.labels is not None
+    assert data.held_out_labels is not None
+    left = COUNT - (source is parquet_pictures)
+    assert len(data.train) + len(data.held_out) == left
+    for samples, labels in ((data.train, data.labels), (data.held_out, data.held_out_labels)):
+        numbers = samples.reshape(len(samples), -1)[:, 0]
+        if data.scaling:
+            numbers = data.scaling.back(samples)[:, 0]
+        assert [data.classes[c] for c in labels] == [str(KIND[round(float(n))]) for n in numbers]
+    assert data.split.endswith(", by class")
+    assert data.record is not None
+    assert "3 classes" in data.record.labels
+
+
+@pytest.mark.parametrize("source", [npz, parquet, csv])
+def test_labels_are_no_samples(source: Callable[[Path], Made], tmp_path: Path) -> None:
+    assert load(source(tmp_path)).shape in ((2,), (1,))
+
+
+@pytest.mark.parametrize("labels", [None, "none"])
+def test_without_labels_a_source_is_read_as_before(labels: str | None, tmp_path: Path) -> None:
+    kind, path, _ = folder(tmp_path)
+    data = load((kind, path, {"labels": labels}))
+    assert (data.labels is None) == (labels == "none")
+    assert data.split.endswith("by class") == (labels is None)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "labels", "told"),
+    [
+        ({"x": POINTS}, "y", "no labels 'y'"),
+        ({"x": POINTS, "y": KIND[:-1]}, "y", "shape (39,), and there are 40"),
+        ({"x": POINTS, "y": POINTS}, "y", "shape (40, 2)"),
+        ({"x": POINTS, "y": KIND + 0.5}, "y", "not whole"),
+        ({"x": POINTS, "y": np.where(KIND == 0, np.nan, KIND)}, "y", "not whole"),
+        ({"x": POINTS, "y": KIND * 1j}, "y", "complex128"),
+        ({"x": POINTS}, "gone.npy", "does not exist"),
+    ],
+)
+def test_labels_that_cannot_be_meant_are_one_line(arrays: Any, labels: str, told: str, tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", **arrays)
+    with pytest.raises(DataError) as error:
+        load(("npz", tmp_path / "a.npz", {"labels": labels, "key": "x"}))
+    assert told in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_nulls_among_labels_are_told_by_row(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"a": POINTS[:, 0], "c": [None, *KIND[1:].tolist()]}), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="1 nulls, the first in row 0"):
+        load(("parquet", tmp_path / "a.parquet", {"labels": "c"}))
+
+
+def test_more_values_than_classes_are_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x=np.zeros((1200, 2)), y=np.arange(1200))
+    with pytest.raises(DataError, match="1,200 different values"):
+        load(("npz", tmp_path / "a.npz", {"labels": "y", "key": "x"}))

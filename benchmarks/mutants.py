@@ -38,8 +38,10 @@ TURNED: dict[type[ast.cmpop], str] = {
     ast.Lt: "<=", ast.LtE: "<", ast.Gt: ">=", ast.GtE: ">", ast.Eq: "!=", ast.NotEq: "==", ast.Is: "is not", ast.IsNot: "is",
     ast.In: "not in", ast.NotIn: "in",
 }  # fmt: skip
-PATIENCE_S = 60.0
-"""For the tests of one mutant; whatever takes longer hangs, which is seen."""
+PATIENCE_S, TIMES = 60.0, 8
+"""For the tests of one mutant, or so many times what the unchanged file takes; whatever takes longer hangs, which is seen."""
+TRIES = 3
+"""For the unchanged file, whose tests may fail of what runs beside them."""
 
 
 @dataclass(frozen=True)
@@ -250,13 +252,15 @@ def fork(tests: Sequence[str], mutant: Mutant | None) -> int:
     os._exit(status)
 
 
-def wait_for(running: dict[int, tuple[Mutant | None, float]], patience: float) -> tuple[Mutant | None, int, float]:
-    """The next that has ended: (which, its status; -1 where it hung, seconds)."""
+def wait_for(
+    running: dict[int, tuple[Mutant | None, float]], patience: dict[str, float]
+) -> tuple[Mutant | None, int, float]:
+    """The next that has ended: (which, its status; -1 where it hung, seconds). patience: by file."""
     while True:
         for pid, (mutant, began) in list(running.items()):
             ended, status = os.waitpid(pid, os.WNOHANG)
             took = time.perf_counter() - began
-            if not ended and took > patience:
+            if not ended and took > patience.get(mutant.file if mutant else "", 10 * PATIENCE_S):
                 os.killpg(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
                 status = -1
@@ -276,21 +280,27 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     args = parser.parse_args()
     files = [f for f in TARGETS if args.only in f]
-    for name in files:
-        began = time.perf_counter()
-        _, status, took = wait_for({fork(TARGETS[name].tests, None): (None, began)}, 10 * PATIENCE_S)
-        print(f"{name}: unchanged, {took:.1f} s", flush=True)
-        if status != 0:
-            raise SystemExit(f"{name}: its tests do not pass as it is (exit {status}).")
+    patience = {name: max(PATIENCE_S, TIMES * unchanged(name)) for name in files}
     mutants = [*planted(files)]
     if not args.planted:
         mutants += [m for f in files for m in generated(f, TARGETS[f].within, args.sample)]
     began = time.perf_counter()
-    outcome = run_all(mutants, args.jobs)
+    outcome = run_all(mutants, args.jobs, patience)
     report(mutants, outcome, time.perf_counter() - began, keep=not args.only and not args.planted)
 
 
-def run_all(mutants: Sequence[Mutant], jobs: int) -> dict[Mutant, str]:
+def unchanged(name: str) -> float:
+    """Seconds that a file's tests take as it is. Raises SystemExit where they do not pass."""
+    status = 1
+    for _ in range(TRIES):
+        _, status, took = wait_for({fork(TARGETS[name].tests, None): (None, time.perf_counter())}, {})
+        print(f"{name}: unchanged, {took:.1f} s", flush=True)
+        if status == 0:
+            return took
+    raise SystemExit(f"{name}: its tests do not pass as it is (exit {status}).")
+
+
+def run_all(mutants: Sequence[Mutant], jobs: int, patience: dict[str, float]) -> dict[Mutant, str]:
     """mutant -> "killed", "hung" (seen, too), "equivalent" (argued; not run) or "survived"."""
     todo = [m for m in reversed(mutants) if f"{m.file}: {m.name}" not in EQUIVALENT]
     outcome = {m: "equivalent" for m in mutants if f"{m.file}: {m.name}" in EQUIVALENT}
@@ -299,7 +309,7 @@ def run_all(mutants: Sequence[Mutant], jobs: int) -> dict[Mutant, str]:
         while todo and len(running) < jobs:
             mutant = todo.pop()
             running[fork(TARGETS[mutant.file].tests, mutant)] = mutant, time.perf_counter()
-        ended, status, _ = wait_for(running, PATIENCE_S)
+        ended, status, _ = wait_for(running, patience)
         assert ended is not None
         outcome[ended] = {0: "survived", -1: "hung"}.get(status, "killed")
         if status == 0:

@@ -31,7 +31,8 @@ from raygan.actors.executor import RayExecutor
 from raygan.actors.hub import HubLink
 from raygan.config import Config
 from raygan.controller.controller import Controller
-from raygan.controller.orders import Done, Train
+from raygan.controller.orders import Done
+from raygan.strategies.strategy import Train
 from raygan.controller.run_folder import RunFolder
 from raygan.errors import Interrupted
 from tests.conftest import setup_of, tiny_config
@@ -128,7 +129,7 @@ class Watch:
             old = self.before[name]
             rows = [{"line": k, "bytes": v[0] - old.get(k, (0, 0))[0], "blocks": v[1] - old.get(k, (0, 0))[1]}
                     for k, v in lines.items()]  # fmt: skip
-            self.grown[name] = sorted(rows, key=lambda r: -abs(r["bytes"]))[:LINES]
+            self.grown[name] = sorted(rows, key=lambda r: -abs(int(str(r["bytes"]))))[:LINES]
 
 
 def slope(looks: list[dict[str, Any]], name: str, what: str) -> float:

@@ -53,6 +53,7 @@ from raygan.service.packing import not_batched, settle
 from raygan.service.provenance import provenance
 from raygan.service.run import Run
 from raygan.service.signals import listening
+from raygan.service.summary import Keeper
 from raygan.service.tables import fate
 from raygan.strategies.strategy import Setup, load_data, num_processes, strategy_of
 
@@ -214,7 +215,7 @@ def _drive(
 
         return RayExecutor(folder.path.name, setup)
 
-    listeners = [*listeners, *listeners_of(config)]
+    listeners = [*listeners, *listeners_of(config), Keeper(folder.path)]
     if not inline and config.resources.hub:
         from raygan.actors.hub import HubLink
 

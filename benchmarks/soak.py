@@ -32,9 +32,9 @@ from raygan.actors.hub import HubLink
 from raygan.config import Config
 from raygan.controller.controller import Controller
 from raygan.controller.orders import Done
-from raygan.strategies.strategy import Train
 from raygan.controller.run_folder import RunFolder
 from raygan.errors import Interrupted
+from raygan.strategies.orders import Train
 from tests.conftest import setup_of, tiny_config
 
 DRIVER = "driver"

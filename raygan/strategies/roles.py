@@ -1,6 +1,10 @@
-"""What a player is to those who count, score and show players; imports nothing, so that verbs that only look need no torch."""
+"""What a player is to those who count, score and show players; imports nothing of ours: who only looks needs no torch."""
 
+import re
 from dataclasses import dataclass
+
+PLAYER = re.compile(r"[a-z]+(-[0-9]+)?")
+"""Names of players: files of checkpoints and Prometheus's labels have no others."""
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,7 @@ def test_sizes_are_those_of_the_arrays() -> None:
     precisions: list[Precision] = ["float32", "bfloat16", "float16"]
     assert [word_bytes(p) for p in precisions] == [4, 2, 2]
     assert [halve(np.ones(1, np.float32), p).nbytes for p in precisions] == [4, 2, 2]
+    assert not any(halve(np.ones(1, np.float32), p).flags.writeable for p in precisions[1:])
 
 
 def test_what_fills_up_a_word_is_always_the_same() -> None:

@@ -284,7 +284,8 @@ def main() -> None:
     args = parser.parse_args()
     files = [f for f in TARGETS if args.only in f]
     if args.again:
-        return once_more(args.jobs)
+        once_more(args.jobs)
+        return
     patience = {name: max(PATIENCE_S, TIMES * unchanged(name)) for name in files}
     mutants = [*planted(files)]
     if not args.planted:

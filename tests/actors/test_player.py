@@ -79,9 +79,40 @@ def test_an_attempt_begins_with_its_players_at_their_states_and_nothing_of_an_ea
     assert restored == {"a": None, "b": {"step": 7}}
     assert (threads, ours._rollbacks) == ([3], 5)
     assert (ours._kept, ours._adopted, ours._begun.is_set()) == ({}, {}, True)
+    assert ours._packs.batched is config.resources.batched
     ours._board.check(9)
     with pytest.raises(StaleEpochError):
         ours._board.check(3)
+    ours.fence(10)
+    with pytest.raises(StaleEpochError):
+        ours._board.check()
+
+
+@pytest.mark.parametrize(("tempo", "kept"), [("lockstep", [1, 2]), ("async", [2])])
+def test_in_lockstep_all_versions_are_kept_and_else_the_newest(
+    monkeypatch: pytest.MonkeyPatch, tempo: str, kept: list[int]
+) -> None:
+    monkeypatch.setattr(module, "pick_device", lambda config: module.torch.device("cpu"))
+    config = tiny_config(tempo=tempo, resources={"num_threads": module.torch.get_num_threads()})
+    ours = actor()
+    ours._samples, ours._begun = setup_of(config).data, threading.Event()
+    board = SimpleNamespace(announce=SimpleNamespace(remote=lambda *args: None))
+    ours.begin(9, [], config, {}, board, {})
+    for version in (1, 2):
+        ours._board.publish(Publication("pair-00", version))
+    assert [p.version for p in ours.publications(["pair-00"], 0, 9)["pair-00"]] == kept
+
+
+def test_what_is_asked_before_an_attempt_has_begun_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ASK_S", 0.0)
+    ours = actor()
+    ours._begun = threading.Event()
+    ours._board = SimpleNamespace(next=lambda shelf, after: [(shelf, after)])  # type: ignore[assignment]
+    assert ours.next("pair-00", 3) == []
+    ours._begun.set()
+    assert ours.next("pair-00", 3) == [("pair-00", 3)]
+    ours._players = {}
+    ours.fence(4)  # nothing has begun here: there is nothing to end
 
 
 def test_who_has_left_lives_here_no_more() -> None:

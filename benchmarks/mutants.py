@@ -29,7 +29,7 @@ import scipy.stats
 import torch
 import xxhash
 
-from benchmarks.common import show, write
+from benchmarks.common import kept, show, write
 from benchmarks.planted import EQUIVALENT, PLANTED, TARGETS
 
 PRELOADED = (ray, scipy.stats, torch, xxhash)
@@ -38,8 +38,10 @@ TURNED: dict[type[ast.cmpop], str] = {
     ast.Lt: "<=", ast.LtE: "<", ast.Gt: ">=", ast.GtE: ">", ast.Eq: "!=", ast.NotEq: "==", ast.Is: "is not", ast.IsNot: "is",
     ast.In: "not in", ast.NotIn: "in",
 }  # fmt: skip
-PATIENCE_S = 60.0
-"""For the tests of one mutant; whatever takes longer hangs, which is seen."""
+PATIENCE_S, TIMES = 60.0, 8
+"""For the tests of one mutant, or so many times what the unchanged file takes; whatever takes longer hangs, which is seen."""
+TRIES = 3
+"""For the unchanged file, whose tests may fail of what runs beside them."""
 
 
 @dataclass(frozen=True)
@@ -250,13 +252,15 @@ def fork(tests: Sequence[str], mutant: Mutant | None) -> int:
     os._exit(status)
 
 
-def wait_for(running: dict[int, tuple[Mutant | None, float]], patience: float) -> tuple[Mutant | None, int, float]:
-    """The next that has ended: (which, its status; -1 where it hung, seconds)."""
+def wait_for(
+    running: dict[int, tuple[Mutant | None, float]], patience: dict[str, float]
+) -> tuple[Mutant | None, int, float]:
+    """The next that has ended: (which, its status; -1 where it hung, seconds). patience: by file."""
     while True:
         for pid, (mutant, began) in list(running.items()):
             ended, status = os.waitpid(pid, os.WNOHANG)
             took = time.perf_counter() - began
-            if not ended and took > patience:
+            if not ended and took > patience.get(mutant.file if mutant else "", 10 * PATIENCE_S):
                 os.killpg(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
                 status = -1
@@ -268,29 +272,60 @@ def wait_for(running: dict[int, tuple[Mutant | None, float]], patience: float) -
 
 
 def main() -> None:
-    """All files, or those that contain `--only`; `--part 1/2` takes every second."""
+    """All files, or those that contain `--only`; or what survived the last time."""
     parser = argparse.ArgumentParser()
     parser.add_argument("sample", type=int, nargs="?", default=24, help="generated mutants a file, at most")
     parser.add_argument("--only", default="", help="text in the names of the files")
     parser.add_argument("--planted", action="store_true", help="those by hand only")
+    parser.add_argument(
+        "--again", action="store_true", help="those only that survived the last time; tests were added since"
+    )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     args = parser.parse_args()
     files = [f for f in TARGETS if args.only in f]
-    for name in files:
-        began = time.perf_counter()
-        _, status, took = wait_for({fork(TARGETS[name].tests, None): (None, began)}, 10 * PATIENCE_S)
-        print(f"{name}: unchanged, {took:.1f} s", flush=True)
-        if status != 0:
-            raise SystemExit(f"{name}: its tests do not pass as it is (exit {status}).")
+    if args.again:
+        once_more(args.jobs)
+        return
+    patience = {name: max(PATIENCE_S, TIMES * unchanged(name)) for name in files}
     mutants = [*planted(files)]
     if not args.planted:
         mutants += [m for f in files for m in generated(f, TARGETS[f].within, args.sample)]
     began = time.perf_counter()
-    outcome = run_all(mutants, args.jobs)
-    report(mutants, outcome, time.perf_counter() - began, keep=not args.only and not args.planted)
+    outcome = run_all(mutants, args.jobs, patience)
+    report(mutants, outcome, time.perf_counter() - began, args.sample, keep=not args.only and not args.planted)
 
 
-def run_all(mutants: Sequence[Mutant], jobs: int) -> dict[Mutant, str]:
+def once_more(jobs: int) -> None:
+    """Those that survived, against the tests as they are now; what was killed stays killed, since tests were only added."""
+    found = kept("mutants")
+    files = dict.fromkeys(name.partition(": ")[0] for name in found["survivors"])
+    whole = (m for f in files for m in [*planted([f]), *generated(f, TARGETS[f].within, found["sample"])])
+    mutants = [m for m in whole if f"{m.file}: {m.name}" in found["survivors"]]
+    began = time.perf_counter()
+    outcome = run_all(mutants, jobs, {f: max(PATIENCE_S, TIMES * unchanged(f)) for f in files})
+    for mutant in mutants:
+        for row in (found["files"][mutant.file], found["all"]):
+            row["survived"] -= 1
+            row[outcome[mutant]] += 1
+    found["survivors"] = [f"{m.file}: {m.name}" for m in mutants if outcome[m] == "survived"]
+    found["planted_survived"] = sum(m.planted and outcome[m] == "survived" for m in mutants)
+    found["seconds"] += time.perf_counter() - began
+    tell(found["files"], found["all"])
+    print(write("mutants", {k: v for k, v in found.items() if k != "conditions"}))
+
+
+def unchanged(name: str) -> float:
+    """Seconds that a file's tests take as it is. Raises SystemExit where they do not pass."""
+    status = 1
+    for _ in range(TRIES):
+        _, status, took = wait_for({fork(TARGETS[name].tests, None): (None, time.perf_counter())}, {})
+        print(f"{name}: unchanged, {took:.1f} s", flush=True)
+        if status == 0:
+            return took
+    raise SystemExit(f"{name}: its tests do not pass as it is (exit {status}).")
+
+
+def run_all(mutants: Sequence[Mutant], jobs: int, patience: dict[str, float]) -> dict[Mutant, str]:
     """mutant -> "killed", "hung" (seen, too), "equivalent" (argued; not run) or "survived"."""
     todo = [m for m in reversed(mutants) if f"{m.file}: {m.name}" not in EQUIVALENT]
     outcome = {m: "equivalent" for m in mutants if f"{m.file}: {m.name}" in EQUIVALENT}
@@ -299,7 +334,7 @@ def run_all(mutants: Sequence[Mutant], jobs: int) -> dict[Mutant, str]:
         while todo and len(running) < jobs:
             mutant = todo.pop()
             running[fork(TARGETS[mutant.file].tests, mutant)] = mutant, time.perf_counter()
-        ended, status, _ = wait_for(running, PATIENCE_S)
+        ended, status, _ = wait_for(running, patience)
         assert ended is not None
         outcome[ended] = {0: "survived", -1: "hung"}.get(status, "killed")
         if status == 0:
@@ -307,7 +342,7 @@ def run_all(mutants: Sequence[Mutant], jobs: int) -> dict[Mutant, str]:
     return outcome
 
 
-def report(mutants: Sequence[Mutant], outcome: dict[Mutant, str], seconds: float, keep: bool) -> None:
+def report(mutants: Sequence[Mutant], outcome: dict[Mutant, str], seconds: float, sample: int, keep: bool) -> None:
     """The table, and where everything was run the file."""
     rows = {}
     for file in dict.fromkeys(m.file for m in mutants):
@@ -316,24 +351,31 @@ def report(mutants: Sequence[Mutant], outcome: dict[Mutant, str], seconds: float
     total = {k: sum(r[k] for r in rows.values()) for k in ("killed", "hung", "equivalent", "survived")}
     by_hand = [outcome[m] for m in mutants if m.planted]
     survivors = [f"{m.file}: {m.name}" for m in mutants if outcome[m] == "survived"]
-    show(
-        ["file", "mutants", "killed", "of these by a time-out", "equivalent", "survived"],
-        [
-            [
-                f,
-                str(sum(r.values())),
-                str(r["killed"] + r["hung"]),
-                str(r["hung"]),
-                str(r["equivalent"]),
-                str(r["survived"]),
-            ]
-            for f, r in {**rows, "all": total}.items()
-        ],
-    )
+    tell(rows, total)
     print(f"by hand: {len(by_hand) - by_hand.count('survived')} of {len(by_hand)} killed; {seconds:.0f} s")
     if keep:
-        payload = {"files": rows, "all": total, "survivors": survivors, "planted": len(by_hand), "seconds": seconds}
+        payload = {
+            "sample": sample,
+            "files": rows,
+            "all": total,
+            "survivors": survivors,
+            "planted": len(by_hand),
+            "seconds": seconds,
+        }
         print(write("mutants", {**payload, "planted_survived": by_hand.count("survived")}))
+
+
+def tell(rows: dict[str, dict[str, int]], total: dict[str, int]) -> None:
+    """The table."""
+    shown = {**rows, "all": total}
+    columns = [
+        [f, sum(r.values()), r["killed"] + r["hung"], r["hung"], r["equivalent"], r["survived"]]
+        for f, r in shown.items()
+    ]
+    show(
+        ["file", "mutants", "killed", "of these by a time-out", "equivalent", "survived"],
+        [[str(c) for c in row] for row in columns],
+    )
 
 
 if __name__ == "__main__":

@@ -127,5 +127,26 @@ PLANTED = [
 ]  # fmt: skip
 """file, old text (there once), new text, what it breaks."""
 
-EQUIVALENT: dict[str, str] = {}
+REST, ALIKE, NONE = (
+    "numpy takes any negative length for the rest",
+    "the two are of one length by construction; strict only says so",
+    "versions and steps begin at 0: -1 and -2 both mean none",
+)
+EQUIVALENT: dict[str, str] = {
+    f"{S}/pmgan_slots.py: crc: one more: 1": REST,
+    f"{G}/weights.py: Parcel.fingerprint: one more: 1": REST,
+    f"{C}/gathering.py: Gathering.asked: one more: 1": NONE,
+    f"{S}/pmgan_judge.py: Judge.poll: one more: 1": NONE,
+    f"{S}/pmgan_judge.py: Judge.poll: one more: 1 #2": NONE,
+    f"{A}/exchange.py: Exchange.peek: one more: 1 #5": NONE,
+    f"{A}/exchange.py: Exchange.peek: one more: 1 #6": NONE,
+    f"{C}/hosting.py: host_all: without strict: zip(here, orders, strict=True)": ALIKE,
+    f"{C}/hosting.py: host_all: turned: True #2": ALIKE,
+    f"{C}/hosting.py: host_all: one more: 0 #2": "a pack's orders are all of as many steps: the second says what the first does",
+    f"{S}/pack.py: Pack.snapshot.put_back: turned: True": ALIKE,
+    f"{S}/pack.py: Pack.snapshot.put_back: without strict: zip(tensors, copies, strict=True)": ALIKE,
+    f"{A}/matchmaker.py: MatchmakerActor.gather: without strict: zip(goes, networks, strict=True)": ALIKE,
+    f"{A}/matchmaker.py: MatchmakerActor.gather: turned: True": ALIKE,
+    f"{A}/matchmaker.py: MatchmakerActor.gather: one more: 1": "sources come sorted, so that equal ones stand side by side",
+}
 """`file: name` of a mutant that nobody could tell from the original, and why."""

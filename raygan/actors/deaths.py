@@ -16,6 +16,8 @@ import ray
 from ray.exceptions import OutOfMemoryError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from raygan.actors.stacks import envoy, stack_there
+
 ASK_S, LOOK_S = 1.0, 0.1
 """Between two questions to each actor, and between two looks for their answers."""
 OURS = re.compile(rb"(Board|Deputy|Evaluator|Matchmaker|Player)Actor")
@@ -48,6 +50,8 @@ class Pulse:
         self._at = self._looked = 0.0
         self.noticed: dict[str, Any] = {}
         """player -> its actor, whose process was told to end (SIGTERM)."""
+        self._envoys: dict[str, Any] = {}
+        """Who has got nowhere for half the lease -> whom to ask where it is; None: on this node."""
 
     def starting(self, name: str, within_s: float) -> None:
         """It is not there yet: its first answer may take so long."""
@@ -87,9 +91,18 @@ class Pulse:
                 sign.moved = now
             if sign.asked is None:
                 sign.asked = actor.where.remote(player)
-        silent = [p for p in actors if now - self._signs[p].answered > self.lease_s]
-        stuck = [p for p in actors if p in busy and now - self._signs[p].moved > self.lease_s]
-        return next(iter([*silent, *stuck]), None)
+        slow = self._slow(actors, busy, now - self.lease_s / 2)
+        self._envoys = {p: self._envoys.get(p) or envoy(self._places[p]) for p in slow if p in self._places}
+        return next(iter(self._slow(actors, busy, now - self.lease_s)), None)
+
+    def _slow(self, actors: Collection[str], busy: Collection[str], since: float) -> list[str]:
+        """Who has not answered since then; then those who are busy and have got no further."""
+        silent = [p for p in actors if self._signs[p].answered < since]
+        return [*silent, *(p for p in actors if p in busy and self._signs[p].moved < since and p not in silent)]
+
+    def stack(self, name: str) -> str:
+        """Where it is, frame by frame, or one line that says why nobody knows."""
+        return stack_there(self._places.get(name), self._envoys.get(name))
 
     def _hear(self, actors: Mapping[str, Any], now: float) -> None:
         """What was asked before and is answered by now; who is well has answered long ago, so that few are looked at."""

@@ -22,7 +22,6 @@ from raygan.actors.deaths import Pulse, death_cause, death_kind, lost_node
 from raygan.actors.draining import draining, here
 from raygan.actors.household import BOARD, EVALUATOR, MATCHMAKER, Household
 from raygan.actors.scoring import Scoring
-from raygan.actors.stacks import stack_there
 from raygan.config import Config
 from raygan.controller.orders import Adopt, Done, Evaluate, Join, Order, Save
 from raygan.errors import PlayerDied, RayganError
@@ -316,7 +315,7 @@ class RayExecutor(Household):
     def _hung(self, name: str, cause: str) -> PlayerDied:
         """Somebody that does not answer, with where it is; its process is ended by whoever starts again."""
         death = PlayerDied(name, cause, "hang")
-        death.stack = stack_there(self.places.get(name))
+        death.stack = self.pulse.stack(name)
         return death
 
     def mishaps(self) -> list[PlayerDied]:

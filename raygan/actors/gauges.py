@@ -1,11 +1,15 @@
 """Everything that Prometheus sees of a run: gauges with the labels run, player, role, and no other.
 
+What a label says is a run's name, a player's name or a role: `PLAYER` and `run_folder.NAME` leave no letter in them that means
+anything to Prometheus, Grafana or a browser, and a row that names anybody else (a run folder may be somebody else's) is left.
+
 Ray forgets a gauge that is not set again, so all of them are set on each tick. A dead player is seen by the age of its last
 sign of life, which grows, never by a series that is missing. Ray puts `ray_` before each name.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Mapping
@@ -14,6 +18,7 @@ from typing import Any
 from ray.util.metrics import Gauge
 
 from raygan.metrics.ranking import headline
+from raygan.strategies.roles import PLAYER as NAMES
 from raygan.strategies.roles import Roles, label_of, roles_told
 
 PLAYER = {
@@ -67,11 +72,12 @@ class Gauges:
         self.exported: dict[str, Gauge] = {}
 
     def take(self, log: str, row: Mapping[str, Any]) -> None:
-        """A line of metrics.jsonl or events.jsonl."""
-        if log == "metrics.jsonl":
-            self._row(row)
-        else:
-            self._event(row)
+        """A line of metrics.jsonl or events.jsonl; one with a name that no player has, or no number for one, is left."""
+        with contextlib.suppress(ValueError, TypeError, KeyError):
+            if log == "metrics.jsonl":
+                self._row(row)
+            else:
+                self._event(row)
 
     def _row(self, row: Mapping[str, Any]) -> None:
         player = str(row["player"])
@@ -123,7 +129,8 @@ class Gauges:
         """Seconds since each player's last sign of life, told by a driver that lives."""
         self.pushed = time.monotonic()
         for player, age in ages.items():
-            self.heard[player] = self.pushed - age
+            if NAMES.fullmatch(player):
+                self.heard[player] = self.pushed - age
         if store:
             self._set("object_store_bytes", "", store["store_used"])
             self._set("object_store_capacity_bytes", "", store["store_capacity"])
@@ -167,6 +174,8 @@ class Gauges:
         return self.exported[name]
 
     def _set(self, name: str, player: str, value: float) -> None:
+        if player and not NAMES.fullmatch(player):
+            raise ValueError(player)
         self.values[f"raygan_{name}", player] = float(value)
 
     def _add(self, name: str, player: str, value: float) -> None:

@@ -18,7 +18,6 @@ from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskErr
 
 from raygan.actors.deaths import Pulse, death_cause, death_kind
 from raygan.actors.household import EVALUATOR, Household
-from raygan.actors.stacks import stack_there
 from raygan.controller.orders import Done, Evaluate, Scored
 from raygan.controller.scores import TRIES
 from raygan.errors import PlayerDied
@@ -152,7 +151,7 @@ class Scoring:
             cause = f"no score within {SCORE_S:g} s"
         if cause:
             death = PlayerDied(EVALUATOR, cause, "hang")
-            death.stack = stack_there(self.house.places.get(EVALUATOR))
+            death.stack = self.pulse.stack(EVALUATOR)
             self._lost(death)
 
     def _lost(self, death: PlayerDied) -> None:

@@ -2,7 +2,10 @@
 was stopped, since faulthandler writes from the signal's handler, without Python.
 
     actor: listen()                                         a nameless file in memory, and SIGUSR2 writes all threads' frames to it
-    driver: stack_there(place) --Ray task on that node--> stack(pid): signal, then read /proc/PID/fd/N
+    driver: envoy(place) --an actor on that node--> stack(pid): signal, then read /proc/PID/fd/N --> stack_there
+
+Its process takes seconds to start where the node is busy, so it is sent before the lease is over. It does not look before: a
+process that was stopped goes on for that moment, and would seem to get on.
 
 py-spy would need the right to trace, which containers and Yama refuse. Where there is no stack the text says why.
 """
@@ -16,12 +19,13 @@ import re
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 NAME = "raygan-stack"
 WITHIN_S = 2.0
 """For the process to write."""
 THERE_S = 5.0
-"""For the other node to answer, the start of a process there included."""
+"""For another node to answer once the lease is over; the envoy was sent at half of it (`Pulse`)."""
 
 
 def listen() -> None:
@@ -86,20 +90,35 @@ def _read(path: str) -> str:
     return Path(path).read_text().strip()
 
 
-def stack_there(place: tuple[str, int] | None) -> str:
-    """The same of a process on any node of the cluster; (node, process), None where nobody knows."""
+class Envoy:
+    """A process on another node that looks at those beside it; gone with its handle."""
+
+    def stack(self, pid: int) -> str:
+        """There."""
+        return stack(pid)
+
+
+def envoy(place: tuple[str, int]) -> Any:
+    """Sent to where the process lives (node, process); None where that is this node."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    if place[0] == ray.get_runtime_context().get_node_id():
+        return None
+    there = NodeAffinitySchedulingStrategy(place[0], soft=False)
+    actor: Any = ray.remote(Envoy)
+    return actor.options(num_cpus=0, max_restarts=0, scheduling_strategy=there).remote()
+
+
+def stack_there(place: tuple[str, int] | None, sent: Any = None) -> str:
+    """The stack of a process on any node of the cluster; None where nobody knows its place. sent: an envoy, earlier."""
     import ray
     from ray.exceptions import RayError
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     if place is None:
         return "no stack: nobody knows yet where it lives"
-    node, pid = place
-    if node == ray.get_runtime_context().get_node_id():
-        return stack(pid)
-    there = NodeAffinitySchedulingStrategy(node, soft=False)
     try:
-        asked = ray.remote(stack).options(num_cpus=0, max_retries=0, scheduling_strategy=there).remote(pid)
-        return str(ray.get(asked, timeout=THERE_S))
+        sent = sent or envoy(place)
+        return stack(place[1]) if sent is None else str(ray.get(sent.stack.remote(place[1]), timeout=THERE_S))
     except RayError as error:
-        return f"no stack: node {node[:12]} does not answer ({type(error).__name__})"
+        return f"no stack: node {place[0][:12]} does not answer ({type(error).__name__})"

@@ -23,11 +23,10 @@ from typing import Any
 from raygan.controller.journal import Entry, Journal, file_of, read_head, undo
 from raygan.controller.storage import LocalStorage, Storage
 from raygan.errors import CheckpointError
+from raygan.strategies.roles import PLAYER
 
 FORMAT = 1
 FOLDER = "checkpoints"
-PLAYER = re.compile(r"[a-z]+(-[0-9]+)?")
-"""Names of players: part files have no others."""
 NAME = re.compile(r"([0-9]{8,})(?:-([0-9]+))?")
 
 

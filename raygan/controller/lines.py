@@ -5,6 +5,7 @@ A damaged line is passed over, counted, and told (`raygan.notes`); a damaged fil
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -18,6 +19,8 @@ from raygan.errors import ConfigError
 NOTES = logging.getLogger("raygan.notes")
 """What a reader should know beside what it asked for; the command line shows it on stderr, once."""
 BLOCK = 1 << 20
+KNOWN_BY = 1 << 12
+"""Bytes by which the place of a mark is known again; each line has a time."""
 Object = dict[str, Any]
 
 
@@ -46,6 +49,29 @@ class Lines:
         if again:
             self._file, self._end, self.damaged = file, 0, 0
         return again
+
+    def mark(self) -> Object:
+        """How far it was read, for another process to go on from."""
+        return {"end": self._end, "before": self._before(self._end), "damaged": self.damaged}
+
+    def go_on(self, mark: Object) -> bool:
+        """Read on from a mark, if the file has there what it had; else nothing changes. Raises KeyError, TypeError for no mark."""
+        end, damaged = mark["end"] + 0, mark["damaged"] + 0
+        if end < 0 or (before := self._before(end)) is None or before != mark["before"]:
+            return False
+        self.restarted()
+        self._end, self.damaged = end, damaged
+        return True
+
+    def _before(self, end: int) -> str | None:
+        """The hash of the last bytes before `end`; None where the file has not so many."""
+        try:
+            with os.fdopen(open_plain(self.path), "rb") as file:
+                file.seek(max(0, end - KNOWN_BY))
+                raw = file.read(min(end, KNOWN_BY))
+        except OSError:
+            raw = b""
+        return hashlib.sha256(raw).hexdigest() if len(raw) == min(end, KNOWN_BY) else None
 
     def skip(self) -> None:
         """What is there now has been seen."""

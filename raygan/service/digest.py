@@ -1,6 +1,6 @@
-"""A run's logs, taken in as they grow: what status, watch, the live page and the report need of them, at any length.
+"""A run's logs, taken in as they grow: what the live page and the report need of them, at any length.
 
-metrics.jsonl, events.jsonl --> Lines.fresh --> Digest: newest rows, sums, counts, and of each curve at most 2,000 (`MOST`) points
+metrics.jsonl, events.jsonl --> Lines.fresh --> Digest: a summary, and of each curve at most 2,000 (`MOST`) points
 
 A run of weeks has millions of lines. Held as objects they take gigabytes, and a picture of all of them takes minutes; so each
 line is read once, and of what is drawn every 2nd, 4th, 8th .. is kept when there are too many (`Thinned.every` says how many).
@@ -8,12 +8,11 @@ line is read once, and of what is drawn every 2nd, 4th, 8th .. is kept when ther
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
-from raygan.controller.lines import Lines, told_by_a_run
+from raygan.service.summary import Row, Summary
 
 MOST, LEAST, ALTOGETHER = 2000, 50, 20_000
 """Points of a curve, and of all players' together."""
@@ -22,7 +21,6 @@ COLUMNS = 1000
 QUIET = ("pull", "slot", "swap")
 """Kinds of events that a picture shows."""
 T = TypeVar("T")
-Row = dict[str, Any]
 
 
 class Thinned(Generic[T]):
@@ -87,36 +85,10 @@ class Seats:
         return list(self._changes)
 
 
-class Digest:
-    """Of one run, up to what was read last."""
+class Digest(Summary):
+    """Of one run, up to what was read last; from the first line on, since curves are drawn."""
 
-    def __init__(self, path: Path) -> None:
-        self.logs = Lines(path / "metrics.jsonl", told_by_a_run), Lines(path / "events.jsonl", told_by_a_run)
-        self._forget_rows()
-        self._forget_events()
-
-    def refresh(self) -> Digest:
-        """Take in what is new."""
-        metrics, events = self.logs
-        if metrics.restarted():
-            self._forget_rows()
-        for row in metrics.fresh():
-            self._row(row)
-        if events.restarted():
-            self._forget_events()
-        for event in events.fresh():
-            self._event(event)
-        return self
-
-    @property
-    def scores(self) -> dict[str, Row]:
-        """Each player's last."""
-        return {player: some.last for player, some in self.scored.items() if some.last is not None}
-
-    @property
-    def damaged(self) -> dict[str, int]:
-        """file -> lines that were passed over."""
-        return {log.path.name: log.damaged for log in self.logs if log.damaged}
+    indexed = False
 
     @property
     def thinned(self) -> int:
@@ -125,25 +97,12 @@ class Digest:
         return max((some.every for some in kept), default=1)
 
     def _forget_rows(self) -> None:
-        self.newest: dict[str, Row] = {}
-        """player -> its last training row."""
+        super()._forget_rows()
         self.trained: dict[str, Thinned[Row]] = {}
         self.scored: dict[str, Thinned[Row]] = {}
-        self.player_seconds = 0.0
-        self.elapsed = 0.0
 
     def _forget_events(self) -> None:
-        self.counts: Counter[str] = Counter()
-        """kind -> how many."""
-        self.warnings: Counter[str] = Counter()
-        self.holds: dict[str, str] = {}
-        """player -> birth name of the network that its last swap gave it."""
-        self.gone: dict[str, str] = {}
-        """player -> how it went."""
-        self.last: dict[str, Row] = {}
-        """kind -> the last event of that kind."""
-        self.recent: deque[Row] = deque(maxlen=30)
-        """Events as they come, but for pulls and slots."""
+        super()._forget_events()
         self.loud: deque[Row] = deque(maxlen=40)
         """Events that no picture shows."""
         self.pulls: Thinned[Row] = Thinned()
@@ -151,30 +110,17 @@ class Digest:
         self.seats = Seats()
 
     def _row(self, row: Row) -> None:
-        self.elapsed = max(self.elapsed, _number(row.get("elapsed")))
-        player = row["player"]
-        if row["kind"] == "train":
-            self.newest[player] = row
-            _curve(self.trained, player).add(row)
-            self.player_seconds += _number(row.get("seconds"))
-        elif row["kind"] == "score":
-            _curve(self.scored, player).add(row)
+        super()._row(row)
+        if row["kind"] in ("train", "score"):
+            _curve(self.trained if row["kind"] == "train" else self.scored, row["player"]).add(row)
 
     def _event(self, event: Row) -> None:
+        super()._event(event)
         kind = event["kind"]
-        self.counts[kind] += 1
-        self.last[kind] = event
         if kind == "swap":
             self.seats.add(event)
-            self.holds |= {m["player"]: m["identity"] for m in event["moves"]}
-        elif kind == "warning":
-            self.warnings[event["name"]] += 1
-        elif kind in ("retire", "leave"):
-            self.gone[event["player"]] = kind
         elif kind in ("pull", "slot"):
             (self.pulls if kind == "pull" else self.slots).add(event)
-        if kind not in ("pull", "slot"):
-            self.recent.append(event)
         if kind not in QUIET:
             self.loud.append(event)
 
@@ -186,7 +132,3 @@ def _curve(curves: dict[str, Thinned[Row]], player: str) -> Thinned[Row]:
             for some in curves.values():
                 some.most = curves[player].most
     return curves[player]
-
-
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) else 0.0

@@ -177,7 +177,7 @@ def stop(feed: Feed, timeout_s: float = 120.0) -> str:
         more = feed.refresh()
         info = feed.run.info
         if info["status"] in ENDED or not more:
-            saved = feed.run.digest.last.get("checkpoint")
+            saved = feed.run.summary.last.get("checkpoint")
             where = f", checkpoint of step {saved['step']}" if saved else ""
             status = info["status"] if info["status"] in ENDED else "gone"  # its hub went before it could tell the end
             return f"{feed.run.name}: {status} after {time.monotonic() - began:.1f} s{where}"
@@ -206,8 +206,8 @@ def state(run: Run) -> dict[str, Any]:
     from raygan.metrics.ranking import headline
     from raygan.service.tables import lives
 
-    info, config, digest, roles = run.info, run.config, run.digest, run.roles
-    trained, scores, gone = digest.newest, digest.scores, digest.gone
+    info, config, summary, roles = run.info, run.config, run.summary, run.roles
+    trained, scores, gone = summary.newest, summary.scores, summary.gone
     players: list[dict[str, Any]] = []
     for player in [*run.players, *(p for p in gone if p in trained)]:
         row, score = trained.get(player, {}), scores.get(player, {})
@@ -215,7 +215,7 @@ def state(run: Run) -> dict[str, Any]:
         metric = headline(score) if score else None
         step = int(row.get("step", 0))
         players.append({
-            "player": player, "main": role_of(player, roles).main, "step": step, "holds": digest.holds.get(player, player),
+            "player": player, "main": role_of(player, roles).main, "step": step, "holds": summary.holds.get(player, player),
             "rate": row["steps"] / seconds if seconds else None,
             "wait": row.get("wait_s", 0.0) / seconds if seconds else None,
             "loss_d": row.get("loss_d"), "loss_g": row.get("loss_g"), "lag": row.get("lag"),
@@ -225,7 +225,7 @@ def state(run: Run) -> dict[str, Any]:
     status = info["status"] if running(info) or info["status"] in ENDED else "lost"
     here = [p for p in players if p["state"] not in ("retire", "leave")]
     done = sum(p["step"] for p in here) / (config.steps * max(1, len(here)))
-    elapsed = digest.elapsed
+    elapsed = summary.elapsed
     mixture = scores.get("mixture")
     seen = {
         "name": run.name, "status": status, "exit_code": info.get("exit_code"), "error": info.get("error"),
@@ -233,12 +233,12 @@ def state(run: Run) -> dict[str, Any]:
         "steps": config.steps, "progress": done, "elapsed": elapsed,
         "eta": elapsed * (1 - done) / done if done and status == "running" else None,
         "players": players, "mixture": {k: v for k, v in (mixture or {}).items() if isinstance(v, float)},
-        "swaps": digest.counts["swap"],
-        "deaths": digest.counts["death"],
-        "warnings": dict(sorted(digest.warnings.items())),
-        "events": list(digest.recent),
-        "player_seconds": digest.player_seconds,
-        "damaged": digest.damaged,
+        "swaps": summary.counts["swap"],
+        "deaths": summary.counts["death"],
+        "warnings": dict(sorted(summary.warnings.items())),
+        "events": list(summary.recent),
+        "player_seconds": summary.player_seconds,
+        "damaged": summary.damaged,
         "lives": lives(info),
     }  # fmt: skip
     return {key: finite(value) for key, value in seen.items()}

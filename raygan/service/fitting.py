@@ -14,13 +14,17 @@ from raygan.losses.base import LossComponent, examine
 from raygan.networks.base import NetworkComponent
 from raygan.own.calling import calling
 from raygan.own.names import is_own, label
+from raygan.strategies.roles import PLAYER
 from raygan.strategies.strategy import Setup
 
 COUNT = 4
 
 
 def refuse_misfits(setup: Setup, players: Sequence[str]) -> None:
-    """Raises ConfigError: an output of another shape, a loss that is no finite number, or what the user's code raises."""
+    """Raises ConfigError: an output of another shape, a loss that is no finite number, a name that no player can have, or what the
+    user's code raises.
+    """
+    refuse_names(setup.config.strategy["name"], players)
     seen = list[Any]()
     for player in players:
         own = setup.config.of(player)
@@ -28,6 +32,20 @@ def refuse_misfits(setup: Setup, players: Sequence[str]) -> None:
             seen.append([own.network, own.loss])
             if is_own(str(own.network["name"])) or is_own(str(own.loss["name"])):
                 _try(setup, player)
+
+
+def refuse_names(strategy: str, players: Sequence[str]) -> None:
+    """Raises ConfigError: what was saved of a player of such a name could not be read again, or would be another's."""
+    for i, player in enumerate(players):
+        if not PLAYER.fullmatch(player):
+            why = (
+                "a player's name is small letters, with a number behind '-' where there are several (pair-00, teacher)"
+            )
+        elif player in players[:i]:
+            why = "two players have this name"
+        else:
+            continue
+        raise ConfigError(f"strategy {label(strategy)}: players() gives {player!r}; {why}.")
 
 
 def _try(setup: Setup, player: str) -> None:

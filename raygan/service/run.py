@@ -24,6 +24,7 @@ from raygan.errors import ConfigError, did_you_mean
 from raygan.metrics.ranking import better, headline
 from raygan.service.code import load_config, use_code
 from raygan.service.digest import Digest
+from raygan.service.summary import Summary
 from raygan.strategies.roles import MIXTURE, Roles, role_of, roles_told
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Run:
         self._events = JsonLines(path / "events.jsonl", told_by_a_run)
         self._scores = Lines(path / "metrics.jsonl", told_by_a_run, containing=b'"score"')
         self._scored: dict[str, dict[str, Any]] = {}
-        self._digest = Digest(path)
+        self._summary, self._digest = Summary(path), Digest(path)
 
     @classmethod
     def load(cls, path: str | Path, *, trust_code: bool = False) -> Run:
@@ -79,8 +80,13 @@ class Run:
         return load_config(self.path)
 
     @property
+    def summary(self) -> Summary:
+        """What the logs come to, as they are now."""
+        return (self._digest if self._digest.begun else self._summary).refresh()
+
+    @property
     def digest(self) -> Digest:
-        """What is to be seen of the logs, as they are now."""
+        """The same, and what is to be drawn of them: all lines are read, once."""
         return self._digest.refresh()
 
     @property

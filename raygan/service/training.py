@@ -58,6 +58,7 @@ from raygan.service.provenance import provenance
 from raygan.service.run import Run
 from raygan.service.sheet import sheet
 from raygan.service.signals import listening
+from raygan.service.summary import Keeper
 from raygan.service.tables import fate
 from raygan.strategies.partition import component_of, sources_of, with_parts
 from raygan.strategies.strategy import Setup, load_data, num_processes, strategy_of, with_data
@@ -231,7 +232,7 @@ def _drive(
 
         return RayExecutor(folder.path.name, setup)
 
-    listeners = [*map(as_listener, heard), *listeners_of(config)]
+    listeners = [*map(as_listener, heard), *listeners_of(config), Keeper(folder.path)]
     if not inline and config.resources.hub:
         from raygan.actors.hub import HubLink
 

@@ -3,9 +3,13 @@
 Whoever asks goes by a strategy's `roles(config)`, or by what run.json has kept of it, and never by a player's name.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+PLAYER = re.compile(r"[a-z]+(-[0-9]+)?")
+"""Names of players: files of checkpoints and Prometheus's labels have no others."""
 
 
 @dataclass(frozen=True)

@@ -100,3 +100,29 @@ def test_a_lost_node_is_read_from_the_error() -> None:
     text = "The actor died because its node has died. Node Id: 0a1b2c the actor's node was terminated unexpectedly"
     assert lost_node(RuntimeError(text)) == "0a1b2c"
     assert lost_node(RuntimeError("Worker exit type: SYSTEM_ERROR. Node ID: 0a1b2c")) is None
+
+
+def test_an_envoy_for_a_stack_is_sent_before_the_lease_is_over_and_once(
+    clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process takes a while to start; where somebody gets on meanwhile it is called back."""
+    sent: list[tuple[str, int]] = []
+    monkeypatch.setattr(deaths, "envoy", lambda place: sent.append(place) or len(sent))
+    monkeypatch.setattr(deaths, "stack_there", lambda place, envoy=None: f"{place} {envoy}")
+    pulse = Pulse(6.0, {"pair-00": ("there", 7)})
+    actors = {"pair-00": Actor(lambda: {"node": "there", "pid": 7, "beats": 1})}
+
+    def pass_by(seconds: int, answered: bool) -> None:
+        monkeypatch.setattr(deaths.ray, "wait", lambda refs, **_: (refs, []) if answered else ([], refs))
+        for _ in range(seconds):
+            clock[0] += 1.0
+            assert pulse.beat(actors, []) is None
+
+    pass_by(4, answered=False)
+    assert (sent, pulse.stack("pair-00")) == ([], "('there', 7) None")
+    pass_by(3, answered=False)
+    assert (sent, pulse.stack("pair-00")) == ([("there", 7)], "('there', 7) 1")
+    pass_by(2, answered=True)
+    pass_by(4, answered=False)
+    assert (sent, pulse.stack("pair-00")) == ([("there", 7)] * 2, "('there', 7) 2")
+    assert pulse.stack("nobody").startswith("None")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from ray.exceptions import RayActorError
 
-from raygan.actors.exchange import Exchange
+from raygan.actors.exchange import GONE_S, Exchange
 from raygan.gan.weights import Publication
 
 
@@ -67,3 +67,91 @@ def test_of_a_dead_actor_nobody_is_asked_again_until_the_board_knows_another() -
     assert set(exchange.newest(["pair-00", "pair-01", "pair-02"])) == {"pair-00"}
     exchange.newest(["pair-01", "pair-02"])
     assert there.calls == [["pair-01", "pair-02"]]
+
+
+class Question:
+    """One that is open at an owner until it is answered."""
+
+    def __init__(self, shelf: str, after: int) -> None:
+        self.shelf, self.after = shelf, after
+        self.answered: list[Publication] | Exception | None = None
+
+
+class Listener:
+    """An owner that keeps the questions that it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[Question] = []
+        self.next = SimpleNamespace(remote=self._next)
+
+    def _next(self, shelf: str, after: int) -> Question:
+        self.asked.append(Question(shelf, after))
+        return self.asked[-1]
+
+    def answer(self, *versions: int, error: Exception | None = None) -> None:
+        question = self.asked[-1]
+        question.answered = error or [Publication(question.shelf, v) for v in versions]
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, float]]:
+    """(how many are waited for, how long) of each wait."""
+    out: list[tuple[int, float]] = []
+
+    def wait(references: list[Question], num_returns: int, timeout: float) -> Any:
+        out.append((num_returns, timeout))
+        here = [r for r in references if r.answered is not None][:num_returns]
+        return here, [r for r in references if r not in here]
+
+    def got(name: str, reference: Any) -> Any:
+        found = reference.answered if isinstance(reference, Question) else reference
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    monkeypatch.setattr("raygan.actors.exchange.ray.wait", wait)
+    monkeypatch.setattr("raygan.actors.exchange.answer", got)
+    monkeypatch.setattr("raygan.actors.exchange.time.sleep", lambda seconds: out.append((0, seconds)))
+    return out
+
+
+def peeked(exchange: Exchange, have: dict[str, int], wait_s: float = 0.5) -> dict[str, int]:
+    return {name: p.version for name, p in exchange.peek(["pair-00", "pair-01"], have, wait_s).items()}
+
+
+def test_one_question_to_each_owner_is_open_and_asked_again_once_it_is_answered(
+    waits: list[tuple[int, float]],
+) -> None:
+    a, b = Listener(), Listener()
+    exchange = reader(pair_00=a, pair_01=b)  # type: ignore[arg-type]
+    assert peeked(exchange, {"pair-01": 4}) == {}
+    assert peeked(exchange, {"pair-01": 4}) == {}
+    assert ([q.after for q in a.asked], [q.after for q in b.asked]) == ([-1], [4]), "asked once"
+    assert waits == [(1, 0.5)] * 2
+    a.answer(2, 3)
+    b.answer(5)
+    assert peeked(exchange, {"pair-01": 4}) == {"pair-00": 3, "pair-01": 5}, "all that is there, not only the first"
+    assert waits[2:] == [(1, 0.5), (2, 0)]
+    assert ([q.after for q in a.asked], [q.after for q in b.asked]) == ([-1, 3], [4, 5])
+    a.answer(3)  # no newer than what the reader has by now
+    assert peeked(exchange, {"pair-00": 3, "pair-01": 5}) == {}
+    assert [q.after for q in a.asked] == [-1, 3, 3]
+    a.answer()
+    assert peeked(exchange, {"pair-00": 6, "pair-01": 5}) == {}
+    assert [q.after for q in a.asked] == [-1, 3, 3, 6]
+
+
+def test_an_owner_that_died_is_asked_for_at_the_board_until_it_is_back(waits: list[tuple[int, float]]) -> None:
+    gone, back = Listener(), Listener()
+    known: dict[str, Any] = {}
+    exchange = Exchange(SimpleNamespace(players=SimpleNamespace(remote=lambda: dict(known))), keep_all=True)
+    exchange._players = {"pair-00": gone}
+    assert exchange.peek(["pair-00"], {}, 0.5) == {}
+    gone.answer(error=RayActorError())
+    assert exchange.peek(["pair-00"], {}, 0.5) == {}
+    assert exchange.peek(["pair-00"], {}, 0.5) == {}, "nobody to ask"
+    assert waits[-1] == (0, GONE_S), "and no waiting for what cannot come"
+    known["pair-00"] = back
+    exchange.peek(["pair-00"], {}, 0.5)
+    back.answer(1)
+    assert exchange.peek(["pair-00"], {}, 0.5)["pair-00"].version == 1

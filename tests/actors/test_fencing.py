@@ -21,7 +21,11 @@ def publication(version: int) -> Publication:
 
 def test_the_board_refuses_an_announcement_of_an_earlier_epoch() -> None:
     board = BoardActor()
+    with pytest.raises(StaleEpochError):
+        board.announce("pair-00", 7, 1)  # of no attempt that it knows
     board.begin(1)
+    board.announce("pair-00", 0, 1)
+    assert board.progress(["pair-00"]) == {"pair-00": 0}
     board.announce("pair-00", 7, 1)
     board.begin(2)
     assert board.progress(["pair-00"]) == {"pair-00": 0}, "nobody has published in this epoch"
@@ -99,3 +103,22 @@ def test_what_arrives_late_moves_nothing_back() -> None:
     exchange.close(3)  # late: the attempt is over all the same
     with pytest.raises(StaleEpochError, match="epoch 4, this one is 3"):
         exchange.check()
+
+
+def test_readers_find_those_who_publish_by_the_board() -> None:
+    board, handles = BoardActor(), {"pair-00": object()}
+    board.register(handles)
+    assert board.players() == handles
+
+
+@pytest.mark.parametrize("make", [BoardActor, lambda: MatchmakerActor("run")], ids=["board", "matchmaker"])
+def test_a_helper_can_be_made_to_tell_where_it_is(monkeypatch: pytest.MonkeyPatch, make: Any) -> None:
+    listening: list[bool] = []
+    monkeypatch.setattr("raygan.actors.process.listen", lambda: listening.append(True))
+    monkeypatch.setattr("raygan.actors.process.signal.signal", lambda *args: None)
+    make()
+    assert listening == [True]
+
+
+def test_a_matchmaker_is_known_by_its_run() -> None:
+    assert repr(MatchmakerActor("mine")) == "mine/matchmaker"

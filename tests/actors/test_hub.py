@@ -81,6 +81,46 @@ def test_a_dead_player_shows_by_its_age_and_not_by_a_gap(monkeypatch: pytest.Mon
     assert not [k for k in gauges.values if k[1] == "pair-01"], "who has left by `scale` is not dead"
 
 
+HOSTILE = [
+    'pair"} 1\nray_raygan_up{run="other',
+    "<script>alert(1)</script>", "{{ $value }}", "[a](javascript:x)", "pair-00\n", "$run", "a|.*",
+    "",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_label_says_what_no_player_is_called(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """A run that is gone on with may be somebody else's, and its logs say what they like."""
+    labels: list[dict[str, str]] = []
+
+    class Seen(Sink):
+        def set(self, value: float, tags: dict[str, str]) -> None:
+            labels.append(tags)
+
+    monkeypatch.setattr(Gauges, "_gauge", lambda self, name: Seen())
+    gauges = Gauges("run")
+    gauges.beats({"pair-00": 0.5, name: 0.5}, {})
+    for player in (name, "pair-00"):
+        gauges.take("metrics.jsonl", {"kind": "train", "player": player, "step": 1, "steps": 1, "seconds": 1.0})
+        gauges.take("metrics.jsonl", {"kind": "score", "player": player, "step": 1, name: 1.0, "score": 2.0})
+        move = {"player": player, "from": name, "identity": name, "bytes": 5}
+        gauges.take("events.jsonl", {"kind": "swap", "step": 1, "moves": [move]})
+        gauges.take("events.jsonl", {"kind": "death", "step": 1, "player": player})
+    gauges.tick()
+    assert {(t["run"], t["player"], t["role"]) for t in labels} == {("run", "pair-00", "pair"), ("run", "", "run")}
+
+
+@pytest.mark.parametrize("value", ["many", None, [1]])
+def test_what_is_no_number_is_left_and_the_rest_is_shown(value: Any) -> None:
+    gauges = Gauges("run")
+    gauges.take("metrics.jsonl", {"kind": "train", "player": "pair-00", "step": 3, "steps": 1, "seconds": value})
+    gauges.take("metrics.jsonl", {"kind": "score", "player": "pair-00", "step": 3, "modes": value})
+    gauges.take("events.jsonl", {"kind": "checkpoint", "step": 3, "time": value, "bytes": 1})
+    gauges.take("metrics.jsonl", {"kind": "train", "player": "pair-00", "step": 4, "steps": 1, "seconds": 1.0})
+    assert gauges.values["raygan_steps", "pair-00"] == 4.0
+    assert ("raygan_modes", "pair-00") not in gauges.values
+
+
 class Sink:
     def set(self, value: float, tags: dict[str, str]) -> None: ...
 

@@ -112,6 +112,42 @@ def test_nobody_else_may_enter_whatever_the_umask_is(places: Path) -> None:
         os.umask(before)
 
 
+def test_the_folder_is_never_open_and_the_next_process_takes_it_too(
+    places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modes: list[int] = []
+    real = Path.mkdir
+
+    def mkdir(self: Path, mode: int = 0o777, **kwargs: bool) -> None:
+        modes.append(mode)
+        real(self, mode, **kwargs)
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    found = private_folder()
+    private_folder.cache_clear()
+    assert (private_folder(), modes) == (found, [0o700, 0o700])
+    assert session_folder() == str(found / "ray")
+
+
+def test_a_folder_that_cannot_be_written_any_more_is_one_line(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine.os, "access", lambda path, how: False)
+    with pytest.raises(ConfigError, match=r"cannot be written\. Set RAY_TMPDIR"):
+        private_folder()
+    monkeypatch.setattr(machine, "SOCKET_BYTES", 4096)
+    monkeypatch.setenv("RAY_TMPDIR", str(places))
+    with pytest.raises(ConfigError, match=r"RAY_TMPDIR = .*: cannot be written. Name a folder that can be"):
+        session_folder()
+
+
+def test_ray_tmpdir_may_be_there_and_as_long_as_sockets_allow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.setattr(machine, "SOCKET_BYTES", machine.BELOW + len(str(tmp_path)))
+    assert session_folder() == str(tmp_path)
+    monkeypatch.setattr(machine, "SOCKET_BYTES", machine.BELOW + len(str(tmp_path)) - 1)
+    with pytest.raises(ConfigError, match="1 letters too long"):
+        session_folder()
+
+
 def test_no_place_at_all_is_one_line(places: Path) -> None:
     (places / "tmp").rmdir()
     with pytest.raises(ConfigError, match="Set RAY_TMPDIR"):
@@ -233,6 +269,10 @@ def test_what_is_started_in_the_block_does_not_hear_the_terminal_close() -> None
     child = "import os, signal; os.kill(os.getpid(), signal.SIGHUP); print('alive')"
     with deaf_to_the_terminal():
         deaf = subprocess.run([sys.executable, "-c", child], capture_output=True, text=True, check=False)
-    hears = subprocess.run([sys.executable, "-c", child], capture_output=True, text=True, check=False)
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # these tests may run under nohup
+    try:
+        hears = subprocess.run([sys.executable, "-c", child], capture_output=True, text=True, check=False)
+    finally:
+        signal.signal(signal.SIGHUP, before)
     assert (deaf.returncode, deaf.stdout) == (0, "alive\n")
     assert hears.returncode == -signal.SIGHUP

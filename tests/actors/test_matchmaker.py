@@ -105,8 +105,12 @@ def test_a_half_carries_the_attempts_epoch_and_is_over_when_all_have_answered(mo
 
     witness, swap = Witness(), Swap(2, (("a", "b"), ("b", "a")), "D", "all")
     broker = MatchmakerActor("run")
-    broker.begin(7)
     broker.register({"a": witness, "b": witness})
+    broker.gather(swap)
+    assert epochs == [0], "no attempt has this one"
+    asked.clear()
+    epochs.clear()
+    broker.begin(7)
     broker.gather(swap)
     broker.deliver(swap)
     assert epochs == [7, 7]

@@ -1,4 +1,4 @@
-"""A machine goes down, is cut off and comes back, or runs out of memory: the weights are the undisturbed run's all the same."""
+"""A machine goes down, is cut off, runs out of memory, has a player that hangs: the weights stay an undisturbed run's."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ from raygan.controller.storage import LocalStorage
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
 from raygan.service.verify import final_states
-from tests.actors import draining, memory, node_loss, partition
+from tests.actors import draining, hanging, memory, node_loss, partition
 from tests.conftest import setup_of
 from tests.simulation.world import check_history
 
@@ -24,6 +24,7 @@ CASES = {
     "partition": (partition.CONFIG, "node"),
     "memory": (memory.CONFIG, "oom"),
     "draining": (draining.CONFIG, "preempted"),
+    "hanging": (hanging.CONFIG, "hang"),
 }
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -44,6 +45,12 @@ def test_a_lost_node_changes_nothing(tmp_path: Path, module: str) -> None:
     if why == "preempted":
         death, restart = told
         assert restart["step"] >= death["step"] >= 15, "no step was done twice"
+    if why == "hang":  # asked on the node where it lived
+        text = (tmp_path / "run" / told[0]["stack_file"]).read_text()
+        assert "state T" in text
+        assert "most recent call first" in text
+        assert "raygan/actors" in text or "ray/_private" in text
+        assert told[0]["stack"]
     assert kinds[:2] == ["death", "restart"]
     assert kinds[2:] == [] or why == "oom", "one start brings back all that a node takes along"
     assert why in {e["why"] for e in events if e["kind"] == "death"}

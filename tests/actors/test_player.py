@@ -1,14 +1,19 @@
 """A player's actor, its methods called at once: what belongs to an attempt that is over changes nothing."""
 
+import threading
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from raygan.actors import player as module
 from raygan.actors.exchange import Exchange
 from raygan.actors.player import PlayerActor
 from raygan.controller.hosting import Shelves
 from raygan.errors import StaleEpochError
+from raygan.gan.bundle import pack
 from raygan.gan.pair import Pair
+from raygan.gan.weights import Publication
 from raygan.strategies.orders import Swap
 from tests.conftest import setup_of, state_digest, tiny_config
 
@@ -39,3 +44,89 @@ def test_half_a_swap_of_another_attempt_changes_nothing(epoch: int) -> None:
     assert [state_digest(p.state()) for p in ours._players.values()] == before
     ours.adopt(names, SWAP, 3)
     assert [state_digest(p.state()) for p in ours._players.values()] != before
+
+
+def test_an_attempt_begins_with_its_players_at_their_states_and_nothing_of_an_earlier_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    built: list[tuple[str, list[str]]] = []
+    threads: list[int] = []
+
+    class Built:
+        def __init__(self, name: str) -> None:
+            self.name = name
+            self.restored: dict[str, Any] | None = None
+
+        def restore(self, state: dict[str, Any]) -> None:
+            self.restored = state
+
+    def build(name: str, setup: Any) -> Built:
+        built.append((name, list(setup.deputies)))
+        return Built(name)
+
+    monkeypatch.setattr(module, "strategy_of", lambda config: SimpleNamespace(build=build))
+    monkeypatch.setattr(module, "RemoteDeputy", lambda name, actor, epoch, config, board: f"{name} of {epoch}")
+    monkeypatch.setattr(module.ray, "get", lambda reference: reference)
+    monkeypatch.setattr(module.torch, "set_num_threads", threads.append)
+    monkeypatch.setattr(module, "pick_device", lambda config: module.torch.device("cpu"))
+    config = tiny_config(resources={"num_threads": 3}, failures={"rollbacks": 5})
+    ours = actor()
+    ours._samples, ours._begun = setup_of(config).data, threading.Event()
+    ours._kept[SWAP], ours._adopted["pair-00"] = {}, 2
+    ours.begin(9, ["a", "b"], config, {"b": [pack({"step": 7})]}, None, {"helper": object()})
+    assert built == [("a", ["helper of 9"]), ("b", ["helper of 9"])]
+    restored = {n: p.restored for n, p in ours._players.items()}  # type: ignore[attr-defined]
+    assert restored == {"a": None, "b": {"step": 7}}
+    assert (threads, ours._rollbacks) == ([3], 5)
+    assert (ours._kept, ours._adopted, ours._begun.is_set()) == ({}, {}, True)
+    assert ours._packs.batched is config.resources.batched
+    ours._board.check(9)
+    with pytest.raises(StaleEpochError):
+        ours._board.check(3)
+    ours.fence(10)
+    with pytest.raises(StaleEpochError):
+        ours._board.check()
+
+
+@pytest.mark.parametrize(("tempo", "kept"), [("lockstep", [1, 2]), ("async", [2])])
+def test_in_lockstep_all_versions_are_kept_and_else_the_newest(
+    monkeypatch: pytest.MonkeyPatch, tempo: str, kept: list[int]
+) -> None:
+    monkeypatch.setattr(module, "pick_device", lambda config: module.torch.device("cpu"))
+    config = tiny_config(tempo=tempo, resources={"num_threads": module.torch.get_num_threads()})
+    ours = actor()
+    ours._samples, ours._begun = setup_of(config).data, threading.Event()
+    board = SimpleNamespace(announce=SimpleNamespace(remote=lambda *args: None))
+    ours.begin(9, [], config, {}, board, {})
+    for version in (1, 2):
+        ours._board.publish(Publication("pair-00", version))
+    assert [p.version for p in ours.publications(["pair-00"], 0, 9)["pair-00"]] == kept
+
+
+def test_what_is_asked_before_an_attempt_has_begun_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ASK_S", 0.0)
+    ours = actor()
+    ours._begun = threading.Event()
+    ours._board = SimpleNamespace(next=lambda shelf, after: [(shelf, after)])  # type: ignore[assignment]
+    assert ours.next("pair-00", 3) == []
+    ours._begun.set()
+    assert ours.next("pair-00", 3) == [("pair-00", 3)]
+    ours._players = {}
+    ours.fence(4)  # nothing has begun here: there is nothing to end
+
+
+def test_who_has_left_lives_here_no_more() -> None:
+    ours = actor()
+    ours.leave("pair-00")
+    assert set(ours._players) == {"pair-01"}
+    with pytest.raises(KeyError):
+        ours.save("pair-00")
+
+
+def test_the_newest_publication_is_given_once_there_are_players() -> None:
+    ours = actor()
+    ours._board._board = SimpleNamespace(announce=SimpleNamespace(remote=lambda *args: None))
+    ours._board.publish(Publication("pair-00", 4))
+    assert ours.newest(["pair-00", "none"])["pair-00"].version == 4
+    ours._players = {}
+    assert ours.newest(["pair-00"]) == {}

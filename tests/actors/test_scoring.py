@@ -74,7 +74,7 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scoring.ray, "wait", lambda refs, timeout: ([r for r in refs if r.result is not None], []))
     monkeypatch.setattr(scoring.ray, "get", get)
     monkeypatch.setattr(scoring.Pulse, "beat", lambda self, actors, busy: None)
-    monkeypatch.setattr(scoring, "stack_there", lambda place: f"stack of {place}")
+    monkeypatch.setattr(scoring.Pulse, "stack", lambda self, name: f"stack of {self._places[name]}")
 
 
 def begun(budget: int = 3) -> tuple[Evaluators, Scoring]:

@@ -328,3 +328,22 @@ def test_one_that_the_index_does_not_know_is_what_counts_once_it_is_gone_on_from
     journal.index = []
     go_on_from(journal, found)
     assert [(e.step, e.promised) for e in journal.index] == [(4, True)]
+
+
+def test_a_stale_writer_clears_nothing_away(tmp_path: Path) -> None:
+    """Not even what its successor is at."""
+    stale = opened(tmp_path)
+    opened(tmp_path)
+    (tmp_path / "checkpoints/00000008.2.tmp").mkdir(parents=True)
+    with pytest.raises(StaleEpochError):
+        write(stale, 4)
+    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["00000008.2.tmp"]
+
+
+def test_a_beginning_from_nothing_is_recorded_as_one(tmp_path: Path) -> None:
+    journal = opened(tmp_path)
+    write(journal, 4)
+    go_on_from(journal, None)
+    (record,) = read_journal(journal.storage).of("resume")
+    told = {key: record[key] for key in ("index", "step", "steps", "folder", "swapped")}
+    assert told == {"index": [], "step": 0, "steps": {}, "folder": "", "swapped": {}}

@@ -106,6 +106,48 @@ def test_the_last_cut_takes_the_place_of_all_others() -> None:
     assert [len(gathering.take(order, b"x")) for order in orders] == [0, 1]
 
 
+def test_who_left_while_away_is_in_no_later_cut() -> None:
+    gathering = Gathering({"a": 2, "b": 2})
+    gathering.lose("b")
+    gathering.leave("b")
+    (cut,) = gathering.take(ask(gathering, "a", 4, ["a"]), b"A")
+    assert cut.members == {"a"}
+
+
+def test_a_part_that_is_older_than_what_is_on_disk_is_not_taken_back() -> None:
+    """The cut waits for one that was away; meanwhile a later one was committed."""
+    gathering = Gathering()
+    gathering.lose("b")
+    assert gathering.take(ask(gathering, "a", 2, ["a"]), b"old") == []
+    gathering.committed(6, {"a": 6})
+    (order,) = gathering.join("b", at=2)
+    (cut,) = gathering.take(order, b"B")
+    assert (cut.parts, cut.standing) == ({"b": (2, b"B")}, ["a"])
+
+
+def test_each_is_asked_once_for_each_cut_that_waits_for_it() -> None:
+    gathering = Gathering()
+    first = ask(gathering, "a", 2, ["a", "b"])
+    ask(gathering, "a", 4, ["a", "b"])
+    assert gathering.awaiting("a") == []
+    assert gathering.awaiting("b") == [2, 4]
+    ask(gathering, "b", 2, ["a", "b"])
+    assert gathering.awaiting("b") == [4]
+    gathering.take(first, b"A")
+    assert gathering.awaiting("a") == []
+    assert gathering.awaiting("stranger") == []
+
+
+def test_who_was_asked_a_while_ago_or_never_or_is_away_is_due() -> None:
+    gathering = Gathering({"a": 10})
+    assert [gathering.fresh("a", step, every=4) for step in (10, 13, 14, 20)] == [True, True, False, False]
+    assert not gathering.fresh("b", 0, every=4)
+    ask(gathering, "a", 20, ["a"])
+    assert gathering.fresh("a", 23, every=4)
+    gathering.lose("a")
+    assert not gathering.fresh("a", 23, every=4)
+
+
 # --------------------------------------------------------------------------------------------- every order of events
 
 

@@ -187,7 +187,7 @@ def test_an_epoch_that_was_taken_and_never_written_hides_nothing(tmp_path: Path)
 def test_only_numbered_files_are_epochs(tmp_path: Path) -> None:
     storage = LocalStorage(tmp_path)
     Journal.open(storage).append("swap", step=1)
-    for stray in ("notes.jsonl", "00000009.json", "00000007.jsonl.tmp"):
+    for stray in ("notes.jsonl", "00000009.json", "00000007.jsonl.tmp", "00000009x.jsonl"):
         (tmp_path / "journal" / stray).write_text("{}")
     assert (read_head(storage).epoch, read_journal(storage).epoch) == (1, 1)
 
@@ -208,3 +208,43 @@ def test_damage_behind_the_last_snapshot_is_told_by_the_head_too(tmp_path: Path)
     head = read_head(storage)
     assert any("line 3 is damaged" in p for p in head.problems)
     assert [r["step"] for r in head.since] == [1]
+
+
+class Blind(LocalStorage):
+    """Nothing of the journal can be read but its end."""
+
+    def read(self, name: str) -> bytes:
+        raise AssertionError(f"{name} was read as a whole")
+
+
+@pytest.mark.parametrize("empty", [False, True])
+def test_the_archive_is_not_read_for_the_head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty: bool) -> None:
+    """Nor where the last epoch's writer was killed before its first record."""
+    monkeypatch.setattr(module, "WINDOW", 512)
+    storage = LocalStorage(tmp_path)
+    journal = Journal.open(storage)
+    for step in range(40):
+        journal.append("swap", step=step, moves=["x" * 50])
+    journal = journal.next()
+    journal.append("swap", step=40)
+    if empty:
+        storage.create(file_of(3))
+    head = read_head(Blind(tmp_path))
+    assert (head.epoch, head.seq, [r["step"] for r in head.since]) == (3 if empty else 2, 43, [40])
+
+
+def test_of_epochs_without_snapshots_the_head_has_what_all_of_them_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Journal, "snapshot", lambda self, kind, index=None, **facts: self.append(kind, **facts))
+    storage = LocalStorage(tmp_path)
+    journal = Journal.open(storage)
+    journal.append("checkpoint", step=2, folder="00000002", manifest="m")
+    journal = journal.next()
+    journal.append("checkpoint", step=4, folder="00000004", manifest="m")
+    assert [e.step for e in read_head(storage).index] == [2, 4]
+
+
+def test_a_record_tells_its_time_to_the_millisecond(tmp_path: Path) -> None:
+    journal = Journal.open(LocalStorage(tmp_path), clock=lambda: 1.23456)
+    assert journal.append("swap", step=1)["time"] == 1.235

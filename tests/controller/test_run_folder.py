@@ -13,6 +13,7 @@ from raygan.controller.run_folder import (
     find_run,
     inside,
     read_jsonl,
+    sync_folder,
     write_atomically,
 )
 from raygan.errors import ConfigError, RayganError
@@ -139,3 +140,20 @@ def test_a_file_that_a_cluster_names_lies_in_the_folder(tmp_path: Path, name: st
     with pytest.raises(RayganError, match="outside the run's folder"):
         inside(folder, name)
     assert inside(folder, "report/index.html") == folder / "report/index.html"
+
+
+def test_names_in_a_folder_are_on_disk_when_it_is_synced_and_no_handle_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    real = os.fsync
+
+    def fsync(handle: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{handle}").readlink())
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    sync_folder(tmp_path)
+    assert synced == [tmp_path]
+    assert len(list(Path("/proc/self/fd").iterdir())) == before

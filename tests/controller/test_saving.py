@@ -1,8 +1,24 @@
-"""Which players a cut waits for, and what each of them puts into it."""
+"""Which players a cut waits for, what each of them puts into it, and what becomes of it: a commit, a warning, an error."""
 
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from raygan.controller import saving as module
+from raygan.controller.checkpoint import newest_valid
 from raygan.controller.gathering import Cut, Gathering
+from raygan.controller.journal import Journal
+from raygan.controller.ledger import Ledger
 from raygan.controller.orders import Save
-from raygan.controller.saving import best_step
+from raygan.controller.saving import Saving, best_step
+from raygan.controller.storage import LocalStorage
+from raygan.controller.totals import Totals
+from raygan.errors import CheckpointError
+from raygan.strategies.roles import Role
+
+A, B = "pair-00", "pair-01"
 
 
 def give(gathering: Gathering, player: str, step: int) -> list[Cut]:
@@ -102,3 +118,206 @@ def test_of_equal_scores_the_later_step_is_the_best() -> None:
     scores = {4: ("high_quality", 0.9), 8: ("high_quality", 0.9), 12: ("high_quality", 0.1), 16: ("high_quality", 1.0)}
     assert best_step([4, 8, 12], scores) == 8
     assert best_step([20], scores) is None
+
+
+# ------------------------------------------------------------------------------------------------------- what is committed
+
+
+class Run:
+    """As much of a controller as saving takes, with two pairs and a player that is none."""
+
+    def __init__(self, path: Path, keep: int = 2) -> None:
+        self.path = path
+        self.journal = Journal.open(LocalStorage(path))
+        self.config = SimpleNamespace(checkpoint=SimpleNamespace(keep=keep))
+        self.roles = {A: Role(pair=True), B: Role(pair=True), "judge": Role(pair=False)}
+        self.done = {A: 0, B: 0}
+        self.ledger = Ledger(self.done)
+        self.totals = Totals(seen={7, 3}, best={2: ("fid", 1.0), 4: ("fid", 2.0), 99: ("fid", 3.0)})
+        self.folder = self
+        self.orders: list[Save] = []
+        self.told: list[tuple[str, dict[str, Any]]] = []
+        self.kept_totals = 0
+
+    def ask(self, order: Save) -> None:
+        self.orders.append(order)
+
+    def best_steps(self, steps: list[int]) -> list[int]:
+        return []
+
+    def keep_totals(self) -> None:
+        self.kept_totals += 1
+
+    def warn(self, name: str, text: str) -> None:
+        self.told.append((name, {"text": text}))
+
+    def warn_checkpoints(self, problems: list[str]) -> None:
+        self.told += [("problem", {"text": problem}) for problem in problems]
+
+    def event(self, kind: str, step: int, **facts: Any) -> None:
+        self.told.append((kind, {"step": step, **facts}))
+
+    def begin(self, steps: dict[str, int] | None = None) -> Saving:
+        return Saving(self, steps or {})  # type: ignore[arg-type]
+
+    def committed(self) -> Any:
+        found, problems = newest_valid(self.path)
+        assert problems == []
+        return found
+
+
+def given(saving: Saving, step: int, extra: dict[str, dict[str, Any]] | None = None, **parts: int) -> None:
+    """All of these are asked for a part of a cut, and give it as they are."""
+    players = [p.replace("_", "-") for p in parts]
+    orders = [Save(p, step, at=at) for p, at in zip(players, parts.values(), strict=True)]
+    for order in orders:
+        saving.gathering.asked(order, players, extra or {})
+    for order in orders:
+        saving.taken(order, f"{order.player}@{order.at}".encode())
+
+
+def test_a_whole_cut_is_committed_told_and_counted(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    saving = run.begin()
+    given(saving, 4, {"swapped": {A: 1, B: 2}}, pair_00=4, pair_01=5, judge=4)
+    found = run.committed()
+    assert (found.step, found.steps) == (4, {A: 4, B: 5, "judge": 4})
+    assert found.parts == {A: b"pair-00@4", B: b"pair-01@5", "judge": b"judge@4"}
+    assert found.extra == {"swapped": {A: 1, B: 2}, "members": [0, 1], "seen": [3, 7]}
+    size = sum(map(len, found.parts.values()))
+    facts = {"step": 4, "players": ["judge", A, B], "name": "00000004", "bytes": size, "removed": []}
+    assert run.told == [("checkpoint", facts)]
+    assert (saving.gathering.saved_step, saving.gathering.steps, run.kept_totals) == (4, found.steps, 1)
+    assert sorted(run.totals.best) == [4, 99], "scores whose checkpoints are gone are of no use"
+
+
+def test_what_is_superseded_goes_and_that_is_told(tmp_path: Path) -> None:
+    run = Run(tmp_path, keep=1)
+    saving = run.begin()
+    given(saving, 4, pair_00=4, pair_01=4)
+    given(saving, 8, pair_00=8, pair_01=8)
+    assert [facts["removed"] for _, facts in run.told] == [[], [4]]
+    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["00000008"]
+
+
+def test_what_cannot_be_removed_is_told_and_the_checkpoint_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(tmp_path)
+    saving = run.begin()
+    monkeypatch.setattr(module, "retain", full)
+    given(saving, 4, pair_00=4, pair_01=4)
+    assert [kind for kind, _ in run.told] == ["W203 checkpoint-not-written", "checkpoint"]
+    assert "could not be removed: No space left" in run.told[0][1]["text"]
+    assert run.told[1][1]["removed"] == []
+    assert saving.gathering.saved_step == 4
+
+
+def full(*args: object) -> Any:
+    raise OSError(28, "No space left on device")
+
+
+def test_one_that_cannot_be_written_is_told_and_the_one_before_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(tmp_path)
+    saving = run.begin()
+    given(saving, 4, pair_00=4, pair_01=4)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "write_checkpoint", full)
+        given(saving, 8, pair_00=8, pair_01=8)
+    text = "step 8: No space left on device; the one before is kept"
+    assert run.told[1:] == [("W203 checkpoint-not-written", {"text": text})]
+    assert (saving.gathering.saved_step, run.committed().step) == (4, 4)
+    given(saving, 12, pair_00=12, pair_01=12)
+    assert run.committed().step == 12
+
+
+def test_a_run_does_not_end_without_its_last_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Run(tmp_path)
+    saving = run.begin()
+    run.done |= {A: 8, B: 6}
+    run.ledger.losses = {A: 0.5}
+    assert saving.last()
+    assert run.orders == [Save(A, 8, at=8), Save(B, 8, at=6)]
+    saving.taken(run.orders[0], b"a")
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "write_checkpoint", full)
+        with pytest.raises(
+            CheckpointError, match=r"the last checkpoint could not be written \(No space left"
+        ) as raised:
+            saving.taken(run.orders[1], b"b")
+    assert str(raised.value).endswith(f"then: raygan resume {tmp_path}")
+    again = run.begin()
+    assert again.last()
+    for order in run.orders[2:]:
+        again.taken(order, b"x")
+    assert (run.committed().steps, run.committed().extra["losses"]) == ({A: 8, B: 6}, {A: 0.5})
+    assert not again.last(), "it is just what the players are"
+    assert len(run.orders) == 4
+
+
+def test_who_comes_back_stands_by_its_committed_part_with_all_that_belongs_to_it(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    saving = run.begin()
+    given(saving, 4, {"swapped": {A: 1, B: 2}}, pair_00=4, pair_01=4)
+    order = Save(A, 8, at=8)
+    saving.gathering.asked(order, [A, B], {"swapped": {A: 5, B: 6}, "losses": {A: 0.5, B: 0.7}})
+    saving.taken(order, b"new")
+    assert run.committed().step == 4, "the other owes its part"
+    saving.lost(B, 4)
+    found = run.committed()
+    assert (found.step, found.steps, found.parts) == (8, {A: 8, B: 4}, {A: b"new", B: b"pair-01@4"})
+    assert found.extra == {"swapped": {A: 5, B: 2}, "losses": {A: 0.5}, "members": [0, 1], "seen": [3, 7]}
+
+
+def test_who_comes_back_from_an_earlier_part_than_the_newest_is_known_by_that(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    saving = run.begin({A: 8, B: 8})
+    saving.lost(B, 4)
+    assert saving.gathering.steps == {A: 8, B: 4}
+
+
+def test_who_begins_anew_is_waited_for(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    saving = run.begin({A: 4, B: 4})
+    saving.gathering.asked(Save(A, 8, at=8), [A, B], {})
+    saving.taken(Save(A, 8, at=8), b"a")
+    saving.lost(B, None)
+    assert saving.gathering.steps == {A: 4}
+    assert run.committed() is None
+    saving.joined(B, 8)
+    assert run.orders == [Save(B, 8, at=8)]
+    saving.taken(run.orders[0], b"b")
+    assert run.committed().steps == {A: 8, B: 8}
+
+
+def test_who_leaves_holds_no_checkpoint_up(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    saving = run.begin()
+    saving.gathering.asked(Save(A, 4, at=4), [A, B], {})
+    saving.taken(Save(A, 4, at=4), b"a")
+    saving.left(B)
+    assert (run.committed().steps, run.committed().extra["members"]) == ({A: 4}, [0])
+
+
+@pytest.mark.parametrize("damage", ["all gone", "newest damaged", "not in it"])
+def test_a_cut_whose_standing_parts_cannot_be_read_is_given_up(tmp_path: Path, damage: str) -> None:
+    run = Run(tmp_path)
+    saving = run.begin({A: 4, B: 4})
+    if damage == "newest damaged":
+        given(saving, 4, pair_00=4, pair_01=4)
+        given(saving, 6, pair_00=6, pair_01=6)
+        (tmp_path / "checkpoints/00000006/pair-01.safetensors").write_bytes(b"other")
+    elif damage == "not in it":
+        given(saving, 4, pair_00=4)
+        saving.gathering.steps[B] = 4
+    run.told.clear()
+    saving.gathering.asked(Save(A, 8, at=8), [A, B], {})
+    saving.taken(Save(A, 8, at=8), b"a")
+    saving.lost(B, 4)
+    kinds = [kind for kind, _ in run.told]
+    assert kinds == (["problem", "abandoned"] if damage == "newest damaged" else ["abandoned"])
+    assert run.told[-1][1] == {"step": 8, "why": "the parts of pair-01 cannot be read"}
+    found, _ = newest_valid(tmp_path)
+    assert found is None or found.step == 4

@@ -46,6 +46,8 @@ def test_a_created_name_is_on_disk_with_the_folders_above_it(tmp_path: Path, syn
     assert stat.S_IMODE((tmp_path / "journal").stat().st_mode) == 0o700
     with pytest.raises(FileExistsError):
         disk.create("journal/1")
+    disk.create("new/folders/2")
+    assert synced[2:] == [f"{tmp_path}/new/folders", f"{tmp_path}/new"]
 
 
 def test_names_are_on_disk_when_sync_returns_and_no_handle_is_left(tmp_path: Path, synced: list[str]) -> None:
@@ -96,6 +98,7 @@ def test_an_append_that_fails_leaves_the_file_as_it_was(
         disk.append("a", b"two\n")
     monkeypatch.undo()
     assert raised.value.errno == (errno.EIO if fault == "fsync" else errno.ENOSPC)
+    assert raised.value.filename == str(tmp_path / "a")
     assert disk.read("a") == b"one\n"
     with pytest.raises(FileNotFoundError):
         disk.append("b", b"never made by an append")

@@ -17,8 +17,10 @@ import pytest
 import yaml
 
 from raygan.actors.gauges import PLAYER, RUN
+from raygan.controller.run_folder import NAME
 from raygan.errors import ConfigError
 from raygan.service import dashboards as made
+from raygan.strategies.roles import PLAYER as NAMES
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,6 +44,16 @@ def test_questions_are_questions_and_panels_do_not_overlap() -> None:
         assert all(p["title"].endswith("?") for p in panels)
         assert len({(p["gridPos"]["x"], p["gridPos"]["y"]) for p in panels}) == len(panels)
         assert len({p["id"] for p in panels}) == len(panels)
+
+
+def test_nothing_that_users_name_is_in_a_query_but_by_its_label() -> None:
+    """Runs and players are what their patterns allow; own metrics have no series and no panel of their own."""
+    texts = [q.legend for d in (made.ONE_RUN, made.SWEEP) for p in d.panels for q in p.queries]
+    assert {name for text in texts for name in re.findall(r"{{(.*?)}}", text)} == {"run", "player"}
+    said = {name for a in made.ALERTS for name in re.findall(r"\$labels\.(\w+)", a.summary)}
+    assert said == {"run", "player"}
+    for plain in (NAME.pattern, NAMES.pattern):
+        assert not [c for c in "\"'\\{}<>$|*&\n " if re.fullmatch(plain, f"a{c}a")], plain
 
 
 def test_every_alert_has_its_page() -> None:

@@ -8,7 +8,7 @@ import torch
 
 from raygan.errors import CheckpointError, NonFiniteError
 from raygan.gan.bundle import pack, unpack
-from raygan.gan.pair import Pair, Sharing
+from raygan.gan.pair import Pair, Sharing, finite
 from raygan.gan.weights import Publication, flatten
 from tests.conftest import setup_of, state_digest, tiny_config
 
@@ -323,3 +323,22 @@ def test_counters_go_on_after_a_restore() -> None:
     assert other.streams.player == "pair-00~2"
     other.take_turn(0)
     assert other.streams.player == "pair-00"
+
+
+def test_large_numbers_whose_sum_overflows_are_finite() -> None:
+    large = np.full(10, 3e38, np.float32)
+    with np.errstate(over="ignore"):
+        assert finite("pair-00", 1, large) is large
+        large[3] = np.inf
+        with pytest.raises(NonFiniteError):
+            finite("pair-00", 1, large)
+
+
+def test_a_state_of_before_turns_and_swaps_is_one_of_a_pair_that_had_none() -> None:
+    ours, other = make(), make()
+    ours.take_turn(3)
+    ours.swapped_at, ours.identity["D"] = 9, "pair-07"
+    old = {k: v for k, v in other.state().items() if k not in ("turn", "swapped_at", "identity.D", "identity.G")}
+    ours.restore(old)
+    assert (ours.turn, ours.streams.player, ours.swapped_at) == (0, "pair-00", -1)
+    assert ours.identity == {"D": "pair-00", "G": "pair-00"}

@@ -5,8 +5,11 @@ from torch import nn
 
 from raygan.gan.steps import flatten_optimizer, make_optimizer, unflatten_optimizer
 from raygan.gan.weights import (
+    Parcel,
     Precision,
+    Publication,
     digest,
+    duplicate,
     flatten,
     halve,
     narrow,
@@ -15,6 +18,7 @@ from raygan.gan.weights import (
     signature_hash,
     unflatten,
     whole,
+    word_bytes,
 )
 
 
@@ -85,6 +89,32 @@ def test_a_vector_of_another_length_is_refused() -> None:
 def test_signatures_tell_architectures_apart() -> None:
     assert signature(make(0)) == signature(make(1))
     assert signature_hash(make(0)) != signature_hash(nn.Linear(2, 2))
+    assert len(signature_hash(make(0))) == 12
+
+
+def test_sizes_are_those_of_the_arrays() -> None:
+    arrays = {"weights": np.zeros(3, np.float32), "samples": np.zeros((2, 2), np.float32)}
+    assert Publication("pair-00", 1, arrays).nbytes == Parcel("pair-00", 1, arrays).nbytes == 28
+    precisions: list[Precision] = ["float32", "bfloat16", "float16"]
+    assert [word_bytes(p) for p in precisions] == [4, 2, 2]
+    assert [halve(np.ones(1, np.float32), p).nbytes for p in precisions] == [4, 2, 2]
+    assert not any(halve(np.ones(1, np.float32), p).flags.writeable for p in precisions[1:])
+
+
+def test_what_fills_up_a_word_is_always_the_same() -> None:
+    net = nn.Module()
+    net.register_buffer("mask", torch.ones(5, dtype=torch.bool))
+    assert flatten(net).view(np.uint8).tolist() == [1, 1, 1, 1, 1, 0, 0, 0]
+
+
+def test_a_network_with_a_computed_tensor_is_copied_too() -> None:
+    """As the hooks of weight norm keep one."""
+    net = nn.Linear(2, 1)
+    net.computed = net.weight * 2
+    copy = duplicate(net)
+    assert torch.equal(copy.computed, net.computed)
+    assert copy.weight is not net.weight
+    assert copy.weight.requires_grad
 
 
 def test_a_digest_sees_one_flipped_bit() -> None:

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import ClientSession, CookieJar, web
 from aiohttp.test_utils import TestClient, TestServer
 
-from raygan.service.door import Door
+from raygan.service.door import HEADERS, Door
 from raygan.service.live import Page
 
 SECRET_OF = ("token", "session", "folder")
@@ -204,3 +204,17 @@ def test_the_token_is_in_no_command_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--token"):
         verbs.watch([str(tmp_path), "--web", "--token", "mine"])
     assert SimpleNamespace(**vars(Door())).token != Door().token
+
+
+@pytest.mark.parametrize("site", ["none", "cross-site"])
+def test_whoever_is_let_in_is_sent_on_with_all_headers_and_a_cookie_for_the_folder(site: str) -> None:
+    door = Door()
+    answer = door.welcome(site)
+    assert HEADERS.items() <= dict(answer.headers).items()
+    if site == "none":
+        assert (answer.status, answer.headers["Location"]) == (303, f"{door.folder}/")
+    else:
+        assert (answer.status, answer.headers["Refresh"]) == (200, f"0; url={door.folder}/")
+    cookie = answer.cookies[door.cookie]
+    assert (cookie.value, cookie["path"], cookie["samesite"]) == (door.session, f"{door.folder}/", "Strict")
+    assert cookie["httponly"]

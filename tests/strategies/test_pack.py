@@ -108,11 +108,14 @@ def test_losses_at_once_are_the_losses_one_by_one_bit_for_bit(name: str, size: i
     assert torch.equal(found, expected)
 
 
+@pytest.mark.parametrize("trained", [0, 2])
 @pytest.mark.parametrize("changes", [{"pair": {"ema": 0.9}}, IMAGES], ids=["mlp", "batch norm"])
-def test_what_was_put_back_trains_as_if_nothing_had_been(changes: dict[str, Any]) -> None:
+def test_what_was_put_back_trains_as_if_nothing_had_been(changes: dict[str, Any], trained: int) -> None:
+    """Also in a pack that is new: its tensors are the pairs' from the copy on."""
     pairs, board = pairs_of(**changes), Shelves()
     pack = Pack(pairs)
-    pack.train(2, board)
+    if trained:
+        pack.train(trained, board)
     before = [state_digest(p.state()) for p in pairs]
     put_back = pack.snapshot()
     pack.train(2, board)
@@ -121,6 +124,18 @@ def test_what_was_put_back_trains_as_if_nothing_had_been(changes: dict[str, Any]
     assert [state_digest(p.state()) for p in pairs] == before
     pack.train(2, board)
     assert [state_digest(p.state()) for p in pairs] == after != before
+
+
+def test_a_pack_is_bound_while_each_network_of_each_pair_is() -> None:
+    pairs = pairs_of(pair={"ema": 0.9})
+    pack = Pack(pairs)
+    pack.train(1, Shelves())
+    for network in (pairs[0].g, pairs[1].d, pairs[2].average):
+        parameter = next(network.parameters())
+        kept, parameter.data = parameter.data, parameter.data.clone()
+        assert not pack.bound
+        parameter.data = kept
+        assert pack.bound
 
 
 def test_a_look_at_each_d_moves_no_buffer() -> None:

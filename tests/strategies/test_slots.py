@@ -1,7 +1,10 @@
 """A slot is one generator's one write, whole; the judge looks into each before it learns from it, and goes on with what it knew."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import pytest
+import torch
 
 from raygan.controller.hosting import Shelves
 from raygan.errors import RayganError
@@ -19,8 +22,8 @@ def slot(version: int = 3) -> Publication:
     return write_slot("gen-01", version, np.arange(8, dtype=np.float32).reshape(4, 2), 0.5)
 
 
-def judge() -> Judge:
-    config = tiny_config(strategy={"name": "pmgan"}, loss="reverse_kl", num_pairs=3)
+def judge(ema: float = 0.0) -> Judge:
+    config = tiny_config(strategy={"name": "pmgan"}, loss="reverse_kl", num_pairs=3, pair={"ema": ema})
     out = strategy_of(config).build(JUDGE, setup_of(config))
     assert isinstance(out, Judge)
     return out
@@ -62,8 +65,26 @@ def test_the_judge_uses_no_torn_slot_and_none_twice() -> None:
     assert ours.slots["gen-01"].version == 3
 
 
-def test_a_judge_goes_on_with_what_it_had_computed_and_used() -> None:
-    ours, other = judge(), judge()
+def test_the_judge_takes_no_slot_that_is_not_newer() -> None:
+    ours, older = judge(), slot(3)
+
+    class Again(Shelves):
+        def peek(self, players: Sequence[str], have: Mapping[str, int], wait_s: float = 0.0) -> dict[str, Publication]:
+            return {older.player: older}
+
+    ours.poll(Again(), ["gen-01"], 0)
+    before = ours.slots["gen-01"]
+    older = slot(3)
+    ours.poll(Again(), ["gen-01"], 0)
+    assert ours.slots["gen-01"] is before
+
+
+@pytest.mark.parametrize("ema", [0.0, 0.9])
+def test_a_judge_goes_on_with_what_it_had_computed_and_used(ema: float) -> None:
+    ours, other = judge(ema), judge(ema)
+    for parameter in ours.c.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    ours.opt_c.step()  # C and what its optimizer remembers are not those of the beginning
     ours.beta[:], ours.learned[:], ours.updates = 0.25, 0.75, 7
     ours.used = {"gen-00": 4, "gen-01": 5, "gen-02": -1}
     ours.step, ours.bad_steps.in_a_row = 6, 2

@@ -107,7 +107,7 @@ class Watch:
     def tick(self, controller: Controller) -> None:
         """Each turn of the loop."""
         now = time.monotonic()
-        if controller.stop_signal is not None or now - self.at < PERIOD_S or self.rounds < 500:
+        if controller.state.stop_signal is not None or now - self.at < PERIOD_S or self.rounds < 500:
             return
         self.at = now
         self.looks.append({"rounds": self.rounds, "s": now - self.began, "of": self.everywhere(controller, facts)})

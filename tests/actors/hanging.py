@@ -32,10 +32,10 @@ def main() -> None:
     stopped: list[int] = []
 
     def strike(controller: Controller, done: Done) -> None:
-        if min(controller.done.values()) >= 15 and not stopped:
+        if min(controller.state.done.values()) >= 15 and not stopped:
             executor = controller.executor
             assert isinstance(executor, RayExecutor)
-            there = [executor.places[p] for p in controller.players if executor.places[p][0] == second.node_id]
+            there = [executor.places[p] for p in controller.state.players if executor.places[p][0] == second.node_id]
             assert there, "somebody lives on the other node"
             stopped.append(there[0][1])
             os.kill(stopped[0], signal.SIGSTOP)

@@ -24,7 +24,7 @@ from raygan.controller.inline import InlineExecutor
 from raygan.controller.ledger import Ledger
 from raygan.controller.orders import Adopt, Save
 from raygan.data.base import DataComponent, Samples
-from raygan.errors import ConfigError
+from raygan.errors import ConfigError, RayganError
 from raygan.gan.bundle import unpack
 from raygan.gan.streams import Streams
 from raygan.gan.types import g_loss_of
@@ -34,7 +34,7 @@ from raygan.networks.base import NetworkComponent
 from raygan.own.calling import calling
 from raygan.own.objects import named
 from raygan.strategies.orders import Swap, Train
-from raygan.strategies.strategy import Plan, Setup, StrategyComponent, strategy_of
+from raygan.strategies.strategy import Plan, Setup, StrategyComponent, checked, strategy_of
 
 COUNT = 6
 STALL_S = 20.0
@@ -263,14 +263,9 @@ class _Drive:
             "Draw by plan.seed and the step only.",
         )
         for order in orders:
-            named_ones = [order.player] if isinstance(order, Train) else [p for pair in order.takes for p in pair]
-            for player in named_ones:
-                _need(player in players, self.shown, f"orders {player}, who is no player",
-                      f"Name one of {', '.join(players)}.")  # fmt: skip
-            _need(
-                not isinstance(order, Train) or order.steps > 0,
-                self.shown,
-                f"orders {order}",
-                "Order at least one step.",
-            )
-        return orders
+            fine = not isinstance(order, Train) or order.steps > 0
+            _need(fine, self.shown, f"orders {order}", "Order at least one step.")
+        try:
+            return checked(self.strategy, orders, players)
+        except RayganError as error:
+            raise AssertionError(str(error)) from None

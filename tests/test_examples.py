@@ -47,7 +47,11 @@ def test_they_are_short_and_listed() -> None:
 @pytest.mark.parametrize("name", CHECKS)
 def test_each_passes_the_checks(name: str) -> None:
     kind, check = CHECKS[name]
-    check(resolve(None, (), named({kind: str(EXAMPLES / name)})).config.component(kind))
+    part = resolve(None, (), named({kind: str(EXAMPLES / name)})).config.component(kind)
+    assert type(part).__module__ != kind, "of the example's own file"
+    assert (check(part) is not None) == (kind == "data"), (
+        "it raises where the part is at fault; of data it gives the samples"
+    )
 
 
 def test_they_train_together_and_nothing_of_the_run_is_executed_elsewhere_unasked(

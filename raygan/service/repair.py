@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ from typing import Any
 
 from raygan.controller.files import say, write_within
 from raygan.controller.journal import read_journal
+from raygan.controller.lines import Lines, told_by_a_run
 from raygan.controller.storage import LocalStorage
 from raygan.errors import CheckpointError, ConfigError
 from raygan.service.run import Run
@@ -26,7 +28,10 @@ def missing(run: Run, records: Sequence[Mapping[str, Any]]) -> Counter[str]:
 
 def _without_event(run: Run, records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     wanted = [r for r in records if r["kind"] in KINDS]
-    there = Counter(_key(e) for e in run.events if e["kind"] in KINDS) if wanted else Counter[str]()
+    events = (
+        Lines(run.path / "events.jsonl", told_by_a_run).fresh() if wanted else ()
+    )  # one by one: there may be millions
+    there = Counter(_key(e) for e in events if e["kind"] in KINDS)
     out = []
     for record in wanted:
         if there[key := _key(record)]:
@@ -36,10 +41,11 @@ def _without_event(run: Run, records: Sequence[Mapping[str, Any]]) -> list[Mappi
     return out
 
 
-def _key(row: Mapping[str, Any]) -> str:
-    """The facts by which a record and its event are known as one."""
+def _key(row: Mapping[str, Any]) -> bytes:
+    """The facts by which a record and its event are known as one, in 16 bytes."""
     named = row.get("moves") if row["kind"] == "swap" else row.get("player")
-    return json.dumps([row["kind"], row["step"], named], sort_keys=True)
+    text = json.dumps([row["kind"], row["step"], named], sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
 def repair(run: Run) -> Counter[str]:

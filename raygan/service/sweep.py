@@ -116,7 +116,7 @@ class Sweep(Travels):
         found = resolve(self.preset, (), flags)
         if self.budget.d_updates is None:
             return found
-        steps = max(1, round(self.budget.d_updates / d_updates(found.config)))
+        steps = max(1, round(self.budget.d_updates / strategy_of(found.config).d_updates(found.config)))
         every = max(1, min(found.config.evaluation.every_steps, steps))
         return resolve(self.preset, (), {**flags, "steps": steps, "evaluation.every_steps": every})
 
@@ -255,11 +255,6 @@ def scored(config: Config) -> list[str]:
 # ------------------------------------------------------------------------------------------------------ what it costs
 
 
-def d_updates(config: Config) -> float:
-    """Updates of a discriminator by a batch, of all players, for one step of everybody, as the strategy counts them."""
-    return strategy_of(config).d_updates(config)
-
-
 def megabytes(config: Config) -> float:
     """Megabytes that players send each other, for one step of everybody."""
     return strategy_of(config).bytes_a_step(Setup(config, load_data(config), torch.device("cpu"))) / 1e6
@@ -267,7 +262,8 @@ def megabytes(config: Config) -> float:
 
 def costs(config: Config, steps: int, seconds: float) -> dict[str, float]:
     """The three axes of a trial that is `steps` far."""
-    return {"d_updates": d_updates(config) * steps, "player_seconds": seconds, "megabytes": megabytes(config) * steps}
+    updates = strategy_of(config).d_updates(config) * steps
+    return {"d_updates": updates, "player_seconds": seconds, "megabytes": megabytes(config) * steps}
 
 
 def metric_of(sweep: Sweep, scores: Mapping[str, Mapping[str, Any]], pairs: list[str]) -> float:

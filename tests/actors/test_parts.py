@@ -120,7 +120,7 @@ def test_a_source_s_samples_are_in_its_own_pair_s_process_only(tmp_path: Path) -
         assert not any(held(raw[i:], hidden(pair)) for raw in states.values() for i in range(8))
 
 
-@pytest.mark.parametrize("rule", ["shards", "by_class", "sources"])
+@pytest.mark.parametrize("rule", ["by_class", "sources"])
 def test_parts_on_ray_give_the_bits_of_parts_inline(rule: str, tmp_path: Path) -> None:
     if rule == "sources":
         config = parted(tmp_path)

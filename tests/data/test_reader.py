@@ -428,9 +428,9 @@ def test_the_wrong_kind_of_path_is_one_line(kind: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     os.mkfifo(tmp_path / "pipe")
     for name in ("file",) if kind == "folder" else ("", "pipe"):
-        refused(kind, tmp_path / name)
+        assert str(tmp_path) in refused(kind, tmp_path / name)
     for name in ("a\0b", "n" * 5000):
-        refused(kind, tmp_path / name)
+        assert kind in refused(kind, tmp_path / name) or "path" in refused(kind, tmp_path / name)
 
 
 def test_a_path_that_is_not_utf8_is_refused_before_anything_is_written() -> None:

@@ -1,10 +1,15 @@
 """Who met whom, from journals written by hand and from real runs."""
 
 import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import raygan
 from raygan.cli import main
@@ -243,3 +248,82 @@ def test_a_fork_has_met_whom_its_source_had_met(runs: tuple[Run, Run], tmp_path:
     before, after = lineage(gap), lineage(Run.load(tmp_path / "fork"))
     assert all(before.discriminators[p] < after.discriminators[p] for p in gap.pairs)
     assert all(before.generators[p] < after.generators[p] for p in gap.pairs)
+
+
+# --------------------------------------------------------------------------------- against a run that is played through
+
+
+@dataclass
+class Played:
+    """A run in small: who holds which networks, whom they have met, and what its journal says of it."""
+
+    now: dict[str, tuple[str, frozenset[str], int]]
+    """pair -> its generator, whom its discriminator has met, its own step at its last swap."""
+    journal: list[dict[str, Any]] = field(default_factory=list)
+    saved: list[dict[str, tuple[str, frozenset[str], int]]] = field(default_factory=list)
+    step: int = 0
+
+    def train(self) -> None:
+        self.step += 1
+        self.now = {p: (g, met | {g}, at) for p, (g, met, at) in self.now.items()}
+
+    def swap(self, takes: Mapping[str, str], what: str) -> None:
+        before, moves = dict(self.now), list[dict[str, Any]]()
+        for p, q in takes.items():
+            g, d = (before[p][0], before[q][1]) if what == "D" else (before[q][0], before[p][1])
+            self.now[p] = g, d, self.step
+            moves.append({"player": p, "from": q, "what": what, "at": self.step})
+        self.journal.append({"kind": "swap", "step": self.step, "moves": moves})
+
+    def go_back(self, to: int) -> None:
+        del self.saved[to + 1 :]
+        self.now = dict(self.saved[-1])
+        self.journal.append({"kind": "resume", "step": 0, "swapped": {p: at for p, (_, _, at) in self.now.items()}})
+
+
+DEEDS = st.one_of(
+    st.tuples(st.just("swap"), st.permutations(range(4)), st.integers(2, 4), st.sampled_from("DG")),
+    st.tuples(st.just("save")),
+    st.tuples(st.just("back"), st.integers(0, 3)),
+)
+
+
+@given(st.lists(DEEDS, max_size=25))
+@settings(max_examples=150, deadline=None)
+def test_lineage_of_the_journal_is_who_met_whom_in_the_run(deeds: list[tuple[Any, ...]]) -> None:
+    """Swaps of some or all, of D or G, in cycles; checkpoints; returns to one of them, over and over."""
+    names = [f"pair-{i:02d}" for i in range(4)]
+    run = Played({p: (f"r/{p}", frozenset(), -1) for p in names})
+    run.train()
+    run.saved.append(dict(run.now))
+    for deed in deeds:
+        if deed[0] == "swap":
+            some = [names[i] for i in deed[1]][: deed[2]]
+            run.swap(dict(zip(some, some[1:] + some[:1], strict=True)), deed[3])
+            run.train()
+        elif deed[0] == "save":
+            run.saved.append(dict(run.now))
+        else:
+            run.go_back(min(deed[1], len(run.saved) - 1))
+    for checkpoint in run.saved:  # the newest, and what `fork` asks of older ones that still count
+        kept = {p: at for p, (_, _, at) in checkpoint.items()}
+        found = replay("r", dict.fromkeys(names, Role()), run.journal, kept)
+        assert found.generators == {p: frozenset({g}) for p, (g, _, _) in checkpoint.items()}
+        assert found.discriminators == {p: met for p, (_, met, _) in checkpoint.items()}
+
+
+def test_a_long_journal_is_read_in_time_that_grows_with_it() -> None:
+    """Twice as many in at most three times the time, however often the run has gone back."""
+    names = [f"pair-{i:03d}" for i in range(100)]
+    took = []
+    for count in (10_000, 20_000):
+        events = [
+            swap(n, (names[n % 100], names[(7 * n + 1) % 100])) for n in range(count) if n % 100 != (7 * n + 1) % 100
+        ]
+        back = {"kind": "resume", "step": 0, "swapped": dict.fromkeys(names, count)}
+        events = [e for i, event in enumerate(events) for e in ([event, back] if i % 50 == 0 else [event])]
+        began = time.process_time()
+        found = replay("run", dict.fromkeys(names, Role()), events, dict.fromkeys(names, count))
+        took.append(time.process_time() - began)
+    assert took[1] < 3 * took[0] + 0.2
+    assert all(found.generators[p] < met for p, met in found.discriminators.items())

@@ -24,7 +24,7 @@ from raygan.service.run import Run
 from raygan.service.sweep import (
     Budget,
     Sweep,
-    d_updates,
+    costs,
     full_name,
     known_name,
     metric_of,
@@ -66,7 +66,7 @@ def test_every_shipped_file_is_read_and_compares_at_equal_compute(file: Path) ->
     assert len(configs) >= 20
     assert len({p["seed"] for p in sweep.points()}) >= 3
     if sweep.budget.d_updates:
-        spent = [d_updates(c) * c.steps for c in configs]
+        spent = [costs(c, c.steps, 0.0)["d_updates"] for c in configs]
         assert max(spent) / min(spent) < 1.01
     assert all(c.steps % c.evaluation.every_steps == 0 or c.steps > c.evaluation.every_steps for c in configs)
 
@@ -88,7 +88,7 @@ def test_points_are_the_same_each_time_and_draws_differ() -> None:
 
 def test_updates_of_discriminators_are_counted_as_the_strategies_make_them() -> None:
     def count(**flags: Any) -> float:
-        return d_updates(resolve("ring8-sgan", flags=flags).config)
+        return costs(resolve("ring8-sgan", flags=flags).config, 1, 0.0)["d_updates"]
 
     assert count(strategy="independent", num_pairs=4) == 4
     assert count(strategy="gap", num_pairs=4) == 4

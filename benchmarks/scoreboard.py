@@ -1,4 +1,4 @@
-"""RESULTS.md: what is claimed, made from the JSON that benchmarks keep in results/; nothing is typed.
+"""RESULTS.md: what is claimed, made from the JSON that benchmarks keep in results/.
 
     python -m benchmarks.scoreboard             writes benchmarks/RESULTS.md
     python -m benchmarks.scoreboard --check     exit code 1 where it is not what the JSON says

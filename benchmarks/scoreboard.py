@@ -38,7 +38,8 @@ def lines(source: Source) -> list[str]:
     commit = str(told["commit"]).partition(";")[0] or "not noted"
     about = [f"`{source.command}`", told["date"], f"commit {commit}", machine(told["machine"])]
     rows = [[claim, *figure(payload)] for claim, figure in source.claims.items()]
-    table = [f"| {' | '.join(row)} |" for row in [["claim", "figure", "spread"], ["---"] * 3, *rows]]
+    rows = [["claim", "figure", "spread"], ["---"] * 3, *rows]
+    table = [f"| {' | '.join(row)} |" for row in rows]
     return [*wrapped(" · ".join([*about, f"[log](LOG.md#{source.entry})"])), "", *table, ""]
 
 

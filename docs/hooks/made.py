@@ -161,8 +161,9 @@ def settings() -> str:
 
 
 def signed(name: str, thing: Any) -> str:
-    """A call as it is written in a file, at 88 columns."""
-    text = name + re.sub(r"raygan\.[\w.]+\.(?=\w)", "", str(inspect.signature(thing)).replace("'", ""))
+    """A call as it is written in a file, at 88 columns; without self, annotations without quotes."""
+    text = re.sub(r"(: |-> )(['\"])(.+?)\2(?=[,)]| =|$)", r"\1\3", str(inspect.signature(thing)))
+    text = name + re.sub(r"^\((self|cls)(, )?", "(", text)
     if len(text) <= 88:
         return text
     return textwrap.fill(text, 88, subsequent_indent="    ", break_on_hyphens=False)

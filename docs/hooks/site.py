@@ -58,7 +58,7 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
             if path.startswith("docs/") or picture or not (ROOT / path).exists():
                 return found[0]  # a broken link: mkdocs says so
             return text
-        here = os.path.relpath(there, os.path.dirname(uri) or ".")  # noqa: PTH118, PTH120
+        here = os.path.relpath(there, os.path.dirname(uri) or ".")  # noqa: PTH120
         return f"{picture}[{text}]({here}{anchor or ''})"
 
     return LINK.sub(turned, markdown)

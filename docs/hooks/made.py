@@ -40,10 +40,20 @@ EXITS = {
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
-    """A markdown table; bars in cells are escaped, line breaks are not kept."""
-    clean = [[" ".join(cell.split()).replace("|", "\\|") for cell in row] for row in rows]
+    """A markdown table; bars in cells are escaped where they are no code, line breaks are not kept."""
+    clean = [[escaped(" ".join(cell.split())) for cell in row] for row in rows]
     lines = [head, ["---"] * len(head), *clean]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def escaped(cell: str) -> str:
+    """A bar outside of code would end the cell; in code it may stand as it is.
+
+    >>> escaped("a | `b | c`")
+    'a \\\\| `b | c`'
+    """
+    parts = cell.split("`")
+    return "`".join(part if i % 2 else part.replace("|", "\\|") for i, part in enumerate(parts))
 
 
 # ------------------------------------------------------------------------------------- commands
@@ -92,8 +102,13 @@ def kind_of(hint: Any) -> str:
 def reach(info: FieldInfo) -> str:
     """Kind and bounds of a setting."""
     signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
-    bounds = [f"{signs[k]} {getattr(m, k)}" for m in info.metadata for k in signs if hasattr(m, k)]
+    bounds = [f"{signs[k]} {bound(getattr(m, k))}" for m in info.metadata for k in signs if hasattr(m, k)]
     return ", ".join([kind_of(info.annotation), *bounds])
+
+
+def bound(value: float) -> str:
+    """A bound as it is written; 2^63 where it is that."""
+    return "2^63" if value == 2**63 else str(value)
 
 
 def default(info: FieldInfo) -> str:

@@ -187,6 +187,10 @@ METHODS = [
         "its high quality": over("scores|mixture", "high_quality"),
         "modes of one of its generators (the method)": over("scores|locals (mean)", "modes@10%"),
     }),
+    Source("seeds-ring8-pmgan-10", "make pmgan", "pmgan", {
+        "PMGAN, ten generators: modes of 8, mixture": over("scores|mixture", "modes@10%"),
+        "its reverse KL (two modes have two: .054)": over("scores|mixture", "reverse_kl"),
+    }),
     Source("batch-norm", "make batch-norm", "batch-norm", {
         "PMGAN, MNIST FID: statistics of each slot":
             over("results|batch norm, statistics own > mixture", "fid@cnn-mnist-f7720083"),

@@ -60,11 +60,25 @@ def wrapped(text: str) -> list[str]:
     return [first + " ·", last]
 
 
+def unclaimed() -> list[str]:
+    """A row for each kept result that nobody claims anything from."""
+    claimed = {source.file for sources in GROUPS.values() for source in sources}
+    rows = []
+    for path in sorted((HERE / "results").glob("*.json")):
+        if path.stem not in claimed:
+            told = json.loads(path.read_text()).get("conditions", {})
+            rows.append(f"| `{path.name}` | {told.get('date', '')} | {told.get('commit', '')} |")
+    return rows
+
+
 def page() -> str:
     """The whole of RESULTS.md."""
     out = [INTRO]
     for title, sources in GROUPS.items():
         out += [f"## {title}", "", *(line for source in sources for line in lines(source))]
+    if rows := unclaimed():
+        out += ["## Kept, and not claimed", "", "| result | date | commit |", "| --- | --- | --- |"]
+        out += rows
     return "\n".join(out).rstrip() + "\n"
 
 

@@ -77,8 +77,9 @@ def paths(model: type[BaseModel], prefix: str = "") -> list[str]:
 def test_the_scoreboard_is_what_the_results_say() -> None:
     assert scoreboard.PAGE.read_text() == scoreboard.page(), "run: python -m benchmarks.scoreboard"
     claimed = [source.file for sources in GROUPS.values() for source in sources]
-    kept = [p.stem for p in (ROOT / "benchmarks/results").glob("*.json")]
-    assert sorted(claimed) == sorted(kept), "a result without a claim, or a claim without a result"
+    assert len(claimed) == len(set(claimed)), "one place for what a file says"
+    for path in (ROOT / "benchmarks/results").glob("*.json"):
+        assert path.stem in claimed or f"`{path.name}`" in scoreboard.page(), "no result is left out"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))

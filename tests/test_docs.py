@@ -1,5 +1,6 @@
 """The pages: the site is built strictly, loads nothing from elsewhere, and says what the code says."""
 
+import doctest
 import importlib
 import os
 import re
@@ -151,3 +152,11 @@ def test_python_in_pages_names_what_there_is(page: Path) -> None:
             compile(block.removeprefix("python\n"), page.name, "exec")
     for module, name in re.findall(r"\b(raygan(?:\.testing)?)\.([A-Z]\w+|train\b|check_\w+)", text):
         assert hasattr(importlib.import_module(module), name), f"{module}.{name}"
+
+
+def test_examples_in_what_makes_the_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "docs/hooks"))
+    for name in ("benchmarks.scoreboard", "benchmarks.claims", "made"):
+        found = doctest.testmod(importlib.import_module(name))
+        assert found.attempted, name
+        assert not found.failed, name

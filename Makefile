@@ -1,8 +1,12 @@
-# Every figure in benchmarks/RESULTS.md has its command here.
-.PHONY: test journal-length memory-growth full-disk lint types layers seeds bench fig2d printed mnist classifier pmgan gap-r15 gam2 diversity swaps chaos durability simulate generalisation stacked lock record hub sweeps rivals scale footprint packs guard shards parallel-pmgan supervisor precision partitions presets batch-norm cable lifetime compiled store-pages direct-transport swap-cost gpu-check goodput preemptions mutants
+# Every figure in benchmarks/RESULTS.md and LOG.md has its command here.
+.PHONY: test docs scoreboard journal-length memory-growth full-disk lint types layers seeds bench fig2d printed mnist classifier pmgan gap-r15 gam2 diversity swaps chaos durability simulate generalisation stacked lock record hub sweeps rivals scale footprint packs guard shards parallel-pmgan supervisor precision partitions presets batch-norm cable lifetime compiled store-pages direct-transport swap-cost gpu-check goodput preemptions mutants
 
 test:            ## README's second command
 	pytest
+docs:            ## the site, into site/: strict, nothing from elsewhere
+	NO_MKDOCS_2_WARNING=1 python -m mkdocs build --strict -q
+scoreboard:      ## benchmarks/RESULTS.md, from the kept JSON
+	python -m benchmarks.scoreboard
 lint:
 	ruff format --check . && ruff check .
 types:

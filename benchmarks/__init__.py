@@ -1,1 +1,1 @@
-"""What stands in RESULTS.md, measured: each module prints its table and writes it to benchmarks/results/."""
+"""What stands in RESULTS.md and LOG.md, measured: each module prints its table and writes it to benchmarks/results/."""

@@ -34,7 +34,7 @@ Tempo = Literal["lockstep", "async"]
 PRESETS = Path(__file__).parent / "presets"
 DEFAULT_PRESET = "ring8-sgan"
 BATCHED_BELOW = 250_000
-"""Numbers of an MLP's D below which a CPU is faster with one batched model (benchmarks/RESULTS.md, "Packs")."""
+"""Numbers of an MLP's D below which a CPU is faster with one batched model (benchmarks/LOG.md, "Packs")."""
 
 
 class Section(BaseModel):

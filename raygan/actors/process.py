@@ -77,7 +77,7 @@ def keep_freed_memory() -> None:
     """For processes that train: tensors of 128 KiB to 32 MiB are taken from memory that was freed before.
 
     Ray calls an actor's methods in a thread that is not the main one. There glibc gives what is freed back to the kernel, and each
-    step asks for it again: 6,000 to 19,000 page faults a second for a small DCGAN, a sixth of its time (benchmarks/RESULTS.md,
+    step asks for it again: 6,000 to 19,000 page faults a second for a small DCGAN, a sixth of its time (benchmarks/LOG.md,
     "PMGAN, asynchronous"). Other C libraries have no mallopt and keep their own ways.
     """
     if (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:

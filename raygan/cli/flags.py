@@ -1,7 +1,7 @@
 """Flags: `--pair.lr-g 1e-3` is the setting `pair.lr_g`; every setting of a config is a flag, and the YAML files use the same names.
 
 One parser for flags and files gives one kind of error line, and each value keeps its origin; that is why this is not an
-argument library (decision 7 in raygan/README.md).
+argument library (decision 7 in docs/decisions.md).
 """
 
 from __future__ import annotations

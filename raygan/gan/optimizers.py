@@ -1,6 +1,6 @@
 """torch's own optimizers, without what comes along with their first update.
 
-torch imports its compiler there: 1.3 s and 70 MB in each process (benchmarks/RESULTS.md, "Processes"), for nothing, since nobody
+torch imports its compiler there: 1.3 s and 70 MB in each process (benchmarks/LOG.md, "Packs"), for nothing, since nobody
 compiles here; and each step opens a record of the profiler. The arithmetic is torch's, bit for bit.
 """
 

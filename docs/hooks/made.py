@@ -1,0 +1,308 @@
+"""Pages that are made when the site is built, from the parser, the config, docstrings and the code."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import importlib
+import inspect
+import io
+import re
+import textwrap
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from raygan.cli import VERBS, verbs
+from raygan.components import KINDS, component_class, names
+from raygan.config import Config, PairGroup
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "raygan"
+BASES = {
+    "raygan.data.base": ["DataComponent", "Samples"],
+    "raygan.networks.base": ["NetworkComponent"],
+    "raygan.losses.base": ["LossComponent"],
+    "raygan.strategies.strategy": ["StrategyComponent", "Plan", "Setup", "Progress"],
+}
+"""What own parts are made of."""
+EXITS = {
+    0: "done", 1: "failed", 2: "usage or config", 3: "infeasible resources",
+    4: "degraded: done without a member that was lost, or without scores", 5: "`--require` not met",
+    129: "terminal closed, a checkpoint saved", 130: "Ctrl-C, a checkpoint saved",
+    143: "`kill`, a checkpoint saved",
+}  # fmt: skip
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """A markdown table; bars in cells are escaped where they are no code, line breaks are not kept."""
+    clean = [[escaped(" ".join(cell.split())) for cell in row] for row in rows]
+    lines = [head, ["---"] * len(head), *clean]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def escaped(cell: str) -> str:
+    """A bar outside of code would end the cell; in code it may stand as it is.
+
+    >>> escaped("a | `b | c`")
+    'a \\\\| `b | c`'
+    """
+    parts = cell.split("`")
+    return "`".join(part if i % 2 else part.replace("|", "\\|") for i, part in enumerate(parts))
+
+
+# ------------------------------------------------------------------------------------- commands
+
+
+def usage(verb: str) -> str:
+    """What `raygan VERB --help` says first, at 76 columns."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
+        getattr(verbs, verb)(["--help"])
+    text = out.getvalue().partition("\n\n")[0].removeprefix("usage: ")
+    assert text.startswith(f"raygan {verb}"), f"raygan {verb} --help says {text!r}"
+    lines = re.sub(r" or (?=raygan )", "\n", text).splitlines()
+    return "\n".join(
+        textwrap.fill(line, 76, subsequent_indent="    ", break_on_hyphens=False, break_long_words=False)
+        for line in lines
+    )
+
+
+def commands() -> str:
+    """Every verb with its usage, and what the exit codes say."""
+    parts = ["# Commands", "Made from the parser; `raygan VERB --help` says the same."]
+    parts.append(table(["command", "what"], [[f"[`raygan {v}`](#raygan-{v})", VERBS[v]] for v in VERBS]))
+    parts.append("## Exit codes")
+    parts.append(table(["code", "what"], [[str(code), what] for code, what in EXITS.items()]))
+    for verb, what in VERBS.items():
+        parts += [f"## raygan {verb}", what[0].upper() + what[1:] + ".", f"```\n{usage(verb)}\n```"]
+    return "\n\n".join(parts) + "\n"
+
+
+# ------------------------------------------------------------------------------------- settings
+
+
+def kind_of(hint: Any) -> str:
+    """A type as a reader writes its values."""
+    if get_origin(hint) is Annotated:
+        return kind_of(get_args(hint)[0])
+    if get_origin(hint) is Literal:
+        return ", ".join(f"`{value}`" for value in get_args(hint))
+    if get_origin(hint) in (UnionType, Union):
+        return " or ".join(kind_of(one) for one in get_args(hint) if one is not type(None))
+    words = {bool: "true, false", int: "whole number", float: "number", str: "text"}
+    return words.get(hint, "list" if get_origin(hint) in (tuple, list) else "mapping")
+
+
+def reach(info: FieldInfo) -> str:
+    """Kind and bounds of a setting."""
+    signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+    bounds = [f"{signs[k]} {bound(getattr(m, k))}" for m in info.metadata for k in signs if hasattr(m, k)]
+    return ", ".join([kind_of(info.annotation), *bounds])
+
+
+def bound(value: float) -> str:
+    """A bound as it is written; 2^63 where it is that."""
+    return "2^63" if value == 2**63 else str(value)
+
+
+def default(info: FieldInfo) -> str:
+    """As it would be written; nothing where there is none."""
+    if info.is_required():
+        return ""
+    value = info.get_default(call_default_factory=True)
+    return "none" if value is None else f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def settings_of(model: type[BaseModel], prefix: str) -> list[list[str]]:
+    """A row for each setting of a group; groups within it have their own."""
+    return [
+        [f"`{prefix}{name}`", default(info), reach(info), info.description or ""]
+        for name, info in model.model_fields.items()
+        if not is_group(info)
+    ]
+
+
+def is_group(info: FieldInfo) -> bool:
+    """Does it hold settings itself?"""
+    return isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel)
+
+
+def groups(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
+    """Every group with its prefix, the outermost first."""
+    yield prefix, model
+    for name, info in model.model_fields.items():
+        if is_group(info):
+            assert isinstance(info.annotation, type)
+            yield from groups(info.annotation, f"{prefix}{name}.")
+
+
+def first_line(thing: Any) -> str:
+    """What a docstring says first."""
+    return (inspect.getdoc(thing) or "").partition("\n\n")[0].replace("\n", " ")
+
+
+HEAD = ["setting", "default", "values", "what"]
+
+
+def settings() -> str:
+    """Every setting of a run, and of every component that comes with raygan."""
+    parts = [
+        "# Settings",
+        "Made from the config. Default < preset < `--config` files in order < flags; each value's "
+        "origin stands behind it in `raygan train --dry-run`. As a flag a setting has dashes: "
+        "`pair.lr_g` is `--pair.lr-g`.",
+    ]
+    for prefix, model in groups(Config):
+        title = f"`{prefix.rstrip('.')}`" if prefix else "A run"
+        parts += [f"## {title}", first_line(model), table(HEAD, settings_of(model, prefix))]
+    parts += ["## An entry of `pairs`", first_line(PairGroup), table(HEAD, settings_of(PairGroup, ""))]
+    for kind in KINDS:
+        parts += [f"## {kind}", f"`--{kind} NAME`, its settings as `--{kind}.SETTING VALUE`."]
+        for name in names(kind):
+            cls = component_class(kind, name)[0]
+            parts += [f"### {kind} `{name}`", first_line(cls)]
+            if rows := settings_of(cls, f"{kind}."):
+                parts.append(table(HEAD, rows))
+    return "\n\n".join(parts) + "\n"
+
+
+# --------------------------------------------------------------------------------------- Python
+
+
+def signed(name: str, thing: Any) -> str:
+    """A call as it is written in a file, at 88 columns; without self, annotations without quotes."""
+    text = re.sub(r"(: |-> )(['\"])(.+?)\2(?=[,)]| =|$)", r"\1\3", str(inspect.signature(thing)))
+    text = name + re.sub(r"^\((self|cls)(, )?", "(", text)
+    if len(text) <= 88:
+        return text
+    return textwrap.fill(text, 88, subsequent_indent="    ", break_on_hyphens=False)
+
+
+def documented(thing: Any) -> str:
+    """A docstring, examples in it as code."""
+    text = inspect.getdoc(thing) or ""
+    return re.sub(r"(?m)((?:^(?:>>>|\.\.\. ).*\n?(?:^(?!>>>)\S.*\n?)*)+)", r"```\n\1\n```\n", text)
+
+
+def members(cls: type[Any]) -> Iterator[tuple[str, Any]]:
+    """Public methods and properties of a class itself, in its order; none of pydantic's."""
+    for name, member in vars(cls).items():
+        plain = member.__func__ if isinstance(member, classmethod | staticmethod) else member
+        told = plain.func if hasattr(plain, "func") and hasattr(plain, "attrname") else plain
+        if not name.startswith(("_", "model_")) and (callable(told) or isinstance(told, property)):
+            yield name, told
+
+
+def entry(name: str, thing: Any, level: str = "###") -> list[str]:
+    """A function, or a class with what it has."""
+    if not inspect.isclass(thing):
+        called = not isinstance(thing, property)
+        code = [f"```python\n{signed(name.rpartition('.')[2], thing)}\n```"] if called else []
+        return [f"{level} `{name}`", *code, documented(thing)]
+    parts = [f"{level} `{name}`", documented(thing)]
+    for own, member in members(thing):
+        if inspect.getdoc(member):
+            parts += entry(f"{name.rpartition('.')[2]}.{own}", member, level + "#")
+    return parts
+
+
+def api() -> str:
+    """What users call, and what own parts are made of."""
+    raygan = importlib.import_module("raygan")
+    testing = importlib.import_module("raygan.testing")
+    parts = ["# Python", "Made from docstrings.", "## `raygan`", documented(raygan)]
+    for name in sorted(raygan.__all__, key=str.lower):
+        parts += entry(f"raygan.{name}", getattr(raygan, name))
+    parts += ["## `raygan.testing`", documented(testing)]
+    for name in (n for n in vars(testing) if n.startswith("check_")):
+        parts += entry(f"raygan.testing.{name}", getattr(testing, name))
+    parts += ["## What own parts are made of"]
+    for module, classes in BASES.items():
+        for name in classes:
+            parts += entry(f"{module}.{name}", getattr(importlib.import_module(module), name))
+    errors = importlib.import_module("raygan.errors")
+    parts += ["## Errors", f"```\n{inspect.getdoc(errors)}\n```"]
+    return "\n\n".join(parts) + "\n"
+
+
+# -------------------------------------------------------------------------------------- modules
+
+
+def layers() -> list[str]:
+    """The packages from above to below, as the law in pyproject.toml has them."""
+    linter = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    [found] = [c["layers"] for c in linter["contracts"] if c["type"] == "layers"]
+    return [name.strip().removeprefix("raygan.") for line in found for name in line.split("|")]
+
+
+def summary(path: Path) -> str:
+    """The first sentence of a module's docstring; an assert where there is none."""
+    text = ast.get_docstring(ast.parse(path.read_text())) or ""
+    first = " ".join(text.partition("\n\n")[0].split())
+    return re.split(r"(?<=\w[.)`])\s(?=[A-Z])", first)[0]
+
+
+def modules() -> str:
+    """Every module once, by layer and folder."""
+    top = sorted(p for p in PACKAGE.glob("*.py") if p.name != "__init__.py")
+    order = layers()
+    parts = [
+        "# Modules",
+        "Made from the first sentence of each module's docstring; from above to below: an import "
+        "points down only, and nothing below `actors` imports Ray. How they work together: "
+        "[architecture](../architecture.md).",
+    ]
+    folders = sorted(
+        {p.parent for p in PACKAGE.rglob("*.py") if p.parent != PACKAGE},
+        key=lambda f: (rank(order, f.relative_to(PACKAGE).parts[0]), str(f)),
+    )
+    for folder in folders:
+        rows = [p for p in sorted(folder.glob("*.py")) if not p.name.startswith("__")]
+        init = folder / "__init__.py"
+        parts += [f"## {folder.relative_to(PACKAGE)}/", summary(init) if init.exists() else ""]
+        if rows:
+            parts.append(table(["module", "what"], [[f"`{p.name}`", summary(p)] for p in rows]))
+    rows = sorted(top, key=lambda p: rank(order, p.stem))
+    parts += ["## One file each", table(["module", "what"], [[f"`{p.name}`", summary(p)] for p in rows])]
+    return "\n\n".join(parts) + "\n"
+
+
+def rank(order: list[str], name: str) -> int:
+    """How far below the top; what the law does not name comes last."""
+    return order.index(name) if name in order else len(order)
+
+
+# ------------------------------------------------------------------------------------- warnings
+
+
+def remedies() -> dict[str, str]:
+    """The code's own register, wherever its module lies."""
+    for path in PACKAGE.rglob("*.py"):
+        if (text := path.read_text()).find("\nREMEDIES = {") >= 0:
+            for node in ast.parse(text).body:
+                if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "REMEDIES":
+                    found: dict[str, str] = ast.literal_eval(node.value)
+                    return found
+    raise AssertionError("no module of raygan has REMEDIES")
+
+
+def warnings() -> str:
+    """Every named warning: its page, and what to do in a line."""
+    told, rows = remedies(), []
+    for page in sorted((ROOT / "docs/warnings").glob("W*.md")):
+        number, _, name = page.read_text().partition("\n")[0].removeprefix("# ").partition(" ")
+        rows.append([f"[{number}]({page.name})", name, told.get(number, "an alert's: its page")])
+    if missing := sorted(set(told) - {row[0][1:5] for row in rows}):
+        raise AssertionError(f"warnings without a page in docs/warnings: {', '.join(missing)}")
+    intro = (
+        "A run names what goes wrong: in the terminal, in `events.jsonl`, in the report, and as alerts. "
+        "W1xx is about what is learned, W2xx about what it runs on. Each page tells what the warning "
+        "says, how it is found, what it means, and what to do."
+    )
+    return "\n\n".join(["# Warnings", intro, table(["warning", "name", "what to do first"], rows)])

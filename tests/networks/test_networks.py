@@ -13,6 +13,7 @@ from raygan.gan.pair import Pair
 from raygan.gan.streams import Streams
 from raygan.gan.weights import flatten, signature
 from raygan.networks.base import NetworkComponent, Tuned, untuned
+from raygan.networks.dcgan import Dcgan
 from raygan.strategies.pack import why_not
 from raygan.strategies.strategy import strategy_of
 from tests.conftest import setup_of, tiny_config
@@ -165,3 +166,25 @@ def test_a_network_that_is_no_stack_of_layers_shares_none() -> None:
     )
     with pytest.raises(ConfigError, match=r"network gran is no plain stack of layers\. Use mlp, dcgan or text_cnn"):
         strategy_of(config).check_setup(setup_of(config))
+
+
+def test_he_weights_keep_the_size_of_signals_without_norm_layers() -> None:
+    """N(0, 2 / fan in), biases 0, by the player's stream: D's logits neither vanish nor explode; N(0, 0.02) lets them vanish."""
+    sizes = {}
+    for init in ("he", "normal"):
+        network = Dcgan(init=init, norm_d="none", width=32)
+        d = network.discriminator((3, 28, 28), torch.Generator().manual_seed(0))
+        x = torch.randn(64, 3, 28, 28, generator=torch.Generator().manual_seed(1))
+        sizes[init] = float(d(x).detach().std())
+        for layer in d.modules():
+            if isinstance(layer, torch.nn.Conv2d) and init == "he":
+                assert float(layer.weight.detach().std()) == pytest.approx(
+                    (2 / layer.weight[0].numel()) ** 0.5, rel=0.15
+                )
+                assert not layer.bias.any()
+    assert 0.1 < sizes["he"] < 10
+    assert sizes["normal"] < 0.01
+    g = Dcgan(init="he", norm_g="none").generator((1, 28, 28), torch.Generator().manual_seed(0))
+    inner = [m for m in g.modules() if isinstance(m, torch.nn.ConvTranspose2d)][2]
+    heard = inner.weight.shape[0] * 16 / 4  # a kernel of 4 x 4 at stride 2: each output hears a quarter of it
+    assert float(inner.weight.detach().std()) == pytest.approx((2 / heard) ** 0.5, rel=0.05)

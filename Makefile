@@ -4,7 +4,7 @@
 test:            ## README's second command
 	pytest
 docs:            ## the site, into site/: strict, nothing from elsewhere
-	NO_MKDOCS_2_WARNING=1 python -m mkdocs build --strict -q
+	NO_MKDOCS_2_WARNING=1 python -m mkdocs build --strict
 scoreboard:      ## benchmarks/RESULTS.md, from the kept JSON
 	python -m benchmarks.scoreboard
 lint:

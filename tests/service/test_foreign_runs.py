@@ -44,8 +44,8 @@ def verb(argv: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str,
 # ------------------------------------------------------------------------------------------------------------ links
 
 
-LINKED = ["run.json", "config.json", "metrics.jsonl", "events.jsonl", "samples", "journal", "checkpoints", "metrics.parquet", "summary.json",
-          "samples/00000012-pair-00.npy"]  # fmt: skip
+LINKED = ["run.json", "config.json", "metrics.jsonl", "events.jsonl", "samples", "journal", "checkpoints", "metrics.parquet",
+          "summary.json", "samples/00000012-pair-00.npy"]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", LINKED)

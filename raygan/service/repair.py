@@ -14,6 +14,7 @@ from raygan.controller.lines import Lines, told_by_a_run
 from raygan.controller.storage import LocalStorage
 from raygan.errors import CheckpointError, ConfigError
 from raygan.service.run import Run
+from raygan.service.summary import Keeper
 
 KINDS = ("origin", "swap", "join", "revive", "leave", "retire")
 """Records that have an event of the same kind with the same facts."""
@@ -66,6 +67,7 @@ def repair(run: Run) -> Counter[str]:
         )  # stable: those of one time stay in order
         try:
             write_within(run.path, "events.jsonl", "".join(json.dumps(row) + "\n" for row in rows).encode())
+            Keeper(run.path).write()  # the index was of the events before
         except OSError as error:
             raise ConfigError(f"run {str(run.path)!r}: events.jsonl cannot be written ({say(error)}).") from None
     return Counter(str(r["kind"]) for r in lost)

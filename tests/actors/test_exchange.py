@@ -150,7 +150,7 @@ def test_an_owner_that_died_is_asked_for_at_the_board_until_it_is_back(waits: li
     gone.answer(error=RayActorError())
     assert exchange.peek(["pair-00"], {}, 0.5) == {}
     assert exchange.peek(["pair-00"], {}, 0.5) == {}, "nobody to ask"
-    assert waits[-1] == (0, GONE_S), "and no waiting for what cannot come"
+    assert waits == [(1, 0.5), (1, 0.5), (0, GONE_S), (0, GONE_S)], "and no waiting for what cannot come"
     known["pair-00"] = back
     exchange.peek(["pair-00"], {}, 0.5)
     back.answer(1)

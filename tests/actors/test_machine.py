@@ -143,6 +143,11 @@ def test_ray_tmpdir_may_be_there_and_as_long_as_sockets_allow(tmp_path: Path, mo
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
     monkeypatch.setattr(machine, "SOCKET_BYTES", machine.BELOW + len(str(tmp_path)))
     assert session_folder() == str(tmp_path)
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path / "a/b"))
+    monkeypatch.setattr(machine, "SOCKET_BYTES", 4096)
+    assert session_folder() == str(tmp_path / "a/b")
+    assert (tmp_path / "a/b").is_dir()
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
     monkeypatch.setattr(machine, "SOCKET_BYTES", machine.BELOW + len(str(tmp_path)) - 1)
     with pytest.raises(ConfigError, match="1 letters too long"):
         session_folder()

@@ -253,7 +253,7 @@ def test_a_run_does_not_end_without_its_last_checkpoint(tmp_path: Path, monkeypa
     for order in run.orders[2:]:
         again.taken(order, b"x")
     assert (run.committed().steps, run.committed().extra["losses"]) == ({A: 8, B: 6}, {A: 0.5})
-    assert not again.last(), "it is just what the players are"
+    assert again.last() is False, "it is just what the players are"
     assert len(run.orders) == 4
 
 

@@ -45,7 +45,7 @@ def verb(argv: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str,
 
 
 LINKED = ["run.json", "config.json", "metrics.jsonl", "events.jsonl", "samples", "journal", "checkpoints", "metrics.parquet",
-          "samples/00000012-pair-00.npy"]  # fmt: skip
+          "summary.json", "samples/00000012-pair-00.npy"]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", LINKED)

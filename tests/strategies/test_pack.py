@@ -13,6 +13,7 @@ from raygan.config import load_component, names, resolve
 from raygan.controller.hosting import Shelves
 from raygan.controller.inline import InlineExecutor
 from raygan.errors import NonFiniteError
+from raygan.gan.bundle import pack as bundle
 from raygan.gan.bundle import unpack
 from raygan.gan.pair import Meter, Pair, Sharing
 from raygan.gan.weights import flatten
@@ -108,14 +109,19 @@ def test_losses_at_once_are_the_losses_one_by_one_bit_for_bit(name: str, size: i
     assert torch.equal(found, expected)
 
 
-@pytest.mark.parametrize("trained", [0, 2])
+@pytest.mark.parametrize("restored", [False, True])
 @pytest.mark.parametrize("changes", [{"pair": {"ema": 0.9}}, IMAGES], ids=["mlp", "batch norm"])
-def test_what_was_put_back_trains_as_if_nothing_had_been(changes: dict[str, Any], trained: int) -> None:
-    """Also in a pack that is new: its tensors are the pairs' from the copy on."""
+def test_what_was_put_back_trains_as_if_nothing_had_been(changes: dict[str, Any], restored: bool) -> None:
+    """Also where the pairs' tensors were not the pack's any more, as after a restore."""
     pairs, board = pairs_of(**changes), Shelves()
     pack = Pack(pairs)
-    if trained:
-        pack.train(trained, board)
+    pack.train(2, board)
+    if restored:
+        states = [unpack(bundle(p.state())) for p in pairs]
+        pack.train(2, board)
+        for pair, state in zip(pairs, states, strict=True):
+            pair.restore(state)
+        assert not pack.bound
     before = [state_digest(p.state()) for p in pairs]
     put_back = pack.snapshot()
     pack.train(2, board)

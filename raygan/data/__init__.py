@@ -16,4 +16,8 @@ NOT_COMPONENTS = (
     "table",
     "split",
     "odd",
+    "rows",
+    "watching",
+    "cache",
+    "fitting",
 )

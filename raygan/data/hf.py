@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from pydantic import Field
@@ -14,6 +15,7 @@ from raygan.data.parquet import picture_column, present
 from raygan.data.record import Read, Record
 from raygan.data.table import columns
 from raygan.errors import DataError
+from raygan.paths import expanded
 
 
 class Hf(FileComponent, ArraySettings, PictureSettings):
@@ -24,10 +26,15 @@ class Hf(FileComponent, ArraySettings, PictureSettings):
         None, description="None = image, img, the only one with bytes, or all if all are numbers."
     )
 
+    def sources(self) -> list[Path | str] | None:
+        """The files of a folder; what the hub has now is known to `datasets` only."""
+        path = expanded(self.path)
+        return [p for p in sorted(path.rglob("*")) if p.is_file()] if path.is_dir() else None
+
     def read(self) -> Read:
         """Pictures (N, C, H, W) or points (N, columns)."""
         try:
-            import datasets  # type: ignore[import-not-found, unused-ignore]
+            import datasets  # type: ignore[import-not-found, import-untyped, unused-ignore]
         except ImportError:
             raise DataError(f"{self.where} needs datasets. Run: pip install 'raygan[hub]'.") from None
         record = Record(f"hf:{self.path}")

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydantic import Field
 
 from raygan.data.arrays import ArraySettings, as_samples
 from raygan.data.files import FileComponent
+from raygan.data.fitting import Fitting
 from raygan.data.record import Array, Read, Record
 from raygan.data.room import check_room
+from raygan.data.rows import LARGE, Rows, Stored, part_rows
 from raygan.data.search import must_be_file
 from raygan.errors import DataError
 
@@ -21,7 +26,7 @@ DAMAGED = (ValueError, OSError, EOFError, KeyError, AttributeError, TypeError, S
            zlib.error, zipfile.BadZipFile)  # fmt: skip
 
 
-class Npz(FileComponent, ArraySettings):
+class Npz(FileComponent, ArraySettings, Fitting):
     """Points (N, features); images (N, H, W), (N, H, W, C) or (N, C, H, W); of any type of numbers."""
 
     key: str | None = Field(None, description="The array's name; None = x, images, data, arr_0 or the only one.")
@@ -32,24 +37,76 @@ class Npz(FileComponent, ArraySettings):
         try:
             array = self._array(path, record)
         except DAMAGED as error:
-            why = " ".join(str(error).split()) or type(error).__name__
-            raise DataError(f"data.npz: {path} cannot be read ({why}). Save it with numpy.savez.") from None
+            raise damaged(path, error) from None
         return as_samples(self.where, array, self.layout, self.scale, record)
 
-    def _array(self, path: Path, record: Record) -> Array:
+    def _array(self, path: Path, record: Record) -> Array | Rows:
         if not zipfile.is_zipfile(path):
-            return np.asanyarray(np.load(path, mmap_mode="r", allow_pickle=False))
-        with zipfile.ZipFile(path) as entries:
-            check_room(f"data.npz: {path}", 2 * max((e.file_size for e in entries.infolist()), default=0))
+            return npy_rows(path)
         with np.load(path, allow_pickle=False) as archive:
             key = one_of(f"data.npz: {path}", "array", archive.files, self.key, USUAL, "key")
             for other in archive.files:
                 if other != key:
                     record.skip("other arrays of the archive", other)
-            array = archive[key]
-            if not isinstance(array, np.ndarray):
+            array: Array | Rows = member(path, archive, key)
+            if not isinstance(array, np.ndarray | Rows):
                 raise ValueError(f"{key} is not an array")
             return array
+
+
+def npy_rows(path: Path) -> Array | Rows:
+    """Mapped from the file, or read from it a part at a time where it is large."""
+    with path.open("rb") as file:
+        shape, columns_first, dtype = header(file)
+        offset = file.tell()
+    if columns_first or dtype.hasobject or math.prod(shape) * dtype.itemsize < LARGE or not shape:
+        return np.asanyarray(np.load(path, mmap_mode="r", allow_pickle=False))
+    if path.stat().st_size < offset + math.prod(shape) * dtype.itemsize:
+        raise ValueError("it ends before its array does")
+    return Rows.of(Stored(path, dtype, shape, offset))
+
+
+def member(path: Path, archive: Any, key: str) -> Array | Rows:
+    """An array of the archive, or what unpacks it a part at a time where it is large."""
+    with zipfile.ZipFile(path) as entries:
+        name = next(n for n in (f"{key}.npy", key) if n in entries.namelist())
+        size = entries.getinfo(name).file_size
+        with entries.open(name) as file:
+            shape, columns_first, dtype = header(file) if name.endswith(".npy") else ((), False, np.dtype("V"))
+    if columns_first or dtype.hasobject or size < LARGE or not shape:
+        check_room(f"data.npz: {path}", 2 * size)
+        found: Array = archive[key]
+        return found
+    return Rows(shape, dtype, lambda: unpacked(path, name, shape, dtype))
+
+
+def unpacked(path: Path, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Iterator[Array]:
+    """The parts of an archive's array, one after the other. Raises DataError where it is damaged."""
+    size, row = part_rows(shape, dtype), math.prod(shape[1:]) * dtype.itemsize
+    try:
+        with zipfile.ZipFile(path) as entries, entries.open(name) as file:
+            header(file)
+            for at in range(0, shape[0], size):
+                count = min(size, shape[0] - at)
+                if len(raw := file.read(count * row)) < count * row:
+                    raise EOFError("it ends before its array does")
+                yield np.frombuffer(raw, dtype).reshape(count, *shape[1:])
+    except DAMAGED as error:
+        raise damaged(path, error) from None
+
+
+def damaged(path: Path, error: Exception) -> DataError:
+    """One line for a file that is no archive of arrays."""
+    why = " ".join(str(error).split()) or type(error).__name__
+    return DataError(f"data.npz: {path} cannot be read ({why}). Save it with numpy.savez.")
+
+
+def header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """(shape, is it in columns, type) of a .npy file; what follows is the array. Raises ValueError."""
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, columns_first, dtype = read(file)
+    return tuple(shape), bool(columns_first), dtype
 
 
 def one_of(where: str, what: str, there: list[str], asked: str | None, usual: tuple[str, ...], setting: str) -> str:

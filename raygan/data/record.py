@@ -30,6 +30,8 @@ class Record:
     """Why it was left out -> files, rows, columns."""
     names: dict[str, list[str]] = field(default_factory=dict)
     """Why it was left out -> the first `NAMED` of them."""
+    kept: str = ""
+    """Where large samples are kept, and how large they are; "" for those in memory."""
 
     def convert(self, what: str, count: int = 1) -> None:
         """Something was changed."""
@@ -52,7 +54,7 @@ class Record:
         for why, count in self.skipped.items():
             more = ", ..." if count > len(self.names[why]) else ""
             out.append(f"data left out: {why} ({count:,}: {', '.join(self.names[why])}{more})")
-        return out
+        return out + [f"data kept: {printable(self.kept)}"] * bool(self.kept)
 
     def plain(self) -> dict[str, Any]:
         """For run.json."""
@@ -94,7 +96,8 @@ class Scaling:
 class Read:
     """Samples as read: points (N, features) float32, or pictures (N, C, H, W) uint8 or float32 in [-1, 1]."""
 
-    array: Array
+    array: Any
+    """In memory, or a `rows.Stored`."""
     record: Record
     scaling: Scaling | None = None
     classes: Sequence[str] | None = None

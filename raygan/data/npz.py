@@ -48,10 +48,7 @@ class Npz(FileComponent, ArraySettings, Fitting):
             for other in archive.files:
                 if other != key:
                     record.skip("other arrays of the archive", other)
-            array: Array | Rows = member(path, archive, key)
-            if not isinstance(array, np.ndarray | Rows):
-                raise ValueError(f"{key} is not an array")
-            return array
+            return member(path, archive, key)
 
 
 def npy_rows(path: Path) -> Array | Rows:
@@ -60,7 +57,8 @@ def npy_rows(path: Path) -> Array | Rows:
         shape, columns_first, dtype = header(file)
         offset = file.tell()
     if columns_first or dtype.hasobject or math.prod(shape) * dtype.itemsize < LARGE or not shape:
-        return np.asanyarray(np.load(path, mmap_mode="r", allow_pickle=False))
+        mapped: Array = np.asanyarray(np.load(path, mmap_mode="r", allow_pickle=False))
+        return mapped
     if path.stat().st_size < offset + math.prod(shape) * dtype.itemsize:
         raise ValueError("it ends before its array does")
     return Rows.of(Stored(path, dtype, shape, offset))
@@ -76,6 +74,8 @@ def member(path: Path, archive: Any, key: str) -> Array | Rows:
     if columns_first or dtype.hasobject or size < LARGE or not shape:
         check_room(f"data.npz: {path}", 2 * size)
         found: Array = archive[key]
+        if not isinstance(found, np.ndarray):
+            raise ValueError(f"{key} is not an array")
         return found
     return Rows(shape, dtype, lambda: unpacked(path, name, shape, dtype))
 

@@ -25,7 +25,7 @@ from raygan.data.room import check_room, room, spoken
 from raygan.data.watching import WATCH
 from raygan.errors import DataError
 
-PART = 16 << 20
+PART = 4 << 20
 """Bytes that are looked at together."""
 LARGE = 32 << 20
 """Bytes from which on samples are kept in a file, where there is a place for it."""
@@ -35,7 +35,7 @@ def part_rows(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
     """Samples that make a part.
 
     >>> part_rows((10**6, 2), np.dtype("f8")), part_rows((5, 10**9), np.dtype("u1"))
-    (1048576, 1)
+    (262144, 1)
     """
     return max(1, PART // max(1, math.prod(shape[1:]) * dtype.itemsize))
 

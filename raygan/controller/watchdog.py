@@ -1,7 +1,7 @@
 """Looks at what comes back from players and evaluators, and names what goes wrong (docs/warnings has a page for each).
 
-W101 collapsed-generator       a generator's samples lie close together, or near few held-out points (or near not so many, where its D
-                               knows most of the held-out samples from all of G's), at two evaluations in a row
+W101 collapsed-generator       a generator's samples lie close together, or near few held-out points (not so few where D says so
+                               too), at two evaluations in a row
 W103 saturated-discriminator   D tells real from fake without a mistake for a while: G gets no gradient
 W104 same-modes                two members sit on the same few modes, at two evaluations in a row
 """

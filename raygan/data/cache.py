@@ -16,6 +16,7 @@ import json
 import logging
 import os
 import shutil
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -88,7 +89,7 @@ class Shelf:
 
     def __init__(self, folder: Path, key: str, origin: dict[str, Any]) -> None:
         self.path, self.origin = folder / key, origin
-        self.making = folder / f"{key}.{os.getpid()}.tmp"
+        self.making = folder / f"{key}.{uuid.uuid4().hex[:12]}.tmp"
         self.lock: int | None = None
         self.files = 0
 

@@ -289,6 +289,7 @@ from raygan.config import load_component
 from raygan.service import training
 def peak(): return int(next(l for l in open("/proc/self/status") if l.startswith("VmHWM")).split()[1]) >> 10
 data = load_component("data", {"name": sys.argv[1], "path": sys.argv[2]})
+load_component("data", {"name": sys.argv[1], "path": sys.argv[3]}).load(0)  # whatever is imported only now
 open("/proc/self/clear_refs", "w").write("5")
 before = peak()
 found = data.load(0)
@@ -304,6 +305,10 @@ def sources(tmp_path: Path) -> dict[str, tuple[str, Path]]:
     pictures.mkdir()
     for i in range(110):
         Image.new("RGB", (1024, 1024), (i, 0, 0)).save(pictures / f"{i}.png", compress_level=1)
+    (tmp_path / "small-big").mkdir()
+    for i in range(2):
+        Image.new("RGB", (64, 64), (i, 0, 0)).save(tmp_path / f"small-big/{i}.png")
+    np.save(tmp_path / "small-big.npy", PICTURES)
     with (tmp_path / "big.npy").open("wb") as file:
         about = {"descr": "|u1", "fortran_order": False, "shape": (110, 3, 1024, 1024)}
         np.lib.format.write_array_header_1_0(file, about)
@@ -314,7 +319,10 @@ def sources(tmp_path: Path) -> dict[str, tuple[str, Path]]:
 def test_reading_takes_a_tenth_of_the_data_and_less(sources: dict[str, tuple[str, Path]]) -> None:
     for kind, path in sources.values():
         done = subprocess.run(
-            [sys.executable, "-c", MEASURED, kind, str(path)], capture_output=True, text=True, check=True
+            [sys.executable, "-c", MEASURED, kind, str(path), str(path.with_name(f"small-{path.name}"))],
+            capture_output=True,
+            text=True,
+            check=True,
         )
         grown, held = map(int, done.stdout.split())
         assert held == 330

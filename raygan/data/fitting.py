@@ -34,14 +34,14 @@ class Fitting(DataComponent):
     channels: Literal[1, 3] | None = Field(None, description="1: grey, 3: RGB; None: as they are, all alike.")
     background: Background = Field("white", description="Behind transparent pixels; refuse: they are an error.")
 
-    def fit_in(self, picture: Array, said: Callable[[str], None]) -> Array:
+    def fit_in(self, picture: Array, said: Callable[[str], None], white: float | None = None) -> Array:
         """A decoded picture with the size and the channels that are asked for."""
         if self.channels and len(picture) != self.channels:
             said("grey to RGB" if self.channels == 3 else "RGB to grey")
             picture = recoloured(picture, self.channels)
         if self.size and picture.shape[1:] != (self.size, self.size):
             said(f"{'cut' if self.fit == 'crop' else 'padded'} to {self.size} x {self.size}")
-            picture = fitted(picture, self.size, self.fit, self.background)
+            picture = fitted(picture, self.size, self.fit, self.background, white)
         return picture
 
 
@@ -93,6 +93,6 @@ def changing(
         if alpha:
             seed = int(picture.sum(dtype=np.uint64))
             picture = laid(where, picture[:-1], picture[-1], settings.background, seed, said)
-        return settings.fit_in(picture, said)
+        return settings.fit_in(picture, said, None if dtype == np.uint8 else 1.0)
 
     return change

@@ -39,7 +39,7 @@ class Hf(FileComponent, ArraySettings, PictureSettings):
             raise DataError(f"{self.where} needs datasets. Run: pip install 'raygan[hub]'.") from None
         record = Record(f"hf:{self.path}")
         try:
-            table = datasets.load_dataset(self.path, split=self.split).with_format("arrow")[:]
+            table = self._part(datasets).with_format("arrow")[:]
         except Exception as error:  # of the network, the hub, or a data set's own layout
             raise DataError(
                 f"{self.where} cannot be loaded ({' '.join(str(error).split())[:200]}). Check its name."
@@ -50,6 +50,18 @@ class Hf(FileComponent, ArraySettings, PictureSettings):
                     record.skip("columns", name)
             return stack_images(self.where, self, record, len(table), cells(table, column), self.scale)[0]
         return as_samples(self.where, columns(self.where, table, self.column, record), self.layout, self.scale, record)
+
+    def _part(self, datasets: Any) -> Any:
+        """Of the hub, of a folder in its layout, or of one that `save_to_disk` has written."""
+        folder = expanded(self.path)
+        if not any((folder / name).is_file() for name in SAVED):
+            return datasets.load_dataset(str(folder) if folder.is_dir() else self.path, split=self.split)
+        found = datasets.load_from_disk(str(folder))
+        return found[self.split] if isinstance(found, dict) else found
+
+
+SAVED = ("dataset_info.json", "dataset_dict.json")
+"""What `save_to_disk` leaves in its folder."""
 
 
 def cells(table: Any, column: str) -> Iterator[Named]:

@@ -303,16 +303,17 @@ print(peak() - before, found.train.nbytes + found.held_out.nbytes >> 20)
 def sources(tmp_path: Path) -> dict[str, tuple[str, Path]]:
     pictures = tmp_path / "big"
     pictures.mkdir()
-    for i in range(110):
-        Image.new("RGB", (1024, 1024), (i, 0, 0)).save(pictures / f"{i}.png", compress_level=1)
+    Image.new("RGB", (256, 256), (9, 0, 0)).save(tmp_path / "a.png")
+    for i in range(1760):
+        (pictures / f"{i}.png").hardlink_to(tmp_path / "a.png")
     (tmp_path / "small-big").mkdir()
     for i in range(2):
         Image.new("RGB", (64, 64), (i, 0, 0)).save(tmp_path / f"small-big/{i}.png")
     np.save(tmp_path / "small-big.npy", PICTURES)
     with (tmp_path / "big.npy").open("wb") as file:
-        about = {"descr": "|u1", "fortran_order": False, "shape": (110, 3, 1024, 1024)}
+        about = {"descr": "|u1", "fortran_order": False, "shape": (1760, 3, 256, 256)}
         np.lib.format.write_array_header_1_0(file, about)
-        file.truncate(file.tell() + 110 * 3 * 1024 * 1024)  # holes: nothing on the disk
+        file.truncate(file.tell() + 1760 * 3 * 256 * 256)  # holes: nothing on the disk
     return {"folder": ("folder", pictures), "npy": ("npz", tmp_path / "big.npy")}
 
 

@@ -261,7 +261,7 @@ def told_apart(source: Path | str) -> Sequence[str | int]:
         return [source]
     try:
         about = source.stat()
-    except OSError:
+    except (OSError, ValueError):  # a null byte; whoever reads it says so
         return [str(source)]
     return [str(source.absolute()), about.st_size, about.st_mtime_ns, about.st_ctime_ns]
 

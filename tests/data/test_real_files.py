@@ -87,15 +87,6 @@ def test_mnist() -> None:
     assert np.array_equal(loaded("idx", path=str(path), held_out_by="tail", held_out=9).train, raw[:-9])
 
 
-def test_one_billion_words() -> None:
-    path = place("lm1b/heldout-dev.txt.gz")
-    data = loaded("lm1b")
-    there = "\n".join(gzip.decompress(f.read_bytes()).decode() for f in sorted(path.parent.glob("*.gz")))
-    for row in data.train[:20]:
-        text = "".join(data.text[i] for i in row).strip()
-        assert text in there, text
-
-
 def test_a_hundred_points_of_r15_are_told_from_noise_by_every_score() -> None:
     path = place("r15/R15.arff")
     data = loaded("r15", path=str(path.parent), limit=100)

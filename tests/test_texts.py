@@ -134,6 +134,7 @@ def test_the_help_names_components_that_there_are(kind: str) -> None:
 PAGES = [
     ("W101", r"below (\d+) % at two", 100 * watchdog.COLLAPSED),
     ("W101", r"under (\d+) % at two", 100 * watchdog.FEW),
+    ("W101", r"share is below (\d+) %,", 100 * watchdog.NOT_SO_MANY),
     ("W103", r"([\d.]+) % or more", 100 * watchdog.SATURATED),
     ("W103", r"D is right on 100.0% of a batch for (\d+) rows", watchdog.PATIENCE),
     ("W104", r"share of (\d+) samples", evaluator.WATCHED),

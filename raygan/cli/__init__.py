@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
+from raygan.cli.reading import reading_shown
 from raygan.errors import RayganError
 from raygan.visible import visible
 
@@ -75,7 +76,7 @@ def _main(args: list[str]) -> NoReturn:
             raise ConfigError(f"no verb {args[0]!r}. {did_you_mean(args[0], VERBS)}")
         from raygan.cli import verbs
 
-        with _notes():
+        with _notes(), reading_shown(silent="--quiet" in args or "--json" in args):
             code = getattr(verbs, args[0])(args[1:])
     except RayganError as error:
         print(f"raygan: {visible(error)}", file=sys.stderr)

@@ -1,6 +1,7 @@
 """Looks at what comes back from players and evaluators, and names what goes wrong (docs/warnings has a page for each).
 
-W101 collapsed-generator       a generator's samples lie close together, or near few held-out points, at two evaluations in a row
+W101 collapsed-generator       a generator's samples lie close together, or near few held-out points (not so few where D says so
+                               too), at two evaluations in a row
 W103 saturated-discriminator   D tells real from fake without a mistake for a while: G gets no gradient
 W104 same-modes                two members sit on the same few modes, at two evaluations in a row
 """
@@ -17,6 +18,10 @@ COLLAPSED = 0.1
 """Spread below which a generator has collapsed; in units of the data's."""
 FEW = 0.4
 """Share of the held-out points near its samples, below which it has."""
+NOT_SO_MANY = 0.7
+"""The same, where D says so too."""
+MISSED = 0.5
+"""Share of the held-out samples that D takes for more real than all of a batch of G's, above which it says so."""
 SATURATED = 0.995
 """Accuracy of D."""
 PATIENCE = 3
@@ -36,10 +41,14 @@ class Watchdog:
         self.saturated: dict[str, int] = {}
         self.occupied: dict[int, dict[str, list[float]]] = {}
         self.narrow: set[str] = set()
+        self.missed: dict[str, float] = {}
+        """What each player's D said last (`d_missed`)."""
         self.alike: set[tuple[str, str]] = set()
 
     def trained(self, player: str, step: int, report: Mapping[str, float]) -> Iterator[tuple[str, str]]:
         """(name, text) of what a player's row shows."""
+        if "d_missed" in report:
+            self.missed[player] = report["d_missed"]
         if self.critic(player) or "d_accuracy" not in report:
             return
         self.saturated[player] = self.saturated.get(player, 0) + 1 if report["d_accuracy"] >= SATURATED else 0
@@ -53,7 +62,7 @@ class Watchdog:
         """(name, text) of what a generator's samples show."""
         if player not in self.members:
             return
-        if (found := collapse(scored)) and not self.one_mode_each:
+        if (found := collapse(scored, self.missed.get(player, 0.0))) and not self.one_mode_each:
             if player in self.narrow:  # twice in a row: an untrained generator is narrow too
                 yield "W101 collapsed-generator", f"{player}: {found}, step {step}"
             self.narrow.add(player)
@@ -77,11 +86,14 @@ class Watchdog:
         self.alike = now
 
 
-def collapse(scored: Scored) -> str:
-    """In what a generator has collapsed; "" for one that has not."""
+def collapse(scored: Scored, missed: float = 0.0) -> str:
+    """In what a generator has collapsed; "" for one that has not. `missed`: `d_missed`."""
     if scored.spread < COLLAPSED:
         return f"its samples spread {scored.spread:.1%} of the data's"
-    return f"its samples come near {scored.near:.0%} of the held-out data only" if scored.near < FEW else ""
+    near = f"its samples come near {scored.near:.0%} of the held-out data only"
+    if scored.near < NOT_SO_MANY and missed > MISSED:
+        return f"{near}, and D takes {missed:.0%} of it for more real than any of them"
+    return near if scored.near < FEW else ""
 
 
 def cosine(a: Sequence[float], b: Sequence[float]) -> float:

@@ -18,4 +18,8 @@ NOT_COMPONENTS = (
     "odd",
     "labels",
     "partition",
+    "rows",
+    "watching",
+    "cache",
+    "fitting",
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -17,6 +18,7 @@ from pydantic import Field, field_validator
 
 from raygan.data.base import DataComponent
 from raygan.data.record import Array, Read, Record, Scaling
+from raygan.data.rows import Rows, keep
 from raygan.errors import DataError
 
 Scale = Literal["auto", "none", "standard", "bytes"]
@@ -44,25 +46,25 @@ class ArraySettings(DataComponent):
 
 
 def as_samples(
-    where: str, array: Array, layout: str | None = None, scale: Scale = "auto", record: Record | None = None
+    where: str, array: Array | Rows, layout: str | None = None, scale: Scale = "auto", record: Record | None = None
 ) -> Read:
     """One checked form of any array. `where` names it in errors: "data.npz: x.npz". Raises DataError."""
     record = Record(where) if record is None else record
-    check_numbers(where, array)
-    shaped, how = arranged(where, array, layout)
+    rows = Rows.of(array)
+    check_numbers(where, rows)
+    shaped, how = arranged(where, rows, layout)
     pictures = shaped.ndim == 4
     if 0 in shaped.shape[1:]:
-        raise DataError(f"{where} holds samples of shape {array.shape[1:]}: nothing in them. Check the file.")
+        raise DataError(f"{where} holds samples of shape {rows.shape[1:]}: nothing in them. Check the file.")
     kind = "pictures" if pictures else "points"
-    record.recognised = f"{len(shaped):,} {kind} of shape {shaped.shape[1:]}, {array.dtype} {array.shape} {how}"
+    record.recognised = f"{len(shaped):,} {kind} of shape {shaped.shape[1:]}, {rows.dtype} {rows.shape} {how}"
     if len(shaped) == 0:
-        return Read(shaped.astype(np.float32), record)
-    check_finite(where, shaped)
+        return Read(np.empty(shaped.shape, np.float32), record)
     made, scaling = (scaled_pictures if pictures else scaled_points)(where, shaped, scale, record)
-    return Read(made, record, scaling)
+    return Read(keep(where, made, record), record, scaling)
 
 
-def check_numbers(where: str, array: Array) -> None:
+def check_numbers(where: str, array: Array | Rows) -> None:
     """Raises DataError for what is not numbers, or numbers that a GAN cannot make."""
     if array.dtype.kind in "biuf":
         return
@@ -73,44 +75,69 @@ def check_numbers(where: str, array: Array) -> None:
     raise DataError(f"{where} holds {what} ({array.dtype}) of shape {array.shape}.{hint}")
 
 
-def check_finite(where: str, array: Array) -> None:
-    """Raises DataError where numbers are missing; a slice at a time, for arrays that are mapped from a file."""
-    if array.dtype.kind != "f":
-        return
-    bad = sum(int((~np.isfinite(array[i : i + 4096])).sum()) for i in range(0, len(array), 4096))
+@dataclass(frozen=True)
+class Facts:
+    """What all numbers together tell."""
+
+    low: float
+    high: float
+    whole: bool
+    """Has none of them a fraction?"""
+
+    @property
+    def like_bytes(self) -> bool:
+        """Whole numbers of 0..255 that reach beyond 127."""
+        return self.whole and self.low >= 0 and 127 < self.high <= 255
+
+
+def facts(where: str, rows: Rows) -> Facts:
+    """Raises DataError where numbers are missing."""
+    low, high, whole, bad = np.inf, -np.inf, True, 0
+    fractions = rows.dtype.kind == "f"
+    for part in rows.parts():
+        if fractions:
+            bad += int((~np.isfinite(part)).sum())
+            whole = whole and not bad and bool((part == np.floor(part)).all())
+        low, high = min(low, float(part.min())), max(high, float(part.max()))
     if bad:
         raise DataError(f"{where} holds {bad:,} numbers that are NaN or infinite. Remove or fill them.")
+    return Facts(low, high, whole)
 
 
-def arranged(where: str, array: Array, layout: str | None) -> tuple[Array, str]:
+def arranged(where: str, rows: Rows, layout: str | None) -> tuple[Rows, str]:
     """(points (N, features) or pictures (N, C, H, W), how it is known). Raises DataError where it is not, with the guess."""
     if layout is not None:
-        return given(where, array, layout), f"(data.layout: {layout})"
-    if array.ndim == 1:
-        return array[:, None], "taken as one column"
-    if array.ndim == 2:
-        if guess := flat_pictures(array):
-            raise ask(where, array, f"flat pictures {guess}", guess, "points")
-        return array, "a row a sample"
-    if array.ndim == 3:
-        if array.dtype.kind in "bu":
-            return array[:, None], "grey"
-        raise ask(where, array, "grey pictures", "NHW", "points")
-    if array.ndim == 4:
-        first, last = array.shape[1] in SURE, array.shape[3] in SURE
+        return given(where, rows, layout), f"(data.layout: {layout})"
+    if rows.ndim == 1:
+        return rows.reshaped(1), "taken as one column"
+    if rows.ndim == 2:
+        if guess := flat_pictures(where, rows):
+            raise ask(where, rows, f"flat pictures {guess}", guess, "points")
+        return rows, "a row a sample"
+    if rows.ndim == 3:
+        if rows.dtype.kind in "bu":
+            return rows.reshaped(1, *rows.shape[1:]), "grey"
+        raise ask(where, rows, "grey pictures", "NHW", "points")
+    if rows.ndim == 4:
+        first, last = rows.shape[1] in SURE, rows.shape[3] in SURE
         if first and not last:
-            return array, "channels first"
+            return rows, "channels first"
         if last and not first:
-            return array.transpose(0, 3, 1, 2), "channels last"
-        guess = "NHWC" if array.shape[3] < min(array.shape[1:3]) else "NCHW"
-        raise ask(where, array, f"pictures {guess}", guess, "NHWC" if guess == "NCHW" else "NCHW")
+            return rows.seen(channels_first), "channels last"
+        guess = "NHWC" if rows.shape[3] < min(rows.shape[1:3]) else "NCHW"
+        raise ask(where, rows, f"pictures {guess}", guess, "NHWC" if guess == "NCHW" else "NCHW")
     raise DataError(
-        f"{where} holds {array.dtype} of shape {array.shape}; needed are numbers (N, features) or pictures (N, H, W), "
+        f"{where} holds {rows.dtype} of shape {rows.shape}; needed are numbers (N, features) or pictures (N, H, W), "
         "(N, H, W, C), (N, C, H, W). Save it so, or set data.layout: points."
     )
 
 
-def ask(where: str, array: Array, guess: str, first: str, second: str) -> DataError:
+def channels_first(array: Array) -> Array:
+    """(N, H, W, C) as (N, C, H, W)."""
+    return array.transpose(0, 3, 1, 2)
+
+
+def ask(where: str, array: Rows, guess: str, first: str, second: str) -> DataError:
     """The line that says what it may be, and how to say it."""
     return DataError(
         f"{where} holds {array.dtype} of shape {array.shape}: {guess}, by the look of it, but not for certain. "
@@ -118,84 +145,84 @@ def ask(where: str, array: Array, guess: str, first: str, second: str) -> DataEr
     )
 
 
-def given(where: str, array: Array, layout: str) -> Array:
+def given(where: str, rows: Rows, layout: str) -> Rows:
     """The array as the user says that it is laid out. Raises DataError where it cannot be."""
-    if layout == "points" and array.ndim >= 1:
-        return array.reshape(len(array), math.prod(array.shape[1:]))
-    if layout == "NHW" and array.ndim == 3:
-        return array[:, None]
-    if layout in ("NCHW", "NHWC") and array.ndim == 4:
-        return array if layout == "NCHW" else array.transpose(0, 3, 1, 2)
-    if "x" in layout and array.ndim >= 2:
+    if layout == "points" and rows.ndim >= 1:
+        return rows.reshaped(math.prod(rows.shape[1:]))
+    if layout == "NHW" and rows.ndim == 3:
+        return rows.reshaped(1, *rows.shape[1:])
+    if layout in ("NCHW", "NHWC") and rows.ndim == 4:
+        return rows if layout == "NCHW" else rows.seen(channels_first)
+    if "x" in layout and rows.ndim >= 2:
         sizes = tuple(int(n) for n in layout.split("x"))
-        if math.prod(sizes) == math.prod(array.shape[1:]):
-            return array.reshape(len(array), *sizes)
-    raise DataError(f"{where} holds {array.dtype} of shape {array.shape}: that is not {layout}. Set data.layout.")
+        if math.prod(sizes) == math.prod(rows.shape[1:]):
+            return rows.reshaped(*sizes)
+    raise DataError(f"{where} holds {rows.dtype} of shape {rows.shape}: that is not {layout}. Set data.layout.")
 
 
-def flat_pictures(array: Array) -> str:
+def flat_pictures(where: str, rows: Rows) -> str:
     """CxHxW of bytes in rows that may be square pictures; "" for what is none."""
-    columns = array.shape[1]
-    if columns <= FEW_COLUMNS or array.dtype.kind not in "uif":
+    columns = rows.shape[1]
+    if columns <= FEW_COLUMNS or rows.dtype.kind not in "uif" or not len(rows):
         return ""
     for c in SURE:
         side = math.isqrt(columns // c)
-        if c * side * side == columns and looks_like_bytes(array):
+        if c * side * side == columns and (rows.dtype == np.uint8 or facts(where, rows).like_bytes):
             return f"{c}x{side}x{side}"
     return ""
-
-
-def looks_like_bytes(array: Array) -> bool:
-    """Whole numbers of 0..255 that reach beyond 127, or bytes."""
-    if array.dtype == np.uint8:
-        return True
-    if not array.size or not (array.min() >= 0 and 127 < array.max() <= 255):
-        return False
-    return array.dtype.kind != "f" or bool((array == np.floor(array)).all())
 
 
 # ------------------------------------------------------------------------------------------------------------- points
 
 
-def scaled_points(where: str, array: Array, scale: Scale, record: Record) -> tuple[Array, Scaling | None]:
+def scaled_points(where: str, rows: Rows, scale: Scale, record: Record) -> tuple[Rows, Scaling | None]:
     """(float32 points, the way back); `standard` and `auto`: each column (x - mean) / deviation, a constant one x - mean."""
-    scaling: Scaling | None = None
+    found = facts(where, rows)
     if scale == "none":
-        out = array.astype(np.float32)
-    elif scale == "bytes":
-        check_bytes(where, array)
-        scaling = Scaling((127.5,), (127.5,))
-        out = (array.astype(np.float64) / 127.5 - 1).astype(np.float32)
-        record.convert("0..255 scaled to -1..1; samples come back as 0..255", len(array))
-    else:
-        out, scaling = standardised(where, array, record)
-    if not np.isfinite(out).all():
-        raise DataError(f"{where} holds numbers that are too large. Scale them, or set data.scale: standard.")
-    return out, scaling
+        if not max(-found.low, found.high) <= float(np.finfo(np.float32).max):
+            raise DataError(f"{where} holds numbers that are too large. Scale them, or set data.scale: standard.")
+        return rows.map(lambda part: part.astype(np.float32)), None
+    if scale == "bytes":
+        check_bytes(where, found)
+        record.convert("0..255 scaled to -1..1; samples come back as 0..255", len(rows))
+        return rows.map(lambda part: (part.astype(np.float64) / 127.5 - 1).astype(np.float32)), Scaling(
+            (127.5,), (127.5,)
+        )
+    return standardised(where, rows, record)
 
 
-def standardised(where: str, array: Array, record: Record) -> tuple[Array, Scaling]:
+def standardised(where: str, rows: Rows, record: Record) -> tuple[Rows, Scaling]:
     """In float64, from each column's first value on: 1.7e9 + 0.02 k stays as many numbers as it is."""
-    start = array[0]
+    start = np.array(next(iter(rows.parts()))[0])
     with np.errstate(over="ignore", invalid="ignore"):
-        shifted = differences(array, start)
-        middle = shifted.mean(0)
-        centred = shifted - middle
-        largest = np.abs(centred).max(0)
+        total = sum(differences(part, start).sum(0) for part in rows.parts())
+        middle = np.asarray(total / len(rows))
+        largest = np.zeros(middle.shape)
+        constant = np.ones(middle.shape, bool)
+        for part in rows.parts():
+            shifted = differences(part, start)
+            largest = np.maximum(largest, np.abs(shifted - middle).max(0))
+            constant &= (shifted == 0).all(0)
         unit = np.where(largest > 0, largest, 1.0)
-        spread = unit * np.sqrt(((centred / unit) ** 2).mean(0))
-        constant = (shifted == 0).all(0) | ~(spread > 0)
+        squares = sum((((differences(part, start) - middle) / unit) ** 2).sum(0) for part in rows.parts())
+        spread = unit * np.sqrt(np.asarray(squares / len(rows)))
+        constant |= ~(spread > 0)
         factor = np.where(constant, 1.0, spread)
-        out = np.where(constant, 0.0, centred / factor).astype(np.float32)
         offset = start.astype(np.float64) + np.where(constant, 0.0, middle)
-    if not (np.isfinite(out).all() and np.isfinite(offset).all() and np.isfinite(factor).all()):
+        limit = float(np.max(largest / factor, initial=0.0))
+    if not (np.isfinite(limit) and np.isfinite(offset).all() and np.isfinite(factor).all()):
         raise DataError(f"{where} holds numbers that are too large for float64 to centre. Scale them first.")
+
+    def there(part: Array) -> Array:
+        out: Array = np.where(constant, 0.0, (differences(part, start) - middle) / factor).astype(np.float32)
+        return out
+
     record.convert(
-        "points centred and scaled to deviation 1, column by column; samples come back in their units", len(out)
+        "points centred and scaled to deviation 1, column by column; samples come back in their units", len(rows)
     )
     if constant.any():
         record.convert("columns that never change, centred only", int(constant.sum()))
-    return out, Scaling(tuple(offset.tolist()), tuple(factor.tolist()))
+    return rows.map(there), Scaling(tuple(offset.tolist()), tuple(factor.tolist()))
 
 
 def differences(array: Array, start: Array) -> Array:
@@ -211,73 +238,76 @@ def differences(array: Array, start: Array) -> Array:
 # ----------------------------------------------------------------------------------------------------------- pictures
 
 
-def scaled_pictures(where: str, array: Array, scale: Scale, record: Record) -> tuple[Array, Scaling | None]:
+def scaled_pictures(where: str, rows: Rows, scale: Scale, record: Record) -> tuple[Rows, Scaling | None]:
     """(uint8, or float32 in [-1, 1]; the way back where the units are not a picture's)."""
-    if array.dtype == np.uint8 and scale != "standard":
-        return np.ascontiguousarray(array), None
-    low, high = float(array.min()), float(array.max())
+    if rows.dtype == np.uint8 and scale != "standard":
+        return rows, None
+    found = facts(where, rows)
     if scale == "standard":
-        return stretched(where, array, low, high, record)
+        return stretched(where, rows, found, record)
     if scale == "bytes":
-        check_bytes(where, array)
-        return from_bytes(array), None
+        check_bytes(where, found)
+        return from_bytes(rows, found), None
     if scale == "none":
-        if low < -1 or high > 1:
+        if found.low < -1 or found.high > 1:
             raise DataError(
-                f"{where} holds pictures of {low:g}..{high:g}: data.scale: none needs -1..1. Set data.scale: bytes or standard."
+                f"{where} holds pictures of {found.low:g}..{found.high:g}: data.scale: none needs -1..1. Set data.scale: bytes or "
+                "standard."
             )
-        return np.ascontiguousarray(array, np.float32), None
-    return guessed(where, array, low, high, record), None
+        return rows.map(lambda part: part.astype(np.float32)), None
+    return guessed(where, rows, found, record), None
 
 
-def guessed(where: str, array: Array, low: float, high: float, record: Record) -> Array:
+def guessed(where: str, rows: Rows, found: Facts, record: Record) -> Rows:
     """data.scale: auto."""
-    count = len(array)
-    if array.dtype == np.bool_:
+    count, dtype, low, high = len(rows), rows.dtype, found.low, found.high
+    if dtype == np.bool_:
         record.convert("False and True taken as black and white", count)
-        return np.ascontiguousarray(array).astype(np.uint8) * np.uint8(255)
-    whole = array.dtype.kind in "iu"
-    if array.dtype == np.uint16 and high > 255:
+        return rows.map(lambda part: part.astype(np.uint8) * np.uint8(255))
+    whole = dtype.kind in "iu"
+    if dtype == np.uint16 and high > 255:
         record.convert("16 bit scaled to 8", count)
-        return np.rint(np.ascontiguousarray(array) / 257).astype(np.uint8)
-    if whole and array.dtype != np.uint16 and low >= 0 and 1 < high <= 255:
-        record.convert(f"{array.dtype} of 0..255 taken as bytes", count)
-        return np.ascontiguousarray(array).astype(np.uint8)
+        return rows.map(lambda part: np.rint(part / 257).astype(np.uint8))
+    if whole and dtype != np.uint16 and low >= 0 and 1 < high <= 255:
+        record.convert(f"{dtype} of 0..255 taken as bytes", count)
+        return rows.map(lambda part: part.astype(np.uint8))
     if not whole and -1 <= low < 0 and high <= 1:
-        return np.ascontiguousarray(array, np.float32)
+        return rows.map(lambda part: part.astype(np.float32))
     if not whole and low >= 0 and high <= 1:
         record.convert("0..1 scaled to -1..1", count)
-        return (np.ascontiguousarray(array, np.float64) * 2 - 1).astype(np.float32)
-    if not whole and low >= 0 and looks_like_bytes(array):
-        record.convert(f"{array.dtype} of 0..255 taken as bytes", count)
-        return from_bytes(array)
+        return rows.map(lambda part: (part.astype(np.float64) * 2 - 1).astype(np.float32))
+    if not whole and found.like_bytes:
+        record.convert(f"{dtype} of 0..255 taken as bytes", count)
+        return from_bytes(rows, found)
     guess, other = ("bytes", "standard") if low >= 0 and high <= 255 else ("standard", "bytes")
     raise DataError(
-        f"{where} holds {array.dtype} pictures of {low:g}..{high:g}: no range that a picture has for certain. Set data.scale: "
+        f"{where} holds {dtype} pictures of {low:g}..{high:g}: no range that a picture has for certain. Set data.scale: "
         f"{guess} ({'0..255' if guess == 'bytes' else 'the smallest to -1, the largest to 1'}) or {other}."
     )
 
 
-def check_bytes(where: str, array: Array) -> None:
+def check_bytes(where: str, found: Facts) -> None:
     """Raises DataError for what does not lie in 0..255."""
-    low, high = float(array.min()), float(array.max())
-    if low < 0 or high > 255:
-        raise DataError(f"{where} holds {low:g}..{high:g}: data.scale: bytes needs 0..255. Set data.scale: standard.")
+    if found.low < 0 or found.high > 255:
+        raise DataError(
+            f"{where} holds {found.low:g}..{found.high:g}: data.scale: bytes needs 0..255. Set data.scale: standard."
+        )
 
 
-def from_bytes(array: Array) -> Array:
+def from_bytes(rows: Rows, found: Facts) -> Rows:
     """0..255 as uint8 where they are whole, else as float32 in [-1, 1]."""
-    out = np.ascontiguousarray(array)
-    if out.dtype.kind != "f" or bool((out == np.floor(out)).all()):
-        return out.astype(np.uint8)
-    return (out.astype(np.float64) / 127.5 - 1).astype(np.float32)
+    if found.whole:
+        return rows.map(lambda part: part.astype(np.uint8))
+    return rows.map(lambda part: (part.astype(np.float64) / 127.5 - 1).astype(np.float32))
 
 
-def stretched(where: str, array: Array, low: float, high: float, record: Record) -> tuple[Array, Scaling]:
+def stretched(where: str, rows: Rows, found: Facts, record: Record) -> tuple[Rows, Scaling]:
     """The smallest number to -1, the largest to 1."""
+    low, high = found.low, found.high
     middle, half = low / 2 + high / 2, (high / 2 - low / 2) or 1.0
     if not np.isfinite([middle, half]).all():
         raise DataError(f"{where} holds numbers that are too large. Scale them first.")
-    out = ((np.ascontiguousarray(array, np.float64) - middle) / half).clip(-1, 1).astype(np.float32)
-    record.convert(f"{low:g}..{high:g} scaled to -1..1; samples come back in their units", len(array))
-    return out, Scaling((middle,), (half,))
+    record.convert(f"{low:g}..{high:g} scaled to -1..1; samples come back in their units", len(rows))
+    return rows.map(lambda part: ((part.astype(np.float64) - middle) / half).clip(-1, 1).astype(np.float32)), Scaling(
+        (middle,), (half,)
+    )

@@ -1,4 +1,4 @@
-"""Samples: a data set in memory, and what is known about its modes."""
+"""Samples: a data set in memory or in a file, and what is known about its modes."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from torch import Tensor
 from raygan.config import Component
 from raygan.data.partition import Part, Partition
 from raygan.data.record import Record, Scaling
+from raygan.data.rows import Samplings
 
 Array = npt.NDArray[Any]
 
@@ -47,8 +48,8 @@ class Samples:
     """A data set: points (N, features) float32, or images (N, C, H, W) uint8; training and held-out part."""
 
     name: str
-    train: Array
-    held_out: Array
+    train: Samplings
+    held_out: Samplings
     modes: Modes | None = None
     classifier: str | None = None
     """The classifier that scores it ("mnist")."""
@@ -117,7 +118,7 @@ class Samples:
         order = torch.randperm(len(self.held_out), generator=generator)[:size].numpy()
         return self._to_float(self.held_out[order])
 
-    def _draw(self, source: Array, size: int, generator: torch.Generator) -> Tensor:
+    def _draw(self, source: Samplings, size: int, generator: torch.Generator) -> Tensor:
         index = torch.randint(len(source), (size * self.stack,), generator=generator)
         picked = source[index.numpy()]  # numpy's own indexing: also for read-only memory shared between processes
         return self._to_float(picked if self.text else picked.reshape(size, *self.shape))

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import ConfigDict, Field, field_validator
 
 from raygan.data.arrays import Scale, scaled_pictures
-from raygan.data.base import DataComponent, Samples
+from raygan.data.base import Samples
+from raygan.data.cache import through_cache
+from raygan.data.fitting import Fitting, fit
 from raygan.data.labels import MANY, as_classes, spoken_classes
-from raygan.data.pixels import SUFFIXES, Background, BrokenPicture, decode, fitted, recoloured
+from raygan.data.pixels import SUFFIXES, BrokenPicture, decode
 from raygan.data.record import Array, Read, Record
-from raygan.data.room import check_room, within_room
+from raygan.data.room import within_room
+from raygan.data.rows import Rows, keep, part_rows
 from raygan.data.split import SplitData
 from raygan.errors import DataError
+from raygan.paths import expanded
 
 JUNK = ("thumbs.db", "desktop.ini", ".ds_store")
 JUNK_FOLDERS = ("__MACOSX", ".ipynb_checkpoints", "@eaDir")
+TOGETHER = 256
+"""Pictures that are written at a time."""
 Named = tuple[str, Callable[[], bytes]]
 """A picture's name, and what reads it."""
 
@@ -45,14 +52,31 @@ class FileComponent(SplitData):
             raise ValueError("it is not UTF-8, and could not be written into the run's config. Rename it") from None
         return value
 
+    cache: Literal["auto", "off"] = Field(
+        "auto", description="auto: what is large is decoded once, to ~/.cache/raygan; off: read into memory each time."
+    )
+    not_read: ClassVar[frozenset[str]] = frozenset(SplitData.model_fields) | {"cache"}
+    """Settings that what is read does not depend on."""
+
     @abstractmethod
     def read(self) -> Read:
         """All samples, and what was done to them."""
 
+    def sources(self) -> list[Path | str] | None:
+        """The files that are read, to know them again; None where that cannot be told."""
+        path = expanded(self.path)
+        return [path, *labels_beside(path, getattr(self, "labels", None))]
+
+    def found(self) -> Read:
+        """What is read, in the size and the channels that are asked for; large samples from the cache."""
+        return through_cache(
+            self, lambda: fit(self.where, self, self.read()) if isinstance(self, Fitting) else self.read()
+        )
+
     def load(self, seed: int) -> Samples:
         """The samples, split (`SplitData.cut`). Raises DataError."""
         with within_room(f"data.{self.name}: {self.path}"):
-            return self.cut(f"{self.name}:{Path(self.path).name}", self.read())
+            return self.cut(f"{self.name}:{Path(self.path).name}", self.found())
 
     @property
     def where(self) -> str:
@@ -60,28 +84,16 @@ class FileComponent(SplitData):
         return f"data.{self.name}: {self.path}"
 
 
-class PictureSettings(DataComponent):
-    """What is done to pictures; all of it is said at the start."""
+def labels_beside(path: Path, labels: str | None) -> list[Path]:
+    """The file of labels, where `labels` is one."""
+    places = [path.parent / labels, expanded(labels)] if labels else []
+    return [place for place in places if place.is_file()][:1]
 
-    size: int | None = Field(
-        None, gt=0, description="Height and width to bring pictures to; None: all are of one size."
-    )
-    fit: Literal["crop", "pad"] = Field(
-        "crop", description="crop: fill the square, cut its middle; pad: fit in, fill up."
-    )
-    channels: Literal[1, 3] | None = Field(None, description="1: grey, 3: RGB; None: as they are, all alike.")
-    background: Background = Field("white", description="Behind transparent pixels; refuse: they are an error.")
+
+class PictureSettings(Fitting):
+    """What is done to encoded pictures; all of it is said at the start."""
+
     skip_broken: int = Field(0, ge=0, description="So many pictures that cannot be read may be left out.")
-
-    def fit_in(self, picture: Array, said: Callable[[str], None]) -> Array:
-        """A decoded picture with the size and the channels that are asked for."""
-        if self.channels and len(picture) != self.channels:
-            said("grey to RGB" if self.channels == 3 else "RGB to grey")
-            picture = recoloured(picture, self.channels)
-        if self.size and picture.shape[1:] != (self.size, self.size):
-            said(f"{'cut' if self.fit == 'crop' else 'padded'} to {self.size} x {self.size}")
-            picture = fitted(picture, self.size, self.fit, self.background)
-        return picture
 
 
 def stack_images(
@@ -89,8 +101,25 @@ def stack_images(
 ) -> tuple[Read, list[str]]:
     """(`count` encoded pictures as (N, C, H, W), names of those that were read). Raises DataError for one that is broken or of
     another shape, and for more than there is room for: all have the size of the first one."""
-    out: Array | None = None
     names: list[str] = []
+    decoded = pictures_of(where, settings, record, named, names)
+    if (first := next(decoded, None)) is None:
+        left = "; ".join(f"{n} {why}" for why, n in record.skipped.items())
+        raise DataError(
+            f"{where}: no images ({', '.join(SUFFIXES)}) in it{f' (left out: {left})' if left else ''}. Check the path."
+        )
+    rows = Rows((count, *first.shape), first.dtype, lambda: stacked(chain([first], decoded)))
+    array = keep(f"{where}: {count} images like {names[0]}", rows, record)
+    made, scaling = scaled_pictures(where, Rows.of(array), scale, record)
+    record.recognised = f"{len(array):,} pictures of shape {array.shape[1:]}"
+    return Read(keep(where, made, record), record, scaling), names
+
+
+def pictures_of(
+    where: str, settings: PictureSettings, record: Record, named: Iterable[Named], names: list[str]
+) -> Iterator[Array]:
+    """Each picture (C, H, W), all like the first one; `names` gets those that were read."""
+    first: Array | None = None
     broken = 0
     for name, load in named:
         what = f"{where.partition(':')[0]}: {name}"
@@ -103,23 +132,22 @@ def stack_images(
                 raise DataError(broken_line(what, error, broken)) from None
             record.skip("pictures that cannot be read", name)
             continue
-        if out is None:
-            check_room(f"{where}: {count} images like {name}", count * picture.nbytes)
-            out = np.empty((count, *picture.shape), picture.dtype)
-        if (picture.shape, picture.dtype) != (out.shape[1:], out.dtype):
-            raise unlike(what, picture, out)
-        out[len(names)] = picture
+        first = picture if first is None else first
+        if (picture.shape, picture.dtype) != (first.shape, first.dtype):
+            raise unlike(what, picture, first)
         names.append(name)
         for note in notes:
             record.convert(note)
-    if out is None:
-        left = "; ".join(f"{n} {why}" for why, n in record.skipped.items())
-        raise DataError(
-            f"{where}: no images ({', '.join(SUFFIXES)}) in it{f' (left out: {left})' if left else ''}. Check the path."
-        )
-    array, scaling = scaled_pictures(where, out[: len(names)], scale, record)
-    record.recognised = f"{len(names):,} pictures of shape {array.shape[1:]}"
-    return Read(array, record, scaling), names
+        yield picture
+
+
+def stacked(pictures: Iterator[Array]) -> Iterator[Array]:
+    """Some of them together, (n, C, H, W)."""
+    first = next(pictures)
+    size = part_rows((1, *first.shape), first.dtype)
+    rest = chain([first], pictures)
+    while some := list(islice(rest, min(size, TOGETHER))):
+        yield np.stack(some)
 
 
 def folder_classes(where: str, labels: str | None, parents: list[str], record: Record) -> list[str] | None:
@@ -154,12 +182,12 @@ def unlike(what: str, picture: Array, before: Array) -> DataError:
             f"{what} holds {picture.dtype}, the images before it {before.dtype}. Bring all images to 8 bits, or all to numbers."
         )
     settings = []
-    if len(picture) != len(before[0]):
+    if len(picture) != len(before):
         settings.append("data.channels: 3 or 1")
-    if picture.shape[1:] != before.shape[2:]:
-        settings.append(f"data.size: {min(*picture.shape[1:], *before.shape[2:])}")
+    if picture.shape[1:] != before.shape[1:]:
+        settings.append(f"data.size: {min(*picture.shape[1:], *before.shape[1:])}")
     return DataError(
-        f"{what} has shape {picture.shape}, the images before it {before.shape[1:]}. Set {' and '.join(settings)}, or bring all "
+        f"{what} has shape {picture.shape}, the images before it {before.shape}. Set {' and '.join(settings)}, or bring all "
         "images to one size and mode."
     )
 

@@ -18,6 +18,12 @@ class Folder(FileComponent, PictureSettings):
 
     scale: Scale = "auto"
 
+    def sources(self) -> list[Path | str]:
+        """Each picture, and what is left out."""
+        record = Record("")
+        files = walk(must_be_folder(self.name, self.path), record)
+        return [*files, *(f"{why}: {count}" for why, count in record.skipped.items())]
+
     def read(self) -> Read:
         """(N, C, H, W); the class of each is the folder that it lies in."""
         root, record = must_be_folder(self.name, self.path), Record(f"folder:{self.path}")

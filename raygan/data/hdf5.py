@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,15 +12,16 @@ from pydantic import Field
 
 from raygan.data.arrays import ArraySettings, as_samples
 from raygan.data.files import FileComponent
+from raygan.data.fitting import Fitting
 from raygan.data.labels import as_classes
 from raygan.data.npz import USUAL, listed, one_of
-from raygan.data.record import Read, Record
-from raygan.data.room import check_room
+from raygan.data.record import Array, Read, Record
+from raygan.data.rows import LARGE, Rows, part_rows
 from raygan.data.search import must_be_file
 from raygan.errors import DataError
 
 
-class Hdf5(FileComponent, ArraySettings):
+class Hdf5(FileComponent, ArraySettings, Fitting):
     """Points or images, as in npz."""
 
     key: str | None = Field(None, description="The array's path in the file; None = the usual names, or the only one.")
@@ -27,7 +30,7 @@ class Hdf5(FileComponent, ArraySettings):
         """The array, in its checked form."""
         path, record = must_be_file(self.name, self.path), Record(f"hdf5:{self.path}")
         try:
-            import h5py  # type: ignore[import-not-found, unused-ignore]
+            import h5py  # type: ignore[import-not-found, import-untyped, unused-ignore]
         except ImportError:
             raise DataError(f"{self.where} needs h5py. Run: pip install 'raygan[hdf5]'.") from None
         try:
@@ -42,14 +45,33 @@ class Hdf5(FileComponent, ArraySettings):
                     if other != key:
                         record.skip("other arrays of the file", other)
                 found: Any = file[key]
-                check_room(self.where, 2 * int(found.nbytes))
-                array = found[()]
+                array: Array | Rows = self._rows(path, key, found) if found.nbytes >= LARGE else found[()]
                 labels = None if self.labels is None else np.asarray(file[self.labels])
         except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
-            raise DataError(
-                f"data.hdf5: {path} cannot be read ({' '.join(str(error).split())}). Check the file."
-            ) from None
+            raise damaged(path, error) from None
         read = as_samples(self.where, array, self.layout, self.scale, record)
         if labels is None or self.labels is None:
             return read
         return replace(read, classes=as_classes(self.where, self.labels, labels, len(array), record))
+
+    def _rows(self, path: Path, key: str, found: Any) -> Rows:
+        """The array a part at a time."""
+
+        def parts() -> Iterator[Array]:
+            import h5py
+
+            size = part_rows(found_shape, dtype)
+            try:
+                with h5py.File(path, "r") as file:
+                    for at in range(0, found_shape[0], size):
+                        yield file[key][at : at + size]
+            except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
+                raise damaged(path, error) from None
+
+        found_shape, dtype = tuple(found.shape), np.dtype(found.dtype)
+        return Rows(found_shape, dtype, parts)
+
+
+def damaged(path: Path, error: Exception) -> DataError:
+    """One line for a file that cannot be read."""
+    return DataError(f"data.hdf5: {path} cannot be read ({' '.join(str(error).split())}). Check the file.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from pydantic import Field
@@ -15,6 +16,7 @@ from raygan.data.parquet import labelled, picture_column, present
 from raygan.data.record import Read, Record
 from raygan.data.table import column_classes, columns, parted
 from raygan.errors import DataError
+from raygan.paths import expanded
 
 
 class Hf(FileComponent, ArraySettings, PictureSettings):
@@ -25,15 +27,20 @@ class Hf(FileComponent, ArraySettings, PictureSettings):
         None, description="None = image, img, the only one with bytes, or all if all are numbers."
     )
 
+    def sources(self) -> list[Path | str] | None:
+        """The files of a folder; what the hub has now is known to `datasets` only."""
+        path = expanded(self.path)
+        return [p for p in sorted(path.rglob("*")) if p.is_file()] if path.is_dir() else None
+
     def read(self) -> Read:
         """Pictures (N, C, H, W) or points (N, columns)."""
         try:
-            import datasets  # type: ignore[import-not-found, unused-ignore]
+            import datasets  # type: ignore[import-not-found, import-untyped, unused-ignore]
         except ImportError:
             raise DataError(f"{self.where} needs datasets. Run: pip install 'raygan[hub]'.") from None
         record = Record(f"hf:{self.path}")
         try:
-            table = datasets.load_dataset(self.path, split=self.split).with_format("arrow")[:]
+            table = self._part(datasets).with_format("arrow")[:]
         except Exception as error:  # of the network, the hub, or a data set's own layout
             raise DataError(
                 f"{self.where} cannot be loaded ({' '.join(str(error).split())[:200]}). Check its name."
@@ -50,6 +57,18 @@ class Hf(FileComponent, ArraySettings, PictureSettings):
         return (
             found if labels is None else replace(found, classes=column_classes(self.where, labels, len(array), record))
         )
+
+    def _part(self, datasets: Any) -> Any:
+        """Of the hub, of a folder in its layout, or of one that `save_to_disk` has written."""
+        folder = expanded(self.path)
+        if not any((folder / name).is_file() for name in SAVED):
+            return datasets.load_dataset(str(folder) if folder.is_dir() else self.path, split=self.split)
+        found = datasets.load_from_disk(str(folder))
+        return found[self.split] if isinstance(found, dict) else found
+
+
+SAVED = ("dataset_info.json", "dataset_dict.json")
+"""What `save_to_disk` leaves in its folder."""
 
 
 def cells(table: Any, column: str) -> Iterator[Named]:

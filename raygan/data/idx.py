@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from raygan.data.arrays import ArraySettings, as_samples
 from raygan.data.files import FileComponent
+from raygan.data.fitting import Fitting
 from raygan.data.idx_format import read_idx
 from raygan.data.labels import as_classes, beside
 from raygan.data.record import Read, Record
@@ -13,7 +14,7 @@ from raygan.data.search import must_be_file
 from raygan.errors import DataError
 
 
-class Idx(FileComponent, ArraySettings):
+class Idx(FileComponent, ArraySettings, Fitting):
     """Images (N, H, W) uint8."""
 
     def read(self) -> Read:

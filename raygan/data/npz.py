@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 import zlib
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydantic import Field
 
 from raygan.data.arrays import ArraySettings, as_samples
 from raygan.data.files import FileComponent
+from raygan.data.fitting import Fitting
 from raygan.data.labels import as_classes, beside
 from raygan.data.record import Array, Read, Record
 from raygan.data.room import check_room
+from raygan.data.rows import LARGE, Rows, Stored, part_rows
 from raygan.data.search import must_be_file
 from raygan.errors import DataError
 
@@ -23,7 +28,7 @@ DAMAGED = (ValueError, OSError, EOFError, KeyError, AttributeError, TypeError, S
            zlib.error, zipfile.BadZipFile)  # fmt: skip
 
 
-class Npz(FileComponent, ArraySettings):
+class Npz(FileComponent, ArraySettings, Fitting):
     """Points (N, features); images (N, H, W), (N, H, W, C) or (N, C, H, W); of any type of numbers."""
 
     key: str | None = Field(None, description="The array's name; None = x, images, data, arr_0 or the only one.")
@@ -34,20 +39,16 @@ class Npz(FileComponent, ArraySettings):
         try:
             array, labels = self._arrays(path, record)
         except DAMAGED as error:
-            why = " ".join(str(error).split()) or type(error).__name__
-            raise DataError(f"data.npz: {path} cannot be read ({why}). Save it with numpy.savez.") from None
+            raise damaged(path, error) from None
         found = as_samples(self.where, array, self.layout, self.scale, record)
         if labels is None or self.labels is None:
             return found
         return replace(found, classes=as_classes(self.where, self.labels, labels, len(array), record))
 
-    def _arrays(self, path: Path, record: Record) -> tuple[Array, Array | None]:
+    def _arrays(self, path: Path, record: Record) -> tuple[Array | Rows, Array | None]:
         """(samples, labels where they are asked for)."""
         if not zipfile.is_zipfile(path):
-            samples = np.asanyarray(np.load(path, mmap_mode="r", allow_pickle=False))
-            return samples, None if self.labels is None else lone_array(beside(self.name, path, self.labels))
-        with zipfile.ZipFile(path) as entries:
-            check_room(f"data.npz: {path}", 2 * max((e.file_size for e in entries.infolist()), default=0))
+            return npy_rows(path), None if self.labels is None else lone_array(beside(self.name, path, self.labels))
         outside = self.labels is not None and self.labels.endswith(".npy")
         with np.load(path, allow_pickle=False) as archive:
             where, there = f"data.{self.name}: {path}", [n for n in archive.files if n != self.labels]
@@ -59,9 +60,7 @@ class Npz(FileComponent, ArraySettings):
             for other in there:
                 if other != key:
                     record.skip("other arrays of the archive", other)
-            samples = archive[key]
-            if not isinstance(samples, np.ndarray):
-                raise ValueError(f"{key} is not an array")
+            samples = member(path, archive, key)
             if self.labels is None:
                 return samples, None
             return samples, lone_array(beside(self.name, path, self.labels)) if outside else archive[self.labels]
@@ -70,6 +69,64 @@ class Npz(FileComponent, ArraySettings):
 def lone_array(path: Path) -> Array:
     """Of a .npy file."""
     return np.asarray(np.load(path, allow_pickle=False))
+
+
+def npy_rows(path: Path) -> Array | Rows:
+    """Mapped from the file, or read from it a part at a time where it is large."""
+    with path.open("rb") as file:
+        shape, columns_first, dtype = header(file)
+        offset = file.tell()
+    if columns_first or dtype.hasobject or math.prod(shape) * dtype.itemsize < LARGE or not shape:
+        mapped: Array = np.asanyarray(np.load(path, mmap_mode="r", allow_pickle=False))
+        return mapped
+    if path.stat().st_size < offset + math.prod(shape) * dtype.itemsize:
+        raise ValueError("it ends before its array does")
+    return Rows.of(Stored(path, dtype, shape, offset))
+
+
+def member(path: Path, archive: Any, key: str) -> Array | Rows:
+    """An array of the archive, or what unpacks it a part at a time where it is large."""
+    with zipfile.ZipFile(path) as entries:
+        name = next(n for n in (f"{key}.npy", key) if n in entries.namelist())
+        size = entries.getinfo(name).file_size
+        with entries.open(name) as file:
+            shape, columns_first, dtype = header(file) if name.endswith(".npy") else ((), False, np.dtype("V"))
+    if columns_first or dtype.hasobject or size < LARGE or not shape:
+        check_room(f"data.npz: {path}", 2 * size)
+        found: Array = archive[key]
+        if not isinstance(found, np.ndarray):
+            raise ValueError(f"{key} is not an array")
+        return found
+    return Rows(shape, dtype, lambda: unpacked(path, name, shape, dtype))
+
+
+def unpacked(path: Path, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Iterator[Array]:
+    """The parts of an archive's array, one after the other. Raises DataError where it is damaged."""
+    size, row = part_rows(shape, dtype), math.prod(shape[1:]) * dtype.itemsize
+    try:
+        with zipfile.ZipFile(path) as entries, entries.open(name) as file:
+            header(file)
+            for at in range(0, shape[0], size):
+                count = min(size, shape[0] - at)
+                if len(raw := file.read(count * row)) < count * row:
+                    raise EOFError("it ends before its array does")
+                yield np.frombuffer(raw, dtype).reshape(count, *shape[1:])
+    except DAMAGED as error:
+        raise damaged(path, error) from None
+
+
+def damaged(path: Path, error: Exception) -> DataError:
+    """One line for a file that is no archive of arrays."""
+    why = " ".join(str(error).split()) or type(error).__name__
+    return DataError(f"data.npz: {path} cannot be read ({why}). Save it with numpy.savez.")
+
+
+def header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """(shape, is it in columns, type) of a .npy file; what follows is the array. Raises ValueError."""
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, columns_first, dtype = read(file)
+    return tuple(shape), bool(columns_first), dtype
 
 
 def one_of(where: str, what: str, there: list[str], asked: str | None, usual: tuple[str, ...], setting: str) -> str:

@@ -8,13 +8,16 @@ from raygan.data.base import Array, Samples
 
 LOOKED_AT = 2000
 """Samples."""
+BYTES = 64 << 20
+"""Of them: fewer where they are large."""
 SHOWN = 5
 """Columns that a sentence names at most."""
 
 
 def oddities(data: Samples) -> list[str]:
     """Of the training part; [] for one that has nothing odd."""
-    some = data.train[:: max(1, len(data.train) // LOOKED_AT)][:LOOKED_AT]
+    count = max(2, min(LOOKED_AT, BYTES // max(1, data.train[:1].nbytes)))
+    some = data.train[np.arange(len(data.train))[:: max(1, len(data.train) // count)][:count]]
     if data.text or not some.size:
         return []
     if some.dtype.kind == "f" and not np.isfinite(some).all():

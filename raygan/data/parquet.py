@@ -29,6 +29,11 @@ class Parquet(TableComponent, PictureSettings):
         None, description="None = image, img, the only one with bytes, or all if all are numbers."
     )
 
+    def sources(self) -> list[Path | str]:
+        """The shards, and what is left out."""
+        record = Record("")
+        return [*shards(self.path, record), *record.skipped]
+
     def read(self) -> Read:
         """Pictures (N, C, H, W) or points (N, columns)."""
         import pyarrow

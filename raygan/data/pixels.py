@@ -122,15 +122,26 @@ def recoloured(picture: Array, channels: int) -> Array:
     return grey
 
 
-def fitted(picture: Array, size: int, fit: Literal["crop", "pad"], background: Background) -> Array:
-    """(C, size, size): scaled so that it fills the square and cut in the middle, or so that it fits in and padded."""
+def fitted(
+    picture: Array, size: int, fit: Literal["crop", "pad"], background: Background, white: float | None = None
+) -> Array:
+    """(C, size, size): scaled so that it fills the square and cut in the middle, or so that it fits in and padded. `white`: of
+    floats of a known range, -white..white."""
     from PIL import Image, ImageOps
 
     if picture.shape[1:] == (size, size):
         return picture
     deep = picture.dtype != np.uint8
     method = Image.Resampling.BILINEAR if deep else Image.Resampling.LANCZOS  # without overshoot where nothing clips it
-    edge: Any = 0 if background == "black" else float(picture.max()) if deep else 255
+    edge: Any = (
+        (-white if background == "black" else white)
+        if white
+        else 0
+        if background == "black"
+        else float(picture.max())
+        if deep
+        else 255
+    )
     out = []
     for channel in picture:
         image = Image.fromarray(np.ascontiguousarray(channel, np.float32 if deep else np.uint8))

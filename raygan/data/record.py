@@ -32,6 +32,8 @@ class Record:
     """Why it was left out -> the first `NAMED` of them."""
     labels: str = ""
     """Where classes come from, and which there are; "" without."""
+    kept: str = ""
+    """Where large samples are kept, and how large they are; "" for those in memory."""
 
     def convert(self, what: str, count: int = 1) -> None:
         """Something was changed."""
@@ -56,7 +58,7 @@ class Record:
             out.append(f"data left out: {why} ({count:,}: {', '.join(self.names[why])}{more})")
         if self.labels:
             out.append(f"data labels: {self.labels}; kept apart, never trained on")
-        return out
+        return out + [f"data kept: {printable(self.kept)}"] * bool(self.kept)
 
     def plain(self) -> dict[str, Any]:
         """For run.json."""
@@ -99,7 +101,8 @@ class Scaling:
 class Read:
     """Samples as read: points (N, features) float32, or pictures (N, C, H, W) uint8 or float32 in [-1, 1]."""
 
-    array: Array
+    array: Any
+    """In memory, or a `rows.Stored`."""
     record: Record
     scaling: Scaling | None = None
     classes: Sequence[str] | None = None

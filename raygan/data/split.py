@@ -16,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from raygan.data.base import Array, DataComponent, Samples, freeze
+from raygan.data.base import DataComponent, Samples, freeze
 from raygan.data.labels import numbered
 from raygan.data.record import Read
+from raygan.data.rows import Rows, Samplings, Stored
 from raygan.errors import DataError
 
 MOST = 1000
@@ -51,15 +52,16 @@ class SplitData(DataComponent):
         sha256, (labels, names) = fingerprint(array, *way_back), numbered(classes)
         if self.held_out_by == "tail":
             rest = len(array) - count
-            train, held_out, split = array[:rest][: self.limit], array[rest:], f"last {count}"
+            train, held_out = part(array, np.arange(rest)[: self.limit]), part(array, np.arange(rest, len(array)))
+            split = f"last {count}"
             order = np.roll(np.arange(len(array)), count)
         else:
             order = shuffled(len(array), self.held_out_seed, classes)
             keep = None if self.limit is None else count + self.limit
-            train, held_out = array[order[count:keep]], array[order[:count]]
+            train, held_out = part(array, order[count:keep]), part(array, order[:count])
             evenly = ", by class" if names else ""
             split = f"random {100 * count / len(array):.3g} %, seed {self.held_out_seed}{evenly}"
-        freeze(train, held_out)
+        freeze(*(a for a in (train, held_out) if isinstance(a, np.ndarray)))
         first, last = (None, None) if labels is None else (labels[order[count:]][: len(train)], labels[order[:count]])
         return Samples(
             name, train, held_out, split=split, sha256=sha256, scaling=found.scaling, record=found.record,
@@ -85,10 +87,21 @@ def shuffled(count: int, seed: int, classes: Sequence[object] | None = None) -> 
     return order[np.argsort(rank, kind="stable")]
 
 
-def fingerprint(*arrays: Array) -> str:
+def part(array: Samplings, which: npt.NDArray[np.int64]) -> Samplings:
+    """Some of the samples, in this order; of a file it is noted which."""
+    return array.take(which) if isinstance(array, Stored) else array[which]
+
+
+def fingerprint(*arrays: Samplings) -> str:
     """SHA-256 of types, shapes and contents."""
     digest = hashlib.sha256()
-    for array in arrays:
+    for i, array in enumerate(arrays):
+        if i == 0 and isinstance(array, Stored) and array.digest is not None:
+            digest = array.digest.copy()
+            continue
         digest.update(f"{array.dtype} {array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+        for some in Rows.of(array).parts():
+            digest.update(np.ascontiguousarray(some).reshape(-1).view(np.uint8).data)
+        if i == 0 and isinstance(array, Stored):
+            array.digest = digest.copy()
     return digest.hexdigest()

@@ -383,6 +383,8 @@ class Meter:
         )  # which pairs them: a held-out part may be smaller
         held = loss.d_loss(held_out[:n], fake[:n])
         self.once |= {"cost_train": loss.d_loss(real, fake).item(), "cost_held_out": held.item()}
+        if held_out.ndim == 1:  # where G has lost modes, held-out samples of these stand out from all fakes
+            self.once["d_missed"] = (held_out > fake.max()).float().mean().item()
 
     def gradients(self, **networks: nn.Module) -> None:
         """First-layer gradient sizes (training pitfalls: the first thing to look at)."""

@@ -14,6 +14,7 @@ from raygan.controller.files import write_within
 from raygan.data.base import Array, Samples
 from raygan.data.odd import oddities
 from raygan.data.record import printable
+from raygan.data.rows import Rows, Samplings
 from raygan.data.table import LABELS
 from raygan.errors import ConfigError
 from raygan.service.identity import identity
@@ -46,7 +47,8 @@ def report_of(config: Config) -> tuple[Samples, dict[str, Any]]:
 def each(data: Samples) -> dict[str, Any]:
     """Kind, shape, type and range of the samples as D is shown them; of points the scaling of each column too."""
     kind = "text" if data.text else "pictures" if data.is_images else "points"
-    low, high = float(data.train.min()), float(data.train.max())
+    smallest, largest = extremes(data.train)
+    low, high = float(smallest.min()), float(largest.max())
     out: dict[str, Any] = {"kind": kind, "shape": list(data.shape), "type": str(data.train.dtype), "range": [low, high]}
     if data.is_images:
         out["channels"] = data.shape[0]
@@ -65,17 +67,27 @@ def duplicates(data: Samples) -> dict[str, int]:
     }
 
 
-def digests(samples: Array) -> list[bytes]:
+def digests(samples: Samplings) -> list[bytes]:
     """16 bytes a sample."""
-    return [hashlib.blake2b(np.ascontiguousarray(row).tobytes(), digest_size=16).digest() for row in samples]
+    return [
+        hashlib.blake2b(np.ascontiguousarray(row).tobytes(), digest_size=16).digest()
+        for part in Rows.of(samples).parts()
+        for row in part
+    ]
+
+
+def extremes(*arrays: Samplings) -> tuple[Array, Array]:
+    """(smallest, largest) of each number of a sample, looked at a part at a time."""
+    ends = [(part.min(0), part.max(0)) for array in arrays for part in Rows.of(array).parts()]
+    lows, highs = zip(*ends, strict=True)
+    return np.min(lows, axis=0), np.max(highs, axis=0)
 
 
 def constant(data: Samples) -> list[int]:
     """Columns of points that never change; of pictures the pixels, by their place in (C, H, W); () for text."""
     if data.text or not len(data.train):
         return []
-    low, high = data.train.min(0), data.train.max(0)
-    low, high = np.minimum(low, data.held_out.min(0)), np.maximum(high, data.held_out.max(0))
+    low, high = extremes(data.train, data.held_out)
     return [int(i) for i in np.flatnonzero(low == high)]
 
 

@@ -155,7 +155,7 @@ def _draw(axis: Any, samples: npt.NDArray[np.generic], data: Samples, tint: Any)
     if data.is_images:
         axis.imshow(tile(samples[:36], 6), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         return
-    low, high = data.held_out.min(0), data.held_out.max(0)
+    low, high = data.held_out[:].min(0), data.held_out[:].max(0)
     pad = 0.25 * (high - low).max() or 1.0
     if data.shape == (1,):
         axis.hist(samples[:, 0], 50, (low[0] - pad, high[0] + pad), color=tint)

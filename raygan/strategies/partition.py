@@ -12,7 +12,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
+
 from raygan.config import Config, load_component
+from raygan.data import split
 from raygan.data.base import DataComponent, Samples, freeze
 from raygan.data.partition import Part, members, needs_classes, rescaled, with_labels
 from raygan.data.split import fingerprint
@@ -133,8 +136,8 @@ def cut(component: DataComponent, config: Config, pair: str, whole: Samples) -> 
             f"data.partition = {rule}: {pair} gets {len(first):,} training and {len(last):,} held-out samples of {whole.name}, at "
             "least one of each is needed. Take fewer pairs, raise data.held_out, or change data.partition_seed."
         )
-    train, held_out = whole.train[first], whole.held_out[last]
-    freeze(train, held_out)
+    train, held_out = split.part(whole.train, first), split.part(whole.held_out, last)
+    freeze(*(a for a in (train, held_out) if isinstance(a, np.ndarray)))
     return replace(
         whole, train=train, held_out=held_out, sha256=fingerprint(train, held_out), record=None, parts={},
         labels=with_labels(whole.labels, first), held_out_labels=with_labels(whole.held_out_labels, last),
@@ -155,7 +158,7 @@ def own_source(config: Config, pair: str, outline: Samples) -> Samples:
         return found
     if found.is_images:
         raise DataError(f"{where} holds pictures scaled by their own range. Bring all to 0..255 or -1..1.")
-    train, held_out = (rescaled(a, found.scaling, outline.scaling) for a in (found.train, found.held_out))
+    train, held_out = (rescaled(a[:], found.scaling, outline.scaling) for a in (found.train, found.held_out))
     freeze(train, held_out)
     return replace(found, train=train, held_out=held_out, scaling=outline.scaling)
 

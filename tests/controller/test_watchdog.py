@@ -38,6 +38,17 @@ def test_a_collapsed_generator_is_named_unless_it_is_meant_to_sit_on_one_mode(lo
     assert names(Watchdog(["a"], lambda _: False, False).scored("global", 1, narrow)) == []
 
 
+def test_held_out_coverage_and_d_together_name_what_neither_would_alone() -> None:
+    half = Scored([], near=0.55)
+    for missed, told in ((0.8, ["W101 collapsed-generator"]), (0.1, [])):
+        dog = Watchdog(["a"], lambda _: False, False)
+        assert not [*dog.trained("a", 1, {"d_missed": missed}), *dog.scored("a", 1, half)]
+        assert names(dog.scored("a", 2, half)) == told
+    dog = Watchdog(["a"], lambda _: False, False)
+    list(dog.trained("a", 1, {"d_missed": 1.0}))
+    assert [names(dog.scored("a", i, Scored([], near=0.95))) for i in (1, 2)] == [[], []], "a D that wins"
+
+
 def test_members_on_the_same_modes_are_named() -> None:
     dog = Watchdog(["a", "b", "c"], lambda _: False, True)
     left, right = [0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 0.5, 0.5]

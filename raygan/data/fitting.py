@@ -1,0 +1,98 @@
+"""Pictures brought to one size and number of channels: encoded ones one by one, arrays of them a part at a time.
+
+data.size, data.fit    any size to a square, as Pillow's ImageOps.fit and pad do it
+data.channels          grey in RGB and back; a fourth channel (the second of two) is alpha, over data.background
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from raygan.data.base import DataComponent
+from raygan.data.pixels import Background, fitted, laid, recoloured
+from raygan.data.record import Array, Read
+from raygan.data.rows import Rows, keep
+from raygan.errors import DataError
+
+WITH_ALPHA = {2: 1, 4: 3}
+"""Channels, and how many are left without alpha."""
+
+
+class Fitting(DataComponent):
+    """What is done to pictures; all of it is said at the start."""
+
+    size: int | None = Field(
+        None, gt=0, description="Height and width to bring pictures to; None: all are of one size."
+    )
+    fit: Literal["crop", "pad"] = Field(
+        "crop", description="crop: fill the square, cut its middle; pad: fit in, fill up."
+    )
+    channels: Literal[1, 3] | None = Field(None, description="1: grey, 3: RGB; None: as they are, all alike.")
+    background: Background = Field("white", description="Behind transparent pixels; refuse: they are an error.")
+
+    def fit_in(self, picture: Array, said: Callable[[str], None], white: float | None = None) -> Array:
+        """A decoded picture with the size and the channels that are asked for."""
+        if self.channels and len(picture) != self.channels:
+            said("grey to RGB" if self.channels == 3 else "RGB to grey")
+            picture = recoloured(picture, self.channels)
+        if self.size and picture.shape[1:] != (self.size, self.size):
+            said(f"{'cut' if self.fit == 'crop' else 'padded'} to {self.size} x {self.size}")
+            picture = fitted(picture, self.size, self.fit, self.background, white)
+        return picture
+
+
+def fit(where: str, settings: Fitting, found: Read) -> Read:
+    """An array's pictures as `settings` ask for them; encoded ones are so already. Raises DataError where that cannot be done."""
+    asked = settings.model_fields_set & set(Fitting.model_fields) - set(DataComponent.model_fields)
+    shape = found.array.shape
+    if len(shape) == 2 and asked:
+        raise DataError(f"{where}: data.{min(asked)} is for pictures, and these are points. Leave it out.")
+    if len(shape) != 4 or not (change := changing(where, settings, asked, shape[1:], found.array.dtype)):
+        return found
+    notes: dict[str, int] = {}
+
+    def changed(part: Array) -> Array:
+        if not len(part):
+            return np.stack([change(np.zeros(shape[1:], part.dtype), lambda _: None)])[:0]
+        told: list[str] = []
+        out = np.stack([change(picture, told.append) for picture in part])
+        for note in told:
+            notes[note] = notes.get(note, 0) + 1
+        return out
+
+    array = keep(where, Rows.of(found.array).map(changed), found.record)
+    for note, count in notes.items():
+        found.record.convert(note, count)
+    return Read(array, found.record, found.scaling, found.classes)
+
+
+Change = Callable[[Array, Callable[[str], None]], Array]
+
+
+def changing(
+    where: str, settings: Fitting, asked: set[str], shape: tuple[int, ...], dtype: np.dtype[np.generic]
+) -> Change | None:
+    """What has to be done to each picture of this shape (C, H, W); None for nothing."""
+    channels, square = shape[0], (settings.size, settings.size)
+    alpha = channels in WITH_ALPHA and bool({"channels", "background"} & asked)
+    if settings.channels and channels not in (1, 3, *WITH_ALPHA):
+        raise DataError(
+            f"{where}: {channels} channels are neither grey nor RGB: data.channels cannot change them. Leave it out."
+        )
+    if alpha and dtype != np.uint8:
+        raise DataError(f"{where}: alpha over data.background takes bytes, and these are {dtype}. Save them as uint8.")
+    left = WITH_ALPHA[channels] if alpha else channels
+    if not alpha and settings.channels in (None, left) and (settings.size is None or shape[1:] == square):
+        return None
+
+    def change(picture: Array, said: Callable[[str], None]) -> Array:
+        if alpha:
+            seed = int(picture.sum(dtype=np.uint64))
+            picture = laid(where, picture[:-1], picture[-1], settings.background, seed, said)
+        return settings.fit_in(picture, said, None if dtype == np.uint8 else 1.0)
+
+    return change

@@ -1,0 +1,330 @@
+"""What is larger than memory: read a part at a time, kept in the cache, drawn from there with the bits of the small path."""
+
+import errno
+import io
+import logging
+import os
+import pickle  # noqa: TID251  as Ray sends them
+import subprocess
+import sys
+import threading
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from PIL import Image
+
+from raygan.config import load_component
+from raygan.data import cache, rows
+from raygan.data.base import Samples
+from raygan.data.files import FileComponent
+from raygan.data.rows import Stored
+from raygan.data.watching import WATCH
+from raygan.errors import DataError
+
+RNG = np.random.default_rng(0)
+PICTURES = RNG.integers(0, 256, (300, 3, 8, 8), dtype=np.uint8)
+POINTS = RNG.normal(size=(3000, 2)) * [1, 9] + [1e9, 0]
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Everything of 4 KiB and more is large; parts are small, also where all is in memory."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(rows, "PART", 1 << 12)
+    return tmp_path / "cache" / "raygan" / "read"
+
+
+def make_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    from raygan.data import hdf5, npz
+
+    for module in (rows, npz, hdf5):
+        monkeypatch.setattr(module, "LARGE", 1 << 12)
+
+
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_large(monkeypatch)
+
+
+def component(kind: str, path: Path, **settings: Any) -> FileComponent:
+    found = load_component("data", {"name": kind, "path": str(path), **settings})
+    assert isinstance(found, FileComponent)
+    return found
+
+
+def png(picture: Any) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(np.moveaxis(picture, 0, -1)).save(out, "PNG")
+    return out.getvalue()
+
+
+def folder(at: Path) -> Path:
+    for i, picture in enumerate(PICTURES):
+        place = at / "pictures" / "ab"[i % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        (place / f"{i:03}.png").write_bytes(png(picture))
+    return at / "pictures"
+
+
+def archive(at: Path) -> Path:
+    with zipfile.ZipFile(at / "x.zip", "w") as made:
+        for i, picture in enumerate(PICTURES):
+            made.writestr(f"{i:03}.png", png(picture))
+    return at / "x.zip"
+
+
+def shards(at: Path) -> Path:
+    (at / "shards").mkdir()
+    for i in range(3):
+        table = pa.table({"image": [{"bytes": png(p), "path": None} for p in PICTURES[i::3]]})
+        pq.write_table(table, at / "shards" / f"{i}.parquet")
+    return at / "shards"
+
+
+def saved(name: str, array: Any) -> Any:
+    def make(at: Path) -> Path:
+        path = at / name
+        if name.endswith(".h5"):
+            with h5py.File(path, "w") as file:
+                file["images"] = array
+        else:
+            {"npy": np.save, "npz": np.savez, "zed": np.savez_compressed}[name[-3:]](path, array)
+        return path if path.exists() else at / f"{name}.npz"
+
+    return make
+
+
+HWC = np.moveaxis(PICTURES, 1, -1)
+SOURCES: dict[str, tuple[str, Any, dict[str, Any]]] = {
+    "folder": ("folder", folder, {}),
+    "folder, resized": ("folder", folder, {"size": 16, "channels": 1}),
+    "zip": ("zip", archive, {}),
+    "shards of parquet": ("parquet", shards, {}),
+    "npy": ("npz", saved("x.npy", PICTURES), {}),
+    "npy, channels last": ("npz", saved("x.npy", HWC), {}),
+    "npy, floats": ("npz", saved("x.npy", PICTURES / 255), {}),
+    "npy, resized": ("npz", saved("x.npy", PICTURES), {"size": 16, "channels": 1}),
+    "npz": ("npz", saved("x.npz", PICTURES), {}),
+    "npz, compressed": ("npz", saved("zed", PICTURES), {}),
+    "npz, points": ("npz", saved("x.npz", POINTS), {}),
+    "npy, points as they are": ("npz", saved("x.npy", POINTS), {"scale": "none"}),
+    "npz, the last ones held out": ("npz", saved("x.npz", PICTURES), {"held_out_by": "tail", "limit": 50}),
+    "hdf5": ("hdf5", saved("x.h5", PICTURES), {}),
+    "hdf5, points": ("hdf5", saved("x.h5", POINTS), {}),
+}
+
+
+def same(a: Samples, b: Samples) -> bool:
+    def drawn(x: Samples) -> list[torch.Tensor]:
+        stream = torch.Generator().manual_seed(3)
+        cpu = torch.device("cpu")
+        return [x.batch(64, stream, cpu), x.real_batch(20, stream), x.held_out_batch(20, stream)]
+
+    return (a.sha256, a.split, a.scaling, a.shape) == (b.sha256, b.split, b.scaling, b.shape) and all(
+        map(torch.equal, drawn(a), drawn(b))
+    )
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_large_source_gives_the_bits_of_the_small_path(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind, make, settings = SOURCES[name]
+    data = component(kind, make(tmp_path), **settings)
+    small = data.load(0)
+    assert isinstance(small.train, np.ndarray)
+    make_large(monkeypatch)
+    for _ in range(2):  # read, then from the cache
+        found = data.load(0)
+        assert isinstance(found.train, Stored)
+        assert isinstance(found.held_out, Stored)
+        assert same(found, small)
+        sent = pickle.dumps(found)
+        assert len(sent) < 4 * len(found.train) + 4 * len(found.held_out) + 6000, "which samples, and where; not these"
+        assert same(pickle.loads(sent), small)  # noqa: S301  of this process
+    assert small.record is not None
+    assert found.record is not None
+    assert found.record.converted == small.record.converted
+    assert "npy" in name or "from the cache" in found.record.kept
+
+
+@pytest.mark.usefixtures("large")
+def test_another_file_or_setting_is_read_anew(tmp_path: Path, own_cache: Path) -> None:
+    path = saved("x.npz", PICTURES)(tmp_path)
+    component("npz", path).load(0)
+    component("npz", path, held_out=7, limit=9).load(0)  # the same samples
+    assert len(list(own_cache.glob("*/about.json"))) == 1
+    assert component("npz", path, size=4).load(0).shape == (3, 4, 4)
+    np.savez(path, 255 - PICTURES)
+    found = component("npz", path).load(0)
+    assert np.array_equal(np.sort(found.train[:].ravel())[:5], np.zeros(5))
+    assert len(list(own_cache.glob("*/about.json"))) == 3
+    assert {p.suffix for p in own_cache.iterdir()} == {"", ".lock"}, "nothing half-written"
+
+
+@pytest.mark.usefixtures("large")
+@pytest.mark.parametrize("harm", ["a byte", "shorter", "about"])
+def test_a_damaged_cache_is_told_and_read_again(
+    harm: str, tmp_path: Path, own_cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = component("npz", saved("x.npz", PICTURES)(tmp_path))
+    before = data.load(0)
+    (kept,) = own_cache.glob("*/samples-0")
+    if harm == "about":
+        kept.with_name("about.json").write_text("{")
+    else:
+        raw = bytearray(kept.read_bytes())
+        raw[100] ^= 1
+        kept.write_bytes(raw if harm == "a byte" else raw[:100])
+    assert same(data.load(0), before)
+    assert "is damaged" in caplog.text
+    caplog.clear()
+    assert same(data.load(0), before)
+    assert not caplog.text
+
+
+@pytest.mark.usefixtures("large")
+@pytest.mark.parametrize("place", ["no such device", "full", "file"])
+def test_where_nothing_can_be_kept_it_is_read_into_memory_and_told(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = component("npz", saved("x.npz", PICTURES)(tmp_path))
+    (tmp_path / "file").touch()
+    if place == "full":
+        monkeypatch.setattr(cache, "reserve", no_space)
+    else:
+        monkeypatch.setenv("XDG_CACHE_HOME", "/proc/none" if place == "no such device" else str(tmp_path / "file"))
+    found = data.load(0)
+    assert isinstance(found.train, np.ndarray)
+    assert found.record is not None
+    assert "not cached" in found.record.lines()[-1]
+    monkeypatch.setattr(rows, "room", lambda: 0)
+    with pytest.raises(DataError, match="Set XDG_CACHE_HOME") as error:
+        data.load(0)
+    assert "\n" not in str(error.value)
+
+
+def no_space(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.usefixtures("large")
+def test_a_disk_that_fills_up_is_one_line_and_leaves_nothing(
+    tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "ftruncate", no_space)
+    with pytest.raises(DataError, match=r"No space left on device\. Make room there, set XDG_CACHE_HOME"):
+        component("npz", saved("x.npz", PICTURES)(tmp_path)).load(0)
+    assert not [p for p in own_cache.iterdir() if p.suffix != ".lock"]
+
+
+@pytest.mark.usefixtures("large")
+def test_of_two_that_read_the_same_one_writes(tmp_path: Path) -> None:
+    data = component("npz", saved("x.npz", PICTURES)(tmp_path))
+    waits, found = threading.Event(), list[Samples]()
+
+    class Heard(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "waiting" in record.getMessage():
+                waits.set()
+
+    first = cache.Shelf.of(data)
+    assert first is not None
+    first._begin()
+    handler = Heard()
+    cache.log.addHandler(handler)
+    second = threading.Thread(target=lambda: found.append(data.load(0)))
+    try:
+        second.start()
+        assert waits.wait(30)
+        token = rows.PLACE.set(first)
+        first.commit(data.read())
+        rows.PLACE.reset(token)
+        first.close()
+        second.join(30)
+    finally:
+        cache.log.removeHandler(handler)
+    assert found[0].record is not None
+    assert "from the cache" in found[0].record.kept
+
+
+@pytest.mark.usefixtures("large")
+def test_a_machine_without_the_file_reads_the_source_itself(
+    tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = saved("x.npz", PICTURES)(tmp_path)
+    here = component("npz", path).load(0)
+    sent = [pickle.dumps(component("npz", path).load(0)) for _ in range(2)]
+    here.train[:1]
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "elsewhere"))
+    next(own_cache.glob("*/samples-0")).unlink()
+    assert same(pickle.loads(sent[0]), here)  # noqa: S301
+    np.savez(path, 255 - PICTURES)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "third"))
+    with pytest.raises(DataError, match=r"holds other data on .* Bring it the same"):
+        same(pickle.loads(sent[1]), here)  # noqa: S301
+
+
+@pytest.mark.usefixtures("large")
+def test_reading_is_told_as_it_goes(tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    token = WATCH.set(lambda _, done, total: told.append((done, total)))
+    component("folder", folder(tmp_path)).load(0)
+    WATCH.reset(token)
+    assert told == sorted(told)
+    assert len(told) > 10
+    assert told[-1] == (300, 300)
+
+
+MEASURED = """
+import sys, torch
+from raygan.config import load_component
+from raygan.service import training
+def peak(): return int(next(l for l in open("/proc/self/status") if l.startswith("VmHWM")).split()[1]) >> 10
+data = load_component("data", {"name": sys.argv[1], "path": sys.argv[2]})
+load_component("data", {"name": sys.argv[1], "path": sys.argv[3]}).load(0)  # whatever is imported only now
+open("/proc/self/clear_refs", "w").write("5")
+before = peak()
+found = data.load(0)
+for seed in range(20):
+    found.batch(2, torch.Generator().manual_seed(seed), torch.device("cpu"))
+print(peak() - before, found.train.nbytes + found.held_out.nbytes >> 20)
+"""
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> dict[str, tuple[str, Path]]:
+    pictures = tmp_path / "big"
+    pictures.mkdir()
+    Image.new("RGB", (256, 256), (9, 0, 0)).save(tmp_path / "a.png")
+    for i in range(1760):
+        (pictures / f"{i}.png").hardlink_to(tmp_path / "a.png")
+    (tmp_path / "small-big").mkdir()
+    for i in range(2):
+        Image.new("RGB", (64, 64), (i, 0, 0)).save(tmp_path / f"small-big/{i}.png")
+    np.save(tmp_path / "small-big.npy", PICTURES)
+    with (tmp_path / "big.npy").open("wb") as file:
+        about = {"descr": "|u1", "fortran_order": False, "shape": (1760, 3, 256, 256)}
+        np.lib.format.write_array_header_1_0(file, about)
+        file.truncate(file.tell() + 1760 * 3 * 256 * 256)  # holes: nothing on the disk
+    return {"folder": ("folder", pictures), "npy": ("npz", tmp_path / "big.npy")}
+
+
+def test_reading_takes_a_tenth_of_the_data_and_less(sources: dict[str, tuple[str, Path]]) -> None:
+    for kind, path in sources.values():
+        done = subprocess.run(
+            [sys.executable, "-c", MEASURED, kind, str(path), str(path.with_name(f"small-{path.name}"))],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        grown, held = map(int, done.stdout.split())
+        assert held == 330
+        assert grown <= held / 10, f"{kind}: {grown} MiB more for {held} MiB"

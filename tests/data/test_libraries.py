@@ -1,0 +1,185 @@
+"""HDF5 and the hub's layouts, written by h5py and `datasets` themselves; nothing is fetched."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+from raygan.config import load_component
+from raygan.data.files import FileComponent
+from raygan.data.record import Read
+from raygan.errors import DataError
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+RNG = np.random.default_rng(0)
+CHW = RNG.integers(0, 256, (5, 3, 6, 8), dtype=np.uint8)
+HWC = np.moveaxis(CHW, 1, -1)
+POINTS = RNG.normal(size=(50, 3)) * [1, 10, 0.1] + [5, 0, -3]
+SCALED = ((POINTS - POINTS.mean(0)) / POINTS.std(0)).astype(np.float32)
+
+
+def reader(kind: str, path: Path, **settings: Any) -> FileComponent:
+    found = load_component("data", {"name": kind, "path": str(path), **settings})
+    assert isinstance(found, FileComponent)
+    return found
+
+
+def found(kind: str, path: Path, **settings: Any) -> Read:
+    return reader(kind, path, **settings).found()
+
+
+HDF5: dict[str, tuple[dict[str, Any], dict[str, Any], Any]] = {
+    "one": ({"anything": CHW}, {}, CHW),
+    "usual name": ({"labels": np.zeros(5), "images": HWC}, {}, CHW),
+    "in a group": ({"train/x": CHW, "test/x": CHW[:2]}, {"key": "train/x"}, CHW),
+    "points": ({"data": POINTS}, {}, SCALED),
+    "big-endian float32": ({"data": POINTS.astype(">f4")}, {"scale": "none"}, POINTS.astype(np.float32)),
+    "bool": ({"images": CHW[:, 0] > 99}, {}, (CHW[:, :1] > 99) * 255),
+}
+
+
+@pytest.mark.parametrize("options", [{}, {"chunks": True, "compression": "gzip"}], ids=["plain", "gzip"])
+@pytest.mark.parametrize("name", HDF5)
+def test_hdf5_as_h5py_has_written_it(name: str, options: dict[str, Any], tmp_path: Path) -> None:
+    arrays, settings, seen = HDF5[name]
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        for key, array in arrays.items():
+            file.create_dataset(key, data=array, **options)
+    read = found("hdf5", tmp_path / "x.h5", **settings)
+    assert np.allclose(read.array, seen, atol=1e-6)
+    assert sum(read.record.skipped.values()) == len(arrays) - 1
+
+
+@pytest.mark.parametrize(
+    ("arrays", "line"),
+    [
+        ({"a": CHW, "b": CHW}, "holds several: a, b. Set data.key: a"),
+        ({}, "holds no array"),
+        ({"t": np.array([b"x", b"y"])}, "holds text"),
+        ({"c": POINTS + 1j}, "complex"),
+    ],
+    ids=["several", "none", "text", "complex"],
+)
+def test_what_hdf5_cannot_tell_is_one_line(arrays: dict[str, Any], line: str, tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        for key, array in arrays.items():
+            file[key] = array
+    with pytest.raises(DataError, match=line) as error:
+        found("hdf5", tmp_path / "x.h5")
+    assert "\n" not in str(error.value)
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Layouts that `datasets` reads: shards of parquet, a folder of its own, folders of pictures."""
+    import datasets
+
+    datasets.config.HF_DATASETS_CACHE = tmp_path_factory.mktemp("cache")
+    at = tmp_path_factory.mktemp("hub")
+    images = [Image.fromarray(x) for x in HWC]
+    pictures = datasets.Dataset.from_dict(
+        {"label": [0, 1, 0, 1, 0], "image": images}, features=datasets.Features(
+            {"label": datasets.ClassLabel(names=["a", "b"]), "image": datasets.Image()}
+        ),
+    )  # fmt: skip
+    (at / "parquet" / "data").mkdir(parents=True)
+    pictures.to_parquet(at / "parquet" / "data" / "train-00000-of-00001.parquet")
+    pictures.save_to_disk(at / "saved")
+    datasets.DatasetDict({"train": pictures, "test": pictures.select([0, 1])}).save_to_disk(at / "dict")
+    numbers = datasets.Dataset.from_dict({"a": POINTS[:, 0], "b": POINTS[:, 1], "c": POINTS[:, 2]})
+    numbers.save_to_disk(at / "numbers")
+    return {name: at / name for name in ("parquet", "saved", "dict", "numbers")}
+
+
+@pytest.mark.parametrize("name", ["parquet", "saved", "dict"])
+def test_pictures_in_the_hubs_layouts(name: str, hub: dict[str, Path]) -> None:
+    read = found("hf", hub[name])
+    assert np.array_equal(read.array, CHW)
+    assert read.record.names["columns"] == ["label"]
+
+
+def test_numbers_and_parts_in_the_hubs_layouts(hub: dict[str, Path]) -> None:
+    assert np.allclose(found("hf", hub["numbers"]).array, SCALED, atol=1e-6)
+    assert np.array_equal(found("hf", hub["dict"], split="test").array, CHW[:2])
+    with pytest.raises(DataError, match="cannot be loaded"):
+        found("hf", hub["dict"], split="validation")
+    with pytest.raises(DataError, match="Check its name"):
+        found("hf", hub["dict"] / "nothing")
+
+
+# ----------------------------------------------------------------------------------------- arrays in another size and colour
+
+GREY = CHW[:, :1]
+RGBA = np.dstack([HWC[0], RNG.integers(0, 256, (6, 8), dtype=np.uint8)])[None].repeat(5, 0)
+
+
+def pillow(change: Any) -> Any:
+    out = [np.asarray(change(Image.fromarray(x))) for x in HWC]
+    return np.stack([x[None] if x.ndim == 2 else np.moveaxis(x, -1, 0) for x in out])
+
+
+def over(behind: float) -> Any:
+    share = RGBA[..., 3:] / 255
+    return np.moveaxis(np.rint(RGBA[..., :3] * share + behind * (1 - share)).astype(np.uint8), -1, 1)
+
+
+def square(how: str, **options: Any) -> Any:
+    from PIL import ImageOps
+
+    return pillow(lambda i: getattr(ImageOps, how)(i, (4, 4), Image.Resampling.LANCZOS, **options))
+
+
+FITTED: dict[str, tuple[Any, dict[str, Any], Any]] = {
+    "cut": (CHW, {"size": 4}, square("fit")),
+    "padded": (CHW, {"size": 4, "fit": "pad", "background": "black"}, square("pad", color="black")),
+    "to grey": (CHW, {"channels": 1}, pillow(lambda i: i.convert("L"))),
+    "to RGB": (GREY, {"channels": 3}, GREY.repeat(3, 1)),
+    "as it is": (CHW, {"channels": 3, "background": "white"}, CHW),
+    "over white": (RGBA, {"layout": "NHWC", "channels": 3}, over(255)),
+    "over black": (RGBA, {"layout": "NHWC", "background": "black"}, over(0)),
+    "four channels": (RGBA, {"layout": "NHWC"}, np.moveaxis(RGBA, -1, 1)),
+    "floats padded": (
+        np.full((5, 1, 2, 4), 0.5), {"size": 4, "fit": "pad"},
+        np.array([[[[1.0] * 4, [0.0] * 4, [0.0] * 4, [1.0] * 4]]] * 5),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["npz", "npy", "hdf5", "idx"])
+@pytest.mark.parametrize("name", FITTED)
+def test_arrays_of_pictures_are_fitted_as_pillow_does_it(name: str, kind: str, tmp_path: Path) -> None:
+    array, settings, seen = FITTED[name]
+    path = tmp_path / f"x.{kind}"
+    if kind == "hdf5":
+        with h5py.File(path, "w") as file:
+            file["x"] = array
+    elif kind == "idx":
+        if array.dtype != np.uint8:
+            return  # there are none
+        path.write_bytes(bytes([0, 0, 8, 4]) + np.array(array.shape, ">u4").tobytes() + array.tobytes())
+    else:
+        np.savez(path, x=array) if kind == "npz" else np.save(path, array)
+    read = found("npz" if kind == "npy" else kind, path, **settings)
+    assert np.allclose(read.array, seen, atol=1e-6)
+    assert bool(read.record.converted) == (read.array.shape != np.moveaxis(array, -1, 1).shape and name != "as it is")
+
+
+@pytest.mark.parametrize(
+    ("array", "settings", "line"),
+    [
+        (POINTS, {"size": 8}, "data.size is for pictures"),
+        (POINTS, {"background": "black"}, "data.background is for pictures"),
+        (RGBA, {"layout": "NHWC", "background": "refuse"}, "transparent pixels"),
+        (RGBA / 255, {"layout": "NHWC", "channels": 3}, "takes bytes"),
+        (np.zeros((5, 5, 6, 8), np.uint8), {"layout": "NCHW", "channels": 3}, "5 channels are neither"),
+    ],
+)
+def test_what_cannot_be_fitted_is_one_line(array: Any, settings: Any, line: str, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", array)
+    with pytest.raises(DataError, match=line) as error:
+        found("npz", tmp_path / "x.npy", **settings)
+    assert "\n" not in str(error.value)

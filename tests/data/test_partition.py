@@ -200,14 +200,10 @@ def test_a_pair_may_leave_and_none_may_join(own: bool, tmp_path: Path) -> None:
 
 
 def test_who_joins_a_run_on_parts_is_refused(tmp_path: Path) -> None:
-    from types import SimpleNamespace
-
-    from raygan.controller.scaling import Scaling as Members
+    from raygan.controller.membership import Membership
+    from raygan.controller.state import RunState
+    from raygan.controller.totals import Totals
 
     config, _ = written(tmp_path)
-    controller: Any = SimpleNamespace(
-        config=config, strategy=strategy_of(config), players=["pair-00", "pair-01"], done={"pair-00": 0, "pair-01": 0},
-        plan=SimpleNamespace(steps=10, tempo="async"), totals=SimpleNamespace(seen=()),
-    )  # fmt: skip
     with pytest.raises(ConfigError, match="gives no part to a pair that joins"):
-        Members(controller)._plan(3)
+        Membership(RunState(config, Totals()), tmp_path)._plan(3)

@@ -22,6 +22,7 @@ from raygan.controller.evaluator import Evaluator
 from raygan.controller.inline import InlineExecutor
 from raygan.controller.orders import Done, Scored
 from raygan.controller.run_folder import RunFolder
+from raygan.controller.run_log import RunLog
 from raygan.errors import Interrupted, NonFiniteError, PlayerDied, RayganError
 from raygan.gan.bundle import unpack
 from raygan.gan.pair import Pair
@@ -212,7 +213,7 @@ def test_a_life_that_was_killed_is_counted_as_far_as_it_has_told(
         if controller.state.done["pair-00"] >= 11:  # the last checkpoint is of step 8
             raise Killed
 
-    monkeypatch.setattr(Controller, "end", lambda *args: None)
+    monkeypatch.setattr(RunLog, "end", lambda *args: None)
     monkeypatch.setattr(RunFolder, "status", lambda self, **facts: RunFolder.write(self, "run.json", json.dumps({
         "status": "running", "executor": "inline", "epoch": 1, "shape": [2], "alphabet": ""})))  # fmt: skip
     one_by_one = {**SMALL, "round_steps": 1}

@@ -20,8 +20,8 @@ from raygan.config import Resolved, resolve
 from raygan.controller.inline import InlineExecutor
 from raygan.service.training import train
 from raygan.service.verify import final_states
-from raygan.strategies import strategy
-from raygan.strategies.strategy import Setup, load_data
+from raygan.strategies import base as strategy
+from raygan.strategies.base import Setup, load_data
 
 STEPS = 200
 WAYS = {

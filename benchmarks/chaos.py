@@ -40,7 +40,7 @@ from ray._private import worker
 from benchmarks.common import conditions, kept, write
 from raygan.actors.cluster import cluster
 from raygan.actors.executor import RayExecutor
-from raygan.actors.household import EVALUATOR
+from raygan.actors.worker_group import EVALUATOR
 from raygan.config import Config
 from raygan.controller.checkpoint import newest_valid
 from raygan.controller.controller import Controller
@@ -52,7 +52,7 @@ from raygan.controller.storage import LocalStorage
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
 from raygan.service.verify import final_states
-from raygan.strategies.strategy import Setup
+from raygan.strategies.base import Setup
 from tests.conftest import setup_of, tiny_config
 from tests.simulation.world import Violation, check_history
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from raygan.config import resolve
-from raygan.service.provenance import processor
+from raygan.service.runs.provenance import processor
 from raygan.service.training import train
 from raygan.strategies.roles import GLOBAL
 

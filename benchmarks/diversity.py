@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.common import RESULTS, show, spread, write
 from raygan.config import resolve
-from raygan.service.run import Run
+from raygan.service.runs.run import Run
 from raygan.service.training import train
 
 LAMBDAS = (-20.0, -4.0, -2.0, 0.0, 1.0, 2.0)

@@ -31,7 +31,7 @@ from raygan.controller.journal import Journal
 from raygan.controller.orders import Done
 from raygan.controller.run_folder import RunFolder
 from raygan.gan.pair import Pair
-from raygan.strategies.strategy import Setup, load_data
+from raygan.strategies.base import Setup, load_data
 
 MINUTES = 3
 
@@ -79,7 +79,7 @@ def cost() -> dict[str, float]:
         finally:
             for (owner, name, _), original in zip(parts, originals, strict=True):
                 setattr(owner, name, original)
-        saved = controller.loop.saving.gathering.saved_step
+        saved = controller.loop.saving.assembly.saved_step
     return {
         **spent,
         "run": seconds,

@@ -15,8 +15,8 @@ from raygan.config import resolve
 from raygan.controller.evaluator import Sampler
 from raygan.controller.inline import InlineExecutor
 from raygan.metrics.modes import mode_counts, uncovered_by_union
+from raygan.strategies.base import Setup, load_data, strategy_of
 from raygan.strategies.orders import Train
-from raygan.strategies.strategy import Setup, load_data, strategy_of
 
 PAIRS, SEEDS, STEPS, EVERY, SAMPLES = 6, 5, 2000, 100, 2500
 FLAGS: dict[str, Any] = {
@@ -77,7 +77,7 @@ def main() -> None:
 
 def draw(n: Any, shares: Any, slope: float, start: float) -> None:
     """benchmarks/results/fig2d.png."""
-    from raygan.service.pictures import MAIN, STYLE, plt
+    from raygan.service.views.pictures import MAIN, STYLE, plt
 
     with plt.rc_context(STYLE):
         figure, axis = plt.subplots(figsize=(5, 3.2), layout="constrained")

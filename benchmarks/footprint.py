@@ -26,8 +26,8 @@ from raygan.actors.player import player_class
 from raygan.actors.process import actor_class
 from raygan.config import resolve
 from raygan.service.training import train
+from raygan.strategies.base import load_data
 from raygan.strategies.orders import Train
-from raygan.strategies.strategy import load_data
 
 REPEATS = 5
 TOY: dict[str, Any] = {

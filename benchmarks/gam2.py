@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks.common import show, spread, write
 from raygan.config import resolve
-from raygan.service.judging import gam2
+from raygan.service.scores.gam2 import gam2
 from raygan.service.training import train
 
 PERIODS: dict[str, Any] = {"GAP_D4, K = 100 updates": {"name": "gap", "swap_every": 100}}

@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.common import RESULTS, show, spread, write
 from raygan.config import resolve
-from raygan.service.run import Run
+from raygan.service.runs.run import Run
 from raygan.service.training import train
 
 STEPS, PAIRS = 3000, 4

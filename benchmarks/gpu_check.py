@@ -23,10 +23,10 @@ from benchmarks import direct_transport
 from benchmarks.common import show, write
 from benchmarks.plain import WORKS, Work, timed
 from raygan.config import resolve
-from raygan.controller.hosting import Shelves
+from raygan.controller.worker import Shelves
 from raygan.gan.pair import Pair
-from raygan.strategies.pack import Pack
-from raygan.strategies.strategy import Setup, load_data, pair_name
+from raygan.strategies.base import Setup, load_data, pair_name
+from raygan.strategies.batching.pack import Pack
 
 SECONDS = 3.0
 """Of each measurement."""

@@ -14,10 +14,10 @@ import torch
 
 from benchmarks.common import show, write
 from benchmarks.plain import WORKS, Plain, timed
-from raygan.controller.hosting import Shelves
+from raygan.controller.worker import Shelves
 from raygan.gan.pair import Pair
-from raygan.strategies.pack import Pack
-from raygan.strategies.strategy import pair_name
+from raygan.strategies.base import pair_name
+from raygan.strategies.batching.pack import Pack
 
 WORK = WORKS["small"]
 STEPS = 40

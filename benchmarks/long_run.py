@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks.common import show, write
 from raygan.config import resolve
-from raygan.service.summary import INDEX, Keeper
+from raygan.service.runs.summary import INDEX, Keeper
 from raygan.service.training import train
 
 LOOKS = {

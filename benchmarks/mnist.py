@@ -15,12 +15,12 @@ import torch
 
 from benchmarks.common import show, write
 from raygan.config import Config, Resolved, validate
-from raygan.controller.hosting import Shelves
-from raygan.service.evaluate import evaluate_runs
-from raygan.service.run import Run
+from raygan.controller.worker import Shelves
+from raygan.service.runs.run import Run
+from raygan.service.scores.evaluate import evaluate_runs
 from raygan.service.training import train
+from raygan.strategies.base import Setup, load_data, strategy_of
 from raygan.strategies.roles import GLOBAL
-from raygan.strategies.strategy import Setup, load_data, strategy_of
 
 PROBE = 40
 

@@ -13,10 +13,10 @@ import torch
 from benchmarks.common import middle, show, write
 from benchmarks.plain import WORKS, Work, timed
 from raygan.config import resolve
-from raygan.controller.hosting import Shelves
+from raygan.controller.worker import Shelves
 from raygan.gan.pair import Pair
-from raygan.strategies.pack import Pack
-from raygan.strategies.strategy import Setup, load_data, pair_name
+from raygan.strategies.base import Setup, load_data, pair_name
+from raygan.strategies.batching.pack import Pack
 
 DRAGAN = {"loss": {"name": "dragan", "weight": 0.1}}
 CASES: dict[str, tuple[Work, dict[str, Any], int]] = {

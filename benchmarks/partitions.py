@@ -28,7 +28,7 @@ from raygan.config import Config
 from raygan.controller.controller import Controller
 from raygan.controller.orders import Done
 from raygan.controller.run_folder import RunFolder
-from raygan.strategies.strategy import Setup
+from raygan.strategies.base import Setup
 from tests.actors.partition import CABLE, Cut, Nodes, cable, ip
 from tests.conftest import tiny_config
 

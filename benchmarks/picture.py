@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from raygan.service.pictures import samples_over_time, stored_samples
-from raygan.service.run import Run
-from raygan.strategies.strategy import load_data
+from raygan.service.runs.run import Run
+from raygan.service.views.pictures import samples_over_time, stored_samples
+from raygan.strategies.base import load_data
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from torch.nn.functional import softplus
 
 from raygan.config import resolve
 from raygan.data.base import to_float
-from raygan.strategies.strategy import Setup, load_data
+from raygan.strategies.base import Setup, load_data
 
 SWAP = 50
 

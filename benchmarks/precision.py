@@ -19,10 +19,10 @@ import torch
 from benchmarks.common import show, spread, write
 from benchmarks.plain import timed
 from raygan.config import resolve
-from raygan.controller.hosting import Shelves
+from raygan.controller.worker import Shelves
 from raygan.gan.pair import Pair
 from raygan.service.training import train
-from raygan.strategies.strategy import Setup, load_data
+from raygan.strategies.base import Setup, load_data
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "float32": {},

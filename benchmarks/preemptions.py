@@ -26,8 +26,8 @@ from raygan.config import Config
 from raygan.controller.controller import Controller
 from raygan.controller.orders import Done
 from raygan.controller.run_folder import RunFolder, read_jsonl
+from raygan.strategies.base import Setup
 from raygan.strategies.roles import JUDGE
-from raygan.strategies.strategy import Setup
 from tests.actors.draining import drain
 from tests.conftest import tiny_config
 

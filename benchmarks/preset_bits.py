@@ -26,7 +26,7 @@ from raygan.controller.inline import InlineExecutor
 from raygan.errors import DataError
 from raygan.gan.bundle import unpack
 from raygan.service.verify import final_states
-from raygan.strategies.strategy import Setup, load_data
+from raygan.strategies.base import Setup, load_data
 
 NAME = "preset_bits"
 STEPS = 50

@@ -18,7 +18,7 @@ from raygan.gan.steps import load_network
 from raygan.gan.streams import sample_prior
 from raygan.metrics.modes import mode_scores
 from raygan.service.verify import final_states
-from raygan.strategies.strategy import Setup, load_data, strategy_of
+from raygan.strategies.base import Setup, load_data, strategy_of
 
 SEEDS, STEPS = 5, 1000
 CASES: dict[str, dict[str, Any]] = {

@@ -28,7 +28,7 @@ from benchmarks.common import kept, middle, show, spread, write
 from benchmarks.stacked import run as run_for
 from raygan.config import resolve
 from raygan.service.training import train
-from raygan.strategies.strategy import load_data
+from raygan.strategies.base import load_data
 
 RECIPES: dict[str, dict[str, Any]] = {
     "dragan .1 (the preset's)": {},

@@ -38,9 +38,9 @@ from benchmarks.common import RESULTS, conditions, middle, second_half, show, wr
 from benchmarks.plain import SWAP, WORKS, Plain, Work, timed
 from raygan.actors.cluster import cluster
 from raygan.config import resolve
-from raygan.service.pictures import STYLE, png
 from raygan.service.training import train
-from raygan.strategies.strategy import pair_name
+from raygan.service.views.pictures import STYLE, png
+from raygan.strategies.base import pair_name
 
 CORES = os.cpu_count() or 1
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.common import show, spread, write
 from raygan.config import full_dump
-from raygan.service.run import Run
+from raygan.service.runs.run import Run
 
 
 def main() -> None:

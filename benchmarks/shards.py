@@ -19,11 +19,11 @@ from benchmarks.plain import WORKS, Work, timed
 from raygan.actors.cluster import cluster
 from raygan.actors.executor import RayExecutor
 from raygan.config import resolve
-from raygan.controller.hosting import Shelves
+from raygan.controller.worker import Shelves
 from raygan.gan.pair import Pair
+from raygan.strategies.base import Setup, load_data, strategy_of
 from raygan.strategies.orders import Train
 from raygan.strategies.roles import GLOBAL
-from raygan.strategies.strategy import Setup, load_data, strategy_of
 
 PAIRS, STEPS = 8, {"small": 60, "toy": 15, "dcgan": 8}
 SGAN = {"name": "sgan", "messenger_lifetime": 10_000, "messenger_steps": 5, "share_generators": "weights"}

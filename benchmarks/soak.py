@@ -78,7 +78,7 @@ def snapshot() -> dict[str, tuple[int, int]]:
     gc.collect()
     mine = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(False, tracemalloc.__file__)])
     found = mine.statistics("traceback")
-    return {" < ".join(str(f) for f in reversed(s.traceback)): (s.size, s.count) for s in found}
+    return {" < ".join(map(place, reversed(s.traceback))): (s.size, s.count) for s in found}
 
 
 class Watch:
@@ -130,6 +130,13 @@ class Watch:
             rows = [{"line": k, "bytes": v[0] - old.get(k, (0, 0))[0], "blocks": v[1] - old.get(k, (0, 0))[1]}
                     for k, v in lines.items()]  # fmt: skip
             self.grown[name] = sorted(rows, key=lambda r: -abs(int(str(r["bytes"]))))[:LINES]
+
+
+def place(frame: Any) -> str:
+    """file:line, from where the module is found, so that the result says nothing of this machine."""
+    parents = [f"{p}/" for p in sys.path if p]
+    inside = max((p for p in parents if frame.filename.startswith(p)), key=len, default="")
+    return f"{frame.filename.removeprefix(inside)}:{frame.lineno}"
 
 
 def slope(looks: list[dict[str, Any]], name: str, what: str) -> float:

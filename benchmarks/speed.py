@@ -31,8 +31,8 @@ from raygan.config import Config, resolve
 from raygan.controller.orders import Adopt
 from raygan.gan.pair import Pair
 from raygan.gan.weights import Publication
+from raygan.strategies.base import Setup, load_data, pair_name
 from raygan.strategies.orders import Swap, Train
-from raygan.strategies.strategy import Setup, load_data, pair_name
 from tests.actors.test_on_ray import judge_stopped
 
 REPEATS, STEPS, ROUND = 5, 200, 50

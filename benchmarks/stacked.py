@@ -19,15 +19,15 @@ import torch
 from benchmarks.common import conditions, kept, show, spread, write
 from raygan.config import Config, resolve
 from raygan.controller.evaluator import Sampler
-from raygan.controller.hosting import Shelves, host
 from raygan.controller.ledger import Ledger
 from raygan.controller.orders import Done
+from raygan.controller.worker import Shelves, host
 from raygan.gan.pair import Trainer
 from raygan.gan.streams import Streams
 from raygan.metrics.suite import Suite
+from raygan.strategies.base import Plan, Setup, load_data, strategy_of
 from raygan.strategies.orders import Swap
 from raygan.strategies.roles import GLOBAL, JUDGE
-from raygan.strategies.strategy import Plan, Setup, load_data, strategy_of
 
 NETS = {"tiny-4": (16, 4), "tiny-2": (16, 8), "decent": (32, 32)}
 STRATEGIES: dict[str, Any] = {

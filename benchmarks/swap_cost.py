@@ -24,9 +24,9 @@ from raygan.config import resolve
 from raygan.controller.controller import Controller
 from raygan.controller.orders import Adopt, Done
 from raygan.service.training import train
+from raygan.strategies.base import Plan
 from raygan.strategies.gap import Gap
 from raygan.strategies.orders import Swap
-from raygan.strategies.strategy import Plan
 
 MEETINGS = 4
 BLOCK = MEETINGS * SWAP

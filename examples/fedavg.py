@@ -5,8 +5,8 @@ from pydantic import Field
 
 from raygan.gan.pair import Pair, Sharing
 from raygan.gan.weights import unflatten
+from raygan.strategies.base import StrategyComponent
 from raygan.strategies.orders import Train
-from raygan.strategies.strategy import StrategyComponent
 
 
 class FedPair(Pair):

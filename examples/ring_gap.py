@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from raygan.strategies.base import Plan, Progress
 from raygan.strategies.gap import Gap
 from raygan.strategies.orders import Order, Swap
-from raygan.strategies.strategy import Plan, Progress
 
 
 class RingGap(Gap):

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from raygan.service.jobs import Jobs as Jobs
-    from raygan.service.run import Run as Run
+    from raygan.service.cluster.jobs import Jobs as Jobs
+    from raygan.service.runs.run import Run as Run
 
 __all__ = ["Jobs", "Run", "train"]
 
@@ -32,7 +32,7 @@ def train(
     inline: everything in this process, no Ray. Raises a RayganError (raygan.errors).
     """
     from raygan.config import resolve
-    from raygan.controller.listening import guarded
+    from raygan.controller.own_listeners import guarded
     from raygan.own.objects import named
     from raygan.service.training import train as start
 
@@ -48,11 +48,11 @@ def train(
 
 def __getattr__(name: str) -> Any:
     if name == "Run":
-        from raygan.service.run import Run
+        from raygan.service.runs.run import Run
 
         return Run
     if name == "Jobs":
-        from raygan.service.jobs import Jobs
+        from raygan.service.cluster.jobs import Jobs
 
         return Jobs
     raise AttributeError(f"module 'raygan' has no attribute {name!r}")

@@ -36,7 +36,10 @@ class Component(BaseModel):
     @property
     def name(self) -> str:
         """Its name in a config: the file's, an entry point's, or where it stands in a user's own file."""
-        return self._name or type(self).__module__.rpartition(".")[2]
+        if self._name:
+            return self._name
+        module = type(self).__module__.split(".")
+        return module[2] if module[0] == "raygan" and len(module) > 2 else module[-1]
 
 
 SUFFIXES = {
@@ -110,7 +113,7 @@ def component_class(kind: str, name: str) -> tuple[type[Component], str]:
         module = importlib.import_module(f"raygan.{KINDS[kind]}.{name}")
         return next(
             c for c in vars(module).values()
-            if isinstance(c, type) and issubclass(c, Component) and c.__module__ == module.__name__
+            if isinstance(c, type) and issubclass(c, Component) and f"{c.__module__}.".startswith(f"{module.__name__}.")
         ), ""  # fmt: skip
     from raygan.own.installed import entry_points, installed
 

@@ -1,7 +1,7 @@
 """What a run is: settings, where each value came from, and the components that they name.
 
     default < preset < files in order < flags          resolve() merges, remembers the origin of each value
-    {"name": "sgan", "messenger_steps": 5}             a component: `name` is a file in a package ("strategies/sgan.py"),
+    {"name": "sgan", "messenger_steps": 5}             a component: `name` is a file in a package ("strategies/sgan/strategy.py"),
                                                        the rest are the fields of the one Component class in it
 
 A new loss, network, data set or strategy is therefore one new file; nothing here knows their names. This module imports

@@ -33,8 +33,8 @@ from raygan.losses.base import LossComponent
 from raygan.networks.base import NetworkComponent
 from raygan.own.calling import calling
 from raygan.own.objects import named
+from raygan.strategies.base import Plan, Setup, StrategyComponent, checked, strategy_of
 from raygan.strategies.orders import Swap, Train
-from raygan.strategies.strategy import Plan, Setup, StrategyComponent, checked, strategy_of
 
 COUNT = 6
 STALL_S = 20.0

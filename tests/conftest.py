@@ -19,7 +19,7 @@ from raygan.controller.inline import InlineExecutor
 from raygan.controller.orders import Done, Evaluate, Scored
 from raygan.gan.types import State
 from raygan.gan.weights import digest
-from raygan.strategies.strategy import Setup, load_data
+from raygan.strategies.base import Setup, load_data
 
 os.environ.setdefault("RAY_worker_niceness", "5")  # Ray's own 15 is what the rest of the tests have
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="raygan-state-")  # not the user's own

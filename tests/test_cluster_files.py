@@ -19,7 +19,7 @@ from packaging.utils import canonicalize_name
 
 from raygan.cli.flags import parse
 from raygan.config import presets
-from raygan.service.jobs import GRACE_S, weigh
+from raygan.service.cluster.jobs import GRACE_S, weigh
 
 ROOT = Path(__file__).parents[1]
 CLUSTER = ROOT / "cluster"

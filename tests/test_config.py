@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from raygan.config import Config, full_dump, merge, names, presets, resolve, validate
 from raygan.errors import ConfigError, RayganError
-from raygan.strategies.strategy import strategy_of
+from raygan.strategies.base import strategy_of
 
 
 def test_precedence_is_default_preset_files_flags(tmp_path: Path) -> None:

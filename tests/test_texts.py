@@ -19,7 +19,7 @@ import pytest
 from raygan.actors import scoring
 from raygan.config import BATCHED_BELOW, KINDS, Config, ResourcesConfig, names, preset_values, presets
 from raygan.controller import evaluator, telemetry, watchdog
-from raygan.strategies import sgan
+from raygan.strategies.sgan import strategy as sgan
 
 ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "raygan").rglob("*.py"))

@@ -28,7 +28,7 @@ BASES = {
     "raygan.data.base": ["DataComponent", "Samples"],
     "raygan.networks.base": ["NetworkComponent"],
     "raygan.losses.base": ["LossComponent"],
-    "raygan.strategies.strategy": ["StrategyComponent", "Plan", "Setup", "Progress"],
+    "raygan.strategies.base": ["StrategyComponent", "Plan", "Setup", "Progress"],
 }
 """What own parts are made of."""
 EXITS = {

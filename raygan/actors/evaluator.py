@@ -12,7 +12,7 @@ from raygan.config import Config
 from raygan.controller.evaluator import Evaluator
 from raygan.controller.orders import Scored
 from raygan.controller.scores import tried
-from raygan.strategies.strategy import Setup
+from raygan.strategies.base import Setup
 
 
 class EvaluatorActor(Helper):

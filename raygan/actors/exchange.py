@@ -15,7 +15,7 @@ import ray
 from ray.exceptions import RayActorError
 
 from raygan.actors.process import answer, answers, by_actor
-from raygan.controller.hosting import Shelves
+from raygan.controller.worker import Shelves
 from raygan.errors import StaleEpochError
 from raygan.gan.weights import Publication
 

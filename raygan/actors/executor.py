@@ -18,16 +18,16 @@ from ray.exceptions import (
 )
 
 from raygan.actors.cluster import dead_head, start_again
-from raygan.actors.deaths import Pulse, death_cause, death_kind, lost_node
 from raygan.actors.draining import draining, here
-from raygan.actors.household import BOARD, EVALUATOR, MATCHMAKER, Household
+from raygan.actors.liveness import Pulse, death_cause, death_kind, lost_node
 from raygan.actors.scoring import Scoring
+from raygan.actors.worker_group import BOARD, EVALUATOR, MATCHMAKER, WorkerGroup
 from raygan.config import Config
 from raygan.controller.orders import Adopt, Done, Evaluate, Join, Order, Save
 from raygan.errors import PlayerDied, RayganError
 from raygan.gan.types import Report
+from raygan.strategies.base import Setup, homes, strategy_of
 from raygan.strategies.orders import Swap, Train
-from raygan.strategies.strategy import Setup, homes, strategy_of
 
 START_TIMEOUT_S = 180.0
 HEAD_S = 0.5
@@ -36,7 +36,7 @@ SETTLE_S = 10.0
 """Seconds (at least) that a survivor may take to end the round that it is in."""
 
 
-class RayExecutor(Household):
+class RayExecutor(WorkerGroup):
     """The cluster's end of the controller."""
 
     def __init__(self, run: str, setup: Setup) -> None:

@@ -13,20 +13,20 @@ from typing import Any
 import ray
 import torch
 
-from raygan.actors.deputy import RemoteDeputy
 from raygan.actors.device import pick_device
 from raygan.actors.exchange import ASK_S, Exchange
+from raygan.actors.messenger_worker import RemoteDeputy
 from raygan.actors.process import Process, actor_class, heed_sigterm, keep_freed_memory
 from raygan.config import Config
-from raygan.controller.hosting import Packs, host_all, swapper
 from raygan.controller.orders import Card
+from raygan.controller.worker import Packs, host_all, swapper
 from raygan.data.base import Samples
 from raygan.gan.bundle import pack, unpack
 from raygan.gan.types import Player
 from raygan.gan.weights import Parcel, Publication, Vector
+from raygan.strategies.base import Setup, strategy_of
 from raygan.strategies.orders import Swap, Train
 from raygan.strategies.partition import own_parts
-from raygan.strategies.strategy import Setup, strategy_of
 
 
 class PlayerActor(Process):

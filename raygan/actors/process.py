@@ -41,7 +41,7 @@ class Helper(Process):
 
     @ray.method(concurrency_group="ctl")
     def where(self, name: str) -> dict[str, Any]:
-        """Node and process; answered while it works, so that one that hangs is found (see deaths.py)."""
+        """Node and process; answered while it works, so that one that hangs is found (see liveness.py)."""
         return {"pid": os.getpid(), "node": ray.get_runtime_context().get_node_id(), "beats": 0}
 
 

@@ -16,8 +16,8 @@ from typing import Any
 import ray
 from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError
 
-from raygan.actors.deaths import Pulse, death_cause, death_kind
-from raygan.actors.household import EVALUATOR, Household
+from raygan.actors.liveness import Pulse, death_cause, death_kind
+from raygan.actors.worker_group import EVALUATOR, WorkerGroup
 from raygan.controller.orders import Done, Evaluate, Scored
 from raygan.controller.scores import TRIES
 from raygan.errors import PlayerDied
@@ -44,7 +44,7 @@ class _Score:
 class Scoring:
     """What the evaluator of a run is at, oldest first: it takes one after the other."""
 
-    def __init__(self, house: Household) -> None:
+    def __init__(self, house: WorkerGroup) -> None:
         self.house = house
         self.epoch = 0
         self.scores: list[_Score] = []

@@ -13,10 +13,10 @@ from raygan.controller.listener import Listener
 from raygan.controller.orders import Done, Evaluate
 from raygan.metrics.ranking import headline
 from raygan.own.names import label
-from raygan.service.evaluate import result_table
-from raygan.service.feed import Feed, state, state_text
-from raygan.service.run import Run
-from raygan.service.tables import fate
+from raygan.service.runs.run import Run
+from raygan.service.scores.evaluate import result_table
+from raygan.service.views.follow import Feed, state, state_text
+from raygan.service.views.tables import fate
 from raygan.strategies.roles import MIXTURE
 from raygan.visible import visible
 

@@ -94,14 +94,14 @@ def resume(argv: Sequence[str]) -> int:
 
 def _opened(args: Arguments, path: str | None = None) -> Any:
     """The run that is named, with its own parts at hand: those that its folder brings only by --trust-code."""
-    from raygan.service.run import Run
+    from raygan.service.runs.run import Run
 
     return Run.load(path or args.positional[0]).use_code(trusted=args.has("trust-code"))
 
 
 def _trust(sources: Sequence[str]) -> None:
     """Runs to start from, as `start_from` writes them."""
-    from raygan.service.run import Run
+    from raygan.service.runs.run import Run
 
     for entry in sources:
         path, colon, _ = entry.rpartition(":")
@@ -112,7 +112,7 @@ def _finish(run: Any, shown: Any, args: Arguments) -> int:
     from raygan.controller.lines import NOTES
     from raygan.controller.run_folder import RunFolder
     from raygan.service import training
-    from raygan.service.report import write_report
+    from raygan.service.views.report import write_report
 
     try:
         report: Path | None = write_report(run)
@@ -135,7 +135,7 @@ def data(argv: Sequence[str]) -> int:
         argv, valued=("out",), switches=("json",), settings=True, positional=(1, 1),
         usage="raygan data SOURCE [--data.SETTING VALUE ...] [--num-pairs N] [--json] [--out FILE.png]",
     )  # fmt: skip
-    from raygan.service import inspecting
+    from raygan.service.runs import inspecting
 
     flags = {"network": "mlp", "strategy": "independent", **args.settings, "data": args.positional[0]}
     found, report = inspecting.report_of(resolve(flags=flags).config)
@@ -166,7 +166,7 @@ def sample(argv: Sequence[str]) -> int:
         usage="raygan sample RUN [--from global|best|mixture|fitted|pair:3] [-n 1024] [--seed 0] [-o x.npz|.png|.parquet] "
         "[--trust-code]",
     )  # fmt: skip
-    from raygan.service.sampling import write_samples
+    from raygan.service.scores.sampling import write_samples
 
     run = _opened(args)
     count, seed = whole(args, "count", 1024, least=1), whole(args, "seed", 0)
@@ -184,13 +184,13 @@ def evaluate(argv: Sequence[str]) -> int:
         "[--samples 10000] [--extractor raw|pixels|cnn:mnist|torchscript:PATH] [--control N] [--judges N] "
         "[--chains 16] [--distributions 1000] [--seed 0] [--json] [--trust-code] [--other-data]",
     )  # fmt: skip
-    from raygan.service.evaluate import evaluate_runs, table
+    from raygan.service.scores.evaluate import evaluate_runs, table
 
     for path in args.positional:
         _opened(args, path)
     groups = args.get("metrics")
     if groups == "gam2":
-        from raygan.service import judging
+        from raygan.service.scores import gam2 as judging
 
         found = judging.gam2(
             args.positional, whole(args, "samples", judging.LEAST, least=16), whole(args, "seed", 0),
@@ -199,15 +199,15 @@ def evaluate(argv: Sequence[str]) -> int:
         print(json.dumps(found, indent=1) if args.has("json") else judging.table(found))
         return 0
     if groups == "mixture":
-        from raygan.service.export import fit_mixture, mixture_table
-        from raygan.service.run import Run
+        from raygan.service.runs.run import Run
+        from raygan.service.scores.export import fit_mixture, mixture_table
 
         for path in args.positional:
             fitted = fit_mixture(Run.load(path), whole(args, "samples", 2000, least=64), whole(args, "seed", 0))
             print(json.dumps(fitted, indent=1) if args.has("json") else mixture_table(Run.load(path), fitted))
         return 0
     if groups == "ais":
-        from raygan.service import likelihood
+        from raygan.service.scores import likelihood
 
         entries = likelihood.ais_runs(
             args.positional, whole(args, "samples", 16, least=1), whole(args, "chains", 16, least=1),
@@ -229,7 +229,7 @@ def export(argv: Sequence[str]) -> int:
         argv, valued=("from", "out"), switches=("onnx", "trust-code"), positional=(1, 1),
         usage="raygan export RUN [--from best|global|mixture|fitted|pair:3] [-o FOLDER] [--onnx] [--trust-code]",
     )  # fmt: skip
-    from raygan.service.export import export as write
+    from raygan.service.scores.export import export as write
 
     run = _opened(args)
     out = expanded(args.get("out") or f"{run.name}-model")
@@ -241,7 +241,7 @@ def export(argv: Sequence[str]) -> int:
 def compare(argv: Sequence[str]) -> int:
     """One table of several runs."""
     args = parse(argv, positional=(2, 999), usage="raygan compare RUN RUN ...")
-    from raygan.service.evaluate import compare_runs
+    from raygan.service.scores.evaluate import compare_runs
 
     print(compare_runs(args.positional))
     return 0
@@ -251,7 +251,7 @@ def report(argv: Sequence[str]) -> int:
     """Write the HTML report."""
     usage = "raygan report RUN [-o FILE.html] [--trust-code]"
     args = parse(argv, valued=("out",), switches=("trust-code",), positional=(1, 1), usage=usage)
-    from raygan.service.report import write_report
+    from raygan.service.views.report import write_report
 
     out = args.get("out")
     print(write_report(_opened(args), expanded(out) if out else None))
@@ -279,7 +279,7 @@ def scale(argv: Sequence[str]) -> int:
     """Let members join or leave a running run."""
     usage = "raygan scale RUN --pairs K [--address auto|ADDR]"
     args = parse(argv, valued=("pairs", "address"), positional=(1, 1), usage=usage)
-    from raygan.service import feed
+    from raygan.service.views import follow as feed
 
     if args.get("pairs") is None:
         raise ConfigError(f"--pairs is missing. Usage: {usage}")
@@ -292,7 +292,7 @@ def stop(argv: Sequence[str]) -> int:
     """Let a running run save and end."""
     usage = "raygan stop RUN [--address auto|ADDR]"
     args = parse(argv, valued=("address",), positional=(1, 1), usage=usage)
-    from raygan.service import feed
+    from raygan.service.views import follow as feed
 
     with feed.follow(args.positional[0], args.get("address") or "auto") as seen:
         print(feed.stop(seen))
@@ -303,7 +303,7 @@ def status(argv: Sequence[str]) -> int:
     """A run, now."""
     usage = "raygan status RUN [--address auto|ADDR] [--json]"
     args = parse(argv, valued=("address",), switches=("json",), positional=(1, 1), usage=usage)
-    from raygan.service import feed
+    from raygan.service.views import follow as feed
 
     with feed.follow(args.positional[0], args.get("address") or "auto") as seen:
         now = feed.state(seen.run)
@@ -317,12 +317,12 @@ def watch(argv: Sequence[str]) -> int:
     args = parse(
         argv, valued=("address", "host", "port", "every"), switches=("web",), positional=(1, 1), usage=usage
     )  # fmt: skip
-    from raygan.service import feed
+    from raygan.service.views import follow as feed
 
     port, every_s = whole(args, "port", 8266, most=65535), whole(args, "every", 2, least=1)
     with feed.follow(args.positional[0], args.get("address") or "auto") as seen:
         if args.has("web"):
-            from raygan.service.live import serve
+            from raygan.service.views.live import serve
 
             serve(seen, args.get("host") or "127.0.0.1", port)
             return 0
@@ -350,7 +350,7 @@ def submit(argv: Sequence[str]) -> int:
     )
     from raygan.cli import VERBS
     from raygan.errors import did_you_mean
-    from raygan.service import jobs
+    from raygan.service.cluster import jobs
 
     rest = list(argv[at + 1 :])
     if not rest or rest[0] not in VERBS:
@@ -396,7 +396,7 @@ def fetch(argv: Sequence[str]) -> int:
     """Copy a submitted run's folder here."""
     usage = "raygan fetch RUN [--to runs] [--address auto|ADDR]"
     args = parse(argv, valued=("to", "address"), positional=(1, 1), usage=usage)
-    from raygan.service import jobs
+    from raygan.service.cluster import jobs
 
     address = args.get("address") or "auto"
     print(
@@ -417,8 +417,9 @@ def sweep(argv: Sequence[str]) -> int:
         argv, valued=("run-dir", "samples", "max-concurrent", "address"), switches=("resume", "dry-run"), positional=(1, 1),
         usage=usage,
     )  # fmt: skip
-    from raygan.service import sweep_report, sweeping
-    from raygan.service.sweep import read_sweep, trial_name
+    from raygan.service.sweeps import report as sweep_report
+    from raygan.service.sweeps import tune as sweeping
+    from raygan.service.sweeps.file import read_sweep, trial_name
 
     file = Path(args.positional[0])
     if args.has("dry-run"):
@@ -439,7 +440,7 @@ def dashboards(argv: Sequence[str]) -> int:
     """Grafana dashboards and Prometheus alerts."""
     usage = "raygan dashboards install [--to FOLDER] | check [--prometheus http://127.0.0.1:9090]"
     args = parse(argv, valued=("to", "prometheus"), positional=(1, 1), usage=usage)
-    from raygan.service import dashboards as made
+    from raygan.service.cluster import dashboards as made
 
     if args.positional[0] == "install":
         folder = made.install(Path(to) if (to := args.get("to")) else None)
@@ -464,11 +465,11 @@ def runs(argv: Sequence[str]) -> int:
     args = parse(argv, valued=("run-dir", "address", "repair"), switches=("json",), usage=usage)
     if named := args.get("repair"):
         return _repair(named)
-    from raygan.service.listing import list_runs, runs_table
+    from raygan.service.runs.listing import list_runs, runs_table
 
     if address := args.get("address"):
-        from raygan.service.jobs import Jobs
-        from raygan.service.listing import jobs_table
+        from raygan.service.cluster.jobs import Jobs
+        from raygan.service.runs.listing import jobs_table
 
         sent = Jobs(address).list()
         print(json.dumps(sent, indent=1) if args.has("json") else jobs_table(sent))
@@ -479,8 +480,8 @@ def runs(argv: Sequence[str]) -> int:
 
 
 def _repair(named: str) -> int:
-    from raygan.service.repair import repair
-    from raygan.service.run import Run
+    from raygan.service.runs.repair import repair
+    from raygan.service.runs.run import Run
     from raygan.service.training import refuse_running
 
     run = Run.load(named)
@@ -526,7 +527,7 @@ def new(argv: Sequence[str]) -> int:
 def doctor(argv: Sequence[str]) -> int:
     """Check this machine."""
     parse(argv, usage="raygan doctor")
-    from raygan.service.doctor import checks
+    from raygan.service.cluster.doctor import checks
 
     worst = 0
     for ok, name, text in checks():

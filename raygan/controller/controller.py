@@ -33,7 +33,7 @@ from raygan.controller.state import RunState, number_of
 from raygan.controller.storage import LocalStorage
 from raygan.controller.totals import Totals, newest_first
 from raygan.errors import CheckpointError, Interrupted, Leaving, NonFiniteError, PlayerDied
-from raygan.strategies.strategy import idle_for_ever
+from raygan.strategies.base import idle_for_ever
 
 STALL_S = 600.0
 

@@ -26,8 +26,8 @@ from raygan.gan.weights import Vector, unflatten
 from raygan.metrics.own import own_metrics
 from raygan.metrics.suite import Suite, default_groups
 from raygan.networks.base import NetworkComponent
+from raygan.strategies.base import Plan, Setup, strategy_of
 from raygan.strategies.roles import MIXTURE
-from raygan.strategies.strategy import Plan, Setup, strategy_of
 
 SHOW_POINTS, SHOW_IMAGES = 1000, 64
 STEPS_KEPT = 16

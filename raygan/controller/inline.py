@@ -13,16 +13,16 @@ import torch
 
 from raygan.config import Config
 from raygan.controller.evaluator import Evaluator
-from raygan.controller.hosting import Packs, Shelves, host_all, swapper
 from raygan.controller.orders import Adopt, Card, Done, Evaluate, Join, Order, Save
 from raygan.controller.scores import tried
+from raygan.controller.worker import Packs, Shelves, host_all, swapper
 from raygan.errors import PlayerDied
 from raygan.gan.bundle import pack, unpack
 from raygan.gan.types import Player
 from raygan.gan.weights import Parcel
+from raygan.strategies.base import Setup, homes, strategy_of, with_data
 from raygan.strategies.orders import Swap, Train
 from raygan.strategies.partition import own_parts
-from raygan.strategies.strategy import Setup, homes, strategy_of, with_data
 
 
 class InlineExecutor:

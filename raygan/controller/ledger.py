@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from raygan.controller.orders import Adopt, Done, Join, Order
+from raygan.strategies.base import Progress
 from raygan.strategies.orders import Swap, Train
-from raygan.strategies.strategy import Progress
 
 
 @dataclass

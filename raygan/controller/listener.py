@@ -1,4 +1,4 @@
-"""Who looks on while a run goes on: the console, the hub, a sweep's trial, users' own (`listening.py`)."""
+"""Who looks on while a run goes on: the console, the hub, a sweep's trial, users' own (`own_listeners.py`)."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ class Loop:
             case Join():
                 self.carry_out(self.membership.joined(order.player))
             case Save():
-                saved = self.saving.gathering.steps.get(order.player)
+                saved = self.saving.assembly.steps.get(order.player)
                 if (back := self.notices.took(order, result, saved)) is not None:
                     self._moved(back)
                 else:
@@ -146,7 +146,7 @@ class Loop:
         for order in orders:
             self.state.owed.setdefault(order.player, []).append(order)
             if isinstance(order, Save):
-                self.saving.gathering.asked(order, self.state.players, self.state.ledger.extra())
+                self.saving.assembly.asked(order, self.state.players, self.state.ledger.extra())
             self.executor.submit(order)
 
     def carry_out(self, changes: Iterable[Change]) -> None:

@@ -26,9 +26,9 @@ from raygan.controller.lines import read_json
 from raygan.controller.run_folder import REQUEST, STOP
 from raygan.controller.state import RunState, number_of
 from raygan.errors import ConfigError
+from raygan.strategies.base import strategy_of
 from raygan.strategies.orders import Order, Train
 from raygan.strategies.partition import component_of
-from raygan.strategies.strategy import strategy_of
 
 EVERY_S = 0.25
 

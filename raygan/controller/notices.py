@@ -104,7 +104,7 @@ class Notices:
         state = self.state
         if not state.leaving or state.stop_signal is not None:
             return None
-        if not self._asked and not saving.gathering.holds(state.done):
+        if not self._asked and not saving.assembly.holds(state.done):
             self._asked = True
             return saving.halted()
         if any(self._waits_for(player, self._since) for player in state.players):

@@ -18,8 +18,8 @@ from raygan.controller.state import RunState
 from raygan.controller.watchdog import Watchdog
 from raygan.errors import NonFiniteError, PlayerDied
 from raygan.metrics.ranking import better, headline
+from raygan.strategies.base import is_critic
 from raygan.strategies.orders import Swap, Train
-from raygan.strategies.strategy import is_critic
 
 
 class Recorder:

@@ -1,6 +1,6 @@
 """From parts to a checkpoint on disk: what is gathered is committed, what is superseded goes, and no run ends without its last one.
 
-Save done | a member left, died, joined  -->  gathering  -->  commit: folder, record, retention  -->  gathering.committed
+Save done | a member left, died, joined  -->  assembly  -->  commit: folder, record, retention  -->  assembly.committed
 nobody has anything left to do           -->  last(): one more cut, unless the newest checkpoint is just what the players are
 """
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from raygan.controller.assembly import Assembly, Cut
 from raygan.controller.checkpoint import Checkpoint, newest_valid, retain, write_checkpoint
-from raygan.controller.gathering import Cut, Gathering
 from raygan.controller.orders import Save
 from raygan.controller.run_log import RunLog
 from raygan.controller.state import RunState, number_of
@@ -24,50 +24,50 @@ class Saving:
     def __init__(self, state: RunState, log: RunLog, steps: Mapping[str, int]) -> None:
         self.state = state
         self.log = log
-        self.gathering = Gathering(steps)
+        self.assembly = Assembly(steps)
         self._last: int | None = None
         """Step of the cut at the run's end, while that is under way."""
 
     def taken(self, order: Save, raw: bytes) -> None:
         """A player's part."""
-        self._commit_all(self.gathering.take(order, raw))
+        self._commit_all(self.assembly.take(order, raw))
 
     def left(self, player: str) -> None:
         """A member is gone for good."""
-        self._commit_all(self.gathering.leave(player))
+        self._commit_all(self.assembly.leave(player))
 
     def lost(self, player: str, step: int | None) -> None:
         """It is to come back from its part of the newest checkpoint, of this step; None: it has none, and begins anew."""
         if step is None:
-            self.gathering.steps.pop(player, None)
+            self.assembly.steps.pop(player, None)
         else:
-            self.gathering.steps[player] = step
-        self._commit_all(self.gathering.lose(player))
+            self.assembly.steps[player] = step
+        self._commit_all(self.assembly.lose(player))
 
     def joined(self, player: str, at: int) -> list[Save]:
         """It is a member from now on; what it has to give at once."""
-        return self.gathering.join(player, at)
+        return self.assembly.join(player, at)
 
     def last(self) -> list[Save]:
         """Nobody has anything left to do: one more cut, of everybody as it is; none where that is what was committed."""
-        if self.gathering.holds(self.state.done):
+        if self.assembly.holds(self.state.done):
             return []
         self._last = self.state.furthest
         return self.halted()
 
     def halted(self) -> list[Save]:
         """A cut of everybody as it is, now that nobody moves."""
-        return self.gathering.last(self.state.furthest, self.state.done, self.state.ledger.extra())
+        return self.assembly.last(self.state.furthest, self.state.done, self.state.ledger.extra())
 
     def due(self, player: str, step: int) -> bool:
         """Does it give its part of the cut of `step`, now that it is there?"""
         plan = self.state.plan
-        fresh = self.state.free and self.gathering.fresh(player, step, plan.checkpoint_every)
+        fresh = self.state.free and self.assembly.fresh(player, step, plan.checkpoint_every)
         return plan.saves_at(step) and not fresh
 
     def awaited(self, player: str, step: int) -> list[Save]:
         """Parts of earlier cuts that it gives now, wherever it is: what the others have done would be at risk till then."""
-        cuts = self.gathering.awaiting(player) if self.state.free else []
+        cuts = self.assembly.awaiting(player) if self.state.free else []
         return [Save(player, cut, at=step) for cut in cuts]
 
     def best_steps(self, steps: Sequence[int]) -> list[int]:
@@ -115,7 +115,7 @@ class Saving:
                 ) from None
             log.warn("W203 checkpoint-not-written", f"step {step}: {error.strerror}; the one before is kept")
             return
-        self.gathering.committed(step, checkpoint.steps)
+        self.assembly.committed(step, checkpoint.steps)
         removed = self._retain(keep, best)
         self.state.totals.prune({e.step for e in journal.index}, step)
         size = sum(len(r) for r in checkpoint.parts.values())

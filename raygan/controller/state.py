@@ -18,8 +18,8 @@ from raygan.controller.ledger import Ledger
 from raygan.controller.orders import Evaluate, Save
 from raygan.controller.totals import Totals
 from raygan.errors import ConfigError
+from raygan.strategies.base import Plan, strategy_of
 from raygan.strategies.orders import Order, Train
-from raygan.strategies.strategy import Plan, strategy_of
 
 
 class RunState:

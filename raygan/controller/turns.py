@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 
 from raygan.controller.ledger import Ledger
 from raygan.controller.orders import Adopt, Done, Executor
+from raygan.strategies.base import Plan, StrategyComponent, checked, idle_for_ever
 from raygan.strategies.orders import Order, Swap
-from raygan.strategies.strategy import Plan, StrategyComponent, checked, idle_for_ever
 
 
 def give_out(

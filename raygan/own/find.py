@@ -23,16 +23,16 @@ BASES = {
     "network": ("raygan.networks.base", "NetworkComponent"),
     "loss": ("raygan.losses.base", "LossComponent"),
     "data": ("raygan.data.base", "DataComponent"),
-    "strategy": ("raygan.strategies.strategy", "StrategyComponent"),
+    "strategy": ("raygan.strategies.base", "StrategyComponent"),
     "metric": ("raygan.metrics.own", "MetricComponent"),
-    "listener": ("raygan.controller.listening", "ListenerComponent"),
+    "listener": ("raygan.controller.own_listeners", "ListenerComponent"),
 }
 """What is imported only when an own part is looked for."""
 ADAPTERS = {
     "network": "raygan.networks.plain",
     "data": "raygan.data.plain",
     "metric": "raygan.metrics.own",
-    "listener": "raygan.controller.listening",
+    "listener": "raygan.controller.own_listeners",
 }
 """Modules with `fits(thing)`, said without calling it, and `adapt(thing, name)`, a class of the kind."""
 METHODS = {"loss": ("d_loss", "g_loss")}
@@ -41,7 +41,7 @@ LEAST = {
     "network": "a NetworkComponent, or a class with generator(shape, z_dim) and discriminator(shape)",
     "loss": "a subclass of raygan.losses.base.LossComponent",
     "data": "a DataComponent, a torch Dataset, or an array",
-    "strategy": "a subclass of raygan.strategies.strategy.StrategyComponent",
+    "strategy": "a subclass of raygan.strategies.base.StrategyComponent",
     "metric": "a function (samples, held_out) -> number or {name: number}",
     "listener": "a function (controller, done)",
 }

@@ -89,7 +89,7 @@ from pydantic import Field
 from raygan.config import Config
 from raygan.gan.pair import Pair, Sharing
 from raygan.strategies.orders import Order, Swap, Train
-from raygan.strategies.strategy import Plan, Progress, Setup, StrategyComponent
+from raygan.strategies.base import Plan, Progress, Setup, StrategyComponent
 
 
 class {name}(StrategyComponent):

@@ -14,12 +14,9 @@ from raygan.controller.inline import InlineExecutor
 from raygan.controller.ledger import Ledger
 from raygan.controller.turns import turns
 from raygan.gan.weights import num_words
-from raygan.service.identity import settled
-from raygan.service.packing import not_batched
-from raygan.strategies.orders import Train
-from raygan.strategies.partition import component_of, source_component, sources_of, spoken
-from raygan.strategies.stack import to_batch
-from raygan.strategies.strategy import (
+from raygan.service.autopack import not_batched
+from raygan.service.runs.identity import settled
+from raygan.strategies.base import (
     Plan,
     Setup,
     homes,
@@ -28,6 +25,9 @@ from raygan.strategies.strategy import (
     num_processes,
     strategy_of,
 )
+from raygan.strategies.batching.stack import to_batch
+from raygan.strategies.orders import Train
+from raygan.strategies.partition import component_of, source_component, sources_of, spoken
 
 PROBE = 3
 """Steps that the time is measured on."""
@@ -132,6 +132,6 @@ def cluster_size(address: str) -> tuple[dict[str, float], list[dict[str, float]]
     from raygan.actors.cluster import cluster
 
     with cluster(address, 80):
-        from raygan.actors.household import rooms
+        from raygan.actors.worker_group import rooms
 
         return cast(dict[str, float], ray.cluster_resources()), rooms(), f"cluster {named}"

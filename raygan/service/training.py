@@ -33,9 +33,9 @@ from raygan.controller.inline import InlineExecutor
 from raygan.controller.journal import Journal
 from raygan.controller.lines import NOTES, Lines, read_info, told_by_a_run
 from raygan.controller.listener import Heard, Listener, as_listener
-from raygan.controller.listening import listeners_of
 from raygan.controller.notices import SCORES
 from raygan.controller.orders import Executor
+from raygan.controller.own_listeners import listeners_of
 from raygan.controller.run_folder import RunFolder, find_run, on_disk
 from raygan.controller.storage import LocalStorage
 from raygan.controller.versions import WARNING, born, compare, resumed
@@ -47,21 +47,21 @@ from raygan.gan.bundle import unpack
 from raygan.own import trust
 from raygan.own.calling import place, said
 from raygan.own.names import is_own, label, short, split
-from raygan.service import schedules
-from raygan.service.code import load_config as load_config
-from raygan.service.code import other_code, tell_objects, use_code, write_code
-from raygan.service.fitting import refuse_misfits
-from raygan.service.identity import identity, other_data, rooted, settled
-from raygan.service.origins import sources, starting_point
-from raygan.service.packing import not_batched, settle
-from raygan.service.provenance import provenance
-from raygan.service.run import Run
-from raygan.service.sheet import sheet
+from raygan.service.autopack import not_batched, settle
+from raygan.service.runs import schedules
+from raygan.service.runs.code import load_config as load_config
+from raygan.service.runs.code import other_code, tell_objects, use_code, write_code
+from raygan.service.runs.identity import identity, other_data, rooted, settled
+from raygan.service.runs.provenance import provenance
+from raygan.service.runs.run import Run
+from raygan.service.runs.summary import Keeper
+from raygan.service.runs.warm_start import sources, starting_point
+from raygan.service.scores.fitting import refuse_misfits
 from raygan.service.signals import listening
-from raygan.service.summary import Keeper
-from raygan.service.tables import fate
+from raygan.service.views.sheet import sheet
+from raygan.service.views.tables import fate
+from raygan.strategies.base import Setup, load_data, num_processes, strategy_of, with_data
 from raygan.strategies.partition import component_of, sources_of, with_parts
-from raygan.strategies.strategy import Setup, load_data, num_processes, strategy_of, with_data
 
 LATEST = "latest"
 EMPTY: Mapping[str, str] = MappingProxyType({})
@@ -385,8 +385,8 @@ def _places() -> int:
 def _check_placement(config: Config) -> None:
     import ray
 
-    from raygan.actors.household import rooms
     from raygan.actors.placement import place
+    from raygan.actors.worker_group import rooms
 
     place(num_processes(config), config.resources, ray.cluster_resources(), rooms())
 

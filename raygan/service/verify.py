@@ -15,16 +15,16 @@ from typing import Any
 import torch
 
 from raygan.config import Config
-from raygan.controller.hosting import swapper
 from raygan.controller.inline import InlineExecutor
 from raygan.controller.ledger import Ledger
 from raygan.controller.orders import Executor, Save
 from raygan.controller.turns import turns
+from raygan.controller.worker import swapper
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
+from raygan.strategies.base import Plan, Setup, load_data, strategy_of, with_data
 from raygan.strategies.orders import Swap
 from raygan.strategies.partition import with_parts
-from raygan.strategies.strategy import Plan, Setup, load_data, strategy_of, with_data
 
 
 @dataclass(frozen=True)

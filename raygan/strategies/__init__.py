@@ -1,19 +1,6 @@
-"""The papers: a strategy's file is named as in a config (sgan.py), its parts beside it (sgan_crew.py).
+"""The papers: a strategy is named as in a config; SGAN and PMGAN are folders, a file for each thing that their papers name.
 
 Law: plain PyTorch decides and trains. Nothing here imports Ray; a strategy returns orders, someone else carries them out.
 """
 
-NOT_COMPONENTS = (
-    "partition",
-    "strategy",
-    "orders",
-    "roles",
-    "pack",
-    "stack",
-    "pmgan_generator",
-    "pmgan_judge",
-    "pmgan_slots",
-    "sgan_crew",
-    "sgan_opponents",
-    "sgan_players",
-)
+NOT_COMPONENTS = ("base", "batching", "orders", "partition", "roles")

@@ -27,8 +27,8 @@ from raygan.errors import ConfigError
 from raygan.gan.pair import Pair, Parts, Sharing
 from raygan.gan.streams import derive_seed
 from raygan.gan.weights import num_words
+from raygan.strategies.base import Plan, Progress, Setup, StrategyComponent, megabytes, same_networks
 from raygan.strategies.orders import Order, Swap, Train
-from raygan.strategies.strategy import Plan, Progress, Setup, StrategyComponent, megabytes, same_networks
 
 
 class Gap(StrategyComponent):

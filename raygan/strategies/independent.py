@@ -15,8 +15,8 @@ from torch import nn
 from raygan.config import Config
 from raygan.errors import ConfigError
 from raygan.gan.pair import Pair, Parts, Sharing
+from raygan.strategies.base import Plan, Progress, Setup, StrategyComponent, same_networks
 from raygan.strategies.orders import Train
-from raygan.strategies.strategy import Plan, Progress, Setup, StrategyComponent, same_networks
 
 
 class Independent(StrategyComponent):

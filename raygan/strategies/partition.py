@@ -24,7 +24,7 @@ from raygan.own.calling import calling
 from raygan.own.names import label
 
 if TYPE_CHECKING:
-    from raygan.strategies.strategy import StrategyComponent
+    from raygan.strategies.base import StrategyComponent
 
 Ask = Callable[[Config, list[str], Samples], dict[str, Part]]
 """Reads the sources of these pairs where pairs live, and tells what it found."""

@@ -9,7 +9,7 @@ import ray
 from ray.cluster_utils import Cluster
 
 from raygan.actors.executor import RayExecutor
-from raygan.actors.household import BOARD, MATCHMAKER
+from raygan.actors.worker_group import BOARD, MATCHMAKER
 from raygan.controller.controller import Controller
 from raygan.controller.orders import Done
 from raygan.controller.run_folder import RunFolder

@@ -39,7 +39,7 @@ class AllDeadly(Deadly):
 def test_an_evaluator_that_dies_costs_only_its_scores(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, evaluator: type, budget: int, scored: set[str]
 ) -> None:
-    monkeypatch.setattr("raygan.actors.household.EvaluatorActor", evaluator)
+    monkeypatch.setattr("raygan.actors.worker_group.EvaluatorActor", evaluator)
     config = tiny_config(steps=12, evaluation={"every_steps": 12}, failures={"evaluator": budget})
     setup = setup_of(config)
     controller = Controller(config, RunFolder.create(tmp_path, "run"), lambda: RayExecutor("deadly", setup), [], 400)

@@ -18,7 +18,7 @@ from raygan.actors.gauges import Gauges
 from raygan.actors.hub import HubActor, Log
 from raygan.controller.run_folder import RunFolder
 from raygan.errors import ConfigError
-from raygan.service import feed
+from raygan.service.views import follow as feed
 from tests.conftest import TINY
 
 FLAGS = ["--batch-size", "16", "--network.hidden", "16", "--network.z-dim", "2", "--evaluation.every-steps", "100",

@@ -10,11 +10,11 @@ import pytest
 from raygan.actors import matchmaker
 from raygan.actors.matchmaker import MatchmakerActor
 from raygan.actors.player import PlayerActor
-from raygan.controller.hosting import Shelves
+from raygan.controller.worker import Shelves
 from raygan.gan.pair import Pair
 from raygan.gan.weights import Parcel
+from raygan.strategies.base import pair_name
 from raygan.strategies.orders import Swap
-from raygan.strategies.strategy import pair_name
 from tests.conftest import setup_of, tiny_config
 
 PAIRS = 5

@@ -20,8 +20,8 @@ from raygan.config import Config
 from raygan.controller.inline import InlineExecutor
 from raygan.errors import DataError
 from raygan.service.verify import compare, final_states
+from raygan.strategies.base import Setup, load_data, with_data
 from raygan.strategies.partition import with_parts
-from raygan.strategies.strategy import Setup, load_data, with_data
 from tests.conftest import setup_of, tiny_config
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.usefixtures("ray_session")]

@@ -9,7 +9,7 @@ import pytest
 from raygan.actors import player as module
 from raygan.actors.exchange import Exchange
 from raygan.actors.player import PlayerActor
-from raygan.controller.hosting import Shelves
+from raygan.controller.worker import Shelves
 from raygan.errors import StaleEpochError
 from raygan.gan.bundle import pack
 from raygan.gan.pair import Pair

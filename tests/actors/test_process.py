@@ -10,10 +10,10 @@ import pytest
 import ray
 
 from raygan.actors.board import BoardActor
-from raygan.actors.deputy import DeputyActor
 from raygan.actors.evaluator import EvaluatorActor
 from raygan.actors.hub import HubActor
 from raygan.actors.matchmaker import MatchmakerActor
+from raygan.actors.messenger_worker import MessengerWorkerActor
 from raygan.actors.player import PlayerActor
 from raygan.actors.process import Process, heed_sigterm
 
@@ -61,7 +61,9 @@ def test_who_hosts_players_takes_sigterm_for_a_notice() -> None:
     ray.kill(host)
 
 
-@pytest.mark.parametrize("actor", [BoardActor, DeputyActor, EvaluatorActor, HubActor, MatchmakerActor, PlayerActor])
+@pytest.mark.parametrize(
+    "actor", [BoardActor, MessengerWorkerActor, EvaluatorActor, HubActor, MatchmakerActor, PlayerActor]
+)
 def test_all_actors_are_such(actor: type) -> None:
     assert issubclass(actor, Process)
 

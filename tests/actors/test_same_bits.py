@@ -10,7 +10,7 @@ from raygan.actors.executor import RayExecutor
 from raygan.controller.inline import InlineExecutor
 from raygan.gan.bundle import unpack
 from raygan.service.verify import compare, final_states
-from raygan.strategies.strategy import Setup
+from raygan.strategies.base import Setup
 from tests.conftest import setup_of, tiny_config
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.usefixtures("ray_session")]

@@ -7,8 +7,8 @@ import pytest
 from ray.exceptions import ActorDiedError, RayTaskError
 
 from raygan.actors import scoring
-from raygan.actors.household import EVALUATOR
 from raygan.actors.scoring import Scoring
+from raygan.actors.worker_group import EVALUATOR
 from raygan.controller.orders import Done, Evaluate, Scored
 from tests.conftest import tiny_config
 

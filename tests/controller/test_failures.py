@@ -14,20 +14,20 @@ from raygan.config import Config, FailuresConfig, full_dump
 from raygan.controller.checkpoint import list_checkpoints, newest_valid
 from raygan.controller.controller import Controller
 from raygan.controller.failures import Failures
-from raygan.controller.hosting import Shelves, host
 from raygan.controller.inline import InlineExecutor
 from raygan.controller.journal import read_journal
 from raygan.controller.orders import Done
 from raygan.controller.run_folder import RunFolder, read_jsonl
 from raygan.controller.storage import LocalStorage
+from raygan.controller.worker import Shelves, host
 from raygan.errors import CheckpointError, NonFiniteError, PlayerDied
 from raygan.gan.bundle import unpack
 from raygan.gan.pair import Pair
 from raygan.gan.weights import digest
 from raygan.service.verify import final_states
+from raygan.strategies.base import Setup
 from raygan.strategies.orders import Train
 from raygan.strategies.roles import GLOBAL, JUDGE
-from raygan.strategies.strategy import Setup
 from tests.conftest import setup_of, tiny_config
 
 
@@ -128,7 +128,7 @@ def test_the_others_go_on_without_it_from_the_last_checkpoint(tmp_path: Path, st
 def test_in_async_one_comes_back_while_the_others_never_stop(
     tmp_path: Path, strategy: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("raygan.strategies.pmgan_judge.PATIENCE_S", 0.02)
+    monkeypatch.setattr("raygan.strategies.pmgan.judge.PATIENCE_S", 0.02)
     stem = "gen" if "pmgan" in str(strategy) else "pair"
     controller = run(
         tmp_path, [(f"{stem}-01", 11, "death")], strategy=strategy, tempo="async", round_steps=2, loss="non_saturating"
@@ -153,7 +153,7 @@ def test_in_async_one_comes_back_while_the_others_never_stop(
 def test_whom_others_lean_on_takes_everybody_back(
     tmp_path: Path, player: str, strategy: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("raygan.strategies.pmgan_judge.PATIENCE_S", 0.02)
+    monkeypatch.setattr("raygan.strategies.pmgan.judge.PATIENCE_S", 0.02)
     controller = run(tmp_path, [(player, 9, "death")], strategy=strategy, tempo="async", loss="non_saturating")
     assert told(controller, "restart")
     assert not told(controller, "revive")

@@ -15,8 +15,8 @@ from raygan.controller.orders import Done, Join
 from raygan.controller.run_folder import RunFolder, read_jsonl
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
-from raygan.service.lineage import lineage
-from raygan.service.run import Run
+from raygan.service.runs.lineage import lineage
+from raygan.service.runs.run import Run
 from raygan.service.training import load_config, resume_run
 from raygan.strategies.roles import JUDGE
 from tests.conftest import setup_of, tiny_config
@@ -54,7 +54,7 @@ def events(controller: Controller, *kinds: str) -> list[dict[str, Any]]:
 def test_generators_join_and_leave_while_the_others_go_on(
     tmp_path: Path, tempo: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("raygan.strategies.pmgan_judge.PATIENCE_S", 0.02)
+    monkeypatch.setattr("raygan.strategies.pmgan.judge.PATIENCE_S", 0.02)
     controller = run(tmp_path, {4: 5, 12: 2}, monkeypatch, tempo=tempo)
     found = events(controller, "join", "leave", "scale")
     assert [(e["kind"], e.get("player")) for e in found[:3]] == [
@@ -137,7 +137,7 @@ ELASTIC: dict[str, Any] = {
 def test_every_strategy_takes_joiners_and_lets_members_go(
     tmp_path: Path, kind: str, tempo: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("raygan.strategies.pmgan_judge.PATIENCE_S", 0.02)
+    monkeypatch.setattr("raygan.strategies.pmgan.judge.PATIENCE_S", 0.02)
     controller = run(
         tmp_path, {4: 5, 8: 2}, monkeypatch, strategy=ELASTIC[kind], tempo=tempo, num_pairs=3, loss="non_saturating"
     )
@@ -187,7 +187,7 @@ def test_a_joiner_that_is_up_too_late_is_sent_away(tmp_path: Path, monkeypatch: 
             self.queue.append(join)
 
     monkeypatch.setattr(InlineExecutor, "submit", slow)
-    monkeypatch.setattr("raygan.strategies.pmgan_judge.PATIENCE_S", 0.02)
+    monkeypatch.setattr("raygan.strategies.pmgan.judge.PATIENCE_S", 0.02)
     controller = run(tmp_path, {4: 4}, monkeypatch, tempo="async")
     (refused,) = events(controller, "refused")
     assert "gen-03 was up after the run's last step" in refused["why"]

@@ -17,8 +17,8 @@ from raygan.errors import Interrupted, Leaving, PlayerDied
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
 from raygan.service.verify import final_states
+from raygan.strategies.base import Setup
 from raygan.strategies.roles import JUDGE
-from raygan.strategies.strategy import Setup
 from tests.conftest import setup_of, tiny_config
 
 STEPS = 24
@@ -114,7 +114,7 @@ def test_in_lockstep_notices_cost_no_step_and_leave_no_trace(tmp_path: Path, str
 def test_in_async_a_player_moves_alone_with_all_that_it_has_done(
     tmp_path: Path, strategy: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("raygan.strategies.pmgan_judge.PATIENCE_S", 0.02)
+    monkeypatch.setattr("raygan.strategies.pmgan.judge.PATIENCE_S", 0.02)
     member = "gen-01" if "pmgan" in str(strategy) else "pair-01"
     controller = run(
         tmp_path, lambda setup: Leaver(setup, [(member, 10, "node a")]), strategy=strategy, tempo="async", round_steps=3,
@@ -135,7 +135,7 @@ def test_in_async_a_player_moves_alone_with_all_that_it_has_done(
 def test_in_async_all_halt_for_one_that_cannot_move_alone(
     tmp_path: Path, strategy: Any, player: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("raygan.strategies.pmgan_judge.PATIENCE_S", 0.02)
+    monkeypatch.setattr("raygan.strategies.pmgan.judge.PATIENCE_S", 0.02)
     controller = run(
         tmp_path, lambda setup: Leaver(setup, [(player, 10, "node a")]), strategy=strategy, tempo="async", round_steps=3,
         loss="non_saturating",

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from raygan.controller import saving as module
+from raygan.controller.assembly import Assembly, Cut
 from raygan.controller.checkpoint import newest_valid
-from raygan.controller.gathering import Cut, Gathering
 from raygan.controller.journal import Journal
 from raygan.controller.ledger import Ledger
 from raygan.controller.orders import Save
@@ -21,96 +21,96 @@ from raygan.strategies.roles import Role
 A, B = "pair-00", "pair-01"
 
 
-def give(gathering: Gathering, player: str, step: int) -> list[Cut]:
-    return gathering.take(Save(player, step, at=step), player.encode())
+def give(assembly: Assembly, player: str, step: int) -> list[Cut]:
+    return assembly.take(Save(player, step, at=step), player.encode())
 
 
-def asked(gathering: Gathering, player: str, step: int, *players: str) -> None:
-    gathering.asked(Save(player, step, at=step), players, {"losses": {p: float(i) for i, p in enumerate(players)}})
+def asked(assembly: Assembly, player: str, step: int, *players: str) -> None:
+    assembly.asked(Save(player, step, at=step), players, {"losses": {p: float(i) for i, p in enumerate(players)}})
 
 
 def test_a_cut_is_whole_when_every_member_has_given_its_part_and_keeps_what_is_each_ones() -> None:
-    gathering = Gathering()
-    asked(gathering, "b", 4, "a", "b")
-    assert give(gathering, "b", 4) == []
-    asked(gathering, "a", 4, "a", "b")
-    (cut,) = give(gathering, "a", 4)
+    assembly = Assembly()
+    asked(assembly, "b", 4, "a", "b")
+    assert give(assembly, "b", 4) == []
+    asked(assembly, "a", 4, "a", "b")
+    (cut,) = give(assembly, "a", 4)
     assert (cut.parts, cut.extra) == ({"a": (4, b"a"), "b": (4, b"b")}, {"losses": {"a": 0.0, "b": 1.0}})
-    assert give(gathering, "a", 4) == []
+    assert give(assembly, "a", 4) == []
 
 
 def test_who_is_on_the_way_back_belongs_to_the_cut_with_its_committed_part() -> None:
-    gathering = Gathering({"a": 4, "b": 4})
-    assert gathering.lose("b") == []
-    asked(gathering, "a", 8, "a")
-    (cut,) = give(gathering, "a", 8)
+    assembly = Assembly({"a": 4, "b": 4})
+    assert assembly.lose("b") == []
+    asked(assembly, "a", 8, "a")
+    (cut,) = give(assembly, "a", 8)
     assert (sorted(cut.members), cut.standing) == (["a", "b"], ["b"])
 
 
 def test_who_has_nothing_committed_is_waited_for() -> None:
-    gathering = Gathering({"a": 4})
-    gathering.lose("b")
-    asked(gathering, "a", 8, "a")
-    assert give(gathering, "a", 8) == []
-    assert gathering.join("b", 9) == [Save("b", 8, at=9)]
-    (cut,) = gathering.take(Save("b", 8, at=9), b"b")
+    assembly = Assembly({"a": 4})
+    assembly.lose("b")
+    asked(assembly, "a", 8, "a")
+    assert give(assembly, "a", 8) == []
+    assert assembly.join("b", 9) == [Save("b", 8, at=9)]
+    (cut,) = assembly.take(Save("b", 8, at=9), b"b")
     assert cut.parts == {"a": (8, b"a"), "b": (9, b"b")}
 
 
 def test_a_member_that_dies_takes_back_what_it_gave() -> None:
-    gathering = Gathering()
+    assembly = Assembly()
     for player in ("a", "b"):
-        asked(gathering, player, 4, "a", "b")
-    give(gathering, "a", 4)
-    assert gathering.lose("a") == []
-    assert give(gathering, "b", 4) == [], "a is to give its part again"
-    assert gathering.join("a", 3) == [], "which it does once it is there"
-    (cut,) = give(gathering, "a", 4)
+        asked(assembly, player, 4, "a", "b")
+    give(assembly, "a", 4)
+    assert assembly.lose("a") == []
+    assert give(assembly, "b", 4) == [], "a is to give its part again"
+    assert assembly.join("a", 3) == [], "which it does once it is there"
+    (cut,) = give(assembly, "a", 4)
     assert sorted(cut.parts) == ["a", "b"]
 
 
 def test_a_leaver_holds_nobody_up_and_a_joiner_is_part_of_what_is_under_way() -> None:
-    gathering = Gathering()
+    assembly = Assembly()
     for player in ("a", "b"):
-        asked(gathering, player, 4, "a", "b")
-    give(gathering, "a", 4)
-    assert gathering.join("c", 4) == [Save("c", 4, at=4)]
-    assert gathering.leave("b") == []
-    (cut,) = give(gathering, "c", 4)
+        asked(assembly, player, 4, "a", "b")
+    give(assembly, "a", 4)
+    assert assembly.join("c", 4) == [Save("c", 4, at=4)]
+    assert assembly.leave("b") == []
+    (cut,) = give(assembly, "c", 4)
     assert (sorted(cut.members), sorted(cut.parts), cut.extra) == (["a", "c"], ["a", "c"], {"losses": {"a": 0.0}})
 
 
 def test_a_cut_that_everybody_has_passed_on_disk_is_dropped() -> None:
-    gathering = Gathering()
+    assembly = Assembly()
     for step in (4, 8):
         for player in ("a", "b"):
-            asked(gathering, player, step, "a", "b")
-    give(gathering, "a", 4)
-    gathering.committed(8, {"a": 8, "b": 8})
-    assert give(gathering, "b", 4) == [], "it would be older than what is on disk"
-    assert gathering.saved_step == 8
-    assert gathering.holds({"a": 8, "b": 8})
-    assert not gathering.holds({"a": 8, "b": 9})
-    assert not gathering.holds({"a": 8})
-    gathering.committed(6, {"a": 9, "b": 9})
-    assert gathering.saved_step == 8
+            asked(assembly, player, step, "a", "b")
+    give(assembly, "a", 4)
+    assembly.committed(8, {"a": 8, "b": 8})
+    assert give(assembly, "b", 4) == [], "it would be older than what is on disk"
+    assert assembly.saved_step == 8
+    assert assembly.holds({"a": 8, "b": 8})
+    assert not assembly.holds({"a": 8, "b": 9})
+    assert not assembly.holds({"a": 8})
+    assembly.committed(6, {"a": 9, "b": 9})
+    assert assembly.saved_step == 8
 
 
 def test_the_last_cut_is_of_all_as_they_are_and_no_other_counts() -> None:
-    gathering = Gathering({"a": 12})
-    asked(gathering, "b", 8, "a", "b")
-    orders = gathering.last(12, {"a": 12, "b": 10}, {"losses": {"b": 0.5}})
+    assembly = Assembly({"a": 12})
+    asked(assembly, "b", 8, "a", "b")
+    orders = assembly.last(12, {"a": 12, "b": 10}, {"losses": {"b": 0.5}})
     assert orders == [Save("a", 12, at=12), Save("b", 12, at=10)]
-    assert give(gathering, "b", 8) == []
-    assert gathering.take(orders[1], b"b") == []
-    (cut,) = gathering.take(orders[0], b"a")
+    assert give(assembly, "b", 8) == []
+    assert assembly.take(orders[1], b"b") == []
+    (cut,) = assembly.take(orders[0], b"a")
     assert (cut.parts, cut.standing, cut.extra) == ({"a": (12, b"a"), "b": (10, b"b")}, [], {"losses": {"b": 0.5}})
 
 
 def test_who_is_ahead_on_disk_stands_in_a_cut_behind_it() -> None:
-    gathering = Gathering({"a": 10, "b": 4})
-    asked(gathering, "b", 8, "a", "b")
-    (cut,) = give(gathering, "b", 8)
+    assembly = Assembly({"a": 10, "b": 4})
+    asked(assembly, "b", 8, "a", "b")
+    (cut,) = give(assembly, "b", 8)
     assert cut.standing == ["a"]
 
 
@@ -171,7 +171,7 @@ def given(saving: Saving, step: int, extra: dict[str, dict[str, Any]] | None = N
     players = [p.replace("_", "-") for p in parts]
     orders = [Save(p, step, at=at) for p, at in zip(players, parts.values(), strict=True)]
     for order in orders:
-        saving.gathering.asked(order, players, extra or {})
+        saving.assembly.asked(order, players, extra or {})
     for order in orders:
         saving.taken(order, f"{order.player}@{order.at}".encode())
 
@@ -187,7 +187,7 @@ def test_a_whole_cut_is_committed_told_and_counted(tmp_path: Path) -> None:
     size = sum(map(len, found.parts.values()))
     facts = {"step": 4, "players": ["judge", A, B], "name": "00000004", "bytes": size, "removed": []}
     assert run.told == [("checkpoint", facts)]
-    assert (saving.gathering.saved_step, saving.gathering.steps, run.kept_totals) == (4, found.steps, 1)
+    assert (saving.assembly.saved_step, saving.assembly.steps, run.kept_totals) == (4, found.steps, 1)
     assert sorted(run.totals.best) == [4, 99], "scores whose checkpoints are gone are of no use"
 
 
@@ -210,7 +210,7 @@ def test_what_cannot_be_removed_is_told_and_the_checkpoint_counts(
     assert [kind for kind, _ in run.told] == ["W203 checkpoint-not-written", "checkpoint"]
     assert "could not be removed: No space left" in run.told[0][1]["text"]
     assert run.told[1][1]["removed"] == []
-    assert saving.gathering.saved_step == 4
+    assert saving.assembly.saved_step == 4
 
 
 def full(*args: object) -> Any:
@@ -228,7 +228,7 @@ def test_one_that_cannot_be_written_is_told_and_the_one_before_counts(
         given(saving, 8, pair_00=8, pair_01=8)
     text = "step 8: No space left on device; the one before is kept"
     assert run.told[1:] == [("W203 checkpoint-not-written", {"text": text})]
-    assert (saving.gathering.saved_step, run.committed().step) == (4, 4)
+    assert (saving.assembly.saved_step, run.committed().step) == (4, 4)
     given(saving, 12, pair_00=12, pair_01=12)
     assert run.committed().step == 12
 
@@ -262,7 +262,7 @@ def test_who_comes_back_stands_by_its_committed_part_with_all_that_belongs_to_it
     saving = run.begin()
     given(saving, 4, {"swapped": {A: 1, B: 2}}, pair_00=4, pair_01=4)
     order = Save(A, 8, at=8)
-    saving.gathering.asked(order, [A, B], {"swapped": {A: 5, B: 6}, "losses": {A: 0.5, B: 0.7}})
+    saving.assembly.asked(order, [A, B], {"swapped": {A: 5, B: 6}, "losses": {A: 0.5, B: 0.7}})
     saving.taken(order, b"new")
     assert run.committed().step == 4, "the other owes its part"
     saving.lost(B, 4)
@@ -275,16 +275,16 @@ def test_who_comes_back_from_an_earlier_part_than_the_newest_is_known_by_that(tm
     run = Run(tmp_path)
     saving = run.begin({A: 8, B: 8})
     saving.lost(B, 4)
-    assert saving.gathering.steps == {A: 8, B: 4}
+    assert saving.assembly.steps == {A: 8, B: 4}
 
 
 def test_who_begins_anew_is_waited_for(tmp_path: Path) -> None:
     run = Run(tmp_path)
     saving = run.begin({A: 4, B: 4})
-    saving.gathering.asked(Save(A, 8, at=8), [A, B], {})
+    saving.assembly.asked(Save(A, 8, at=8), [A, B], {})
     saving.taken(Save(A, 8, at=8), b"a")
     saving.lost(B, None)
-    assert saving.gathering.steps == {A: 4}
+    assert saving.assembly.steps == {A: 4}
     assert run.committed() is None
     saving.joined(B, 8)
     assert run.orders == [Save(B, 8, at=8)]
@@ -295,7 +295,7 @@ def test_who_begins_anew_is_waited_for(tmp_path: Path) -> None:
 def test_who_leaves_holds_no_checkpoint_up(tmp_path: Path) -> None:
     run = Run(tmp_path)
     saving = run.begin()
-    saving.gathering.asked(Save(A, 4, at=4), [A, B], {})
+    saving.assembly.asked(Save(A, 4, at=4), [A, B], {})
     saving.taken(Save(A, 4, at=4), b"a")
     saving.left(B)
     assert (run.committed().steps, run.committed().extra["members"]) == ({A: 4}, [0])
@@ -311,9 +311,9 @@ def test_a_cut_whose_standing_parts_cannot_be_read_is_given_up(tmp_path: Path, d
         (tmp_path / "checkpoints/00000006/pair-01.safetensors").write_bytes(b"other")
     elif damage == "not in it":
         given(saving, 4, pair_00=4)
-        saving.gathering.steps[B] = 4
+        saving.assembly.steps[B] = 4
     run.told.clear()
-    saving.gathering.asked(Save(A, 8, at=8), [A, B], {})
+    saving.assembly.asked(Save(A, 8, at=8), [A, B], {})
     saving.taken(Save(A, 8, at=8), b"a")
     saving.lost(B, 4)
     kinds = [kind for kind, _ in run.told]

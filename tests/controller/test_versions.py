@@ -12,7 +12,7 @@ from raygan.controller.run_folder import find_run
 from raygan.controller.versions import FORMAT, born, compare, differences, resumed
 from raygan.errors import ConfigError
 from raygan.service import training
-from raygan.service.run import Run
+from raygan.service.runs.run import Run
 from tests.conftest import TINY
 
 HERE: dict[str, Any] = {

@@ -7,7 +7,7 @@ import pytest
 
 from raygan.controller.orders import Scored
 from raygan.controller.watchdog import Watchdog
-from raygan.service.tables import REMEDIES, fate
+from raygan.service.views.tables import REMEDIES, fate
 
 ROOT = Path(__file__).parents[2]
 

@@ -19,7 +19,7 @@ import yaml
 from raygan.actors.gauges import PLAYER, RUN
 from raygan.controller.run_folder import NAME
 from raygan.errors import ConfigError
-from raygan.service import dashboards as made
+from raygan.service.cluster import dashboards as made
 from raygan.strategies.roles import PLAYER as NAMES
 
 ROOT = Path(__file__).parents[2]

@@ -20,8 +20,8 @@ from raygan.errors import ConfigError, DataError
 from raygan.gan.bundle import unpack
 from raygan.gan.pair import Pair
 from raygan.service.verify import compare, final_states
+from raygan.strategies.base import Setup, load_data, strategy_of, with_data
 from raygan.strategies.partition import own_parts, with_parts
-from raygan.strategies.strategy import Setup, load_data, strategy_of, with_data
 from tests.conftest import setup_of, tiny_config
 
 RULES = ["shards", "by_class", "dirichlet(0.5)"]

@@ -13,7 +13,7 @@ from raygan.config import resolve
 from raygan.data.base import Array, Samples
 from raygan.data.odd import oddities
 from raygan.data.split import fingerprint, shuffled
-from raygan.strategies.strategy import load_data
+from raygan.strategies.base import load_data
 
 
 def written(folder: Path, array: Array, **settings: object) -> Samples:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize, prune
 
-from raygan.controller.hosting import Shelves
+from raygan.controller.worker import Shelves
 from raygan.errors import ConfigError
 from raygan.gan.pair import Pair
 from raygan.gan.streams import Streams

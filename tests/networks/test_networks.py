@@ -7,15 +7,15 @@ import torch
 from torch import nn
 
 from raygan.config import load_component
-from raygan.controller.hosting import Shelves
+from raygan.controller.worker import Shelves
 from raygan.errors import ConfigError
 from raygan.gan.pair import Pair
 from raygan.gan.streams import Streams
 from raygan.gan.weights import flatten, signature
 from raygan.networks.base import NetworkComponent, Tuned, untuned
 from raygan.networks.dcgan import Dcgan
-from raygan.strategies.pack import why_not
-from raygan.strategies.strategy import strategy_of
+from raygan.strategies.base import strategy_of
+from raygan.strategies.batching.pack import why_not
 from tests.conftest import setup_of, tiny_config
 
 

@@ -25,7 +25,7 @@ BASES = {
     "network": "from raygan.networks.base import NetworkComponent as B",
     "loss": "from raygan.losses.base import LossComponent as B",
     "data": "from raygan.data.base import DataComponent as B",
-    "strategy": "from raygan.strategies.strategy import StrategyComponent as B",
+    "strategy": "from raygan.strategies.base import StrategyComponent as B",
 }
 LACKS = {"network": "_discriminator", "loss": "d_loss, g_loss", "data": "load", "strategy": "build, decide"}
 

@@ -15,14 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from raygan.service.run import Run
+from raygan.service.runs.run import Run
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PARTS = ("residual.py", "focal.py", "ring_gap.py")
 OWN = ["--network", "./residual.py", "--network.width", "16", "--loss", "./focal.py", "--strategy", "./ring_gap.py",
        "--strategy.swap-every", "10", "--num-pairs", "2", "--evaluation.samples", "1600", "--resources.hub", "false"]  # fmt: skip
-COUNT = "import sys; from raygan.service.export import load_exported as l; print(l(sys.argv[1], trust_code=True).sample(3).shape)"
+COUNT = "import sys; from raygan.service.scores.export import load_exported as l; print(l(sys.argv[1], trust_code=True).sample(3).shape)"
 
 
 def raygan(*argv: str, code: int = 0, elsewhere: Path | None = None, cwd: Path) -> str:

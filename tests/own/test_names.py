@@ -15,7 +15,7 @@ from raygan.config import Config, full_dump, load_component, resolve, validate
 from raygan.errors import ConfigError
 from raygan.own.names import label, split
 from raygan.own.source import SOURCES
-from raygan.service.sweep import read_sweep
+from raygan.service.sweeps.file import read_sweep
 from tests.own.conftest import NAMES, PARTS, as_elsewhere
 
 ONE = ("network", "loss", "data", "strategy")

@@ -7,8 +7,8 @@ import pytest
 
 from raygan.config import resolve
 from raygan.errors import ConfigError
-from raygan.service.jobs import own_files
-from raygan.service.package import weigh
+from raygan.service.cluster.jobs import own_files
+from raygan.service.cluster.package import weigh
 
 
 def test_own_files_go_along(files: dict[str, Path], tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from raygan.data.idx_format import read_idx
 from raygan.errors import RayganError
 from raygan.gan.bundle import pack, unpack
 from raygan.service.training import load_config, train
-from raygan.strategies.strategy import load_data
+from raygan.strategies.base import load_data
 
 
 class Planted:

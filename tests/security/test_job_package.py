@@ -11,9 +11,9 @@ import pytest
 
 from raygan.cli import verbs
 from raygan.errors import ConfigError
-from raygan.service import jobs, package
-from raygan.service.package import pack, weigh
-from raygan.service.secret_files import secret_content, secret_name
+from raygan.service.cluster import jobs, package
+from raygan.service.cluster.package import pack, weigh
+from raygan.service.cluster.secret_files import secret_content, secret_name
 
 CANARY = "canary-5f1e9c"
 NAMED = (".env", ".env.local", "prod.env", "id_rsa", "id_ed25519.bak", "keys/server.PEM", ".aws/credentials", "secrets.json",

@@ -12,8 +12,8 @@ import pytest
 from aiohttp import ClientSession, CookieJar, web
 from aiohttp.test_utils import TestClient, TestServer
 
-from raygan.service.door import HEADERS, Door
-from raygan.service.live import Page
+from raygan.service.views.door import HEADERS, Door
+from raygan.service.views.live import Page
 
 SECRET_OF = ("token", "session", "folder")
 

@@ -7,8 +7,8 @@ import pytest
 
 from raygan.cli import main
 from raygan.config import resolve
-from raygan.service.export import export
-from raygan.service.run import Run
+from raygan.service.runs.run import Run
+from raygan.service.scores.export import export
 from raygan.service.training import train
 from raygan.visible import code, markdown, say, visible
 from tests.conftest import TINY

@@ -27,13 +27,14 @@ from raygan.errors import Interrupted, NonFiniteError, PlayerDied, RayganError
 from raygan.gan.bundle import unpack
 from raygan.gan.pair import Pair
 from raygan.gan.weights import digest
-from raygan.service import feed, training
-from raygan.service.evaluate import compare_runs
-from raygan.service.report import write_report
-from raygan.service.run import Run
+from raygan.service import training
+from raygan.service.runs.run import Run
+from raygan.service.scores.evaluate import compare_runs
 from raygan.service.training import resume_run, train
+from raygan.service.views import follow as feed
+from raygan.service.views.report import write_report
+from raygan.strategies.base import Setup, load_data
 from raygan.strategies.orders import Train
-from raygan.strategies.strategy import Setup, load_data
 from tests.conftest import TINY
 
 SMALL: dict[str, Any] = {**TINY, "strategy": "independent", "evaluation": {**TINY["evaluation"], "mixture": False}}

@@ -6,7 +6,7 @@ import pytest
 
 import raygan
 from raygan.metrics.suite import Suite
-from raygan.service.report import write_report
+from raygan.service.views.report import write_report
 from tests.conftest import TINY
 
 

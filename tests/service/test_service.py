@@ -15,13 +15,13 @@ from raygan.cli.console import console
 from raygan.config import resolve
 from raygan.controller.run_folder import RunFolder
 from raygan.errors import ConfigError
-from raygan.service.evaluate import compare_runs, evaluate_runs, result_table, table
-from raygan.service.listing import list_runs, runs_table
 from raygan.service.plan import plan_text
-from raygan.service.report import write_report
-from raygan.service.run import Run
-from raygan.service.sampling import write_samples
+from raygan.service.runs.listing import list_runs, runs_table
+from raygan.service.runs.run import Run
+from raygan.service.scores.evaluate import compare_runs, evaluate_runs, result_table, table
+from raygan.service.scores.sampling import write_samples
 from raygan.service.training import resume_run, train
+from raygan.service.views.report import write_report
 from tests.conftest import TINY
 
 

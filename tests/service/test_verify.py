@@ -6,8 +6,8 @@ import torch
 from raygan.cli import main
 from raygan.gan.pair import Pair
 from raygan.service.verify import verify_config
-from raygan.strategies.sgan_players import GlobalPair
-from raygan.strategies.strategy import Setup
+from raygan.strategies.base import Setup
+from raygan.strategies.sgan.global_pair import GlobalPair
 from tests.conftest import tiny_config
 
 

@@ -29,21 +29,22 @@ from raygan.config import Config
 from raygan.controller import membership
 from raygan.controller.checkpoint import Checkpoint, listed, newest_valid, open_journal
 from raygan.controller.controller import Controller
-from raygan.controller.hosting import swapper
 from raygan.controller.inline import InlineExecutor
 from raygan.controller.journal import Journal, read_journal
 from raygan.controller.orders import Adopt, Card, Done, Evaluate, Order, Scored
 from raygan.controller.run_folder import REQUEST, RunFolder
 from raygan.controller.telemetry import Telemetry
+from raygan.controller.worker import swapper
 from raygan.errors import CheckpointError, Interrupted, PlayerDied, StaleEpochError
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
 from raygan.service.verify import final_states
-from raygan.strategies import pmgan_generator, pmgan_judge
+from raygan.strategies.base import Setup
 from raygan.strategies.orders import Swap, Train
-from raygan.strategies.pmgan_generator import Generator
+from raygan.strategies.pmgan import generator as pmgan_generator
+from raygan.strategies.pmgan import judge as pmgan_judge
+from raygan.strategies.pmgan.generator import Generator
 from raygan.strategies.roles import JUDGE
-from raygan.strategies.strategy import Setup
 from tests.conftest import Unscored, setup_of, tiny_config
 from tests.simulation.storage import Crash, SimStorage
 
@@ -252,8 +253,8 @@ class World:
         self.controller.run(checkpoint)
 
     def _listen(self, controller: Controller, done: Done) -> None:
-        if controller.loop.saving.gathering.saved_step >= 0:
-            self.acknowledged = dict(controller.loop.saving.gathering.steps)
+        if controller.loop.saving.assembly.saved_step >= 0:
+            self.acknowledged = dict(controller.loop.saving.assembly.steps)
         if self.partitioned is not None and self.rng.random() < 0.2:
             stale, self.partitioned = self.partitioned, None
             stale.fence = lambda: None  # type: ignore[method-assign]  # it looked just before we opened the run

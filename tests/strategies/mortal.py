@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 
-from raygan.controller.hosting import swapper
 from raygan.controller.inline import InlineExecutor
 from raygan.controller.orders import Card
+from raygan.controller.worker import swapper
 from raygan.errors import PlayerDied
 from raygan.gan.types import Player
+from raygan.strategies.base import Setup
 from raygan.strategies.orders import Swap
-from raygan.strategies.strategy import Setup
 
 INSTANTS = (
     "before the first offer",

@@ -19,9 +19,9 @@ from raygan.errors import ConfigError, Interrupted
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
 from raygan.service.verify import final_states
+from raygan.strategies.base import Plan, Progress, strategy_of
 from raygan.strategies.gap import Gap, matching, overwrite_worst, takes_of
 from raygan.strategies.orders import Swap, Train
-from raygan.strategies.strategy import Plan, Progress, strategy_of
 from tests.conftest import setup_of, tiny_config
 from tests.strategies.mortal import INSTANTS, Mortal
 

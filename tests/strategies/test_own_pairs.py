@@ -17,18 +17,18 @@ from torch import Tensor, nn
 
 import raygan
 from raygan.components import names
-from raygan.controller.hosting import Packs, Shelves, host_all
+from raygan.controller.worker import Packs, Shelves, host_all
 from raygan.gan.pair import Pair, Sharing
 from raygan.gan.types import Board, Report
 from raygan.gan.weights import Publication, Vector, flatten, unflatten
 from raygan.losses.dragan import Dragan
 from raygan.networks.base import Logits
 from raygan.service import packing
+from raygan.strategies.base import pair_name
+from raygan.strategies.batching.pack import LEFT_TO_PAIRS, Pack, why_not
+from raygan.strategies.batching.stack import one_at_a_time
 from raygan.strategies.independent import Independent
 from raygan.strategies.orders import Train
-from raygan.strategies.pack import LEFT_TO_PAIRS, Pack, why_not
-from raygan.strategies.stack import one_at_a_time
-from raygan.strategies.strategy import pair_name
 from tests.conftest import setup_of, state_digest, tiny_config
 
 CONFIG: dict[str, Any] = {

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from raygan.config import load_component, names, resolve
-from raygan.controller.hosting import Shelves
 from raygan.controller.inline import InlineExecutor
+from raygan.controller.worker import Shelves
 from raygan.errors import NonFiniteError
 from raygan.gan.bundle import pack as bundle
 from raygan.gan.bundle import unpack
@@ -20,9 +20,9 @@ from raygan.gan.weights import flatten
 from raygan.service import packing
 from raygan.service.training import train
 from raygan.service.verify import compare, final_states
-from raygan.strategies.pack import Pack, why_not
-from raygan.strategies.stack import each
-from raygan.strategies.strategy import homes, pair_name
+from raygan.strategies.base import homes, pair_name
+from raygan.strategies.batching.pack import Pack, why_not
+from raygan.strategies.batching.stack import each
 from tests.conftest import TINY, setup_of, state_digest, tiny_config
 
 MLP: dict[str, Any] = {

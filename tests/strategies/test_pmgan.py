@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from raygan.config import Config
-from raygan.controller.hosting import Shelves
 from raygan.controller.inline import InlineExecutor
+from raygan.controller.worker import Shelves
 from raygan.errors import ConfigError, RayganError
 from raygan.gan.balance import beta
 from raygan.gan.bundle import unpack
@@ -22,12 +22,12 @@ from raygan.gan.streams import Streams
 from raygan.gan.types import State
 from raygan.gan.weights import Publication, digest, flatten
 from raygan.service.verify import final_states
+from raygan.strategies.base import Plan, Progress, strategy_of
 from raygan.strategies.orders import Train
-from raygan.strategies.pmgan_generator import Generator
-from raygan.strategies.pmgan_judge import Judge, RealOrNot, WhichOne
-from raygan.strategies.pmgan_slots import check_slot, slot_of, write_slot
+from raygan.strategies.pmgan.generator import Generator
+from raygan.strategies.pmgan.judge import Judge, RealOrNot, WhichOne
+from raygan.strategies.pmgan.slots import check_slot, slot_of, write_slot
 from raygan.strategies.roles import JUDGE
-from raygan.strategies.strategy import Plan, Progress, strategy_of
 from tests.conftest import setup_of, tiny_config
 
 SMALL: dict[str, Any] = {"strategy": {"name": "pmgan"}, "loss": "reverse_kl", "num_pairs": 3}
@@ -329,7 +329,7 @@ def test_async_generators_keep_stepping_while_the_judge_is_silent() -> None:
 
 
 def test_the_judge_waits_for_all_or_for_any(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("raygan.strategies.pmgan_judge.PATIENCE_S", 0.05)
+    monkeypatch.setattr("raygan.strategies.pmgan.judge.PATIENCE_S", 0.05)
     for update, expected in (("all_fresh", 1.0), ("any_fresh", 2.0)):
         generators, judge, board = async_players(judge_update=update)
         for g in generators:
@@ -343,8 +343,8 @@ def test_the_judge_waits_for_all_or_for_any(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_generator_waits_for_the_judges_updates(monkeypatch: pytest.MonkeyPatch) -> None:
     """However fast its machine: not for a look at its slots, of which one would do for a hundred of its steps."""
-    monkeypatch.setattr("raygan.strategies.pmgan_generator.PATIENCE_S", 0.05)
-    monkeypatch.setattr("raygan.strategies.pmgan_judge.PATIENCE_S", 0.05)
+    monkeypatch.setattr("raygan.strategies.pmgan.generator.PATIENCE_S", 0.05)
+    monkeypatch.setattr("raygan.strategies.pmgan.judge.PATIENCE_S", 0.05)
     generators, judge, board = async_players(max_lag=4)
     fast, *slow = generators
     assert fast.train(12, board)["steps_done"] == 4, "the round ends before its time"
@@ -361,7 +361,7 @@ def test_a_generator_waits_for_the_judges_updates(monkeypatch: pytest.MonkeyPatc
 
 def test_one_that_is_behind_the_judge_is_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """A joiner and one that comes back begin steps behind: these are no credit to use up at once."""
-    monkeypatch.setattr("raygan.strategies.pmgan_generator.PATIENCE_S", 0.05)
+    monkeypatch.setattr("raygan.strategies.pmgan.generator.PATIENCE_S", 0.05)
     generators, judge, board = async_players(max_lag=2)
     for _ in range(6):
         for g in generators:
@@ -375,8 +375,8 @@ def test_one_that_is_behind_the_judge_is_bounded_too(monkeypatch: pytest.MonkeyP
 
 
 def test_a_judge_that_says_nothing_is_an_error_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("raygan.strategies.pmgan_generator.PATIENCE_S", 0.01)
-    monkeypatch.setattr("raygan.strategies.pmgan_generator.DEADLINE_S", 30.0)
+    monkeypatch.setattr("raygan.strategies.pmgan.generator.PATIENCE_S", 0.01)
+    monkeypatch.setattr("raygan.strategies.pmgan.generator.DEADLINE_S", 30.0)
     generators, _, board = async_players(max_lag=4)
     generators[0].train(5, board)
     assert generators[0].step == 4
@@ -410,7 +410,7 @@ def test_who_is_at_the_end_does_not_hold_up_the_judge() -> None:
 
 
 def test_the_judge_goes_on_for_one_that_comes_back_after_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("raygan.strategies.pmgan_judge.PATIENCE_S", 0.05)
+    monkeypatch.setattr("raygan.strategies.pmgan.judge.PATIENCE_S", 0.05)
     generators, judge, board = async_players()
     late = generators.pop()
     judge.set_members([g.name for g in generators])  # it died

@@ -11,22 +11,23 @@ import torch
 from torch.nn.functional import softplus
 
 from raygan.config import Config
-from raygan.controller.hosting import Shelves
 from raygan.controller.inline import InlineExecutor
+from raygan.controller.worker import Shelves
 from raygan.errors import ConfigError
 from raygan.gan import steps as S
 from raygan.gan.bundle import unpack
 from raygan.gan.pair import Pair
 from raygan.gan.weights import Publication, digest, flatten, whole
 from raygan.service.verify import final_states
-from raygan.strategies import sgan_players, stack
+from raygan.strategies.base import Plan, Progress, strategy_of
+from raygan.strategies.batching import stack
 from raygan.strategies.orders import Train
 from raygan.strategies.roles import GLOBAL
-from raygan.strategies.sgan import Sgan
-from raygan.strategies.sgan_crew import Crew
-from raygan.strategies.sgan_opponents import Opponent
-from raygan.strategies.sgan_players import GlobalPair, payoff_weights
-from raygan.strategies.strategy import Plan, Progress, strategy_of
+from raygan.strategies.sgan import global_pair as sgan_players
+from raygan.strategies.sgan.global_pair import GlobalPair, payoff_weights
+from raygan.strategies.sgan.messengers import Crew
+from raygan.strategies.sgan.opponents import Opponent
+from raygan.strategies.sgan.strategy import Sgan
 from tests.conftest import setup_of, tiny_config
 
 CPU = torch.device("cpu")

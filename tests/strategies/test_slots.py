@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from raygan.controller.hosting import Shelves
+from raygan.controller.worker import Shelves
 from raygan.errors import RayganError
 from raygan.gan.bundle import pack, unpack
 from raygan.gan.types import State
 from raygan.gan.weights import Publication
-from raygan.strategies.pmgan_judge import Judge
-from raygan.strategies.pmgan_slots import check_slot, crc, index_of, share_of, slot_of, write_slot
+from raygan.strategies.base import strategy_of
+from raygan.strategies.pmgan.judge import Judge
+from raygan.strategies.pmgan.slots import check_slot, crc, index_of, share_of, slot_of, write_slot
 from raygan.strategies.roles import JUDGE
-from raygan.strategies.strategy import strategy_of
 from tests.conftest import setup_of, state_digest, tiny_config
 
 

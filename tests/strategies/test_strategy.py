@@ -12,10 +12,10 @@ from raygan.errors import ConfigError
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
 from raygan.service.verify import final_states
+from raygan.strategies.base import Plan, Progress, homes, strategy_of
 from raygan.strategies.gap import Gap
 from raygan.strategies.independent import Independent
 from raygan.strategies.orders import Train
-from raygan.strategies.strategy import Plan, Progress, homes, strategy_of
 from tests.conftest import setup_of, tiny_config
 
 

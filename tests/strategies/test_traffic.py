@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from raygan.controller.hosting import Shelves
 from raygan.controller.inline import InlineExecutor
+from raygan.controller.worker import Shelves
 from raygan.gan.pair import Pair
 from raygan.gan.weights import Parcel, Publication
 from raygan.service.verify import final_states
+from raygan.strategies.base import strategy_of
 from raygan.strategies.roles import JUDGE
-from raygan.strategies.strategy import strategy_of
 from tests.conftest import setup_of, tiny_config
 
 STEPS = 12

@@ -1,0 +1,133 @@
+"""What a process does that players live in, whoever runs it: an actor, or all of a run inline."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+from raygan.errors import NonFiniteError
+from raygan.gan.pair import Pair, Trainer
+from raygan.gan.types import Board, Player, Report
+from raygan.gan.weights import Publication
+from raygan.strategies.batching.pack import Pack, why_not
+from raygan.strategies.batching.stack import to_batch
+from raygan.strategies.orders import Train
+
+
+class Shelves(Board):
+    """All publications that some reader may still ask for: the board of a process by itself, and what an actor keeps."""
+
+    def __init__(self) -> None:
+        self.shelves: dict[str, dict[int, Publication]] = {}
+
+    def publish(self, publication: Publication) -> None:
+        """Keep it."""
+        self.shelves.setdefault(publication.player, {})[publication.version] = publication
+
+    def forget(self, player: str, before: int) -> None:
+        """Drop old versions from all shelves of a player (`gen-03`, `gen-03/slot`); the newest always stays."""
+        for name, shelf in self.shelves.items():
+            if shelf and (name == player or name.startswith(player + "/")):
+                newest = max(shelf)
+                for version in [v for v in shelf if v < before and v != newest]:
+                    del shelf[version]
+
+    def between(self, players: Sequence[str], after: int, upto: int) -> dict[str, list[Publication]]:
+        """Exactly these versions, oldest first."""
+        return {n: [p for v, p in sorted(self.shelves.get(n, {}).items()) if after < v <= upto] for n in players}
+
+    def newest(self, players: Sequence[str]) -> dict[str, Publication]:
+        """The newest of each that has published."""
+        return {n: self.shelves[n][max(self.shelves[n])] for n in players if self.shelves.get(n)}
+
+    def peek(self, players: Sequence[str], have: Mapping[str, int], wait_s: float = 0.0) -> dict[str, Publication]:
+        """The newest of each, where it is newer. Nobody publishes while a reader waits here."""
+        out = {n: p for n, p in self.newest(players).items() if p.version > have.get(n, -1)}
+        if not out:
+            time.sleep(wait_s)
+        return out
+
+    def progress(self, players: Sequence[str]) -> dict[str, int]:
+        """The newest version numbers."""
+        return {n: max(self.shelves.get(n, {0: None})) for n in players}
+
+
+MIN_ROUND = 10
+"""Steps of the shortest round that is kept a copy for: below, the copy would cost more than it saves."""
+
+
+class Packs:
+    """The batched models of a process, by the pairs in them."""
+
+    def __init__(self, batched: bool | None) -> None:
+        self.batched = batched
+        self.packs: dict[tuple[str, ...], Pack | None] = {}
+
+    def of(self, players: Sequence[Player]) -> Pack | None:
+        """These players as one model; None where they cannot be."""
+        key = tuple(p.name for p in players)
+        if key not in self.packs:
+            can = len(players) > 1 and why_not(players) is None
+            pairs = [cast(Pair, p) for p in players]
+            self.packs = {key: Pack(pairs) if can and to_batch(self.batched, pairs[0].d) else None}
+        return self.packs[key]
+
+
+def host_all(
+    players: Mapping[str, Player], orders: Sequence[Train], board: Board, rollbacks: int, packs: Packs
+) -> list[Report]:
+    """Carry out Train orders, in whatever process the players live: as one batched model where all do as many steps and can be
+    one, else one after the other; the reports, with the seconds that each took. Raises NonFiniteError.
+    """
+    here = [players[o.player] for o in orders]
+    pack = packs.of(here) if len({o.steps for o in orders}) == 1 else None
+    if pack is None:
+        return [host(player, order, board, rollbacks) for player, order in zip(here, orders, strict=True)]
+    began = time.perf_counter()
+    for order in orders:
+        if order.forget_before:
+            board.forget(order.player, order.forget_before)
+    put_back = pack.snapshot() if rollbacks and orders[0].steps >= MIN_ROUND else None
+    try:
+        reports = pack.train(orders[0].steps, board)
+        if put_back is not None:
+            pack.check()
+    except NonFiniteError:
+        if put_back is None:
+            raise
+        put_back()
+        return [host(player, order, board, rollbacks) for player, order in zip(here, orders, strict=True)]
+    share = (time.perf_counter() - began) / len(orders)
+    return [{**report, "seconds": share} for report in reports]
+
+
+def host(player: Player, order: Train, board: Board, rollbacks: int) -> Report:
+    """Carry out one player's Train order; the report, with the seconds that it took.
+
+    A round that leads to NaN is undone and repeated with other random numbers, at most `rollbacks` times: nothing that is not
+    finite leaves this function. Raises NonFiniteError when that does not help.
+    """
+    began = time.perf_counter()
+    if order.forget_before:
+        board.forget(order.player, order.forget_before)
+    good = player.state() if rollbacks and order.steps >= MIN_ROUND else None
+    undone = 0
+    while True:
+        try:
+            report = player.train(order.steps, board)
+            if good is not None:
+                player.check()
+            break
+        except NonFiniteError:
+            if good is None or undone == rollbacks:
+                raise
+            undone += 1
+            player.restore({**good, "turn": int(str(good.get("turn", 0))) + undone})
+    return {**report, "seconds": time.perf_counter() - began, **({"rollbacks": float(undone)} if undone else {})}
+
+
+def swapper(player: Player) -> Trainer:
+    """A player that has networks to swap."""
+    assert isinstance(player, Trainer), f"{player.name} has no discriminator of its own to swap"
+    return player

@@ -1,0 +1,1 @@
+"""Jobs, what goes with them, dashboards, the doctor."""

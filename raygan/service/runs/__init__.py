@@ -1,0 +1,1 @@
+"""What a run folder says: its members, lineage, code, data, where it came from."""

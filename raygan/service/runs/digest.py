@@ -1,0 +1,134 @@
+"""A run's logs, taken in as they grow: what the live page and the report need of them, at any length.
+
+metrics.jsonl, events.jsonl --> Lines.fresh --> Digest: a summary, and of each curve at most 2,000 (`MOST`) points
+
+A run of weeks has millions of lines. Held as objects they take gigabytes, and a picture of all of them takes minutes; so each
+line is read once, and of what is drawn every 2nd, 4th, 8th .. is kept when there are too many (`Thinned.every` says how many).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+from raygan.service.runs.summary import Row, Summary
+
+MOST, LEAST, ALTOGETHER = 2000, 50, 20_000
+"""Points of a curve, and of all players' together."""
+COLUMNS = 1000
+"""Of the picture of swaps, where there are more than MOST of them."""
+QUIET = ("pull", "slot", "swap")
+"""Kinds of events that a picture shows."""
+T = TypeVar("T")
+
+
+class Thinned(Generic[T]):
+    """At most `most` of the items that were added, evenly spread, and always the last one.
+
+    >>> some = Thinned(4)
+    >>> for i in range(11):
+    ...     some.add(i)
+    >>> list(some), some.every
+    ([0, 4, 8, 10], 4)
+    """
+
+    def __init__(self, most: int = MOST) -> None:
+        self.most = most
+        self.every = 1
+        """One of so many is kept."""
+        self._kept: list[T] = []
+        self._count = 0
+        self.last: T | None = None
+
+    def add(self, item: T) -> None:
+        """The next one."""
+        if self._count % self.every == 0:
+            self._kept.append(item)
+            while len(self._kept) > self.most:
+                self._kept, self.every = self._kept[::2], 2 * self.every
+        self._count += 1
+        self.last = item
+
+    def __iter__(self) -> Iterator[T]:
+        yield from self._kept
+        if self.last is not None and (self._count - 1) % self.every:
+            yield self.last
+
+    def __bool__(self) -> bool:
+        return self._count > 0
+
+
+class Seats:
+    """Which discriminator sat where: every swap while there are few, and in any case 1,000 (`COLUMNS`) columns, evenly spread."""
+
+    def __init__(self) -> None:
+        self.holds: dict[str, str] = {}
+        """player -> birth name of what it holds now."""
+        self.moves: list[tuple[int, list[Row]]] = []
+        """The first swaps, as they are in the log."""
+        self.count = 0
+        self._changes: Thinned[tuple[int, dict[str, str]]] = Thinned(COLUMNS)
+
+    def add(self, event: Row) -> None:
+        """A swap."""
+        self.count += 1
+        before = dict(self.holds)
+        self.holds |= {m["player"]: before.get(m["from"], m["from"]) for m in event["moves"]}
+        if len(self.moves) < MOST:
+            self.moves.append((event["step"], event["moves"]))
+        self._changes.add((event["step"], dict(self.holds)))
+
+    @property
+    def columns(self) -> list[tuple[int, dict[str, str]]]:
+        """(step, who held what from then on)."""
+        return list(self._changes)
+
+
+class Digest(Summary):
+    """Of one run, up to what was read last; from the first line on, since curves are drawn."""
+
+    indexed = False
+
+    @property
+    def thinned(self) -> int:
+        """Of the longest curve, one point of so many is kept."""
+        kept = [*self.trained.values(), *self.scored.values(), self.pulls, self.slots]
+        return max((some.every for some in kept), default=1)
+
+    def _forget_rows(self) -> None:
+        super()._forget_rows()
+        self.trained: dict[str, Thinned[Row]] = {}
+        self.scored: dict[str, Thinned[Row]] = {}
+
+    def _forget_events(self) -> None:
+        super()._forget_events()
+        self.loud: deque[Row] = deque(maxlen=40)
+        """Events that no picture shows."""
+        self.pulls: Thinned[Row] = Thinned()
+        self.slots: Thinned[Row] = Thinned()
+        self.seats = Seats()
+
+    def _row(self, row: Row) -> None:
+        super()._row(row)
+        if row["kind"] in ("train", "score"):
+            _curve(self.trained if row["kind"] == "train" else self.scored, row["player"]).add(row)
+
+    def _event(self, event: Row) -> None:
+        super()._event(event)
+        kind = event["kind"]
+        if kind == "swap":
+            self.seats.add(event)
+        elif kind in ("pull", "slot"):
+            (self.pulls if kind == "pull" else self.slots).add(event)
+        if kind not in QUIET:
+            self.loud.append(event)
+
+
+def _curve(curves: dict[str, Thinned[Row]], player: str) -> Thinned[Row]:
+    if player not in curves:
+        curves[player] = Thinned(max(LEAST, min(MOST, ALTOGETHER // (len(curves) + 1))))
+        if len(curves) & (len(curves) - 1) == 0:  # now and then: the more players, the fewer points of each
+            for some in curves.values():
+                some.most = curves[player].most
+    return curves[player]

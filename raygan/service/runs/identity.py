@@ -1,0 +1,97 @@
+"""Which data a run is on: absolute paths in its config, the SHA-256 of what they hold in run.json."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from raygan.config import Config, Resolved
+from raygan.data.base import Samples
+from raygan.data.split import fingerprint
+from raygan.errors import ConfigError, DataError
+from raygan.service.runs.run import Run
+from raygan.strategies.base import load_data
+from raygan.strategies.partition import pinned, sources_of
+
+
+def rooted(config: Config) -> Config:
+    """The config with its data's path absolute, where it is one that leads somewhere from here."""
+    data = rooted_spec(config.data)
+    if sources := sources_of(config):
+        data["partition"] = {pair: rooted_spec(spec) for pair, spec in sources.items()}
+    return config if data == config.data else config.model_copy(update={"data": data})
+
+
+def rooted_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """What a data set's name and settings are, with its paths absolute."""
+    out = dict(spec)
+    for key in ("path", "labels"):
+        if (
+            isinstance(path := spec.get(key), str)
+            and Path(path).expanduser().exists()
+            and (key == "path" or is_file(path))
+        ):
+            out[key] = os.path.abspath(Path(path).expanduser())  # noqa: PTH100  links stay
+    return out
+
+
+def is_file(labels: str) -> bool:
+    """Does data.labels name a file that is here, and no column or key?"""
+    return Path(labels).suffix in (".npy", ".gz") or labels.endswith("-ubyte")
+
+
+def settled(resolved: Resolved) -> Resolved:
+    """The same of a config with its origins. Raises ConfigError where pairs have SOURCEs, and nobody has named a whole."""
+    if sources_of(resolved.config) and resolved.origins.get("data.name", "").startswith("preset"):
+        raise ConfigError(
+            f"data.partition: pairs have SOURCEs, and {resolved.config.data['name']} of the {resolved.origins['data.name']} would "
+            "be what scores are against. Name the whole: --data SOURCE."
+        )
+    return resolved.model_copy(update={"config": pinned(rooted(resolved.config))})
+
+
+def identity(data: Samples) -> dict[str, Any]:
+    """For run.json."""
+    known: dict[str, Any] = {
+        "name": data.name, "sha256": data.sha256, "split": data.split, "train": len(data.train)
+    }  # fmt: skip
+    if data.labels is not None and data.held_out_labels is not None:
+        known["labels_sha256"] = fingerprint(data.labels, data.held_out_labels)
+    return known | ({"parts": {pair: part.plain() for pair, part in data.parts.items()}} if data.parts else {})
+
+
+def run_data(run: Run, other: bool = False) -> Samples:
+    """The data that a run was made on. Raises DataError where its path holds others now, unless `other` says that this is meant."""
+    data = load_data(run.config)
+    if not other and (why := other_data(run.info, data)):
+        raise DataError(f"run {str(run.path)!r}: {why}")
+    return data
+
+
+def data_note(run: Run, data: Samples | None = None) -> str:
+    """For who looks at scores: the run's data are others now, or cannot be read; "" where they are those of the scores."""
+    try:
+        why = other_data(run.info, load_data(run.config) if data is None else data)
+    except DataError as error:
+        return f"note: {run.name}: its data cannot be read now, the scores are of what they were ({error})"
+    return f"note: {run.name}: its data have changed since these scores: {why}" if why else ""
+
+
+def other_data(info: Mapping[str, Any], data: Samples) -> str:
+    """Are these others than run.json says? Both hashes, and the flag that says "I know"; "" where they are the same."""
+    known, now = info.get("data"), identity(data)
+    if not isinstance(known, Mapping):
+        return ""
+    pairs = [(data.name, known.get("sha256"), data.sha256)]
+    pairs.append((f"the classes of {data.name}", known.get("labels_sha256"), now.get("labels_sha256", "")))
+    parts = known.get("parts") or {}
+    pairs += [(f"{p}'s part", parts[p]["sha256"], part.sha256) for p, part in data.parts.items() if p in parts]
+    for what, before, after in pairs:
+        if before and before != after and (data.sha256 or data.parts):  # drawn by the run's seed: they follow from it
+            return (
+                f"{what} has sha256 {after[:12]}.. now, the run was made with {str(before)[:12]}... Put those data back, or "
+                "say --other-data if you mean these."
+            )
+    return ""

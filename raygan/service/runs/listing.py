@@ -1,0 +1,76 @@
+"""`raygan runs`: what is in a folder of runs."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from raygan.errors import RayganError
+from raygan.metrics.ranking import headline
+from raygan.own.names import short
+from raygan.service.runs.run import Run
+from raygan.service.views.tables import format_number, text_table
+
+
+def list_runs(parent: Path) -> list[dict[str, Any]]:
+    """One entry a run, oldest first; a damaged run is listed with its error."""
+    out = []
+    for file in sorted(parent.glob("[!.]*/run.json"), key=lambda p: p.stat().st_mtime):
+        if file.parent.is_symlink():
+            continue
+        try:
+            run = Run.load(file.parent)
+            info, config = run.info, run.config
+            row = run.scores().get(run.main_player, {})
+            metric = headline(row)
+            out.append({
+                "name": run.name,
+                "status": "lost" if info["status"] in ("starting", "running") and not alive(info) else info["status"],
+                "strategy": short(config.strategy["name"]),
+                "data": short(config.data["name"]),
+                "pairs": config.num_pairs,
+                "step": max((info.get("steps") or {"": 0}).values()),
+                "score": f"{metric} {format_number(row[metric])}" if metric else "",
+                "created": info["created"],
+            })  # fmt: skip
+        except (RayganError, ValueError, KeyError) as error:
+            out.append({"name": file.parent.name, "status": f"damaged: {error}"})
+    return out
+
+
+def alive(info: dict[str, Any]) -> bool:
+    """Does the run's driver still live, as far as this machine can tell?"""
+    try:
+        os.kill(int(info["pid"]), 0)
+    except ProcessLookupError:
+        return False
+    except (KeyError, PermissionError):
+        return True
+    return True
+
+
+def runs_table(found: list[dict[str, Any]]) -> str:
+    """The list as text."""
+    if not found:
+        return "no runs here. `raygan train` makes one."
+    header = ["name", "status", "strategy", "data", "pairs", "step", "score", "created"]
+    rows = []
+    for entry in found:
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry["created"])) if "created" in entry else ""
+        rows.append([str(entry.get(h, "")) for h in header[:-1]] + [when])
+    return text_table(header, rows)
+
+
+def jobs_table(sent: list[dict[str, Any]]) -> str:
+    """The runs that were submitted to a cluster, as text."""
+    if not sent:
+        return "no runs were submitted there. `raygan submit -- train` sends one."
+    header = ["run", "job", "status", "exit code", "started", "folder"]
+    rows = [
+        [j["run"], j["id"], j["status"], "" if j["exit_code"] is None else str(j["exit_code"]),
+         time.strftime("%Y-%m-%d %H:%M", time.localtime(j["started"])), j["run_dir"]]
+        for j in sent
+    ]  # fmt: skip
+    return text_table(header, rows)

@@ -1,0 +1,54 @@
+"""What stands beside every result: versions, machine, commit."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+
+def provenance() -> dict[str, Any]:
+    """What stands beside every result: versions, machine, commit."""
+    import torch
+
+    return {
+        "versions": {p: version(p) for p in ("raygan", "torch", "ray", "numpy")}
+        | {"python": platform.python_version()},
+        "git": commit(),
+        "machine": {
+            "cpus": os.cpu_count(),
+            "threads": torch.get_num_threads(),
+            "system": platform.platform(),
+            "processor": processor(),
+            "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        },
+        "argv": sys.argv,
+    }
+
+
+def commit() -> str | None:
+    """Of a checkout that raygan runs from; None where it is installed, or there is no git."""
+    package = Path(__file__).parents[3]
+    if not (package / ".git").exists():
+        return None  # a repository around site-packages is another's
+    try:
+        git = subprocess.run(
+            ["git", "-C", str(package), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return None
+    return git.stdout.strip() or None
+
+
+def processor() -> str:
+    """The CPU's name."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
+        platform.machine(),
+    )

@@ -1,0 +1,77 @@
+"""`raygan runs --repair RUN`: events.jsonl is a view; what the journal has committed and it lacks is written into it again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from raygan.controller.files import say, write_within
+from raygan.controller.journal import read_journal
+from raygan.controller.lines import Lines, told_by_a_run
+from raygan.controller.storage import LocalStorage
+from raygan.errors import CheckpointError, ConfigError
+from raygan.service.runs.run import Run
+from raygan.service.runs.summary import Keeper
+
+KINDS = ("origin", "swap", "join", "revive", "leave", "retire")
+"""Records that have an event of the same kind with the same facts."""
+SEALED = ("seq", "epoch", "prev", "sha", "index", "totals")
+"""What a record has beside its facts."""
+
+
+def missing(run: Run, records: Sequence[Mapping[str, Any]]) -> Counter[str]:
+    """kind -> how many of the journal's records have no event."""
+    return Counter(str(r["kind"]) for r in _without_event(run, records))
+
+
+def _without_event(run: Run, records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    wanted = [r for r in records if r["kind"] in KINDS]
+    events = (
+        Lines(run.path / "events.jsonl", told_by_a_run).fresh() if wanted else ()
+    )  # one by one: there may be millions
+    there = Counter(_key(e) for e in events if e["kind"] in KINDS)
+    out = []
+    for record in wanted:
+        if there[key := _key(record)]:
+            there[key] -= 1
+        else:
+            out.append(record)
+    return out
+
+
+def _key(row: Mapping[str, Any]) -> bytes:
+    """The facts by which a record and its event are known as one, in 16 bytes."""
+    named = row.get("moves") if row["kind"] == "swap" else row.get("player")
+    text = json.dumps([row["kind"], row["step"], named], sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
+def repair(run: Run) -> Counter[str]:
+    """Write the events that are missing, by their records and in their order of time; what was written, by kind.
+
+    Raises CheckpointError where the journal itself is damaged, ConfigError for a folder that can only be read.
+    """
+    history = read_journal(LocalStorage(run.path))
+    if history.problems:
+        raise CheckpointError(
+            f"run {str(run.path)!r}: {history.problems[0]} Its events cannot be made again from that."
+        )
+    lost = _without_event(run, history.records)
+    if lost:
+        again = [{"time": r["time"], "step": r["step"], "kind": r["kind"], **_facts(r)} for r in lost]
+        rows = sorted(
+            [*run.events, *again], key=lambda row: float(row["time"])
+        )  # stable: those of one time stay in order
+        try:
+            write_within(run.path, "events.jsonl", "".join(json.dumps(row) + "\n" for row in rows).encode())
+            Keeper(run.path).write()  # the index was of the events before
+        except OSError as error:
+            raise ConfigError(f"run {str(run.path)!r}: events.jsonl cannot be written ({say(error)}).") from None
+    return Counter(str(r["kind"]) for r in lost)
+
+
+def _facts(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in record.items() if k not in (*SEALED, "time", "step", "kind")}

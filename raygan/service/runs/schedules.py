@@ -1,0 +1,33 @@
+"""What another number of steps does to a run's schedules: nothing. A rate that has fallen does not jump when a run is made longer.
+
+A schedule without a length of its own takes the steps that the run was begun with; from there on its end values stay.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from raygan.config import Config
+from raygan.strategies.base import pair_name
+
+WARNING = "W109 schedule-over"
+
+
+def kept(was: Config, now: Config, path: Path) -> tuple[Config, str]:
+    """`now` with schedules that end where those of `was` end; a line about it, "" where steps are as before or nothing moves.
+
+    `was`: as the run folder has it; `now`: with which the run goes on.
+    """
+    moving = sorted({name for i in now.ids for name in now.of(pair_name(i)).pair.moving})
+    length = now.pair.schedule.steps or was.pair.schedule.steps
+    if not moving or (length is None and was.steps == now.steps):
+        return now, ""
+    length = length or was.steps
+    schedule = now.pair.schedule.model_copy(update={"steps": length})
+    config = now.model_copy(update={"pair": now.pair.model_copy(update={"schedule": schedule})})
+    if length >= now.steps or was.steps == now.steps:
+        return config, ""
+    return config, (
+        f"the schedule of pair.{', '.join(moving)} takes {length} steps, and its end values stay up to step {now.steps}. "
+        f"To stretch it (a rate jumps then): raygan train --resume {path} --steps {now.steps} --pair.schedule.steps {now.steps}"
+    )

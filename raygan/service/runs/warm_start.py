@@ -1,0 +1,153 @@
+"""Runs that begin where others are: from the pairs of other runs (`start_from`), or as a fork of one."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from raygan.config import Config, Resolved, full_dump
+from raygan.controller.checkpoint import Checkpoint, list_checkpoints, newest_valid, read_checkpoint, write_checkpoint
+from raygan.controller.files import read_plain
+from raygan.controller.journal import Journal
+from raygan.controller.run_folder import RunFolder
+from raygan.controller.storage import LocalStorage
+from raygan.controller.versions import born
+from raygan.errors import CheckpointError, ConfigError, did_you_mean
+from raygan.gan.bundle import pack, unpack
+from raygan.service.runs.code import write_code
+from raygan.service.runs.lineage import lineage
+from raygan.service.runs.provenance import provenance
+from raygan.service.runs.run import Run
+from raygan.strategies.base import Setup, strategy_of
+
+
+def sources(config: Config) -> list[tuple[Run, str]]:
+    """(run, pair) that each local goes on from, in order; [] without `start_from`. Raises ConfigError."""
+    found: list[tuple[Run, str]] = []
+    for entry in config.start_from:
+        path, colon, pair = entry.rpartition(":")
+        run = Run.load(path if colon else entry).use_code()
+        if colon and pair not in run.pairs:
+            raise ConfigError(f"start_from: {entry!r}: {did_you_mean(pair, run.pairs)}")
+        found += [(run, pair)] if colon else [(run, p) for p in run.pairs]
+    if config.start_from and len(found) < config.num_pairs:
+        raise ConfigError(
+            f"start_from: {len(found)} trained pairs for {config.num_pairs}. Name more runs, or lower num_pairs to {len(found)}."
+        )
+    return found[: config.num_pairs]
+
+
+def starting_point(setup: Setup, trained: Sequence[tuple[Run, str]]) -> tuple[Checkpoint, list[dict[str, Any]]]:
+    """A checkpoint at step 0 whose locals hold other runs' networks and optimizers (`sources`); and where each came from, for the
+    events.
+
+    Raises CheckpointError.
+    """
+    config, strategy = setup.config, strategy_of(setup.config)
+    parts = {p: pack(strategy.build(p, setup).state()) for p in strategy.players(config)}
+    origins: list[dict[str, Any]] = []
+    for player, (run, pair) in zip(strategy.locals(config), trained, strict=True):
+        source, problems = newest_valid(run.path)
+        if source is None:
+            raise CheckpointError(f"start_from: {run.path} has no usable checkpoint. {' '.join(problems)}".strip())
+        built = strategy.build(player, setup)
+        own = unpack(parts[player])
+        fresh = {
+            k: own[k] for k in ("step", "swapped_at", "identity.D", "identity.G", "bad_steps", "bad_steps_in_a_row")
+        }
+        try:
+            built.restore({**unpack(source.parts[pair]), **fresh})
+        except CheckpointError:
+            raise CheckpointError(
+                f"start_from: {run.path}:{pair} has other networks than this config builds. Take `network` from "
+                f"{run.path / 'config.yaml'}."
+            ) from None
+        parts[player] = pack(built.state())
+        past = lineage(run)
+        origins.append({
+            "player": player, "run": str(run.path), "pair": pair, "from_step": source.step,
+            "generator": sorted(past.generators[pair]), "discriminator": sorted(past.discriminators.get(pair, ())),
+        })  # fmt: skip
+    return Checkpoint(0, parts, dict.fromkeys(parts, 0)), origins
+
+
+def fork(source: Path, path: Path, resolved: Resolved, at: int | None = None, player_seconds: float = 0.0) -> None:
+    """A run folder at `path` that goes on from another run's checkpoint, with other settings; to be resumed.
+
+    at: the step of that checkpoint; where it is gone (or None), the newest one is taken, and `forked` in run.json says which.
+    player_seconds: spent by the source up to there, and by those that it was forked from.
+    Raises CheckpointError when the source has none, ConfigError when the folder exists.
+    """
+    checkpoint = _at(source, at)
+    info = Run.load(source).info
+    with RunFolder.being_made(path.parent, path.name) as folder:
+        folder.write("config.yaml", resolved.yaml())
+        folder.write("config.json", json.dumps(full_dump(resolved.config), indent=1) + "\n")
+        write_code(folder.path, resolved.config.code)
+        folder.write("command.txt", f"forked from {source} at step {checkpoint.step}\n")
+        forked = {
+            "from": source.name, "step": checkpoint.step, "player_seconds": player_seconds,
+            "schedule": [*schedule(info), {"run": source.name, "until": checkpoint.step, "point": point_of(source)}],
+        }  # fmt: skip
+        folder.status(
+            id=uuid.uuid4().hex[:12], name=path.name, status="stopped", created=time.time(), shape=info["shape"],  # noqa: TID251  shown only
+            alphabet=info["alphabet"], scaling=info.get("scaling"), reading=info.get("reading"),
+            executor=info.get("executor"), forked=forked,
+            **born(provenance(), time.time()),  # noqa: TID251  shown only
+        )  # fmt: skip
+        journal = Journal.open(LocalStorage(folder.path))
+        write_checkpoint(journal, checkpoint)
+        for origin in fork_origins(source, checkpoint):
+            journal.append("origin", step=checkpoint.step, **origin)
+            folder.event("origin", checkpoint.step, **origin)
+        folder.event("fork", checkpoint.step, source=str(source))
+        folder.close()
+
+
+def fork_origins(source: Path, checkpoint: Checkpoint) -> list[dict[str, Any]]:
+    """Whom a fork's networks have met before it: what the source's had met at that checkpoint."""
+    run = Run(source)
+    past = lineage(run, checkpoint)
+    return [
+        {"player": p, "run": str(source), "pair": p, "from_step": checkpoint.step,
+         "generator": sorted(past.generators.get(p, ())), "discriminator": sorted(past.discriminators.get(p, ()))}
+        for p in sorted({*past.generators, *past.discriminators} & set(checkpoint.parts))
+    ]  # fmt: skip
+
+
+def _at(source: Path, step: int | None) -> Checkpoint:
+    """The source's checkpoint of this step, or its newest."""
+    there = list_checkpoints(source)
+    if step in there:
+        with contextlib.suppress(CheckpointError):
+            return read_checkpoint(source, step, there[step])
+    checkpoint, problems = newest_valid(source)
+    if checkpoint is None:
+        raise CheckpointError(
+            f"run {str(source)!r} cannot be forked: {' '.join(problems) or 'it has no checkpoint yet.'}"
+        )
+    return checkpoint
+
+
+def schedule(info: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What a run was before it was forked, oldest first: {run, until (step), point (its settings in the sweep)}."""
+    return list((info.get("forked") or {}).get("schedule", ()))
+
+
+def inherited_seconds(info: Mapping[str, Any]) -> float:
+    """Seconds of training that a run's players had behind them when it was forked; 0 for all others."""
+    return float((info.get("forked") or {}).get("player_seconds", 0.0))
+
+
+def point_of(path: Path) -> dict[str, Any]:
+    """A trial's settings; {} for a run that is none."""
+    try:
+        point: dict[str, Any] = json.loads(read_plain(path / "point.json"))
+    except (OSError, ValueError):
+        return {}
+    return point

@@ -1,0 +1,190 @@
+"""`raygan evaluate A B --metrics gam2`: the matrix generator x discriminator over all groups, by lineage.
+
+group        one run's generators and discriminators (the mixture has none, a global pair counts as one)
+--control N  a group of N independent pairs with the first run's settings, trained here, kept in RUN-control
+--judges N   N fresh discriminators; each trains against half of all generators, frozen, and judges the other half
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from raygan.config import Config, Resolved
+from raygan.errors import ConfigError
+from raygan.gan import steps as S
+from raygan.gan.streams import Streams
+from raygan.gan.types import Loss
+from raygan.metrics.gam import Score, scores, share_taken_for_real, verdict
+from raygan.networks.base import NetworkComponent
+from raygan.service.runs.identity import run_data
+from raygan.service.runs.lineage import lineage
+from raygan.service.runs.run import Run
+from raygan.service.views.tables import text_table
+from raygan.strategies.base import is_critic, strategy_of
+
+LEAST = 10_000
+"""Samples a generator for a figure to be quoted."""
+JUDGE_STEPS = 1000
+
+
+def gam2(paths: Sequence[str], samples: int, seed: int, control: int = 0, judges: int = 0) -> dict[str, Any]:
+    """{groups, generators, discriminators, rates, scores, verdicts}; stored in the first run. Raises ConfigError."""
+    runs = [Run.load(p) for p in paths]
+    if control:
+        runs.append(control_group(runs[0], control))
+    data = run_data(runs[0])
+    for run in runs:
+        if run.config.data != runs[0].config.data:
+            raise ConfigError(
+                f"gam2: {run.name} is on {run.config.data}, {runs[0].name} on {runs[0].config.data}. Use one data set."
+            )
+        for player in run.pairs:
+            if is_critic(run.config.of(player)):
+                name = run.config.of(player).loss["name"]
+                raise ConfigError(f"gam2: {run.name} has {name}: its logits have no threshold between real and fake.")
+    generated: dict[str, Tensor] = {}
+    made: dict[str, frozenset[str]] = {}
+    networks: dict[str, nn.Module] = {}
+    met: dict[str, frozenset[str]] = {}
+    groups: dict[str, list[str]] = {}
+    for run in runs:
+        label = run.name
+        history = lineage(run)
+        groups[label] = [f"{label}/{p}" for p in history.generators]
+        for p, ids in history.generators.items():
+            generated[f"{label}/{p}"] = torch.from_numpy(run.generator(p).draw(samples, seed))
+            made[f"{label}/{p}"] = ids
+        for p, d in run.discriminators(history.discriminators).items():
+            networks[f"{label}/{p}"] = d
+            met[f"{label}/{p}"] = history.discriminators[p]
+    for i in range(judges):
+        name = f"held-out judge {i}"
+        networks[name], met[name] = held_out_judge(runs[0].config, data, generated, made, i, seed)
+    real = data.held_out_batch(samples, torch.Generator().manual_seed(seed))
+    names, judging = list(generated), list(networks)
+    rates = np.array([
+        [np.nan if made[g] & met[d] else share_taken_for_real(networks[d], generated[g]) for g in names]
+        for d in judging
+    ]).reshape(len(judging), len(names))  # fmt: skip
+    found = scores(rates, names, seed)
+    out = {
+        "groups": groups,
+        "generators": names,
+        "discriminators": {d: {"error_on_real": 1 - share_taken_for_real(networks[d], real)} for d in judging},
+        "rates": [[None if np.isnan(v) else v for v in row] for row in rates.tolist()],
+        "scores": {g: vars(s) for g, s in found.items()},
+        "verdicts": verdicts(runs, groups, found),
+        "protocol": {
+            "samples": samples,
+            "seed": seed,
+            "quotable": samples >= LEAST,
+            "data": data.name,
+            "real": len(real),
+        },
+    }
+    runs[0].store(f"gam2-seed{seed}.json", out)
+    mark_best(runs, groups, found)
+    return out
+
+
+def verdicts(runs: Sequence[Run], groups: dict[str, list[str]], found: dict[str, Score]) -> dict[str, str]:
+    """Each other group against each group of independent pairs."""
+    out = {}
+    isolated = {r.name for r in runs if strategy_of(r.config).isolated}
+    for control in (r.name for r in runs if r.name in isolated):
+        for run in (r.name for r in runs if r.name not in isolated):
+            words = verdict({g: found[g] for g in groups[run]}, {g: found[g] for g in groups[control]})
+            out[f"{run} against {control}"] = words
+    return out
+
+
+def mark_best(runs: Sequence[Run], groups: dict[str, list[str]], found: dict[str, Score]) -> None:
+    """Algorithm 1's last line: select the best GAN by GAM; kept in the run, read by `--from best`."""
+    for run in runs:
+        best = max(groups[run.name], key=lambda g: found[g].average)
+        entry = {"player": best.removeprefix(f"{run.name}/"), "by": "gam2", "average": found[best].average}
+        run.store("best.json", entry)
+
+
+def control_group(run: Run, count: int) -> Run:
+    """Independent pairs with the run's settings and other seeds; trained once, found again afterwards."""
+    from raygan.service.training import train
+
+    name = f"{run.name}-control"
+    if (run.path.parent / name / "run.json").exists():
+        return Run.load(run.path.parent / name)
+    base = run.config
+    config = base.model_copy(update={
+        "strategy": {"name": "independent"}, "num_pairs": count, "pairs": (), "seed": base.seed + 1_000_003,
+    })  # fmt: skip
+    inline = run.info.get("executor") == "inline"
+    return train(
+        Resolved(config=config, origins={}), run_dir=run.path.parent, name=name, inline=inline,
+        command=f"raygan evaluate {run.path} --metrics gam2 --control {count}",
+    )  # fmt: skip
+
+
+def held_out_judge(
+    config: Config, data: Any, generated: dict[str, Tensor], made: dict[str, frozenset[str]], index: int, seed: int
+) -> tuple[nn.Module, frozenset[str]]:
+    """A fresh D, trained against one half of the generators' frozen samples; (D, whom it has met)."""
+    streams = Streams(seed, f"held-out-judge-{index}")
+    names = list(generated)
+    order = torch.randperm(len(names), generator=Streams(seed, "held-out-judges").at("order")).tolist()
+    half = max(1, len(names) // 2)  # halves in turn: with two judges or more, nobody is without an unseen one
+    mine = [names[order[(index * half + i) % len(names)]] for i in range(half)]
+    component = cast(NetworkComponent, config.component("network"))
+    d = component.discriminator(data.shape, streams.at("init-d"))
+    loss = cast(Loss, config.component("loss"))
+    optimizer = S.make_optimizer(
+        config.pair.optimizer, d.parameters(), config.pair.lr_d, config.pair.beta1, config.pair.beta2
+    )
+    pool = torch.cat([generated[g] for g in mine])
+    for step in range(JUDGE_STEPS):
+        real = data.batch(config.batch_size, streams.at("data", step), torch.device("cpu"))
+        pick = torch.randint(len(pool), (config.batch_size,), generator=streams.at("fake", step))
+        S.d_step(d, optimizer, loss, real, pool[pick], streams.at("penalty", step), config.pair.clip_grad_d)
+    return d.eval(), frozenset().union(*(made[g] for g in mine))
+
+
+def table(out: dict[str, Any]) -> str:
+    """The matrix, the scores, the verdicts."""
+    names = out["generators"]
+    short = {g: f"G{i}" for i, g in enumerate(names)}
+    rows = []
+    for d, row in zip(out["discriminators"], out["rates"], strict=True):
+        cells = ["met" if v is None else f"{v:.3f}" for v in row]
+        rows.append([d, f"{out['discriminators'][d]['error_on_real']:.3f}", *cells])
+    lines = [text_table(["discriminator", "error on real", *short.values()], rows), ""]
+    score_rows = []
+    for g, s in out["scores"].items():
+        low, high = s["interval"]
+        score_rows.append(
+            [
+                f"{short[g]} = {g}",
+                f"{s['average']:.3f}",
+                f"{low:.3f} .. {high:.3f}",
+                f"{s['worst']:.3f}",
+                str(s["unseen"]),
+                f"{s['elo']:.0f}",
+            ]
+        )
+    lines.append(text_table(["generator", "average", "95 %", "worst", "unseen D", "Elo"], score_rows))
+    lines += [f"{who}: {what}" for who, what in out["verdicts"].items()]
+    for label, members in out["groups"].items():
+        averages = [out["scores"][g]["average"] for g in members]
+        worst = [out["scores"][g]["worst"] for g in members]
+        lines.append(
+            f"{label}: average {min(averages):.3f} .. {max(averages):.3f}, worst {min(worst):.3f} .. {max(worst):.3f} (min .. max)"
+        )
+    p = out["protocol"]
+    note = "" if p["quotable"] else f"; fewer than {LEAST:,} samples: not to be quoted"
+    lines.append(
+        f"share of {p['samples']:,} samples taken for real, D in eval mode, {p['data']}; higher is better{note}"
+    )
+    return "\n".join(lines)

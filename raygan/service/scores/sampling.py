@@ -1,0 +1,51 @@
+"""`raygan sample`: from a run to a file of samples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from raygan.data.lm1b import decode
+from raygan.errors import ConfigError
+from raygan.service.runs.run import Run
+
+SUFFIXES = (".npz", ".png", ".parquet", ".txt")
+
+
+def write_samples(run: Run, which: str, count: int, seed: int, out: Path) -> str:
+    """Draw and write; returns a line that says what was written. Raises ConfigError for another suffix.
+
+    .txt holds one sentence a line (text only);
+    .npz holds one array `x` (n, *shape), float32, images in [-1, 1]; scaled data float64 in its own units;
+    .parquet has a column a feature; .png is a picture.
+    """
+    if out.suffix not in SUFFIXES:
+        raise ConfigError(
+            f"--out {str(out)!r}: cannot write {out.suffix or 'a file without suffix'}. Use .npz, .png, .parquet or .txt."
+        )
+    if not out.parent.is_dir():
+        raise ConfigError(f"--out {str(out)!r}: the folder {str(out.parent)!r} does not exist. Make it first.")
+    samples = run.generator(which).sample(count, seed)
+    temporary = out.with_name(f".{out.name}.tmp{out.suffix}")
+    alphabet = str(run.info.get("alphabet", ""))
+    if (out.suffix == ".txt") != bool(alphabet) and out.suffix in (".txt", ".png"):
+        kind = "text" if alphabet else "not text"
+        raise ConfigError(
+            f"--out {str(out)!r}: {run.name}'s samples are {kind}. Use {'.txt' if alphabet else '.npz, .png'} or .npz."
+        )
+    if out.suffix == ".txt":
+        temporary.write_text("\n".join(decode(samples.argmax(1), alphabet)) + "\n")
+    elif out.suffix == ".npz":
+        np.savez_compressed(temporary, x=samples)
+    elif out.suffix == ".png":
+        from raygan.service.views.pictures import save_grid
+
+        save_grid(run.generator(which).draw(count, seed) if samples.ndim == 4 else samples, temporary)
+    else:
+        import pandas as pd
+
+        flat = samples.reshape(count, -1)
+        pd.DataFrame(flat, columns=[f"x{i}" for i in range(flat.shape[1])]).to_parquet(temporary)
+    temporary.replace(out)
+    return f"{out}: {count} samples of shape {samples.shape[1:]} from {which}, seed {seed}"

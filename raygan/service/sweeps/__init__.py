@@ -1,0 +1,1 @@
+"""`raygan sweep`: the file, Ray Tune, a trial, the report."""

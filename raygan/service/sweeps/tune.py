@@ -1,0 +1,272 @@
+"""`raygan sweep FILE`: Ray Tune over a sweep file's points; then the table, the pictures, and the best config as a preset."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+import os
+import re
+import signal
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from raygan.actors.placement import place
+from raygan.controller.evaluator import Evaluator
+from raygan.errors import ConfigError, InfeasibleError, Interrupted, RayganError, did_you_mean
+from raygan.metrics.ranking import lower_is_better
+from raygan.service.signals import wanted
+from raygan.service.sweeps.file import Sweep, read_sweep, trial_name
+from raygan.service.sweeps.trial import WORST, run_trial
+from raygan.strategies.base import Setup, load_data, num_processes
+
+NEEDS = {"tensorboard": "tensorboardX", "wandb": "wandb", "mlflow": "mlflow", "optuna": "optuna"}
+DRIVER_CPUS = 0.01
+"""Of a trial whose players are actors: its own process only decides."""
+
+
+def sweep(
+    file: Path, *, run_dir: Path = Path("runs"), resume: bool = False, address: str = "auto", max_concurrent: int | None = None,
+    samples: int | None = None,
+) -> Path:  # fmt: skip
+    """Run a sweep file; returns its folder. Raises ConfigError, InfeasibleError, Interrupted (go on with `resume`)."""
+    spec = read_sweep(file)
+    if samples is not None:
+        spec = spec.model_copy(update={"samples": samples})
+    if max_concurrent is not None:
+        spec = spec.model_copy(update={"max_concurrent": max_concurrent})
+    for extra in [*spec.loggers, *([spec.search] if spec.search == "optuna" else [])]:
+        if importlib.util.find_spec(NEEDS[extra]) is None:
+            raise ConfigError(
+                f"{file}: {extra} is not installed. `pip install {NEEDS[extra]}`, or take it out of the file."
+            )
+    check_metric(spec, file)
+    folder = run_dir / spec.name
+    if folder.exists() and not resume:
+        raise ConfigError(
+            f"sweep folder {str(folder)!r} exists already. Go on with --resume, or give the sweep another name."
+        )
+    stored = folder / "sweep.json"
+    if resume and stored.exists() and json.loads(stored.read_text())["space"] != spec.space:
+        raise ConfigError(f"{file}: its space is not that of {str(folder)!r}. Give the sweep another name.")
+    (folder / "runs").mkdir(parents=True, exist_ok=True)
+    stored.write_text(spec.model_dump_json(indent=1) + "\n")
+    from raygan.actors.cluster import cluster
+
+    with cluster(address, 512):
+        errors = _fit(spec, folder.resolve(), file)
+    if errors:
+        raise RayganError(
+            f"sweep {spec.name}: {len(errors)} trials failed, the first: {errors[0]}. Their runs are in {folder / 'runs'}; "
+            f"`raygan sweep {file} --resume` tries them again."
+        )
+    return folder
+
+
+def check_metric(spec: Sweep, file: Path) -> None:
+    """Is the metric measured, and on the way too where a schedule needs it? Raises ConfigError."""
+    config = spec.resolved((spec.points() or [{}])[0]).config
+    evaluator = Evaluator(Setup(config, load_data(config), torch.device("cpu")))
+    score = spec.metric.partition(".")[2]
+    at_the_end, on_the_way = list(evaluator.full.floor()), list(evaluator.quick.floor())
+    if score not in at_the_end:
+        raise ConfigError(f"{file}: metric {spec.metric!r}: {did_you_mean(score, at_the_end)}")
+    if spec.scheduler != "none" and score not in on_the_way:
+        raise ConfigError(
+            f"{file}: metric {spec.metric!r} is measured at the last step only; scheduler {spec.scheduler} needs one of: "
+            f"{', '.join(on_the_way)}."
+        )
+
+
+def _fit(spec: Sweep, folder: Path, file: Path) -> list[str]:
+    import ray
+    from ray import tune
+
+    from raygan.actors.worker_group import rooms
+
+    room = ray.cluster_resources()
+    demand = bundles(spec, room, rooms())
+    concurrent = spec.max_concurrent or max(
+        1, int(room.get("CPU", 1) / max(0.01, sum(b.get("CPU", 0) for b in demand)))
+    )
+    logging.getLogger("ray.tune").setLevel(logging.ERROR)
+    logging.getLogger("ray.train").setLevel(logging.ERROR)
+    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # ours tells how to go on
+    os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"  # data is looked for where the sweep was started
+    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # a line a trial is ours
+    os.environ["TUNE_DISABLE_STRICT_METRIC_CHECKING"] = "1"
+    trainable: Any = tune.with_resources(
+        tune.with_parameters(run_trial, sweep=spec, folder=str(folder)), tune.PlacementGroupFactory(demand)
+    )
+    mode = "min" if lower_is_better(spec.metric.partition(".")[2]) else "max"
+    space, search = _search(spec, mode)
+    stop = Stop(f"sweep {spec.name} stopped. Next: raygan sweep {file} --resume")
+    tuner = tune.Tuner(
+        trainable,
+        param_space=space,
+        tune_config=tune.TuneConfig(
+            metric="metric", mode=mode, search_alg=search, scheduler=_scheduler(spec), max_concurrent_trials=concurrent,
+            num_samples=spec.samples if search is not None else 1,
+            trial_dirname_creator=lambda trial: str(trial.trial_id), reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(
+            name="tune", storage_path=str(folder), verbose=0, callbacks=_callbacks(spec, stop), log_to_file=True,
+        ),
+    )  # fmt: skip
+    with stop:
+        results = tuner.fit()
+    return [" ".join(str(e).split())[-300:] for e in results.errors]
+
+
+def bundles(spec: Sweep, room: dict[str, float], nodes: list[dict[str, float]]) -> list[dict[str, float]]:
+    """What one trial asks of the cluster: its own process, and a bundle a player. Raises InfeasibleError."""
+    if spec.executor == "inline":
+        if room.get("CPU", 0.0) < 1:
+            raise InfeasibleError(f"a trial needs 1 CPU, the cluster has {room.get('CPU', 0):g}. Add nodes.")
+        return [{"CPU": 1.0}]
+    points = spec.points() or [{}]
+    less = [{**n, "CPU": n.get("CPU", 0.0) - DRIVER_CPUS} for n in nodes]  # the driver may be on any of them
+    largest: list[dict[str, float]] = []
+    for point in points:
+        config = spec.resolved(point).config
+        found = place(
+            num_processes(config), config.resources, {**room, "CPU": room.get("CPU", 0.0) - DRIVER_CPUS}, less
+        ).bundles
+        largest = max(largest, found, key=len)
+    return [{"CPU": DRIVER_CPUS}, *largest]
+
+
+def _search(spec: Sweep, mode: str) -> tuple[dict[str, Any], Any]:
+    """(Tune's space, Tune's search)."""
+    from ray import tune
+
+    if spec.search == "grid":
+        return {"point": tune.grid_search(spec.points())}, None
+    from ray.tune.search.optuna import OptunaSearch
+
+    return {"point": {path: domain(values) for path, values in spec.space.items()}}, OptunaSearch(
+        metric="metric", mode=mode, seed=spec.seed
+    )
+
+
+def domain(values: Any) -> Any:
+    """A setting's values, as Tune says it."""
+    from ray import tune
+
+    if isinstance(values, list):
+        return tune.choice(values)
+    kind, ends = next(iter(values.items()))
+    if kind == "choice":
+        return tune.choice(ends)
+    return {"uniform": tune.uniform, "log_uniform": tune.loguniform, "randint": tune.randint}[kind](*ends)
+
+
+def _scheduler(spec: Sweep) -> Any:
+    from ray import tune
+
+    first = spec.resolved(spec.points()[0]).config
+    every = first.evaluation.every_steps
+    if spec.scheduler == "asha":
+        return tune.schedulers.ASHAScheduler(
+            time_attr="step", grace_period=every, max_t=first.steps + 1, reduction_factor=2
+        )
+    if spec.scheduler == "pbt":
+        changes = {
+            path: spec.space[path] if isinstance(spec.space[path], list) else domain(spec.space[path])
+            for path in spec.perturb
+        }
+        return tune.schedulers.PopulationBasedTraining(
+            time_attr="step", perturbation_interval=every, hyperparam_mutations={"point": changes}
+        )
+    return None
+
+
+class Stop:
+    """SIGINT, SIGTERM and SIGHUP end the sweep at Tune's next step; what its trials have saved stays. A second one ends it at once.
+
+    The handler only takes note: an exception out of it may land inside Ray's compiled code, which makes a SystemError of it.
+    """
+
+    def __init__(self, next_move: str) -> None:
+        self.next_move, self.signum = next_move, 0
+
+    def __enter__(self) -> Stop:
+        self.before = {s: signal.signal(s, self._note) for s in wanted()}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for signum, old in self.before.items():
+            signal.signal(signum, old)
+
+    def _note(self, signum: int, frame: object) -> None:
+        self.signum = signum
+        self.__exit__()
+        if signum == signal.SIGHUP:  # a terminal that is closed sends two
+            signal.signal(signum, signal.SIG_IGN)
+
+    def check(self) -> None:
+        """Raises Interrupted where a signal has come."""
+        if self.signum:
+            raise Interrupted(self.signum, self.next_move)
+
+
+def _callbacks(spec: Sweep, stop: Stop) -> list[Any]:
+    from ray.tune import logger
+
+    out: list[Any] = [teller(len(spec.points()) if spec.search == "grid" else spec.samples, stop)]
+    if "tensorboard" in spec.loggers:
+        out.append(logger.TBXLoggerCallback())
+    if "wandb" in spec.loggers:
+        from ray.air.integrations.wandb import WandbLoggerCallback
+
+        out.append(WandbLoggerCallback(project=f"raygan-{spec.name}"))
+    if "mlflow" in spec.loggers:
+        from ray.air.integrations.mlflow import MLflowLoggerCallback
+
+        class Renamed(MLflowLoggerCallback):
+            """Under names that it takes: it ends the sweep where it meets another one."""
+
+            def log_trial_result(self, iteration: int, trial: Any, result: dict[str, Any]) -> None:
+                super().log_trial_result(iteration, trial, {mlflow_name(k): v for k, v in result.items()})
+
+        out.append(Renamed(experiment_name=f"raygan-{spec.name}"))
+    return out
+
+
+def mlflow_name(metric: str) -> str:
+    """MLflow's names have letters, digits and _ - . : / only.
+
+    >>> mlflow_name("pair-00.modes@10%")
+    'pair-00.modes_at_10_percent'
+    """
+    return re.sub(r"[^\w\-.:/ ]", "_", metric.replace("@", "_at_").replace("%", "_percent"))
+
+
+def teller(count: int, stop: Stop) -> Any:
+    """One plain line a trial that has ended, and the sweep's end where a signal has come."""
+    from ray import tune
+
+    class Teller(tune.Callback):
+        """Counts them."""
+
+        def __init__(self) -> None:
+            self.ended = 0
+
+        def on_step_begin(self, iteration: int, trials: Any, **info: Any) -> None:
+            stop.check()
+
+        def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+            metric = trial.last_result.get("metric", WORST)
+            score = "no score" if abs(metric) >= WORST else f"metric {metric:.4g}"
+            self._tell(trial, f"step {trial.last_result.get('step')}  {score}")
+
+        def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+            self._tell(trial, "failed")
+
+        def _tell(self, trial: Any, text: str) -> None:
+            self.ended += 1
+            print(f"{self.ended}/{count}  {trial_name(trial.config['point'])}  {text}", flush=True)
+
+    return Teller()

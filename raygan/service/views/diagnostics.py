@@ -1,0 +1,339 @@
+"""Pictures about who helped whom, and how far a generator can be trusted: swaps, balance, judges, latent walks.
+
+The same conventions as in `pictures`; each function gives a PNG, or None where the run has nothing of the kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from raygan.controller.checkpoint import newest_valid
+from raygan.controller.lines import read_json
+from raygan.data.base import Samples, to_uint8
+from raygan.metrics.classifier import load_classifier, probabilities
+from raygan.service.runs.run import Run
+from raygan.service.views.pictures import MAIN, REAL, STYLE, Show, colour, png, shade
+from raygan.service.views.sheet import tile
+from raygan.strategies.base import is_critic
+from raygan.strategies.roles import MIXTURE, Roles, ordered, role_of, with_verdicts
+
+import matplotlib.pyplot as plt  # isort: skip  (pictures chooses the backend)
+from matplotlib.collections import LineCollection  # isort: skip
+from matplotlib.colors import ListedColormap  # isort: skip
+from matplotlib.patches import Rectangle  # isort: skip
+
+WALK = np.linspace(-3, 3, 9)
+DIMENSIONS = 4
+
+
+def swap_ribbons(run: Run) -> bytes | None:
+    """A lane a seat, a ribbon a discriminator (coloured by its birth), over steps; crossings are swaps."""
+    seats = run.digest.seats
+    if not seats.count:
+        return None
+    lanes = {p: i for i, p in enumerate(dict.fromkeys([*run.pairs, *sorted(seats.holds)]))}
+    with plt.rc_context({**STYLE, "axes.grid": False}):
+        figure, axis = plt.subplots(figsize=(9.6, 0.7 + 0.34 * len(lanes)), layout="constrained")
+        if seats.count > len(seats.moves):
+            _seats_as_columns(axis, seats.columns, lanes, run.config.steps)
+        else:
+            _seats_as_ribbons(axis, seats.moves, lanes, run.config.steps)
+        axis.set_yticks(range(len(lanes)), list(lanes))
+        axis.set_ylim(len(lanes) - 0.5, -0.5)
+        axis.set_xlim(0, run.config.steps)
+        axis.set_xlabel("step")
+    return png(figure)
+
+
+def _seats_as_ribbons(
+    axis: Any, moves: Sequence[tuple[int, Sequence[Mapping[str, Any]]]], lanes: Mapping[str, int], end: int
+) -> None:
+    names = list(lanes)
+    holds, since = {p: p for p in names}, dict.fromkeys(names, 0)
+    ribbons, crossings = list[tuple[Any, Any]](), list[tuple[Any, Any]]()
+    for step, taken in moves:
+        before = dict(holds)
+        for move in taken:
+            seat, source = move["player"], move["from"]
+            held = before.get(source, source)
+            ribbons.append(([(since[seat], lanes[seat]), (step, lanes[seat])], shade(before[seat], names)))
+            crossings.append(([(step, lanes.get(source, lanes[seat])), (step, lanes[seat])], shade(held, names)))
+            holds[seat], since[seat] = held, step
+    ribbons += [([(since[p], lanes[p]), (end, lanes[p])], shade(holds[p], names)) for p in names]
+    for lines, width in ((ribbons, 5), (crossings, 0.6)):
+        axis.add_collection(
+            LineCollection(
+                [ends for ends, _ in lines], colors=[tint for _, tint in lines], linewidths=width, capstyle="butt"
+            )
+        )
+
+
+def _seats_as_columns(
+    axis: Any, columns: Sequence[tuple[int, Mapping[str, str]]], lanes: Mapping[str, int], end: int
+) -> None:
+    """More swaps than a picture can show: who sat where at one in so many of them."""
+    names = list(lanes)
+    births = {
+        name: i for i, name in enumerate(dict.fromkeys([*names, *(h for _, held in columns for h in held.values())]))
+    }
+    held = np.array([[births[seats.get(p, p)] for _, seats in columns] for p in names])
+    edges = [step for step, _ in columns]
+    axis.pcolormesh(
+        [*edges, max(end, edges[-1] + 1)], np.arange(len(names) + 1) - 0.5, held, vmin=0, vmax=len(births),
+        cmap=ListedColormap([shade(b, names) for b in births]),
+    )  # fmt: skip
+
+
+def balance_over_time(run: Run) -> bytes | None:
+    """PMGAN: beta of each generator, and how far behind the judge's view of a generator was."""
+    slots, trained = list(run.digest.slots), run.digest.trained
+    if not slots:
+        return None
+    roles = run.roles
+    with plt.rc_context(STYLE):
+        figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 2.4), layout="constrained")
+        for p in sorted({p for e in slots for p in e["beta"]}):
+            mine = [(e["step"], e["beta"][p]) for e in slots if p in e["beta"]]
+            left.plot(*zip(*mine, strict=True), color=colour(p, roles), linewidth=1, label=p)
+        left.set_title("beta: weight of keeping apart", fontsize=9)
+        left.set_xlabel("step of the judge")
+        left.legend(fontsize=6, frameon=False, ncols=2)
+        for p in run.pairs:
+            mine = [(r["step"], r["lag"]) for r in trained.get(p, ()) if "lag" in r]
+            if mine:
+                right.plot(*zip(*mine, strict=True), color=colour(p, roles), linewidth=1)
+        right.set_title("lag: steps since the judge saw the generator", fontsize=9)
+        right.set_xlabel("step of the generator")
+    return png(figure)
+
+
+def slot_raster(run: Run) -> bytes | None:
+    """PMGAN: a lane a generator, a column a round of the judge; how old its slot was, against the newest one used."""
+    last = {e["step"]: e for e in run.digest.slots if e.get("age")}  # of a round that was repeated, the last
+    slots = [last[step] for step in sorted(last)]
+    if not slots:
+        return None
+    lanes = sorted({p for e in slots for p in e["age"]})
+    ages = np.array([[e["age"].get(p, np.nan) for e in slots] for p in lanes])
+    with plt.rc_context({**STYLE, "axes.grid": False}):
+        figure, axis = plt.subplots(figsize=(9.6, 0.9 + 0.22 * len(lanes)), layout="constrained")
+        edges = [0, *(e["step"] for e in slots)]
+        image = axis.pcolormesh(
+            edges, np.arange(len(lanes) + 1) - 0.5, np.ma.masked_invalid(ages), cmap="magma_r", vmin=0,
+            vmax=max(1.0, float(np.nanmax(ages))),
+        )  # fmt: skip
+        axis.set_yticks(range(len(lanes)), lanes, fontsize=7)
+        axis.invert_yaxis()
+        axis.set_facecolor("#dddddd")
+        axis.set_xlabel("step of the judge")
+        figure.colorbar(image, ax=axis, label="steps behind")
+    return png(figure)
+
+
+def gam2_matrix(run: Run) -> bytes | None:
+    """The newest GAM-II matrix: bright = many samples taken for real; hatched = the two have met."""
+    files = sorted(run.path.glob("gam2-seed*.json"))
+    if not files:
+        return None
+    found = read_json(run.path, files[-1].name, rates=list, generators=list, discriminators=dict)
+    rates = np.array([[np.nan if v is None else v for v in row] for row in found["rates"]])
+    with plt.rc_context({**STYLE, "axes.grid": False}):
+        figure, axis = plt.subplots(
+            figsize=(1.8 + 0.55 * rates.shape[1], 1.6 + 0.3 * rates.shape[0]), layout="constrained"
+        )
+        image = axis.imshow(
+            np.ma.masked_invalid(rates), cmap="viridis", vmin=0, vmax=max(0.5, np.nanmax(rates)), aspect="auto"
+        )
+        for i, j in zip(*np.nonzero(np.isnan(rates)), strict=True):
+            axis.add_patch(
+                Rectangle((j - 0.5, i - 0.5), 1, 1, fill=False, hatch="////", edgecolor="#bbbbbb", linewidth=0)
+            )
+        axis.set_xticks(range(rates.shape[1]), found["generators"], rotation=90, fontsize=6)
+        axis.set_yticks(range(rates.shape[0]), list(found["discriminators"]), fontsize=6)
+        figure.colorbar(image, ax=axis, label="share taken for real")
+    return png(figure)
+
+
+def generalisation(run: Run) -> bytes | None:
+    """D's cost on training and on held-out batches, mean over the pairs (GAP, Fig. 6)."""
+    at: dict[int, list[Mapping[str, Any]]] = {}
+    pairs = set(run.pairs)
+    for row in (r for p, some in run.digest.trained.items() if p in pairs for r in some):
+        if "cost_held_out" in row:
+            at.setdefault(row["step"], []).append(row)
+    if not at:
+        return None
+    steps = sorted(at)
+    with plt.rc_context(STYLE):
+        figure, axis = plt.subplots(figsize=(9.6, 2.2), layout="constrained")
+        for key, style, tint in (("cost_train", "-", "#5b4fc7"), ("cost_held_out", "--", MAIN)):
+            mean = [np.mean([r[key] for r in at[s]]) for s in steps]
+            axis.plot(steps, mean, style, color=tint, linewidth=1.2, label=key.replace("_", " "))
+        axis.set_xlabel("step")
+        axis.set_ylabel("cost of D")
+        axis.legend(fontsize=7, frameon=False)
+    return png(figure)
+
+
+def verdict_histograms(run: Run, data: Samples) -> bytes | None:
+    """D(real) and D(fake) of every discriminator in the newest checkpoint (training pitfalls: D should be undecided)."""
+    checkpoint, _ = newest_valid(run.path)
+    if checkpoint is None:
+        return None
+    roles = run.roles
+    judges = ordered(with_verdicts(checkpoint.parts, roles), roles)
+    networks = run.discriminators(judges)
+    generator = torch.Generator().manual_seed(0)
+    real = data.batch(500, generator, torch.device("cpu"))
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(
+            -(-len(judges) // 4), min(4, len(judges)), figsize=(9.6, 1.9 * -(-len(judges) // 4)), squeeze=False,
+            layout="constrained",
+        )  # fmt: skip
+        for axis in axes.flat[len(judges) :]:
+            axis.axis("off")
+        for axis, player in zip(axes.flat, judges, strict=False):
+            own = run.config.of(player)
+            d = networks[player]
+            fake = torch.from_numpy(run.generator(MIXTURE if role_of(player, roles).judges else player).draw(500, 0))
+            critic = is_critic(own)
+            with torch.no_grad():
+                values = [d(x) if critic else d(x).sigmoid() for x in (real, fake)]
+            bins = (
+                np.linspace(min(float(v.min()) for v in values), max(float(v.max()) for v in values), 31)
+                if critic
+                else np.linspace(0, 1, 31)
+            )
+            axis.hist(values[0].numpy(), bins, color=REAL, alpha=0.7, label="real")
+            axis.hist(values[1].numpy(), bins, color=colour(player, roles), alpha=0.6, label="generated")
+            axis.set_title(f"D of {player}", fontsize=8)
+            axis.set_yticks([])
+        axes.flat[0].legend(fontsize=6, frameon=False)
+    return png(figure)
+
+
+def latent_walk(run: Run, data: Samples) -> bytes | None:
+    """The best single generator along single dimensions of z, from -3 to 3, the others at one draw (training pitfalls)."""
+    checkpoint, _ = newest_valid(run.path)
+    if checkpoint is None or data.text:
+        return None
+    generators = run.generator(run.best)
+    ((name, network),) = generators.networks.items()
+    z_dim = generators.priors[name][1]
+    base = torch.randn(z_dim, generator=torch.Generator().manual_seed(0))
+    dims = sorted({round(d) for d in np.linspace(0, z_dim - 1, min(DIMENSIONS, z_dim))})
+    walk = np.linspace(-3, 3, 60) if not data.is_images else WALK
+    grid = base.repeat(len(dims), len(walk), 1)
+    for i, d in enumerate(dims):
+        grid[i, :, d] = torch.from_numpy(walk).float()
+    with torch.no_grad():
+        out = network(grid.reshape(-1, z_dim))
+    with plt.rc_context({**STYLE, "axes.grid": False}):
+        if data.is_images:
+            figure, axis = plt.subplots(figsize=(9.6, 1.05 * len(dims)), layout="constrained")
+            axis.imshow(tile(to_uint8(out), len(walk)), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+            side = data.shape[-1]
+            axis.set_yticks([side * (i + 0.5) for i in range(len(dims))], [f"z[{d}]" for d in dims])
+            axis.set_xticks([side * (i + 0.5) for i in range(len(walk))], [f"{w:.1f}" for w in walk])
+        else:
+            figure, axis = plt.subplots(figsize=(4.2, 3.6), layout="constrained")
+            if data.modes is not None:
+                axis.scatter(
+                    data.modes.means[:, 0],
+                    data.modes.means[:, 1],
+                    s=40,
+                    facecolors="none",
+                    edgecolors="#b5b5b5",
+                    linewidths=0.8,
+                )
+            for d, path in zip(dims, out.reshape(len(dims), len(walk), -1).numpy(), strict=True):
+                x, y = (walk, path[:, 0]) if path.shape[1] == 1 else (path[:, 0], path[:, 1])
+                axis.plot(x, y, linewidth=1.2, marker=".", markersize=2, label=f"z[{d}]")
+            axis.set_aspect("auto" if data.shape == (1,) else "equal")
+            axis.legend(fontsize=7, frameon=False)
+    return png(figure)
+
+
+def class_histograms(show: Show, data: Samples, roles: Roles) -> bytes | None:
+    """Most likely classes of each generator's kept samples, by the data's classifier (GAP, Fig. 14)."""
+    if data.classifier is None or data.stack > 1:
+        return None
+    network = load_classifier(data.classifier)[0]
+    players = ordered(show, roles)
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(
+            -(-len(players) // 4), min(4, len(players)), figsize=(9.6, 1.9 * -(-len(players) // 4)), squeeze=False,
+            layout="constrained", sharey=True,
+        )  # fmt: skip
+        for axis in axes.flat[len(players) :]:
+            axis.axis("off")
+        for axis, player in zip(axes.flat, players, strict=False):
+            images = torch.from_numpy(np.asarray(show[player][max(show[player])])).float().div(127.5).sub(1)
+            p = probabilities(network, images)
+            axis.bar(
+                range(p.shape[1]),
+                np.bincount(p.argmax(1), minlength=p.shape[1]) / len(p),
+                color=colour(player, roles),
+            )
+            axis.axhline(1 / p.shape[1], color="#333333", linewidth=0.8, linestyle="--")
+            axis.set_xticks(range(p.shape[1]))
+            axis.set_title(player, fontsize=9)
+    return png(figure)
+
+
+def overlay(show: Show, data: Samples, roles: Roles) -> bytes | None:
+    """Real and generated samples in one plane: the first two principal components of the classifier's features (GAP, A.2)."""
+    if not data.is_images:
+        return None
+    real = data.held_out_batch(500, torch.Generator().manual_seed(0))
+    players = ordered(show, roles)
+    pieces: Mapping[str, torch.Tensor] = {"real data": real} | {
+        p: torch.from_numpy(np.asarray(show[p][max(show[p])])).float().div(127.5).sub(1) for p in players
+    }
+    if data.classifier and data.stack == 1:
+        network = load_classifier(data.classifier)[0]
+        with torch.no_grad():
+            features = {k: network.features(v).numpy() for k, v in pieces.items()}
+        over = "the classifier's features"
+    else:
+        features = {k: v.flatten(1).numpy() for k, v in pieces.items()}
+        over = "pixels"
+    centre = features["real data"].mean(0)
+    axes_ = np.linalg.svd(features["real data"] - centre, full_matrices=False)[2][:2]
+    with plt.rc_context({**STYLE, "axes.grid": False}):
+        figure, axis = plt.subplots(figsize=(5.4, 4.2), layout="constrained")
+        for name, values in features.items():
+            plane: npt.NDArray[np.floating] = (values - centre) @ axes_.T
+            tint = REAL if name == "real data" else colour(name, roles)
+            axis.scatter(
+                plane[:, 0],
+                plane[:, 1],
+                s=4 if name == "real data" else 9,
+                color=tint,
+                alpha=0.6,
+                linewidths=0,
+                label=name,
+            )
+        axis.set_title(f"principal components of {over}", fontsize=9)
+        axis.legend(fontsize=6, frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))
+    return png(figure)
+
+
+def collect(run: Run, show: Show, data: Samples) -> Sequence[tuple[str, str, bytes | None]]:
+    """(title, sentence, PNG) for the report, in its order."""
+    return [
+        ("GAM-II", "Share of a generator's samples that a discriminator takes for real; hatched: they have trained together.",
+         gam2_matrix(run)),
+        ("Does D generalise?", "Cost on training and on held-out batches, mean over the players.", generalisation(run)),
+        ("What D says", "Of real and of generated samples, at the newest checkpoint; a good pair's two histograms overlap.",
+         verdict_histograms(run, data)),
+        ("Latent walk", "The best single generator along single dimensions of its noise.", latent_walk(run, data)),
+        ("Classes", "Of the samples kept at the last step; dashed: a fair share.",
+         class_histograms(show, data, run.roles) if show else None),
+        ("Generated over real", "", overlay(show, data, run.roles) if show and not data.text else None),
+    ]  # fmt: skip

@@ -1,0 +1,151 @@
+"""`raygan watch --web RUN`: a page that shows a run while it goes on; the pictures are the report's.
+
+Served by the watching process, on this machine only unless told otherwise, and only to whoever has the token in its address:
+the run opens no port, and the page ends with the shell that asked for it. It can look, and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from raygan.data.base import Samples
+from raygan.errors import ConfigError, DataError
+from raygan.service.runs.identity import data_note
+from raygan.service.signals import wanted
+from raygan.service.views.door import LOCAL, Door
+from raygan.service.views.follow import Feed, state
+from raygan.service.views.report import Drawing, drawings
+from raygan.strategies.base import load_data
+
+EVERY_S = 1.0
+"""Between two looks at the run."""
+FILES = Path(__file__).parents[1] / "templates"
+
+
+class Page:
+    """The page of one run."""
+
+    def __init__(self, feed: Feed, door: Door) -> None:
+        self.feed = feed
+        self.door = door
+        self.more = True
+        """Does the run go on?"""
+        self.over = False
+        """Is the page itself to end? Then no further picture is begun."""
+        self.seen: dict[str, Any] = {}
+        self.pictures: dict[str, tuple[Drawing, bytes]] = {}
+        self.version = 0
+        """Of the pictures: grows when what they show has changed."""
+        self._drawn: object = None
+        try:
+            self.data: Samples | None = load_data(feed.run.config)
+            self.note = data_note(feed.run, self.data)
+        except DataError as error:  # its pictures need the real data, the table does not
+            self.data, self.note = None, f"No pictures: {error}"
+
+    # ------------------------------------------------------------------------------------------------- looking
+
+    async def look_for_ever(self) -> None:
+        """Keep what is served up to date."""
+        while True:
+            await asyncio.to_thread(self.look)
+            await asyncio.sleep(EVERY_S)
+
+    def look(self) -> None:
+        """Once; draws the pictures again when there is something new to see."""
+        self.more = self.feed.refresh()
+        self.seen = state(self.feed.run)
+        what = self.seen["progress"], self.seen["swaps"], self.seen["status"], len(self._samples())
+        if self.data is None or what == self._drawn:
+            return
+        self._drawn = what
+        made = dict[str, tuple[Drawing, bytes]]()
+        for drawing in drawings(self.feed.run, self.data):
+            if self.over:
+                return
+            if raw := drawing.draw():
+                made[drawing.key] = drawing, raw
+        self.pictures = made
+        self.version += 1
+
+    def _samples(self) -> list[Path]:
+        return list((self.feed.run.path / "samples").glob("*.npy"))
+
+    # ------------------------------------------------------------------------------------------------- serving
+
+    def application(self) -> web.Application:
+        """Routes, all in the door's folder; every request passes the door."""
+        out = web.Application(middlewares=[self.door.guard])
+        at = self.door.folder
+        out.router.add_get(f"{at}/", self._file("live.html", "text/html"))
+        out.router.add_get(f"{at}/live.js", self._file("live.js", "text/javascript"))
+        out.router.add_get(f"{at}/live.css", self._file("live.css", "text/css"))
+        out.router.add_get(f"{at}/state.json", self._state)
+        out.router.add_get(f"{at}/picture/{{key}}.png", self._picture)
+        return out
+
+    def runner(self) -> web.AppRunner:
+        """What serves it; an address that was asked for is logged nowhere."""
+        return web.AppRunner(self.application(), access_log=None, logger=self.door.logger())
+
+    def _file(self, name: str, kind: str) -> Any:
+        async def handler(request: web.Request) -> web.Response:
+            return web.Response(text=(FILES / name).read_text(), content_type=kind)
+
+        return handler
+
+    async def _state(self, request: web.Request) -> web.Response:
+        pictures = [{"key": k, "title": d.title, "note": d.note} for k, (d, _) in self.pictures.items()]
+        now = {
+            **self.seen,
+            "more": self.more,
+            "note": self.note,
+            "version": self.version,
+            "pictures": pictures,
+            "now": time.time(),  # noqa: TID251  shown only
+        }
+        return web.Response(text=json.dumps(now, allow_nan=False), content_type="application/json")
+
+    async def _picture(self, request: web.Request) -> web.Response:
+        found = self.pictures.get(request.match_info["key"])
+        if found is None:
+            raise web.HTTPNotFound(text="no such picture yet\n")
+        return web.Response(body=found[1], content_type="image/png")
+
+
+def serve(feed: Feed, host: str, port: int) -> None:
+    """Serve until Ctrl-C. Raises ConfigError when the port is taken."""
+    page = Page(feed, Door(host))
+    page.look()
+
+    async def main() -> None:
+        runner = page.runner()
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            raise ConfigError(
+                f"--port {port}: cannot listen on {host} ({error.strerror}). Choose another --port."
+            ) from None
+        bound = runner.addresses[0][1]
+        name = f"[{host}]" if ":" in host else host
+        print(f"http://{name}:{bound}/?token={page.door.token}", flush=True)
+        if host not in LOCAL:
+            print("warning: without TLS; whoever listens on the network can read the token", flush=True)
+        looking = asyncio.create_task(page.look_for_ever())
+        for signum in wanted():
+            asyncio.get_running_loop().add_signal_handler(signum, looking.cancel)
+        try:
+            await looking
+        except asyncio.CancelledError:  # Ctrl-C: the page ends, the run does not
+            page.over = True
+        finally:
+            await runner.cleanup()
+
+    asyncio.run(main())

@@ -1,0 +1,1 @@
+"""Several pairs as one batched model: `stack` of networks, `pack` of pairs."""

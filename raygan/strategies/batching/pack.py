@@ -1,0 +1,273 @@
+"""Several pairs of one shape trained as ONE batched model; each stays a pair with its own streams, optimizer and place in the
+journal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from inspect import getattr_static
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from raygan.gan import steps as S
+from raygan.gan.optimizers import Adam
+from raygan.gan.pair import Meter, Pair, judged
+from raygan.gan.types import Board, Player, Report
+from raygan.gan.weights import Vector, signature
+from raygan.networks.base import Tuned
+from raygan.strategies.batching.stack import (
+    Stack,
+    backward,
+    d_steps,
+    g_losses,
+    may_join,
+    one_at_a_time,
+    strange,
+    usual_penalty,
+)
+
+LEFT_TO_PAIRS = frozenset(
+    {
+        "adopt", "beats", "decay", "discriminator_vector", "generator_vector", "noise", "offer", "open", "publication",
+        "set_rates", "shared_samples", "smoothing", "take_turn",
+    }
+)  # fmt: skip
+"""Methods that are called on the pair itself also in a pack; all others a pack does in its place."""
+
+
+def why_not(players: Sequence[Player]) -> str | None:
+    """Why these players cannot be one batched model; None where they can."""
+    if odd := next((p.name for p in players if not isinstance(p, Pair)), None):
+        return f"{odd} is no pair with a discriminator of its own"
+    pairs = [cast(Pair, p) for p in players]
+    for pair in pairs:
+        if (method := replaced(pair)) is not None:
+            return f"{pair.name} is a {type(pair).__name__} with a method {method}() of its own"
+    return _unlike_networks(pairs) or _unlike_settings(pairs)
+
+
+def replaced(pair: Pair) -> str | None:
+    """A method of its own that a pack would do as for a plain pair; None where there is none."""
+    names = {name for kind in Pair.__mro__ for name in vars(kind) if not name.startswith("__")}
+    return next((name for name in sorted(names - LEFT_TO_PAIRS) if own(pair, name)), None)
+
+
+def own(pair: Pair, name: str) -> bool:
+    """Has the pair, or its class, a method of this name that is not the plain one?"""
+    return getattr_static(pair, name) is not getattr_static(Pair, name)
+
+
+def _unlike_networks(pairs: Sequence[Pair]) -> str | None:
+    if any(isinstance(network, Tuned) for pair in pairs for network in (pair.g, pair.d)):
+        return "network.precision and network.channels_last are not batched"
+    for pair in pairs:
+        if why := strange(pair.g) or strange(pair.d):
+            return why
+    every = [p for pair in pairs for network in (pair.g, pair.d) for p in network.parameters()]
+    if len({id(p) for p in every}) < len(every):
+        return "they share layers"
+    if len({(signature(p.g), signature(p.d)) for p in pairs}) > 1:
+        return "their networks have other shapes"
+    # slopes, strides, momenta: a pack computes with the first one's
+    if len({(str(p.g), str(p.d)) for p in pairs}) > 1:
+        return "their networks have layers with other settings"
+    return None
+
+
+def _unlike_settings(pairs: Sequence[Pair]) -> str | None:
+    first = pairs[0]
+    if any(
+        (p.config, p.loss, p.batch_size, p.parts.smooth_steps, p.sharing)
+        != (first.config, first.loss, first.batch_size, first.parts.smooth_steps, first.sharing)
+        for p in pairs
+    ):
+        return "their settings differ"
+    if not usual_penalty(first.loss):
+        return f"the penalty of loss {type(first.loss).__name__} is not batched"
+    if why := one_at_a_time(first.loss):
+        return why
+    if first.config.feature_matching or first.config.optimizer != "adam":
+        return "feature matching and RMSProp are not batched"
+    for pair in pairs:
+        if not (plain_adam(pair.opt_g, pair.g) and plain_adam(pair.opt_d, pair.d)):
+            return f"{pair.name} has an optimizer of its own"
+        if (pair.average is pair.g) == bool(pair.config.ema):
+            return f"{pair.name} has an average of G of its own"
+    return None
+
+
+def plain_adam(optimizer: torch.optim.Optimizer, network: nn.Module) -> bool:
+    """Is it what `Trainer` makes, over all parameters in order, whatever its rate and betas now?"""
+    if type(optimizer) is not Adam or any(v for k, v in vars(optimizer).items() if k.endswith("_hooks")):
+        return False
+    group, parameters = optimizer.param_groups[0], list(network.parameters())
+    if [id(p) for g in optimizer.param_groups for p in g["params"]] != [id(p) for p in parameters]:
+        return False
+    plain = S.make_optimizer("adam", parameters, 1.0, 0.0, 0.0).param_groups[0]
+    moves = ("params", "lr", "betas")
+    return len(optimizer.param_groups) == 1 and _without(group, moves) == _without(plain, moves)
+
+
+def _without(group: Mapping[str, object], keys: Sequence[str]) -> dict[str, object]:
+    return {k: v for k, v in group.items() if k not in keys}
+
+
+class Pack:
+    """Trains its pairs step by step, all at once; `Pair.train` of each, with other kernels."""
+
+    def __init__(self, pairs: Sequence[Pair]) -> None:
+        self.pairs = list(pairs)
+        self.together = may_join(pairs[0].d, pairs[0].loss)
+        self.bind()
+
+    def bind(self) -> None:
+        """Make the pairs' tensors slices of stacked ones."""
+        self.g = Stack([p.g for p in self.pairs], [p.opt_g for p in self.pairs])
+        self.d = Stack([p.d for p in self.pairs], [p.opt_d for p in self.pairs])
+        self.average = Stack([p.average for p in self.pairs]) if self.pairs[0].config.ema else self.g
+
+    def train(self, steps: int, board: Board) -> list[Report]:
+        """`steps` steps of every pair; their reports. Raises NonFiniteError as a pair does."""
+        if not self.bound:
+            self.bind()
+        meters = [Meter() for _ in self.pairs]
+        for i in range(steps):
+            losses = self.one_step(meters if i == steps - 1 else None)
+            for meter, (loss_d, loss_g) in zip(meters, losses, strict=True):
+                meter.add(loss_d=loss_d, loss_g=loss_g)
+            self.publish(board)
+        return [{**m.means(), "bad_steps": float(p.bad_steps.total)} for p, m in zip(self.pairs, meters, strict=True)]
+
+    def publish(self, board: Board) -> None:
+        """What is due: at once where it is due of all, without buffers (a forward moves them), and all
+        publish as plain pairs do.
+        """
+        due = [p for p in self.pairs if p.sharing.due(p.step)]
+        odd = any(own(p, name) for p in due for name in ("publication", "shared_samples"))
+        if odd or len(due) < len(self.pairs) or self.d.buffers or self.g.buffers:
+            for pair in due:
+                board.publish(pair.publication())
+            return
+        for pair, d, g in zip(self.pairs, self.d.flat(), self._shared(), strict=True):
+            board.publish(pair.publication(d, g))
+
+    def _shared(self) -> Sequence[Vector]:
+        """Of every G its samples, or its weights."""
+        first = self.pairs[0]
+        if not (count := first.sharing.samples):
+            return self.g.flat()
+        streams = [p.streams.at("share", p.step) for p in self.pairs]
+        z = torch.stack(
+            [torch.cat([p.noise(s) for _ in range(count)]) for p, s in zip(self.pairs, streams, strict=True)]
+        )
+        with torch.no_grad():
+            x = self.g(z)
+        out: Vector = x.reshape(len(x), count, first.batch_size, *x.shape[2:]).cpu().numpy()
+        out.flags.writeable = False
+        return list(out)
+
+    def one_step(self, probes: Sequence[Meter] | None = None) -> list[tuple[float, float]]:
+        """I_D updates of each D, then one of each G: (loss_d, loss_g) of each pair."""
+        pairs, first = self.pairs, self.pairs[0]
+        for pair in pairs:
+            pair.set_rates()
+        noise = [p.streams.at("noise", p.step) for p in pairs]
+        extra = [p.streams.at("penalty", p.step) for p in pairs]
+        data = [p.data_streams.at("data", p.step, "cpu") for p in pairs]
+        blurred = first.config.input_noise > 0
+        worst_d = [0.0] * len(pairs)
+        for i in range(first.loss.d_steps):
+            real = torch.stack([p.data.batch(p.batch_size, s, p.device) for p, s in zip(pairs, data, strict=True)])
+            with torch.no_grad():
+                fake = self.g(self._noise(noise))
+            if blurred:
+                real, fake = (
+                    torch.stack([p.blur(x, s) for p, x, s in zip(pairs, batch, extra, strict=True)])
+                    for batch in (real, fake)
+                )
+            at = [p.update_of_d(i, first.loss.d_steps) for p in pairs]
+            values = d_steps(self.d, first.loss, real, fake, extra, first.config.clip_grad_d, self.together, at)
+            worst_d = [v if math.isfinite(old) else old for v, old in zip(values, worst_d, strict=True)]
+        if probes is not None:
+            self._look(probes, real, fake)
+        z = self._noise(noise)
+        self.g.zero_grad()
+        fake = self.g(z)
+        if blurred:
+            fake = fake + torch.stack(
+                [p.blur(torch.zeros_like(f), s) for p, f, s in zip(pairs, fake, extra, strict=True)]
+            )
+        losses_g = backward(g_losses(first.loss, self.d, fake, lambda: real))
+        self.g.apply([math.isfinite(v) for v in losses_g], first.config.clip_grad_g)
+        if probes is not None:
+            self.g.hand_out()
+            self.d.hand_out()
+            for pair, probe in zip(pairs, probes, strict=True):
+                probe.gradients(grad_g=pair.g, grad_d=pair.d)
+        if self.average is not self.g:
+            S.update_average(
+                self.average.parameters, self.average.buffers, self.g.parameters, self.g.buffers, first.ema
+            )
+        for pair, loss_d, loss_g in zip(pairs, worst_d, losses_g, strict=True):
+            pair.step += 1
+            pair.bad_steps.note(pair.step, loss_d=loss_d, loss_g=loss_g)
+        return list(zip(worst_d, losses_g, strict=True))
+
+    def _look(self, probes: Sequence[Meter], real: Tensor, fake: Tensor) -> None:
+        """What `Pair.one_step` notes of D, of each pair's."""
+        held = [
+            p.data.held_out_batch(p.batch_size, p.data_streams.at("held-out", p.step, "cpu")).to(p.device)
+            for p in self.pairs
+        ]
+        if len({len(x) for x in held}) > 1:  # pairs with parts of their own
+            self._look_alone(probes, real, held, fake)
+            return
+        kept = [b.clone() for b in self.d.buffers]
+        with torch.no_grad():
+            seen = [self.d(x) for x in (real, torch.stack(held), fake)]
+            for buffer, before in zip(self.d.buffers, kept, strict=True):
+                buffer.copy_(before)
+        for pair, probe, r, h, f in zip(self.pairs, probes, *seen, strict=True):
+            probe.look(r, f)
+            probe.costs(pair.loss, r, h, f)
+
+    def _look_alone(self, probes: Sequence[Meter], real: Tensor, held: Sequence[Tensor], fake: Tensor) -> None:
+        """The same, one pair after the other."""
+        for i, (pair, probe) in enumerate(zip(self.pairs, probes, strict=True)):
+            r, h, f = judged(pair.d, real[i], held[i], fake[i])
+            probe.look(r, f)
+            probe.costs(pair.loss, r, h, f)
+
+    def snapshot(self) -> Callable[[], None]:
+        """A copy of all that training changes; a function that puts it back."""
+        if not self.bound:
+            self.bind()
+        tensors = [t for stack in dict.fromkeys((self.g, self.d, self.average)) for t in stack.tensors]
+        copies = [t.clone() for t in tensors]
+        counts = [(p, p.step, copy(p.bad_steps)) for p in self.pairs]
+
+        def put_back() -> None:
+            for tensor, before in zip(tensors, copies, strict=True):
+                tensor.copy_(before)
+            for pair, step, bad_steps in counts:
+                pair.step, pair.bad_steps = step, copy(bad_steps)
+
+        return put_back
+
+    def check(self) -> None:
+        """`Pair.check` of each, at once where all is well."""
+        floats = [t for stack in (self.g, self.d) for t in stack.tensors if t.is_floating_point()]
+        if not torch.stack(torch._foreach_norm(floats)).isfinite().all():
+            for pair in self.pairs:
+                pair.check()
+
+    @property
+    def bound(self) -> bool:
+        """Are the pairs' tensors slices of the stacked ones?"""
+        return self.g.bound and self.d.bound and self.average.bound
+
+    def _noise(self, streams: Sequence[torch.Generator]) -> Tensor:
+        return torch.stack([p.noise(s) for p, s in zip(self.pairs, streams, strict=True)])

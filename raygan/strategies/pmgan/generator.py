@@ -1,0 +1,191 @@
+"""PMGAN's generator, with its slot. When it trains is `strategy.py`'s to say."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from raygan.config import Tempo
+from raygan.errors import RayganError
+from raygan.gan import steps as S
+from raygan.gan.pair import Meter, Pair, Parts, Sharing, finite
+from raygan.gan.types import Board, Report
+from raygan.gan.weights import Publication, Vector, halve, unflatten
+from raygan.strategies.pmgan.slots import (
+    LOOK_S,
+    generator_loss,
+    index_of,
+    share_of,
+    write_slot,
+)
+from raygan.strategies.roles import JUDGE
+
+if TYPE_CHECKING:
+    from raygan.strategies.pmgan.settings import PmganSettings
+
+PATIENCE_S, DEADLINE_S = 2.0, 120.0
+"""Seconds without an answer of the judge (async) after which a round ends before its time, and after which that is an error."""
+
+
+class Generator(Pair):
+    """G_k, with copies of D and C that it never trains."""
+
+    def __init__(
+        self,
+        name: str,
+        parts: Parts,
+        classifier: nn.Module,
+        settings: PmganSettings,
+        tempo: Tempo,
+        sharing: Sharing | None,
+    ) -> None:
+        super().__init__(name, parts, sharing)
+        self.settings = settings
+        self.tempo = tempo
+        self.c = classifier.to(self.device)
+        self.index = index_of(name)
+        self.feedback: Publication | None = None
+        self.samples: Tensor | None = None
+        """What the slot holds, with G's graph behind it."""
+        self.waited = 0.0
+        self.base: int | None = None
+        """async: the difference of its steps and the judge's updates from which its lead is counted (see `lead`)."""
+        self.heard = time.perf_counter()
+        """async: when the judge's last answer was taken up."""
+
+    # ------------------------------------------------------------------------------------------------- the slot
+
+    def open(self, board: Board) -> None:
+        """The first slot, or the one that was there when the state was saved; G's buffers do not move."""
+        super().open(board)
+        z = self.noise(self.streams.at("noise", self.step))
+        with self.streams.for_layers(self.step, "layers/slot"):
+            samples = S.unmoved(self.g, z) if self.step else self.g(z)  # at step 0 this is the first time
+        self.write(board, samples, math.nan)
+
+    def write(self, board: Board, samples: Tensor, loss: float) -> None:
+        """Samples (N, *shape), kept for the next step; as many of them as the judge looks at are published, as one frozen object
+        that replaces the one before: its share of a batch, or all, where it returns a gradient for each.
+        """
+        self.samples = samples
+        n = len(samples)
+        whole = self.settings.feedback == "gradients" or self.settings.generator_batch == "share"
+        if not whole and self.feedback is not None:
+            n = share_of(self.batch_size, int(self.feedback.arrays["active"].sum()))
+        frozen: Vector = samples[:n].detach().cpu().numpy().copy()
+        frozen.flags.writeable = False
+        words = halve(finite(self.name, self.step, frozen), self.settings.publish)
+        board.publish(write_slot(self.name, self.step, words, loss))
+
+    # ------------------------------------------------------------------------------------------------- training
+
+    def train(self, steps: int, board: Board) -> Report:
+        """Do `steps` steps; in lockstep the judge's next version is there. async: fewer, where the judge is silent for long."""
+        meter = Meter()
+        self.waited = 0.0
+        begin, end = self.step, self.step + steps
+        while self.step < end and (feedback := self.hear(board)) is not None:
+            with self.streams.for_layers(self.step):
+                meter.add(**self.one_generator_step(feedback, board))
+            if self.sharing.due(self.step):
+                board.publish(self.publication())
+        if self.step > begin:
+            meter.gradients(grad_g=self.g)
+        done = {"wait_s": self.waited, "steps_done": float(self.step - begin)}
+        return {**meter.means(), "bad_steps": float(self.bad_steps.total), **done}
+
+    def one_generator_step(self, feedback: Publication, board: Board) -> dict[str, float]:
+        """Eq. 2, on the samples that are in the slot; then the next slot."""
+        weight = float(feedback.arrays["beta"][self.index])
+        seen = int(feedback.arrays["seen"][self.index])
+        self.set_rates()
+        assert self.samples is not None, "open() wrote the first slot"
+        S.zero_grad(self.opt_g)
+        loss_c = math.nan
+        if self.settings.feedback == "gradients":
+            facts = feedback.arrays["losses"]
+            loss_g, loss_c = float(facts[0]), float(facts[1])
+            if math.isfinite(loss_g):
+                gradient = torch.from_numpy(np.array(feedback.arrays["gradient"])).to(self.device)
+                self.samples.backward(gradient)
+                S.apply(self.opt_g, self.g, self.config.clip_grad_g)
+        else:
+            active = torch.from_numpy(feedback.arrays["active"] > 0).to(self.device)
+            with S.frozen(self.d), S.frozen(self.c):
+                total, adversarial, crossing = generator_loss(
+                    self.loss, self.d, self.c, self.samples, self.index, weight, active
+                )
+            loss_g, loss_c = adversarial, crossing
+            if math.isfinite(total.item()):
+                total.backward()
+                S.apply(self.opt_g, self.g, self.config.clip_grad_g)
+            else:
+                loss_g = math.nan
+        self.update_average()
+        lag = self.step - seen
+        self.step += 1
+        self.bad_steps.note(self.step, loss_g=loss_g)
+        with self.streams.for_layers(self.step, "layers/slot"):
+            samples = self.g(self.noise(self.streams.at("noise", self.step)))
+        self.write(board, samples, loss_g)
+        return {"loss_g": loss_g, "overlap": loss_c, "beta": weight, "lag": float(lag)}
+
+    def hear(self, board: Board) -> Publication | None:
+        """The judge's answer to use for this step: an exact version in lockstep, the newest that is here in async, where it waits
+        as long as `must_wait` says, and gives up (None) after PATIENCE_S. Raises RayganError after DEADLINE_S without an answer.
+        """
+        shelf = JUDGE if self.settings.feedback == "weights" else f"{JUDGE}/{self.name}"
+        if self.tempo == "lockstep":
+            (found,) = board.between([shelf], after=self.step, upto=self.step + 1)[shelf]
+            self.take(found)
+            return found
+        self.poll(board, shelf)
+        began = time.perf_counter()
+        while (waits := self.must_wait()) and time.perf_counter() - began < PATIENCE_S:
+            self.poll(board, shelf, LOOK_S)
+        self.waited += time.perf_counter() - began
+        if waits and time.perf_counter() - self.heard > DEADLINE_S:
+            raise RayganError(f"{self.name}: no answer of the judge within {DEADLINE_S:.0f} s. See the judge's log.")
+        return None if waits else self.feedback
+
+    def poll(self, board: Board, shelf: str, wait_s: float = 0.0) -> None:
+        """Take up what has arrived."""
+        have = -1 if self.feedback is None else self.feedback.version
+        if (found := board.peek([shelf], {shelf: have}, wait_s).get(shelf)) is not None and found.version > have:
+            self.take(found)
+
+    def must_wait(self) -> bool:
+        """No answer for us yet; or we are `max_lag` steps ahead of the judge; or (gradients) no gradient of this very slot.
+
+        Counted by the judge's updates and not by what it has seen of us: one look at each of our slots would do for the latter,
+        and a generator on a machine to itself would use up its steps against a D that has made a twentieth of them.
+        """
+        if (
+            self.feedback is None or not self.feedback.arrays["active"][self.index]
+        ):  # a joiner that the judge has not met
+            return True
+        seen = int(self.feedback.arrays["seen"][self.index])
+        if self.settings.feedback == "gradients":
+            return seen != self.step
+        return self.lead(self.feedback.version) >= self.settings.max_lag
+
+    def lead(self, updates: int) -> int:
+        """Steps ahead of the judge's updates. A joiner, and one that comes back, begins behind: no credit to use up at once.
+        Whoever begins too far ahead (what older releases left) has one step, without which the judge would wait for its slot.
+        """
+        ahead, most = self.step - updates, self.settings.max_lag
+        if self.base is None:
+            self.base = min(ahead, 0) if ahead < most else ahead - most + 1
+        return ahead - self.base
+
+    def take(self, feedback: Publication) -> None:
+        """Copy D and C."""
+        self.feedback, self.heard = feedback, time.perf_counter()
+        if self.settings.feedback == "weights":
+            unflatten(self.d, feedback.arrays["D"])
+            unflatten(self.c, feedback.arrays["C"])

@@ -1,0 +1,194 @@
+"""PMGAN: K generators share one discriminator D and one K-way classifier C (Xiao, Rajasekaran, 2019, section 3).
+
+    generator k --slot k: samples, version, checksum--> judge: D step on the mixture, C step, beta_k       (Fig. 1)
+                <--D and C (or d loss / d samples), beta_k--                                               (eq. 2-4)
+    G_k minimises  g_loss(D(x)) + beta_k CE(C(x), k)
+
+The K slots are the board's shelves `gen-03/slot`: each holds one frozen object, replaced as a whole by the next.
+
+lockstep: the judge's step i uses slot version i of every generator, then every generator's step i uses the judge's version
+          i + 1. Bit for bit the same everywhere.
+async:    a generator takes the newest D, C and beta that have reached it, and waits for newer ones only where it is `max_lag`
+          steps ahead of the judge's updates; the judge steps whenever slots are fresh. Every lag is reported, and every wait.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import cast
+
+from torch import nn
+
+from raygan.config import Config, Spec
+from raygan.errors import ConfigError
+from raygan.gan.pair import Sharing
+from raygan.gan.streams import Streams
+from raygan.gan.types import Player
+from raygan.gan.weights import num_words, word_bytes
+from raygan.losses.base import LossComponent
+from raygan.networks.base import NetworkComponent
+from raygan.strategies.base import Plan, Progress, Setup, megabytes, same_networks
+from raygan.strategies.orders import Order, Train
+from raygan.strategies.pmgan.generator import Generator
+from raygan.strategies.pmgan.judge import Judge, RealOrNot, WhichOne
+from raygan.strategies.pmgan.settings import PmganSettings
+from raygan.strategies.pmgan.slots import share_of
+from raygan.strategies.roles import JUDGE, Role
+
+
+def generator_name(index: int) -> str:
+    """
+    >>> generator_name(3)
+    'gen-03'
+    """
+    return f"gen-{index:02d}"
+
+
+class Pmgan(PmganSettings):
+    """Settings of the judge and of the balance; the generators' loss is the run's (reverse_kl is the paper's)."""
+
+    def roles(self, config: Config) -> dict[str, Role]:
+        """The judge has no generator, and is the discriminator of all the others."""
+        return {**super().roles(config), JUDGE: Role(pair=False, scored=False, judges=True)}
+
+    def needs_data(self, player: str) -> bool:
+        """The judge; generators learn from its word on their samples."""
+        return player == JUDGE
+
+    def comes_back_alone(self, player: str) -> bool:
+        """A generator."""
+        return player != JUDGE
+
+    def answers(self, config: Config) -> list[str]:
+        """A generator waits for the judge's."""
+        return [JUDGE]
+
+    def audience(self, config: Config) -> list[str]:
+        """Whose slots count is the judge's to know."""
+        return [JUDGE]
+
+    def pinned(self, spec: Spec, config: Config) -> Spec:
+        """The classifier keeps its size."""
+        return {**spec, "classes": self.num_classes(config)}
+
+    def check(self, config: Config) -> None:
+        """Every generator needs a class of its own, for life; what a generator learns from is the judge's word on its samples."""
+        for player in [*self.locals(config), JUDGE]:
+            loss = config.of(player).component("loss")
+            if isinstance(loss, LossComponent) and loss.needs_real:
+                raise ConfigError(
+                    f"loss {loss.name}: it pairs each generated sample with a real one, and PMGAN's generators see no data. Use "
+                    "non_saturating, reverse_kl or hinge with strategy pmgan, or this loss with independent, gap or sgan."
+                )
+        if max(config.ids) >= self.num_classes(config):
+            raise ConfigError(
+                f"num_pairs = {max(config.ids) + 1}: the classifier has {self.num_classes(config)} classes, one for each "
+                "generator that ever takes part. Raise strategy.classes (before the run starts) or lower num_pairs."
+            )
+
+    def check_setup(self, setup: Setup) -> None:
+        """Generators may differ; the judge's D must fit in all of them when its weights travel."""
+        if self.feedback == "weights":
+            same_networks(setup, [*self.locals(setup.config), JUDGE], ["D"], "strategy.pmgan sends D's weights")
+
+    def readers(self, config: Config, player: str) -> int:
+        """async: of the judge, all generators that ever take part."""
+        return self.num_classes(config) if player == JUDGE and config.tempo == "async" else 1
+
+    def num_classes(self, config: Config) -> int:
+        """Outputs of C."""
+        return self.classes or config.num_pairs
+
+    def slot_samples(self, config: Config) -> int:
+        """Samples in a slot: what the judge looks at, or the generator's whole batch where it answers with a gradient for each."""
+        if self.feedback == "gradients" and self.generator_batch == "full":
+            return config.batch_size
+        return share_of(
+            config.batch_size, self.num_classes(config) if self.generator_batch == "share" else config.num_pairs
+        )
+
+    def slot_bytes(self, setup: Setup) -> int:
+        """Of a generator's samples in its slot."""
+        return self.slot_samples(setup.config) * math.prod(setup.data.shape) * word_bytes(self.publish)
+
+    def answer_bytes(self, setup: Setup) -> int:
+        """To a generator: D and C, or a gradient for each of its samples."""
+        if self.feedback == "gradients":
+            return self.slot_samples(setup.config) * math.prod(setup.data.shape) * 4
+        d = num_words(self.discriminator(setup.config, JUDGE, setup.data.shape))
+        c = num_words(setup.classifier(JUDGE, self.num_classes(setup.config) + self.joint))
+        return (d + c) * word_bytes(self.publish)
+
+    def bytes_a_step(self, setup: Setup) -> float:
+        """A slot and an answer a generator."""
+        return setup.config.num_pairs * (self.slot_bytes(setup) + self.answer_bytes(setup))
+
+    def traffic(self, setup: Setup) -> list[str]:
+        """A slot's and an answer's."""
+        answer, classes = megabytes(self.answer_bytes(setup)), self.num_classes(setup.config)
+        return [
+            f"a slot         {megabytes(self.slot_bytes(setup))} a generator and step, of which one is kept",
+            f"an answer      {answer} a generator and step ({self.feedback}), {classes} classes",
+        ]
+
+    def d_updates(self, config: Config) -> float:
+        """The judge's one update has a batch of each generator, and counts as K."""
+        return float(config.num_pairs)
+
+    def locals(self, config: Config) -> list[str]:
+        """The generators' names."""
+        return [generator_name(i) for i in config.ids]
+
+    @property
+    def packs(self) -> bool:
+        """Generators alone; the judge is one already."""
+        return False
+
+    def players(self, config: Config) -> list[str]:
+        """K generators and the judge."""
+        return [*self.locals(config), JUDGE]
+
+    def build(self, name: str, setup: Setup, sharing: Sharing | None = None) -> Player:
+        """A generator, or the judge."""
+        parts = setup.parts(name)
+        classes = self.num_classes(setup.config)
+        classifier = setup.classifier(name, classes + self.joint)
+        if self.joint:
+            parts, classifier = replace(parts, discriminator=RealOrNot(classifier)), WhichOne(classifier)
+        if name == JUDGE:
+            return Judge(parts, classifier, classes, self, self.locals(setup.config), setup.config.tempo)
+        if self.generator_batch == "share":
+            parts = replace(parts, batch_size=share_of(parts.batch_size, classes))
+        return Generator(name, parts, classifier, self, setup.config.tempo, sharing)
+
+    def discriminator(self, config: Config, name: str, shape: tuple[int, ...]) -> nn.Module:
+        """That of the judge may be a part of its classifier."""
+        if not self.joint:
+            return super().discriminator(config, name, shape)
+        network = cast(NetworkComponent, config.of(name).component("network"))
+        return RealOrNot(network.classifier(shape, self.num_classes(config) + 1, Streams(0, "unused").at("init")))
+
+    def decide(self, ready: Sequence[str], progress: Progress, plan: Plan) -> list[Order]:
+        """lockstep: judge and generators in turn, a step each. async: everybody to the end of its round."""
+        done = progress.done
+        at = done[JUDGE]
+        slowest = min(steps for p, steps in done.items() if p != JUDGE)
+        orders: list[Order] = []
+        for p in ready:
+            if plan.tempo == "async" and done[p] >= plan.steps:  # the judge goes on for one that came back late
+                stop = done[p] + 1 if p == JUDGE and slowest < plan.steps else done[p]
+            elif plan.tempo == "async":
+                stop = plan.next_stop(done[p])
+            elif p == JUDGE:
+                stop = min(at + 1, plan.steps) if slowest >= at else at
+            else:
+                stop = min(done[p] + 1, at)
+            if stop > done[p]:
+                orders.append(Train(p, stop - done[p], forget_before=slowest + 1 if p == JUDGE else at))
+        return orders
+
+    def stop_targets(self, done: Mapping[str, int], plan: Plan) -> dict[str, int]:
+        """lockstep: all at the step of the one that is furthest."""
+        return dict.fromkeys(done, max(done.values())) if plan.tempo == "lockstep" else dict(done)

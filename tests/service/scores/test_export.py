@@ -1,0 +1,96 @@
+"""One good generator out: fitted shares, a folder that loads without Ray, ONNX that gives the same numbers."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize  # type: ignore[import-untyped]
+
+import raygan
+from raygan.errors import CheckpointError, ConfigError
+from raygan.metrics.mixture import fit, log_likelihood
+from raygan.service.runs.run import Run
+from raygan.service.scores.export import export, fit_mixture, load_exported
+from tests.conftest import TINY
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    settings = {**TINY, "evaluation": {"every_steps": 12, "samples": 1600}}
+    return raygan.train(
+        "ring8-gap",
+        run_dir=tmp_path_factory.mktemp("runs"),
+        name="r",
+        inline=True,
+        **{**settings, "strategy": "independent"},
+    )
+
+
+def test_em_finds_what_a_general_optimiser_finds() -> None:
+    log_p = np.random.default_rng(0).normal(size=(3, 200)) * 2
+    weights = fit(log_p)
+    best = minimize(lambda v: -log_likelihood(log_p, np.exp(v) / np.exp(v).sum()), np.zeros(3), method="Nelder-Mead").x
+    assert log_likelihood(log_p, weights) >= log_likelihood(log_p, np.exp(best) / np.exp(best).sum()) - 1e-6
+    assert weights.sum() == pytest.approx(1)
+
+
+def test_a_useless_generator_gets_no_share() -> None:
+    good, bad = np.zeros(100), np.full(100, -50.0)
+    assert fit(np.stack([good, bad])) == pytest.approx([1, 0], abs=1e-9)
+
+
+def test_fitted_shares_are_sampled_from(run: Run) -> None:
+    with pytest.raises(ConfigError, match="--from fitted: no shares were fitted yet"):
+        run.generator("fitted")
+    out = fit_mixture(run, samples=1600)
+    assert out["log_likelihood"]["fitted"] >= out["log_likelihood"]["equal"] - 0.05
+    assert sum(out["weights"].values()) == pytest.approx(1)
+    generators = run.generator("fitted")
+    assert generators.weights == out["weights"]
+    assert generators.sample(7, seed=1).shape == (7, 2)
+
+
+@pytest.mark.parametrize("which", ["best", "mixture", "pair:1"])
+def test_an_export_gives_the_runs_own_samples_without_ray(run: Run, tmp_path: Path, which: str) -> None:
+    out = export(run, which, tmp_path / "model")
+    expected = run.generator(which).sample(9, seed=3)
+    assert np.array_equal(load_exported(out).sample(9, seed=3), expected)
+    code = f"import sys; from raygan.service.scores.export import load_exported; x = load_exported({str(out)!r}).sample(9, seed=3); print(x.tolist()); assert 'ray' not in sys.modules"  # noqa: E501
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert np.allclose(json.loads(done.stdout), expected, atol=1e-6)
+    card = (out / "README.md").read_text()
+    assert "| modes |" in card
+    assert "fresh draws" in card, "the protocol stands beside the scores"
+
+
+def test_bad_exports_write_nothing(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    with pytest.raises(ConfigError, match="exists already"):
+        export(run, "best", tmp_path / "there")
+    with pytest.raises(ConfigError, match="does not exist"):
+        export(run, "best", tmp_path / "no/where")
+    with pytest.raises(ConfigError, match="--from 'pair:9'"):
+        export(run, "pair:9", tmp_path / "new")
+    assert [p.name for p in tmp_path.iterdir()] == ["there"]
+    with pytest.raises(CheckpointError, match="is not an exported generator"):
+        load_exported(tmp_path / "there")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+def test_onnx_gives_the_same_numbers(run: Run, tmp_path: Path) -> None:
+    import onnxruntime
+
+    out = export(run, "pair:0", tmp_path / "model", onnx=True)
+    session = onnxruntime.InferenceSession(str(out / "generator-pair-00.onnx"), providers=["CPUExecutionProvider"])
+    z = np.random.default_rng(0).normal(size=(33, 2)).astype(np.float32)
+    network = run.generator("pair:0").networks["pair-00"]
+    import torch
+
+    with torch.no_grad():
+        expected = network(torch.from_numpy(z)).numpy()
+    assert np.abs(session.run(None, {"z": z})[0] - expected).max() < 1e-5

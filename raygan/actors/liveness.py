@@ -20,7 +20,7 @@ from raygan.actors.stacks import envoy, stack_there
 
 ASK_S, LOOK_S = 1.0, 0.1
 """Between two questions to each actor, and between two looks for their answers."""
-OURS = re.compile(rb"(Board|Deputy|Evaluator|Matchmaker|Player)Actor")
+OURS = re.compile(rb"(Board|MessengerWorker|Evaluator|Matchmaker|Player)Actor")
 """Titles of our actors' processes."""
 
 

@@ -1,7 +1,7 @@
 """SGAN's deputies on Ray: actors with a share of the messengers (`messenger_shards`), and the global pair's end of the line.
 
-global pair's actor  --begin, have, read, carry_out-->  MessengerWorkerActor          its one caller: Ray keeps the order of the calls
-locals' actors  --publications-->  MessengerWorkerActor                               straight from the locals, as the global pair does
+global pair's actor  --begin, have, read, carry_out-->  MessengerWorkerActor    its one caller: Ray keeps their order
+locals' actors  --publications-->  MessengerWorkerActor    straight from the locals, as to the global pair
 """
 
 from __future__ import annotations

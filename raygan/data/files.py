@@ -125,7 +125,7 @@ def pictures_of(
         what = f"{where.partition(':')[0]}: {name}"
         notes: list[str] = []
         try:
-            picture = settings.fit_in(decode(what, load(), settings.background, notes.append), notes.append)
+            picture = settings.fit_in(decode(what, load(), settings.behind, notes.append), notes.append)
         except (BrokenPicture, OSError) as error:
             broken += 1
             if broken > settings.skip_broken:

@@ -32,7 +32,15 @@ class Fitting(DataComponent):
         "crop", description="crop: fill the square, cut its middle; pad: fit in, fill up."
     )
     channels: Literal[1, 3] | None = Field(None, description="1: grey, 3: RGB; None: as they are, all alike.")
-    background: Background = Field("white", description="Behind transparent pixels; refuse: they are an error.")
+    background: Background | None = Field(
+        None,
+        description="Behind transparent pixels; refuse: they are an error; None = white, where a picture says that it has them.",
+    )
+
+    @property
+    def behind(self) -> Background:
+        """What lies behind transparent pixels."""
+        return self.background or "white"
 
     def fit_in(self, picture: Array, said: Callable[[str], None], white: float | None = None) -> Array:
         """A decoded picture with the size and the channels that are asked for."""
@@ -41,15 +49,17 @@ class Fitting(DataComponent):
             picture = recoloured(picture, self.channels)
         if self.size and picture.shape[1:] != (self.size, self.size):
             said(f"{'cut' if self.fit == 'crop' else 'padded'} to {self.size} x {self.size}")
-            picture = fitted(picture, self.size, self.fit, self.background, white)
+            picture = fitted(picture, self.size, self.fit, self.behind, white)
         return picture
 
 
 def fit(where: str, settings: Fitting, found: Read) -> Read:
     """An array's pictures as `settings` ask for them; encoded ones are so already. Raises DataError where that cannot be done."""
-    asked = settings.model_fields_set & set(Fitting.model_fields) - set(DataComponent.model_fields)
+    own = set(Fitting.model_fields) - set(DataComponent.model_fields)
+    # by value: a run's config, from which it is resumed, sets every field
+    asked = {n for n in own if getattr(settings, n) != Fitting.model_fields[n].default}
     shape = found.array.shape
-    if len(shape) == 2 and asked:
+    if len(shape) == 2 and (asked := asked - ({"background"} if settings.background == "white" else set())):
         raise DataError(f"{where}: data.{min(asked)} is for pictures, and these are points. Leave it out.")
     if len(shape) != 4 or not (change := changing(where, settings, asked, shape[1:], found.array.dtype)):
         return found
@@ -92,7 +102,7 @@ def changing(
     def change(picture: Array, said: Callable[[str], None]) -> Array:
         if alpha:
             seed = int(picture.sum(dtype=np.uint64))
-            picture = laid(where, picture[:-1], picture[-1], settings.background, seed, said)
+            picture = laid(where, picture[:-1], picture[-1], settings.behind, seed, said)
         return settings.fit_in(picture, said, None if dtype == np.uint8 else 1.0)
 
     return change

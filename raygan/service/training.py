@@ -130,8 +130,6 @@ def train(
                 journal.append("origin", step=0, **origin)
                 folder.event("origin", 0, **origin)
             folder.telemetry.reserve()
-            if (drawn := sheet(data)) is not None:
-                folder.telemetry.keep({"data.png": drawn})
         journal.storage = LocalStorage(folder.path)
         point_latest(folder.path)
         return _drive(config, folder, journal, data, inline, begin, listeners or [])
@@ -238,6 +236,8 @@ def _drive(
 
         listeners = [*listeners, HubLink(folder.path.name, folder.path)]
     controller = Controller(config, folder, make_executor, listeners, setup.num_samples, journal)
+    if not (folder.path / "data.png").exists() and (drawn := sheet(data)) is not None:
+        folder.telemetry.keep({"data.png": drawn})
     folder.status(
         pid=os.getpid(), host=platform.node(), epoch=journal.epoch, started=time.time(), exit_code=None, error=None,  # noqa: TID251  shown only
         total_steps=config.steps,

@@ -26,7 +26,7 @@ def actor() -> PlayerActor:
     out._players = {n: Pair(n, setup.parts(n)) for n in SWAP.players}
     for player in out._players.values():
         player.train(2, Shelves())
-    out._kept, out._adopted = {}, {}
+    out._kept, out._adopted, out._own = {}, {}, {}
     out._board = Exchange(SimpleNamespace(), keep_all=True, epoch=3)
     return out
 

@@ -124,26 +124,23 @@ def test_of_equal_scores_the_later_step_is_the_best() -> None:
 
 
 class Run:
-    """As much of a controller as saving takes, with two pairs and a player that is none."""
+    """As much of a run's state and of its log as saving takes, with two pairs and a player that is none."""
 
     def __init__(self, path: Path, keep: int = 2) -> None:
         self.path = path
         self.journal = Journal.open(LocalStorage(path))
-        self.config = SimpleNamespace(checkpoint=SimpleNamespace(keep=keep))
+        self.config = SimpleNamespace(checkpoint=SimpleNamespace(keep=keep, keep_best=False))
         self.roles = {A: Role(pair=True), B: Role(pair=True), "judge": Role(pair=False)}
         self.done = {A: 0, B: 0}
         self.ledger = Ledger(self.done)
         self.totals = Totals(seen={7, 3}, best={2: ("fid", 1.0), 4: ("fid", 2.0), 99: ("fid", 3.0)})
         self.folder = self
-        self.orders: list[Save] = []
         self.told: list[tuple[str, dict[str, Any]]] = []
         self.kept_totals = 0
 
-    def ask(self, order: Save) -> None:
-        self.orders.append(order)
-
-    def best_steps(self, steps: list[int]) -> list[int]:
-        return []
+    @property
+    def furthest(self) -> int:
+        return max(self.done.values())
 
     def keep_totals(self) -> None:
         self.kept_totals += 1
@@ -158,7 +155,7 @@ class Run:
         self.told.append((kind, {"step": step, **facts}))
 
     def begin(self, steps: dict[str, int] | None = None) -> Saving:
-        return Saving(self, steps or {})  # type: ignore[arg-type]
+        return Saving(self, self, steps or {})  # type: ignore[arg-type]
 
     def committed(self) -> Any:
         found, problems = newest_valid(self.path)
@@ -238,23 +235,21 @@ def test_a_run_does_not_end_without_its_last_checkpoint(tmp_path: Path, monkeypa
     saving = run.begin()
     run.done |= {A: 8, B: 6}
     run.ledger.losses = {A: 0.5}
-    assert saving.last()
-    assert run.orders == [Save(A, 8, at=8), Save(B, 8, at=6)]
-    saving.taken(run.orders[0], b"a")
+    orders = saving.last()
+    assert orders == [Save(A, 8, at=8), Save(B, 8, at=6)]
+    saving.taken(orders[0], b"a")
     with monkeypatch.context() as patch:
         patch.setattr(module, "write_checkpoint", full)
         with pytest.raises(
             CheckpointError, match=r"the last checkpoint could not be written \(No space left"
         ) as raised:
-            saving.taken(run.orders[1], b"b")
+            saving.taken(orders[1], b"b")
     assert str(raised.value).endswith(f"then: raygan resume {tmp_path}")
     again = run.begin()
-    assert again.last()
-    for order in run.orders[2:]:
+    for order in again.last():
         again.taken(order, b"x")
     assert (run.committed().steps, run.committed().extra["losses"]) == ({A: 8, B: 6}, {A: 0.5})
-    assert again.last() is False, "it is just what the players are"
-    assert len(run.orders) == 4
+    assert again.last() == [], "it is just what the players are"
 
 
 def test_who_comes_back_stands_by_its_committed_part_with_all_that_belongs_to_it(tmp_path: Path) -> None:
@@ -286,9 +281,9 @@ def test_who_begins_anew_is_waited_for(tmp_path: Path) -> None:
     saving.lost(B, None)
     assert saving.assembly.steps == {A: 4}
     assert run.committed() is None
-    saving.joined(B, 8)
-    assert run.orders == [Save(B, 8, at=8)]
-    saving.taken(run.orders[0], b"b")
+    orders = saving.joined(B, 8)
+    assert orders == [Save(B, 8, at=8)]
+    saving.taken(orders[0], b"b")
     assert run.committed().steps == {A: 8, B: 8}
 
 

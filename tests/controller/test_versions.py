@@ -136,9 +136,9 @@ def test_a_run_that_goes_on_elsewhere_says_so(tmp_path: Path) -> None:
     assert {p: p.read_bytes() for p in path.rglob("*") if p.is_file()} == files, "a refusal changes nothing"
     training.resume_run(path, extra_steps=2)
     told = [e for e in Run.load(path).events if e["kind"] == "warning"]
-    assert [e["name"] for e in told] == ["W206 other-machine"]
+    assert [e["name"] for e in told] == ["W206 other-machine", "W109 schedule-over"]  # two steps past its decay
     assert "torch 2.6.0 -> " in told[0]["text"]
     info = Run.load(path).info
     assert info["versions"]["torch"] == here
     assert len(info["lives"]) == 2
-    assert info["warnings"] == {"W206 other-machine": 1}
+    assert info["warnings"] == {"W206 other-machine": 1, "W109 schedule-over": 1}

@@ -22,7 +22,10 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 PARTS = ("residual.py", "focal.py", "ring_gap.py")
 OWN = ["--network", "./residual.py", "--network.width", "16", "--loss", "./focal.py", "--strategy", "./ring_gap.py",
        "--strategy.swap-every", "10", "--num-pairs", "2", "--evaluation.samples", "1600", "--resources.hub", "false"]  # fmt: skip
-COUNT = "import sys; from raygan.service.scores.export import load_exported as l; print(l(sys.argv[1], trust_code=True).sample(3).shape)"
+COUNT = (
+    "import sys; from raygan.service.scores.export import load_exported as load; "
+    "print(load(sys.argv[1], trust_code=True).sample(3).shape)"
+)
 
 
 def raygan(*argv: str, code: int = 0, elsewhere: Path | None = None, cwd: Path) -> str:
@@ -64,6 +67,7 @@ def jobs() -> Iterator[str]:
     options = {
         "port": free_port(),
         "dashboard-port": port,
+        "dashboard-agent-listen-port": free_port(),  # another Ray of this machine has the usual one
         "temp-dir": folder,
         "object-store-memory": 100_000_000,
         "num-cpus": 2,

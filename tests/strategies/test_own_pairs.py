@@ -23,7 +23,7 @@ from raygan.gan.types import Board, Report
 from raygan.gan.weights import Publication, Vector, flatten, unflatten
 from raygan.losses.dragan import Dragan
 from raygan.networks.base import Logits
-from raygan.service import packing
+from raygan.service import autopack as packing
 from raygan.strategies.base import pair_name
 from raygan.strategies.batching.pack import LEFT_TO_PAIRS, Pack, why_not
 from raygan.strategies.batching.stack import one_at_a_time

@@ -17,7 +17,7 @@ from raygan.gan.bundle import pack as bundle
 from raygan.gan.bundle import unpack
 from raygan.gan.pair import Meter, Pair, Sharing
 from raygan.gan.weights import flatten
-from raygan.service import packing
+from raygan.service import autopack as packing
 from raygan.service.training import train
 from raygan.service.verify import compare, final_states
 from raygan.strategies.base import homes, pair_name

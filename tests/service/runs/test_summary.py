@@ -8,7 +8,7 @@ import pytest
 from raygan.controller.lines import Lines
 from raygan.service.runs import summary
 from raygan.service.runs.summary import INDEX, Keeper, Summary
-from tests.service.test_digest import add, events, rows
+from tests.service.runs.test_digest import add, events, rows
 
 
 def grown(folder: Path, count: int = 300) -> Path:

@@ -21,7 +21,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PrivateAttr, ValidationError
 
 from raygan.errors import ConfigError, did_you_mean
-from raygan.own.names import is_own, label
+from raygan.own.names import is_own, label, name_by_module
 
 KINDS = {"data": "data", "network": "networks", "loss": "losses", "strategy": "strategies"}
 """Kind -> its package, whose name is that of its entry points' group too."""
@@ -36,10 +36,7 @@ class Component(BaseModel):
     @property
     def name(self) -> str:
         """Its name in a config: the file's, an entry point's, or where it stands in a user's own file."""
-        if self._name:
-            return self._name
-        module = type(self).__module__.split(".")
-        return module[2] if module[0] == "raygan" and len(module) > 2 else module[-1]
+        return self._name or name_by_module(type(self).__module__)
 
 
 SUFFIXES = {

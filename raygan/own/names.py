@@ -91,3 +91,13 @@ def absolute(name: str, base: Path) -> str:
     if found.key or found.is_module or not is_own(name):
         return name
     return str(found._replace(where=str(base.absolute() / expanded(found.where))))
+
+
+def name_by_module(module: str) -> str:
+    """A component that comes with raygan is named as its file, or as the folder that holds its files.
+
+    >>> name_by_module("raygan.losses.hinge"), name_by_module("raygan.strategies.sgan.strategy"), name_by_module("mine.nets")
+    ('hinge', 'sgan', 'nets')
+    """
+    parts = module.split(".")
+    return parts[2] if parts[0] == "raygan" and len(parts) > 2 else parts[-1]

@@ -26,7 +26,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from raygan.errors import ConfigError
-from raygan.own.names import DIGITS, Name
+from raygan.own.names import DIGITS, Name, name_by_module
 from raygan.own.settings import parameters
 from raygan.own.source import PREFIX, SOURCES, Source, hashed, register
 
@@ -86,7 +86,7 @@ def _reference(thing: Any) -> str:
     if module is None or not what.isidentifier() or getattr(module, what, None) is not thing:
         return _object(thing, what)
     if module.__name__.startswith("raygan.") and not module.__name__.startswith("raygan.own"):
-        return module.__name__.rpartition(".")[2]
+        return name_by_module(module.__name__)
     if module.__name__ != "__main__":
         return _of_module(module, what)
     source = from_script(module, [what])

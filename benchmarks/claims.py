@@ -334,6 +334,22 @@ SAFETY = [
         "lockstep, best": goodput("lockstep", max),
         "lockstep, worst (aim 80 %)": goodput("lockstep", min),
     }),
+    Source("mutants", "make mutants", "second-look", {
+        "small bugs in what protects a run that no fast test sees":
+            lambda p: once(p["all"]["survived"], "",
+                           f"of {sum(p['all'].values())}; {p['all']['equivalent']} are argued equal"),
+    }),
+    Source("soak", "python -m benchmarks.soak 54", "third-look", {
+        "growth of all processes but the hub, private memory, a round":
+            lambda p: once(1e3 * sum(v["private_kb"] for k, v in p["slopes"].items()
+                                     if k not in ("hub", "driver")) / 1e4, " B",
+                           f"{p['rounds']:,} rounds"),
+    }),
+    Source("long-run", "python -m benchmarks.long_run", "third-look", {
+        "`status` of a run with a million rows and a million events":
+            lambda p: once(min(x["s"] for x in p["looks"] if x["look"] == "status" and x["index"]),
+                           " s", "best of 3"),
+    }),
     Source("uneven", "python -m benchmarks.uneven 1 pmgan", "uneven", {
         "PMGAN, async, one generator stopped 9/10: modes of 8":
             over("results|pmgan, a slow generator", "modes@10%"),

@@ -1,5 +1,5 @@
 # Every figure in benchmarks/RESULTS.md and LOG.md has its command here.
-.PHONY: test docs scoreboard journal-length memory-growth full-disk lint types layers seeds bench fig2d printed mnist classifier pmgan gap-r15 gam2 diversity swaps chaos durability simulate generalisation stacked lock record hub sweeps rivals scale footprint packs guard shards parallel-pmgan supervisor precision partitions presets batch-norm cable lifetime compiled store-pages direct-transport swap-cost gpu-check goodput preemptions mutants
+.PHONY: test soak long-run large-data docs scoreboard journal-length memory-growth full-disk lint types layers seeds bench fig2d printed mnist classifier pmgan gap-r15 gam2 diversity swaps chaos durability simulate generalisation stacked lock record hub sweeps rivals scale footprint packs guard shards parallel-pmgan supervisor precision partitions presets batch-norm cable lifetime compiled store-pages direct-transport swap-cost gpu-check goodput preemptions mutants
 
 test:            ## README's second command
 	pytest
@@ -72,6 +72,12 @@ durability:      ## what journal and checkpoints cost; a soak of 20,000 rounds
 	python -m benchmarks.durability
 journal-length:  ## what a checkpoint costs after 10 to 40,000 swaps
 	python -m benchmarks.journal_length
+soak:            ## an hour on Ray: what each process keeps of its memory
+	python -m benchmarks.soak 54
+long-run:        ## what a look costs at a million rows
+	python -m benchmarks.long_run
+large-data:      ## 60,000 pictures in a folder: time and memory to the first step
+	python -m benchmarks.large_data
 memory-growth:   ## what of its memory the controller keeps, over 5,000 rounds
 	python -m benchmarks.memory_growth
 full-disk:       ## runs on a disk of every size from none to enough; root

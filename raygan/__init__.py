@@ -13,11 +13,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from raygan import moved
+
 if TYPE_CHECKING:
     from raygan.service.cluster.jobs import Jobs as Jobs
     from raygan.service.runs.run import Run as Run
 
 __all__ = ["Jobs", "Run", "train"]
+moved.install()
 
 
 def train(
@@ -28,7 +31,7 @@ def train(
 
     settings: `num_pairs=8`, or groups as mappings: `pair={"lr_g": 1e-3}`, `strategy={"name": "sgan", "messenger_steps": 5}`; own
     parts by name or as objects: `network=MyNet(width=8)`, `loss=Focal`, `data=array`, `metrics=[sharpness]` (README). listeners:
-    functions (controller, done), or what a config names. trust_code: with `resume`, the run's own parts may run.
+    functions (run, done), or what a config names. trust_code: with `resume`, the run's own parts may run.
     inline: everything in this process, no Ray. Raises a RayganError (raygan.errors).
     """
     from raygan.config import resolve

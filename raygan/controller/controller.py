@@ -36,6 +36,12 @@ from raygan.errors import CheckpointError, Interrupted, Leaving, NonFiniteError,
 from raygan.strategies.base import idle_for_ever
 
 STALL_S = 600.0
+BEFORE = {
+    **dict.fromkeys(("config", "done", "elapsed", "failures", "latest", "ledger", "plan", "players", "roles"), "state"),
+    **dict.fromkeys(("scores", "stop_signal", "strategy", "totals"), "state"),
+    **dict.fromkeys(("folder", "journal", "warn"), "log"),
+}
+"""Where listeners of before 0.2 find what they read of a run itself."""
 
 
 class Controller:
@@ -177,3 +183,11 @@ class Controller:
     def stop(self, signum: int) -> None:
         """Asked by a signal handler, or by `raygan stop`: finish the rounds under way, save, and end."""
         self.state.stop_signal = signum
+
+    def __getattr__(self, name: str) -> Any:
+        """What listeners of before 0.2 read here: `run.done` is `run.state.done`."""
+        if name == "gathering" and self.loop is not None:
+            return self.loop.saving.assembly
+        if (part := BEFORE.get(name)) is None:
+            raise AttributeError(f"a run has no {name!r}: look in run.state, run.log and run.loop")
+        return getattr(getattr(self, part), name)

@@ -1,8 +1,10 @@
 # Every figure in benchmarks/RESULTS.md and LOG.md has its command here.
-.PHONY: test soak long-run large-data docs scoreboard journal-length memory-growth full-disk lint types layers seeds bench fig2d printed mnist classifier pmgan gap-r15 gam2 diversity swaps chaos durability simulate generalisation stacked lock record hub sweeps rivals scale footprint packs guard shards parallel-pmgan supervisor precision partitions presets batch-norm cable lifetime compiled store-pages direct-transport swap-cost gpu-check goodput preemptions mutants
+.PHONY: test exhaustive soak long-run large-data docs scoreboard journal-length memory-growth full-disk lint types layers seeds bench fig2d printed mnist classifier pmgan gap-r15 gam2 diversity swaps chaos durability simulate generalisation stacked lock record hub sweeps rivals scale footprint packs guard shards parallel-pmgan supervisor precision partitions presets batch-norm cable lifetime compiled store-pages direct-transport swap-cost gpu-check goodput preemptions mutants
 
 test:            ## README's second command
 	pytest
+exhaustive:      ## whole runs, kills at every step, clusters, browsers; quarter of an hour
+	pytest -m exhaustive
 docs:            ## the site, into site/: strict, nothing from elsewhere
 	NO_MKDOCS_2_WARNING=1 python -m mkdocs build --strict
 scoreboard:      ## benchmarks/RESULTS.md, from the kept JSON

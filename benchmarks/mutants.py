@@ -244,7 +244,7 @@ def fork(tests: Sequence[str], mutant: Mutant | None) -> int:
         if mutant is not None:
             sys.meta_path.insert(0, Instead(mutant.file, mutant.source))
         torch.set_num_threads(1)
-        marks = "not ray and not slow and not timed"
+        marks = "not ray and not exhaustive and not timed"
         options = ["-x", "-q", "-n", "0", "-m", marks, "-p", "no:cacheprovider", "--tb=line", "-o", "addopts="]
         status = int(pytest.main([*options, *tests]))
     except BaseException:

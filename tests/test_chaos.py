@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks import chaos
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = [pytest.mark.ray, pytest.mark.exhaustive]
 
 
 @pytest.mark.usefixtures("ray_session")

@@ -255,7 +255,7 @@ def needed(pinned: dict[str, str]) -> dict[str, str]:
 
 
 @pytest.mark.ray
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.timeout(600)
 def test_the_whole_way() -> None:
     """cluster/smoke.sh: a cluster with token authentication, submit, status, scale, stop, resume, fetch, sample."""

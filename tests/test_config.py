@@ -61,7 +61,7 @@ PATHS = st.sampled_from([
 ])  # fmt: skip
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @settings(max_examples=10_000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.dictionaries(PATHS, VALUES, max_size=4))
 def test_any_values_are_a_config_or_an_error_for_people(flags: dict[str, object]) -> None:

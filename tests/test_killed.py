@@ -16,7 +16,7 @@ from raygan.controller.run_folder import read_jsonl
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = [pytest.mark.ray, pytest.mark.exhaustive]
 ARGS = ["--steps", "400", "--num-pairs", "2", "--network.hidden", "32", "--checkpoint.every-steps", "50",
         "--evaluation.every-steps", "400", "--evaluation.samples", "1500", "--plain", "--address", "local"]  # fmt: skip
 

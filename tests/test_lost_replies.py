@@ -9,7 +9,7 @@ import pytest
 
 from tests.test_killed import ARGS, final_digests, raygan
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = [pytest.mark.ray, pytest.mark.exhaustive]
 LOSSES = {
     "CoreWorkerService.grpc_client.PushTask": {"num_failures": 4, "req_failure_prob": 20, "resp_failure_prob": 20}
 }

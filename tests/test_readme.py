@@ -55,7 +55,7 @@ def test_the_default_preset_is_sgan_on_ring8() -> None:
 
 
 @pytest.mark.ray
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_main_job(tmp_path: Path) -> None:
     """`raygan train`, as a user starts it: SGAN on Ray actors reaches 8 of 8 modes in a minute or so."""
     command = [

@@ -11,7 +11,7 @@ COMMITTED = json.loads((Path(__file__).parents[1] / "benchmarks/results/guard.js
 LOSS = 0.15
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.timed
 def test_no_ratio_is_more_than_15_percent_below_the_committed_one() -> None:
     """The best of three measurements: a busy machine may spoil one, a slower program spoils all."""

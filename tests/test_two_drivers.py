@@ -11,7 +11,7 @@ from raygan.controller.storage import LocalStorage
 from tests.simulation.world import check_history
 from tests.test_killed import ARGS, final_digests, raygan, wait_for_checkpoint
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.exhaustive
 INLINE = [a for a in ARGS if a not in ("--address", "local")] + ["--inline"]
 
 

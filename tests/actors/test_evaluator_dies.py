@@ -17,7 +17,7 @@ from raygan.service.verify import compare, final_states
 from raygan.strategies.roles import GLOBAL
 from tests.conftest import setup_of, tiny_config
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.usefixtures("ray_session")]
+pytestmark = [pytest.mark.ray, pytest.mark.exhaustive, pytest.mark.usefixtures("ray_session")]
 
 
 class Deadly(EvaluatorActor):

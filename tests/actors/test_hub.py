@@ -173,7 +173,7 @@ def eventually(what: Any, timeout_s: float = 90.0) -> Any:
 
 
 @pytest.mark.ray
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_run_is_followed_scaled_and_stopped_through_its_hub(ray_session: None, tmp_path: Path) -> None:
     """From a process that does not see the run's folder; also after the hub was killed."""
     import ray
@@ -211,7 +211,7 @@ def test_a_run_is_followed_scaled_and_stopped_through_its_hub(ray_session: None,
 
 
 @pytest.mark.ray
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_stop_in_the_middle_of_swaps_saves_within_five_seconds(ray_session: None, tmp_path: Path) -> None:
     """SIGTERM to the driver: a checkpoint within 5 s, exit code 143; what is resumed ends with the bits of an undisturbed run."""
     from raygan.controller.checkpoint import newest_valid
@@ -243,7 +243,7 @@ def test_a_stop_in_the_middle_of_swaps_saves_within_five_seconds(ray_session: No
 
 
 @pytest.mark.ray
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_two_runs_on_a_full_cluster_take_turns(ray_session: None, tmp_path: Path) -> None:
     """Each wants more than half of the CPUs: one waits, all of its players at once (one placement group), and both end."""
     import ray

@@ -26,7 +26,7 @@ CASES = {
     "draining": (draining.CONFIG, "preempted"),
     "hanging": (hanging.CONFIG, "hang"),
 }
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = [pytest.mark.ray, pytest.mark.exhaustive]
 
 
 @pytest.mark.parametrize("module", CASES)

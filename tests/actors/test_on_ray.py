@@ -32,7 +32,7 @@ from raygan.strategies.roles import GLOBAL, JUDGE
 from tests.conftest import setup_of, tiny_config
 
 PMGAN_2 = {"name": "pmgan", "classes": 2}
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.usefixtures("ray_session")]
+pytestmark = [pytest.mark.ray, pytest.mark.exhaustive, pytest.mark.usefixtures("ray_session")]
 
 
 @pytest.mark.parametrize("home", ["own", "own, and the spares are dead", "shared", "packed"])

@@ -24,7 +24,7 @@ from raygan.strategies.base import Setup, load_data, with_data
 from raygan.strategies.partition import with_parts
 from tests.conftest import setup_of, tiny_config
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.usefixtures("ray_session")]
+pytestmark = [pytest.mark.ray, pytest.mark.exhaustive, pytest.mark.usefixtures("ray_session")]
 MASK = np.uint64(0xA5A5A5A5A5A5A5A5)
 CPU = torch.device("cpu")
 PAIRS = ("pair-00", "pair-01")

@@ -13,7 +13,7 @@ from raygan.service.verify import compare, final_states
 from raygan.strategies.base import Setup
 from tests.conftest import setup_of, tiny_config
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.usefixtures("ray_session")]
+pytestmark = [pytest.mark.ray, pytest.mark.exhaustive, pytest.mark.usefixtures("ray_session")]
 
 
 class Warm(RayExecutor):

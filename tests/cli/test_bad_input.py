@@ -371,7 +371,7 @@ def test_sample_mistakes(finished: Path, argv: list[str], text: str, capsys: pyt
 
 
 @pytest.mark.ray
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_more_gpus_than_exist_is_refused_at_once_and_leaves_nothing(
     ray_session: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

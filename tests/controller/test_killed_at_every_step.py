@@ -14,7 +14,7 @@ from raygan.gan.weights import digest
 from raygan.service.verify import final_states
 from tests.conftest import Unscored, setup_of, tiny_config
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.exhaustive
 STEPS = 50
 KINDS: dict[str, dict[str, Any]] = {
     "sgan": {"strategy": {"name": "sgan", "messenger_lifetime": 3}},

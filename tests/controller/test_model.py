@@ -162,7 +162,7 @@ def explore(fenced: bool, limit: int) -> tuple[int, int, int]:
     return len(seen), bad, ends
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_no_reachable_state_breaks_an_invariant() -> None:
     states, bad, ends = explore(fenced=True, limit=10**7)
     print(f"{states} states")

@@ -33,7 +33,7 @@ def strace_works() -> bool:
     )
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("step", [8, 4])  # a first write, and the rewrite of the step that is the newest
 @pytest.mark.parametrize("fault", ["signal=KILL", "error=EIO", "error=ENOSPC"])
 def test_a_save_that_is_struck_at_any_system_call_loses_nothing(tmp_path: Path, fault: str, step: int) -> None:

@@ -185,7 +185,7 @@ def eighteen_more_runs() -> list[Any]:
 
 
 @pytest.mark.ray
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.timeout(280)
 def test_a_real_prometheus_sees_it_all(prometheus: str, tmp_path: Path) -> None:
     """SGAN over GAP and PMGAN at once: every expression has series, a killed pair is seen, none of 20 runs' series stays."""

@@ -40,7 +40,7 @@ def test_the_bits_are_those_of_torch(kind: str) -> None:
     assert S.optimizer_state("o", one).keys() == S.optimizer_state("o", other).keys()
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_whoever_trains_does_not_import_torchs_compiler() -> None:
     """1.3 s and 70 MB in each process."""
     done = subprocess.run(

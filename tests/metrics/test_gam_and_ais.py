@@ -55,7 +55,7 @@ def test_the_rate_is_counted_in_eval_mode() -> None:
     assert torch.equal(d.state_dict()["0.running_mean"], before)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_ais_is_right_on_a_linear_gaussian_decoder() -> None:
     """Closed form: x ~ N(b, W W' + s2 I); within 0.1 nat, and the BDMC gap brackets it."""
     generator = torch.Generator().manual_seed(0)

@@ -17,7 +17,7 @@ import pytest
 
 from raygan.service.runs.run import Run
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = [pytest.mark.ray, pytest.mark.exhaustive]
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PARTS = ("residual.py", "focal.py", "ring_gap.py")
 OWN = ["--network", "./residual.py", "--network.width", "16", "--loss", "./focal.py", "--strategy", "./ring_gap.py",

@@ -14,7 +14,7 @@ from raygan.gan.weights import digest
 from raygan.service.training import resume_run
 from tests.own.conftest import as_elsewhere
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.usefixtures("ray_session")]
+pytestmark = [pytest.mark.ray, pytest.mark.exhaustive, pytest.mark.usefixtures("ray_session")]
 
 
 def digests(run: Path) -> dict[str, str]:

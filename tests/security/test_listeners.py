@@ -16,7 +16,7 @@ from raygan.actors.executor import RayExecutor
 from raygan.strategies.roles import GLOBAL
 from tests.conftest import setup_of, tiny_config
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.usefixtures("ray_session")]
+pytestmark = [pytest.mark.ray, pytest.mark.exhaustive, pytest.mark.usefixtures("ray_session")]
 
 ROLES = {
     "gcs_server": "head", "raylet": "raylet", "DashboardAgent": "agent", "RuntimeEnvAgent": "agent", "dashboard/": "dashboard",

@@ -302,7 +302,7 @@ def test_unlike_pairs_are_sampled_with_their_own_prior_and_network(tmp_path: Pat
     assert set(run.scores()) == {"pair-00", "pair-01", "mixture"}
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_text_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = {
         "steps": 2, "num_pairs": 2, "batch_size": 4, "loss": "non_saturating",

@@ -285,7 +285,7 @@ def kill_in_every_swap(
     return kills, hashes, same, read_jsonl(tmp_path / "run/events.jsonl")
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_death_at_any_instant_of_a_swap_loses_and_doubles_nothing(tmp_path: Path) -> None:
     """Every swap of the run is disturbed once; `python -m benchmarks.swaps` does 10,000 matchings."""
     kills, hashes, same, events = kill_in_every_swap(tmp_path, 120, 5)
@@ -297,7 +297,7 @@ def test_a_death_at_any_instant_of_a_swap_loses_and_doubles_nothing(tmp_path: Pa
     assert sum(e["kind"] == "death" for e in events) == 119
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_async_keeps_every_discriminator(tmp_path: Path) -> None:
     controller = run(tmp_path, tempo="async", num_pairs=5, steps=60, strategy={"name": "gap", "swap_every": 5})
     final, _ = newest_valid(tmp_path / "run")

@@ -244,7 +244,7 @@ def test_a_torn_slot_is_found() -> None:
         check_slot(Publication(slot.player, 4, slot.arrays))
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_hundred_thousand_writes_against_readers() -> None:
     """0 torn, versions never go back, and the buffer stays one object large."""
     from raygan.actors.exchange import Exchange

@@ -52,7 +52,7 @@ def test_every_strategy_reaches_the_end(name: str) -> None:
     assert all(unpack(raw)["step"] == 6 for raw in states.values())
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", presets())
 def test_every_shipped_preset_runs_two_rounds(name: str) -> None:
     small: dict[str, Any] = {

@@ -80,7 +80,7 @@ def test_bad_exports_write_nothing(run: Run, tmp_path: Path) -> None:
         load_exported(tmp_path / "there")
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 def test_onnx_gives_the_same_numbers(run: Run, tmp_path: Path) -> None:
     import onnxruntime

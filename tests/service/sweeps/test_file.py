@@ -306,7 +306,7 @@ def load_step(path: Path) -> int:
 
 
 @pytest.mark.ray
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_trials_are_normal_runs_and_a_cut_off_sweep_goes_on(tmp_path: Path) -> None:
     """SIGTERM in the middle: exit code 143; --resume runs what is missing, resumes what was cut, and leaves what is done."""
     file = write(tmp_path / "s.yaml", settings={**SMALL, "steps": 400, "evaluation": {"every_steps": 50, "samples": 1600}},
@@ -352,7 +352,7 @@ def test_trials_are_normal_runs_and_a_cut_off_sweep_goes_on(tmp_path: Path) -> N
 
 
 @pytest.mark.ray
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_players_as_actors_in_the_trials_placement_group(ray_session: None, tmp_path: Path) -> None:
     """Two trials of two players each, in turn, where only one fits: both end, and the players lived in the trial's group."""
     settings = {**SMALL, "resources": {"spares": 0, "hub": True, "cpus_per_pair": 0.4}}
@@ -370,7 +370,7 @@ def test_players_as_actors_in_the_trials_placement_group(ray_session: None, tmp_
 
 
 @pytest.mark.ray
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("kind", ["asha", "pbt", "optuna", "budget"])
 def test_schedules_and_searches(kind: str, ray_session: None, tmp_path: Path) -> None:
     learning: dict[str, Any] = {"steps": 200, "batch_size": 64, "network": {"name": "mlp", "hidden": 64, "z_dim": 2}}

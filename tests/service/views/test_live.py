@@ -74,7 +74,7 @@ def test_a_page_that_is_to_end_begins_no_further_picture(finished: Run, monkeypa
     assert drawn == ["samples"]
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_only_whoever_has_the_token_gets_in(address: str) -> None:
     for path in (
         "/",
@@ -102,7 +102,7 @@ def test_only_whoever_has_the_token_gets_in(address: str) -> None:
     assert get(address, f"{folder}picture/nothing.png", cookie.partition(";")[0])[0] == 404
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("width", "phone"), [(1200, False), (390, True)], ids=["desktop", "phone"])
 def test_the_page_in_a_browser(address: str, width: int, phone: bool, tmp_path: Path) -> None:
     browser = Browser(width, 900, phone)
@@ -132,7 +132,7 @@ def test_the_page_in_a_browser(address: str, width: int, phone: bool, tmp_path: 
         browser.close()
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_page_moves_while_the_run_does(tmp_path: Path) -> None:
     flags = [
         a

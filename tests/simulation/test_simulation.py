@@ -4,7 +4,10 @@ import pytest
 
 from tests.simulation.world import simulate_all
 
-pytestmark = [pytest.mark.exhaustive, pytest.mark.timeout(900)]  # beside the tests that need Ray it gets what they leave
+pytestmark = [
+    pytest.mark.exhaustive,
+    pytest.mark.timeout(900),
+]  # beside the tests that need Ray it gets what they leave
 SEEDS = 1000
 TWO = 150
 

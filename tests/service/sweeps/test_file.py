@@ -36,7 +36,7 @@ from raygan.service.sweeps.file import (
 from raygan.service.sweeps.trial import FORKED
 from raygan.service.training import load_config, resume_run, train
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 FILES = sorted((ROOT / "tune").glob("*.yaml"))
 SMALL: dict[str, Any] = {
     "steps": 30, "batch_size": 16, "round_steps": 10, "network": {"name": "mlp", "hidden": 16, "z_dim": 2}, "num_pairs": 2,

@@ -17,7 +17,7 @@ from raygan.controller.lines import read_json
 from raygan.data.base import Samples, to_uint8
 from raygan.metrics.classifier import load_classifier, probabilities
 from raygan.service.runs.run import Run
-from raygan.service.views.pictures import MAIN, REAL, STYLE, Show, colour, png, shade
+from raygan.service.views.pictures import MAIN, REAL, STYLE, Show, colour, panels, png, shade
 from raygan.service.views.sheet import tile
 from raygan.strategies.base import is_critic
 from raygan.strategies.roles import MIXTURE, Roles, ordered, role_of, with_verdicts
@@ -266,12 +266,7 @@ def class_histograms(show: Show, data: Samples, roles: Roles) -> bytes | None:
     network = load_classifier(data.classifier)[0]
     players = ordered(show, roles)
     with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(
-            -(-len(players) // 4), min(4, len(players)), figsize=(9.6, 1.9 * -(-len(players) // 4)), squeeze=False,
-            layout="constrained", sharey=True,
-        )  # fmt: skip
-        for axis in axes.flat[len(players) :]:
-            axis.axis("off")
+        figure, axes = panels(len(players))
         for axis, player in zip(axes.flat, players, strict=False):
             images = torch.from_numpy(np.asarray(show[player][max(show[player])])).float().div(127.5).sub(1)
             p = probabilities(network, images)

@@ -168,6 +168,17 @@ def _draw(axis: Any, samples: npt.NDArray[np.generic], data: Samples, tint: Any)
     axis.set_aspect("equal")
 
 
+def panels(count: int) -> tuple[Any, Any]:
+    """(figure, axes (rows, across)) of so many small panels, four a row."""
+    rows = -(-count // 4)
+    figure, axes = plt.subplots(
+        rows, min(4, count), figsize=(9.6, 1.9 * rows), squeeze=False, layout="constrained", sharey=True
+    )
+    for axis in axes.flat[count:]:
+        axis.axis("off")
+    return figure, axes
+
+
 def mode_histograms(show: Show, data: Samples, roles: Roles) -> bytes | None:
     """Share of the high-quality points at each mode, a panel a generator; None for data without modes."""
     if data.modes is None:
@@ -175,12 +186,7 @@ def mode_histograms(show: Show, data: Samples, roles: Roles) -> bytes | None:
     players = ordered(show, roles)
     count = len(data.modes.means)
     with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(
-            -(-len(players) // 4), min(4, len(players)), figsize=(9.6, 1.9 * -(-len(players) // 4)), squeeze=False,
-            layout="constrained", sharey=True,
-        )  # fmt: skip
-        for axis in axes.flat[len(players) :]:
-            axis.axis("off")
+        figure, axes = panels(len(players))
         for axis, player in zip(axes.flat, players, strict=False):
             last = show[player][max(show[player])]
             axis.bar(

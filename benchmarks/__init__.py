@@ -1,1 +1,3 @@
-"""What stands in RESULTS.md and LOG.md, measured: each module prints its table and writes it to benchmarks/results/."""
+"""What stands in RESULTS.md and LOG.md, measured: each module prints its table and writes it to
+benchmarks/results/.
+"""

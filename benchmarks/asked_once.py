@@ -1,4 +1,5 @@
-"""What it saves that strategy and homes are made once: `python -m benchmarks.asked_once [PRESET [TURNS]]`
+"""What it saves that strategy and homes are made once: `python -m benchmarks.asked_once [PRESET
+[TURNS]]`
 
 200 steps of a preset in this process, one thread, with the two remembered and made anew at each
 question; in turns, CPU seconds: of the training alone (orders, players, nothing scored or written),
@@ -62,8 +63,17 @@ def main() -> None:
         for turn in range(int(turns)):
             for way in sorted(WAYS, reverse=bool(turn % 2)):
                 taken[way].append(seconds(what, resolved, way))
-        ratios = [old / new for old, new in zip(taken["made at each question"], taken["made once"], strict=True)]
-        rows.append([f"{preset}, {what.__name__}", *(middle(taken[way], ".2f", "") for way in WAYS), middle(ratios)])
+        ratios = [
+            old / new
+            for old, new in zip(taken["made at each question"], taken["made once"], strict=True)
+        ]
+        rows.append(
+            [
+                f"{preset}, {what.__name__}",
+                *(middle(taken[way], ".2f", "") for way in WAYS),
+                middle(ratios),
+            ]
+        )
         kept[what.__name__] = {"seconds": taken, "ratios": ratios}
     show(["CPU s", *WAYS, "ratio"], rows)
     write("asked-once", {"preset": preset, "steps": STEPS, **kept})

@@ -1,7 +1,8 @@
 """PMGAN and batch norm in D, on MNIST: `python -m benchmarks.batch_norm [SEEDS]`      writes results/batch-norm.json
 
-`mnist-pmgan` for 1,000 steps, four generators, one process, one thread: D and C learn on each generator's own batch statistics
-(`strategy.statistics own`), on the mixture's, or have layer norm or none in D. Goes on where it was.
+`mnist-pmgan` for 1,000 steps, four generators, one process, one thread: D and C learn on each
+generator's own batch statistics (`strategy.statistics own`), on the mixture's, or have layer norm
+or none in D. Goes on where it was.
 """
 
 from __future__ import annotations
@@ -41,7 +42,10 @@ def main() -> None:
         for who in ("one generator (mean of 4)", "mixture")
     ]
     protocol = next(iter(found.values()))[0]["protocol"]
-    bounds = [[b, "", *(f"{protocol[b].get(m, float('nan')):.3g}" for m in METRICS)] for b in ("ceiling", "floor")]
+    bounds = [
+        [b, "", *(f"{protocol[b].get(m, float('nan')):.3g}" for m in METRICS)]
+        for b in ("ceiling", "floor")
+    ]
     show([f"mnist-pmgan, {STEPS} steps", "generator", *METRICS], [*rows, *bounds])
 
 

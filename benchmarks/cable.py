@@ -1,8 +1,9 @@
-"""SGAN with its locals at the other end of a cable: `python -m benchmarks.cable [TURNS]` (3); root only, writes results/cable.json.
+"""SGAN with its locals at the other end of a cable: `python -m benchmarks.cable [TURNS]` (3); root
+only, writes results/cable.json.
 
-Two nodes, one in a network namespace, and a cable of so many bits a second between them (tc's token bucket): four MLP pairs of
-4 x 512 in one process at one end, their global pair at the other, a publication each at every step. Lockstep; in turn;
-seconds of the second half of the steps, twice.
+Two nodes, one in a network namespace, and a cable of so many bits a second between them (tc's token
+bucket): four MLP pairs of 4 x 512 in one process at one end, their global pair at the other, a
+publication each at every step. Lockstep; in turn; seconds of the second half of the steps, twice.
 """
 
 from __future__ import annotations
@@ -36,7 +37,10 @@ def slow_down(rate: str) -> None:
 
 def crossed() -> int:
     """Bytes that have come through the cable."""
-    return sum(int(Path(f"/sys/class/net/{CABLE}/statistics/{way}_bytes").read_text()) for way in ("rx", "tx"))
+    return sum(
+        int(Path(f"/sys/class/net/{CABLE}/statistics/{way}_bytes").read_text())
+        for way in ("rx", "tx")
+    )
 
 
 def run(precision: str) -> dict[str, float]:

@@ -1,7 +1,9 @@
-"""Faults on real Ray: whole runs whose processes are killed, stopped or paused, until so many faults have struck.
+"""Faults on real Ray: whole runs whose processes are killed, stopped or paused, until so many
+faults have struck.
 
     python -m benchmarks.chaos [FAULTS] [--anew]      default 1000; writes benchmarks/results/chaos.json after each run, and goes
-                                                      on from there: each part with its commit, seeds and machine
+                                                      on from there: each part with its commit,
+                                                      seeds and machine
 
     SIGKILL             a player's process, or a helper's (the board, the matchmaker, a deputy)
     SIGTERM             to a player: notice of preemption, it moves and nobody loses a step; to a helper: its end
@@ -12,9 +14,10 @@
     SIGKILL recovering  a second player, while the first is being replaced
     head                SIGKILL of Ray's own raylet or GCS: the run goes on on another Ray
 
-A fault is drawn for a named point: right after a swap, an adoption, a save, a training round or an evaluation was sent off,
-after a random delay of up to 20 ms. Each run is lockstep (the kinds below in turn); one checker judges what is left: the
-journal's chain, permutations, exactly-once accounts, and the final bits, which must be those of the undisturbed run.
+A fault is drawn for a named point: right after a swap, an adoption, a save, a training round or an
+evaluation was sent off, after a random delay of up to 20 ms. Each run is lockstep (the kinds below
+in turn); one checker judges what is left: the journal's chain, permutations, exactly-once accounts,
+and the final bits, which must be those of the undisturbed run.
 """
 
 from __future__ import annotations
@@ -124,7 +127,11 @@ class Chaos:
             return ""  # the evaluator is on its way
         pid = executor.places[name := self.rng.choice(there)][1]
         signals = {"SIGKILL": signal.SIGKILL, "SIGTERM": signal.SIGTERM}
-        either = self.rng.choice([signal.SIGKILL, signal.SIGSTOP]) if kind == "evaluator" else signal.SIGSTOP
+        either = (
+            self.rng.choice([signal.SIGKILL, signal.SIGSTOP])
+            if kind == "evaluator"
+            else signal.SIGSTOP
+        )
         try:
             os.kill(pid, signals.get(kind, either))
         except ProcessLookupError:
@@ -136,7 +143,12 @@ class Chaos:
 
     def recovering(self, executor: RayExecutor) -> None:
         """A second death while the first is being mended."""
-        if self.left and executor.places and self.rng.random() < 0.15 and self.signal(executor, "SIGKILL"):
+        if (
+            self.left
+            and executor.places
+            and self.rng.random() < 0.15
+            and self.signal(executor, "SIGKILL")
+        ):
             self.left -= 1
             self.struck["SIGKILL recovering"] += 1
 
@@ -203,7 +215,11 @@ def one_run(seed: int, setup: Setup, expected: dict[str, str]) -> tuple[Chaos, C
     chaos = Chaos(random.Random(seed))
     with tempfile.TemporaryDirectory() as folder:
         controller = Controller(
-            setup.config, RunFolder.create(Path(folder), "run"), lambda: Struck(f"chaos{seed}", setup, chaos), [], 400
+            setup.config,
+            RunFolder.create(Path(folder), "run"),
+            lambda: Struck(f"chaos{seed}", setup, chaos),
+            [],
+            400,
         )
         controller.run()
         for timer in chaos.paused:
@@ -225,7 +241,10 @@ def judge(path: Path, expected: dict[str, str], steps_each: int) -> Counter[str]
     except Violation:
         wrong["invariant_broken"] += 1
     steps = final.steps if final else {}
-    if any(e["kind"] == "death" and e["why"] == "preempted" and e["step"] - back > ROUND for e, back in restarts(path)):
+    if any(
+        e["kind"] == "death" and e["why"] == "preempted" and e["step"] - back > ROUND
+        for e, back in restarts(path)
+    ):
         wrong["preemption_cost_steps"] += 1
     wrong["lost"] = sum(max(0, steps_each - steps.get(p, 0)) for p in expected)
     wrong["repeated"] = sum(max(0, steps.get(p, 0) - steps_each) for p in expected)
@@ -253,7 +272,12 @@ def rollback(path: Path) -> int:
 def quantiles(seconds: list[float]) -> dict[str, float]:
     """Of one kind of fault."""
     cuts = statistics.quantiles(seconds, n=100) if len(seconds) > 1 else seconds * 99
-    return {"n": len(seconds), "p50": cuts[49], "p99": min(cuts[98], max(seconds)), "max": max(seconds)}
+    return {
+        "n": len(seconds),
+        "p50": cuts[49],
+        "p99": min(cuts[98], max(seconds)),
+        "max": max(seconds),
+    }
 
 
 def main() -> None:
@@ -286,7 +310,11 @@ def main() -> None:
                 "recovery_s": {name: quantiles(seconds) for name, seconds in recovery.items()},
                 "checkpoint_every_steps": EVERY, "rollback_steps_max": undone, "parts": [*parts, part], "seconds": recovery,
             })  # fmt: skip
-            print(f"{kind}, seed {seed - 1}: {sum(struck.values())} faults so far; wrong: {dict(+wrong)}", flush=True)
+            print(
+                f"{kind}, seed {seed - 1}: {sum(struck.values())} faults so far; wrong:"
+                f" {dict(+wrong)}",
+                flush=True,
+            )
     if +wrong:
         sys.exit(1)
 

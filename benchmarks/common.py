@@ -28,7 +28,9 @@ def conditions() -> dict[str, Any]:
     """Machine, date, versions, commit."""
     import torch
 
-    git = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    git = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    )
     return {
         "date": time.strftime("%Y-%m-%d"),
         "machine": f"{processor()}, {os.cpu_count()} cores",
@@ -42,7 +44,9 @@ def write(name: str, payload: dict[str, Any]) -> Path:
     """Keep a result with its conditions."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps({"conditions": conditions(), **payload}, indent=1, default=float) + "\n")
+    path.write_text(
+        json.dumps({"conditions": conditions(), **payload}, indent=1, default=float) + "\n"
+    )
     return path
 
 
@@ -53,7 +57,9 @@ def kept(name: str) -> dict[str, Any]:
     return found
 
 
-def gone_on(name: str, what: Iterable[str], seeds: int, one: Callable[[str, int], Any]) -> dict[str, list[Any]]:
+def gone_on(
+    name: str, what: Iterable[str], seeds: int, one: Callable[[str, int], Any]
+) -> dict[str, list[Any]]:
     """`one(w, seed)` of each in turn, kept after each; what was kept before is not done again."""
     found: dict[str, list[Any]] = kept(name).get("results", {})
     for seed, w in itertools.product(range(seeds), what):
@@ -66,26 +72,35 @@ def gone_on(name: str, what: Iterable[str], seeds: int, one: Callable[[str, int]
 def scored(
     preset: str, flags: Mapping[str, Any], metrics: Sequence[str], single: str
 ) -> tuple[dict[str, dict[str, float]], dict[str, Any]]:
-    """A preset's whole run in this process: {generator: {metric: value}}, the mean over the single ones under the name `single`;
-    and what the run says of itself (run.json).
+    """A preset's whole run in this process: {generator: {metric: value}}, the mean over the single
+    ones under the name `single`; and what the run says of itself (run.json).
     """
     with tempfile.TemporaryDirectory() as folder:
         run = train(resolve(preset, flags=flags), run_dir=Path(folder), name="run", inline=True)
         rows = run.scores()
         pairs = [rows[p] for p in run.pairs]
         found = {single: {m: sum(r[m] for r in pairs) / len(pairs) for m in metrics}}
-        return found | {w: {m: rows[w][m] for m in metrics} for w in (GLOBAL, "mixture") if w in rows}, dict(run.info)
+        return found | {
+            w: {m: rows[w][m] for m in metrics} for w in (GLOBAL, "mixture") if w in rows
+        }, dict(run.info)
 
 
 def second_half(rows: list[dict[str, Any]], steps: int) -> float:
-    """Seconds of training, from its second half, when all processes are up: twice from the last row of its middle to the end."""
-    return 2 * float(max(r["elapsed"] for r in rows) - max(r["elapsed"] for r in rows if r["step"] == steps // 2))
+    """Seconds of training, from its second half, when all processes are up: twice from the last row
+    of its middle to the end.
+    """
+    return 2 * float(
+        max(r["elapsed"] for r in rows) - max(r["elapsed"] for r in rows if r["step"] == steps // 2)
+    )
 
 
 def spread(values: list[float]) -> str:
     """mean +- standard deviation over seeds (min .. max)."""
     a = np.asarray(values, dtype=float)
-    return f"{a.mean():.3g} +- {a.std(ddof=1) if len(a) > 1 else 0:.2g} ({a.min():.3g} .. {a.max():.3g})"
+    return (
+        f"{a.mean():.3g} +- {a.std(ddof=1) if len(a) > 1 else 0:.2g} ({a.min():.3g} .."
+        f" {a.max():.3g})"
+    )
 
 
 def middle(values: Iterable[float], form: str = ".2f", unit: str = "x") -> str:

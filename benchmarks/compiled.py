@@ -1,7 +1,7 @@
 """Would `torch.compile` pay? `python -m benchmarks.compiled [TURNS]` (3)      writes results/compiled.json; needs a C++ compiler
 
-One pair in the plain loop, its two networks as they are and compiled, on one thread, in turn. The compiler's own time is counted:
-the steps after which it has been won back.
+One pair in the plain loop, its two networks as they are and compiled, on one thread, in turn. The
+compiler's own time is counted: the steps after which it has been won back.
 """
 
 from __future__ import annotations
@@ -28,17 +28,27 @@ def main() -> None:
     torch.set_num_threads(1)
     found = {}
     for name, steps in STEPS.items():
-        torch._dynamo.reset()  # each by itself: the compiler gives up on code that it has compiled for eight situations
+        # each by itself: the compiler gives up on code that it has compiled for eight situations
+        torch._dynamo.reset()
         work = WORKS[name]
         eager, compiled = (Plain(work.setup(), "pair-00", work.lr) for _ in range(2))
         compiled.g, compiled.d = torch.compile(compiled.g), torch.compile(compiled.d)
         seconds(eager, 3)
         warm_up = seconds(compiled, 3)
-        taken = [(seconds(eager, steps) / steps, seconds(compiled, steps) / steps) for _ in range(turns)]
+        taken = [
+            (seconds(eager, steps) / steps, seconds(compiled, steps) / steps) for _ in range(turns)
+        ]
         before, after = (statistics.median(t) for t in zip(*taken, strict=True))
         gains = [e / c for e, c in taken]
-        found[name] = {"eager_ms": before * 1e3, "compiled_ms": after * 1e3, "gains": gains, "warm_up_s": warm_up}
-        found[name]["steps_to_win_it_back"] = warm_up / (before - after) if before > after else float("inf")
+        found[name] = {
+            "eager_ms": before * 1e3,
+            "compiled_ms": after * 1e3,
+            "gains": gains,
+            "warm_up_s": warm_up,
+        }
+        found[name]["steps_to_win_it_back"] = (
+            warm_up / (before - after) if before > after else float("inf")
+        )
         print(name, found[name], flush=True)
     show(
         ["one pair", "as it is", "compiled", "gain", "first three steps", "won back after"],

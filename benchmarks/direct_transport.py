@@ -1,11 +1,12 @@
-"""Two actors swap a network: through the object store, and by Ray Direct Transport: `python -m benchmarks.direct_transport`.
+"""Two actors swap a network: through the object store, and by Ray Direct Transport: `python -m
+benchmarks.direct_transport`.
 
 store     flat float32 in host memory; what raygan does
 gloo      Ray Direct Transport between two processes on CPUs
 cuda_ipc  the same between two processes on one GPU      nccl   between two GPUs
 
-Milliseconds from the calls until both have the other's, 10 MB and 100 MB each way; the ways in turn. What raygan's own swap does
-besides (checks, names for the journal, the record) is in neither.
+Milliseconds from the calls until both have the other's, 10 MB and 100 MB each way; the ways in
+turn. What raygan's own swap does besides (checks, names for the journal, the record) is in neither.
 """
 
 from __future__ import annotations
@@ -72,7 +73,11 @@ def swaps(megabytes: int, way: str) -> dict[str, list[float]]:
         for name, taken in out.items():
             began = time.perf_counter()
             given = [
-                e.to_store.remote() if name == "store" else e.direct.options(tensor_transport=way).remote()
+                (
+                    e.to_store.remote()
+                    if name == "store"
+                    else e.direct.options(tensor_transport=way).remote()
+                )
                 for e in ends
             ]
             ray.get([e.take.remote(g) for e, g in zip(ends, reversed(given), strict=True)])
@@ -92,7 +97,9 @@ def measure() -> dict[str, dict[str, list[float]]]:
     for key, taken in found.items():
         store, direct = taken.values()
         ratios = [d / s for s, d in zip(store, direct, strict=True)]
-        rows.append([key, middle(store, ".0f", " ms"), middle(direct, ".0f", " ms"), middle(ratios)])
+        rows.append(
+            [key, middle(store, ".0f", " ms"), middle(direct, ".0f", " ms"), middle(ratios)]
+        )
     show(["each way", "object store", "direct", "direct over store"], rows)
     return found
 

@@ -2,10 +2,11 @@
 
     python -m benchmarks.durability [ROUNDS]      default 20,000; writes benchmarks/results/durability.json
 
-Cost: GAP, 2 pairs of the papers' toy net (4 layers of 512, batch 128), a swap every 50 steps, a checkpoint about every 60 s,
-inline: the seconds spent on copies of states (for checkpoints, and to undo a round with NaN), packing, checkpoints (hashes,
-writes, fsyncs) and the journal, as a share of the run's. Soak: SGAN of 2 pairs on
-Ray, a round a step; private memory and open files of every process, and bytes in the object store, over the rounds.
+Cost: GAP, 2 pairs of the papers' toy net (4 layers of 512, batch 128), a swap every 50 steps, a
+checkpoint about every 60 s, inline: the seconds spent on copies of states (for checkpoints, and to
+undo a round with NaN), packing, checkpoints (hashes, writes, fsyncs) and the journal, as a share of
+the run's. Soak: SGAN of 2 pairs on Ray, a round a step; private memory and open files of every
+process, and bytes in the object store, over the rounds.
 """
 
 from __future__ import annotations
@@ -70,7 +71,11 @@ def cost() -> dict[str, float]:
     began = time.perf_counter()
     with tempfile.TemporaryDirectory(dir=".") as folder:
         controller = Controller(
-            config, RunFolder.create(Path(folder), "run"), lambda: InlineExecutor(setup), [stop], 2000
+            config,
+            RunFolder.create(Path(folder), "run"),
+            lambda: InlineExecutor(setup),
+            [stop],
+            2000,
         )
         try:
             controller.run()
@@ -97,7 +102,11 @@ def soak(rounds: int) -> list[dict[str, float]]:
         "evaluation.every_steps": rounds // 3, "resources.spares": 0,
     }  # fmt: skip
     config = resolve(flags=flags).config
-    setup, rows, done_rounds = Setup(config, load_data(config), torch.device("cpu")), list[dict[str, float]](), [0]
+    setup, rows, done_rounds = (
+        Setup(config, load_data(config), torch.device("cpu")),
+        list[dict[str, float]](),
+        [0],
+    )
 
     def look(c: Controller, done: Done) -> None:
         done_rounds[0] += type(done.order).__name__ == "Train"
@@ -111,7 +120,11 @@ def soak(rounds: int) -> list[dict[str, float]]:
 
     with cluster("local", 256), tempfile.TemporaryDirectory() as folder:
         Controller(
-            config, RunFolder.create(Path(folder), "run"), lambda: RayExecutor("soak", setup), [look], 2000
+            config,
+            RunFolder.create(Path(folder), "run"),
+            lambda: RayExecutor("soak", setup),
+            [look],
+            2000,
         ).run()
     return rows
 
@@ -126,7 +139,10 @@ def main() -> None:
     """Both."""
     torch.set_num_threads(1)
     spent = cost()
-    share = sum(spent.get(k, 0.0) for k in ("packing", "copies", "journal", "checkpoints")) / spent["run"]
+    share = (
+        sum(spent.get(k, 0.0) for k in ("packing", "copies", "journal", "checkpoints"))
+        / spent["run"]
+    )
     print({k: round(v, 3) for k, v in spent.items()}, f"cost {share:.2%}", flush=True)
     rows = soak(int(sys.argv[1]) if len(sys.argv) > 1 else 20_000)
     write("durability", {"cost": {**spent, "share": share}, "soak": rows})

@@ -1,7 +1,9 @@
-"""SGAN, Fig. 2d: share of modes that none of n independent pairs covers, for n = 1 .. N; vanilla GAN on the ring of 8.
+"""SGAN, Fig. 2d: share of modes that none of n independent pairs covers, for n = 1 .. N; vanilla
+GAN on the ring of 8.
 
-A mode is covered by a generator with at least 10 % of a fair share of its 2,500 samples within 3 std. Averaged over all
-subsets of n pairs and over iterations; the paper's curve falls exponentially.
+A mode is covered by a generator with at least 10 % of a fair share of its 2,500 samples within 3
+std. Averaged over all subsets of n pairs and over iterations; the paper's curve falls
+exponentially.
 """
 
 from __future__ import annotations
@@ -52,7 +54,9 @@ def one_seed(seed: int) -> np.ndarray[Any, Any]:
             if step > STEPS // 2:
                 vector = executor.players[name].generator_vector()
                 stream = torch.Generator().manual_seed(1000 * seed + step)
-                counts.append(mode_counts(sampler.draw(vector, SAMPLES, stream).numpy(), data.modes))
+                counts.append(
+                    mode_counts(sampler.draw(vector, SAMPLES, stream).numpy(), data.modes)
+                )
         if counts:
             found.append(uncovered_by_union(np.array(counts), SAMPLES / len(data.modes.means)))
     executor.close()
@@ -70,8 +74,19 @@ def main() -> None:
     r2 = 1 - residual.var() / np.log(mean[seen]).var()
     rows = [[str(k), spread(list(shares[:, k - 1])), f"{np.exp(slope * k + start):.3g}"] for k in n]
     show(["pairs", "share of uncovered modes (5 seeds)", "fitted a exp(-b n)"], rows)
-    print(f"each further pair leaves {np.exp(slope):.0%} of the uncovered modes; R2 of the log-linear fit {r2:.3f}")
-    write("fig2d", {"shares": shares.tolist(), "factor": float(np.exp(slope)), "r2": float(r2), "flags": FLAGS})
+    print(
+        f"each further pair leaves {np.exp(slope):.0%} of the uncovered modes; R2 of the log-linear"
+        f" fit {r2:.3f}"
+    )
+    write(
+        "fig2d",
+        {
+            "shares": shares.tolist(),
+            "factor": float(np.exp(slope)),
+            "r2": float(r2),
+            "flags": FLAGS,
+        },
+    )
     draw(n, shares, slope, start)
 
 
@@ -84,7 +99,14 @@ def draw(n: Any, shares: Any, slope: float, start: float) -> None:
         for row in shares:
             axis.plot(n, row, color="#c9c9c9", linewidth=0.9)
         axis.plot(n, shares.mean(0), color=MAIN, marker="o", label="mean over 5 seeds")
-        axis.plot(n, np.exp(slope * n + start), color="#333333", linestyle="--", linewidth=0.9, label="a exp(-b n)")
+        axis.plot(
+            n,
+            np.exp(slope * n + start),
+            color="#333333",
+            linestyle="--",
+            linewidth=0.9,
+            label="a exp(-b n)",
+        )
         axis.set_xlabel("pairs n")
         axis.set_ylabel("share of modes that none covers")
         axis.legend(frameon=False)

@@ -1,8 +1,9 @@
 """What a process costs, and 40 pairs on one machine: `python -m benchmarks.footprint`.
 
-Private bytes (Private_Clean + Private_Dirty of /proc/PID/smaps_rollup) and seconds until the first answer, of: an empty Ray actor,
-one that has imported torch (the floor), a player that has trained 20 steps of the toy net (MLP 4 x 512). Five of each, one after
-the other. Then 40 such pairs: an actor each, and 20 to an actor; a GAP run of 40 steps with two swaps, from `raygan train` on.
+Private bytes (Private_Clean + Private_Dirty of /proc/PID/smaps_rollup) and seconds until the first
+answer, of: an empty Ray actor, one that has imported torch (the floor), a player that has trained
+20 steps of the toy net (MLP 4 x 512). Five of each, one after the other. Then 40 such pairs: an
+actor each, and 20 to an actor; a GAP run of 40 steps with two swaps, from `raygan train` on.
 """
 
 from __future__ import annotations
@@ -93,7 +94,9 @@ def used_mb() -> float:
 
 
 def forty(per_actor: int) -> dict[str, float]:
-    """Seconds to the end of training and in all; the most memory that the machine had in use, above what it had before."""
+    """Seconds to the end of training and in all; the most memory that the machine had in use, above
+    what it had before.
+    """
     before, peak, over = used_mb(), [0.0], threading.Event()
 
     def watch() -> None:
@@ -105,7 +108,9 @@ def forty(per_actor: int) -> dict[str, float]:
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         flags = {**TOY, "num_pairs": 40, "resources.pairs_per_actor": per_actor}
-        run = train(resolve("ring8-gap", flags=flags), run_dir=Path(folder), name="forty", address="local")
+        run = train(
+            resolve("ring8-gap", flags=flags), run_dir=Path(folder), name="forty", address="local"
+        )
         at = [r["elapsed"] for r in run.rows if r["kind"] == "train"]
         swaps = float(run.info["swaps"])
     seconds = time.perf_counter() - began
@@ -131,7 +136,11 @@ def main() -> None:
             "player, toy net, 20 steps": [player() for _ in range(REPEATS)],
         }
     rows = [
-        [k, f"{statistics.median(s for s, _ in v):.2f} s", f"{statistics.median(m for _, m in v):.0f} MB"]
+        [
+            k,
+            f"{statistics.median(s for s, _ in v):.2f} s",
+            f"{statistics.median(m for _, m in v):.0f} MB",
+        ]
         for k, v in kinds.items()
     ]
     show(["process", "to the first answer", "private"], rows)

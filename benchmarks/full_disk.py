@@ -1,6 +1,8 @@
-"""A disk that is really full, at every size from nothing to what a run needs: `python -m benchmarks.full_disk` (Linux, root).
+"""A disk that is really full, at every size from nothing to what a run needs: `python -m
+benchmarks.full_disk` (Linux, root).
 
-For each size: a tmpfs of that size, a run in it to whatever end it comes to, more room, the run again to its end.
+For each size: a tmpfs of that size, a run in it to whatever end it comes to, more room, the run
+again to its end.
 
 right   it ends done or with one line, never with another exception; run.json says how; no log has half a line; what it had
         committed is there; gone on with it ends with the bits of a run that was never short of room
@@ -54,7 +56,11 @@ class Outcome:
 def disk(size: int) -> Iterator[Path]:
     """A tmpfs of a size. Raises CalledProcessError where this user may not mount."""
     with tempfile.TemporaryDirectory(prefix="raygan-disk-") as folder:
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], check=True, capture_output=True)
+        subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder],
+            check=True,
+            capture_output=True,
+        )
         try:
             yield Path(folder)
         finally:
@@ -120,7 +126,12 @@ def status(run: Path) -> str:
 def half_lines(run: Path) -> list[str]:
     """Lines of the logs that are no objects."""
     logs = [run / name for name in ("metrics.jsonl", "events.jsonl") if (run / name).exists()]
-    return [f"{log.name}: half a line" for log in logs for line in log.read_bytes().splitlines() if parse(line) is None]
+    return [
+        f"{log.name}: half a line"
+        for log in logs
+        for line in log.read_bytes().splitlines()
+        if parse(line) is None
+    ]
 
 
 def main() -> None:

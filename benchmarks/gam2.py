@@ -1,9 +1,10 @@
-"""GAM-II on MNIST: GAP_D4 against 4 independent DCGANs of the same settings, lineage-exact, over seeds.
+"""GAM-II on MNIST: GAP_D4 against 4 independent DCGANs of the same settings, lineage-exact, over
+seeds.
 
     python -m benchmarks.gam2 [SEEDS] [STEPS]          default 5 seeds; writes results/gam2-mnist.json
 
-Judges of every generator: the discriminators of both groups that it never trained against, and those of a second
-("control") group of independent pairs, which nobody has met.
+Judges of every generator: the discriminators of both groups that it never trained against, and
+those of a second ("control") group of independent pairs, which nobody has met.
 """
 
 from __future__ import annotations
@@ -37,11 +38,15 @@ def main() -> None:
                 flags = {"seed": seed + (1000 if kind == "independent" else 0), "steps": steps, "strategy": strategy,
                          "evaluation": {"every_steps": steps, "samples": 2000}, "checkpoint": {"every_steps": steps}}  # fmt: skip
                 name = f"{'independent' if kind == 'independent' else 'gap'}-{seed}"
-                runs[kind] = train(resolve("mnist-gap", flags=flags), run_dir=Path(folder), name=name, inline=True)
+                runs[kind] = train(
+                    resolve("mnist-gap", flags=flags), run_dir=Path(folder), name=name, inline=True
+                )
             out = gam2([str(r.path) for r in runs.values()], 10_000, 0, control=4)
             for kind, run in runs.items():
                 mine = [out["scores"][g] for g in out["groups"][run.name]]
-                row = rows.setdefault(kind, {"average": [], "worst": [], "elo": [], "mnist score": [], "entropy": []})
+                row = rows.setdefault(
+                    kind, {"average": [], "worst": [], "elo": [], "mnist score": [], "entropy": []}
+                )
                 row["average"].append(float(np.mean([s["average"] for s in mine])))
                 row["worst"].append(float(np.mean([s["worst"] for s in mine])))
                 row["elo"].append(float(np.mean([s["elo"] for s in mine])))
@@ -50,14 +55,23 @@ def main() -> None:
                 row["entropy"].append(float(np.mean([s["entropy"] for s in scores])))
                 if kind != "independent":
                     control = next(r for r in out["groups"] if r.endswith("-control"))
-                    words.setdefault(kind, []).append(out["verdicts"][f"{run.name} against {control}"])
+                    words.setdefault(kind, []).append(
+                        out["verdicts"][f"{run.name} against {control}"]
+                    )
             show(
                 ["group of 4", *next(iter(rows.values()))],
                 [[k, *(spread(v) for v in r.values())] for k, r in rows.items()],
             )
             print(words, flush=True)
             write(
-                "gam2-mnist", {"seeds": list(seeds), "done": seed + 1, "steps": steps, "rows": rows, "verdicts": words}
+                "gam2-mnist",
+                {
+                    "seeds": list(seeds),
+                    "done": seed + 1,
+                    "steps": steps,
+                    "rows": rows,
+                    "verdicts": words,
+                },
             )
 
 

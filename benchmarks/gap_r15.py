@@ -1,4 +1,5 @@
-"""GAP on R15, 100 of its 600 points, 4 pairs: swap periods against 4 independent pairs and a single pair of equal compute.
+"""GAP on R15, 100 of its 600 points, 4 pairs: swap periods against 4 independent pairs and a single
+pair of equal compute.
 
 python -m benchmarks.gap_r15 [SEEDS]          default 5; writes results/gap-r15.json and .png
 """
@@ -29,8 +30,14 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 
 def last_half(run: Run, players: list[str]) -> dict[str, float]:
-    """Each score's mean over the players and over the evaluations of the run's second half (GANs go to and fro)."""
-    rows = [r for r in run.rows if r["kind"] == "score" and r["player"] in players and r["step"] > run.config.steps / 2]
+    """Each score's mean over the players and over the evaluations of the run's second half (GANs go
+    to and fro).
+    """
+    rows = [
+        r
+        for r in run.rows
+        if r["kind"] == "score" and r["player"] in players and r["step"] > run.config.steps / 2
+    ]
     return {m: float(np.nanmean([r[m] for r in rows])) for m in METRICS}
 
 
@@ -70,24 +77,40 @@ def main() -> None:
 
 
 def draw(results: dict[str, Any]) -> None:
-    """Modes of a single generator against the swap period; the band is the independent pairs' spread."""
+    """Modes of a single generator against the swap period; the band is the independent pairs'
+    spread.
+    """
     import matplotlib as mpl
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, len(results), figsize=(9.6, 3), layout="constrained", sharey=True)
+    figure, axes = plt.subplots(
+        1, len(results), figsize=(9.6, 3), layout="constrained", sharey=True
+    )
     for axis, (loss, found) in zip(np.atleast_1d(axes), results.items(), strict=True):
         for who, tint in (("single", "#5b4fc7"), ("mixture", "#2e8b57")):
             gap = np.array([[f[who]["modes"] for f in found[f"GAP, K = {k}"]] for k in PERIODS])
             axis.errorbar(
-                PERIODS, gap.mean(1), gap.std(1, ddof=1), color=tint, marker="o", capsize=3, label=f"GAP, {who}"
+                PERIODS,
+                gap.mean(1),
+                gap.std(1, ddof=1),
+                color=tint,
+                marker="o",
+                capsize=3,
+                label=f"GAP, {who}",
             )
             alone = np.array([f[who]["modes"] for f in found["4 independent pairs"]])
             axis.axhspan(
-                alone.mean() - alone.std(ddof=1), alone.mean() + alone.std(ddof=1), color=tint, alpha=0.13, linewidth=0
+                alone.mean() - alone.std(ddof=1),
+                alone.mean() + alone.std(ddof=1),
+                color=tint,
+                alpha=0.13,
+                linewidth=0,
             )
-            axis.axhline(alone.mean(), color=tint, linestyle="--", linewidth=0.8, label=f"independent, {who}")
+            axis.axhline(
+                alone.mean(), color=tint, linestyle="--", linewidth=0.8, label=f"independent, {who}"
+            )
         axis.set_xscale("log")
         axis.set_title(loss, fontsize=9)
         axis.set_xlabel("swap period K (updates)")

@@ -1,4 +1,5 @@
-"""GAP's Figs. 6 and 7 on R15 (100 points): D's cost on training and held-out batches for 1, 2, 4 pairs; its spread by period.
+"""GAP's Figs. 6 and 7 on R15 (100 points): D's cost on training and held-out batches for 1, 2, 4
+pairs; its spread by period.
 
 python -m benchmarks.generalisation [SEEDS]          default 5; writes results/generalisation.json and .png
 """
@@ -21,7 +22,9 @@ PERIODS = (10, 50, 200, 500)
 
 
 def curves(seed: int, pairs: int, strategy: Any) -> dict[str, list[float]]:
-    """{steps, cost_train, cost_held_out (means over pairs), std (of the held-out cost over pairs and the last half)}."""
+    """{steps, cost_train, cost_held_out (means over pairs), std (of the held-out cost over pairs
+    and the last half)}.
+    """
     flags = {
         "seed": seed, "num_pairs": pairs, "steps": STEPS, "strategy": strategy, "loss": "non_saturating", "round_steps": 20,
         "network": {"name": "mlp", "hidden": 128, "z_dim": 2},
@@ -43,14 +46,22 @@ def curves(seed: int, pairs: int, strategy: Any) -> dict[str, list[float]]:
 def main() -> None:
     """Run, print, keep, draw."""
     seeds = range(int(sys.argv[1]) if len(sys.argv) > 1 else 5)
-    kinds: dict[str, tuple[int, Any]] = {"1 pair": (1, "independent"), "4 independent pairs": (4, "independent")}
+    kinds: dict[str, tuple[int, Any]] = {
+        "1 pair": (1, "independent"),
+        "4 independent pairs": (4, "independent"),
+    }
     kinds |= {f"GAP, {n} pairs, K = 50": (n, {"name": "gap", "swap_every": 50}) for n in (2, 4)}
-    kinds |= {f"GAP, 4 pairs, K = {k}": (4, {"name": "gap", "swap_every": k}) for k in PERIODS if k != 50}
+    kinds |= {
+        f"GAP, 4 pairs, K = {k}": (4, {"name": "gap", "swap_every": k}) for k in PERIODS if k != 50
+    }
     found = {name: [curves(s, *kind) for s in seeds] for name, kind in kinds.items()}
     rows = []
     for name, runs in found.items():
         half = len(runs[0]["steps"]) // 2
-        gap = [float(np.mean(r["cost_held_out"][half:]) - np.mean(r["cost_train"][half:])) for r in runs]
+        gap = [
+            float(np.mean(r["cost_held_out"][half:]) - np.mean(r["cost_train"][half:]))
+            for r in runs
+        ]
         held = [float(np.mean(r["cost_held_out"][half:])) for r in runs]
         rows.append([name, spread(gap), spread(held), spread([r["std"][0] for r in runs])])
     show(["", "held-out minus training cost", "held-out cost", "std of the held-out cost"], rows)
@@ -66,7 +77,11 @@ def draw(found: dict[str, Any]) -> None:
     import matplotlib.pyplot as plt
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3), layout="constrained")
-    for name, tint in (("1 pair", "#8a8a8a"), ("GAP, 2 pairs, K = 50", "#5b4fc7"), ("GAP, 4 pairs, K = 50", "#d1495b")):
+    for name, tint in (
+        ("1 pair", "#8a8a8a"),
+        ("GAP, 2 pairs, K = 50", "#5b4fc7"),
+        ("GAP, 4 pairs, K = 50", "#d1495b"),
+    ):
         for key, style in (("cost_train", "-"), ("cost_held_out", "--")):
             mean = np.mean([r[key] for r in found[name]], 0)
             smooth = np.convolve(mean, np.ones(9) / 9, mode="valid")
@@ -83,10 +98,18 @@ def draw(found: dict[str, Any]) -> None:
     left.legend(fontsize=6, frameon=False)
     stds = np.array([[r["std"][0] for r in found[f"GAP, 4 pairs, K = {k}"]] for k in PERIODS])
     right.errorbar(
-        PERIODS, stds.mean(1), stds.std(1, ddof=1), marker="o", capsize=3, color="#d1495b", label="GAP, 4 pairs"
+        PERIODS,
+        stds.mean(1),
+        stds.std(1, ddof=1),
+        marker="o",
+        capsize=3,
+        color="#d1495b",
+        label="GAP, 4 pairs",
     )
     alone = np.mean([r["std"][0] for r in found["4 independent pairs"]])
-    right.axhline(alone, color="#8a8a8a", linestyle="--", linewidth=0.9, label="4 independent pairs")
+    right.axhline(
+        alone, color="#8a8a8a", linestyle="--", linewidth=0.9, label="4 independent pairs"
+    )
     right.set_xscale("log")
     right.set_xlabel("swap period K (updates)")
     right.set_ylabel("std of the held-out cost")

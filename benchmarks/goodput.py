@@ -1,18 +1,20 @@
-"""Goodput: `python -m benchmarks.goodput [KILLS] [KIND ...]` (3, all); writes benchmarks/results/goodput.json after each row.
+"""Goodput: `python -m benchmarks.goodput [KILLS] [KIND ...]` (3, all); writes
+benchmarks/results/goodput.json after each row.
 
 Share of the time of a run with a kill a minute that its steps would take undisturbed:
 
     goodput = 1 - mean(lost) / 60 s
     lost    = seconds of a disturbed window - steps that stayed in it x seconds a step of the calm windows on both sides
 
-One run, windows of 12 s in turn: calm, disturbed, calm, disturbed, ..., calm, so that machine, placement and neighbours are the
-same for both. At the beginning of a disturbed window one SIGKILL strikes the process of a player, drawn from the seed; the
-window ends when 12 s are over and everybody is where they were at the kill. Steps are the mean over all players (global pair
-and judge too); what a kill undoes counts backwards. Detection, new processes, restores and steps done twice are in `lost`;
-start and imports of the run are not.
+One run, windows of 12 s in turn: calm, disturbed, calm, disturbed, ..., calm, so that machine,
+placement and neighbours are the same for both. At the beginning of a disturbed window one SIGKILL
+strikes the process of a player, drawn from the seed; the window ends when 12 s are over and
+everybody is where they were at the kill. Steps are the mean over all players (global pair and judge
+too); what a kill undoes counts backwards. Detection, new processes, restores and steps done twice
+are in `lost`; start and imports of the run are not.
 
-Processes share the machine's cores: where there are more of them than cores, those who live on get the dead one's share, and lose
-less than they would on machines of their own.
+Processes share the machine's cores: where there are more of them than cores, those who live on get
+the dead one's share, and lose less than they would on machines of their own.
 
 K = 4: a process each. K = 16: eight pairs a process (`pairs_per_actor`), which die together.
 """
@@ -88,7 +90,9 @@ class Clock:
         seconds, now = time.perf_counter() - self.began, controller.state.done
         if seconds < WINDOW_S or any(now[p] < steps for p, steps in self.before.items()):
             return
-        self.windows.append(Window(seconds, statistics.mean(now[p] - steps for p, steps in self.before.items())))
+        self.windows.append(
+            Window(seconds, statistics.mean(now[p] - steps for p, steps in self.before.items()))
+        )
         self._begin(controller)
         if len(self.windows) == self.number:
             controller.stop(signal.SIGTERM)
@@ -104,7 +108,9 @@ class Clock:
     def lost(self) -> list[float]:
         """Seconds that each kill cost."""
         out = []
-        for calm, window, after in zip(self.windows[::2], self.windows[1::2], self.windows[2::2], strict=False):
+        for calm, window, after in zip(
+            self.windows[::2], self.windows[1::2], self.windows[2::2], strict=False
+        ):
             a_step = (calm.seconds + after.seconds) / (calm.steps + after.steps)
             out.append(window.seconds - window.steps * a_step)
         return out
@@ -130,7 +136,9 @@ def measure(config: Config, kills: int, seed: int) -> Clock:
         checkpoint, problems = newest_valid(folder.path)
         assert checkpoint is not None
         assert problems == []
-        assert dict(checkpoint.steps) == dict(controller.state.done), "what was counted is what was committed"
+        assert dict(checkpoint.steps) == dict(controller.state.done), (
+            "what was counted is what was committed"
+        )
     return clock
 
 
@@ -159,7 +167,10 @@ def main() -> None:
                     rows.append(row(kind, tempo, k, kills))
                     print(rows[-1], flush=True)
                     minutes = round((time.perf_counter() - began) / 60, 1)
-                    write("goodput", {**conditions(), "kills": kills, "minutes": minutes, "rows": rows})
+                    write(
+                        "goodput",
+                        {**conditions(), "kills": kills, "minutes": minutes, "rows": rows},
+                    )
 
 
 if __name__ == "__main__":

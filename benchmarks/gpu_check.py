@@ -1,8 +1,10 @@
-"""What only a GPU can show, in under ten minutes: `python -m benchmarks.gpu_check [cuda|cpu]`; writes results/gpu.json.
+"""What only a GPU can show, in under ten minutes: `python -m benchmarks.gpu_check [cuda|cpu]`;
+writes results/gpu.json.
 
-Packs: steps a second of 1, 8, 32, 128 pairs as one batched model against one pair (MLP 4 x 64 and 4 x 512, DCGAN of width 16),
-and how busy the device was. Swaps: offer and adoption of a 10 MB and a 100 MB discriminator between two pairs on the device,
-through host memory as the object store has it; and between two actors on Ray, through the object store and by Ray Direct Transport
+Packs: steps a second of 1, 8, 32, 128 pairs as one batched model against one pair (MLP 4 x 64 and 4
+x 512, DCGAN of width 16), and how busy the device was. Swaps: offer and adoption of a 10 MB and a
+100 MB discriminator between two pairs on the device, through host memory as the object store has
+it; and between two actors on Ray, through the object store and by Ray Direct Transport
 (direct_transport.py). On a CPU it runs too (small counts), so that the program itself is tested.
 """
 
@@ -50,7 +52,9 @@ def busy(work: Callable[[], object]) -> float | None:
     def watch() -> None:
         query = [tool, "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", "--id=0"]
         while not over.wait(0.2):
-            answer = subprocess.run(query, capture_output=True, text=True, check=False).stdout.strip()
+            answer = subprocess.run(
+                query, capture_output=True, text=True, check=False
+            ).stdout.strip()
             if answer.isdigit():
                 seen.append(float(answer))
 
@@ -85,14 +89,19 @@ def swap_ms(megabytes: int, device: torch.device) -> float:
     board = Shelves()
     for pair in (giver, taker):
         pair.train(1, board)
-    return 1e3 * statistics.median(timed(lambda: taker.adopt("D", giver.offer("D", "all"))) for _ in range(5))
+    return 1e3 * statistics.median(
+        timed(lambda: taker.adopt("D", giver.offer("D", "all"))) for _ in range(5)
+    )
 
 
 def main() -> None:
     """Measure, print, keep."""
     device = torch.device(sys.argv[1] if len(sys.argv) > 1 else "cuda")
     if device.type == "cuda" and not torch.cuda.is_available():
-        sys.exit("gpu_check: there is no GPU here. `python -m benchmarks.gpu_check cpu` runs the same on the CPU.")
+        sys.exit(
+            "gpu_check: there is no GPU here. `python -m benchmarks.gpu_check cpu` runs the same on"
+            " the CPU."
+        )
     name = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
     counts = (1, 8, 32, 128) if device.type == "cuda" else (1, 8)
     works = {"mlp 64": WORKS["small"], "mlp 512": WORKS["toy"], "dcgan": WORKS["dcgan"]}
@@ -100,7 +109,11 @@ def main() -> None:
     for key, work in works.items():
         for count in counts:
             speed, share = pack_speed(work, count, device)
-            found[f"{key} x {count}"] = {"steps_per_s": speed, "pair_steps_per_s": speed * count, "utilisation": share}
+            found[f"{key} x {count}"] = {
+                "steps_per_s": speed,
+                "pair_steps_per_s": speed * count,
+                "utilisation": share,
+            }
             print(f"{key}, {count} pairs: {speed:.1f} steps/s", flush=True)
     swaps = {f"{mb} MB": swap_ms(mb, device) for mb in (10, 100)}
     show(
@@ -113,7 +126,12 @@ def main() -> None:
         ],
     )  # fmt: skip
     show(["swap of D, optimizer and all", "ms"], [[k, f"{v:.1f}"] for k, v in swaps.items()])
-    kept = {"device": name, "packs": found, "swap_ms": swaps, "direct_transport_ms": direct_transport.measure()}
+    kept = {
+        "device": name,
+        "packs": found,
+        "swap_ms": swaps,
+        "direct_transport_ms": direct_transport.measure(),
+    }
     write("gpu" if device.type == "cuda" else "gpu-on-cpu", kept)
 
 

@@ -1,6 +1,8 @@
-"""Is raygan as fast as it was? Ratios against the plain loop, one thread, in turn: `python -m benchmarks.guard`.
+"""Is raygan as fast as it was? Ratios against the plain loop, one thread, in turn: `python -m
+benchmarks.guard`.
 
-Writes results/guard.json; tests/test_speed.py measures again and fails where a ratio is more than 15 % below the committed one.
+Writes results/guard.json; tests/test_speed.py measures again and fails where a ratio is more than
+15 % below the committed one.
 
 pair    a raygan pair against the plain PyTorch loop          MLP 4 x 64, batch 128, fused Adam, the vanilla loss
 pack    ten of them as one batched model against ten plain loops, one after the other
@@ -31,11 +33,18 @@ def measure(repeats: int = 7) -> dict[str, float]:
         setup, board = WORK.setup(), Shelves()
         names = [pair_name(i) for i in range(WORK.pairs)]
         plain = [Plain(setup, n, WORK.lr) for n in names]
-        pair, pack = Pair(names[0], setup.parts(names[0])), Pack([Pair(n, setup.parts(n)) for n in names])
+        pair, pack = (
+            Pair(names[0], setup.parts(names[0])),
+            Pack([Pair(n, setup.parts(n)) for n in names]),
+        )
         ratios: dict[str, list[float]] = {"pair": [], "pack": []}
         for turn in range(repeats + 1):  # the first warms up
-            one = timed(lambda: plain[0].steps(5 * STEPS)) / timed(lambda: pair.train(5 * STEPS, board))
-            all_ = timed(lambda: [p.steps(STEPS) for p in plain]) / timed(lambda: pack.train(STEPS, board))
+            one = timed(lambda: plain[0].steps(5 * STEPS)) / timed(
+                lambda: pair.train(5 * STEPS, board)
+            )
+            all_ = timed(lambda: [p.steps(STEPS) for p in plain]) / timed(
+                lambda: pack.train(STEPS, board)
+            )
             if turn:
                 ratios["pair"].append(one)
                 ratios["pack"].append(all_)

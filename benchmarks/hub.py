@@ -2,9 +2,10 @@
 
 python -m benchmarks.hub [REPEATS]          default 5; writes results/hub.json
 
-Cost: GAP, 8 pairs on Ray, with and without the hub in turn: seconds from the first report of a player to the last; and what does
-not depend on how busy the machine is, the CPU time of the hub's process (less its start) and of the driver's end. Rows: 100,000
-rows of metrics.jsonl through the driver's link into the actor, gauges set, until the hub knows the last one.
+Cost: GAP, 8 pairs on Ray, with and without the hub in turn: seconds from the first report of a
+player to the last; and what does not depend on how busy the machine is, the CPU time of the hub's
+process (less its start) and of the driver's end. Rows: 100,000 rows of metrics.jsonl through the
+driver's link into the actor, gauges set, until the hub knows the last one.
 """
 
 from __future__ import annotations
@@ -54,7 +55,9 @@ class Counting(HubLink):
 
     def close(self) -> None:
         """Note, then close."""
-        self.costs.append((self.cpu() - self.before + self.seconds) / (time.monotonic() - self.began) / CORES)
+        self.costs.append(
+            (self.cpu() - self.before + self.seconds) / (time.monotonic() - self.began) / CORES
+        )
         super().close()
 
 
@@ -73,7 +76,9 @@ def rows_per_second(folder: Path) -> float:
         "kind": "train", "player": "pair-03", "step": 1, "steps": 1, "seconds": 0.01, "wait_s": 0.0, "loss_d": 1.3, "loss_g": 0.7,
         "d_accuracy": 0.6, "bad_steps": 0.0, "grad_d": 0.1, "grad_g": 0.1, "elapsed": 1.0,
     }  # fmt: skip
-    (run.path / "metrics.jsonl").write_text("".join(json.dumps({**row, "step": i}) + "\n" for i in range(ROWS)))
+    (run.path / "metrics.jsonl").write_text(
+        "".join(json.dumps({**row, "step": i}) + "\n" for i in range(ROWS))
+    )
     size = (run.path / "metrics.jsonl").stat().st_size
     link = HubLink("rows", run.path)
     nobody: Any = SimpleNamespace(executor=None)
@@ -97,12 +102,20 @@ def main() -> None:
     hub_module.HubLink = Counting  # type: ignore[misc]
     with tempfile.TemporaryDirectory() as name, cluster("local", 512):
         folder = Path(name)
-        pairs = [(seconds(True, folder, 2 * i), seconds(False, folder, 2 * i + 1)) for i in range(repeats)]
-        hub_module.PUSH_BYTES = 4 << 20  # the first push, when the hub is not up yet, must not take all rows at once
+        pairs = [
+            (seconds(True, folder, 2 * i), seconds(False, folder, 2 * i + 1))
+            for i in range(repeats)
+        ]
+        hub_module.PUSH_BYTES = (
+            4 << 20
+        )  # the first push, when the hub is not up yet, must not take all rows at once
         rate = rows_per_second(folder)
     cost = statistics.median(a / b - 1 for a, b in pairs)
     shares = Counting.costs
-    write("hub", {"with_and_without_s": pairs, "cost": cost, "cpu_share": shares, "rows_per_second": rate})
+    write(
+        "hub",
+        {"with_and_without_s": pairs, "cost": cost, "cpu_share": shares, "rows_per_second": rate},
+    )
     show(["what", "measured", "aim"], [
         ["8 pairs with the hub / without", f"{cost:+.1%} ({', '.join(f'{a / b - 1:+.1%}' for a, b in pairs)})", "<= 1 %"],
         [

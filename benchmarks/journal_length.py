@@ -1,7 +1,8 @@
-"""What a checkpoint and a look at the run cost after 10 to 40,000 swaps of five pairs: python -m benchmarks.journal_length.
+"""What a checkpoint and a look at the run cost after 10 to 40,000 swaps of five pairs: python -m
+benchmarks.journal_length.
 
-A checkpoint: five parts of 1 kB, manifest, fsyncs, record, retention. A look: the newest checkpoint is found, read and checked.
-Medians of 30 each, taken in turn over the journals, in one run.
+A checkpoint: five parts of 1 kB, manifest, fsyncs, record, retention. A look: the newest checkpoint
+is found, read and checked. Medians of 30 each, taken in turn over the journals, in one run.
 """
 
 from __future__ import annotations
@@ -34,7 +35,15 @@ def filled(folder: Path, swaps: int) -> Journal:
     """A journal with so many swaps."""
     journal = Journal.open(Quick(folder))
     moves = [
-        {"player": p, "from": q, "what": "D", "identity": p, "at": 123456, "fingerprint": "0" * 32, "bytes": 123456}
+        {
+            "player": p,
+            "from": q,
+            "what": "D",
+            "identity": p,
+            "at": 123456,
+            "fingerprint": "0" * 32,
+            "bytes": 123456,
+        }
         for p, q in zip(PAIRS, [*PAIRS[1:], PAIRS[0]], strict=True)
     ]
     for step in range(swaps):
@@ -45,7 +54,9 @@ def filled(folder: Path, swaps: int) -> Journal:
 
 def checkpoint(journal: Journal, step: int) -> None:
     """One, with what follows it."""
-    write_checkpoint(journal, Checkpoint(step, dict.fromkeys(PAIRS, b"x" * 1000), dict.fromkeys(PAIRS, step)), 2)
+    write_checkpoint(
+        journal, Checkpoint(step, dict.fromkeys(PAIRS, b"x" * 1000), dict.fromkeys(PAIRS, step)), 2
+    )
     retain(journal.storage, 2)
 
 
@@ -67,11 +78,18 @@ def main() -> None:
                 saves[swaps].append(took(lambda j=journal, s=swaps + turn: checkpoint(j, s)))  # type: ignore[misc]
                 looks[swaps].append(took(lambda j=journal: newest_valid(j.storage)))  # type: ignore[misc]
     rows = [
-        {"swaps": n, "checkpoint_ms": statistics.median(saves[n]), "look_ms": statistics.median(looks[n])}
+        {
+            "swaps": n,
+            "checkpoint_ms": statistics.median(saves[n]),
+            "look_ms": statistics.median(looks[n]),
+        }
         for n in SWAPS
     ]
     for row in rows:
-        print(f"{row['swaps']:6d} swaps: a checkpoint {row['checkpoint_ms']:.2f} ms, a look {row['look_ms']:.2f} ms")
+        print(
+            f"{row['swaps']:6d} swaps: a checkpoint {row['checkpoint_ms']:.2f} ms, a look"
+            f" {row['look_ms']:.2f} ms"
+        )
     ratio = rows[-1]["checkpoint_ms"] / rows[0]["checkpoint_ms"]
     print(f"{SWAPS[-1]} against {SWAPS[0]}: {ratio:.2f}x")
     write("journal-length", {"rows": rows, "ratio": ratio})

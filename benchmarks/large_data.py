@@ -1,8 +1,10 @@
-"""A folder of 60,000 pictures: seconds and memory to the first step, first and second start; and of `evaluate --samples 50000`.
+"""A folder of 60,000 pictures: seconds and memory to the first step, first and second start; and of
+`evaluate --samples 50000`.
 
     python -m benchmarks.large_data [--source raygan checkout to measure instead]
 
-The pictures are MNIST's (RAYGAN_DATA), as PNG files in ten folders. Each start is a process of its own; what it imports is apart.
+The pictures are MNIST's (RAYGAN_DATA), as PNG files in ten folders. Each start is a process of its
+own; what it imports is apart.
 """
 
 from __future__ import annotations
@@ -60,7 +62,9 @@ def folder(at: Path) -> None:
 def measured(code: str, argument: str, source: str, cache: str) -> dict[str, Any]:
     """One process."""
     env = {**os.environ, "PYTHONPATH": source, "XDG_CACHE_HOME": cache}
-    done = subprocess.run([sys.executable, "-c", code, argument], capture_output=True, text=True, check=True, env=env)
+    done = subprocess.run(
+        [sys.executable, "-c", code, argument], capture_output=True, text=True, check=True, env=env
+    )
     found: dict[str, Any] = json.loads(done.stdout)
     print(argument, found, flush=True)
     return found
@@ -68,14 +72,20 @@ def measured(code: str, argument: str, source: str, cache: str) -> dict[str, Any
 
 def main() -> None:
     """Write results/large-data.json."""
-    source = sys.argv[sys.argv.index("--source") + 1] if "--source" in sys.argv else str(Path(__file__).parents[1])
+    source = (
+        sys.argv[sys.argv.index("--source") + 1]
+        if "--source" in sys.argv
+        else str(Path(__file__).parents[1])
+    )
     with tempfile.TemporaryDirectory() as place:
         pictures, cache = Path(place) / "mnist", str(Path(place) / "cache")
         folder(pictures)
         starts = [measured(START, str(pictures), source, cache) for _ in range(2)]
         scores = {n: measured(SCORES, n, source, cache) for n in ("5000", "10000", "50000")}
     name = "large-data" if "--source" not in sys.argv else "large-data-before"
-    print(write(name, {"pictures": 60_000, "first": starts[0], "second": starts[1], "scores": scores}))
+    print(
+        write(name, {"pictures": 60_000, "first": starts[0], "second": starts[1], "scores": scores})
+    )
 
 
 if __name__ == "__main__":

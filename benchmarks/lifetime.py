@@ -1,7 +1,7 @@
 """How long an SGAN messenger should live, on R15: `python -m benchmarks.lifetime [SEEDS]`      writes results/lifetime.json
 
-`r15-sgan` (5-S-DRAGAN, 100 of 600 points) with messengers that are copied anew every R iterations; one process, one thread. The
-locals are the same in all rows. Goes on where it was.
+`r15-sgan` (5-S-DRAGAN, 100 of 600 points) with messengers that are copied anew every R iterations;
+one process, one thread. The locals are the same in all rows. Goes on where it was.
 """
 
 from __future__ import annotations
@@ -21,7 +21,11 @@ METRICS = ("modes", "modes@10%", "high_quality", "reverse_kl")
 def one(lifetime: str, seed: int) -> dict[str, dict[str, float]]:
     """{generator: {metric: value}}."""
     steps = resolve("r15-sgan").config.steps
-    flags = {"seed": seed, "strategy.messenger_lifetime": int(lifetime), "evaluation.every_steps": steps}
+    flags = {
+        "seed": seed,
+        "strategy.messenger_lifetime": int(lifetime),
+        "evaluation.every_steps": steps,
+    }
     return scored("r15-sgan", flags, METRICS, "one local (mean of 5)")[0]
 
 

@@ -1,7 +1,8 @@
 """Does the controller's process grow with a run's length? python -m benchmarks.memory_growth [ROUNDS]          default 5,000
 
-GAP of two tiny pairs inline, a round and a swap every 10 steps, a checkpoint every 100: after each fifth of the rounds the
-process's resident memory and what the C library's allocator has given out (mallinfo2), which no fragmentation hides.
+GAP of two tiny pairs inline, a round and a swap every 10 steps, a checkpoint every 100: after each
+fifth of the rounds the process's resident memory and what the C library's allocator has given out
+(mallinfo2), which no fragmentation hides.
 """
 
 from __future__ import annotations
@@ -67,7 +68,9 @@ def main() -> None:
         at = controller.state.done["pair-00"] // 10
         if at >= (len(looks) + 1) * (rounds - 2) // 5:
             looks.append((at, *used()))
-            print("{:6d} rounds: resident {:,} kB, given out {:,} kB".format(*looks[-1]), flush=True)
+            print(
+                "{:6d} rounds: resident {:,} kB, given out {:,} kB".format(*looks[-1]), flush=True
+            )
 
     with tempfile.TemporaryDirectory() as scratch:
         folder = RunFolder.create(Path(scratch), "run")
@@ -77,7 +80,8 @@ def main() -> None:
     first, last = looks[0], looks[-1]
     per = 1e4 / (last[0] - first[0])
     print(
-        f"a 10,000 rounds: resident {(last[1] - first[1]) * per:.0f} kB, given out {(last[2] - first[2]) * per:.0f} kB"
+        f"a 10,000 rounds: resident {(last[1] - first[1]) * per:.0f} kB, given out"
+        f" {(last[2] - first[2]) * per:.0f} kB"
     )
     write("memory-growth", {"looks": looks})
 

@@ -1,7 +1,8 @@
 """MNIST: the global pair beside its locals, and beside one single pair of equal compute.
 
-`python -m benchmarks.mnist RUN` scores a finished `mnist-sgan` run, then trains one pair alone, with the same networks, loss and
-rates, for as many steps as its training seconds (all players together, measured on a core of its own here) pay for.
+`python -m benchmarks.mnist RUN` scores a finished `mnist-sgan` run, then trains one pair alone,
+with the same networks, loss and rates, for as many steps as its training seconds (all players
+together, measured on a core of its own here) pay for.
 """
 
 from __future__ import annotations
@@ -57,20 +58,32 @@ def main() -> None:
         "evaluation": {"every_steps": 5000, "samples": 2000}, "checkpoint": {"every_steps": 10_000},
     })  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
-        alone = train(Resolved(config=single, origins={}), run_dir=Path(folder), name="single", inline=True)
+        alone = train(
+            Resolved(config=single, origins={}), run_dir=Path(folder), name="single", inline=True
+        )
         results = evaluate_runs([str(run.path), str(alone.path)], None, args.samples, None, 0)
     sgan, pair = results
     rows = {"ceiling (real data)": sgan["ceiling"], **sgan["scores"]}
     rows[f"single pair, {steps} steps (equal compute)"] = pair["scores"]["pair-00"]
     rows["floor (noise)"] = sgan["floor"]
     metrics = list(sgan["ceiling"])
-    show(["generator", *metrics], [[name, *(f"{row[m]:.3f}" for m in metrics)] for name, row in rows.items()])
+    show(
+        ["generator", *metrics],
+        [[name, *(f"{row[m]:.3f}" for m in metrics)] for name, row in rows.items()],
+    )
     print(
-        f"one SGAN iteration costs {ratio:.2f} steps of a pair; protocol {sgan['protocol']['id']}; run {run.info['elapsed']} s"
+        f"one SGAN iteration costs {ratio:.2f} steps of a pair; protocol {sgan['protocol']['id']};"
+        f" run {run.info['elapsed']} s"
     )
     write(
         "mnist",
-        {"rows": rows, "ratio": ratio, "steps": steps, "protocol": sgan["protocol"], "seconds": run.info["elapsed"]},
+        {
+            "rows": rows,
+            "ratio": ratio,
+            "steps": steps,
+            "protocol": sgan["protocol"],
+            "seconds": run.info["elapsed"],
+        },
     )
 
 

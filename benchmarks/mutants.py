@@ -1,10 +1,12 @@
-"""Do the tests see it when what protects a run breaks? Small bugs are planted one at a time, and the fast tests of that file run.
+"""Do the tests see it when what protects a run breaks? Small bugs are planted one at a time, and
+the fast tests of that file run.
 
     planted     (file, old text, new text, what it breaks): by hand, benchmarks/planted.py
     generated   comparison turned, `and` for `or`, a `not` dropped, a constant one higher, a statement, a `raise`, a keyword left
                 out, nothing returned: from the file's syntax tree; of each file a fixed sample
 
-Each runs in a fork that has PyTorch imported already and gets the changed module in place of the file: no file is touched.
+Each runs in a fork that has PyTorch imported already and gets the changed module in place of the
+file: no file is touched.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import hashlib
 import importlib.abc
 import importlib.machinery
 import os
+import re
 import signal
 import sys
 import time
@@ -39,7 +42,9 @@ TURNED: dict[type[ast.cmpop], str] = {
     ast.In: "not in", ast.NotIn: "in",
 }  # fmt: skip
 PATIENCE_S, TIMES = 60.0, 8
-"""For the tests of one mutant, or so many times what the unchanged file takes; whatever takes longer hangs, which is seen."""
+"""For the tests of one mutant, or so many times what the unchanged file takes; whatever takes
+longer hangs, which is seen.
+"""
 TRIES = 3
 """For the unchanged file, whose tests may fail of what runs beside them."""
 
@@ -55,7 +60,8 @@ class Mutant:
     planted: bool = False
 
 
-# ------------------------------------------------------------------------------------------------------- generating
+# -------------------------------------------------------------------------------------------------------
+# generating
 
 
 class Edits(ast.NodeVisitor):
@@ -72,7 +78,10 @@ class Edits(ast.NodeVisitor):
 
     def span(self, node: Any) -> tuple[int, int]:
         """Where its text is, in bytes."""
-        return self.starts[node.lineno - 1] + node.col_offset, self.starts[node.end_lineno - 1] + node.end_col_offset
+        return (
+            self.starts[node.lineno - 1] + node.col_offset,
+            self.starts[node.end_lineno - 1] + node.end_col_offset,
+        )
 
     def text(self, node: ast.AST) -> str:
         """Its text."""
@@ -82,9 +91,16 @@ class Edits(ast.NodeVisitor):
     def note(self, begin: int, end: int, new: str, what: str, node: ast.AST) -> None:
         """One change, where this place is to be looked at."""
         where = ".".join(self.path)
-        if self.path and (not self.within or any(where == w or where.startswith(w + ".") for w in self.within)):
+        if self.path and (
+            not self.within or any(where == w or where.startswith(w + ".") for w in self.within)
+        ):
             self.found.append(
-                (begin, end, new, f"{where or 'module'}: {what}: {' '.join(self.text(node).split())[:70]}")
+                (
+                    begin,
+                    end,
+                    new,
+                    f"{where or 'module'}: {what}: {' '.join(self.text(node).split())[:70]}",
+                )
             )
 
     def _named(self, node: Any) -> None:
@@ -121,7 +137,9 @@ class Edits(ast.NodeVisitor):
 
     def visit_Assign(self, node: ast.Assign) -> None:
         """One to an attribute or an item is left out."""
-        if all(isinstance(t, (ast.Attribute, ast.Subscript)) for t in node.targets) and self.path[-1:] != ["__init__"]:
+        if all(isinstance(t, (ast.Attribute, ast.Subscript)) for t in node.targets) and self.path[
+            -1:
+        ] != ["__init__"]:
             self.note(*self.span(node), "pass", "left out", node)
         self.generic_visit(node)
 
@@ -131,7 +149,9 @@ class Edits(ast.NodeVisitor):
 
     def visit_Return(self, node: ast.Return) -> None:
         """None in its place."""
-        if node.value is not None and not (isinstance(node.value, ast.Constant) and node.value.value is None):
+        if node.value is not None and not (
+            isinstance(node.value, ast.Constant) and node.value.value is None
+        ):
             self.note(*self.span(node), "return None", "None", node)
             self.generic_visit(node)
 
@@ -148,7 +168,9 @@ class Edits(ast.NodeVisitor):
         """The other one, at its first place."""
         begin, end = self.span(node.values[0])[1], self.span(node.values[1])[0]
         old, new = ("and", "or") if isinstance(node.op, ast.And) else ("or", "and")
-        self.note(begin, end, self.raw[begin:end].decode().replace(old, new, 1), f"{new} for {old}", node)
+        self.note(
+            begin, end, self.raw[begin:end].decode().replace(old, new, 1), f"{new} for {old}", node
+        )
         self.generic_visit(node)
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> None:
@@ -183,7 +205,9 @@ def generated(file: str, within: Sequence[str], sample: int) -> Iterator[Mutant]
     for begin, end, new, name in edits.found:
         seen[name] = seen.get(name, 0) + 1
         full = name if seen[name] == 1 else f"{name} #{seen[name]}"
-        all_.append(Mutant(file, full, (edits.raw[:begin] + new.encode() + edits.raw[end:]).decode()))
+        all_.append(
+            Mutant(file, full, (edits.raw[:begin] + new.encode() + edits.raw[end:]).decode())
+        )
     all_.sort(key=lambda m: hashlib.sha256(f"{m.file} {m.name}".encode()).digest())
     for mutant in all_[:sample]:
         compile(mutant.source, file, "exec")
@@ -191,16 +215,36 @@ def generated(file: str, within: Sequence[str], sample: int) -> Iterator[Mutant]
 
 
 def planted(files: Sequence[str]) -> Iterator[Mutant]:
-    """Those that were written by hand. Raises ValueError for one whose place is gone: it has to move with the code."""
+    """Those that were written by hand. Raises ValueError for one whose place is gone: it has to
+    move with the code.
+    """
     for file, old, new, what in PLANTED:
         source = Path(file).read_text()
-        if source.count(old) != 1:
-            raise ValueError(f"{file}: {what}: its text is there {source.count(old)} times: {old!r}")
+        found = list(anyhow_laid_out(old).finditer(source))
+        if len(found) != 1:
+            raise ValueError(f"{file}: {what}: its text is there {len(found)} times: {old!r}")
         if file in files:
-            yield Mutant(file, what, source.replace(old, new), planted=True)
+            mutated = source[: found[0].start()] + new + source[found[0].end() :]
+            yield Mutant(file, what, mutated, planted=True)
 
 
-# ---------------------------------------------------------------------------------------------------------- running
+def anyhow_laid_out(text: str) -> re.Pattern[str]:
+    """A text of code, whichever way the formatter has broken its lines."""
+
+    def loose(token: str) -> str:
+        if token.isspace():
+            return r"\s+"
+        around = {"(": r"{}\s*", "[": r"{}\s*", "{": r"{}\s*"} | dict.fromkeys(")]}", r",?\s*{}")
+        return around.get(token, "{}").format(re.escape(token))
+
+    lead, body, trail = re.fullmatch(r"(\s*)(.*?)(\s*)", text, re.DOTALL).groups()  # type: ignore[union-attr]
+    tokens = re.findall(r"\w+|\s+|[^\w\s]", body)
+    inner = "".join(map(loose, tokens)).removesuffix(r"\s*")
+    return re.compile(re.escape(lead) + inner + re.escape(trail))
+
+
+# ----------------------------------------------------------------------------------------------------------
+# running
 
 
 class Instead(importlib.abc.MetaPathFinder, importlib.abc.SourceLoader):
@@ -211,7 +255,9 @@ class Instead(importlib.abc.MetaPathFinder, importlib.abc.SourceLoader):
         self.module = file.removesuffix(".py").replace("/", ".")
         self.source = source
 
-    def find_spec(self, name: str, path: Any, target: Any = None) -> importlib.machinery.ModuleSpec | None:
+    def find_spec(
+        self, name: str, path: Any, target: Any = None
+    ) -> importlib.machinery.ModuleSpec | None:
         """Of that module only."""
         if name != self.module:
             return None
@@ -236,7 +282,9 @@ def fork(tests: Sequence[str], mutant: Mutant | None) -> int:
         return pid
     try:
         os.setpgid(0, 0)
-        quiet = os.open(os.environ.get("MUTANTS_LOG", os.devnull), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        quiet = os.open(
+            os.environ.get("MUTANTS_LOG", os.devnull), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600
+        )
         os.dup2(quiet, 1)
         os.dup2(quiet, 2)
         for name in [n for n in sys.modules if n.partition(".")[0] in ("raygan", "tests")]:
@@ -245,7 +293,19 @@ def fork(tests: Sequence[str], mutant: Mutant | None) -> int:
             sys.meta_path.insert(0, Instead(mutant.file, mutant.source))
         torch.set_num_threads(1)
         marks = "not ray and not exhaustive and not timed"
-        options = ["-x", "-q", "-n", "0", "-m", marks, "-p", "no:cacheprovider", "--tb=line", "-o", "addopts="]
+        options = [
+            "-x",
+            "-q",
+            "-n",
+            "0",
+            "-m",
+            marks,
+            "-p",
+            "no:cacheprovider",
+            "--tb=line",
+            "-o",
+            "addopts=",
+        ]
         status = int(pytest.main([*options, *tests]))
     except BaseException:
         status = 3
@@ -274,11 +334,15 @@ def wait_for(
 def main() -> None:
     """All files, or those that contain `--only`; or what survived the last time."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("sample", type=int, nargs="?", default=24, help="generated mutants a file, at most")
+    parser.add_argument(
+        "sample", type=int, nargs="?", default=24, help="generated mutants a file, at most"
+    )
     parser.add_argument("--only", default="", help="text in the names of the files")
     parser.add_argument("--planted", action="store_true", help="those by hand only")
     parser.add_argument(
-        "--again", action="store_true", help="those only that survived the last time; tests were added since"
+        "--again",
+        action="store_true",
+        help="those only that survived the last time; tests were added since",
     )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     args = parser.parse_args()
@@ -292,14 +356,24 @@ def main() -> None:
         mutants += [m for f in files for m in generated(f, TARGETS[f].within, args.sample)]
     began = time.perf_counter()
     outcome = run_all(mutants, args.jobs, patience)
-    report(mutants, outcome, time.perf_counter() - began, args.sample, keep=not args.only and not args.planted)
+    report(
+        mutants,
+        outcome,
+        time.perf_counter() - began,
+        args.sample,
+        keep=not args.only and not args.planted,
+    )
 
 
 def once_more(jobs: int) -> None:
-    """Those that survived, against the tests as they are now; what was killed stays killed, since tests were only added."""
+    """Those that survived, against the tests as they are now; what was killed stays killed, since
+    tests were only added.
+    """
     found = kept("mutants")
     files = dict.fromkeys(name.partition(": ")[0] for name in found["survivors"])
-    whole = (m for f in files for m in [*planted([f]), *generated(f, TARGETS[f].within, found["sample"])])
+    whole = (
+        m for f in files for m in [*planted([f]), *generated(f, TARGETS[f].within, found["sample"])]
+    )
     mutants = [m for m in whole if f"{m.file}: {m.name}" in found["survivors"]]
     began = time.perf_counter()
     outcome = run_all(mutants, jobs, {f: max(PATIENCE_S, TIMES * unchanged(f)) for f in files})
@@ -318,7 +392,9 @@ def unchanged(name: str) -> float:
     """Seconds that a file's tests take as it is. Raises SystemExit where they do not pass."""
     status = 1
     for _ in range(TRIES):
-        _, status, took = wait_for({fork(TARGETS[name].tests, None): (None, time.perf_counter())}, {})
+        _, status, took = wait_for(
+            {fork(TARGETS[name].tests, None): (None, time.perf_counter())}, {}
+        )
         print(f"{name}: unchanged, {took:.1f} s", flush=True)
         if status == 0:
             return took
@@ -342,17 +418,24 @@ def run_all(mutants: Sequence[Mutant], jobs: int, patience: dict[str, float]) ->
     return outcome
 
 
-def report(mutants: Sequence[Mutant], outcome: dict[Mutant, str], seconds: float, sample: int, keep: bool) -> None:
+def report(
+    mutants: Sequence[Mutant], outcome: dict[Mutant, str], seconds: float, sample: int, keep: bool
+) -> None:
     """The table, and where everything was run the file."""
     rows = {}
     for file in dict.fromkeys(m.file for m in mutants):
         its = [outcome[m] for m in mutants if m.file == file]
         rows[file] = {k: its.count(k) for k in ("killed", "hung", "equivalent", "survived")}
-    total = {k: sum(r[k] for r in rows.values()) for k in ("killed", "hung", "equivalent", "survived")}
+    total = {
+        k: sum(r[k] for r in rows.values()) for k in ("killed", "hung", "equivalent", "survived")
+    }
     by_hand = [outcome[m] for m in mutants if m.planted]
     survivors = [f"{m.file}: {m.name}" for m in mutants if outcome[m] == "survived"]
     tell(rows, total)
-    print(f"by hand: {len(by_hand) - by_hand.count('survived')} of {len(by_hand)} killed; {seconds:.0f} s")
+    print(
+        f"by hand: {len(by_hand) - by_hand.count('survived')} of {len(by_hand)} killed;"
+        f" {seconds:.0f} s"
+    )
     if keep:
         payload = {
             "sample": sample,

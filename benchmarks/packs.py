@@ -1,4 +1,5 @@
-"""Where batching pairs pays: ten pairs as one batched model against one after the other, one thread, in turn.
+"""Where batching pairs pays: ten pairs as one batched model against one after the other, one
+thread, in turn.
 
 python -m benchmarks.packs [REPEATS]          default 5; writes results/packs.json
 """
@@ -20,9 +21,18 @@ from raygan.strategies.batching.pack import Pack
 
 DRAGAN = {"loss": {"name": "dragan", "weight": 0.1}}
 CASES: dict[str, tuple[Work, dict[str, Any], int]] = {
-    **{f"MLP 4 x {h}": (WORKS["small"], {"network.hidden": h}, 3200 // h) for h in (64, 128, 256, 512)},
-    **{f"MLP 4 x {h}, DRAGAN": (WORKS["small"], {"network.hidden": h, **DRAGAN}, 2000 // h) for h in (64, 128)},
-    **{f"DCGAN, width {w}": (WORKS["dcgan"], {"network.width": w, "num_pairs": 10}, 6) for w in (8, 16)},
+    **{
+        f"MLP 4 x {h}": (WORKS["small"], {"network.hidden": h}, 3200 // h)
+        for h in (64, 128, 256, 512)
+    },
+    **{
+        f"MLP 4 x {h}, DRAGAN": (WORKS["small"], {"network.hidden": h, **DRAGAN}, 2000 // h)
+        for h in (64, 128)
+    },
+    **{
+        f"DCGAN, width {w}": (WORKS["dcgan"], {"network.width": w, "num_pairs": 10}, 6)
+        for w in (8, 16)
+    },
 }
 
 
@@ -31,9 +41,13 @@ def ratios(work: Work, flags: dict[str, Any], steps: int, repeats: int) -> list[
     config = resolve(work.preset, flags=work.values(**flags)).config
     setup, board = Setup(config, load_data(config), torch.device("cpu")), Shelves()
     names = [pair_name(i) for i in range(config.num_pairs)]
-    alone, pack = [Pair(n, setup.parts(n)) for n in names], Pack([Pair(n, setup.parts(n)) for n in names])
+    alone, pack = (
+        [Pair(n, setup.parts(n)) for n in names],
+        Pack([Pair(n, setup.parts(n)) for n in names]),
+    )
     out = [
-        timed(lambda: [p.train(steps, board) for p in alone]) / timed(lambda: pack.train(steps, board))
+        timed(lambda: [p.train(steps, board) for p in alone])
+        / timed(lambda: pack.train(steps, board))
         for _ in range(repeats + 1)
     ]
     return out[1:]

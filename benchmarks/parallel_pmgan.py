@@ -1,12 +1,15 @@
-"""PMGAN: time for equal updates, asynchronous against one after the other (the paper's section 4.3).
+"""PMGAN: time for equal updates, asynchronous against one after the other (the paper's section
+4.3).
 
 python -m benchmarks.parallel_pmgan [K ...]          default 4 8 12 16; writes results/parallel-pmgan.json
 
-K generators (DCGAN of width 8 on MNIST, batch 64) do STEPS updates each. One after the other: lockstep in one process, judge and
-generators in turn. Asynchronous: Ray actors, on one core and on all of this machine (by CPU affinity). Seconds are those of the
-second half of the steps, doubled, when all processes are up. Beside them the paper's percentages, and a model of more cores:
+K generators (DCGAN of width 8 on MNIST, batch 64) do STEPS updates each. One after the other:
+lockstep in one process, judge and generators in turn. Asynchronous: Ray actors, on one core and on
+all of this machine (by CPU affinity). Seconds are those of the second half of the steps, doubled,
+when all processes are up. Beside them the paper's percentages, and a model of more cores:
 
-model: T(c) = max((K g + j) / c, g, j) an update: g a generator's, j the judge's time in one process; handing over is free.
+model: T(c) = max((K g + j) / c, g, j) an update: g a generator's, j the judge's time in one
+process; handing over is free.
 """
 
 from __future__ import annotations
@@ -32,7 +35,9 @@ CORES = sorted(os.sched_getaffinity(0))
 
 
 def one(k: int, tempo: str, inline: bool, folder: Path) -> dict[str, float]:
-    """Seconds for all updates, and for one of a generator, of the judge; the judge's updates; the share of time spent waiting."""
+    """Seconds for all updates, and for one of a generator, of the judge; the judge's updates; the
+    share of time spent waiting.
+    """
     flags: dict[str, Any] = {
         "num_pairs": k, "steps": STEPS, "round_steps": STEPS // 4, "tempo": tempo, "resources.spares": 0, "batch_size": 64,
         "network": {"name": "dcgan", "width": 8, "z_dim": 64}, "evaluation.every_steps": 10 * STEPS,
@@ -46,7 +51,9 @@ def one(k: int, tempo: str, inline: bool, folder: Path) -> dict[str, float]:
     return {
         "seconds": second_half(made, STEPS),
         "generator_s": statistics.median(r["seconds"] / r["steps"] for r in late),
-        "judge_s": statistics.median(r["seconds"] / max(1, r["steps"]) for r in judged[len(judged) // 2 :]),
+        "judge_s": statistics.median(
+            r["seconds"] / max(1, r["steps"]) for r in judged[len(judged) // 2 :]
+        ),
         "judge_updates": max(r.get("updates", 0.0) for r in judged),
         "idle": sum(r.get("wait_s", 0.0) for r in late) / sum(r["seconds"] for r in late),
     }
@@ -90,7 +97,16 @@ def main() -> None:
             ])  # fmt: skip
             print(rows[-1], flush=True)
     n = len(CORES)
-    header = ["K", "sequential", "one core", "model", f"{n} cores", "model", "model, K + 1 cores", "paper"]
+    header = [
+        "K",
+        "sequential",
+        "one core",
+        "model",
+        f"{n} cores",
+        "model",
+        "model, K + 1 cores",
+        "paper",
+    ]
     show([*header, "generators idle", "judge's updates"], rows)
     write("parallel-pmgan", {"raw": raw, "steps": STEPS, "cores": n})
 

@@ -1,4 +1,5 @@
-"""Partitions on real Ray: `python -m benchmarks.partitions [COUNT]` (50); root only, writes results/partitions.json after each.
+"""Partitions on real Ray: `python -m benchmarks.partitions [COUNT]` (50); root only, writes
+results/partitions.json after each.
 
 Each run has two nodes, one of them in a network namespace, and loses the cable between them once:
 
@@ -6,7 +7,8 @@ Each run has two nodes, one of them in a network namespace, and loses the cable 
             players still send when the cable is back belongs to an epoch that is over
     short   for 0.2 to 1.5 s: whether Ray takes the node for dead or not, the run has to end
 
-Runs are lockstep, the kinds in turn; chaos.py's checker judges what is left: chain, permutations, accounts, final bits.
+Runs are lockstep, the kinds in turn; chaos.py's checker judges what is left: chain, permutations,
+accounts, final bits.
 """
 
 from __future__ import annotations
@@ -74,11 +76,19 @@ def config_of(kind: str) -> Config:
     )  # fmt: skip
 
 
-def one_run(seed: int, cut: Cut, setup: Setup, expected: dict[str, str]) -> tuple[int, Counter[str], int]:
-    """(attempts, what was found wrong by kind, most steps that a restart undid) of a run whose cable is pulled."""
+def one_run(
+    seed: int, cut: Cut, setup: Setup, expected: dict[str, str]
+) -> tuple[int, Counter[str], int]:
+    """(attempts, what was found wrong by kind, most steps that a restart undid) of a run whose
+    cable is pulled.
+    """
     with tempfile.TemporaryDirectory() as folder:
         controller = Controller(
-            setup.config, RunFolder.create(Path(folder), "run"), lambda: RayExecutor(f"cut{seed}", setup), [cut], 400
+            setup.config,
+            RunFolder.create(Path(folder), "run"),
+            lambda: RayExecutor(f"cut{seed}", setup),
+            [cut],
+            400,
         )
         controller.run()
         path = controller.log.folder.path
@@ -112,7 +122,10 @@ def main() -> None:
                 "partitions": seed + 1, "runs": dict(runs), "wrong": dict(wrong), "started_again": dict(again),
                 "recovery_s": quantiles(recovery) if recovery else {}, "rollback_steps_max": undone,
             })  # fmt: skip
-            print(f"{seed + 1}: {kind}, {length}, {attempts} attempts; wrong: {dict(+wrong)}", flush=True)
+            print(
+                f"{seed + 1}: {kind}, {length}, {attempts} attempts; wrong: {dict(+wrong)}",
+                flush=True,
+            )
     if +wrong:
         sys.exit(1)
 

@@ -48,7 +48,9 @@ MLP = (("network.z_dim", 100),)
 WORKS = {
     "toy": Work(10, 100, 128, 2e-3, (*MLP, ("network.hidden", 512))),
     "small": Work(10, 400, 128, 2e-3, (*MLP, ("network.hidden", 64))),
-    "dcgan": Work(8, 100, 64, 2e-4, (("network", {"name": "dcgan", "width": 16, "z_dim": 64}),), "mnist-gap"),
+    "dcgan": Work(
+        8, 100, 64, 2e-4, (("network", {"name": "dcgan", "width": 16, "z_dim": 64}),), "mnist-gap"
+    ),
 }
 
 
@@ -57,7 +59,12 @@ class Plain:
 
     def __init__(self, setup: Setup, name: str, lr: float) -> None:
         parts = setup.parts(name)
-        self.g, self.d, self.z_dim, self.batch = parts.generator, parts.discriminator, parts.z_dim, parts.batch_size
+        self.g, self.d, self.z_dim, self.batch = (
+            parts.generator,
+            parts.discriminator,
+            parts.z_dim,
+            parts.batch_size,
+        )
         self.opt_g, self.opt_d = (
             torch.optim.Adam(n.parameters(), lr, (0.5, 0.9), fused=True) for n in (self.g, self.d)
         )

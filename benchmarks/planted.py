@@ -1,4 +1,7 @@
-"""The hand-written mutants of benchmarks/mutants.py, the tests that have to see those of each file, and what is argued."""
+"""The hand-written mutants of benchmarks/mutants.py, the tests that have to see those of each file,
+and what is argued.
+"""
+
 # ruff: noqa: E501  a table
 
 from __future__ import annotations
@@ -142,11 +145,19 @@ EQUIVALENT: dict[str, str] = {
     f"{A}/exchange.py: Exchange.peek: one more: 1 #6": NONE,
     f"{C}/worker.py: host_all: without strict: zip(here, orders, strict=True)": ALIKE,
     f"{C}/worker.py: host_all: turned: True #2": ALIKE,
-    f"{C}/worker.py: host_all: one more: 0 #2": "a pack's orders are all of as many steps: the second says what the first does",
+    f"{C}/worker.py: host_all: one more: 0 #2": (
+        "a pack's orders are all of as many steps: the second says what the first does"
+    ),
     f"{S}/batching/pack.py: Pack.snapshot.put_back: turned: True": ALIKE,
-    f"{S}/batching/pack.py: Pack.snapshot.put_back: without strict: zip(tensors, copies, strict=True)": ALIKE,
-    f"{A}/matchmaker.py: MatchmakerActor.gather: without strict: zip(goes, networks, strict=True)": ALIKE,
+    f"{S}/batching/pack.py: Pack.snapshot.put_back: without strict: zip(tensors, copies, strict=True)": (
+        ALIKE
+    ),
+    f"{A}/matchmaker.py: MatchmakerActor.gather: without strict: zip(goes, networks, strict=True)": (
+        ALIKE
+    ),
     f"{A}/matchmaker.py: MatchmakerActor.gather: turned: True": ALIKE,
-    f"{A}/matchmaker.py: MatchmakerActor.gather: one more: 1": "sources come sorted, so that equal ones stand side by side",
+    f"{A}/matchmaker.py: MatchmakerActor.gather: one more: 1": (
+        "sources come sorted, so that equal ones stand side by side"
+    ),
 }
 """`file: name` of a mutant that nobody could tell from the original, and why."""

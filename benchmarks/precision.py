@@ -1,9 +1,10 @@
-"""Layers in bfloat16, images with channels last, both, two threads: what a step costs, and what it does to quality.
+"""Layers in bfloat16, images with channels last, both, two threads: what a step costs, and what it
+does to quality.
 
     python -m benchmarks.precision          writes results/precision.json
 
-Time: one pair, a second a turn, the variants in turn, medians of five turns' ratios to float32 on one thread. Quality: one DCGAN on
-MNIST, equal steps, five seeds; floor and ceiling beside it.
+Time: one pair, a second a turn, the variants in turn, medians of five turns' ratios to float32 on
+one thread. Quality: one DCGAN on MNIST, equal steps, five seeds; floor and ceiling beside it.
 """
 
 from __future__ import annotations
@@ -31,10 +32,22 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "both": {"precision": "bfloat16", "channels_last": True},
 }
 NETWORKS: dict[str, dict[str, Any]] = {
-    "DCGAN, width 8": {"data": "stacked_mnist", "network": {"name": "dcgan", "width": 8, "z_dim": 64}},
-    "DCGAN, width 16": {"data": "stacked_mnist", "network": {"name": "dcgan", "width": 16, "z_dim": 64}},
-    "DCGAN, width 32": {"data": "stacked_mnist", "network": {"name": "dcgan", "width": 32, "z_dim": 64}},
-    "DCGAN, width 64": {"data": "stacked_mnist", "network": {"name": "dcgan", "width": 64, "z_dim": 64}},
+    "DCGAN, width 8": {
+        "data": "stacked_mnist",
+        "network": {"name": "dcgan", "width": 8, "z_dim": 64},
+    },
+    "DCGAN, width 16": {
+        "data": "stacked_mnist",
+        "network": {"name": "dcgan", "width": 16, "z_dim": 64},
+    },
+    "DCGAN, width 32": {
+        "data": "stacked_mnist",
+        "network": {"name": "dcgan", "width": 32, "z_dim": 64},
+    },
+    "DCGAN, width 64": {
+        "data": "stacked_mnist",
+        "network": {"name": "dcgan", "width": 64, "z_dim": 64},
+    },
     "MLP 4 x 512": {"data": "ring", "network": {"name": "mlp", "hidden": 512, "z_dim": 2}},
 }
 TURN_S, TURNS = 1.0, 5
@@ -56,7 +69,9 @@ def pair_of(spec: dict[str, Any], switches: dict[str, Any]) -> Pair:
 
 def speed(spec: dict[str, Any]) -> dict[str, float]:
     """Milliseconds of a float32 step on one thread, and how many times faster the others are."""
-    variants = [(name, switches, threads) for threads in (1, 2) for name, switches in VARIANTS.items()]
+    variants = [
+        (name, switches, threads) for threads in (1, 2) for name, switches in VARIANTS.items()
+    ]
     if spec["data"] == "ring":  # no images
         variants = [v for v in variants if "channels_last" not in v[1]]
     pairs, board = [pair_of(spec, switches) for _, switches, _ in variants], Shelves()
@@ -72,9 +87,14 @@ def speed(spec: dict[str, Any]) -> dict[str, float]:
         if turn:
             base.append(1e3 * seconds[0] / steps)
             for took, (name, _, threads) in zip(seconds, variants, strict=True):
-                ratios.setdefault(f"{name}, {threads} thread{'s' * (threads > 1)}", []).append(seconds[0] / took)
+                ratios.setdefault(f"{name}, {threads} thread{'s' * (threads > 1)}", []).append(
+                    seconds[0] / took
+                )
     torch.set_num_threads(1)
-    return {"ms": statistics.median(base), **{name: statistics.median(r) for name, r in ratios.items()}}
+    return {
+        "ms": statistics.median(base),
+        **{name: statistics.median(r) for name, r in ratios.items()},
+    }
 
 
 def quality(job: tuple[str, int]) -> tuple[str, dict[str, Any]]:
@@ -86,9 +106,14 @@ def quality(job: tuple[str, int]) -> tuple[str, dict[str, Any]]:
         "pair": {"lr_g": 0.0004, "lr_d": 0.0004}, "evaluation": {"every_steps": QUALITY_STEPS, "samples": 5000},
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
-        run = train(resolve("mnist-gap", flags=flags), run_dir=Path(folder), name="run", inline=True)
+        run = train(
+            resolve("mnist-gap", flags=flags), run_dir=Path(folder), name="run", inline=True
+        )
         row = run.scores()["pair-00"]
-        return variant, {**{m: row[m] for m in METRICS}, "protocol": run.info["protocols"][row["protocol"]]}
+        return variant, {
+            **{m: row[m] for m in METRICS},
+            "protocol": run.info["protocols"][row["protocol"]],
+        }
 
 
 def main() -> None:
@@ -105,10 +130,16 @@ def main() -> None:
     jobs = [(variant, seed) for seed in SEEDS for variant in ("float32", "both")]
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         found = pool.map(quality, jobs, chunksize=1)
-    scores = {v: {m: [row[m] for variant, row in found if variant == v] for m in METRICS} for v in ("float32", "both")}
+    scores = {
+        v: {m: [row[m] for variant, row in found if variant == v] for m in METRICS}
+        for v in ("float32", "both")
+    }
     protocol = found[0][1]["protocol"]
     rows = [[v, *(spread(values) for values in by.values())] for v, by in scores.items()]
-    bounds = [[name, *(f"{protocol[name].get(m, float('nan')):.3g}" for m in METRICS)] for name in ("ceiling", "floor")]
+    bounds = [
+        [name, *(f"{protocol[name].get(m, float('nan')):.3g}" for m in METRICS)]
+        for name in ("ceiling", "floor")
+    ]
     show([f"MNIST, {QUALITY_STEPS} steps", *METRICS], [*rows, *bounds])
     write("precision", {"times": times, "scores": scores, "protocol": protocol})
 

@@ -1,8 +1,10 @@
-"""Machines that give notice, on real Ray: `python -m benchmarks.preemptions [COUNT]` (50); writes results/preemptions.json.
+"""Machines that give notice, on real Ray: `python -m benchmarks.preemptions [COUNT]` (50); writes
+results/preemptions.json.
 
-Each run has two nodes. At a random step the second one is drained, with 5 to 30 s to go, and it is killed as soon as nobody of the
-run lives there, or at the latest then. Runs are lockstep and async, the kinds in turn. Counted are the steps that were done twice
-(rows of metrics against the steps of the run), and for lockstep what chaos.py's checker finds wrong: chain, accounts, final bits.
+Each run has two nodes. At a random step the second one is drained, with 5 to 30 s to go, and it is
+killed as soon as nobody of the run lives there, or at the latest then. Runs are lockstep and async,
+the kinds in turn. Counted are the steps that were done twice (rows of metrics against the steps of
+the run), and for lockstep what chaos.py's checker finds wrong: chain, accounts, final bits.
 """
 
 from __future__ import annotations
@@ -42,7 +44,9 @@ TEMPOS = ("lockstep", "async")
 
 
 class Taken:
-    """Told of every order that was carried out: drains the node at one step, kills it when it is empty or its time is over."""
+    """Told of every order that was carried out: drains the node at one step, kills it when it is
+    empty or its time is over.
+    """
 
     def __init__(self, nodes: Cluster, node: Any, step: int, grace_s: float) -> None:
         self.nodes, self.node, self.step, self.grace_s = nodes, node, step, grace_s
@@ -55,7 +59,9 @@ class Taken:
         """Looks after each order."""
         executor = controller.executor
         assert isinstance(executor, RayExecutor)
-        there = {n for n, (node, _) in executor.places.items() if node == self.node.node_id} & set(executor.actors)
+        there = {n for n, (node, _) in executor.places.items() if node == self.node.node_id} & set(
+            executor.actors
+        )
         if self.told is None and min(controller.state.done.values()) >= self.step:
             assert there, "somebody lives on the other node"
             drain(self.node.node_id, self.grace_s + 60)
@@ -82,14 +88,25 @@ def one_run(
     """(what was done, what it cost and what was wrong) of a run that loses a node with notice."""
     rng = random.Random(seed)
     node = nodes.add_node(num_cpus=2, object_store_memory=100 << 20)
-    taken, found = Taken(nodes, node, rng.randrange(10, STEPS // 2), rng.uniform(5, 30)), Counter[str]()
+    taken, found = (
+        Taken(nodes, node, rng.randrange(10, STEPS // 2), rng.uniform(5, 30)),
+        Counter[str](),
+    )
     with tempfile.TemporaryDirectory() as folder:
         controller = Controller(
-            config, RunFolder.create(Path(folder), "run"), lambda: RayExecutor(f"taken{seed}", setup), [taken], 400
+            config,
+            RunFolder.create(Path(folder), "run"),
+            lambda: RayExecutor(f"taken{seed}", setup),
+            [taken],
+            400,
         )
         controller.run()
         path = controller.log.folder.path
-        rows = [r for r in read_jsonl(path / "metrics.jsonl") if r["kind"] == "train" and r["player"] != JUDGE]
+        rows = [
+            r
+            for r in read_jsonl(path / "metrics.jsonl")
+            if r["kind"] == "train" and r["player"] != JUDGE
+        ]
         for player in {r["player"] for r in rows}:
             twice = sum(r["steps"] for r in rows if r["player"] == player) - STEPS
             found["steps_done_twice"] = max(found["steps_done_twice"], twice)
@@ -105,7 +122,9 @@ def main() -> None:
     """So many runs."""
     count = next((int(a) for a in sys.argv[1:] if a.isdigit()), 50)
     torch.set_num_threads(1)
-    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "object_store_memory": 100 << 20})
+    nodes = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 2, "object_store_memory": 100 << 20}
+    )
     ray.init(address=nodes.address, namespace="raygan", logging_level="ERROR", log_to_driver=False)
     cases = [(kind, tempo) for kind in KINDS for tempo in TEMPOS]
     calm: dict[str, tuple[Setup, dict[str, str]]] = {}
@@ -114,7 +133,9 @@ def main() -> None:
         kind, tempo = cases[seed % len(cases)]
         config = config_of(kind, tempo)
         setup, expected = calm.setdefault(kind, undisturbed(config_of(kind, "lockstep")))
-        taken, found = one_run(seed, nodes, config, Setup(config, setup.data, setup.device), expected)
+        taken, found = one_run(
+            seed, nodes, config, Setup(config, setup.data, setup.device), expected
+        )
         late += found.pop("steps_done_twice", 0) > ROUND
         wrong.update(found)
         left += [taken.left] if taken.left is not None else []
@@ -124,7 +145,8 @@ def main() -> None:
             "left_s": quantiles(left) if left else {}, "minutes": minutes,
         })  # fmt: skip
         print(
-            f"{kind}, {tempo}, seed {seed}: left after {taken.left}; {dict(+found)}; {late} lost more than a round",
+            f"{kind}, {tempo}, seed {seed}: left after {taken.left}; {dict(+found)}; {late} lost"
+            " more than a round",
             flush=True,
         )
     ray.shutdown()

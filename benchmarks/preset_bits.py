@@ -1,9 +1,11 @@
-"""Do the shipped presets still train to the same bits? `python -m benchmarks.preset_bits [--check] [PRESET ...]`
+"""Do the shipped presets still train to the same bits? `python -m benchmarks.preset_bits [--check]
+[PRESET ...]`
 
-Writes results/preset_bits.json: preset -> SHA-256 over all players' weights and buffers (generators,
-discriminators, the classifier) after 50 steps of lockstep in this process, seed 0, one thread,
-nothing scored. `--check` compares with it instead, and exits 1 with the presets that differ. Bits
-are those of one torch on one kind of CPU: both stand in the file, and are told where they are others.
+Writes results/preset_bits.json: preset -> SHA-256 over all players' weights and buffers
+(generators, discriminators, the classifier) after 50 steps of lockstep in this process, seed 0, one
+thread, nothing scored. `--check` compares with it instead, and exits 1 with the presets that
+differ. Bits are those of one torch on one kind of CPU: both stand in the file, and are told where
+they are others.
 
 So that the whole table takes minutes, wide MLPs get batches of at most 16, networks of images and
 text of at most 4 (`BATCH`), and GAP swaps every 20 updates (`SWAP_EVERY`): what ran stands beside
@@ -43,7 +45,9 @@ def flags(preset: str) -> dict[str, Any]:
     values = preset_values(preset)
     out: dict[str, Any] = {"seed": 0, "steps": STEPS, "resources.num_threads": 1, "device": "cpu"}
     network = values["network"]
-    kind = "images" if network["name"] != "mlp" else "wide" if network.get("hidden", 0) >= WIDE else ""
+    kind = (
+        "images" if network["name"] != "mlp" else "wide" if network.get("hidden", 0) >= WIDE else ""
+    )
     if kind:
         share = values["strategy"] if isinstance(values["strategy"], dict) else {}
         each = values.get("num_pairs", 1) if share.get("generator_batch") == "share" else 1
@@ -90,15 +94,22 @@ def elsewhere(found: Mapping[str, Any]) -> list[str]:
     """What the file was written with that is another thing here."""
     here = conditions()
     kinds = {
-        key: (str(found.get(key)).partition(",")[0], str(here[key]).partition(",")[0]) for key in ("torch", "machine")
+        key: (str(found.get(key)).partition(",")[0], str(here[key]).partition(",")[0])
+        for key in ("torch", "machine")
     }
-    return [f"{key}: written with {was}, this is {now}" for key, (was, now) in kinds.items() if was != now]
+    return [
+        f"{key}: written with {was}, this is {now}"
+        for key, (was, now) in kinds.items()
+        if was != now
+    ]
 
 
 def main() -> None:
     """Run each, compare or keep."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--check", action="store_true", help="compare with the file; exit 1 where bits differ")
+    parser.add_argument(
+        "--check", action="store_true", help="compare with the file; exit 1 where bits differ"
+    )
     parser.add_argument("preset", nargs="*", help="all of them where none is named")
     given = parser.parse_args()
     before = kept(NAME)

@@ -1,6 +1,8 @@
-"""Algorithm 1 as printed against variants of the messenger, five seeds each, at the default preset's other settings.
+"""Algorithm 1 as printed against variants of the messenger, five seeds each, at the default
+preset's other settings.
 
-Printed: messengers are copied anew at every iteration and take one step. The default keeps them for 5 iterations.
+Printed: messengers are copied anew at every iteration and take one step. The default keeps them for
+5 iterations.
 """
 
 from __future__ import annotations
@@ -23,8 +25,14 @@ from raygan.strategies.base import Setup, load_data, strategy_of
 SEEDS, STEPS = 5, 1000
 CASES: dict[str, dict[str, Any]] = {
     "as printed (copied at each iteration, 1 step)": {"strategy.messenger_lifetime": 1},
-    "simplified (no messengers)": {"strategy.messenger_lifetime": 1, "strategy.variant": "simplified"},
-    "copied at each iteration, 3 steps": {"strategy.messenger_lifetime": 1, "strategy.messenger_steps": 3},
+    "simplified (no messengers)": {
+        "strategy.messenger_lifetime": 1,
+        "strategy.variant": "simplified",
+    },
+    "copied at each iteration, 3 steps": {
+        "strategy.messenger_lifetime": 1,
+        "strategy.messenger_steps": 3,
+    },
     "copied every 5 iterations, 1 step (default)": {},
     "copied every 20 iterations, 1 step": {"strategy.messenger_lifetime": 20},
 }
@@ -42,10 +50,15 @@ def one(case: dict[str, Any], seed: int) -> dict[str, dict[str, float]]:
     for player, raw in states.items():
         load_network("ema", sampler.network, unpack(raw))
         with torch.no_grad():
-            z = sample_prior(config.pair.prior, (2500, sampler.z_dim), torch.Generator().manual_seed(seed))
+            z = sample_prior(
+                config.pair.prior, (2500, sampler.z_dim), torch.Generator().manual_seed(seed)
+            )
             found[player] = mode_scores(sampler.network(z).numpy(), data.modes)
     locals_ = [found[p] for p in strategy_of(config).locals(config)]
-    return {"global": found["global"], "locals": {k: sum(s[k] for s in locals_) / len(locals_) for k in locals_[0]}}
+    return {
+        "global": found["global"],
+        "locals": {k: sum(s[k] for s in locals_) / len(locals_) for k in locals_[0]},
+    }
 
 
 def main() -> None:
@@ -58,7 +71,12 @@ def main() -> None:
         rows.append([name, *(spread([k["global"][m] for k in kept[name]]) for m in metrics)])
         print(rows[-1], flush=True)
     any_case = next(iter(kept.values()))
-    rows.append(["locals (the same in all rows)", *(spread([k["locals"][m] for k in any_case]) for m in metrics)])
+    rows.append(
+        [
+            "locals (the same in all rows)",
+            *(spread([k["locals"][m] for k in any_case]) for m in metrics),
+        ]
+    )
     show(["global generator", *metrics], rows)
     write("printed", {"steps": STEPS, "scores": kept})
 

@@ -1,13 +1,17 @@
-"""R3GAN's loss on the ring of 8, alone and in packs: `python -m benchmarks.r3gan [STEPS ...]` (2000); writes results/r3gan.json
+"""R3GAN's loss on the ring of 8, alone and in packs: `python -m benchmarks.r3gan [STEPS ...]`
+(2000); writes results/r3gan.json
 
     python -m benchmarks.r3gan stacked SECONDS PRESET ...   presets of stacked MNIST, SECONDS of CPU time each, on one thread;
-                                                            writes results/r3gan-stacked.json after each, seed 0
+                                                            writes results/r3gan-stacked.json after
+                                                            each, seed 0
 
-Ten pairs that do not help each other, each with streams of its own, trained as one batched model: ten seeds of one recipe. All have
-the networks, rates and batch of the preset ring8-sgan; what differs stands in RECIPES. `width`: spread of the good samples within
-their modes, in units of the data's (1 = as wide as the modes are).
+Ten pairs that do not help each other, each with streams of its own, trained as one batched model:
+ten seeds of one recipe. All have the networks, rates and batch of the preset ring8-sgan; what
+differs stands in RECIPES. `width`: spread of the good samples within their modes, in units of the
+data's (1 = as wide as the modes are).
 
-Then the CPU seconds of a step of ten pairs with r3gan, as one pack and one after the other, in turn.
+Then the CPU seconds of a step of ten pairs with r3gan, as one pack and one after the other, in
+turn.
 """
 
 from __future__ import annotations
@@ -94,12 +98,20 @@ def stacked(seconds: float, names: Sequence[str]) -> None:
     found = dict(old["results"]) if old.get("seconds") == seconds else {}
     for name in names:
         config = resolve(
-            name, flags={"seed": 0, "steps": 10**7, "evaluation.every_steps": 10**7, "checkpoint.every_steps": 10**7}
+            name,
+            flags={
+                "seed": 0,
+                "steps": 10**7,
+                "evaluation.every_steps": 10**7,
+                "checkpoint.every_steps": 10**7,
+            },
         )
         found[name] = run_for(config.config, seconds)["single"]
         write("r3gan-stacked", {"seconds": seconds, "results": found})
     keys = ("modes", "modes@0.9", "reverse_kl", "confidence", "steps")
-    show(["preset", *keys], [[name, *(f"{row[k]:.4g}" for k in keys)] for name, row in found.items()])
+    show(
+        ["preset", *keys], [[name, *(f"{row[k]:.4g}" for k in keys)] for name, row in found.items()]
+    )
 
 
 def rings(counts: Sequence[int]) -> None:
@@ -109,7 +121,12 @@ def rings(counts: Sequence[int]) -> None:
         for name, recipe in RECIPES.items():
             found = made[f"{name}, {steps}"] = one(recipe, steps)
             rows.append(
-                [name, str(steps), *(spread(found[m]) for m in (*METRICS, "width")), f"{found['cpu_s'][0]:.1f}"]
+                [
+                    name,
+                    str(steps),
+                    *(spread(found[m]) for m in (*METRICS, "width")),
+                    f"{found['cpu_s'][0]:.1f}",
+                ]
             )
             print(rows[-1], flush=True)
     turns = [(a_step(PAIRS), a_step(1)) for _ in range(3)]
@@ -117,7 +134,8 @@ def rings(counts: Sequence[int]) -> None:
     write("r3gan", {"recipes": made, "turns": turns})
     show(["recipe", "steps", *METRICS, "width", "CPU s a pair"], rows)
     print(
-        f"a step of ten pairs: {1e3 * statistics.median(p for p, _ in turns):.1f} ms as a pack, {middle(ratios)} one by one"
+        f"a step of ten pairs: {1e3 * statistics.median(p for p, _ in turns):.1f} ms as a pack,"
+        f" {middle(ratios)} one by one"
     )
 
 

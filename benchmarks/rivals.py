@@ -1,4 +1,5 @@
-"""raygan against what else one would take, in one run, in turn: `python -m benchmarks.rivals [REPEATS] [WORK ...]`.
+"""raygan against what else one would take, in one run, in turn: `python -m benchmarks.rivals
+[REPEATS] [WORK ...]`.
 
 toy      10 pairs, MLP 4 x 512, batch 128       small   10 pairs, MLP 4 x 64, batch 128
 dcgan    8 pairs, DCGAN of width 16, 28 x 28, batch 64
@@ -10,8 +11,9 @@ dcgan    8 pairs, DCGAN of width 16, 28 x 28, batch 64
 (e) gloo            torch.distributed, a rank a core, D's swapped every 50 steps by send and recv
 raygan              GAP, a swap every 50 steps, Ray actors; pairs_per_actor auto, all, and 1; and without swaps
 
-Every contestant trains the same pairs for the same number of steps with fused Adam. Seconds are those of the steps alone:
-starts (processes, imports, trials) are measured apart and shown. "x (a)" is the plain loop's seconds over the contestant's.
+Every contestant trains the same pairs for the same number of steps with fused Adam. Seconds are
+those of the steps alone: starts (processes, imports, trials) are measured apart and shown. "x (a)"
+is the plain loop's seconds over the contestant's.
 """
 
 from __future__ import annotations
@@ -64,14 +66,16 @@ class Batched:
         """(pairs, N, ...) -> (pairs, N, ...)."""
         module, params, buffers = self.nets[key]
         if not any(isinstance(m, nn.Linear) for m in module.modules()):
-            out: Tensor = vmap(lambda p, b, v: functional_call(module, (p, b), (v,)), randomness="different")(
-                params, buffers, x
-            )
+            out: Tensor = vmap(
+                lambda p, b, v: functional_call(module, (p, b), (v,)), randomness="different"
+            )(params, buffers, x)
             return out
         x = x.flatten(2)
         for name, layer in module.named_children():
             if isinstance(layer, nn.Linear):
-                x = torch.baddbmm(params[f"{name}.bias"].unsqueeze(1), x, params[f"{name}.weight"].transpose(1, 2))
+                x = torch.baddbmm(
+                    params[f"{name}.bias"].unsqueeze(1), x, params[f"{name}.weight"].transpose(1, 2)
+                )
             elif isinstance(layer, nn.LeakyReLU):
                 x = layer(x)
         return x.squeeze(2) if key == "d" else x
@@ -89,7 +93,11 @@ class Batched:
             self.opts["g"].zero_grad(set_to_none=True)
             for p in self.nets["d"][1].values():
                 p.requires_grad_(False)
-            loss_g = softplus(-self("d", self("g", torch.randn(self.n, self.batch, self.z_dim)))).mean(1).sum()
+            loss_g = (
+                softplus(-self("d", self("g", torch.randn(self.n, self.batch, self.z_dim))))
+                .mean(1)
+                .sum()
+            )
             loss_g.backward()
             self.opts["g"].step()
             for p in self.nets["d"][1].values():
@@ -136,10 +144,15 @@ def trial(point: dict[str, Any]) -> None:
 
 
 def by_tune(name: str) -> Times:
-    """(c): from the start of the first trial's steps to the end of the last one's, and the rest of `fit`."""
+    """(c): from the start of the first trial's steps to the end of the last one's, and the rest of
+    `fit`.
+    """
     work = WORKS[name]
     began = time.perf_counter()
-    os.environ |= {"RAY_AIR_NEW_OUTPUT": "0", "RAY_CHDIR_TO_TRIAL_DIR": "0"}  # data is looked for from here
+    os.environ |= {
+        "RAY_AIR_NEW_OUTPUT": "0",
+        "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    }  # data is looked for from here
     with tempfile.TemporaryDirectory() as folder:
         results = tune.Tuner(
             tune.with_resources(trial, {"cpu": 1}),
@@ -171,7 +184,9 @@ def worker(rank: int, name: str, shared: Any, barrier: Any, out: Any) -> None:
                 shared[i].copy_(nn.utils.parameters_to_vector(p.d.parameters()).detach())
             barrier.wait()
             for i, p in pairs.items():
-                nn.utils.vector_to_parameters(shared[(i + 1) % work.pairs].clone(), p.d.parameters())
+                nn.utils.vector_to_parameters(
+                    shared[(i + 1) % work.pairs].clone(), p.d.parameters()
+                )
             barrier.wait()
     barrier.wait()
     if rank == 0:
@@ -256,16 +271,27 @@ def by_raygan(work: Work, folder: Path, **flags: Any) -> tuple[float, float, dic
 
 
 def draw(raw: dict[str, dict[str, list[Times]]], machine: str) -> bytes:
-    """Each contestant's speed, as times the plain loop's: median, and a line from the slowest turn to the fastest."""
+    """Each contestant's speed, as times the plain loop's: median, and a line from the slowest turn
+    to the fastest.
+    """
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(
-            1, len(raw), figsize=(4.6 * len(raw), 3.6), sharey=True, squeeze=False, layout="constrained"
+            1,
+            len(raw),
+            figsize=(4.6 * len(raw), 3.6),
+            sharey=True,
+            squeeze=False,
+            layout="constrained",
         )
         for axis, (name, taken) in zip(axes[0], raw.items(), strict=True):
             base = [t[0] for t in taken["(a) plain loop"]]
             for at, (who, times) in enumerate(reversed(taken.items())):
                 ratios = [a / t[0] for a, t in zip(base, times, strict=True)]
-                axis.barh(at, statistics.median(ratios), color="#2a6f97" if who.startswith("raygan") else "#c9c9c9")
+                axis.barh(
+                    at,
+                    statistics.median(ratios),
+                    color="#2a6f97" if who.startswith("raygan") else "#c9c9c9",
+                )
                 axis.plot([min(ratios), max(ratios)], [at, at], color="black", lw=1)
             axis.set_yticks(range(len(taken)), list(reversed(taken)))
             axis.axvline(1, color="black", lw=0.8, ls=":")
@@ -294,7 +320,10 @@ def main() -> None:
                     "raygan, packs, no swaps": by_raygan(
                         work,
                         out / "none",
-                        **{"resources.pairs_per_actor": auto[2]["pairs_per_actor"], "strategy": "independent"},
+                        **{
+                            "resources.pairs_per_actor": auto[2]["pairs_per_actor"],
+                            "strategy": "independent",
+                        },
                     )[:2],
                     "raygan, one pack, one core": by_raygan(
                         work, out / "pack", **{"resources.pairs_per_actor": work.pairs}
@@ -310,14 +339,20 @@ def main() -> None:
                 for who, times in turns.items():
                     taken.setdefault(who, []).append(times)
                 print(
-                    f"{name} {i + 1}/{repeats}: " + ", ".join(f"{w} {t[0]:.1f} s" for w, t in turns.items()), flush=True
+                    f"{name} {i + 1}/{repeats}: "
+                    + ", ".join(f"{w} {t[0]:.1f} s" for w, t in turns.items()),
+                    flush=True,
                 )
     rows = []
     for name, taken in raw.items():
         base = taken["(a) plain loop"]
         for who, times in taken.items():
             ratios = [a[0] / t[0] for a, t in zip(base, times, strict=True)]
-            per_core = ratios if who == "(a) plain loop" or "one core" in who else [r / CORES for r in ratios]
+            per_core = (
+                ratios
+                if who == "(a) plain loop" or "one core" in who
+                else [r / CORES for r in ratios]
+            )
             rows.append([
                 name, who, f"{statistics.median(t[0] for t in times):.1f}",
                 middle(ratios),

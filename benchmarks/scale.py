@@ -1,8 +1,10 @@
-"""The control plane with players that do nothing: `python -m benchmarks.scale [PLAYERS ...]`, default 10 100 1000 10000.
+"""The control plane with players that do nothing: `python -m benchmarks.scale [PLAYERS ...]`,
+default 10 100 1000 10000.
 
-The real controller, strategy (GAP, everybody meets every second round), journal, run folder, board and hub, in one process; a
-null executor answers every order at once. So what is measured is what all those who decide and record cost, per round of all
-players, and what a round must last for that to be at most 1 % of it. Each count runs in a process of its own: its memory is its.
+The real controller, strategy (GAP, everybody meets every second round), journal, run folder, board
+and hub, in one process; a null executor answers every order at once. So what is measured is what
+all those who decide and record cost, per round of all players, and what a round must last for that
+to be at most 1 % of it. Each count runs in a process of its own: its memory is its.
 """
 
 from __future__ import annotations
@@ -146,7 +148,18 @@ def main() -> None:
             f"{f['players']:,}", f"{1e3 * total:.1f} ms ({1e6 * total / f['players']:.0f} us)", f"{1e3 * f['board_s']:.2f} ms",
             f"{1e3 * f['hub_s']:.1f} ms", f"{f['bytes_a_round'] / 1e3:.0f} kB", f"{f['memory_mb']:.0f} MB", f"{100 * total:.1f} s",
         ])  # fmt: skip
-    show(["players", "controller, a round (a player)", "board", "hub", "log", "memory", "round for 1 %"], rows)
+    show(
+        [
+            "players",
+            "controller, a round (a player)",
+            "board",
+            "hub",
+            "log",
+            "memory",
+            "round for 1 %",
+        ],
+        rows,
+    )
     write("scale", {"rounds": ROUNDS, "counts": found})
 
 

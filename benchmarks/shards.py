@@ -1,7 +1,9 @@
-"""What a step of SGAN's global pair takes when its messengers are in one process, and in several: `python -m benchmarks.shards`.
+"""What a step of SGAN's global pair takes when its messengers are in one process, and in several:
+`python -m benchmarks.shards`.
 
-Eight locals train a step, publish and stop; then the global pair trains against their messengers, alone on the machine. One thread
-a process; `messenger_shards` 1 and one for each core, in turn. "local step": what one step of one local pair takes.
+Eight locals train a step, publish and stop; then the global pair trains against their messengers,
+alone on the machine. One thread a process; `messenger_shards` 1 and one for each core, in turn.
+"local step": what one step of one local pair takes.
 """
 
 from __future__ import annotations
@@ -26,12 +28,19 @@ from raygan.strategies.orders import Train
 from raygan.strategies.roles import GLOBAL
 
 PAIRS, STEPS = 8, {"small": 60, "toy": 15, "dcgan": 8}
-SGAN = {"name": "sgan", "messenger_lifetime": 10_000, "messenger_steps": 5, "share_generators": "weights"}
+SGAN = {
+    "name": "sgan",
+    "messenger_lifetime": 10_000,
+    "messenger_steps": 5,
+    "share_generators": "weights",
+}
 
 
 def setup_of(work: Work, shards: int) -> Setup:
     """Eight pairs of a work under SGAN."""
-    values = replace(work, pairs=PAIRS).values(strategy={**SGAN, "messenger_shards": shards}, tempo="lockstep")
+    values = replace(work, pairs=PAIRS).values(
+        strategy={**SGAN, "messenger_shards": shards}, tempo="lockstep"
+    )
     config = resolve(work.preset, flags={**values, "resources.pairs_per_actor": PAIRS}).config
     return Setup(config, load_data(config), torch.device("cpu"))
 
@@ -78,7 +87,9 @@ def main() -> None:
             for _ in range(repeats):
                 taken.setdefault("local", []).append(local_step(WORKS[name], steps))
                 for shards in (1, cores):
-                    taken.setdefault(str(shards), []).append(global_step(WORKS[name], shards, steps))
+                    taken.setdefault(str(shards), []).append(
+                        global_step(WORKS[name], shards, steps)
+                    )
             print(name, {k: [f"{1e3 * t:.1f} ms" for t in v] for k, v in taken.items()}, flush=True)
     rows = []
     for name, taken in raw.items():

@@ -1,8 +1,8 @@
 """Does anything grow in a long run on Ray, and what? python -m benchmarks.soak [MINUTES]          default 55
 
-SGAN over three tiny swapping pairs, a round a step, a swap every 10, a checkpoint every 200, scores every 5,000, a hub: each
-process of the run is looked at once a minute (private memory; of what malloc gave out and was not given back; open files). The
-slope is taken over the second half.
+SGAN over three tiny swapping pairs, a round a step, a swap every 10, a checkpoint every 200, scores
+every 5,000, a hub: each process of the run is looked at once a minute (private memory; of what
+malloc gave out and was not given back; open files). The slope is taken over the second half.
 
     python -m benchmarks.soak 10 trace       the same with tracemalloc in every process: which lines hold what has grown
 """
@@ -76,7 +76,9 @@ def begin_trace() -> None:
 def snapshot() -> dict[str, tuple[int, int]]:
     """Line and caller -> (bytes that it holds, blocks)."""
     gc.collect()
-    mine = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(False, tracemalloc.__file__)])
+    mine = tracemalloc.take_snapshot().filter_traces(
+        [tracemalloc.Filter(False, tracemalloc.__file__)]
+    )
     found = mine.statistics("traceback")
     return {" < ".join(map(place, reversed(s.traceback))): (s.size, s.count) for s in found}
 
@@ -101,19 +103,32 @@ class Watch:
         house = controller.executor
         assert isinstance(house, RayExecutor)
         actors = {**house.actors, **house.helpers, "hub": self.link.hub}
-        asked = {name: actor.__ray_call__.remote(lambda _: what()) for name, actor in actors.items()}
-        return {DRIVER: what()} | {name: ray.get(answer, timeout=60) for name, answer in asked.items()}
+        asked = {
+            name: actor.__ray_call__.remote(lambda _: what()) for name, actor in actors.items()
+        }
+        return {DRIVER: what()} | {
+            name: ray.get(answer, timeout=60) for name, answer in asked.items()
+        }
 
     def tick(self, controller: Controller) -> None:
         """Each turn of the loop."""
         now = time.monotonic()
-        if controller.state.stop_signal is not None or now - self.at < PERIOD_S or self.rounds < 500:
+        if (
+            controller.state.stop_signal is not None
+            or now - self.at < PERIOD_S
+            or self.rounds < 500
+        ):
             return
         self.at = now
-        self.looks.append({"rounds": self.rounds, "s": now - self.began, "of": self.everywhere(controller, facts)})
+        self.looks.append(
+            {"rounds": self.rounds, "s": now - self.began, "of": self.everywhere(controller, facts)}
+        )
         here = self.looks[-1]["of"]
         total = sum(f["private_kb"] for f in here.values())
-        print(f"{now - self.began:5.0f} s {self.rounds:7d} rounds: private {total:,.0f} kB", flush=True)
+        print(
+            f"{now - self.began:5.0f} s {self.rounds:7d} rounds: private {total:,.0f} kB",
+            flush=True,
+        )
         if self.trace and not self.before:
             self.everywhere(controller, begin_trace)
             self.before = {name: {} for name in here}
@@ -141,7 +156,11 @@ def place(frame: Any) -> str:
 
 def slope(looks: list[dict[str, Any]], name: str, what: str) -> float:
     """Of its second half, per 10,000 rounds."""
-    half = [(look["rounds"], look["of"][name][what]) for look in looks[len(looks) // 2 :] if name in look["of"]]
+    half = [
+        (look["rounds"], look["of"][name][what])
+        for look in looks[len(looks) // 2 :]
+        if name in look["of"]
+    ]
     if len(half) < 2:
         return 0.0
     return 1e4 * statistics.linear_regression([r for r, _ in half], [v for _, v in half]).slope
@@ -159,7 +178,11 @@ def main() -> None:
         link = HubLink(folder.path.name, folder.path)
         watch = Watch(60 * minutes, trace, link)
         controller = Controller(
-            settings, folder, lambda: RayExecutor(folder.path.name, setup), [link, watch], len(setup.data.train)
+            settings,
+            folder,
+            lambda: RayExecutor(folder.path.name, setup),
+            [link, watch],
+            len(setup.data.train),
         )
         try:
             controller.run()

@@ -85,20 +85,30 @@ class Publisher(PlayerActor):
     """A player that publishes when told to."""
 
     def publish(self) -> float:
-        """Publish the discriminator as training does: copied, checked, frozen, announced; returns the seconds."""
+        """Publish the discriminator as training does: copied, checked, frozen, announced; returns
+        the seconds.
+        """
         player = cast(Pair, self._players["pair-00"])
         player.step += 1
         return timed(
-            lambda: self._board.publish(Publication(player.name, player.step, {"D": player.discriminator_vector()}))
+            lambda: self._board.publish(
+                Publication(player.name, player.step, {"D": player.discriminator_vector()})
+            )
         )
 
 
 def publications(hidden: int, **flags: Any) -> tuple[Any, Any, Exchange, int]:
     """(publishing actor, board, reader, bytes of D)."""
-    config = config_of(strategy="sgan", tempo="async", num_pairs=1, **{"network.hidden": hidden, **flags})
+    config = config_of(
+        strategy="sgan", tempo="async", num_pairs=1, **{"network.hidden": hidden, **flags}
+    )
     data = load_data(config)
     board = actor_class(BoardActor).options(num_cpus=0).remote()
-    actor = player_class(cls=Publisher).options(num_cpus=0.5).remote("bench", "pair-00", [ray.put(data)])
+    actor = (
+        player_class(cls=Publisher)
+        .options(num_cpus=0.5)
+        .remote("bench", "pair-00", [ray.put(data)])
+    )
     ray.get(actor.begin.remote(0, ["pair-00"], config, {}, board, {}), timeout=60)
     ray.get(board.register.remote({"pair-00": actor}), timeout=60)
     d = Setup(config, data, torch.device("cpu")).parts("pair-00").discriminator
@@ -131,7 +141,9 @@ def store_bytes() -> int:
 
 
 def store_growth(count: int = 5000) -> tuple[list[int], int]:
-    """(bytes in use after each 250 publications, each of which is pulled; bytes of one publication)."""
+    """(bytes in use after each 250 publications, each of which is pulled; bytes of one
+    publication).
+    """
     actor, board, reader, size = publications(350)
     used = []
     for i in range(1, count + 1):
@@ -145,8 +157,12 @@ def store_growth(count: int = 5000) -> tuple[list[int], int]:
 
 
 def swap_cost(carry: str) -> tuple[list[float], list[float], int]:
-    """(seconds of a whole swap, seconds of raw put + get of the same bytes, those bytes), 20 of each, taken in turn."""
-    config = config_of(strategy={"name": "gap", "carry": carry}, num_pairs=2, **{"network.hidden": 1117})
+    """(seconds of a whole swap, seconds of raw put + get of the same bytes, those bytes), 20 of
+    each, taken in turn.
+    """
+    config = config_of(
+        strategy={"name": "gap", "carry": carry}, num_pairs=2, **{"network.hidden": 1117}
+    )
     setup = Setup(config, load_data(config), torch.device("cpu"))
     names = [pair_name(i) for i in range(2)]
     executor = RayExecutor("swap", setup)
@@ -158,7 +174,9 @@ def swap_cost(carry: str) -> tuple[list[float], list[float], int]:
         while executor.pending:
             executor.wait(1.0)
         for i in range(24):
-            swap = Swap(i + 1, ((names[0], names[1]), (names[1], names[0])), "D", config.strategy["carry"])
+            swap = Swap(
+                i + 1, ((names[0], names[1]), (names[1], names[0])), "D", config.strategy["carry"]
+            )
             began = time.perf_counter()
             executor.submit(swap)
             (item,) = executor.wait(60.0)

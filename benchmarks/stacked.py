@@ -1,11 +1,14 @@
-"""Stacked MNIST at equal total compute: independent, gap, sgan, pmgan with K generators, and one generator.
+"""Stacked MNIST at equal total compute: independent, gap, sgan, pmgan with K generators, and one
+generator.
 
     python -m benchmarks.stacked SECONDS SEEDS [NETS] [KS] [STRATEGIES]     writes results/stacked.json after each run, and goes on
-                                                                            there where SECONDS and the machine are the same
+                                                                            there where SECONDS and
+                                                                            the machine are the same
 
-Each run gets SECONDS of CPU time of training, all its players together, on one thread; scores over 26,000 samples. NETS: tiny-4 and
-tiny-2 (D's width 1/4 and 1/2 of G's, after the published comparison), decent (D as wide as G). PMGAN's generators take 64 / K
-samples a step each, as its judge does of each of them; everybody else's batch is 64.
+Each run gets SECONDS of CPU time of training, all its players together, on one thread; scores over
+26,000 samples. NETS: tiny-4 and tiny-2 (D's width 1/4 and 1/2 of G's, after the published
+comparison), decent (D as wide as G). PMGAN's generators take 64 / K samples a step each, as its
+judge does of each of them; everybody else's batch is 64.
 """
 
 from __future__ import annotations
@@ -33,14 +36,21 @@ NETS = {"tiny-4": (16, 4), "tiny-2": (16, 8), "decent": (32, 32)}
 STRATEGIES: dict[str, Any] = {
     "independent": {"name": "independent"},
     "gap": {"name": "gap", "swap_every": 100},
-    "sgan": {"name": "sgan", "messenger_lifetime": 100, "max_lead": 100, "share_generators": "weights"},
+    "sgan": {
+        "name": "sgan",
+        "messenger_lifetime": 100,
+        "max_lead": 100,
+        "share_generators": "weights",
+    },
     "pmgan": {"name": "pmgan", "diversity": -2.0, "generator_batch": "share"},
 }
 SAMPLES = 26_000
 
 
 def run(config: Config, seconds: float) -> dict[str, dict[str, float]]:
-    """Train for so many CPU seconds in all; scores of the mixture, of a global generator, and of the first single one."""
+    """Train for so many CPU seconds in all; scores of the mixture, of a global generator, and of
+    the first single one.
+    """
     data = load_data(config)
     setup = Setup(config, data, torch.device("cpu"))
     strategy, board = strategy_of(config), Shelves()
@@ -78,7 +88,9 @@ def run(config: Config, seconds: float) -> dict[str, dict[str, float]]:
             pool.append(sampler.draw(name, vector, each, streams.at(f"{name}/mix")))
     if len(singles) > 1:
         out["mixture"] = suite.score(
-            torch.cat(pool)[torch.randperm(each * len(singles), generator=streams.at("mix"))][:SAMPLES]
+            torch.cat(pool)[torch.randperm(each * len(singles), generator=streams.at("mix"))][
+                :SAMPLES
+            ]
         )
     for score in out.values():
         score["steps"] = float(min(ledger.done.values()))
@@ -117,7 +129,9 @@ def main() -> None:
                     }  # fmt: skip
                     config = resolve("stacked-mnist-pmgan", flags=flags).config
                     for who, score in run(config, seconds).items():
-                        found.setdefault(f"{net} / {name}, K = {k}", {}).setdefault(who, []).append(score)
+                        found.setdefault(f"{net} / {name}, K = {k}", {}).setdefault(who, []).append(
+                            score
+                        )
                     print(
                         net,
                         name,

@@ -1,8 +1,10 @@
-"""What two networks of 10 MB cost that two processes write into the object store at once: `python -m benchmarks.store_pages`.
+"""What two networks of 10 MB cost that two processes write into the object store at once: `python
+-m benchmarks.store_pages`.
 
-Timed from the call until both are there, page faults counted: a process has to ask the kernel for each 4 KiB of the store that it
-has not written before, and the kernel has to clear those that nobody has. Once as Ray's store is by default, once with
-RAY_preallocate_plasma_memory=1, where the store has cleared all its pages when it started. Writes results/store_pages.json.
+Timed from the call until both are there, page faults counted: a process has to ask the kernel for
+each 4 KiB of the store that it has not written before, and the kernel has to clear those that
+nobody has. Once as Ray's store is by default, once with RAY_preallocate_plasma_memory=1, where the
+store has cleared all its pages when it started. Writes results/store_pages.json.
 """
 
 from __future__ import annotations
@@ -88,11 +90,20 @@ def main() -> None:
             )  # fmt: skip
             found.setdefault(value, []).append(json.loads(out.stdout.splitlines()[-1]))
     rows = [
-        [f"RAY_preallocate_plasma_memory={value}", *(f"{statistics.median(t[k] for t in turns):.1f}" for k in turns[0])]
+        [
+            f"RAY_preallocate_plasma_memory={value}",
+            *(f"{statistics.median(t[k] for t in turns):.1f}" for k in turns[0]),
+        ]
         for value, turns in found.items()
     ]
     show(
-        ["store", "two processes write 10 MB each, ms", "one writes both by put + get, ms", "page faults a write"], rows
+        [
+            "store",
+            "two processes write 10 MB each, ms",
+            "one writes both by put + get, ms",
+            "page faults a write",
+        ],
+        rows,
     )
     write("store_pages", {"turns": found, "bytes": SIZE})
 

@@ -1,8 +1,10 @@
-"""What a global pair costs ten locals in time: `python -m benchmarks.supervisor`; writes results/supervisor.json.
+"""What a global pair costs ten locals in time: `python -m benchmarks.supervisor`; writes
+results/supervisor.json.
 
-Ten toy pairs in one process, on one core, alone; beside ten others on the other core, who have nothing to do with them; and with
-the global pair on the other core. The second says what a busy second core costs by itself: "equal cores counted" is against it.
-Cores counted by work: the global pair's busy seconds over the locals' say how many it needs to keep pace. Time of the second half.
+Ten toy pairs in one process, on one core, alone; beside ten others on the other core, who have
+nothing to do with them; and with the global pair on the other core. The second says what a busy
+second core costs by itself: "equal cores counted" is against it. Cores counted by work: the global
+pair's busy seconds over the locals' say how many it needs to keep pace. Time of the second half.
 """
 
 from __future__ import annotations
@@ -78,7 +80,10 @@ def main() -> None:
     rows = []
     for name, taken in raw.items():
         for variant, found in taken.items():
-            by = [[mine[0] / other[0] for mine, other in zip(found, taken[of], strict=True)] for of in (ALONE, BESIDE)]
+            by = [
+                [mine[0] / other[0] for mine, other in zip(found, taken[of], strict=True)]
+                for of in (ALONE, BESIDE)
+            ]
             has_global = variant not in (ALONE, BESIDE)
             rows.append([
                 name, variant, f"{statistics.median(f[0] for f in found):.1f}", *map(middle, by),

@@ -1,11 +1,13 @@
-"""What a swap every 50 steps costs a run's throughput: `python -m benchmarks.swap_cost [TURNS] [WORK ...]`.
+"""What a swap every 50 steps costs a run's throughput: `python -m benchmarks.swap_cost [TURNS]
+[WORK ...]`.
 
-Two runs one after the other would differ by more than that on a shared machine. So one run does both: blocks of 200 steps with a
-swap every 50 of them, and blocks without, in turn, by the same processes; all pairs meet where a block ends. A block with swaps has
-three meetings more than one without; what a turn says is (with / without - 1) * 4 / 3, for the four that 200 steps have.
+Two runs one after the other would differ by more than that on a shared machine. So one run does
+both: blocks of 200 steps with a swap every 50 of them, and blocks without, in turn, by the same
+processes; all pairs meet where a block ends. A block with swaps has three meetings more than one
+without; what a turn says is (with / without - 1) * 4 / 3, for the four that 200 steps have.
 
-That has two parts: the meeting itself, from the last pair's arrival until everybody has its new network, which is timed; and
-waiting for the last one, which hangs on how evenly the cores run.
+That has two parts: the meeting itself, from the last pair's arrival until everybody has its new
+network, which is timed; and waiting for the last one, which hangs on how evenly the cores run.
 """
 
 from __future__ import annotations
@@ -52,13 +54,19 @@ class Watch:
 
 
 def costs(name: str, pairs_per_actor: int | str, turns: int, folder: Path) -> dict[str, Any]:
-    """Shares of the time that 50 steps take without swaps, of each turn; milliseconds of each meeting."""
+    """Shares of the time that 50 steps take without swaps, of each turn; milliseconds of each
+    meeting.
+    """
     work, watch = WORKS[name], Watch()
     steps = BLOCK * 2 * (turns + 1)
     rare = {"evaluation.every_steps": steps, "checkpoint.every_steps": steps}
     flags = work.values(steps=steps, **{"resources.pairs_per_actor": pairs_per_actor}, **rare)
-    run = train(resolve(work.preset, flags=flags), run_dir=folder, address="auto", listeners=[watch])
-    edge = range(0, len(watch.began), MEETINGS + 1)  # the meetings with which a block begins that has swaps
+    run = train(
+        resolve(work.preset, flags=flags), run_dir=folder, address="auto", listeners=[watch]
+    )
+    edge = range(
+        0, len(watch.began), MEETINGS + 1
+    )  # the meetings with which a block begins that has swaps
     ms = [1e3 * (ended - began) for began, ended in zip(watch.began, watch.ended, strict=True)]
     whole, alone = list[float](), list[float]()
     for i in edge[1:-1]:  # the first blocks warm up
@@ -66,7 +74,12 @@ def costs(name: str, pairs_per_actor: int | str, turns: int, folder: Path) -> di
         without = watch.began[i + MEETINGS + 1] - watch.began[i + MEETINGS]
         whole.append((swapping / without - 1) * MEETINGS / (MEETINGS - 1))
         alone.append(statistics.mean(ms[i : i + MEETINGS]) / 1e3 * MEETINGS / without)
-    return {"whole": whole, "meeting": alone, "ms": ms[MEETINGS + 1 :], "packs": run.info.get("packs", {})}
+    return {
+        "whole": whole,
+        "meeting": alone,
+        "ms": ms[MEETINGS + 1 :],
+        "packs": run.info.get("packs", {}),
+    }
 
 
 def main() -> None:

@@ -1,4 +1,6 @@
-"""10,000 random matchings, a player killed at a random instant inside each swap: python -m benchmarks.swaps [MATCHINGS]."""
+"""10,000 random matchings, a player killed at a random instant inside each swap: python -m
+benchmarks.swaps [MATCHINGS].
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ def main() -> None:
     deaths = sum(e["kind"] == "death" for e in events)
     print(f"{2 * len(kills)} matchings in {len(kills)} swaps, {deaths} deaths: {dict(instants)}")
     print(
-        f"adoptions equal to their source: {sum(hashes)} of {len(hashes)}; {swaps} records; final bits as undisturbed: {same}"
+        f"adoptions equal to their source: {sum(hashes)} of {len(hashes)}; {swaps} records; final"
+        f" bits as undisturbed: {same}"
     )
     write("swaps", {"matchings": 2 * len(kills), "deaths": deaths, "instants": instants, "equal": sum(hashes),
                     "adoptions": len(hashes), "final_bits_as_undisturbed": same})  # fmt: skip

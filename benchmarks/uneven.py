@@ -1,9 +1,11 @@
-"""Asynchronous training on uneven machines: `python -m benchmarks.uneven [SEEDS] [KIND ...]` (1, all); writes results/uneven.json
+"""Asynchronous training on uneven machines: `python -m benchmarks.uneven [SEEDS] [KIND ...]` (1,
+all); writes results/uneven.json
 
-The same preset, asynchronous on Ray, once with every process as it is, and once with one of them stopped (SIGSTOP) nine tenths of
-the time: a member, or the judge (pmgan), the global pair (sgan). Steps as the preset has them. What is scored is what the
-strategy is for: PMGAN's mixture, SGAN's global generator, the mean over GAP's pairs. `spread`: the most steps that one player
-was ahead of another, at the end of any round.
+The same preset, asynchronous on Ray, once with every process as it is, and once with one of them
+stopped (SIGSTOP) nine tenths of the time: a member, or the judge (pmgan), the global pair (sgan).
+Steps as the preset has them. What is scored is what the strategy is for: PMGAN's mixture, SGAN's
+global generator, the mean over GAP's pairs. `spread`: the most steps that one player was ahead of
+another, at the end of any round.
 """
 
 from __future__ import annotations
@@ -44,7 +46,9 @@ STOPPED_S, RUNS_S = 0.9, 0.1
 
 
 class Slow:
-    """A listener: stops and wakes the process of one player in turn, and notes how far the players are apart."""
+    """A listener: stops and wakes the process of one player in turn, and notes how far the players
+    are apart.
+    """
 
     def __init__(self, player: str) -> None:
         self.player = player
@@ -86,7 +90,13 @@ def one(kind: str, seed: int) -> dict[str, Any]:
     }  # fmt: skip
     slow = Slow(player)
     with tempfile.TemporaryDirectory() as folder:
-        run = train(resolve(preset, flags=flags), run_dir=Path(folder), name="run", listeners=[slow], address="auto")
+        run = train(
+            resolve(preset, flags=flags),
+            run_dir=Path(folder),
+            name="run",
+            listeners=[slow],
+            address="auto",
+        )
         slow.close()
         rows, who = run.scores(), SCORED.get(preset)
         scored = [rows[who]] if who else [rows[p] for p in run.pairs]

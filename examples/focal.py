@@ -1,4 +1,6 @@
-"""An own loss: the focal cross-entropy (Lin et al., 2017, eq. 4) for D. `raygan train --loss examples/focal.py --loss.focus 2`"""
+"""An own loss: the focal cross-entropy (Lin et al., 2017, eq. 4) for D. `raygan train --loss
+examples/focal.py --loss.focus 2`
+"""
 
 import torch.nn.functional as F
 from pydantic import Field

@@ -1,4 +1,6 @@
-"""An own network: two plain functions of torch.nn, with a setting. `raygan train --network examples/residual.py`"""
+"""An own network: two plain functions of torch.nn, with a setting. `raygan train --network
+examples/residual.py`
+"""
 
 import torch
 from torch import Tensor, nn

@@ -29,10 +29,11 @@ def train(
 ) -> Run:  # fmt: skip
     """Run a preset with some settings changed; returns the finished run.
 
-    settings: `num_pairs=8`, or groups as mappings: `pair={"lr_g": 1e-3}`, `strategy={"name": "sgan", "messenger_steps": 5}`; own
-    parts by name or as objects: `network=MyNet(width=8)`, `loss=Focal`, `data=array`, `metrics=[sharpness]` (README). listeners:
-    functions (run, done), or what a config names. trust_code: with `resume`, the run's own parts may run.
-    inline: everything in this process, no Ray. Raises a RayganError (raygan.errors).
+    settings: `num_pairs=8`, or groups as mappings: `pair={"lr_g": 1e-3}`, `strategy={"name":
+    "sgan", "messenger_steps": 5}`; own parts by name or as objects: `network=MyNet(width=8)`,
+    `loss=Focal`, `data=array`, `metrics=[sharpness]` (README). listeners: functions (run, done), or
+    what a config names. trust_code: with `resume`, the run's own parts may run. inline: everything
+    in this process, no Ray. Raises a RayganError (raygan.errors).
     """
     from raygan.config import resolve
     from raygan.controller.own_listeners import guarded

@@ -35,7 +35,9 @@ class Component(BaseModel):
 
     @property
     def name(self) -> str:
-        """Its name in a config: the file's, an entry point's, or where it stands in a user's own file."""
+        """Its name in a config: the file's, an entry point's, or where it stands in a user's own
+        file.
+        """
         return self._name or name_by_module(type(self).__module__)
 
 
@@ -47,7 +49,8 @@ SUFFIXES = {
 
 
 def shorthand(value: object, kind: str = "") -> object:
-    """Turn `ring8`, `grid25`, `npz:PATH`, `mnist` or `./nets.py:MyNet` into the mapping that they stand for.
+    """Turn `ring8`, `grid25`, `npz:PATH`, `mnist` or `./nets.py:MyNet` into the mapping that they
+    stand for.
 
     >>> shorthand("ring8")
     {'name': 'ring', 'modes': 8}
@@ -72,7 +75,11 @@ def shorthand(value: object, kind: str = "") -> object:
     if colon:
         return {"name": name, "path": path}
     counted = re.fullmatch(r"(ring|grid)(\d+)", name)
-    return {"name": counted[1], "modes": int(counted[2])} if counted else {"name": name.replace("-", "_")}
+    return (
+        {"name": counted[1], "modes": int(counted[2])}
+        if counted
+        else {"name": name.replace("-", "_")}
+    )
 
 
 def _by_suffix(path: str) -> str:
@@ -88,11 +95,14 @@ def _built_in(kind: str) -> tuple[str, ...]:
         return ()
     package = importlib.import_module(f"raygan.{KINDS[kind]}")
     skip = getattr(package, "NOT_COMPONENTS", ())
-    return tuple(sorted(m.name for m in pkgutil.iter_modules(package.__path__) if m.name not in skip))
+    return tuple(
+        sorted(m.name for m in pkgutil.iter_modules(package.__path__) if m.name not in skip)
+    )
 
 
 def names(kind: str) -> list[str]:
-    """All components of a kind that come with raygan: the names of the files in its package that hold one.
+    """All components of a kind that come with raygan: the names of the files in its package that
+    hold one.
 
     >>> "sgan" in names("strategy")
     True
@@ -121,7 +131,9 @@ def component_class(kind: str, name: str) -> tuple[type[Component], str]:
 
 
 def load_component(kind: str, spec: Mapping[str, Any]) -> Component:
-    """Find the component that `spec` names and build it from the rest. Raises ConfigError with one line."""
+    """Find the component that `spec` names and build it from the rest. Raises ConfigError with one
+    line.
+    """
     rest = {k: v for k, v in spec.items() if k != "name"}
     cls, whole = component_class(kind, str(spec.get("name", "")))
     try:

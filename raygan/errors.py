@@ -65,7 +65,9 @@ class NonFiniteError(RayganError):
 
 
 class PlayerDied(RayganError):
-    """A player's process is gone, or as good as that. `kind`: death, oom, hang, node, preempted, head."""
+    """A player's process is gone, or as good as that. `kind`: death, oom, hang, node, preempted,
+    head.
+    """
 
     def __init__(self, player: str, cause: str, kind: str = "death") -> None:
         super().__init__(player, cause, kind)
@@ -81,7 +83,9 @@ class PlayerDied(RayganError):
 
 
 class Leaving(PlayerDied):
-    """Nobody died: a player's machine gave notice, everything is saved, and the player is to go elsewhere."""
+    """Nobody died: a player's machine gave notice, everything is saved, and the player is to go
+    elsewhere.
+    """
 
     def __init__(self, player: str, cause: str, kind: str = "preempted") -> None:
         super().__init__(player, cause, kind)
@@ -100,8 +104,9 @@ class StaleEpochError(RayganError):
 
     def __str__(self) -> str:
         return (
-            f"the run was taken over by another process (epoch {self.newest}, this one is {self.mine}). This one ends; what it "
-            "had committed is kept. See run.json for who writes it now."
+            f"the run was taken over by another process (epoch {self.newest}, this one is"
+            f" {self.mine}). This one ends; what it had committed is kept. See run.json for who"
+            " writes it now."
         )
 
 

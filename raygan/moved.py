@@ -1,4 +1,6 @@
-"""Modules that were moved: code written against their old names goes on, with a DeprecationWarning. Out with 0.3."""
+"""Modules that were moved: code written against their old names goes on, with a DeprecationWarning.
+Out with 0.3.
+"""
 
 from __future__ import annotations
 

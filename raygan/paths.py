@@ -1,4 +1,6 @@
-"""A user's home, where there is one: not every process has it (a container's random uid, a batch system)."""
+"""A user's home, where there is one: not every process has it (a container's random uid, a batch
+system).
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ def home() -> Path | None:
 
 
 def expanded(path: str | Path) -> Path:
-    """`~` and `~somebody` as their home. Raises ConfigError where that is nobody's, or they have none."""
+    """`~` and `~somebody` as their home. Raises ConfigError where that is nobody's, or they have
+    none.
+    """
     try:
         return Path(path).expanduser()
     except RuntimeError:
@@ -30,7 +34,13 @@ def expanded(path: str | Path) -> Path:
 
 
 def state() -> Path | None:
-    """Where raygan keeps what it knows of this user on this machine (XDG_STATE_HOME), there or not; None without a home."""
+    """Where raygan keeps what it knows of this user on this machine (XDG_STATE_HOME), there or not;
+    None without a home.
+    """
     named = os.environ.get("XDG_STATE_HOME", "")
-    base = Path(named) if named.startswith("/") else (there / ".local/state" if (there := home()) else None)
+    base = (
+        Path(named)
+        if named.startswith("/")
+        else (there / ".local/state" if (there := home()) else None)
+    )
     return base / "raygan" if base else None

@@ -1,9 +1,11 @@
-"""Checks for users' own parts: what a pytest of a loss, network, data set or strategy calls, and what raygan's own pass.
+"""Checks for users' own parts: what a pytest of a loss, network, data set or strategy calls, and
+what raygan's own pass.
 
     def test_focal():
         raygan.testing.check_loss(Focal())
 
-Each raises an AssertionError of one line: the thing, what it gives, the next move. Neither Ray nor files are needed.
+Each raises an AssertionError of one line: the thing, what it gives, the next move. Neither Ray nor
+files are needed.
 """
 
 from __future__ import annotations
@@ -52,12 +54,18 @@ def _shape(value: object) -> str:
 
 
 def _part(kind: str, thing: Any) -> Any:
-    """A plain class's object (a pair of factories, a torch Dataset) as the component that a run makes of it."""
-    return thing if isinstance(thing, Component) else load_component(kind, named({kind: thing})[kind])
+    """A plain class's object (a pair of factories, a torch Dataset) as the component that a run
+    makes of it.
+    """
+    return (
+        thing if isinstance(thing, Component) else load_component(kind, named({kind: thing})[kind])
+    )
 
 
 def check_network(network: Any, shape: tuple[int, ...] = (2,)) -> None:
-    """Shapes, weights from the stream alone, a state dict's round trip, a copy, finite gradients; samples are (N, *shape)."""
+    """Shapes, weights from the stream alone, a state dict's round trip, a copy, finite gradients;
+    samples are (N, *shape).
+    """
     network = _part("network", network)
     g, d = _built(network, shape, 0)
     z = torch.randn(COUNT, network.z_dim, generator=torch.Generator().manual_seed(1))
@@ -69,10 +77,21 @@ def check_network(network: Any, shape: tuple[int, ...] = (2,)) -> None:
           f"D gives {_shape(logits)} for {COUNT} samples; logits {wanted} are needed",
           "End it with raygan.networks.base.Logits.")  # fmt: skip
     logits.mean().backward()
-    for what, net, other, again in zip("GD", (g, d), _built(network, shape, 1), _built(network, shape, 0), strict=True):
+    for what, net, other, again in zip(
+        "GD", (g, d), _built(network, shape, 1), _built(network, shape, 0), strict=True
+    ):
         _check_weights(network, what, net, other, again)
-        bad = [n for n, p in net.named_parameters() if p.grad is not None and not torch.isfinite(p.grad).all()]
-        _need(not bad, network, f"{what}: the gradient of {bad[:1]} is NaN or infinite", "Mend its forward.")
+        bad = [
+            n
+            for n, p in net.named_parameters()
+            if p.grad is not None and not torch.isfinite(p.grad).all()
+        ]
+        _need(
+            not bad,
+            network,
+            f"{what}: the gradient of {bad[:1]} is NaN or infinite",
+            "Mend its forward.",
+        )
         _need(any(p.grad is not None for p in net.parameters()), network, f"{what}: no gradient reaches it",
               "Do not detach within forward.")  # fmt: skip
     _need(network.classifier(shape, 3, _stream("c"))(fake.detach()).shape == (COUNT, 3), network,
@@ -83,13 +102,19 @@ def _stream(purpose: str, seed: int = 0) -> torch.Generator:
     return Streams(seed, "testing").at(purpose, device="cpu")
 
 
-def _built(network: NetworkComponent, shape: tuple[int, ...], seed: int) -> tuple[nn.Module, nn.Module]:
+def _built(
+    network: NetworkComponent, shape: tuple[int, ...], seed: int
+) -> tuple[nn.Module, nn.Module]:
     """G and D; the process's global random state is another one each time."""
     torch.rand(1)
-    return network.generator(shape, _stream("g", seed)), network.discriminator(shape, _stream("d", seed))
+    return network.generator(shape, _stream("g", seed)), network.discriminator(
+        shape, _stream("d", seed)
+    )
 
 
-def _check_weights(network: NetworkComponent, what: str, net: nn.Module, other: nn.Module, again: nn.Module) -> None:
+def _check_weights(
+    network: NetworkComponent, what: str, net: nn.Module, other: nn.Module, again: nn.Module
+) -> None:
     fresh, first = again.state_dict(), net.state_dict()
     for name, p in net.named_parameters():
         _need(torch.equal(p, again.get_parameter(name)), network,
@@ -102,17 +127,28 @@ def _check_weights(network: NetworkComponent, what: str, net: nn.Module, other: 
     twin = copy.deepcopy(net)
     for how, found in (("load_state_dict", other), ("a copy", twin)):
         same = all(torch.equal(v, found.state_dict()[k]) for k, v in first.items())
-        _need(same, network, f"{what}: {how} does not give the same weights", "Keep weights as parameters or buffers.")
+        _need(
+            same,
+            network,
+            f"{what}: {how} does not give the same weights",
+            "Keep weights as parameters or buffers.",
+        )
     _need(
-        first.keys() == fresh.keys(), network, f"{what}: built twice it has other weights", "Build it alike each time."
+        first.keys() == fresh.keys(),
+        network,
+        f"{what}: built twice it has other weights",
+        "Build it alike each time.",
     )
 
 
 def check_loss(loss: LossComponent) -> None:
-    """Finite scalars; gradients that raise D(x), lower D(G(z)), and have G raise D(G(z)); batched form = one after the other."""
+    """Finite scalars; gradients that raise D(x), lower D(G(z)), and have G raise D(G(z)); batched
+    form = one after the other.
+    """
     judges = {1: (), 2: (2,), None: (3,)}[loss.num_judges]
     random = torch.Generator().manual_seed(0)
-    # a D that is mistaken a little: every loss, least squares too, wants D(x) higher and D(G(z)) lower here
+    # a D that is mistaken a little: every loss, least squares too, wants D(x) higher and D(G(z))
+    # lower here
     real, fake = (m + 0.1 * torch.randn(4, COUNT, *judges, generator=random) for m in (-0.4, 0.4))
     for name in ("d_loss", "g_loss"):
         one = torch.stack([_value(loss, name, r, f) for r, f in zip(real, fake, strict=True)])
@@ -131,50 +167,112 @@ def _value(loss: LossComponent, name: str, real: Tensor, fake: Tensor) -> Tensor
     value = _called(loss, name, real, fake)
     _need(isinstance(value, Tensor) and value.shape == (), loss, f"{name} gives {_shape(value)}, not one number",
           "Take its mean.")  # fmt: skip
-    _need(bool(torch.isfinite(value)), loss, f"{name} gives {value} near logit 0", "Mend its formula.")
+    _need(
+        bool(torch.isfinite(value)), loss, f"{name} gives {value} near logit 0", "Mend its formula."
+    )
     assert isinstance(value, Tensor)
     return value
 
 
 def _check_signs(loss: LossComponent, real: Tensor, fake: Tensor) -> None:
     real, fake = real.clone().requires_grad_(), fake.clone().requires_grad_()
-    _need(_value(loss, "d_loss", real, fake).requires_grad, loss, "d_loss has no gradient", "Do not detach logits.")
-    on_real, on_fake = torch.autograd.grad(_value(loss, "d_loss", real, fake), (real, fake), allow_unused=True)
+    _need(
+        _value(loss, "d_loss", real, fake).requires_grad,
+        loss,
+        "d_loss has no gradient",
+        "Do not detach logits.",
+    )
+    on_real, on_fake = torch.autograd.grad(
+        _value(loss, "d_loss", real, fake), (real, fake), allow_unused=True
+    )
     value = _value(loss, "g_loss", real, fake)
     _need(value.requires_grad, loss, "g_loss has no gradient", "Do not detach logits.")
     (g_fake,) = torch.autograd.grad(value, (fake,), allow_unused=True)
-    for what, grad in (("d_loss by D(x)", on_real), ("d_loss by D(G(z))", on_fake), ("g_loss by D(G(z))", g_fake)):
+    for what, grad in (
+        ("d_loss by D(x)", on_real),
+        ("d_loss by D(G(z))", on_fake),
+        ("g_loss by D(G(z))", g_fake),
+    ):
         _need(grad is not None and bool(torch.isfinite(grad).all()) and bool(grad.abs().sum() > 0), loss,
               f"the gradient of {what} is missing, 0 or not finite", "Let it use both kinds of logits.")  # fmt: skip
     if loss.num_judges != 2:  # D2GAN's second judge wants the opposite
-        for what, grad, sign in (("d_loss", on_real, -1), ("d_loss", on_fake, 1), ("g_loss", g_fake, -1)):
-            _need(float(grad.sum()) * sign > 0, loss, f"{what} pushes logits the wrong way", "Turn its sign.")
+        for what, grad, sign in (
+            ("d_loss", on_real, -1),
+            ("d_loss", on_fake, 1),
+            ("g_loss", g_fake, -1),
+        ):
+            _need(
+                float(grad.sum()) * sign > 0,
+                loss,
+                f"{what} pushes logits the wrong way",
+                "Turn its sign.",
+            )
 
 
 def check_data(data: Any) -> Samples:
-    """The same seed, the same samples; shapes, dtype, range; training and held-out part apart. Returns the samples."""
+    """The same seed, the same samples; shapes, dtype, range; training and held-out part apart.
+    Returns the samples.
+    """
     data = _part("data", data)
     a, b = data.load(0), data.load(0)
-    _need(isinstance(a, Samples), data, f"load gives a {type(a).__name__}", "Return raygan.data.base.Samples.")
+    _need(
+        isinstance(a, Samples),
+        data,
+        f"load gives a {type(a).__name__}",
+        "Return raygan.data.base.Samples.",
+    )
     for what in ("train", "held_out"):
         x, y = getattr(a, what), getattr(b, what)
-        _need(isinstance(x, np.ndarray) and len(x) > 0, data, f"{what} is no array with samples", "Give a numpy array.")
-        _need(np.array_equal(x, y), data, f"{what} differs for the same seed", "Draw from default_rng(seed) only.")
-        _need(x.dtype in (np.uint8, np.float32), data, f"{what} is {x.dtype}", "Give float32 points or uint8 images.")
-        _need(x.dtype != np.float32 or bool(np.isfinite(x).all()), data, f"{what} has NaN", "Drop those samples.")
+        _need(
+            isinstance(x, np.ndarray) and len(x) > 0,
+            data,
+            f"{what} is no array with samples",
+            "Give a numpy array.",
+        )
+        _need(
+            np.array_equal(x, y),
+            data,
+            f"{what} differs for the same seed",
+            "Draw from default_rng(seed) only.",
+        )
+        _need(
+            x.dtype in (np.uint8, np.float32),
+            data,
+            f"{what} is {x.dtype}",
+            "Give float32 points or uint8 images.",
+        )
+        _need(
+            x.dtype != np.float32 or bool(np.isfinite(x).all()),
+            data,
+            f"{what} has NaN",
+            "Drop those samples.",
+        )
     _need(a.train.shape[1:] == a.held_out.shape[1:] and a.train.dtype == a.held_out.dtype, data,
           f"train is {a.train.shape}, held_out {a.held_out.shape}", "Give both one shape and dtype.")  # fmt: skip
-    _need(not np.shares_memory(a.train, a.held_out), data, "train and held_out share samples", "Split them.")
+    _need(
+        not np.shares_memory(a.train, a.held_out),
+        data,
+        "train and held_out share samples",
+        "Split them.",
+    )
     batch = a.batch(COUNT, torch.Generator().manual_seed(0), torch.device("cpu"))
     _need(batch.dtype == torch.float32 and batch.shape == (COUNT, *a.shape), data, f"a batch is {batch.dtype} {_shape(batch)}",
           f"Let it be float32 {(COUNT, *a.shape)}.")  # fmt: skip
-    _need(not a.is_images or float(batch.abs().max()) <= 1, data, "images leave [-1, 1]", "Give uint8 images.")
+    _need(
+        not a.is_images or float(batch.abs().max()) <= 1,
+        data,
+        "images leave [-1, 1]",
+        "Give uint8 images.",
+    )
     assert isinstance(a, Samples)
     return a
 
 
-def check_strategy(strategy: StrategyComponent, num_pairs: int = 3, steps: int = 6, **settings: Any) -> None:
-    """Trained to the end in both tempos; orders name players that exist; decide is pure; stopped and resumed gives the same bits.
+def check_strategy(
+    strategy: StrategyComponent, num_pairs: int = 3, steps: int = 6, **settings: Any
+) -> None:
+    """Trained to the end in both tempos; orders name players that exist; decide is pure; stopped
+    and resumed gives the same bits.
 
     settings: of the config, as for raygan.train, for a strategy that needs other ones.
     """
@@ -212,14 +310,23 @@ def _samples(config: Config) -> Samples:
 class _Drive:
     """The controller's loop in small: decide, carry out in this process, save at the end."""
 
-    def __init__(self, strategy: StrategyComponent, setup: Setup, memory: dict[str, Any] | None = None) -> None:
-        self.strategy, self.setup, self.memory = strategy_of(setup.config), setup, {} if memory is None else memory
+    def __init__(
+        self, strategy: StrategyComponent, setup: Setup, memory: dict[str, Any] | None = None
+    ) -> None:
+        self.strategy, self.setup, self.memory = (
+            strategy_of(setup.config),
+            setup,
+            {} if memory is None else memory,
+        )
         self.shown = strategy
 
     def run(self, states: Mapping[str, bytes], steps: int) -> dict[str, bytes]:
         """Each player's packed state at `steps`."""
         config, executor = self.setup.config, InlineExecutor(self.setup)
-        plan, players = replace(Plan.of(config, self.setup.num_samples), steps=steps), self.strategy.players(config)
+        plan, players = (
+            replace(Plan.of(config, self.setup.num_samples), steps=steps),
+            self.strategy.players(config),
+        )
         out: dict[str, bytes] = {}
         try:
             executor.start(players, states)

@@ -1,4 +1,6 @@
-"""Users' own words where others read them: names and paths with escape codes, markup or line breaks in them, made harmless."""
+"""Users' own words where others read them: names and paths with escape codes, markup or line breaks
+in them, made harmless.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,10 @@ def visible(text: object) -> str:
     if not ODD.search(line):
         return line
     return "".join(
-        c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co") else ascii(c)[1:-1] for c in line
+        c
+        if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co")
+        else ascii(c)[1:-1]
+        for c in line
     )
 
 

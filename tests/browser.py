@@ -41,7 +41,13 @@ class Browser:
         """What the page wrote to its console as an error."""
         self.runner.run(self._connect(int(found[1])))
         self.call("Page.enable"), self.call("Runtime.enable"), self.call("Log.enable")
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone)
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=phone,
+        )
 
     async def _connect(self, port: int) -> None:
         self.session = aiohttp.ClientSession()
@@ -58,7 +64,10 @@ class Browser:
         await self.socket.send_str(json.dumps({"id": number, "method": method, "params": params}))
         while True:
             answer = json.loads((await self.socket.receive(timeout=30)).data)
-            if answer.get("method") == "Log.entryAdded" and answer["params"]["entry"]["level"] == "error":
+            if (
+                answer.get("method") == "Log.entryAdded"
+                and answer["params"]["entry"]["level"] == "error"
+            ):
                 self.complaints.append(answer["params"]["entry"]["text"])
             if answer.get("method") == "Runtime.exceptionThrown":
                 self.complaints.append(str(answer["params"]["exceptionDetails"]))
@@ -77,7 +86,9 @@ class Browser:
         assert "exceptionDetails" not in out, out
         return out["result"].get("value")
 
-    def until(self, expression: str, what: Callable[[Any], bool] = bool, timeout_s: float = 90.0) -> Any:
+    def until(
+        self, expression: str, what: Callable[[Any], bool] = bool, timeout_s: float = 90.0
+    ) -> Any:
         """Wait until an expression has a value that `what` accepts; returns it."""
         deadline, value = time.monotonic() + timeout_s, None
         while time.monotonic() < deadline:

@@ -46,7 +46,9 @@ def tiny_config(**changes: Any) -> Config:
     for key, value in changes.items():
         old = values.get(key)
         keep = (
-            isinstance(value, dict) and isinstance(old, dict) and value.get("name", old.get("name")) == old.get("name")
+            isinstance(value, dict)
+            and isinstance(old, dict)
+            and value.get("name", old.get("name")) == old.get("name")
         )
         values[key] = {**old, **value} if keep else value
     return validate(Config, values)
@@ -74,9 +76,10 @@ def state_digest(state: State) -> str:
 
 
 class RayInOne(LoadScopeScheduling):  # type: ignore[misc]
-    """Files with tests that start or join a Ray, or take the time, run one after the other in the first process. The rest runs
-    beside them in another, test by test, with what they leave of the cores. By file: pytest-xdist 3.8's own groups have no effect
-    under pytest 9.2, which does not let it rename tests.
+    """Files with tests that start or join a Ray, or take the time, run one after the other in the
+    first process. The rest runs beside them in another, test by test, with what they leave of the
+    cores. By file: pytest-xdist 3.8's own groups have no effect under pytest 9.2, which does not
+    let it rename tests.
     """
 
     files = frozenset(
@@ -95,8 +98,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> RayInOne:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """A process of several steps back as soon as it gets a test of the rest: those on Ray have been given out by then."""
-    if "PYTEST_XDIST_WORKER" in os.environ and item.nodeid.partition("::")[0] not in RayInOne.files and not os.nice(0):
+    """A process of several steps back as soon as it gets a test of the rest: those on Ray have been
+    given out by then.
+    """
+    if (
+        "PYTEST_XDIST_WORKER" in os.environ
+        and item.nodeid.partition("::")[0] not in RayInOne.files
+        and not os.nice(0)
+    ):
         os.nice(15)
 
 
@@ -120,8 +129,14 @@ def ray_session() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _no_ray_by_accident(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A call of ray.get or ray.put in a test that is not marked `ray` would start another Ray than the session's."""
+    """A call of ray.get or ray.put in a test that is not marked `ray` would start another Ray than
+    the session's.
+    """
     yield
     ray = sys.modules.get("ray")
-    if ray is not None and request.node.get_closest_marker("ray") is None and "ray_session" not in _STARTED:
+    if (
+        ray is not None
+        and request.node.get_closest_marker("ray") is None
+        and "ray_session" not in _STARTED
+    ):
         assert not ray.is_initialized(), "this test has started a Ray of its own"

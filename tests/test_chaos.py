@@ -1,4 +1,6 @@
-"""A short walk of benchmarks/chaos.py: processes killed, stopped and paused at random on real Ray leave no trace in the weights."""
+"""A short walk of benchmarks/chaos.py: processes killed, stopped and paused at random on real Ray
+leave no trace in the weights.
+"""
 
 import pytest
 

@@ -1,4 +1,6 @@
-"""cluster/: every file is one that its reader takes; the whole way of README's lines, on a cluster of two nodes."""
+"""cluster/: every file is one that its reader takes; the whole way of README's lines, on a cluster
+of two nodes.
+"""
 
 import json
 import os
@@ -23,7 +25,8 @@ from raygan.service.cluster.jobs import GRACE_S, weigh
 
 ROOT = Path(__file__).parents[1]
 CLUSTER = ROOT / "cluster"
-# Fields of ray.io/v1 that a manifest may have, from KubeRay's API documentation; None: Kubernetes' own or free
+# Fields of ray.io/v1 that a manifest may have, from KubeRay's API documentation; None: Kubernetes'
+# own or free
 CONTAINERS: dict[str, Any] = {"metadata": None, "spec": None}
 HEAD: dict[str, Any] = {
     "rayStartParams": None,
@@ -84,10 +87,15 @@ def test_a_manifest_has_only_fields_of_the_api(name: str) -> None:
     assert spec["rayVersion"] == ray.__version__
     assert spec["authOptions"] == {"mode": "token", "secretName": "raygan-token"}
     groups = {g["groupName"]: g for g in spec["workerGroupSpecs"]}
-    assert groups["gpu"]["template"]["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "1"
+    assert (
+        groups["gpu"]["template"]["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"]
+        == "1"
+    )
     for group in [spec["headGroupSpec"], *groups.values()]:
         pod = group["template"]["spec"]
-        assert {m["name"] for c in pod["containers"] for m in c["volumeMounts"]} == {v["name"] for v in pod["volumes"]}
+        assert {m["name"] for c in pod["containers"] for m in c["volumeMounts"]} == {
+            v["name"] for v in pod["volumes"]
+        }
     assert spec["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0", "no player on the head"
 
 
@@ -108,15 +116,21 @@ def test_the_job_goes_on_after_its_cluster_was_lost() -> None:
     assert spec["ttlSecondsAfterFinished"] > 0
     words = spec["entrypoint"].split()
     assert words[:4] == ["python", "-m", "raygan.cli", "train"]
-    args = parse(words[4:], valued=("preset", "name", "run-dir", "resume", "address"), switches=("plain",))
+    args = parse(
+        words[4:], valued=("preset", "name", "run-dir", "resume", "address"), switches=("plain",)
+    )
     assert args.get("resume") == "auto"
     assert args.get("preset") in presets()
     mounted = {
         m["mountPath"]
-        for m in spec["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]["containers"][0]["volumeMounts"]
+        for m in spec["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]["containers"][0][
+            "volumeMounts"
+        ]
     }
     assert args.get("run-dir") in mounted, "runs outlive the cluster"
-    assert yaml.safe_load(spec["runtimeEnvYAML"])["env_vars"]["RAY_JOB_STOP_WAIT_TIME_S"] == str(GRACE_S)
+    assert yaml.safe_load(spec["runtimeEnvYAML"])["env_vars"]["RAY_JOB_STOP_WAIT_TIME_S"] == str(
+        GRACE_S
+    )
 
 
 @pytest.mark.parametrize("name", ["aws.yaml", "gcp.yaml"])
@@ -146,7 +160,9 @@ def test_ray_up_takes_the_file(name: str) -> None:
 def test_nodes_install_this_checkout_and_nothing_of_its_name_from_an_index(
     name: str, wheel: Path, tmp_path: Path
 ) -> None:
-    """The set-up commands, carried out in an empty home with the mounted files; all but raygan itself is left out."""
+    """The set-up commands, carried out in an empty home with the mounted files; all but raygan
+    itself is left out.
+    """
     config = load(name)
     (target, source), *none = config["file_mounts"].items()
     assert (source, none) == (wheel.parent.name, [])
@@ -154,7 +170,9 @@ def test_nodes_install_this_checkout_and_nothing_of_its_name_from_an_index(
     shutil.copytree(wheel.parent, home / target.removeprefix("~/"))
     env = {"HOME": str(home), "PATH": os.environ["PATH"], "PIP_NO_DEPS": "1", "PIP_NO_INDEX": "1"}
     for command in config["setup_commands"]:
-        own = re.sub(r"'(?!raygan)[A-Za-z0-9_\[\],.]+==[0-9.]+'", "", command)  # others' packages, by exact version
+        own = re.sub(
+            r"'(?!raygan)[A-Za-z0-9_\[\],.]+==[0-9.]+'", "", command
+        )  # others' packages, by exact version
         subprocess.run(["bash", "-ec", own], env=env, check=True, capture_output=True)
     raygan = home / "raygan/bin/raygan"
     assert raygan.exists(), "where the start commands look for Ray"
@@ -167,7 +185,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     checkout, out = tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("built") / "dist"
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, checkout)
-    shutil.copytree(ROOT / "raygan", checkout / "raygan", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        ROOT / "raygan", checkout / "raygan", ignore=shutil.ignore_patterns("__pycache__")
+    )
     build = [
         sys.executable,
         "-m",
@@ -192,15 +212,38 @@ def test_the_wheel_alone_is_all_that_a_run_needs(wheel: Path, tmp_path: Path) ->
     with zipfile.ZipFile(wheel) as packed:
         packed.extractall(site)
         assert [n for n in packed.namelist() if n.endswith("licenses/LICENSE")]
-    command = [sys.executable, "-c", "import raygan.cli, sys; sys.exit(raygan.cli.main(sys.argv[1:]))"]
-    flags = ["--inline", "--plain", "--steps", "4", "--run-dir", "runs", "--evaluation.samples", "1600"]
+    command = [
+        sys.executable,
+        "-c",
+        "import raygan.cli, sys; sys.exit(raygan.cli.main(sys.argv[1:]))",
+    ]
+    flags = [
+        "--inline",
+        "--plain",
+        "--steps",
+        "4",
+        "--run-dir",
+        "runs",
+        "--evaluation.samples",
+        "1600",
+    ]
     env = {**os.environ, "PYTHONPATH": str(site), "PYTHONSAFEPATH": "1"}
     done = subprocess.run(
-        [*command, "train", *flags], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+        [*command, "train", *flags],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     where = [sys.executable, "-c", "import raygan; print(raygan.__file__)"]
-    assert str(site) in subprocess.run(where, env=env, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert (
+        str(site)
+        in subprocess.run(
+            where, env=env, cwd=tmp_path, capture_output=True, text=True, check=True
+        ).stdout
+    )
 
 
 def test_the_runtime_env_is_one_that_ray_takes() -> None:
@@ -213,7 +256,9 @@ def test_the_runtime_env_is_one_that_ray_takes() -> None:
 
 
 def test_the_package_is_small_and_has_what_a_job_needs(tmp_path: Path) -> None:
-    """`--working-dir .` of this checkout: under 5 MB; neither .git nor runs nor data travel, nor anything named in .rayignore."""
+    """`--working-dir .` of this checkout: under 5 MB; neither .git nor runs nor data travel, nor
+    anything named in .rayignore.
+    """
     checkout = tmp_path / "checkout"
     subprocess.run(["git", "clone", "-q", str(ROOT), str(checkout)], check=True)
     clean = weigh(checkout)
@@ -232,7 +277,9 @@ def test_the_image_installs_what_the_constraints_pin_and_checks_every_file() -> 
     assert "USER ray" in image, "not as root"
     pinned = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().split())
     lines = (CLUSTER / "requirements.lock").read_text().splitlines()[1:]
-    locked = dict(re.fullmatch(r"(\S+)==(\S+) --hash=sha256:[0-9a-f]{64}", line).groups() for line in lines)  # type: ignore[union-attr]
+    locked = dict(
+        re.fullmatch(r"(\S+)==(\S+) --hash=sha256:[0-9a-f]{64}", line).groups() for line in lines
+    )  # type: ignore[union-attr]
     names = {canonicalize_name(n): v.partition("+")[0] for n, v in locked.items()}
     assert names == {n: v.partition("+")[0] for n, v in needed(pinned).items()}, "run `make lock`"
 
@@ -258,9 +305,13 @@ def needed(pinned: dict[str, str]) -> dict[str, str]:
 @pytest.mark.exhaustive
 @pytest.mark.timeout(600)
 def test_the_whole_way() -> None:
-    """cluster/smoke.sh: a cluster with token authentication, submit, status, scale, stop, resume, fetch, sample."""
+    """cluster/smoke.sh: a cluster with token authentication, submit, status, scale, stop, resume,
+    fetch, sample.
+    """
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     env = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")} | {"PATH": path}
-    done = subprocess.run([CLUSTER / "smoke.sh"], capture_output=True, text=True, env=env, timeout=580, check=False)
+    done = subprocess.run(
+        [CLUSTER / "smoke.sh"], capture_output=True, text=True, env=env, timeout=580, check=False
+    )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "all of it did what README says" in done.stdout

@@ -38,7 +38,11 @@ def test_merge_leaves_its_inputs_alone() -> None:
 
 
 def test_damaged_files_are_one_line(tmp_path: Path) -> None:
-    for content, text in (("a: [1", "cannot be read"), ("- 1", "holds a list"), ("steps: x", "valid integer")):
+    for content, text in (
+        ("a: [1", "cannot be read"),
+        ("- 1", "holds a list"),
+        ("steps: x", "valid integer"),
+    ):
         (tmp_path / "c.yaml").write_text(content)
         with pytest.raises(ConfigError, match=text) as error:
             resolve(None, [tmp_path / "c.yaml"])

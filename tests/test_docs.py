@@ -20,10 +20,16 @@ from raygan.components import KINDS, names
 from raygan.config import Config
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")), *sorted(ROOT.glob("benchmarks/*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    *sorted(ROOT.glob("docs/**/*.md")),
+    *sorted(ROOT.glob("benchmarks/*.md")),
+]
 USE = [p for p in PAGES if p.parent.name != "benchmarks"]
 """Pages whose commands a reader types."""
-LOADED = re.compile(r"<(?:script|link|img|iframe|source)\b[^>]*?(?:src|href)=\"?(?:https?:)?//[^\" >]*")
+LOADED = re.compile(
+    r"<(?:script|link|img|iframe|source)\b[^>]*?(?:src|href)=\"?(?:https?:)?//[^\" >]*"
+)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +38,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", str(out)]
     done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"}, capture_output=True, text=True, check=False
+        command,
+        cwd=ROOT,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return out
@@ -80,7 +91,9 @@ def test_the_scoreboard_is_what_the_results_say() -> None:
     claimed = [source.file for sources in GROUPS.values() for source in sources]
     assert len(claimed) == len(set(claimed)), "one place for what a file says"
     for path in (ROOT / "benchmarks/results").glob("*.json"):
-        assert path.stem in claimed or f"`{path.name}`" in scoreboard.page(), "no result is left out"
+        assert path.stem in claimed or f"`{path.name}`" in scoreboard.page(), (
+            "no result is left out"
+        )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
@@ -131,7 +144,10 @@ TRAINED = [c[c.index("train") + 1 :] for c in commands() if "train" in c]
 
 @pytest.mark.parametrize("arguments", TRAINED, ids=" ".join)
 def test_trained_commands_are_configs(
-    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    arguments: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Presets, settings, own parts: all that is checked before a run begins."""
     (tmp_path / "my.yaml").write_text("steps: 50\n")

@@ -1,4 +1,6 @@
-"""examples/: each file is at most 40 lines, passes raygan.testing, and is taken by every verb with no edit of the package."""
+"""examples/: each file is at most 40 lines, passes raygan.testing, and is taken by every verb with
+no edit of the package.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,9 @@ def test_each_passes_the_checks(name: str) -> None:
 def test_they_train_together_and_nothing_of_the_run_is_executed_elsewhere_unasked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """All four kinds in one run, in packs; stopped in the middle, resumed; then, without the files, as somebody else's run."""
+    """All four kinds in one run, in packs; stopped in the middle, resumed; then, without the files,
+    as somebody else's run.
+    """
     parts = tmp_path / "parts"
     parts.mkdir()
     for name in CHECKS:
@@ -73,7 +77,11 @@ def test_they_train_together_and_nothing_of_the_run_is_executed_elsewhere_unaske
     sample = ["sample", str(run.path), "-n", "4", "-o", str(tmp_path / "x.npz")]
     for argv, code in ((sample, 2), ([*sample, "--trust-code"], 0)):
         done = subprocess.run(
-            [sys.executable, "-m", "raygan.cli", *argv], capture_output=True, text=True, cwd=tmp_path, check=False
+            [sys.executable, "-m", "raygan.cli", *argv],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            check=False,
         )
         assert done.returncode == code, done.stderr
         assert code == 0 or "--trust-code" in done.stderr
@@ -81,7 +89,9 @@ def test_they_train_together_and_nothing_of_the_run_is_executed_elsewhere_unaske
 
 @pytest.mark.parametrize("name", ["ring_gap.py", "fedavg.py"])
 def test_what_a_strategy_does_not_say_is_not_left_out_without_a_word(name: str) -> None:
-    """`verify` shortens its period, whatever its name; `plan` and a sweep's costs do not make 0 bytes of what they do not know."""
+    """`verify` shortens its period, whatever its name; `plan` and a sweep's costs do not make 0
+    bytes of what they do not know.
+    """
     own = str(EXAMPLES / name)
     resolved = resolve(None, (), named({**TINY, "num_pairs": 3, "strategy": own}))
     results = verify_config(resolved.config, 20, "local", True)
@@ -99,22 +109,33 @@ def test_what_a_strategy_does_not_say_is_not_left_out_without_a_word(name: str) 
 
 def test_the_notebooks_cells_run(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, str(EXAMPLES / "notebook.py"), str(tmp_path)], capture_output=True, text=True, check=False
+        [sys.executable, str(EXAMPLES / "notebook.py"), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "notebook.png").stat().st_size > 10_000
     assert "swapping mixture of all pairs" in done.stdout or "swapping" in done.stdout
-    assert {r.name for r in map(Run.load, (tmp_path / "swapping", tmp_path / "alone"))} == {"swapping", "alone"}
+    assert {r.name for r in map(Run.load, (tmp_path / "swapping", tmp_path / "alone"))} == {
+        "swapping",
+        "alone",
+    }
 
 
 @pytest.mark.ray
 def test_on_ray(ray_session: None, tmp_path: Path) -> None:
-    """The strategy with a player of its own, the network and the loss, each pair in an actor: the bits of inline."""
+    """The strategy with a player of its own, the network and the loss, each pair in an actor: the
+    bits of inline.
+    """
     settings = small(
         strategy={"name": str(EXAMPLES / "fedavg.py"), "every": 20}, network=str(EXAMPLES / "residual.py"),
         loss=str(EXAMPLES / "focal.py"), num_pairs=2,
     )  # fmt: skip
-    runs = [raygan.train(None, run_dir=tmp_path, name=str(i), inline=bool(i), **settings) for i in range(2)]
+    runs = [
+        raygan.train(None, run_dir=tmp_path, name=str(i), inline=bool(i), **settings)
+        for i in range(2)
+    ]
     a, b = (r.generator("pair:1").sample(8, seed=0) for r in runs)
     assert (a == b).all()
     with pytest.raises(SystemExit) as stop:

@@ -30,7 +30,9 @@ def test_no_folder_is_forgotten() -> None:
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_an_old_run_is_read_and_gone_on_with(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_old_run_is_read_and_gone_on_with(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     step, digests = WHOLE[name]
     path = tmp_path / "old"
     shutil.copytree(FORMATS / name, path)
@@ -49,7 +51,9 @@ def test_an_old_run_is_read_and_gone_on_with(name: str, tmp_path: Path, capsys: 
     assert not problems
     assert {p: digest(unpack(raw))[:16] for p, raw in checkpoint.parts.items()} == digests
     assert checkpoint.steps == dict.fromkeys(digests, step)
-    assert {p: p.read_bytes() for p in path.rglob("*") if p.is_file()} == before, "whoever looks changes nothing"
+    assert {p: p.read_bytes() for p in path.rglob("*") if p.is_file()} == before, (
+        "whoever looks changes nothing"
+    )
 
     resume_run(path, extra_steps=4)
     checkpoint, problems = newest_valid(path)

@@ -1,4 +1,6 @@
-"""kill -9 of the driver in mid-run, then `raygan resume`: the weights of the run that was never disturbed."""
+"""kill -9 of the driver in mid-run, then `raygan resume`: the weights of the run that was never
+disturbed.
+"""
 
 import json
 import os
@@ -62,23 +64,33 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.mark.parametrize(
     ("signum", "code", "status"),
-    [(signal.SIGKILL, -9, "running"), (signal.SIGTERM, 143, "stopped"), (signal.SIGHUP, 129, "stopped")],
+    [
+        (signal.SIGKILL, -9, "running"),
+        (signal.SIGTERM, 143, "stopped"),
+        (signal.SIGHUP, 129, "stopped"),
+    ],
 )
-def test_resumed_equals_undisturbed(tmp_path: Path, whole: dict[str, str], signum: int, code: int, status: str) -> None:
+def test_resumed_equals_undisturbed(
+    tmp_path: Path, whole: dict[str, str], signum: int, code: int, status: str
+) -> None:
     disturbed = tmp_path / "disturbed"
     process = subprocess.Popen(
         raygan("train", *ARGS, "--run-dir", str(tmp_path), "--name", "disturbed"),
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, cwd=traps(tmp_path / "cwd"),
     )  # fmt: skip
     wait_for_checkpoint(disturbed, process)
-    if signum == signal.SIGHUP:  # a terminal that is closed: everybody in the group hears it, the driver twice
+    if (
+        signum == signal.SIGHUP
+    ):  # a terminal that is closed: everybody in the group hears it, the driver twice
         os.killpg(process.pid, signum)
     os.kill(process.pid, signum)
     assert process.wait(60) == code
     info = json.loads((disturbed / "run.json").read_text())
     assert info["status"] == status
     assert info["pid"] == process.pid
-    subprocess.run(raygan("resume", str(disturbed), "--plain"), check=True, capture_output=True, timeout=200)
+    subprocess.run(
+        raygan("resume", str(disturbed), "--plain"), check=True, capture_output=True, timeout=200
+    )
     assert final_digests(disturbed) == whole
     info = json.loads((disturbed / "run.json").read_text())
     assert (info["status"], info["exit_code"]) == ("done", 0)
@@ -103,11 +115,17 @@ def events(run: Path, kind: str) -> list[dict[str, object]]:
 
 
 def test_a_run_outlives_its_own_ray(tmp_path: Path, whole: dict[str, str]) -> None:
-    """Also as a child of process 1, as in a container: Ray then takes the raylet for dead when its parent is that process."""
+    """Also as a child of process 1, as in a container: Ray then takes the raylet for dead when its
+    parent is that process.
+    """
     run = tmp_path / "headless"
-    command = raygan("train", *ARGS, "--round-steps", "5", "--run-dir", str(tmp_path), "--name", "headless")
+    command = raygan(
+        "train", *ARGS, "--round-steps", "5", "--run-dir", str(tmp_path), "--name", "headless"
+    )
     shell = f"{shlex.join(command)} >{tmp_path}/log 2>&1 & echo $!"
-    driver = int(subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=True).stdout)
+    driver = int(
+        subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=True).stdout
+    )
     deadline = time.monotonic() + 240
     for deaths, name in enumerate(("gcs_server", "raylet")):
         saved = len(events(run, "checkpoint"))
@@ -120,5 +138,7 @@ def test_a_run_outlives_its_own_ray(tmp_path: Path, whole: dict[str, str]) -> No
         time.sleep(0.1)
     assert (info["status"], info["exit_code"]) == ("done", 0)
     causes = [(e["player"], e["why"], e["cause"]) for e in events(run, "death")]
-    assert causes == [("ray", "head", f"its {name} process is gone") for name in ("gcs_server", "raylet")]
+    assert causes == [
+        ("ray", "head", f"its {name} process is gone") for name in ("gcs_server", "raylet")
+    ]
     assert final_digests(run) == whole

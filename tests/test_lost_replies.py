@@ -1,4 +1,6 @@
-"""Requests and replies of Ray that get lost: no call is sent twice; the run goes back to the journal's head."""
+"""Requests and replies of Ray that get lost: no call is sent twice; the run goes back to the
+journal's head.
+"""
 
 import json
 import os
@@ -11,9 +13,23 @@ from tests.test_killed import ARGS, final_digests, raygan
 
 pytestmark = [pytest.mark.ray, pytest.mark.exhaustive]
 LOSSES = {
-    "CoreWorkerService.grpc_client.PushTask": {"num_failures": 4, "req_failure_prob": 20, "resp_failure_prob": 20}
+    "CoreWorkerService.grpc_client.PushTask": {
+        "num_failures": 4,
+        "req_failure_prob": 20,
+        "resp_failure_prob": 20,
+    }
 }
-GAP = [*ARGS, "--strategy", "gap", "--strategy.swap-every", "20", "--failures.lease-s", "10", "--failures.budget", "50"]
+GAP = [
+    *ARGS,
+    "--strategy",
+    "gap",
+    "--strategy.swap-every",
+    "20",
+    "--failures.lease-s",
+    "10",
+    "--failures.budget",
+    "50",
+]
 
 
 def test_lost_requests_and_replies_leave_no_trace_in_the_weights(tmp_path: Path) -> None:

@@ -34,7 +34,9 @@ def test_an_old_listener_still_reads_the_run(tmp_path: Path) -> None:
     def listen(c: Any, done: Any) -> None:
         seen.append((dict(c.done), c.folder.path.name, c.gathering.saved_step))
 
-    run = Controller(config, RunFolder.create(tmp_path, "run"), lambda: InlineExecutor(setup), [listen], 400)
+    run = Controller(
+        config, RunFolder.create(tmp_path, "run"), lambda: InlineExecutor(setup), [listen], 400
+    )
     run.run()
     assert seen[-1] == ({"pair-00": 4, "pair-01": 4}, "run", 4)
     for name in BEFORE:

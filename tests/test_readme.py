@@ -1,4 +1,6 @@
-"""README's commands: every line is one that the program takes, and the main job does what README says."""
+"""README's commands: every line is one that the program takes, and the main job does what README
+says.
+"""
 
 import json
 import re
@@ -50,14 +52,20 @@ def test_the_makefile_names_modules_that_exist() -> None:
 
 def test_the_default_preset_is_sgan_on_ring8() -> None:
     config = resolve().config
-    assert (config.strategy["name"], config.data["name"], config.data["modes"]) == ("sgan", "ring", 8)
+    assert (config.strategy["name"], config.data["name"], config.data["modes"]) == (
+        "sgan",
+        "ring",
+        8,
+    )
     assert config.num_pairs == 5
 
 
 @pytest.mark.ray
 @pytest.mark.exhaustive
 def test_the_main_job(tmp_path: Path) -> None:
-    """`raygan train`, as a user starts it: SGAN on Ray actors reaches 8 of 8 modes in a minute or so."""
+    """`raygan train`, as a user starts it: SGAN on Ray actors reaches 8 of 8 modes in a minute or
+    so.
+    """
     command = [
         sys.executable,
         "-m",
@@ -71,7 +79,9 @@ def test_the_main_job(tmp_path: Path) -> None:
         "local",
     ]
     wanted = ["--require", "modes=8,modes@10%=8,high_quality=0.8"]
-    done = subprocess.run([*command, *wanted], capture_output=True, text=True, timeout=280, check=False)
+    done = subprocess.run(
+        [*command, *wanted], capture_output=True, text=True, timeout=280, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert "warning" not in done.stdout
     assert done.stderr == ""

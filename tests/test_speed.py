@@ -1,4 +1,6 @@
-"""No loss of speed: ratios against the plain PyTorch loop, measured here and now, against the committed ones."""
+"""No loss of speed: ratios against the plain PyTorch loop, measured here and now, against the
+committed ones.
+"""
 
 import json
 from pathlib import Path
@@ -7,7 +9,9 @@ import pytest
 
 from benchmarks.guard import measure
 
-COMMITTED = json.loads((Path(__file__).parents[1] / "benchmarks/results/guard.json").read_text())["ratios"]
+COMMITTED = json.loads((Path(__file__).parents[1] / "benchmarks/results/guard.json").read_text())[
+    "ratios"
+]
 LOSS = 0.15
 
 
@@ -23,5 +27,6 @@ def test_no_ratio_is_more_than_15_percent_below_the_committed_one() -> None:
         if not slower:
             break
     assert not slower, (
-        f"measured {best}, committed {COMMITTED}: find out what became slower, or commit `python -m benchmarks.guard`"
+        f"measured {best}, committed {COMMITTED}: find out what became slower, or commit `python -m"
+        " benchmarks.guard`"
     )

@@ -102,7 +102,11 @@ class Stranger(Independent):
         (check_loss, Upside(), "d_loss pushes logits the wrong way"),
         (check_network, Flat(), "D gives (6, 1) for 6 samples; logits (6,) are needed"),
         (check_data, Unseeded(), "train differs for the same seed"),
-        (check_strategy, Nobody(), "orders nobody for ever; pair-00, pair-01, pair-02 never gets to step 6"),
+        (
+            check_strategy,
+            Nobody(),
+            "orders nobody for ever; pair-00, pair-01, pair-02 never gets to step 6",
+        ),
         (check_strategy, Stranger(), "orders pair-77, who is no player"),
     ],
 )

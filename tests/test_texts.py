@@ -1,7 +1,8 @@
 """Numbers in texts are those of the code.
 
-A description or a help text takes its number from the constant, as an f-string. A docstring cannot: there a number that has a name
-in its module is followed by the name, "the last 64 kB (`WINDOW`)", and compared here. Pages for users are in `PAGES`.
+A description or a help text takes its number from the constant, as an f-string. A docstring cannot:
+there a number that has a name in its module is followed by the name, "the last 64 kB (`WINDOW`)",
+and compared here. Pages for users are in `PAGES`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,15 @@ from typing import Any
 import pytest
 
 from raygan.actors import scoring
-from raygan.config import BATCHED_BELOW, KINDS, Config, ResourcesConfig, names, preset_values, presets
+from raygan.config import (
+    BATCHED_BELOW,
+    KINDS,
+    Config,
+    ResourcesConfig,
+    names,
+    preset_values,
+    presets,
+)
 from raygan.controller import evaluator, telemetry, watchdog
 from raygan.strategies.sgan import strategy as sgan
 
@@ -35,7 +44,9 @@ def number(text: str) -> float:
 
 
 def texts(tree: ast.Module) -> Iterator[str]:
-    """Docstrings, those of constants and fields too, and plain strings long enough to be prose, without their doctests."""
+    """Docstrings, those of constants and fields too, and plain strings long enough to be prose,
+    without their doctests.
+    """
     for node in ast.walk(tree):
         if (
             isinstance(node, ast.Constant)
@@ -43,7 +54,8 @@ def texts(tree: ast.Module) -> Iterator[str]:
             and " " in node.value
             and len(node.value) > 15
         ):
-            yield re.sub(r"^\s*>>> .*\n.*$", "", node.value, flags=re.MULTILINE)
+            without = re.sub(r"^\s*>>> .*\n.*$", "", node.value, flags=re.MULTILINE)
+            yield " ".join(without.split())
 
 
 def constants(tree: ast.Module) -> dict[str, float]:
@@ -56,7 +68,11 @@ def constants(tree: ast.Module) -> dict[str, float]:
         if isinstance(node.targets[0], ast.Tuple) and isinstance(node.value, ast.Tuple):
             pairs = list(zip(node.targets[0].elts, node.value.elts, strict=True))
         for target, value in pairs:
-            if isinstance(target, ast.Name) and target.id.isupper() and (x := computed(value)) is not None:
+            if (
+                isinstance(target, ast.Name)
+                and target.id.isupper()
+                and (x := computed(value)) is not None
+            ):
                 found[target.id] = x
     return found
 
@@ -88,7 +104,9 @@ def mistakes(source: str) -> list[str]:
                 found.append(f"{told} {unit} (`{name}`): it is {known[name]:g}")
         for match in re.finditer(NUMBER + r"(?: ?(kB|KiB|MB|MiB|s|ms|%)\b)?", MARKED.sub("", text)):
             value = number(match[1].rstrip(",")) * UNITS.get(match[2] or "", 1)
-            if same := [n for n, x in known.items() if x == value and number(match[1].rstrip(",")) >= SMALL]:
+            if same := [
+                n for n, x in known.items() if x == value and number(match[1].rstrip(",")) >= SMALL
+            ]:
                 found.append(f"{match[0]} is {same[0]}: take it from there, or name it")
     return found
 
@@ -105,7 +123,10 @@ def test_numbers_in_docstrings_are_those_of_the_constants(module: Path) -> None:
         ('"""At most 1,000 (`MOST`) points."""\nMOST = 2000', ["1,000  (`MOST`): it is 2000"]),
         ('"""The last 64 kB (`WINDOW`) of it."""\nWINDOW = 1 << 16', []),
         ('"""At most 100 (`LEAST`) points."""\nMOST = 2000', ["100 (`LEAST`): no such constant"]),
-        ('"""At most 2,000 points."""\nMOST, LEAST = 2000, 5', ["2,000 is MOST: take it from there, or name it"]),
+        (
+            '"""At most 2,000 points."""\nMOST, LEAST = 2000, 5',
+            ["2,000 is MOST: take it from there, or name it"],
+        ),
         (
             'text = "waits for 120 s, not longer"\nDEADLINE_S = 120.0',
             ["120 s is DEADLINE_S: take it from there, or name it"],
@@ -157,7 +178,8 @@ def test_what_sgan_says_of_the_presets_is_so() -> None:
     lives = [
         strategy["messenger_lifetime"]
         for preset in presets()
-        if isinstance(strategy := preset_values(preset)["strategy"], dict) and "messenger_lifetime" in strategy
+        if isinstance(strategy := preset_values(preset)["strategy"], dict)
+        and "messenger_lifetime" in strategy
     ]
     told = re.search(r"`messenger_lifetime` (\d+) to (\d+)", str(sgan.__doc__))
     assert told is not None
@@ -165,14 +187,18 @@ def test_what_sgan_says_of_the_presets_is_so() -> None:
 
 
 def test_files_that_docstrings_name_are_there() -> None:
-    """`sgan_crew.py: Crew.train_messengers`: the file in the package, and in it the class and its method."""
+    """`sgan_crew.py: Crew.train_messengers`: the file in the package, and in it the class and its
+    method.
+    """
     files: dict[str, list[Path]] = {}
     for path in MODULES:
         files.setdefault(path.name, []).append(path)
     wrong, members = list[str](), 0
     for module in MODULES:
         for text in (t for t in map(ast.get_docstring, documented(module)) if t):
-            for name, member in re.findall(r"(?<![/.\w])([a-z_]+\.py)\b(?:: ([A-Z]\w+(?:\.\w+)?))?", text):
+            for name, member in re.findall(
+                r"(?<![/.\w])([a-z_]+\.py)\b(?:: ([A-Z]\w+(?:\.\w+)?))?", text
+            ):
                 if name not in files and name not in ("raygan.py", "numpy.py", "nets.py"):
                     wrong.append(f"{module.name} names {name}, which is not there")
                 elif member:
@@ -181,7 +207,11 @@ def test_files_that_docstrings_name_are_there() -> None:
                     for part in member.split("."):
                         held = getattr(held, part, None)
                     members += 1
-                    wrong += [] if held is not None else [f"{module.name} names {member} of {name}, which is not there"]
+                    wrong += (
+                        []
+                        if held is not None
+                        else [f"{module.name} names {member} of {name}, which is not there"]
+                    )
     assert wrong == []
     assert members > 0, "none was found, so that none was looked at"
 
@@ -189,5 +219,7 @@ def test_files_that_docstrings_name_are_there() -> None:
 def documented(path: Path) -> Iterator[ast.Module | ast.ClassDef | ast.FunctionDef]:
     """What may have a docstring."""
     yield from (
-        n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Module | ast.ClassDef | ast.FunctionDef)
+        n
+        for n in ast.walk(ast.parse(path.read_text()))
+        if isinstance(n, ast.Module | ast.ClassDef | ast.FunctionDef)
     )

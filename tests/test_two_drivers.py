@@ -1,4 +1,6 @@
-"""Two drivers on one run: the second takes it over, the first is fenced off by the storage and ends; nothing is lost or mixed."""
+"""Two drivers on one run: the second takes it over, the first is fenced off by the storage and
+ends; nothing is lost or mixed.
+"""
 
 import json
 import subprocess
@@ -26,14 +28,18 @@ def test_the_second_driver_takes_over_and_the_first_one_ends(tmp_path: Path) -> 
     (run / "run.json").write_text(
         json.dumps({**info, "host": "another-machine"})
     )  # this machine cannot see its process
-    subprocess.run(raygan("resume", str(run), "--plain"), check=True, capture_output=True, timeout=200)
+    subprocess.run(
+        raygan("resume", str(run), "--plain"), check=True, capture_output=True, timeout=200
+    )
     _, err = first.communicate(timeout=60)
     assert first.returncode == 1
     assert "was taken over by another process (epoch 2, this one is 1)" in err.splitlines()[-1]
     info = json.loads((run / "run.json").read_text())
-    assert (info["status"], info["exit_code"], info["epoch"]) == ("done", 0, 2), (
-        "the first one wrote nothing at its end"
-    )
+    assert (info["status"], info["exit_code"], info["epoch"]) == (
+        "done",
+        0,
+        2,
+    ), "the first one wrote nothing at its end"
     check_history(read_journal(LocalStorage(run)).records)
     subprocess.run(
         raygan("train", *INLINE, "--run-dir", str(tmp_path), "--name", "whole"),

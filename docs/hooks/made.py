@@ -68,7 +68,9 @@ def usage(verb: str) -> str:
     assert text.startswith(f"raygan {verb}"), f"raygan {verb} --help says {text!r}"
     lines = re.sub(r" or (?=raygan )", "\n", text).splitlines()
     return "\n".join(
-        textwrap.fill(line, 76, subsequent_indent="    ", break_on_hyphens=False, break_long_words=False)
+        textwrap.fill(
+            line, 76, subsequent_indent="    ", break_on_hyphens=False, break_long_words=False
+        )
         for line in lines
     )
 
@@ -76,7 +78,9 @@ def usage(verb: str) -> str:
 def commands() -> str:
     """Every verb with its usage, and what the exit codes say."""
     parts = ["# Commands", "Made from the parser; `raygan VERB --help` says the same."]
-    parts.append(table(["command", "what"], [[f"[`raygan {v}`](#raygan-{v})", VERBS[v]] for v in VERBS]))
+    parts.append(
+        table(["command", "what"], [[f"[`raygan {v}`](#raygan-{v})", VERBS[v]] for v in VERBS])
+    )
     parts.append("## Exit codes")
     parts.append(table(["code", "what"], [[str(code), what] for code, what in EXITS.items()]))
     for verb, what in VERBS.items():
@@ -102,7 +106,9 @@ def kind_of(hint: Any) -> str:
 def reach(info: FieldInfo) -> str:
     """Kind and bounds of a setting."""
     signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
-    bounds = [f"{signs[k]} {bound(getattr(m, k))}" for m in info.metadata for k in signs if hasattr(m, k)]
+    bounds = [
+        f"{signs[k]} {bound(getattr(m, k))}" for m in info.metadata for k in signs if hasattr(m, k)
+    ]
     return ", ".join([kind_of(info.annotation), *bounds])
 
 
@@ -116,7 +122,9 @@ def default(info: FieldInfo) -> str:
     if info.is_required():
         return ""
     value = info.get_default(call_default_factory=True)
-    return "none" if value is None else f"`{str(value).lower() if isinstance(value, bool) else value}`"
+    return (
+        "none" if value is None else f"`{str(value).lower() if isinstance(value, bool) else value}`"
+    )
 
 
 def settings_of(model: type[BaseModel], prefix: str) -> list[list[str]]:
@@ -154,14 +162,20 @@ def settings() -> str:
     """Every setting of a run, and of every component that comes with raygan."""
     parts = [
         "# Settings",
-        "Made from the config. Default < preset < `--config` files in order < flags; each value's "
-        "origin stands behind it in `raygan train --dry-run`. As a flag a setting has dashes: "
-        "`pair.lr_g` is `--pair.lr-g`.",
+        (
+            "Made from the config. Default < preset < `--config` files in order < flags; each"
+            " value's origin stands behind it in `raygan train --dry-run`. As a flag a setting has"
+            " dashes: `pair.lr_g` is `--pair.lr-g`."
+        ),
     ]
     for prefix, model in groups(Config):
         title = f"`{prefix.rstrip('.')}`" if prefix else "A run"
         parts += [f"## {title}", first_line(model), table(HEAD, settings_of(model, prefix))]
-    parts += ["## An entry of `pairs`", first_line(PairGroup), table(HEAD, settings_of(PairGroup, ""))]
+    parts += [
+        "## An entry of `pairs`",
+        first_line(PairGroup),
+        table(HEAD, settings_of(PairGroup, "")),
+    ]
     for kind in KINDS:
         parts += [f"## {kind}", f"`--{kind} NAME`, its settings as `--{kind}.SETTING VALUE`."]
         for name in names(kind):
@@ -254,9 +268,11 @@ def modules() -> str:
     order = layers()
     parts = [
         "# Modules",
-        "Made from the first sentence of each module's docstring; from above to below: an import "
-        "points down only, and nothing below `actors` imports Ray. How they work together: "
-        "[architecture](../architecture.md).",
+        (
+            "Made from the first sentence of each module's docstring; from above to below: an"
+            " import points down only, and nothing below `actors` imports Ray. How they work"
+            " together: [architecture](../architecture.md)."
+        ),
     ]
     folders = sorted(
         {p.parent for p in PACKAGE.rglob("*.py") if p.parent != PACKAGE},
@@ -269,7 +285,10 @@ def modules() -> str:
         if rows:
             parts.append(table(["module", "what"], [[f"`{p.name}`", summary(p)] for p in rows]))
     rows = sorted(top, key=lambda p: rank(order, p.stem))
-    parts += ["## One file each", table(["module", "what"], [[f"`{p.name}`", summary(p)] for p in rows])]
+    parts += [
+        "## One file each",
+        table(["module", "what"], [[f"`{p.name}`", summary(p)] for p in rows]),
+    ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -301,8 +320,8 @@ def warnings() -> str:
     if missing := sorted(set(told) - {row[0][1:5] for row in rows}):
         raise AssertionError(f"warnings without a page in docs/warnings: {', '.join(missing)}")
     intro = (
-        "A run names what goes wrong: in the terminal, in `events.jsonl`, in the report, and as alerts. "
-        "W1xx is about what is learned, W2xx about what it runs on. Each page tells what the warning "
-        "says, how it is found, what it means, and what to do."
+        "A run names what goes wrong: in the terminal, in `events.jsonl`, in the report, and as"
+        " alerts. W1xx is about what is learned, W2xx about what it runs on. Each page tells what"
+        " the warning says, how it is found, what it means, and what to do."
     )
     return "\n\n".join(["# Warnings", intro, table(["warning", "name", "what to do first"], rows)])

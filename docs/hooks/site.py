@@ -1,7 +1,9 @@
-"""mkdocs hooks: pages that stand elsewhere or are made, and links that hold in the repository and here.
+"""mkdocs hooks: pages that stand elsewhere or are made, and links that hold in the repository and
+here.
 
 README.md is the home page and benchmarks/*.md are pages, without copies. A link is written as it
-holds between files of the repository; what is no page of the site keeps its text and loses its link.
+holds between files of the repository; what is no page of the site keeps its text and loses its
+link.
 """
 
 from __future__ import annotations

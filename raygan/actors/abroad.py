@@ -1,4 +1,6 @@
-"""Own parts on other machines: every node of the cluster imports them once before anybody trains there."""
+"""Own parts on other machines: every node of the cluster imports them once before anybody trains
+there.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ PATIENCE_S = 120.0
 
 
 def refuse_missing(config: Config) -> None:
-    """Raises ConfigError: what a node lacks (a module, the same version of one). Nodes that come later are not asked."""
+    """Raises ConfigError: what a node lacks (a module, the same version of one). Nodes that come
+    later are not asked.
+    """
     if not config.code:
         return
     look = ray.remote(missing)

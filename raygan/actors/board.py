@@ -1,10 +1,12 @@
-"""The board on Ray: an actor that knows who has published which version. It never sees their bytes, and imports no PyTorch.
+"""The board on Ray: an actor that knows who has published which version. It never sees their bytes,
+and imports no PyTorch.
 
     pair --announce(version)--> BoardActor <--which versions?-- supervisor
       ^                                                             |
       '---- publications(after, upto) --- object store, zero-copy --'
 
-A shelf is a player's name, or `gen-03/slot` for PMGAN's slots: one frozen object, which the next one replaces as a whole.
+A shelf is a player's name, or `gen-03/slot` for PMGAN's slots: one frozen object, which the next
+one replaces as a whole.
 """
 
 from __future__ import annotations

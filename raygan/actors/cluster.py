@@ -28,11 +28,15 @@ from raygan.errors import ConfigError
 from raygan.paths import home
 
 REGISTER_S = "20"
-"""Ray (60 s) misses a process that dies while it starts only after this time, and then starts another one."""
+"""Ray (60 s) misses a process that dies while it starts only after this time, and then starts
+another one.
+"""
 PATIENCE_S = 10.0
 """For an address to take a connection."""
 TRIES = "3"
-"""To join. One takes 1 s where the token is wrong, 35 s where something else listens; Ray tries 20 times."""
+"""To join. One takes 1 s where the token is wrong, 35 s where something else listens; Ray tries 20
+times.
+"""
 
 
 class OwnRay:
@@ -40,16 +44,19 @@ class OwnRay:
 
     options: dict[str, Any] | None = None
     starts = 0
-    """Whoever keeps a handle of an actor sees from this number that the handle is of an earlier Ray."""
+    """Whoever keeps a handle of an actor sees from this number that the handle is of an earlier
+    Ray.
+    """
 
 
 @contextmanager
 def cluster(address: str, object_store_mb: int, start: bool = True) -> Iterator[None]:
     """Ray for the length of a block.
 
-    address: "local" starts one here; "auto" joins the cluster that RAY_ADDRESS names and starts one otherwise; anything
-    else is joined. A Ray that is up already in this process is used and left running. start: False joins only; "auto" is then
-    also one that `ray start` has started on this machine. Raises ConfigError.
+    address: "local" starts one here; "auto" joins the cluster that RAY_ADDRESS names and starts one
+    otherwise; anything else is joined. A Ray that is up already in this process is used and left
+    running. start: False joins only; "auto" is then also one that `ray start` has started on this
+    machine. Raises ConfigError.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault(
@@ -62,17 +69,20 @@ def cluster(address: str, object_store_mb: int, start: bool = True) -> Iterator[
         join = join or "auto"
     if join and join.startswith(("http://", "https://")):
         raise ConfigError(
-            f"address = {join!r}: that is the address for jobs. Name the cluster's own (host:6379), or run the command there: "
-            f"`raygan submit --address {join} -- VERB ...`."
+            f"address = {join!r}: that is the address for jobs. Name the cluster's own (host:6379),"
+            f" or run the command there: `raygan submit --address {join} -- VERB ...`."
         )
     up = "ray" in sys.modules and sys.modules["ray"].is_initialized()
     if join:
         if not up:
             knock(join)
-        os.environ.setdefault("RAY_AUTH_MODE", "token")  # a local cluster turns them on by itself, a client must say so
+        os.environ.setdefault(
+            "RAY_AUTH_MODE", "token"
+        )  # a local cluster turns them on by itself, a client must say so
         os.environ.setdefault("RAY_gcs_server_port_wait_time_s", TRIES)
     elif "ray" not in sys.modules:
-        # read by the import: the process whose life Ray asks for before it ends this one for its raylet's death; else our parent
+        # read by the import: the process whose life Ray asks for before it ends this one for its
+        # raylet's death; else our parent
         os.environ["RAY_RAYLET_PID"] = str(os.getpid())
     if not up:
         settle_home()
@@ -82,7 +92,9 @@ def cluster(address: str, object_store_mb: int, start: bool = True) -> Iterator[
     if up:
         yield
         return
-    logging.getLogger("ray._private.authentication.authentication_token_setup").setLevel(logging.ERROR)
+    logging.getLogger("ray._private.authentication.authentication_token_setup").setLevel(
+        logging.ERROR
+    )
     options: dict[str, Any] = {
         "namespace": "raygan", "logging_level": logging.WARNING, "log_to_driver": True,
         "job_config": ray.job_config.JobConfig(_py_driver_sys_path=code_path()),
@@ -105,7 +117,9 @@ def cluster(address: str, object_store_mb: int, start: bool = True) -> Iterator[
     except ConfigError:
         raise
     except Exception as error:  # Ray raises bare ones, too
-        raise (join_error(error, address) if join else start_error(error, options["_temp_dir"])) from None
+        raise (
+            join_error(error, address) if join else start_error(error, options["_temp_dir"])
+        ) from None
     close_token()
     OwnRay.options = None if join else options
     try:
@@ -124,13 +138,15 @@ def knock(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), PATIENCE_S).close()
     except (OSError, ValueError, OverflowError) as error:
         raise ConfigError(
-            f"address = {address!r}: nobody listens there ({error}). Start a cluster with `ray start --head`, or use "
-            "--address local."
+            f"address = {address!r}: nobody listens there ({error}). Start a cluster with `ray"
+            " start --head`, or use --address local."
         ) from None
 
 
 def knock_nearest() -> None:
-    """Raises ConfigError where the cluster that Ray takes for "auto" does not answer: one that is gone, or another network's."""
+    """Raises ConfigError where the cluster that Ray takes for "auto" does not answer: one that is
+    gone, or another network's.
+    """
     from ray._private import services  # Ray tells what it finds in no other way
 
     knock(services.get_ray_address_from_environment("auto", None))
@@ -153,7 +169,8 @@ def _init(options: dict[str, Any]) -> None:
 
 
 def dead_head() -> str | None:
-    """Which of the two processes that no Ray can do without is dead, of a Ray that this process has started; else None.
+    """Which of the two processes that no Ray can do without is dead, of a Ray that this process has
+    started; else None.
 
     Ray itself ends the driver then: 2 s after its raylet, 60 s after its GCS.
     """
@@ -167,8 +184,8 @@ def dead_head() -> str | None:
 
 
 def start_again() -> None:
-    """Another Ray in place of ours: no actor, no object and no handle of the old one is left. Takes 4 s after a death of the
-    raylet, 14 s after one of the GCS, for which Ray's shutdown waits.
+    """Another Ray in place of ours: no actor, no object and no handle of the old one is left. Takes
+    4 s after a death of the raylet, 14 s after one of the GCS, for which Ray's shutdown waits.
     """
     import ray
 

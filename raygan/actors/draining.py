@@ -1,4 +1,6 @@
-"""Machines that have given notice: Ray takes no new work to them (`ray drain-node`, an autoscaler, a cloud's two minutes)."""
+"""Machines that have given notice: Ray takes no new work to them (`ray drain-node`, an autoscaler,
+a cloud's two minutes).
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from ray.exceptions import RayError
 
 
 def draining() -> set[str]:
-    """Ids of such nodes; Serve asks the same way. A GCS that does not answer now is asked again soon."""
+    """Ids of such nodes; Serve asks the same way. A GCS that does not answer now is asked again
+    soon.
+    """
     worker: Any = global_worker
     try:
         return set(worker.gcs_client.get_draining_nodes(timeout=1.0))
@@ -27,4 +31,6 @@ def here() -> str:
 def room() -> float:
     """CPUs that are free on the emptiest node that takes new work: an actor lies on one node."""
     away, free = draining(), state.available_resources_per_node()
-    return max((float(r.get("CPU", 0.0)) for node, r in free.items() if node not in away), default=0.0)
+    return max(
+        (float(r.get("CPU", 0.0)) for node, r in free.items() if node not in away), default=0.0
+    )

@@ -32,7 +32,11 @@ class EvaluatorActor(Helper):
         """Another attempt: what was gathered for mixtures will come again."""
         self._evaluator.waiting.clear()
 
-    def evaluate(self, player: str, step: int, generator: list[Any], members: tuple[str, ...]) -> Scored:
-        """Score the generator behind the reference, or say why that cannot be done. Raises the RayError of a dead player."""
+    def evaluate(
+        self, player: str, step: int, generator: list[Any], members: tuple[str, ...]
+    ) -> Scored:
+        """Score the generator behind the reference, or say why that cannot be done. Raises the
+        RayError of a dead player.
+        """
         vector = ray.get(generator[0])
         return tried(lambda: self._evaluator.evaluate(player, step, vector, members))

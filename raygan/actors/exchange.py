@@ -1,7 +1,9 @@
-"""What each player holds of the board (see board.py): its own publications, and the way to those of others.
+"""What each player holds of the board (see board.py): its own publications, and the way to those of
+others.
 
-A publication stays in its pair (frozen, at most `max_lead` versions) until a reader pulls it by calling a method of the pair:
-a RETURNED value belongs to the reader, so it outlives the pair, and the bytes go from the pair's object store to the reader's.
+A publication stays in its pair (frozen, at most `max_lead` versions) until a reader pulls it by
+calling a method of the pair: a RETURNED value belongs to the reader, so it outlives the pair, and
+the bytes go from the pair's object store to the reader's.
 """
 
 from __future__ import annotations
@@ -20,17 +22,19 @@ from raygan.errors import StaleEpochError
 from raygan.gan.weights import Publication
 
 ASK_S = 2.0
-"""Seconds that a question for something newer stays open at its owner; then it is asked again. A reader that has died holds the
-owner's thread no longer than that.
+"""Seconds that a question for something newer stays open at its owner; then it is asked again. A
+reader that has died holds the owner's thread no longer than that.
 """
 GONE_S = 0.02
 """Seconds until an owner that was found dead is asked for again."""
 
 
 class Exchange(Shelves):
-    """A player's two ends: it keeps what it publishes and announces it, and pulls what others have published.
+    """A player's two ends: it keeps what it publishes and announces it, and pulls what others have
+    published.
 
-    What it keeps is read by the actor's other threads, hence the lock; they are woken by each publication.
+    What it keeps is read by the actor's other threads, hence the lock; they are woken by each
+    publication.
     """
 
     def __init__(self, board: Any, keep_all: bool, epoch: int = 0) -> None:
@@ -49,15 +53,20 @@ class Exchange(Shelves):
             self._changed.notify_all()
 
     def check(self, epoch: int | None = None) -> None:
-        """Raises StaleEpochError when this, or a call of `epoch`, belongs to an attempt that is over."""
+        """Raises StaleEpochError when this, or a call of `epoch`, belongs to an attempt that is
+        over.
+        """
         if self._newest_epoch != self._epoch or (epoch is not None and epoch != self._epoch):
-            raise StaleEpochError(self._epoch if epoch is None else epoch, max(self._newest_epoch, self._epoch))
+            raise StaleEpochError(
+                self._epoch if epoch is None else epoch, max(self._newest_epoch, self._epoch)
+            )
 
-    # ------------------------------------------------------------------------------------------ what is kept here
+    # ------------------------------------------------------------------------------------------
+    # what is kept here
 
     def publish(self, publication: Publication) -> None:
-        """Keep it, in the place of the one before where no reader asks for old ones. Those that a reader counts (async; not the
-        slots, which are asked for) are announced, without waiting.
+        """Keep it, in the place of the one before where no reader asks for old ones. Those that a
+        reader counts (async; not the slots, which are asked for) are announced, without waiting.
         """
         self.check()
         with self._changed:
@@ -84,38 +93,58 @@ class Exchange(Shelves):
             return super().newest(shelves)
 
     def next(self, shelf: str, after: int) -> list[Publication]:
-        """What is newer than version `after`, as soon as there is something: a question that stays open, at most ASK_S, and costs
-        nothing meanwhile.
+        """What is newer than version `after`, as soon as there is something: a question that stays
+        open, at most ASK_S, and costs nothing meanwhile.
         """
         with self._changed:
             self._changed.wait_for(
-                lambda: self._newer(shelf, after) or self._newest_epoch != self._epoch, timeout=ASK_S
+                lambda: self._newer(shelf, after) or self._newest_epoch != self._epoch,
+                timeout=ASK_S,
             )
             return self._newer(shelf, after)
 
     def _newer(self, shelf: str, after: int) -> list[Publication]:
         return [p for p in super().newest([shelf]).values() if p.version > after]
 
-    # ---------------------------------------------------------------------------------------- what others have kept
+    # ---------------------------------------------------------------------------------------- what
+    # others have kept
 
-    def between(self, players: Sequence[str], after: int, upto: int) -> dict[str, list[Publication]]:
+    def between(
+        self, players: Sequence[str], after: int, upto: int
+    ) -> dict[str, list[Publication]]:
         """Exactly these versions of each shelf, pulled from all owners at once, one call an owner."""
         self.check()
         owners = by_actor(players, self._owner)
-        found = answers({here[0]: owner.publications.remote(here, after, upto) for owner, here in owners.items()})
+        found = answers(
+            {
+                here[0]: owner.publications.remote(here, after, upto)
+                for owner, here in owners.items()
+            }
+        )
         return {shelf: versions for of_one in found.values() for shelf, versions in of_one.items()}
 
     def newest(self, players: Sequence[str]) -> dict[str, Publication]:
         """The newest of each shelf that has one."""
         self.check()
         owners = by_actor(players, self._owner)
-        asked = {here[0]: owner.newest.remote(here) for owner, here in owners.items() if owner is not None}
+        asked = {
+            here[0]: owner.newest.remote(here)
+            for owner, here in owners.items()
+            if owner is not None
+        }
         found = [self._try(first, reference) for first, reference in asked.items()]
-        return {shelf: publication for of_one in found if of_one for shelf, publication in of_one.items()}
+        return {
+            shelf: publication
+            for of_one in found
+            if of_one
+            for shelf, publication in of_one.items()
+        }
 
-    def peek(self, players: Sequence[str], have: Mapping[str, int], wait_s: float = 0.0) -> dict[str, Publication]:
-        """What has arrived by now, or within `wait_s`. One question to each owner is open at any time (see `next`), so what is
-        published comes without being asked for again.
+    def peek(
+        self, players: Sequence[str], have: Mapping[str, int], wait_s: float = 0.0
+    ) -> dict[str, Publication]:
+        """What has arrived by now, or within `wait_s`. One question to each owner is open at any
+        time (see `next`), so what is published comes without being asked for again.
         """
         self.check()
         for name in players:
@@ -149,7 +178,9 @@ class Exchange(Shelves):
         return out
 
     def _owner(self, shelf: str) -> Any:
-        """Its actor; None where nobody of that name is there at the moment (async: it died, and may come back)."""
+        """Its actor; None where nobody of that name is there at the moment (async: it died, and may
+        come back).
+        """
         name = shelf.partition("/")[0]
         if name not in self._players:
             self._players = answer("board", self._board.players.remote())

@@ -1,4 +1,6 @@
-"""Carries orders out on a Ray cluster: one actor a player, one board, one evaluator, in one placement group."""
+"""Carries orders out on a Ray cluster: one actor a player, one board, one evaluator, in one
+placement group.
+"""
 
 from __future__ import annotations
 
@@ -54,20 +56,30 @@ class RayExecutor(WorkerGroup):
         self.raised: RayganError | None = None
         """Met while others were done: told at the next call."""
 
-    # ------------------------------------------------------------------------------------------------- start, again
+    # -------------------------------------------------------------------------------------------------
+    # start, again
 
     def start(self, players: Sequence[str], states: Mapping[str, bytes], epoch: int = 0) -> None:
-        """All players at `states`, under `epoch`: in new actors, or in those that have survived an attempt.
+        """All players at `states`, under `epoch`: in new actors, or in those that have survived an
+        attempt.
 
-        A survivor drops what it was doing, builds its players anew and restores them, so that nothing of the old attempt is
-        left in it; what it still sends under the old epoch is refused by its receivers. Raises PlayerDied, InfeasibleError.
+        A survivor drops what it was doing, builds its players anew and restores them, so that
+        nothing of the old attempt is left in it; what it still sends under the old epoch is refused
+        by its receivers. Raises PlayerDied, InfeasibleError.
         """
         found = {home[0]: home for home in homes(self.config, players)}
         strategy = strategy_of(self.config)
         self.deputised = strategy.deputised
-        self.swaps, self.deputies = strategy.swaps, [f"deputy-{i + 1}" for i in range(strategy.deputies)]
+        self.swaps, self.deputies = (
+            strategy.swaps,
+            [f"deputy-{i + 1}" for i in range(strategy.deputies)],
+        )
         self.lost |= {n for n in self.leaving(now=True) if n}  # to be made elsewhere
-        self.epoch, self.raised, self.pulse = epoch, None, Pulse(self.config.failures.lease_s, self.places)
+        self.epoch, self.raised, self.pulse = (
+            epoch,
+            None,
+            Pulse(self.config.failures.lease_s, self.places),
+        )
         self.pending.clear()
         self.held.clear()
         if dead_head():
@@ -75,7 +87,12 @@ class RayExecutor(WorkerGroup):
             start_again()
         if self.group is None:
             self.reserve(len(found) + len(self.deputies))
-        apart = {p for home in found.values() if len({self.actors.get(p) for p in home}) > 1 for p in home}
+        apart = {
+            p
+            for home in found.values()
+            if len({self.actors.get(p) for p in home}) > 1
+            for p in home
+        }
         for player in [p for p in self.actors if p in self.lost or p not in players or p in apart]:
             # the dead, the hung, who is no member any more, and joiners with an actor of their own
             if player in self.actors:  # else gone with another one of its home
@@ -92,7 +109,9 @@ class RayExecutor(WorkerGroup):
         self.keep_spares()
 
     def _settle(self, found: Mapping[str, list[str]], states: Mapping[str, list[Any]]) -> None:
-        """Everybody stands at the beginning of this epoch; whoever does not answer is replaced, once."""
+        """Everybody stands at the beginning of this epoch; whoever does not answer is replaced,
+        once.
+        """
         for last in (False, True):
             asked = {}
             for name in self.deputies:  # the global pair begins them
@@ -123,18 +142,26 @@ class RayExecutor(WorkerGroup):
         for name in self._registrars():
             self._get(self.helpers[name].register.remote(handles), name, START_TIMEOUT_S)
         there = self.actors | {n: self.helpers[n] for n in (*self._registrars(), *self.deputies)}
-        self.places |= {n: (str(facts["node"]), int(facts["pid"])) for n, facts in self._where(there).items()}
+        self.places |= {
+            n: (str(facts["node"]), int(facts["pid"])) for n, facts in self._where(there).items()
+        }
 
     def _begin(self, home: list[str], states: Mapping[str, list[Any]]) -> Any:
         actor = self.actors[home[0]]
         deputies = {n: self.helpers[n] for n in self.deputies} if self.deputised in home else {}
-        return actor.begin.remote(self.epoch, home, self.config, states, self.helpers[BOARD], deputies)
+        return actor.begin.remote(
+            self.epoch, home, self.config, states, self.helpers[BOARD], deputies
+        )
 
     def _silent(self, asked: Mapping[Any, tuple[str, bool]], last: bool) -> list[str]:
-        """Who is dead, or does not answer in time; a new process has longer. `last`: that is an error."""
+        """Who is dead, or does not answer in time; a new process has longer. `last`: that is an
+        error.
+        """
         begun, out = time.monotonic(), list[str]()
         for reference, (name, fresh) in asked.items():
-            patience = START_TIMEOUT_S if fresh or last else max(SETTLE_S, self.config.failures.lease_s)
+            patience = (
+                START_TIMEOUT_S if fresh or last else max(SETTLE_S, self.config.failures.lease_s)
+            )
             try:
                 self._get(reference, name, max(0.1, begun + patience - time.monotonic()))
             except (PlayerDied, GetTimeoutError) as error:
@@ -147,7 +174,9 @@ class RayExecutor(WorkerGroup):
         return out
 
     def submit(self, order: Order) -> None:
-        """Send it; Ray keeps the order of calls to one actor. What pairs of one actor are to train goes together, at `wait`."""
+        """Send it; Ray keeps the order of calls to one actor. What pairs of one actor are to train
+        goes together, at `wait`.
+        """
         if isinstance(order, Train):
             self.held.setdefault(actor := self.actors[order.player], []).append(order)
             if sum(a is actor for a in self.actors.values()) == 1:
@@ -172,7 +201,10 @@ class RayExecutor(WorkerGroup):
     def _send_held(self) -> None:
         """To each actor that trains nobody now, all that it is to train."""
         busy = {
-            self.actors.get(o.player) for orders, _ in self.pending.values() for o in orders if isinstance(o, Train)
+            self.actors.get(o.player)
+            for orders, _ in self.pending.values()
+            for o in orders
+            if isinstance(o, Train)
         }
         for actor in [a for a in self.held if a not in busy]:
             self._send(actor)
@@ -182,7 +214,9 @@ class RayExecutor(WorkerGroup):
         self.pending[actor.train.remote(orders)] = orders, time.perf_counter()
 
     def _join(self, order: Join) -> Any:
-        """A joiner's actor, outside the placement group; a reference to its step, once it has opened."""
+        """A joiner's actor, outside the placement group; a reference to its step, once it has
+        opened.
+        """
         actor = self.make_player([order.player], joins=True)
         states = {} if order.state is None else {order.player: [ray.put(order.state)]}
         self.actors[order.player] = actor
@@ -210,7 +244,9 @@ class RayExecutor(WorkerGroup):
         self.config = config
 
     def remove(self, player: str) -> None:
-        """Kill its actor, or let it leave where others live; nobody asks it for anything any more, what it owed is dropped."""
+        """Kill its actor, or let it leave where others live; nobody asks it for anything any more,
+        what it owed is dropped.
+        """
         actor = self.actors[player]
         if sum(a is actor for a in self.actors.values()) > 1 and player not in self.lost:
             actor.leave.remote(player)
@@ -219,19 +255,29 @@ class RayExecutor(WorkerGroup):
             self.put_down(player)
         self.lost.discard(player)
         self.scoring.drop(player)
-        self.held = {a: kept for a, orders in self.held.items() if (kept := [o for o in orders if o.player != player])}
+        self.held = {
+            a: kept
+            for a, orders in self.held.items()
+            if (kept := [o for o in orders if o.player != player])
+        }
         gone = {
-            r for r, (orders, _) in self.pending.items() if all(getattr(o, "player", None) == player for o in orders)
+            r
+            for r, (orders, _) in self.pending.items()
+            if all(getattr(o, "player", None) == player for o in orders)
         }
         self.pending = {r: work for r, work in self.pending.items() if r not in gone}
         self._register()
 
     def set_members(self, judge: str, members: Sequence[str]) -> None:
         """Answered while the judge trains."""
-        self._get(self.actors[judge].set_members.remote(judge, list(members)), judge, START_TIMEOUT_S)
+        self._get(
+            self.actors[judge].set_members.remote(judge, list(members)), judge, START_TIMEOUT_S
+        )
 
     def wait(self, timeout_s: float) -> list[Done]:
-        """All orders done by now; waits for the first. Raises PlayerDied, or the error that an order met."""
+        """All orders done by now; waits for the first. Raises PlayerDied, or the error that an
+        order met.
+        """
         if self.raised is not None:
             error, self.raised = self.raised, None
             raise error
@@ -239,7 +285,9 @@ class RayExecutor(WorkerGroup):
         self._send_held()
         if not self.pending and not self.scoring.pending:
             return []
-        busy = {o.player for orders, _ in self.pending.values() for o in orders if isinstance(o, Train)}
+        busy = {
+            o.player for orders, _ in self.pending.values() for o in orders if isinstance(o, Train)
+        }
         everybody = self.actors | {n: a for n, a in self.helpers.items() if n != EVALUATOR}
         try:
             hung = self.pulse.beat(everybody, busy)
@@ -247,7 +295,9 @@ class RayExecutor(WorkerGroup):
             raise self._died(error, next(iter(everybody))) from None
         if hung:
             self.lost.add(hung)
-            raise self._hung(hung, f"no progress within {self.pulse.lease_s:g} s (failures.lease_s)")
+            raise self._hung(
+                hung, f"no progress within {self.pulse.lease_s:g} s (failures.lease_s)"
+            )
         awaited = [*self.pending, *self.scoring.references]
         ready, _ = ray.wait(awaited, num_returns=1, timeout=timeout_s) if awaited else ([], [])
         if ready and len(self.pending) > 1:
@@ -266,7 +316,9 @@ class RayExecutor(WorkerGroup):
                 self.raised = error
                 return out
             seconds = time.perf_counter() - began
-            for order, one in zip(orders, result if isinstance(orders[0], Train) else [result], strict=True):
+            for order, one in zip(
+                orders, result if isinstance(orders[0], Train) else [result], strict=True
+            ):
                 if isinstance(order, Train):
                     if order.player not in self.actors:
                         continue  # has left meanwhile
@@ -281,7 +333,9 @@ class RayExecutor(WorkerGroup):
         try:
             while True:
                 try:
-                    return ray.get(reference, timeout=min(HEAD_S, max(0.0, deadline - time.monotonic())))
+                    return ray.get(
+                        reference, timeout=min(HEAD_S, max(0.0, deadline - time.monotonic()))
+                    )
                 except GetTimeoutError as error:
                     of_the_task = isinstance(error, RayTaskError)
                     if of_the_task or time.monotonic() >= deadline:
@@ -301,7 +355,9 @@ class RayExecutor(WorkerGroup):
             raise self._died(error, name) from None
 
     def _died(self, error: Exception, name: str) -> PlayerDied:
-        """Who it was (`name` where Ray does not tell); all that lived on a lost node are lost with it."""
+        """Who it was (`name` where Ray does not tell); all that lived on a lost node are lost with
+        it.
+        """
         look_at_head()
         actor_id = getattr(error, "actor_id", None)
         known = self.actors | self.helpers
@@ -313,7 +369,9 @@ class RayExecutor(WorkerGroup):
         return PlayerDied(who, death_cause(error), death_kind(error))
 
     def _hung(self, name: str, cause: str) -> PlayerDied:
-        """Somebody that does not answer, with where it is; its process is ended by whoever starts again."""
+        """Somebody that does not answer, with where it is; its process is ended by whoever starts
+        again.
+        """
         death = PlayerDied(name, cause, "hang")
         death.stack = self.pulse.stack(name)
         return death
@@ -324,17 +382,29 @@ class RayExecutor(WorkerGroup):
         return told
 
     def leaving(self, now: bool = False) -> dict[str, str]:
-        """Players whose node is drained, or whose process was told to end; the global pair also for deputies; "": this process."""
+        """Players whose node is drained, or whose process was told to end; the global pair also for
+        deputies; "": this process.
+        """
         if dead_head():
             return {}  # all of them begin anew on another Ray
         if now or time.monotonic() - self._looked >= HEAD_S:
             self._looked = time.monotonic()
             away = draining()
-            told = {n: f"node {node[:12]} is being drained" for n, (node, _) in self.places.items() if node in away}
-            told |= {n: "its process got SIGTERM" for n, a in self.pulse.noticed.items() if self.actors.get(n) is a}
+            told = {
+                n: f"node {node[:12]} is being drained"
+                for n, (node, _) in self.places.items()
+                if node in away
+            }
+            told |= {
+                n: "its process got SIGTERM"
+                for n, a in self.pulse.noticed.items()
+                if self.actors.get(n) is a
+            }
             for name in [n for n in told if n in self.deputies]:
                 told.setdefault(str(self.deputised), told[name])
-            self._notices = told | ({"": f"node {here()[:12]} is being drained"} if here() in away else {})
+            self._notices = told | (
+                {"": f"node {here()[:12]} is being drained"} if here() in away else {}
+            )
         players = {n: why for n, why in self._notices.items() if n in self.actors or not n}
         return self._notices if now else players
 

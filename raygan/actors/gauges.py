@@ -1,10 +1,12 @@
 """Everything that Prometheus sees of a run: gauges with the labels run, player, role, and no other.
 
-What a label says is a run's name, a player's name or a role: `PLAYER` and `run_folder.NAME` leave no letter in them that means
-anything to Prometheus, Grafana or a browser, and a row that names anybody else (a run folder may be somebody else's) is left.
+What a label says is a run's name, a player's name or a role: `PLAYER` and `run_folder.NAME` leave
+no letter in them that means anything to Prometheus, Grafana or a browser, and a row that names
+anybody else (a run folder may be somebody else's) is left.
 
-Ray forgets a gauge that is not set again, so all of them are set on each tick. A dead player is seen by the age of its last
-sign of life, which grows, never by a series that is missing. Ray puts `ray_` before each name.
+Ray forgets a gauge that is not set again, so all of them are set on each tick. A dead player is
+seen by the age of its last sign of life, which grows, never by a series that is missing. Ray puts
+`ray_` before each name.
 """
 
 from __future__ import annotations
@@ -72,7 +74,9 @@ class Gauges:
         self.exported: dict[str, Gauge] = {}
 
     def take(self, log: str, row: Mapping[str, Any]) -> None:
-        """A line of metrics.jsonl or events.jsonl; one with a name that no player has, or no number for one, is left."""
+        """A line of metrics.jsonl or events.jsonl; one with a name that no player has, or no number
+        for one, is left.
+        """
         with contextlib.suppress(ValueError, TypeError, KeyError):
             if log == "metrics.jsonl":
                 self._row(row)
@@ -164,7 +168,8 @@ class Gauges:
         for (name, player), value in self.values.items():
             if math.isfinite(value):
                 self._gauge(name).set(
-                    value, tags={"run": self.run, "player": player, "role": label_of(player, self.roles)}
+                    value,
+                    tags={"run": self.run, "player": player, "role": label_of(player, self.roles)},
                 )
 
     def _gauge(self, name: str) -> Gauge:

@@ -1,13 +1,16 @@
-"""The one place that others look at while a run goes on: it keeps what the run folder says, in memory, under a name.
+"""The one place that others look at while a run goes on: it keeps what the run folder says, in
+memory, under a name.
 
-    controller -> HubLink --push: what was added to the small files, beats--> hub actor "raygan/RUN/hub"
+    controller -> HubLink --push: what was added to the small files, beats--> hub actor
+    "raygan/RUN/hub"
                                                                                 |  gauges, set again on each tick -> Prometheus
                                                                                 |  read(offsets) -> watch, status, the live page
                   HubLink <--requests (scale, stop) that somebody left there-- ask()
 
-So whoever reaches the cluster can follow and steer a run whose folder it does not see, and the driver is on nobody's path: a
-push that is still under way holds back the next one, never a round. The hub holds nothing that the folder does not have; when
-it dies it is made again, and told again from the folder.
+So whoever reaches the cluster can follow and steer a run whose folder it does not see, and the
+driver is on nobody's path: a push that is still under way holds back the next one, never a round.
+The hub holds nothing that the folder does not have; when it dies it is made again, and told again
+from the folder.
 """
 
 from __future__ import annotations
@@ -72,10 +75,11 @@ class HubActor(Process):
         self, life: str, added: dict[str, tuple[int, bytes]], whole: dict[str, bytes], beats: dict[str, float],
         store: dict[str, float],
     ) -> tuple[str, dict[str, int], list[dict[str, Any]]]:  # fmt: skip
-        """Take what is new. Returns (this hub's life, bytes of each log that it knows, requests since the last push).
+        """Take what is new. Returns (this hub's life, bytes of each log that it knows, requests
+        since the last push).
 
-        added: log -> (offset, bytes); what does not join on is left, and the sender sees from the answer where to go on.
-        beats: player -> seconds since it last gave a sign of life.
+        added: log -> (offset, bytes); what does not join on is left, and the sender sees from the
+        answer where to go on. beats: player -> seconds since it last gave a sign of life.
         """
         with self._lock:
             if life in ("", self.life):
@@ -96,12 +100,20 @@ class HubActor(Process):
         for name in sorted(names)[: max(0, len(names) - KEEP_SAMPLES)]:
             del self.files[name]
 
-    def read(self, have: list[str], offsets: dict[str, int]) -> tuple[dict[str, tuple[int, bytes]], dict[str, bytes]]:
-        """(log -> (offset, what was added since), small files: those that change, and the samples that are not in `have`)."""
+    def read(
+        self, have: list[str], offsets: dict[str, int]
+    ) -> tuple[dict[str, tuple[int, bytes]], dict[str, bytes]]:
+        """(log -> (offset, what was added since), small files: those that change, and the samples
+        that are not in `have`).
+        """
         with self._lock:
             added = {name: log.since(offsets.get(name, 0)) for name, log in self.logs.items()}
             known = set(have)
-            return added, {n: raw for n, raw in self.files.items() if not n.startswith("samples/") or n not in known}
+            return added, {
+                n: raw
+                for n, raw in self.files.items()
+                if not n.startswith("samples/") or n not in known
+            }
 
     def ask(self, request: dict[str, Any]) -> None:
         """Leave a request ({"verb": "scale" | "stop", "id": ..., ...}) for the driver."""
@@ -158,7 +170,9 @@ class Log:
 
 
 class HubLink(Listener):
-    """The driver's end: a listener of the controller. Never waits; what could not be told yet is told by the next push."""
+    """The driver's end: a listener of the controller. Never waits; what could not be told yet is
+    told by the next push.
+    """
 
     def __init__(self, run: str, folder: Path) -> None:
         self.run = run
@@ -172,9 +186,9 @@ class HubLink(Listener):
         """On the present Ray; what it is to know is told from the folder."""
         actor: Any = ray.remote(HubActor)
         self.ray = OwnRay.starts
-        self.hub = actor.options(name=hub_name(self.run), num_cpus=0, max_restarts=-1, max_task_retries=0).remote(
-            self.run
-        )
+        self.hub = actor.options(
+            name=hub_name(self.run), num_cpus=0, max_restarts=-1, max_task_retries=0
+        ).remote(self.run)
         self.life = ""
         self.known = dict.fromkeys(LOGS, 0)
         self._under_way: Any = None
@@ -258,4 +272,7 @@ def store_use() -> dict[str, float]:
     """Bytes in the cluster's object stores, and what fits."""
     have, free = ray.cluster_resources(), ray.available_resources()
     total = have.get("object_store_memory", 0.0)
-    return {"store_capacity": total, "store_used": max(0.0, total - free.get("object_store_memory", 0.0))}
+    return {
+        "store_capacity": total,
+        "store_used": max(0.0, total - free.get("object_store_memory", 0.0)),
+    }

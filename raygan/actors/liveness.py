@@ -38,7 +38,8 @@ class _Sign:
 
 
 class Pulse:
-    """Asks every actor once a second how far it is; one that does not answer, or is busy and gets nowhere, is hung.
+    """Asks every actor once a second how far it is; one that does not answer, or is busy and gets
+    nowhere, is hung.
 
     places: where it notes who lives where, (node, process).
     """
@@ -70,8 +71,9 @@ class Pulse:
         return {p: now - sign.answered for p, sign in self._signs.items()}
 
     def beat(self, actors: Mapping[str, Any], busy: Collection[str]) -> str | None:
-        """Ask once a second, and look for answers more often; who is hung, if anybody: one that is silent before one that waits for
-        it. Raises RayActorError of one that is dead, whether it owes anything or not.
+        """Ask once a second, and look for answers more often; who is hung, if anybody: one that is
+        silent before one that waits for it. Raises RayActorError of one that is dead, whether it
+        owes anything or not.
         """
         now = time.monotonic()
         asks = now - self._at >= ASK_S
@@ -83,7 +85,11 @@ class Pulse:
             return None
         self._at = now
         # what an earlier actor of this name was asked says nothing of its successor
-        self._signs = {p: sign for p, sign in self._signs.items() if sign.actor is None or sign.actor is actors.get(p)}
+        self._signs = {
+            p: sign
+            for p, sign in self._signs.items()
+            if sign.actor is None or sign.actor is actors.get(p)
+        }
         for player, actor in actors.items():
             sign = self._signs.setdefault(player, _Sign(now, now))
             sign.actor = actor
@@ -92,22 +98,35 @@ class Pulse:
             if sign.asked is None:
                 sign.asked = actor.where.remote(player)
         slow = self._slow(actors, busy, now - self.lease_s / 2)
-        self._envoys = {p: self._envoys.get(p) or envoy(self._places[p]) for p in slow if p in self._places}
+        self._envoys = {
+            p: self._envoys.get(p) or envoy(self._places[p]) for p in slow if p in self._places
+        }
         return next(iter(self._slow(actors, busy, now - self.lease_s)), None)
 
     def _slow(self, actors: Collection[str], busy: Collection[str], since: float) -> list[str]:
         """Who has not answered since then; then those who are busy and have got no further."""
         silent = [p for p in actors if self._signs[p].answered < since]
-        return [*silent, *(p for p in actors if p in busy and self._signs[p].moved < since and p not in silent)]
+        return [
+            *silent,
+            *(p for p in actors if p in busy and self._signs[p].moved < since and p not in silent),
+        ]
 
     def stack(self, name: str) -> str:
         """Where it is, frame by frame, or one line that says why nobody knows."""
         return stack_there(self._places.get(name), self._envoys.get(name))
 
     def _hear(self, actors: Mapping[str, Any], now: float) -> None:
-        """What was asked before and is answered by now; who is well has answered long ago, so that few are looked at."""
-        under_way = {s.asked: p for p, s in self._signs.items() if s.asked is not None and s.actor is actors.get(p)}
-        ready = ray.wait(list(under_way), num_returns=len(under_way), timeout=0)[0] if under_way else []
+        """What was asked before and is answered by now; who is well has answered long ago, so that
+        few are looked at.
+        """
+        under_way = {
+            s.asked: p
+            for p, s in self._signs.items()
+            if s.asked is not None and s.actor is actors.get(p)
+        }
+        ready = (
+            ray.wait(list(under_way), num_returns=len(under_way), timeout=0)[0] if under_way else []
+        )
         for asked in ready:
             player = under_way[asked]
             sign = self._signs[player]
@@ -122,11 +141,15 @@ class Pulse:
 
 
 def end_process(node: str, pid: int) -> None:
-    """SIGKILL to an actor's process that may be stopped: Ray asks a process to end itself, which such a one never does."""
+    """SIGKILL to an actor's process that may be stopped: Ray asks a process to end itself, which
+    such a one never does.
+    """
 
     def kill() -> None:
         with contextlib.suppress(OSError):
-            if OURS.search(Path(f"/proc/{pid}/cmdline").read_bytes()):  # else the number is somebody else's by now
+            if OURS.search(
+                Path(f"/proc/{pid}/cmdline").read_bytes()
+            ):  # else the number is somebody else's by now
                 os.kill(pid, signal.SIGKILL)
 
     if node == ray.get_runtime_context().get_node_id():
@@ -134,17 +157,29 @@ def end_process(node: str, pid: int) -> None:
         return
     there = NodeAffinitySchedulingStrategy(node, soft=False)
     with contextlib.suppress(RayError):  # the node is gone, and the process with it
-        ray.get(ray.remote(kill).options(num_cpus=0, scheduling_strategy=there).remote(), timeout=5.0)
+        ray.get(
+            ray.remote(kill).options(num_cpus=0, scheduling_strategy=there).remote(), timeout=5.0
+        )
 
 
 def death_kind(error: Exception) -> str:
     """oom, node, preempted, or plain death."""
     text = str(error)
-    if isinstance(error, OutOfMemoryError) or "NODE_OUT_OF_MEMORY" in text or "running low on memory" in text:
-        return "oom"  # a plain death's text also speaks of out-of-memory killers, as of something that might have been
+    if (
+        isinstance(error, OutOfMemoryError)
+        or "NODE_OUT_OF_MEMORY" in text
+        or "running low on memory" in text
+    ):
+        # a plain death's text also speaks of out-of-memory killers, as of something that might have
+        # been
+        return "oom"
     if getattr(error, "preempted", False):
         return "preempted"
-    return "node" if any(mark in text for mark in ("node has died", "marked dead", "node was terminated")) else "death"
+    return (
+        "node"
+        if any(mark in text for mark in ("node has died", "marked dead", "node was terminated"))
+        else "death"
+    )
 
 
 def lost_node(error: Exception) -> str | None:

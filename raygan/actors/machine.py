@@ -1,5 +1,5 @@
-"""What a Ray of ours needs of the machine that it starts on, however bare that is: a folder for its session, a token, its own
-code and time; where it cannot have one of them, one line that says which.
+"""What a Ray of ours needs of the machine that it starts on, however bare that is: a folder for its
+session, a token, its own code and time; where it cannot have one of them, one line that says which.
 """
 
 from __future__ import annotations
@@ -29,21 +29,26 @@ PLACES = ("/tmp", "/var/tmp", "/dev/shm")
 
 
 def session_folder() -> str:
-    """Where a Ray of ours keeps its session and logs: what RAY_TMPDIR names, else a folder below TMPDIR, or below /tmp where that
-    would not do (told). Raises ConfigError.
+    """Where a Ray of ours keeps its session and logs: what RAY_TMPDIR names, else a folder below
+    TMPDIR, or below /tmp where that would not do (told). Raises ConfigError.
     """
     if given := os.environ.get("RAY_TMPDIR"):
         folder = os.path.abspath(given)  # noqa: PTH100  Ray takes no relative one
         if (spare := room_for(folder)) < 0:
             raise ConfigError(
-                f"RAY_TMPDIR = {given!r}: {-spare} letters too long for Ray's sockets. Name a shorter folder."
+                f"RAY_TMPDIR = {given!r}: {-spare} letters too long for Ray's sockets. Name a"
+                " shorter folder."
             )
         try:
             Path(folder).mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ConfigError(f"RAY_TMPDIR = {given!r}: {error.strerror}. Name a folder that can be written.") from None
+            raise ConfigError(
+                f"RAY_TMPDIR = {given!r}: {error.strerror}. Name a folder that can be written."
+            ) from None
         if not os.access(folder, os.W_OK | os.X_OK):
-            raise ConfigError(f"RAY_TMPDIR = {given!r}: cannot be written. Name a folder that can be.")
+            raise ConfigError(
+                f"RAY_TMPDIR = {given!r}: cannot be written. Name a folder that can be."
+            )
         return folder
     return str(private_folder() / "ray")
 
@@ -55,7 +60,9 @@ def room_for(folder: str) -> int:
 
 @functools.cache  # one a process, also where it is made under a name of its own
 def private_folder() -> Path:
-    """Nobody else may look into it: Ray opens its own folder to all (0777). Raises ConfigError where no place will do."""
+    """Nobody else may look into it: Ray opens its own folder to all (0777). Raises ConfigError
+    where no place will do.
+    """
     wanted = os.environ.get("TMPDIR")
     for place in dict.fromkeys([*([os.path.abspath(wanted)] if wanted else []), *PLACES]):  # noqa: PTH100
         try:
@@ -69,7 +76,8 @@ def private_folder() -> Path:
         if wanted and place == os.path.abspath(wanted):  # noqa: PTH100
             tell(f"TMPDIR = {wanted!r}: {why}; Ray's session goes below {PLACES[0]} instead.")
     raise ConfigError(
-        f"no folder for Ray's session: {', '.join(PLACES)} cannot be written. Set RAY_TMPDIR to one that can."
+        f"no folder for Ray's session: {', '.join(PLACES)} cannot be written. Set RAY_TMPDIR to one"
+        " that can."
     )
 
 
@@ -79,7 +87,9 @@ def tell(text: str) -> None:
 
 
 def _below(place: str) -> Path:
-    """The user's own folder there; another one where its name is taken by somebody else, or by a file."""
+    """The user's own folder there; another one where its name is taken by somebody else, or by a
+    file.
+    """
     folder = Path(place) / f"raygan-{os.getuid()}"
     try:
         folder.mkdir(mode=0o700)
@@ -94,10 +104,13 @@ def _below(place: str) -> Path:
 
 
 def settle_token(join: bool) -> None:
-    """A token file for a user without a home that can be written: Ray makes its own below HOME. Read by whoever joins, too."""
-    if os.environ.get("RAY_AUTH_MODE", "token") != "token" or {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(
-        os.environ
-    ):
+    """A token file for a user without a home that can be written: Ray makes its own below HOME.
+    Read by whoever joins, too.
+    """
+    if os.environ.get("RAY_AUTH_MODE", "token") != "token" or {
+        "RAY_AUTH_TOKEN",
+        "RAY_AUTH_TOKEN_PATH",
+    } & set(os.environ):
         return
     here = home()
     usual = here / ".ray/auth_token" if here else None
@@ -116,7 +129,12 @@ def settle_token(join: bool) -> None:
 def _can_make(path: Path) -> bool:
     """Could a file be made there, with the folders above it?"""
     folder = next((p for p in path.parents if os.path.lexists(p)), None)
-    if path.exists() or folder is None or not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+    if (
+        path.exists()
+        or folder is None
+        or not folder.is_dir()
+        or not os.access(folder, os.W_OK | os.X_OK)
+    ):
         return False
     return not os.statvfs(folder).f_flag & os.ST_RDONLY and not str(folder).startswith("/proc")
 
@@ -128,18 +146,21 @@ def settle_home() -> None:
 
 
 def refuse_few_files() -> None:
-    """Raises ConfigError where this process may open too few files for a Ray, which then dies without a reason."""
+    """Raises ConfigError where this process may open too few files for a Ray, which then dies
+    without a reason.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if 0 <= hard < FILES:
         raise ConfigError(
-            f"ulimit -n is {soft}: Ray needs {FILES} open files at least. Raise it, or train with --inline."
+            f"ulimit -n is {soft}: Ray needs {FILES} open files at least. Raise it, or train with"
+            " --inline."
         )
 
 
 @contextlib.contextmanager
 def deaf_to_the_terminal() -> Iterator[None]:
-    """What is started in the block lives on when the terminal is closed, until its driver has saved: it starts with SIGHUP blocked.
-    One that comes meanwhile is delivered after it.
+    """What is started in the block lives on when the terminal is closed, until its driver has
+    saved: it starts with SIGHUP blocked. One that comes meanwhile is delivered after it.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     try:
@@ -149,8 +170,8 @@ def deaf_to_the_terminal() -> Iterator[None]:
 
 
 class CodePath(list[str]):
-    """Where workers look for code first: where raygan itself lies. Ray adds the working directory, whose files may have any name,
-    numpy.py or raygan.py too: that is not taken.
+    """Where workers look for code first: where raygan itself lies. Ray adds the working directory,
+    whose files may have any name, numpy.py or raygan.py too: that is not taken.
     """
 
     def extend(self, more: object) -> None:
@@ -172,21 +193,25 @@ def start_error(error: Exception, folder: str) -> RayganError:
     if "timed out" in text:
         load = os.getloadavg()[0]
         return RayganError(
-            f"Ray did not come up within its 30 s, twice (load {load:.0f} on {os.cpu_count()} CPUs). Start again when the machine "
-            f"is less busy, or train with --inline. Ray's own logs: {folder}/session_latest/logs."
+            f"Ray did not come up within its 30 s, twice (load {load:.0f} on {os.cpu_count()}"
+            " CPUs). Start again when the machine is less busy, or train with --inline. Ray's own"
+            f" logs: {folder}/session_latest/logs."
         )
     number = getattr(error, "errno", None)
     if number in (errno.EMFILE, errno.ENFILE):
         soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         return ConfigError(
-            f"Ray cannot start: ulimit -n is {soft}, too few open files. Raise it, or train with --inline."
+            f"Ray cannot start: ulimit -n is {soft}, too few open files. Raise it, or train with"
+            " --inline."
         )
     if number is not None:
         return ConfigError(
-            f"Ray cannot start in {folder!r} ({text[:200]}). Set RAY_TMPDIR to a folder with room that can be written."
+            f"Ray cannot start in {folder!r} ({text[:200]}). Set RAY_TMPDIR to a folder with room"
+            " that can be written."
         )
     return ConfigError(
-        f"Ray cannot start here ({text[:200]}). Train with --inline, or see {folder}/session_latest/logs."
+        f"Ray cannot start here ({text[:200]}). Train with --inline, or see"
+        f" {folder}/session_latest/logs."
     )
 
 
@@ -195,12 +220,16 @@ def join_error(error: Exception, address: str) -> ConfigError:
     text = " ".join(str(error).split())
     start = f"address = {address!r}: "
     if "ersion mismatch" in text:
-        return ConfigError(f"{start}the cluster runs another Ray or Python ({text[:200]}). Install its versions here.")
+        return ConfigError(
+            f"{start}the cluster runs another Ray or Python ({text[:200]}). Install its versions"
+            " here."
+        )
     if any(mark in text.lower() for mark in ("token", "authenti", "unauthorized", "401", "403")):
         return ConfigError(
-            f"{start}the cluster takes another token ({text[:160]}). Put its token into ~/.ray/auth_token or name the file in "
-            "RAY_AUTH_TOKEN_PATH."
+            f"{start}the cluster takes another token ({text[:160]}). Put its token into"
+            " ~/.ray/auth_token or name the file in RAY_AUTH_TOKEN_PATH."
         )
     return ConfigError(
-        f"{start}cannot reach a Ray cluster there ({text[:200]}). Start one with `ray start --head`, or use --address local."
+        f"{start}cannot reach a Ray cluster there ({text[:200]}). Start one with `ray start"
+        " --head`, or use --address local."
     )

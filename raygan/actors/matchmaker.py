@@ -1,4 +1,5 @@
-"""The matchmaker on Ray: carries a swap from pair to pair. The networks' bytes go from actor to actor; it holds references only.
+"""The matchmaker on Ray: carries a swap from pair to pair. The networks' bytes go from actor to
+actor; it holds references only.
 
     controller --Swap--> matchmaker --offer--> actors         each returns cards, and an object of networks for each other actor
     controller <--cards--                                     the controller appends the one journal record
@@ -42,7 +43,9 @@ class MatchmakerActor(Helper):
         self._players = players
 
     def gather(self, swap: Swap) -> dict[str, Card]:
-        """First half: every giver hands over a copy, one call an actor; nobody has changed when this returns, or fails."""
+        """First half: every giver hands over a copy, one call an actor; nobody has changed when
+        this returns, or fails.
+        """
         ways: dict[Any, dict[Any, list[str]]] = {}  # giving actor -> taking actor -> whose networks
         for source, taker in sorted((source, taker) for taker, source in swap.moves.items()):
             there = ways.setdefault(self._players[source], {}).setdefault(self._players[taker], [])
@@ -53,7 +56,9 @@ class MatchmakerActor(Helper):
         for actor, goes in ways.items():
             giver = next(iter(goes.values()))[0]
             stay, go = goes.pop(actor, []), list(goes.values())
-            answer = actor.offer.options(num_returns=1 + len(go)).remote(stay, go, swap, self._epoch)
+            answer = actor.offer.options(num_returns=1 + len(go)).remote(
+                stay, go, swap, self._epoch
+            )
             asked[giver], *networks = answer if go else [answer]
             for home, sent in zip(goes, networks, strict=True):
                 parcels.setdefault(home, []).append(sent)

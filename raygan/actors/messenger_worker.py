@@ -1,4 +1,5 @@
-"""SGAN's deputies on Ray: actors with a share of the messengers (`messenger_shards`), and the global pair's end of the line.
+"""SGAN's deputies on Ray: actors with a share of the messengers (`messenger_shards`), and the
+global pair's end of the line.
 
 global pair's actor  --begin, have, read, carry_out-->  MessengerWorkerActor    its one caller: Ray keeps their order
 locals' actors  --publications-->  MessengerWorkerActor    straight from the locals, as to the global pair
@@ -23,7 +24,9 @@ from raygan.strategies.base import Setup, strategy_of
 from raygan.strategies.sgan.messengers import Answer, Crew, Deputy, Task
 
 PATIENCE = 0.8
-"""Of the lease: a deputy that hangs is found before the global pair, which waits for it, is taken for the one that does."""
+"""Of the lease: a deputy that hangs is found before the global pair, which waits for it, is taken
+for the one that does.
+"""
 
 
 class MessengerWorkerActor(Helper):
@@ -42,7 +45,9 @@ class MessengerWorkerActor(Helper):
     def begin(self, epoch: int, config: Config, board: Any) -> None:
         """Another attempt, with nothing of the one before."""
         torch.set_num_threads(config.resources.num_threads)
-        self._crew: Crew = strategy_of(config).deputy(Setup(config, self._samples, pick_device(config)))
+        self._crew: Crew = strategy_of(config).deputy(
+            Setup(config, self._samples, pick_device(config))
+        )
         self._board = Exchange(board, config.tempo == "lockstep", epoch)
         self._epoch = epoch
 

@@ -1,4 +1,6 @@
-"""How much of the cluster each actor gets. Plain arithmetic, so that an infeasible run is refused before anything starts."""
+"""How much of the cluster each actor gets. Plain arithmetic, so that an infeasible run is refused
+before anything starts.
+"""
 
 from __future__ import annotations
 
@@ -39,8 +41,9 @@ def place(
 ) -> Placement:  # fmt: skip
     """Fit `players` actors into what the cluster has.
 
-    cluster: Ray's `cluster_resources()`; nodes: the same of each node (default: all in one). An unset share is an equal one, at
-    most 1, and small enough that no player lies across two nodes or two GPUs. Raises InfeasibleError with the numbers.
+    cluster: Ray's `cluster_resources()`; nodes: the same of each node (default: all in one). An
+    unset share is an equal one, at most 1, and small enough that no player lies across two nodes or
+    two GPUs. Raises InfeasibleError with the numbers.
 
     >>> place(6, ResourcesConfig(), {"CPU": 2.0})
     Placement(players=6, cpus=0.3, gpus=0.0, strategy='PACK')
@@ -55,42 +58,47 @@ def place(
         gpus = floor_share(1 / math.ceil(players / have_gpus)) if have_gpus else 0.0
     if gpus * players > have_gpus + 1e-6:
         raise InfeasibleError(
-            f"resources.gpus_per_pair = {gpus:g}: {players} actors need {gpus * players:g} GPUs, the cluster has "
-            f"{have_gpus:g}. Lower resources.gpus_per_pair or num_pairs."
+            f"resources.gpus_per_pair = {gpus:g}: {players} actors need {gpus * players:g} GPUs,"
+            f" the cluster has {have_gpus:g}. Lower resources.gpus_per_pair or num_pairs."
         )
     cpus = settings.cpus_per_pair
     if cpus is None:
         cpus = min(1.0, floor_share(have_cpus / (players + EVALUATOR_SHARE)))
-        while cpus > 0.01 and not fits(Placement(players, cpus, gpus, settings.placement).bundles, nodes or [cluster]):
+        while cpus > 0.01 and not fits(
+            Placement(players, cpus, gpus, settings.placement).bundles, nodes or [cluster]
+        ):
             cpus = round(cpus - 0.01, 2)
     if cpus <= 0:
         raise InfeasibleError(
-            f"num_pairs: {players} actors would share {have_cpus:g} CPUs, less than .01 each, and Ray counts no finer. Lower "
-            "num_pairs, or raise resources.pairs_per_actor."
+            f"num_pairs: {players} actors would share {have_cpus:g} CPUs, less than .01 each, and"
+            " Ray counts no finer. Lower num_pairs, or raise resources.pairs_per_actor."
         )
     placement = Placement(players, cpus, gpus, settings.placement)
     need = sum(b["CPU"] for b in placement.bundles)
     if need > have_cpus + 1e-6:
         raise InfeasibleError(
-            f"resources.cpus_per_pair = {cpus:g}: {players} actors and the evaluator need {need:g} CPUs, the "
-            f"cluster has {have_cpus:g}. Lower resources.cpus_per_pair or num_pairs."
+            f"resources.cpus_per_pair = {cpus:g}: {players} actors and the evaluator need {need:g}"
+            f" CPUs, the cluster has {have_cpus:g}. Lower resources.cpus_per_pair or num_pairs."
         )
     if not fits(placement.bundles, nodes or [cluster]):
         rooms = ", ".join(
-            f"{n.get('CPU', 0):g}" + (f" + {n['GPU']:g} GPU" if n.get("GPU") else "") for n in nodes or [cluster]
+            f"{n.get('CPU', 0):g}" + (f" + {n['GPU']:g} GPU" if n.get("GPU") else "")
+            for n in nodes or [cluster]
         )
         raise InfeasibleError(
-            f"resources.cpus_per_pair = {cpus:g}, gpus_per_pair = {gpus:g}: {players} actors do not fit into the nodes "
-            f"({rooms} CPUs), since none may lie across two. Lower them, or num_pairs."
+            f"resources.cpus_per_pair = {cpus:g}, gpus_per_pair = {gpus:g}: {players} actors do not"
+            f" fit into the nodes ({rooms} CPUs), since none may lie across two. Lower them, or"
+            " num_pairs."
         )
     return placement
 
 
 def fits(bundles: Sequence[Mapping[str, float]], nodes: Sequence[Mapping[str, float]]) -> bool:
-    """Do they, put into the first node with room, the largest first? A share of a GPU lies in one GPU.
+    """Do they, put into the first node with room, the largest first? A share of a GPU lies in one
+    GPU.
 
-    >>> fits([{"CPU": 0.6}] * 3, [{"CPU": 1.0}, {"CPU": 1.0}]), fits([{"CPU": 0.5}] * 3, [{"CPU": 1.0}, {"CPU": 1.0}])
-    (False, True)
+    >>> fits([{"CPU": 0.6}] * 3, [{"CPU": 1.0}, {"CPU": 1.0}]), fits([{"CPU": 0.5}] * 3, [{"CPU":
+    1.0}, {"CPU": 1.0}]) (False, True)
     """
     cpus = [n.get("CPU", 0.0) for n in nodes]
     devices = [[1.0] * int(n.get("GPU", 0.0)) for n in nodes]
@@ -109,7 +117,9 @@ def fits(bundles: Sequence[Mapping[str, float]], nodes: Sequence[Mapping[str, fl
 
 
 def _free_devices(free: Sequence[float], wanted: float) -> list[int] | None:
-    """GPUs that give `wanted`: none, a share of one, or several whole ones; None where there are not enough."""
+    """GPUs that give `wanted`: none, a share of one, or several whole ones; None where there are
+    not enough.
+    """
     if wanted == 0:
         return []
     if wanted <= 1:

@@ -1,7 +1,7 @@
 """The Ray shell of a player: holds it, forwards to it, holds no logic.
 
-One thread trains; while it does, that of "ctl" answers what can be answered at once, and those of "feed" hold open what others ask
-for and is not there yet.
+One thread trains; while it does, that of "ctl" answers what can be answered at once, and those of
+"feed" hold open what others ask for and is not there yet.
 """
 
 from __future__ import annotations
@@ -48,17 +48,22 @@ class PlayerActor(Process):
     def rehearse(self, config: Config) -> None:
         """Build a player and drop it: a spare has imported then what it will need."""
         strategy = strategy_of(config)
-        strategy.build(strategy.locals(config)[0], Setup(config, self._samples, pick_device(config)))
+        strategy.build(
+            strategy.locals(config)[0], Setup(config, self._samples, pick_device(config))
+        )
 
     def begin(
         self, epoch: int, names: list[str], config: Config, states: dict[str, list[Any]], board: Any, deputies: dict[str, Any]
     ) -> None:  # fmt: skip
-        """Build these players, each at its packed state where there is one; nothing of an earlier epoch is left.
+        """Build these players, each at its packed state where there is one; nothing of an earlier
+        epoch is left.
 
         deputies: name -> actor that works for the one of them that has some.
         """
         torch.set_num_threads(config.resources.num_threads)
-        helping = [RemoteDeputy(name, actor, epoch, config, board) for name, actor in deputies.items()]
+        helping = [
+            RemoteDeputy(name, actor, epoch, config, board) for name, actor in deputies.items()
+        ]
         self._own |= own_parts(config, [n for n in names if n not in self._own], self._samples)
         setup = Setup(config, self._samples, pick_device(config), deputies=helping, own=self._own)
         players = {name: strategy_of(config).build(name, setup) for name in names}
@@ -79,15 +84,18 @@ class PlayerActor(Process):
             self._board.close(epoch)
 
     def open(self, name: str, step: int | None = None) -> int:
-        """Publish what others need before they can begin; `step`: where a joiner begins to count. Returns the step."""
+        """Publish what others need before they can begin; `step`: where a joiner begins to count.
+        Returns the step.
+        """
         if step is not None:
             self._players[name].step = step  # type: ignore[misc]
         self._players[name].open(self._board)
         return self._players[name].step
 
     def offer(self, stay: list[str], go: list[list[str]], swap: Swap, epoch: int) -> Any:
-        """First half of a swap, for all givers that live here: {name: Card} for the journal; and for each other actor that takes
-        from here {name: network}, an object of its own which only that actor will fetch. Networks that `stay` are kept.
+        """First half of a swap, for all givers that live here: {name: Card} for the journal; and
+        for each other actor that takes from here {name: network}, an object of its own which only
+        that actor will fetch. Networks that `stay` are kept.
         """
         self._board.check(epoch)
         names = sorted({*stay, *(n for together in go for n in together)})
@@ -97,11 +105,13 @@ class PlayerActor(Process):
         return (cards, *({n: parcels[n] for n in together} for together in go)) if go else cards
 
     def adopt(self, names: list[str], swap: Swap, epoch: int, *came: dict[str, Parcel]) -> None:
-        """Second half, for all takers that live here, once per swap however often it is called. Raises StaleEpochError for a swap
-        of an earlier attempt.
+        """Second half, for all takers that live here, once per swap however often it is called.
+        Raises StaleEpochError for a swap of an earlier attempt.
         """
         self._board.check(epoch)
-        parcels = self._kept.pop(swap, {}) | {n: parcel for networks in came for n, parcel in networks.items()}
+        parcels = self._kept.pop(swap, {}) | {
+            n: parcel for networks in came for n, parcel in networks.items()
+        }
         for name in names:
             if self._adopted.get(name) != swap.step:
                 swapper(self._players[name]).adopt(swap.what, parcels[swap.moves[name]])
@@ -124,7 +134,9 @@ class PlayerActor(Process):
         return self._players[name].generator_vector()
 
     @ray.method(concurrency_group="ctl")
-    def publications(self, shelves: list[str], after: int, upto: int) -> dict[str, list[Publication]]:
+    def publications(
+        self, shelves: list[str], after: int, upto: int
+    ) -> dict[str, list[Publication]]:
         """Of each of these shelves here, the frozen publications after < version <= upto."""
         return self._board.held(shelves, after, upto)
 
@@ -155,12 +167,14 @@ class PlayerActor(Process):
             "gpus": ray.get_gpu_ids(),
             "notice": self._notice.is_set(),
             "step": player.step if player else 0,
-            "beats": sum(p.beats for p in self._players.values()),  # who lives with others waits for its turn
+            "beats": sum(
+                p.beats for p in self._players.values()
+            ),  # who lives with others waits for its turn
         }
 
 
 def player_class(readers: int = 1, cls: type[Process] = PlayerActor) -> Any:
-    """The Ray class, with its threads; `readers`: those that wait for what it publishes at once, a thread each. No more than
-    that: one that does nothing takes .2 % of a core.
+    """The Ray class, with its threads; `readers`: those that wait for what it publishes at once, a
+    thread each. No more than that: one that does nothing takes .2 % of a core.
     """
     return actor_class(cls, feed=readers)

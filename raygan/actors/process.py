@@ -19,16 +19,20 @@ from raygan.errors import PlayerDied
 TIMEOUT_S = 120.0
 """For whoever is asked something by another actor; a lease that is shorter finds it earlier."""
 NOTICE_S = 25.0
-"""Between SIGTERM and the end of a process that hosts players; Kubernetes kills after 30 s, Ray's raylet after 5."""
+"""Between SIGTERM and the end of a process that hosts players; Kubernetes kills after 30 s, Ray's
+raylet after 5.
+"""
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 
 class Process:
-    """Base of all actors: SIGTERM ends the process there and then, SIGUSR2 makes it tell where it is.
+    """Base of all actors: SIGTERM ends the process there and then, SIGUSR2 makes it tell where it
+    is.
 
-    Ray 2.60's own handler raises SystemExit wherever the process happens to be. Inside a `__del__` Python only prints it, and the
-    user reads "Exception ignored in ActorHandle.__del__" at the end of a good run. Nothing of ours waits for an orderly exit: what
-    counts is in the journal and the bundles.
+    Ray 2.60's own handler raises SystemExit wherever the process happens to be. Inside a `__del__`
+    Python only prints it, and the user reads "Exception ignored in ActorHandle.__del__" at the end
+    of a good run. Nothing of ours waits for an orderly exit: what counts is in the journal and the
+    bundles.
     """
 
     def __init__(self) -> None:
@@ -41,7 +45,9 @@ class Helper(Process):
 
     @ray.method(concurrency_group="ctl")
     def where(self, name: str) -> dict[str, Any]:
-        """Node and process; answered while it works, so that one that hangs is found (see liveness.py)."""
+        """Node and process; answered while it works, so that one that hangs is found (see
+        liveness.py).
+        """
         return {"pid": os.getpid(), "node": ray.get_runtime_context().get_node_id(), "beats": 0}
 
 
@@ -52,9 +58,11 @@ def actor_class(cls: type[Process], **threads: int) -> Any:
 
 
 def heed_sigterm() -> threading.Event:
-    """For who hosts players: SIGTERM is a notice. The event is set at once, and the process ends NOTICE_S later, if not before.
+    """For who hosts players: SIGTERM is a notice. The event is set at once, and the process ends
+    NOTICE_S later, if not before.
 
-    Python's C handler writes into a pipe: a handler in Python would have to wait until the main thread runs Python again.
+    Python's C handler writes into a pipe: a handler in Python would have to wait until the main
+    thread runs Python again.
     """
     heard = threading.Event()
     reader, writer = os.pipe()
@@ -74,11 +82,13 @@ def heed_sigterm() -> threading.Event:
 
 
 def keep_freed_memory() -> None:
-    """For processes that train: tensors of 128 KiB to 32 MiB are taken from memory that was freed before.
+    """For processes that train: tensors of 128 KiB to 32 MiB are taken from memory that was freed
+    before.
 
-    Ray calls an actor's methods in a thread that is not the main one. There glibc gives what is freed back to the kernel, and each
-    step asks for it again: 6,000 to 19,000 page faults a second for a small DCGAN, a sixth of its time (benchmarks/LOG.md,
-    "PMGAN, asynchronous"). Other C libraries have no mallopt and keep their own ways.
+    Ray calls an actor's methods in a thread that is not the main one. There glibc gives what is
+    freed back to the kernel, and each step asks for it again: 6,000 to 19,000 page faults a second
+    for a small DCGAN, a sixth of its time (benchmarks/LOG.md, "PMGAN, asynchronous"). Other C
+    libraries have no mallopt and keep their own ways.
     """
     if (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:
         mallopt(M_TRIM_THRESHOLD, 2**30)
@@ -94,12 +104,14 @@ def by_actor(names: Iterable[str], actor_of: Callable[[str], Any]) -> dict[Any, 
 
 
 def answers(references: Mapping[str, Any], timeout_s: float | None = None) -> dict[str, Any]:
-    """What each of those that were asked says, by name (or shelf). Raises PlayerDied for one that does not answer within
-    `timeout_s` (TIMEOUT_S).
+    """What each of those that were asked says, by name (or shelf). Raises PlayerDied for one that
+    does not answer within `timeout_s` (TIMEOUT_S).
     """
     patience = TIMEOUT_S if timeout_s is None else timeout_s
     try:
-        return dict(zip(references, ray.get(list(references.values()), timeout=patience), strict=True))
+        return dict(
+            zip(references, ray.get(list(references.values()), timeout=patience), strict=True)
+        )
     except GetTimeoutError:
         late = [n for n, reference in references.items() if not ray.wait([reference], timeout=0)[0]]
         name = next(iter([*late, *references])).partition("/")[0]

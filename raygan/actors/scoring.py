@@ -1,10 +1,13 @@
-"""The executor's end of the evaluator: what is to be scored comes back as rows, or is given up; players never hear of it.
+"""The executor's end of the evaluator: what is to be scored comes back as rows, or is given up;
+players never hear of it.
 
     Evaluate --submit--> evaluator --look--> Done(Scored)
                              | it died, or does not answer
-                             '--> made again; the score that it was at is tried once more --> Done(Scored(missing=why))
+                             '--> made again; the score that it was at is tried once more -->
+                             Done(Scored(missing=why))
 
-Nobody needs it to train: it has a budget of its own (`failures.evaluator`), past which there are no more scores.
+Nobody needs it to train: it has a budget of its own (`failures.evaluator`), past which there are no
+more scores.
 """
 
 from __future__ import annotations
@@ -49,7 +52,9 @@ class Scoring:
         self.epoch = 0
         self.scores: list[_Score] = []
         self.mixed: dict[int, list[_Score]] = {}
-        """step -> scored already, for a mixture that is not there yet: another evaluator has to see them again."""
+        """step -> scored already, for a mixture that is not there yet: another evaluator has to see
+        them again.
+        """
         self.given_up: list[Done] = []
         self.mishaps: list[PlayerDied] = []
         self.deaths = 0
@@ -60,7 +65,9 @@ class Scoring:
         """Monotonic: it is at its oldest score since then."""
 
     def begin(self, epoch: int) -> None:
-        """Another attempt: what was under way will be asked for again. Nobody waits for its imports."""
+        """Another attempt: what was under way will be asked for again. Nobody waits for its
+        imports.
+        """
         self.epoch = epoch
         self.scores.clear()
         self.mixed.clear()
@@ -98,7 +105,9 @@ class Scoring:
         if not self.scores:
             self._since = time.monotonic()
         o = score.order
-        score.reference = self.house.helpers[EVALUATOR].evaluate.remote(o.player, o.step, score.generator, o.members)
+        score.reference = self.house.helpers[EVALUATOR].evaluate.remote(
+            o.player, o.step, score.generator, o.members
+        )
         self.scores.append(score)
 
     def drop(self, player: str) -> None:
@@ -107,14 +116,18 @@ class Scoring:
         self.given_up = [d for d in self.given_up if getattr(d.order, "player", None) != player]
 
     def look(self) -> list[Done]:
-        """What was scored or given up by now. Raises the RayError of a player that died before it gave its generator."""
+        """What was scored or given up by now. Raises the RayError of a player that died before it
+        gave its generator.
+        """
         out = []
         while self.scores and ray.wait(self.references, timeout=0)[0]:
             score = self.scores[0]
             try:
                 scored = ray.get(score.reference)
             except RayTaskError as error:
-                if isinstance(cause := error.cause, RayError):  # of the player whose generator it was reading
+                if isinstance(
+                    cause := error.cause, RayError
+                ):  # of the player whose generator it was reading
                     raise cause from None
                 raise
             except (RayActorError, OutOfMemoryError) as error:
@@ -134,7 +147,11 @@ class Scoring:
         step, members = score.order.step, set(score.order.members)
         if len(scored.rows) > 1:
             self.mixed.pop(step, None)
-        elif len(members) > 1 and score.order.player in members and self.house.config.evaluation.mixture:
+        elif (
+            len(members) > 1
+            and score.order.player in members
+            and self.house.config.evaluation.mixture
+        ):
             self.mixed.setdefault(step, []).append(score)
 
     def _beat(self) -> None:
@@ -155,7 +172,9 @@ class Scoring:
             self._lost(death)
 
     def _lost(self, death: PlayerDied) -> None:
-        """Make it again, and send it what it has not scored; the oldest, which it was at, only once more."""
+        """Make it again, and send it what it has not scored; the oldest, which it was at, only once
+        more.
+        """
         self.house.end_helper(EVALUATOR)
         self.mishaps.append(death)
         self.deaths += 1
@@ -175,4 +194,6 @@ class Scoring:
                 self._send(score)
 
     def _give_up(self, score: _Score, why: str) -> None:
-        self.given_up.append(Done(score.order, Scored([], missing=why), time.perf_counter() - score.began))
+        self.given_up.append(
+            Done(score.order, Scored([], missing=why), time.perf_counter() - score.began)
+        )

@@ -15,7 +15,9 @@ from raygan.strategies.partition import look
 
 
 def look_there(config: Config, pairs: list[str], outline: Samples) -> dict[str, Part]:
-    """`look`, each source in a process of its own that ends with it: what it held is gone then. Raises DataError."""
+    """`look`, each source in a process of its own that ends with it: what it held is gone then.
+    Raises DataError.
+    """
     task: Any = ray.remote(max_calls=1, num_cpus=0, max_retries=1)(look)
     found = dict[str, Part]()
     for reference in [task.remote(config, [pair], outline) for pair in pairs]:

@@ -1,13 +1,17 @@
-"""Where a process that hangs is: each of our actors can be made to tell, also while it waits for a lock, is in a long C call, or
-was stopped, since faulthandler writes from the signal's handler, without Python.
+"""Where a process that hangs is: each of our actors can be made to tell, also while it waits for a
+lock, is in a long C call, or was stopped, since faulthandler writes from the signal's handler,
+without Python.
 
     actor: listen()                                         a nameless file in memory, and SIGUSR2 writes all threads' frames to it
-    driver: envoy(place) --an actor on that node--> stack(pid): signal, then read /proc/PID/fd/N --> stack_there
+    driver: envoy(place) --an actor on that node--> stack(pid): signal, then read /proc/PID/fd/N -->
+    stack_there
 
-Its process takes seconds to start where the node is busy, so it is sent before the lease is over. It does not look before: a
-process that was stopped goes on for that moment, and would seem to get on.
+Its process takes seconds to start where the node is busy, so it is sent before the lease is over.
+It does not look before: a process that was stopped goes on for that moment, and would seem to get
+on.
 
-py-spy would need the right to trace, which containers and Yama refuse. Where there is no stack the text says why.
+py-spy would need the right to trace, which containers and Yama refuse. Where there is no stack the
+text says why.
 """
 
 from __future__ import annotations
@@ -35,7 +39,9 @@ def listen() -> None:
 
 
 def stack(pid: int, within_s: float = WITHIN_S) -> str:
-    """Frames of all threads of a process of this machine, or one line that says why there are none; with its state before."""
+    """Frames of all threads of a process of this machine, or one line that says why there are none;
+    with its state before.
+    """
     try:
         state, waits = _state(pid), _read(f"/proc/{pid}/wchan")
         file = _file(pid)
@@ -111,7 +117,9 @@ def envoy(place: tuple[str, int]) -> Any:
 
 
 def stack_there(place: tuple[str, int] | None, sent: Any = None) -> str:
-    """The stack of a process on any node of the cluster; None where nobody knows its place. sent: an envoy, earlier."""
+    """The stack of a process on any node of the cluster; None where nobody knows its place. sent:
+    an envoy, earlier.
+    """
     import ray
     from ray.exceptions import RayError
 
@@ -119,6 +127,10 @@ def stack_there(place: tuple[str, int] | None, sent: Any = None) -> str:
         return "no stack: nobody knows yet where it lives"
     try:
         sent = sent or envoy(place)
-        return stack(place[1]) if sent is None else str(ray.get(sent.stack.remote(place[1]), timeout=THERE_S))
+        return (
+            stack(place[1])
+            if sent is None
+            else str(ray.get(sent.stack.remote(place[1]), timeout=THERE_S))
+        )
     except RayError as error:
         return f"no stack: node {place[0][:12]} does not answer ({type(error).__name__})"

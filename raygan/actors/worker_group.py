@@ -1,7 +1,8 @@
 """Who of a run lives where: its placement group, its actors and their processes, and the spares.
 
-A bundle for each home (a player, or several that live together) and each deputy, and one for the evaluator. The board and the
-matchmaker hold no bytes and live beside the controller: there they are lost with no other node.
+A bundle for each home (a player, or several that live together) and each deputy, and one for the
+evaluator. The board and the matchmaker hold no bytes and live beside the controller: there they are
+lost with no other node.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ from ray.util.placement_group import (
     placement_group_table,
     remove_placement_group,
 )
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
+from ray.util.scheduling_strategies import (
+    NodeAffinitySchedulingStrategy,
+    PlacementGroupSchedulingStrategy,
+)
 
 from raygan.actors.board import BoardActor
 from raygan.actors.draining import draining, here, room
@@ -54,7 +58,9 @@ class WorkerGroup:
         self.bundles: dict[Any, int | None] = {}
         """Bundle of the placement group, by actor; None: outside it (joiners)."""
         self.places: dict[str, tuple[str, int]] = {}
-        """(node, process) of each player's actor and each helper: what to kill when it does not answer."""
+        """(node, process) of each player's actor and each helper: what to kill when it does not
+        answer.
+        """
         self.spares: list[Any] = []
         self.spared = 0
         """Spares made so far."""
@@ -64,7 +70,9 @@ class WorkerGroup:
         self.first, self.owned = 0, False
         """The group's first bundle that is ours; is the group?"""
         self.shared: list[Any] = []
-        """What players get: the data set's reference, in a list so that it travels unresolved; of data in parts the outline's."""
+        """What players get: the data set's reference, in a list so that it travels unresolved; of
+        data in parts the outline's.
+        """
         self.whole: list[Any] = []
         """What the evaluator gets: the data set's."""
         self.placement: Placement  # made by `reserve`, which knows how many players there are
@@ -81,10 +89,15 @@ class WorkerGroup:
         self.whole = self.shared = [ray.put(self.data)]
         if self.data.parts:
             self.shared = [ray.put(self.data.outline)]
-        if (given := get_current_placement_group()) is not None:  # a trial's: its first bundle is the driver's
+        if (
+            given := get_current_placement_group()
+        ) is not None:  # a trial's: its first bundle is the driver's
             self.group, self.first = given, 1
             return
-        self.group, self.owned = placement_group(self.placement.bundles, strategy=self.placement.strategy), True
+        self.group, self.owned = (
+            placement_group(self.placement.bundles, strategy=self.placement.strategy),
+            True,
+        )
         patience = self.config.resources.wait_s
         if not self.group.wait(min(10.0, patience)):
             free = ray.available_resources()
@@ -94,13 +107,16 @@ class WorkerGroup:
             )  # fmt: skip
             if not self.group.wait(patience):
                 raise InfeasibleError(
-                    f"resources.wait_s = {patience:g}: no room for {count} actors ({self.placement.strategy}, "
-                    f"{self.placement.cpus:g} CPUs and {self.placement.gpus:g} GPUs each) within that time. Free resources, "
-                    "wait longer, or lower num_pairs."
+                    f"resources.wait_s = {patience:g}: no room for {count} actors"
+                    f" ({self.placement.strategy}, {self.placement.cpus:g} CPUs and"
+                    f" {self.placement.gpus:g} GPUs each) within that time. Free resources, wait"
+                    " longer, or lower num_pairs."
                 )
 
     def make_player(self, home: list[str], joins: bool = False) -> Any:
-        """An actor for players that live together: a spare, or a new one; in a free bundle (a joiner outside the group)."""
+        """An actor for players that live together: a spare, or a new one; in a free bundle (a
+        joiner outside the group).
+        """
         taken = set(self.bundles.values()) | self._leaving_bundles()
         free = [i for i in range(self.placement.players - len(self.deputies)) if i not in taken]
         bundle = None if joins or not free else free[0]
@@ -124,21 +140,32 @@ class WorkerGroup:
         if name == BOARD:
             return self._actor(actor_class(BoardActor), name, beside(), 0).remote()
         if name in self.deputies:  # the last of the bundles that are as large as players'
-            where, cpus = self._room(self.placement.players - 1 - self.deputies.index(name), self.placement.cpus)
-            made = self._actor(actor_class(MessengerWorkerActor), name, where, cpus, self.placement.gpus)
+            where, cpus = self._room(
+                self.placement.players - 1 - self.deputies.index(name), self.placement.cpus
+            )
+            made = self._actor(
+                actor_class(MessengerWorkerActor), name, where, cpus, self.placement.gpus
+            )
             return made.remote(self.run, name, self.shared)
         where, cpus = self._room(self.placement.players, self.placement.evaluator_cpus)
-        return self._actor(actor_class(EvaluatorActor), name, where, cpus).remote(self.run, self.config, self.whole)
+        return self._actor(actor_class(EvaluatorActor), name, where, cpus).remote(
+            self.run, self.config, self.whole
+        )
 
-    def _room(self, bundle: int | None, cpus: float) -> tuple[PlacementGroupSchedulingStrategy | None, float]:
-        """There in the run's placement group; anywhere for None, or where that bundle's node takes no more actors: then a full
-        cluster is shared more thinly.
+    def _room(
+        self, bundle: int | None, cpus: float
+    ) -> tuple[PlacementGroupSchedulingStrategy | None, float]:
+        """There in the run's placement group; anywhere for None, or where that bundle's node takes
+        no more actors: then a full cluster is shared more thinly.
         """
         if bundle is None or bundle in self._leaving_bundles():
             return None, cpus if room() >= cpus else 0.0
-        return PlacementGroupSchedulingStrategy(
-            placement_group=self.group, placement_group_bundle_index=self.first + bundle
-        ), cpus
+        return (
+            PlacementGroupSchedulingStrategy(
+                placement_group=self.group, placement_group_bundle_index=self.first + bundle
+            ),
+            cpus,
+        )
 
     def _leaving_bundles(self) -> set[int]:
         """Those that lie on nodes that have given notice."""
@@ -154,7 +181,9 @@ class WorkerGroup:
         )  # fmt: skip
 
     def _free_name(self, name: str) -> str:
-        """The readable name; numbered where an actor of an earlier attempt, hung or cut off, still holds it."""
+        """The readable name; numbered where an actor of an earlier attempt, hung or cut off, still
+        holds it.
+        """
         stem = whole = f"raygan/{self.run}/{name}"
         number = 1
         while taken(whole):
@@ -163,14 +192,19 @@ class WorkerGroup:
         return whole
 
     def keep_spares(self) -> None:
-        """Processes that have imported everything and host nobody yet: whoever dies is back in one in a second, not in four.
+        """Processes that have imported everything and host nobody yet: whoever dies is back in one
+        in a second, not in four.
 
-        None where players have GPUs: a process cannot be moved to another GPU. Beside the controller, where no lost node takes them
-        along, if that node has room for players at all. `auto`: as many as the fullest other node hosts.
+        None where players have GPUs: a process cannot be moved to another GPU. Beside the
+        controller, where no lost node takes them along, if that node has room for players at all.
+        `auto`: as many as the fullest other node hosts.
         """
         where = beside() if room_here() >= self.placement.cpus else None
         asked = self.config.resources.spares
-        while len(self.spares) < (self._on_a_node() if asked == "auto" else asked) and not self.placement.gpus:
+        while (
+            len(self.spares) < (self._on_a_node() if asked == "auto" else asked)
+            and not self.placement.gpus
+        ):
             name = f"spare-{self.spared}"
             self.spared += 1
             spare = self._actor(player_class(), name, where, 0).remote(self.run, name, self.shared)
@@ -213,13 +247,17 @@ class WorkerGroup:
 
 
 def beside() -> NodeAffinitySchedulingStrategy:
-    """On the node of this process. Not soft: Ray 2.60 puts every other actor without CPUs elsewhere then."""
+    """On the node of this process. Not soft: Ray 2.60 puts every other actor without CPUs elsewhere
+    then.
+    """
     return NodeAffinitySchedulingStrategy(here(), soft=False)
 
 
 def room_here() -> float:
     """CPUs of the node of this process, taken or not."""
-    return next((float(n["Resources"].get("CPU", 0.0)) for n in ray.nodes() if n["NodeID"] == here()), 0.0)
+    return next(
+        (float(n["Resources"].get("CPU", 0.0)) for n in ray.nodes() if n["NodeID"] == here()), 0.0
+    )
 
 
 def usable(actor: Any) -> bool:

@@ -19,7 +19,10 @@ from raygan.visible import visible
 OF_A_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.ESTALE)
 VERBS = {
     "train": "train a run: settings from a preset, files and flags",
-    "data": "what training would be given by a source: read, converted, left out, split; a picture of it",
+    "data": (
+        "what training would be given by a source: read, converted, left out, split; a picture"
+        " of it"
+    ),
     "plan": "actors, memory and bytes of a run against the cluster; starts nothing",
     "resume": "go on with a run from its newest checkpoint",
     "sample": "draw from a run's generator: global, best, mixture or pair:3",
@@ -27,7 +30,9 @@ VERBS = {
     "compare": "one table of several runs' scores; refuses unlike protocols",
     "export": "one generator, or a mixture, as safetensors + config + model card; ONNX with --onnx",
     "report": "one self-contained HTML file about a run",
-    "verify": "prove that the locals are untouched by the global pair, and that inline = Ray bit for bit",
+    "verify": (
+        "prove that the locals are untouched by the global pair, and that inline = Ray bit for bit"
+    ),
     "submit": "send a verb to a cluster as a Ray job; prints the `ray job submit` line",
     "watch": "follow a running run, in the terminal or (--web) in a browser",
     "status": "a run, now: players, scores, warnings",
@@ -37,7 +42,10 @@ VERBS = {
     "sweep": "many runs over settings, by Ray Tune: grid, random, ASHA, PBT, Optuna",
     "dashboards": "install Grafana dashboards and alerts, or check them against a Prometheus",
     "runs": "list runs",
-    "new": "write a loss, network, data set, strategy or metric of your own to begin from, with its test",
+    "new": (
+        "write a loss, network, data set, strategy or metric of your own to begin from, with its"
+        " test"
+    ),
     "presets": "list presets, or show one",
     "doctor": "check this machine: versions, Ray, data",
 }
@@ -48,7 +56,9 @@ LONG = ("train", "resume", "sweep")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run a verb; exits with its code (0 done, 1 failed, 2 usage, 3 infeasible, 4 degraded, 5 --require, 128 + n signal n)."""
+    """Run a verb; exits with its code (0 done, 1 failed, 2 usage, 3 infeasible, 4 degraded, 5
+    --require, 128 + n signal n).
+    """
     args = list(sys.argv[1:] if argv is None else argv)
     if not args or args[0] not in LONG:
         _main(args)
@@ -67,7 +77,9 @@ def _main(args: list[str]) -> NoReturn:
 
         print(f"raygan {version('raygan')}")
         raise SystemExit(0)
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a path may have any bytes, and a terminal any encoding
+    if isinstance(
+        sys.stdout, io.TextIOWrapper
+    ):  # a path may have any bytes, and a terminal any encoding
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         if args[0] not in VERBS:
@@ -90,7 +102,8 @@ def _main(args: list[str]) -> NoReturn:
         if error.filename is None and error.errno not in OF_A_DISK:
             raise
         print(
-            f"raygan: {error.filename or 'a file'}: {error.strerror}. Make room there, or name another place.",
+            f"raygan: {error.filename or 'a file'}: {error.strerror}. Make room there, or name"
+            " another place.",
             file=sys.stderr,
         )
         raise SystemExit(2) from None
@@ -124,7 +137,7 @@ def _help() -> str:
     width = max(map(len, VERBS))
     verbs = "\n".join(f"  {name:<{width}}  {what}" for name, what in VERBS.items())
     return (
-        "raygan: train many GANs at once on a Ray cluster so that they help each other\n\n"
-        f"usage: raygan VERB [arguments]\n\n{verbs}\n\n"
-        "`raygan train` alone trains SGAN on the ring of 8 Gaussians. `raygan VERB --help` tells more."
+        "raygan: train many GANs at once on a Ray cluster so that they help each other\n\nusage:"
+        f" raygan VERB [arguments]\n\n{verbs}\n\n`raygan train` alone trains SGAN on the ring of 8"
+        " Gaussians. `raygan VERB --help` tells more."
     )

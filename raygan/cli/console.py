@@ -1,4 +1,6 @@
-"""What a user sees while a run goes on: a live table on a terminal, plain lines elsewhere, JSON lines, or nothing."""
+"""What a user sees while a run goes on: a live table on a terminal, plain lines elsewhere, JSON
+lines, or nothing.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,14 @@ class Json(Quiet):
     def finish(self, run: Run, report: Path | None) -> None:
         """The result."""
         print(
-            json.dumps({"kind": "end", "run": str(run.path), "report": report and str(report), "scores": run.scores()}),
+            json.dumps(
+                {
+                    "kind": "end",
+                    "run": str(run.path),
+                    "report": report and str(report),
+                    "scores": run.scores(),
+                }
+            ),
             flush=True,
         )
 
@@ -80,12 +89,18 @@ class Plain(Quiet):
 
     def done_already(self, path: Path, steps: int) -> None:
         """Say why nothing happens."""
-        print(f"run {path} is done: {steps} of {steps} steps. To go on: raygan resume {path} --steps +1000", flush=True)
+        print(
+            f"run {path} is done: {steps} of {steps} steps. To go on: raygan resume {path} --steps"
+            " +1000",
+            flush=True,
+        )
 
     def __call__(self, run: Running, done: Done) -> None:
         """Now and then, a line."""
         counts = run.state.totals.warnings
-        for name in sorted(n for n in counts if counts[n] > self._before.get(n, 0) and n not in self._told):
+        for name in sorted(
+            n for n in counts if counts[n] > self._before.get(n, 0) and n not in self._told
+        ):
             self._told.add(name)
             print(f"warning {name} (see events.jsonl; shown once, counted)", flush=True)
         if time.monotonic() >= self._next:
@@ -113,7 +128,9 @@ class Live(Plain):
         from rich.live import Live as RichLive
 
         self._console.print(describe(run), markup=False, highlight=False)
-        self._live = RichLive(self._table(run), console=self._console, refresh_per_second=4, transient=True)
+        self._live = RichLive(
+            self._table(run), console=self._console, refresh_per_second=4, transient=True
+        )
         self._live.start()
 
     def __call__(self, run: Running, done: Done) -> None:
@@ -146,7 +163,10 @@ class Live(Plain):
             "lag",
             "state",
         ):
-            table.add_column(column, justify="left" if column in ("pair", "opponent", "progress", "state") else "right")
+            table.add_column(
+                column,
+                justify="left" if column in ("pair", "opponent", "progress", "state") else "right",
+            )
         for player in run.state.players:
             table.add_row(*(Text(visible(cell)) for cell in cells(run, player)))
         return Group(table, Text(progress_line(run)))
@@ -175,7 +195,9 @@ def cells(run: Running, player: str) -> list[str]:
 
 
 def opponent(run: Running, player: str) -> str:
-    """Whose discriminator it plays: the pool, the judge's, its own, or the one that it was given by a swap."""
+    """Whose discriminator it plays: the pool, the judge's, its own, or the one that it was given by
+    a swap.
+    """
     role = run.state.roles[player]
     if role.main:
         return "pool"
@@ -234,8 +256,8 @@ def describe(run: Running) -> str:
     strategy, loss, data = (label(spec["name"]) for spec in (c.strategy, c.loss, c.data))
     data += f" {c.data['modes']}" if "modes" in c.data else ""
     return visible(
-        f"raygan: {strategy} ({c.tempo}), {c.num_pairs} pairs, {data}, {loss}, {c.steps} steps, seed "
-        f"{c.seed} -> {run.log.folder.path}"
+        f"raygan: {strategy} ({c.tempo}), {c.num_pairs} pairs, {data}, {loss}, {c.steps} steps,"
+        f" seed {c.seed} -> {run.log.folder.path}"
     )
 
 
@@ -246,7 +268,10 @@ def ending(run: Run, report: Path | None) -> str:
     lines = [result_table(run), ""]
     if alphabet := str(info.get("alphabet", "")):
         lines += [f"  {line}" for line in some_sentences(run, alphabet)] + [""]
-    lines += [f"warning {name}: {count} times; {fate(name)}" for name, count in info.get("warnings", {}).items()]
+    lines += [
+        f"warning {name}: {count} times; {fate(name)}"
+        for name, count in info.get("warnings", {}).items()
+    ]
     seconds = sum(info["busy_seconds"].values())
     if info.get("swaps"):
         missed = info.get("skipped_swaps", 0)
@@ -255,10 +280,15 @@ def ending(run: Run, report: Path | None) -> str:
             + (f", {missed} missed (nobody ready within max_wait)" if missed else "")
         )
     lines += [
-        f"time {info['elapsed']:.0f} s, {seconds:.0f} s of training in {len(info['busy_seconds'])} players, seed "
-        f"{run.config.seed}",
+        (
+            f"time {info['elapsed']:.0f} s, {seconds:.0f} s of training in"
+            f" {len(info['busy_seconds'])} players, seed {run.config.seed}"
+        ),
         *([f"report  {shown(report)}"] if report else []),
-        f"next    raygan sample {where} --from {run.main_player} -n 1024 -o samples.{'txt' if alphabet else 'png'}",
+        (
+            f"next    raygan sample {where} --from {run.main_player} -n 1024 -o"
+            f" samples.{'txt' if alphabet else 'png'}"
+        ),
     ]
     return visible("\n".join(lines))
 
@@ -274,7 +304,10 @@ def shown(path: Path) -> str:
     """A path as short as it can be typed here."""
     try:
         return str(path.relative_to(Path.cwd()))
-    except (ValueError, FileNotFoundError):  # elsewhere; or the working directory is gone (a job's is thrown away)
+    except (
+        ValueError,
+        FileNotFoundError,
+    ):  # elsewhere; or the working directory is gone (a job's is thrown away)
         return str(path)
 
 
@@ -290,7 +323,9 @@ def console(style: str | None) -> Quiet:
 
 
 def follow(feed: Feed, every_s: int) -> int:
-    """`raygan watch`: the state of a run, redrawn on a terminal, else told again and again; returns the run's exit code."""
+    """`raygan watch`: the state of a run, redrawn on a terminal, else told again and again; returns
+    the run's exit code.
+    """
     if sys.stdout.isatty():
         from rich.live import Live as RichLive
         from rich.text import Text

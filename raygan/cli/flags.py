@@ -1,7 +1,8 @@
-"""Flags: `--pair.lr-g 1e-3` is the setting `pair.lr_g`; every setting of a config is a flag, and the YAML files use the same names.
+"""Flags: `--pair.lr-g 1e-3` is the setting `pair.lr_g`; every setting of a config is a flag, and
+the YAML files use the same names.
 
-One parser for flags and files gives one kind of error line, and each value keeps its origin; that is why this is not an
-argument library (decision 7 in docs/decisions.md).
+One parser for flags and files gives one kind of error line, and each value keeps its origin; that
+is why this is not an argument library (decision 7 in docs/decisions.md).
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ def parse(
 ) -> Arguments:  # fmt: skip
     """Split a command line; raises ConfigError that names the flag and the next move.
 
-    valued, switches, repeated: options without dashes. settings: every other --flag is a setting of Config. positional: least
-    and most number of plain arguments.
+    valued, switches, repeated: options without dashes. settings: every other --flag is a setting of
+    Config. positional: least and most number of plain arguments.
     """
     out = Arguments()
     known = [*valued, *switches, *repeated, *(top_level() if settings else [])]
@@ -68,8 +69,12 @@ def parse(
             out.options[name] = True
             continue
         path = name.replace("-", "_")
-        if name not in [*valued, *repeated] and not (settings and path.partition(".")[0] in top_level()):
-            raise ConfigError(f"no flag '--{name}'. {did_you_mean(name, [k.replace('_', '-') for k in known])}")
+        if name not in [*valued, *repeated] and not (
+            settings and path.partition(".")[0] in top_level()
+        ):
+            raise ConfigError(
+                f"no flag '--{name}'. {did_you_mean(name, [k.replace('_', '-') for k in known])}"
+            )
         if not equals:
             if not queue or (queue[0].startswith("--") and len(queue[0]) > 2):
                 raise ConfigError(f"--{name} needs a value. Write --{name} VALUE.")
@@ -82,7 +87,11 @@ def parse(
             out.settings[path] = setting_value(path, value)
     least, most = positional
     if not least <= len(out.positional) <= most:
-        extra = f"unexpected {out.positional[most]!r}" if len(out.positional) > most else "something is missing"
+        extra = (
+            f"unexpected {out.positional[most]!r}"
+            if len(out.positional) > most
+            else "something is missing"
+        )
         raise ConfigError(f"{extra}. Usage: {usage}")
     return out
 
@@ -120,7 +129,9 @@ def top_level() -> list[str]:
 
 
 def settings_help(asked: Mapping[str, str] | None = None) -> str:
-    """Every setting with its default and its sentence; those of components that `asked` names too (`--network` -> ./nets.py)."""
+    """Every setting with its default and its sentence; those of components that `asked` names too
+    (`--network` -> ./nets.py).
+    """
     lines: list[str] = []
 
     def walk(model: type[BaseModel], prefix: str) -> None:
@@ -143,7 +154,10 @@ def settings_help(asked: Mapping[str, str] | None = None) -> str:
             lines += ["", f"  {kind} {label(whole) or spec['name']}: {about}"]
             walk(cls, f"{kind}.")
     lines.append(
-        "  A component's own settings: --strategy.messenger-steps 5, --loss.weight 0.1, --network.hidden 128, ..."
+        "  A component's own settings: --strategy.messenger-steps 5, --loss.weight 0.1,"
+        " --network.hidden 128, ..."
     )
-    lines.append("  `raygan presets NAME` prints all settings of a preset, those of its components included.")
+    lines.append(
+        "  `raygan presets NAME` prints all settings of a preset, those of its components included."
+    )
     return "settings (default < preset < --config files in order < flags):\n" + "\n".join(lines)

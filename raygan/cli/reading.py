@@ -1,4 +1,6 @@
-"""What is seen while a large source is read: a bar on a terminal, elsewhere a line every ten seconds, on stderr; or nothing."""
+"""What is seen while a large source is read: a bar on a terminal, elsewhere a line every ten
+seconds, on stderr; or nothing.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ class Lines:
         """`done` of `total` samples are read."""
         if time.monotonic() >= self.next:
             self.next = time.monotonic() + EVERY_S
-            print(visible(f"{what}: {done:,} of {total:,} samples read"), file=sys.stderr, flush=True)
+            print(
+                visible(f"{what}: {done:,} of {total:,} samples read"), file=sys.stderr, flush=True
+            )
 
     def close(self) -> None:
         """The verb is over."""
@@ -39,10 +43,21 @@ class Bar:
         """`done` of `total` samples are read."""
         from rich.console import Console
         from rich.markup import escape
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
 
         if self.live is None and done < total:
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+            )
             self.live = Progress(*columns, console=Console(stderr=True), transient=True)
             self.task = self.live.add_task(escape(visible(what)), total=total)
             self.live.start()

@@ -1,4 +1,6 @@
-"""Where a run tells its progress may end before the run does: a closed terminal, `| head`, a full log disk. The run goes on."""
+"""Where a run tells its progress may end before the run does: a closed terminal, `| head`, a full
+log disk. The run goes on.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from typing import TextIO
 
 
 class Lasting(io.TextIOBase):
-    """A stream that can be written to for ever: once it fails, what is told goes nowhere. The run folder has it all."""
+    """A stream that can be written to for ever: once it fails, what is told goes nowhere. The run
+    folder has it all.
+    """
 
     def __init__(self, stream: TextIO | None) -> None:
         self.stream = stream  # None: it was closed when we started

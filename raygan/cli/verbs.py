@@ -19,14 +19,16 @@ from raygan.visible import say as print
 RUN_OPTIONS = ("preset", "name", "run-dir", "address", "resume", "require")
 TRAIN_SWITCHES = ("inline", "strict", "trust-code", "plain", "json", "quiet", "dry-run")
 TRAIN_USAGE = (
-    "raygan train [--preset NAME] [--config FILE ...] [--SETTING VALUE ...] [--name N] [--run-dir runs] "
-    "[--resume auto|PATH [--strict] [--trust-code]] [--address auto|local|ADDR] [--inline] "
-    "[--plain|--json|--quiet] [--dry-run] [--require modes=8]"
+    "raygan train [--preset NAME] [--config FILE ...] [--SETTING VALUE ...] [--name N] [--run-dir"
+    " runs] [--resume auto|PATH [--strict] [--trust-code]] [--address auto|local|ADDR] [--inline]"
+    " [--plain|--json|--quiet] [--dry-run] [--require modes=8]"
 )
 
 
 def _resolved(args: Arguments) -> Resolved:
-    return resolve(args.get("preset"), [expanded(f) for f in args.lists.get("config", [])], args.settings)
+    return resolve(
+        args.get("preset"), [expanded(f) for f in args.lists.get("config", [])], args.settings
+    )
 
 
 def _console(args: Arguments) -> Any:
@@ -51,7 +53,9 @@ def train(argv: Sequence[str]) -> int:
     if args.has("trust-code"):
         _trust(resolved.config.start_from)
     if args.has("strict") and args.get("resume") is None:
-        raise ConfigError("--strict needs --resume: it refuses to go on with a run of another machine.")
+        raise ConfigError(
+            "--strict needs --resume: it refuses to go on with a run of another machine."
+        )
     if wanted := args.get("require"):
         training.requirements(wanted)
     shown = _console(args)
@@ -66,8 +70,8 @@ def train(argv: Sequence[str]) -> int:
 def resume(argv: Sequence[str]) -> int:
     """Go on with a run."""
     usage = (
-        "raygan resume RUN [--steps +1000] [--strict] [--trust-code | --other-code] [--other-data] [--address auto|local|ADDR] "
-        "[--plain|--json|--quiet] [--require modes=8]"
+        "raygan resume RUN [--steps +1000] [--strict] [--trust-code | --other-code] [--other-data]"
+        " [--address auto|local|ADDR] [--plain|--json|--quiet] [--require modes=8]"
     )
     args = parse(
         argv,
@@ -93,7 +97,9 @@ def resume(argv: Sequence[str]) -> int:
 
 
 def _opened(args: Arguments, path: str | None = None) -> Any:
-    """The run that is named, with its own parts at hand: those that its folder brings only by --trust-code."""
+    """The run that is named, with its own parts at hand: those that its folder brings only by
+    --trust-code.
+    """
     from raygan.service.runs.run import Run
 
     return Run.load(path or args.positional[0]).use_code(trusted=args.has("trust-code"))
@@ -137,13 +143,22 @@ def data(argv: Sequence[str]) -> int:
     )  # fmt: skip
     from raygan.service.runs import inspecting
 
-    flags = {"network": "mlp", "strategy": "independent", **args.settings, "data": args.positional[0]}
+    flags = {
+        "network": "mlp",
+        "strategy": "independent",
+        **args.settings,
+        "data": args.positional[0],
+    }
     found, report = inspecting.report_of(resolve(flags=flags).config)
     drawn = inspecting.write_sheet(found, expanded(out)) if (out := args.get("out")) else ""
     if args.has("json"):
         print(json.dumps({**report, **({"sheet": drawn} if drawn else {})}, indent=1))
     else:
-        print("\n".join([*inspecting.lines(found, report), *([f"sheet          {drawn}"] if drawn else [])]))
+        print(
+            "\n".join(
+                [*inspecting.lines(found, report), *([f"sheet          {drawn}"] if drawn else [])]
+            )
+        )
     return 0
 
 
@@ -203,8 +218,14 @@ def evaluate(argv: Sequence[str]) -> int:
         from raygan.service.scores.export import fit_mixture, mixture_table
 
         for path in args.positional:
-            fitted = fit_mixture(Run.load(path), whole(args, "samples", 2000, least=64), whole(args, "seed", 0))
-            print(json.dumps(fitted, indent=1) if args.has("json") else mixture_table(Run.load(path), fitted))
+            fitted = fit_mixture(
+                Run.load(path), whole(args, "samples", 2000, least=64), whole(args, "seed", 0)
+            )
+            print(
+                json.dumps(fitted, indent=1)
+                if args.has("json")
+                else mixture_table(Run.load(path), fitted)
+            )
         return 0
     if groups == "ais":
         from raygan.service.scores import likelihood
@@ -271,7 +292,9 @@ def verify(argv: Sequence[str]) -> int:
         config, whole(args, "steps", 20, least=2), args.get("address") or "auto", args.has("inline")
     )
     for result in results:
-        print(("-     " if not result.promised else "ok    " if result.ok else "FAIL  ") + result.text)
+        print(
+            ("-     " if not result.promised else "ok    " if result.ok else "FAIL  ") + result.text
+        )
     return 0 if all(r.ok for r in results) else 1
 
 
@@ -313,7 +336,10 @@ def status(argv: Sequence[str]) -> int:
 
 def watch(argv: Sequence[str]) -> int:
     """Follow a run, in the terminal or in a browser."""
-    usage = "raygan watch RUN [--web] [--host 127.0.0.1] [--port 8266] [--every 2] [--address auto|ADDR]"
+    usage = (
+        "raygan watch RUN [--web] [--host 127.0.0.1] [--port 8266] [--every 2] [--address"
+        " auto|ADDR]"
+    )
     args = parse(
         argv, valued=("address", "host", "port", "every"), switches=("web",), positional=(1, 1), usage=usage
     )  # fmt: skip
@@ -334,7 +360,8 @@ def watch(argv: Sequence[str]) -> int:
 def submit(argv: Sequence[str]) -> int:
     """Send a verb to a cluster, as a Ray job."""
     usage = (
-        "raygan submit [--address auto|ADDR] [--working-dir .] [--include PATH ...] [--no-wait] [--dry-run] -- VERB ..."
+        "raygan submit [--address auto|ADDR] [--working-dir .] [--include PATH ...] [--no-wait]"
+        " [--dry-run] -- VERB ..."
     )
     if "--" not in argv:
         if {"-h", "--help"} & set(argv):
@@ -355,7 +382,8 @@ def submit(argv: Sequence[str]) -> int:
     rest = list(argv[at + 1 :])
     if not rest or rest[0] not in VERBS:
         raise ConfigError(
-            f"submit: no verb {rest[0] if rest else ''!r}. {did_you_mean(rest[0] if rest else '', VERBS)}"
+            f"submit: no verb {rest[0] if rest else ''!r}."
+            f" {did_you_mean(rest[0] if rest else '', VERBS)}"
         )
     arguments, run = jobs.for_a_job(rest)
     folder = Path(args.get("working-dir") or ".")
@@ -412,7 +440,10 @@ def fetch(argv: Sequence[str]) -> int:
 
 def sweep(argv: Sequence[str]) -> int:
     """Many runs over settings."""
-    usage = "raygan sweep FILE [--run-dir runs] [--resume] [--samples N] [--max-concurrent N] [--address auto|ADDR] [--dry-run]"
+    usage = (
+        "raygan sweep FILE [--run-dir runs] [--resume] [--samples N] [--max-concurrent N]"
+        " [--address auto|ADDR] [--dry-run]"
+    )
     args = parse(
         argv, valued=("run-dir", "samples", "max-concurrent", "address"), switches=("resume", "dry-run"), positional=(1, 1),
         usage=usage,
@@ -454,7 +485,9 @@ def dashboards(argv: Sequence[str]) -> int:
         empty += not found
         print(f"{len(found):4d} series  {where}")
     print(
-        f"{empty} expressions have no series: nothing of that kind runs now" if empty else "every expression has series"
+        f"{empty} expressions have no series: nothing of that kind runs now"
+        if empty
+        else "every expression has series"
     )
     return 0
 
@@ -488,7 +521,11 @@ def _repair(named: str) -> int:
     refuse_running(run.path)
     done = repair(run)
     told = ", ".join(f"{n} {kind}" for kind, n in sorted(done.items()))
-    print(f"{run.name}: {told} written again" if done else f"{run.name}: events.jsonl has all that the journal says")
+    print(
+        f"{run.name}: {told} written again"
+        if done
+        else f"{run.name}: events.jsonl has all that the journal says"
+    )
     return 0
 
 

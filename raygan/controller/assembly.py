@@ -7,11 +7,13 @@
     join(p)       belongs to all cuts that are under way; -> those that it has to give its part for at once
     committed     on disk: who has which part there
 
-In async players pass a step at different times. Where networks are swapped, each gives its part when it comes to the cut's step;
-where they are not, at its next halt, wherever it is (`Controller.free`): the fastest one's work is not at risk until the slowest
-has come so far. A run that was stopped goes on with some of them ahead. Who is at or past a
-step in the newest committed checkpoint stands in its cut with that part, and so does whoever died and is on the way back.
-That is a consistent cut: networks are swapped only between pairs that stand between the same two checkpoint steps.
+In async players pass a step at different times. Where networks are swapped, each gives its part
+when it comes to the cut's step; where they are not, at its next halt, wherever it is
+(`Controller.free`): the fastest one's work is not at risk until the slowest has come so far. A run
+that was stopped goes on with some of them ahead. Who is at or past a step in the newest committed
+checkpoint stands in its cut with that part, and so does whoever died and is on the way back. That
+is a consistent cut: networks are swapped only between pairs that stand between the same two
+checkpoint steps.
 """
 
 from __future__ import annotations
@@ -70,15 +72,21 @@ class Assembly:
 
     def awaiting(self, player: str) -> list[int]:
         """Steps of the cuts that wait for its part, and for which it was not asked yet."""
-        return [s for s, cut in self._cuts.items() if player in cut.missing and player not in cut.told]
+        return [
+            s for s, cut in self._cuts.items() if player in cut.missing and player not in cut.told
+        ]
 
-    def asked(self, order: Save, players: Collection[str], extra: Mapping[str, Mapping[str, Any]]) -> None:
+    def asked(
+        self, order: Save, players: Collection[str], extra: Mapping[str, Mapping[str, Any]]
+    ) -> None:
         """One of `players`, who are all members now, will give its part."""
         cut = self._cuts.get(order.step)
         if cut is None:
             members = {*players, *self.away}
             missing = {p for p in members if self.steps.get(p, -1) < order.step}
-            cut = self._cuts[order.step] = Cut(order.step, members, missing - (self.away & set(self.steps)))
+            cut = self._cuts[order.step] = Cut(
+                order.step, members, missing - (self.away & set(self.steps))
+            )
         self._given[order.player] = order.at
         self._expect(cut, order.player, extra)
 
@@ -90,8 +98,12 @@ class Assembly:
             if player in values:
                 cut.extra.setdefault(key, {})[player] = values[player]
 
-    def last(self, step: int, at: Mapping[str, int], extra: Mapping[str, Mapping[str, Any]]) -> list[Save]:
-        """The cut of a run that stands still: all give what they are, and no other cut counts any more."""
+    def last(
+        self, step: int, at: Mapping[str, int], extra: Mapping[str, Mapping[str, Any]]
+    ) -> list[Save]:
+        """The cut of a run that stands still: all give what they are, and no other cut counts any
+        more.
+        """
         self._cuts.clear()
         orders = [Save(player, step, at=done) for player, done in at.items()]
         cut = self._cuts[step] = Cut(step, set(at), set())
@@ -118,7 +130,9 @@ class Assembly:
         return self._whole()
 
     def lose(self, player: str) -> list[Cut]:
-        """It died and comes back from its committed part, which stands for it meanwhile; without one, it is waited for."""
+        """It died and comes back from its committed part, which stands for it meanwhile; without
+        one, it is waited for.
+        """
         self.away.add(player)
         self._given.pop(player, None)
         for cut in self._cuts.values():
@@ -130,11 +144,15 @@ class Assembly:
         return self._whole()
 
     def join(self, player: str, at: int) -> list[Save]:
-        """It is up, at its step `at`; no cut that is under way may go without it, or it would be undone by the next resume."""
+        """It is up, at its step `at`; no cut that is under way may go without it, or it would be
+        undone by the next resume.
+        """
         if player in self.away:
             self.away.discard(player)
             return [
-                Save(player, step, at=at) for step, cut in self._cuts.items() if player in cut.missing and step <= at
+                Save(player, step, at=at)
+                for step, cut in self._cuts.items()
+                if player in cut.missing and step <= at
             ]
         for cut in self._cuts.values():
             cut.members.add(player)
@@ -142,13 +160,17 @@ class Assembly:
         return [Save(player, step, at=at) for step in self._cuts if step <= at]
 
     def committed(self, step: int, steps: Mapping[str, int]) -> None:
-        """A checkpoint is on disk; cuts that only those would have to give to who are past them are overtaken."""
+        """A checkpoint is on disk; cuts that only those would have to give to who are past them are
+        overtaken.
+        """
         self.saved_step = max(self.saved_step, step)
         self.steps = dict(steps)
         for cut in self._cuts.values():
             for player in [p for p, (at, _) in cut.parts.items() if at < self.steps.get(p, -1)]:
                 cut.forget(player)  # it waits for somebody who was away; what is on disk is newer
-        self._cuts = {s: c for s, c in self._cuts.items() if any(self.steps.get(p, -1) < s for p in c.missing)}
+        self._cuts = {
+            s: c for s, c in self._cuts.items() if any(self.steps.get(p, -1) < s for p in c.missing)
+        }
 
     def holds(self, done: Mapping[str, int]) -> bool:
         """Is the newest committed checkpoint one of exactly these players at exactly these steps?"""

@@ -1,11 +1,12 @@
-"""Checkpoints: `checkpoints/<name>/` with one part a player and a manifest that names the SHA-256 of each.
+"""Checkpoints: `checkpoints/<name>/` with one part a player and a manifest that names the SHA-256
+of each.
 
 write:  name.tmp/part ... part, manifest.json    fsync each    rename the folder    fsync its parent    one journal record
 read:   newest first, what the journal's index names; every part is checked against the manifest, and that against the journal,
         before it is used; what is damaged or gone is told, never used
 
-Each has a name of its own: its step, numbered where that is taken. Nothing that was committed is touched before the next record
-has made it superfluous.
+Each has a name of its own: its step, numbered where that is taken. Nothing that was committed is
+touched before the next record has made it superfluous.
 """
 
 from __future__ import annotations
@@ -53,10 +54,12 @@ def name_of(step: int) -> str:
 def write_checkpoint(
     journal: Journal, checkpoint: Checkpoint, keep: int | None = None, best: Collection[int] = ()
 ) -> Checkpoint:
-    """Write it, all or nothing; committed by one journal record, which promises that the newest `keep` (None: all) and the newest
-    of each step in `best` stay. Returns it with its entry in the index.
+    """Write it, all or nothing; committed by one journal record, which promises that the newest
+    `keep` (None: all) and the newest of each step in `best` stay. Returns it with its entry in the
+    index.
 
-    Raises StaleEpochError, and OSError: then nothing was committed, and the checkpoints before are as they were.
+    Raises StaleEpochError, and OSError: then nothing was committed, and the checkpoints before are
+    as they were.
     """
     storage = journal.storage
     journal.fence()
@@ -69,7 +72,9 @@ def write_checkpoint(
     taken = {*there, *(e.folder for e in journal.index)}
     stem = f"{checkpoint.step:08d}"
     free = (n for n in chain([stem], (f"{stem}-{i}" for i in count(2))) if n not in taken)
-    name = next(n for n in free if not storage.exists(f"{FOLDER}/{n}"))  # a link is not listed, and takes its name
+    name = next(
+        n for n in free if not storage.exists(f"{FOLDER}/{n}")
+    )  # a link is not listed, and takes its name
     temporary = f"{FOLDER}/{name}.{journal.epoch}.tmp"
     storage.make_folder(temporary)
     try:
@@ -105,26 +110,38 @@ def write_checkpoint(
             storage.remove(temporary)  # room for the next attempt
         journal.fence()  # a driver that has taken over clears our attempt away
         raise
-    for orphan in taken - {e.folder for e in journal.index}:  # renamed and never recorded: this one stands in its place
+    for orphan in taken - {
+        e.folder for e in journal.index
+    }:  # renamed and never recorded: this one stands in its place
         if (found := NAME.fullmatch(orphan)) and int(found[1]) == checkpoint.step:
             with contextlib.suppress(OSError):
                 storage.remove(f"{FOLDER}/{orphan}")
     return replace(checkpoint, entry=entry)
 
 
-def promise(index: list[Entry], keep: int | None, best: Collection[int], there: Collection[str]) -> list[Entry]:
-    """Which of these must be there from now on; the last is new. One that is lost from the disk counts for nothing, and stays
-    promised: whoever comes to need it is told.
+def promise(
+    index: list[Entry], keep: int | None, best: Collection[int], there: Collection[str]
+) -> list[Entry]:
+    """Which of these must be there from now on; the last is new. One that is lost from the disk
+    counts for nothing, and stays promised: whoever comes to need it is told.
     """
     present = [e.folder for e in index if e.folder in there or e is index[-1]]
     kept = _kept([e for e in index if e.folder in present], keep, best)
     return [
-        Entry(e.step, e.folder, e.manifest, e.promised and (e.folder in kept or e.folder not in present)) for e in index
+        Entry(
+            e.step,
+            e.folder,
+            e.manifest,
+            e.promised and (e.folder in kept or e.folder not in present),
+        )
+        for e in index
     ]
 
 
 def _kept(present: list[Entry], keep: int | None, best: Collection[int]) -> set[str]:
-    """The folders of the newest `keep` of those that are there (None: all), and the newest of each step in `best`."""
+    """The folders of the newest `keep` of those that are there (None: all), and the newest of each
+    step in `best`.
+    """
     newest = {e.step: e.folder for e in present}
     return {*(e.folder for e in present[-(keep or 0) :]), *(newest[s] for s in best if s in newest)}
 
@@ -134,7 +151,8 @@ def read_checkpoint(
 ) -> Checkpoint:
     """Read and check one; raises CheckpointError that says what is wrong with it.
 
-    manifest_sha: what the journal says about it; None for runs that were written before there was one.
+    manifest_sha: what the journal says about it; None for runs that were written before there was
+    one.
     """
     storage, folder = as_storage(where), f"{FOLDER}/{name}" if name else name_of(step)
     if not storage.exists(folder):
@@ -142,13 +160,23 @@ def read_checkpoint(
     try:
         raw = storage.read(f"{folder}/manifest.json")
         if manifest_sha is not None and hashlib.sha256(raw).hexdigest() != manifest_sha:
-            raise CheckpointError(f"checkpoint {folder}: its manifest is not the one that the journal names.")
+            raise CheckpointError(
+                f"checkpoint {folder}: its manifest is not the one that the journal names."
+            )
         manifest = json.loads(raw)
-        version, listed, extra = manifest["format"], dict(manifest["parts"]), manifest.get("extra", {})
+        version, listed, extra = (
+            manifest["format"],
+            dict(manifest["parts"]),
+            manifest.get("extra", {}),
+        )
         if int(manifest["step"]) != step:
-            raise CheckpointError(f"checkpoint {folder}: it is of step {manifest['step']}, under another's name.")
+            raise CheckpointError(
+                f"checkpoint {folder}: it is of step {manifest['step']}, under another's name."
+            )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"checkpoint {folder}: its manifest cannot be read ({_reason(error)}).") from None
+        raise CheckpointError(
+            f"checkpoint {folder}: its manifest cannot be read ({_reason(error)})."
+        ) from None
     if version != FORMAT:
         raise CheckpointError(f"checkpoint {folder}: format {version}, this raygan reads {FORMAT}.")
     there = {n for n in storage.list(folder) if n != "manifest.json"}
@@ -163,9 +191,13 @@ def read_checkpoint(
             part = storage.read(f"{folder}/{file}")
             expected, steps[player] = str(entry["sha256"]), int(entry["step"])
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise CheckpointError(f"checkpoint {folder}: part {file} cannot be read ({_reason(error)}).") from None
+            raise CheckpointError(
+                f"checkpoint {folder}: part {file} cannot be read ({_reason(error)})."
+            ) from None
         if hashlib.sha256(part).hexdigest() != expected:
-            raise CheckpointError(f"checkpoint {folder}: part {file} is damaged (its SHA-256 is not the manifest's).")
+            raise CheckpointError(
+                f"checkpoint {folder}: part {file} is damaged (its SHA-256 is not the manifest's)."
+            )
         parts[player] = part
     entry = Entry(step, folder.removeprefix(f"{FOLDER}/"), hashlib.sha256(raw).hexdigest())
     return Checkpoint(step, parts, steps, extra, entry)
@@ -174,17 +206,24 @@ def read_checkpoint(
 def listed(where: Path | Storage) -> tuple[list[Entry], list[str]]:
     """(all checkpoints that count, oldest first, what is wrong with the journal that says so).
 
-    Without a journal whatever lies there counts: runs of older releases, and a journal that is lost, which is told.
+    Without a journal whatever lies there counts: runs of older releases, and a journal that is
+    lost, which is told.
     """
     storage = as_storage(where)
     head = read_head(storage)
-    lost = [f"{file_of(e)}: it was there, and is gone." for e in [_epoch_told(storage)] if e > head.epoch]
+    lost = [
+        f"{file_of(e)}: it was there, and is gone."
+        for e in [_epoch_told(storage)]
+        if e > head.epoch
+    ]
     return (head.index if head.epoch else by_manifest(storage)), head.problems + lost
 
 
 def by_manifest(storage: Storage) -> list[Entry]:
     """Whatever lies there, for want of a journal."""
-    found = sorted((int(m[1]), int(m[2] or 1), m[0]) for n in storage.list(FOLDER) if (m := NAME.fullmatch(n)))
+    found = sorted(
+        (int(m[1]), int(m[2] or 1), m[0]) for n in storage.list(FOLDER) if (m := NAME.fullmatch(n))
+    )
     return [Entry(step, name, "") for step, _, name in found]
 
 
@@ -197,12 +236,16 @@ def _epoch_told(storage: Storage) -> int:
 
 
 def open_journal(storage: Storage) -> Journal:
-    """Take over a run, or begin one; where its journal is lost, the new one begins with what lies there. Raises StaleEpochError."""
+    """Take over a run, or begin one; where its journal is lost, the new one begins with what lies
+    there. Raises StaleEpochError.
+    """
     return Journal.open(storage, found=by_manifest(storage))
 
 
 def list_checkpoints(where: Path | Storage) -> dict[int, str]:
-    """{step: hash of its manifest by the journal} of all that were committed and are still there, oldest first."""
+    """{step: hash of its manifest by the journal} of all that were committed and are still there,
+    oldest first.
+    """
     storage = as_storage(where)
     there = storage.list(FOLDER)
     out: dict[int, str] = {}
@@ -214,7 +257,8 @@ def list_checkpoints(where: Path | Storage) -> dict[int, str]:
 
 
 def newest_valid(where: Path | Storage) -> tuple[Checkpoint | None, list[str]]:
-    """(the newest checkpoint of a run folder that can be used, what is wrong with the journal and with newer ones).
+    """(the newest checkpoint of a run folder that can be used, what is wrong with the journal and
+    with newer ones).
 
     None with nothing wrong: nothing was ever committed.
     """
@@ -224,14 +268,19 @@ def newest_valid(where: Path | Storage) -> tuple[Checkpoint | None, list[str]]:
         if not entry.promised and not storage.exists(f"{FOLDER}/{entry.folder}"):
             continue  # superseded, and removed
         try:
-            return read_checkpoint(storage, entry.step, entry.manifest or None, entry.folder), problems
+            return (
+                read_checkpoint(storage, entry.step, entry.manifest or None, entry.folder),
+                problems,
+            )
         except CheckpointError as error:
             problems.append(str(error))
     return None, problems
 
 
 def retain(storage: Storage, keep: int, best: Collection[int] = ()) -> list[int]:
-    """Remove all but the newest `keep` that are really there, and the best; returns the steps that were removed."""
+    """Remove all but the newest `keep` that are really there, and the best; returns the steps that
+    were removed.
+    """
     there = storage.list(FOLDER)
     entries = [e for e in listed(storage)[0] if e.folder in there]
     kept = _kept(entries, keep, best)
@@ -242,7 +291,9 @@ def retain(storage: Storage, keep: int, best: Collection[int] = ()) -> list[int]
 
 
 def go_on_from(journal: Journal, checkpoint: Checkpoint | None) -> None:
-    """Record that the run goes on from this checkpoint (None: from its beginning); what was committed after it is undone."""
+    """Record that the run goes on from this checkpoint (None: from its beginning); what was
+    committed after it is undone.
+    """
     if checkpoint is None or checkpoint.entry is None:
         journal.snapshot("resume", [], step=0, steps={}, folder="", swapped={})
         return
@@ -250,7 +301,12 @@ def go_on_from(journal: Journal, checkpoint: Checkpoint | None) -> None:
     index = undo(journal.index, entry.step, entry.folder) or [entry]
     swapped = checkpoint.extra.get("swapped", {})  # which swaps are in it, for the lineage
     journal.snapshot(
-        "resume", index, step=checkpoint.step, steps=checkpoint.steps, folder=entry.folder, swapped=swapped
+        "resume",
+        index,
+        step=checkpoint.step,
+        steps=checkpoint.steps,
+        folder=entry.folder,
+        swapped=swapped,
     )
 
 

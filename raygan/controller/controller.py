@@ -1,12 +1,14 @@
-"""A run: attempt after attempt, each from the newest checkpoint, until its end or until `failures` says so.
+"""A run: attempt after attempt, each from the newest checkpoint, until its end or until `failures`
+says so.
 
-    ready players --> strategy.decide --> orders --> executor --> done --> record, score, save --> ready players
+    ready players --> strategy.decide --> orders --> executor --> done --> record, score, save -->
+    ready players
                                                         |
                                             Inline: this process    Ray: actors
 
-That circle is `loop.Loop`; this file begins it, waits for it, and goes on after a death. A strategy never sees an executor,
-an executor never sees a strategy. In lockstep the outcome is a function of (config, seed) alone, however long orders take and
-in whatever order they are done.
+That circle is `loop.Loop`; this file begins it, waits for it, and goes on after a death. A strategy
+never sees an executor, an executor never sees a strategy. In lockstep the outcome is a function of
+(config, seed) alone, however long orders take and in whatever order they are done.
 """
 
 from __future__ import annotations
@@ -37,7 +39,10 @@ from raygan.strategies.base import idle_for_ever
 
 STALL_S = 600.0
 BEFORE = {
-    **dict.fromkeys(("config", "done", "elapsed", "failures", "latest", "ledger", "plan", "players", "roles"), "state"),
+    **dict.fromkeys(
+        ("config", "done", "elapsed", "failures", "latest", "ledger", "plan", "players", "roles"),
+        "state",
+    ),
     **dict.fromkeys(("scores", "stop_signal", "strategy", "totals"), "state"),
     **dict.fromkeys(("folder", "journal", "warn"), "log"),
 }
@@ -67,10 +72,11 @@ class Controller:
         self.listeners = [as_listener(heard) for heard in listeners]
 
     def run(self, resume: Checkpoint | None = None) -> None:
-        """Train to the end; a run whose player died starts again from its last checkpoint, a few times.
+        """Train to the end; a run whose player died starts again from its last checkpoint, a few
+        times.
 
-        Raises PlayerDied and NonFiniteError when `failures` says so, Interrupted after a signal (checkpoint saved), and
-        CheckpointError where the last checkpoint cannot be written.
+        Raises PlayerDied and NonFiniteError when `failures` says so, Interrupted after a signal
+        (checkpoint saved), and CheckpointError where the last checkpoint cannot be written.
         """
         for name, text in self.state.strategy.notes(self.state.plan):
             self.log.warn(name, text)
@@ -111,14 +117,20 @@ class Controller:
         self.recorder.write_rows()
         if state.stop_signal is not None:
             name = signal.Signals(state.stop_signal).name
-            text = f"stopped by {name}, checkpoint saved. Next: raygan resume {self.log.folder.path}"
+            text = (
+                f"stopped by {name}, checkpoint saved. Next: raygan resume {self.log.folder.path}"
+            )
             raise Interrupted(state.stop_signal, text)
         if behind := {p: s for p, s in state.done.items() if s < state.plan.steps}:
             raise idle_for_ever(state.strategy, behind, state.plan.steps)
 
     def begin(self, resume: Checkpoint | None) -> Loop:
         """Players as they are in the checkpoint, or new ones."""
-        state, steps, extra = self.state, resume.steps if resume else {}, resume.extra if resume else {}
+        state, steps, extra = (
+            self.state,
+            resume.steps if resume else {},
+            resume.extra if resume else {},
+        )
         if "members" in extra:
             if list(state.config.ids) != extra["members"]:
                 self.log.set_members(extra["members"])
@@ -135,7 +147,9 @@ class Controller:
         self.executor.configure(state.config)
         self.executor.start(state.players, resume.parts if resume else {}, self.log.journal.epoch)
         info = self.executor.info()
-        self.log.folder.status(status="running", roster=state.players, roles=state.roles_told, **info)
+        self.log.folder.status(
+            status="running", roster=state.players, roles=state.roles_told, **info
+        )
         self.loop = Loop(self.recorder, self.notices, self.executor, steps)
         return self.loop
 
@@ -152,7 +166,10 @@ class Controller:
         log.warn_checkpoints(decision.problems)
         if isinstance(decision, Stop):
             if decision.problems:
-                why = f"{decision.problems[0]} No other checkpoint in {path} is whole: start a new run."
+                why = (
+                    f"{decision.problems[0]} No other checkpoint in {path} is whole: start a new"
+                    " run."
+                )
                 raise CheckpointError(why)
             failure.advice = state.failures.advice(failure, path)
             raise failure
@@ -160,7 +177,13 @@ class Controller:
             self._retire(player, str(failure))
         resume = decision.checkpoint
         step, swapped = (resume.step, resume.extra.get("swapped", {})) if resume else (0, {})
-        log.event("restart", step, player=player, attempt=state.failures.counts[failure.kind], swapped=swapped)
+        log.event(
+            "restart",
+            step,
+            player=player,
+            attempt=state.failures.counts[failure.kind],
+            swapped=swapped,
+        )
         who = "the others start" if isinstance(decision, Retire) else "the run starts"
         name = "W208 moved" if isinstance(failure, Leaving) else "W201 player-died"
         log.warn(name, f"{failure}; {who} again from step {step}")
@@ -174,14 +197,18 @@ class Controller:
         self.log.commit("retire", at, player=player, members=members, why=why)
 
     def asked(self, request: Mapping[str, Any]) -> None:
-        """What somebody elsewhere wants of this run: {"verb": "stop"}, or {"verb": "scale", "id": ..., "pairs": ...}."""
+        """What somebody elsewhere wants of this run: {"verb": "stop"}, or {"verb": "scale", "id":
+        ..., "pairs": ...}.
+        """
         if request["verb"] == "stop":
             self.stop(signal.SIGTERM)
         else:
             self.log.folder.write(REQUEST, json.dumps(dict(request)))
 
     def stop(self, signum: int) -> None:
-        """Asked by a signal handler, or by `raygan stop`: finish the rounds under way, save, and end."""
+        """Asked by a signal handler, or by `raygan stop`: finish the rounds under way, save, and
+        end.
+        """
         self.state.stop_signal = signum
 
     def __getattr__(self, name: str) -> Any:

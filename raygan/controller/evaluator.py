@@ -2,8 +2,8 @@
 
     evaluate("pair-03", 400, vector) -> rows for metrics.jsonl, and a few samples to look at
 
-One generator and the mixture of all pairs are always reported apart: the mixture's samples are an equal share of each
-pair's, gathered as the pairs reach the step.
+One generator and the mixture of all pairs are always reported apart: the mixture's samples are an
+equal share of each pair's, gathered as the pairs reach the step.
 """
 
 from __future__ import annotations
@@ -31,13 +31,17 @@ from raygan.strategies.roles import MIXTURE
 
 SHOW_POINTS, SHOW_IMAGES = 1000, 64
 STEPS_KEPT = 16
-"""Steps whose mixture is not there yet; one that could not be scored, or whose member left, never is."""
+"""Steps whose mixture is not there yet; one that could not be scored, or whose member left, never
+is.
+"""
 WATCHED = 500
 """Samples that the watchdog looks at."""
 
 
 class Sampler:
-    """Draws from generators given as flat vectors; used by the evaluator, `sample` and `evaluate` alike."""
+    """Draws from generators given as flat vectors; used by the evaluator, `sample` and `evaluate`
+    alike.
+    """
 
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
@@ -53,7 +57,9 @@ class Sampler:
             self.networks[key] = made.to(self.setup.device).eval()
         return self.networks[key]
 
-    def draw(self, player: str, vector: Vector, count: int, stream: torch.Generator, batch: int = 500) -> Tensor:
+    def draw(
+        self, player: str, vector: Vector, count: int, stream: torch.Generator, batch: int = 500
+    ) -> Tensor:
         """`count` samples (count, *shape) from the player's generator in eval mode, on the CPU."""
         network, own = self.network(player), self.setup.config.of(player)
         z_dim = cast(NetworkComponent, own.component("network")).z_dim
@@ -87,13 +93,21 @@ class Evaluator:
     def full(self) -> Suite:
         """All default scores; for the last step."""
         if self._full is None:
-            self._full = Suite(self.setup.data, None, n_fake=self.count, n_real=self.count, own=self.own)
+            self._full = Suite(
+                self.setup.data, None, n_fake=self.count, n_real=self.count, own=self.own
+            )
         return self._full
 
-    def evaluate(self, player: str, step: int, vector: Vector, members: Sequence[str] = ()) -> Scored:
-        """Score one generator; and the mixture, once every one of `members` (default: all) has been seen at this step."""
+    def evaluate(
+        self, player: str, step: int, vector: Vector, members: Sequence[str] = ()
+    ) -> Scored:
+        """Score one generator; and the mixture, once every one of `members` (default: all) has been
+        seen at this step.
+        """
         members = members or self.locals
-        samples = self.sampler.draw(player, vector, self.count, self.streams.at(f"{player}/z", step, "cpu"))
+        samples = self.sampler.draw(
+            player, vector, self.count, self.streams.at(f"{player}/z", step, "cpu")
+        )
         self.failed: dict[str, str] = {}
         rows = [self._row(player, step, samples)]
         show = {player: self._show(samples)}
@@ -109,11 +123,17 @@ class Evaluator:
                 show[MIXTURE] = self._show(mixed)
         real = self.quick.real
         spread = float(
-            (samples - samples.mean(0)).square().mean().sqrt() / (real - real.mean(0)).square().mean().sqrt()
+            (samples - samples.mean(0)).square().mean().sqrt()
+            / (real - real.mean(0)).square().mean().sqrt()
         )
         watched = samples[:WATCHED]
         return Scored(
-            rows, show, spread, self.quick.occupied(watched), failed=self.failed, near=self.quick.near(watched)
+            rows,
+            show,
+            spread,
+            self.quick.occupied(watched),
+            failed=self.failed,
+            near=self.quick.near(watched),
         )
 
     def _mix(self, gathered: dict[str, Tensor], step: int, members: Sequence[str]) -> Tensor:
@@ -132,7 +152,11 @@ class Evaluator:
     def _show(self, samples: Tensor) -> npt.NDArray[np.generic]:
         if self.setup.data.text:
             return samples[:SHOW_IMAGES].argmax(1).to(torch.uint8).numpy()
-        return to_uint8(samples[:SHOW_IMAGES]) if self.setup.data.is_images else samples[:SHOW_POINTS].numpy()
+        return (
+            to_uint8(samples[:SHOW_IMAGES])
+            if self.setup.data.is_images
+            else samples[:SHOW_POINTS].numpy()
+        )
 
     def protocols(self) -> dict[str, Any]:
         """What the protocol ids in the rows mean, with the floor and the ceiling of each."""

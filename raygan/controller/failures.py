@@ -25,7 +25,10 @@ class Failures:
     """Counts what struck, and decides."""
 
     def __init__(
-        self, config: FailuresConfig, counts: Mapping[str, int] | None = None, degraded: dict[str, str] | None = None
+        self,
+        config: FailuresConfig,
+        counts: Mapping[str, int] | None = None,
+        degraded: dict[str, str] | None = None,
     ) -> None:
         self.config = config
         self.counts: Counter[str] = Counter(counts or {})
@@ -34,7 +37,9 @@ class Failures:
         """Members that the run went on without, and why."""
 
     def decide(self, failure: PlayerDied | NonFiniteError, can_spare: bool) -> Action:
-        """The configured action, or what is left of it: `stop` past the budget or for a player that nobody can do without."""
+        """The configured action, or what is left of it: `stop` past the budget or for a player that
+        nobody can do without.
+        """
         self.counts[failure.kind] += 1
         action: Action = getattr(self.config, failure.kind)
         if self.spent(failure.kind, self.counts[failure.kind]):
@@ -44,7 +49,9 @@ class Failures:
         return action
 
     def spent(self, kind: str, count: int) -> bool:
-        """Are so many of a kind too many? Machines that are taken away with notice have a budget of their own."""
+        """Are so many of a kind too many? Machines that are taken away with notice have a budget of
+        their own.
+        """
         budget = self.config.preemptions if kind == "preempted" else self.config.budget
         return budget is not None and count > budget
 

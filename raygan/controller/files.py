@@ -1,8 +1,10 @@
-"""Files of a run folder, whoever made it: read where they are plain files, written where nothing leads elsewhere.
+"""Files of a run folder, whoever made it: read where they are plain files, written where nothing
+leads elsewhere.
 
-A run folder may be somebody else's. Through a link in it, or a second hard link of a file, raygan would write into any file of
-its user; a pipe in a file's place would make whoever reads it wait for ever. So every part of a name below the run folder is
-opened for itself, links are refused, and temporary names are made exclusively.
+A run folder may be somebody else's. Through a link in it, or a second hard link of a file, raygan
+would write into any file of its user; a pipe in a file's place would make whoever reads it wait for
+ever. So every part of a name below the run folder is opened for itself, links are refused, and
+temporary names are made exclusively.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ FOLDERS = ("journal", "checkpoints", "samples", "report")
 
 @contextlib.contextmanager
 def folder_within(root: Path, name: str = "", make: bool = False) -> Iterator[int]:
-    """A handle of a folder below `root`, never through a link. Raises OSError that names what is in the way."""
+    """A handle of a folder below `root`, never through a link. Raises OSError that names what is in
+    the way.
+    """
     at = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     try:
         for part in Path(name).parts:
@@ -56,14 +60,18 @@ def open_within(root: Path, name: str, flags: int) -> int:
 
 
 def write_within(root: Path, name: str, raw: bytes) -> None:
-    """Replace a file below `root` as a whole: write under a temporary name, fsync, rename, fsync the folder. Raises OSError."""
+    """Replace a file below `root` as a whole: write under a temporary name, fsync, rename, fsync
+    the folder. Raises OSError.
+    """
     folder, _, last = name.rpartition("/")
     temporary = f"{last}.tmp"
     with folder_within(root, folder, make=True) as at, _told(root, name):
         if _is_link(last, at):
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary, dir_fd=at)  # of a writer that was killed, or a link: the name itself goes
+            os.unlink(
+                temporary, dir_fd=at
+            )  # of a writer that was killed, or a link: the name itself goes
         handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666, dir_fd=at)
         try:
             with os.fdopen(handle, "wb") as file:
@@ -99,7 +107,9 @@ def read_plain(path: Path) -> bytes:
 
 
 def remove_within(root: Path, name: str) -> None:
-    """A name directly in `root`, whatever it is that has it; nothing where nothing has, or it cannot go."""
+    """A name directly in `root`, whatever it is that has it; nothing where nothing has, or it
+    cannot go.
+    """
     with contextlib.suppress(OSError):
         if (root / name).is_dir() and not (root / name).is_symlink():
             (root / name).rmdir()
@@ -108,16 +118,24 @@ def remove_within(root: Path, name: str) -> None:
 
 
 def refuse_unwritable(root: Path, why: str) -> None:
-    """Before a run folder is gone on with. Raises ConfigError where it can only be read, or where what is written would land
-    elsewhere.
+    """Before a run folder is gone on with. Raises ConfigError where it can only be read, or where
+    what is written would land elsewhere.
     """
     if not os.access(root, os.W_OK | os.X_OK):
-        raise ConfigError(f"run {str(root)!r} can only be read: it cannot be {why}. Copy it: cp -r {root} NEW.")
-    inside = [Path(f, entry.name) for f in FOLDERS if (root / f).is_dir() for entry in os.scandir(root / f)]
+        raise ConfigError(
+            f"run {str(root)!r} can only be read: it cannot be {why}. Copy it: cp -r {root} NEW."
+        )
+    inside = [
+        Path(f, entry.name)
+        for f in FOLDERS
+        if (root / f).is_dir()
+        for entry in os.scandir(root / f)
+    ]
     for name in [*map(Path, (*FILES, *FOLDERS)), *inside]:
         if (root / name).is_symlink():
             raise ConfigError(
-                f"run {str(root)!r}: {name} is a link, and raygan writes through none. Copy it without links: cp -rL {root} NEW."
+                f"run {str(root)!r}: {name} is a link, and raygan writes through none. Copy it"
+                f" without links: cp -rL {root} NEW."
             )
 
 
@@ -141,9 +159,13 @@ def _told(root: Path, name: str) -> Iterator[None]:
     except OSError as error:
         link = error.errno in (errno.ELOOP, errno.ENOTDIR) and _has_link(root, name)
         pipe = error.errno == errno.ENXIO
-        why = "is a link" if link else "is not a plain file" if pipe else error.strerror or str(error)
+        why = (
+            "is a link" if link else "is not a plain file" if pipe else error.strerror or str(error)
+        )
         raise OSError(error.errno, why, str(root / name)) from None
 
 
 def _has_link(root: Path, name: str) -> bool:
-    return any((root / part).is_symlink() for part in (Path(name), *Path(name).parents) if part.name)
+    return any(
+        (root / part).is_symlink() for part in (Path(name), *Path(name).parents) if part.name
+    )

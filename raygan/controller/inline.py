@@ -142,7 +142,9 @@ class InlineExecutor:
         else:
             assert isinstance(order, Evaluate), f"unknown order {order}"
             vector = player.generator_vector()
-            result = tried(lambda: self.evaluator.evaluate(order.player, order.step, vector, order.members))
+            result = tried(
+                lambda: self.evaluator.evaluate(order.player, order.step, vector, order.members)
+            )
         return result
 
     def mishaps(self) -> list[PlayerDied]:

@@ -3,16 +3,19 @@
     journal/00000001.jsonl    epoch 1:  open, swap, checkpoint, swap, ...        one record a line, fsynced, never rewritten
     journal/00000002.jsonl    epoch 2:  open(prev = the last record of epoch 1 that it saw), ...
 
-record = {"seq", "epoch", "kind", "time", ..., "prev": sha of the record before, "sha": SHA-256 of all that}
+record = {"seq", "epoch", "kind", "time", ..., "prev": sha of the record before, "sha": SHA-256 of
+all that}
 
-Records of the kinds open, resume, checkpoint and end are snapshots: they carry the index of all checkpoints that count, and the
-run's totals. So whoever goes on reads the journal's head only (`read_head`: the last 64 kB (`WINDOW`), and more where no snapshot
-lies in these), which costs the same at any length; what lies before is an archive, kept by the chain of hashes.
+Records of the kinds open, resume, checkpoint and end are snapshots: they carry the index of all
+checkpoints that count, and the run's totals. So whoever goes on reads the journal's head only
+(`read_head`: the last 64 kB (`WINDOW`), and more where no snapshot lies in these), which costs the
+same at any length; what lies before is an archive, kept by the chain of hashes.
 
-Whoever makes the file of the next epoch first (exclusive create: the storage decides, no name server does) is the writer from
-then on. An older writer that is still alive, behind a partition say, can only add to its own epoch's file; what it adds
-after the new epoch was opened is behind the new one's `prev` and is not part of the journal. It notices before its next
-write, raises StaleEpochError and ends.
+Whoever makes the file of the next epoch first (exclusive create: the storage decides, no name
+server does) is the writer from then on. An older writer that is still alive, behind a partition
+say, can only add to its own epoch's file; what it adds after the new epoch was opened is behind the
+new one's `prev` and is not part of the journal. It notices before its next write, raises
+StaleEpochError and ends.
 """
 
 from __future__ import annotations
@@ -42,7 +45,9 @@ class Entry:
     folder: str
     """Its name in `checkpoints/`: each commit has one of its own."""
     manifest: str
-    """SHA-256 of its manifest; "" where only the manifest itself can tell (a run without a journal)."""
+    """SHA-256 of its manifest; "" where only the manifest itself can tell (a run without a
+    journal).
+    """
     promised: bool = True
     """It must be there; False: superseded, and removed sooner or later."""
 
@@ -57,7 +62,10 @@ def file_of(epoch: int) -> str:
 
 def seal(record: Record) -> Record:
     """The record with its own hash."""
-    return {**record, "sha": hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()}
+    return {
+        **record,
+        "sha": hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest(),
+    }
 
 
 @dataclass
@@ -101,7 +109,9 @@ class Head:
 
 
 def read_journal(storage: Storage) -> History:
-    """All epochs, each up to where the next one took over. A damaged record ends its epoch, and is told."""
+    """All epochs, each up to where the next one took over. A damaged record ends its epoch, and is
+    told.
+    """
     out = History()
     for name in _files(storage):
         out.epoch = int(name[:-6])
@@ -111,7 +121,9 @@ def read_journal(storage: Storage) -> History:
         if not found:
             continue
         prev, last = found[0]["prev"], len(out.records) - 1
-        if (before := next((i for i in range(last, -1, -1) if out.records[i]["sha"] == prev), None)) is not None:
+        if (
+            before := next((i for i in range(last, -1, -1) if out.records[i]["sha"] == prev), None)
+        ) is not None:
             out.cut += last - before
             del out.records[before + 1 :]
         elif found[0]["prev"] or out.records:
@@ -126,12 +138,16 @@ def _files(storage: Storage) -> list[str]:
 
 
 def _records(raw: bytes, name: str) -> tuple[list[Record], str]:
-    """The records of consecutive lines, up to the first that is damaged, and what is wrong with that one."""
+    """The records of consecutive lines, up to the first that is damaged, and what is wrong with
+    that one.
+    """
     lines, found = raw.split(b"\n"), list[Record]()
     for number, line in enumerate(lines):
         record = _parse(line)
         if record is None:
-            if line and number < len(lines) - 1:  # half a line at the end is a writer that was killed
+            if (
+                line and number < len(lines) - 1
+            ):  # half a line at the end is a writer that was killed
                 return found, f"{name}: line {number + 1} is damaged; what follows it is not used."
             break
         if found and record["prev"] != found[-1]["sha"]:
@@ -141,13 +157,15 @@ def _records(raw: bytes, name: str) -> tuple[list[Record], str]:
 
 
 def read_head(storage: Storage) -> Head:
-    """The journal's end, back to its last snapshot. Where that is damaged, or was written before there were snapshots, all of it
-    is read.
+    """The journal's end, back to its last snapshot. Where that is damaged, or was written before
+    there were snapshots, all of it is read.
     """
     names = _files(storage)
     if not names:
         return Head()
-    for name in reversed(names):  # an epoch whose writer was killed before its first record leaves an empty file
+    for name in reversed(
+        names
+    ):  # an epoch whose writer was killed before its first record leaves an empty file
         found = _tail(storage, f"{FOLDER}/{name}")
         if found is None:
             break
@@ -163,14 +181,18 @@ def _head_of(records: Sequence[Record], epoch: int, problems: list[str]) -> Head
     if last is not None:
         index, totals = [Entry(**e) for e in records[last]["index"]], records[last]["totals"]
         since = records[last + 1 :]
-    elif found := committed(records):  # of before there were snapshots: which were to be kept nobody knows
+    elif found := committed(
+        records
+    ):  # of before there were snapshots: which were to be kept nobody knows
         index = [*(replace(e, promised=False) for e in found[:-1]), found[-1]]
     sha, seq = (str(records[-1]["sha"]), int(records[-1]["seq"]) + 1) if records else ("", 0)
     return Head(epoch, sha, seq, index, totals, list(since), problems)
 
 
 def _tail(storage: Storage, name: str) -> list[Record] | None:
-    """Records at a file's end, a snapshot among them; [] where it holds none at all; None where they cannot be had alone."""
+    """Records at a file's end, a snapshot among them; [] where it holds none at all; None where
+    they cannot be had alone.
+    """
     size = WINDOW
     while True:
         raw = storage.tail(name, size)
@@ -200,7 +222,9 @@ def _parse(line: bytes) -> Record | None:
 class Journal:
     """The writer of one epoch."""
 
-    def __init__(self, storage: Storage, head: Head, epoch: int, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, storage: Storage, head: Head, epoch: int, clock: Callable[[], float]
+    ) -> None:
         self.storage = storage
         self.epoch = epoch
         self.head = head.sha
@@ -215,7 +239,8 @@ class Journal:
         cls, storage: Storage, clock: Callable[[], float] = time.time, after: int | None = None,  # noqa: TID251  shown only
         found: Sequence[Entry] = (),
     ) -> Journal:  # fmt: skip
-        """Take the next epoch. `after`: only if that is still the newest one. `found`: the index where there is no journal.
+        """Take the next epoch. `after`: only if that is still the newest one. `found`: the index
+        where there is no journal.
 
         Raises StaleEpochError when somebody else has just taken it.
         """
@@ -238,32 +263,52 @@ class Journal:
             raise StaleEpochError(self.epoch, self.epoch + 1)
 
     def append(self, kind: str, **facts: Any) -> Record:
-        """Commit a record: it is on disk when this returns. Raises StaleEpochError, OSError (then nothing was committed)."""
+        """Commit a record: it is on disk when this returns. Raises StaleEpochError, OSError (then
+        nothing was committed).
+        """
         self.fence()
-        base = {"seq": self.seq, "epoch": self.epoch, "kind": kind, "time": round(self.clock(), 3), "prev": self.head}
+        base = {
+            "seq": self.seq,
+            "epoch": self.epoch,
+            "kind": kind,
+            "time": round(self.clock(), 3),
+            "prev": self.head,
+        }
         record = seal({**base, **facts})
-        self.storage.append(file_of(self.epoch), json.dumps(record, sort_keys=True).encode() + b"\n")
+        self.storage.append(
+            file_of(self.epoch), json.dumps(record, sort_keys=True).encode() + b"\n"
+        )
         self.head, self.seq = str(record["sha"]), self.seq + 1
         return record
 
     def snapshot(self, kind: str, index: list[Entry] | None = None, **facts: Any) -> Record:
-        """Commit a record from which the run can go on, with another index where one is given. Raises as `append`."""
+        """Commit a record from which the run can go on, with another index where one is given.
+        Raises as `append`.
+        """
         index = self.index if index is None else index
-        record = self.append(kind, index=[asdict(entry) for entry in index], totals=self.totals, **facts)
+        record = self.append(
+            kind, index=[asdict(entry) for entry in index], totals=self.totals, **facts
+        )
         self.index = index
         return record
 
     def next(self) -> Journal:
-        """The same writer's next epoch, after a death: what still runs of the old one is fenced off."""
+        """The same writer's next epoch, after a death: what still runs of the old one is fenced
+        off.
+        """
         return Journal.open(self.storage, self.clock, after=self.epoch)
 
 
 def committed(records: Sequence[Record]) -> list[Entry]:
-    """The index that a whole journal adds up to; going on from an earlier checkpoint undoes those after it."""
+    """The index that a whole journal adds up to; going on from an earlier checkpoint undoes those
+    after it.
+    """
     out: list[Entry] = []
     for record in records:
         if record["kind"] == "checkpoint":
-            folder = record.get("folder", f"{record['step']:08d}")  # before each had a name of its own
+            folder = record.get(
+                "folder", f"{record['step']:08d}"
+            )  # before each had a name of its own
             out = [e for e in out if e.folder != folder]
             out.append(Entry(record["step"], folder, str(record.get("manifest", ""))))
         elif record["kind"] == "resume":
@@ -272,8 +317,8 @@ def committed(records: Sequence[Record]) -> list[Entry]:
 
 
 def undo(index: Sequence[Entry], step: int, folder: str | None) -> list[Entry]:
-    """What is left of an index when a run goes on from one of its checkpoints ("": from none of them; None: from the one of
-    `step`, as journals say that are older than names).
+    """What is left of an index when a run goes on from one of its checkpoints ("": from none of
+    them; None: from the one of `step`, as journals say that are older than names).
     """
     if folder is None:
         return [e for e in index if e.step <= step]

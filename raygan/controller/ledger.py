@@ -1,4 +1,6 @@
-"""Who has done what: the part of a controller's memory that decisions depend on. Kept the same by the loop and by `verify`."""
+"""Who has done what: the part of a controller's memory that decisions depend on. Kept the same by
+the loop and by `verify`.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +29,15 @@ class Ledger:
     clock: Callable[[], float] = time.monotonic
 
     @classmethod
-    def begin(cls, players: Sequence[str], steps: Mapping[str, int], extra: Mapping[str, Any]) -> Ledger:
+    def begin(
+        cls, players: Sequence[str], steps: Mapping[str, int], extra: Mapping[str, Any]
+    ) -> Ledger:
         """From a checkpoint's steps and its `extra` (both empty for a new run); everybody is ready."""
-        out = cls({p: steps.get(p, 0) for p in players}, dict(extra.get("swapped", {})), dict(extra.get("losses", {})))
+        out = cls(
+            {p: steps.get(p, 0) for p in players},
+            dict(extra.get("swapped", {})),
+            dict(extra.get("losses", {})),
+        )
         out.idle = dict.fromkeys(players, out.clock())
         return out
 
@@ -37,7 +45,9 @@ class Ledger:
     def progress(self) -> Progress:
         """What a strategy may look at."""
         now = self.clock()
-        return Progress(self.done, self.swapped, self.losses, {p: now - since for p, since in self.idle.items()})
+        return Progress(
+            self.done, self.swapped, self.losses, {p: now - since for p, since in self.idle.items()}
+        )
 
     def ready(self, players: Sequence[str]) -> list[str]:
         """Those of `players` that are idle, in their fixed order."""
@@ -47,7 +57,13 @@ class Ledger:
         """Whoever takes part in a Train or a Swap is busy from now on."""
         if isinstance(order, Train):
             self.in_flight[order.player] = order.steps
-        for player in order.players if isinstance(order, Swap) else [order.player] if isinstance(order, Train) else []:
+        for player in (
+            order.players
+            if isinstance(order, Swap)
+            else [order.player]
+            if isinstance(order, Train)
+            else []
+        ):
             self.idle.pop(player, None)
 
     def carried_out(self, item: Done) -> None:

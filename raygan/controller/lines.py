@@ -1,6 +1,7 @@
 """Reading what a run has told: logs that still grow, small JSON files; damaged ones too.
 
-A damaged line is passed over, counted, and told (`raygan.notes`); a damaged file that nobody can do without is one line.
+A damaged line is passed over, counted, and told (`raygan.notes`); a damaged file that nobody can do
+without is one line.
 """
 
 from __future__ import annotations
@@ -27,8 +28,15 @@ Object = dict[str, Any]
 class Lines:
     """A cursor over the whole lines of a jsonl file: each is parsed once."""
 
-    def __init__(self, path: Path, check: Callable[[Object], bool] = lambda row: True, containing: bytes = b"") -> None:
-        """check: is an object what it claims to be? containing: only lines with this text are parsed, and given."""
+    def __init__(
+        self,
+        path: Path,
+        check: Callable[[Object], bool] = lambda row: True,
+        containing: bytes = b"",
+    ) -> None:
+        """check: is an object what it claims to be? containing: only lines with this text are
+        parsed, and given.
+        """
         self.path = path
         self.check = check
         self.containing = containing
@@ -37,8 +45,8 @@ class Lines:
         self._end, self._file = 0, (0, 0)
 
     def restarted(self) -> bool:
-        """Is it another file of that name, or shorter than it was? Then it is read from its beginning, and what was made of it
-        holds no more.
+        """Is it another file of that name, or shorter than it was? Then it is read from its
+        beginning, and what was made of it holds no more.
         """
         try:
             facts = self.path.stat()
@@ -55,7 +63,9 @@ class Lines:
         return {"end": self._end, "before": self._before(self._end), "damaged": self.damaged}
 
     def go_on(self, mark: Object) -> bool:
-        """Read on from a mark, if the file has there what it had; else nothing changes. Raises KeyError, TypeError for no mark."""
+        """Read on from a mark, if the file has there what it had; else nothing changes. Raises
+        KeyError, TypeError for no mark.
+        """
         end, damaged = mark["end"] + 0, mark["damaged"] + 0
         if end < 0 or (before := self._before(end)) is None or before != mark["before"]:
             return False
@@ -79,7 +89,9 @@ class Lines:
         self._end = self.path.stat().st_size if self.path.exists() else 0
 
     def fresh(self) -> Iterator[Object]:
-        """What has come since the last time, oldest first; a line that is still being written comes the next time."""
+        """What has come since the last time, oldest first; a line that is still being written comes
+        the next time.
+        """
         if not self.path.exists():
             return
         before = self.damaged
@@ -150,22 +162,29 @@ NEEDED: dict[str, dict[str, type | tuple[type, ...]]] = {
 def told_by_a_run(row: Object) -> bool:
     """Is this a line as a run writes it?
 
-    >>> told_by_a_run({"kind": "train", "step": 5, "player": "pair-00", "steps": 5}), told_by_a_run({"kind": "train", "step": 5})
-    (True, False)
+    >>> told_by_a_run({"kind": "train", "step": 5, "player": "pair-00", "steps": 5}),
+    told_by_a_run({"kind": "train", "step": 5}) (True, False)
     """
     kind, step = row.get("kind"), row.get("step")
     if not isinstance(kind, str) or not isinstance(step, int | float):
         return False
-    whole = all(isinstance(row.get(name), wanted) for name, wanted in NEEDED.get(kind, {"time": (int, float)}).items())
+    whole = all(
+        isinstance(row.get(name), wanted)
+        for name, wanted in NEEDED.get(kind, {"time": (int, float)}).items()
+    )
     return whole and all(_is_move(move) for move in (row["moves"] if kind == "swap" else ()))
 
 
 def _is_move(move: object) -> bool:
-    return isinstance(move, dict) and all(isinstance(move.get(key), str) for key in ("player", "from", "identity"))
+    return isinstance(move, dict) and all(
+        isinstance(move.get(key), str) for key in ("player", "from", "identity")
+    )
 
 
 def read_json(run: Path, name: str, **needed: type) -> Object:
-    """A JSON file of a run, with what it needs to have. Raises ConfigError for one that is damaged or gone."""
+    """A JSON file of a run, with what it needs to have. Raises ConfigError for one that is damaged
+    or gone.
+    """
     try:
         found = json.loads(read_plain(run / name))
         for key, kind in needed.items():
@@ -177,7 +196,9 @@ def read_json(run: Path, name: str, **needed: type) -> Object:
         raise ConfigError(f"run {str(run)!r}: {name} cannot be read ({error.strerror}).") from None
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         why = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise ConfigError(f"run {str(run)!r}: {name} is damaged ({why}). Put back a copy of it.") from None
+        raise ConfigError(
+            f"run {str(run)!r}: {name} is damaged ({why}). Put back a copy of it."
+        ) from None
     return found
 
 
@@ -193,5 +214,8 @@ def read_info(run: Path) -> Object:
         "pid": int,
     }.items():
         if not isinstance(found.get(key, kind()), kind):
-            raise ConfigError(f"run {str(run)!r}: run.json is damaged ({key} = {found[key]!r}). Put back a copy of it.")
+            raise ConfigError(
+                f"run {str(run)!r}: run.json is damaged ({key} = {found[key]!r}). Put back a copy"
+                " of it."
+            )
     return found

@@ -1,4 +1,6 @@
-"""Who looks on while a run goes on: the console, the hub, a sweep's trial, users' own (`own_listeners.py`)."""
+"""Who looks on while a run goes on: the console, the hub, a sweep's trial, users' own
+(`own_listeners.py`).
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,9 @@ class Listener:
 
 
 class Hears(Listener):
-    """A function of (run, done), or an object that is called so and may have some of a Listener's other methods."""
+    """A function of (run, done), or an object that is called so and may have some of a Listener's
+    other methods.
+    """
 
     def __init__(self, heard: Heard) -> None:
         self.heard = heard

@@ -1,4 +1,5 @@
-"""One attempt of a run: from a checkpoint to the end, or until somebody dies whom the others cannot do without.
+"""One attempt of a run: from a checkpoint to the end, or until somebody dies whom the others cannot
+do without.
 
 tick     notices, members, then orders: what the strategy wants, within what these leave of it  -->  executor
 handle   what was carried out  -->  recorded, scored, saved; what is due because of it is asked for
@@ -40,7 +41,9 @@ from raygan.strategies.orders import Order, Swap, Train
 class Loop:
     """Its turns; who takes part is in `recorder.state`, what is written goes by `recorder.log`."""
 
-    def __init__(self, recorder: Recorder, notices: Notices, executor: Executor, steps: Mapping[str, int]) -> None:
+    def __init__(
+        self, recorder: Recorder, notices: Notices, executor: Executor, steps: Mapping[str, int]
+    ) -> None:
         self.state = recorder.state
         self.log = recorder.log
         self.recorder = recorder
@@ -50,7 +53,9 @@ class Loop:
         self.membership = Membership(self.state, self.log.folder.path)
 
     def tick(self) -> bool:
-        """Give out orders; False when there is nothing left to wait for, and the last checkpoint is what the players are."""
+        """Give out orders; False when there is nothing left to wait for, and the last checkpoint is
+        what the players are.
+        """
         state, executor = self.state, self.executor
         for mishap in executor.mishaps():
             self.notices.mishap(mishap)
@@ -60,7 +65,9 @@ class Loop:
             executor.submit(order)
         self.carry_out(self.membership.changes())
         give_out(state.strategy, self._counted(self._orders()), state.ledger, executor)
-        busy = len(state.ledger.idle) < len(state.players) or self.membership.busy or self.notices.busy
+        busy = (
+            len(state.ledger.idle) < len(state.players) or self.membership.busy or self.notices.busy
+        )
         if busy:
             return True
         try:
@@ -77,16 +84,22 @@ class Loop:
         return bool(parts)
 
     def _orders(self) -> Sequence[Order]:
-        """What the strategy wants, within what a stop, a notice or a change of members leaves of it."""
+        """What the strategy wants, within what a stop, a notice or a change of members leaves of
+        it.
+        """
         state, strategy = self.state, self.state.strategy
         stops, halts = state.stop_signal is not None, self.notices.halts(self.membership.busy)
         ready = state.ready
         if (stops or halts) and state.targets is None and len(ready) == len(state.players):
-            state.targets = strategy.stop_targets(state.done, state.plan) if stops else self.notices.targets()
+            state.targets = (
+                strategy.stop_targets(state.done, state.plan) if stops else self.notices.targets()
+            )
         ready = self.notices.ready(ready)
         if self.membership.holds_back or state.at_targets:
             return []
-        if (stops or halts) and state.targets is None:  # rounds are under way; whoever they wait for goes on answering
+        if (
+            (stops or halts) and state.targets is None
+        ):  # rounds are under way; whoever they wait for goes on answering
             answers = strategy.answers(state.config) if state.plan.tempo == "async" else []
             ready = [p for p in ready if p in answers]
             return strategy.decide(ready, state.ledger.progress, state.plan) if ready else []
@@ -128,7 +141,9 @@ class Loop:
                     self.notices.unscored(order, result.missing)
                 else:
                     self.recorder.scored(order, result)
-        if isinstance(order, Save | Evaluate) and order in (owed := state.owed.get(order.player, [])):
+        if isinstance(order, Save | Evaluate) and order in (
+            owed := state.owed.get(order.player, [])
+        ):
             owed.remove(order)
 
     def _due(self, player: str) -> None:
@@ -156,7 +171,9 @@ class Loop:
                     left = self.state.done[player]
                     self.take_out(player)
                     self.executor.remove(player)
-                    self.log.commit("leave", left, player=player, members=list(self.state.config.ids))
+                    self.log.commit(
+                        "leave", left, player=player, members=list(self.state.config.ids)
+                    )
                     self.saving.left(player)
                 case Enter(player, step):
                     self.executor.submit(Join(player, step))

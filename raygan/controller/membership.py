@@ -3,14 +3,15 @@
 scale.json (a request, by anybody who reaches the run folder)  -->  Membership  -->  what to do, in order
     Leave(player)  Enter(player, step)  Admit(player, kind)  TurnAway(player)  Answer(kind, facts)
 
-Nothing is done here: the loop carries each out before it asks for the next, so that a decision sees the state that the one
-before has left.
+Nothing is done here: the loop carries each out before it asks for the next, so that a decision sees
+the state that the one before has left.
 
-Numbers are never given twice: whoever leaves takes its number along, whoever joins gets the next one. Those who stay never
-stop in async; in lockstep members change between two steps of everybody, and the journal says at which.
+Numbers are never given twice: whoever leaves takes its number along, whoever joins gets the next
+one. Those who stay never stop in async; in lockstep members change between two steps of everybody,
+and the journal says at which.
 
-A player that died in async comes back by the same door: it has left, the others go on, and it joins again under its own
-number, from its part of the last checkpoint.
+A player that died in async comes back by the same door: it has left, the others go on, and it joins
+again under its own number, from its part of the last checkpoint.
 """
 
 from __future__ import annotations
@@ -139,7 +140,11 @@ class Membership:
         if (self.folder / STOP).exists():
             remove_within(self.folder, STOP)
             yield Halt()
-        if self.request or self.state.stop_signal is not None or not (self.folder / REQUEST).exists():
+        if (
+            self.request
+            or self.state.stop_signal is not None
+            or not (self.folder / REQUEST).exists()
+        ):
             return
         try:
             self.request = read_json(self.folder, REQUEST)
@@ -162,7 +167,10 @@ class Membership:
         ever = max([*ids, *(int(n) for n in state.totals.seen)])
         new = [ever + 1 + i for i in range(pairs - len(ids))]
         if new and component_of(state.config).partition != "shared":
-            raise ConfigError(f"--pairs {pairs}: data.partition gives no part to a pair that joins. Start a new run.")
+            raise ConfigError(
+                f"--pairs {pairs}: data.partition gives no part to a pair that joins. Start a new"
+                " run."
+            )
         members = (*ids[:pairs], *new)
         spec = state.strategy.pinned(state.config.strategy, state.config)
         changes = {"num_pairs": pairs, "members": members, "strategy": spec}
@@ -175,8 +183,8 @@ class Membership:
         state, strategy = self.state, self.state.strategy
         if not strategy.elastic:
             raise ConfigError(
-                f"strategy {strategy.name} with shared weights: its members are fixed while it runs. Set share_weights to "
-                "false."
+                f"strategy {strategy.name} with shared weights: its members are fixed while it"
+                " runs. Set share_weights to false."
             )
         if pairs < 1:
             raise ConfigError(f"--pairs {pairs}: at least 1 must stay.")
@@ -207,7 +215,10 @@ class Membership:
             self.starting.discard(player)
             if self._too_late():  # those who listen have stopped meanwhile: nobody would answer
                 yield TurnAway(player)
-                why = f"{player} was up after the run's last step. `raygan resume RUN --steps +1000` first."
+                why = (
+                    f"{player} was up after the run's last step. `raygan resume RUN --steps +1000`"
+                    " first."
+                )
                 yield self._answer("refused", why=why)
                 return
         yield Admit(player, "revive" if back else "join")

@@ -1,10 +1,13 @@
-"""What the executor tells beside what it carries out: mishaps that are mended already, and machines that have given notice.
+"""What the executor tells beside what it carries out: mishaps that are mended already, and machines
+that have given notice.
 
     mishaps  -> an event and W201; a score that is missing: an event, W207, and the run ends degraded (exit 4)
     leaving  -> async, where the player comes back alone: its state now, then a Join elsewhere from just that; the others never stop
-                else: all halt at one step (lockstep) or where they are (async), one checkpoint, and a restart elsewhere from it
+                else: all halt at one step (lockstep) or where they are (async), one checkpoint, and
+                a restart elsewhere from it
 
-So a machine that is taken away with notice costs nobody a step. One that goes before all that is done is a lost node, as ever.
+So a machine that is taken away with notice costs nobody a step. One that goes before all that is
+done is a lost node, as ever.
 """
 
 from __future__ import annotations
@@ -33,7 +36,9 @@ class Notices:
         self.state = state
         self.log = log
         self.seen: set[tuple[str, str]] = set()
-        """(player, notice) that was acted on: whoever finds itself on such a machine again has no other place to go."""
+        """(player, notice) that was acted on: whoever finds itself on such a machine again has no
+        other place to go.
+        """
         self.begin()
 
     def begin(self) -> None:
@@ -42,7 +47,9 @@ class Notices:
         self._since = 0.0
         """Of the first of those, by the monotonic clock."""
         self.alone: dict[str, float] = {}
-        """async: player -> monotonic clock of its notice; it gets no orders, and moves while the others go on."""
+        """async: player -> monotonic clock of its notice; it gets no orders, and moves while the
+        others go on.
+        """
         self._saving: set[str] = set()
         self._asked = False
 
@@ -50,13 +57,17 @@ class Notices:
         """A helper died that nobody needs to train; it is there again."""
         facts = {"cause": mishap.cause, "why": mishap.kind}
         facts |= keep_stack(self.log.folder, mishap, self.state.furthest)
-        self.log.event("death", self.state.furthest, player=mishap.player, action="replace", **facts)
+        self.log.event(
+            "death", self.state.furthest, player=mishap.player, action="replace", **facts
+        )
         self.log.warn("W201 player-died", f"{mishap}; it is made again, nobody goes back for it")
 
     # ------------------------------------------------------------------------------------- notice
 
     def look(self, leaving: Mapping[str, str]) -> bool:
-        """Whose machine has given notice -> why. True where it is this process's: the run is to stop."""
+        """Whose machine has given notice -> why. True where it is this process's: the run is to
+        stop.
+        """
         stops = False
         for player, why in leaving.items():
             if (player, why) in self.seen or (player and player not in self.state.done):
@@ -97,7 +108,8 @@ class Notices:
         return [p for p in players if p not in self.alone]
 
     def halted(self, saving: Saving) -> list[Save] | None:
-        """Nobody moves: the parts of one more checkpoint; [] while something is owed; None where nobody is to leave.
+        """Nobody moves: the parts of one more checkpoint; [] while something is owed; None where
+        nobody is to leave.
 
         Raises Leaving once all is there.
         """
@@ -137,7 +149,9 @@ class Notices:
         return orders
 
     def took(self, order: Save, raw: bytes, saved: int | None) -> Revive | None:
-        """The state of one that moves alone: it goes on from just that; None for a part of a checkpoint."""
+        """The state of one that moves alone: it goes on from just that; None for a part of a
+        checkpoint.
+        """
         if order.player not in self._saving:
             return None
         self.state.failures.counts["preempted"] += 1

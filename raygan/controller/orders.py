@@ -2,8 +2,8 @@
 
     controller --Train | Save | Evaluate | Swap, then Adopt--> executor --Done--> controller
 
-Orders to one player are carried out in the order in which they were submitted. A swap has two halves with the journal record,
-its one commit point, between them:
+Orders to one player are carried out in the order in which they were submitted. A swap has two
+halves with the journal record, its one commit point, between them:
 
     Swap    each giver hands over a copy of its network; nobody has changed yet       (a death here: nothing has happened)
     record  the controller appends it to the journal, fsynced
@@ -40,7 +40,9 @@ class Save:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Score the player's generator as it is now; carried out elsewhere, so that the player does not wait."""
+    """Score the player's generator as it is now; carried out elsewhere, so that the player does not
+    wait.
+    """
 
     player: str
     step: int
@@ -50,7 +52,9 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Join:
-    """A player that comes while the others go on: with fresh networks, counting its steps from `step`; or with its state."""
+    """A player that comes while the others go on: with fresh networks, counting its steps from
+    `step`; or with its state.
+    """
 
     player: str
     step: int
@@ -66,7 +70,9 @@ class Adopt:
 
 @dataclass(frozen=True)
 class Card:
-    """What the journal says about a network on its way; the network itself goes from actor to actor."""
+    """What the journal says about a network on its way; the network itself goes from actor to
+    actor.
+    """
 
     identity: str
     step: int
@@ -102,7 +108,9 @@ class Scored:
 
 @dataclass(frozen=True)
 class Done:
-    """An order carried out. `result`: Train -> Report, Save -> bytes, Evaluate -> Scored, Swap -> {giver: Card}."""
+    """An order carried out. `result`: Train -> Report, Save -> bytes, Evaluate -> Scored, Swap ->
+    {giver: Card}.
+    """
 
     order: Order
     result: Any
@@ -113,7 +121,9 @@ class Executor(Protocol):
     """Hosts players and carries out orders."""
 
     def start(self, players: Sequence[str], states: Mapping[str, bytes], epoch: int = 0) -> None:
-        """Make the players, each from its state where there is one; again after a failure, under the journal's next epoch."""
+        """Make the players, each from its state where there is one; again after a failure, under
+        the journal's next epoch.
+        """
 
     def submit(self, order: Order) -> None:
         """Take an order; does not wait."""
@@ -128,13 +138,19 @@ class Executor(Protocol):
         """Tell the judge whose slots count from now on."""
 
     def wait(self, timeout_s: float) -> list[Done]:
-        """What was carried out since the last call; waits up to `timeout_s` for something. Raises PlayerDied."""
+        """What was carried out since the last call; waits up to `timeout_s` for something. Raises
+        PlayerDied.
+        """
 
     def mishaps(self) -> list[PlayerDied]:
-        """What befell whom that is mended already, since the last call: of helpers that nobody needs to train."""
+        """What befell whom that is mended already, since the last call: of helpers that nobody
+        needs to train.
+        """
 
     def leaving(self) -> dict[str, str]:
-        """Players whose machine has given notice -> what it said; "" -> of the machine of this process."""
+        """Players whose machine has given notice -> what it said; "" -> of the machine of this
+        process.
+        """
 
     def close(self) -> None:
         """Free everything."""

@@ -1,4 +1,6 @@
-"""Users' own listeners: called (run, done) after each order that was carried out; one that raises never ends a run."""
+"""Users' own listeners: called (run, done) after each order that was carried out; one that raises
+never ends a run.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +76,10 @@ def listeners_of(config: Config) -> list[Guarded]:
 def guarded(listeners: Sequence[Any]) -> list[Listener]:
     """Those that are given as objects: functions, instances, classes."""
     live = [x for x in listeners if not isinstance(x, str | Mapping)]
-    return [Guarded(x() if inspect.isclass(x) else x, getattr(x, "__name__", type(x).__name__)) for x in live]
+    return [
+        Guarded(x() if inspect.isclass(x) else x, getattr(x, "__name__", type(x).__name__))
+        for x in live
+    ]
 
 
 def lacks(thing: object) -> str:
@@ -91,6 +96,8 @@ def fits(thing: object) -> bool:
 
 def adapt(thing: Any, name: str) -> type[PlainListener]:
     """A class's parameters are its settings."""
-    made: type[PlainListener] = with_settings(PlainListener, name, thing, skip=0 if inspect.isclass(thing) else 2)
+    made: type[PlainListener] = with_settings(
+        PlainListener, name, thing, skip=0 if inspect.isclass(thing) else 2
+    )
     made.made_of = thing
     return made

@@ -60,11 +60,18 @@ class Recorder:
             self.write_row(player)
 
     def write_row(self, player: str) -> None:
-        """One row for a player's rounds since the last one; short rounds (PMGAN's single steps) share a row."""
+        """One row for a player's rounds since the last one; short rounds (PMGAN's single steps)
+        share a row.
+        """
         pending = self.rows.pop(player)
         report, step = pending.report(), pending.begin + pending.steps
         self.log.folder.metric(
-            kind="train", player=player, step=step, steps=pending.steps, elapsed=self.state.elapsed, **report
+            kind="train",
+            player=player,
+            step=step,
+            steps=pending.steps,
+            elapsed=self.state.elapsed,
+            **report,
         )
         for name, text in self.watchdog.trained(player, step, report):
             self.log.warn(name, text)
@@ -96,7 +103,14 @@ class Recorder:
         ]  # fmt: skip
         self.state.holds |= {m["player"]: m["identity"] for m in moves}
         sitting = [p for p in swap.players if p not in taken]
-        self.log.commit("swap", swap.step, players=list(swap.players), carry=swap.carry, moves=moves, sitting=sitting)
+        self.log.commit(
+            "swap",
+            swap.step,
+            players=list(swap.players),
+            carry=swap.carry,
+            moves=moves,
+            sitting=sitting,
+        )
 
     def scored(self, order: Evaluate, scored: Scored) -> None:
         """What was measured of a generator."""
@@ -130,7 +144,9 @@ class Recorder:
 
 
 class PendingRow:
-    """Reports of a player's rounds that will share a row: means over steps, sums of seconds, the last of each counter."""
+    """Reports of a player's rounds that will share a row: means over steps, sums of seconds, the
+    last of each counter.
+    """
 
     def __init__(self, begin: int) -> None:
         self.begin = begin

@@ -49,7 +49,9 @@ class Retire:
 
 @dataclass(frozen=True)
 class Stop:
-    """The run ends: because of the failure, or where there are problems because no checkpoint is whole."""
+    """The run ends: because of the failure, or where there are problems because no checkpoint is
+    whole.
+    """
 
     problems: tuple[str, ...] = ()
 

@@ -1,4 +1,5 @@
-"""A run is a folder: everything append-only, or written under a temporary name, fsynced and renamed. No pickles.
+"""A run is a folder: everything append-only, or written under a temporary name, fsynced and
+renamed. No pickles.
 
 run.json  config.yaml  command.txt  metrics.jsonl  events.jsonl  summary.json  journal/  checkpoints/<step>/  samples/  report/
 """
@@ -44,11 +45,15 @@ class RunFolder:
         self._unwritten: dict[str, int] = {}
         """By earlier lives, as run.json says."""
         self.fence: Callable[[], None] = lambda: None
-        """Raises StaleEpochError when another process writes this run now; asked before every write."""
+        """Raises StaleEpochError when another process writes this run now; asked before every
+        write.
+        """
 
     @classmethod
     def create(cls, parent: Path, name: str) -> RunFolder:
-        """Make `parent/name`; raises ConfigError for a bad name, one that is taken, or an unwritable parent."""
+        """Make `parent/name`; raises ConfigError for a bad name, one that is taken, or an
+        unwritable parent.
+        """
         check_name(name)
         return cls._made(parent, name)
 
@@ -64,13 +69,17 @@ class RunFolder:
             sync_folder(parent)
         except FileExistsError:
             if not parent.is_dir():
-                raise ConfigError(f"run folder: {str(parent)!r} is not a folder. Choose another --run-dir.") from None
+                raise ConfigError(
+                    f"run folder: {str(parent)!r} is not a folder. Choose another --run-dir."
+                ) from None
             raise ConfigError(
-                f"run folder: {str(path)!r} exists already. Choose another --name, or `raygan resume {path}`."
+                f"run folder: {str(path)!r} exists already. Choose another --name, or `raygan"
+                f" resume {path}`."
             ) from None
         except OSError as error:
             raise ConfigError(
-                f"run folder: cannot write in {str(parent)!r} ({error.strerror}). Choose another --run-dir."
+                f"run folder: cannot write in {str(parent)!r} ({error.strerror}). Choose another"
+                " --run-dir."
             ) from None
         return cls(path)
 
@@ -84,8 +93,8 @@ class RunFolder:
     @classmethod
     @contextlib.contextmanager
     def being_made(cls, parent: Path, name: str) -> Iterator[RunFolder]:
-        """`parent/name` is there once the block has ended well, whole; until then it has a hidden name, and whoever is killed
-        meanwhile leaves no run behind. Raises ConfigError as `create`.
+        """`parent/name` is there once the block has ended well, whole; until then it has a hidden
+        name, and whoever is killed meanwhile leaves no run behind. Raises ConfigError as `create`.
         """
         cls.refuse(parent, name)
         for left in parent.glob(f".{name}.*.making"):
@@ -106,18 +115,21 @@ class RunFolder:
             self.path.rename(path)
         except OSError as error:
             raise ConfigError(
-                f"run folder: {str(path)!r} exists already ({error.strerror}): somebody else has just made it. Choose another "
-                f"--name, or `raygan resume {path}`."
+                f"run folder: {str(path)!r} exists already ({error.strerror}): somebody else has"
+                f" just made it. Choose another --name, or `raygan resume {path}`."
             ) from None
         self.path = path
         sync_folder(path.parent)
 
-    # ------------------------------------------------------------------------------------------------- whole files
+    # -------------------------------------------------------------------------------------------------
+    # whole files
 
     def write(self, name: str, content: str | bytes) -> None:
         """Replace a file as a whole: all of it, or what was there before."""
         self.fence()
-        self.telemetry.replace(name, content.encode(errors="backslashreplace") if isinstance(content, str) else content)
+        self.telemetry.replace(
+            name, content.encode(errors="backslashreplace") if isinstance(content, str) else content
+        )
 
     def status(self, **changes: Any) -> dict[str, Any]:
         """Update run.json; returns what it says, or would where there is no room for it."""
@@ -126,7 +138,9 @@ class RunFolder:
             self._unwritten = dict(self._status.get("unwritten", {}))
         self.telemetry.flush()
         self._status |= changes
-        self._status["unwritten"] = {name: count for name, count in self.unwritten().items() if name != "run.json"}
+        self._status["unwritten"] = {
+            name: count for name, count in self.unwritten().items() if name != "run.json"
+        }
         if not self._status["unwritten"]:
             del self._status["unwritten"]
         self.write("run.json", json.dumps(self._status, indent=1, default=str) + "\n")
@@ -135,14 +149,20 @@ class RunFolder:
     def unwritten(self) -> dict[str, int]:
         """file -> lines (or files, of samples) that found no room in all lives of the run."""
         now = self.telemetry.unwritten()
-        return {name: self._unwritten.get(name, 0) + now.get(name, 0) for name in sorted({*self._unwritten, *now})}
+        return {
+            name: self._unwritten.get(name, 0) + now.get(name, 0)
+            for name in sorted({*self._unwritten, *now})
+        }
 
     def samples(self, step: int, arrays: dict[str, npt.NDArray[np.generic]]) -> None:
         """Keep some samples of each player at a step."""
         self.fence()
-        self.telemetry.keep({f"samples/{step:08d}-{player}.npy": _npy(array) for player, array in arrays.items()})
+        self.telemetry.keep(
+            {f"samples/{step:08d}-{player}.npy": _npy(array) for player, array in arrays.items()}
+        )
 
-    # -------------------------------------------------------------------------------------------------- append-only
+    # --------------------------------------------------------------------------------------------------
+    # append-only
 
     def metric(self, **row: Any) -> None:
         """One row of metrics.jsonl."""
@@ -150,7 +170,10 @@ class RunFolder:
 
     def event(self, kind: str, step: int, **fields: Any) -> None:
         """One object of events.jsonl: what the run tells; what it rests on is in the journal."""
-        self._append("events.jsonl", {"time": round(time.time(), 3), "step": step, "kind": kind, **fields})  # noqa: TID251  shown only
+        self._append(
+            "events.jsonl",
+            {"time": round(time.time(), 3), "step": step, "kind": kind, **fields},  # noqa: TID251
+        )
 
     def _append(self, name: str, row: dict[str, Any]) -> None:
         self.fence()
@@ -164,16 +187,26 @@ class RunFolder:
 
 
 def _is_made_now(name: str) -> bool:
-    """Is the process alive that makes a run under this hidden name? On another machine nobody can tell: it stays."""
+    """Is the process alive that makes a run under this hidden name? On another machine nobody can
+    tell: it stays.
+    """
     pid = name.removesuffix(".making").rpartition(".")[2]
-    return not name.removesuffix(f".{pid}.making").endswith(f".{platform.node()[:60]}") or Path(f"/proc/{pid}").exists()
+    return (
+        not name.removesuffix(f".{pid}.making").endswith(f".{platform.node()[:60]}")
+        or Path(f"/proc/{pid}").exists()
+    )
 
 
 def inside(folder: Path, name: str) -> Path:
-    """A file that another machine names, in a folder. Raises RayganError for one that would lie elsewhere."""
+    """A file that another machine names, in a folder. Raises RayganError for one that would lie
+    elsewhere.
+    """
     path = folder / name
     if not path.resolve().is_relative_to(folder.resolve()):
-        raise RayganError(f"the cluster sent a file outside the run's folder: {name!r}. Do not trust this cluster.")
+        raise RayganError(
+            f"the cluster sent a file outside the run's folder: {name!r}. Do not trust this"
+            " cluster."
+        )
     return path
 
 
@@ -181,7 +214,8 @@ def check_name(name: str) -> None:
     """Letters, digits, `.`, `_`, `-`; not beginning with a dot. Raises ConfigError."""
     if not NAME.fullmatch(name):
         raise ConfigError(
-            f"name = {name!r}: a run's name has 1 to 100 letters, digits, '.', '_' or '-' and does not begin with '.'."
+            f"name = {name!r}: a run's name has 1 to 100 letters, digits, '.', '_' or '-' and does"
+            " not begin with '.'."
         )
 
 
@@ -204,7 +238,8 @@ RUNS = "runs"
 
 
 def find_run(path: str | Path) -> Path:
-    """A run's folder: `path`, or, for a name alone, the run of that name in `runs/` (`latest` too), or the only one that begins so.
+    """A run's folder: `path`, or, for a name alone, the run of that name in `runs/` (`latest` too),
+    or the only one that begins so.
 
     Raises ConfigError with the runs that are there.
     """
@@ -215,7 +250,12 @@ def find_run(path: str | Path) -> Path:
             refuse_newer(place)
             return place
     around = [Path(RUNS), Path()] if bare else [folder.parent]
-    there = [p.parent for parent in around if os.path.isdir(parent) for p in parent.glob("[!.]*/run.json")]  # noqa: PTH112
+    there = [
+        p.parent
+        for parent in around
+        if os.path.isdir(parent)  # noqa: PTH112
+        for p in parent.glob("[!.]*/run.json")
+    ]
     begun = [p for p in there if bare and p.name.startswith(folder.name)]
     if len(begun) == 1:
         refuse_newer(begun[0])
@@ -223,8 +263,15 @@ def find_run(path: str | Path) -> Path:
     if begun:
         names = sorted(p.name for p in begun)
         shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
-        raise ConfigError(f"run {str(path)!r}: {len(begun)} runs begin like this: {shown}. Write more of the name.")
-    hint = did_you_mean(folder.name, [p.name for p in there]) if there else "`raygan runs` lists the runs."
+        raise ConfigError(
+            f"run {str(path)!r}: {len(begun)} runs begin like this: {shown}. Write more of the"
+            " name."
+        )
+    hint = (
+        did_you_mean(folder.name, [p.name for p in there])
+        if there
+        else "`raygan runs` lists the runs."
+    )
     raise ConfigError(f"run {str(path)!r} is not a run folder (it has no run.json). {hint}")
 
 
@@ -233,11 +280,14 @@ def _is_run(folder: Path) -> bool:
 
 
 def on_disk(parent: Path) -> Path:
-    """Where runs are to be; raises ConfigError for an address (s3://bucket/runs), which would be a local folder named `s3:`."""
+    """Where runs are to be; raises ConfigError for an address (s3://bucket/runs), which would be a
+    local folder named `s3:`.
+    """
     if found := re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/", str(parent)):
         raise ConfigError(
-            f"--run-dir {str(parent)!r}: runs are written to a file system, not to {found[1]}://. Mount the bucket (s3fs, "
-            "gcsfuse, a CSI volume) and give the folder, or copy the run when it is done."
+            f"--run-dir {str(parent)!r}: runs are written to a file system, not to {found[1]}://."
+            " Mount the bucket (s3fs, gcsfuse, a CSI volume) and give the folder, or copy the run"
+            " when it is done."
         )
     return parent
 

@@ -71,7 +71,9 @@ class RunLog:
         self.folder.status(roster=state.players, roles=state.roles_told)
 
     def end(self, status: str) -> None:
-        """The last record of this life: what the run has spent goes on from here. Nothing depends on it."""
+        """The last record of this life: what the run has spent goes on from here. Nothing depends
+        on it.
+        """
         self.keep_totals()
         with contextlib.suppress(OSError, StaleEpochError):
             self.journal.snapshot("end", status=status)

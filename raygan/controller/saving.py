@@ -1,4 +1,5 @@
-"""From parts to a checkpoint on disk: what is gathered is committed, what is superseded goes, and no run ends without its last one.
+"""From parts to a checkpoint on disk: what is gathered is committed, what is superseded goes, and
+no run ends without its last one.
 
 Save done | a member left, died, joined  -->  assembly  -->  commit: folder, record, retention  -->  assembly.committed
 nobody has anything left to do           -->  last(): one more cut, unless the newest checkpoint is just what the players are
@@ -37,7 +38,9 @@ class Saving:
         self._commit_all(self.assembly.leave(player))
 
     def lost(self, player: str, step: int | None) -> None:
-        """It is to come back from its part of the newest checkpoint, of this step; None: it has none, and begins anew."""
+        """It is to come back from its part of the newest checkpoint, of this step; None: it has
+        none, and begins anew.
+        """
         if step is None:
             self.assembly.steps.pop(player, None)
         else:
@@ -49,7 +52,9 @@ class Saving:
         return self.assembly.join(player, at)
 
     def last(self) -> list[Save]:
-        """Nobody has anything left to do: one more cut, of everybody as it is; none where that is what was committed."""
+        """Nobody has anything left to do: one more cut, of everybody as it is; none where that is
+        what was committed.
+        """
         if self.assembly.holds(self.state.done):
             return []
         self._last = self.state.furthest
@@ -66,12 +71,16 @@ class Saving:
         return plan.saves_at(step) and not fresh
 
     def awaited(self, player: str, step: int) -> list[Save]:
-        """Parts of earlier cuts that it gives now, wherever it is: what the others have done would be at risk till then."""
+        """Parts of earlier cuts that it gives now, wherever it is: what the others have done would
+        be at risk till then.
+        """
         cuts = self.assembly.awaiting(player) if self.state.free else []
         return [Save(player, cut, at=step) for cut in cuts]
 
     def best_steps(self, steps: Sequence[int]) -> list[int]:
-        """Which of the checkpoints of these steps has the best score so far; [] where the best is not to be kept."""
+        """Which of the checkpoints of these steps has the best score so far; [] where the best is
+        not to be kept.
+        """
         keeps = self.state.config.checkpoint.keep_best
         best = best_step(steps, self.state.totals.best) if keeps else None
         return [] if best is None else [best]
@@ -82,7 +91,9 @@ class Saving:
                 self._commit(checkpoint)
 
     def _checkpoint(self, cut: Cut) -> Checkpoint | None:
-        """A whole cut, with the parts of those who stand in it by the newest checkpoint; None where that cannot be read."""
+        """A whole cut, with the parts of those who stand in it by the newest checkpoint; None where
+        that cannot be read.
+        """
         parts = {p: raw for p, (_, raw) in cut.parts.items()}
         steps = {p: at for p, (at, _) in cut.parts.items()}
         extra: dict[str, Any] = {key: dict(values) for key, values in cut.extra.items()}
@@ -90,12 +101,18 @@ class Saving:
             newest, problems = newest_valid(self.log.journal.storage)
             if newest is None or problems or not set(standing) <= set(newest.parts):
                 self.log.warn_checkpoints(problems)
-                self.log.event("abandoned", cut.step, why=f"the parts of {', '.join(standing)} cannot be read")
+                self.log.event(
+                    "abandoned", cut.step, why=f"the parts of {', '.join(standing)} cannot be read"
+                )
                 return None
             for player in standing:
                 parts[player], steps[player] = newest.parts[player], newest.steps[player]
                 for key, values in extra.items():
-                    values |= {player: newest.extra[key][player]} if player in newest.extra.get(key, {}) else {}
+                    values |= (
+                        {player: newest.extra[key][player]}
+                        if player in newest.extra.get(key, {})
+                        else {}
+                    )
         roles, seen = self.state.roles, sorted(self.state.totals.seen)
         members = sorted(number_of(p) for p in cut.members if roles[p].pair)
         return Checkpoint(cut.step, parts, steps, {**extra, "members": members, "seen": seen})
@@ -110,30 +127,42 @@ class Saving:
         except OSError as error:  # a full disk, a lost mount: what was saved before is as it was
             if step == self._last:
                 raise CheckpointError(  # no other one will come
-                    f"the last checkpoint could not be written ({error.strerror}). Make room in {log.folder.path}, then: "
-                    f"raygan resume {log.folder.path}"
+                    f"the last checkpoint could not be written ({error.strerror}). Make room in"
+                    f" {log.folder.path}, then: raygan resume {log.folder.path}"
                 ) from None
-            log.warn("W203 checkpoint-not-written", f"step {step}: {error.strerror}; the one before is kept")
+            log.warn(
+                "W203 checkpoint-not-written",
+                f"step {step}: {error.strerror}; the one before is kept",
+            )
             return
         self.assembly.committed(step, checkpoint.steps)
         removed = self._retain(keep, best)
         self.state.totals.prune({e.step for e in journal.index}, step)
         size = sum(len(r) for r in checkpoint.parts.values())
         name = written.entry.folder if written.entry else ""
-        log.event("checkpoint", step, players=sorted(checkpoint.parts), name=name, bytes=size, removed=removed)
+        log.event(
+            "checkpoint",
+            step,
+            players=sorted(checkpoint.parts),
+            name=name,
+            bytes=size,
+            removed=removed,
+        )
 
     def _retain(self, keep: int, best: Collection[int]) -> list[int]:
         try:
             return retain(self.log.journal.storage, keep, best)
         except OSError as error:  # the next commit tries again
             self.log.warn(
-                "W203 checkpoint-not-written", f"a superseded checkpoint could not be removed: {error.strerror}"
+                "W203 checkpoint-not-written",
+                f"a superseded checkpoint could not be removed: {error.strerror}",
             )
             return []
 
 
 def best_step(steps: Collection[int], scores: Mapping[int, tuple[str, float]]) -> int | None:
-    """Which of these steps has the best score (metric, value); of equals the later one; None where none was scored.
+    """Which of these steps has the best score (metric, value); of equals the later one; None where
+    none was scored.
 
     >>> best_step([50, 100, 150], {50: ("high_quality", 0.9), 150: ("high_quality", 0.8)})
     50

@@ -1,4 +1,6 @@
-"""A score that fails is tried once more and then given up, whoever carries it out: watching never stops training."""
+"""A score that fails is tried once more and then given up, whoever carries it out: watching never
+stops training.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ def tried(score: Callable[[], Scored]) -> Scored:
     for attempt in range(TRIES):
         try:
             return score()
-        except Exception as error:  # of any metric, also one that users bring: none of them is worth a run
+        except (
+            Exception
+        ) as error:  # of any metric, also one that users bring: none of them is worth a run
             why = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}".rstrip(": ")
             if attempt + 1 == TRIES:
                 return Scored([], missing=why)

@@ -1,4 +1,6 @@
-"""The stacks of a process that hung (actors/stacks.py takes them): in short for the event, whole in `logs/`."""
+"""The stacks of a process that hung (actors/stacks.py takes them): in short for the event, whole in
+`logs/`.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ LISTENER = "raygan/actors/process.py"
 
 
 def last_frames(text: str) -> list[str]:
-    """Of the thread that works: the one with most frames of ours; innermost first. Else the line that says why there are none.
+    """Of the thread that works: the one with most frames of ours; innermost first. Else the line
+    that says why there are none.
 
     >>> last_frames('Thread 0x1 (most recent call first):\\n  File "/x/raygan/gan/steps.py", line 3 in step\\n')
     ['steps.py:3 in step']

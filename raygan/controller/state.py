@@ -1,4 +1,5 @@
-"""What a run is by now: facts, and questions about them. Nothing here acts, and nothing here knows who asks.
+"""What a run is by now: facts, and questions about them. Nothing here acts, and nothing here knows
+who asks.
 
 config, members  -->  strategy, plan, players, roles      (`set_members` replaces them together)
 orders done      -->  ledger: who has done what, who is idle
@@ -37,7 +38,8 @@ class RunState:
         self.owed: dict[str, list[Save | Evaluate]] = {}
         """Scores and saves that are still to come, by player."""
         self.leaving: dict[str, str] = {}
-        """player -> notice: on account of these all go back to one more checkpoint, and on from it."""
+        """player -> notice: on account of these all go back to one more checkpoint, and on from it.
+        """
         self.latest: dict[str, dict[str, float]] = {}
         self.scores: dict[str, dict[str, Any]] = {}
         self.holds: dict[str, str] = {}
@@ -85,13 +87,17 @@ class RunState:
 
     @property
     def free(self) -> bool:
-        """May a checkpoint hold players at any steps? In async, where nobody holds what another one had at some step."""
+        """May a checkpoint hold players at any steps? In async, where nobody holds what another one
+        had at some step.
+        """
         return self.plan.tempo == "async" and not self.strategy.swaps
 
     @property
     def settled(self) -> bool:
         """Do all players, whatever their role, stand at one step, idle?"""
-        return len(self.ready) == len(self.players) and len({self.done[p] for p in self.players}) == 1
+        return (
+            len(self.ready) == len(self.players) and len({self.done[p] for p in self.players}) == 1
+        )
 
     @property
     def ready(self) -> list[str]:
@@ -117,7 +123,9 @@ class RunState:
         return out
 
     def complete_at(self, player: str, step: int) -> list[str]:
-        """Who is as it will be at `step`, now that `player` has done it: pairs that share weights only when all have."""
+        """Who is as it will be at `step`, now that `player` has done it: pairs that share weights
+        only when all have.
+        """
         group = next((g for g in self.strategy.together(self.config) if player in g), [player])
         return group if all(self.done[p] >= step for p in group) else []
 
@@ -136,7 +144,9 @@ class RunState:
         return True
 
     def may_return(self, player: str, kind: str) -> bool:
-        """May it be taken out and come back alone, while the others go on? Not where others share its process."""
+        """May it be taken out and come back alone, while the others go on? Not where others share
+        its process.
+        """
         return (
             self.config.resources.pairs_per_actor == 1 and self.plan.tempo == "async"
             and self.stop_signal is None and not self.leaving and self.can_spare(player)

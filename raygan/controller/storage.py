@@ -1,7 +1,9 @@
-"""Where a run is kept: the few operations that its safety rests on, so that they can be simulated and made to fail.
+"""Where a run is kept: the few operations that its safety rests on, so that they can be simulated
+and made to fail.
 
-A name is a path within the run folder. Power may be lost at any instant: a file's content is there for sure once `write` or
-`append` has returned, a name (of something created, renamed or removed) once `sync` of its folder has.
+A name is a path within the run folder. Power may be lost at any instant: a file's content is there
+for sure once `write` or `append` has returned, a name (of something created, renamed or removed)
+once `sync` of its folder has.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ class Storage(Protocol):
     """What a journal and checkpoints need; every method may raise OSError."""
 
     def create(self, name: str) -> None:
-        """Make an empty file, and make its name durable. Raises FileExistsError: of several callers one succeeds."""
+        """Make an empty file, and make its name durable. Raises FileExistsError: of several callers
+        one succeeds.
+        """
 
     def append(self, name: str, raw: bytes) -> None:
         """Add to a file; durable on return."""
@@ -70,11 +74,15 @@ class LocalStorage:
             try:
                 whole = file.write(raw)
                 if whole != len(raw):
-                    raise OSError(28, f"only {whole} of {len(raw)} bytes were written", str(self.root / name))
+                    raise OSError(
+                        28, f"only {whole} of {len(raw)} bytes were written", str(self.root / name)
+                    )
                 os.fsync(file.fileno())
             except OSError as error:
                 file.truncate(end)
-                error.filename = error.filename or str(self.root / name)  # a failed write names no file
+                error.filename = error.filename or str(
+                    self.root / name
+                )  # a failed write names no file
                 raise
 
     def write(self, name: str, raw: bytes) -> None:

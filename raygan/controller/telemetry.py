@@ -1,10 +1,12 @@
-"""What a run tells beside journal and checkpoints: it is written where there is room, and never ends training.
+"""What a run tells beside journal and checkpoints: it is written where there is room, and never
+ends training.
 
-row, event --> Log: whole lines or none; what does not fit waits in memory --> written with the next one that does
-run.json, config.json --> the newest waits --> written with the next thing that can be
+row, event --> Log: whole lines or none; what does not fit waits in memory --> written with the next
+one that does run.json, config.json --> the newest waits --> written with the next thing that can be
 samples --> lost, and counted
 
-Each file's first failure is told (W203), all are counted; what was not written in the end is told there, and in run.json.
+Each file's first failure is told (W203), all are counted; what was not written in the end is told
+there, and in run.json.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ from pathlib import Path
 from raygan.controller.files import open_within, remove_within, write_within
 
 RESERVE, RESERVED = ".room", 1 << 16
-"""A file of so many bytes that stands in the run folder while the run goes on, and gives way to its last words."""
+"""A file of so many bytes that stands in the run folder while the run goes on, and gives way to its
+last words.
+"""
 WAITING_BYTES = 1 << 20
 """Lines of one file that wait in memory; further ones are lost, and counted."""
 BLOCK = 1 << 16
@@ -49,7 +53,9 @@ class Log:
         self.flush()
 
     def flush(self) -> None:
-        """Write what waits: as many whole lines as there is room for. Raises OSError where that is not all."""
+        """Write what waits: as many whole lines as there is room for. Raises OSError where that is
+        not all.
+        """
         if not self.waiting:
             return
         if self._handle is None:
@@ -61,7 +67,9 @@ class Log:
                 done += os.write(self._handle, self.waiting[done:])
         except OSError:
             whole = self.waiting.rfind(b"\n", 0, done) + 1
-            with contextlib.suppress(OSError):  # else the next one cuts it off, when it opens the file
+            with contextlib.suppress(
+                OSError
+            ):  # else the next one cuts it off, when it opens the file
                 os.ftruncate(self._handle, end + whole)
             self.waiting = self.waiting[whole:]
             self.close()
@@ -69,7 +77,9 @@ class Log:
         self.waiting = b""
 
     def close(self) -> None:
-        """The file; what waits goes on waiting. A late error of a write (NFS) has nobody left whom it would help."""
+        """The file; what waits goes on waiting. A late error of a write (NFS) has nobody left whom
+        it would help.
+        """
         if self._handle is not None:
             with contextlib.suppress(OSError):
                 os.close(self._handle)
@@ -82,16 +92,22 @@ class Telemetry:
     def __init__(self, root: Callable[[], Path]) -> None:
         self.root = root
         self.trouble: Callable[[str, OSError], None] | None = None
-        """Is told of each file's first failure, once the run is under way; until then a failure is raised."""
+        """Is told of each file's first failure, once the run is under way; until then a failure is
+        raised.
+        """
         self._logs: dict[str, Log] = {}
         self._whole: dict[str, bytes] = {}
         self._lost: Counter[str] = Counter()
         self._told: set[str] = set()
 
     def reserve(self) -> None:
-        """Keep room for the run's last words. Raises OSError: a run that could not even tell its end is not begun."""
+        """Keep room for the run's last words. Raises OSError: a run that could not even tell its
+        end is not begun.
+        """
         remove_within(self.root(), RESERVE)  # of a run that was killed
-        write_within(self.root(), RESERVE, os.urandom(RESERVED))  # no file system packs these together
+        write_within(
+            self.root(), RESERVE, os.urandom(RESERVED)
+        )  # no file system packs these together
 
     def append(self, name: str, line: bytes) -> None:
         """One line of a log."""

@@ -1,4 +1,5 @@
-"""What a run has done and spent in all its lives: a part of each snapshot in the journal, restored by whoever goes on.
+"""What a run has done and spent in all its lives: a part of each snapshot in the journal, restored
+by whoever goes on.
 
 snapshot.totals  +  records after it (absorb)  +  rows of metrics.jsonl after it (catch_up)  ->  Totals of the next life
 """
@@ -19,7 +20,9 @@ BLOCK = 1 << 16
 
 @dataclass
 class Totals:
-    """Seconds, counts, scores; `undone` work that was done again is counted each time, since it was spent."""
+    """Seconds, counts, scores; `undone` work that was done again is counted each time, since it was
+    spent.
+    """
 
     elapsed: float = 0.0
     """Seconds of the lives before this one."""
@@ -42,7 +45,10 @@ class Totals:
     def read(cls, facts: Mapping[str, Any]) -> Totals:
         """What `dump` has written."""
         out = cls(**facts)
-        out.best = {int(step): (str(metric), float(value)) for step, (metric, value) in dict(out.best).items()}
+        out.best = {
+            int(step): (str(metric), float(value))
+            for step, (metric, value) in dict(out.best).items()
+        }
         out.seen = set(out.seen)
         return out
 
@@ -56,7 +62,8 @@ class Totals:
         self.best = {s: score for s, score in self.best.items() if s in kept or s > step}
 
     def catch_up(self, rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """Count in what a life that was cut short had told after its last snapshot; rows of metrics.jsonl, newest first.
+        """Count in what a life that was cut short had told after its last snapshot; rows of
+        metrics.jsonl, newest first.
         Returns the scores among them.
         """
         scores, until = [], self.elapsed
@@ -65,7 +72,9 @@ class Totals:
                 break
             self.elapsed = max(self.elapsed, float(row["elapsed"]))
             if row.get("kind") == "train":
-                self.busy[row["player"]] = self.busy.get(row["player"], 0.0) + float(row.get("seconds", 0.0))
+                self.busy[row["player"]] = self.busy.get(row["player"], 0.0) + float(
+                    row.get("seconds", 0.0)
+                )
             elif row.get("kind") == "score":
                 scores.append(row)
         return scores
@@ -75,13 +84,17 @@ def absorb(totals: Mapping[str, Any], since: Sequence[Mapping[str, Any]]) -> dic
     """A snapshot's totals, with what the records after it add."""
     out = dict(totals)
     out["swaps"] = out.get("swaps", 0) + sum(r["kind"] == "swap" for r in since)
-    out["seen"] = sorted({*out.get("seen", []), *(n for r in since if r["kind"] == "join" for n in r["members"])})
+    out["seen"] = sorted(
+        {*out.get("seen", []), *(n for r in since if r["kind"] == "join" for n in r["members"])}
+    )
     retired = {r["player"]: r["why"] for r in since if r["kind"] == "retire"}
     return {**out, "degraded": {**out.get("degraded", {}), **retired}}
 
 
 def newest_first(path: Path) -> Iterator[dict[str, Any]]:
-    """The whole lines of a jsonl file, from its end; as much of it is read as is asked for. What is damaged is passed over."""
+    """The whole lines of a jsonl file, from its end; as much of it is read as is asked for. What is
+    damaged is passed over.
+    """
     if not path.exists():
         return
     with os.fdopen(open_plain(path), "rb") as file:

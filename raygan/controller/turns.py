@@ -1,4 +1,5 @@
-"""Turns of training, whoever drives them: orders go out, what was carried out comes back, and the ledger knows both.
+"""Turns of training, whoever drives them: orders go out, what was carried out comes back, and the
+ledger knows both.
 
 give_out    the first half, for `Controller` too, which has a run folder around it
 turns       all of it, to the end, without one: `verify`, `plan`, `raygan.testing`
@@ -25,11 +26,17 @@ def give_out(
 
 
 def turns(
-    strategy: StrategyComponent, plan: Plan, ledger: Ledger, executor: Executor, playing: Sequence[str]
+    strategy: StrategyComponent,
+    plan: Plan,
+    ledger: Ledger,
+    executor: Executor,
+    playing: Sequence[str],
 ) -> Iterator[Done]:
-    """Each order of `playing` that was carried out, until everybody in the ledger has come to `plan.steps`.
+    """Each order of `playing` that was carried out, until everybody in the ledger has come to
+    `plan.steps`.
 
-    Swaps are adopted at once: nothing is recorded. Raises RayganError where a strategy orders nobody for ever.
+    Swaps are adopted at once: nothing is recorded. Raises RayganError where a strategy orders
+    nobody for ever.
     """
     while behind := {p: s for p, s in ledger.done.items() if s < plan.steps}:
         orders = strategy.decide(ledger.ready(playing), ledger.progress, plan)

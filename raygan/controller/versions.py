@@ -1,4 +1,5 @@
-"""The format that a run folder is written in, and what has written it: lives on other machines are told, newer formats refused.
+"""The format that a run folder is written in, and what has written it: lives on other machines are
+told, newer formats refused.
 
 1   releases before there was a number in run.json
 2   checkpoints under names of their own, totals in the journal, `lives` in run.json
@@ -31,7 +32,8 @@ def refuse_newer(folder: Path) -> None:
         return  # damaged: told by whoever reads what it says
     if not isinstance(found, int) or found > FORMAT:
         raise ConfigError(
-            f"run {str(folder)!r} was made by a newer raygan (format {found}, this one reads up to {FORMAT}): upgrade."
+            f"run {str(folder)!r} was made by a newer raygan (format {found}, this one reads up to"
+            f" {FORMAT}): upgrade."
         )
 
 
@@ -40,8 +42,11 @@ def born(now: Mapping[str, Any], when: float) -> dict[str, Any]:
     return {"format": FORMAT, **now, "lives": [life(now, when)]}
 
 
-def resumed(info: Mapping[str, Any], now: Mapping[str, Any], when: float, step: int) -> dict[str, Any]:
-    """For the run.json of a run that is gone on with: the newest life on top, all of them in `lives`, oldest first.
+def resumed(
+    info: Mapping[str, Any], now: Mapping[str, Any], when: float, step: int
+) -> dict[str, Any]:
+    """For the run.json of a run that is gone on with: the newest life on top, all of them in
+    `lives`, oldest first.
 
     step: of the checkpoint that it goes on from; how the life before has ended is kept beside it.
     """
@@ -49,7 +54,11 @@ def resumed(info: Mapping[str, Any], now: Mapping[str, Any], when: float, step: 
     if not isinstance(before, list):  # of a release that did not keep them
         before = [life(info, info.get("created"))] if "versions" in info else []
     before_this = {"status": info.get("status"), "elapsed": info.get("elapsed")}
-    return {"format": FORMAT, **now, "lives": [*before, {**life(now, when), "step": step, "after": before_this}]}
+    return {
+        "format": FORMAT,
+        **now,
+        "lives": [*before, {**life(now, when), "step": step, "after": before_this}],
+    }
 
 
 def life(provenance: Mapping[str, Any], when: object) -> dict[str, Any]:
@@ -58,7 +67,9 @@ def life(provenance: Mapping[str, Any], when: object) -> dict[str, Any]:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What differs between two lives, as `torch 2.6.0 -> 2.13.0`; what one of them does not know is not compared."""
+    """What differs between two lives, as `torch 2.6.0 -> 2.13.0`; what one of them does not know is
+    not compared.
+    """
     out = []
     for name, path in COMPARED.items():
         a, b = _at(old, path), _at(new, path)
@@ -78,13 +89,16 @@ def _short(name: str, value: object) -> str:
 
 
 def compare(folder: Path, info: Mapping[str, Any], now: Mapping[str, Any], strict: bool) -> str:
-    """What to warn of at a resume; "" where nothing has changed. Raises ConfigError where `strict` forbids it."""
+    """What to warn of at a resume; "" where nothing has changed. Raises ConfigError where `strict`
+    forbids it.
+    """
     found = differences(info, now)
     if not found:
         return ""
     text = "; ".join(found)
     if strict:
         raise ConfigError(
-            f"run {str(folder)!r} was last written elsewhere ({text}): --strict refuses. Resume without it, or there."
+            f"run {str(folder)!r} was last written elsewhere ({text}): --strict refuses. Resume"
+            " without it, or there."
         )
     return f"{text}: the bits may be another run's."

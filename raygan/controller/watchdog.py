@@ -1,4 +1,5 @@
-"""Looks at what comes back from players and evaluators, and names what goes wrong (docs/warnings has a page for each).
+"""Looks at what comes back from players and evaluators, and names what goes wrong (docs/warnings
+has a page for each).
 
 W101 collapsed-generator       a generator's samples lie close together, or near few held-out points (not so few where D says so
                                too), at two evaluations in a row
@@ -21,7 +22,9 @@ FEW = 0.4
 NOT_SO_MANY = 0.7
 """The same, where D says so too."""
 MISSED = 0.5
-"""Share of the held-out samples that D takes for more real than all of a batch of G's, above which it says so."""
+"""Share of the held-out samples that D takes for more real than all of a batch of G's, above which
+it says so.
+"""
 SATURATED = 0.995
 """Accuracy of D."""
 PATIENCE = 3
@@ -33,7 +36,9 @@ ALIKE = 0.95
 class Watchdog:
     """Remembers just enough to tell."""
 
-    def __init__(self, members: Sequence[str], critic: Callable[[str], bool], one_mode_each: bool) -> None:
+    def __init__(
+        self, members: Sequence[str], critic: Callable[[str], bool], one_mode_each: bool
+    ) -> None:
         self.members = list(members)
         self.critic = cache(critic)
         """Has this player's D no threshold?"""
@@ -45,17 +50,24 @@ class Watchdog:
         """What each player's D said last (`d_missed`)."""
         self.alike: set[tuple[str, str]] = set()
 
-    def trained(self, player: str, step: int, report: Mapping[str, float]) -> Iterator[tuple[str, str]]:
+    def trained(
+        self, player: str, step: int, report: Mapping[str, float]
+    ) -> Iterator[tuple[str, str]]:
         """(name, text) of what a player's row shows."""
         if "d_missed" in report:
             self.missed[player] = report["d_missed"]
         if self.critic(player) or "d_accuracy" not in report:
             return
-        self.saturated[player] = self.saturated.get(player, 0) + 1 if report["d_accuracy"] >= SATURATED else 0
+        self.saturated[player] = (
+            self.saturated.get(player, 0) + 1 if report["d_accuracy"] >= SATURATED else 0
+        )
         if self.saturated[player] == PATIENCE:
             yield (
                 "W103 saturated-discriminator",
-                (f"{player}: D is right on {report['d_accuracy']:.1%} of a batch for {PATIENCE} rows, step {step}"),
+                (
+                    f"{player}: D is right on {report['d_accuracy']:.1%} of a batch for {PATIENCE}"
+                    f" rows, step {step}"
+                ),
             )
 
     def scored(self, player: str, step: int, scored: Scored) -> Iterator[tuple[str, str]]:

@@ -16,7 +16,9 @@ from raygan.strategies.orders import Train
 
 
 class Shelves(Board):
-    """All publications that some reader may still ask for: the board of a process by itself, and what an actor keeps."""
+    """All publications that some reader may still ask for: the board of a process by itself, and
+    what an actor keeps.
+    """
 
     def __init__(self) -> None:
         self.shelves: dict[str, dict[int, Publication]] = {}
@@ -26,22 +28,31 @@ class Shelves(Board):
         self.shelves.setdefault(publication.player, {})[publication.version] = publication
 
     def forget(self, player: str, before: int) -> None:
-        """Drop old versions from all shelves of a player (`gen-03`, `gen-03/slot`); the newest always stays."""
+        """Drop old versions from all shelves of a player (`gen-03`, `gen-03/slot`); the newest
+        always stays.
+        """
         for name, shelf in self.shelves.items():
             if shelf and (name == player or name.startswith(player + "/")):
                 newest = max(shelf)
                 for version in [v for v in shelf if v < before and v != newest]:
                     del shelf[version]
 
-    def between(self, players: Sequence[str], after: int, upto: int) -> dict[str, list[Publication]]:
+    def between(
+        self, players: Sequence[str], after: int, upto: int
+    ) -> dict[str, list[Publication]]:
         """Exactly these versions, oldest first."""
-        return {n: [p for v, p in sorted(self.shelves.get(n, {}).items()) if after < v <= upto] for n in players}
+        return {
+            n: [p for v, p in sorted(self.shelves.get(n, {}).items()) if after < v <= upto]
+            for n in players
+        }
 
     def newest(self, players: Sequence[str]) -> dict[str, Publication]:
         """The newest of each that has published."""
         return {n: self.shelves[n][max(self.shelves[n])] for n in players if self.shelves.get(n)}
 
-    def peek(self, players: Sequence[str], have: Mapping[str, int], wait_s: float = 0.0) -> dict[str, Publication]:
+    def peek(
+        self, players: Sequence[str], have: Mapping[str, int], wait_s: float = 0.0
+    ) -> dict[str, Publication]:
         """The newest of each, where it is newer. Nobody publishes while a reader waits here."""
         out = {n: p for n, p in self.newest(players).items() if p.version > have.get(n, -1)}
         if not out:
@@ -54,7 +65,9 @@ class Shelves(Board):
 
 
 MIN_ROUND = 10
-"""Steps of the shortest round that is kept a copy for: below, the copy would cost more than it saves."""
+"""Steps of the shortest round that is kept a copy for: below, the copy would cost more than it
+saves.
+"""
 
 
 class Packs:
@@ -75,15 +88,23 @@ class Packs:
 
 
 def host_all(
-    players: Mapping[str, Player], orders: Sequence[Train], board: Board, rollbacks: int, packs: Packs
+    players: Mapping[str, Player],
+    orders: Sequence[Train],
+    board: Board,
+    rollbacks: int,
+    packs: Packs,
 ) -> list[Report]:
-    """Carry out Train orders, in whatever process the players live: as one batched model where all do as many steps and can be
-    one, else one after the other; the reports, with the seconds that each took. Raises NonFiniteError.
+    """Carry out Train orders, in whatever process the players live: as one batched model where all
+    do as many steps and can be one, else one after the other; the reports, with the seconds that
+    each took. Raises NonFiniteError.
     """
     here = [players[o.player] for o in orders]
     pack = packs.of(here) if len({o.steps for o in orders}) == 1 else None
     if pack is None:
-        return [host(player, order, board, rollbacks) for player, order in zip(here, orders, strict=True)]
+        return [
+            host(player, order, board, rollbacks)
+            for player, order in zip(here, orders, strict=True)
+        ]
     began = time.perf_counter()
     for order in orders:
         if order.forget_before:
@@ -97,7 +118,10 @@ def host_all(
         if put_back is None:
             raise
         put_back()
-        return [host(player, order, board, rollbacks) for player, order in zip(here, orders, strict=True)]
+        return [
+            host(player, order, board, rollbacks)
+            for player, order in zip(here, orders, strict=True)
+        ]
     share = (time.perf_counter() - began) / len(orders)
     return [{**report, "seconds": share} for report in reports]
 
@@ -105,8 +129,9 @@ def host_all(
 def host(player: Player, order: Train, board: Board, rollbacks: int) -> Report:
     """Carry out one player's Train order; the report, with the seconds that it took.
 
-    A round that leads to NaN is undone and repeated with other random numbers, at most `rollbacks` times: nothing that is not
-    finite leaves this function. Raises NonFiniteError when that does not help.
+    A round that leads to NaN is undone and repeated with other random numbers, at most `rollbacks`
+    times: nothing that is not finite leaves this function. Raises NonFiniteError when that does not
+    help.
     """
     began = time.perf_counter()
     if order.forget_before:
@@ -124,7 +149,11 @@ def host(player: Player, order: Train, board: Board, rollbacks: int) -> Report:
                 raise
             undone += 1
             player.restore({**good, "turn": int(str(good.get("turn", 0))) + undone})
-    return {**report, "seconds": time.perf_counter() - began, **({"rollbacks": float(undone)} if undone else {})}
+    return {
+        **report,
+        "seconds": time.perf_counter() - began,
+        **({"rollbacks": float(undone)} if undone else {}),
+    }
 
 
 def swapper(player: Player) -> Trainer:

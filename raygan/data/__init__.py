@@ -1,6 +1,8 @@
-"""Data sets, one file each; the file's name is the data set's name in a config. Nothing here imports Ray.
+"""Data sets, one file each; the file's name is the data set's name in a config. Nothing here
+imports Ray.
 
-A data component's `load(seed)` gives one immutable Samples; the driver loads it once, and every player indexes it.
+A data component's `load(seed)` gives one immutable Samples; the driver loads it once, and every
+player indexes it.
 """
 
 NOT_COMPONENTS = (

@@ -1,9 +1,11 @@
-"""Numbers as they come to samples in one checked form: points (N, features), or pictures (N, C, H, W).
+"""Numbers as they come to samples in one checked form: points (N, features), or pictures (N, C, H,
+W).
 
 dtype       complex, text, dates, objects are refused; NaN and infinity too
 layout      certain (uint8 (N, H, W); 1 or 3 channels at one end), given (data.layout), or asked for with the guess
 scale       points: each column centred and divided by its deviation, in float64, remembered
-            pictures: 0..255, 0..1, -1..1, uint16 are told by type and range; everything else is asked for
+            pictures: 0..255, 0..1, -1..1, uint16 are told by type and range; everything else is
+            asked for
 """
 
 from __future__ import annotations
@@ -32,9 +34,12 @@ FEW_COLUMNS = 15
 class ArraySettings(DataComponent):
     """How an array is to be taken; what `auto` and None cannot tell for certain is asked for."""
 
-    layout: str | None = Field(None, description="points, NHW, NCHW, NHWC, or CxHxW of flat pictures; None: by shape.")
+    layout: str | None = Field(
+        None, description="points, NHW, NCHW, NHWC, or CxHxW of flat pictures; None: by shape."
+    )
     scale: Scale = Field(
-        "auto", description="standard: points; bytes: 0..255; none: as it is; auto: by type and range."
+        "auto",
+        description="standard: points; bytes: 0..255; none: as it is; auto: by type and range.",
     )
 
     @field_validator("layout")
@@ -46,18 +51,28 @@ class ArraySettings(DataComponent):
 
 
 def as_samples(
-    where: str, array: Array | Rows, layout: str | None = None, scale: Scale = "auto", record: Record | None = None
+    where: str,
+    array: Array | Rows,
+    layout: str | None = None,
+    scale: Scale = "auto",
+    record: Record | None = None,
 ) -> Read:
-    """One checked form of any array. `where` names it in errors: "data.npz: x.npz". Raises DataError."""
+    """One checked form of any array. `where` names it in errors: "data.npz: x.npz". Raises
+    DataError.
+    """
     record = Record(where) if record is None else record
     rows = Rows.of(array)
     check_numbers(where, rows)
     shaped, how = arranged(where, rows, layout)
     pictures = shaped.ndim == 4
     if 0 in shaped.shape[1:]:
-        raise DataError(f"{where} holds samples of shape {rows.shape[1:]}: nothing in them. Check the file.")
+        raise DataError(
+            f"{where} holds samples of shape {rows.shape[1:]}: nothing in them. Check the file."
+        )
     kind = "pictures" if pictures else "points"
-    record.recognised = f"{len(shaped):,} {kind} of shape {shaped.shape[1:]}, {rows.dtype} {rows.shape} {how}"
+    record.recognised = (
+        f"{len(shaped):,} {kind} of shape {shaped.shape[1:]}, {rows.dtype} {rows.shape} {how}"
+    )
     if len(shaped) == 0:
         return Read(np.empty(shaped.shape, np.float32), record)
     made, scaling = (scaled_pictures if pictures else scaled_points)(where, shaped, scale, record)
@@ -68,10 +83,18 @@ def check_numbers(where: str, array: Array | Rows) -> None:
     """Raises DataError for what is not numbers, or numbers that a GAN cannot make."""
     if array.dtype.kind in "biuf":
         return
-    what = {"c": "complex numbers", "O": "objects", "M": "dates", "m": "time spans", "V": "records"}.get(
-        array.dtype.kind, "text"
+    what = {
+        "c": "complex numbers",
+        "O": "objects",
+        "M": "dates",
+        "m": "time spans",
+        "V": "records",
+    }.get(array.dtype.kind, "text")
+    hint = (
+        " Save real and imaginary part as columns."
+        if array.dtype.kind == "c"
+        else " Save it as numbers."
     )
-    hint = " Save real and imaginary part as columns." if array.dtype.kind == "c" else " Save it as numbers."
     raise DataError(f"{where} holds {what} ({array.dtype}) of shape {array.shape}.{hint}")
 
 
@@ -100,12 +123,16 @@ def facts(where: str, rows: Rows) -> Facts:
             whole = whole and not bad and bool((part == np.floor(part)).all())
         low, high = min(low, float(part.min())), max(high, float(part.max()))
     if bad:
-        raise DataError(f"{where} holds {bad:,} numbers that are NaN or infinite. Remove or fill them.")
+        raise DataError(
+            f"{where} holds {bad:,} numbers that are NaN or infinite. Remove or fill them."
+        )
     return Facts(low, high, whole)
 
 
 def arranged(where: str, rows: Rows, layout: str | None) -> tuple[Rows, str]:
-    """(points (N, features) or pictures (N, C, H, W), how it is known). Raises DataError where it is not, with the guess."""
+    """(points (N, features) or pictures (N, C, H, W), how it is known). Raises DataError where it
+    is not, with the guess.
+    """
     if layout is not None:
         return given(where, rows, layout), f"(data.layout: {layout})"
     if rows.ndim == 1:
@@ -127,8 +154,8 @@ def arranged(where: str, rows: Rows, layout: str | None) -> tuple[Rows, str]:
         guess = "NHWC" if rows.shape[3] < min(rows.shape[1:3]) else "NCHW"
         raise ask(where, rows, f"pictures {guess}", guess, "NHWC" if guess == "NCHW" else "NCHW")
     raise DataError(
-        f"{where} holds {rows.dtype} of shape {rows.shape}; needed are numbers (N, features) or pictures (N, H, W), "
-        "(N, H, W, C), (N, C, H, W). Save it so, or set data.layout: points."
+        f"{where} holds {rows.dtype} of shape {rows.shape}; needed are numbers (N, features) or"
+        " pictures (N, H, W), (N, H, W, C), (N, C, H, W). Save it so, or set data.layout: points."
     )
 
 
@@ -140,8 +167,8 @@ def channels_first(array: Array) -> Array:
 def ask(where: str, array: Rows, guess: str, first: str, second: str) -> DataError:
     """The line that says what it may be, and how to say it."""
     return DataError(
-        f"{where} holds {array.dtype} of shape {array.shape}: {guess}, by the look of it, but not for certain. "
-        f"Set data.layout: {first} or {second}."
+        f"{where} holds {array.dtype} of shape {array.shape}: {guess}, by the look of it, but not"
+        f" for certain. Set data.layout: {first} or {second}."
     )
 
 
@@ -157,7 +184,9 @@ def given(where: str, rows: Rows, layout: str) -> Rows:
         sizes = tuple(int(n) for n in layout.split("x"))
         if math.prod(sizes) == math.prod(rows.shape[1:]):
             return rows.reshaped(*sizes)
-    raise DataError(f"{where} holds {rows.dtype} of shape {rows.shape}: that is not {layout}. Set data.layout.")
+    raise DataError(
+        f"{where} holds {rows.dtype} of shape {rows.shape}: that is not {layout}. Set data.layout."
+    )
 
 
 def flat_pictures(where: str, rows: Rows) -> str:
@@ -172,22 +201,30 @@ def flat_pictures(where: str, rows: Rows) -> str:
     return ""
 
 
-# ------------------------------------------------------------------------------------------------------------- points
+# -------------------------------------------------------------------------------------------------------------
+# points
 
 
-def scaled_points(where: str, rows: Rows, scale: Scale, record: Record) -> tuple[Rows, Scaling | None]:
-    """(float32 points, the way back); `standard` and `auto`: each column (x - mean) / deviation, a constant one x - mean."""
+def scaled_points(
+    where: str, rows: Rows, scale: Scale, record: Record
+) -> tuple[Rows, Scaling | None]:
+    """(float32 points, the way back); `standard` and `auto`: each column (x - mean) / deviation, a
+    constant one x - mean.
+    """
     found = facts(where, rows)
     if scale == "none":
         if not max(-found.low, found.high) <= float(np.finfo(np.float32).max):
-            raise DataError(f"{where} holds numbers that are too large. Scale them, or set data.scale: standard.")
+            raise DataError(
+                f"{where} holds numbers that are too large. Scale them, or set data.scale:"
+                " standard."
+            )
         return rows.map(lambda part: part.astype(np.float32)), None
     if scale == "bytes":
         check_bytes(where, found)
         record.convert("0..255 scaled to -1..1; samples come back as 0..255", len(rows))
-        return rows.map(lambda part: (part.astype(np.float64) / 127.5 - 1).astype(np.float32)), Scaling(
-            (127.5,), (127.5,)
-        )
+        return rows.map(
+            lambda part: (part.astype(np.float64) / 127.5 - 1).astype(np.float32)
+        ), Scaling((127.5,), (127.5,))
     return standardised(where, rows, record)
 
 
@@ -204,21 +241,29 @@ def standardised(where: str, rows: Rows, record: Record) -> tuple[Rows, Scaling]
             largest = np.maximum(largest, np.abs(shifted - middle).max(0))
             constant &= (shifted == 0).all(0)
         unit = np.where(largest > 0, largest, 1.0)
-        squares = sum((((differences(part, start) - middle) / unit) ** 2).sum(0) for part in rows.parts())
+        squares = sum(
+            (((differences(part, start) - middle) / unit) ** 2).sum(0) for part in rows.parts()
+        )
         spread = unit * np.sqrt(np.asarray(squares / len(rows)))
         constant |= ~(spread > 0)
         factor = np.where(constant, 1.0, spread)
         offset = start.astype(np.float64) + np.where(constant, 0.0, middle)
         limit = float(np.max(largest / factor, initial=0.0))
     if not (np.isfinite(limit) and np.isfinite(offset).all() and np.isfinite(factor).all()):
-        raise DataError(f"{where} holds numbers that are too large for float64 to centre. Scale them first.")
+        raise DataError(
+            f"{where} holds numbers that are too large for float64 to centre. Scale them first."
+        )
 
     def there(part: Array) -> Array:
-        out: Array = np.where(constant, 0.0, (differences(part, start) - middle) / factor).astype(np.float32)
+        out: Array = np.where(constant, 0.0, (differences(part, start) - middle) / factor).astype(
+            np.float32
+        )
         return out
 
     record.convert(
-        "points centred and scaled to deviation 1, column by column; samples come back in their units", len(rows)
+        "points centred and scaled to deviation 1, column by column; samples come back in their"
+        " units",
+        len(rows),
     )
     if constant.any():
         record.convert("columns that never change, centred only", int(constant.sum()))
@@ -235,10 +280,13 @@ def differences(array: Array, start: Array) -> Array:
     return array.astype(np.float64) - start.astype(np.float64)
 
 
-# ----------------------------------------------------------------------------------------------------------- pictures
+# -----------------------------------------------------------------------------------------------------------
+# pictures
 
 
-def scaled_pictures(where: str, rows: Rows, scale: Scale, record: Record) -> tuple[Rows, Scaling | None]:
+def scaled_pictures(
+    where: str, rows: Rows, scale: Scale, record: Record
+) -> tuple[Rows, Scaling | None]:
     """(uint8, or float32 in [-1, 1]; the way back where the units are not a picture's)."""
     if rows.dtype == np.uint8 and scale != "standard":
         return rows, None
@@ -251,8 +299,8 @@ def scaled_pictures(where: str, rows: Rows, scale: Scale, record: Record) -> tup
     if scale == "none":
         if found.low < -1 or found.high > 1:
             raise DataError(
-                f"{where} holds pictures of {found.low:g}..{found.high:g}: data.scale: none needs -1..1. Set data.scale: bytes or "
-                "standard."
+                f"{where} holds pictures of {found.low:g}..{found.high:g}: data.scale: none needs"
+                " -1..1. Set data.scale: bytes or standard."
             )
         return rows.map(lambda part: part.astype(np.float32)), None
     return guessed(where, rows, found, record), None
@@ -281,8 +329,9 @@ def guessed(where: str, rows: Rows, found: Facts, record: Record) -> Rows:
         return from_bytes(rows, found)
     guess, other = ("bytes", "standard") if low >= 0 and high <= 255 else ("standard", "bytes")
     raise DataError(
-        f"{where} holds {dtype} pictures of {low:g}..{high:g}: no range that a picture has for certain. Set data.scale: "
-        f"{guess} ({'0..255' if guess == 'bytes' else 'the smallest to -1, the largest to 1'}) or {other}."
+        f"{where} holds {dtype} pictures of {low:g}..{high:g}: no range that a picture has for"
+        f" certain. Set data.scale: {guess}"
+        f" ({'0..255' if guess == 'bytes' else 'the smallest to -1, the largest to 1'}) or {other}."
     )
 
 
@@ -290,7 +339,8 @@ def check_bytes(where: str, found: Facts) -> None:
     """Raises DataError for what does not lie in 0..255."""
     if found.low < 0 or found.high > 255:
         raise DataError(
-            f"{where} holds {found.low:g}..{found.high:g}: data.scale: bytes needs 0..255. Set data.scale: standard."
+            f"{where} holds {found.low:g}..{found.high:g}: data.scale: bytes needs 0..255. Set"
+            " data.scale: standard."
         )
 
 
@@ -307,7 +357,9 @@ def stretched(where: str, rows: Rows, found: Facts, record: Record) -> tuple[Row
     middle, half = low / 2 + high / 2, (high / 2 - low / 2) or 1.0
     if not np.isfinite([middle, half]).all():
         raise DataError(f"{where} holds numbers that are too large. Scale them first.")
-    record.convert(f"{low:g}..{high:g} scaled to -1..1; samples come back in their units", len(rows))
-    return rows.map(lambda part: ((part.astype(np.float64) - middle) / half).clip(-1, 1).astype(np.float32)), Scaling(
-        (middle,), (half,)
+    record.convert(
+        f"{low:g}..{high:g} scaled to -1..1; samples come back in their units", len(rows)
     )
+    return rows.map(
+        lambda part: ((part.astype(np.float64) - middle) / half).clip(-1, 1).astype(np.float32)
+    ), Scaling((middle,), (half,))

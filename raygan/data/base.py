@@ -45,7 +45,9 @@ class Modes:
 
 @dataclass(frozen=True)
 class Samples:
-    """A data set: points (N, features) float32, or images (N, C, H, W) uint8; training and held-out part."""
+    """A data set: points (N, features) float32, or images (N, C, H, W) uint8; training and held-out
+    part.
+    """
 
     name: str
     train: Samplings
@@ -64,7 +66,9 @@ class Samples:
     record: Record | None = None
     """What its reader recognised, converted and left out."""
     sha256: str = ""
-    """Of what the source holds, before it is split; "" where the samples are drawn by the run's seed."""
+    """Of what the source holds, before it is split; "" where the samples are drawn by the run's
+    seed.
+    """
     apart: bool = True
     """Is none of the training samples held out too?"""
     labels: npt.NDArray[np.int64] | None = None
@@ -74,7 +78,8 @@ class Samples:
     classes: tuple[str, ...] = ()
     """Their names."""
     parts: Mapping[str, Part] = field(default_factory=dict)
-    """What is known of each pair's part, where pairs do not share all samples (`data.partition`)."""
+    """What is known of each pair's part, where pairs do not share all samples (`data.partition`).
+    """
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -88,7 +93,9 @@ class Samples:
     def outline(self) -> Samples:
         """All but the samples: for whoever builds networks, and may hold none."""
         none = self.train[:0].copy()
-        return replace(self, train=none, held_out=none, labels=None, held_out_labels=None, record=None)
+        return replace(
+            self, train=none, held_out=none, labels=None, held_out_labels=None, record=None
+        )
 
     @property
     def is_images(self) -> bool:
@@ -96,11 +103,15 @@ class Samples:
         return len(self.shape) == 3 and not self.text
 
     def batch(self, size: int, generator: torch.Generator, device: torch.device) -> Tensor:
-        """`size` independent draws from the training part; float32 (size, *shape), images in [-1, 1]."""
+        """`size` independent draws from the training part; float32 (size, *shape), images in [-1,
+        1].
+        """
         return self._draw(self.train, size, generator).to(device)
 
     def real_batch(self, size: int, generator: torch.Generator) -> Tensor:
-        """`size` distinct samples of the training part (all of it where it has fewer), on the CPU; stacks are drawn anew."""
+        """`size` distinct samples of the training part (all of it where it has fewer), on the CPU;
+        stacks are drawn anew.
+        """
         if self.stack > 1:
             return self._draw(self.train, size, generator)
         order = torch.randperm(len(self.train), generator=generator)[:size].numpy()
@@ -108,11 +119,15 @@ class Samples:
 
     @property
     def distinct(self) -> int | None:
-        """Training samples that are there to be measured; None for stacks, whose combinations do not run out."""
+        """Training samples that are there to be measured; None for stacks, whose combinations do
+        not run out.
+        """
         return None if self.stack > 1 else len(self.train)
 
     def held_out_batch(self, size: int, generator: torch.Generator) -> Tensor:
-        """The held-out part (all of it where it is no larger than `size`), or `size` draws without repetition."""
+        """The held-out part (all of it where it is no larger than `size`), or `size` draws without
+        repetition.
+        """
         if self.stack > 1:
             return self._draw(self.held_out, size, generator)
         order = torch.randperm(len(self.held_out), generator=generator)[:size].numpy()
@@ -120,7 +135,9 @@ class Samples:
 
     def _draw(self, source: Samplings, size: int, generator: torch.Generator) -> Tensor:
         index = torch.randint(len(source), (size * self.stack,), generator=generator)
-        picked = source[index.numpy()]  # numpy's own indexing: also for read-only memory shared between processes
+        picked = source[
+            index.numpy()
+        ]  # numpy's own indexing: also for read-only memory shared between processes
         return self._to_float(picked if self.text else picked.reshape(size, *self.shape))
 
     def as_batch(self, picked: Array) -> Tensor:
@@ -142,7 +159,9 @@ def to_float(batch: Array) -> Tensor:
 
 def to_uint8(samples: Tensor) -> npt.NDArray[np.uint8]:
     """Images in [-1, 1] to uint8, the inverse of `to_float`."""
-    out: npt.NDArray[np.uint8] = samples.detach().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
+    out: npt.NDArray[np.uint8] = (
+        samples.detach().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
+    )
     return out
 
 
@@ -153,10 +172,17 @@ class DataComponent(Component):
     """Can other processes read it too?"""
     partition: Partition = Field(
         "shared",
-        description="What pairs train on: shared, shards, by_class, dirichlet(0.5), or {pair-00: SOURCE, ...}.",
+        description=(
+            "What pairs train on: shared, shards, by_class, dirichlet(0.5), or {pair-00: SOURCE,"
+            " ...}."
+        ),
     )
-    partition_seed: int = Field(0, ge=0, description="Of shards and dirichlet; the run's seed leaves them as they are.")
-    partition_parts: int | None = Field(None, gt=0, description="Filled in: how many parts there are.")
+    partition_seed: int = Field(
+        0, ge=0, description="Of shards and dirichlet; the run's seed leaves them as they are."
+    )
+    partition_parts: int | None = Field(
+        None, gt=0, description="Filled in: how many parts there are."
+    )
 
     @abstractmethod
     def load(self, seed: int) -> Samples:
@@ -169,7 +195,9 @@ def freeze(*arrays: Array) -> None:
         array.flags.writeable = False
 
 
-def draw_mixture(means: Array, std: float, count: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+def draw_mixture(
+    means: Array, std: float, count: int, rng: np.random.Generator
+) -> npt.NDArray[np.float32]:
     """`count` points (count, 2) from an equal mixture of isotropic Gaussians."""
     return draw_labelled(means, std, count, rng)[0]
 
@@ -179,7 +207,9 @@ def draw_labelled(
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
     """The same, and which Gaussian (count,) each is of."""
     which = rng.integers(len(means), size=count)
-    return (means[which] + std * rng.standard_normal((count, means.shape[1]))).astype(np.float32), which
+    return (means[which] + std * rng.standard_normal((count, means.shape[1]))).astype(
+        np.float32
+    ), which
 
 
 def mixture_samples(name: str, modes: Modes, train: int, held_out: int, seed: int) -> Samples:
@@ -191,5 +221,12 @@ def mixture_samples(name: str, modes: Modes, train: int, held_out: int, seed: in
     freeze(first, last)
     classes = tuple(f"mode {i}" for i in range(len(modes.means)))
     return Samples(
-        name, first, last, modes=modes, split="fresh draws", labels=of_first, held_out_labels=of_last, classes=classes
+        name,
+        first,
+        last,
+        modes=modes,
+        split="fresh draws",
+        labels=of_first,
+        held_out_labels=of_last,
+        classes=classes,
     )

@@ -1,10 +1,12 @@
-"""What large sources hold, decoded once: ~/.cache/raygan/read/KEY (XDG_CACHE_HOME), which later starts and other processes read.
+"""What large sources hold, decoded once: ~/.cache/raygan/read/KEY (XDG_CACHE_HOME), which later
+starts and other processes read.
 
     KEY     hash of the source's files (path, size, times), of the settings that reading depends on, of the readers
     KEY/    samples, classes.npy, about.json with the SHA-256 of the samples, which is checked at every start
 
-A folder is made under another name and renamed when it is whole; one writes at a time, the others wait and take what it wrote. What
-cannot be written there is read into memory, told, where it has room.
+A folder is made under another name and renamed when it is whole; one writes at a time, the others
+wait and take what it wrote. What cannot be written there is read into memory, told, where it has
+room.
 """
 
 from __future__ import annotations
@@ -74,8 +76,8 @@ def again(spec: Mapping[str, Any], sha256: str) -> Samplings:
     array: Samplings = source.found().array
     if (here := fingerprint(array)) != sha256:
         raise DataError(
-            f"{source.where} holds other data on {os.uname().nodename} (sha256 {here[:12]}.., the run's {sha256[:12]}..). Bring it "
-            "the same, or share the folder."
+            f"{source.where} holds other data on {os.uname().nodename} (sha256 {here[:12]}.., the"
+            f" run's {sha256[:12]}..). Bring it the same, or share the folder."
         )
     return array
 
@@ -96,13 +98,20 @@ class Shelf:
     @classmethod
     def of(cls, source: FileComponent) -> Shelf | None:
         """None where nothing is to be kept, or there is no home."""
-        folder, origin = cache_folder(), {"name": source.name, **source.model_dump(mode="json", exclude_defaults=True)}
+        folder, origin = (
+            cache_folder(),
+            {"name": source.name, **source.model_dump(mode="json", exclude_defaults=True)},
+        )
         if source.cache == "off" or folder is None or (parts := source.sources()) is None:
             return None
         origin["path"] = os.path.abspath(Path(source.path).expanduser())  # noqa: PTH100  links stay
         known = source.model_dump(mode="json", exclude={*source.not_read, "path"})
-        told = json.dumps([READERS, versions(), source.name, known, list(map(told_apart, parts))], sort_keys=True)
-        return cls(folder, hashlib.sha256(told.encode("utf-8", "surrogateescape")).hexdigest()[:32], origin)
+        told = json.dumps(
+            [READERS, versions(), source.name, known, list(map(told_apart, parts))], sort_keys=True
+        )
+        return cls(
+            folder, hashlib.sha256(told.encode("utf-8", "surrogateescape")).hexdigest()[:32], origin
+        )
 
     def load(self) -> Read | None:
         """What was kept; None where it is not there, or no longer what was written."""
@@ -114,7 +123,9 @@ class Shelf:
                 raise ValueError("it is shorter than it was")
             self._checked(array, about["sha256"])
             names = about["classes"]
-            classes = None if names is None else [names[i] for i in np.load(self.path / "classes.npy")]
+            classes = (
+                None if names is None else [names[i] for i in np.load(self.path / "classes.npy")]
+            )
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -133,7 +144,9 @@ class Shelf:
             raise ValueError(f"sha256 {array.sha256[:12]}.., written was {str(expected)[:12]}..")
 
     def write(self, rows: Rows, what: str) -> Stored | str:
-        """The samples in a file of the folder being made, or why that cannot be. Raises DataError for a full disk."""
+        """The samples in a file of the folder being made, or why that cannot be. Raises DataError
+        for a full disk.
+        """
         try:
             self._begin()
             path = self.making / f"samples-{self.files}"
@@ -159,28 +172,38 @@ class Shelf:
             self._lock()
         if (self.path / "about.json").exists() and self.load():
             raise _ThereByNow
-        for left in self.path.parent.glob(f"{self.path.name}.*.tmp"):  # of one that was killed: we have the lock
+        for left in self.path.parent.glob(
+            f"{self.path.name}.*.tmp"
+        ):  # of one that was killed: we have the lock
             shutil.rmtree(left, ignore_errors=True)
         self.making.mkdir(mode=0o700)
 
     def _lock(self) -> None:
-        self.lock = os.open(self.path.with_suffix(".lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        self.lock = os.open(
+            self.path.with_suffix(".lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600
+        )
         try:
             fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            log.warning("data cache %s: another process reads the same data; waiting for it", self.path)
+            log.warning(
+                "data cache %s: another process reads the same data; waiting for it", self.path
+            )
             fcntl.flock(self.lock, fcntl.LOCK_EX)
         except OSError:  # a file system without locks: the rename decides
             pass
 
     def commit(self, found: Read) -> Read:
-        """Make what was written one folder, by rename; small samples and files of the user's own stay where they are."""
+        """Make what was written one folder, by rename; small samples and files of the user's own
+        stay where they are.
+        """
         array = found.array
         if not isinstance(array, Stored):
             return found
         self._checked(array)
         if array.path.parent != self.making:
-            found.record.kept = f"{spoken(array.nbytes)} in {array.path} itself, read as they are drawn"
+            found.record.kept = (
+                f"{spoken(array.nbytes)} in {array.path} itself, read as they are drawn"
+            )
             return found
         try:
             self._finish(array, found)
@@ -196,7 +219,9 @@ class Shelf:
                 other.unlink()
         names: list[str] | None = None
         if found.classes is not None:
-            names, number = (a.tolist() for a in np.unique(np.array(found.classes), return_inverse=True))
+            names, number = (
+                a.tolist() for a in np.unique(np.array(found.classes), return_inverse=True)
+            )
             np.save(self.making / "classes.npy", np.array(number, np.int32))
         about = {
             "file": array.path.name, "dtype": array.dtype.str, "shape": list(array.shape), "sha256": array.sha256, "classes": names,
@@ -210,7 +235,10 @@ class Shelf:
         try:
             self.making.rename(self.path)
         except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # else one without locks was faster, with the same
+            if error.errno not in (
+                errno.ENOTEMPTY,
+                errno.EEXIST,
+            ):  # else one without locks was faster, with the same
                 raise
 
     def close(self) -> None:
@@ -251,7 +279,8 @@ def written(out: Any, rows: Rows, what: str, folder: Path) -> int:
 def full(folder: Path, error: OSError) -> DataError:
     """The line for a cache that takes no more."""
     return DataError(
-        f"data cache {folder}: {error.strerror}. Make room there, set XDG_CACHE_HOME to another folder, or data.cache: off."
+        f"data cache {folder}: {error.strerror}. Make room there, set XDG_CACHE_HOME to another"
+        " folder, or data.cache: off."
     )
 
 

@@ -1,4 +1,6 @@
-"""`csv:PATH`: a table of numbers, a row a sample; `.tsv` and `.tab` are parted by tabs. Read by pyarrow."""
+"""`csv:PATH`: a table of numbers, a row a sample; `.tsv` and `.tab` are parted by tabs. Read by
+pyarrow.
+"""
 
 from __future__ import annotations
 

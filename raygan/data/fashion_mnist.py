@@ -22,7 +22,15 @@ class FashionMnist(DataComponent):
         """Images (N, 1, 28, 28) uint8; the held-out part is the official test set."""
         folders = ["fashion-mnist", "fashion_mnist", "FashionMNIST/raw"]
         train, test = load_images(self.name, folders, self.path, HELP)
-        data = Samples("fashion_mnist", train[: self.limit], test, split="test set", sha256=fingerprint(train, test))
+        data = Samples(
+            "fashion_mnist",
+            train[: self.limit],
+            test,
+            split="test set",
+            sha256=fingerprint(train, test),
+        )
         return (
-            labelled(data, *load_labels(self.name, folders, self.path, HELP)) if needs_classes(self.partition) else data
+            labelled(data, *load_labels(self.name, folders, self.path, HELP))
+            if needs_classes(self.partition)
+            else data
         )

@@ -1,4 +1,6 @@
-"""What the file data sets share: a path and the split; and, for those with encoded pictures, how these become one array."""
+"""What the file data sets share: a path and the split; and, for those with encoded pictures, how
+these become one array.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,11 @@ class FileComponent(SplitData):
 
     path: str = Field(description="File or folder.")
     labels: str | None = Field(
-        None, description="Classes, never trained on: a column, a key, a file; of folders: folder (None too) or none."
+        None,
+        description=(
+            "Classes, never trained on: a column, a key, a file; of folders: folder (None too) or"
+            " none."
+        ),
     )
 
     @field_validator("path")
@@ -49,11 +55,17 @@ class FileComponent(SplitData):
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise ValueError("it is not UTF-8, and could not be written into the run's config. Rename it") from None
+            raise ValueError(
+                "it is not UTF-8, and could not be written into the run's config. Rename it"
+            ) from None
         return value
 
     cache: Literal["auto", "off"] = Field(
-        "auto", description="auto: what is large is decoded once, to ~/.cache/raygan; off: read into memory each time."
+        "auto",
+        description=(
+            "auto: what is large is decoded once, to ~/.cache/raygan; off: read into memory each"
+            " time."
+        ),
     )
     not_read: ClassVar[frozenset[str]] = frozenset(SplitData.model_fields) | {"cache"}
     """Settings that what is read does not depend on."""
@@ -68,9 +80,14 @@ class FileComponent(SplitData):
         return [path, *labels_beside(path, getattr(self, "labels", None))]
 
     def found(self) -> Read:
-        """What is read, in the size and the channels that are asked for; large samples from the cache."""
+        """What is read, in the size and the channels that are asked for; large samples from the
+        cache.
+        """
         return through_cache(
-            self, lambda: fit(self.where, self, self.read()) if isinstance(self, Fitting) else self.read()
+            self,
+            lambda: (
+                fit(self.where, self, self.read()) if isinstance(self, Fitting) else self.read()
+            ),
         )
 
     def load(self, seed: int) -> Samples:
@@ -93,20 +110,30 @@ def labels_beside(path: Path, labels: str | None) -> list[Path]:
 class PictureSettings(Fitting):
     """What is done to encoded pictures; all of it is said at the start."""
 
-    skip_broken: int = Field(0, ge=0, description="So many pictures that cannot be read may be left out.")
+    skip_broken: int = Field(
+        0, ge=0, description="So many pictures that cannot be read may be left out."
+    )
 
 
 def stack_images(
-    where: str, settings: PictureSettings, record: Record, count: int, named: Iterable[Named], scale: Scale = "auto"
+    where: str,
+    settings: PictureSettings,
+    record: Record,
+    count: int,
+    named: Iterable[Named],
+    scale: Scale = "auto",
 ) -> tuple[Read, list[str]]:
-    """(`count` encoded pictures as (N, C, H, W), names of those that were read). Raises DataError for one that is broken or of
-    another shape, and for more than there is room for: all have the size of the first one."""
+    """(`count` encoded pictures as (N, C, H, W), names of those that were read). Raises DataError
+    for one that is broken or of another shape, and for more than there is room for: all have the
+    size of the first one.
+    """
     names: list[str] = []
     decoded = pictures_of(where, settings, record, named, names)
     if (first := next(decoded, None)) is None:
         left = "; ".join(f"{n} {why}" for why, n in record.skipped.items())
         raise DataError(
-            f"{where}: no images ({', '.join(SUFFIXES)}) in it{f' (left out: {left})' if left else ''}. Check the path."
+            f"{where}: no images ({', '.join(SUFFIXES)}) in"
+            f" it{f' (left out: {left})' if left else ''}. Check the path."
         )
     rows = Rows((count, *first.shape), first.dtype, lambda: stacked(chain([first], decoded)))
     array = keep(f"{where}: {count} images like {names[0]}", rows, record)
@@ -125,7 +152,9 @@ def pictures_of(
         what = f"{where.partition(':')[0]}: {name}"
         notes: list[str] = []
         try:
-            picture = settings.fit_in(decode(what, load(), settings.behind, notes.append), notes.append)
+            picture = settings.fit_in(
+                decode(what, load(), settings.behind, notes.append), notes.append
+            )
         except (BrokenPicture, OSError) as error:
             broken += 1
             if broken > settings.skip_broken:
@@ -150,11 +179,16 @@ def stacked(pictures: Iterator[Array]) -> Iterator[Array]:
         yield np.stack(some)
 
 
-def folder_classes(where: str, labels: str | None, parents: list[str], record: Record) -> list[str] | None:
-    """The class of each picture is its folder, unless that is not wanted. Raises DataError for other labels."""
+def folder_classes(
+    where: str, labels: str | None, parents: list[str], record: Record
+) -> list[str] | None:
+    """The class of each picture is its folder, unless that is not wanted. Raises DataError for
+    other labels.
+    """
     if labels not in (None, "folder", "none"):
         raise DataError(
-            f"{where}: data.labels = {labels!r}: the classes of pictures are their folders. Set it to folder or none."
+            f"{where}: data.labels = {labels!r}: the classes of pictures are their folders. Set it"
+            " to folder or none."
         )
     if len(set(parents)) < 2:
         return None
@@ -164,7 +198,9 @@ def folder_classes(where: str, labels: str | None, parents: list[str], record: R
         record.labels = f"folders ignored (data.labels: none), {spoken_classes(parents)}"
         return None
     return (
-        parents if len(set(parents)) > MANY else as_classes(where, "folders", np.array(parents), len(parents), record)
+        parents
+        if len(set(parents)) > MANY
+        else as_classes(where, "folders", np.array(parents), len(parents), record)
     )
 
 
@@ -179,7 +215,8 @@ def unlike(what: str, picture: Array, before: Array) -> DataError:
     """The line for a picture that does not go with those before it."""
     if picture.dtype != before.dtype:
         return DataError(
-            f"{what} holds {picture.dtype}, the images before it {before.dtype}. Bring all images to 8 bits, or all to numbers."
+            f"{what} holds {picture.dtype}, the images before it {before.dtype}. Bring all images"
+            " to 8 bits, or all to numbers."
         )
     settings = []
     if len(picture) != len(before):
@@ -187,8 +224,8 @@ def unlike(what: str, picture: Array, before: Array) -> DataError:
     if picture.shape[1:] != before.shape[1:]:
         settings.append(f"data.size: {min(*picture.shape[1:], *before.shape[1:])}")
     return DataError(
-        f"{what} has shape {picture.shape}, the images before it {before.shape}. Set {' and '.join(settings)}, or bring all "
-        "images to one size and mode."
+        f"{what} has shape {picture.shape}, the images before it {before.shape}. Set"
+        f" {' and '.join(settings)}, or bring all images to one size and mode."
     )
 
 

@@ -1,4 +1,5 @@
-"""Pictures brought to one size and number of channels: encoded ones one by one, arrays of them a part at a time.
+"""Pictures brought to one size and number of channels: encoded ones one by one, arrays of them a
+part at a time.
 
 data.size, data.fit    any size to a square, as Pillow's ImageOps.fit and pad do it
 data.channels          grey in RGB and back; a fourth channel (the second of two) is alpha, over data.background
@@ -31,10 +32,15 @@ class Fitting(DataComponent):
     fit: Literal["crop", "pad"] = Field(
         "crop", description="crop: fill the square, cut its middle; pad: fit in, fill up."
     )
-    channels: Literal[1, 3] | None = Field(None, description="1: grey, 3: RGB; None: as they are, all alike.")
+    channels: Literal[1, 3] | None = Field(
+        None, description="1: grey, 3: RGB; None: as they are, all alike."
+    )
     background: Background | None = Field(
         None,
-        description="Behind transparent pixels; refuse: they are an error; None = white, where a picture says that it has them.",
+        description=(
+            "Behind transparent pixels; refuse: they are an error; None = white, where a picture"
+            " says that it has them."
+        ),
     )
 
     @property
@@ -42,7 +48,9 @@ class Fitting(DataComponent):
         """What lies behind transparent pixels."""
         return self.background or "white"
 
-    def fit_in(self, picture: Array, said: Callable[[str], None], white: float | None = None) -> Array:
+    def fit_in(
+        self, picture: Array, said: Callable[[str], None], white: float | None = None
+    ) -> Array:
         """A decoded picture with the size and the channels that are asked for."""
         if self.channels and len(picture) != self.channels:
             said("grey to RGB" if self.channels == 3 else "RGB to grey")
@@ -54,14 +62,22 @@ class Fitting(DataComponent):
 
 
 def fit(where: str, settings: Fitting, found: Read) -> Read:
-    """An array's pictures as `settings` ask for them; encoded ones are so already. Raises DataError where that cannot be done."""
+    """An array's pictures as `settings` ask for them; encoded ones are so already. Raises DataError
+    where that cannot be done.
+    """
     own = set(Fitting.model_fields) - set(DataComponent.model_fields)
     # by value: a run's config, from which it is resumed, sets every field
     asked = {n for n in own if getattr(settings, n) != Fitting.model_fields[n].default}
     shape = found.array.shape
-    if len(shape) == 2 and (asked := asked - ({"background"} if settings.background == "white" else set())):
-        raise DataError(f"{where}: data.{min(asked)} is for pictures, and these are points. Leave it out.")
-    if len(shape) != 4 or not (change := changing(where, settings, asked, shape[1:], found.array.dtype)):
+    if len(shape) == 2 and (
+        asked := asked - ({"background"} if settings.background == "white" else set())
+    ):
+        raise DataError(
+            f"{where}: data.{min(asked)} is for pictures, and these are points. Leave it out."
+        )
+    if len(shape) != 4 or not (
+        change := changing(where, settings, asked, shape[1:], found.array.dtype)
+    ):
         return found
     notes: dict[str, int] = {}
 
@@ -84,19 +100,31 @@ Change = Callable[[Array, Callable[[str], None]], Array]
 
 
 def changing(
-    where: str, settings: Fitting, asked: set[str], shape: tuple[int, ...], dtype: np.dtype[np.generic]
+    where: str,
+    settings: Fitting,
+    asked: set[str],
+    shape: tuple[int, ...],
+    dtype: np.dtype[np.generic],
 ) -> Change | None:
     """What has to be done to each picture of this shape (C, H, W); None for nothing."""
     channels, square = shape[0], (settings.size, settings.size)
     alpha = channels in WITH_ALPHA and bool({"channels", "background"} & asked)
     if settings.channels and channels not in (1, 3, *WITH_ALPHA):
         raise DataError(
-            f"{where}: {channels} channels are neither grey nor RGB: data.channels cannot change them. Leave it out."
+            f"{where}: {channels} channels are neither grey nor RGB: data.channels cannot change"
+            " them. Leave it out."
         )
     if alpha and dtype != np.uint8:
-        raise DataError(f"{where}: alpha over data.background takes bytes, and these are {dtype}. Save them as uint8.")
+        raise DataError(
+            f"{where}: alpha over data.background takes bytes, and these are {dtype}. Save them as"
+            " uint8."
+        )
     left = WITH_ALPHA[channels] if alpha else channels
-    if not alpha and settings.channels in (None, left) and (settings.size is None or shape[1:] == square):
+    if (
+        not alpha
+        and settings.channels in (None, left)
+        and (settings.size is None or shape[1:] == square)
+    ):
         return None
 
     def change(picture: Array, said: Callable[[str], None]) -> Array:

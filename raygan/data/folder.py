@@ -6,7 +6,14 @@ import os
 from pathlib import Path
 
 from raygan.data.arrays import Scale as Scale
-from raygan.data.files import JUNK_FOLDERS, FileComponent, PictureSettings, folder_classes, stack_images, wanted
+from raygan.data.files import (
+    JUNK_FOLDERS,
+    FileComponent,
+    PictureSettings,
+    folder_classes,
+    stack_images,
+    wanted,
+)
 from raygan.data.record import Read, Record
 from raygan.data.room import read_file
 from raygan.data.search import must_be_folder
@@ -31,11 +38,18 @@ class Folder(FileComponent, PictureSettings):
         named = ((str(p), lambda p=p: read_file(f"data.folder: {p}", p)) for p in files)
         found, names = stack_images(self.where, self, record, len(files), named, self.scale)
         parents = [str(Path(n).parent.relative_to(root)) for n in names]
-        return Read(found.array, record, found.scaling, folder_classes(self.where, self.labels, parents, record))
+        return Read(
+            found.array,
+            record,
+            found.scaling,
+            folder_classes(self.where, self.labels, parents, record),
+        )
 
 
 def walk(root: Path, record: Record) -> list[Path]:
-    """All pictures below `root`; a folder that several links lead to is read once, where it really lies if that is below too."""
+    """All pictures below `root`; a folder that several links lead to is read once, where it really
+    lies if that is below too.
+    """
     files: list[Path] = []
     seen: set[tuple[int, int]] = set()
     real, links = [root], list[Path]()

@@ -1,4 +1,5 @@
-"""Data that was given as an object: `raygan.train(data=array)`. The config has the hash of its samples, the process the samples.
+"""Data that was given as an object: `raygan.train(data=array)`. The config has the hash of its
+samples, the process the samples.
 
 Players get them as they get every data set; whoever goes on with the run gives them again.
 """
@@ -31,8 +32,9 @@ class Given(SplitData, ArraySettings):
         """The samples, split (`SplitData.cut`). Raises DataError where they were not given here."""
         if self.sha256 not in GIVEN:
             raise DataError(
-                f"data.given: the run was made with data given as an object ({self.what}, sha256 {self.sha256[:12]}). Give it "
-                "again: raygan.train(..., data=ARRAY, resume=RUN); or save it with numpy.savez and use npz:PATH from the start."
+                f"data.given: the run was made with data given as an object ({self.what}, sha256"
+                f" {self.sha256[:12]}). Give it again: raygan.train(..., data=ARRAY, resume=RUN);"
+                " or save it with numpy.savez and use npz:PATH from the start."
             )
         found = as_samples(f"data: {self.what}", GIVEN[self.sha256], self.layout, self.scale)
         return self.cut(f"given ({self.what})", found)

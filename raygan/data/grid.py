@@ -31,4 +31,6 @@ class Grid(DataComponent):
         side = math.isqrt(self.modes)
         ticks = self.spacing * (np.arange(side) - (side - 1) / 2)
         means = np.stack(np.meshgrid(ticks, ticks), -1).reshape(-1, 2).astype(np.float32)
-        return mixture_samples(f"grid{self.modes}", Modes(means, self.std), self.train, self.held_out, seed)
+        return mixture_samples(
+            f"grid{self.modes}", Modes(means, self.std), self.train, self.held_out, seed
+        )

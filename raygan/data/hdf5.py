@@ -24,7 +24,9 @@ from raygan.errors import DataError
 class Hdf5(FileComponent, ArraySettings, Fitting):
     """Points or images, as in npz."""
 
-    key: str | None = Field(None, description="The array's path in the file; None = the usual names, or the only one.")
+    key: str | None = Field(
+        None, description="The array's path in the file; None = the usual names, or the only one."
+    )
 
     def read(self) -> Read:
         """The array, in its checked form."""
@@ -36,23 +38,33 @@ class Hdf5(FileComponent, ArraySettings, Fitting):
         try:
             with h5py.File(path, "r") as file:
                 there: list[str] = []
-                file.visititems(lambda name, item: there.append(name) if isinstance(item, h5py.Dataset) else None)
+                file.visititems(
+                    lambda name, item: (
+                        there.append(name) if isinstance(item, h5py.Dataset) else None
+                    )
+                )
                 if self.labels is not None and self.labels not in there:
-                    raise DataError(f"{self.where}: no labels {self.labels!r}. It holds: {listed(there)}.")
+                    raise DataError(
+                        f"{self.where}: no labels {self.labels!r}. It holds: {listed(there)}."
+                    )
                 rest = [n for n in there if n != self.labels or n == self.key]
                 key = one_of(f"data.hdf5: {path}", "array", rest, self.key, USUAL, "key")
                 for other in rest:
                     if other != key:
                         record.skip("other arrays of the file", other)
                 found: Any = file[key]
-                array: Array | Rows = self._rows(path, key, found) if found.nbytes >= LARGE else found[()]
+                array: Array | Rows = (
+                    self._rows(path, key, found) if found.nbytes >= LARGE else found[()]
+                )
                 labels = None if self.labels is None else np.asarray(file[self.labels])
         except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
             raise damaged(path, error) from None
         read = as_samples(self.where, array, self.layout, self.scale, record)
         if labels is None or self.labels is None:
             return read
-        return replace(read, classes=as_classes(self.where, self.labels, labels, len(array), record))
+        return replace(
+            read, classes=as_classes(self.where, self.labels, labels, len(array), record)
+        )
 
     def _rows(self, path: Path, key: str, found: Any) -> Rows:
         """The array a part at a time."""
@@ -74,4 +86,6 @@ class Hdf5(FileComponent, ArraySettings, Fitting):
 
 def damaged(path: Path, error: Exception) -> DataError:
     """One line for a file that cannot be read."""
-    return DataError(f"data.hdf5: {path} cannot be read ({' '.join(str(error).split())}). Check the file.")
+    return DataError(
+        f"data.hdf5: {path} cannot be read ({' '.join(str(error).split())}). Check the file."
+    )

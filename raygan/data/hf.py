@@ -1,4 +1,6 @@
-"""`hf:NAME`: a data set of the Hugging Face hub, or a folder in its layout; needs `datasets` (`pip install raygan[hub]`)."""
+"""`hf:NAME`: a data set of the Hugging Face hub, or a folder in its layout; needs `datasets` (`pip
+install raygan[hub]`).
+"""
 
 from __future__ import annotations
 
@@ -37,32 +39,41 @@ class Hf(FileComponent, ArraySettings, PictureSettings):
         try:
             import datasets  # type: ignore[import-not-found, import-untyped, unused-ignore]
         except ImportError:
-            raise DataError(f"{self.where} needs datasets. Run: pip install 'raygan[hub]'.") from None
+            raise DataError(
+                f"{self.where} needs datasets. Run: pip install 'raygan[hub]'."
+            ) from None
         record = Record(f"hf:{self.path}")
         try:
             table = self._part(datasets).with_format("arrow")[:]
         except Exception as error:  # of the network, the hub, or a data set's own layout
             raise DataError(
-                f"{self.where} cannot be loaded ({' '.join(str(error).split())[:200]}). Check its name."
+                f"{self.where} cannot be loaded ({' '.join(str(error).split())[:200]}). Check its"
+                " name."
             ) from None
         table, labels = parted(self.where, table, self.labels)
         if column := picture_column(self.where, table.schema, self.column):
             for name in table.column_names:
                 if name != column:
                     record.skip("columns", name)
-            found, names = stack_images(self.where, self, record, len(table), cells(table, column), self.scale)
+            found, names = stack_images(
+                self.where, self, record, len(table), cells(table, column), self.scale
+            )
             return labelled(self.where, found, names, labels, record)
         array = columns(self.where, table, self.column, record)
         found = as_samples(self.where, array, self.layout, self.scale, record)
         return (
-            found if labels is None else replace(found, classes=column_classes(self.where, labels, len(array), record))
+            found
+            if labels is None
+            else replace(found, classes=column_classes(self.where, labels, len(array), record))
         )
 
     def _part(self, datasets: Any) -> Any:
         """Of the hub, of a folder in its layout, or of one that `save_to_disk` has written."""
         folder = expanded(self.path)
         if not any((folder / name).is_file() for name in SAVED):
-            return datasets.load_dataset(str(folder) if folder.is_dir() else self.path, split=self.split)
+            return datasets.load_dataset(
+                str(folder) if folder.is_dir() else self.path, split=self.split
+            )
         found = datasets.load_from_disk(str(folder))
         return found[self.split] if isinstance(found, dict) else found
 

@@ -22,11 +22,14 @@ class Idx(FileComponent, ArraySettings, Fitting):
         array = read_idx(must_be_file(self.name, self.path))
         if array.ndim == 1 and self.layout is None:
             raise DataError(
-                f"{self.where} holds uint8 of shape {array.shape}: labels, by the look of it. Check the path."
+                f"{self.where} holds uint8 of shape {array.shape}: labels, by the look of it. Check"
+                " the path."
             )
         record = Record(f"idx:{self.path}")
         found = as_samples(self.where, array, self.layout, self.scale, record)
         if self.labels is None:
             return found
         labels = read_idx(beside(self.name, must_be_file(self.name, self.path), self.labels))
-        return replace(found, classes=as_classes(self.where, self.labels, labels, len(array), record))
+        return replace(
+            found, classes=as_classes(self.where, self.labels, labels, len(array), record)
+        )

@@ -1,4 +1,6 @@
-"""The IDX format of MNIST's files: magic (0, 0, type, dimensions), sizes as big-endian uint32, then the bytes."""
+"""The IDX format of MNIST's files: magic (0, 0, type, dimensions), sizes as big-endian uint32, then
+the bytes.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ from raygan.errors import DataError
 
 
 def read_idx(path: Path) -> npt.NDArray[np.uint8]:
-    """A file of unsigned bytes, plain or gzip. Raises DataError for anything that is not wholly one."""
+    """A file of unsigned bytes, plain or gzip. Raises DataError for anything that is not wholly
+    one.
+    """
     with path.open("rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
     try:
@@ -31,7 +35,10 @@ def _read(path: Path, file: BinaryIO) -> npt.NDArray[np.uint8]:
     """The header first: what it claims must have room, and be there to the byte."""
     magic = file.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] != 8:
-        raise DataError(f"{path}: not an IDX file of unsigned bytes (it begins with {magic.hex()}). Check the path.")
+        raise DataError(
+            f"{path}: not an IDX file of unsigned bytes (it begins with {magic.hex()}). Check the"
+            " path."
+        )
     raw = file.read(4 * magic[3])
     sizes = tuple(int(n) for n in np.frombuffer(raw[: len(raw) // 4 * 4], dtype=">u4"))
     claimed = math.prod(sizes)
@@ -47,8 +54,9 @@ def _read(path: Path, file: BinaryIO) -> npt.NDArray[np.uint8]:
         found += more
     header = 4 + len(raw)
     raise DataError(
-        f"{path}: truncated IDX file: {header + found} bytes{' or more' if found > claimed else ''}, its header says "
-        f"{header + claimed}. Get the file again."
+        f"{path}: truncated IDX file: {header + found}"
+        f" bytes{' or more' if found > claimed else ''}, its header says {header + claimed}. Get"
+        " the file again."
     )
 
 

@@ -1,4 +1,5 @@
-"""The classes of samples, where a source has them: read beside the samples, kept apart, never trained on.
+"""The classes of samples, where a source has them: read beside the samples, kept apart, never
+trained on.
 
 a column of a table, a key of an archive, a file beside the data, the folder that a picture lies in   -> `Read.classes`
 `SplitData.cut`: classes -> `Samples.labels`, `held_out_labels`, `classes`                               for split, parts, coverage
@@ -22,7 +23,9 @@ MANY = 1000
 
 
 def as_classes(where: str, what: str, values: Array, count: int, record: Record) -> list[str]:
-    """The class of each of `count` samples, from labels (N,), (N, 1), or one-hot (N, K). Raises DataError for all else."""
+    """The class of each of `count` samples, from labels (N,), (N, 1), or one-hot (N, K). Raises
+    DataError for all else.
+    """
     array = np.asarray(values)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
@@ -31,18 +34,29 @@ def as_classes(where: str, what: str, values: Array, count: int, record: Record)
         array = array.argmax(1)
     if array.ndim != 1 or len(array) != count:
         raise DataError(
-            f"{where}: labels {what!r} have shape {array.shape}, and there are {count:,} samples. Set data.labels to one a sample."
+            f"{where}: labels {what!r} have shape {array.shape}, and there are {count:,} samples."
+            " Set data.labels to one a sample."
         )
     if array.dtype.kind == "f":
         if not (np.isfinite(array).all() and (array == np.floor(array)).all()):
-            raise DataError(f"{where}: labels {what!r} hold numbers that are not whole. Set data.labels to classes.")
+            raise DataError(
+                f"{where}: labels {what!r} hold numbers that are not whole. Set data.labels to"
+                " classes."
+            )
         array = array.astype(np.int64)
     if array.dtype.kind not in "biuSUO":
-        raise DataError(f"{where}: labels {what!r} hold {array.dtype}. Set data.labels to numbers or names of classes.")
-    out = [v.decode(errors="backslashreplace") if isinstance(v, bytes) else str(v) for v in array.tolist()]
+        raise DataError(
+            f"{where}: labels {what!r} hold {array.dtype}. Set data.labels to numbers or names of"
+            " classes."
+        )
+    out = [
+        v.decode(errors="backslashreplace") if isinstance(v, bytes) else str(v)
+        for v in array.tolist()
+    ]
     if len(found := set(out)) > MANY:
         raise DataError(
-            f"{where}: labels {what!r} hold {len(found):,} different values, at most {MANY:,} are classes. Set data.labels."
+            f"{where}: labels {what!r} hold {len(found):,} different values, at most {MANY:,} are"
+            " classes. Set data.labels."
         )
     record.labels = f"{what}, {spoken_classes(out)}"
     return out
@@ -50,7 +64,11 @@ def as_classes(where: str, what: str, values: Array, count: int, record: Record)
 
 def is_one_hot(array: Array) -> bool:
     """Rows with a single 1 among zeros."""
-    return bool(array.dtype.kind in "biuf" and ((array == 0) | (array == 1)).all() and (array.sum(1) == 1).all())
+    return bool(
+        array.dtype.kind in "biuf"
+        and ((array == 0) | (array == 1)).all()
+        and (array.sum(1) == 1).all()
+    )
 
 
 def spoken_classes(classes: Sequence[str]) -> str:
@@ -76,12 +94,17 @@ def ordered(classes: Sequence[str]) -> list[str]:
     ['c9', 'c10']
     """
     return sorted(
-        set(classes), key=lambda c: [(0, int(p), "") if p.isdecimal() else (1, 0, p) for p in re.split(r"(\d+)", c)]
+        set(classes),
+        key=lambda c: [
+            (0, int(p), "") if p.isdecimal() else (1, 0, p) for p in re.split(r"(\d+)", c)
+        ],
     )
 
 
 def numbered(classes: Sequence[str] | None) -> tuple[npt.NDArray[np.int64] | None, tuple[str, ...]]:
-    """(the number of each sample's class (N,), names of the classes); (None, ()) where there are no two."""
+    """(the number of each sample's class (N,), names of the classes); (None, ()) where there are no
+    two.
+    """
     names = ordered(classes) if classes is not None else []
     if classes is None or len(names) < 2:
         return None, ()
@@ -90,6 +113,8 @@ def numbered(classes: Sequence[str] | None) -> tuple[npt.NDArray[np.int64] | Non
 
 
 def beside(kind: str, path: Path, labels: str) -> Path:
-    """A file of labels: as it is named, or beside the data. Raises DataError where it is in neither place."""
+    """A file of labels: as it is named, or beside the data. Raises DataError where it is in neither
+    place.
+    """
     named = path.parent / labels
     return named if named.is_file() else must_be_file(kind, labels)

@@ -20,7 +20,8 @@ from raygan.errors import DataError
 
 FILES = ("heldout-dev.txt.gz", "heldout-test.txt.gz")
 HELP = (
-    "Put two shards of the benchmark there, a sentence a line, or name their folder with --data.path or $RAYGAN_DATA."
+    "Put two shards of the benchmark there, a sentence a line, or name their folder with"
+    " --data.path or $RAYGAN_DATA."
 )
 COPIES = 8.0
 """Memory for a byte of text: as it was read, decoded, in lines, joined, in pieces, as indices."""
@@ -34,7 +35,10 @@ class Lm1b(DataComponent):
     path: str | None = Field(None, description="Folder of the shards; None = search.")
     length: int = Field(32, gt=0, description="Characters a sample.")
     characters: int = Field(
-        64, ge=4, le=250, description="Distinct characters: the most frequent ones, padding and unknown."
+        64,
+        ge=4,
+        le=250,
+        description="Distinct characters: the most frequent ones, padding and unknown.",
     )
     cut: Literal["start", "windows"] = Field(
         "windows", description="Each sentence's first characters, or all of it in pieces."
@@ -53,7 +57,12 @@ class Lm1b(DataComponent):
         train, held_out = (encode(self._pieces(lines), alphabet, self.length) for lines in texts)
         freeze(train, held_out)
         return Samples(
-            "lm1b", train, held_out, text=alphabet, split="held-out shard", sha256=fingerprint(train, held_out)
+            "lm1b",
+            train,
+            held_out,
+            text=alphabet,
+            split="held-out shard",
+            sha256=fingerprint(train, held_out),
         )
 
     def _pieces(self, lines: list[str]) -> list[str]:
@@ -70,7 +79,9 @@ def read_lines(path: Path) -> list[str]:
             raw = read_stream(f"data.lm1b: {path}", cast(BinaryIO, file), COPIES)
         return [line for line in raw.decode().splitlines() if line]
     except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
-        raise DataError(f"data.lm1b: {path} cannot be read as text ({error}). Get the file again.") from None
+        raise DataError(
+            f"data.lm1b: {path} cannot be read as text ({error}). Get the file again."
+        ) from None
 
 
 def encode(pieces: list[str], alphabet: str, length: int) -> npt.NDArray[np.uint8]:

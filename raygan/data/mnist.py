@@ -30,10 +30,17 @@ class Mnist(DataComponent):
         folders = ["mnist", "MNIST/raw"]
         train, test = load_images(self.name, folders, self.path, HELP)
         data = Samples(
-            "mnist", train[: self.limit], test, classifier="mnist", split="test set", sha256=fingerprint(train, test)
+            "mnist",
+            train[: self.limit],
+            test,
+            classifier="mnist",
+            split="test set",
+            sha256=fingerprint(train, test),
         )
         return (
-            labelled(data, *load_labels(self.name, folders, self.path, HELP)) if needs_classes(self.partition) else data
+            labelled(data, *load_labels(self.name, folders, self.path, HELP))
+            if needs_classes(self.partition)
+            else data
         )
 
 
@@ -48,9 +55,16 @@ def load_images(
 def labelled(data: Samples, train: npt.NDArray[np.uint8], test: npt.NDArray[np.uint8]) -> Samples:
     """With classes, where something asks for them."""
     first, last = train[: len(data.train)].astype(np.int64), test.astype(np.int64)
-    return replace(data, labels=first, held_out_labels=last, classes=tuple(map(str, range(int(train.max()) + 1))))
+    return replace(
+        data,
+        labels=first,
+        held_out_labels=last,
+        classes=tuple(map(str, range(int(train.max()) + 1))),
+    )
 
 
-def load_labels(name: str, folders: list[str], path: str | None, help_line: str) -> list[npt.NDArray[np.uint8]]:
+def load_labels(
+    name: str, folders: list[str], path: str | None, help_line: str
+) -> list[npt.NDArray[np.uint8]]:
     """[training labels, test labels], each (N,)."""
     return [read_idx(f) for f in find(name, folders, LABELS, path, help_line)]

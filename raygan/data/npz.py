@@ -1,4 +1,6 @@
-"""`npz:PATH`: one array of a NumPy archive, or the array of a .npy file, which stays mapped from it where it needs no change."""
+"""`npz:PATH`: one array of a NumPy archive, or the array of a .npy file, which stays mapped from it
+where it needs no change.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ DAMAGED = (ValueError, OSError, EOFError, KeyError, AttributeError, TypeError, S
 class Npz(FileComponent, ArraySettings, Fitting):
     """Points (N, features); images (N, H, W), (N, H, W, C) or (N, C, H, W); of any type of numbers."""
 
-    key: str | None = Field(None, description="The array's name; None = x, images, data, arr_0 or the only one.")
+    key: str | None = Field(
+        None, description="The array's name; None = x, images, data, arr_0 or the only one."
+    )
 
     def read(self) -> Read:
         """The array, in its checked form."""
@@ -43,19 +47,28 @@ class Npz(FileComponent, ArraySettings, Fitting):
         found = as_samples(self.where, array, self.layout, self.scale, record)
         if labels is None or self.labels is None:
             return found
-        return replace(found, classes=as_classes(self.where, self.labels, labels, len(array), record))
+        return replace(
+            found, classes=as_classes(self.where, self.labels, labels, len(array), record)
+        )
 
     def _arrays(self, path: Path, record: Record) -> tuple[Array | Rows, Array | None]:
         """(samples, labels where they are asked for)."""
         if not zipfile.is_zipfile(path):
-            return npy_rows(path), None if self.labels is None else lone_array(beside(self.name, path, self.labels))
+            return npy_rows(path), (
+                None if self.labels is None else lone_array(beside(self.name, path, self.labels))
+            )
         outside = self.labels is not None and self.labels.endswith(".npy")
         with np.load(path, allow_pickle=False) as archive:
-            where, there = f"data.{self.name}: {path}", [n for n in archive.files if n != self.labels]
+            where, there = (
+                f"data.{self.name}: {path}",
+                [n for n in archive.files if n != self.labels],
+            )
             if self.labels in (None, self.key) or outside:
                 there = archive.files
             elif self.labels not in archive.files:
-                raise DataError(f"{where}: no labels {self.labels!r}. It holds: {listed(archive.files)}.")
+                raise DataError(
+                    f"{where}: no labels {self.labels!r}. It holds: {listed(archive.files)}."
+                )
             key = one_of(where, "array", there, self.key, USUAL, "key")
             for other in there:
                 if other != key:
@@ -63,7 +76,11 @@ class Npz(FileComponent, ArraySettings, Fitting):
             samples = member(path, archive, key)
             if self.labels is None:
                 return samples, None
-            return samples, lone_array(beside(self.name, path, self.labels)) if outside else archive[self.labels]
+            return samples, (
+                lone_array(beside(self.name, path, self.labels))
+                if outside
+                else archive[self.labels]
+            )
 
 
 def lone_array(path: Path) -> Array:
@@ -90,7 +107,9 @@ def member(path: Path, archive: Any, key: str) -> Array | Rows:
         name = next(n for n in (f"{key}.npy", key) if n in entries.namelist())
         size = entries.getinfo(name).file_size
         with entries.open(name) as file:
-            shape, columns_first, dtype = header(file) if name.endswith(".npy") else ((), False, np.dtype("V"))
+            shape, columns_first, dtype = (
+                header(file) if name.endswith(".npy") else ((), False, np.dtype("V"))
+            )
     if columns_first or dtype.hasobject or size < LARGE or not shape:
         check_room(f"data.npz: {path}", 2 * size)
         found: Array = archive[key]
@@ -100,7 +119,9 @@ def member(path: Path, archive: Any, key: str) -> Array | Rows:
     return Rows(shape, dtype, lambda: unpacked(path, name, shape, dtype))
 
 
-def unpacked(path: Path, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Iterator[Array]:
+def unpacked(
+    path: Path, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> Iterator[Array]:
     """The parts of an archive's array, one after the other. Raises DataError where it is damaged."""
     size, row = part_rows(shape, dtype), math.prod(shape[1:]) * dtype.itemsize
     try:
@@ -124,13 +145,21 @@ def damaged(path: Path, error: Exception) -> DataError:
 def header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """(shape, is it in columns, type) of a .npy file; what follows is the array. Raises ValueError."""
     version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    read = (
+        np.lib.format.read_array_header_1_0
+        if version == (1, 0)
+        else np.lib.format.read_array_header_2_0
+    )
     shape, columns_first, dtype = read(file)
     return tuple(shape), bool(columns_first), dtype
 
 
-def one_of(where: str, what: str, there: list[str], asked: str | None, usual: tuple[str, ...], setting: str) -> str:
-    """The one that is asked for, the only one, or one with a usual name. Raises DataError, with the guess, for all else."""
+def one_of(
+    where: str, what: str, there: list[str], asked: str | None, usual: tuple[str, ...], setting: str
+) -> str:
+    """The one that is asked for, the only one, or one with a usual name. Raises DataError, with the
+    guess, for all else.
+    """
     if not there:
         raise DataError(f"{where} holds no {what}. Check the file.")
     if asked is not None:
@@ -142,8 +171,12 @@ def one_of(where: str, what: str, there: list[str], asked: str | None, usual: tu
     known = [name for name in usual if name in there]
     if known:
         return known[0]
-    guess = next((n for n in there if "train" in n and n.lower().startswith(("x", "im", "da"))), there[0])
-    raise DataError(f"{where} holds several: {listed(there)}. Set data.{setting}: {guess}, or another.")
+    guess = next(
+        (n for n in there if "train" in n and n.lower().startswith(("x", "im", "da"))), there[0]
+    )
+    raise DataError(
+        f"{where} holds several: {listed(there)}. Set data.{setting}: {guess}, or another."
+    )
 
 
 def listed(names: list[str]) -> str:

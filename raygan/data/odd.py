@@ -1,4 +1,6 @@
-"""What is odd about a data set, in sentences: nothing that stops a run, all of it what a collapse would look like otherwise."""
+"""What is odd about a data set, in sentences: nothing that stops a run, all of it what a collapse
+would look like otherwise.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +23,15 @@ def oddities(data: Samples) -> list[str]:
     if data.text or not some.size:
         return []
     if some.dtype.kind == "f" and not np.isfinite(some).all():
-        return [f"data {data.name}: numbers that are NaN or infinite. Remove them, or every loss will be NaN"]
+        return [
+            f"data {data.name}: numbers that are NaN or infinite. Remove them, or every loss will"
+            " be NaN"
+        ]
     if (some == some.flat[0]).all():
         what = "picture" if data.is_images else "number"
         return [
-            f"data {data.name}: every {what} is {some.flat[0]:g} throughout. Look at the file: nothing can be learned"
+            f"data {data.name}: every {what} is {some.flat[0]:g} throughout. Look at the file:"
+            " nothing can be learned"
         ]
     told = _repeated(data.name, some)
     return told if data.is_images else told + _constant(data.name, some)
@@ -37,9 +43,14 @@ def _repeated(name: str, some: Array) -> list[str]:
         return (
             []
             if distinct > 2
-            else [f"data {name}: {distinct} training samples. Bring more: a GAN learns them by heart"]
+            else [
+                f"data {name}: {distinct} training samples. Bring more: a GAN learns them by heart"
+            ]
         )
-    return [f"data {name}: {distinct} of {len(some)} samples are distinct. Remove the copies, or look how it was made"]
+    return [
+        f"data {name}: {distinct} of {len(some)} samples are distinct. Remove the copies, or look"
+        " how it was made"
+    ]
 
 
 def _constant(name: str, points: Array) -> list[str]:
@@ -48,4 +59,7 @@ def _constant(name: str, points: Array) -> list[str]:
         return []
     named = ", ".join(map(str, columns[:SHOWN])) + (", .." if len(columns) > SHOWN else "")
     one = f"column {named} is" if len(columns) == 1 else f"columns {named} are"
-    return [f"data {name}: {one} constant. Leave out what does not vary: D tells real from fake by it at once"]
+    return [
+        f"data {name}: {one} constant. Leave out what does not vary: D tells real from fake by it"
+        " at once"
+    ]

@@ -1,4 +1,6 @@
-"""`parquet:PATH`: a table in one file, or a folder of shards; encoded pictures ({bytes, path}, as on the hub) or numbers."""
+"""`parquet:PATH`: a table in one file, or a folder of shards; encoded pictures ({bytes, path}, as
+on the hub) or numbers.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,9 @@ class Parquet(TableComponent, PictureSettings):
             return super().read()
         except (pyarrow.ArrowException, OSError) as error:
             why = " ".join(str(error).split())
-            raise DataError(f"data.parquet: {self.path} cannot be read ({why}). Check the path.") from None
+            raise DataError(
+                f"data.parquet: {self.path} cannot be read ({why}). Check the path."
+            ) from None
 
     def table(self) -> Any:
         """All shards as one table."""
@@ -73,7 +77,9 @@ class Parquet(TableComponent, PictureSettings):
 
 
 def labelled(where: str, found: Read, names: list[str], labels: Any, record: Record) -> Read:
-    """Pictures with the classes of the rows that were read, from a table of one column; as they are for None."""
+    """Pictures with the classes of the rows that were read, from a table of one column; as they are
+    for None.
+    """
     if labels is None:
         return found
     rows = [int(name.removeprefix("row ")) for name in names]
@@ -82,7 +88,9 @@ def labelled(where: str, found: Read, names: list[str], labels: Any, record: Rec
 
 def group_bytes(file: Any) -> int:
     """Unpacked, as the file tells."""
-    return sum(file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups))
+    return sum(
+        file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups)
+    )
 
 
 def shards(text: str, record: Record) -> list[Path]:
@@ -105,19 +113,24 @@ def check_alike(paths: list[Path], files: list[Any]) -> None:
     for path, file in zip(paths, files, strict=True):
         if not file.schema_arrow.equals(files[0].schema_arrow):
             raise DataError(
-                f"data.parquet: {path} has columns {', '.join(file.schema_arrow.names)}, unlike those of {paths[0]} in name or "
-                "type. Take the shards of one table."
+                f"data.parquet: {path} has columns {', '.join(file.schema_arrow.names)}, unlike"
+                f" those of {paths[0]} in name or type. Take the shards of one table."
             )
 
 
 def picture_column(where: str, schema: Any, asked: str | None) -> str | None:
-    """The column of encoded pictures; None for a table without. Raises DataError where there are several."""
+    """The column of encoded pictures; None for a table without. Raises DataError where there are
+    several.
+    """
     found = [n for n in schema.names if holds_bytes(schema.field(n).type)]
     if asked is not None:
         return asked if asked in found else None
     usual = [n for n in USUAL if n in found]
     if len(found) > 1 and not usual:
-        raise DataError(f"{where}: columns {', '.join(found)} hold bytes. Set data.column: {found[0]}, or another.")
+        raise DataError(
+            f"{where}: columns {', '.join(found)} hold bytes. Set data.column: {found[0]}, or"
+            " another."
+        )
     return (usual or found or [None])[0]
 
 
@@ -130,7 +143,9 @@ def holds_bytes(kind: Any) -> bool:
     if types.is_struct(kind):
         at = kind.get_field_index("bytes")
         return at >= 0 and holds_bytes(kind.field(at).type)
-    return bool(types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind))
+    return bool(
+        types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind)
+    )
 
 
 def pictures(where: str, files: list[Any], column: str) -> Iterator[Named]:

@@ -6,7 +6,8 @@ by_class                 classes dealt out in turn: class c to part c mod K
 dirichlet(ALPHA)         each class in shares drawn from Dirichlet(ALPHA): the smaller, the more unlike    (Hsu, Qi, Brown, 2019)
 {pair-00: SOURCE, ...}   each pair's own
 
-A part is a function of the data, `partition_seed` and the number of parts, so that whoever needs one can read the source.
+A part is a function of the data, `partition_seed` and the number of parts, so that whoever needs
+one can read the source.
 """
 
 from __future__ import annotations
@@ -41,9 +42,13 @@ def parsed(value: object) -> object:
             if source.get("partition", "shared") != "shared":
                 raise ValueError(f"{pair} has a partition of its own. Leave it out")
         return sources
-    if value in RULES or (isinstance(value, str) and (found := DIRICHLET.fullmatch(value)) and float(found[1]) > 0):
+    if value in RULES or (
+        isinstance(value, str) and (found := DIRICHLET.fullmatch(value)) and float(found[1]) > 0
+    ):
         return value
-    raise ValueError("write shared, shards, by_class, dirichlet(0.5), or a mapping {pair-00: SOURCE}")
+    raise ValueError(
+        "write shared, shards, by_class, dirichlet(0.5), or a mapping {pair-00: SOURCE}"
+    )
 
 
 Partition = Annotated[str | dict[str, Any], BeforeValidator(parsed)]
@@ -56,7 +61,9 @@ def needs_classes(rule: Partition) -> bool:
 
 @dataclass(frozen=True)
 class Part:
-    """What is known of a pair's part where it is not: all of its data that leaves the process that reads it."""
+    """What is known of a pair's part where it is not: all of its data that leaves the process that
+    reads it.
+    """
 
     source: str
     train: int
@@ -71,22 +78,33 @@ class Part:
 
     def plain(self) -> dict[str, Any]:
         """For run.json."""
-        return {**asdict(self), "shape": list(self.shape), "scaling": self.scaling.plain() if self.scaling else None}
+        return {
+            **asdict(self),
+            "shape": list(self.shape),
+            "scaling": self.scaling.plain() if self.scaling else None,
+        }
 
     def line(self, pair: str) -> str:
         """For people.
 
         >>> Part("npz:a", 90, 10, (2,), "0" * 64, {"a": 60, "b": 30}).line("pair-00")
-        'pair-00: npz:a, 90 training and 10 held-out samples, classes a: 60, b: 30, sha256 000000000000'
+        'pair-00: npz:a, 90 training and 10 held-out samples, classes a: 60, b: 30, sha256
+        000000000000'
         """
-        classes = ", classes " + ", ".join(f"{c}: {n:,}" for c, n in self.classes.items() if n) if self.classes else ""
+        classes = (
+            ", classes " + ", ".join(f"{c}: {n:,}" for c, n in self.classes.items() if n)
+            if self.classes
+            else ""
+        )
         return (
-            f"{pair}: {self.source}, {self.train:,} training and {self.held_out:,} held-out samples{classes}, "
-            f"sha256 {self.sha256[:12]}"
+            f"{pair}: {self.source}, {self.train:,} training and {self.held_out:,} held-out"
+            f" samples{classes}, sha256 {self.sha256[:12]}"
         )
 
 
-def members(rule: str, count: int, labels: Index | None, index: int, parts: int, seed: int) -> Index:
+def members(
+    rule: str, count: int, labels: Index | None, index: int, parts: int, seed: int
+) -> Index:
     """Which of `count` samples are part `index` of `parts`, in order.
 
     >>> members("by_class", 6, np.array([0, 1, 2, 0, 1, 2]), 0, 2, 0).tolist()
@@ -104,13 +122,17 @@ def members(rule: str, count: int, labels: Index | None, index: int, parts: int,
         rng = np.random.default_rng([seed, int(c)])
         edges = np.cumsum(rng.dirichlet(np.full(parts, float(found[1]))))
         order = rng.permutation(np.flatnonzero(labels == c))
-        low, high = (round(len(order) * e) for e in (edges[index - 1] if index else 0.0, edges[index]))
+        low, high = (
+            round(len(order) * e) for e in (edges[index - 1] if index else 0.0, edges[index])
+        )
         mine.append(order[low : high if index < parts - 1 else None])
     return np.sort(np.concatenate(mine))
 
 
 def rescaled(array: Array, own: Scaling | None, common: Scaling | None) -> Array:
-    """Points (N, features) scaled by `own`, scaled by `common` instead, through the data's own units in float64."""
+    """Points (N, features) scaled by `own`, scaled by `common` instead, through the data's own
+    units in float64.
+    """
     if own == common:
         return array
     units = own.back(array) if own else array.astype(np.float64)

@@ -1,4 +1,5 @@
-"""One encoded picture to (C, H, W): what a person sees in it, in 8 bits, or as float32 where its file has no fixed range.
+"""One encoded picture to (C, H, W): what a person sees in it, in 8 bits, or as float32 where its
+file has no fixed range.
 
 mode 1, L, LA, I;16          grey; 16 bit are scaled by 65,535
 RGB, RGBA, P, CMYK, YCbCr    RGB
@@ -25,8 +26,23 @@ from raygan.errors import DataError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "TIFF", "PPM", "AVIF", "JPEG2000", "TGA", "QOI", "PCX", "ICO")
-"""Nothing else is decoded, whatever its name says: some of Pillow's other formats start programs."""
+FORMATS = (
+    "PNG",
+    "JPEG",
+    "BMP",
+    "WEBP",
+    "GIF",
+    "TIFF",
+    "PPM",
+    "AVIF",
+    "JPEG2000",
+    "TGA",
+    "QOI",
+    "PCX",
+    "ICO",
+)
+"""Nothing else is decoded, whatever its name says: some of Pillow's other formats start programs.
+"""
 SUFFIXES = (
     ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm",
     ".pbm", ".pnm", ".avif", ".jp2", ".tga", ".qoi", ".pcx", ".ico",
@@ -45,7 +61,9 @@ class BrokenPicture(Exception):
 
 
 def decode(what: str, raw: bytes, background: Background, said: Callable[[str], None]) -> Array:
-    """(C, H, W) uint8, or float32 for modes I and F. Raises BrokenPicture; DataError for one too large, or refused."""
+    """(C, H, W) uint8, or float32 for modes I and F. Raises BrokenPicture; DataError for one too
+    large, or refused.
+    """
     from PIL import Image, ImageOps
 
     try:
@@ -65,7 +83,9 @@ def decode(what: str, raw: bytes, background: Background, said: Callable[[str], 
         raise BrokenPicture(" ".join(str(error).split()) or type(error).__name__) from None
 
 
-def pixels(what: str, image: Image, background: Background, seed: int, said: Callable[[str], None]) -> Array:
+def pixels(
+    what: str, image: Image, background: Background, seed: int, said: Callable[[str], None]
+) -> Array:
     """A decoded picture's channels, without alpha."""
     mode = image.mode
     if mode in ("I", "F"):
@@ -78,7 +98,9 @@ def pixels(what: str, image: Image, background: Background, seed: int, said: Cal
         key = image.info.get("transparency")
         if not isinstance(key, int):
             return grey
-        return laid(what, grey, np.where(deep == key, 0, 255).astype(np.uint8), background, seed, said)
+        return laid(
+            what, grey, np.where(deep == key, 0, 255).astype(np.uint8), background, seed, said
+        )
     if image.has_transparency_data:
         image = image.convert("LA") if mode == "La" else image
         both = np.asarray(image.convert("RGBA")).transpose(2, 0, 1)
@@ -92,13 +114,21 @@ def pixels(what: str, image: Image, background: Background, seed: int, said: Cal
 
 
 def laid(
-    what: str, colours: Array, alpha: Array, background: Background, seed: int, said: Callable[[str], None]
+    what: str,
+    colours: Array,
+    alpha: Array,
+    background: Background,
+    seed: int,
+    said: Callable[[str], None],
 ) -> Array:
     """Colours (C, H, W) seen through alpha (H, W), both uint8, over the background."""
     if (alpha == 255).all():
         return colours
     if background == "refuse":
-        raise DataError(f"{what} has transparent pixels. Set data.background: white, black or noise, or fill them.")
+        raise DataError(
+            f"{what} has transparent pixels. Set data.background: white, black or noise, or fill"
+            " them."
+        )
     behind: Any = {"white": 255.0, "black": 0.0}.get(background)
     if behind is None:
         behind = np.random.default_rng(seed).integers(0, 256, colours.shape)
@@ -109,7 +139,9 @@ def laid(
 
 
 def recoloured(picture: Array, channels: int) -> Array:
-    """Grey (1, H, W) from RGB (3, H, W), with Pillow's weights (ITU-R 601), and back; both ways 8 bits stay 8 bits."""
+    """Grey (1, H, W) from RGB (3, H, W), with Pillow's weights (ITU-R 601), and back; both ways 8
+    bits stay 8 bits.
+    """
     if len(picture) == channels:
         return picture
     if len(picture) == 1:
@@ -118,21 +150,30 @@ def recoloured(picture: Array, channels: int) -> Array:
     if picture.dtype == np.uint8:
         r, g, b = picture.astype(np.uint32)
         return np.asarray((r * 19595 + g * 38470 + b * 7471 + 0x8000) >> 16, np.uint8)[None]
-    grey: Array = np.tensordot(np.array([0.299, 0.587, 0.114]), picture, 1).astype(picture.dtype)[None]
+    grey: Array = np.tensordot(np.array([0.299, 0.587, 0.114]), picture, 1).astype(picture.dtype)[
+        None
+    ]
     return grey
 
 
 def fitted(
-    picture: Array, size: int, fit: Literal["crop", "pad"], background: Background, white: float | None = None
+    picture: Array,
+    size: int,
+    fit: Literal["crop", "pad"],
+    background: Background,
+    white: float | None = None,
 ) -> Array:
-    """(C, size, size): scaled so that it fills the square and cut in the middle, or so that it fits in and padded. `white`: of
-    floats of a known range, -white..white."""
+    """(C, size, size): scaled so that it fills the square and cut in the middle, or so that it fits
+    in and padded. `white`: of floats of a known range, -white..white.
+    """
     from PIL import Image, ImageOps
 
     if picture.shape[1:] == (size, size):
         return picture
     deep = picture.dtype != np.uint8
-    method = Image.Resampling.BILINEAR if deep else Image.Resampling.LANCZOS  # without overshoot where nothing clips it
+    method = (
+        Image.Resampling.BILINEAR if deep else Image.Resampling.LANCZOS
+    )  # without overshoot where nothing clips it
     edge: Any = (
         (-white if background == "black" else white)
         if white

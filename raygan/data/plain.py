@@ -1,4 +1,6 @@
-"""Users' own data: a map-style torch Dataset (`__len__`, `__getitem__`), an array or a tensor, as one data set in memory."""
+"""Users' own data: a map-style torch Dataset (`__len__`, `__getitem__`), an array or a tensor, as
+one data set in memory.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ class PlainData(SplitData, ArraySettings):
         if inspect.isclass(made):
             made = made(**{name: getattr(self, name) for name in parameters(made)})
         with within_room(f"data: {where}"):
-            return self.cut(where, as_samples(f"data: {where}", array_of(where, made), self.layout, self.scale))
+            return self.cut(
+                where, as_samples(f"data: {where}", array_of(where, made), self.layout, self.scale)
+            )
 
 
 def array_of(where: str, made: Any) -> Array:
@@ -54,8 +58,8 @@ def _stacked(where: str, dataset: Any) -> Array:
         sample = _sample(where, i, dataset[i])
         if (sample.shape, sample.dtype) != (first.shape, first.dtype):
             raise DataError(
-                f"data: {where}[{i}] has shape {sample.shape} ({sample.dtype}), the first one {first.shape} ({first.dtype}). "
-                "Return all samples alike."
+                f"data: {where}[{i}] has shape {sample.shape} ({sample.dtype}), the first one"
+                f" {first.shape} ({first.dtype}). Return all samples alike."
             )
         out[i] = sample
     return out
@@ -67,13 +71,20 @@ def _sample(where: str, index: int, item: Any) -> Array:
     if isinstance(item, tuple | list | dict | str | bytes) or item is None:
         inner = f" of {len(item)}" if isinstance(item, tuple | list) else ""
         raise DataError(
-            f"data: {where}[{index}] is a {type(item).__name__}{inner}. Return the sample alone: a tensor or an array."
+            f"data: {where}[{index}] is a {type(item).__name__}{inner}. Return the sample alone: a"
+            " tensor or an array."
         )
     array = np.asarray(item)  # also a picture of Pillow's
     if array.ndim == 0 and array.dtype.kind in "biufc":
-        raise DataError(f"data: {where}[{index}] is a single number. Return samples of (features,) or (C, H, W).")
+        raise DataError(
+            f"data: {where}[{index}] is a single number. Return samples of (features,) or (C,"
+            " H, W)."
+        )
     if array.dtype == object or array.dtype.kind in "USV":
-        raise DataError(f"data: {where}[{index}] is a {type(item).__name__}. Return a tensor or an array of numbers.")
+        raise DataError(
+            f"data: {where}[{index}] is a {type(item).__name__}. Return a tensor or an array of"
+            " numbers."
+        )
     return array
 
 

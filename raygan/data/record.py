@@ -1,6 +1,8 @@
-"""What a reader did with a source, for people: recognised, converted, left out; and the scaling that leads back to its units.
+"""What a reader did with a source, for people: recognised, converted, left out; and the scaling
+that leads back to its units.
 
-A reader returns `Read`: the samples in their one checked form, and the record that a start prints and run.json keeps.
+A reader returns `Read`: the samples in their one checked form, and the record that a start prints
+and run.json keeps.
 """
 
 from __future__ import annotations
@@ -48,8 +50,9 @@ class Record:
     def lines(self) -> list[str]:
         """For people, one thing a line.
 
-        >>> Record("folder:x", "8 pictures", {"turned as EXIF says": 2}, {".csv": 1}, {".csv": ["a.csv"]}).lines()
-        ['data folder:x: 8 pictures', 'data converted: turned as EXIF says (2)', 'data left out: .csv (1: a.csv)']
+        >>> Record("folder:x", "8 pictures", {"turned as EXIF says": 2}, {".csv": 1}, {".csv":
+        ["a.csv"]}).lines() ['data folder:x: 8 pictures', 'data converted: turned as EXIF says (2)',
+        'data left out: .csv (1: a.csv)']
         """
         out = [f"data {printable(self.source)}: {self.recognised}"]
         out += [f"data converted: {what} ({count:,})" for what, count in self.converted.items()]
@@ -99,7 +102,9 @@ class Scaling:
 
 @dataclass(frozen=True)
 class Read:
-    """Samples as read: points (N, features) float32, or pictures (N, C, H, W) uint8 or float32 in [-1, 1]."""
+    """Samples as read: points (N, features) float32, or pictures (N, C, H, W) uint8 or float32 in
+    [-1, 1].
+    """
 
     array: Any
     """In memory, or a `rows.Stored`."""

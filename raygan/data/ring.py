@@ -1,4 +1,6 @@
-"""M Gaussians on a circle: means at radius * exp(2 pi i k / M), k = 0 .. M-1 (SGAN: M-GMM, M = 8, 10)."""
+"""M Gaussians on a circle: means at radius * exp(2 pi i k / M), k = 0 .. M-1 (SGAN: M-GMM, M = 8,
+10).
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ class Ring(DataComponent):
 
     def load(self, seed: int) -> Samples:
         """Points (N, 2)."""
-        angle = 2 * np.pi * np.arange(self.modes) / self.modes  # a linspace with both ends would have M-1 modes
+        angle = (
+            2 * np.pi * np.arange(self.modes) / self.modes
+        )  # a linspace with both ends would have M-1 modes
         means = (self.radius * np.stack([np.cos(angle), np.sin(angle)], 1)).astype(np.float32)
         modes = Modes(means, self.std, self.radius)
         return mixture_samples(f"ring{self.modes}", modes, self.train, self.held_out, seed)

@@ -1,6 +1,8 @@
-"""How much memory this process may still take: what the machine has, its container, and `ulimit -v` allow.
+"""How much memory this process may still take: what the machine has, its container, and `ulimit -v`
+allow.
 
-A file tells how large it is unpacked; that is asked for here before it is unpacked, or while it is where the file does not tell.
+A file tells how large it is unpacked; that is asked for here before it is unpacked, or while it is
+where the file does not tell.
 """
 
 from __future__ import annotations
@@ -27,18 +29,26 @@ def room() -> int:
 
 def _of_the_machine() -> int:
     lines = _text(PROC / "meminfo").splitlines()
-    return next((int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")), 1 << 62)
+    return next(
+        (int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")), 1 << 62
+    )
 
 
 def _of_the_container() -> int:
-    """The tightest of our control groups, both versions, up to the root; page cache that can go is not counted as used."""
+    """The tightest of our control groups, both versions, up to the root; page cache that can go is
+    not counted as used.
+    """
     found = [1 << 62]
     for line in _text(PROC / "self/cgroup").splitlines():
         _, kinds, path = line.split(":", 2)
         if kinds not in ("", "memory") and "memory" not in kinds.split(","):
             continue
         top = CGROUP / "memory" if kinds else CGROUP
-        names = ("memory.limit_in_bytes", "memory.usage_in_bytes") if kinds else ("memory.max", "memory.current")
+        names = (
+            ("memory.limit_in_bytes", "memory.usage_in_bytes")
+            if kinds
+            else ("memory.max", "memory.current")
+        )
         here = top / path.lstrip("/")
         for folder in (here, *here.parents):
             if folder.is_relative_to(top):
@@ -73,7 +83,8 @@ def check_room(what: object, nbytes: int) -> None:
     """Raises DataError when unpacking it takes more than there is."""
     if nbytes > (most := room()):
         raise DataError(
-            f"{what}: {spoken(nbytes)} unpacked, and this process may take {spoken(most)} more. Use a part of it, or more memory."
+            f"{what}: {spoken(nbytes)} unpacked, and this process may take {spoken(most)} more. Use"
+            " a part of it, or more memory."
         )
 
 
@@ -93,12 +104,15 @@ def within_room(what: object) -> Iterator[None]:
         yield
     except MemoryError:
         raise DataError(
-            f"{what}: more than the {spoken(room())} of memory that this process may take. Use a part of it, or more memory."
+            f"{what}: more than the {spoken(room())} of memory that this process may take. Use a"
+            " part of it, or more memory."
         ) from None
 
 
 def read_file(what: object, path: Path) -> bytes:
-    """All of a plain file. Raises DataError for a device, a pipe, a folder, and for more than there is room for; OSError."""
+    """All of a plain file. Raises DataError for a device, a pipe, a folder, and for more than there
+    is room for; OSError.
+    """
     about = path.stat()
     if not stat.S_ISREG(about.st_mode):
         raise DataError(f"{what} is no plain file. Remove or replace it.")

@@ -1,9 +1,12 @@
-"""Arrays that need not fit into memory: looked at a part at a time (`Rows`), and kept in a file (`Stored`).
+"""Arrays that need not fit into memory: looked at a part at a time (`Rows`), and kept in a file
+(`Stored`).
 
-    a source --> Rows --map, map--> keep --> an array in memory, or a Stored in the cache (data/cache.py)
+    a source --> Rows --map, map--> keep --> an array in memory, or a Stored in the cache
+    (data/cache.py)
 
-Both ways go through the same parts, so that a sum has the same bits. A file is read where samples are asked for (pread), and not
-mapped: what was looked at does not stay with the process, and a limit on its addresses (`ulimit -v`) does not count it.
+Both ways go through the same parts, so that a sum has the same bits. A file is read where samples
+are asked for (pread), and not mapped: what was looked at does not stay with the process, and a
+limit on its addresses (`ulimit -v`) does not count it.
 """
 
 from __future__ import annotations
@@ -41,12 +44,17 @@ def part_rows(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
 
 
 class Stored:
-    """Samples (N, ...) in a file. What is pickled is the path and which samples, not the samples: where the file is not there, or
-    another one, `origin` is read again.
+    """Samples (N, ...) in a file. What is pickled is the path and which samples, not the samples:
+    where the file is not there, or another one, `origin` is read again.
     """
 
     def __init__(
-        self, path: Path, dtype: np.dtype[Any], shape: tuple[int, ...], offset: int = 0, which: Array | None = None
+        self,
+        path: Path,
+        dtype: np.dtype[Any],
+        shape: tuple[int, ...],
+        offset: int = 0,
+        which: Array | None = None,
     ) -> None:
         self.path, self.dtype, self.offset, self.which = path, dtype, offset, which
         self.count, self.sample = shape[0], tuple(shape[1:])
@@ -126,13 +134,18 @@ class Stored:
         flat, size = out.reshape(-1).view(np.uint8), self.row_bytes
         together = bool(len(wanted)) and bool((np.diff(wanted) == 1).all())
         reads = (
-            [(0, int(wanted[0]), len(flat))] if together else [(i * size, int(w), size) for i, w in enumerate(wanted)]
+            [(0, int(wanted[0]), len(flat))]
+            if together
+            else [(i * size, int(w), size) for i, w in enumerate(wanted)]
         )
         for at, first, nbytes in reads:
             place, end = self.offset + first * size - at, at + nbytes
             while at < end:
                 if not (got := os.preadv(file, [flat[at:end].data], place + at)):
-                    raise DataError(f"{self.path} has become shorter while it is trained on. Put it back, and resume.")
+                    raise DataError(
+                        f"{self.path} has become shorter while it is trained on. Put it back, and"
+                        " resume."
+                    )
                 at += got
         return out
 
@@ -151,7 +164,10 @@ class Stored:
         from raygan.data.cache import again
 
         if self.origin is None:
-            raise DataError(f"{self.path} is not there, or is another file than the run began with. Put it back.")
+            raise DataError(
+                f"{self.path} is not there, or is another file than the run began with. Put it"
+                " back."
+            )
         found = again(self.origin, self.sha256)
         if isinstance(found, Stored):
             self.path, self.offset, self.stamp = found.path, found.offset, found.stamp
@@ -191,7 +207,12 @@ class Rows:
         if array.ndim == 0:
             return Rows((), array.dtype, lambda: [array.reshape(1)], array)
         size = part_rows(array.shape, array.dtype)
-        return Rows(array.shape, array.dtype, lambda: (array[i : i + size] for i in range(0, len(array), size)), array)
+        return Rows(
+            array.shape,
+            array.dtype,
+            lambda: (array[i : i + size] for i in range(0, len(array), size)),
+            array,
+        )
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -224,7 +245,8 @@ class Rows:
         return Rows(made.shape, made.dtype, made.parts, whole)
 
 
-# --------------------------------------------------------------------------------------------------------------- keeping
+# ---------------------------------------------------------------------------------------------------------------
+# keeping
 
 
 class Place(Protocol):
@@ -240,7 +262,9 @@ PLACE: ContextVar[Place | None] = ContextVar("PLACE", default=None)
 
 
 def keep(what: str, rows: Rows, record: Record) -> Samplings:
-    """All of it: in memory, or in a file where it is large. Raises DataError where there is room for neither."""
+    """All of it: in memory, or in a file where it is large. Raises DataError where there is room
+    for neither.
+    """
     if isinstance(rows.whole, Stored):
         return rows.whole
     if rows.whole is not None:
@@ -258,8 +282,9 @@ def in_memory(what: str, rows: Rows, why: str = "") -> Array:
     """One array. Raises DataError where there is no room for it."""
     if why and rows.nbytes > (most := room()):
         raise DataError(
-            f"{what}: {spoken(rows.nbytes)} unpacked, this process may take {spoken(most)} more, and there is no room for them in "
-            f"the cache ({why}). Set XDG_CACHE_HOME to a folder that has it."
+            f"{what}: {spoken(rows.nbytes)} unpacked, this process may take {spoken(most)} more,"
+            f" and there is no room for them in the cache ({why}). Set XDG_CACHE_HOME to a folder"
+            " that has it."
         )
     check_room(what, rows.nbytes)
     out = np.empty(rows.shape, rows.dtype)

@@ -1,6 +1,8 @@
-"""Where data files are looked for, in order; a miss is one error that lists the places and the command that helps.
+"""Where data files are looked for, in order; a miss is one error that lists the places and the
+command that helps.
 
-explicit path, $RAYGAN_DATA, ./shared/data, ../shared/data, the cache, torchvision's folders, /usr/share/datasets
+explicit path, $RAYGAN_DATA, ./shared/data, ../shared/data, the cache, torchvision's folders,
+/usr/share/datasets
 """
 
 from __future__ import annotations
@@ -30,10 +32,13 @@ def roots() -> list[Path]:
     ]
 
 
-def find(name: str, folders: Sequence[str], files: Sequence[str], path: str | None, help_line: str) -> list[Path]:
+def find(
+    name: str, folders: Sequence[str], files: Sequence[str], path: str | None, help_line: str
+) -> list[Path]:
     """The paths of `files`, all in one folder: `path` itself, or one of `folders` below a root.
 
-    A file may also be there without its ".gz". Raises DataError with all places that were looked at.
+    A file may also be there without its ".gz". Raises DataError with all places that were looked
+    at.
     """
     places = [expanded(path)] if path else [root / folder for root in roots() for folder in folders]
     for place in places:
@@ -58,7 +63,9 @@ def must_exist(name: str, path: str) -> Path:
         there = found.exists()
     except (OSError, ValueError) as error:  # no access, a name too long, a null byte
         why = getattr(error, "strerror", None) or error
-        raise DataError(f"data.{name}: {path!r} cannot be looked at ({why}). Check the path.") from None
+        raise DataError(
+            f"data.{name}: {path!r} cannot be looked at ({why}). Check the path."
+        ) from None
     if not there:
         raise DataError(f"data.{name}: {path!r} does not exist. Check the path after '{name}:'.")
     return found
@@ -69,9 +76,13 @@ def must_be_file(name: str, path: str) -> Path:
     found = must_exist(name, path)
     if not found.is_file():
         hint = f" Use folder:{path}." if found.is_dir() else " Name a plain file."
-        raise DataError(f"data.{name}: {path!r} is {'a folder' if found.is_dir() else 'no file'}.{hint}")
+        raise DataError(
+            f"data.{name}: {path!r} is {'a folder' if found.is_dir() else 'no file'}.{hint}"
+        )
     if not os.access(found, os.R_OK):
-        raise DataError(f"data.{name}: {path!r} may not be read by this user. Change its permissions.")
+        raise DataError(
+            f"data.{name}: {path!r} may not be read by this user. Change its permissions."
+        )
     return found
 
 
@@ -80,6 +91,7 @@ def must_be_folder(name: str, path: str) -> Path:
     found = must_exist(name, path)
     if not found.is_dir():
         raise DataError(
-            f"data.{name}: {path!r} is a file. Name the folder that it is in, or its kind: npz, zip, parquet, csv."
+            f"data.{name}: {path!r} is a file. Name the folder that it is in, or its kind: npz,"
+            " zip, parquet, csv."
         )
     return found

@@ -1,4 +1,5 @@
-"""How a data set without an official test part is cut in two, and the hash that tells whose data it is.
+"""How a data set without an official test part is cut in two, and the hash that tells whose data it
+is.
 
     order = a permutation by seed, evenly over the classes where they are known
     held out = its first samples; training part = the others, of which `limit` keeps the first
@@ -29,12 +30,21 @@ MOST = 1000
 class SplitData(DataComponent):
     """What data sets share that raygan has to split."""
 
-    held_out: int = Field(0, ge=0, description=f"So many samples are held out; 0 = a tenth, at most {MOST:,}.")
-    held_out_by: Literal["random", "tail"] = Field(
-        "random", description="random: by held_out_seed, evenly over classes; tail: the last ones, as older runs."
+    held_out: int = Field(
+        0, ge=0, description=f"So many samples are held out; 0 = a tenth, at most {MOST:,}."
     )
-    held_out_seed: int = Field(0, ge=0, description="Of the random split; the run's seed leaves it as it is.")
-    limit: int | None = Field(None, gt=0, description="Train on so many samples only, drawn as the split is.")
+    held_out_by: Literal["random", "tail"] = Field(
+        "random",
+        description=(
+            "random: by held_out_seed, evenly over classes; tail: the last ones, as older runs."
+        ),
+    )
+    held_out_seed: int = Field(
+        0, ge=0, description="Of the random split; the run's seed leaves it as it is."
+    )
+    limit: int | None = Field(
+        None, gt=0, description="Train on so many samples only, drawn as the split is."
+    )
 
     def cut(self, name: str, found: Read) -> Samples:
         """What was read (N, ...), split. Raises DataError for fewer than two samples."""
@@ -44,7 +54,8 @@ class SplitData(DataComponent):
         count = self.held_out or min(max(1, len(array) // 10), MOST)
         if count >= len(array):
             raise DataError(
-                f"data: {name}: {len(array)} samples are not enough to hold out {count}. Lower data.held_out."
+                f"data: {name}: {len(array)} samples are not enough to hold out {count}. Lower"
+                " data.held_out."
             )
         way_back = [
             np.array([s.offset, s.factor]) for s in (found.scaling,) if s
@@ -52,7 +63,10 @@ class SplitData(DataComponent):
         sha256, (labels, names) = fingerprint(array, *way_back), numbered(classes)
         if self.held_out_by == "tail":
             rest = len(array) - count
-            train, held_out = part(array, np.arange(rest)[: self.limit]), part(array, np.arange(rest, len(array)))
+            train, held_out = (
+                part(array, np.arange(rest)[: self.limit]),
+                part(array, np.arange(rest, len(array))),
+            )
             split = f"last {count}"
             order = np.roll(np.arange(len(array)), count)
         else:
@@ -62,15 +76,22 @@ class SplitData(DataComponent):
             evenly = ", by class" if names else ""
             split = f"random {100 * count / len(array):.3g} %, seed {self.held_out_seed}{evenly}"
         freeze(*(a for a in (train, held_out) if isinstance(a, np.ndarray)))
-        first, last = (None, None) if labels is None else (labels[order[count:]][: len(train)], labels[order[:count]])
+        first, last = (
+            (None, None)
+            if labels is None
+            else (labels[order[count:]][: len(train)], labels[order[:count]])
+        )
         return Samples(
             name, train, held_out, split=split, sha256=sha256, scaling=found.scaling, record=found.record,
             labels=first, held_out_labels=last, classes=names,
         )  # fmt: skip
 
 
-def shuffled(count: int, seed: int, classes: Sequence[object] | None = None) -> npt.NDArray[np.int64]:
-    """A permutation (count,); with classes each part of it from the front on holds them in about their shares.
+def shuffled(
+    count: int, seed: int, classes: Sequence[object] | None = None
+) -> npt.NDArray[np.int64]:
+    """A permutation (count,); with classes each part of it from the front on holds them in about
+    their shares.
 
     >>> sorted(shuffled(4, 0).tolist())
     [0, 1, 2, 3]
@@ -80,7 +101,9 @@ def shuffled(count: int, seed: int, classes: Sequence[object] | None = None) -> 
     order = np.random.default_rng([seed, count]).permutation(count)
     if classes is None:
         return order
-    _, which, sizes = np.unique(np.array([str(c) for c in classes])[order], return_inverse=True, return_counts=True)
+    _, which, sizes = np.unique(
+        np.array([str(c) for c in classes])[order], return_inverse=True, return_counts=True
+    )
     rank = np.empty(count)
     for number, size in enumerate(sizes):
         rank[which == number] = (np.arange(size) + 0.5) / size

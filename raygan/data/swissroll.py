@@ -1,4 +1,6 @@
-"""The Swiss roll in two dimensions (Marsland, 2009), scaled to about the unit square as in WGAN-GP's toy script."""
+"""The Swiss roll in two dimensions (Marsland, 2009), scaled to about the unit square as in
+WGAN-GP's toy script.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ class Swissroll(DataComponent):
         for stream, count in enumerate((self.train, self.held_out)):
             rng = np.random.default_rng([seed, stream])
             t = 1.5 * np.pi * (1 + 2 * rng.random(count))
-            points = np.stack([t * np.cos(t), t * np.sin(t)], 1) + self.noise * rng.standard_normal((count, 2))
+            points = np.stack([t * np.cos(t), t * np.sin(t)], 1) + self.noise * rng.standard_normal(
+                (count, 2)
+            )
             parts.append((points / self.scale).astype(np.float32))
         freeze(*parts)
         return Samples("swissroll", parts[0], parts[1], split="fresh draws")

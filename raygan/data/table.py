@@ -1,6 +1,8 @@
-"""A table's columns as samples: one of encoded pictures or of lists, or those of numbers, a row a sample.
+"""A table's columns as samples: one of encoded pictures or of lists, or those of numbers, a row a
+sample.
 
-A null is a row that is refused by its number, not a zero; a column that is no feature (labels, ids, text) is left out by a setting.
+A null is a row that is refused by its number, not a zero; a column that is no feature (labels, ids,
+text) is left out by a setting.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ class TableComponent(FileComponent, ArraySettings):
     """A row a sample."""
 
     column: str | None = Field(
-        None, description="The column, or several with commas between; None: all, if all are numbers."
+        None,
+        description="The column, or several with commas between; None: all, if all are numbers.",
     )
 
     @abstractmethod
@@ -40,21 +43,32 @@ class TableComponent(FileComponent, ArraySettings):
         array = columns(self.where, table, self.column, record)
         found = as_samples(self.where, array, self.layout, self.scale, record)
         return (
-            found if labels is None else replace(found, classes=column_classes(self.where, labels, len(array), record))
+            found
+            if labels is None
+            else replace(found, classes=column_classes(self.where, labels, len(array), record))
         )
 
 
 def parted(where: str, table: Any, labels: str | None) -> tuple[Any, Any]:
-    """(the table without the column of labels, that column as a table of its own or None). Raises DataError."""
+    """(the table without the column of labels, that column as a table of its own or None). Raises
+    DataError.
+    """
     if labels is None:
         return table, None
     if labels not in table.column_names:
-        raise DataError(f"{where}: no column {labels!r} for data.labels. It has: {', '.join(table.column_names[:20])}.")
+        raise DataError(
+            f"{where}: no column {labels!r} for data.labels. It has:"
+            f" {', '.join(table.column_names[:20])}."
+        )
     return table.drop_columns([labels]), table.select([labels])
 
 
-def column_classes(where: str, labels: Any, count: int, record: Record, rows: Sequence[int] | None = None) -> list[str]:
-    """The class of each row, or of these `rows` only, from a table of one column. Raises DataError for nulls."""
+def column_classes(
+    where: str, labels: Any, count: int, record: Record, rows: Sequence[int] | None = None
+) -> list[str]:
+    """The class of each row, or of these `rows` only, from a table of one column. Raises DataError
+    for nulls.
+    """
     name, column = labels.column_names[0], labels.column(0)
     check_nulls(where, name, column)
     values = np.array(column.to_pylist())
@@ -92,8 +106,8 @@ def chosen(where: str, table: Any, asked: str | None) -> list[str]:
     if not there:
         raise DataError(f"{where} has no columns. Check the file.")
     raise DataError(
-        f"{where}: column {odd!r} ({table.schema.field(odd).type}) may be no feature. Set data.column: {guess}, or others of: "
-        f"{', '.join(there[:20])}."
+        f"{where}: column {odd!r} ({table.schema.field(odd).type}) may be no feature. Set"
+        f" data.column: {guess}, or others of: {', '.join(there[:20])}."
     )
 
 
@@ -117,16 +131,23 @@ def numbers(where: str, name: str, column: Any) -> Array:
     """One column of numbers, without nulls."""
     check_nulls(where, name, column)
     if not is_number(column.type):
-        raise DataError(f"{where}: column {name!r} holds {column.type}, not numbers. Set data.column.")
+        raise DataError(
+            f"{where}: column {name!r} holds {column.type}, not numbers. Set data.column."
+        )
     return np.asarray(column.to_numpy())
 
 
 def check_nulls(where: str, name: str, column: Any) -> None:
     """Raises DataError that tells how many, and the first."""
     if column.null_count:
-        first = column.is_null().to_numpy(zero_copy_only=False).argmax() if hasattr(column, "is_null") else 0
+        first = (
+            column.is_null().to_numpy(zero_copy_only=False).argmax()
+            if hasattr(column, "is_null")
+            else 0
+        )
         raise DataError(
-            f"{where}: column {name!r} has {column.null_count:,} nulls, the first in row {first}. Fill or remove them."
+            f"{where}: column {name!r} has {column.null_count:,} nulls, the first in row {first}."
+            " Fill or remove them."
         )
 
 
@@ -139,6 +160,7 @@ def lists(where: str, name: str, column: Any) -> Array:
         array = np.array([], object)
     if array.dtype.kind not in "biuf":
         raise DataError(
-            f"{where}: the lists of column {name!r} differ in length, or hold nulls. Bring all to one length."
+            f"{where}: the lists of column {name!r} differ in length, or hold nulls. Bring all to"
+            " one length."
         )
     return array

@@ -1,4 +1,6 @@
-"""Who is told while a large source is read; apart from what reads it, so that a verb's help needs no numpy."""
+"""Who is told while a large source is read; apart from what reads it, so that a verb's help needs
+no numpy.
+"""
 
 from __future__ import annotations
 

@@ -1,10 +1,12 @@
-"""PMGAN's balance term: how much each generator is to avoid the others (Xiao, Rajasekaran, 2019, section 3.2).
+"""PMGAN's balance term: how much each generator is to avoid the others (Xiao, Rajasekaran, 2019,
+section 3.2).
 
     w_k = softmax_k(J^D)    d_k = sigmoid(J_k^D)    c_k = J_k^C                                     (eq. 3)
     beta_k = w_k exp(-(c_k / d_k - lambda)), renormalised by a softmax over k                       (eq. 4)
 
-Taken literally, eq. 4 overflows or gives one generator everything, and its renormalisation cancels lambda. `bounded` keeps
-what the text wants of it and stays finite: mean e^lambda (scale K), so that lambda = 0 starts at the paper's beta = 1.
+Taken literally, eq. 4 overflows or gives one generator everything, and its renormalisation cancels
+lambda. `bounded` keeps what the text wants of it and stays finite: mean e^lambda (scale K), so that
+lambda = 0 starts at the paper's beta = 1.
 """
 
 from __future__ import annotations
@@ -21,10 +23,11 @@ CLIP = 4.0
 
 
 def signal(j_d: Values, j_c: Values) -> Values:
-    """log w_k - clip(c_k / d_k, +-4), (K,): large for a generator that is near the data and overlaps with another.
+    """log w_k - clip(c_k / d_k, +-4), (K,): large for a generator that is near the data and
+    overlaps with another.
 
-    j_d: E log D(x) + E log(1 - D(G_k)) <= 0; high means that generator k is bad. j_c: E log softmax_k(C(G_k)) <= 0; low means
-    that C takes k's samples for somebody else's.
+    j_d: E log D(x) + E log(1 - D(G_k)) <= 0; high means that generator k is bad. j_c: E log
+    softmax_k(C(G_k)) <= 0; low means that C takes k's samples for somebody else's.
     """
     log_w = j_d - _log_sum_exp(j_d)
     d = 1 / (1 + np.exp(-np.clip(j_d, -60, 60)))
@@ -42,7 +45,8 @@ def beta(
 ) -> Values:  # fmt: skip
     """beta_k of each generator, (K,), always finite.
 
-    diversity: lambda. decay: alpha of exp(-alpha step). learned: the trained signal, for balance = "learned".
+    diversity: lambda. decay: alpha of exp(-alpha step). learned: the trained signal, for balance =
+    "learned".
 
     >>> beta(np.array([-1.0, -1.0]), np.array([-0.5, -0.5])).round(3).tolist()
     [1.0, 1.0]
@@ -55,7 +59,9 @@ def beta(
     if balance == "paper":
         log_w = j_d - _log_sum_exp(j_d)
         d = 1 / (1 + np.exp(-np.clip(j_d, -60, 60)))
-        literal = np.exp(np.clip(log_w - (j_c / np.maximum(d, 1e-12) - diversity), -700, 700))  # else inf, then nan
+        literal = np.exp(
+            np.clip(log_w - (j_c / np.maximum(d, 1e-12) - diversity), -700, 700)
+        )  # else inf, then nan
         return softmax(literal) * shrink
     share = softmax(signal(j_d, j_c) if learned is None else learned)
     return np.asarray((len(j_d) if scale == "K" else 1) * math.exp(diversity) * share * shrink)

@@ -1,4 +1,6 @@
-"""A player's state as one file: safetensors for tensors, its JSON header for plain values. No pickle."""
+"""A player's state as one file: safetensors for tensors, its JSON header for plain values. No
+pickle.
+"""
 
 from __future__ import annotations
 
@@ -25,5 +27,15 @@ def unpack(raw: bytes) -> State:
         size = int.from_bytes(raw[:8], "little")
         plain = json.loads(json.loads(raw[8 : 8 + size])["__metadata__"]["plain"])
         return {**load(raw), **plain}
-    except (SafetensorError, ValueError, KeyError, UnicodeDecodeError, TypeError, MemoryError, RecursionError) as error:
-        raise CheckpointError(f"a checkpoint part cannot be read ({error}). Resume from another step.") from None
+    except (
+        SafetensorError,
+        ValueError,
+        KeyError,
+        UnicodeDecodeError,
+        TypeError,
+        MemoryError,
+        RecursionError,
+    ) as error:
+        raise CheckpointError(
+            f"a checkpoint part cannot be read ({error}). Resume from another step."
+        ) from None

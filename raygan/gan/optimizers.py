@@ -1,7 +1,8 @@
 """torch's own optimizers, without what comes along with their first update.
 
-torch imports its compiler there: 1.3 s and 70 MB in each process (benchmarks/LOG.md, "Packs"), for nothing, since nobody
-compiles here; and each step opens a record of the profiler. The arithmetic is torch's, bit for bit.
+torch imports its compiler there: 1.3 s and 70 MB in each process (benchmarks/LOG.md, "Packs"), for
+nothing, since nobody compiles here; and each step opens a record of the profiler. The arithmetic is
+torch's, bit for bit.
 """
 
 from __future__ import annotations

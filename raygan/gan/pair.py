@@ -1,4 +1,5 @@
-"""One GAN pair: G, D, their optimizers, their random streams and data order; trains alone and knows of nobody.
+"""One GAN pair: G, D, their optimizers, their random streams and data order; trains alone and knows
+of nobody.
 
 train(steps, board):  for each step    I_D x d_step(G, D, X)          Algorithm 1 of SGAN, lines 5-9
                                        g_step(G, D)                    lines 10-12
@@ -79,7 +80,9 @@ class Parts:
 
 
 class Trainer:
-    """What a local pair and the global pair have in common: two networks, optimizers, schedules, a state."""
+    """What a local pair and the global pair have in common: two networks, optimizers, schedules, a
+    state.
+    """
 
     def __init__(self, name: str, parts: Parts) -> None:
         self.name = name
@@ -96,7 +99,9 @@ class Trainer:
         self.opt_g = self.optimizer(self.g, self.config.lr_g)
         self.opt_d = self.optimizer(self.d, self.config.lr_d)
         self.average = duplicate(self.g) if self.config.ema else self.g
-        self.averaged = tuple(list[Tensor](t) for n in (self.average, self.g) for t in (n.parameters(), n.buffers()))
+        self.averaged = tuple(
+            list[Tensor](t) for n in (self.average, self.g) for t in (n.parameters(), n.buffers())
+        )
         self.bad_steps = S.BadSteps(name, self.config.max_bad_steps)
         self.identity = {"D": name, "G": name}
         self.swapped_at = -1
@@ -107,7 +112,9 @@ class Trainer:
     def optimizer(self, network: nn.Module, lr: float) -> torch.optim.Optimizer:
         """A fresh optimizer of the configured kind, of all parameters that train."""
         trained = [p for p in network.parameters() if p.requires_grad]
-        return S.make_optimizer(self.config.optimizer, trained, lr, self.config.beta1, self.config.beta2)
+        return S.make_optimizer(
+            self.config.optimizer, trained, lr, self.config.beta1, self.config.beta2
+        )
 
     @property
     def beats(self) -> int:
@@ -117,7 +124,8 @@ class Trainer:
     def open(self, board: Board) -> None:
         """Nobody needs anything of it before its first step."""
 
-    # ------------------------------------------------------------------------------------------ within a step
+    # ------------------------------------------------------------------------------------------
+    # within a step
 
     def decay(self) -> float:
         """The present learning rate, as a share of the configured one."""
@@ -137,7 +145,9 @@ class Trainer:
         return self.scheduled("ema", self.config.ema)
 
     def smoothing(self) -> tuple[float, float]:
-        """(factor of G's rate, of D's), s steps after a swap: 1 + 0.3/(s + 0.3), 1 - 0.3/(s + 0.6) (code of GAP's authors)."""
+        """(factor of G's rate, of D's), s steps after a swap: 1 + 0.3/(s + 0.3), 1 - 0.3/(s + 0.6)
+        (code of GAP's authors).
+        """
         s = self.step - self.swapped_at
         if self.swapped_at < 0 or s >= self.parts.smooth_steps:
             return 1.0, 1.0
@@ -158,7 +168,10 @@ class Trainer:
         """Follow the schedule of Adam's betas."""
         schedule = self.config.schedule
         if schedule.beta1 is not None or schedule.beta2 is not None:
-            betas = self.scheduled("beta1", self.config.beta1), self.scheduled("beta2", self.config.beta2)
+            betas = (
+                self.scheduled("beta1", self.config.beta1),
+                self.scheduled("beta2", self.config.beta2),
+            )
             optimizer.param_groups[0]["betas"] = betas
 
     def noise(self, stream: torch.Generator) -> Tensor:
@@ -177,10 +190,13 @@ class Trainer:
         average, its_buffers, now, buffers = self.averaged
         S.update_average(average, its_buffers, now, buffers, self.ema)
 
-    # ---------------------------------------------------------------------------------------------- state
+    # ----------------------------------------------------------------------------------------------
+    # state
 
     def generator_vector(self) -> Vector:
-        """The generator to sample from, flat and frozen; raises NonFiniteError rather than publish a NaN."""
+        """The generator to sample from, flat and frozen; raises NonFiniteError rather than publish
+        a NaN.
+        """
         return finite(self.name, self.step, flatten(self.average), self.average)
 
     def discriminator_vector(self) -> Vector:
@@ -188,7 +204,8 @@ class Trainer:
         return finite(self.name, self.step, flatten(self.d), self.d)
 
     def offer(self, what: Literal["D", "G"], carry: Literal["all", "weights"]) -> Parcel:
-        """The whole D (or G): weights and buffers, with carry = "all" its optimizer, and whose it is. A copy.
+        """The whole D (or G): weights and buffers, with carry = "all" its optimizer, and whose it
+        is. A copy.
 
         Raises NonFiniteError rather than pass a NaN on.
         """
@@ -201,7 +218,9 @@ class Trainer:
         return Parcel(self.identity[what], self.step, arrays)
 
     def adopt(self, what: Literal["D", "G"], parcel: Parcel) -> None:
-        """Take up a network that another pair offered. Data order, prior and noise stay this pair's own."""
+        """Take up a network that another pair offered. Data order, prior and noise stay this pair's
+        own.
+        """
         network, optimizer = (self.d, self.opt_d) if what == "D" else (self.g, self.opt_g)
         unflatten(network, parcel.arrays["weights"])
         if "optimizer" in parcel.arrays:
@@ -212,7 +231,9 @@ class Trainer:
         self.swapped_at = self.step
 
     def state(self) -> State:
-        """Everything: networks, optimizers, counters. Random streams are counted, so the step stands for them."""
+        """Everything: networks, optimizers, counters. Random streams are counted, so the step
+        stands for them.
+        """
         average = {} if self.average is self.g else S.network_state("ema", self.average)
         return {
             "step": self.step,
@@ -235,8 +256,8 @@ class Trainer:
         own = f"{signature_hash(self.g)}-{signature_hash(self.d)}"
         if state["signature"] != own:
             raise CheckpointError(
-                f"{self.name}: the checkpoint holds networks of signature {state['signature']}, this config builds "
-                f"{own}. Resume with the config of the run, or start a new run."
+                f"{self.name}: the checkpoint holds networks of signature {state['signature']},"
+                f" this config builds {own}. Resume with the config of the run, or start a new run."
             )
         S.load_network("g", self.g, state)
         S.load_optimizer("opt_g", self.opt_g, state)
@@ -260,11 +281,17 @@ class Trainer:
     def check(self) -> None:
         """Raises NonFiniteError when a weight or an optimizer's number is NaN or infinite."""
         for network, optimizer in ((self.g, self.opt_g), (self.d, self.opt_d)):
-            held = [t for slots in optimizer.state.values() for t in slots.values() if isinstance(t, Tensor)]
+            held = [
+                t
+                for slots in optimizer.state.values()
+                for t in slots.values()
+                if isinstance(t, Tensor)
+            ]
             floats = [t.detach() for t in [*network.parameters(), *held] if t.is_floating_point()]
             if not all(torch.isfinite(n) for n in torch._foreach_norm(floats)):
                 raise NonFiniteError(
-                    self.name, f"weights or an optimizer's state are NaN or infinite at step {self.step}."
+                    self.name,
+                    f"weights or an optimizer's state are NaN or infinite at step {self.step}.",
                 )
 
 
@@ -278,12 +305,16 @@ class Pair(Trainer):
         self.data_streams = Streams(self.streams.seed, "shared") if shared else self.streams
 
     def open(self, board: Board) -> None:
-        """One that goes on publishes what it is, since its shelf is empty; nobody needs anything before the first step."""
+        """One that goes on publishes what it is, since its shelf is empty; nobody needs anything
+        before the first step.
+        """
         if self.step and self.sharing.every:
             board.publish(self.publication())
 
     def train(self, steps: int, board: Board) -> Report:
-        """Do `steps` steps, publishing each version that is due; the report holds their mean losses."""
+        """Do `steps` steps, publishing each version that is due; the report holds their mean
+        losses.
+        """
         meter = Meter()
         for i in range(steps):
             with self.streams.for_layers(self.step):
@@ -304,10 +335,14 @@ class Pair(Trainer):
                 fake = self.g(self.noise(noise))
             real, fake = self.blur(real, extra), self.blur(fake, extra)
             at = self.update_of_d(i, self.loss.d_steps)
-            value = S.d_step(self.d, self.opt_d, self.loss, real, fake, extra, self.config.clip_grad_d, at=at)
+            value = S.d_step(
+                self.d, self.opt_d, self.loss, real, fake, extra, self.config.clip_grad_d, at=at
+            )
             loss_d = value if np.isfinite(loss_d) else loss_d  # one bad update marks the whole step
         if probe is not None:
-            held = self.data.held_out_batch(self.batch_size, self.data_streams.at("held-out", self.step, "cpu"))
+            held = self.data.held_out_batch(
+                self.batch_size, self.data_streams.at("held-out", self.step, "cpu")
+            )
             on_real, on_held, on_fake = judged(self.d, real, held.to(self.device), fake)
             probe.look(on_real, on_fake)
             probe.costs(self.loss, on_real, on_held, on_fake)
@@ -316,7 +351,9 @@ class Pair(Trainer):
         if self.config.input_noise:
             blur = self.blur(torch.zeros_like(fake), extra)
         matching = self.config.feature_matching
-        loss_g = S.g_step(self.g, self.d, self.opt_g, self.loss, z, self.config.clip_grad_g, blur, real, matching)
+        loss_g = S.g_step(
+            self.g, self.d, self.opt_g, self.loss, z, self.config.clip_grad_g, blur, real, matching
+        )
         if probe is not None:
             probe.gradients(grad_g=self.g, grad_d=self.d)
         self.update_average()
@@ -325,9 +362,11 @@ class Pair(Trainer):
         return {"loss_d": loss_d, "loss_g": loss_g}
 
     def publication(self, d: Vector | None = None, g: Vector | None = None) -> Publication:
-        """D, and G as weights or as samples; made without touching a buffer or a stream of the training.
+        """D, and G as weights or as samples; made without touching a buffer or a stream of the
+        training.
 
-        d, g: flat weights of D, and samples or flat weights of G, where a pack has made those of all its pairs at once.
+        d, g: flat weights of D, and samples or flat weights of G, where a pack has made those of
+        all its pairs at once.
         """
         precision = self.sharing.precision
         d = finite(self.name, self.step, flatten(self.d) if d is None else d, self.d)
@@ -377,13 +416,17 @@ class Meter:
         }
 
     def costs(self, loss: Loss, real: Tensor, held_out: Tensor, fake: Tensor) -> None:
-        """D's cost on a training and on a held-out batch, against the same fakes, by its logits (GAP, Fig. 6)."""
+        """D's cost on a training and on a held-out batch, against the same fakes, by its logits
+        (GAP, Fig. 6).
+        """
         n = (
             min(len(held_out), len(fake)) if loss.needs_real else None
         )  # which pairs them: a held-out part may be smaller
         held = loss.d_loss(held_out[:n], fake[:n])
         self.once |= {"cost_train": loss.d_loss(real, fake).item(), "cost_held_out": held.item()}
-        if held_out.ndim == 1:  # where G has lost modes, held-out samples of these stand out from all fakes
+        if (
+            held_out.ndim == 1
+        ):  # where G has lost modes, held-out samples of these stand out from all fakes
             self.once["d_missed"] = (held_out > fake.max()).float().mean().item()
 
     def gradients(self, **networks: nn.Module) -> None:

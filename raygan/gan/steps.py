@@ -1,6 +1,8 @@
-"""The two updates that every GAN is made of: used by local pairs, by the global pair and by its messengers.
+"""The two updates that every GAN is made of: used by local pairs, by the global pair and by its
+messengers.
 
-A loss or a gradient that is not finite never reaches the weights: the step is skipped and counted (NonFinite).
+A loss or a gradient that is not finite never reaches the weights: the step is skipped and counted
+(NonFinite).
 """
 
 from __future__ import annotations
@@ -23,10 +25,13 @@ from raygan.gan.weights import fill
 def unmoved(network: nn.Module, x: Tensor) -> Tensor:
     """The network's output in training mode.
 
-    Neither its buffers move (batch norm's running averages) nor what its layers draw next (dropout).
+    Neither its buffers move (batch norm's running averages) nor what its layers draw next
+    (dropout).
     """
     with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
-        out: Tensor = torch.func.functional_call(network, {n: b.clone() for n, b in network.named_buffers()}, (x,))
+        out: Tensor = torch.func.functional_call(
+            network, {n: b.clone() for n, b in network.named_buffers()}, (x,)
+        )
     return out
 
 
@@ -41,7 +46,9 @@ def d_step(
     together: bool = False,
     at: At = NOW,
 ) -> float:
-    """One update of D on a real and a fake batch (N, *shape); returns its loss, nan when the step was skipped."""
+    """One update of D on a real and a fake batch (N, *shape); returns its loss, nan when the step
+    was skipped.
+    """
     zero_grad(optimizer)
     value = d_backward(d, loss, real, fake, stream, together=together, at=at)
     if math.isfinite(value):
@@ -53,12 +60,14 @@ def d_step(
 def logits_of(
     d: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, together: bool, dim: int = 0
 ) -> tuple[Tensor, Tensor]:
-    """D's logits on real and on fake samples; together: in one batch (along `dim`), which is faster, and the same up to rounding
-    where no layer looks at a whole batch.
+    """D's logits on real and on fake samples; together: in one batch (along `dim`), which is
+    faster, and the same up to rounding where no layer looks at a whole batch.
     """
     if not together:
         return d(real), d(fake)
-    on_real, on_fake = d(torch.cat([real, fake], dim)).split([real.shape[dim], fake.shape[dim]], dim)
+    on_real, on_fake = d(torch.cat([real, fake], dim)).split(
+        [real.shape[dim], fake.shape[dim]], dim
+    )
     return on_real, on_fake
 
 
@@ -72,7 +81,9 @@ def d_backward(
     together: bool = False,
     at: At = NOW,
 ) -> float:
-    """Add the gradient of weight * D's loss; a loss that is not finite adds nothing. Returns the unweighted loss."""
+    """Add the gradient of weight * D's loss; a loss that is not finite adds nothing. Returns the
+    unweighted loss.
+    """
     total = loss.d_loss(*logits_of(d, real, fake, together))
     penalty = loss.penalty(d, real, fake, stream, at)
     if penalty is not None:
@@ -94,9 +105,11 @@ def g_step(
     real: Tensor | None = None,
     matching: float = 0.0,
 ) -> float:
-    """One update of G against D from noise z (N, z_dim); returns its loss, nan when the step was skipped.
+    """One update of G against D from noise z (N, z_dim); returns its loss, nan when the step was
+    skipped.
 
-    real: samples (N, *shape), for losses that compare, and for feature matching, whose weight is `matching`.
+    real: samples (N, *shape), for losses that compare, and for feature matching, whose weight is
+    `matching`.
     """
     zero_grad(optimizer)
     fake = g(z)
@@ -126,8 +139,12 @@ def on_real(d: nn.Module, real: Tensor | None) -> Tensor:
 
 
 def feature_distance(d: nn.Module, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-    """(|| E f(real) - E f(fake) ||^2, D's logits of fake), f = D's last hidden layer (Salimans et al., 2016, section 3.1)."""
-    assert isinstance(d, nn.Sequential), "discriminators are Sequential: hidden layers, the last linear one, Logits"
+    """(|| E f(real) - E f(fake) ||^2, D's logits of fake), f = D's last hidden layer (Salimans et
+    al., 2016, section 3.1).
+    """
+    assert isinstance(d, nn.Sequential), (
+        "discriminators are Sequential: hidden layers, the last linear one, Logits"
+    )
     body, head = d[:-2], d[-2:]
     features = body(fake)
     with torch.no_grad():
@@ -144,7 +161,11 @@ def apply(optimizer: torch.optim.Optimizer, network: nn.Module, clip: float | No
 
 @torch.no_grad()
 def update_average(
-    average: list[Tensor], its_buffers: list[Tensor], now: list[Tensor], buffers: list[Tensor], ema: float
+    average: list[Tensor],
+    its_buffers: list[Tensor],
+    now: list[Tensor],
+    buffers: list[Tensor],
+    ema: float,
 ) -> None:
     """avg <- ema avg + (1 - ema) now; buffers are copied."""
     torch._foreach_lerp_(average, now, 1 - ema)
@@ -187,13 +208,14 @@ class BadSteps:
         if self.in_a_row >= self.limit:
             raise NonFiniteError(
                 self.player,
-                f"{', '.join(bad)} at step {step}, the {self.in_a_row}th skipped step in a row "
-                "(pair.max_bad_steps). Lower pair.lr_g and pair.lr_d, or set pair.clip_grad_d, and resume from the "
-                "last checkpoint.",
+                f"{', '.join(bad)} at step {step}, the {self.in_a_row}th skipped step in a row"
+                " (pair.max_bad_steps). Lower pair.lr_g and pair.lr_d, or set pair.clip_grad_d,"
+                " and resume from the last checkpoint.",
             )
 
 
-# ------------------------------------------------------------------------------------------- optimizers and state
+# -------------------------------------------------------------------------------------------
+# optimizers and state
 
 
 def make_optimizer(
@@ -212,7 +234,9 @@ def zero_grad(optimizer: torch.optim.Optimizer) -> None:
 
 
 def network_state(prefix: str, network: nn.Module) -> State:
-    """Copies of all parameters and buffers as `prefix.name`, also of buffers that torch's own state leaves out."""
+    """Copies of all parameters and buffers as `prefix.name`, also of buffers that torch's own state
+    leaves out.
+    """
     held = {**network.state_dict(), **dict(unlisted_buffers(network))}
     return {f"{prefix}.{k}": v.detach().cpu().clone() for k, v in held.items()}
 
@@ -247,15 +271,21 @@ def load_optimizer(prefix: str, optimizer: torch.optim.Optimizer, state: State) 
     for name, value in state.items():
         if name.startswith(prefix + "."):
             index, _, key = name.removeprefix(prefix + ".").partition(".")
-            copied = value.clone() if isinstance(value, Tensor) else value  # load_state_dict would share it
+            copied = (
+                value.clone() if isinstance(value, Tensor) else value
+            )  # load_state_dict would share it
             slots.setdefault(int(index), {})[key] = copied
-    optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
+    optimizer.load_state_dict(
+        {"state": slots, "param_groups": optimizer.state_dict()["param_groups"]}
+    )
 
 
 def flatten_optimizer(optimizer: torch.optim.Optimizer) -> npt.NDArray[np.float32]:
     """All of an optimizer's tensors as one frozen float32 vector; zeros before its first step."""
     materialise(optimizer)
-    slots = [tensor for p in optimizer.param_groups[0]["params"] for _, tensor in _slots(optimizer, p)]
+    slots = [
+        tensor for p in optimizer.param_groups[0]["params"] for _, tensor in _slots(optimizer, p)
+    ]
     out = np.empty(sum(t.numel() for t in slots), np.float32)
     at = 0
     for tensor in slots:
@@ -266,7 +296,9 @@ def flatten_optimizer(optimizer: torch.optim.Optimizer) -> npt.NDArray[np.float3
 
 
 def unflatten_optimizer(optimizer: torch.optim.Optimizer, flat: npt.NDArray[np.float32]) -> None:
-    """Give `optimizer` the state of another one over networks of the same shapes, from `flatten_optimizer`."""
+    """Give `optimizer` the state of another one over networks of the same shapes, from
+    `flatten_optimizer`.
+    """
     parameters = optimizer.param_groups[0]["params"]
     materialise(optimizer)
     at = 0

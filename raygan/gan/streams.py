@@ -2,9 +2,9 @@
 
     stream = f(run seed, player, purpose, step)
 
-A stream is made anew from its address at every step, so that no state has to be saved, a repeated step gives the same
-bits, and no player can disturb another's randomness. Nothing in raygan uses a global generator; layers that do (dropout) find it
-set to a stream of their player's (`for_layers`).
+A stream is made anew from its address at every step, so that no state has to be saved, a repeated
+step gives the same bits, and no player can disturb another's randomness. Nothing in raygan uses a
+global generator; layers that do (dropout) find it set to a stream of their player's (`for_layers`).
 """
 
 from __future__ import annotations
@@ -38,8 +38,12 @@ class Streams:
         self.device = torch.device(device)
         self._generators: dict[str, torch.Generator] = {}
 
-    def at(self, purpose: str, step: int = 0, device: torch.device | str | None = None) -> torch.Generator:
-        """The generator of `purpose`, set to the beginning of `step`; valid until the purpose is asked for again."""
+    def at(
+        self, purpose: str, step: int = 0, device: torch.device | str | None = None
+    ) -> torch.Generator:
+        """The generator of `purpose`, set to the beginning of `step`; valid until the purpose is
+        asked for again.
+        """
         where = torch.device(device) if device is not None else self.device
         key = f"{purpose}@{where}"
         generator = self._generators.get(key)

@@ -1,4 +1,5 @@
-"""The few types that every layer speaks: what a loss, a network, a data set, a board and a player are.
+"""The few types that every layer speaks: what a loss, a network, a data set, a board and a player
+are.
 
 Protocols only; the real ones live in losses/, networks/, data/, controller/ and actors/.
 """
@@ -48,7 +49,9 @@ class Loss(Protocol):
         """What D minimises, from its logits on real and on fake samples; a scalar."""
 
     def g_loss(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
-        """What G minimises, from D's logits on its samples, and on real ones where `needs_real`; a scalar."""
+        """What G minimises, from D's logits on its samples, and on real ones where `needs_real`; a
+        scalar.
+        """
 
     @property
     def needs_real(self) -> bool:
@@ -76,7 +79,9 @@ class Dataset(Protocol):
         """Of one sample: (features,) or (channels, height, width)."""
 
     def batch(self, size: int, generator: torch.Generator, device: torch.device) -> Tensor:
-        """`size` samples drawn independently with `generator` (a CPU generator); float32, (size, *shape)."""
+        """`size` samples drawn independently with `generator` (a CPU generator); float32, (size,
+        *shape).
+        """
 
     def held_out_batch(self, size: int, generator: torch.Generator) -> Tensor:
         """At most `size` samples that nobody trains on; on the CPU."""
@@ -91,14 +96,20 @@ class Board(Protocol):
     def forget(self, player: str, before: int) -> None:
         """No reader will ask for versions of `player` below `before` any more."""
 
-    def between(self, players: Sequence[str], after: int, upto: int) -> dict[str, list[Publication]]:
+    def between(
+        self, players: Sequence[str], after: int, upto: int
+    ) -> dict[str, list[Publication]]:
         """Exactly the versions v with after < v <= upto, oldest first (lockstep)."""
 
     def newest(self, players: Sequence[str]) -> dict[str, Publication]:
         """The newest version of each player that has published (async)."""
 
-    def peek(self, players: Sequence[str], have: Mapping[str, int], wait_s: float = 0.0) -> dict[str, Publication]:
-        """Publications newer than the versions in `have` that are at hand; waits at most `wait_s` for the first (async)."""
+    def peek(
+        self, players: Sequence[str], have: Mapping[str, int], wait_s: float = 0.0
+    ) -> dict[str, Publication]:
+        """Publications newer than the versions in `have` that are at hand; waits at most `wait_s`
+        for the first (async).
+        """
 
     def progress(self, players: Sequence[str]) -> dict[str, int]:
         """Each player's newest version number; 0 before its first."""

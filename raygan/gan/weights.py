@@ -1,7 +1,7 @@
 """A network as ONE flat contiguous vector, and back: parameters and buffers, bit for bit.
 
-What crosses a process is a Publication: (player, version, named vectors). A vector is made once, frozen, and never
-written again, so a reader in another thread can never see half of a step.
+What crosses a process is a Publication: (player, version, named vectors). A vector is made once,
+frozen, and never written again, so a reader in another thread can never see half of a step.
 """
 
 from __future__ import annotations
@@ -55,8 +55,9 @@ class Parcel:
 
     @property
     def fingerprint(self) -> str:
-        """XXH3 (128 bits) of the weights and all else that travels; its name in the journal. It tells a damaged or a wrong network,
-        not a forged one, at a memory's speed: SHA-256 would take longer than all the rest of a swap.
+        """XXH3 (128 bits) of the weights and all else that travels; its name in the journal. It
+        tells a damaged or a wrong network, not a forged one, at a memory's speed: SHA-256 would
+        take longer than all the rest of a swap.
         """
         h = xxhash.xxh3_128()
         for key in sorted(self.arrays):
@@ -72,8 +73,12 @@ def tensors(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 
 def signature(network: nn.Module) -> str:
-    """Names, shapes and types of a network's tensors, as text; equal signatures can exchange vectors."""
-    return ";".join(f"{n}:{tuple(t.shape)}:{str(t.dtype).removeprefix('torch.')}" for n, t in tensors(network))
+    """Names, shapes and types of a network's tensors, as text; equal signatures can exchange
+    vectors.
+    """
+    return ";".join(
+        f"{n}:{tuple(t.shape)}:{str(t.dtype).removeprefix('torch.')}" for n, t in tensors(network)
+    )
 
 
 def signature_hash(network: nn.Module) -> str:
@@ -94,7 +99,8 @@ def _words(tensor: Tensor) -> int:
 def flatten(network: nn.Module) -> Vector:
     """Copy all tensors into one frozen float32 vector of shape (num_words,).
 
-    Other types (batch norm's counters, masks) keep their bits: they are copied as bytes, not converted.
+    Other types (batch norm's counters, masks) keep their bits: they are copied as bytes, not
+    converted.
     """
     flat: Vector = np.empty(num_words(network), dtype=np.float32)
     at = 0
@@ -109,7 +115,8 @@ def flatten(network: nn.Module) -> Vector:
 
 
 def halve(values: Vector, precision: Precision) -> Words:
-    """The same numbers in so many bits, frozen; float16 has nothing beyond 65,504, which stands for all that is.
+    """The same numbers in so many bits, frozen; float16 has nothing beyond 65,504, which stands for
+    all that is.
 
     >>> halve(np.float32([1 / 3, 1e6]), "float16")
     array([3.333e-01, 6.550e+04], dtype=float16)
@@ -146,11 +153,15 @@ def word_bytes(precision: Precision) -> int:
 
 
 def narrow(network: nn.Module, flat: Vector, precision: Precision) -> Words:
-    """A network's flat vector in words of half the size; integer buffers keep their bits, two words for one."""
+    """A network's flat vector in words of half the size; integer buffers keep their bits, two words
+    for one.
+    """
     if precision == "float32":
         return flat
     half = np.dtype(np.float16 if precision == "float16" else np.uint16)
-    pieces = [halve(p, precision) if real else p.view(half) for p, real in _pieces(network, flat, 1)]
+    pieces = [
+        halve(p, precision) if real else p.view(half) for p, real in _pieces(network, flat, 1)
+    ]
     out = np.concatenate(pieces)
     out.flags.writeable = False
     return out
@@ -160,14 +171,20 @@ def widen(network: nn.Module, words: Words) -> Vector:
     """The inverse: a flat vector that `unflatten` takes. Raises ValueError when the lengths differ."""
     if words.dtype == np.float32:
         return words
-    return np.concatenate([whole(p) if real else p.view(np.float32) for p, real in _pieces(network, words, 2)])
+    return np.concatenate(
+        [whole(p) if real else p.view(np.float32) for p, real in _pieces(network, words, 2)]
+    )
 
 
 def _pieces(network: nn.Module, words: Words, per_word: int) -> Iterator[tuple[Words, bool]]:
     """(words of a tensor, is it float32?); other tensors have `per_word` words for each 4 bytes."""
-    sizes = [(_words(t) * (1 if t.dtype == torch.float32 else per_word), t) for _, t in tensors(network)]
+    sizes = [
+        (_words(t) * (1 if t.dtype == torch.float32 else per_word), t) for _, t in tensors(network)
+    ]
     if words.size != sum(size for size, _ in sizes):
-        raise ValueError(f"a vector of {words.size} words does not fit a network of {num_words(network)}")
+        raise ValueError(
+            f"a vector of {words.size} words does not fit a network of {num_words(network)}"
+        )
     at = 0
     for size, tensor in sizes:
         yield words[at : at + size], tensor.dtype == torch.float32
@@ -180,9 +197,13 @@ def float_pieces(network: nn.Module, flat: Vector) -> list[Vector]:
 
 
 def unflatten(network: nn.Module, flat: Words) -> None:
-    """Copy a flat vector, whole or narrow, into the network's tensors, in place. Raises ValueError when the lengths differ."""
+    """Copy a flat vector, whole or narrow, into the network's tensors, in place. Raises ValueError
+    when the lengths differ.
+    """
     with torch.no_grad():
-        for (words, _), (_, tensor) in zip(_pieces(network, widen(network, flat), 1), tensors(network), strict=True):
+        for (words, _), (_, tensor) in zip(
+            _pieces(network, widen(network, flat), 1), tensors(network), strict=True
+        ):
             fill(tensor, words)
 
 
@@ -203,20 +224,31 @@ def _bytes(tensor: Tensor) -> npt.NDArray[np.uint8]:
 
 
 def duplicate(network: nn.Module) -> nn.Module:
-    """A deep copy, also where hooks keep a computed weight (`nn.utils.weight_norm`), which torch refuses to copy."""
-    computed = [t for m in network.modules() for t in vars(m).values() if isinstance(t, Tensor) and not t.is_leaf]
+    """A deep copy, also where hooks keep a computed weight (`nn.utils.weight_norm`), which torch
+    refuses to copy.
+    """
+    computed = [
+        t
+        for m in network.modules()
+        for t in vars(m).values()
+        if isinstance(t, Tensor) and not t.is_leaf
+    ]
     return copy.deepcopy(network, {id(t): t.detach().clone() for t in computed})
 
 
 def digest(state: dict[str, object]) -> str:
-    """SHA-256 over a player's whole state: names, shapes and bits of each tensor, and each plain value."""
+    """SHA-256 over a player's whole state: names, shapes and bits of each tensor, and each plain
+    value.
+    """
     h = hashlib.sha256()
     for key in sorted(state):
         value = state[key]
         h.update(key.encode())
         if isinstance(value, Tensor):
             h.update(str((tuple(value.shape), str(value.dtype))).encode())
-            h.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+            h.update(
+                value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+            )
         else:
             h.update(repr(value).encode())
     return h.hexdigest()

@@ -1,3 +1,5 @@
-"""GAN losses, one file each; the file's name is the loss's name in a config. Nothing here imports Ray."""
+"""GAN losses, one file each; the file's name is the loss's name in a config. Nothing here imports
+Ray.
+"""
 
 NOT_COMPONENTS = ("base",)

@@ -31,17 +31,29 @@ class Held(NamedTuple):
 class LossComponent(Component):
     """What D and G minimise, with penalties on D's gradient and a number of D steps of its own.
 
-    A loss is `d_loss` and `g_loss`; everything else has a default. What others have to know of it are its properties, never its
-    name: `critic`, `needs_real`, `linear`, `density_ratio`, `num_judges`.
+    A loss is `d_loss` and `g_loss`; everything else has a default. What others have to know of it
+    are its properties, never its name: `critic`, `needs_real`, `linear`, `density_ratio`,
+    `num_judges`.
     """
 
     d_steps: int = Field(1, gt=0, description="Updates of D for each update of G (I_D).")
     r1: float = Field(
-        0.0, ge=0, description="gamma of R1, gamma/2 E |grad D(x)|^2 on real samples (Mescheder et al., 2018, eq. 9)."
+        0.0,
+        ge=0,
+        description=(
+            "gamma of R1, gamma/2 E |grad D(x)|^2 on real samples (Mescheder et al., 2018, eq. 9)."
+        ),
     )
-    r2: float = Field(0.0, ge=0, description="The same on generated samples: R2 (Mescheder et al., 2018, eq. 10).")
+    r2: float = Field(
+        0.0, ge=0, description="The same on generated samples: R2 (Mescheder et al., 2018, eq. 10)."
+    )
     penalty_every: int = Field(
-        1, gt=0, description="Updates of D between two of R1 and R2, then as many times as strong (StyleGAN2, App. B)."
+        1,
+        gt=0,
+        description=(
+            "Updates of D between two of R1 and R2, then as many times as strong (StyleGAN2,"
+            " App. B)."
+        ),
     )
 
     @abstractmethod
@@ -50,7 +62,9 @@ class LossComponent(Component):
 
     @abstractmethod
     def g_loss(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
-        """What G minimises, a scalar, from D's logits (N,) on its samples; real: those on as many real ones, where `needs_real`."""
+        """What G minimises, a scalar, from D's logits (N,) on its samples; real: those on as many
+        real ones, where `needs_real`.
+        """
 
     @property
     def needs_real(self) -> bool:
@@ -69,20 +83,25 @@ class LossComponent(Component):
 
     @property
     def num_judges(self) -> int | None:
-        """Discriminators that it is made for (logits (N, judges)); None: any number from 2. Most take one, with logits (N,)."""
+        """Discriminators that it is made for (logits (N, judges)); None: any number from 2. Most
+        take one, with logits (N,).
+        """
         return 1
 
     @property
     def linear(self) -> bool:
-        """Does every sample weigh the same in D's loss, near logit 0? Then a bias's gradient is a difference of equal sums, exactly
-        0 where a unit is on for all samples; over both batches at once it is what rounding leaves, of which Adam makes steps.
+        """Does every sample weigh the same in D's loss, near logit 0? Then a bias's gradient is a
+        difference of equal sums, exactly 0 where a unit is on for all samples; over both batches at
+        once it is what rounding leaves, of which Adam makes steps.
         """
         return False
 
     def penalty(
         self, d: nn.Module, real: Tensor, fake: Tensor, generator: torch.Generator, at: At = NOW
     ) -> Tensor | None:
-        """What is added to D's loss: the sum of the costs at the points of `held`; None where there are none."""
+        """What is added to D's loss: the sum of the costs at the points of `held`; None where there
+        are none.
+        """
         total: Tensor | None = None
         for points, cost, weight in self.held(real, fake, generator, at):
             if weight:
@@ -90,16 +109,24 @@ class LossComponent(Component):
                 total = value if total is None else total + value
         return total
 
-    def held(self, real: Tensor, fake: Tensor, generator: torch.Generator, at: At = NOW) -> list[Held]:
-        """Of one batch (N, *shape); as many at each update, so that those of several discriminators can be stacked."""
+    def held(
+        self, real: Tensor, fake: Tensor, generator: torch.Generator, at: At = NOW
+    ) -> list[Held]:
+        """Of one batch (N, *shape); as many at each update, so that those of several discriminators
+        can be stacked.
+        """
         out = []
         if (points := self.penalty_points(real, fake, generator)) is not None:
             out.append(Held(points, self._of_squares, at.gamma))
         due = at.gamma * self.penalty_every / 2 if at.update % self.penalty_every == 0 else 0.0
-        out += [Held(x, _mean, due * gamma) for x, gamma in ((real, self.r1), (fake, self.r2)) if gamma]
+        out += [
+            Held(x, _mean, due * gamma) for x, gamma in ((real, self.r1), (fake, self.r2)) if gamma
+        ]
         return out
 
-    def penalty_points(self, real: Tensor, fake: Tensor, generator: torch.Generator) -> Tensor | None:
+    def penalty_points(
+        self, real: Tensor, fake: Tensor, generator: torch.Generator
+    ) -> Tensor | None:
         """Where D's gradient is held near a norm of the loss's own, like `real`; None: nowhere."""
         return None
 
@@ -109,7 +136,9 @@ class LossComponent(Component):
         return weight * (norms - 1).square().mean(-1)
 
     def _of_squares(self, squares: Tensor) -> Tensor:
-        return self.penalty_of(torch.sqrt(squares + 1e-12))  # +: the root's own gradient at 0 is infinite
+        return self.penalty_of(
+            torch.sqrt(squares + 1e-12)
+        )  # +: the root's own gradient at 0 is infinite
 
     def after_d_step(self, d: nn.Module) -> None:
         """Nothing to do."""
@@ -120,9 +149,11 @@ def _mean(squares: Tensor) -> Tensor:
 
 
 def gradient_squares(d: Callable[[Tensor], Tensor], points: Tensor, dims: int = 1) -> Tensor:
-    """|| grad_x D(x) ||^2 at each of the points, (N,); keeps the graph, so that it can be minimised.
+    """|| grad_x D(x) ||^2 at each of the points, (N,); keeps the graph, so that it can be
+    minimised.
 
-    dims: leading dimensions that number the points, where they are of several discriminators at once, (pairs, N).
+    dims: leading dimensions that number the points, where they are of several discriminators at
+    once, (pairs, N).
     """
     points = points.detach().requires_grad_(True)
     (grad,) = torch.autograd.grad(d(points).sum(), points, create_graph=True)
@@ -130,24 +161,37 @@ def gradient_squares(d: Callable[[Tensor], Tensor], points: Tensor, dims: int = 
 
 
 def examine(loss: LossComponent, judges: int) -> None:
-    """Raises ConfigError for a loss that cannot be minimised: no scalar, not finite, or without a gradient for its player."""
+    """Raises ConfigError for a loss that cannot be minimised: no scalar, not finite, or without a
+    gradient for its player.
+    """
     shape = (8,) if judges == 1 else (8, judges)
     stream = torch.Generator().manual_seed(0)
     real, fake = (torch.randn(shape, generator=stream) for _ in range(2))
     for name in ("d_loss", "g_loss"):
         logits = fake.clone().requires_grad_()
         with calling("loss", loss.name, f"{name} on logits {shape}"):
-            value = loss.d_loss(real, logits) if name == "d_loss" else g_loss_of(loss, logits, lambda: real)
+            value = (
+                loss.d_loss(real, logits)
+                if name == "d_loss"
+                else g_loss_of(loss, logits, lambda: real)
+            )
         if not isinstance(value, Tensor) or value.shape != ():
-            what = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
-            raise ConfigError(f"loss {label(loss.name)}: {name} returns {what}, not a scalar tensor. Take its mean.")
+            what = (
+                f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+            )
+            raise ConfigError(
+                f"loss {label(loss.name)}: {name} returns {what}, not a scalar tensor. Take its"
+                " mean."
+            )
         if not value.isfinite():
             raise ConfigError(
-                f"loss {label(loss.name)}: {name} is {value.item()} on logits drawn from N(0, 1). Mend it."
+                f"loss {label(loss.name)}: {name} is {value.item()} on logits drawn from N(0, 1)."
+                " Mend it."
             )
         if not value.requires_grad:
             raise ConfigError(
-                f"loss {label(loss.name)}: {name} has no gradient by its logits. Keep it in torch's operations."
+                f"loss {label(loss.name)}: {name} has no gradient by its logits. Keep it in torch's"
+                " operations."
             )
 
 

@@ -1,6 +1,8 @@
-"""D2GAN: two discriminators with opposite tastes against one generator (Nguyen, Le, Vu, Phung, 2017, eq. 1).
+"""D2GAN: two discriminators with opposite tastes against one generator (Nguyen, Le, Vu, Phung,
+2017, eq. 1).
 
-D1 rewards data, D2 rewards generated samples; alpha log D1 and beta log D2 keep their scores apart. Needs `network.judges: 2`.
+D1 rewards data, D2 rewards generated samples; alpha log D1 and beta log D2 keep their scores apart.
+Needs `network.judges: 2`.
 """
 
 from __future__ import annotations
@@ -26,7 +28,12 @@ class D2gan(LossComponent):
     def d_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         """-(alpha E log D1(x) - E D1(G(z)) - E D2(x) + beta E log D2(G(z)))."""
         r, f = F.softplus(real), F.softplus(fake)
-        return f[:, 0].mean() + r[:, 1].mean() - self.alpha * _log(r[:, 0]).mean() - self.beta * _log(f[:, 1]).mean()
+        return (
+            f[:, 0].mean()
+            + r[:, 1].mean()
+            - self.alpha * _log(r[:, 0]).mean()
+            - self.beta * _log(f[:, 1]).mean()
+        )
 
     def g_loss(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
         """-E D1(G(z)) + beta E log D2(G(z))."""

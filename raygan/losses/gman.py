@@ -1,4 +1,6 @@
-"""GMAN: one generator against several discriminators (Durugkar, Gemp, Mahadevan, 2017, section 4). Needs `network.judges: N`."""
+"""GMAN: one generator against several discriminators (Durugkar, Gemp, Mahadevan, 2017, section 4).
+Needs `network.judges: N`.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ from raygan.losses.base import LossComponent
 
 
 class Gman(LossComponent):
-    """Each D plays the vanilla game alone; G meets a softmax over them, from their mean to the harshest. Logits (N, judges)."""
+    """Each D plays the vanilla game alone; G meets a softmax over them, from their mean to the
+    harshest. Logits (N, judges).
+    """
 
     harshness: float = Field(
         0.0, ge=0, description="lambda of the softmax over G's losses: 0 = mean, large = the worst."
@@ -22,7 +26,9 @@ class Gman(LossComponent):
         return None
 
     def d_loss(self, real: Tensor, fake: Tensor) -> Tensor:
-        """Sum over the discriminators of -log D(x) - log(1 - D(G(z))): they share no weights, so each has its own."""
+        """Sum over the discriminators of -log D(x) - log(1 - D(G(z))): they share no weights, so
+        each has its own.
+        """
         return (F.softplus(-real).mean(0) + F.softplus(fake).mean(0)).sum()
 
     def g_loss(self, fake: Tensor, real: Tensor | None = None) -> Tensor:

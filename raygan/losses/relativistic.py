@@ -1,4 +1,6 @@
-"""The relativistic GAN: D tells which of two samples is real (Jolicoeur-Martineau, 2019, eq. 7 and 8, with f = softplus)."""
+"""The relativistic GAN: D tells which of two samples is real (Jolicoeur-Martineau, 2019, eq. 7 and
+8, with f = softplus).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,9 @@ from raygan.losses.base import LossComponent
 
 
 class Relativistic(LossComponent):
-    """Each generated sample is paired with a real one; what counts is the difference of their logits."""
+    """Each generated sample is paired with a real one; what counts is the difference of their
+    logits.
+    """
 
     @property
     def needs_real(self) -> bool:

@@ -1,4 +1,6 @@
-"""PMGAN's loss: the vanilla D, and a generator that minimises the reverse KL divergence (Xiao, Rajasekaran, 2019, eq. 2)."""
+"""PMGAN's loss: the vanilla D, and a generator that minimises the reverse KL divergence (Xiao,
+Rajasekaran, 2019, eq. 2).
+"""
 
 from __future__ import annotations
 
@@ -14,9 +16,13 @@ from raygan.losses.base import LossComponent
 
 
 class ReverseKl(LossComponent):
-    """D: cross-entropy; G: 1 - min(logit D(G(z)), logit t). Always from logits, so that no logarithm of 0 is taken."""
+    """D: cross-entropy; G: 1 - min(logit D(G(z)), logit t). Always from logits, so that no
+    logarithm of 0 is taken.
+    """
 
-    trunc_d: float = Field(0.9, gt=0, lt=1, description="t: where D(G(z)) is above it, G gets no gradient.")
+    trunc_d: float = Field(
+        0.9, gt=0, lt=1, description="t: where D(G(z)) is above it, G gets no gradient."
+    )
     sign: Literal["minimise", "as_printed"] = Field(
         "minimise", description="as_printed: eq. 2's own sign, which drives G away from the data."
     )

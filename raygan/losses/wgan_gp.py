@@ -13,7 +13,9 @@ class WganGp(LossComponent):
     """D's gradient is held near norm 1 between real and fake samples."""
 
     d_steps: int = Field(5, gt=0, description="Critic updates for each update of G (n_critic).")
-    weight: float = Field(10.0, ge=0, description="Of the penalty (lambda); 0.1 on two-dimensional toys.")
+    weight: float = Field(
+        10.0, ge=0, description="Of the penalty (lambda); 0.1 on two-dimensional toys."
+    )
 
     @property
     def linear(self) -> bool:

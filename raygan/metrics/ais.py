@@ -1,4 +1,5 @@
-"""Log-likelihood of a generator by annealed importance sampling, with its BDMC gap (Wu et al., 2016; GAP, Table 4).
+"""Log-likelihood of a generator by annealed importance sampling, with its BDMC gap (Wu et al.,
+2016; GAP, Table 4).
 
 p(x given z) = N(G(z), s2 I)    z ~ N(0, I)
 AIS    chains go from the prior to the posterior over `distributions` steps of HMC: a lower bound of log p(x) in expectation
@@ -39,7 +40,9 @@ class Ais:
         t = torch.linspace(-4, 4, self.distributions, dtype=torch.float64).sigmoid()
         return (t - t[0]) / (t[-1] - t[0])
 
-    def log_likelihood(self, decode: Decoder, x: Tensor, z_dim: int, stream: torch.Generator) -> Tensor:
+    def log_likelihood(
+        self, decode: Decoder, x: Tensor, z_dim: int, stream: torch.Generator
+    ) -> Tensor:
         """Estimates of log p(x) in nats, (N,), of x (N, D); decode: (M, z_dim) -> (M, D)."""
         z = torch.randn((self.chains * len(x), z_dim), generator=stream)
         weights = self._anneal(decode, x, z, self.schedule(), stream)
@@ -59,7 +62,9 @@ class Ais:
         lower = self.log_likelihood(decode, x, z_dim, stream)
         return float((self.upper_bound(decode, x, z, stream) - lower).mean())
 
-    def _anneal(self, decode: Decoder, x: Tensor, z: Tensor, betas: Tensor, stream: torch.Generator) -> Tensor:
+    def _anneal(
+        self, decode: Decoder, x: Tensor, z: Tensor, betas: Tensor, stream: torch.Generator
+    ) -> Tensor:
         """Log importance weights of all chains, (chains * N,)."""
         target = x.repeat(self.chains, 1)
         weights = torch.zeros(len(z), dtype=torch.float64)
@@ -67,7 +72,9 @@ class Ais:
         fit, gradient = self._fit(decode, target, z)
         for before, after in zip(betas[:-1].tolist(), betas[1:].tolist(), strict=True):
             weights += (after - before) * fit.double()
-            z, fit, gradient, size = self._hmc(decode, target, z, fit, gradient, after, size, stream)
+            z, fit, gradient, size = self._hmc(
+                decode, target, z, fit, gradient, after, size, stream
+            )
         return weights
 
     def _fit(self, decode: Decoder, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
@@ -82,7 +89,9 @@ class Ais:
         self, decode: Decoder, x: Tensor, z: Tensor, fit: Tensor, gradient: Tensor, beta: float, size: Tensor,
         stream: torch.Generator,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-        """One Hamiltonian step that leaves p(z) p(x given z)^beta unchanged; each chain has its own step size."""
+        """One Hamiltonian step that leaves p(z) p(x given z)^beta unchanged; each chain has its own
+        step size.
+        """
         momentum = torch.randn(z.shape, generator=stream)
         start = 0.5 * momentum.square().sum(1) + 0.5 * z.square().sum(1) - beta * fit
         new, p, f, g = z, momentum, fit, gradient
@@ -92,7 +101,14 @@ class Ais:
             f, g = self._fit(decode, x, new)
             p = p + (1.0 if i < self.leapfrog_steps - 1 else 0.5) * size * (beta * g - new)
         end = 0.5 * p.square().sum(1) + 0.5 * new.square().sum(1) - beta * f
-        accept = (torch.rand(len(z), generator=stream) < torch.exp((start - end).clamp(max=0)))[:, None]
+        accept = (torch.rand(len(z), generator=stream) < torch.exp((start - end).clamp(max=0)))[
+            :, None
+        ]
         size = (size * torch.where(accept, 1.02, 1.02 ** (-TARGET / (1 - TARGET)))).clamp(1e-4, 1.0)
         keep = accept[:, 0]
-        return torch.where(accept, new, z), torch.where(keep, f, fit), torch.where(accept, g, gradient), size
+        return (
+            torch.where(accept, new, z),
+            torch.where(keep, f, fit),
+            torch.where(accept, g, gradient),
+            size,
+        )

@@ -1,7 +1,8 @@
-"""The MNIST classifier, and the scores that it gives: MNIST score, entropy, total variation, stacked modes.
+"""The MNIST classifier, and the scores that it gives: MNIST score, entropy, total variation,
+stacked modes.
 
-Its weights are an artefact of their own (fp16, < 200 KB), made by `python -m raygan.metrics.train_classifier`; the hash of
-the file is part of every score's protocol.
+Its weights are an artefact of their own (fp16, < 200 KB), made by `python -m
+raygan.metrics.train_classifier`; the hash of the file is part of every score's protocol.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ Probabilities = npt.NDArray[np.float64]
 
 
 class DigitNet(nn.Module):
-    """Images (N, 1, 28, 28) in [-1, 1] -> logits (N, 10); `features` gives the 48 numbers before the last layer."""
+    """Images (N, 1, 28, 28) in [-1, 1] -> logits (N, 10); `features` gives the 48 numbers before
+    the last layer.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,7 +58,9 @@ def load_classifier(name: str) -> tuple[DigitNet, str, float]:
     """(network in eval mode, hash of its file, its accuracy on the test set)."""
     path = artefact(name)
     network = DigitNet()
-    network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in load_file(path).items()})
+    network.load_state_dict(
+        {k: v.float() if v.is_floating_point() else v for k, v in load_file(path).items()}
+    )
     with safe_open(path, "pt") as file:
         accuracy = float(file.metadata()["accuracy"])
     return network.eval(), hashlib.sha256(path.read_bytes()).hexdigest()[:8], accuracy
@@ -64,16 +69,19 @@ def load_classifier(name: str) -> tuple[DigitNet, str, float]:
 def probabilities(network: DigitNet, images: Tensor, batch: int = 500) -> Probabilities:
     """p(y | x), (N, 10)."""
     with torch.no_grad():
-        out = [network(images[i : i + batch]).double().softmax(1) for i in range(0, len(images), batch)]
+        out = [
+            network(images[i : i + batch]).double().softmax(1) for i in range(0, len(images), batch)
+        ]
     return np.asarray(torch.cat(out).numpy())
 
 
 def class_scores(p: Probabilities) -> dict[str, float]:
     """score, entropy, tv and confidence from p(y | x), (N, classes).
 
-    score = exp E KL(p(y|x) || p(y)), p(y) the empirical marginal; at most the number of classes (Salimans et al., 2016).
-    score_uniform: the same against the uniform prior; the two differ exactly when classes are missing. entropy of the
-    histogram of the most likely labels, in nats (at most 2.3026 for 10). tv = half the L1 distance of it to uniform.
+    score = exp E KL(p(y|x) || p(y)), p(y) the empirical marginal; at most the number of classes
+    (Salimans et al., 2016). score_uniform: the same against the uniform prior; the two differ
+    exactly when classes are missing. entropy of the histogram of the most likely labels, in nats
+    (at most 2.3026 for 10). tv = half the L1 distance of it to uniform.
     """
     marginal = p.mean(0)
     log_p = np.log(np.maximum(p, 1e-12))
@@ -91,8 +99,9 @@ def class_scores(p: Probabilities) -> dict[str, float]:
 def stacked_scores(p: npt.NDArray[np.float64]) -> dict[str, float]:
     """modes, modes@0.9, reverse_kl and confidence from the three channels' p(y | x), (N, 3, 10).
 
-    A mode is a triple of digits; modes@0.9 counts only samples whose three confidences are all above 0.9. reverse_kl
-    against uniform over 1,000 triples, in nats; 26,000 uniform triples give 0.0192.
+    A mode is a triple of digits; modes@0.9 counts only samples whose three confidences are all
+    above 0.9. reverse_kl against uniform over 1,000 triples, in nats; 26,000 uniform triples give
+    0.0192.
     """
     digits, confidence = p.argmax(2), p.max(2)
     triples = digits[:, 0] * 100 + digits[:, 1] * 10 + digits[:, 2]

@@ -1,7 +1,9 @@
-"""Coverage by class: the share of generated samples at each class, by the nearest labelled held-out sample.
+"""Coverage by class: the share of generated samples at each class, by the nearest labelled held-out
+sample.
 
-In the space of pixels, or of points. It tells which class a sample is closest to, not whether it looks like one: noise has a
-nearest class too, often one and the same. The ceiling says how well real samples find their own class's share.
+In the space of pixels, or of points. It tells which class a sample is closest to, not whether it
+looks like one: noise has a nearest class too, often one and the same. The ceiling says how well
+real samples find their own class's share.
 """
 
 from __future__ import annotations
@@ -15,11 +17,18 @@ CHUNK = 512
 """Samples whose distances are held at once."""
 FAIR = 0.1
 """Of a class's share among the held-out samples: one that gets less is not covered."""
-CANNOT = "by class: share of samples whose nearest held-out sample is of that class; it does not tell whether they look like one"
+CANNOT = (
+    "by class: share of samples whose nearest held-out sample is of that class; it does not tell"
+    " whether they look like one"
+)
 
 
-def nearest_classes(fake: Tensor, real: Tensor, labels: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.float64]:
-    """Shares (count,) of fake samples (N, *shape) by the class (M,) of the nearest of `real` (M, *shape)."""
+def nearest_classes(
+    fake: Tensor, real: Tensor, labels: npt.NDArray[np.int64], count: int
+) -> npt.NDArray[np.float64]:
+    """Shares (count,) of fake samples (N, *shape) by the class (M,) of the nearest of `real` (M,
+    *shape).
+    """
     flat, found = real.flatten(1), np.zeros(count)
     for part in fake.flatten(1).split(CHUNK):
         nearest = torch.cdist(part, flat).argmin(1).numpy()
@@ -34,10 +43,14 @@ def shares_of(labels: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.float
 
 
 def label_scores(found: npt.NDArray[np.float64], fair: npt.NDArray[np.float64]) -> dict[str, float]:
-    """classes_covered: how many get at least a tenth of their held-out share; class_tv: half the L1 distance of the shares.
+    """classes_covered: how many get at least a tenth of their held-out share; class_tv: half the L1
+    distance of the shares.
 
     >>> label_scores(np.array([0.96, 0.04]), np.array([0.5, 0.5]))
     {'classes_covered': 1.0, 'class_tv': 0.46}
     """
     covered = (found >= FAIR * fair) & (fair > 0)
-    return {"classes_covered": float(covered.sum()), "class_tv": round(float(np.abs(found - fair).sum() / 2), 6)}
+    return {
+        "classes_covered": float(covered.sum()),
+        "class_tv": round(float(np.abs(found - fair).sum() / 2), 6),
+    }

@@ -1,4 +1,6 @@
-"""Scores over a kernel density estimate of the generated points: AdaGAN's coverage C, and the log-likelihood."""
+"""Scores over a kernel density estimate of the generated points: AdaGAN's coverage C, and the
+log-likelihood.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ ROWS = 4096
 def kde_log_density(at: Points, centres: Points, bandwidth: float) -> npt.NDArray[np.float64]:
     """log p(at), (N,), of an isotropic Gaussian kernel density over `centres` (K, d)."""
     if len(at) > ROWS:  # what is held does not grow with the number of points
-        parts = [kde_log_density(at[i : i + ROWS], centres, bandwidth) for i in range(0, len(at), ROWS)]
+        parts = [
+            kde_log_density(at[i : i + ROWS], centres, bandwidth) for i in range(0, len(at), ROWS)
+        ]
         return np.concatenate(parts)
     a, c = at.astype(np.float64), centres.astype(np.float64)
     squared = np.maximum((a**2).sum(1)[:, None] + (c**2).sum(1)[None] - 2 * a @ c.T, 0)
@@ -34,7 +38,8 @@ def kde_log_density(at: Points, centres: Points, bandwidth: float) -> npt.NDArra
 
 
 def best_bandwidth(centres: Points, validation: Points) -> float:
-    """The bandwidth under which `validation` is most likely, copies of centres left out; Scott's rule (1992) where all are copies.
+    """The bandwidth under which `validation` is most likely, copies of centres left out; Scott's
+    rule (1992) where all are copies.
 
     A copy is the likelier the narrower the kernel: it would choose the narrowest one.
     """
@@ -50,10 +55,11 @@ def best_bandwidth(centres: Points, validation: Points) -> float:
 def density_scores(fake: Points, real: Points) -> dict[str, float]:
     """coverage_c and log_likelihood; of 1,500 (`LEAST`) generated points (N, d); no more are used.
 
-    The density is a KDE on 1,000 (`CENTRES`) of them, its bandwidth chosen by the likelihood of 500 more; of fewer points, two
-    thirds and a third; NaN of fewer than two. coverage_c (AdaGAN, section 4.1): the share of real points where the density is
-    above t, t = its 5th percentile at those 500; a perfect model has 0.95. log_likelihood: mean log-density of the real
-    points, in nats.
+    The density is a KDE on 1,000 (`CENTRES`) of them, its bandwidth chosen by the likelihood of 500
+    more; of fewer points, two thirds and a third; NaN of fewer than two. coverage_c (AdaGAN,
+    section 4.1): the share of real points where the density is above t, t = its 5th percentile at
+    those 500; a perfect model has 0.95. log_likelihood: mean log-density of the real points, in
+    nats.
     """
     if len(fake) < 2:
         return {"coverage_c": math.nan, "log_likelihood": math.nan}
@@ -62,4 +68,7 @@ def density_scores(fake: Points, real: Points) -> dict[str, float]:
     bandwidth = best_bandwidth(centres, validation)
     threshold = np.percentile(kde_log_density(validation, centres, bandwidth), 5)
     at_real = kde_log_density(real, centres, bandwidth)
-    return {"coverage_c": float((at_real > threshold).mean()), "log_likelihood": float(at_real.mean())}
+    return {
+        "coverage_c": float((at_real > threshold).mean()),
+        "log_likelihood": float(at_real.mean()),
+    }

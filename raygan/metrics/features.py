@@ -1,4 +1,5 @@
-"""Feature extractors by name: what FID and its kin are computed over. The name and its hash are part of the score's name.
+"""Feature extractors by name: what FID and its kin are computed over. The name and its hash are
+part of the score's name.
 
 raw                 the samples as they are, flattened (points)
 pixels              images in [-1, 1], flattened
@@ -36,13 +37,22 @@ class Extractor:
     def label(self) -> str:
         """Stands behind the @ of every score: "cnn-mnist-3f2a91bc"."""
         return "-".join(
-            p for p in (self.name.partition(":")[0], Path(self.name.partition(":")[2]).stem, self.hash) if p
+            p
+            for p in (
+                self.name.partition(":")[0],
+                Path(self.name.partition(":")[2]).stem,
+                self.hash,
+            )
+            if p
         )
 
     def __call__(self, samples: Tensor, batch: int = 500) -> Features:
         """Features as float64 (N, F)."""
         with torch.no_grad():
-            out = [self.function(samples[i : i + batch]).flatten(1).double() for i in range(0, len(samples), batch)]
+            out = [
+                self.function(samples[i : i + batch]).flatten(1).double()
+                for i in range(0, len(samples), batch)
+            ]
         return np.asarray(torch.cat(out).numpy())
 
 
@@ -57,7 +67,9 @@ def extractor(name: str) -> Extractor:
     if kind == "torchscript" and what:
         path = Path(what)
         if not path.is_file():
-            raise ConfigError(f"extractor: {what!r} does not exist. Check the path after 'torchscript:'.")
+            raise ConfigError(
+                f"extractor: {what!r} does not exist. Check the path after 'torchscript:'."
+            )
         try:
             module = torch.jit.load(str(path), map_location="cpu").eval()
         except RuntimeError as error:

@@ -1,4 +1,6 @@
-"""FID, KID, precision, recall, density and coverage of two sets of features (N, F). Their names need the extractor's."""
+"""FID, KID, precision, recall, density and coverage of two sets of features (N, F). Their names
+need the extractor's.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +18,11 @@ NEAREST = 5
 
 
 def fid(real: Features, fake: Features) -> float:
-    """Frechet distance of two Gaussians (Heusel et al., 2017): |m - m'|^2 + Tr(C + C' - 2 (C C')^1/2).
+    """Frechet distance of two Gaussians (Heusel et al., 2017): |m - m'|^2 + Tr(C + C' - 2 (C
+    C')^1/2).
 
-    NaN of fewer than two samples. Tr (C C')^1/2 is the sum of the roots of the eigenvalues of C^1/2 C' C^1/2, which is symmetric.
+    NaN of fewer than two samples. Tr (C C')^1/2 is the sum of the roots of the eigenvalues of C^1/2
+    C' C^1/2, which is symmetric.
     """
     if min(len(real), len(fake)) < 2:
         return math.nan
@@ -31,7 +35,9 @@ def fid(real: Features, fake: Features) -> float:
 
 
 def kid(real: Features, fake: Features) -> float:
-    """Unbiased MMD^2 with the kernel (x.y / F + 1)^3 (Binkowski et al., 2018), over all points at once; NaN of fewer than two."""
+    """Unbiased MMD^2 with the kernel (x.y / F + 1)^3 (Binkowski et al., 2018), over all points at
+    once; NaN of fewer than two.
+    """
     if min(len(real), len(fake)) < 2:
         return math.nan
 
@@ -50,9 +56,11 @@ def _kernel(a: Features, b: Features) -> Features:
 
 
 def prdc(real: Features, fake: Features, nearest: int = NEAREST) -> dict[str, float]:
-    """precision, recall (Kynkaanniemi et al., 2019), density, coverage (Naeem et al., 2020) with k = `nearest`.
+    """precision, recall (Kynkaanniemi et al., 2019), density, coverage (Naeem et al., 2020) with k
+    = `nearest`.
 
-    Where there are no more samples than that, k is all of them but one (`neighbours`); NaN of fewer than two.
+    Where there are no more samples than that, k is all of them but one (`neighbours`); NaN of fewer
+    than two.
     """
     nearest = neighbours(len(real), len(fake), nearest)
     if nearest < 1:
@@ -84,7 +92,9 @@ def neighbours(n_real: int, n_fake: int, nearest: int = NEAREST) -> int:
 
 
 def near(real: Features, fake: Features, neighbour: int = 10, least: float = 0.15) -> float:
-    """Share of real points with a fake one as near as their own `neighbour`th is, or nearer than `least` of their spread."""
+    """Share of real points with a fake one as near as their own `neighbour`th is, or nearer than
+    `least` of their spread.
+    """
     n_real, n_fake = (real**2).sum(1), (fake**2).sum(1)
     k = min(neighbour, len(real) - 1)
     spread = float(np.sqrt(real.var(0).sum()))
@@ -100,7 +110,9 @@ def _radii(x: Features, norms: Features, nearest: int) -> Features:
 
 
 def _blocks(a: Features, b: Features) -> Iterator[slice]:
-    """Rows of a at a time, so that what is held of all pairs does not grow with the square of their number."""
+    """Rows of a at a time, so that what is held of all pairs does not grow with the square of their
+    number.
+    """
     size = max(1, BLOCK // len(b))
     return (slice(at, at + size) for at in range(0, len(a), size))
 

@@ -1,9 +1,11 @@
-"""GAM-II: generators judged by discriminators that have never trained against them (Im et al., 2016, appendix A.1).
+"""GAM-II: generators judged by discriminators that have never trained against them (Im et al.,
+2016, appendix A.1).
 
     C(S_j | D_i)      share of generator j's samples that D_i takes for real                      error_rates
     average, worst    mean and min over the D_i that j never met                  (eq. 3, 4)     scores
 
-Higher is better. A discriminator that errs on everything would flatter everybody: its error on real data stands beside it.
+Higher is better. A discriminator that errs on everything would flatter everybody: its error on real
+data stands beside it.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ def share_taken_for_real(d: nn.Module, samples: Tensor, batch: int = 500) -> flo
     """Share of samples (N, *shape) on which D's logit is above 0; D is put into eval mode."""
     d.eval()
     with torch.no_grad():
-        hits = sum(int((d(samples[i : i + batch]) > 0).sum()) for i in range(0, len(samples), batch))
+        hits = sum(
+            int((d(samples[i : i + batch]) > 0).sum()) for i in range(0, len(samples), batch)
+        )
     return hits / len(samples)
 
 
@@ -44,15 +48,18 @@ class Score:
 
 
 def scores(rates: Rates, generators: Sequence[str], seed: int = 0) -> dict[str, Score]:
-    """rates: (discriminators, generators), nan where the two have met. Raises ConfigError for a generator without judge.
+    """rates: (discriminators, generators), nan where the two have met. Raises ConfigError for a
+    generator without judge.
 
-    Elo: of the model logit P(j fools i) = (g_j - d_i), fitted by least squares over the seen rates; 400 points = odds of 10.
+    Elo: of the model logit P(j fools i) = (g_j - d_i), fitted by least squares over the seen rates;
+    400 points = odds of 10.
     """
     for j, name in enumerate(generators):
         if np.isnan(rates[:, j]).all():
             raise ConfigError(
-                f"gam2: no discriminator is left that {name} has not trained against. Score it together with another run "
-                "(`raygan evaluate A B --metrics gam2`), or add --control 4 or --judges 4."
+                f"gam2: no discriminator is left that {name} has not trained against. Score it"
+                " together with another run (`raygan evaluate A B --metrics gam2`), or add"
+                " --control 4 or --judges 4."
             )
     rng = np.random.default_rng(seed)
     rating = elo(rates)
@@ -61,7 +68,13 @@ def scores(rates: Rates, generators: Sequence[str], seed: int = 0) -> dict[str, 
         mine = rates[~np.isnan(rates[:, j]), j]
         means = rng.choice(mine, (RESAMPLES, len(mine))).mean(1)
         low, high = np.quantile(means, (0.025, 0.975))
-        out[name] = Score(float(mine.mean()), (float(low), float(high)), float(mine.min()), len(mine), float(rating[j]))
+        out[name] = Score(
+            float(mine.mean()),
+            (float(low), float(high)),
+            float(mine.min()),
+            len(mine),
+            float(rating[j]),
+        )
     return out
 
 
@@ -80,7 +93,9 @@ def elo(rates: Rates) -> Rates:
 
 
 def verdict(group: Mapping[str, Score], control: Mapping[str, Score]) -> str:
-    """The paper's definition, on the average: "helps" if one of the group beats every single model, "strongly helps" if all do."""
+    """The paper's definition, on the average: "helps" if one of the group beats every single model,
+    "strongly helps" if all do.
+    """
     best = max(s.average for s in control.values())
     wins = sum(s.average > best for s in group.values())
     if wins == len(group):

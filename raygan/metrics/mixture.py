@@ -17,7 +17,9 @@ ROUNDS = 500
 
 
 def log_densities(samples: Mapping[str, Points], at: Points) -> npt.NDArray[np.float64]:
-    """log p_k(at), (K, N): a kernel density over each generator's samples, one bandwidth (from held-out halves) a generator."""
+    """log p_k(at), (K, N): a kernel density over each generator's samples, one bandwidth (from
+    held-out halves) a generator.
+    """
     out = []
     for points in samples.values():
         half = len(points) // 2

@@ -1,7 +1,8 @@
 """How many modes of a synthetic mixture are there, and how good are the points?
 
-Always say the number of points and the mixture's radius and std beside these numbers (Modes.text): uniform noise over the
-25-mode grid captures 22 "modes" of 25 by the usual rule, and none by modes@10%.
+Always say the number of points and the mixture's radius and std beside these numbers (Modes.text):
+uniform noise over the 25-mode grid captures 22 "modes" of 25 by the usual rule, and none by
+modes@10%.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ Points = npt.NDArray[np.floating]
 
 
 def mode_counts(points: Points, modes: Modes, radius_std: float = 3.0) -> npt.NDArray[np.int64]:
-    """High-quality points at each mode, (M,): a point belongs to the nearest mean, and counts within 3 std of it."""
+    """High-quality points at each mode, (M,): a point belongs to the nearest mean, and counts
+    within 3 std of it.
+    """
     distance = np.linalg.norm(points[:, None, :].astype(np.float64) - modes.means[None], axis=2)
     nearest = distance.argmin(1)
     good = distance[np.arange(len(points)), nearest] <= radius_std * modes.std
@@ -25,8 +28,9 @@ def mode_counts(points: Points, modes: Modes, radius_std: float = 3.0) -> npt.ND
 def mode_scores(points: Points, modes: Modes) -> dict[str, float]:
     """modes, modes@10%, high_quality and reverse_kl of points (N, 2).
 
-    modes: with at least one high-quality point (PacGAN: out of 2,500). modes@10%: with at least 10 % of a fair share of
-    all N points. reverse_kl: of the histogram of the high-quality points against uniform, in nats.
+    modes: with at least one high-quality point (PacGAN: out of 2,500). modes@10%: with at least 10
+    % of a fair share of all N points. reverse_kl: of the histogram of the high-quality points
+    against uniform, in nats.
     """
     counts = mode_counts(points, modes)
     fair = len(points) / len(modes.means)
@@ -40,7 +44,8 @@ def mode_scores(points: Points, modes: Modes) -> dict[str, float]:
 
 
 def kl_to_uniform(counts: npt.NDArray[np.int64]) -> float:
-    """KL(counts / n || uniform) in nats; its floor for n uniform draws over M cells is about (M - 1) / 2n.
+    """KL(counts / n || uniform) in nats; its floor for n uniform draws over M cells is about (M -
+    1) / 2n.
 
     >>> kl_to_uniform(np.array([5, 5]))
     0.0
@@ -51,10 +56,12 @@ def kl_to_uniform(counts: npt.NDArray[np.int64]) -> float:
 
 
 def uncovered_by_union(counts: npt.NDArray[np.int64], fair: float) -> npt.NDArray[np.float64]:
-    """SGAN, Fig. 2d: share of modes that none of n generators covers, for n = 1 .. N, averaged over all subsets.
+    """SGAN, Fig. 2d: share of modes that none of n generators covers, for n = 1 .. N, averaged over
+    all subsets.
 
-    counts: (N, M) high-quality points of each generator at each mode; a mode is covered by at least 10 % of a fair share
-    (`fair` points). Exact: a mode missed by m of N generators is missed by a random n-subset with C(m, n) / C(N, n).
+    counts: (N, M) high-quality points of each generator at each mode; a mode is covered by at least
+    10 % of a fair share (`fair` points). Exact: a mode missed by m of N generators is missed by a
+    random n-subset with C(m, n) / C(N, n).
 
     >>> uncovered_by_union(np.array([[9, 0], [0, 9]]), 10.0)
     array([0.5, 0. ])

@@ -1,4 +1,6 @@
-"""Text: Jensen-Shannon divergence between the n-grams of generated and of real sentences (Gulrajani et al., 2017)."""
+"""Text: Jensen-Shannon divergence between the n-grams of generated and of real sentences (Gulrajani
+et al., 2017).
+"""
 
 from __future__ import annotations
 
@@ -37,5 +39,7 @@ def jensen_shannon(a: Counter[bytes], b: Counter[bytes]) -> float:
 
 
 def ngram_scores(fake: Indices, real: Indices, orders: Sequence[int] = ORDERS) -> dict[str, float]:
-    """js1 .. js4 of indices (N, length); depends on the number of sentences, so the protocol names it."""
+    """js1 .. js4 of indices (N, length); depends on the number of sentences, so the protocol names
+    it.
+    """
     return {f"js{n}": jensen_shannon(ngrams(fake, n), ngrams(real, n)) for n in orders}

@@ -1,4 +1,6 @@
-"""Users' own metrics: functions (samples, held_out) -> a number, or {name: number}; one that raises costs no score but its own."""
+"""Users' own metrics: functions (samples, held_out) -> a number, or {name: number}; one that raises
+costs no score but its own.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,9 @@ def fits(thing: object) -> bool:
 
 def adapt(thing: Any, name: str) -> type[PlainMetric]:
     """Its further parameters are its settings."""
-    made: type[PlainMetric] = with_settings(PlainMetric, name, thing, skip=0 if inspect.isclass(thing) else 2)
+    made: type[PlainMetric] = with_settings(
+        PlainMetric, name, thing, skip=0 if inspect.isclass(thing) else 2
+    )
     made.made_of = thing
     return made
 
@@ -65,17 +69,23 @@ def own_metrics(config: Config) -> list[MetricComponent]:
 def measured(
     metrics: Sequence[MetricComponent], samples: Tensor, held_out: Tensor
 ) -> tuple[dict[str, float], dict[str, str]]:
-    """(scores, metric -> why it gave none); a metric's name is its function's, and `name.key` for each of several numbers."""
+    """(scores, metric -> why it gave none); a metric's name is its function's, and `name.key` for
+    each of several numbers.
+    """
     scores, failed = dict[str, float](), dict[str, str]()
     for metric in metrics:
         name = short(metric.name)
         try:
             found = _numbers(name, metric.measure(samples.clone(), held_out.clone()))
             if twice := set(found) & set(scores):
-                raise ValueError(f"another metric gives {min(twice)!r} already; rename its function")
+                raise ValueError(
+                    f"another metric gives {min(twice)!r} already; rename its function"
+                )
             scores |= found
         except Exception as error:  # of any kind: watching never stops training
-            failed[label(metric.name)] = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}".rstrip(": ")
+            failed[label(metric.name)] = (
+                f"{type(error).__name__}: {' '.join(str(error).split())[:160]}".rstrip(": ")
+            )
     return scores, failed
 
 
@@ -86,6 +96,10 @@ def _numbers(name: str, found: Any) -> dict[str, float]:
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, Real) or getattr(value, "size", 0) == 1 or getattr(value, "numel", lambda: 0)() == 1:
+    if (
+        isinstance(value, Real)
+        or getattr(value, "size", 0) == 1
+        or getattr(value, "numel", lambda: 0)() == 1
+    ):
         return float(value)
     raise TypeError(f"gives a {type(value).__name__}; a number, or {{name: number}}, is needed")

@@ -30,7 +30,8 @@ MARK = "?"
 
 
 def cannot_tell(floor: Mapping[str, Any], ceiling: Mapping[str, Any]) -> list[str]:
-    """The metrics by which noise is as good as real data, or one of them has no value: they say nothing about a generator.
+    """The metrics by which noise is as good as real data, or one of them has no value: they say
+    nothing about a generator.
 
     >>> cannot_tell({"kid@raw": 0.1, "modes": 8.0}, {"kid@raw": 0.001, "modes": 8.0})
     ['modes']
@@ -40,10 +41,17 @@ def cannot_tell(floor: Mapping[str, Any], ceiling: Mapping[str, Any]) -> list[st
 
 def _apart(metric: str, noise: Any, real: Any) -> bool:
     numbers = isinstance(noise, int | float) and isinstance(real, int | float)
-    return numbers and math.isfinite(noise) and math.isfinite(real) and better(metric, float(real), float(noise))
+    return (
+        numbers
+        and math.isfinite(noise)
+        and math.isfinite(real)
+        and better(metric, float(real), float(noise))
+    )
 
 
-def marked(metrics: Sequence[str], floor: Mapping[str, Any], ceiling: Mapping[str, Any]) -> list[str]:
+def marked(
+    metrics: Sequence[str], floor: Mapping[str, Any], ceiling: Mapping[str, Any]
+) -> list[str]:
     """The metrics' names for the head of a table.
 
     >>> marked(["modes", "js4"], {"modes": 8.0, "js4": 0.6}, {"modes": 8.0, "js4": 0.1})
@@ -56,7 +64,9 @@ def marked(metrics: Sequence[str], floor: Mapping[str, Any], ceiling: Mapping[st
 def mark_line(metrics: Sequence[str], floor: Mapping[str, Any], ceiling: Mapping[str, Any]) -> str:
     """What the marks mean; "" where there are none."""
     blind = [m for m in cannot_tell(floor, ceiling) if m in metrics]
-    return f"{MARK} cannot tell: noise is as good as real data by {', '.join(blind)}" if blind else ""
+    return (
+        f"{MARK} cannot tell: noise is as good as real data by {', '.join(blind)}" if blind else ""
+    )
 
 
 def headline(row: Mapping[str, Any]) -> str | None:

@@ -1,7 +1,8 @@
-"""Which scores a data set gets, and the protocol that stands beside them; floor (noise) and ceiling (real data) alike.
+"""Which scores a data set gets, and the protocol that stands beside them; floor (noise) and ceiling
+(real data) alike.
 
-Two numbers may be compared only when their protocols are the same: same metric, data and its parameters, split, numbers of
-samples, extractor and its hash.
+Two numbers may be compared only when their protocols are the same: same metric, data and its
+parameters, split, numbers of samples, extractor and its hash.
 """
 
 from __future__ import annotations
@@ -35,14 +36,18 @@ GROUPS = {
     "fid": "Frechet distance over the extractor's features",
     "kid": "kernel distance over the extractor's features",
     "ngrams": "js1 .. js4: Jensen-Shannon divergence of n-grams of text",
-    "labels": "classes_covered, class_tv: coverage by class, by the nearest labelled held-out sample",
+    "labels": (
+        "classes_covered, class_tv: coverage by class, by the nearest labelled held-out sample"
+    ),
     "prdc": "precision, recall, density, coverage over the extractor's features",
 }
 """Names for --metrics."""
 AGAINST_REAL = ("density", "fid", "kid", "labels", "ngrams", "prdc")
 """Those that measure samples by held-out ones."""
 ALONE = ("gam2", "ais", "mixture")
-"""Metrics over whole runs: one at a time, in service.judging, service.likelihood and service.export."""
+"""Metrics over whole runs: one at a time, in service.judging, service.likelihood and
+service.export.
+"""
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,9 @@ class Protocol:
     def id(self) -> str:
         """Equal for comparable numbers; the seed of the draw does not matter."""
         fields = {
-            k: v for k, v in asdict(self).items() if k not in ("seed", "lowered") and (v or k not in ("own", "sha256"))
+            k: v
+            for k, v in asdict(self).items()
+            if k not in ("seed", "lowered") and (v or k not in ("own", "sha256"))
         }
         if self.sha256:
             del fields["data"]
@@ -85,7 +92,9 @@ class Suite:
         self.groups = tuple(groups or default_groups(data))
         for group in self.groups:
             if group not in GROUPS:
-                raise ConfigError(f"metrics: no metric named {group!r}. {did_you_mean(group, [*GROUPS, *ALONE])}")
+                raise ConfigError(
+                    f"metrics: no metric named {group!r}. {did_you_mean(group, [*GROUPS, *ALONE])}"
+                )
         self.asked = n_fake
         self.n_fake = n_fake if data.distinct is None else min(n_fake, data.distinct)
         self.own = own
@@ -93,7 +102,11 @@ class Suite:
         """Own metrics that gave no number at the last score, and why."""
         self._refuse_unfit()
         needs = any(g in ("fid", "kid", "prdc") for g in self.groups)
-        default = "cnn:mnist" if data.classifier and data.stack == 1 else ("pixels" if data.is_images else "raw")
+        default = (
+            "cnn:mnist"
+            if data.classifier and data.stack == 1
+            else ("pixels" if data.is_images else "raw")
+        )
         self.extractor = extractor(features or default) if needs else None
         self.classifier = load_classifier(data.classifier) if data.classifier else None
         generator = torch.Generator().manual_seed(seed)
@@ -114,7 +127,9 @@ class Suite:
         )
 
     def _lowered(self) -> str:
-        """Floor, ceiling and generators are measured alike: by no more samples than the ceiling has distinct ones."""
+        """Floor, ceiling and generators are measured alike: by no more samples than the ceiling has
+        distinct ones.
+        """
         told = (
             [f"samples {self.asked} -> {self.n_fake}, as the training part has no more"]
             if self.n_fake < self.asked
@@ -139,14 +154,20 @@ class Suite:
         if self.labels is None:
             return {}
         found = nearest_classes(fake, self.real, self.labels, len(self.data.classes))
-        return {name: round(float(share), 6) for name, share in zip(self.data.classes, found, strict=True)}
+        return {
+            name: round(float(share), 6)
+            for name, share in zip(self.data.classes, found, strict=True)
+        }
 
     def fair(self) -> dict[str, float]:
         """The share of each class among the held-out samples."""
         if self.labels is None:
             return {}
         shares = shares_of(self.labels, len(self.data.classes))
-        return {name: round(float(share), 6) for name, share in zip(self.data.classes, shares, strict=True)}
+        return {
+            name: round(float(share), 6)
+            for name, share in zip(self.data.classes, shares, strict=True)
+        }
 
     def _refuse_unfit(self) -> None:
         data = self.data
@@ -159,17 +180,21 @@ class Suite:
         }
         if "density" in self.groups and self.asked < LEAST:
             raise ConfigError(
-                f"samples = {self.asked}: coverage_c needs {LEAST} generated samples. Raise evaluation.samples (or --samples)."
+                f"samples = {self.asked}: coverage_c needs {LEAST} generated samples. Raise"
+                " evaluation.samples (or --samples)."
             )
         for group in self.groups:
             if unfit.get(group):
                 fit = [g for g in GROUPS if not unfit.get(g)]
                 raise ConfigError(
-                    f"metrics: {group!r} cannot score {data.name}. It can be scored by: {', '.join(fit)}."
+                    f"metrics: {group!r} cannot score {data.name}. It can be scored by:"
+                    f" {', '.join(fit)}."
                 )
 
     def score(self, fake: Tensor) -> dict[str, float]:
-        """All scores of samples (N, *shape); images in [-1, 1]. Names over features carry the extractor's."""
+        """All scores of samples (N, *shape); images in [-1, 1]. Names over features carry the
+        extractor's.
+        """
         if len(fake) != self.n_fake:
             raise ValueError(f"this protocol scores {self.n_fake} samples, got {len(fake)}")
         out: dict[str, float] = {}
@@ -212,7 +237,11 @@ class Suite:
         if group in ("modes", "classes"):
             assert self.classifier is not None, "refused in __init__"
             p = probabilities(self.classifier[0], fake.reshape(-1, 1, *fake.shape[2:]))
-            return class_scores(p) if group == "classes" else stacked_scores(p.reshape(len(fake), -1, p.shape[1]))
+            return (
+                class_scores(p)
+                if group == "classes"
+                else stacked_scores(p.reshape(len(fake), -1, p.shape[1]))
+            )
         assert self.extractor is not None
         assert self._real_features is not None
         features = self.extractor(fake)
@@ -230,19 +259,25 @@ class Suite:
         """Samples (n_fake, *shape) over the data's own range."""
         generator = torch.Generator().manual_seed(1)
         noise = torch.rand((self.n_fake, *self.data.shape), generator=generator)
-        seen = torch.cat([self.real, self.data.real_batch(self.n_fake, torch.Generator().manual_seed(2))])
+        seen = torch.cat(
+            [self.real, self.data.real_batch(self.n_fake, torch.Generator().manual_seed(2))]
+        )
         low, high = seen.amin(0), seen.amax(0)
         if self.data.is_images:
             low, high = torch.tensor(-1.0), torch.tensor(1.0)
         return low + noise * (high - low)
 
     def ceiling(self) -> dict[str, float]:
-        """The scores of distinct real training samples against the held-out ones; NaN where those are training samples too."""
+        """The scores of distinct real training samples against the held-out ones; NaN where those
+        are training samples too.
+        """
         samples = self.trained_on()
         scores = self.score(samples)
         if self.data.apart:
             return scores
-        against = {name for g in self.groups if g in AGAINST_REAL for name in self._group(g, samples)}
+        against = {
+            name for g in self.groups if g in AGAINST_REAL for name in self._group(g, samples)
+        }
         return {name: math.nan if name in against else value for name, value in scores.items()}
 
     def trained_on(self) -> Tensor:

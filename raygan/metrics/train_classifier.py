@@ -1,7 +1,8 @@
-"""Trains the MNIST classifier and writes its artefact: `python -m raygan.metrics.train_classifier` (under a minute).
+"""Trains the MNIST classifier and writes its artefact: `python -m raygan.metrics.train_classifier`
+(under a minute).
 
-Three epochs of Adam with a one-cycle rate and random shifts by one pixel; the weights are stored as fp16 and scored as
-stored.
+Three epochs of Adam with a one-cycle rate and random shifts by one pixel; the weights are stored as
+fp16 and scored as stored.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ def train_classifier(out: Path, seed: int = 0, epochs: int = 3, batch: int = 128
     """Train, write `out`, return the accuracy of what was written on the 10,000 test images."""
     folders = ["mnist", "MNIST/raw"]
     train, test = (to_float(x.copy()) for x in load_images("mnist", folders, None, HELP))
-    y, y_test = (torch.from_numpy(a.astype("int64")) for a in load_labels("mnist", folders, None, HELP))
+    y, y_test = (
+        torch.from_numpy(a.astype("int64")) for a in load_labels("mnist", folders, None, HELP)
+    )
     streams = Streams(seed, "classifier")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -45,7 +48,9 @@ def train_classifier(out: Path, seed: int = 0, epochs: int = 3, batch: int = 128
     half = {k: v.half() if v.is_floating_point() else v for k, v in network.state_dict().items()}
     network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in half.items()})
     accuracy = float((probabilities(network.eval(), test).argmax(1) == y_test.numpy()).mean())
-    save_file(half, out, metadata={"accuracy": f"{accuracy:.4f}", "seed": str(seed), "data": "mnist"})
+    save_file(
+        half, out, metadata={"accuracy": f"{accuracy:.4f}", "seed": str(seed), "data": "mnist"}
+    )
     return accuracy
 
 

@@ -24,7 +24,10 @@ Init = Literal["torch", "normal", "he", "own"]
 """own: as the network's constructor has drawn them."""
 Drawn = Literal["torch", "normal", "he"]
 """What a network's setting `init` can choose."""
-DRAWN = "Weights at step 0; torch: uniform within 1/sqrt(fan in), normal: N(0, 0.02), he: N(0, 2 / fan in), for nets without norm."
+DRAWN = (
+    "Weights at step 0; torch: uniform within 1/sqrt(fan in), normal: N(0, 0.02), he: N(0, 2 / fan"
+    " in), for nets without norm."
+)
 WEIGHTED = (
     nn.Linear,
     nn.Conv1d,
@@ -41,14 +44,21 @@ LOOKS = 15
 
 
 class NetworkComponent(Component):
-    """Builds generators z (N, z_dim) -> (N, *shape) and discriminators (N, *shape) -> logits (N,), or (N, judges)."""
+    """Builds generators z (N, z_dim) -> (N, *shape) and discriminators (N, *shape) -> logits (N,),
+    or (N, judges).
+    """
 
     z_dim: int = Field(100, gt=0, description="Length of the noise vector z.")
-    judges: int = Field(1, gt=0, description="Discriminators side by side in D; losses gman and d2gan want several.")
-    precision: Literal["float32", "bfloat16"] = Field(
-        "float32", description="bfloat16: layers compute in it where autocast allows; weights stay float32."
+    judges: int = Field(
+        1, gt=0, description="Discriminators side by side in D; losses gman and d2gan want several."
     )
-    channels_last: bool = Field(False, description="Images as (N, H, W, C) in memory between the layers.")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32",
+        description="bfloat16: layers compute in it where autocast allows; weights stay float32.",
+    )
+    channels_last: bool = Field(
+        False, description="Images as (N, H, W, C) in memory between the layers."
+    )
 
     @abstractmethod
     def _generator(self, shape: tuple[int, ...]) -> nn.Module: ...
@@ -67,21 +77,31 @@ class NetworkComponent(Component):
         return Tuned(*layers).tuned(self.precision == "bfloat16", self.channels_last)
 
     def generator(self, shape: tuple[int, ...], stream: torch.Generator) -> nn.Module:
-        """A new G; its weights depend on `stream` alone. Raises ConfigError for a shape that it cannot make."""
+        """A new G; its weights depend on `stream` alone. Raises ConfigError for a shape that it
+        cannot make.
+        """
         return self._drawn(lambda: self._generator(shape), (self.z_dim,), stream)
 
     def discriminator(self, shape: tuple[int, ...], stream: torch.Generator) -> nn.Module:
-        """A new D; its weights depend on `stream` alone. Raises ConfigError for a shape that it cannot take."""
+        """A new D; its weights depend on `stream` alone. Raises ConfigError for a shape that it
+        cannot take.
+        """
         if self.judges == 1:
             return self._drawn(lambda: self._discriminator(shape), shape, stream)
-        return self._drawn(lambda: Panel([self._discriminator(shape) for _ in range(self.judges)]), shape, stream)
+        return self._drawn(
+            lambda: Panel([self._discriminator(shape) for _ in range(self.judges)]), shape, stream
+        )
 
-    def classifier(self, shape: tuple[int, ...], classes: int, stream: torch.Generator) -> nn.Module:
+    def classifier(
+        self, shape: tuple[int, ...], classes: int, stream: torch.Generator
+    ) -> nn.Module:
         """A network like D with logits (N, classes)."""
         made = self._drawn(lambda: self._discriminator(shape, classes), shape, stream)
         return nn.Sequential(made, nn.Unflatten(0, (-1, 1))) if classes == 1 else made
 
-    def _drawn(self, make: Callable[[], nn.Module], sample: tuple[int, ...], stream: torch.Generator) -> nn.Module:
+    def _drawn(
+        self, make: Callable[[], nn.Module], sample: tuple[int, ...], stream: torch.Generator
+    ) -> nn.Module:
         """The network that `make` makes for inputs (N, *sample), every number in it from `stream`.
 
         Raises ConfigError where a lazy layer is still without a shape.
@@ -90,15 +110,16 @@ class NetworkComponent(Component):
             network = make()
             if unused := materialise(network, sample):
                 raise ConfigError(
-                    f"network.{self.name}: {unused} has no shape after a first batch, since no input reaches it. Use it in "
-                    "forward(), or give it its sizes."
+                    f"network.{self.name}: {unused} has no shape after a first batch, since no"
+                    " input reaches it. Use it in forward(), or give it its sizes."
                 )
             return initialise(network, self._init, stream)
 
 
 @contextmanager
 def seeded(stream: torch.Generator) -> Iterator[None]:
-    """Within this block torch, numpy and Python's `random` draw numbers that depend on `stream` alone.
+    """Within this block torch, numpy and Python's `random` draw numbers that depend on `stream`
+    alone.
 
     Afterwards their states are again what they were; the stream does not move.
     """
@@ -140,9 +161,9 @@ def initialise(network: nn.Module, init: Init, stream: torch.Generator) -> nn.Mo
 
     All else stays as its constructor drew it.
     "normal": N(0, 0.02), biases 0, batch norm's scale N(1, 0.02) (DCGAN; training pitfalls).
-    "he": N(0, 2 / fan in), biases 0 (He et al., 2015, eq. 10): signals keep their size through ReLUs without norm layers.
-    "torch": PyTorch's own, uniform within 1/sqrt(fan in).
-    "own": nothing is drawn anew.
+    "he": N(0, 2 / fan in), biases 0 (He et al., 2015, eq. 10): signals keep their size through
+    ReLUs without norm layers. "torch": PyTorch's own, uniform within 1/sqrt(fan in). "own": nothing
+    is drawn anew.
     """
 
     def normal(mean: float, std: float = 0.02) -> Callable[[Tensor], Tensor]:
@@ -155,7 +176,9 @@ def initialise(network: nn.Module, init: Init, stream: torch.Generator) -> nn.Mo
         for layer in network.modules() if init != "own" else ():
             if isinstance(layer, WEIGHTED):
                 torchs = uniform(1 / math.sqrt(layer.weight[0].numel()))
-                gaussian = normal(0) if init == "normal" else normal(0, math.sqrt(2 / _fan_in(layer)))
+                gaussian = (
+                    normal(0) if init == "normal" else normal(0, math.sqrt(2 / _fan_in(layer)))
+                )
                 _draw(layer, "weight", torchs if init == "torch" else gaussian)
                 _draw(layer, "bias", torchs if init == "torch" else Tensor.zero_)
             elif isinstance(layer, BATCH_NORMS) and init == "normal":
@@ -167,7 +190,9 @@ def initialise(network: nn.Module, init: Init, stream: torch.Generator) -> nn.Mo
 def _fan_in(layer: nn.Module) -> float:
     """Inputs that one output hears: of a transposed convolution a kernel's share by its stride."""
     weight = cast(Tensor, layer.weight)
-    stride = math.prod(cast(tuple[int, ...], layer.stride)) if getattr(layer, "transposed", False) else 0
+    stride = (
+        math.prod(cast(tuple[int, ...], layer.stride)) if getattr(layer, "transposed", False) else 0
+    )
     return weight.shape[0] * weight[0, 0].numel() / stride if stride else weight[0].numel()
 
 
@@ -188,16 +213,23 @@ def _draw(layer: nn.Module, name: str, draw: Callable[[Tensor], Tensor]) -> None
             setattr(layer, name, draw(torch.empty_like(getattr(layer, name))))
             for _ in range(LOOKS):
                 getattr(layer, name)
-    elif f"{name}_v" in own:  # torch's hook of weight norm: w = g v / |v|, a norm for each number in g
+    elif (
+        f"{name}_v" in own
+    ):  # torch's hook of weight norm: w = g v / |v|, a norm for each number in g
         v, g = draw(own[f"{name}_v"]), own[f"{name}_g"]
-        others = [i for i in range(v.dim()) if g.shape[i] == 1] if g.dim() == v.dim() else list(range(v.dim()))
+        others = (
+            [i for i in range(v.dim()) if g.shape[i] == 1]
+            if g.dim() == v.dim()
+            else list(range(v.dim()))
+        )
         g.copy_(torch.linalg.vector_norm(v, dim=others, keepdim=g.dim() > 0))
 
 
 class Tuned(nn.Sequential):
     """A Sequential that computes in bfloat16, with channels last, or both.
 
-    Parameters keep their names, float32 and their layout, and float32 comes out: it can be exchanged with one that is not tuned.
+    Parameters keep their names, float32 and their layout, and float32 comes out: it can be
+    exchanged with one that is not tuned.
     """
 
     in_bfloat16 = False
@@ -211,7 +243,9 @@ class Tuned(nn.Sequential):
     def __getitem__(self, index: slice | int) -> Any:
         """A slice computes as the whole does."""
         found = super().__getitem__(index)
-        return found.tuned(self.in_bfloat16, self.channels_last) if isinstance(found, Tuned) else found
+        return (
+            found.tuned(self.in_bfloat16, self.channels_last) if isinstance(found, Tuned) else found
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """As Sequential."""

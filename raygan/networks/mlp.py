@@ -1,4 +1,6 @@
-"""The multilayer perceptron of the papers' toy experiments (SGAN, appendix A.1: 4 layers of 512, LeakyReLU 0.01)."""
+"""The multilayer perceptron of the papers' toy experiments (SGAN, appendix A.1: 4 layers of 512,
+LeakyReLU 0.01).
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ class Mlp(NetworkComponent):
     hidden: int = Field(512, gt=0, description="Units of each hidden layer.")
     layers: int = Field(4, ge=2, description="Fully connected layers, the last one included.")
     slope: float = Field(0.01, ge=0, description="LeakyReLU's negative slope.")
-    output: Literal["auto", "linear", "tanh"] = Field("auto", description="Of G; auto = tanh for images.")
+    output: Literal["auto", "linear", "tanh"] = Field(
+        "auto", description="Of G; auto = tanh for images."
+    )
     init: Drawn = Field("torch", description=DRAWN)
 
     @property
@@ -39,4 +43,6 @@ class Mlp(NetworkComponent):
         return self._sequential(*body, nn.Unflatten(1, shape))
 
     def _discriminator(self, shape: tuple[int, ...], outputs: int = 1) -> nn.Module:
-        return self._sequential(nn.Flatten(), *self._body(math.prod(shape), outputs), Logits(outputs))
+        return self._sequential(
+            nn.Flatten(), *self._body(math.prod(shape), outputs), Logits(outputs)
+        )

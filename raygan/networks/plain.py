@@ -1,6 +1,8 @@
-"""A user's own plain pair of networks: `generator(shape, z_dim)` and `discriminator(shape)`, as they are built.
+"""A user's own plain pair of networks: `generator(shape, z_dim)` and `discriminator(shape)`, as
+they are built.
 
-The weights are those of the constructors: nothing is drawn anew after them. They depend on the player's stream alone.
+The weights are those of the constructors: nothing is drawn anew after them. They depend on the
+player's stream alone.
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ class PlainNetwork(NetworkComponent):
 
     def _generator(self, shape: tuple[int, ...]) -> nn.Module:
         return _module(
-            self._pair().generator(shape, self.z_dim), f"network {label(self.name)}: generator(shape, z_dim)"
+            self._pair().generator(shape, self.z_dim),
+            f"network {label(self.name)}: generator(shape, z_dim)",
         )
 
     def _discriminator(self, shape: tuple[int, ...], outputs: int = 1) -> nn.Module:
@@ -44,9 +47,12 @@ class PlainNetwork(NetworkComponent):
             return _module(build(shape), f"network {label(self.name)}: discriminator(shape)")
         if len(parameters(build)) < 2:
             raise ConfigError(
-                f"network {label(self.name)}: a classifier with {outputs} logits is needed. Write discriminator(shape, outputs=1)."
+                f"network {label(self.name)}: a classifier with {outputs} logits is needed. Write"
+                " discriminator(shape, outputs=1)."
             )
-        return _module(build(shape, outputs), f"network {label(self.name)}: discriminator(shape, outputs)")
+        return _module(
+            build(shape, outputs), f"network {label(self.name)}: discriminator(shape, outputs)"
+        )
 
 
 def _module(made: object, what: str) -> nn.Module:

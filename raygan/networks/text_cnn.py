@@ -1,4 +1,6 @@
-"""1-D residual networks for one-hot text (Gulrajani et al., 2017, appendix; SGAN's One Billion Word experiment)."""
+"""1-D residual networks for one-hot text (Gulrajani et al., 2017, appendix; SGAN's One Billion Word
+experiment).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ from raygan.networks.base import Init, Logits, NetworkComponent
 
 
 class TextCnn(NetworkComponent):
-    """`blocks` residual blocks of two convolutions of width 5; G ends in a softmax over the characters."""
+    """`blocks` residual blocks of two convolutions of width 5; G ends in a softmax over the
+    characters.
+    """
 
     channels: int = Field(128, gt=0, description="Of every hidden layer (paper: 512).")
     blocks: int = Field(4, gt=0, description="Residual blocks of each network.")
@@ -62,6 +66,7 @@ class Residual(nn.Module):
 def _text(shape: tuple[int, ...]) -> tuple[int, int]:
     if len(shape) != 2:
         raise ConfigError(
-            f"network.text_cnn: needs one-hot text (characters, length), not samples of shape {shape}. Use --data lm1b."
+            "network.text_cnn: needs one-hot text (characters, length), not samples of shape"
+            f" {shape}. Use --data lm1b."
         )
     return shape[0], shape[1]

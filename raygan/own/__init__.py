@@ -1,4 +1,5 @@
-"""Users' own parts: where their source lies, what is in it, how it travels, and who has said that it may run.
+"""Users' own parts: where their source lies, what is in it, how it travels, and who has said that
+it may run.
 
 names.py      ./nets.py:MyNet, my_pkg.losses:Focal; settled: nets.py:MyNet@3f2a9c1b7d04
 source.py     the text, its SHA-256, and the module that is made of it
@@ -7,5 +8,6 @@ find.py       the one component in a module, or the line that says why there is 
 installed.py  entry points of installed packages
 objects.py    Python objects as the names above
 
-Law: nothing here imports torch, Ray or any other part of raygan but errors and paths by name; kinds are looked up.
+Law: nothing here imports torch, Ray or any other part of raygan but errors and paths by name; kinds
+are looked up.
 """

@@ -15,7 +15,9 @@ PLACE = re.compile(r'File "([^"]+)", line (\d+)')
 
 
 def place(error: BaseException) -> str:
-    """file:line of the innermost frame in a user's own source, also where it came from an actor as text; "" where there is none."""
+    """file:line of the innermost frame in a user's own source, also where it came from an actor as
+    text; "" where there is none.
+    """
     files = {filename(source, name) for source in SOURCES.values() for name in source.files}
     text = "".join(traceback.format_exception(error))
     found = [f"{file}:{line}" for file, line in PLACE.findall(text) if file in files]
@@ -31,7 +33,9 @@ def said(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def calling(kind: str, name: str, what: str) -> Iterator[None]:
-    """Calls a user's own part: whatever it raises is a ConfigError. Built-in ones raise what they raise."""
+    """Calls a user's own part: whatever it raises is a ConfigError. Built-in ones raise what they
+    raise.
+    """
     try:
         yield
     except RayganError:
@@ -40,4 +44,6 @@ def calling(kind: str, name: str, what: str) -> Iterator[None]:
         if not is_own(name):
             raise
         at = place(error)
-        raise ConfigError(f"{kind} {label(name)}: {what} raises {said(error)}{at and f' ({at})'}. Mend it.") from error
+        raise ConfigError(
+            f"{kind} {label(name)}: {what} raises {said(error)}{at and f' ({at})'}. Mend it."
+        ) from error

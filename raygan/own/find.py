@@ -1,7 +1,8 @@
 """The one component in a user's module, or the line that says why there is none.
 
-A class of raygan's own kind (`class Focal(LossComponent)`), or something plainer that is made into one: for a network anything with
-`generator(shape, z_dim)` and `discriminator(shape)`, for data a torch Dataset or an array, for a metric or a listener a function.
+A class of raygan's own kind (`class Focal(LossComponent)`), or something plainer that is made into
+one: for a network anything with `generator(shape, z_dim)` and `discriminator(shape)`, for data a
+torch Dataset or an array, for a metric or a listener a function.
 """
 
 from __future__ import annotations
@@ -34,11 +35,15 @@ ADAPTERS = {
     "metric": "raygan.metrics.own",
     "listener": "raygan.controller.own_listeners",
 }
-"""Modules with `fits(thing)`, said without calling it, and `adapt(thing, name)`, a class of the kind."""
+"""Modules with `fits(thing)`, said without calling it, and `adapt(thing, name)`, a class of the
+kind.
+"""
 METHODS = {"loss": ("d_loss", "g_loss")}
 """That have to be there, beside abstract ones."""
 LEAST = {
-    "network": "a NetworkComponent, or a class with generator(shape, z_dim) and discriminator(shape)",
+    "network": (
+        "a NetworkComponent, or a class with generator(shape, z_dim) and discriminator(shape)"
+    ),
     "loss": "a subclass of raygan.losses.base.LossComponent",
     "data": "a DataComponent, a torch Dataset, or an array",
     "strategy": "a subclass of raygan.strategies.base.StrategyComponent",
@@ -80,7 +85,10 @@ def _component(kind: str, text: str) -> tuple[Any, str]:
     if name.what:
         if not hasattr(module, name.what):
             public = [n for n, _ in _own(module)]
-            raise ConfigError(f"{kind}: {label(text)}: nothing of that name in it. {did_you_mean(name.what, public)}")
+            raise ConfigError(
+                f"{kind}: {label(text)}: nothing of that name in it."
+                f" {did_you_mean(name.what, public)}"
+            )
         return as_class(kind, getattr(module, name.what), name.what, label(text)), text
     what, cls = _only(kind, module, label(text))
     return cls, str(name._replace(what=what))
@@ -104,7 +112,10 @@ def _only(kind: str, module: ModuleType, where: str) -> tuple[str, Any]:
         return "", _adapter(kind).adapt(module, module.__name__)
     names = whole or plain
     if len(names) > 1:
-        raise ConfigError(f"{kind}: {where} holds {len(names)}: {', '.join(names)}. Say which: {where}:{names[0]}.")
+        raise ConfigError(
+            f"{kind}: {where} holds {len(names)}: {', '.join(names)}. Say which:"
+            f" {where}:{names[0]}."
+        )
     if names:
         return names[0], as_class(kind, things[names[0]], names[0], f"{where}:{names[0]}")
     others = [f"{n} is a {k}" for n, t in things.items() if (k := kind_of(t))]
@@ -113,12 +124,20 @@ def _only(kind: str, module: ModuleType, where: str) -> tuple[str, Any]:
 
 
 def as_class(kind: str, thing: Any, name: str, where: str) -> Any:
-    """A class of the kind, of what a user has written. Raises ConfigError: a class that lacks a method, another kind, neither."""
+    """A class of the kind, of what a user has written. Raises ConfigError: a class that lacks a
+    method, another kind, neither.
+    """
     if _is_kind(kind, thing):
-        missing = sorted({*thing.__abstractmethods__, *(m for m in METHODS.get(kind, ()) if not hasattr(thing, m))})
+        missing = sorted(
+            {
+                *thing.__abstractmethods__,
+                *(m for m in METHODS.get(kind, ()) if not hasattr(thing, m)),
+            }
+        )
         if missing:
             raise ConfigError(
-                f"{kind}: {where} lacks {', '.join(missing)}. Define {'it' if len(missing) == 1 else 'them'}."
+                f"{kind}: {where} lacks {', '.join(missing)}. Define"
+                f" {'it' if len(missing) == 1 else 'them'}."
             )
         return thing
     if other := kind_of(thing):
@@ -137,7 +156,9 @@ def kind_of(thing: Any) -> str:
 
 def _is_kind(kind: str, thing: Any) -> bool:
     module, name = BASES[kind]
-    return inspect.isclass(thing) and issubclass(thing, getattr(importlib.import_module(module), name))
+    return inspect.isclass(thing) and issubclass(
+        thing, getattr(importlib.import_module(module), name)
+    )
 
 
 def _adapter(kind: str) -> Any:

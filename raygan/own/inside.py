@@ -1,6 +1,8 @@
-"""Own names inside a config's plain values: made whole, settled, listed, and taken along when they are pickled.
+"""Own names inside a config's plain values: made whole, settled, listed, and taken along when they
+are pickled.
 
-Places: data, network, loss, strategy, strategy.over, each of `pairs`, and the lists `metrics` and `listeners`.
+Places: data, network, loss, strategy, strategy.over, each of `pairs`, and the lists `metrics` and
+`listeners`.
 """
 
 from __future__ import annotations
@@ -46,7 +48,13 @@ def _listed(value: Any) -> Any:
     """One is a list of one, and text may have commas."""
     if isinstance(value, str):
         return [v.strip() for v in value.split(",")]
-    return [value] if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else [value]
+    return (
+        [value]
+        if isinstance(value, Mapping)
+        else value
+        if isinstance(value, list | tuple)
+        else [value]
+    )
 
 
 def whole(values: Mapping[str, Any], base: Path) -> dict[str, Any]:
@@ -55,7 +63,9 @@ def whole(values: Mapping[str, Any], base: Path) -> dict[str, Any]:
 
 
 def whole_flag(path: str, value: Any, base: Path) -> Any:
-    """The same of one setting by its dotted path: network, network.name, strategy.over, pairs, metrics."""
+    """The same of one setting by its dotted path: network, network.name, strategy.over, pairs,
+    metrics.
+    """
     parts = path.split(".")
     key = parts[-2] if parts[-1] == "name" and len(parts) > 1 else parts[-1]
     return whole({key: value}, base)[key]
@@ -83,12 +93,15 @@ def lasting(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def refuse_unsettled(values: Mapping[str, Any], where: Path) -> None:
-    """Raises ConfigError for what a folder that somebody has sent names by a path or a module: that would be executed unasked."""
+    """Raises ConfigError for what a folder that somebody has sent names by a path or a module: that
+    would be executed unasked.
+    """
 
     def check(kind: str, name: str) -> str:
         if not split(name).key:
             raise ConfigError(
-                f"{str(where)!r}: {kind} {name!r} has no hash of its source: raygan did not write that. Do not trust it."
+                f"{str(where)!r}: {kind} {name!r} has no hash of its source: raygan did not write"
+                " that. Do not trust it."
             )
         return name
 
@@ -103,7 +116,9 @@ def settled(values: Mapping[str, Any]) -> dict[str, Any]:
     keys = sorted(set(keys_in(out)))
     given = out.pop("code", None) or {}
     if keys:
-        out["code"] = {k: given.get(k) or (SOURCES[k].record() if k in SOURCES else {}) for k in keys}
+        out["code"] = {
+            k: given.get(k) or (SOURCES[k].record() if k in SOURCES else {}) for k in keys
+        }
     return out
 
 

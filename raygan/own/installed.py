@@ -1,4 +1,5 @@
-"""Parts of installed packages: entry points `raygan.networks`, `raygan.losses`, `raygan.data`, `raygan.strategies`, ...
+"""Parts of installed packages: entry points `raygan.networks`, `raygan.losses`, `raygan.data`,
+`raygan.strategies`, ...
 
 [project.entry-points."raygan.losses"]
 focal = "my_pkg.losses:Focal"           then: --loss focal
@@ -25,7 +26,9 @@ def _points() -> dict[tuple[str, str], metadata.EntryPoint]:
     kinds = {group: kind for kind, group in GROUPS.items()}
     found = metadata.entry_points()
     return {
-        (kinds[p.group], p.name.replace("-", "_")): p for group in GROUPS.values() for p in found.select(group=group)
+        (kinds[p.group], p.name.replace("-", "_")): p
+        for group in GROUPS.values()
+        for p in found.select(group=group)
     }
 
 
@@ -35,11 +38,13 @@ def entry_points(kind: str) -> list[str]:
 
 
 def refuse_shadow(kind: str, name: str) -> None:
-    """Raises ConfigError where an installed package has a part named like this built-in one: which of them is meant?"""
+    """Raises ConfigError where an installed package has a part named like this built-in one: which
+    of them is meant?
+    """
     if (point := _points().get((kind, name))) is not None:
         raise ConfigError(
-            f"{kind}: {name!r} is built in, and {point.value} is named like a built-in. Give that one as {point.value}, or remove "
-            "its package."
+            f"{kind}: {name!r} is built in, and {point.value} is named like a built-in. Give that"
+            f" one as {point.value}, or remove its package."
         )
 
 

@@ -1,4 +1,5 @@
-"""Python objects as names: raygan.train(network=MyNet(width=8), loss=Focal, data=array, metrics=[sharpness]).
+"""Python objects as names: raygan.train(network=MyNet(width=8), loss=Focal, data=array,
+metrics=[sharpness]).
 
     a class of a file                      that file, which travels
     a class of an installed package        its module, by name
@@ -6,7 +7,8 @@
     no source anywhere (a lambda, a REPL)  the object itself: inline only, and the run ends with this process
     an array, a tensor, a Dataset          the data set `given`, by the hash of its samples
 
-An instance is its class with the settings that it was made with: attributes named like the constructor's parameters.
+An instance is its class with the settings that it was made with: attributes named like the
+constructor's parameters.
 """
 
 from __future__ import annotations
@@ -53,7 +55,11 @@ def spec_of(kind: str, thing: Any) -> Any:
         return thing
     if isinstance(thing, Mapping):
         inner = thing.get("name")
-        return thing if inner is None or isinstance(inner, str) else {**thing, "name": _reference(inner)}
+        return (
+            thing
+            if inner is None or isinstance(inner, str)
+            else {**thing, "name": _reference(inner)}
+        )
     if isinstance(thing, BaseModel):
         return {"name": _reference(type(thing)), **thing.model_dump(mode="json")}
     if kind == "data" and not inspect.isclass(thing):
@@ -72,8 +78,9 @@ def _instance(kind: str, thing: Any) -> dict[str, Any]:
             return {"name": _object(thing, type(thing).__name__)}
         else:
             raise ConfigError(
-                f"{kind}: {type(thing).__name__} does not keep its setting {name!r}. Write self.{name} = {name} in it, or give "
-                f"class and settings: {kind}={{'name': {type(thing).__name__}, ...}}."
+                f"{kind}: {type(thing).__name__} does not keep its setting {name!r}. Write"
+                f" self.{name} = {name} in it, or give class and settings: {kind}={{'name':"
+                f" {type(thing).__name__}, ...}}."
             )
     return {"name": _reference(type(thing)), **settings}
 
@@ -99,12 +106,17 @@ def _of_module(module: ModuleType, what: str) -> str:
     if module.__name__.startswith(PREFIX):
         source = SOURCES[module.__name__.removeprefix(PREFIX)[:DIGITS]]
         where = Path(str(module.__file__))
-        name = where.relative_to(Path(source.path).parent).as_posix() if source.package else next(iter(source.files))
+        name = (
+            where.relative_to(Path(source.path).parent).as_posix()
+            if source.package
+            else next(iter(source.files))
+        )
         return str(Name(name, what, source.key))
     file = getattr(module, "__file__", None)
     if file is None or not file.endswith(".py"):
         raise ConfigError(
-            f"{what or module.__name__}: module {module.__name__!r} has no Python source. Put it in a file."
+            f"{what or module.__name__}: module {module.__name__!r} has no Python source. Put it in"
+            " a file."
         )
     installed = any(Path(file).is_relative_to(folder) for folder in _installed())
     return str(Name(module.__name__ if installed else file, what, ""))
@@ -117,13 +129,16 @@ def _installed() -> list[str]:
 
 
 def _object(thing: Any, what: str) -> str:
-    key = next((k for k, known in OBJECTS.items() if known is thing), None) or secrets.token_hex(DIGITS // 2)
+    key = next((k for k, known in OBJECTS.items() if known is thing), None) or secrets.token_hex(
+        DIGITS // 2
+    )
     OBJECTS[key] = thing
     plain = "".join(c if c.isalnum() else "_" for c in what.rpartition(".")[2]).strip("_")
     return str(Name("object", plain or "it", key))
 
 
-# ----------------------------------------------------------------------------------------- out of a script, a notebook
+# ----------------------------------------------------------------------------------------- out of a
+# script, a notebook
 
 
 def from_script(module: ModuleType, names: Sequence[str]) -> Source | None:
@@ -149,7 +164,9 @@ def _cells() -> list[str]:
         return []
     cells = []
     for cell in shell.user_ns.get("In", ()):
-        text = "\n".join("" if line.startswith(("%", "!", "?")) else line for line in cell.splitlines())
+        text = "\n".join(
+            "" if line.startswith(("%", "!", "?")) else line for line in cell.splitlines()
+        )
         try:
             ast.parse(text)
         except SyntaxError:
@@ -167,7 +184,8 @@ def _source(text: str, path: str, names: Sequence[str], file: str) -> Source | N
 
 
 def needed(text: str, names: Sequence[str]) -> str:
-    """The top statements that bind these names, and those that bind what they name in turn; never what only runs.
+    """The top statements that bind these names, and those that bind what they name in turn; never
+    what only runs.
 
     >>> print(needed("import os, re\\nA = 2\\nprint(A)\\ndef f():\\n    return re, A\\n", ["f"]), end="")
     import os, re

@@ -1,4 +1,6 @@
-"""Settings of a plain class or function: the parameters that it can be called with, as fields of a component."""
+"""Settings of a plain class or function: the parameters that it can be called with, as fields of a
+component.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +25,24 @@ def parameters(call: Callable[..., Any], skip: int = 0) -> dict[str, inspect.Par
     return {p.name: p for p in named[skip:]}
 
 
-def with_settings(base: type[BaseModel], name: str, call: Callable[..., Any], skip: int = 0, **facts: Any) -> Any:
+def with_settings(
+    base: type[BaseModel], name: str, call: Callable[..., Any], skip: int = 0, **facts: Any
+) -> Any:
     """A class below `base` with a field for each parameter; `facts` become its attributes."""
     fields: dict[str, Any] = {}
     for parameter in parameters(call, skip).values():
         default = ... if parameter.default is parameter.empty else parameter.default
-        fields[parameter.name] = _type(parameter.annotation), Field(default, description=f"Of {name}.")
-    made = create_model(name, __base__=base, __module__=base.__module__, __doc__=inspect.getdoc(call) or "", **fields)
+        fields[parameter.name] = (
+            _type(parameter.annotation),
+            Field(default, description=f"Of {name}."),
+        )
+    made = create_model(
+        name,
+        __base__=base,
+        __module__=base.__module__,
+        __doc__=inspect.getdoc(call) or "",
+        **fields,
+    )
     for key, value in facts.items():
         setattr(made, key, value)
     return made

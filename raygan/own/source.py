@@ -1,10 +1,11 @@
-"""The source of users' own parts: read once, named by its SHA-256, and imported from that very text.
+"""The source of users' own parts: read once, named by its SHA-256, and imported from that very
+text.
 
     read_file("/home/me/nets.py") -> Source -> module raygan_own_3f2a9c1b7d04     what is hashed is what is executed
 
-A file stands alone. One that lies in a package (a folder with __init__.py) brings the whole package, Python files only, and may
-import its neighbours by `from .layers import ...`. A module that is imported by its name stays where it is installed; its text is
-only compared.
+A file stands alone. One that lies in a package (a folder with __init__.py) brings the whole
+package, Python files only, and may import its neighbours by `from .layers import ...`. A module
+that is imported by its name stays where it is installed; its text is only compared.
 """
 
 from __future__ import annotations
@@ -64,7 +65,9 @@ class Source:
 
 
 def hashed(files: Mapping[str, str]) -> str:
-    """A single file's is that of its bytes, as `sha256sum` tells it; a package's is that of its files' names and hashes."""
+    """A single file's is that of its bytes, as `sha256sum` tells it; a package's is that of its
+    files' names and hashes.
+    """
     sums = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()}
     if list(sums) == [name := next(iter(sums))] and "/" not in name:
         return sums[name]
@@ -81,7 +84,8 @@ def register(source: Source) -> Source:
     return SOURCES.setdefault(source.key, source)
 
 
-# ---------------------------------------------------------------------------------------------------------- reading
+# ----------------------------------------------------------------------------------------------------------
+# reading
 
 
 def read(kind: str, name: Name) -> Source:
@@ -90,11 +94,15 @@ def read(kind: str, name: Name) -> Source:
 
 
 def read_path(kind: str, path: Path) -> Source:
-    """A file, with its whole package where it lies in one; or a package's folder. Raises ConfigError."""
+    """A file, with its whole package where it lies in one; or a package's folder. Raises
+    ConfigError.
+    """
     what = f"{kind}: {str(path)!r}"
     try:
         if not path.exists():
-            raise ConfigError(f"{what} does not exist. Check the path (it is relative to where it is written).")
+            raise ConfigError(
+                f"{what} does not exist. Check the path (it is relative to where it is written)."
+            )
         if path.is_dir() and not (path / "__init__.py").exists():
             raise ConfigError(f"{what} is a folder. Name a file in it: {path}/FILE.py:NAME.")
         if not path.is_dir() and not path.is_file():
@@ -117,7 +125,10 @@ def read_path(kind: str, path: Path) -> Source:
 
 def _text(path: Path) -> str:
     if path.stat().st_size > MOST_BYTES:
-        raise ConfigError(f"{str(path)!r} has {path.stat().st_size >> 20} MB: more than source code. Name a .py file.")
+        raise ConfigError(
+            f"{str(path)!r} has {path.stat().st_size >> 20} MB: more than source code. Name a .py"
+            " file."
+        )
     return path.read_bytes().decode()
 
 
@@ -125,19 +136,24 @@ def _package(what: str, root: Path) -> dict[str, str]:
     files, size = dict[str, str](), 0
     for path in sorted(root.rglob("*.py")):
         relative = path.relative_to(root.parent)
-        if not path.is_file() or any(part.startswith((".", "__pycache__")) for part in relative.parts):
+        if not path.is_file() or any(
+            part.startswith((".", "__pycache__")) for part in relative.parts
+        ):
             continue
         files[relative.as_posix()] = _text(path)
         size += len(files[relative.as_posix()])
         if size > MOST_BYTES:
             raise ConfigError(
-                f"{what}: the package {str(root)!r} has more than {MOST_BYTES >> 20} MB of Python. Put the part into a small one."
+                f"{what}: the package {str(root)!r} has more than {MOST_BYTES >> 20} MB of Python."
+                " Put the part into a small one."
             )
     return files
 
 
 def read_module(kind: str, module: str) -> Source:
-    """A module that can be imported. Its parents are executed to find it, as Python does. Raises ConfigError."""
+    """A module that can be imported. Its parents are executed to find it, as Python does. Raises
+    ConfigError.
+    """
     spec = None
     try:
         spec = importlib.util.find_spec(module)
@@ -150,7 +166,11 @@ def read_module(kind: str, module: str) -> Source:
         ) from None
     if spec is None or not spec.origin or not spec.origin.endswith(".py"):
         file = Path(*module.split(".")).with_suffix(".py")
-        hint = f"Give the file: ./{file}:NAME" if file.exists() else "Install it, or give a file: ./nets.py:NAME"
+        hint = (
+            f"Give the file: ./{file}:NAME"
+            if file.exists()
+            else "Install it, or give a file: ./nets.py:NAME"
+        )
         what = "no module named" if spec is None else "no Python source of module"
         raise ConfigError(f"{kind}: {what} {module!r}. {hint}.")
     path = Path(spec.origin)
@@ -158,11 +178,14 @@ def read_module(kind: str, module: str) -> Source:
     return Source(files, str(path), hashed(files), module=module)
 
 
-# --------------------------------------------------------------------------------------------------------- importing
+# ---------------------------------------------------------------------------------------------------------
+# importing
 
 
 def import_part(kind: str, name: Name, source: Source) -> ModuleType:
-    """The module of a settled name. Raises ConfigError: one line that names file, line and what to do."""
+    """The module of a settled name. Raises ConfigError: one line that names file, line and what to
+    do.
+    """
     if source.module:
         _check_installed(kind, source)
         module = source.module
@@ -172,9 +195,13 @@ def import_part(kind: str, name: Name, source: Source) -> ModuleType:
     try:
         return importlib.import_module(module)
     except SyntaxError as error:
-        raise ConfigError(f"{kind}: {_file(source, error.filename)}:{error.lineno}: {error.msg}. Mend it.") from None
+        raise ConfigError(
+            f"{kind}: {_file(source, error.filename)}:{error.lineno}: {error.msg}. Mend it."
+        ) from None
     except ModuleNotFoundError as error:
-        raise ConfigError(f"{kind}: {_at(source, error)}: {_not_found(source, str(error.name))}") from None
+        raise ConfigError(
+            f"{kind}: {_at(source, error)}: {_not_found(source, str(error.name))}"
+        ) from None
     except ConfigError:
         raise
     except Exception as error:  # whatever a user's file does when it is imported
@@ -187,24 +214,27 @@ def _check_installed(kind: str, source: Source) -> None:
         here = read_module(kind, source.module)
     except ConfigError:
         raise ConfigError(
-            f"{kind}: module {source.module!r} is on the machine that started the run and not on this one "
-            f"({sys.platform}, Python {sys.version.split()[0]}). Install it there, or give its file: the source travels then."
+            f"{kind}: module {source.module!r} is on the machine that started the run and not on"
+            f" this one ({sys.platform}, Python {sys.version.split()[0]}). Install it there, or"
+            " give its file: the source travels then."
         ) from None
     if here.sha256 != source.sha256:
         raise ConfigError(
-            f"{kind}: module {source.module!r} has sha256 {here.key} in {here.path}, the run's has {source.key}. "
-            "Install the same version."
+            f"{kind}: module {source.module!r} has sha256 {here.key} in {here.path}, the run's has"
+            f" {source.key}. Install the same version."
         )
 
 
 def _not_found(source: Source, missing: str) -> str:
     top = missing.partition(".")[0]
     beside = Path(source.path).parent if not source.package else Path(source.path)
-    if not source.module and ((beside / f"{top}.py").exists() or (beside / top).is_dir() or top == source.package):
+    if not source.module and (
+        (beside / f"{top}.py").exists() or (beside / top).is_dir() or top == source.package
+    ):
         how = f"`from .{top if top != source.package else 'layers'} import ...`"
         return (
-            f"no module named {missing!r}: it lies beside the file, and a file travels alone. Make the folder a package "
-            f"(__init__.py) and write {how}, or install it."
+            f"no module named {missing!r}: it lies beside the file, and a file travels alone. Make"
+            f" the folder a package (__init__.py) and write {how}, or install it."
         )
     return f"no module named {missing!r}. Install it here and on every machine of the cluster."
 
@@ -229,7 +259,9 @@ def _said(error: BaseException) -> str:
 
 
 def filename(source: Source, name: str) -> str:
-    """What tracebacks say: the user's own file; where that is another machine's, it is shown from the text that travelled."""
+    """What tracebacks say: the user's own file; where that is another machine's, it is shown from
+    the text that travelled.
+    """
     if source.taken:
         return f"<{', '.join(source.taken)} of {source.path}>"
     if not source.package:
@@ -249,12 +281,19 @@ class _Finder:
         source = SOURCES.get(top.removeprefix(PREFIX))
         if source is None:
             return None
-        stem = "/".join([source.package, *inner]) if source.package else next(iter(source.files)).removesuffix(".py")
+        stem = (
+            "/".join([source.package, *inner])
+            if source.package
+            else next(iter(source.files)).removesuffix(".py")
+        )
         for name in (f"{stem}.py", f"{stem}/__init__.py"):
             if name in source.files:
                 is_package = name.endswith("/__init__.py")
                 return importlib.machinery.ModuleSpec(
-                    module, _Loader(source, name), origin=filename(source, name), is_package=is_package
+                    module,
+                    _Loader(source, name),
+                    origin=filename(source, name),
+                    is_package=is_package,
                 )
         return None
 

@@ -1,8 +1,10 @@
-"""Who has said that a source may run: whoever names a file starts it; what a run folder brings waits for `--trust-code`.
+"""Who has said that a source may run: whoever names a file starts it; what a run folder brings
+waits for `--trust-code`.
 
-A run's own parts need no word where the file that its owner named is still there, as it was, and this user has begun a run with
-just that text on this machine before: it is that file which is executed, never the copy in the run folder. What a run folder says
-of itself, or a file that came along with it, is no such word: the hashes of what was named lie in the user's own state folder.
+A run's own parts need no word where the file that its owner named is still there, as it was, and
+this user has begun a run with just that text on this machine before: it is that file which is
+executed, never the copy in the run folder. What a run folder says of itself, or a file that came
+along with it, is no such word: the hashes of what was named lie in the user's own state folder.
 """
 
 from __future__ import annotations
@@ -42,13 +44,21 @@ class Claim:
 CLAIMS: dict[str, list[Claim]] = {}
 _TRUSTED = set[Path]()
 NAMED = "named"
-"""File in the user's state folder: the SHA-256 of each source that they have begun a run with, a line each."""
+"""File in the user's state folder: the SHA-256 of each source that they have begun a run with, a
+line each.
+"""
 
 
 def claim(folder: Path, code: Mapping[str, Any]) -> None:
-    """A folder's record of sources, by key; nothing is read or executed before one of them is needed."""
+    """A folder's record of sources, by key; nothing is read or executed before one of them is
+    needed.
+    """
     for key, record in code.items():
-        if isinstance(record, dict) and str(record.get("sha256", "")).startswith(key) and len(key) == DIGITS:
+        if (
+            isinstance(record, dict)
+            and str(record.get("sha256", "")).startswith(key)
+            and len(key) == DIGITS
+        ):
             mine = Claim(folder.resolve(), record)
             CLAIMS[key] = [c for c in CLAIMS.get(key, []) if c.folder != mine.folder] + [mine]
 
@@ -59,42 +69,66 @@ def trust(folder: Path) -> None:
 
 
 def source(kind: str, name: Name) -> Source:
-    """The source of a settled name. Raises ConfigError where nobody has said that it may run, or where it is damaged or gone."""
+    """The source of a settled name. Raises ConfigError where nobody has said that it may run, or
+    where it is damaged or gone.
+    """
     if (known := SOURCES.get(name.key)) is not None:
         return known
     claims = CLAIMS.get(name.key, [])
     for found in claims:
-        if (here := original(found)) is not None and here.sha256 == found.sha256 and remembered(here.sha256):
+        if (
+            (here := original(found)) is not None
+            and here.sha256 == found.sha256
+            and remembered(here.sha256)
+        ):
             return register(here)
     for found in claims:
         if found.folder in _TRUSTED:
             return register(brought(kind, found))
     if not claims:
         raise ConfigError(
-            f"{kind}: {label(str(name))} (sha256 {name.key}): its source is not here. Give the file itself."
+            f"{kind}: {label(str(name))} (sha256 {name.key}): its source is not here. Give the file"
+            " itself."
         )
     raise ConfigError(_refusal(name, claims[0]))
 
 
 def remember(code: Mapping[str, Mapping[str, Any]]) -> None:
-    """The user has begun a run with these sources, by naming them; where that cannot be kept it is told."""
-    fresh = [sha for record in code.values() if (sha := str(record.get("sha256", ""))) and not remembered(sha)]
+    """The user has begun a run with these sources, by naming them; where that cannot be kept it is
+    told.
+    """
+    fresh = [
+        sha
+        for record in code.values()
+        if (sha := str(record.get("sha256", ""))) and not remembered(sha)
+    ]
     if not fresh:
         return
     try:
         if (folder := state()) is None:
             raise OSError("there is no home")
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with open(folder / NAMED, "a", opener=lambda path, flags: os.open(path, flags | os.O_NOFOLLOW, 0o600)) as file:
+        with open(
+            folder / NAMED,
+            "a",
+            opener=lambda path, flags: os.open(path, flags | os.O_NOFOLLOW, 0o600),
+        ) as file:
             file.write("".join(f"{sha}\n" for sha in fresh))
     except OSError as error:
-        NOTES.warning("who looks at this run later has to say --trust-code: its code is not noted as yours (%s)", error)
+        NOTES.warning(
+            "who looks at this run later has to say --trust-code: its code is not noted as yours"
+            " (%s)",
+            error,
+        )
 
 
 def remembered(sha256: str) -> bool:
-    """Has this user named a source of this hash, here? A list that somebody else may write counts for nothing."""
+    """Has this user named a source of this hash, here? A list that somebody else may write counts
+    for nothing.
+    """
     try:
-        with open(state() / NAMED, opener=lambda path, flags: os.open(path, flags | os.O_NOFOLLOW)) as file:  # type: ignore[operator]
+        named = state() / NAMED  # type: ignore[operator]
+        with open(named, opener=lambda path, flags: os.open(path, flags | os.O_NOFOLLOW)) as file:
             facts = os.fstat(file.fileno())
             mine = facts.st_uid == os.getuid() and not facts.st_mode & (stat.S_IWOTH | stat.S_IWGRP)
             return mine and sha256 in file.read().split()
@@ -110,24 +144,33 @@ def named(record: Mapping[str, Any], key: str) -> Name:
 
 def _refusal(name: Name, found: Claim) -> str:
     here, copy = original(found), found.folder / CODE / name.key
-    what = f"{str(found.folder)!r} brings code of its own, {label(str(name))} (sha256 {found.sha256})"
+    what = (
+        f"{str(found.folder)!r} brings code of its own, {label(str(name))} (sha256 {found.sha256})"
+    )
     if here is not None and here.sha256 != found.sha256:
         return (
-            f"{what}; {found.record['path']} has changed since (sha256 {here.sha256}). --trust-code takes the copy in {copy}; "
-            "`raygan resume --other-code` goes on with the file as it is now."
+            f"{what}; {found.record['path']} has changed since (sha256 {here.sha256}). --trust-code"
+            f" takes the copy in {copy}; `raygan resume --other-code` goes on with the file as it"
+            " is now."
         )
     return f"{what}, and nothing of it is executed unasked. Read {copy}; then say --trust-code."
 
 
 def original(found: Claim) -> Source | None:
-    """The file that was named when the run began, as it is now; None where there is none of this user's at its place."""
+    """The file that was named when the run began, as it is now; None where there is none of this
+    user's at its place.
+    """
     record = found.record
     path = Path(str(record.get("path", "")))
     try:
         if not path.is_absolute() or path.resolve().is_relative_to(found.folder) or not _mine(path):
             return None
         if record.get("module"):
-            return read_module("", str(record["module"])) if _installed_at(path, str(record["module"])) else None
+            return (
+                read_module("", str(record["module"]))
+                if _installed_at(path, str(record["module"]))
+                else None
+            )
         if record.get("taken"):
             from raygan.own.objects import taken
 
@@ -138,10 +181,15 @@ def original(found: Claim) -> Source | None:
 
 
 def _installed_at(path: Path, module: str) -> bool:
-    """Does that file lie where this process would find a module of that name? Asked without importing anything."""
+    """Does that file lie where this process would find a module of that name? Asked without
+    importing anything.
+    """
     inner = Path(*module.split("."))
     tails = (inner.with_suffix(".py"), inner / "__init__.py")
-    return any(path == Path(entry or ".").absolute() / tail for entry in sys.path for tail in tails) and path.exists()
+    return (
+        any(path == Path(entry or ".").absolute() / tail for entry in sys.path for tail in tails)
+        and path.exists()
+    )
 
 
 def _mine(path: Path) -> bool:
@@ -158,18 +206,24 @@ def brought(kind: str, found: Claim) -> Source:
         for name in record["files"]:
             path = root / str(name)
             if not path.is_file() or path.stat().st_size > MOST_BYTES:
-                raise ConfigError(f"{kind}: {path} is not a plain file of source code. Give the original file again.")
+                raise ConfigError(
+                    f"{kind}: {path} is not a plain file of source code. Give the original file"
+                    " again."
+                )
             if not path.resolve().is_relative_to(root.resolve()):
                 raise ConfigError(
-                    f"{kind}: {str(found.folder)!r} names a file outside itself, {name!r}. Do not trust it."
+                    f"{kind}: {str(found.folder)!r} names a file outside itself, {name!r}. Do not"
+                    " trust it."
                 )
             files[str(name)] = path.read_bytes().decode()
     except (OSError, KeyError, TypeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{kind}: {root} cannot be read ({error}). Give the original file again.") from None
+        raise ConfigError(
+            f"{kind}: {root} cannot be read ({error}). Give the original file again."
+        ) from None
     if not files or hashed(files) != found.sha256:
         raise ConfigError(
-            f"{kind}: {root} has sha256 {hashed(files) if files else 'of nothing'}, the run was made with {found.sha256}: it "
-            "was changed. Give the original file again."
+            f"{kind}: {root} has sha256 {hashed(files) if files else 'of nothing'}, the run was"
+            f" made with {found.sha256}: it was changed. Give the original file again."
         )
     return Source(
         files, str(record.get("path", "")), found.sha256, str(record.get("module", "")), tuple(record.get("taken", ()))

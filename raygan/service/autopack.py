@@ -1,4 +1,6 @@
-"""`resources.pairs_per_actor: auto`: how many pairs share a process, measured where the run starts and written into its config."""
+"""`resources.pairs_per_actor: auto`: how many pairs share a process, measured where the run starts
+and written into its config.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,8 @@ PROBE_STEPS, PROBES = 2, 3
 def settle(setup: Setup, places: int) -> tuple[Config, dict[str, Any]]:
     """The config with a number in the place of `auto`, and what was measured.
 
-    places: processes that can train at once (cores, or GPUs). The pairs are spread over them; those of one process are batched
-    where that is faster than one after the other.
+    places: processes that can train at once (cores, or GPUs). The pairs are spread over them; those
+    of one process are batched where that is faster than one after the other.
     """
     config, strategy = setup.config, strategy_of(setup.config)
     share = math.ceil(config.num_pairs / max(1, places))
@@ -39,7 +41,9 @@ def settle(setup: Setup, places: int) -> tuple[Config, dict[str, Any]]:
             facts["packed_ms"] = milliseconds(lambda: pack.train(PROBE_STEPS, board))
             facts["batched"] = facts["packed_ms"] < facts["alone_ms"]
     chosen = {key: facts[key] for key in ("pairs_per_actor", "batched")}
-    return config.model_copy(update={"resources": config.resources.model_copy(update=chosen)}), facts
+    return config.model_copy(
+        update={"resources": config.resources.model_copy(update=chosen)}
+    ), facts
 
 
 def not_batched(setup: Setup) -> tuple[int, str] | None:

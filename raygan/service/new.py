@@ -166,11 +166,17 @@ TEMPLATES = {
 
 
 def write_new(kind: str, name: str, to: Path) -> tuple[Path, Path]:
-    """The part's file and its test's, in the folder `to`. Raises ConfigError; nothing is overwritten."""
+    """The part's file and its test's, in the folder `to`. Raises ConfigError; nothing is
+    overwritten.
+    """
     if kind not in TEMPLATES:
         raise ConfigError(f"new: no kind named {kind!r}. {did_you_mean(kind, TEMPLATES)}")
     _refuse_name(kind, name)
-    fields = {"kind": kind, "file": name, "name": "".join(part[:1].upper() + part[1:] for part in name.split("_"))}
+    fields = {
+        "kind": kind,
+        "file": name,
+        "name": "".join(part[:1].upper() + part[1:] for part in name.split("_")),
+    }
     paths = to / f"{name}.py", to / f"test_{name}.py"
     for path in paths:
         if path.exists() or path.is_symlink():
@@ -182,14 +188,23 @@ def write_new(kind: str, name: str, to: Path) -> tuple[Path, Path]:
         for path, template in zip(paths, TEMPLATES[kind], strict=True):
             write_within(to, path.name, template.format(**fields).encode())
     except OSError as error:
-        raise ConfigError(f"new: {error.filename or to}: {error.strerror}. Give --to another folder.") from None
+        raise ConfigError(
+            f"new: {error.filename or to}: {error.strerror}. Give --to another folder."
+        ) from None
     return paths
 
 
 def _refuse_name(kind: str, name: str) -> None:
     if not (name.isascii() and name.isidentifier() and name.strip("_")) or keyword.iskeyword(name):
-        raise ConfigError(f"new: {name!r} is no name for a Python module. Use letters, digits and _, as in my_{kind}.")
+        raise ConfigError(
+            f"new: {name!r} is no name for a Python module. Use letters, digits and _, as in"
+            f" my_{kind}."
+        )
     known = names(kind) if kind in KINDS else []
-    taken = name in known or name in sys.stdlib_module_names or name in ("raygan", "torch", "numpy", "ray", "pydantic")
+    taken = (
+        name in known
+        or name in sys.stdlib_module_names
+        or name in ("raygan", "torch", "numpy", "ray", "pydantic")
+    )
     if taken:
         raise ConfigError(f"new: {name!r} is built in already. Use my_{name}.")

@@ -36,7 +36,9 @@ PROCESS_MB = 260
 
 
 def plan_text(resolved: Resolved, address: str) -> str:
-    """Players, placement, bytes and memory as text. Raises InfeasibleError when the cluster can never hold it."""
+    """Players, placement, bytes and memory as text. Raises InfeasibleError when the cluster can
+    never hold it.
+    """
     config = settled(resolved).config
     strategy = strategy_of(config)
     players = strategy.players(config)
@@ -50,14 +52,27 @@ def plan_text(resolved: Resolved, address: str) -> str:
     checkpoint = len(players) * (1 + config.pair.optimizer_words) * (g + d)
     lines = [
         f"players        {len(players)} ({', '.join(players)}), an evaluator and a board",
-        f"each actor     {placement.cpus:g} CPU, {placement.gpus:g} GPU, {config.resources.num_threads} thread(s), "
-        f"{placement.strategy}; {where}: {resources.get('CPU', 0):g} CPUs, {resources.get('GPU', 0):g} GPUs",
-        f"data           {data.name}: {len(data.train):,} training samples of shape {data.shape}, "
-        f"{megabytes(data.train.nbytes + data.held_out.nbytes)} once a node",
-        f"networks       G {g // 4:,} and D {d // 4:,} numbers ({megabytes(g)}, {megabytes(d)}) a player",
-        f"memory         about {(placement.players + 1) * PROCESS_MB:,} MB in {placement.players + 1} processes",
-        f"checkpoint     {megabytes(checkpoint)} every {config.checkpoint.every_steps} steps, the last "
-        f"{config.checkpoint.keep} are kept",
+        (
+            f"each actor     {placement.cpus:g} CPU, {placement.gpus:g} GPU,"
+            f" {config.resources.num_threads} thread(s), {placement.strategy}; {where}:"
+            f" {resources.get('CPU', 0):g} CPUs, {resources.get('GPU', 0):g} GPUs"
+        ),
+        (
+            f"data           {data.name}: {len(data.train):,} training samples of shape"
+            f" {data.shape}, {megabytes(data.train.nbytes + data.held_out.nbytes)} once a node"
+        ),
+        (
+            f"networks       G {g // 4:,} and D {d // 4:,} numbers ({megabytes(g)}, {megabytes(d)})"
+            " a player"
+        ),
+        (
+            f"memory         about {(placement.players + 1) * PROCESS_MB:,} MB in"
+            f" {placement.players + 1} processes"
+        ),
+        (
+            f"checkpoint     {megabytes(checkpoint)} every {config.checkpoint.every_steps} steps,"
+            f" the last {config.checkpoint.keep} are kept"
+        ),
     ]
     lines += _pack_lines(setup, found)
     lines += strategy.traffic(setup)
@@ -72,13 +87,21 @@ def _part_lines(setup: Setup) -> list[str]:
         return []
     if isinstance(component.partition, str):
         parts = ", ".join(f"{p} {part.train:,}" for p, part in setup.data.parts.items())
-        line = f"{component.partition}: training samples {parts}; each actor reads the source and keeps its part"
+        line = (
+            f"{component.partition}: training samples {parts}; each actor reads the source and"
+            " keeps its part"
+        )
     else:
-        own = ", ".join(f"{p} {spoken(source_component(setup.config, p))}" for p in sources_of(setup.config))
+        own = ", ".join(
+            f"{p} {spoken(source_component(setup.config, p))}" for p in sources_of(setup.config)
+        )
         line = f"{own}; read by its actor, by nobody here"
     return [
         f"parts          {line}",
-        "leaves an actor networks (swaps, scores, checkpoints), losses, counts; of its samples: how many, their shape and classes,",
+        (
+            "leaves an actor networks (swaps, scores, checkpoints), losses, counts; of its samples:"
+            " how many, their shape and classes,"
+        ),
         "               a SHA-256, and of points each column's mean and deviation",
     ]
 
@@ -89,7 +112,11 @@ def _pack_lines(setup: Setup, found: list[list[str]]) -> list[str]:
     if (largest := len(max(found, key=len))) == 1:
         return []
     d = setup.parts(strategy_of(setup.config).locals(setup.config)[0]).discriminator
-    how = "as one batched model" if to_batch(setup.config.resources.batched, d) else "one after the other"
+    how = (
+        "as one batched model"
+        if to_batch(setup.config.resources.batched, d)
+        else "one after the other"
+    )
     if (slow := not_batched(setup)) is not None:
         how = f"one after the other: {slow[1]}"
     return [f"packs          {largest} pairs in one actor train {how}"]
@@ -100,7 +127,9 @@ def _time_line(config: Config, setup: Setup, cpus: float) -> str:
     strategy = strategy_of(config)
     players = strategy.players(config)
     plan = replace(Plan.of(config, setup.num_samples), steps=PROBE + 1, round_steps=1)
-    apart = config.resources.model_copy(update={"pairs_per_actor": 1})  # else all of a pack share one time
+    apart = config.resources.model_copy(
+        update={"pairs_per_actor": 1}
+    )  # else all of a pack share one time
     setup = replace(setup, config=config.model_copy(update={"resources": apart}))
     ledger, executor = Ledger.begin(players, {}, {}), InlineExecutor(setup)
     ms: dict[str, float] = {}
@@ -108,22 +137,38 @@ def _time_line(config: Config, setup: Setup, cpus: float) -> str:
         executor.start(players, {})
         for item in turns(strategy, plan, ledger, executor, players):
             order = item.order
-            if isinstance(order, Train) and ledger.done[order.player] > order.steps:  # each one's first warms up
+            if (
+                isinstance(order, Train) and ledger.done[order.player] > order.steps
+            ):  # each one's first warms up
                 took = item.seconds * 1e3 / order.steps
                 ms[order.player] = min(ms.get(order.player, took), took)
     finally:
         executor.close()
     busiest = max(ms.values())
     total = sum(ms.values())
-    seconds = config.steps * max(busiest, total * cpus) / 1e3  # a share of a CPU stretches every step
-    shown = {strategy.locals(config)[0], *(p for p, role in strategy.roles(config).items() if not role.pair)}
+    seconds = (
+        config.steps * max(busiest, total * cpus) / 1e3
+    )  # a share of a CPU stretches every step
+    shown = {
+        strategy.locals(config)[0],
+        *(p for p, role in strategy.roles(config).items() if not role.pair),
+    }
     each = ", ".join(f"{n} {v:.1f}" for n, v in ms.items() if n in shown)
-    return f"time           about {seconds:.0f} s of training ({each} ms a step on a core of this machine), start and scores apart"
+    return (
+        f"time           about {seconds:.0f} s of training ({each} ms a step on a core of this"
+        " machine), start and scores apart"
+    )
 
 
 def cluster_size(address: str) -> tuple[dict[str, float], list[dict[str, float]], str]:
-    """Resources of the cluster at `address` and of its nodes; for a local one, of this machine, without starting Ray."""
-    named = os.environ.get("RAY_ADDRESS") if address == "auto" else (None if address == "local" else address)
+    """Resources of the cluster at `address` and of its nodes; for a local one, of this machine,
+    without starting Ray.
+    """
+    named = (
+        os.environ.get("RAY_ADDRESS")
+        if address == "auto"
+        else (None if address == "local" else address)
+    )
     if not named:
         here = {"CPU": float(os.cpu_count() or 1), "GPU": float(torch.cuda.device_count())}
         return here, [here], "this machine"

@@ -11,14 +11,18 @@ Handler = Callable[[int, FrameType | None], None]
 
 
 def wanted() -> list[signal.Signals]:
-    """Those to listen to: SIGHUP too, unless whoever started us has it ignored (nohup), which stays."""
+    """Those to listen to: SIGHUP too, unless whoever started us has it ignored (nohup), which
+    stays.
+    """
     heard = [signal.SIGINT, signal.SIGTERM]
     return heard if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN else [*heard, signal.SIGHUP]
 
 
 @contextlib.contextmanager
 def listening(handler: Handler) -> Iterator[None]:
-    """The handler for the length of a block. Only a main thread can listen: elsewhere nothing happens."""
+    """The handler for the length of a block. Only a main thread can listen: elsewhere nothing
+    happens.
+    """
     try:
         before = {s: signal.signal(s, handler) for s in wanted()}
     except ValueError:  # not the main thread

@@ -72,10 +72,12 @@ def train(
     inline: bool = False, resume: str | None = None, listeners: Sequence[Listener | Heard] | None = None,
     command: str | None = None, strict: bool = False, trust_code: bool = False,
 ) -> Run:  # fmt: skip
-    """Run a config; returns the finished run. Raises a RayganError, with the run folder telling how it ended.
+    """Run a config; returns the finished run. Raises a RayganError, with the run folder telling how
+    it ended.
 
-    resume: "auto" goes on with `run_dir/name` where it exists, and starts it otherwise; a path goes on with that run.
-    strict: never on another machine, or with other versions, than it was last written with.
+    resume: "auto" goes on with `run_dir/name` where it exists, and starts it otherwise; a path goes
+    on with that run. strict: never on another machine, or with other versions, than it was last
+    written with.
     """
     resolved = settled(resolved)
     if resume == "auto" and name is None:
@@ -87,7 +89,12 @@ def train(
             use_code(find_run(path), stored, trust_code)
             changed = changes(resolved, stored)
             return resume_run(
-                path, address=address, inline=inline, listeners=listeners, overrides=changed, strict=strict
+                path,
+                address=address,
+                inline=inline,
+                listeners=listeners,
+                overrides=changed,
+                strict=strict,
             )
     config = resolved.config
     if name is not None:
@@ -98,7 +105,9 @@ def train(
     trained = sources(config)
     data = load_data(config)
     setup = Setup(config, data, torch.device("cpu"))
-    setup.parts(strategy.players(config)[0])  # refuse what cannot be built before anything is written
+    setup.parts(
+        strategy.players(config)[0]
+    )  # refuse what cannot be built before anything is written
     refuse_misfits(setup, strategy.players(config))
     strategy.check_setup(setup)
     Evaluator(setup).full  # refuses what cannot be scored  # noqa: B018
@@ -142,9 +151,10 @@ def resume_run(
 ) -> Run:  # fmt: skip
     """Go on with a run from its newest valid checkpoint. Raises CheckpointError when there is none.
 
-    `overrides` replaces the run's config: the checkpoint is refused where it builds another architecture. trust_code: its own
-    parts may run as they lie in the run folder; new_code: as their files are now. new_data: on
-    what its data set holds now, where that is not what the run was made on (else a DataError).
+    `overrides` replaces the run's config: the checkpoint is refused where it builds another
+    architecture. trust_code: its own parts may run as they lie in the run folder; new_code: as
+    their files are now. new_data: on what its data set holds now, where that is not what the run
+    was made on (else a DataError).
     """
     folder = RunFolder(find_run(path))
     refuse_running(folder.path)
@@ -161,31 +171,42 @@ def resume_run(
     config, over = schedules.kept(load_config(folder.path), config, folder.path)
     checkpoint, problems = newest_valid(folder.path)
     if checkpoint is None and problems:
-        raise CheckpointError(f"{problems[0]} No other checkpoint in {folder.path} is whole: start a new run.")
+        raise CheckpointError(
+            f"{problems[0]} No other checkpoint in {folder.path} is whole: start a new run."
+        )
     if inline is None:
         inline = read_info(folder.path).get("executor") == "inline"
     if checkpoint is not None and "members" in checkpoint.extra:  # members may have changed since
         ids = tuple(checkpoint.extra["members"])
-        if not config.members and config.ids != ids:  # whoever scales a run writes `members`; this was an editor
+        if (
+            not config.members and config.ids != ids
+        ):  # whoever scales a run writes `members`; this was an editor
             raise ConfigError(
-                f"num_pairs = {config.num_pairs}: the run has {len(ids)}. Resume with the config of the run, then "
-                f"`raygan scale {folder.path} --pairs {config.num_pairs}` while it runs."
+                f"num_pairs = {config.num_pairs}: the run has {len(ids)}. Resume with the config of"
+                f" the run, then `raygan scale {folder.path} --pairs {config.num_pairs}` while it"
+                " runs."
             )
-        config = config.model_copy(update={"members": ids if config.members else (), "num_pairs": len(ids)})
+        config = config.model_copy(
+            update={"members": ids if config.members else (), "num_pairs": len(ids)}
+        )
     players = strategy_of(config).players(config)
     if checkpoint is not None and set(checkpoint.parts) != set(players):
         raise CheckpointError(
-            f"the checkpoint in {folder.path} has players {sorted(checkpoint.parts)}, this config makes {players}. Resume "
-            "with the config of the run."
+            f"the checkpoint in {folder.path} has players {sorted(checkpoint.parts)}, this config"
+            f" makes {players}. Resume with the config of the run."
         )
     data = load_data(config)
     if (why := other_data(info, data)) and not new_data:
         raise DataError(f"run {str(folder.path)!r}: {why}")
     if config.data.get("held_out_by") == "tail":
-        NOTES.warning("%s: its last samples are held out, as they were when the run began", data.name)
+        NOTES.warning(
+            "%s: its last samples are held out, as they were when the run began", data.name
+        )
     if checkpoint is not None:  # refuse another architecture here, not in an actor
         for player, raw in checkpoint.parts.items():
-            strategy_of(config).build(player, Setup(config, data, torch.device("cpu"))).restore(unpack(raw))
+            strategy_of(config).build(player, Setup(config, data, torch.device("cpu"))).restore(
+                unpack(raw)
+            )
         if not problems and is_done(folder.path, checkpoint, config):
             for listener in map(as_listener, listeners or []):
                 listener.done_already(folder.path, config.steps)
@@ -197,7 +218,9 @@ def resume_run(
         if (other := other_data(info, data)) and not new_data:
             raise DataError(f"run {str(folder.path)!r}: {other}")
         why = why or other
-        journal = open_journal(LocalStorage(folder.path))  # whoever wrote it until now can commit nothing more
+        journal = open_journal(
+            LocalStorage(folder.path)
+        )  # whoever wrote it until now can commit nothing more
         checkpoint, found = newest_valid(folder.path)
         problems = list(dict.fromkeys([*problems, *found]))  # a lost journal is one no more
         folder.fence = journal.fence
@@ -206,14 +229,21 @@ def resume_run(
             write_code(folder.path, config.code)
             folder.write("config.json", json.dumps(full_dump(config), indent=1) + "\n")
         swapped = checkpoint.extra.get("swapped", {}) if checkpoint else {}
-        folder.status(data=identity(data), **resumed(info, here, time.time(), checkpoint.step if checkpoint else 0))  # noqa: TID251  shown only
-        folder.event("resume", checkpoint.step if checkpoint else 0, players=players, swapped=swapped)
+        folder.status(
+            data=identity(data),
+            **resumed(info, here, time.time(), checkpoint.step if checkpoint else 0),  # noqa: TID251
+        )
+        folder.event(
+            "resume", checkpoint.step if checkpoint else 0, players=players, swapped=swapped
+        )
         if why:
             folder.event("data", checkpoint.step if checkpoint else 0, what=why)
         for what in changed:
             folder.event("code", checkpoint.step if checkpoint else 0, what=what)
         notes = {WARNING: moved, schedules.WARNING: over}
-        return _drive(config, folder, journal, data, inline, checkpoint, listeners or [], problems, notes)
+        return _drive(
+            config, folder, journal, data, inline, checkpoint, listeners or [], problems, notes
+        )
 
 
 def _drive(
@@ -259,11 +289,14 @@ def _drive(
                 NOTES.warning("W108 odd-data: %s", odd)
             if slow := not_batched(setup):
                 controller.log.warn(
-                    "W107 not-batched", f"{slow[0]} pairs in one actor train one after the other: {slow[1]}"
+                    "W107 not-batched",
+                    f"{slow[0]} pairs in one actor train one after the other: {slow[1]}",
                 )
             controller.run(checkpoint)
         degraded = {
-            p: why for p, why in controller.state.failures.degraded.items() if p not in controller.state.players
+            p: why
+            for p, why in controller.state.failures.degraded.items()
+            if p not in controller.state.players
         }
         end = (
             {"status": "degraded", "exit_code": 4, "degraded": degraded}
@@ -277,7 +310,10 @@ def _drive(
     except OSError as error:  # not of telemetry: nothing more can be committed
         if isinstance(error, ConnectionError | TimeoutError):
             raise
-        text = f"stopped ({say(error)}). What was committed is kept. Make room there; then: raygan resume {folder.path}"
+        text = (
+            f"stopped ({say(error)}). What was committed is kept. Make room there; then: raygan"
+            f" resume {folder.path}"
+        )
         end = {"status": "stopped", "exit_code": 1, "error": text}
         raise RayganError(text) from None
     except Exception as error:
@@ -285,7 +321,9 @@ def _drive(
         end = {"status": "failed", "exit_code": 1, "error": text}
         if not (at := place(error)):
             raise
-        raise RayganError(f"{at}: {said(error)}. It is in your own code; what was committed is kept.") from error
+        raise RayganError(
+            f"{at}: {said(error)}. It is in your own code; what was committed is kept."
+        ) from error
     except BaseException as error:
         end = {"status": "failed", "exit_code": 1, "error": f"{type(error).__name__}: {error}"}
         raise
@@ -306,7 +344,8 @@ def _drive(
     return Run(folder.path.resolve(), known)
 
 
-# ------------------------------------------------------------------------------------------------------------ helpers
+# ------------------------------------------------------------------------------------------------------------
+# helpers
 
 
 def part_lines(data: Samples) -> list[str]:
@@ -321,12 +360,16 @@ def told(data: Samples) -> dict[str, Any]:
 
 
 def _tell_protocols(folder: RunFolder, setup: Setup, end: dict[str, Any]) -> dict[str, Any]:
-    """What the scores mean. A metric that fails here too costs no run: it ends degraded, as with scores that are missing."""
+    """What the scores mean. A metric that fails here too costs no run: it ends degraded, as with
+    scores that are missing.
+    """
     try:
         return folder.status(protocols=Evaluator(setup).protocols())
     except Exception as error:  # of any metric, also one that users bring
         why = f"their floor and ceiling could not be measured ({type(error).__name__}: {error})"
-        return folder.status(status="degraded", exit_code=4, degraded={SCORES: why, **end.get("degraded", {})})
+        return folder.status(
+            status="degraded", exit_code=4, degraded={SCORES: why, **end.get("degraded", {})}
+        )
 
 
 def is_done(path: Path, checkpoint: Checkpoint, config: Config) -> bool:
@@ -339,11 +382,17 @@ def refuse_running(path: Path) -> None:
     """Raises ConfigError when the process that writes this run is alive on this machine."""
     info = read_info(path)
     pid = info.get("pid")
-    if info.get("status") not in ("starting", "running") or info.get("host") != platform.node() or not pid:
+    if (
+        info.get("status") not in ("starting", "running")
+        or info.get("host") != platform.node()
+        or not pid
+    ):
         return
     command = Path(f"/proc/{pid}/cmdline")
     if pid != os.getpid() and command.exists() and b"raygan" in command.read_bytes():
-        raise ConfigError(f"run {str(path)!r} is running (pid {pid}). Stop it with `kill {pid}`, or wait for it.")
+        raise ConfigError(
+            f"run {str(path)!r} is running (pid {pid}). Stop it with `kill {pid}`, or wait for it."
+        )
 
 
 @contextlib.contextmanager
@@ -363,7 +412,8 @@ def _parted(config: Config, data: Samples, inline: bool) -> Samples:
     component = component_of(config)
     if component.partition != "shared" and not inline and not component.elsewhere:
         raise DataError(
-            "data.partition: data given as an object are in this process only. Save them with numpy.savez, or use --inline."
+            "data.partition: data given as an object are in this process only. Save them with"
+            " numpy.savez, or use --inline."
         )
     if not sources_of(config):
         return data
@@ -398,8 +448,8 @@ def _check_abroad(config: Config) -> None:
 
 
 def _signals(controller: Controller) -> contextlib.AbstractContextManager[None]:
-    """SIGINT, SIGTERM and SIGHUP save and stop; a second one ends the process at once, but for SIGHUP: a terminal that is closed
-    sends two, one by its shell and one by the kernel.
+    """SIGINT, SIGTERM and SIGHUP save and stop; a second one ends the process at once, but for
+    SIGHUP: a terminal that is closed sends two, one by its shell and one by the kernel.
     """
 
     def handler(signum: int, frame: FrameType | None) -> None:
@@ -421,7 +471,8 @@ FREE_WITHIN = ("pair.schedule.steps",)
 def changes(resolved: Resolved, stored: Config) -> Config | None:
     """The run's config with what was asked for laid over it; None when nothing changes.
 
-    Values of the default preset that nobody named do not count. Raises ConfigError for a setting that may not change.
+    Values of the default preset that nobody named do not count. Raises ConfigError for a setting
+    that may not change.
     """
     stored = rooted(stored)
     asked, have = full_dump(resolved.config), full_dump(stored)
@@ -439,24 +490,33 @@ def changes(resolved: Resolved, stored: Config) -> Config | None:
             raise ConfigError(told)
         if group not in FREE and path not in FREE_WITHIN:
             raise ConfigError(
-                f"{path} = {json.dumps(new)} ({origin}): the run has {json.dumps(old)}. Resume with the config of the run, or "
-                "start a new one under another --name."
+                f"{path} = {json.dumps(new)} ({origin}): the run has {json.dumps(old)}. Resume with"
+                " the config of the run, or start a new one under another --name."
             )
     wanted = merge(have, {k: asked[k] for k in FREE if _named(k, resolved)}, "", {})
     for path in (p for p in FREE_WITHIN if p in resolved.origins):
         *groups, last = path.split(".")
-        reduce(dict.__getitem__, groups, wanted)[last] = reduce(dict.__getitem__, path.split("."), asked)
+        reduce(dict.__getitem__, groups, wanted)[last] = reduce(
+            dict.__getitem__, path.split("."), asked
+        )
     config = validate(Config, wanted)
     return None if config == stored else config
 
 
 def _other_source(path: str, old: object, new: object) -> str | None:
     """Is it the same own part with another source? Both hashes, and the flag that says "I know"."""
-    if not (isinstance(old, str) and isinstance(new, str) and is_own(old) and is_own(new) and label(old) == label(new)):
+    if not (
+        isinstance(old, str)
+        and isinstance(new, str)
+        and is_own(old)
+        and is_own(new)
+        and label(old) == label(new)
+    ):
         return None
     return (
-        f"{path} = {label(new)}: its source has sha256 {split(new).key}.. now, the run was made with {split(old).key}... Go on "
-        "with `raygan resume RUN --other-code` if you mean it, or start a new run under another --name."
+        f"{path} = {label(new)}: its source has sha256 {split(new).key}.. now, the run was made"
+        f" with {split(old).key}... Go on with `raygan resume RUN --other-code` if you mean it, or"
+        " start a new run under another --name."
     )
 
 
@@ -494,20 +554,28 @@ def tell_unwritten(folder: RunFolder) -> None:
     """At the end: what is missing on disk."""
     if lost := folder.unwritten():
         what = ", ".join(f"{name} {count}" for name, count in lost.items())
-        NOTES.warning("not written in %s: %s (lines, or files); %s", folder.path, what, fate("W203"))
+        NOTES.warning(
+            "not written in %s: %s (lines, or files); %s", folder.path, what, fate("W203")
+        )
 
 
 def parquet(path: Path, rows: int = 50_000) -> bytes:
-    """metrics.jsonl as a table; put together from portions, since a row as an object takes ten times as much memory."""
+    """metrics.jsonl as a table; put together from portions, since a row as an object takes ten
+    times as much memory.
+    """
     import pyarrow as pa
     from pyarrow import parquet as pq
 
     lines, portions = Lines(path / "metrics.jsonl", told_by_a_run).fresh(), list[pa.Table]()
     while portion := list(itertools.islice(lines, rows)):
         names = dict.fromkeys(name for row in portion for name in row)
-        portions.append(pa.table({name: _column([row.get(name) for row in portion]) for name in names}))
+        portions.append(
+            pa.table({name: _column([row.get(name) for row in portion]) for name in names})
+        )
     out = io.BytesIO()
-    pq.write_table(pa.concat_tables(portions, promote_options="permissive") if portions else pa.table({}), out)
+    pq.write_table(
+        pa.concat_tables(portions, promote_options="permissive") if portions else pa.table({}), out
+    )
     return out.getvalue()
 
 
@@ -521,7 +589,8 @@ def _column(values: list[Any]) -> Any:
 
 
 def requirements(text: str) -> list[tuple[str, str, float]]:
-    """`modes=8,score>=7` as (metric, sign, number); raises ConfigError for what cannot be meant, before anything is trained.
+    """`modes=8,score>=7` as (metric, sign, number); raises ConfigError for what cannot be meant,
+    before anything is trained.
 
     >>> requirements("modes=8, reverse_kl<=.1")
     [('modes', '=', 8.0), ('reverse_kl', '<=', 0.1)]
@@ -541,16 +610,19 @@ def requirements(text: str) -> list[tuple[str, str, float]]:
         if found[2] == (">=" if lower else "<="):
             right = "<=" if lower else ">="
             raise ConfigError(
-                f"--require {part!r}: of {found[1]} less is {'better' if lower else 'worse'}. Write {right}."
+                f"--require {part!r}: of {found[1]} less is {'better' if lower else 'worse'}. Write"
+                f" {right}."
             )
         out.append((found[1], found[2], limit))
     return out
 
 
 def require(run: Run, text: str) -> str | None:
-    """Check `modes=8,score>=7` on the last scores of what the run is for (`Run.main_player`); the complaint, or None.
+    """Check `modes=8,score>=7` on the last scores of what the run is for (`Run.main_player`); the
+    complaint, or None.
 
-    `a=b` means at least b, or at most b for scores where lower is better. Raises ConfigError for an unknown score.
+    `a=b` means at least b, or at most b for scores where lower is better. Raises ConfigError for an
+    unknown score.
     """
     from raygan.metrics.ranking import better
 
@@ -558,7 +630,9 @@ def require(run: Run, text: str) -> str | None:
     for metric, sign, limit in requirements(text):
         if metric not in scores:
             known = ", ".join(k for k, v in scores.items() if isinstance(v, float))
-            raise ConfigError(f"--require '{metric}{sign}{limit:g}': write METRIC=NUMBER with one of: {known}.")
+            raise ConfigError(
+                f"--require '{metric}{sign}{limit:g}': write METRIC=NUMBER with one of: {known}."
+            )
         value = float(scores[metric])
         if better(metric, limit, value):
             return f"{run.main_player}: {metric} = {value:g}, required {limit:g}"

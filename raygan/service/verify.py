@@ -1,4 +1,5 @@
-"""`raygan verify`: runs a config a few times for a few steps, and compares whole states bit for bit.
+"""`raygan verify`: runs a config a few times for a few steps, and compares whole states bit for
+bit.
 
 locals untouched    the locals with a global pair  =  the same locals without it         (what SGAN's paper promises)
 inline = Ray        every player in this process   =  every player in an actor            (lockstep only)
@@ -41,10 +42,12 @@ def final_states(
     states: Mapping[str, bytes] | None = None,
     stop_at: int | None = None, samples: int = 0, memory: dict[str, Any] | None = None,
 ) -> dict[str, bytes]:  # fmt: skip
-    """Train to the end and hand over each player's packed state; players that are left out never play.
+    """Train to the end and hand over each player's packed state; players that are left out never
+    play.
 
-    stop_at: all stop at this step of the same run, rather than at its end. samples: training samples (for epochs).
-    memory: what a checkpoint keeps of swaps and losses; read at the start, written at the end.
+    stop_at: all stop at this step of the same run, rather than at its end. samples: training
+    samples (for epochs). memory: what a checkpoint keeps of swaps and losses; read at the start,
+    written at the end.
     """
     strategy = strategy_of(config)
     plan = replace(Plan.of(config, samples), steps=stop_at or config.steps)
@@ -58,10 +61,14 @@ def final_states(
         ledger = Ledger.begin(strategy.players(config), begun | absent, memory or {})
         for _ in turns(strategy, plan, ledger, executor, playing):
             pass
-        for player in playing:  # only now: whoever trains last may have touched whoever trained first
+        for (
+            player
+        ) in playing:  # only now: whoever trains last may have touched whoever trained first
             executor.submit(Save(player, plan.steps, plan.steps))
         while len(out) < len(playing):
-            out |= {i.order.player: i.result for i in executor.wait(0.5) if isinstance(i.order, Save)}
+            out |= {
+                i.order.player: i.result for i in executor.wait(0.5) if isinstance(i.order, Save)
+            }
     finally:
         executor.close()
     if memory is not None:
@@ -70,10 +77,14 @@ def final_states(
 
 
 def verify_config(config: Config, steps: int, address: str, inline_only: bool) -> list[Result]:
-    """Check every promise that this config makes, for `steps` steps; all players take turns step by step."""
+    """Check every promise that this config makes, for `steps` steps; all players take turns step by
+    step.
+    """
     short = strategy_of(config).shortened(steps)
     strategy = {"name": config.strategy["name"], **short.model_dump(mode="json")}
-    config = config.model_copy(update={"steps": steps, "tempo": "lockstep", "round_steps": 1, "strategy": strategy})
+    config = config.model_copy(
+        update={"steps": steps, "tempo": "lockstep", "round_steps": 1, "strategy": strategy}
+    )
     data = with_parts(config, with_data(config), load_data(config))
     setup = Setup(config, data, torch.device("cpu"))
     size = setup.num_samples
@@ -85,20 +96,34 @@ def verify_config(config: Config, steps: int, address: str, inline_only: bool) -
     others = [p for p in made.players(config) if p != apart]
     if apart is not None:
         alone = final_states(config, lambda: InlineExecutor(setup), players=others, samples=size)
-        results.append(compare(f"locals untouched by the {apart} pair, {steps} steps", alone, whole))
+        results.append(
+            compare(f"locals untouched by the {apart} pair, {steps} steps", alone, whole)
+        )
     else:
         results.append(
-            Result(True, "locals untouched by another player: not promised by this strategy", promised=False)
+            Result(
+                True,
+                "locals untouched by another player: not promised by this strategy",
+                promised=False,
+            )
         )
     if moved:
         results.append(conserved(moved, whole, made.locals(config)))
     elif made.swaps:
-        results.append(Result(False, f"swaps conserve: not one swap within {steps} steps. Give --steps more"))
+        results.append(
+            Result(False, f"swaps conserve: not one swap within {steps} steps. Give --steps more")
+        )
     else:
-        results.append(Result(True, "swaps conserve: not promised, this strategy has no swaps", promised=False))
+        results.append(
+            Result(True, "swaps conserve: not promised, this strategy has no swaps", promised=False)
+        )
     memory: dict[str, Any] = {}
-    stopped = final_states(config, lambda: InlineExecutor(setup), stop_at=steps // 2, samples=size, memory=memory)
-    resumed = final_states(config, lambda: InlineExecutor(setup), states=stopped, samples=size, memory=memory)
+    stopped = final_states(
+        config, lambda: InlineExecutor(setup), stop_at=steps // 2, samples=size, memory=memory
+    )
+    resumed = final_states(
+        config, lambda: InlineExecutor(setup), states=stopped, samples=size, memory=memory
+    )
     results.append(compare(f"resumed at step {steps // 2} = never stopped", whole, resumed))
     if not inline_only:
         from raygan.actors.cluster import cluster
@@ -118,7 +143,9 @@ class Witness(InlineExecutor):
         self.moved = moved
 
     def adopt(self, swap: Swap) -> None:
-        """Carry it out, then compare hashes over weights, buffers and (where it travels) the optimizer."""
+        """Carry it out, then compare hashes over weights, buffers and (where it travels) the
+        optimizer.
+        """
         handed = {p: parcel.fingerprint for p, parcel in self.parcels[swap].items()}
         super().adopt(swap)
         for player, source in swap.moves.items():
@@ -126,12 +153,19 @@ class Witness(InlineExecutor):
             self.moved.append((swap, held == handed[source]))
 
 
-def conserved(moved: Sequence[tuple[Swap, bool]], states: Mapping[str, bytes], pairs: Sequence[str]) -> Result:
-    """Every hand-over was exact, and at the end each network is at exactly one pair, unless a swap gave one to two of them."""
+def conserved(
+    moved: Sequence[tuple[Swap, bool]], states: Mapping[str, bytes], pairs: Sequence[str]
+) -> Result:
+    """Every hand-over was exact, and at the end each network is at exactly one pair, unless a swap
+    gave one to two of them.
+    """
     what, exact = moved[0][0].what, [fine for _, fine in moved]
     held = sorted(str(unpack(states[p])[f"identity.{what}"]) for p in pairs)
     overwrites = any(len(set(swap.moves.values())) < len(swap.moves) for swap, _ in moved)
-    text = f"swaps conserve: {sum(exact)} of {len(exact)} networks arrived bit for bit, {len(set(held))} of {len(pairs)} are held"
+    text = (
+        f"swaps conserve: {sum(exact)} of {len(exact)} networks arrived bit for bit,"
+        f" {len(set(held))} of {len(pairs)} are held"
+    )
     return Result(all(exact) and (held == sorted(pairs) or overwrites), text)
 
 
@@ -140,9 +174,15 @@ def compare(what: str, expected: Mapping[str, bytes], found: Mapping[str, bytes]
     for player, raw in expected.items():
         ours, theirs = unpack(raw), unpack(found[player])
         if digest(ours) != digest(theirs):
-            keys = sorted(k for k in ours if k not in theirs or digest({k: ours[k]}) != digest({k: theirs[k]}))
-            return Result(
-                False, f"{what}: {player} differs in {len(keys)} of {len(ours)} values, first {', '.join(keys[:1])}"
+            keys = sorted(
+                k for k in ours if k not in theirs or digest({k: ours[k]}) != digest({k: theirs[k]})
             )
-    tensors = sum(isinstance(v, torch.Tensor) for raw in expected.values() for v in unpack(raw).values())
+            return Result(
+                False,
+                f"{what}: {player} differs in {len(keys)} of {len(ours)} values, first"
+                f" {', '.join(keys[:1])}",
+            )
+    tensors = sum(
+        isinstance(v, torch.Tensor) for raw in expected.values() for v in unpack(raw).values()
+    )
     return Result(True, f"{what}: {len(expected)} players, {tensors} tensors, bit for bit")

@@ -1,4 +1,5 @@
-"""What strategies share: orders, the plan that they decide by, and how a player is built from a config.
+"""What strategies share: orders, the plan that they decide by, and how a player is built from a
+config.
 
 decide(ready, progress, plan) -> [Train("pair-00", 50), Swap(...), ...]    a pure function of the history: no cluster
 """
@@ -86,7 +87,10 @@ class Plan:
         """
         return min(
             self.steps,
-            *((step // n + 1) * n for n in (self.round_steps, self.evaluate_every, self.checkpoint_every)),
+            *(
+                (step // n + 1) * n
+                for n in (self.round_steps, self.evaluate_every, self.checkpoint_every)
+            ),
         )
 
     def evaluates_at(self, step: int) -> bool:
@@ -119,7 +123,9 @@ class Setup:
         return round(sum(counts) / len(counts)) if counts else len(self.data.train)
 
     def parts(self, name: str) -> Parts:
-        """Networks, loss and streams of one player; raises ConfigError where they do not fit the data."""
+        """Networks, loss and streams of one player; raises ConfigError where they do not fit the
+        data.
+        """
         c = self.config.of(name)
         network, loss = cast(NetworkComponent, c.component("network")), c.component("loss")
         assert isinstance(loss, LossComponent), "losses/ holds LossComponents only"
@@ -127,7 +133,9 @@ class Setup:
         streams = Streams(c.seed, name, self.device)
         return Parts(
             generator=network.generator(self.data.shape, streams.at("init-g", device="cpu")),
-            discriminator=network.discriminator(self.data.shape, streams.at("init-d", device="cpu")),
+            discriminator=network.discriminator(
+                self.data.shape, streams.at("init-d", device="cpu")
+            ),
             z_dim=network.z_dim,
             loss=cast(Loss, loss),
             data=self.own.get(name, self.data),
@@ -145,21 +153,27 @@ class Setup:
 
 
 def check_judges(network: NetworkComponent, loss: LossComponent, feature_matching: float) -> None:
-    """Raises ConfigError where a loss and a discriminator of one or several parts do not belong together."""
+    """Raises ConfigError where a loss and a discriminator of one or several parts do not belong
+    together.
+    """
     if network.judges == 1 and loss.num_judges == 1:
         return
     if loss.r1 or loss.r2:
         raise ConfigError(
-            f"loss.r1, loss.r2: R1 and R2 take one discriminator. Set them to 0, or loss {loss.name}'s own."
+            "loss.r1, loss.r2: R1 and R2 take one discriminator. Set them to 0, or loss"
+            f" {loss.name}'s own."
         )
     wanted = {1: "one", 2: "two", None: "several"}[loss.num_judges]
     if network.judges < 2 if loss.num_judges is None else network.judges != loss.num_judges:
         use = "loss gman" if loss.num_judges == 1 else "network.judges 2"
         raise ConfigError(
-            f"network.judges = {network.judges}: loss {loss.name} is made for {wanted} of them. Set {use}, or change both."
+            f"network.judges = {network.judges}: loss {loss.name} is made for {wanted} of them. Set"
+            f" {use}, or change both."
         )
     if feature_matching:
-        raise ConfigError("pair.feature_matching: takes one discriminator. Set it to 0, or network.judges to 1.")
+        raise ConfigError(
+            "pair.feature_matching: takes one discriminator. Set it to 0, or network.judges to 1."
+        )
 
 
 def megabytes(count: float) -> str:
@@ -206,8 +220,8 @@ class StrategyComponent(Component):
         return True
 
     def comes_back_alone(self, player: str) -> bool:
-        """async: may this player go on from its own part of a checkpoint while the others are further? Not where it holds what
-        another one had then.
+        """async: may this player go on from its own part of a checkpoint while the others are
+        further? Not where it holds what another one had then.
         """
         return self.elastic
 
@@ -216,29 +230,41 @@ class StrategyComponent(Component):
         return []
 
     def needs_data(self, player: str) -> bool:
-        """Does this player train on real samples? One that is no pair has no part of them (`data.partition`)."""
+        """Does this player train on real samples? One that is no pair has no part of them
+        (`data.partition`).
+        """
         return True
 
     def answers(self, config: Config) -> list[str]:
-        """async: players for whose answer others wait within a round; a run that is to stop has these go on until nobody does."""
+        """async: players for whose answer others wait within a round; a run that is to stop has
+        these go on until nobody does.
+        """
         return []
 
     def pinned(self, spec: Spec, config: Config) -> Spec:
-        """The strategy's settings with what must not follow the number of members, once that changes."""
+        """The strategy's settings with what must not follow the number of members, once that
+        changes.
+        """
         return spec
 
     def check(self, config: Config) -> None:
         """Raises ConfigError where this strategy and the rest of the config contradict each other."""
 
     def check_setup(self, setup: Setup) -> None:
-        """Raises ConfigError where the networks that the config builds contradict this strategy; before anything starts."""
+        """Raises ConfigError where the networks that the config builds contradict this strategy;
+        before anything starts.
+        """
 
     def notes(self, plan: Plan) -> list[tuple[str, str]]:
-        """Named warnings about a run that works but does not do what one would expect: (name, text)."""
+        """Named warnings about a run that works but does not do what one would expect: (name,
+        text).
+        """
         return []
 
     def bytes_a_step(self, setup: Setup) -> float:
-        """What players send each other, for one step of everybody, on the average; scores and checkpoints apart. NaN: not told."""
+        """What players send each other, for one step of everybody, on the average; scores and
+        checkpoints apart. NaN: not told.
+        """
         return math.nan
 
     def traffic(self, setup: Setup) -> list[str]:
@@ -246,7 +272,9 @@ class StrategyComponent(Component):
         return [f"what travels   strategy {self.name} does not say (bytes_a_step, traffic)"]
 
     def d_updates(self, config: Config) -> float:
-        """Updates of a discriminator by a batch, of all players, for one step of everybody: one a pair and critic step."""
+        """Updates of a discriminator by a batch, of all players, for one step of everybody: one a
+        pair and critic step.
+        """
         loss = cast(LossComponent, config.component("loss"))
         return config.num_pairs * float(loss.d_steps)
 
@@ -256,15 +284,21 @@ class StrategyComponent(Component):
         return False
 
     def lag_bound(self, config: Config) -> int | None:
-        """Steps that the main player's copies of the others may be behind, on the mean; None: not told."""
+        """Steps that the main player's copies of the others may be behind, on the mean; None: not
+        told.
+        """
         return None
 
     def shortened(self, steps: int) -> StrategyComponent:
-        """Itself with everything that it does from time to time done within so few steps, for `raygan verify`."""
+        """Itself with everything that it does from time to time done within so few steps, for
+        `raygan verify`.
+        """
         return self
 
     def apart(self, config: Config) -> str | None:
-        """A player that learns from the others without a trace in them; None where there is none. `raygan verify` tries it."""
+        """A player that learns from the others without a trace in them; None where there is none.
+        `raygan verify` tries it.
+        """
         return None
 
     def locals(self, config: Config) -> list[str]:
@@ -276,9 +310,14 @@ class StrategyComponent(Component):
         return self.locals(config)
 
     def roles(self, config: Config) -> dict[str, Role]:
-        """What each player is. One that is no local is taken for neither a pair nor a generator, unless a strategy says so."""
+        """What each player is. One that is no local is taken for neither a pair nor a generator,
+        unless a strategy says so.
+        """
         pairs = set(self.locals(config))
-        return {p: Role() if p in pairs else Role(pair=False, scored=False) for p in self.players(config)}
+        return {
+            p: Role() if p in pairs else Role(pair=False, scored=False)
+            for p in self.players(config)
+        }
 
     def scored(self, config: Config) -> list[str]:
         """The players that have a generator."""
@@ -291,7 +330,9 @@ class StrategyComponent(Component):
 
     @abstractmethod
     def build(self, name: str, setup: Setup, sharing: Sharing | None = None) -> Player:
-        """Make a player, in the process that will host it; `sharing`: what a local publishes for a global pair."""
+        """Make a player, in the process that will host it; `sharing`: what a local publishes for a
+        global pair.
+        """
 
     def discriminator(self, config: Config, name: str, shape: tuple[int, ...]) -> nn.Module:
         """A player's D, untrained: to load a checkpoint into."""
@@ -303,27 +344,39 @@ class StrategyComponent(Component):
         """Orders for the players in `ready`, given what has happened."""
 
     def stop_targets(self, done: Mapping[str, int], plan: Plan) -> dict[str, int]:
-        """A consistent cut near `done`: where each player should stop so that a checkpoint can be taken."""
+        """A consistent cut near `done`: where each player should stop so that a checkpoint can be
+        taken.
+        """
         return dict(done)
 
 
-def checked(strategy: StrategyComponent, orders: Sequence[Order], players: Sequence[str]) -> Sequence[Order]:
+def checked(
+    strategy: StrategyComponent, orders: Sequence[Order], players: Sequence[str]
+) -> Sequence[Order]:
     """The orders, all of which are for players of the run. Raises RayganError."""
     for order in orders:
-        named = [order.player] if isinstance(order, Train) else [p for take in order.takes for p in take]
+        named = (
+            [order.player]
+            if isinstance(order, Train)
+            else [p for take in order.takes for p in take]
+        )
         if strangers := sorted(set(named) - set(players)):
             raise RayganError(
-                f"strategy {label(strategy.name)} orders {strangers[0]}, who is no player of this run, in {order}. "
-                "Mend its decide()."
+                f"strategy {label(strategy.name)} orders {strangers[0]}, who is no player of this"
+                f" run, in {order}. Mend its decide()."
             )
     return orders
 
 
-def idle_for_ever(strategy: StrategyComponent, behind: Mapping[str, int], steps: int) -> RayganError:
-    """What to raise where nobody works and the strategy orders nothing, before the players `behind` have come to their end."""
+def idle_for_ever(
+    strategy: StrategyComponent, behind: Mapping[str, int], steps: int
+) -> RayganError:
+    """What to raise where nobody works and the strategy orders nothing, before the players `behind`
+    have come to their end.
+    """
     return RayganError(
-        f"strategy {label(strategy.name)} orders nobody, at steps {dict(behind)} of {steps}. Mend its decide(), "
-        "or report this as a defect where it is raygan's own."
+        f"strategy {label(strategy.name)} orders nobody, at steps {dict(behind)} of {steps}. Mend"
+        " its decide(), or report this as a defect where it is raygan's own."
     )
 
 
@@ -359,8 +412,8 @@ def _strategy(of: The) -> StrategyComponent:
 
 
 def homes(config: Config, players: Sequence[str]) -> list[list[str]]:
-    """Who lives with whom, an actor each: pairs that share layers, and `resources.pairs_per_actor` pairs with numbers that follow
-    each other; everybody else alone.
+    """Who lives with whom, an actor each: pairs that share layers, and `resources.pairs_per_actor`
+    pairs with numbers that follow each other; everybody else alone.
     """
     return [list(home) for home in _homes(The(config), tuple(players))]
 
@@ -369,10 +422,14 @@ def homes(config: Config, players: Sequence[str]) -> list[list[str]]:
 def _homes(of: The, players: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
     config = of.config
     strategy, size = strategy_of(config), config.resources.pairs_per_actor
-    size = 1 if size == "auto" or not strategy.packs else size  # auto, not settled yet: no more actors than this
+    size = (
+        1 if size == "auto" or not strategy.packs else size
+    )  # auto, not settled yet: no more actors than this
     where = {p: f"shared-{i}" for i, group in enumerate(strategy.together(config)) for p in group}
     for player in strategy.locals(config):
-        where.setdefault(player, f"pack-{int(player.rpartition('-')[2]) // size}" if size > 1 else player)
+        where.setdefault(
+            player, f"pack-{int(player.rpartition('-')[2]) // size}" if size > 1 else player
+        )
     found: dict[str, list[str]] = {}
     for player in players:
         found.setdefault(where.get(player, player), []).append(player)
@@ -386,13 +443,17 @@ def num_processes(config: Config) -> int:
 
 
 def with_data(config: Config) -> list[str]:
-    """The pairs that train on real samples, and have a part of them each where these are not shared."""
+    """The pairs that train on real samples, and have a part of them each where these are not
+    shared.
+    """
     strategy = strategy_of(config)
     return [p for p in strategy.locals(config) if strategy.needs_data(p)]
 
 
 def load_data(config: Config) -> Samples:
-    """The config's data set, with what is known of parts that are cut from it; pairs' own SOURCEs are not looked at."""
+    """The config's data set, with what is known of parts that are cut from it; pairs' own SOURCEs
+    are not looked at.
+    """
     data = read(component_of(config), config.seed)
     shared_or_not_here = component_of(config).partition == "shared" or sources_of(config)
     return data if shared_or_not_here else with_parts(config, with_data(config), data)
@@ -403,8 +464,12 @@ def is_critic(config: Config) -> bool:
     return bool(getattr(config.component("loss"), "critic", False))
 
 
-def same_networks(setup: Setup, players: Sequence[str], which: Sequence[Literal["D", "G"]], why: str) -> None:
-    """Raises ConfigError when the players' networks are not all of one shape; `why` tells who needs that."""
+def same_networks(
+    setup: Setup, players: Sequence[str], which: Sequence[Literal["D", "G"]], why: str
+) -> None:
+    """Raises ConfigError when the players' networks are not all of one shape; `why` tells who needs
+    that.
+    """
     seen: dict[str, tuple[str, str]] = {}
     for player in players:
         parts = setup.parts(player)
@@ -413,6 +478,7 @@ def same_networks(setup: Setup, players: Sequence[str], which: Sequence[Literal[
             first = seen.setdefault(kind, (player, signature(network)))
             if first[1] != signature(network):
                 raise ConfigError(
-                    f"{why}: {kind} of {player} ({num_words(network):,} numbers) is not of the shape of {first[0]}'s. Give "
-                    f"`pairs` networks with the same {kind}, or use --strategy independent."
+                    f"{why}: {kind} of {player} ({num_words(network):,} numbers) is not of the"
+                    f" shape of {first[0]}'s. Give `pairs` networks with the same {kind}, or use"
+                    " --strategy independent."
                 )

@@ -7,10 +7,12 @@
             swap D_i and D_j (G_i and G_j)                            Swap -> matchmaker, one journal record
     select the best GAN by GAM                                        metrics/gam.py
 
-lockstep: all pairs meet at every K-th update. async: two pairs that have both done K updates since their last swap are
-matched as soon as both are ready; a pair that has waited `max_wait` seconds goes on alone, which is counted.
+lockstep: all pairs meet at every K-th update. async: two pairs that have both done K updates since
+their last swap are matched as soon as both are ready; a pair that has waited `max_wait` seconds
+goes on alone, which is counted.
 
-The discriminator travels as a whole: weights, buffers, optimizer, identity. Data order, prior and noise stay with the pair.
+The discriminator travels as a whole: weights, buffers, optimizer, identity. Data order, prior and
+noise stay with the pair.
 """
 
 from __future__ import annotations
@@ -27,17 +29,30 @@ from raygan.errors import ConfigError
 from raygan.gan.pair import Pair, Parts, Sharing
 from raygan.gan.streams import derive_seed
 from raygan.gan.weights import num_words
-from raygan.strategies.base import Plan, Progress, Setup, StrategyComponent, megabytes, same_networks
+from raygan.strategies.base import (
+    Plan,
+    Progress,
+    Setup,
+    StrategyComponent,
+    megabytes,
+    same_networks,
+)
 from raygan.strategies.orders import Order, Swap, Train
 
 
 class Gap(StrategyComponent):
-    """Settings of the swaps; `swap_every` is a period (the paper's "frequency 0.1 .. 1.0 per epoch" is 0.1 .. 1 epochs)."""
+    """Settings of the swaps; `swap_every` is a period (the paper's "frequency 0.1 .. 1.0 per epoch"
+    is 0.1 .. 1 epochs).
+    """
 
     swap_every: float = Field(50, gt=0, description="Period K between two swaps, in `unit`.")
-    unit: Literal["updates", "epochs"] = Field("updates", description="Of swap_every and swap_warmup.")
+    unit: Literal["updates", "epochs"] = Field(
+        "updates", description="Of swap_every and swap_warmup."
+    )
     swap_warmup: float = Field(0, ge=0, description="No swap before this point.")
-    what: Literal["D", "G"] = Field("D", description="What moves; the two differ in where data order and noise stay.")
+    what: Literal["D", "G"] = Field(
+        "D", description="What moves; the two differ in where data order and noise stay."
+    )
     carry: Literal["all", "weights"] = Field(
         "all", description="all: with the optimizer's state; weights: as the authors did."
     )
@@ -47,24 +62,31 @@ class Gap(StrategyComponent):
     winner_replace: int = Field(
         0,
         ge=0,
-        description="lockstep: at each swap so many of the worst D are overwritten by the best (lowest loss_d).",
+        description=(
+            "lockstep: at each swap so many of the worst D are overwritten by the best (lowest"
+            " loss_d)."
+        ),
     )
-    max_wait: float = Field(5.0, ge=0, description="async: seconds that a pair waits for a partner before it goes on.")
+    max_wait: float = Field(
+        5.0, ge=0, description="async: seconds that a pair waits for a partner before it goes on."
+    )
 
     def check(self, config: Config) -> None:
         """It takes two to swap."""
         if config.num_pairs < 2:
             raise ConfigError(
-                f"num_pairs = {config.num_pairs}: GAP needs two pairs to swap. Use --num-pairs 2, or --strategy independent."
+                f"num_pairs = {config.num_pairs}: GAP needs two pairs to swap. Use --num-pairs 2,"
+                " or --strategy independent."
             )
         if self.winner_replace > config.num_pairs // 2:
             raise ConfigError(
-                f"strategy.gap.winner_replace = {self.winner_replace}: at most half of the {config.num_pairs} pairs can be "
-                "overwritten. Lower it."
+                f"strategy.gap.winner_replace = {self.winner_replace}: at most half of the"
+                f" {config.num_pairs} pairs can be overwritten. Lower it."
             )
         if self.winner_replace and config.tempo == "async":
             raise ConfigError(
-                f"strategy.gap.winner_replace = {self.winner_replace}: ranks all pairs at one step. Use --tempo lockstep."
+                f"strategy.gap.winner_replace = {self.winner_replace}: ranks all pairs at one step."
+                " Use --tempo lockstep."
             )
 
     @property
@@ -78,7 +100,9 @@ class Gap(StrategyComponent):
 
     def check_setup(self, setup: Setup) -> None:
         """Refuse shapes that cannot be swapped, before training starts."""
-        same_networks(setup, self.locals(setup.config), [self.what], f"strategy.gap swaps {self.what}")
+        same_networks(
+            setup, self.locals(setup.config), [self.what], f"strategy.gap swaps {self.what}"
+        )
 
     def notes(self, plan: Plan) -> list[tuple[str, str]]:
         """A period that is longer than the run."""
@@ -91,14 +115,18 @@ class Gap(StrategyComponent):
         """A pair; that its network was another's is nothing that it has to know."""
         parts = setup.parts(name)
         if self.lr_smoothing:
-            parts = replace(parts, smooth_steps=max(1, round(0.05 * setup.num_samples / parts.batch_size)))
+            parts = replace(
+                parts, smooth_steps=max(1, round(0.05 * setup.num_samples / parts.batch_size))
+            )
         return Pair(name, parts, sharing)
 
     def parcel_bytes(self, parts: Parts) -> int:
         """Of a network on its way."""
         words = num_words(parts.discriminator if self.what == "D" else parts.generator)
         average = self.what == "G" and parts.config.ema > 0
-        return 4 * words * (1 + average + (parts.config.optimizer_words if self.carry == "all" else 0))
+        return (
+            4 * words * (1 + average + (parts.config.optimizer_words if self.carry == "all" else 0))
+        )
 
     def bytes_a_step(self, setup: Setup) -> float:
         """A parcel a pair and period, those between two of one actor included, which stay there."""
@@ -111,15 +139,21 @@ class Gap(StrategyComponent):
         period = self.period(plan)
         parcel = megabytes(self.parcel_bytes(setup.parts(self.locals(setup.config)[0])))
         return [
-            f"a swap         {parcel} a pair every {period} updates, {max(0, (setup.config.steps - 1) // period)} in all",
+            (
+                f"a swap         {parcel} a pair every {period} updates,"
+                f" {max(0, (setup.config.steps - 1) // period)} in all"
+            ),
             *(f"warning {name}: {text}" for name, text in self.notes(plan)),
         ]
 
     def shortened(self, steps: int) -> Gap:
         """Five swaps."""
-        return self.model_copy(update={"swap_every": max(1, steps // 5), "unit": "updates", "swap_warmup": 0})
+        return self.model_copy(
+            update={"swap_every": max(1, steps // 5), "unit": "updates", "swap_warmup": 0}
+        )
 
-    # --------------------------------------------------------------------------------------------------- when
+    # ---------------------------------------------------------------------------------------------------
+    # when
 
     def updates(self, value: float, plan: Plan) -> int:
         """A period in updates."""
@@ -138,21 +172,32 @@ class Gap(StrategyComponent):
         """Do pairs meet at this step? Not at the last one, after which nobody trains."""
         return 0 < step < plan.steps and self.next_swap(step - 1, plan) == step
 
-    # ------------------------------------------------------------------------------------------------ decisions
+    # ------------------------------------------------------------------------------------------------
+    # decisions
 
     def decide(self, ready: Sequence[str], progress: Progress, plan: Plan) -> list[Order]:
-        """Train to the next swap point; swap when all are there (lockstep), or when two are (async)."""
+        """Train to the next swap point; swap when all are there (lockstep), or when two are
+        (async).
+        """
         return (self._lockstep if plan.tempo == "lockstep" else self._async)(ready, progress, plan)
 
     def _lockstep(self, ready: Sequence[str], progress: Progress, plan: Plan) -> list[Order]:
         done = progress.done
-        waiting = [p for p in ready if self.is_swap_point(done[p], plan) and progress.swapped.get(p, 0) < done[p]]
-        if len(waiting) == 1 and all(progress.swapped.get(p, 0) == done[waiting[0]] for p in done if p != waiting[0]):
+        waiting = [
+            p
+            for p in ready
+            if self.is_swap_point(done[p], plan) and progress.swapped.get(p, 0) < done[p]
+        ]
+        if len(waiting) == 1 and all(
+            progress.swapped.get(p, 0) == done[waiting[0]] for p in done if p != waiting[0]
+        ):
             waiting = []  # all others have met, or joined, at this very point
         if len(waiting) > 1 and len(ready) == len(done) and len(set(done.values())) == 1:
             step = done[waiting[0]]
             couples = matching(sorted(done), plan.seed, step)
-            takes = overwrite_worst(takes_of(couples, sorted(done)), progress.losses, self.winner_replace)
+            takes = overwrite_worst(
+                takes_of(couples, sorted(done)), progress.losses, self.winner_replace
+            )
             return [Swap(step, tuple(sorted(takes.items())), self.what, self.carry)]
         orders: list[Order] = []
         for p in ready:
@@ -167,17 +212,29 @@ class Gap(StrategyComponent):
         due.sort(key=lambda p: (-progress.waited.get(p, 0.0), p))
         while due:
             first = due.pop(0)
-            # a swap never crosses a checkpoint: both sides of a saved cut must hold the same discriminators
-            mates = [p for p in due if done[p] // plan.checkpoint_every == done[first] // plan.checkpoint_every]
+            # a swap never crosses a checkpoint: both sides of a saved cut must hold the same
+            # discriminators
+            mates = [
+                p
+                for p in due
+                if done[p] // plan.checkpoint_every == done[first] // plan.checkpoint_every
+            ]
             if mates:
                 due.remove(mates[0])
                 step = max(done[first], done[mates[0]])
-                orders.append(Swap(step, ((first, mates[0]), (mates[0], first)), self.what, self.carry))
-            elif progress.waited.get(first, 0.0) >= self.max_wait or not self._hope(first, ready, progress, plan):
+                orders.append(
+                    Swap(step, ((first, mates[0]), (mates[0], first)), self.what, self.carry)
+                )
+            elif progress.waited.get(first, 0.0) >= self.max_wait or not self._hope(
+                first, ready, progress, plan
+            ):
                 orders.append(Train(first, plan.next_stop(done[first]) - done[first], missed=True))
         for p in ready:
             if not self._due(p, progress, plan) and done[p] < plan.steps:
-                to_swap = max(progress.swapped.get(p, 0) + self.period(plan), self.updates(self.swap_warmup, plan))
+                to_swap = max(
+                    progress.swapped.get(p, 0) + self.period(plan),
+                    self.updates(self.swap_warmup, plan),
+                )
                 stop = min(plan.next_stop(done[p]), to_swap if to_swap > done[p] else plan.steps)
                 orders.append(Train(p, stop - done[p]))
         return orders
@@ -194,7 +251,9 @@ class Gap(StrategyComponent):
         """May anybody who is still training come within this checkpoint interval?"""
         mine = progress.done[player] // plan.checkpoint_every
         return any(
-            p not in ready and s // plan.checkpoint_every <= mine for p, s in progress.done.items() if p != player
+            p not in ready and s // plan.checkpoint_every <= mine
+            for p, s in progress.done.items()
+            if p != player
         )
 
 
@@ -221,8 +280,11 @@ def takes_of(couples: Sequence[tuple[str, str]], players: Sequence[str]) -> dict
     return takes
 
 
-def overwrite_worst(takes: Mapping[str, str], losses: Mapping[str, float], count: int) -> dict[str, str]:
-    """Winner-replace: whoever would take one of the `count` worst networks takes one of the best instead.
+def overwrite_worst(
+    takes: Mapping[str, str], losses: Mapping[str, float], count: int
+) -> dict[str, str]:
+    """Winner-replace: whoever would take one of the `count` worst networks takes one of the best
+    instead.
 
     >>> overwrite_worst({"a": "b", "b": "a"}, {"a": 0.1, "b": 0.9}, 1)
     {'a': 'a', 'b': 'a'}

@@ -1,7 +1,9 @@
-"""N pairs that do not help each other: the baseline of all three papers; with shared weights, SGAN's N-SW locals.
+"""N pairs that do not help each other: the baseline of all three papers; with shared weights,
+SGAN's N-SW locals.
 
-share_weights: the locals have about half of their parameters in common: D's layers next to the pixels, G's last layers
-(SGAN, section 4: 5-SW-WGAN, 5-SW-DRAGAN). The sharing pairs live in one actor and take turns, a step each.
+share_weights: the locals have about half of their parameters in common: D's layers next to the
+pixels, G's last layers (SGAN, section 4: 5-SW-WGAN, 5-SW-DRAGAN). The sharing pairs live in one
+actor and take turns, a step each.
 """
 
 from __future__ import annotations
@@ -22,26 +24,35 @@ from raygan.strategies.orders import Train
 class Independent(StrategyComponent):
     """Every pair trains alone."""
 
-    share_weights: bool = Field(False, description="N-SW: about half of the parameters in common, in one actor.")
+    share_weights: bool = Field(
+        False, description="N-SW: about half of the parameters in common, in one actor."
+    )
 
     def check(self, config: Config) -> None:
         """Who shares weights takes turns."""
         if self.share_weights and config.tempo == "async":
             raise ConfigError(
-                "strategy.independent.share_weights = true: pairs take turns, step by step. Use --tempo lockstep."
+                "strategy.independent.share_weights = true: pairs take turns, step by step. Use"
+                " --tempo lockstep."
             )
 
     def check_setup(self, setup: Setup) -> None:
         """Only like networks can share."""
         if self.share_weights:
             same_networks(
-                setup, self.locals(setup.config), ("D", "G"), "strategy.independent.share_weights joins networks"
+                setup,
+                self.locals(setup.config),
+                ("D", "G"),
+                "strategy.independent.share_weights joins networks",
             )
             parts = setup.parts(self.locals(setup.config)[0])
-            if not all(isinstance(n, nn.Sequential) for n in (parts.generator, parts.discriminator)):
+            if not all(
+                isinstance(n, nn.Sequential) for n in (parts.generator, parts.discriminator)
+            ):
                 raise ConfigError(
-                    f"strategy.independent.share_weights = true: network {setup.config.network['name']} is no plain stack of "
-                    "layers. Use mlp, dcgan or text_cnn with one judge."
+                    "strategy.independent.share_weights = true: network"
+                    f" {setup.config.network['name']} is no plain stack of layers. Use mlp, dcgan"
+                    " or text_cnn with one judge."
                 )
 
     def together(self, config: Config) -> list[list[str]]:
@@ -81,7 +92,9 @@ class Independent(StrategyComponent):
 
 
 def share(parts: Parts, common: dict[str, nn.Module]) -> Parts:
-    """Put the first pair's layers in the place of this pair's: about half of the parameters of each network, from the pixels on."""
+    """Put the first pair's layers in the place of this pair's: about half of the parameters of each
+    network, from the pixels on.
+    """
     d, g = cast(nn.Sequential, parts.discriminator), cast(nn.Sequential, parts.generator)
     for i in half(list(d)):
         d[i] = common.setdefault(f"D.{i}", d[i])

@@ -1,4 +1,6 @@
-"""What a strategy asks for. No PyTorch here: actors that only pass orders on start without it (2 s and 150 MB each)."""
+"""What a strategy asks for. No PyTorch here: actors that only pass orders on start without it (2 s
+and 150 MB each).
+"""
 
 from __future__ import annotations
 
@@ -19,11 +21,15 @@ class Train:
 
 @dataclass(frozen=True)
 class Swap:
-    """Each player of `takes` takes up the network that its source holds; all of it, or nothing, by one journal record."""
+    """Each player of `takes` takes up the network that its source holds; all of it, or nothing, by
+    one journal record.
+    """
 
     step: int
     takes: tuple[tuple[str, str], ...]
-    """(player, source): a permutation, unless a winner overwrites a loser; a player with itself sits out."""
+    """(player, source): a permutation, unless a winner overwrites a loser; a player with itself
+    sits out.
+    """
     what: Literal["D", "G"] = "D"
     carry: Literal["all", "weights"] = "all"
 

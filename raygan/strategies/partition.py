@@ -1,4 +1,5 @@
-"""Parts of the data by pair (`data.partition`): who may have one, and how it is read where the pair lives.
+"""Parts of the data by pair (`data.partition`): who may have one, and how it is read where the pair
+lives.
 
 driver      whole data, or their outline   --with_parts-->   the same with a `Part` of each pair: number, shape, SHA-256, scaling
 pair        outline with its Part          --own_parts-->    its samples, read from the source, checked against the Part
@@ -44,7 +45,9 @@ def sources_of(config: Config) -> Mapping[str, Mapping[str, Any]]:
 
 
 def check_parts(strategy: StrategyComponent, config: Config) -> None:
-    """Raises ConfigError for a partition where somebody who is no pair needs real samples, and for pairs that have no part."""
+    """Raises ConfigError for a partition where somebody who is no pair needs real samples, and for
+    pairs that have no part.
+    """
     component = component_of(config)
     rule = component.partition
     if rule == "shared":
@@ -54,41 +57,52 @@ def check_parts(strategy: StrategyComponent, config: Config) -> None:
     for player in strategy.players(config):
         if player not in pairs and strategy.needs_data(player):
             raise ConfigError(
-                f"data.partition = {told}: {player} of strategy {label(strategy.name)} needs real samples, and has no part of its "
-                "own. Use --strategy gap or independent, or data.partition shared."
+                f"data.partition = {told}: {player} of strategy {label(strategy.name)} needs real"
+                " samples, and has no part of its own. Use --strategy gap or independent, or"
+                " data.partition shared."
             )
     if isinstance(rule, str):
         parts = component.partition_parts or config.num_pairs
         if (most := max(config.ids)) >= parts:
             raise ConfigError(
-                f"data.partition = {told}: there are {parts} parts, and none for pair {most}. Start a new run."
+                f"data.partition = {told}: there are {parts} parts, and none for pair {most}. Start"
+                " a new run."
             )
         return
     for pair in rule:
         if pair not in pairs and not config.members:  # else it has left
-            raise ConfigError(f"data.partition: no pair named {pair!r}. {did_you_mean(pair, pairs)}")
+            raise ConfigError(
+                f"data.partition: no pair named {pair!r}. {did_you_mean(pair, pairs)}"
+            )
     if missing := [p for p in pairs if p not in rule]:
         raise ConfigError(
-            f"data.partition: no SOURCE for {missing[0]}: num_pairs = {config.num_pairs}, and {len(rule)} have one. Add it, or set "
-            "num_pairs."
+            f"data.partition: no SOURCE for {missing[0]}: num_pairs = {config.num_pairs}, and"
+            f" {len(rule)} have one. Add it, or set num_pairs."
         )
 
 
 def pinned(config: Config) -> Config:
     """With the number of parts, which stays as it is when pairs leave."""
     component = component_of(config)
-    if component.partition == "shared" or component.partition_parts or not isinstance(component.partition, str):
+    if (
+        component.partition == "shared"
+        or component.partition_parts
+        or not isinstance(component.partition, str)
+    ):
         return config
     return config.model_copy(update={"data": {**config.data, "partition_parts": config.num_pairs}})
 
 
 def read(component: DataComponent, seed: int) -> Samples:
-    """A data set's samples; what a user's own code raises, and what it gives that is none, is one line."""
+    """A data set's samples; what a user's own code raises, and what it gives that is none, is one
+    line.
+    """
     with calling("data", component.name, "load"):
         data = component.load(seed)
     if not isinstance(data, Samples):
         raise ConfigError(
-            f"data {label(component.name)}: load gives a {type(data).__name__}. Return raygan.data.base.Samples."
+            f"data {label(component.name)}: load gives a {type(data).__name__}. Return"
+            " raygan.data.base.Samples."
         )
     return data
 
@@ -96,9 +110,11 @@ def read(component: DataComponent, seed: int) -> Samples:
 def own_parts(
     config: Config, pairs: Iterable[str], outline: Samples, whole: Samples | None = None
 ) -> dict[str, Samples]:
-    """The samples of each of these pairs; {} where all are shared. `outline`: of the whole, with the parts as they are known.
+    """The samples of each of these pairs; {} where all are shared. `outline`: of the whole, with
+    the parts as they are known.
 
-    whole: of the config's data, where this process has read them already. Raises DataError for a source that holds others here.
+    whole: of the config's data, where this process has read them already. Raises DataError for a
+    source that holds others here.
     """
     component = component_of(config)
     if component.partition == "shared":
@@ -113,28 +129,36 @@ def own_parts(
         known = outline.parts.get(pair)
         if known is not None and known.sha256 != out[pair].sha256:
             raise DataError(
-                f"data.partition: {pair} reads {known.source} with sha256 {out[pair].sha256[:12]}.. where it lives, the run was "
-                f"started on {known.sha256[:12]}... Put the same data on every machine."
+                f"data.partition: {pair} reads {known.source} with sha256 {out[pair].sha256[:12]}.."
+                f" where it lives, the run was started on {known.sha256[:12]}... Put the same data"
+                " on every machine."
             )
     return out
 
 
 def cut(component: DataComponent, config: Config, pair: str, whole: Samples) -> Samples:
-    """A pair's part of the whole, of its training and of its held-out samples. Raises DataError for an empty one."""
+    """A pair's part of the whole, of its training and of its held-out samples. Raises DataError for
+    an empty one.
+    """
     rule, parts = str(component.partition), component.partition_parts or config.num_pairs
     if needs_classes(rule) and whole.labels is None:
         raise DataError(
-            f"data.partition = {rule}: {whole.name} has no classes. Set data.labels to a column, a key or a file, or take shards."
+            f"data.partition = {rule}: {whole.name} has no classes. Set data.labels to a column, a"
+            " key or a file, or take shards."
         )
     index, seed = int(pair.rpartition("-")[2]), component.partition_seed
     first, last = (
         members(rule, len(samples), labels, index, parts, seed)
-        for samples, labels in ((whole.train, whole.labels), (whole.held_out, whole.held_out_labels))
+        for samples, labels in (
+            (whole.train, whole.labels),
+            (whole.held_out, whole.held_out_labels),
+        )
     )
     if not (len(first) and len(last)):
         raise DataError(
-            f"data.partition = {rule}: {pair} gets {len(first):,} training and {len(last):,} held-out samples of {whole.name}, at "
-            "least one of each is needed. Take fewer pairs, raise data.held_out, or change data.partition_seed."
+            f"data.partition = {rule}: {pair} gets {len(first):,} training and {len(last):,}"
+            f" held-out samples of {whole.name}, at least one of each is needed. Take fewer pairs,"
+            " raise data.held_out, or change data.partition_seed."
         )
     train, held_out = split.part(whole.train, first), split.part(whole.held_out, last)
     freeze(*(a for a in (train, held_out) if isinstance(a, np.ndarray)))
@@ -149,22 +173,32 @@ def own_source(config: Config, pair: str, outline: Samples) -> Samples:
     component = source_component(config, pair)
     found = read(component, config.seed)
     where = f"data.partition: {pair}: {spoken(component)}"
-    if (found.shape, found.is_images, found.text) != (outline.shape, outline.is_images, outline.text):
+    if (found.shape, found.is_images, found.text) != (
+        outline.shape,
+        outline.is_images,
+        outline.text,
+    ):
         raise DataError(
-            f"{where} holds {kind(found)} of shape {found.shape}, {outline.name} {kind(outline)} of shape {outline.shape}. "
-            "Make them alike."
+            f"{where} holds {kind(found)} of shape {found.shape}, {outline.name} {kind(outline)} of"
+            f" shape {outline.shape}. Make them alike."
         )
     if found.scaling == outline.scaling:
         return found
     if found.is_images:
-        raise DataError(f"{where} holds pictures scaled by their own range. Bring all to 0..255 or -1..1.")
-    train, held_out = (rescaled(a[:], found.scaling, outline.scaling) for a in (found.train, found.held_out))
+        raise DataError(
+            f"{where} holds pictures scaled by their own range. Bring all to 0..255 or -1..1."
+        )
+    train, held_out = (
+        rescaled(a[:], found.scaling, outline.scaling) for a in (found.train, found.held_out)
+    )
     freeze(train, held_out)
     return replace(found, train=train, held_out=held_out, scaling=outline.scaling)
 
 
 def source_component(config: Config, pair: str) -> DataComponent:
-    """What reads a pair's SOURCE, with the settings of the whole's reader where it is of the same kind."""
+    """What reads a pair's SOURCE, with the settings of the whole's reader where it is of the same
+    kind.
+    """
     spec = dict(sources_of(config)[pair])
     own = {k: v for k, v in config.data.items() if not k.startswith("partition") and k != "path"}
     made = load_component("data", {**own, **spec} if spec["name"] == own.get("name") else spec)
@@ -188,22 +222,36 @@ def part_of(source: str, samples: Samples) -> Part:
     if samples.labels is not None:
         counts = {name: int((samples.labels == i).sum()) for i, name in enumerate(samples.classes)}
     return Part(
-        source, len(samples.train), len(samples.held_out), samples.shape, samples.sha256, counts, samples.scaling
+        source,
+        len(samples.train),
+        len(samples.held_out),
+        samples.shape,
+        samples.sha256,
+        counts,
+        samples.scaling,
     )
 
 
 def look(config: Config, pairs: Iterable[str], outline: Samples) -> dict[str, Part]:
     """Read each of these pairs' SOURCE here, one after the other, and keep what may be known of it."""
-    return {p: part_of(spoken(source_component(config, p)), own_source(config, p, outline)) for p in pairs}
+    return {
+        p: part_of(spoken(source_component(config, p)), own_source(config, p, outline))
+        for p in pairs
+    }
 
 
 def with_parts(config: Config, pairs: list[str], whole: Samples, ask: Ask = look) -> Samples:
-    """The whole with what is known of each pair's part; as it is where all is shared. Raises DataError."""
+    """The whole with what is known of each pair's part; as it is where all is shared. Raises
+    DataError.
+    """
     component = component_of(config)
     if component.partition == "shared":
         return whole
     if isinstance(component.partition, str):
-        found = {p: part_of(f"{component.partition} of {whole.name}", cut(component, config, p, whole)) for p in pairs}
+        found = {
+            p: part_of(f"{component.partition} of {whole.name}", cut(component, config, p, whole))
+            for p in pairs
+        }
     else:
         found = ask(config, pairs, whole.outline)
     return replace(whole, parts=found)

@@ -1,6 +1,8 @@
-"""What a player is to those who count, score and show players; imports nothing, so that verbs that only look need no torch.
+"""What a player is to those who count, score and show players; imports nothing, so that verbs that
+only look need no torch.
 
-Whoever asks goes by a strategy's `roles(config)`, or by what run.json has kept of it, and never by a player's name.
+Whoever asks goes by a strategy's `roles(config)`, or by what run.json has kept of it, and never by
+a player's name.
 """
 
 import re
@@ -36,7 +38,9 @@ MIXTURE = "mixture"
 
 
 def roles_told(info: Mapping[str, Any]) -> Roles:
-    """What run.json says of them; {} where it says nothing. Raises AttributeError, TypeError for what raygan does not write."""
+    """What run.json says of them; {} where it says nothing. Raises AttributeError, TypeError for
+    what raygan does not write.
+    """
     return {p: Role(**role) for p, role in (info.get("roles") or {}).items()}
 
 
@@ -55,7 +59,8 @@ def ordered(players: Iterable[str], roles: Roles) -> list[str]:
 
 
 def with_verdicts(players: Iterable[str], roles: Roles) -> list[str]:
-    """Players with a D whose verdicts mean something: the judges, and where none judges for them, all who have a generator.
+    """Players with a D whose verdicts mean something: the judges, and where none judges for them,
+    all who have a generator.
 
     >>> with_verdicts(["a", "j"], {"j": Role(pair=False, scored=False, judges=True)})
     ['j']
@@ -68,8 +73,8 @@ def with_verdicts(players: Iterable[str], roles: Roles) -> list[str]:
 def label_of(player: str, roles: Roles) -> str:
     """Its kind in a word, as gauges are labelled ("": the run itself).
 
-    >>> label_of("gen-03", {"j": Role(pair=False, scored=False, judges=True)}), label_of("pair-03", {}), label_of("", {})
-    ('generator', 'pair', 'run')
+    >>> label_of("gen-03", {"j": Role(pair=False, scored=False, judges=True)}), label_of("pair-03",
+    {}), label_of("", {}) ('generator', 'pair', 'run')
     """
     role = role_of(player, roles)
     if player in ("", MIXTURE):

@@ -1,4 +1,5 @@
-"""A run on two nodes, one of which is drained in the middle: `python -m tests.actors.draining FOLDER`, a process of its own.
+"""A run on two nodes, one of which is drained in the middle: `python -m tests.actors.draining
+FOLDER`, a process of its own.
 
 The node goes down as soon as nobody of the run lives there any more.
 """
@@ -39,7 +40,9 @@ def drain(node: str, within_s: float = GRACE_S) -> None:
 def main() -> None:
     """Train, be told that the node goes, leave it, lose it, go on."""
     os.environ |= {f"RAY_health_check_{name}": str(value) for name, value in FAST.items()}
-    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "object_store_memory": 100 << 20})
+    nodes = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 2, "object_store_memory": 100 << 20}
+    )
     second = nodes.add_node(num_cpus=2, object_store_memory=100 << 20)
     ray.init(address=nodes.address, namespace="raygan", logging_level="ERROR", log_to_driver=False)
     told: list[str] = []

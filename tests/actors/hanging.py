@@ -1,4 +1,6 @@
-"""A run on two nodes, with a player on the other one that hangs: `python -m tests.actors.hanging FOLDER`, a process of its own."""
+"""A run on two nodes, with a player on the other one that hangs: `python -m tests.actors.hanging
+FOLDER`, a process of its own.
+"""
 
 import contextlib
 import os
@@ -25,8 +27,12 @@ NOWHERE = "e" * 56
 
 
 def main() -> None:
-    """Train, stop the process of whoever lives on the other node, go on; then ask a node that is not there."""
-    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "object_store_memory": 100 << 20})
+    """Train, stop the process of whoever lives on the other node, go on; then ask a node that is
+    not there.
+    """
+    nodes = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 2, "object_store_memory": 100 << 20}
+    )
     second = nodes.add_node(num_cpus=2, object_store_memory=100 << 20)
     ray.init(address=nodes.address, namespace="raygan", logging_level="ERROR", log_to_driver=False)
     stopped: list[int] = []
@@ -35,7 +41,11 @@ def main() -> None:
         if min(controller.state.done.values()) >= 15 and not stopped:
             executor = controller.executor
             assert isinstance(executor, RayExecutor)
-            there = [executor.places[p] for p in controller.state.players if executor.places[p][0] == second.node_id]
+            there = [
+                executor.places[p]
+                for p in controller.state.players
+                if executor.places[p][0] == second.node_id
+            ]
             assert there, "somebody lives on the other node"
             stopped.append(there[0][1])
             os.kill(stopped[0], signal.SIGSTOP)

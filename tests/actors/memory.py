@@ -1,8 +1,10 @@
-"""A run whose machine runs out of memory in the middle, by Ray's own watch over it: `python -m tests.actors.memory FOLDER`.
+"""A run whose machine runs out of memory in the middle, by Ray's own watch over it: `python -m
+tests.actors.memory FOLDER`.
 
-Ray's limit stands 5 GiB above what is in use when it starts. This process, which Ray does not own, takes memory until one of
-the run's actors has been killed for it, and gives it back when the run starts again. What runs beside the test takes memory of
-the same machine, so the kills may be more than one: the budget is wide.
+Ray's limit stands 5 GiB above what is in use when it starts. This process, which Ray does not own,
+takes memory until one of the run's actors has been killed for it, and gives it back when the run
+starts again. What runs beside the test takes memory of the same machine, so the kills may be more
+than one: the budget is wide.
 """
 
 import os
@@ -73,7 +75,10 @@ def ancestors(pid: str) -> Iterator[str]:
 def main() -> None:
     """Train, eat, go on."""
     limit = (get_used_memory() + ROOM) / get_system_memory()
-    os.environ |= {"RAY_memory_usage_threshold": f"{limit:.3f}", "RAY_memory_monitor_refresh_ms": "100"}
+    os.environ |= {
+        "RAY_memory_usage_threshold": f"{limit:.3f}",
+        "RAY_memory_monitor_refresh_ms": "100",
+    }
     ray.init(
         address="local", namespace="raygan", logging_level="ERROR", log_to_driver=False, include_dashboard=False,
         object_store_memory=100 << 20,

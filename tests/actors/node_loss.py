@@ -1,4 +1,6 @@
-"""A run on two nodes, one of which goes down in the middle: `python -m tests.actors.node_loss FOLDER`, a process of its own."""
+"""A run on two nodes, one of which goes down in the middle: `python -m tests.actors.node_loss
+FOLDER`, a process of its own.
+"""
 
 import os
 import sys
@@ -26,7 +28,9 @@ CONFIG = tiny_config(
 def main() -> None:
     """Train, lose the node, go on."""
     os.environ |= {f"RAY_health_check_{name}": str(value) for name, value in FAST.items()}
-    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "object_store_memory": 100 << 20})
+    nodes = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 2, "object_store_memory": 100 << 20}
+    )
     second = nodes.add_node(num_cpus=2, object_store_memory=100 << 20)
     ray.init(address=nodes.address, namespace="raygan", logging_level="ERROR")
     lost: list[str] = []
@@ -35,12 +39,18 @@ def main() -> None:
         if min(controller.state.done.values()) >= 15 and not lost:
             places = controller.executor.places  # type: ignore[union-attr]
             here = ray.get_runtime_context().get_node_id()
-            assert {places[BOARD][0], places[MATCHMAKER][0]} == {here}, "they are lost with no other node"
+            assert {places[BOARD][0], places[MATCHMAKER][0]} == {here}, (
+                "they are lost with no other node"
+            )
             lost.append(second.node_id)
-            assert second.node_id in {node for node, _ in places.values()}, "somebody lives on the other node"
+            assert second.node_id in {node for node, _ in places.values()}, (
+                "somebody lives on the other node"
+            )
             nodes.remove_node(second, allow_graceful=False)
             deadline = time.monotonic() + 60
-            while sum(n["Alive"] for n in ray.nodes()) > 1:  # else the run may be at its end before anybody knows
+            while (
+                sum(n["Alive"] for n in ray.nodes()) > 1
+            ):  # else the run may be at its end before anybody knows
                 assert time.monotonic() < deadline, "the node is still there"
                 time.sleep(0.1)
 

@@ -1,9 +1,11 @@
-"""A run on two nodes, one of them in a network namespace of its own, whose cable is pulled in the middle and plugged in again.
+"""A run on two nodes, one of them in a network namespace of its own, whose cable is pulled in the
+middle and plugged in again.
 
     python -m tests.actors.partition FOLDER        root only; a process of its own
 
-The player behind the partition goes on by itself; the run replaces it. When the cable is back, whatever the old one sends
-belongs to an epoch that is over. `benchmarks/partitions.py` does it many times.
+The player behind the partition goes on by itself; the run replaces it. When the cable is back,
+whatever the old one sends belongs to an epoch that is over. `benchmarks/partitions.py` does it many
+times.
 """
 
 import os
@@ -31,7 +33,12 @@ CONFIG = tiny_config(
     evaluation={"every_steps": 60}, failures={"lease_s": 8.0},
     resources={"placement": "SPREAD", "cpus_per_pair": 0.5},
 )  # fmt: skip
-SPACE, CABLE, HERE, THERE = f"rg{os.getpid()}", f"rgv{os.getpid() % 10000}", "10.77.0.1", "10.77.0.2"
+SPACE, CABLE, HERE, THERE = (
+    f"rg{os.getpid()}",
+    f"rgv{os.getpid() % 10000}",
+    "10.77.0.1",
+    "10.77.0.2",
+)
 SETTLE_S = 5.0
 """After the cable is back: the old node has the time to say what it has to say."""
 
@@ -62,7 +69,9 @@ def cable() -> Iterator[None]:
 
 
 class Nodes:
-    """Ray's head here, joined by this process, and one node at the cable's other end; `store` bytes of objects each."""
+    """Ray's head here, joined by this process, and one node at the cable's other end; `store` bytes
+    of objects each.
+    """
 
     def __init__(self, store: int = 100 << 20) -> None:
         self.store = store
@@ -71,13 +80,25 @@ class Nodes:
         os.environ |= {f"RAY_health_check_{name}": str(value) for name, value in FAST.items()}
         self.near = Cluster(
             initialize_head=True,
-            head_node_args={"num_cpus": 2, "node_ip_address": HERE, "object_store_memory": self.store},
+            head_node_args={
+                "num_cpus": 2,
+                "node_ip_address": HERE,
+                "object_store_memory": self.store,
+            },
         )
-        ray.init(address=self.near.address, namespace="raygan", logging_level="ERROR", log_to_driver=False)
+        ray.init(
+            address=self.near.address,
+            namespace="raygan",
+            logging_level="ERROR",
+            log_to_driver=False,
+        )
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.end_far()
         ray.shutdown()
@@ -108,7 +129,9 @@ def await_nodes(count: int) -> None:
 
 
 class Cut:
-    """Told of every order that was carried out: pulls the cable at one step, and plugs it in once the run goes on without."""
+    """Told of every order that was carried out: pulls the cable at one step, and plugs it in once
+    the run goes on without.
+    """
 
     def __init__(self, pull: int, plug: int) -> None:
         self.pull, self.plug = pull, plug
@@ -122,7 +145,9 @@ class Cut:
         assert isinstance(controller.executor, RayExecutor)
         if self.pulled is None and step >= self.pull:
             here = ray.get_runtime_context().get_node_id()
-            assert {n for n, _ in controller.executor.places.values()} - {here}, "somebody lives on the other node"
+            assert {n for n, _ in controller.executor.places.values()} - {here}, (
+                "somebody lives on the other node"
+            )
             ip("link", "set", CABLE, "down")
             self.pulled = time.monotonic()
         elif self.pulled is not None and not self.plugged and controller.log.journal.epoch > 1:

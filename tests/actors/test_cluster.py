@@ -9,7 +9,9 @@ from raygan.actors.cluster import close_token
 
 
 @pytest.mark.parametrize("given", [True, False])
-def test_the_token_is_ours_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: bool) -> None:
+def test_the_token_is_ours_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: bool
+) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     token = tmp_path / ("mine" if given else ".ray/auth_token")
     if given:

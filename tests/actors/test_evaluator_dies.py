@@ -35,14 +35,18 @@ class AllDeadly(Deadly):
     of = ("pair-00", "pair-01", GLOBAL)
 
 
-@pytest.mark.parametrize(("evaluator", "budget", "scored"), [(Deadly, 3, {"pair-00", GLOBAL}), (AllDeadly, 1, set())])
+@pytest.mark.parametrize(
+    ("evaluator", "budget", "scored"), [(Deadly, 3, {"pair-00", GLOBAL}), (AllDeadly, 1, set())]
+)
 def test_an_evaluator_that_dies_costs_only_its_scores(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, evaluator: type, budget: int, scored: set[str]
 ) -> None:
     monkeypatch.setattr("raygan.actors.worker_group.EvaluatorActor", evaluator)
     config = tiny_config(steps=12, evaluation={"every_steps": 12}, failures={"evaluator": budget})
     setup = setup_of(config)
-    controller = Controller(config, RunFolder.create(tmp_path, "run"), lambda: RayExecutor("deadly", setup), [], 400)
+    controller = Controller(
+        config, RunFolder.create(tmp_path, "run"), lambda: RayExecutor("deadly", setup), [], 400
+    )
     controller.run()
     rows = [r for r in read_jsonl(tmp_path / "run/metrics.jsonl") if r["kind"] == "score"]
     assert {r["player"] for r in rows} == scored
@@ -50,10 +54,14 @@ def test_an_evaluator_that_dies_costs_only_its_scores(
     assert {e["player"] for e in events if e["kind"] == "unscored"} == set(AllDeadly.of) - scored
     deaths = [(e["player"], e["action"]) for e in events if e["kind"] == "death"]
     assert set(deaths) == {("evaluator", "replace")}
-    assert len(deaths) in (2, 3), "two tries of one score; an order behind one of them may find the same process dead"
+    assert len(deaths) in (2, 3), (
+        "two tries of one score; an order behind one of them may find the same process dead"
+    )
     assert "scores" in controller.state.failures.degraded
     assert controller.log.journal.epoch == 1, "nobody went back"
     final, problems = newest_valid(tmp_path / "run")
     assert final is not None
     assert problems == []
-    assert compare("undisturbed", final_states(config, lambda: InlineExecutor(setup)), final.parts).ok
+    assert compare(
+        "undisturbed", final_states(config, lambda: InlineExecutor(setup)), final.parts
+    ).ok

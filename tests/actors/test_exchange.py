@@ -17,7 +17,9 @@ class Owner:
     def __init__(self, dead: bool = False) -> None:
         self.calls: list[list[str]] = []
         self.dead = dead
-        self.publications = SimpleNamespace(remote=lambda shelves, after, upto: self._all(shelves, range(after, upto)))
+        self.publications = SimpleNamespace(
+            remote=lambda shelves, after, upto: self._all(shelves, range(after, upto))
+        )
         self.newest = SimpleNamespace(remote=self._newest)
 
     def _all(self, shelves: Sequence[str], versions: range) -> dict[str, list[Publication]]:
@@ -36,7 +38,9 @@ def ask(monkeypatch: pytest.MonkeyPatch) -> None:
             raise reference
         return reference
 
-    monkeypatch.setattr("raygan.actors.exchange.answers", lambda asked: {n: got(r) for n, r in asked.items()})
+    monkeypatch.setattr(
+        "raygan.actors.exchange.answers", lambda asked: {n: got(r) for n, r in asked.items()}
+    )
     monkeypatch.setattr("raygan.actors.exchange.answer", lambda name, reference: got(reference))
 
 
@@ -55,7 +59,11 @@ def test_what_lives_together_is_read_with_one_call() -> None:
     assert {shelf: [p.version for p in versions] for shelf, versions in found.items()} == {
         "pair-00": [4, 5], "pair-01": [4, 5], "pair-02": [4, 5],
     }  # fmt: skip
-    assert set(exchange.newest(["pair-00", "pair-01", "pair-02"])) == {"pair-00", "pair-01", "pair-02"}
+    assert set(exchange.newest(["pair-00", "pair-01", "pair-02"])) == {
+        "pair-00",
+        "pair-01",
+        "pair-02",
+    }
     assert here.calls == [["pair-00", "pair-02"]] * 2
     assert there.calls == [["pair-01"]] * 2
 
@@ -111,12 +119,16 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, float]]:
 
     monkeypatch.setattr("raygan.actors.exchange.ray.wait", wait)
     monkeypatch.setattr("raygan.actors.exchange.answer", got)
-    monkeypatch.setattr("raygan.actors.exchange.time.sleep", lambda seconds: out.append((0, seconds)))
+    monkeypatch.setattr(
+        "raygan.actors.exchange.time.sleep", lambda seconds: out.append((0, seconds))
+    )
     return out
 
 
 def peeked(exchange: Exchange, have: dict[str, int], wait_s: float = 0.5) -> dict[str, int]:
-    return {name: p.version for name, p in exchange.peek(["pair-00", "pair-01"], have, wait_s).items()}
+    return {
+        name: p.version for name, p in exchange.peek(["pair-00", "pair-01"], have, wait_s).items()
+    }
 
 
 def test_one_question_to_each_owner_is_open_and_asked_again_once_it_is_answered(
@@ -130,7 +142,9 @@ def test_one_question_to_each_owner_is_open_and_asked_again_once_it_is_answered(
     assert waits == [(1, 0.5)] * 2
     a.answer(2, 3)
     b.answer(5)
-    assert peeked(exchange, {"pair-01": 4}) == {"pair-00": 3, "pair-01": 5}, "all that is there, not only the first"
+    assert peeked(exchange, {"pair-01": 4}) == {"pair-00": 3, "pair-01": 5}, (
+        "all that is there, not only the first"
+    )
     assert waits[2:] == [(1, 0.5), (2, 0)]
     assert ([q.after for q in a.asked], [q.after for q in b.asked]) == ([-1, 3], [4, 5])
     a.answer(3)  # no newer than what the reader has by now
@@ -141,16 +155,22 @@ def test_one_question_to_each_owner_is_open_and_asked_again_once_it_is_answered(
     assert [q.after for q in a.asked] == [-1, 3, 3, 6]
 
 
-def test_an_owner_that_died_is_asked_for_at_the_board_until_it_is_back(waits: list[tuple[int, float]]) -> None:
+def test_an_owner_that_died_is_asked_for_at_the_board_until_it_is_back(
+    waits: list[tuple[int, float]],
+) -> None:
     gone, back = Listener(), Listener()
     known: dict[str, Any] = {}
-    exchange = Exchange(SimpleNamespace(players=SimpleNamespace(remote=lambda: dict(known))), keep_all=True)
+    exchange = Exchange(
+        SimpleNamespace(players=SimpleNamespace(remote=lambda: dict(known))), keep_all=True
+    )
     exchange._players = {"pair-00": gone}
     assert exchange.peek(["pair-00"], {}, 0.5) == {}
     gone.answer(error=RayActorError())
     assert exchange.peek(["pair-00"], {}, 0.5) == {}
     assert exchange.peek(["pair-00"], {}, 0.5) == {}, "nobody to ask"
-    assert waits == [(1, 0.5), (1, 0.5), (0, GONE_S), (0, GONE_S)], "and no waiting for what cannot come"
+    assert waits == [(1, 0.5), (1, 0.5), (0, GONE_S), (0, GONE_S)], (
+        "and no waiting for what cannot come"
+    )
     known["pair-00"] = back
     exchange.peek(["pair-00"], {}, 0.5)
     back.answer(1)

@@ -62,14 +62,18 @@ def test_a_question_stays_open_until_something_newer_is_published_or_the_attempt
     exchange.publish(publication(1))
     assert [p.version for p in exchange.next("pair-00", 0)] == [1]
     answers: list[list[int]] = []
-    asked = threading.Thread(target=lambda: answers.append([p.version for p in exchange.next("pair-00", 1)]))
+    asked = threading.Thread(
+        target=lambda: answers.append([p.version for p in exchange.next("pair-00", 1)])
+    )
     asked.start()
     exchange.publish(Publication("pair-01", 7, {}))
     assert not answers, "another shelf's"
     exchange.publish(publication(2))
     asked.join(timeout=30)
     assert answers == [[2]]
-    asked = threading.Thread(target=lambda: answers.append([p.version for p in exchange.next("pair-00", 2)]))
+    asked = threading.Thread(
+        target=lambda: answers.append([p.version for p in exchange.next("pair-00", 2)])
+    )
     asked.start()
     exchange.close(4)
     asked.join(timeout=30)
@@ -111,8 +115,12 @@ def test_readers_find_those_who_publish_by_the_board() -> None:
     assert board.players() == handles
 
 
-@pytest.mark.parametrize("make", [BoardActor, lambda: MatchmakerActor("run")], ids=["board", "matchmaker"])
-def test_a_helper_can_be_made_to_tell_where_it_is(monkeypatch: pytest.MonkeyPatch, make: Any) -> None:
+@pytest.mark.parametrize(
+    "make", [BoardActor, lambda: MatchmakerActor("run")], ids=["board", "matchmaker"]
+)
+def test_a_helper_can_be_made_to_tell_where_it_is(
+    monkeypatch: pytest.MonkeyPatch, make: Any
+) -> None:
     listening: list[bool] = []
     monkeypatch.setattr("raygan.actors.process.listen", lambda: listening.append(True))
     monkeypatch.setattr("raygan.actors.process.signal.signal", lambda *args: None)

@@ -1,4 +1,6 @@
-"""The hub: knows what the folder says, is told again after a death, holds nobody up, forgets nothing silently."""
+"""The hub: knows what the folder says, is told again after a death, holds nobody up, forgets
+nothing silently.
+"""
 
 import json
 import os
@@ -50,7 +52,12 @@ def test_a_long_log_is_cut_at_a_line_and_says_so(monkeypatch: pytest.MonkeyPatch
 
 def test_a_hub_that_was_made_again_is_told_from_the_beginning() -> None:
     h = hub()
-    row = json.dumps({"kind": "train", "player": "pair-00", "step": 5, "steps": 5, "seconds": 1.0}).encode() + b"\n"
+    row = (
+        json.dumps(
+            {"kind": "train", "player": "pair-00", "step": 5, "steps": 5, "seconds": 1.0}
+        ).encode()
+        + b"\n"
+    )
     life, known, _ = h.push("", {"metrics.jsonl": (0, row)}, {}, {}, {})
     assert known["metrics.jsonl"] == len(row)
     again = hub()
@@ -78,7 +85,9 @@ def test_a_dead_player_shows_by_its_age_and_not_by_a_gap(monkeypatch: pytest.Mon
     assert ages == pytest.approx({"pair-00": 0.2, "pair-01": 50.5})
     gauges.take("events.jsonl", {"kind": "leave", "player": "pair-01"})
     gauges.tick()
-    assert not [k for k in gauges.values if k[1] == "pair-01"], "who has left by `scale` is not dead"
+    assert not [k for k in gauges.values if k[1] == "pair-01"], (
+        "who has left by `scale` is not dead"
+    )
 
 
 HOSTILE = [
@@ -101,22 +110,36 @@ def test_no_label_says_what_no_player_is_called(monkeypatch: pytest.MonkeyPatch,
     gauges = Gauges("run")
     gauges.beats({"pair-00": 0.5, name: 0.5}, {})
     for player in (name, "pair-00"):
-        gauges.take("metrics.jsonl", {"kind": "train", "player": player, "step": 1, "steps": 1, "seconds": 1.0})
-        gauges.take("metrics.jsonl", {"kind": "score", "player": player, "step": 1, name: 1.0, "score": 2.0})
+        gauges.take(
+            "metrics.jsonl",
+            {"kind": "train", "player": player, "step": 1, "steps": 1, "seconds": 1.0},
+        )
+        gauges.take(
+            "metrics.jsonl", {"kind": "score", "player": player, "step": 1, name: 1.0, "score": 2.0}
+        )
         move = {"player": player, "from": name, "identity": name, "bytes": 5}
         gauges.take("events.jsonl", {"kind": "swap", "step": 1, "moves": [move]})
         gauges.take("events.jsonl", {"kind": "death", "step": 1, "player": player})
     gauges.tick()
-    assert {(t["run"], t["player"], t["role"]) for t in labels} == {("run", "pair-00", "pair"), ("run", "", "run")}
+    assert {(t["run"], t["player"], t["role"]) for t in labels} == {
+        ("run", "pair-00", "pair"),
+        ("run", "", "run"),
+    }
 
 
 @pytest.mark.parametrize("value", ["many", None, [1]])
 def test_what_is_no_number_is_left_and_the_rest_is_shown(value: Any) -> None:
     gauges = Gauges("run")
-    gauges.take("metrics.jsonl", {"kind": "train", "player": "pair-00", "step": 3, "steps": 1, "seconds": value})
+    gauges.take(
+        "metrics.jsonl",
+        {"kind": "train", "player": "pair-00", "step": 3, "steps": 1, "seconds": value},
+    )
     gauges.take("metrics.jsonl", {"kind": "score", "player": "pair-00", "step": 3, "modes": value})
     gauges.take("events.jsonl", {"kind": "checkpoint", "step": 3, "time": value, "bytes": 1})
-    gauges.take("metrics.jsonl", {"kind": "train", "player": "pair-00", "step": 4, "steps": 1, "seconds": 1.0})
+    gauges.take(
+        "metrics.jsonl",
+        {"kind": "train", "player": "pair-00", "step": 4, "steps": 1, "seconds": 1.0},
+    )
     assert gauges.values["raygan_steps", "pair-00"] == 4.0
     assert ("raygan_modes", "pair-00") not in gauges.values
 
@@ -137,7 +160,8 @@ def test_ten_thousand_rows_a_second(tmp_path: Path) -> None:
     assert time.process_time() - began < 1.0
 
 
-# ------------------------------------------------------------------------------------------------------- on Ray
+# -------------------------------------------------------------------------------------------------------
+# on Ray
 
 
 def start(tmp_path: Path, name: str, *flags: str) -> subprocess.Popen[bytes]:
@@ -156,7 +180,9 @@ def start(tmp_path: Path, name: str, *flags: str) -> subprocess.Popen[bytes]:
         "--run-dir",
         str(tmp_path / "elsewhere"),
     ]
-    return subprocess.Popen([*command, "--address", address], env={**os.environ, "RAY_AUTH_MODE": "token"})
+    return subprocess.Popen(
+        [*command, "--address", address], env={**os.environ, "RAY_AUTH_MODE": "token"}
+    )
 
 
 def eventually(what: Any, timeout_s: float = 90.0) -> Any:
@@ -174,7 +200,9 @@ def eventually(what: Any, timeout_s: float = 90.0) -> Any:
 
 @pytest.mark.ray
 @pytest.mark.exhaustive
-def test_a_run_is_followed_scaled_and_stopped_through_its_hub(ray_session: None, tmp_path: Path) -> None:
+def test_a_run_is_followed_scaled_and_stopped_through_its_hub(
+    ray_session: None, tmp_path: Path
+) -> None:
     """From a process that does not see the run's folder; also after the hub was killed."""
     import ray
 
@@ -192,14 +220,23 @@ def test_a_run_is_followed_scaled_and_stopped_through_its_hub(ray_session: None,
         with feed.follow("afar") as seen:
             assert feed.scale(seen, 3).startswith("afar: 3 members since step")
             before = feed.state(seen.run)
-            assert [p["player"] for p in before["players"]] == ["gen-00", "gen-01", "gen-02", "judge"]
+            assert [p["player"] for p in before["players"]] == [
+                "gen-00",
+                "gen-01",
+                "gen-02",
+                "judge",
+            ]
             ray.kill(ray.get_actor("raygan/afar/hub"), no_restart=False)
         eventually(lambda: look()["players"][0]["step"] > before["players"][0]["step"])
         with feed.follow("afar") as seen:
             folder = tmp_path / "elsewhere/afar"
-            eventually(lambda: seen.refresh() and (seen.run.path / "events.jsonl").stat().st_size > 0)
+            eventually(
+                lambda: seen.refresh() and (seen.run.path / "events.jsonl").stat().st_size > 0
+            )
             mine = (seen.run.path / "metrics.jsonl").read_bytes()
-            assert (folder / "metrics.jsonl").read_bytes().startswith(mine), "told again from the beginning"
+            assert (folder / "metrics.jsonl").read_bytes().startswith(mine), (
+                "told again from the beginning"
+            )
             with pytest.raises(ConfigError, match="classifier has 4 classes"):
                 feed.scale(seen, 9)
             assert feed.stop(seen).startswith("afar: ")
@@ -212,8 +249,12 @@ def test_a_run_is_followed_scaled_and_stopped_through_its_hub(ray_session: None,
 
 @pytest.mark.ray
 @pytest.mark.exhaustive
-def test_a_stop_in_the_middle_of_swaps_saves_within_five_seconds(ray_session: None, tmp_path: Path) -> None:
-    """SIGTERM to the driver: a checkpoint within 5 s, exit code 143; what is resumed ends with the bits of an undisturbed run."""
+def test_a_stop_in_the_middle_of_swaps_saves_within_five_seconds(
+    ray_session: None, tmp_path: Path
+) -> None:
+    """SIGTERM to the driver: a checkpoint within 5 s, exit code 143; what is resumed ends with the
+    bits of an undisturbed run.
+    """
     from raygan.controller.checkpoint import newest_valid
     from raygan.service.training import resume_run
 
@@ -222,7 +263,12 @@ def test_a_stop_in_the_middle_of_swaps_saves_within_five_seconds(ray_session: No
     driver = start(tmp_path, "stopped", *steps)
     folder = tmp_path / "elsewhere/stopped"
     try:
-        eventually(lambda: (folder / "events.jsonl").exists() and b'"swap"' in (folder / "events.jsonl").read_bytes())
+        eventually(
+            lambda: (
+                (folder / "events.jsonl").exists()
+                and b'"swap"' in (folder / "events.jsonl").read_bytes()
+            )
+        )
         began = time.monotonic()
         driver.send_signal(signal.SIGTERM)
         assert driver.wait(30) == 143
@@ -245,11 +291,22 @@ def test_a_stop_in_the_middle_of_swaps_saves_within_five_seconds(ray_session: No
 @pytest.mark.ray
 @pytest.mark.exhaustive
 def test_two_runs_on_a_full_cluster_take_turns(ray_session: None, tmp_path: Path) -> None:
-    """Each wants more than half of the CPUs: one waits, all of its players at once (one placement group), and both end."""
+    """Each wants more than half of the CPUs: one waits, all of its players at once (one placement
+    group), and both end.
+    """
     import ray
 
     share = str(round(0.3 * ray.cluster_resources()["CPU"], 2))
-    flags = ["--preset", "ring8-gap", "--num-pairs", "2", "--steps", "200", "--resources.cpus-per-pair", share]
+    flags = [
+        "--preset",
+        "ring8-gap",
+        "--num-pairs",
+        "2",
+        "--steps",
+        "200",
+        "--resources.cpus-per-pair",
+        share,
+    ]
     drivers = [start(tmp_path, f"turn{i}", *flags) for i in range(2)]
     try:
         assert [d.wait(150) for d in drivers] == [0, 0]
@@ -286,12 +343,19 @@ def test_stop_by_a_file_beside_the_run(tmp_path: Path, monkeypatch: pytest.Monke
     assert answers
     assert "stopped after" in answers[0]
     assert not (tmp_path / "mine/stop.json").exists()
-    with feed.follow(str(tmp_path / "mine")) as seen, pytest.raises(ConfigError, match="is stopped, not running"):
+    with (
+        feed.follow(str(tmp_path / "mine")) as seen,
+        pytest.raises(ConfigError, match="is stopped, not running"),
+    ):
         feed.stop(seen)
 
 
-@pytest.mark.parametrize("sent", [({}, {"../../evil": b"x"}), ({"../../evil": (0, b"x")}, {})], ids=["whole", "added"])
-def test_a_foreign_hub_writes_nowhere_else(sent: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "sent", [({}, {"../../evil": b"x"}), ({"../../evil": (0, b"x")}, {})], ids=["whole", "added"]
+)
+def test_a_foreign_hub_writes_nowhere_else(
+    sent: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A name with `..` in it, from a cluster that is not to be trusted."""
     from raygan.errors import RayganError
 

@@ -41,7 +41,9 @@ def dies() -> dict[str, Any]:
 def test_what_a_dead_actor_was_asked_is_not_held_against_its_successor(clock: list[float]) -> None:
     """Else the error of the old one, which is a member no more, is taken for somebody else's death."""
     pulse = Pulse(3.0, {})
-    assert pulse.beat({"pair-00": Actor(answers), "pair-01": Actor(dies)}, []) is None  # asked, not read yet
+    assert (
+        pulse.beat({"pair-00": Actor(answers), "pair-01": Actor(dies)}, []) is None
+    )  # asked, not read yet
     clock[0] += 1.0
     assert pulse.beat({"pair-00": Actor(answers), "pair-01": Actor(answers)}, []) is None
 
@@ -97,7 +99,10 @@ def test_one_that_starts_again_has_the_time_that_a_start_takes(
 
 
 def test_a_lost_node_is_read_from_the_error() -> None:
-    text = "The actor died because its node has died. Node Id: 0a1b2c the actor's node was terminated unexpectedly"
+    text = (
+        "The actor died because its node has died. Node Id: 0a1b2c the actor's node was terminated"
+        " unexpectedly"
+    )
     assert lost_node(RuntimeError(text)) == "0a1b2c"
     assert lost_node(RuntimeError("Worker exit type: SYSTEM_ERROR. Node ID: 0a1b2c")) is None
 
@@ -113,7 +118,9 @@ def test_an_envoy_for_a_stack_is_sent_before_the_lease_is_over_and_once(
     actors = {"pair-00": Actor(lambda: {"node": "there", "pid": 7, "beats": 1})}
 
     def pass_by(seconds: int, answered: bool) -> None:
-        monkeypatch.setattr(deaths.ray, "wait", lambda refs, **_: (refs, []) if answered else ([], refs))
+        monkeypatch.setattr(
+            deaths.ray, "wait", lambda refs, **_: (refs, []) if answered else ([], refs)
+        )
         for _ in range(seconds):
             clock[0] += 1.0
             assert pulse.beat(actors, []) is None

@@ -1,4 +1,6 @@
-"""A bare machine: no home, odd temporary folders, names that are taken, files of any name in the working directory."""
+"""A bare machine: no home, odd temporary folders, names that are taken, files of any name in the
+working directory.
+"""
 
 import errno
 import os
@@ -59,7 +61,9 @@ def test_a_long_tmpdir_is_passed_over_and_told(
     monkeypatch.setenv("TMPDIR", str(far))
     assert private_folder().parent == far, "it fits"
     private_folder.cache_clear()
-    monkeypatch.setattr(machine, "SOCKET_BYTES", machine.BELOW + len(f"{places}/tmp/raygan-{os.getuid()}/ray"))
+    monkeypatch.setattr(
+        machine, "SOCKET_BYTES", machine.BELOW + len(f"{places}/tmp/raygan-{os.getuid()}/ray")
+    )
     assert private_folder() == places / "tmp" / f"raygan-{os.getuid()}"
     private_folder()
     err = capsys.readouterr().err
@@ -96,7 +100,9 @@ def test_a_name_that_is_taken_is_left_alone(places: Path, taken: str) -> None:
     assert private_folder() == found, "token, home and session lie together"
 
 
-def test_a_folder_of_somebody_else_is_left_alone(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_of_somebody_else_is_left_alone(
+    places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     somebody = os.getuid() + 1
     theirs = places / "tmp" / f"raygan-{somebody}"
     theirs.mkdir(mode=0o700)  # made by us, and found under another uid
@@ -129,17 +135,23 @@ def test_the_folder_is_never_open_and_the_next_process_takes_it_too(
     assert session_folder() == str(found / "ray")
 
 
-def test_a_folder_that_cannot_be_written_any_more_is_one_line(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_written_any_more_is_one_line(
+    places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(machine.os, "access", lambda path, how: False)
     with pytest.raises(ConfigError, match=r"cannot be written\. Set RAY_TMPDIR"):
         private_folder()
     monkeypatch.setattr(machine, "SOCKET_BYTES", 4096)
     monkeypatch.setenv("RAY_TMPDIR", str(places))
-    with pytest.raises(ConfigError, match=r"RAY_TMPDIR = .*: cannot be written. Name a folder that can be"):
+    with pytest.raises(
+        ConfigError, match=r"RAY_TMPDIR = .*: cannot be written. Name a folder that can be"
+    ):
         session_folder()
 
 
-def test_ray_tmpdir_may_be_there_and_as_long_as_sockets_allow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ray_tmpdir_may_be_there_and_as_long_as_sockets_allow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
     monkeypatch.setattr(machine, "SOCKET_BYTES", machine.BELOW + len(str(tmp_path)))
     assert session_folder() == str(tmp_path)
@@ -203,7 +215,9 @@ def test_a_home_that_cannot_be_written_gets_a_token_elsewhere(
     assert len(text) == 64
     monkeypatch.delenv("RAY_AUTH_TOKEN_PATH")
     settle_token(join=True)
-    assert Path(os.environ["RAY_AUTH_TOKEN_PATH"]).read_text() == text, "the next process of the user finds it"
+    assert Path(os.environ["RAY_AUTH_TOKEN_PATH"]).read_text() == text, (
+        "the next process of the user finds it"
+    )
     monkeypatch.delenv("RAY_AUTH_TOKEN_PATH")
 
 
@@ -222,7 +236,9 @@ def test_a_user_without_a_home_gets_one(places: Path, monkeypatch: pytest.Monkey
     assert os.environ["HOME"] == str(places / "tmp" / f"raygan-{os.getuid()}")
 
 
-def test_few_open_files_are_refused_before_ray_dies_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_open_files_are_refused_before_ray_dies_of_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda which: (64, 64))
     with pytest.raises(ConfigError, match="ulimit -n is 64"):
         refuse_few_files()
@@ -241,13 +257,19 @@ def test_ray_cannot_add_the_working_directory_to_what_workers_import() -> None:
 @pytest.mark.parametrize(
     ("error", "code", "says"),
     [
-        (Exception("The current node timed out during startup."), 1, "did not come up within its 30 s, twice"),
+        (
+            Exception("The current node timed out during startup."),
+            1,
+            "did not come up within its 30 s, twice",
+        ),
         (OSError(errno.ENOSPC, "No space left on device"), 2, "Set RAY_TMPDIR"),
         (OSError(errno.EMFILE, "Too many open files"), 2, "ulimit -n"),
         (ValueError("object_store_memory must be at least 75 MB"), 2, "at least 75 MB"),
     ],
 )
-def test_each_cause_of_a_failed_start_has_its_own_line(error: Exception, code: int, says: str) -> None:
+def test_each_cause_of_a_failed_start_has_its_own_line(
+    error: Exception, code: int, says: str
+) -> None:
     told = start_error(error, "/tmp/raygan-0/ray")
     assert says in str(told)
     assert isinstance(told, RayganError)
@@ -259,7 +281,10 @@ def test_each_cause_of_a_failed_start_has_its_own_line(error: Exception, code: i
 @pytest.mark.parametrize(
     ("error", "says"),
     [
-        (RuntimeError("Version mismatch: The cluster was started with: Ray: 2.1"), "another Ray or Python"),
+        (
+            RuntimeError("Version mismatch: The cluster was started with: Ray: 2.1"),
+            "another Ray or Python",
+        ),
         (RuntimeError("InvalidAuthToken: wrong\ntoken"), "takes another token"),
         (ConnectionError("Failed to connect to GCS"), "cannot reach a Ray cluster"),
     ],
@@ -273,10 +298,14 @@ def test_each_cause_of_a_closed_door_has_its_own_line(error: Exception, says: st
 def test_what_is_started_in_the_block_does_not_hear_the_terminal_close() -> None:
     child = "import os, signal; os.kill(os.getpid(), signal.SIGHUP); print('alive')"
     with deaf_to_the_terminal():
-        deaf = subprocess.run([sys.executable, "-c", child], capture_output=True, text=True, check=False)
+        deaf = subprocess.run(
+            [sys.executable, "-c", child], capture_output=True, text=True, check=False
+        )
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # these tests may run under nohup
     try:
-        hears = subprocess.run([sys.executable, "-c", child], capture_output=True, text=True, check=False)
+        hears = subprocess.run(
+            [sys.executable, "-c", child], capture_output=True, text=True, check=False
+        )
     finally:
         signal.signal(signal.SIGHUP, before)
     assert (deaf.returncode, deaf.stdout) == (0, "alive\n")

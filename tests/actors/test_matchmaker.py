@@ -1,4 +1,6 @@
-"""A swap between actors, their methods called at once: who gets what, what stays at home, what goes through the object store."""
+"""A swap between actors, their methods called at once: who gets what, what stays at home, what goes
+through the object store.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ PAIRS = 5
 
 
 class Method:
-    """`actor.method.options(num_returns=...).remote(...)`, carried out at once; what it returns are "references"."""
+    """`actor.method.options(num_returns=...).remote(...)`, carried out at once; what it returns are
+    "references".
+    """
 
     def __init__(self, function: Any, num_returns: int = 1) -> None:
         self.function, self.num_returns = function, num_returns
@@ -54,11 +58,16 @@ class Actor:
 
 
 @pytest.mark.parametrize(
-    "homes", [[[0, 1, 2, 3, 4]], [[0, 1], [2, 3], [4]], [[0, 3, 4], [1, 2]], [[i] for i in range(PAIRS)]]
+    "homes",
+    [[[0, 1, 2, 3, 4]], [[0, 1], [2, 3], [4]], [[0, 3, 4], [1, 2]], [[i] for i in range(PAIRS)]],
 )
 @pytest.mark.parametrize(
     "takes",
-    [{0: 1, 1: 0, 2: 3, 3: 2, 4: 4}, {0: 4, 1: 2, 2: 1, 3: 3, 4: 0}, {0: 2, 1: 2, 2: 0, 3: 2, 4: 4}],
+    [
+        {0: 1, 1: 0, 2: 3, 3: 2, 4: 4},
+        {0: 4, 1: 2, 2: 1, 3: 3, 4: 0},
+        {0: 2, 1: 2, 2: 0, 3: 2, 4: 4},
+    ],
     ids=["neighbours", "across", "one D overwrites others"],
 )
 def test_everybody_gets_its_network_and_only_what_crosses_is_sent(
@@ -78,25 +87,41 @@ def test_everybody_gets_its_network_and_only_what_crosses_is_sent(
     broker.register(at)
 
     cards = broker.gather(swap)
-    assert {n: c.fingerprint for n, c in cards.items()} == {n: before[n] for n in swap.moves.values()}
-    assert {n: p.offer("D", "all").fingerprint for n, p in pairs.items()} == before, "nobody has changed yet"
+    assert {n: c.fingerprint for n, c in cards.items()} == {
+        n: before[n] for n in swap.moves.values()
+    }
+    assert {n: p.offer("D", "all").fingerprint for n, p in pairs.items()} == before, (
+        "nobody has changed yet"
+    )
     broker.deliver(swap)
     expected = {pair_name(a): before[pair_name(b)] for a, b in takes.items()}
     assert {n: p.offer("D", "all").fingerprint for n, p in pairs.items()} == expected
     for actor in actors:
-        crossing = {source for taker, source in swap.moves.items() if at[taker] is actor and at[source] is not actor}
+        crossing = {
+            source
+            for taker, source in swap.moves.items()
+            if at[taker] is actor and at[source] is not actor
+        }
         assert sorted(n for sent in actor.came for n in sent) == sorted(crossing)
-        assert len(actor.came) == len({id(at[source]) for source in crossing}), "one object from each actor"
+        assert len(actor.came) == len({id(at[source]) for source in crossing}), (
+            "one object from each actor"
+        )
         assert actor.actor._kept == {}
     for actor in actors:  # a call that comes twice
         actor.actor.adopt([n for n in swap.moves if at[n] is actor], swap, 0, *actor.came)
     assert {n: p.offer("D", "all").fingerprint for n, p in pairs.items()} == expected
 
 
-def test_a_half_carries_the_attempts_epoch_and_is_over_when_all_have_answered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of an earlier attempt the actors know it by its epoch; a swap is not over while somebody has not taken its network."""
+def test_a_half_carries_the_attempts_epoch_and_is_over_when_all_have_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of an earlier attempt the actors know it by its epoch; a swap is not over while somebody has
+    not taken its network.
+    """
     asked: list[dict[str, Any]] = []
-    monkeypatch.setattr(matchmaker, "answers", lambda references: asked.append(dict(references)) or dict(references))
+    monkeypatch.setattr(
+        matchmaker, "answers", lambda references: asked.append(dict(references)) or dict(references)
+    )
     epochs: list[int] = []
 
     class Witness:

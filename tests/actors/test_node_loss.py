@@ -1,4 +1,6 @@
-"""A machine goes down, is cut off, runs out of memory, has a player that hangs: the weights stay an undisturbed run's."""
+"""A machine goes down, is cut off, runs out of memory, has a player that hangs: the weights stay an
+undisturbed run's.
+"""
 
 import os
 import subprocess
@@ -41,7 +43,9 @@ def test_a_lost_node_changes_nothing(tmp_path: Path, module: str) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
     events = read_jsonl(tmp_path / "run/events.jsonl")
     told = [e for e in events if e["kind"] in ("death", "restart") and e.get("action") != "replace"]
-    kinds = [e["kind"] for e in told]  # an evaluator that goes along is made again, and nobody goes back for it
+    kinds = [
+        e["kind"] for e in told
+    ]  # an evaluator that goes along is made again, and nobody goes back for it
     if why == "preempted":
         death, restart = told
         assert restart["step"] >= death["step"] >= 15, "no step was done twice"
@@ -61,4 +65,6 @@ def test_a_lost_node_changes_nothing(tmp_path: Path, module: str) -> None:
     assert final is not None
     setup = setup_of(config)
     expected = final_states(config, lambda: InlineExecutor(setup), samples=400)
-    assert {p: digest(unpack(r)) for p, r in final.parts.items()} == {p: digest(unpack(r)) for p, r in expected.items()}
+    assert {p: digest(unpack(r)) for p, r in final.parts.items()} == {
+        p: digest(unpack(r)) for p, r in expected.items()
+    }

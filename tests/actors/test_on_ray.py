@@ -36,8 +36,12 @@ pytestmark = [pytest.mark.ray, pytest.mark.exhaustive, pytest.mark.usefixtures("
 
 
 @pytest.mark.parametrize("home", ["own", "own, and the spares are dead", "shared", "packed"])
-def test_a_killed_pair_is_noticed_and_the_run_ends_with_the_undisturbed_bits(tmp_path: Path, home: str) -> None:
-    """Also where pairs share weights, or are one batched model, and so share a process; dead spares are no help."""
+def test_a_killed_pair_is_noticed_and_the_run_ends_with_the_undisturbed_bits(
+    tmp_path: Path, home: str
+) -> None:
+    """Also where pairs share weights, or are one batched model, and so share a process; dead spares
+    are no help.
+    """
     shared, spare = home == "shared", home.endswith("dead")
     config = tiny_config(
         steps=40, checkpoint={"every_steps": 8}, round_steps=4, evaluation={"every_steps": 40},
@@ -45,8 +49,12 @@ def test_a_killed_pair_is_noticed_and_the_run_ends_with_the_undisturbed_bits(tmp
         strategy={"name": "sgan", "over": {"name": "independent", "share_weights": shared}},
     )  # fmt: skip
     setup = setup_of(config)
-    expected = {p: digest(unpack(r)) for p, r in final_states(config, lambda: InlineExecutor(setup)).items()}
-    controller = Controller(config, RunFolder.create(tmp_path, "run"), lambda: RayExecutor("kill", setup), [])
+    expected = {
+        p: digest(unpack(r)) for p, r in final_states(config, lambda: InlineExecutor(setup)).items()
+    }
+    controller = Controller(
+        config, RunFolder.create(tmp_path, "run"), lambda: RayExecutor("kill", setup), []
+    )
     killed, after = [], {}
 
     def kill_once(c: Controller, done: Done) -> None:
@@ -72,10 +80,16 @@ def test_a_killed_pair_is_noticed_and_the_run_ends_with_the_undisturbed_bits(tmp
 
 def test_async_overlaps_and_keeps_its_bound(tmp_path: Path) -> None:
     config = tiny_config(
-        steps=60, tempo="async", strategy={"name": "sgan", "max_lag": 30}, evaluation={"every_steps": 60}
+        steps=60,
+        tempo="async",
+        strategy={"name": "sgan", "max_lag": 30},
+        evaluation={"every_steps": 60},
     )
     controller = Controller(
-        config, RunFolder.create(tmp_path, "run"), lambda: RayExecutor("async", setup_of(config)), []
+        config,
+        RunFolder.create(tmp_path, "run"),
+        lambda: RayExecutor("async", setup_of(config)),
+        [],
     )
     controller.run()
     assert set(controller.state.done.values()) == {60}
@@ -93,7 +107,9 @@ def test_a_finished_run_leaves_no_actor_and_no_placement_group_behind() -> None:
     pids = [p["pid"] for p in executor.info()["players"].values()]
     executor.close()
     deadline = time.monotonic() + 20
-    while time.monotonic() < deadline and any(Path(f"/proc/{pid}/cmdline").exists() and alive(pid) for pid in pids):
+    while time.monotonic() < deadline and any(
+        Path(f"/proc/{pid}/cmdline").exists() and alive(pid) for pid in pids
+    ):
         time.sleep(0.05)
     assert not any(alive(pid) for pid in pids)
     states = {g["state"] for g in placement_group_table().values()}
@@ -128,7 +144,9 @@ def test_a_publication_outlives_the_pair_that_made_it(monkeypatch: pytest.Monkey
             self.board = Exchange(board, keep_all=False)
 
         def publish(self, version: int) -> None:
-            self.board.publish(Publication("pair-00", version, {"D": np.full(300_000, version, np.float32)}))
+            self.board.publish(
+                Publication("pair-00", version, {"D": np.full(300_000, version, np.float32)})
+            )
 
         @ray.method(concurrency_group="ctl")
         def newest(self, shelves: list[str]) -> dict[str, Publication]:
@@ -149,7 +167,10 @@ def test_a_publication_outlives_the_pair_that_made_it(monkeypatch: pytest.Monkey
     deadline = time.monotonic() + 30
     while reader.progress(["pair-00"])["pair-00"] < 3:  # announced without waiting
         assert time.monotonic() < deadline
-    assert reader.peek(["pair-00"], {}, wait_s=30)["pair-00"].version in (1, 3), "it came without being asked for again"
+    assert reader.peek(["pair-00"], {}, wait_s=30)["pair-00"].version in (
+        1,
+        3,
+    ), "it came without being asked for again"
     pulled = reader.newest(["pair-00"])["pair-00"]
     with monkeypatch.context() as m:
         m.setattr("raygan.actors.process.TIMEOUT_S", 0.1)
@@ -163,7 +184,9 @@ def test_a_publication_outlives_the_pair_that_made_it(monkeypatch: pytest.Monkey
 
 
 def test_status_is_answered_while_a_pair_trains() -> None:
-    config = tiny_config(steps=5000, batch_size=256, network={"name": "mlp", "hidden": 128, "z_dim": 2})
+    config = tiny_config(
+        steps=5000, batch_size=256, network={"name": "mlp", "hidden": 128, "z_dim": 2}
+    )
     executor = RayExecutor("busy", setup_of(config))
     executor.start(["pair-00"], {})
     try:
@@ -179,7 +202,9 @@ def test_status_is_answered_while_a_pair_trains() -> None:
 
 
 def judge_stopped(seconds: float) -> dict[str, float]:
-    """PMGAN in async with its judge stopped (SIGSTOP) for so long: the generators' steps, and their share of waiting."""
+    """PMGAN in async with its judge stopped (SIGSTOP) for so long: the generators' steps, and their
+    share of waiting.
+    """
     config = tiny_config(
         tempo="async", loss="reverse_kl", strategy={"name": "pmgan", "max_lag": 10**6}, num_pairs=2, steps=10**6,
         batch_size=128,
@@ -250,7 +275,8 @@ def test_a_killed_pair_inside_a_swap_on_ray_changes_nothing(tmp_path: Path) -> N
     )
     setup = setup_of(config)
     expected = {
-        p: digest(unpack(r)) for p, r in final_states(config, lambda: InlineExecutor(setup), samples=400).items()
+        p: digest(unpack(r))
+        for p, r in final_states(config, lambda: InlineExecutor(setup), samples=400).items()
     }
     killed: list[str] = []
 
@@ -263,22 +289,32 @@ def test_a_killed_pair_inside_a_swap_on_ray_changes_nothing(tmp_path: Path) -> N
         def wait(self, timeout_s: float) -> list[Done]:
             if not killed and any(isinstance(o, Swap) for (o, *_), _ in self.pending.values()):
                 self.kill(
-                    next(o for (o, *_), _ in self.pending.values() if isinstance(o, Swap)).players[-1],
+                    next(o for (o, *_), _ in self.pending.values() if isinstance(o, Swap)).players[
+                        -1
+                    ],
                     "in the first half",
                 )
             return super().wait(timeout_s)
 
         def kill(self, player: str, when: str) -> None:
             killed.append(when)
-            os.kill(ray.get(self.actors[player].where.remote(player), timeout=60)["pid"], signal.SIGKILL)
+            os.kill(
+                ray.get(self.actors[player].where.remote(player), timeout=60)["pid"], signal.SIGKILL
+            )
 
-    controller = Controller(config, RunFolder.create(tmp_path, "run"), lambda: Killing("swapkill", setup), [], 400)
+    controller = Controller(
+        config, RunFolder.create(tmp_path, "run"), lambda: Killing("swapkill", setup), [], 400
+    )
     controller.run()
     final, _ = newest_valid(tmp_path / "run")
     assert final is not None
     assert {p: digest(unpack(r)) for p, r in final.parts.items()} == expected
     assert killed == ["in the first half", "after the record"]
-    assert sorted(unpack(r)["identity.D"] for r in final.parts.values()) == ["pair-00", "pair-01", "pair-02"]  # type: ignore[type-var]
+    assert sorted(unpack(r)["identity.D"] for r in final.parts.values()) == [
+        "pair-00",
+        "pair-01",
+        "pair-02",
+    ]  # type: ignore[type-var]
 
 
 def test_generators_join_and_leave_on_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -291,9 +327,13 @@ def test_generators_join_and_leave_on_ray(tmp_path: Path, monkeypatch: pytest.Mo
     asked: list[int] = []
 
     def ask(c: Controller, done: Done) -> None:
-        if (not asked and c.state.done["gen-00"] >= 50) or (len(asked) == 1 and c.state.done.get("gen-02", 0) >= 200):
+        if (not asked and c.state.done["gen-00"] >= 50) or (
+            len(asked) == 1 and c.state.done.get("gen-02", 0) >= 200
+        ):
             asked.append(3 if not asked else 2)
-            (folder.path / "scale.json").write_text(json.dumps({"id": str(len(asked)), "pairs": asked[-1]}))
+            (folder.path / "scale.json").write_text(
+                json.dumps({"id": str(len(asked)), "pairs": asked[-1]})
+            )
 
     Controller(config, folder, lambda: RayExecutor("elastic", setup_of(config)), [ask], 400).run()
     kinds = [
@@ -301,17 +341,24 @@ def test_generators_join_and_leave_on_ray(tmp_path: Path, monkeypatch: pytest.Mo
         for e in read_jsonl(folder.path / "events.jsonl")
         if e["kind"] in ("join", "leave", "refused")
     ]
-    late = ("refused", None)  # on a busy machine the others may be at their end before the joiner's process is up
+    late = (
+        "refused",
+        None,
+    )  # on a busy machine the others may be at their end before the joiner's process is up
     assert kinds in ([("join", "gen-02"), ("leave", "gen-02")], [("join", "gen-02"), late])
     rows = read_jsonl(folder.path / "metrics.jsonl")
     for player in ("gen-00", "gen-01"):
-        assert sum(r["steps"] for r in rows if r["kind"] == "train" and r["player"] == player) == 2000
+        assert (
+            sum(r["steps"] for r in rows if r["kind"] == "train" and r["player"] == player) == 2000
+        )
 
 
 def test_a_pair_leaves_its_pack_and_another_joins_while_the_rest_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two pairs an actor: whoever stays keeps its process; the joiner has one of its own until the next start."""
+    """Two pairs an actor: whoever stays keeps its process; the joiner has one of its own until the
+    next start.
+    """
     monkeypatch.setattr("raygan.controller.membership.EVERY_S", 0.0)
     config = tiny_config(
         strategy={"name": "gap", "swap_every": 50}, num_pairs=4, steps=600, round_steps=25,
@@ -330,11 +377,15 @@ def test_a_pair_leaves_its_pack_and_another_joins_while_the_rest_go_on(
         )
         if wanted:
             pids.append({p: where["pid"] for p, where in c.executor.info()["players"].items()})  # type: ignore[union-attr]
-            (folder.path / "scale.json").write_text(json.dumps({"id": str(wanted), "pairs": wanted}))
+            (folder.path / "scale.json").write_text(
+                json.dumps({"id": str(wanted), "pairs": wanted})
+            )
         if len(pids) == 2 and "pair-04" in c.state.done and c.state.done["pair-04"] > 400:
             pids.append({p: where["pid"] for p, where in c.executor.info()["players"].items()})  # type: ignore[union-attr]
 
-    controller = Controller(config, folder, lambda: RayExecutor("packs", setup_of(config)), [ask], 400)
+    controller = Controller(
+        config, folder, lambda: RayExecutor("packs", setup_of(config)), [ask], 400
+    )
     controller.run()
     events = read_jsonl(folder.path / "events.jsonl")
     assert [(e["kind"], e["player"]) for e in events if e["kind"] in ("join", "leave")] == [
@@ -353,15 +404,23 @@ def test_a_pair_leaves_its_pack_and_another_joins_while_the_rest_go_on(
 
 @pytest.mark.parametrize(
     ("strategy", "signum"),
-    [("sgan", signal.SIGSTOP), (PMGAN_2, signal.SIGSTOP), (PMGAN_2, signal.SIGKILL)],  # sgan killed: see above
+    [
+        ("sgan", signal.SIGSTOP),
+        (PMGAN_2, signal.SIGSTOP),
+        (PMGAN_2, signal.SIGKILL),
+    ],  # sgan killed: see above
 )
 def test_a_stopped_player_is_found_by_its_lease_and_changes_nothing(
     tmp_path: Path, strategy: Any, signum: signal.Signals
 ) -> None:
     """Ray itself does not notice a stopped process."""
-    config = tiny_config(strategy=strategy, steps=40, failures={"lease_s": 4.0}, checkpoint={"every_steps": 10})
+    config = tiny_config(
+        strategy=strategy, steps=40, failures={"lease_s": 4.0}, checkpoint={"every_steps": 10}
+    )
     setup = setup_of(config)
-    controller = Controller(config, RunFolder.create(tmp_path, "run"), lambda: RayExecutor("lease", setup), [], 400)
+    controller = Controller(
+        config, RunFolder.create(tmp_path, "run"), lambda: RayExecutor("lease", setup), [], 400
+    )
     struck: list[int] = []
     victim = controller.state.strategy.locals(config)[1]
 
@@ -394,13 +453,17 @@ def test_a_stopped_player_is_found_by_its_lease_and_changes_nothing(
 
 
 def test_helpers_that_are_stopped_are_found_and_replaced(tmp_path: Path) -> None:
-    """The matchmaker, the board and the evaluator, one after the other; the bits are those of an undisturbed run."""
+    """The matchmaker, the board and the evaluator, one after the other; the bits are those of an
+    undisturbed run.
+    """
     config = tiny_config(
         strategy={"name": "sgan", "over": {"name": "gap", "swap_every": 4}}, steps=40, failures={"lease_s": 3.0},
         checkpoint={"every_steps": 10},
     )  # fmt: skip
     setup = setup_of(config)
-    controller = Controller(config, RunFolder.create(tmp_path, "run"), lambda: RayExecutor("helpers", setup), [], 400)
+    controller = Controller(
+        config, RunFolder.create(tmp_path, "run"), lambda: RayExecutor("helpers", setup), [], 400
+    )
     left = ["evaluator", "board", "matchmaker"]
 
     def strike(c: Controller, done: Done) -> None:
@@ -417,23 +480,37 @@ def test_helpers_that_are_stopped_are_found_and_replaced(tmp_path: Path) -> None
 
     controller.listeners = [as_listener(strike)]
     controller.run()
-    deaths = [(e["player"], e["why"]) for e in read_jsonl(tmp_path / "run/events.jsonl") if e["kind"] == "death"]
+    deaths = [
+        (e["player"], e["why"])
+        for e in read_jsonl(tmp_path / "run/events.jsonl")
+        if e["kind"] == "death"
+    ]
     assert deaths == [("matchmaker", "hang"), ("board", "hang"), ("evaluator", "hang")]
     final, problems = newest_valid(tmp_path / "run")
     assert final is not None
     assert problems == []
-    assert compare("undisturbed", final_states(config, lambda: InlineExecutor(setup)), final.parts).ok
+    assert compare(
+        "undisturbed", final_states(config, lambda: InlineExecutor(setup)), final.parts
+    ).ok
 
 
-@pytest.mark.parametrize(("tempo", "signum"), [("lockstep", signal.SIGSTOP), ("async", signal.SIGKILL)])
-def test_a_deputy_that_is_stopped_or_killed_is_replaced(tmp_path: Path, tempo: str, signum: signal.Signals) -> None:
-    """SGAN's messengers in three processes; in lockstep the run ends with the bits of an undisturbed one, inline."""
+@pytest.mark.parametrize(
+    ("tempo", "signum"), [("lockstep", signal.SIGSTOP), ("async", signal.SIGKILL)]
+)
+def test_a_deputy_that_is_stopped_or_killed_is_replaced(
+    tmp_path: Path, tempo: str, signum: signal.Signals
+) -> None:
+    """SGAN's messengers in three processes; in lockstep the run ends with the bits of an
+    undisturbed one, inline.
+    """
     config = tiny_config(
         strategy={"name": "sgan", "messenger_shards": 3, "messenger_lifetime": 2}, num_pairs=4, steps=40, tempo=tempo,
         failures={"lease_s": 5.0}, checkpoint={"every_steps": 10}, round_steps=4, resources={"pairs_per_actor": 4},
     )  # fmt: skip
     setup = setup_of(config)
-    controller = Controller(config, RunFolder.create(tmp_path, "run"), lambda: RayExecutor("deputies", setup), [], 400)
+    controller = Controller(
+        config, RunFolder.create(tmp_path, "run"), lambda: RayExecutor("deputies", setup), [], 400
+    )
     struck: list[int] = []
 
     def strike(c: Controller, done: Done) -> None:
@@ -453,7 +530,9 @@ def test_a_deputy_that_is_stopped_or_killed_is_replaced(tmp_path: Path, tempo: s
     assert problems == []
     assert set(final.steps.values()) == {40}
     if tempo == "lockstep":
-        assert compare("undisturbed", final_states(config, lambda: InlineExecutor(setup)), final.parts).ok
+        assert compare(
+            "undisturbed", final_states(config, lambda: InlineExecutor(setup)), final.parts
+        ).ok
 
 
 class Slow(RayExecutor):
@@ -476,13 +555,17 @@ class Slow(RayExecutor):
 
 @pytest.mark.parametrize("late", [False, True])
 @pytest.mark.parametrize("strategy", ["sgan", {"name": "pmgan", "classes": 3}])
-def test_in_async_a_killed_player_comes_back_while_the_others_go_on(tmp_path: Path, strategy: Any, late: bool) -> None:
+def test_in_async_a_killed_player_comes_back_while_the_others_go_on(
+    tmp_path: Path, strategy: Any, late: bool
+) -> None:
     config = tiny_config(
         strategy=strategy, steps=600, num_pairs=3, tempo="async", round_steps=25, checkpoint={"every_steps": 100},
         evaluation={"every_steps": 600},
     )  # fmt: skip
     setup = setup_of(config)
-    controller = Controller(config, RunFolder.create(tmp_path, "run"), lambda: RayExecutor("revive", setup), [], 400)
+    controller = Controller(
+        config, RunFolder.create(tmp_path, "run"), lambda: RayExecutor("revive", setup), [], 400
+    )
     struck: list[int] = []
     victim = controller.state.strategy.locals(config)[1]
 

@@ -1,4 +1,6 @@
-"""A pair's own SOURCE stays where the pair lives: its samples are looked for in every other place, byte by byte."""
+"""A pair's own SOURCE stays where the pair lives: its samples are looked for in every other place,
+byte by byte.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,9 @@ def held(raw: bytes, needle: np.uint64) -> bool:
 
 
 def memory(pid: int, named: str = "") -> Iterator[bytes]:
-    """What a process can read and write; `named`: only maps with that in their name, else all but the object store's."""
+    """What a process can read and write; `named`: only maps with that in their name, else all but
+    the object store's.
+    """
     with Path(f"/proc/{pid}/mem").open("rb", 0) as file:
         for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
             span, rights, *_ = line.split()
@@ -88,7 +92,9 @@ def parted(root: Path) -> Config:
     data = {
         "name": "npz", "path": f"{root}/whole.npz", "partition": {p: f"npz:{root}/{p}.npz" for p in PAIRS}
     }  # fmt: skip
-    return tiny_config(data=data, strategy={"name": "gap", "swap_every": 3}, evaluation={"samples": 64})
+    return tiny_config(
+        data=data, strategy={"name": "gap", "swap_every": 3}, evaluation={"samples": 64}
+    )
 
 
 def test_a_source_s_samples_are_in_its_own_pair_s_process_only(tmp_path: Path) -> None:
@@ -100,7 +106,9 @@ def test_a_source_s_samples_are_in_its_own_pair_s_process_only(tmp_path: Path) -
     class Watched(RayExecutor):
         def close(self) -> None:
             homes = {p: self.places[p][1] for p in PAIRS}
-            others = {"evaluator": self.places["evaluator"][1]} if "evaluator" in self.places else {}
+            others = (
+                {"evaluator": self.places["evaluator"][1]} if "evaluator" in self.places else {}
+            )
             for pair in PAIRS:
                 needle = hidden(pair)
                 found = [
@@ -124,9 +132,13 @@ def test_a_source_s_samples_are_in_its_own_pair_s_process_only(tmp_path: Path) -
 def test_parts_on_ray_give_the_bits_of_parts_inline(rule: str, tmp_path: Path) -> None:
     if rule == "sources":
         config = parted(tmp_path)
-        setup = Setup(config, with_parts(config, with_data(config), load_data(config), look_there), CPU)
+        setup = Setup(
+            config, with_parts(config, with_data(config), load_data(config), look_there), CPU
+        )
     else:
-        config = tiny_config(data={"partition": rule}, strategy={"name": "gap", "swap_every": 3}, num_pairs=3)
+        config = tiny_config(
+            data={"partition": rule}, strategy={"name": "gap", "swap_every": 3}, num_pairs=3
+        )
         setup = setup_of(config)
     inline = final_states(config, lambda: InlineExecutor(setup), samples=setup.num_samples)
     on_ray = final_states(config, lambda: RayExecutor("parts", setup), samples=setup.num_samples)

@@ -26,7 +26,11 @@ def test_equal_shares_always_fit(players: int, cpus: int, gpus: int) -> None:
 @pytest.mark.parametrize(
     ("settings", "cluster", "text"),
     [
-        ({"gpus_per_pair": 1.0}, {"CPU": 2}, r"gpus_per_pair = 1: 3 actors need 3 GPUs, the cluster has 0"),
+        (
+            {"gpus_per_pair": 1.0},
+            {"CPU": 2},
+            r"gpus_per_pair = 1: 3 actors need 3 GPUs, the cluster has 0",
+        ),
         ({"gpus_per_pair": 0.5}, {"CPU": 8, "GPU": 1}, "need 1.5 GPUs, the cluster has 1"),
         ({"cpus_per_pair": 4.0}, {"CPU": 2}, "cpus_per_pair = 4"),
         ({}, {}, "3 actors would share 0 CPUs"),
@@ -41,14 +45,20 @@ def test_infeasible_demands_are_refused_with_the_numbers(
 
 
 def test_more_actors_than_hundredths_of_a_cpu() -> None:
-    with pytest.raises(InfeasibleError, match=r"1001 actors would share 2 CPUs, less than .01 each.* Lower num_pairs"):
+    with pytest.raises(
+        InfeasibleError,
+        match=r"1001 actors would share 2 CPUs, less than .01 each.* Lower num_pairs",
+    ):
         place(1001, ResourcesConfig(), {"CPU": 2.0})
 
 
 @given(
-    st.integers(1, 30), st.lists(st.tuples(st.sampled_from([1, 2, 3, 8]), st.integers(0, 4)), min_size=1, max_size=5)
+    st.integers(1, 30),
+    st.lists(st.tuples(st.sampled_from([1, 2, 3, 8]), st.integers(0, 4)), min_size=1, max_size=5),
 )
-def test_equal_shares_fit_into_the_nodes_that_there_are(players: int, sizes: list[tuple[int, int]]) -> None:
+def test_equal_shares_fit_into_the_nodes_that_there_are(
+    players: int, sizes: list[tuple[int, int]]
+) -> None:
     """No player lies across two nodes or two GPUs: Ray would wait for ever."""
     nodes = [{"CPU": float(c), "GPU": float(g)} for c, g in sizes]
     total = {k: sum(n[k] for n in nodes) for k in ("CPU", "GPU")}
@@ -58,7 +68,9 @@ def test_equal_shares_fit_into_the_nodes_that_there_are(players: int, sizes: lis
         assert total["CPU"] < 0.02 * players
         return
     assert fits(placement.bundles, nodes)
-    assert placement.cpus >= min(1.0, total["CPU"] / (players + 1) / 2) - 0.02, "not less than half of an even share"
+    assert placement.cpus >= min(1.0, total["CPU"] / (players + 1) / 2) - 0.02, (
+        "not less than half of an even share"
+    )
 
 
 def test_players_that_only_fit_in_sum_are_refused_at_once() -> None:

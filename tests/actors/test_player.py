@@ -1,4 +1,6 @@
-"""A player's actor, its methods called at once: what belongs to an attempt that is over changes nothing."""
+"""A player's actor, its methods called at once: what belongs to an attempt that is over changes
+nothing.
+"""
 
 import threading
 from types import SimpleNamespace
@@ -65,7 +67,9 @@ def test_an_attempt_begins_with_its_players_at_their_states_and_nothing_of_an_ea
         return Built(name)
 
     monkeypatch.setattr(module, "strategy_of", lambda config: SimpleNamespace(build=build))
-    monkeypatch.setattr(module, "RemoteDeputy", lambda name, actor, epoch, config, board: f"{name} of {epoch}")
+    monkeypatch.setattr(
+        module, "RemoteDeputy", lambda name, actor, epoch, config, board: f"{name} of {epoch}"
+    )
     monkeypatch.setattr(module.ray, "get", lambda reference: reference)
     monkeypatch.setattr(module.torch, "set_num_threads", threads.append)
     monkeypatch.setattr(module, "pick_device", lambda config: module.torch.device("cpu"))
@@ -103,7 +107,9 @@ def test_in_lockstep_all_versions_are_kept_and_else_the_newest(
     assert [p.version for p in ours.publications(["pair-00"], 0, 9)["pair-00"]] == kept
 
 
-def test_what_is_asked_before_an_attempt_has_begun_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_asked_before_an_attempt_has_begun_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(module, "ASK_S", 0.0)
     ours = actor()
     ours._begun = threading.Event()

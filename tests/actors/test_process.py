@@ -62,7 +62,8 @@ def test_who_hosts_players_takes_sigterm_for_a_notice() -> None:
 
 
 @pytest.mark.parametrize(
-    "actor", [BoardActor, MessengerWorkerActor, EvaluatorActor, HubActor, MatchmakerActor, PlayerActor]
+    "actor",
+    [BoardActor, MessengerWorkerActor, EvaluatorActor, HubActor, MatchmakerActor, PlayerActor],
 )
 def test_all_actors_are_such(actor: type) -> None:
     assert issubclass(actor, Process)
@@ -71,6 +72,9 @@ def test_all_actors_are_such(actor: type) -> None:
 @pytest.mark.parametrize("module", ["board", "hub", "matchmaker"])
 def test_who_holds_no_network_starts_without_pytorch(module: str) -> None:
     """2 s and 150 MB less for each of these processes."""
-    code = f"import sys, raygan.actors.{module}, raygan.controller.orders; print('torch' in sys.modules)"
+    code = (
+        f"import sys, raygan.actors.{module}, raygan.controller.orders; print('torch' in"
+        " sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

@@ -17,7 +17,9 @@ pytestmark = [pytest.mark.ray, pytest.mark.exhaustive, pytest.mark.usefixtures("
 
 
 class Warm(RayExecutor):
-    """Keeps its processes from test to test: whoever it hosts next is begun anew in them, as after a failure."""
+    """Keeps its processes from test to test: whoever it hosts next is begun anew in them, as after
+    a failure.
+    """
 
     def start(self, players: Sequence[str], states: Mapping[str, bytes], epoch: int = 0) -> None:
         self.spares = [*{id(a): a for a in self.actors.values()}.values(), *self.spares]
@@ -58,7 +60,12 @@ def test_inline_and_ray_give_the_same_bits(strategy: str, pairs: int, warm: Any)
         ours, theirs = unpack(raw), unpack(on_ray[player])
         for key, value in ours.items():
             if hasattr(value, "numpy"):
-                worst = max(worst, float(np.abs(value.double().numpy() - theirs[key].double().numpy()).max(initial=0)))  # type: ignore[attr-defined]
+                worst = max(
+                    worst,
+                    float(
+                        np.abs(value.double().numpy() - theirs[key].double().numpy()).max(initial=0)
+                    ),
+                )  # type: ignore[attr-defined]
     assert worst == 0.0
 
 
@@ -75,22 +82,52 @@ VARIANTS: list[dict[str, Any]] = [
     {"strategy": {"name": "gap", "swap_every": 3}, "num_pairs": 3},
     {"strategy": {"name": "gap", "swap_every": 4}, "network": {"precision": "bfloat16"}},
     {
-        "strategy": {"name": "gap", "swap_every": 2, "what": "G", "carry": "weights", "lr_smoothing": True},
+        "strategy": {
+            "name": "gap",
+            "swap_every": 2,
+            "what": "G",
+            "carry": "weights",
+            "lr_smoothing": True,
+        },
         "pair": {"ema": 0.9},
     },
-    {"strategy": {"name": "gap", "swap_every": 0.2, "unit": "epochs", "swap_warmup": 0.1, "winner_replace": 1}},
+    {
+        "strategy": {
+            "name": "gap",
+            "swap_every": 0.2,
+            "unit": "epochs",
+            "swap_warmup": 0.1,
+            "winner_replace": 1,
+        }
+    },
     {"strategy": {"name": "pmgan"}, "loss": "reverse_kl", "num_pairs": 3},
-    {"strategy": {"name": "pmgan", "feedback": "gradients", "balance": "learned"}, "loss": "reverse_kl"},
+    {
+        "strategy": {"name": "pmgan", "feedback": "gradients", "balance": "learned"},
+        "loss": "reverse_kl",
+    },
     {"strategy": {"name": "sgan", "over": {"name": "gap", "swap_every": 3}}},
-    {"strategy": {"name": "sgan", "over": {"name": "pmgan", "publish": "float16"}, "publish": "bfloat16"}},
+    {
+        "strategy": {
+            "name": "sgan",
+            "over": {"name": "pmgan", "publish": "float16"},
+            "publish": "bfloat16",
+        }
+    },
     {
         "strategy": {"name": "sgan", "publish": "bfloat16"},
         "num_pairs": 4,
         "network": {"hidden": 1024},
     },  # read in portions
-    {"strategy": {"name": "sgan", "over": {"name": "independent", "share_weights": True}}, "num_pairs": 3},
+    {
+        "strategy": {"name": "sgan", "over": {"name": "independent", "share_weights": True}},
+        "num_pairs": 3,
+    },
     {"strategy": "independent", "num_pairs": 5, "resources": {"pairs_per_actor": 2}},
-    {"strategy": {"name": "sgan", "max_lead": 4}, "num_pairs": 4, "resources": {"pairs_per_actor": 2}},
+    {
+        "strategy": {"name": "sgan", "max_lead": 4},
+        "num_pairs": 4,
+        "resources": {"pairs_per_actor": 2},
+    },
     {
         "strategy": {"name": "gap", "swap_every": 3},
         "num_pairs": 5,
@@ -101,7 +138,9 @@ VARIANTS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("changes", VARIANTS, ids=lambda c: str(c["strategy"]))
-def test_swaps_slots_and_mixtures_give_the_same_bits_on_ray(changes: dict[str, Any], warm: Any) -> None:
+def test_swaps_slots_and_mixtures_give_the_same_bits_on_ray(
+    changes: dict[str, Any], warm: Any
+) -> None:
     config = tiny_config(**changes)
     setup = setup_of(config)
     inline = final_states(config, lambda: InlineExecutor(setup), samples=400)
@@ -110,7 +149,8 @@ def test_swaps_slots_and_mixtures_give_the_same_bits_on_ray(changes: dict[str, A
 
 
 @pytest.mark.parametrize(
-    "settings", [{"messenger_lifetime": 4, "share_generators": "weights"}, {"variant": "early_global"}]
+    "settings",
+    [{"messenger_lifetime": 4, "share_generators": "weights"}, {"variant": "early_global"}],
 )
 def test_variants_give_the_same_bits_too(settings: dict[str, Any], warm: Any) -> None:
     config = tiny_config(strategy={"name": "sgan", "max_lead": 3, **settings})

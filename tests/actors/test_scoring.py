@@ -24,7 +24,9 @@ class Reference:
 
 
 class Evaluators:
-    """Stands for the household: each evaluator scores when told to, and knows which samples it has seen."""
+    """Stands for the household: each evaluator scores when told to, and knows which samples it has
+    seen.
+    """
 
     def __init__(self, budget: int) -> None:
         self.config = tiny_config(failures={"evaluator": budget, "lease_s": 5.0})
@@ -40,8 +42,13 @@ class Evaluators:
         assert name == EVALUATOR
         self.made += 1
         self.queue, self.seen = [], set()
-        begin, where = SimpleNamespace(remote=lambda epoch: None), SimpleNamespace(remote=lambda name: "where")
-        return SimpleNamespace(begin=begin, where=where, evaluate=SimpleNamespace(remote=self.evaluate))
+        begin, where = (
+            SimpleNamespace(remote=lambda epoch: None),
+            SimpleNamespace(remote=lambda name: "where"),
+        )
+        return SimpleNamespace(
+            begin=begin, where=where, evaluate=SimpleNamespace(remote=self.evaluate)
+        )
 
     def end_helper(self, name: str) -> None:
         del self.helpers[name]
@@ -71,7 +78,9 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
             raise reference.result
         return reference.result
 
-    monkeypatch.setattr(scoring.ray, "wait", lambda refs, timeout: ([r for r in refs if r.result is not None], []))
+    monkeypatch.setattr(
+        scoring.ray, "wait", lambda refs, timeout: ([r for r in refs if r.result is not None], [])
+    )
     monkeypatch.setattr(scoring.ray, "get", get)
     monkeypatch.setattr(scoring.Pulse, "beat", lambda self, actors, busy: None)
     monkeypatch.setattr(scoring.Pulse, "stack", lambda self, name: f"stack of {self._places[name]}")
@@ -99,14 +108,18 @@ def test_the_score_that_killed_it_is_tried_once_more_and_the_others_are_not_blam
     ask(scores, "pair-00", "pair-01", "global")
     house.die()
     assert scores.look() == []
-    assert [r.player for r in house.queue] == ["pair-00", "pair-01", "global"], "all again, in their order"
+    assert [r.player for r in house.queue] == ["pair-00", "pair-01", "global"], (
+        "all again, in their order"
+    )
     house.die()
     (lost,) = scores.look()
     assert lost.order.player == "pair-00"  # type: ignore[union-attr]
     assert lost.result.missing.startswith("evaluator died")
     house.score(2)
     assert rows(scores.look()) == ["pair-01", "global"]
-    assert (house.made, len(scores.mishaps), scores.deaths) == (3, 2, 0), "in a row: a score that came begins anew"
+    assert (house.made, len(scores.mishaps), scores.deaths) == (3, 2, 0), (
+        "in a row: a score that came begins anew"
+    )
     assert not scores.pending
 
 
@@ -131,7 +144,10 @@ def test_past_its_budget_there_are_no_more_scores() -> None:
     for _ in range(2):
         house.die()
         done = scores.look()
-    assert [(d.order.player, bool(d.result.missing)) for d in done] == [("pair-00", True), ("pair-01", True)]  # type: ignore[union-attr]
+    assert [(d.order.player, bool(d.result.missing)) for d in done] == [
+        ("pair-00", True),
+        ("pair-01", True),
+    ]  # type: ignore[union-attr]
     ask(scores, "global")
     (later,) = scores.look()
     assert "2 times in a row (failures.evaluator is 1)" in later.result.missing
@@ -141,7 +157,9 @@ def test_past_its_budget_there_are_no_more_scores() -> None:
 
 
 @pytest.mark.usefixtures("fakes")
-def test_one_that_hangs_or_takes_for_ever_is_ended_with_its_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_that_hangs_or_takes_for_ever_is_ended_with_its_stack(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     house, scores = begun()
     ask(scores, "pair-00")
     with monkeypatch.context() as m:

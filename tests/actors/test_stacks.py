@@ -1,4 +1,6 @@
-"""A process that hangs tells where it is: waiting for a lock, in a long C call, stopped; or it is told why it cannot."""
+"""A process that hangs tells where it is: waiting for a lock, in a long C call, stopped; or it is
+told why it cannot.
+"""
 
 import os
 import signal
@@ -66,7 +68,9 @@ def test_it_names_the_place(code: str, name: str, stopped: bool) -> None:
         for text in (first, again):
             assert f" in {name}" in text
             assert f"state {'T' if stopped else ''}" in text
-        assert again.count("most recent call first") == first.count("most recent call first"), "not those of before"
+        assert again.count("most recent call first") == first.count("most recent call first"), (
+            "not those of before"
+        )
         assert any(name in frame for frame in last_frames(text))
         if stopped:
             assert "State:\tT" in status(pid), "it was stopped, and is"

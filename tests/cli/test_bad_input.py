@@ -1,4 +1,6 @@
-"""Each mistake gets one line that names the thing, the value and the next move; exit code 2 or 3; nothing half-written."""
+"""Each mistake gets one line that names the thing, the value and the next move; exit code 2 or 3;
+nothing half-written.
+"""
 
 import json
 import subprocess
@@ -12,7 +14,16 @@ import pytest
 
 from raygan.cli import main
 
-FAST = ["--steps", "2", "--network.hidden", "8", "--evaluation.samples", "1500", "--inline", "--quiet"]
+FAST = [
+    "--steps",
+    "2",
+    "--network.hidden",
+    "8",
+    "--evaluation.samples",
+    "1500",
+    "--inline",
+    "--quiet",
+]
 
 
 def run(argv: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
@@ -30,10 +41,18 @@ CASES = [
         "no setting 'mesenger_steps'. Did you mean 'messenger_steps'?",
     ),
     (["train", "--stepz", "5"], 2, "no flag '--stepz'. Did you mean 'steps'?"),
-    (["train", "--preset", "ring8-sgn"], 2, "no preset named 'ring8-sgn'. Did you mean 'ring8-sgan'?"),
+    (
+        ["train", "--preset", "ring8-sgn"],
+        2,
+        "no preset named 'ring8-sgn'. Did you mean 'ring8-sgan'?",
+    ),
     (["train", "--data", "mnits"], 2, "no data named 'mnits'. Did you mean 'mnist'?"),
     (["train", "--loss", "wgan-pg"], 2, "no loss named 'wgan_pg'. Did you mean 'wgan_gp'?"),
-    (["train", "--network", "resnet"], 2, "no network named 'resnet'. Known: dcgan, gran, mlp, text_cnn."),
+    (
+        ["train", "--network", "resnet"],
+        2,
+        "no network named 'resnet'. Known: dcgan, gran, mlp, text_cnn.",
+    ),
     (["train", "--strategy", "sgn"], 2, "no strategy named 'sgn'. Did you mean 'sgan'?"),
     (["train", "--network.precision", "fp16"], 2, "Input should be 'float32' or 'bfloat16'"),
     (["train", "--num-pairs", "0"], 2, "num_pairs = 0: Input should be greater than 0."),
@@ -60,9 +79,19 @@ CASES = [
         2,
         "no setting 'swap_evry'. Did you mean 'swap_every'?",
     ),
-    (["train", "--preset", "ring8-gap", "--strategy.swap-every", "0"], 2, "strategy.gap.swap_every = 0"),
     (
-        ["train", "--preset", "ring8-gap", "--pairs", "[{count: 2}, {count: 2, network: {name: mlp, hidden: 8}}]"],
+        ["train", "--preset", "ring8-gap", "--strategy.swap-every", "0"],
+        2,
+        "strategy.gap.swap_every = 0",
+    ),
+    (
+        [
+            "train",
+            "--preset",
+            "ring8-gap",
+            "--pairs",
+            "[{count: 2}, {count: 2, network: {name: mlp, hidden: 8}}]",
+        ],
         2,
         "strategy.gap swaps D: D of pair-02",
     ),
@@ -71,13 +100,33 @@ CASES = [
         2,
         "num_pairs = 4, but `pairs` has 2",
     ),
-    (["train", "--preset", "ring8-gap", "--pairs", "[{count: 4, loss: hing}]"], 2, "no loss named 'hing'"),
-    (["train", "--preset", "ring8-pmgan", "--strategy.classes", "4"], 2, "the classifier has 4 classes"),
-    (["train", "--preset", "ring8-pmgan", "--strategy.diversity", ".inf"], 2, "strategy.pmgan.diversity = Infinity"),
-    (["train", "--preset", "ring8-pmgan", "--strategy.balance", "fair"], 2, 'strategy.pmgan.balance = "fair"'),
+    (
+        ["train", "--preset", "ring8-gap", "--pairs", "[{count: 4, loss: hing}]"],
+        2,
+        "no loss named 'hing'",
+    ),
+    (
+        ["train", "--preset", "ring8-pmgan", "--strategy.classes", "4"],
+        2,
+        "the classifier has 4 classes",
+    ),
+    (
+        ["train", "--preset", "ring8-pmgan", "--strategy.diversity", ".inf"],
+        2,
+        "strategy.pmgan.diversity = Infinity",
+    ),
+    (
+        ["train", "--preset", "ring8-pmgan", "--strategy.balance", "fair"],
+        2,
+        'strategy.pmgan.balance = "fair"',
+    ),
     (["train", "--strategy.over", "sgan"], 2, "a global pair learns from locals"),
     (["train", "--strategy.over", "gpa"], 2, "no strategy named 'gpa'. Did you mean 'gap'?"),
-    (["train", "--preset", "gap-f4", "--start-from", "[/nowhere/run]"], 2, "'/nowhere/run' is not a run folder"),
+    (
+        ["train", "--preset", "gap-f4", "--start-from", "[/nowhere/run]"],
+        2,
+        "'/nowhere/run' is not a run folder",
+    ),
     (["train", "--network", "text_cnn"], 2, "network.text_cnn: needs one-hot text"),
     (["evaluate", "/nowhere/run", "--metrics", "gam2"], 2, "is not a run folder"),
     (["scale", "/nowhere/run", "--pairs", "3"], 2, "is not a run folder"),
@@ -94,11 +143,19 @@ CASES = [
     (["plan", "--resources.gpus-per-pair", "64"], 3, "need 128 GPUs"),
     (["plan", "--resources.cpus-per-pair", "4000"], 3, "the cluster has"),
     # machines
-    (["watch", "/nowhere/run", "--web", "--port", "99999"], 2, "--port '99999': needs a whole number from 0 to 65535"),
+    (
+        ["watch", "/nowhere/run", "--web", "--port", "99999"],
+        2,
+        "--port '99999': needs a whole number from 0 to 65535",
+    ),
     (["watch", "/nowhere/run", "--web", "--port", "-5"], 2, "--port '-5'"),
     (["watch", "/nowhere/run", "--web", "--port", "\u0661"], 2, "needs a whole number"),
     (["watch", "/nowhere/run", "--web", "--port", "9" * 5000], 2, "needs a whole number"),
-    (["dashboards", "check", "--prometheus", "http://127.0.0.1:99999"], 2, "no Prometheus answers there"),
+    (
+        ["dashboards", "check", "--prometheus", "http://127.0.0.1:99999"],
+        2,
+        "no Prometheus answers there",
+    ),
     (["train", "--strict"], 2, "--strict needs --resume"),
     (["train", "--run-dir", "~nobody-of-this-name/x"], 2, "no home (no such user)"),
     (
@@ -109,7 +166,11 @@ CASES = [
     (["train", "--run-dir", "gs://bucket", "--name", "x"], 2, "not to gs://"),
     (["train", "--require", "modes"], 2, "--require 'modes': write METRIC=NUMBER, as in modes=8."),
     (["train", "--require", "modes=nan"], 2, "write METRIC=NUMBER"),
-    (["train", "--require", "modes<=8"], 2, "--require 'modes<=8': of modes less is worse. Write >=."),
+    (
+        ["train", "--require", "modes<=8"],
+        2,
+        "--require 'modes<=8': of modes less is worse. Write >=.",
+    ),
     (
         ["train", "--require", "modes=8,reverse_kl>=.1"],
         2,
@@ -124,7 +185,11 @@ CASES = [
     (["train", "--failures.rollbacks", "1.5"], 2, "failures.rollbacks = 1.5"),
     (["train", "--checkpoint.every-steps", "0"], 2, "checkpoint.every_steps = 0"),
     (["train", "--checkpoint.keep", "0"], 2, "checkpoint.keep = 0"),
-    (["train", "--members", "[0, 0]", "--num-pairs", "2"], 2, "num_pairs = 2, but `members` has [0, 0]"),
+    (
+        ["train", "--members", "[0, 0]", "--num-pairs", "2"],
+        2,
+        "num_pairs = 2, but `members` has [0, 0]",
+    ),
     (["train", "--resume", "auto"], 2, "--resume auto needs --name"),
     (["train", "--resume", "/nowhere/run"], 2, "is not a run folder"),
     # resources, cluster
@@ -159,7 +224,9 @@ def test_a_mistake_is_one_line_with_the_next_move(
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
     extra = (
-        ["--inline", "--quiet"] if argv[0] == "train" and "--inline=yes" not in argv and argv[-1] != "--steps" else []
+        ["--inline", "--quiet"]
+        if argv[0] == "train" and "--inline=yes" not in argv and argv[-1] != "--steps"
+        else []
     )
     began = time.perf_counter()
     found, out, err = run([*argv, *extra], capsys)
@@ -173,12 +240,19 @@ def test_a_mistake_is_one_line_with_the_next_move(
 
 
 @pytest.mark.timed
-@pytest.mark.parametrize("address", ["127.0.0.1:9", "127.0.0.1:port", "127.0.0.1:99999", "a" * 70 + ".b:1"])
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:9", "127.0.0.1:port", "127.0.0.1:99999", "a" * 70 + ".b:1"]
+)
 def test_an_address_where_nobody_listens_is_told_at_once(
-    address: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    address: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("ray.is_initialized", lambda: False)  # the other tests' Ray may be up in this process
+    monkeypatch.setattr(
+        "ray.is_initialized", lambda: False
+    )  # the other tests' Ray may be up in this process
     began = time.perf_counter()
     found, out, err = run(["stop", "mine", "--address", address], capsys)
     assert time.perf_counter() - began < LIMIT_S
@@ -188,15 +262,22 @@ def test_an_address_where_nobody_listens_is_told_at_once(
 
 
 @pytest.mark.timed
-@pytest.mark.parametrize("argv", [["status", "mine"], ["runs", "--address", "auto"], ["submit", "--", "train"]])
+@pytest.mark.parametrize(
+    "argv", [["status", "mine"], ["runs", "--address", "auto"], ["submit", "--", "train"]]
+)
 def test_a_cluster_that_is_gone_is_told_at_once(
-    argv: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    argv: list[str],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Ray remembers the last one that was started here, and asks it for minutes."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setattr("ray.is_initialized", lambda: False)
-    monkeypatch.setattr("ray._private.services.get_ray_address_from_environment", lambda *_: "127.0.0.1:9")
+    monkeypatch.setattr(
+        "ray._private.services.get_ray_address_from_environment", lambda *_: "127.0.0.1:9"
+    )
     began = time.perf_counter()
     found, out, err = run(argv, capsys)
     assert time.perf_counter() - began < LIMIT_S
@@ -255,7 +336,9 @@ def test_resuming_with_another_number_of_pairs_is_refused(
     (folder / "config.json").write_text(json.dumps(config))
     code, _, err = run(["resume", str(folder), "--quiet"], capsys)
     assert code == 2
-    assert "num_pairs = 3: the run has 2. Resume with the config of the run, then `raygan scale" in err
+    assert (
+        "num_pairs = 3: the run has 2. Resume with the config of the run, then `raygan scale" in err
+    )
     assert err.count("\n") == 1
 
 
@@ -287,7 +370,9 @@ def test_nothing_but_corrupt_checkpoints_is_an_error_never_a_silent_restart(
     assert "start a new run" in err
 
 
-def test_a_nan_loss_ends_the_run_with_a_named_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_nan_loss_ends_the_run_with_a_named_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     np.savez(tmp_path / "huge.npz", x=np.full((200, 2), 3e38))
     argv = ["train", *FAST[2:], "--steps", "50", "--data", f"npz:{tmp_path / 'huge.npz'}", "--data.scale", "none",
             "--loss", "least_squares", "--pair.max-bad-steps", "4", "--run-dir", str(tmp_path / "runs"),
@@ -300,7 +385,9 @@ def test_a_nan_loss_ends_the_run_with_a_named_error(tmp_path: Path, capsys: pyte
 
 
 def test_require_is_checked_at_the_end(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, _, err = run(["resume", str(finished), "--quiet", "--require", "modes=8,high_quality=0.99"], capsys)
+    code, _, err = run(
+        ["resume", str(finished), "--quiet", "--require", "modes=8,high_quality=0.99"], capsys
+    )
     assert code == 5
     assert "required" in err
     code, _, err = run(["resume", str(finished), "--quiet", "--require", "nodes=8"], capsys)
@@ -327,7 +414,9 @@ def test_a_number_that_no_pair_has_is_told_with_those_that_are_there(
     assert "the run has pair:0 to pair:" in err
 
 
-def test_unlike_protocols_are_not_compared(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unlike_protocols_are_not_compared(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     argv = [
         "train",
         *FAST,
@@ -348,7 +437,9 @@ def test_unlike_protocols_are_not_compared(finished: Path, tmp_path: Path, capsy
     assert "grid25" in err
 
 
-def test_a_metric_that_does_not_fit_is_refused(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_metric_that_does_not_fit_is_refused(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for metric, text in (("classes", "cannot score ring8"), ("fdi", "Did you mean 'fid'?")):
         code, _, err = run(["evaluate", str(finished), "--metrics", metric], capsys)
         assert code == 2
@@ -364,7 +455,9 @@ def test_a_metric_that_does_not_fit_is_refused(finished: Path, capsys: pytest.Ca
         (["-n", "0"], "--count '0': needs a whole number of at least 1"),
     ],
 )
-def test_sample_mistakes(finished: Path, argv: list[str], text: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sample_mistakes(
+    finished: Path, argv: list[str], text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     code, _, err = run(["sample", str(finished), *argv], capsys)
     assert code == 2
     assert text in err
@@ -385,13 +478,10 @@ def test_more_gpus_than_exist_is_refused_at_once_and_leaves_nothing(
 @pytest.mark.timed
 def test_help_is_quick_and_imports_nothing_heavy() -> None:
     code = (
-        "import sys, time; t = time.perf_counter()\n"
-        "from raygan.cli import main\n"
-        "try: main(['--help'])\n"
-        "except SystemExit: pass\n"
-        "print(time.perf_counter() - t)\n"
-        "heavy = {'torch', 'ray', 'pydantic', 'numpy', 'pandas', 'matplotlib', 'rich'} & set(sys.modules)\n"
-        "assert not heavy, heavy\n"
+        "import sys, time; t = time.perf_counter()\nfrom raygan.cli import main\ntry:"
+        " main(['--help'])\nexcept SystemExit: pass\nprint(time.perf_counter() - t)\nheavy ="
+        " {'torch', 'ray', 'pydantic', 'numpy', 'pandas', 'matplotlib', 'rich'} &"
+        " set(sys.modules)\nassert not heavy, heavy\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "usage: raygan VERB" in done.stdout

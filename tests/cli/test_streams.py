@@ -23,7 +23,16 @@ with lasting():
 
 @pytest.mark.parametrize(("end", "to"), [("pipe", ""), ("full", ">/dev/full"), ("closed", ">&-")])
 def test_work_goes_on_when_stdout_ends(tmp_path: Path, end: str, to: str) -> None:
-    command = ["sh", "-c", f'exec "$@" {to}', "sh", sys.executable, "-c", CHILD, str(tmp_path / "out")]
+    command = [
+        "sh",
+        "-c",
+        f'exec "$@" {to}',
+        "sh",
+        sys.executable,
+        "-c",
+        CHILD,
+        str(tmp_path / "out"),
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
         assert child.stdout is not None
         assert child.stderr is not None

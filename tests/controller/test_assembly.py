@@ -1,4 +1,6 @@
-"""The assembly of checkpoints: by cases, and every order of steps, parts, members that leave, join, die and come back."""
+"""The assembly of checkpoints: by cases, and every order of steps, parts, members that leave, join,
+die and come back.
+"""
 
 from __future__ import annotations
 
@@ -85,7 +87,9 @@ def test_a_part_of_before_a_death_does_not_count() -> None:
 
 
 def test_a_run_that_goes_on_with_some_ahead_saves_the_progress_of_the_others() -> None:
-    """Stopped with the pair at 1,500 and the global pair at 600: what that does next makes checkpoints, and one at the end."""
+    """Stopped with the pair at 1,500 and the global pair at 600: what that does next makes
+    checkpoints, and one at the end.
+    """
     assembly = Assembly({"pair-00": 1500, "global": 600})
     (cut,) = assembly.take(ask(assembly, "global", 650, ["pair-00", "global"]), b"G")
     assert (cut.step, cut.standing) == (650, ["pair-00"])
@@ -140,7 +144,12 @@ def test_each_is_asked_once_for_each_cut_that_waits_for_it() -> None:
 
 def test_who_was_asked_a_while_ago_or_never_or_is_away_is_due() -> None:
     assembly = Assembly({"a": 10})
-    assert [assembly.fresh("a", step, every=4) for step in (10, 13, 14, 20)] == [True, True, False, False]
+    assert [assembly.fresh("a", step, every=4) for step in (10, 13, 14, 20)] == [
+        True,
+        True,
+        False,
+        False,
+    ]
     assert not assembly.fresh("b", 0, every=4)
     ask(assembly, "a", 20, ["a"])
     assert assembly.fresh("a", 23, every=4)
@@ -148,7 +157,8 @@ def test_who_was_asked_a_while_ago_or_never_or_is_away_is_due() -> None:
     assert not assembly.fresh("a", 23, every=4)
 
 
-# --------------------------------------------------------------------------------------------- every order of events
+# ---------------------------------------------------------------------------------------------
+# every order of events
 
 
 @dataclass
@@ -165,18 +175,38 @@ class World:
 
     def key(self) -> object:
         cuts = sorted(
-            (s, sorted(c.members), sorted(c.missing), sorted((p, at) for p, (at, _) in c.parts.items()))
+            (
+                s,
+                sorted(c.members),
+                sorted(c.missing),
+                sorted((p, at) for p, (at, _) in c.parts.items()),
+            )
             for s, c in self.assembly._cuts.items()
         )
-        return repr((self.done, self.owed, self.away, self.disk, self.left, self.ended, cuts, self.assembly.steps))
+        return repr(
+            (
+                self.done,
+                self.owed,
+                self.away,
+                self.disk,
+                self.left,
+                self.ended,
+                cuts,
+                self.assembly.steps,
+            )
+        )
 
     def commit(self, cuts: list[Cut]) -> None:
         for cut in cuts:
             steps = {p: at for p, (at, _) in cut.parts.items()}
             assert set(cut.standing) <= set(self.disk), f"{cut.standing} stand without a part"
             steps |= {p: self.disk[p] for p in cut.standing}
-            assert set(steps) == set(self.done) | set(self.away), "a member is missing, or one too many"
-            assert all(step >= self.disk.get(p, 0) for p, step in steps.items()), f"{self.disk} -> {steps} goes back"
+            assert set(steps) == set(self.done) | set(self.away), (
+                "a member is missing, or one too many"
+            )
+            assert all(step >= self.disk.get(p, 0) for p, step in steps.items()), (
+                f"{self.disk} -> {steps} goes back"
+            )
             for player, (at, raw) in cut.parts.items():
                 assert raw == f"{player}@{at}".encode()
             self.disk = steps
@@ -256,7 +286,9 @@ def explore(faults: tuple[str, ...]) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("faults", [(), ("leave", "join"), ("leave", "die"), ("join", "die")])
-def test_no_order_of_events_loses_a_part_or_ends_without_the_last_checkpoint(faults: tuple[str, ...]) -> None:
+def test_no_order_of_events_loses_a_part_or_ends_without_the_last_checkpoint(
+    faults: tuple[str, ...],
+) -> None:
     states, ends = explore(faults)
     assert ends > 0
     assert states >= (100 if not faults else 500)

@@ -71,7 +71,9 @@ def test_every_flipped_bit_is_found(tmp_path: Path) -> None:
     ["flip", "truncate", "missing part", "foreign part", "renamed part", "no manifest", "half a manifest", "other format",
      "another's name", "linked part"],
 )  # fmt: skip
-def test_a_damaged_checkpoint_falls_back_to_the_newest_valid_one_and_says_so(tmp_path: Path, damage: str) -> None:
+def test_a_damaged_checkpoint_falls_back_to_the_newest_valid_one_and_says_so(
+    tmp_path: Path, damage: str
+) -> None:
     journal = opened(tmp_path)
     older = write(journal, 4)
     path = write(journal, 8)
@@ -125,7 +127,9 @@ def test_an_unfinished_attempt_is_never_listed_and_is_cleared_away(tmp_path: Pat
 
 
 def test_what_was_renamed_but_not_recorded_does_not_count(tmp_path: Path) -> None:
-    """Killed between the rename and the record: the checkpoint before is the newest; the next of its step clears it away."""
+    """Killed between the rename and the record: the checkpoint before is the newest; the next of
+    its step clears it away.
+    """
     journal = opened(tmp_path)
     older = write(journal, 4)
     shutil.copytree(older, tmp_path / name_of(8))
@@ -133,7 +137,10 @@ def test_what_was_renamed_but_not_recorded_does_not_count(tmp_path: Path) -> Non
     assert (found is not None and found.step, problems) == (4, [])
     write(journal, 8)
     assert list(list_checkpoints(tmp_path)) == [4, 8]
-    assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir()) == ["00000004", "00000008-2"]
+    assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir()) == [
+        "00000004",
+        "00000008-2",
+    ]
 
 
 def test_a_run_without_journal_is_read_by_its_manifests(tmp_path: Path) -> None:
@@ -172,7 +179,9 @@ def test_a_writer_that_was_fenced_off_commits_nothing(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
-    """ENOSPC at the n-th operation, for every n: the save fails, the checkpoint before is the newest, the next one works."""
+    """ENOSPC at the n-th operation, for every n: the save fails, the checkpoint before is the
+    newest, the next one works.
+    """
 
     class Full(LocalStorage):
         left = 10**9
@@ -221,7 +230,12 @@ def test_what_is_promised_and_gone_is_told_and_what_is_superseded_is_not(tmp_pat
     journal = opened(tmp_path)
     for step in (1, 2, 3, 4):
         write_checkpoint(journal, Checkpoint(step, PARTS, {"pair-00": step, "global": step}), 2)
-    assert [(e.step, e.promised) for e in journal.index] == [(1, False), (2, False), (3, True), (4, True)]
+    assert [(e.step, e.promised) for e in journal.index] == [
+        (1, False),
+        (2, False),
+        (3, True),
+        (4, True),
+    ]
     assert retain(journal.storage, 2) == [1, 2]
     for step in (4, 3):
         shutil.rmtree(tmp_path / name_of(step))
@@ -275,7 +289,9 @@ def test_a_writer_that_is_taken_over_and_whose_disk_fails_says_so(tmp_path: Path
         write(Journal.open(Gone(tmp_path)), 4)
 
 
-def test_a_promised_checkpoint_that_is_gone_is_told_and_a_superseded_one_is_not(tmp_path: Path) -> None:
+def test_a_promised_checkpoint_that_is_gone_is_told_and_a_superseded_one_is_not(
+    tmp_path: Path,
+) -> None:
     journal = opened(tmp_path)
     for step in (4, 8, 12):
         write_checkpoint(journal, Checkpoint(step, PARTS, {"pair-00": step, "global": 3}), keep=2)
@@ -319,7 +335,9 @@ def test_a_checkpoint_of_another_format_is_refused_with_both(tmp_path: Path) -> 
         read_checkpoint(tmp_path, 4)
 
 
-def test_one_that_the_index_does_not_know_is_what_counts_once_it_is_gone_on_from(tmp_path: Path) -> None:
+def test_one_that_the_index_does_not_know_is_what_counts_once_it_is_gone_on_from(
+    tmp_path: Path,
+) -> None:
     """Found by its manifest, where the journal was lost: from then on it is the index."""
     journal = opened(tmp_path)
     write(journal, 4)

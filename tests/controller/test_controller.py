@@ -53,7 +53,9 @@ class Fake:
         if isinstance(order, Save):
             result = b"state"
         elif isinstance(order, Evaluate):
-            result = Scored([{"kind": "score", "player": order.player, "step": order.step, "protocol": "p"}])
+            result = Scored(
+                [{"kind": "score", "player": order.player, "step": order.step, "protocol": "p"}]
+            )
         return [Done(order, result, 0.1)]
 
     def close(self) -> None:
@@ -117,7 +119,8 @@ def test_a_run_ends_with_every_player_at_the_end_and_everything_written(tmp_path
     assert list(list_checkpoints(folder)) == [8, 12], "the last two are kept"
     rows = read_jsonl(controller.log.folder.path / "metrics.jsonl")
     trained = {
-        p: sum(r["steps"] for r in rows if r["kind"] == "train" and r["player"] == p) for p in controller.state.players
+        p: sum(r["steps"] for r in rows if r["kind"] == "train" and r["player"] == p)
+        for p in controller.state.players
     }
     assert trained == dict.fromkeys(controller.state.players, 12), "steps in the record = steps run"
     assert sum(r["kind"] == "score" for r in rows) == 2 * 3
@@ -166,10 +169,14 @@ def test_a_player_that_keeps_dying_ends_the_run(tmp_path: Path) -> None:
         {"name": "sgan", "over": {"name": "gap", "swap_every": 2}},
     ],
 )
-def test_a_signal_leaves_a_checkpoint_from_which_the_run_goes_on_bit_for_bit(tmp_path: Path, strategy: Any) -> None:
+def test_a_signal_leaves_a_checkpoint_from_which_the_run_goes_on_bit_for_bit(
+    tmp_path: Path, strategy: Any
+) -> None:
     config = tiny_config(strategy=strategy, checkpoint={"every_steps": 12}, round_steps=1)
     setup = setup_of(config)
-    expected = {p: digest(unpack(r)) for p, r in final_states(config, lambda: InlineExecutor(setup)).items()}
+    expected = {
+        p: digest(unpack(r)) for p, r in final_states(config, lambda: InlineExecutor(setup)).items()
+    }
     folder = RunFolder.create(tmp_path, "run")
     controller = Controller(config, folder, lambda: InlineExecutor(setup), [])
     seen = []
@@ -198,10 +205,19 @@ def test_an_inline_run_equals_its_orders_alone(tmp_path: Path) -> None:
     """Scores and checkpoints are taken on the way; the weights do not know."""
     config = tiny_config()
     setup = setup_of(config)
-    controller = Controller(config, RunFolder.create(tmp_path, "run"), lambda: InlineExecutor(setup), [])
+    controller = Controller(
+        config, RunFolder.create(tmp_path, "run"), lambda: InlineExecutor(setup), []
+    )
     controller.run()
     final, _ = newest_valid(controller.log.folder.path)
     assert final is not None
     bare = final_states(config, lambda: InlineExecutor(setup))
-    assert {p: digest(unpack(r)) for p, r in final.parts.items()} == {p: digest(unpack(r)) for p, r in bare.items()}
-    assert json.loads((controller.log.folder.path / "checkpoints/00000012/manifest.json").read_text())["step"] == 12
+    assert {p: digest(unpack(r)) for p, r in final.parts.items()} == {
+        p: digest(unpack(r)) for p, r in bare.items()
+    }
+    assert (
+        json.loads((controller.log.folder.path / "checkpoints/00000012/manifest.json").read_text())[
+            "step"
+        ]
+        == 12
+    )

@@ -1,4 +1,6 @@
-"""Each kind of failure has its decision and its budget; NaN never leaves a player; in async one comes back alone."""
+"""Each kind of failure has its decision and its budget; NaN never leaves a player; in async one
+comes back alone.
+"""
 
 import json
 import math
@@ -59,7 +61,9 @@ def run(tmp_path: Path, deaths: Sequence[tuple[str, int, str]], **changes: Any) 
 
 
 def told(controller: Controller, *kinds: str) -> list[dict[str, Any]]:
-    return [e for e in read_jsonl(controller.log.folder.path / "events.jsonl") if e["kind"] in kinds]
+    return [
+        e for e in read_jsonl(controller.log.folder.path / "events.jsonl") if e["kind"] in kinds
+    ]
 
 
 def final(controller: Controller) -> dict[str, str]:
@@ -71,26 +75,43 @@ def final(controller: Controller) -> dict[str, str]:
 
 def undisturbed(config: Config) -> dict[str, str]:
     setup = setup_of(config)
-    return {p: digest(unpack(r)) for p, r in final_states(config, lambda: InlineExecutor(setup)).items()}
+    return {
+        p: digest(unpack(r)) for p, r in final_states(config, lambda: InlineExecutor(setup)).items()
+    }
 
 
-# ---------------------------------------------------------------------------------------------------- decisions
+# ----------------------------------------------------------------------------------------------------
+# decisions
 
 
 def test_each_kind_has_its_own_decision_and_budget() -> None:
     failures = Failures(FailuresConfig(death="restart", oom="without", hang="stop", budget=2))
     assert failures.decide(PlayerDied("pair-00", "x", "hang"), True) == "stop"
-    assert [failures.decide(PlayerDied("pair-00", "x"), True) for _ in range(3)] == ["restart", "restart", "stop"]
+    assert [failures.decide(PlayerDied("pair-00", "x"), True) for _ in range(3)] == [
+        "restart",
+        "restart",
+        "stop",
+    ]
     assert failures.decide(PlayerDied("pair-00", "x", "oom"), True) == "without"
-    assert failures.decide(PlayerDied("global", "x", "oom"), False) == "restart", "nobody can do without it"
-    assert failures.decide(NonFiniteError("pair-00", "nan"), False) == "stop", "another attempt would end the same"
+    assert failures.decide(PlayerDied("global", "x", "oom"), False) == "restart", (
+        "nobody can do without it"
+    )
+    assert failures.decide(NonFiniteError("pair-00", "nan"), False) == "stop", (
+        "another attempt would end the same"
+    )
     assert "number 3 of its kind" in failures.advice(PlayerDied("pair-00", "x"), "runs/a")
 
 
-@pytest.mark.parametrize("strategy", ["sgan", {"name": "gap", "swap_every": 3}, {"name": "pmgan", "classes": 5}])
+@pytest.mark.parametrize(
+    "strategy", ["sgan", {"name": "gap", "swap_every": 3}, {"name": "pmgan", "classes": 5}]
+)
 def test_in_lockstep_a_death_leaves_no_trace_in_the_weights(tmp_path: Path, strategy: Any) -> None:
     member = "gen-01" if "pmgan" in str(strategy) else "pair-01"
-    controller = run(tmp_path, [(member, 7, "death"), (member, 13, "oom"), (member, 14, "node")], strategy=strategy)
+    controller = run(
+        tmp_path,
+        [(member, 7, "death"), (member, 13, "oom"), (member, 14, "node")],
+        strategy=strategy,
+    )
     assert final(controller) == undisturbed(controller.state.config)
     assert [(e["why"], e["action"]) for e in told(controller, "death")] == [
         ("death", "restart"), ("oom", "restart"), ("node", "restart"),
@@ -107,8 +128,12 @@ def test_the_third_and_last_death_of_a_kind_stops_the_run_resumable(tmp_path: Pa
 
 
 @pytest.mark.parametrize("strategy", ["independent", "sgan", {"name": "gap", "swap_every": 3}])
-def test_the_others_go_on_without_it_from_the_last_checkpoint(tmp_path: Path, strategy: Any) -> None:
-    controller = run(tmp_path, [("pair-01", 10, "oom")], strategy=strategy, failures={"oom": "without"})
+def test_the_others_go_on_without_it_from_the_last_checkpoint(
+    tmp_path: Path, strategy: Any
+) -> None:
+    controller = run(
+        tmp_path, [("pair-01", 10, "oom")], strategy=strategy, failures={"oom": "without"}
+    )
     assert list(controller.state.failures.degraded) == ["pair-01"]
     assert controller.state.strategy.locals(controller.state.config) == ["pair-00", "pair-02"]
     assert [(e["kind"], e["player"]) for e in told(controller, "retire")] == [("retire", "pair-01")]
@@ -119,11 +144,18 @@ def test_the_others_go_on_without_it_from_the_last_checkpoint(tmp_path: Path, st
         assert {p: d for p, d in whole.items() if p != "pair-01"} == final(controller)
 
 
-# ------------------------------------------------------------------------------------------- one comes back alone
+# ------------------------------------------------------------------------------------------- one
+# comes back alone
 
 
 @pytest.mark.parametrize(
-    "strategy", ["independent", {"name": "pmgan", "classes": 3}, "sgan", {"name": "sgan", "over": {"name": "pmgan"}}]
+    "strategy",
+    [
+        "independent",
+        {"name": "pmgan", "classes": 3},
+        "sgan",
+        {"name": "sgan", "over": {"name": "pmgan"}},
+    ],
 )
 def test_in_async_one_comes_back_while_the_others_never_stop(
     tmp_path: Path, strategy: Any, monkeypatch: pytest.MonkeyPatch
@@ -131,7 +163,12 @@ def test_in_async_one_comes_back_while_the_others_never_stop(
     monkeypatch.setattr("raygan.strategies.pmgan.judge.PATIENCE_S", 0.02)
     stem = "gen" if "pmgan" in str(strategy) else "pair"
     controller = run(
-        tmp_path, [(f"{stem}-01", 11, "death")], strategy=strategy, tempo="async", round_steps=2, loss="non_saturating"
+        tmp_path,
+        [(f"{stem}-01", 11, "death")],
+        strategy=strategy,
+        tempo="async",
+        round_steps=2,
+        loss="non_saturating",
     )
     (revived,) = told(controller, "revive")
     assert revived["player"] == f"{stem}-01"
@@ -144,23 +181,29 @@ def test_in_async_one_comes_back_while_the_others_never_stop(
     assert set(controller.state.done.values()) == {24}
     assert set(final(controller)) == set(controller.state.players)
     assert controller.state.failures.degraded == {}
-    assert [r["kind"] for r in read_journal(LocalStorage(controller.log.folder.path)).of("revive")] == ["revive"]
+    assert [
+        r["kind"] for r in read_journal(LocalStorage(controller.log.folder.path)).of("revive")
+    ] == ["revive"]
 
 
 @pytest.mark.parametrize(
-    ("player", "strategy"), [(GLOBAL, "sgan"), (JUDGE, {"name": "pmgan", "classes": 3}), ("pair-01", "gap")]
+    ("player", "strategy"),
+    [(GLOBAL, "sgan"), (JUDGE, {"name": "pmgan", "classes": 3}), ("pair-01", "gap")],
 )
 def test_whom_others_lean_on_takes_everybody_back(
     tmp_path: Path, player: str, strategy: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("raygan.strategies.pmgan.judge.PATIENCE_S", 0.02)
-    controller = run(tmp_path, [(player, 9, "death")], strategy=strategy, tempo="async", loss="non_saturating")
+    controller = run(
+        tmp_path, [(player, 9, "death")], strategy=strategy, tempo="async", loss="non_saturating"
+    )
     assert told(controller, "restart")
     assert not told(controller, "revive")
     assert set(controller.state.done.values()) == {24}
 
 
-# ---------------------------------------------------------------------------------------------------- quarantine
+# ----------------------------------------------------------------------------------------------------
+# quarantine
 
 
 def poison(player: Pair, at: int, times: int, where: str) -> list[int]:
@@ -174,7 +217,9 @@ def poison(player: Pair, at: int, times: int, where: str) -> list[int]:
             struck.append(player.step)
             target = {"weight": next(player.d.parameters()), "buffer": None}.get(where)
             if target is None:
-                target = next(t for t in player.opt_g.state[next(player.g.parameters())].values() if t.dim())
+                target = next(
+                    t for t in player.opt_g.state[next(player.g.parameters())].values() if t.dim()
+                )
             with torch.no_grad():
                 target.view(-1)[0] = math.nan if where != "inf" else math.inf
         return out
@@ -186,7 +231,9 @@ def poison(player: Pair, at: int, times: int, where: str) -> list[int]:
 @pytest.mark.parametrize("where", ["weight", "optimizer", "inf"])
 def test_a_round_with_nan_is_undone_and_repeated_with_other_random_numbers(where: str) -> None:
     config = tiny_config(strategy="independent")
-    fresh, struck_one, clean = (Pair("pair-00", setup_of(config).parts("pair-00")) for _ in range(3))
+    fresh, struck_one, clean = (
+        Pair("pair-00", setup_of(config).parts("pair-00")) for _ in range(3)
+    )
     host(struck_one, Train("pair-00", 12), Shelves(), 2)
     host(clean, Train("pair-00", 12), Shelves(), 2)
     before = digest(struck_one.state())
@@ -197,7 +244,9 @@ def test_a_round_with_nan_is_undone_and_repeated_with_other_random_numbers(where
     assert struck_one.step == 24
     struck_one.check()
     host(clean, Train("pair-00", 12), Shelves(), 2)
-    assert digest(struck_one.state()) != digest(clean.state()), "the same numbers would lead there again"
+    assert digest(struck_one.state()) != digest(clean.state()), (
+        "the same numbers would lead there again"
+    )
     fresh.restore(struck_one.state())
     assert fresh.streams.player == "pair-00~1"
     assert digest(fresh.state()) == digest(struck_one.state()) != before
@@ -226,7 +275,12 @@ def test_a_pair_that_cannot_be_cured_is_retired_and_nothing_of_it_spreads(
 
     monkeypatch.setattr(Pair, "one_step", step)
     controller = run(
-        tmp_path, [], strategy=strategy, round_steps=12, checkpoint={"every_steps": 12}, evaluation={"every_steps": 12}
+        tmp_path,
+        [],
+        strategy=strategy,
+        round_steps=12,
+        checkpoint={"every_steps": 12},
+        evaluation={"every_steps": 12},
     )
     assert list(controller.state.failures.degraded) == ["pair-01"]
     assert "NaN" in controller.state.failures.degraded["pair-01"]
@@ -247,7 +301,8 @@ def test_the_last_pair_cannot_be_retired(tmp_path: Path, monkeypatch: pytest.Mon
         run(tmp_path, [], strategy="independent", num_pairs=1)
 
 
-# ------------------------------------------------------------------------------------------------------ full disk
+# ------------------------------------------------------------------------------------------------------
+# full disk
 
 
 @pytest.mark.parametrize("last", [False, True])
@@ -284,7 +339,9 @@ def test_a_stopped_run_whose_disk_is_full_does_not_say_that_it_has_saved(
         original(self, name, raw)
 
     monkeypatch.setattr(LocalStorage, "write", write)
-    config = tiny_config(strategy="independent", steps=24, checkpoint={"every_steps": 4}, round_steps=1)
+    config = tiny_config(
+        strategy="independent", steps=24, checkpoint={"every_steps": 4}, round_steps=1
+    )
     setup, folder = setup_of(config), RunFolder.create(tmp_path, "run")
 
     def stop(controller: Controller, done: Done) -> None:

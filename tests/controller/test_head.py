@@ -1,4 +1,6 @@
-"""Going on reads the end of a journal only, which says what the whole of it says, and costs the same however long a run is."""
+"""Going on reads the end of a journal only, which says what the whole of it says, and costs the
+same however long a run is.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from raygan.controller.checkpoint import Checkpoint, list_checkpoints, newest_valid, retain, write_checkpoint
+from raygan.controller.checkpoint import (
+    Checkpoint,
+    list_checkpoints,
+    newest_valid,
+    retain,
+    write_checkpoint,
+)
 from raygan.controller.journal import Entry, Journal, committed, read_head, read_journal
 from raygan.controller.saving import best_step
 from raygan.controller.storage import LocalStorage
@@ -37,7 +45,9 @@ class Counting(LocalStorage):
 def saved(storage: LocalStorage, swaps: int) -> Journal:
     """A run with so many swaps of five pairs and a checkpoint."""
     journal = Journal.open(storage)
-    moves = [{"player": f"pair-{i:02d}", "from": "pair-00", "fingerprint": "0" * 32} for i in range(5)]
+    moves = [
+        {"player": f"pair-{i:02d}", "from": "pair-00", "fingerprint": "0" * 32} for i in range(5)
+    ]
     for step in range(swaps):
         journal.append("swap", step=step, moves=moves)
     write_checkpoint(journal, Checkpoint(swaps, PARTS, dict.fromkeys(PARTS, swaps)), 2)
@@ -45,7 +55,9 @@ def saved(storage: LocalStorage, swaps: int) -> Journal:
 
 
 @pytest.mark.parametrize("swaps", [10, 4000])
-def test_a_checkpoint_reads_no_more_of_a_long_journal_than_of_a_short_one(tmp_path: Path, swaps: int) -> None:
+def test_a_checkpoint_reads_no_more_of_a_long_journal_than_of_a_short_one(
+    tmp_path: Path, swaps: int
+) -> None:
     storage = Counting(tmp_path)
     journal = saved(storage, swaps)
     storage.read_bytes = 0

@@ -1,4 +1,6 @@
-"""One writer at a time, decided by the storage; a chain that shows every damage; stale records are not part of it."""
+"""One writer at a time, decided by the storage; a chain that shows every damage; stale records are
+not part of it.
+"""
 
 import json
 import threading
@@ -7,7 +9,17 @@ from pathlib import Path
 import pytest
 
 from raygan.controller import journal as module
-from raygan.controller.journal import Entry, Head, History, Journal, committed, file_of, read_head, read_journal, undo
+from raygan.controller.journal import (
+    Entry,
+    Head,
+    History,
+    Journal,
+    committed,
+    file_of,
+    read_head,
+    read_journal,
+    undo,
+)
 from raygan.controller.storage import LocalStorage
 from raygan.errors import StaleEpochError
 
@@ -77,7 +89,9 @@ def test_half_a_line_at_the_end_was_never_committed(tmp_path: Path) -> None:
         history = read_journal(storage)
         assert [r["kind"] for r in history.records] in (["open"], ["open", "swap"])
         assert history.problems == []
-        assert (len(history.records) == 2) == (length == len(whole) - 1), "all but the line's end is there"
+        assert (len(history.records) == 2) == (length == len(whole) - 1), (
+            "all but the line's end is there"
+        )
 
 
 @pytest.mark.parametrize("damage", ["changed", "left out", "two exchanged"])
@@ -119,7 +133,9 @@ def test_going_on_from_an_earlier_checkpoint_undoes_the_later_ones(tmp_path: Pat
 
 
 def test_what_was_committed_until_an_epoch_is_taken_counts(tmp_path: Path) -> None:
-    """The older writer's last record, just before the newer one's file is there, is on disk: it belongs to the journal."""
+    """The older writer's last record, just before the newer one's file is there, is on disk: it
+    belongs to the journal.
+    """
 
     class Late(LocalStorage):
         def create(self, name: str) -> None:
@@ -134,7 +150,9 @@ def test_what_was_committed_until_an_epoch_is_taken_counts(tmp_path: Path) -> No
     assert (history.cut, [r["seq"] for r in history.records]) == (0, [0, 1, 2, 3])
 
 
-def test_of_a_journal_without_snapshots_all_counts_and_only_the_newest_is_promised(tmp_path: Path) -> None:
+def test_of_a_journal_without_snapshots_all_counts_and_only_the_newest_is_promised(
+    tmp_path: Path,
+) -> None:
     """As releases wrote it that had no index: what was to be kept then nobody knows."""
     storage = LocalStorage(tmp_path)
     journal = Journal.open(storage)
@@ -152,7 +170,10 @@ def test_undoing_keeps_everything_up_to_the_checkpoint_that_is_gone_on_from() ->
     index = [Entry(s, f"{s:08d}", "m") for s in (2, 4, 6)]
     assert [e.step for e in undo(index, 4, "00000004")] == [2, 4]
     assert [e.step for e in undo(index, 2, "00000002")] == [2]
-    assert [e.step for e in undo(index, 4, None)] == [2, 4], "of a journal without names, by the step"
+    assert [e.step for e in undo(index, 4, None)] == [
+        2,
+        4,
+    ], "of a journal without names, by the step"
     assert undo(index, 0, "") == []
 
 
@@ -165,7 +186,9 @@ def test_the_head_is_found_however_far_back_its_snapshot_lies(
     storage = LocalStorage(tmp_path)
     journal = Journal.open(storage)
     journal.totals = {"swaps": 7}
-    journal.snapshot("checkpoint", [Entry(4, "00000004", "m")], step=4, folder="00000004", steps={}, manifest="m")
+    journal.snapshot(
+        "checkpoint", [Entry(4, "00000004", "m")], step=4, folder="00000004", steps={}, manifest="m"
+    )
     for step in range(between):
         journal.append("swap", step=step, moves=["x" * 50])
     head = read_head(storage)
@@ -193,7 +216,10 @@ def test_only_numbered_files_are_epochs(tmp_path: Path) -> None:
 
 
 def test_where_there_is_no_journal_there_is_no_epoch(tmp_path: Path) -> None:
-    assert (read_journal(LocalStorage(tmp_path)).epoch, read_head(LocalStorage(tmp_path))) == (0, Head())
+    assert (read_journal(LocalStorage(tmp_path)).epoch, read_head(LocalStorage(tmp_path))) == (
+        0,
+        Head(),
+    )
     assert (History().epoch, Head().epoch, Journal.open(LocalStorage(tmp_path)).epoch) == (0, 0, 1)
 
 
@@ -204,7 +230,9 @@ def test_damage_behind_the_last_snapshot_is_told_by_the_head_too(tmp_path: Path)
         journal.append("swap", step=step)
     file = tmp_path / file_of(1)
     lines = file.read_bytes().splitlines(keepends=True)
-    file.write_bytes(b"".join([*lines[:2], lines[2].replace(b'"step": 2', b'"step": 9'), *lines[3:]]))
+    file.write_bytes(
+        b"".join([*lines[:2], lines[2].replace(b'"step": 2', b'"step": 9'), *lines[3:]])
+    )
     head = read_head(storage)
     assert any("line 3 is damaged" in p for p in head.problems)
     assert [r["step"] for r in head.since] == [1]
@@ -218,7 +246,9 @@ class Blind(LocalStorage):
 
 
 @pytest.mark.parametrize("empty", [False, True])
-def test_the_archive_is_not_read_for_the_head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty: bool) -> None:
+def test_the_archive_is_not_read_for_the_head(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty: bool
+) -> None:
     """Nor where the last epoch's writer was killed before its first record."""
     monkeypatch.setattr(module, "WINDOW", 512)
     storage = LocalStorage(tmp_path)
@@ -236,7 +266,9 @@ def test_the_archive_is_not_read_for_the_head(tmp_path: Path, monkeypatch: pytes
 def test_of_epochs_without_snapshots_the_head_has_what_all_of_them_say(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Journal, "snapshot", lambda self, kind, index=None, **facts: self.append(kind, **facts))
+    monkeypatch.setattr(
+        Journal, "snapshot", lambda self, kind, index=None, **facts: self.append(kind, **facts)
+    )
     storage = LocalStorage(tmp_path)
     journal = Journal.open(storage)
     journal.append("checkpoint", step=2, folder="00000002", manifest="m")

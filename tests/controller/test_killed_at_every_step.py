@@ -1,4 +1,6 @@
-"""The driver dies at each of 50 steps; the run that goes on from the disk ends with the undisturbed bits (C4, X1, G2)."""
+"""The driver dies at each of 50 steps; the run that goes on from the disk ends with the undisturbed
+bits (C4, X1, G2).
+"""
 
 from pathlib import Path
 from typing import Any
@@ -34,7 +36,9 @@ def test_a_driver_killed_at_any_step_resumes_to_the_same_bits(tmp_path: Path, ki
         network={"name": "mlp", "hidden": 4, "layers": 2, "z_dim": 2}, **KINDS[kind],
     )  # fmt: skip
     setup = setup_of(config)
-    expected = {p: digest(unpack(raw)) for p, raw in final_states(config, lambda: Unscored(setup)).items()}
+    expected = {
+        p: digest(unpack(raw)) for p, raw in final_states(config, lambda: Unscored(setup)).items()
+    }
     for kill_at in range(1, STEPS + 1):
 
         def kill(c: Controller, done: Done, kill_at: int = kill_at) -> None:

@@ -27,7 +27,9 @@ def test_a_damaged_line_is_passed_over_counted_and_told(
     for containing in (b"", b'"train"'):
         lines = Lines(path, told_by_a_run, containing)
         assert list(lines.fresh()) == [good, good]
-        assert lines.damaged == (1 if not containing or bad[:1] != b"{" or b'"train"' in bad or bad[-1:] != b"}" else 0)
+        assert lines.damaged == (
+            1 if not containing or bad[:1] != b"{" or b'"train"' in bad or bad[-1:] != b"}" else 0
+        )
     assert "metrics.jsonl: 1 damaged lines were passed over" in caplog.text
 
 
@@ -46,7 +48,9 @@ def test_a_file_is_read_on_from_where_it_was_left(tmp_path: Path) -> None:
     assert lines.restarted()
 
 
-def test_lines_longer_than_a_block_are_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_longer_than_a_block_are_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("raygan.controller.lines.BLOCK", 7)
     rows = [{"a": "x" * n} for n in range(30)]
     (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -1,4 +1,6 @@
-"""Generators join and leave while the others go on; numbers are stable; what is asked wrongly is refused."""
+"""Generators join and leave while the others go on; numbers are stable; what is asked wrongly is
+refused.
+"""
 
 import json
 from pathlib import Path
@@ -22,7 +24,9 @@ from raygan.strategies.roles import JUDGE
 from tests.conftest import setup_of, tiny_config
 
 
-def run(tmp_path: Path, requests: dict[int, Any], monkeypatch: pytest.MonkeyPatch, **changes: Any) -> Controller:
+def run(
+    tmp_path: Path, requests: dict[int, Any], monkeypatch: pytest.MonkeyPatch, **changes: Any
+) -> Controller:
     """A run that gets `requests[step]` (pairs) when the judge has reached that step."""
     monkeypatch.setattr("raygan.controller.membership.EVERY_S", 0.0)
     base: dict[str, Any] = {
@@ -38,8 +42,14 @@ def run(tmp_path: Path, requests: dict[int, Any], monkeypatch: pytest.MonkeyPatc
     folder.status(executor="inline", shape=(2,), status="running")
 
     def ask(c: Controller, done: Done) -> None:
-        for step in [s for s in requests if min(c.state.done[p] for p in c.state.strategy.locals(c.state.config)) >= s]:
-            (folder.path / REQUEST).write_text(json.dumps({"id": f"r{step}", "pairs": requests.pop(step)}))
+        for step in [
+            s
+            for s in requests
+            if min(c.state.done[p] for p in c.state.strategy.locals(c.state.config)) >= s
+        ]:
+            (folder.path / REQUEST).write_text(
+                json.dumps({"id": f"r{step}", "pairs": requests.pop(step)})
+            )
 
     controller = Controller(config, folder, lambda: InlineExecutor(setup), [ask], 400)
     controller.run()
@@ -47,7 +57,9 @@ def run(tmp_path: Path, requests: dict[int, Any], monkeypatch: pytest.MonkeyPatc
 
 
 def events(controller: Controller, *kinds: str) -> list[dict[str, Any]]:
-    return [e for e in read_jsonl(controller.log.folder.path / "events.jsonl") if e["kind"] in kinds]
+    return [
+        e for e in read_jsonl(controller.log.folder.path / "events.jsonl") if e["kind"] in kinds
+    ]
 
 
 @pytest.mark.parametrize("tempo", ["lockstep", "async"])
@@ -67,9 +79,9 @@ def test_generators_join_and_leave_while_the_others_go_on(
     assert {controller.state.done[p] for p in controller.state.players} == {24}
     rows = read_jsonl(controller.log.folder.path / "metrics.jsonl")
     for player in ("gen-00", "gen-01"):
-        assert sum(r["steps"] for r in rows if r["kind"] == "train" and r["player"] == player) == 24, (
-            "they never stopped"
-        )
+        assert (
+            sum(r["steps"] for r in rows if r["kind"] == "train" and r["player"] == player) == 24
+        ), "they never stopped"
     newcomer = [r for r in rows if r["kind"] == "train" and r["player"] == "gen-04"]
     assert 0 < sum(r["steps"] for r in newcomer) < 24
     final, _ = newest_valid(controller.log.folder.path)
@@ -85,7 +97,9 @@ def test_a_number_is_never_given_twice(tmp_path: Path, monkeypatch: pytest.Monke
     assert load_config(controller.log.folder.path).ids == (0, 1, 3)
 
 
-def test_a_scaled_run_resumes_with_its_members_bit_for_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scaled_run_resumes_with_its_members_bit_for_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     controller = run(tmp_path, {4: 4}, monkeypatch)
     folder = controller.log.folder.path
     final, _ = newest_valid(folder)
@@ -101,7 +115,13 @@ def test_a_scaled_run_resumes_with_its_members_bit_for_bit(tmp_path: Path, monke
 @pytest.mark.parametrize(
     ("pairs", "why"),
     [
-        (6, "num_pairs = 6: the classifier has 5 classes, one for each generator that ever takes part"),
+        (
+            6,
+            (
+                "num_pairs = 6: the classifier has 5 classes, one for each generator that ever"
+                " takes part"
+            ),
+        ),
         (0, "--pairs 0: at least 1 must stay"),
         ("many", "invalid literal"),
     ],
@@ -117,9 +137,13 @@ def test_what_cannot_be_is_refused_and_the_run_goes_on(
     assert not (controller.log.folder.path / REQUEST).exists()
 
 
-def test_pairs_that_share_weights_cannot_be_scaled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pairs_that_share_weights_cannot_be_scaled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shared = {"name": "independent", "share_weights": True}
-    controller = run(tmp_path, {2: 4}, monkeypatch, strategy=shared, num_pairs=2, loss="non_saturating")
+    controller = run(
+        tmp_path, {2: 4}, monkeypatch, strategy=shared, num_pairs=2, loss="non_saturating"
+    )
     assert "with shared weights: its members are fixed" in events(controller, "refused")[0]["why"]
 
 
@@ -139,7 +163,13 @@ def test_every_strategy_takes_joiners_and_lets_members_go(
 ) -> None:
     monkeypatch.setattr("raygan.strategies.pmgan.judge.PATIENCE_S", 0.02)
     controller = run(
-        tmp_path, {4: 5, 8: 2}, monkeypatch, strategy=ELASTIC[kind], tempo=tempo, num_pairs=3, loss="non_saturating"
+        tmp_path,
+        {4: 5, 8: 2},
+        monkeypatch,
+        strategy=ELASTIC[kind],
+        tempo=tempo,
+        num_pairs=3,
+        loss="non_saturating",
     )
     locals_ = controller.state.strategy.locals(controller.state.config)
     assert [p[-2:] for p in locals_] == ["00", "01"]
@@ -157,9 +187,17 @@ def test_every_strategy_takes_joiners_and_lets_members_go(
         assert sorted(copies) == locals_
 
 
-def test_a_run_whose_members_changed_resumes_bit_for_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SGAN over GAP in lockstep, with a joiner and a leaver at the same steps: stopped in the middle, or not."""
-    changes: dict[str, Any] = {"strategy": ELASTIC["sgan over gap"], "loss": "non_saturating", "num_pairs": 3}
+def test_a_run_whose_members_changed_resumes_bit_for_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SGAN over GAP in lockstep, with a joiner and a leaver at the same steps: stopped in the
+    middle, or not.
+    """
+    changes: dict[str, Any] = {
+        "strategy": ELASTIC["sgan over gap"],
+        "loss": "non_saturating",
+        "num_pairs": 3,
+    }
     whole = run(tmp_path / "whole", {4: 4, 12: 3}, monkeypatch, **changes)
     half = run(tmp_path / "half", {4: 4, 12: 3}, monkeypatch, **changes, steps=16)
     assert [(e["kind"], e["player"], e["step"]) for e in events(whole, "join", "leave")] == [
@@ -175,7 +213,9 @@ def test_a_run_whose_members_changed_resumes_bit_for_bit(tmp_path: Path, monkeyp
     assert digests[0] == digests[1]
 
 
-def test_a_joiner_that_is_up_too_late_is_sent_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_joiner_that_is_up_too_late_is_sent_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its actor takes so long that the run is over: nobody would answer it."""
     original = InlineExecutor.submit
 

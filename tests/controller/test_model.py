@@ -1,8 +1,10 @@
-"""A model of the swap protocol and of fencing, explored to the end: every interleaving of two drivers, deaths and lost messages.
+"""A model of the swap protocol and of fencing, explored to the end: every interleaving of two
+drivers, deaths and lost messages.
 
-What is modelled: pairs that each hold a discriminator with its number of updates; a driver that hands out offers, appends the
-one record, has it adopted, saves; a second driver that may open the run at any moment; a stale driver that goes on until it
-looks at the fence; the death of any pair between any two of these. The rules are those of controller/ and of the journal.
+What is modelled: pairs that each hold a discriminator with its number of updates; a driver that
+hands out offers, appends the one record, has it adopted, saves; a second driver that may open the
+run at any moment; a stale driver that goes on until it looks at the fence; the death of any pair
+between any two of these. The rules are those of controller/ and of the journal.
 """
 
 from __future__ import annotations
@@ -64,7 +66,9 @@ def matchings(round_: int) -> tuple[int, ...]:
 
 
 def append(world: World, driver: Driver, kind: str, content: object, fenced: bool) -> World | None:
-    """The journal's rule: a writer looks at the fence first; what a stale one adds after the other's open does not count."""
+    """The journal's rule: a writer looks at the fence first; what a stale one adds after the
+    other's open does not count.
+    """
     if driver.epoch < world.epoch:
         return None if fenced else world
     return replace(world, journal=(*world.journal, (driver.epoch, kind, content)))
@@ -84,10 +88,16 @@ def steps(world: World, fenced: bool) -> Iterator[World]:
         if d.phase == "train":
             for p in range(PAIRS):
                 if p not in d.trained:
-                    held = tuple((b, n + 1) if q == p else (b, n) for q, (b, n) in enumerate(d.held))
+                    held = tuple(
+                        (b, n + 1) if q == p else (b, n) for q, (b, n) in enumerate(d.held)
+                    )
                     yield put(i, replace(d, held=held, trained=d.trained | {p}), world)
             if len(d.trained) == PAIRS:
-                yield put(i, replace(d, phase="offer", trained=frozenset(), moves=matchings(d.round)), world)
+                yield put(
+                    i,
+                    replace(d, phase="offer", trained=frozenset(), moves=matchings(d.round)),
+                    world,
+                )
         elif d.phase == "offer":
             for p in range(PAIRS):
                 if p not in d.offered:
@@ -103,7 +113,9 @@ def steps(world: World, fenced: bool) -> Iterator[World]:
                 if p not in d.adopted or held != d.held:
                     yield put(i, replace(d, held=held, adopted=d.adopted | {p}), world)
             if len(d.adopted) == PAIRS:
-                yield put(i, replace(d, phase="save", adopted=frozenset(), parcels=(), moves=()), world)
+                yield put(
+                    i, replace(d, phase="save", adopted=frozenset(), parcels=(), moves=()), world
+                )
         elif d.phase == "save":
             after = append(world, d, "checkpoint", (d.round + 1, d.held), fenced)
             if after is None:
@@ -115,7 +127,9 @@ def steps(world: World, fenced: bool) -> Iterator[World]:
             fresh = replace(struck, epoch=world.epoch + 1)
             round_, held = saved(fresh)
             new = Driver(world.epoch + 1, held, round_)
-            yield put(i, new, fresh)  # a pair died: this driver opens the next epoch and starts from the journal's head
+            yield put(
+                i, new, fresh
+            )  # a pair died: this driver opens the next epoch and starts from the journal's head
             yield replace(
                 fresh, drivers=(*world.drivers, new)
             )  # a second driver; the first one is cut off, and goes on
@@ -171,7 +185,9 @@ def test_no_reachable_state_breaks_an_invariant() -> None:
     assert ends > 0, "the protocol gets to its end"
 
 
-def test_without_the_cut_at_the_new_epoch_the_model_finds_what_goes_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_cut_at_the_new_epoch_the_model_finds_what_goes_wrong(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The model is able to fail: a storage that takes what a stale writer adds."""
 
     def naive(world: World, driver: Driver, kind: str, content: object, fenced: bool) -> World:

@@ -25,7 +25,9 @@ STEPS = 24
 
 
 class Leaver(InlineExecutor):
-    """`notices`: (player, step, why): from that step on its machine has given notice, until it was made anew."""
+    """`notices`: (player, step, why): from that step on its machine has given notice, until it was
+    made anew.
+    """
 
     def __init__(self, setup: Setup, notices: list[tuple[str, int, str]]) -> None:
         super().__init__(setup)
@@ -35,14 +37,20 @@ class Leaver(InlineExecutor):
     def leaving(self) -> dict[str, str]:
         out = dict[str, str]()
         for player, step, why in self.notices:
-            at = self.players[player].step if player in self.players else max(p.step for p in self.players.values())
+            at = (
+                self.players[player].step
+                if player in self.players
+                else max(p.step for p in self.players.values())
+            )
             if at >= step:
                 out.setdefault(player, why)
         return out
 
     def start(self, *args: Any, **kwargs: Any) -> None:
         self.notices = (
-            [n for n in self.notices if n[2] not in set(self.leaving().values())] if self.players else self.notices
+            [n for n in self.notices if n[2] not in set(self.leaving().values())]
+            if self.players
+            else self.notices
         )
         super().start(*args, **kwargs)
 
@@ -66,12 +74,16 @@ def run(tmp_path: Path, executor: Callable[[Setup], InlineExecutor], **changes: 
 
 
 def told(controller: Controller, *kinds: str) -> list[dict[str, Any]]:
-    return [e for e in read_jsonl(controller.log.folder.path / "events.jsonl") if e["kind"] in kinds]
+    return [
+        e for e in read_jsonl(controller.log.folder.path / "events.jsonl") if e["kind"] in kinds
+    ]
 
 
 def trained(controller: Controller) -> dict[str, int]:
     """Steps that each player has done, those that were done twice counted twice."""
-    rows = [r for r in read_jsonl(controller.log.folder.path / "metrics.jsonl") if r["kind"] == "train"]
+    rows = [
+        r for r in read_jsonl(controller.log.folder.path / "metrics.jsonl") if r["kind"] == "train"
+    ]
     return {p: sum(r["steps"] for r in rows if r["player"] == p) for p in controller.state.players}
 
 
@@ -86,7 +98,8 @@ def final(controller: Controller) -> dict[str, str]:
     return bits(checkpoint.parts)
 
 
-# ------------------------------------------------------------------------------------------------------- notice
+# -------------------------------------------------------------------------------------------------------
+# notice
 
 
 @pytest.mark.parametrize(
@@ -98,13 +111,19 @@ def test_in_lockstep_notices_cost_no_step_and_leave_no_trace(tmp_path: Path, str
     """Five of them, of a run with a budget of three for other failures."""
     member = "gen-01" if "pmgan" in str(strategy) else "pair-01"
     notices = [(member, step, f"node {step}") for step in (3, 7, 8, 13, 22)]
-    controller = run(tmp_path, lambda setup: Leaver(setup, notices), strategy=strategy, round_steps=3)
+    controller = run(
+        tmp_path, lambda setup: Leaver(setup, notices), strategy=strategy, round_steps=3
+    )
     setup = setup_of(controller.state.config)
-    assert final(controller) == bits(final_states(controller.state.config, lambda: InlineExecutor(setup)))
+    assert final(controller) == bits(
+        final_states(controller.state.config, lambda: InlineExecutor(setup))
+    )
     assert trained(controller) == dict.fromkeys(controller.state.players, STEPS)
     restarts = told(controller, "notice", "restart")
     assert [e["kind"] for e in restarts] == ["notice", "restart"] * 5
-    assert all(restarts[i]["step"] <= restarts[i + 1]["step"] for i in range(0, 10, 2)), "never before the notice"
+    assert all(restarts[i]["step"] <= restarts[i + 1]["step"] for i in range(0, 10, 2)), (
+        "never before the notice"
+    )
     assert controller.state.failures.degraded == {}
     assert controller.state.totals.warnings["W208 moved"] == 5
     assert "W201 player-died" not in controller.state.totals.warnings
@@ -120,18 +139,26 @@ def test_in_async_a_player_moves_alone_with_all_that_it_has_done(
         tmp_path, lambda setup: Leaver(setup, [(member, 10, "node a")]), strategy=strategy, tempo="async", round_steps=3,
         loss="non_saturating",
     )  # fmt: skip
-    assert trained(controller) == dict.fromkeys(controller.state.players, STEPS), "no step was done twice"
+    assert trained(controller) == dict.fromkeys(controller.state.players, STEPS), (
+        "no step was done twice"
+    )
     (notice,) = told(controller, "notice")
     (back,) = told(controller, "revive")
     assert back["step"] >= notice["step"] >= 10
     assert not told(controller, "restart", "death")
     assert set(final(controller)) == set(controller.state.players)
-    rows = [r["step"] for r in read_jsonl(controller.log.folder.path / "metrics.jsonl") if r.get("player") == member]
+    rows = [
+        r["step"]
+        for r in read_jsonl(controller.log.folder.path / "metrics.jsonl")
+        if r.get("player") == member
+    ]
     assert STEPS in rows
     assert controller.state.totals.warnings["W208 moved"] == 1
 
 
-@pytest.mark.parametrize(("strategy", "player"), [({"name": "gap", "swap_every": 3}, "pair-01"), ("pmgan", JUDGE)])
+@pytest.mark.parametrize(
+    ("strategy", "player"), [({"name": "gap", "swap_every": 3}, "pair-01"), ("pmgan", JUDGE)]
+)
 def test_in_async_all_halt_for_one_that_cannot_move_alone(
     tmp_path: Path, strategy: Any, player: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,9 +176,14 @@ def test_in_async_all_halt_for_one_that_cannot_move_alone(
 def test_notices_have_a_budget_of_their_own(tmp_path: Path) -> None:
     notices = [("pair-01", step, f"node {step}") for step in (3, 7, 13)]
     with pytest.raises(
-        Leaving, match=r"leaves its machine .* number 3 of its kind, failures.preemptions is 2. Next: raygan"
+        Leaving,
+        match=(
+            r"leaves its machine .* number 3 of its kind, failures.preemptions is 2. Next: raygan"
+        ),
     ):
-        run(tmp_path, lambda setup: Leaver(setup, notices), failures={"preemptions": 2, "budget": 0})
+        run(
+            tmp_path, lambda setup: Leaver(setup, notices), failures={"preemptions": 2, "budget": 0}
+        )
 
 
 def test_notice_of_the_runs_own_machine_saves_and_stops(tmp_path: Path) -> None:
@@ -172,7 +204,8 @@ def test_a_player_that_has_no_other_place_is_moved_once(tmp_path: Path) -> None:
     assert set(controller.state.done.values()) == {STEPS}
 
 
-# ------------------------------------------------------------------------------------------------- scores, stacks
+# -------------------------------------------------------------------------------------------------
+# scores, stacks
 
 
 class Failing(Leaver):
@@ -194,7 +227,9 @@ class Failing(Leaver):
 def test_a_metric_that_always_fails_costs_its_scores_and_nothing_else(tmp_path: Path) -> None:
     controller = run(tmp_path, lambda setup: Failing(setup, range(1, 1000)))
     setup = setup_of(controller.state.config)
-    assert final(controller) == bits(final_states(controller.state.config, lambda: InlineExecutor(setup)))
+    assert final(controller) == bits(
+        final_states(controller.state.config, lambda: InlineExecutor(setup))
+    )
     assert trained(controller) == dict.fromkeys(controller.state.players, STEPS)
     missing = told(controller, "unscored")
     assert len(missing) == 4 * len(controller.state.players), "each at every evaluation"
@@ -208,13 +243,16 @@ def test_a_score_that_fails_once_is_tried_once_more(tmp_path: Path) -> None:
     controller = run(tmp_path, lambda setup: Failing(setup, range(1, 2)))
     assert not told(controller, "unscored")
     assert controller.state.failures.degraded == {}
-    scores = [r for r in read_jsonl(controller.log.folder.path / "metrics.jsonl") if r["kind"] == "score"]
+    scores = [
+        r for r in read_jsonl(controller.log.folder.path / "metrics.jsonl") if r["kind"] == "score"
+    ]
     assert len(scores) == 4 * (len(controller.state.players) + 1), "each, and the mixture"
 
 
 def test_a_mishap_that_is_mended_is_told_with_its_stack_and_stops_nobody(tmp_path: Path) -> None:
     stack = (
-        'process 7, state S (sleeping)\nThread 0x1 (most recent call first):\n  File "/x/raygan/a.py", line 3 in step\n'
+        "process 7, state S (sleeping)\nThread 0x1 (most recent call first):\n  File"
+        ' "/x/raygan/a.py", line 3 in step\n'
     )
     executors: list[Leaver] = []
 

@@ -1,4 +1,6 @@
-"""What each failure leads to: (state, failure) -> decision, as a table; nothing is carried out here."""
+"""What each failure leads to: (state, failure) -> decision, as a table; nothing is carried out
+here.
+"""
 
 from typing import Any
 
@@ -13,7 +15,10 @@ from tests.conftest import tiny_config
 
 PAIRS = ["pair-00", "pair-01", "pair-02"]
 HAVE = Checkpoint(
-    8, {p: p.encode() for p in [*PAIRS, "global"]}, dict.fromkeys([*PAIRS, "global"], 8), {"members": [0, 1, 2]}
+    8,
+    {p: p.encode() for p in [*PAIRS, "global"]},
+    dict.fromkeys([*PAIRS, "global"], 8),
+    {"members": [0, 1, 2]},
 )
 WHOLE, NONE, DAMAGED = (HAVE, []), (None, []), (None, ["00000008 is damaged."])
 
@@ -87,7 +92,9 @@ TOGETHER: dict[str, tuple[str, Any, type]] = {
 
 
 @pytest.mark.parametrize("case", TOGETHER)
-@pytest.mark.parametrize("failure", [died(), NonFiniteError("pair-01", "loss_d is NaN")], ids=["death", "NaN"])
+@pytest.mark.parametrize(
+    "failure", [died(), NonFiniteError("pair-01", "loss_d is NaN")], ids=["death", "NaN"]
+)
 def test_everybody_goes_back_or_the_run_ends(case: str, failure: Any) -> None:
     action, found, kind = TOGETHER[case]
     decision = together(state(), failure, action, lambda: found)

@@ -19,7 +19,9 @@ from raygan.controller.run_folder import (
 from raygan.errors import ConfigError, RayganError
 
 
-@pytest.mark.parametrize("name", ["../up", "a/b", "", ".hidden", "a b", "a\n", "x" * 101, "..", "a\0b", "ä"])
+@pytest.mark.parametrize(
+    "name", ["../up", "a/b", "", ".hidden", "a b", "a\n", "x" * 101, "..", "a\0b", "ä"]
+)
 def test_names_that_could_escape_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError, match="letters, digits"):
         RunFolder.create(tmp_path / "runs", name)
@@ -45,7 +47,9 @@ def test_an_unwritable_parent_is_refused(tmp_path: Path) -> None:
         RunFolder.create(Path("/proc/raygan"), "run")
 
 
-def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     target = tmp_path / "run.json"
     write_atomically(target, b"old")
 
@@ -76,7 +80,11 @@ def test_status_is_kept_and_updated(tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path, "run")
     folder.status(status="running", pid=1)
     RunFolder(folder.path).status(status="done", exit_code=0)
-    assert json.loads((folder.path / "run.json").read_text()) == {"status": "done", "pid": 1, "exit_code": 0}
+    assert json.loads((folder.path / "run.json").read_text()) == {
+        "status": "done",
+        "pid": 1,
+        "exit_code": 0,
+    }
 
 
 def test_samples_load_without_pickle(tmp_path: Path) -> None:
@@ -93,14 +101,21 @@ def test_a_misspelt_run_is_told_which_one_was_meant(tmp_path: Path) -> None:
 
 
 def test_a_run_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As it was given at its start: in runs/, by `latest`, or by as much of it as one run alone begins with."""
+    """As it was given at its start: in runs/, by `latest`, or by as much of it as one run alone
+    begins with.
+    """
     monkeypatch.chdir(tmp_path)
     for name in ("ring8-a", "ring8-b", "mnist"):
         RunFolder.create(tmp_path / "runs", name).status(status="done")
     (tmp_path / "runs/latest").symlink_to("mnist")
     (tmp_path / "runs/.mnist2.host.1.making").mkdir()
     (tmp_path / "runs/.mnist2.host.1.making/run.json").write_text("{}")
-    for given, there in (("ring8-a", "ring8-a"), ("mn", "mnist"), ("ring8-b", "ring8-b"), ("runs/mnist", "mnist")):
+    for given, there in (
+        ("ring8-a", "ring8-a"),
+        ("mn", "mnist"),
+        ("ring8-b", "ring8-b"),
+        ("runs/mnist", "mnist"),
+    ):
         assert find_run(given).resolve() == tmp_path / "runs" / there
     assert find_run("latest").resolve() == tmp_path / "runs/mnist"
     with pytest.raises(ConfigError, match="2 runs begin like this: ring8-a, ring8-b"):

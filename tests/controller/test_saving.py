@@ -1,4 +1,6 @@
-"""Which players a cut waits for, what each of them puts into it, and what becomes of it: a commit, a warning, an error."""
+"""Which players a cut waits for, what each of them puts into it, and what becomes of it: a commit,
+a warning, an error.
+"""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,7 +28,11 @@ def give(assembly: Assembly, player: str, step: int) -> list[Cut]:
 
 
 def asked(assembly: Assembly, player: str, step: int, *players: str) -> None:
-    assembly.asked(Save(player, step, at=step), players, {"losses": {p: float(i) for i, p in enumerate(players)}})
+    assembly.asked(
+        Save(player, step, at=step),
+        players,
+        {"losses": {p: float(i) for i, p in enumerate(players)}},
+    )
 
 
 def test_a_cut_is_whole_when_every_member_has_given_its_part_and_keeps_what_is_each_ones() -> None:
@@ -35,7 +41,10 @@ def test_a_cut_is_whole_when_every_member_has_given_its_part_and_keeps_what_is_e
     assert give(assembly, "b", 4) == []
     asked(assembly, "a", 4, "a", "b")
     (cut,) = give(assembly, "a", 4)
-    assert (cut.parts, cut.extra) == ({"a": (4, b"a"), "b": (4, b"b")}, {"losses": {"a": 0.0, "b": 1.0}})
+    assert (cut.parts, cut.extra) == (
+        {"a": (4, b"a"), "b": (4, b"b")},
+        {"losses": {"a": 0.0, "b": 1.0}},
+    )
     assert give(assembly, "a", 4) == []
 
 
@@ -77,7 +86,11 @@ def test_a_leaver_holds_nobody_up_and_a_joiner_is_part_of_what_is_under_way() ->
     assert assembly.join("c", 4) == [Save("c", 4, at=4)]
     assert assembly.leave("b") == []
     (cut,) = give(assembly, "c", 4)
-    assert (sorted(cut.members), sorted(cut.parts), cut.extra) == (["a", "c"], ["a", "c"], {"losses": {"a": 0.0}})
+    assert (sorted(cut.members), sorted(cut.parts), cut.extra) == (
+        ["a", "c"],
+        ["a", "c"],
+        {"losses": {"a": 0.0}},
+    )
 
 
 def test_a_cut_that_everybody_has_passed_on_disk_is_dropped() -> None:
@@ -104,7 +117,11 @@ def test_the_last_cut_is_of_all_as_they_are_and_no_other_counts() -> None:
     assert give(assembly, "b", 8) == []
     assert assembly.take(orders[1], b"b") == []
     (cut,) = assembly.take(orders[0], b"a")
-    assert (cut.parts, cut.standing, cut.extra) == ({"a": (12, b"a"), "b": (10, b"b")}, [], {"losses": {"b": 0.5}})
+    assert (cut.parts, cut.standing, cut.extra) == (
+        {"a": (12, b"a"), "b": (10, b"b")},
+        [],
+        {"losses": {"b": 0.5}},
+    )
 
 
 def test_who_is_ahead_on_disk_stands_in_a_cut_behind_it() -> None:
@@ -115,16 +132,24 @@ def test_who_is_ahead_on_disk_stands_in_a_cut_behind_it() -> None:
 
 
 def test_of_equal_scores_the_later_step_is_the_best() -> None:
-    scores = {4: ("high_quality", 0.9), 8: ("high_quality", 0.9), 12: ("high_quality", 0.1), 16: ("high_quality", 1.0)}
+    scores = {
+        4: ("high_quality", 0.9),
+        8: ("high_quality", 0.9),
+        12: ("high_quality", 0.1),
+        16: ("high_quality", 1.0),
+    }
     assert best_step([4, 8, 12], scores) == 8
     assert best_step([20], scores) is None
 
 
-# ------------------------------------------------------------------------------------------------------- what is committed
+# -------------------------------------------------------------------------------------------------------
+# what is committed
 
 
 class Run:
-    """As much of a run's state and of its log as saving takes, with two pairs and a player that is none."""
+    """As much of a run's state and of its log as saving takes, with two pairs and a player that is
+    none.
+    """
 
     def __init__(self, path: Path, keep: int = 2) -> None:
         self.path = path
@@ -163,7 +188,9 @@ class Run:
         return found
 
 
-def given(saving: Saving, step: int, extra: dict[str, dict[str, Any]] | None = None, **parts: int) -> None:
+def given(
+    saving: Saving, step: int, extra: dict[str, dict[str, Any]] | None = None, **parts: int
+) -> None:
     """All of these are asked for a part of a cut, and give it as they are."""
     players = [p.replace("_", "-") for p in parts]
     orders = [Save(p, step, at=at) for p, at in zip(players, parts.values(), strict=True)]
@@ -182,9 +209,19 @@ def test_a_whole_cut_is_committed_told_and_counted(tmp_path: Path) -> None:
     assert found.parts == {A: b"pair-00@4", B: b"pair-01@5", "judge": b"judge@4"}
     assert found.extra == {"swapped": {A: 1, B: 2}, "members": [0, 1], "seen": [3, 7]}
     size = sum(map(len, found.parts.values()))
-    facts = {"step": 4, "players": ["judge", A, B], "name": "00000004", "bytes": size, "removed": []}
+    facts = {
+        "step": 4,
+        "players": ["judge", A, B],
+        "name": "00000004",
+        "bytes": size,
+        "removed": [],
+    }
     assert run.told == [("checkpoint", facts)]
-    assert (saving.assembly.saved_step, saving.assembly.steps, run.kept_totals) == (4, found.steps, 1)
+    assert (saving.assembly.saved_step, saving.assembly.steps, run.kept_totals) == (
+        4,
+        found.steps,
+        1,
+    )
     assert sorted(run.totals.best) == [4, 99], "scores whose checkpoints are gone are of no use"
 
 
@@ -230,7 +267,9 @@ def test_one_that_cannot_be_written_is_told_and_the_one_before_counts(
     assert run.committed().step == 12
 
 
-def test_a_run_does_not_end_without_its_last_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_does_not_end_without_its_last_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = Run(tmp_path)
     saving = run.begin()
     run.done |= {A: 8, B: 6}
@@ -252,7 +291,9 @@ def test_a_run_does_not_end_without_its_last_checkpoint(tmp_path: Path, monkeypa
     assert again.last() == [], "it is just what the players are"
 
 
-def test_who_comes_back_stands_by_its_committed_part_with_all_that_belongs_to_it(tmp_path: Path) -> None:
+def test_who_comes_back_stands_by_its_committed_part_with_all_that_belongs_to_it(
+    tmp_path: Path,
+) -> None:
     run = Run(tmp_path)
     saving = run.begin()
     given(saving, 4, {"swapped": {A: 1, B: 2}}, pair_00=4, pair_01=4)
@@ -263,10 +304,17 @@ def test_who_comes_back_stands_by_its_committed_part_with_all_that_belongs_to_it
     saving.lost(B, 4)
     found = run.committed()
     assert (found.step, found.steps, found.parts) == (8, {A: 8, B: 4}, {A: b"new", B: b"pair-01@4"})
-    assert found.extra == {"swapped": {A: 5, B: 2}, "losses": {A: 0.5}, "members": [0, 1], "seen": [3, 7]}
+    assert found.extra == {
+        "swapped": {A: 5, B: 2},
+        "losses": {A: 0.5},
+        "members": [0, 1],
+        "seen": [3, 7],
+    }
 
 
-def test_who_comes_back_from_an_earlier_part_than_the_newest_is_known_by_that(tmp_path: Path) -> None:
+def test_who_comes_back_from_an_earlier_part_than_the_newest_is_known_by_that(
+    tmp_path: Path,
+) -> None:
     run = Run(tmp_path)
     saving = run.begin({A: 8, B: 8})
     saving.lost(B, 4)

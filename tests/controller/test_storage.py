@@ -1,4 +1,6 @@
-"""What is durable when an operation returns, by the system calls that it makes; no link is followed, nothing half-written stays."""
+"""What is durable when an operation returns, by the system calls that it makes; no link is
+followed, nothing half-written stays.
+"""
 
 import errno
 import os
@@ -38,7 +40,9 @@ def test_content_is_on_disk_when_write_and_append_return(tmp_path: Path, synced:
     assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o600
 
 
-def test_a_created_name_is_on_disk_with_the_folders_above_it(tmp_path: Path, synced: list[str]) -> None:
+def test_a_created_name_is_on_disk_with_the_folders_above_it(
+    tmp_path: Path, synced: list[str]
+) -> None:
     disk = LocalStorage(tmp_path)
     disk.create("journal/1")
     assert synced == [f"{tmp_path}/journal", str(tmp_path)]
@@ -50,7 +54,9 @@ def test_a_created_name_is_on_disk_with_the_folders_above_it(tmp_path: Path, syn
     assert synced[2:] == [f"{tmp_path}/new/folders", f"{tmp_path}/new"]
 
 
-def test_names_are_on_disk_when_sync_returns_and_no_handle_is_left(tmp_path: Path, synced: list[str]) -> None:
+def test_names_are_on_disk_when_sync_returns_and_no_handle_is_left(
+    tmp_path: Path, synced: list[str]
+) -> None:
     disk = LocalStorage(tmp_path)
     before = len(list(Path("/proc/self/fd").iterdir()))
     disk.make_folder("a/b")
@@ -107,7 +113,12 @@ def test_an_append_that_fails_leaves_the_file_as_it_was(
 def test_a_tail_is_the_end_of_a_file_or_all_of_it(tmp_path: Path) -> None:
     disk = LocalStorage(tmp_path)
     disk.write("a", b"0123456789")
-    assert [disk.tail("a", size) for size in (1, 3, 10, 11)] == [b"9", b"789", b"0123456789", b"0123456789"]
+    assert [disk.tail("a", size) for size in (1, 3, 10, 11)] == [
+        b"9",
+        b"789",
+        b"0123456789",
+        b"0123456789",
+    ]
     disk.write("a", b"")
     assert disk.tail("a", 5) == b""
 

@@ -19,7 +19,9 @@ from raygan.service.training import resume_run, train
 
 
 class Disk:
-    """os.write with so many bytes left, as a disk that fills up does it: part of it gets there, then nothing."""
+    """os.write with so many bytes left, as a disk that fills up does it: part of it gets there,
+    then nothing.
+    """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.room = 1 << 30
@@ -70,7 +72,9 @@ def test_a_log_has_whole_lines_only_and_all_of_them_once_there_is_room(
     assert missing == 5 - len(raw.splitlines())
     disk.room = 1 << 30
     folder.metric(kind="train", step=5)
-    assert [row["step"] for row in read_jsonl(folder.path / "metrics.jsonl")] == list(range(6)), "in order"
+    assert [row["step"] for row in read_jsonl(folder.path / "metrics.jsonl")] == list(range(6)), (
+        "in order"
+    )
     assert folder.unwritten() == {}
 
 
@@ -105,7 +109,9 @@ def test_what_waits_is_bounded_and_what_is_lost_is_counted(
     assert read_jsonl(folder.path / "metrics.jsonl")[-1]["step"] == 51
 
 
-def test_run_json_waits_and_is_written_with_the_next_line_that_can_be(folder: RunFolder, disk: Disk) -> None:
+def test_run_json_waits_and_is_written_with_the_next_line_that_can_be(
+    folder: RunFolder, disk: Disk
+) -> None:
     folder.status(status="starting")
     disk.room = 0
     assert folder.status(status="running", pid=7)["pid"] == 7, "who asks is told all the same"
@@ -131,7 +137,9 @@ def test_the_end_tells_what_is_missing_in_all_lives(folder: RunFolder, disk: Dis
     assert json.loads((folder.path / "run.json").read_text())["unwritten"] == {"samples": 2}
 
 
-def test_each_file_is_told_once_and_the_warning_itself_may_have_to_wait(tmp_path: Path, disk: Disk) -> None:
+def test_each_file_is_told_once_and_the_warning_itself_may_have_to_wait(
+    tmp_path: Path, disk: Disk
+) -> None:
     folder, told = RunFolder.create(tmp_path, "run"), list[str]()
 
     def warn(name: str, error: OSError) -> None:
@@ -147,7 +155,10 @@ def test_each_file_is_told_once_and_the_warning_itself_may_have_to_wait(tmp_path
     disk.room = 1 << 30
     folder.close()
     texts = [e["text"] for e in read_jsonl(folder.path / "events.jsonl")]
-    assert texts == ["metrics.jsonl: No space left on device", "events.jsonl: No space left on device"]
+    assert texts == [
+        "metrics.jsonl: No space left on device",
+        "events.jsonl: No space left on device",
+    ]
 
 
 def test_before_a_run_is_under_way_a_failure_is_an_error(tmp_path: Path, disk: Disk) -> None:
@@ -173,7 +184,9 @@ REAL_APPEND = LocalStorage.append
 def test_a_swap_that_cannot_be_committed_ends_in_one_line_and_can_be_gone_on_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = full_disk.bits(train(full_disk.config(), run_dir=tmp_path, name="whole", inline=True).path)
+    expected = full_disk.bits(
+        train(full_disk.config(), run_dir=tmp_path, name="whole", inline=True).path
+    )
     with monkeypatch.context() as patch:
         patch.setattr(LocalStorage, "append", fail_swaps)
         with pytest.raises(RayganError, match=r"No space.*raygan resume") as error:
@@ -185,8 +198,12 @@ def test_a_swap_that_cannot_be_committed_ends_in_one_line_and_can_be_gone_on_wit
     assert full_disk.bits(tmp_path / "r") == expected
 
 
-def test_without_any_telemetry_a_run_is_the_same_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = full_disk.bits(train(full_disk.config(), run_dir=tmp_path, name="whole", inline=True).path)
+def test_without_any_telemetry_a_run_is_the_same_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = full_disk.bits(
+        train(full_disk.config(), run_dir=tmp_path, name="whole", inline=True).path
+    )
     real = module.write_within
 
     def only_at_first(root: Path, name: str, raw: bytes) -> None:

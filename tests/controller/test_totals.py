@@ -1,4 +1,6 @@
-"""What a run has done and spent goes on over its lives; nothing is counted twice, nothing begins at nought."""
+"""What a run has done and spent goes on over its lives; nothing is counted twice, nothing begins at
+nought.
+"""
 
 import json
 from dataclasses import replace
@@ -11,7 +13,17 @@ from raygan.controller import totals as module
 from raygan.controller.ledger import Ledger
 from raygan.controller.totals import Totals, absorb, newest_first
 
-SPENT = Totals(30.0, {"pair-00": 4.0}, 5, 1, {"W101": 2}, {"died": 1}, {"pair-03": "NaN"}, {8: ("fid", 3.0)}, {0, 1, 4})
+SPENT = Totals(
+    30.0,
+    {"pair-00": 4.0},
+    5,
+    1,
+    {"W101": 2},
+    {"died": 1},
+    {"pair-03": "NaN"},
+    {8: ("fid", 3.0)},
+    {0, 1, 4},
+)
 
 
 def test_what_is_dumped_is_read_again_through_json() -> None:
@@ -74,10 +86,18 @@ def test_lines_come_from_the_end_whatever_the_size_of_a_read(
 def test_a_ledger_goes_on_from_what_a_checkpoint_keeps_of_it() -> None:
     before = Ledger({"a": 4, "b": 6}, {"a": 2}, {"a": 0.5, "b": 0.25})
     after = Ledger.begin(["a", "b", "c"], before.done, before.extra())
-    assert (after.done, after.swapped, after.losses) == ({"a": 4, "b": 6, "c": 0}, {"a": 2}, {"a": 0.5, "b": 0.25})
+    assert (after.done, after.swapped, after.losses) == (
+        {"a": 4, "b": 6, "c": 0},
+        {"a": 2},
+        {"a": 0.5, "b": 0.25},
+    )
     assert after.ready(["a", "b", "c"]) == ["a", "b", "c"]
     after.in_flight["b"] = 3
     after.left("b")
     assert after.extra() == {"swapped": {"a": 2}, "losses": {"a": 0.5}}
-    assert (after.ready(["a", "b", "c"]), after.done, after.in_flight) == (["a", "c"], {"a": 4, "c": 0}, {})
+    assert (after.ready(["a", "b", "c"]), after.done, after.in_flight) == (
+        ["a", "c"],
+        {"a": 4, "c": 0},
+        {},
+    )
     assert Ledger.begin(["a"], {}, {}).extra() == {"swapped": {}, "losses": {}}

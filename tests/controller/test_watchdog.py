@@ -26,8 +26,12 @@ def test_a_saturated_discriminator_is_named_once_it_stays_so() -> None:
     assert [names(critic.trained("a", i, {"d_accuracy": 1.0})) for i in range(5)] == [[]] * 5
 
 
-@pytest.mark.parametrize("low", [{"spread": 0.05}, {"near": 0.25}], ids=["one place", "two modes of eight"])
-def test_a_collapsed_generator_is_named_unless_it_is_meant_to_sit_on_one_mode(low: dict[str, float]) -> None:
+@pytest.mark.parametrize(
+    "low", [{"spread": 0.05}, {"near": 0.25}], ids=["one place", "two modes of eight"]
+)
+def test_a_collapsed_generator_is_named_unless_it_is_meant_to_sit_on_one_mode(
+    low: dict[str, float],
+) -> None:
     narrow = Scored([], **low)
     dog = Watchdog(["a"], lambda _: False, False)
     assert names(dog.scored("a", 1, narrow)) == [], "an untrained generator is narrow too"
@@ -46,7 +50,9 @@ def test_held_out_coverage_and_d_together_name_what_neither_would_alone() -> Non
         assert names(dog.scored("a", 2, half)) == told
     dog = Watchdog(["a"], lambda _: False, False)
     list(dog.trained("a", 1, {"d_missed": 1.0}))
-    assert [names(dog.scored("a", i, Scored([], near=0.95))) for i in (1, 2)] == [[], []], "a D that wins"
+    assert [names(dog.scored("a", i, Scored([], near=0.95))) for i in (1, 2)] == [[], []], (
+        "a D that wins"
+    )
 
 
 def test_members_on_the_same_modes_are_named() -> None:
@@ -77,6 +83,9 @@ def test_every_warning_has_a_page_and_a_remedy() -> None:
     assert used >= {"W101", "W102", "W103", "W104", "W105", "W201", "W202"}
     for number in used:
         page = (ROOT / f"docs/warnings/{number}.md").read_text()
-        assert all(part in page for part in ("What it says", "How it is found", "What it means", "What to do"))
+        assert all(
+            part in page
+            for part in ("What it says", "How it is found", "What it means", "What to do")
+        )
         assert number in REMEDIES
         assert f"docs/warnings/{number}.md" in fate(f"{number} anything")

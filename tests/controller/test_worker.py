@@ -81,7 +81,9 @@ def test_a_round_of_a_pack_with_nan_is_repeated_by_each_pair_from_where_it_began
 
 
 class Player:
-    """Fails its first `bad` rounds, in training or when it is looked at; remembers what was done with it."""
+    """Fails its first `bad` rounds, in training or when it is looked at; remembers what was done
+    with it.
+    """
 
     name = "pair-00"
 

@@ -33,9 +33,15 @@ def test_the_committed_file_is_current(name: str) -> None:
 
 
 def test_every_gauge_is_asked_for_and_every_question_names_one() -> None:
-    asked = {name for _, expr in made.expressions() for name in re.findall(r"ray_(raygan_\w+)", expr)}
+    asked = {
+        name for _, expr in made.expressions() for name in re.findall(r"ray_(raygan_\w+)", expr)
+    }
     assert asked <= set(PLAYER | RUN), "a panel asks for what nobody exports"
-    assert set(PLAYER | RUN) - asked == {"raygan_steps", "raygan_high_quality", "raygan_busy_seconds"}
+    assert set(PLAYER | RUN) - asked == {
+        "raygan_steps",
+        "raygan_high_quality",
+        "raygan_busy_seconds",
+    }
 
 
 def test_questions_are_questions_and_panels_do_not_overlap() -> None:
@@ -47,7 +53,9 @@ def test_questions_are_questions_and_panels_do_not_overlap() -> None:
 
 
 def test_nothing_that_users_name_is_in_a_query_but_by_its_label() -> None:
-    """Runs and players are what their patterns allow; own metrics have no series and no panel of their own."""
+    """Runs and players are what their patterns allow; own metrics have no series and no panel of
+    their own.
+    """
     texts = [q.legend for d in (made.ONE_RUN, made.SWEEP) for p in d.panels for q in p.queries]
     assert {name for text in texts for name in re.findall(r"{{(.*?)}}", text)} == {"run", "player"}
     said = {name for a in made.ALERTS for name in re.findall(r"\$labels\.(\w+)", a.summary)}
@@ -67,7 +75,11 @@ def test_promtool_takes_the_rules(tmp_path: Path) -> None:
     assert shutil.which("promtool"), "prometheus is not installed: apt-get install prometheus"
     (tmp_path / "alerts.yml").write_text(made.alerts_yaml())
     done = subprocess.run(
-        ["promtool", "check", "rules", "alerts.yml"], cwd=tmp_path, capture_output=True, text=True, check=False
+        ["promtool", "check", "rules", "alerts.yml"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert f"{len(made.ALERTS)} rules found" in done.stdout
@@ -78,17 +90,28 @@ def test_alerts_fire_when_they_should_and_only_then(tmp_path: Path) -> None:
     (tmp_path / "alerts.yml").write_text(made.alerts_yaml())
     labels = 'run="r", player="{}", role="pair"'
     series = [
-        {"series": f"ray_raygan_heartbeat_age_seconds{{{labels.format('pair-00')}}}", "values": "0+15x40"},
-        {"series": f"ray_raygan_heartbeat_age_seconds{{{labels.format('pair-01')}}}", "values": "1x40"},
+        {
+            "series": f"ray_raygan_heartbeat_age_seconds{{{labels.format('pair-00')}}}",
+            "values": "0+15x40",
+        },
+        {
+            "series": f"ray_raygan_heartbeat_age_seconds{{{labels.format('pair-01')}}}",
+            "values": "1x40",
+        },
         {"series": f"ray_raygan_d_accuracy{{{labels.format('pair-00')}}}", "values": "1x60"},
         {"series": f"ray_raygan_d_accuracy{{{labels.format('pair-01')}}}", "values": "0.7x60"},
     ]
     dead = {"severity": "critical", "run": "r", "player": "pair-00"}
     saturated = {"severity": "warning", "run": "r", "player": "pair-00"}
 
-    def expect(at: str, name: str, labels: dict[str, str] | None, text: str = "") -> dict[str, object]:
+    def expect(
+        at: str, name: str, labels: dict[str, str] | None, text: str = ""
+    ) -> dict[str, object]:
         page = next(a.page for a in made.ALERTS if a.name == name)
-        alert = {"exp_labels": labels, "exp_annotations": {"summary": text, "runbook_url": f"docs/warnings/{page}.md"}}
+        alert = {
+            "exp_labels": labels,
+            "exp_annotations": {"summary": text, "runbook_url": f"docs/warnings/{page}.md"},
+        }
         return {"eval_time": at, "alertname": name, "exp_alerts": [] if labels is None else [alert]}
 
     cases = [
@@ -102,7 +125,11 @@ def test_alerts_fire_when_they_should_and_only_then(tmp_path: Path) -> None:
     test = {"rule_files": ["alerts.yml"], "evaluation_interval": "15s", "tests": tests}
     (tmp_path / "test.yml").write_text(yaml.safe_dump(test))
     done = subprocess.run(
-        ["promtool", "test", "rules", "test.yml"], cwd=tmp_path, capture_output=True, text=True, check=False
+        ["promtool", "test", "rules", "test.yml"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -120,7 +147,8 @@ def test_mistakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert sorted(p.name for p in made.install(None).iterdir()) == sorted(made.files())
 
 
-# -------------------------------------------------------------------------------------------- a real Prometheus
+# -------------------------------------------------------------------------------------------- a
+# real Prometheus
 
 
 def free_port() -> int:
@@ -179,8 +207,16 @@ def eighteen_more_runs() -> list[Any]:
 
     actor: Any = ray.remote(HubActor)
     hubs = [actor.options(num_cpus=0).remote(f"more-{i}") for i in range(18)]
-    row = json.dumps({"kind": "train", "player": "pair-00", "step": 1, "steps": 1, "loss_d": 1.0}) + "\n"
-    ray.get([hub.push.remote("", {"metrics.jsonl": (0, row.encode())}, {}, {"pair-00": 0.1}, {}) for hub in hubs])
+    row = (
+        json.dumps({"kind": "train", "player": "pair-00", "step": 1, "steps": 1, "loss_d": 1.0})
+        + "\n"
+    )
+    ray.get(
+        [
+            hub.push.remote("", {"metrics.jsonl": (0, row.encode())}, {}, {"pair-00": 0.1}, {})
+            for hub in hubs
+        ]
+    )
     return hubs
 
 
@@ -188,7 +224,9 @@ def eighteen_more_runs() -> list[Any]:
 @pytest.mark.exhaustive
 @pytest.mark.timeout(280)
 def test_a_real_prometheus_sees_it_all(prometheus: str, tmp_path: Path) -> None:
-    """SGAN over GAP and PMGAN at once: every expression has series, a killed pair is seen, none of 20 runs' series stays."""
+    """SGAN over GAP and PMGAN at once: every expression has series, a killed pair is seen, none of
+    20 runs' series stays.
+    """
     import ray
 
     address = ray.get_runtime_context().gcs_address
@@ -197,12 +235,21 @@ def test_a_real_prometheus_sees_it_all(prometheus: str, tmp_path: Path) -> None:
              "--resources.cpus-per-pair", "0.1",
              "--failures.death", "without", "--tempo", "async", "--run-dir", str(tmp_path), "--address", address]  # fmt: skip
     kinds = {
-        "swaps": ["--preset", "ring8-sgan-gap", "--num-pairs", "3", "--strategy.over.swap-every", "20"],
+        "swaps": [
+            "--preset",
+            "ring8-sgan-gap",
+            "--num-pairs",
+            "3",
+            "--strategy.over.swap-every",
+            "20",
+        ],
         "slots": ["--preset", "ring8-pmgan", "--num-pairs", "2"],
     }
     env = {**os.environ, "RAY_AUTH_MODE": "token"}
     runs = [
-        subprocess.Popen([sys.executable, "-m", "raygan.cli", "train", *flags, *small, "--name", name], env=env)
+        subprocess.Popen(
+            [sys.executable, "-m", "raygan.cli", "train", *flags, *small, "--name", name], env=env
+        )
         for name, flags in kinds.items()
     ]
     try:
@@ -214,7 +261,11 @@ def test_a_real_prometheus_sees_it_all(prometheus: str, tmp_path: Path) -> None:
             return not missing
 
         wait_for(all_there, 150)
-        labels = {key for series in made.query(prometheus, '{__name__=~"ray_raygan_.*"}') for key in series["metric"]}
+        labels = {
+            key
+            for series in made.query(prometheus, '{__name__=~"ray_raygan_.*"}')
+            for key in series["metric"]
+        }
         assert {key for key in labels if key.islower() and not key.startswith(("__", "otel_"))} == {
             "run", "player", "role", "instance", "job",
         }  # fmt: skip
@@ -225,7 +276,9 @@ def test_a_real_prometheus_sees_it_all(prometheus: str, tmp_path: Path) -> None:
         assert wait_for(lambda: made.query(prometheus, dead), 60) < 60
         silent = 'ray_raygan_heartbeat_age_seconds{run="swaps", player="pair-01"} > 20'
         wait_for(lambda: made.query(prometheus, silent), 60)
-        others = made.query(prometheus, 'ray_raygan_heartbeat_age_seconds{run="swaps", player="pair-00"} > 20')
+        others = made.query(
+            prometheus, 'ray_raygan_heartbeat_age_seconds{run="swaps", player="pair-00"} > 20'
+        )
         assert others == [], "only the killed one is silent"
     finally:
         for run in runs:
@@ -238,4 +291,6 @@ def test_a_real_prometheus_sees_it_all(prometheus: str, tmp_path: Path) -> None:
     ray.get([hub.bye.remote() for hub in hubs])
     for hub in hubs:
         ray.kill(hub)
-    wait_for(lambda: not made.query(prometheus, '{__name__=~"ray_raygan_.*"}'), 100)  # no series outlives its run
+    wait_for(
+        lambda: not made.query(prometheus, '{__name__=~"ray_raygan_.*"}'), 100
+    )  # no series outlives its run

@@ -29,7 +29,9 @@ def arrays(kind: Any) -> Any:
 def in_own_units(array: Any, layout: str | None) -> Any:
     """What the samples are, by hand, as float64."""
     out = np.asarray(array, np.float64)
-    if layout == "NHWC" or (layout is None and out.ndim == 4 and out.shape[3] in (1, 3) and out.shape[1] not in (1, 3)):
+    if layout == "NHWC" or (
+        layout is None and out.ndim == 4 and out.shape[3] in (1, 3) and out.shape[1] not in (1, 3)
+    ):
         return np.moveaxis(out, 3, 1)
     return out
 
@@ -59,7 +61,9 @@ def test_read_right_or_refused_in_one_line(array: Any, layout: str | None, scale
         back = found.scaling.back(made)
         true = in_own_units(array, layout).reshape(back.shape)
         slack = (
-            1e-5 * np.ptp(true, axis=0, keepdims=True) + 1e-12 * np.abs(true) if made.ndim == 2 else 1e-5 * np.ptp(true)
+            1e-5 * np.ptp(true, axis=0, keepdims=True) + 1e-12 * np.abs(true)
+            if made.ndim == 2
+            else 1e-5 * np.ptp(true)
         )
         slack = slack + (1e-4 if scale == "bytes" else 1e-300)  # float32 of -1..1
         assert (np.abs(back - true) <= slack).all()
@@ -67,7 +71,13 @@ def test_read_right_or_refused_in_one_line(array: Any, layout: str | None, scale
 
 
 @settings(max_examples=100, deadline=None)
-@given(hnp.arrays(np.float64, st.tuples(st.integers(2, 20), st.integers(1, 4)), elements=st.floats(-1e300, 1e300)))
+@given(
+    hnp.arrays(
+        np.float64,
+        st.tuples(st.integers(2, 20), st.integers(1, 4)),
+        elements=st.floats(-1e300, 1e300),
+    )
+)
 def test_points_come_back_in_their_units(array: Any) -> None:
     try:
         found = as_samples("x", array)

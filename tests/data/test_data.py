@@ -132,7 +132,12 @@ def test_real_files_of_every_format() -> None:
     faces = load(f"npz:{shared('orl-faces64/orl-faces64.npz')}")
     assert (len(faces.train) + len(faces.held_out), faces.shape) == (400, (1, 64, 64))
     digits = load(
-        {"name": "idx", "path": str(shared("mnist/t10k-images-idx3-ubyte.gz")), "held_out": 500, "limit": 100}
+        {
+            "name": "idx",
+            "path": str(shared("mnist/t10k-images-idx3-ubyte.gz")),
+            "held_out": 500,
+            "limit": 100,
+        }
     )
     assert (len(digits.train), len(digits.held_out), digits.shape) == (100, 500, (1, 28, 28))
 
@@ -159,7 +164,11 @@ def test_explicit_path_and_environment_come_before_the_other_places(
     def make(folder: Path, count: int) -> None:
         folder.mkdir(parents=True)
         for name in ("train", "t10k"):
-            raw = bytes([0, 0, 8, 3]) + np.array([count, 28, 28], ">u4").tobytes() + bytes(count * 784)
+            raw = (
+                bytes([0, 0, 8, 3])
+                + np.array([count, 28, 28], ">u4").tobytes()
+                + bytes(count * 784)
+            )
             (folder / f"{name}-images-idx3-ubyte").write_bytes(raw)  # without .gz works too
 
     make(tmp_path / "given", 3)
@@ -169,7 +178,9 @@ def test_explicit_path_and_environment_come_before_the_other_places(
     assert len(load({"name": "mnist", "path": str(tmp_path / "given")}).train) == 3
 
 
-def test_a_miss_names_all_places_and_the_command_that_helps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_miss_names_all_places_and_the_command_that_helps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -208,7 +219,9 @@ def idx(count: int, extra: bytes = b"") -> bytes:
         ("x.parquet", b"no table", "cannot be read"),
     ],
 )
-def test_damaged_files_are_one_line(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+def test_damaged_files_are_one_line(
+    tmp_path: Path, name: str, content: bytes, message: str
+) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=message) as error:
         load(f"{name.partition('.')[2]}:{tmp_path / name}")

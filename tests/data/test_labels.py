@@ -72,7 +72,9 @@ def parquet_pictures(root: Path) -> Made:
 
 
 def idx(root: Path) -> Made:
-    (root / "x-ubyte").write_bytes(b"\0\0\x08\x03" + struct.pack(">3I", COUNT, 4, 4) + PICTURES.tobytes())
+    (root / "x-ubyte").write_bytes(
+        b"\0\0\x08\x03" + struct.pack(">3I", COUNT, 4, 4) + PICTURES.tobytes()
+    )
     labels = b"\0\0\x08\x01" + struct.pack(">I", COUNT) + KIND.astype(np.uint8).tobytes()
     (root / "y-ubyte.gz").write_bytes(gzip.compress(labels))
     return "idx", root / "x-ubyte", {"labels": "y-ubyte.gz"}
@@ -118,7 +120,9 @@ def load(made: Made, **more: Any) -> Samples:
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_each_sample_keeps_its_class_through_the_split(source: Callable[[Path], Made], tmp_path: Path) -> None:
+def test_each_sample_keeps_its_class_through_the_split(
+    source: Callable[[Path], Made], tmp_path: Path
+) -> None:
     data = load(source(tmp_path))
     assert data.labels is not None
     assert data.held_out_labels is not None
@@ -159,7 +163,9 @@ def test_without_labels_a_source_is_read_as_before(labels: str | None, tmp_path:
         ({"x": POINTS}, "gone.npy", "does not exist"),
     ],
 )
-def test_labels_that_cannot_be_meant_are_one_line(arrays: Any, labels: str, told: str, tmp_path: Path) -> None:
+def test_labels_that_cannot_be_meant_are_one_line(
+    arrays: Any, labels: str, told: str, tmp_path: Path
+) -> None:
     np.savez(tmp_path / "a.npz", **arrays)
     with pytest.raises(DataError) as error:
         load(("npz", tmp_path / "a.npz", {"labels": labels, "key": "x"}))
@@ -168,7 +174,9 @@ def test_labels_that_cannot_be_meant_are_one_line(arrays: Any, labels: str, told
 
 
 def test_nulls_among_labels_are_told_by_row(tmp_path: Path) -> None:
-    pq.write_table(pa.table({"a": POINTS[:, 0], "c": [None, *KIND[1:].tolist()]}), tmp_path / "a.parquet")
+    pq.write_table(
+        pa.table({"a": POINTS[:, 0], "c": [None, *KIND[1:].tolist()]}), tmp_path / "a.parquet"
+    )
     with pytest.raises(DataError, match="1 nulls, the first in row 0"):
         load(("parquet", tmp_path / "a.parquet", {"labels": "c"}))
 

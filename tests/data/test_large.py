@@ -1,4 +1,6 @@
-"""What is larger than memory: read a part at a time, kept in the cache, drawn from there with the bits of the small path."""
+"""What is larger than memory: read a part at a time, kept in the cache, drawn from there with the
+bits of the small path.
+"""
 
 import errno
 import io
@@ -115,7 +117,11 @@ SOURCES: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "npz, compressed": ("npz", saved("zed", PICTURES), {}),
     "npz, points": ("npz", saved("x.npz", POINTS), {}),
     "npy, points as they are": ("npz", saved("x.npy", POINTS), {"scale": "none"}),
-    "npz, the last ones held out": ("npz", saved("x.npz", PICTURES), {"held_out_by": "tail", "limit": 50}),
+    "npz, the last ones held out": (
+        "npz",
+        saved("x.npz", PICTURES),
+        {"held_out_by": "tail", "limit": 50},
+    ),
     "hdf5": ("hdf5", saved("x.h5", PICTURES), {}),
     "hdf5, points": ("hdf5", saved("x.h5", POINTS), {}),
 }
@@ -127,9 +133,12 @@ def same(a: Samples, b: Samples) -> bool:
         cpu = torch.device("cpu")
         return [x.batch(64, stream, cpu), x.real_batch(20, stream), x.held_out_batch(20, stream)]
 
-    return (a.sha256, a.split, a.scaling, a.shape) == (b.sha256, b.split, b.scaling, b.shape) and all(
-        map(torch.equal, drawn(a), drawn(b))
-    )
+    return (a.sha256, a.split, a.scaling, a.shape) == (
+        b.sha256,
+        b.split,
+        b.scaling,
+        b.shape,
+    ) and all(map(torch.equal, drawn(a), drawn(b)))
 
 
 @pytest.mark.parametrize("name", SOURCES)
@@ -147,7 +156,9 @@ def test_a_large_source_gives_the_bits_of_the_small_path(
         assert isinstance(found.held_out, Stored)
         assert same(found, small)
         sent = pickle.dumps(found)
-        assert len(sent) < 4 * len(found.train) + 4 * len(found.held_out) + 6000, "which samples, and where; not these"
+        assert len(sent) < 4 * len(found.train) + 4 * len(found.held_out) + 6000, (
+            "which samples, and where; not these"
+        )
         assert same(pickle.loads(sent), small)  # noqa: S301  of this process
     assert small.record is not None
     assert found.record is not None
@@ -200,7 +211,9 @@ def test_where_nothing_can_be_kept_it_is_read_into_memory_and_told(
     if place == "full":
         monkeypatch.setattr(cache, "reserve", no_space)
     else:
-        monkeypatch.setenv("XDG_CACHE_HOME", "/proc/none" if place == "no such device" else str(tmp_path / "file"))
+        monkeypatch.setenv(
+            "XDG_CACHE_HOME", "/proc/none" if place == "no such device" else str(tmp_path / "file")
+        )
     found = data.load(0)
     assert isinstance(found.train, np.ndarray)
     assert found.record is not None
@@ -220,7 +233,9 @@ def test_a_disk_that_fills_up_is_one_line_and_leaves_nothing(
     tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "ftruncate", no_space)
-    with pytest.raises(DataError, match=r"No space left on device\. Make room there, set XDG_CACHE_HOME"):
+    with pytest.raises(
+        DataError, match=r"No space left on device\. Make room there, set XDG_CACHE_HOME"
+    ):
         component("npz", saved("x.npz", PICTURES)(tmp_path)).load(0)
     assert not [p for p in own_cache.iterdir() if p.suffix != ".lock"]
 
@@ -320,7 +335,14 @@ def sources(tmp_path: Path) -> dict[str, tuple[str, Path]]:
 def test_reading_takes_a_tenth_of_the_data_and_less(sources: dict[str, tuple[str, Path]]) -> None:
     for kind, path in sources.values():
         done = subprocess.run(
-            [sys.executable, "-c", MEASURED, kind, str(path), str(path.with_name(f"small-{path.name}"))],
+            [
+                sys.executable,
+                "-c",
+                MEASURED,
+                kind,
+                str(path),
+                str(path.with_name(f"small-{path.name}")),
+            ],
             capture_output=True,
             text=True,
             check=True,

@@ -37,12 +37,18 @@ HDF5: dict[str, tuple[dict[str, Any], dict[str, Any], Any]] = {
     "usual name": ({"labels": np.zeros(5), "images": HWC}, {}, CHW),
     "in a group": ({"train/x": CHW, "test/x": CHW[:2]}, {"key": "train/x"}, CHW),
     "points": ({"data": POINTS}, {}, SCALED),
-    "big-endian float32": ({"data": POINTS.astype(">f4")}, {"scale": "none"}, POINTS.astype(np.float32)),
+    "big-endian float32": (
+        {"data": POINTS.astype(">f4")},
+        {"scale": "none"},
+        POINTS.astype(np.float32),
+    ),
     "bool": ({"images": CHW[:, 0] > 99}, {}, (CHW[:, :1] > 99) * 255),
 }
 
 
-@pytest.mark.parametrize("options", [{}, {"chunks": True, "compression": "gzip"}], ids=["plain", "gzip"])
+@pytest.mark.parametrize(
+    "options", [{}, {"chunks": True, "compression": "gzip"}], ids=["plain", "gzip"]
+)
 @pytest.mark.parametrize("name", HDF5)
 def test_hdf5_as_h5py_has_written_it(name: str, options: dict[str, Any], tmp_path: Path) -> None:
     arrays, settings, seen = HDF5[name]
@@ -64,7 +70,9 @@ def test_hdf5_as_h5py_has_written_it(name: str, options: dict[str, Any], tmp_pat
     ],
     ids=["several", "none", "text", "complex"],
 )
-def test_what_hdf5_cannot_tell_is_one_line(arrays: dict[str, Any], line: str, tmp_path: Path) -> None:
+def test_what_hdf5_cannot_tell_is_one_line(
+    arrays: dict[str, Any], line: str, tmp_path: Path
+) -> None:
     with h5py.File(tmp_path / "x.h5", "w") as file:
         for key, array in arrays.items():
             file[key] = array
@@ -89,7 +97,9 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     (at / "parquet" / "data").mkdir(parents=True)
     pictures.to_parquet(at / "parquet" / "data" / "train-00000-of-00001.parquet")
     pictures.save_to_disk(at / "saved")
-    datasets.DatasetDict({"train": pictures, "test": pictures.select([0, 1])}).save_to_disk(at / "dict")
+    datasets.DatasetDict({"train": pictures, "test": pictures.select([0, 1])}).save_to_disk(
+        at / "dict"
+    )
     numbers = datasets.Dataset.from_dict({"a": POINTS[:, 0], "b": POINTS[:, 1], "c": POINTS[:, 2]})
     numbers.save_to_disk(at / "numbers")
     return {name: at / name for name in ("parquet", "saved", "dict", "numbers")}
@@ -111,7 +121,8 @@ def test_numbers_and_parts_in_the_hubs_layouts(hub: dict[str, Path]) -> None:
         found("hf", hub["dict"] / "nothing")
 
 
-# ----------------------------------------------------------------------------------------- arrays in another size and colour
+# ----------------------------------------------------------------------------------------- arrays
+# in another size and colour
 
 GREY = CHW[:, :1]
 RGBA = np.dstack([HWC[0], RNG.integers(0, 256, (6, 8), dtype=np.uint8)])[None].repeat(5, 0)
@@ -124,7 +135,9 @@ def pillow(change: Any) -> Any:
 
 def over(behind: float) -> Any:
     share = RGBA[..., 3:] / 255
-    return np.moveaxis(np.rint(RGBA[..., :3] * share + behind * (1 - share)).astype(np.uint8), -1, 1)
+    return np.moveaxis(
+        np.rint(RGBA[..., :3] * share + behind * (1 - share)).astype(np.uint8), -1, 1
+    )
 
 
 def square(how: str, **options: Any) -> Any:
@@ -151,7 +164,9 @@ FITTED: dict[str, tuple[Any, dict[str, Any], Any]] = {
 
 @pytest.mark.parametrize("kind", ["npz", "npy", "hdf5", "idx"])
 @pytest.mark.parametrize("name", FITTED)
-def test_arrays_of_pictures_are_fitted_as_pillow_does_it(name: str, kind: str, tmp_path: Path) -> None:
+def test_arrays_of_pictures_are_fitted_as_pillow_does_it(
+    name: str, kind: str, tmp_path: Path
+) -> None:
     array, settings, seen = FITTED[name]
     path = tmp_path / f"x.{kind}"
     if kind == "hdf5":
@@ -160,12 +175,16 @@ def test_arrays_of_pictures_are_fitted_as_pillow_does_it(name: str, kind: str, t
     elif kind == "idx":
         if array.dtype != np.uint8:
             return  # there are none
-        path.write_bytes(bytes([0, 0, 8, 4]) + np.array(array.shape, ">u4").tobytes() + array.tobytes())
+        path.write_bytes(
+            bytes([0, 0, 8, 4]) + np.array(array.shape, ">u4").tobytes() + array.tobytes()
+        )
     else:
         np.savez(path, x=array) if kind == "npz" else np.save(path, array)
     read = found("npz" if kind == "npy" else kind, path, **settings)
     assert np.allclose(read.array, seen, atol=1e-6)
-    assert bool(read.record.converted) == (read.array.shape != np.moveaxis(array, -1, 1).shape and name != "as it is")
+    assert bool(read.record.converted) == (
+        read.array.shape != np.moveaxis(array, -1, 1).shape and name != "as it is"
+    )
 
 
 @pytest.mark.parametrize(
@@ -175,10 +194,16 @@ def test_arrays_of_pictures_are_fitted_as_pillow_does_it(name: str, kind: str, t
         (POINTS, {"background": "black"}, "data.background is for pictures"),
         (RGBA, {"layout": "NHWC", "background": "refuse"}, "transparent pixels"),
         (RGBA / 255, {"layout": "NHWC", "channels": 3}, "takes bytes"),
-        (np.zeros((5, 5, 6, 8), np.uint8), {"layout": "NCHW", "channels": 3}, "5 channels are neither"),
+        (
+            np.zeros((5, 5, 6, 8), np.uint8),
+            {"layout": "NCHW", "channels": 3},
+            "5 channels are neither",
+        ),
     ],
 )
-def test_what_cannot_be_fitted_is_one_line(array: Any, settings: Any, line: str, tmp_path: Path) -> None:
+def test_what_cannot_be_fitted_is_one_line(
+    array: Any, settings: Any, line: str, tmp_path: Path
+) -> None:
     np.save(tmp_path / "x.npy", array)
     with pytest.raises(DataError, match=line) as error:
         found("npz", tmp_path / "x.npy", **settings)

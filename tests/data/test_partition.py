@@ -46,7 +46,8 @@ def test_a_small_alpha_makes_unlike_parts() -> None:
 
     def unlike(alpha: str) -> float:
         shares = [
-            np.bincount(labels[members(f"dirichlet({alpha})", 1000, labels, i, 4, 0)], minlength=5) for i in range(4)
+            np.bincount(labels[members(f"dirichlet({alpha})", 1000, labels, i, 4, 0)], minlength=5)
+            for i in range(4)
         ]
         return float(np.std(shares))
 
@@ -69,7 +70,9 @@ def written(root: Path, **changes: Any) -> tuple[Config, dict[str, np.ndarray[An
 
 
 def prepared(config: Config) -> Setup:
-    return Setup(config, with_parts(config, with_data(config), load_data(config)), torch.device("cpu"))
+    return Setup(
+        config, with_parts(config, with_data(config), load_data(config)), torch.device("cpu")
+    )
 
 
 def test_own_sources_come_in_the_scaling_of_the_whole(tmp_path: Path) -> None:
@@ -87,15 +90,21 @@ def test_own_sources_come_in_the_scaling_of_the_whole(tmp_path: Path) -> None:
 
 
 @given(st.floats(-1e3, 1e3), st.floats(0.1, 1e3), st.floats(-1e3, 1e3), st.floats(0.1, 1e3))
-def test_rescaling_goes_through_the_data_s_own_units(a: float, b: float, c: float, d: float) -> None:
+def test_rescaling_goes_through_the_data_s_own_units(
+    a: float, b: float, c: float, d: float
+) -> None:
     x = np.linspace(-2, 2, 7, dtype=np.float32)[:, None]
     back = Scaling((c,), (d,)).back(rescaled(x, Scaling((a,), (b,)), Scaling((c,), (d,))))
-    np.testing.assert_allclose(back, a + b * x.astype(np.float64), rtol=1e-5, atol=1e-3 * (1 + abs(a - c) * 1e-3))
+    np.testing.assert_allclose(
+        back, a + b * x.astype(np.float64), rtol=1e-5, atol=1e-3 * (1 + abs(a - c) * 1e-3)
+    )
 
 
 @pytest.mark.parametrize("rule", RULES)
 def test_a_pair_holds_its_part_and_nothing_else(rule: str) -> None:
-    config = tiny_config(data={"name": "ring", "partition": rule}, strategy="independent", num_pairs=3)
+    config = tiny_config(
+        data={"name": "ring", "partition": rule}, strategy="independent", num_pairs=3
+    )
     executor, whole = InlineExecutor(setup_of(config)), load_data(config)
     executor.start(strategy_of(config).players(config), {})
     seen = []
@@ -124,7 +133,9 @@ def test_a_run_on_parts_is_resumed_exactly(pack: int, tmp_path: Path) -> None:
 
 def test_a_pack_trains_each_pair_on_its_own_part(tmp_path: Path) -> None:
     alone, _ = written(tmp_path, steps=5)
-    packed = alone.model_copy(update={"resources": alone.resources.model_copy(update={"pairs_per_actor": 2})})
+    packed = alone.model_copy(
+        update={"resources": alone.resources.model_copy(update={"pairs_per_actor": 2})}
+    )
     one, two = (final_states(c, lambda c=c: InlineExecutor(prepared(c))) for c in (alone, packed))  # type: ignore[misc]
     for player in one:
         ours, theirs = unpack(one[player]), unpack(two[player])
@@ -134,7 +145,8 @@ def test_a_pack_trains_each_pair_on_its_own_part(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("strategy", "who"), [("sgan", "global"), ("pmgan", "judge"), ({"name": "sgan", "over": {"name": "gap"}}, "global")]
+    ("strategy", "who"),
+    [("sgan", "global"), ("pmgan", "judge"), ({"name": "sgan", "over": {"name": "gap"}}, "global")],
 )
 def test_who_needs_data_without_a_part_is_refused(strategy: Any, who: str) -> None:
     config = tiny_config(data={"name": "ring", "partition": "shards"}, strategy=strategy)
@@ -146,7 +158,11 @@ def test_who_needs_data_without_a_part_is_refused(strategy: Any, who: str) -> No
     ("partition", "pairs", "told"),
     [
         ({"pair-00": "ring8"}, 2, "no SOURCE for pair-01"),
-        ({"pair-00": "ring8", "pair-01": "ring8", "pair-02": "ring8"}, 2, "no pair named 'pair-02'"),
+        (
+            {"pair-00": "ring8", "pair-01": "ring8", "pair-02": "ring8"},
+            2,
+            "no pair named 'pair-02'",
+        ),
         ({"pair-00": "ring8", "pair-01": "mnist"}, 2, "holds pictures of shape"),
         ({"pair-00": "ring8", "pair-01": "npz:nowhere.npz"}, 2, "does not exist"),
         ("by_class", 9, "gets 0 training"),
@@ -162,7 +178,8 @@ def test_parts_that_cannot_be_are_one_line(partition: Any, pairs: int, told: str
 
 
 @pytest.mark.parametrize(
-    "partition", ["shard", "dirichlet", "dirichlet(0)", "dirichlet(-1)", {}, {"pair-00": "./x.py:Y"}, 3]
+    "partition",
+    ["shard", "dirichlet", "dirichlet(0)", "dirichlet(-1)", {}, {"pair-00": "./x.py:Y"}, 3],
 )
 def test_a_partition_that_is_none_is_refused_with_the_choices(partition: Any) -> None:
     with pytest.raises(ConfigError, match=r"data\.ring\.partition"):

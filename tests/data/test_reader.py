@@ -140,7 +140,10 @@ def test_noise_behind_is_the_same_each_time_and_refuse_refuses(tmp_path: Path) -
 
 @pytest.mark.parametrize("fit", ["crop", "pad"])
 def test_any_size_to_one_size(fit: str, tmp_path: Path) -> None:
-    images = [Image.fromarray(RNG.integers(0, 256, s, dtype=np.uint8)) for s in ((9, 20, 3), (30, 8, 3), (8, 8, 3))]
+    images = [
+        Image.fromarray(RNG.integers(0, 256, s, dtype=np.uint8))
+        for s in ((9, 20, 3), (30, 8, 3), (8, 8, 3))
+    ]
     for i, image in enumerate(images):
         save(tmp_path, image, f"{i}.png")
     found = read("folder", tmp_path, size=8, fit=fit)
@@ -193,14 +196,18 @@ def test_what_is_left_out_is_counted_by_reason(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["cut", "html", "dangling", "empty"])
-def test_a_broken_picture_is_one_line_or_is_left_out_when_allowed(kind: str, tmp_path: Path) -> None:
+def test_a_broken_picture_is_one_line_or_is_left_out_when_allowed(
+    kind: str, tmp_path: Path
+) -> None:
     for name in ("a", "c"):
         save(tmp_path, Image.fromarray(GREY), f"{name}.png")
     if kind == "dangling":
         (tmp_path / "b.png").symlink_to("/nowhere")
     else:
         whole = (tmp_path / "a.png").read_bytes()
-        (tmp_path / "b.png").write_bytes({"cut": whole[: len(whole) // 2], "html": b"<html>", "empty": b""}[kind])
+        (tmp_path / "b.png").write_bytes(
+            {"cut": whole[: len(whole) // 2], "html": b"<html>", "empty": b""}[kind]
+        )
     assert "b.png" in refused("folder", tmp_path)
     found = read("folder", tmp_path, skip_broken=1)
     assert len(found.array) == 2
@@ -219,7 +226,8 @@ def test_a_zip_is_read_as_the_folder_is(tmp_path: Path) -> None:
     assert found.record.skipped == {"what file managers leave behind": 1}
 
 
-# ------------------------------------------------------------------------------------------------------------- arrays
+# -------------------------------------------------------------------------------------------------------------
+# arrays
 
 CHW = RNG.integers(0, 256, (5, 3, 6, 8), dtype=np.uint8)
 HWC = np.moveaxis(CHW, 1, -1)
@@ -245,10 +253,22 @@ ARRAYS: dict[str, tuple[Any, dict[str, Any], Any]] = {
     "float any, told": (CHW * 7.0 - 100, {"scale": "standard"}, None),
     "points": (POINTS, {}, ((POINTS - POINTS.mean(0)) / POINTS.std(0)).astype(np.float32)),
     "points as they are": (POINTS, {"scale": "none"}, POINTS.astype(np.float32)),
-    "points float16": (POINTS.astype(np.float16), {"scale": "none"}, POINTS.astype(np.float16).astype(np.float32)),
-    "points bytes": (CHW[:, 0, :2, 0], {"scale": "bytes"}, (CHW[:, 0, :2, 0] / 127.5 - 1).astype(np.float32)),
+    "points float16": (
+        POINTS.astype(np.float16),
+        {"scale": "none"},
+        POINTS.astype(np.float16).astype(np.float32),
+    ),
+    "points bytes": (
+        CHW[:, 0, :2, 0],
+        {"scale": "bytes"},
+        (CHW[:, 0, :2, 0] / 127.5 - 1).astype(np.float32),
+    ),
     "one column": (POINTS[:, 0], {"scale": "none"}, POINTS[:, :1].astype(np.float32)),
-    "series as points": (CHW[:, 0] / 2, {"layout": "points", "scale": "none"}, (CHW[:, 0] / 2).reshape(5, -1)),
+    "series as points": (
+        CHW[:, 0] / 2,
+        {"layout": "points", "scale": "none"},
+        (CHW[:, 0] / 2).reshape(5, -1),
+    ),
 }
 
 
@@ -261,10 +281,14 @@ def test_an_array_is_read_as_numpy_has_it(name: str, kind: str, tmp_path: Path) 
     found = read("npz", path, **settings)
     if seen is not None:
         assert np.allclose(found.array, seen, atol=1e-6)
-        assert found.array.dtype == (np.uint8 if np.asarray(seen).max() > 50 and found.array.ndim == 4 else np.float32)
+        assert found.array.dtype == (
+            np.uint8 if np.asarray(seen).max() > 50 and found.array.ndim == 4 else np.float32
+        )
     if found.scaling:
         back = found.scaling.back(found.array)
-        assert np.allclose(back.reshape(np.shape(array)), array, rtol=1e-5, atol=1e-4 * (np.ptp(array) or 1))
+        assert np.allclose(
+            back.reshape(np.shape(array)), array, rtol=1e-5, atol=1e-4 * (np.ptp(array) or 1)
+        )
 
 
 ASKED: dict[str, tuple[Any, str]] = {
@@ -332,7 +356,8 @@ def test_large_npy_files_stay_mapped(tmp_path: Path) -> None:
     assert isinstance(array, np.memmap) or isinstance(array.base, np.memmap)
 
 
-# ------------------------------------------------------------------------------------------------------------- tables
+# -------------------------------------------------------------------------------------------------------------
+# tables
 
 
 def encoded(array: Any) -> dict[str, Any]:
@@ -351,7 +376,9 @@ def test_parquet_takes_the_column_with_bytes(tmp_path: Path) -> None:
 
 def test_shards_of_a_folder_are_one_table_in_the_order_of_their_names(tmp_path: Path) -> None:
     for i in (1, 0):
-        pq.write_table(pa.table({"image": [encoded(GREY + i)] * 2}), tmp_path / f"train-{i}.parquet")
+        pq.write_table(
+            pa.table({"image": [encoded(GREY + i)] * 2}), tmp_path / f"train-{i}.parquet"
+        )
     (tmp_path / "README.md").write_text("x")
     found = read("parquet", tmp_path)
     assert np.array_equal(found.array[:, 0], [GREY, GREY, GREY + 1, GREY + 1])
@@ -360,11 +387,15 @@ def test_shards_of_a_folder_are_one_table_in_the_order_of_their_names(tmp_path: 
 
 
 def test_a_null_is_told_by_its_row(tmp_path: Path) -> None:
-    pq.write_table(pa.table({"image": [encoded(GREY), None, encoded(GREY)]}), tmp_path / "p.parquet")
+    pq.write_table(
+        pa.table({"image": [encoded(GREY), None, encoded(GREY)]}), tmp_path / "p.parquet"
+    )
     assert "row 1" in refused("parquet", tmp_path / "p.parquet")
     assert len(read("parquet", tmp_path / "p.parquet", skip_broken=1).array) == 2
     pq.write_table(pa.table({"a": [1.0, None], "b": [1.0, 2.0]}), tmp_path / "n.parquet")
-    assert "column 'a' has 1 nulls, the first in row 1" in refused("parquet", tmp_path / "n.parquet")
+    assert "column 'a' has 1 nulls, the first in row 1" in refused(
+        "parquet", tmp_path / "n.parquet"
+    )
 
 
 def test_numbers_in_parquet(tmp_path: Path) -> None:
@@ -372,7 +403,9 @@ def test_numbers_in_parquet(tmp_path: Path) -> None:
     assert np.allclose(read("parquet", tmp_path / "d.parquet", scale="none").array, POINTS[:, :2])
     pq.write_table(pa.table({"v": POINTS.tolist(), "label": [0] * 50}), tmp_path / "e.parquet")
     assert "Set data.column: v" in refused("parquet", tmp_path / "e.parquet")
-    assert np.allclose(read("parquet", tmp_path / "e.parquet", column="v", scale="none").array, POINTS)
+    assert np.allclose(
+        read("parquet", tmp_path / "e.parquet", column="v", scale="none").array, POINTS
+    )
 
 
 @pytest.mark.parametrize(("mark", "suffix"), [(",", "csv"), (";", "csv"), ("\t", "tsv")])
@@ -389,7 +422,9 @@ def test_tables_of_text(mark: str, suffix: str, header: str, tmp_path: Path) -> 
 def test_a_label_column_is_asked_for(tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_text("label,a,b\n" + "0,1.5,2\n1,2.5,3\n" * 5)
     assert "Set data.column: a,b" in refused("csv", tmp_path / "d.csv")
-    assert np.array_equal(read("csv", tmp_path / "d.csv", column="a,b", scale="none").array, [[1.5, 2], [2.5, 3]] * 5)
+    assert np.array_equal(
+        read("csv", tmp_path / "d.csv", column="a,b", scale="none").array, [[1.5, 2], [2.5, 3]] * 5
+    )
     (tmp_path / "d.csv").write_text("a,b\n1,2\n,3\n")
     assert "nulls, the first in row 1" in refused("csv", tmp_path / "d.csv")
 
@@ -403,11 +438,18 @@ def test_missing_libraries_are_one_line(tmp_path: Path, monkeypatch: pytest.Monk
         assert f"needs {library}. Run: pip install" in refused(kind, tmp_path / "d.h5")
 
 
-# -------------------------------------------------------------------------------------------------------------- paths
+# --------------------------------------------------------------------------------------------------------------
+# paths
 
 
 def test_the_kind_is_known_by_the_suffix() -> None:
-    for path, kind in (("a/x.npz", "npz"), ("x.npy", "npz"), ("x.csv", "csv"), ("a/b/", "folder"), ("x.h5", "hdf5")):
+    for path, kind in (
+        ("a/x.npz", "npz"),
+        ("x.npy", "npz"),
+        ("x.csv", "csv"),
+        ("a/b/", "folder"),
+        ("x.h5", "hdf5"),
+    ):
         assert resolve(flags={"data": path}).config.data == {"name": kind, "path": path}
 
 

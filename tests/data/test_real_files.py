@@ -1,4 +1,6 @@
-"""The real files of RAYGAN_DATA, by values that Pillow and numpy have of them; and what they are scored by."""
+"""The real files of RAYGAN_DATA, by values that Pillow and numpy have of them; and what they are
+scored by.
+"""
 
 import gzip
 import io
@@ -59,7 +61,9 @@ def test_emoji_with_their_palettes_and_transparent_pixels() -> None:
                 image = Image.open(io.BytesIO(archive.read(name)))
                 modes.add(image.mode)
                 under = Image.new("RGBA", image.size, "white")
-                seen.append(np.asarray(Image.alpha_composite(under, image.convert("RGBA")).convert("RGB")))
+                seen.append(
+                    np.asarray(Image.alpha_composite(under, image.convert("RGBA")).convert("RGB"))
+                )
     assert modes <= {"P", "RGB", "RGBA", "L", "LA"}
     data = loaded("zip", path=str(path))
     both = np.concatenate([data.train, data.held_out])
@@ -80,11 +84,15 @@ def test_cifar() -> None:
 
 def test_mnist() -> None:
     path = place("mnist/train-images-idx3-ubyte.gz")
-    raw = np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8, offset=16).reshape(60_000, 1, 28, 28)
+    raw = np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8, offset=16).reshape(
+        60_000, 1, 28, 28
+    )
     data = loaded("mnist", path=str(path.parent))
     assert np.array_equal(data.train, raw)
     assert data.held_out.shape == (10_000, 1, 28, 28)
-    assert np.array_equal(loaded("idx", path=str(path), held_out_by="tail", held_out=9).train, raw[:-9])
+    assert np.array_equal(
+        loaded("idx", path=str(path), held_out_by="tail", held_out=9).train, raw[:-9]
+    )
 
 
 def test_a_hundred_points_of_r15_are_told_from_noise_by_every_score() -> None:

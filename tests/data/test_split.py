@@ -19,7 +19,11 @@ from raygan.strategies.base import load_data
 def written(folder: Path, array: Array, **settings: object) -> Samples:
     """What training sees of an array in a file."""
     np.savez(folder / "a.npz", x=array)
-    flags = {"data": f"npz:{folder / 'a.npz'}", "data.scale": "none", **{f"data.{k}": v for k, v in settings.items()}}
+    flags = {
+        "data": f"npz:{folder / 'a.npz'}",
+        "data.scale": "none",
+        **{f"data.{k}": v for k, v in settings.items()},
+    }
     return load_data(resolve(flags=flags).config)
 
 

@@ -63,7 +63,9 @@ def test_real_text_scores_better_than_noise() -> None:
 
 
 def test_networks_for_text_have_the_right_shapes_and_refuse_points() -> None:
-    config = tiny_config(data={"name": "lm1b"}, network={"name": "text_cnn", "channels": 8, "blocks": 1, "z_dim": 4})
+    config = tiny_config(
+        data={"name": "lm1b"}, network={"name": "text_cnn", "channels": 8, "blocks": 1, "z_dim": 4}
+    )
     parts = setup_of(config).parts("pair-00")
     x = parts.generator(torch.randn(3, 4))
     assert x.shape == (3, 64, 32)
@@ -74,4 +76,7 @@ def test_networks_for_text_have_the_right_shapes_and_refuse_points() -> None:
 
 
 def test_padding_and_rare_characters() -> None:
-    assert decode(encode(["ab", "aé"], PAD + UNKNOWN + "ab", 4), PAD + UNKNOWN + "ab") == ["ab", "a" + UNKNOWN]
+    assert decode(encode(["ab", "aé"], PAD + UNKNOWN + "ab", 4), PAD + UNKNOWN + "ab") == [
+        "ab",
+        "a" + UNKNOWN,
+    ]

@@ -6,7 +6,13 @@ from raygan.gan.bundle import pack, unpack
 
 
 def test_a_state_survives_packing() -> None:
-    state = {"a.b": torch.arange(3), "w": torch.tensor(1.5), "step": 3, "rate": 0.1, "name": "pair-00"}
+    state = {
+        "a.b": torch.arange(3),
+        "w": torch.tensor(1.5),
+        "step": 3,
+        "rate": 0.1,
+        "name": "pair-00",
+    }
     back = unpack(pack(state))
     assert back["step"] == 3
     assert back["rate"] == 0.1

@@ -36,7 +36,9 @@ def test_the_bits_are_those_of_torch(kind: str) -> None:
             S.zero_grad(optimizer)
             network(x).square().sum().backward()
             optimizer.step()
-    assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), theirs.parameters(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(ours.parameters(), theirs.parameters(), strict=True)
+    )
     assert S.optimizer_state("o", one).keys() == S.optimizer_state("o", other).keys()
 
 
@@ -44,6 +46,10 @@ def test_the_bits_are_those_of_torch(kind: str) -> None:
 def test_whoever_trains_does_not_import_torchs_compiler() -> None:
     """1.3 s and 70 MB in each process."""
     done = subprocess.run(
-        [sys.executable, "-c", TRAINS_EVERYTHING], capture_output=True, text=True, timeout=200, check=False
+        [sys.executable, "-c", TRAINS_EVERYTHING],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-1000:]

@@ -65,7 +65,10 @@ def test_pairs_differ_by_name_and_by_seed_and_by_nothing_else() -> None:
         {"pair": {"optimizer": "rmsprop", "ema": 0.9, "clip_grad_d": 0.1, "clip_grad_g": 0.1}},
         {"pair": {"input_noise": 0.2, "lr_decay": "linear", "prior": "uniform"}},
         {"loss": {"name": "wgan_gp", "d_steps": 2}},
-        {"loss": {"name": "r3gan", "penalty_every": 4}, "pair": {"ema": 0.9, "schedule": {"beta2": 0.5, "ema": 0.5}}},
+        {
+            "loss": {"name": "r3gan", "penalty_every": 4},
+            "pair": {"ema": 0.9, "schedule": {"beta2": 0.5, "ema": 0.5}},
+        },
         {"data": "mnist", "network": {"name": "dcgan", "width": 4, "z_dim": 8}, "batch_size": 8},
     ],
 )
@@ -82,7 +85,10 @@ def test_publishing_leaves_no_trace_in_the_training() -> None:
     image = {"data": "mnist", "network": {"name": "dcgan", "width": 4, "z_dim": 8}, "batch_size": 8}
     for samples in (0, 2):
         shelf = Shelf()
-        quiet, loud = make(**image), make(sharing=Sharing(every=1, samples=samples, optimizer=True), **image)
+        quiet, loud = (
+            make(**image),
+            make(sharing=Sharing(every=1, samples=samples, optimizer=True), **image),
+        )
         quiet.train(3, Shelf())
         loud.train(3, shelf)
         assert state_digest(quiet.state()) == state_digest(loud.state())
@@ -138,7 +144,9 @@ def test_rates_move_after_a_swap_and_come_back() -> None:
     seen = []
     for pair.step in (10, 11, 13, 14):
         pair.set_rates()
-        seen.append((pair.opt_g.param_groups[0]["lr"] / 1e-3, pair.opt_d.param_groups[0]["lr"] / 1e-3))
+        seen.append(
+            (pair.opt_g.param_groups[0]["lr"] / 1e-3, pair.opt_d.param_groups[0]["lr"] / 1e-3)
+        )
     assert seen[0] == pytest.approx((2.0, 0.5))
     assert seen[1] == pytest.approx((1 + 0.3 / 1.3, 1 - 0.3 / 1.6))
     assert seen[3] == pytest.approx((1.0, 1.0))
@@ -174,7 +182,9 @@ def test_input_noise_decays_to_nothing() -> None:
 def test_clipping_bounds_the_gradient_norm() -> None:
     pair = make(pair={"clip_grad_d": 1e-3})
     pair.train(1, Shelf())
-    norm = math.sqrt(sum(float(p.grad.square().sum()) for p in pair.d.parameters() if p.grad is not None))
+    norm = math.sqrt(
+        sum(float(p.grad.square().sum()) for p in pair.d.parameters() if p.grad is not None)
+    )
     assert norm == pytest.approx(1e-3, rel=1e-3)
 
 
@@ -189,7 +199,9 @@ def test_linear_decay_reaches_zero_at_the_last_step() -> None:
 
 
 def test_one_mechanism_is_under_both_ways_to_let_rates_fall() -> None:
-    """lr_decay is short for a straight schedule to 0; a schedule.lr that is given counts instead; bit for bit."""
+    """lr_decay is short for a straight schedule to 0; a schedule.lr that is given counts instead;
+    bit for bit.
+    """
     ways = [{"lr_decay": "linear"}, {"schedule": {"lr": 0.0, "shape": "linear"}},
             {"lr_decay": "linear", "schedule": {"lr": 0.1}}, {"schedule": {"lr": 0.1}}]  # fmt: skip
     pairs = [make(pair=way) for way in ways]
@@ -202,7 +214,9 @@ def test_one_mechanism_is_under_both_ways_to_let_rates_fall() -> None:
 
 
 def test_a_schedule_moves_what_it_names_and_nothing_else() -> None:
-    """From the start value to the end value by half a cosine, and then it stays; by a function of the step alone."""
+    """From the start value to the end value by half a cosine, and then it stays; by a function of
+    the step alone.
+    """
     moves = {"lr": 0.5, "beta1": 0.0, "beta2": 0.9, "gamma": 0.0, "ema": 0.5, "steps": 8}
     pair, plain = make(pair={"ema": 0.9, "schedule": moves}), make(pair={"ema": 0.9})
     rates, betas = [], []
@@ -241,7 +255,9 @@ def test_weights_that_are_not_finite_are_never_published() -> None:
 
 
 def test_feature_matching_adds_the_distance_of_mean_features() -> None:
-    """|| E f(real) - E f(fake) ||^2 over D's last hidden layer, beside the adversarial loss, never alone."""
+    """|| E f(real) - E f(fake) ||^2 over D's last hidden layer, beside the adversarial loss, never
+    alone.
+    """
     from raygan.gan.steps import feature_distance, g_step
 
     pair = make()
@@ -279,8 +295,14 @@ def test_a_fingerprint_tells_all_that_travels_apart() -> None:
     for key, array in parcel.arrays.items():
         changed = array.copy()
         changed[-1] += 1
-        assert replace(parcel, arrays={**parcel.arrays, key: changed}).fingerprint != parcel.fingerprint, key
-    assert replace(parcel, arrays={"weights": parcel.arrays["weights"]}).fingerprint != parcel.fingerprint
+        assert (
+            replace(parcel, arrays={**parcel.arrays, key: changed}).fingerprint
+            != parcel.fingerprint
+        ), key
+    assert (
+        replace(parcel, arrays={"weights": parcel.arrays["weights"]}).fingerprint
+        != parcel.fingerprint
+    )
 
 
 @pytest.mark.parametrize("what", ["D", "G"])
@@ -312,7 +334,13 @@ def test_counters_go_on_after_a_restore() -> None:
     pair.identity = {"D": "pair-04", "G": "pair-05"}
     pair.take_turn(2)
     other.restore(unpack(pack(pair.state())))
-    assert (other.bad_steps.total, other.bad_steps.in_a_row, other.swapped_at, other.step, other.turn) == (
+    assert (
+        other.bad_steps.total,
+        other.bad_steps.in_a_row,
+        other.swapped_at,
+        other.step,
+        other.turn,
+    ) == (
         5,
         3,
         6,
@@ -338,7 +366,11 @@ def test_a_state_of_before_turns_and_swaps_is_one_of_a_pair_that_had_none() -> N
     ours, other = make(), make()
     ours.take_turn(3)
     ours.swapped_at, ours.identity["D"] = 9, "pair-07"
-    old = {k: v for k, v in other.state().items() if k not in ("turn", "swapped_at", "identity.D", "identity.G")}
+    old = {
+        k: v
+        for k, v in other.state().items()
+        if k not in ("turn", "swapped_at", "identity.D", "identity.G")
+    }
     ours.restore(old)
     assert (ours.turn, ours.streams.player, ours.swapped_at) == (0, "pair-00", -1)
     assert ours.identity == {"D": "pair-00", "G": "pair-00"}

@@ -14,7 +14,9 @@ def test_a_repeated_step_gives_the_same_bits() -> None:
 
 
 @given(st.tuples(*[st.integers(0, 3)] * 4), st.tuples(*[st.integers(0, 3)] * 4))
-def test_streams_differ_when_any_part_of_their_address_does(a: tuple[int, ...], b: tuple[int, ...]) -> None:
+def test_streams_differ_when_any_part_of_their_address_does(
+    a: tuple[int, ...], b: tuple[int, ...]
+) -> None:
     seeds = [derive_seed(x[0], f"pair-{x[1]}", f"use-{x[2]}", x[3]) for x in (a, b)]
     assert (seeds[0] == seeds[1]) == (a == b)
 

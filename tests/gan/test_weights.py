@@ -47,9 +47,13 @@ def test_integer_buffers_keep_their_bits() -> None:
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-def test_a_narrow_vector_brings_back_floats_as_far_as_it_goes_and_integers_bit_for_bit(precision: Precision) -> None:
+def test_a_narrow_vector_brings_back_floats_as_far_as_it_goes_and_integers_bit_for_bit(
+    precision: Precision,
+) -> None:
     source, target = make(0), make(1)
-    source[1].num_batches_tracked.fill_(2**40 + 0x7F80_7C00)  # as float16 or bfloat16 its bits are no numbers
+    source[1].num_batches_tracked.fill_(
+        2**40 + 0x7F80_7C00
+    )  # as float16 or bfloat16 its bits are no numbers
     words = narrow(source, flatten(source), precision)
     assert words.nbytes == 2 * (num_words(source) - 2) + 8
     assert not words.flags.writeable
@@ -135,9 +139,13 @@ def test_an_optimizer_that_never_stepped_is_handed_over_as_zeros() -> None:
         make_optimizer("adam", theirs.parameters(), 0.1, 0.5, 0.9),
     )
     untouched = [p.detach().clone() for p in ours.parameters()]
-    unflatten_optimizer(taker, flatten_optimizer(make_optimizer("adam", ours.parameters(), 0.1, 0.5, 0.9)))
+    unflatten_optimizer(
+        taker, flatten_optimizer(make_optimizer("adam", ours.parameters(), 0.1, 0.5, 0.9))
+    )
     assert all(torch.equal(a, b) for a, b in zip(untouched, ours.parameters(), strict=True))
     for network, optimizer in ((ours, fresh), (theirs, taker)):
         network(torch.ones(1, 3)).sum().backward()
         optimizer.step()
-    assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), theirs.parameters(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(ours.parameters(), theirs.parameters(), strict=True)
+    )

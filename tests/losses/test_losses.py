@@ -48,7 +48,9 @@ def test_a_loss_knows_whether_every_sample_weighs_the_same(name: str) -> None:
 
 def test_values_by_hand() -> None:
     softplus = torch.nn.functional.softplus
-    assert loss("non_saturating").d_loss(REAL, FAKE) == softplus(-REAL).mean() + softplus(FAKE).mean()
+    assert (
+        loss("non_saturating").d_loss(REAL, FAKE) == softplus(-REAL).mean() + softplus(FAKE).mean()
+    )
     assert loss("non_saturating").g_loss(FAKE).item() == pytest.approx(
         -torch.sigmoid(FAKE).log().mean().item(), rel=1e-5
     )
@@ -124,7 +126,9 @@ def test_wgan_clips_every_weight() -> None:
 
 
 def test_reverse_kl_is_truncated_and_finite_at_any_logit() -> None:
-    """Gradient -1/B per sample below t, 0 above; finite at +-80; the printed sign runs the other way."""
+    """Gradient -1/B per sample below t, 0 above; finite at +-80; the printed sign runs the other
+    way.
+    """
     logits = torch.tensor([-80.0, 0.0, 2.1, 2.3, 80.0], requires_grad=True)  # logit 0.9 = 2.197
     value = loss("reverse_kl").g_loss(logits)
     (grad,) = torch.autograd.grad(value, logits)
@@ -141,19 +145,24 @@ def test_d2gan_by_hand() -> None:
     value = -(0.2 * d1.log().mean() - e1.mean() - d2.mean() + 0.1 * e2.log().mean())
     component = loss("d2gan", alpha=0.2, beta=0.1)
     assert component.d_loss(real, fake).item() == pytest.approx(value.item(), rel=1e-5)
-    assert component.g_loss(fake).item() == pytest.approx((-e1.mean() + 0.1 * e2.log().mean()).item(), rel=1e-5)
+    assert component.g_loss(fake).item() == pytest.approx(
+        (-e1.mean() + 0.1 * e2.log().mean()).item(), rel=1e-5
+    )
 
 
 def test_gman_goes_from_the_mean_to_the_harshest_judge() -> None:
     fake = torch.tensor([[0.5, -2.0, 1.0], [-0.5, -3.0, 2.0]])
     each = torch.nn.functional.softplus(-fake).mean(0)
     assert loss("gman").g_loss(fake).item() == pytest.approx(each.mean().item(), rel=1e-5)
-    assert loss("gman", harshness=100.0).g_loss(fake).item() == pytest.approx(each.max().item(), rel=1e-5)
+    assert loss("gman", harshness=100.0).g_loss(fake).item() == pytest.approx(
+        each.max().item(), rel=1e-5
+    )
     vanilla = sum(loss("non_saturating").d_loss(fake[:, i], -fake[:, i]).item() for i in range(3))
     assert loss("gman").d_loss(fake, -fake).item() == pytest.approx(vanilla, rel=1e-5)
 
 
-# ------------------------------------------------------------------------------------------------- R1, R2, R3GAN
+# -------------------------------------------------------------------------------------------------
+# R1, R2, R3GAN
 
 
 def small(outputs: int) -> nn.Sequential:
@@ -172,7 +181,12 @@ def by_hand(d: nn.Module, real: torch.Tensor, fake: torch.Tensor, gamma: float) 
 
 
 def gradient(network: nn.Module) -> torch.Tensor:
-    return torch.cat([torch.zeros(p.numel()) if p.grad is None else p.grad.reshape(-1) for p in network.parameters()])
+    return torch.cat(
+        [
+            torch.zeros(p.numel()) if p.grad is None else p.grad.reshape(-1)
+            for p in network.parameters()
+        ]
+    )
 
 
 def test_r3gans_gradients_are_those_of_its_formulas() -> None:
@@ -218,7 +232,9 @@ def test_a_lazy_penalty_is_as_strong_in_the_mean() -> None:
     assert whole is not None
     found = [lazy.penalty(d, x, x, torch.Generator(), At(update)) for update in range(8)]
     assert [f is not None for f in found] == [True, False, False, False] * 2
-    assert sum(f.item() for f in found if f is not None) / 8 == pytest.approx(whole.item(), rel=1e-5)
+    assert sum(f.item() for f in found if f is not None) / 8 == pytest.approx(
+        whole.item(), rel=1e-5
+    )
     halved = always.penalty(d, x, x, torch.Generator(), NOW._replace(gamma=0.5))
     assert halved is not None
     assert halved.item() == pytest.approx(whole.item() / 2, rel=1e-6)
@@ -256,7 +272,9 @@ class Cut(Vector):
         (Cut, "d_loss has no gradient by its logits"),
     ],
 )
-def test_a_loss_that_cannot_be_minimised_is_refused_in_one_line(cls: type[LossComponent], line: str) -> None:
+def test_a_loss_that_cannot_be_minimised_is_refused_in_one_line(
+    cls: type[LossComponent], line: str
+) -> None:
     with pytest.raises(ConfigError, match=line) as caught:
         examine(cls(), 1)
     assert "\n" not in str(caught.value)

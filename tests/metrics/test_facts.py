@@ -30,7 +30,9 @@ def test_data_scored_against_itself(spec: str, count: int) -> None:
         assert scores["modes"] == scores["modes@10%"] == count
         assert scores["high_quality"] == pytest.approx(0.989, abs=0.006)
         floor = (count - 1) / (2 * 2500 * 0.989)
-        assert scores["reverse_kl"] == pytest.approx(floor, abs=5 * floor / math.sqrt((count - 1) / 2))
+        assert scores["reverse_kl"] == pytest.approx(
+            floor, abs=5 * floor / math.sqrt((count - 1) / 2)
+        )
 
 
 def test_a_uniform_box_has_many_modes_by_the_usual_rule_and_none_by_ten_percent() -> None:
@@ -49,7 +51,9 @@ def test_coverage_c_of_the_data_itself_and_of_half_its_modes() -> None:
     for draw in range(3):
         own = density_scores(data.train[draw * 1500 : (draw + 1) * 1500], data.held_out[:2500])
         assert 0.92 <= own["coverage_c"] <= 0.98
-    half = data.train[data.train[:, 1] > data.train[:, 0] * math.tan(math.pi / 8)][:1500]  # 4 neighbouring modes
+    half = data.train[data.train[:, 1] > data.train[:, 0] * math.tan(math.pi / 8)][
+        :1500
+    ]  # 4 neighbouring modes
     assert 0.42 <= density_scores(half, data.held_out[:2500])["coverage_c"] <= 0.53
 
 
@@ -58,7 +62,9 @@ def test_kde_is_a_density_and_the_likelihood_of_a_gaussian_is_right() -> None:
     grid = np.stack(np.meshgrid(*[np.linspace(-5, 5, 101)] * 2), -1).reshape(-1, 2)
     density = np.exp(kde_log_density(grid, rng.standard_normal((50, 2)), 0.5))
     assert density.sum() * 0.01 == pytest.approx(1, abs=1e-3)
-    found = density_scores(rng.standard_normal((1500, 2)), rng.standard_normal((2500, 2)))["log_likelihood"]
+    found = density_scores(rng.standard_normal((1500, 2)), rng.standard_normal((2500, 2)))[
+        "log_likelihood"
+    ]
     assert found == pytest.approx(-(1 + math.log(2 * math.pi)), abs=0.1)
 
 
@@ -85,7 +91,9 @@ def test_class_scores_of_perfect_uniform_and_collapsed_predictions() -> None:
     assert perfect["tv"] == pytest.approx(0)
     collapsed = class_scores(np.eye(10)[np.zeros(1000, int)])
     assert collapsed["score"] == pytest.approx(1)
-    assert collapsed["score_uniform"] == pytest.approx(10)  # the two differ exactly when collapse happens
+    assert collapsed["score_uniform"] == pytest.approx(
+        10
+    )  # the two differ exactly when collapse happens
     assert collapsed["entropy"] == pytest.approx(0, abs=1e-9)
     assert collapsed["tv"] == pytest.approx(0.9)
     unsure = class_scores(np.full((100, 10), 0.1))
@@ -120,7 +128,9 @@ def test_real_mnist_reaches_the_ceiling_and_noise_the_floor() -> None:
 
 
 def test_kl_to_uniform_by_hand() -> None:
-    assert kl_to_uniform(np.array([3, 1, 0, 0])) == pytest.approx(0.75 * math.log(3) + 0.25 * math.log(1))
+    assert kl_to_uniform(np.array([3, 1, 0, 0])) == pytest.approx(
+        0.75 * math.log(3) + 0.25 * math.log(1)
+    )
 
 
 def test_uncovered_share_is_the_average_over_all_subsets() -> None:
@@ -155,10 +165,14 @@ def test_kid_equals_torchmetrics() -> None:
 
     rng = np.random.default_rng(0)
     a, b = rng.standard_normal((200, 6)), rng.standard_normal((200, 6)) + 0.3
-    assert kid(a, b) == pytest.approx(float(poly_mmd(torch.from_numpy(a), torch.from_numpy(b))), rel=1e-9)
+    assert kid(a, b) == pytest.approx(
+        float(poly_mmd(torch.from_numpy(a), torch.from_numpy(b))), rel=1e-9
+    )
 
 
-def test_scores_of_pairs_do_not_depend_on_how_many_are_held_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scores_of_pairs_do_not_depend_on_how_many_are_held_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     rng = np.random.default_rng(5)
     a, b = rng.normal(size=(60, 3)), rng.normal(size=(50, 3)) * 0.9
     whole = {"kid": kid(a, b), **prdc(a, b)}

@@ -23,7 +23,9 @@ def test_a_generator_is_judged_only_by_those_it_has_not_met() -> None:
 
 
 def test_an_empty_set_of_judges_is_refused_with_the_next_move() -> None:
-    with pytest.raises(ConfigError, match=r"no discriminator is left that b has not trained against.*--control 4"):
+    with pytest.raises(
+        ConfigError, match=r"no discriminator is left that b has not trained against.*--control 4"
+    ):
         scores(np.array([[0.2, NAN], [0.1, NAN]]), ["a", "b"])
 
 
@@ -61,7 +63,11 @@ def test_ais_is_right_on_a_linear_gaussian_decoder() -> None:
     generator = torch.Generator().manual_seed(0)
     w, b = torch.randn((3, 5), generator=generator), torch.randn(5, generator=generator)
     settings = Ais(variance=0.1, chains=64, distributions=3000)
-    x = torch.randn((4, 3), generator=generator) @ w + b + math.sqrt(0.1) * torch.randn((4, 5), generator=generator)
+    x = (
+        torch.randn((4, 3), generator=generator) @ w
+        + b
+        + math.sqrt(0.1) * torch.randn((4, 5), generator=generator)
+    )
     exact = torch.distributions.MultivariateNormal(b, w.T @ w + 0.1 * torch.eye(5)).log_prob(x)
     found = settings.log_likelihood(lambda z: z @ w + b, x, 3, generator)
     assert (found - exact).abs().max() < 0.1

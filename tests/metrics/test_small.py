@@ -24,7 +24,12 @@ def points(count: int, held_out: int, features: int = 2, seed: int = 0) -> Sampl
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(2, 300), st.sampled_from(["density", "fid", "kid", "prdc"]), st.integers(1, 3), st.booleans())
+@given(
+    st.integers(2, 300),
+    st.sampled_from(["density", "fid", "kid", "prdc"]),
+    st.integers(1, 3),
+    st.booleans(),
+)
 def test_every_score_of_any_number_of_samples_is_finite_or_marked(
     n: int, group: str, features: int, copies: bool
 ) -> None:
@@ -69,10 +74,14 @@ def test_copies_do_not_choose_the_bandwidth() -> None:
     assert math.isfinite(density_scores(np.zeros((9, 2)), np.zeros((3, 2)))["log_likelihood"])
 
 
-@pytest.mark.parametrize(("floor", "blind"), [(1.0, True), (2.0, True), (math.nan, True), (0.5, False)])
+@pytest.mark.parametrize(
+    ("floor", "blind"), [(1.0, True), (2.0, True), (math.nan, True), (0.5, False)]
+)
 def test_a_score_that_noise_reaches_is_marked(floor: float, blind: bool) -> None:
     low, high = {"modes": floor, "kid": 2 - floor}, {"modes": 1.0, "kid": 1.0}
-    assert marked(["modes", "kid"], low, high) == (["modes?", "kid?"] if blind else ["modes", "kid"])
+    assert marked(["modes", "kid"], low, high) == (
+        ["modes?", "kid?"] if blind else ["modes", "kid"]
+    )
     assert bool(mark_line(["modes", "kid"], low, high)) is blind
 
 

@@ -1,4 +1,6 @@
-"""Whatever layers a network has: all of its numbers come from its player's stream alone, and a checkpoint and a swap take them."""
+"""Whatever layers a network has: all of its numbers come from its player's stream alone, and a
+checkpoint and a swap take them.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ class First(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.unsqueeze(1)
-        out: Tensor = (self.layer(x, x, x) if isinstance(self.layer, nn.MultiheadAttention) else self.layer(x))[0]
+        out: Tensor = (
+            self.layer(x, x, x) if isinstance(self.layer, nn.MultiheadAttention) else self.layer(x)
+        )[0]
         return out.squeeze(1)
 
 
@@ -46,13 +50,19 @@ class Own(nn.Module):
         self.scale = nn.Parameter(torch.randn(WIDTH))
         self.register_buffer("mask", torch.rand(WIDTH, 3) > 0.5)
         self.register_buffer("order", torch.randperm(100)[:WIDTH])
-        self.register_buffer("below", -torch.randperm(100)[:WIDTH] - 1)  # its bits are those of a NaN
-        self.register_buffer("of_numpy", torch.from_numpy(np.random.rand(WIDTH)).float(), persistent=False)
+        self.register_buffer(
+            "below", -torch.randperm(100)[:WIDTH] - 1
+        )  # its bits are those of a NaN
+        self.register_buffer(
+            "of_numpy", torch.from_numpy(np.random.rand(WIDTH)).float(), persistent=False
+        )
         self.register_buffer("of_python", torch.tensor([random.random() for _ in range(WIDTH)]))
 
     def forward(self, x: Tensor) -> Tensor:
         mask, order = self.get_buffer("mask"), self.get_buffer("order")
-        out: Tensor = x * self.scale * mask[:, 0] + self.get_buffer("of_numpy") + self.get_buffer("of_python")
+        out: Tensor = (
+            x * self.scale * mask[:, 0] + self.get_buffer("of_numpy") + self.get_buffer("of_python")
+        )
         return out[:, order % WIDTH]
 
 
@@ -107,7 +117,9 @@ KINDS: dict[str, Make] = {
     "lazy": lambda: nn.Sequential(nn.LazyLinear(WIDTH), nn.LazyBatchNorm1d()),
 }  # fmt: skip
 CONSTANT = ("orthogonal", "1.parametrizations.weight.original")
-"""A kind, and its tensor that is the same everywhere though its numbers differ: -1 on the diagonal, beside a random `base`."""
+"""A kind, and its tensor that is the same everywhere though its numbers differ: -1 on the diagonal,
+beside a random `base`.
+"""
 
 
 class Odd(NetworkComponent):
@@ -124,7 +136,9 @@ class Odd(NetworkComponent):
         return nn.Sequential(nn.Linear(self.z_dim, WIDTH), self.make(), nn.Linear(WIDTH, *shape))
 
     def _discriminator(self, shape: tuple[int, ...], outputs: int = 1) -> nn.Module:
-        return nn.Sequential(nn.Linear(*shape, WIDTH), self.make(), nn.Linear(WIDTH, outputs), Logits(outputs))
+        return nn.Sequential(
+            nn.Linear(*shape, WIDTH), self.make(), nn.Linear(WIDTH, outputs), Logits(outputs)
+        )
 
 
 def odd(kind: str, init: Init = "torch", judges: int = 1) -> Odd:
@@ -139,17 +153,25 @@ def pair(kind: str, name: str) -> Pair:
     """A pair with an average of G: its networks are copied too."""
     parts = setup_of(tiny_config(pair={"ema": 0.9}, batch_size=8)).parts(name)
     network = odd(kind)
-    g, d = network.generator((2,), Streams(0, name).at("init-g")), network.discriminator((2,), stream(name))
+    g, d = (
+        network.generator((2,), Streams(0, name).at("init-g")),
+        network.discriminator((2,), stream(name)),
+    )
     return Pair(name, replace(parts, generator=g, discriminator=d, z_dim=network.z_dim))
 
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated", "ignore:Lazy modules are a new feature")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*weight_norm.* is deprecated", "ignore:Lazy modules are a new feature"
+)
 
 
 @pytest.mark.parametrize("init", ["torch", "normal", "own"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_two_players_have_no_random_number_in_common(kind: str, init: Init) -> None:
-    one, other = (dict(tensors(odd(kind, init).discriminator((2,), stream(p)))) for p in ("pair-00", "pair-01"))
+    one, other = (
+        dict(tensors(odd(kind, init).discriminator((2,), stream(p))))
+        for p in ("pair-00", "pair-01")
+    )
     for name, tensor in one.items():
         if torch.equal(tensor, other[name]) and (kind, name) != CONSTANT:
             assert tensor.unique().numel() == 1, f"{name} is random, and the same for both players"
@@ -193,19 +215,26 @@ def test_a_checkpoint_and_a_swap_take_every_number(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["linear", "spectral norm", "spectral norm, a hook", "weight norm", "weight norm, a hook"]
+    "kind",
+    ["linear", "spectral norm", "spectral norm, a hook", "weight norm", "weight norm, a hook"],
 )
 def test_the_rule_holds_for_a_weight_that_is_computed(kind: str) -> None:
-    """N(0, 0.02) reaches what the weight is made of; a spectral norm knows the new weight at its first batch."""
+    """N(0, 0.02) reaches what the weight is made of; a spectral norm knows the new weight at its
+    first batch.
+    """
     d = odd(kind, "normal").discriminator((2,), stream("p"))
     d(torch.randn(4, 2))
     weight = d.get_submodule("1").weight
     assert isinstance(weight, Tensor)
     if "spectral" in kind:
-        weight = dict(d.named_parameters())["1.weight_orig" if "hook" in kind else "1.parametrizations.weight.original"]
+        weight = dict(d.named_parameters())[
+            "1.weight_orig" if "hook" in kind else "1.parametrizations.weight.original"
+        ]
     assert weight.std().item() == pytest.approx(0.02, rel=0.3)
     if kind == "spectral norm":
-        assert torch.linalg.matrix_norm(d.get_submodule("1").weight, 2).item() == pytest.approx(1, rel=0.05)  # type: ignore[arg-type]
+        assert torch.linalg.matrix_norm(d.get_submodule("1").weight, 2).item() == pytest.approx(
+            1, rel=0.05
+        )  # type: ignore[arg-type]
 
 
 def test_own_leaves_what_the_constructor_drew() -> None:
@@ -213,11 +242,15 @@ def test_own_leaves_what_the_constructor_drew() -> None:
         torch.rand(1)
         expected = nn.Linear(WIDTH, WIDTH)
     network = Odd(make=lambda: copy.deepcopy(expected), init="own", z_dim=3)
-    assert torch.equal(network.discriminator((2,), stream("q")).get_parameter("1.weight"), expected.weight)
+    assert torch.equal(
+        network.discriminator((2,), stream("q")).get_parameter("1.weight"), expected.weight
+    )
 
 
 def test_a_constructors_numbers_are_not_the_streams_own() -> None:
-    """The same sequence would make a layer that is drawn anew and one that is not copies of each other."""
+    """The same sequence would make a layer that is drawn anew and one that is not copies of each
+    other.
+    """
     with seeded(stream("p")):
         drawn = torch.rand(5)
     assert not torch.isin(drawn, torch.rand(5, generator=stream("p"))).any()
@@ -235,7 +268,9 @@ def test_a_lazy_layer_that_nothing_reaches_is_one_line() -> None:
             super().__init__(WIDTH, WIDTH)
             self.spare = nn.LazyLinear(3)
 
-    with pytest.raises(ConfigError, match=r"1\.spare\.weight has no shape after a first batch.*Use it in forward"):
+    with pytest.raises(
+        ConfigError, match=r"1\.spare\.weight has no shape after a first batch.*Use it in forward"
+    ):
         Odd(make=Unused, z_dim=3).discriminator((2,), stream("p"))
 
 
@@ -251,7 +286,9 @@ def test_lazy_layers_leave_modes_and_statistics_alone() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_networks_can_be_copied_after_a_batch(kind: str) -> None:
-    """torch refuses where a hook keeps a computed weight; SGAN's messengers and the average of G are such copies."""
+    """torch refuses where a hook keeps a computed weight; SGAN's messengers and the average of G
+    are such copies.
+    """
     d, x = odd(kind).discriminator((2,), stream("p")), torch.randn(4, 2)
     d(x).sum().backward()
     copied = duplicate(d)

@@ -69,9 +69,18 @@ def test_dcgan_starts_from_normal_002_and_momentum_01() -> None:
 def test_the_papers_toy_net() -> None:
     net = component(name="mlp")
     layers = [m for m in net.discriminator((2,), stream()) if isinstance(m, nn.Linear)]
-    assert [(m.in_features, m.out_features) for m in layers] == [(2, 512), (512, 512), (512, 512), (512, 1)]
+    assert [(m.in_features, m.out_features) for m in layers] == [
+        (2, 512),
+        (512, 512),
+        (512, 512),
+        (512, 1),
+    ]
     assert net.z_dim == 100
-    assert {m.negative_slope for m in net.generator((2,), stream()).modules() if isinstance(m, nn.LeakyReLU)} == {0.01}
+    assert {
+        m.negative_slope
+        for m in net.generator((2,), stream()).modules()
+        if isinstance(m, nn.LeakyReLU)
+    } == {0.01}
 
 
 @pytest.mark.parametrize("name", ["mlp", "dcgan"])
@@ -129,7 +138,9 @@ def test_a_slice_of_a_tuned_network_is_tuned() -> None:
 
 @pytest.mark.parametrize("loss", ["non_saturating", "wgan_gp", "dragan"])
 def test_tuned_networks_train(loss: str) -> None:
-    """Also where the loss differentiates twice. After a step: five of WGAN-GP differ by 20 % on some processors."""
+    """Also where the loss differentiates twice. After a step: five of WGAN-GP differ by 20 % on
+    some processors.
+    """
     network = {"name": "dcgan", "width": 4, "z_dim": 8, "norm_d": "layer"}
     losses = []
     for switches in ({}, TUNED):
@@ -143,7 +154,9 @@ def test_tuned_networks_train(loss: str) -> None:
 
 def test_pairs_that_share_layers_stay_tuned() -> None:
     config = tiny_config(
-        network={"precision": "bfloat16"}, strategy={"name": "independent", "share_weights": True}, num_pairs=2
+        network={"precision": "bfloat16"},
+        strategy={"name": "independent", "share_weights": True},
+        num_pairs=2,
     )
     setup = setup_of(config)
     pairs = [strategy_of(config).build(name, setup) for name in ("pair-00", "pair-01")]
@@ -162,14 +175,20 @@ def test_tuned_pairs_are_not_batched() -> None:
 
 def test_a_network_that_is_no_stack_of_layers_shares_none() -> None:
     config = tiny_config(
-        data="mnist", network={"name": "gran", "width": 4}, strategy={"name": "independent", "share_weights": True}
+        data="mnist",
+        network={"name": "gran", "width": 4},
+        strategy={"name": "independent", "share_weights": True},
     )
-    with pytest.raises(ConfigError, match=r"network gran is no plain stack of layers\. Use mlp, dcgan or text_cnn"):
+    with pytest.raises(
+        ConfigError, match=r"network gran is no plain stack of layers\. Use mlp, dcgan or text_cnn"
+    ):
         strategy_of(config).check_setup(setup_of(config))
 
 
 def test_he_weights_keep_the_size_of_signals_without_norm_layers() -> None:
-    """N(0, 2 / fan in), biases 0, by the player's stream: D's logits neither vanish nor explode; N(0, 0.02) lets them vanish."""
+    """N(0, 2 / fan in), biases 0, by the player's stream: D's logits neither vanish nor explode;
+    N(0, 0.02) lets them vanish.
+    """
     sizes = {}
     for init in ("he", "normal"):
         network = Dcgan(init=init, norm_d="none", width=32)
@@ -186,5 +205,7 @@ def test_he_weights_keep_the_size_of_signals_without_norm_layers() -> None:
     assert sizes["normal"] < 0.01
     g = Dcgan(init="he", norm_g="none").generator((1, 28, 28), torch.Generator().manual_seed(0))
     inner = [m for m in g.modules() if isinstance(m, torch.nn.ConvTranspose2d)][2]
-    heard = inner.weight.shape[0] * 16 / 4  # a kernel of 4 x 4 at stride 2: each output hears a quarter of it
+    heard = (
+        inner.weight.shape[0] * 16 / 4
+    )  # a kernel of 4 x 4 at stride 2: each output hears a quarter of it
     assert float(inner.weight.detach().std()) == pytest.approx((2 / heard) ** 0.5, rel=0.05)

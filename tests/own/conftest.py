@@ -12,7 +12,8 @@ from raygan.own import find, installed, trust
 from raygan.own.source import PREFIX, SOURCES
 
 PARTS = {
-    "network": """
+    "network": (
+        """
 from torch import nn
 
 class Net:
@@ -27,8 +28,10 @@ class Net:
     def discriminator(self, shape, outputs=1):
         last = nn.Flatten(0) if outputs == 1 else nn.Identity()
         return nn.Sequential(nn.Linear(shape[0], self.width), nn.ReLU(), nn.Linear(self.width, outputs), last)
-""",
-    "loss": """
+"""
+    ),
+    "loss": (
+        """
 import torch.nn.functional as F
 from raygan.losses.base import LossComponent
 
@@ -42,8 +45,10 @@ class Scaled(LossComponent):
 
     def g_loss(self, fake, real=None):
         return self.scale * F.softplus(-fake).mean()
-""",
-    "data": """
+"""
+    ),
+    "data": (
+        """
 import torch
 
 class Points(torch.utils.data.Dataset):
@@ -55,25 +60,32 @@ class Points(torch.utils.data.Dataset):
 
     def __getitem__(self, index):
         return self.points[index]
-""",
-    "strategy": """
+"""
+    ),
+    "strategy": (
+        """
 from raygan.strategies.independent import Independent
 
 class Alone(Independent):
     '''Independent, under a name of its own.'''
 
     patience: int = 3
-""",
-    "metric": """
+"""
+    ),
+    "metric": (
+        """
 def spread(samples, held_out, power: float = 1.0):
     return {"fake": samples.std() ** power, "real": float(held_out.std())}
-""",
-    "listener": """
+"""
+    ),
+    "listener": (
+        """
 heard = []
 
 def note(controller, done):
     heard.append(done)
-""",
+"""
+    ),
 }
 NAMES = {
     "network": "Net",

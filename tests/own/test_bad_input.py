@@ -1,4 +1,6 @@
-"""Each mistake with an own part is one line: thing, value, next move; exit code 2, nothing half-written."""
+"""Each mistake with an own part is one line: thing, value, next move; exit code 2, nothing
+half-written.
+"""
 
 import os
 from pathlib import Path
@@ -27,7 +29,12 @@ BASES = {
     "data": "from raygan.data.base import DataComponent as B",
     "strategy": "from raygan.strategies.base import StrategyComponent as B",
 }
-LACKS = {"network": "_discriminator", "loss": "d_loss, g_loss", "data": "load", "strategy": "build, decide"}
+LACKS = {
+    "network": "_discriminator",
+    "loss": "d_loss, g_loss",
+    "data": "load",
+    "strategy": "build, decide",
+}
 
 
 def refused(argv: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> str:
@@ -45,7 +52,10 @@ KINDS = ("network", "loss", "data", "strategy")
 FILES = {
     "nothing in it": ("X = 1\n", "holds no {kind}"),
     "a syntax error": ("def f(:\n", "mine.py:1: invalid syntax"),
-    "a missing import": ("import os\nimport not_there\n", "mine.py:2: no module named 'not_there'. Install it"),
+    "a missing import": (
+        "import os\nimport not_there\n",
+        "mine.py:2: no module named 'not_there'. Install it",
+    ),
     "a neighbour": ("import beside\n", "it lies beside the file, and a file travels alone"),
     "an error": ("\n\n1 / 0\n", "mine.py:3: ZeroDivisionError: division by zero"),
 }
@@ -67,7 +77,9 @@ def test_two_parts_in_a_file(
     kind: str, files: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     name = {"network": "Net", "loss": "Scaled", "data": "Points", "strategy": "Alone"}[kind]
-    (tmp_path / "mine.py").write_text(PARTS[kind] + PARTS[kind].replace(f"class {name}", "class Second"))
+    (tmp_path / "mine.py").write_text(
+        PARTS[kind] + PARTS[kind].replace(f"class {name}", "class Second")
+    )
     assert f"holds 2: {name}, Second. Say which: mine.py:{name}." in refused(
         [f"--{kind}", "./mine.py"], capsys, tmp_path
     )
@@ -78,10 +90,14 @@ def test_a_class_that_lacks_a_method(
     kind: str, files: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     more = (
-        "\n    def _generator(self, shape): ...\n    _init = 'torch'\n" if kind == "network" else "\n    x: int = 1\n"
+        "\n    def _generator(self, shape): ...\n    _init = 'torch'\n"
+        if kind == "network"
+        else "\n    x: int = 1\n"
     )
     (tmp_path / "mine.py").write_text(f"{BASES[kind]}\nclass Half(B):{more}")
-    assert f"mine.py:Half lacks {LACKS[kind]}. Define" in refused([f"--{kind}", "./mine.py"], capsys, tmp_path)
+    assert f"mine.py:Half lacks {LACKS[kind]}. Define" in refused(
+        [f"--{kind}", "./mine.py"], capsys, tmp_path
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -92,7 +108,9 @@ def test_a_part_of_another_kind(
     name = {"loss": "Scaled", "strategy": "Alone"}[other]
     said = refused([f"--{kind}", f"{files[other]}:{name}"], capsys, tmp_path)
     assert f"is a {other}, not a {kind}. Give it as --{other}." in said
-    assert f"holds no {kind} ({name} is a {other})" in refused([f"--{kind}", str(files[other])], capsys, tmp_path)
+    assert f"holds no {kind} ({name} is a {other})" in refused(
+        [f"--{kind}", str(files[other])], capsys, tmp_path
+    )
 
 
 PATHS = {
@@ -126,15 +144,30 @@ def test_a_path_that_is_no_file_of_parts(
 
 ITEM = "self.points[index]"
 MISFITS = {  # what -> (kind, its part, what is wrong with it, the line)
-    "G's shape": ("network", "self.width, shape[0])", "self.width, 3)", "G gives (4, 3), the data has (4, 2)"),
+    "G's shape": (
+        "network",
+        "self.width, shape[0])",
+        "self.width, 3)",
+        "G gives (4, 3), the data has (4, 2)",
+    ),
     "D's shape": (
         "network",
         "nn.Flatten(0)",
         "nn.Identity()",
         "D gives (4, 1) for 4 samples; logits (4,) are needed. End",
     ),
-    "no module": ("network", "return nn.Seq", "return 1 or nn.Seq", "gives a int. Return a torch.nn.Module"),
-    "it raises": ("network", "self.width), nn.ReLU", "3), nn.ReLU", "raises RuntimeError: mat1 and mat2"),
+    "no module": (
+        "network",
+        "return nn.Seq",
+        "return 1 or nn.Seq",
+        "gives a int. Return a torch.nn.Module",
+    ),
+    "it raises": (
+        "network",
+        "self.width), nn.ReLU",
+        "3), nn.ReLU",
+        "raises RuntimeError: mat1 and mat2",
+    ),
     "a vector": (
         "loss",
         "softplus(fake).mean()",
@@ -142,8 +175,18 @@ MISFITS = {  # what -> (kind, its part, what is wrong with it, the line)
         "d_loss returns shape (8,), not a scalar tensor. Take its mean.",
     ),
     "NaN": ("loss", "self.scale *", "float('nan') *", "g_loss is nan on logits drawn from N(0, 1)"),
-    "a loss raises": ("loss", "self.scale", "self.sclae", "g_loss on logits (8,) raises AttributeError"),
-    "tuples": ("data", ITEM, f"{ITEM}, 1", "datas.py:Points[0] is a tuple of 2. Return the sample alone"),
+    "a loss raises": (
+        "loss",
+        "self.scale",
+        "self.sclae",
+        "g_loss on logits (8,) raises AttributeError",
+    ),
+    "tuples": (
+        "data",
+        ITEM,
+        f"{ITEM}, 1",
+        "datas.py:Points[0] is a tuple of 2. Return the sample alone",
+    ),
     "strings": ("data", ITEM, "'a'", "Points[0] is a str. Return"),
     "shapes": ("data", ITEM, "self.points[index, : 1 + index % 2]", "Points[1] has shape (2,)"),
     "empty": ("data", "len(self.points)", "0", "holds 0 samples"),

@@ -1,4 +1,6 @@
-"""examples/ end to end, as a user goes: submitted to a cluster, in a sweep that is killed, exported and sampled by others."""
+"""examples/ end to end, as a user goes: submitted to a cluster, in a sweep that is killed, exported
+and sampled by others.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ COUNT = (
 
 
 def raygan(*argv: str, code: int = 0, elsewhere: Path | None = None, cwd: Path) -> str:
-    """A command in a process of its own, of another user's state where `elsewhere` says so; what it prints."""
+    """A command in a process of its own, of another user's state where `elsewhere` says so; what it
+    prints.
+    """
     environ = {**os.environ, **({"XDG_STATE_HOME": str(elsewhere)} if elsewhere else {})}
     done = subprocess.run(
         [sys.executable, "-m", "raygan.cli", *argv], capture_output=True, text=True, cwd=cwd, env=environ, timeout=200,
@@ -72,7 +76,13 @@ def jobs() -> Iterator[str]:
         "object-store-memory": 100_000_000,
         "num-cpus": 2,
     }
-    command = [Path(sys.executable).parent / "ray", "start", "--head", "--block", "--include-dashboard=true"]
+    command = [
+        Path(sys.executable).parent / "ray",
+        "start",
+        "--head",
+        "--block",
+        "--include-dashboard=true",
+    ]
     command += [f"--{key}={value}" for key, value in options.items()]
     head = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
@@ -95,21 +105,31 @@ def jobs() -> Iterator[str]:
 
 
 def asked_of_others(run: Path, cwd: Path) -> None:
-    """Somebody who has never named these files: refused, then trusted, exported, and sampled without raygan's folder."""
+    """Somebody who has never named these files: refused, then trusted, exported, and sampled
+    without raygan's folder.
+    """
     other = cwd / "other"
     export = ["export", str(run), "--from", "pair:0", "-o", str(cwd / "model")]
     assert "--trust-code" in raygan(*export, code=2, elsewhere=other, cwd=cwd)
     assert not (cwd / "model").exists()
     raygan(*export, "--trust-code", elsewhere=other, cwd=cwd)
-    assert "--trust-code" in raygan("sample", str(run), "-n", "4", "-o", "x.npz", code=2, elsewhere=other, cwd=cwd)
+    assert "--trust-code" in raygan(
+        "sample", str(run), "-n", "4", "-o", "x.npz", code=2, elsewhere=other, cwd=cwd
+    )
     raygan("sample", str(run), "-n", "4", "-o", "x.npz", "--trust-code", elsewhere=other, cwd=cwd)
     done = subprocess.run(
-        [sys.executable, "-c", COUNT, str(cwd / "model")], capture_output=True, text=True, check=False, cwd=cwd
+        [sys.executable, "-c", COUNT, str(cwd / "model")],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=cwd,
     )
     assert done.stdout.strip() == "(3, 2)", done.stderr
 
 
-def test_submitted_to_a_cluster(parts: Path, tmp_path: Path, jobs: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_submitted_to_a_cluster(
+    parts: Path, tmp_path: Path, jobs: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     job = [
         "submit",
@@ -136,12 +156,15 @@ def test_submitted_to_a_cluster(parts: Path, tmp_path: Path, jobs: str, monkeypa
 def test_a_sweep_killed_with_9_goes_on_with_its_own_parts(parts: Path, tmp_path: Path) -> None:
     sweep = parts / "s.yaml"
     sweep.write_text(
-        "name: s\npreset: ring8-gap\nspace: {seed: [0, 1]}\nmax_concurrent: 1\nmetric: mixture.high_quality\n"
-        "settings: {network: {name: ./residual.py, width: 16}, loss: ./focal.py, strategy: {name: ./ring_gap.py, swap_every: 10}, "
-        "num_pairs: 2, steps: 300, evaluation: {every_steps: 50, samples: 1600}, checkpoint: {every_steps: 50}}\n"
+        "name: s\npreset: ring8-gap\nspace: {seed: [0, 1]}\nmax_concurrent: 1\nmetric:"
+        " mixture.high_quality\nsettings: {network: {name: ./residual.py, width: 16}, loss:"
+        " ./focal.py, strategy: {name: ./ring_gap.py, swap_every: 10}, num_pairs: 2, steps: 300,"
+        " evaluation: {every_steps: 50, samples: 1600}, checkpoint: {every_steps: 50}}\n"
     )
     command = ["sweep", str(sweep), "--run-dir", str(tmp_path / "runs"), "--address", "local"]
-    first = subprocess.Popen([sys.executable, "-m", "raygan.cli", *command], start_new_session=True, cwd=parts)
+    first = subprocess.Popen(
+        [sys.executable, "-m", "raygan.cli", *command], start_new_session=True, cwd=parts
+    )
     begun, deadline = tmp_path / "runs/s/runs/seed-0/checkpoints", time.monotonic() + 120
     while not (begun.exists() and any(begun.iterdir())):
         assert first.poll() is None

@@ -1,4 +1,6 @@
-"""An own part by file, module, entry point, in flags, YAML, pairs and sweeps; its settings are checked like built-in ones."""
+"""An own part by file, module, entry point, in flags, YAML, pairs and sweeps; its settings are
+checked like built-in ones.
+"""
 
 import hashlib
 import importlib.metadata
@@ -19,7 +21,12 @@ from raygan.service.sweeps.file import read_sweep
 from tests.own.conftest import NAMES, PARTS, as_elsewhere
 
 ONE = ("network", "loss", "data", "strategy")
-SETTINGS = {"network": ("width", 16), "loss": ("scale", 2.0), "data": ("count", 100), "strategy": ("patience", 5)}
+SETTINGS = {
+    "network": ("width", 16),
+    "loss": ("scale", 2.0),
+    "data": ("count", 100),
+    "strategy": ("patience", 5),
+}
 
 
 def flags_of(*argv: str) -> dict[str, Any]:
@@ -36,7 +43,11 @@ def test_a_file_is_a_part(kind: str, named: bool, files: dict[str, Path]) -> Non
     assert getattr(component, setting) == value
     assert label(component.name) == f"{files[kind].name}:{NAMES[kind]}"
     digest = hashlib.sha256(files[kind].read_bytes()).hexdigest()
-    assert config.code[digest[:12]] == {"sha256": digest, "path": str(files[kind]), "files": [files[kind].name]}
+    assert config.code[digest[:12]] == {
+        "sha256": digest,
+        "path": str(files[kind]),
+        "files": [files[kind].name],
+    }
     again = validate(Config, full_dump(config))
     assert full_dump(again) == full_dump(config)
 
@@ -53,7 +64,9 @@ def test_its_settings_are_checked(kind: str, files: dict[str, Path]) -> None:
 
 
 @pytest.mark.parametrize("kind", ONE)
-def test_help_describes_it(kind: str, files: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_describes_it(
+    kind: str, files: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit):
         parse([f"--{kind}", str(files[kind]), "--help"], settings=True)
     out = capsys.readouterr().out
@@ -102,7 +115,10 @@ def test_a_sweep_names_parts_relative_to_its_file_and_takes_them_along(
     other = files["loss"].with_name("other.py")
     other.write_text(PARTS["loss"].replace("Scaled", "Other"))
     file = files["loss"].parent / "sweep.yaml"
-    space = {"loss": ["./losss.py", {"name": "./other.py:Other", "scale": 2.0}, "hinge"], "seed": [0]}
+    space = {
+        "loss": ["./losss.py", {"name": "./other.py:Other", "scale": 2.0}, "hinge"],
+        "seed": [0],
+    }
     settings = {"network": "./networks.py", "steps": 4}
     file.write_text(yaml.safe_dump({"name": "s", "space": space, "settings": settings}))
     monkeypatch.chdir("/")
@@ -131,7 +147,9 @@ def test_a_module_is_a_part(files: dict[str, Path], monkeypatch: pytest.MonkeyPa
     for module in [m for m in sys.modules if m.partition(".")[0] == "my_pkg"]:
         monkeypatch.delitem(sys.modules, module)
     (package / "losses.py").rename(package / "gone")
-    with pytest.raises(ConfigError, match="is on the machine that started the run and not on this one"):
+    with pytest.raises(
+        ConfigError, match="is on the machine that started the run and not on this one"
+    ):
         pickle.loads(raw).component("loss")  # noqa: S301
     (package / "losses.py").write_text(PARTS["loss"] + "\n")
     with pytest.raises(ConfigError, match="Install the same version"):
@@ -142,7 +160,9 @@ def test_a_package_comes_along_whole(files: dict[str, Path]) -> None:
     folder = files["loss"].parent
     (folder / "__init__.py").write_text("")
     (folder / "layers.py").write_text("SCALE = 7.0\n")
-    files["loss"].write_text("from .layers import SCALE\n" + PARTS["loss"].replace("= 1.0", "= SCALE"))
+    files["loss"].write_text(
+        "from .layers import SCALE\n" + PARTS["loss"].replace("= 1.0", "= SCALE")
+    )
     raw = pickle.dumps(resolve(flags={"loss": str(files["loss"])}).config)
     as_elsewhere()
     for path in folder.glob("*.py"):
@@ -150,7 +170,11 @@ def test_a_package_comes_along_whole(files: dict[str, Path]) -> None:
     loss = pickle.loads(raw).component("loss")  # noqa: S301
     assert getattr(loss, "scale") == 7.0  # noqa: B009
     assert split(loss.name).where == "parts/losss.py"
-    assert set(SOURCES[split(loss.name).key].files) >= {"parts/__init__.py", "parts/layers.py", "parts/losss.py"}
+    assert set(SOURCES[split(loss.name).key].files) >= {
+        "parts/__init__.py",
+        "parts/layers.py",
+        "parts/losss.py",
+    }
 
 
 class Point:
@@ -169,7 +193,9 @@ class Point:
 def installed_points(monkeypatch: pytest.MonkeyPatch, **points: Any) -> None:
     class Found:
         def select(self, group: str) -> list[Point]:
-            return [Point(n, group, t) for n, t in points.get(group.removeprefix("raygan."), {}).items()]
+            return [
+                Point(n, group, t) for n, t in points.get(group.removeprefix("raygan."), {}).items()
+            ]
 
     monkeypatch.setattr(importlib.metadata, "entry_points", Found)
     as_elsewhere()
@@ -179,12 +205,21 @@ def test_entry_points_are_names(files: dict[str, Path], monkeypatch: pytest.Monk
     scope: dict[str, Any] = {"__name__": "their_pkg"}
     exec(PARTS["loss"], scope)
     installed_points(
-        monkeypatch, losses={"focal-loss": scope["Scaled"], "broken": ImportError("no torch"), "hinge": scope["Scaled"]}
+        monkeypatch,
+        losses={
+            "focal-loss": scope["Scaled"],
+            "broken": ImportError("no torch"),
+            "hinge": scope["Scaled"],
+        },
     )
     config = resolve(flags={"loss": "focal-loss", "loss.scale": 3.0}).config
-    assert {"name": "focal_loss", "d_steps": 1, "scale": 3.0}.items() <= full_dump(config)["loss"].items()
+    assert {"name": "focal_loss", "d_steps": 1, "scale": 3.0}.items() <= full_dump(config)[
+        "loss"
+    ].items()
     assert config.code == {}
-    with pytest.raises(ConfigError, match=r"loss: broken .*cannot be loaded \(ImportError: no torch\)"):
+    with pytest.raises(
+        ConfigError, match=r"loss: broken .*cannot be loaded \(ImportError: no torch\)"
+    ):
         resolve(flags={"loss": "broken"})
     with pytest.raises(ConfigError, match=r"'focl_loss'\. Did you mean 'focal_loss'"):
         resolve(flags={"loss": "focl-loss"})

@@ -1,4 +1,6 @@
-"""raygan.train with Python objects: classes, instances, functions, arrays, datasets, what has no source; scripts and notebooks."""
+"""raygan.train with Python objects: classes, instances, functions, arrays, datasets, what has no
+source; scripts and notebooks.
+"""
 
 import sys
 import types
@@ -113,7 +115,11 @@ def test_a_run_of_objects(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "mean" in row
     assert "fails" not in row
     assert run.info["exit_code"] == 0, "a metric and a listener that raise cost nothing else"
-    assert {w.partition(" ")[0]: n for w, n in run.info["warnings"].items()} == {"W107": 1, "W209": 3, "W210": 1}
+    assert {w.partition(" ")[0]: n for w, n in run.info["warnings"].items()} == {
+        "W107": 1,
+        "W209": 3,
+        "W210": 1,
+    }
     (entry,) = run.info["protocols"].values()
     assert "mean" in entry["ceiling"]
     assert len(list((tmp_path / "mine" / "code").glob("*/tests/own/test_objects.py"))) == 1
@@ -174,7 +180,11 @@ TRY = "try:\n    import a\nexcept ImportError:\n    a = None\ndef f(): return a"
 NEEDS = [
     ("from x import *\nclass A: pass", "A", "from x import *\nclass A: pass\n"),
     (TRY, "f", f"{TRY}\n"),
-    ("if __name__ == '__main__':\n    X = 1\nX = 2\ndef f(): return X", "f", "X = 2\ndef f(): return X\n"),
+    (
+        "if __name__ == '__main__':\n    X = 1\nX = 2\ndef f(): return X",
+        "f",
+        "X = 2\ndef f(): return X\n",
+    ),
     ("def d(f): return f\n@d\ndef f(): ...", "f", "def d(f): return f\n@d\ndef f(): ...\n"),
     ("class A: pass\nclass B(A): pass\nb = B()", "B", "class A: pass\nclass B(A): pass\n"),
     ("x = 1", "y", ""),
@@ -187,7 +197,12 @@ def test_what_a_name_needs(text: str, name: str, kept: str) -> None:
 
 
 def test_a_notebooks_cells_are_its_source(monkeypatch: pytest.MonkeyPatch) -> None:
-    cells = ["%matplotlib inline\nfrom torch import nn", "this is no Python", PARTS["network"], "!ls\nNet(3)"]
+    cells = [
+        "%matplotlib inline\nfrom torch import nn",
+        "this is no Python",
+        PARTS["network"],
+        "!ls\nNet(3)",
+    ]
     shell = types.SimpleNamespace(user_ns={"In": cells})
     monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: shell))
     main = types.ModuleType("__main__")
@@ -200,7 +215,9 @@ def test_a_notebooks_cells_are_its_source(monkeypatch: pytest.MonkeyPatch) -> No
     assert load_component("network", spec).width == 5  # type: ignore[attr-defined]
 
 
-def test_what_has_no_source_trains_inline_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_has_no_source_trains_inline_and_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     class Inner(Net):
         """Of a function: no other process can make it."""
 

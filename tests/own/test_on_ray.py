@@ -1,4 +1,6 @@
-"""Own parts on real Ray: trained on two actors, killed, resumed elsewhere than their files; a job's folder has them."""
+"""Own parts on real Ray: trained on two actors, killed, resumed elsewhere than their files; a job's
+folder has them.
+"""
 
 import shutil
 from pathlib import Path
@@ -25,7 +27,9 @@ def digests(run: Path) -> dict[str, str]:
 
 
 def test_own_parts_on_two_actors_killed_and_resumed(files: dict[str, Path], tmp_path: Path) -> None:
-    """A killed driver leaves its last checkpoint; its files are gone by then, the folder's own copies go on, to the same bits."""
+    """A killed driver leaves its last checkpoint; its files are gone by then, the folder's own
+    copies go on, to the same bits.
+    """
     parts = {kind: f"./parts/{files[kind].name}" for kind in ("network", "loss", "strategy")}
     settings = {**parts, "num_pairs": 2, "evaluation": {"samples": 1500}, "metrics": "./parts/metrics.py",
                 "checkpoint": {"every_steps": 2}, "resources": {"spares": 0, "hub": False}}  # fmt: skip
@@ -38,7 +42,9 @@ def test_own_parts_on_two_actors_killed_and_resumed(files: dict[str, Path], tmp_
         if (folder / "checkpoints").exists() and newest_valid(folder)[0] is not None:
             raise Killed
 
-    straight = raygan.train("ring8-sgan", **settings, steps=6, inline=True, run_dir=tmp_path / "runs", name="straight")
+    straight = raygan.train(
+        "ring8-sgan", **settings, steps=6, inline=True, run_dir=tmp_path / "runs", name="straight"
+    )
     listeners: list[object] = [kill]
     from raygan.config import resolve
     from raygan.service.training import train
@@ -69,7 +75,9 @@ def test_a_module_of_the_driver_alone_is_told_before_a_run_is_made(
     with pytest.raises(
         ConfigError, match=r"'only_here' is on the machine that started the run and not on this one"
     ) as told:
-        raygan.train("ring8-sgan", loss="only_here:Scaled", steps=2, num_pairs=2, run_dir=tmp_path / "runs")
+        raygan.train(
+            "ring8-sgan", loss="only_here:Scaled", steps=2, num_pairs=2, run_dir=tmp_path / "runs"
+        )
     assert "\n" not in str(told.value)
     assert not list((tmp_path / "runs").glob("*"))
     assert ray.is_initialized()

@@ -1,4 +1,6 @@
-"""What goes along with a job: the files of own parts, tracked by git or not, and a line for those that cannot."""
+"""What goes along with a job: the files of own parts, tracked by git or not, and a line for those
+that cannot.
+"""
 
 import subprocess
 from pathlib import Path

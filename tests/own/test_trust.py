@@ -1,4 +1,6 @@
-"""Nothing in a run folder is executed unless somebody says so; a run whose parts have changed goes on only if that is meant."""
+"""Nothing in a run folder is executed unless somebody says so; a run whose parts have changed goes
+on only if that is meant.
+"""
 
 import json
 import os
@@ -29,7 +31,12 @@ EXECUTES = {
     "resume by train": ["train", "--resume", "{run}", "--inline", "--quiet"],
     "its config": ["train", "--config", "{run}/config.yaml", "--inline", "--quiet"],
 }
-LOOKS = (["status", "{run}"], ["runs", "--run-dir", "{runs}"], ["watch", "{run}"], ["compare", "{run}", "{run}"])
+LOOKS = (
+    ["status", "{run}"],
+    ["runs", "--run-dir", "{runs}"],
+    ["watch", "{run}"],
+    ["compare", "{run}", "{run}"],
+)
 
 
 def code_of(argv: list[str], **where: object) -> int:
@@ -40,7 +47,9 @@ def code_of(argv: list[str], **where: object) -> int:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with mine/ (own network and loss, which leave a canary when they are imported) and runs/mine."""
+    """A folder with mine/ (own network and loss, which leave a canary when they are imported) and
+    runs/mine.
+    """
     as_elsewhere()
     folder = tmp_path_factory.mktemp("made")
     (folder / "mine").mkdir()
@@ -49,7 +58,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / "mine" / f"{kind}s.py").write_text(PARTS[kind] + canary)
     settings = {"steps": 2, "num_pairs": 2, "evaluation": {"samples": 1500}}
     parts = {"network": str(folder / "mine/networks.py"), "loss": str(folder / "mine/losss.py")}
-    raygan.train("ring8-sgan", **settings, **parts, inline=True, run_dir=folder / "runs", name="mine")
+    raygan.train(
+        "ring8-sgan", **settings, **parts, inline=True, run_dir=folder / "runs", name="mine"
+    )
     as_elsewhere()
     return folder
 
@@ -80,7 +91,9 @@ def test_a_verb_that_would_execute_asks_first(
     assert err.count("\n") == 1
     if verb != "its config":  # that names the files themselves
         assert "networks.py" in err or "losss.py" in err
-        assert any(record["sha256"] in err for record in read_json(run, "config.json")["code"].values())
+        assert any(
+            record["sha256"] in err for record in read_json(run, "config.json")["code"].values()
+        )
         assert "--trust-code" in err
     assert {p: p.read_bytes() for p in run.rglob("*") if p.is_file()} == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["runs"]
@@ -95,7 +108,9 @@ def test_who_says_so_gets_it(run: Path, made: Path, tmp_path: Path) -> None:
     as_elsewhere()
     raygan.Run.load(run, trust_code=True)
     values = {"network": again.config.network, "start_from": [str(run)], "num_pairs": 2, "steps": 2}
-    started = raygan.train(**values, evaluation={"samples": 1500}, inline=True, run_dir=tmp_path / "runs", name="next")
+    started = raygan.train(
+        **values, evaluation={"samples": 1500}, inline=True, run_dir=tmp_path / "runs", name="next"
+    )
     assert [e["from_step"] for e in started.events if e["kind"] == "origin"] == [3, 3]
 
 
@@ -155,11 +170,15 @@ def test_a_copy_that_is_not_what_the_run_was_made_of(
     assert "canary-evil" not in executed(made)
 
 
-@pytest.mark.parametrize("way", ["sent along", "the list is anybody's", "the list is a link", "no state folder"])
+@pytest.mark.parametrize(
+    "way", ["sent along", "the list is anybody's", "the list is a link", "no state folder"]
+)
 def test_a_file_at_its_recorded_place_is_not_enough(
     way: str, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Somebody sends a run and, to where it says, its file: both are the user's own now. Only who named that text needs no flag."""
+    """Somebody sends a run and, to where it says, its file: both are the user's own now. Only who
+    named that text needs no flag.
+    """
     state = tmp_path / "state"
     (state / "raygan").mkdir(parents=True)
     mine = Path(os.environ["XDG_STATE_HOME"]) / "raygan" / trust.NAMED
@@ -170,17 +189,25 @@ def test_a_file_at_its_recorded_place_is_not_enough(
         (state / "raygan" / trust.NAMED).symlink_to(mine)
     for canary in made.glob("canary-*"):
         canary.unlink()
-    monkeypatch.setenv("XDG_STATE_HOME", "/proc/nowhere" if way == "no state folder" else str(state))
+    monkeypatch.setenv(
+        "XDG_STATE_HOME", "/proc/nowhere" if way == "no state folder" else str(state)
+    )
     assert code_of(EXECUTES["sample"], run=made / "runs/mine", tmp=tmp_path) == 2
     assert executed(made) == []
     assert code_of([*EXECUTES["sample"], "--trust-code"], run=made / "runs/mine", tmp=tmp_path) == 0
     as_elsewhere()
-    assert code_of(EXECUTES["sample"], run=made / "runs/mine", tmp=tmp_path) == 2, "a flag is for once"
+    assert code_of(EXECUTES["sample"], run=made / "runs/mine", tmp=tmp_path) == 2, (
+        "a flag is for once"
+    )
 
 
 @pytest.mark.parametrize("place", ["inside the run", "written by anybody", "of another text"])
-def test_a_place_that_a_run_names_is_not_believed(place: str, run: Path, made: Path, tmp_path: Path) -> None:
-    """The record says where the file was: only the user's own file, elsewhere, as it was, is taken for the original."""
+def test_a_place_that_a_run_names_is_not_believed(
+    place: str, run: Path, made: Path, tmp_path: Path
+) -> None:
+    """The record says where the file was: only the user's own file, elsewhere, as it was, is taken
+    for the original.
+    """
     values = json.loads((run / "config.json").read_text())
     for key, record in values["code"].items():
         name = record["files"][0]
@@ -200,7 +227,9 @@ UNSETTLED = ("{evil}", "{evil}:Net", "evil:Net", "./evil.py")
 
 
 @pytest.mark.parametrize("name", UNSETTLED)
-@pytest.mark.parametrize("where", ["network", "loss", "strategy", "over", "pairs", "metrics", "config.yaml"])
+@pytest.mark.parametrize(
+    "where", ["network", "loss", "strategy", "over", "pairs", "metrics", "config.yaml"]
+)
 def test_a_run_cannot_name_a_file_to_execute(
     where: str, name: str, run: Path, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -222,7 +251,9 @@ def test_a_run_cannot_name_a_file_to_execute(
     assert executed(made) == []
 
 
-def test_a_source_that_has_changed(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_source_that_has_changed(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = Path(shutil.copytree(made / "runs" / "mine", tmp_path / "mine"))
     shutil.copytree(made / "mine", tmp_path / "old")
     old = read_json(path, "config.json")["code"]

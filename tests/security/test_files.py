@@ -1,4 +1,6 @@
-"""Files from outside: pickles in each place, bombs, huge headers, links. Each is one line; nothing of it runs."""
+"""Files from outside: pickles in each place, bombs, huge headers, links. Each is one line; nothing
+of it runs.
+"""
 
 import gzip
 import io
@@ -98,7 +100,9 @@ def big_png() -> bytes:
 
 
 def bomb_yaml() -> bytes:
-    lines = ["a0: &a0 {x: 1}"] + [f"a{i}: &a{i} {{x: *a{i - 1}, y: *a{i - 1}}}" for i in range(1, 40)]
+    lines = ["a0: &a0 {x: 1}"] + [
+        f"a{i}: &a{i} {{x: *a{i - 1}, y: *a{i - 1}}}" for i in range(1, 40)
+    ]
     return "\n".join(lines).encode()
 
 
@@ -125,12 +129,16 @@ BAD: dict[str, Callable[[Path], object]] = {
     "pickle as a checkpoint part": lambda t: unpack(evil()),
     "huge header in a part": lambda t: unpack(safetensors_header(1 << 60)),
     "nested header in a part": lambda t: unpack(safetensors_header(200_000, b"[" * 200_000)),
-    "header without plain values": lambda t: unpack(safetensors_header(20, b'{"__metadata__": 3} ')),
+    "header without plain values": lambda t: unpack(
+        safetensors_header(20, b'{"__metadata__": 3} ')
+    ),
     "pickle as config.json": lambda t: load_config(run_with(t, "config.json", evil())),
     "nested config.json": lambda t: load_config(run_with(t, "config.json", b"[" * 100_000)),
     "list as config.json": lambda t: load_config(run_with(t, "config.json", b"[1]")),
     "pickle as config.yaml": lambda t: read_yaml(written(t, evil(), "c.yaml")),
-    "python object in YAML": lambda t: read_yaml(written(t, b"a: !!python/object/apply:os.mkdir [x]", "c.yaml")),
+    "python object in YAML": lambda t: read_yaml(
+        written(t, b"a: !!python/object/apply:os.mkdir [x]", "c.yaml")
+    ),
     "aliases that expand": lambda t: read_yaml(written(t, bomb_yaml(), "c.yaml")),
     "nested YAML": lambda t: read_yaml(written(t, b"[" * 5000, "c.yaml")),
 }
@@ -160,9 +168,15 @@ def test_a_part_behind_a_link_is_not_read(tmp_path: Path, linked: str) -> None:
     for folder in ("run", "other"):
         storage = LocalStorage(tmp_path / folder)
         (tmp_path / folder).mkdir()
-        write_checkpoint(Journal.open(storage), Checkpoint(5, {"pair-00": pack({"step": 5})}, {"pair-00": 5}))
+        write_checkpoint(
+            Journal.open(storage), Checkpoint(5, {"pair-00": pack({"step": 5})}, {"pair-00": 5})
+        )
     assert newest_valid(tmp_path / "run")[0] is not None
-    name = {"part": "00000005/pair-00.safetensors", "manifest": "00000005/manifest.json", "folder": "00000005"}[linked]
+    name = {
+        "part": "00000005/pair-00.safetensors",
+        "manifest": "00000005/manifest.json",
+        "folder": "00000005",
+    }[linked]
     ours, theirs = (tmp_path / folder / "checkpoints" / name for folder in ("run", "other"))
     ours.rename(tmp_path / "away")
     ours.symlink_to(theirs)
@@ -185,14 +199,19 @@ def test_with_umask_000_nobody_else_can_look_into_a_run(tmp_path: Path) -> None:
     finally:
         os.umask(before)
     assert stat.S_IMODE(run.path.stat().st_mode) == 0o700
-    for path in [*run.path.glob("journal/*"), *run.path.glob("checkpoints/*"), *run.path.glob("checkpoints/*/*")]:
+    for path in [
+        *run.path.glob("journal/*"),
+        *run.path.glob("checkpoints/*"),
+        *run.path.glob("checkpoints/*/*"),
+    ]:
         assert not path.stat().st_mode & 0o077, path
 
 
 def test_the_lint_finds_a_pickle(tmp_path: Path) -> None:
     bad = tmp_path / "bad.py"
     bad.write_text(
-        "import pickle\nimport torch\nimport yaml\n\npickle.loads(b'')\ntorch.load('x')\nyaml.load('x', yaml.Loader)\neval('1')\n"
+        "import pickle\nimport torch\nimport"
+        " yaml\n\npickle.loads(b'')\ntorch.load('x')\nyaml.load('x', yaml.Loader)\neval('1')\n"
     )
     config = Path(__file__).parents[2] / "pyproject.toml"
     done = subprocess.run(
@@ -203,7 +222,8 @@ def test_the_lint_finds_a_pickle(tmp_path: Path) -> None:
     assert {"TID251", "S301", "S506", "S307"} <= found
 
 
-# -------------------------------------------------------------------------------------------- small until it is unpacked
+# -------------------------------------------------------------------------------------------- small
+# until it is unpacked
 
 
 def solid(side: int) -> bytes:
@@ -221,7 +241,10 @@ def folder_of(tmp_path: Path, *raws: bytes) -> Path:
 
 def repeated(tmp_path: Path) -> Path:
     """One picture in a dictionary, and a row of few bits for each time that it is told again."""
-    pq.write_table(pa.table({"image": pa.array([solid(64)] * 2000).dictionary_encode()}), tmp_path / "d.parquet")
+    pq.write_table(
+        pa.table({"image": pa.array([solid(64)] * 2000).dictionary_encode()}),
+        tmp_path / "d.parquet",
+    )
     assert (tmp_path / "d.parquet").stat().st_size < 20_000
     return tmp_path / "d.parquet"
 
@@ -235,7 +258,12 @@ def sparse(tmp_path: Path) -> Path:
 def chunked_png() -> bytes:
     """A text chunk that unpacks to 64 MiB."""
     raw, body = png(), b"k\0\0" + zlib.compress(bytes(64 << 20), 9)
-    chunk = struct.pack(">I", len(body)) + b"zTXt" + body + struct.pack(">I", zlib.crc32(b"zTXt" + body))
+    chunk = (
+        struct.pack(">I", len(body))
+        + b"zTXt"
+        + body
+        + struct.pack(">I", zlib.crc32(b"zTXt" + body))
+    )
     return raw[:33] + chunk + raw[33:]
 
 
@@ -278,7 +306,9 @@ def test_what_unpacks_to_more_than_there_is_is_one_line(
 
 
 def test_what_has_room_is_read(tmp_path: Path) -> None:
-    samples = load_data(resolve(flags={"data": f"parquet:{repeated(tmp_path)}", "network": "dcgan"}).config)
+    samples = load_data(
+        resolve(flags={"data": f"parquet:{repeated(tmp_path)}", "network": "dcgan"}).config
+    )
     assert samples.train.shape[1:] == (3, 64, 64)
 
 
@@ -287,7 +317,11 @@ def test_the_room_is_what_the_tightest_group_leaves(
     tmp_path: Path, version: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     top = tmp_path / "cg" / ("memory" if version == 1 else "")
-    names = ("memory.limit_in_bytes", "memory.usage_in_bytes") if version == 1 else ("memory.max", "memory.current")
+    names = (
+        ("memory.limit_in_bytes", "memory.usage_in_bytes")
+        if version == 1
+        else ("memory.max", "memory.current")
+    )
     for folder, most in ((top / "a", "4294967296"), (top / "a/b", "max")):
         folder.mkdir(parents=True)
         for name, text in zip(names, (most, "1073741824"), strict=True):
@@ -306,6 +340,8 @@ def test_the_room_is_what_ulimit_leaves() -> None:
         "import resource; from raygan.data import room; before = room.room(); "
         "resource.setrlimit(resource.RLIMIT_AS, (3 << 30,) * 2); print(before, room.room())"
     )
-    out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    out = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    ).stdout
     before, after = map(int, out.split())
     assert after < 3 << 30 < before

@@ -1,4 +1,6 @@
-"""What leaves this machine with a job: canaries in every place where a secret lies, looked for in what Ray would upload."""
+"""What leaves this machine with a job: canaries in every place where a secret lies, looked for in
+what Ray would upload.
+"""
 
 import io
 import os
@@ -113,8 +115,14 @@ def test_no_canary_leaves_the_machine(tmp_path: Path, kind: str) -> None:
         git(root, "add", "-f", ".")
     archive, what = pack(root)
     found = contents(uploaded(archive))
-    assert [name for name, raw in found.items() if CANARY.encode() in raw or CANARY.encode("utf-16-le") in raw] == []
-    assert set(found) - {".gitignore"} == set(PLAIN), "what git tracks goes along, however it is ignored"
+    assert [
+        name
+        for name, raw in found.items()
+        if CANARY.encode() in raw or CANARY.encode("utf-16-le") in raw
+    ] == []
+    assert set(found) - {".gitignore"} == set(PLAIN), (
+        "what git tracks goes along, however it is ignored"
+    )
     assert what.files == len(found)
     assert f"left out: {len(what.left_out)}: " in what.text
     assert "--include PATH" in what.text
@@ -129,10 +137,15 @@ def test_what_git_does_not_track_stays_and_is_named(tmp_path: Path) -> None:
     git(tmp_path, "add", "kept.yaml")
     (tmp_path / "kept.yaml").write_text("changed")
     archive, what = pack(tmp_path)
-    assert contents(archive.read_bytes()) == {"kept.yaml": b"changed"}, "as it lies there, not as it was committed"
+    assert contents(archive.read_bytes()) == {"kept.yaml": b"changed"}, (
+        "as it lies there, not as it was committed"
+    )
     assert dict(what.left_out) == {"new.yaml": package.UNTRACKED, "data/": package.UNTRACKED}
     for argument in ("new.yaml", "--config=./new.yaml", "npz:data/big.bin"):
-        with pytest.raises(ConfigError, match=r"would not go along \(git does not track it\). To send it: --include"):
+        with pytest.raises(
+            ConfigError,
+            match=r"would not go along \(git does not track it\). To send it: --include",
+        ):
             pack(tmp_path, needed=["train", argument])
     archive, what = pack(tmp_path, ["new.yaml", "data"], ["train", "--config", "new.yaml"])
     assert sorted(contents(archive.read_bytes())) == ["data/big.bin", "kept.yaml", "new.yaml"]
@@ -182,9 +195,12 @@ def test_links_other_repositories_and_odd_files(tmp_path: Path) -> None:
         pack(root, ["out"])
     (root / ".git").rename(tmp_path / "no-git")
     archive, what = pack(root)
-    assert sorted(contents(archive.read_bytes())) == [".gitmodules", "inside", "real.yaml", "sub/file"], (
-        "now all plain files"
-    )
+    assert sorted(contents(archive.read_bytes())) == [
+        ".gitmodules",
+        "inside",
+        "real.yaml",
+        "sub/file",
+    ], "now all plain files"
     assert dict(what.left_out)["pipe"] == "not a plain file that can be read"
 
 
@@ -218,7 +234,9 @@ def test_a_hook_of_the_repository_is_not_run(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
-def test_own_tokens_are_found_under_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_own_tokens_are_found_under_any_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("RAY_AUTH_TOKEN", "0123456789" * 4)
     put(tmp_path / "notes.md", "x " + "0123456789" * 4)
     assert dict(weigh(tmp_path).left_out) == {"notes.md": "a token of yours"}
@@ -241,13 +259,24 @@ def test_include_reaches_the_package(
     monkeypatch.setattr(jobs, "Jobs", lambda address: cluster)
     flags = ["--working-dir", str(tmp_path), "--dry-run", "--", "status", "x"]
     verbs.submit(flags)
-    assert "left out: 1: .env (a name of secrets). To send one nevertheless: --include PATH" in capsys.readouterr().out
+    assert (
+        "left out: 1: .env (a name of secrets). To send one nevertheless: --include PATH"
+        in capsys.readouterr().out
+    )
     verbs.submit(["--include", ".env", *flags])
     assert "in 1 files" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    "text", ["BEGIN PUBLIC KEY", "-----BEGIN CERTIFICATE-----", "the task-" + "a" * 40, "0f" * 20, "AKIA", "hf_hub"]
+    "text",
+    [
+        "BEGIN PUBLIC KEY",
+        "-----BEGIN CERTIFICATE-----",
+        "the task-" + "a" * 40,
+        "0f" * 20,
+        "AKIA",
+        "hf_hub",
+    ],
 )
 def test_harmless_words_are_no_secrets(text: str) -> None:
     assert secret_content(text.encode()) == ""

@@ -1,4 +1,6 @@
-"""Who answers whom: every port that a run's Ray listens on, asked without a token, with a wrong one, and with a foreign one."""
+"""Who answers whom: every port that a run's Ray listens on, asked without a token, with a wrong
+one, and with a foreign one.
+"""
 
 import contextlib
 import http.client
@@ -22,7 +24,9 @@ ROLES = {
     "gcs_server": "head", "raylet": "raylet", "DashboardAgent": "agent", "RuntimeEnvAgent": "agent", "dashboard/": "dashboard",
     "monitor.py": "autoscaler", "log_monitor": "logs", "ray::": "worker", "pytest": "driver", "python": "driver",
 }  # fmt: skip
-"""What a process is, by a part of its command line, first match first. A listener of another kind turns the test red."""
+"""What a process is, by a part of its command line, first match first. A listener of another kind
+turns the test red.
+"""
 TOKENS = {"no": None, "wrong": "wrong", "foreign": secrets.token_hex(32)}
 CALLS = ["NodeInfoGcsService/GetAllNodeInfo", "InternalKVGcsService/InternalKVGet", "InternalKVGcsService/InternalKVPut",
          "ActorInfoGcsService/KillActorViaGcs", "JobInfoGcsService/GetAllJobInfo", "NodeManagerService/GetNodeStats",
@@ -33,7 +37,9 @@ PAGES = ["/", "/api/version", "/api/jobs/", "/api/job_agent/jobs/", "/api/local_
 HARMLESS = {"/api/local_raylet_healthz"}
 """Says "success" for liveness probes, and nothing else."""
 METRICS = b"# HELP"
-"""Known gap of Ray 2.60: metrics exporters answer without a token. Their labels carry no secrets and no paths."""
+"""Known gap of Ray 2.60: metrics exporters answer without a token. Their labels carry no secrets
+and no paths.
+"""
 
 
 def ours(pid: int) -> bool:
@@ -59,7 +65,12 @@ def listeners() -> dict[int, str]:
             for handle in (process / "fd").iterdir():
                 found = re.match(r"socket:\[(\d+)\]", str(handle.readlink()))
                 if found and found[1] in inodes:
-                    command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                    command = (
+                        (process / "cmdline")
+                        .read_bytes()
+                        .replace(b"\0", b" ")
+                        .decode(errors="replace")
+                    )
                     out[inodes[found[1]]] = command
     return out
 
@@ -69,7 +80,9 @@ def asked_by_http(port: int, token: str | None) -> Iterator[tuple[str, bool]]:
     for path in PAGES:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=3)
         try:
-            connection.request("GET", path, headers={} if token is None else {"Authorization": f"Bearer {token}"})
+            connection.request(
+                "GET", path, headers={} if token is None else {"Authorization": f"Bearer {token}"}
+            )
             response = connection.getresponse()
             yield path, response.status < 400 and not response.read(6).startswith(METRICS)
         except (OSError, http.client.HTTPException):  # no HTTP here
@@ -85,7 +98,9 @@ def asked_by_grpc(port: int, token: str | None) -> Iterator[tuple[str, bool]]:
     metadata = [] if token is None else [("authorization", f"Bearer {token}")]
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         for call in CALLS:
-            method: Any = channel.unary_unary(f"/ray.rpc.{call}", request_serializer=bytes, response_deserializer=bytes)
+            method: Any = channel.unary_unary(
+                f"/ray.rpc.{call}", request_serializer=bytes, response_deserializer=bytes
+            )
             try:
                 method(b"", timeout=3, metadata=metadata)
             except grpc.RpcError:
@@ -114,9 +129,9 @@ def test_nobody_without_the_token_gets_an_answer() -> None:
                             answered.append(f"{command[:60]} port {port}: {what} with {kind} token")
         assert requests >= 300
         assert answered == []
-        assert ray.get(executor.actors["pair-00"].where.remote("pair-00"), timeout=60)["step"] == 0, (
-            "nothing was killed"
-        )
+        assert (
+            ray.get(executor.actors["pair-00"].where.remote("pair-00"), timeout=60)["step"] == 0
+        ), "nothing was killed"
     finally:
         executor.close()
 

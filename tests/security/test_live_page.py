@@ -1,4 +1,6 @@
-"""Who gets a live page: two pages on one host, other servers and pages on that host, other names that lead to it."""
+"""Who gets a live page: two pages on one host, other servers and pages on that host, other names
+that lead to it.
+"""
 
 import asyncio
 import logging
@@ -21,7 +23,14 @@ SECRET_OF = ("token", "session", "folder")
 def page(host: str = "127.0.0.1") -> Page:
     """A page without a run: its door is what counts here."""
     out = object.__new__(Page)
-    out.door, out.pictures, out.seen, out.more, out.note, out.version = Door(host), {}, {"name": "shown"}, True, "", 0
+    out.door, out.pictures, out.seen, out.more, out.note, out.version = (
+        Door(host),
+        {},
+        {"name": "shown"},
+        True,
+        "",
+        0,
+    )
     return out
 
 
@@ -48,7 +57,9 @@ def served(shown: Page, visit: Callable[[TestClient[Any, Any]], Awaitable[None]]
 
 async def answer(client: TestClient[Any, Any], path: str, **headers: str) -> tuple[int, str, str]:
     async with client.session.get(
-        client.make_url(path), headers={k.replace("_", "-"): v for k, v in headers.items()}, allow_redirects=False
+        client.make_url(path),
+        headers={k.replace("_", "-"): v for k, v in headers.items()},
+        allow_redirects=False,
     ) as got:
         return got.status, await got.text(), got.headers.get("Set-Cookie", "")
 
@@ -67,7 +78,9 @@ def test_two_pages_on_one_host_let_each_other_be() -> None:
         for name, shown in pages.items():
             application = shown.application()
 
-            async def note(request: web.Request, response: web.StreamResponse, name: str = name) -> None:
+            async def note(
+                request: web.Request, response: web.StreamResponse, name: str = name
+            ) -> None:
                 got[name].append(request.headers.get("Cookie", ""))
 
             application.on_response_prepare.append(note)
@@ -77,12 +90,16 @@ def test_two_pages_on_one_host_let_each_other_be() -> None:
             for name, shown in pages.items():
                 await browser.get(servers[name].make_url(f"/?token={shown.door.token}"))
             for name, shown in pages.items():
-                assert (await browser.get(servers[name].make_url(f"{shown.door.folder}/state.json"))).status == 200
+                assert (
+                    await browser.get(servers[name].make_url(f"{shown.door.folder}/state.json"))
+                ).status == 200
                 await browser.get(servers[name].make_url("/favicon.ico"))
         for name, shown in pages.items():
             other = pages["two" if name == "one" else "one"].door
             assert ticket(shown) in got[name]
-            assert not any(other.cookie in c or other.session in c for c in got[name]), "the other server's secret"
+            assert not any(other.cookie in c or other.session in c for c in got[name]), (
+                "the other server's secret"
+            )
             assert got[name][-1] == "", "a path that another server could be asked for"
         for server in servers.values():
             await server.close()
@@ -96,17 +113,28 @@ def test_the_cookie_is_for_one_folder_and_no_script() -> None:
     async def visit(client: TestClient[Any, Any]) -> None:
         status, text, cookie = await answer(client, f"/?token={shown.door.token}")
         assert (status, text) == (303, "")
-        for part in ("HttpOnly", "SameSite=Strict", f"Path={shown.door.folder}/", f"{shown.door.cookie}="):
+        for part in (
+            "HttpOnly",
+            "SameSite=Strict",
+            f"Path={shown.door.folder}/",
+            f"{shown.door.cookie}=",
+        ):
             assert part in cookie
         assert shown.door.token not in cookie, "what opens the page first is kept nowhere"
-        status, _, cookie = await answer(client, f"/?token={shown.door.token}", Sec_Fetch_Site="cross-site")
-        assert status == 200, "a Strict cookie does not travel along a redirect that another page began"
+        status, _, cookie = await answer(
+            client, f"/?token={shown.door.token}", Sec_Fetch_Site="cross-site"
+        )
+        assert status == 200, (
+            "a Strict cookie does not travel along a redirect that another page began"
+        )
         assert "SameSite=Strict" in cookie
 
     served(shown, visit)
 
 
-@pytest.mark.parametrize("name", ["token", "a cookie of /", "the token as a cookie", "a guess", "odd", "nothing"])
+@pytest.mark.parametrize(
+    "name", ["token", "a cookie of /", "the token as a cookie", "a guess", "odd", "nothing"]
+)
 def test_without_the_pages_own_cookie_there_is_nothing(name: str) -> None:
     shown = page()
     door = shown.door
@@ -118,7 +146,13 @@ def test_without_the_pages_own_cookie_there_is_nothing(name: str) -> None:
     query = f"?token={door.token}" if name == "token" else ""
 
     async def visit(client: TestClient[Any, Any]) -> None:
-        for path in ("/", "/state.json", f"{door.folder}/", f"{door.folder}/state.json", f"{door.folder}/live.js"):
+        for path in (
+            "/",
+            "/state.json",
+            f"{door.folder}/",
+            f"{door.folder}/state.json",
+            f"{door.folder}/live.js",
+        ):
             if name == "token" and path == "/":
                 continue
             status, text, cookie = await answer(client, path + query, **sent)
@@ -157,7 +191,11 @@ def test_rebound_names_and_other_pages_are_told_nothing() -> None:
     async def visit(client: TestClient[Any, Any]) -> None:
         path = f"{shown.door.folder}/state.json"
         assert (await answer(client, path, Cookie=ticket(shown)))[0] == 200
-        for headers in ({"Host": "evil.example"}, {"Sec_Fetch_Site": "same-site"}, {"Sec_Fetch_Site": "cross-site"}):
+        for headers in (
+            {"Host": "evil.example"},
+            {"Sec_Fetch_Site": "same-site"},
+            {"Sec_Fetch_Site": "cross-site"},
+        ):
             status, text, _ = await answer(client, path, Cookie=ticket(shown), **headers)
             assert status == 403, headers
             assert "evil" not in text
@@ -178,7 +216,9 @@ def test_no_secret_in_logs_answers_or_errors(
     said = []
 
     async def visit(client: TestClient[Any, Any]) -> None:
-        status, text, _ = await answer(client, f"{door.folder}/state.json?token={door.token}", Cookie=ticket(shown))
+        status, text, _ = await answer(
+            client, f"{door.folder}/state.json?token={door.token}", Cookie=ticket(shown)
+        )
         assert status == 500
         said.append(text)
         for line in lines:
@@ -207,7 +247,9 @@ def test_the_token_is_in_no_command_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("site", ["none", "cross-site"])
-def test_whoever_is_let_in_is_sent_on_with_all_headers_and_a_cookie_for_the_folder(site: str) -> None:
+def test_whoever_is_let_in_is_sent_on_with_all_headers_and_a_cookie_for_the_folder(
+    site: str,
+) -> None:
     door = Door()
     answer = door.welcome(site)
     assert HEADERS.items() <= dict(answer.headers).items()
@@ -216,5 +258,9 @@ def test_whoever_is_let_in_is_sent_on_with_all_headers_and_a_cookie_for_the_fold
     else:
         assert (answer.status, answer.headers["Refresh"]) == (200, f"0; url={door.folder}/")
     cookie = answer.cookies[door.cookie]
-    assert (cookie.value, cookie["path"], cookie["samesite"]) == (door.session, f"{door.folder}/", "Strict")
+    assert (cookie.value, cookie["path"], cookie["samesite"]) == (
+        door.session,
+        f"{door.folder}/",
+        "Strict",
+    )
     assert cookie["httponly"]

@@ -1,4 +1,6 @@
-"""Names that come from outside never leave their folder: a corpus of 200, at every place that makes a path of a name."""
+"""Names that come from outside never leave their folder: a corpus of 200, at every place that makes
+a path of a name.
+"""
 
 import itertools
 import json
@@ -32,7 +34,9 @@ ODD = ["", " ", "a b", "a\n", "\0", "a\0b", "a\\b", "..\\x", "C:\\x", "C:x", "co
        "\u2024\u2024/x", "a" * 101, "a/" * 20, "a" * 4096, "'a'", '"a"', "<a>", "a,b", "a=b", "a@b", "a#b", "a!b", "a+b", "a^b",
        "(a)"]  # fmt: skip
 PARTS = itertools.product(
-    ["..", "x/..", ".", "", "a/b/../.."], ["/", "//", "\\", "/./", "/../"], ["x", "..", "etc/passwd", "a.b/"]
+    ["..", "x/..", ".", "", "a/b/../.."],
+    ["/", "//", "\\", "/./", "/../"],
+    ["x", "..", "etc/passwd", "a.b/"],
 )
 CORPUS = sorted(
     {*UPWARDS, *ODD, *map("".join, PARTS)}
@@ -62,7 +66,12 @@ def test_no_name_leaves_its_folder(tmp_path: Path, where: str) -> None:
             else:
                 folder = inside / "checkpoints/00000001"
                 folder.mkdir(parents=True, exist_ok=True)
-                manifest = {"format": 1, "step": 1, "parts": {bad: {"sha256": "0", "step": 1}}, "extra": {}}
+                manifest = {
+                    "format": 1,
+                    "step": 1,
+                    "parts": {bad: {"sha256": "0", "step": 1}},
+                    "extra": {},
+                }
                 (folder / "manifest.json").write_text(json.dumps(manifest))
                 read_checkpoint(inside, 1)
         assert str(error.value).count("\n") == 0, "one line, whatever stood in the name"

@@ -25,7 +25,9 @@ NASTY = [
 def test_nothing_steers_a_terminal(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     say(text)
     shown = capsys.readouterr().out
-    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", shown)
+    assert not re.search(
+        r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", shown
+    )
     assert visible(visible(text)) == visible(text)
 
 
@@ -47,7 +49,9 @@ def test_plain_words_stay_as_they_are() -> None:
     assert markdown("ring (8 modes, radius 1, std 0.02)") == "ring (8 modes, radius 1, std 0.02)"
 
 
-def test_an_error_about_an_odd_path_is_one_harmless_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_about_an_odd_path_is_one_harmless_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     with pytest.raises(SystemExit):
         main(["report", "no\x1b[2J[red]where"])
     text = capsys.readouterr().err
@@ -56,7 +60,10 @@ def test_an_error_about_an_odd_path_is_one_harmless_line(capsys: pytest.CaptureF
 
 
 def test_a_card_takes_no_markup_from_the_command_line(tmp_path: Path) -> None:
-    evil = "raygan train --data 'folder:<img src=x onerror=alert(1)>`</code>\n\n<script>x</script>\n---\nlicense: mit\n---'"
+    evil = (
+        "raygan train --data 'folder:<img src=x"
+        " onerror=alert(1)>`</code>\n\n<script>x</script>\n---\nlicense: mit\n---'"
+    )
     run = train(
         resolve("ring8-gap", flags={**TINY, "strategy": "independent"}),
         run_dir=tmp_path,

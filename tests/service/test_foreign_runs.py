@@ -1,4 +1,6 @@
-"""Run folders that others made, that are damaged, or may only be read: each verb works or says one line; nothing else changes."""
+"""Run folders that others made, that are damaged, or may only be read: each verb works or says one
+line; nothing else changes.
+"""
 
 import json
 import os
@@ -24,7 +26,9 @@ from tests.conftest import TINY
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = {**TINY, "strategy": "independent"}
-    return raygan.train(None, run_dir=tmp_path_factory.mktemp("runs"), name="made", inline=True, **settings).path
+    return raygan.train(
+        None, run_dir=tmp_path_factory.mktemp("runs"), name="made", inline=True, **settings
+    ).path
 
 
 @pytest.fixture
@@ -41,7 +45,8 @@ def verb(argv: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str,
     return int(stop.value.code or 0), out, err
 
 
-# ------------------------------------------------------------------------------------------------------------ links
+# ------------------------------------------------------------------------------------------------------------
+# links
 
 
 LINKED = ["run.json", "config.json", "metrics.jsonl", "events.jsonl", "samples", "journal", "checkpoints", "metrics.parquet",
@@ -123,7 +128,8 @@ def test_a_whole_file_takes_a_name_of_its_own(tmp_path: Path, what: object) -> N
     assert victim.read_text() == "mine"
 
 
-# ------------------------------------------------------------------------------------------------- read-only folders
+# -------------------------------------------------------------------------------------------------
+# read-only folders
 
 
 @pytest.fixture
@@ -175,7 +181,8 @@ def test_what_is_asked_of_a_run_that_can_only_be_read_is_one_line(read_only: Pat
         FolderFeed(read_only).ask({"verb": "stop"})
 
 
-# ----------------------------------------------------------------------------------------------------------- damaged
+# -----------------------------------------------------------------------------------------------------------
+# damaged
 
 
 @pytest.mark.parametrize("name", ["run.json", "config.json"])
@@ -194,16 +201,22 @@ def test_a_run_without_one_of_its_files_is_one_line_for_every_verb(
     assert "damaged" in out
 
 
-def test_damaged_lines_and_samples_are_told_by_who_reads_them(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_damaged_lines_and_samples_are_told_by_who_reads_them(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for log in ("metrics.jsonl", "events.jsonl"):
         lines = (run / log).read_bytes().splitlines(keepends=True)
-        (run / log).write_bytes(b"".join([*lines[:1], b'{"kind": "score", "pla\n', b"\xff\xfe{\n", *lines[1:]]))
+        (run / log).write_bytes(
+            b"".join([*lines[:1], b'{"kind": "score", "pla\n', b"\xff\xfe{\n", *lines[1:]])
+        )
     (run / "samples/00000012-pair-00.npy").write_bytes(b"\x93NUMPY")
     (run / "samples/x-y.npy").write_bytes(b"")
     r = str(run)
     expected = {"status": 2, "report": 3, "watch": 2, "resume": 1}
     for name, notes in expected.items():
-        code, out, err = verb([name, r, *(["--steps", "+2", "--quiet"] if name == "resume" else [])], capsys)
+        code, out, err = verb(
+            [name, r, *(["--steps", "+2", "--quiet"] if name == "resume" else [])], capsys
+        )
         assert (code, "Traceback" in err) == (0, False), (name, err)
         assert sum("passed over" in line for line in err.splitlines()) >= notes, (name, err)
         if name == "status":
@@ -212,7 +225,8 @@ def test_damaged_lines_and_samples_are_told_by_who_reads_them(run: Path, capsys:
 
 
 @pytest.mark.parametrize(
-    "raw", [b"{", b"[]", b'{"weights": {"pair-07": 1}}', b'{"weights": {"pair-00": "x", "pair-01": 1}}']
+    "raw",
+    [b"{", b"[]", b'{"weights": {"pair-07": 1}}', b'{"weights": {"pair-00": "x", "pair-01": 1}}'],
 )
 def test_damaged_shares_are_one_line(run: Path, raw: bytes) -> None:
     (run / "mixture.json").write_bytes(raw)

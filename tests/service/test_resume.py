@@ -1,4 +1,6 @@
-"""Going on: never from less than was committed without a word, never as another run; and what a run knows outlives its lives."""
+"""Going on: never from less than was committed without a word, never as another run; and what a run
+knows outlives its lives.
+"""
 
 from __future__ import annotations
 
@@ -37,12 +39,18 @@ from raygan.strategies.base import Setup, load_data
 from raygan.strategies.orders import Train
 from tests.conftest import TINY
 
-SMALL: dict[str, Any] = {**TINY, "strategy": "independent", "evaluation": {**TINY["evaluation"], "mixture": False}}
+SMALL: dict[str, Any] = {
+    **TINY,
+    "strategy": "independent",
+    "evaluation": {**TINY["evaluation"], "mixture": False},
+}
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return raygan.train(None, run_dir=tmp_path_factory.mktemp("runs"), name="run", inline=True, **SMALL).path
+    return raygan.train(
+        None, run_dir=tmp_path_factory.mktemp("runs"), name="run", inline=True, **SMALL
+    ).path
 
 
 @pytest.fixture
@@ -52,10 +60,15 @@ def run(finished: Path, tmp_path: Path) -> Path:
 
 def warned(path: Path) -> list[str]:
     """Of checkpoints."""
-    return [e["name"] for e in Run.load(path).events if e["kind"] == "warning" and e["name"].startswith("W202")]
+    return [
+        e["name"]
+        for e in Run.load(path).events
+        if e["kind"] == "warning" and e["name"].startswith("W202")
+    ]
 
 
-# ------------------------------------------------------------------------------------------------- what was committed
+# -------------------------------------------------------------------------------------------------
+# what was committed
 
 
 def lose_all(checkpoints: Path) -> None:
@@ -85,7 +98,9 @@ def nothing_at_all(checkpoints: Path) -> None:
     shutil.rmtree(checkpoints.parent / "journal")
 
 
-@pytest.mark.parametrize("lose", [lose_all, shutil.rmtree, link_all, link_each, half_copied, nothing_at_all])
+@pytest.mark.parametrize(
+    "lose", [lose_all, shutil.rmtree, link_all, link_each, half_copied, nothing_at_all]
+)
 def test_a_run_whose_checkpoints_are_all_lost_is_an_error_and_stays_as_it_is(
     run: Path, lose: Callable[[Path], None]
 ) -> None:
@@ -121,7 +136,8 @@ def test_a_lost_newest_journal_file_is_told(run: Path) -> None:
     assert problems == ["journal/00000002.jsonl: it was there, and is gone."]
 
 
-# -------------------------------------------------------------------------------------------------- being made
+# --------------------------------------------------------------------------------------------------
+# being made
 
 
 def in_a_child(work: Callable[[], object]) -> int:
@@ -169,7 +185,9 @@ def test_a_run_that_was_killed_at_any_file_of_its_making_is_begun_again_as_asked
             break
         killed += 1
         assert not (tmp_path / "run").exists(), "there whole, or not at all"
-    assert killed >= 6, "config.yaml, config.json, command.txt, run.json, the journal and its first record"
+    assert killed >= 6, (
+        "config.yaml, config.json, command.txt, run.json, the journal and its first record"
+    )
     done = train(resolved, run_dir=tmp_path, name="run", inline=True, resume="auto")
     found, problems = newest_valid(done.path)
     assert problems == []
@@ -178,7 +196,8 @@ def test_a_run_that_was_killed_at_any_file_of_its_making_is_begun_again_as_asked
     assert not list(tmp_path.glob(".*making")), "what the killed ones had left is cleared away"
 
 
-# ----------------------------------------------------------------------------------------------------- all lives
+# -----------------------------------------------------------------------------------------------------
+# all lives
 
 
 def stop_at(step: int) -> Any:
@@ -192,11 +211,22 @@ def stop_at(step: int) -> Any:
 def test_what_a_run_has_spent_and_told_is_of_all_its_lives(tmp_path: Path) -> None:
     gap = {**SMALL, "strategy": {"name": "gap", "swap_every": 2}, "steps": 24}
     with pytest.raises(Interrupted):
-        train(resolve(None, flags=gap), run_dir=tmp_path, name="run", inline=True, listeners=[stop_at(12)])
+        train(
+            resolve(None, flags=gap),
+            run_dir=tmp_path,
+            name="run",
+            inline=True,
+            listeners=[stop_at(12)],
+        )
     first = Run.load(tmp_path / "run").info
     again = resume_run(tmp_path / "run")
     assert len(again.info["lives"]) == 2
-    assert again.info["swaps"] == len([e for e in again.events if e["kind"] == "swap"]) > first["swaps"] > 0
+    assert (
+        again.info["swaps"]
+        == len([e for e in again.events if e["kind"] == "swap"])
+        > first["swaps"]
+        > 0
+    )
     assert again.info["elapsed"] > first["elapsed"] > 0
     for player, seconds in first["busy_seconds"].items():
         assert again.info["busy_seconds"][player] > seconds
@@ -219,17 +249,30 @@ def test_a_life_that_was_killed_is_counted_as_far_as_it_has_told(
         "status": "running", "executor": "inline", "epoch": 1, "shape": [2], "alphabet": ""})))  # fmt: skip
     one_by_one = {**SMALL, "round_steps": 1}
     with pytest.raises(Killed):
-        train(resolve(None, flags=one_by_one), run_dir=tmp_path, name="run", inline=True, listeners=[kill])
+        train(
+            resolve(None, flags=one_by_one),
+            run_dir=tmp_path,
+            name="run",
+            inline=True,
+            listeners=[kill],
+        )
     monkeypatch.undo()
-    rows = [r for r in Run.load(tmp_path / "run").rows if r["kind"] == "train" and r["player"] == "pair-00"]
+    rows = [
+        r
+        for r in Run.load(tmp_path / "run").rows
+        if r["kind"] == "train" and r["player"] == "pair-00"
+    ]
     again = resume_run(tmp_path / "run")
     assert again.info["busy_seconds"]["pair-00"] == pytest.approx(
-        sum(r["seconds"] for r in again.rows if r["kind"] == "train" and r["player"] == "pair-00"), abs=1e-3
+        sum(r["seconds"] for r in again.rows if r["kind"] == "train" and r["player"] == "pair-00"),
+        abs=1e-3,
     )
     assert again.rows[-1]["elapsed"] > rows[-1]["elapsed"]
 
 
-def test_the_best_checkpoint_stays_over_a_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_best_checkpoint_stays_over_a_resume(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     original = Evaluator.evaluate
 
     def evaluate(self: Evaluator, player: str, step: int, *args: Any) -> Scored:
@@ -242,7 +285,11 @@ def test_the_best_checkpoint_stays_over_a_resume(tmp_path: Path, monkeypatch: py
     often = {**SMALL, "evaluation": {**SMALL["evaluation"], "every_steps": 4}}
     path = train(resolve(None, flags=often), run_dir=tmp_path, name="run", inline=True).path
     resume_run(path, extra_steps=12)
-    assert sorted(p.name for p in (path / "checkpoints").iterdir()) == ["00000004", "00000020", "00000024"]
+    assert sorted(p.name for p in (path / "checkpoints").iterdir()) == [
+        "00000004",
+        "00000020",
+        "00000024",
+    ]
 
 
 def test_a_member_that_was_lost_in_an_earlier_life_still_means_degraded(
@@ -265,7 +312,9 @@ def test_a_member_that_was_lost_in_an_earlier_life_still_means_degraded(
     assert list(again.info["degraded"]) == ["pair-01"]
 
 
-def test_what_was_spent_of_a_budget_stays_spent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_spent_of_a_budget_stays_spent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = {**SMALL, "num_pairs": 3, "failures": {"budget": 1}}
 
     def strike(self: InlineExecutor, order: Train) -> list[Done]:
@@ -278,18 +327,26 @@ def test_what_was_spent_of_a_budget_stays_spent(tmp_path: Path, monkeypatch: pyt
         resume_run(tmp_path / "run")
 
 
-def test_a_run_that_is_done_is_not_started_again_and_says_so(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_that_is_done_is_not_started_again_and_says_so(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     from raygan.cli import main
 
     before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file() and "report" not in p.parts}
     with pytest.raises(SystemExit) as end:
         main(["resume", str(run), "--plain"])
     assert end.value.code == 0
-    assert f"run {run} is done: 12 of 12 steps. To go on: raygan resume {run} --steps +1000" in capsys.readouterr().out
-    assert {p: p.read_bytes() for p in run.rglob("*") if p.is_file() and "report" not in p.parts} == before
+    assert (
+        f"run {run} is done: 12 of 12 steps. To go on: raygan resume {run} --steps +1000"
+        in capsys.readouterr().out
+    )
+    assert {
+        p: p.read_bytes() for p in run.rglob("*") if p.is_file() and "report" not in p.parts
+    } == before
 
 
-# -------------------------------------------------------------------------------------------------------- async
+# --------------------------------------------------------------------------------------------------------
+# async
 
 
 @pytest.mark.parametrize("slow", ["global", "pair-00"])
@@ -329,11 +386,17 @@ def test_async_stopped_with_one_behind_and_resumed_has_its_last_checkpoint_and_i
     assert final is not None
     assert final.steps == done.info["steps"] == {"pair-00": 24, "pair-01": 24, "global": 24}
     table = {(r["player"], r["step"]) for r in done.rows if r["kind"] == "score"}
-    assert {("pair-00", 24), ("pair-01", 24), ("global", 24)} <= table, "the table's scores are of these very weights"
+    assert {
+        ("pair-00", 24),
+        ("pair-01", 24),
+        ("global", 24),
+    } <= table, "the table's scores are of these very weights"
 
 
 def test_the_lives_of_a_run_are_told(run: Path, tmp_path: Path) -> None:
-    """By status, report and compare: when each began, where from, how the one before had ended, on what."""
+    """By status, report and compare: when each began, where from, how the one before had ended, on
+    what.
+    """
     alone = Path(shutil.copytree(run, tmp_path / "alone", symlinks=True))
     assert feed.state(Run.load(alone))["lives"] == []
     assert "from step" not in feed.state_text(feed.state(Run.load(alone)))
@@ -349,7 +412,8 @@ def test_the_lives_of_a_run_are_told(run: Path, tmp_path: Path) -> None:
     assert "of training in 2 lives" in compare_runs([str(run), str(alone)])
 
 
-# ---------------------------------------------------------------------------------------- longer than it was begun
+# ---------------------------------------------------------------------------------------- longer
+# than it was begun
 
 FALLS: list[dict[str, Any]] = [
     {"lr_decay": "linear"},
@@ -360,7 +424,9 @@ FALLS: list[dict[str, Any]] = [
 
 
 def told(run: Run) -> list[str]:
-    return [e["name"] for e in run.events if e["kind"] == "warning" and e["name"].startswith("W109")]
+    return [
+        e["name"] for e in run.events if e["kind"] == "warning" and e["name"].startswith("W109")
+    ]
 
 
 def followed(run: Run, step: int) -> tuple[Any, ...]:
@@ -381,14 +447,19 @@ def followed(run: Run, step: int) -> tuple[Any, ...]:
 def test_nothing_that_a_schedule_moved_jumps_when_a_run_is_made_longer(
     fall: dict[str, Any], whose: str, tmp_path: Path
 ) -> None:
-    """Twice longer: its values at each step are those of before, its end values stay, and it is told with a way to stretch it."""
+    """Twice longer: its values at each step are those of before, its end values stay, and it is
+    told with a way to stretch it.
+    """
     own = (
         {f"pair.{k}": v for k, v in fall.items()}
         if whose == "the run's"
         else {"pairs": [{"count": 1}, {"count": 1, "pair": fall}]}
     )
     first = train(
-        resolve(None, flags={**SMALL, "pair.lr_decay": "constant", **own}), run_dir=tmp_path, name="run", inline=True
+        resolve(None, flags={**SMALL, "pair.lr_decay": "constant", **own}),
+        run_dir=tmp_path,
+        name="run",
+        inline=True,
     )
     steps = first.config.steps
     before = [followed(first, step) for step in range(steps + 1)]
@@ -412,9 +483,16 @@ def test_nothing_that_a_schedule_moved_jumps_when_a_run_is_made_longer(
         main(stretch)
     longer = Run.load(run.path)
     fixed = whose == "a group's" and "steps" in fall.get("schedule", {})
-    assert (followed(longer, steps) == before[-1]) == fixed, "stretched, where a group has no length of its own"
+    assert (followed(longer, steps) == before[-1]) == fixed, (
+        "stretched, where a group has no length of its own"
+    )
 
 
 def test_what_does_not_move_is_made_longer_without_a_word(tmp_path: Path) -> None:
-    run = train(resolve(None, flags={**SMALL, "pair.lr_decay": "constant"}), run_dir=tmp_path, name="run", inline=True)
+    run = train(
+        resolve(None, flags={**SMALL, "pair.lr_decay": "constant"}),
+        run_dir=tmp_path,
+        name="run",
+        inline=True,
+    )
     assert told(resume_run(run.path, extra_steps=3)) == []

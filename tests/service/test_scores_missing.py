@@ -10,7 +10,9 @@ from raygan.service.views.report import write_report
 from tests.conftest import TINY
 
 
-def test_a_run_without_scores_ends_degraded_with_its_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_without_scores_ends_degraded_with_its_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*args: object) -> None:
         raise MemoryError("no room")
 

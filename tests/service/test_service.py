@@ -27,7 +27,9 @@ from tests.conftest import TINY
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return raygan.train(None, run_dir=tmp_path_factory.mktemp("runs"), name="first", inline=True, **TINY)
+    return raygan.train(
+        None, run_dir=tmp_path_factory.mktemp("runs"), name="first", inline=True, **TINY
+    )
 
 
 def test_a_run_folder_has_all_its_parts(run: Run) -> None:
@@ -60,7 +62,13 @@ def test_a_component_that_changes_loses_the_settings_of_the_old_one() -> None:
 
 def test_scores_stand_beside_floor_ceiling_and_protocol(run: Run) -> None:
     text = result_table(run)
-    for part in ("ceiling (real data)", "floor (noise)", "mixture of all pairs", "radius 1, std 0.01", "1600"):
+    for part in (
+        "ceiling (real data)",
+        "floor (noise)",
+        "mixture of all pairs",
+        "radius 1, std 0.01",
+        "1600",
+    ):
         assert part in text
     rows = run.metrics
     assert set(rows["kind"]) == {"train", "score"}
@@ -72,11 +80,15 @@ def test_scores_stand_beside_floor_ceiling_and_protocol(run: Run) -> None:
 
 def test_pulls_and_losses_are_dataframes(run: Run) -> None:
     assert list(run.pulls["player"].unique()) == ["global"]
-    assert run.pulls["lag"].between(0, 4).all(), "in lockstep a copy is younger than its lifetime, here 5"
+    assert run.pulls["lag"].between(0, 4).all(), (
+        "in lockstep a copy is younger than its lifetime, here 5"
+    )
     assert len(run.metrics.query("player == 'pair-01' and kind == 'train'")) >= 3
 
 
-def test_samples_need_neither_ray_nor_the_data_set(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_samples_need_neither_ray_nor_the_data_set(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("raygan.data.ring.Ring.load", lambda self, seed: 1 / 0)
     x = Run.load(run.path).generator("mixture").sample(1025, seed=0)
     assert x.shape == (1025, 2)
@@ -135,7 +147,9 @@ def test_evaluate_and_compare(run: Run, tmp_path: Path) -> None:
 def test_the_report_is_one_file_that_needs_nothing(run: Run) -> None:
     html = write_report(run).read_text()
     assert html.count("data:image/png;base64,") >= 5
-    assert not re.findall(r"""(?:src|href)=["'](?!data:)""", html), "nothing is loaded from elsewhere"
+    assert not re.findall(r"""(?:src|href)=["'](?!data:)""", html), (
+        "nothing is loaded from elsewhere"
+    )
     for part in ("Samples over time", "Modes", "Scores", "Training", "Age of what", "Where the time went", "To repeat it",
                  "raygan.train(None", "viewport", "mixture of all pairs"):  # fmt: skip
         assert part in html, part
@@ -165,7 +179,10 @@ def test_resuming_takes_more_steps_and_refuses_another_run(tmp_path: Path) -> No
     assert done.info["steps"]["pair-00"] == 15
     done = train(resolve(), inline=True, resume=str(first.path))
     assert done.config.steps == 15, "without flags a run goes on as it is"
-    for change, text in (({"pair.lr_g": 0.5}, "pair.lr_g = 0.5"), ({"network.hidden": 9}, "the run has 16")):
+    for change, text in (
+        ({"pair.lr_g": 0.5}, "pair.lr_g = 0.5"),
+        ({"network.hidden": 9}, "the run has 16"),
+    ):
         with pytest.raises(ConfigError, match=text):
             train(resolve(None, flags={**TINY, **change}), inline=True, resume=str(first.path))
     with pytest.raises(ConfigError, match="needs --name"):
@@ -176,7 +193,10 @@ def test_runs_are_listed_and_a_damaged_one_is_said_to_be(run: Run) -> None:
     (run.path.parent / "bad").mkdir(exist_ok=True)
     (run.path.parent / "bad/run.json").write_text("{")
     found = list_runs(run.path.parent)
-    assert {f["name"]: f["status"].partition(":")[0] for f in found} == {"first": "done", "bad": "damaged"}
+    assert {f["name"]: f["status"].partition(":")[0] for f in found} == {
+        "first": "done",
+        "bad": "damaged",
+    }
     assert "sgan" in runs_table(found)
     status = RunFolder(run.path)
     status.status(status="running", pid=2**22 + 1)
@@ -187,11 +207,25 @@ def test_runs_are_listed_and_a_damaged_one_is_said_to_be(run: Run) -> None:
 
 def test_plan_says_bytes_and_places() -> None:
     text = plan_text(resolve("ring8-sgan"), "local")
-    for part in ("players        6", "a pull", "object store", "checkpoint", "CPU", "time           about"):
+    for part in (
+        "players        6",
+        "a pull",
+        "object store",
+        "checkpoint",
+        "CPU",
+        "time           about",
+    ):
         assert part in text
-    small_store = {"network.hidden": 128, "strategy.messenger_lifetime": 1, "resources.object_store_mb": 80}
+    small_store = {
+        "network.hidden": 128,
+        "strategy.messenger_lifetime": 1,
+        "resources.object_store_mb": 80,
+    }
     wide = plan_text(
-        resolve("ring8-sgan", flags={**small_store, "round_steps": 150, "checkpoint.every_steps": 150}), "local"
+        resolve(
+            "ring8-sgan", flags={**small_store, "round_steps": 150, "checkpoint.every_steps": 150}
+        ),
+        "local",
     )
     assert "more than 70 % of the store" in wide
 
@@ -219,7 +253,9 @@ def test_the_live_table_draws(
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     live = console(None)
     assert type(live).__name__ == "Live"
-    done = train(resolve(None, flags=TINY), run_dir=tmp_path, name="live", inline=True, listeners=[live])
+    done = train(
+        resolve(None, flags=TINY), run_dir=tmp_path, name="live", inline=True, listeners=[live]
+    )
     assert done.info["status"] == "done"
     out = capsys.readouterr().out
     assert "sgan (lockstep), 2 pairs" in out
@@ -270,29 +306,52 @@ def test_every_strategy_from_start_to_report(kind: str, tmp_path: Path) -> None:
         assert set(run.swaps["player"]) == {"pair-00", "pair-01"}
         assert run.info["swaps"] == 2
         assert set(run.swaps["step"]) == {4, 8}
-    assert "a slot" in plan_text(resolve(None, flags={**TINY, **MORE[kind]}), "local") or kind != "pmgan"
+    assert (
+        "a slot" in plan_text(resolve(None, flags={**TINY, **MORE[kind]}), "local")
+        or kind != "pmgan"
+    )
 
 
 def test_gap_without_a_swap_is_warned_about(tmp_path: Path) -> None:
     run = raygan.train(
-        None, run_dir=tmp_path, name="late", inline=True, **{**TINY, "strategy": {"name": "gap", "swap_every": 50}}
+        None,
+        run_dir=tmp_path,
+        name="late",
+        inline=True,
+        **{**TINY, "strategy": {"name": "gap", "swap_every": 50}},
     )
     assert run.info["warnings"]["W105 no-swap"] == 1
     assert run.info["swaps"] == 0
-    assert "W105" in plan_text(resolve(None, flags={**TINY, "strategy": {"name": "gap", "swap_every": 50}}), "local")
+    assert "W105" in plan_text(
+        resolve(None, flags={**TINY, "strategy": {"name": "gap", "swap_every": 50}}), "local"
+    )
 
 
 def test_resuming_with_another_number_of_pairs_is_refused(tmp_path: Path) -> None:
     settings = {**TINY, **MORE["gap"]}
     raygan.train(None, run_dir=tmp_path, name="two", inline=True, **settings)
-    with pytest.raises(ConfigError, match=r"num_pairs = 3 \(flag\): the run has 2. Resume with the config of the run"):
-        raygan.train(None, run_dir=tmp_path, name="two", inline=True, resume="auto", **{**settings, "num_pairs": 3})
+    with pytest.raises(
+        ConfigError,
+        match=r"num_pairs = 3 \(flag\): the run has 2. Resume with the config of the run",
+    ):
+        raygan.train(
+            None,
+            run_dir=tmp_path,
+            name="two",
+            inline=True,
+            resume="auto",
+            **{**settings, "num_pairs": 3},
+        )
 
 
 def test_unlike_pairs_are_sampled_with_their_own_prior_and_network(tmp_path: Path) -> None:
     pairs = [
         {"count": 1},
-        {"count": 1, "network": {"name": "mlp", "hidden": 8, "z_dim": 3}, "pair": {"prior": "uniform"}},
+        {
+            "count": 1,
+            "network": {"name": "mlp", "hidden": 8, "z_dim": 3},
+            "pair": {"prior": "uniform"},
+        },
     ]
     settings = {**TINY, "strategy": "independent", "pairs": pairs}
     run = raygan.train(None, run_dir=tmp_path, name="unlike", inline=True, **settings)
@@ -310,7 +369,11 @@ def test_text_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         "evaluation": {"every_steps": 2, "samples": 64}, "checkpoint": {"every_steps": 2},
     }  # fmt: skip
     run = train(
-        resolve("lm1b-wgan-sgan", flags=flags), run_dir=tmp_path, name="text", inline=True, listeners=[console("plain")]
+        resolve("lm1b-wgan-sgan", flags=flags),
+        run_dir=tmp_path,
+        name="text",
+        inline=True,
+        listeners=[console("plain")],
     )
     assert "Samples as text" in write_report(run).read_text()
     console("plain").finish(run, tmp_path)

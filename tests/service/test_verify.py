@@ -19,7 +19,9 @@ def failures(**changes: object) -> list[str]:
 
 def test_a_right_build_passes() -> None:
     assert failures() == []
-    assert failures(pair={"lr_decay": "linear"}) == [], "a schedule over the whole run survives being stopped"
+    assert failures(pair={"lr_decay": "linear"}) == [], (
+        "a schedule over the whole run survives being stopped"
+    )
 
 
 def plant_a_touch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +98,9 @@ def test_the_verb_exits_with_one_when_a_promise_is_broken(
     with pytest.raises(SystemExit) as stop:
         main(argv)
     assert stop.value.code == 0
-    assert "ok    locals untouched by the global pair, 4 steps: 5 players" in capsys.readouterr().out
+    assert (
+        "ok    locals untouched by the global pair, 4 steps: 5 players" in capsys.readouterr().out
+    )
     plant_a_touch(monkeypatch)
     with pytest.raises(SystemExit) as stop:
         main(argv)

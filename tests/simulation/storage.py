@@ -1,4 +1,6 @@
-"""A disk that loses power: what was not synced is dropped or kept at random, in any order; and a world that crashes at any call."""
+"""A disk that loses power: what was not synced is dropped or kept at random, in any order; and a
+world that crashes at any call.
+"""
 
 from __future__ import annotations
 
@@ -43,8 +45,8 @@ def edit(entries: dict[str, File | Folder], change: dict[str, File | Folder | No
 
 
 class SimStorage:
-    """`Storage` in memory. `fuse`: calls until the power goes (None: never); `full_for`: writing calls that find no room; at each
-    call `pause` may let others run.
+    """`Storage` in memory. `fuse`: calls until the power goes (None: never); `full_for`: writing
+    calls that find no room; at each call `pause` may let others run.
     """
 
     def __init__(self, rng: random.Random) -> None:
@@ -54,7 +56,8 @@ class SimStorage:
         self.full_for = 0
         self.calls = 0
 
-    # ------------------------------------------------------------------------------------------------- the machine
+    # -------------------------------------------------------------------------------------------------
+    # the machine
 
     def pause(self) -> None:
         """Overridden where several processes share the disk."""
@@ -91,9 +94,13 @@ class SimStorage:
                     todo.append(node)
                 elif node.content != node.safe:
                     appended = node.content.startswith(node.safe)
-                    start = len(node.safe) if appended else 0  # an append harms nothing that was synced
+                    start = (
+                        len(node.safe) if appended else 0
+                    )  # an append harms nothing that was synced
                     lost = bytearray(node.content[: self.rng.randint(start, len(node.content))])
-                    if len(lost) > start and self.rng.random() < 0.3:  # blocks reach the disk in any order
+                    if (
+                        len(lost) > start and self.rng.random() < 0.3
+                    ):  # blocks reach the disk in any order
                         lost[self.rng.randrange(start, len(lost))] ^= 0xFF
                     node.content = node.safe = node.safe if self.rng.random() < 0.5 else bytes(lost)
 
@@ -112,7 +119,8 @@ class SimStorage:
         path = PurePosixPath(name)
         return self._folder(str(path.parent)), path.name
 
-    # ------------------------------------------------------------------------------------------------- `Storage`
+    # -------------------------------------------------------------------------------------------------
+    # `Storage`
 
     def create(self, name: str) -> None:
         self._call()

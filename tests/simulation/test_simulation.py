@@ -20,7 +20,9 @@ def test_no_seed_breaks_an_invariant_and_every_run_ends_with_the_undisturbed_bit
         assert faults[fault] > 5, f"hardly ever tried: {fault}"
 
 
-def test_of_two_drivers_that_take_turns_at_the_disk_one_comes_to_the_end_with_the_undisturbed_bits() -> None:
+def test_of_two_drivers_that_take_turns_at_the_disk_one_comes_to_the_end_with_the_undisturbed_bits() -> (
+    None
+):
     ends = simulate_all(TWO, two=True)
     assert sum(ends.values()) == 2 * TWO
     assert ends["to the end"] >= TWO

@@ -1,7 +1,8 @@
-"""Whole runs under seeded faults, in one thread: the real controller, strategies, journal and checkpoints; simulated are the
-disk (power cuts, no room, files that are lost or changed between two lives), the transport (orders are done in any order that
-keeps each player's own), the clock, and the spawner (players die at any instant, inside swaps too). Runs are stopped and go on;
-in async members join and leave.
+"""Whole runs under seeded faults, in one thread: the real controller, strategies, journal and
+checkpoints; simulated are the disk (power cuts, no room, files that are lost or changed between two
+lives), the transport (orders are done in any order that keeps each player's own), the clock, and
+the spawner (players die at any instant, inside swaps too). Runs are stopped and go on; in async
+members join and leave.
 
     simulate(seed)       one run, disturbed; raises Violation, whose message is the line that repeats it
     two_drivers(seed)    one run, driven by two processes that take turns at any call to the disk
@@ -52,12 +53,19 @@ LOCKSTEP: dict[str, dict[str, Any]] = {
     "gap": {"strategy": {"name": "gap", "swap_every": 2}, "num_pairs": 4},
     "sgan": {"strategy": {"name": "sgan", "messenger_lifetime": 2}, "num_pairs": 2},
     "pmgan": {"strategy": {"name": "pmgan"}, "loss": "reverse_kl", "num_pairs": 2},
-    "sgan over gap": {"strategy": {"name": "sgan", "over": {"name": "gap", "swap_every": 3}}, "num_pairs": 2},
+    "sgan over gap": {
+        "strategy": {"name": "sgan", "over": {"name": "gap", "swap_every": 3}},
+        "num_pairs": 2,
+    },
 }
 ASYNC: dict[str, dict[str, Any]] = {
     "async gap": {"strategy": {"name": "gap", "swap_every": 2, "max_wait": 0}, "num_pairs": 4},
     "async sgan": {"strategy": {"name": "sgan", "messenger_lifetime": 2}, "num_pairs": 3},
-    "async pmgan": {"strategy": {"name": "pmgan", "classes": 9}, "loss": "reverse_kl", "num_pairs": 3},
+    "async pmgan": {
+        "strategy": {"name": "pmgan", "classes": 9},
+        "loss": "reverse_kl",
+        "num_pairs": 3,
+    },
 }
 KINDS = LOCKSTEP | {k: {**v, "tempo": "async"} for k, v in ASYNC.items()}
 SMALL: dict[str, Any] = {
@@ -99,11 +107,17 @@ class SimExecutor(InlineExecutor):
         if not self.queue:
             return []
         first: dict[Any, int] = {}
-        for i, order in enumerate(self.queue):  # each player's own orders stay in order; swaps hold all their players
+        for i, order in enumerate(
+            self.queue
+        ):  # each player's own orders stay in order; swaps hold all their players
             for player in involved(order):
                 first.setdefault(player, i)
-        ready = [i for i, order in enumerate(self.queue) if all(first[p] == i for p in involved(order))]
-        pick = self.world.rng.choice([i for i in ready if not self.would_block(self.queue[i])] or ready)
+        ready = [
+            i for i, order in enumerate(self.queue) if all(first[p] == i for p in involved(order))
+        ]
+        pick = self.world.rng.choice(
+            [i for i in ready if not self.would_block(self.queue[i])] or ready
+        )
         order = self.queue[pick]
         del self.queue[pick]
         self.queue.appendleft(order)
@@ -173,12 +187,16 @@ class World:
         return self.folder.path if self.mute_for < 0 else Path("/nowhere")
 
     def instant(self, name: str, players: Mapping[str, Any]) -> None:
-        """A player may die here, or the driver with everything; the disk may be full; somebody may ask for something."""
+        """A player may die here, or the driver with everything; the disk may be full; somebody may
+        ask for something.
+        """
         if self.left == 0 or self.rng.random() > 0.08:
             return
         self.left -= 1
         kind = self.rng.choice(
-            ["death"] * 4 + ["driver killed"] * 3 + ["stop", "scale", "disk full", "telemetry full", "notice"]
+            ["death"] * 4
+            + ["driver killed"] * 3
+            + ["stop", "scale", "disk full", "telemetry full", "notice"]
         )
         if kind == "death":
             self.faults[f"death {name}"] += 1
@@ -192,7 +210,9 @@ class World:
             self.controller.stop(15)
         elif kind == "notice":
             self.faults[kind] += 1
-            self.leaving[self.rng.choice(["", *sorted(players), *sorted(players)])] = f"notice {self.left}"
+            self.leaving[self.rng.choice(["", *sorted(players), *sorted(players)])] = (
+                f"notice {self.left}"
+            )
         elif kind == "telemetry full":
             self.faults[kind] += 1
             self.mute_for = self.rng.randint(1, 60)
@@ -235,17 +255,23 @@ class World:
         return self._check_end()
 
     def _attempt(self) -> None:
-        if self.rng.random() < 0.3:  # a driver behind a partition: it opened the run before us and is still there
+        if (
+            self.rng.random() < 0.3
+        ):  # a driver behind a partition: it opened the run before us and is still there
             self.partitioned = open_journal(self.storage)
         journal = open_journal(self.storage)
         journal.clock = lambda: self.rng.choice([0.0, 1e9, 2e9])  # it jumps
         checkpoint, problems = newest_valid(self.storage)
         if checkpoint is None and (problems or self.acknowledged):
-            raise Violation(f"would begin again at step 0 with {self.acknowledged} committed: {problems} (X2)")
+            raise Violation(
+                f"would begin again at step 0 with {self.acknowledged} committed: {problems} (X2)"
+            )
         config = self.config
         if checkpoint is not None:
             ids = tuple(checkpoint.extra["members"])
-            config = config.model_copy(update={"members": ids if ids != config.ids else (), "num_pairs": len(ids)})
+            config = config.model_copy(
+                update={"members": ids if ids != config.ids else (), "num_pairs": len(ids)}
+            )
         setup = Setup(config, self.setup.data, self.setup.device)
         self.controller = Controller(
             config, self.folder, lambda: SimExecutor(setup, self), [self._listen], 400, journal
@@ -276,11 +302,13 @@ class World:
         assert self.controller is not None
         if final is None or problems or final.steps != self.controller.state.done:
             raise Violation(
-                f"ended at {self.controller.state.done}, its last checkpoint is {final and final.steps}: {problems} (C1)"
+                f"ended at {self.controller.state.done}, its last checkpoint is"
+                f" {final and final.steps}: {problems} (C1)"
             )
         if set(final.parts) != set(self.controller.state.players):
             raise Violation(
-                f"ended with {self.controller.state.players}, its last checkpoint has {sorted(final.parts)} (C1)"
+                f"ended with {self.controller.state.players}, its last checkpoint has"
+                f" {sorted(final.parts)} (C1)"
             )
         return final
 
@@ -291,7 +319,9 @@ class World:
         if problems:
             raise Violation(f"a crash left damage: {problems} (C2)")
         there = newest.steps if newest else {}
-        if (newest is None and self.acknowledged) or any(s < self.acknowledged.get(p, 0) for p, s in there.items()):
+        if (newest is None and self.acknowledged) or any(
+            s < self.acknowledged.get(p, 0) for p, s in there.items()
+        ):
             raise Violation(f"checkpoint {self.acknowledged} was committed, {there} is there (C3)")
         check_history(history.records, self.config.tempo)
         if newest is not None:
@@ -299,12 +329,18 @@ class World:
         self.storage.fuse = fuse
 
     def _damage(self) -> None:
-        """Between two lives somebody loses or changes files: an older checkpoint is used and that is told, or it is an error."""
-        entries = [e for e in listed(self.storage)[0] if self.storage.exists(f"checkpoints/{e.folder}")]
+        """Between two lives somebody loses or changes files: an older checkpoint is used and that
+        is told, or it is an error.
+        """
+        entries = [
+            e for e in listed(self.storage)[0] if self.storage.exists(f"checkpoints/{e.folder}")
+        ]
         if not entries:
             return
         before, newest = copy.deepcopy(self.storage.root), entries[-1]
-        what = self.rng.choice(["newest lost", "part changed", "part lost", "manifest cut", "all lost", "folder moved"])
+        what = self.rng.choice(
+            ["newest lost", "part changed", "part lost", "manifest cut", "all lost", "folder moved"]
+        )
         self.faults[what] += 1
         folder = f"checkpoints/{newest.folder}"
         if what == "newest lost":
@@ -315,7 +351,11 @@ class World:
             for entry in entries:
                 self.storage.remove(f"checkpoints/{entry.folder}")
         else:
-            names = [n for n in self.storage.list(folder) if (n == "manifest.json") == (what == "manifest cut")]
+            names = [
+                n
+                for n in self.storage.list(folder)
+                if (n == "manifest.json") == (what == "manifest cut")
+            ]
             name = f"{folder}/{self.rng.choice(names)}"
             raw = bytearray(self.storage.read(name))
             raw[self.rng.randrange(len(raw))] ^= 1 << self.rng.randrange(8)
@@ -338,7 +378,9 @@ def check_history(records: Sequence[Mapping[str, Any]], tempo: str = "lockstep")
         if last and record["kind"] not in ("open", "end"):
             raise Violation(f"a {record['kind']} follows the cut at which the run was stopped")
         if record["epoch"] < epoch:
-            raise Violation(f"epoch {record['epoch']} wrote after epoch {epoch} was opened (fencing)")
+            raise Violation(
+                f"epoch {record['epoch']} wrote after epoch {epoch} was opened (fencing)"
+            )
         if record.get("stale"):
             raise Violation("a stale write was accepted (fencing)")
         epoch, last = record["epoch"], False
@@ -361,13 +403,21 @@ def check_history(records: Sequence[Mapping[str, Any]], tempo: str = "lockstep")
 
 
 def check_parts(checkpoint: Checkpoint) -> None:
-    """Invariants of what is on the disk: each discriminator is in one place (G1), each part at the step that is told (X1)."""
+    """Invariants of what is on the disk: each discriminator is in one place (G1), each part at the
+    step that is told (X1).
+    """
     states = {p: unpack(raw) for p, raw in checkpoint.parts.items()}
-    birth = [s["identity.D"] for p, s in states.items() if "identity.D" in s and p not in ("global", "judge")]
+    birth = [
+        s["identity.D"]
+        for p, s in states.items()
+        if "identity.D" in s and p not in ("global", "judge")
+    ]
     if len(set(birth)) != len(birth):
         raise Violation(f"a checkpoint has a discriminator twice: {birth} (G1)")
     if any(s["step"] != checkpoint.steps[p] for p, s in states.items()):
-        raise Violation(f"a part is not of the step that its checkpoint tells: {checkpoint.steps} (X1)")
+        raise Violation(
+            f"a part is not of the step that its checkpoint tells: {checkpoint.steps} (X1)"
+        )
 
 
 class Fixture:
@@ -392,13 +442,17 @@ class Fixture:
         kind = sorted(LOCKSTEP)[seed % len(LOCKSTEP)]
         return self._in_folder(seed, kind, " two", lambda folder: self._two(seed, kind, folder))
 
-    def _in_folder(self, seed: int, kind: str, how: str, work: Callable[[Path], Counter[str]]) -> Counter[str]:
+    def _in_folder(
+        self, seed: int, kind: str, how: str, work: Callable[[Path], Counter[str]]
+    ) -> Counter[str]:
         folder = Path(tempfile.mkdtemp(dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
         try:
             (folder / "samples").mkdir()
             return work(folder)
         except Violation as violation:
-            raise Violation(f"{violation}\nrepeat: python -m benchmarks.simulate 1 {seed}{how}   ({kind})") from None
+            raise Violation(
+                f"{violation}\nrepeat: python -m benchmarks.simulate 1 {seed}{how}   ({kind})"
+            ) from None
         finally:
             shutil.rmtree(folder)
 
@@ -407,7 +461,10 @@ class Fixture:
         final = world.run()
         check_history(read_journal(world.storage).records, self.configs[kind].tempo)
         check_parts(final)
-        if kind in LOCKSTEP and {p: digest(unpack(raw)) for p, raw in final.parts.items()} != self.ends[kind]:
+        if (
+            kind in LOCKSTEP
+            and {p: digest(unpack(raw)) for p, raw in final.parts.items()} != self.ends[kind]
+        ):
             raise Violation("the final weights are not those of the undisturbed run (C4, G2, X1)")
         return world.faults
 
@@ -420,14 +477,20 @@ class Fixture:
             journal = open_journal(storage)
             checkpoint, _ = newest_valid(storage)
             run = RunFolder(folder)
-            Controller(self.configs[kind], run, lambda: Unscored(self.setups[kind]), [], 400, journal).run(checkpoint)
+            Controller(
+                self.configs[kind], run, lambda: Unscored(self.setups[kind]), [], 400, journal
+            ).run(checkpoint)
 
         for name, error in turns.play([drive, drive]).items():
             if error is not None and not isinstance(error, StaleEpochError):
                 raise Violation(f"driver {name} ended by {error!r}")
             ends["fenced off" if error else "to the end"] += 1
         final, problems = newest_valid(storage)
-        if problems or final is None or {p: digest(unpack(r)) for p, r in final.parts.items()} != self.ends[kind]:
+        if (
+            problems
+            or final is None
+            or {p: digest(unpack(r)) for p, r in final.parts.items()} != self.ends[kind]
+        ):
             raise Violation(f"two drivers left {final and final.steps}, {problems} (C4)")
         if not ends["to the end"]:
             raise Violation("neither of the two came to the end (L1)")
@@ -436,7 +499,9 @@ class Fixture:
 
 
 class Turns:
-    """Threads of which one runs at a time; at a call to the disk the turn may pass, as the seed will have it."""
+    """Threads of which one runs at a time; at a call to the disk the turn may pass, as the seed
+    will have it.
+    """
 
     def __init__(self, rng: random.Random) -> None:
         turns, self.rng = self, rng
@@ -498,8 +563,12 @@ def simulate_share(first: int, last: int, step: int, two: bool) -> Counter[str]:
 
 
 def simulate_all(seeds: int, first: int = 0, two: bool = False) -> Counter[str]:
-    """So many seeds, on all cores; the faults that struck, or how two drivers ended. Raises Violation."""
+    """So many seeds, on all cores; the faults that struck, or how two drivers ended. Raises
+    Violation.
+    """
     cores = min(os.cpu_count() or 1, seeds)
     with ProcessPoolExecutor(cores, multiprocessing.get_context("spawn")) as pool:
-        shares = [pool.submit(simulate_share, first + i, first + seeds, cores, two) for i in range(cores)]
+        shares = [
+            pool.submit(simulate_share, first + i, first + seeds, cores, two) for i in range(cores)
+        ]
         return sum((share.result() for share in shares), Counter[str]())

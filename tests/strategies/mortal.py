@@ -26,7 +26,9 @@ INSTANTS = (
 class Mortal(InlineExecutor):
     """Kills one player at one instant of each swap that it has not killed in yet."""
 
-    def __init__(self, setup: Setup, rng: random.Random, kills: dict[int, str], hashes: list[bool]) -> None:
+    def __init__(
+        self, setup: Setup, rng: random.Random, kills: dict[int, str], hashes: list[bool]
+    ) -> None:
         super().__init__(setup)
         self.rng = rng
         self.kills = kills

@@ -1,4 +1,6 @@
-"""Layers that draw by themselves while they train: a run is a function of config and seed with them too."""
+"""Layers that draw by themselves while they train: a run is a function of config and seed with them
+too.
+"""
 
 from __future__ import annotations
 
@@ -41,17 +43,25 @@ STRATEGIES = [
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES, ids=str)
-def test_neither_the_process_nor_the_rounds_nor_a_stop_change_what_is_dropped(strategy: Any) -> None:
+def test_neither_the_process_nor_the_rounds_nor_a_stop_change_what_is_dropped(
+    strategy: Any,
+) -> None:
     found = []
     for seed, rounds in ((1, 6), (2, 1)):
         torch.manual_seed(seed)
         config = tiny_config(
-            strategy=strategy, steps=6, round_steps=rounds, batch_size=8, checkpoint={"every_steps": 3}
+            strategy=strategy,
+            steps=6,
+            round_steps=rounds,
+            batch_size=8,
+            checkpoint={"every_steps": 3},
         )
         setup = setup_of(config)
         before = torch.get_rng_state()
         found.append(final_states(config, lambda: InlineExecutor(setup)))  # noqa: B023
-        assert torch.equal(before, torch.get_rng_state()), "whoever calls this has the global generator for itself"
+        assert torch.equal(before, torch.get_rng_state()), (
+            "whoever calls this has the global generator for itself"
+        )
     assert (result := compare("other rounds", *found)).ok, result.text
     memory: dict[str, Any] = {}
     stopped = final_states(config, lambda: InlineExecutor(setup), stop_at=3, memory=memory)

@@ -1,5 +1,5 @@
-"""Pairs of a class of their own, and with networks, optimizers or losses of their own, where pairs share a process: batched only
-where that is what they would do by themselves.
+"""Pairs of a class of their own, and with networks, optimizers or losses of their own, where pairs
+share a process: batched only where that is what they would do by themselves.
 """
 
 from __future__ import annotations
@@ -34,10 +34,14 @@ from tests.conftest import setup_of, state_digest, tiny_config
 CONFIG: dict[str, Any] = {
     "strategy": "independent", "num_pairs": 3, "network": {"name": "mlp", "hidden": 16, "z_dim": 2}, "batch_size": 32,
 }  # fmt: skip
-METHODS = sorted({n for kind in (Pair, Pair.__base__) for n in vars(kind) if not n.startswith("__")})
+METHODS = sorted(
+    {n for kind in (Pair, Pair.__base__) for n in vars(kind) if not n.startswith("__")}
+)
 
 
-def pairs_of(kind: Callable[..., Pair] = Pair, sharing: Sharing | None = None, **changes: Any) -> list[Pair]:
+def pairs_of(
+    kind: Callable[..., Pair] = Pair, sharing: Sharing | None = None, **changes: Any
+) -> list[Pair]:
     setup = setup_of(tiny_config(**{**CONFIG, **changes}))
     return [kind(name, setup.parts(name), sharing) for name in map(pair_name, range(3))]
 
@@ -48,7 +52,9 @@ class FedPair(Pair):
     def train(self, steps: int, board: Board) -> Report:
         """Federated averaging of D."""
         if found := board.newest([pair_name(i) for i in range(3)]):
-            unflatten(self.d, np.mean([p.arrays["D"] for p in found.values()], axis=0, dtype=np.float32))
+            unflatten(
+                self.d, np.mean([p.arrays["D"] for p in found.values()], axis=0, dtype=np.float32)
+            )
         return super().train(steps, board)
 
 
@@ -70,8 +76,14 @@ def with_own(name: str, called: list[str]) -> type[Pair]:
     """A class whose method `name` is a plain one that notes when it is called."""
     plain = getattr_static(Pair, name)
     if isinstance(plain, property):
-        return type("Own", (Pair,), {name: property(lambda self: (called.append(name), plain.fget(self))[1])})  # type: ignore[misc]
-    return type("Own", (Pair,), {name: lambda self, *a, **k: (called.append(name), plain(self, *a, **k))[1]})
+        return type(
+            "Own",
+            (Pair,),
+            {name: property(lambda self: (called.append(name), plain.fget(self))[1])},
+        )  # type: ignore[misc]
+    return type(
+        "Own", (Pair,), {name: lambda self, *a, **k: (called.append(name), plain(self, *a, **k))[1]}
+    )
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -80,7 +92,11 @@ def test_only_methods_that_a_pack_leaves_to_the_pair_may_be_its_own(name: str) -
     counts = []
     for packed in (False, True):
         called: list[str] = []
-        pairs = pairs_of(with_own(name, called), Sharing(every=1, samples=1), pair={"ema": 0.9, "input_noise": 0.1})
+        pairs = pairs_of(
+            with_own(name, called),
+            Sharing(every=1, samples=1),
+            pair={"ema": 0.9, "input_noise": 0.1},
+        )
         why = why_not(pairs)
         if name not in LEFT_TO_PAIRS:
             assert why == f"pair-00 is a Own with a method {name}() of its own"
@@ -224,8 +240,13 @@ def test_a_network_that_is_one_layer_is_not_batched() -> None:
 
 def test_linear_layers_without_a_bias_are_batched() -> None:
     def bare(name: str, parts: Any, sharing: Any) -> Pair:
-        d = nn.Sequential(nn.Linear(2, 8, bias=False), nn.ReLU(), nn.Linear(8, 1, bias=False), Logits())
-        torch.nn.init.constant_(d[0].weight, 0.3 + int(name[-1])), torch.nn.init.constant_(d[2].weight, 0.1)
+        d = nn.Sequential(
+            nn.Linear(2, 8, bias=False), nn.ReLU(), nn.Linear(8, 1, bias=False), Logits()
+        )
+        (
+            torch.nn.init.constant_(d[0].weight, 0.3 + int(name[-1])),
+            torch.nn.init.constant_(d[2].weight, 0.1),
+        )
         return Pair(name, replace(parts, discriminator=d), sharing)
 
     alone, packed, board = pairs_of(bare), pairs_of(bare), Shelves()
@@ -237,7 +258,9 @@ def test_linear_layers_without_a_bias_are_batched() -> None:
 
 
 @pytest.mark.parametrize("setting", [{"slope": 0.2}, {"output": "tanh"}])
-def test_pairs_with_other_layers_of_the_same_shapes_are_not_one_model(setting: dict[str, Any]) -> None:
+def test_pairs_with_other_layers_of_the_same_shapes_are_not_one_model(
+    setting: dict[str, Any],
+) -> None:
     """A pack computes with the first pair's layers: the others' slopes would have been lost."""
     network = {"network": {**CONFIG["network"], **setting}}
     assert why_not([*pairs_of()[:2], *pairs_of(**network)[2:]]) in (
@@ -254,7 +277,8 @@ OPTIMIZERS: dict[str, Callable[[nn.Module], torch.optim.Optimizer]] = {
 
 
 @pytest.mark.parametrize(
-    "which", [*OPTIMIZERS, "weight decay", "amsgrad", "two groups", "a part", "a hook", "an average"]
+    "which",
+    [*OPTIMIZERS, "weight decay", "amsgrad", "two groups", "a part", "a hook", "an average"],
 )
 def test_an_optimizer_of_its_own_is_not_batched(which: str) -> None:
     pairs = pairs_of()
@@ -301,14 +325,23 @@ def test_every_kind_of_process_is_looked_at_for_the_warning() -> None:
 
 
 def test_the_warning_says_which_class_and_which_method(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Independent, "build", lambda self, name, setup, sharing=None: FedPair(name, setup.parts(name)))
+    monkeypatch.setattr(
+        Independent,
+        "build",
+        lambda self, name, setup, sharing=None: FedPair(name, setup.parts(name)),
+    )
     config = tiny_config(**CONFIG, resources={"pairs_per_actor": 3})
-    assert packing.not_batched(setup_of(config)) == (3, "pair-00 is a FedPair with a method train() of its own")
+    assert packing.not_batched(setup_of(config)) == (
+        3,
+        "pair-00 is a FedPair with a method train() of its own",
+    )
 
 
 ALONE = {
     "d_loss of loss own.py:Own": "real.mean().item() - fake.mean()",
-    "d_loss of loss own.py:Own, a branch": "fake.mean() - real.mean() if fake.mean() > real.mean() else fake.square().mean()",
+    "d_loss of loss own.py:Own, a branch": (
+        "fake.mean() - real.mean() if fake.mean() > real.mean() else fake.square().mean()"
+    ),
     "d_loss of loss own.py:Own, random": "(fake * torch.rand(fake.shape)).mean() - real.mean()",
     "penalty_of of loss own.py:Own": "F.softplus(-real).mean() + F.softplus(fake).mean()",
 }
@@ -338,16 +371,22 @@ class Own(LossComponent):
 def test_a_loss_that_takes_one_batch_at_a_time_is_trained_one_by_one_and_told(
     why: str, strategy: str, tmp_path: Path
 ) -> None:
-    """In a pack and among SGAN's messengers; W107 names it, and the weights are those of pairs in processes of their own."""
+    """In a pack and among SGAN's messengers; W107 names it, and the weights are those of pairs in
+    processes of their own.
+    """
     file = tmp_path / "own.py"
     file.write_text(OWN.format(ALONE[why], "" if why.startswith("penalty") else "-1"))
     ends = []
     for packed in (3, 1):
         settings = {**CONFIG, "strategy": strategy, "steps": 4, "loss": str(file), "resources": {"pairs_per_actor": packed},
                     "evaluation": {"samples": 1600}}  # fmt: skip
-        run = raygan.train(None, run_dir=tmp_path / "runs", name=str(packed), inline=True, **settings)
+        run = raygan.train(
+            None, run_dir=tmp_path / "runs", name=str(packed), inline=True, **settings
+        )
         ends.append([run.generator(p).sample(4) for p in ("pair:0", "pair:2")])
-        told = [e["text"] for e in run.events if e["kind"] == "warning" and e["name"].startswith("W107")]
+        told = [
+            e["text"] for e in run.events if e["kind"] == "warning" and e["name"].startswith("W107")
+        ]
         assert any(why.partition(",")[0] in text for text in told) == (packed == 3)
     if "random" not in why:
         assert np.array_equal(*ends)

@@ -71,7 +71,10 @@ def test_a_packed_pair_is_the_pair_within_rounding(changes: dict[str, Any]) -> N
         reports = pack.train(2, board)
     for one, other, theirs, ours in zip(alone, packed, expected, reports, strict=True):
         assert ours.keys() == theirs.keys()
-        assert all(np.isclose(ours[k], theirs[k], rtol=2e-2, atol=2e-3) for k in ours), (ours, theirs)
+        assert all(np.isclose(ours[k], theirs[k], rtol=2e-2, atol=2e-3) for k in ours), (
+            ours,
+            theirs,
+        )
         assert one.step == other.step == 4
         for a, b in ((one.g, other.g), (one.d, other.d), (one.average, other.average)):
             for (key, x), y in zip(a.state_dict().items(), b.state_dict().values(), strict=True):
@@ -111,7 +114,9 @@ def test_losses_at_once_are_the_losses_one_by_one_bit_for_bit(name: str, size: i
 
 @pytest.mark.parametrize("restored", [False, True])
 @pytest.mark.parametrize("changes", [{"pair": {"ema": 0.9}}, IMAGES], ids=["mlp", "batch norm"])
-def test_what_was_put_back_trains_as_if_nothing_had_been(changes: dict[str, Any], restored: bool) -> None:
+def test_what_was_put_back_trains_as_if_nothing_had_been(
+    changes: dict[str, Any], restored: bool
+) -> None:
     """Also where the pairs' tensors were not the pack's any more, as after a restore."""
     pairs, board = pairs_of(**changes), Shelves()
     pack = Pack(pairs)
@@ -149,7 +154,9 @@ def test_a_look_at_each_d_moves_no_buffer() -> None:
     a, b = Pack(looked), Pack(not_looked)
     a.one_step([Meter() for _ in looked])
     b.one_step(None)
-    assert [state_digest(p.state()) for p in looked] == [state_digest(p.state()) for p in not_looked]
+    assert [state_digest(p.state()) for p in looked] == [
+        state_digest(p.state()) for p in not_looked
+    ]
 
 
 def test_a_weight_that_is_not_finite_is_found_and_named() -> None:
@@ -164,7 +171,9 @@ def test_a_weight_that_is_not_finite_is_found_and_named() -> None:
 
 
 def test_one_pairs_nan_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bad step is skipped and counted for the pair that made it; the others' bits do not know of it."""
+    """The bad step is skipped and counted for the pair that made it; the others' bits do not know
+    of it.
+    """
     clean, struck = pairs_of(), pairs_of()
     board = Shelves()
     blur = Pair.blur
@@ -174,7 +183,9 @@ def test_one_pairs_nan_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for pairs in (clean, struck):
         for pair in pairs:
-            pair.config = pair.config.model_copy(update={"input_noise": 1e-9})  # so that blur is called
+            pair.config = pair.config.model_copy(
+                update={"input_noise": 1e-9}
+            )  # so that blur is called
     monkeypatch.setattr(Pair, "blur", spoilt)
     packs = Pack(clean), Pack(struck)
     for pack in packs:
@@ -187,13 +198,18 @@ def test_one_pairs_nan_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     packs[0].train(1, board)
     for pack in packs:
         pack.train(2, board)
-    same = [state_digest(a.state()) == state_digest(b.state()) for a, b in zip(clean, struck, strict=True)]
+    same = [
+        state_digest(a.state()) == state_digest(b.state())
+        for a, b in zip(clean, struck, strict=True)
+    ]
     assert same == [True, True, False, True, True]
     assert struck[2].step == 4
 
 
 def test_state_and_swap_go_through_a_pack() -> None:
-    """A restored pack goes on bit for bit; a swapped discriminator arrives in the taker's slice, optimizer and all."""
+    """A restored pack goes on bit for bit; a swapped discriminator arrives in the taker's slice,
+    optimizer and all.
+    """
     through, first = pairs_of(), pairs_of()
     board = Shelves()
     pack = Pack(through)
@@ -228,7 +244,9 @@ def test_publications_are_those_of_the_moment() -> None:
 
 @pytest.mark.parametrize("samples", [0, 3])
 @pytest.mark.parametrize("changes", [{}, IMAGES], ids=["mlp", "batch norm"])
-def test_what_a_pack_publishes_is_what_its_pairs_would(samples: int, changes: dict[str, Any]) -> None:
+def test_what_a_pack_publishes_is_what_its_pairs_would(
+    samples: int, changes: dict[str, Any]
+) -> None:
     sharing = Sharing(every=1, samples=samples, optimizer=True)
     pairs, board = pairs_of(sharing, **changes), Shelves()
     Pack(pairs).train(2, board)
@@ -241,7 +259,11 @@ def test_what_a_pack_publishes_is_what_its_pairs_would(samples: int, changes: di
             found = publication.arrays[key]
             assert found.shape == array.shape
             assert not found.flags.writeable
-            assert np.allclose(found, array, rtol=1e-4, atol=1e-5) if key == "samples" else (found == array).all()
+            assert (
+                np.allclose(found, array, rtol=1e-4, atol=1e-5)
+                if key == "samples"
+                else (found == array).all()
+            )
     assert [state_digest(p.state()) for p in pairs] == before
 
 
@@ -253,7 +275,9 @@ def test_publications_do_not_depend_on_who_is_in_the_pack() -> None:
     Pack([apart[4], apart[2], apart[1]]).train(2, boards[1])
     one, other = (b.newest([p.name for p in together]) for b in boards)
     for name, publication in one.items():
-        assert all((a == other[name].arrays[key]).all() for key, a in publication.arrays.items()), name
+        assert all((a == other[name].arrays[key]).all() for key, a in publication.arrays.items()), (
+            name
+        )
 
 
 def test_a_nan_in_a_pack_is_not_published_and_is_its_pairs() -> None:
@@ -282,9 +306,15 @@ def test_whoever_cannot_be_batched_is_told_why() -> None:
     [("independent", "lockstep"), ("sgan", "lockstep"), ({"name": "gap", "swap_every": 4}, "lockstep"), ("sgan", "async")],
 )  # fmt: skip
 def test_a_run_in_packs_ends_and_resumes_bit_for_bit(strategy: Any, tempo: str) -> None:
-    """Five pairs, two an actor, inline: the same final states with and without a stop in the middle; every step counted."""
+    """Five pairs, two an actor, inline: the same final states with and without a stop in the
+    middle; every step counted.
+    """
     config = tiny_config(
-        strategy=strategy, num_pairs=5, tempo=tempo, resources={"pairs_per_actor": 2}, evaluation={"every_steps": 12}
+        strategy=strategy,
+        num_pairs=5,
+        tempo=tempo,
+        resources={"pairs_per_actor": 2},
+        evaluation={"every_steps": 12},
     )
     setup = setup_of(config)
     whole = final_states(config, lambda: InlineExecutor(setup))
@@ -292,8 +322,12 @@ def test_a_run_in_packs_ends_and_resumes_bit_for_bit(strategy: Any, tempo: str) 
     if tempo == "lockstep":
         for stop_at in (4, 8):
             memory: dict[str, Any] = {}
-            stopped = final_states(config, lambda: InlineExecutor(setup), stop_at=stop_at, memory=memory)
-            resumed = final_states(config, lambda: InlineExecutor(setup), states=stopped, memory=memory)
+            stopped = final_states(
+                config, lambda: InlineExecutor(setup), stop_at=stop_at, memory=memory
+            )
+            resumed = final_states(
+                config, lambda: InlineExecutor(setup), states=stopped, memory=memory
+            )
             assert (result := compare("resumed", whole, resumed)).ok, result.text
 
 
@@ -301,13 +335,20 @@ def test_homes_stay_when_members_change() -> None:
     """By number: whoever leaves or joins moves nobody else."""
     config = tiny_config(num_pairs=5, resources={"pairs_per_actor": 2})
     players = [*map(pair_name, range(5)), "global"]
-    assert homes(config, players) == [["pair-00", "pair-01"], ["pair-02", "pair-03"], ["pair-04"], ["global"]]
+    assert homes(config, players) == [
+        ["pair-00", "pair-01"],
+        ["pair-02", "pair-03"],
+        ["pair-04"],
+        ["global"],
+    ]
     left = config.model_copy(update={"members": (1, 2, 3, 4, 5), "num_pairs": 5})
     names = [pair_name(i) for i in left.ids]
     assert homes(left, names) == [["pair-01"], ["pair-02", "pair-03"], ["pair-04", "pair-05"]]
 
 
-def test_auto_takes_what_is_faster_and_says_what_it_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_takes_what_is_faster_and_says_what_it_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     config = tiny_config(num_pairs=6, resources={"pairs_per_actor": "auto"})
     measured = iter([10.0, 4.0, 4.0, 10.0])
     monkeypatch.setattr(packing, "milliseconds", lambda work: next(measured))
@@ -315,26 +356,42 @@ def test_auto_takes_what_is_faster_and_says_what_it_measured(monkeypatch: pytest
     assert (settled.resources.pairs_per_actor, settled.resources.batched) == (3, True)
     assert (facts["alone_ms"], facts["packed_ms"]) == (10.0, 4.0)
     again = packing.settle(setup_of(config), places=2)[0].resources
-    assert (again.pairs_per_actor, again.batched) == (3, False), "one after the other was faster this time"
-    assert packing.settle(setup_of(config), places=6)[0].resources.pairs_per_actor == 1, "a place for each"
-    other = tiny_config(num_pairs=6, pair={"optimizer": "rmsprop"}, resources={"pairs_per_actor": "auto"})
+    assert (again.pairs_per_actor, again.batched) == (
+        3,
+        False,
+    ), "one after the other was faster this time"
+    assert packing.settle(setup_of(config), places=6)[0].resources.pairs_per_actor == 1, (
+        "a place for each"
+    )
+    other = tiny_config(
+        num_pairs=6, pair={"optimizer": "rmsprop"}, resources={"pairs_per_actor": "auto"}
+    )
     settled, facts = packing.settle(setup_of(other), places=1)
     assert (settled.resources.pairs_per_actor, settled.resources.batched) == (6, False)
     assert "RMSProp" in facts["why"]
 
 
 def test_who_is_not_batched_is_warned_about(tmp_path: Path) -> None:
-    flags = {**TINY, "num_pairs": 3, "steps": 4, "pair.optimizer": "rmsprop", "resources": {"pairs_per_actor": 3}}
+    flags = {
+        **TINY,
+        "num_pairs": 3,
+        "steps": 4,
+        "pair.optimizer": "rmsprop",
+        "resources": {"pairs_per_actor": 3},
+    }
     run = train(resolve(None, flags=flags), run_dir=tmp_path, name="slow", inline=True)
     assert any(n.startswith("W107") for n in run.info["warnings"])
     flags |= {"pair.optimizer": "adam", "resources": {"pairs_per_actor": "auto"}}
     auto = train(resolve(None, flags=flags), run_dir=tmp_path, name="auto", inline=True)
     assert auto.info["packs"]["pairs_per_actor"] == auto.config.resources.pairs_per_actor == 3
-    assert auto.config.resources.batched == (auto.info["packs"]["packed_ms"] < auto.info["packs"]["alone_ms"])
+    assert auto.config.resources.batched == (
+        auto.info["packs"]["packed_ms"] < auto.info["packs"]["alone_ms"]
+    )
 
 
 @pytest.mark.parametrize(
-    ("hidden", "batched", "at_once"), [(32, None, True), (512, None, False), (512, True, True), (32, False, False)]
+    ("hidden", "batched", "at_once"),
+    [(32, None, True), (512, None, False), (512, True, True), (32, False, False)],
 )
 def test_large_networks_are_batched_on_request_only(
     hidden: int, batched: bool | None, at_once: bool, monkeypatch: pytest.MonkeyPatch
@@ -347,7 +404,9 @@ def test_large_networks_are_batched_on_request_only(
     trained: list[int] = []
     train_all = Pack.train
     monkeypatch.setattr(
-        Pack, "train", lambda self, steps, board: (trained.append(steps), train_all(self, steps, board))[1]
+        Pack,
+        "train",
+        lambda self, steps, board: (trained.append(steps), train_all(self, steps, board))[1],
     )
     final_states(config, lambda: InlineExecutor(setup_of(config)))
     assert bool(trained) == at_once

@@ -35,22 +35,34 @@ SMALL: dict[str, Any] = {"strategy": {"name": "pmgan"}, "loss": "reverse_kl", "n
 
 def digests(**changes: Any) -> dict[str, str]:
     config = tiny_config(**{**SMALL, **changes})
-    return {p: digest(unpack(r)) for p, r in final_states(config, lambda: InlineExecutor(setup_of(config))).items()}
+    return {
+        p: digest(unpack(r))
+        for p, r in final_states(config, lambda: InlineExecutor(setup_of(config))).items()
+    }
 
 
-# ------------------------------------------------------------------------------------------------- the algorithm
+# -------------------------------------------------------------------------------------------------
+# the algorithm
 
 
 def test_lockstep_is_the_algorithm_written_out() -> None:
     """Two iterations by hand: D on the mixture, C, beta of eq. 3-4, G_k on g_loss + beta_k CE."""
-    config = tiny_config(**{**SMALL, "steps": 2, "evaluation": {"every_steps": 2}, "checkpoint": {"every_steps": 2}})
+    config = tiny_config(
+        **{**SMALL, "steps": 2, "evaluation": {"every_steps": 2}, "checkpoint": {"every_steps": 2}}
+    )
     setup = setup_of(config)
     found = {p: unpack(r) for p, r in final_states(config, lambda: InlineExecutor(setup)).items()}
     names = ["gen-00", "gen-01", "gen-02"]
     parts = {n: setup.parts(n) for n in [*names, JUDGE]}
     d, c = parts[JUDGE].discriminator, setup.classifier(JUDGE, 3)
-    adam = {n: torch.optim.Adam(m.parameters(), 1e-3, betas=(0.5, 0.999), fused=True) for n, m in [("d", d), ("c", c)]}
-    opt = {n: torch.optim.Adam(parts[n].generator.parameters(), 1e-3, betas=(0.5, 0.999), fused=True) for n in names}
+    adam = {
+        n: torch.optim.Adam(m.parameters(), 1e-3, betas=(0.5, 0.999), fused=True)
+        for n, m in [("d", d), ("c", c)]
+    }
+    opt = {
+        n: torch.optim.Adam(parts[n].generator.parameters(), 1e-3, betas=(0.5, 0.999), fused=True)
+        for n in names
+    }
     limit = math.log(0.9 / 0.1)
     for i in range(2):
         x = {}
@@ -68,15 +80,21 @@ def test_lockstep_is_the_algorithm_written_out() -> None:
         adam["c"].step()
         with torch.no_grad():
             j_real = torch.sigmoid(d(real)).log().mean()
-            j_d = np.array([(j_real + (1 - torch.sigmoid(d(b))).log().mean()).item() for b in mix.split(6)])
-            j_c = np.array([c(b).log_softmax(1)[:, k].mean().item() for k, b in enumerate(mix.split(6))])
+            j_d = np.array(
+                [(j_real + (1 - torch.sigmoid(d(b))).log().mean()).item() for b in mix.split(6)]
+            )
+            j_c = np.array(
+                [c(b).log_softmax(1)[:, k].mean().item() for k, b in enumerate(mix.split(6))]
+            )
         w = np.exp(j_d) / np.exp(j_d).sum()
         raw = w * np.exp(-np.clip(j_c / (1 / (1 + np.exp(-j_d))), -4, 4))
         weights = 3 * raw / raw.sum()
         for k, n in enumerate(names):
             opt[n].zero_grad()
             loss = 1 - torch.clamp(d(x[n]), max=limit).mean()
-            loss = loss + float(np.float32(weights[k])) * F.cross_entropy(c(x[n]), torch.full((16,), k))
+            loss = loss + float(np.float32(weights[k])) * F.cross_entropy(
+                c(x[n]), torch.full((16,), k)
+            )
             loss.backward()
             opt[n].step()
     for n in names:
@@ -89,12 +107,17 @@ def test_lockstep_is_the_algorithm_written_out() -> None:
 
 
 def test_both_feedbacks_give_the_same_generators() -> None:
-    """d loss / d samples through G's graph is the gradient that D's and C's weights would have given."""
+    """d loss / d samples through G's graph is the gradient that D's and C's weights would have
+    given.
+    """
     a = tiny_config(**SMALL)
     b = tiny_config(**{**SMALL, "strategy": {"name": "pmgan", "feedback": "gradients"}})
 
     def states(config: Config) -> dict[str, State]:
-        return {p: unpack(r) for p, r in final_states(config, lambda: InlineExecutor(setup_of(config))).items()}
+        return {
+            p: unpack(r)
+            for p, r in final_states(config, lambda: InlineExecutor(setup_of(config))).items()
+        }
 
     one, two = states(a), states(b)
     for p, state in one.items():
@@ -166,7 +189,9 @@ IMAGES: dict[str, Any] = {
 
 
 def test_the_judge_normalises_each_generators_batch_as_the_generator_will() -> None:
-    """Batch norm's statistics in D are those of one generator's samples, where D learns and where it is asked."""
+    """Batch norm's statistics in D are those of one generator's samples, where D learns and where
+    it is asked.
+    """
     config = tiny_config(**IMAGES)
     strategy, board = strategy_of(config), Shelves()
     judge = strategy.build(JUDGE, setup_of(config))
@@ -181,7 +206,9 @@ def test_the_judge_normalises_each_generators_batch_as_the_generator_will() -> N
         for slot in board.newest([slot_of(g) for g in judge.generators]).values()
     ]
     alone = [x for x in met if any(len(x) == len(s) and torch.equal(x, s) for s in slots)]
-    assert len(alone) >= 2 * len(slots), "in D's step and in J^D, each generator's samples by themselves"
+    assert len(alone) >= 2 * len(slots), (
+        "in D's step and in J^D, each generator's samples by themselves"
+    )
     assert max(len(x) for x in met) == 6, "and real samples in parts of the same size"
 
 
@@ -193,11 +220,14 @@ def test_without_batch_norm_there_are_no_statistics_to_share() -> None:
 
 
 def test_settings_do_something() -> None:
-    found = [digests(strategy={"name": "pmgan", **s})["gen-00"] for s in VARIANTS if "feedback" not in s]
+    found = [
+        digests(strategy={"name": "pmgan", **s})["gen-00"] for s in VARIANTS if "feedback" not in s
+    ]
     assert len(set(found)) == len(found)
 
 
-# ---------------------------------------------------------------------------------------------------- the balance
+# ----------------------------------------------------------------------------------------------------
+# the balance
 
 
 def test_the_three_intuitions_of_section_3_2() -> None:
@@ -215,9 +245,13 @@ def test_the_three_intuitions_of_section_3_2() -> None:
     st.sampled_from(["bounded", "paper", "constant", "learned", "off"]),
     st.floats(-5, 5),
 )
-def test_beta_is_finite_whatever_the_judge_says(j: list[float], balance: Any, diversity: float) -> None:
+def test_beta_is_finite_whatever_the_judge_says(
+    j: list[float], balance: Any, diversity: float
+) -> None:
     values = np.array(j)
-    out = beta(values, values[::-1], balance, diversity, learned=values if balance == "learned" else None)
+    out = beta(
+        values, values[::-1], balance, diversity, learned=values if balance == "learned" else None
+    )
     assert np.isfinite(out).all()
     assert (out >= 0).all()
 
@@ -226,18 +260,23 @@ def test_lambda_moves_the_mean_and_the_paper_cancels_it() -> None:
     j_d, j_c = np.array([-1.0, -1.3, -0.9]), np.array([-0.4, -0.8, -0.2])
     for diversity in (-1.0, 0.0, 2.0):
         assert beta(j_d, j_c, diversity=diversity).mean() == pytest.approx(math.exp(diversity))
-        assert beta(j_d, j_c, diversity=diversity, scale="1").sum() == pytest.approx(math.exp(diversity))
+        assert beta(j_d, j_c, diversity=diversity, scale="1").sum() == pytest.approx(
+            math.exp(diversity)
+        )
     assert beta(j_d, j_c, "paper", 0.0).sum() == pytest.approx(1)
     assert beta(j_d, j_c, decay=0.01, step=100) == pytest.approx(beta(j_d, j_c) * math.exp(-1))
 
 
-# ---------------------------------------------------------------------------------------------------------- slots
+# ----------------------------------------------------------------------------------------------------------
+# slots
 
 
 def test_a_torn_slot_is_found() -> None:
     slot = write_slot("gen-00", 3, np.ones((4, 2), np.float32), 0.5)
     check_slot(slot)
-    torn = Publication(slot.player, slot.version, {**slot.arrays, "samples": np.zeros((4, 2), np.float32)})
+    torn = Publication(
+        slot.player, slot.version, {**slot.arrays, "samples": np.zeros((4, 2), np.float32)}
+    )
     with pytest.raises(RayganError, match="torn slot"):
         check_slot(torn)
     with pytest.raises(RayganError, match="torn slot"):
@@ -287,7 +326,8 @@ def test_a_hundred_thousand_writes_against_readers() -> None:
     assert kept == {1}, "a slot takes the place of the one before"
 
 
-# ------------------------------------------------------------------------------------------------- decisions, async
+# -------------------------------------------------------------------------------------------------
+# decisions, async
 
 
 def test_lockstep_takes_turns() -> None:
@@ -297,10 +337,12 @@ def test_lockstep_takes_turns() -> None:
     start = dict.fromkeys([*names, JUDGE], 0)
     assert strategy.decide([*names, JUDGE], Progress(start), plan) == [Train(JUDGE, 1, 1)]
     judged = {**start, JUDGE: 1}
-    assert strategy.decide([*names, JUDGE], Progress(judged), plan) == [Train(n, 1, 1) for n in names]
-    assert strategy.decide(["gen-02", JUDGE], Progress({**judged, "gen-00": 1, "gen-01": 1}), plan) == [
-        Train("gen-02", 1, 1)
+    assert strategy.decide([*names, JUDGE], Progress(judged), plan) == [
+        Train(n, 1, 1) for n in names
     ]
+    assert strategy.decide(
+        ["gen-02", JUDGE], Progress({**judged, "gen-00": 1, "gen-01": 1}), plan
+    ) == [Train("gen-02", 1, 1)]
 
 
 def async_players(**settings: Any) -> tuple[list[Generator], Judge, Shelves]:
@@ -321,7 +363,9 @@ def test_async_generators_keep_stepping_while_the_judge_is_silent() -> None:
         report = g.train(10, board)
         assert g.step == 10
         assert report["wait_s"] < 0.5
-        assert report["lag"] == pytest.approx(4.5), "the judge has seen only the first slot: 0, 1, ... 9 steps"
+        assert report["lag"] == pytest.approx(4.5), (
+            "the judge has seen only the first slot: 0, 1, ... 9 steps"
+        )
     report = judge.train(10, board)
     assert judge.step == 10
     assert report["updates"] == 1
@@ -342,7 +386,9 @@ def test_the_judge_waits_for_all_or_for_any(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_generator_waits_for_the_judges_updates(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However fast its machine: not for a look at its slots, of which one would do for a hundred of its steps."""
+    """However fast its machine: not for a look at its slots, of which one would do for a hundred of
+    its steps.
+    """
     monkeypatch.setattr("raygan.strategies.pmgan.generator.PATIENCE_S", 0.05)
     monkeypatch.setattr("raygan.strategies.pmgan.judge.PATIENCE_S", 0.05)
     generators, judge, board = async_players(max_lag=4)
@@ -371,7 +417,9 @@ def test_one_that_is_behind_the_judge_is_bounded_too(monkeypatch: pytest.MonkeyP
     late.step, late.base = 0, None
     assert late.train(12, board)["steps_done"] == 2
     late.step, late.base = 9, None
-    assert late.train(3, board)["steps_done"] == 1, "too far ahead: one slot, for which the judge waits"
+    assert late.train(3, board)["steps_done"] == 1, (
+        "too far ahead: one slot, for which the judge waits"
+    )
 
 
 def test_a_judge_that_says_nothing_is_an_error_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -389,16 +437,24 @@ def test_bad_settings_are_one_line_each() -> None:
     with pytest.raises(ConfigError, match=r"num_pairs = 3: the classifier has 2 classes"):
         strategy_of(tiny_config(**{**SMALL, "strategy": {"name": "pmgan", "classes": 2}}))
     for bad in (float("nan"), float("inf")):
-        with pytest.raises(ConfigError, match=r"strategy.pmgan.diversity = (NaN|Infinity): .*finite"):
+        with pytest.raises(
+            ConfigError, match=r"strategy.pmgan.diversity = (NaN|Infinity): .*finite"
+        ):
             strategy_of(tiny_config(**{**SMALL, "strategy": {"name": "pmgan", "diversity": bad}}))
     with pytest.raises(ConfigError, match="no discriminator that a messenger could copy"):
-        strategy_of(tiny_config(strategy={"name": "sgan", "over": {"name": "pmgan", "feedback": "gradients"}}))
+        strategy_of(
+            tiny_config(
+                strategy={"name": "sgan", "over": {"name": "pmgan", "feedback": "gradients"}}
+            )
+        )
     with pytest.raises(ConfigError, match="a global pair learns from locals"):
         strategy_of(tiny_config(strategy={"name": "sgan", "over": {"name": "sgan"}}))
 
 
 def test_who_is_at_the_end_does_not_hold_up_the_judge() -> None:
-    """Two have written their last slot: the judge goes on for the third, whose slots are the only fresh ones."""
+    """Two have written their last slot: the judge goes on for the third, whose slots are the only
+    fresh ones.
+    """
     generators, judge, board = async_players()
     for g in generators[:2]:
         g.train(12, board)
@@ -409,7 +465,9 @@ def test_who_is_at_the_end_does_not_hold_up_the_judge() -> None:
     assert report["updates"] == 4
 
 
-def test_the_judge_goes_on_for_one_that_comes_back_after_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_judge_goes_on_for_one_that_comes_back_after_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("raygan.strategies.pmgan.judge.PATIENCE_S", 0.05)
     generators, judge, board = async_players()
     late = generators.pop()
@@ -422,7 +480,10 @@ def test_the_judge_goes_on_for_one_that_comes_back_after_its_end(monkeypatch: py
     config = tiny_config(**{**SMALL, "tempo": "async"})
     done = {"gen-00": 12, "gen-01": 12, "gen-02": 0, JUDGE: 12}
     orders = strategy_of(config).decide(["gen-02", JUDGE], Progress(done), Plan.of(config, 400))
-    assert [(o.player, o.steps) for o in orders if isinstance(o, Train)] == [("gen-02", 4), (JUDGE, 1)]
+    assert [(o.player, o.steps) for o in orders if isinstance(o, Train)] == [
+        ("gen-02", 4),
+        (JUDGE, 1),
+    ]
     ended = {**done, "gen-02": 12}
     assert strategy_of(config).decide([JUDGE], Progress(ended), Plan.of(config, 400)) == []
 
@@ -442,14 +503,21 @@ def test_a_joint_judge_is_a_classifier_of_the_generators_and_of_real() -> None:
     d, c = RealOrNot(body), WhichOne(body)
     real, fake, labels = torch.randn(5, 2), torch.randn(6, 2), torch.tensor([0, 1, 2, 0, 1, 2])
     whole = F.cross_entropy(body(real), torch.full((5,), 3)) + F.cross_entropy(body(fake), labels)
-    parts = F.softplus(-d(real)).mean() + F.softplus(d(fake)).mean() + F.cross_entropy(c(fake), labels)
+    parts = (
+        F.softplus(-d(real)).mean() + F.softplus(d(fake)).mean() + F.cross_entropy(c(fake), labels)
+    )
     assert parts.item() == pytest.approx(whole.item(), rel=1e-5)
 
 
 def test_a_joint_judge_trains_resumes_and_shares_one_network() -> None:
-    joint = {"strategy": {"name": "pmgan", "joint": True, "balance": "off"}, "loss": "non_saturating"}
+    joint = {
+        "strategy": {"name": "pmgan", "joint": True, "balance": "off"},
+        "loss": "non_saturating",
+    }
     assert digests(**joint) == digests(**joint)
-    assert digests(**joint) != digests(loss="non_saturating", strategy={"name": "pmgan", "balance": "off"})
+    assert digests(**joint) != digests(
+        loss="non_saturating", strategy={"name": "pmgan", "balance": "off"}
+    )
     config = tiny_config(**{**SMALL, **joint})
     judge = strategy_of(config).build(JUDGE, setup_of(config))
     assert isinstance(judge, Judge)

@@ -63,12 +63,23 @@ def test_a_player_of_its_own_counts_as_no_pair_and_is_not_scored(
     assert run.pairs == ["pair-00", "pair-01"]
     assert set(run.scores()) == {"pair-00", "pair-01", "mixture"}
     assert "teacher" not in scored(config)
-    assert set(lineage(run).generators) == set(lineage(run).discriminators) == {"pair-00", "pair-01"}
+    assert (
+        set(lineage(run).generators) == set(lineage(run).discriminators) == {"pair-00", "pair-01"}
+    )
     assert ordered(run.players, run.roles) == run.players
-    assert {pictures.colour(p, run.roles) for p in run.pairs}.isdisjoint({pictures.colour("teacher", run.roles)})
+    assert {pictures.colour(p, run.roles) for p in run.pairs}.isdisjoint(
+        {pictures.colour("teacher", run.roles)}
+    )
     drawn = list[list[str]]()
-    monkeypatch.setattr(diagnostics, "ordered", lambda who, roles: drawn.append(ordered(who, roles)) or drawn[-1])
-    for argv in ("status", "report", "evaluate --samples 1500", "evaluate --metrics gam2 --samples 50"):
+    monkeypatch.setattr(
+        diagnostics, "ordered", lambda who, roles: drawn.append(ordered(who, roles)) or drawn[-1]
+    )
+    for argv in (
+        "status",
+        "report",
+        "evaluate --samples 1500",
+        "evaluate --metrics gam2 --samples 50",
+    ):
         verb, *flags = argv.split()
         with pytest.raises(SystemExit, match="0"):
             main([verb, str(run.path), *flags])
@@ -78,11 +89,18 @@ def test_a_player_of_its_own_counts_as_no_pair_and_is_not_scored(
 
 
 def test_an_own_strategy_names_its_main_player_and_its_judge_as_it_likes() -> None:
-    roles = {"a": Role(), "chief": Role(pair=False, main=True), "umpire": Role(pair=False, scored=False, judges=True)}
+    roles = {
+        "a": Role(),
+        "chief": Role(pair=False, main=True),
+        "umpire": Role(pair=False, scored=False, judges=True),
+    }
     assert ordered([*roles, "mixture"], roles) == ["chief", "a", "umpire", "mixture"]
     assert with_verdicts(roles, roles) == ["chief", "umpire"]
     assert [label_of(p, roles) for p in roles] == ["generator", "global", "judge"]
-    assert [pictures.colour(p, roles) for p in ("chief", "umpire")] == [pictures.MAIN, pictures.JUDGING]
+    assert [pictures.colour(p, roles) for p in ("chief", "umpire")] == [
+        pictures.MAIN,
+        pictures.JUDGING,
+    ]
 
 
 def test_plan_verify_and_costs_take_it_and_say_what_they_do_not_know(tmp_path: Path) -> None:
@@ -97,7 +115,8 @@ def test_plan_verify_and_costs_take_it_and_say_what_they_do_not_know(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("text", "says"), [(STRANGER, "orders nobody-here, who is no player"), (NOBODY, "orders nobody")]
+    ("text", "says"),
+    [(STRANGER, "orders nobody-here, who is no player"), (NOBODY, "orders nobody")],
 )
 @pytest.mark.parametrize("verb", ["train", "verify", "plan"])
 def test_an_order_that_cannot_be_carried_out_is_one_line_and_nothing_hangs(

@@ -33,17 +33,27 @@ from tests.conftest import setup_of, tiny_config
 CPU = torch.device("cpu")
 R3GAN: dict[str, Any] = {
     "loss": {"name": "r3gan", "penalty_every": 3},
-    "pair": {"beta1": 0.0, "lr_g": 1e-4, "lr_d": 1e-4, "schedule": {"lr": 0.1, "beta2": 0.9, "gamma": 0.1}},
+    "pair": {
+        "beta1": 0.0,
+        "lr_g": 1e-4,
+        "lr_d": 1e-4,
+        "schedule": {"lr": 0.1, "beta2": 0.9, "gamma": 0.1},
+    },
 }
 
 
 def digests(config: Config, **kwargs: Any) -> dict[str, str]:
     setup = setup_of(config)
-    return {p: digest(unpack(raw)) for p, raw in final_states(config, lambda: InlineExecutor(setup), **kwargs).items()}
+    return {
+        p: digest(unpack(raw))
+        for p, raw in final_states(config, lambda: InlineExecutor(setup), **kwargs).items()
+    }
 
 
 def test_the_global_pair_is_algorithm_1_line_by_line() -> None:
-    """Three iterations with N = 2, written out from the paper with plain PyTorch: equal up to float rounding."""
+    """Three iterations with N = 2, written out from the paper with plain PyTorch: equal up to float
+    rounding.
+    """
     config = tiny_config(steps=3, strategy={"name": "sgan", "share_generators": "weights"})
     found = final_states(config, lambda: InlineExecutor(setup_of(config)))
     setup = setup_of(config)
@@ -122,7 +132,9 @@ def test_rounds_and_lead_change_nothing(settings: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("settings", VARIANTS)
 @pytest.mark.parametrize("at", [1, 7])
-def test_stopped_at_any_step_and_resumed_equals_never_stopped(settings: dict[str, Any], at: int) -> None:
+def test_stopped_at_any_step_and_resumed_equals_never_stopped(
+    settings: dict[str, Any], at: int
+) -> None:
     strategy = {"name": "sgan", **settings}
     config = tiny_config(strategy=strategy)
     half = tiny_config(strategy=strategy, steps=at)
@@ -142,14 +154,18 @@ def test_publications_read_in_small_portions_change_nothing(
     assert digests(config) == whole
 
 
-def test_the_next_portion_is_on_its_way_while_this_one_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_next_portion_is_on_its_way_while_this_one_is_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(sgan_players, "PORTION_BYTES", 1.0)
     config = tiny_config(steps=3)
     strategy, setup = strategy_of(config), setup_of(config)
     second_asked = threading.Event()
 
     class Watched(Shelves):
-        def between(self, players: Sequence[str], after: int, upto: int) -> dict[str, list[Publication]]:
+        def between(
+            self, players: Sequence[str], after: int, upto: int
+        ) -> dict[str, list[Publication]]:
             if after == 1:
                 second_asked.set()
             return super().between(players, after, upto)
@@ -169,7 +185,9 @@ def test_the_next_portion_is_on_its_way_while_this_one_is_used(monkeypatch: pyte
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 @pytest.mark.parametrize("share", ["weights", "samples"])
-def test_short_publications_have_half_the_bytes_and_leave_the_locals_alone(share: str, precision: str) -> None:
+def test_short_publications_have_half_the_bytes_and_leave_the_locals_alone(
+    share: str, precision: str
+) -> None:
     of = lambda p: tiny_config(strategy={"name": "sgan", "share_generators": share, "publish": p})  # noqa: E731
     found = {}
     for p in ("float32", precision):
@@ -179,7 +197,9 @@ def test_short_publications_have_half_the_bytes_and_leave_the_locals_alone(share
     assert found[precision].nbytes * 2 == found["float32"].nbytes
     for key, words in found[precision].arrays.items():
         exact = found["float32"].arrays[key]
-        assert np.allclose(whole(words), exact, rtol=2**-8 if precision == "bfloat16" else 2**-10, atol=1e-6), key
+        assert np.allclose(
+            whole(words), exact, rtol=2**-8 if precision == "bfloat16" else 2**-10, atol=1e-6
+        ), key
         assert not np.array_equal(whole(words), exact)
     long, short = digests(of("float32")), digests(of(precision))
     assert long[GLOBAL] != short[GLOBAL]
@@ -205,18 +225,25 @@ def test_early_global_updates_g0_once_for_each_local_update() -> None:
 @pytest.mark.parametrize("normed", [False, True], ids=["mlp", "batch norm"])
 def test_real_and_fake_share_a_batch_where_no_layer_looks_at_a_whole_one(normed: bool) -> None:
     """There it is the same up to rounding; batch norm would take both for one."""
-    images = {"data": {"name": "mnist", "limit": 200}, "network": {"name": "dcgan", "width": 4, "z_dim": 4}}
+    images = {
+        "data": {"name": "mnist", "limit": 200},
+        "network": {"name": "dcgan", "width": 4, "z_dim": 4},
+    }
     setup = setup_of(tiny_config(**(images if normed else {})))
     pair = strategy_of(setup.config).build(GLOBAL, setup)
     assert isinstance(pair, GlobalPair)
     assert pair.together is not normed
     shape = setup.data.shape
-    real, fake = (torch.randn(16, *shape, generator=torch.Generator().manual_seed(i)) for i in (0, 1))
+    real, fake = (
+        torch.randn(16, *shape, generator=torch.Generator().manual_seed(i)) for i in (0, 1)
+    )
     gradients = []
     for together in (False, True):
         S.zero_grad(pair.opt_d)
         S.d_backward(pair.d, pair.loss, real, fake, torch.Generator(), 0.5, together)
-        gradients.append(torch.cat([p.grad.reshape(-1) for p in pair.d.parameters() if p.grad is not None]))
+        gradients.append(
+            torch.cat([p.grad.reshape(-1) for p in pair.d.parameters() if p.grad is not None])
+        )
     assert torch.allclose(*gradients, rtol=1e-4, atol=1e-7) is not normed
     setup = setup_of(tiny_config(loss="wgan_gp"))
     pair = strategy_of(setup.config).build(GLOBAL, setup)
@@ -224,7 +251,9 @@ def test_real_and_fake_share_a_batch_where_no_layer_looks_at_a_whole_one(normed:
     assert not pair.together, "a bias whose gradient is exactly 0 stays where it is"
 
 
-def test_a_messenger_starts_equal_to_the_published_discriminator(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_messenger_starts_equal_to_the_published_discriminator(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     published: dict[tuple[str, int], np.ndarray] = {}
     seen = []
     original, publish = Opponent.refresh, Shelves.publish
@@ -252,7 +281,9 @@ def test_what_a_messengers_optimizer_remembers(
     original = GlobalPair.step_g
 
     def spy(self: GlobalPair, *args: Any, **kwargs: Any) -> float:
-        steps.update(float(next(iter(o.optimizer.state.values()))["step"]) for o in self.opponents.values())
+        steps.update(
+            float(next(iter(o.optimizer.state.values()))["step"]) for o in self.opponents.values()
+        )
         return original(self, *args, **kwargs)
 
     monkeypatch.setattr(GlobalPair, "step_g", spy)
@@ -272,7 +303,11 @@ def test_a_cloned_messenger_optimizer_is_the_locals_own(monkeypatch: pytest.Monk
     before = flatten(opponent.d).copy()
     opponent.refresh(board.newest(["pair-00"])["pair-00"], supervisor.settings, CPU)
     assert not np.array_equal(flatten(opponent.d), before)
-    for p, q in zip(opponent.optimizer.param_groups[0]["params"], local.opt_d.param_groups[0]["params"], strict=True):  # type: ignore[attr-defined]
+    for p, q in zip(
+        opponent.optimizer.param_groups[0]["params"],
+        local.opt_d.param_groups[0]["params"],
+        strict=True,
+    ):  # type: ignore[attr-defined]
         for key, value in local.opt_d.state[q].items():  # type: ignore[attr-defined]
             assert torch.equal(opponent.optimizer.state[p][key], value), key
 
@@ -318,7 +353,8 @@ def test_generators_travel_as_whichever_is_fewer_bytes() -> None:
     assert kind(strategy={"name": "sgan", "share_generators": "weights"}) == 0
 
 
-# ----------------------------------------------------------------------------------------------------------- decide
+# -----------------------------------------------------------------------------------------------------------
+# decide
 
 
 def plan(**changes: Any) -> Plan:
@@ -334,8 +370,13 @@ def test_decisions_are_pure_and_bounded_by_the_lead() -> None:
 
 
 def test_the_global_pair_waits_for_the_slowest_local() -> None:
-    assert list(Sgan().decide([GLOBAL], Progress({"pair-00": 9, "pair-01": 0, GLOBAL: 0}), plan())) == []
-    assert Sgan().decide([GLOBAL], Progress({"pair-00": 9, "pair-01": 3, GLOBAL: 1}), plan()) == [Train(GLOBAL, 2)]
+    assert (
+        list(Sgan().decide([GLOBAL], Progress({"pair-00": 9, "pair-01": 0, GLOBAL: 0}), plan()))
+        == []
+    )
+    assert Sgan().decide([GLOBAL], Progress({"pair-00": 9, "pair-01": 3, GLOBAL: 1}), plan()) == [
+        Train(GLOBAL, 2)
+    ]
 
 
 def test_nobody_trains_past_the_end() -> None:
@@ -346,7 +387,9 @@ def test_nobody_trains_past_the_end() -> None:
 def test_in_async_nobody_waits_once_something_is_published() -> None:
     strategy, fast = Sgan(max_lead=1), plan(tempo="async")
     players = ["pair-00", "pair-01", GLOBAL]
-    assert [o.player for o in strategy.decide(players, Progress(dict.fromkeys(players, 0)), fast)] == [
+    assert [
+        o.player for o in strategy.decide(players, Progress(dict.fromkeys(players, 0)), fast)
+    ] == [
         "pair-00",
         "pair-01",
     ]
@@ -356,7 +399,9 @@ def test_in_async_nobody_waits_once_something_is_published() -> None:
 
 @pytest.mark.parametrize("lifetime", [1, 3])
 def test_async_uses_the_newest_version_and_keeps_the_lag_below_its_bound(lifetime: int) -> None:
-    config = tiny_config(tempo="async", strategy={"name": "sgan", "messenger_lifetime": lifetime, "max_lag": 4})
+    config = tiny_config(
+        tempo="async", strategy={"name": "sgan", "messenger_lifetime": lifetime, "max_lag": 4}
+    )
     setup = setup_of(config)
     strategy = strategy_of(config)
     local = [strategy.build(n, setup) for n in strategy.locals(config)]
@@ -368,20 +413,30 @@ def test_async_uses_the_newest_version_and_keeps_the_lag_below_its_bound(lifetim
         report = supervisor.train(1, board)
         assert 0 <= report["lag"] <= 4
         if i % lifetime == 0:
-            assert {n: o.version for n, o in supervisor.opponents.items()} == board.progress(supervisor.locals)
+            assert {n: o.version for n, o in supervisor.opponents.items()} == board.progress(
+                supervisor.locals
+            )
 
 
 def test_a_bound_that_cannot_hold_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"max_lag = 2 is below messenger_lifetime = 5"):
-        strategy_of(tiny_config(tempo="async", strategy={"name": "sgan", "messenger_lifetime": 5, "max_lag": 2}))
+        strategy_of(
+            tiny_config(
+                tempo="async", strategy={"name": "sgan", "messenger_lifetime": 5, "max_lag": 2}
+            )
+        )
 
 
-# --------------------------------------------------------------------------------------------------- N-SW and mixtures
+# ---------------------------------------------------------------------------------------------------
+# N-SW and mixtures
 
 
 def test_sharing_locals_have_half_of_their_weights_in_common() -> None:
     """Next to the pixels for D, the last layers for G; trained by all, in turn."""
-    config = tiny_config(num_pairs=3, strategy={"name": "sgan", "over": {"name": "independent", "share_weights": True}})
+    config = tiny_config(
+        num_pairs=3,
+        strategy={"name": "sgan", "over": {"name": "independent", "share_weights": True}},
+    )
     setup, strategy, board = setup_of(config), strategy_of(config), Shelves()
     pairs = [strategy.build(n, setup) for n in strategy.locals(config)]
     assert all(isinstance(p, Pair) for p in pairs)
@@ -413,13 +468,19 @@ def test_sharing_locals_take_turns_and_ignore_the_global_pair() -> None:
         strategy_of(tiny_config(tempo="async", strategy=strategy))
 
 
-@pytest.mark.parametrize("over", [{"name": "gap", "swap_every": 3}, {"name": "pmgan"}], ids=lambda o: o["name"])
+@pytest.mark.parametrize(
+    "over", [{"name": "gap", "swap_every": 3}, {"name": "pmgan"}], ids=lambda o: o["name"]
+)
 def test_any_locals_are_the_same_with_and_without_a_global_pair(over: dict[str, Any]) -> None:
     alone = digests(tiny_config(num_pairs=3, strategy=over))
     mixed = digests(tiny_config(num_pairs=3, strategy={"name": "sgan", "over": over}))
     assert {p: d for p, d in mixed.items() if p != GLOBAL} == alone
     assert GLOBAL in mixed
-    clipped = digests(tiny_config(num_pairs=3, strategy={"name": "sgan", "over": over, "max_lead": 1}, round_steps=2))
+    clipped = digests(
+        tiny_config(
+            num_pairs=3, strategy={"name": "sgan", "over": over, "max_lead": 1}, round_steps=2
+        )
+    )
     assert clipped == mixed
 
 
@@ -440,17 +501,23 @@ def test_messengers_at_once_are_messengers_one_by_one_within_rounding(
     changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also through a stop in the middle of a messenger's life, bit for bit."""
-    config = tiny_config(**{"num_pairs": 3, "steps": 6, "pair": {"lr_g": 1e-4, "lr_d": 1e-4}, **changes})
+    config = tiny_config(
+        **{"num_pairs": 3, "steps": 6, "pair": {"lr_g": 1e-4, "lr_d": 1e-4}, **changes}
+    )
     setup, found = setup_of(config), []
     used: list[int] = []
     train = Crew.train_at_once
-    monkeypatch.setattr(Crew, "train_at_once", lambda self, b: (used.append(b.d.size), train(self, b))[1])
+    monkeypatch.setattr(
+        Crew, "train_at_once", lambda self, b: (used.append(b.d.size), train(self, b))[1]
+    )
     for below in (0, 200_000):
         monkeypatch.setattr(stack, "BATCHED_BELOW", below)
         found.append(unpack(final_states(config, lambda: InlineExecutor(setup))[GLOBAL]))
     assert set(used) == (set() if config.strategy.get("variant") == "simplified" else {3})
     one, other = found
-    assert one.keys() <= other.keys(), "the batched ones have their optimizers' tensors from the start"
+    assert one.keys() <= other.keys(), (
+        "the batched ones have their optimizers' tensors from the start"
+    )
     for key, value in one.items():
         if isinstance(value, torch.Tensor) and value.is_floating_point():
             assert (value - other[key]).abs().mean() < 1e-5, key  # type: ignore[operator]
@@ -473,17 +540,24 @@ SHARDED: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("changes", SHARDED)
 @pytest.mark.parametrize("shards", [2, 5])
-def test_sharded_messengers_are_the_unsharded_ones_within_rounding(changes: dict[str, Any], shards: int) -> None:
+def test_sharded_messengers_are_the_unsharded_ones_within_rounding(
+    changes: dict[str, Any], shards: int
+) -> None:
     """Also through a stop in the middle, bit for bit."""
     changes = {"num_pairs": 5, "steps": 6, **changes}
     config = tiny_config(**changes)
     spec = {**config.strategy, "messenger_shards": shards}
     sharded = config.model_copy(update={"strategy": spec})
-    one, other = (final_states(c, lambda c=c: InlineExecutor(setup_of(c))) for c in (config, sharded))  # type: ignore[misc]
-    assert {p: r for p, r in one.items() if p != GLOBAL} == {p: r for p, r in other.items() if p != GLOBAL}
+    one, other = (
+        final_states(c, lambda c=c: InlineExecutor(setup_of(c))) for c in (config, sharded)
+    )  # type: ignore[misc]
+    assert {p: r for p, r in one.items() if p != GLOBAL} == {
+        p: r for p, r in other.items() if p != GLOBAL
+    }
     a, b = unpack(one[GLOBAL]), unpack(other[GLOBAL])
     assert b.keys() <= a.keys(), (
-        "batched ones have their optimizers' tensors from the start; alone, a messenger is not batched"
+        "batched ones have their optimizers' tensors from the start; alone, a messenger is not"
+        " batched"
     )
     for key, value in b.items():
         if isinstance(value, torch.Tensor) and value.is_floating_point():

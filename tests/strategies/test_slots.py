@@ -1,4 +1,6 @@
-"""A slot is one generator's one write, whole; the judge looks into each before it learns from it, and goes on with what it knew."""
+"""A slot is one generator's one write, whole; the judge looks into each before it learns from it,
+and goes on with what it knew.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -23,7 +25,9 @@ def slot(version: int = 3) -> Publication:
 
 
 def judge(ema: float = 0.0) -> Judge:
-    config = tiny_config(strategy={"name": "pmgan"}, loss="reverse_kl", num_pairs=3, pair={"ema": ema})
+    config = tiny_config(
+        strategy={"name": "pmgan"}, loss="reverse_kl", num_pairs=3, pair={"ema": ema}
+    )
     out = strategy_of(config).build(JUDGE, setup_of(config))
     assert isinstance(out, Judge)
     return out
@@ -59,7 +63,9 @@ def test_the_judge_uses_no_torn_slot_and_none_twice() -> None:
     ours.used["gen-01"] = 3
     assert ours.poll(board, ["gen-01"], 0) == set()
     torn = slot(4)
-    board.publish(Publication(torn.player, 4, {**torn.arrays, "samples": torn.arrays["samples"] * 2}))
+    board.publish(
+        Publication(torn.player, 4, {**torn.arrays, "samples": torn.arrays["samples"] * 2})
+    )
     with pytest.raises(RayganError, match="torn slot"):
         ours.poll(board, ["gen-01"], 0)
     assert ours.slots["gen-01"].version == 3
@@ -69,7 +75,9 @@ def test_the_judge_takes_no_slot_that_is_not_newer() -> None:
     ours, older = judge(), slot(3)
 
     class Again(Shelves):
-        def peek(self, players: Sequence[str], have: Mapping[str, int], wait_s: float = 0.0) -> dict[str, Publication]:
+        def peek(
+            self, players: Sequence[str], have: Mapping[str, int], wait_s: float = 0.0
+        ) -> dict[str, Publication]:
             return {older.player: older}
 
     ours.poll(Again(), ["gen-01"], 0)

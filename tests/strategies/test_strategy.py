@@ -30,9 +30,9 @@ def test_a_round_ends_at_the_first_of_its_reasons(step: int, every: tuple[int, i
 
 def test_independent_pairs_go_on_by_themselves() -> None:
     plan = Plan(12, "lockstep", 5, 6, 4)
-    assert Independent().decide(["pair-00", "pair-01"], Progress({"pair-00": 0, "pair-01": 12}), plan) == [
-        Train("pair-00", 4)
-    ]
+    assert Independent().decide(
+        ["pair-00", "pair-01"], Progress({"pair-00": 0, "pair-01": 12}), plan
+    ) == [Train("pair-00", 4)]
 
 
 def test_independent_pairs_equal_sgans_locals() -> None:
@@ -63,8 +63,13 @@ def test_every_shipped_preset_runs_two_rounds(name: str) -> None:
         "checkpoint.every_steps": 2,
     }
     config = resolve(name, flags=small).config
-    if config.data["name"] == "fashion_mnist" and not Path("/usr/share/datasets/fashion-mnist").exists():
-        pytest.skip("apt-get install dataset-fashion-mnist")  # the gate installs it; no package index has it
+    if (
+        config.data["name"] == "fashion_mnist"
+        and not Path("/usr/share/datasets/fashion-mnist").exists()
+    ):
+        pytest.skip(
+            "apt-get install dataset-fashion-mnist"
+        )  # the gate installs it; no package index has it
     states = final_states(config, lambda: InlineExecutor(setup_of(config)))
     assert all(unpack(raw)["step"] == 2 for raw in states.values())
     first = (PRESETS / f"{name}.yaml").read_text().splitlines()[0]
@@ -80,8 +85,12 @@ def test_every_shipped_preset_runs_two_rounds(name: str) -> None:
         ({"judges": 2}, "gman", {"feature_matching": 1.0}, "takes one discriminator"),
     ],
 )
-def test_judges_and_loss_that_do_not_belong_together(network: Any, loss: str, pair: Any, message: str) -> None:
-    config = tiny_config(network={"name": "mlp", "hidden": 8, "z_dim": 2, **network}, loss=loss, pair=pair)
+def test_judges_and_loss_that_do_not_belong_together(
+    network: Any, loss: str, pair: Any, message: str
+) -> None:
+    config = tiny_config(
+        network={"name": "mlp", "hidden": 8, "z_dim": 2, **network}, loss=loss, pair=pair
+    )
     with pytest.raises(ConfigError, match=message):
         setup_of(config).parts("pair-00")
 
@@ -101,12 +110,17 @@ def test_a_strategy_and_its_homes_are_made_once_a_config(monkeypatch: pytest.Mon
     """At each order of an inline run they were made and checked again: 8 to 17 % of its time."""
     checked = []
     monkeypatch.setattr(Gap, "check", lambda self, config: checked.append(config))
-    config = tiny_config(strategy="gap", num_pairs=4, steps=6, round_steps=1, resources={"pairs_per_actor": 2})
+    config = tiny_config(
+        strategy="gap", num_pairs=4, steps=6, round_steps=1, resources={"pairs_per_actor": 2}
+    )
     final_states(config, lambda: InlineExecutor(setup_of(config)))
     assert checked == [config]
     other = config.model_copy(update={"num_pairs": 3})
     assert strategy_of(other) is strategy_of(other)
-    assert homes(config, strategy_of(config).players(config)) == [["pair-00", "pair-01"], ["pair-02", "pair-03"]]
+    assert homes(config, strategy_of(config).players(config)) == [
+        ["pair-00", "pair-01"],
+        ["pair-02", "pair-03"],
+    ]
     assert homes(other, strategy_of(other).players(other)) == [["pair-00", "pair-01"], ["pair-02"]]
     assert checked == [config, other]
     homes(config, ["pair-00"])[0].append("mine")

@@ -15,7 +15,9 @@ from tests.conftest import setup_of, tiny_config
 
 STEPS = 12
 COUNTED = ("D", "C", "G", "opt_d", "samples", "gradient")
-"""Not: beta, who is there, losses, checksums. Adam's step counts, one a tensor, are what `rel` allows."""
+"""Not: beta, who is there, losses, checksums. Adam's step counts, one a tensor, are what `rel`
+allows.
+"""
 
 
 @pytest.mark.parametrize(
@@ -26,8 +28,18 @@ COUNTED = ("D", "C", "G", "opt_d", "samples", "gradient")
         {"name": "gap", "swap_every": 3, "carry": "weights"},
         {"name": "gap", "swap_every": 3, "what": "G"},
         {"name": "sgan", "messenger_lifetime": 3},
-        {"name": "sgan", "messenger_lifetime": 3, "share_generators": "weights", "publish": "bfloat16"},
-        {"name": "sgan", "messenger_lifetime": 2, "messenger_optimizer": "clone", "share_generators": "samples"},
+        {
+            "name": "sgan",
+            "messenger_lifetime": 3,
+            "share_generators": "weights",
+            "publish": "bfloat16",
+        },
+        {
+            "name": "sgan",
+            "messenger_lifetime": 2,
+            "messenger_optimizer": "clone",
+            "share_generators": "samples",
+        },
         {"name": "sgan", "messenger_lifetime": 3, "over": {"name": "gap", "swap_every": 4}},
         {"name": "sgan", "messenger_lifetime": 3, "over": {"name": "pmgan"}},
         {"name": "pmgan"},
@@ -42,14 +54,18 @@ def test_bytes_are_counted_as_they_are_sent(
     strategy: dict[str, Any], ema: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a whole number of periods, and one step, since none swaps at the last."""
-    config = tiny_config(strategy=strategy, steps=STEPS + 1, network={"name": "mlp", "hidden": 24}, pair={"ema": ema})
+    config = tiny_config(
+        strategy=strategy, steps=STEPS + 1, network={"name": "mlp", "hidden": 24}, pair={"ema": ema}
+    )
     members, sent = len(strategy_of(config).locals(config)), list[int]()
     publish, offer = Shelves.publish, Pair.offer
 
     def counted(board: Shelves, publication: Publication) -> None:
         readers = members if publication.player == JUDGE else 1
         if 0 < publication.version <= STEPS:
-            sent.append(readers * sum(a.nbytes for name, a in publication.arrays.items() if name in COUNTED))
+            sent.append(
+                readers * sum(a.nbytes for name, a in publication.arrays.items() if name in COUNTED)
+            )
         publish(board, publication)
 
     def weighed(pair: Pair, *what: Any) -> Parcel:
@@ -60,4 +76,6 @@ def test_bytes_are_counted_as_they_are_sent(
     monkeypatch.setattr(Shelves, "publish", counted)
     monkeypatch.setattr(Pair, "offer", weighed)
     final_states(config, lambda: InlineExecutor(setup_of(config)))
-    assert strategy_of(config).bytes_a_step(setup_of(config)) * STEPS == pytest.approx(sum(sent), rel=0.01)
+    assert strategy_of(config).bytes_a_step(setup_of(config)) * STEPS == pytest.approx(
+        sum(sent), rel=0.01
+    )

@@ -1,10 +1,12 @@
-"""Grafana dashboards and Prometheus alerts, made of dataclasses; `dashboards/` holds what comes out.
+"""Grafana dashboards and Prometheus alerts, made of dataclasses; `dashboards/` holds what comes
+out.
 
     raygan dashboards install --to DIR      writes raygan.json and raygan-sweep.json beside Ray's own, and alerts.yml
     raygan dashboards check                 asks a Prometheus for every expression: which ones have series?
 
-Every panel's title is the question that it answers. All expressions are over gauges with the labels run, player and role only
-(`actors/gauges.py`), and aggregate by them, so that two nodes' exports of one run are one line.
+Every panel's title is the question that it answers. All expressions are over gauges with the labels
+run, player and role only (`actors/gauges.py`), and aggregate by them, so that two nodes' exports of
+one run are one line.
 """
 
 from __future__ import annotations
@@ -196,12 +198,18 @@ def alerts_yaml() -> str:
         }
         for a in ALERTS
     ]
-    return yaml.safe_dump({"groups": [{"name": "raygan", "rules": rules}]}, sort_keys=False, width=200)
+    return yaml.safe_dump(
+        {"groups": [{"name": "raygan", "rules": rules}]}, sort_keys=False, width=200
+    )
 
 
 def files() -> dict[str, str]:
     """Everything in `dashboards/` that is made here."""
-    return {"raygan.json": ONE_RUN.json(), "raygan-sweep.json": SWEEP.json(), "alerts.yml": alerts_yaml()}
+    return {
+        "raygan.json": ONE_RUN.json(),
+        "raygan-sweep.json": SWEEP.json(),
+        "alerts.yml": alerts_yaml(),
+    }
 
 
 def install(to: Path | None) -> Path:
@@ -209,7 +217,8 @@ def install(to: Path | None) -> Path:
     named = os.environ.get("RAY_METRICS_GRAFANA_DASHBOARD_OUTPUT_DIR")
     if to is None and not named:
         raise ConfigError(
-            "dashboards: where to? Set RAY_METRICS_GRAFANA_DASHBOARD_OUTPUT_DIR before `ray start` and here, or give --to FOLDER."
+            "dashboards: where to? Set RAY_METRICS_GRAFANA_DASHBOARD_OUTPUT_DIR before `ray start`"
+            " and here, or give --to FOLDER."
         )
     folder = to or Path(str(named))
     try:
@@ -224,7 +233,9 @@ def install(to: Path | None) -> Path:
 
 
 def expressions() -> list[tuple[str, str]]:
-    """(where, PromQL) of every panel and alert; an alert's without its threshold, so that it has a value while all is well."""
+    """(where, PromQL) of every panel and alert; an alert's without its threshold, so that it has a
+    value while all is well.
+    """
     out = [
         (f"{d.title}: {p.title}", q.expr.replace("$run", ".*"))
         for d in (ONE_RUN, SWEEP)
@@ -235,10 +246,14 @@ def expressions() -> list[tuple[str, str]]:
 
 
 def query(prometheus: str, expr: str) -> list[dict[str, Any]]:
-    """The series of an expression, now. Raises ConfigError when there is no Prometheus, or it does not understand."""
+    """The series of an expression, now. Raises ConfigError when there is no Prometheus, or it does
+    not understand.
+    """
     address = f"{prometheus.rstrip('/')}/api/v1/query?{urllib.parse.urlencode({'query': expr})}"
     if not address.startswith(("http://", "https://")):
-        raise ConfigError(f"--prometheus {prometheus!r} is not an http address. Write http://HOST:9090.")
+        raise ConfigError(
+            f"--prometheus {prometheus!r} is not an http address. Write http://HOST:9090."
+        )
     try:
         with urllib.request.urlopen(address, timeout=10) as answer:
             found: list[dict[str, Any]] = json.load(answer)["data"]["result"]
@@ -246,8 +261,9 @@ def query(prometheus: str, expr: str) -> list[dict[str, Any]]:
         raise ConfigError(f"Prometheus refuses {expr!r}: {error.read().decode()[:200]}") from None
     except (urllib.error.URLError, OSError, ValueError, KeyError) as error:
         raise ConfigError(
-            f"--prometheus {prometheus!r}: no Prometheus answers there ({error}). Start one on the file that Ray writes "
-            "(`raygan dashboards install` tells how), or name another address."
+            f"--prometheus {prometheus!r}: no Prometheus answers there ({error}). Start one on the"
+            " file that Ray writes (`raygan dashboards install` tells how), or name another"
+            " address."
         ) from None
     return found
 

@@ -17,7 +17,11 @@ Check = tuple[bool, str, str]
 
 def checks() -> Iterator[Check]:
     """(fine, name, what was found)."""
-    yield tuple(map(int, platform.python_version_tuple()[:2])) >= (3, 11), "python", platform.python_version()
+    yield (
+        tuple(map(int, platform.python_version_tuple()[:2])) >= (3, 11),
+        "python",
+        platform.python_version(),
+    )
     for package in ("torch", "ray", "numpy", "safetensors"):
         try:
             yield True, package, version(package)
@@ -55,4 +59,8 @@ def _ray_starts() -> Check:
     except RayganError as error:
         return False, "start", str(error)
     seconds = time.perf_counter() - began
-    return True, "start", f"a local Ray starts and stops in {seconds:.0f} s: {resources.get('CPU', 0):g} CPUs"
+    return (
+        True,
+        "start",
+        f"a local Ray starts and stops in {seconds:.0f} s: {resources.get('CPU', 0):g} CPUs",
+    )

@@ -1,4 +1,5 @@
-"""Runs as Ray jobs: a run that is submitted has its driver on the cluster, under Ray's own supervisor, and outlives the shell.
+"""Runs as Ray jobs: a run that is submitted has its driver on the cluster, under Ray's own
+supervisor, and outlives the shell.
 
     jobs = Jobs("http://127.0.0.1:8265")              # or "auto", or host:6379
     job = jobs.submit(["train", "--preset", "ring8-gap", "--name", "mine"])
@@ -69,7 +70,9 @@ class Jobs:
     """The jobs of one cluster. Raises ConfigError when it cannot be reached, or does not let us in."""
 
     def __init__(self, address: str = "auto") -> None:
-        os.environ.setdefault("RAY_AUTH_MODE", "token")  # a client must say so, before it imports ray
+        os.environ.setdefault(
+            "RAY_AUTH_MODE", "token"
+        )  # a client must say so, before it imports ray
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         import logging
 
@@ -86,7 +89,13 @@ class Jobs:
                 elif "RAY_API_SERVER_ADDRESS" not in os.environ:
                     knock_nearest()
                 self.client = JobSubmissionClient(None if address == "auto" else address)
-            except (ConnectionError, RuntimeError, ValueError, AuthenticationError, RpcError) as error:
+            except (
+                ConnectionError,
+                RuntimeError,
+                ValueError,
+                AuthenticationError,
+                RpcError,
+            ) as error:
                 raise refused(address, error) from None
         self.address = str(self.client._address)
 
@@ -98,8 +107,9 @@ class Jobs:
         working_dir: Path = Path(),
         include: Sequence[str] = (),
     ) -> tuple[Submission, Package]:
-        """What would be sent for the run of that folder, and what it weighs. Raises ConfigError for a package that is too large,
-        or that lacks a file which the arguments name."""
+        """What would be sent for the run of that folder, and what it weighs. Raises ConfigError for
+        a package that is too large, or that lacks a file which the arguments name.
+        """
         archive, package = pack(working_dir, include, needed=arguments)
         environment = {"RAY_JOB_STOP_WAIT_TIME_S": str(GRACE_S), "PYTHONUNBUFFERED": "1"}
         environment |= {k: os.environ[k] for k in PASSED_ON if k in os.environ}
@@ -108,12 +118,18 @@ class Jobs:
         entry = ["python", "-m", "raygan.cli", *arguments]
         return Submission(self.address, job, entry, archive, environment, metadata), package
 
-    def submit(self, arguments: Sequence[str], *, working_dir: Path = Path(), include: Sequence[str] = ()) -> Job:
+    def submit(
+        self, arguments: Sequence[str], *, working_dir: Path = Path(), include: Sequence[str] = ()
+    ) -> Job:
         """Send `raygan ARGUMENTS` as a job and return at once. Raises ConfigError."""
-        return self.send(self.prepare(*for_a_job(arguments), working_dir=working_dir, include=include)[0])
+        return self.send(
+            self.prepare(*for_a_job(arguments), working_dir=working_dir, include=include)[0]
+        )
 
     def send(self, submission: Submission) -> Job:
-        """Send it; a cluster that is still starting (no agent takes jobs yet) is given time. Raises ConfigError."""
+        """Send it; a cluster that is still starting (no agent takes jobs yet) is given time. Raises
+        ConfigError.
+        """
         try:
             return self._send(submission)
         finally:
@@ -132,7 +148,8 @@ class Jobs:
                 if "No available agent" not in str(error) or time.monotonic() > deadline:
                     text = " ".join(str(error).split())[:200]
                     raise ConfigError(
-                        f"submit: the cluster refuses the job ({text}). Look at its dashboard, {self.address}."
+                        f"submit: the cluster refuses the job ({text}). Look at its dashboard,"
+                        f" {self.address}."
                     ) from None
                 time.sleep(1.0)
 
@@ -141,7 +158,9 @@ class Jobs:
         return Job(self, job)
 
     def list(self) -> list[dict[str, Any]]:
-        """The jobs that raygan has sent, newest first: id, run, status, exit_code, where its folder is."""
+        """The jobs that raygan has sent, newest first: id, run, status, exit_code, where its folder
+        is.
+        """
         out = []
         for job in self.client.list_jobs():
             about = job.metadata or {}
@@ -234,7 +253,9 @@ def _address_wins(address: str) -> Iterator[None]:
 
 
 def for_a_job(arguments: Sequence[str]) -> tuple[list[str], Path | None]:
-    """(arguments, run folder) as a job needs them: a name, a run folder that outlives the job, plain lines. Raises ConfigError."""
+    """(arguments, run folder) as a job needs them: a name, a run folder that outlives the job,
+    plain lines. Raises ConfigError.
+    """
     verb, *rest = arguments
     if verb not in ("train", "resume"):
         return list(arguments), None
@@ -242,7 +263,12 @@ def for_a_job(arguments: Sequence[str]) -> tuple[list[str], Path | None]:
     if verb == "resume":
         valued = ("--steps", "--address", "--require")
         run = next(
-            (a for a, b in zip(rest, arguments, strict=False) if not a.startswith("-") and b not in valued), None
+            (
+                a
+                for a, b in zip(rest, arguments, strict=False)
+                if not a.startswith("-") and b not in valued
+            ),
+            None,
         )
         return [verb, *rest], None if run is None else Path(_stays("run", run))
     folder = _value(rest, "--run-dir")
@@ -259,8 +285,9 @@ def for_a_job(arguments: Sequence[str]) -> tuple[list[str], Path | None]:
 
 
 def own_files(resolved: Resolved, folder: Path, arguments: Sequence[str]) -> list[str]:
-    """Files of own parts, relative to the job's folder: they go along whether git tracks them or not. Raises ConfigError for one
-    that lies outside, or is named by its whole path, which is no place on a cluster.
+    """Files of own parts, relative to the job's folder: they go along whether git tracks them or
+    not. Raises ConfigError for one that lies outside, or is named by its whole path, which is no
+    place on a cluster.
     """
     out, root = list[str](), folder.resolve()
     for record in resolved.config.code.values():
@@ -269,12 +296,18 @@ def own_files(resolved: Resolved, folder: Path, arguments: Sequence[str]) -> lis
         path = Path(str(record["path"]))
         if any(str(path) in argument for argument in arguments):
             raise ConfigError(
-                f"submit: {str(path)!r} is no path on the cluster. Write it relative to the working directory."
+                f"submit: {str(path)!r} is no path on the cluster. Write it relative to the working"
+                " directory."
             )
         if not path.resolve().is_relative_to(root):
-            raise ConfigError(f"submit: {str(path)!r} lies outside --working-dir {str(folder)!r}. Copy it there.")
+            raise ConfigError(
+                f"submit: {str(path)!r} lies outside --working-dir {str(folder)!r}. Copy it there."
+            )
         top = path.parent if path.is_dir() else None
-        out += [str((path if top is None else top / name).resolve().relative_to(root)) for name in record["files"]]
+        out += [
+            str((path if top is None else top / name).resolve().relative_to(root))
+            for name in record["files"]
+        ]
     return out
 
 
@@ -289,7 +322,8 @@ def _value(arguments: Sequence[str], flag: str) -> str | None:
 def _stays(what: str, folder: str) -> str:
     if not folder.startswith(("/", "~")):
         raise ConfigError(
-            f"{what} {folder!r}: a job's working directory is thrown away. Give an absolute path, on storage that all nodes see."
+            f"{what} {folder!r}: a job's working directory is thrown away. Give an absolute path,"
+            " on storage that all nodes see."
         )
     return folder
 
@@ -298,30 +332,36 @@ def refused(address: str, error: Exception) -> ConfigError:
     """Ray's account of a door that stays shut, in one line."""
     text = " ".join(str(error).split())
     if any(
-        mark in text.lower() for mark in ("authentication", "token", "unauthorized", "unauthenticated", "401", "403")
+        mark in text.lower()
+        for mark in ("authentication", "token", "unauthorized", "unauthenticated", "401", "403")
     ):
         return ConfigError(
-            f"address = {address!r}: the cluster asks for its token. Put it into ~/.ray/auth_token (chmod 600) or "
-            "RAY_AUTH_TOKEN, and set RAY_AUTH_MODE=token."
+            f"address = {address!r}: the cluster asks for its token. Put it into ~/.ray/auth_token"
+            " (chmod 600) or RAY_AUTH_TOKEN, and set RAY_AUTH_MODE=token."
         )
     return ConfigError(
-        f"address = {address!r}: no Ray cluster takes jobs there ({text[:160]}). Start one with `ray start --head`, or name its "
-        "dashboard: --address http://HOST:8265."
+        f"address = {address!r}: no Ray cluster takes jobs there ({text[:160]}). Start one with"
+        " `ray start --head`, or name its dashboard: --address http://HOST:8265."
     )
 
 
-# ------------------------------------------------------------------------------------------------------ fetching
+# ------------------------------------------------------------------------------------------------------
+# fetching
 
 
 def fetch(run: str, to: Path, jobs: Jobs, address: str = "auto") -> Path:
-    """Copy a run's folder from the node that wrote it to `to/RUN`; returns that. Raises ConfigError, CheckpointError."""
+    """Copy a run's folder from the node that wrote it to `to/RUN`; returns that. Raises
+    ConfigError, CheckpointError.
+    """
     check_name(run)
     job = next((j for j in jobs.list() if j["run"] == run), None)
     if job is None:
         known = ", ".join(sorted({j["run"] for j in jobs.list()})) or "none"
         raise ConfigError(f"run {run!r}: no job of that run on the cluster. Runs there: {known}.")
     if (to / run).exists():
-        raise ConfigError(f"{str(to / run)!r} exists already. Fetch to another folder: --to FOLDER.")
+        raise ConfigError(
+            f"{str(to / run)!r} exists already. Fetch to another folder: --to FOLDER."
+        )
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -335,7 +375,8 @@ def fetch(run: str, to: Path, jobs: Jobs, address: str = "auto") -> Path:
         found: list[str] = ray.get(names.remote(folder), timeout=60.0)
         if "run.json" not in found:
             raise CheckpointError(
-                f"run {run!r}: its node has no run folder {folder}. Was it written on shared storage?"
+                f"run {run!r}: its node has no run folder {folder}. Was it written on shared"
+                " storage?"
             )
         to.mkdir(parents=True, exist_ok=True)
         temporary = to / f".{run}.{os.getpid()}"
@@ -353,7 +394,9 @@ def fetch(run: str, to: Path, jobs: Jobs, address: str = "auto") -> Path:
 def files_of(folder: str) -> list[str]:
     """Names of all files below a folder."""
     root = expanded(folder)
-    return sorted(str(p.relative_to(root)) for p in root.rglob("*") if p.is_file() and not p.is_symlink())
+    return sorted(
+        str(p.relative_to(root)) for p in root.rglob("*") if p.is_file() and not p.is_symlink()
+    )
 
 
 def content_of(folder: str, name: str) -> bytes:

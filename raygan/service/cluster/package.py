@@ -1,11 +1,13 @@
 """What goes along with a job: an archive that we make, so that Ray uploads exactly that.
 
 folder --candidates--> what git tracks, or all files where there is no git
-       --named-------> less what is never to leave (keys, credentials, runs), by name and by content; `include` forces a file
-       --Package-----> an archive with the same bytes each time, and what was left out, counted and named
+       --named-------> less what is never to leave (keys, credentials, runs), by name and by
+       content; `include` forces a file
+       --Package-----> an archive with the same bytes each time, and what was left out, counted and
+       named
 
-Left out too: links that leave the folder, links to folders, submodules, what is no plain file. What lies
-compressed within a file that goes along is not looked into.
+Left out too: links that leave the folder, links to folders, submodules, what is no plain file. What
+lies compressed within a file that goes along is not looked into.
 """
 
 from __future__ import annotations
@@ -53,10 +55,15 @@ class Package:
         if not self.left_out:
             return f"package {size}"
         order = Counter(why for _, why in self.left_out)
-        rare = sorted(self.left_out, key=lambda entry: order[entry[1]])  # a key is not hidden behind a thousand others
+        rare = sorted(
+            self.left_out, key=lambda entry: order[entry[1]]
+        )  # a key is not hidden behind a thousand others
         named = ", ".join(f"{ascii(name)[1:-1]} ({why})" for name, why in rare[:SHOWN])
         more = f" and {len(rare) - SHOWN} more" if len(rare) > SHOWN else ""
-        return f"package {size}\nleft out: {len(rare)}: {named}{more}. To send one nevertheless: --include PATH"
+        return (
+            f"package {size}\nleft out: {len(rare)}: {named}{more}. To send one nevertheless:"
+            " --include PATH"
+        )
 
 
 def limit() -> int:
@@ -71,11 +78,14 @@ def weigh(folder: Path, include: Sequence[str] = ()) -> Package:
     return _walk(folder, include, None)
 
 
-def pack(folder: Path, include: Sequence[str] = (), needed: Sequence[str] = ()) -> tuple[Path, Package]:
-    """(archive, what is in it), where nobody else can read or swap it until it is sent; the caller removes its folder.
+def pack(
+    folder: Path, include: Sequence[str] = (), needed: Sequence[str] = ()
+) -> tuple[Path, Package]:
+    """(archive, what is in it), where nobody else can read or swap it until it is sent; the caller
+    removes its folder.
 
-    needed: arguments of the job. Raises ConfigError when one of them names a file that stays here, when there is no such folder,
-    and for a package that is too large.
+    needed: arguments of the job. Raises ConfigError when one of them names a file that stays here,
+    when there is no such folder, and for a package that is too large.
     """
     out = Path(tempfile.mkdtemp(prefix="raygan-package-")) / "package.zip"
     try:
@@ -86,27 +96,39 @@ def pack(folder: Path, include: Sequence[str] = (), needed: Sequence[str] = ()) 
         shutil.rmtree(out.parent, ignore_errors=True)
         if isinstance(error, OSError):
             raise ConfigError(
-                f"--working-dir {str(folder)!r}: cannot be packed ({error}). Mend that, or name another."
+                f"--working-dir {str(folder)!r}: cannot be packed ({error}). Mend that, or name"
+                " another."
             ) from None
         raise
     return out, package
 
 
 def missed(package: Package, arguments: Sequence[str]) -> None:
-    """Raises ConfigError when an argument (also `--flag=FILE`, `kind:FILE`) names a file that stays here."""
+    """Raises ConfigError when an argument (also `--flag=FILE`, `kind:FILE`) names a file that stays
+    here.
+    """
     for argument in arguments:
         for text in (argument, argument.partition("=")[2], argument.rpartition(":")[2]):
             name = os.path.normpath(text) if text else ""
             why = next(
-                (w for n, w in package.left_out if n == name or (n.endswith("/") and f"{name}/".startswith(n))), None
+                (
+                    w
+                    for n, w in package.left_out
+                    if n == name or (n.endswith("/") and f"{name}/".startswith(n))
+                ),
+                None,
             )
             if why is not None:
-                raise ConfigError(f"{argument}: {name!r} would not go along ({why}). To send it: --include {name}")
+                raise ConfigError(
+                    f"{argument}: {name!r} would not go along ({why}). To send it: --include {name}"
+                )
 
 
 def _walk(folder: Path, include: Sequence[str], archive: zipfile.ZipFile | None) -> Package:
     if not folder.is_dir():
-        raise ConfigError(f"--working-dir {str(folder)!r} is not a folder. Name the one with your configs.")
+        raise ConfigError(
+            f"--working-dir {str(folder)!r} is not a folder. Name the one with your configs."
+        )
     root = folder.resolve()
     forced = _forced(root, include)
     names, left = candidates(root)
@@ -129,15 +151,18 @@ def _walk(folder: Path, include: Sequence[str], archive: zipfile.ZipFile | None)
             entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, raw)
     whole = {os.path.normpath(given) for given in include}
-    left = [(name, why) for name, why in left if name not in sizes and name.rstrip("/") not in whole]
+    left = [
+        (name, why) for name, why in left if name not in sizes and name.rstrip("/") not in whole
+    ]
     return Package(len(sizes), sum(sizes.values()), _largest(sizes), tuple(sorted(set(left))))
 
 
 def _fits(folder: Path, sizes: dict[str, int]) -> None:
     if (total := sum(sizes.values())) >= limit():
         raise ConfigError(
-            f"--working-dir {str(folder)!r}: {total / 2**20:.0f} MB, and a cluster takes at most {limit() >> 20} MB. The largest "
-            f"file is {_largest(sizes)}: name it in .rayignore, or submit from a folder with your configs only."
+            f"--working-dir {str(folder)!r}: {total / 2**20:.0f} MB, and a cluster takes at most"
+            f" {limit() >> 20} MB. The largest file is {_largest(sizes)}: name it in .rayignore, or"
+            " submit from a folder with your configs only."
         )
 
 
@@ -146,12 +171,17 @@ def _largest(sizes: dict[str, int]) -> str:
     return f"{name} ({sizes[name] / 2**20:.0f} MB)" if name else "none"
 
 
-# ---------------------------------------------------------------------------------------------------- what is a candidate
+# ----------------------------------------------------------------------------------------------------
+# what is a candidate
 
 
 def candidates(root: Path) -> Candidates:
     """Of a folder; in a git repository what it tracks, however it is ignored."""
-    found = _tracked(root) if any((p / ".git").exists() for p in (root, *root.parents)) else _everything(root)
+    found = (
+        _tracked(root)
+        if any((p / ".git").exists() for p in (root, *root.parents))
+        else _everything(root)
+    )
     ignored = _rayignore(root)
     left = [(name, IGNORED) for name in found[0] if ignored(name)]
     return [name for name in found[0] if not ignored(name)], [*found[1], *left]
@@ -173,7 +203,8 @@ def _git(root: Path, *what: str) -> list[str]:
         said = getattr(error, "stderr", b"") or str(error).encode()
         text = " ".join(said.decode(errors="replace").split())[:160]
         raise ConfigError(
-            f"--working-dir {str(root)!r}: git does not say what it tracks ({text}). Mend that, or submit from a copy without .git."
+            f"--working-dir {str(root)!r}: git does not say what it tracks ({text}). Mend that, or"
+            " submit from a copy without .git."
         ) from None
     return [os.fsdecode(n) for n in done.stdout.split(b"\0") if n]
 
@@ -207,16 +238,23 @@ def _rayignore(root: Path) -> Callable[[str], bool]:
     def of(folder: Path) -> Callable[[Path], bool]:
         return packaging._get_ignore_file(folder, ".rayignore") or (lambda path: False)
 
-    return lambda name: any(of(p)(root / name) for p in (root / name).parents if p.is_relative_to(root))
+    return lambda name: any(
+        of(p)(root / name) for p in (root / name).parents if p.is_relative_to(root)
+    )
 
 
 def _forced(root: Path, include: Sequence[str]) -> set[str]:
     out = set[str]()
     for given in include:
         path = root / given
-        inside = Path(os.path.normpath(path)).is_relative_to(root) and path.resolve().is_relative_to(root)
+        inside = Path(os.path.normpath(path)).is_relative_to(
+            root
+        ) and path.resolve().is_relative_to(root)
         if not inside or not path.exists():
-            raise ConfigError(f"--include {given!r}: not in {str(root)!r}. Name a file below the working directory.")
+            raise ConfigError(
+                f"--include {given!r}: not in {str(root)!r}. Name a file below the working"
+                " directory."
+            )
         name = Path(os.path.normpath(path)).relative_to(root).as_posix()
         out |= set(_below(root, path)) if path.is_dir() else {name}
     return out
@@ -224,10 +262,13 @@ def _forced(root: Path, include: Sequence[str]) -> set[str]:
 
 def _below(root: Path, folder: Path) -> Iterator[str]:
     for at, _, files in os.walk(folder):
-        yield from (Path(os.path.normpath(Path(at) / name)).relative_to(root).as_posix() for name in files)
+        yield from (
+            Path(os.path.normpath(Path(at) / name)).relative_to(root).as_posix() for name in files
+        )
 
 
-# ------------------------------------------------------------------------------------------------------ what stays here
+# ------------------------------------------------------------------------------------------------------
+# what stays here
 
 
 def unfit(root: Path, name: str) -> str:
@@ -245,7 +286,11 @@ def unfit(root: Path, name: str) -> str:
         return "a link that leaves the folder"
     if stat.S_ISDIR(mode):
         return "a link to a folder" if path.is_symlink() else "a submodule"
-    return "" if stat.S_ISREG(mode) and os.access(real, os.R_OK) else "not a plain file that can be read"
+    return (
+        ""
+        if stat.S_ISREG(mode) and os.access(real, os.R_OK)
+        else "not a plain file that can be read"
+    )
 
 
 def _secret(root: Path, name: str) -> str:

@@ -20,7 +20,16 @@ NAMES = (
     "credentials", "secrets", "secret", "token", "tokens", "*credentials*.json", "service[-_]account*.json",
     "client_secret*.json", "*.tfstate*", "*.tfvars", "*.ovpn", ".bash_history", ".zsh_history", ".python_history",
 )  # fmt: skip
-WORDS = ("credential", "credentials", "secret", "secrets", "token", "tokens", "password", "passwords")
+WORDS = (
+    "credential",
+    "credentials",
+    "secret",
+    "secrets",
+    "token",
+    "tokens",
+    "password",
+    "passwords",
+)
 SUFFIXES = ("json", "yaml", "yml", "toml", "ini", "cfg", "conf", "csv", "txt", "xml", "properties")
 """Behind one of those words; secrets.py is a module."""
 CONTENTS = {
@@ -39,7 +48,10 @@ CONTENTS = {
     "a GitLab token": ("glpat-", rb"\bglpat-[\w-]{20,}"),
     "a wandb key": (
         "wandb",
-        rb"(?i)wandb(?:[\w.\"' -]{0,24}key[\"']?\s*[=:]|\.ai\s+login\s+\w+\s+password)\s*[\"']?[0-9a-f]{40}\b",
+        (
+            rb"(?i)wandb(?:[\w.\"'"
+            rb" -]{0,24}key[\"']?\s*[=:]|\.ai\s+login\s+\w+\s+password)\s*[\"']?[0-9a-f]{40}\b"
+        ),
     ),
     "a wandb token": ("wandb_v", rb"\bwandb_v\d_[A-Za-z0-9_]{30,}"),
     "an API key": ("sk-", rb"\bsk-(?:ant-|proj-|live-)?[A-Za-z0-9_-]{32,}"),
@@ -48,7 +60,9 @@ CONTENTS = {
     "an Azure key": ("accountkey=", rb"AccountKey=[A-Za-z0-9+/=]{60,}"),
     "a Ray token": ("ray_auth_token", rb"RAY_AUTH_TOKEN[\"']?\s*[=:]\s*[\"']?[0-9A-Za-z_-]{16,}"),
 }
-"""What it is -> (what is always in it, in small letters: one of these words; pattern, tried around such a word)."""
+"""What it is -> (what is always in it, in small letters: one of these words; pattern, tried around
+such a word).
+"""
 AROUND = (48, 320)
 """Bytes before and behind a word that its pattern may reach to."""
 OWN = (
@@ -66,15 +80,19 @@ OWN = (
 def secret_name(name: str) -> str:
     """Why a file (or, with a / behind it, a folder) of that name stays here, or "".
 
-    >>> secret_name("conf/.AWS/x.yaml"), secret_name("src/tokenizer.json"), secret_name("runs/a/run.json")
-    ('a name of secrets', '', 'a run')
+    >>> secret_name("conf/.AWS/x.yaml"), secret_name("src/tokenizer.json"),
+    secret_name("runs/a/run.json") ('a name of secrets', '', 'a run')
     """
     *folders, last = name.lower().split("/")
     if name.split("/")[0] in TOP and folders:
         return "a run"
     if any(f in NEVER for f in folders):
         return "no job needs it"
-    if any(f in FOLDERS for f in folders) or any(fnmatchcase(last, pattern) for pattern in NAMES) or worded(last):
+    if (
+        any(f in FOLDERS for f in folders)
+        or any(fnmatchcase(last, pattern) for pattern in NAMES)
+        or worded(last)
+    ):
         return "a name of secrets"
     return ""
 
@@ -97,7 +115,9 @@ def secret_content(raw: bytes) -> str:
 
 
 def _near(raw: bytes, small: bytes, word: bytes, pattern: re.Pattern[bytes]) -> bool:
-    """Is the pattern there, about the word? A search for words runs at memory's pace, one for patterns at a hundredth of it."""
+    """Is the pattern there, about the word? A search for words runs at memory's pace, one for
+    patterns at a hundredth of it.
+    """
     at = small.find(word)
     while at >= 0:
         if pattern.search(raw, max(0, at - AROUND[0]), at + AROUND[1]):
@@ -109,7 +129,11 @@ def _near(raw: bytes, small: bytes, word: bytes, pattern: re.Pattern[bytes]) -> 
 def own_secrets() -> list[bytes]:
     """Of this user and machine, as far as they are where everybody keeps them."""
     found = [os.environ.get(name, "") for name in OWN]
-    for place in (os.environ.get("RAY_AUTH_TOKEN_PATH"), "~/.ray/auth_token", "~/.cache/huggingface/token"):
+    for place in (
+        os.environ.get("RAY_AUTH_TOKEN_PATH"),
+        "~/.ray/auth_token",
+        "~/.cache/huggingface/token",
+    ):
         try:
             found.append(Path(place or "").expanduser().read_text().strip())
         except (OSError, ValueError, RuntimeError):  # none there

@@ -2,7 +2,8 @@
 
     code/3f2a9c1b7d04/nets.py      as it was when the run began; config.json has its SHA-256 and where it came from
 
-It is there to be read, and to be used on other machines by `--trust-code`: nothing in a run folder is executed unasked.
+It is there to be read, and to be used on other machines by `--trust-code`: nothing in a run folder
+is executed unasked.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ UNSPLIT = ("folder", "idx", "npz", "parquet", "zip")
 
 
 def load_config(path: Path) -> Config:
-    """The config of a run folder; raises ConfigError when it is damaged. Its own parts are found when they are needed."""
+    """The config of a run folder; raises ConfigError when it is damaged. Its own parts are found
+    when they are needed.
+    """
     values = read_json(path, "config.json")
     refuse_unsettled(values, path / "config.json")
     if isinstance(code := values.get("code"), dict):
@@ -35,7 +38,9 @@ def load_config(path: Path) -> Config:
 
 
 def as_begun(values: dict[str, Any]) -> dict[str, Any]:
-    """A stored config that says how its data are split and scaled: a run from before goes on as it began."""
+    """A stored config that says how its data are split and scaled: a run from before goes on as it
+    began.
+    """
     data = values.get("data")
     if isinstance(data, dict) and data.get("name") in UNSPLIT:
         as_it_is = {"scale": "none"} if data["name"] == "npz" else {}
@@ -57,14 +62,18 @@ def tell_objects(config: Config, inline: bool) -> None:
         what = getattr(thing, "__qualname__", type(thing).__name__)
         if not inline:
             raise ConfigError(
-                f"{what}: it has no source (a lambda, a nested class, a REPL), and cannot travel to Ray's workers. Put it into a "
-                "file, at its top, or train with inline=True."
+                f"{what}: it has no source (a lambda, a nested class, a REPL), and cannot travel to"
+                " Ray's workers. Put it into a file, at its top, or train with inline=True."
             )
-        NOTES.warning("%s has no source: the run can be resumed and sampled in this process only", what)
+        NOTES.warning(
+            "%s has no source: the run can be resumed and sampled in this process only", what
+        )
 
 
 def use_code(folder: Path, config: Config, trusted: bool = False) -> None:
-    """Everything that the config needs may run from here on. Raises ConfigError: name and hash, and what to say."""
+    """Everything that the config needs may run from here on. Raises ConfigError: name and hash, and
+    what to say.
+    """
     if trusted:
         trust.trust(folder)
     for key in set(config.code) - set(OBJECTS):
@@ -72,16 +81,23 @@ def use_code(folder: Path, config: Config, trusted: bool = False) -> None:
 
 
 def other_code(folder: Path, config: Config) -> tuple[Config, list[str]]:
-    """The config with its own parts as their files are now, and what has changed. Raises ConfigError where one is gone."""
+    """The config with its own parts as their files are now, and what has changed. Raises
+    ConfigError where one is gone.
+    """
     text, changed = config.model_dump_json(), list[str]()
     for key, record in config.code.items():
         here = trust.original(trust.Claim(folder.resolve(), record))
         if here is None:
-            raise ConfigError(f"--other-code: {record.get('path')!r} is not on this machine. Leave --other-code out.")
+            raise ConfigError(
+                f"--other-code: {record.get('path')!r} is not on this machine. Leave --other-code"
+                " out."
+            )
         if here.sha256 != record.get("sha256"):
             register(here)
             text = text.replace(f"@{key}", f"@{here.key}")
-            changed.append(f"{_name(here)}: sha256 {record.get('sha256')} before, {here.sha256} from here on")
+            changed.append(
+                f"{_name(here)}: sha256 {record.get('sha256')} before, {here.sha256} from here on"
+            )
     return validate(Config, json.loads(text)), changed
 
 

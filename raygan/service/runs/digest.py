@@ -1,9 +1,12 @@
-"""A run's logs, taken in as they grow: what the live page and the report need of them, at any length.
+"""A run's logs, taken in as they grow: what the live page and the report need of them, at any
+length.
 
-metrics.jsonl, events.jsonl --> Lines.fresh --> Digest: a summary, and of each curve at most 2,000 (`MOST`) points
+metrics.jsonl, events.jsonl --> Lines.fresh --> Digest: a summary, and of each curve at most 2,000
+(`MOST`) points
 
-A run of weeks has millions of lines. Held as objects they take gigabytes, and a picture of all of them takes minutes; so each
-line is read once, and of what is drawn every 2nd, 4th, 8th .. is kept when there are too many (`Thinned.every` says how many).
+A run of weeks has millions of lines. Held as objects they take gigabytes, and a picture of all of
+them takes minutes; so each line is read once, and of what is drawn every 2nd, 4th, 8th .. is kept
+when there are too many (`Thinned.every` says how many).
 """
 
 from __future__ import annotations
@@ -60,7 +63,9 @@ class Thinned(Generic[T]):
 
 
 class Seats:
-    """Which discriminator sat where: every swap while there are few, and in any case 1,000 (`COLUMNS`) columns, evenly spread."""
+    """Which discriminator sat where: every swap while there are few, and in any case 1,000
+    (`COLUMNS`) columns, evenly spread.
+    """
 
     def __init__(self) -> None:
         self.holds: dict[str, str] = {}
@@ -128,7 +133,9 @@ class Digest(Summary):
 def _curve(curves: dict[str, Thinned[Row]], player: str) -> Thinned[Row]:
     if player not in curves:
         curves[player] = Thinned(max(LEAST, min(MOST, ALTOGETHER // (len(curves) + 1))))
-        if len(curves) & (len(curves) - 1) == 0:  # now and then: the more players, the fewer points of each
+        if (
+            len(curves) & (len(curves) - 1) == 0
+        ):  # now and then: the more players, the fewer points of each
             for some in curves.values():
                 some.most = curves[player].most
     return curves[player]

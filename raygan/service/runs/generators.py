@@ -36,14 +36,20 @@ class Generators:
     """From what the networks make to the data's own units."""
 
     def sample(self, n: int, seed: int = 0) -> npt.NDArray[Any]:
-        """(n, *shape) in the data's own units: images float32 in [-1, 1], scaled data float64. The same seed gives the same."""
+        """(n, *shape) in the data's own units: images float32 in [-1, 1], scaled data float64. The
+        same seed gives the same.
+        """
         drawn = self.draw(n, seed)
         return drawn if self.scaling is None else self.scaling.back(drawn)
 
     def draw(self, n: int, seed: int = 0) -> npt.NDArray[np.float32]:
-        """(n, *shape) float32 as the networks make them: in the units that they were trained, and are scored, in."""
+        """(n, *shape) float32 as the networks make them: in the units that they were trained, and
+        are scored, in.
+        """
         streams = Streams(seed, "sample")
-        share = shares(n, [1.0 if self.weights is None else self.weights[name] for name in self.networks])
+        share = shares(
+            n, [1.0 if self.weights is None else self.weights[name] for name in self.networks]
+        )
         out = []
         with torch.no_grad():
             for (name, network), count in zip(self.networks.items(), share, strict=True):
@@ -95,7 +101,10 @@ def load_generators(run: Run, which: str) -> Generators:
         networks[name] = network.eval()
         priors[name] = own.pair.prior, component.z_dim
     return Generators(
-        networks, priors, run.fitted_shares() if which == FITTED else None, Scaling.of(run.info.get("scaling"))
+        networks,
+        priors,
+        run.fitted_shares() if which == FITTED else None,
+        Scaling.of(run.info.get("scaling")),
     )
 
 

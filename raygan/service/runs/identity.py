@@ -43,11 +43,14 @@ def is_file(labels: str) -> bool:
 
 
 def settled(resolved: Resolved) -> Resolved:
-    """The same of a config with its origins. Raises ConfigError where pairs have SOURCEs, and nobody has named a whole."""
+    """The same of a config with its origins. Raises ConfigError where pairs have SOURCEs, and
+    nobody has named a whole.
+    """
     if sources_of(resolved.config) and resolved.origins.get("data.name", "").startswith("preset"):
         raise ConfigError(
-            f"data.partition: pairs have SOURCEs, and {resolved.config.data['name']} of the {resolved.origins['data.name']} would "
-            "be what scores are against. Name the whole: --data SOURCE."
+            f"data.partition: pairs have SOURCEs, and {resolved.config.data['name']} of the"
+            f" {resolved.origins['data.name']} would be what scores are against. Name the whole:"
+            " --data SOURCE."
         )
     return resolved.model_copy(update={"config": pinned(rooted(resolved.config))})
 
@@ -59,11 +62,15 @@ def identity(data: Samples) -> dict[str, Any]:
     }  # fmt: skip
     if data.labels is not None and data.held_out_labels is not None:
         known["labels_sha256"] = fingerprint(data.labels, data.held_out_labels)
-    return known | ({"parts": {pair: part.plain() for pair, part in data.parts.items()}} if data.parts else {})
+    return known | (
+        {"parts": {pair: part.plain() for pair, part in data.parts.items()}} if data.parts else {}
+    )
 
 
 def run_data(run: Run, other: bool = False) -> Samples:
-    """The data that a run was made on. Raises DataError where its path holds others now, unless `other` says that this is meant."""
+    """The data that a run was made on. Raises DataError where its path holds others now, unless
+    `other` says that this is meant.
+    """
     data = load_data(run.config)
     if not other and (why := other_data(run.info, data)):
         raise DataError(f"run {str(run.path)!r}: {why}")
@@ -71,27 +78,42 @@ def run_data(run: Run, other: bool = False) -> Samples:
 
 
 def data_note(run: Run, data: Samples | None = None) -> str:
-    """For who looks at scores: the run's data are others now, or cannot be read; "" where they are those of the scores."""
+    """For who looks at scores: the run's data are others now, or cannot be read; "" where they are
+    those of the scores.
+    """
     try:
         why = other_data(run.info, load_data(run.config) if data is None else data)
     except DataError as error:
-        return f"note: {run.name}: its data cannot be read now, the scores are of what they were ({error})"
+        return (
+            f"note: {run.name}: its data cannot be read now, the scores are of what they were"
+            f" ({error})"
+        )
     return f"note: {run.name}: its data have changed since these scores: {why}" if why else ""
 
 
 def other_data(info: Mapping[str, Any], data: Samples) -> str:
-    """Are these others than run.json says? Both hashes, and the flag that says "I know"; "" where they are the same."""
+    """Are these others than run.json says? Both hashes, and the flag that says "I know"; "" where
+    they are the same.
+    """
     known, now = info.get("data"), identity(data)
     if not isinstance(known, Mapping):
         return ""
     pairs = [(data.name, known.get("sha256"), data.sha256)]
-    pairs.append((f"the classes of {data.name}", known.get("labels_sha256"), now.get("labels_sha256", "")))
+    pairs.append(
+        (f"the classes of {data.name}", known.get("labels_sha256"), now.get("labels_sha256", ""))
+    )
     parts = known.get("parts") or {}
-    pairs += [(f"{p}'s part", parts[p]["sha256"], part.sha256) for p, part in data.parts.items() if p in parts]
+    pairs += [
+        (f"{p}'s part", parts[p]["sha256"], part.sha256)
+        for p, part in data.parts.items()
+        if p in parts
+    ]
     for what, before, after in pairs:
-        if before and before != after and (data.sha256 or data.parts):  # drawn by the run's seed: they follow from it
+        if (
+            before and before != after and (data.sha256 or data.parts)
+        ):  # drawn by the run's seed: they follow from it
             return (
-                f"{what} has sha256 {after[:12]}.. now, the run was made with {str(before)[:12]}... Put those data back, or "
-                "say --other-data if you mean these."
+                f"{what} has sha256 {after[:12]}.. now, the run was made with {str(before)[:12]}..."
+                " Put those data back, or say --other-data if you mean these."
             )
     return ""

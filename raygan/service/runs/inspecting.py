@@ -1,4 +1,6 @@
-"""`raygan data SOURCE`: what training would be given: recognised, converted, left out, split, and what is odd about it."""
+"""`raygan data SOURCE`: what training would be given: recognised, converted, left out, split, and
+what is odd about it.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,11 @@ NAMED = 8
 def report_of(config: Config) -> tuple[Samples, dict[str, Any]]:
     """The config's data, and all that can be said of them as plain values. Raises DataError."""
     data = with_parts(config, with_data(config), load_data(config))
-    record = data.record.plain() if data.record else {"source": data.name, "recognised": f"built in: {data.name}"}
+    record = (
+        data.record.plain()
+        if data.record
+        else {"source": data.name, "recognised": f"built in: {data.name}"}
+    )
     return data, {
         **record,
         "data": identity(data),
@@ -45,19 +51,30 @@ def report_of(config: Config) -> tuple[Samples, dict[str, Any]]:
 
 
 def each(data: Samples) -> dict[str, Any]:
-    """Kind, shape, type and range of the samples as D is shown them; of points the scaling of each column too."""
+    """Kind, shape, type and range of the samples as D is shown them; of points the scaling of each
+    column too.
+    """
     kind = "text" if data.text else "pictures" if data.is_images else "points"
     smallest, largest = extremes(data.train)
     low, high = float(smallest.min()), float(largest.max())
-    out: dict[str, Any] = {"kind": kind, "shape": list(data.shape), "type": str(data.train.dtype), "range": [low, high]}
+    out: dict[str, Any] = {
+        "kind": kind,
+        "shape": list(data.shape),
+        "type": str(data.train.dtype),
+        "range": [low, high],
+    }
     if data.is_images:
         out["channels"] = data.shape[0]
-        out["shown"] = [low / 127.5 - 1, high / 127.5 - 1] if data.train.dtype == np.uint8 else [low, high]
+        out["shown"] = (
+            [low / 127.5 - 1, high / 127.5 - 1] if data.train.dtype == np.uint8 else [low, high]
+        )
     return out | ({"scaling": data.scaling.plain()} if data.scaling else {})
 
 
 def duplicates(data: Samples) -> dict[str, int]:
-    """Samples that equal an earlier one of their part to the last bit, and held-out ones that are trained on as well."""
+    """Samples that equal an earlier one of their part to the last bit, and held-out ones that are
+    trained on as well.
+    """
     first, last = digests(data.train), digests(data.held_out)
     trained = set(first)
     return {
@@ -84,7 +101,9 @@ def extremes(*arrays: Samplings) -> tuple[Array, Array]:
 
 
 def constant(data: Samples) -> list[int]:
-    """Columns of points that never change; of pictures the pixels, by their place in (C, H, W); () for text."""
+    """Columns of points that never change; of pictures the pixels, by their place in (C, H, W); ()
+    for text.
+    """
     if data.text or not len(data.train):
         return []
     low, high = extremes(data.train, data.held_out)
@@ -95,8 +114,12 @@ def classes(data: Samples) -> dict[str, list[int]]:
     """Class -> [training samples, held-out samples]."""
     if data.labels is None or data.held_out_labels is None:
         return {}
-    counts = [np.bincount(a, minlength=len(data.classes)) for a in (data.labels, data.held_out_labels)]
-    return {printable(n): [int(counts[0][i]), int(counts[1][i])] for i, n in enumerate(data.classes)}
+    counts = [
+        np.bincount(a, minlength=len(data.classes)) for a in (data.labels, data.held_out_labels)
+    ]
+    return {
+        printable(n): [int(counts[0][i]), int(counts[1][i])] for i, n in enumerate(data.classes)
+    }
 
 
 def hints(record: Mapping[str, Any]) -> list[str]:
@@ -117,17 +140,26 @@ def lines(data: Samples, found: Mapping[str, Any]) -> list[str]:
         how += ", shown to D as {:.3g} .. {:.3g}".format(*each["shown"])
     shape = " x ".join(map(str, each["shape"]))
     out += [
-        f"samples        {total:,}: {samples['train']:,} to train on, {samples['held_out']:,} held out ({samples['split']})",
+        (
+            f"samples        {total:,}: {samples['train']:,} to train on, {samples['held_out']:,}"
+            f" held out ({samples['split']})"
+        ),
         f"each           {each['kind']} of {shape}{how}",
-        f"duplicates     {twice['train']:,} in the training part, {twice['held_out']:,} held out; {twice['in_both']:,} held-out "
-        "samples are trained on too",
+        (
+            f"duplicates     {twice['train']:,} in the training part, {twice['held_out']:,} held"
+            f" out; {twice['in_both']:,} held-out samples are trained on too"
+        ),
         f"constant       {some(found['constant'], 'pixels' if data.is_images else 'columns')}",
         "missing        none: a source with missing values is refused",
         f"classes        {class_line(found['classes'])}",
         f"sha256         {data.sha256 or 'none: drawn by the seed of the run'}",
     ]
     out += [f"part           {part.line(pair)}" for pair, part in data.parts.items()]
-    return [*out, *(f"hint           {h}" for h in found["hints"]), *(f"warning        {odd}" for odd in found["odd"])]
+    return [
+        *out,
+        *(f"hint           {h}" for h in found["hints"]),
+        *(f"warning        {odd}" for odd in found["odd"]),
+    ]
 
 
 def some(numbers: list[int], what: str) -> str:
@@ -136,7 +168,11 @@ def some(numbers: list[int], what: str) -> str:
     ('2 of the columns: 1, 2', 'none')
     """
     more = ", ..." if len(numbers) > NAMED else ""
-    return f"{len(numbers):,} of the {what}: {', '.join(map(str, numbers[:NAMED]))}{more}" if numbers else "none"
+    return (
+        f"{len(numbers):,} of the {what}: {', '.join(map(str, numbers[:NAMED]))}{more}"
+        if numbers
+        else "none"
+    )
 
 
 def class_line(counts: Mapping[str, list[int]]) -> str:
@@ -153,9 +189,13 @@ def write_sheet(data: Samples, out: Path) -> str:
     if out.suffix != ".png":
         raise ConfigError(f"--out {str(out)!r}: the sheet is a picture. Name it .png.")
     if (drawn := sheet(data)) is None:
-        raise ConfigError(f"--out {str(out)!r}: samples of shape {data.shape} cannot be drawn. Leave it out.")
+        raise ConfigError(
+            f"--out {str(out)!r}: samples of shape {data.shape} cannot be drawn. Leave it out."
+        )
     try:
         write_within(out.parent, out.name, drawn)
     except OSError as error:
-        raise ConfigError(f"--out {str(out)!r}: cannot be written ({error.strerror}). Name another place.") from None
+        raise ConfigError(
+            f"--out {str(out)!r}: cannot be written ({error.strerror}). Name another place."
+        ) from None
     return str(out)

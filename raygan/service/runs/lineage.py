@@ -1,6 +1,8 @@
-"""Who has ever trained against whom, exactly, from the journal: swaps, members, resumes, and runs that go on from others.
+"""Who has ever trained against whom, exactly, from the journal: swaps, members, resumes, and runs
+that go on from others.
 
-events.jsonl tells the same to those who look on. It is neither synced nor hashed, so that nothing is decided by it.
+events.jsonl tells the same to those who look on. It is neither synced nor hashed, so that nothing
+is decided by it.
 
     generators["pair-03"]      identities of the generator that now sits at pair-03 (and of its ancestors)
     discriminators["pair-03"]  identities of every generator that pair-03's present discriminator has trained against
@@ -44,17 +46,20 @@ def lineage(run: Run, checkpoint: Checkpoint | None = None) -> Lineage:
 
 
 def told(run: Run) -> Sequence[Mapping[str, Any]]:
-    """What the journal says of who met whom. One of a release whose journal did not say all of it: what its events say, and that
-    is told. Raises CheckpointError where the journal is damaged.
+    """What the journal says of who met whom. One of a release whose journal did not say all of it:
+    what its events say, and that is told. Raises CheckpointError where the journal is damaged.
     """
     history = read_journal(LocalStorage(run.path))
     if history.problems:
         raise CheckpointError(
-            f"run {str(run.path)!r}: who met whom is not known for sure: {history.problems[0]} Take a whole copy."
+            f"run {str(run.path)!r}: who met whom is not known for sure: {history.problems[0]} Take"
+            " a whole copy."
         )
     if not history.records or any("swapped" not in r for r in history.of("resume")):
         NOTES.warning(
-            "%s is of an older release: who met whom is read from its events.jsonl, which nothing protects", run.name
+            "%s is of an older release: who met whom is read from its events.jsonl, which nothing"
+            " protects",
+            run.name,
         )
         return run.events
     if lost := missing(run, history.records):
@@ -65,10 +70,14 @@ def told(run: Run) -> Sequence[Mapping[str, Any]]:
     return history.records
 
 
-def replay(uid: str, roles: Roles, events: Iterable[Mapping[str, Any]], kept: Mapping[str, int]) -> Lineage:
-    """From a journal's records (of older releases: events); `kept`: each player's step at its last swap in the checkpoint.
+def replay(
+    uid: str, roles: Roles, events: Iterable[Mapping[str, Any]], kept: Mapping[str, int]
+) -> Lineage:
+    """From a journal's records (of older releases: events); `kept`: each player's step at its last
+    swap in the checkpoint.
 
-    Whoever has a generator but is no pair is taken to have met everybody, and everybody it: it learns from the others.
+    Whoever has a generator but is no pair is taken to have met everybody, and everybody it: it
+    learns from the others.
     """
     events = list(events)
     now, roles = list(roles), {**_strangers(events), **roles}
@@ -81,10 +90,14 @@ def replay(uid: str, roles: Roles, events: Iterable[Mapping[str, Any]], kept: Ma
     for moves in surviving(events, kept):
         exchange(moves, made, met)
     everybody = frozenset().union(*made.values(), *met.values())
-    above = frozenset().union(*(made[p] for p, role in roles.items() if role.scored and not role.pair))
+    above = frozenset().union(
+        *(made[p] for p, role in roles.items() if role.scored and not role.pair)
+    )
     for p, role in roles.items():
         met[p] |= everybody if role.judges or (role.scored and not role.pair) else made[p] | above
-    return Lineage({p: made[p] for p in now if roles[p].scored}, {p: met[p] for p in with_verdicts(now, roles)})
+    return Lineage(
+        {p: made[p] for p in now if roles[p].scored}, {p: met[p] for p in with_verdicts(now, roles)}
+    )
 
 
 def _strangers(events: Sequence[Mapping[str, Any]]) -> Roles:
@@ -93,10 +106,12 @@ def _strangers(events: Sequence[Mapping[str, Any]]) -> Roles:
 
 
 def exchange(
-    moves: Sequence[Mapping[str, Any]], made: dict[str, frozenset[str]], met: dict[str, frozenset[str]]
+    moves: Sequence[Mapping[str, Any]],
+    made: dict[str, frozenset[str]],
+    met: dict[str, frozenset[str]],
 ) -> None:
-    """One swap, all of its moves at once. Whom a D has met is written down when it or its generator leaves, and at the end:
-    a swap costs what it moves, however many pairs there are.
+    """One swap, all of its moves at once. Whom a D has met is written down when it or its generator
+    leaves, and at the end: a swap costs what it moves, however many pairs there are.
     """
     for p in {name for move in moves for name in (move["player"], move["from"])}:
         met[p] |= made[p]
@@ -106,12 +121,16 @@ def exchange(
         table[move["player"]] = before[move["from"]]
 
 
-def surviving(events: Iterable[Mapping[str, Any]], kept: Mapping[str, int]) -> list[Sequence[Mapping[str, Any]]]:
-    """The moves of each swap that no return to a checkpoint has undone, `kept` being the last; in time that grows with the events'
-    number, however often the run has gone back.
+def surviving(
+    events: Iterable[Mapping[str, Any]], kept: Mapping[str, int]
+) -> list[Sequence[Mapping[str, Any]]]:
+    """The moves of each swap that no return to a checkpoint has undone, `kept` being the last; in
+    time that grows with the events' number, however often the run has gone back.
     """
     swaps: dict[int, Sequence[Mapping[str, Any]]] = {}
-    newest: dict[str, list[tuple[int, int]]] = {}  # player -> heap of (-its own step at the swap, the swap's number)
+    newest: dict[
+        str, list[tuple[int, int]]
+    ] = {}  # player -> heap of (-its own step at the swap, the swap's number)
 
     def undo(kept: Mapping[str, int]) -> None:
         for player, mine in newest.items():

@@ -58,7 +58,11 @@ def runs_table(found: list[dict[str, Any]]) -> str:
     header = ["name", "status", "strategy", "data", "pairs", "step", "score", "created"]
     rows = []
     for entry in found:
-        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry["created"])) if "created" in entry else ""
+        when = (
+            time.strftime("%Y-%m-%d %H:%M", time.localtime(entry["created"]))
+            if "created" in entry
+            else ""
+        )
         rows.append([str(entry.get(h, "")) for h in header[:-1]] + [when])
     return text_table(header, rows)
 

@@ -37,7 +37,10 @@ def commit() -> str | None:
         return None  # a repository around site-packages is another's
     try:
         git = subprocess.run(
-            ["git", "-C", str(package), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+            ["git", "-C", str(package), "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            check=False,
         )
     except OSError:
         return None

@@ -1,4 +1,6 @@
-"""`raygan runs --repair RUN`: events.jsonl is a view; what the journal has committed and it lacks is written into it again."""
+"""`raygan runs --repair RUN`: events.jsonl is a view; what the journal has committed and it lacks
+is written into it again.
+"""
 
 from __future__ import annotations
 
@@ -50,26 +52,35 @@ def _key(row: Mapping[str, Any]) -> bytes:
 
 
 def repair(run: Run) -> Counter[str]:
-    """Write the events that are missing, by their records and in their order of time; what was written, by kind.
+    """Write the events that are missing, by their records and in their order of time; what was
+    written, by kind.
 
-    Raises CheckpointError where the journal itself is damaged, ConfigError for a folder that can only be read.
+    Raises CheckpointError where the journal itself is damaged, ConfigError for a folder that can
+    only be read.
     """
     history = read_journal(LocalStorage(run.path))
     if history.problems:
         raise CheckpointError(
-            f"run {str(run.path)!r}: {history.problems[0]} Its events cannot be made again from that."
+            f"run {str(run.path)!r}: {history.problems[0]} Its events cannot be made again from"
+            " that."
         )
     lost = _without_event(run, history.records)
     if lost:
-        again = [{"time": r["time"], "step": r["step"], "kind": r["kind"], **_facts(r)} for r in lost]
+        again = [
+            {"time": r["time"], "step": r["step"], "kind": r["kind"], **_facts(r)} for r in lost
+        ]
         rows = sorted(
             [*run.events, *again], key=lambda row: float(row["time"])
         )  # stable: those of one time stay in order
         try:
-            write_within(run.path, "events.jsonl", "".join(json.dumps(row) + "\n" for row in rows).encode())
+            write_within(
+                run.path, "events.jsonl", "".join(json.dumps(row) + "\n" for row in rows).encode()
+            )
             Keeper(run.path).write()  # the index was of the events before
         except OSError as error:
-            raise ConfigError(f"run {str(run.path)!r}: events.jsonl cannot be written ({say(error)}).") from None
+            raise ConfigError(
+                f"run {str(run.path)!r}: events.jsonl cannot be written ({say(error)})."
+            ) from None
     return Counter(str(r["kind"]) for r in lost)
 
 

@@ -1,4 +1,5 @@
-"""A run on disk, for Python and for every verb that reads: no Ray, and no data set needed to sample.
+"""A run on disk, for Python and for every verb that reads: no Ray, and no data set needed to
+sample.
 
 run = Run.load("runs/latest")
 run.metrics.query("player == 'pair-03'").plot(x="step", y="loss_d")
@@ -53,14 +54,18 @@ class Run:
 
     @classmethod
     def load(cls, path: str | Path, *, trust_code: bool = False) -> Run:
-        """The run in this folder; raises ConfigError when there is none. `trust_code`: its own parts may run as they lie in it."""
+        """The run in this folder; raises ConfigError when there is none. `trust_code`: its own
+        parts may run as they lie in it.
+        """
         run = cls(find_run(path).resolve())
         if trust_code:
             run.use_code(trusted=True)
         return run
 
     def use_code(self, trusted: bool = False) -> Run:
-        """Itself, with all its own parts at hand. Raises ConfigError where nobody has said that they may run."""
+        """Itself, with all its own parts at hand. Raises ConfigError where nobody has said that
+        they may run.
+        """
         use_code(self.path, self.config, trusted)
         return self
 
@@ -115,15 +120,21 @@ class Run:
 
     @property
     def swaps(self) -> pd.DataFrame:
-        """Every swap that the journal has, a row a network that moved: step, player, from, identity, fingerprint, bytes."""
+        """Every swap that the journal has, a row a network that moved: step, player, from,
+        identity, fingerprint, bytes.
+        """
         import pandas as pd
 
         swaps = read_journal(LocalStorage(self.path)).of("swap")
-        return pd.DataFrame([{"step": s["step"], "time": s["time"], **m} for s in swaps for m in s["moves"]])
+        return pd.DataFrame(
+            [{"step": s["step"], "time": s["time"], **m} for s in swaps for m in s["moves"]]
+        )
 
     @property
     def slots(self) -> pd.DataFrame:
-        """PMGAN: beta of each generator and how far apart the slots' versions were, a row a round of the judge."""
+        """PMGAN: beta of each generator and how far apart the slots' versions were, a row a round
+        of the judge.
+        """
         import pandas as pd
 
         return pd.DataFrame([
@@ -135,7 +146,9 @@ class Run:
         """Each player's (and the mixture's) last scores."""
         if self._scores.restarted():
             self._scored = {}
-        self._scored |= {row["player"]: row for row in self._scores.fresh() if row["kind"] == "score"}
+        self._scored |= {
+            row["player"]: row for row in self._scores.fresh() if row["kind"] == "score"
+        }
         return dict(self._scored)
 
     @property
@@ -143,7 +156,9 @@ class Run:
         """All players' names, as they were last."""
         if roster := self.info.get("roster"):
             return list(roster)
-        from raygan.strategies.base import strategy_of  # it has not begun, or was written before there was a roster
+        from raygan.strategies.base import (
+            strategy_of,
+        )  # it has not begun, or was written before there was a roster
 
         return strategy_of(self.config).players(self.config)
 
@@ -163,21 +178,31 @@ class Run:
             raise ConfigError(
                 f"run {str(self.path)!r}: roles in run.json are not what raygan writes ({error})."
             ) from error
-        from raygan.strategies.base import strategy_of  # it has not begun, or was written before roles were kept
+        from raygan.strategies.base import (
+            strategy_of,
+        )  # it has not begun, or was written before roles were kept
 
         return strategy_of(self.config).roles(self.config)
 
     @property
     def main_player(self) -> str:
-        """What the run is for: the global generator, PMGAN's mixture (each of its generators has a share), or the best local."""
+        """What the run is for: the global generator, PMGAN's mixture (each of its generators has a
+        share), or the best local.
+        """
         roles = self.roles
         if main := [p for p, role in roles.items() if role.main]:
             return main[0]
-        return MIXTURE if any(role.judges for role in roles.values()) and len(self.pairs) > 1 else self.best
+        return (
+            MIXTURE
+            if any(role.judges for role in roles.values()) and len(self.pairs) > 1
+            else self.best
+        )
 
     @property
     def best(self) -> str:
-        """The single generator that `gam2` marked; else the best headline score (high quality, score, or what there is)."""
+        """The single generator that `gam2` marked; else the best headline score (high quality,
+        score, or what there is).
+        """
         if (self.path / "best.json").exists():
             return str(read_json(self.path, "best.json", player=str)["player"])
         scores = {p: s for p, s in self.scores().items() if p != MIXTURE}
@@ -193,13 +218,17 @@ class Run:
         return top
 
     def generator(self, which: str = "best") -> Generators:
-        """The newest checkpoint's generator: "global", "best", "mixture", "fitted", or "pair:3". Raises ConfigError."""
+        """The newest checkpoint's generator: "global", "best", "mixture", "fitted", or "pair:3".
+        Raises ConfigError.
+        """
         from raygan.service.runs.generators import load_generators
 
         return load_generators(self, which)
 
     def discriminators(self, players: Iterable[str]) -> dict[str, torch.nn.Module]:
-        """These players' discriminators in the newest checkpoint, in eval mode. Raises CheckpointError."""
+        """These players' discriminators in the newest checkpoint, in eval mode. Raises
+        CheckpointError.
+        """
         from raygan.service.runs.generators import load_discriminators
 
         return load_discriminators(self, players)
@@ -208,17 +237,23 @@ class Run:
         """Shares of the mixture that was fitted. Raises ConfigError when none was."""
         if not (self.path / "mixture.json").exists():
             raise ConfigError(
-                f"--from fitted: no shares were fitted yet. First `raygan evaluate {self.path} --metrics mixture`."
+                f"--from fitted: no shares were fitted yet. First `raygan evaluate {self.path}"
+                " --metrics mixture`."
             )
         weights: dict[str, float] = read_json(self.path, "mixture.json", weights=dict)["weights"]
-        if not set(self.pairs) <= set(weights) or not all(isinstance(w, int | float) for w in weights.values()):
+        if not set(self.pairs) <= set(weights) or not all(
+            isinstance(w, int | float) for w in weights.values()
+        ):
             raise ConfigError(
-                f"run {str(self.path)!r}: mixture.json is of other pairs. Again: raygan evaluate {self.path} --metrics mixture"
+                f"run {str(self.path)!r}: mixture.json is of other pairs. Again: raygan evaluate"
+                f" {self.path} --metrics mixture"
             )
         return weights
 
     def store(self, name: str, found: Mapping[str, Any]) -> None:
-        """Keep a result beside the run. Where the folder can only be read that is said, and nothing more: the result stands."""
+        """Keep a result beside the run. Where the folder can only be read that is said, and nothing
+        more: the result stands.
+        """
         try:
             write_within(self.path, name, (json.dumps(found, indent=1) + "\n").encode())
         except OSError as error:
@@ -235,7 +270,11 @@ class Run:
         numbered = kind == "pair" and index.isdigit() and int(index) < len(self.pairs)
         name = self.pairs[int(index)] if numbered else which
         if kind == "pair" and index.isdigit() and not numbered:
-            raise ConfigError(f"--from {which!r}: the run has pair:0 to pair:{len(self.pairs) - 1}.")
+            raise ConfigError(
+                f"--from {which!r}: the run has pair:0 to pair:{len(self.pairs) - 1}."
+            )
         if name not in players or not role_of(name, self.roles).scored:
-            raise ConfigError(f"--from {which!r}: {did_you_mean(which, ['best', MIXTURE, FITTED, *players])}")
+            raise ConfigError(
+                f"--from {which!r}: {did_you_mean(which, ['best', MIXTURE, FITTED, *players])}"
+            )
         return [name]

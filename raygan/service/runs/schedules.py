@@ -1,6 +1,8 @@
-"""What another number of steps does to a run's schedules: nothing. A rate that has fallen does not jump when a run is made longer.
+"""What another number of steps does to a run's schedules: nothing. A rate that has fallen does not
+jump when a run is made longer.
 
-A schedule without a length of its own takes the steps that the run was begun with; from there on its end values stay.
+A schedule without a length of its own takes the steps that the run was begun with; from there on
+its end values stay.
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ WARNING = "W109 schedule-over"
 
 
 def kept(was: Config, now: Config, path: Path) -> tuple[Config, str]:
-    """`now` with schedules that end where those of `was` end; a line about it, "" where steps are as before or nothing moves.
+    """`now` with schedules that end where those of `was` end; a line about it, "" where steps are
+    as before or nothing moves.
 
     `was`: as the run folder has it; `now`: with which the run goes on.
     """
@@ -27,7 +30,11 @@ def kept(was: Config, now: Config, path: Path) -> tuple[Config, str]:
     config = now.model_copy(update={"pair": now.pair.model_copy(update={"schedule": schedule})})
     if length >= now.steps or was.steps == now.steps:
         return config, ""
-    return config, (
-        f"the schedule of pair.{', '.join(moving)} takes {length} steps, and its end values stay up to step {now.steps}. "
-        f"To stretch it (a rate jumps then): raygan train --resume {path} --steps {now.steps} --pair.schedule.steps {now.steps}"
+    return (
+        config,
+        (
+            f"the schedule of pair.{', '.join(moving)} takes {length} steps, and its end values"
+            f" stay up to step {now.steps}. To stretch it (a rate jumps then): raygan train"
+            f" --resume {path} --steps {now.steps} --pair.schedule.steps {now.steps}"
+        ),
     )

@@ -1,10 +1,12 @@
-"""What `status` and `watch` say of a run's logs, and an index of it, so that a look costs the same however long the run is.
+"""What `status` and `watch` say of a run's logs, and an index of it, so that a look costs the same
+however long the run is.
 
-driver: Keeper, a listener --every PERIOD_S, and at the end--> summary.json: the summary, and how far it was read (`Lines.mark`)
-reader: Summary(path).refresh() --> summary.json, where the logs still have what they had there --> the lines after it
+driver: Keeper, a listener --every PERIOD_S, and at the end--> summary.json: the summary, and how
+far it was read (`Lines.mark`) reader: Summary(path).refresh() --> summary.json, where the logs
+still have what they had there --> the lines after it
 
-Without an index (older runs, one that is damaged or does not fit) all lines are read, which is slower and says the same. Nothing
-rests on it: what a run rests on is in the journal.
+Without an index (older runs, one that is damaged or does not fit) all lines are read, which is
+slower and says the same. Nothing rests on it: what a run rests on is in the journal.
 """
 
 from __future__ import annotations
@@ -39,7 +41,10 @@ class Summary:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.logs = Lines(path / "metrics.jsonl", told_by_a_run), Lines(path / "events.jsonl", told_by_a_run)
+        self.logs = (
+            Lines(path / "metrics.jsonl", told_by_a_run),
+            Lines(path / "events.jsonl", told_by_a_run),
+        )
         self.begun = False
         self._forget_rows()
         self._forget_events()
@@ -140,15 +145,21 @@ class Summary:
 
 
 class _Told:
-    """What an index says. Raises ValueError, KeyError, TypeError or AttributeError where that is nothing that a run tells."""
+    """What an index says. Raises ValueError, KeyError, TypeError or AttributeError where that is
+    nothing that a run tells.
+    """
 
     def __init__(self, told: Row) -> None:
-        self.rows, self.events, self.recent = (_lines(told[key]) for key in ("rows", "events", "recent"))
+        self.rows, self.events, self.recent = (
+            _lines(told[key]) for key in ("rows", "events", "recent")
+        )
         self.player_seconds, self.elapsed = float(told["player_seconds"]), float(told["elapsed"])
         self.counts, self.warnings = (
             Counter({k: int(n) for k, n in told[key].items()}) for key in ("counts", "warnings")
         )
-        self.holds, self.gone = ({k: str(v) for k, v in told[key].items()} for key in ("holds", "gone"))
+        self.holds, self.gone = (
+            {k: str(v) for k, v in told[key].items()} for key in ("holds", "gone")
+        )
 
 
 def _lines(rows: Iterable[Row]) -> list[Row]:
@@ -163,7 +174,9 @@ def _number(value: object) -> float:
 
 
 class Keeper(Listener):
-    """The driver's: writes the index. Never in the way: where there is no room the next look reads more lines."""
+    """The driver's: writes the index. Never in the way: where there is no room the next look reads
+    more lines.
+    """
 
     def __init__(self, path: Path) -> None:
         self.summary = Summary(path)

@@ -1,4 +1,6 @@
-"""Runs that begin where others are: from the pairs of other runs (`start_from`), or as a fork of one."""
+"""Runs that begin where others are: from the pairs of other runs (`start_from`), or as a fork of
+one.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from raygan.config import Config, Resolved, full_dump
-from raygan.controller.checkpoint import Checkpoint, list_checkpoints, newest_valid, read_checkpoint, write_checkpoint
+from raygan.controller.checkpoint import (
+    Checkpoint,
+    list_checkpoints,
+    newest_valid,
+    read_checkpoint,
+    write_checkpoint,
+)
 from raygan.controller.files import read_plain
 from raygan.controller.journal import Journal
 from raygan.controller.run_folder import RunFolder
@@ -27,7 +35,9 @@ from raygan.strategies.base import Setup, strategy_of
 
 
 def sources(config: Config) -> list[tuple[Run, str]]:
-    """(run, pair) that each local goes on from, in order; [] without `start_from`. Raises ConfigError."""
+    """(run, pair) that each local goes on from, in order; [] without `start_from`. Raises
+    ConfigError.
+    """
     found: list[tuple[Run, str]] = []
     for entry in config.start_from:
         path, colon, pair = entry.rpartition(":")
@@ -37,14 +47,17 @@ def sources(config: Config) -> list[tuple[Run, str]]:
         found += [(run, pair)] if colon else [(run, p) for p in run.pairs]
     if config.start_from and len(found) < config.num_pairs:
         raise ConfigError(
-            f"start_from: {len(found)} trained pairs for {config.num_pairs}. Name more runs, or lower num_pairs to {len(found)}."
+            f"start_from: {len(found)} trained pairs for {config.num_pairs}. Name more runs, or"
+            f" lower num_pairs to {len(found)}."
         )
     return found[: config.num_pairs]
 
 
-def starting_point(setup: Setup, trained: Sequence[tuple[Run, str]]) -> tuple[Checkpoint, list[dict[str, Any]]]:
-    """A checkpoint at step 0 whose locals hold other runs' networks and optimizers (`sources`); and where each came from, for the
-    events.
+def starting_point(
+    setup: Setup, trained: Sequence[tuple[Run, str]]
+) -> tuple[Checkpoint, list[dict[str, Any]]]:
+    """A checkpoint at step 0 whose locals hold other runs' networks and optimizers (`sources`); and
+    where each came from, for the events.
 
     Raises CheckpointError.
     """
@@ -54,18 +67,28 @@ def starting_point(setup: Setup, trained: Sequence[tuple[Run, str]]) -> tuple[Ch
     for player, (run, pair) in zip(strategy.locals(config), trained, strict=True):
         source, problems = newest_valid(run.path)
         if source is None:
-            raise CheckpointError(f"start_from: {run.path} has no usable checkpoint. {' '.join(problems)}".strip())
+            raise CheckpointError(
+                f"start_from: {run.path} has no usable checkpoint. {' '.join(problems)}".strip()
+            )
         built = strategy.build(player, setup)
         own = unpack(parts[player])
         fresh = {
-            k: own[k] for k in ("step", "swapped_at", "identity.D", "identity.G", "bad_steps", "bad_steps_in_a_row")
+            k: own[k]
+            for k in (
+                "step",
+                "swapped_at",
+                "identity.D",
+                "identity.G",
+                "bad_steps",
+                "bad_steps_in_a_row",
+            )
         }
         try:
             built.restore({**unpack(source.parts[pair]), **fresh})
         except CheckpointError:
             raise CheckpointError(
-                f"start_from: {run.path}:{pair} has other networks than this config builds. Take `network` from "
-                f"{run.path / 'config.yaml'}."
+                f"start_from: {run.path}:{pair} has other networks than this config builds. Take"
+                f" `network` from {run.path / 'config.yaml'}."
             ) from None
         parts[player] = pack(built.state())
         past = lineage(run)
@@ -76,11 +99,15 @@ def starting_point(setup: Setup, trained: Sequence[tuple[Run, str]]) -> tuple[Ch
     return Checkpoint(0, parts, dict.fromkeys(parts, 0)), origins
 
 
-def fork(source: Path, path: Path, resolved: Resolved, at: int | None = None, player_seconds: float = 0.0) -> None:
-    """A run folder at `path` that goes on from another run's checkpoint, with other settings; to be resumed.
+def fork(
+    source: Path, path: Path, resolved: Resolved, at: int | None = None, player_seconds: float = 0.0
+) -> None:
+    """A run folder at `path` that goes on from another run's checkpoint, with other settings; to be
+    resumed.
 
-    at: the step of that checkpoint; where it is gone (or None), the newest one is taken, and `forked` in run.json says which.
-    player_seconds: spent by the source up to there, and by those that it was forked from.
+    at: the step of that checkpoint; where it is gone (or None), the newest one is taken, and
+    `forked` in run.json says which. player_seconds: spent by the source up to there, and by those
+    that it was forked from.
     Raises CheckpointError when the source has none, ConfigError when the folder exists.
     """
     checkpoint = _at(source, at)
@@ -129,18 +156,23 @@ def _at(source: Path, step: int | None) -> Checkpoint:
     checkpoint, problems = newest_valid(source)
     if checkpoint is None:
         raise CheckpointError(
-            f"run {str(source)!r} cannot be forked: {' '.join(problems) or 'it has no checkpoint yet.'}"
+            f"run {str(source)!r} cannot be forked:"
+            f" {' '.join(problems) or 'it has no checkpoint yet.'}"
         )
     return checkpoint
 
 
 def schedule(info: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What a run was before it was forked, oldest first: {run, until (step), point (its settings in the sweep)}."""
+    """What a run was before it was forked, oldest first: {run, until (step), point (its settings in
+    the sweep)}.
+    """
     return list((info.get("forked") or {}).get("schedule", ()))
 
 
 def inherited_seconds(info: Mapping[str, Any]) -> float:
-    """Seconds of training that a run's players had behind them when it was forked; 0 for all others."""
+    """Seconds of training that a run's players had behind them when it was forked; 0 for all
+    others.
+    """
     return float((info.get("forked") or {}).get("player_seconds", 0.0))
 
 

@@ -1,4 +1,6 @@
-"""Score runs and put numbers side by side: always with floor, ceiling and protocol, never unlike ones in one table."""
+"""Score runs and put numbers side by side: always with floor, ceiling and protocol, never unlike
+ones in one table.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +25,18 @@ from raygan.strategies.roles import MIXTURE, ordered
 SKIP = ("kind", "player", "step", "protocol", "elapsed")
 
 
-def score_table(scores: Mapping[str, Mapping[str, Any]], floor: Mapping[str, Any], ceiling: Mapping[str, Any]) -> str:
-    """One row a player between the ceiling (real data) and the floor (noise); marked where a score cannot tell these two."""
+def score_table(
+    scores: Mapping[str, Mapping[str, Any]], floor: Mapping[str, Any], ceiling: Mapping[str, Any]
+) -> str:
+    """One row a player between the ceiling (real data) and the floor (noise); marked where a score
+    cannot tell these two.
+    """
     metrics = [k for k in ceiling or next(iter(scores.values()), {}) if k not in SKIP]
     head = marked(metrics, floor, ceiling)
     rows = [("ceiling (real data)", ceiling), *scores.items(), ("floor (noise)", floor)]
     body = text_table(
-        ["generator", *head], [[name, *(format_number(row.get(m)) for m in metrics)] for name, row in rows]
+        ["generator", *head],
+        [[name, *(format_number(row.get(m)) for m in metrics)] for name, row in rows],
     )
     return "\n".join(filter(None, [body, mark_line(metrics, floor, ceiling)]))
 
@@ -79,10 +86,12 @@ def evaluate_runs(
     seed: int,
     other_data: bool = False,
 ) -> list[dict[str, Any]]:
-    """Score each run's generators (global, every pair, the mixture) from its newest checkpoint; stored in the run.
+    """Score each run's generators (global, every pair, the mixture) from its newest checkpoint;
+    stored in the run.
 
-    Returns one entry a run: {run, protocol, floor, ceiling, scores}. Raises ConfigError for a metric that does not fit, and for
-    data that are not those of the run, unless `other_data` says that this is meant.
+    Returns one entry a run: {run, protocol, floor, ceiling, scores}. Raises ConfigError for a
+    metric that does not fit, and for data that are not those of the run, unless `other_data` says
+    that this is meant.
     """
     out = []
     for path in paths:
@@ -90,16 +99,32 @@ def evaluate_runs(
         config = run.config
         data = run_data(run, other_data)
         suite = Suite(
-            data, groups, n_fake=samples, n_real=samples, features=extractor, seed=seed, own=own_metrics(config)
+            data,
+            groups,
+            n_fake=samples,
+            n_real=samples,
+            features=extractor,
+            seed=seed,
+            own=own_metrics(config),
         )
         which = [
             *strategy_of(config).scored(config),
             *([MIXTURE] if config.num_pairs > 1 else []),
         ]
-        scores, drawn = {}, {"ceiling (real data)": suite.trained_on(), "floor (noise)": suite.noise()}
+        scores, drawn = (
+            {},
+            {"ceiling (real data)": suite.trained_on(), "floor (noise)": suite.noise()},
+        )
         by_class = {name: suite.by_class(samples) for name, samples in drawn.items()}
         for number, w in enumerate(which, 1):
-            NOTES.warning("%s: scoring %s (%d of %d) by %d samples", run.name, w, number, len(which), suite.n_fake)
+            NOTES.warning(
+                "%s: scoring %s (%d of %d) by %d samples",
+                run.name,
+                w,
+                number,
+                len(which),
+                suite.n_fake,
+            )
             fake = torch.from_numpy(run.generator(w).draw(suite.n_fake, seed))
             scores[w], by_class[w] = suite.score(fake), suite.by_class(fake)
         entry = {
@@ -109,7 +134,9 @@ def evaluate_runs(
             "floor": suite.floor(),
             "ceiling": suite.ceiling(),
             "scores": scores,
-            **({"by_class": by_class, "held_out": suite.fair()} if "labels" in suite.groups else {}),
+            **(
+                {"by_class": by_class, "held_out": suite.fair()} if "labels" in suite.groups else {}
+            ),
         }
         for metric, why in suite.failed.items():
             NOTES.warning("metric %s gave no number: %s", metric, why)
@@ -146,16 +173,26 @@ def compare_runs(paths: Sequence[str]) -> str:
         for row in run.scores().values():
             ids.setdefault(row["protocol"], []).append(run.name)
     if not ids:
-        raise ConfigError("compare: these runs have no scores yet. `raygan evaluate RUN ...` makes them.")
+        raise ConfigError(
+            "compare: these runs have no scores yet. `raygan evaluate RUN ...` makes them."
+        )
     if len(ids) > 1:
         kinds = []
         for protocol, names in ids.items():
-            entry = next((r.info.get("protocols", {}).get(protocol) for r in runs if r.name in names), None) or {}
+            entry = (
+                next(
+                    (r.info.get("protocols", {}).get(protocol) for r in runs if r.name in names),
+                    None,
+                )
+                or {}
+            )
             kinds.append(
-                f"{', '.join(sorted(set(names)))}: {entry.get('data')} {entry.get('n_fake')} samples ({protocol}{hashed(entry)})"
+                f"{', '.join(sorted(set(names)))}: {entry.get('data')} {entry.get('n_fake')}"
+                f" samples ({protocol}{hashed(entry)})"
             )
         raise ConfigError(
-            f"compare: unlike protocols cannot stand in one table: {'; '.join(kinds)}. Score them alike with `raygan evaluate`."
+            f"compare: unlike protocols cannot stand in one table: {'; '.join(kinds)}. Score them"
+            " alike with `raygan evaluate`."
         )
     (protocol,) = ids
     entry = {
@@ -174,4 +211,6 @@ def compare_runs(paths: Sequence[str]) -> str:
     ]
     body = score_table(rows, entry["floor"], entry["ceiling"])
     changed = dict.fromkeys(note for run in runs if (note := data_note(run)))
-    return "\n".join([body, protocol_line(protocol, entry), "compute: " + "; ".join(compute), *changed])
+    return "\n".join(
+        [body, protocol_line(protocol, entry), "compute: " + "; ".join(compute), *changed]
+    )

@@ -1,4 +1,5 @@
-"""`raygan export RUN`: one generator (or a mixture) as a folder that needs neither Ray nor the data.
+"""`raygan export RUN`: one generator (or a mixture) as a folder that needs neither Ray nor the
+data.
 
 generator-NAME.safetensors   weights and buffers        config.json   how to build them, prior, shape, shares
 README.md                    the model card             generator-NAME.onnx   with --onnx, checked by running it
@@ -41,11 +42,17 @@ TOLERANCE = 1e-4
 
 
 def fit_mixture(run: Run, samples: int = 2000, seed: int = 0) -> dict[str, Any]:
-    """Fit shares on one half of the held-out data, report the log-likelihood of the other; kept in `mixture.json`."""
+    """Fit shares on one half of the held-out data, report the log-likelihood of the other; kept in
+    `mixture.json`.
+    """
     if len(run.pairs) < 2:
-        raise ConfigError(f"mixture: {run.name} has one generator. A mixture needs two pairs or more.")
+        raise ConfigError(
+            f"mixture: {run.name} has one generator. A mixture needs two pairs or more."
+        )
     data = run_data(run)
-    suite = Suite(data, ["kid" if data.is_images else "density"], n_fake=samples, n_real=samples, seed=seed)
+    suite = Suite(
+        data, ["kid" if data.is_images else "density"], n_fake=samples, n_real=samples, seed=seed
+    )
     features = suite.extractor if suite.extractor else None
 
     def points(x: torch.Tensor) -> Any:
@@ -71,19 +78,25 @@ def mixture_table(run: Run, out: dict[str, Any]) -> str:
     rows = [[p, f"{w:.3f}"] for p, w in out["weights"].items()]
     likelihood = out["log_likelihood"]
     return (
-        f"{run.path}\n{text_table(['generator', 'share'], rows)}\n"
-        f"log-likelihood of the other half of {out['data']} ({out['split']}, over {out['over']}): equal shares "
-        f"{likelihood['equal']:.4g}, fitted {likelihood['fitted']:.4g} nats\n"
-        f"next    raygan sample {run.path} --from {FITTED} -n 1024 -o samples.png"
+        f"{run.path}\n{text_table(['generator', 'share'], rows)}\nlog-likelihood of the other half"
+        f" of {out['data']} ({out['split']}, over {out['over']}): equal shares"
+        f" {likelihood['equal']:.4g}, fitted {likelihood['fitted']:.4g} nats\nnext    raygan sample"
+        f" {run.path} --from {FITTED} -n 1024 -o samples.png"
     )
 
 
 def export(run: Run, which: str, out: Path, onnx: bool = False) -> Path:
-    """Write the folder, all or nothing. Raises ConfigError when it exists, or when ONNX is not installed."""
+    """Write the folder, all or nothing. Raises ConfigError when it exists, or when ONNX is not
+    installed.
+    """
     if out.exists():
-        raise ConfigError(f"--out {str(out)!r} exists already. Choose another folder, or remove it.")
+        raise ConfigError(
+            f"--out {str(out)!r} exists already. Choose another folder, or remove it."
+        )
     if not out.parent.is_dir():
-        raise ConfigError(f"--out {str(out)!r}: the folder {str(out.parent)!r} does not exist. Make it first.")
+        raise ConfigError(
+            f"--out {str(out)!r}: the folder {str(out.parent)!r} does not exist. Make it first."
+        )
     generators = run.use_code().generator(which)
     temporary = out.with_name(f".{out.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -92,9 +105,16 @@ def export(run: Run, which: str, out: Path, onnx: bool = False) -> Path:
         entries = {}
         for name, network in generators.networks.items():
             file = f"generator-{name}.safetensors"
-            save_file({k: v.contiguous() for k, v in network.state_dict().items()}, temporary / file)
+            save_file(
+                {k: v.contiguous() for k, v in network.state_dict().items()}, temporary / file
+            )
             prior, z_dim = generators.priors[name]
-            entries[name] = {"file": file, "network": run.config.of(name).network, "prior": prior, "z_dim": z_dim}
+            entries[name] = {
+                "file": file,
+                "network": run.config.of(name).network,
+                "prior": prior,
+                "z_dim": z_dim,
+            }
         config = {
             "format": FORMAT, "from": which, "shape": run.info["shape"], "generators": entries, "weights": generators.weights,
             "run": run.name, "scaling": run.info.get("scaling"), "versions": run.info["versions"], **code_of(run.config, entries),
@@ -104,7 +124,9 @@ def export(run: Run, which: str, out: Path, onnx: bool = False) -> Path:
         (temporary / "README.md").write_text(card(run, which, list(entries)))
         if onnx:
             for name, network in generators.networks.items():
-                write_onnx(network, generators.priors[name][1], temporary / f"generator-{name}.onnx")
+                write_onnx(
+                    network, generators.priors[name][1], temporary / f"generator-{name}.onnx"
+                )
         temporary.replace(out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -118,9 +140,11 @@ def code_of(config: Config, entries: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def load_exported(path: str | Path, *, trust_code: bool = False) -> Generators:
-    """What `export` wrote, ready to sample from: `load_exported("model").sample(64)`. Raises CheckpointError.
+    """What `export` wrote, ready to sample from: `load_exported("model").sample(64)`. Raises
+    CheckpointError.
 
-    trust_code: a network of somebody's own is built by the source that lies in the folder. Raises ConfigError without.
+    trust_code: a network of somebody's own is built by the source that lies in the folder. Raises
+    ConfigError without.
     """
     folder = Path(path)
     if trust_code:
@@ -129,7 +153,9 @@ def load_exported(path: str | Path, *, trust_code: bool = False) -> Generators:
         config = json.loads((folder / "config.json").read_text())
         trust.claim(folder, config.get("code", {}))
         if config["format"] != FORMAT:
-            raise CheckpointError(f"{folder}: format {config['format']}, this raygan reads {FORMAT}.")
+            raise CheckpointError(
+                f"{folder}: format {config['format']}, this raygan reads {FORMAT}."
+            )
         networks, priors = {}, {}
         for name, entry in config["generators"].items():
             refuse_unsettled({"network": entry["network"]}, folder / "config.json")
@@ -146,11 +172,15 @@ def load_exported(path: str | Path, *, trust_code: bool = False) -> Generators:
 
 
 def write_onnx(network: torch.nn.Module, z_dim: int, path: Path) -> None:
-    """z -> samples with a free batch size, in float32; compared with PyTorch on other numbers of samples before it is kept."""
+    """z -> samples with a free batch size, in float32; compared with PyTorch on other numbers of
+    samples before it is kept.
+    """
     try:
         import onnxruntime
     except ImportError:
-        raise ConfigError("--onnx needs onnx, onnxscript and onnxruntime: pip install 'raygan[onnx]'.") from None
+        raise ConfigError(
+            "--onnx needs onnx, onnxscript and onnxruntime: pip install 'raygan[onnx]'."
+        ) from None
     network = untuned(network)
     batch = torch.export.Dim("batch", min=1, max=65536)
     program = torch.onnx.export(
@@ -166,7 +196,9 @@ def write_onnx(network: torch.nn.Module, z_dim: int, path: Path) -> None:
     (found,) = session.run(None, {"z": z.numpy()})
     worst = float(np.abs(found - expected).max())
     if worst > TOLERANCE:
-        raise CheckpointError(f"--onnx: ONNX Runtime differs from PyTorch by {worst:g}. Report this as a defect.")
+        raise CheckpointError(
+            f"--onnx: ONNX Runtime differs from PyTorch by {worst:g}. Report this as a defect."
+        )
 
 
 def card(run: Run, which: str, names: list[str]) -> str:
@@ -178,16 +210,21 @@ def card(run: Run, which: str, names: list[str]) -> str:
     lines = [
         f"# {markdown(run.name)}: {markdown(which)}",
         "",
-        f"Generator{'s' if len(names) > 1 else ''} {markdown(', '.join(names))} of a raygan run: strategy "
-        f"{markdown(label(config.strategy['name']))}, "
-        f"loss {markdown(label(config.loss['name']))}, trained on "
-        f"{markdown(label(config.data['name']))} for {config.steps} steps, seed {config.seed}.",
+        (
+            f"Generator{'s' if len(names) > 1 else ''} {markdown(', '.join(names))} of a raygan"
+            f" run: strategy {markdown(label(config.strategy['name']))}, loss"
+            f" {markdown(label(config.loss['name']))}, trained on"
+            f" {markdown(label(config.data['name']))} for {config.steps} steps, seed {config.seed}."
+        ),
         "",
         "## Use",
         "",
         "```python",
         "from raygan.service.scores.export import load_exported",
-        f'x = load_exported("this folder"{trusting}).sample(64, seed=0)  # numpy, (64, *shape); images in [-1, 1]',
+        (
+            f'x = load_exported("this folder"{trusting}).sample(64, seed=0)  # numpy, (64, *shape);'
+            " images in [-1, 1]"
+        ),
         "```",
         "",
         "## Scores",
@@ -197,11 +234,17 @@ def card(run: Run, which: str, names: list[str]) -> str:
         entry = run.info.get("protocols", {}).get(row["protocol"], {"floor": {}, "ceiling": {}})
         metrics = [m for m in entry["ceiling"] if m in row]
         head = marked(metrics, entry["floor"], entry["ceiling"])
-        who = "mixture" if row["player"] == "mixture" else f"single generator {markdown(row['player'])}"
+        who = (
+            "mixture"
+            if row["player"] == "mixture"
+            else f"single generator {markdown(row['player'])}"
+        )
         lines += ["| metric | " + who + " | real data | noise |", "| --- | --- | --- | --- |"]
         for m, name in zip(metrics, head, strict=True):
             values = (row[m], entry["ceiling"].get(m), entry["floor"].get(m))
-            lines.append(f"| {markdown(name)} | " + " | ".join(format_number(v) for v in values) + " |")
+            lines.append(
+                f"| {markdown(name)} | " + " | ".join(format_number(v) for v in values) + " |"
+            )
         if note := mark_line(metrics, entry["floor"], entry["ceiling"]):
             lines += ["", markdown(note)]
         lines += ["", markdown(protocol_line(row["protocol"], entry))]
@@ -211,8 +254,11 @@ def card(run: Run, which: str, names: list[str]) -> str:
         "",
         "## Limits",
         "",
-        "The scores are of one draw of one run. Samples carry whatever the training data carried, its licence included; modes that "
-        "the scores above do not show may be missing.",
+        (
+            "The scores are of one draw of one run. Samples carry whatever the training data"
+            " carried, its licence included; modes that the scores above do not show may be"
+            " missing."
+        ),
         "",
         f"Made by {code((run.path / 'command.txt').read_text())} with "
         + ", ".join(markdown(f"{k} {v}") for k, v in run.info["versions"].items())

@@ -1,4 +1,6 @@
-"""Do users' own networks and losses fit the data and each other? Asked once, with four samples, before anything is written."""
+"""Do users' own networks and losses fit the data and each other? Asked once, with four samples,
+before anything is written.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,8 @@ COUNT = 4
 
 
 def refuse_misfits(setup: Setup, players: Sequence[str]) -> None:
-    """Raises ConfigError: an output of another shape, a loss that is no finite number, a name that no player can have, or what the
-    user's code raises.
+    """Raises ConfigError: an output of another shape, a loss that is no finite number, a name that
+    no player can have, or what the user's code raises.
     """
     refuse_names(setup.config.strategy["name"], players)
     seen = list[Any]()
@@ -35,11 +37,14 @@ def refuse_misfits(setup: Setup, players: Sequence[str]) -> None:
 
 
 def refuse_names(strategy: str, players: Sequence[str]) -> None:
-    """Raises ConfigError: what was saved of a player of such a name could not be read again, or would be another's."""
+    """Raises ConfigError: what was saved of a player of such a name could not be read again, or
+    would be another's.
+    """
     for i, player in enumerate(players):
         if not PLAYER.fullmatch(player):
             why = (
-                "a player's name is small letters, with a number behind '-' where there are several (pair-00, teacher)"
+                "a player's name is small letters, with a number behind '-' where there are several"
+                " (pair-00, teacher)"
             )
         elif player in players[:i]:
             why = "two players have this name"
@@ -52,20 +57,31 @@ def _try(setup: Setup, player: str) -> None:
     config, shape = setup.config.of(player), setup.data.shape
     network = cast(NetworkComponent, config.component("network"))
     where = f"network {label(network.name)}"
-    with torch.random.fork_rng(devices=[]), calling("network", network.name, "building or calling it"):
+    with (
+        torch.random.fork_rng(devices=[]),
+        calling("network", network.name, "building or calling it"),
+    ):
         g = network.generator(shape, Streams(0, "fit").at("g", device="cpu"))
         d = network.discriminator(shape, Streams(0, "fit").at("d", device="cpu"))
         real = setup.data.batch(COUNT, torch.Generator().manual_seed(0), torch.device("cpu"))
         fake = g(torch.zeros(COUNT, network.z_dim).uniform_(-1, 1))
         if not isinstance(fake, Tensor) or fake.shape != real.shape:
             raise ConfigError(
-                f"{where}: G gives {_shape(fake)}, the data has {_shape(real)}. Let it end in that shape."
+                f"{where}: G gives {_shape(fake)}, the data has {_shape(real)}. Let it end in that"
+                " shape."
             )
         on_real, _ = d(real), d(fake)
     wanted = (COUNT,) if network.judges == 1 else (COUNT, network.judges)
     if not isinstance(on_real, Tensor) or on_real.shape != wanted:
-        how = " End it with nn.Flatten(0)." if isinstance(on_real, Tensor) and on_real.numel() == COUNT else ""
-        raise ConfigError(f"{where}: D gives {_shape(on_real)} for {COUNT} samples; logits {wanted} are needed.{how}")
+        how = (
+            " End it with nn.Flatten(0)."
+            if isinstance(on_real, Tensor) and on_real.numel() == COUNT
+            else ""
+        )
+        raise ConfigError(
+            f"{where}: D gives {_shape(on_real)} for {COUNT} samples; logits {wanted} are"
+            f" needed.{how}"
+        )
     examine(cast(LossComponent, config.component("loss")), network.judges)
 
 

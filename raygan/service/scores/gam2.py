@@ -1,4 +1,5 @@
-"""`raygan evaluate A B --metrics gam2`: the matrix generator x discriminator over all groups, by lineage.
+"""`raygan evaluate A B --metrics gam2`: the matrix generator x discriminator over all groups, by
+lineage.
 
 group        one run's generators and discriminators (the mixture has none, a global pair counts as one)
 --control N  a group of N independent pairs with the first run's settings, trained here, kept in RUN-control
@@ -32,8 +33,12 @@ LEAST = 10_000
 JUDGE_STEPS = 1000
 
 
-def gam2(paths: Sequence[str], samples: int, seed: int, control: int = 0, judges: int = 0) -> dict[str, Any]:
-    """{groups, generators, discriminators, rates, scores, verdicts}; stored in the first run. Raises ConfigError."""
+def gam2(
+    paths: Sequence[str], samples: int, seed: int, control: int = 0, judges: int = 0
+) -> dict[str, Any]:
+    """{groups, generators, discriminators, rates, scores, verdicts}; stored in the first run.
+    Raises ConfigError.
+    """
     runs = [Run.load(p) for p in paths]
     if control:
         runs.append(control_group(runs[0], control))
@@ -41,12 +46,16 @@ def gam2(paths: Sequence[str], samples: int, seed: int, control: int = 0, judges
     for run in runs:
         if run.config.data != runs[0].config.data:
             raise ConfigError(
-                f"gam2: {run.name} is on {run.config.data}, {runs[0].name} on {runs[0].config.data}. Use one data set."
+                f"gam2: {run.name} is on {run.config.data}, {runs[0].name} on"
+                f" {runs[0].config.data}. Use one data set."
             )
         for player in run.pairs:
             if is_critic(run.config.of(player)):
                 name = run.config.of(player).loss["name"]
-                raise ConfigError(f"gam2: {run.name} has {name}: its logits have no threshold between real and fake.")
+                raise ConfigError(
+                    f"gam2: {run.name} has {name}: its logits have no threshold between real and"
+                    " fake."
+                )
     generated: dict[str, Tensor] = {}
     made: dict[str, frozenset[str]] = {}
     networks: dict[str, nn.Module] = {}
@@ -75,7 +84,9 @@ def gam2(paths: Sequence[str], samples: int, seed: int, control: int = 0, judges
     out = {
         "groups": groups,
         "generators": names,
-        "discriminators": {d: {"error_on_real": 1 - share_taken_for_real(networks[d], real)} for d in judging},
+        "discriminators": {
+            d: {"error_on_real": 1 - share_taken_for_real(networks[d], real)} for d in judging
+        },
         "rates": [[None if np.isnan(v) else v for v in row] for row in rates.tolist()],
         "scores": {g: vars(s) for g, s in found.items()},
         "verdicts": verdicts(runs, groups, found),
@@ -92,13 +103,17 @@ def gam2(paths: Sequence[str], samples: int, seed: int, control: int = 0, judges
     return out
 
 
-def verdicts(runs: Sequence[Run], groups: dict[str, list[str]], found: dict[str, Score]) -> dict[str, str]:
+def verdicts(
+    runs: Sequence[Run], groups: dict[str, list[str]], found: dict[str, Score]
+) -> dict[str, str]:
     """Each other group against each group of independent pairs."""
     out = {}
     isolated = {r.name for r in runs if strategy_of(r.config).isolated}
     for control in (r.name for r in runs if r.name in isolated):
         for run in (r.name for r in runs if r.name not in isolated):
-            words = verdict({g: found[g] for g in groups[run]}, {g: found[g] for g in groups[control]})
+            words = verdict(
+                {g: found[g] for g in groups[run]}, {g: found[g] for g in groups[control]}
+            )
             out[f"{run} against {control}"] = words
     return out
 
@@ -107,12 +122,18 @@ def mark_best(runs: Sequence[Run], groups: dict[str, list[str]], found: dict[str
     """Algorithm 1's last line: select the best GAN by GAM; kept in the run, read by `--from best`."""
     for run in runs:
         best = max(groups[run.name], key=lambda g: found[g].average)
-        entry = {"player": best.removeprefix(f"{run.name}/"), "by": "gam2", "average": found[best].average}
+        entry = {
+            "player": best.removeprefix(f"{run.name}/"),
+            "by": "gam2",
+            "average": found[best].average,
+        }
         run.store("best.json", entry)
 
 
 def control_group(run: Run, count: int) -> Run:
-    """Independent pairs with the run's settings and other seeds; trained once, found again afterwards."""
+    """Independent pairs with the run's settings and other seeds; trained once, found again
+    afterwards.
+    """
     from raygan.service.training import train
 
     name = f"{run.name}-control"
@@ -130,25 +151,46 @@ def control_group(run: Run, count: int) -> Run:
 
 
 def held_out_judge(
-    config: Config, data: Any, generated: dict[str, Tensor], made: dict[str, frozenset[str]], index: int, seed: int
+    config: Config,
+    data: Any,
+    generated: dict[str, Tensor],
+    made: dict[str, frozenset[str]],
+    index: int,
+    seed: int,
 ) -> tuple[nn.Module, frozenset[str]]:
     """A fresh D, trained against one half of the generators' frozen samples; (D, whom it has met)."""
     streams = Streams(seed, f"held-out-judge-{index}")
     names = list(generated)
-    order = torch.randperm(len(names), generator=Streams(seed, "held-out-judges").at("order")).tolist()
-    half = max(1, len(names) // 2)  # halves in turn: with two judges or more, nobody is without an unseen one
+    order = torch.randperm(
+        len(names), generator=Streams(seed, "held-out-judges").at("order")
+    ).tolist()
+    half = max(
+        1, len(names) // 2
+    )  # halves in turn: with two judges or more, nobody is without an unseen one
     mine = [names[order[(index * half + i) % len(names)]] for i in range(half)]
     component = cast(NetworkComponent, config.component("network"))
     d = component.discriminator(data.shape, streams.at("init-d"))
     loss = cast(Loss, config.component("loss"))
     optimizer = S.make_optimizer(
-        config.pair.optimizer, d.parameters(), config.pair.lr_d, config.pair.beta1, config.pair.beta2
+        config.pair.optimizer,
+        d.parameters(),
+        config.pair.lr_d,
+        config.pair.beta1,
+        config.pair.beta2,
     )
     pool = torch.cat([generated[g] for g in mine])
     for step in range(JUDGE_STEPS):
         real = data.batch(config.batch_size, streams.at("data", step), torch.device("cpu"))
         pick = torch.randint(len(pool), (config.batch_size,), generator=streams.at("fake", step))
-        S.d_step(d, optimizer, loss, real, pool[pick], streams.at("penalty", step), config.pair.clip_grad_d)
+        S.d_step(
+            d,
+            optimizer,
+            loss,
+            real,
+            pool[pick],
+            streams.at("penalty", step),
+            config.pair.clip_grad_d,
+        )
     return d.eval(), frozenset().union(*(made[g] for g in mine))
 
 
@@ -174,17 +216,21 @@ def table(out: dict[str, Any]) -> str:
                 f"{s['elo']:.0f}",
             ]
         )
-    lines.append(text_table(["generator", "average", "95 %", "worst", "unseen D", "Elo"], score_rows))
+    lines.append(
+        text_table(["generator", "average", "95 %", "worst", "unseen D", "Elo"], score_rows)
+    )
     lines += [f"{who}: {what}" for who, what in out["verdicts"].items()]
     for label, members in out["groups"].items():
         averages = [out["scores"][g]["average"] for g in members]
         worst = [out["scores"][g]["worst"] for g in members]
         lines.append(
-            f"{label}: average {min(averages):.3f} .. {max(averages):.3f}, worst {min(worst):.3f} .. {max(worst):.3f} (min .. max)"
+            f"{label}: average {min(averages):.3f} .. {max(averages):.3f}, worst {min(worst):.3f}"
+            f" .. {max(worst):.3f} (min .. max)"
         )
     p = out["protocol"]
     note = "" if p["quotable"] else f"; fewer than {LEAST:,} samples: not to be quoted"
     lines.append(
-        f"share of {p['samples']:,} samples taken for real, D in eval mode, {p['data']}; higher is better{note}"
+        f"share of {p['samples']:,} samples taken for real, D in eval mode, {p['data']}; higher is"
+        f" better{note}"
     )
     return "\n".join(lines)

@@ -1,4 +1,6 @@
-"""`raygan evaluate RUN --metrics ais`: log-likelihood of held-out data under each generator, with the BDMC gap beside it."""
+"""`raygan evaluate RUN --metrics ais`: log-likelihood of held-out data under each generator, with
+the BDMC gap beside it.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +32,12 @@ def decoder(network: nn.Module, images: bool) -> Decoder:
     return decode
 
 
-def ais_runs(paths: Sequence[str], points: int, chains: int, distributions: int, seed: int) -> list[dict[str, Any]]:
-    """One entry a run: {run, settings, generators: {player: {mean, std_error, gap}}}; stored in the run. Raises ConfigError."""
+def ais_runs(
+    paths: Sequence[str], points: int, chains: int, distributions: int, seed: int
+) -> list[dict[str, Any]]:
+    """One entry a run: {run, settings, generators: {player: {mean, std_error, gap}}}; stored in the
+    run. Raises ConfigError.
+    """
     out = []
     for path in paths:
         run = Run.load(path)
@@ -49,7 +55,8 @@ def ais_runs(paths: Sequence[str], points: int, chains: int, distributions: int,
             prior, z_dim = generators.priors[player]
             if prior != "gaussian":
                 raise ConfigError(
-                    f"ais: {player} of {run.name} has a {prior} prior; HMC needs N(0, 1). Leave it out of `pairs`."
+                    f"ais: {player} of {run.name} has a {prior} prior; HMC needs N(0, 1). Leave it"
+                    " out of `pairs`."
                 )
             decode = decoder(generators.networks[player], data.is_images)
             streams = Streams(seed, f"ais/{player}")
@@ -69,12 +76,14 @@ def table(entries: Sequence[dict[str, Any]]) -> str:
     blocks = []
     for entry in entries:
         rows = [
-            [p, f"{g['mean']:.1f}", f"{g['std_error']:.1f}", f"{g['gap']:.1f}"] for p, g in entry["generators"].items()
+            [p, f"{g['mean']:.1f}", f"{g['std_error']:.1f}", f"{g['gap']:.1f}"]
+            for p, g in entry["generators"].items()
         ]
         s = entry["settings"]
         blocks.append(
-            f"{entry['run']}\n{text_table(['generator', 'log p(x)', 'std error', 'BDMC gap'], rows)}\n"
-            f"nats, {s['points']} points of {s['data']} ({s['split']}), variance {s['variance']}, {s['chains']} chains, "
-            f"{s['distributions']} distributions, {s['leapfrog_steps']} leapfrog steps"
+            f"{entry['run']}\n{text_table(['generator', 'log p(x)', 'std error', 'BDMC gap'], rows)}\nnats,"
+            f" {s['points']} points of {s['data']} ({s['split']}), variance {s['variance']},"
+            f" {s['chains']} chains, {s['distributions']} distributions, {s['leapfrog_steps']}"
+            " leapfrog steps"
         )
     return "\n\n".join(blocks)

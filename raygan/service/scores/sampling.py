@@ -14,25 +14,30 @@ SUFFIXES = (".npz", ".png", ".parquet", ".txt")
 
 
 def write_samples(run: Run, which: str, count: int, seed: int, out: Path) -> str:
-    """Draw and write; returns a line that says what was written. Raises ConfigError for another suffix.
+    """Draw and write; returns a line that says what was written. Raises ConfigError for another
+    suffix.
 
     .txt holds one sentence a line (text only);
-    .npz holds one array `x` (n, *shape), float32, images in [-1, 1]; scaled data float64 in its own units;
-    .parquet has a column a feature; .png is a picture.
+    .npz holds one array `x` (n, *shape), float32, images in [-1, 1]; scaled data float64 in its own
+    units; .parquet has a column a feature; .png is a picture.
     """
     if out.suffix not in SUFFIXES:
         raise ConfigError(
-            f"--out {str(out)!r}: cannot write {out.suffix or 'a file without suffix'}. Use .npz, .png, .parquet or .txt."
+            f"--out {str(out)!r}: cannot write {out.suffix or 'a file without suffix'}. Use .npz,"
+            " .png, .parquet or .txt."
         )
     if not out.parent.is_dir():
-        raise ConfigError(f"--out {str(out)!r}: the folder {str(out.parent)!r} does not exist. Make it first.")
+        raise ConfigError(
+            f"--out {str(out)!r}: the folder {str(out.parent)!r} does not exist. Make it first."
+        )
     samples = run.generator(which).sample(count, seed)
     temporary = out.with_name(f".{out.name}.tmp{out.suffix}")
     alphabet = str(run.info.get("alphabet", ""))
     if (out.suffix == ".txt") != bool(alphabet) and out.suffix in (".txt", ".png"):
         kind = "text" if alphabet else "not text"
         raise ConfigError(
-            f"--out {str(out)!r}: {run.name}'s samples are {kind}. Use {'.txt' if alphabet else '.npz, .png'} or .npz."
+            f"--out {str(out)!r}: {run.name}'s samples are {kind}. Use"
+            f" {'.txt' if alphabet else '.npz, .png'} or .npz."
         )
     if out.suffix == ".txt":
         temporary.write_text("\n".join(decode(samples.argmax(1), alphabet)) + "\n")
@@ -41,7 +46,9 @@ def write_samples(run: Run, which: str, count: int, seed: int, out: Path) -> str
     elif out.suffix == ".png":
         from raygan.service.views.pictures import save_grid
 
-        save_grid(run.generator(which).draw(count, seed) if samples.ndim == 4 else samples, temporary)
+        save_grid(
+            run.generator(which).draw(count, seed) if samples.ndim == 4 else samples, temporary
+        )
     else:
         import pandas as pd
 

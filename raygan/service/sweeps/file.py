@@ -1,9 +1,12 @@
-"""Sweeps: many runs over settings, by Ray Tune for search, schedules and room; the authority stays in the run folders.
+"""Sweeps: many runs over settings, by Ray Tune for search, schedules and room; the authority stays
+in the run folders.
 
-    read_sweep(FILE) -> Sweep -> points() -> Tune: one trial a point -> runs/NAME/TRIAL (a normal run) -> table, pictures, best.yaml
+    read_sweep(FILE) -> Sweep -> points() -> Tune: one trial a point -> runs/NAME/TRIAL (a normal
+    run) -> table, pictures, best.yaml
 
-A point's run has a name made of its settings, so that `--resume` needs nothing of Tune's own state (a pickle): what is done is
-read, what was cut off goes on from its checkpoint, what is missing is run.
+A point's run has a name made of its settings, so that `--resume` needs nothing of Tune's own state
+(a pickle): what is done is read, what was cut off goes on from its checkpoint, what is missing is
+run.
 """
 
 from __future__ import annotations
@@ -34,12 +37,16 @@ DRAWS = ("uniform", "log_uniform", "randint", "choice")
 
 
 class Budget(Section):
-    """Equal compute for every trial; the first that is reached ends it. Empty: every trial has its config's `steps`."""
+    """Equal compute for every trial; the first that is reached ends it. Empty: every trial has its
+    config's `steps`.
+    """
 
     d_updates: int | None = Field(
         None, gt=0, description="Updates of discriminators by a batch, of all players together."
     )
-    seconds: float | None = Field(None, gt=0, description="Seconds of training, of all players together.")
+    seconds: float | None = Field(
+        None, gt=0, description="Seconds of training, of all players together."
+    )
     megabytes: float | None = Field(None, gt=0, description="Megabytes that pairs send each other.")
 
 
@@ -51,25 +58,39 @@ class Sweep(Travels):
     preset: str | None = Field(None, description="Every trial starts from it.")
     settings: dict[str, Any] = Field({}, description="Laid over the preset, as a config file.")
     space: dict[str, Any] = Field(
-        description="Setting -> a list (all of them), or {uniform | log_uniform | randint: [a, b]} or {choice: [...]} (drawn)."
+        description=(
+            "Setting -> a list (all of them), or {uniform | log_uniform | randint: [a, b]} or"
+            " {choice: [...]} (drawn)."
+        )
     )
     samples: int = Field(1, gt=0, description="Draws, each with every combination of the lists.")
     seed: int = Field(0, ge=0, description="Of the draws and of the search.")
     budget: Budget = Budget()
     metric: str = Field(
         "mixture.high_quality",
-        description="PLAYER.SCORE of a run's last evaluation; PLAYER may be `single` (mean over the locals).",
+        description=(
+            "PLAYER.SCORE of a run's last evaluation; PLAYER may be `single` (mean over the"
+            " locals)."
+        ),
     )
     search: Literal["grid", "optuna"] = Field(
         "grid", description="optuna: lists become choices; `samples` trials in all."
     )
-    scheduler: Literal["none", "asha", "pbt"] = Field("none", description="Who stops, or changes, trials on the way.")
-    perturb: tuple[str, ...] = Field((), description="pbt: settings that change on the way; each must be in `space`.")
+    scheduler: Literal["none", "asha", "pbt"] = Field(
+        "none", description="Who stops, or changes, trials on the way."
+    )
+    perturb: tuple[str, ...] = Field(
+        (), description="pbt: settings that change on the way; each must be in `space`."
+    )
     executor: Literal["inline", "ray"] = Field(
         "inline", description="inline: a trial is one process; ray: an actor a player."
     )
-    max_concurrent: int = Field(0, ge=0, description="Trials at a time; 0 = as many as there is room for.")
-    loggers: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = Field((), description="Also tell these.")
+    max_concurrent: int = Field(
+        0, ge=0, description="Trials at a time; 0 = as many as there is room for."
+    )
+    loggers: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = Field(
+        (), description="Also tell these."
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> Sweep:
@@ -78,10 +99,14 @@ class Sweep(Travels):
             if isinstance(values, dict):
                 kind = next(iter(values), "")
                 if len(values) != 1 or kind not in DRAWS:
-                    raise ValueError(f"space.{path}: {kind!r} is no way to draw. {did_you_mean(kind, DRAWS)}")
+                    raise ValueError(
+                        f"space.{path}: {kind!r} is no way to draw. {did_you_mean(kind, DRAWS)}"
+                    )
                 ends = values[kind]
                 if not isinstance(ends, list) or not ends or (kind != "choice" and len(ends) != 2):
-                    raise ValueError(f"space.{path}: {kind} needs a list, of two ends or of choices")
+                    raise ValueError(
+                        f"space.{path}: {kind} needs a list, of two ends or of choices"
+                    )
             elif not isinstance(values, list) or not values:
                 raise ValueError(f"space.{path}: write a list of values, or {{uniform: [a, b]}}")
         if self.scheduler == "pbt" and not self.perturb:
@@ -89,7 +114,10 @@ class Sweep(Travels):
         if missing := [p for p in self.perturb if p not in self.space]:
             raise ValueError(f"perturb: {missing[0]!r} is not in space")
         if "." not in self.metric:
-            raise ValueError(f"metric {self.metric!r}: write PLAYER.SCORE, as in mixture.high_quality or single.modes")
+            raise ValueError(
+                f"metric {self.metric!r}: write PLAYER.SCORE, as in mixture.high_quality or"
+                " single.modes"
+            )
         return self
 
     @property
@@ -98,7 +126,9 @@ class Sweep(Travels):
         return sorted(self.space, key=lambda path: path == "seed")
 
     def points(self) -> list[dict[str, Any]]:
-        """Every combination of the lists, for each draw; the same for the same file. With Optuna: none, it makes its own."""
+        """Every combination of the lists, for each draw; the same for the same file. With Optuna:
+        none, it makes its own.
+        """
         rng = random.Random(self.seed)
         lists = {p: v for p, v in self.space.items() if isinstance(v, list)}
         drawn = {p: v for p, v in self.space.items() if isinstance(v, dict)}
@@ -106,17 +136,22 @@ class Sweep(Travels):
         for _ in range(self.samples):
             draws = {path: draw(rng, spec) for path, spec in drawn.items()}
             out += [
-                dict(zip(lists, combination, strict=True)) | draws for combination in itertools.product(*lists.values())
+                dict(zip(lists, combination, strict=True)) | draws
+                for combination in itertools.product(*lists.values())
             ]
         return out
 
     def resolved(self, point: Mapping[str, Any]) -> Resolved:
-        """A trial's whole config, with the steps that its budget allows. Raises ConfigError for a setting that does not exist."""
+        """A trial's whole config, with the steps that its budget allows. Raises ConfigError for a
+        setting that does not exist.
+        """
         flags = {**flat(self.settings), **point}
         found = resolve(self.preset, (), flags)
         if self.budget.d_updates is None:
             return found
-        steps = max(1, round(self.budget.d_updates / strategy_of(found.config).d_updates(found.config)))
+        steps = max(
+            1, round(self.budget.d_updates / strategy_of(found.config).d_updates(found.config))
+        )
         every = max(1, min(found.config.evaluation.every_steps, steps))
         return resolve(self.preset, (), {**flags, "steps": steps, "evaluation.every_steps": every})
 
@@ -145,7 +180,11 @@ def draw(rng: random.Random, spec: Mapping[str, Any]) -> Any:
     if kind == "randint":
         return rng.randint(int(ends[0]), int(ends[1]))
     low, high = float(ends[0]), float(ends[1])
-    value = math.exp(rng.uniform(math.log(low), math.log(high))) if kind == "log_uniform" else rng.uniform(low, high)
+    value = (
+        math.exp(rng.uniform(math.log(low), math.log(high)))
+        if kind == "log_uniform"
+        else rng.uniform(low, high)
+    )
     return float(f"{value:.3g}")
 
 
@@ -157,7 +196,9 @@ def spoken(value: Any) -> str:
     """
     if not isinstance(value, dict):
         return str(value)
-    return " ".join([str(value.get("name", "")), *(f"{k}={v}" for k, v in value.items() if k != "name")])
+    return " ".join(
+        [str(value.get("name", "")), *(f"{k}={v}" for k, v in value.items() if k != "name")]
+    )
 
 
 def trial_name(point: Mapping[str, Any]) -> str:
@@ -170,7 +211,9 @@ def trial_name(point: Mapping[str, Any]) -> str:
 
 
 def known_name(runs: Path, point: Mapping[str, Any]) -> str:
-    """A point's run: under its name, or under the one that releases of format 1 gave it (cut at 100 letters)."""
+    """A point's run: under its name, or under the one that releases of format 1 gave it (cut at 100
+    letters).
+    """
     old = full_name(point)[:100]
     with contextlib.suppress(OSError, ValueError):
         if json.loads((runs / old / "point.json").read_text()) == dict(point):
@@ -181,13 +224,15 @@ def known_name(runs: Path, point: Mapping[str, Any]) -> str:
 def full_name(point: Mapping[str, Any]) -> str:
     """The same, however long."""
     parts = [
-        f"{path.rpartition('.')[2]}-{re.sub('[^A-Za-z0-9_.-]+', '-', spoken(value))}" for path, value in point.items()
+        f"{path.rpartition('.')[2]}-{re.sub('[^A-Za-z0-9_.-]+', '-', spoken(value))}"
+        for path, value in point.items()
     ]
     return "_".join(parts)
 
 
 def shortened(name: str, most: int = LONGEST) -> str:
-    """A name that a run may have: what does not fit is hashed, so that two that begin alike stay two.
+    """A name that a run may have: what does not fit is hashed, so that two that begin alike stay
+    two.
 
     >>> shortened("lr_g-0.001_seed-0"), shortened("a" * 95 + "_seed-0", 24)
     ('lr_g-0.001_seed-0', 'aaaaaaaaaaaaa-933b58c681')
@@ -210,13 +255,16 @@ def read_sweep(path: Path) -> Sweep:
     names = [trial_name(p) for p in sweep.points()]
     if len(set(names)) < len(names):
         raise ConfigError(
-            f"{path}: two trials would have the name {max(names, key=names.count)!r}. Drop a double value of space."
+            f"{path}: two trials would have the name {max(names, key=names.count)!r}. Drop a double"
+            " value of space."
         )
     return sweep
 
 
 def _own_parts(values: dict[str, Any], base: Path) -> dict[str, Any]:
-    """Own parts in `settings` and `space`, relative to the sweep file, by the hashes of their sources: trials run elsewhere."""
+    """Own parts in `settings` and `space`, relative to the sweep file, by the hashes of their
+    sources: trials run elsewhere.
+    """
     out = dict(values)
     if isinstance(settings := values.get("settings"), dict):
         out["settings"] = settled_here(settings, base)
@@ -228,7 +276,10 @@ def _own_parts(values: dict[str, Any], base: Path) -> dict[str, Any]:
 def _each(path: str, choices: Any, base: Path) -> Any:
     """Of one setting's choices: a list, or {choice: a list}."""
     if isinstance(choices, dict):
-        return {way: _each(path, inner, base) if way == "choice" else inner for way, inner in choices.items()}
+        return {
+            way: _each(path, inner, base) if way == "choice" else inner
+            for way, inner in choices.items()
+        }
     if not isinstance(choices, list):
         return choices
     parts = str(path).split(".")
@@ -237,12 +288,16 @@ def _each(path: str, choices: Any, base: Path) -> Any:
 
 
 def check_player(sweep: Sweep, point: Mapping[str, Any]) -> None:
-    """Does the trial have the player that the metric names? Raises ConfigError; also for a config that does not exist."""
+    """Does the trial have the player that the metric names? Raises ConfigError; also for a config
+    that does not exist.
+    """
     config = sweep.resolved(point).config
     wanted = sweep.metric.partition(".")[0]
     if wanted not in (there := scored(config)):
         trial = f" in trial {trial_name(point)}" if point else ""
-        raise ConfigError(f"metric {sweep.metric!r}: no player {wanted!r}{trial}. {did_you_mean(wanted, there)}")
+        raise ConfigError(
+            f"metric {sweep.metric!r}: no player {wanted!r}{trial}. {did_you_mean(wanted, there)}"
+        )
 
 
 def scored(config: Config) -> list[str]:
@@ -252,12 +307,16 @@ def scored(config: Config) -> list[str]:
     return [*strategy.scored(config), *(["mixture"] if mixture else []), "single"]
 
 
-# ------------------------------------------------------------------------------------------------------ what it costs
+# ------------------------------------------------------------------------------------------------------
+# what it costs
 
 
 def megabytes(config: Config) -> float:
     """Megabytes that players send each other, for one step of everybody."""
-    return strategy_of(config).bytes_a_step(Setup(config, load_data(config), torch.device("cpu"))) / 1e6
+    return (
+        strategy_of(config).bytes_a_step(Setup(config, load_data(config), torch.device("cpu")))
+        / 1e6
+    )
 
 
 def costs(config: Config, steps: int, seconds: float) -> dict[str, float]:

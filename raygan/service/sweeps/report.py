@@ -1,6 +1,8 @@
-"""What a sweep has found: a table (DataFrame, parquet), pictures, one HTML page, and the best config as a preset.
+"""What a sweep has found: a table (DataFrame, parquet), pictures, one HTML page, and the best
+config as a preset.
 
-table(FOLDER) -> one row a run: settings, metric, costs, how it ended; write(FOLDER) -> report/index.html, best.yaml
+table(FOLDER) -> one row a run: settings, metric, costs, how it ended; write(FOLDER) ->
+report/index.html, best.yaml
 """
 
 from __future__ import annotations
@@ -39,12 +41,15 @@ def load(folder: Path) -> Sweep:
 
 
 def table(folder: Path) -> Frame:
-    """A row a run: its settings, the metric, steps, the three costs, and how it ended; missing trials are rows as well.
+    """A row a run: its settings, the metric, steps, the three costs, and how it ended; missing
+    trials are rows as well.
 
     In the order of the file's values, where all of them are tried.
     """
     spec, rows = load(folder), []
-    for path in sorted(p.parent for p in (folder / "runs").glob("*/point.json") if not p.parent.is_symlink()):
+    for path in sorted(
+        p.parent for p in (folder / "runs").glob("*/point.json") if not p.parent.is_symlink()
+    ):
         point = json.loads((path / "point.json").read_text())
         try:
             run = Run.load(path)
@@ -59,11 +64,17 @@ def table(folder: Path) -> Frame:
             **costs(run.config, step, seconds), "status": ended(info),
         })  # fmt: skip
     there = {str(r["run"]).partition(FORKED)[0] for r in rows}
-    missing = [p for p in spec.points() if spec.search == "grid" and known_name(folder / "runs", p) not in there]
+    missing = [
+        p
+        for p in spec.points()
+        if spec.search == "grid" and known_name(folder / "runs", p) not in there
+    ]
     rows += [{"run": trial_name(p), **shown(p), "status": "missing"} for p in missing]
     if spec.search == "grid":
         place = {known_name(folder / "runs", p): i for i, p in enumerate(spec.points())}
-        rows.sort(key=lambda r: (place.get(str(r["run"]).partition(FORKED)[0], len(place)), str(r["run"])))
+        rows.sort(
+            key=lambda r: (place.get(str(r["run"]).partition(FORKED)[0], len(place)), str(r["run"]))
+        )
     return pd.DataFrame(rows)
 
 
@@ -73,23 +84,34 @@ def shown(point: dict[str, Any]) -> dict[str, Any]:
 
 
 def ended(info: dict[str, Any]) -> str:
-    """How a run ended: its status, or who stopped it. One that was stopped and has gone on since is not stopped any more.
+    """How a run ended: its status, or who stopped it. One that was stopped and has gone on since is
+    not stopped any more.
 
-    >>> ended({"status": "stopped", "ended_by": "scheduler"}), ended({"status": "done", "ended_by": "scheduler"})
-    ('scheduler', 'done')
+    >>> ended({"status": "stopped", "ended_by": "scheduler"}), ended({"status": "done", "ended_by":
+    "scheduler"}) ('scheduler', 'done')
     """
     by = info.get("ended_by") if info["status"] == "stopped" else None
     return str(by or info["status"])
 
 
 def over_seeds(spec: Sweep, frame: Frame) -> Frame:
-    """Mean and standard deviation of the metric over seeds, with the mean costs, a row a combination of the other settings."""
+    """Mean and standard deviation of the metric over seeds, with the mean costs, a row a
+    combination of the other settings.
+    """
     by = [k for k in spec.settings_named if k != "seed"] or ["seed"]
-    whole = frame[frame["status"].isin(["done", "degraded", "budget"])] if "metric" in frame else frame.iloc[:0]
+    whole = (
+        frame[frame["status"].isin(["done", "degraded", "budget"])]
+        if "metric" in frame
+        else frame.iloc[:0]
+    )
     if whole.empty:
         return pd.DataFrame(columns=[*by, "metric", "std", "n", *COSTS])
     groups = whole.groupby(by, dropna=False, sort=False)
-    out = groups["metric"].agg(["mean", "std", "count"]).rename(columns={"mean": "metric", "count": "n"})
+    out = (
+        groups["metric"]
+        .agg(["mean", "std", "count"])
+        .rename(columns={"mean": "metric", "count": "n"})
+    )
     return out.join(groups[list(COSTS)].mean()).reset_index()
 
 
@@ -123,15 +145,22 @@ def write(folder: Path) -> Path:
         (folder / "report" / f"{title.lower().replace(' ', '-')}.png").write_bytes(raw)
     best = best_point(spec, means)
     if best is not None:
-        write_atomically(folder / "best.yaml", (changes_of(folder, frame, best) + preset_of(spec, best)).encode())
+        write_atomically(
+            folder / "best.yaml", (changes_of(folder, frame, best) + preset_of(spec, best)).encode()
+        )
     page = folder / "report" / "index.html"
-    write_atomically(page, render(spec, frame, means, pictures, best, changes_of(folder, frame, best)).encode())
+    write_atomically(
+        page, render(spec, frame, means, pictures, best, changes_of(folder, frame, best)).encode()
+    )
     return page
 
 
 def preset_of(spec: Sweep, point: dict[str, Any]) -> str:
     """The best config, as a file for --config or raygan/presets."""
-    values: dict[str, Any] = {**flat(preset_values(spec.preset or DEFAULT_PRESET)), **flat(spec.settings)}
+    values: dict[str, Any] = {
+        **flat(preset_values(spec.preset or DEFAULT_PRESET)),
+        **flat(spec.settings),
+    }
     values |= {k: plain(v) for k, v in point.items() if k != "seed"}
     values["steps"] = spec.resolved(point).config.steps
     nested_values: dict[str, Any] = {}
@@ -140,7 +169,11 @@ def preset_of(spec: Sweep, point: dict[str, Any]) -> str:
         *parents, last = path.split(".")
         for parent in parents:
             old = at.get(parent)
-            at = at.setdefault(parent, {}) if isinstance(old, dict | None) else at.setdefault(parent, {"name": old})
+            at = (
+                at.setdefault(parent, {})
+                if isinstance(old, dict | None)
+                else at.setdefault(parent, {"name": old})
+            )
         at[last] = value
     return f"# best of the sweep {spec.name}, by {spec.metric}\n" + yaml.safe_dump(
         lasting(nested_values), sort_keys=False
@@ -148,7 +181,9 @@ def preset_of(spec: Sweep, point: dict[str, Any]) -> str:
 
 
 def changes_of(folder: Path, frame: Frame, point: dict[str, Any] | None) -> str:
-    """How the best runs' settings changed on the way (pbt), as comments over the preset: it holds the last of them only."""
+    """How the best runs' settings changed on the way (pbt), as comments over the preset: it holds
+    the last of them only.
+    """
     lines = list[str]()
     for _, row in frame.iterrows() if point is not None else ():
         path = folder / "runs" / str(row["run"])
@@ -157,7 +192,9 @@ def changes_of(folder: Path, frame: Frame, point: dict[str, Any] | None) -> str:
         if before := schedule(Run.load(path).info) if (path / "run.json").exists() else []:
             parts = [f"until step {b['until']}: {said(b['point'])}" for b in before]
             lines.append(f"# {path.name}: {'; '.join(parts)}; then what stands here")
-    warning = "# Its settings changed on the way, so that a run of this file alone is not what has won:\n"
+    warning = (
+        "# Its settings changed on the way, so that a run of this file alone is not what has won:\n"
+    )
     return warning + "\n".join(lines) + "\n" if lines else ""
 
 
@@ -169,7 +206,8 @@ def said(point: dict[str, Any]) -> str:
     return ", ".join(f"{k} = {cell(v)}" for k, v in point.items())
 
 
-# ------------------------------------------------------------------------------------------------------------ pictures
+# ------------------------------------------------------------------------------------------------------------
+# pictures
 
 
 def draw(spec: Sweep, frame: Frame, means: Frame) -> list[tuple[str, str, bytes | None]]:
@@ -194,7 +232,9 @@ def interaction(spec: Sweep, means: Frame, by: list[str]) -> bytes | None:
     with plt.rc_context(STYLE):
         figure, axis = plt.subplots(figsize=(7.6, 3.2), layout="constrained")
         values = list(dict.fromkeys(means[first]))
-        groups = [(None, means)] if not rest else list(means.groupby(rest[0], sort=False, dropna=False))
+        groups = (
+            [(None, means)] if not rest else list(means.groupby(rest[0], sort=False, dropna=False))
+        )
         for i, (value, part) in enumerate(groups):
             at = part.groupby(first, sort=False, dropna=False)[["metric", "std"]].mean()
             x = [values.index(v) for v in at.index]
@@ -217,22 +257,36 @@ def heat_maps(spec: Sweep, means: Frame, by: list[str]) -> bytes | None:
     if len(by) < 2:
         return None
     y, x, third = by[0], by[1], by[2] if len(by) > 2 else None
-    parts = [(None, means)] if third is None else list(means.groupby(third, sort=False, dropna=False))
+    parts = (
+        [(None, means)] if third is None else list(means.groupby(third, sort=False, dropna=False))
+    )
     low, high = means["metric"].min(), means["metric"].max()
     with plt.rc_context({**STYLE, "axes.grid": False}):
         figure, axes = plt.subplots(
-            1, len(parts), figsize=(1.4 + 3.1 * len(parts), 3.1), squeeze=False, layout="constrained"
+            1,
+            len(parts),
+            figsize=(1.4 + 3.1 * len(parts), 3.1),
+            squeeze=False,
+            layout="constrained",
         )
         for axis, (value, part) in zip(axes[0], parts, strict=True):
             grid = part.pivot_table(index=y, columns=x, values="metric", sort=False, dropna=False)
-            shown_at = axis.imshow(grid.to_numpy(float), cmap="viridis", vmin=low, vmax=high, aspect="auto")
+            shown_at = axis.imshow(
+                grid.to_numpy(float), cmap="viridis", vmin=low, vmax=high, aspect="auto"
+            )
             axis.set_xticks(range(len(grid.columns)), [str(v) for v in grid.columns])
             axis.set_yticks(range(len(grid.index)), [str(v) for v in grid.index])
             for i, j in np.ndindex(grid.shape):
                 number = grid.iat[i, j]
                 bright = high > low and (number - low) / (high - low) > 0.6
                 axis.text(
-                    j, i, f"{number:.3g}", ha="center", va="center", fontsize=8, color="#222222" if bright else "white"
+                    j,
+                    i,
+                    f"{number:.3g}",
+                    ha="center",
+                    va="center",
+                    fontsize=8,
+                    color="#222222" if bright else "white",
                 )
             axis.set_xlabel(x)
             axis.set_title("" if value is None else f"{third} = {value}", fontsize=9)
@@ -252,7 +306,11 @@ def parallel(spec: Sweep, frame: Frame) -> bytes | None:
         heights = {}
         for i, column in enumerate(columns):
             numeric = pd.api.types.is_numeric_dtype(rows[column])
-            values = sorted(set(rows[column])) if numeric else list(dict.fromkeys(rows[column].astype(str)))
+            values = (
+                sorted(set(rows[column]))
+                if numeric
+                else list(dict.fromkeys(rows[column].astype(str)))
+            )
             if column == "metric":
                 low, high = float(rows[column].min()), float(rows[column].max())
                 heights[column] = [(v - low) / ((high - low) or 1) for v in rows[column]]
@@ -266,7 +324,13 @@ def parallel(spec: Sweep, frame: Frame) -> bytes | None:
                 axis.text(i + 0.03, at, text, fontsize=7, va="bottom", color="#555555")
         for k in range(len(rows)):
             tint = plt.get_cmap("viridis")(heights["metric"][k])
-            axis.plot(range(len(columns)), [heights[c][k] for c in columns], color=tint, linewidth=1.1, alpha=0.85)
+            axis.plot(
+                range(len(columns)),
+                [heights[c][k] for c in columns],
+                color=tint,
+                linewidth=1.1,
+                alpha=0.85,
+            )
         axis.set_xticks(range(len(columns)), [*columns[:-1], spec.metric])
         axis.set_yticks([])
         axis.set_xlim(-0.1, len(columns) - 0.6)
@@ -278,7 +342,9 @@ def cost(spec: Sweep, frame: Frame) -> bytes | None:
     """The metric against each axis of cost."""
     rows = frame.dropna(subset=["metric"])
     with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(1, len(COSTS), figsize=(9.6, 2.7), sharey=True, layout="constrained")
+        figure, axes = plt.subplots(
+            1, len(COSTS), figsize=(9.6, 2.7), sharey=True, layout="constrained"
+        )
         for axis, column in zip(axes, COSTS, strict=True):
             axis.scatter(
                 rows[column],
@@ -291,7 +357,8 @@ def cost(spec: Sweep, frame: Frame) -> bytes | None:
     return png(figure)
 
 
-# ---------------------------------------------------------------------------------------------------------------- page
+# ----------------------------------------------------------------------------------------------------------------
+# page
 
 
 def text(folder: Path) -> str:
@@ -301,13 +368,18 @@ def text(folder: Path) -> str:
     spec, frame = load(folder), table(folder)
     means = over_seeds(spec, frame)
     header = [*means.columns]
-    lines = [text_table(header, [[cell(row[c]) for c in header] for _, row in means.iterrows()])] if len(means) else []
+    lines = (
+        [text_table(header, [[cell(row[c]) for c in header] for _, row in means.iterrows()])]
+        if len(means)
+        else []
+    )
     ended = frame["status"].value_counts()
     lines.append("runs: " + ", ".join(f"{n} {status}" for status, n in ended.items()))
     best = best_point(spec, means)
     if best is not None:
         lines.append(
-            f"best by {spec.metric} (mean over seeds): " + said({k: v for k, v in best.items() if k != "seed"})
+            f"best by {spec.metric} (mean over seeds): "
+            + said({k: v for k, v in best.items() if k != "seed"})
         )
         if changes := changes_of(folder, frame, best):
             lines.append(changes.replace("# ", "").rstrip())

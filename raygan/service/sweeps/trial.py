@@ -1,4 +1,6 @@
-"""One trial of a sweep, as Ray Tune calls it: a normal run, in this process or on actors in the trial's placement group."""
+"""One trial of a sweep, as Ray Tune calls it: a normal run, in this process or on actors in the
+trial's placement group.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ FORKED = "__"
 
 
 class Reporter(Listener):
-    """Tells Tune the scores of a step, once everybody's are there; ends the run when its budget is spent, or Tune says so."""
+    """Tells Tune the scores of a step, once everybody's are there; ends the run when its budget is
+    spent, or Tune says so.
+    """
 
     def __init__(self, sweep: Sweep, config: Config, path: Path, keys: list[str]) -> None:
         self.sweep = sweep
@@ -43,7 +47,8 @@ class Reporter(Listener):
         if sweep.budget.megabytes is not None and math.isnan(self.per_step["megabytes"]):
             name = config.strategy["name"]
             raise ConfigError(
-                f"budget.megabytes: strategy {name} does not say what it sends (bytes_a_step). Use seconds."
+                f"budget.megabytes: strategy {name} does not say what it sends (bytes_a_step). Use"
+                " seconds."
             )
         self.seen: dict[int, set[str]] = {}
         self.waiting: list[int] = []
@@ -56,7 +61,10 @@ class Reporter(Listener):
             step = done.order.step
             self.seen.setdefault(step, set()).update(row["player"] for row in done.result.rows)
             players = {p for p in run.state.players if run.state.roles[p].scored}
-            if len(run.state.strategy.locals(run.state.config)) > 1 and self.config.evaluation.mixture:
+            if (
+                len(run.state.strategy.locals(run.state.config)) > 1
+                and self.config.evaluation.mixture
+            ):
                 players.add("mixture")
             if self.seen[step] >= players:
                 del self.seen[step]
@@ -114,7 +122,9 @@ def report(values: dict[str, Any], pointer: dict[str, Any] | None) -> None:
 
 
 def told(sweep: Sweep, value: float) -> float:
-    """The metric for Tune, which counts NaN as a success: the worst there is instead. The tables keep NaN."""
+    """The metric for Tune, which counts NaN as a success: the worst there is instead. The tables
+    keep NaN.
+    """
     worst = WORST if lower_is_better(sweep.metric.partition(".")[2]) else -WORST
     return value if math.isfinite(value) else worst
 
@@ -139,33 +149,55 @@ def run_trial(values: dict[str, Any], sweep: Sweep, folder: str) -> None:
     name = known_name(runs, point)
     if pointer is not None:  # PBT: somebody else's state, our settings
         trial = tune.get_context().get_trial_id()[-5:]
-        name = f"{trial_name(point)}{FORKED}{trial}-{pointer['step']}"  # by what it is now, not by what its source was
+        # by what it is now, not by what its source was
+        name = f"{trial_name(point)}{FORKED}{trial}-{pointer['step']}"
     path = runs / name
     config = resolved.config
     keys = score_keys(config)
     reporter = Reporter(sweep, config, path, keys)
-    report({"step": 0, "metric": told(sweep, math.nan), **costs(config, 0, 0.0), **dict.fromkeys(keys, math.nan)}, None)
+    report(
+        {
+            "step": 0,
+            "metric": told(sweep, math.nan),
+            **costs(config, 0, 0.0),
+            **dict.fromkeys(keys, math.nan),
+        },
+        None,
+    )
     try:
         if not (path / "run.json").exists():
             if pointer is not None:
-                fork(Path(pointer["run"]), path, resolved, pointer["step"], pointer.get("player_seconds", 0.0))
+                fork(
+                    Path(pointer["run"]),
+                    path,
+                    resolved,
+                    pointer["step"],
+                    pointer.get("player_seconds", 0.0),
+                )
             else:
                 train_here(resolved, runs, name, sweep, reporter, point)
                 return
         write_point(path, point)
         if Run.load(path).info["status"] not in ("done", "degraded"):
-            resume_run(path, address="auto", inline=sweep.executor == "inline", listeners=[reporter])
+            resume_run(
+                path, address="auto", inline=sweep.executor == "inline", listeners=[reporter]
+            )
         else:
             tell_finished(Run.load(path), sweep, keys)
     except Interrupted:
         mark(path, "budget", "its budget was spent")
     except SystemExit:  # Tune's: the schedule has no more steps for it; its last checkpoint stays
-        if (path / "run.json").exists() and Run.load(path).info["status"] not in ("done", "degraded"):
+        if (path / "run.json").exists() and Run.load(path).info["status"] not in (
+            "done",
+            "degraded",
+        ):
             mark(path, "scheduler", "the sweep's scheduler has stopped it")
         raise
 
 
-def train_here(resolved: Any, runs: Path, name: str, sweep: Sweep, reporter: Reporter, point: dict[str, Any]) -> None:
+def train_here(
+    resolved: Any, runs: Path, name: str, sweep: Sweep, reporter: Reporter, point: dict[str, Any]
+) -> None:
     """A new run; its point is written as soon as its folder is there."""
 
     class Note(Listener):
@@ -184,7 +216,9 @@ def train_here(resolved: Any, runs: Path, name: str, sweep: Sweep, reporter: Rep
 
 def tell_finished(run: Run, sweep: Sweep, keys: list[str]) -> None:
     """A trial that an earlier start of the sweep has ended: its last scores, again."""
-    values = dict.fromkeys(keys, math.nan) | {k: v for k, v in flattened(run.scores()).items() if k in keys}
+    values = dict.fromkeys(keys, math.nan) | {
+        k: v for k, v in flattened(run.scores()).items() if k in keys
+    }
     seconds = inherited_seconds(run.info) + sum(run.info["busy_seconds"].values())
     step = run.config.steps
     report(
@@ -206,7 +240,9 @@ def mark(path: Path, by: str, why: str) -> None:
 
 
 def score_keys(config: Config) -> list[str]:
-    """Every score that a run of this config can report: Tune's table has the columns of the first report only."""
+    """Every score that a run of this config can report: Tune's table has the columns of the first
+    report only.
+    """
     evaluator = Evaluator(Setup(config, load_data(config), torch.device("cpu")))
     strategy = strategy_of(config)
     players = strategy.scored(config)

@@ -1,4 +1,6 @@
-"""`raygan sweep FILE`: Ray Tune over a sweep file's points; then the table, the pictures, and the best config as a preset."""
+"""`raygan sweep FILE`: Ray Tune over a sweep file's points; then the table, the pictures, and the
+best config as a preset.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ def sweep(
     file: Path, *, run_dir: Path = Path("runs"), resume: bool = False, address: str = "auto", max_concurrent: int | None = None,
     samples: int | None = None,
 ) -> Path:  # fmt: skip
-    """Run a sweep file; returns its folder. Raises ConfigError, InfeasibleError, Interrupted (go on with `resume`)."""
+    """Run a sweep file; returns its folder. Raises ConfigError, InfeasibleError, Interrupted (go on
+    with `resume`).
+    """
     spec = read_sweep(file)
     if samples is not None:
         spec = spec.model_copy(update={"samples": samples})
@@ -40,17 +44,21 @@ def sweep(
     for extra in [*spec.loggers, *([spec.search] if spec.search == "optuna" else [])]:
         if importlib.util.find_spec(NEEDS[extra]) is None:
             raise ConfigError(
-                f"{file}: {extra} is not installed. `pip install {NEEDS[extra]}`, or take it out of the file."
+                f"{file}: {extra} is not installed. `pip install {NEEDS[extra]}`, or take it out of"
+                " the file."
             )
     check_metric(spec, file)
     folder = run_dir / spec.name
     if folder.exists() and not resume:
         raise ConfigError(
-            f"sweep folder {str(folder)!r} exists already. Go on with --resume, or give the sweep another name."
+            f"sweep folder {str(folder)!r} exists already. Go on with --resume, or give the sweep"
+            " another name."
         )
     stored = folder / "sweep.json"
     if resume and stored.exists() and json.loads(stored.read_text())["space"] != spec.space:
-        raise ConfigError(f"{file}: its space is not that of {str(folder)!r}. Give the sweep another name.")
+        raise ConfigError(
+            f"{file}: its space is not that of {str(folder)!r}. Give the sweep another name."
+        )
     (folder / "runs").mkdir(parents=True, exist_ok=True)
     stored.write_text(spec.model_dump_json(indent=1) + "\n")
     from raygan.actors.cluster import cluster
@@ -59,8 +67,8 @@ def sweep(
         errors = _fit(spec, folder.resolve(), file)
     if errors:
         raise RayganError(
-            f"sweep {spec.name}: {len(errors)} trials failed, the first: {errors[0]}. Their runs are in {folder / 'runs'}; "
-            f"`raygan sweep {file} --resume` tries them again."
+            f"sweep {spec.name}: {len(errors)} trials failed, the first: {errors[0]}. Their runs"
+            f" are in {folder / 'runs'}; `raygan sweep {file} --resume` tries them again."
         )
     return folder
 
@@ -75,8 +83,8 @@ def check_metric(spec: Sweep, file: Path) -> None:
         raise ConfigError(f"{file}: metric {spec.metric!r}: {did_you_mean(score, at_the_end)}")
     if spec.scheduler != "none" and score not in on_the_way:
         raise ConfigError(
-            f"{file}: metric {spec.metric!r} is measured at the last step only; scheduler {spec.scheduler} needs one of: "
-            f"{', '.join(on_the_way)}."
+            f"{file}: metric {spec.metric!r} is measured at the last step only; scheduler"
+            f" {spec.scheduler} needs one of: {', '.join(on_the_way)}."
         )
 
 
@@ -98,7 +106,8 @@ def _fit(spec: Sweep, folder: Path, file: Path) -> list[str]:
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # a line a trial is ours
     os.environ["TUNE_DISABLE_STRICT_METRIC_CHECKING"] = "1"
     trainable: Any = tune.with_resources(
-        tune.with_parameters(run_trial, sweep=spec, folder=str(folder)), tune.PlacementGroupFactory(demand)
+        tune.with_parameters(run_trial, sweep=spec, folder=str(folder)),
+        tune.PlacementGroupFactory(demand),
     )
     mode = "min" if lower_is_better(spec.metric.partition(".")[2]) else "max"
     space, search = _search(spec, mode)
@@ -120,19 +129,30 @@ def _fit(spec: Sweep, folder: Path, file: Path) -> list[str]:
     return [" ".join(str(e).split())[-300:] for e in results.errors]
 
 
-def bundles(spec: Sweep, room: dict[str, float], nodes: list[dict[str, float]]) -> list[dict[str, float]]:
-    """What one trial asks of the cluster: its own process, and a bundle a player. Raises InfeasibleError."""
+def bundles(
+    spec: Sweep, room: dict[str, float], nodes: list[dict[str, float]]
+) -> list[dict[str, float]]:
+    """What one trial asks of the cluster: its own process, and a bundle a player. Raises
+    InfeasibleError.
+    """
     if spec.executor == "inline":
         if room.get("CPU", 0.0) < 1:
-            raise InfeasibleError(f"a trial needs 1 CPU, the cluster has {room.get('CPU', 0):g}. Add nodes.")
+            raise InfeasibleError(
+                f"a trial needs 1 CPU, the cluster has {room.get('CPU', 0):g}. Add nodes."
+            )
         return [{"CPU": 1.0}]
     points = spec.points() or [{}]
-    less = [{**n, "CPU": n.get("CPU", 0.0) - DRIVER_CPUS} for n in nodes]  # the driver may be on any of them
+    less = [
+        {**n, "CPU": n.get("CPU", 0.0) - DRIVER_CPUS} for n in nodes
+    ]  # the driver may be on any of them
     largest: list[dict[str, float]] = []
     for point in points:
         config = spec.resolved(point).config
         found = place(
-            num_processes(config), config.resources, {**room, "CPU": room.get("CPU", 0.0) - DRIVER_CPUS}, less
+            num_processes(config),
+            config.resources,
+            {**room, "CPU": room.get("CPU", 0.0) - DRIVER_CPUS},
+            less,
         ).bundles
         largest = max(largest, found, key=len)
     return [{"CPU": DRIVER_CPUS}, *largest]
@@ -160,7 +180,9 @@ def domain(values: Any) -> Any:
     kind, ends = next(iter(values.items()))
     if kind == "choice":
         return tune.choice(ends)
-    return {"uniform": tune.uniform, "log_uniform": tune.loguniform, "randint": tune.randint}[kind](*ends)
+    return {"uniform": tune.uniform, "log_uniform": tune.loguniform, "randint": tune.randint}[kind](
+        *ends
+    )
 
 
 def _scheduler(spec: Sweep) -> Any:
@@ -174,7 +196,9 @@ def _scheduler(spec: Sweep) -> Any:
         )
     if spec.scheduler == "pbt":
         changes = {
-            path: spec.space[path] if isinstance(spec.space[path], list) else domain(spec.space[path])
+            path: (
+                spec.space[path] if isinstance(spec.space[path], list) else domain(spec.space[path])
+            )
             for path in spec.perturb
         }
         return tune.schedulers.PopulationBasedTraining(
@@ -184,9 +208,11 @@ def _scheduler(spec: Sweep) -> Any:
 
 
 class Stop:
-    """SIGINT, SIGTERM and SIGHUP end the sweep at Tune's next step; what its trials have saved stays. A second one ends it at once.
+    """SIGINT, SIGTERM and SIGHUP end the sweep at Tune's next step; what its trials have saved
+    stays. A second one ends it at once.
 
-    The handler only takes note: an exception out of it may land inside Ray's compiled code, which makes a SystemError of it.
+    The handler only takes note: an exception out of it may land inside Ray's compiled code, which
+    makes a SystemError of it.
     """
 
     def __init__(self, next_move: str) -> None:
@@ -229,7 +255,9 @@ def _callbacks(spec: Sweep, stop: Stop) -> list[Any]:
             """Under names that it takes: it ends the sweep where it meets another one."""
 
             def log_trial_result(self, iteration: int, trial: Any, result: dict[str, Any]) -> None:
-                super().log_trial_result(iteration, trial, {mlflow_name(k): v for k, v in result.items()})
+                super().log_trial_result(
+                    iteration, trial, {mlflow_name(k): v for k, v in result.items()}
+                )
 
         out.append(Renamed(experiment_name=f"raygan-{spec.name}"))
     return out

@@ -1,6 +1,8 @@
-"""Pictures about who helped whom, and how far a generator can be trusted: swaps, balance, judges, latent walks.
+"""Pictures about who helped whom, and how far a generator can be trusted: swaps, balance, judges,
+latent walks.
 
-The same conventions as in `pictures`; each function gives a PNG, or None where the run has nothing of the kind.
+The same conventions as in `pictures`; each function gives a PNG, or None where the run has nothing
+of the kind.
 """
 
 from __future__ import annotations
@@ -32,7 +34,9 @@ DIMENSIONS = 4
 
 
 def swap_ribbons(run: Run) -> bytes | None:
-    """A lane a seat, a ribbon a discriminator (coloured by its birth), over steps; crossings are swaps."""
+    """A lane a seat, a ribbon a discriminator (coloured by its birth), over steps; crossings are
+    swaps.
+    """
     seats = run.digest.seats
     if not seats.count:
         return None
@@ -51,7 +55,10 @@ def swap_ribbons(run: Run) -> bytes | None:
 
 
 def _seats_as_ribbons(
-    axis: Any, moves: Sequence[tuple[int, Sequence[Mapping[str, Any]]]], lanes: Mapping[str, int], end: int
+    axis: Any,
+    moves: Sequence[tuple[int, Sequence[Mapping[str, Any]]]],
+    lanes: Mapping[str, int],
+    end: int,
 ) -> None:
     names = list(lanes)
     holds, since = {p: p for p in names}, dict.fromkeys(names, 0)
@@ -61,14 +68,21 @@ def _seats_as_ribbons(
         for move in taken:
             seat, source = move["player"], move["from"]
             held = before.get(source, source)
-            ribbons.append(([(since[seat], lanes[seat]), (step, lanes[seat])], shade(before[seat], names)))
-            crossings.append(([(step, lanes.get(source, lanes[seat])), (step, lanes[seat])], shade(held, names)))
+            ribbons.append(
+                ([(since[seat], lanes[seat]), (step, lanes[seat])], shade(before[seat], names))
+            )
+            crossings.append(
+                ([(step, lanes.get(source, lanes[seat])), (step, lanes[seat])], shade(held, names))
+            )
             holds[seat], since[seat] = held, step
     ribbons += [([(since[p], lanes[p]), (end, lanes[p])], shade(holds[p], names)) for p in names]
     for lines, width in ((ribbons, 5), (crossings, 0.6)):
         axis.add_collection(
             LineCollection(
-                [ends for ends, _ in lines], colors=[tint for _, tint in lines], linewidths=width, capstyle="butt"
+                [ends for ends, _ in lines],
+                colors=[tint for _, tint in lines],
+                linewidths=width,
+                capstyle="butt",
             )
         )
 
@@ -79,7 +93,10 @@ def _seats_as_columns(
     """More swaps than a picture can show: who sat where at one in so many of them."""
     names = list(lanes)
     births = {
-        name: i for i, name in enumerate(dict.fromkeys([*names, *(h for _, held in columns for h in held.values())]))
+        name: i
+        for i, name in enumerate(
+            dict.fromkeys([*names, *(h for _, held in columns for h in held.values())])
+        )
     }
     held = np.array([[births[seats.get(p, p)] for _, seats in columns] for p in names])
     edges = [step for step, _ in columns]
@@ -113,8 +130,12 @@ def balance_over_time(run: Run) -> bytes | None:
 
 
 def slot_raster(run: Run) -> bytes | None:
-    """PMGAN: a lane a generator, a column a round of the judge; how old its slot was, against the newest one used."""
-    last = {e["step"]: e for e in run.digest.slots if e.get("age")}  # of a round that was repeated, the last
+    """PMGAN: a lane a generator, a column a round of the judge; how old its slot was, against the
+    newest one used.
+    """
+    last = {
+        e["step"]: e for e in run.digest.slots if e.get("age")
+    }  # of a round that was repeated, the last
     slots = [last[step] for step in sorted(last)]
     if not slots:
         return None
@@ -147,11 +168,23 @@ def gam2_matrix(run: Run) -> bytes | None:
             figsize=(1.8 + 0.55 * rates.shape[1], 1.6 + 0.3 * rates.shape[0]), layout="constrained"
         )
         image = axis.imshow(
-            np.ma.masked_invalid(rates), cmap="viridis", vmin=0, vmax=max(0.5, np.nanmax(rates)), aspect="auto"
+            np.ma.masked_invalid(rates),
+            cmap="viridis",
+            vmin=0,
+            vmax=max(0.5, np.nanmax(rates)),
+            aspect="auto",
         )
         for i, j in zip(*np.nonzero(np.isnan(rates)), strict=True):
             axis.add_patch(
-                Rectangle((j - 0.5, i - 0.5), 1, 1, fill=False, hatch="////", edgecolor="#bbbbbb", linewidth=0)
+                Rectangle(
+                    (j - 0.5, i - 0.5),
+                    1,
+                    1,
+                    fill=False,
+                    hatch="////",
+                    edgecolor="#bbbbbb",
+                    linewidth=0,
+                )
             )
         axis.set_xticks(range(rates.shape[1]), found["generators"], rotation=90, fontsize=6)
         axis.set_yticks(range(rates.shape[0]), list(found["discriminators"]), fontsize=6)
@@ -181,7 +214,9 @@ def generalisation(run: Run) -> bytes | None:
 
 
 def verdict_histograms(run: Run, data: Samples) -> bytes | None:
-    """D(real) and D(fake) of every discriminator in the newest checkpoint (training pitfalls: D should be undecided)."""
+    """D(real) and D(fake) of every discriminator in the newest checkpoint (training pitfalls: D
+    should be undecided).
+    """
     checkpoint, _ = newest_valid(run.path)
     if checkpoint is None:
         return None
@@ -200,17 +235,23 @@ def verdict_histograms(run: Run, data: Samples) -> bytes | None:
         for axis, player in zip(axes.flat, judges, strict=False):
             own = run.config.of(player)
             d = networks[player]
-            fake = torch.from_numpy(run.generator(MIXTURE if role_of(player, roles).judges else player).draw(500, 0))
+            fake = torch.from_numpy(
+                run.generator(MIXTURE if role_of(player, roles).judges else player).draw(500, 0)
+            )
             critic = is_critic(own)
             with torch.no_grad():
                 values = [d(x) if critic else d(x).sigmoid() for x in (real, fake)]
             bins = (
-                np.linspace(min(float(v.min()) for v in values), max(float(v.max()) for v in values), 31)
+                np.linspace(
+                    min(float(v.min()) for v in values), max(float(v.max()) for v in values), 31
+                )
                 if critic
                 else np.linspace(0, 1, 31)
             )
             axis.hist(values[0].numpy(), bins, color=REAL, alpha=0.7, label="real")
-            axis.hist(values[1].numpy(), bins, color=colour(player, roles), alpha=0.6, label="generated")
+            axis.hist(
+                values[1].numpy(), bins, color=colour(player, roles), alpha=0.6, label="generated"
+            )
             axis.set_title(f"D of {player}", fontsize=8)
             axis.set_yticks([])
         axes.flat[0].legend(fontsize=6, frameon=False)
@@ -218,7 +259,9 @@ def verdict_histograms(run: Run, data: Samples) -> bytes | None:
 
 
 def latent_walk(run: Run, data: Samples) -> bytes | None:
-    """The best single generator along single dimensions of z, from -3 to 3, the others at one draw (training pitfalls)."""
+    """The best single generator along single dimensions of z, from -3 to 3, the others at one draw
+    (training pitfalls).
+    """
     checkpoint, _ = newest_valid(run.path)
     if checkpoint is None or data.text:
         return None
@@ -236,10 +279,18 @@ def latent_walk(run: Run, data: Samples) -> bytes | None:
     with plt.rc_context({**STYLE, "axes.grid": False}):
         if data.is_images:
             figure, axis = plt.subplots(figsize=(9.6, 1.05 * len(dims)), layout="constrained")
-            axis.imshow(tile(to_uint8(out), len(walk)), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+            axis.imshow(
+                tile(to_uint8(out), len(walk)),
+                cmap="gray",
+                vmin=0,
+                vmax=255,
+                interpolation="nearest",
+            )
             side = data.shape[-1]
             axis.set_yticks([side * (i + 0.5) for i in range(len(dims))], [f"z[{d}]" for d in dims])
-            axis.set_xticks([side * (i + 0.5) for i in range(len(walk))], [f"{w:.1f}" for w in walk])
+            axis.set_xticks(
+                [side * (i + 0.5) for i in range(len(walk))], [f"{w:.1f}" for w in walk]
+            )
         else:
             figure, axis = plt.subplots(figsize=(4.2, 3.6), layout="constrained")
             if data.modes is not None:
@@ -260,7 +311,9 @@ def latent_walk(run: Run, data: Samples) -> bytes | None:
 
 
 def class_histograms(show: Show, data: Samples, roles: Roles) -> bytes | None:
-    """Most likely classes of each generator's kept samples, by the data's classifier (GAP, Fig. 14)."""
+    """Most likely classes of each generator's kept samples, by the data's classifier (GAP, Fig.
+    14).
+    """
     if data.classifier is None or data.stack > 1:
         return None
     network = load_classifier(data.classifier)[0]
@@ -268,7 +321,12 @@ def class_histograms(show: Show, data: Samples, roles: Roles) -> bytes | None:
     with plt.rc_context(STYLE):
         figure, axes = panels(len(players))
         for axis, player in zip(axes.flat, players, strict=False):
-            images = torch.from_numpy(np.asarray(show[player][max(show[player])])).float().div(127.5).sub(1)
+            images = (
+                torch.from_numpy(np.asarray(show[player][max(show[player])]))
+                .float()
+                .div(127.5)
+                .sub(1)
+            )
             p = probabilities(network, images)
             axis.bar(
                 range(p.shape[1]),
@@ -282,13 +340,16 @@ def class_histograms(show: Show, data: Samples, roles: Roles) -> bytes | None:
 
 
 def overlay(show: Show, data: Samples, roles: Roles) -> bytes | None:
-    """Real and generated samples in one plane: the first two principal components of the classifier's features (GAP, A.2)."""
+    """Real and generated samples in one plane: the first two principal components of the
+    classifier's features (GAP, A.2).
+    """
     if not data.is_images:
         return None
     real = data.held_out_batch(500, torch.Generator().manual_seed(0))
     players = ordered(show, roles)
     pieces: Mapping[str, torch.Tensor] = {"real data": real} | {
-        p: torch.from_numpy(np.asarray(show[p][max(show[p])])).float().div(127.5).sub(1) for p in players
+        p: torch.from_numpy(np.asarray(show[p][max(show[p])])).float().div(127.5).sub(1)
+        for p in players
     }
     if data.classifier and data.stack == 1:
         network = load_classifier(data.classifier)[0]

@@ -1,9 +1,11 @@
-"""Who may look at a live page: whoever was given its address, from a browser that talks to this server and to no other.
+"""Who may look at a live page: whoever was given its address, from a browser that talks to this
+server and to no other.
 
 http://HOST:PORT/?token=T  --once-->  http://HOST:PORT/FOLDER/   + cookie (HttpOnly, SameSite=Strict, Path=/FOLDER/)
 
-Cookies know no ports: one of Path=/ would go to every server on that host name, and two pages would overwrite each other's.
-So the page lies in a folder whose name only its reader knows, the cookie is for that folder alone, and has a name of its own.
+Cookies know no ports: one of Path=/ would go to every server on that host name, and two pages would
+overwrite each other's. So the page lies in a folder whose name only its reader knows, the cookie is
+for that folder alone, and has a name of its own.
 """
 
 from __future__ import annotations
@@ -19,8 +21,10 @@ from typing import Any
 from aiohttp import web
 
 HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; img-src 'self'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": (
+        "default-src 'none'; img-src 'self'; script-src 'self'; style-src 'self'; connect-src"
+        " 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
@@ -30,7 +34,9 @@ HEADERS = {
 LOCAL = ("127.0.0.1", "localhost", "::1")
 HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:]+))(?::\d+)?")
 OWN = ("", "none", "same-origin")
-"""Sec-Fetch-Site of a request that no other page has made; "" from what is no browser, or an old one."""
+"""Sec-Fetch-Site of a request that no other page has made; "" from what is no browser, or an old
+one.
+"""
 
 
 class Door:
@@ -42,17 +48,23 @@ class Door:
         self.session = secrets.token_urlsafe(24)
         self.folder = f"/{secrets.token_urlsafe(12)}"
         self.cookie = f"raygan-{secrets.token_hex(6)}"
-        self.names = {*LOCAL} if host in LOCAL else {*LOCAL, host, socket.gethostname(), socket.getfqdn()}
+        self.names = (
+            {*LOCAL} if host in LOCAL else {*LOCAL, host, socket.gethostname(), socket.getfqdn()}
+        )
 
     def logger(self) -> logging.Logger:
-        """The server's own, less our secrets: it quotes what it could not read, the token in it included."""
+        """The server's own, less our secrets: it quotes what it could not read, the token in it
+        included.
+        """
         out = logging.Logger(__name__)
         out.parent = logging.getLogger()
         out.addFilter(self._redact)
         return out
 
     def _redact(self, record: logging.LogRecord) -> bool:
-        record.exc_text = logging.Formatter().formatException(record.exc_info) if record.exc_info else None
+        record.exc_text = (
+            logging.Formatter().formatException(record.exc_info) if record.exc_info else None
+        )
         record.msg, record.args, record.exc_info = record.getMessage(), None, None
         for secret in (self.token, self.session, self.folder):
             record.msg = record.msg.replace(secret, "***")
@@ -63,7 +75,10 @@ class Door:
     async def guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
         """Let in, or say in a line why not; nothing that was sent is said again."""
         if not self.knows(request.headers.get("Host", "")):
-            return refusal(403, "not a name of this server. Open the address that `raygan watch --web` printed.")
+            return refusal(
+                403,
+                "not a name of this server. Open the address that `raygan watch --web` printed.",
+            )
         if request.path == "/" and same(request.query.get("token", ""), self.token):
             return self.welcome(request.headers.get("Sec-Fetch-Site", ""))
         if not same(request.cookies.get(self.cookie, ""), self.session):
@@ -75,7 +90,8 @@ class Door:
         return answer
 
     def knows(self, host: str) -> bool:
-        """Is it a name of this server? Another name that leads here is somebody else's (DNS rebinding); an address is nobody's.
+        """Is it a name of this server? Another name that leads here is somebody else's (DNS
+        rebinding); an address is nobody's.
 
         Any port: that of a tunnel may be another one.
         """
@@ -92,7 +108,8 @@ class Door:
     def welcome(self, site: str) -> web.Response:
         """On to the folder, which has no token in its address (history, referrers, shoulders).
 
-        A link on another page (a notebook's terminal) is followed by a refresh: a redirect would not carry a Strict cookie.
+        A link on another page (a notebook's terminal) is followed by a refresh: a redirect would
+        not carry a Strict cookie.
         """
         on = f"{self.folder}/"
         if site in OWN:

@@ -1,4 +1,5 @@
-"""A run that goes on, as others see it: its folder where that can be seen, else a copy that its hub keeps up to date.
+"""A run that goes on, as others see it: its folder where that can be seen, else a copy that its hub
+keeps up to date.
 
 with follow("runs/mine") as feed:       # or follow("mine", address): a run on the cluster, through `raygan/mine/hub`
     feed.refresh()
@@ -21,7 +22,14 @@ from typing import Any, Protocol
 
 from raygan.controller.files import say, write_within
 from raygan.controller.lines import Lines, told_by_a_run
-from raygan.controller.run_folder import REQUEST, STOP, check_name, find_run, inside, write_atomically
+from raygan.controller.run_folder import (
+    REQUEST,
+    STOP,
+    check_name,
+    find_run,
+    inside,
+    write_atomically,
+)
 from raygan.controller.versions import refuse_newer
 from raygan.errors import ConfigError
 from raygan.own.names import label
@@ -42,7 +50,9 @@ class Feed(Protocol):
         """Look again; False when there is nothing more to come."""
 
     def ask(self, request: dict[str, Any]) -> None:
-        """Leave a request for the driver: {"verb": "stop"} or {"verb": "scale", "id": ..., "pairs": ...}."""
+        """Leave a request for the driver: {"verb": "stop"} or {"verb": "scale", "id": ..., "pairs":
+        ...}.
+        """
 
 
 class FolderFeed:
@@ -62,8 +72,8 @@ class FolderFeed:
             write_within(self.run.path, name, json.dumps(request).encode())
         except OSError as error:
             raise ConfigError(
-                f"run {str(self.run.path)!r}: {name} cannot be written ({say(error)}). Ask on the machine that drives the run, or "
-                f"by its name and --address."
+                f"run {str(self.run.path)!r}: {name} cannot be written ({say(error)}). Ask on the"
+                " machine that drives the run, or by its name and --address."
             ) from None
 
 
@@ -79,7 +89,9 @@ class HubFeed:
         self.skipped = 0
         """Bytes of logs that the hub had dropped already."""
         if not self.refresh() or not (self.path / "run.json").exists():
-            raise ConfigError(f"run {name!r}: its hub knows nothing yet. Look again in a few seconds.")
+            raise ConfigError(
+                f"run {name!r}: its hub knows nothing yet. Look again in a few seconds."
+            )
         refuse_newer(self.path)
         self.run = Run(self.path)
 
@@ -118,7 +130,9 @@ def running(info: dict[str, Any]) -> bool:
 
 @contextlib.contextmanager
 def follow(run: str, address: str = "auto") -> Iterator[Feed]:
-    """The run in this folder, or of this name on the cluster. Raises ConfigError with what was looked at."""
+    """The run in this folder, or of this name on the cluster. Raises ConfigError with what was
+    looked at.
+    """
     try:
         found: Path | None = find_run(run)
     except ConfigError:
@@ -131,7 +145,10 @@ def follow(run: str, address: str = "auto") -> Iterator[Feed]:
     check_name(run)
     from raygan.actors.cluster import cluster
 
-    with cluster(address, 0, start=False), tempfile.TemporaryDirectory(prefix="raygan-follow-") as folder:
+    with (
+        cluster(address, 0, start=False),
+        tempfile.TemporaryDirectory(prefix="raygan-follow-") as folder,
+    ):
         import ray
 
         from raygan.actors.hub import hub_name
@@ -140,14 +157,16 @@ def follow(run: str, address: str = "auto") -> Iterator[Feed]:
             hub = ray.get_actor(hub_name(run))
         except ValueError:
             raise ConfigError(
-                f"run {run!r}: no folder of that name here, and no running run on the cluster. `raygan runs --address "
-                f"{address}` lists what the cluster knows."
+                f"run {run!r}: no folder of that name here, and no running run on the cluster."
+                f" `raygan runs --address {address}` lists what the cluster knows."
             ) from None
         yield HubFeed(run, hub, Path(folder))
 
 
 def scale(feed: Feed, pairs: int, timeout_s: float = 120.0) -> str:
-    """Ask, wait for the answer in the run's events; returns one line. Raises ConfigError when refused or unanswered."""
+    """Ask, wait for the answer in the run's events; returns one line. Raises ConfigError when
+    refused or unanswered.
+    """
     refuse_unless_running(feed, "scaled")
     request, answers = uuid.uuid4().hex, Lines(feed.run.path / "events.jsonl", told_by_a_run)
     answers.skip()
@@ -164,12 +183,15 @@ def scale(feed: Feed, pairs: int, timeout_s: float = 120.0) -> str:
                 )
         time.sleep(0.2)
     raise ConfigError(
-        f"scale: no answer of {feed.run.name} within {timeout_s:.0f} s. Is its driver alive? `raygan runs` tells."
+        f"scale: no answer of {feed.run.name} within {timeout_s:.0f} s. Is its driver alive?"
+        " `raygan runs` tells."
     )
 
 
 def stop(feed: Feed, timeout_s: float = 120.0) -> str:
-    """Ask for a checkpoint and an end, wait for it; returns one line. Raises ConfigError when nobody answers."""
+    """Ask for a checkpoint and an end, wait for it; returns one line. Raises ConfigError when
+    nobody answers.
+    """
     refuse_unless_running(feed, "stopped")
     began = time.monotonic()
     feed.ask({"verb": "stop"})
@@ -179,12 +201,14 @@ def stop(feed: Feed, timeout_s: float = 120.0) -> str:
         if info["status"] in ENDED or not more:
             saved = feed.run.summary.last.get("checkpoint")
             where = f", checkpoint of step {saved['step']}" if saved else ""
-            status = info["status"] if info["status"] in ENDED else "gone"  # its hub went before it could tell the end
+            status = (
+                info["status"] if info["status"] in ENDED else "gone"
+            )  # its hub went before it could tell the end
             return f"{feed.run.name}: {status} after {time.monotonic() - began:.1f} s{where}"
         time.sleep(0.1)
     raise ConfigError(
-        f"stop: {feed.run.name} has not ended within {timeout_s:.0f} s. `kill {feed.run.info.get('pid')}` on "
-        f"{feed.run.info.get('host')} asks its driver itself."
+        f"stop: {feed.run.name} has not ended within {timeout_s:.0f} s. `kill"
+        f" {feed.run.info.get('pid')}` on {feed.run.info.get('host')} asks its driver itself."
     )
 
 
@@ -193,12 +217,18 @@ def refuse_unless_running(feed: Feed, what: str) -> None:
     info = feed.run.info
     if not running(info):
         status = (
-            info["status"] if info["status"] in ENDED else f"{info['status']} by name, but its driver is gone: lost"
+            info["status"]
+            if info["status"] in ENDED
+            else f"{info['status']} by name, but its driver is gone: lost"
         )
-        raise ConfigError(f"run {str(feed.run.path)!r} is {status}, not running. Only a running run can be {what}.")
+        raise ConfigError(
+            f"run {str(feed.run.path)!r} is {status}, not running. Only a running run can be"
+            f" {what}."
+        )
 
 
-# ------------------------------------------------------------------------------------------------------ what is seen
+# ------------------------------------------------------------------------------------------------------
+# what is seen
 
 
 def state(run: Run) -> dict[str, Any]:
@@ -274,7 +304,10 @@ def state_text(seen: dict[str, Any]) -> str:
     ]  # fmt: skip
     exit_code = "" if seen["exit_code"] is None else f" (exit code {seen['exit_code']})"
     lines = [
-        f"{seen['name']}: {seen['status']}{exit_code}, {seen['strategy']} ({seen['tempo']}), {seen['data']}, seed {seen['seed']}",
+        (
+            f"{seen['name']}: {seen['status']}{exit_code}, {seen['strategy']} ({seen['tempo']}),"
+            f" {seen['data']}, seed {seen['seed']}"
+        ),
         text_table(header, rows),
         f"{seen['progress']:.0%}  elapsed {seen['elapsed']:.0f} s"
         + (f"  eta {seen['eta']:.0f} s" if seen["eta"] is not None else "")
@@ -282,7 +315,9 @@ def state_text(seen: dict[str, Any]) -> str:
         + (f"  deaths {seen['deaths']}" if seen["deaths"] else "")
         + "".join(f"  {name} {count}x" for name, count in seen["warnings"].items()),
     ]
-    lines += [f"damaged lines, passed over: {name} {count}" for name, count in seen["damaged"].items()]
+    lines += [
+        f"damaged lines, passed over: {name} {count}" for name, count in seen["damaged"].items()
+    ]
     if seen["lives"]:
         lines += ["", text_table(LIFE, seen["lives"])]
     if seen["error"]:

@@ -1,7 +1,9 @@
-"""`raygan watch --web RUN`: a page that shows a run while it goes on; the pictures are the report's.
+"""`raygan watch --web RUN`: a page that shows a run while it goes on; the pictures are the
+report's.
 
-Served by the watching process, on this machine only unless told otherwise, and only to whoever has the token in its address:
-the run opens no port, and the page ends with the shell that asked for it. It can look, and nothing else.
+Served by the watching process, on this machine only unless told otherwise, and only to whoever has
+the token in its address: the run opens no port, and the page ends with the shell that asked for it.
+It can look, and nothing else.
 """
 
 from __future__ import annotations
@@ -49,7 +51,8 @@ class Page:
         except DataError as error:  # its pictures need the real data, the table does not
             self.data, self.note = None, f"No pictures: {error}"
 
-    # ------------------------------------------------------------------------------------------------- looking
+    # -------------------------------------------------------------------------------------------------
+    # looking
 
     async def look_for_ever(self) -> None:
         """Keep what is served up to date."""
@@ -77,7 +80,8 @@ class Page:
     def _samples(self) -> list[Path]:
         return list((self.feed.run.path / "samples").glob("*.npy"))
 
-    # ------------------------------------------------------------------------------------------------- serving
+    # -------------------------------------------------------------------------------------------------
+    # serving
 
     def application(self) -> web.Application:
         """Routes, all in the door's folder; every request passes the door."""
@@ -101,7 +105,9 @@ class Page:
         return handler
 
     async def _state(self, request: web.Request) -> web.Response:
-        pictures = [{"key": k, "title": d.title, "note": d.note} for k, (d, _) in self.pictures.items()]
+        pictures = [
+            {"key": k, "title": d.title, "note": d.note} for k, (d, _) in self.pictures.items()
+        ]
         now = {
             **self.seen,
             "more": self.more,
@@ -137,7 +143,10 @@ def serve(feed: Feed, host: str, port: int) -> None:
         name = f"[{host}]" if ":" in host else host
         print(f"http://{name}:{bound}/?token={page.door.token}", flush=True)
         if host not in LOCAL:
-            print("warning: without TLS; whoever listens on the network can read the token", flush=True)
+            print(
+                "warning: without TLS; whoever listens on the network can read the token",
+                flush=True,
+            )
         looking = asyncio.create_task(page.look_for_ever())
         for signum in wanted():
             asyncio.get_running_loop().add_signal_handler(signum, looking.cancel)

@@ -1,7 +1,7 @@
 """The pictures of a report: functions from a run to a PNG. Colours mean the same in all of them.
 
-main (global) = vermilion, mixture = green, judge = gold, a single local = its own blue-to-violet, any other player = brown,
-real data = grey, floor and ceiling = dashed.
+main (global) = vermilion, mixture = green, judge = gold, a single local = its own blue-to-violet,
+any other player = brown, real data = grey, floor and ceiling = dashed.
 """
 
 from __future__ import annotations
@@ -66,7 +66,9 @@ def shade(name: str, among: Sequence[str]) -> Any:
 
 
 def stored_samples(run: Run) -> Show:
-    """player -> step -> samples: of COLUMNS steps, evenly spread, and each player's last; a long run has kept more than fits."""
+    """player -> step -> samples: of COLUMNS steps, evenly spread, and each player's last; a long
+    run has kept more than fits.
+    """
     files: dict[str, dict[int, Path]] = {}
     for path in (run.path / "samples").glob("*.npy"):
         number, _, player = path.stem.partition("-")
@@ -89,7 +91,11 @@ def spread(steps: Sequence[int]) -> list[int]:
     >>> spread(range(0, 1001, 10))
     [0, 200, 400, 600, 800, 1000]
     """
-    return [steps[i] for i in sorted({round(x) for x in np.linspace(0, len(steps) - 1, COLUMNS)})] if steps else []
+    return (
+        [steps[i] for i in sorted({round(x) for x in np.linspace(0, len(steps) - 1, COLUMNS)})]
+        if steps
+        else []
+    )
 
 
 def _load(path: Path) -> npt.NDArray[np.generic] | None:
@@ -161,7 +167,9 @@ def _draw(axis: Any, samples: npt.NDArray[np.generic], data: Samples, tint: Any)
         axis.hist(samples[:, 0], 50, (low[0] - pad, high[0] + pad), color=tint)
         return
     if data.modes is not None:
-        axis.scatter(*data.modes.means.T, s=55, facecolors="none", edgecolors="#b5b5b5", linewidths=0.8)
+        axis.scatter(
+            *data.modes.means.T, s=55, facecolors="none", edgecolors="#b5b5b5", linewidths=0.8
+        )
     axis.scatter(samples[:, 0], samples[:, 1], s=2.0, color=tint, alpha=0.5, linewidths=0)
     axis.set_xlim(low[0] - pad, high[0] + pad)
     axis.set_ylim(low[1] - pad, high[1] + pad)
@@ -172,7 +180,12 @@ def panels(count: int) -> tuple[Any, Any]:
     """(figure, axes (rows, across)) of so many small panels, four a row."""
     rows = -(-count // 4)
     figure, axes = plt.subplots(
-        rows, min(4, count), figsize=(9.6, 1.9 * rows), squeeze=False, layout="constrained", sharey=True
+        rows,
+        min(4, count),
+        figsize=(9.6, 1.9 * rows),
+        squeeze=False,
+        layout="constrained",
+        sharey=True,
     )
     for axis in axes.flat[count:]:
         axis.axis("off")
@@ -180,7 +193,9 @@ def panels(count: int) -> tuple[Any, Any]:
 
 
 def mode_histograms(show: Show, data: Samples, roles: Roles) -> bytes | None:
-    """Share of the high-quality points at each mode, a panel a generator; None for data without modes."""
+    """Share of the high-quality points at each mode, a panel a generator; None for data without
+    modes.
+    """
     if data.modes is None:
         return None
     players = ordered(show, roles)
@@ -190,7 +205,9 @@ def mode_histograms(show: Show, data: Samples, roles: Roles) -> bytes | None:
         for axis, player in zip(axes.flat, players, strict=False):
             last = show[player][max(show[player])]
             axis.bar(
-                range(count), mode_counts(last.astype(np.float64), data.modes) / len(last), color=colour(player, roles)
+                range(count),
+                mode_counts(last.astype(np.float64), data.modes) / len(last),
+                color=colour(player, roles),
             )
             axis.axhline(1 / count, color="#333333", linewidth=0.8, linestyle="--")
             axis.set_title(player, fontsize=9)
@@ -199,7 +216,9 @@ def mode_histograms(show: Show, data: Samples, roles: Roles) -> bytes | None:
     return png(figure)
 
 
-def scores_over_time(run: Run, metrics: Sequence[str], floor: dict[str, float], ceiling: dict[str, float]) -> bytes:
+def scores_over_time(
+    run: Run, metrics: Sequence[str], floor: dict[str, float], ceiling: dict[str, float]
+) -> bytes:
     """Each score against steps and against seconds; ceiling and floor dashed."""
     scored = run.digest.scored
     roles = run.roles
@@ -233,7 +252,13 @@ def scores_over_time(run: Run, metrics: Sequence[str], floor: dict[str, float], 
                         label="ceiling (real data)",
                     )
                 if metric in floor and abs(floor[metric]) < 20 * (abs(ceiling.get(metric, 1)) + 1):
-                    axis.axhline(floor[metric], color="#999999", linestyle=":", linewidth=1.0, label="floor (noise)")
+                    axis.axhline(
+                        floor[metric],
+                        color="#999999",
+                        linestyle=":",
+                        linewidth=1.0,
+                        label="floor (noise)",
+                    )
                 if i == len(metrics) - 1:
                     axis.set_xlabel(label)
             axes[i][0].set_ylabel(marked([metric], floor, ceiling)[0])
@@ -281,7 +306,9 @@ def training_curves(run: Run) -> bytes:
 
 
 def lag_over_time(run: Run) -> bytes | None:
-    """How old the copies are that the global pair learns from, with the bound; None without a global pair."""
+    """How old the copies are that the global pair learns from, with the bound; None without a
+    global pair.
+    """
     pulls = list(run.digest.pulls)
     if not pulls:
         return None
@@ -300,7 +327,9 @@ def lag_over_time(run: Run) -> bytes | None:
 
 
 def phases(run: Run) -> bytes:
-    """Each player's time: training, and everything else (waiting for orders, versions, start); adds up to 100 %."""
+    """Each player's time: training, and everything else (waiting for orders, versions, start); adds
+    up to 100 %.
+    """
     info = run.info
     total = float(info["elapsed"])
     roles = run.roles
@@ -311,7 +340,13 @@ def phases(run: Run) -> bytes:
         axis.barh(players, busy, color=[colour(p, roles) for p in players])
         axis.barh(players, [100 - b for b in busy], left=busy, color="#eeeeee")
         for i, b in enumerate(busy):
-            axis.text(101, i, f"{b:.0f} % training, {100 - b:.0f} % starting and waiting", va="center", fontsize=8)
+            axis.text(
+                101,
+                i,
+                f"{b:.0f} % training, {100 - b:.0f} % starting and waiting",
+                va="center",
+                fontsize=8,
+            )
         axis.set_xlim(0, 100)
         axis.invert_yaxis()
         axis.set_xlabel("% of the run's wall time")
@@ -326,7 +361,9 @@ def save_grid(samples: npt.NDArray[np.float32], out: Path) -> None:
         figure, axis = plt.subplots(figsize=(6, 6), layout="constrained")
         if samples.ndim == 4:
             across = int(np.ceil(np.sqrt(len(samples))))
-            axis.imshow(tile(to_uint8(torch.from_numpy(samples)), across), cmap="gray", vmin=0, vmax=255)
+            axis.imshow(
+                tile(to_uint8(torch.from_numpy(samples)), across), cmap="gray", vmin=0, vmax=255
+            )
             axis.axis("off")
         elif samples.shape[1] == 1:
             axis.hist(samples[:, 0], 50, color=MAIN)

@@ -1,4 +1,6 @@
-"""`raygan report`: one HTML file about a run, with everything in it; opens offline, on a desk and on a phone."""
+"""`raygan report`: one HTML file about a run, with everything in it; opens offline, on a desk and
+on a phone.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ TEMPLATES = Path(__file__).parents[1] / "templates"
 
 
 def write_report(run: Run, out: Path | None = None) -> Path:
-    """Write `report/index.html` into the run's folder, or `out`; returns its path. Raises ConfigError where that cannot be."""
+    """Write `report/index.html` into the run's folder, or `out`; returns its path. Raises
+    ConfigError where that cannot be.
+    """
     from raygan.service.views import diagnostics, pictures
 
     data = load_data(run.config)
@@ -42,7 +46,9 @@ def write_report(run: Run, out: Path | None = None) -> Path:
     made += diagnostics.collect(run, show, data)
     made.append(("What D is shown", " ".join(sheet_note(info)), data_sheet(run, data)))
     if info.get("elapsed"):
-        made.append(("Where the time went, and what it cost", cost_line(info), pictures.phases(run)))
+        made.append(
+            ("Where the time went, and what it cost", cost_line(info), pictures.phases(run))
+        )
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
     )
@@ -58,9 +64,12 @@ def write_report(run: Run, out: Path | None = None) -> Path:
             for p in sorted({r["protocol"] for r in digest.scores.values()})
             if p in protocols
         ),
-        pictures=[(t, text, base64.b64encode(raw).decode()) for t, text, raw in made if raw is not None],
+        pictures=[
+            (t, text, base64.b64encode(raw).decode()) for t, text, raw in made if raw is not None
+        ],
         events=list(digest.loud),
-        hidden_events=sum(n for kind, n in digest.counts.items() if kind not in QUIET) - len(digest.loud),
+        hidden_events=sum(n for kind, n in digest.counts.items() if kind not in QUIET)
+        - len(digest.loud),
         best=run.best if digest.scores else "",
         by="by GAM-II" if (run.path / "best.json").exists() else "",
         sentences=sentences(show, data),
@@ -76,7 +85,8 @@ def write_report(run: Run, out: Path | None = None) -> Path:
         write_within(root, name, html.encode(errors="backslashreplace"))
     except OSError as error:
         raise ConfigError(
-            f"report: cannot write {root / name} ({error.strerror}). Make room, or another place: raygan report {run.path} -o FILE"
+            f"report: cannot write {root / name} ({error.strerror}). Make room, or another place:"
+            f" raygan report {run.path} -o FILE"
         ) from None
     return root / name
 
@@ -113,7 +123,9 @@ class Drawing:
 
 
 def drawings(run: Run, data: Samples) -> list[Drawing]:
-    """The pictures that need no checkpoint: the report has them, and the live page draws them again and again."""
+    """The pictures that need no checkpoint: the report has them, and the live page draws them again
+    and again.
+    """
     from raygan.service.views import diagnostics, pictures
 
     show, digest, roles = pictures.stored_samples(run), run.digest, run.roles
@@ -121,29 +133,69 @@ def drawings(run: Run, data: Samples) -> list[Drawing]:
     drawn = f"One of {digest.thinned} rows is drawn." if digest.thinned > 1 else ""
     tracked = [m for m in _tracked(run) if m in entry["ceiling"]][:4] or _tracked(run)[:4]
     if show and not data.text:
-        out.append(Drawing("samples", "Samples over time", "", lambda: pictures.samples_over_time(show, data, roles)))
+        out.append(
+            Drawing(
+                "samples",
+                "Samples over time",
+                "",
+                lambda: pictures.samples_over_time(show, data, roles),
+            )
+        )
         note = "Dashed: the fair share. Points further than 3 std from every mode are not counted."
-        out.append(Drawing("modes", "Modes", note, lambda: pictures.mode_histograms(show, data, roles)))
+        out.append(
+            Drawing("modes", "Modes", note, lambda: pictures.mode_histograms(show, data, roles))
+        )
     if tracked:
-        note = "Against steps, and against seconds of wall time; the mixture is not a single generator."
+        note = (
+            "Against steps, and against seconds of wall time; the mixture is not a single"
+            " generator."
+        )
         floor, ceiling = entry["floor"], entry["ceiling"]
-        out.append(Drawing("scores", "Scores", note, lambda: pictures.scores_over_time(run, tracked, floor, ceiling)))
+        out.append(
+            Drawing(
+                "scores",
+                "Scores",
+                note,
+                lambda: pictures.scores_over_time(run, tracked, floor, ceiling),
+            )
+        )
     if digest.trained:
         out.append(Drawing("training", "Training", drawn, lambda: pictures.training_curves(run)))
     note = "Mean over the local pairs' copies in use, in steps; dashed: the bound of this tempo."
-    out.append(Drawing("lag", "Age of what the global pair learns from", note, lambda: pictures.lag_over_time(run)))
-    note = "A lane a seat, a colour a discriminator (by the pair of its birth); where it changes, two have swapped."
+    out.append(
+        Drawing(
+            "lag",
+            "Age of what the global pair learns from",
+            note,
+            lambda: pictures.lag_over_time(run),
+        )
+    )
+    note = (
+        "A lane a seat, a colour a discriminator (by the pair of its birth); where it changes, two"
+        " have swapped."
+    )
     out.append(Drawing("swaps", "Who met whom", note, lambda: diagnostics.swap_ribbons(run)))
-    note = "PMGAN: how strongly each generator is pushed off the others, and how old the judge's view of it was."
-    out.append(Drawing("slots", "Balance and lag", note, lambda: diagnostics.balance_over_time(run)))
-    note = "PMGAN: a lane a generator; how many steps its slot was behind the newest one that the judge used. Grey: not there."
+    note = (
+        "PMGAN: how strongly each generator is pushed off the others, and how old the judge's view"
+        " of it was."
+    )
+    out.append(
+        Drawing("slots", "Balance and lag", note, lambda: diagnostics.balance_over_time(run))
+    )
+    note = (
+        "PMGAN: a lane a generator; how many steps its slot was behind the newest one that the"
+        " judge used. Grey: not there."
+    )
     out.append(Drawing("raster", "Slots", note, lambda: diagnostics.slot_raster(run)))
     return out
 
 
 def entry_of(run: Run) -> dict[str, Any]:
     """Floor and ceiling of the run's scores."""
-    protocols, entry = run.info.get("protocols", {}), {"floor": dict[str, Any](), "ceiling": dict[str, Any]()}
+    protocols, entry = (
+        run.info.get("protocols", {}),
+        {"floor": dict[str, Any](), "ceiling": dict[str, Any]()},
+    )
     for row in run.scores().values():
         entry = protocols.get(row["protocol"], entry)
     return entry
@@ -152,13 +204,15 @@ def entry_of(run: Run) -> dict[str, Any]:
 def cost_line(info: dict[str, Any]) -> str:
     """What the run cost, in words.
 
-    >>> cost_line({"elapsed": 3600.0, "busy_seconds": {"a": 3000.0, "b": 600.0}, "cpus_per_player": 1.0})
-    '1.00 player-hours of training in 1.00 hours; reserved: 2.00 CPU-hours.'
+    >>> cost_line({"elapsed": 3600.0, "busy_seconds": {"a": 3000.0, "b": 600.0}, "cpus_per_player":
+    1.0}) '1.00 player-hours of training in 1.00 hours; reserved: 2.00 CPU-hours.'
     """
     hours, busy = info["elapsed"] / 3600, sum(info["busy_seconds"].values()) / 3600
     players = len(info["busy_seconds"])
     cpus, gpus = float(info.get("cpus_per_player") or 0), float(info.get("gpus_per_player") or 0)
-    kept = [f"{players * n * hours:.2f} {kind}-hours" for n, kind in ((cpus, "CPU"), (gpus, "GPU")) if n]
+    kept = [
+        f"{players * n * hours:.2f} {kind}-hours" for n, kind in ((cpus, "CPU"), (gpus, "GPU")) if n
+    ]
     return f"{busy:.2f} player-hours of training in {hours:.2f} hours" + (
         f"; reserved: {', '.join(kept)}." if kept else "."
     )
@@ -192,12 +246,20 @@ def score_rows(run: Run, entry: dict[str, Any]) -> dict[str, Any]:
     """Header and rows of the score table, best single generator marked."""
     scores, roles = run.scores(), run.roles
     metrics = [k for k in entry["ceiling"] if k not in SKIP]
-    kinds = {p: MIXTURE if p == MIXTURE else "main" if role_of(p, roles).main else "" for p in ordered(scores, roles)}
+    kinds = {
+        p: MIXTURE if p == MIXTURE else "main" if role_of(p, roles).main else ""
+        for p in ordered(scores, roles)
+    }
     rows = [("ceiling (real data)", entry["ceiling"], "limit")]
-    rows += [("mixture of all pairs" if p == MIXTURE else p, scores[p], kind) for p, kind in kinds.items()]
+    rows += [
+        ("mixture of all pairs" if p == MIXTURE else p, scores[p], kind)
+        for p, kind in kinds.items()
+    ]
     rows.append(("floor (noise)", entry["floor"], "limit"))
     return {
         "metrics": marked(metrics, entry["floor"], entry["ceiling"]),
         "mark": mark_line(metrics, entry["floor"], entry["ceiling"]),
-        "rows": [(name, [format_number(row.get(m)) for m in metrics], kind) for name, row, kind in rows],
+        "rows": [
+            (name, [format_number(row.get(m)) for m in metrics], kind) for name, row, kind in rows
+        ],
     }

@@ -1,4 +1,5 @@
-"""`data.png`: what D is shown, as it is shown it, after all conversions; drawn by Pillow, since a run's start should not wait.
+"""`data.png`: what D is shown, as it is shown it, after all conversions; drawn by Pillow, since a
+run's start should not wait.
 
 pictures   64, or with classes a row a class
 points     histograms of the columns; of two columns where they lie; training grey, held out red, with the ranges that D sees
@@ -53,14 +54,20 @@ def tile(images: npt.NDArray[np.generic], across: int) -> npt.NDArray[np.generic
     rows = -(-n // across)
     canvas = np.zeros((rows * across, c, h, w), images.dtype)
     canvas[:n] = images
-    grid = canvas.reshape(rows, across, c, h, w).transpose(0, 3, 1, 4, 2).reshape(rows * h, across * w, c)
+    grid = (
+        canvas.reshape(rows, across, c, h, w)
+        .transpose(0, 3, 1, 4, 2)
+        .reshape(rows * h, across * w, c)
+    )
     if c == 2:
         grid = np.concatenate([grid, np.zeros_like(grid[..., :1])], 2)
     return grid[..., 0] if c == 1 else grid[..., :3]
 
 
 def shown(data: Samples) -> tuple[npt.NDArray[np.uint8], list[str]]:
-    """(pictures (N, C, H, W) as D gets them, back in bytes; a name for each row of them, where rows are classes)."""
+    """(pictures (N, C, H, W) as D gets them, back in bytes; a name for each row of them, where rows
+    are classes).
+    """
     if data.labels is None or data.stack > 1:
         return to_uint8(data.real_batch(ACROSS * ROWS, torch.Generator().manual_seed(0))), []
     rows, names = [], []
@@ -68,7 +75,9 @@ def shown(data: Samples) -> tuple[npt.NDArray[np.uint8], list[str]]:
     count = ACROSS * max(1, ROWS // len(numbers))
     for number in numbers:
         made = to_uint8(data.as_batch(data.train[np.flatnonzero(data.labels == number)[:count]]))
-        rows.append(np.concatenate([made, np.full((count - len(made), *made.shape[1:]), 255, np.uint8)]))
+        rows.append(
+            np.concatenate([made, np.full((count - len(made), *made.shape[1:]), 255, np.uint8)])
+        )
         names.append(data.classes[number])
     return np.concatenate(rows), names
 
@@ -87,7 +96,9 @@ def pictures(data: Samples) -> Image:
     out = Image.new("RGB", (whole.width + 110, whole.height), "white")
     out.paste(whole, (110, 0))
     for i, name in enumerate(names):
-        ImageDraw.Draw(out).text((6, (i + 0.4) * whole.height / len(names)), printable(name)[-16:], INK)
+        ImageDraw.Draw(out).text(
+            (6, (i + 0.4) * whole.height / len(names)), printable(name)[-16:], INK
+        )
     return out
 
 
@@ -107,7 +118,9 @@ def points(data: Samples) -> Image:
     return out
 
 
-def plot(parts: Sequence[npt.NDArray[np.float64]], column: int | None, side: int, title: str) -> Image:
+def plot(
+    parts: Sequence[npt.NDArray[np.float64]], column: int | None, side: int, title: str
+) -> Image:
     """A histogram of a column, or the first two columns as dots."""
     from PIL import Image, ImageDraw
 
@@ -122,10 +135,14 @@ def plot(parts: Sequence[npt.NDArray[np.float64]], column: int | None, side: int
     for part, tint in zip(parts, (GREY, RED), strict=True):
         if column is None:
             at = (part[:, :2] - low) / span
-            for x, y in zip(EDGE + 3 + at[:, 0] * (side - 6), side - 3 - at[:, 1] * (side - 6), strict=True):
+            for x, y in zip(
+                EDGE + 3 + at[:, 0] * (side - 6), side - 3 - at[:, 1] * (side - 6), strict=True
+            ):
                 draw.ellipse((x - 1, y - 1, x + 1, y + 1), fill=tint)
         else:
-            counts = np.histogram(part[:, column], BINS, (float(low[0]), float(low[0] + span[0])))[0] / len(part)
+            counts = np.histogram(part[:, column], BINS, (float(low[0]), float(low[0] + span[0])))[
+                0
+            ] / len(part)
             most = most or counts.max()
             bars(draw, counts / most, side, tint)
     ends = "  ".join(f"{a:.3g} .. {b:.3g}" for a, b in zip(low, high, strict=True))
@@ -134,7 +151,9 @@ def plot(parts: Sequence[npt.NDArray[np.float64]], column: int | None, side: int
 
 
 def bars(draw: Any, heights: Floats, side: int, tint: tuple[int, int, int]) -> None:
-    """Shares of the part's samples, in units of the training part's largest; held out as an outline over it."""
+    """Shares of the part's samples, in units of the training part's largest; held out as an outline
+    over it.
+    """
     width = side / len(heights)
     for i, share in enumerate(heights.clip(0, 1)):
         box = (EDGE + i * width, side - share * (side - 16), EDGE + (i + 1) * width - 1, side - 1)

@@ -1,4 +1,6 @@
-"""Numbers and tables as text, the lives of a run, and what to do about a warning; imports nothing of ours."""
+"""Numbers and tables as text, the lives of a run, and what to do about a warning; imports nothing
+of ours.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +17,17 @@ REMEDIES = {
     "W102": "lower pair.lr_g and pair.lr_d, or set pair.clip_grad_d",
     "W107": "set resources.pairs_per_actor to 1",
     "W108": "look at the data file; leave out what does not vary, and copies",
-    "W109": "nothing, or stretch the schedule: raygan train --resume RUN --steps N --pair.schedule.steps N",
+    "W109": (
+        "nothing, or stretch the schedule: raygan train --resume RUN --steps N"
+        " --pair.schedule.steps N"
+    ),
     "W201": "see events.jsonl for the cause",
     "W203": "make room on the disk, or see to the mount",
     "W206": "nothing, or resume where the run was begun (--strict refuses)",
     "W202": "the run went on from an older one",
-    "W207": "`raygan evaluate RUN` scores the last checkpoint; a metric failed, or took too much memory",
+    "W207": (
+        "`raygan evaluate RUN` scores the last checkpoint; a metric failed, or took too much memory"
+    ),
     "W209": "mend your metric; the run and its other scores are whole",
     "W210": "mend your listener; the run is whole",
     "W208": "nothing to do: a machine gave notice, its players go on elsewhere",
@@ -45,11 +52,17 @@ def format_number(value: object) -> str:
 
 
 def lives(info: Mapping[str, Any]) -> list[list[str]]:
-    """A row for each life of a run that was gone on with, under LIFE; [] for one that had one life only."""
+    """A row for each life of a run that was gone on with, under LIFE; [] for one that had one life
+    only.
+    """
     found = info.get("lives")
     if not isinstance(found, list) or len(found) < 2:
         return []
-    return [[str(number), *_life(one)] for number, one in enumerate(found, 1) if isinstance(one, Mapping)]
+    return [
+        [str(number), *_life(one)]
+        for number, one in enumerate(found, 1)
+        if isinstance(one, Mapping)
+    ]
 
 
 LIFE = ("life", "begun", "from step", "after", "raygan", "torch", "commit", "machine")
@@ -57,9 +70,17 @@ LIFE = ("life", "begun", "from step", "after", "raygan", "torch", "commit", "mac
 
 def _life(one: Mapping[str, Any]) -> list[str]:
     when, after, versions = one.get("when"), one.get("after") or {}, one.get("versions") or {}
-    begun = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(when)) if isinstance(when, int | float) else ""
+    begun = (
+        time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(when))
+        if isinstance(when, int | float)
+        else ""
+    )
     elapsed = after.get("elapsed")
-    ended = f"{after.get('status')}{'' if elapsed is None else f', {elapsed:.0f} s in all'}" if after else ""
+    ended = (
+        f"{after.get('status')}{'' if elapsed is None else f', {elapsed:.0f} s in all'}"
+        if after
+        else ""
+    )
     machine = one.get("machine") or {}
     return [
         begun, str(one.get("step", 0)), ended, str(versions.get("raygan", "")), str(versions.get("torch", "")),
@@ -73,5 +94,9 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = []
     for row in [header, *rows]:
         first = row[0].ljust(widths[0])
-        lines.append("  ".join([first, *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]).rstrip())
+        lines.append(
+            "  ".join(
+                [first, *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]
+            ).rstrip()
+        )
     return "\n".join(lines)

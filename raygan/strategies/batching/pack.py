@@ -1,5 +1,6 @@
-"""Several pairs of one shape trained as ONE batched model; each stays a pair with its own streams, optimizer and place in the
-journal."""
+"""Several pairs of one shape trained as ONE batched model; each stays a pair with its own streams,
+optimizer and place in the journal.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +36,8 @@ LEFT_TO_PAIRS = frozenset(
         "set_rates", "shared_samples", "smoothing", "take_turn",
     }
 )  # fmt: skip
-"""Methods that are called on the pair itself also in a pack; all others a pack does in its place."""
+"""Methods that are called on the pair itself also in a pack; all others a pack does in its place.
+"""
 
 
 def why_not(players: Sequence[Player]) -> str | None:
@@ -101,7 +103,9 @@ def _unlike_settings(pairs: Sequence[Pair]) -> str | None:
 
 def plain_adam(optimizer: torch.optim.Optimizer, network: nn.Module) -> bool:
     """Is it what `Trainer` makes, over all parameters in order, whatever its rate and betas now?"""
-    if type(optimizer) is not Adam or any(v for k, v in vars(optimizer).items() if k.endswith("_hooks")):
+    if type(optimizer) is not Adam or any(
+        v for k, v in vars(optimizer).items() if k.endswith("_hooks")
+    ):
         return False
     group, parameters = optimizer.param_groups[0], list(network.parameters())
     if [id(p) for g in optimizer.param_groups for p in g["params"]] != [id(p) for p in parameters]:
@@ -127,7 +131,9 @@ class Pack:
         """Make the pairs' tensors slices of stacked ones."""
         self.g = Stack([p.g for p in self.pairs], [p.opt_g for p in self.pairs])
         self.d = Stack([p.d for p in self.pairs], [p.opt_d for p in self.pairs])
-        self.average = Stack([p.average for p in self.pairs]) if self.pairs[0].config.ema else self.g
+        self.average = (
+            Stack([p.average for p in self.pairs]) if self.pairs[0].config.ema else self.g
+        )
 
     def train(self, steps: int, board: Board) -> list[Report]:
         """`steps` steps of every pair; their reports. Raises NonFiniteError as a pair does."""
@@ -139,11 +145,14 @@ class Pack:
             for meter, (loss_d, loss_g) in zip(meters, losses, strict=True):
                 meter.add(loss_d=loss_d, loss_g=loss_g)
             self.publish(board)
-        return [{**m.means(), "bad_steps": float(p.bad_steps.total)} for p, m in zip(self.pairs, meters, strict=True)]
+        return [
+            {**m.means(), "bad_steps": float(p.bad_steps.total)}
+            for p, m in zip(self.pairs, meters, strict=True)
+        ]
 
     def publish(self, board: Board) -> None:
-        """What is due: at once where it is due of all, without buffers (a forward moves them), and all
-        publish as plain pairs do.
+        """What is due: at once where it is due of all, without buffers (a forward moves them), and
+        all publish as plain pairs do.
         """
         due = [p for p in self.pairs if p.sharing.due(p.step)]
         odd = any(own(p, name) for p in due for name in ("publication", "shared_samples"))
@@ -161,7 +170,10 @@ class Pack:
             return self.g.flat()
         streams = [p.streams.at("share", p.step) for p in self.pairs]
         z = torch.stack(
-            [torch.cat([p.noise(s) for _ in range(count)]) for p, s in zip(self.pairs, streams, strict=True)]
+            [
+                torch.cat([p.noise(s) for _ in range(count)])
+                for p, s in zip(self.pairs, streams, strict=True)
+            ]
         )
         with torch.no_grad():
             x = self.g(z)
@@ -180,7 +192,9 @@ class Pack:
         blurred = first.config.input_noise > 0
         worst_d = [0.0] * len(pairs)
         for i in range(first.loss.d_steps):
-            real = torch.stack([p.data.batch(p.batch_size, s, p.device) for p, s in zip(pairs, data, strict=True)])
+            real = torch.stack(
+                [p.data.batch(p.batch_size, s, p.device) for p, s in zip(pairs, data, strict=True)]
+            )
             with torch.no_grad():
                 fake = self.g(self._noise(noise))
             if blurred:
@@ -189,8 +203,12 @@ class Pack:
                     for batch in (real, fake)
                 )
             at = [p.update_of_d(i, first.loss.d_steps) for p in pairs]
-            values = d_steps(self.d, first.loss, real, fake, extra, first.config.clip_grad_d, self.together, at)
-            worst_d = [v if math.isfinite(old) else old for v, old in zip(values, worst_d, strict=True)]
+            values = d_steps(
+                self.d, first.loss, real, fake, extra, first.config.clip_grad_d, self.together, at
+            )
+            worst_d = [
+                v if math.isfinite(old) else old for v, old in zip(values, worst_d, strict=True)
+            ]
         if probes is not None:
             self._look(probes, real, fake)
         z = self._noise(noise)
@@ -209,7 +227,11 @@ class Pack:
                 probe.gradients(grad_g=pair.g, grad_d=pair.d)
         if self.average is not self.g:
             S.update_average(
-                self.average.parameters, self.average.buffers, self.g.parameters, self.g.buffers, first.ema
+                self.average.parameters,
+                self.average.buffers,
+                self.g.parameters,
+                self.g.buffers,
+                first.ema,
             )
         for pair, loss_d, loss_g in zip(pairs, worst_d, losses_g, strict=True):
             pair.step += 1
@@ -219,7 +241,9 @@ class Pack:
     def _look(self, probes: Sequence[Meter], real: Tensor, fake: Tensor) -> None:
         """What `Pair.one_step` notes of D, of each pair's."""
         held = [
-            p.data.held_out_batch(p.batch_size, p.data_streams.at("held-out", p.step, "cpu")).to(p.device)
+            p.data.held_out_batch(p.batch_size, p.data_streams.at("held-out", p.step, "cpu")).to(
+                p.device
+            )
             for p in self.pairs
         ]
         if len({len(x) for x in held}) > 1:  # pairs with parts of their own
@@ -234,7 +258,9 @@ class Pack:
             probe.look(r, f)
             probe.costs(pair.loss, r, h, f)
 
-    def _look_alone(self, probes: Sequence[Meter], real: Tensor, held: Sequence[Tensor], fake: Tensor) -> None:
+    def _look_alone(
+        self, probes: Sequence[Meter], real: Tensor, held: Sequence[Tensor], fake: Tensor
+    ) -> None:
         """The same, one pair after the other."""
         for i, (pair, probe) in enumerate(zip(self.pairs, probes, strict=True)):
             r, h, f = judged(pair.d, real[i], held[i], fake[i])
@@ -245,7 +271,9 @@ class Pack:
         """A copy of all that training changes; a function that puts it back."""
         if not self.bound:
             self.bind()
-        tensors = [t for stack in dict.fromkeys((self.g, self.d, self.average)) for t in stack.tensors]
+        tensors = [
+            t for stack in dict.fromkeys((self.g, self.d, self.average)) for t in stack.tensors
+        ]
         copies = [t.clone() for t in tensors]
         counts = [(p, p.step, copy(p.bad_steps)) for p in self.pairs]
 

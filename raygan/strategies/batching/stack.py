@@ -1,11 +1,13 @@
-"""One network of each of several pairs as ONE batched model; each pair's tensors stay its own, as slices.
+"""One network of each of several pairs as ONE batched model; each pair's tensors stay its own, as
+slices.
 
     pair n's tensors  =  slice n of stacked ones, (pairs, *shape): whatever reads or writes a pair sees them as ever
     Linear            ->  one batched matrix product                  a kernel for all pairs instead of one for each,
     Conv, BatchNorm   ->  grouped by pair                             which is most of a small network's time
     Adam              ->  one fused update of the stacked tensors
 
-A pair's loss depends on its own slices alone, so the gradient of the sum of the losses is every pair's own gradient.
+A pair's loss depends on its own slices alone, so the gradient of the sum of the losses is every
+pair's own gradient.
 """
 
 from __future__ import annotations
@@ -47,7 +49,9 @@ mlp and dcgan are made of them.
 
 
 def pays(d: nn.Module) -> bool:
-    """Is a batched model faster, as far as the networks tell? Grouped convolutions are not, on a CPU."""
+    """Is a batched model faster, as far as the networks tell? Grouped convolutions are not, on a
+    CPU.
+    """
     convolves = any(isinstance(m, nn.Conv2d) for m in d.modules())
     return next(d.parameters()).is_cuda or (not convolves and num_words(d) < BATCHED_BELOW)
 
@@ -99,14 +103,19 @@ def usual_penalty(loss: Loss) -> bool:
 
 
 LANES = 16
-"""A slice is a multiple of so many numbers, so that a number's place in the vector registers, on which the rounding of its
-update hangs, is the same in each slice."""
+"""A slice is a multiple of so many numbers, so that a number's place in the vector registers, on
+which the rounding of its update hangs, is the same in each slice.
+"""
 
 
 class Stack:
-    """One network of each pair, and its Adam where it has one, as stacked tensors (pairs, numbers); theirs are views of them."""
+    """One network of each pair, and its Adam where it has one, as stacked tensors (pairs, numbers);
+    theirs are views of them.
+    """
 
-    def __init__(self, networks: Sequence[nn.Module], optimizers: Sequence[torch.optim.Optimizer] = ()) -> None:
+    def __init__(
+        self, networks: Sequence[nn.Module], optimizers: Sequence[torch.optim.Optimizer] = ()
+    ) -> None:
         self.networks, self.optimizers = networks, optimizers
         self.size = len(networks)
         self.rows = [list(n.parameters()) for n in networks]
@@ -115,14 +124,27 @@ class Stack:
             S.materialise(optimizer)
         self.parameters = self._gather(self.rows)
         self.moments = {
-            key: self._gather([[o.state[p][key] for p in row] for o, row in zip(optimizers, self.rows, strict=True)])
+            key: self._gather(
+                [
+                    [o.state[p][key] for p in row]
+                    for o, row in zip(optimizers, self.rows, strict=True)
+                ]
+            )
             for key in (("exp_avg", "exp_avg_sq") if optimizers else ())
         }
-        counts = [[o.state[p]["step"] for p in row] for o, row in zip(optimizers, self.rows, strict=False)]
-        self.updates = torch.stack([torch.stack(row) for row in counts]) if counts else torch.zeros(self.size, 0)
+        counts = [
+            [o.state[p]["step"] for p in row] for o, row in zip(optimizers, self.rows, strict=False)
+        ]
+        self.updates = (
+            torch.stack([torch.stack(row) for row in counts])
+            if counts
+            else torch.zeros(self.size, 0)
+        )
         """Adam's own count of its updates, (pairs, parameters)."""
         buffers = [list(n.buffers()) for n in networks]
-        self.buffers = [torch.stack([b.detach() for b in same]) for same in zip(*buffers, strict=True)]
+        self.buffers = [
+            torch.stack([b.detach() for b in same]) for same in zip(*buffers, strict=True)
+        ]
         for i, row in enumerate(self.rows):
             for p, mine in zip(row, self._views(self.parameters, i), strict=True):
                 p.data = mine
@@ -143,7 +165,9 @@ class Stack:
         self.buffer_index = {n: i for i, (n, _) in enumerate(networks[0].named_buffers())}
 
     def _gather(self, rows: Sequence[Sequence[Tensor]]) -> list[Tensor]:
-        """[[a pair's tensors]] -> for each place in the network (pairs, numbers), zeros at the end of each slice."""
+        """[[a pair's tensors]] -> for each place in the network (pairs, numbers), zeros at the end
+        of each slice.
+        """
         out = []
         for same in zip(*rows, strict=True):
             count = same[0].numel()
@@ -154,14 +178,19 @@ class Stack:
 
     def flat(self) -> list[Vector]:
         """`weights.flatten` of each network without buffers."""
-        used = [t[:, : shape.numel()] for t, shape in zip(self.parameters, self.shapes, strict=True)]
+        used = [
+            t[:, : shape.numel()] for t, shape in zip(self.parameters, self.shapes, strict=True)
+        ]
         whole: Vector = torch.cat(used, 1).cpu().numpy()
         whole.flags.writeable = False
         return list(whole)
 
     def _views(self, stacked: Sequence[Tensor], pair: int) -> list[Tensor]:
         """A pair's own tensors."""
-        return [t[pair, : shape.numel()].view(shape) for t, shape in zip(stacked, self.shapes, strict=True)]
+        return [
+            t[pair, : shape.numel()].view(shape)
+            for t, shape in zip(stacked, self.shapes, strict=True)
+        ]
 
     @property
     def tensors(self) -> list[Tensor]:
@@ -202,7 +231,11 @@ class Stack:
                 x = layer(x)
             elif isinstance(layer, nn.Linear):
                 weight = get("weight").transpose(1, 2)
-                x = torch.bmm(x, weight) if layer.bias is None else torch.baddbmm(get("bias").unsqueeze(1), x, weight)
+                x = (
+                    torch.bmm(x, weight)
+                    if layer.bias is None
+                    else torch.baddbmm(get("bias").unsqueeze(1), x, weight)
+                )
             elif isinstance(layer, nn.Unflatten):
                 x = x.reshape(*x.shape[:2], *layer.unflattened_size)
             elif isinstance(layer, nn.Flatten):
@@ -216,7 +249,9 @@ class Stack:
                 x = self._grouped(name, layer, x, get)
         return narrow(x, n) if wide else x
 
-    def _grouped(self, name: str, layer: nn.Module, x: Tensor, get: Callable[[str], Tensor]) -> Tensor:
+    def _grouped(
+        self, name: str, layer: nn.Module, x: Tensor, get: Callable[[str], Tensor]
+    ) -> Tensor:
         n = self.size
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
             assert isinstance(layer.padding, tuple), "dcgan pads by numbers"
@@ -226,7 +261,9 @@ class Stack:
                 return F.conv2d(x, weight, bias, layer.stride, layer.padding, groups=n)
             return F.conv_transpose2d(x, weight, bias, layer.stride, layer.padding, groups=n)
         if isinstance(layer, nn.GroupNorm):
-            return F.group_norm(x, n * layer.num_groups, get("weight").flatten(), get("bias").flatten(), layer.eps)
+            return F.group_norm(
+                x, n * layer.num_groups, get("weight").flatten(), get("bias").flatten(), layer.eps
+            )
         assert isinstance(layer, nn.BatchNorm2d), f"{type(layer).__name__} is not in LAYERS"
         mean, var, seen = (
             self.buffers[self.buffer_index[f"{name}.{k}"]]
@@ -266,7 +303,9 @@ class Stack:
 
     @torch.no_grad()
     def apply(self, good: Sequence[bool], clip: float | None) -> None:
-        """updateParameters of the pairs whose loss is finite: clip each one's gradient norm, then Adam."""
+        """updateParameters of the pairs whose loss is finite: clip each one's gradient norm, then
+        Adam.
+        """
         for j, (leaf, kept) in enumerate(zip(self.leaves, self.grads, strict=True)):
             grad = cast(Tensor, leaf.grad).reshape(self.size, -1)
             if grad.shape == kept.shape:
@@ -278,7 +317,9 @@ class Stack:
             for grad in self.grads:
                 grad *= (clip / (norms + 1e-6)).clamp(max=1.0).unsqueeze(1)
         groups = [o.param_groups[0] for o in self.optimizers]
-        even = bool((self.updates == self.updates[:1, :1]).all())  # a skipped step, a fresh optimizer
+        even = bool(
+            (self.updates == self.updates[:1, :1]).all()
+        )  # a skipped step, a fresh optimizer
         if all(good) and even and len({g["lr"] for g in groups}) == 1:
             self._adam(None, self.updates[0, 0].clone(), groups[0])
             self.updates += 1
@@ -291,7 +332,12 @@ class Stack:
         """Of one pair, or of all."""
         p, g, m, v = (
             ts if which is None else [t[which] for t in ts]
-            for ts in (self.parameters, self.grads, self.moments["exp_avg"], self.moments["exp_avg_sq"])
+            for ts in (
+                self.parameters,
+                self.grads,
+                self.moments["exp_avg"],
+                self.moments["exp_avg_sq"],
+            )
         )
         (beta1, beta2), counts = group["betas"], [count.clone() for _ in p]
         adam(
@@ -306,7 +352,9 @@ def narrow(x: Tensor, pairs: int) -> Tensor:
 
 
 def each(loss_of: Callable[..., Tensor], *logits: Tensor) -> Tensor:
-    """Every pair's own loss, (pairs,), from logits (pairs, N, ...): at once where that leaves their rounding as it is."""
+    """Every pair's own loss, (pairs,), from logits (pairs, N, ...): at once where that leaves their
+    rounding as it is.
+    """
     if logits[0].shape[1] % (2 * LANES):  # loops over vector registers take two at a time
         return torch.stack([loss_of(*own) for own in zip(*logits, strict=True)])
     out: Tensor = torch.vmap(loss_of)(*logits)
@@ -314,7 +362,9 @@ def each(loss_of: Callable[..., Tensor], *logits: Tensor) -> Tensor:
 
 
 def one_at_a_time(loss: Loss) -> str | None:
-    """Why a loss cannot be computed for several pairs at once, in words; None where it can. It is tried on drawn numbers."""
+    """Why a loss cannot be computed for several pairs at once, in words; None where it can. It is
+    tried on drawn numbers.
+    """
     stream = torch.Generator().manual_seed(0)
     real, fake = (torch.randn(2, 2 * LANES, generator=stream) for _ in range(2))
     compared = [real] if loss.needs_real else []
@@ -324,11 +374,19 @@ def one_at_a_time(loss: Loss) -> str | None:
     for name, (loss_of, logits) in ways.items():
         alone = torch.stack([loss_of(*own) for own in zip(*logits, strict=True)])
         if not _same(partial(torch.vmap(loss_of), *logits), alone):
-            return f"{name} of loss {_called(loss)} takes one batch at a time (.item(), `if` over a tensor, random numbers)"
+            return (
+                f"{name} of loss {_called(loss)} takes one batch at a time (.item(), `if` over a"
+                " tensor, random numbers)"
+            )
     if isinstance(loss, LossComponent) and type(loss).penalty_of is not LossComponent.penalty_of:
         norms = real.abs()
-        if not _same(partial(loss.penalty_of, norms), torch.stack([loss.penalty_of(own) for own in norms])):
-            return f"penalty_of of loss {_called(loss)} takes one batch at a time (a mean over all dimensions, .item())"
+        if not _same(
+            partial(loss.penalty_of, norms), torch.stack([loss.penalty_of(own) for own in norms])
+        ):
+            return (
+                f"penalty_of of loss {_called(loss)} takes one batch at a time (a mean over all"
+                " dimensions, .item())"
+            )
     return None
 
 
@@ -345,15 +403,21 @@ def _called(loss: Loss) -> str:
 
 
 def g_losses(loss: Loss, d: Stack, fake: Tensor, real: Callable[[], Tensor]) -> Tensor:
-    """Every pair's own loss of G, (pairs,), on samples (pairs, N, *shape); real ones are asked for where the loss needs them."""
-    compared = [d.unmoved(real())] if loss.needs_real else []  # first: it puts batch norm's averages back in place
+    """Every pair's own loss of G, (pairs,), on samples (pairs, N, *shape); real ones are asked for
+    where the loss needs them.
+    """
+    compared = (
+        [d.unmoved(real())] if loss.needs_real else []
+    )  # first: it puts batch norm's averages back in place
     return each(loss.g_loss, d(fake, frozen=True), *compared)
 
 
 def may_join(d: nn.Module, loss: Loss) -> bool:
-    """May D see real and fake samples in one batch, which is faster? The same up to rounding; but not where batch norm looks at the
-    whole batch, nor where the loss is linear: there a bias's gradient is exactly 0 where a unit is on for all samples, and Adam
-    would turn what rounding leaves of it into steps. The same of the last bias where real and generated samples are compared.
+    """May D see real and fake samples in one batch, which is faster? The same up to rounding; but
+    not where batch norm looks at the whole batch, nor where the loss is linear: there a bias's
+    gradient is exactly 0 where a unit is on for all samples, and Adam would turn what rounding
+    leaves of it into steps. The same of the last bias where real and generated samples are
+    compared.
     """
     return not (has_batch_norm(d) or loss.linear or loss.needs_real)
 
@@ -368,7 +432,9 @@ def d_steps(
     together: bool,
     at: Sequence[At],
 ) -> list[float]:
-    """`gan.steps.d_step` of every D on its own batches (pairs, N, *shape); the losses. together: `may_join`."""
+    """`gan.steps.d_step` of every D on its own batches (pairs, N, *shape); the losses. together:
+    `may_join`.
+    """
     d.zero_grad()
     losses = each(loss.d_loss, *S.logits_of(d, real, fake, together, dim=1))
     points = [held(loss, *each) for each in zip(real, fake, streams, at, strict=True)]
@@ -380,13 +446,17 @@ def d_steps(
     return values
 
 
-def held(loss: Loss, real: Tensor, fake: Tensor, stream: torch.Generator, at: At = NOW) -> list[Held]:
+def held(
+    loss: Loss, real: Tensor, fake: Tensor, stream: torch.Generator, at: At = NOW
+) -> list[Held]:
     """Of one batch (N, *shape)."""
     return cast(LossComponent, loss).held(real, fake, stream, at)
 
 
 def penalties(d: Callable[[Tensor], Tensor], points: Sequence[list[Held]]) -> Tensor | float:
-    """The gradient penalties of each of several batches, (pairs,), at its points; d: (pairs, N, *shape) to logits (pairs, N)."""
+    """The gradient penalties of each of several batches, (pairs,), at its points; d: (pairs, N,
+    *shape) to logits (pairs, N).
+    """
     total: Tensor | float = 0.0
     for same in zip(*points, strict=True):
         if any(one.weight for one in same):

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from raygan.strategies.pmgan.settings import PmganSettings
 
 PATIENCE_S, DEADLINE_S = 2.0, 120.0
-"""Seconds without an answer of the judge (async) after which a round ends before its time, and after which that is an error."""
+"""Seconds without an answer of the judge (async) after which a round ends before its time, and
+after which that is an error.
+"""
 
 
 class Generator(Pair):
@@ -54,23 +56,31 @@ class Generator(Pair):
         """What the slot holds, with G's graph behind it."""
         self.waited = 0.0
         self.base: int | None = None
-        """async: the difference of its steps and the judge's updates from which its lead is counted (see `lead`)."""
+        """async: the difference of its steps and the judge's updates from which its lead is counted
+        (see `lead`).
+        """
         self.heard = time.perf_counter()
         """async: when the judge's last answer was taken up."""
 
-    # ------------------------------------------------------------------------------------------------- the slot
+    # -------------------------------------------------------------------------------------------------
+    # the slot
 
     def open(self, board: Board) -> None:
-        """The first slot, or the one that was there when the state was saved; G's buffers do not move."""
+        """The first slot, or the one that was there when the state was saved; G's buffers do not
+        move.
+        """
         super().open(board)
         z = self.noise(self.streams.at("noise", self.step))
         with self.streams.for_layers(self.step, "layers/slot"):
-            samples = S.unmoved(self.g, z) if self.step else self.g(z)  # at step 0 this is the first time
+            samples = (
+                S.unmoved(self.g, z) if self.step else self.g(z)
+            )  # at step 0 this is the first time
         self.write(board, samples, math.nan)
 
     def write(self, board: Board, samples: Tensor, loss: float) -> None:
-        """Samples (N, *shape), kept for the next step; as many of them as the judge looks at are published, as one frozen object
-        that replaces the one before: its share of a batch, or all, where it returns a gradient for each.
+        """Samples (N, *shape), kept for the next step; as many of them as the judge looks at are
+        published, as one frozen object that replaces the one before: its share of a batch, or all,
+        where it returns a gradient for each.
         """
         self.samples = samples
         n = len(samples)
@@ -82,10 +92,13 @@ class Generator(Pair):
         words = halve(finite(self.name, self.step, frozen), self.settings.publish)
         board.publish(write_slot(self.name, self.step, words, loss))
 
-    # ------------------------------------------------------------------------------------------------- training
+    # -------------------------------------------------------------------------------------------------
+    # training
 
     def train(self, steps: int, board: Board) -> Report:
-        """Do `steps` steps; in lockstep the judge's next version is there. async: fewer, where the judge is silent for long."""
+        """Do `steps` steps; in lockstep the judge's next version is there. async: fewer, where the
+        judge is silent for long.
+        """
         meter = Meter()
         self.waited = 0.0
         begin, end = self.step, self.step + steps
@@ -136,8 +149,9 @@ class Generator(Pair):
         return {"loss_g": loss_g, "overlap": loss_c, "beta": weight, "lag": float(lag)}
 
     def hear(self, board: Board) -> Publication | None:
-        """The judge's answer to use for this step: an exact version in lockstep, the newest that is here in async, where it waits
-        as long as `must_wait` says, and gives up (None) after PATIENCE_S. Raises RayganError after DEADLINE_S without an answer.
+        """The judge's answer to use for this step: an exact version in lockstep, the newest that is
+        here in async, where it waits as long as `must_wait` says, and gives up (None) after
+        PATIENCE_S. Raises RayganError after DEADLINE_S without an answer.
         """
         shelf = JUDGE if self.settings.feedback == "weights" else f"{JUDGE}/{self.name}"
         if self.tempo == "lockstep":
@@ -150,20 +164,27 @@ class Generator(Pair):
             self.poll(board, shelf, LOOK_S)
         self.waited += time.perf_counter() - began
         if waits and time.perf_counter() - self.heard > DEADLINE_S:
-            raise RayganError(f"{self.name}: no answer of the judge within {DEADLINE_S:.0f} s. See the judge's log.")
+            raise RayganError(
+                f"{self.name}: no answer of the judge within {DEADLINE_S:.0f} s. See the judge's"
+                " log."
+            )
         return None if waits else self.feedback
 
     def poll(self, board: Board, shelf: str, wait_s: float = 0.0) -> None:
         """Take up what has arrived."""
         have = -1 if self.feedback is None else self.feedback.version
-        if (found := board.peek([shelf], {shelf: have}, wait_s).get(shelf)) is not None and found.version > have:
+        if (
+            found := board.peek([shelf], {shelf: have}, wait_s).get(shelf)
+        ) is not None and found.version > have:
             self.take(found)
 
     def must_wait(self) -> bool:
-        """No answer for us yet; or we are `max_lag` steps ahead of the judge; or (gradients) no gradient of this very slot.
+        """No answer for us yet; or we are `max_lag` steps ahead of the judge; or (gradients) no
+        gradient of this very slot.
 
-        Counted by the judge's updates and not by what it has seen of us: one look at each of our slots would do for the latter,
-        and a generator on a machine to itself would use up its steps against a D that has made a twentieth of them.
+        Counted by the judge's updates and not by what it has seen of us: one look at each of our
+        slots would do for the latter, and a generator on a machine to itself would use up its steps
+        against a D that has made a twentieth of them.
         """
         if (
             self.feedback is None or not self.feedback.arrays["active"][self.index]
@@ -175,8 +196,9 @@ class Generator(Pair):
         return self.lead(self.feedback.version) >= self.settings.max_lag
 
     def lead(self, updates: int) -> int:
-        """Steps ahead of the judge's updates. A joiner, and one that comes back, begins behind: no credit to use up at once.
-        Whoever begins too far ahead (what older releases left) has one step, without which the judge would wait for its slot.
+        """Steps ahead of the judge's updates. A joiner, and one that comes back, begins behind: no
+        credit to use up at once. Whoever begins too far ahead (what older releases left) has one
+        step, without which the judge would wait for its slot.
         """
         ahead, most = self.step - updates, self.settings.max_lag
         if self.base is None:

@@ -72,7 +72,8 @@ class Judge(Trainer):
         """Its step is the slowest generator's: its own work is counted by its updates."""
         return self.updates
 
-    # ------------------------------------------------------------------------------------------------- training
+    # -------------------------------------------------------------------------------------------------
+    # training
 
     def open(self, board: Board) -> None:
         """D and C as they are, so that in async nobody has to wait for the first answer."""
@@ -80,7 +81,9 @@ class Judge(Trainer):
             self.publish(board, self.updates, {})
 
     def train(self, steps: int, board: Board) -> Report:
-        """lockstep: `steps` updates. async: updates until every generator has come `steps` further, or nobody comes."""
+        """lockstep: `steps` updates. async: updates until every generator has come `steps` further,
+        or nobody comes.
+        """
         meter = Meter()
         self.meet()
         if self.tempo == "lockstep":
@@ -96,8 +99,12 @@ class Judge(Trainer):
         while self.step < target and time.perf_counter() - heard < PATIENCE_S:
             members = self.meet()
             fresh, slots, wait_s = self.poll(board, members, wait_s), self.slots, LOOK_S
-            ended = {g for g, slot in slots.items() if slot.version >= self.parts.total_steps}  # they write no more
-            enough = fresh and (self.settings.judge_update == "any_fresh" or fresh | ended >= set(members))
+            ended = {
+                g for g, slot in slots.items() if slot.version >= self.parts.total_steps
+            }  # they write no more
+            enough = fresh and (
+                self.settings.judge_update == "any_fresh" or fresh | ended >= set(members)
+            )
             if enough and len(slots) == len(members):
                 with self.streams.for_layers(self.updates):
                     meter.add(**self.update(slots, board, last=False, meter=meter))
@@ -108,7 +115,9 @@ class Judge(Trainer):
         return {**meter.means(), **self.facts(), "steps_done": float(self.step - begin)}
 
     def poll(self, board: Board, members: Sequence[str], wait_s: float) -> set[str]:
-        """Look into the members' slots, wait that long for something new; returns the generators whose slot was not used yet."""
+        """Look into the members' slots, wait that long for something new; returns the generators
+        whose slot was not used yet.
+        """
         slots, shelves = self.slots, {slot_of(g): g for g in members}
         have = {shelf: slots[g].version if g in slots else -1 for shelf, g in shelves.items()}
         for shelf, slot in board.peek(list(shelves), have, wait_s).items():
@@ -117,7 +126,9 @@ class Judge(Trainer):
                 slots[shelves[shelf]] = slot
         return {g for g in members if g in slots and slots[g].version > self.used.get(g, -1)}
 
-    def update(self, slots: Mapping[str, Publication], board: Board, last: bool, meter: Meter) -> dict[str, float]:
+    def update(
+        self, slots: Mapping[str, Publication], board: Board, last: bool, meter: Meter
+    ) -> dict[str, float]:
         """One step of D on the mixture, one of C, then beta and the answer to everybody."""
         self.set_rates()
         self.opt_c.param_groups[0]["lr"] = self.config.lr_d * self.decay()
@@ -126,19 +137,28 @@ class Judge(Trainer):
         data = self.streams.at("data", at, "cpu")
         who = list(slots)
         share = share_of(self.batch_size, len(who))
-        batches = {g: torch.from_numpy(whole(slots[g].arrays["samples"][:share])).to(self.device) for g in who}
+        batches = {
+            g: torch.from_numpy(whole(slots[g].arrays["samples"][:share])).to(self.device)
+            for g in who
+        }
         fake = torch.cat([batches[g] for g in who])
-        labels = torch.tensor([index_of(g) for g in who for _ in range(len(batches[g]))], device=self.device)
+        labels = torch.tensor(
+            [index_of(g) for g in who for _ in range(len(batches[g]))], device=self.device
+        )
         active = torch.zeros(self.classes, dtype=torch.bool, device=self.device)
         active[[index_of(g) for g in who]] = True
-        d, c = (self.as_generators_see(n, [len(b) for b in batches.values()]) for n in (self.d, self.c))
+        d, c = (
+            self.as_generators_see(n, [len(b) for b in batches.values()]) for n in (self.d, self.c)
+        )
         loss_d = math.nan
         self.set_betas(self.opt_c)
         for i in range(self.loss.d_steps):
             real = self.blur(self.data.batch(self.batch_size, data, self.device), extra)
             blurred = self.blur(fake, extra)
             this = At(at * self.loss.d_steps + i, self.scheduled("gamma", 1.0))
-            loss_d = S.d_step(d, self.opt_d, self.loss, real, blurred, extra, self.config.clip_grad_d, at=this)
+            loss_d = S.d_step(
+                d, self.opt_d, self.loss, real, blurred, extra, self.config.clip_grad_d, at=this
+            )
         S.zero_grad(self.opt_c)
         crossing = overlap(c(fake), labels, active)
         loss_c = crossing.item()
@@ -165,11 +185,18 @@ class Judge(Trainer):
         }  # fmt: skip
 
     def as_generators_see(self, network: nn.Module, sizes: list[int]) -> nn.Module:
-        """D or C, judging batches of these sizes in one tensor as each generator will use it: on its own samples alone."""
+        """D or C, judging batches of these sizes in one tensor as each generator will use it: on
+        its own samples alone.
+        """
         return OwnStatistics(network, sizes) if self.own_statistics else network
 
     def values(
-        self, d: nn.Module, c: nn.Module, real: Tensor, batches: Mapping[str, Tensor], active: Tensor
+        self,
+        d: nn.Module,
+        c: nn.Module,
+        real: Tensor,
+        batches: Mapping[str, Tensor],
+        active: Tensor,
     ) -> tuple[Values, Values]:
         """J_k^D and J_k^C of each generator, (K,) each; no buffer moves."""
         sizes = [len(b) for b in batches.values()]
@@ -179,7 +206,10 @@ class Judge(Trainer):
             on_fake = -F.softplus(S.unmoved(d, fake))
             log_p = S.unmoved(c, fake).masked_fill(~active, -math.inf).log_softmax(1)
         j_d = [on_real.item() + v.mean().item() for v in on_fake.split(sizes)]
-        j_c = [v[:, index_of(g)].mean().item() for g, v in zip(batches, log_p.split(sizes), strict=True)]
+        j_c = [
+            v[:, index_of(g)].mean().item()
+            for g, v in zip(batches, log_p.split(sizes), strict=True)
+        ]
         return np.array(j_d), np.array(j_c)
 
     def weigh(self, who: Sequence[str], j_d: Values, j_c: Values) -> None:
@@ -193,16 +223,23 @@ class Judge(Trainer):
             self.learned[index] += s.balance_lr * (signal(j_d, j_c) - self.learned[index])
             learned = self.learned[index]
         self.beta[:] = 0
-        self.beta[index] = beta(j_d, j_c, s.balance, s.diversity, s.decay, self.updates, s.balance_scale, learned)
+        self.beta[index] = beta(
+            j_d, j_c, s.balance, s.diversity, s.decay, self.updates, s.balance_scale, learned
+        )
 
-    # -------------------------------------------------------------------------------------------------- answers
+    # --------------------------------------------------------------------------------------------------
+    # answers
 
     def set_members(self, generators: Sequence[str]) -> None:
-        """Whose slots count from the next look into the slots on; may be called from another thread."""
+        """Whose slots count from the next look into the slots on; may be called from another
+        thread.
+        """
         self.changes.append(list(generators))
 
     def meet(self) -> list[str]:
-        """The members as they are now. One that has left and come back in between counts as new: its steps may have gone back."""
+        """The members as they are now. One that has left and come back in between counts as new:
+        its steps may have gone back.
+        """
         while self.changes:
             self.generators = self.changes.popleft()
             self.used = {g: self.used.get(g, -1) for g in self.generators}
@@ -218,7 +255,10 @@ class Judge(Trainer):
             active[index_of(g)] = 1
         common = {"beta": self.beta.astype(np.float32), "seen": seen, "active": active}
         if self.settings.feedback == "weights":
-            d, c = self.discriminator_vector(), finite(self.name, self.step, flatten(self.c), self.c)
+            d, c = (
+                self.discriminator_vector(),
+                finite(self.name, self.step, flatten(self.c), self.c),
+            )
             of = self.settings.publish
             arrays = {"D": narrow(self.d, d, of), "C": narrow(self.c, c, of), **common}
             board.publish(Publication(JUDGE, version, arrays))
@@ -228,7 +268,9 @@ class Judge(Trainer):
             x = torch.from_numpy(whole(slot.arrays["samples"])).to(self.device).requires_grad_(True)
             weight = float(common["beta"][index_of(g)])
             with S.frozen(self.d), S.frozen(self.c):
-                total, adversarial, crossing = generator_loss(self.loss, self.d, self.c, x, index_of(g), weight, on)
+                total, adversarial, crossing = generator_loss(
+                    self.loss, self.d, self.c, x, index_of(g), weight, on
+                )
             (gradient,) = torch.autograd.grad(total, x)
             fine = math.isfinite(total.item())
             arrays = {
@@ -242,7 +284,8 @@ class Judge(Trainer):
         """Counters."""
         return {"bad_steps": float(self.bad_steps.total), "updates": float(self.updates)}
 
-    # -------------------------------------------------------------------------------------------------- state
+    # --------------------------------------------------------------------------------------------------
+    # state
 
     def state(self) -> State:
         """D, C, their optimizers, beta; what the slots hold is the generators' to write again."""
@@ -277,9 +320,10 @@ class Judge(Trainer):
 
 
 class OwnStatistics(nn.Module):
-    """A network with batch norm on several generators' samples in one tensor: each one's are normalised by themselves, and real
-    samples in parts of the same sizes. Otherwise D learns on the mixture's statistics what a generator, which has only its own
-    samples, then asks it under others.
+    """A network with batch norm on several generators' samples in one tensor: each one's are
+    normalised by themselves, and real samples in parts of the same sizes. Otherwise D learns on the
+    mixture's statistics what a generator, which has only its own samples, then asks it under
+    others.
     """
 
     def __init__(self, network: nn.Module, sizes: list[int]) -> None:
@@ -301,7 +345,9 @@ class RealOrNot(nn.Module):
         self.body = body
 
     def forward(self, x: Tensor) -> Tensor:
-        """l_real - log sum_k exp l_k; d_loss and CE(C) of this pair add up to the cross-entropy over K+1 classes."""
+        """l_real - log sum_k exp l_k; d_loss and CE(C) of this pair add up to the cross-entropy
+        over K+1 classes.
+        """
         logits: Tensor = self.body(x)
         return logits[:, -1] - logits[:, :-1].logsumexp(1)
 

@@ -1,4 +1,6 @@
-"""PMGAN's settings, apart from its strategy: the players know these, the strategy knows the players."""
+"""PMGAN's settings, apart from its strategy: the players know these, the strategy knows the
+players.
+"""
 
 from __future__ import annotations
 
@@ -12,34 +14,64 @@ from raygan.strategies.base import StrategyComponent
 
 
 class PmganSettings(StrategyComponent):
-    """Settings of the judge and of the balance; the generators' loss is the run's (reverse_kl is the paper's)."""
+    """Settings of the judge and of the balance; the generators' loss is the run's (reverse_kl is
+    the paper's).
+    """
 
     feedback: Literal["weights", "gradients"] = Field(
-        "weights", description="What generators get: D's and C's weights, or d loss / d samples of their slot."
+        "weights",
+        description=(
+            "What generators get: D's and C's weights, or d loss / d samples of their slot."
+        ),
     )
     judge_update: Literal["all_fresh", "any_fresh"] = Field(
-        "all_fresh", description="async: the judge steps when all slots are new (the paper's C), or when one is."
+        "all_fresh",
+        description=(
+            "async: the judge steps when all slots are new (the paper's C), or when one is."
+        ),
     )
     balance: Balance = Field(
-        "bounded", description="beta: bounded, paper (eq. 4 literally), constant (MGAN), learned, off."
+        "bounded",
+        description="beta: bounded, paper (eq. 4 literally), constant (MGAN), learned, off.",
     )
-    balance_scale: Literal["K", "1"] = Field("K", description="Sum of beta: K e^lambda, or e^lambda.")
+    balance_scale: Literal["K", "1"] = Field(
+        "K", description="Sum of beta: K e^lambda, or e^lambda."
+    )
     balance_lr: float = Field(0.01, gt=0, le=1, description="Rate of balance learned.")
-    diversity: float = Field(0.0, ge=-20, le=20, description="lambda: larger = the generators keep further apart.")
+    diversity: float = Field(
+        0.0, ge=-20, le=20, description="lambda: larger = the generators keep further apart."
+    )
     decay: float = Field(0.0, ge=0, description="alpha: beta shrinks by exp(-alpha step).")
     generator_batch: Literal["full", "share"] = Field(
         "full",
-        description="A generator's own step on batch_size samples (the paper), or on its share of the judge's batch (MGAN).",
+        description=(
+            "A generator's own step on batch_size samples (the paper), or on its share of the"
+            " judge's batch (MGAN)."
+        ),
     )
     publish: Precision = Field(
-        "float32", description="Of the weights and samples that are published; the two short ones have half the bytes."
+        "float32",
+        description=(
+            "Of the weights and samples that are published; the two short ones have half the bytes."
+        ),
     )
     statistics: Literal["own", "mixture"] = Field(
         "own",
-        description="Batch norm in D and C while the judge trains: of each generator's samples alone, or of all together.",
+        description=(
+            "Batch norm in D and C while the judge trains: of each generator's samples alone, or of"
+            " all together."
+        ),
     )
     joint: bool = Field(
-        False, description="D and C are one (K+1)-way network, as in MAD-GAN: its classes are the generators, and real."
+        False,
+        description=(
+            "D and C are one (K+1)-way network, as in MAD-GAN: its classes are the generators, and"
+            " real."
+        ),
     )
-    classes: int | None = Field(None, gt=0, description="Outputs of C; more than num_pairs leaves room for joiners.")
-    max_lag: int = Field(20, gt=0, description="async: steps that a generator may be ahead of the judge's updates.")
+    classes: int | None = Field(
+        None, gt=0, description="Outputs of C; more than num_pairs leaves room for joiners."
+    )
+    max_lag: int = Field(
+        20, gt=0, description="async: steps that a generator may be ahead of the judge's updates."
+    )

@@ -35,7 +35,9 @@ def index_of(generator: str) -> int:
 
 
 def write_slot(generator: str, version: int, samples: Words, loss: float) -> Publication:
-    """One immutable object: samples (N, *shape), G's loss, the time, and a checksum over the samples."""
+    """One immutable object: samples (N, *shape), G's loss, the time, and a checksum over the
+    samples.
+    """
     checksum = crc(samples)
     facts = np.array([version, checksum, loss, time.time()], np.float64)  # noqa: TID251  shown only
     return Publication(slot_of(generator), version, {"samples": samples, "facts": facts})
@@ -59,18 +61,24 @@ def check_slot(slot: Publication) -> None:
     """Raises RayganError for a slot that is not one generator's one write."""
     version, checksum = slot.arrays["facts"][:2]
     if int(version) != slot.version or int(checksum) != crc(slot.arrays["samples"]):
-        raise RayganError(f"{slot.player}: a torn slot (version {slot.version}). Report this as a defect.")
+        raise RayganError(
+            f"{slot.player}: a torn slot (version {slot.version}). Report this as a defect."
+        )
 
 
 def overlap(logits: Tensor, labels: Tensor, active: Tensor) -> Tensor:
-    """CE of C's logits (N, classes), a scalar; `active` (classes,) bool: only these classes take part in the softmax."""
+    """CE of C's logits (N, classes), a scalar; `active` (classes,) bool: only these classes take
+    part in the softmax.
+    """
     return F.cross_entropy(logits.masked_fill(~active, -math.inf), labels)
 
 
 def generator_loss(
     loss: Loss, d: nn.Module, c: nn.Module, x: Tensor, index: int, weight: float, active: Tensor
 ) -> tuple[Tensor, float, float]:
-    """(g_loss(D(x)) + beta_k CE(C(x), k), the first term, the second one's CE); D's and C's buffers do not move."""
+    """(g_loss(D(x)) + beta_k CE(C(x), k), the first term, the second one's CE); D's and C's buffers
+    do not move.
+    """
     logits = S.unmoved(d, x)
     adversarial = loss.g_loss(logits)
     labels = torch.full((len(x),), index, device=x.device)

@@ -1,15 +1,19 @@
-"""PMGAN: K generators share one discriminator D and one K-way classifier C (Xiao, Rajasekaran, 2019, section 3).
+"""PMGAN: K generators share one discriminator D and one K-way classifier C (Xiao, Rajasekaran,
+2019, section 3).
 
     generator k --slot k: samples, version, checksum--> judge: D step on the mixture, C step, beta_k       (Fig. 1)
                 <--D and C (or d loss / d samples), beta_k--                                               (eq. 2-4)
     G_k minimises  g_loss(D(x)) + beta_k CE(C(x), k)
 
-The K slots are the board's shelves `gen-03/slot`: each holds one frozen object, replaced as a whole by the next.
+The K slots are the board's shelves `gen-03/slot`: each holds one frozen object, replaced as a whole
+by the next.
 
-lockstep: the judge's step i uses slot version i of every generator, then every generator's step i uses the judge's version
+lockstep: the judge's step i uses slot version i of every generator, then every generator's step i
+uses the judge's version
           i + 1. Bit for bit the same everywhere.
 async:    a generator takes the newest D, C and beta that have reached it, and waits for newer ones only where it is `max_lag`
-          steps ahead of the judge's updates; the judge steps whenever slots are fresh. Every lag is reported, and every wait.
+          steps ahead of the judge's updates; the judge steps whenever slots are fresh. Every lag is
+          reported, and every wait.
 """
 
 from __future__ import annotations
@@ -47,7 +51,9 @@ def generator_name(index: int) -> str:
 
 
 class Pmgan(PmganSettings):
-    """Settings of the judge and of the balance; the generators' loss is the run's (reverse_kl is the paper's)."""
+    """Settings of the judge and of the balance; the generators' loss is the run's (reverse_kl is
+    the paper's).
+    """
 
     def roles(self, config: Config) -> dict[str, Role]:
         """The judge has no generator, and is the discriminator of all the others."""
@@ -74,24 +80,33 @@ class Pmgan(PmganSettings):
         return {**spec, "classes": self.num_classes(config)}
 
     def check(self, config: Config) -> None:
-        """Every generator needs a class of its own, for life; what a generator learns from is the judge's word on its samples."""
+        """Every generator needs a class of its own, for life; what a generator learns from is the
+        judge's word on its samples.
+        """
         for player in [*self.locals(config), JUDGE]:
             loss = config.of(player).component("loss")
             if isinstance(loss, LossComponent) and loss.needs_real:
                 raise ConfigError(
-                    f"loss {loss.name}: it pairs each generated sample with a real one, and PMGAN's generators see no data. Use "
-                    "non_saturating, reverse_kl or hinge with strategy pmgan, or this loss with independent, gap or sgan."
+                    f"loss {loss.name}: it pairs each generated sample with a real one, and PMGAN's"
+                    " generators see no data. Use non_saturating, reverse_kl or hinge with"
+                    " strategy pmgan, or this loss with independent, gap or sgan."
                 )
         if max(config.ids) >= self.num_classes(config):
             raise ConfigError(
-                f"num_pairs = {max(config.ids) + 1}: the classifier has {self.num_classes(config)} classes, one for each "
-                "generator that ever takes part. Raise strategy.classes (before the run starts) or lower num_pairs."
+                f"num_pairs = {max(config.ids) + 1}: the classifier has {self.num_classes(config)}"
+                " classes, one for each generator that ever takes part. Raise strategy.classes"
+                " (before the run starts) or lower num_pairs."
             )
 
     def check_setup(self, setup: Setup) -> None:
         """Generators may differ; the judge's D must fit in all of them when its weights travel."""
         if self.feedback == "weights":
-            same_networks(setup, [*self.locals(setup.config), JUDGE], ["D"], "strategy.pmgan sends D's weights")
+            same_networks(
+                setup,
+                [*self.locals(setup.config), JUDGE],
+                ["D"],
+                "strategy.pmgan sends D's weights",
+            )
 
     def readers(self, config: Config, player: str) -> int:
         """async: of the judge, all generators that ever take part."""
@@ -102,16 +117,21 @@ class Pmgan(PmganSettings):
         return self.classes or config.num_pairs
 
     def slot_samples(self, config: Config) -> int:
-        """Samples in a slot: what the judge looks at, or the generator's whole batch where it answers with a gradient for each."""
+        """Samples in a slot: what the judge looks at, or the generator's whole batch where it
+        answers with a gradient for each.
+        """
         if self.feedback == "gradients" and self.generator_batch == "full":
             return config.batch_size
         return share_of(
-            config.batch_size, self.num_classes(config) if self.generator_batch == "share" else config.num_pairs
+            config.batch_size,
+            self.num_classes(config) if self.generator_batch == "share" else config.num_pairs,
         )
 
     def slot_bytes(self, setup: Setup) -> int:
         """Of a generator's samples in its slot."""
-        return self.slot_samples(setup.config) * math.prod(setup.data.shape) * word_bytes(self.publish)
+        return (
+            self.slot_samples(setup.config) * math.prod(setup.data.shape) * word_bytes(self.publish)
+        )
 
     def answer_bytes(self, setup: Setup) -> int:
         """To a generator: D and C, or a gradient for each of its samples."""
@@ -129,7 +149,10 @@ class Pmgan(PmganSettings):
         """A slot's and an answer's."""
         answer, classes = megabytes(self.answer_bytes(setup)), self.num_classes(setup.config)
         return [
-            f"a slot         {megabytes(self.slot_bytes(setup))} a generator and step, of which one is kept",
+            (
+                f"a slot         {megabytes(self.slot_bytes(setup))} a generator and step, of which"
+                " one is kept"
+            ),
             f"an answer      {answer} a generator and step ({self.feedback}), {classes} classes",
         ]
 
@@ -156,9 +179,14 @@ class Pmgan(PmganSettings):
         classes = self.num_classes(setup.config)
         classifier = setup.classifier(name, classes + self.joint)
         if self.joint:
-            parts, classifier = replace(parts, discriminator=RealOrNot(classifier)), WhichOne(classifier)
+            parts, classifier = (
+                replace(parts, discriminator=RealOrNot(classifier)),
+                WhichOne(classifier),
+            )
         if name == JUDGE:
-            return Judge(parts, classifier, classes, self, self.locals(setup.config), setup.config.tempo)
+            return Judge(
+                parts, classifier, classes, self, self.locals(setup.config), setup.config.tempo
+            )
         if self.generator_batch == "share":
             parts = replace(parts, batch_size=share_of(parts.batch_size, classes))
         return Generator(name, parts, classifier, self, setup.config.tempo, sharing)
@@ -168,16 +196,22 @@ class Pmgan(PmganSettings):
         if not self.joint:
             return super().discriminator(config, name, shape)
         network = cast(NetworkComponent, config.of(name).component("network"))
-        return RealOrNot(network.classifier(shape, self.num_classes(config) + 1, Streams(0, "unused").at("init")))
+        return RealOrNot(
+            network.classifier(shape, self.num_classes(config) + 1, Streams(0, "unused").at("init"))
+        )
 
     def decide(self, ready: Sequence[str], progress: Progress, plan: Plan) -> list[Order]:
-        """lockstep: judge and generators in turn, a step each. async: everybody to the end of its round."""
+        """lockstep: judge and generators in turn, a step each. async: everybody to the end of its
+        round.
+        """
         done = progress.done
         at = done[JUDGE]
         slowest = min(steps for p, steps in done.items() if p != JUDGE)
         orders: list[Order] = []
         for p in ready:
-            if plan.tempo == "async" and done[p] >= plan.steps:  # the judge goes on for one that came back late
+            if (
+                plan.tempo == "async" and done[p] >= plan.steps
+            ):  # the judge goes on for one that came back late
                 stop = done[p] + 1 if p == JUDGE and slowest < plan.steps else done[p]
             elif plan.tempo == "async":
                 stop = plan.next_stop(done[p])
@@ -186,7 +220,9 @@ class Pmgan(PmganSettings):
             else:
                 stop = min(done[p] + 1, at)
             if stop > done[p]:
-                orders.append(Train(p, stop - done[p], forget_before=slowest + 1 if p == JUDGE else at))
+                orders.append(
+                    Train(p, stop - done[p], forget_before=slowest + 1 if p == JUDGE else at)
+                )
         return orders
 
     def stop_targets(self, done: Mapping[str, int], plan: Plan) -> dict[str, int]:

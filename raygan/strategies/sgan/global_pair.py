@@ -1,4 +1,6 @@
-"""SGAN's global pair. When it trains is `strategy.py`'s to say; what is done with the opponents is `messengers.py`'s."""
+"""SGAN's global pair. When it trains is `strategy.py`'s to say; what is done with the opponents is
+`messengers.py`'s.
+"""
 
 from __future__ import annotations
 
@@ -53,28 +55,37 @@ class GlobalPair(Crew):
         self.wanted = list(members)
 
     def meet(self) -> None:
-        """Each that came gets a messenger, here or with a deputy; where depends on its number alone."""
+        """Each that came gets a messenger, here or with a deputy; where depends on its number
+        alone.
+        """
         if self.wanted == self.locals:
             return
         self.locals = list(self.wanted)
         crews = 1 + len(self.deputies)
-        shares = [[n for n in self.locals if int(n.rpartition("-")[2]) % crews == i] for i in range(crews)]
+        shares = [
+            [n for n in self.locals if int(n.rpartition("-")[2]) % crews == i] for i in range(crews)
+        ]
         self.have(shares[0])
         for deputy, share in zip(self.deputies, shares[1:], strict=True):
             deputy.have(share)
         self.versions = {n: v for n, v in self.versions.items() if n in self.locals}
-        self.payoff = {side: {n: of.get(n, 0.0) for n in self.locals} for side, of in self.payoff.items()}
+        self.payoff = {
+            side: {n: of.get(n, 0.0) for n in self.locals} for side, of in self.payoff.items()
+        }
 
     def version(self, name: str) -> int:
         """Of the copy of a local; 0: there is none yet."""
-        return self.opponents[name].version if name in self.opponents else self.versions.get(name, 0)
+        return (
+            self.opponents[name].version if name in self.opponents else self.versions.get(name, 0)
+        )
 
     @property
     def met(self) -> list[str]:
         """Locals of which there is a copy, in their order."""
         return [n for n in self.locals if self.version(n) > 0]
 
-    # ------------------------------------------------------------------------------------------- Algorithm 1
+    # -------------------------------------------------------------------------------------------
+    # Algorithm 1
 
     def train(self, steps: int, board: Board) -> Report:
         """Do `steps` iterations; needs the locals' versions up to there in lockstep."""
@@ -92,7 +103,9 @@ class GlobalPair(Crew):
         return {**meter.means(), "bad_steps": float(self.bad_steps.total)}
 
     def portions(self, steps: int, board: Board) -> Iterator[int]:
-        """lockstep: iterations for which all publications are here; meanwhile those of the next are on their way."""
+        """lockstep: iterations for which all publications are here; meanwhile those of the next are
+        on their way.
+        """
         size = max(1, int(PORTION_BYTES / (self.bytes_a_step * len(self.locals))))
         end = self.step + steps
         ends = [*range(self.step + size, end, size), end]
@@ -153,18 +166,26 @@ class GlobalPair(Crew):
         return loss_g
 
     def ask(
-        self, board: Board, shares: dict[str, dict[str, float]], refresh: Sequence[str] = (), again: bool = False
+        self,
+        board: Board,
+        shares: dict[str, dict[str, float]],
+        refresh: Sequence[str] = (),
+        again: bool = False,
     ) -> list[Callable[[], Answer]]:
         """Every deputy begins its part; functions that wait for the answers."""
         if not self.deputies:
             return []
-        task = Task(self.step, self.turn, flatten(self.g), flatten(self.d), shares, tuple(refresh), again)
+        task = Task(
+            self.step, self.turn, flatten(self.g), flatten(self.d), shares, tuple(refresh), again
+        )
         return [deputy.carry_out(task, board) for deputy in self.deputies]
 
     def step_g(
         self, fake: Tensor, total: Tensor, losses: dict[str, float], answers: Sequence[Answer], shares: Mapping[str, float]
     ) -> float:  # fmt: skip
-        """Lines 22-26: one step of G0 on the gradient summed over the messengers; the weighted mean of its losses."""
+        """Lines 22-26: one step of G0 on the gradient summed over the messengers; the weighted mean
+        of its losses.
+        """
         for answer in answers:
             losses |= answer.losses_g
             self.versions |= answer.versions
@@ -178,8 +199,12 @@ class GlobalPair(Crew):
             self.apply(self.opt_g, self.g, self.config.clip_grad_g)
         return value
 
-    def step_d(self, losses: dict[str, float], answers: Sequence[Answer], shares: Mapping[str, float]) -> float:
-        """Lines 27-31: one step of D0 on the gradient summed over the locals' generators; the mean of its losses."""
+    def step_d(
+        self, losses: dict[str, float], answers: Sequence[Answer], shares: Mapping[str, float]
+    ) -> float:
+        """Lines 27-31: one step of D0 on the gradient summed over the locals' generators; the mean
+        of its losses.
+        """
         for answer in answers:
             losses |= answer.losses_d
             self.add_gradient(answer.by_d)
@@ -198,41 +223,61 @@ class GlobalPair(Crew):
             more = piece.view_as(parameter)
             parameter.grad = more if parameter.grad is None else parameter.grad.add_(more)
 
-    def apply(self, optimizer: torch.optim.Optimizer, network: nn.Module, clip: float | None) -> None:
+    def apply(
+        self, optimizer: torch.optim.Optimizer, network: nn.Module, clip: float | None
+    ) -> None:
         """Clip the mean gradient, turn it into the sum if asked to, step."""
         if clip is not None:
             nn.utils.clip_grad_norm_(network.parameters(), clip)
         if self.settings.combine == "sum":
-            torch._foreach_mul_([p.grad for p in network.parameters() if p.grad is not None], float(len(self.met)))
+            torch._foreach_mul_(
+                [p.grad for p in network.parameters() if p.grad is not None], float(len(self.met))
+            )
         optimizer.step()
 
-    # ------------------------------------------------------------------------- choice of opponents (section 6)
+    # ------------------------------------------------------------------------- choice of opponents
+    # (section 6)
 
     def shares(self) -> dict[str, dict[str, float]]:
-        """side -> what each opponent counts, summing to 1: the same, or a softmax over how much that network loses to it."""
+        """side -> what each opponent counts, summing to 1: the same, or a softmax over how much
+        that network loses to it.
+        """
         met = self.met
         if self.settings.opponents == "uniform":
             return {side: dict.fromkeys(met, 1.0 / len(met)) for side in self.payoff}
         temperature = self.settings.payoff_temperature
-        weights = {side: payoff_weights({n: of[n] for n in met}, temperature) for side, of in self.payoff.items()}
-        return {side: {n: w / len(met) for n, w in by_name.items()} for side, by_name in weights.items()}
+        weights = {
+            side: payoff_weights({n: of[n] for n in met}, temperature)
+            for side, of in self.payoff.items()
+        }
+        return {
+            side: {n: w / len(met) for n, w in by_name.items()} for side, by_name in weights.items()
+        }
 
-    def note(self, side: Literal["g", "d"], losses: Mapping[str, float], shares: Mapping[str, float]) -> float:
-        """The weighted mean of the losses; follows the one against each opponent (moving average, 0.9)."""
+    def note(
+        self, side: Literal["g", "d"], losses: Mapping[str, float], shares: Mapping[str, float]
+    ) -> float:
+        """The weighted mean of the losses; follows the one against each opponent (moving average,
+        0.9).
+        """
         for name in shares if self.settings.opponents == "payoff" else ():
             if math.isfinite(losses[name]):
                 self.payoff[side][name] += 0.1 * (losses[name] - self.payoff[side][name])
         return sum(share * losses[n] for n, share in shares.items())
 
-    # ---------------------------------------------------------------------------------------- which versions
+    # ---------------------------------------------------------------------------------------- which
+    # versions
 
     def due(self, board: Board) -> tuple[dict[str, Publication], list[str]]:
-        """Whose copies are to be made anew: publications for those here, and (async) the names of those elsewhere.
+        """Whose copies are to be made anew: publications for those here, and (async) the names of
+        those elsewhere.
 
         async: the newest of each local whose copy has lived its life, or lags more than `max_lag`.
         """
         if self.tempo == "lockstep":
-            self.versions |= {n: self.step + 1 for n, versions in self.coming.items() if self.step + 1 in versions}
+            self.versions |= {
+                n: self.step + 1 for n, versions in self.coming.items() if self.step + 1 in versions
+            }
             return self.due_now(), []
         at = self.progress = board.progress(self.locals)
         old = [
@@ -240,11 +285,13 @@ class GlobalPair(Crew):
             if at[n] > self.version(n)
             and (self.step % self.settings.messenger_lifetime == 0 or at[n] - self.version(n) > self.settings.max_lag)
         ]  # fmt: skip
-        return self.newer(board, [n for n in old if n in self.opponents]), [n for n in old if n not in self.opponents]
+        return self.newer(board, [n for n in old if n in self.opponents]), [
+            n for n in old if n not in self.opponents
+        ]
 
     def lag(self) -> dict[str, float]:
-        """How far the copies in use are behind: in lockstep behind this iteration, in async behind where the publisher was when
-        this iteration began.
+        """How far the copies in use are behind: in lockstep behind this iteration, in async behind
+        where the publisher was when this iteration began.
         """
         if self.tempo == "lockstep":
             lags = [self.step - self.version(n) for n in self.met]
@@ -252,7 +299,8 @@ class GlobalPair(Crew):
             lags = [max(0, self.progress.get(n, 0) - self.version(n)) for n in self.met]
         return {"lag": float(max(lags, default=0))}
 
-    # -------------------------------------------------------------------------------------------------- state
+    # --------------------------------------------------------------------------------------------------
+    # state
 
     def state(self) -> State:
         """The pair's state, and its opponents' where they live longer than one iteration."""
@@ -274,7 +322,9 @@ class GlobalPair(Crew):
         for deputy in self.deputies:
             deputy.restore_opponents(held)
         self.versions = {
-            n: int(str(held.get(f"opponent.{n}.version", 0))) for n in self.locals if n not in self.opponents
+            n: int(str(held.get(f"opponent.{n}.version", 0)))
+            for n in self.locals
+            if n not in self.opponents
         }
 
 

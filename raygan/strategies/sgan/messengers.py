@@ -1,6 +1,7 @@
 """The part of an iteration of SGAN's global pair that is done with the opponents.
 
-One process can hold all of them, or each of several a share (`messenger_shards`): G0 and D0 go out, gradients come back.
+One process can hold all of them, or each of several a share (`messenger_shards`): G0 and D0 go out,
+gradients come back.
 
     global pair  --Task: G0, D0, weights-->  deputy: messengers' updates against G0 (lines 15-21)
                  <--Answer: d loss/d G0's batch, d loss/d D0--    summed by the global pair (lines 22-31)
@@ -51,11 +52,14 @@ class Task:
     g: Vector
     d: Vector
     shares: dict[str, dict[str, float]]
-    """side -> opponent -> weight / number of opponents; one that is met just now (async) counts from the next iteration on."""
+    """side -> opponent -> weight / number of opponents; one that is met just now (async) counts
+    from the next iteration on.
+    """
     refresh: tuple[str, ...] = ()
     """async: whose copies are due."""
     again: bool = False
-    """The second, third, ... step of D0 in this iteration: D0 has changed, all else has been done."""
+    """The second, third, ... step of D0 in this iteration: D0 has changed, all else has been done.
+    """
 
 
 @dataclass(frozen=True)
@@ -115,7 +119,8 @@ class Crew(Trainer):
         """Opponents that hold a copy, in the order of the locals."""
         return [o for o in self.opponents.values() if o.version > 0]
 
-    # ------------------------------------------------------------------------------------------ what was published
+    # ------------------------------------------------------------------------------------------
+    # what was published
 
     def read(self, after: int, upto: int, board: Board) -> dict[str, list[int]]:
         """lockstep: get what is published for these iterations; its versions."""
@@ -142,7 +147,8 @@ class Crew(Trainer):
         for name, publication in fresh.items():
             self.opponents[name].refresh(publication, self.settings, self.device)
 
-    # ------------------------------------------------------------------------------------------------ Algorithm 1
+    # ------------------------------------------------------------------------------------------------
+    # Algorithm 1
 
     def batch(self) -> Messengers | None:
         """The opponents that have met as one batched model, where that is faster."""
@@ -178,7 +184,9 @@ class Crew(Trainer):
                 fake = joined(self.g, torch.stack([self.noise(n) for n in noise]))
             real, fake = (torch.stack(list(map(self.blur, x, extra))) for x in (real, fake))
             at = [self.update_of_d(i, self.messenger_steps)] * len(extra)
-            d_steps(batch.d, self.loss, real, fake, extra, self.config.clip_grad_d, self.together, at)
+            d_steps(
+                batch.d, self.loss, real, fake, extra, self.config.clip_grad_d, self.together, at
+            )
 
     def train_messenger(self, opponent: Opponent) -> None:
         """`messenger_steps` updates of D_msg[n] against G0."""
@@ -193,11 +201,21 @@ class Crew(Trainer):
             real, fake = self.blur(real, extra), self.blur(fake, extra)
             at = self.update_of_d(i, self.messenger_steps)
             S.d_step(
-                opponent.d, opponent.optimizer, self.loss, real, fake, extra, self.config.clip_grad_d, self.together, at
+                opponent.d,
+                opponent.optimizer,
+                self.loss,
+                real,
+                fake,
+                extra,
+                self.config.clip_grad_d,
+                self.together,
+                at,
             )
 
     def fake(self, after: str = "") -> Tensor:
-        """G0's batch of this iteration, (N, *shape): one batch of z serves all messengers, wherever they are."""
+        """G0's batch of this iteration, (N, *shape): one batch of z serves all messengers, wherever
+        they are.
+        """
         noise, extra, _ = self.own_streams(f"g/{after}")
         return self.blur(self.g(self.noise(noise)), extra)
 
@@ -220,7 +238,9 @@ class Crew(Trainer):
         return total, dict(zip((o.name for o in known), losses.tolist(), strict=True))
 
     def compared(self, name: str) -> Tensor:
-        """Real samples (N, *shape) beside G0's, for losses that compare: a batch for each messenger, wherever it is."""
+        """Real samples (N, *shape) beside G0's, for losses that compare: a batch for each
+        messenger, wherever it is.
+        """
         _, extra, data = self.own_streams(f"compare/{name}")
         return self.blur(self.data.batch(self.batch_size, data, self.device), extra)
 
@@ -233,7 +253,8 @@ class Crew(Trainer):
         return torch.tensor([shares.get(o.name, 0.0) for o in self.known], device=self.device)
 
     def judge_d(self, shares: Mapping[str, float], again: bool = False) -> dict[str, float]:
-        """Leave the gradient of the weighted sum of D0's losses against these generators in D0; each loss.
+        """Leave the gradient of the weighted sum of D0's losses against these generators in D0;
+        each loss.
 
         again: the batches after those of the call before.
         """
@@ -250,7 +271,9 @@ class Crew(Trainer):
             real = self.blur(self.data.batch(self.batch_size, data, self.device), extra)
             fake = self.blur(opponent.fakes(partial(self.noise, noise)), extra)
             share = shares.get(opponent.name, 0.0)
-            losses[opponent.name] = S.d_backward(self.d, self.loss, real, fake, extra, share, self.together, self.at)
+            losses[opponent.name] = S.d_backward(
+                self.d, self.loss, real, fake, extra, share, self.together, self.at
+            )
         return losses
 
     def judge_d_at_once(self, batch: Messengers, shares: Mapping[str, float]) -> dict[str, float]:
@@ -282,7 +305,8 @@ class Crew(Trainer):
         noise, extra = (self.streams.at(f"{use}/{p}", self.step) for p in ("noise", "extra"))
         return noise, extra, self.streams.at(f"{use}/data", self.step, "cpu")
 
-    # --------------------------------------------------------------------------------------------- as a deputy
+    # ---------------------------------------------------------------------------------------------
+    # as a deputy
 
     def carry_out(self, task: Task, board: Board) -> Answer:
         """A deputy's part of an iteration."""
@@ -306,7 +330,9 @@ class Crew(Trainer):
             total.backward()
         by_x = None if fake.grad is None else fake.grad.cpu().numpy()
         losses_d = self.judge_d(task.shares["d"])
-        return Answer(losses_g, by_x, losses_d, self.gradient(), {o.name: o.version for o in self.known})
+        return Answer(
+            losses_g, by_x, losses_d, self.gradient(), {o.name: o.version for o in self.known}
+        )
 
     def gradient(self) -> Vector:
         """D0's, flat."""
@@ -376,6 +402,8 @@ class DeputyHere(Deputy):
 
 
 def joined(network: nn.Module, x: Tensor) -> Tensor:
-    """One network on several batches at once, (batches, N, ...) -> (batches, N, ...); none of it may look at a whole batch."""
+    """One network on several batches at once, (batches, N, ...) -> (batches, N, ...); none of it
+    may look at a whole batch.
+    """
     out: Tensor = network(x.flatten(0, 1))
     return out.view(*x.shape[:2], *out.shape[1:])

@@ -1,4 +1,6 @@
-"""What SGAN's global pair knows of one local, and of all of them as one batched model. `messengers.py` trains with them."""
+"""What SGAN's global pair knows of one local, and of all of them as one batched model.
+`messengers.py` trains with them.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,13 @@ if TYPE_CHECKING:
 
 
 class Opponent:
-    """What the global pair knows of one local: a messenger (copy of D_n) and G_n as samples or as a copy."""
+    """What the global pair knows of one local: a messenger (copy of D_n) and G_n as samples or as a
+    copy.
+    """
 
-    def __init__(self, name: str, d: nn.Module, g: nn.Module | None, optimizer: torch.optim.Optimizer) -> None:
+    def __init__(
+        self, name: str, d: nn.Module, g: nn.Module | None, optimizer: torch.optim.Optimizer
+    ) -> None:
         self.name = name
         self.d = d
         self.g = g
@@ -30,7 +36,9 @@ class Opponent:
         self.samples: Tensor | None = None
         self.used = 0  # batches of `samples` that D0 has seen
 
-    def refresh(self, publication: Publication, settings: SganSettings, device: torch.device) -> None:
+    def refresh(
+        self, publication: Publication, settings: SganSettings, device: torch.device
+    ) -> None:
         """D_msg[n] = copy(D_n); G_n likewise. (S4: starts equal to the published D_n.)"""
         self.version = publication.version
         unflatten(self.d, publication.arrays["D"])
@@ -81,20 +89,30 @@ class Opponent:
 
 
 class Messengers:
-    """All opponents at once, as one batched model; each keeps its own copies, optimizer and random streams."""
+    """All opponents at once, as one batched model; each keeps its own copies, optimizer and random
+    streams.
+    """
 
     def __init__(self, opponents: Sequence[Opponent]) -> None:
         self.opponents = list(opponents)
         self.d = Stack([o.d for o in opponents], [o.optimizer for o in opponents])
-        self.g = Stack([o.g for o in opponents if o.g is not None]) if opponents[0].g is not None else None
+        self.g = (
+            Stack([o.g for o in opponents if o.g is not None])
+            if opponents[0].g is not None
+            else None
+        )
 
     def are(self, opponents: Sequence[Opponent]) -> bool:
         """Is this the model of these?"""
-        return len(opponents) == len(self.opponents) and all(map(operator.is_, opponents, self.opponents))
+        return len(opponents) == len(self.opponents) and all(
+            map(operator.is_, opponents, self.opponents)
+        )
 
     def fakes(self, draws: Sequence[Callable[[], Tensor]]) -> Tensor:
         """A batch of each G_n, (opponents, N, *shape)."""
         if self.g is None:
-            return torch.stack([o.fakes(draw) for o, draw in zip(self.opponents, draws, strict=True)])
+            return torch.stack(
+                [o.fakes(draw) for o, draw in zip(self.opponents, draws, strict=True)]
+            )
         with torch.no_grad():
             return self.g(torch.stack([draw() for draw in draws]))

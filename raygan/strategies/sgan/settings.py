@@ -16,35 +16,61 @@ class SganSettings(StrategyComponent):
 
     variant: Literal["full", "simplified", "early_global"] = Field(
         "full",
-        description="simplified: no messengers; early_global: G0 also after each local update (App. A.2).",
+        description=(
+            "simplified: no messengers; early_global: G0 also after each local update (App. A.2)."
+        ),
     )
-    messenger_steps: int | None = Field(None, gt=0, description="Updates of a messenger against G0; None = I_D.")
-    messenger_lr_scale: float = Field(1.0, gt=0, description="A messenger's rate, in units of pair.lr_d.")
+    messenger_steps: int | None = Field(
+        None, gt=0, description="Updates of a messenger against G0; None = I_D."
+    )
+    messenger_lr_scale: float = Field(
+        1.0, gt=0, description="A messenger's rate, in units of pair.lr_d."
+    )
     messenger_optimizer: Literal["fresh", "clone", "persist"] = Field(
         "fresh",
-        description="Its state: new at each copy, copied from the local's, or kept from copy to copy.",
+        description=(
+            "Its state: new at each copy, copied from the local's, or kept from copy to copy."
+        ),
     )
-    messenger_lifetime: int = Field(1, gt=0, description="Iterations until messengers are copied anew (R; paper: 1).")
+    messenger_lifetime: int = Field(
+        1, gt=0, description="Iterations until messengers are copied anew (R; paper: 1)."
+    )
     combine: Literal["sum", "mean"] = Field(
         "sum", description="Gradients over the N opponents; clipping sees the mean."
     )
     global_d_steps: int = Field(1, gt=0, description="Updates of D0 an iteration (paper: one).")
     opponents: Literal["uniform", "payoff"] = Field(
-        "uniform", description="payoff: opponents that the global pair loses against weigh more (section 6)."
+        "uniform",
+        description="payoff: opponents that the global pair loses against weigh more (section 6).",
     )
-    payoff_temperature: float = Field(1.0, gt=0, description="Of the softmax over payoffs; large = uniform.")
+    payoff_temperature: float = Field(
+        1.0, gt=0, description="Of the softmax over payoffs; large = uniform."
+    )
     share_generators: Literal["auto", "samples", "weights"] = Field(
         "auto", description="How G_n reaches D0; auto = whichever is fewer bytes."
     )
     publish: Precision = Field(
-        "float32", description="Of the weights and samples that locals publish; the two short ones have half the bytes."
+        "float32",
+        description=(
+            "Of the weights and samples that locals publish; the two short ones have half the"
+            " bytes."
+        ),
     )
     over: Spec = Field(
         default={"name": "independent"},
-        description="What the locals do among themselves: independent, gap, pmgan; `over.SETTING` sets its settings.",
+        description=(
+            "What the locals do among themselves: independent, gap, pmgan; `over.SETTING` sets its"
+            " settings."
+        ),
     )
     messenger_shards: int = Field(
-        1, gt=0, description="Processes that share the messengers; the global pair's own is one of them."
+        1,
+        gt=0,
+        description="Processes that share the messengers; the global pair's own is one of them.",
     )
-    max_lead: int = Field(200, gt=0, description="lockstep: steps that a local may be ahead of the global pair.")
-    max_lag: int = Field(100, gt=0, description="async: steps that a used copy may be behind its publisher.")
+    max_lead: int = Field(
+        200, gt=0, description="lockstep: steps that a local may be ahead of the global pair."
+    )
+    max_lag: int = Field(
+        100, gt=0, description="async: steps that a used copy may be behind its publisher."
+    )

@@ -1,4 +1,5 @@
-"""SGAN: a global pair (G0, D0) learns from N independent local pairs (Chavdarova and Fleuret, 2018, Algorithm 1).
+"""SGAN: a global pair (G0, D0) learns from N independent local pairs (Chavdarova and Fleuret, 2018,
+Algorithm 1).
 
     for i in 1 .. I                                                              (line)
         each local n: I_D updates of D_n, one of G_n, alone                       4-13    gan/pair.py
@@ -7,14 +8,16 @@
         G0: one step on the gradient summed over the N messengers                 22-26   Crew.judge_g, GlobalPair.step_g
         D0: one step on the gradient summed over the N local generators           27-31   Crew.judge_d, GlobalPair.step_d
 
-The locals never get an output or a gradient of the global pair: the supervisor works on copies of D_n and of G_n (or on
-samples that G_n published), with random streams of its own.
+The locals never get an output or a gradient of the global pair: the supervisor works on copies of
+D_n and of G_n (or on samples that G_n published), with random streams of its own.
 
-lockstep: global iteration i uses exactly version i of each local; locals run ahead by at most `max_lead` steps.
+lockstep: global iteration i uses exactly version i of each local; locals run ahead by at most
+`max_lead` steps.
 async:    the newest versions; none is used once it is more than `max_lag` steps behind its publisher.
 
-As printed, messengers live one iteration, cannot follow G0, and G0 runs into few modes; in the presets they live longer, which
-was measured to work (`messenger_lifetime` 5 to 100; benchmarks/LOG.md). The defaults here are the paper's.
+As printed, messengers live one iteration, cannot follow G0, and G0 runs into few modes; in the
+presets they live longer, which was measured to work (`messenger_lifetime` 5 to 100;
+benchmarks/LOG.md). The defaults here are the paper's.
 """
 
 from __future__ import annotations
@@ -32,7 +35,14 @@ from raygan.gan.pair import Parts, Sharing
 from raygan.gan.types import Player
 from raygan.gan.weights import num_words
 from raygan.losses.base import LossComponent
-from raygan.strategies.base import Plan, Progress, Setup, StrategyComponent, megabytes, same_networks
+from raygan.strategies.base import (
+    Plan,
+    Progress,
+    Setup,
+    StrategyComponent,
+    megabytes,
+    same_networks,
+)
 from raygan.strategies.orders import Order, Train
 from raygan.strategies.roles import GLOBAL, JUDGE, Role
 from raygan.strategies.sgan.global_pair import GlobalPair
@@ -44,31 +54,35 @@ class Sgan(SganSettings):
     """Settings of the global pair; the defaults are Algorithm 1 as printed."""
 
     def check(self, config: Config) -> None:
-        """A copy must not be older than the bound while it is in use; locals that can be learned from."""
+        """A copy must not be older than the bound while it is in use; locals that can be learned
+        from.
+        """
         if self.over.get("name") == "sgan":
             raise ConfigError(
-                "strategy.sgan.over = 'sgan': a global pair learns from locals. Use independent, gap or pmgan."
+                "strategy.sgan.over = 'sgan': a global pair learns from locals. Use independent,"
+                " gap or pmgan."
             )
         self.inner.check(config)
         if self.messenger_shards > 1 and self.variant == "early_global":
             raise ConfigError(
-                f"strategy.sgan.messenger_shards = {self.messenger_shards}: variant early_global goes from one messenger to the "
-                "next. Set it to 1, or use --strategy.variant full."
+                f"strategy.sgan.messenger_shards = {self.messenger_shards}: variant early_global"
+                " goes from one messenger to the next. Set it to 1, or use --strategy.variant"
+                " full."
             )
         if self.messenger_shards > config.num_pairs:
             raise ConfigError(
-                f"strategy.sgan.messenger_shards = {self.messenger_shards}: there are {config.num_pairs} pairs, a messenger each. "
-                "Lower it."
+                f"strategy.sgan.messenger_shards = {self.messenger_shards}: there are"
+                f" {config.num_pairs} pairs, a messenger each. Lower it."
             )
         if self.over.get("feedback") == "gradients":
             raise ConfigError(
-                "strategy.sgan.over.feedback = 'gradients': its generators hold no discriminator that a messenger could "
-                "copy. Use feedback weights."
+                "strategy.sgan.over.feedback = 'gradients': its generators hold no discriminator"
+                " that a messenger could copy. Use feedback weights."
             )
         if config.tempo == "async" and self.messenger_lifetime > self.max_lag:
             raise ConfigError(
-                f"strategy.sgan.max_lag = {self.max_lag} is below messenger_lifetime = {self.messenger_lifetime}. "
-                "Raise max_lag or lower messenger_lifetime."
+                f"strategy.sgan.max_lag = {self.max_lag} is below messenger_lifetime ="
+                f" {self.messenger_lifetime}. Raise max_lag or lower messenger_lifetime."
             )
 
     @property
@@ -100,7 +114,10 @@ class Sgan(SganSettings):
         """Messengers are copies of the locals' discriminators, and meet G0 in one network."""
         self.inner.check_setup(setup)
         same_networks(
-            setup, [*self.locals(setup.config), GLOBAL], ("D", "G"), "strategy.sgan copies each local's networks"
+            setup,
+            [*self.locals(setup.config), GLOBAL],
+            ("D", "G"),
+            "strategy.sgan copies each local's networks",
         )
 
     def notes(self, plan: Plan) -> list[tuple[str, str]]:
@@ -165,7 +182,9 @@ class Sgan(SganSettings):
         if name != GLOBAL:
             return self.inner.build(name, setup, sharing)
         deputies = setup.deputies or [DeputyHere(self.deputy(setup)) for _ in range(self.deputies)]
-        return GlobalPair(parts, self, self.locals(setup.config), setup.config.tempo, sharing, deputies)
+        return GlobalPair(
+            parts, self, self.locals(setup.config), setup.config.tempo, sharing, deputies
+        )
 
     def deputy(self, setup: Setup) -> Crew:
         """A share of the messengers."""
@@ -193,30 +212,51 @@ class Sgan(SganSettings):
         )
 
     def bytes_a_step(self, setup: Setup) -> float:
-        """What the global pair pulls from each local, what its deputies get and answer, and what the locals send each other."""
+        """What the global pair pulls from each local, what its deputies get and answer, and what
+        the locals send each other.
+        """
         parts = setup.parts(GLOBAL)
         sharing = self.sharing(parts)
         pulled = setup.config.num_pairs * sharing.nbytes(parts) / sharing.every
-        return pulled + self.deputies * sum(self.deputy_bytes(parts)) + self.inner.bytes_a_step(setup)
+        return (
+            pulled + self.deputies * sum(self.deputy_bytes(parts)) + self.inner.bytes_a_step(setup)
+        )
 
     def traffic(self, setup: Setup) -> list[str]:
-        """A pull's, what locals and the object store hold of them, the deputies'; then that of the locals' strategy."""
+        """A pull's, what locals and the object store hold of them, the deputies'; then that of the
+        locals' strategy.
+        """
         config, parts = setup.config, setup.parts(GLOBAL)
-        sharing, rounds, store_mb = self.sharing(parts), config.round_steps, config.resources.object_store_mb
+        sharing, rounds, store_mb = (
+            self.sharing(parts),
+            config.round_steps,
+            config.resources.object_store_mb,
+        )
         pull = sharing.nbytes(parts)
         held = config.num_pairs * pull * math.ceil((self.max_lead + rounds) / sharing.every)
         in_store = config.num_pairs * pull * math.ceil(rounds / sharing.every)
         lines = [
-            f"a pull         {megabytes(pull)} a local every {sharing.every} steps: D, and G as "
-            f"{'samples' if sharing.samples else 'weights'}",
+            (
+                f"a pull         {megabytes(pull)} a local every {sharing.every} steps: D, and G as"
+                f" {'samples' if sharing.samples else 'weights'}"
+            ),
             f"held by locals at most {megabytes(held)} (max_lead {self.max_lead})",
-            f"object store   about {megabytes(in_store)} a round of {rounds} steps, of {store_mb} MB",
+            (
+                f"object store   about {megabytes(in_store)} a round of {rounds} steps, of"
+                f" {store_mb} MB"
+            ),
         ]
         if self.deputies:
             there, back = (megabytes(b) for b in self.deputy_bytes(parts))
-            lines.append(f"deputies       {self.deputies}: {there} to each, {back} back, at each of its steps")
+            lines.append(
+                f"deputies       {self.deputies}: {there} to each, {back} back, at each of its"
+                " steps"
+            )
         if in_store > 0.7 * store_mb * 2**20:
-            lines.append("               more than 70 % of the store: lower round_steps or raise messenger_lifetime")
+            lines.append(
+                "               more than 70 % of the store: lower round_steps or raise"
+                " messenger_lifetime"
+            )
         return lines + self.inner.traffic(setup)
 
     def d_updates(self, config: Config) -> float:
@@ -228,19 +268,27 @@ class Sgan(SganSettings):
     def shortened(self, steps: int) -> Sgan:
         """The global pair right behind its locals, whose own strategy is shortened as well."""
         inner = self.inner.shortened(steps)
-        return self.model_copy(update={"max_lead": 1, "over": {"name": inner.name, **inner.model_dump(mode="json")}})
+        return self.model_copy(
+            update={"max_lead": 1, "over": {"name": inner.name, **inner.model_dump(mode="json")}}
+        )
 
     def apart(self, config: Config) -> str | None:
         """The global pair: what SGAN's paper promises."""
         return GLOBAL
 
     def deputy_bytes(self, parts: Parts) -> tuple[int, int]:
-        """A step's to a deputy, and back: G0 and D0; gradients by the batch of G0 and by D0's weights."""
+        """A step's to a deputy, and back: G0 and D0; gradients by the batch of G0 and by D0's
+        weights.
+        """
         d = num_words(parts.discriminator)
-        return 4 * (num_words(parts.generator) + d), 4 * (parts.batch_size * math.prod(parts.data.shape) + d)
+        return 4 * (num_words(parts.generator) + d), 4 * (
+            parts.batch_size * math.prod(parts.data.shape) + d
+        )
 
     def decide(self, ready: Sequence[str], progress: Progress, plan: Plan) -> Sequence[Order]:
-        """Locals do what their own strategy says, at most `max_lead` ahead; the global pair follows the slowest of them."""
+        """Locals do what their own strategy says, at most `max_lead` ahead; the global pair follows
+        the slowest of them.
+        """
         done = progress.done
         at = done[GLOBAL]
         alone = replace(progress, done={p: s for p, s in done.items() if p != GLOBAL})
@@ -264,5 +312,7 @@ class Sgan(SganSettings):
         return orders
 
     def stop_targets(self, done: Mapping[str, int], plan: Plan) -> dict[str, int]:
-        """lockstep: all at the step of the one that is furthest, since published versions are not saved."""
+        """lockstep: all at the step of the one that is furthest, since published versions are not
+        saved.
+        """
         return dict.fromkeys(done, max(done.values())) if plan.tempo == "lockstep" else dict(done)

@@ -28,7 +28,10 @@ def said(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str]:
         (["submit", "train"], "what to run stands behind `--`"),
         (["submit", "--", "trian"], "no verb 'trian'. Did you mean 'train'?"),
         (["submit", "--", "train", "--strategy.swap-evry", "3"], "no setting 'swap_evry'"),
-        (["submit", "--", "train", "--run-dir", "runs"], "a job's working directory is thrown away"),
+        (
+            ["submit", "--", "train", "--run-dir", "runs"],
+            "a job's working directory is thrown away",
+        ),
         (["submit", "--", "resume", "runs/mine"], "a job's working directory is thrown away"),
         (["submit", "--", "train", "--name", "../x"], "name = '../x'"),
         (["status", "nobody/here"], "is not a run folder"),
@@ -40,7 +43,10 @@ def said(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str]:
     ],
 )
 def test_mistakes(
-    argv: list[str], complaint: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    argv: list[str],
+    complaint: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"):
         monkeypatch.delenv(name, raising=False)
@@ -53,12 +59,25 @@ def test_a_train_job_gets_a_name_a_folder_that_stays_and_plain_lines() -> None:
     arguments, run = jobs.for_a_job(["train", "--preset", "ring8-gap"])
     assert run is not None
     assert str(run.parent) == jobs.RUN_DIR
-    assert arguments == ["train", "--preset", "ring8-gap", "--plain", "--run-dir", jobs.RUN_DIR, "--name", run.name]
-    assert jobs.for_a_job(["train", "--name=mine", "--run-dir=/mnt/runs", "--quiet"])[1] == Path("/mnt/runs/mine")
+    assert arguments == [
+        "train",
+        "--preset",
+        "ring8-gap",
+        "--plain",
+        "--run-dir",
+        jobs.RUN_DIR,
+        "--name",
+        run.name,
+    ]
+    assert jobs.for_a_job(["train", "--name=mine", "--run-dir=/mnt/runs", "--quiet"])[1] == Path(
+        "/mnt/runs/mine"
+    )
     assert jobs.for_a_job(["status", "mine"]) == (["status", "mine"], None), "any verb can be sent"
 
 
-@pytest.mark.parametrize("argv", [["/mnt/runs/mine"], ["--steps", "+9", "/mnt/runs/mine", "--address", "auto"]])
+@pytest.mark.parametrize(
+    "argv", [["/mnt/runs/mine"], ["--steps", "+9", "/mnt/runs/mine", "--address", "auto"]]
+)
 def test_a_resumed_run_lies_where_it_was(argv: list[str]) -> None:
     """`fetch` reads it from the job's metadata."""
     arguments, run = jobs.for_a_job(["resume", *argv])
@@ -84,7 +103,8 @@ class Client:
         if self.busy:
             self.busy -= 1
             raise RuntimeError(
-                "Request failed with status code 500: No available agent to submit job, please try again later.."
+                "Request failed with status code 500: No available agent to submit job, please try"
+                " again later.."
             )
         self.sent.append(job)
 
@@ -106,7 +126,9 @@ def cluster(client: Client) -> jobs.Jobs:
         ("FAILED", None, 1),
     ],
 )
-def test_raygans_own_exit_code_comes_back(status: str, code: int | None, wanted: int | None) -> None:
+def test_raygans_own_exit_code_comes_back(
+    status: str, code: int | None, wanted: int | None
+) -> None:
     assert cluster(Client(status=status, driver_exit_code=code)).job("x").exit_code == wanted
 
 
@@ -126,7 +148,9 @@ def test_the_printed_line_is_what_is_sent(tmp_path: Path) -> None:
     assert job["entrypoint"] == " ".join(line[line.index("--") + 1 :])
 
 
-def test_a_cluster_that_is_still_starting_is_given_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cluster_that_is_still_starting_is_given_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(jobs.time, "sleep", lambda s: None)
     client = Client()
     client.busy = 3
@@ -140,12 +164,15 @@ def test_a_cluster_that_is_still_starting_is_given_time(tmp_path: Path, monkeypa
         sender.send(submission)
 
 
-def test_a_package_over_the_limit_names_its_largest_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_over_the_limit_names_its_largest_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "small.txt").write_bytes(b"x")
     (tmp_path / "large.bin").write_bytes(b"x" * (3 << 20))
     monkeypatch.setattr(package, "limit", lambda: 2 << 20)
     with pytest.raises(
-        ConfigError, match=r"3 MB, and a cluster takes at most 2 MB. The largest file is large.bin \(3 MB\)"
+        ConfigError,
+        match=r"3 MB, and a cluster takes at most 2 MB. The largest file is large.bin \(3 MB\)",
     ):
         cluster(Client()).prepare(["status", "x"], working_dir=tmp_path)
     (tmp_path / ".rayignore").write_text("*.bin\n")
@@ -154,7 +181,9 @@ def test_a_package_over_the_limit_names_its_largest_file(tmp_path: Path, monkeyp
         jobs.weigh(tmp_path / "nowhere")
 
 
-def test_an_address_that_is_given_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_that_is_given_wins_over_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "http://127.0.0.1:1")
     with pytest.raises(ConfigError, match=r"127\.0\.0\.1:9"):
         jobs.Jobs("http://127.0.0.1:9")
@@ -163,7 +192,10 @@ def test_an_address_that_is_given_wins_over_the_environment(monkeypatch: pytest.
 def test_help_of_the_new_verbs() -> None:
     for verb in ("submit", "watch", "status", "stop", "fetch", "sweep", "dashboards"):
         done = subprocess.run(
-            [sys.executable, "-m", "raygan.cli", verb, "--help"], capture_output=True, text=True, check=False
+            [sys.executable, "-m", "raygan.cli", verb, "--help"],
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, verb
         assert done.stdout.startswith(f"usage: raygan {verb}")

@@ -11,7 +11,9 @@ from raygan.service.runs.digest import ALTOGETHER, MOST, Digest, Thinned
 
 
 @given(st.integers(0, 300), st.integers(2, 20))
-def test_what_is_thinned_is_spread_evenly_and_has_the_first_and_the_last(count: int, most: int) -> None:
+def test_what_is_thinned_is_spread_evenly_and_has_the_first_and_the_last(
+    count: int, most: int
+) -> None:
     some: Thinned[int] = Thinned(most)
     for i in range(count):
         some.add(i)
@@ -29,10 +31,25 @@ def rows(count: int, players: int = 3) -> list[dict[str, Any]]:
     for i in range(count):
         player = f"pair-{i % players:02d}"
         out.append(
-            {"kind": "train", "player": player, "step": i, "steps": 1, "seconds": rng.random(), "elapsed": i / 10}
+            {
+                "kind": "train",
+                "player": player,
+                "step": i,
+                "steps": 1,
+                "seconds": rng.random(),
+                "elapsed": i / 10,
+            }
         )
         if i % 10 == 0:
-            out.append({"kind": "score", "player": player, "step": i, "protocol": "p", "modes": rng.random()})
+            out.append(
+                {
+                    "kind": "score",
+                    "player": player,
+                    "step": i,
+                    "protocol": "p",
+                    "modes": rng.random(),
+                }
+            )
     return out
 
 
@@ -46,7 +63,9 @@ def events(count: int) -> list[dict[str, Any]]:
             for x, y in ((a, b), (b, a))
         ]
         out.append({"kind": "swap", "step": i, "time": float(i), "moves": moves})
-        out.append({"kind": "warning", "step": i, "time": float(i), "name": f"W10{i % 3}", "text": "x"})
+        out.append(
+            {"kind": "warning", "step": i, "time": float(i), "name": f"W10{i % 3}", "text": "x"}
+        )
         if i % 7 == 0:
             out.append({"kind": "death", "step": i, "time": float(i), "player": "pair-00"})
     return out
@@ -90,6 +109,8 @@ def test_another_file_of_that_name_is_read_from_its_beginning(tmp_path: Path) ->
 def test_what_is_kept_does_not_grow_with_the_run(tmp_path: Path, count: int, players: int) -> None:
     add(tmp_path / "metrics.jsonl", rows(count, players))
     digest = Digest(tmp_path).refresh()
-    assert sum(len(list(some)) for some in digest.trained.values()) <= max(MOST + 1, 1.5 * ALTOGETHER)
+    assert sum(len(list(some)) for some in digest.trained.values()) <= max(
+        MOST + 1, 1.5 * ALTOGETHER
+    )
     assert digest.newest[f"pair-{(count - 1) % players:02d}"]["step"] == count - 1
     assert digest.thinned == (4 if players == 1 else 1) or digest.thinned > 1

@@ -28,7 +28,9 @@ def points(folder: Path, shift: float = 0.0) -> None:
 
 def begun(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch, **flags: Any) -> Run:
     monkeypatch.chdir(folder)
-    return train(resolve(flags={**FLAGS, **flags}), run_dir=folder.parent / "runs", name=name, inline=True)
+    return train(
+        resolve(flags={**FLAGS, **flags}), run_dir=folder.parent / "runs", name=name, inline=True
+    )
 
 
 @pytest.fixture
@@ -56,12 +58,16 @@ def test_other_data_of_the_same_name_are_refused_in_one_line(
     resume_run(run.path, extra_steps=2)  # it is on these from here on
 
 
-def test_compare_knows_data_by_their_hash(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compare_knows_data_by_their_hash(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     points(tmp_path / "copy")
     alike = begun(tmp_path / "copy", "copy", monkeypatch, seed=1)
     points(tmp_path / "b", shift=50)
     other = begun(tmp_path / "b", "b", monkeypatch)
-    assert "copy pair-00" in compare_runs([str(run.path), str(alike.path)]), "the same data elsewhere, another seed"
+    assert "copy pair-00" in compare_runs([str(run.path), str(alike.path)]), (
+        "the same data elsewhere, another seed"
+    )
     with pytest.raises(ConfigError, match=r"sha256 .*sha256 "):
         compare_runs([str(run.path), str(other.path)])
 

@@ -76,7 +76,9 @@ def test_the_sheet_of_pictures_holds_the_pictures(labels: str | None, tmp_path: 
     factor = 4
     at = 110 if labels else 0
     first = drawn[: 16 * factor : factor, at : at + 16 * factor : factor]
-    assert any(np.array_equal(first, p[0]) for p in data.train), "enlarged pixel by pixel, nothing else"
+    assert any(np.array_equal(first, p[0]) for p in data.train), (
+        "enlarged pixel by pixel, nothing else"
+    )
     assert drawn.shape[0] == 8 * (16 * factor + GAP)
 
 
@@ -104,7 +106,11 @@ def test_points_have_a_sheet_too(columns: int) -> None:
     ],
 )
 def test_a_bad_question_is_one_line_and_exit_2(
-    arguments: list[str], why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    arguments: list[str],
+    why: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     np.savez("a.npz", x=RNG.normal(size=(30, 2)))
@@ -149,12 +155,19 @@ def test_the_verb_writes_json_and_a_sheet(
 def test_coverage_by_class_counts_the_nearest_held_out_sample(tmp_path: Path) -> None:
     centres = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]])
     kind = np.arange(600) % 3
-    data, _ = told(tmp_path, {"x": centres[kind] + RNG.normal(0, 0.1, (600, 2)), "y": kind}, labels="y", scale="none")
+    data, _ = told(
+        tmp_path,
+        {"x": centres[kind] + RNG.normal(0, 0.1, (600, 2)), "y": kind},
+        labels="y",
+        scale="none",
+    )
     assert default_groups(data) == ["density", "labels"]
     suite = Suite(data, ["labels"], n_fake=300, n_real=60)
     some = centres[[0] * 200 + [1] * 98 + [2] * 2].astype(np.float32)
     fake = to_float(some)
-    assert suite.by_class(fake) == pytest.approx({"0": 2 / 3, "1": 98 / 300, "2": 2 / 300}, abs=1e-5)
+    assert suite.by_class(fake) == pytest.approx(
+        {"0": 2 / 3, "1": 98 / 300, "2": 2 / 300}, abs=1e-5
+    )
     scores = suite.score(fake)
     assert scores["classes_covered"] == 2
     assert scores["class_tv"] == pytest.approx(1 / 3, abs=1e-3)
@@ -173,7 +186,9 @@ def test_other_labels_or_parts_are_other_data(tmp_path: Path) -> None:
     assert "npz:a.npz has sha256" in other_data(info, moved)
 
 
-def test_sources_and_files_of_labels_are_rooted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sources_and_files_of_labels_are_rooted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("x.npy", "y.npy", "b.npy"):
         np.save(name, np.arange(40) % 2)
@@ -184,7 +199,11 @@ def test_sources_and_files_of_labels_are_rooted(tmp_path: Path, monkeypatch: pyt
     data = rooted(resolve(flags=flags).config).data
     assert data["path"] == str(tmp_path / "x.npy")
     assert data["labels"] == str(tmp_path / "y.npy")
-    assert data["partition"]["pair-00"] == {"name": "npz", "path": str(tmp_path / "b.npy"), "labels": "kind"}
+    assert data["partition"]["pair-00"] == {
+        "name": "npz",
+        "path": str(tmp_path / "b.npy"),
+        "labels": "kind",
+    }
 
 
 def test_scores_of_data_that_have_changed_say_so(tmp_path: Path) -> None:
@@ -197,7 +216,10 @@ def test_scores_of_data_that_have_changed_say_so(tmp_path: Path) -> None:
         "data": f"npz:{tmp_path / 'a.npz'}", "strategy": "independent", "num_pairs": 1, "steps": 2, "network": "mlp",
         "network.hidden": 8, "evaluation.samples": 1500,
     }  # fmt: skip
-    runs = [train(resolve(flags={**flags, "seed": s}), run_dir=tmp_path, name=f"r{s}", inline=True) for s in (0, 1)]
+    runs = [
+        train(resolve(flags={**flags, "seed": s}), run_dir=tmp_path, name=f"r{s}", inline=True)
+        for s in (0, 1)
+    ]
     assert (runs[0].path / "data.png").read_bytes()[:4] == b"\x89PNG"
     paths = [str(r.path) for r in runs]
     assert "note:" not in compare_runs(paths)
@@ -222,7 +244,9 @@ def test_the_number_of_parts_stays(tmp_path: Path) -> None:
     from raygan.service.runs.identity import settled
 
     config = settled(
-        resolve(flags={"data": "ring8", "data.partition": "shards", "num_pairs": 3, "strategy": "gap"})
+        resolve(
+            flags={"data": "ring8", "data.partition": "shards", "num_pairs": 3, "strategy": "gap"}
+        )
     ).config
     left = config.model_copy(update={"num_pairs": 2, "members": (0, 2)})
     assert load_data(left).parts["pair-02"] == load_data(config).parts["pair-02"]

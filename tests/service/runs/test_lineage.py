@@ -57,26 +57,35 @@ def test_when_generators_move_they_take_their_names_along() -> None:
 
 
 def test_swaps_that_a_restart_undid_do_not_count() -> None:
-    undone = [swap(5, ("a", "b")), {"kind": "restart", "step": 4, "swapped": {}}, swap(5, ("a", "c"))]
+    undone = [
+        swap(5, ("a", "b")),
+        {"kind": "restart", "step": 4, "swapped": {}},
+        swap(5, ("a", "c")),
+    ]
     assert met(replay("run", ABC, undone, KEPT).discriminators["b"]) == {"b"}
     kept = [swap(5, ("a", "b")), {"kind": "resume", "step": 5, "swapped": {"a": 5, "b": 5}}]
     assert met(replay("run", ABC, kept, KEPT).discriminators["b"]) == {"a", "b"}
-    assert met(replay("run", ABC, [swap(5, ("a", "b"))], {"a": 4, "b": 4}).discriminators["b"]) == {"b"}, (
-        "after the cut"
-    )
+    assert met(replay("run", ABC, [swap(5, ("a", "b"))], {"a": 4, "b": 4}).discriminators["b"]) == {
+        "b"
+    }, "after the cut"
 
 
 def test_a_global_pair_has_met_everybody_and_a_judge_all_generators() -> None:
     found = replay("run", {**PAIRS, "global": Role(pair=False, main=True)}, [], {})
     assert met(found.discriminators["global"]) == {"pair-00", "pair-01", "global"}
-    assert met(found.discriminators["pair-00"]) == {"pair-00", "global"}, "a copy of it has trained against G0"
+    assert met(found.discriminators["pair-00"]) == {
+        "pair-00",
+        "global",
+    }, "a copy of it has trained against G0"
     judged = replay("run", {**PAIRS, "judge": JUDGE}, [], {})
     assert set(judged.discriminators) == {"judge"}
     assert met(judged.discriminators["judge"]) == set(judged.generators) == set(PAIRS)
 
 
 def test_another_player_is_no_pair_but_takes_along_whom_it_met() -> None:
-    """A teacher that is neither scored nor a pair is not in the answer; a D that comes from it has met it."""
+    """A teacher that is neither scored nor a pair is not in the answer; a D that comes from it has
+    met it.
+    """
     roles = {**ABC, "teacher": Role(pair=False, scored=False)}
     found = replay("run", roles, [swap(5, ("a", "teacher"))], {**KEPT, "teacher": 99})
     assert set(found.generators) == set(found.discriminators) == set(ABC)
@@ -103,7 +112,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Run]:
     return gap, small(folder, "alone", strategy="independent", num_pairs=3, seed=1)
 
 
-def test_the_matrix_leaves_out_exactly_who_has_met(runs: tuple[Run, Run], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_matrix_leaves_out_exactly_who_has_met(
+    runs: tuple[Run, Run], capsys: pytest.CaptureFixture[str]
+) -> None:
     out = gam2([str(r.path) for r in runs], 500, 0)
     history = {r.name: lineage(r) for r in runs}
     for d, row in zip(out["discriminators"], out["rates"], strict=True):
@@ -137,10 +148,19 @@ def test_a_gap_run_alone_is_refused_once_all_have_met(tmp_path: Path) -> None:
     assert "two against two-control" in controlled["verdicts"]
 
 
-def test_fine_tuning_goes_on_from_other_runs_and_remembers_them(runs: tuple[Run, Run], tmp_path: Path) -> None:
+def test_fine_tuning_goes_on_from_other_runs_and_remembers_them(
+    runs: tuple[Run, Run], tmp_path: Path
+) -> None:
     gap, alone = runs
     sources = [f"{alone.path}:pair-01", str(gap.path)]
-    run = small(tmp_path, "fine", strategy={"name": "gap", "swap_every": 4}, num_pairs=4, start_from=sources, steps=2)
+    run = small(
+        tmp_path,
+        "fine",
+        strategy={"name": "gap", "swap_every": 4},
+        num_pairs=4,
+        start_from=sources,
+        steps=2,
+    )
     origins = [e for e in run.events if e["kind"] == "origin"]
     assert [(e["player"], Path(e["run"]).name, e["pair"]) for e in origins] == [
         ("pair-00", "alone", "pair-01"), ("pair-01", "gap", "pair-00"),
@@ -155,7 +175,9 @@ def test_fine_tuning_goes_on_from_other_runs_and_remembers_them(runs: tuple[Run,
         small(tmp_path, "typo", num_pairs=2, start_from=[f"{alone.path}:pair-1"])
 
 
-def test_a_source_that_cannot_be_gone_on_from_is_told_before_anything_is_written(tmp_path: Path) -> None:
+def test_a_source_that_cannot_be_gone_on_from_is_told_before_anything_is_written(
+    tmp_path: Path,
+) -> None:
     alone = small(tmp_path, "alone", num_pairs=2, strategy="independent", steps=2)
     with pytest.raises(CheckpointError, match="has other networks than this config builds"):
         small(
@@ -171,7 +193,8 @@ def test_a_source_that_cannot_be_gone_on_from_is_told_before_anything_is_written
     assert sorted(p.name for p in tmp_path.iterdir() if not p.is_symlink()) == ["alone"]
 
 
-# ------------------------------------------------------------------------------------------------- one truth
+# -------------------------------------------------------------------------------------------------
+# one truth
 
 
 def everything(run: Run) -> tuple[Any, ...]:
@@ -179,9 +202,14 @@ def everything(run: Run) -> tuple[Any, ...]:
 
 
 def test_who_met_whom_does_not_hang_on_what_is_not_protected(
-    runs: tuple[Run, Run], tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+    runs: tuple[Run, Run],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """events.jsonl cut off after each of its lines, and gone: the same answer, and it is told and can be mended."""
+    """events.jsonl cut off after each of its lines, and gone: the same answer, and it is told and
+    can be mended.
+    """
     whole = everything(runs[0])
     run = Run.load(shutil.copytree(runs[0].path, tmp_path / "copy", symlinks=True))
     events = run.path / "events.jsonl"
@@ -201,7 +229,9 @@ def test_who_met_whom_does_not_hang_on_what_is_not_protected(
         assert stop.value.code == 0
         assert told in capsys.readouterr().out
     again = [e for e in Run.load(run.path).events if e["kind"] == "swap"]
-    assert [e["moves"] for e in again] == [e["moves"] for e in runs[0].events if e["kind"] == "swap"]
+    assert [e["moves"] for e in again] == [
+        e["moves"] for e in runs[0].events if e["kind"] == "swap"
+    ]
 
 
 def test_what_was_written_is_not_lost_by_a_repair(runs: tuple[Run, Run], tmp_path: Path) -> None:
@@ -216,12 +246,16 @@ def test_what_was_written_is_not_lost_by_a_repair(runs: tuple[Run, Run], tmp_pat
     assert facts == [{k: v for k, v in e.items() if k != "time"} for e in before]
 
 
-def test_a_damaged_journal_is_an_error_and_not_another_answer(runs: tuple[Run, Run], tmp_path: Path) -> None:
+def test_a_damaged_journal_is_an_error_and_not_another_answer(
+    runs: tuple[Run, Run], tmp_path: Path
+) -> None:
     run = Run.load(shutil.copytree(runs[0].path, tmp_path / "copy", symlinks=True))
     file = run.path / "journal/00000001.jsonl"
     lines = file.read_bytes().splitlines(keepends=True)
     at = next(i for i, line in enumerate(lines) if b'"swap"' in line)
-    file.write_bytes(b"".join([*lines[:at], lines[at].replace(b'"swap"', b'"swop"'), *lines[at + 1 :]]))
+    file.write_bytes(
+        b"".join([*lines[:at], lines[at].replace(b'"swap"', b'"swop"'), *lines[at + 1 :]])
+    )
     for question in (lineage, repair):
         with pytest.raises(CheckpointError, match="is damaged"):
             question(Run.load(run.path))
@@ -242,7 +276,8 @@ def test_of_an_older_release_the_events_count_and_that_is_told(
 def test_a_fork_has_met_whom_its_source_had_met(runs: tuple[Run, Run], tmp_path: Path) -> None:
     gap = runs[0]
     resolved = resolve(
-        "ring8-gap", flags={**TINY, "strategy": {"name": "gap", "swap_every": 4}, "num_pairs": 3, "steps": 14}
+        "ring8-gap",
+        flags={**TINY, "strategy": {"name": "gap", "swap_every": 4}, "num_pairs": 3, "steps": 14},
     )
     fork(gap.path, tmp_path / "fork", resolved)
     before, after = lineage(gap), lineage(Run.load(tmp_path / "fork"))
@@ -250,12 +285,15 @@ def test_a_fork_has_met_whom_its_source_had_met(runs: tuple[Run, Run], tmp_path:
     assert all(before.generators[p] < after.generators[p] for p in gap.pairs)
 
 
-# --------------------------------------------------------------------------------- against a run that is played through
+# --------------------------------------------------------------------------------- against a run
+# that is played through
 
 
 @dataclass
 class Played:
-    """A run in small: who holds which networks, whom they have met, and what its journal says of it."""
+    """A run in small: who holds which networks, whom they have met, and what its journal says of
+    it.
+    """
 
     now: dict[str, tuple[str, frozenset[str], int]]
     """pair -> its generator, whom its discriminator has met, its own step at its last swap."""
@@ -278,7 +316,9 @@ class Played:
     def go_back(self, to: int) -> None:
         del self.saved[to + 1 :]
         self.now = dict(self.saved[-1])
-        self.journal.append({"kind": "resume", "step": 0, "swapped": {p: at for p, (_, _, at) in self.now.items()}})
+        self.journal.append(
+            {"kind": "resume", "step": 0, "swapped": {p: at for p, (_, _, at) in self.now.items()}}
+        )
 
 
 DEEDS = st.one_of(
@@ -291,7 +331,9 @@ DEEDS = st.one_of(
 @given(st.lists(DEEDS, max_size=25))
 @settings(max_examples=150, deadline=None)
 def test_lineage_of_the_journal_is_who_met_whom_in_the_run(deeds: list[tuple[Any, ...]]) -> None:
-    """Swaps of some or all, of D or G, in cycles; checkpoints; returns to one of them, over and over."""
+    """Swaps of some or all, of D or G, in cycles; checkpoints; returns to one of them, over and
+    over.
+    """
     names = [f"pair-{i:02d}" for i in range(4)]
     run = Played({p: (f"r/{p}", frozenset(), -1) for p in names})
     run.train()
@@ -318,10 +360,14 @@ def test_a_long_journal_is_read_in_time_that_grows_with_it() -> None:
     took = []
     for count in (10_000, 20_000):
         events = [
-            swap(n, (names[n % 100], names[(7 * n + 1) % 100])) for n in range(count) if n % 100 != (7 * n + 1) % 100
+            swap(n, (names[n % 100], names[(7 * n + 1) % 100]))
+            for n in range(count)
+            if n % 100 != (7 * n + 1) % 100
         ]
         back = {"kind": "resume", "step": 0, "swapped": dict.fromkeys(names, count)}
-        events = [e for i, event in enumerate(events) for e in ([event, back] if i % 50 == 0 else [event])]
+        events = [
+            e for i, event in enumerate(events) for e in ([event, back] if i % 50 == 0 else [event])
+        ]
         began = time.process_time()
         found = replay("run", dict.fromkeys(names, Role()), events, dict.fromkeys(names, count))
         took.append(time.process_time() - began)

@@ -14,7 +14,10 @@ from tests.service.runs.test_digest import add, events, rows
 def grown(folder: Path, count: int = 300) -> Path:
     """A run's logs."""
     add(folder / "metrics.jsonl", rows(count))
-    add(folder / "events.jsonl", [*events(count), {"kind": "retire", "step": 5, "time": 1.0, "player": "pair-02"}])
+    add(
+        folder / "events.jsonl",
+        [*events(count), {"kind": "retire", "step": 5, "time": 1.0, "player": "pair-02"}],
+    )
     return folder
 
 
@@ -100,7 +103,9 @@ def index_of(raw: bytes) -> Callable[[Path], None]:
         index_with(marks=[{"end": 10**15, "before": None, "damaged": 0}] * 2), index_with(marks=None),
     ],
 )  # fmt: skip
-def test_an_index_that_does_not_fit_or_is_damaged_counts_as_none(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
+def test_an_index_that_does_not_fit_or_is_damaged_counts_as_none(
+    tmp_path: Path, spoil: Callable[[Path], None]
+) -> None:
     Keeper(grown(tmp_path)).write()
     spoil(tmp_path)
     found = said(tmp_path)
@@ -108,7 +113,9 @@ def test_an_index_that_does_not_fit_or_is_damaged_counts_as_none(tmp_path: Path,
     assert found == said(tmp_path)
 
 
-def test_an_index_is_written_now_and_then_and_never_in_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_index_is_written_now_and_then_and_never_in_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     now = [100.0]
     monkeypatch.setattr(summary.time, "monotonic", lambda: now[0])
     keeper = Keeper(grown(tmp_path, 10))

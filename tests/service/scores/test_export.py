@@ -1,4 +1,6 @@
-"""One good generator out: fitted shares, a folder that loads without Ray, ONNX that gives the same numbers."""
+"""One good generator out: fitted shares, a folder that loads without Ray, ONNX that gives the same
+numbers.
+"""
 
 import json
 import subprocess
@@ -32,8 +34,15 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def test_em_finds_what_a_general_optimiser_finds() -> None:
     log_p = np.random.default_rng(0).normal(size=(3, 200)) * 2
     weights = fit(log_p)
-    best = minimize(lambda v: -log_likelihood(log_p, np.exp(v) / np.exp(v).sum()), np.zeros(3), method="Nelder-Mead").x
-    assert log_likelihood(log_p, weights) >= log_likelihood(log_p, np.exp(best) / np.exp(best).sum()) - 1e-6
+    best = minimize(
+        lambda v: -log_likelihood(log_p, np.exp(v) / np.exp(v).sum()),
+        np.zeros(3),
+        method="Nelder-Mead",
+    ).x
+    assert (
+        log_likelihood(log_p, weights)
+        >= log_likelihood(log_p, np.exp(best) / np.exp(best).sum()) - 1e-6
+    )
     assert weights.sum() == pytest.approx(1)
 
 
@@ -54,7 +63,9 @@ def test_fitted_shares_are_sampled_from(run: Run) -> None:
 
 
 @pytest.mark.parametrize("which", ["best", "mixture", "pair:1"])
-def test_an_export_gives_the_runs_own_samples_without_ray(run: Run, tmp_path: Path, which: str) -> None:
+def test_an_export_gives_the_runs_own_samples_without_ray(
+    run: Run, tmp_path: Path, which: str
+) -> None:
     out = export(run, which, tmp_path / "model")
     expected = run.generator(which).sample(9, seed=3)
     assert np.array_equal(load_exported(out).sample(9, seed=3), expected)
@@ -81,12 +92,16 @@ def test_bad_exports_write_nothing(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.exhaustive
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+@pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning"
+)
 def test_onnx_gives_the_same_numbers(run: Run, tmp_path: Path) -> None:
     import onnxruntime
 
     out = export(run, "pair:0", tmp_path / "model", onnx=True)
-    session = onnxruntime.InferenceSession(str(out / "generator-pair-00.onnx"), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        str(out / "generator-pair-00.onnx"), providers=["CPUExecutionProvider"]
+    )
     z = np.random.default_rng(0).normal(size=(33, 2)).astype(np.float32)
     network = run.generator("pair:0").networks["pair-00"]
     import torch

@@ -6,14 +6,31 @@ from tests.conftest import setup_of, tiny_config
 
 
 @pytest.mark.parametrize(
-    "names", [["Pair A"], ["pair-00", "../up"], ["pair_00"], ["a/b"], [""], ["ä"], ["pair-00\n"], ["global", "global"]]
+    "names",
+    [
+        ["Pair A"],
+        ["pair-00", "../up"],
+        ["pair_00"],
+        ["a/b"],
+        [""],
+        ["ä"],
+        ["pair-00\n"],
+        ["global", "global"],
+    ],
 )
-def test_names_that_no_player_can_have_are_refused_before_anything_is_trained(names: list[str]) -> None:
+def test_names_that_no_player_can_have_are_refused_before_anything_is_trained(
+    names: list[str],
+) -> None:
     """What was saved of them could not be read again."""
-    with pytest.raises(ConfigError, match=r"strategy independent: players\(\) gives .*name") as raised:
+    with pytest.raises(
+        ConfigError, match=r"strategy independent: players\(\) gives .*name"
+    ) as raised:
         refuse_misfits(setup_of(tiny_config(strategy="independent")), names)
     assert "\n" not in str(raised.value)
 
 
 def test_names_as_strategies_give_them_pass() -> None:
-    refuse_misfits(setup_of(tiny_config(strategy="independent")), ["pair-00", "gen-123", "global", "judge", "teacher"])
+    refuse_misfits(
+        setup_of(tiny_config(strategy="independent")),
+        ["pair-00", "gen-123", "global", "judge", "teacher"],
+    )

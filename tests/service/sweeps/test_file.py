@@ -1,4 +1,6 @@
-"""Sweeps: what a file means, equal compute, real trials on Ray Tune, going on after a kill, what is reported."""
+"""Sweeps: what a file means, equal compute, real trials on Ray Tune, going on after a kill, what is
+reported.
+"""
 
 import json
 import os
@@ -57,7 +59,8 @@ def write(path: Path, **values: Any) -> Path:
     return path
 
 
-# ------------------------------------------------------------------------------------------------------- the files
+# -------------------------------------------------------------------------------------------------------
+# the files
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)
@@ -69,7 +72,10 @@ def test_every_shipped_file_is_read_and_compares_at_equal_compute(file: Path) ->
     if sweep.budget.d_updates:
         spent = [costs(c, c.steps, 0.0)["d_updates"] for c in configs]
         assert max(spent) / min(spent) < 1.01
-    assert all(c.steps % c.evaluation.every_steps == 0 or c.steps > c.evaluation.every_steps for c in configs)
+    assert all(
+        c.steps % c.evaluation.every_steps == 0 or c.steps > c.evaluation.every_steps
+        for c in configs
+    )
 
 
 def test_the_four_questions_of_the_papers_are_there() -> None:
@@ -77,7 +83,12 @@ def test_the_four_questions_of_the_papers_are_there() -> None:
 
 
 def test_points_are_the_same_each_time_and_draws_differ() -> None:
-    sweep = Sweep(name="s", space={"pair.lr_g": {"log_uniform": [1e-4, 1e-2]}, "seed": [0, 1]}, samples=3, seed=7)
+    sweep = Sweep(
+        name="s",
+        space={"pair.lr_g": {"log_uniform": [1e-4, 1e-2]}, "seed": [0, 1]},
+        samples=3,
+        seed=7,
+    )
     assert sweep.points() == sweep.points()
     assert len(sweep.points()) == 6
     rates = [p["pair.lr_g"] for p in sweep.points()]
@@ -99,15 +110,23 @@ def test_updates_of_discriminators_are_counted_as_the_strategies_make_them() -> 
 
 
 def test_a_budget_gives_each_trial_its_steps() -> None:
-    sweep = Sweep(name="s", preset="ring8-gap", space={"num_pairs": [2, 4]}, budget=Budget(d_updates=400))
+    sweep = Sweep(
+        name="s", preset="ring8-gap", space={"num_pairs": [2, 4]}, budget=Budget(d_updates=400)
+    )
     assert [sweep.resolved(p).config.steps for p in sweep.points()] == [200, 100]
 
 
 @pytest.mark.parametrize(
     ("values", "complaint"),
     [
-        ({"space": {"strategy.swap_evry": [1]}}, "no setting 'swap_evry'. Did you mean 'swap_every'?"),
-        ({"space": {"pair.lr_g": {"unifrom": [0, 1]}}}, "'unifrom' is no way to draw. Did you mean 'uniform'?"),
+        (
+            {"space": {"strategy.swap_evry": [1]}},
+            "no setting 'swap_evry'. Did you mean 'swap_every'?",
+        ),
+        (
+            {"space": {"pair.lr_g": {"unifrom": [0, 1]}}},
+            "'unifrom' is no way to draw. Did you mean 'uniform'?",
+        ),
         ({"space": {"pair.lr_g": {"uniform": [0]}}}, "uniform needs a list, of two ends"),
         ({"space": {"num_pairs": 3}}, "write a list of values"),
         ({"space": {"num_pairs": [-1]}}, "num_pairs = -1"),
@@ -155,14 +174,23 @@ def test_a_metric_of_nobody_is_refused_before_anything_runs(
 
 
 def test_the_metric_must_be_there_in_every_trial(tmp_path: Path) -> None:
-    file = write(tmp_path / "s.yaml", space={"num_pairs": [2, 1]}, settings={**SMALL, "strategy": "independent"})
+    file = write(
+        tmp_path / "s.yaml",
+        space={"num_pairs": [2, 1]},
+        settings={**SMALL, "strategy": "independent"},
+    )
     with pytest.raises(ConfigError, match=r"no player 'mixture' in trial num_pairs-1"):
         read_sweep(file)
 
 
 def test_long_names_stay_apart_and_are_found_again(tmp_path: Path) -> None:
-    many = {f"pair.{key}": [0.5] for key in ("lr_g", "lr_d", "beta1", "input_noise", "clip_grad_d", "feature_matching")}
-    file = write(tmp_path / "s.yaml", space={**many, "strategy.swap_every": [5, 7], "seed": [0, 1, 2]})
+    many = {
+        f"pair.{key}": [0.5]
+        for key in ("lr_g", "lr_d", "beta1", "input_noise", "clip_grad_d", "feature_matching")
+    }
+    file = write(
+        tmp_path / "s.yaml", space={**many, "strategy.swap_every": [5, 7], "seed": [0, 1, 2]}
+    )
     points = read_sweep(file).points()
     names = [trial_name(p) for p in points]
     assert len(set(names)) == 6
@@ -204,11 +232,14 @@ def test_a_metric_may_be_of_one_or_of_all() -> None:
     assert metric_of(sweep.model_copy(update={"metric": "mixture.modes"}), scores, []) == 7.0
 
 
-# ------------------------------------------------------------------------------------------------------- the report
+# -------------------------------------------------------------------------------------------------------
+# the report
 
 
 def test_the_report_of_a_sweep(tmp_path: Path) -> None:
-    """Runs made without Tune: a row each, the missing one as well; means over seeds; the best as a preset that resolves."""
+    """Runs made without Tune: a row each, the missing one as well; means over seeds; the best as a
+    preset that resolves.
+    """
     folder = tmp_path / "s"
     sweep = Sweep(
         name="s", preset="ring8-gap", settings=SMALL, metric="mixture.log_likelihood",
@@ -217,7 +248,9 @@ def test_the_report_of_a_sweep(tmp_path: Path) -> None:
     (folder / "runs").mkdir(parents=True)
     (folder / "sweep.json").write_text(sweep.model_dump_json())
     for point in sweep.points()[:-1]:
-        run = train(sweep.resolved(point), run_dir=folder / "runs", name=trial_name(point), inline=True)
+        run = train(
+            sweep.resolved(point), run_dir=folder / "runs", name=trial_name(point), inline=True
+        )
         (run.path / "point.json").write_text(json.dumps(point))
     page = sweep_report.write(folder).read_text()
     frame = pd.read_parquet(folder / "table.parquet")
@@ -229,7 +262,10 @@ def test_the_report_of_a_sweep(tmp_path: Path) -> None:
     best = sweep_report.best_point(sweep, means)
     assert best is not None
     top = means.loc[means["metric"].idxmax()]
-    assert (best["strategy.swap_every"], best["num_pairs"]) == (top["strategy.swap_every"], top["num_pairs"])
+    assert (best["strategy.swap_every"], best["num_pairs"]) == (
+        top["strategy.swap_every"],
+        top["num_pairs"],
+    )
     config = resolve(None, [folder / "best.yaml"]).config
     assert config.strategy["swap_every"] == best["strategy.swap_every"]
     assert (config.num_pairs, config.steps, config.network["hidden"]) == (best["num_pairs"], 30, 16)
@@ -239,12 +275,20 @@ def test_the_report_of_a_sweep(tmp_path: Path) -> None:
     assert "best by mixture.log_likelihood" in sweep_report.text(folder)
 
 
-# -------------------------------------------------------------------------------------------------------- PBT's step
+# --------------------------------------------------------------------------------------------------------
+# PBT's step
 
 
 def test_a_fork_goes_on_from_another_run_with_other_settings(tmp_path: Path) -> None:
-    source = train(resolve("ring8-gap", flags={**SMALL, "steps": 20}), run_dir=tmp_path, name="source", inline=True)
-    other = resolve("ring8-gap", flags={**SMALL, "steps": 30, "pair.lr_g": 0.5, "strategy.swap_every": 7})
+    source = train(
+        resolve("ring8-gap", flags={**SMALL, "steps": 20}),
+        run_dir=tmp_path,
+        name="source",
+        inline=True,
+    )
+    other = resolve(
+        "ring8-gap", flags={**SMALL, "steps": 30, "pair.lr_g": 0.5, "strategy.swap_every": 7}
+    )
     fork(source.path, tmp_path / "fork", other)
     assert load_config(tmp_path / "fork").pair.lr_g == 0.5
     forked, whole = newest_valid(tmp_path / "fork")[0], newest_valid(source.path)[0]
@@ -253,19 +297,30 @@ def test_a_fork_goes_on_from_another_run_with_other_settings(tmp_path: Path) -> 
     assert (forked.parts, forked.step) == (whole.parts, 20)
     run = resume_run(tmp_path / "fork")
     assert set(run.info["steps"].values()) == {30}
-    assert Run.load(source.path).info["steps"] == {"pair-00": 20, "pair-01": 20}, "the source is as it was"
+    assert Run.load(source.path).info["steps"] == {
+        "pair-00": 20,
+        "pair-01": 20,
+    }, "the source is as it was"
 
 
 def test_what_a_fork_was_before_stays_known(tmp_path: Path) -> None:
-    """Which step it goes on from, what its settings were until then, and what was spent: over forks of forks."""
+    """Which step it goes on from, what its settings were until then, and what was spent: over forks
+    of forks.
+    """
     saves = {**SMALL, "steps": 20, "checkpoint.every_steps": 10, "checkpoint.keep": 3}
     runs = tmp_path / "s/runs"
     runs.mkdir(parents=True)
-    sweep = read_sweep(write(tmp_path / "s.yaml", space={"pair.lr_g": [0.5, 0.25, 0.125], "seed": [0]}))
+    sweep = read_sweep(
+        write(tmp_path / "s.yaml", space={"pair.lr_g": [0.5, 0.25, 0.125], "seed": [0]})
+    )
     first = train(resolve("ring8-gap", flags=saves), run_dir=runs, name="first", inline=True)
     write_point(first.path, {"pair.lr_g": 0.5, "seed": 0})
     fork(
-        first.path, runs / "second", resolve("ring8-gap", flags={**saves, "pair.lr_g": 0.25}), at=10, player_seconds=3.0
+        first.path,
+        runs / "second",
+        resolve("ring8-gap", flags={**saves, "pair.lr_g": 0.25}),
+        at=10,
+        player_seconds=3.0,
     )
     assert load_step(runs / "second") == 10, "what it was asked for, not the newest"
     write_point(runs / "second", {"pair.lr_g": 0.25, "seed": 0})
@@ -287,9 +342,14 @@ def test_what_a_fork_was_before_stays_known(tmp_path: Path) -> None:
     (tmp_path / "s/sweep.json").write_text(sweep.model_dump_json())
     frame = sweep_report.table(tmp_path / "s")
     row = frame[frame["run"] == "third"].iloc[0]
-    assert row["player_seconds"] == pytest.approx(5.0 + sum(Run.load(runs / "third").info["busy_seconds"].values()))
+    assert row["player_seconds"] == pytest.approx(
+        5.0 + sum(Run.load(runs / "third").info["busy_seconds"].values())
+    )
     told = sweep_report.changes_of(tmp_path / "s", frame, best)
-    assert "# third: until step 10: pair.lr_g = 0.5, seed = 0; until step 10: pair.lr_g = 0.25, seed = 0; then" in told
+    assert (
+        "# third: until step 10: pair.lr_g = 0.5, seed = 0; until step 10: pair.lr_g = 0.25, seed ="
+        " 0; then" in told
+    )
     assert sweep_report.changes_of(tmp_path / "s", frame, {"pair.lr_g": 0.5, "seed": 0}) == "", (
         "no fork, nothing to tell"
     )
@@ -302,13 +362,16 @@ def load_step(path: Path) -> int:
     return checkpoint.step
 
 
-# ------------------------------------------------------------------------------------------------------ on Ray Tune
+# ------------------------------------------------------------------------------------------------------
+# on Ray Tune
 
 
 @pytest.mark.ray
 @pytest.mark.exhaustive
 def test_trials_are_normal_runs_and_a_cut_off_sweep_goes_on(tmp_path: Path) -> None:
-    """SIGTERM in the middle: exit code 143; --resume runs what is missing, resumes what was cut, and leaves what is done."""
+    """SIGTERM in the middle: exit code 143; --resume runs what is missing, resumes what was cut,
+    and leaves what is done.
+    """
     file = write(tmp_path / "s.yaml", settings={**SMALL, "steps": 400, "evaluation": {"every_steps": 50, "samples": 1600}},
                  space={"seed": [0, 1, 2]}, max_concurrent=1)  # fmt: skip
     command = [
@@ -331,8 +394,12 @@ def test_trials_are_normal_runs_and_a_cut_off_sweep_goes_on(tmp_path: Path) -> N
     first.send_signal(signal.SIGTERM)
     assert first.wait(60) == 143
     before = done.stat().st_mtime_ns
-    assert subprocess.run(command, capture_output=True, check=False).returncode == 2, "not without --resume"
-    again = subprocess.run([*command, "--resume"], capture_output=True, text=True, timeout=200, check=False)
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 2, (
+        "not without --resume"
+    )
+    again = subprocess.run(
+        [*command, "--resume"], capture_output=True, text=True, timeout=200, check=False
+    )
     assert again.returncode == 0, again.stderr
     assert "runs: 3 done" in again.stdout
     assert done.stat().st_mtime_ns == before, "what was done was not done again"
@@ -345,7 +412,9 @@ def test_trials_are_normal_runs_and_a_cut_off_sweep_goes_on(tmp_path: Path) -> N
         for f in (tmp_path / "runs/s/tune").glob("*/*/result.json")
         for line in f.read_text().splitlines()
     ] or [
-        json.loads(line) for f in (tmp_path / "runs/s/tune").rglob("result.json") for line in f.read_text().splitlines()
+        json.loads(line)
+        for f in (tmp_path / "runs/s/tune").rglob("result.json")
+        for line in f.read_text().splitlines()
     ]
     first_report = next(r for r in rows if r["step"] == 0)
     assert "mixture.log_likelihood" in first_report, "all keys are there at the first report"
@@ -354,7 +423,9 @@ def test_trials_are_normal_runs_and_a_cut_off_sweep_goes_on(tmp_path: Path) -> N
 @pytest.mark.ray
 @pytest.mark.exhaustive
 def test_players_as_actors_in_the_trials_placement_group(ray_session: None, tmp_path: Path) -> None:
-    """Two trials of two players each, in turn, where only one fits: both end, and the players lived in the trial's group."""
+    """Two trials of two players each, in turn, where only one fits: both end, and the players lived
+    in the trial's group.
+    """
     settings = {**SMALL, "resources": {"spares": 0, "hub": True, "cpus_per_pair": 0.4}}
     file = write(tmp_path / "s.yaml", settings=settings, executor="ray")
     folder = sweeping.sweep(file, run_dir=tmp_path / "runs")
@@ -373,7 +444,11 @@ def test_players_as_actors_in_the_trials_placement_group(ray_session: None, tmp_
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("kind", ["asha", "pbt", "optuna", "budget"])
 def test_schedules_and_searches(kind: str, ray_session: None, tmp_path: Path) -> None:
-    learning: dict[str, Any] = {"steps": 200, "batch_size": 64, "network": {"name": "mlp", "hidden": 64, "z_dim": 2}}
+    learning: dict[str, Any] = {
+        "steps": 200,
+        "batch_size": 64,
+        "network": {"name": "mlp", "hidden": 64, "z_dim": 2},
+    }
     learning |= {"evaluation": {"every_steps": 50}, "checkpoint": {"every_steps": 50}}
     learning |= {
         "data": {**SMALL["data"], "train": 2500},
@@ -389,7 +464,8 @@ def test_schedules_and_searches(kind: str, ray_session: None, tmp_path: Path) ->
     }[kind]  # fmt: skip
     metric = "mixture.modes" if kind in ("asha", "pbt") else "mixture.log_likelihood"
     folder = sweeping.sweep(
-        write(tmp_path / "s.yaml", settings=settings, metric=metric, **values), run_dir=tmp_path / "runs"
+        write(tmp_path / "s.yaml", settings=settings, metric=metric, **values),
+        run_dir=tmp_path / "runs",
     )
     frame = sweep_report.table(folder)
     ended = list(frame["status"])
@@ -404,7 +480,9 @@ def test_schedules_and_searches(kind: str, ray_session: None, tmp_path: Path) ->
         assert info["forked"]["step"] > 0
         assert info["forked"]["player_seconds"] > 0
         named = frame[frame["run"] == forked[0]].iloc[0]
-        assert forked[0].startswith(f"lr_g-{named['pair.lr_g']}_"), "its name tells its own settings"
+        assert forked[0].startswith(f"lr_g-{named['pair.lr_g']}_"), (
+            "its name tells its own settings"
+        )
     elif kind == "optuna":
         assert ended == ["done"] * 3
         assert frame["pair.lr_g"].nunique() == 3

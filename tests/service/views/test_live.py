@@ -60,7 +60,9 @@ def get(address: str, path: str, cookie: str = "") -> tuple[int, bytes, dict[str
     return out
 
 
-def test_a_page_that_is_to_end_begins_no_further_picture(finished: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_that_is_to_end_begins_no_further_picture(
+    finished: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     page, drawn = Page(FolderFeed(finished.path), Door()), list[str]()
 
     def draw(key: str) -> bytes:
@@ -111,19 +113,28 @@ def test_the_page_in_a_browser(address: str, width: int, phone: bool, tmp_path: 
         assert browser.until(LOOK) == 3
         assert browser.js("document.querySelector('#status').textContent") == "done"
         assert browser.js("document.title") == "100 % shown - raygan"
-        titles = browser.until("[...document.querySelectorAll('#tabs button')].map(b => b.textContent)")
+        titles = browser.until(
+            "[...document.querySelectorAll('#tabs button')].map(b => b.textContent)"
+        )
         assert titles == ["Samples over time", "Modes", "Scores", "Training", "Who met whom"]
         for key in ("swaps", "modes"):
             browser.click(f'#tabs button[data-key="{key}"]')
             source = f"document.querySelector('#picture').src.includes('/picture/{key}.png')"
             assert browser.until(source)
-            assert browser.until("document.querySelector('#picture').naturalWidth") > 500, "the picture has come"
-            selected = "[...document.querySelectorAll('[aria-selected=true]')].map(b => b.dataset.key).join()"
+            assert browser.until("document.querySelector('#picture').naturalWidth") > 500, (
+                "the picture has come"
+            )
+            selected = (
+                "[...document.querySelectorAll('[aria-selected=true]')].map(b =>"
+                " b.dataset.key).join()"
+            )
             assert browser.until(selected) == key
         assert "takes D of" in browser.js("document.querySelector('#events').textContent")
         browser.click("#pause")
         assert browser.until("document.querySelector('#pause').ariaPressed") == "true"
-        assert browser.js("document.documentElement.scrollWidth") <= width, "nothing sticks out sideways"
+        assert browser.js("document.documentElement.scrollWidth") <= width, (
+            "nothing sticks out sideways"
+        )
         assert browser.js("document.querySelector('.bar').ariaValueNow") == "100"
         assert browser.complaints == []
         browser.screenshot(tmp_path / "page.png")
@@ -140,7 +151,17 @@ def test_the_page_moves_while_the_run_does(tmp_path: Path) -> None:
         if k not in ("data", "network", "strategy")
         for a in (f"--{k}", str(v))
     ]
-    run = [sys.executable, "-m", "raygan.cli", "train", "--preset", "ring8-gap", "--inline", "--quiet", *flags]
+    run = [
+        sys.executable,
+        "-m",
+        "raygan.cli",
+        "train",
+        "--preset",
+        "ring8-gap",
+        "--inline",
+        "--quiet",
+        *flags,
+    ]
     training = subprocess.Popen([*run, "--run-dir", str(tmp_path), "--name", "moves"])
     browser, watching = Browser(1200, 900), None
     try:
@@ -159,10 +180,15 @@ def test_the_page_moves_while_the_run_does(tmp_path: Path) -> None:
         assert browser.until("document.querySelector('#picture').src", lambda now: now != picture)
         training.terminate()
         assert training.wait(PATIENCE_S) == 143
-        assert browser.until("document.querySelector('#status').textContent", lambda text: "stopped" in text)
+        assert browser.until(
+            "document.querySelector('#status').textContent", lambda text: "stopped" in text
+        )
         watching.terminate()
         watching.wait(PATIENCE_S)
-        assert browser.until("document.querySelector('#status').textContent", lambda text: text.startswith("no answer"))
+        assert browser.until(
+            "document.querySelector('#status').textContent",
+            lambda text: text.startswith("no answer"),
+        )
     finally:
         browser.close()
         training.kill()

@@ -137,77 +137,77 @@ def supervised(payload: Json, net: str) -> Cell:
 ALONE = "single pair, 19959 steps (equal compute)"
 R15, RING = "results|dragan 0.1", "ring of 8"
 METHODS = [
-    Source("seeds-ring8-sgan", "make seeds", "main-job", {
+    Source("seeds-ring8-sgan", "python -m benchmarks seeds ring8-sgan", "main-job", {
         f"SGAN, {RING}: modes of 8, global generator": over("scores|global", "modes@10%"),
         "its high quality": over("scores|global", "high_quality"),
         "high quality, mean of its five locals": over("scores|locals (mean)", "high_quality"),
     }),
-    Source("printed", "make printed", "printed", {
+    Source("printed", "python -m benchmarks printed", "printed", {
         "Algorithm 1 as printed: modes of 8 (negative)":
             over("scores|as printed (copied at each iteration, 1 step) > global", "modes@10%"),
         "messengers that live 20 iterations":
             over("scores|copied every 20 iterations, 1 step > global", "modes@10%"),
     }),
-    Source("lifetime", "make lifetime", "lifetime", {
+    Source("lifetime", "python -m benchmarks lifetime", "lifetime", {
         "SGAN, R15: modes of 15, global generator, R = 100": over("results|100 > global", "modes"),
         "the same, R = 5": over("results|5 > global", "modes"),
     }),
-    Source("fig2d", "make fig2d", "fig2d", {
+    Source("fig2d", "python -m benchmarks fig2d", "fig2d", {
         "share of modes that a pair alone leaves out": lambda p: seeds(s[0] for s in p["shares"]),
         "share that none of six pairs covers": lambda p: seeds(s[5] for s in p["shares"]),
         "each further pair leaves this much of them":
             lambda p: once(p["factor"], "", f"log-linear fit, R2 {p['r2']:.3f}"),
     }),
-    Source("mnist", "make mnist", "mnist", {
+    Source("mnist", "python -m benchmarks mnist", "mnist", {
         "SGAN, MNIST score: global generator":
             lambda p: once(p["rows"]["global"]["score"], "", "1 seed"),
         "one pair at equal compute (negative)":
             lambda p: once(p["rows"][ALONE]["score"], "", "1 seed"),
     }),
-    Source("gap-r15", "make gap-r15", "gap-r15", {
+    Source("gap-r15", "python -m benchmarks gap-r15", "gap-r15", {
         "GAP, R15, K = 200: high quality, one generator":
             over(f"{R15}|GAP, K = 200 > single", "high_quality"),
         "four independent pairs (negative: no gain)":
             over(f"{R15}|4 independent pairs > single", "high_quality"),
         "one pair at equal compute": over(f"{R15}|1 pair, equal compute > single", "high_quality"),
     }),
-    Source("generalisation", "make generalisation", "generalisation", {
+    Source("generalisation", "python -m benchmarks generalisation", "generalisation", {
         "GAP, std of D's held-out cost: swap every 10":
             lambda p: seeds(r["std"][0] for r in p["results"]["GAP, 4 pairs, K = 10"]),
         "four pairs that never meet":
             lambda p: seeds(r["std"][0] for r in p["results"]["4 independent pairs"]),
     }),
-    Source("gam2-mnist", "make gam2", "gam2", {
+    Source("gam2-mnist", "python -m benchmarks gam2", "gam2", {
         "GAP on MNIST, score": lambda p: seeds(p["rows"]["GAP_D4, K = 100 updates"]["mnist score"]),
         "independent DCGANs (negative: level)":
             lambda p: seeds(p["rows"]["independent"]["mnist score"]),
     }),
-    Source("seeds-ring8-pmgan", "make pmgan", "pmgan", {
+    Source("seeds-ring8-pmgan", "python -m benchmarks seeds ring8-pmgan ring8-pmgan-10", "pmgan", {
         f"PMGAN, {RING}: modes of 8, mixture": over("scores|mixture", "modes@10%"),
         "its high quality": over("scores|mixture", "high_quality"),
         "modes of one of its generators (the method)": over("scores|locals (mean)", "modes@10%"),
     }),
-    Source("seeds-ring8-pmgan-10", "make pmgan", "pmgan", {
+    Source("seeds-ring8-pmgan-10", "python -m benchmarks seeds ring8-pmgan ring8-pmgan-10", "pmgan", {
         "PMGAN, ten generators: modes of 8, mixture": over("scores|mixture", "modes@10%"),
         "its reverse KL (two modes have two: .054)": over("scores|mixture", "reverse_kl"),
     }),
-    Source("batch-norm", "make batch-norm", "batch-norm", {
+    Source("batch-norm", "python -m benchmarks batch-norm", "batch-norm", {
         "PMGAN, MNIST FID: statistics of each slot":
             over("results|batch norm, statistics own > mixture", "fid@cnn-mnist-f7720083"),
         "statistics of the mixture (negative)":
             over("results|batch norm, statistics mixture > mixture", "fid@cnn-mnist-f7720083"),
     }),
-    Source("diversity", "make diversity", "diversity", {
+    Source("diversity", "python -m benchmarks diversity", "diversity", {
         "beta follows overlap, lambda = 0: rank correlation":
             over("results|0", "beta against overlap"),
     }),
-    Source("stacked", "python -m benchmarks.stacked 200 5 decent", "stacked-mnist", {
+    Source("stacked", "python -m benchmarks stacked 200 5 decent", "stacked-mnist", {
         "stacked MNIST, modes of 1,000: PMGAN, K = 4, mixture":
             over("results|decent / pmgan, K = 4|mixture", "modes"),
         "one pair at equal compute (negative)":
             over("results|decent / independent, K = 1|single", "modes"),
     }),
-    Source("r3gan", "python -m benchmarks.r3gan 2000", "r3gan", {
+    Source("r3gan", "python -m benchmarks r3gan 2000", "r3gan", {
         f"R3GAN's loss, {RING}: high quality":
             lambda p: seeds(p["recipes"]["r3gan .1, 2000"]["high_quality"]),
         "DRAGAN (negative: no gain)":
@@ -215,153 +215,153 @@ METHODS = [
     }),
 ]
 SPEED = [
-    Source("rivals", "make rivals", "rivals", {
+    Source("rivals", "python -m benchmarks rivals", "rivals", {
         "10 MLPs 4 x 512, two cores, over a plain loop":
             lambda p: ratio(p, "toy", "raygan, packs auto"),
         "10 MLPs 4 x 64": lambda p: ratio(p, "small", "raygan, packs auto"),
         "8 DCGANs of width 16": lambda p: ratio(p, "dcgan", "raygan, packs auto"),
         "10 MLPs 4 x 512: Ray Tune, no exchange": lambda p: ratio(p, "toy", "(c) Ray Tune"),
     }),
-    Source("speed", "python -m benchmarks.speed", "speed", {
+    Source("speed", "python -m benchmarks overhead", "speed", {
         "two pairs on two cores over a plain loop":
             lambda p: turns(a / b for a, b in p["two_pairs_s"]),
         "publish and pull 10 MB over a raw put and get": pulls,
     }),
-    Source("packs", "make packs", "packs", {
+    Source("packs", "python -m benchmarks packs", "packs", {
         "ten MLPs 4 x 64 as one model over one by one": lambda p: turns(p["ratios"]["MLP 4 x 64"]),
         "ten MLPs 4 x 512 (negative: no gain)": lambda p: turns(p["ratios"]["MLP 4 x 512"]),
     }),
-    Source("guard", "make guard", "packs", {
+    Source("guard", "python -m benchmarks guard", "packs", {
         "one pair over the plain loop, which a test guards":
             lambda p: once(p["ratios"]["pair"], "x"),
         "a pack of ten over the plain loop": lambda p: once(p["ratios"]["pack"], "x"),
     }),
-    Source("swap-cost", "make swap-cost", "swap-cost", {
+    Source("swap-cost", "python -m benchmarks swap-cost", "swap-cost", {
         "a swap every 50 steps, share of the time: 4 x 512":
             lambda p: turns((100 * m for m in p["found"]["toy, auto"]["meeting"]), " %"),
         "MLPs 4 x 64 (negative: aim 2 %)":
             lambda p: turns((100 * m for m in p["found"]["small, auto"]["meeting"]), " %"),
     }),
-    Source("supervisor", "make supervisor", "supervisor", {
+    Source("supervisor", "python -m benchmarks supervisor", "supervisor", {
         "locals' time with a global pair, 4 x 512": lambda p: supervised(p, "toy"),
         "the same, 4 x 64": lambda p: supervised(p, "small"),
     }),
-    Source("shards", "make shards", "deputies", {
+    Source("shards", "python -m benchmarks shards", "deputies", {
         "messengers in two processes over one, 4 x 512":
             lambda p: by_turn(p["seconds"]["toy"], "1", "2"),
     }),
-    Source("parallel-pmgan", "python -m benchmarks.parallel_pmgan", "parallel-pmgan", {
+    Source("parallel-pmgan", "python -m benchmarks parallel-pmgan", "parallel-pmgan", {
         "PMGAN, K = 8, async on two cores over sequential": lambda p: of_sequential(p["raw"]["8"]),
     }),
-    Source("precision", "make precision", "precision", {
+    Source("precision", "python -m benchmarks precision", "precision", {
         "DCGAN of width 64: bfloat16 and channels last":
             lambda p: once(p["times"]["DCGAN, width 64"]["both, 1 thread"], "x"),
     }),
-    Source("compiled", "make compiled", "precision", {
+    Source("compiled", "python -m benchmarks compiled", "precision", {
         "torch.compile, MLP 4 x 512 (negative)": lambda p: turns(p["found"]["toy"]["gains"]),
     }),
-    Source("cable", "make cable", "cable", {
+    Source("cable", "python -m benchmarks cable", "cable", {
         "a step over 250 Mbit/s": lambda p: cable(p, "float32"),
         "the same with `publish: bfloat16`": lambda p: cable(p, "bfloat16"),
     }),
-    Source("direct-transport", "make direct-transport", "direct-transport", {
+    Source("direct-transport", "python -m benchmarks direct-transport", "direct-transport", {
         "Ray Direct Transport, 100 MB, over the store (negative)": lambda p: by_turn(p["ms"]["100 MB, gloo"], "gloo", "store"),
     }),
-    Source("asked-once", "python -m benchmarks.asked_once", "asked-once", {
+    Source("asked-once", "python -m benchmarks asked-once", "asked-once", {
         "a strategy made once a run over at each question":
             lambda p: turns(p["training"]["ratios"]),
     }),
 ]
 SIZE = [
-    Source("scale", "make scale", "scale", {
+    Source("scale", "python -m benchmarks scale", "scale", {
         "controller, a round of 10,000 players":
             lambda p: once(p["counts"][-1]["controller_s"], " s"),
     }),
-    Source("footprint", "make footprint", "packs", {
+    Source("footprint", "python -m benchmarks footprint", "packs", {
         "40 pairs in processes of 20: memory of all":
             lambda p: once(p["forty"]["20"]["peak_mb"], " MB"),
         "40 pairs, a process each": lambda p: once(p["forty"]["1"]["peak_mb"], " MB"),
     }),
-    Source("hub", "make hub", "hub", {
+    Source("hub", "python -m benchmarks hub", "hub", {
         "the hub's CPU time, of all cores'":
             lambda p: turns((100 * s for s in p["cpu_share"]), " %"),
         "rows a second into the hub": lambda p: once(p["rows_per_second"]),
     }),
-    Source("journal-length", "make journal-length", "second-look", {
+    Source("journal-length", "python -m benchmarks journal-length", "second-look", {
         "a checkpoint after 40,000 swaps over after 10":
             lambda p: once(p["ratio"], "x", "medians of 30"),
     }),
-    Source("memory-growth", "make memory-growth", "second-look", {
+    Source("memory-growth", "python -m benchmarks memory-growth", "second-look", {
         "resident memory gained over 2,400 rounds":
             lambda p: once(p["looks"][-1][1] - p["looks"][0][1], " kB"),
     }),
-    Source("durability", "make durability", "never-lose-a-run", {
+    Source("durability", "python -m benchmarks durability", "never-lose-a-run", {
         "journal, copies and checkpoints, of the time":
             lambda p: once(100 * p["cost"]["share"], " %"),
     }),
 ]
 SAFETY = [
-    Source("simulate", "make simulate SEEDS=1000", "second-look", {
+    Source("simulate", "python -m benchmarks simulate 1000", "second-look", {
         "simulated runs with other bits at the end": lambda p: once(
             p["violations"], "", f"of {p['seeds']}, {sum(p['faults'].values()):,} faults"),
     }),
-    Source("simulate-two", "python -m benchmarks.simulate 1000 0 two", "second-look", {
+    Source("simulate-two", "python -m benchmarks simulate 1000 0 two", "second-look", {
         "two drivers on one run: wrong ends":
             lambda p: once(p["violations"], "", f"of {p['seeds']}"),
     }),
-    Source("chaos", "make chaos", "second-look", {
+    Source("chaos", "python -m benchmarks chaos", "second-look", {
         "faults on real Ray that cost a bit": wrong,
         "a player killed: to the next order": lambda p: tail(p["recovery_s"]["SIGKILL"]),
         "a helper killed": lambda p: tail(p["recovery_s"]["SIGKILL helper"]),
         "Ray's raylet or GCS killed": lambda p: tail(p["recovery_s"]["head"]),
     }),
-    Source("partitions", "make partitions", "second-look", {
+    Source("partitions", "python -m benchmarks partitions", "second-look", {
         "pulled cables that cost a bit": wrong,
         "a node lost: to the next order (aim 5 s)": lambda p: tail(p["recovery_s"]),
     }),
-    Source("preemptions", "make preemptions", "second-look", {
+    Source("preemptions", "python -m benchmarks preemptions", "second-look", {
         "nodes with notice that cost more than a round":
             lambda p: once(p["more_than_a_round_lost"], "", f"of {p['runs']}"),
         "the run's players are gone after": lambda p: tail(p["left_s"]),
     }),
-    Source("swaps", "make swaps", "swaps", {
+    Source("swaps", "python -m benchmarks swaps", "swaps", {
         "adoptions equal to their source, bit for bit":
             lambda p: once(p["equal"], "", f"of {p['adoptions']:,}, {p['deaths']:,} deaths"),
     }),
-    Source("goodput", "make goodput", "second-look", {
+    Source("goodput", "python -m benchmarks goodput", "second-look", {
         "time kept with a kill a minute, async, best": goodput("async", max),
         "async, worst (negative: aim 95 %)": goodput("async", min),
         "lockstep, best": goodput("lockstep", max),
         "lockstep, worst (aim 80 %)": goodput("lockstep", min),
     }),
-    Source("mutants", "make mutants", "second-look", {
+    Source("mutants", "python -m benchmarks mutants", "second-look", {
         "small bugs in what protects a run that no fast test sees":
             lambda p: once(p["all"]["survived"], "",
                            f"of {sum(p['all'].values())}; {p['all']['equivalent']} are argued equal"),
     }),
-    Source("soak", "python -m benchmarks.soak 54", "third-look", {
+    Source("soak", "python -m benchmarks soak 54", "third-look", {
         "growth of all processes but the hub, private memory, a round":
             lambda p: once(1e3 * sum(v["private_kb"] for k, v in p["slopes"].items()
                                      if k not in ("hub", "driver")) / 1e4, " B",
                            f"{p['rounds']:,} rounds"),
     }),
-    Source("long-run", "python -m benchmarks.long_run", "third-look", {
+    Source("long-run", "python -m benchmarks long-run", "third-look", {
         "`status` of a run with a million rows and a million events":
             lambda p: once(min(x["s"] for x in p["looks"] if x["look"] == "status" and x["index"]),
                            " s", "best of 3"),
     }),
-    Source("uneven", "python -m benchmarks.uneven 1 pmgan", "uneven", {
+    Source("uneven", "python -m benchmarks uneven 1 pmgan", "uneven", {
         "PMGAN, async, one generator stopped 9/10: modes of 8":
             over("results|pmgan, a slow generator", "modes@10%"),
     }),
-    Source("preset_bits", "python -m benchmarks.preset_bits --check", "preset-bits", {
+    Source("preset_bits", "python -m benchmarks preset-bits --check", "preset-bits", {
         "presets whose bits are kept":
             lambda p: once(len(p["presets"]), "", f"{p['steps']} steps each"),
     }),
-    Source("presets", "make presets", "presets", {
+    Source("presets", "python -m benchmarks presets", "presets", {
         "toy presets trained to their end": lambda p: once(len(p["results"]), "", "1 seed each"),
     }),
-    Source("store_pages", "make store-pages", "speed", {
+    Source("store_pages", "python -m benchmarks store-pages", "speed", {
         "two processes write 10 MB each: floor of a swap":
             lambda p: turns((t["two_writes_ms"] for t in p["turns"]["0"]), " ms"),
     }),

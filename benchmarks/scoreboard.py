@@ -1,7 +1,7 @@
 """RESULTS.md: what is claimed, made from the JSON that benchmarks keep in results/.
 
-    python -m benchmarks.scoreboard             writes benchmarks/RESULTS.md
-    python -m benchmarks.scoreboard --check     exit code 1 where it is not what the JSON says
+    python -m benchmarks scoreboard             writes benchmarks/RESULTS.md
+    python -m benchmarks scoreboard --check     exit code 1 where it is not what the JSON says
 
 A test asks the second. What is no claim (tables in full, trials, what did not work) stands in
 LOG.md by date.
@@ -21,7 +21,7 @@ PAGE = HERE / "RESULTS.md"
 COLUMNS = 100
 INTRO = """# Scoreboard
 
-Made by `python -m benchmarks.scoreboard` from the JSON files in `benchmarks/results`; a test
+Made by `python -m benchmarks scoreboard` from the JSON files in `benchmarks/results`; a test
 compares. Do not edit. What was tried, and all tables in full: [the log](LOG.md), by date.
 
 Above each table: command, date, commit, machine, the log's entry. Spread: standard deviation over
@@ -53,11 +53,15 @@ def machine(name: str) -> str:
 
 
 def wrapped(text: str) -> list[str]:
-    """The line that names a source, as two where it is too long."""
-    if len(text) <= COLUMNS:
-        return [text]
-    first, _, last = text.rpartition(" · ")
-    return [first + " ·", last]
+    """The line that names a source, as several where it is too long; none breaks inside of a part."""
+    out = [""]
+    for part in text.split(" · "):
+        line = f"{out[-1]} · {part}" if out[-1] else part
+        if len(line) + 2 <= COLUMNS:
+            out[-1] = line
+        else:
+            out = [*out[:-1], out[-1] + " ·", part]
+    return out
 
 
 def unclaimed() -> list[str]:
@@ -89,7 +93,7 @@ def main(argv: Sequence[str]) -> int:
         PAGE.write_text(made)
     elif not PAGE.exists() or PAGE.read_text() != made:
         told = "benchmarks/RESULTS.md is not what benchmarks/results says"
-        print(f"{told}: python -m benchmarks.scoreboard", file=sys.stderr)
+        print(f"{told}: python -m benchmarks scoreboard", file=sys.stderr)
         return 1
     return 0
 

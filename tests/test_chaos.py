@@ -1,10 +1,10 @@
-"""A short walk of benchmarks/chaos.py: processes killed, stopped and paused at random on real Ray
+"""A short walk of benchmarks/faults/chaos.py: processes killed, stopped and paused at random on real Ray
 leave no trace in the weights.
 """
 
 import pytest
 
-from benchmarks import chaos
+from benchmarks.faults import chaos
 
 pytestmark = [pytest.mark.ray, pytest.mark.exhaustive]
 

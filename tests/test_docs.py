@@ -87,7 +87,7 @@ def paths(model: type[BaseModel], prefix: str = "") -> list[str]:
 
 
 def test_the_scoreboard_is_what_the_results_say() -> None:
-    assert scoreboard.PAGE.read_text() == scoreboard.page(), "run: python -m benchmarks.scoreboard"
+    assert scoreboard.PAGE.read_text() == scoreboard.page(), "run: python -m benchmarks scoreboard"
     claimed = [source.file for sources in GROUPS.values() for source in sources]
     assert len(claimed) == len(set(claimed)), "one place for what a file says"
     for path in (ROOT / "benchmarks/results").glob("*.json"):

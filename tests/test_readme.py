@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.__main__ import found
 from raygan.cli import VERBS
 from raygan.config import presets, resolve
 
@@ -45,9 +46,18 @@ def test_the_test_command_of_the_gate_is_readmes() -> None:
     assert "pip install -e '.[test]' && raygan train" in README
 
 
-def test_the_makefile_names_modules_that_exist() -> None:
-    for module in re.findall(r"python -m benchmarks\.(\w+)", (ROOT / "Makefile").read_text()):
-        assert (ROOT / f"benchmarks/{module}.py").exists(), module
+def test_the_makefile_names_benchmarks_that_exist() -> None:
+    make = (ROOT / "Makefile").read_text()
+    named = re.search(r"^BENCHMARKS = (.*)$", make, re.MULTILINE)
+    assert named
+    assert set(named[1].split()) <= set(found())
+
+
+def test_all_benchmarks_that_are_named_exist() -> None:
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "benchmarks/claims.py"]
+    for page in [*pages, ROOT / "benchmarks/LOG.md"]:
+        names = set(re.findall(r"python -m benchmarks ([\w-]+)", page.read_text()))
+        assert names <= set(found()), page
 
 
 def test_the_default_preset_is_sgan_on_ring8() -> None:

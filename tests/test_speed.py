@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.guard import measure
+from benchmarks.speed.guard import measure
 
 COMMITTED = json.loads((Path(__file__).parents[1] / "benchmarks/results/guard.json").read_text())[
     "ratios"
@@ -28,5 +28,5 @@ def test_no_ratio_is_more_than_15_percent_below_the_committed_one() -> None:
             break
     assert not slower, (
         f"measured {best}, committed {COMMITTED}: find out what became slower, or commit `python -m"
-        " benchmarks.guard`"
+        " benchmarks.speed.guard`"
     )

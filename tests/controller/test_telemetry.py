@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import full_disk
+from benchmarks.faults import full_disk
 from raygan.controller import telemetry as module
 from raygan.controller.lines import parse
 from raygan.controller.run_folder import RunFolder, read_jsonl
@@ -229,7 +229,7 @@ def test_without_any_telemetry_a_run_is_the_same_run(
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small disk")
 def test_on_a_disk_that_is_really_full(tmp_path: Path) -> None:
-    """benchmarks.full_disk tries every size."""
+    """benchmarks.faults.full_disk tries every size."""
     expected, need = full_disk.whole(tmp_path)
     try:
         with full_disk.disk(4096):

@@ -451,7 +451,7 @@ class Fixture:
             return work(folder)
         except Violation as violation:
             raise Violation(
-                f"{violation}\nrepeat: python -m benchmarks.simulate 1 {seed}{how}   ({kind})"
+                f"{violation}\nrepeat: python -m benchmarks simulate 1 {seed}{how}   ({kind})"
             ) from None
         finally:
             shutil.rmtree(folder)

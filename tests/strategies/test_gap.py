@@ -368,7 +368,7 @@ def kill_in_every_swap(
 
 @pytest.mark.exhaustive
 def test_a_death_at_any_instant_of_a_swap_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    """Every swap of the run is disturbed once; `python -m benchmarks.swaps` does 10,000 matchings."""
+    """Every swap of the run is disturbed once; `python -m benchmarks swaps` does 10,000 matchings."""
     kills, hashes, same, events = kill_in_every_swap(tmp_path, 120, 5)
     assert len(kills) == 119
     assert set(kills.values()) == set(INSTANTS)

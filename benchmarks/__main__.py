@@ -1,0 +1,58 @@
+"""One command for all of them: `python -m benchmarks NAME [ARGS]`; without a name, what there is."""
+
+from __future__ import annotations
+
+import ast
+import re
+import runpy
+import sys
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ROOMS = ("speed", "science", "faults")
+USE = "python -m benchmarks NAME [ARGS]"
+
+
+def found() -> dict[str, Path]:
+    """What can be run, by its name: modules of the rooms, and the scoreboard."""
+    files = [f for room in ROOMS for f in sorted((HERE / room).glob("*.py"))]
+    return {
+        f.stem.replace("_", "-"): f
+        for f in [*files, HERE / "scoreboard.py"]
+        if '__name__ == "__main__"' in f.read_text()
+    }
+
+
+def listing(known: Mapping[str, Path]) -> str:
+    """A line each, under their rooms; the line is the first sentence of the module's docstring."""
+    out, room = [USE], ""
+    for name, file in known.items():
+        if file.parent.name != room:
+            room = file.parent.name
+            out += ["", room]
+        text = " ".join((ast.get_docstring(ast.parse(file.read_text())) or "").split())
+        first = re.split(r"[:;.?]? `?python -m |[.?:;] (?=[A-Z`])", text)[0].rstrip(".")
+        out.append(f"  {name:17} {textwrap.shorten(first, 80, placeholder=' ..')}")
+    return "\n".join(out)
+
+
+def main(argv: Sequence[str]) -> int:
+    """0, 2 for a name that does not exist; else what the benchmark says."""
+    known = found()
+    if not argv or argv[0] in ("-h", "--help"):
+        print(listing(known))
+        return 0
+    name = argv[0].replace("_", "-")
+    if name not in known:
+        print(f"{argv[0]}: no such benchmark; `python -m benchmarks` names all", file=sys.stderr)
+        return 2
+    sys.argv = [str(known[name]), *argv[1:]]
+    module = ".".join(known[name].relative_to(HERE.parent).with_suffix("").parts)
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""What a run survives, and what surviving costs."""

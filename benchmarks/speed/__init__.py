@@ -1,0 +1,1 @@
+"""Time, memory and bytes, as ratios taken in one run."""

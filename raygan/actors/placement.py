@@ -97,8 +97,8 @@ def fits(bundles: Sequence[Mapping[str, float]], nodes: Sequence[Mapping[str, fl
     """Do they, put into the first node with room, the largest first? A share of a GPU lies in one
     GPU.
 
-    >>> fits([{"CPU": 0.6}] * 3, [{"CPU": 1.0}, {"CPU": 1.0}]), fits([{"CPU": 0.5}] * 3, [{"CPU":
-    1.0}, {"CPU": 1.0}]) (False, True)
+    >>> fits([{"CPU": 0.6}] * 3, [{"CPU": 1.0}, {"CPU": 1.0}]), fits([{"CPU": 0.5}] * 3, [{"CPU": 1.0}, {"CPU": 1.0}])
+    (False, True)
     """
     cpus = [n.get("CPU", 0.0) for n in nodes]
     devices = [[1.0] * int(n.get("GPU", 0.0)) for n in nodes]

@@ -88,8 +88,7 @@ class Part:
         """For people.
 
         >>> Part("npz:a", 90, 10, (2,), "0" * 64, {"a": 60, "b": 30}).line("pair-00")
-        'pair-00: npz:a, 90 training and 10 held-out samples, classes a: 60, b: 30, sha256
-        000000000000'
+        'pair-00: npz:a, 90 training and 10 held-out samples, classes a: 60, b: 30, sha256 000000000000'
         """
         classes = (
             ", classes " + ", ".join(f"{c}: {n:,}" for c, n in self.classes.items() if n)

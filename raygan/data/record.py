@@ -50,9 +50,8 @@ class Record:
     def lines(self) -> list[str]:
         """For people, one thing a line.
 
-        >>> Record("folder:x", "8 pictures", {"turned as EXIF says": 2}, {".csv": 1}, {".csv":
-        ["a.csv"]}).lines() ['data folder:x: 8 pictures', 'data converted: turned as EXIF says (2)',
-        'data left out: .csv (1: a.csv)']
+        >>> Record("folder:x", "8 pictures", {"turned as EXIF says": 2}, {".csv": 1}, {".csv": ["a.csv"]}).lines()
+        ['data folder:x: 8 pictures', 'data converted: turned as EXIF says (2)', 'data left out: .csv (1: a.csv)']
         """
         out = [f"data {printable(self.source)}: {self.recognised}"]
         out += [f"data converted: {what} ({count:,})" for what, count in self.converted.items()]

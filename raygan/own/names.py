@@ -59,8 +59,8 @@ def split(name: str) -> Name:
 def is_own(name: str) -> bool:
     """Is it a user's own part, by its form?
 
-    >>> [is_own(n) for n in ("hinge", "./nets.py", "nets.py:MyNet", "my_pkg.losses:Focal",
-    "mine:Focal", "npx:x.npz")] [False, True, True, True, True, False]
+    >>> [is_own(n) for n in ("hinge", "./nets.py", "nets.py:MyNet", "my_pkg.losses:Focal", "mine:Focal", "npx:x.npz")]
+    [False, True, True, True, True, False]
     """
     found = split(name)
     if found.key or found.where.endswith(".py") or "/" in found.where:
@@ -101,8 +101,8 @@ def name_by_module(module: str) -> str:
     """A component that comes with raygan is named as its file, or as the folder that holds its
     files.
 
-    >>> name_by_module("raygan.losses.hinge"), name_by_module("raygan.strategies.sgan.strategy"),
-    name_by_module("mine.nets") ('hinge', 'sgan', 'nets')
+    >>> name_by_module("raygan.losses.hinge"), name_by_module("raygan.strategies.sgan.strategy"), name_by_module("mine.nets")
+    ('hinge', 'sgan', 'nets')
     """
     parts = module.split(".")
     return parts[2] if parts[0] == "raygan" and len(parts) > 2 else parts[-1]

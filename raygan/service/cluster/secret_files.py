@@ -80,8 +80,8 @@ OWN = (
 def secret_name(name: str) -> str:
     """Why a file (or, with a / behind it, a folder) of that name stays here, or "".
 
-    >>> secret_name("conf/.AWS/x.yaml"), secret_name("src/tokenizer.json"),
-    secret_name("runs/a/run.json") ('a name of secrets', '', 'a run')
+    >>> secret_name("conf/.AWS/x.yaml"), secret_name("src/tokenizer.json"), secret_name("runs/a/run.json")
+    ('a name of secrets', '', 'a run')
     """
     *folders, last = name.lower().split("/")
     if name.split("/")[0] in TOP and folders:

@@ -204,8 +204,8 @@ def entry_of(run: Run) -> dict[str, Any]:
 def cost_line(info: dict[str, Any]) -> str:
     """What the run cost, in words.
 
-    >>> cost_line({"elapsed": 3600.0, "busy_seconds": {"a": 3000.0, "b": 600.0}, "cpus_per_player":
-    1.0}) '1.00 player-hours of training in 1.00 hours; reserved: 2.00 CPU-hours.'
+    >>> cost_line({"elapsed": 3600.0, "busy_seconds": {"a": 3000.0, "b": 600.0}, "cpus_per_player": 1.0})
+    '1.00 player-hours of training in 1.00 hours; reserved: 2.00 CPU-hours.'
     """
     hours, busy = info["elapsed"] / 3600, sum(info["busy_seconds"].values()) / 3600
     players = len(info["busy_seconds"])

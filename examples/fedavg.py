@@ -14,9 +14,9 @@ class FedPair(Pair):
 
     def train(self, steps, board):  # never past a period's end, where Pair.train has published
         if self.step % self.sharing.every == 1:
-            versions = board.between(self.everybody, self.step - 1, self.step).values()
-            for key, network in (("D", self.d), ("G", self.g)):
-                unflatten(network, np.mean([p.arrays[key] for (p,) in versions], axis=0))
+            told = [p for (p,) in board.between(self.all, self.step - 1, self.step).values()]
+            unflatten(self.d, np.mean([p.arrays["D"] for p in told], axis=0))
+            unflatten(self.g, np.mean([p.arrays["G"] for p in told], axis=0))
         return super().train(steps, board)
 
 
@@ -27,15 +27,14 @@ class FedAvg(StrategyComponent):
 
     def build(self, name, setup, sharing=None):  # publishes after steps 1, 1 + every, ...
         pair = FedPair(name, setup.parts(name), Sharing(every=self.every))
-        pair.everybody = self.locals(setup.config)
+        pair.all = self.locals(setup.config)
         return pair
 
     def decide(self, ready, progress, plan):
-        done, last = progress.done, min(progress.done.values())
-        go = [p for p in ready if done[p] % self.every != 1 or done[p] == last]  # others wait
-        period = {p: -(-done[p] // self.every) * self.every + 1 for p in go}
-        ends = {p: min(plan.next_stop(done[p]), period[p]) for p in go}
-        return [Train(p, end - done[p], last) for p, end in ends.items() if end > done[p]]
+        done, last, every = progress.done, min(progress.done.values()), self.every
+        go = [p for p in ready if done[p] % every != 1 or done[p] == last]  # others wait
+        steps = {p: min(plan.next_stop(n := done[p]) - n, every - (n - 1) % every) for p in go}
+        return [Train(p, n, last) for p, n in steps.items() if n > 0]
 
     def stop_targets(self, done, plan):  # one step: what was published is not in a checkpoint
         return dict.fromkeys(done, max(done.values()))

@@ -1,6 +1,4 @@
-"""What a notebook would do, cell by cell: train twice, sample, plot, compare. `python
-examples/notebook.py [FOLDER]`
-"""
+"""What a notebook would do: train twice, sample, plot, compare. `python examples/notebook.py`"""
 
 import sys
 from pathlib import Path
@@ -14,19 +12,13 @@ import raygan
 from raygan.service.scores.evaluate import compare_runs
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else "runs")
-small = {
-    "steps": 300,
-    "num_pairs": 3,
-    "evaluation": {"every_steps": 300, "samples": 1600},
-    "seed": 1,
-}
+small = {"steps": 300, "num_pairs": 3, "evaluation": {"every_steps": 300, "samples": 1600}}
 
 # 1. two runs that differ in one thing: do the pairs swap their discriminators?
+small |= {"run_dir": folder, "inline": True, "seed": 1}
 runs = [
-    raygan.train("ring8-gap", run_dir=folder, name="swapping", inline=True, **small),
-    raygan.train(
-        "ring8-gap", run_dir=folder, name="alone", inline=True, strategy="independent", **small
-    ),
+    raygan.train("ring8-gap", name="swapping", **small),
+    raygan.train("ring8-gap", name="alone", strategy="independent", **small),
 ]
 
 # 2. samples of the mixture of all pairs, and how the loss of one pair went

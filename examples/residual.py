@@ -1,6 +1,4 @@
-"""An own network: two plain functions of torch.nn, with a setting. `raygan train --network
-examples/residual.py`
-"""
+"""An own network, with settings: `raygan train --network examples/residual.py`."""
 
 import torch
 from torch import Tensor, nn

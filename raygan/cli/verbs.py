@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -138,9 +139,14 @@ def _finish(run: Any, shown: Any, args: Arguments) -> int:
 def data(argv: Sequence[str]) -> int:
     """What a source holds, as training would be given it."""
     args = parse(
-        argv, valued=("out",), switches=("json",), settings=True, positional=(1, 1),
-        usage="raygan data SOURCE [--data.SETTING VALUE ...] [--num-pairs N] [--json] [--out FILE.png]",
+        argv, valued=("out", "clear-cache"), switches=("json", "cache"), settings=True, positional=(0, 1),
+        usage="raygan data SOURCE [--data.SETTING VALUE ...] [--num-pairs N] [--json] [--out FILE.png] | "
+        "--cache | --clear-cache DAYS",
     )  # fmt: skip
+    if args.has("cache") or args.get("clear-cache") is not None:
+        return _cached(args)
+    if not args.positional:
+        raise ConfigError("raygan data: no SOURCE. Name one, as in `raygan data npz:points.npz`")
     from raygan.service.runs import inspecting
 
     flags = {
@@ -160,6 +166,31 @@ def data(argv: Sequence[str]) -> int:
             )
         )
     return 0
+
+
+def _cached(args: Arguments) -> int:
+    """What large sources have left in the cache; remove what was not read for so many days."""
+    from raygan.data import kept
+
+    folder, days = kept.cache_folder(), args.get("clear-cache")
+    if days is None:
+        print(kept.listing(kept.kept(folder), folder))
+        return 0
+    try:
+        print(kept.listing(kept.cleared(_days(days), folder), folder, gone=True))
+    except OSError as error:
+        raise ConfigError(f"data cache {folder}: {error.strerror}: {error.filename}") from None
+    return 0
+
+
+def _days(value: str) -> float:
+    try:
+        days = float(value)
+    except ValueError:
+        days = -1.0
+    if not 0 <= days < math.inf:
+        raise ConfigError(f"--clear-cache = {value!r}: write a number of days, 0 for all")
+    return days
 
 
 def plan(argv: Sequence[str]) -> int:

@@ -11,6 +11,7 @@ room.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import hashlib
@@ -27,11 +28,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raygan.config import load_component
+from raygan.data.kept import cache_folder, make_room
 from raygan.data.record import Read, Record, Scaling
 from raygan.data.room import spoken
 from raygan.data.rows import PLACE, Rows, Samplings, Stored, watched
 from raygan.errors import DataError
-from raygan.paths import home
 
 if TYPE_CHECKING:
     from raygan.data.files import FileComponent
@@ -40,13 +41,6 @@ READERS = 1
 """Raised where the same source is read as other samples than before."""
 NO_RESERVING = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
 log = logging.getLogger("raygan.cache")
-
-
-def cache_folder() -> Path | None:
-    """None for a user without a home."""
-    named, own = os.environ.get("XDG_CACHE_HOME"), home()
-    base = Path(named) if named else own and own / ".cache"
-    return base / "raygan" / "read" if base else None
 
 
 def through_cache(source: FileComponent, read: Callable[[], Read]) -> Read:
@@ -98,10 +92,8 @@ class Shelf:
     @classmethod
     def of(cls, source: FileComponent) -> Shelf | None:
         """None where nothing is to be kept, or there is no home."""
-        folder, origin = (
-            cache_folder(),
-            {"name": source.name, **source.model_dump(mode="json", exclude_defaults=True)},
-        )
+        settings = source.model_dump(mode="json", exclude_defaults=True)
+        folder, origin = cache_folder(), {"name": source.name, **settings}
         if source.cache == "off" or folder is None or (parts := source.sources()) is None:
             return None
         origin["path"] = os.path.abspath(Path(source.path).expanduser())  # noqa: PTH100  links stay
@@ -131,6 +123,8 @@ class Shelf:
         except (OSError, ValueError, KeyError, TypeError) as error:
             log.warning("data cache %s is damaged (%s): the source is read again", self.path, error)
             return None
+        with contextlib.suppress(OSError):  # a folder that can only be read
+            os.utime(self.path / "about.json")  # when it was last of use: `kept.cleared` asks
         record = Record(**about["record"])
         record.kept = f"{spoken(array.nbytes)} from the cache {self.path}"
         return Read(array, record, Scaling.of(about["scaling"]), classes)
@@ -172,10 +166,8 @@ class Shelf:
             self._lock()
         if (self.path / "about.json").exists() and self.load():
             raise _ThereByNow
-        for left in self.path.parent.glob(
-            f"{self.path.name}.*.tmp"
-        ):  # of one that was killed: we have the lock
-            shutil.rmtree(left, ignore_errors=True)
+        for left in self.path.parent.glob(f"{self.path.name}.*.tmp"):
+            shutil.rmtree(left, ignore_errors=True)  # of one that was killed: we have the lock
         self.making.mkdir(mode=0o700)
 
     def _lock(self) -> None:
@@ -209,6 +201,7 @@ class Shelf:
             self._finish(array, found)
         except OSError as error:
             raise full(self.path.parent, error) from None
+        make_room(self.path.parent)
         array.path = self.path / array.path.name
         found.record.kept = f"{spoken(array.nbytes)} in the cache {self.path}, for the next start"
         return replace(found, array=array)
@@ -234,11 +227,8 @@ class Shelf:
         shutil.rmtree(self.path, ignore_errors=True)  # a damaged one
         try:
             self.making.rename(self.path)
-        except OSError as error:
-            if error.errno not in (
-                errno.ENOTEMPTY,
-                errno.EEXIST,
-            ):  # else one without locks was faster, with the same
+        except OSError as error:  # one without locks may have been faster, with the same
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
 
     def close(self) -> None:

@@ -36,9 +36,23 @@ def in_own_units(array: Any, layout: str | None) -> Any:
     return out
 
 
-@settings(max_examples=400, deadline=None)
-@given(TYPES.flatmap(arrays), LAYOUTS, SCALES)
+ANY = (TYPES.flatmap(arrays), LAYOUTS, SCALES)
+
+
+@settings(max_examples=200, deadline=None)
+@given(*ANY)
 def test_read_right_or_refused_in_one_line(array: Any, layout: str | None, scale: Any) -> None:
+    read_right_or_refused(array, layout, scale)
+
+
+@pytest.mark.exhaustive
+@settings(max_examples=2000, deadline=None)
+@given(*ANY)
+def test_read_right_or_refused_in_one_line_2000(array: Any, layout: str | None, scale: Any) -> None:
+    read_right_or_refused(array, layout, scale)
+
+
+def read_right_or_refused(array: Any, layout: str | None, scale: Any) -> None:
     before = array.copy()
     try:
         found = as_samples("x", array, layout, scale)

@@ -22,8 +22,9 @@ import pytest
 import torch
 from PIL import Image
 
+from raygan.cli import main, verbs
 from raygan.config import load_component
-from raygan.data import cache, rows
+from raygan.data import cache, kept, rows
 from raygan.data.base import Samples
 from raygan.data.files import FileComponent
 from raygan.data.rows import Stored
@@ -350,3 +351,59 @@ def test_reading_takes_a_tenth_of_the_data_and_less(sources: dict[str, tuple[str
         grown, held = map(int, done.stdout.split())
         assert held == 330
         assert grown <= held / 10, f"{kind}: {grown} MiB more for {held} MiB"
+
+
+@pytest.mark.usefixtures("large")
+def test_the_cache_is_listed_and_emptied_by_age(
+    tmp_path: Path, own_cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("old", "new"):
+        component("npz", saved_pictures(tmp_path / f"{name}.npz")).load(0)
+    old = next(k for k in kept.kept() if k.source.endswith("old.npz"))
+    os.utime(old.path / "about.json", (0, 0))  # no start has read it for years
+    (own_cache / "half.tmp").mkdir()
+    assert verbs.data(["--cache"]) == 0
+    listed = capsys.readouterr().out
+    assert "2 decoded sources" in listed
+    assert "old.npz" in listed
+    assert verbs.data(["--clear-cache", "30"]) == 0
+    assert "removed 1 decoded sources" in capsys.readouterr().out
+    assert not old.path.exists()
+    (new,) = kept.kept()
+    assert new.source.endswith("new.npz")
+    assert component("npz", tmp_path / "old.npz").load(0).train.shape == (297, 3, 8, 8)
+    assert len(kept.kept()) == 2, "it was read again, and kept"
+    assert verbs.data(["--clear-cache", "0"]) == 0
+    assert kept.kept() == []
+
+
+@pytest.mark.usefixtures("large")
+def test_what_nobody_has_read_for_a_month_makes_room_for_what_is_new(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    component("npz", saved_pictures(tmp_path / "old.npz")).load(0)
+    (old,) = kept.kept()
+    os.utime(old.path / "about.json", (0, 0))
+    component("npz", saved_pictures(tmp_path / "new.npz")).load(0)
+    assert [k.source.endswith("new.npz") for k in kept.kept()] == [True]
+    assert "old.npz" in caplog.text, "told"
+
+
+@pytest.mark.usefixtures("large")
+def test_a_run_goes_on_with_what_is_removed_meanwhile(tmp_path: Path) -> None:
+    found = component("npz", saved_pictures(tmp_path / "x.npz")).load(0)
+    before = np.array(found.train[[0, 5]])
+    assert kept.cleared(0)
+    assert np.array_equal(found.train[[0, 5]], before)
+
+
+@pytest.mark.parametrize("days", ["-1", "many", "nan", "inf", ""])
+def test_a_wrong_number_of_days_is_one_line(days: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["data", "--clear-cache", days])
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def saved_pictures(path: Path) -> Path:
+    np.savez(path, x=PICTURES)
+    return path

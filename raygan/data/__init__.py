@@ -24,4 +24,5 @@ NOT_COMPONENTS = (
     "watching",
     "cache",
     "fitting",
+    "kept",
 )

@@ -7,7 +7,7 @@ from dataclasses import replace
 from raygan.data.arrays import ArraySettings, as_samples
 from raygan.data.files import FileComponent
 from raygan.data.fitting import Fitting
-from raygan.data.idx_format import read_idx
+from raygan.data.idx_format import idx_rows, read_idx
 from raygan.data.labels import as_classes, beside
 from raygan.data.record import Read, Record
 from raygan.data.search import must_be_file
@@ -19,7 +19,7 @@ class Idx(FileComponent, ArraySettings, Fitting):
 
     def read(self) -> Read:
         """(N, 1, H, W) uint8."""
-        array = read_idx(must_be_file(self.name, self.path))
+        array = idx_rows(must_be_file(self.name, self.path))
         if array.ndim == 1 and self.layout is None:
             raise DataError(
                 f"{self.where} holds uint8 of shape {array.shape}: labels, by the look of it. Check"

@@ -13,8 +13,10 @@ from typing import BinaryIO, cast
 import numpy as np
 import numpy.typing as npt
 
+from raygan.data import rows
 from raygan.data.base import freeze
 from raygan.data.room import check_room, within_room
+from raygan.data.rows import Rows, Stored
 from raygan.errors import DataError
 
 
@@ -29,6 +31,18 @@ def read_idx(path: Path) -> npt.NDArray[np.uint8]:
             return _read(path, cast(BinaryIO, file))
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path}: damaged gzip ({error}). Get the file again.") from None
+
+
+def idx_rows(path: Path) -> npt.NDArray[np.uint8] | Rows:
+    """`read_idx`, from the file a part at a time where it is large. Raises DataError."""
+    with path.open("rb") as file:
+        head = file.read(4 + 4 * 255)
+    plain = head[:3] == b"\0\0\x08" and len(head) >= 8
+    sizes = tuple(int(n) for n in np.frombuffer(head[4 : 4 + 4 * head[3]], ">u4")) if plain else ()
+    offset = 4 + 4 * len(sizes)
+    if math.prod(sizes) < rows.LARGE or path.stat().st_size != offset + math.prod(sizes):
+        return read_idx(path)
+    return Rows.of(Stored(path, np.dtype(np.uint8), sizes, offset))
 
 
 def _read(path: Path, file: BinaryIO) -> npt.NDArray[np.uint8]:

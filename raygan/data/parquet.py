@@ -12,15 +12,18 @@ from typing import Any
 
 from pydantic import Field
 
+from raygan.data import rows
 from raygan.data.files import Named, PictureSettings, stack_images
 from raygan.data.record import Read, Record
 from raygan.data.room import check_room
 from raygan.data.search import must_exist
-from raygan.data.table import TableComponent, column_classes, parted
+from raygan.data.table import Streamed, TableComponent, column_classes, parted
 from raygan.errors import DataError
 
 ROWS = 16
 """Pictures decoded at a time: what a dictionary repeats is small in the file only."""
+STREAMED = 1 << 16
+"""Rows of numbers at a time."""
 USUAL = ("image", "img")
 
 
@@ -56,8 +59,8 @@ class Parquet(TableComponent, PictureSettings):
                     if name not in (column, self.labels):
                         record.skip("columns", name)
                 count = sum(f.metadata.num_rows for f in files)
-                rows = pictures(self.where, files, column)
-                found, names = stack_images(self.where, self, record, count, rows, self.scale)
+                named = pictures(self.where, files, column)
+                found, names = stack_images(self.where, self, record, count, named, self.scale)
                 return labelled(self.where, found, names, labels, record)
             return super().read()
         except (pyarrow.ArrowException, OSError) as error:
@@ -72,8 +75,22 @@ class Parquet(TableComponent, PictureSettings):
         import pyarrow.parquet
 
         files = [pyarrow.parquet.ParquetFile(path) for path in shards(self.path, Record(""))]
-        check_room(self.where, sum(group_bytes(f) for f in files))
+        size = sum(group_bytes(f) for f in files)
+        if size >= rows.LARGE:
+            return streamed_table(files)
+        check_room(self.where, size)
         return pyarrow.concat_tables([f.read() for f in files])
+
+
+def streamed_table(files: list[Any]) -> Streamed:
+    """All shards as one table that is never in memory as a whole."""
+    count = sum(f.metadata.num_rows for f in files)
+
+    def batches(names: list[str]) -> Iterator[Any]:
+        for file in files:
+            yield from file.iter_batches(STREAMED, columns=names)
+
+    return Streamed(files[0].schema_arrow, count, batches)
 
 
 def labelled(where: str, found: Read, names: list[str], labels: Any, record: Record) -> Read:
@@ -82,8 +99,8 @@ def labelled(where: str, found: Read, names: list[str], labels: Any, record: Rec
     """
     if labels is None:
         return found
-    rows = [int(name.removeprefix("row ")) for name in names]
-    return replace(found, classes=column_classes(where, labels, len(rows), record, rows))
+    read = [int(name.removeprefix("row ")) for name in names]
+    return replace(found, classes=column_classes(where, labels, len(read), record, read))
 
 
 def group_bytes(file: Any) -> int:

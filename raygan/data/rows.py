@@ -43,6 +43,24 @@ def part_rows(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
     return max(1, PART // max(1, math.prod(shape[1:]) * dtype.itemsize))
 
 
+def regrouped(parts: Iterable[Array], size: int) -> Iterator[Array]:
+    """The same rows, so many a part: a sum over parts has the bits of one over an array's.
+
+    >>> [len(p) for p in regrouped(map(np.zeros, (1, 4, 2)), 3)]
+    [3, 3, 1]
+    """
+    held: list[Array] = []
+    for part in parts:
+        held.append(part)
+        if sum(map(len, held)) >= size:
+            whole = np.concatenate(held)
+            full = len(whole) // size * size
+            yield from (whole[i : i + size] for i in range(0, full, size))
+            held = [whole[full:]]
+    if held and any(map(len, held)):
+        yield np.concatenate(held)
+
+
 class Stored:
     """Samples (N, ...) in a file. What is pickled is the path and which samples, not the samples:
     where the file is not there, or another one, `origin` is read again.

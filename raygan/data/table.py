@@ -8,8 +8,8 @@ text) is left out by a setting.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from raygan.data.arrays import ArraySettings, as_samples
 from raygan.data.files import FileComponent
 from raygan.data.labels import as_classes
 from raygan.data.record import Array, Read, Record
+from raygan.data.rows import Rows, part_rows, regrouped
 from raygan.errors import DataError
 
 LABELS = ("label", "labels", "class", "target", "y", "id", "index", "fine_label", "coarse_label")
@@ -34,19 +35,77 @@ class TableComponent(FileComponent, ArraySettings):
 
     @abstractmethod
     def table(self) -> Any:
-        """A pyarrow table."""
+        """A pyarrow table, or, where it is large, one that is `Streamed`."""
 
     def read(self) -> Read:
         """Points (N, columns), or what a column of lists holds."""
         record = Record(f"{self.name}:{self.path}")
-        table, labels = parted(self.where, self.table(), self.labels)
-        array = columns(self.where, table, self.column, record)
+        whole = self.table()
+        table, labels = parted(self.where, whole, self.labels)
+        array: Array | Rows
+        if isinstance(table, Streamed):
+            array = streamed(self.where, table, self.column, record)
+        else:
+            array = columns(self.where, table, self.column, record)
         found = as_samples(self.where, array, self.layout, self.scale, record)
         return (
             found
             if labels is None
             else replace(found, classes=column_classes(self.where, labels, len(array), record))
         )
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """A large table, read a few rows at a time: what is asked of it is what a pyarrow table is
+    asked, and its columns of numbers come as `Rows`.
+    """
+
+    schema: Any
+    """A pyarrow schema."""
+    rows: int
+    batches: Callable[[list[str]], Iterator[Any]]
+    """Of these columns, each time from the first row on."""
+
+    @property
+    def column_names(self) -> list[str]:
+        """As a table's."""
+        return list(self.schema.names)
+
+    def select(self, names: list[str]) -> Any:
+        """These columns as a table in memory."""
+        import pyarrow
+
+        return pyarrow.Table.from_batches(self.batches(names))
+
+    def drop_columns(self, names: list[str]) -> Streamed:
+        """Without these columns."""
+        import pyarrow
+
+        left = [field for field in self.schema if field.name not in names]
+        return Streamed(pyarrow.schema(left), self.rows, self.batches)
+
+
+def streamed(where: str, table: Streamed, asked: str | None, record: Record) -> Array | Rows:
+    """`columns` of a large table; a column of lists is read into memory."""
+    names = chosen(where, table, asked)
+    if any(not is_number(table.schema.field(name).type) for name in names):
+        return columns(where, table.select(table.column_names), asked, record)
+    for name in table.column_names:
+        if name not in names:
+            record.skip("columns", name)
+    kinds = [table.schema.field(name).type.to_pandas_dtype() for name in names]
+    dtype = np.result_type(*kinds)
+
+    def read() -> Iterator[Array]:
+        at = 0
+        for batch in table.batches(names):
+            found = [numbers(where, name, batch.column(name), at) for name in names]
+            at += batch.num_rows
+            yield np.stack([column.astype(dtype, copy=False) for column in found], 1)
+
+    shape = (table.rows, len(names))
+    return Rows(shape, dtype, lambda: regrouped(read(), part_rows(shape, dtype)))
 
 
 def parted(where: str, table: Any, labels: str | None) -> tuple[Any, Any]:
@@ -127,24 +186,21 @@ def is_list(kind: Any) -> bool:
     return is_number(kind.value_type) or is_list(kind.value_type)
 
 
-def numbers(where: str, name: str, column: Any) -> Array:
-    """One column of numbers, without nulls."""
-    check_nulls(where, name, column)
+def numbers(where: str, name: str, column: Any, at: int = 0) -> Array:
+    """One column of numbers, without nulls; its first row is row `at` of the table."""
+    check_nulls(where, name, column, at)
     if not is_number(column.type):
         raise DataError(
             f"{where}: column {name!r} holds {column.type}, not numbers. Set data.column."
         )
-    return np.asarray(column.to_numpy())
+    lone = hasattr(column, "chunks")  # a column of a table, not one of a batch
+    return np.asarray(column.to_numpy() if lone else column.to_numpy(zero_copy_only=False))
 
 
-def check_nulls(where: str, name: str, column: Any) -> None:
+def check_nulls(where: str, name: str, column: Any, at: int = 0) -> None:
     """Raises DataError that tells how many, and the first."""
     if column.null_count:
-        first = (
-            column.is_null().to_numpy(zero_copy_only=False).argmax()
-            if hasattr(column, "is_null")
-            else 0
-        )
+        first = at + int(np.argmax(np.asarray(column.is_null())))
         raise DataError(
             f"{where}: column {name!r} has {column.null_count:,} nulls, the first in row {first}."
             " Fill or remove them."

@@ -3,6 +3,7 @@ bits of the small path.
 """
 
 import errno
+import gzip
 import io
 import logging
 import os
@@ -104,12 +105,40 @@ def saved(name: str, array: Any) -> Any:
     return make
 
 
+def table(at: Path) -> Path:
+    """Two shards of numbers of three kinds, which become one kind."""
+    at = at / "table"
+    at.mkdir()
+    for i, part in enumerate(np.split(POINTS, 2)):
+        whole = np.arange(len(part), dtype=np.int32)
+        pq.write_table(
+            pa.table(
+                {"a": part[:, 0], "b": part[:, 1].astype(np.float32), "c": whole, "y": whole % 3}
+            ),
+            at / f"{i}.parquet",
+        )
+    return at
+
+
+def idx(name: str) -> Any:
+    def make(at: Path) -> Path:
+        grey = PICTURES[:, 0]
+        raw = b"\0\0\x08\x03" + np.array(grey.shape, ">u4").tobytes() + grey.tobytes()
+        (at / name).write_bytes(gzip.compress(raw) if name.endswith("gz") else raw)
+        return at / name
+
+    return make
+
+
 HWC = np.moveaxis(PICTURES, 1, -1)
 SOURCES: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "folder": ("folder", folder, {}),
     "folder, resized": ("folder", folder, {"size": 16, "channels": 1}),
     "zip": ("zip", archive, {}),
     "shards of parquet": ("parquet", shards, {}),
+    "shards of numbers": ("parquet", table, {"column": "a,b,c"}),
+    "shards of numbers with labels": ("parquet", table, {"column": "a,c", "labels": "y"}),
+    "idx": ("idx", idx("x-ubyte"), {}),
     "npy": ("npz", saved("x.npy", PICTURES), {}),
     "npy, channels last": ("npz", saved("x.npy", HWC), {}),
     "npy, floats": ("npz", saved("x.npy", PICTURES / 255), {}),
@@ -157,14 +186,15 @@ def test_a_large_source_gives_the_bits_of_the_small_path(
         assert isinstance(found.held_out, Stored)
         assert same(found, small)
         sent = pickle.dumps(found)
-        assert len(sent) < 4 * len(found.train) + 4 * len(found.held_out) + 6000, (
+        each = 4 if found.labels is None else 12
+        assert len(sent) < each * (len(found.train) + len(found.held_out)) + 6000, (
             "which samples, and where; not these"
         )
         assert same(pickle.loads(sent), small)  # noqa: S301  of this process
     assert small.record is not None
     assert found.record is not None
     assert found.record.converted == small.record.converted
-    assert "npy" in name or "from the cache" in found.record.kept
+    assert name.startswith(("npy", "idx")) or "from the cache" in found.record.kept
 
 
 @pytest.mark.usefixtures("large")
@@ -407,3 +437,18 @@ def test_a_wrong_number_of_days_is_one_line(days: str, capsys: pytest.CaptureFix
 def saved_pictures(path: Path) -> Path:
     np.savez(path, x=PICTURES)
     return path
+
+
+@pytest.mark.usefixtures("large")
+@pytest.mark.parametrize("what", ["a null", "text"])
+def test_what_is_no_number_far_down_a_large_table_is_refused_by_its_row(
+    what: str, tmp_path: Path
+) -> None:
+    values = pa.array([*map(float, range(2999)), None])
+    values = values if what == "a null" else pa.array([str(i) for i in range(3000)])
+    pq.write_table(pa.table({"a": values, "b": np.arange(3000.0)}), tmp_path / "x.parquet")
+    told = (
+        "1 nulls, the first in row 2999" if what == "a null" else "'a' .string. may be no feature"
+    )
+    with pytest.raises(DataError, match=told):
+        component("parquet", tmp_path / "x.parquet").load(0)

@@ -195,17 +195,12 @@ def freeze(*arrays: Array) -> None:
         array.flags.writeable = False
 
 
-def draw_mixture(
-    means: Array, std: float, count: int, rng: np.random.Generator
-) -> npt.NDArray[np.float32]:
-    """`count` points (count, 2) from an equal mixture of isotropic Gaussians."""
-    return draw_labelled(means, std, count, rng)[0]
-
-
 def draw_labelled(
     means: Array, std: float, count: int, rng: np.random.Generator
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    """The same, and which Gaussian (count,) each is of."""
+    """`count` points (count, 2) from an equal mixture of isotropic Gaussians, and which one
+    (count,) each is of.
+    """
     which = rng.integers(len(means), size=count)
     return (means[which] + std * rng.standard_normal((count, means.shape[1]))).astype(
         np.float32

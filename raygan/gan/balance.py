@@ -7,6 +7,10 @@ section 3.2).
 Taken literally, eq. 4 overflows or gives one generator everything, and its renormalisation cancels
 lambda. `bounded` keeps what the text wants of it and stays finite: mean e^lambda (scale K), so that
 lambda = 0 starts at the paper's beta = 1.
+
+Both weigh by what C and D say at this moment, and compete for ever: a generator that has its modes
+for itself is still pushed. `learned` makes it a constraint: overlap_k <= target, with beta_k as its
+multiplier, so that competition ends where modes are divided.
 """
 
 from __future__ import annotations
@@ -20,6 +24,8 @@ import numpy.typing as npt
 Values = npt.NDArray[np.float64]
 Balance = Literal["bounded", "paper", "constant", "learned", "off"]
 CLIP = 4.0
+MOST = 10.0
+"""Of a multiplier: an overlap that cannot go (more generators than modes) does not raise it for ever."""
 
 
 def signal(j_d: Values, j_c: Values) -> Values:
@@ -39,14 +45,28 @@ def softmax(values: Values) -> Values:
     return np.asarray(np.exp(values - _log_sum_exp(values)))
 
 
+def dual_ascent(multipliers: Values, j_c: Values, target: float, rate: float) -> Values:
+    """A step up the dual of min J_k^D subject to overlap_k <= target, (K,) each: the multiplier
+    beta_k grows by rate (overlap_k - target), within 0 .. 10 (`MOST`).
+
+    overlap_k = 1 - exp(J_k^C) is how sure C is, in the geometric mean, that a sample of k is
+    somebody else's: 0 where modes are divided, 1 - 1/K where all are alike.
+
+    >>> dual_ascent(np.array([1.0, 0.0]), np.log([0.5, 1.0]), 0.1, 0.5).tolist()
+    [1.2, 0.0]
+    """
+    overlap = 1 - np.exp(np.minimum(j_c, 0.0))
+    return np.clip(multipliers + rate * (overlap - target), 0.0, MOST)
+
+
 def beta(
     j_d: Values, j_c: Values, balance: Balance = "bounded", diversity: float = 0.0, decay: float = 0.0, step: int = 0,
-    scale: Literal["K", "1"] = "K", learned: Values | None = None,
+    scale: Literal["K", "1"] = "K", multipliers: Values | None = None,
 ) -> Values:  # fmt: skip
     """beta_k of each generator, (K,), always finite.
 
-    diversity: lambda. decay: alpha of exp(-alpha step). learned: the trained signal, for balance =
-    "learned".
+    diversity: lambda. decay: alpha of exp(-alpha step). multipliers: those of `dual_ascent`, for
+    balance = "learned".
 
     >>> beta(np.array([-1.0, -1.0]), np.array([-0.5, -0.5])).round(3).tolist()
     [1.0, 1.0]
@@ -63,7 +83,10 @@ def beta(
             np.clip(log_w - (j_c / np.maximum(d, 1e-12) - diversity), -700, 700)
         )  # else inf, then nan
         return softmax(literal) * shrink
-    share = softmax(signal(j_d, j_c) if learned is None else learned)
+    if balance == "learned":
+        assert multipliers is not None, "its state is the judge's"
+        return multipliers * shrink
+    share = softmax(signal(j_d, j_c))
     return np.asarray((len(j_d) if scale == "K" else 1) * math.exp(diversity) * share * shrink)
 
 

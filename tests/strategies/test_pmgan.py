@@ -16,7 +16,7 @@ from raygan.config import Config
 from raygan.controller.inline import InlineExecutor
 from raygan.controller.worker import Shelves
 from raygan.errors import ConfigError, RayganError
-from raygan.gan.balance import beta
+from raygan.gan.balance import beta, dual_ascent
 from raygan.gan.bundle import unpack
 from raygan.gan.streams import Streams
 from raygan.gan.types import State
@@ -249,11 +249,32 @@ def test_beta_is_finite_whatever_the_judge_says(
     j: list[float], balance: Any, diversity: float
 ) -> None:
     values = np.array(j)
-    out = beta(
-        values, values[::-1], balance, diversity, learned=values if balance == "learned" else None
-    )
+    held = dual_ascent(np.ones(len(values)), values, 0.05, 0.5) if balance == "learned" else None
+    out = beta(values, values[::-1], balance, diversity, multipliers=held)
     assert np.isfinite(out).all()
     assert (out >= 0).all()
+
+
+@given(
+    st.lists(st.floats(-200, 0), min_size=1, max_size=6),
+    st.floats(0, 0.9),
+    st.floats(0.001, 1),
+)
+def test_a_multiplier_rises_where_overlap_is_above_its_target_and_falls_below(
+    j_c: list[float], target: float, rate: float
+) -> None:
+    overlap, before = 1 - np.exp(np.array(j_c)), np.full(len(j_c), 5.0)
+    after = dual_ascent(before, np.array(j_c), target, rate)
+    assert np.sign(after - before).tolist() == pytest.approx(
+        np.sign(overlap - target).tolist()
+    ) or (np.abs(overlap - target).min() * rate < 1e-14)
+
+
+def test_competition_ends_where_modes_are_divided() -> None:
+    multipliers = np.ones(2)
+    for _ in range(1000):
+        multipliers = dual_ascent(multipliers, np.log([0.999, 0.7]), 0.05, 0.05)
+    assert multipliers.tolist() == [0.0, 10.0]
 
 
 def test_lambda_moves_the_mean_and_the_paper_cancels_it() -> None:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from raygan.config import Tempo
 from raygan.gan import steps as S
-from raygan.gan.balance import Values, beta, signal
+from raygan.gan.balance import Values, beta, dual_ascent
 from raygan.gan.pair import Meter, Parts, Trainer, finite, judged
 from raygan.gan.types import At, Board, Report, State
 from raygan.gan.weights import Publication, flatten, narrow, signature_hash, whole
@@ -63,7 +63,8 @@ class Judge(Trainer):
         self.slots: dict[str, Publication] = {}
         """async: the newest of each member's."""
         self.used: dict[str, int] = dict.fromkeys(generators, -1)
-        self.learned = np.zeros(self.classes)
+        self.learned = np.full(self.classes, math.exp(settings.diversity))
+        """Multipliers of balance = "learned", from the paper's beta on."""
         self.beta = np.zeros(self.classes)
         self.updates = 0
 
@@ -218,13 +219,14 @@ class Judge(Trainer):
         index = [index_of(g) for g in who]
         if not (np.isfinite(j_d).all() and np.isfinite(j_c).all()):
             return  # the last beta stays; the step was counted as bad
-        learned = None
-        if s.balance == "learned":  # a gradient step on (theta - signal)^2 / 2
-            self.learned[index] += s.balance_lr * (signal(j_d, j_c) - self.learned[index])
-            learned = self.learned[index]
+        if s.balance == "learned":
+            self.learned[index] = dual_ascent(
+                self.learned[index], j_c, s.balance_target, s.balance_lr
+            )
+        own = self.learned[index]
         self.beta[:] = 0
         self.beta[index] = beta(
-            j_d, j_c, s.balance, s.diversity, s.decay, self.updates, s.balance_scale, learned
+            j_d, j_c, s.balance, s.diversity, s.decay, self.updates, s.balance_scale, own
         )
 
     # --------------------------------------------------------------------------------------------------

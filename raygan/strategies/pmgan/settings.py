@@ -32,12 +32,18 @@ class PmganSettings(StrategyComponent):
     )
     balance: Balance = Field(
         "bounded",
-        description="beta: bounded, paper (eq. 4 literally), constant (MGAN), learned, off.",
+        description=(
+            "beta: bounded, paper (eq. 4 literally), constant (MGAN), learned (a multiplier that"
+            " holds each generator's overlap at balance_target), off."
+        ),
     )
     balance_scale: Literal["K", "1"] = Field(
         "K", description="Sum of beta: K e^lambda, or e^lambda."
     )
-    balance_lr: float = Field(0.01, gt=0, le=1, description="Rate of balance learned.")
+    balance_target: float = Field(
+        0.05, ge=0, lt=1, description="Overlap with others that balance learned lets be."
+    )
+    balance_lr: float = Field(0.05, gt=0, le=1, description="Rate of balance learned.")
     diversity: float = Field(
         0.0, ge=-20, le=20, description="lambda: larger = the generators keep further apart."
     )

@@ -40,6 +40,7 @@ VERBS = {
     "stop": "let a running run save a checkpoint and end",
     "fetch": "copy a submitted run's folder here",
     "sweep": "many runs over settings, by Ray Tune: grid, random, ASHA, PBT, Optuna",
+    "reproduce": "a claim of the three papers: train its runs, and say whether it holds",
     "dashboards": "install Grafana dashboards and alerts, or check them against a Prometheus",
     "runs": "list runs",
     "new": (
@@ -51,7 +52,7 @@ VERBS = {
 }
 
 
-LONG = ("train", "resume", "sweep")
+LONG = ("train", "resume", "sweep", "reproduce")
 """Verbs whose work goes on when nobody listens any more; the others end there."""
 
 

@@ -498,6 +498,31 @@ def sweep(argv: Sequence[str]) -> int:
     return 0
 
 
+def reproduce(argv: Sequence[str]) -> int:
+    """Try what a paper claims."""
+    args = parse(
+        argv, valued=("seeds", "run-dir", "address"), switches=("quick",), positional=(0, 1),
+        usage="raygan reproduce [CLAIM] [--seeds 5] [--quick] [--run-dir runs/reproduce] [--address auto|local|ADDR]",
+    )  # fmt: skip
+    from raygan.service.papers import reproduce as papers
+
+    folder = expanded(args.get("run-dir") or "runs/reproduce")
+    if not args.positional:
+        print(papers.listing(folder))
+        return 0
+    outcome = papers.reproduce(
+        args.positional[0],
+        seeds=whole(args, "seeds", 0, least=1),
+        quick=args.has("quick"),
+        run_dir=folder,
+        address=args.get("address") or "auto",
+        inline=args.get("address") is None,
+        told=print,
+    )
+    print(papers.outcome_text(outcome))
+    return 0
+
+
 def dashboards(argv: Sequence[str]) -> int:
     """Grafana dashboards and Prometheus alerts."""
     usage = "raygan dashboards install [--to FOLDER] | check [--prometheus http://127.0.0.1:9090]"

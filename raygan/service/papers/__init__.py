@@ -1,0 +1,1 @@
+"""What the three papers claim, as commands: `raygan reproduce`."""

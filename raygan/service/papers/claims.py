@@ -1,0 +1,212 @@
+"""The claims: what a paper says, the runs that it takes, and the two numbers that it compares.
+
+A claim is measured on runs that differ in one thing. Each arm is a run, or a part of one (its
+global pair, its mixture); both numbers of a seed stand side by side, so that a verdict is about
+differences within seeds. Sizes are those that a CPU can do, not always the papers'; `scope` says
+what is another than there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from raygan.metrics.modes import mode_counts, uncovered_by_union
+from raygan.service.runs.run import Run
+from raygan.strategies.base import load_data
+from raygan.strategies.roles import GLOBAL, MIXTURE
+
+Measure = Callable[[Mapping[str, Run]], tuple[float, float]]
+"""Runs of one seed by their arm -> (what the paper puts forward, what it is put against)."""
+SAMPLES = 2500
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One run of each seed."""
+
+    preset: str
+    flags: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What `raygan reproduce NAME` does."""
+
+    paper: str
+    says: str
+    arms: Mapping[str, Arm]
+    measure: Measure
+    number: str
+    """What is compared."""
+    first: str
+    """Its name where the paper puts it forward .."""
+    second: str
+    """.. and where that is put against."""
+    wants: Literal["higher", "lower", "as high"]
+    quick: Mapping[str, Any]
+    """Settings of --quick."""
+    scope: str
+    minutes: float
+    """Of one core, all seeds, at full size; measured on a machine of two cores."""
+    margin: float = 0.0
+    """as high: so much less is no less."""
+
+
+def mean_over_pairs(run: Run, metric: str) -> float:
+    """Of single generators, at their last scores."""
+    return float(np.mean([run.scores()[p][metric] for p in run.pairs]))
+
+
+def over_last_half(run: Run, metric: str) -> float:
+    """Of single generators, over the evaluations of the second half: GANs go to and fro."""
+    rows = [
+        r[metric]
+        for r in run.rows
+        if r["kind"] == "score" and r["player"] in run.pairs and r["step"] > run.config.steps / 2
+    ]
+    return float(np.nanmean(rows))
+
+
+def uncovered(runs: Mapping[str, Run]) -> tuple[float, float]:
+    """(of all pairs together, of one): share of modes that none covers."""
+    run = runs["pairs"]
+    modes = load_data(run.config).modes
+    assert modes is not None
+    counts = [
+        mode_counts(run.generator(p).sample(SAMPLES, seed=run.config.seed), modes)
+        for p in run.pairs
+    ]
+    shares = uncovered_by_union(np.array(counts), SAMPLES / len(modes.means))
+    return float(shares[-1]), float(shares[0])
+
+
+def cost_gap(run: Run) -> float:
+    """Held-out less training cost of D, over the second half, mean over pairs."""
+    rows = [
+        r["cost_held_out"] - r["cost_train"]
+        for r in run.rows
+        if r["kind"] == "train" and "cost_held_out" in r and r["step"] > run.config.steps / 2
+    ]
+    return float(np.mean(rows))
+
+
+def cost_spread(run: Run) -> float:
+    """Standard deviation of D's held-out cost over pairs and the second half."""
+    rows = [
+        r["cost_held_out"]
+        for r in run.rows
+        if r["kind"] == "train" and "cost_held_out" in r and r["step"] > run.config.steps / 2
+    ]
+    return float(np.std(rows))
+
+
+def gam2_means(runs: Mapping[str, Run]) -> tuple[float, float]:
+    """GAM-II of the swapping group and of the independent one: how often unseen discriminators take
+    their samples for real.
+    """
+    from raygan.service.scores.gam2 import gam2
+
+    groups = [runs["swapping"], runs["independent"]]
+    found = gam2([str(r.path) for r in groups], SAMPLES, groups[0].config.seed)
+    first, second = (
+        float(np.mean([found["scores"][f"{r.name}/{p}"]["average"] for p in r.pairs]))
+        for r in groups
+    )
+    return first, second
+
+
+VANILLA = {
+    "loss": "non_saturating", "pair.lr_g": 1e-3, "pair.lr_d": 1e-3, "pair.lr_decay": "constant", "pair.ema": 0.0,
+}  # fmt: skip
+R15_COSTS = {
+    **VANILLA, "pair.lr_g": 5e-4, "pair.lr_d": 5e-4, "pair.beta2": 0.9, "round_steps": 20,
+    "network": {"name": "mlp", "hidden": 128, "z_dim": 2}, "evaluation.mixture": False, "evaluation.every_steps": 3000,
+}  # fmt: skip
+SWAP = {"name": "gap", "swap_every": 50}
+
+CLAIMS: dict[str, Claim] = {
+    "sgan-fig2d": Claim(
+        "SGAN, Fig. 2d (vanilla GAN on the ring of 8)",
+        "the share of modes that none covers falls with the number of pairs, exponentially",
+        {"pairs": Arm("ring8-sgan", {"strategy": "independent", "num_pairs": 6, **VANILLA})},
+        uncovered, "share of modes that none covers", "six pairs", "one pair", "lower",
+        {"steps": 600}, "at the end of the run, not at a random iteration", 6,
+    ),
+    "sgan-fig3": Claim(
+        "SGAN, Fig. 3 (toy data)",
+        "the global generator is comparable with one that is trained N times as long",
+        {
+            "sgan": Arm("ring8-sgan", {}),
+            "longer": Arm("ring8-sgan", {"strategy": "independent", "num_pairs": 1, "steps": 10_000}),
+        },
+        lambda runs: (runs["sgan"].scores()[GLOBAL]["high_quality"], mean_over_pairs(runs["longer"], "high_quality")),
+        "high quality", "global pair of 5", "one pair, 5 times the steps", "as high",
+        {"steps": 300}, "DRAGAN instead of WGAN; comparable: within .02", 10, margin=0.02,
+    ),
+    "gap-fig3": Claim(
+        "GAP, Fig. 3 (R15, 100 of its points)",
+        "with few training points, swapping covers more modes than GANs alone",
+        {
+            "swapping": Arm("r15-gap", VANILLA),
+            "independent": Arm("r15-gap", {**VANILLA, "strategy": "independent"}),
+        },
+        lambda runs: (over_last_half(runs["swapping"], "modes"), over_last_half(runs["independent"], "modes")),
+        "modes of 15, a single generator", "swapping", "independent", "higher",
+        {"steps": 500}, "", 8,
+    ),
+    "gap-fig6": Claim(
+        "GAP, Fig. 6 (there CIFAR-10, here R15 of 100 points)",
+        "the more GANs swap, the less D's training and validation costs are apart",
+        {
+            "swapping": Arm("r15-gap", {**R15_COSTS, "strategy": SWAP}),
+            "alone": Arm("r15-gap", {**R15_COSTS, "strategy": "independent", "num_pairs": 1}),
+        },
+        lambda runs: (cost_gap(runs["swapping"]), cost_gap(runs["alone"])),
+        "held-out less training cost of D", "four that swap", "one alone", "lower",
+        {"steps": 600}, "R15 instead of images", 8,
+    ),
+    "gap-fig7": Claim(
+        "GAP, Fig. 7 (there CIFAR-10, here R15 of 100 points)",
+        "swapping often makes validation costs vary less than swapping seldom",
+        {
+            "often": Arm("r15-gap", {**R15_COSTS, "strategy": SWAP}),
+            "seldom": Arm("r15-gap", {**R15_COSTS, "strategy": {"name": "gap", "swap_every": 500}}),
+        },
+        lambda runs: (cost_spread(runs["often"]), cost_spread(runs["seldom"])),
+        "spread of D's held-out cost", "every 50 updates", "every 500", "lower",
+        {"steps": 1100}, "R15 instead of images", 12,
+    ),
+    "gap-table2": Claim(
+        "GAP, Table 2 (MNIST)",
+        "GAP_D4's generators deceive unseen discriminators more often than independent DCGANs'",
+        {
+            "swapping": Arm("mnist-gap", {"steps": 1000}),
+            "independent": Arm("mnist-gap", {"steps": 1000, "strategy": "independent"}),
+        },
+        gam2_means, "GAM-II, mean over generators", "swapping", "independent", "higher",
+        {"steps": 60}, "1,000 steps of DCGANs of width 32; judges exact by lineage", 100,
+    ),
+    "pmgan-fig2": Claim(
+        "PMGAN, section 4.1 (ring of 8)",
+        "all modes are found, also by more generators than there are modes",
+        {"ten": Arm("ring8-pmgan-10", {})},
+        lambda runs: (runs["ten"].scores()[MIXTURE]["modes@10%"], 8.0),
+        "modes of 8, mixture", "ten generators", "all", "as high",
+        {"steps": 400}, "the preset's settings; the paper gives few", 8,
+    ),
+    "pmgan-table2": Claim(
+        "PMGAN, Table 2 (MNIST-1000)",
+        "modes that the mixture captures grow with the number of generators",
+        {
+            "four": Arm("stacked-mnist-tiny-pmgan", {"num_pairs": 4}),
+            "one": Arm("stacked-mnist-tiny-pmgan", {"num_pairs": 1}),
+        },
+        lambda runs: (runs["four"].scores()[MIXTURE]["modes"], mean_over_pairs(runs["one"], "modes")),
+        "modes of 1,000, mixture", "four generators", "one", "higher",
+        {"steps": 30, "evaluation.samples": 2000}, "one and four generators, a small D", 240,
+    ),
+}  # fmt: skip

@@ -591,3 +591,46 @@ def test_in_async_a_killed_player_comes_back_while_the_others_go_on(
     assert final is not None
     assert problems == []
     assert final.steps == dict.fromkeys(controller.state.players, 600)
+
+
+@pytest.mark.parametrize("strategy", ["sgan", "independent"])
+def test_in_async_a_killed_process_comes_back_with_all_its_players_while_the_others_go_on(
+    tmp_path: Path, strategy: Any
+) -> None:
+    """Two packs of two: the one that lives never goes back, and the other is one process again."""
+    config = tiny_config(
+        strategy=strategy, steps=600, num_pairs=4, tempo="async", round_steps=25, checkpoint={"every_steps": 100},
+        evaluation={"every_steps": 600}, resources={"pairs_per_actor": 2},
+    )  # fmt: skip
+    setup = setup_of(config)
+    controller = Controller(
+        config, RunFolder.create(tmp_path, "run"), lambda: RayExecutor("packs", setup), [], 400
+    )
+    members = controller.state.strategy.locals(config)
+    pack = members[2:]
+    struck: list[int] = []
+    together: set[int] = set()
+
+    def strike(c: Controller, done: Done) -> None:
+        places: dict[str, tuple[str, int]] = c.executor.places  # type: ignore[union-attr]
+        if c.state.done.get(pack[1], 0) >= 150 and not struck:
+            struck.append(places[pack[1]][1])
+            os.kill(struck[0], signal.SIGKILL)
+        if struck and isinstance(done.order, Join):
+            together.update(places[p][1] for p in pack if p in places)
+
+    controller.listeners = [as_listener(strike)]
+    controller.run()
+    kinds = [e["kind"] for e in read_jsonl(tmp_path / "run/events.jsonl")]
+    assert (kinds.count("death"), kinds.count("revive")) == (1, 2)
+    assert "restart" not in kinds
+    assert len(together) == 1
+    assert struck[0] not in together
+    rows = [r for r in read_jsonl(tmp_path / "run/metrics.jsonl") if r["kind"] == "train"]
+    steps = {p: sum(r["steps"] for r in rows if r["player"] == p) for p in controller.state.players}
+    assert all(steps[p] == 600 for p in steps if p not in pack)
+    assert all(steps[p] > 600 for p in pack)
+    final, problems = newest_valid(tmp_path / "run")
+    assert final is not None
+    assert problems == []
+    assert final.steps == dict.fromkeys(controller.state.players, 600)

@@ -348,6 +348,14 @@ class Config(Travels):
     tempo: Tempo = Field(
         "lockstep", description="lockstep: the algorithm as printed, bit for bit; async: newest."
     )
+    max_ahead: int = Field(
+        50,
+        ge=0,
+        description=(
+            "async: steps that a player may be ahead of the slowest, for which it waits then; 0: as"
+            " lockstep, bit for bit."
+        ),
+    )
     round_steps: int = Field(50, gt=0, description="Most steps a player does between two reports.")
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="auto: a GPU where the player got one."
@@ -386,6 +394,11 @@ class Config(Travels):
     @classmethod
     def _settle_own_parts(cls, values: Any) -> Any:
         return settled(values) if isinstance(values, Mapping) else values
+
+    @property
+    def pace(self) -> Tempo:
+        """What players keep to: lockstep, too, where async leaves nobody a step of freedom."""
+        return self.tempo if self.max_ahead else "lockstep"
 
     @property
     def ids(self) -> tuple[int, ...]:

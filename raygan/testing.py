@@ -355,7 +355,7 @@ class _Drive:
 
     def _going(self, ledger: Ledger, moved: float, steps: int) -> None:
         behind = [p for p, done in ledger.done.items() if done < steps]
-        idle = time.monotonic() - moved > (STALL_S if self.setup.config.tempo == "async" else 1.0)
+        idle = time.monotonic() - moved > (STALL_S if self.setup.config.pace == "async" else 1.0)
         _need(not idle, self.shown, f"orders nobody for ever; {', '.join(behind)} never gets to step {steps}",
               "Let decide order whoever is ready and not done.")  # fmt: skip
 

@@ -95,7 +95,9 @@ class Gauges:
             seconds = float(row.get("seconds", 0.0))
             if seconds > 0:
                 self._set("steps_per_second", player, row["steps"] / seconds)
-                self._set("wait_ratio", player, row.get("wait_s", 0.0) / seconds)
+                held = row.get("held_s", 0.0)
+                wait = (row.get("wait_s", 0.0) + held) / (seconds + held)
+                self._set("wait_ratio", player, wait)
             self._add("busy_seconds", player, seconds)
             self._add("player_seconds", "", seconds)
         else:

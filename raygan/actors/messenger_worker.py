@@ -48,7 +48,7 @@ class MessengerWorkerActor(Helper):
         self._crew: Crew = strategy_of(config).deputy(
             Setup(config, self._samples, pick_device(config))
         )
-        self._board = Exchange(board, config.tempo == "lockstep", epoch)
+        self._board = Exchange(board, config.pace == "lockstep", epoch)
         self._epoch = epoch
 
     def call(self, method: str, epoch: int, *args: Any) -> Any:

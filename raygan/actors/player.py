@@ -70,7 +70,7 @@ class PlayerActor(Process):
         for name, state in states.items():
             players[name].restore(unpack(ray.get(state[0])))
         self._packs = Packs(config.resources.batched)
-        self._board = Exchange(board, config.tempo == "lockstep", epoch)
+        self._board = Exchange(board, config.pace == "lockstep", epoch)
         self._rollbacks = config.failures.rollbacks
         self._adopted: dict[str, int] = {}
         self._kept: dict[Swap, dict[str, Parcel]] = {}

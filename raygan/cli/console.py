@@ -18,7 +18,7 @@ from raygan.own.names import label
 from raygan.service.runs.run import Run
 from raygan.service.scores.evaluate import result_table
 from raygan.service.views.follow import Feed, state, state_text
-from raygan.service.views.tables import fate
+from raygan.service.views.tables import fate, waiting_line
 from raygan.strategies.roles import MIXTURE
 from raygan.visible import visible
 
@@ -284,6 +284,7 @@ def ending(run: Run, report: Path | None) -> str:
             f"time {info['elapsed']:.0f} s, {seconds:.0f} s of training in"
             f" {len(info['busy_seconds'])} players, seed {run.config.seed}"
         ),
+        *([waiting] if (waiting := waiting_line(info)) else []),
         *([f"report  {shown(report)}"] if report else []),
         (
             f"next    raygan sample {where} --from {run.main_player} -n 1024 -o"

@@ -123,6 +123,7 @@ class Controller:
             raise Interrupted(state.stop_signal, text)
         if behind := {p: s for p, s in state.done.items() if s < state.plan.steps}:
             raise idle_for_ever(state.strategy, behind, state.plan.steps)
+        self.recorder.ended()
 
     def begin(self, resume: Checkpoint | None) -> Loop:
         """Players as they are in the checkpoint, or new ones."""

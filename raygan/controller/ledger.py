@@ -26,6 +26,12 @@ class Ledger:
     """player -> clock reading at which it became ready."""
     in_flight: dict[str, int] = field(default_factory=dict)
     """player -> steps of the order that it is carrying out."""
+    credit: dict[str, int] = field(default_factory=dict)
+    """player -> steps that it was behind the slowest other as it joined."""
+    held: dict[str, float] = field(default_factory=dict)
+    """player -> clock reading since which it waits for slower ones."""
+    held_s: dict[str, float] = field(default_factory=dict)
+    """player -> seconds that it has waited so since its last report."""
     clock: Callable[[], float] = time.monotonic
 
     @classmethod
@@ -37,6 +43,7 @@ class Ledger:
             {p: steps.get(p, 0) for p in players},
             dict(extra.get("swapped", {})),
             dict(extra.get("losses", {})),
+            credit=dict(extra.get("credit", {})),
         )
         out.idle = dict.fromkeys(players, out.clock())
         return out
@@ -46,8 +53,20 @@ class Ledger:
         """What a strategy may look at."""
         now = self.clock()
         return Progress(
-            self.done, self.swapped, self.losses, {p: now - since for p, since in self.idle.items()}
+            self.done,
+            self.swapped,
+            self.losses,
+            {p: now - since for p, since in self.idle.items()},
+            self.credit,
         )
+
+    def holds(self, players: Sequence[str]) -> None:
+        """These have to wait for slower ones, at the moment, and nobody else."""
+        now = self.clock()
+        for player in [p for p in self.held if p not in players]:
+            waited = now - self.held.pop(player)
+            self.held_s[player] = self.held_s.get(player, 0.0) + waited
+        self.held |= {p: now for p in players if p not in self.held}
 
     def ready(self, players: Sequence[str]) -> list[str]:
         """Those of `players` that are idle, in their fixed order."""
@@ -75,18 +94,24 @@ class Ledger:
                 self.losses[item.order.player] = loss
             self.idle[item.order.player] = self.clock()
         elif isinstance(item.order, Join):
-            self.done[item.order.player] = self.swapped[item.order.player] = int(
-                item.result
-            )  # its next swap is the next
-            self.idle[item.order.player] = self.clock()
+            self.joined(item.order.player, int(item.result))
         elif isinstance(item.order, Adopt):
             for player in item.order.swap.players:
                 self.swapped[player] = self.done[player]
                 self.idle[player] = self.clock()
 
+    def joined(self, player: str, step: int) -> None:
+        """A new member, or one that comes back; its next swap is the next."""
+        slowest = min((s + self.credit.get(p, 0) for p, s in self.done.items()), default=step)
+        self.credit[player] = max(0, slowest - step)
+        self.done[player] = self.swapped[player] = step
+        self.idle[player] = self.clock()
+
     def left(self, player: str) -> None:
         """A player is gone."""
         for record in (self.done, self.swapped, self.losses, self.idle, self.in_flight):
+            record.pop(player, None)
+        for record in (self.credit, self.held, self.held_s):
             record.pop(player, None)
 
     @property
@@ -96,4 +121,6 @@ class Ledger:
 
     def extra(self) -> dict[str, Any]:
         """What a checkpoint has to keep of this."""
-        return {"swapped": dict(self.swapped), "losses": dict(self.losses)}
+        credit = {p: steps for p, steps in self.credit.items() if steps}
+        kept = {"swapped": dict(self.swapped), "losses": dict(self.losses)}
+        return kept | ({"credit": credit} if credit else {})

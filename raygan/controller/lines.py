@@ -208,6 +208,7 @@ def read_info(run: Path) -> Object:
     for key, kind in {
         "protocols": dict,
         "busy_seconds": dict,
+        "waited_seconds": dict,
         "warnings": dict,
         "roster": list,
         "shape": list,

@@ -29,6 +29,7 @@ from raygan.controller.membership import (
 )  # fmt: skip
 from raygan.controller.notices import Notices
 from raygan.controller.orders import Adopt, Done, Evaluate, Executor, Join, Save
+from raygan.controller.pace import paced
 from raygan.controller.recorder import Recorder
 from raygan.controller.recovery import Revive
 from raygan.controller.saving import Saving
@@ -103,7 +104,10 @@ class Loop:
             answers = strategy.answers(state.config) if state.plan.tempo == "async" else []
             ready = [p for p in ready if p in answers]
             return strategy.decide(ready, state.ledger.progress, state.plan) if ready else []
-        orders = strategy.decide(ready, state.ledger.progress, state.plan)
+        progress = state.ledger.progress
+        decided = strategy.decide(ready, progress, state.plan)
+        orders, waiting = paced(strategy, decided, progress, state.plan)
+        state.ledger.holds(waiting)
         return state.up_to_targets(orders) if stops or halts else self.membership.limit(orders)
 
     def _counted(self, orders: Sequence[Order]) -> Sequence[Order]:

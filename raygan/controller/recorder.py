@@ -15,6 +15,7 @@ from raygan.controller.orders import Card, Evaluate, Scored
 from raygan.controller.run_log import RunLog
 from raygan.controller.stacks import keep_stack
 from raygan.controller.state import RunState
+from raygan.controller.uneven import Uneven, idle_members
 from raygan.controller.watchdog import Watchdog
 from raygan.errors import NonFiniteError, PlayerDied
 from raygan.metrics.ranking import better, headline
@@ -30,6 +31,7 @@ class Recorder:
         self.log = log
         self.rows: dict[str, PendingRow] = {}
         """Rounds that have no row yet, by player."""
+        self.uneven = Uneven()
         self.watchdog = Watchdog(
             state.strategy.locals(state.config),
             lambda p: is_critic(state.config.of(p)),
@@ -40,7 +42,11 @@ class Recorder:
         """A player's round."""
         state, player = self.state, order.player
         step = state.done[player]
+        if held := state.ledger.held_s.pop(player, 0.0):
+            report = {**report, "held_s": held}
         state.totals.busy[player] += report["seconds"]
+        if waited := held + report.get("wait_s", 0.0):
+            state.totals.waited[player] = state.totals.waited.get(player, 0.0) + waited
         before = state.latest.get(player, {}).get("bad_steps", 0.0)
         state.latest[player] = dict(report)
         row = self.rows.setdefault(player, PendingRow(step - order.steps))
@@ -75,7 +81,30 @@ class Recorder:
         )
         for name, text in self.watchdog.trained(player, step, report):
             self.log.warn(name, text)
+        self._apart()
         self._flow(player, step, report)
+
+    def _apart(self) -> None:
+        """async: is anybody far ahead, or starved?"""
+        state = self.state
+        judge = next((p for p in state.done if state.roles[p].judges), None)
+        if state.plan.tempo == "lockstep" or state.strategy.isolated:
+            return
+        made = state.latest.get(judge, {}).get("updates", 0.0) if judge else 0.0
+        told = (judge, made) if judge else None
+        for name, text in self.uneven.trained(state.done, state.ledger.credit, told):
+            self.log.warn(name, text)
+
+    def ended(self) -> None:
+        """async: has anybody been there for nothing?"""
+        state = self.state
+        if state.plan.tempo == "lockstep":
+            return
+        unmet = max((r.get("unmet", 0.0) for r in state.latest.values()), default=0.0)
+        missed = state.totals.skipped if state.strategy.swaps else 0
+        members = state.strategy.locals(state.config)
+        for name, text in idle_members(members, state.ledger.swapped, missed, unmet):
+            self.log.warn(name, text)
 
     def _flow(self, player: str, step: int, report: Mapping[str, float]) -> None:
         """What moved between players, for pictures: who was pulled, whose slots were read."""
@@ -172,7 +201,9 @@ class PendingRow:
         return {**means, **self._last}
 
 
-LAST = ("bad_steps", "updates")
+LAST = ("bad_steps", "updates", "unmet")
 """Counters: a row has their last value."""
-SUMMED = ("seconds", "wait_s")
-"""All else is a mean over steps."""
+SUMMED = ("seconds", "wait_s", "held_s")
+"""All else is a mean over steps. `wait_s`: within a round, for an answer; `held_s`: before it, for
+slower players.
+"""

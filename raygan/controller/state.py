@@ -164,10 +164,10 @@ class RunState:
     def told(self) -> dict[str, Any]:
         """What run.json says of all lives of the run."""
         t = self.totals
-        busy = {p: round(s, 3) for p, s in t.busy.items()}
+        busy, waited = ({p: round(s, 3) for p, s in of.items()} for of in (t.busy, t.waited))
         return {
             "elapsed": self.elapsed, "busy_seconds": busy, "swaps": t.swaps, "skipped_swaps": t.skipped,
-            "warnings": t.warnings,
+            "warnings": t.warnings, **({"waited_seconds": waited} if waited else {}),
         }  # fmt: skip
 
     def dump(self) -> Mapping[str, Any]:

@@ -40,6 +40,8 @@ class Totals:
     """step -> (metric, best value of any player or of the mixture)."""
     seen: set[int] = field(default_factory=set)
     """Numbers that were ever given to members."""
+    waited: dict[str, float] = field(default_factory=dict)
+    """player -> seconds that it waited for others, within its rounds and between them (async)."""
 
     @classmethod
     def read(cls, facts: Mapping[str, Any]) -> Totals:
@@ -72,9 +74,10 @@ class Totals:
                 break
             self.elapsed = max(self.elapsed, float(row["elapsed"]))
             if row.get("kind") == "train":
-                self.busy[row["player"]] = self.busy.get(row["player"], 0.0) + float(
-                    row.get("seconds", 0.0)
-                )
+                who, waited = row["player"], row.get("wait_s", 0.0) + row.get("held_s", 0.0)
+                self.busy[who] = self.busy.get(who, 0.0) + float(row.get("seconds", 0.0))
+                if waited:
+                    self.waited[who] = self.waited.get(who, 0.0) + float(waited)
             elif row.get("kind") == "score":
                 scores.append(row)
         return scores

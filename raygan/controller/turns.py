@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from raygan.controller.ledger import Ledger
 from raygan.controller.orders import Adopt, Done, Executor
+from raygan.controller.pace import paced
 from raygan.strategies.base import Plan, StrategyComponent, checked, idle_for_ever
 from raygan.strategies.orders import Order, Swap
 
@@ -39,7 +40,10 @@ def turns(
     nobody for ever.
     """
     while behind := {p: s for p, s in ledger.done.items() if s < plan.steps}:
-        orders = strategy.decide(ledger.ready(playing), ledger.progress, plan)
+        progress = ledger.progress
+        decided = strategy.decide(ledger.ready(playing), progress, plan)
+        orders, waiting = paced(strategy, decided, progress, plan)
+        ledger.holds(waiting)
         if not orders and len(ledger.idle) == len(ledger.done):
             raise idle_for_ever(strategy, behind, plan.steps)
         give_out(strategy, orders, ledger, executor)

@@ -51,6 +51,8 @@ class Progress:
     """loss_d of each player's last round."""
     waited: Mapping[str, float] = field(default_factory=dict)
     """Seconds that each ready player has been ready (async only)."""
+    credit: Mapping[str, int] = field(default_factory=dict)
+    """Steps that a player which joined was behind then; nobody waits for these (`controller/pace.py`)."""
 
 
 @dataclass(frozen=True)
@@ -65,18 +67,21 @@ class Plan:
     seed: int = 0
     epoch_steps: float = 0.0
     """Updates that an epoch takes: training samples / batch size."""
+    max_ahead: int | None = None
+    """async: steps that a player may be ahead of the slowest (`controller/pace.py`); None: any number."""
 
     @classmethod
     def of(cls, config: Config, samples: int) -> Plan:
         """The plan of a config over a training set of so many samples."""
         return cls(
             config.steps,
-            config.tempo,
+            config.pace,
             config.round_steps,
             config.evaluation.every_steps,
             config.checkpoint.every_steps,
             config.seed,
             samples / config.batch_size,
+            config.max_ahead,
         )
 
     def next_stop(self, step: int) -> int:

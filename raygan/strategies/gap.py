@@ -83,7 +83,7 @@ class Gap(StrategyComponent):
                 f"strategy.gap.winner_replace = {self.winner_replace}: at most half of the"
                 f" {config.num_pairs} pairs can be overwritten. Lower it."
             )
-        if self.winner_replace and config.tempo == "async":
+        if self.winner_replace and config.pace == "async":
             raise ConfigError(
                 f"strategy.gap.winner_replace = {self.winner_replace}: ranks all pairs at one step."
                 " Use --tempo lockstep."

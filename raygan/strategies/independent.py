@@ -30,7 +30,7 @@ class Independent(StrategyComponent):
 
     def check(self, config: Config) -> None:
         """Who shares weights takes turns."""
-        if self.share_weights and config.tempo == "async":
+        if self.share_weights and config.pace == "async":
             raise ConfigError(
                 "strategy.independent.share_weights = true: pairs take turns, step by step. Use"
                 " --tempo lockstep."

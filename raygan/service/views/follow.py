@@ -234,20 +234,20 @@ def refuse_unless_running(feed: Feed, what: str) -> None:
 def state(run: Run) -> dict[str, Any]:
     """A run at this moment, as plain values: for `status`, `watch`, and the live page."""
     from raygan.metrics.ranking import headline
-    from raygan.service.views.tables import lives
+    from raygan.service.views.tables import lives, waiting_line
 
     info, config, summary, roles = run.info, run.config, run.summary, run.roles
     trained, scores, gone = summary.newest, summary.scores, summary.gone
     players: list[dict[str, Any]] = []
     for player in [*run.players, *(p for p in gone if p in trained)]:
         row, score = trained.get(player, {}), scores.get(player, {})
-        seconds = row.get("seconds", 0.0)
+        seconds, held = row.get("seconds", 0.0), row.get("held_s", 0.0)
         metric = headline(score) if score else None
         step = int(row.get("step", 0))
         players.append({
             "player": player, "main": role_of(player, roles).main, "step": step, "holds": summary.holds.get(player, player),
             "rate": row["steps"] / seconds if seconds else None,
-            "wait": row.get("wait_s", 0.0) / seconds if seconds else None,
+            "wait": (row.get("wait_s", 0.0) + held) / (seconds + held) if seconds else None,
             "loss_d": row.get("loss_d"), "loss_g": row.get("loss_g"), "lag": row.get("lag"),
             "score": f"{metric} {score[metric]:.4g}" if metric else None,
             "state": gone.get(player) or ("done" if step >= config.steps else "train"),
@@ -269,6 +269,7 @@ def state(run: Run) -> dict[str, Any]:
         "events": list(summary.recent),
         "player_seconds": summary.player_seconds,
         "damaged": summary.damaged,
+        "waiting": waiting_line(info),
         "lives": lives(info),
     }  # fmt: skip
     return {key: finite(value) for key, value in seen.items()}
@@ -318,6 +319,7 @@ def state_text(seen: dict[str, Any]) -> str:
     lines += [
         f"damaged lines, passed over: {name} {count}" for name, count in seen["damaged"].items()
     ]
+    lines += [seen["waiting"]] if seen["waiting"] else []
     if seen["lives"]:
         lines += ["", text_table(LIFE, seen["lives"])]
     if seen["error"]:

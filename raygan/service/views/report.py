@@ -24,7 +24,7 @@ from raygan.service.runs.run import Run
 from raygan.service.scores.evaluate import SKIP, protocol_line
 from raygan.service.views.pictures import Show
 from raygan.service.views.sheet import sheet
-from raygan.service.views.tables import LIFE, fate, format_number, lives
+from raygan.service.views.tables import LIFE, fate, format_number, lives, waiting_line
 from raygan.strategies.base import load_data
 from raygan.strategies.roles import MIXTURE, ordered, role_of
 
@@ -213,7 +213,8 @@ def cost_line(info: dict[str, Any]) -> str:
     kept = [
         f"{players * n * hours:.2f} {kind}-hours" for n, kind in ((cpus, "CPU"), (gpus, "GPU")) if n
     ]
-    return f"{busy:.2f} player-hours of training in {hours:.2f} hours" + (
+    waiting = f"; {line}" if (line := waiting_line(info)) else ""
+    return f"{busy:.2f} player-hours of training in {hours:.2f} hours{waiting}" + (
         f"; reserved: {', '.join(kept)}." if kept else "."
     )
 

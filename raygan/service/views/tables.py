@@ -17,6 +17,9 @@ REMEDIES = {
     "W102": "lower pair.lr_g and pair.lr_d, or set pair.clip_grad_d",
     "W107": "set resources.pairs_per_actor to 1",
     "W108": "look at the data file; leave out what does not vary, and copies",
+    "W120": "lower strategy.max_lag and max_ahead",
+    "W121": "lower max_ahead",
+    "W122": "raise strategy.max_wait, or lower max_ahead",
     "W109": (
         "nothing, or stretch the schedule: raygan train --resume RUN --steps N"
         " --pair.schedule.steps N"
@@ -38,6 +41,19 @@ def fate(name: str) -> str:
     """What to do about a named warning."""
     number = name.partition(" ")[0]
     return f"{REMEDIES.get(number, 'see events.jsonl')} (docs/warnings/{number}.md)"
+
+
+def waiting_line(info: Mapping[str, Any]) -> str:
+    """Who waited longest for slower ones (async); "" where nobody did.
+
+    >>> waiting_line({"waited_seconds": {"gen-00": 3.0, "judge": 1.2}})
+    'waiting 4 s for slower players; most: gen-00 (3 s)'
+    """
+    waited = info.get("waited_seconds") or {}
+    if not (total := sum(waited.values())) >= 0.5:
+        return ""
+    most = max(waited, key=lambda p: waited[p])
+    return f"waiting {total:.0f} s for slower players; most: {most} ({waited[most]:.0f} s)"
 
 
 def format_number(value: object) -> str:

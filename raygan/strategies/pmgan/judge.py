@@ -97,9 +97,11 @@ class Judge(Trainer):
                 self.step += 1
             return {**meter.means(), **self.facts()}
         begin, target, heard, wait_s = self.step, self.step + steps, time.perf_counter(), 0.0
+        waited = 0.0
         while self.step < target and time.perf_counter() - heard < PATIENCE_S:
-            members = self.meet()
+            members, looked = self.meet(), time.perf_counter()
             fresh, slots, wait_s = self.poll(board, members, wait_s), self.slots, LOOK_S
+            waited += time.perf_counter() - looked
             ended = {
                 g for g, slot in slots.items() if slot.version >= self.parts.total_steps
             }  # they write no more
@@ -113,7 +115,12 @@ class Judge(Trainer):
             if len(slots) == len(members):
                 self.step = max(self.step, min(s.version for s in slots.values()))
         self.step = min(self.step, target)
-        return {**meter.means(), **self.facts(), "steps_done": float(self.step - begin)}
+        return {
+            **meter.means(),
+            **self.facts(),
+            "steps_done": float(self.step - begin),
+            "wait_s": waited,
+        }
 
     def poll(self, board: Board, members: Sequence[str], wait_s: float) -> set[str]:
         """Look into the members' slots, wait that long for something new; returns the generators

@@ -110,7 +110,7 @@ class Pmgan(PmganSettings):
 
     def readers(self, config: Config, player: str) -> int:
         """async: of the judge, all generators that ever take part."""
-        return self.num_classes(config) if player == JUDGE and config.tempo == "async" else 1
+        return self.num_classes(config) if player == JUDGE and config.pace == "async" else 1
 
     def num_classes(self, config: Config) -> int:
         """Outputs of C."""
@@ -185,11 +185,11 @@ class Pmgan(PmganSettings):
             )
         if name == JUDGE:
             return Judge(
-                parts, classifier, classes, self, self.locals(setup.config), setup.config.tempo
+                parts, classifier, classes, self, self.locals(setup.config), setup.config.pace
             )
         if self.generator_batch == "share":
             parts = replace(parts, batch_size=share_of(parts.batch_size, classes))
-        return Generator(name, parts, classifier, self, setup.config.tempo, sharing)
+        return Generator(name, parts, classifier, self, setup.config.pace, sharing)
 
     def discriminator(self, config: Config, name: str, shape: tuple[int, ...]) -> nn.Module:
         """That of the judge may be a part of its classifier."""

@@ -100,7 +100,8 @@ class GlobalPair(Crew):
                     meter.add(**self.iteration(board), **self.lag())
                 if self.step == end:
                     meter.gradients(grad_g=self.g, grad_d=self.d)
-        return {**meter.means(), "bad_steps": float(self.bad_steps.total)}
+        unmet = {"unmet": float(len(self.locals) - len(self.met))} if self.tempo == "async" else {}
+        return {**meter.means(), "bad_steps": float(self.bad_steps.total), **unmet}
 
     def portions(self, steps: int, board: Board) -> Iterator[int]:
         """lockstep: iterations for which all publications are here; meanwhile those of the next are

@@ -79,7 +79,7 @@ class Sgan(SganSettings):
                 "strategy.sgan.over.feedback = 'gradients': its generators hold no discriminator"
                 " that a messenger could copy. Use feedback weights."
             )
-        if config.tempo == "async" and self.messenger_lifetime > self.max_lag:
+        if config.pace == "async" and self.messenger_lifetime > self.max_lag:
             raise ConfigError(
                 f"strategy.sgan.max_lag = {self.max_lag} is below messenger_lifetime ="
                 f" {self.messenger_lifetime}. Raise max_lag or lower messenger_lifetime."
@@ -101,7 +101,7 @@ class Sgan(SganSettings):
 
     def lag_bound(self, config: Config) -> int:
         """A messenger's life in lockstep, `max_lag` in async."""
-        return self.messenger_lifetime - 1 if config.tempo == "lockstep" else self.max_lag
+        return self.messenger_lifetime - 1 if config.pace == "lockstep" else self.max_lag
 
     @property
     def inner(self) -> StrategyComponent:
@@ -183,7 +183,7 @@ class Sgan(SganSettings):
             return self.inner.build(name, setup, sharing)
         deputies = setup.deputies or [DeputyHere(self.deputy(setup)) for _ in range(self.deputies)]
         return GlobalPair(
-            parts, self, self.locals(setup.config), setup.config.tempo, sharing, deputies
+            parts, self, self.locals(setup.config), setup.config.pace, sharing, deputies
         )
 
     def deputy(self, setup: Setup) -> Crew:

@@ -1,0 +1,172 @@
+"""Uneven machines: training is real, time is not. Each player has a speed of its own; the order that
+would be done first is done first.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from raygan.config import Config
+from raygan.controller.inline import InlineExecutor
+from raygan.controller.ledger import Ledger
+from raygan.controller.orders import Done, Order
+from raygan.controller.pace import paced
+from raygan.controller.turns import turns
+from raygan.gan.weights import digest
+from raygan.strategies.base import Plan, Progress, strategy_of
+from raygan.strategies.orders import Swap, Train
+from raygan.strategies.pmgan import generator, judge
+from tests.conftest import setup_of, tiny_config
+
+KINDS: dict[str, dict[str, Any]] = {
+    "sgan": {"strategy": {"name": "sgan", "messenger_lifetime": 2}, "num_pairs": 3},
+    "gap": {"strategy": {"name": "gap", "swap_every": 4, "max_wait": 2.0}, "num_pairs": 4},
+    "pmgan": {"strategy": {"name": "pmgan"}, "loss": "reverse_kl", "num_pairs": 3},
+    "pmgan, any fresh": {
+        "strategy": {"name": "pmgan", "judge_update": "any_fresh"},
+        "loss": "reverse_kl",
+        "num_pairs": 3,
+    },
+    "sgan over gap": {
+        "strategy": {"name": "sgan", "over": {"name": "gap", "swap_every": 4}},
+        "num_pairs": 3,
+    },
+}
+SLOW = ("global", "judge", "pair-01", "gen-01", "")
+
+
+class Uneven(InlineExecutor):
+    """In virtual time: a step of a player takes `cost(player, now)` seconds."""
+
+    def __init__(self, config: Config, slow: str, stalls: bool = False) -> None:
+        super().__init__(setup_of(config))
+        self.slow, self.stalls = slow, stalls
+        self.now = 0.0
+        self.due: dict[int, float] = {}
+        """Order (by identity) -> when it is done."""
+
+    def cost(self, player: str) -> float:
+        """Ten times as much for the slow one; or it stands still for 5 s of each 20."""
+        if player != self.slow:
+            return 0.01
+        return 5.0 if self.stalls and self.now % 20 < 5 else 0.1
+
+    def submit(self, order: Order) -> None:
+        takes = order.steps * self.cost(order.player) if isinstance(order, Train) else 0.0
+        self.due[id(order)] = self.now + takes
+        super().submit(order)
+
+    def wait(self, timeout_s: float) -> list[Done]:
+        if not self.queue:
+            self.now += timeout_s
+            return []
+        first = min(self.queue, key=lambda o: self.due[id(o)])
+        self.now = max(self.now, self.due.pop(id(first)))
+        self.queue.remove(first)
+        self.queue.appendleft(first)
+        return super().wait(0)
+
+
+def train(config: Config, executor: InlineExecutor, check: Any = None) -> Ledger:
+    """To the end."""
+    strategy = strategy_of(config)
+    players = strategy.players(config)
+    executor.start(players, {})
+    ledger = Ledger(dict.fromkeys(players, 0), clock=lambda: getattr(executor, "now", 0.0))
+    ledger.idle = dict.fromkeys(players, 0.0)
+    plan = Plan.of(config, 400)
+    for _ in turns(strategy, plan, ledger, executor, players):
+        if check is not None:
+            check(ledger)
+    return ledger
+
+
+def small(kind: str, **more: Any) -> Config:
+    """40 steps of it; one at a time where a round waits for another player."""
+    each = 1 if "pmgan" in kind else 5
+    return tiny_config(**{**KINDS[kind], "steps": 40, "round_steps": each, "batch_size": 8, **more})
+
+
+@pytest.fixture(autouse=True)
+def _nobody_publishes_while_somebody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (generator, judge):
+        monkeypatch.setattr(module, "PATIENCE_S", 1e-4)
+        monkeypatch.setattr(module, "LOOK_S", 1e-4)
+
+
+@pytest.mark.parametrize("stalls", [False, True], ids=["ten times slower", "standing still"])
+@pytest.mark.parametrize("slow", SLOW, ids=str)
+@pytest.mark.parametrize("kind", KINDS)
+def test_nobody_is_ever_further_ahead_than_the_bound(kind: str, slow: str, stalls: bool) -> None:
+    config = small(kind, tempo="async", max_ahead=7)
+    players = [p for p in strategy_of(config).players(config) if p != "judge"]
+    if slow and slow not in [*players, "judge"]:
+        pytest.skip("not among its players")
+
+    def check(ledger: Ledger) -> None:
+        steps = [ledger.done[p] for p in players]
+        assert max(steps) - min(steps) <= 7
+
+    ledger = train(config, Uneven(config, slow, stalls), check)
+    assert set(ledger.done.values()) == {40}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_waiting_for_a_slow_player_is_counted_with_those_that_waited(kind: str) -> None:
+    config = small(kind, tempo="async", max_ahead=5, round_steps=5)
+    slow = strategy_of(config).locals(config)[1]
+    ledger = train(config, Uneven(config, slow))
+    waited = {p: ledger.held_s.get(p, 0.0) for p in ledger.done if p != "judge"}
+    if "pmgan" not in kind:  # there they wait within their rounds, for the judge
+        assert all(seconds > 1.0 for p, seconds in waited.items() if p != slow)
+    assert waited[slow] < 0.2 * max(1.0, *waited.values())
+
+
+@pytest.mark.parametrize("kind", [k for k in KINDS if "any" not in k])
+def test_no_step_of_freedom_is_lockstep_bit_for_bit(kind: str) -> None:
+    bits: list[Mapping[str, str]] = []
+    for settings in ({"tempo": "lockstep"}, {"tempo": "async", "max_ahead": 0}):
+        config = small(kind, **settings, steps=12)
+        executor = Uneven(config, "pair-01")
+        train(config, executor)
+        bits.append({p: digest(player.state()) for p, player in executor.players.items()})
+    assert bits[0] == bits[1]
+
+
+def test_who_comes_back_far_behind_is_not_waited_for() -> None:
+    config = tiny_config(tempo="async", max_ahead=10, num_pairs=3, steps=1000)
+    strategy, plan = strategy_of(config), Plan.of(config, 400)
+    ledger = Ledger({"pair-00": 300, "pair-02": 305, "global": 310})
+    ledger.joined("pair-01", 100)
+    orders = [Train("pair-02", 10)]
+    assert paced(strategy, orders, ledger.progress, plan) == ([Train("pair-02", 5)], [])
+    ledger.done["pair-01"] = 50  # but it may fall no further behind
+    assert paced(strategy, orders, ledger.progress, plan) == ([], ["pair-02"])
+    again = Ledger.begin(["pair-00", "pair-01"], {}, ledger.extra())
+    assert again.credit == {"pair-01": 200}, "a resumed run knows it too"
+
+
+def test_pairs_that_never_hear_of_each_other_never_wait() -> None:
+    config = tiny_config(tempo="async", strategy={"name": "independent"}, max_ahead=1, num_pairs=2)
+    order, at = Train("pair-00", 50), Progress({"pair-00": 50, "pair-01": 0})
+    assert paced(strategy_of(config), [order], at, Plan.of(config, 400)) == ([order], [])
+
+
+def test_the_slowest_is_never_held_and_swaps_are_let_through() -> None:
+    config = tiny_config(**KINDS["gap"], tempo="async", max_ahead=3, steps=1000)
+    strategy, plan, rng = strategy_of(config), Plan.of(config, 400), random.Random(0)
+    swap = Swap(4, (("pair-00", "pair-01"), ("pair-01", "pair-00")))
+    for _ in range(200):
+        done = {p: rng.randrange(1001) for p in strategy.players(config)}
+        orders = [swap, *(Train(p, min(50, 1000 - s)) for p, s in done.items() if s < 1000)]
+        kept, waiting = paced(strategy, orders, Progress(done), plan)
+        going = [p for p, s in done.items() if s < 1000]
+        assert kept[0] == swap
+        assert not going or min(going, key=lambda p: done[p]) not in waiting
+        for order in kept[1:]:
+            assert isinstance(order, Train)
+            assert done[order.player] + order.steps <= min(done[p] for p in going) + 3

@@ -19,7 +19,7 @@ from raygan.service.runs.run import Run
 from raygan.service.training import train
 
 LAMBDAS = (-20.0, -4.0, -2.0, 0.0, 1.0, 2.0)
-METRICS = ("modes", "modes@10%", "high_quality", "reverse_kl")
+METRICS = ("modes", "modes@10%", "high_quality", "width", "reverse_kl")
 
 
 def intuitions(run: Run) -> dict[str, float]:

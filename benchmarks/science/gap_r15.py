@@ -20,7 +20,7 @@ from raygan.service.training import train
 
 STEPS, PAIRS = 3000, 4
 PERIODS = (1, 10, 50, 200, 1000)
-METRICS = ("modes", "modes@10%", "high_quality", "reverse_kl")
+METRICS = ("modes", "modes@10%", "high_quality", "width", "reverse_kl")
 SETTINGS: dict[str, dict[str, Any]] = {
     "non_saturating": {
         "loss": "non_saturating", "pair": {"lr_g": 1e-3, "lr_d": 1e-3, "beta2": 0.9, "lr_decay": "constant", "ema": 0.0},

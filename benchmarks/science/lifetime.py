@@ -15,7 +15,7 @@ from raygan.config import resolve
 from raygan.strategies.roles import GLOBAL
 
 LIFETIMES = ("5", "25", "100")
-METRICS = ("modes", "modes@10%", "high_quality", "reverse_kl")
+METRICS = ("modes", "modes@10%", "high_quality", "width", "reverse_kl")
 
 
 def one(lifetime: str, seed: int) -> dict[str, dict[str, float]]:

@@ -19,7 +19,7 @@ TOYS = (
     "ring8-madgan", "ring8-gman", "ring8-d2gan", "r15-sgan", "r15-gap", "grid25-sgan", "grid25-gap",
     "paper-5-sw-dragan-ring8", "paper-5-sw-wgan-ring8",
 )  # fmt: skip
-METRICS = ("modes", "modes@10%", "high_quality", "reverse_kl")
+METRICS = ("modes", "modes@10%", "high_quality", "width", "reverse_kl")
 
 
 def one(preset: str, seed: int) -> dict[str, Any]:

@@ -215,7 +215,8 @@ def short_score(run: Running, player: str) -> str:
     if not row:
         return ""
     if "high_quality" in row:
-        return f"{row['modes']:.0f} modes {row['high_quality']:.0%}"
+        width = f" width {row['width']:.2f}" if "width" in row else ""
+        return f"{row['modes']:.0f} modes {row['high_quality']:.0%}{width}"
     metric = headline(row)
     return f"{float(row[metric]):.2f}" if metric else ""
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 LOWER_IS_BETTER = ("reverse_kl", "tv", "class_tv", "fid", "kid", "js1", "js2", "js3", "js4")
+BEST_AT = {"width": 1.0}
+"""Scores that are best at a value, too little as bad as too much."""
 HEADLINES = ("high_quality", "score", "modes", "js4", "log_likelihood", "kid", "fid")
 
 
@@ -19,9 +21,15 @@ def lower_is_better(metric: str) -> bool:
 
 
 def better(metric: str, a: float, b: float) -> bool:
-    """Is `a` the better value?"""
+    """Is `a` the better value?
+
+    >>> better("modes", 8, 7), better("width", 0.9, 1.5)
+    (True, True)
+    """
     if not math.isfinite(b):
         return math.isfinite(a)
+    if (best := BEST_AT.get(metric.partition("@")[0])) is not None:
+        return abs(a - best) < abs(b - best)
     return a < b if lower_is_better(metric) else a > b
 
 
@@ -67,6 +75,23 @@ def mark_line(metrics: Sequence[str], floor: Mapping[str, Any], ceiling: Mapping
     return (
         f"{MARK} cannot tell: noise is as good as real data by {', '.join(blind)}" if blind else ""
     )
+
+
+NARROW = 0.5
+"""Width below which modes are told to be too narrow."""
+
+
+def narrow_line(scores: Mapping[str, Mapping[str, Any]]) -> str:
+    """Whose modes are much narrower than the data's, by `width`; "" where nobody's are.
+
+    high_quality rewards them: a point a mode has all of it.
+
+    >>> narrow_line({"pair-00": {"width": 0.21}, "pair-01": {"width": 0.9}, "global": {}})
+    "narrow: modes keep .21 of the data's spread in pair-00; high_quality does not see that"
+    """
+    found = {p: float(row["width"]) for p, row in scores.items() if row.get("width", NARROW) < NARROW}
+    told = ", ".join(f"{w:.2f} of the data's spread in {p}".lstrip("0") for p, w in found.items())
+    return f"narrow: modes keep {told}; high_quality does not see that" if found else ""
 
 
 def headline(row: Mapping[str, Any]) -> str | None:

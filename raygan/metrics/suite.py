@@ -30,7 +30,7 @@ from raygan.metrics.ngrams import ngram_scores
 from raygan.metrics.own import MetricComponent, measured
 
 GROUPS = {
-    "modes": "modes, modes@10%, high_quality, reverse_kl of a mixture or of stacked MNIST",
+    "modes": "modes, modes@10%, high_quality, width, reverse_kl of a mixture; of stacked MNIST",
     "density": "coverage_c and log_likelihood of points, over a kernel density estimate",
     "classes": "score, entropy, tv, confidence by the data set's classifier",
     "fid": "Frechet distance over the extractor's features",

@@ -595,7 +595,7 @@ def requirements(text: str) -> list[tuple[str, str, float]]:
     >>> requirements("modes=8, reverse_kl<=.1")
     [('modes', '=', 8.0), ('reverse_kl', '<=', 0.1)]
     """
-    from raygan.metrics.ranking import lower_is_better
+    from raygan.metrics.ranking import BEST_AT, lower_is_better
 
     out = []
     for part in text.split(","):
@@ -606,6 +606,14 @@ def requirements(text: str) -> list[tuple[str, str, float]]:
             limit = math.nan
         if found is None or not math.isfinite(limit):
             raise ConfigError(f"--require {part!r}: write METRIC=NUMBER, as in modes=8.")
+        if found[1] in BEST_AT:
+            if found[2] == "=":
+                raise ConfigError(
+                    f"--require {part!r}: {found[1]} is best at {BEST_AT[found[1]]:g}. Write"
+                    f" {found[1]}>=.8,{found[1]}<=1.1."
+                )
+            out.append((found[1], found[2], limit))
+            continue
         lower = lower_is_better(found[1])
         if found[2] == (">=" if lower else "<="):
             right = "<=" if lower else ">="
@@ -624,7 +632,7 @@ def require(run: Run, text: str) -> str | None:
     `a=b` means at least b, or at most b for scores where lower is better. Raises ConfigError for an
     unknown score.
     """
-    from raygan.metrics.ranking import better
+    from raygan.metrics.ranking import BEST_AT, better
 
     scores = run.scores().get(run.main_player, {})
     for metric, sign, limit in requirements(text):
@@ -634,6 +642,7 @@ def require(run: Run, text: str) -> str | None:
                 f"--require '{metric}{sign}{limit:g}': write METRIC=NUMBER with one of: {known}."
             )
         value = float(scores[metric])
-        if better(metric, limit, value):
+        missed = value < limit if sign == ">=" else value > limit
+        if missed if metric in BEST_AT else better(metric, limit, value):
             return f"{run.main_player}: {metric} = {value:g}, required {limit:g}"
     return None

@@ -176,6 +176,7 @@ CASES = [
         2,
         "--require 'reverse_kl>=.1': of reverse_kl less is better. Write <=.",
     ),
+    (["train", "--require", "width=1"], 2, "width is best at 1. Write width>=.8,width<=1.1."),
     # failures, checkpoints, elasticity
     (["train", "--failures.death", "ignore"], 2, 'failures.death = "ignore"'),
     (["train", "--failures.budgett", "3"], 2, "no setting 'budgett'. Did you mean 'budget'?"),

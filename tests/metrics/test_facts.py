@@ -12,7 +12,8 @@ from raygan.metrics import fidelity
 from raygan.metrics.classifier import class_scores, load_classifier, probabilities, stacked_scores
 from raygan.metrics.density import density_scores, kde_log_density
 from raygan.metrics.fidelity import fid, kid, prdc
-from raygan.metrics.modes import kl_to_uniform, mode_scores, uncovered_by_union
+from raygan.metrics.modes import assigned, kl_to_uniform, mode_scores, uncovered_by_union
+from raygan.metrics.ranking import better, cannot_tell
 from raygan.metrics.suite import Suite
 
 
@@ -29,6 +30,7 @@ def test_data_scored_against_itself(spec: str, count: int) -> None:
         scores = mode_scores(data.train[draw * 2500 : (draw + 1) * 2500], data.modes)  # type: ignore[arg-type]
         assert scores["modes"] == scores["modes@10%"] == count
         assert scores["high_quality"] == pytest.approx(0.989, abs=0.006)
+        assert scores["width"] == pytest.approx(1, abs=0.05)
         floor = (count - 1) / (2 * 2500 * 0.989)
         assert scores["reverse_kl"] == pytest.approx(
             floor, abs=5 * floor / math.sqrt((count - 1) / 2)
@@ -44,6 +46,31 @@ def test_a_uniform_box_has_many_modes_by_the_usual_rule_and_none_by_ten_percent(
     assert np.mean([d["modes"] for d in draws]) >= 20
     assert all(d["modes@10%"] == 0 for d in draws)
     assert all(d["high_quality"] < 0.04 for d in draws)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.8, 1.0])
+def test_width_sees_what_high_quality_rewards(share: float) -> None:
+    data = load("ring8")
+    assert data.modes is not None
+    points = data.train[:5000]
+    nearest = data.modes.means[assigned(points, data.modes)[0]]
+    narrow = mode_scores(nearest + share * (points - nearest), data.modes)
+    assert narrow["high_quality"] >= mode_scores(points, data.modes)["high_quality"]
+    # what lay beyond 3 std counts once it has come nearer
+    assert narrow["width"] == pytest.approx(share, rel=0.06, abs=1e-6)
+    far = mode_scores(points + 0.015, data.modes)  # off the centre, and no wider for it
+    assert far["width"] < 1.05
+
+
+def test_width_of_noise_and_of_too_little() -> None:
+    data = load("ring8")
+    assert data.modes is not None
+    disc = np.random.default_rng(0).uniform(-0.03, 0.03, (20_000, 2)) + data.modes.means[0]
+    assert mode_scores(disc, data.modes)["width"] == pytest.approx(1.54, abs=0.03)
+    assert math.isnan(mode_scores(data.modes.means, data.modes)["width"])  # one point a mode
+    assert better("width", 0.9, 0.5)
+    assert better("width", 0.9, 1.5)
+    assert not cannot_tell({"width": 1.5}, {"width": 1.0})
 
 
 def test_coverage_c_of_the_data_itself_and_of_half_its_modes() -> None:

@@ -14,7 +14,7 @@ from raygan.controller.lines import NOTES
 from raygan.errors import ConfigError
 from raygan.metrics.coverage import CANNOT
 from raygan.metrics.own import own_metrics
-from raygan.metrics.ranking import mark_line, marked
+from raygan.metrics.ranking import mark_line, marked, narrow_line
 from raygan.metrics.suite import Suite
 from raygan.service.runs.identity import data_note, run_data
 from raygan.service.runs.run import Run
@@ -38,7 +38,7 @@ def score_table(
         ["generator", *head],
         [[name, *(format_number(row.get(m)) for m in metrics)] for name, row in rows],
     )
-    return "\n".join(filter(None, [body, mark_line(metrics, floor, ceiling)]))
+    return "\n".join(filter(None, [body, mark_line(metrics, floor, ceiling), narrow_line(scores)]))
 
 
 def result_table(run: Run) -> str:

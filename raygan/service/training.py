@@ -42,7 +42,14 @@ from raygan.controller.versions import WARNING, born, compare, resumed
 from raygan.data.base import Samples
 from raygan.data.odd import oddities
 from raygan.data.record import printable
-from raygan.errors import CheckpointError, ConfigError, DataError, Interrupted, RayganError
+from raygan.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    Interrupted,
+    RayganError,
+    did_you_mean,
+)
 from raygan.gan.bundle import unpack
 from raygan.own import trust
 from raygan.own.calling import place, said
@@ -70,7 +77,7 @@ EMPTY: Mapping[str, str] = MappingProxyType({})
 def train(
     resolved: Resolved, *, run_dir: Path = Path("runs"), name: str | None = None, address: str = "auto",
     inline: bool = False, resume: str | None = None, listeners: Sequence[Listener | Heard] | None = None,
-    command: str | None = None, strict: bool = False, trust_code: bool = False,
+    command: str | None = None, strict: bool = False, trust_code: bool = False, require: str | None = None,
 ) -> Run:  # fmt: skip
     """Run a config; returns the finished run. Raises a RayganError, with the run folder telling how
     it ended.
@@ -95,6 +102,7 @@ def train(
                 listeners=listeners,
                 overrides=changed,
                 strict=strict,
+                require=require,
             )
     config = resolved.config
     if name is not None:
@@ -110,7 +118,7 @@ def train(
     )  # refuse what cannot be built before anything is written
     refuse_misfits(setup, strategy.players(config))
     strategy.check_setup(setup)
-    Evaluator(setup).full  # refuses what cannot be scored  # noqa: B018
+    refuse_unscored(setup, require)
     begin, origins = starting_point(setup, trained) if trained else (None, [])
     with _hosting(config, address, inline):
         packs: dict[str, Any] = {}
@@ -147,7 +155,7 @@ def train(
 def resume_run(
     path: str | Path, *, extra_steps: int = 0, address: str = "auto", inline: bool | None = None,
     listeners: Sequence[Listener | Heard] | None = None, overrides: Config | None = None, strict: bool = False,
-    trust_code: bool = False, new_code: bool = False, new_data: bool = False,
+    trust_code: bool = False, new_code: bool = False, new_data: bool = False, require: str | None = None,
 ) -> Run:  # fmt: skip
     """Go on with a run from its newest valid checkpoint. Raises CheckpointError when there is none.
 
@@ -202,6 +210,8 @@ def resume_run(
         NOTES.warning(
             "%s: its last samples are held out, as they were when the run began", data.name
         )
+    if require:
+        refuse_unscored(Setup(config, data, torch.device("cpu")), require)
     if checkpoint is not None:  # refuse another architecture here, not in an actor
         for player, raw in checkpoint.parts.items():
             strategy_of(config).build(player, Setup(config, data, torch.device("cpu"))).restore(
@@ -615,6 +625,20 @@ def requirements(text: str) -> list[tuple[str, str, float]]:
             )
         out.append((found[1], found[2], limit))
     return out
+
+
+def refuse_unscored(setup: Setup, wanted: str | None) -> None:
+    """Raises ConfigError for data that cannot be scored as asked, and for a score in `--require`
+    that this run will not have.
+    """
+    suite = Evaluator(setup).full
+    own = tuple(short(metric.name) for metric in suite.own)
+    for metric, sign, limit in requirements(wanted) if wanted else ():
+        if metric not in suite.names and metric.partition(".")[0] not in own:
+            raise ConfigError(
+                f"--require '{metric}{sign}{limit:g}': this run has no score {metric!r}."
+                f" {did_you_mean(metric, [*suite.names, *own])}"
+            )
 
 
 def require(run: Run, text: str) -> str | None:

@@ -382,3 +382,20 @@ def test_text_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert len((tmp_path / "x.txt").read_text().splitlines()) == 5
     with pytest.raises(ConfigError, match="samples are text"):
         write_samples(run, "global", 5, 0, tmp_path / "x.png")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "told"),
+    [("mode=8", "Did you mean 'modes'?"), ("fid=3", "no score 'fid'"), ("width>=1", "no score")],
+)
+@pytest.mark.parametrize("inline", [["--inline"], []])
+def test_a_score_that_the_run_will_not_have_is_refused_before_anything_starts(
+    wanted: str, told: str, inline: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("raygan.service.training._hosting", None)
+    with pytest.raises(SystemExit) as end:
+        main(["train", "--run-dir", str(tmp_path / "runs"), "--require", wanted, *inline])
+    assert end.value.code == 2
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()

@@ -13,9 +13,10 @@ from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 from raygan.cli.commands import VERBS as VERBS
-from raygan.cli.reading import reading_shown
+from raygan.cli.progress import progress_shown
 from raygan.errors import RayganError
 from raygan.visible import visible
+from raygan.watching import tell
 
 OF_A_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.ESTALE)
 LONG = ("train", "resume", "sweep")
@@ -53,10 +54,12 @@ def _main(args: list[str]) -> NoReturn:
             from raygan.errors import ConfigError, did_you_mean
 
             raise ConfigError(f"no verb {args[0]!r}. {did_you_mean(args[0], VERBS)}")
-        from raygan.cli import verbs
+        with _notes(), progress_shown(silent="--quiet" in args or "--json" in args):
+            tell(f"raygan {args[0]}: starting")
+            from raygan.cli import verbs
 
-        with _notes(), reading_shown(silent="--quiet" in args or "--json" in args):
             code = getattr(verbs, args[0])(args[1:])
+            tell("")
     except RayganError as error:
         print(f"raygan: {visible(error)}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
@@ -88,6 +91,7 @@ def _notes() -> Iterator[None]:
         def emit(self, record: logging.LogRecord) -> None:
             if (text := record.getMessage()) not in told:
                 told.add(text)
+                tell("")
                 print(f"raygan: note: {text}", file=sys.stderr, flush=True)
 
     notes, handler = logging.getLogger("raygan.notes"), Notes()

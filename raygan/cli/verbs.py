@@ -16,6 +16,7 @@ from raygan.config import presets as preset_names
 from raygan.errors import ConfigError, RequirementError
 from raygan.paths import expanded
 from raygan.visible import say as print
+from raygan.watching import tell
 
 
 def _resolved(args: Arguments) -> Resolved:
@@ -36,6 +37,7 @@ def train(argv: Sequence[str]) -> int:
     if args.has("dry-run"):
         print(resolved.yaml(), end="")
         return 0
+    tell("loading torch")
     from raygan.service import training
 
     if args.has("trust-code"):
@@ -66,6 +68,7 @@ def resume(argv: Sequence[str]) -> int:
     steps = args.get("steps") or "+0"
     if not (steps.startswith("+") and steps[1:].isdigit()):
         raise ConfigError(f"--steps {steps!r}: write how many more, as in --steps +1000.")
+    tell("loading torch")
     from raygan.service import training
 
     if wanted := args.get("require"):
@@ -103,6 +106,7 @@ def _finish(run: Any, shown: Any, args: Arguments) -> int:
     from raygan.service import training
     from raygan.service.views.report import write_report
 
+    tell("writing the report")
     try:
         report: Path | None = write_report(run)
     except ConfigError as error:  # training is done all the same
@@ -166,6 +170,7 @@ def sample(argv: Sequence[str]) -> int:
 def evaluate(argv: Sequence[str]) -> int:
     """Score runs."""
     args = parse("evaluate", argv)
+    tell("loading torch")
     from raygan.service.scores.evaluate import evaluate_runs, table
 
     for path in args.positional:

@@ -21,7 +21,6 @@ NOT_COMPONENTS = (
     "labels",
     "partition",
     "rows",
-    "watching",
     "cache",
     "fitting",
 )

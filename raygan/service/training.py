@@ -69,6 +69,7 @@ from raygan.service.views.sheet import sheet
 from raygan.service.views.tables import fate
 from raygan.strategies.base import Setup, load_data, num_processes, strategy_of, with_data
 from raygan.strategies.partition import component_of, sources_of, with_parts
+from raygan.watching import tell
 
 LATEST = "latest"
 EMPTY: Mapping[str, str] = MappingProxyType({})
@@ -109,9 +110,11 @@ def train(
         RunFolder.refuse(run_dir, name)  # before Ray is started, and data are read
     on_disk(run_dir)
     tell_objects(config, inline)
+    tell(f"reading {label(config.data['name'])}")
     strategy = strategy_of(config)
     trained = sources(config)
     data = load_data(config)
+    tell("checking the networks and the scores")
     setup = Setup(config, data, torch.device("cpu"))
     setup.parts(
         strategy.players(config)[0]
@@ -122,6 +125,7 @@ def train(
     begin, origins = starting_point(setup, trained) if trained else (None, [])
     with _hosting(config, address, inline):
         packs: dict[str, Any] = {}
+        tell("making the run")
         if config.resources.pairs_per_actor == "auto":
             config, packs = settle(setup, 1 if inline else _places())
         if not inline:
@@ -203,6 +207,7 @@ def resume_run(
             f"the checkpoint in {folder.path} has players {sorted(checkpoint.parts)}, this config"
             f" makes {players}. Resume with the config of the run."
         )
+    tell(f"reading {label(config.data['name'])}")
     data = load_data(config)
     if (why := other_data(info, data)) and not new_data:
         raise DataError(f"run {str(folder.path)!r}: {why}")
@@ -349,7 +354,9 @@ def _drive(
         for listener in listeners:
             listener.close()
         tell_unwritten(folder)
+    tell("measuring floor and ceiling")
     known = _tell_protocols(folder, setup, end)
+    tell("writing metrics.parquet")
     folder.telemetry.keep({"metrics.parquet": parquet(folder.path)})
     return Run(folder.path.resolve(), known)
 
@@ -411,8 +418,10 @@ def _hosting(config: Config, address: str, inline: bool) -> Iterator[None]:
     if inline:
         yield
         return
+    tell("loading Ray")
     from raygan.actors.cluster import cluster
 
+    tell("starting Ray" if address in ("auto", "local") else f"joining {address}")
     with cluster(address, config.resources.object_store_mb):
         yield
 

@@ -21,6 +21,7 @@ from raygan.service.runs.run import Run
 from raygan.service.views.tables import format_number, lives, text_table
 from raygan.strategies.base import strategy_of
 from raygan.strategies.roles import MIXTURE, ordered
+from raygan.watching import counted, tell
 
 SKIP = ("kind", "player", "step", "protocol", "elapsed")
 
@@ -97,6 +98,7 @@ def evaluate_runs(
     for path in paths:
         run = Run.load(path).use_code()
         config = run.config
+        tell(f"{run.name}: reading the data")
         data = run_data(run, other_data)
         suite = Suite(
             data,
@@ -116,17 +118,10 @@ def evaluate_runs(
             {"ceiling (real data)": suite.trained_on(), "floor (noise)": suite.noise()},
         )
         by_class = {name: suite.by_class(samples) for name, samples in drawn.items()}
-        for number, w in enumerate(which, 1):
-            NOTES.warning(
-                "%s: scoring %s (%d of %d) by %d samples",
-                run.name,
-                w,
-                number,
-                len(which),
-                suite.n_fake,
-            )
+        for w in counted(f"{run.name}: scoring by {suite.n_fake:,} samples", which):
             fake = torch.from_numpy(run.generator(w).draw(suite.n_fake, seed))
             scores[w], by_class[w] = suite.score(fake), suite.by_class(fake)
+        tell(f"{run.name}: measuring floor and ceiling")
         entry = {
             "run": str(run.path),
             "name": run.name,

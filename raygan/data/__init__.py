@@ -22,5 +22,6 @@ NOT_COMPONENTS = (
     "partition",
     "rows",
     "cache",
+    "download",
     "fitting",
 )

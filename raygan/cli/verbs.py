@@ -231,7 +231,7 @@ def export(argv: Sequence[str]) -> int:
 def compare(argv: Sequence[str]) -> int:
     """One table of several runs."""
     args = parse("compare", argv)
-    from raygan.service.scores.evaluate import compare_runs
+    from raygan.service.scores.compare import compare_runs
 
     print(compare_runs(args.positional))
     return 0

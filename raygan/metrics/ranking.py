@@ -97,13 +97,71 @@ def _apart(metric: str, noise: Any, real: Any) -> bool:
 def marked(
     metrics: Sequence[str], floor: Mapping[str, Any], ceiling: Mapping[str, Any]
 ) -> list[str]:
-    """The metrics' names for the head of a table.
+    """The metrics' names for the head of a table, with the way to better; users' own have none.
 
-    >>> marked(["modes", "js4"], {"modes": 8.0, "js4": 0.6}, {"modes": 8.0, "js4": 0.1})
-    ['modes?', 'js4']
+    >>> marked(["modes", "js4", "mine"], {"modes": 8.0, "js4": 0.6}, {"modes": 8.0, "js4": 0.1})
+    ['modes↑?', 'js4↓', 'mine']
     """
     blind = cannot_tell(floor, ceiling)
-    return [m + MARK if m in blind else m for m in metrics]
+    return [m + arrow(m) + (MARK if m in blind else "") for m in metrics]
+
+
+ARROWS = "↑ more is better, ↓ less is better"
+
+
+def arrow(metric: str) -> str:
+    """Which way is better; "" where nobody has said so."""
+    known = METRICS.get(metric.partition("@")[0])
+    return "" if known is None else "↓" if known.lower else "↑"
+
+
+def way(metric: str, value: object, floor: Mapping[str, Any], ceiling: Mapping[str, Any]) -> float:
+    """How much of the way from noise (0) to real data (1) a score has gone; NaN where it cannot
+    tell these two, or is no number.
+
+    >>> way("js4", 0.25, {"js4": 0.75}, {"js4": 0.0})
+    0.6666666666666666
+    """
+    if metric not in floor or not isinstance(value, int | float):
+        return math.nan
+    if not _apart(metric, floor[metric], ceiling.get(metric)):
+        return math.nan
+    low, high = float(floor[metric]), float(ceiling[metric])
+    return (value - low) / (high - low)
+
+
+def deciding(
+    metrics: Sequence[str], floor: Mapping[str, Any], ceiling: Mapping[str, Any]
+) -> str | None:
+    """The score that ranks generators in a table: the first headline that can tell real data from
+    noise, else any that can.
+    """
+    blind = cannot_tell(floor, ceiling)
+    clear = [m for m in metrics if m in floor and m in ceiling and m not in blind]
+    return headline(dict.fromkeys(clear)) or next(iter(clear), None)
+
+
+def verdict(
+    scores: Mapping[str, Mapping[str, Any]], floor: Mapping[str, Any], ceiling: Mapping[str, Any]
+) -> str:
+    """Who is best, by which score, and how far it has come; "" where nothing can be said.
+
+    >>> verdict({"a": {"kid": 0.1}, "b": {"kid": 0.2}}, {"kid": 0.5}, {"kid": 0.0})
+    'best: a, 80 % of the way from noise to real data by kid (next: b, 60 %)'
+    """
+    metric = deciding(list(ceiling), floor, ceiling)
+    if metric is None:
+        return ""
+    gone = {who: way(metric, row.get(metric), floor, ceiling) for who, row in scores.items()}
+    order = sorted((w for w in gone if math.isfinite(gone[w])), key=lambda w: -gone[w])
+    if not order:
+        return ""
+    beyond = "; past real data, so perhaps less varied than they are" if gone[order[0]] > 1 else ""
+    after = f" (next: {order[1]}, {gone[order[1]]:.0%})".replace("%", " %") if order[1:] else ""
+    return (
+        f"best: {order[0]}, {100 * gone[order[0]]:.0f} % of the way from noise to real data by"
+        f" {metric}{beyond}{after}"
+    )
 
 
 def mark_line(metrics: Sequence[str], floor: Mapping[str, Any], ceiling: Mapping[str, Any]) -> str:

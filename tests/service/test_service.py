@@ -18,7 +18,8 @@ from raygan.errors import ConfigError
 from raygan.service.plan import plan_text
 from raygan.service.runs.listing import list_runs, runs_table
 from raygan.service.runs.run import Run
-from raygan.service.scores.evaluate import compare_runs, evaluate_runs, result_table, table
+from raygan.service.scores.compare import compare_runs
+from raygan.service.scores.evaluate import evaluate_runs, result_table, table
 from raygan.service.scores.sampling import write_samples
 from raygan.service.training import resume_run, train
 from raygan.service.views.report import write_report
@@ -139,9 +140,18 @@ def test_evaluate_and_compare(run: Run, tmp_path: Path) -> None:
     assert list(run.path.glob("evaluation-*-seed0.json"))
     other = raygan.train(None, run_dir=tmp_path, name="second", inline=True, **{**TINY, "seed": 1})
     text = compare_runs([str(run.path), str(other.path)])
-    assert "first global" in text
-    assert "second global" in text
+    assert "first (2 seeds) global" in text
+    assert "±" in text
     assert "compute:" in text
+    third = raygan.train(
+        None, run_dir=tmp_path, name="third", inline=True, **{**TINY, "num_pairs": 3}
+    )
+    text = compare_runs([str(run.path), str(other.path), str(third.path)])
+    assert "num_pairs: 2 (first (2 seeds)), 3 (third)" in text
+    rows = [line for line in text.splitlines() if line.startswith(("first (", "third "))]
+    ways = [int(line.split()[-2]) for line in rows]
+    assert ways == sorted(ways, reverse=True), "the best stands first"
+    assert f"best: {rows[0].split('  ')[0]}, " in text
 
 
 def test_the_report_is_one_file_that_needs_nothing(run: Run) -> None:

@@ -15,6 +15,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -360,13 +361,13 @@ class Config(Travels):
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="auto: a GPU where the player got one."
     )
-    data: Spec = _component("ring8", description="Data set: ring8, grid25, mnist, npz:PATH, ...")
-    network: Spec = _component("mlp", description="Both networks: mlp, dcgan, ...")
-    loss: Spec = _component(
-        "non_saturating",
-        description="non_saturating, wgan, wgan_gp, dragan, hinge, least_squares, ...",
+    data: Spec = _component(
+        "ring8",
+        description="Data set, by name (ring8, grid25 too) or by path (npz:PATH, a folder).",
     )
-    strategy: Spec = _component("sgan", description="independent, sgan, gap, pmgan.")
+    network: Spec = _component("mlp", description="Both networks.")
+    loss: Spec = _component("non_saturating", description="What G and D are trained by.")
+    strategy: Spec = _component("sgan", description="Who helps whom.")
     metrics: tuple[Spec, ...] = Field(
         (),
         description=(
@@ -475,9 +476,11 @@ class Resolved(BaseModel):
     config: Config
     origins: dict[str, str]
 
-    def yaml(self) -> str:
-        """The whole config as YAML, each value with its origin behind it."""
-        return "\n".join(_yaml_lines(full_dump(self.config), self.origins)) + "\n"
+    def yaml(self, texts: Mapping[str, str] = MappingProxyType({})) -> str:
+        """The whole config as YAML, each value with its origin behind it, and its text where one
+        is given (by dotted path).
+        """
+        return "\n".join(_yaml_lines(full_dump(self.config), self.origins, texts)) + "\n"
 
 
 def full_dump(config: Config) -> dict[str, Any]:
@@ -492,15 +495,21 @@ def full_dump(config: Config) -> dict[str, Any]:
 
 
 def _yaml_lines(
-    values: Mapping[str, Any], origins: Mapping[str, str], path: str = "", indent: str = ""
-) -> list[str]:
+    values: Mapping[str, Any], origins: Mapping[str, str], texts: Mapping[str, str], path: str = "", indent: str = ""
+) -> list[str]:  # fmt: skip
     lines: list[str] = []
     for key, value in values.items():
         where = f"{path}{key}"
         if isinstance(value, dict):
-            lines += [f"{indent}{key}:", *_yaml_lines(value, origins, where + ".", indent + "  ")]
+            lines += [
+                f"{indent}{key}:",
+                *_yaml_lines(value, origins, texts, where + ".", indent + "  "),
+            ]
         else:
-            lines.append(f"{indent}{key}: {json.dumps(value)}  # {origins.get(where, 'default')}")
+            line = f"{indent}{key}: {json.dumps(value)}"
+            origin = origins.get(where, "default")
+            text = texts.get(where, "")
+            lines.append(f"{line:<32}  # {origin}: {text}" if text else f"{line}  # {origin}")
     return lines
 
 

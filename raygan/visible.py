@@ -9,6 +9,8 @@ import re
 import sys
 import unicodedata
 
+from raygan.watching import tell
+
 ODD = re.compile(r"[^\n\t -~]")
 
 
@@ -54,6 +56,7 @@ def code(text: object) -> str:
 
 def say(*words: object, sep: str = " ", end: str = "\n", flush: bool = False) -> None:
     """`print`, for a terminal that the words are not to steer."""
+    tell("")  # the line that is drawn while something takes long
     sys.stdout.write(visible(sep.join(map(str, words))) + end)
     if flush:
         sys.stdout.flush()

@@ -116,9 +116,7 @@ def test_the_job_goes_on_after_its_cluster_was_lost() -> None:
     assert spec["ttlSecondsAfterFinished"] > 0
     words = spec["entrypoint"].split()
     assert words[:4] == ["python", "-m", "raygan.cli", "train"]
-    args = parse(
-        words[4:], valued=("preset", "name", "run-dir", "resume", "address"), switches=("plain",)
-    )
+    args = parse("train", words[4:])
     assert args.get("resume") == "auto"
     assert args.get("preset") in presets()
     mounted = {

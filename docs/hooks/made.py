@@ -12,13 +12,14 @@ import textwrap
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Any
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from raygan.cli import VERBS, verbs
+from raygan.cli.settings import default as written_default
+from raygan.cli.settings import is_group, reach, text_of
 from raygan.components import KINDS, component_class, names
 from raygan.config import Config, PairGroup
 
@@ -79,11 +80,11 @@ def commands() -> str:
     """Every verb with its usage, and what the exit codes say."""
     parts = ["# Commands", "Made from the parser; `raygan VERB --help` says the same."]
     parts.append(
-        table(["command", "what"], [[f"[`raygan {v}`](#raygan-{v})", VERBS[v]] for v in VERBS])
+        table(["command", "what"], [[f"[`raygan {v}`](#raygan-{v})", VERBS[v].text] for v in VERBS])
     )
     parts.append("## Exit codes")
     parts.append(table(["code", "what"], [[str(code), what] for code, what in EXITS.items()]))
-    for verb, what in VERBS.items():
+    for verb, what in ((name, v.text) for name, v in VERBS.items()):
         parts += [f"## raygan {verb}", what[0].upper() + what[1:] + ".", f"```\n{usage(verb)}\n```"]
     return "\n\n".join(parts) + "\n"
 
@@ -91,54 +92,19 @@ def commands() -> str:
 # ------------------------------------------------------------------------------------- settings
 
 
-def kind_of(hint: Any) -> str:
-    """A type as a reader writes its values."""
-    if get_origin(hint) is Annotated:
-        return kind_of(get_args(hint)[0])
-    if get_origin(hint) is Literal:
-        return ", ".join(f"`{value}`" for value in get_args(hint))
-    if get_origin(hint) in (UnionType, Union):
-        return " or ".join(kind_of(one) for one in get_args(hint) if one is not type(None))
-    words = {bool: "true, false", int: "whole number", float: "number", str: "text"}
-    return words.get(hint, "list" if get_origin(hint) in (tuple, list) else "mapping")
-
-
-def reach(info: FieldInfo) -> str:
-    """Kind and bounds of a setting."""
-    signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
-    bounds = [
-        f"{signs[k]} {bound(getattr(m, k))}" for m in info.metadata for k in signs if hasattr(m, k)
-    ]
-    return ", ".join([kind_of(info.annotation), *bounds])
-
-
-def bound(value: float) -> str:
-    """A bound as it is written; 2^63 where it is that."""
-    return "2^63" if value == 2**63 else str(value)
-
-
 def default(info: FieldInfo) -> str:
-    """As it would be written; nothing where there is none."""
-    if info.is_required():
-        return ""
-    value = info.get_default(call_default_factory=True)
-    return (
-        "none" if value is None else f"`{str(value).lower() if isinstance(value, bool) else value}`"
-    )
+    """As it would be written, as code; nothing where there is none."""
+    found = written_default(info)
+    return f"`{found}`" if found not in ("", "none") else found
 
 
 def settings_of(model: type[BaseModel], prefix: str) -> list[list[str]]:
     """A row for each setting of a group; groups within it have their own."""
     return [
-        [f"`{prefix}{name}`", default(info), reach(info), info.description or ""]
+        [f"`{prefix}{name}`", default(info), reach(info), text_of(prefix + name, info)]
         for name, info in model.model_fields.items()
         if not is_group(info)
     ]
-
-
-def is_group(info: FieldInfo) -> bool:
-    """Does it hold settings itself?"""
-    return isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel)
 
 
 def groups(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, type[BaseModel]]]:

@@ -12,46 +12,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
-from raygan.cli.reading import reading_shown
+from raygan.cli.commands import VERBS as VERBS
+from raygan.cli.progress import progress_shown
 from raygan.errors import RayganError
 from raygan.visible import visible
+from raygan.watching import tell
 
 OF_A_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.ESTALE)
-VERBS = {
-    "train": "train a run: settings from a preset, files and flags",
-    "data": (
-        "what training would be given by a source: read, converted, left out, split; a picture"
-        " of it"
-    ),
-    "plan": "actors, memory and bytes of a run against the cluster; starts nothing",
-    "resume": "go on with a run from its newest checkpoint",
-    "sample": "draw from a run's generator: global, best, mixture or pair:3",
-    "evaluate": "score runs, beside floor and ceiling",
-    "compare": "one table of several runs' scores; refuses unlike protocols",
-    "export": "one generator, or a mixture, as safetensors + config + model card; ONNX with --onnx",
-    "report": "one self-contained HTML file about a run",
-    "verify": (
-        "prove that the locals are untouched by the global pair, and that inline = Ray bit for bit"
-    ),
-    "submit": "send a verb to a cluster as a Ray job; prints the `ray job submit` line",
-    "watch": "follow a running run, in the terminal or (--web) in a browser",
-    "status": "a run, now: players, scores, warnings",
-    "scale": "let members join or leave while the run goes on",
-    "stop": "let a running run save a checkpoint and end",
-    "fetch": "copy a submitted run's folder here",
-    "sweep": "many runs over settings, by Ray Tune: grid, random, ASHA, PBT, Optuna",
-    "reproduce": "a claim of the three papers: train its runs, and say whether it holds",
-    "dashboards": "install Grafana dashboards and alerts, or check them against a Prometheus",
-    "runs": "list runs",
-    "new": (
-        "write a loss, network, data set, strategy or metric of your own to begin from, with its"
-        " test"
-    ),
-    "presets": "list presets, or show one",
-    "doctor": "check this machine: versions, Ray, data",
-}
-
-
 LONG = ("train", "resume", "sweep", "reproduce")
 """Verbs whose work goes on when nobody listens any more; the others end there."""
 
@@ -87,10 +54,12 @@ def _main(args: list[str]) -> NoReturn:
             from raygan.errors import ConfigError, did_you_mean
 
             raise ConfigError(f"no verb {args[0]!r}. {did_you_mean(args[0], VERBS)}")
-        from raygan.cli import verbs
+        with _notes(), progress_shown(silent="--quiet" in args or "--json" in args):
+            tell(f"raygan {args[0]}: starting")
+            from raygan.cli import verbs
 
-        with _notes(), reading_shown(silent="--quiet" in args or "--json" in args):
             code = getattr(verbs, args[0])(args[1:])
+            tell("")
     except RayganError as error:
         print(f"raygan: {visible(error)}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
@@ -122,6 +91,7 @@ def _notes() -> Iterator[None]:
         def emit(self, record: logging.LogRecord) -> None:
             if (text := record.getMessage()) not in told:
                 told.add(text)
+                tell("")
                 print(f"raygan: note: {text}", file=sys.stderr, flush=True)
 
     notes, handler = logging.getLogger("raygan.notes"), Notes()
@@ -136,7 +106,7 @@ def _notes() -> Iterator[None]:
 
 def _help() -> str:
     width = max(map(len, VERBS))
-    verbs = "\n".join(f"  {name:<{width}}  {what}" for name, what in VERBS.items())
+    verbs = "\n".join(f"  {name:<{width}}  {verb.text}" for name, verb in VERBS.items())
     return (
         "raygan: train many GANs at once on a Ray cluster so that they help each other\n\nusage:"
         f" raygan VERB [arguments]\n\n{verbs}\n\n`raygan train` alone trains SGAN on the ring of 8"

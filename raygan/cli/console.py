@@ -20,7 +20,9 @@ from raygan.service.scores.evaluate import result_table
 from raygan.service.views.follow import Feed, state, state_text
 from raygan.service.views.tables import fate, waiting_line
 from raygan.strategies.roles import MIXTURE
+from raygan.visible import say as print
 from raygan.visible import visible
+from raygan.watching import command_seconds, tell
 
 if TYPE_CHECKING:
     from raygan.controller.listener import Running
@@ -68,6 +70,7 @@ class Plain(Quiet):
 
     def __init__(self) -> None:
         self._next = 0.0
+        self._begun = False
         self._told: set[str] = set()
         self._before: dict[str, int] = {}
         """Warnings of the run's earlier lives."""
@@ -86,6 +89,7 @@ class Plain(Quiet):
         """Say what starts, and where."""
         self._before = dict(run.state.totals.warnings)
         print(describe(run), flush=True)
+        tell("waiting for the players' first step")
 
     def done_already(self, path: Path, steps: int) -> None:
         """Say why nothing happens."""
@@ -97,6 +101,9 @@ class Plain(Quiet):
 
     def __call__(self, run: Running, done: Done) -> None:
         """Now and then, a line."""
+        if not self._begun:
+            self._begun = True
+            tell("")
         counts = run.state.totals.warnings
         for name in sorted(
             n for n in counts if counts[n] > self._before.get(n, 0) and n not in self._told
@@ -128,9 +135,9 @@ class Live(Plain):
         from rich.live import Live as RichLive
 
         self._console.print(describe(run), markup=False, highlight=False)
-        self._live = RichLive(
-            self._table(run), console=self._console, refresh_per_second=4, transient=True
-        )
+        tell("")
+        first = Waiting(self._table(run))
+        self._live = RichLive(first, console=self._console, refresh_per_second=4, transient=True)
         self._live.start()
 
     def __call__(self, run: Running, done: Done) -> None:
@@ -170,6 +177,21 @@ class Live(Plain):
         for player in run.state.players:
             table.add_row(*(Text(visible(cell)) for cell in cells(run, player)))
         return Group(table, Text(progress_line(run)))
+
+
+class Waiting:
+    """The first table, with the seconds that nothing has come yet."""
+
+    def __init__(self, table: Any) -> None:
+        self.table, self.since = table, time.monotonic()
+
+    def __rich__(self) -> Any:
+        """As it is drawn, four times a second."""
+        from rich.console import Group
+        from rich.text import Text
+
+        waited = time.monotonic() - self.since
+        return Group(self.table, Text(f"waiting for the players' first step ({waited:.0f} s)"))
 
 
 def cells(run: Running, player: str) -> list[str]:
@@ -263,7 +285,9 @@ def describe(run: Running) -> str:
 
 
 def ending(run: Run, report: Path | None) -> str:
-    """Result table, warnings with their counts, time, report, what to do next."""
+    """Result table, warnings with their counts, time (of the whole command: before and after
+    training too), report, what to do next.
+    """
     info = run.info
     where = shown(run.path)
     lines = [result_table(run), ""]
@@ -282,7 +306,7 @@ def ending(run: Run, report: Path | None) -> str:
         )
     lines += [
         (
-            f"time {info['elapsed']:.0f} s, {seconds:.0f} s of training in"
+            f"time {whole_time(info['elapsed'])}; {seconds:.0f} s of training in"
             f" {len(info['busy_seconds'])} players, seed {run.config.seed}"
         ),
         *([waiting] if (waiting := waiting_line(info)) else []),
@@ -293,6 +317,13 @@ def ending(run: Run, report: Path | None) -> str:
         ),
     ]
     return visible("\n".join(lines))
+
+
+def whole_time(elapsed: float) -> str:
+    """Of the command where one runs, with the share of the run in it; else of the run alone."""
+    if (whole := command_seconds()) is None:
+        return f"{elapsed:.0f} s"
+    return f"{whole:.0f} s from the command to here, the run itself {elapsed:.0f} s"
 
 
 def some_sentences(run: Run, alphabet: str, count: int = 5) -> list[str]:

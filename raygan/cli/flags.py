@@ -7,18 +7,20 @@ is why this is not an argument library (decision 7 in docs/decisions.md).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import pairwise
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel
 
-from raygan.components import component_class, names, shorthand
-from raygan.config import KINDS, Config
+from raygan.cli.commands import ALIASES, VERBS, Verb, help_text, usage
+from raygan.components import component_class, names
+from raygan.config import KINDS, Config, resolve
 from raygan.errors import ConfigError, did_you_mean
-from raygan.own.names import label
+from raygan.paths import expanded
+from raygan.visible import say as print
 
 
 @dataclass
@@ -35,64 +37,87 @@ class Arguments:
         value = self.options.get(name)
         return value if isinstance(value, str) else None
 
+    def files(self, name: str) -> list[Path]:
+        """What a flag that may be given again names, in order."""
+        return [expanded(path) for path in self.lists.get(name, [])]
+
     def has(self, name: str) -> bool:
         """A switch."""
         return self.options.get(name) is True
 
 
-def parse(
-    argv: Sequence[str], *, valued: Sequence[str] = (), switches: Sequence[str] = (), repeated: Sequence[str] = (),
-    settings: bool = False, positional: tuple[int, int] = (0, 0), usage: str = "",
-) -> Arguments:  # fmt: skip
-    """Split a command line; raises ConfigError that names the flag and the next move.
-
-    valued, switches, repeated: options without dashes. settings: every other --flag is a setting of
-    Config. positional: least and most number of plain arguments.
+def parse(verb: str, argv: Sequence[str]) -> Arguments:
+    """Split what stands behind a verb; raises ConfigError that names the flag and the next move,
+    and ends with the verb's help where that is asked for.
     """
+    about = VERBS[verb]
+    if HELP & set(argv):
+        print(told(verb, [a for a in argv if a not in HELP]))
+        raise SystemExit(0)
+    return split(verb, argv, about)
+
+
+HELP = {"-h", "--help"}
+
+
+def told(verb: str, argv: Sequence[str]) -> str:
+    """A verb's help; of one that takes settings, with the values that this command line gives them,
+    and only those of components that it names (`--strategy gap`).
+    """
+    width = min(shutil.get_terminal_size((100, 24)).columns, 100)
+    about = VERBS[verb]
+    if not about.settings:
+        return help_text(verb, width)
+    from raygan.cli.settings import settings_help
+
+    args = split(verb, argv, replace(about, plain=(0, about.plain[1])))
+    if verb == "data" and args.positional:
+        args.settings["data"] = args.positional[0]
+    asked = [kind for kind in KINDS if kind in args.settings]
+    resolved = resolve(args.get("preset"), args.files("config"), args.settings)
+    shown = settings_help(resolved, asked, width)
+    return shown if asked else f"{help_text(verb, width)}\n\n{shown}"
+
+
+def split(verb: str, argv: Sequence[str], about: Verb) -> Arguments:
+    """Flags, settings and plain arguments. Raises ConfigError."""
+    known = [*about.flags, *(top_level() if about.settings else [])]
     out = Arguments()
-    known = [*valued, *switches, *repeated, *(top_level() if settings else [])]
     queue = list(argv)
     while queue:
         arg = queue.pop(0)
         if not arg.startswith("-") or arg == "-":
             out.positional.append(arg)
             continue
-        aliases = {"-o": "--out", "-n": "--count", "-h": "--help"}
-        name, equals, value = aliases.get(arg, arg).removeprefix("--").partition("=")
-        if name == "help":
-            asked = dict(pairwise([*argv, ""]))
-            print(f"usage: {usage}" + ("\n\n" + settings_help(asked) if settings else ""))
-            raise SystemExit(0)
-        if name in switches:
+        name, equals, value = ALIASES.get(arg, arg).removeprefix("--").partition("=")
+        flag = about.flags.get(name)
+        if flag is not None and not flag.value:
             if equals:
                 raise ConfigError(f"--{name} takes no value. Write --{name} alone.")
             out.options[name] = True
             continue
         path = name.replace("-", "_")
-        if name not in [*valued, *repeated] and not (
-            settings and path.partition(".")[0] in top_level()
-        ):
-            raise ConfigError(
-                f"no flag '--{name}'. {did_you_mean(name, [k.replace('_', '-') for k in known])}"
-            )
+        if flag is None and not (about.settings and path.partition(".")[0] in top_level()):
+            hint = did_you_mean(name, [k.replace("_", "-") for k in known])
+            raise ConfigError(f"no flag '--{name}'. {hint}")
         if not equals:
             if not queue or (queue[0].startswith("--") and len(queue[0]) > 2):
                 raise ConfigError(f"--{name} needs a value. Write --{name} VALUE.")
             value = queue.pop(0)
-        if name in repeated:
-            out.lists.setdefault(name, []).append(value)
-        elif name in valued:
-            out.options[name] = value
-        else:
+        if flag is None:
             out.settings[path] = setting_value(path, value)
-    least, most = positional
+        elif flag.many:
+            out.lists.setdefault(name, []).append(value)
+        else:
+            out.options[name] = value
+    least, most = about.plain
     if not least <= len(out.positional) <= most:
         extra = (
             f"unexpected {out.positional[most]!r}"
             if len(out.positional) > most
             else "something is missing"
         )
-        raise ConfigError(f"{extra}. Usage: {usage}")
+        raise ConfigError(f"{extra}. Usage: {usage(verb)}")
     return out
 
 
@@ -126,38 +151,3 @@ def wants_text(path: str) -> bool:
 def top_level() -> list[str]:
     """Names of the config's own settings and groups."""
     return list(Config.model_fields)
-
-
-def settings_help(asked: Mapping[str, str] | None = None) -> str:
-    """Every setting with its default and its sentence; those of components that `asked` names too
-    (`--network` -> ./nets.py).
-    """
-    lines: list[str] = []
-
-    def walk(model: type[BaseModel], prefix: str) -> None:
-        for name, info in model.model_fields.items():
-            kind = info.annotation
-            if isinstance(kind, type) and issubclass(kind, BaseModel):
-                walk(kind, f"{prefix}{name}.")
-            else:
-                flag = f"--{prefix}{name}".replace("_", "-")
-                default = "" if info.is_required() else f" [{info.default}]"
-                lines.append(f"  {flag:<34} {info.description or ''}{default}")
-
-    walk(Config, "")
-    for kind in KINDS:
-        if (name := (asked or {}).get(f"--{kind}")) is not None:
-            spec = shorthand(name)
-            assert isinstance(spec, dict)
-            cls, whole = component_class(kind, str(spec["name"]))
-            about = (cls.__doc__ or "").strip().partition("\n")[0]
-            lines += ["", f"  {kind} {label(whole) or spec['name']}: {about}"]
-            walk(cls, f"{kind}.")
-    lines.append(
-        "  A component's own settings: --strategy.messenger-steps 5, --loss.weight 0.1,"
-        " --network.hidden 128, ..."
-    )
-    lines.append(
-        "  `raygan presets NAME` prints all settings of a preset, those of its components included."
-    )
-    return "settings (default < preset < --config files in order < flags):\n" + "\n".join(lines)

@@ -10,26 +10,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from raygan.cli.commands import VERBS, usage
 from raygan.cli.flags import Arguments, parse
 from raygan.config import PRESETS, Resolved, resolve
 from raygan.config import presets as preset_names
 from raygan.errors import ConfigError, RequirementError
 from raygan.paths import expanded
 from raygan.visible import say as print
-
-RUN_OPTIONS = ("preset", "name", "run-dir", "address", "resume", "require")
-TRAIN_SWITCHES = ("inline", "strict", "trust-code", "plain", "json", "quiet", "dry-run")
-TRAIN_USAGE = (
-    "raygan train [--preset NAME] [--config FILE ...] [--SETTING VALUE ...] [--name N] [--run-dir"
-    " runs] [--resume auto|PATH [--strict] [--trust-code]] [--address auto|local|ADDR] [--inline]"
-    " [--plain|--json|--quiet] [--dry-run] [--require modes=8]"
-)
+from raygan.watching import tell
 
 
 def _resolved(args: Arguments) -> Resolved:
-    return resolve(
-        args.get("preset"), [expanded(f) for f in args.lists.get("config", [])], args.settings
-    )
+    return resolve(args.get("preset"), args.files("config"), args.settings)
 
 
 def _console(args: Arguments) -> Any:
@@ -41,14 +33,12 @@ def _console(args: Arguments) -> Any:
 
 def train(argv: Sequence[str]) -> int:
     """Train a run."""
-    args = parse(
-        argv, valued=RUN_OPTIONS, switches=TRAIN_SWITCHES, repeated=("config",),
-        settings=True, usage=TRAIN_USAGE,
-    )  # fmt: skip
+    args = parse("train", argv)
     resolved = _resolved(args)
     if args.has("dry-run"):
         print(resolved.yaml(), end="")
         return 0
+    tell("loading torch")
     from raygan.service import training
 
     if args.has("trust-code"):
@@ -59,31 +49,27 @@ def train(argv: Sequence[str]) -> int:
         )
     if wanted := args.get("require"):
         training.requirements(wanted)
+    from raygan.controller.run_folder import RunFolder
+
+    if (name := args.get("name")) and args.get("resume") is None:
+        RunFolder.refuse(expanded(args.get("run-dir") or "runs"), name)
     shown = _console(args)
     run = training.train(
         resolved, run_dir=expanded(args.get("run-dir") or "runs"), name=args.get("name"),
         address=args.get("address") or "auto", inline=args.has("inline"), resume=args.get("resume"), listeners=[shown],
         command="raygan train " + shlex.join(argv), strict=args.has("strict"), trust_code=args.has("trust-code"),
+        require=args.get("require"),
     )  # fmt: skip
     return _finish(run, shown, args)
 
 
 def resume(argv: Sequence[str]) -> int:
     """Go on with a run."""
-    usage = (
-        "raygan resume RUN [--steps +1000] [--strict] [--trust-code | --other-code] [--other-data]"
-        " [--address auto|local|ADDR] [--plain|--json|--quiet] [--require modes=8]"
-    )
-    args = parse(
-        argv,
-        valued=("steps", "address", "require"),
-        switches=("strict", "trust-code", "other-code", "other-data", "plain", "json", "quiet"),
-        positional=(1, 1),
-        usage=usage,
-    )
+    args = parse("resume", argv)
     steps = args.get("steps") or "+0"
     if not (steps.startswith("+") and steps[1:].isdigit()):
         raise ConfigError(f"--steps {steps!r}: write how many more, as in --steps +1000.")
+    tell("loading torch")
     from raygan.service import training
 
     if wanted := args.get("require"):
@@ -92,7 +78,7 @@ def resume(argv: Sequence[str]) -> int:
     run = training.resume_run(
         args.positional[0], extra_steps=int(steps), address=args.get("address") or "auto", listeners=[shown],
         strict=args.has("strict"), trust_code=args.has("trust-code"), new_code=args.has("other-code"),
-        new_data=args.has("other-data"),
+        new_data=args.has("other-data"), require=args.get("require"),
     )  # fmt: skip
     return _finish(run, shown, args)
 
@@ -121,6 +107,7 @@ def _finish(run: Any, shown: Any, args: Arguments) -> int:
     from raygan.service import training
     from raygan.service.views.report import write_report
 
+    tell("writing the report")
     try:
         report: Path | None = write_report(run)
     except ConfigError as error:  # training is done all the same
@@ -138,11 +125,7 @@ def _finish(run: Any, shown: Any, args: Arguments) -> int:
 
 def data(argv: Sequence[str]) -> int:
     """What a source holds, as training would be given it."""
-    args = parse(
-        argv, valued=("out", "clear-cache"), switches=("json", "cache"), settings=True, positional=(0, 1),
-        usage="raygan data SOURCE [--data.SETTING VALUE ...] [--num-pairs N] [--json] [--out FILE.png] | "
-        "--cache | --clear-cache DAYS",
-    )  # fmt: skip
+    args = parse("data", argv)
     if args.has("cache") or args.get("clear-cache") is not None:
         return _cached(args)
     if not args.positional:
@@ -195,10 +178,7 @@ def _days(value: str) -> float:
 
 def plan(argv: Sequence[str]) -> int:
     """What a run would need."""
-    args = parse(
-        argv, valued=RUN_OPTIONS, switches=TRAIN_SWITCHES, repeated=("config",),
-        settings=True, usage=TRAIN_USAGE.replace("raygan train", "raygan plan"),
-    )  # fmt: skip
+    args = parse("plan", argv)
     from raygan.service.plan import plan_text
 
     print(plan_text(_resolved(args), args.get("address") or "auto"))
@@ -207,11 +187,7 @@ def plan(argv: Sequence[str]) -> int:
 
 def sample(argv: Sequence[str]) -> int:
     """Draw samples."""
-    args = parse(
-        argv, valued=("from", "count", "seed", "out"), switches=("trust-code",), positional=(1, 1),
-        usage="raygan sample RUN [--from global|best|mixture|fitted|pair:3] [-n 1024] [--seed 0] [-o x.npz|.png|.parquet] "
-        "[--trust-code]",
-    )  # fmt: skip
+    args = parse("sample", argv)
     from raygan.service.scores.sampling import write_samples
 
     run = _opened(args)
@@ -223,13 +199,8 @@ def sample(argv: Sequence[str]) -> int:
 
 def evaluate(argv: Sequence[str]) -> int:
     """Score runs."""
-    args = parse(
-        argv, valued=("metrics", "samples", "extractor", "seed", "control", "judges", "chains", "distributions"),
-        switches=("json", "trust-code", "other-data"), positional=(1, 999),
-        usage="raygan evaluate RUN [RUN ...] [--metrics modes,density,classes,fid,kid,prdc | gam2 | ais | mixture] "
-        "[--samples 10000] [--extractor raw|pixels|cnn:mnist|torchscript:PATH] [--control N] [--judges N] "
-        "[--chains 16] [--distributions 1000] [--seed 0] [--json] [--trust-code] [--other-data]",
-    )  # fmt: skip
+    args = parse("evaluate", argv)
+    tell("loading torch")
     from raygan.service.scores.evaluate import evaluate_runs, table
 
     for path in args.positional:
@@ -277,10 +248,7 @@ def evaluate(argv: Sequence[str]) -> int:
 
 def export(argv: Sequence[str]) -> int:
     """Write a generator as a folder of its own."""
-    args = parse(
-        argv, valued=("from", "out"), switches=("onnx", "trust-code"), positional=(1, 1),
-        usage="raygan export RUN [--from best|global|mixture|fitted|pair:3] [-o FOLDER] [--onnx] [--trust-code]",
-    )  # fmt: skip
+    args = parse("export", argv)
     from raygan.service.scores.export import export as write
 
     run = _opened(args)
@@ -292,8 +260,8 @@ def export(argv: Sequence[str]) -> int:
 
 def compare(argv: Sequence[str]) -> int:
     """One table of several runs."""
-    args = parse(argv, positional=(2, 999), usage="raygan compare RUN RUN ...")
-    from raygan.service.scores.evaluate import compare_runs
+    args = parse("compare", argv)
+    from raygan.service.scores.compare import compare_runs
 
     print(compare_runs(args.positional))
     return 0
@@ -301,8 +269,7 @@ def compare(argv: Sequence[str]) -> int:
 
 def report(argv: Sequence[str]) -> int:
     """Write the HTML report."""
-    usage = "raygan report RUN [-o FILE.html] [--trust-code]"
-    args = parse(argv, valued=("out",), switches=("trust-code",), positional=(1, 1), usage=usage)
+    args = parse("report", argv)
     from raygan.service.views.report import write_report
 
     out = args.get("out")
@@ -312,10 +279,7 @@ def report(argv: Sequence[str]) -> int:
 
 def verify(argv: Sequence[str]) -> int:
     """Prove what the papers promise."""
-    args = parse(
-        argv, valued=("preset", "steps", "address"), switches=("inline", "trust-code"), repeated=("config",), positional=(0, 1),
-        usage="raygan verify [RUN] [--preset NAME] [--config FILE ...] [--steps 20] [--inline] [--trust-code]",
-    )  # fmt: skip
+    args = parse("verify", argv)
     from raygan.service.verify import verify_config
 
     config = _opened(args).config if args.positional else _resolved(args).config
@@ -331,12 +295,11 @@ def verify(argv: Sequence[str]) -> int:
 
 def scale(argv: Sequence[str]) -> int:
     """Let members join or leave a running run."""
-    usage = "raygan scale RUN --pairs K [--address auto|ADDR]"
-    args = parse(argv, valued=("pairs", "address"), positional=(1, 1), usage=usage)
+    args = parse("scale", argv)
     from raygan.service.views import follow as feed
 
     if args.get("pairs") is None:
-        raise ConfigError(f"--pairs is missing. Usage: {usage}")
+        raise ConfigError(f"--pairs is missing. Usage: {usage('scale')}")
     with feed.follow(args.positional[0], args.get("address") or "auto") as seen:
         print(feed.scale(seen, whole(args, "pairs", 0, least=1)))
     return 0
@@ -344,8 +307,7 @@ def scale(argv: Sequence[str]) -> int:
 
 def stop(argv: Sequence[str]) -> int:
     """Let a running run save and end."""
-    usage = "raygan stop RUN [--address auto|ADDR]"
-    args = parse(argv, valued=("address",), positional=(1, 1), usage=usage)
+    args = parse("stop", argv)
     from raygan.service.views import follow as feed
 
     with feed.follow(args.positional[0], args.get("address") or "auto") as seen:
@@ -355,8 +317,7 @@ def stop(argv: Sequence[str]) -> int:
 
 def status(argv: Sequence[str]) -> int:
     """A run, now."""
-    usage = "raygan status RUN [--address auto|ADDR] [--json]"
-    args = parse(argv, valued=("address",), switches=("json",), positional=(1, 1), usage=usage)
+    args = parse("status", argv)
     from raygan.service.views import follow as feed
 
     with feed.follow(args.positional[0], args.get("address") or "auto") as seen:
@@ -367,13 +328,7 @@ def status(argv: Sequence[str]) -> int:
 
 def watch(argv: Sequence[str]) -> int:
     """Follow a run, in the terminal or in a browser."""
-    usage = (
-        "raygan watch RUN [--web] [--host 127.0.0.1] [--port 8266] [--every 2] [--address"
-        " auto|ADDR]"
-    )
-    args = parse(
-        argv, valued=("address", "host", "port", "every"), switches=("web",), positional=(1, 1), usage=usage
-    )  # fmt: skip
+    args = parse("watch", argv)
     from raygan.service.views import follow as feed
 
     port, every_s = whole(args, "port", 8266, most=65535), whole(args, "every", 2, least=1)
@@ -390,23 +345,12 @@ def watch(argv: Sequence[str]) -> int:
 
 def submit(argv: Sequence[str]) -> int:
     """Send a verb to a cluster, as a Ray job."""
-    usage = (
-        "raygan submit [--address auto|ADDR] [--working-dir .] [--include PATH ...] [--no-wait]"
-        " [--dry-run] -- VERB ..."
-    )
     if "--" not in argv:
         if {"-h", "--help"} & set(argv):
-            parse(["--help"], usage=usage)
-        raise ConfigError(f"what to run stands behind `--`. Usage: {usage}")
+            parse("submit", ["--help"])
+        raise ConfigError(f"what to run stands behind `--`. Usage: {usage('submit')}")
     at = list(argv).index("--")
-    args = parse(
-        argv[:at],
-        valued=("address", "working-dir"),
-        switches=("no-wait", "dry-run"),
-        repeated=("include",),
-        usage=usage,
-    )
-    from raygan.cli import VERBS
+    args = parse("submit", argv[:at])
     from raygan.errors import did_you_mean
     from raygan.service.cluster import jobs
 
@@ -420,7 +364,10 @@ def submit(argv: Sequence[str]) -> int:
     folder = Path(args.get("working-dir") or ".")
     include = args.lists.get("include", [])
     if rest[0] == "train":
-        include = [*include, *jobs.own_files(_check_train(arguments[1:]), folder, arguments)]
+        include = [
+            *include,
+            *jobs.own_files(_resolved(parse("train", arguments[1:])), folder, arguments),
+        ]
     cluster = jobs.Jobs(args.get("address") or "auto")
     submission, package = cluster.prepare(arguments, run, working_dir=folder, include=include)
     print(shlex.join(submission.command), package.text, sep="\n", flush=True)
@@ -442,19 +389,9 @@ def submit(argv: Sequence[str]) -> int:
     return code
 
 
-def _check_train(argv: Sequence[str]) -> Resolved:
-    """Refuse a mistake in the settings here, not in a job a minute later."""
-    args = parse(
-        argv, valued=RUN_OPTIONS, switches=TRAIN_SWITCHES, repeated=("config",),
-        settings=True, usage=TRAIN_USAGE,
-    )  # fmt: skip
-    return _resolved(args)
-
-
 def fetch(argv: Sequence[str]) -> int:
     """Copy a submitted run's folder here."""
-    usage = "raygan fetch RUN [--to runs] [--address auto|ADDR]"
-    args = parse(argv, valued=("to", "address"), positional=(1, 1), usage=usage)
+    args = parse("fetch", argv)
     from raygan.service.cluster import jobs
 
     address = args.get("address") or "auto"
@@ -471,14 +408,7 @@ def fetch(argv: Sequence[str]) -> int:
 
 def sweep(argv: Sequence[str]) -> int:
     """Many runs over settings."""
-    usage = (
-        "raygan sweep FILE [--run-dir runs] [--resume] [--samples N] [--max-concurrent N]"
-        " [--address auto|ADDR] [--dry-run]"
-    )
-    args = parse(
-        argv, valued=("run-dir", "samples", "max-concurrent", "address"), switches=("resume", "dry-run"), positional=(1, 1),
-        usage=usage,
-    )  # fmt: skip
+    args = parse("sweep", argv)
     from raygan.service.sweeps import report as sweep_report
     from raygan.service.sweeps import tune as sweeping
     from raygan.service.sweeps.file import read_sweep, trial_name
@@ -500,10 +430,7 @@ def sweep(argv: Sequence[str]) -> int:
 
 def reproduce(argv: Sequence[str]) -> int:
     """Try what a paper claims."""
-    args = parse(
-        argv, valued=("seeds", "run-dir", "address"), switches=("quick",), positional=(0, 1),
-        usage="raygan reproduce [CLAIM] [--seeds 5] [--quick] [--run-dir runs/reproduce] [--address auto|local|ADDR]",
-    )  # fmt: skip
+    args = parse("reproduce", argv)
     from raygan.service.papers import reproduce as papers
 
     folder = expanded(args.get("run-dir") or "runs/reproduce")
@@ -525,8 +452,7 @@ def reproduce(argv: Sequence[str]) -> int:
 
 def dashboards(argv: Sequence[str]) -> int:
     """Grafana dashboards and Prometheus alerts."""
-    usage = "raygan dashboards install [--to FOLDER] | check [--prometheus http://127.0.0.1:9090]"
-    args = parse(argv, valued=("to", "prometheus"), positional=(1, 1), usage=usage)
+    args = parse("dashboards", argv)
     from raygan.service.cluster import dashboards as made
 
     if args.positional[0] == "install":
@@ -534,7 +460,7 @@ def dashboards(argv: Sequence[str]) -> int:
         print(*(folder / name for name in made.files()), made.HOW.format(folder=folder), sep="\n")
         return 0
     if args.positional[0] != "check":
-        raise ConfigError(f"dashboards: {args.positional[0]!r}: install or check. Usage: {usage}")
+        raise ConfigError(f"dashboards: {args.positional[0]!r}: install or check.")
     empty = 0
     for where, expr in made.expressions():
         found = made.query(args.get("prometheus") or "http://127.0.0.1:9090", expr)
@@ -550,8 +476,7 @@ def dashboards(argv: Sequence[str]) -> int:
 
 def runs(argv: Sequence[str]) -> int:
     """List runs."""
-    usage = "raygan runs [--run-dir runs | --address auto|ADDR] [--json] | raygan runs --repair RUN"
-    args = parse(argv, valued=("run-dir", "address", "repair"), switches=("json",), usage=usage)
+    args = parse("runs", argv)
     if named := args.get("repair"):
         return _repair(named)
     from raygan.service.runs.listing import list_runs, runs_table
@@ -587,9 +512,12 @@ def _repair(named: str) -> int:
 
 def presets(argv: Sequence[str]) -> int:
     """List presets, or show one."""
-    args = parse(argv, positional=(0, 1), usage="raygan presets [NAME]")
+    args = parse("presets", argv)
     if args.positional:
-        print(resolve(args.positional[0]).yaml(), end="")
+        from raygan.cli.settings import texts
+
+        preset = resolve(args.positional[0])
+        print(preset.yaml(texts(preset)), end="")
         return 0
     width = max(map(len, preset_names()))
     for name in preset_names():
@@ -605,8 +533,7 @@ def presets(argv: Sequence[str]) -> int:
 
 def new(argv: Sequence[str]) -> int:
     """Write a part of one's own, to begin from."""
-    usage = "raygan new loss|network|data|strategy|metric NAME [--to FOLDER]"
-    args = parse(argv, valued=("to",), positional=(2, 2), usage=usage)
+    args = parse("new", argv)
     kind, name = args.positional
     from raygan.service.new import write_new
 
@@ -617,9 +544,18 @@ def new(argv: Sequence[str]) -> int:
     return 0
 
 
+def completion(argv: Sequence[str]) -> int:
+    """What a shell needs to complete a command line."""
+    args = parse("completion", argv)
+    from raygan.cli.completion import script
+
+    print(script(args.positional[0]))
+    return 0
+
+
 def doctor(argv: Sequence[str]) -> int:
     """Check this machine."""
-    parse(argv, usage="raygan doctor")
+    parse("doctor", argv)
     from raygan.service.cluster.doctor import checks
 
     worst = 0

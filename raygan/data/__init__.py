@@ -21,8 +21,8 @@ NOT_COMPONENTS = (
     "labels",
     "partition",
     "rows",
-    "watching",
     "cache",
+    "download",
     "fitting",
     "kept",
 )

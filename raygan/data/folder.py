@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from pydantic import Field
+
 from raygan.data.arrays import Scale as Scale
 from raygan.data.files import (
     JUNK_FOLDERS,
@@ -23,7 +25,9 @@ from raygan.errors import DataError
 class Folder(FileComponent, PictureSettings):
     """Images; sub-folders are walked, linked ones too, each once."""
 
-    scale: Scale = "auto"
+    scale: Scale = Field(
+        "auto", description="bytes: 0..255; none: as it is; auto: by type and range."
+    )
 
     def sources(self) -> list[Path | str]:
         """Each picture, and what is left out."""

@@ -9,14 +9,17 @@ import numpy.typing as npt
 from pydantic import Field
 
 from raygan.data.base import DataComponent, Samples
+from raygan.data.download import MNIST, Source, fetch
 from raygan.data.idx_format import read_idx
 from raygan.data.partition import needs_classes
 from raygan.data.search import find
 from raygan.data.split import fingerprint
+from raygan.errors import DataError
+from raygan.paths import expanded
 
 FILES = ("train-images-idx3-ubyte.gz", "t10k-images-idx3-ubyte.gz")
 LABELS = ("train-labels-idx1-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
-HELP = "Put MNIST's four IDX files there, or name their folder with --data.path or $RAYGAN_DATA."
+HELP = "--data.download true fetches them (11 MB); or name their folder with --data.path or $RAYGAN_DATA."
 
 
 class Mnist(DataComponent):
@@ -24,11 +27,16 @@ class Mnist(DataComponent):
 
     path: str | None = Field(None, description="Folder of the IDX files; None = search.")
     limit: int | None = Field(None, gt=0, description="Only the first so many training images.")
+    download: bool = Field(
+        False,
+        description="Fetch files that are missing (checked by SHA-256), into path or the cache.",
+    )
 
     def load(self, seed: int) -> Samples:
         """Images (N, 1, 28, 28) uint8; the held-out part is the official test set."""
         folders = ["mnist", "MNIST/raw"]
-        train, test = load_images(self.name, folders, self.path, HELP)
+        path = given(self.name, MNIST, self.path, folders) if self.download else self.path
+        train, test = load_images(self.name, folders, path, HELP)
         data = Samples(
             "mnist",
             train[: self.limit],
@@ -38,10 +46,19 @@ class Mnist(DataComponent):
             sha256=fingerprint(train, test),
         )
         return (
-            labelled(data, *load_labels(self.name, folders, self.path, HELP))
+            labelled(data, *load_labels(self.name, folders, path, HELP))
             if needs_classes(self.partition)
             else data
         )
+
+
+def given(name: str, source: Source, path: str | None, folders: list[str]) -> str:
+    """The folder of the four files, which are fetched where they are nowhere. Raises DataError."""
+    files = [*FILES, *LABELS]
+    try:
+        return str(find(name, folders, files, path, "")[0].parent)
+    except DataError:
+        return str(fetch(name, source, files, expanded(path) if path else None))
 
 
 def load_images(

@@ -25,8 +25,8 @@ import numpy.typing as npt
 
 from raygan.data.record import Array, Record
 from raygan.data.room import check_room, room, spoken
-from raygan.data.watching import WATCH
 from raygan.errors import DataError
+from raygan.watching import WATCH
 
 PART = 4 << 20
 """Bytes that are looked at together."""

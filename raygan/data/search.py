@@ -15,17 +15,30 @@ from raygan.errors import DataError
 from raygan.paths import expanded, home
 
 
+def cache_root(name: str) -> Path:
+    """Where files are kept that were fetched. Raises DataError for a user without a home."""
+    if (cache := _cache()) is None:
+        raise DataError(
+            f"data.{name}: no home to keep files in. Name a folder with --data.path, or set"
+            " XDG_CACHE_HOME."
+        )
+    return cache
+
+
+def _cache() -> Path | None:
+    own, named = home(), os.environ.get("XDG_CACHE_HOME")
+    base = Path(named) if named else own and own / ".cache"
+    return base / "raygan" if base else None
+
+
 def roots() -> list[Path]:
     """All places that may hold data sets, best first."""
-    given = os.environ.get("RAYGAN_DATA")
-    own = home()
-    named = os.environ.get("XDG_CACHE_HOME")
-    cache = Path(named) if named else own and own / ".cache"
+    given, own, cache = os.environ.get("RAYGAN_DATA"), home(), _cache()
     return [
         *([Path(given)] if given else []),
         Path("shared/data"),
         Path("../shared/data"),
-        *([cache / "raygan"] if cache else []),
+        *([cache] if cache else []),
         Path("data"),  # torchvision's usual `root`
         *([own / ".torchvision"] if own else []),
         Path("/usr/share/datasets"),
@@ -45,8 +58,11 @@ def find(
         found = [_either(place, file) for file in files]
         if all(found):
             return [f for f in found if f is not None]
-    looked = ", ".join(str(p) for p in places)
-    raise DataError(f"data.{name}: {' and '.join(files)} not found in: {looked}. {help_line}")
+    looked = [path] if path else [str(root) for root in roots()]
+    below = "" if path else f" (below each: {', '.join(folders)})"
+    raise DataError(
+        f"data.{name}: no {' and '.join(files)} in {', '.join(looked)}{below}. {help_line}"
+    )
 
 
 def _either(folder: Path, file: str) -> Path | None:

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from raygan.watching import counted
+
 Decoder = Callable[[Tensor], Tensor]
 TARGET = 0.65
 """Acceptance that step sizes adapt to."""
@@ -41,36 +43,50 @@ class Ais:
         return (t - t[0]) / (t[-1] - t[0])
 
     def log_likelihood(
-        self, decode: Decoder, x: Tensor, z_dim: int, stream: torch.Generator
+        self, decode: Decoder, x: Tensor, z_dim: int, stream: torch.Generator, what: str = ""
     ) -> Tensor:
         """Estimates of log p(x) in nats, (N,), of x (N, D); decode: (M, z_dim) -> (M, D)."""
         z = torch.randn((self.chains * len(x), z_dim), generator=stream)
-        weights = self._anneal(decode, x, z, self.schedule(), stream)
+        weights = self._anneal(decode, x, z, self.schedule(), stream, what)
         return torch.logsumexp(weights.view(self.chains, len(x)), 0) - math.log(self.chains)
 
-    def upper_bound(self, decode: Decoder, x: Tensor, z: Tensor, stream: torch.Generator) -> Tensor:
+    def upper_bound(
+        self, decode: Decoder, x: Tensor, z: Tensor, stream: torch.Generator, what: str = ""
+    ) -> Tensor:
         """Of log p(x) in expectation, (N,), where z (N, z_dim) has generated x."""
-        weights = self._anneal(decode, x, z.repeat(self.chains, 1), self.schedule().flip(0), stream)
+        weights = self._anneal(
+            decode, x, z.repeat(self.chains, 1), self.schedule().flip(0), stream, what
+        )
         return math.log(self.chains) - torch.logsumexp(weights.view(self.chains, len(x)), 0)
 
-    def bdmc_gap(self, decode: Decoder, count: int, z_dim: int, stream: torch.Generator) -> float:
+    def bdmc_gap(
+        self, decode: Decoder, count: int, z_dim: int, stream: torch.Generator, what: str = ""
+    ) -> float:
         """Mean upper minus mean lower bound over `count` samples of the model, in nats."""
         z = torch.randn((count, z_dim), generator=stream)
         with torch.no_grad():
             mean = decode(z)
         x = mean + math.sqrt(self.variance) * torch.randn(mean.shape, generator=stream)
-        lower = self.log_likelihood(decode, x, z_dim, stream)
-        return float((self.upper_bound(decode, x, z, stream) - lower).mean())
+        lower = self.log_likelihood(decode, x, z_dim, stream, f"{what}, its gap from below")
+        upper = self.upper_bound(decode, x, z, stream, f"{what}, its gap from above")
+        return float((upper - lower).mean())
 
     def _anneal(
-        self, decode: Decoder, x: Tensor, z: Tensor, betas: Tensor, stream: torch.Generator
+        self,
+        decode: Decoder,
+        x: Tensor,
+        z: Tensor,
+        betas: Tensor,
+        stream: torch.Generator,
+        what: str,
     ) -> Tensor:
         """Log importance weights of all chains, (chains * N,)."""
         target = x.repeat(self.chains, 1)
         weights = torch.zeros(len(z), dtype=torch.float64)
         size = torch.full((len(z), 1), self.step_size)
         fit, gradient = self._fit(decode, target, z)
-        for before, after in zip(betas[:-1].tolist(), betas[1:].tolist(), strict=True):
+        steps = list(zip(betas[:-1].tolist(), betas[1:].tolist(), strict=True))
+        for before, after in counted(what or "annealing", steps):
             weights += (after - before) * fit.double()
             z, fit, gradient, size = self._hmc(
                 decode, target, z, fit, gradient, after, size, stream

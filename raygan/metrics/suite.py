@@ -28,6 +28,7 @@ from raygan.metrics.fidelity import NEAREST, fid, kid, near, neighbours, prdc
 from raygan.metrics.modes import mode_counts, mode_scores
 from raygan.metrics.ngrams import ngram_scores
 from raygan.metrics.own import MetricComponent, measured
+from raygan.metrics.ranking import METRICS
 
 GROUPS = {
     "modes": "modes, modes@10%, high_quality, width, reverse_kl of a mixture; of stacked MNIST",
@@ -44,6 +45,7 @@ GROUPS = {
 """Names for --metrics."""
 AGAINST_REAL = ("density", "fid", "kid", "labels", "ngrams", "prdc")
 """Those that measure samples by held-out ones."""
+OVER_FEATURES = ("fid", "kid", "prdc")
 ALONE = ("gam2", "ais", "mixture")
 """Metrics over whole runs: one at a time, in service.judging, service.likelihood and
 service.export.
@@ -101,7 +103,7 @@ class Suite:
         self.failed: dict[str, str] = {}
         """Own metrics that gave no number at the last score, and why."""
         self._refuse_unfit()
-        needs = any(g in ("fid", "kid", "prdc") for g in self.groups)
+        needs = any(g in OVER_FEATURES for g in self.groups)
         default = (
             "cnn:mnist"
             if data.classifier and data.stack == 1
@@ -250,6 +252,18 @@ class Suite:
         else:
             told = {group: (fid if group == "fid" else kid)(self._real_features, features)}
         return {f"{k}@{self.extractor.label}": v for k, v in told.items()}
+
+    @property
+    def names(self) -> list[str]:
+        """What `score` will call its numbers; users' own are not known before."""
+        groups = ["stacked" if g == "modes" and self.data.modes is None else g for g in self.groups]
+        behind = {g: f"@{self.extractor.label}" for g in OVER_FEATURES if self.extractor}
+        return [
+            name + behind.get(group, "")
+            for group in groups
+            for name, meaning in METRICS.items()
+            if group in meaning.groups
+        ]
 
     def floor(self) -> dict[str, float]:
         """The scores of uniform noise over the data's own range."""

@@ -42,7 +42,14 @@ from raygan.controller.versions import WARNING, born, compare, resumed
 from raygan.data.base import Samples
 from raygan.data.odd import oddities
 from raygan.data.record import printable
-from raygan.errors import CheckpointError, ConfigError, DataError, Interrupted, RayganError
+from raygan.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    Interrupted,
+    RayganError,
+    did_you_mean,
+)
 from raygan.gan.bundle import unpack
 from raygan.own import trust
 from raygan.own.calling import place, said
@@ -62,6 +69,7 @@ from raygan.service.views.sheet import sheet
 from raygan.service.views.tables import fate
 from raygan.strategies.base import Setup, load_data, num_processes, strategy_of, with_data
 from raygan.strategies.partition import component_of, sources_of, with_parts
+from raygan.watching import tell
 
 LATEST = "latest"
 EMPTY: Mapping[str, str] = MappingProxyType({})
@@ -70,7 +78,7 @@ EMPTY: Mapping[str, str] = MappingProxyType({})
 def train(
     resolved: Resolved, *, run_dir: Path = Path("runs"), name: str | None = None, address: str = "auto",
     inline: bool = False, resume: str | None = None, listeners: Sequence[Listener | Heard] | None = None,
-    command: str | None = None, strict: bool = False, trust_code: bool = False,
+    command: str | None = None, strict: bool = False, trust_code: bool = False, require: str | None = None,
 ) -> Run:  # fmt: skip
     """Run a config; returns the finished run. Raises a RayganError, with the run folder telling how
     it ended.
@@ -95,25 +103,29 @@ def train(
                 listeners=listeners,
                 overrides=changed,
                 strict=strict,
+                require=require,
             )
     config = resolved.config
     if name is not None:
         RunFolder.refuse(run_dir, name)  # before Ray is started, and data are read
     on_disk(run_dir)
     tell_objects(config, inline)
+    tell(f"reading {label(config.data['name'])}")
     strategy = strategy_of(config)
     trained = sources(config)
     data = load_data(config)
+    tell("checking the networks and the scores")
     setup = Setup(config, data, torch.device("cpu"))
     setup.parts(
         strategy.players(config)[0]
     )  # refuse what cannot be built before anything is written
     refuse_misfits(setup, strategy.players(config))
     strategy.check_setup(setup)
-    Evaluator(setup).full  # refuses what cannot be scored  # noqa: B018
+    refuse_unscored(setup, require)
     begin, origins = starting_point(setup, trained) if trained else (None, [])
     with _hosting(config, address, inline):
         packs: dict[str, Any] = {}
+        tell("making the run")
         if config.resources.pairs_per_actor == "auto":
             config, packs = settle(setup, 1 if inline else _places())
         if not inline:
@@ -147,7 +159,7 @@ def train(
 def resume_run(
     path: str | Path, *, extra_steps: int = 0, address: str = "auto", inline: bool | None = None,
     listeners: Sequence[Listener | Heard] | None = None, overrides: Config | None = None, strict: bool = False,
-    trust_code: bool = False, new_code: bool = False, new_data: bool = False,
+    trust_code: bool = False, new_code: bool = False, new_data: bool = False, require: str | None = None,
 ) -> Run:  # fmt: skip
     """Go on with a run from its newest valid checkpoint. Raises CheckpointError when there is none.
 
@@ -195,6 +207,7 @@ def resume_run(
             f"the checkpoint in {folder.path} has players {sorted(checkpoint.parts)}, this config"
             f" makes {players}. Resume with the config of the run."
         )
+    tell(f"reading {label(config.data['name'])}")
     data = load_data(config)
     if (why := other_data(info, data)) and not new_data:
         raise DataError(f"run {str(folder.path)!r}: {why}")
@@ -202,6 +215,8 @@ def resume_run(
         NOTES.warning(
             "%s: its last samples are held out, as they were when the run began", data.name
         )
+    if require:
+        refuse_unscored(Setup(config, data, torch.device("cpu")), require)
     if checkpoint is not None:  # refuse another architecture here, not in an actor
         for player, raw in checkpoint.parts.items():
             strategy_of(config).build(player, Setup(config, data, torch.device("cpu"))).restore(
@@ -339,7 +354,9 @@ def _drive(
         for listener in listeners:
             listener.close()
         tell_unwritten(folder)
+    tell("measuring floor and ceiling")
     known = _tell_protocols(folder, setup, end)
+    tell("writing metrics.parquet")
     folder.telemetry.keep({"metrics.parquet": parquet(folder.path)})
     return Run(folder.path.resolve(), known)
 
@@ -401,8 +418,10 @@ def _hosting(config: Config, address: str, inline: bool) -> Iterator[None]:
     if inline:
         yield
         return
+    tell("loading Ray")
     from raygan.actors.cluster import cluster
 
+    tell("starting Ray" if address in ("auto", "local") else f"joining {address}")
     with cluster(address, config.resources.object_store_mb):
         yield
 
@@ -595,7 +614,7 @@ def requirements(text: str) -> list[tuple[str, str, float]]:
     >>> requirements("modes=8, reverse_kl<=.1")
     [('modes', '=', 8.0), ('reverse_kl', '<=', 0.1)]
     """
-    from raygan.metrics.ranking import BEST_AT, lower_is_better
+    from raygan.metrics.ranking import best_at, lower_is_better
 
     out = []
     for part in text.split(","):
@@ -606,10 +625,10 @@ def requirements(text: str) -> list[tuple[str, str, float]]:
             limit = math.nan
         if found is None or not math.isfinite(limit):
             raise ConfigError(f"--require {part!r}: write METRIC=NUMBER, as in modes=8.")
-        if found[1] in BEST_AT:
+        if (best := best_at(found[1])) is not None:
             if found[2] == "=":
                 raise ConfigError(
-                    f"--require {part!r}: {found[1]} is best at {BEST_AT[found[1]]:g}. Write"
+                    f"--require {part!r}: {found[1]} is best at {best:g}. Write"
                     f" {found[1]}>=.8,{found[1]}<=1.1."
                 )
             out.append((found[1], found[2], limit))
@@ -625,6 +644,20 @@ def requirements(text: str) -> list[tuple[str, str, float]]:
     return out
 
 
+def refuse_unscored(setup: Setup, wanted: str | None) -> None:
+    """Raises ConfigError for data that cannot be scored as asked, and for a score in `--require`
+    that this run will not have.
+    """
+    suite = Evaluator(setup).full
+    own = tuple(short(metric.name) for metric in suite.own)
+    for metric, sign, limit in requirements(wanted) if wanted else ():
+        if metric not in suite.names and metric.partition(".")[0] not in own:
+            raise ConfigError(
+                f"--require '{metric}{sign}{limit:g}': this run has no score {metric!r}."
+                f" {did_you_mean(metric, [*suite.names, *own])}"
+            )
+
+
 def require(run: Run, text: str) -> str | None:
     """Check `modes=8,score>=7` on the last scores of what the run is for (`Run.main_player`); the
     complaint, or None.
@@ -632,7 +665,7 @@ def require(run: Run, text: str) -> str | None:
     `a=b` means at least b, or at most b for scores where lower is better. Raises ConfigError for an
     unknown score.
     """
-    from raygan.metrics.ranking import BEST_AT, better
+    from raygan.metrics.ranking import best_at, better
 
     scores = run.scores().get(run.main_player, {})
     for metric, sign, limit in requirements(text):
@@ -643,6 +676,6 @@ def require(run: Run, text: str) -> str | None:
             )
         value = float(scores[metric])
         missed = value < limit if sign == ">=" else value > limit
-        if missed if metric in BEST_AT else better(metric, limit, value):
+        if missed if best_at(metric) is not None else better(metric, limit, value):
             return f"{run.main_player}: {metric} = {value:g}, required {limit:g}"
     return None

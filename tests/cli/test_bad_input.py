@@ -61,7 +61,7 @@ CASES = [
     (["train", "--steps", "many"], 2, 'steps = "many": Input should be a valid integer'),
     (["train", "--data", "grid7"], 2, "a grid needs a square number of modes"),
     (["train", "--data", "npz:/nowhere/x.npz"], 2, "'/nowhere/x.npz' does not exist"),
-    (["train", "--data.path", "/nowhere", "--data", "mnist"], 2, "not found in: /nowhere"),
+    (["train", "--data.path", "/nowhere", "--data", "mnist"], 2, "in /nowhere. --data.download"),
     (["train", "--network", "dcgan"], 2, "network.dcgan"),
     (["train", "--name", "../up"], 2, "name = '../up'"),
     (["train", "--config", "/nowhere.yaml"], 2, "config file '/nowhere.yaml' does not exist"),

@@ -108,6 +108,7 @@ WITHOUT_A_RUN = {
     "dashboards",
     "runs",
     "presets",
+    "completion",
     "doctor",
     "train",
 }

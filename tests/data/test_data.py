@@ -190,14 +190,15 @@ def test_a_miss_names_all_places_and_the_command_that_helps(
     text = str(error.value)
     assert "\n" not in text
     for place in (
-        tmp_path / "env/mnist",
-        "shared/data/mnist",
+        tmp_path / "env",
+        "shared/data",
         "../shared/data",
         tmp_path / "cache",
         "/usr/share/datasets",
     ):
         assert str(place) in text
-    assert "$RAYGAN_DATA" in text
+    assert "mnist, MNIST/raw" in text
+    assert "--data.path or $RAYGAN_DATA" in text
     monkeypatch.setattr("raygan.data.search.roots", lambda: [tmp_path])
     with pytest.raises(DataError, match="apt-get install dataset-fashion-mnist"):
         load("fashion_mnist")

@@ -29,8 +29,8 @@ from raygan.data import cache, kept, rows
 from raygan.data.base import Samples
 from raygan.data.files import FileComponent
 from raygan.data.rows import Stored
-from raygan.data.watching import WATCH
 from raygan.errors import DataError
+from raygan.watching import WATCH
 
 RNG = np.random.default_rng(0)
 PICTURES = RNG.integers(0, 256, (300, 3, 8, 8), dtype=np.uint8)

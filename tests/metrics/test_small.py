@@ -80,7 +80,7 @@ def test_copies_do_not_choose_the_bandwidth() -> None:
 def test_a_score_that_noise_reaches_is_marked(floor: float, blind: bool) -> None:
     low, high = {"modes": floor, "kid": 2 - floor}, {"modes": 1.0, "kid": 1.0}
     assert marked(["modes", "kid"], low, high) == (
-        ["modes?", "kid?"] if blind else ["modes", "kid"]
+        ["modes↑?", "kid↓?"] if blind else ["modes↑", "kid↓"]
     )
     assert bool(mark_line(["modes", "kid"], low, high)) is blind
 

@@ -30,7 +30,7 @@ SETTINGS = {
 
 
 def flags_of(*argv: str) -> dict[str, Any]:
-    return parse(list(argv), settings=True).settings
+    return parse("train", argv).settings
 
 
 @pytest.mark.parametrize("kind", ONE)
@@ -68,7 +68,7 @@ def test_help_describes_it(
     kind: str, files: dict[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):
-        parse([f"--{kind}", str(files[kind]), "--help"], settings=True)
+        parse("train", [f"--{kind}", str(files[kind]), "--help"])
     out = capsys.readouterr().out
     assert f"{files[kind].name}:{NAMES[kind]}" in out
     setting, _ = SETTINGS[kind]

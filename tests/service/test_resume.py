@@ -31,7 +31,7 @@ from raygan.gan.pair import Pair
 from raygan.gan.weights import digest
 from raygan.service import training
 from raygan.service.runs.run import Run
-from raygan.service.scores.evaluate import compare_runs
+from raygan.service.scores.compare import compare_runs
 from raygan.service.training import resume_run, train
 from raygan.service.views import follow as feed
 from raygan.service.views.report import write_report

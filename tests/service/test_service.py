@@ -18,7 +18,8 @@ from raygan.errors import ConfigError
 from raygan.service.plan import plan_text
 from raygan.service.runs.listing import list_runs, runs_table
 from raygan.service.runs.run import Run
-from raygan.service.scores.evaluate import compare_runs, evaluate_runs, result_table, table
+from raygan.service.scores.compare import compare_runs
+from raygan.service.scores.evaluate import evaluate_runs, result_table, table
 from raygan.service.scores.sampling import write_samples
 from raygan.service.training import resume_run, train
 from raygan.service.views.report import write_report
@@ -139,9 +140,18 @@ def test_evaluate_and_compare(run: Run, tmp_path: Path) -> None:
     assert list(run.path.glob("evaluation-*-seed0.json"))
     other = raygan.train(None, run_dir=tmp_path, name="second", inline=True, **{**TINY, "seed": 1})
     text = compare_runs([str(run.path), str(other.path)])
-    assert "first global" in text
-    assert "second global" in text
+    assert "first (2 seeds) global" in text
+    assert "±" in text
     assert "compute:" in text
+    third = raygan.train(
+        None, run_dir=tmp_path, name="third", inline=True, **{**TINY, "num_pairs": 3}
+    )
+    text = compare_runs([str(run.path), str(other.path), str(third.path)])
+    assert "num_pairs: 2 (first (2 seeds)), 3 (third)" in text
+    rows = [line for line in text.splitlines() if line.startswith(("first (", "third "))]
+    ways = [int(line.split()[-2]) for line in rows]
+    assert ways == sorted(ways, reverse=True), "the best stands first"
+    assert f"best: {rows[0].split('  ')[0]}, " in text
 
 
 def test_the_report_is_one_file_that_needs_nothing(run: Run) -> None:
@@ -382,3 +392,20 @@ def test_text_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert len((tmp_path / "x.txt").read_text().splitlines()) == 5
     with pytest.raises(ConfigError, match="samples are text"):
         write_samples(run, "global", 5, 0, tmp_path / "x.png")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "told"),
+    [("mode=8", "Did you mean 'modes'?"), ("fid=3", "no score 'fid'"), ("width>=1", "no score")],
+)
+@pytest.mark.parametrize("inline", [["--inline"], []])
+def test_a_score_that_the_run_will_not_have_is_refused_before_anything_starts(
+    wanted: str, told: str, inline: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("raygan.service.training._hosting", None)
+    with pytest.raises(SystemExit) as end:
+        main(["train", "--run-dir", str(tmp_path / "runs"), "--require", wanted, *inline])
+    assert end.value.code == 2
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()

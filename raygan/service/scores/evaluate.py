@@ -4,6 +4,7 @@ ones in one table.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -11,34 +12,72 @@ from typing import Any
 import torch
 
 from raygan.controller.lines import NOTES
-from raygan.errors import ConfigError
 from raygan.metrics.coverage import CANNOT
 from raygan.metrics.own import own_metrics
-from raygan.metrics.ranking import mark_line, marked, narrow_line
+from raygan.metrics.ranking import (
+    ARROWS,
+    arrow,
+    deciding,
+    mark_line,
+    marked,
+    narrow_line,
+    verdict,
+    way,
+)
 from raygan.metrics.suite import Suite
-from raygan.service.runs.identity import data_note, run_data
+from raygan.service.runs.identity import run_data
 from raygan.service.runs.run import Run
-from raygan.service.views.tables import format_number, lives, text_table
+from raygan.service.views.tables import format_number, text_table
 from raygan.strategies.base import strategy_of
 from raygan.strategies.roles import MIXTURE, ordered
+from raygan.watching import counted, tell
 
-SKIP = ("kind", "player", "step", "protocol", "elapsed")
+SKIP = ("spread", "kind", "player", "step", "protocol", "elapsed")
 
 
 def score_table(
     scores: Mapping[str, Mapping[str, Any]], floor: Mapping[str, Any], ceiling: Mapping[str, Any]
 ) -> str:
-    """One row a player between the ceiling (real data) and the floor (noise); marked where a score
-    cannot tell these two.
+    """One row a player between the ceiling (real data) and the floor (noise), with its way from
+    one to the other; marked where a score cannot tell these two.
     """
     metrics = [k for k in ceiling or next(iter(scores.values()), {}) if k not in SKIP]
-    head = marked(metrics, floor, ceiling)
+    head, by = marked(metrics, floor, ceiling), deciding(metrics, floor, ceiling)
     rows = [("ceiling (real data)", ceiling), *scores.items(), ("floor (noise)", floor)]
     body = text_table(
-        ["generator", *head],
-        [[name, *(format_number(row.get(m)) for m in metrics)] for name, row in rows],
-    )
-    return "\n".join(filter(None, [body, mark_line(metrics, floor, ceiling), narrow_line(scores)]))
+        ["generator", *head, *(["way"] if by else [])],
+        [
+            [name, *(cell(row, m) for m in metrics), *([bar(way(by, row.get(by), floor, ceiling))] if by else [])]
+            for name, row in rows
+        ],
+    )  # fmt: skip
+    legend = ARROWS if any(arrow(m) for m in metrics) else ""
+    lines = [
+        body, verdict(scores, floor, ceiling), legend, mark_line(metrics, floor, ceiling), narrow_line(scores),
+    ]  # fmt: skip
+    return "\n".join(filter(None, lines))
+
+
+SPREAD = "spread"
+"""In a row of several seeds: metric -> standard deviation over them."""
+
+
+def cell(row: Mapping[str, Any], metric: str) -> str:
+    """A score, with its spread over seeds where there is one."""
+    spread = row.get(SPREAD, {}).get(metric)
+    return format_number(row.get(metric)) + (f" ±{spread:.2g}" if spread is not None else "")
+
+
+def bar(share: float) -> str:
+    """A way as ten marks and a number; nothing where there is none.
+
+    >>> bar(0.84), bar(1.3), bar(float("nan"))
+    ('########--  84 %', '########## 130 %', '')
+    """
+    if not math.isfinite(share):
+        return ""
+    filled = round(10 * min(max(share, 0.0), 1.0))
+    return f"{'#' * filled}{'-' * (10 - filled)} {100 * share:3.0f} %"
 
 
 def result_table(run: Run) -> str:
@@ -97,6 +136,7 @@ def evaluate_runs(
     for path in paths:
         run = Run.load(path).use_code()
         config = run.config
+        tell(f"{run.name}: reading the data")
         data = run_data(run, other_data)
         suite = Suite(
             data,
@@ -116,17 +156,10 @@ def evaluate_runs(
             {"ceiling (real data)": suite.trained_on(), "floor (noise)": suite.noise()},
         )
         by_class = {name: suite.by_class(samples) for name, samples in drawn.items()}
-        for number, w in enumerate(which, 1):
-            NOTES.warning(
-                "%s: scoring %s (%d of %d) by %d samples",
-                run.name,
-                w,
-                number,
-                len(which),
-                suite.n_fake,
-            )
+        for w in counted(f"{run.name}: scoring by {suite.n_fake:,} samples", which):
             fake = torch.from_numpy(run.generator(w).draw(suite.n_fake, seed))
             scores[w], by_class[w] = suite.score(fake), suite.by_class(fake)
+        tell(f"{run.name}: measuring floor and ceiling")
         entry = {
             "run": str(run.path),
             "name": run.name,
@@ -163,54 +196,3 @@ def class_table(entry: Mapping[str, Any]) -> list[str]:
     fair, players = entry["held_out"], list(shares)
     rows = [[c, f"{fair[c]:.3f}", *(f"{shares[p].get(c, 0.0):.3f}" for p in players)] for c in fair]
     return ["", text_table(["class", "held out", *players], rows), CANNOT]
-
-
-def compare_runs(paths: Sequence[str]) -> str:
-    """The runs' last scores in one table. Raises ConfigError when their protocols differ."""
-    runs = [Run.load(p) for p in paths]
-    ids: dict[str, list[str]] = {}
-    for run in runs:
-        for row in run.scores().values():
-            ids.setdefault(row["protocol"], []).append(run.name)
-    if not ids:
-        raise ConfigError(
-            "compare: these runs have no scores yet. `raygan evaluate RUN ...` makes them."
-        )
-    if len(ids) > 1:
-        kinds = []
-        for protocol, names in ids.items():
-            entry = (
-                next(
-                    (r.info.get("protocols", {}).get(protocol) for r in runs if r.name in names),
-                    None,
-                )
-                or {}
-            )
-            kinds.append(
-                f"{', '.join(sorted(set(names)))}: {entry.get('data')} {entry.get('n_fake')}"
-                f" samples ({protocol}{hashed(entry)})"
-            )
-        raise ConfigError(
-            f"compare: unlike protocols cannot stand in one table: {'; '.join(kinds)}. Score them"
-            " alike with `raygan evaluate`."
-        )
-    (protocol,) = ids
-    entry = {
-        "floor": {},
-        "ceiling": {},
-        **runs[0].info.get("protocols", {}).get(protocol, {}),
-    }  # a run that goes on has none
-    rows = {}
-    for run in runs:
-        for player, row in run.scores().items():
-            rows[f"{run.name} {player}"] = row
-    compute = [
-        f"{run.name}: {sum(run.info.get('busy_seconds', {}).values()):.0f} s of training"
-        + (f" in {n} lives" if (n := len(lives(run.info))) else "")
-        for run in runs
-    ]
-    body = score_table(rows, entry["floor"], entry["ceiling"])
-    changed = dict.fromkeys(note for run in runs if (note := data_note(run)))
-    return "\n".join(
-        [body, protocol_line(protocol, entry), "compute: " + "; ".join(compute), *changed]
-    )

@@ -27,6 +27,7 @@ from raygan.service.runs.lineage import lineage
 from raygan.service.runs.run import Run
 from raygan.service.views.tables import text_table
 from raygan.strategies.base import is_critic, strategy_of
+from raygan.watching import counted
 
 LEAST = 10_000
 """Samples a generator for a figure to be quoted."""
@@ -78,7 +79,7 @@ def gam2(
     names, judging = list(generated), list(networks)
     rates = np.array([
         [np.nan if made[g] & met[d] else share_taken_for_real(networks[d], generated[g]) for g in names]
-        for d in judging
+        for d in counted("discriminators judge", judging)
     ]).reshape(len(judging), len(names))  # fmt: skip
     found = scores(rates, names, seed)
     out = {

@@ -50,7 +50,9 @@ def ais_runs(
             "settings": {**vars(settings), "points": len(x), "seed": seed, "data": data.name, "split": data.split},
             "generators": {},
         }  # fmt: skip
-        for player in strategy_of(run.config).scored(run.config):
+        players = strategy_of(run.config).scored(run.config)
+        for number, player in enumerate(players, 1):
+            what = f"{run.name}: AIS of {player} ({number} of {len(players)})"
             generators = run.generator(player)
             prior, z_dim = generators.priors[player]
             if prior != "gaussian":
@@ -60,11 +62,11 @@ def ais_runs(
                 )
             decode = decoder(generators.networks[player], data.is_images)
             streams = Streams(seed, f"ais/{player}")
-            found = settings.log_likelihood(decode, x, z_dim, streams.at("chains"))
+            found = settings.log_likelihood(decode, x, z_dim, streams.at("chains"), what)
             entry["generators"][player] = {
                 "mean": float(found.mean()),
                 "std_error": float(found.std() / max(1, len(found)) ** 0.5),
-                "gap": settings.bdmc_gap(decode, SIMULATED, z_dim, streams.at("bdmc")),
+                "gap": settings.bdmc_gap(decode, SIMULATED, z_dim, streams.at("bdmc"), what),
             }
         run.store(f"ais-seed{seed}.json", entry)
         out.append(entry)

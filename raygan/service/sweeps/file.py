@@ -28,7 +28,7 @@ from pydantic import Field, model_validator
 from raygan.config import Config, Resolved, Section, Travels, read_yaml, resolve, validate
 from raygan.controller.run_folder import check_name
 from raygan.errors import ConfigError, did_you_mean
-from raygan.metrics.ranking import BEST_AT
+from raygan.metrics.ranking import best_at
 from raygan.own.inside import settled_here
 from raygan.strategies.base import Setup, load_data, strategy_of
 
@@ -119,7 +119,7 @@ class Sweep(Travels):
                 f"metric {self.metric!r}: write PLAYER.SCORE, as in mixture.high_quality or"
                 " single.modes"
             )
-        if self.metric.partition(".")[2] in BEST_AT:
+        if best_at(self.metric.partition(".")[2]) is not None:
             raise ValueError(
                 f"metric {self.metric!r}: is best at 1, and a sweep needs a score that is best at"
                 " an end. Use mixture.high_quality and look at width in its report"

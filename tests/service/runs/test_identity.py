@@ -12,7 +12,8 @@ import pytest
 from raygan.config import resolve
 from raygan.errors import ConfigError, DataError
 from raygan.service.runs.run import Run
-from raygan.service.scores.evaluate import compare_runs, evaluate_runs
+from raygan.service.scores.compare import compare_runs
+from raygan.service.scores.evaluate import evaluate_runs
 from raygan.service.training import resume_run, train
 
 FLAGS: dict[str, Any] = {

@@ -207,7 +207,7 @@ def test_sources_and_files_of_labels_are_rooted(
 
 
 def test_scores_of_data_that_have_changed_say_so(tmp_path: Path) -> None:
-    from raygan.service.scores.evaluate import compare_runs
+    from raygan.service.scores.compare import compare_runs
     from raygan.service.training import train
     from raygan.service.views.report import write_report
 

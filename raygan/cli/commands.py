@@ -1,0 +1,279 @@
+"""What can be typed: every verb with its arguments, flags, texts and an example; as data, from
+which `--help`, the parser, shell completion and the site are made. Imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Flag:
+    """An option: what it does, and what may stand behind it."""
+
+    text: str
+    value: str = ""
+    """An example of its value; "": it takes none."""
+    many: bool = False
+    """May it be given again?"""
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A command."""
+
+    text: str
+    arguments: str = ""
+    """What stands behind the verb, as it is shown."""
+    plain: tuple[int, int] = (0, 0)
+    """Least and most number of arguments that are no flags."""
+    flags: Mapping[str, Flag] = field(default_factory=dict)
+    example: str = ""
+    settings: bool = False
+    """Is every setting of a config a flag too?"""
+
+
+ALIASES = {"-o": "--out", "-n": "--count", "-h": "--help"}
+MANY = 9999
+
+ADDRESS = Flag(
+    "The cluster: auto (RAY_ADDRESS, a Ray that runs here, else one that is started), local,"
+    " HOST:PORT, or the dashboard's http://HOST:8265.",
+    "auto",
+)
+RUN_DIR = Flag("Folder that holds the runs.", "runs")
+JSON = Flag("Print JSON instead of text.")
+TRUST = Flag("Let the run's own parts (networks, losses ...) run as they lie in its folder.")
+STRICT = Flag("Refuse to go on with other versions, or on another machine, than the run was made.")
+OTHER_DATA = Flag("Go on though the data are not those that the run was made on.")
+REQUIRE = Flag(
+    "End with exit code 5 unless the run's main generator has these scores; = means at least, or"
+    " at most where less is better.",
+    "modes=8",
+)
+CONFIG = Flag("A YAML file of settings; later files win.", "my.yaml", many=True)
+PRESET = Flag("Settings to begin from; `raygan presets` lists them.", "ring8-gap")
+SEED = Flag("Of what is drawn here.", "0")
+FROM = Flag("Whose samples: global, best, mixture, fitted, or pair:3.", "best")
+CONSOLE = {
+    "plain": Flag("One line every few seconds, no table."),
+    "json": Flag("One JSON object a line."),
+    "quiet": Flag("Say nothing but errors."),
+}
+TRAIN = {
+    "preset": PRESET,
+    "config": CONFIG,
+    "name": Flag("Of the run: its folder below --run-dir.", "mine"),
+    "run-dir": RUN_DIR,
+    "resume": Flag(
+        "Go on with a run (its name or folder); auto: with --name where it exists.", "auto"
+    ),
+    "strict": STRICT,
+    "trust-code": TRUST,
+    "address": ADDRESS,
+    "inline": Flag("Everything in this process, no Ray: the same bits in lockstep."),
+    **CONSOLE,
+    "dry-run": Flag("Print all settings with their origins, start nothing."),
+    "require": REQUIRE,
+}
+RUN = ("RUN", (1, 1))
+
+VERBS: dict[str, Verb] = {
+    "train": Verb(
+        "train a run: settings from a preset, files and flags",
+        "[--SETTING VALUE ...]", (0, 0), TRAIN, "raygan train --preset ring8-gap --steps 500 --name mine", settings=True,
+    ),
+    "data": Verb(
+        "what training would be given by a source: read, converted, left out, split; a picture of it",
+        "SOURCE [--data.SETTING VALUE ...] [--num-pairs N]", (0, 1),
+        {
+            "json": JSON, "out": Flag("Draw what is read into this file.", "sheet.png"),
+            "cache": Flag("List what large sources have left decoded on this machine; no SOURCE."),
+            "clear-cache": Flag("Remove what no start has read for so many days; 0: all.", "30"),
+        },
+        "raygan data pictures.zip --data.size 32 -o sheet.png", settings=True,
+    ),
+    "plan": Verb(
+        "actors, memory and bytes of a run against the cluster; starts nothing",
+        "[--SETTING VALUE ...]", (0, 0), TRAIN, "raygan plan --preset mnist-sgan --num-pairs 20", settings=True,
+    ),
+    "resume": Verb(
+        "go on with a run from its newest checkpoint", *RUN,
+        {
+            "steps": Flag("Go on for so many more than it was to have.", "+1000"),
+            "strict": STRICT, "trust-code": TRUST,
+            "other-code": Flag("Go on with its own parts as their files are now."),
+            "other-data": OTHER_DATA, "address": ADDRESS, **CONSOLE, "require": REQUIRE,
+        },
+        "raygan resume latest --steps +1000",
+    ),
+    "sample": Verb(
+        "draw from a run's generator: global, best, mixture or pair:3", *RUN,
+        {
+            "from": FROM, "count": Flag("How many; -n is short for it.", "1024"), "seed": SEED,
+            "out": Flag("Where to: .npz, .png, .parquet or .txt; -o is short for it.", "samples.npz"),
+            "trust-code": TRUST,
+        },
+        "raygan sample latest --from mixture -n 64 -o samples.png",
+    ),
+    "evaluate": Verb(
+        "score runs, beside floor and ceiling", "RUN [RUN ...]", (1, MANY),
+        {
+            "metrics": Flag(
+                "Groups of scores (modes, density, classes, labels, fid, kid, ngrams, prdc), or one of gam2 (pairs judge each"
+                " other's generators), ais (log-likelihood), mixture (fits the shares).", "modes,density",
+            ),
+            "samples": Flag("Generated samples a score.", "10000"),
+            "extractor": Flag("Features of fid, kid, prdc: raw, pixels, cnn:mnist or torchscript:PATH.", "pixels"),
+            "seed": SEED,
+            "control": Flag("gam2: also so many pairs that never met.", "2"),
+            "judges": Flag("gam2: at most so many judges a generator; 0: all.", "0"),
+            "chains": Flag("ais: chains a sample.", "16"),
+            "distributions": Flag("ais: steps between prior and posterior.", "1000"),
+            "json": JSON, "trust-code": TRUST, "other-data": OTHER_DATA,
+        },
+        "raygan evaluate latest --samples 2000",
+    ),
+    "compare": Verb(
+        "one table of several runs' scores; refuses unlike protocols", "RUN RUN ...", (2, MANY), {}, "raygan compare mine yours"
+    ),
+    "export": Verb(
+        "one generator, or a mixture, as safetensors + config + model card; ONNX with --onnx", *RUN,
+        {
+            "from": FROM, "out": Flag("Folder to write.", "my-model"),
+            "onnx": Flag("Write model.onnx too (needs raygan[onnx])."), "trust-code": TRUST,
+        },
+        "raygan export latest --from global -o my-model",
+    ),
+    "report": Verb(
+        "one self-contained HTML file about a run", *RUN,
+        {"out": Flag("File to write.", "report.html"), "trust-code": TRUST}, "raygan report latest",
+    ),
+    "verify": Verb(
+        "prove that the locals are untouched by the global pair, and that inline = Ray bit for bit", "[RUN]", (0, 1),
+        {
+            "preset": PRESET, "config": CONFIG, "steps": Flag("Steps to try.", "20"), "address": ADDRESS,
+            "inline": Flag("In this process only, no Ray."), "trust-code": TRUST,
+        },
+        "raygan verify --preset ring8-sgan --inline",
+    ),
+    "submit": Verb(
+        "send a verb to a cluster as a Ray job; prints the `ray job submit` line", "-- VERB ...", (0, 0),
+        {
+            "address": ADDRESS,
+            "working-dir": Flag("Folder that goes along: what git tracks in it.", "."),
+            "include": Flag("A file that goes along though git does not track it.", "nets.py", many=True),
+            "no-wait": Flag("Return once it is sent."),
+            "dry-run": Flag("Show what would be sent."),
+        },
+        "raygan submit --no-wait -- train --preset ring8-gap --name mine",
+    ),
+    "watch": Verb(
+        "follow a running run, in the terminal or (--web) in a browser", *RUN,
+        {
+            "web": Flag("Serve a live page."), "host": Flag("Where that page listens.", "127.0.0.1"),
+            "port": Flag("Of that page.", "8266"), "every": Flag("Seconds between two looks.", "2"), "address": ADDRESS,
+        },
+        "raygan watch latest --web",
+    ),
+    "status": Verb(
+        "a run, now: players, scores, warnings", *RUN, {"address": ADDRESS, "json": JSON}, "raygan status latest"
+    ),
+    "scale": Verb(
+        "let members join or leave while the run goes on", *RUN,
+        {"pairs": Flag("How many there are to be.", "8"), "address": ADDRESS}, "raygan scale mine --pairs 8",
+    ),
+    "stop": Verb("let a running run save a checkpoint and end", *RUN, {"address": ADDRESS}, "raygan stop mine"),
+    "fetch": Verb(
+        "copy a submitted run's folder here", *RUN, {"to": Flag("Folder to copy it into.", "runs"), "address": ADDRESS},
+        "raygan fetch mine --to here",
+    ),
+    "sweep": Verb(
+        "many runs over settings, by Ray Tune: grid, random, ASHA, PBT, Optuna", "FILE", (1, 1),
+        {
+            "run-dir": RUN_DIR, "resume": Flag("Leave out what is done, go on with what is not."),
+            "samples": Flag("Draws, instead of the file's.", "20"),
+            "max-concurrent": Flag("Trials at once, at most.", "2"), "address": ADDRESS,
+            "dry-run": Flag("List the trials, with what they cost; start nothing."),
+        },
+        "raygan sweep tune/population.yaml --dry-run",
+    ),
+    "reproduce": Verb(
+        "a claim of the three papers: train its runs, and say whether it holds", "[CLAIM]", (0, 1),
+        {
+            "seeds": Flag("Runs of each kind, at seeds 0, 1, ..", "5"),
+            "quick": Flag("Short runs of two seeds: shows that it works, proves nothing."),
+            "run-dir": Flag("Folder of the runs; what is there and done is taken as it is.", "runs/reproduce"),
+            "address": Flag("Train on this cluster; without it, in this process.", "auto"),
+        },
+        "raygan reproduce gap-fig3 --quick",
+    ),
+    "dashboards": Verb(
+        "install Grafana dashboards and alerts, or check them against a Prometheus", "install|check", (1, 1),
+        {
+            "to": Flag("install: folder to write.", "grafana"),
+            "prometheus": Flag("check: whom to ask.", "http://127.0.0.1:9090"),
+        },
+        "raygan dashboards install --to grafana",
+    ),
+    "runs": Verb(
+        "list runs", "", (0, 0),
+        {
+            "run-dir": RUN_DIR, "address": Flag("List the jobs of this cluster instead.", "auto"),
+            "repair": Flag("Write a run's events again from its journal.", "mine"), "json": JSON,
+        },
+        "raygan runs",
+    ),
+    "new": Verb(
+        "write a loss, network, data set, strategy or metric of your own to begin from, with its test",
+        "loss|network|data|strategy|metric NAME", (2, 2), {"to": Flag("Folder to write into.", ".")}, "raygan new loss focal",
+    ),
+    "presets": Verb("list presets, or show one with what each setting means", "[NAME]", (0, 1), {}, "raygan presets ring8-gap"),
+    "completion": Verb(
+        "print what makes a shell complete verbs, flags, names and runs", "bash|zsh", (1, 1), {},
+        'eval "$(raygan completion bash)"',
+    ),
+    "doctor": Verb("check this machine: versions, Ray, data", example="raygan doctor"),
+}  # fmt: skip
+
+
+def usage(name: str) -> str:
+    """`raygan VERB RUN [--flag VALUE] ...` on one line."""
+    verb = VERBS[name]
+    flags = [
+        f"[--{flag}{' ' + f.value if f.value else ''}{' ...' if f.many else ''}]"
+        for flag, f in verb.flags.items()
+    ]
+    behind = verb.arguments.startswith("--")
+    parts = [f"raygan {name}", *([] if behind else [verb.arguments]), *flags]
+    return " ".join(filter(None, [*parts, verb.arguments if behind else ""]))
+
+
+def help_text(name: str, width: int = 80) -> str:
+    """What `raygan VERB --help` says of its flags."""
+    verb = VERBS[name]
+    lines = textwrap.wrap(
+        f"usage: {usage(name)}", width, subsequent_indent="    ", break_long_words=False,
+        break_on_hyphens=False,
+    )  # fmt: skip
+    lines += ["", f"{verb.text[0].upper()}{verb.text[1:]}."]
+    if verb.flags:
+        lines += ["", "flags:"]
+        for flag, f in verb.flags.items():
+            more = " May be given again." if f.many else ""
+            lines += row(f"--{flag} {f.value}".rstrip(), f.text + more, width)
+    return "\n".join([*lines, "", f"example: {verb.example}"])
+
+
+def row(left: str, text: str, width: int, indent: int = 28) -> list[str]:
+    """A flag, and its text beside it, or below where it is long."""
+    wrapped = textwrap.wrap(
+        text, max(width - indent, 30), break_on_hyphens=False, break_long_words=False
+    )
+    first = f"  {left}"
+    if len(first) > indent - 2:
+        return [first, *(" " * indent + line for line in wrapped)]
+    head, *rest = wrapped or [""]
+    return [f"{first:<{indent}}{head}".rstrip(), *(" " * indent + line for line in rest)]

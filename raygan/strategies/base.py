@@ -27,7 +27,14 @@ from raygan.losses.base import LossComponent
 from raygan.networks.base import NetworkComponent
 from raygan.own.names import label
 from raygan.strategies.orders import Order, Train
-from raygan.strategies.partition import check_parts, component_of, read, sources_of, with_parts
+from raygan.strategies.partition import (
+    check_parts,
+    component_of,
+    read,
+    sources_of,
+    unlike,
+    with_parts,
+)
 from raygan.strategies.roles import Role
 
 
@@ -65,6 +72,8 @@ class Plan:
     seed: int = 0
     epoch_steps: float = 0.0
     """Updates that an epoch takes: training samples / batch size."""
+    unlike: str | None = None
+    """What gives pairs unlike data (`data.partition`); None where it does not."""
 
     @classmethod
     def of(cls, config: Config, samples: int) -> Plan:
@@ -77,6 +86,7 @@ class Plan:
             config.checkpoint.every_steps,
             config.seed,
             samples / config.batch_size,
+            unlike(config),
         )
 
     def next_stop(self, step: int) -> int:

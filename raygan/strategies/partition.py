@@ -44,6 +44,14 @@ def sources_of(config: Config) -> Mapping[str, Mapping[str, Any]]:
     return {} if isinstance(rule, str) else rule
 
 
+def unlike(config: Config) -> str | None:
+    """What gives pairs unlike data, as it was written; None where all see the like."""
+    rule = component_of(config).partition
+    if rule in ("shared", "shards"):
+        return None
+    return rule if isinstance(rule, str) else "{pair: SOURCE}"
+
+
 def check_parts(strategy: StrategyComponent, config: Config) -> None:
     """Raises ConfigError for a partition where somebody who is no pair needs real samples, and for
     pairs that have no part.

@@ -30,6 +30,7 @@ from raygan.strategies.orders import Order, Train
 from raygan.strategies.partition import (
     check_parts,
     component_of,
+    parts_of,
     read,
     sources_of,
     unlike,
@@ -465,8 +466,11 @@ def load_data(config: Config) -> Samples:
     are not looked at.
     """
     data = read(component_of(config), config.seed)
-    shared_or_not_here = component_of(config).partition == "shared" or sources_of(config)
-    return data if shared_or_not_here else with_parts(config, with_data(config), data)
+    if component_of(config).partition == "shared" or sources_of(config):
+        return data
+    pairs, parts = with_data(config), int(parts_of(config))
+    to_come = [pair_name(i) for i in range(max(config.ids) + 1, parts)] if pairs else []
+    return with_parts(config, [*pairs, *to_come], data)
 
 
 def is_critic(config: Config) -> bool:

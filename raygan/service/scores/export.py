@@ -22,6 +22,7 @@ from raygan.data.record import Scaling
 from raygan.errors import CheckpointError, ConfigError
 from raygan.gan.streams import Streams
 from raygan.metrics.mixture import fit, log_densities, log_likelihood
+from raygan.strategies.roles import role_of
 from raygan.metrics.ranking import mark_line, marked
 from raygan.metrics.suite import Suite
 from raygan.networks.base import NetworkComponent, untuned
@@ -45,7 +46,7 @@ def fit_mixture(run: Run, samples: int = 2000, seed: int = 0) -> dict[str, Any]:
     """Fit shares on one half of the held-out data, report the log-likelihood of the other; kept in
     `mixture.json`.
     """
-    if len(run.pairs) < 2:
+    if len(run.pairs) < 2 or not role_of(run.pairs[0], run.roles).scored:
         raise ConfigError(
             f"mixture: {run.name} has one generator. A mixture needs two pairs or more."
         )

@@ -20,8 +20,8 @@ from raygan.strategies.roles import GLOBAL
 if TYPE_CHECKING:
     from raygan.strategies.federated.settings import FederatedSettings
 
-PATIENCE = 50
-"""Steps after which the mean of a site's agreement tells something."""
+LOOK_EVERY, PATIENCE = 5, 10
+"""Steps between two looks at the sites' agreement; looks after which its mean tells something."""
 
 
 class Centre(Trainer):
@@ -39,7 +39,7 @@ class Centre(Trainer):
         self.samples: Tensor | None = None
         """G0's batch that the sites judge, with its graph."""
         self.agreed: dict[str, tuple[int, float]] = {}
-        """site -> (steps looked at, mean agreement of the last ones)."""
+        """site -> (looks, mean agreement of the last ones)."""
 
     def set_members(self, sites: Sequence[str]) -> None:
         """Whose words count from the next step on; may be called from another thread."""
@@ -107,8 +107,7 @@ class Centre(Trainer):
         self.update_average()
         self.step += 1
         self.bad_steps.note(self.step, loss_g=loss_g)
-        out = {f"left_out/{n}": float(n in left_out) for n in words} if self.doubts(left_out) else {}
-        return {"loss_g": loss_g, **out}
+        return {"loss_g": loss_g, **{f"left_out/{n}": 1.0 for n in left_out}}
 
     def count(self, site: str) -> float:
         """Its samples; one of which nothing is known counts as the others do on the mean."""
@@ -119,33 +118,31 @@ class Centre(Trainer):
         """Whose word does not count in this step, and why."""
         found = outliers(words)
         assert self.samples is not None
-        x, trust = self.samples.detach(), self.settings.trust
-        for name, word in words.items() if trust else ():
-            if name not in found:
-                seen, mean = self.agreed.get(name, (0, 1.0))
-                mean += (agreement(x, word) - mean) / min(seen + 1, PATIENCE)
-                self.agreed[name] = seen + 1, mean
-                if seen + 1 >= PATIENCE and mean < trust:
-                    found[name] = f"gradients that are not those of its logits ({mean:.2f})"
+        for name in [n for n in words if n not in found] if self.settings.trust else ():
+            seen, mean = self.agreed.get(name, (0, 1.0))
+            if self.step % LOOK_EVERY == 0:
+                now = agreement(self.samples.detach(), words[name])
+                seen, mean = seen + 1, mean + (now - mean) / min(seen + 1, PATIENCE)
+                self.agreed[name] = seen, mean
+            if seen >= PATIENCE and mean < self.settings.trust:
+                found[name] = f"gradients that are not those of its logits ({mean:.2f})"
         return found
-
-    def doubts(self, left_out: Mapping[str, str]) -> bool:
-        """Is there anybody to tell of? Rows of a run without are as short as ever."""
-        return bool(left_out)
 
     # ---------------------------------------------------------------------------------------------
     # state
 
     def state(self) -> State:
         """G0's, and what it thinks of the sites."""
-        told = {f"agreed.{n}.{k}": v for n, of in self.agreed.items() for k, v in zip(("steps", "mean"), of, strict=True)}
-        return {**super().state(), **told}
+        out = super().state()
+        for name, (looks, mean) in self.agreed.items():
+            out |= {f"agreed.{name}.looks": looks, f"agreed.{name}.mean": mean}
+        return out
 
     def restore(self, state: State) -> None:
         """The inverse."""
         super().restore(state)
         self.agreed = {
-            n: (int(str(state[f"agreed.{n}.steps"])), float(str(state[f"agreed.{n}.mean"])))
+            n: (int(str(state[f"agreed.{n}.looks"])), float(str(state[f"agreed.{n}.mean"])))
             for n in self.sites
-            if f"agreed.{n}.steps" in state
+            if f"agreed.{n}.looks" in state
         }

@@ -31,7 +31,12 @@ PRESET = "ring8-federated"
 SHORT, LONG = 2000, 8000
 ALONE = {"resources.pairs_per_actor": 4}
 METHODS: dict[str, dict[str, Any]] = {
-    "central": {"strategy": "independent", "num_pairs": 1, "data.partition": "shared", "steps": SHORT},
+    "central": {
+        "strategy": "independent",
+        "num_pairs": 1,
+        "data.partition": "shared",
+        "steps": SHORT,
+    },
     "odds": {"steps": SHORT},
     "sum": {"strategy": "mdgan", "steps": SHORT},
     "fedavg": {"strategy": "fedavg", "steps": SHORT + 2},  # one step after an average
@@ -70,7 +75,10 @@ def table(found: dict[str, list[dict[str, Any]]]) -> None:
 
     lines = []
     for method, runs in found.items():
-        cost = [f"{runs[0]['bytes_a_step'] / 1e3:.1f} kB", f"{sum(r['cpu_s'] for r in runs) / len(runs):.0f}"]
+        cost = [
+            f"{runs[0]['bytes_a_step'] / 1e3:.1f} kB",
+            f"{sum(r['cpu_s'] for r in runs) / len(runs):.0f}",
+        ]
         lines.append(row(method, runs, cost))
         if "local" in runs[0]:
             lines.append(row(f"{method}: a pair", [r["local"] for r in runs], ["", ""]))

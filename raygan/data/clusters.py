@@ -44,7 +44,9 @@ def lloyd(points: Points, count: int, rng: np.random.Generator) -> tuple[Points,
         centres = np.concatenate([centres, points[[rng.choice(len(points), p=weights)]]])
     for _ in range(ROUNDS):
         labels = squares(points, centres).argmin(1)
-        means = [points[labels == k].mean(0) if (labels == k).any() else c for k, c in enumerate(centres)]
+        means = [
+            points[labels == k].mean(0) if (labels == k).any() else c for k, c in enumerate(centres)
+        ]
         before, centres = centres, np.stack(means)
         if np.array_equal(before, centres):
             break

@@ -113,7 +113,9 @@ def members(
     """
     if rule == "shards":
         return np.sort(np.random.default_rng([seed, count]).permutation(count)[index::parts])
-    assert labels is not None, "rules by class are refused where there are none; clusters are labels"
+    assert labels is not None, (
+        "rules by class are refused where there are none; clusters are labels"
+    )
     if rule in ("by_class", "clusters"):
         return np.flatnonzero(labels % parts == index)
     found = DIRICHLET.fullmatch(rule)

@@ -34,7 +34,9 @@ from raygan.strategies.partition import counts
 class FedPair(Pair):
     """Begins each period with the means of what all have published at the end of the one before."""
 
-    def __init__(self, name: str, parts: Parts, sharing: Sharing, counts: Mapping[str, float]) -> None:
+    def __init__(
+        self, name: str, parts: Parts, sharing: Sharing, counts: Mapping[str, float]
+    ) -> None:
         super().__init__(name, parts, sharing)
         self.counts = counts
         """Training samples of each pair."""
@@ -92,7 +94,9 @@ class Fedavg(StrategyComponent):
     def build(self, name: str, setup: Setup, sharing: Sharing | None = None) -> FedPair:
         """It publishes after steps 1, 1 + every, ...: there periods end."""
         pairs = self.locals(setup.config)
-        return FedPair(name, setup.parts(name), Sharing(every=self.every), counts(setup.data, pairs))
+        return FedPair(
+            name, setup.parts(name), Sharing(every=self.every), counts(setup.data, pairs)
+        )
 
     def bytes_a_step(self, setup: Setup) -> float:
         """Each pair's D and G, to all others."""
@@ -102,7 +106,9 @@ class Fedavg(StrategyComponent):
     def traffic(self, setup: Setup) -> list[str]:
         """A period's."""
         sent = megabytes(self._published(setup))
-        return [f"leaves a pair  {sent} every {self.every} steps, to each other pair: its D and its G"]
+        return [
+            f"leaves a pair  {sent} every {self.every} steps, to each other pair: its D and its G"
+        ]
 
     def _published(self, setup: Setup) -> float:
         return Sharing(every=self.every).nbytes(setup.parts(self.locals(setup.config)[0]))

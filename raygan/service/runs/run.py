@@ -276,7 +276,9 @@ class Run:
         if which in (MIXTURE, FITTED):
             if with_g := [p for p in self.pairs if role_of(p, self.roles).scored]:
                 return with_g
-            raise ConfigError(f"--from {which}: no pair of {self.name} has a generator. Use --from global.")
+            raise ConfigError(
+                f"--from {which}: no pair of {self.name} has a generator. Use --from global."
+            )
         if which == "best":
             return [self.best]
         kind, _, index = which.partition(":")

@@ -22,7 +22,6 @@ from raygan.data.record import Scaling
 from raygan.errors import CheckpointError, ConfigError
 from raygan.gan.streams import Streams
 from raygan.metrics.mixture import fit, log_densities, log_likelihood
-from raygan.strategies.roles import role_of
 from raygan.metrics.ranking import mark_line, marked
 from raygan.metrics.suite import Suite
 from raygan.networks.base import NetworkComponent, untuned
@@ -35,6 +34,7 @@ from raygan.service.runs.identity import run_data
 from raygan.service.runs.run import FITTED, Run
 from raygan.service.scores.evaluate import protocol_line
 from raygan.service.views.tables import format_number, text_table
+from raygan.strategies.roles import role_of
 from raygan.visible import code, markdown
 
 FORMAT = 1

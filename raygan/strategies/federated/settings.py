@@ -22,7 +22,9 @@ class FederatedSettings(StrategyComponent):
         ),
     )
     swap_every: int = Field(
-        0, ge=0, description="Steps between two swaps of discriminators among sites (MD-GAN); 0: none."
+        0,
+        ge=0,
+        description="Steps between two swaps of discriminators among sites (MD-GAN); 0: none.",
     )
     publish: Precision = Field(
         "float32", description="Of G0's samples and the sites' gradients on their way."

@@ -97,9 +97,7 @@ class Federated(FederatedSettings):
                     " none or layer."
                 )
         if self.swaps:
-            same_networks(
-                setup, self.locals(setup.config), ["D"], f"strategy.{self.name} swaps D"
-            )
+            same_networks(setup, self.locals(setup.config), ["D"], f"strategy.{self.name} swaps D")
 
     def notes(self, plan: Plan) -> list[tuple[str, str]]:
         """A sum over unlike data."""
@@ -144,7 +142,9 @@ class Federated(FederatedSettings):
         ]
         if self.swaps:
             swap = megabytes(self.swapped_bytes(parts))
-            lines.append(f"               {swap} every {self.swap_every} steps: its D, to another site")
+            lines.append(
+                f"               {swap} every {self.swap_every} steps: its D, to another site"
+            )
         return lines
 
     # ---------------------------------------------------------------------------------------------
@@ -152,9 +152,7 @@ class Federated(FederatedSettings):
 
     def shortened(self, steps: int) -> Federated:
         """Five swaps, where there are any."""
-        return self.model_copy(
-            update={"swap_every": min(self.swap_every, max(1, steps // 5))}
-        )
+        return self.model_copy(update={"swap_every": min(self.swap_every, max(1, steps // 5))})
 
     def decide(self, ready: Sequence[str], progress: Progress, plan: Plan) -> list[Order]:
         """Sites and centre in turn, a step each; where discriminators are due, a swap in between."""

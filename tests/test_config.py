@@ -80,6 +80,14 @@ def test_any_values_are_a_config_or_an_error_for_people(flags: dict[str, object]
 
 
 def test_components_are_the_files_of_their_package() -> None:
-    assert names("strategy") == ["gap", "independent", "pmgan", "sgan"]
+    assert names("strategy") == [
+        "fedavg",
+        "federated",
+        "gap",
+        "independent",
+        "mdgan",
+        "pmgan",
+        "sgan",
+    ]
     assert {"ring", "grid", "swissroll", "r15", "mnist", "fashion_mnist", "stacked_mnist", "npz", "folder", "zip", "lm1b",
             "parquet", "idx", "given", "csv", "hdf5", "hf"} == set(names("data"))  # fmt: skip

@@ -3,7 +3,7 @@
     evaluate("pair-03", 400, vector) -> rows for metrics.jsonl, and a few samples to look at
 
 One generator and the mixture of all pairs are always reported apart: the mixture's samples are an
-equal share of each pair's, gathered as the pairs reach the step.
+equal share of each pair's (of parts of the data by their sizes), gathered as the pairs reach the step.
 """
 
 from __future__ import annotations
@@ -23,10 +23,12 @@ from raygan.controller.orders import Scored
 from raygan.data.base import to_uint8
 from raygan.gan.streams import Streams, sample_prior
 from raygan.gan.weights import Vector, unflatten
+from raygan.metrics.mixture import shares
 from raygan.metrics.own import own_metrics
 from raygan.metrics.suite import Suite, default_groups
 from raygan.networks.base import NetworkComponent
 from raygan.strategies.base import Plan, Setup, strategy_of
+from raygan.strategies.partition import counts
 from raygan.strategies.roles import MIXTURE
 
 SHOW_POINTS, SHOW_IMAGES = 1000, 64
@@ -137,8 +139,11 @@ class Evaluator:
         )
 
     def _mix(self, gathered: dict[str, Tensor], step: int, members: Sequence[str]) -> Tensor:
-        each = math.ceil(self.count / len(members))
-        pool = torch.cat([gathered[name][:each] for name in members])
+        if set(members) <= set(self.setup.data.parts):  # by the sizes of their parts
+            each = shares(self.count, list(counts(self.setup.data, members).values()))
+        else:
+            each = [math.ceil(self.count / len(members))] * len(members)
+        pool = torch.cat([gathered[n][:of] for n, of in zip(members, each, strict=True)])
         order = torch.randperm(len(pool), generator=self.streams.at("mixture", step))
         return pool[order[: self.count]]
 

@@ -29,7 +29,8 @@ class InlineExecutor:
     """One order after the other, first come, first served."""
 
     def __init__(self, setup: Setup) -> None:
-        own = own_parts(setup.config, with_data(setup.config), setup.data, setup.data)
+        pairs = dict.fromkeys([*with_data(setup.config), *setup.data.parts])  # also those to come
+        own = own_parts(setup.config, pairs, setup.data, setup.data)
         self.setup = replace(setup, shared={}, own=own)
         self.board = Shelves()
         self.players: dict[str, Player] = {}

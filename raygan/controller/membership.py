@@ -29,7 +29,7 @@ from raygan.controller.state import RunState, number_of
 from raygan.errors import ConfigError
 from raygan.strategies.base import strategy_of
 from raygan.strategies.orders import Order, Train
-from raygan.strategies.partition import component_of
+from raygan.strategies.partition import parts_of
 
 EVERY_S = 0.25
 
@@ -166,10 +166,10 @@ class Membership:
         ids = list(state.config.ids)
         ever = max([*ids, *(int(n) for n in state.totals.seen)])
         new = [ever + 1 + i for i in range(pairs - len(ids))]
-        if new and component_of(state.config).partition != "shared":
+        if new and max(new) >= parts_of(state.config):
             raise ConfigError(
                 f"--pairs {pairs}: data.partition gives no part to a pair that joins. Start a new"
-                " run."
+                " run, with data.partition_parts for those to come."
             )
         members = (*ids[:pairs], *new)
         spec = state.strategy.pinned(state.config.strategy, state.config)

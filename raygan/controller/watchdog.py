@@ -4,6 +4,8 @@ has a page for each).
 W101 collapsed-generator       a generator's samples lie close together, or near few held-out points (not so few where D says so
                                too), at two evaluations in a row
 W103 saturated-discriminator   D tells real from fake without a mistake for a while: G gets no gradient
+W110 site-left-out            a federated site's words did not count for a while: not finite, far from the others', or no gradients
+                               of its own logits
 W104 same-modes                two members sit on the same few modes, at two evaluations in a row
 """
 
@@ -48,12 +50,15 @@ class Watchdog:
         self.narrow: set[str] = set()
         self.missed: dict[str, float] = {}
         """What each player's D said last (`d_missed`)."""
+        self.doubted: set[str] = set()
+        """Sites that were told of."""
         self.alike: set[tuple[str, str]] = set()
 
     def trained(
         self, player: str, step: int, report: Mapping[str, float]
     ) -> Iterator[tuple[str, str]]:
         """(name, text) of what a player's row shows."""
+        yield from self._doubted(player, step, report)
         if "d_missed" in report:
             self.missed[player] = report["d_missed"]
         if self.critic(player) or "d_accuracy" not in report:
@@ -69,6 +74,22 @@ class Watchdog:
                     f" rows, step {step}"
                 ),
             )
+
+    def _doubted(
+        self, player: str, step: int, report: Mapping[str, float]
+    ) -> Iterator[tuple[str, str]]:
+        """Whose words a federated run's centre has left out, once each."""
+        for key in report:
+            kind, _, site = key.partition("/")
+            if kind == "left_out" and report[key] > 0 and site not in self.doubted:
+                self.doubted.add(site)
+                yield (
+                    "W110 site-left-out",
+                    (
+                        f"{site}: its words were left out by {player} before step {step}: not"
+                        " finite, far larger than the others', or no gradients of its own logits"
+                    ),
+                )
 
     def scored(self, player: str, step: int, scored: Scored) -> Iterator[tuple[str, str]]:
         """(name, text) of what a generator's samples show."""

@@ -20,6 +20,7 @@ NOT_COMPONENTS = (
     "odd",
     "labels",
     "partition",
+    "clusters",
     "rows",
     "cache",
     "download",

@@ -181,7 +181,9 @@ class DataComponent(Component):
         0, ge=0, description="Of shards and dirichlet; the run's seed leaves them as they are."
     )
     partition_parts: int | None = Field(
-        None, gt=0, description="Filled in: how many parts there are."
+        None,
+        gt=0,
+        description="How many parts there are, for pairs that join as well; None: num_pairs.",
     )
 
     @abstractmethod

@@ -2,6 +2,7 @@
 
 shared                   every pair the whole
 shards                   equal shares of a random order
+clusters                 what k-means finds, a cluster each: unlike on purpose, where one place may see all    (clusters.py)
 by_class                 classes dealt out in turn: class c to part c mod K
 dirichlet(ALPHA)         each class in shares drawn from Dirichlet(ALPHA): the smaller, the more unlike    (Hsu, Qi, Brown, 2019)
 {pair-00: SOURCE, ...}   each pair's own
@@ -25,7 +26,7 @@ from raygan.components import shorthand
 from raygan.data.record import Array, Scaling
 from raygan.own.names import is_own
 
-RULES = ("shared", "shards", "by_class")
+RULES = ("shared", "shards", "clusters", "by_class")
 DIRICHLET = re.compile(r"dirichlet\((\d*\.?\d+(?:e[-+]?\d+)?)\)")
 Index = npt.NDArray[np.int64]
 
@@ -47,7 +48,7 @@ def parsed(value: object) -> object:
     ):
         return value
     raise ValueError(
-        "write shared, shards, by_class, dirichlet(0.5), or a mapping {pair-00: SOURCE}"
+        "write shared, shards, clusters, by_class, dirichlet(0.5), or a mapping {pair-00: SOURCE}"
     )
 
 
@@ -111,8 +112,10 @@ def members(
     """
     if rule == "shards":
         return np.sort(np.random.default_rng([seed, count]).permutation(count)[index::parts])
-    assert labels is not None, "rules by class are refused where there are none"
-    if rule == "by_class":
+    assert labels is not None, (
+        "rules by class are refused where there are none; clusters are labels"
+    )
+    if rule in ("by_class", "clusters"):
         return np.flatnonzero(labels % parts == index)
     found = DIRICHLET.fullmatch(rule)
     assert found, "refused by `parsed`"

@@ -5,7 +5,7 @@ w = argmax sum_x log sum_k w_k p_k(x)        EM; the objective is concave, so it
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,19 @@ from raygan.metrics.density import best_bandwidth, kde_log_density
 
 Points = npt.NDArray[np.floating]
 ROUNDS = 500
+
+
+def shares(n: int, weights: Sequence[float]) -> list[int]:
+    """n split in proportion to the weights, by largest remainder.
+
+    >>> shares(10, [1, 1, 1])
+    [4, 3, 3]
+    """
+    exact = [n * w / sum(weights) for w in weights]
+    out = [int(e) for e in exact]
+    for i in sorted(range(len(out)), key=lambda i: (out[i] - exact[i], i))[: n - sum(out)]:
+        out[i] += 1
+    return out
 
 
 def log_densities(samples: Mapping[str, Points], at: Points) -> npt.NDArray[np.float64]:

@@ -27,7 +27,15 @@ from raygan.losses.base import LossComponent
 from raygan.networks.base import NetworkComponent
 from raygan.own.names import label
 from raygan.strategies.orders import Order, Train
-from raygan.strategies.partition import check_parts, component_of, read, sources_of, with_parts
+from raygan.strategies.partition import (
+    check_parts,
+    component_of,
+    parts_of,
+    read,
+    sources_of,
+    unlike,
+    with_parts,
+)
 from raygan.strategies.roles import Role
 
 
@@ -69,6 +77,8 @@ class Plan:
     """Updates that an epoch takes: training samples / batch size."""
     max_ahead: int | None = None
     """async: steps that a player may be ahead of the slowest (`controller/pace.py`); None: any number."""
+    unlike: str | None = None
+    """What gives pairs unlike data (`data.partition`); None where it does not."""
 
     @classmethod
     def of(cls, config: Config, samples: int) -> Plan:
@@ -82,6 +92,7 @@ class Plan:
             config.seed,
             samples / config.batch_size,
             config.max_ahead,
+            unlike(config),
         )
 
     def next_stop(self, step: int) -> int:
@@ -460,8 +471,11 @@ def load_data(config: Config) -> Samples:
     are not looked at.
     """
     data = read(component_of(config), config.seed)
-    shared_or_not_here = component_of(config).partition == "shared" or sources_of(config)
-    return data if shared_or_not_here else with_parts(config, with_data(config), data)
+    if component_of(config).partition == "shared" or sources_of(config):
+        return data
+    pairs, parts = with_data(config), int(parts_of(config))
+    to_come = [pair_name(i) for i in range(max(config.ids) + 1, parts)] if pairs else []
+    return with_parts(config, [*pairs, *to_come], data)
 
 
 def is_critic(config: Config) -> bool:

@@ -9,6 +9,7 @@ No sample of a pair's own SOURCE goes from one process to another.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
@@ -18,6 +19,7 @@ import numpy as np
 from raygan.config import Config, load_component
 from raygan.data import split
 from raygan.data.base import DataComponent, Samples, freeze
+from raygan.data.clusters import clusters
 from raygan.data.partition import Part, members, needs_classes, rescaled, with_labels
 from raygan.data.split import fingerprint
 from raygan.errors import ConfigError, DataError, did_you_mean
@@ -44,6 +46,14 @@ def sources_of(config: Config) -> Mapping[str, Mapping[str, Any]]:
     return {} if isinstance(rule, str) else rule
 
 
+def unlike(config: Config) -> str | None:
+    """What gives pairs unlike data, as it was written; None where all see the like."""
+    rule = component_of(config).partition
+    if rule in ("shared", "shards"):
+        return None
+    return rule if isinstance(rule, str) else "{pair: SOURCE}"
+
+
 def check_parts(strategy: StrategyComponent, config: Config) -> None:
     """Raises ConfigError for a partition where somebody who is no pair needs real samples, and for
     pairs that have no part.
@@ -58,8 +68,8 @@ def check_parts(strategy: StrategyComponent, config: Config) -> None:
         if player not in pairs and strategy.needs_data(player):
             raise ConfigError(
                 f"data.partition = {told}: {player} of strategy {label(strategy.name)} needs real"
-                " samples, and has no part of its own. Use --strategy gap or independent, or"
-                " data.partition shared."
+                " samples, and has no part of its own. Use --strategy federated, gap or"
+                " independent, or data.partition shared."
             )
     if isinstance(rule, str):
         parts = component.partition_parts or config.num_pairs
@@ -79,6 +89,17 @@ def check_parts(strategy: StrategyComponent, config: Config) -> None:
             f"data.partition: no SOURCE for {missing[0]}: num_pairs = {config.num_pairs}, and"
             f" {len(rule)} have one. Add it, or set num_pairs."
         )
+
+
+def parts_of(config: Config) -> float:
+    """How many parts there are, those of pairs to come included; infinity where all is shared."""
+    component = component_of(config)
+    rule = component.partition
+    if rule == "shared":
+        return math.inf
+    if isinstance(rule, str):
+        return component.partition_parts or config.num_pairs
+    return 1 + max(int(pair.rpartition("-")[2]) for pair in rule)
 
 
 def pinned(config: Config) -> Config:
@@ -147,12 +168,12 @@ def cut(component: DataComponent, config: Config, pair: str, whole: Samples) -> 
             " key or a file, or take shards."
         )
     index, seed = int(pair.rpartition("-")[2]), component.partition_seed
+    labels = (whole.labels, whole.held_out_labels)
+    if rule == "clusters":
+        labels = clusters((whole.train, whole.held_out), parts, seed)
     first, last = (
-        members(rule, len(samples), labels, index, parts, seed)
-        for samples, labels in (
-            (whole.train, whole.labels),
-            (whole.held_out, whole.held_out_labels),
-        )
+        members(rule, len(samples), of_each, index, parts, seed)
+        for samples, of_each in zip((whole.train, whole.held_out), labels, strict=True)
     )
     if not (len(first) and len(last)):
         raise DataError(
@@ -255,3 +276,10 @@ def with_parts(config: Config, pairs: list[str], whole: Samples, ask: Ask = look
     else:
         found = ask(config, pairs, whole.outline)
     return replace(whole, parts=found)
+
+
+def counts(data: Samples, pairs: Iterable[str]) -> dict[str, float]:
+    """Training samples of each of these pairs, of which its share is made; 1 each where all train on
+    the same.
+    """
+    return {p: float(data.parts[p].train) if p in data.parts else 1.0 for p in pairs}

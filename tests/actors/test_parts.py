@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -85,7 +86,7 @@ def raylet() -> int:
     return 0
 
 
-def parted(root: Path) -> Config:
+def parted(root: Path, strategy: dict[str, Any] | None = None) -> Config:
     subprocess.run([sys.executable, "-c", WRITE, str(root), *PAIRS], check=True)
     whole = np.random.default_rng(0).integers(0, 256, (600, 8, 8), dtype=np.uint8)
     np.savez(root / "whole.npz", x=whole)
@@ -93,19 +94,23 @@ def parted(root: Path) -> Config:
         "name": "npz", "path": f"{root}/whole.npz", "partition": {p: f"npz:{root}/{p}.npz" for p in PAIRS}
     }  # fmt: skip
     return tiny_config(
-        data=data, strategy={"name": "gap", "swap_every": 3}, evaluation={"samples": 64}
+        data=data, strategy=strategy or {"name": "gap", "swap_every": 3}, evaluation={"samples": 64}
     )
 
 
-def test_a_source_s_samples_are_in_its_own_pair_s_process_only(tmp_path: Path) -> None:
-    config = parted(tmp_path)
+@pytest.mark.parametrize("strategy", ["gap", "federated"])
+def test_a_source_s_samples_are_in_its_own_pair_s_process_only(
+    strategy: str, tmp_path: Path
+) -> None:
+    """Federated: not in the centre's either."""
+    config = parted(tmp_path, {"name": strategy, "swap_every": 3})
     data = with_parts(config, with_data(config), load_data(config), look_there)
     where: dict[str, list[str]] = {}
     looked: list[int] = []
 
     class Watched(RayExecutor):
         def close(self) -> None:
-            homes = {p: self.places[p][1] for p in PAIRS}
+            homes = {p: self.places[p][1] for p in self.actors}
             others = (
                 {"evaluator": self.places["evaluator"][1]} if "evaluator" in self.places else {}
             )
@@ -128,17 +133,26 @@ def test_a_source_s_samples_are_in_its_own_pair_s_process_only(tmp_path: Path) -
         assert not any(held(raw[i:], hidden(pair)) for raw in states.values() for i in range(8))
 
 
+STRATEGIES: list[dict[str, Any]] = [
+    {"name": "gap", "swap_every": 3},
+    {"name": "federated"},
+    {"name": "mdgan", "swap_every": 3},
+    {"name": "fedavg", "every": 3},
+]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda s: str(s["name"]))
 @pytest.mark.parametrize("rule", ["by_class", "sources"])
-def test_parts_on_ray_give_the_bits_of_parts_inline(rule: str, tmp_path: Path) -> None:
+def test_parts_on_ray_give_the_bits_of_parts_inline(
+    rule: str, strategy: dict[str, Any], tmp_path: Path
+) -> None:
     if rule == "sources":
-        config = parted(tmp_path)
+        config = parted(tmp_path, strategy)
         setup = Setup(
             config, with_parts(config, with_data(config), load_data(config), look_there), CPU
         )
     else:
-        config = tiny_config(
-            data={"partition": rule}, strategy={"name": "gap", "swap_every": 3}, num_pairs=3
-        )
+        config = tiny_config(data={"partition": rule}, strategy=strategy, num_pairs=3)
         setup = setup_of(config)
     inline = final_states(config, lambda: InlineExecutor(setup), samples=setup.num_samples)
     on_ray = final_states(config, lambda: RayExecutor("parts", setup), samples=setup.num_samples)

@@ -99,6 +99,7 @@ READERS = {
     "scale": ["--pairs", "2"], "compare": ["RUN"],
 }  # fmt: skip
 WITHOUT_A_RUN = {
+    "reproduce",
     "data",
     "new",
     "plan",

@@ -24,7 +24,7 @@ from raygan.strategies.base import Setup, load_data, strategy_of, with_data
 from raygan.strategies.partition import own_parts, with_parts
 from tests.conftest import setup_of, tiny_config
 
-RULES = ["shards", "by_class", "dirichlet(0.5)"]
+RULES = ["shards", "by_class", "clusters", "dirichlet(0.5)"]
 
 
 @settings(max_examples=30, deadline=None)

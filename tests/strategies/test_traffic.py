@@ -6,15 +6,16 @@ import pytest
 
 from raygan.controller.inline import InlineExecutor
 from raygan.controller.worker import Shelves
-from raygan.gan.pair import Pair
+from raygan.gan.pair import Trainer
 from raygan.gan.weights import Parcel, Publication
 from raygan.service.verify import final_states
 from raygan.strategies.base import strategy_of
+from raygan.strategies.federated.site import BATCHES
 from raygan.strategies.roles import JUDGE
 from tests.conftest import setup_of, tiny_config
 
 STEPS = 12
-COUNTED = ("D", "C", "G", "opt_d", "samples", "gradient")
+COUNTED = ("D", "C", "G", "opt_d", "samples", "gradient", "logits")
 """Not: beta, who is there, losses, checksums. Adam's step counts, one a tensor, are what `rel`
 allows.
 """
@@ -46,6 +47,10 @@ allows.
         {"name": "pmgan", "publish": "bfloat16", "generator_batch": "share"},
         {"name": "pmgan", "joint": True},
         {"name": "pmgan", "feedback": "gradients"},
+        {"name": "federated"},
+        {"name": "federated", "publish": "bfloat16"},
+        {"name": "mdgan", "swap_every": 3},
+        {"name": "fedavg", "every": 3},
     ],
     ids=lambda s: "-".join(str(v) for v in s.values()),
 )
@@ -58,23 +63,23 @@ def test_bytes_are_counted_as_they_are_sent(
         strategy=strategy, steps=STEPS + 1, network={"name": "mlp", "hidden": 24}, pair={"ema": ema}
     )
     members, sent = len(strategy_of(config).locals(config)), list[int]()
-    publish, offer = Shelves.publish, Pair.offer
+    publish, offer = Shelves.publish, Trainer.offer
 
     def counted(board: Shelves, publication: Publication) -> None:
-        readers = members if publication.player == JUDGE else 1
+        readers = members if publication.player in (JUDGE, BATCHES) else 1
         if 0 < publication.version <= STEPS:
             sent.append(
                 readers * sum(a.nbytes for name, a in publication.arrays.items() if name in COUNTED)
             )
         publish(board, publication)
 
-    def weighed(pair: Pair, *what: Any) -> Parcel:
+    def weighed(pair: Trainer, *what: Any) -> Parcel:
         parcel = offer(pair, *what)
         sent.append(parcel.nbytes)
         return parcel
 
     monkeypatch.setattr(Shelves, "publish", counted)
-    monkeypatch.setattr(Pair, "offer", weighed)
+    monkeypatch.setattr(Trainer, "offer", weighed)
     final_states(config, lambda: InlineExecutor(setup_of(config)))
     assert strategy_of(config).bytes_a_step(setup_of(config)) * STEPS == pytest.approx(
         sum(sent), rel=0.01

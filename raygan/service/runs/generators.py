@@ -17,20 +17,21 @@ from raygan.errors import CheckpointError
 from raygan.gan.bundle import unpack
 from raygan.gan.steps import load_network
 from raygan.gan.streams import Streams, sample_prior
+from raygan.metrics.mixture import shares
 from raygan.networks.base import NetworkComponent
-from raygan.service.runs.run import FITTED, Run
+from raygan.service.runs.run import Run
 from raygan.strategies.base import strategy_of
 
 
 @dataclass(frozen=True)
 class Generators:
-    """One generator, or several of which each gives an equal share of the samples."""
+    """One generator, or several of which each gives its share of the samples."""
 
     networks: dict[str, torch.nn.Module]
     priors: dict[str, tuple[str, int]]
     """Prior and length of z of each."""
     weights: dict[str, float] | None = None
-    """Shares of a mixture that was fitted; None = equal ones."""
+    """Shares of a mixture, fitted or by the sizes of the pairs' parts; None = equal ones."""
 
     scaling: Scaling | None = None
     """From what the networks make to the data's own units."""
@@ -63,19 +64,6 @@ class Generators:
         return np.asarray(pool.numpy())
 
 
-def shares(n: int, weights: list[float]) -> list[int]:
-    """n split in proportion to the weights, by largest remainder.
-
-    >>> shares(10, [1, 1, 1])
-    [4, 3, 3]
-    """
-    exact = [n * w / sum(weights) for w in weights]
-    out = [int(e) for e in exact]
-    for i in sorted(range(len(out)), key=lambda i: (out[i] - exact[i], i))[: n - sum(out)]:
-        out[i] += 1
-    return out
-
-
 def newest(run: Run, what: str) -> Checkpoint:
     """The checkpoint to load from. Raises CheckpointError: the run cannot be sampled, or judged."""
     checkpoint, problems = newest_valid(run.path)
@@ -103,7 +91,7 @@ def load_generators(run: Run, which: str) -> Generators:
     return Generators(
         networks,
         priors,
-        run.fitted_shares() if which == FITTED else None,
+        run.weights(which),
         Scaling.of(run.info.get("scaling")),
     )
 

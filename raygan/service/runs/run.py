@@ -233,6 +233,17 @@ class Run:
 
         return load_discriminators(self, players)
 
+    def weights(self, which: str) -> dict[str, float] | None:
+        """What each generator counts in a mixture: fitted, or its part's training samples; None:
+        all alike. Raises ConfigError.
+        """
+        if which == FITTED:
+            return self.fitted_shares()
+        parts = (self.info.get("data") or {}).get("parts") or {}
+        if which != MIXTURE or not set(self.pairs) <= set(parts):
+            return None
+        return {p: float(parts[p]["train"]) for p in self.pairs}
+
     def fitted_shares(self) -> dict[str, float]:
         """Shares of the mixture that was fitted. Raises ConfigError when none was."""
         if not (self.path / "mixture.json").exists():
@@ -263,7 +274,11 @@ class Run:
         """Whose generators `which` means. Raises ConfigError."""
         players = self.players
         if which in (MIXTURE, FITTED):
-            return self.pairs
+            if with_g := [p for p in self.pairs if role_of(p, self.roles).scored]:
+                return with_g
+            raise ConfigError(
+                f"--from {which}: no pair of {self.name} has a generator. Use --from global."
+            )
         if which == "best":
             return [self.best]
         kind, _, index = which.partition(":")

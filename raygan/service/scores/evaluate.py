@@ -147,10 +147,9 @@ def evaluate_runs(
             seed=seed,
             own=own_metrics(config),
         )
-        which = [
-            *strategy_of(config).scored(config),
-            *([MIXTURE] if config.num_pairs > 1 else []),
-        ]
+        scored = strategy_of(config).scored(config)
+        mixed = len(set(scored) & set(strategy_of(config).locals(config))) > 1
+        which = [*scored, *([MIXTURE] if mixed else [])]
         scores, drawn = (
             {},
             {"ceiling (real data)": suite.trained_on(), "floor (noise)": suite.noise()},

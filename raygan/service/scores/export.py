@@ -34,6 +34,7 @@ from raygan.service.runs.identity import run_data
 from raygan.service.runs.run import FITTED, Run
 from raygan.service.scores.evaluate import protocol_line
 from raygan.service.views.tables import format_number, text_table
+from raygan.strategies.roles import role_of
 from raygan.visible import code, markdown
 
 FORMAT = 1
@@ -45,7 +46,7 @@ def fit_mixture(run: Run, samples: int = 2000, seed: int = 0) -> dict[str, Any]:
     """Fit shares on one half of the held-out data, report the log-likelihood of the other; kept in
     `mixture.json`.
     """
-    if len(run.pairs) < 2:
+    if len(run.pairs) < 2 or not role_of(run.pairs[0], run.roles).scored:
         raise ConfigError(
             f"mixture: {run.name} has one generator. A mixture needs two pairs or more."
         )

@@ -24,6 +24,8 @@ REMEDIES = {
         "nothing, or stretch the schedule: raygan train --resume RUN --steps N"
         " --pair.schedule.steps N"
     ),
+    "W110": "look at that site's data and process; without it the others' shares count for more",
+    "W111": "use strategy federated with combine odds, or data.partition shards",
     "W201": "see events.jsonl for the cause",
     "W203": "make room on the disk, or see to the mount",
     "W206": "nothing, or resume where the run was begun (--strict refuses)",

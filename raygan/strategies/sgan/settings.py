@@ -35,8 +35,11 @@ class SganSettings(StrategyComponent):
     messenger_lifetime: int = Field(
         1, gt=0, description="Iterations until messengers are copied anew (R; paper: 1)."
     )
-    combine: Literal["sum", "mean"] = Field(
-        "sum", description="Gradients over the N opponents; clipping sees the mean."
+    combine: Literal["sum", "mean", "odds"] = Field(
+        "sum",
+        description=(
+            "Gradients over the N opponents; clipping sees the mean. odds: strategy federated's."
+        ),
     )
     global_d_steps: int = Field(1, gt=0, description="Updates of D0 an iteration (paper: one).")
     opponents: Literal["uniform", "payoff"] = Field(

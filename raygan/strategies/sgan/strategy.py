@@ -63,6 +63,11 @@ class Sgan(SganSettings):
                 " gap or pmgan."
             )
         self.inner.check(config)
+        if self.combine == "odds":
+            raise ConfigError(
+                "strategy.sgan.combine = 'odds': odds need messengers that stay with their data and"
+                " are never copied anew. Use --strategy federated."
+            )
         if self.messenger_shards > 1 and self.variant == "early_global":
             raise ConfigError(
                 f"strategy.sgan.messenger_shards = {self.messenger_shards}: variant early_global"

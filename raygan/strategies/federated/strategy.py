@@ -1,0 +1,176 @@
+"""One generator from data that may not leave their workers (UA-GAN: Qu et al., ICLR 2021; MD-GAN:
+Hardy, Le Merrer, Sericola, 2019).
+
+    centre  --batches of G0's samples-->                 site n: I_D updates of D_n on its shard against them
+            <--D_n's logits, and their gradients by the samples (B x (1 + numbers of a sample))--
+    G0 minimises  g_loss(log sum_n pi_n exp l_n(x))      combining.py;  pi_n: the shard's share of all samples
+
+No real sample, and no network, leaves a site (with `swap_every` its D, to another site). SGAN's
+messengers are copies of locals' discriminators; here a site's D is the messenger, beside its data for
+ever: copied anew it would forget what it knows of G0.
+
+lockstep: a site's step i uses G0's batches i, the centre's step i uses answers i + 1 of all sites, bit
+for bit the same everywhere. A site that dies takes all back to the last checkpoint, or
+(`failures.death without`) is left out from there on, the others' shares counting for more.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+from raygan.config import Config
+from raygan.errors import ConfigError
+from raygan.gan.pair import Parts, Sharing
+from raygan.gan.types import Player
+from raygan.gan.weights import num_words, word_bytes
+from raygan.losses.base import LossComponent
+from raygan.networks.base import has_batch_norm
+from raygan.strategies.base import Plan, Progress, Setup, megabytes, same_networks
+from raygan.strategies.federated.centre import Centre
+from raygan.strategies.federated.settings import FederatedSettings
+from raygan.strategies.federated.site import Site
+from raygan.strategies.gap import matching, takes_of
+from raygan.strategies.orders import Order, Swap, Train
+from raygan.strategies.roles import GLOBAL, Role
+
+
+class Federated(FederatedSettings):
+    """A centre with G0 and a site a pair."""
+
+    def roles(self, config: Config) -> dict[str, Role]:
+        """Sites have no generator."""
+        sites = dict.fromkeys(self.locals(config), Role(scored=False))
+        return {**sites, GLOBAL: Role(pair=False, main=True)}
+
+    def players(self, config: Config) -> list[str]:
+        """The sites and the centre."""
+        return [*self.locals(config), GLOBAL]
+
+    def needs_data(self, player: str) -> bool:
+        """A site."""
+        return player != GLOBAL
+
+    def audience(self, config: Config) -> list[str]:
+        """The centre hears the members."""
+        return [GLOBAL]
+
+    @property
+    def packs(self) -> bool:
+        """A site is half a pair."""
+        return False
+
+    @property
+    def swaps(self) -> bool:
+        """Discriminators, among sites."""
+        return self.swap_every > 0
+
+    def check(self, config: Config) -> None:
+        """In turn, by logits that mean something."""
+        if config.tempo == "async":
+            raise ConfigError(
+                f"tempo = async: strategy {self.name} goes by turns, samples out and answers back."
+                " Use --tempo lockstep."
+            )
+        for player in self.players(config):
+            loss = cast(LossComponent, config.of(player).component("loss"))
+            if loss.needs_real:
+                raise ConfigError(
+                    f"loss {loss.name}: it pairs each generated sample with a real one, and the"
+                    f" centre of strategy {self.name} has none. Use non_saturating or dragan."
+                )
+            if self.combine == "odds" and not loss.density_ratio:
+                raise ConfigError(
+                    f"loss {loss.name}: its logits are no log density ratios, so that"
+                    f" strategy.{self.name}.combine = 'odds' has nothing to add up. Use"
+                    " non_saturating, dragan or reverse_kl."
+                )
+
+    def check_setup(self, setup: Setup) -> None:
+        """A logit is one sample's; swapped discriminators are alike."""
+        for site in self.locals(setup.config):
+            if has_batch_norm(setup.parts(site).discriminator):
+                raise ConfigError(
+                    f"network {setup.config.of(site).network['name']}: D of {site} has batch norm,"
+                    f" and strategy {self.name} needs each sample's own logit. Use --network.norm_d"
+                    " none or layer."
+                )
+        if self.swaps:
+            same_networks(setup, self.locals(setup.config), ["D"], f"strategy.{self.name} swaps D")
+
+    def notes(self, plan: Plan) -> list[tuple[str, str]]:
+        """A sum over unlike data."""
+        if self.combine == "odds" or plan.unlike is None:
+            return []
+        return [("W111 sum-over-unlike-data", f"combine = sum, and each site has other data (data.partition = {plan.unlike}): "
+                 "what is right for one is wrong for all others. Use combine odds")]  # fmt: skip
+
+    def build(self, name: str, setup: Setup, sharing: Sharing | None = None) -> Player:
+        """A site, or the centre."""
+        parts = setup.parts(name)
+        if name != GLOBAL:
+            return Site(name, parts, self, setup.config.round_steps)
+        counts = {n: float(part.train) for n, part in setup.data.parts.items()}
+        return Centre(parts, self, self.locals(setup.config), counts)
+
+    # ---------------------------------------------------------------------------------------------
+    # what leaves a site
+
+    def sent(self, parts: Parts) -> tuple[int, int]:
+        """Bytes of a step: to a site, and back."""
+        numbers, word = parts.batch_size * math.prod(parts.data.shape), word_bytes(self.publish)
+        return (parts.loss.d_steps + 1) * numbers * word, numbers * word + 4 * parts.batch_size
+
+    def bytes_a_step(self, setup: Setup) -> float:
+        """Of all sites, and of the swaps among them."""
+        parts = setup.parts(GLOBAL)
+        d = self.swapped_bytes(parts) / self.swap_every if self.swaps else 0.0
+        return setup.config.num_pairs * (sum(self.sent(parts)) + d)
+
+    def swapped_bytes(self, parts: Parts) -> int:
+        """A D with its optimizer."""
+        return 4 * num_words(parts.discriminator) * (1 + parts.config.optimizer_words)
+
+    def traffic(self, setup: Setup) -> list[str]:
+        """What goes to a site and what leaves it, at each step."""
+        parts = setup.parts(GLOBAL)
+        there, back = map(megabytes, self.sent(parts))
+        lines = [
+            f"to a site      {there} a step: {parts.loss.d_steps + 1} batches of G0's samples",
+            f"leaves a site  {back} a step: D's logits, and their gradients by G0's samples",
+        ]
+        if self.swaps:
+            swap = megabytes(self.swapped_bytes(parts))
+            lines.append(
+                f"               {swap} every {self.swap_every} steps: its D, to another site"
+            )
+        return lines
+
+    # ---------------------------------------------------------------------------------------------
+    # when
+
+    def shortened(self, steps: int) -> Federated:
+        """Five swaps, where there are any."""
+        return self.model_copy(update={"swap_every": min(self.swap_every, max(1, steps // 5))})
+
+    def decide(self, ready: Sequence[str], progress: Progress, plan: Plan) -> list[Order]:
+        """Sites and centre in turn, a step each; where discriminators are due, a swap in between."""
+        done, at = progress.done, progress.done[GLOBAL]
+        sites = sorted(p for p in done if p != GLOBAL)
+        if self.meets(at, plan) and any(progress.swapped.get(p, 0) < at for p in sites):
+            if len(ready) < len(done) or set(done.values()) != {at} or len(sites) < 2:
+                return [Train(p, at - done[p], at) for p in ready if p != GLOBAL and done[p] < at]
+            takes = takes_of(matching(sites, plan.seed, at), sites)
+            return [Swap(at, tuple(sorted(takes.items())))]
+        told = min(done[p] for p in sites)
+        ends = {p: min(at + 1, plan.steps) for p in sites} | {GLOBAL: min(told, at + 1)}
+        return [Train(p, ends[p] - done[p], at) for p in ready if ends[p] > done[p]]
+
+    def meets(self, step: int, plan: Plan) -> bool:
+        """Do sites swap at this step? Not at the last one, after which nobody trains."""
+        return self.swaps and 0 < step < plan.steps and step % self.swap_every == 0
+
+    def stop_targets(self, done: Mapping[str, int], plan: Plan) -> dict[str, int]:
+        """All at the step of the one that is furthest."""
+        return dict.fromkeys(done, max(done.values()))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from raygan.cli.flags import Arguments, parse
-from raygan.config import PRESETS, Resolved, resolve
+from raygan.config import PRESETS, Config, Resolved, full_dump, resolve, validate
 from raygan.config import presets as preset_names
 from raygan.errors import ConfigError, RequirementError
 from raygan.paths import expanded
@@ -282,12 +282,14 @@ def report(argv: Sequence[str]) -> int:
 def verify(argv: Sequence[str]) -> int:
     """Prove what the papers promise."""
     args = parse(
-        argv, valued=("preset", "steps", "address"), switches=("inline", "trust-code"), repeated=("config",), positional=(0, 1),
-        usage="raygan verify [RUN] [--preset NAME] [--config FILE ...] [--steps 20] [--inline] [--trust-code]",
+        argv, valued=("preset", "steps", "address", "device"), switches=("inline", "trust-code"), repeated=("config",), positional=(0, 1),
+        usage="raygan verify [RUN] [--preset NAME] [--config FILE ...] [--steps 20] [--device cpu|cuda] [--inline] [--trust-code]",
     )  # fmt: skip
     from raygan.service.verify import verify_config
 
     config = _opened(args).config if args.positional else _resolved(args).config
+    if (device := args.get("device")) is not None:
+        config = validate(Config, {**full_dump(config), "device": device})
     results = verify_config(
         config, whole(args, "steps", 20, least=2), args.get("address") or "auto", args.has("inline")
     )

@@ -103,9 +103,15 @@ def plant(monkeypatch: pytest.MonkeyPatch, bug: Bug) -> None:
         holder = getattr(holder, part)
     source = textwrap.dedent(inspect.getsource(getattr(holder, name)))
     assert source.count(bug.old) >= 1, f"{bug.where} has no {bug.old!r} any more: plant it anew"
-    source = source.replace(bug.old, bug.new).replace("super()", f"super({path.split('.')[0]}, self)")
+    source = source.replace(bug.old, bug.new).replace(
+        "super()", f"super({path.split('.')[0]}, self)"
+    )
     names: dict[str, Any] = {}
-    exec(compile("from __future__ import annotations\n" + source, "planted", "exec"), vars(module), names)
+    exec(
+        compile("from __future__ import annotations\n" + source, "planted", "exec"),
+        vars(module),
+        names,
+    )
     monkeypatch.setattr(holder, name, names[name])
     ours = [m for n, m in list(sys.modules.items()) if n.startswith("raygan.") and not classes]
     for other in ours:

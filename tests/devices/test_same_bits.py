@@ -32,7 +32,10 @@ PICTURES: dict[str, Any] = {
 }  # fmt: skip
 DENSITY: dict[str, Any] = {"loss": "reverse_kl"}
 
-LOSSES: dict[str, dict[str, Any]] = {"gman": {"network": {"judges": 3}}, "d2gan": {"network": {"judges": 2}}}
+LOSSES: dict[str, dict[str, Any]] = {
+    "gman": {"network": {"judges": 3}},
+    "d2gan": {"network": {"judges": 2}},
+}
 VARIANTS: dict[str, dict[str, Any]] = {
     **{f"loss {n}": {**ALONE, "loss": n, **LOSSES.get(n, {})} for n in names("loss")},
     "two critic steps": {**ALONE, "loss": {"name": "dragan", "d_steps": 2}},
@@ -40,31 +43,57 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "rmsprop, decay, uniform, clip": {
         **ALONE, "pair": {"optimizer": "rmsprop", "lr_decay": "linear", "prior": "uniform", "clip_grad_d": 1.0, "clip_grad_g": 1.0},
     },
-    "ema, noise, matching": {**ALONE, "pair": {"ema": 0.9, "input_noise": 0.3, "feature_matching": 0.5}},
+    "ema, noise, matching": {
+        **ALONE, "pair": {"ema": 0.9, "input_noise": 0.3, "feature_matching": 0.5},
+    },
     "shared order": {**ALONE, "pair": {"data_order": "shared"}},
     "bfloat16": {**ALONE, "network": {"precision": "bfloat16"}},
-    "pack": {**ALONE, "num_pairs": 3, "resources": {"pairs_per_actor": 3}, "pair": {"ema": 0.9, "clip_grad_d": 1.0, "input_noise": 0.1}},
+    "pack": {
+        **ALONE, "num_pairs": 3, "resources": {"pairs_per_actor": 3}, "pair": {"ema": 0.9, "clip_grad_d": 1.0, "input_noise": 0.1},
+    },
     "pack dragan": {**ALONE, "num_pairs": 3, "loss": "dragan", "resources": {"pairs_per_actor": 3}},
-    "sgan samples": {"strategy": {"name": "sgan", "share_generators": "samples", "messenger_lifetime": 5}},
+    "sgan samples": {
+        "strategy": {"name": "sgan", "share_generators": "samples", "messenger_lifetime": 5},
+    },
     "sgan weights, payoff": {
         "strategy": {"name": "sgan", "share_generators": "weights", "messenger_optimizer": "persist", "opponents": "payoff", "messenger_lifetime": 4, "global_d_steps": 2},
     },
-    "sgan clone, bfloat16": {"strategy": {"name": "sgan", "messenger_optimizer": "clone", "publish": "bfloat16"}},
+    "sgan clone, bfloat16": {
+        "strategy": {"name": "sgan", "messenger_optimizer": "clone", "publish": "bfloat16"},
+    },
     "sgan early": {"strategy": {"name": "sgan", "variant": "early_global"}},
-    "sgan simplified, float16": {"strategy": {"name": "sgan", "variant": "simplified", "publish": "float16"}},
+    "sgan simplified, float16": {
+        "strategy": {"name": "sgan", "variant": "simplified", "publish": "float16"},
+    },
     "sgan shards": {"strategy": {"name": "sgan", "messenger_shards": 2}, "num_pairs": 4},
-    "sgan pack": {"strategy": {"name": "sgan", "messenger_lifetime": 2}, "num_pairs": 4, "resources": {"pairs_per_actor": 2}},
-    "sgan shared weights": {"strategy": {"name": "sgan", "over": {"name": "independent", "share_weights": True}}},
+    "sgan pack": {
+        "strategy": {"name": "sgan", "messenger_lifetime": 2}, "num_pairs": 4, "resources": {"pairs_per_actor": 2},
+    },
+    "sgan shared weights": {
+        "strategy": {"name": "sgan", "over": {"name": "independent", "share_weights": True}},
+    },
     "gap": {"strategy": {"name": "gap", "swap_every": 2}, "num_pairs": 3},
-    "gap G": {"strategy": {"name": "gap", "swap_every": 2, "what": "G", "carry": "weights", "lr_smoothing": True}, "pair": {"ema": 0.9}},
-    "gap pack": {"strategy": {"name": "gap", "swap_every": 2}, "num_pairs": 4, "resources": {"pairs_per_actor": 2}},
+    "gap G": {
+        "strategy": {"name": "gap", "swap_every": 2, "what": "G", "carry": "weights", "lr_smoothing": True}, "pair": {"ema": 0.9},
+    },
+    "gap pack": {
+        "strategy": {"name": "gap", "swap_every": 2}, "num_pairs": 4, "resources": {"pairs_per_actor": 2},
+    },
     "pmgan": {"strategy": {"name": "pmgan"}, **DENSITY},
-    "pmgan gradients": {"strategy": {"name": "pmgan", "feedback": "gradients", "balance": "learned"}, **DENSITY},
-    "pmgan joint, share": {"strategy": {"name": "pmgan", "joint": True, "generator_batch": "share", "publish": "bfloat16"}, **DENSITY},
+    "pmgan gradients": {
+        "strategy": {"name": "pmgan", "feedback": "gradients", "balance": "learned"}, **DENSITY,
+    },
+    "pmgan joint, share": {
+        "strategy": {"name": "pmgan", "joint": True, "generator_batch": "share", "publish": "bfloat16"}, **DENSITY,
+    },
     "sgan over gap": {"strategy": {"name": "sgan", "over": {"name": "gap", "swap_every": 2}}},
-    "sgan over pmgan": {"strategy": {"name": "sgan", "over": {"name": "pmgan", "publish": "float16"}}, "loss": "reverse_kl"},
+    "sgan over pmgan": {
+        "strategy": {"name": "sgan", "over": {"name": "pmgan", "publish": "float16"}}, "loss": "reverse_kl",
+    },
     "dcgan": {**PICTURES, **ALONE, "num_pairs": 1},
-    "gran": {**PICTURES, **ALONE, "num_pairs": 1, "network": {"name": "gran", "width": 4, "z_dim": 8}},
+    "gran": {
+        **PICTURES, **ALONE, "num_pairs": 1, "network": {"name": "gran", "width": 4, "z_dim": 8},
+    },
     "dcgan gap": {**PICTURES, "strategy": {"name": "gap", "swap_every": 2}},
 }  # fmt: skip
 OFTEN = ["sgan weights, payoff", "gap", "pmgan", "pack"]

@@ -6,10 +6,14 @@ import ray
 import torch
 
 from raygan.config import Config
+from raygan.gan.device import chosen, settle
 
 
 def pick_device(config: Config) -> torch.device:
-    """The GPU that Ray gave to this actor, if any; else the CPU."""
-    if config.device == "cpu" or (config.device == "auto" and not ray.get_gpu_ids()):
-        return torch.device("cpu")
-    return torch.device("cuda")
+    """The GPU that Ray gave to this actor, with its share of the memory, if any; else the CPU.
+    Raises InfeasibleError where that cannot be.
+    """
+    device = chosen(config.device, ray.get_gpu_ids())
+    share = ray.get_runtime_context().get_assigned_resources().get("GPU", 1.0)
+    settle(device, config.tempo == "lockstep", float(share))
+    return device

@@ -27,6 +27,7 @@ from raygan.actors.worker_group import BOARD, EVALUATOR, MATCHMAKER, WorkerGroup
 from raygan.config import Config
 from raygan.controller.orders import Adopt, Done, Evaluate, Join, Order, Save
 from raygan.errors import PlayerDied, RayganError
+from raygan.gan.device import death_of
 from raygan.gan.types import Report
 from raygan.strategies.base import Setup, homes, strategy_of
 from raygan.strategies.orders import Swap, Train
@@ -358,6 +359,9 @@ class RayExecutor(WorkerGroup):
             if isinstance(cause, PlayerDied):  # a deputy that does not answer
                 self.lost.add(cause.player)
                 cause = self._hung(cause.player, cause.cause)
+            if (end := death_of(cause)) is not None:  # its process lives, its device is lost to it
+                self.lost.add(name)
+                raise PlayerDied(name, end[1], end[0]) from None
             if isinstance(cause, RayganError):
                 raise cause from None
             if isinstance(cause, RayActorError):  # an actor that this one was reading from

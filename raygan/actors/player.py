@@ -22,6 +22,7 @@ from raygan.controller.orders import Card
 from raygan.controller.worker import Packs, host_all, swapper
 from raygan.data.base import Samples
 from raygan.gan.bundle import pack, unpack
+from raygan.gan.device import described
 from raygan.gan.types import Player
 from raygan.gan.weights import Parcel, Publication, Vector
 from raygan.strategies.base import Setup, strategy_of
@@ -38,6 +39,7 @@ class PlayerActor(Process):
         self._label = f"{run}/{label}"
         self._samples: Samples = ray.get(data[0])  # a reference in a list: resolved here, zero-copy
         self._own: dict[str, Samples] = {}
+        self._device = "cpu"
         self._players: dict[str, Player] = {}
         self._begun = threading.Event()
         self._notice = heed_sigterm()
@@ -65,7 +67,9 @@ class PlayerActor(Process):
             RemoteDeputy(name, actor, epoch, config, board) for name, actor in deputies.items()
         ]
         self._own |= own_parts(config, [n for n in names if n not in self._own], self._samples)
-        setup = Setup(config, self._samples, pick_device(config), deputies=helping, own=self._own)
+        device = pick_device(config)
+        self._device = described(device)
+        setup = Setup(config, self._samples, device, deputies=helping, own=self._own)
         players = {name: strategy_of(config).build(name, setup) for name in names}
         for name, state in states.items():
             players[name].restore(unpack(ray.get(state[0])))
@@ -165,6 +169,7 @@ class PlayerActor(Process):
             "pid": os.getpid(),
             "node": context.get_node_id(),
             "gpus": ray.get_gpu_ids(),
+            "device": self._device,
             "notice": self._notice.is_set(),
             "step": player.step if player else 0,
             "beats": sum(

@@ -155,6 +155,7 @@ VERBS: dict[str, Verb] = {
         "prove that the locals are untouched by the global pair, and that inline = Ray bit for bit", "[RUN]", (0, 1),
         {
             "preset": PRESET, "config": CONFIG, "steps": Flag("Steps to try.", "20"), "address": ADDRESS,
+            "device": Flag("Compute there instead of on the CPU.", "cuda"),
             "inline": Flag("In this process only, no Ray."), "trust-code": TRUST,
         },
         "raygan verify --preset ring8-sgan --inline",

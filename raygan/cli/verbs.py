@@ -12,7 +12,7 @@ from typing import Any
 
 from raygan.cli.commands import VERBS, usage
 from raygan.cli.flags import Arguments, parse
-from raygan.config import PRESETS, Resolved, resolve
+from raygan.config import PRESETS, Config, Resolved, full_dump, resolve, validate
 from raygan.config import presets as preset_names
 from raygan.errors import ConfigError, RequirementError
 from raygan.paths import expanded
@@ -283,6 +283,8 @@ def verify(argv: Sequence[str]) -> int:
     from raygan.service.verify import verify_config
 
     config = _opened(args).config if args.positional else _resolved(args).config
+    if (device := args.get("device")) is not None:
+        config = validate(Config, {**full_dump(config), "device": device})
     results = verify_config(
         config, whole(args, "steps", 20, least=2), args.get("address") or "auto", args.has("inline")
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -18,11 +19,23 @@ from raygan.controller.scores import tried
 from raygan.controller.worker import Packs, Shelves, host_all, swapper
 from raygan.errors import PlayerDied
 from raygan.gan.bundle import pack, unpack
+from raygan.gan.device import death_of, described
 from raygan.gan.types import Player
 from raygan.gan.weights import Parcel
 from raygan.strategies.base import Setup, homes, strategy_of, with_data
 from raygan.strategies.orders import Swap, Train
 from raygan.strategies.partition import own_parts
+
+
+@contextmanager
+def told(player: str) -> Iterator[None]:
+    """Raises PlayerDied for what would have ended this player's process: memory, or a device lost."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if (end := death_of(error)) is None:
+            raise
+        raise PlayerDied(player, end[1], end[0]) from None
 
 
 class InlineExecutor:
@@ -52,9 +65,10 @@ class InlineExecutor:
         self.evaluator.waiting.clear()
         strategy = strategy_of(self.setup.config)
         for name in players:
-            self.players[name] = strategy.build(name, self.setup)
-            if name in states:
-                self.players[name].restore(unpack(states[name]))
+            with told(name):
+                self.players[name] = strategy.build(name, self.setup)
+                if name in states:
+                    self.players[name].restore(unpack(states[name]))
         for player in self.players.values():
             player.open(self.board)
 
@@ -67,6 +81,10 @@ class InlineExecutor:
         if not self.queue:
             return []
         order = self.queue.popleft()
+        with told(getattr(order, "player", "a swap")):
+            return self._carried_out(order)
+
+    def _carried_out(self, order: Order) -> list[Done]:
         began = time.perf_counter()
         result: Any = None
         if isinstance(order, Train):
@@ -163,4 +181,4 @@ class InlineExecutor:
 
     def info(self) -> dict[str, Any]:
         """One process, one place."""
-        return {"executor": "inline", "pid": os.getpid(), "device": str(self.setup.device)}
+        return {"executor": "inline", "pid": os.getpid(), "device": described(self.setup.device)}

@@ -28,7 +28,8 @@ def unmoved(network: nn.Module, x: Tensor) -> Tensor:
     Neither its buffers move (batch norm's running averages) nor what its layers draw next
     (dropout).
     """
-    with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
+    away = [] if x.device.type == "cpu" else [x.device]
+    with torch.random.fork_rng(devices=away, device_type=x.device.type):
         out: Tensor = torch.func.functional_call(
             network, {n: b.clone() for n, b in network.named_buffers()}, (x,)
         )

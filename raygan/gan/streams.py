@@ -58,13 +58,12 @@ class Streams:
 
         Afterwards they are again what they were.
         """
-        devices = [self.device] if self.device.type == "cuda" else []
+        devices = [self.device] if self.device.type != "cpu" else []
         seed = derive_seed(self.seed, self.player, purpose, step)
-        with torch.random.fork_rng(devices=devices):
+        with torch.random.fork_rng(devices=devices, device_type=self.device.type):
             torch.default_generator.manual_seed(seed)
             for device in devices:
-                with torch.cuda.device(device):
-                    torch.cuda.manual_seed(seed)
+                torch.get_device_module(device).manual_seed(seed)
             yield
 
 

@@ -18,6 +18,7 @@ from torch.nn.utils import parametrize
 
 from raygan.config import Component
 from raygan.errors import ConfigError
+from raygan.gan.device import accelerator
 from raygan.gan.weights import duplicate
 
 Init = Literal["torch", "normal", "he", "own"]
@@ -126,10 +127,11 @@ def seeded(stream: torch.Generator) -> Iterator[None]:
     own = stream.clone_state()
     # not the stream's own sequence: a layer drawn here and one drawn from it would be copies
     seed = int(torch.randint(2**63 - 1, (), generator=own, device=own.device))
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    kind = accelerator()
+    devices = range(torch.accelerator.device_count()) if kind else ()
     of_python, of_numpy = random.getstate(), np.random.get_state()
     try:
-        with torch.random.fork_rng(devices=devices):
+        with torch.random.fork_rng(devices=devices, device_type=kind or "cpu"):
             torch.manual_seed(seed)
             np.random.seed(seed % 2**32)
             random.seed(seed)

@@ -16,6 +16,7 @@ from raygan.controller.turns import turns
 from raygan.gan.weights import num_words
 from raygan.service.autopack import not_batched
 from raygan.service.runs.identity import settled
+from raygan.service.training import refuse_without_gpu
 from raygan.strategies.base import (
     Plan,
     Setup,
@@ -48,6 +49,7 @@ def plan_text(resolved: Resolved, address: str) -> str:
     resources, nodes, where = cluster_size(address)
     found = homes(config, players)
     placement = place(num_processes(config), config.resources, resources, nodes)
+    refuse_without_gpu(config, placement.gpus)
     g, d = num_words(parts.generator) * 4, num_words(parts.discriminator) * 4
     checkpoint = len(players) * (1 + config.pair.optimizer_words) * (g + d)
     lines = [
@@ -74,10 +76,25 @@ def plan_text(resolved: Resolved, address: str) -> str:
             f" the last {config.checkpoint.keep} are kept"
         ),
     ]
+    lines += _gpu_lines(config, placement.gpus, checkpoint // len(players))
     lines += _pack_lines(setup, found)
     lines += strategy.traffic(setup)
     lines += _part_lines(setup)
     return "\n".join([*lines, _time_line(config, setup, placement.cpus)])
+
+
+def _gpu_lines(config: Config, share: float, nbytes: int) -> list[str]:
+    """What a player keeps on its GPU; activations are not known before they are there."""
+    if config.device == "cpu" or not share:
+        return []
+    return [
+        (
+            f"GPU memory     {megabytes(2 * nbytes)} a player for networks, optimizers and the copy"
+            f" to go back to, besides activations and CUDA's own 300 to 500 MB; cap: {share:.0%} of"
+            " its GPU"
+        ),
+        "               times and packs are measured on this machine's CPU: a GPU has others",
+    ]
 
 
 def _part_lines(setup: Setup) -> list[str]:

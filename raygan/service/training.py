@@ -46,11 +46,14 @@ from raygan.errors import (
     CheckpointError,
     ConfigError,
     DataError,
+    InfeasibleError,
     Interrupted,
     RayganError,
     did_you_mean,
 )
 from raygan.gan.bundle import unpack
+from raygan.gan.device import CPU, chosen
+from raygan.gan.device import settle as settle_device
 from raygan.own import trust
 from raygan.own.calling import place, said
 from raygan.own.names import is_own, label, short, split
@@ -109,6 +112,8 @@ def train(
     if name is not None:
         RunFolder.refuse(run_dir, name)  # before Ray is started, and data are read
     on_disk(run_dir)
+    if inline:
+        chosen(config.device)  # refuses a GPU that is not there
     tell_objects(config, inline)
     tell(f"reading {label(config.data['name'])}")
     strategy = strategy_of(config)
@@ -127,7 +132,7 @@ def train(
         packs: dict[str, Any] = {}
         tell("making the run")
         if config.resources.pairs_per_actor == "auto":
-            config, packs = settle(setup, 1 if inline else _places())
+            config, packs = settle(setup, 1 if inline else _places(config))
         if not inline:
             _check_placement(config)
             _check_abroad(config)
@@ -265,7 +270,7 @@ def _drive(
     config: Config, folder: RunFolder, journal: Journal, data: Any, inline: bool, checkpoint: Checkpoint | None,
     heard: Sequence[Listener | Heard], problems: Sequence[str] = (), notes: Mapping[str, str] = EMPTY,
 ) -> Run:  # fmt: skip
-    device = torch.device("cuda" if config.device == "cuda" and inline else "cpu")
+    device = inline_device(config) if inline else CPU
     setup = Setup(config, data, device)
 
     def make_executor() -> Executor:
@@ -443,12 +448,13 @@ def _parted(config: Config, data: Samples, inline: bool) -> Samples:
     return with_parts(config, with_data(config), data, look_there)
 
 
-def _places() -> int:
-    """How many actors of this cluster can train at once."""
+def _places(config: Config) -> int:
+    """How many actors of this cluster can train at once; GPUs count where players may have them."""
     import ray
 
     room = ray.cluster_resources()
-    return int(room.get("GPU", 0) or room.get("CPU", 1))
+    gpus = 0.0 if config.device == "cpu" else room.get("GPU", 0.0)
+    return int(gpus or room.get("CPU", 1))
 
 
 def _check_placement(config: Config) -> None:
@@ -457,7 +463,24 @@ def _check_placement(config: Config) -> None:
     from raygan.actors.placement import place
     from raygan.actors.worker_group import rooms
 
-    place(num_processes(config), config.resources, ray.cluster_resources(), rooms())
+    placed = place(num_processes(config), config.resources, ray.cluster_resources(), rooms())
+    refuse_without_gpu(config, placed.gpus)
+
+
+def refuse_without_gpu(config: Config, gpus: float) -> None:
+    """Raises InfeasibleError where a GPU is demanded and no player would get a share of one."""
+    if config.device == "cuda" and not gpus:
+        raise InfeasibleError(
+            "device = cuda: no player gets a GPU, the cluster has none to give. Use --device cpu or"
+            " auto, or a cluster whose nodes have GPUs."
+        )
+
+
+def inline_device(config: Config) -> torch.device:
+    """All players' device in this one process, made ready. Raises InfeasibleError."""
+    device = chosen(config.device)
+    settle_device(device, config.tempo == "lockstep")
+    return device
 
 
 def _check_abroad(config: Config) -> None:

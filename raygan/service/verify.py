@@ -23,6 +23,7 @@ from raygan.controller.turns import turns
 from raygan.controller.worker import swapper
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
+from raygan.service.training import inline_device
 from raygan.strategies.base import Plan, Setup, load_data, strategy_of, with_data
 from raygan.strategies.orders import Swap
 from raygan.strategies.partition import with_parts
@@ -86,7 +87,8 @@ def verify_config(config: Config, steps: int, address: str, inline_only: bool) -
         update={"steps": steps, "tempo": "lockstep", "round_steps": 1, "strategy": strategy}
     )
     data = with_parts(config, with_data(config), load_data(config))
-    setup = Setup(config, data, torch.device("cpu"))
+    device = inline_device(config)
+    setup = Setup(config, data, device)
     size = setup.num_samples
     moved: list[tuple[Swap, bool]] = []
     whole = final_states(config, lambda: Witness(setup, moved), samples=size)

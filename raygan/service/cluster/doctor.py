@@ -29,8 +29,17 @@ def checks() -> Iterator[Check]:
             yield False, package, f"not installed: pip install {package}"
     import torch
 
-    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    from raygan.gan.device import accelerator, described
+
+    kind = accelerator()
+    gpus = (
+        [described(torch.device(kind, i)) for i in range(torch.accelerator.device_count())]
+        if kind
+        else []
+    )
     yield True, "devices", f"{os.cpu_count()} CPUs; GPUs: {', '.join(gpus) or 'none'}"
+    if gpus:
+        yield True, "MPS", sharing()
     free = shutil.disk_usage(Path.cwd()).free / 2**30
     yield free > 1, "disk", f"{free:.0f} GiB free here"
     from raygan.config import load_component
@@ -44,10 +53,48 @@ def checks() -> Iterator[Check]:
             yield True, name, f"{len(data.train):,} training samples"
         except RayganError as error:
             yield False, name, str(error)
-    yield _ray_starts()
+    started, resources = _ray_starts()
+    yield started
+    if started[0]:
+        yield agreement(len(gpus), int(resources.get("GPU", 0)))
 
 
-def _ray_starts() -> Check:
+def agreement(torchs: int, rays: int) -> Check:
+    """Do torch and Ray see the same GPUs of this machine?"""
+    from importlib.metadata import version as of
+
+    if rays > torchs:
+        return (
+            False,
+            "gpus",
+            (
+                f"Ray has {rays} here, torch {of('torch')} finds {torchs}: players would be given GPUs"
+                " that they cannot use. Install a torch for them, or train with --device cpu"
+            ),
+        )
+    if torchs > rays:
+        return (
+            False,
+            "gpus",
+            (
+                f"torch finds {torchs} here, Ray has {rays}: players would train on CPUs. Start Ray"
+                f" with --num-gpus {torchs}, or look at CUDA_VISIBLE_DEVICES"
+            ),
+        )
+    return True, "gpus", f"{rays}, by torch and by Ray"
+
+
+def sharing() -> str:
+    """Does NVIDIA's MPS run, by which processes of one GPU work at once and not in turns?"""
+    if (Path(os.environ.get("CUDA_MPS_PIPE_DIRECTORY", "/tmp/nvidia-mps")) / "control").exists():
+        return "runs: players that share a GPU work at once"
+    return (
+        "does not run: players that share a GPU take turns. nvidia-cuda-mps-control -d starts it,"
+        " or take resources.pairs_per_actor"
+    )
+
+
+def _ray_starts() -> tuple[Check, dict[str, float]]:
     from raygan.actors.cluster import cluster
 
     began = time.perf_counter()
@@ -57,10 +104,7 @@ def _ray_starts() -> Check:
 
             resources = ray.cluster_resources()
     except RayganError as error:
-        return False, "start", str(error)
+        return (False, "start", str(error)), {}
     seconds = time.perf_counter() - began
-    return (
-        True,
-        "start",
-        f"a local Ray starts and stops in {seconds:.0f} s: {resources.get('CPU', 0):g} CPUs",
-    )
+    text = f"a local Ray starts and stops in {seconds:.0f} s: {resources.get('CPU', 0):g} CPUs"
+    return (True, "start", text), resources

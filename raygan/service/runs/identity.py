@@ -52,7 +52,18 @@ def settled(resolved: Resolved) -> Resolved:
             f" {resolved.origins['data.name']} would be what scores are against. Name the whole:"
             " --data SOURCE."
         )
-    return resolved.model_copy(update={"config": pinned(rooted(resolved.config))})
+    config = pinned(rooted(resolved.config))
+    resources = config.resources
+    if config.device == "cpu" and resources.gpus_per_pair:
+        raise ConfigError(
+            f"resources.gpus_per_pair = {resources.gpus_per_pair:g}, device = cpu: GPUs would be"
+            " taken and not used. Leave one of the two out."
+        )
+    if config.device == "cpu":
+        config = config.model_copy(
+            update={"resources": resources.model_copy(update={"gpus_per_pair": 0.0})}
+        )
+    return resolved.model_copy(update={"config": config})
 
 
 def identity(data: Samples) -> dict[str, Any]:

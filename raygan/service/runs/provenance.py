@@ -15,6 +15,8 @@ def provenance() -> dict[str, Any]:
     """What stands beside every result: versions, machine, commit."""
     import torch
 
+    from raygan.gan.device import accelerator, chosen, described
+
     return {
         "versions": {p: version(p) for p in ("raygan", "torch", "ray", "numpy")}
         | {"python": platform.python_version()},
@@ -24,7 +26,7 @@ def provenance() -> dict[str, Any]:
             "threads": torch.get_num_threads(),
             "system": platform.platform(),
             "processor": processor(),
-            "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+            "gpu": described(chosen("auto")) if accelerator() else None,
         },
         "argv": sys.argv,
     }

@@ -53,7 +53,9 @@ def pays(d: nn.Module) -> bool:
     CPU.
     """
     convolves = any(isinstance(m, nn.Conv2d) for m in d.modules())
-    return next(d.parameters()).is_cuda or (not convolves and num_words(d) < BATCHED_BELOW)
+    return next(d.parameters()).device.type != "cpu" or (
+        not convolves and num_words(d) < BATCHED_BELOW
+    )
 
 
 def to_batch(batched: bool | None, d: nn.Module) -> bool:

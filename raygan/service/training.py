@@ -115,7 +115,7 @@ def train(
     with _hosting(config, address, inline):
         packs: dict[str, Any] = {}
         if config.resources.pairs_per_actor == "auto":
-            config, packs = settle(setup, 1 if inline else _places())
+            config, packs = settle(setup, 1 if inline else _places(config))
         if not inline:
             _check_placement(config)
             _check_abroad(config)
@@ -424,21 +424,19 @@ def _parted(config: Config, data: Samples, inline: bool) -> Samples:
     return with_parts(config, with_data(config), data, look_there)
 
 
-def _places() -> int:
-    """How many actors of this cluster can train at once."""
-    import ray
+def _places(config: Config) -> int:
+    """How many actors of this cluster, as it is or can become, can train at once."""
+    from raygan.actors.outlook import outlook, total
 
-    room = ray.cluster_resources()
-    return int(room.get("GPU", 0) or room.get("CPU", 1))
+    room = total(outlook(config.resources.scale).rooms(config.num_pairs))
+    return max(1, int(room["GPU"] or room["CPU"]))
 
 
 def _check_placement(config: Config) -> None:
-    import ray
+    from raygan.actors.outlook import outlook
+    from raygan.actors.placement import place_in
 
-    from raygan.actors.placement import place
-    from raygan.actors.worker_group import rooms
-
-    place(num_processes(config), config.resources, ray.cluster_resources(), rooms())
+    place_in(num_processes(config), config.resources, outlook(config.resources.scale))
 
 
 def _check_abroad(config: Config) -> None:

@@ -219,7 +219,10 @@ class ResourcesConfig(Section):
         None, gt=0, description="None: an equal share of the cluster, at most 1."
     )
     gpus_per_pair: float | None = Field(
-        None, ge=0, description="None: an equal share of the GPUs, at most 1."
+        None,
+        ge=0,
+        le=1,
+        description="None: an equal share of the GPUs, at most 1: a pair trains on one.",
     )
     placement: Literal["PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD"] = Field(
         "PACK", description="Ray's placement strategy of the run's one placement group."
@@ -234,10 +237,19 @@ class ResourcesConfig(Section):
     hub: bool = Field(
         True, description="An actor that `watch`, `status`, `scale`, `stop` and Prometheus ask."
     )
+    scale: bool = Field(
+        True,
+        description=(
+            "Count the nodes that the cluster's autoscaler may start, and ask for them; false: only"
+            " those that are up."
+        ),
+    )
     wait_s: float = Field(
         600.0,
         gt=0,
-        description="Seconds to wait for room on a cluster whose nodes are busy with other runs.",
+        description=(
+            "Seconds to wait for room: for nodes that are busy with other runs, or still to come."
+        ),
     )
     object_store_mb: int = Field(
         512, ge=80, description="Object store of a Ray that this run starts itself."

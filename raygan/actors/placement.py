@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from raygan.actors.outlook import Outlook, total
 from raygan.config import ResourcesConfig
 from raygan.errors import InfeasibleError
 
@@ -30,6 +31,10 @@ class Placement:
         player = {"CPU": self.cpus} | ({"GPU": self.gpus} if self.gpus else {})
         return [player] * self.players + [{"CPU": self.evaluator_cpus}]
 
+    def fits(self, nodes: Sequence[Mapping[str, float]]) -> bool:
+        """Is there a place for every bundle?"""
+        return fits(self.bundles, nodes, apart=self.strategy == "STRICT_SPREAD")
+
     @property
     def evaluator_cpus(self) -> float:
         """The evaluator's CPUs; it never takes a GPU from a player."""
@@ -37,13 +42,14 @@ class Placement:
 
 
 def place(
-    players: int, settings: ResourcesConfig, cluster: Mapping[str, float], nodes: Sequence[Mapping[str, float]] = ()
+    players: int, settings: ResourcesConfig, cluster: Mapping[str, float], nodes: Sequence[Mapping[str, float]] = (),
+    has: str = "the cluster has",
 ) -> Placement:  # fmt: skip
-    """Fit `players` actors into what the cluster has.
+    """Fit `players` actors into what the cluster has, or (`has`) can have.
 
-    cluster: Ray's `cluster_resources()`; nodes: the same of each node (default: all in one). An
-    unset share is an equal one, at most 1, and small enough that no player lies across two nodes or
-    two GPUs. Raises InfeasibleError with the numbers.
+    cluster: resources of all nodes; nodes: those of each (default: all in one). An unset share is an
+    equal one, at most 1, and small enough that no player lies across two nodes or two GPUs. Raises
+    InfeasibleError with the numbers.
 
     >>> place(6, ResourcesConfig(), {"CPU": 2.0})
     Placement(players=6, cpus=0.3, gpus=0.0, strategy='PACK')
@@ -52,21 +58,16 @@ def place(
     >>> place(3, ResourcesConfig(), {"CPU": 16.0, "GPU": 2.0}).gpus
     0.5
     """
+    nodes = nodes or [cluster]
+    if settings.placement == "STRICT_PACK":  # all on one node: the best of them is all there is
+        cluster = max(nodes, key=lambda n: (n.get("GPU", 0.0), n.get("CPU", 0.0)))
+        nodes, has = [cluster], "STRICT_PACK takes one node, the largest has"
     have_cpus, have_gpus = cluster.get("CPU", 0.0), cluster.get("GPU", 0.0)
-    gpus = settings.gpus_per_pair
-    if gpus is None:
-        gpus = floor_share(1 / math.ceil(players / have_gpus)) if have_gpus else 0.0
-    if gpus * players > have_gpus + 1e-6:
-        raise InfeasibleError(
-            f"resources.gpus_per_pair = {gpus:g}: {players} actors need {gpus * players:g} GPUs,"
-            f" the cluster has {have_gpus:g}. Lower resources.gpus_per_pair or num_pairs."
-        )
+    gpus = share_of_gpus(players, settings, have_gpus, has)
     cpus = settings.cpus_per_pair
     if cpus is None:
         cpus = min(1.0, floor_share(have_cpus / (players + EVALUATOR_SHARE)))
-        while cpus > 0.01 and not fits(
-            Placement(players, cpus, gpus, settings.placement).bundles, nodes or [cluster]
-        ):
+        while cpus > 0.01 and not Placement(players, cpus, gpus, settings.placement).fits(nodes):
             cpus = round(cpus - 0.01, 2)
     if cpus <= 0:
         raise InfeasibleError(
@@ -78,35 +79,90 @@ def place(
     if need > have_cpus + 1e-6:
         raise InfeasibleError(
             f"resources.cpus_per_pair = {cpus:g}: {players} actors and the evaluator need {need:g}"
-            f" CPUs, the cluster has {have_cpus:g}. Lower resources.cpus_per_pair or num_pairs."
+            f" CPUs, {has} {have_cpus:g}. Lower resources.cpus_per_pair or num_pairs."
         )
-    if not fits(placement.bundles, nodes or [cluster]):
-        rooms = ", ".join(
-            f"{n.get('CPU', 0):g}" + (f" + {n['GPU']:g} GPU" if n.get("GPU") else "")
-            for n in nodes or [cluster]
+    if settings.placement == "STRICT_SPREAD" and len(nodes) < len(placement.bundles):
+        raise InfeasibleError(
+            f"resources.placement = STRICT_SPREAD: {players} actors and the evaluator need"
+            f" {len(placement.bundles)} nodes, {has} {len(nodes)}. Use SPREAD, or lower num_pairs."
         )
+    if not placement.fits(nodes):
         raise InfeasibleError(
             f"resources.cpus_per_pair = {cpus:g}, gpus_per_pair = {gpus:g}: {players} actors do not"
-            f" fit into the nodes ({rooms} CPUs), since none may lie across two. Lower them, or"
-            " num_pairs."
+            f" fit into the nodes ({sizes(nodes)} CPUs), since none may lie"
+            " across two. Lower them, or num_pairs."
         )
     return placement
 
 
-def fits(bundles: Sequence[Mapping[str, float]], nodes: Sequence[Mapping[str, float]]) -> bool:
+def place_in(players: int, settings: ResourcesConfig, cluster: Outlook) -> Placement:
+    """The same for a cluster with what it can become. Raises InfeasibleError only beyond that; where
+    nobody here knows what an autoscaler may start, nothing is.
+
+    >>> place_in(2, ResourcesConfig(), Outlook([{"CPU": 0.0}], open=True))
+    Placement(players=2, cpus=1.0, gpus=0.0, strategy='PACK')
+    """
+    rooms = cluster.rooms(players)
+    if cluster.open:
+        cpus, gpus = settings.cpus_per_pair or 1.0, settings.gpus_per_pair
+        if gpus is None:
+            gpus = 0.0 if not total(rooms)["GPU"] else share_of_gpus(players, settings, players, "")
+        return Placement(players, cpus, gpus, settings.placement)
+    has = "the cluster can have" if cluster.grows else "the cluster has"
+    return place(players, settings, total(rooms), rooms, has)
+
+
+def share_of_gpus(players: int, settings: ResourcesConfig, have: float, has: str) -> float:
+    """Of each player; 0 where there are none. Raises InfeasibleError."""
+    gpus = settings.gpus_per_pair
+    if gpus is None:
+        gpus = floor_share(1 / math.ceil(players / have)) if have else 0.0
+        if have and not gpus:
+            raise InfeasibleError(
+                f"num_pairs: {players} actors would share {have:g} GPUs, less than .01 each, and"
+                " Ray counts no finer. Raise resources.pairs_per_actor, lower num_pairs, or set"
+                " resources.gpus_per_pair (0: train on CPUs)."
+            )
+    if gpus * players > have + 1e-6:
+        raise InfeasibleError(
+            f"resources.gpus_per_pair = {gpus:g}: {players} actors need {gpus * players:g} GPUs,"
+            f" {has} {have:g}. Lower resources.gpus_per_pair or num_pairs."
+        )
+    return gpus
+
+
+def sizes(nodes: Sequence[Mapping[str, float]]) -> str:
+    """
+    >>> sizes([{"CPU": 2.0}, {"CPU": 8.0, "GPU": 1.0}])
+    '2, 8 + 1 GPU'
+    """
+    return ", ".join(
+        f"{n.get('CPU', 0):g}" + (f" + {n['GPU']:g} GPU" if n.get("GPU") else "") for n in nodes
+    )
+
+
+def fits(
+    bundles: Sequence[Mapping[str, float]],
+    nodes: Sequence[Mapping[str, float]],
+    apart: bool = False,
+) -> bool:
     """Do they, put into the first node with room, the largest first? A share of a GPU lies in one
-    GPU.
+    GPU. apart: no two in one node.
 
     >>> fits([{"CPU": 0.6}] * 3, [{"CPU": 1.0}, {"CPU": 1.0}]), fits([{"CPU": 0.5}] * 3, [{"CPU": 1.0}, {"CPU": 1.0}])
     (False, True)
     """
     cpus = [n.get("CPU", 0.0) for n in nodes]
+    taken = set[int]()
     devices = [[1.0] * int(n.get("GPU", 0.0)) for n in nodes]
     for bundle in sorted(bundles, key=lambda b: (-b.get("GPU", 0.0), -b["CPU"])):
         wanted = bundle.get("GPU", 0.0)
         for i in range(len(nodes)):
+            if apart and i in taken:
+                continue
             found = _free_devices(devices[i], wanted)
             if cpus[i] + 1e-9 >= bundle["CPU"] and found is not None:
+                taken.add(i)
                 cpus[i] -= bundle["CPU"]
                 for k in found:
                     devices[i][k] -= min(1.0, wanted)

@@ -8,6 +8,7 @@ lost with no other node.
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 from typing import Any
 
@@ -30,7 +31,8 @@ from raygan.actors.evaluator import EvaluatorActor
 from raygan.actors.liveness import end_process
 from raygan.actors.matchmaker import MatchmakerActor
 from raygan.actors.messenger_worker import MessengerWorkerActor
-from raygan.actors.placement import Placement, place
+from raygan.actors.outlook import outlook
+from raygan.actors.placement import Placement, place_in
 from raygan.actors.player import player_class
 from raygan.actors.process import actor_class
 from raygan.errors import InfeasibleError
@@ -40,6 +42,8 @@ log = logging.getLogger(__name__)
 BOARD = "board"
 EVALUATOR = "evaluator"
 MATCHMAKER = "matchmaker"
+SAY_S = 10.0
+"""Between two looks at what has come, while a run waits for room; told where it has changed."""
 
 
 class WorkerGroup:
@@ -85,7 +89,8 @@ class WorkerGroup:
 
     def reserve(self, count: int) -> None:
         """The run's one placement group, and the data in the object store."""
-        self.placement = place(count, self.config.resources, ray.cluster_resources(), rooms())
+        seen = outlook(self.config.resources.scale)
+        self.placement = place_in(count, self.config.resources, seen)
         self.whole = self.shared = [ray.put(self.data)]
         if self.data.parts:
             self.shared = [ray.put(self.data.outline)]
@@ -98,19 +103,25 @@ class WorkerGroup:
             placement_group(self.placement.bundles, strategy=self.placement.strategy),
             True,
         )
-        patience = self.config.resources.wait_s
-        if not self.group.wait(min(10.0, patience)):
-            free = ray.available_resources()
-            log.warning(
-                "waiting for room: %d actors need %g CPUs and %g GPUs each; %g CPUs and %g GPUs are free now",
-                count, self.placement.cpus, self.placement.gpus, free.get("CPU", 0.0), free.get("GPU", 0.0),
-            )  # fmt: skip
-            if not self.group.wait(patience):
+        self._await_room(count, seen.grows)
+
+    def _await_room(self, count: int, grows: bool) -> None:
+        """Until the whole group has its place; says meanwhile what is asked for and what has come.
+        Raises InfeasibleError after `resources.wait_s`.
+        """
+        patience, begun, told = self.config.resources.wait_s, time.monotonic(), ""
+        while not self.group.wait(min(SAY_S, max(0.1, begun + patience - time.monotonic()))):
+            if (now := room_text(self.placement, grows)) != told:
+                log.warning("waiting for room: %s", now)
+                told = now
+            if time.monotonic() - begun >= patience:
+                remove_placement_group(self.group)  # nobody starts nodes for it any more
+                self.group = None
                 raise InfeasibleError(
                     f"resources.wait_s = {patience:g}: no room for {count} actors"
                     f" ({self.placement.strategy}, {self.placement.cpus:g} CPUs and"
-                    f" {self.placement.gpus:g} GPUs each) within that time. Free resources, wait"
-                    " longer, or lower num_pairs."
+                    f" {self.placement.gpus:g} GPUs each) within that time; {now}. Free resources,"
+                    " wait longer, or lower num_pairs."
                 )
 
     def make_player(self, home: list[str], joins: bool = False) -> Any:
@@ -274,9 +285,18 @@ def usable(actor: Any) -> bool:
         return False
 
 
-def rooms() -> list[dict[str, float]]:
-    """Resources of each node that is alive."""
-    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+def room_text(wanted: Placement, grows: bool) -> str:
+    """What is asked for, and what is there by now."""
+    have, free = ray.cluster_resources(), ray.available_resources()
+    cpus, gpus = (sum(b.get(k, 0.0) for b in wanted.bundles) for k in ("CPU", "GPU"))
+    up = sum(node["Alive"] for node in ray.nodes())
+    return (
+        f"{cpus:g} CPUs and {gpus:g} GPUs are asked for ({wanted.players} actors,"
+        f" {wanted.cpus:g} and {wanted.gpus:g} each); {up} nodes are up with"
+        f" {have.get('CPU', 0.0):g} CPUs and {have.get('GPU', 0.0):g} GPUs, free"
+        f" {free.get('CPU', 0.0):g} and {free.get('GPU', 0.0):g}"
+        + ("; more may come (autoscaler)" if grows else "")
+    )
 
 
 def taken(name: str) -> bool:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from typing import cast
 
 import torch
 
-from raygan.actors.placement import place
+from raygan.actors.outlook import Outlook, total
+from raygan.actors.placement import place_in
 from raygan.config import Config, Resolved
 from raygan.controller.inline import InlineExecutor
 from raygan.controller.ledger import Ledger
@@ -46,10 +46,11 @@ def plan_text(resolved: Resolved, address: str) -> str:
     data = load_data(config)
     setup = Setup(config, data, torch.device("cpu"))
     parts = setup.parts(players[0])
-    resources, nodes, where = cluster_size(address)
+    seen, where = cluster_size(address, config.resources.scale)
     found = homes(config, players)
-    placement = place(num_processes(config), config.resources, resources, nodes)
+    placement = place_in(num_processes(config), config.resources, seen)
     refuse_without_gpu(config, placement.gpus)
+    resources = total(seen.rooms(num_processes(config)))
     g, d = num_words(parts.generator) * 4, num_words(parts.discriminator) * 4
     checkpoint = len(players) * (1 + config.pair.optimizer_words) * (g + d)
     lines = [
@@ -57,7 +58,8 @@ def plan_text(resolved: Resolved, address: str) -> str:
         (
             f"each actor     {placement.cpus:g} CPU, {placement.gpus:g} GPU,"
             f" {config.resources.num_threads} thread(s), {placement.strategy}; {where}:"
-            f" {resources.get('CPU', 0):g} CPUs, {resources.get('GPU', 0):g} GPUs"
+            f" {resources['CPU']:g} CPUs, {resources['GPU']:g} GPUs"
+            f"{', as far as it may grow' if seen.grows else ''}"
         ),
         (
             f"data           {data.name}: {len(data.train):,} training samples of shape"
@@ -177,8 +179,8 @@ def _time_line(config: Config, setup: Setup, cpus: float) -> str:
     )
 
 
-def cluster_size(address: str) -> tuple[dict[str, float], list[dict[str, float]], str]:
-    """Resources of the cluster at `address` and of its nodes; for a local one, of this machine,
+def cluster_size(address: str, scale: bool = True) -> tuple[Outlook, str]:
+    """What the cluster at `address` is and (scale) can become; for a local one this machine,
     without starting Ray.
     """
     named = (
@@ -188,12 +190,10 @@ def cluster_size(address: str) -> tuple[dict[str, float], list[dict[str, float]]
     )
     if not named:
         here = {"CPU": float(os.cpu_count() or 1), "GPU": float(torch.cuda.device_count())}
-        return here, [here], "this machine"
-    import ray
-
+        return Outlook([here]), "this machine"
     from raygan.actors.cluster import cluster
 
     with cluster(address, 80):
-        from raygan.actors.worker_group import rooms
+        from raygan.actors.outlook import outlook
 
-        return cast(dict[str, float], ray.cluster_resources()), rooms(), f"cluster {named}"
+        return outlook(scale), f"cluster {named}"

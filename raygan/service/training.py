@@ -449,21 +449,21 @@ def _parted(config: Config, data: Samples, inline: bool) -> Samples:
 
 
 def _places(config: Config) -> int:
-    """How many actors of this cluster can train at once; GPUs count where players may have them."""
-    import ray
+    """How many actors of this cluster, as it is or can become, can train at once; GPUs
+    count where players may have them.
+    """
+    from raygan.actors.outlook import outlook, total
 
-    room = ray.cluster_resources()
-    gpus = 0.0 if config.device == "cpu" else room.get("GPU", 0.0)
-    return int(gpus or room.get("CPU", 1))
+    room = total(outlook(config.resources.scale).rooms(config.num_pairs))
+    gpus = 0.0 if config.device == "cpu" else room["GPU"]
+    return max(1, int(gpus or room["CPU"]))
 
 
 def _check_placement(config: Config) -> None:
-    import ray
+    from raygan.actors.outlook import outlook
+    from raygan.actors.placement import place_in
 
-    from raygan.actors.placement import place
-    from raygan.actors.worker_group import rooms
-
-    placed = place(num_processes(config), config.resources, ray.cluster_resources(), rooms())
+    placed = place_in(num_processes(config), config.resources, outlook(config.resources.scale))
     refuse_without_gpu(config, placed.gpus)
 
 

@@ -89,13 +89,13 @@ def check_metric(spec: Sweep, file: Path) -> None:
 
 
 def _fit(spec: Sweep, folder: Path, file: Path) -> list[str]:
-    import ray
     from ray import tune
 
-    from raygan.actors.worker_group import rooms
+    from raygan.actors.outlook import outlook, total
 
-    room = ray.cluster_resources()
-    demand = bundles(spec, room, rooms())
+    nodes = [dict(room) for room in outlook(scale=False).nodes]
+    room = total(nodes)
+    demand = bundles(spec, room, nodes)
     concurrent = spec.max_concurrent or max(
         1, int(room.get("CPU", 1) / max(0.01, sum(b.get("CPU", 0) for b in demand)))
     )

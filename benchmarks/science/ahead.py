@@ -1,4 +1,4 @@
-"""How far apart may players be? `python -m benchmarks.ahead [SEEDS] [KIND ...]` (3, all); writes
+"""How far apart may players be? `python -m benchmarks ahead [SEEDS] [KIND ...]` (3, all); writes
 results/ahead.json
 
 Presets in async with one player ten times slower than the others, and `max_ahead` from 10 to none.

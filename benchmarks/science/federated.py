@@ -1,6 +1,6 @@
 """Data that may not leave its worker, and data that are divided on purpose: `python -m
-benchmarks.federated [SEEDS] [METHOD ...]` (5 seeds, all methods); writes results/federated.json after
-each run, and goes on from it.
+benchmarks federated [SEEDS] [METHOD ...]` (5 seeds, all methods); writes results/federated.json
+after each run, and goes on from it.
 
 ring8 over four workers with two modes each (`data.partition by_class`), everywhere the same networks,
 rates, loss and steps:

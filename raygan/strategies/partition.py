@@ -10,7 +10,7 @@ No sample of a pair's own SOURCE goes from one process to another.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,7 +20,7 @@ from raygan.config import Config, load_component
 from raygan.data import split
 from raygan.data.base import DataComponent, Samples, freeze
 from raygan.data.clusters import clusters
-from raygan.data.partition import Part, members, needs_classes, rescaled, with_labels
+from raygan.data.partition import Index, Part, members, needs_classes, rescaled, with_labels
 from raygan.data.split import fingerprint
 from raygan.errors import ConfigError, DataError, did_you_mean
 from raygan.own.calling import calling
@@ -168,7 +168,7 @@ def cut(component: DataComponent, config: Config, pair: str, whole: Samples) -> 
             " key or a file, or take shards."
         )
     index, seed = int(pair.rpartition("-")[2]), component.partition_seed
-    labels = (whole.labels, whole.held_out_labels)
+    labels: Sequence[Index | None] = (whole.labels, whole.held_out_labels)
     if rule == "clusters":
         labels = clusters((whole.train, whole.held_out), parts, seed)
     first, last = (

@@ -23,7 +23,7 @@ Points = npt.NDArray[np.float32]
 FITTED, STARTS, ROUNDS, CHUNK = 4000, 10, 50, 10_000
 
 
-def clusters(samples: Sequence[Samplings], count: int, seed: int) -> tuple[Index, ...]:
+def clusters(samples: Sequence[Samplings], count: int, seed: int) -> list[Index]:
     """The cluster (N,) of each sample, for each of these arrays (N, *shape); `count` of them, which
     the first array alone decides.
     """
@@ -33,7 +33,7 @@ def clusters(samples: Sequence[Samplings], count: int, seed: int) -> tuple[Index
     points = _flat(np.asarray(first[chosen]))
     found = [lloyd(points, count, rng) for _ in range(STARTS)]
     centres = min(found, key=lambda of: of[1])[0]
-    return tuple(_labels(of, centres) for of in samples)
+    return [_labels(of, centres) for of in samples]
 
 
 def lloyd(points: Points, count: int, rng: np.random.Generator) -> tuple[Points, float]:
@@ -57,8 +57,9 @@ def lloyd(points: Points, count: int, rng: np.random.Generator) -> tuple[Points,
 def squares(points: Points, centres: Points) -> npt.NDArray[np.float64]:
     """Squared distances, (N, centres)."""
     x, c = points.astype(np.float64), centres.astype(np.float64)
-    out: npt.NDArray[np.float64] = (x * x).sum(1)[:, None] - 2 * x @ c.T + (c * c).sum(1)
-    return np.maximum(out, 0.0)
+    out = (x * x).sum(1)[:, None] - 2 * x @ c.T + (c * c).sum(1)
+    positive: npt.NDArray[np.float64] = np.maximum(out, 0.0)
+    return positive
 
 
 def _flat(samples: Array) -> Points:

@@ -10,7 +10,7 @@ No sample of a pair's own SOURCE goes from one process to another.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -168,7 +168,7 @@ def cut(component: DataComponent, config: Config, pair: str, whole: Samples) -> 
             " key or a file, or take shards."
         )
     index, seed = int(pair.rpartition("-")[2]), component.partition_seed
-    labels: tuple[Index | None, ...] = (whole.labels, whole.held_out_labels)
+    labels: Sequence[Index | None] = (whole.labels, whole.held_out_labels)
     if rule == "clusters":
         labels = clusters((whole.train, whole.held_out), parts, seed)
     first, last = (

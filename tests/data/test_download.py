@@ -35,7 +35,7 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     served.mkdir()
     for name in (*FILES, *LABELS):
         raw = idx((40, 28, 28) if "images" in name else (40,))
-        (served / name).write_bytes(gzip.compress(raw))
+        (served / name).write_bytes(gzip.compress(raw, mtime=0))
         sums[name] = hashlib.sha256(raw).hexdigest()
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(served)))
     thread = threading.Thread(target=server.serve_forever)
@@ -68,7 +68,9 @@ def test_nothing_is_fetched_that_nobody_asked_for(mirror: Path) -> None:
     assert len(str(error.value)) < 400
 
 
-@pytest.mark.parametrize("damage", [b"", b"<html>no</html>", gzip.compress(b"another file")])
+@pytest.mark.parametrize(
+    "damage", [b"", b"<html>no</html>", gzip.compress(b"another file", mtime=0)]
+)
 def test_another_file_is_refused_and_not_kept(damage: bytes, mirror: Path, tmp_path: Path) -> None:
     (mirror / FILES[0]).write_bytes(damage)
     into = tmp_path / "into"

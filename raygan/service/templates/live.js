@@ -52,7 +52,7 @@ function picture(seen) {
   if (!now) return;
   byId("title").textContent = now.title;
   byId("caption").textContent = now.note;
-  byId("picture").alt = now.title;
+  byId("picture").alt = now.title + (now.note ? ": " + now.note : "");
   const address = "picture/" + now.key + ".png?v=" + seen.version;
   if (address !== shown) { shown = address; byId("picture").src = address; }
 }

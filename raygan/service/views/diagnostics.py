@@ -19,8 +19,10 @@ from raygan.controller.lines import read_json
 from raygan.data.base import Samples, to_uint8
 from raygan.metrics.classifier import load_classifier, probabilities
 from raygan.service.runs.run import Run
+from raygan.service.views import crowd
 from raygan.service.views.pictures import MAIN, REAL, STYLE, Show, colour, panels, png, shade
 from raygan.service.views.sheet import tile
+from raygan.service.views.standing import FEW, Standing
 from raygan.strategies.base import is_critic
 from raygan.strategies.roles import MIXTURE, Roles, ordered, role_of, with_verdicts
 
@@ -42,13 +44,14 @@ def swap_ribbons(run: Run) -> bytes | None:
         return None
     lanes = {p: i for i, p in enumerate(dict.fromkeys([*run.pairs, *sorted(seats.holds)]))}
     with plt.rc_context({**STYLE, "axes.grid": False}):
-        figure, axis = plt.subplots(figsize=(9.6, 0.7 + 0.34 * len(lanes)), layout="constrained")
+        figure, axis = plt.subplots(
+            figsize=(9.6, crowd.height(len(lanes), 0.34)), layout="constrained"
+        )
         if seats.count > len(seats.moves):
             _seats_as_columns(axis, seats.columns, lanes, run.config.steps)
         else:
             _seats_as_ribbons(axis, seats.moves, lanes, run.config.steps)
-        axis.set_yticks(range(len(lanes)), list(lanes))
-        axis.set_ylim(len(lanes) - 0.5, -0.5)
+        crowd.lanes(axis, list(lanes))
         axis.set_xlim(0, run.config.steps)
         axis.set_xlabel("step")
     return png(figure)
@@ -106,7 +109,7 @@ def _seats_as_columns(
     )  # fmt: skip
 
 
-def balance_over_time(run: Run) -> bytes | None:
+def balance_over_time(run: Run, found: Standing) -> bytes | None:
     """PMGAN: beta of each generator, and how far behind the judge's view of a generator was."""
     slots, trained = list(run.digest.slots), run.digest.trained
     if not slots:
@@ -114,13 +117,20 @@ def balance_over_time(run: Run) -> bytes | None:
     roles = run.roles
     with plt.rc_context(STYLE):
         figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 2.4), layout="constrained")
-        for p in sorted({p for e in slots for p in e["beta"]}):
+        weighed = sorted({p for e in slots for p in e["beta"]})
+        if len(found.gone) > FEW:
+            betas = {
+                p: [{"step": e["step"], "beta": e["beta"].get(p)} for e in slots] for p in weighed
+            }
+            crowd.band(left, betas, "step", "beta")
+            crowd.band(right, {p: trained.get(p, ()) for p in run.pairs}, "step", "lag")
+        for p in found.of(weighed, roles):
             mine = [(e["step"], e["beta"][p]) for e in slots if p in e["beta"]]
             left.plot(*zip(*mine, strict=True), color=colour(p, roles), linewidth=1, label=p)
         left.set_title("beta: weight of keeping apart", fontsize=9)
         left.set_xlabel("step of the judge")
         left.legend(fontsize=6, frameon=False, ncols=2)
-        for p in run.pairs:
+        for p in found.of(run.pairs, roles):
             mine = [(r["step"], r["lag"]) for r in trained.get(p, ()) if "lag" in r]
             if mine:
                 right.plot(*zip(*mine, strict=True), color=colour(p, roles), linewidth=1)
@@ -142,14 +152,15 @@ def slot_raster(run: Run) -> bytes | None:
     lanes = sorted({p for e in slots for p in e["age"]})
     ages = np.array([[e["age"].get(p, np.nan) for e in slots] for p in lanes])
     with plt.rc_context({**STYLE, "axes.grid": False}):
-        figure, axis = plt.subplots(figsize=(9.6, 0.9 + 0.22 * len(lanes)), layout="constrained")
+        figure, axis = plt.subplots(
+            figsize=(9.6, crowd.height(len(lanes), 0.25)), layout="constrained"
+        )
         edges = [0, *(e["step"] for e in slots)]
         image = axis.pcolormesh(
             edges, np.arange(len(lanes) + 1) - 0.5, np.ma.masked_invalid(ages), cmap="magma_r", vmin=0,
             vmax=max(1.0, float(np.nanmax(ages))),
         )  # fmt: skip
-        axis.set_yticks(range(len(lanes)), lanes, fontsize=7)
-        axis.invert_yaxis()
+        crowd.lanes(axis, lanes)
         axis.set_facecolor("#dddddd")
         axis.set_xlabel("step of the judge")
         figure.colorbar(image, ax=axis, label="steps behind")
@@ -165,7 +176,8 @@ def gam2_matrix(run: Run) -> bytes | None:
     rates = np.array([[np.nan if v is None else v for v in row] for row in found["rates"]])
     with plt.rc_context({**STYLE, "axes.grid": False}):
         figure, axis = plt.subplots(
-            figsize=(1.8 + 0.55 * rates.shape[1], 1.6 + 0.3 * rates.shape[0]), layout="constrained"
+            figsize=(min(1.8 + 0.55 * rates.shape[1], 9.6), min(1.6 + 0.3 * rates.shape[0], 6.0)),
+            layout="constrained",
         )
         image = axis.imshow(
             np.ma.masked_invalid(rates),
@@ -186,8 +198,11 @@ def gam2_matrix(run: Run) -> bytes | None:
                     linewidth=0,
                 )
             )
-        axis.set_xticks(range(rates.shape[1]), found["generators"], rotation=90, fontsize=6)
-        axis.set_yticks(range(rates.shape[0]), list(found["discriminators"]), fontsize=6)
+        crowd.lanes(axis, list(found["discriminators"]))
+        every = -(-rates.shape[1] // crowd.LANES)
+        axis.set_xticks(
+            range(0, rates.shape[1], every), found["generators"][::every], rotation=90, fontsize=6
+        )
         figure.colorbar(image, ax=axis, label="share taken for real")
     return png(figure)
 
@@ -213,7 +228,7 @@ def generalisation(run: Run) -> bytes | None:
     return png(figure)
 
 
-def verdict_histograms(run: Run, data: Samples) -> bytes | None:
+def verdict_histograms(run: Run, data: Samples, found: Standing) -> bytes | None:
     """D(real) and D(fake) of every discriminator in the newest checkpoint (training pitfalls: D
     should be undecided).
     """
@@ -221,7 +236,7 @@ def verdict_histograms(run: Run, data: Samples) -> bytes | None:
     if checkpoint is None:
         return None
     roles = run.roles
-    judges = ordered(with_verdicts(checkpoint.parts, roles), roles)
+    judges = found.of(ordered(with_verdicts(checkpoint.parts, roles), roles), roles)
     networks = run.discriminators(judges)
     generator = torch.Generator().manual_seed(0)
     real = data.batch(500, generator, torch.device("cpu"))
@@ -380,14 +395,16 @@ def overlay(show: Show, data: Samples, roles: Roles) -> bytes | None:
     return png(figure)
 
 
-def collect(run: Run, show: Show, data: Samples) -> Sequence[tuple[str, str, bytes | None]]:
+def collect(
+    run: Run, show: Show, data: Samples, found: Standing
+) -> Sequence[tuple[str, str, bytes | None]]:
     """(title, sentence, PNG) for the report, in its order."""
     return [
         ("GAM-II", "Share of a generator's samples that a discriminator takes for real; hatched: they have trained together.",
          gam2_matrix(run)),
         ("Does D generalise?", "Cost on training and on held-out batches, mean over the players.", generalisation(run)),
         ("What D says", "Of real and of generated samples, at the newest checkpoint; a good pair's two histograms overlap.",
-         verdict_histograms(run, data)),
+         verdict_histograms(run, data, found)),
         ("Latent walk", "The best single generator along single dimensions of its noise.", latent_walk(run, data)),
         ("Classes", "Of the samples kept at the last step; dashed: a fair share.",
          class_histograms(show, data, run.roles) if show else None),

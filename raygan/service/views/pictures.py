@@ -1,18 +1,17 @@
 """The pictures of a report: functions from a run to a PNG. Colours mean the same in all of them.
 
-main (global) = vermilion, mixture = green, judge = gold, a single local = its own blue-to-violet,
-any other player = brown, real data = grey, floor and ceiling = dashed.
+main (global) = red, mixture = teal, judge = gold, a single pair = its own of eight, any other
+player = brown, real data = grey, floor and ceiling = dashed. All stand out from white by 3:1 and
+more, and pairs from each other where red and green are one (a test measures it).
 """
 
 from __future__ import annotations
 
-import io
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 
@@ -22,28 +21,18 @@ from raygan.data.base import Samples, to_uint8
 from raygan.metrics.modes import mode_counts
 from raygan.metrics.ranking import marked
 from raygan.service.runs.run import Run
+from raygan.service.views import crowd
+from raygan.service.views.paper import STYLE as STYLE
+from raygan.service.views.paper import plt as plt
+from raygan.service.views.paper import png as png
 from raygan.service.views.sheet import tile
+from raygan.service.views.standing import FEW, Standing
 from raygan.strategies.base import strategy_of
 from raygan.strategies.roles import MIXTURE, Roles, ordered, role_of
 
-mpl.use("Agg")
-import matplotlib.pyplot as plt
-
-STYLE: Any = {
-    "font.family": "DejaVu Sans",
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#e6e6e6",
-    "grid.linewidth": 0.8,
-    "axes.edgecolor": "#9a9a9a",
-    "xtick.color": "#555555",
-    "ytick.color": "#555555",
-    "figure.facecolor": "white",
-}
-REAL, MAIN, MIXED, JUDGING, OTHER = "#8a8a8a", "#d1495b", "#2e8b57", "#b8860b", "#7f5539"
+REAL, MAIN, MIXED, JUDGING, OTHER = "#8a8a8a", "#c8102e", "#00796b", "#9a6a00", "#7f5539"
+PAIRS = ("#0072b2", "#8a8a3a", "#332288", "#c2699f", "#5c3c00", "#3a86ff", "#882255", "#cc6677")
+"""A pair's colour is by its number: the same in every picture, with others shown or not."""
 COLUMNS = 6
 """Steps whose samples are shown."""
 Show = dict[str, dict[int, npt.NDArray[np.generic]]]
@@ -60,19 +49,18 @@ def colour(player: str, roles: Roles) -> Any:
 
 
 def shade(name: str, among: Sequence[str]) -> Any:
-    """One of so many alike: blue to violet."""
-    at = among.index(name) / max(len(among) - 1, 1) if name in among else 0.5
-    return plt.get_cmap("cool")(0.15 + 0.7 * at)
+    """One of so many alike."""
+    return PAIRS[among.index(name) % len(PAIRS)] if name in among else OTHER
 
 
-def stored_samples(run: Run) -> Show:
-    """player -> step -> samples: of COLUMNS steps, evenly spread, and each player's last; a long
-    run has kept more than fits.
+def stored_samples(run: Run, wanted: Callable[[str], bool] = lambda player: True) -> Show:
+    """wanted player -> step -> samples: of COLUMNS steps, evenly spread, and each player's last; a
+    long run has kept more than fits.
     """
     files: dict[str, dict[int, Path]] = {}
     for path in (run.path / "samples").glob("*.npy"):
         number, _, player = path.stem.partition("-")
-        if number.isdigit():
+        if number.isdigit() and wanted(player):
             files.setdefault(player, {})[int(number)] = path
     steps = spread(sorted({step for by in files.values() for step in by}))
     out: Show = {}
@@ -106,14 +94,6 @@ def _load(path: Path) -> npt.NDArray[np.generic] | None:
         NOTES.warning("%s is damaged, and was passed over (%s)", path, error)
         return None
     return samples
-
-
-def png(figure: Any) -> bytes:
-    """Render and close."""
-    out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=110, bbox_inches="tight")
-    plt.close(figure)
-    return out.getvalue()
 
 
 def samples_over_time(show: Show, data: Samples, roles: Roles) -> bytes:
@@ -217,12 +197,18 @@ def mode_histograms(show: Show, data: Samples, roles: Roles) -> bytes | None:
 
 
 def scores_over_time(
-    run: Run, metrics: Sequence[str], floor: dict[str, float], ceiling: dict[str, float]
+    run: Run,
+    metrics: Sequence[str],
+    floor: dict[str, float],
+    ceiling: dict[str, float],
+    found: Standing,
 ) -> bytes:
-    """Each score against steps and against seconds; ceiling and floor dashed."""
+    """Each score against steps and against seconds; ceiling and floor dashed; of many pairs bands
+    and the chosen ones.
+    """
     scored = run.digest.scored
     roles = run.roles
-    players = ordered(scored, roles)
+    players = found.of(ordered(scored, roles), roles)
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(
             len(metrics),
@@ -235,13 +221,16 @@ def scores_over_time(
         for i, metric in enumerate(metrics):
             for j, (x, label) in enumerate((("step", "step"), ("elapsed", "seconds"))):
                 axis = axes[i][j]
+                if len(found.gone) > FEW:
+                    crowd.band(axis, {p: scored[p] for p in found.gone if p in scored}, x, metric)
                 for player in players:
                     mine = [r for r in scored[player] if metric in r]
                     main = role_of(player, roles).main
                     wide = 2.2 if main or player == MIXTURE else 1.0
                     axis.plot(
                         [r[x] for r in mine], [r[metric] for r in mine], color=colour(player, roles), linewidth=wide,
-                        marker="o", markersize=2.5, label=player, zorder=3 if main else 2,
+                        linestyle=found.dashes(player), marker="o", markersize=2.5,
+                        label=found.told(player), zorder=3 if main else 2,
                     )  # fmt: skip
                 if metric in ceiling:
                     axis.axhline(
@@ -275,11 +264,13 @@ TRAINING = {
 }
 
 
-def training_curves(run: Run) -> bytes:
-    """Losses, D's accuracy and first-layer gradient sizes of every player."""
+def training_curves(run: Run, found: Standing) -> bytes:
+    """Losses, D's accuracy and first-layer gradient sizes of every player; of many pairs bands and
+    the chosen ones.
+    """
     trained = run.digest.trained
     roles = run.roles
-    players = ordered(trained, roles)
+    players = found.of(ordered(trained, roles), roles)
     fields = [f for f in TRAINING if any(f in r for some in trained.values() for r in some)]
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(
@@ -292,11 +283,14 @@ def training_curves(run: Run) -> bytes:
         for axis in axes.flat[len(fields) :]:
             axis.axis("off")
         for axis, field in zip(axes.flat, fields, strict=False):
+            if len(found.gone) > FEW:
+                crowd.band(axis, {p: trained[p] for p in found.gone if p in trained}, "step", field)
             for player in players:
                 mine, main = [r for r in trained[player] if field in r], role_of(player, roles).main
                 axis.plot(
                     [r["step"] for r in mine], [r[field] for r in mine], color=colour(player, roles),
-                    linewidth=1.8 if main else 0.9, label=player, zorder=3 if main else 2,
+                    linewidth=1.8 if main else 0.9, linestyle=found.dashes(player), label=found.told(player),
+                    zorder=3 if main else 2,
                 )  # fmt: skip
             axis.set_title(TRAINING[field], fontsize=9)
             if field.startswith("grad"):
@@ -334,6 +328,8 @@ def phases(run: Run) -> bytes:
     total = float(info["elapsed"])
     roles = run.roles
     players = ordered(info["busy_seconds"], roles)
+    if len(players) > crowd.LANES:
+        return _phases_of_many({p: info["busy_seconds"][p] / total for p in players})
     busy = [100 * info["busy_seconds"][p] / total for p in players]
     with plt.rc_context({**STYLE, "axes.grid": False}):
         figure, axis = plt.subplots(figsize=(9.6, 0.6 + 0.28 * len(players)), layout="constrained")
@@ -350,6 +346,17 @@ def phases(run: Run) -> bytes:
         axis.set_xlim(0, 100)
         axis.invert_yaxis()
         axis.set_xlabel("% of the run's wall time")
+    return png(figure)
+
+
+def _phases_of_many(shares: dict[str, float]) -> bytes:
+    with plt.rc_context(STYLE):
+        figure, axis = plt.subplots(figsize=(9.6, 2.0), layout="constrained")
+        axis.hist(
+            [100 * share for share in shares.values()], bins=20, range=(0, 100), color=PAIRS[0]
+        )
+        axis.set_xlabel("% of the run's wall time that a player trained")
+        axis.set_ylabel("players")
     return png(figure)
 
 

@@ -5,6 +5,7 @@ on a phone.
 from __future__ import annotations
 
 import base64
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,18 +18,26 @@ from raygan.controller.files import read_plain, write_within
 from raygan.data.base import Samples
 from raygan.data.lm1b import decode
 from raygan.errors import ConfigError
-from raygan.metrics.ranking import mark_line, marked
+from raygan.metrics.ranking import ARROWS, cannot_tell, deciding, mark_line, marked, verdict, way
 from raygan.service.runs.digest import QUIET
 from raygan.service.runs.identity import data_note
 from raygan.service.runs.run import Run
 from raygan.service.scores.evaluate import SKIP, protocol_line
 from raygan.service.views.pictures import Show
 from raygan.service.views.sheet import sheet
-from raygan.service.views.tables import LIFE, fate, format_number, lives, waiting_line
+from raygan.service.views.standing import FEW, Standing, actors, answers, cost_line, standing
+from raygan.service.views.tables import LIFE, fate, format_number, lives
 from raygan.strategies.base import load_data
 from raygan.strategies.roles import MIXTURE, ordered, role_of
+from raygan.watching import counted, tell
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
+FIRST = ("Scores", "All pairs", "Samples over time")
+"""Pictures that are open; the others are folded."""
+ROWS = 5
+"""Pairs whose samples are all shown over time."""
+LONGEST = 200
+"""Characters of an event's field."""
 
 
 def write_report(run: Run, out: Path | None = None) -> Path:
@@ -38,16 +47,23 @@ def write_report(run: Run, out: Path | None = None) -> Path:
     from raygan.service.views import diagnostics, pictures
 
     data = load_data(run.config)
-    show = pictures.stored_samples(run)
     info = run.info
     protocols = info.get("protocols", {})
     entry, digest = entry_of(run), run.digest
-    made = [(drawing.title, drawing.note, drawing.draw()) for drawing in drawings(run, data)]
-    made += diagnostics.collect(run, show, data)
+    found = standing(run, entry)
+    show = chosen_samples(run, found)
+    drawn = counted("writing the report: pictures", drawings(run, data))
+    made = [(drawing.title, drawing.note, drawing.draw()) for drawing in drawn]
+    tell("writing the report: what the networks say")
+    made += diagnostics.collect(run, show, data, found)
     made.append(("What D is shown", " ".join(sheet_note(info)), data_sheet(run, data)))
     if info.get("elapsed"):
         made.append(
-            ("Where the time went, and what it cost", cost_line(info), pictures.phases(run))
+            (
+                "Where the time went, and what it cost",
+                cost_line(info, actors(run)),
+                pictures.phases(run),
+            )
         )
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
@@ -58,7 +74,8 @@ def write_report(run: Run, out: Path | None = None) -> Path:
         config=run.config,
         yaml=shown(run, "config.yaml"),
         command=shown(run, "command.txt"),
-        table=score_rows(run, entry),
+        table=score_rows(run, entry, found),
+        answers=answers(run, entry, found),
         protocol="; ".join(
             protocol_line(p, protocols[p])
             for p in sorted({r["protocol"] for r in digest.scores.values()})
@@ -67,6 +84,7 @@ def write_report(run: Run, out: Path | None = None) -> Path:
         pictures=[
             (t, text, base64.b64encode(raw).decode()) for t, text, raw in made if raw is not None
         ],
+        first=FIRST,
         events=list(digest.loud),
         hidden_events=sum(n for kind, n in digest.counts.items() if kind not in QUIET)
         - len(digest.loud),
@@ -78,6 +96,7 @@ def write_report(run: Run, out: Path | None = None) -> Path:
         changed=data_note(run, data),
         life=LIFE,
         warnings={n: (c, fate(n)) for n, c in info.get("warnings", {}).items()},
+        brief=brief,
         clock=lambda t: time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(t)),
     )
     root, name = (run.path, "report/index.html") if out is None else (out.parent, out.name)
@@ -126,19 +145,23 @@ def drawings(run: Run, data: Samples) -> list[Drawing]:
     """The pictures that need no checkpoint: the report has them, and the live page draws them again
     and again.
     """
-    from raygan.service.views import diagnostics, pictures
+    from raygan.service.views import crowd, diagnostics, pictures
 
-    show, digest, roles = pictures.stored_samples(run), run.digest, run.roles
+    digest, roles = run.digest, run.roles
     entry, out = entry_of(run), list[Drawing]()
+    found = standing(run, entry)
+    show = chosen_samples(run, found)
     drawn = f"One of {digest.thinned} rows is drawn." if digest.thinned > 1 else ""
-    tracked = [m for m in _tracked(run) if m in entry["ceiling"]][:4] or _tracked(run)[:4]
+    tracked = _tracked(run, entry, found.metric)
     if show and not data.text:
         out.append(
             Drawing(
                 "samples",
                 "Samples over time",
                 "",
-                lambda: pictures.samples_over_time(show, data, roles),
+                lambda: pictures.samples_over_time(
+                    {p: show[p] for p in found.of(show, roles, ROWS)}, data, roles
+                ),
             )
         )
         note = "Dashed: the fair share. Points further than 3 std from every mode are not counted."
@@ -156,11 +179,21 @@ def drawings(run: Run, data: Samples) -> list[Drawing]:
                 "scores",
                 "Scores",
                 note,
-                lambda: pictures.scores_over_time(run, tracked, floor, ceiling),
+                lambda: pictures.scores_over_time(run, tracked, floor, ceiling, found),
+            )
+        )
+    metric = found.metric if found.metric in tracked else next(iter(tracked), None)
+    if metric and len(run.pairs) > FEW:
+        note = "A lane a pair, the best at the end first."
+        out.append(
+            Drawing(
+                "pairs", "All pairs", note, lambda: crowd.heat(digest.scored, metric, found.order)
             )
         )
     if digest.trained:
-        out.append(Drawing("training", "Training", drawn, lambda: pictures.training_curves(run)))
+        out.append(
+            Drawing("training", "Training", drawn, lambda: pictures.training_curves(run, found))
+        )
     note = "Mean over the local pairs' copies in use, in steps; dashed: the bound of this tempo."
     out.append(
         Drawing(
@@ -180,7 +213,7 @@ def drawings(run: Run, data: Samples) -> list[Drawing]:
         " of it was."
     )
     out.append(
-        Drawing("slots", "Balance and lag", note, lambda: diagnostics.balance_over_time(run))
+        Drawing("slots", "Balance and lag", note, lambda: diagnostics.balance_over_time(run, found))
     )
     note = (
         "PMGAN: a lane a generator; how many steps its slot was behind the newest one that the"
@@ -201,24 +234,6 @@ def entry_of(run: Run) -> dict[str, Any]:
     return entry
 
 
-def cost_line(info: dict[str, Any]) -> str:
-    """What the run cost, in words.
-
-    >>> cost_line({"elapsed": 3600.0, "busy_seconds": {"a": 3000.0, "b": 600.0}, "cpus_per_player": 1.0})
-    '1.00 player-hours of training in 1.00 hours; reserved: 2.00 CPU-hours.'
-    """
-    hours, busy = info["elapsed"] / 3600, sum(info["busy_seconds"].values()) / 3600
-    players = len(info["busy_seconds"])
-    cpus, gpus = float(info.get("cpus_per_player") or 0), float(info.get("gpus_per_player") or 0)
-    kept = [
-        f"{players * n * hours:.2f} {kind}-hours" for n, kind in ((cpus, "CPU"), (gpus, "GPU")) if n
-    ]
-    waiting = f"; {line}" if (line := waiting_line(info)) else ""
-    return f"{busy:.2f} player-hours of training in {hours:.2f} hours{waiting}" + (
-        f"; reserved: {', '.join(kept)}." if kept else "."
-    )
-
-
 def sentences(show: Show, data: Samples, count: int = 12) -> list[tuple[str, list[str]]]:
     """(who, some of its sentences) for text; [] for everything else."""
     if not data.text:
@@ -237,30 +252,62 @@ def shown(run: Run, name: str) -> str:
         return f"{name} cannot be read ({error.strerror})"
 
 
-def _tracked(run: Run) -> list[str]:
-    """The scores that were followed through the run."""
+def _tracked(run: Run, entry: dict[str, Any], first: str | None, most: int = 4) -> list[str]:
+    """Scores that were followed through the run: the one that decides, others that can tell noise
+    from real data, then the rest.
+    """
     rows = next(iter(run.digest.scored.values()), ())
-    return [k for k in next(iter(rows), {}) if k not in SKIP]
+    there = [k for k in next(iter(rows), {}) if k not in SKIP]
+    blind = cannot_tell(entry["floor"], entry["ceiling"])
+    return sorted(there, key=lambda m: (m != first, m in blind, m not in entry["ceiling"]))[:most]
 
 
-def score_rows(run: Run, entry: dict[str, Any]) -> dict[str, Any]:
-    """Header and rows of the score table, best single generator marked."""
+def chosen_samples(run: Run, found: Standing) -> Show:
+    """Of the players that pictures show by name; the others' files are not read."""
+    from raygan.service.views import pictures
+
+    roles = run.roles
+    return pictures.stored_samples(run, lambda player: bool(found.of([player], roles)))
+
+
+def brief(value: object) -> str:
+    """A field of an event, as long as a line."""
+    text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
+
+
+def score_rows(run: Run, entry: dict[str, Any], found: Standing) -> dict[str, Any]:
+    """Header and rows of the score table; of many pairs those that are not chosen are apart."""
     scores, roles = run.scores(), run.roles
     metrics = [k for k in entry["ceiling"] if k not in SKIP]
     kinds = {
         p: MIXTURE if p == MIXTURE else "main" if role_of(p, roles).main else ""
         for p in ordered(scores, roles)
     }
-    rows = [("ceiling (real data)", entry["ceiling"], "limit")]
+    by = deciding(metrics, entry["floor"], entry["ceiling"])
+
+    def row(
+        name: str, values: dict[str, Any], kind: str
+    ) -> tuple[str, list[str], str, float | None]:
+        gone = way(by, values.get(by), entry["floor"], entry["ceiling"]) if by else math.nan
+        share = min(max(gone, 0.0), 1.0) if math.isfinite(gone) else None
+        return name, [format_number(values.get(m)) for m in metrics], kind, share
+
+    shown = set(found.of(kinds, roles))
+    rows = [row("ceiling (real data)", entry["ceiling"], "limit")]
     rows += [
-        ("mixture of all pairs" if p == MIXTURE else p, scores[p], kind)
+        row("mixture of all pairs" if p == MIXTURE else p, scores[p], kind)
         for p, kind in kinds.items()
+        if p in shown
     ]
-    rows.append(("floor (noise)", entry["floor"], "limit"))
+    rows.append(row("floor (noise)", entry["floor"], "limit"))
+    rest = [row(p, scores[p], "") for p in found.order if p in kinds and p not in shown]
     return {
+        "by": by,
+        "verdict": verdict(scores, entry["floor"], entry["ceiling"]),
+        "arrows": ARROWS,
+        "rest": rest,
         "metrics": marked(metrics, entry["floor"], entry["ceiling"]),
         "mark": mark_line(metrics, entry["floor"], entry["ceiling"]),
-        "rows": [
-            (name, [format_number(row.get(m)) for m in metrics], kind) for name, row, kind in rows
-        ],
+        "rows": rows,
     }

@@ -1,0 +1,36 @@
+"""What all pictures are drawn on: the backend, the style, PNG."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+import matplotlib.pyplot as plt
+
+__all__ = ["STYLE", "plt", "png"]
+
+STYLE: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.8,
+    "axes.edgecolor": "#9a9a9a",
+    "xtick.color": "#555555",
+    "ytick.color": "#555555",
+    "figure.facecolor": "white",
+}
+
+
+def png(figure: Any) -> bytes:
+    """Render and close."""
+    out = io.BytesIO()
+    figure.savefig(out, format="png", dpi=110, bbox_inches="tight")
+    plt.close(figure)
+    return out.getvalue()

@@ -1,0 +1,198 @@
+"""Which pairs a picture of many shows by name, and the answers that a report begins with.
+
+Up to FEW pairs are all shown. Of more, the best, the median and the worst by the score that decides
+stand for all, beside the players of other kinds; the others are in bands and heat maps.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from raygan.metrics.ranking import deciding, verdict, way
+from raygan.service.runs.run import Run
+from raygan.service.views.tables import fate, waiting_line
+from raygan.strategies.base import num_processes
+from raygan.strategies.roles import MIXTURE, Roles, role_of
+
+FEW = 8
+"""Pairs that are all shown by name."""
+BAD = 3.0
+"""Median absolute deviations below the median, from which on a pair stands out."""
+LISTED = 5
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The pairs by the score that decides, the best first; those without one last."""
+
+    metric: str | None
+    gone: Mapping[str, float]
+    """pair -> its way from noise to real data; NaN where it has none."""
+
+    @property
+    def order(self) -> list[str]:
+        """Best first."""
+        return sorted(
+            self.gone, key=lambda p: -self.gone[p] if math.isfinite(self.gone[p]) else math.inf
+        )
+
+    def chosen(self, few: int = FEW) -> dict[str, str]:
+        """Pair -> what it stands for: all of a few, for themselves; else the best, the median and
+        the worst.
+        """
+        order = self.order
+        if len(order) <= few:
+            return dict.fromkeys(self.gone, "")
+        scored = [p for p in order if math.isfinite(self.gone[p])] or order
+        ends = {"best": scored[0], "worst": scored[-1], "median": scored[len(scored) // 2]}
+        return {pair: what for what, pair in ends.items()}
+
+    def told(self, player: str) -> str:
+        """As a legend names it."""
+        what = self.chosen().get(player)
+        return f"{player} ({what})" if what else player
+
+    def dashes(self, player: str) -> str:
+        """A line's style: of many pairs two may have one colour."""
+        return {"median": "--", "worst": ":"}.get(self.chosen().get(player, ""), "-")
+
+    @property
+    def bad(self) -> list[str]:
+        """Pairs far below the others, the worst first."""
+        values = [v for v in self.gone.values() if math.isfinite(v)]
+        if len(values) < 3:
+            return []
+        middle = statistics.median(values)
+        spread = max(statistics.median(abs(v - middle) for v in values), 0.02)
+        return [p for p in reversed(self.order) if self.gone[p] < middle - BAD * spread]
+
+    def of(self, players: Iterable[str], roles: Roles, few: int = FEW) -> list[str]:
+        """Of these players the chosen pairs, and all that are no pairs."""
+        chosen = self.chosen(few)
+        return [
+            p
+            for p in players
+            if p in chosen or p == MIXTURE or not role_of(p, roles).pair or p not in self.gone
+        ]
+
+
+def standing(run: Run, entry: Mapping[str, Any]) -> Standing:
+    """Of a run's pairs, by their last scores."""
+    scores, metric = run.scores(), None
+    floor, ceiling = entry["floor"], entry["ceiling"]
+    if ceiling:
+        metric = deciding(list(ceiling), floor, ceiling)
+    gone = {
+        p: way(metric, scores.get(p, {}).get(metric), floor, ceiling) if metric else math.nan
+        for p in run.pairs
+    }
+    return Standing(metric, gone)
+
+
+def answers(run: Run, entry: Mapping[str, Any], found: Standing) -> list[tuple[str, str]]:
+    """(question, answer) for whoever reads no further."""
+    scores, info = run.scores(), run.info
+    told = [
+        ("Who is best?", verdict(scores, entry["floor"], entry["ceiling"]) or _no_scores(scores))
+    ]
+    told.append(("Which pair is bad?", _bad(found)))
+    if lost := _lost(scores, entry, found):
+        told.append(("Is a mode lost?", lost))
+    if info.get("swaps"):
+        told.append(("Did swapping help?", _swapping(run)))
+    if info.get("elapsed"):
+        told.append(("What did it cost?", cost_line(info, actors(run))))
+    told.append(("What next?", _next(run)))
+    return told
+
+
+def _no_scores(scores: Mapping[str, Any]) -> str:
+    return "no score tells noise from real data" if scores else "nothing is scored yet"
+
+
+def _bad(found: Standing) -> str:
+    if found.metric is None or not any(math.isfinite(v) for v in found.gone.values()):
+        return "no score tells them apart"
+
+    def told(pair: str) -> str:
+        return f"{pair} ({100 * found.gone[pair]:.0f} %)"
+
+    scored = [p for p in found.order if math.isfinite(found.gone[p])]
+    ends = (
+        f"best {told(scored[0])}, median {told(scored[len(scored) // 2])}, worst {told(scored[-1])}"
+    )
+    if not (bad := found.bad):
+        return f"none stands out: {ends}"
+    more = f" and {len(bad) - LISTED} more" if len(bad) > LISTED else ""
+    return f"{', '.join(map(told, bad[:LISTED]))}{more}; {ends}"
+
+
+def _lost(scores: Mapping[str, Any], entry: Mapping[str, Any], found: Standing) -> str:
+    """By the modes that get a tenth of their share, where noise does not get them too."""
+    metric = next(
+        (m for m in ("modes@10%", "modes", "classes_covered") if m in entry["ceiling"]), ""
+    )
+    if not metric:
+        return ""
+    if math.isnan(way(metric, 0.0, entry["floor"], entry["ceiling"])):
+        return f"{metric} cannot tell: noise has all of them"
+    total = entry["ceiling"][metric]
+    whole = [p for p in found.gone if scores.get(p, {}).get(metric, 0) >= total]
+    others = [
+        f"{p} {scores[p][metric]:g}" for p in scores if p not in found.gone and metric in scores[p]
+    ]
+    alone = f"{len(whole)} of {len(found.gone)} pairs have all {total:g} by themselves ({metric})"
+    return "; ".join([f"{', '.join(others)} of {total:g}" if others else "", alone]).removeprefix(
+        "; "
+    )
+
+
+def _swapping(run: Run) -> str:
+    """By GAM-II against pairs that never met, where that was measured."""
+    from raygan.controller.lines import read_json
+
+    files = sorted(run.path.glob("gam2-seed*.json"))
+    if files and (said := read_json(run.path, files[-1].name, verdicts=dict)["verdicts"]):
+        return "; ".join(f"{who}: {what}" for who, what in said.items())
+    count = max(2, min(len(run.pairs), 4))
+    return (
+        f"{run.info['swaps']} swaps; not measured against pairs that never met: raygan evaluate"
+        f" {run.name} --metrics gam2 --control {count}"
+    )
+
+
+def _next(run: Run) -> str:
+    info = run.info
+    if info.get("warnings"):
+        name = next(iter(info["warnings"]))
+        return f"{name}: {fate(name)}"
+    if info.get("status") not in ("done", "degraded"):
+        return f"raygan status {run.name}"
+    return f"raygan sample {run.name} --from {run.main_player} -n 1024 -o samples.npz"
+
+
+def actors(run: Run) -> int:
+    """Processes that held players: one for all where everything happened in the driver."""
+    return 1 if run.info.get("executor") == "inline" else num_processes(run.config)
+
+
+def cost_line(info: Mapping[str, Any], count: int) -> str:
+    """What the run cost in all its lives, in words; count: actors, each with its share reserved.
+
+    >>> cost_line({"elapsed": 3600.0, "busy_seconds": {"a": 3000.0, "b": 600.0}, "cpus_per_player":
+    ... 1.0}, 1)
+    '1.00 player-hours of training in 1.00 hours; reserved: 1.00 CPU-hours.'
+    """
+    hours, busy = info["elapsed"] / 3600, sum(info["busy_seconds"].values()) / 3600
+    cpus, gpus = float(info.get("cpus_per_player") or 0), float(info.get("gpus_per_player") or 0)
+    kept = [
+        f"{count * n * hours:.2f} {kind}-hours" for n, kind in ((cpus, "CPU"), (gpus, "GPU")) if n
+    ]
+    waiting = f"; {line}" if (line := waiting_line(info)) else ""
+    return f"{busy:.2f} player-hours of training in {hours:.2f} hours{waiting}" + (
+        f"; reserved: {', '.join(kept)}." if kept else "."
+    )

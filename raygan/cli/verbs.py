@@ -177,16 +177,20 @@ def plan(argv: Sequence[str]) -> int:
 def sample(argv: Sequence[str]) -> int:
     """Draw samples."""
     args = parse(
-        argv, valued=("from", "count", "seed", "out"), switches=("trust-code",), positional=(1, 1),
+        argv, valued=("from", "count", "seed", "out"), switches=("reject", "trust-code"), positional=(1, 1),
         usage="raygan sample RUN [--from global|best|mixture|fitted|pair:3] [-n 1024] [--seed 0] [-o x.npz|.png|.parquet] "
-        "[--trust-code]",
+        "[--reject] [--trust-code]",
     )  # fmt: skip
     from raygan.service.scores.sampling import write_samples
 
     run = _opened(args)
     count, seed = whole(args, "count", 1024, least=1), whole(args, "seed", 0)
     out = expanded(args.get("out") or "samples.npz")
-    print(write_samples(run, args.get("from") or run.main_player, count, seed, out))
+    print(
+        write_samples(
+            run, args.get("from") or run.main_player, count, seed, out, args.has("reject")
+        )
+    )
     return 0
 
 
@@ -194,16 +198,18 @@ def evaluate(argv: Sequence[str]) -> int:
     """Score runs."""
     args = parse(
         argv, valued=("metrics", "samples", "extractor", "seed", "control", "judges", "chains", "distributions"),
-        switches=("json", "trust-code", "other-data"), positional=(1, 999),
+        switches=("json", "reject", "trust-code", "other-data"), positional=(1, 999),
         usage="raygan evaluate RUN [RUN ...] [--metrics modes,density,classes,fid,kid,prdc | gam2 | ais | mixture] "
         "[--samples 10000] [--extractor raw|pixels|cnn:mnist|torchscript:PATH] [--control N] [--judges N] "
-        "[--chains 16] [--distributions 1000] [--seed 0] [--json] [--trust-code] [--other-data]",
+        "[--chains 16] [--distributions 1000] [--seed 0] [--reject] [--json] [--trust-code] [--other-data]",
     )  # fmt: skip
     from raygan.service.scores.evaluate import evaluate_runs, table
 
     for path in args.positional:
         _opened(args, path)
     groups = args.get("metrics")
+    if args.has("reject") and groups in ("gam2", "mixture", "ais"):
+        raise ConfigError(f"--reject: --metrics {groups} looks at all that generators make.")
     if groups == "gam2":
         from raygan.service.scores import gam2 as judging
 
@@ -238,7 +244,7 @@ def evaluate(argv: Sequence[str]) -> int:
         return 0
     results = evaluate_runs(
         args.positional, groups.split(",") if groups else None, whole(args, "samples", 10_000, least=16),
-        args.get("extractor"), whole(args, "seed", 0), args.has("other-data"),
+        args.get("extractor"), whole(args, "seed", 0), args.has("other-data"), args.has("reject"),
     )  # fmt: skip
     print(json.dumps(results, indent=1) if args.has("json") else table(results))
     return 0

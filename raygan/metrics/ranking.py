@@ -89,7 +89,9 @@ def narrow_line(scores: Mapping[str, Mapping[str, Any]]) -> str:
     >>> narrow_line({"pair-00": {"width": 0.21}, "pair-01": {"width": 0.9}, "global": {}})
     "narrow: modes keep .21 of the data's spread in pair-00; high_quality does not see that"
     """
-    found = {p: float(row["width"]) for p, row in scores.items() if row.get("width", NARROW) < NARROW}
+    found = {
+        p: float(row["width"]) for p, row in scores.items() if row.get("width", NARROW) < NARROW
+    }
     told = ", ".join(f"{w:.2f} of the data's spread in {p}".lstrip("0") for p, w in found.items())
     return f"narrow: modes keep {told}; high_quality does not see that" if found else ""
 

@@ -57,6 +57,9 @@ CONFIG = Flag("A YAML file of settings; later files win.", "my.yaml", many=True)
 PRESET = Flag("Settings to begin from; `raygan presets` lists them.", "ring8-gap")
 SEED = Flag("Of what is drawn here.", "0")
 FROM = Flag("Whose samples: global, best, mixture, fitted, or pair:3.", "best")
+REJECT = Flag(
+    "Keep only what the generator's own discriminator, trained on a little, takes for real."
+)
 CONSOLE = {
     "plain": Flag("One line every few seconds, no table."),
     "json": Flag("One JSON object a line."),
@@ -114,7 +117,7 @@ VERBS: dict[str, Verb] = {
         {
             "from": FROM, "count": Flag("How many; -n is short for it.", "1024"), "seed": SEED,
             "out": Flag("Where to: .npz, .png, .parquet or .txt; -o is short for it.", "samples.npz"),
-            "trust-code": TRUST,
+            "reject": REJECT, "trust-code": TRUST,
         },
         "raygan sample latest --from mixture -n 64 -o samples.png",
     ),
@@ -132,7 +135,7 @@ VERBS: dict[str, Verb] = {
             "judges": Flag("gam2: at most so many judges a generator; 0: all.", "0"),
             "chains": Flag("ais: chains a sample.", "16"),
             "distributions": Flag("ais: steps between prior and posterior.", "1000"),
-            "json": JSON, "trust-code": TRUST, "other-data": OTHER_DATA,
+            "reject": REJECT, "json": JSON, "trust-code": TRUST, "other-data": OTHER_DATA,
         },
         "raygan evaluate latest --samples 2000",
     ),

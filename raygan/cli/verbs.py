@@ -193,7 +193,11 @@ def sample(argv: Sequence[str]) -> int:
     run = _opened(args)
     count, seed = whole(args, "count", 1024, least=1), whole(args, "seed", 0)
     out = expanded(args.get("out") or "samples.npz")
-    print(write_samples(run, args.get("from") or run.main_player, count, seed, out))
+    print(
+        write_samples(
+            run, args.get("from") or run.main_player, count, seed, out, args.has("reject")
+        )
+    )
     return 0
 
 
@@ -206,6 +210,8 @@ def evaluate(argv: Sequence[str]) -> int:
     for path in args.positional:
         _opened(args, path)
     groups = args.get("metrics")
+    if args.has("reject") and groups in ("gam2", "mixture", "ais"):
+        raise ConfigError(f"--reject: --metrics {groups} looks at all that generators make.")
     if groups == "gam2":
         from raygan.service.scores import gam2 as judging
 
@@ -240,7 +246,7 @@ def evaluate(argv: Sequence[str]) -> int:
         return 0
     results = evaluate_runs(
         args.positional, groups.split(",") if groups else None, whole(args, "samples", 10_000, least=16),
-        args.get("extractor"), whole(args, "seed", 0), args.has("other-data"),
+        args.get("extractor"), whole(args, "seed", 0), args.has("other-data"), args.has("reject"),
     )  # fmt: skip
     print(json.dumps(results, indent=1) if args.has("json") else table(results))
     return 0

@@ -67,6 +67,8 @@ class Protocol:
     """Users' own metrics, with the hashes of their sources."""
     sha256: str = ""
     """Of the data (`Samples.sha256`); it, and not its name, tells whether two are the same."""
+    sampling: str = ""
+    """How samples were chosen among those that generators make; "": all are scored."""
     lowered: str = ""
     """What was made smaller than asked for, since there are no more samples, in words."""
 
@@ -76,7 +78,7 @@ class Protocol:
         fields = {
             k: v
             for k, v in asdict(self).items()
-            if k not in ("seed", "lowered") and (v or k not in ("own", "sha256"))
+            if k not in ("seed", "lowered") and (v or k not in ("own", "sha256", "sampling"))
         }
         if self.sha256:
             del fields["data"]

@@ -8,8 +8,9 @@ import math
 from itertools import pairwise
 from typing import Literal
 
+import torch
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 
 from raygan.networks.base import DRAWN, Drawn, Init, Logits, NetworkComponent
 
@@ -22,6 +23,19 @@ class Mlp(NetworkComponent):
     slope: float = Field(0.01, ge=0, description="LeakyReLU's negative slope.")
     output: Literal["auto", "linear", "tanh"] = Field(
         "auto", description="Of G; auto = tanh for images."
+    )
+    fourier: int = Field(
+        0,
+        ge=0,
+        description=(
+            "Random Fourier features of points that D sees beside them, a sine and a cosine each"
+            " (Tancik et al., 2020); 0 = none."
+        ),
+    )
+    fourier_scale: float = Field(
+        8.0,
+        gt=0,
+        description="Std of their frequencies, in waves a unit of the data.",
     )
     init: Drawn = Field("torch", description=DRAWN)
 
@@ -43,6 +57,36 @@ class Mlp(NetworkComponent):
         return self._sequential(*body, nn.Unflatten(1, shape))
 
     def _discriminator(self, shape: tuple[int, ...], outputs: int = 1) -> nn.Module:
-        return self._sequential(
-            nn.Flatten(), *self._body(math.prod(shape), outputs), Logits(outputs)
-        )
+        inputs = math.prod(shape)
+        seen = [Fourier(inputs, self.fourier, self.fourier_scale)] if self.fourier else []
+        body = self._body(inputs + 2 * self.fourier, outputs)
+        return self._sequential(nn.Flatten(), *seen, *body, Logits(outputs))
+
+
+class Fourier(nn.Module):
+    """x (N, inputs) -> (x, sin(2 pi x B), cos(2 pi x B)), (N, inputs + 2 count); B ~ N(0, scale^2),
+    fixed.
+
+    An MLP learns coarse things first and hardly ever the width of a mode of .01 (Tancik et al.,
+    2020, section 4); these make fine distances large. B is a buffer: it goes where D goes.
+    """
+
+    frequencies: Tensor
+
+    def __init__(self, inputs: int, count: int, scale: float) -> None:
+        super().__init__()
+        self.register_buffer("frequencies", 2 * math.pi * scale * torch.randn(inputs, count))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The points and their features."""
+        return features(x, self.frequencies)
+
+    def extra_repr(self) -> str:
+        """Its size."""
+        return "{}, {}".format(*self.frequencies.shape)
+
+
+def features(x: Tensor, frequencies: Tensor) -> Tensor:
+    """Of points (..., N, inputs) by frequencies (..., inputs, count): (..., N, inputs + 2 count)."""
+    angle = x @ frequencies
+    return torch.cat([x, angle.sin(), angle.cos()], -1)

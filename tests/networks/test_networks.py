@@ -11,7 +11,7 @@ from raygan.controller.worker import Shelves
 from raygan.errors import ConfigError
 from raygan.gan.pair import Pair
 from raygan.gan.streams import Streams
-from raygan.gan.weights import flatten, signature
+from raygan.gan.weights import flatten, signature, unflatten
 from raygan.networks.base import NetworkComponent, Tuned, untuned
 from raygan.networks.dcgan import Dcgan
 from raygan.strategies.base import strategy_of
@@ -209,3 +209,21 @@ def test_he_weights_keep_the_size_of_signals_without_norm_layers() -> None:
         inner.weight.shape[0] * 16 / 4
     )  # a kernel of 4 x 4 at stride 2: each output hears a quarter of it
     assert float(inner.weight.detach().std()) == pytest.approx((2 / heard) ** 0.5, rel=0.05)
+
+
+def test_fourier_features_are_drawn_from_the_stream_and_go_where_d_goes() -> None:
+    plain, with_features = (component(name="mlp", hidden=8, fourier=n) for n in (0, 5))
+    made = [
+        c.discriminator((2,), torch.Generator().manual_seed(s))
+        for c, s in ((with_features, 1), (with_features, 1), (with_features, 2), (plain, 1))
+    ]
+    one, same, other, none = made
+    assert (one[1].frequencies == same[1].frequencies).all()  # type: ignore[index,union-attr]
+    assert (one[1].frequencies != other[1].frequencies).any()  # type: ignore[index,union-attr]
+    assert not list(none.buffers())
+    x = torch.randn(7, 2)
+    unflatten(other, flatten(one))
+    assert (one(x) == other(x)).all()
+    period = 1 / one[1].frequencies.mul(1 / (2 * torch.pi))[:, 0]  # type: ignore[index,union-attr]
+    seen = [one[1](torch.stack([x[:, 0] + k * period[0], x[:, 1]], 1))[:, 2] for k in (0, 1)]  # type: ignore[index,operator]
+    assert torch.allclose(seen[0], seen[1], atol=1e-4)

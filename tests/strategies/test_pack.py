@@ -35,6 +35,9 @@ IMAGES: dict[str, Any] = {
 }  # fmt: skip
 
 
+FOURIER = {"network": {"name": "mlp", "hidden": 32, "fourier": 8}}
+
+
 def pairs_of(sharing: Sharing | None = None, **changes: Any) -> list[Pair]:
     config = tiny_config(**{**MLP, **changes})
     setup = setup_of(config)
@@ -52,12 +55,14 @@ def pairs_of(sharing: Sharing | None = None, **changes: Any) -> list[Pair]:
         {"loss": {"name": "least_squares"}, "pair": {"ema": 0.9, "input_noise": 0.3, "clip_grad_d": 0.5, "prior": "uniform"}},
         {"loss": {"name": "gman"}, "network": {"name": "mlp", "hidden": 32, "judges": 3}},
         {"loss": {"name": "r3gan", "r1": 1.0, "penalty_every": 3}},
+        {"network": {"name": "mlp", "hidden": 32, "fourier": 8, "fourier_scale": 0.5}},
         {"loss": {"name": "hinge", "r1": 0.3, "d_steps": 2}, "pair": {"ema": 0.9, "schedule": MOVES}},
         {**IMAGES, "loss": {"name": "r3gan", "penalty_every": 2}},
         IMAGES,
         {**IMAGES, "network": {"name": "dcgan", "width": 4, "z_dim": 8, "norm_d": "layer", "norm_g": "none"}},
     ],
-    ids=["mlp", "d steps", "weight clipping", "wgan-gp", "dragan", "ema, noise, clipping", "panel", "r3gan, lazy", "r1, schedule",
+    ids=["mlp", "d steps", "weight clipping", "wgan-gp", "dragan", "ema, noise, clipping", "panel", "r3gan, lazy", "fourier",
+         "r1, schedule",
          "r3gan, batch norm", "batch norm", "layer norm"],
 )  # fmt: skip
 def test_a_packed_pair_is_the_pair_within_rounding(changes: dict[str, Any]) -> None:
@@ -85,8 +90,8 @@ def test_a_packed_pair_is_the_pair_within_rounding(changes: dict[str, Any]) -> N
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"batch_size": 20}, {**IMAGES, "num_pairs": 5}],
-    ids=["losses at once", "losses one by one", "dcgan"],
+    [{}, {"batch_size": 20}, FOURIER, {**IMAGES, "num_pairs": 5}],
+    ids=["losses at once", "losses one by one", "fourier", "dcgan"],
 )
 def test_a_pairs_bits_do_not_depend_on_who_is_in_the_pack(changes: dict[str, Any]) -> None:
     """What makes a run in packs repeatable: however its orders came together."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from raygan.controller.checkpoint import Checkpoint, newest_valid
 from raygan.controller.lines import NOTES
@@ -17,10 +19,37 @@ from raygan.errors import CheckpointError
 from raygan.gan.bundle import unpack
 from raygan.gan.steps import load_network
 from raygan.gan.streams import Streams, sample_prior
+from raygan.gan.types import State
 from raygan.metrics.mixture import shares
 from raygan.networks.base import NetworkComponent
 from raygan.service.runs.run import Run
 from raygan.strategies.base import strategy_of
+
+
+CHUNK = 500
+"""Samples that a network makes at once."""
+HARDLY = 0.001
+"""Share of samples below which rejection is given up."""
+
+
+def odds(logits: Tensor) -> Tensor:
+    """(N,) of a D's logits (N,); of several discriminators (N, judges): the logit of their mean
+    odds.
+    """
+    return logits if logits.dim() == 1 else logits.logsumexp(1) - math.log(logits.shape[1])
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A discriminator whose logit is log p_data / p_G, and the logit from which on all is kept."""
+
+    d: torch.nn.Module
+    threshold: float
+
+    def keeps(self, x: Tensor, stream: torch.Generator) -> Tensor:
+        """Which of samples (N, *shape) stay, (N,): each with min(1, exp(l(x) - threshold))."""
+        chance = (odds(self.d(x)) - self.threshold).clamp(max=0).exp()
+        return torch.rand(len(x), generator=stream) < chance
 
 
 @dataclass(frozen=True)
@@ -35,6 +64,28 @@ class Generators:
 
     scaling: Scaling | None = None
     """From what the networks make to the data's own units."""
+    judges: Mapping[str, Judge] = field(default_factory=dict)
+    """Who says which samples of a network are kept; all are of one without."""
+    counts: dict[str, list[int]] = field(default_factory=dict, compare=False)
+    """[kept, made] of each that was judged, of all draws so far."""
+
+    @property
+    def share_kept(self) -> float:
+        """Of all samples that were judged so far; 1 where none was."""
+        made = sum(m for _, m in self.counts.values())
+        return sum(k for k, _ in self.counts.values()) / made if made else 1.0
+
+    def of(self, names: Sequence[str]) -> Generators:
+        """Those of these names alone, as a mixture with the same shares."""
+        weights = None if self.weights is None else {n: self.weights[n] for n in names}
+        return replace(
+            self,
+            networks={n: self.networks[n] for n in names},
+            priors={n: self.priors[n] for n in names},
+            weights=weights,
+            judges={n: j for n, j in self.judges.items() if n in names},
+            counts={},
+        )
 
     def sample(self, n: int, seed: int = 0) -> npt.NDArray[Any]:
         """(n, *shape) in the data's own units: images float32 in [-1, 1], scaled data float64. The
@@ -55,13 +106,38 @@ class Generators:
         with torch.no_grad():
             for (name, network), count in zip(self.networks.items(), share, strict=True):
                 stream = streams.at(name)
+                if name in self.judges:
+                    out.append(self._kept(name, count, stream, streams.at(f"{name} kept")))
+                    continue
                 prior, z_dim = self.priors[name]
-                sizes = [min(500, count - i) for i in range(0, count, 500)]
+                sizes = [min(CHUNK, count - i) for i in range(0, count, CHUNK)]
                 out += [network(sample_prior(prior, (size, z_dim), stream)) for size in sizes]
         pool = torch.cat(out)
         if len(self.networks) > 1:
             pool = pool[torch.randperm(n, generator=streams.at("order"))]
         return np.asarray(pool.numpy())
+
+    def _kept(
+        self, name: str, count: int, stream: torch.Generator, coins: torch.Generator
+    ) -> Tensor:
+        """`count` samples of one network that its judge keeps. Raises CheckpointError where it keeps
+        hardly any.
+        """
+        network, judge, (prior, z_dim) = self.networks[name], self.judges[name], self.priors[name]
+        found: list[Tensor] = []
+        kept = made = 0
+        while kept < count:
+            x = network(sample_prior(prior, (CHUNK, z_dim), stream))
+            found.append(x[judge.keeps(x, coins)])
+            kept, made = kept + len(found[-1]), made + CHUNK
+            if made > 20 * CHUNK and kept < HARDLY * made:
+                raise CheckpointError(
+                    f"--reject: {name}'s discriminator keeps {kept} of {made} samples. Sample"
+                    " without."
+                )
+        tally = self.counts.setdefault(name, [0, 0])
+        tally[0], tally[1] = tally[0] + kept, tally[1] + made
+        return torch.cat(found)[:count] if found else network(torch.zeros(0, z_dim))
 
 
 def newest(run: Run, what: str) -> Checkpoint:
@@ -94,6 +170,11 @@ def load_generators(run: Run, which: str) -> Generators:
         run.weights(which),
         Scaling.of(run.info.get("scaling")),
     )
+
+
+def newest_states(run: Run, what: str) -> dict[str, State]:
+    """Every player's state in the newest checkpoint. Raises CheckpointError."""
+    return {player: unpack(raw) for player, raw in newest(run, what).parts.items()}
 
 
 def load_discriminators(run: Run, players: Iterable[str]) -> dict[str, torch.nn.Module]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
@@ -27,6 +27,7 @@ from raygan.metrics.ranking import (
 from raygan.metrics.suite import Suite
 from raygan.service.runs.identity import run_data
 from raygan.service.runs.run import Run
+from raygan.service.scores.rejection import SAID, rejecting
 from raygan.service.views.tables import format_number, text_table
 from raygan.strategies.base import strategy_of
 from raygan.strategies.roles import MIXTURE, ordered
@@ -104,7 +105,7 @@ def protocol_line(protocol: str, entry: Mapping[str, Any]) -> str:
         f"real: {entry.get('n_real')} {entry.get('split')}",
         f"fake: {entry.get('n_fake')}",
     ]
-    parts += [f"{k} {entry[k]}" for k in ("extractor", "classifier") if entry.get(k)]
+    parts += [f"{k} {entry[k]}" for k in ("sampling", "extractor", "classifier") if entry.get(k)]
     if entry.get("lowered"):
         parts.append(f"lowered: {entry['lowered']}")
     if "classifier_accuracy" in entry:
@@ -124,11 +125,13 @@ def evaluate_runs(
     extractor: str | None,
     seed: int,
     other_data: bool = False,
+    reject: bool = False,
 ) -> list[dict[str, Any]]:
     """Score each run's generators (global, every pair, the mixture) from its newest checkpoint;
     stored in the run.
 
-    Returns one entry a run: {run, protocol, floor, ceiling, scores}. Raises ConfigError for a
+    reject: samples are kept as the generators' own discriminators say (`scores.rejection`), which
+    is another protocol. Returns one entry a run: {run, protocol, floor, ceiling, scores}. Raises ConfigError for a
     metric that does not fit, and for data that are not those of the run, unless `other_data` says
     that this is meant.
     """
@@ -150,13 +153,19 @@ def evaluate_runs(
         scored = strategy_of(config).scored(config)
         mixed = len(set(scored) & set(strategy_of(config).locals(config))) > 1
         which = [*scored, *([MIXTURE] if mixed else [])]
+        if reject:
+            suite.protocol = replace(suite.protocol, sampling=SAID)
         scores, drawn = (
             {},
             {"ceiling (real data)": suite.trained_on(), "floor (noise)": suite.noise()},
         )
+        kept: dict[str, float] = {}
         by_class = {name: suite.by_class(samples) for name, samples in drawn.items()}
         for w in counted(f"{run.name}: scoring by {suite.n_fake:,} samples", which):
-            fake = torch.from_numpy(run.generator(w).draw(suite.n_fake, seed))
+            made = rejecting(run, w, other_data) if reject else run.generator(w)
+            fake = torch.from_numpy(made.draw(suite.n_fake, seed))
+            if reject:
+                kept[w] = made.share_kept
             scores[w], by_class[w] = suite.score(fake), suite.by_class(fake)
         tell(f"{run.name}: measuring floor and ceiling")
         entry = {
@@ -166,6 +175,7 @@ def evaluate_runs(
             "floor": suite.floor(),
             "ceiling": suite.ceiling(),
             "scores": scores,
+            **({"kept": kept} if reject else {}),
             **(
                 {"by_class": by_class, "held_out": suite.fair()} if "labels" in suite.groups else {}
             ),
@@ -184,7 +194,9 @@ def table(results: Sequence[Mapping[str, Any]]) -> str:
     for entry in results:
         body = score_table(entry["scores"], entry["floor"], entry["ceiling"])
         protocol = protocol_line(entry["protocol"]["id"], entry["protocol"])
-        blocks.append("\n".join([entry["run"], body, protocol, *class_table(entry)]))
+        told = ", ".join(f"{player} {share:.0%}" for player, share in entry.get("kept", {}).items())
+        kept = [f"kept by their own D: {told}"] if told else []
+        blocks.append("\n".join([entry["run"], body, protocol, *kept, *class_table(entry)]))
     return "\n\n".join(blocks)
 
 

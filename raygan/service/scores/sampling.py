@@ -9,11 +9,14 @@ import numpy as np
 from raygan.data.lm1b import decode
 from raygan.errors import ConfigError
 from raygan.service.runs.run import Run
+from raygan.service.scores.rejection import rejecting
 
 SUFFIXES = (".npz", ".png", ".parquet", ".txt")
 
 
-def write_samples(run: Run, which: str, count: int, seed: int, out: Path) -> str:
+def write_samples(
+    run: Run, which: str, count: int, seed: int, out: Path, reject: bool = False
+) -> str:
     """Draw and write; returns a line that says what was written. Raises ConfigError for another
     suffix.
 
@@ -30,7 +33,10 @@ def write_samples(run: Run, which: str, count: int, seed: int, out: Path) -> str
         raise ConfigError(
             f"--out {str(out)!r}: the folder {str(out.parent)!r} does not exist. Make it first."
         )
-    samples = run.generator(which).sample(count, seed)
+    generators = rejecting(run, which) if reject else run.generator(which)
+    drawn = generators.draw(count, seed)
+    scaling = generators.scaling
+    samples = drawn if scaling is None else scaling.back(drawn)
     temporary = out.with_name(f".{out.name}.tmp{out.suffix}")
     alphabet = str(run.info.get("alphabet", ""))
     if (out.suffix == ".txt") != bool(alphabet) and out.suffix in (".txt", ".png"):
@@ -46,13 +52,12 @@ def write_samples(run: Run, which: str, count: int, seed: int, out: Path) -> str
     elif out.suffix == ".png":
         from raygan.service.views.pictures import save_grid
 
-        save_grid(
-            run.generator(which).draw(count, seed) if samples.ndim == 4 else samples, temporary
-        )
+        save_grid(drawn if samples.ndim == 4 else samples, temporary)
     else:
         import pandas as pd
 
         flat = samples.reshape(count, -1)
         pd.DataFrame(flat, columns=[f"x{i}" for i in range(flat.shape[1])]).to_parquet(temporary)
     temporary.replace(out)
-    return f"{out}: {count} samples of shape {samples.shape[1:]} from {which}, seed {seed}"
+    kept = f", {generators.share_kept:.0%} of what was made is kept" if reject else ""
+    return f"{out}: {count} samples of shape {samples.shape[1:]} from {which}, seed {seed}{kept}"

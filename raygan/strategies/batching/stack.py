@@ -28,6 +28,7 @@ from raygan.gan.types import NOW, At, Loss
 from raygan.gan.weights import Vector, num_words
 from raygan.losses.base import Held, LossComponent, gradient_squares
 from raygan.networks.base import Logits, has_batch_norm
+from raygan.networks.mlp import Fourier, features
 from raygan.own.names import label
 
 POINTWISE = (nn.LeakyReLU, nn.ReLU, nn.Tanh)
@@ -40,6 +41,7 @@ LAYERS: dict[type[nn.Module], dict[str, object]] = {
     nn.Flatten: {"start_dim": 1, "end_dim": -1},
     nn.Unflatten: {"dim": 1},
     Logits: {},
+    Fourier: {},
     **{kind: {} for kind in POINTWISE},
 }
 """What can be batched, exactly these, with these settings: a subclass computes as it likes.
@@ -238,6 +240,8 @@ class Stack:
                     if layer.bias is None
                     else torch.baddbmm(get("bias").unsqueeze(1), x, weight)
                 )
+            elif isinstance(layer, Fourier):
+                x = features(x, self.buffers[self.buffer_index[f"{name}.frequencies"]])
             elif isinstance(layer, nn.Unflatten):
                 x = x.reshape(*x.shape[:2], *layer.unflattened_size)
             elif isinstance(layer, nn.Flatten):

@@ -1,0 +1,126 @@
+"""Sampling with rejection: a generator's samples that its discriminator can tell from real ones are
+kept less often (DRS; Azadi, Olsson, Darrell, Goodfellow, Odena, ICLR 2019).
+
+D goes on for STEPS updates against the frozen G, by plain cross-entropy, so that its logit l(x) is
+log p_data / p_G whatever loss it was trained by; then x is kept with probability
+min(1, exp(l(x) - q)), q = the QUANTILE of l over G's samples. That takes away what lies between
+modes, which no G that is continuous in z can avoid, and leaves the modes' widths as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from raygan.config import Config
+from raygan.data.base import Samples
+from raygan.errors import CheckpointError, ConfigError, DataError
+from raygan.gan.steps import load_network, make_optimizer
+from raygan.gan.streams import Streams
+from raygan.gan.types import State
+from raygan.service.runs.generators import Generators, Judge, newest_states, odds
+from raygan.service.runs.identity import run_data
+from raygan.service.runs.run import Run
+from raygan.strategies.base import strategy_of
+from raygan.strategies.partition import own_parts
+from raygan.strategies.roles import Roles, role_of
+
+STEPS, BATCH = 1000, 512
+"""Updates that D goes on for, and samples of each kind in them."""
+QUANTILE = 0.3
+"""Of the logits of G's samples: that much or more of what G makes is kept with certainty."""
+SLOWER = 4
+"""D's rate is this part of the run's, and falls linearly to 0."""
+SAID = f"rejected by its own D ({STEPS} steps on, quantile {QUANTILE:g})"
+"""Stands in the protocol of scores."""
+
+
+@dataclass(frozen=True)
+class Court:
+    """A discriminator and the generators whose samples it judges together."""
+
+    owner: str
+    generators: tuple[str, ...]
+
+
+def rejecting(run: Run, which: str, other_data: bool = False) -> Generators:
+    """`run.generator(which)`, whose samples are kept as its discriminators say.
+
+    The same for the same checkpoint and data. Raises ConfigError where there is no D to go by,
+    DataError where the run's data are not there, or are others and `other_data` is not said.
+    """
+    generators, states = run.generator(which), newest_states(run, "judged")
+    courts = courts_of(list(generators.networks), run.roles, states)
+    data = _data(run, other_data)
+    parts = own_parts(run.config, [c.owner for c in courts if c.owner in data.parts], data.outline)
+    judges: dict[str, Judge] = {}
+    for court in courts:
+        d = strategy_of(run.config).discriminator(run.config, court.owner, tuple(run.info["shape"]))
+        load_network("d", d, states[court.owner])
+        mine = generators.of(court.generators)
+        judge = calibrated(d, mine, parts.get(court.owner, data), run.config, court.owner)
+        judges |= dict.fromkeys(court.generators, judge)
+    return replace(generators, judges=judges)
+
+
+def courts_of(names: Sequence[str], roles: Roles, states: Mapping[str, State]) -> list[Court]:
+    """Who judges whose samples: each its own, PMGAN's judge all of its generators' at once. Raises
+    ConfigError for a generator without a D.
+    """
+    shared = next((p for p, role in roles.items() if role.judges), None)
+    found: dict[str, list[str]] = {}
+    for name in names:
+        owner = shared if shared and role_of(name, roles).pair else name
+        if not any(key.startswith("d.") for key in states.get(owner, {})):
+            raise ConfigError(
+                f"--reject: {name} has no discriminator of its own in this run. Sample it without,"
+                " or --from mixture --reject."
+            )
+        found.setdefault(owner, []).append(name)
+    return [Court(owner, tuple(mine)) for owner, mine in found.items()]
+
+
+def _data(run: Run, other_data: bool) -> Samples:
+    try:
+        return run_data(run, other_data)
+    except DataError as error:
+        raise DataError(
+            f"--reject needs the run's training data, for its D to go on: {error}"
+        ) from None
+
+
+def calibrated(
+    d: nn.Module, generators: Generators, data: Samples, config: Config, owner: str
+) -> Judge:
+    """D gone on with against these generators, and the logit that is kept with certainty. Raises
+    CheckpointError where that comes to no finite number.
+    """
+    pair = config.of(owner).pair
+    streams = Streams(config.seed, f"{owner} rejecting")
+    order = streams.at("data")
+    trained = [p for p in d.parameters() if p.requires_grad]
+    optimizer = make_optimizer("adam", trained, pair.lr_d, 0.5, 0.9)
+    pool = torch.from_numpy(generators.draw(STEPS * BATCH, config.seed))
+    d.train()
+    with streams.for_layers(0):
+        for step in range(STEPS):
+            optimizer.param_groups[0]["lr"] = pair.lr_d / SLOWER * (1 - step / STEPS)
+            real = data.batch(BATCH, order, torch.device("cpu"))
+            fake = pool[step * BATCH : (step + 1) * BATCH]
+            loss = F.softplus(-d(real)).mean() + F.softplus(d(fake)).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    d.eval()
+    with torch.no_grad():
+        logits = odds(d(pool[: 10 * BATCH]))
+    threshold = float(logits.quantile(QUANTILE))
+    if not logits.isfinite().all():
+        raise CheckpointError(
+            f"--reject: {owner}'s discriminator gives logits that are not finite. Sample without."
+        )
+    return Judge(d, threshold)

@@ -77,8 +77,6 @@ class PlayerDied(RayganError):
         self.advice = ""
         self.stack = ""
         """Of one that hung: where each of its threads was, or why nobody can tell."""
-        self.home: tuple[str, ...] = (player,)
-        """All players of its process, itself among them: they are gone with it."""
 
     def __str__(self) -> str:
         return f"{self.player} died ({self.cause}){self.advice and '.' + self.advice}"

@@ -50,8 +50,6 @@ class RayExecutor(WorkerGroup):
         """Several: pairs of one actor that train at once."""
         self.held: dict[Any, list[Train]] = {}
         """Orders for an actor of several pairs, until it is free for all of them."""
-        self.joining: list[Join] = []
-        """Those who wait for the others of their home."""
         self.pulse = Pulse(setup.config.failures.lease_s, self.places)
         self.scoring = Scoring(self)
         self._notices: dict[str, str] = {}
@@ -85,7 +83,6 @@ class RayExecutor(WorkerGroup):
         )
         self.pending.clear()
         self.held.clear()
-        self.joining.clear()
         if dead_head():
             self.forget()
             start_again()
@@ -183,7 +180,7 @@ class RayExecutor(WorkerGroup):
         """
         if isinstance(order, Train):
             self.held.setdefault(actor := self.actors[order.player], []).append(order)
-            if len(self.housemates(order.player)) == 1:
+            if sum(a is actor for a in self.actors.values()) == 1:
                 self._send(actor)
             return
         if isinstance(order, Save | Evaluate) and self.actors[order.player] in self.held:
@@ -192,9 +189,8 @@ class RayExecutor(WorkerGroup):
             self.scoring.submit(order)
             return
         if isinstance(order, Join):
-            self._join(order)
-            return
-        if isinstance(order, Swap):
+            reference = self._join(order)
+        elif isinstance(order, Swap):
             reference = self.helpers[MATCHMAKER].gather.remote(order)
         elif isinstance(order, Adopt):
             reference = self.helpers[MATCHMAKER].deliver.remote(order.swap)
@@ -218,23 +214,16 @@ class RayExecutor(WorkerGroup):
         orders: list[Order] = [*self.held.pop(actor)]
         self.pending[actor.train.remote(orders)] = orders, time.perf_counter()
 
-    def _join(self, order: Join) -> None:
-        """A joiner's actor, outside the placement group; one for all who come home together, once
-        the last of them is asked for. Each is pending until it has opened.
+    def _join(self, order: Join) -> Any:
+        """A joiner's actor, outside the placement group; a reference to its step, once it has
+        opened.
         """
-        self.joining.append(order)
-        together = [o for o in self.joining if o.home == order.home] if order.home else [order]
-        if len(together) < len(order.home):
-            return
-        self.joining = [o for o in self.joining if o not in together]
-        home = [o.player for o in together]
-        actor = self.make_player(home, joins=True)
-        self.actors |= dict.fromkeys(home, actor)
-        self._begin(home, {o.player: [ray.put(o.state)] for o in together if o.state is not None})
+        actor = self.make_player([order.player], joins=True)
+        states = {} if order.state is None else {order.player: [ray.put(order.state)]}
+        self.actors[order.player] = actor
+        self._begin([order.player], states)
         self._register()
-        for o in together:
-            opened = actor.open.remote(o.player, o.step if o.state is None else None)
-            self.pending[opened] = [o], time.perf_counter()
+        return actor.open.remote(order.player, order.step if order.state is None else None)
 
     def _joined(self, player: str) -> None:
         """It is up: note where it lives, and keep another spare ready."""
@@ -259,9 +248,8 @@ class RayExecutor(WorkerGroup):
         """Kill its actor, or let it leave where others live; nobody asks it for anything any more,
         what it owed is dropped.
         """
-        if (actor := self.actors.get(player)) is None:
-            pass  # its process was ended for another player of it
-        elif len(self.housemates(player)) > 1 and player not in self.lost:
+        actor = self.actors[player]
+        if sum(a is actor for a in self.actors.values()) > 1 and player not in self.lost:
             actor.leave.remote(player)
             del self.actors[player], self.places[player]
         else:
@@ -276,7 +264,7 @@ class RayExecutor(WorkerGroup):
         gone = {
             r
             for r, (orders, _) in self.pending.items()
-            if all(getattr(o, "player", "") not in {"", *self.actors} for o in orders)
+            if all(getattr(o, "player", None) == player for o in orders)
         }
         self.pending = {r: work for r, work in self.pending.items() if r not in gone}
         self._register()
@@ -382,7 +370,7 @@ class RayExecutor(WorkerGroup):
         if along := [n for n, (node, _) in self.places.items() if node == gone]:
             who = who if who in along else along[0]
         self.lost |= {who, *along}
-        return self._with_home(PlayerDied(who, death_cause(error), death_kind(error)))
+        return PlayerDied(who, death_cause(error), death_kind(error))
 
     def _hung(self, name: str, cause: str) -> PlayerDied:
         """Somebody that does not answer, with where it is; its process is ended by whoever starts
@@ -390,10 +378,6 @@ class RayExecutor(WorkerGroup):
         """
         death = PlayerDied(name, cause, "hang")
         death.stack = self.pulse.stack(name)
-        return self._with_home(death)
-
-    def _with_home(self, death: PlayerDied) -> PlayerDied:
-        death.home = tuple(self.housemates(death.player)) or (death.player,)
         return death
 
     def mishaps(self) -> list[PlayerDied]:

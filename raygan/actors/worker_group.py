@@ -233,14 +233,10 @@ class WorkerGroup:
         if name in self.places:
             end_process(*self.places.pop(name))
 
-    def housemates(self, player: str) -> list[str]:
-        """All players of its process, itself among them; [] for one that has none."""
-        actor = self.actors.get(player)
-        return [p for p, a in self.actors.items() if a is actor] if actor is not None else []
-
     def put_down(self, player: str) -> None:
         """End a player's process, also when it does not listen any more, so that its place is free."""
-        actor, home = self.actors[player], self.housemates(player)
+        actor = self.actors[player]
+        home = [p for p, a in self.actors.items() if a is actor]
         ray.kill(actor)
         if player in self.places:
             end_process(*self.places[player])

@@ -100,7 +100,7 @@ class Controller:
             try:
                 done = loop.executor.wait(timeout_s=0.5)
             except PlayerDied as death:
-                if not (back := underway(state, death, self._newest)):
+                if (back := underway(state, death, self._newest)) is None:
                     raise
                 loop.revived(back, death)
                 done = []

@@ -117,7 +117,6 @@ class InlineExecutor:
     def remove(self, player: str) -> None:
         """Forget it, and what it has published."""
         del self.players[player]
-        self.packs = Packs(self.setup.config.resources.batched)  # none holds one that is gone
         self.queue = deque(o for o in self.queue if getattr(o, "player", None) != player)
         for shelf in [s for s in self.board.shelves if s.partition("/")[0] == player]:
             del self.board.shelves[shelf]

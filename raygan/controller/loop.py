@@ -207,35 +207,28 @@ class Loop:
         self.set_members([i for i in self.state.config.ids if i != number_of(player)])
         self.state.ledger.left(player)
 
-    def revived(self, back: Sequence[Revive], death: PlayerDied) -> None:
-        """async: a process died; the others go on while its players come back."""
-        self.log.warn_checkpoints(back[0].problems)
+    def revived(self, back: Revive, death: PlayerDied) -> None:
+        """async: it died; the others go on while it comes back."""
+        self.log.warn_checkpoints(back.problems)
         self.recorder.failed(death, self.state.failures.decide(death, can_spare=True))
-        for one in back:
-            self.recorder.rows.pop(one.player, None)
+        self.recorder.rows.pop(back.player, None)
         self._bring_back(back)
-        come = f"and {len(back) - 1} more of its process come" if len(back) > 1 else "comes"
-        steps = " and ".join(map(str, sorted({one.step for one in back})[:: max(1, len(back) - 1)]))
-        self.log.warn(
-            "W201 player-died", f"{death}; it {come} back from step {steps} while the others go on"
-        )
+        text = f"{death}; it comes back from step {back.step} while the others go on"
+        self.log.warn("W201 player-died", text)
 
     def _moved(self, back: Revive) -> None:
         """async: its machine goes; it goes on elsewhere from where it is."""
-        self._bring_back([back])
+        self._bring_back(back)
         text = f"{back.player} leaves its machine; it goes on elsewhere from step {back.step}"
         self.log.warn("W208 moved", text)
 
-    def _bring_back(self, back: Sequence[Revive]) -> None:
-        """They leave, and join again, in one process."""
-        for one in back:
-            self.state.owed.pop(one.player, None)
-            self.executor.remove(one.player)
-        for one in back:
-            self.take_out(one.player)
-            self.membership.reviving.add(one.player)
-            self.notices.gone(one.player)
-            self.saving.lost(one.player, one.saved)
-        home = tuple(one.player for one in back)
-        for one in back:
-            self.executor.submit(Join(one.player, one.step, one.raw, home))
+    def _bring_back(self, back: Revive) -> None:
+        """It leaves, and joins again."""
+        player, executor = back.player, self.executor
+        self.state.owed.pop(player, None)
+        executor.remove(player)
+        self.take_out(player)
+        self.membership.reviving.add(player)
+        self.notices.gone(player)
+        self.saving.lost(player, back.saved)
+        executor.submit(Join(player, back.step, back.raw))

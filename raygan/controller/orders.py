@@ -59,8 +59,6 @@ class Join:
     player: str
     step: int
     state: bytes | None = field(default=None, repr=False)
-    home: tuple[str, ...] = ()
-    """Who comes with it, itself among them, to live in one process; () = it lives alone."""
 
 
 @dataclass(frozen=True)

@@ -129,14 +129,12 @@ class RunState:
         group = next((g for g in self.strategy.together(self.config) if player in g), [player])
         return group if all(self.done[p] >= step for p in group) else []
 
-    def can_spare(self, *players: str) -> bool:
-        """Is there a run without these players?"""
+    def can_spare(self, player: str) -> bool:
+        """Is there a run without this player?"""
         config, strategy = self.config, self.strategy
-        if not strategy.elastic or not set(players) <= set(strategy.locals(config)):
+        if not strategy.elastic or player not in strategy.locals(config) or config.num_pairs == 1:
             return False
-        left = tuple(i for i in config.ids if i not in set(map(number_of, players)))
-        if not left:
-            return False
+        left = tuple(i for i in config.ids if i != number_of(player))
         spec = strategy.pinned(config.strategy, config)
         changes = {"members": left, "num_pairs": len(left), "strategy": spec}
         try:
@@ -145,11 +143,14 @@ class RunState:
             return False
         return True
 
-    def may_return(self, home: Sequence[str], kind: str) -> bool:
-        """May all players of a process be taken out and come back, while the others go on?"""
+    def may_return(self, player: str, kind: str) -> bool:
+        """May it be taken out and come back alone, while the others go on? Not where others share
+        its process.
+        """
         return (
-            self.plan.tempo == "async" and self.stop_signal is None and not self.leaving
-            and self.can_spare(*home) and all(map(self.strategy.comes_back_alone, home))
+            self.config.resources.pairs_per_actor == 1 and self.plan.tempo == "async"
+            and self.stop_signal is None and not self.leaving and self.can_spare(player)
+            and self.strategy.comes_back_alone(player)
             and getattr(self.config.failures, kind) == "restart"
             and not self.failures.spent(kind, self.failures.counts[kind] + 1)
         )  # fmt: skip

@@ -2,8 +2,6 @@
 here.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -30,32 +28,22 @@ def state(**changes: Any) -> RunState:
     return RunState(tiny_config(**{**base, **changes}), Totals())
 
 
-def died(player: str = "pair-01", kind: Any = "death", home: Sequence[str] = ()) -> PlayerDied:
-    death = PlayerDied(player, "worker killed", kind)
-    death.home = tuple(home) or death.home
-    return death
+def died(player: str = "pair-01", kind: Any = "death") -> PlayerDied:
+    return PlayerDied(player, "worker killed", kind)
 
 
 def test_in_async_one_comes_back_alone_from_its_part() -> None:
-    assert underway(state(), died(), lambda: WHOLE) == (Revive("pair-01", 8, b"pair-01", 8),)
+    assert underway(state(), died(), lambda: WHOLE) == Revive("pair-01", 8, b"pair-01", 8)
 
 
 def test_before_the_first_checkpoint_it_begins_anew() -> None:
-    assert underway(state(), died(), lambda: NONE) == (Revive("pair-01", 0, None, None),)
+    assert underway(state(), died(), lambda: NONE) == Revive("pair-01", 0, None, None)
 
 
 def test_what_was_passed_over_is_named() -> None:
     found = underway(state(), died(), lambda: (HAVE, ["00000012 is damaged."]))
-    assert [one.problems for one in found] == [("00000012 is damaged.",)]
-
-
-def test_all_of_a_process_come_back_each_from_its_own_part() -> None:
-    """One that joined after the newest checkpoint begins anew."""
-    checkpoint = replace(
-        HAVE, parts={"pair-00": b"a", "global": b"g"}, steps={"pair-00": 6, "global": 9}
-    )
-    found = underway(state(), died(home=["pair-00", "pair-01"]), lambda: (checkpoint, []))
-    assert found == (Revive("pair-00", 6, b"a", 6), Revive("pair-01", 0, None, None))
+    assert found is not None
+    assert found.problems == ("00000012 is damaged.",)
 
 
 def stopping(s: RunState) -> None:
@@ -74,8 +62,7 @@ ALONE: dict[str, tuple[dict[str, Any], Any, PlayerDied, Any]] = {
     "lockstep": ({"tempo": "lockstep"}, None, died(), WHOLE),
     "somebody that the others need": ({}, None, died("global"), WHOLE),
     "the last of all": ({"num_pairs": 1}, None, died("pair-00"), WHOLE),
-    "all members share its process": ({}, None, died(home=PAIRS), WHOLE),
-    "the global pair shares its process": ({}, None, died(home=["pair-01", "global"]), WHOLE),
+    "others share its process": ({"resources": {"pairs_per_actor": 3}}, None, died(), WHOLE),
     "the run stops": ({}, stopping, died(), WHOLE),
     "all halt for a notice": ({}, leaving, died(), WHOLE),
     "the budget is spent": ({}, spent, died(), WHOLE),
@@ -90,7 +77,7 @@ def test_nobody_comes_back_alone_where_that_cannot_be(case: str) -> None:
     s = state(**changes)
     if prepare:
         prepare(s)
-    assert underway(s, death, lambda: found) == ()
+    assert underway(s, death, lambda: found) is None
 
 
 TOGETHER: dict[str, tuple[str, Any, type]] = {

@@ -40,7 +40,7 @@ from raygan.errors import CheckpointError, Interrupted, PlayerDied, StaleEpochEr
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
 from raygan.service.verify import final_states
-from raygan.strategies.base import Setup, homes
+from raygan.strategies.base import Setup
 from raygan.strategies.orders import Swap, Train
 from raygan.strategies.pmgan import generator as pmgan_generator
 from raygan.strategies.pmgan import judge as pmgan_judge
@@ -65,17 +65,6 @@ ASYNC: dict[str, dict[str, Any]] = {
         "strategy": {"name": "pmgan", "classes": 9},
         "loss": "reverse_kl",
         "num_pairs": 3,
-    },
-    "async sgan in packs": {
-        "strategy": {"name": "sgan", "messenger_lifetime": 2},
-        "num_pairs": 4,
-        "resources": {"pairs_per_actor": 2},
-    },
-    "async pmgan in packs": {
-        "strategy": {"name": "pmgan", "classes": 9},
-        "loss": "reverse_kl",
-        "num_pairs": 4,
-        "resources": {"pairs_per_actor": 2},
     },
 }
 KINDS = LOCKSTEP | {k: {**v, "tempo": "async"} for k, v in ASYNC.items()}
@@ -141,7 +130,7 @@ class SimExecutor(InlineExecutor):
         try:
             self.world.instant(f"after {type(order).__name__}", self.players)
         except PlayerDied as death:
-            if set(death.home) & set(involved(order)):
+            if death.player in involved(order):
                 raise
             self.raised = death
         return done
@@ -211,11 +200,7 @@ class World:
         )
         if kind == "death":
             self.faults[f"death {name}"] += 1
-            death = PlayerDied(self.rng.choice(sorted(players)), f"killed {name}")
-            assert self.controller is not None
-            config = self.controller.state.config
-            death.home = next(tuple(h) for h in homes(config, list(players)) if death.player in h)
-            raise death
+            raise PlayerDied(self.rng.choice(sorted(players)), f"killed {name}")
         if kind == "driver killed":
             self.faults[f"driver killed {name}"] += 1
             raise Crash

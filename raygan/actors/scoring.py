@@ -45,9 +45,7 @@ class _Score:
 
 
 class Scoring:
-    """What the evaluator of a run is at, oldest first: it is sent one when the one before has come
-    back, so that a death is charged to the score that was under way, and to no other.
-    """
+    """What the evaluator of a run is at, oldest first: it takes one after the other."""
 
     def __init__(self, house: WorkerGroup) -> None:
         self.house = house
@@ -88,7 +86,7 @@ class Scoring:
     @property
     def references(self) -> list[Any]:
         """What to wait for: the oldest comes first."""
-        return [s.reference for s in self.scores[:1] if s.reference is not None]
+        return [score.reference for score in self.scores[:1]]
 
     @property
     def pending(self) -> bool:
@@ -104,22 +102,17 @@ class Scoring:
         if self.over:
             self._give_up(score, self.over)
             return
+        if not self.scores:
+            self._since = time.monotonic()
+        o = score.order
+        score.reference = self.house.helpers[EVALUATOR].evaluate.remote(
+            o.player, o.step, score.generator, o.members
+        )
         self.scores.append(score)
-        self._next()
-
-    def _next(self) -> None:
-        """Send it the oldest, unless it is at that one."""
-        if self.scores and self.scores[0].reference is None:
-            score, self._since = self.scores[0], time.monotonic()
-            o = score.order
-            score.reference = self.house.helpers[EVALUATOR].evaluate.remote(
-                o.player, o.step, score.generator, o.members
-            )
 
     def drop(self, player: str) -> None:
         """It is a member no more."""
         self.scores = [s for s in self.scores if s.order.player != player]
-        self._next()
         self.given_up = [d for d in self.given_up if getattr(d.order, "player", None) != player]
 
     def look(self) -> list[Done]:
@@ -127,7 +120,7 @@ class Scoring:
         gave its generator.
         """
         out = []
-        while self.references and ray.wait(self.references, timeout=0)[0]:
+        while self.scores and ray.wait(self.references, timeout=0)[0]:
             score = self.scores[0]
             try:
                 scored = ray.get(score.reference)
@@ -141,11 +134,10 @@ class Scoring:
                 self._lost(PlayerDied(EVALUATOR, death_cause(error), death_kind(error)))
                 break
             self.scores.pop(0)
-            self.deaths = 0
+            self.deaths, self._since = 0, time.monotonic()
             if not score.told:
                 out.append(Done(score.order, scored, time.perf_counter() - score.began))
             self._remember(score, scored)
-            self._next()
         self._beat()
         given_up, self.given_up = self.given_up, []
         return out + given_up
@@ -180,12 +172,14 @@ class Scoring:
             self._lost(death)
 
     def _lost(self, death: PlayerDied) -> None:
-        """Make it again, and have it score what it has not; the one that it was at only once more."""
+        """Make it again, and send it what it has not scored; the oldest, which it was at, only once
+        more.
+        """
         self.house.end_helper(EVALUATOR)
         self.mishaps.append(death)
         self.deaths += 1
         left, self.scores = self.scores, []
-        if left and left[0].reference is not None:
+        if left:
             left[0].tries += 1
             if left[0].tries >= TRIES:
                 self._give_up(left.pop(0), str(death))
@@ -196,7 +190,6 @@ class Scoring:
         again = [score for scores in self.mixed.values() for score in scores]
         self.mixed.clear()
         for score in [*again, *left]:
-            score.reference = None
             if not (self.over and score.told):
                 self._send(score)
 

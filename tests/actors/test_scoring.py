@@ -102,45 +102,25 @@ def rows(done: list[Done]) -> list[str]:
     return [row["player"] for item in done for row in item.result.rows]
 
 
-def all_rows(house: Evaluators, scores: Scoring) -> list[str]:
-    """What comes while it scores all that it is sent."""
-    out = []
-    while house.queue:
-        house.score()
-        out += rows(scores.look())
-    return out
-
-
 @pytest.mark.usefixtures("fakes")
 def test_the_score_that_killed_it_is_tried_once_more_and_the_others_are_not_blamed() -> None:
     house, scores = begun()
     ask(scores, "pair-00", "pair-01", "global")
     house.die()
     assert scores.look() == []
-    assert [r.player for r in house.queue] == ["pair-00"], "the oldest again, the others after it"
+    assert [r.player for r in house.queue] == ["pair-00", "pair-01", "global"], (
+        "all again, in their order"
+    )
     house.die()
     (lost,) = scores.look()
     assert lost.order.player == "pair-00"  # type: ignore[union-attr]
     assert lost.result.missing.startswith("evaluator died")
-    assert all_rows(house, scores) == ["pair-01", "global"]
+    house.score(2)
+    assert rows(scores.look()) == ["pair-01", "global"]
     assert (house.made, len(scores.mishaps), scores.deaths) == (3, 2, 0), (
         "in a row: a score that came begins anew"
     )
     assert not scores.pending
-
-
-@pytest.mark.usefixtures("fakes")
-def test_a_score_that_came_before_the_death_is_not_charged_for_it() -> None:
-    house, scores = begun()
-    ask(scores, "pair-00", "pair-01")
-    for lost in (False, True):
-        house.score()  # pair-00, which another evaluator has to see again for the mixture
-        scores.look()
-        assert [r.player for r in house.queue] == ["pair-01"]
-        house.die()
-        found = scores.look()
-        assert [d.order.player for d in found if d.result.missing] == ["pair-01"] * lost  # type: ignore[union-attr]
-    assert len(scores.mishaps) == 2
 
 
 @pytest.mark.usefixtures("fakes")
@@ -151,8 +131,9 @@ def test_another_evaluator_sees_what_a_mixture_needs_and_nobody_is_told_twice() 
     assert rows(scores.look()) == ["pair-00"]
     house.die()
     assert scores.look() == []
-    assert [r.player for r in house.queue] == ["pair-00"]
-    assert all_rows(house, scores) == ["pair-01", "mixture"]
+    assert [r.player for r in house.queue] == ["pair-00", "pair-01"]
+    house.score(2)
+    assert rows(scores.look()) == ["pair-01", "mixture"]
     assert scores.mixed == {}
 
 

@@ -18,7 +18,7 @@ A message for people is one line: the thing, the value, the next move.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class RayganError(Exception):
@@ -69,17 +69,27 @@ class PlayerDied(RayganError):
     head.
     """
 
-    def __init__(self, player: str, cause: str, kind: str = "death") -> None:
+    def __init__(
+        self, player: str, cause: str, kind: str = "death", along: Sequence[str] = ()
+    ) -> None:
         super().__init__(player, cause, kind)
         self.player = player
         self.cause = cause
         self.kind = kind
+        self.along = tuple(along)
+        """Players that lived in the same process, and are gone with it."""
         self.advice = ""
         self.stack = ""
         """Of one that hung: where each of its threads was, or why nobody can tell."""
 
+    @property
+    def home(self) -> tuple[str, ...]:
+        """All that are gone."""
+        return self.player, *self.along
+
     def __str__(self) -> str:
-        return f"{self.player} died ({self.cause}){self.advice and '.' + self.advice}"
+        who = self.player + (f" and {len(self.along)} beside it" if self.along else "")
+        return f"{who} died ({self.cause}){self.advice and '.' + self.advice}"
 
 
 class Leaving(PlayerDied):

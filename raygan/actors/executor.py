@@ -215,13 +215,18 @@ class RayExecutor(WorkerGroup):
         self.pending[actor.train.remote(orders)] = orders, time.perf_counter()
 
     def _join(self, order: Join) -> Any:
-        """A joiner's actor, outside the placement group; a reference to its step, once it has
-        opened.
+        """A joiner's actor, outside the placement group, or that of those who come back with it; a
+        reference to its step, once it has opened.
         """
-        actor = self.make_player([order.player], joins=True)
-        states = {} if order.state is None else {order.player: [ray.put(order.state)]}
-        self.actors[order.player] = actor
-        self._begin([order.player], states)
+        name = order.player
+        states = {} if order.state is None else {name: [ray.put(order.state)]}
+        beside = [self.actors[p] for p in order.home if p in self.actors]
+        actor = beside[0] if beside else self.make_player([*order.home] or [name], joins=True)
+        self.actors[name] = actor
+        if beside:
+            actor.enter.remote([name], self.config, states)
+        else:
+            self._begin([name], states)
         self._register()
         return actor.open.remote(order.player, order.step if order.state is None else None)
 
@@ -246,14 +251,14 @@ class RayExecutor(WorkerGroup):
 
     def remove(self, player: str) -> None:
         """Kill its actor, or let it leave where others live; nobody asks it for anything any more,
-        what it owed is dropped.
+        what it owed is dropped. One that is gone with another of its home is forgotten only.
         """
-        actor = self.actors[player]
-        if sum(a is actor for a in self.actors.values()) > 1 and player not in self.lost:
-            actor.leave.remote(player)
-            del self.actors[player], self.places[player]
-        else:
-            self.put_down(player)
+        if player in self.actors:
+            if self.along(player) and player not in self.lost:
+                self.actors.pop(player).leave.remote(player)
+                self.places.pop(player, None)
+            else:
+                self.put_down(player)
         self.lost.discard(player)
         self.scoring.drop(player)
         self.held = {
@@ -264,7 +269,7 @@ class RayExecutor(WorkerGroup):
         gone = {
             r
             for r, (orders, _) in self.pending.items()
-            if all(getattr(o, "player", None) == player for o in orders)
+            if all(getattr(o, "player", BOARD) not in {*self.actors, BOARD} for o in orders)
         }
         self.pending = {r: work for r, work in self.pending.items() if r not in gone}
         self._register()
@@ -370,13 +375,13 @@ class RayExecutor(WorkerGroup):
         if along := [n for n, (node, _) in self.places.items() if node == gone]:
             who = who if who in along else along[0]
         self.lost |= {who, *along}
-        return PlayerDied(who, death_cause(error), death_kind(error))
+        return PlayerDied(who, death_cause(error), death_kind(error), self.along(who))
 
     def _hung(self, name: str, cause: str) -> PlayerDied:
         """Somebody that does not answer, with where it is; its process is ended by whoever starts
         again.
         """
-        death = PlayerDied(name, cause, "hang")
+        death = PlayerDied(name, cause, "hang", self.along(name))
         death.stack = self.pulse.stack(name)
         return death
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import ray
@@ -66,13 +67,7 @@ class PlayerActor(Process):
         helping = [
             RemoteDeputy(name, actor, epoch, config, board) for name, actor in deputies.items()
         ]
-        self._own |= own_parts(config, [n for n in names if n not in self._own], self._samples)
-        device = pick_device(config)
-        self._device = described(device)
-        setup = Setup(config, self._samples, device, deputies=helping, own=self._own)
-        players = {name: strategy_of(config).build(name, setup) for name in names}
-        for name, state in states.items():
-            players[name].restore(unpack(ray.get(state[0])))
+        players = self._built(names, config, states, helping)
         self._packs = Packs(config.resources.batched)
         self._board = Exchange(board, config.pace == "lockstep", epoch)
         self._rollbacks = config.failures.rollbacks
@@ -80,6 +75,26 @@ class PlayerActor(Process):
         self._kept: dict[Swap, dict[str, Parcel]] = {}
         self._players = players  # last: from now on it answers
         self._begun.set()
+
+    def _built(
+        self,
+        names: list[str],
+        config: Config,
+        states: dict[str, list[Any]],
+        helping: Sequence[RemoteDeputy] = (),
+    ) -> dict[str, Player]:
+        self._own |= own_parts(config, [n for n in names if n not in self._own], self._samples)
+        device = pick_device(config)
+        self._device = described(device)
+        setup = Setup(config, self._samples, device, deputies=helping, own=self._own)
+        players = {name: strategy_of(config).build(name, setup) for name in names}
+        for name, state in states.items():
+            players[name].restore(unpack(ray.get(state[0])))
+        return players
+
+    def enter(self, names: list[str], config: Config, states: dict[str, list[Any]]) -> None:
+        """More of them, beside those that live here already."""
+        self._players = self._players | self._built(names, config, states)
 
     @ray.method(concurrency_group="ctl")
     def fence(self, epoch: int) -> None:

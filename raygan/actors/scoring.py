@@ -45,7 +45,11 @@ class _Score:
 
 
 class Scoring:
-    """What the evaluator of a run is at, oldest first: it takes one after the other."""
+    """What the evaluator of a run is to score, oldest first.
+
+    It is given one at a time, so that whichever it dies of is known: of several that it had, one
+    that is done but whose answer was lost looks as guilty.
+    """
 
     def __init__(self, house: WorkerGroup) -> None:
         self.house = house
@@ -85,7 +89,7 @@ class Scoring:
 
     @property
     def references(self) -> list[Any]:
-        """What to wait for: the oldest comes first."""
+        """What to wait for: the one that it is at."""
         return [score.reference for score in self.scores[:1]]
 
     @property
@@ -102,17 +106,24 @@ class Scoring:
         if self.over:
             self._give_up(score, self.over)
             return
-        if not self.scores:
-            self._since = time.monotonic()
+        score.reference = None
+        self.scores.append(score)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Give it the oldest, where it is at another one or at none."""
+        if not self.scores or self.scores[0].reference is not None:
+            return
+        score, self._since = self.scores[0], time.monotonic()
         o = score.order
         score.reference = self.house.helpers[EVALUATOR].evaluate.remote(
             o.player, o.step, score.generator, o.members
         )
-        self.scores.append(score)
 
     def drop(self, player: str) -> None:
         """It is a member no more."""
         self.scores = [s for s in self.scores if s.order.player != player]
+        self._go_on()
         self.given_up = [d for d in self.given_up if getattr(d.order, "player", None) != player]
 
     def look(self) -> list[Done]:
@@ -134,7 +145,8 @@ class Scoring:
                 self._lost(PlayerDied(EVALUATOR, death_cause(error), death_kind(error)))
                 break
             self.scores.pop(0)
-            self.deaths, self._since = 0, time.monotonic()
+            self.deaths = 0
+            self._go_on()
             if not score.told:
                 out.append(Done(score.order, scored, time.perf_counter() - score.began))
             self._remember(score, scored)
@@ -172,17 +184,15 @@ class Scoring:
             self._lost(death)
 
     def _lost(self, death: PlayerDied) -> None:
-        """Make it again, and send it what it has not scored; the oldest, which it was at, only once
-        more.
-        """
+        """Make it again, for what it has not scored; the oldest, which it was at, only once more."""
         self.house.end_helper(EVALUATOR)
         self.mishaps.append(death)
         self.deaths += 1
         left, self.scores = self.scores, []
         if left:
             left[0].tries += 1
-            if left[0].tries >= TRIES:
-                self._give_up(left.pop(0), str(death))
+            if left[0].tries >= TRIES and not (guilty := left.pop(0)).told:
+                self._give_up(guilty, str(death))
         if self.deaths > (budget := self.house.config.failures.evaluator):
             self.over = f"{death}, {self.deaths} times in a row (failures.evaluator is {budget})"
         else:

@@ -233,6 +233,11 @@ class WorkerGroup:
         if name in self.places:
             end_process(*self.places.pop(name))
 
+    def along(self, player: str) -> list[str]:
+        """Others that live in its process."""
+        actor = self.actors.get(player)
+        return [p for p, a in self.actors.items() if a is actor and p != player]
+
     def put_down(self, player: str) -> None:
         """End a player's process, also when it does not listen any more, so that its place is free."""
         actor = self.actors[player]

@@ -3,7 +3,7 @@
     asked(Save)   fixes the members of that step's cut: all that count at that moment
     take(Save)    a part                        \
     leave(p)      owes nothing any more          >  -> cuts that this makes whole, to be committed in this order
-    lose(p)       died, and is to come back     /
+    lose(p, ...)  died, to come back            /
     join(p)       belongs to all cuts that are under way; -> those that it has to give its part for at once
     committed     on disk: who has which part there
 
@@ -129,18 +129,22 @@ class Assembly:
             cut.forget(player)
         return self._whole()
 
-    def lose(self, player: str) -> list[Cut]:
-        """It died and comes back from its committed part, which stands for it meanwhile; without
-        one, it is waited for.
+    def lose(self, *players: str) -> list[Cut]:
+        """They died together and come back from their committed parts, which stand for them
+        meanwhile; whoever has none is waited for.
+
+        A cut is looked at once all are lost: it would be committed else with a part of somebody
+        that comes back from before it.
         """
-        self.away.add(player)
-        self._given.pop(player, None)
-        for cut in self._cuts.values():
-            cut.forget(player)
-            if player in self.steps:
-                cut.missing.discard(player)
-            elif player in cut.members:
-                cut.missing.add(player)
+        for player in players:
+            self.away.add(player)
+            self._given.pop(player, None)
+            for cut in self._cuts.values():
+                cut.forget(player)
+                if player in self.steps:
+                    cut.missing.discard(player)
+                elif player in cut.members:
+                    cut.missing.add(player)
         return self._whole()
 
     def join(self, player: str, at: int) -> list[Save]:

@@ -100,7 +100,7 @@ class Controller:
             try:
                 done = loop.executor.wait(timeout_s=0.5)
             except PlayerDied as death:
-                if (back := underway(state, death, self._newest)) is None:
+                if not (back := underway(state, death, self._newest)):
                     raise
                 loop.revived(back, death)
                 done = []
@@ -132,14 +132,15 @@ class Controller:
             resume.steps if resume else {},
             resume.extra if resume else {},
         )
-        if "members" in extra:
-            if list(state.config.ids) != extra["members"]:
-                self.log.set_members(extra["members"])
-            state.totals.seen |= set(extra["seen"])
+        members = extra.get("members", state.belonging)  # whoever was on the way back, too
+        if list(state.config.ids) != members:
+            self.log.set_members(members)
+        state.totals.seen |= set(extra.get("seen", ()))
         self.log.keep_totals()
         go_on_from(self.log.journal, resume)
         state.ledger = Ledger.begin(state.players, steps, extra)
         state.owed.clear()
+        state.away.clear()
         state.targets = None
         self.recorder.rows.clear()
         self.notices.begin()
@@ -193,7 +194,8 @@ class Controller:
     def _retire(self, player: str, why: str) -> None:
         """Take a player out for good, between two attempts."""
         self.state.failures.degraded[player] = why
-        self.log.set_members([i for i in self.state.config.ids if i != number_of(player)])
+        self.log.set_members([i for i in self.state.belonging if i != number_of(player)])
+        self.state.away.clear()
         at, members = self.state.done.get(player, 0), list(self.state.config.ids)
         self.log.commit("retire", at, player=player, members=members, why=why)
 

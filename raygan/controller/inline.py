@@ -116,7 +116,7 @@ class InlineExecutor:
 
     def remove(self, player: str) -> None:
         """Forget it, and what it has published."""
-        del self.players[player]
+        self.players.pop(player, None)  # not there yet, where it dies on its way back
         self.queue = deque(o for o in self.queue if getattr(o, "player", None) != player)
         for shelf in [s for s in self.board.shelves if s.partition("/")[0] == player]:
             del self.board.shelves[shelf]

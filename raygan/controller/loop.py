@@ -202,33 +202,41 @@ class Loop:
         for listener in state.strategy.audience(state.config):
             self.executor.set_members(listener, state.strategy.locals(state.config))
 
-    def take_out(self, player: str) -> None:
-        """Out of the members: nobody counts on it any more."""
-        self.set_members([i for i in self.state.config.ids if i != number_of(player)])
-        self.state.ledger.left(player)
+    def take_out(self, *players: str) -> None:
+        """Out of the members: nobody counts on them any more."""
+        gone = set(map(number_of, players))
+        self.set_members([i for i in self.state.config.ids if i not in gone])
+        for player in players:
+            self.state.ledger.left(player)
 
-    def revived(self, back: Revive, death: PlayerDied) -> None:
-        """async: it died; the others go on while it comes back."""
-        self.log.warn_checkpoints(back.problems)
+    def revived(self, backs: Sequence[Revive], death: PlayerDied) -> None:
+        """async: a process died; the others go on while those that lived in it come back."""
+        self.log.warn_checkpoints(backs[0].problems)
         self.recorder.failed(death, self.state.failures.decide(death, can_spare=True))
-        self.recorder.rows.pop(back.player, None)
-        self._bring_back(back)
-        text = f"{death}; it comes back from step {back.step} while the others go on"
+        for back in backs:
+            self.recorder.rows.pop(back.player, None)
+        self._bring_back(backs)
+        who = "it comes" if len(backs) == 1 else "they come"
+        first, last = min(back.step for back in backs), max(back.step for back in backs)
+        steps = f"step {first}" if first == last else f"steps {first} to {last}"
+        text = f"{death}; {who} back from {steps} while the others go on"
         self.log.warn("W201 player-died", text)
 
     def _moved(self, back: Revive) -> None:
         """async: its machine goes; it goes on elsewhere from where it is."""
-        self._bring_back(back)
+        self._bring_back([back])
         text = f"{back.player} leaves its machine; it goes on elsewhere from step {back.step}"
         self.log.warn("W208 moved", text)
 
-    def _bring_back(self, back: Revive) -> None:
-        """It leaves, and joins again."""
-        player, executor = back.player, self.executor
-        self.state.owed.pop(player, None)
-        executor.remove(player)
-        self.take_out(player)
-        self.membership.reviving.add(player)
-        self.notices.gone(player)
-        self.saving.lost(player, back.saved)
-        executor.submit(Join(player, back.step, back.raw))
+    def _bring_back(self, backs: Sequence[Revive]) -> None:
+        """They leave, all of them before anybody joins again."""
+        home = tuple(back.player for back in backs)
+        for player in home:
+            self.state.owed.pop(player, None)
+            self.executor.remove(player)
+            self.notices.gone(player)
+        self.take_out(*home)
+        self.state.away |= set(home)
+        self.saving.lost({back.player: back.saved for back in backs})
+        for back in backs:
+            self.executor.submit(Join(back.player, back.step, back.raw, home))

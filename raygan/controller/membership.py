@@ -10,8 +10,9 @@ Numbers are never given twice: whoever leaves takes its number along, whoever jo
 one. Those who stay never stop in async; in lockstep members change between two steps of everybody,
 and the journal says at which.
 
-A player that died in async comes back by the same door: it has left, the others go on, and it joins
-again under its own number, from its part of the last checkpoint.
+Players that died in async come back by the same door: they have left, the others go on, and they
+join again under their own numbers, from their parts of the last checkpoint. A request waits for
+them.
 """
 
 from __future__ import annotations
@@ -95,14 +96,12 @@ class Membership:
         self.leaving: list[str] = []
         self.joining: list[str] = []
         self.starting: set[str] = set()
-        self.reviving: set[str] = set()
-        """Died, and on the way back."""
         self._looked = 0.0
 
     @property
     def busy(self) -> bool:
         """Is somebody on the way in, out, or back?"""
-        return self.request is not None or bool(self.reviving)
+        return self.request is not None or bool(self.state.away)
 
     @property
     def holds_back(self) -> bool:
@@ -132,6 +131,8 @@ class Membership:
         if self.state.stop_signal is None and time.monotonic() - self._looked >= EVERY_S:
             self._looked = time.monotonic()
             yield from self._look()
+        if self.state.away:
+            return  # who leaves, and how many join, is known once they are back
         if self.request is not None and (not self._lockstep or self.state.settled):
             yield from self._carry_out()
 
@@ -143,6 +144,7 @@ class Membership:
         if (
             self.request
             or self.state.stop_signal is not None
+            or self.state.away
             or not (self.folder / REQUEST).exists()
         ):
             return
@@ -206,10 +208,10 @@ class Membership:
 
     def joined(self, player: str) -> Iterator[Change]:
         """Its actor is up, and what others need of it is published."""
-        back = player in self.reviving
+        back = player in self.state.away
         self.state.totals.seen.add(number_of(player))
         if back:
-            self.reviving.remove(player)
+            self.state.away.remove(player)
         else:
             self.joining.remove(player)
             self.starting.discard(player)

@@ -73,7 +73,11 @@ class Notices:
             if (player, why) in self.seen or (player and player not in self.state.done):
                 continue
             self.seen.add((player, why))
-            alone = bool(player) and self.state.may_return(player, "preempted")
+            alone = (
+                bool(player)
+                and self.state.config.resources.pairs_per_actor == 1  # else a process for each
+                and self.state.may_return([player], "preempted")
+            )
             how = "alone" if alone else "all" if player else "stop"
             at = self.state.done.get(player, self.state.furthest)
             self.log.event("notice", at, player=player, why=why, how=how)

@@ -59,6 +59,8 @@ class Join:
     player: str
     step: int
     state: bytes | None = field(default=None, repr=False)
+    home: tuple[str, ...] = ()
+    """Players whose process it shares, where they are on their way back together."""
 
 
 @dataclass(frozen=True)

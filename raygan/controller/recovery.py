@@ -1,6 +1,6 @@
 """What a failure leads to: decided here from the run's state, carried out by the loop.
 
-underway(death)    async: one player comes back alone, the others never stop         Revive | None
+underway(death)    async: those of one process come back, the others never stop      Revive ... | nobody
 together(failure)  everybody goes back to the newest checkpoint, or the run ends     Restart | Retire | Stop
 
 `newest` reads the newest checkpoint that is whole, and names those that were passed over.
@@ -56,16 +56,21 @@ class Stop:
     problems: tuple[str, ...] = ()
 
 
-def underway(state: RunState, death: PlayerDied, newest: Newest) -> Revive | None:
-    """async: bring the player back from its part of the last checkpoint; None where that cannot be."""
-    if not state.may_return(death.player, death.kind):
-        return None
+def underway(state: RunState, death: PlayerDied, newest: Newest) -> list[Revive]:
+    """async: bring all that lived in the process back from their parts of the last checkpoint; []
+    where that cannot be.
+    """
+    if not state.may_return(death.home, death.kind):
+        return []
     checkpoint, problems = newest()
     if checkpoint is None and problems:
-        return None  # nor can it be begun anew: what it was is lost
-    raw = checkpoint.parts.get(death.player) if checkpoint else None
-    step = checkpoint.steps[death.player] if checkpoint and raw is not None else 0
-    return Revive(death.player, step, raw, None if raw is None else step, tuple(problems))
+        return []  # nor can they be begun anew: what they were is lost
+    out = list[Revive]()
+    for player in death.home:
+        raw = checkpoint.parts.get(player) if checkpoint else None
+        step = checkpoint.steps[player] if checkpoint and raw is not None else 0
+        out.append(Revive(player, step, raw, None if raw is None else step, tuple(problems)))
+    return out
 
 
 def together(

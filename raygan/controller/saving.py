@@ -37,15 +37,16 @@ class Saving:
         """A member is gone for good."""
         self._commit_all(self.assembly.leave(player))
 
-    def lost(self, player: str, step: int | None) -> None:
-        """It is to come back from its part of the newest checkpoint, of this step; None: it has
-        none, and begins anew.
+    def lost(self, steps: Mapping[str, int | None]) -> None:
+        """These are to come back from their parts of the newest checkpoint, of these steps; None:
+        it has none of it, which begins anew.
         """
-        if step is None:
-            self.assembly.steps.pop(player, None)
-        else:
-            self.assembly.steps[player] = step
-        self._commit_all(self.assembly.lose(player))
+        for player, step in steps.items():
+            if step is None:
+                self.assembly.steps.pop(player, None)
+            else:
+                self.assembly.steps[player] = step
+        self._commit_all(self.assembly.lose(*steps))
 
     def joined(self, player: str, at: int) -> list[Save]:
         """It is a member from now on; what it has to give at once."""

@@ -40,6 +40,8 @@ class RunState:
         self.leaving: dict[str, str] = {}
         """player -> notice: on account of these all go back to one more checkpoint, and on from it.
         """
+        self.away: set[str] = set()
+        """Players that died or moved, and are on the way back; no members meanwhile."""
         self.latest: dict[str, dict[str, float]] = {}
         self.scores: dict[str, dict[str, Any]] = {}
         self.holds: dict[str, str] = {}
@@ -69,6 +71,11 @@ class RunState:
     def generators(self) -> tuple[str, ...]:
         """Players that are a pair: the mixture's members."""
         return tuple(p for p in self.players if self.roles[p].pair)
+
+    @property
+    def belonging(self) -> list[int]:
+        """Numbers of all members, and of those on the way back."""
+        return sorted({*self.config.ids, *map(number_of, self.away)})
 
     @property
     def done(self) -> dict[str, int]:
@@ -129,12 +136,14 @@ class RunState:
         group = next((g for g in self.strategy.together(self.config) if player in g), [player])
         return group if all(self.done[p] >= step for p in group) else []
 
-    def can_spare(self, player: str) -> bool:
-        """Is there a run without this player?"""
+    def can_spare(self, *players: str) -> bool:
+        """Is there a run without these players?"""
         config, strategy = self.config, self.strategy
-        if not strategy.elastic or player not in strategy.locals(config) or config.num_pairs == 1:
+        if not strategy.elastic or not set(players) <= {*strategy.locals(config), *self.away}:
             return False
-        left = tuple(i for i in config.ids if i != number_of(player))
+        left = tuple(i for i in config.ids if i not in map(number_of, players))
+        if not left:
+            return False
         spec = strategy.pinned(config.strategy, config)
         changes = {"members": left, "num_pairs": len(left), "strategy": spec}
         try:
@@ -143,14 +152,12 @@ class RunState:
             return False
         return True
 
-    def may_return(self, player: str, kind: str) -> bool:
-        """May it be taken out and come back alone, while the others go on? Not where others share
-        its process.
-        """
+    def may_return(self, players: Sequence[str], kind: str) -> bool:
+        """May those of one process be taken out and come back, while the others go on?"""
         return (
-            self.config.resources.pairs_per_actor == 1 and self.plan.tempo == "async"
-            and self.stop_signal is None and not self.leaving and self.can_spare(player)
-            and self.strategy.comes_back_alone(player)
+            self.plan.tempo == "async"
+            and self.stop_signal is None and not self.leaving and self.can_spare(*players)
+            and all(self.strategy.comes_back_alone(player) for player in players)
             and getattr(self.config.failures, kind) == "restart"
             and not self.failures.spent(kind, self.failures.counts[kind] + 1)
         )  # fmt: skip

@@ -75,11 +75,11 @@ class Packs:
 
     def __init__(self, batched: bool | None) -> None:
         self.batched = batched
-        self.packs: dict[tuple[str, ...], Pack | None] = {}
+        self.packs: dict[tuple[Player, ...], Pack | None] = {}
 
     def of(self, players: Sequence[Player]) -> Pack | None:
         """These players as one model; None where they cannot be."""
-        key = tuple(p.name for p in players)
+        key = tuple(players)  # not their names: one that died comes back as another object
         if key not in self.packs:
             can = len(players) > 1 and why_not(players) is None
             pairs = [cast(Pair, p) for p in players]

@@ -591,3 +591,43 @@ def test_in_async_a_killed_player_comes_back_while_the_others_go_on(
     assert final is not None
     assert problems == []
     assert final.steps == dict.fromkeys(controller.state.players, 600)
+
+
+@pytest.mark.parametrize("strategy", ["sgan", "pmgan"])
+def test_in_async_a_killed_pack_comes_back_while_the_others_go_on(
+    tmp_path: Path, strategy: str
+) -> None:
+    config = tiny_config(
+        strategy=strategy, steps=400, num_pairs=4, tempo="async", round_steps=25, checkpoint={"every_steps": 100},
+        evaluation={"every_steps": 400}, resources={"pairs_per_actor": 2},
+        **({"loss": "reverse_kl"} if strategy == "pmgan" else {}),
+    )  # fmt: skip
+    setup = setup_of(config)
+    controller = Controller(
+        config, RunFolder.create(tmp_path, "run"), lambda: RayExecutor("packs", setup), [], 400
+    )
+    first, second = controller.state.strategy.locals(config)[:2]
+    struck, homes, back = list[int](), set[bool](), list[str]()
+    steps: dict[str, int] = {}
+
+    def watch(c: Controller, done: Done) -> None:
+        actors = c.executor.actors  # type: ignore[union-attr]
+        if c.state.done.get(first, 0) >= 150 and not struck:
+            struck.append(ray.get(actors[first].where.remote(first))["pid"])
+            os.kill(struck[0], signal.SIGKILL)
+        homes.add(actors[first] is actors[second])
+        for player, at in c.state.done.items():
+            if at < steps.get(player, 0):
+                back.append(player)
+            steps[player] = at
+
+    controller.listeners = [as_listener(watch)]
+    controller.run()
+    kinds = [e["kind"] for e in read_jsonl(tmp_path / "run/events.jsonl")]
+    assert (kinds.count("death"), kinds.count("revive"), kinds.count("restart")) == (1, 2, 0)
+    assert set(back) <= {first, second}, "the others' steps never go back"
+    assert homes == {True}, "they share a process again"
+    final, problems = newest_valid(tmp_path / "run")
+    assert final is not None
+    assert problems == []
+    assert final.steps == dict.fromkeys(controller.state.players, 400)

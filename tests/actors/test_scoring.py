@@ -34,6 +34,8 @@ class Evaluators:
         self.places = {EVALUATOR: ("here", 7)}
         self.made = 0
         self.queue: list[Reference] = []
+        self.able = 0
+        """Scores that it will give before it is told more."""
         self.seen: set[str] = set()
         gives = SimpleNamespace(remote=lambda player: f"generator of {player}")
         self.actors = dict.fromkeys((*MEMBERS, "global"), SimpleNamespace(generator=gives))
@@ -41,7 +43,7 @@ class Evaluators:
     def make_helper(self, name: str) -> Any:
         assert name == EVALUATOR
         self.made += 1
-        self.queue, self.seen = [], set()
+        self.queue, self.seen, self.able = [], set(), 0
         begin, where = (
             SimpleNamespace(remote=lambda epoch: None),
             SimpleNamespace(remote=lambda name: "where"),
@@ -55,11 +57,19 @@ class Evaluators:
 
     def evaluate(self, player: str, step: int, generator: Any, members: Any) -> Reference:
         assert generator == [f"generator of {player}"]
-        self.queue.append(Reference(player))
-        return self.queue[-1]
+        assert not self.queue, "it is at one already"
+        reference = Reference(player)
+        self.queue.append(reference)
+        self._work()
+        return reference
 
     def score(self, count: int = 1) -> None:
-        for _ in range(count):
+        self.able += count
+        self._work()
+
+    def _work(self) -> None:
+        while self.able and self.queue:
+            self.able -= 1
             reference = self.queue.pop(0)
             self.seen.add(reference.player)
             rows = [{"player": reference.player}]
@@ -98,6 +108,10 @@ def ask(scores: Scoring, *players: str, step: int = 6) -> None:
         scores.submit(Evaluate(player, step, MEMBERS))
 
 
+def waiting(scores: Scoring) -> list[str]:
+    return [score.order.player for score in scores.scores]
+
+
 def rows(done: list[Done]) -> list[str]:
     return [row["player"] for item in done for row in item.result.rows]
 
@@ -108,9 +122,7 @@ def test_the_score_that_killed_it_is_tried_once_more_and_the_others_are_not_blam
     ask(scores, "pair-00", "pair-01", "global")
     house.die()
     assert scores.look() == []
-    assert [r.player for r in house.queue] == ["pair-00", "pair-01", "global"], (
-        "all again, in their order"
-    )
+    assert waiting(scores) == ["pair-00", "pair-01", "global"], "all again, in their order"
     house.die()
     (lost,) = scores.look()
     assert lost.order.player == "pair-00"  # type: ignore[union-attr]
@@ -131,10 +143,49 @@ def test_another_evaluator_sees_what_a_mixture_needs_and_nobody_is_told_twice() 
     assert rows(scores.look()) == ["pair-00"]
     house.die()
     assert scores.look() == []
-    assert [r.player for r in house.queue] == ["pair-00", "pair-01"]
+    assert waiting(scores) == ["pair-00", "pair-01"]
     house.score(2)
     assert rows(scores.look()) == ["pair-01", "mixture"]
     assert scores.mixed == {}
+
+
+@pytest.mark.usefixtures("fakes")
+def test_a_score_that_is_there_already_takes_no_try_of_the_one_that_kills() -> None:
+    house, scores = begun()
+    ask(scores, *MEMBERS)
+    done = list[Done]()
+    for _ in range(2):  # pair-00 is scored (the second time for the mixture's sake), pair-01 kills
+        house.score()
+        done += scores.look()
+        assert [r.player for r in house.queue] == ["pair-01"]
+        house.die()
+        done += scores.look()
+    assert [(d.order.player, bool(d.result.missing)) for d in done] == [  # type: ignore[union-attr]
+        ("pair-00", False), ("pair-01", True),
+    ]  # fmt: skip
+    assert (house.made, len(scores.mishaps)) == (3, 2)
+
+
+@pytest.mark.usefixtures("fakes")
+def test_a_score_that_was_told_is_never_given_up_and_told_again() -> None:
+    house, scores = begun(budget=9)
+    ask(scores, *MEMBERS)
+    house.score()
+    assert rows(scores.look()) == ["pair-00"]
+    for _ in range(3):  # of pair-01; then of pair-00, scored once more for the mixture's sake
+        house.die()
+        done = scores.look()
+    assert done == []
+    assert waiting(scores) == ["pair-01"]
+
+
+@pytest.mark.usefixtures("fakes")
+def test_the_next_one_is_begun_when_the_one_before_it_has_left() -> None:
+    house, scores = begun()
+    ask(scores, *MEMBERS)
+    house.queue.clear()
+    scores.drop("pair-00")
+    assert [r.player for r in house.queue] == ["pair-01"]
 
 
 @pytest.mark.usefixtures("fakes")

@@ -2,6 +2,7 @@
 here.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -28,22 +29,46 @@ def state(**changes: Any) -> RunState:
     return RunState(tiny_config(**{**base, **changes}), Totals())
 
 
-def died(player: str = "pair-01", kind: Any = "death") -> PlayerDied:
-    return PlayerDied(player, "worker killed", kind)
+def died(player: str = "pair-01", kind: Any = "death", along: Sequence[str] = ()) -> PlayerDied:
+    return PlayerDied(player, "worker killed", kind, along)
 
 
 def test_in_async_one_comes_back_alone_from_its_part() -> None:
-    assert underway(state(), died(), lambda: WHOLE) == Revive("pair-01", 8, b"pair-01", 8)
+    assert underway(state(), died(), lambda: WHOLE) == [Revive("pair-01", 8, b"pair-01", 8)]
+
+
+def test_in_async_all_of_a_process_come_back_and_nobody_else() -> None:
+    death = died("pair-01", along=["pair-02"])
+    assert underway(state(), death, lambda: WHOLE) == [
+        Revive("pair-01", 8, b"pair-01", 8), Revive("pair-02", 8, b"pair-02", 8),
+    ]  # fmt: skip
+
+
+def test_of_a_process_only_those_without_a_part_begin_anew() -> None:
+    parts = {p: raw for p, raw in HAVE.parts.items() if p != "pair-02"}
+    have = Checkpoint(8, parts, HAVE.steps, HAVE.extra)
+    found = underway(state(), died("pair-01", along=["pair-02"]), lambda: (have, []))
+    assert [(back.player, back.step, back.saved) for back in found] == [
+        ("pair-01", 8, 8), ("pair-02", 0, None),
+    ]  # fmt: skip
+
+
+def test_a_process_that_dies_again_on_the_way_back_comes_back_again() -> None:
+    s = state()
+    s.set_members([0])
+    s.away |= {"pair-01", "pair-02"}
+    death = died("pair-01", along=["pair-02"])
+    assert [back.player for back in underway(s, death, lambda: WHOLE)] == ["pair-01", "pair-02"]
+    assert s.belonging == [0, 1, 2]
 
 
 def test_before_the_first_checkpoint_it_begins_anew() -> None:
-    assert underway(state(), died(), lambda: NONE) == Revive("pair-01", 0, None, None)
+    assert underway(state(), died(), lambda: NONE) == [Revive("pair-01", 0, None, None)]
 
 
 def test_what_was_passed_over_is_named() -> None:
     found = underway(state(), died(), lambda: (HAVE, ["00000012 is damaged."]))
-    assert found is not None
-    assert found.problems == ("00000012 is damaged.",)
+    assert [back.problems for back in found] == [("00000012 is damaged.",)]
 
 
 def stopping(s: RunState) -> None:
@@ -54,6 +79,11 @@ def leaving(s: RunState) -> None:
     s.leaving["pair-00"] = "drained"
 
 
+def alone(s: RunState) -> None:
+    s.set_members([0])
+    s.away |= {"pair-01", "pair-02"}
+
+
 def spent(s: RunState) -> None:
     s.failures.counts["death"] = 3
 
@@ -62,7 +92,10 @@ ALONE: dict[str, tuple[dict[str, Any], Any, PlayerDied, Any]] = {
     "lockstep": ({"tempo": "lockstep"}, None, died(), WHOLE),
     "somebody that the others need": ({}, None, died("global"), WHOLE),
     "the last of all": ({"num_pairs": 1}, None, died("pair-00"), WHOLE),
-    "others share its process": ({"resources": {"pairs_per_actor": 3}}, None, died(), WHOLE),
+    "all of them in one process": ({}, None, died("pair-00", along=PAIRS[1:]), WHOLE),
+    "somebody that the others need beside it": ({}, None, died(along=["global"]), WHOLE),
+    "the last process, while the others are away": ({}, alone, died("pair-00"), WHOLE),
+    "a newcomer that is no member yet": ({}, None, died("pair-03"), WHOLE),
     "the run stops": ({}, stopping, died(), WHOLE),
     "all halt for a notice": ({}, leaving, died(), WHOLE),
     "the budget is spent": ({}, spent, died(), WHOLE),
@@ -77,7 +110,7 @@ def test_nobody_comes_back_alone_where_that_cannot_be(case: str) -> None:
     s = state(**changes)
     if prepare:
         prepare(s)
-    assert underway(s, death, lambda: found) is None
+    assert underway(s, death, lambda: found) == []
 
 
 TOGETHER: dict[str, tuple[str, Any, type]] = {

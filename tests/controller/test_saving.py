@@ -301,7 +301,7 @@ def test_who_comes_back_stands_by_its_committed_part_with_all_that_belongs_to_it
     saving.assembly.asked(order, [A, B], {"swapped": {A: 5, B: 6}, "losses": {A: 0.5, B: 0.7}})
     saving.taken(order, b"new")
     assert run.committed().step == 4, "the other owes its part"
-    saving.lost(B, 4)
+    saving.lost({B: 4})
     found = run.committed()
     assert (found.step, found.steps, found.parts) == (8, {A: 8, B: 4}, {A: b"new", B: b"pair-01@4"})
     assert found.extra == {
@@ -317,7 +317,7 @@ def test_who_comes_back_from_an_earlier_part_than_the_newest_is_known_by_that(
 ) -> None:
     run = Run(tmp_path)
     saving = run.begin({A: 8, B: 8})
-    saving.lost(B, 4)
+    saving.lost({B: 4})
     assert saving.assembly.steps == {A: 8, B: 4}
 
 
@@ -326,7 +326,7 @@ def test_who_begins_anew_is_waited_for(tmp_path: Path) -> None:
     saving = run.begin({A: 4, B: 4})
     saving.assembly.asked(Save(A, 8, at=8), [A, B], {})
     saving.taken(Save(A, 8, at=8), b"a")
-    saving.lost(B, None)
+    saving.lost({B: None})
     assert saving.assembly.steps == {A: 4}
     assert run.committed() is None
     orders = saving.joined(B, 8)
@@ -358,7 +358,7 @@ def test_a_cut_whose_standing_parts_cannot_be_read_is_given_up(tmp_path: Path, d
     run.told.clear()
     saving.assembly.asked(Save(A, 8, at=8), [A, B], {})
     saving.taken(Save(A, 8, at=8), b"a")
-    saving.lost(B, 4)
+    saving.lost({B: 4})
     kinds = [kind for kind, _ in run.told]
     assert kinds == (["problem", "abandoned"] if damage == "newest damaged" else ["abandoned"])
     assert run.told[-1][1] == {"step": 8, "why": "the parts of pair-01 cannot be read"}

@@ -16,7 +16,8 @@ def test_no_seed_breaks_an_invariant_and_every_run_ends_with_the_undisturbed_bit
     faults = simulate_all(SEEDS)
     assert sum(faults.values()) > 3 * SEEDS
     for fault in ("power cut", "stale write", "death between adoptions", "driver killed between offer and record", "stop", "scale",
-                  "notice", "disk full", "telemetry full", "newest lost", "part changed", "all lost", "folder moved"):  # fmt: skip
+                  "death of several at once", "notice", "disk full", "telemetry full",
+                  "newest lost", "part changed", "all lost", "folder moved"):  # fmt: skip
         assert faults[fault] > 5, f"hardly ever tried: {fault}"
 
 

@@ -32,7 +32,7 @@ from raygan.controller.checkpoint import Checkpoint, listed, newest_valid, open_
 from raygan.controller.controller import Controller
 from raygan.controller.inline import InlineExecutor
 from raygan.controller.journal import Journal, read_journal
-from raygan.controller.orders import Adopt, Card, Done, Evaluate, Order, Scored
+from raygan.controller.orders import Adopt, Card, Done, Evaluate, Join, Order, Scored
 from raygan.controller.run_folder import REQUEST, RunFolder
 from raygan.controller.telemetry import Telemetry
 from raygan.controller.worker import swapper
@@ -40,7 +40,7 @@ from raygan.errors import CheckpointError, Interrupted, PlayerDied, StaleEpochEr
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
 from raygan.service.verify import final_states
-from raygan.strategies.base import Setup
+from raygan.strategies.base import Setup, homes
 from raygan.strategies.orders import Swap, Train
 from raygan.strategies.pmgan import generator as pmgan_generator
 from raygan.strategies.pmgan import judge as pmgan_judge
@@ -65,6 +65,17 @@ ASYNC: dict[str, dict[str, Any]] = {
         "strategy": {"name": "pmgan", "classes": 9},
         "loss": "reverse_kl",
         "num_pairs": 3,
+    },
+    "async sgan, packs": {
+        "strategy": {"name": "sgan", "messenger_lifetime": 2},
+        "num_pairs": 4,
+        "resources": {"pairs_per_actor": 2},
+    },
+    "async pmgan, packs": {
+        "strategy": {"name": "pmgan", "classes": 9},
+        "loss": "reverse_kl",
+        "num_pairs": 4,
+        "resources": {"pairs_per_actor": 2},
     },
 }
 KINDS = LOCKSTEP | {k: {**v, "tempo": "async"} for k, v in ASYNC.items()}
@@ -91,11 +102,32 @@ class SimExecutor(InlineExecutor):
         self.world = world
         self.raised: PlayerDied | None = None
         """Met while another's order was done: told at the next call."""
+        self.processes: list[set[str]] = []
 
     def start(self, players: Sequence[str], states: Mapping[str, bytes], epoch: int = 0) -> None:
         self.raised = None
         self.world.leaving.clear()
         super().start(players, states, epoch)
+        self.processes = [set(home) for home in homes(self.setup.config, players)]
+
+    def submit(self, order: Order) -> None:
+        super().submit(order)
+        if isinstance(order, Join):
+            there = [p for p in self.processes if p & set(order.home)]
+            if not there:
+                self.processes.append(there_now := set[str]())
+                there = [there_now]
+            there[0].add(order.player)
+
+    def remove(self, player: str) -> None:
+        super().remove(player)
+        for process in self.processes:
+            process.discard(player)
+
+    def instant(self, name: str) -> None:
+        """A process may die here, with all that live in it, also of those on their way back."""
+        homes = {p: process for process in self.processes for p in process}
+        self.world.instant(name, homes)
 
     def leaving(self) -> dict[str, str]:
         return {p: why for p, why in self.world.leaving.items() if p in self.players or not p}
@@ -121,16 +153,17 @@ class SimExecutor(InlineExecutor):
         order = self.queue[pick]
         del self.queue[pick]
         self.queue.appendleft(order)
-        self.world.instant(f"before {type(order).__name__}", self.players)
+        self.instant(f"before {type(order).__name__}")
         if isinstance(order, Evaluate):
             self.queue.popleft()
             done = [Done(order, Scored([]), 0.0)]
         else:
             done = super().wait(0)
         try:
-            self.world.instant(f"after {type(order).__name__}", self.players)
+            self.instant(f"after {type(order).__name__}")
         except PlayerDied as death:
-            if death.player in involved(order):
+            done = [d for d in done if not {*death.home} & {*involved(d.order)}]
+            if not done:
                 raise
             self.raised = death
         return done
@@ -145,13 +178,13 @@ class SimExecutor(InlineExecutor):
 
     def offer(self, swap: Swap) -> dict[str, Card]:
         cards = super().offer(swap)
-        self.world.instant("between offer and record", self.players)
+        self.instant("between offer and record")
         return cards
 
     def adopt(self, swap: Swap) -> None:
         parcels = self.parcels.pop(swap)
         for player, source in swap.moves.items():
-            self.world.instant("between adoptions", self.players)
+            self.instant("between adoptions")
             swapper(self.players[player]).adopt(swap.what, parcels[source])
 
 
@@ -186,8 +219,8 @@ class World:
         self.mute_for -= 1
         return self.folder.path if self.mute_for < 0 else Path("/nowhere")
 
-    def instant(self, name: str, players: Mapping[str, Any]) -> None:
-        """A player may die here, or the driver with everything; the disk may be full; somebody may
+    def instant(self, name: str, players: Mapping[str, set[str]]) -> None:
+        """A player may die here, with those of its process, or the driver with everything; the disk may be full; somebody may
         ask for something.
         """
         if self.left == 0 or self.rng.random() > 0.08:
@@ -200,7 +233,10 @@ class World:
         )
         if kind == "death":
             self.faults[f"death {name}"] += 1
-            raise PlayerDied(self.rng.choice(sorted(players)), f"killed {name}")
+            who = self.rng.choice(sorted(players))
+            along = sorted(players[who] - {who})
+            self.faults["death of several at once"] += bool(along)
+            raise PlayerDied(who, f"killed {name}", along=along)
         if kind == "driver killed":
             self.faults[f"driver killed {name}"] += 1
             raise Crash

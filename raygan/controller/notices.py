@@ -75,7 +75,7 @@ class Notices:
             self.seen.add((player, why))
             alone = (
                 bool(player)
-                and self.state.config.resources.pairs_per_actor == 1  # else a process for each
+                and self.state.has_own_process(player)  # else each would go to one of its own
                 and self.state.may_return([player], "preempted")
             )
             how = "alone" if alone else "all" if player else "stop"

@@ -19,7 +19,7 @@ from raygan.controller.ledger import Ledger
 from raygan.controller.orders import Evaluate, Save
 from raygan.controller.totals import Totals
 from raygan.errors import ConfigError
-from raygan.strategies.base import Plan, strategy_of
+from raygan.strategies.base import Plan, homes, strategy_of
 from raygan.strategies.orders import Order, Train
 
 
@@ -151,6 +151,10 @@ class RunState:
         except ConfigError:
             return False
         return True
+
+    def has_own_process(self, player: str) -> bool:
+        """Does nobody live with it, as players are placed at a start?"""
+        return [player] in homes(self.config, self.players)
 
     def may_return(self, players: Sequence[str], kind: str) -> bool:
         """May those of one process be taken out and come back, while the others go on?"""

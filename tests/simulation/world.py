@@ -71,7 +71,7 @@ ASYNC: dict[str, dict[str, Any]] = {
         "num_pairs": 4,
         "resources": {"pairs_per_actor": 2},
     },
-    "async pmgan, packs": {
+    "async pmgan, no packs": {
         "strategy": {"name": "pmgan", "classes": 9},
         "loss": "reverse_kl",
         "num_pairs": 4,

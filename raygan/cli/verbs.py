@@ -282,8 +282,10 @@ def report(argv: Sequence[str]) -> int:
 def verify(argv: Sequence[str]) -> int:
     """Prove what the papers promise."""
     args = parse(
-        argv, valued=("preset", "steps", "address", "device"), switches=("inline", "trust-code"), repeated=("config",), positional=(0, 1),
-        usage="raygan verify [RUN] [--preset NAME] [--config FILE ...] [--steps 20] [--device cpu|cuda] [--inline] [--trust-code]",
+        argv, valued=("preset", "steps", "address", "device"), switches=("inline", "trust-code"),
+        repeated=("config",), positional=(0, 1),
+        usage="raygan verify [RUN] [--preset NAME] [--config FILE ...] [--steps 20] [--device auto] "
+        "[--inline] [--trust-code]",
     )  # fmt: skip
     from raygan.service.verify import verify_config
 

@@ -56,7 +56,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "strategy": {"name": "sgan", "share_generators": "samples", "messenger_lifetime": 5},
     },
     "sgan weights, payoff": {
-        "strategy": {"name": "sgan", "share_generators": "weights", "messenger_optimizer": "persist", "opponents": "payoff", "messenger_lifetime": 4, "global_d_steps": 2},
+        "strategy": {"name": "sgan", "share_generators": "weights", "messenger_optimizer": "persist", "opponents": "payoff",
+        "messenger_lifetime": 4, "global_d_steps": 2},
     },
     "sgan clone, bfloat16": {
         "strategy": {"name": "sgan", "messenger_optimizer": "clone", "publish": "bfloat16"},

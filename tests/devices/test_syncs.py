@@ -21,7 +21,7 @@ ROUND = {
     "SGAN: a step of global (the last of a round)": 18,
     "PMGAN: a step of gen-00 (the last of a round)": 8,
     "PMGAN: a step of judge (the last of a round)": 18,
-    "a pack of 4: a step (the last of a round)": 16,
+    "a pack of 4: a step (the last of a round)": 17,
 }
 
 

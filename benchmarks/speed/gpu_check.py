@@ -1,11 +1,13 @@
-"""What only a GPU can show, in under ten minutes: `python -m benchmarks gpu-check [cuda|cpu]`;
+"""What only a GPU can show, in under ten minutes: `python -m benchmarks.gpu_check [cuda|cpu|fake]`;
 writes results/gpu.json.
 
 Packs: steps a second of 1, 8, 32, 128 pairs as one batched model against one pair (MLP 4 x 64 and 4
 x 512, DCGAN of width 16), and how busy the device was. Swaps: offer and adoption of a 10 MB and a
 100 MB discriminator between two pairs on the device, through host memory as the object store has
 it; and between two actors on Ray, through the object store and by Ray Direct Transport
-(direct_transport.py). On a CPU it runs too (small counts), so that the program itself is tested.
+(direct_transport.py). On a CPU it runs too (small counts), and on a device that is not there
+(`fake`, tests/devices/fake_cuda.py: moments of each, nothing on Ray, nothing kept), so that the
+program itself is tested.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -26,6 +28,7 @@ from benchmarks.speed import direct_transport
 from benchmarks.speed.plain import WORKS, Work, timed
 from raygan.config import resolve
 from raygan.controller.worker import Shelves
+from raygan.gan.device import accelerator, described
 from raygan.gan.pair import Pair
 from raygan.strategies.base import Setup, load_data, pair_name
 from raygan.strategies.batching.pack import Pack
@@ -66,17 +69,20 @@ def busy(work: Callable[[], object]) -> float | None:
     return statistics.mean(seen) if seen else None
 
 
-def pack_speed(work: Work, count: int, device: torch.device) -> tuple[float, float | None]:
+def pack_speed(
+    work: Work, count: int, device: torch.device, seconds: float = SECONDS
+) -> tuple[float, float | None]:
     """(steps a second of every pair, utilisation)."""
     pairs, board, done = pairs_of(work, count, device), Shelves(), [0]
     pack = Pack(pairs)
-    pack.train(5, board)
+    pack.train(1, board)
     began = time.perf_counter()
 
     def steps() -> None:
-        while time.perf_counter() - began < SECONDS:
-            pack.train(10, board)
-            done[0] += 10
+        while not done[0] or time.perf_counter() - began < seconds:
+            pack.train(10 if seconds >= 1 else 1, board)
+            torch.accelerator.synchronize() if device.type != "cpu" else None
+            done[0] += 10 if seconds >= 1 else 1
 
     share = busy(steps)
     return done[0] / (time.perf_counter() - began), share
@@ -96,26 +102,47 @@ def swap_ms(megabytes: int, device: torch.device) -> float:
 
 def main() -> None:
     """Measure, print, keep."""
-    device = torch.device(sys.argv[1] if len(sys.argv) > 1 else "cuda")
-    if device.type == "cuda" and not torch.cuda.is_available():
+    asked = sys.argv[1] if len(sys.argv) > 1 else "cuda"
+    if asked == "fake":
+        from tests.devices.fake_cuda import FakeCuda
+
+        with FakeCuda():
+            found, _ = measure(torch.device("cuda", 0), (1, 2), (10,), seconds=0.01)
+        print(f"{len(found)} measurements on a device that is not there: nothing is kept")
+        return
+    device = torch.device(asked)
+    if device.type != "cpu" and accelerator() != device.type:
         sys.exit(
-            "gpu_check: there is no GPU here. `python -m benchmarks gpu-check cpu` runs the same on"
-            " the CPU."
+            "gpu_check: there is no GPU here. `python -m benchmarks.gpu_check cpu` runs the same on"
+            " the CPU, `fake` on a device that is not there."
         )
-    name = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
-    counts = (1, 8, 32, 128) if device.type == "cuda" else (1, 8)
+    counts = (1, 8) if device.type == "cpu" else (1, 8, 32, 128)
+    found, swaps = measure(device, counts, (10, 100))
+    kept = {
+        "device": described(device),
+        "packs": found,
+        "swap_ms": swaps,
+        "direct_transport_ms": direct_transport.measure(),
+    }
+    write("gpu" if device.type != "cpu" else "gpu-on-cpu", kept)
+
+
+def measure(
+    device: torch.device, counts: Sequence[int], megabytes: Sequence[int], seconds: float = SECONDS
+) -> tuple[dict[str, dict[str, Any]], dict[str, float]]:
+    """(packs, swaps), printed."""
     works = {"mlp 64": WORKS["small"], "mlp 512": WORKS["toy"], "dcgan": WORKS["dcgan"]}
     found: dict[str, dict[str, Any]] = {}
     for key, work in works.items():
         for count in counts:
-            speed, share = pack_speed(work, count, device)
+            speed, share = pack_speed(work, count, device, seconds)
             found[f"{key} x {count}"] = {
                 "steps_per_s": speed,
                 "pair_steps_per_s": speed * count,
                 "utilisation": share,
             }
             print(f"{key}, {count} pairs: {speed:.1f} steps/s", flush=True)
-    swaps = {f"{mb} MB": swap_ms(mb, device) for mb in (10, 100)}
+    swaps = {f"{mb} MB": swap_ms(mb, device) for mb in megabytes}
     show(
         ["pack", "steps/s", "pair-steps/s", "x one pair", "busy"],
         [
@@ -126,13 +153,7 @@ def main() -> None:
         ],
     )  # fmt: skip
     show(["swap of D, optimizer and all", "ms"], [[k, f"{v:.1f}"] for k, v in swaps.items()])
-    kept = {
-        "device": name,
-        "packs": found,
-        "swap_ms": swaps,
-        "direct_transport_ms": direct_transport.measure(),
-    }
-    write("gpu" if device.type == "cuda" else "gpu-on-cpu", kept)
+    return found, swaps
 
 
 if __name__ == "__main__":

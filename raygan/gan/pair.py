@@ -20,6 +20,7 @@ from raygan.config import PairConfig
 from raygan.errors import CheckpointError, NonFiniteError
 from raygan.gan import steps as S
 from raygan.gan.streams import Streams, sample_prior
+from raygan.gan.transfer import state_on_host
 from raygan.gan.types import At, Board, Dataset, Loss, Report, State
 from raygan.gan.weights import (
     Parcel,
@@ -234,6 +235,10 @@ class Trainer:
         """Everything: networks, optimizers, counters. Random streams are counted, so the step
         stands for them.
         """
+        return state_on_host(self.held())
+
+    def held(self) -> State:
+        """The same where it lies, not copied."""
         average = {} if self.average is self.g else S.network_state("ema", self.average)
         return {
             "step": self.step,
@@ -280,19 +285,20 @@ class Trainer:
 
     def check(self) -> None:
         """Raises NonFiniteError when a weight or an optimizer's number is NaN or infinite."""
-        for network, optimizer in ((self.g, self.opt_g), (self.d, self.opt_d)):
-            held = [
-                t
-                for slots in optimizer.state.values()
-                for t in slots.values()
-                if isinstance(t, Tensor)
-            ]
-            floats = [t.detach() for t in [*network.parameters(), *held] if t.is_floating_point()]
-            if not all(torch.isfinite(n) for n in torch._foreach_norm(floats)):
-                raise NonFiniteError(
-                    self.name,
-                    f"weights or an optimizer's state are NaN or infinite at step {self.step}.",
-                )
+        held = [
+            t
+            for optimizer in (self.opt_g, self.opt_d)
+            for slots in optimizer.state.values()
+            for t in slots.values()
+            if isinstance(t, Tensor)
+        ]
+        numbers = [*self.g.parameters(), *self.d.parameters(), *held]
+        norms = torch._foreach_norm([t.detach() for t in numbers if t.is_floating_point()])
+        if not torch.stack([n.float() for n in norms]).isfinite().all():  # one question, one wait
+            raise NonFiniteError(
+                self.name,
+                f"weights or an optimizer's state are NaN or infinite at step {self.step}.",
+            )
 
 
 class Pair(Trainer):
@@ -398,7 +404,8 @@ class Meter:
     def __init__(self) -> None:
         self.sums: dict[str, float] = {}
         self.counts: dict[str, int] = {}
-        self.once: Report = {}
+        self.asked: dict[str, Tensor] = {}
+        """Numbers of the one look, where they lie: the host waits for all of them at once."""
 
     def add(self, **values: float) -> None:
         """Count finite values in."""
@@ -409,10 +416,10 @@ class Meter:
 
     def look(self, real: Tensor, fake: Tensor) -> None:
         """How D judges one batch of each kind, by its logits."""
-        self.once |= {
-            "d_real": real.mean().item(),
-            "d_fake": fake.mean().item(),
-            "d_accuracy": 0.5 * ((real > 0).float().mean() + (fake <= 0).float().mean()).item(),
+        self.asked |= {
+            "d_real": real.mean(),
+            "d_fake": fake.mean(),
+            "d_accuracy": 0.5 * ((real > 0).float().mean() + (fake <= 0).float().mean()),
         }
 
     def costs(self, loss: Loss, real: Tensor, held_out: Tensor, fake: Tensor) -> None:
@@ -423,22 +430,26 @@ class Meter:
             min(len(held_out), len(fake)) if loss.needs_real else None
         )  # which pairs them: a held-out part may be smaller
         held = loss.d_loss(held_out[:n], fake[:n])
-        self.once |= {"cost_train": loss.d_loss(real, fake).item(), "cost_held_out": held.item()}
+        self.asked |= {"cost_train": loss.d_loss(real, fake), "cost_held_out": held}
         if (
             held_out.ndim == 1
         ):  # where G has lost modes, held-out samples of these stand out from all fakes
-            self.once["d_missed"] = (held_out > fake.max()).float().mean().item()
+            self.asked["d_missed"] = (held_out > fake.max()).float().mean()
 
     def gradients(self, **networks: nn.Module) -> None:
         """First-layer gradient sizes (training pitfalls: the first thing to look at)."""
         for key, network in networks.items():
             first = next(network.parameters())
             if first.grad is not None:
-                self.once[key] = first.grad.norm().item()
+                self.asked[key] = first.grad.norm()
 
     def means(self) -> Report:
         """The report."""
-        return {**{k: s / self.counts[k] for k, s in self.sums.items()}, **self.once}
+        means = {k: s / self.counts[k] for k, s in self.sums.items()}
+        if not self.asked:
+            return means
+        numbers = torch.stack([t.detach().float() for t in self.asked.values()]).tolist()
+        return {**means, **dict(zip(self.asked, numbers, strict=True))}
 
 
 def judged(d: nn.Module, *batches: Tensor) -> list[Tensor]:

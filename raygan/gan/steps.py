@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from raygan.errors import NonFiniteError
 from raygan.gan.optimizers import Adam, RMSprop
+from raygan.gan.transfer import on_host
 from raygan.gan.types import NOW, At, Loss, State, g_loss_of
-from raygan.gan.weights import fill
+from raygan.gan.weights import fill, here
 
 
 def unmoved(network: nn.Module, x: Tensor) -> Tensor:
@@ -235,11 +236,11 @@ def zero_grad(optimizer: torch.optim.Optimizer) -> None:
 
 
 def network_state(prefix: str, network: nn.Module) -> State:
-    """Copies of all parameters and buffers as `prefix.name`, also of buffers that torch's own state
-    leaves out.
+    """All parameters and buffers as `prefix.name`, also buffers that torch's own state leaves out;
+    where they lie, not copied (`transfer.state_on_host`).
     """
     held = {**network.state_dict(), **dict(unlisted_buffers(network))}
-    return {f"{prefix}.{k}": v.detach().cpu().clone() for k, v in held.items()}
+    return {f"{prefix}.{k}": v.detach() for k, v in held.items()}
 
 
 def load_network(prefix: str, network: nn.Module, state: State) -> None:
@@ -257,9 +258,9 @@ def unlisted_buffers(network: nn.Module) -> list[tuple[str, Tensor]]:
 
 
 def optimizer_state(prefix: str, optimizer: torch.optim.Optimizer) -> State:
-    """Copies of an optimizer's tensors as `prefix.parameter.name`; empty before its first step."""
+    """An optimizer's tensors as `prefix.parameter.name`, not copied; empty before its first step."""
     return {
-        f"{prefix}.{i}.{key}": value.detach().cpu().clone()
+        f"{prefix}.{i}.{key}": value.detach()
         for i, slots in optimizer.state_dict()["state"].items()
         for key, value in slots.items()
         if isinstance(value, Tensor)
@@ -289,8 +290,8 @@ def flatten_optimizer(optimizer: torch.optim.Optimizer) -> npt.NDArray[np.float3
     ]
     out = np.empty(sum(t.numel() for t in slots), np.float32)
     at = 0
-    for tensor in slots:
-        out[at : at + tensor.numel()] = tensor.detach().cpu().reshape(-1).float().numpy()
+    for tensor in slots if all(map(here, slots)) else on_host(slots):
+        out[at : at + tensor.numel()] = tensor.detach().reshape(-1).float().numpy()
         at += tensor.numel()
     out.flags.writeable = False
     return out
@@ -302,12 +303,10 @@ def unflatten_optimizer(optimizer: torch.optim.Optimizer, flat: npt.NDArray[np.f
     """
     parameters = optimizer.param_groups[0]["params"]
     materialise(optimizer)
-    at = 0
-    with torch.no_grad():
-        for p in parameters:
-            for _, tensor in _slots(optimizer, p):
-                fill(tensor, flat[at : at + tensor.numel()])
-                at += tensor.numel()
+    slots = [tensor for p in parameters for _, tensor in _slots(optimizer, p)]
+    ends = np.cumsum([tensor.numel() for tensor in slots])
+    fill(slots, np.split(flat, ends[:-1]))
+    at = int(ends[-1])
     assert at == flat.size, f"an optimizer of {at} numbers was given {flat.size}"
 
 

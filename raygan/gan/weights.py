@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -17,6 +17,8 @@ import numpy.typing as npt
 import torch
 import xxhash
 from torch import Tensor, nn
+
+from raygan.gan.transfer import on_host, put
 
 Vector = npt.NDArray[np.float32]
 Precision = Literal["float32", "bfloat16", "float16"]
@@ -103,9 +105,9 @@ def flatten(network: nn.Module) -> Vector:
     converted.
     """
     flat: Vector = np.empty(num_words(network), dtype=np.float32)
-    at = 0
-    for _, tensor in tensors(network):
-        raw = _bytes(tensor.detach().cpu().contiguous())
+    at, held = 0, [tensor.detach() for _, tensor in tensors(network)]
+    for tensor in held if all(map(here, held)) else on_host(held):
+        raw = _bytes(tensor.contiguous())
         end = at + _words(tensor)
         piece = flat[at:end].view(np.uint8)
         piece[: raw.size], piece[raw.size :] = raw, 0
@@ -200,21 +202,28 @@ def unflatten(network: nn.Module, flat: Words) -> None:
     """Copy a flat vector, whole or narrow, into the network's tensors, in place. Raises ValueError
     when the lengths differ.
     """
-    with torch.no_grad():
-        for (words, _), (_, tensor) in zip(
-            _pieces(network, widen(network, flat), 1), tensors(network), strict=True
-        ):
-            fill(tensor, words)
+    words = [piece for piece, _ in _pieces(network, widen(network, flat), 1)]
+    fill([tensor for _, tensor in tensors(network)], words)
 
 
-def fill(tensor: Tensor, words: Vector) -> None:
-    """Copy words, as they lie, into a tensor that they hold: one pass on a CPU."""
-    if tensor.device.type == "cpu" and tensor.is_contiguous():
-        own = _bytes(tensor.detach())
-        own[:] = words.view(np.uint8)[: own.size]
-        return
-    raw = torch.from_numpy(words.copy()).view(torch.uint8)[: tensor.numel() * tensor.element_size()]
-    tensor.copy_(raw.view(tensor.dtype).view(tensor.shape))
+def fill(targets: Sequence[Tensor], words: Sequence[Vector]) -> None:
+    """Copy words, as they lie, into the tensors that they hold: one pass on a CPU, one copy to a
+    device.
+    """
+    rest = []
+    for tensor, piece in zip(targets, words, strict=True):
+        if here(tensor) and tensor.is_contiguous():
+            own = _bytes(tensor.detach())
+            own[:] = piece.view(np.uint8)[: own.size]
+        else:
+            rest.append((tensor, torch.from_numpy(piece.copy()).view(torch.uint8)))
+    if rest:
+        put([tensor for tensor, _ in rest], [raw for _, raw in rest])
+
+
+def here(tensor: Tensor) -> bool:
+    """Is it on the host?"""
+    return tensor.device.type == "cpu"
 
 
 def _bytes(tensor: Tensor) -> npt.NDArray[np.uint8]:

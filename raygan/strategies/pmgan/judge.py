@@ -17,6 +17,7 @@ from raygan.config import Tempo
 from raygan.gan import steps as S
 from raygan.gan.balance import Values, beta, dual_ascent
 from raygan.gan.pair import Meter, Parts, Trainer, finite, judged
+from raygan.gan.transfer import state_on_host
 from raygan.gan.types import At, Board, Report, State
 from raygan.gan.weights import Publication, flatten, narrow, signature_hash, whole
 from raygan.networks.base import has_batch_norm
@@ -213,12 +214,10 @@ class Judge(Trainer):
             on_real = -F.softplus(-S.unmoved(d, real)).mean()
             on_fake = -F.softplus(S.unmoved(d, fake))
             log_p = S.unmoved(c, fake).masked_fill(~active, -math.inf).log_softmax(1)
-        j_d = [on_real.item() + v.mean().item() for v in on_fake.split(sizes)]
-        j_c = [
-            v[:, index_of(g)].mean().item()
-            for g, v in zip(batches, log_p.split(sizes), strict=True)
-        ]
-        return np.array(j_d), np.array(j_c)
+        means = [v.mean() for v in on_fake.split(sizes)]
+        own = [v[:, index_of(g)].mean() for g, v in zip(batches, log_p.split(sizes), strict=True)]
+        of_real, *found = torch.stack([on_real, *means, *own]).tolist()  # one question, one wait
+        return np.array([of_real + v for v in found[: len(means)]]), np.array(found[len(means) :])
 
     def weigh(self, who: Sequence[str], j_d: Values, j_c: Values) -> None:
         """beta of everybody, from one snapshot."""
@@ -307,8 +306,9 @@ class Judge(Trainer):
             "used": ",".join(f"{g}={v}" for g, v in self.used.items()),
             "learned": torch.from_numpy(self.learned.copy()),
             "beta": torch.from_numpy(self.beta.copy()),
-            **S.network_state("c", self.c),
-            **S.optimizer_state("opt_c", self.opt_c),
+            **state_on_host(
+                {**S.network_state("c", self.c), **S.optimizer_state("opt_c", self.opt_c)}
+            ),
         }
 
     def restore(self, state: State) -> None:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from raygan.gan import steps as S
+from raygan.gan.transfer import state_on_host
 from raygan.gan.types import State
 from raygan.gan.weights import Publication, unflatten, whole
 from raygan.strategies.batching.stack import Stack
@@ -66,14 +67,16 @@ class Opponent:
     def state(self) -> State:
         """For a checkpoint in the middle of a messenger's life."""
         p = f"opponent.{self.name}"
-        return {
-            f"{p}.version": self.version,
-            f"{p}.used": self.used,
-            **S.network_state(f"{p}.d", self.d),
-            **S.optimizer_state(f"{p}.opt", self.optimizer),
-            **(S.network_state(f"{p}.g", self.g) if self.g is not None else {}),
-            **({f"{p}.samples": self.samples.cpu().clone()} if self.samples is not None else {}),
-        }
+        return state_on_host(
+            {
+                f"{p}.version": self.version,
+                f"{p}.used": self.used,
+                **S.network_state(f"{p}.d", self.d),
+                **S.optimizer_state(f"{p}.opt", self.optimizer),
+                **(S.network_state(f"{p}.g", self.g) if self.g is not None else {}),
+                **({f"{p}.samples": self.samples} if self.samples is not None else {}),
+            }
+        )
 
     def restore(self, state: State, device: torch.device) -> None:
         """The inverse of `state`."""

@@ -10,6 +10,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,10 @@ class OwnRay:
 
     options: dict[str, Any] | None = None
     lock = threading.RLock()
+    keeper = ThreadPoolExecutor(1, "ray")
+    """Linux ends a child whose parent asked for that when the parent's *thread* ends: a Ray that a
+    run's thread asks for is begun by one that stays.
+    """
     users = 0
     """Blocks of this process that are in Ray now: the last one out ends a Ray that we have begun."""
     ours = False
@@ -64,7 +69,10 @@ def cluster(address: str, object_store_mb: int, start: bool = True) -> Iterator[
     machine. Raises ConfigError. Runs of several threads share it.
     """
     with OwnRay.lock:
-        _enter(address, object_store_mb, start)
+        if threading.current_thread() is threading.main_thread():
+            _enter(address, object_store_mb, start)
+        else:
+            OwnRay.keeper.submit(_enter, address, object_store_mb, start).result()
         OwnRay.users += 1
     try:
         yield

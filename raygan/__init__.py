@@ -18,8 +18,9 @@ from raygan import moved
 if TYPE_CHECKING:
     from raygan.service.cluster.jobs import Jobs as Jobs
     from raygan.service.runs.run import Run as Run
+    from raygan.service.started import Started as Started
 
-__all__ = ["Jobs", "Run", "train"]
+__all__ = ["Jobs", "Run", "Started", "start", "train"]
 moved.install()
 
 
@@ -50,7 +51,27 @@ def train(
     )  # fmt: skip
 
 
+def start(preset: str | None = None, **arguments: Any) -> Started:
+    """As `train`, but returns at once: the run goes on in a thread, and can be looked at, scaled,
+    stopped and waited for. Bad settings are refused here. Raises a RayganError.
+    """
+    import inspect
+
+    from raygan.config import resolve
+    from raygan.own.objects import named
+    from raygan.service.started import Started
+
+    known = inspect.signature(train).parameters
+    resolve(preset, (), named({k: v for k, v in arguments.items() if k not in known}))
+    heard = tuple(arguments.pop("listeners", ()))
+    return Started(lambda own: train(preset, listeners=(own, *heard), **arguments))
+
+
 def __getattr__(name: str) -> Any:
+    if name == "Started":
+        from raygan.service.started import Started
+
+        return Started
     if name == "Run":
         from raygan.service.runs.run import Run
 

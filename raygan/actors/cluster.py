@@ -7,8 +7,10 @@ import logging
 import os
 import socket
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -43,6 +45,14 @@ class OwnRay:
     """The Ray that this process has started, while there is one."""
 
     options: dict[str, Any] | None = None
+    lock = threading.RLock()
+    keeper = ThreadPoolExecutor(1, "ray")
+    """Linux ends a child whose parent asked for that when the parent's *thread* ends: a Ray that a
+    run's thread asks for is begun by one that stays.
+    """
+    users = 0
+    """Blocks of this process that are in Ray now: the last one out ends a Ray that we have begun."""
+    ours = False
     starts = 0
     """Whoever keeps a handle of an actor sees from this number that the handle is of an earlier
     Ray.
@@ -56,8 +66,28 @@ def cluster(address: str, object_store_mb: int, start: bool = True) -> Iterator[
     address: "local" starts one here; "auto" joins the cluster that RAY_ADDRESS names and starts one
     otherwise; anything else is joined. A Ray that is up already in this process is used and left
     running. start: False joins only; "auto" is then also one that `ray start` has started on this
-    machine. Raises ConfigError.
+    machine. Raises ConfigError. Runs of several threads share it.
     """
+    with OwnRay.lock:
+        if threading.current_thread() is threading.main_thread():
+            _enter(address, object_store_mb, start)
+        else:
+            OwnRay.keeper.submit(_enter, address, object_store_mb, start).result()
+        OwnRay.users += 1
+    try:
+        yield
+    finally:
+        with OwnRay.lock:
+            OwnRay.users -= 1
+            if OwnRay.ours and not OwnRay.users:
+                import ray
+
+                OwnRay.options, OwnRay.ours = None, False
+                ray.shutdown()
+
+
+def _enter(address: str, object_store_mb: int, start: bool) -> None:
+    """Be in a Ray: the one that is up in this process, one that is joined, or one that begins."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault(
         "RAY_IGNORE_UNHANDLED_ERRORS", "1"
@@ -90,7 +120,6 @@ def cluster(address: str, object_store_mb: int, start: bool = True) -> Iterator[
     import ray
 
     if up:
-        yield
         return
     logging.getLogger("ray._private.authentication.authentication_token_setup").setLevel(
         logging.ERROR
@@ -121,12 +150,7 @@ def cluster(address: str, object_store_mb: int, start: bool = True) -> Iterator[
             join_error(error, address) if join else start_error(error, options["_temp_dir"])
         ) from None
     close_token()
-    OwnRay.options = None if join else options
-    try:
-        yield
-    finally:
-        OwnRay.options = None
-        ray.shutdown()
+    OwnRay.options, OwnRay.ours = None if join else options, True
 
 
 def knock(address: str) -> None:

@@ -107,6 +107,29 @@ class Run:
         return pd.DataFrame(self.rows)
 
     @property
+    def training(self) -> pd.DataFrame:
+        """The training reports alone, a row a player and report; no column of scores."""
+        return self._of("train")
+
+    @property
+    def scored(self) -> pd.DataFrame:
+        """The scores alone, a row a generator and evaluation."""
+        return self._of("score")
+
+    def _of(self, kind: str) -> pd.DataFrame:
+        import pandas as pd
+
+        return pd.DataFrame([
+            {k: v for k, v in row.items() if k != "kind"} for row in self.rows if row["kind"] == kind
+        ])  # fmt: skip
+
+    def _repr_html_(self) -> str:
+        """In a notebook: how it stands, and its scores."""
+        from raygan.service.scores.evaluate import run_html
+
+        return run_html(self)
+
+    @property
     def events(self) -> list[dict[str, Any]]:
         """events.jsonl."""
         return self._events.read()

@@ -4,6 +4,7 @@ ones in one table.
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -57,6 +58,27 @@ def score_table(
         body, verdict(scores, floor, ceiling), legend, mark_line(metrics, floor, ceiling), narrow_line(scores),
     ]  # fmt: skip
     return "\n".join(filter(None, lines))
+
+
+def run_html(run: Run) -> str:
+    """A run as a notebook shows it."""
+    info, scores = run.info, run.scores()
+    protocol = next(iter(scores.values()), {}).get("protocol")
+    entry = {"floor": {}, "ceiling": {}, **info.get("protocols", {}).get(protocol, {})}
+    metrics = [k for k in next(iter(scores.values()), {}) if k not in SKIP]
+    ends = (("ceiling (real data)", entry["ceiling"]), ("floor (noise)", entry["floor"]))
+    rows = [*ends[:1], *((p, scores[p]) for p in ordered(scores, run.roles)), *ends[1:]]
+    body = "".join(
+        f"<tr><th>{html.escape(name)}</th>{''.join(f'<td>{cell(row, m)}</td>' for m in metrics)}</tr>"
+        for name, row in rows
+        if row
+    )
+    head = "".join(
+        f"<th>{html.escape(m)}</th>" for m in marked(metrics, entry["floor"], entry["ceiling"])
+    )
+    told = f"{run.name}: {info.get('status')}. {verdict(scores, entry['floor'], entry['ceiling'])}"
+    table = f"<table><tr><th>generator</th>{head}</tr>{body}</table>" if scores else ""
+    return f"<p>{html.escape(told)}</p>{table}"
 
 
 SPREAD = "spread"

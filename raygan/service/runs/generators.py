@@ -24,7 +24,6 @@ from raygan.networks.base import NetworkComponent
 from raygan.service.runs.run import FITTED, Run
 from raygan.strategies.base import strategy_of
 
-
 CHUNK = 500
 """Samples that a network makes at once."""
 HARDLY = 0.001

@@ -54,7 +54,9 @@ def measured(run: Run) -> dict[str, dict[str, list[float]]]:
             x = made.draw(SAMPLES, 0)
             seconds = time.process_time() - began
             scores = mode_scores(x, modes)
-            rows.append({m: scores[m] for m in METRICS} | {"kept": made.share_kept, "cpu_s": seconds})
+            rows.append(
+                {m: scores[m] for m in METRICS} | {"kept": made.share_kept, "cpu_s": seconds}
+            )
         out[kind] = {key: [row[key] for row in rows] for key in rows[0]}
     return out
 

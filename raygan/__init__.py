@@ -17,9 +17,10 @@ from raygan import moved
 
 if TYPE_CHECKING:
     from raygan.service.cluster.jobs import Jobs as Jobs
+    from raygan.service.runs.generators import Generators as Generators
     from raygan.service.runs.run import Run as Run
 
-__all__ = ["Jobs", "Run", "train"]
+__all__ = ["Jobs", "Run", "load", "train"]
 moved.install()
 
 
@@ -48,6 +49,18 @@ def train(
         resolved, run_dir=Path(run_dir), name=name, address=address, inline=inline, resume=resume,
         command=f"raygan.train({call})", trust_code=trust_code, listeners=guarded(listeners),
     )  # fmt: skip
+
+
+def load(source: str | Path, which: str | None = None, *, trust_code: bool = False) -> Generators:
+    """A generator to sample from, without Ray: of a run folder, of what `raygan export` wrote, or of
+    hf://org/name.
+
+    which: of a run, "global", "best", "mixture", "pair:3"; None: what the run is for. Raises a
+    RayganError.
+    """
+    from raygan.service.scores.loading import load as found
+
+    return found(source, which, trust_code=trust_code)
 
 
 def __getattr__(name: str) -> Any:

@@ -17,10 +17,11 @@ from raygan import moved
 
 if TYPE_CHECKING:
     from raygan.service.cluster.jobs import Jobs as Jobs
+    from raygan.service.runs.generators import Generators as Generators
     from raygan.service.runs.run import Run as Run
     from raygan.service.started import Started as Started
 
-__all__ = ["Jobs", "Run", "Started", "start", "train"]
+__all__ = ["Jobs", "Run", "Started", "load", "start", "train"]
 moved.install()
 
 
@@ -65,6 +66,18 @@ def start(preset: str | None = None, **arguments: Any) -> Started:
     resolve(preset, (), named({k: v for k, v in arguments.items() if k not in known}))
     heard = tuple(arguments.pop("listeners", ()))
     return Started(lambda own: train(preset, listeners=(own, *heard), **arguments))
+
+
+def load(source: str | Path, which: str | None = None, *, trust_code: bool = False) -> Generators:
+    """A generator to sample from, without Ray: of a run folder, of what `raygan export` wrote, or of
+    hf://org/name.
+
+    which: of a run, "global", "best", "mixture", "pair:3"; None: what the run is for. Raises a
+    RayganError.
+    """
+    from raygan.service.scores.loading import load as found
+
+    return found(source, which, trust_code=trust_code)
 
 
 def __getattr__(name: str) -> Any:

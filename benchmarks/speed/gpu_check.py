@@ -1,4 +1,4 @@
-"""What only a GPU can show, in under ten minutes: `python -m benchmarks.gpu_check [cuda|cpu|fake]`;
+"""What only a GPU can show, in under ten minutes: `python -m benchmarks gpu-check [cuda|cpu|fake]`;
 writes results/gpu.json.
 
 Packs: steps a second of 1, 8, 32, 128 pairs as one batched model against one pair (MLP 4 x 64 and 4
@@ -113,7 +113,7 @@ def main() -> None:
     device = torch.device(asked)
     if device.type != "cpu" and accelerator() != device.type:
         sys.exit(
-            "gpu_check: there is no GPU here. `python -m benchmarks.gpu_check cpu` runs the same on"
+            "gpu_check: there is no GPU here. `python -m benchmarks gpu-check cpu` runs the same on"
             " the CPU, `fake` on a device that is not there."
         )
     counts = (1, 8) if device.type == "cpu" else (1, 8, 32, 128)

@@ -1,4 +1,4 @@
-"""How often the host waits for a device, and copies: `python -m benchmarks.device_syncs`; writes
+"""How often the host waits for a device, and copies: `python -m benchmarks device-syncs`; writes
 results/device-syncs.json.
 
 Counted, not timed, on a device that is not there (tests/devices/fake_cuda.py), so it runs anywhere:

@@ -419,12 +419,21 @@ def sweep(argv: Sequence[str]) -> int:
     args = parse("sweep", argv)
     from raygan.service.sweeps import report as sweep_report
     from raygan.service.sweeps import tune as sweeping
-    from raygan.service.sweeps.file import read_sweep, trial_name
+    from raygan.service.sweeps.file import Sweep, read_sweep
 
     file = Path(args.positional[0])
+
+    def asked(spec: Sweep) -> Sweep:
+        more = {
+            name: whole(args, name.replace("_", "-"), 0, least=1)
+            for name in ("samples", "max_concurrent")
+        }
+        return spec.model_copy(update={name: number for name, number in more.items() if number})
+
     if args.has("dry-run"):
-        points = read_sweep(file).points()
-        print(*(trial_name(p) for p in points), f"{len(points)} runs", sep="\n")
+        from raygan.service.sweeps import estimate
+
+        print(estimate.text(asked(read_sweep(file))))
         return 0
     folder = sweeping.sweep(
         file, run_dir=expanded(args.get("run-dir") or "runs"), resume=args.has("resume"),

@@ -51,6 +51,10 @@ class Budget(Section):
     megabytes: float | None = Field(None, gt=0, description="Megabytes that pairs send each other.")
 
 
+Search = Literal["grid", "optuna", "ax", "bayesopt", "hebo", "hyperopt", "nevergrad", "zoopt"]
+"""Ways through a space; the package of each is asked for when a sweep begins."""
+
+
 class Sweep(Travels):
     """A sweep file."""
 
@@ -74,11 +78,12 @@ class Sweep(Travels):
             " locals)."
         ),
     )
-    search: Literal["grid", "optuna"] = Field(
-        "grid", description="optuna: lists become choices; `samples` trials in all."
+    search: Search = Field(
+        "grid",
+        description="Others than grid are Tune's: lists become choices; `samples` trials in all.",
     )
-    scheduler: Literal["none", "asha", "pbt"] = Field(
-        "none", description="Who stops, or changes, trials on the way."
+    scheduler: Literal["none", "asha", "pbt", "hyperband", "median_stopping_rule"] = Field(
+        "none", description="Who stops, or changes, trials on the way, as Tune names it."
     )
     perturb: tuple[str, ...] = Field(
         (), description="pbt: settings that change on the way; each must be in `space`."

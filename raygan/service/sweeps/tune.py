@@ -24,7 +24,14 @@ from raygan.service.sweeps.file import Sweep, read_sweep, trial_name
 from raygan.service.sweeps.trial import WORST, run_trial
 from raygan.strategies.base import Setup, load_data, num_processes
 
-NEEDS = {"tensorboard": "tensorboardX", "wandb": "wandb", "mlflow": "mlflow", "optuna": "optuna"}
+NEEDS = {
+    "tensorboard": "tensorboardX", "wandb": "wandb", "mlflow": "mlflow", "optuna": "optuna",
+    "ax": "ax-platform", "bayesopt": "bayesian-optimization", "hebo": "HEBO", "hyperopt": "hyperopt",
+    "nevergrad": "nevergrad", "zoopt": "zoopt",
+}  # fmt: skip
+"""What a sweep file names -> the package that it needs."""
+MODULES = {"ax-platform": "ax", "bayesian-optimization": "bayes_opt", "HEBO": "hebo"}
+"""Packages whose module has another name."""
 DRIVER_CPUS = 0.01
 """Of a trial whose players are actors: its own process only decides."""
 
@@ -41,8 +48,8 @@ def sweep(
         spec = spec.model_copy(update={"samples": samples})
     if max_concurrent is not None:
         spec = spec.model_copy(update={"max_concurrent": max_concurrent})
-    for extra in [*spec.loggers, *([spec.search] if spec.search == "optuna" else [])]:
-        if importlib.util.find_spec(NEEDS[extra]) is None:
+    for extra in [*spec.loggers, *([spec.search] if spec.search != "grid" else [])]:
+        if importlib.util.find_spec(MODULES.get(NEEDS[extra], NEEDS[extra])) is None:
             raise ConfigError(
                 f"{file}: {extra} is not installed. `pip install {NEEDS[extra]}`, or take it out of"
                 " the file."
@@ -164,11 +171,18 @@ def _search(spec: Sweep, mode: str) -> tuple[dict[str, Any], Any]:
 
     if spec.search == "grid":
         return {"point": tune.grid_search(spec.points())}, None
-    from ray.tune.search.optuna import OptunaSearch
+    from ray.tune.search import create_searcher
 
-    return {"point": {path: domain(values) for path, values in spec.space.items()}}, OptunaSearch(
-        metric="metric", mode=mode, seed=spec.seed
-    )
+    space = {"point": {path: domain(values) for path, values in spec.space.items()}}
+    seeded = {SEEDS[spec.search]: spec.seed} if spec.search in SEEDS else {}
+    return space, create_searcher(spec.search, metric="metric", mode=mode, **seeded)
+
+
+SEEDS = {
+    "optuna": "seed", "hyperopt": "random_state_seed", "bayesopt": "random_state",
+    "hebo": "random_state_seed",
+}  # fmt: skip
+"""How each search takes a seed; the others have no such argument."""
 
 
 def domain(values: Any) -> Any:
@@ -194,6 +208,10 @@ def _scheduler(spec: Sweep) -> Any:
         return tune.schedulers.ASHAScheduler(
             time_attr="step", grace_period=every, max_t=first.steps + 1, reduction_factor=2
         )
+    if spec.scheduler == "hyperband":
+        return tune.schedulers.HyperBandScheduler(time_attr="step", max_t=first.steps + 1)
+    if spec.scheduler == "median_stopping_rule":
+        return tune.schedulers.MedianStoppingRule(time_attr="step", grace_period=every)
     if spec.scheduler == "pbt":
         changes = {
             path: (

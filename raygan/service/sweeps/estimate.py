@@ -1,0 +1,87 @@
+"""`raygan sweep FILE --dry-run`: the trials, and what they will take, before anything starts."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from raygan.config import Config, Resolved, full_dump, validate
+from raygan.service.sweeps.file import Sweep, costs, trial_name
+from raygan.strategies.base import strategy_of
+from raygan.watching import tell
+
+STEPS = 20
+"""That the first trial is tried for."""
+NAMES = 40
+"""Trials that are listed."""
+
+
+def text(spec: Sweep) -> str:
+    """The trials, their steps, D updates and bytes, and about how long they take here."""
+    points = spec.points()
+    names = [trial_name(p) for p in points]
+    if spec.search != "grid":
+        names = [
+            f"{spec.samples} trials that {spec.search} draws; the first of a grid stands for all"
+        ]
+        points = points[:1] * spec.samples
+    configs = [spec.resolved(p).config for p in points]
+    seconds_a_step = per_step(configs[0])
+    kept = [costs(c, c.steps, 0.0) for c in configs] if len(configs) <= NAMES else []
+    took = sum(seconds_a_step * c.steps * members(c) / members(configs[0]) for c in configs)
+    at_once = spec.max_concurrent or max(1, (os.cpu_count() or 1))
+    lines = names[:NAMES] + ([f"... and {len(names) - NAMES} more"] if len(names) > NAMES else [])
+    stops = f", less what {spec.scheduler} stops early" if spec.scheduler != "none" else ""
+    lines += [
+        f"{len(configs)} runs of {spread([c.steps for c in configs])} steps{stops}",
+        (
+            f"about {clock(took)} of one core ({clock(took / len(configs))} a run, by {STEPS} steps"
+            f" of the first); {min(at_once, len(configs))} at once: about"
+            f" {clock(took / min(at_once, len(configs)))} here, and the starts"
+        ),
+    ]
+    if kept:
+        updates = spread([round(k["d_updates"]) for k in kept])
+        lines.append(
+            f"{updates} updates of D a run; {sum(k['megabytes'] for k in kept):,.0f} MB between"
+            " players in all"
+        )
+    return "\n".join(lines)
+
+
+def members(config: Config) -> int:
+    """Players that train."""
+    return len(strategy_of(config).players(config))
+
+
+def spread(values: list[int]) -> str:
+    """
+    >>> spread([1200, 2400, 1200]), spread([5])
+    ('1,200 to 2,400', '5')
+    """
+    low, high = min(values), max(values)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def clock(seconds: float) -> str:
+    """
+    >>> clock(42), clock(600), clock(9000)
+    ('42 s', '10 min', '2.5 h')
+    """
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def per_step(config: Config) -> float:
+    """Seconds of one core that a step of everybody takes, by a short run in this process."""
+    from raygan.service.training import train
+
+    tell("timing a few steps of the first trial")
+    values = full_dump(config) | {"steps": STEPS, "round_steps": STEPS}
+    values["evaluation"] = {**values["evaluation"], "every_steps": STEPS}
+    tried = Resolved(config=validate(Config, values), origins={})
+    with tempfile.TemporaryDirectory(prefix="raygan-dry-") as folder:
+        run = train(tried, run_dir=Path(folder), name="try", inline=True)
+        return float(sum(run.info["busy_seconds"].values())) / STEPS

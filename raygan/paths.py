@@ -5,9 +5,13 @@ system).
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from raygan.errors import ConfigError
+
+ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
+"""Two letters at least: `C:/` is no address."""
 
 
 def home() -> Path | None:
@@ -18,12 +22,32 @@ def home() -> Path | None:
         return None
 
 
+def on_disk(path: str | Path) -> Path:
+    """The path; of `file://` what follows. Raises ConfigError for another address
+    (s3://bucket/runs), which would be a local folder named `s3:`. One slash is enough: a Path has
+    lost the second.
+
+    >>> str(on_disk("file:///data/runs"))
+    '/data/runs'
+    """
+    found = ADDRESS.match(str(path))
+    if found and found[1].lower() == "file":
+        return Path("/" + str(path)[found.end() :].lstrip("/"))
+    if found:
+        raise ConfigError(
+            f"{str(path)!r}: runs and data lie in a file system, not at {found[1]}://. Mount the"
+            " bucket (s3fs, gcsfuse, a CSI volume) and give the folder, or copy what is in it."
+        )
+    return Path(path)
+
+
 def expanded(path: str | Path) -> Path:
     """`~` and `~somebody` as their home. Raises ConfigError where that is nobody's, or they have
-    none.
+    none, and for an address that is no file's (`on_disk`).
     """
+    path = on_disk(path)
     try:
-        return Path(path).expanduser()
+        return path.expanduser()
     except RuntimeError:
         user = (
             f"uid {os.getuid()}: HOME is not set, and there is no entry in passwd"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from raygan.cli import main
 from raygan.data import search
 from raygan.errors import ConfigError
 from raygan.paths import expanded, home
@@ -41,3 +42,34 @@ def test_data_is_looked_for_elsewhere_then(nobody: None, monkeypatch: pytest.Mon
     assert Path("/usr/share/datasets") in places
     monkeypatch.setenv("XDG_CACHE_HOME", "/cache")
     assert Path("/cache/raygan") in search.roots()
+
+
+ADDRESSES = ["s3://bucket/runs", "gs://b/r", "az://c/r", "abfss://c@a/r", "hdfs://n:1/r", "s3:/b"]
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_an_address_that_is_no_files_is_one_line_for_every_verb(
+    address: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Before, `--run-dir` made a folder of its name, and `runs` found none in it."""
+    monkeypatch.chdir(tmp_path)
+    for words in (
+        ["train", "--inline", "--steps", "2", "--run-dir", address],
+        ["runs", "--run-dir", address],
+        *([verb, f"{address}/x"] for verb in ("status", "report", "resume", "sample", "evaluate")),
+    ):
+        with pytest.raises(SystemExit) as end:
+            main(words)
+        assert end.value.code == 2, words
+        (line,) = capsys.readouterr().err.strip().splitlines()
+        assert address.partition(":")[0] + "://" in line
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("slashes", ["file:///", "file:/", "FILE:///"])
+def test_a_files_address_is_its_path(slashes: str, tmp_path: Path) -> None:
+    assert expanded(f"{slashes}{str(tmp_path).lstrip('/')}/runs") == tmp_path / "runs"
+    assert expanded("C:/runs") == Path("C:/runs")

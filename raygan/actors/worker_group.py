@@ -115,8 +115,6 @@ class WorkerGroup:
                 log.warning("waiting for room: %s", now)
                 told = now
             if time.monotonic() - begun >= patience:
-                remove_placement_group(self.group)  # nobody starts nodes for it any more
-                self.group = None
                 raise InfeasibleError(
                     f"resources.wait_s = {patience:g}: no room for {count} actors"
                     f" ({self.placement.strategy}, {self.placement.cpus:g} CPUs and"

@@ -26,6 +26,7 @@ from raygan.controller.lines import JsonLines, read_json
 from raygan.controller.telemetry import Telemetry
 from raygan.controller.versions import refuse_newer
 from raygan.errors import ConfigError, RayganError, did_you_mean
+from raygan.paths import on_disk
 
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 
@@ -243,7 +244,7 @@ def find_run(path: str | Path) -> Path:
 
     Raises ConfigError with the runs that are there.
     """
-    folder = Path(os.path.expanduser(path))  # noqa: PTH111  never fails, whoever's home it is
+    folder = Path(os.path.expanduser(on_disk(path)))  # noqa: PTH111  never fails, whoever's home it is
     bare = str(path) == folder.name and folder.name not in ("", ".", "..")
     for place in [folder, Path(RUNS) / folder] if bare else [folder]:
         if _is_run(place):
@@ -277,19 +278,6 @@ def find_run(path: str | Path) -> Path:
 
 def _is_run(folder: Path) -> bool:
     return os.path.isfile(folder / "run.json")  # noqa: PTH113  any name will do, also one that no file can have
-
-
-def on_disk(parent: Path) -> Path:
-    """Where runs are to be; raises ConfigError for an address (s3://bucket/runs), which would be a
-    local folder named `s3:`.
-    """
-    if found := re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/", str(parent)):
-        raise ConfigError(
-            f"--run-dir {str(parent)!r}: runs are written to a file system, not to {found[1]}://."
-            " Mount the bucket (s3fs, gcsfuse, a CSI volume) and give the folder, or copy the run"
-            " when it is done."
-        )
-    return parent
 
 
 def _plain(value: object) -> object:

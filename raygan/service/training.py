@@ -36,7 +36,7 @@ from raygan.controller.listener import Heard, Listener, as_listener
 from raygan.controller.notices import SCORES
 from raygan.controller.orders import Executor
 from raygan.controller.own_listeners import listeners_of
-from raygan.controller.run_folder import RunFolder, find_run, on_disk
+from raygan.controller.run_folder import RunFolder, find_run
 from raygan.controller.storage import LocalStorage
 from raygan.controller.versions import WARNING, born, compare, resumed
 from raygan.data.base import Samples
@@ -57,6 +57,7 @@ from raygan.gan.device import settle as settle_device
 from raygan.own import trust
 from raygan.own.calling import place, said
 from raygan.own.names import is_own, label, short, split
+from raygan.paths import on_disk
 from raygan.service.autopack import not_batched, settle
 from raygan.service.runs import schedules
 from raygan.service.runs.code import load_config as load_config
@@ -93,6 +94,7 @@ def train(
     resolved = settled(resolved)
     if resume == "auto" and name is None:
         raise ConfigError("--resume auto needs --name: it goes on with that run, or starts it.")
+    run_dir = on_disk(run_dir)
     if resume is not None:
         path = run_dir / str(name) if resume == "auto" else Path(resume)
         if resume != "auto" or (path / "run.json").exists():
@@ -111,7 +113,6 @@ def train(
     config = resolved.config
     if name is not None:
         RunFolder.refuse(run_dir, name)  # before Ray is started, and data are read
-    on_disk(run_dir)
     if inline:
         chosen(config.device)  # refuses a GPU that is not there
     tell_objects(config, inline)

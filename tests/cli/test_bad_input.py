@@ -161,9 +161,9 @@ CASES = [
     (
         ["train", "--run-dir", "s3://bucket/runs"],
         2,
-        "runs are written to a file system, not to s3://. Mount the bucket",
+        "runs and data lie in a file system, not at s3://. Mount the bucket",
     ),
-    (["train", "--run-dir", "gs://bucket", "--name", "x"], 2, "not to gs://"),
+    (["train", "--run-dir", "gs://bucket", "--name", "x"], 2, "not at gs://"),
     (["train", "--require", "modes"], 2, "--require 'modes': write METRIC=NUMBER, as in modes=8."),
     (["train", "--require", "modes=nan"], 2, "write METRIC=NUMBER"),
     (

@@ -140,7 +140,8 @@ CASES = [
     (["resume", "/nowhere/run", "--steps", "5"], 2, "write how many more, as in --steps +1000"),
     (["compare", "/nowhere/a"], 2, "Usage: raygan compare RUN RUN"),
     (["presets", "nothing"], 2, "no preset named 'nothing'"),
-    (["plan", "--resources.gpus-per-pair", "64"], 3, "need 128 GPUs"),
+    (["plan", "--resources.gpus-per-pair", "64"], 2, "less than or equal to 1"),
+    (["plan", "--resources.gpus-per-pair", "1"], 3, "need 2 GPUs"),
     (["plan", "--resources.cpus-per-pair", "4000"], 3, "the cluster has"),
     # machines
     (

@@ -25,7 +25,7 @@ def load(source: str | Path, which: str | None = None, *, trust_code: bool = Fal
     cannot be loaded.
     """
     folder = from_hub(str(source)) if str(source).startswith(SCHEME) else Path(source)
-    if (folder / "config.json").is_file():
+    if (folder / "config.json").is_file() and not (folder / "run.json").exists():
         from raygan.service.scores.export import load_exported
 
         if which is not None:

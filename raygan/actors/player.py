@@ -64,9 +64,11 @@ class PlayerActor(Process):
         helping = [
             RemoteDeputy(name, actor, epoch, config, board) for name, actor in deputies.items()
         ]
-        self._own |= own_parts(config, [n for n in names if n not in self._own], self._samples)
+        strategy = strategy_of(config)
+        new = [n for n in names if strategy.needs_data(n) and n not in self._own]
+        self._own |= own_parts(config, new, self._samples)
         setup = Setup(config, self._samples, pick_device(config), deputies=helping, own=self._own)
-        players = {name: strategy_of(config).build(name, setup) for name in names}
+        players = {name: strategy.build(name, setup) for name in names}
         for name, state in states.items():
             players[name].restore(unpack(ray.get(state[0])))
         self._packs = Packs(config.resources.batched)

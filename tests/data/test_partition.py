@@ -28,7 +28,9 @@ RULES = ["shards", "by_class", "dirichlet(0.5)"]
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(1, 200), st.integers(1, 6), st.sampled_from([*RULES, "clusters"]), st.integers(0, 5))
+@given(
+    st.integers(1, 200), st.integers(1, 6), st.sampled_from([*RULES, "clusters"]), st.integers(0, 5)
+)
 def test_every_sample_is_in_exactly_one_part(count: int, parts: int, rule: str, seed: int) -> None:
     labels = np.random.default_rng(count).integers(0, 4, count)
     found = np.concatenate([members(rule, count, labels, i, parts, seed) for i in range(parts)])

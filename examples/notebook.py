@@ -9,7 +9,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 
 import raygan
-from raygan.service.scores.evaluate import compare_runs
+from raygan.service.scores.compare import compare_runs
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else "runs")
 small = {"steps": 300, "num_pairs": 3, "evaluation": {"every_steps": 300, "samples": 1600}}

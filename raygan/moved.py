@@ -20,6 +20,7 @@ MOVED = {
     "raygan.controller.hosting": "raygan.controller.worker",
     "raygan.controller.listening": "raygan.controller.own_listeners",
     "raygan.controller.scaling": "raygan.controller.membership",
+    "raygan.data.watching": "raygan.watching",
     "raygan.service.code": "raygan.service.runs.code",
     "raygan.service.dashboards": "raygan.service.cluster.dashboards",
     "raygan.service.diagnostics": "raygan.service.views.diagnostics",

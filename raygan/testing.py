@@ -1,4 +1,5 @@
-"""Checks for users' own parts: what a pytest of a loss, network, data set or strategy calls, and
+"""Checks for users' own parts: what a pytest of a loss, network, data set, strategy or metric
+calls, and
 what raygan's own pass.
 
     def test_focal():
@@ -11,10 +12,10 @@ files are needed.
 from __future__ import annotations
 
 import copy
-import time
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -24,23 +25,23 @@ from raygan.components import Component, load_component
 from raygan.config import Config, resolve
 from raygan.controller.inline import InlineExecutor
 from raygan.controller.ledger import Ledger
-from raygan.controller.orders import Adopt, Save
+from raygan.controller.orders import Save
+from raygan.controller.turns import turns
 from raygan.data.base import DataComponent, Samples
 from raygan.errors import ConfigError, RayganError
 from raygan.gan.bundle import unpack
 from raygan.gan.streams import Streams
 from raygan.gan.types import g_loss_of
 from raygan.gan.weights import digest
-from raygan.losses.base import LossComponent
+from raygan.losses.base import LossComponent, examine
+from raygan.metrics.own import measured
 from raygan.networks.base import NetworkComponent
 from raygan.own.calling import calling
 from raygan.own.objects import named
-from raygan.strategies.base import Plan, Setup, StrategyComponent, checked, strategy_of
-from raygan.strategies.orders import Swap, Train
+from raygan.strategies.base import Plan, Setup, StrategyComponent, strategy_of
+from raygan.strategies.orders import Train
 
 COUNT = 6
-STALL_S = 20.0
-"""Nobody at work and no order for so long: nobody for ever."""
 
 
 def _need(truth: bool, thing: object, value: str, move: str) -> None:
@@ -145,7 +146,13 @@ def check_loss(loss: LossComponent) -> None:
     """Finite scalars; gradients that raise D(x), lower D(G(z)), and have G raise D(G(z)); batched
     form = one after the other.
     """
+    for name in ("d_loss", "g_loss"):
+        _need(callable(getattr(loss, name, None)), loss, f"has no {name}", f"Write {name}.")
     judges = {1: (), 2: (2,), None: (3,)}[loss.num_judges]
+    try:
+        examine(loss, *judges or (1,))
+    except ConfigError as error:
+        raise AssertionError(str(error)) from None
     random = torch.Generator().manual_seed(0)
     # a D that is mistaken a little: every loss, least squares too, wants D(x) higher and D(G(z))
     # lower here
@@ -163,30 +170,17 @@ def _called(loss: Any, name: str, real: Tensor, fake: Tensor) -> Any:
 
 
 def _value(loss: LossComponent, name: str, real: Tensor, fake: Tensor) -> Tensor:
-    _need(callable(getattr(loss, name, None)), loss, f"has no {name}", f"Write {name}.")
     value = _called(loss, name, real, fake)
-    _need(isinstance(value, Tensor) and value.shape == (), loss, f"{name} gives {_shape(value)}, not one number",
-          "Take its mean.")  # fmt: skip
-    _need(
-        bool(torch.isfinite(value)), loss, f"{name} gives {value} near logit 0", "Mend its formula."
-    )
-    assert isinstance(value, Tensor)
+    assert isinstance(value, Tensor), "examined"
     return value
 
 
 def _check_signs(loss: LossComponent, real: Tensor, fake: Tensor) -> None:
     real, fake = real.clone().requires_grad_(), fake.clone().requires_grad_()
-    _need(
-        _value(loss, "d_loss", real, fake).requires_grad,
-        loss,
-        "d_loss has no gradient",
-        "Do not detach logits.",
-    )
     on_real, on_fake = torch.autograd.grad(
         _value(loss, "d_loss", real, fake), (real, fake), allow_unused=True
     )
     value = _value(loss, "g_loss", real, fake)
-    _need(value.requires_grad, loss, "g_loss has no gradient", "Do not detach logits.")
     (g_fake,) = torch.autograd.grad(value, (fake,), allow_unused=True)
     for what, grad in (
         ("d_loss by D(x)", on_real),
@@ -307,72 +301,75 @@ def _samples(config: Config) -> Samples:
         return component.load(config.seed)
 
 
+class _Asked:
+    """A strategy that is asked twice each time: it has to say the same."""
+
+    def __init__(self, strategy: StrategyComponent, shown: StrategyComponent) -> None:
+        self._strategy, self._shown = strategy, shown
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._strategy, name)
+
+    def decide(self, ready: Sequence[str], progress: Any, plan: Plan) -> list[Any]:
+        """The strategy's orders."""
+        orders, again = (list(self._strategy.decide(ready, progress, plan)) for _ in range(2))
+        _need(orders == again, self._shown, "decide gives other orders when asked again",
+              "Draw by plan.seed and the step only.")  # fmt: skip
+        for order in orders:
+            fine = not isinstance(order, Train) or order.steps > 0
+            _need(fine, self._shown, f"orders {order}", "Order at least one step.")
+        return orders
+
+
 class _Drive:
-    """The controller's loop in small: decide, carry out in this process, save at the end."""
+    """A run in small: the turns that all drivers step, in this process; saved at the end."""
 
     def __init__(
         self, strategy: StrategyComponent, setup: Setup, memory: dict[str, Any] | None = None
     ) -> None:
-        self.strategy, self.setup, self.memory = (
-            strategy_of(setup.config),
-            setup,
-            {} if memory is None else memory,
-        )
-        self.shown = strategy
+        self.setup, self.memory = setup, {} if memory is None else memory
+        asked = _Asked(strategy_of(setup.config), strategy)
+        self.strategy = cast(StrategyComponent, asked)
 
     def run(self, states: Mapping[str, bytes], steps: int) -> dict[str, bytes]:
         """Each player's packed state at `steps`."""
         config, executor = self.setup.config, InlineExecutor(self.setup)
-        plan, players = (
-            replace(Plan.of(config, self.setup.num_samples), steps=steps),
-            self.strategy.players(config),
-        )
+        plan = replace(Plan.of(config, self.setup.num_samples), steps=steps)
+        players = self.strategy.players(config)
         out: dict[str, bytes] = {}
         try:
             executor.start(players, states)
             begun = {p: int(str(unpack(raw)["step"])) for p, raw in states.items()}
             ledger = Ledger.begin(players, begun, self.memory)
-            moved = time.monotonic()
-            while not all(done >= steps for done in ledger.done.values()):
-                for order in self._asked(ledger, plan, players):
-                    ledger.submitted(order)
-                    executor.submit(order)
-                for item in executor.wait(0.01):
-                    moved = time.monotonic()
-                    ledger.carried_out(item)
-                    if isinstance(item.order, Swap):
-                        executor.submit(Adopt(item.order))
-                self._going(ledger, moved, steps)
+            for _ in turns(self.strategy, plan, ledger, executor, players):
+                pass
             while executor.wait(0):
                 pass  # a swap's second half
             for player in players:
                 executor.submit(Save(player, steps, steps))
                 out[player] = executor.wait(0)[0].result
+        except RayganError as error:
+            raise AssertionError(str(error)) from None
         finally:
             executor.close()
         self.memory.update(ledger.extra())
         return out
 
-    def _going(self, ledger: Ledger, moved: float, steps: int) -> None:
-        behind = [p for p, done in ledger.done.items() if done < steps]
-        idle = time.monotonic() - moved > (STALL_S if self.setup.config.pace == "async" else 1.0)
-        _need(not idle, self.shown, f"orders nobody for ever; {', '.join(behind)} never gets to step {steps}",
-              "Let decide order whoever is ready and not done.")  # fmt: skip
 
-    def _asked(self, ledger: Ledger, plan: Plan, players: Sequence[str]) -> Sequence[Any]:
-        ready, progress = ledger.ready(players), ledger.progress
-        orders = list(self.strategy.decide(ready, progress, plan))
-        again = list(self.strategy.decide(ready, progress, plan))
-        _need(
-            orders == again,
-            self.shown,
-            "decide gives other orders when asked again",
-            "Draw by plan.seed and the step only.",
-        )
-        for order in orders:
-            fine = not isinstance(order, Train) or order.steps > 0
-            _need(fine, self.shown, f"orders {order}", "Order at least one step.")
-        try:
-            return checked(self.strategy, orders, players)
-        except RayganError as error:
-            raise AssertionError(str(error)) from None
+def check_metric(metric: Any, shape: tuple[int, ...] = (2,)) -> None:
+    """Numbers, finite, the same for the same samples; samples (N, *shape) are left as they are."""
+    part = _part("metric", metric)
+    random = torch.Generator().manual_seed(0)
+    samples, held_out = (torch.randn(64, *shape, generator=random) for _ in range(2))
+    before = samples.clone(), held_out.clone()
+    with calling("metric", part.name, "on 64 samples"):
+        part.measure(samples, held_out)
+    _need(torch.equal(samples, before[0]) and torch.equal(held_out, before[1]), part,
+          "changes the samples that it is given", "Work on a copy.")  # fmt: skip
+    (first, failed), (again, _) = (measured([part], samples, held_out) for _ in range(2))
+    _need(not failed, part, "; ".join(failed.values()), "Return a number, or {name: number}.")
+    for name, value in first.items():
+        _need(math.isfinite(value), part, f"{name} is {value} on samples from N(0, 1)",
+              "Give a finite number.")  # fmt: skip
+        _need(value == again[name], part, f"{name} is {value}, then {again[name]} for the same",
+              "Draw from nothing but a seed of its own.")  # fmt: skip

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from raygan.components import load_component, names
 from raygan.data.base import DataComponent, Samples
@@ -10,7 +11,7 @@ from raygan.losses.base import LossComponent
 from raygan.networks.base import NetworkComponent
 from raygan.strategies.independent import Independent
 from raygan.strategies.orders import Train
-from raygan.testing import check_data, check_loss, check_network, check_strategy
+from raygan.testing import check_data, check_loss, check_metric, check_network, check_strategy
 
 FILES = {
     "csv",
@@ -27,6 +28,31 @@ FILES = {
     "stacked_mnist",
     "zip",
 }
+
+
+def distance(samples: Tensor, held_out: Tensor) -> dict[str, float]:
+    return {"mean": float((samples.mean(0) - held_out.mean(0)).norm())}
+
+
+def changes(samples: Tensor, held_out: Tensor) -> float:
+    return float(samples.zero_().sum())
+
+
+def nothing(samples: Tensor, held_out: Tensor) -> None:
+    """Forgets to return."""
+
+
+def undefined(samples: Tensor, held_out: Tensor) -> float:
+    return float("nan")
+
+
+def dice(samples: Tensor, held_out: Tensor) -> float:
+    return float(torch.rand(()))
+
+
+def test_a_metric_passes() -> None:
+    check_metric(distance)
+    check_metric(distance, (1, 8, 8))
 
 
 @pytest.mark.parametrize("name", names("loss"))
@@ -98,15 +124,19 @@ class Stranger(Independent):
 @pytest.mark.parametrize(
     ("check", "part", "says"),
     [
-        (check_loss, Vector(), "d_loss gives (6,), not one number. Take its mean."),
+        (check_loss, Vector(), "d_loss returns shape (8,), not a scalar tensor. Take its mean."),
         (check_loss, Upside(), "d_loss pushes logits the wrong way"),
         (check_network, Flat(), "D gives (6, 1) for 6 samples; logits (6,) are needed"),
         (check_data, Unseeded(), "train differs for the same seed"),
         (
             check_strategy,
             Nobody(),
-            "orders nobody for ever; pair-00, pair-01, pair-02 never gets to step 6",
+            "orders nobody, at steps {'pair-00': 0, 'pair-01': 0, 'pair-02': 0} of 6. Mend its decide()",
         ),
+        (check_metric, changes, "changes the samples that it is given"),
+        (check_metric, nothing, "gives a NoneType"),
+        (check_metric, undefined, "undefined is nan on samples"),
+        (check_metric, dice, "for the same"),
         (check_strategy, Stranger(), "orders pair-77, who is no player"),
     ],
 )

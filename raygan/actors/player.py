@@ -83,11 +83,13 @@ class PlayerActor(Process):
         states: dict[str, list[Any]],
         helping: Sequence[RemoteDeputy] = (),
     ) -> dict[str, Player]:
-        self._own |= own_parts(config, [n for n in names if n not in self._own], self._samples)
+        strategy = strategy_of(config)
+        new = [n for n in names if strategy.needs_data(n) and n not in self._own]
+        self._own |= own_parts(config, new, self._samples)
         device = pick_device(config)
         self._device = described(device)
         setup = Setup(config, self._samples, device, deputies=helping, own=self._own)
-        players = {name: strategy_of(config).build(name, setup) for name in names}
+        players = {name: strategy.build(name, setup) for name in names}
         for name, state in states.items():
             players[name].restore(unpack(ray.get(state[0])))
         return players

@@ -151,6 +151,12 @@ import torch
 
 from {file} import {file}
 
+from raygan.testing import check_metric
+
+
+def test_{file}() -> None:
+    check_metric({file})
+
 
 def test_{file}_of_the_data_itself() -> None:
     x = torch.randn(100, 2)

@@ -300,7 +300,7 @@ class Run:
             if with_g := [p for p in self.pairs if role_of(p, self.roles).scored]:
                 return with_g
             raise ConfigError(
-                f"--from {which}: no pair of {self.name} has a generator. Use --from global."
+                f"--from {which}: no pair of {self.name} has a generator. Use --from {self.main_player}."
             )
         if which == "best":
             return [self.best]

@@ -7,7 +7,7 @@ from functools import cache
 import pytest
 import torch
 
-from benchmarks import device_syncs, gpu_check
+from benchmarks.speed import device_syncs, gpu_check
 from raygan.gan.transfer import as_bytes, on_host, put, state_on_host
 from tests.devices.fake_cuda import FakeCuda
 

@@ -500,7 +500,7 @@ def test_the_environment_is_not_needed(tmp_path: Path) -> None:
         [sys.executable, "-m", "raygan.cli", "sweep", str(write(tmp_path / "s.yaml")), "--dry-run"], capture_output=True, text=True,
         cwd=tmp_path, env={**os.environ, "RAY_ADDRESS": "127.0.0.1:9"}, check=False,
     )  # fmt: skip
-    assert done.stdout.splitlines() == ["seed-0", "seed-1", "2 runs"]
+    assert done.stdout.splitlines()[:3] == ["seed-0", "seed-1", "2 runs of 30 steps"]
     assert done.returncode == 0
 
 

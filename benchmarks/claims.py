@@ -136,6 +136,31 @@ def supervised(payload: Json, net: str) -> Cell:
 # fmt: off
 ALONE = "single pair, 19959 steps (equal compute)"
 R15, RING = "results|dragan 0.1", "ring of 8"
+WINS = [
+    Source("ring8-best", "python -m benchmarks ring8-best", "single-generator", {
+        f"one generator, {RING}, sampled with rejection: modes of 8":
+            over("results|rejected", "modes@10%"),
+        "its high quality (real data .988)": over("results|rejected", "high_quality"),
+        "its width (real data 1)": over("results|rejected", "width"),
+        "its reverse KL": over("results|rejected", "reverse_kl"),
+        "share of samples kept": over("results|rejected", "kept"),
+        "high quality without rejection": over("results|plain", "high_quality"),
+    }),
+    Source("federated", "python -m benchmarks federated", "federated", {
+        "four sites with two modes each, one generator (odds): modes of 8":
+            over("results|odds", "modes@10%"),
+        "its high quality, 2,000 steps": over("results|odds", "high_quality"),
+        "its high quality, 8,000 steps (aim .95: missed)":
+            over("results|odds, 8,000 steps", "high_quality"),
+        "summed losses, MD-GAN's rule (negative): modes of 8": over("results|sum", "modes@10%"),
+        "averaged weights, FedGAN (negative): modes of 8": over("results|fedavg", "modes@10%"),
+        "mixture of the four sites' pairs: high quality": over("results|mixture", "high_quality"),
+        "one pair that sees all data, as many steps: high quality":
+            over("results|central", "high_quality"),
+        "data divided by k-means, mixture of four pairs: high quality":
+            over("results|divide", "high_quality"),
+    }),
+]
 METHODS = [
     Source("seeds-ring8-sgan", "python -m benchmarks seeds ring8-sgan", "main-job", {
         f"SGAN, {RING}: modes of 8, global generator": over("scores|global", "modes@10%"),
@@ -200,6 +225,16 @@ METHODS = [
     Source("diversity", "python -m benchmarks diversity", "diversity", {
         "beta follows overlap, lambda = 0: rank correlation":
             over("results|0", "beta against overlap"),
+    }),
+    Source("balance", "python -m benchmarks balance", "balance", {
+        "PMGAN, beta learned, K = 8: beta at the end (modes divided)":
+            over("results|learned, K = 8", "beta"),
+        "its high quality, mixture": over("results|learned, K = 8", "high_quality"),
+        "the preset's decayed beta (no difference)":
+            over("results|bounded, decayed (the preset), K = 8", "high_quality"),
+        "K = 10: overlap at the end (target .05)": over("results|learned, K = 10", "overlap"),
+        "K = 10: reverse KL (negative: two modes have two)":
+            over("results|learned, K = 10", "reverse_kl"),
     }),
     Source("stacked", "python -m benchmarks stacked 200 5 decent", "stacked-mnist", {
         "stacked MNIST, modes of 1,000: PMGAN, K = 4, mixture":
@@ -266,6 +301,14 @@ SPEED = [
     }),
     Source("direct-transport", "python -m benchmarks direct-transport", "direct-transport", {
         "Ray Direct Transport, 100 MB, over the store (negative)": lambda p: by_turn(p["ms"]["100 MB, gloo"], "gloo", "store"),
+    }),
+    Source("device-syncs", "python -m benchmarks device-syncs", "device-syncs", {
+        "waits for a GPU, a pair's state (before: 72)":
+            lambda p: once(p["counts"]["a pair: state (a round, a save)"]["syncs"], "", "counted"),
+        "waits, last step of a round (before: 12; aim 2: missed)":
+            lambda p: once(
+                p["counts"]["a pair: a step of pair-00 (the last of a round)"]["syncs"], "", "counted"
+            ),
     }),
     Source("asked-once", "python -m benchmarks asked-once", "asked-once", {
         "a strategy made once a run over at each question":
@@ -367,6 +410,7 @@ SAFETY = [
     }),
 ]
 GROUPS = {
+    "What many pairs, and one, can do": WINS,
     "What the methods deliver": METHODS,
     "Speed": SPEED,
     "Size": SIZE,

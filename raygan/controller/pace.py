@@ -15,18 +15,17 @@ from dataclasses import replace
 
 from raygan.strategies.base import Plan, Progress, StrategyComponent
 from raygan.strategies.orders import Order, Train
-from raygan.strategies.roles import JUDGE
 
 
-def positions(progress: Progress, plan: Plan) -> dict[str, int]:
+def positions(strategy: StrategyComponent, progress: Progress, plan: Plan) -> dict[str, int]:
     """Where each player stands that is not at its end: its steps, and what it was behind as it came
-    (a joiner is not waited for until it has made up for that). A judge's step is the slowest's.
+    (a joiner is not waited for until it has made up for that).
     """
     credit = progress.credit
     return {
         p: steps + credit.get(p, 0)
         for p, steps in progress.done.items()
-        if p != JUDGE and steps < plan.steps
+        if steps < plan.steps and not strategy.follows(p)
     }
 
 
@@ -38,7 +37,7 @@ def paced(
     """
     if plan.tempo == "lockstep" or plan.max_ahead is None or strategy.isolated:
         return list(orders), []
-    at = positions(progress, plan)
+    at = positions(strategy, progress, plan)
     end = min(at.values(), default=plan.steps) + plan.max_ahead
     out, waiting = list[Order](), list[str]()
     for order in orders:

@@ -235,6 +235,10 @@ class StrategyComponent(Component):
         """May members join and leave while the run goes on?"""
         return True
 
+    def follows(self, player: str) -> bool:
+        """Are its steps the slowest one's, so that nobody can be ahead of it?"""
+        return False
+
     def comes_back_alone(self, player: str) -> bool:
         """async: may this player go on from its own part of a checkpoint while the others are
         further? Not where it holds what another one had then.

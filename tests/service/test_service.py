@@ -396,7 +396,7 @@ def test_text_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 @pytest.mark.parametrize(
     ("wanted", "told"),
-    [("mode=8", "Did you mean 'modes'?"), ("fid=3", "no score 'fid'"), ("width>=1", "no score")],
+    [("mode=8", "Did you mean 'modes'?"), ("fid=3", "no score 'fid'"), ("depth>=1", "no score")],
 )
 @pytest.mark.parametrize("inline", [["--inline"], []])
 def test_a_score_that_the_run_will_not_have_is_refused_before_anything_starts(

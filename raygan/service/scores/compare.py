@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from raygan.config import full_dump
+from raygan.controller.lines import read_json
 from raygan.errors import ConfigError
 from raygan.metrics.ranking import deciding, way
 from raygan.service.runs.identity import data_note
@@ -45,6 +45,11 @@ def compare_runs(paths: Sequence[str]) -> str:
     ])  # fmt: skip
 
 
+def kept(run: Run) -> dict[str, Any]:
+    """Its config as it stands in the folder: whoever only looks needs none of a run's own code."""
+    return read_json(run.path, "config.json")
+
+
 def one_protocol(runs: Sequence[Run]) -> str:
     """Of all their scores. Raises ConfigError where there is none, or more than one."""
     ids: dict[str, list[Run]] = {}
@@ -75,8 +80,8 @@ def alike(runs: Sequence[Run]) -> dict[str, list[Run]]:
     for run in runs:
         mine = without_seed(run)
         for group in groups:
-            seeds = {other.config.seed for other in group}
-            if run.config.seed not in seeds and without_seed(group[0]) == mine:
+            seeds = {kept(other)["seed"] for other in group}
+            if kept(run)["seed"] not in seeds and without_seed(group[0]) == mine:
                 group.append(run)
                 break
         else:
@@ -89,7 +94,7 @@ def alike(runs: Sequence[Run]) -> dict[str, list[Run]]:
 
 def without_seed(run: Run) -> str:
     """All settings but the seed."""
-    return json.dumps({**full_dump(run.config), "seed": None}, sort_keys=True, default=str)
+    return json.dumps({**kept(run), "seed": None}, sort_keys=True, default=str)
 
 
 def over_seeds(runs: Sequence[Run]) -> Iterator[tuple[str, Row]]:
@@ -127,8 +132,8 @@ def best_first(rows: Mapping[str, Row], entry: Mapping[str, Any]) -> dict[str, R
 
 def differences(groups: Mapping[str, Sequence[Run]]) -> list[str]:
     """A line for each setting that is not the same in all: who has what."""
-    flat = {name: flattened(full_dump(group[0].config)) for name, group in groups.items()}
-    seeds = {n: ", ".join(str(r.config.seed) for r in group) for n, group in groups.items()}
+    flat = {name: flattened(kept(group[0])) for name, group in groups.items()}
+    seeds = {n: ", ".join(str(kept(r)["seed"]) for r in group) for n, group in groups.items()}
     for name, settings in flat.items():
         settings["seed"] = seeds[name]
     out = []

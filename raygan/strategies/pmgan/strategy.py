@@ -164,6 +164,10 @@ class Pmgan(PmganSettings):
         """The generators' names."""
         return [generator_name(i) for i in config.ids]
 
+    def follows(self, player: str) -> bool:
+        """The judge counts by the slowest generator."""
+        return player == JUDGE
+
     @property
     def packs(self) -> bool:
         """Generators alone; the judge is one already."""

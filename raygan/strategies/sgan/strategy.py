@@ -133,6 +133,10 @@ class Sgan(SganSettings):
         """Those of the locals' strategy."""
         return self.inner.together(config)
 
+    def follows(self, player: str) -> bool:
+        """Who does in the locals' strategy."""
+        return self.inner.follows(player)
+
     @property
     def packs(self) -> bool:
         """Where the locals' strategy has whole pairs."""

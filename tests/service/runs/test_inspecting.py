@@ -102,7 +102,7 @@ def test_points_have_a_sheet_too(columns: int) -> None:
         (["a.npz", "--data.partition", "by_clas"], "write shared"),
         (["a.npz", "--data.partition", "by_class"], "has no classes"),
         (["nonsense"], "no data named"),
-        ([], "something is missing"),
+        ([], "no SOURCE"),
     ],
 )
 def test_a_bad_question_is_one_line_and_exit_2(

@@ -147,7 +147,7 @@ WINS = [
         "high quality without rejection": over("results|plain", "high_quality"),
     }),
     Source("federated", "python -m benchmarks federated", "federated", {
-        "four sites with two modes each, one generator (odds): modes of 8":
+        "four sites, two modes each, one generator (odds): modes":
             over("results|odds", "modes@10%"),
         "its high quality, 2,000 steps": over("results|odds", "high_quality"),
         "its high quality, 8,000 steps (aim .95: missed)":
@@ -155,9 +155,9 @@ WINS = [
         "summed losses, MD-GAN's rule (negative): modes of 8": over("results|sum", "modes@10%"),
         "averaged weights, FedGAN (negative): modes of 8": over("results|fedavg", "modes@10%"),
         "mixture of the four sites' pairs: high quality": over("results|mixture", "high_quality"),
-        "one pair that sees all data, as many steps: high quality":
+        "one pair with all data, as many steps: high quality":
             over("results|central", "high_quality"),
-        "data divided by k-means, mixture of four pairs: high quality":
+        "parts found by k-means, mixture: high quality":
             over("results|divide", "high_quality"),
     }),
 ]

@@ -155,7 +155,7 @@ WINS = [
         "summed losses, MD-GAN's rule (negative): modes of 8": over("results|sum", "modes@10%"),
         "averaged weights, FedGAN (negative): modes of 8": over("results|fedavg", "modes@10%"),
         "mixture of the four sites' pairs: high quality": over("results|mixture", "high_quality"),
-        "one pair with all data, as many steps: high quality":
+        "one pair with all data, same steps: high quality":
             over("results|central", "high_quality"),
         "parts found by k-means, mixture: high quality":
             over("results|divide", "high_quality"),
@@ -233,7 +233,7 @@ METHODS = [
         "the preset's decayed beta (no difference)":
             over("results|bounded, decayed (the preset), K = 8", "high_quality"),
         "K = 10: overlap at the end (target .05)": over("results|learned, K = 10", "overlap"),
-        "K = 10: reverse KL (negative: two modes have two)":
+        "K = 10: reverse KL (two modes have two)":
             over("results|learned, K = 10", "reverse_kl"),
     }),
     Source("stacked", "python -m benchmarks stacked 200 5 decent", "stacked-mnist", {

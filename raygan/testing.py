@@ -31,7 +31,7 @@ from raygan.controller.turns import turns
 from raygan.data.base import DataComponent, Samples
 from raygan.errors import ConfigError, RayganError
 from raygan.gan.bundle import unpack
-from raygan.gan.streams import Streams
+from raygan.gan.random_streams import Streams
 from raygan.gan.types import g_loss_of
 from raygan.gan.weights import digest
 from raygan.losses.base import LossComponent, examine

@@ -48,7 +48,7 @@ TARGETS = {
     f"{G}/bundle.py": Target(("tests/gan/test_bundle.py",)),
     f"{A}/matchmaker.py": Target(("tests/actors/test_fencing.py", "tests/actors/test_matchmaker.py")),
     f"{A}/board.py": Target(("tests/actors/test_fencing.py",)),
-    f"{A}/exchange.py": Target(("tests/actors/test_fencing.py", "tests/actors/test_exchange.py")),
+    f"{A}/publications.py": Target(("tests/actors/test_fencing.py", "tests/actors/test_publications.py")),
     f"{A}/player.py": Target(
         ("tests/actors/test_matchmaker.py", "tests/actors/test_player.py"),
         ("PlayerActor.begin", "PlayerActor.fence", "PlayerActor.offer", "PlayerActor.adopt", "PlayerActor.leave",
@@ -95,7 +95,7 @@ PLANTED = [
     (f"{A}/board.py", "max(version, self._versions.get(player, 0))", "version", "versions on the board that go back"),
     (f"{C}/worker.py", "if v < before and v != newest", "if v < before", "`forget` that drops the newest"),
     (f"{C}/worker.py", "if p.version > have.get(n, -1)", "if p.version >= have.get(n, -1)", "`peek` that takes what is not newer"),
-    (f"{A}/exchange.py", "self._newest_epoch = max(epoch, self._newest_epoch)", "self._newest_epoch = epoch", "`close` that takes any epoch"),
+    (f"{A}/publications.py", "self._newest_epoch = max(epoch, self._newest_epoch)", "self._newest_epoch = epoch", "`close` that takes any epoch"),
     (f"{S}/pmgan/slots.py", "np.ascontiguousarray(samples).reshape", "np.ascontiguousarray(samples[:1]).reshape",
      "a slot's checksum over the first sample only"),
     (f"{S}/pmgan/judge.py", "                check_slot(slot)\n", "", "a judge that checks no slot"),
@@ -141,8 +141,8 @@ EQUIVALENT: dict[str, str] = {
     f"{C}/assembly.py: Assembly.asked: one more: 1": NONE,
     f"{S}/pmgan/judge.py: Judge.poll: one more: 1": NONE,
     f"{S}/pmgan/judge.py: Judge.poll: one more: 1 #2": NONE,
-    f"{A}/exchange.py: Exchange.peek: one more: 1 #5": NONE,
-    f"{A}/exchange.py: Exchange.peek: one more: 1 #6": NONE,
+    f"{A}/publications.py: Exchange.peek: one more: 1 #5": NONE,
+    f"{A}/publications.py: Exchange.peek: one more: 1 #6": NONE,
     f"{C}/worker.py: host_all: without strict: zip(here, orders, strict=True)": ALIKE,
     f"{C}/worker.py: host_all: turned: True #2": ALIKE,
     f"{C}/worker.py: host_all: one more: 0 #2": (

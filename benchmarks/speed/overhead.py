@@ -23,10 +23,10 @@ from benchmarks.common import show, write
 from benchmarks.speed.plain import Plain, timed
 from raygan.actors.board import BoardActor
 from raygan.actors.cluster import cluster
-from raygan.actors.exchange import Exchange
 from raygan.actors.executor import RayExecutor
 from raygan.actors.player import PlayerActor, player_class
 from raygan.actors.process import actor_class
+from raygan.actors.publications import Exchange
 from raygan.config import Config, resolve
 from raygan.controller.orders import Adopt
 from raygan.gan.pair import Pair

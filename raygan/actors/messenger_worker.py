@@ -14,8 +14,8 @@ import ray
 import torch
 
 from raygan.actors.device import pick_device
-from raygan.actors.exchange import Exchange
 from raygan.actors.process import Helper, answer, keep_freed_memory
+from raygan.actors.publications import Exchange
 from raygan.config import Config
 from raygan.data.base import Samples
 from raygan.errors import StaleEpochError

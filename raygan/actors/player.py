@@ -15,9 +15,9 @@ import ray
 import torch
 
 from raygan.actors.device import pick_device
-from raygan.actors.exchange import ASK_S, Exchange
 from raygan.actors.messenger_worker import RemoteDeputy
 from raygan.actors.process import Process, actor_class, heed_sigterm, keep_freed_memory
+from raygan.actors.publications import ASK_S, Exchange
 from raygan.config import Config
 from raygan.controller.orders import Card
 from raygan.controller.worker import Packs, host_all, swapper

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from raygan.controller.orders import Scored
 from raygan.data.base import to_uint8
-from raygan.gan.streams import Streams, sample_prior
+from raygan.gan.random_streams import Streams, sample_prior
 from raygan.gan.weights import Vector, unflatten
 from raygan.metrics.mixture import shares
 from raygan.metrics.own import own_metrics

@@ -4,6 +4,9 @@ of nobody.
 train(steps, board):  for each step    I_D x d_step(G, D, X)          Algorithm 1 of SGAN, lines 5-9
                                        g_step(G, D)                    lines 10-12
                       if a version is due: board.publish(copy)         for whoever wants to read it
+
+X is a batch of `data.base.Samples.batch`, drawn by the pair's own stream; what is published lies on
+its shelf (`controller.worker.Shelves`; between processes `actors.publications`).
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from torch import Tensor, nn
 from raygan.config import PairConfig
 from raygan.errors import CheckpointError, NonFiniteError
 from raygan.gan import steps as S
-from raygan.gan.streams import Streams, sample_prior
+from raygan.gan.random_streams import Streams, sample_prior
 from raygan.gan.transfer import state_on_host
 from raygan.gan.types import At, Board, Dataset, Loss, Report, State
 from raygan.gan.weights import (

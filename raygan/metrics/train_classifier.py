@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from raygan.data.base import to_float
 from raygan.data.mnist import HELP, load_images, load_labels
 from raygan.errors import RayganError
-from raygan.gan.streams import Streams
+from raygan.gan.random_streams import Streams
 from raygan.metrics.classifier import DigitNet, artefact, load_classifier, probabilities
 
 

@@ -20,7 +20,7 @@ from raygan.config import Component, Config, Spec, Tempo
 from raygan.data.base import Samples
 from raygan.errors import ConfigError, RayganError
 from raygan.gan.pair import Parts, Sharing
-from raygan.gan.streams import Streams
+from raygan.gan.random_streams import Streams
 from raygan.gan.types import Loss, Player
 from raygan.gan.weights import num_words, signature
 from raygan.losses.base import LossComponent

@@ -27,7 +27,7 @@ from pydantic import Field
 from raygan.config import Config
 from raygan.errors import ConfigError
 from raygan.gan.pair import Pair, Parts, Sharing
-from raygan.gan.streams import derive_seed
+from raygan.gan.random_streams import derive_seed
 from raygan.gan.weights import num_words
 from raygan.strategies.base import (
     Plan,

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from raygan.actors.board import BoardActor
-from raygan.actors.exchange import Exchange
 from raygan.actors.matchmaker import MatchmakerActor
+from raygan.actors.publications import Exchange
 from raygan.errors import StaleEpochError
 from raygan.gan.weights import Publication
 from raygan.strategies.orders import Swap
@@ -57,7 +57,7 @@ def test_a_player_of_an_earlier_epoch_ends_at_its_next_look_at_the_board() -> No
 def test_a_question_stays_open_until_something_newer_is_published_or_the_attempt_ends(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("raygan.actors.exchange.ASK_S", 60.0)
+    monkeypatch.setattr("raygan.actors.publications.ASK_S", 60.0)
     exchange = Exchange(None, keep_all=True, epoch=3)
     exchange.publish(publication(1))
     assert [p.version for p in exchange.next("pair-00", 0)] == [1]

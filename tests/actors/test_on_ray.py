@@ -14,9 +14,9 @@ import pytest
 import ray
 
 from raygan.actors.board import BoardActor
-from raygan.actors.exchange import Exchange
 from raygan.actors.executor import RayExecutor
 from raygan.actors.process import actor_class, answers
+from raygan.actors.publications import Exchange
 from raygan.controller.checkpoint import newest_valid
 from raygan.controller.controller import Controller
 from raygan.controller.inline import InlineExecutor

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from raygan.actors import player as module
-from raygan.actors.exchange import Exchange
 from raygan.actors.player import PlayerActor
+from raygan.actors.publications import Exchange
 from raygan.controller.worker import Shelves
 from raygan.errors import StaleEpochError
 from raygan.gan.bundle import pack

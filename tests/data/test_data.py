@@ -12,7 +12,7 @@ from raygan.config import load_component, shorthand
 from raygan.data.base import DataComponent, Samples, to_float, to_uint8
 from raygan.data.search import roots
 from raygan.errors import DataError
-from raygan.gan.streams import Streams
+from raygan.gan.random_streams import Streams
 
 CPU = torch.device("cpu")
 

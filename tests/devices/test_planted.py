@@ -27,10 +27,10 @@ class Bug(NamedTuple):
 BUGS = {
     "a batch stays on the host": Bug("raygan.data.base:Samples.batch", ".to(device)", "", "gap"),
     "z from a generator of the host": Bug(
-        "raygan.gan.streams:Streams.at", "else self.device", 'else torch.device("cpu")', "gap"
+        "raygan.gan.random_streams:Streams.at", "else self.device", 'else torch.device("cpu")', "gap"
     ),
     "z made on the host": Bug(
-        "raygan.gan.streams:sample_prior", ", device=generator.device", "", "gap"
+        "raygan.gan.random_streams:sample_prior", ", device=generator.device", "", "gap"
     ),
     "noise on D's input made on the host": Bug(
         "raygan.gan.pair:Trainer.blur", ", device=x.device", "", "ema, noise, matching"

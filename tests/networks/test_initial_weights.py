@@ -18,7 +18,7 @@ from torch.nn.utils import parametrizations, parametrize, prune
 from raygan.controller.worker import Shelves
 from raygan.errors import ConfigError
 from raygan.gan.pair import Pair
-from raygan.gan.streams import Streams
+from raygan.gan.random_streams import Streams
 from raygan.gan.weights import duplicate, flatten, tensors, unflatten
 from raygan.networks.base import Init, Logits, NetworkComponent, has_batch_norm, seeded
 from tests.conftest import setup_of, state_digest, tiny_config

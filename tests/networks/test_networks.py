@@ -10,7 +10,7 @@ from raygan.config import load_component
 from raygan.controller.worker import Shelves
 from raygan.errors import ConfigError
 from raygan.gan.pair import Pair
-from raygan.gan.streams import Streams
+from raygan.gan.random_streams import Streams
 from raygan.gan.weights import flatten, signature, unflatten
 from raygan.networks.base import NetworkComponent, Tuned, untuned
 from raygan.networks.dcgan import Dcgan

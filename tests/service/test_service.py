@@ -122,7 +122,7 @@ def test_the_mixture_gives_every_generator_its_share(run: Run) -> None:
     x = mixture.sample(100, seed=3)
     names = list(mixture.networks)
     assert names == ["pair-00", "pair-01"]
-    from raygan.gan.streams import Streams, sample_prior
+    from raygan.gan.random_streams import Streams, sample_prior
 
     for name, part in zip(names, parts, strict=True):
         z = sample_prior("gaussian", (50, 2), Streams(3, "sample").at(name))

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from raygan.controller.inline import InlineExecutor
-from raygan.gan.streams import Streams
+from raygan.gan.random_streams import Streams
 from raygan.networks.mlp import Mlp
 from raygan.service.verify import compare, final_states
 from tests.conftest import setup_of, tiny_config

@@ -18,7 +18,7 @@ from raygan.controller.worker import Shelves
 from raygan.errors import ConfigError, RayganError
 from raygan.gan.balance import beta, dual_ascent
 from raygan.gan.bundle import unpack
-from raygan.gan.streams import Streams
+from raygan.gan.random_streams import Streams
 from raygan.gan.types import State
 from raygan.gan.weights import Publication, digest, flatten
 from raygan.service.verify import final_states
@@ -307,7 +307,7 @@ def test_a_torn_slot_is_found() -> None:
 @pytest.mark.exhaustive
 def test_a_hundred_thousand_writes_against_readers() -> None:
     """0 torn, versions never go back, and the buffer stays one object large."""
-    from raygan.actors.exchange import Exchange
+    from raygan.actors.publications import Exchange
 
     class Deaf:
         class announce:  # noqa: N801

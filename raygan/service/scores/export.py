@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from raygan.config import Config, load_component
 from raygan.data.record import Scaling
 from raygan.errors import CheckpointError, ConfigError
-from raygan.gan.streams import Streams
+from raygan.gan.random_streams import Streams
 from raygan.metrics.mixture import fit, log_densities, log_likelihood
 from raygan.metrics.ranking import mark_line, marked
 from raygan.metrics.suite import Suite

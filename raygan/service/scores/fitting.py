@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from raygan.errors import ConfigError
-from raygan.gan.streams import Streams
+from raygan.gan.random_streams import Streams
 from raygan.losses.base import LossComponent, examine
 from raygan.networks.base import NetworkComponent
 from raygan.own.calling import calling

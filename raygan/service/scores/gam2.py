@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from raygan.config import Config, Resolved
 from raygan.errors import ConfigError
 from raygan.gan import steps as S
-from raygan.gan.streams import Streams
+from raygan.gan.random_streams import Streams
 from raygan.gan.types import Loss
 from raygan.metrics.gam import Score, scores, share_taken_for_real, verdict
 from raygan.networks.base import NetworkComponent

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from raygan.errors import ConfigError
-from raygan.gan.streams import Streams
+from raygan.gan.random_streams import Streams
 from raygan.metrics.ais import Ais, Decoder
 from raygan.service.runs.identity import run_data
 from raygan.service.runs.run import Run

@@ -19,8 +19,8 @@ from torch import nn
 from raygan.config import Config
 from raygan.data.base import Samples
 from raygan.errors import CheckpointError, ConfigError, DataError
+from raygan.gan.random_streams import Streams
 from raygan.gan.steps import load_network, make_optimizer
-from raygan.gan.streams import Streams
 from raygan.gan.types import State
 from raygan.service.runs.generators import Generators, Judge, newest_states, odds
 from raygan.service.runs.identity import run_data

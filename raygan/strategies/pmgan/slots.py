@@ -1,4 +1,8 @@
-"""PMGAN's slots: what is in one, and what the judge and its generators compute from one alike."""
+"""PMGAN's slots: what is in one, and what the judge and its generators compute from one alike.
+
+A slot is kept on its generator's shelf, gen-03/slot: `controller.worker.Shelves`, and between
+processes `actors.publications`.
+"""
 
 from __future__ import annotations
 

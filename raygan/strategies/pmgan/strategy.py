@@ -28,7 +28,7 @@ from torch import nn
 from raygan.config import Config, Spec
 from raygan.errors import ConfigError
 from raygan.gan.pair import Sharing
-from raygan.gan.streams import Streams
+from raygan.gan.random_streams import Streams
 from raygan.gan.types import Player
 from raygan.gan.weights import num_words, word_bytes
 from raygan.losses.base import LossComponent

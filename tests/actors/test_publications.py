@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from ray.exceptions import RayActorError
 
-from raygan.actors.exchange import GONE_S, Exchange
+from raygan.actors.publications import GONE_S, Exchange
 from raygan.gan.weights import Publication
 
 
@@ -39,9 +39,9 @@ def ask(monkeypatch: pytest.MonkeyPatch) -> None:
         return reference
 
     monkeypatch.setattr(
-        "raygan.actors.exchange.answers", lambda asked: {n: got(r) for n, r in asked.items()}
+        "raygan.actors.publications.answers", lambda asked: {n: got(r) for n, r in asked.items()}
     )
-    monkeypatch.setattr("raygan.actors.exchange.answer", lambda name, reference: got(reference))
+    monkeypatch.setattr("raygan.actors.publications.answer", lambda name, reference: got(reference))
 
 
 def reader(**owners: Owner) -> Exchange:
@@ -117,10 +117,10 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, float]]:
             raise found
         return found
 
-    monkeypatch.setattr("raygan.actors.exchange.ray.wait", wait)
-    monkeypatch.setattr("raygan.actors.exchange.answer", got)
+    monkeypatch.setattr("raygan.actors.publications.ray.wait", wait)
+    monkeypatch.setattr("raygan.actors.publications.answer", got)
     monkeypatch.setattr(
-        "raygan.actors.exchange.time.sleep", lambda seconds: out.append((0, seconds))
+        "raygan.actors.publications.time.sleep", lambda seconds: out.append((0, seconds))
     )
     return out
 

@@ -2,7 +2,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raygan.gan.streams import Streams, derive_seed, sample_prior
+from raygan.gan.random_streams import Streams, derive_seed, sample_prior
 
 
 def test_a_repeated_step_gives_the_same_bits() -> None:

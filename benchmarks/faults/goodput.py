@@ -1,5 +1,5 @@
-"""Goodput: `python -m benchmarks goodput [KILLS] [KIND ...]` (3, all); writes
-benchmarks/results/goodput.json after each row.
+"""Goodput: `python -m benchmarks goodput [KILLS] [KIND ...] [TEMPO ...] [K=16]` (3, all); writes
+benchmarks/results/goodput.json after each row, and keeps the rows that are not measured again.
 
 Share of the time of a run with a kill a minute that its steps would take undisturbed:
 
@@ -22,6 +22,7 @@ K = 4: a process each. K = 16: eight pairs a process (`pairs_per_actor`), which 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import random
 import signal
@@ -35,7 +36,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.common import conditions, write
+from benchmarks.common import conditions, kept, write
 from raygan.actors.cluster import cluster
 from raygan.actors.executor import RayExecutor
 from raygan.config import Config
@@ -158,19 +159,18 @@ def main() -> None:
     torch.set_num_threads(1)
     kills = next((int(a) for a in sys.argv[1:] if a.isdigit()), 3)
     kinds = [a for a in sys.argv[1:] if a in STRATEGIES] or list(STRATEGIES)
-    rows: list[dict[str, Any]] = []
+    tempos = [a for a in sys.argv[1:] if a in ("async", "lockstep")] or ["async", "lockstep"]
+    sizes = [int(a[2:]) for a in sys.argv[1:] if a.startswith("K=")] or [4, 16]
+    before = kept("goodput").get("rows", [])
+    rows = {(r["strategy"], r["tempo"], r["pairs"]): r for r in before}
     began = time.perf_counter()
     with cluster("local", 256):
-        for kind in kinds:
-            for tempo in ("async", "lockstep"):
-                for k in (4, 16):
-                    rows.append(row(kind, tempo, k, kills))
-                    print(rows[-1], flush=True)
-                    minutes = round((time.perf_counter() - began) / 60, 1)
-                    write(
-                        "goodput",
-                        {**conditions(), "kills": kills, "minutes": minutes, "rows": rows},
-                    )
+        for key in itertools.product(kinds, tempos, sizes):
+            rows[key] = row(*key, kills) | {"commit": conditions()["commit"]}
+            print(rows[key], flush=True)
+            minutes = round((time.perf_counter() - began) / 60, 1)
+            payload = {"kills": kills, "minutes": minutes, "rows": list(rows.values())}
+            write("goodput", {**conditions(), **payload})
 
 
 if __name__ == "__main__":

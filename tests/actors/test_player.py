@@ -66,7 +66,8 @@ def test_an_attempt_begins_with_its_players_at_their_states_and_nothing_of_an_ea
         built.append((name, list(setup.deputies)))
         return Built(name)
 
-    monkeypatch.setattr(module, "strategy_of", lambda config: SimpleNamespace(build=build))
+    strategy = SimpleNamespace(build=build, needs_data=lambda name: True)
+    monkeypatch.setattr(module, "strategy_of", lambda config: strategy)
     monkeypatch.setattr(
         module, "RemoteDeputy", lambda name, actor, epoch, config, board: f"{name} of {epoch}"
     )

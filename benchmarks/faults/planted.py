@@ -104,7 +104,7 @@ PLANTED = [
     (f"{S}/pmgan/judge.py", '(("learned", self.learned), ("beta", self.beta))', '(("learned", self.learned),)', "the judge's beta not restored"),
     (f"{S}/pmgan/judge.py", "        self.used |= {g: int(v) for g, v in pairs if g in self.used}\n", "", "`used` not restored"),
     (f"{C}/totals.py", "        out.seen = set(out.seen)\n", "        out.seen = set()\n", "numbers given twice after a resume"),
-    (f"{G}/pair.py", "[*network.parameters(), *held]", "[*network.parameters()]", "a finite check that looks at weights only"),
+    (f"{G}/pair.py", "[*self.g.parameters(), *self.d.parameters(), *held]", "[*self.g.parameters(), *self.d.parameters()]", "a finite check that looks at weights only"),
     (f"{S}/batching/pack.py", "                tensor.copy_(before)\n            for pair, step", "                pass\n            for pair, step",
      "a pack's rollback that is not put back"),
     (f"{C}/worker.py", "        put_back()\n", "", "a pack's rollback that is not called"),

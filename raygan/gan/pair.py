@@ -296,8 +296,10 @@ class Trainer:
             if isinstance(t, Tensor)
         ]
         numbers = [*self.g.parameters(), *self.d.parameters(), *held]
-        norms = torch._foreach_norm([t.detach() for t in numbers if t.is_floating_point()])
-        if not torch.stack([n.float() for n in norms]).isfinite().all():  # one question, one wait
+        # the largest of each, not the sum of squares, which may overflow; one question, one wait
+        floats = [t.detach() for t in numbers if t.is_floating_point() and t.numel()]
+        largest = torch._foreach_norm(floats, float("inf"))
+        if not torch.stack([n.float() for n in largest]).isfinite().all():
             raise NonFiniteError(
                 self.name,
                 f"weights or an optimizer's state are NaN or infinite at step {self.step}.",

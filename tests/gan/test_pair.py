@@ -328,6 +328,17 @@ def test_a_check_looks_at_weights_and_at_what_optimizers_hold(where: str) -> Non
         pair.check()
 
 
+@pytest.mark.parametrize("where", ["d", "opt_g"])
+def test_large_numbers_are_finite_though_their_squares_are_not(where: str) -> None:
+    pair = make()
+    pair.train(1, Shelf())
+    if where == "d":
+        next(pair.d.parameters()).data[0] = 3e38
+    else:
+        next(iter(pair.opt_g.state.values()))["exp_avg_sq"].view(-1)[0] = 3e38
+    pair.check()
+
+
 def test_counters_go_on_after_a_restore() -> None:
     pair, other = make(), make()
     pair.bad_steps.total, pair.bad_steps.in_a_row, pair.swapped_at, pair.step = 5, 3, 6, 9

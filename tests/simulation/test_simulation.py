@@ -1,4 +1,4 @@
-"""1,000 whole runs under seeded faults, in one thread; a failure prints the line that repeats it."""
+"""1,400 whole runs under seeded faults, in one thread; a failure prints the line that repeats it."""
 
 import pytest
 
@@ -8,7 +8,7 @@ pytestmark = [
     pytest.mark.exhaustive,
     pytest.mark.timeout(900),
 ]  # beside the tests that need Ray it gets what they leave
-SEEDS = 1000
+SEEDS = 1400
 TWO = 150
 
 
@@ -18,7 +18,7 @@ def test_no_seed_breaks_an_invariant_and_every_run_ends_with_the_undisturbed_bit
     for fault in ("power cut", "stale write", "death between adoptions", "driver killed between offer and record", "stop", "scale",
                   "death of several at once", "notice", "disk full", "telemetry full",
                   "newest lost", "part changed", "all lost", "folder moved"):  # fmt: skip
-        assert faults[fault] > 2, f"hardly ever tried: {fault}"
+        assert faults[fault] > 5, f"hardly ever tried: {fault}"
 
 
 def test_of_two_drivers_that_take_turns_at_the_disk_one_comes_to_the_end_with_the_undisturbed_bits() -> (

@@ -180,7 +180,7 @@ class RayExecutor(WorkerGroup):
         """
         if isinstance(order, Train):
             self.held.setdefault(actor := self.actors[order.player], []).append(order)
-            if sum(a is actor for a in self.actors.values()) == 1:
+            if not self.along(order.player):
                 self._send(actor)
             return
         if isinstance(order, Save | Evaluate) and self.actors[order.player] in self.held:
@@ -354,7 +354,8 @@ class RayExecutor(WorkerGroup):
                 cause = self._hung(cause.player, cause.cause)
             if (end := death_of(cause)) is not None:  # its process lives, its device is lost to it
                 self.lost.add(name)
-                raise PlayerDied(name, end[1], end[0]) from None
+                kind, why = end
+                raise PlayerDied(name, why, kind, self.along(name)) from None
             if isinstance(cause, RayganError):
                 raise cause from None
             if isinstance(cause, RayActorError):  # an actor that this one was reading from

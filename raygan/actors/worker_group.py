@@ -239,7 +239,7 @@ class WorkerGroup:
     def put_down(self, player: str) -> None:
         """End a player's process, also when it does not listen any more, so that its place is free."""
         actor = self.actors[player]
-        home = [p for p, a in self.actors.items() if a is actor]
+        home = [player, *self.along(player)]
         ray.kill(actor)
         if player in self.places:
             end_process(*self.places[player])

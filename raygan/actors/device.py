@@ -15,5 +15,5 @@ def pick_device(config: Config) -> torch.device:
     """
     device = chosen(config.device, ray.get_gpu_ids())
     share = ray.get_runtime_context().get_assigned_resources().get("GPU", 1.0)
-    settle(device, config.tempo == "lockstep", float(share))
+    settle(device, config.pace == "lockstep", float(share))
     return device

@@ -480,7 +480,7 @@ def refuse_without_gpu(config: Config, gpus: float) -> None:
 def inline_device(config: Config) -> torch.device:
     """All players' device in this one process, made ready. Raises InfeasibleError."""
     device = chosen(config.device)
-    settle_device(device, config.tempo == "lockstep")
+    settle_device(device, config.pace == "lockstep")
     return device
 
 

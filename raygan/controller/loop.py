@@ -29,12 +29,11 @@ from raygan.controller.membership import (
 )  # fmt: skip
 from raygan.controller.notices import Notices
 from raygan.controller.orders import Adopt, Done, Evaluate, Executor, Join, Save
-from raygan.controller.pace import paced
 from raygan.controller.recorder import Recorder
 from raygan.controller.recovery import Revive
 from raygan.controller.saving import Saving
 from raygan.controller.state import number_of
-from raygan.controller.turns import give_out
+from raygan.controller.turns import decided, give_out
 from raygan.errors import Leaving, PlayerDied
 from raygan.strategies.orders import Order, Swap, Train
 
@@ -104,10 +103,7 @@ class Loop:
             answers = strategy.answers(state.config) if state.plan.tempo == "async" else []
             ready = [p for p in ready if p in answers]
             return strategy.decide(ready, state.ledger.progress, state.plan) if ready else []
-        progress = state.ledger.progress
-        decided = strategy.decide(ready, progress, state.plan)
-        orders, waiting = paced(strategy, decided, progress, state.plan)
-        state.ledger.holds(waiting)
+        orders = decided(strategy, ready, state.ledger, state.plan)
         return state.up_to_targets(orders) if stops or halts else self.membership.limit(orders)
 
     def _counted(self, orders: Sequence[Order]) -> Sequence[Order]:

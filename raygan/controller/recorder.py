@@ -87,9 +87,9 @@ class Recorder:
     def _apart(self) -> None:
         """async: is anybody far ahead, or starved?"""
         state = self.state
-        judge = next((p for p in state.done if state.roles[p].judges), None)
         if state.plan.tempo == "lockstep" or state.strategy.isolated:
             return
+        judge = next((p for p in state.done if state.roles[p].judges), None)
         made = state.latest.get(judge, {}).get("updates", 0.0) if judge else 0.0
         told = (judge, made) if judge else None
         for name, text in self.uneven.trained(state.done, state.ledger.credit, told):

@@ -1,8 +1,11 @@
 """Turns of training, whoever drives them: orders go out, what was carried out comes back, and the
 ledger knows both.
 
-give_out    the first half, for `Controller` too, which has a run folder around it
-turns       all of it, to the end, without one: `verify`, `plan`, `raygan.testing`
+decided     what the strategy wants of those who are ready, and who has to wait
+give_out    it goes to the executor
+turns       all of it, to the end, without a run folder: `verify`, `plan`, `raygan.testing`
+
+`Controller`, which has one around it, calls the first two.
 """
 
 from __future__ import annotations
@@ -14,6 +17,16 @@ from raygan.controller.orders import Adopt, Done, Executor
 from raygan.controller.pace import paced
 from raygan.strategies.base import Plan, StrategyComponent, checked, idle_for_ever
 from raygan.strategies.orders import Order, Swap
+
+
+def decided(
+    strategy: StrategyComponent, ready: Sequence[str], ledger: Ledger, plan: Plan
+) -> Sequence[Order]:
+    """Orders for `ready`, none beyond `max_ahead`; the ledger knows whom that holds."""
+    progress = ledger.progress
+    orders, waiting = paced(strategy, strategy.decide(ready, progress, plan), progress, plan)
+    ledger.holds(waiting)
+    return orders
 
 
 def give_out(
@@ -40,10 +53,7 @@ def turns(
     nobody for ever.
     """
     while behind := {p: s for p, s in ledger.done.items() if s < plan.steps}:
-        progress = ledger.progress
-        decided = strategy.decide(ledger.ready(playing), progress, plan)
-        orders, waiting = paced(strategy, decided, progress, plan)
-        ledger.holds(waiting)
+        orders = decided(strategy, ledger.ready(playing), ledger, plan)
         if not orders and len(ledger.idle) == len(ledger.done):
             raise idle_for_ever(strategy, behind, plan.steps)
         give_out(strategy, orders, ledger, executor)

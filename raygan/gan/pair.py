@@ -354,9 +354,7 @@ class Pair(Trainer):
             held = self.data.held_out_batch(
                 self.batch_size, self.data_streams.at("held-out", self.step, "cpu")
             )
-            on_real, on_held, on_fake = judged(self.d, real, held.to(self.device), fake)
-            probe.look(on_real, on_fake)
-            probe.costs(self.loss, on_real, on_held, on_fake)
+            probe.compare(self.loss, *judged(self.d, real, held.to(self.device), fake))
         z = self.noise(noise)
         blur = None
         if self.config.input_noise:
@@ -427,10 +425,11 @@ class Meter:
             "d_accuracy": 0.5 * ((real > 0).float().mean() + (fake <= 0).float().mean()),
         }
 
-    def costs(self, loss: Loss, real: Tensor, held_out: Tensor, fake: Tensor) -> None:
-        """D's cost on a training and on a held-out batch, against the same fakes, by its logits
-        (GAP, Fig. 6).
+    def compare(self, loss: Loss, real: Tensor, held_out: Tensor, fake: Tensor) -> None:
+        """`look`, and D's cost on a training and on a held-out batch, against the same fakes, by
+        its logits (GAP, Fig. 6).
         """
+        self.look(real, fake)
         n = (
             min(len(held_out), len(fake)) if loss.needs_real else None
         )  # which pairs them: a held-out part may be smaller

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from raygan.errors import NonFiniteError
 from raygan.gan.optimizers import Adam, RMSprop
-from raygan.gan.transfer import on_host
+from raygan.gan.transfer import readable
 from raygan.gan.types import NOW, At, Loss, State, g_loss_of
-from raygan.gan.weights import fill, here
+from raygan.gan.weights import fill
 
 
 def unmoved(network: nn.Module, x: Tensor) -> Tensor:
@@ -290,7 +290,7 @@ def flatten_optimizer(optimizer: torch.optim.Optimizer) -> npt.NDArray[np.float3
     ]
     out = np.empty(sum(t.numel() for t in slots), np.float32)
     at = 0
-    for tensor in slots if all(map(here, slots)) else on_host(slots):
+    for tensor in readable(slots):
         out[at : at + tensor.numel()] = tensor.detach().reshape(-1).float().numpy()
         at += tensor.numel()
     out.flags.writeable = False

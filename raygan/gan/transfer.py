@@ -11,10 +11,20 @@ import torch
 from torch import Tensor
 
 
+def here(tensor: Tensor) -> bool:
+    """Is it on the host?"""
+    return tensor.device.type == "cpu"
+
+
+def readable(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
+    """Where the host can read them: themselves, if that is where they are."""
+    return tensors if all(map(here, tensors)) else on_host(tensors)
+
+
 def on_host(tensors: Sequence[Tensor]) -> list[Tensor]:
     """Copies on the host, each with memory of its own, of tensors of any types and shapes."""
-    away = [i for i, t in enumerate(tensors) if t.device.type != "cpu"]
-    out = [t.detach() if i in away else t.detach().clone() for i, t in enumerate(tensors)]
+    away = [i for i, t in enumerate(tensors) if not here(t)]
+    out = [t.detach().clone() if here(t) else t.detach() for t in tensors]
     if away:
         pieces = [as_bytes(out[i]) for i in away]
         whole = torch.cat(pieces).cpu()

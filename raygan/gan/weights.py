@@ -18,7 +18,7 @@ import torch
 import xxhash
 from torch import Tensor, nn
 
-from raygan.gan.transfer import on_host, put
+from raygan.gan.transfer import here, put, readable
 
 Vector = npt.NDArray[np.float32]
 Precision = Literal["float32", "bfloat16", "float16"]
@@ -106,7 +106,7 @@ def flatten(network: nn.Module) -> Vector:
     """
     flat: Vector = np.empty(num_words(network), dtype=np.float32)
     at, held = 0, [tensor.detach() for _, tensor in tensors(network)]
-    for tensor in held if all(map(here, held)) else on_host(held):
+    for tensor in readable(held):
         raw = _bytes(tensor.contiguous())
         end = at + _words(tensor)
         piece = flat[at:end].view(np.uint8)
@@ -219,11 +219,6 @@ def fill(targets: Sequence[Tensor], words: Sequence[Vector]) -> None:
             rest.append((tensor, torch.from_numpy(piece.copy()).view(torch.uint8)))
     if rest:
         put([tensor for tensor, _ in rest], [raw for _, raw in rest])
-
-
-def here(tensor: Tensor) -> bool:
-    """Is it on the host?"""
-    return tensor.device.type == "cpu"
 
 
 def _bytes(tensor: Tensor) -> npt.NDArray[np.uint8]:

@@ -122,11 +122,7 @@ class Gap(StrategyComponent):
 
     def parcel_bytes(self, parts: Parts) -> int:
         """Of a network on its way."""
-        words = num_words(parts.discriminator if self.what == "D" else parts.generator)
-        average = self.what == "G" and parts.config.ema > 0
-        return (
-            4 * words * (1 + average + (parts.config.optimizer_words if self.carry == "all" else 0))
-        )
+        return parcel_bytes(parts, self.what, self.carry)
 
     def bytes_a_step(self, setup: Setup) -> float:
         """A parcel a pair and period, those between two of one actor included, which stay there."""
@@ -255,6 +251,13 @@ class Gap(StrategyComponent):
             for p, s in progress.done.items()
             if p != player
         )
+
+
+def parcel_bytes(parts: Parts, what: Literal["D", "G"], carry: Literal["all", "weights"]) -> int:
+    """Of a network on its way to another pair."""
+    words = num_words(parts.discriminator if what == "D" else parts.generator)
+    average = what == "G" and parts.config.ema > 0
+    return 4 * words * (1 + average + (parts.config.optimizer_words if carry == "all" else 0))
 
 
 def matching(players: Sequence[str], seed: int, step: int) -> list[tuple[str, str]]:

@@ -255,17 +255,14 @@ class Pack:
             for buffer, before in zip(self.d.buffers, kept, strict=True):
                 buffer.copy_(before)
         for pair, probe, r, h, f in zip(self.pairs, probes, *seen, strict=True):
-            probe.look(r, f)
-            probe.costs(pair.loss, r, h, f)
+            probe.compare(pair.loss, r, h, f)
 
     def _look_alone(
         self, probes: Sequence[Meter], real: Tensor, held: Sequence[Tensor], fake: Tensor
     ) -> None:
         """The same, one pair after the other."""
         for i, (pair, probe) in enumerate(zip(self.pairs, probes, strict=True)):
-            r, h, f = judged(pair.d, real[i], held[i], fake[i])
-            probe.look(r, f)
-            probe.costs(pair.loss, r, h, f)
+            probe.compare(pair.loss, *judged(pair.d, real[i], held[i], fake[i]))
 
     def snapshot(self) -> Callable[[], None]:
         """A copy of all that training changes; a function that puts it back."""

@@ -61,9 +61,7 @@ class Site(Trainer):
         if self.step % self.probe_every == 0:
             stream = self.streams.at("held-out", self.step, "cpu")
             held = self.data.held_out_batch(self.batch_size, stream).to(self.device)
-            on_real, on_held, on_fake = judged(self.d, real, held, fake)
-            meter.look(on_real, on_fake)
-            meter.costs(self.loss, on_real, on_held, on_fake)
+            meter.compare(self.loss, *judged(self.d, real, held, fake))
             meter.gradients(grad_d=self.d)
         self.bad_steps.note(self.step + 1, loss_d=value)
         return value

@@ -24,15 +24,16 @@ from raygan.config import Config
 from raygan.errors import ConfigError
 from raygan.gan.pair import Parts, Sharing
 from raygan.gan.types import Player
-from raygan.gan.weights import num_words, word_bytes
+from raygan.gan.weights import word_bytes
 from raygan.losses.base import LossComponent
 from raygan.networks.base import has_batch_norm
 from raygan.strategies.base import Plan, Progress, Setup, megabytes, same_networks
 from raygan.strategies.federated.centre import Centre
 from raygan.strategies.federated.settings import FederatedSettings
 from raygan.strategies.federated.site import Site
-from raygan.strategies.gap import matching, takes_of
+from raygan.strategies.gap import matching, parcel_bytes, takes_of
 from raygan.strategies.orders import Order, Swap, Train
+from raygan.strategies.partition import counts
 from raygan.strategies.roles import GLOBAL, Role
 
 
@@ -111,8 +112,8 @@ class Federated(FederatedSettings):
         parts = setup.parts(name)
         if name != GLOBAL:
             return Site(name, parts, self, setup.config.round_steps)
-        counts = {n: float(part.train) for n, part in setup.data.parts.items()}
-        return Centre(parts, self, self.locals(setup.config), counts)
+        held = counts(setup.data, setup.data.parts)
+        return Centre(parts, self, self.locals(setup.config), held)
 
     # ---------------------------------------------------------------------------------------------
     # what leaves a site
@@ -130,7 +131,7 @@ class Federated(FederatedSettings):
 
     def swapped_bytes(self, parts: Parts) -> int:
         """A D with its optimizer."""
-        return 4 * num_words(parts.discriminator) * (1 + parts.config.optimizer_words)
+        return parcel_bytes(parts, "D", "all")
 
     def traffic(self, setup: Setup) -> list[str]:
         """What goes to a site and what leaves it, at each step."""

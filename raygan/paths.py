@@ -57,6 +57,15 @@ def expanded(path: str | Path) -> Path:
         raise ConfigError(f"{str(path)!r}: no home ({user}). Write the whole path.") from None
 
 
+def cache() -> Path | None:
+    """What can be had again (~/.cache/raygan, below XDG_CACHE_HOME where that is set), there or
+    not; None without a home.
+    """
+    named, own = os.environ.get("XDG_CACHE_HOME"), home()
+    base = Path(named) if named else own and own / ".cache"
+    return base / "raygan" if base else None
+
+
 def state() -> Path | None:
     """Where raygan keeps what it knows of this user on this machine (XDG_STATE_HOME), there or not;
     None without a home.

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from raygan.data.room import spoken
-from raygan.paths import home
+from raygan.paths import cache
 
 DAY = 24 * 3600.0
 UNREAD = 30.0
@@ -41,10 +41,9 @@ class Kept:
 
 
 def cache_folder() -> Path | None:
-    """~/.cache/raygan/read, below XDG_CACHE_HOME where that is set; None without a home."""
-    named, own = os.environ.get("XDG_CACHE_HOME"), home()
-    base = Path(named) if named else own and own / ".cache"
-    return base / "raygan" / "read" if base else None
+    """Of decoded sources; None without a home."""
+    base = cache()
+    return base / "read" if base else None
 
 
 def kept(folder: Path | None = None) -> list[Kept]:

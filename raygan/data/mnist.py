@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +20,17 @@ from raygan.paths import expanded
 
 FILES = ("train-images-idx3-ubyte.gz", "t10k-images-idx3-ubyte.gz")
 LABELS = ("train-labels-idx1-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
+FOLDERS = ["mnist", "MNIST/raw"]
 HELP = "--data.download true fetches them (11 MB); or name their folder with --data.path or $RAYGAN_DATA."
 
 
 class Mnist(DataComponent):
     """Grey images (1, 28, 28)."""
+
+    source: ClassVar[Source] = MNIST
+    folders: ClassVar[list[str]] = FOLDERS
+    help_line: ClassVar[str] = HELP
+    classifier: ClassVar[str | None] = "mnist"
 
     path: str | None = Field(None, description="Folder of the IDX files; None = search.")
     limit: int | None = Field(None, gt=0, description="Only the first so many training images.")
@@ -34,22 +41,20 @@ class Mnist(DataComponent):
 
     def load(self, seed: int) -> Samples:
         """Images (N, 1, 28, 28) uint8; the held-out part is the official test set."""
-        folders = ["mnist", "MNIST/raw"]
-        path = given(self.name, MNIST, self.path, folders) if self.download else self.path
-        train, test = load_images(self.name, folders, path, HELP)
+        path = self.path
+        if self.download:
+            path = given(self.name, self.source, path, self.folders)
+        where = self.name, self.folders, path, self.help_line
+        train, test = load_images(*where)
         data = Samples(
-            "mnist",
+            self.name,
             train[: self.limit],
             test,
-            classifier="mnist",
+            classifier=self.classifier,
             split="test set",
             sha256=fingerprint(train, test),
         )
-        return (
-            labelled(data, *load_labels(self.name, folders, path, HELP))
-            if needs_classes(self.partition)
-            else data
-        )
+        return labelled(data, *load_labels(*where)) if needs_classes(self.partition) else data
 
 
 def given(name: str, source: Source, path: str | None, folders: list[str]) -> str:

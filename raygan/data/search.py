@@ -12,33 +12,27 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from raygan.errors import DataError
-from raygan.paths import expanded, home
+from raygan.paths import cache, expanded, home
 
 
 def cache_root(name: str) -> Path:
     """Where files are kept that were fetched. Raises DataError for a user without a home."""
-    if (cache := _cache()) is None:
+    if (root := cache()) is None:
         raise DataError(
             f"data.{name}: no home to keep files in. Name a folder with --data.path, or set"
             " XDG_CACHE_HOME."
         )
-    return cache
-
-
-def _cache() -> Path | None:
-    own, named = home(), os.environ.get("XDG_CACHE_HOME")
-    base = Path(named) if named else own and own / ".cache"
-    return base / "raygan" if base else None
+    return root
 
 
 def roots() -> list[Path]:
     """All places that may hold data sets, best first."""
-    given, own, cache = os.environ.get("RAYGAN_DATA"), home(), _cache()
+    given, own, fetched = os.environ.get("RAYGAN_DATA"), home(), cache()
     return [
         *([Path(given)] if given else []),
         Path("shared/data"),
         Path("../shared/data"),
-        *([cache] if cache else []),
+        *([fetched] if fetched else []),
         Path("data"),  # torchvision's usual `root`
         *([own / ".torchvision"] if own else []),
         Path("/usr/share/datasets"),

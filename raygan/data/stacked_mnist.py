@@ -6,7 +6,7 @@ from pydantic import Field
 
 from raygan.data.base import DataComponent, Samples
 from raygan.data.download import MNIST
-from raygan.data.mnist import HELP, given, load_images
+from raygan.data.mnist import FOLDERS, HELP, given, load_images
 from raygan.data.split import fingerprint
 
 
@@ -21,9 +21,8 @@ class StackedMnist(DataComponent):
 
     def load(self, seed: int) -> Samples:
         """Single digits (N, 1, 28, 28) uint8 with stack = 3."""
-        folders = ["mnist", "MNIST/raw"]
-        path = given("mnist", MNIST, self.path, folders) if self.download else self.path
-        train, test = load_images(self.name, folders, path, HELP)
+        path = given("mnist", MNIST, self.path, FOLDERS) if self.download else self.path
+        train, test = load_images(self.name, FOLDERS, path, HELP)
         return Samples(
             "stacked_mnist", train, test, classifier="mnist", stack=3, split="stacked test set", sha256=fingerprint(train, test)
         )  # fmt: skip

@@ -42,11 +42,7 @@ class TableComponent(FileComponent, ArraySettings):
         record = Record(f"{self.name}:{self.path}")
         whole = self.table()
         table, labels = parted(self.where, whole, self.labels)
-        array: Array | Rows
-        if isinstance(table, Streamed):
-            array = streamed(self.where, table, self.column, record)
-        else:
-            array = columns(self.where, table, self.column, record)
+        array = columns(self.where, table, self.column, record)
         found = as_samples(self.where, array, self.layout, self.scale, record)
         return (
             found
@@ -86,14 +82,8 @@ class Streamed:
         return Streamed(pyarrow.schema(left), self.rows, self.batches)
 
 
-def streamed(where: str, table: Streamed, asked: str | None, record: Record) -> Array | Rows:
-    """`columns` of a large table; a column of lists is read into memory."""
-    names = chosen(where, table, asked)
-    if any(not is_number(table.schema.field(name).type) for name in names):
-        return columns(where, table.select(table.column_names), asked, record)
-    for name in table.column_names:
-        if name not in names:
-            record.skip("columns", name)
+def streamed(where: str, table: Streamed, names: list[str]) -> Rows:
+    """(N, columns) of a large table's numbers, some rows at a time."""
     kinds = [table.schema.field(name).type.to_pandas_dtype() for name in names]
     dtype = np.result_type(*kinds)
 
@@ -134,12 +124,16 @@ def column_classes(
     return as_classes(where, name, values if rows is None else values[list(rows)], count, record)
 
 
-def columns(where: str, table: Any, asked: str | None, record: Record) -> Array:
+def columns(where: str, table: Any, asked: str | None, record: Record) -> Array | Rows:
     """(N, columns) of the columns of numbers, or the one column of lists."""
     names = chosen(where, table, asked)
     for name in table.column_names:
         if name not in names:
             record.skip("columns", name)
+    if isinstance(table, Streamed):
+        if all(is_number(table.schema.field(name).type) for name in names):
+            return streamed(where, table, names)
+        table = table.select(names)  # lists are read into memory
     if len(names) == 1 and is_list(table.schema.field(names[0]).type):
         return lists(where, names[0], table.column(names[0]))
     return np.stack([numbers(where, name, table.column(name)) for name in names], 1)
@@ -193,8 +187,7 @@ def numbers(where: str, name: str, column: Any, at: int = 0) -> Array:
         raise DataError(
             f"{where}: column {name!r} holds {column.type}, not numbers. Set data.column."
         )
-    lone = hasattr(column, "chunks")  # a column of a table, not one of a batch
-    return np.asarray(column.to_numpy() if lone else column.to_numpy(zero_copy_only=False))
+    return np.asarray(column)
 
 
 def check_nulls(where: str, name: str, column: Any, at: int = 0) -> None:

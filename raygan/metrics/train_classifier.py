@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 
 from raygan.data.base import to_float
-from raygan.data.mnist import HELP, load_images, load_labels
+from raygan.data.mnist import FOLDERS, HELP, load_images, load_labels
 from raygan.errors import RayganError
 from raygan.gan.random_streams import Streams
 from raygan.metrics.classifier import DigitNet, artefact, load_classifier, probabilities
@@ -23,10 +23,9 @@ from raygan.metrics.classifier import DigitNet, artefact, load_classifier, proba
 
 def train_classifier(out: Path, seed: int = 0, epochs: int = 3, batch: int = 128) -> float:
     """Train, write `out`, return the accuracy of what was written on the 10,000 test images."""
-    folders = ["mnist", "MNIST/raw"]
-    train, test = (to_float(x.copy()) for x in load_images("mnist", folders, None, HELP))
+    train, test = (to_float(x.copy()) for x in load_images("mnist", FOLDERS, None, HELP))
     y, y_test = (
-        torch.from_numpy(a.astype("int64")) for a in load_labels("mnist", folders, None, HELP)
+        torch.from_numpy(a.astype("int64")) for a in load_labels("mnist", FOLDERS, None, HELP)
     )
     streams = Streams(seed, "classifier")
     with torch.random.fork_rng(devices=[]):

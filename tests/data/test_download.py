@@ -41,7 +41,11 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     source = download.Source(f"http://127.0.0.1:{server.server_port}/", sums)
-    for module in ("mnist.MNIST", "stacked_mnist.MNIST", "fashion_mnist.FASHION"):
+    for module in (
+        "mnist.Mnist.source",
+        "stacked_mnist.MNIST",
+        "fashion_mnist.FashionMnist.source",
+    ):
         monkeypatch.setattr(f"raygan.data.{module}", source)
     monkeypatch.setattr("raygan.data.search.roots", lambda: [tmp_path / "cache/raygan"])
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -89,7 +93,7 @@ def test_without_a_network_one_line_has_the_next_move(
         (mirror / FILES[0]).unlink()
     else:
         nowhere = download.Source("http://127.0.0.1:1/", {})
-        monkeypatch.setattr("raygan.data.mnist.MNIST", nowhere)
+        monkeypatch.setattr("raygan.data.mnist.Mnist.source", nowhere)
     with pytest.raises(DataError, match=r"cannot download .* Copy the file into .*mnist") as error:
         load_data(resolve(flags={"data": "mnist", "data.download": True}).config)
     assert "\n" not in str(error.value)

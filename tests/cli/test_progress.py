@@ -79,14 +79,18 @@ def test_a_log_is_told_after_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_terminal_that_is_gone_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = list[str]()
+
     class Gone(Terminal):
         def write(self, text: str) -> int:
+            tried.append(text)
             raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(sys, "stderr", Gone())
     with progress_shown(silent=False):
         tell("reading")
         tell("")
+    assert tried
 
 
 def test_time_counts_from_the_command() -> None:

@@ -63,12 +63,13 @@ def mean_over_pairs(run: Run, metric: str) -> float:
 
 def over_last_half(run: Run, metric: str) -> float:
     """Of single generators, over the evaluations of the second half: GANs go to and fro."""
-    rows = [
-        r[metric]
-        for r in run.rows
-        if r["kind"] == "score" and r["player"] in run.pairs and r["step"] > run.config.steps / 2
-    ]
+    rows = [r[metric] for r in last_half(run, "score") if r["player"] in run.pairs]
     return float(np.nanmean(rows))
+
+
+def last_half(run: Run, kind: str) -> list[dict[str, Any]]:
+    """Rows of this kind of the second half of its steps."""
+    return [r for r in run.rows if r["kind"] == kind and r["step"] > run.config.steps / 2]
 
 
 def uncovered(runs: Mapping[str, Run]) -> tuple[float, float]:
@@ -84,24 +85,19 @@ def uncovered(runs: Mapping[str, Run]) -> tuple[float, float]:
     return float(shares[-1]), float(shares[0])
 
 
+def costs(run: Run) -> list[dict[str, Any]]:
+    """Rows of the second half with D's costs."""
+    return [r for r in last_half(run, "train") if "cost_held_out" in r]
+
+
 def cost_gap(run: Run) -> float:
     """Held-out less training cost of D, over the second half, mean over pairs."""
-    rows = [
-        r["cost_held_out"] - r["cost_train"]
-        for r in run.rows
-        if r["kind"] == "train" and "cost_held_out" in r and r["step"] > run.config.steps / 2
-    ]
-    return float(np.mean(rows))
+    return float(np.mean([r["cost_held_out"] - r["cost_train"] for r in costs(run)]))
 
 
 def cost_spread(run: Run) -> float:
     """Standard deviation of D's held-out cost over pairs and the second half."""
-    rows = [
-        r["cost_held_out"]
-        for r in run.rows
-        if r["kind"] == "train" and "cost_held_out" in r and r["step"] > run.config.steps / 2
-    ]
-    return float(np.std(rows))
+    return float(np.std([r["cost_held_out"] for r in costs(run)]))
 
 
 def gam2_means(runs: Mapping[str, Run]) -> tuple[float, float]:

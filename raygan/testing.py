@@ -1,6 +1,5 @@
 """Checks for users' own parts: what a pytest of a loss, network, data set, strategy or metric
-calls, and
-what raygan's own pass.
+calls, and what raygan's own pass.
 
     def test_focal():
         raygan.testing.check_loss(Focal())

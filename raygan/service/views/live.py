@@ -22,7 +22,7 @@ from raygan.service.runs.identity import data_note
 from raygan.service.signals import wanted
 from raygan.service.views.door import LOCAL, Door
 from raygan.service.views.follow import Feed, state
-from raygan.service.views.report import Drawing, drawings
+from raygan.service.views.report import Drawing, drawings, pictured
 from raygan.strategies.base import load_data
 
 EVERY_S = 1.0
@@ -69,7 +69,7 @@ class Page:
             return
         self._drawn = what
         made = dict[str, tuple[Drawing, bytes]]()
-        for drawing in drawings(self.feed.run, self.data):
+        for drawing in drawings(self.feed.run, self.data, *pictured(self.feed.run)):
             if self.over:
                 return
             if raw := drawing.draw():

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +51,8 @@ def write_report(run: Run, out: Path | None = None) -> Path:
     info = run.info
     protocols = info.get("protocols", {})
     entry, digest = entry_of(run), run.digest
-    found = standing(run, entry)
-    show = chosen_samples(run, found)
-    drawn = counted("writing the report: pictures", drawings(run, data))
+    found, show = pictured(run)
+    drawn = counted("writing the report: pictures", drawings(run, data, found, show))
     made = [(drawing.title, drawing.note, drawing.draw()) for drawing in drawn]
     tell("writing the report: what the networks say")
     made += diagnostics.collect(run, show, data, found)
@@ -141,16 +141,14 @@ class Drawing:
     draw: Callable[[], bytes | None]
 
 
-def drawings(run: Run, data: Samples) -> list[Drawing]:
-    """The pictures that need no checkpoint: the report has them, and the live page draws them again
-    and again.
+def drawings(run: Run, data: Samples, found: Standing, show: Show) -> list[Drawing]:
+    """The pictures that need no checkpoint, of what is `pictured`: the report has them, and the
+    live page draws them again and again.
     """
     from raygan.service.views import crowd, diagnostics, pictures
 
     digest, roles = run.digest, run.roles
     entry, out = entry_of(run), list[Drawing]()
-    found = standing(run, entry)
-    show = chosen_samples(run, found)
     drawn = f"One of {digest.thinned} rows is drawn." if digest.thinned > 1 else ""
     tracked = _tracked(run, entry, found.metric)
     if show and not data.text:
@@ -262,12 +260,15 @@ def _tracked(run: Run, entry: dict[str, Any], first: str | None, most: int = 4) 
     return sorted(there, key=lambda m: (m != first, m in blind, m not in entry["ceiling"]))[:most]
 
 
-def chosen_samples(run: Run, found: Standing) -> Show:
-    """Of the players that pictures show by name; the others' files are not read."""
+def pictured(run: Run) -> tuple[Standing, Show]:
+    """How the pairs stand, and samples of the players that pictures show by name; the others' files
+    are not read.
+    """
     from raygan.service.views import pictures
 
-    roles = run.roles
-    return pictures.stored_samples(run, lambda player: bool(found.of([player], roles)))
+    found, roles = standing(run, entry_of(run)), run.roles
+    asked = cache(lambda player: bool(found.of([player], roles)))  # once a player, not a file
+    return found, pictures.stored_samples(run, asked)
 
 
 def brief(value: object) -> str:

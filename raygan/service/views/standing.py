@@ -10,6 +10,7 @@ import math
 import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from raygan.metrics.ranking import deciding, verdict, way
@@ -33,23 +34,26 @@ class Standing:
     gone: Mapping[str, float]
     """pair -> its way from noise to real data; NaN where it has none."""
 
-    @property
+    @cached_property
     def order(self) -> list[str]:
         """Best first."""
         return sorted(
             self.gone, key=lambda p: -self.gone[p] if math.isfinite(self.gone[p]) else math.inf
         )
 
+    @cached_property
+    def ends(self) -> dict[str, str]:
+        """The best, the median and the worst of those with a score."""
+        scored = [p for p in self.order if math.isfinite(self.gone[p])] or self.order
+        return {"best": scored[0], "median": scored[len(scored) // 2], "worst": scored[-1]}
+
     def chosen(self, few: int = FEW) -> dict[str, str]:
         """Pair -> what it stands for: all of a few, for themselves; else the best, the median and
         the worst.
         """
-        order = self.order
-        if len(order) <= few:
+        if len(self.gone) <= few:
             return dict.fromkeys(self.gone, "")
-        scored = [p for p in order if math.isfinite(self.gone[p])] or order
-        ends = {"best": scored[0], "worst": scored[-1], "median": scored[len(scored) // 2]}
-        return {pair: what for what, pair in ends.items()}
+        return {self.ends[what]: what for what in ("best", "worst", "median")}
 
     def told(self, player: str) -> str:
         """As a legend names it."""
@@ -121,10 +125,7 @@ def _bad(found: Standing) -> str:
     def told(pair: str) -> str:
         return f"{pair} ({100 * found.gone[pair]:.0f} %)"
 
-    scored = [p for p in found.order if math.isfinite(found.gone[p])]
-    ends = (
-        f"best {told(scored[0])}, median {told(scored[len(scored) // 2])}, worst {told(scored[-1])}"
-    )
+    ends = ", ".join(f"{what} {told(pair)}" for what, pair in found.ends.items())
     if not (bad := found.bad):
         return f"none stands out: {ends}"
     more = f" and {len(bad) - LISTED} more" if len(bad) > LISTED else ""

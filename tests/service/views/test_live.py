@@ -71,7 +71,7 @@ def test_a_page_that_is_to_end_begins_no_further_picture(
         return b"png"
 
     two = [Drawing(key, "", "", lambda key=key: draw(key)) for key in ("samples", "swaps")]
-    monkeypatch.setattr(live, "drawings", lambda run, data: two)
+    monkeypatch.setattr(live, "drawings", lambda run, data, found, show: two)
     page.look()
     assert drawn == ["samples"]
 

@@ -6,10 +6,15 @@ strategy.decide --> orders --> paced --> orders that end at most `max_ahead` ste
 What a player learns from is what the others are by then. One on a machine to itself would use up its
 steps against networks that have made a twentieth of theirs. Called by whoever asks a strategy for
 orders (`loop.py`, `turns.py`); in lockstep strategies see to it themselves.
+
+Those that wait for each other within their rounds (`strategy.waits_within`) are not held for each
+other here as well: the first would wait outside for the last, which waits inside for the first's
+next step. They keep to the bound themselves.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -38,11 +43,13 @@ def paced(
     if plan.tempo == "lockstep" or plan.max_ahead is None or strategy.isolated:
         return list(orders), []
     at = positions(strategy, progress, plan)
-    end = min(at.values(), default=plan.steps) + plan.max_ahead
+    slowest = min(at.values(), default=sys.maxsize)
+    apart = min((s for p, s in at.items() if not strategy.waits_within(p)), default=sys.maxsize)
     out, waiting = list[Order](), list[str]()
     for order in orders:
         if isinstance(order, Train) and order.player in at:
-            if (room := end - at[order.player]) <= 0:
+            waits_for = apart if strategy.waits_within(order.player) else slowest
+            if (room := waits_for + plan.max_ahead - at[order.player]) <= 0:
                 waiting.append(order.player)
                 continue
             order = replace(order, steps=min(order.steps, room))

@@ -298,6 +298,12 @@ class StrategyComponent(Component):
         loss = cast(LossComponent, config.component("loss"))
         return config.num_pairs * float(loss.d_steps)
 
+    def waits_within(self, player: str) -> bool:
+        """async: does it wait for all others of these within its rounds? Then these keep within
+        `max_ahead` of each other by that, and nobody holds one of them for another.
+        """
+        return False
+
     @property
     def isolated(self) -> bool:
         """Do its pairs never hear of each other? Then they are a control group for those that do."""

@@ -13,7 +13,7 @@ import pytest
 from raygan.config import Config
 from raygan.controller.inline import InlineExecutor
 from raygan.controller.ledger import Ledger
-from raygan.controller.orders import Done, Order
+from raygan.controller.orders import Done, Join, Order
 from raygan.controller.pace import paced
 from raygan.controller.turns import turns
 from raygan.gan.weights import digest
@@ -71,10 +71,12 @@ class Uneven(InlineExecutor):
         return super().wait(0)
 
 
-def train(config: Config, executor: InlineExecutor, check: Any = None) -> Ledger:
-    """To the end."""
+def train(
+    config: Config, executor: InlineExecutor, check: Any = None, playing: list[str] | None = None
+) -> Ledger:
+    """To the end. check: called with the ledger after each order; `playing` may grow meanwhile."""
     strategy = strategy_of(config)
-    players = strategy.players(config)
+    players = strategy.players(config) if playing is None else playing
     executor.start(players, {})
     ledger = Ledger(dict.fromkeys(players, 0), clock=lambda: getattr(executor, "now", 0.0))
     ledger.idle = dict.fromkeys(players, 0.0)
@@ -118,6 +120,46 @@ def test_nobody_is_ever_further_ahead_than_the_bound(kind: str, slow: str, stall
 
     ledger = train(config, Uneven(config, slow, stalls), check)
     assert set(ledger.done.values()) == {40}
+
+
+@pytest.mark.parametrize("most", [1, 2, 7])
+@pytest.mark.parametrize("feedback", ["weights", "gradients", "weights, below a global pair"])
+@pytest.mark.parametrize("update", ["all_fresh", "any_fresh"])
+@pytest.mark.parametrize("counted_late", [0, 5, 30])
+def test_a_joiner_and_those_before_it_never_wait_for_each_other(
+    update: str, feedback: str, most: int, counted_late: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """counted_late: steps that the others had done as it came, and had not told of yet: by so many
+    the ledger has it behind more than it is.
+    """
+    monkeypatch.setattr(generator, "DEADLINE_S", 1.0)
+    strategy = {
+        "name": "pmgan", "classes": 3, "judge_update": update, "feedback": feedback.partition(",")[0],
+    }  # fmt: skip
+    if "below" in feedback:
+        strategy = {"name": "sgan", "over": strategy}
+    config = tiny_config(
+        tempo="async", loss="reverse_kl", strategy=strategy, num_pairs=2, steps=60, round_steps=5,
+        max_ahead=most, batch_size=8,
+    )  # fmt: skip
+    executor = Uneven(config, "")
+
+    def join(ledger: Ledger) -> None:
+        at = min(ledger.done["gen-00"], ledger.done["gen-01"])
+        if at < 40 or "gen-02" in ledger.done:
+            return
+        members = [*strategy_of(config).locals(config), "gen-02"]
+        executor.configure(config.model_copy(update={"num_pairs": 3, "members": (0, 1, 2)}))
+        executor.join(Join("gen-02", 20))
+        for listener in strategy_of(config).audience(config):
+            executor.set_members(listener, members)
+        ledger.joined("gen-02", 20)
+        ledger.credit["gen-02"] = max(0, ledger.credit["gen-02"] - counted_late)
+        playing.append("gen-02")
+
+    playing = strategy_of(config).players(config)
+    ledger = train(config, executor, join, playing)
+    assert ledger.done == dict.fromkeys(playing, 60)
 
 
 @pytest.mark.parametrize("kind", KINDS)

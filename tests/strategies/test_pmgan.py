@@ -438,9 +438,39 @@ def test_one_that_is_behind_the_judge_is_bounded_too(monkeypatch: pytest.MonkeyP
     late.step, late.base = 0, None
     assert late.train(12, board)["steps_done"] == 2
     late.step, late.base = 9, None
+    assert late.train(3, board)["steps_done"] == 0, "too far ahead, and its slot is to be used yet"
+    late.base, judge.used[late.name], judge.updates = None, 9, judge.updates + 1
+    judge.publish(board, judge.updates, {})
     assert late.train(3, board)["steps_done"] == 1, (
         "too far ahead: one slot, for which the judge waits"
     )
+
+
+def test_a_generator_that_was_saved_before_the_judge_is_heard(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In async a checkpoint takes everybody where they are: the judge may have used slots that
+    their generator has lost. What that one has in its slot is new all the same.
+    """
+    monkeypatch.setattr("raygan.strategies.pmgan.generator.PATIENCE_S", 0.05)
+    monkeypatch.setattr("raygan.strategies.pmgan.judge.PATIENCE_S", 0.05)
+    generators, judge, board = async_players(max_lag=2)
+    early = generators[0].state()
+    for _ in range(6):
+        for g in generators:
+            g.train(1, board)
+        judge.train(1, board)
+    states = [early, *(g.state() for g in generators[1:]), judge.state()]
+    generators, judge, board = async_players(max_lag=2)
+    for player, state in zip([*generators, judge], states, strict=True):
+        player.restore(state)
+        player.open(board)
+    for _ in range(12):
+        for g in generators:
+            g.train(1, board)
+        judge.train(1, board)
+    assert judge.updates >= 6 + 12, "one an exchange, as before"
+    assert generators[0].step >= 12
 
 
 def test_a_judge_that_says_nothing_is_an_error_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -115,7 +115,7 @@ class Generator(Pair):
     def one_generator_step(self, feedback: Publication, board: Board) -> dict[str, float]:
         """Eq. 2, on the samples that are in the slot; then the next slot."""
         weight = float(feedback.arrays["beta"][self.index])
-        seen = int(feedback.arrays["seen"][self.index])
+        seen = max(0, int(feedback.arrays["seen"][self.index]))
         self.set_rates()
         assert self.samples is not None, "open() wrote the first slot"
         S.zero_grad(self.opt_g)
@@ -198,11 +198,13 @@ class Generator(Pair):
     def lead(self, updates: int) -> int:
         """Steps ahead of the judge's updates. A joiner, and one that comes back, begins behind: no
         credit to use up at once. Whoever begins too far ahead (what older releases left) has one
-        step, without which the judge would wait for its slot.
+        step where the judge has used its slot already, and would wait for the next.
         """
         ahead, most = self.step - updates, self.settings.max_lag
         if self.base is None:
-            self.base = min(ahead, 0) if ahead < most else ahead - most + 1
+            assert self.feedback is not None, "must_wait() asks of an answer"
+            used = self.feedback.arrays["seen"][self.index] == self.step
+            self.base = max(min(ahead, 0), ahead - most + int(used))
         return ahead - self.base
 
     def take(self, feedback: Publication) -> None:

@@ -133,7 +133,8 @@ class Judge(Trainer):
             if slot.version > have[shelf]:
                 check_slot(slot)
                 slots[shelves[shelf]] = slot
-        return {g for g in members if g in slots and slots[g].version > self.used.get(g, -1)}
+        # not >: one that was saved before the judge was stands behind what the judge has used
+        return {g for g in members if g in slots and slots[g].version != self.used.get(g, -1)}
 
     def update(
         self, slots: Mapping[str, Publication], board: Board, last: bool, meter: Meter
@@ -259,7 +260,7 @@ class Judge(Trainer):
         seen = np.full(self.classes, -1.0, np.float32)
         active = np.zeros(self.classes, np.float32)
         for g in self.generators:
-            seen[index_of(g)] = max(self.used.get(g, 0), 0)
+            seen[index_of(g)] = self.used.get(g, -1)
             active[index_of(g)] = 1
         common = {"beta": self.beta.astype(np.float32), "seen": seen, "active": active}
         if self.settings.feedback == "weights":

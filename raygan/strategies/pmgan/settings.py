@@ -79,5 +79,10 @@ class PmganSettings(StrategyComponent):
         None, gt=0, description="Outputs of C; more than num_pairs leaves room for joiners."
     )
     max_lag: int = Field(
-        20, gt=0, description="async: steps that a generator may be ahead of the judge's updates."
+        20,
+        gt=0,
+        description=(
+            "async: steps that a generator may be ahead of the judge's updates; with all_fresh, less"
+            " than max_ahead."
+        ),
     )

@@ -168,6 +168,10 @@ class Pmgan(PmganSettings):
         """The judge counts by the slowest generator."""
         return player == JUDGE
 
+    def waits_within(self, player: str) -> bool:
+        """Generators do, at the judge, where it waits for all slots."""
+        return self.judge_update == "all_fresh" and player != JUDGE
+
     @property
     def packs(self) -> bool:
         """Generators alone; the judge is one already."""
@@ -193,7 +197,17 @@ class Pmgan(PmganSettings):
             )
         if self.generator_batch == "share":
             parts = replace(parts, batch_size=share_of(parts.batch_size, classes))
-        return Generator(name, parts, classifier, self, setup.config.pace, sharing)
+        return Generator(
+            name, parts, classifier, self.within(setup.config), setup.config.pace, sharing
+        )
+
+    def within(self, config: Config) -> Pmgan:
+        """With a lag that keeps generators within `max_ahead` of each other where they bound
+        themselves: the slowest is at most one step behind the judge's updates.
+        """
+        if not self.waits_within(generator_name(0)):
+            return self
+        return self.model_copy(update={"max_lag": min(self.max_lag, config.max_ahead - 1)})
 
     def discriminator(self, config: Config, name: str, shape: tuple[int, ...]) -> nn.Module:
         """That of the judge may be a part of its classifier."""

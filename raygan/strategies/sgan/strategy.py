@@ -137,6 +137,10 @@ class Sgan(SganSettings):
         """Who does in the locals' strategy."""
         return self.inner.follows(player)
 
+    def waits_within(self, player: str) -> bool:
+        """Who does in the locals' strategy."""
+        return self.inner.waits_within(player)
+
     @property
     def packs(self) -> bool:
         """Where the locals' strategy has whole pairs."""

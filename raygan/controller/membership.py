@@ -10,6 +10,10 @@ Numbers are never given twice: whoever leaves takes its number along, whoever jo
 one. Those who stay never stop in async; in lockstep members change between two steps of everybody,
 and the journal says at which.
 
+A request stays in its file until a checkpoint with its members is committed, with what was decided
+when it was taken up (the members, the step). So who is taken back to a checkpoint before that, by a
+death or a new life of the run, changes again, into the same members at the same step.
+
 Players that died in async come back by the same door: they have left, the others go on, and they
 join again under their own numbers, from their parts of the last checkpoint. A request waits for
 them.
@@ -17,13 +21,15 @@ them.
 
 from __future__ import annotations
 
+import contextlib
+import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from raygan.controller.files import remove_within
+from raygan.controller.files import remove_within, write_within
 from raygan.controller.lines import read_json
 from raygan.controller.run_folder import REQUEST, STOP
 from raygan.controller.state import RunState, number_of
@@ -91,6 +97,8 @@ class Membership:
         self.state = state
         self.folder = folder
         self.request: dict[str, Any] | None = None
+        self.carried_out: dict[str, Any] | None = None
+        """A request that is answered, and in no checkpoint yet."""
         self.meeting: int | None = None
         """lockstep: the step at which everybody stops, so that members can change there."""
         self.leaving: list[str] = []
@@ -106,7 +114,12 @@ class Membership:
     @property
     def holds_back(self) -> bool:
         """lockstep: nobody gets orders until all stand at one step and the members have changed."""
-        return self.request is not None and self._lockstep and self.state.settled
+        return self.request is not None and self._lockstep and self._met
+
+    @property
+    def _met(self) -> bool:
+        """lockstep: do all stand at the step of the meeting?"""
+        return self.state.settled and self.state.furthest >= (self.meeting or 0)
 
     @property
     def _lockstep(self) -> bool:
@@ -133,7 +146,7 @@ class Membership:
             yield from self._look()
         if self.state.away:
             return  # who leaves, and how many join, is known once they are back
-        if self.request is not None and (not self._lockstep or self.state.settled):
+        if self.request is not None and (not self._lockstep or self._met):
             yield from self._carry_out()
 
     def _look(self) -> Iterator[Change]:
@@ -149,37 +162,59 @@ class Membership:
         ):
             return
         try:
-            self.request = read_json(self.folder, REQUEST)
+            request = read_json(self.folder, REQUEST)
+            if request == self.carried_out:
+                if self.state.committed == self.state.config.ids:
+                    remove_within(self.folder, REQUEST)
+                return
+            self.request = request
             if self._lockstep:
-                self.meeting = self.state.ledger.furthest
-            self._plan(int(self.request["pairs"]))
+                self.meeting = max(self.state.ledger.furthest, int(request.get("at", 0)))
+            self._plan(int(request["pairs"]), request.get("members"))
         except (ValueError, KeyError, TypeError, ConfigError) as error:
             yield self._answer("refused", why=str(error))
         else:
             if not self.leaving and not self.joining:
-                yield self._answer("scale", pairs=self.request["pairs"], why="nothing to do")
-        finally:
-            remove_within(self.folder, REQUEST)
+                answer = self._answer("scale", pairs=self.request["pairs"], why="nothing to do")
+                if "members" not in request:  # else it was answered, in an earlier life
+                    yield answer
 
-    def _plan(self, pairs: int) -> None:
-        """Who leaves and who joins. Raises ConfigError where that cannot be."""
+    def _plan(self, pairs: int, decided: Sequence[int] | None) -> None:
+        """Who leaves and who joins. decided: numbers of the members, where it was taken up before.
+        Raises ConfigError where that cannot be.
+        """
         state = self.state
         self._refuse(pairs)
-        ids = list(state.config.ids)
-        ever = max([*ids, *(int(n) for n in state.totals.seen)])
-        new = [ever + 1 + i for i in range(pairs - len(ids))]
-        if new and max(new) >= parts_of(state.config):
-            raise ConfigError(
-                f"--pairs {pairs}: data.partition gives no part to a pair that joins. Start a new"
-                " run, with data.partition_parts for those to come."
-            )
-        members = (*ids[:pairs], *new)
+        members = self._members(pairs) if decided is None else self._left_of(decided)
         spec = state.strategy.pinned(state.config.strategy, state.config)
-        changes = {"num_pairs": pairs, "members": members, "strategy": spec}
+        changes = {"num_pairs": len(members), "members": members, "strategy": spec}
         target = state.config.model_copy(update=changes)
         after = strategy_of(target).players(target)  # strategy_of checks the classes
         self.leaving = [p for p in state.players if p not in after]
         self.joining = [p for p in after if p not in state.players]
+        assert self.request is not None
+        kept = {**self.request, "members": list(members), "at": self.meeting or 0}
+        if kept != self.request and (self.leaving or self.joining):
+            with contextlib.suppress(OSError):  # a full disk: decided anew, should it come to that
+                write_within(self.folder, REQUEST, json.dumps(kept).encode())
+                self.request = kept
+
+    def _members(self, pairs: int) -> tuple[int, ...]:
+        """Numbers of so many: the first of those that are there, and new ones."""
+        ids = list(self.state.config.ids)
+        ever = max([*ids, *(int(n) for n in self.state.totals.seen)])
+        new = [ever + 1 + i for i in range(pairs - len(ids))]
+        if new and max(new) >= parts_of(self.state.config):
+            raise ConfigError(
+                f"--pairs {pairs}: data.partition gives no part to a pair that joins. Start a new"
+                " run, with data.partition_parts for those to come."
+            )
+        return (*ids[:pairs], *new)
+
+    def _left_of(self, decided: Sequence[int]) -> tuple[int, ...]:
+        """Without those that the run has gone on without since."""
+        gone = {number_of(p) for p in self.state.failures.degraded}
+        return tuple(int(n) for n in decided if int(n) not in gone)
 
     def _refuse(self, pairs: int) -> None:
         state, strategy = self.state, self.state.strategy
@@ -235,8 +270,26 @@ class Membership:
         listeners = state.strategy.audience(state.config) or state.strategy.locals(state.config)
         return all(state.done[p] >= state.plan.steps for p in listeners)
 
+    def _lies_there(self, request: dict[str, Any]) -> bool:
+        """Is this one in the file, and not a newer one? One that cannot be read is."""
+        try:
+            return read_json(self.folder, REQUEST) == request or not request
+        except ConfigError:
+            return True
+
+    def _put_back(self) -> None:
+        """The request before this one, where no checkpoint has its members yet."""
+        remove_within(self.folder, REQUEST)
+        if self.carried_out and self.state.committed != self.state.config.ids:
+            with contextlib.suppress(OSError):
+                write_within(self.folder, REQUEST, json.dumps(self.carried_out).encode())
+
     def _answer(self, kind: str, **facts: Any) -> Answer:
-        request = (self.request or {}).get("id")
+        request = self.request or {}
+        if kind == "scale" and "why" not in facts:
+            self.carried_out = request
+        elif self._lies_there(request):
+            self._put_back()
         self.request = self.meeting = None
         self.leaving, self.joining = [], []
-        return Answer(kind, request, facts)
+        return Answer(kind, request.get("id"), facts)

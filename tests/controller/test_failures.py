@@ -2,6 +2,7 @@
 comes back alone.
 """
 
+import itertools
 import json
 import math
 import signal
@@ -18,7 +19,9 @@ from raygan.controller.controller import Controller
 from raygan.controller.failures import Failures
 from raygan.controller.inline import InlineExecutor
 from raygan.controller.journal import read_journal
-from raygan.controller.orders import Done
+from raygan.controller.listener import Listener, as_listener
+from raygan.controller.membership import REQUEST
+from raygan.controller.orders import Done, Join, Order
 from raygan.controller.run_folder import RunFolder, read_jsonl
 from raygan.controller.storage import LocalStorage
 from raygan.controller.worker import Shelves, host
@@ -49,13 +52,45 @@ class Doomed(InlineExecutor):
         return super().wait(timeout_s)
 
 
-def run(tmp_path: Path, deaths: Sequence[tuple[str, int, str]], **changes: Any) -> Controller:
+class Late(Doomed):
+    """Whoever joins or comes back is up when `WAITS` orders of others are done."""
+
+    WAITS = 12
+
+    def __init__(self, setup: Setup, deaths: list[tuple[str, int, str]]) -> None:
+        super().__init__(setup, deaths)
+        self.starting: list[tuple[int, Join]] = []
+        self.waits = 0
+
+    def submit(self, order: Order) -> None:
+        if isinstance(order, Join):
+            self.starting.append((self.waits + self.WAITS, order))
+        else:
+            super().submit(order)
+
+    def remove(self, player: str) -> None:
+        self.starting = [(due, o) for due, o in self.starting if o.player != player]
+        super().remove(player)
+
+    def wait(self, timeout_s: float) -> list[Done]:
+        self.waits += 1
+        for entry in list(self.starting):
+            if self.waits >= entry[0] or not self.queue:
+                self.starting.remove(entry)
+                self.queue.appendleft(entry[1])
+        return super().wait(timeout_s)
+
+
+def run(
+    tmp_path: Path, deaths: Sequence[tuple[str, int, str]], executor: type[Doomed] = Doomed,
+    listeners: Sequence[Listener] = (), **changes: Any,
+) -> Controller:  # fmt: skip
     config = tiny_config(**{"steps": 24, "num_pairs": 3, **changes})
     setup = setup_of(config)
     folder = RunFolder.create(tmp_path, "run")
     folder.write("config.json", json.dumps(full_dump(config)))
     left = list(deaths)
-    controller = Controller(config, folder, lambda: Doomed(setup, left), [], 400)
+    controller = Controller(config, folder, lambda: executor(setup, left), listeners, 400)
     controller.run()
     return controller
 
@@ -184,6 +219,51 @@ def test_in_async_one_comes_back_while_the_others_never_stop(
     assert [
         r["kind"] for r in read_journal(LocalStorage(controller.log.folder.path)).of("revive")
     ] == ["revive"]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "changed", "members"),
+    [
+        (4, [("join", "gen-03")], [0, 1, 2, 3]),
+        (2, [("leave", "gen-02")], [0, 1]),
+        (1, [("leave", "gen-01"), ("leave", "gen-02")], [0]),
+        (5, [("join", "gen-03"), ("join", "gen-04")], [0, 1, 2, 3, 4]),
+        (3, [], [0, 1, 2]),
+    ],
+)
+@pytest.mark.parametrize("again", [False, True], ids=["once", "again on its way"])
+def test_who_is_asked_for_while_somebody_is_away_waits_until_it_is_back(
+    tmp_path: Path, pairs: int, changed: Any, members: list[int], again: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """`raygan scale` between a death and the return: nobody's number is mistaken, nothing is lost."""
+    monkeypatch.setattr("raygan.controller.membership.EVERY_S", 0.0)
+    for part, name in itertools.product(("judge", "generator"), ("PATIENCE_S", "LOOK_S")):
+        monkeypatch.setattr(f"raygan.strategies.pmgan.{part}.{name}", 1e-3)
+    asked: list[str] = []
+
+    def ask(c: Controller, done: Done) -> None:
+        if c.state.away and not asked:
+            assert c.state.away == {"gen-01"}
+            asked.append("r1")
+            (c.log.folder.path / REQUEST).write_text(json.dumps({"id": "r1", "pairs": pairs}))
+
+    controller = run(
+        tmp_path, [("gen-01", 60, "death")] + [("gen-00", 70, "death")] * again, Late,
+        [as_listener(ask)], strategy={"name": "pmgan", "classes": 5}, tempo="async", round_steps=2, steps=400,
+        loss="non_saturating", batch_size=8, checkpoint={"every_steps": 20},
+        evaluation={"every_steps": 400},
+    )  # fmt: skip
+    found = [
+        (e["kind"], e.get("player")) for e in told(controller, "revive", "join", "leave", "scale")
+    ]
+    first = found.index(("revive", "gen-01"))
+    assert {(k, p) for k, p in found if k in ("join", "leave")} == set(changed)
+    assert all(found.index(change) > first for change in changed), "it waits for who is away"
+    assert ("scale", None) in found
+    assert controller.state.config.ids == tuple(members)
+    assert set(controller.state.done.values()) == {400}
+    assert set(final(controller)) == set(controller.state.players)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 refused.
 """
 
+import contextlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +17,22 @@ from raygan.controller.inline import InlineExecutor
 from raygan.controller.membership import REQUEST
 from raygan.controller.orders import Done, Join
 from raygan.controller.run_folder import RunFolder, read_jsonl
+from raygan.errors import PlayerDied
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
 from raygan.service.runs.lineage import lineage
 from raygan.service.runs.run import Run
 from raygan.service.training import load_config, resume_run
+from raygan.strategies.base import Setup
 from raygan.strategies.roles import JUDGE
 from tests.conftest import setup_of, tiny_config
 
 
 def run(
-    tmp_path: Path, requests: dict[int, Any], monkeypatch: pytest.MonkeyPatch, **changes: Any
-) -> Controller:
+    tmp_path: Path, requests: dict[int, Any], monkeypatch: pytest.MonkeyPatch,
+    executor: Callable[[Setup], InlineExecutor] = InlineExecutor, known: list[Controller] | None = None,
+    **changes: Any,
+) -> Controller:  # fmt: skip
     """A run that gets `requests[step]` (pairs) when the judge has reached that step."""
     monkeypatch.setattr("raygan.controller.membership.EVERY_S", 0.0)
     base: dict[str, Any] = {
@@ -51,7 +57,9 @@ def run(
                 json.dumps({"id": f"r{step}", "pairs": requests.pop(step)})
             )
 
-    controller = Controller(config, folder, lambda: InlineExecutor(setup), [ask], 400)
+    controller = Controller(config, folder, lambda: executor(setup), [ask], 400)
+    if known is not None:
+        known.append(controller)
     controller.run()
     return controller
 
@@ -211,6 +219,73 @@ def test_a_run_whose_members_changed_resumes_bit_for_bit(
         assert final.step == 24
         digests.append({p: digest(unpack(raw)) for p, raw in final.parts.items()})
     assert digests[0] == digests[1]
+
+
+class Broken(InlineExecutor):
+    """Somebody on whom all lean dies once, right after the members have changed; or the driver."""
+
+    def __init__(self, setup: Any, struck: list[str], controller: list[Controller], how: str):
+        super().__init__(setup)
+        self.struck, self.controller, self.how = struck, controller, how
+
+    def wait(self, timeout_s: float) -> list[Done]:
+        state = self.controller[0].state
+        if not self.struck and state.config.ids != (0, 1, 2) and min(state.done.values()) >= 8:
+            self.struck.append("judge")
+            if self.how == "driver":
+                raise KeyboardInterrupt
+            raise PlayerDied(state.players[-1], "killed")
+        return super().wait(timeout_s)
+
+
+@pytest.mark.parametrize("how", ["player", "driver"])
+@pytest.mark.parametrize("pairs", [5, 2])
+@pytest.mark.parametrize("tempo", ["lockstep", "async"])
+@pytest.mark.parametrize("kind", ["pmgan", "gap", "sgan over gap"])
+def test_what_was_answered_is_not_undone_by_a_death_before_the_next_checkpoint(
+    tmp_path: Path, kind: str, tempo: str, pairs: int, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All go back to a checkpoint with the members of before: they change again, at the same step,
+    into the same ones.
+    """
+    for part in ("judge", "generator"):
+        monkeypatch.setattr(f"raygan.strategies.pmgan.{part}.PATIENCE_S", 0.01)
+    strategy = ELASTIC.get(kind, {"name": "pmgan", "classes": 5})
+    changes: dict[str, Any] = {
+        "strategy": strategy, "tempo": tempo, "checkpoint": {"every_steps": 5}, "loss": "non_saturating",
+    }  # fmt: skip
+    struck, known = list[str](), list[Controller]()
+    with pytest.raises(KeyboardInterrupt) if how == "driver" else contextlib.nullcontext():
+        run(
+            tmp_path / "struck", {5: pairs}, monkeypatch, **changes,
+            executor=lambda setup: Broken(setup, struck, known, how), known=known,
+        )  # fmt: skip
+    assert struck
+    if how == "driver":
+        before, _ = newest_valid(known[0].log.folder.path)
+        assert before is not None
+        missing = before.extra["members"] != list(known[0].state.config.ids)
+        assert (known[0].log.folder.path / REQUEST).exists() or not missing
+        resume_run(known[0].log.folder.path, inline=True)
+    whole = run(tmp_path / "whole", {5: pairs}, monkeypatch, **changes)
+    finals = [newest_valid(c.log.folder.path)[0] for c in (known[0], whole)]
+    assert finals[0] is not None
+    assert finals[1] is not None
+    assert finals[0].extra["members"] == finals[1].extra["members"] == list(whole.state.config.ids)
+    assert set(finals[0].steps.values()) == {24}
+    assert not (known[0].log.folder.path / REQUEST).exists()
+    if tempo == "lockstep":
+        bits = [{p: digest(unpack(raw)) for p, raw in f.parts.items()} for f in finals if f]
+        assert bits[0] == bits[1]
+
+
+def test_a_request_that_is_refused_leaves_the_one_before_it_in_force(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    controller = run(tmp_path, {4: 4, 6: 99}, monkeypatch, checkpoint={"every_steps": 12})
+    assert [e["kind"] for e in events(controller, "scale", "refused")] == ["scale", "refused"]
+    assert controller.state.config.ids == (0, 1, 2, 3)
+    assert not (controller.log.folder.path / REQUEST).exists()
 
 
 def test_a_joiner_that_is_up_too_late_is_sent_away(

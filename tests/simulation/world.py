@@ -215,6 +215,8 @@ class World:
         self.damaged: set[str] = set()
         """Checkpoints that somebody has changed: they are told until a life has passed them over."""
         self.partitioned: Journal | None = None
+        self.wanted: list[int] | None = None
+        """Members that an answered request has asked for."""
         self.controller: Controller | None = None
 
     def _place(self) -> Path:
@@ -225,6 +227,8 @@ class World:
         """A player may die here, with those of its process, or the driver with everything; the disk may be full; somebody may
         ask for something.
         """
+        if self.controller is not None and (done := self.controller.loop.membership.carried_out):
+            self.wanted = done["members"]
         if self.left == 0 or self.rng.random() > 0.08:
             return
         self.left -= 1
@@ -348,6 +352,12 @@ class World:
                 f"ended with {self.controller.state.players}, its last checkpoint has"
                 f" {sorted(final.parts)} (C1)"
             )
+        pending = (self.folder.path / REQUEST).exists()
+        if self.wanted is not None and not pending and final.extra["members"] != self.wanted:
+            raise Violation(
+                f"members {self.wanted} were asked for and answered, the last checkpoint has"
+                f" {final.extra['members']}, and no request waits (S4)"
+            )
         return final
 
     def _check_disk(self) -> None:
@@ -406,6 +416,7 @@ class World:
         if found is None:  # an error: the user puts it back
             self.storage.root = before
         else:
+            self.wanted = None  # it may be an earlier one's members, which is told
             self.acknowledged = dict(found.steps)
             self.damaged.add(newest.folder)
 

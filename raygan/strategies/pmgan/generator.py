@@ -44,11 +44,14 @@ class Generator(Pair):
         classifier: nn.Module,
         settings: PmganSettings,
         tempo: Tempo,
+        members: int,
         sharing: Sharing | None,
     ) -> None:
         super().__init__(name, parts, sharing)
         self.settings = settings
         self.tempo = tempo
+        self.members = members
+        """Generators, until the judge has told how many there are."""
         self.c = classifier.to(self.device)
         self.index = index_of(name)
         self.feedback: Publication | None = None
@@ -85,8 +88,9 @@ class Generator(Pair):
         self.samples = samples
         n = len(samples)
         whole = self.settings.feedback == "gradients" or self.settings.generator_batch == "share"
-        if not whole and self.feedback is not None:
-            n = share_of(self.batch_size, int(self.feedback.arrays["active"].sum()))
+        if not whole:
+            told = self.feedback and int(self.feedback.arrays["active"].sum())
+            n = share_of(self.batch_size, told or self.members)
         frozen: Vector = samples[:n].detach().cpu().numpy().copy()
         frozen.flags.writeable = False
         words = halve(finite(self.name, self.step, frozen), self.settings.publish)

@@ -197,8 +197,10 @@ class Pmgan(PmganSettings):
             )
         if self.generator_batch == "share":
             parts = replace(parts, batch_size=share_of(parts.batch_size, classes))
+        config = setup.config
+        members = len(self.locals(config))
         return Generator(
-            name, parts, classifier, self.within(setup.config), setup.config.pace, sharing
+            name, parts, classifier, self.within(config), config.pace, members, sharing
         )
 
     def within(self, config: Config) -> Pmgan:

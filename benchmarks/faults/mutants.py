@@ -337,7 +337,9 @@ def main() -> None:
     parser.add_argument(
         "sample", type=int, nargs="?", default=24, help="generated mutants a file, at most"
     )
-    parser.add_argument("--only", default="", help="text in the names of the files")
+    parser.add_argument(
+        "--only", nargs="+", default=[""], help="texts in the names of the files; others' rows stay"
+    )
     parser.add_argument("--planted", action="store_true", help="those by hand only")
     parser.add_argument(
         "--again",
@@ -346,7 +348,7 @@ def main() -> None:
     )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     args = parser.parse_args()
-    files = [f for f in TARGETS if args.only in f]
+    files = [f for f in TARGETS if any(text in f for text in args.only)]
     if args.again:
         once_more(args.jobs)
         return
@@ -361,7 +363,7 @@ def main() -> None:
         outcome,
         time.perf_counter() - began,
         args.sample,
-        keep=not args.only and not args.planted,
+        keep=not args.planted,
     )
 
 
@@ -421,31 +423,35 @@ def run_all(mutants: Sequence[Mutant], jobs: int, patience: dict[str, float]) ->
 def report(
     mutants: Sequence[Mutant], outcome: dict[Mutant, str], seconds: float, sample: int, keep: bool
 ) -> None:
-    """The table, and where everything was run the file."""
-    rows = {}
+    """The table, and where all mutants of a file were run, the file of results."""
+    before = kept("mutants") if keep else {}
+    old = {f: r for f, r in before.get("files", {}).items() if f in TARGETS}
+    rows = {**old}
     for file in dict.fromkeys(m.file for m in mutants):
         its = [outcome[m] for m in mutants if m.file == file]
         rows[file] = {k: its.count(k) for k in ("killed", "hung", "equivalent", "survived")}
     total = {
         k: sum(r[k] for r in rows.values()) for k in ("killed", "hung", "equivalent", "survived")
     }
-    by_hand = [outcome[m] for m in mutants if m.planted]
-    survivors = [f"{m.file}: {m.name}" for m in mutants if outcome[m] == "survived"]
+    run = {m.file for m in mutants}
+    survivors = [
+        *(s for s in before.get("survivors", []) if s.partition(": ")[0] in old.keys() - run),
+        *(f"{m.file}: {m.name}" for m in mutants if outcome[m] == "survived"),
+    ]
+    lost = [m for m in mutants if m.planted and outcome[m] == "survived"]
     tell(rows, total)
-    print(
-        f"by hand: {len(by_hand) - by_hand.count('survived')} of {len(by_hand)} killed;"
-        f" {seconds:.0f} s"
-    )
+    print(f"by hand, of these files: {len(lost)} survived; {seconds:.0f} s")
     if keep:
         payload = {
             "sample": sample,
             "files": rows,
             "all": total,
             "survivors": survivors,
-            "planted": len(by_hand),
+            "planted": sum(1 for _ in planted(list(TARGETS))),
             "seconds": seconds,
+            "planted_survived": len(lost),
         }
-        print(write("mutants", {**payload, "planted_survived": by_hand.count("survived")}))
+        print(write("mutants", payload))
 
 
 def tell(rows: dict[str, dict[str, int]], total: dict[str, int]) -> None:

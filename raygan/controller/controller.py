@@ -141,7 +141,7 @@ class Controller:
         state.ledger = Ledger.begin(state.players, steps, extra)
         state.owed.clear()
         state.away.clear()
-        state.committed = None
+        state.in_checkpoint = None
         state.targets = None
         self.recorder.rows.clear()
         self.notices.begin()

@@ -164,7 +164,7 @@ class Membership:
         try:
             request = read_json(self.folder, REQUEST)
             if request == self.carried_out:
-                if self.state.committed == self.state.config.ids:
+                if self.state.in_checkpoint == self.state.config.ids:
                     remove_within(self.folder, REQUEST)
                 return
             self.request = request
@@ -280,7 +280,7 @@ class Membership:
     def _put_back(self) -> None:
         """The request before this one, where no checkpoint has its members yet."""
         remove_within(self.folder, REQUEST)
-        if self.carried_out and self.state.committed != self.state.config.ids:
+        if self.carried_out and self.state.in_checkpoint != self.state.config.ids:
             with contextlib.suppress(OSError):
                 write_within(self.folder, REQUEST, json.dumps(self.carried_out).encode())
 

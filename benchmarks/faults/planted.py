@@ -130,10 +130,11 @@ PLANTED = [
 ]  # fmt: skip
 """file, old text (there once), new text, what it breaks."""
 
-REST, ALIKE, NONE = (
+REST, ALIKE, NONE, LONGER = (
     "numpy takes any negative length for the rest",
     "the two are of one length by construction; strict only says so",
     "versions and steps begin at 0: -1 and -2 both mean none",
+    "a secret of 25 random bytes is as good as one of 24",
 )
 EQUIVALENT: dict[str, str] = {
     f"{S}/pmgan/slots.py: crc: one more: 1": REST,
@@ -143,8 +144,13 @@ EQUIVALENT: dict[str, str] = {
     f"{S}/pmgan/judge.py: Judge.poll: one more: 1 #2": NONE,
     f"{A}/publications.py: Exchange.peek: one more: 1 #5": NONE,
     f"{A}/publications.py: Exchange.peek: one more: 1 #6": NONE,
+    f"{A}/publications.py: Exchange.peek: one more: 1 #7": NONE,
     f"{C}/worker.py: host_all: without strict: zip(here, orders, strict=True)": ALIKE,
+    f"{C}/worker.py: host_all: without strict: zip(here, orders, strict=True) #2": ALIKE,
+    f"{C}/worker.py: host_all: turned: True": ALIKE,
     f"{C}/worker.py: host_all: turned: True #2": ALIKE,
+    "raygan/service/views/door.py: Door.__init__: one more: 24": LONGER,
+    "raygan/service/views/door.py: Door.__init__: one more: 24 #2": LONGER,
     f"{C}/worker.py: host_all: one more: 0 #2": (
         "a pack's orders are all of as many steps: the second says what the first does"
     ),

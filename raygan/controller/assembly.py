@@ -91,7 +91,6 @@ class Assembly:
         self._expect(cut, order.player, extra)
 
     def _expect(self, cut: Cut, player: str, extra: Mapping[str, Mapping[str, Any]]) -> None:
-        cut.members.add(player)
         cut.missing.add(player)
         cut.told.add(player)
         for key, values in extra.items():

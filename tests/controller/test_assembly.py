@@ -86,6 +86,40 @@ def test_a_part_of_before_a_death_does_not_count() -> None:
     assert cut.parts["a"] == (2, b"new")
 
 
+def test_who_is_back_is_waited_for_again() -> None:
+    assembly = Assembly({"a": 2, "b": 2})
+    assembly.lose("b")
+    assembly.join("b", at=2)
+    assert assembly.take(ask(assembly, "a", 4, ["a", "b"]), b"A") == [], "b owes its part"
+    (cut,) = assembly.take(ask(assembly, "b", 4, ["a", "b"]), b"B")
+    assert cut.standing == []
+
+
+def test_who_gave_its_part_and_died_stands_by_the_committed_one() -> None:
+    """Its part was of a life that is undone: it goes on from the one before."""
+    assembly = Assembly({"a": 2, "b": 2})
+    assert assembly.take(ask(assembly, "a", 4, ["a", "b"]), b"undone") == []
+    assert assembly.lose("a") == []
+    (cut,) = assembly.take(ask(assembly, "b", 4, ["b"]), b"B")
+    assert (cut.parts, cut.standing) == ({"b": (4, b"B")}, ["a"])
+
+
+def test_who_was_asked_and_died_is_asked_again() -> None:
+    assembly = Assembly()
+    ask(assembly, "a", 2, ["a", "b"])
+    ask(assembly, "b", 2, ["a", "b"])
+    assembly.lose("b")
+    assembly.join("b", at=0)
+    assert assembly.awaiting("b") == [2]
+
+
+def test_a_cut_for_what_is_on_disk_by_now_is_overtaken() -> None:
+    assembly = Assembly({"a": 2, "b": 2})
+    assert assembly.take(ask(assembly, "a", 4, ["a", "b"]), b"A") == []
+    assembly.committed(4, {"a": 2, "b": 4})
+    assert assembly.awaiting("b") == [], "b has nothing to give that is newer"
+
+
 def test_a_run_that_goes_on_with_some_ahead_saves_the_progress_of_the_others() -> None:
     """Stopped with the pair at 1,500 and the global pair at 600: what that does next makes
     checkpoints, and one at the end.

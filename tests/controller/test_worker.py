@@ -23,8 +23,10 @@ def shelves(*versions: int) -> Shelves:
 
 def test_the_newest_stays_however_much_is_forgotten() -> None:
     board = shelves(1, 3, 5)
+    board.publish(Publication("gen-001", 0))
     board.publish(Publication("gen-001", 1))
     board.forget("gen-00", 3)
+    assert [p.version for p in board.between(["gen-001"], -1, 9)["gen-001"]] == [0, 1], "not theirs"
     assert [p.version for p in board.between(["gen-00"], 0, 9)["gen-00"]] == [3, 5]
     board.forget("gen-00", 99)
     assert {n: p.version for n, p in board.newest(["gen-00", "gen-00/slot", "gen-001", "none"]).items()} == {
@@ -49,8 +51,9 @@ def test_only_what_is_newer_is_news() -> None:
     assert shelves(0).peek(["gen-00"], {})["gen-00"].version == 0
 
 
+@pytest.mark.parametrize("steps", [MIN_ROUND, MIN_ROUND + 2])
 def test_a_round_of_a_pack_with_nan_is_repeated_by_each_pair_from_where_it_began(
-    monkeypatch: pytest.MonkeyPatch,
+    steps: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = tiny_config(strategy="independent")
 
@@ -59,7 +62,7 @@ def test_a_round_of_a_pack_with_nan_is_repeated_by_each_pair_from_where_it_began
         return {n: Pair(n, setup.parts(n)) for n in ("pair-00", "pair-01")}
 
     ours, alone = two(), two()
-    orders = [Train(n, 12) for n in ours]
+    orders = [Train(n, steps) for n in ours]
     packs = Packs(True)
     pack = packs.of(list(ours.values()))
     assert pack is not None
@@ -76,7 +79,7 @@ def test_a_round_of_a_pack_with_nan_is_repeated_by_each_pair_from_where_it_began
     assert {n: state_digest(p.state()) for n, p in ours.items()} == {
         n: state_digest(p.state()) for n, p in alone.items()
     }
-    assert [p.step for p in ours.values()] == [12, 12]
+    assert [p.step for p in ours.values()] == [steps, steps]
     assert all(r["seconds"] > 0 for r in reports)
 
 
@@ -133,6 +136,13 @@ def test_a_round_with_nan_is_undone_and_repeated_with_other_numbers(found_by: st
     assert report["seconds"] > 0
 
 
+def test_a_player_that_was_never_undone_has_no_turn_yet() -> None:
+    player: Any = Player(1)
+    player.state = lambda: {"weights": "as they were"}
+    host(player, Train("pair-00", MIN_ROUND), Shelves(), 2)
+    assert player.calls[1] == {"turn": 1, "weights": "as they were"}
+
+
 @pytest.mark.parametrize("found_by", ["train", "check"])
 def test_past_the_rollbacks_nan_is_told(found_by: str) -> None:
     player: Any = Player(3, found_by)
@@ -165,8 +175,8 @@ def test_nobody_spins_while_there_is_nothing_new(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(hosting.time, "sleep", slept.append)
     board = shelves(3)
     board.peek(["gen-00"], {"gen-00": 3}, 0.25)
-    board.peek(["gen-00"], {"gen-00": 2}, 0.25)
-    assert slept == [0.25]
+    board.peek(["gen-00"], {"gen-00": 2}, 0.5)
+    assert slept == [0.25], "only where nothing was there"
 
 
 class OnePack:

@@ -163,6 +163,44 @@ def test_without_the_pages_own_cookie_there_is_nothing(name: str) -> None:
     served(shown, visit)
 
 
+def test_every_answer_forbids_what_it_does_not_need() -> None:
+    """Pages, refusals and what is not there alike: a script that got in could load nothing."""
+    shown = page()
+
+    async def visit(client: TestClient[Any, Any]) -> None:
+        for path, cookie, status in (
+            (f"{shown.door.folder}/state.json", "", 401),
+            (f"{shown.door.folder}/state.json", ticket(shown), 200),
+            (f"/?token={shown.door.token}", "", 303),
+        ):
+            sent = {"Cookie": cookie} if cookie else {}
+            async with client.session.get(
+                client.make_url(path), headers=sent, allow_redirects=False
+            ) as got:
+                assert got.status == status
+                assert {k: got.headers.get(k) for k in HEADERS} == HEADERS, path
+
+    served(shown, visit)
+
+
+def test_what_the_server_logs_of_itself_has_none_of_the_secrets() -> None:
+    door, lines = Door(), list[logging.LogRecord]()
+    logger = door.logger()
+    logger.parent = None
+    handler = logging.Handler()
+    handler.emit = lines.append  # type: ignore[method-assign]
+    logger.addHandler(handler)
+    for secret in (door.token, door.session, door.folder):
+        logger.warning("cannot read GET %s twice: %s", f"/x?token={secret}", secret)
+        try:
+            raise ValueError(f"in {secret}")
+        except ValueError:
+            logger.exception("of %s", secret)
+    told = " ".join(f"{r.getMessage()} {r.exc_text or ''}" for r in lines)
+    assert told.count("***") >= 9
+    assert not any(s in told for s in (door.token, door.session, door.folder))
+
+
 @pytest.mark.parametrize(
     ("bound", "host", "in_"),
     [

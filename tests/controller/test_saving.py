@@ -160,6 +160,9 @@ class Run:
         self.ledger = Ledger(self.done)
         self.totals = Totals(seen={7, 3}, best={2: ("fid", 1.0), 4: ("fid", 2.0), 99: ("fid", 3.0)})
         self.folder = self
+        self.in_checkpoint: tuple[int, ...] | None = None
+        self.free = False
+        self.plan = SimpleNamespace(checkpoint_every=4, saves_at=lambda step: step % 2 == 0)
         self.told: list[tuple[str, dict[str, Any]]] = []
         self.kept_totals = 0
 
@@ -222,7 +225,38 @@ def test_a_whole_cut_is_committed_told_and_counted(tmp_path: Path) -> None:
         found.steps,
         1,
     )
+    assert run.in_checkpoint == (0, 1)
     assert sorted(run.totals.best) == [4, 99], "scores whose checkpoints are gone are of no use"
+
+
+def test_who_is_due_gives_its_part_and_in_async_no_more_often_than_it_was_asked_for(
+    tmp_path: Path,
+) -> None:
+    run = Run(tmp_path)
+    saving = run.begin()
+    saving.assembly.asked(Save(A, 4, at=4), [A, B], {})
+    assert [saving.due(A, step) for step in (5, 6, 7, 8)] == [False, True, False, True]
+    run.free = True  # async: at any step, so that asked two steps ago is enough
+    assert [saving.due(A, step) for step in (5, 6, 7, 8)] == [False, False, False, True]
+    assert [saving.due(B, step) for step in (5, 6)] == [False, True], "it was never asked"
+
+
+def test_what_others_wait_for_is_given_where_one_is_in_async_only(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    saving = run.begin()
+    saving.assembly.asked(Save(A, 4, at=4), [A, B], {})
+    assert saving.awaited(B, 6) == []
+    run.free = True
+    assert saving.awaited(B, 6) == [Save(B, 4, at=6)]
+
+
+def test_the_best_checkpoint_is_kept_where_that_is_asked_for(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    saving = run.begin()
+    assert saving.best_steps([2, 4]) == []
+    run.config.checkpoint.keep_best = True
+    assert saving.best_steps([2, 4]) == [2], "the lower FID"
+    assert saving.best_steps([6]) == [], "none of these was scored"
 
 
 def test_what_is_superseded_goes_and_that_is_told(tmp_path: Path) -> None:

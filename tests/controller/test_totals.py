@@ -101,3 +101,25 @@ def test_a_ledger_goes_on_from_what_a_checkpoint_keeps_of_it() -> None:
         {},
     )
     assert Ledger.begin(["a"], {}, {}).extra() == {"swapped": {}, "losses": {}}
+
+
+def test_a_ledger_keeps_what_joiners_were_behind_and_forgets_it_with_them() -> None:
+    ledger = Ledger({"a": 40, "b": 50})
+    ledger.joined("c", 15)
+    assert ledger.extra()["credit"] == {"c": 25}
+    again = Ledger.begin(["a", "b", "c"], ledger.done, ledger.extra())
+    assert again.progress.credit == {"c": 25}
+    again.holds(["c"])
+    again.held_s["c"] = 1.0
+    again.left("c")
+    assert (again.credit, again.held, again.held_s) == ({}, {}, {})
+    assert "credit" not in again.extra()
+
+
+def test_waiting_after_the_snapshot_is_counted_by_player() -> None:
+    totals = Totals(elapsed=10.0, waited={"a": 1.0})
+    row = {"kind": "train", "player": "a", "seconds": 2.0, "elapsed": 11.0}
+    totals.catch_up(
+        [{**row, "wait_s": 0.5, "held_s": 0.25}, {**row, "player": "b", "wait_s": 2.0}, row]
+    )
+    assert totals.waited == {"a": 1.75, "b": 2.0}

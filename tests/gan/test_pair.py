@@ -388,3 +388,15 @@ def test_a_state_of_before_turns_and_swaps_is_one_of_a_pair_that_had_none() -> N
     ours.restore(old)
     assert (ours.turn, ours.streams.player, ours.swapped_at) == (0, "pair-00", -1)
     assert ours.identity == {"D": "pair-00", "G": "pair-00"}
+
+
+def test_tensors_without_numbers_and_counts_are_no_reason_to_stop() -> None:
+    pair = make()
+    pair.train(1, Shelf())
+    pair.d.register_parameter("none", torch.nn.Parameter(torch.empty(0)))
+    weight = next(pair.d.parameters())
+    pair.opt_d.state[weight]["count"] = torch.tensor(3)
+    pair.check()
+    pair.opt_d.state[weight]["mean"] = torch.tensor(math.inf)
+    with pytest.raises(NonFiniteError):
+        pair.check()

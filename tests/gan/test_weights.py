@@ -10,6 +10,7 @@ from raygan.gan.weights import (
     Publication,
     digest,
     duplicate,
+    fill,
     flatten,
     halve,
     narrow,
@@ -37,6 +38,13 @@ def test_a_flat_vector_brings_back_every_parameter_and_buffer_bit_for_bit() -> N
     unflatten(target, flat)
     for key, value in source.state_dict().items():
         assert torch.equal(value, target.state_dict()[key]), key
+
+
+def test_a_tensor_that_does_not_lie_in_one_piece_is_filled_as_well() -> None:
+    whole = torch.zeros(3, 4)
+    words = np.arange(12, dtype=np.float32)
+    fill([whole.T], [words])
+    assert torch.equal(whole.T, torch.from_numpy(words).view(4, 3))
 
 
 def test_integer_buffers_keep_their_bits() -> None:

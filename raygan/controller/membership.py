@@ -12,7 +12,9 @@ and the journal says at which.
 
 A request stays in its file until a checkpoint with its members is committed, with what was decided
 when it was taken up (the members, the step). So who is taken back to a checkpoint before that, by a
-death or a new life of the run, changes again, into the same members at the same step.
+death or a new life of the run, changes again, into the same members at the same step; where there is
+no checkpoint yet, all begin with them. After TRIES times it is refused: what it asks for may be what
+takes the run back.
 
 Players that died in async come back by the same door: they have left, the others go on, and they
 join again under their own numbers, from their parts of the last checkpoint. A request waits for
@@ -39,6 +41,8 @@ from raygan.strategies.orders import Order, Train
 from raygan.strategies.partition import parts_of
 
 EVERY_S = 0.25
+TRIES = 3
+"""Times that a request is carried out, at most, before a checkpoint has its members."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,12 @@ class Membership:
     @property
     def busy(self) -> bool:
         """Is somebody on the way in, out, or back?"""
-        return self.request is not None or bool(self.state.away)
+        return (self.request is not None and not self._to_come) or bool(self.state.away)
+
+    @property
+    def _to_come(self) -> bool:
+        """lockstep: is the meeting at a step that nobody was told to go to yet?"""
+        return self._lockstep and (self.meeting or 0) > self.state.ledger.furthest
 
     @property
     def holds_back(self) -> bool:
@@ -169,15 +178,22 @@ class Membership:
                 return
             self.request = request
             if self._lockstep:
-                self.meeting = max(self.state.ledger.furthest, int(request.get("at", 0)))
+                self.meeting = int(request.get("at", 0)) or self._next_meeting()
             self._plan(int(request["pairs"]), request.get("members"))
         except (ValueError, KeyError, TypeError, ConfigError) as error:
             yield self._answer("refused", why=str(error))
         else:
             if not self.leaving and not self.joining:
-                answer = self._answer("scale", pairs=self.request["pairs"], why="nothing to do")
-                if "members" not in request:  # else it was answered, in an earlier life
-                    yield answer
+                yield self._answer("scale", pairs=self.request["pairs"], why="nothing to do")
+
+    def _next_meeting(self) -> int:
+        """The step at which all can be soonest; the one after it where networks are swapped at that
+        already, with the members of before.
+        """
+        ledger = self.state.ledger
+        swapping = ledger.done.keys() - ledger.idle.keys() - ledger.in_flight.keys()
+        at = ledger.furthest
+        return at + bool(at and (swapping or at in ledger.swapped.values()))
 
     def _plan(self, pairs: int, decided: Sequence[int] | None) -> None:
         """Who leaves and who joins. decided: numbers of the members, where it was taken up before.
@@ -185,16 +201,24 @@ class Membership:
         """
         state = self.state
         self._refuse(pairs)
-        members = self._members(pairs) if decided is None else self._left_of(decided)
+        assert self.request is not None
+        tries = int(self.request.get("tries", 0)) + 1
+        if tries > TRIES:
+            raise ConfigError(
+                f"--pairs {pairs}: carried out {TRIES} times, and each time the run had to go back"
+                " to before it. See the deaths in events.jsonl."
+            )
+        gone = {number_of(p) for p in state.failures.degraded if p in state.roles}
+        again = decided is not None and not gone & set(decided)  # else the run goes on without one
+        members = tuple(decided) if decided and again else self._members(pairs)
         spec = state.strategy.pinned(state.config.strategy, state.config)
         changes = {"num_pairs": len(members), "members": members, "strategy": spec}
         target = state.config.model_copy(update=changes)
         after = strategy_of(target).players(target)  # strategy_of checks the classes
         self.leaving = [p for p in state.players if p not in after]
         self.joining = [p for p in after if p not in state.players]
-        assert self.request is not None
-        kept = {**self.request, "members": list(members), "at": self.meeting or 0}
-        if kept != self.request and (self.leaving or self.joining):
+        kept = {**self.request, "members": list(members), "at": self.meeting or 0, "tries": tries}
+        if self.leaving or self.joining:
             with contextlib.suppress(OSError):  # a full disk: decided anew, should it come to that
                 write_within(self.folder, REQUEST, json.dumps(kept).encode())
                 self.request = kept
@@ -210,11 +234,6 @@ class Membership:
                 " run, with data.partition_parts for those to come."
             )
         return (*ids[:pairs], *new)
-
-    def _left_of(self, decided: Sequence[int]) -> tuple[int, ...]:
-        """Without those that the run has gone on without since."""
-        gone = {number_of(p) for p in self.state.failures.degraded}
-        return tuple(int(n) for n in decided if int(n) not in gone)
 
     def _refuse(self, pairs: int) -> None:
         state, strategy = self.state, self.state.strategy
@@ -247,6 +266,9 @@ class Membership:
         self.state.totals.seen.add(number_of(player))
         if back:
             self.state.away.remove(player)
+        elif player not in self.joining:  # another one of its request was too late
+            yield TurnAway(player)
+            return
         else:
             self.joining.remove(player)
             self.starting.discard(player)

@@ -9,7 +9,9 @@ orders (`loop.py`, `turns.py`); in lockstep strategies see to it themselves.
 
 Those that wait for each other within their rounds (`strategy.waits_within`) are not held for each
 other here as well: the first would wait outside for the last, which waits inside for the first's
-next step. They keep to the bound themselves.
+next step. They keep to the bound themselves. For all others they are one body, as far as the first
+of them: whoever waited for the last would be waited for by the first. So these may be twice the bound
+ahead of the last.
 """
 
 from __future__ import annotations
@@ -43,12 +45,13 @@ def paced(
     if plan.tempo == "lockstep" or plan.max_ahead is None or strategy.isolated:
         return list(orders), []
     at = positions(strategy, progress, plan)
-    slowest = min(at.values(), default=sys.maxsize)
-    apart = min((s for p, s in at.items() if not strategy.waits_within(p)), default=sys.maxsize)
+    within = {p for p in at if strategy.waits_within(p)}
+    apart = min((s for p, s in at.items() if p not in within), default=sys.maxsize)
+    body = max((at[p] for p in within), default=sys.maxsize)
     out, waiting = list[Order](), list[str]()
     for order in orders:
         if isinstance(order, Train) and order.player in at:
-            waits_for = apart if strategy.waits_within(order.player) else slowest
+            waits_for = apart if order.player in within else min(apart, body)
             if (room := waits_for + plan.max_ahead - at[order.player]) <= 0:
                 waiting.append(order.player)
                 continue

@@ -14,10 +14,11 @@ from raygan.config import full_dump
 from raygan.controller.checkpoint import newest_valid
 from raygan.controller.controller import Controller
 from raygan.controller.inline import InlineExecutor
+from raygan.controller.listener import as_listener
 from raygan.controller.membership import REQUEST
 from raygan.controller.orders import Done, Join
 from raygan.controller.run_folder import RunFolder, read_jsonl
-from raygan.errors import PlayerDied
+from raygan.errors import Interrupted, PlayerDied
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
 from raygan.service.runs.lineage import lineage
@@ -277,6 +278,93 @@ def test_what_was_answered_is_not_undone_by_a_death_before_the_next_checkpoint(
     if tempo == "lockstep":
         bits = [{p: digest(unpack(raw)) for p, raw in f.parts.items()} for f in finals if f]
         assert bits[0] == bits[1]
+
+
+def taken_up(tmp_path: Path, **request: Any) -> Controller:
+    """A run in lockstep that has gone back to before a request that it had taken up."""
+    config = tiny_config(num_pairs=3, steps=24, round_steps=2, strategy="independent")
+    folder = RunFolder.create(tmp_path, "run")
+    folder.write("config.json", json.dumps(full_dump(config)))
+    folder.status(executor="inline", shape=(2,), status="running")
+    folder.write(REQUEST, json.dumps({"id": "r", "verb": "scale", **request}))
+    setup = setup_of(config)
+    return Controller(config, folder, lambda: InlineExecutor(setup), [], 400)
+
+
+def test_members_change_again_at_the_step_of_the_first_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("raygan.controller.membership.EVERY_S", 0.0)
+    controller = taken_up(tmp_path, pairs=5, members=[0, 1, 2, 6, 7], at=9)
+    controller.run()
+    assert [(e["player"], e["step"]) for e in events(controller, "join")] == [
+        ("pair-06", 9), ("pair-07", 9),
+    ]  # fmt: skip
+
+
+def test_a_run_that_is_stopped_before_that_step_ends_and_the_request_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("raygan.controller.membership.EVERY_S", 0.0)
+    controller = taken_up(tmp_path, pairs=5, members=[0, 1, 2, 3, 4], at=9)
+
+    def stop(c: Controller, done: Done) -> None:
+        if min(c.state.done.values()) == 6:
+            c.stop(15)
+
+    controller.listeners.append(as_listener(stop))
+    with pytest.raises(Interrupted):
+        controller.run()
+    assert controller.state.config.ids == (0, 1, 2)
+    resume_run(controller.log.folder.path, inline=True)
+    assert load_config(controller.log.folder.path).ids == (0, 1, 2, 3, 4)
+    assert {e["step"] for e in events(controller, "join")} == {9}
+
+
+@pytest.mark.parametrize(
+    ("degraded", "request_", "members"),
+    [
+        ({"scores": "its evaluator died"}, {"pairs": 5, "members": [0, 1, 2, 3, 4]}, (0, 1, 2, 3, 4)),
+        ({"pair-00": "NaN"}, {"pairs": 1, "members": [0]}, (1,)),
+        ({"pair-00": "NaN"}, {"pairs": 2, "members": [0, 3]}, (1, 2)),
+        ({}, {"pairs": 5, "members": [0, 1, 2, 3, 4], "tries": 3}, (0, 1, 2)),
+    ],
+)  # fmt: skip
+def test_what_happened_since_is_heeded_and_nobody_tries_for_ever(
+    tmp_path: Path, degraded: dict[str, str], request_: dict[str, Any], members: tuple[int, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("raygan.controller.membership.EVERY_S", 0.0)
+    controller = taken_up(tmp_path, **request_, at=4)
+    controller.state.failures.degraded |= degraded
+    if "pair-00" in degraded:
+        controller.log.set_members([1, 2])
+    controller.run()
+    assert controller.state.config.ids == members
+    refused = events(controller, "refused")
+    assert [e["why"][:30] for e in refused] == (
+        ["--pairs 5: carried out 3 times"] if "tries" in request_ else []
+    )
+    assert not (controller.log.folder.path / REQUEST).exists()
+
+
+def test_members_never_change_at_a_step_whose_swaps_had_those_of_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a run that went back would swap among others at that step."""
+    controller = run(
+        tmp_path, {s: 3 + s % 2 for s in (3, 6, 9, 12)}, monkeypatch,
+        strategy={"name": "gap", "swap_every": 3}, loss="non_saturating",
+    )  # fmt: skip
+    kinds = [(e["step"], e["kind"]) for e in events(controller, "swap", "join", "leave")]
+    for at, kind in kinds:
+        if kind != "swap":
+            assert (
+                kinds.index((at, kind)) < kinds.index((at, "swap"))
+                if (at, "swap") in kinds
+                else True
+            )
+    assert [k for _, k in kinds].count("join") >= 1
 
 
 def test_a_request_that_is_refused_leaves_the_one_before_it_in_force(

@@ -352,7 +352,11 @@ class World:
                 f"ended with {self.controller.state.players}, its last checkpoint has"
                 f" {sorted(final.parts)} (C1)"
             )
-        pending = (self.folder.path / REQUEST).exists()
+        events = self.folder.path / "events.jsonl"
+        told = (
+            events.exists() and '"kind": "refused"' in events.read_text()
+        )  # given up, and said so
+        pending = (self.folder.path / REQUEST).exists() or told
         if self.wanted is not None and not pending and final.extra["members"] != self.wanted:
             raise Violation(
                 f"members {self.wanted} were asked for and answered, the last checkpoint has"

@@ -58,6 +58,8 @@ class Generator(Pair):
         self.samples: Tensor | None = None
         """What the slot holds, with G's graph behind it."""
         self.waited = 0.0
+        self.opened = 0
+        """The step at which it began, or came back."""
         self.base: int | None = None
         """async: the difference of its steps and the judge's updates from which its lead is counted
         (see `lead`).
@@ -73,6 +75,7 @@ class Generator(Pair):
         move.
         """
         super().open(board)
+        self.opened = self.step
         z = self.noise(self.streams.at("noise", self.step))
         with self.streams.for_layers(self.step, "layers/slot"):
             samples = (
@@ -119,7 +122,7 @@ class Generator(Pair):
     def one_generator_step(self, feedback: Publication, board: Board) -> dict[str, float]:
         """Eq. 2, on the samples that are in the slot; then the next slot."""
         weight = float(feedback.arrays["beta"][self.index])
-        seen = max(0, int(feedback.arrays["seen"][self.index]))
+        seen = max(self.opened, int(feedback.arrays["seen"][self.index]))
         self.set_rates()
         assert self.samples is not None, "open() wrote the first slot"
         S.zero_grad(self.opt_g)

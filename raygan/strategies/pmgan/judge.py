@@ -133,8 +133,7 @@ class Judge(Trainer):
             if slot.version > have[shelf]:
                 check_slot(slot)
                 slots[shelves[shelf]] = slot
-        # not >: one that was saved before the judge was stands behind what the judge has used
-        return {g for g in members if g in slots and slots[g].version != self.used.get(g, -1)}
+        return {g for g in members if g in slots and slots[g].version > self.used.get(g, -1)}
 
     def update(
         self, slots: Mapping[str, Publication], board: Board, last: bool, meter: Meter
@@ -321,8 +320,9 @@ class Judge(Trainer):
         S.load_network("c", self.c, state)
         S.load_optimizer("opt_c", self.opt_c, state)
         self.updates = int(str(state["updates"]))
-        pairs = [entry.split("=") for entry in str(state["used"]).split(",") if entry]
-        self.used |= {g: int(v) for g, v in pairs if g in self.used}
+        if self.tempo == "lockstep":  # in async a part may be older than what we had used of it
+            pairs = [entry.split("=") for entry in str(state["used"]).split(",") if entry]
+            self.used |= {g: int(v) for g, v in pairs if g in self.used}
         for key, own in (("learned", self.learned), ("beta", self.beta)):
             value = state[key]
             assert isinstance(value, Tensor)

@@ -139,7 +139,7 @@ class Sgan(SganSettings):
 
     def waits_within(self, player: str) -> bool:
         """Who does in the locals' strategy."""
-        return self.inner.waits_within(player)
+        return player != GLOBAL and self.inner.waits_within(player)
 
     @property
     def packs(self) -> bool:

@@ -24,8 +24,8 @@ SOCKET_BYTES = 107
 BELOW = len("/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store.9")
 """What Ray appends to its folder, at most."""
 FILES = 256
-"""Open files that a process of Ray, or its driver, may need: ten pairs train with 256; with 128 one
-run in two did not come up, and with 64 the raylet died.
+"""Open files that a process of Ray, or its driver, may need: ten pairs train with so many; with half
+of them one run in two did not come up, and with a quarter the raylet died.
 """
 PLACES = ("/tmp", "/var/tmp", "/dev/shm")
 

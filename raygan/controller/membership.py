@@ -195,14 +195,14 @@ class Membership:
         at = ledger.furthest
         return at + bool(at and (swapping or at in ledger.swapped.values()))
 
-    def _plan(self, pairs: int, decided: Sequence[int] | None) -> None:
+    def _plan(self, pairs: int, decided: Sequence[int] | None = None) -> None:
         """Who leaves and who joins. decided: numbers of the members, where it was taken up before.
         Raises ConfigError where that cannot be.
         """
         state = self.state
         self._refuse(pairs)
-        assert self.request is not None
-        tries = int(self.request.get("tries", 0)) + 1
+        request = self.request or {}
+        tries = int(request.get("tries", 0)) + 1
         if tries > TRIES:
             raise ConfigError(
                 f"--pairs {pairs}: carried out {TRIES} times, and each time the run had to go back"
@@ -217,7 +217,7 @@ class Membership:
         after = strategy_of(target).players(target)  # strategy_of checks the classes
         self.leaving = [p for p in state.players if p not in after]
         self.joining = [p for p in after if p not in state.players]
-        kept = {**self.request, "members": list(members), "at": self.meeting or 0, "tries": tries}
+        kept = {**request, "members": list(members), "at": self.meeting or 0, "tries": tries}
         if self.leaving or self.joining:
             with contextlib.suppress(OSError):  # a full disk: decided anew, should it come to that
                 write_within(self.folder, REQUEST, json.dumps(kept).encode())

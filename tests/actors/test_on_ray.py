@@ -206,7 +206,7 @@ def judge_stopped(seconds: float) -> dict[str, float]:
     share of waiting.
     """
     config = tiny_config(
-        tempo="async", loss="reverse_kl", strategy={"name": "pmgan", "max_lag": 10**6}, num_pairs=2, steps=10**6,
+        tempo="async", loss="reverse_kl", strategy={"name": "pmgan", "max_lag": 10**6}, num_pairs=2, steps=10**6, max_ahead=10**6,
         batch_size=128,
         network={"name": "mlp", "hidden": 128, "z_dim": 2},
     )  # fmt: skip

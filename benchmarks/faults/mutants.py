@@ -426,7 +426,7 @@ def report(
     """The table, and where all mutants of a file were run, the file of results."""
     before = kept("mutants") if keep else {}
     old = {f: r for f, r in before.get("files", {}).items() if f in TARGETS}
-    rows = {**old}
+    rows = dict(old)
     for file in dict.fromkeys(m.file for m in mutants):
         its = [outcome[m] for m in mutants if m.file == file]
         rows[file] = {k: its.count(k) for k in ("killed", "hung", "equivalent", "survived")}
@@ -438,18 +438,19 @@ def report(
         *(s for s in before.get("survivors", []) if s.partition(": ")[0] in old.keys() - run),
         *(f"{m.file}: {m.name}" for m in mutants if outcome[m] == "survived"),
     ]
-    lost = [m for m in mutants if m.planted and outcome[m] == "survived"]
+    by_hand = {f"{m.file}: {m.name}" for m in planted(list(TARGETS))}
+    lost = len(by_hand & set(survivors))
     tell(rows, total)
-    print(f"by hand, of these files: {len(lost)} survived; {seconds:.0f} s")
+    print(f"by hand: {lost} of {len(by_hand)} survived; {seconds:.0f} s")
     if keep:
         payload = {
             "sample": sample,
             "files": rows,
             "all": total,
             "survivors": survivors,
-            "planted": sum(1 for _ in planted(list(TARGETS))),
+            "planted": len(by_hand),
             "seconds": seconds,
-            "planted_survived": len(lost),
+            "planted_survived": lost,
         }
         print(write("mutants", payload))
 

@@ -141,7 +141,6 @@ class Controller:
         state.ledger = Ledger.begin(state.players, steps, extra)
         state.owed.clear()
         state.away.clear()
-        state.in_checkpoint = None
         state.targets = None
         self.recorder.rows.clear()
         self.notices.begin()

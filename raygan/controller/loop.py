@@ -50,7 +50,7 @@ class Loop:
         self.notices = notices
         self.executor = executor
         self.saving = Saving(self.state, self.log, steps)
-        self.membership = Membership(self.state, self.log.folder.path)
+        self.membership = Membership(self.state, self.log.folder.path, self.saving.assembly)
 
     def tick(self) -> bool:
         """Give out orders; False when there is nothing left to wait for, and the last checkpoint is

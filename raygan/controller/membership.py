@@ -31,6 +31,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from raygan.controller.assembly import Assembly
 from raygan.controller.files import remove_within, write_within
 from raygan.controller.lines import read_json
 from raygan.controller.run_folder import REQUEST, STOP
@@ -97,9 +98,10 @@ Change = Leave | Enter | Admit | TurnAway | Answer | Halt
 class Membership:
     """At most one request at a time; the next is looked at when it is done."""
 
-    def __init__(self, state: RunState, folder: Path) -> None:
+    def __init__(self, state: RunState, folder: Path, assembly: Assembly) -> None:
         self.state = state
         self.folder = folder
+        self.assembly = assembly
         self.request: dict[str, Any] | None = None
         self.carried_out: dict[str, Any] | None = None
         """A request that is answered, and in no checkpoint yet."""
@@ -116,6 +118,11 @@ class Membership:
         return (self.request is not None and not self._to_come) or bool(self.state.away)
 
     @property
+    def _saved(self) -> bool:
+        """Has the newest checkpoint just the members of now?"""
+        return self.assembly.steps.keys() == set(self.state.players)
+
+    @property
     def _to_come(self) -> bool:
         """lockstep: is the meeting at a step that nobody was told to go to yet?"""
         return self._lockstep and (self.meeting or 0) > self.state.ledger.furthest
@@ -127,8 +134,9 @@ class Membership:
 
     @property
     def _met(self) -> bool:
-        """lockstep: do all stand at the step of the meeting?"""
-        return self.state.settled and self.state.furthest >= (self.meeting or 0)
+        """May members change now? In lockstep all stand at the step of the meeting first."""
+        at = self.meeting or 0
+        return not self._lockstep or (self.state.settled and self.state.furthest >= at)
 
     @property
     def _lockstep(self) -> bool:
@@ -155,7 +163,7 @@ class Membership:
             yield from self._look()
         if self.state.away:
             return  # who leaves, and how many join, is known once they are back
-        if self.request is not None and (not self._lockstep or self._met):
+        if self.request is not None and self._met:
             yield from self._carry_out()
 
     def _look(self) -> Iterator[Change]:
@@ -173,7 +181,7 @@ class Membership:
         try:
             request = read_json(self.folder, REQUEST)
             if request == self.carried_out:
-                if self.state.in_checkpoint == self.state.config.ids:
+                if self._saved:
                     remove_within(self.folder, REQUEST)
                 return
             self.request = request
@@ -209,8 +217,8 @@ class Membership:
                 " to before it. See the deaths in events.jsonl."
             )
         gone = {number_of(p) for p in state.failures.degraded if p in state.roles}
-        again = decided is not None and not gone & set(decided)  # else the run goes on without one
-        members = tuple(decided) if decided and again else self._members(pairs)
+        still = decided and not gone & set(decided)  # else the run has gone on without one of them
+        members = tuple(decided or ()) if still else self._members(pairs)
         spec = state.strategy.pinned(state.config.strategy, state.config)
         changes = {"num_pairs": len(members), "members": members, "strategy": spec}
         target = state.config.model_copy(update=changes)
@@ -302,7 +310,7 @@ class Membership:
     def _put_back(self) -> None:
         """The request before this one, where no checkpoint has its members yet."""
         remove_within(self.folder, REQUEST)
-        if self.carried_out and self.state.in_checkpoint != self.state.config.ids:
+        if self.carried_out and not self._saved:
             with contextlib.suppress(OSError):
                 write_within(self.folder, REQUEST, json.dumps(self.carried_out).encode())
 

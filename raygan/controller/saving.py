@@ -137,7 +137,6 @@ class Saving:
             )
             return
         self.assembly.committed(step, checkpoint.steps)
-        self.state.in_checkpoint = tuple(checkpoint.extra["members"])
         removed = self._retain(keep, best)
         self.state.totals.prune({e.step for e in journal.index}, step)
         size = sum(len(r) for r in checkpoint.parts.values())

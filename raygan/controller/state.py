@@ -42,8 +42,6 @@ class RunState:
         """
         self.away: set[str] = set()
         """Players that died or moved, and are on the way back; no members meanwhile."""
-        self.in_checkpoint: tuple[int, ...] | None = None
-        """Numbers of the members in the newest checkpoint of this attempt; None before there is one."""
         self.latest: dict[str, dict[str, float]] = {}
         self.scores: dict[str, dict[str, Any]] = {}
         self.holds: dict[str, str] = {}

@@ -16,7 +16,7 @@ from raygan.controller.controller import Controller
 from raygan.controller.inline import InlineExecutor
 from raygan.controller.listener import as_listener
 from raygan.controller.membership import REQUEST
-from raygan.controller.orders import Done, Join
+from raygan.controller.orders import Adopt, Done, Join
 from raygan.controller.run_folder import RunFolder, read_jsonl
 from raygan.errors import Interrupted, PlayerDied
 from raygan.gan.bundle import unpack
@@ -25,6 +25,7 @@ from raygan.service.runs.lineage import lineage
 from raygan.service.runs.run import Run
 from raygan.service.training import load_config, resume_run
 from raygan.strategies.base import Setup
+from raygan.strategies.orders import Swap, Train
 from raygan.strategies.roles import JUDGE
 from tests.conftest import setup_of, tiny_config
 
@@ -280,9 +281,9 @@ def test_what_was_answered_is_not_undone_by_a_death_before_the_next_checkpoint(
         assert bits[0] == bits[1]
 
 
-def taken_up(tmp_path: Path, **request: Any) -> Controller:
+def taken_up(tmp_path: Path, strategy: Any = "independent", **request: Any) -> Controller:
     """A run in lockstep that has gone back to before a request that it had taken up."""
-    config = tiny_config(num_pairs=3, steps=24, round_steps=2, strategy="independent")
+    config = tiny_config(num_pairs=3, steps=24, round_steps=2, strategy=strategy)
     folder = RunFolder.create(tmp_path, "run")
     folder.write("config.json", json.dumps(full_dump(config)))
     folder.status(executor="inline", shape=(2,), status="running")
@@ -348,23 +349,30 @@ def test_what_happened_since_is_heeded_and_nobody_tries_for_ever(
     assert not (controller.log.folder.path / REQUEST).exists()
 
 
+@pytest.mark.parametrize(("asked_after", "step"), [(Train, 6), (Swap, 7), (Adopt, 7)])
 def test_members_never_change_at_a_step_whose_swaps_had_those_of_before(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, asked_after: type, step: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else a run that went back would swap among others at that step."""
-    controller = run(
-        tmp_path, {s: 3 + s % 2 for s in (3, 6, 9, 12)}, monkeypatch,
-        strategy={"name": "gap", "swap_every": 3}, loss="non_saturating",
-    )  # fmt: skip
-    kinds = [(e["step"], e["kind"]) for e in events(controller, "swap", "join", "leave")]
-    for at, kind in kinds:
-        if kind != "swap":
-            assert (
-                kinds.index((at, kind)) < kinds.index((at, "swap"))
-                if (at, "swap") in kinds
-                else True
-            )
-    assert [k for _, k in kinds].count("join") >= 1
+    """Else a run that went back would swap among others at that step. Asked before the swaps of a
+    step, members change before them.
+    """
+    monkeypatch.setattr("raygan.controller.membership.EVERY_S", 0.0)
+    controller = taken_up(tmp_path, strategy={"name": "gap", "swap_every": 3})
+    (controller.log.folder.path / REQUEST).unlink()
+    asked: list[int] = []
+
+    def ask(c: Controller, done: Done) -> None:
+        at = done.order.swap.step if isinstance(done.order, Adopt) else c.state.furthest
+        if isinstance(done.order, asked_after) and at == 6 and not asked:
+            asked.append(at)
+            c.log.folder.write(REQUEST, json.dumps({"id": "r", "pairs": 4}))
+
+    controller.listeners.append(as_listener(ask))
+    controller.run()
+    (join,) = events(controller, "join")
+    assert join["step"] == step
+    members = {e["step"]: len(e["players"]) for e in events(controller, "swap")}
+    assert members[6] == (4 if step == 6 else 3)
 
 
 def test_a_request_that_is_refused_leaves_the_one_before_it_in_force(

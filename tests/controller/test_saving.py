@@ -160,7 +160,6 @@ class Run:
         self.ledger = Ledger(self.done)
         self.totals = Totals(seen={7, 3}, best={2: ("fid", 1.0), 4: ("fid", 2.0), 99: ("fid", 3.0)})
         self.folder = self
-        self.in_checkpoint: tuple[int, ...] | None = None
         self.free = False
         self.plan = SimpleNamespace(checkpoint_every=4, saves_at=lambda step: step % 2 == 0)
         self.told: list[tuple[str, dict[str, Any]]] = []
@@ -225,7 +224,7 @@ def test_a_whole_cut_is_committed_told_and_counted(tmp_path: Path) -> None:
         found.steps,
         1,
     )
-    assert run.in_checkpoint == (0, 1)
+    assert saving.assembly.steps.keys() == {A, B, "judge"}, "whom it is committed for"
     assert sorted(run.totals.best) == [4, 99], "scores whose checkpoints are gone are of no use"
 
 

@@ -215,8 +215,8 @@ class World:
         self.damaged: set[str] = set()
         """Checkpoints that somebody has changed: they are told until a life has passed them over."""
         self.partitioned: Journal | None = None
-        self.wanted: list[int] | None = None
-        """Members that an answered request has asked for."""
+        self.wanted: dict[str, Any] | None = None
+        """The newest request that was answered, with its members."""
         self.controller: Controller | None = None
 
     def _place(self) -> Path:
@@ -228,7 +228,7 @@ class World:
         ask for something.
         """
         if self.controller is not None and (done := self.controller.loop.membership.carried_out):
-            self.wanted = done["members"]
+            self.wanted = done
         if self.left == 0 or self.rng.random() > 0.08:
             return
         self.left -= 1
@@ -352,17 +352,20 @@ class World:
                 f"ended with {self.controller.state.players}, its last checkpoint has"
                 f" {sorted(final.parts)} (C1)"
             )
-        events = self.folder.path / "events.jsonl"
-        told = (
-            events.exists() and '"kind": "refused"' in events.read_text()
-        )  # given up, and said so
-        pending = (self.folder.path / REQUEST).exists() or told
-        if self.wanted is not None and not pending and final.extra["members"] != self.wanted:
-            raise Violation(
-                f"members {self.wanted} were asked for and answered, the last checkpoint has"
-                f" {final.extra['members']}, and no request waits (S4)"
-            )
+        if self.wanted is not None and final.extra["members"] != self.wanted["members"]:
+            waits = (self.folder.path / REQUEST).exists()
+            if not waits and self.wanted["id"] not in self._refused():
+                raise Violation(
+                    f"members {self.wanted['members']} were asked for and answered, the last"
+                    f" checkpoint has {final.extra['members']}, and no request waits (S4)"
+                )
         return final
+
+    def _refused(self) -> set[str]:
+        """Requests that were given up, and of which that was said."""
+        file = self.folder.path / "events.jsonl"
+        events = map(json.loads, file.read_bytes().splitlines() if file.exists() else [])
+        return {e["request"] for e in events if e["kind"] == "refused"}
 
     def _check_disk(self) -> None:
         fuse, self.storage.fuse = self.storage.fuse, None

@@ -131,15 +131,17 @@ class Gauges:
         self.steps = float(info.get("total_steps") or 0.0)
         self.roles = roles_told(info) or self.roles
 
-    def beats(self, ages: Mapping[str, float], store: Mapping[str, float]) -> None:
+    def beats(self, ages: Mapping[str, float]) -> None:
         """Seconds since each player's last sign of life, told by a driver that lives."""
         self.pushed = time.monotonic()
         for player, age in ages.items():
             if NAMES.fullmatch(player):
                 self.heard[player] = self.pushed - age
-        if store:
-            self._set("object_store_bytes", "", store["store_used"])
-            self._set("object_store_capacity_bytes", "", store["store_capacity"])
+
+    def store(self, use: Mapping[str, float]) -> None:
+        """Bytes in the cluster's object stores."""
+        self._set("object_store_bytes", "", use["store_used"])
+        self._set("object_store_capacity_bytes", "", use["store_capacity"])
 
     def end(self) -> None:
         """Nothing is exported any more."""

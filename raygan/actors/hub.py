@@ -65,6 +65,7 @@ class HubActor(Process):
         self.requests: list[dict[str, Any]] = []
         self.gauges = Gauges(run)
         self._lock = threading.Lock()
+        self._over = threading.Event()
         if gauges:
             threading.Thread(target=self._tick_for_ever, daemon=True).start()
 
@@ -73,7 +74,6 @@ class HubActor(Process):
 
     def push(
         self, life: str, added: dict[str, tuple[int, bytes]], whole: dict[str, bytes], beats: dict[str, float],
-        store: dict[str, float],
     ) -> tuple[str, dict[str, int], list[dict[str, Any]]]:  # fmt: skip
         """Take what is new. Returns (this hub's life, bytes of each log that it knows, requests
         since the last push).
@@ -90,7 +90,7 @@ class HubActor(Process):
                             self.gauges.take(name, row)
                 if (info := parse(whole.get("run.json", b""))) is not None:
                     self.gauges.info(info)
-                self.gauges.beats(beats, store)
+                self.gauges.beats(beats)
                 self._forget_samples()
             asked, self.requests = self.requests, []
             return self.life, {name: log.end for name, log in self.logs.items()}, asked
@@ -122,13 +122,21 @@ class HubActor(Process):
 
     def bye(self) -> None:
         """The run has ended: nothing is exported any more."""
-        self.gauges.end()
+        with self._lock:
+            self._over.set()
+            self.gauges.end()
 
     def _tick_for_ever(self) -> None:
         while True:
+            # asked here, not by the driver: a GCS that has just died does not answer for 60 s, and
+            # Ray ends whoever waits for it then
+            use = store_use()
             with self._lock:
+                if self._over.is_set():
+                    return
+                self.gauges.store(use)
                 self.gauges.tick()
-            time.sleep(TICK_S)
+            self._over.wait(TICK_S)
 
 
 class Log:
@@ -243,7 +251,7 @@ class HubLink(Listener):
                     whole[key] = path.read_bytes()
                     budget -= len(whole[key])
                     self._sent[key] = facts.st_mtime_ns, facts.st_size
-        self._under_way = self.hub.push.remote(self.life, added, whole, beats, store_use())
+        self._under_way = self.hub.push.remote(self.life, added, whole, beats)
 
     def close(self) -> None:
         """The run has ended, well or not: tell the end, and take the hub away."""

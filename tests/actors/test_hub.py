@@ -58,18 +58,18 @@ def test_a_hub_that_was_made_again_is_told_from_the_beginning() -> None:
         ).encode()
         + b"\n"
     )
-    life, known, _ = h.push("", {"metrics.jsonl": (0, row)}, {}, {}, {})
+    life, known, _ = h.push("", {"metrics.jsonl": (0, row)}, {}, {})
     assert known["metrics.jsonl"] == len(row)
     again = hub()
-    _, known, _ = again.push(life, {"metrics.jsonl": (len(row), row)}, {}, {}, {})
+    _, known, _ = again.push(life, {"metrics.jsonl": (len(row), row)}, {}, {})
     assert known["metrics.jsonl"] == 0, "what was meant for its forerunner does not join on"
 
 
 def test_requests_are_handed_over_once() -> None:
     h = hub()
     h.ask({"verb": "stop"})
-    assert h.push("", {}, {}, {}, {})[2] == [{"verb": "stop"}]
-    assert h.push("", {}, {}, {}, {})[2] == []
+    assert h.push("", {}, {}, {})[2] == [{"verb": "stop"}]
+    assert h.push("", {}, {}, {})[2] == []
 
 
 def test_a_dead_player_shows_by_its_age_and_not_by_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,9 +77,9 @@ def test_a_dead_player_shows_by_its_age_and_not_by_a_gap(monkeypatch: pytest.Mon
     monkeypatch.setattr("raygan.actors.gauges.time.monotonic", lambda: clock[0])
     monkeypatch.setattr(Gauges, "_gauge", lambda self, name: Sink())
     gauges = Gauges("run")
-    gauges.beats({"pair-00": 0.5, "pair-01": 0.5}, {})
+    gauges.beats({"pair-00": 0.5, "pair-01": 0.5})
     clock[0] += 50
-    gauges.beats({"pair-00": 0.2}, {})  # pair-01 answers no more
+    gauges.beats({"pair-00": 0.2})  # pair-01 answers no more
     gauges.tick()
     ages = {p: v for (n, p), v in gauges.values.items() if n == "raygan_heartbeat_age_seconds"}
     assert ages == pytest.approx({"pair-00": 0.2, "pair-01": 50.5})
@@ -108,7 +108,7 @@ def test_no_label_says_what_no_player_is_called(monkeypatch: pytest.MonkeyPatch,
 
     monkeypatch.setattr(Gauges, "_gauge", lambda self, name: Seen())
     gauges = Gauges("run")
-    gauges.beats({"pair-00": 0.5, name: 0.5}, {})
+    gauges.beats({"pair-00": 0.5, name: 0.5})
     for player in (name, "pair-00"):
         gauges.take(
             "metrics.jsonl",
@@ -156,7 +156,7 @@ def test_ten_thousand_rows_a_second(tmp_path: Path) -> None:
         for i in range(10_000)
     )  # fmt: skip
     h, began = hub(), time.process_time()
-    h.push("", {"metrics.jsonl": (0, rows)}, {}, {}, {})
+    h.push("", {"metrics.jsonl": (0, rows)}, {}, {})
     assert time.process_time() - began < 1.0
 
 

@@ -1,5 +1,5 @@
-"""A machine goes down, is cut off, runs out of memory, has a player that hangs: the weights stay an
-undisturbed run's.
+"""A machine goes down, is cut off, runs out of memory, has a player that hangs, loses the Ray it
+began: the weights stay an undisturbed run's.
 """
 
 import os
@@ -17,7 +17,7 @@ from raygan.controller.storage import LocalStorage
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
 from raygan.service.verify import final_states
-from tests.actors import draining, hanging, memory, node_loss, partition
+from tests.actors import dead_gcs, draining, hanging, memory, node_loss, partition
 from tests.conftest import setup_of
 from tests.simulation.world import check_history
 
@@ -27,6 +27,7 @@ CASES = {
     "memory": (memory.CONFIG, "oom"),
     "draining": (draining.CONFIG, "preempted"),
     "hanging": (hanging.CONFIG, "hang"),
+    "dead_gcs": (dead_gcs.CONFIG, "head"),
 }
 pytestmark = [pytest.mark.ray, pytest.mark.exhaustive]
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from raygan import moved
 
 if TYPE_CHECKING:
+    __version__: str
     from raygan.service.cluster.jobs import Jobs as Jobs
     from raygan.service.runs.generators import Generators as Generators
     from raygan.service.runs.run import Run as Run
@@ -81,6 +82,10 @@ def load(source: str | Path, which: str | None = None, *, trust_code: bool = Fal
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("raygan")
     if name == "Started":
         from raygan.service.started import Started
 

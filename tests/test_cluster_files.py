@@ -131,6 +131,55 @@ def test_the_job_goes_on_after_its_cluster_was_lost() -> None:
     )
 
 
+FLAVOR: dict[str, Any] = {"name": str, "resources": [{"name": str, "nominalQuota": None}]}
+QUEUES: dict[str, dict[str, Any]] = {
+    "ResourceFlavor": {},
+    "ClusterQueue": {
+        "namespaceSelector": None, "queueingStrategy": str,
+        "resourceGroups": [{"coveredResources": [str], "flavors": [FLAVOR]}],
+    },
+    "LocalQueue": {"clusterQueue": str},
+}  # fmt: skip
+"""Fields of kueue.x-k8s.io/v1beta1 that are used here, from Kueue's API documentation."""
+
+
+def test_the_queue_has_room_for_the_job_and_takes_it() -> None:
+    """What Kueue's webhook asks of a RayJob, and the sum of what its pods ask for."""
+    queues = {q["kind"]: q for q in yaml.safe_load_all((CLUSTER / "kueue.yaml").read_text())}
+    assert set(queues) == set(QUEUES)
+    for kind, queue in queues.items():
+        assert queue["apiVersion"] == "kueue.x-k8s.io/v1beta1"
+        assert list(strangers(queue.get("spec", {}), QUEUES[kind])) == []
+    job = load("rayjob.yaml")
+    local, cluster = queues["LocalQueue"], queues["ClusterQueue"]
+    assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == local["metadata"]["name"]
+    assert local["spec"]["clusterQueue"] == cluster["metadata"]["name"]
+    spec = job["spec"]
+    assert spec["shutdownAfterJobFinishes"], "else the cluster keeps its place in the queue"
+    assert "clusterSelector" not in spec
+    assert not spec["rayClusterSpec"].get("enableInTreeAutoscaling"), "refused by Kueue"
+    groups = [{"replicas": 1, **spec["rayClusterSpec"]["headGroupSpec"]}]
+    groups += spec["rayClusterSpec"]["workerGroupSpecs"]
+    (group,) = cluster["spec"]["resourceGroups"]
+    (flavor,) = group["flavors"]
+    assert flavor["name"] == queues["ResourceFlavor"]["metadata"]["name"]
+    quota = {r["name"]: number(r["nominalQuota"]) for r in flavor["resources"]}
+    assert list(quota) == group["coveredResources"]
+    for name, room in quota.items():
+        asked = sum(
+            g["replicas"] * number(c["resources"]["requests"].get(name, 0))
+            for g in groups
+            for c in g["template"]["spec"]["containers"]
+        )
+        assert asked <= room, f"{name}: such a job would wait for ever"
+
+
+def number(quantity: Any) -> float:
+    """Of Kubernetes: 2, "2", "8Gi"."""
+    text = str(quantity)
+    return float(text[:-2]) * 2**30 if text.endswith("Gi") else float(text)
+
+
 @pytest.mark.parametrize("name", ["aws.yaml", "gcp.yaml"])
 def test_ray_up_takes_the_file(name: str) -> None:
     """Against Ray's own schema, with its defaults filled in; nothing is asked of a cloud."""

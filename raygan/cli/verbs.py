@@ -8,7 +8,7 @@ import math
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from raygan.cli.commands import VERBS, usage
 from raygan.cli.flags import Arguments, parse
@@ -18,6 +18,9 @@ from raygan.errors import ConfigError, RequirementError
 from raygan.paths import expanded
 from raygan.visible import say as print
 from raygan.watching import tell
+
+if TYPE_CHECKING:
+    from raygan.service.cluster.jobs import Job
 
 
 def _resolved(args: Arguments) -> Resolved:
@@ -368,7 +371,10 @@ def submit(argv: Sequence[str]) -> int:
             f"submit: no verb {rest[0] if rest else ''!r}."
             f" {did_you_mean(rest[0] if rest else '', VERBS)}"
         )
-    arguments, run = jobs.for_a_job(rest)
+    retries = whole(args, "retries", 0)
+    if retries and args.has("no-wait"):
+        raise ConfigError("--retries with --no-wait: nobody is there to send again. Leave one out.")
+    arguments, run = jobs.for_a_job(jobs.to_try_again(rest) if retries else rest)
     folder = Path(args.get("working-dir") or ".")
     include = args.lists.get("include", [])
     if rest[0] == "train":
@@ -376,25 +382,44 @@ def submit(argv: Sequence[str]) -> int:
             *include,
             *jobs.own_files(_resolved(parse("train", arguments[1:])), folder, arguments),
         ]
+    asked = {
+        "entrypoint_num_cpus": whole(args, "driver-cpus", 0),
+        "entrypoint_memory": whole(args, "driver-memory-gb", 0) * 10**9,
+    }
+    driver = {name: much for name, much in asked.items() if much}
     cluster = jobs.Jobs(args.get("address") or "auto")
-    submission, package = cluster.prepare(arguments, run, working_dir=folder, include=include)
-    print(shlex.join(submission.command), package.text, sep="\n", flush=True)
-    if args.has("dry-run"):
-        return 0
-    job = cluster.send(submission)
-    hint = f"raygan status {run.name}" if run else f"ray job logs {job.id}"
-    if args.has("no-wait"):
-        print(f"job {job.id} was sent: {hint}")
-        return 0
+    while True:
+        submission, package = cluster.prepare(
+            arguments, run, working_dir=folder, include=include, driver=driver
+        )
+        print(shlex.join(submission.command), package.text, sep="\n", flush=True)
+        if args.has("dry-run"):
+            return 0
+        job = cluster.send(submission)
+        hint = f"raygan status {run.name}" if run else f"ray job logs {job.id}"
+        if args.has("no-wait"):
+            print(f"job {job.id} was sent: {hint}")
+            return 0
+        if (code := _followed(job)) is None:
+            print(f"\njob {job.id} goes on: {hint}")
+            return 130
+        again = retries > 0 and code in jobs.LOST
+        print(
+            f"job {job.id}: exit code {code}" + ("; it is sent again" if again else ""), flush=True
+        )
+        if not again:
+            return code
+        retries -= 1
+
+
+def _followed(job: Job) -> int | None:
+    """Its exit code, once all that it prints is shown; None for Ctrl-C here, which leaves it alone."""
     try:
         for text in job.follow():
             print(text, end="", flush=True)
-        code = job.wait()
+        return job.wait()
     except KeyboardInterrupt:
-        print(f"\njob {job.id} goes on: {hint}")
-        return 130
-    print(f"job {job.id}: exit code {code}")
-    return code
+        return None
 
 
 def fetch(argv: Sequence[str]) -> int:

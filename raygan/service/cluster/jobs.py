@@ -18,11 +18,13 @@ import secrets
 import shlex
 import shutil
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+import raygan
 from raygan.config import Resolved
 from raygan.controller.run_folder import check_name, inside
 from raygan.errors import CheckpointError, ConfigError
@@ -35,13 +37,18 @@ GRACE_S = 60
 """Seconds that a stopped job has to write its checkpoint; Ray's own are 3."""
 RUN_DIR = "~/raygan-runs"
 """On the node of the driver, where nothing else is asked: a job's own folder is thrown away."""
-RUN, FOLDER = "raygan_run", "raygan_run_dir"
+RUN, FOLDER, VERSION = "raygan_run", "raygan_run_dir", "raygan_version"
 """Keys of a job's metadata."""
 PASSED_ON = ("RAYGAN_DATA",)
 """Settings of the environment that go with a job."""
 PATIENCE_S = 60.0
 """For a cluster that is still starting."""
 FINAL = ("SUCCEEDED", "FAILED", "STOPPED")
+LOST = (1, 137)
+"""Exit codes after which another try may get further: a death too many, a driver that was killed or
+went down with its node. Bad input, no room, a stop are what they are.
+"""
+EMPTY: Mapping[str, int] = {}
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,8 @@ class Submission:
     """The archive that `package` has made; it goes once it is sent."""
     environment: dict[str, str]
     metadata: dict[str, str]
+    driver: dict[str, int] = field(default_factory=dict)
+    """What the driver's own process asks for; {}: it lives on the head, and is counted nowhere."""
 
     @property
     def command(self) -> list[str]:
@@ -62,7 +71,9 @@ class Submission:
         env = json.dumps({"env_vars": self.environment})
         return [
             "ray", "job", "submit", "--address", self.address, "--submission-id", self.id, "--working-dir", str(self.working_dir),
-            "--runtime-env-json", env, "--metadata-json", json.dumps(self.metadata), "--", *self.entrypoint,
+            "--runtime-env-json", env, "--metadata-json", json.dumps(self.metadata),
+            *(word for name, much in self.driver.items() for word in ("--" + name.replace("_", "-"), str(much))),
+            "--", *self.entrypoint,
         ]  # fmt: skip
 
 
@@ -106,17 +117,23 @@ class Jobs:
         *,
         working_dir: Path = Path(),
         include: Sequence[str] = (),
+        driver: Mapping[str, int] = EMPTY,
     ) -> tuple[Submission, Package]:
         """What would be sent for the run of that folder, and what it weighs. Raises ConfigError for
         a package that is too large, or that lacks a file which the arguments name.
+
+        driver: what its process asks for, by Ray's names (`entrypoint_num_cpus`,
+        `entrypoint_memory` in bytes).
         """
         archive, package = pack(working_dir, include, needed=arguments)
         environment = {"RAY_JOB_STOP_WAIT_TIME_S": str(GRACE_S), "PYTHONUNBUFFERED": "1"}
         environment |= {k: os.environ[k] for k in PASSED_ON if k in os.environ}
         metadata = {} if run is None else {RUN: run.name, FOLDER: str(run.parent)}
+        metadata |= {VERSION: raygan.__version__}
         job = f"{run.name if run else arguments[0]}-{secrets.token_hex(3)}"
         entry = ["python", "-m", "raygan.cli", *arguments]
-        return Submission(self.address, job, entry, archive, environment, metadata), package
+        sent = Submission(self.address, job, entry, archive, environment, metadata, dict(driver))
+        return sent, package
 
     def submit(
         self, arguments: Sequence[str], *, working_dir: Path = Path(), include: Sequence[str] = ()
@@ -142,6 +159,8 @@ class Jobs:
                 self.client.submit_job(
                     entrypoint=shlex.join(submission.entrypoint), submission_id=submission.id, metadata=submission.metadata,
                     runtime_env={"working_dir": str(submission.working_dir), "env_vars": submission.environment},
+                    entrypoint_num_cpus=submission.driver.get("entrypoint_num_cpus"),
+                    entrypoint_memory=submission.driver.get("entrypoint_memory"),
                 )  # fmt: skip
                 return self.job(submission.id)
             except RuntimeError as error:
@@ -284,6 +303,25 @@ def for_a_job(arguments: Sequence[str]) -> tuple[list[str], Path | None]:
     return [verb, *rest], Path(folder) / name
 
 
+def to_try_again(arguments: Sequence[str]) -> list[str]:
+    """`train` or `resume` as it may be sent several times: what was committed is gone on with.
+    Raises ConfigError.
+    """
+    verb, *rest = arguments
+    if verb == "resume":
+        return [verb, *rest]
+    if verb != "train":
+        raise ConfigError(f"--retries goes with train and resume, not with {verb}. Leave it out.")
+    if _value(rest, "--run-dir") is None or _value(rest, "--name") is None:
+        raise ConfigError(
+            f"--retries: another try may have its driver on another node, where {RUN_DIR} is"
+            " empty. Give --name, and --run-dir on storage that all nodes see."
+        )
+    if (asked := _value(rest, "--resume")) not in (None, "auto"):
+        raise ConfigError(f"--retries goes with --resume auto, not {asked!r}. Leave one out.")
+    return [verb, *rest, *([] if asked else ["--resume", "auto"])]
+
+
 def own_files(resolved: Resolved, folder: Path, arguments: Sequence[str]) -> list[str]:
     """Files of own parts, relative to the job's folder: they go along whether git tracks them or
     not. Raises ConfigError for one that lies outside, or is named by its whole path, which is no
@@ -313,7 +351,7 @@ def own_files(resolved: Resolved, folder: Path, arguments: Sequence[str]) -> lis
 
 def _value(arguments: Sequence[str], flag: str) -> str | None:
     """Of a flag that may be written `--name x` or `--name=x`."""
-    for a, b in zip(arguments, [*arguments[1:], None], strict=True):
+    for a, b in zip_longest(arguments, arguments[1:]):
         if a == flag or a.startswith(f"{flag}="):
             return b if a == flag else a.partition("=")[2]
     return None

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import raygan
 from raygan.cli import main
 from raygan.errors import ConfigError
 from raygan.service.cluster import jobs, package
@@ -34,6 +35,26 @@ def said(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str]:
         ),
         (["submit", "--", "resume", "runs/mine"], "a job's working directory is thrown away"),
         (["submit", "--", "train", "--name", "../x"], "name = '../x'"),
+        (["submit", "--retries", "2", "--no-wait", "--", "train"], "nobody is there to send again"),
+        (["submit", "--retries", "two", "--", "train"], "--retries 'two': needs a whole number"),
+        (["submit", "--retries", "2", "--", "status", "mine"], "goes with train and resume"),
+        (["submit", "--retries", "2", "--", "train"], "Give --name, and --run-dir on storage"),
+        (
+            [
+                "submit",
+                "--retries",
+                "2",
+                "--",
+                "train",
+                "--name",
+                "a",
+                "--run-dir",
+                "/r",
+                "--resume",
+                "must",
+            ],
+            "goes with --resume auto, not 'must'",
+        ),
         (["status", "nobody/here"], "is not a run folder"),
         (["fetch", "../x", "--address", "http://127.0.0.1:9"], "no Ray cluster takes jobs there"),
         (["runs", "--address", "http://127.0.0.1:9"], "no Ray cluster takes jobs there"),
@@ -83,7 +104,10 @@ def test_a_resumed_run_lies_where_it_was(argv: list[str]) -> None:
     arguments, run = jobs.for_a_job(["resume", *argv])
     assert arguments == ["resume", *argv, "--plain"]
     submission, _ = cluster(Client()).prepare(arguments, run, working_dir=Path(__file__).parent)
-    assert submission.metadata == {"raygan_run": "mine", "raygan_run_dir": "/mnt/runs"}
+    assert (submission.metadata["raygan_run"], submission.metadata["raygan_run_dir"]) == (
+        "mine",
+        "/mnt/runs",
+    )
 
 
 class Client:
@@ -136,15 +160,20 @@ def test_the_printed_line_is_what_is_sent(tmp_path: Path) -> None:
     client = Client()
     sender = cluster(client)
     submission, weight = sender.prepare(
-        ["train", "--name", "mine", "--run-dir", "/r"], Path("/r/mine"), working_dir=tmp_path
-    )
+        ["train", "--name", "mine", "--run-dir", "/r"], Path("/r/mine"), working_dir=tmp_path,
+        driver={"entrypoint_num_cpus": 1, "entrypoint_memory": 4 * 10**9},
+    )  # fmt: skip
     assert weight.files == 0
     sender.send(submission)
     line, (job,) = submission.command, client.sent
     assert line[:3] == ["ray", "job", "submit"]
     assert line[line.index("--submission-id") + 1] == job["submission_id"]
     assert job["runtime_env"]["env_vars"]["RAY_JOB_STOP_WAIT_TIME_S"] == "60"
-    assert job["metadata"] == {"raygan_run": "mine", "raygan_run_dir": "/r"}
+    assert job["metadata"] == {
+        "raygan_run": "mine", "raygan_run_dir": "/r", "raygan_version": raygan.__version__,
+    }  # fmt: skip
+    assert job["entrypoint_num_cpus"] == 1 == int(line[line.index("--entrypoint-num-cpus") + 1])
+    assert job["entrypoint_memory"] == 4 * 10**9 == int(line[line.index("--entrypoint-memory") + 1])
     assert job["entrypoint"] == " ".join(line[line.index("--") + 1 :])
 
 
@@ -199,3 +228,53 @@ def test_help_of_the_new_verbs() -> None:
         )
         assert done.returncode == 0, verb
         assert done.stdout.startswith(f"usage: raygan {verb}")
+
+
+@pytest.mark.parametrize(
+    ("ends", "retries", "sent", "code"),
+    [
+        ([("FAILED", 137), ("FAILED", None), ("SUCCEEDED", 0)], 3, 3, 0),
+        ([("FAILED", -9), ("SUCCEEDED", 0)], 1, 2, 0),
+        ([("FAILED", 1)] * 3, 2, 3, 1),
+        ([("FAILED", 137)], 0, 1, 137),
+        ([("FAILED", 2)], 3, 1, 2),
+        ([("FAILED", 3)], 3, 1, 3),
+        ([("FAILED", 4)], 3, 1, 4),
+        ([("FAILED", 5)], 3, 1, 5),
+        ([("STOPPED", -15)], 3, 1, 143),
+        ([("FAILED", 143)], 3, 1, 143),
+    ],
+)
+def test_a_job_whose_driver_was_lost_is_sent_again_and_goes_on(
+    ends: list[tuple[str, int | None]],
+    retries: int,
+    sent: int,
+    code: int,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    client = Client()
+    left = iter(ends)
+
+    def follow(self: jobs.Job) -> list[str]:
+        status, exit_code = next(left)
+        client.details = SimpleNamespace(status=status, driver_exit_code=exit_code)
+        return ["step 1\n"]
+
+    monkeypatch.setattr(jobs.Job, "follow", follow)
+    sender = cluster(client)
+    monkeypatch.setattr(jobs, "Jobs", lambda address: sender)
+    with pytest.raises(SystemExit) as end:
+        main([
+            "submit", "--working-dir", str(tmp_path), "--retries", str(retries), "--",
+            "train", "--name", "mine", "--run-dir", "/r",
+        ])  # fmt: skip
+    assert end.value.code == code
+    assert len(client.sent) == sent
+    assert len({job["submission_id"] for job in client.sent}) == sent
+    assert (
+        all(job["entrypoint"].endswith("--resume auto --plain") for job in client.sent)
+        or not retries
+    )
+    assert capsys.readouterr().out.count("it is sent again") == sent - 1

@@ -2,6 +2,7 @@
 reported.
 """
 
+import importlib.util
 import json
 import os
 import re
@@ -144,7 +145,13 @@ def test_a_budget_gives_each_trial_its_steps() -> None:
         ({"loggers": ["wandb"]}, "wandb is not installed. `pip install wandb`"),
     ],
 )
-def test_mistakes_in_a_file(values: dict[str, Any], complaint: str, tmp_path: Path) -> None:
+def test_mistakes_in_a_file(
+    values: dict[str, Any], complaint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *of: None if name == "wandb" else there(name, *of)
+    )
     file = write(tmp_path / "s.yaml", **values)
     with pytest.raises(ConfigError) as found:
         sweeping.sweep(file, run_dir=tmp_path / "runs", address="local")

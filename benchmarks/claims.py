@@ -59,6 +59,12 @@ def once(value: float, unit: str = "", of: str = "1 run") -> Cell:
     return f"{number(value)}{unit}", of
 
 
+def serving(p: Any) -> str:
+    """Latencies that clients of an MLP met."""
+    row = p["rows"]["ring8, an MLP"]
+    return f"p50 {row['p50 ms']:.0f} ms, p99 {row['p99 ms']:.0f} ms"
+
+
 def tail(found: Json, unit: str = " s") -> Cell:
     """A median with its tail: {n, p50, p99, max}."""
     worst = f"p99 {number(found['p99'])}, most {number(found['max'])}"
@@ -329,6 +335,12 @@ SIZE = [
         "the hub's CPU time, of all cores'":
             lambda p: turns((100 * s for s in p["cpu_share"]), " %"),
         "rows a second into the hub": lambda p: once(p["rows_per_second"]),
+    }),
+    Source("serve", "python -m benchmarks serve", "serve", {
+        "samples a second of `raygan serve`, an MLP, 64 clients on the same two cores":
+            lambda p: once(p["rows"]["ring8, an MLP"]["samples/s"], "", serving(p)),
+        "answers that 64 clients missed while a newer checkpoint came":
+            lambda p: once(p["rows"]["ring8, a checkpoint comes"]["errors"]),
     }),
     Source("journal-length", "python -m benchmarks journal-length", "second-look", {
         "a checkpoint after 40,000 swaps over after 10":

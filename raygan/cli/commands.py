@@ -193,6 +193,16 @@ VERBS: dict[str, Verb] = {
         {"pairs": Flag("How many there are to be.", "8"), "address": ADDRESS}, "raygan scale mine --pairs 8",
     ),
     "stop": Verb("let a running run save a checkpoint and end", *RUN, {"address": ADDRESS}, "raygan stop mine"),
+    "serve": Verb(
+        "a run's generator behind HTTP, on Ray Serve: a run, an export, or hf://ORGANISATION/NAME", "RUN|FOLDER|hf://..", (1, 1),
+        {
+            "from": FROM, "reject": REJECT, "host": Flag("Where it listens.", "127.0.0.1"), "port": Flag("Of the address.", "8000"),
+            "replicas": Flag("Processes that answer.", "2"),
+            "every": Flag("Seconds between two looks for a newer checkpoint.", "5"),
+            "address": ADDRESS, "trust-code": TRUST,
+        },
+        "raygan serve latest --port 8000",
+    ),
     "fetch": Verb(
         "copy a submitted run's folder here", *RUN, {"to": Flag("Folder to copy it into.", "runs"), "address": ADDRESS},
         "raygan fetch mine --to here",

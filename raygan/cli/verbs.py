@@ -204,6 +204,24 @@ def sample(argv: Sequence[str]) -> int:
     return 0
 
 
+def serve(argv: Sequence[str]) -> int:
+    """A generator behind HTTP."""
+    args = parse("serve", argv)
+    from raygan.service.scores.loading import SCHEME, is_export
+    from raygan.service.serving import running
+    from raygan.service.serving.source import Source
+
+    path = args.positional[0]
+    if not path.startswith(SCHEME):
+        path = str(expanded(path).resolve() if is_export(path) else _opened(args).path)
+    source = Source(path, args.get("from"), args.has("reject"), args.has("trust-code"))
+    return running.serve(
+        source, args.get("host") or "127.0.0.1", whole(args, "port", 8000, least=1, most=65535),
+        whole(args, "replicas", 1, least=1), args.get("address") or "auto", whole(args, "every", 5, least=1),
+        lambda at: print(f"{at}  sample?count=16&seed=0&format=png, latent, health, metrics, docs", flush=True),
+    )  # fmt: skip
+
+
 def evaluate(argv: Sequence[str]) -> int:
     """Score runs."""
     args = parse("evaluate", argv)

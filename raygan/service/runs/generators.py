@@ -90,31 +90,58 @@ class Generators:
         """(n, *shape) in the data's own units: images float32 in [-1, 1], scaled data float64. The
         same seed gives the same.
         """
-        drawn = self.draw(n, seed)
+        return self.in_units(self.draw(n, seed))
+
+    def in_units(self, drawn: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
+        """What networks have made (N, *shape), in the data's own units."""
         return drawn if self.scaling is None else self.scaling.back(drawn)
 
     def draw(self, n: int, seed: int = 0) -> npt.NDArray[np.float32]:
         """(n, *shape) float32 as the networks make them: in the units that they were trained, and
         are scored, in.
         """
-        streams = Streams(seed, "sample")
-        share = shares(
-            n, [1.0 if self.weights is None else self.weights[name] for name in self.networks]
-        )
-        out = []
+        return self.draw_many([(n, seed)])[0]
+
+    def draw_many(self, asked: Sequence[tuple[int, int]]) -> list[npt.NDArray[np.float32]]:
+        """What `draw` gives for each (n, seed), up to rounding: each network runs once over what
+        all of them ask of it.
+        """
+        weights = [1.0 if self.weights is None else self.weights[name] for name in self.networks]
+        streams = [Streams(seed, "sample") for _, seed in asked]
+        made = list[list[Tensor]]([] for _ in asked)
         with torch.no_grad():
-            for (name, network), count in zip(self.networks.items(), share, strict=True):
-                stream = streams.at(name)
-                if name in self.judges:
-                    out.append(self._kept(name, count, stream, streams.at(f"{name} kept")))
-                    continue
-                prior, z_dim = self.priors[name]
-                sizes = [min(CHUNK, count - i) for i in range(0, count, CHUNK)]
-                out += [network(sample_prior(prior, (size, z_dim), stream)) for size in sizes]
-        pool = torch.cat(out)
+            for name, *counts in zip(
+                self.networks, *(shares(n, weights) for n, _ in asked), strict=True
+            ):
+                for out, x in zip(made, self._made(name, counts, streams), strict=True):
+                    out.append(x)
+        pools = [torch.cat(out) for out in made]
         if len(self.networks) > 1:
-            pool = pool[torch.randperm(n, generator=streams.at("order"))]
-        return np.asarray(pool.numpy())
+            pools = [
+                pool[torch.randperm(len(pool), generator=stream.at("order"))]
+                for pool, stream in zip(pools, streams, strict=True)
+            ]
+        return [np.asarray(pool.numpy()) for pool in pools]
+
+    def _made(
+        self, name: str, counts: Sequence[int], streams: Sequence[Streams]
+    ) -> Sequence[Tensor]:
+        """So many samples of one network for each that asks."""
+        if name in self.judges:
+            return [
+                self._kept(name, n, stream.at(name), stream.at(f"{name} kept"))
+                for n, stream in zip(counts, streams, strict=True)
+            ]
+        prior, z_dim = self.priors[name]
+        zs = [
+            sample_prior(prior, (min(CHUNK, n - i), z_dim), stream)
+            for n, stream in zip(counts, (s.at(name) for s in streams), strict=True)
+            for i in range(0, n, CHUNK)
+        ]
+        if not zs:
+            return [torch.empty(0)] * len(counts)
+        made = torch.cat([self.networks[name](z) for z in torch.cat(zs).split(CHUNK)])
+        return list(made.split(list(counts)))
 
     def _kept(
         self, name: str, count: int, stream: torch.Generator, coins: torch.Generator

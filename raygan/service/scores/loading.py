@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from raygan.errors import CheckpointError, ConfigError
+from raygan.paths import expanded
 
 if TYPE_CHECKING:
     from raygan.service.runs.generators import Generators
@@ -25,7 +26,7 @@ def load(source: str | Path, which: str | None = None, *, trust_code: bool = Fal
     cannot be loaded.
     """
     folder = from_hub(str(source)) if str(source).startswith(SCHEME) else Path(source)
-    if (folder / "config.json").is_file() and not (folder / "run.json").exists():
+    if is_export(folder):
         from raygan.service.scores.export import load_exported
 
         if which is not None:
@@ -37,6 +38,12 @@ def load(source: str | Path, which: str | None = None, *, trust_code: bool = Fal
 
     run = Run.load(folder, trust_code=trust_code).use_code()
     return run.generator(which or run.main_player)
+
+
+def is_export(folder: str | Path) -> bool:
+    """Has `raygan export` written it? A run folder has a config too, and a run.json."""
+    there = expanded(folder)
+    return (there / "config.json").is_file() and not (there / "run.json").exists()
 
 
 def address(source: str) -> str:

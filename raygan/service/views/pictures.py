@@ -361,7 +361,12 @@ def _phases_of_many(shares: dict[str, float]) -> bytes:
 
 
 def save_grid(samples: npt.NDArray[np.float32], out: Path) -> None:
-    """`raygan sample -o x.png`: images as a grid, points as a scatter."""
+    """`raygan sample -o x.png`."""
+    out.write_bytes(drawn_grid(samples))
+
+
+def drawn_grid(samples: npt.NDArray[np.float32]) -> bytes:
+    """PNG: images as a grid, points as a scatter."""
     import torch
 
     with plt.rc_context({**STYLE, "axes.grid": False}):
@@ -377,4 +382,4 @@ def save_grid(samples: npt.NDArray[np.float32], out: Path) -> None:
         else:
             axis.scatter(samples[:, 0], samples[:, 1], s=3, color=MAIN, alpha=0.6, linewidths=0)
             axis.set_aspect("equal")
-        out.write_bytes(png(figure))
+        return png(figure)

@@ -1,0 +1,86 @@
+"""Samples as the bytes of an answer."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import threading
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from raygan.data.lm1b import decode
+from raygan.errors import ConfigError
+
+Format = Literal["json", "npy", "npz", "png", "txt"]
+MEDIA: dict[Format, str] = {
+    "json": "application/json",
+    "npy": "application/octet-stream",
+    "npz": "application/octet-stream",
+    "png": "image/png",
+    "txt": "text/plain; charset=utf-8",
+}
+
+DRAWING = threading.Lock()
+"""pyplot is for one thread at a time."""
+
+
+def encoded(samples: npt.NDArray[Any], form: Format, alphabet: str = "") -> bytes:
+    """Samples (N, *shape): nested lists, arrays (`x` of an .npz), a picture, or a sentence a line.
+
+    JSON of text is sentences. Raises ConfigError for a format that these samples do not have.
+    """
+    if form == "json":
+        told: Any = decode(samples.argmax(1), alphabet) if alphabet else samples.tolist()
+        return json.dumps({"shape": list(samples.shape), "x": told}).encode()
+    if form == "npy":
+        out = io.BytesIO()
+        np.save(out, samples)
+        return out.getvalue()
+    if form == "npz":
+        out = io.BytesIO()
+        np.savez_compressed(out, x=samples)
+        return out.getvalue()
+    if (form == "txt") != bool(alphabet):
+        kind = "text: use txt" if alphabet else "not text: use png"
+        raise ConfigError(f"format={form}: these samples are {kind}, json, npy or npz.")
+    if form == "txt":
+        return ("\n".join(decode(samples.argmax(1), alphabet)) + "\n").encode()
+    return picture(samples)
+
+
+def picture(samples: npt.NDArray[Any]) -> bytes:
+    """PNG: images (N, C, H, W) in a square grid, a pixel a pixel; points as a scatter plot."""
+    if samples.ndim != 4:
+        from raygan.service.views.pictures import drawn_grid
+
+        with DRAWING:
+            return drawn_grid(samples)
+    import torch
+    from PIL import Image
+
+    from raygan.data.base import to_uint8
+    from raygan.service.views.sheet import tile
+
+    across = int(np.ceil(np.sqrt(len(samples))))
+    shown = tile(to_uint8(torch.from_numpy(samples)), across)
+    out = io.BytesIO()
+    Image.fromarray(shown).save(out, "PNG")
+    return out.getvalue()
+
+
+def numbers(text: str) -> list[float]:
+    """Of `z`. Raises ConfigError.
+
+    >>> numbers("0.5,-1")
+    [0.5, -1.0]
+    """
+    try:
+        out = [float(word) for word in text.split(",")]
+    except ValueError:
+        raise ConfigError(f"z={text[:40]!r}: write numbers between commas.") from None
+    if not all(math.isfinite(x) for x in out):
+        raise ConfigError(f"z={text[:40]!r}: a number is not finite.")
+    return out

@@ -1,0 +1,71 @@
+"""From `raygan serve` to the address, and to the end."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any, cast
+
+from raygan.actors.cluster import OwnRay, cluster
+from raygan.errors import ConfigError
+from raygan.service.serving.source import Source
+from raygan.service.signals import listening
+from raygan.service.views.door import LOCAL
+from raygan.watching import tell
+
+STORE_MB = 200
+QUIET = {"log_level": "ERROR", "enable_access_log": False}
+
+
+def serve(
+    source: Source, host: str = LOCAL[0], port: int = 8000, replicas: int = 1, address: str = "auto",
+    every_s: float = 5.0, ready: Callable[[str], None] = print,
+) -> int:  # fmt: skip
+    """Answer until a signal comes; `ready` hears the address once the first answer is there.
+
+    On a cluster where Serve runs already it is one more application of it, below /NAME, on Serve's
+    own port. every_s: seconds between two looks for a newer checkpoint. Returns 0. Raises
+    ConfigError, and what opening the source raises, before anything is started.
+    """
+    try:
+        from ray import serve as ray_serve
+
+        from raygan.service.serving.app import Service
+    except ImportError:
+        raise ConfigError("serve: needs Ray Serve: pip install 'raygan[serve]'.") from None
+    logging.getLogger("ray.serve").setLevel(logging.ERROR)  # it tells each step of its own
+    source.open()
+    refuse_taken(host, port)
+    name = source.path.rstrip("/").rpartition("/")[2]
+    over, deployment = threading.Event(), cast(Any, Service)
+    with cluster(address, STORE_MB), listening(lambda *_: over.set()):
+        others = OwnRay.options is None and bool(ray_serve.status().applications)
+        prefix = f"/{name}" if others else "/"
+        app: Any = deployment.options(num_replicas=replicas).bind(source, every_s)
+        tell("starting Ray Serve")
+        ray_serve.start(http_options={"host": host, "port": port}, logging_config=QUIET)
+        ray_serve.run(app, name=f"raygan-{name}", route_prefix=prefix, logging_config=QUIET)
+        tell("")
+        where = f"[{host}]" if ":" in host else host
+        ready(f"http://{where}:{port}/" if not others else f"the port of Serve there, at {prefix}/")
+        over.wait()
+        if OwnRay.options is None:  # else all of it ends with our Ray
+            ray_serve.delete(f"raygan-{name}")
+            if not others:
+                ray_serve.shutdown()
+    return 0
+
+
+def refuse_taken(host: str, port: int) -> None:
+    """Raises ConfigError where nobody can listen there."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind((host, port))
+    except OSError as error:
+        raise ConfigError(
+            f"--port {port}: cannot listen on {host} ({error.strerror}). Choose another --port."
+        ) from None

@@ -1,0 +1,118 @@
+"""What is served: a run's generator, an export, or a model of the Hub; a run's newest checkpoint
+takes the place of the last one while requests go on.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+import torch
+
+from raygan.controller.checkpoint import as_storage, listed
+from raygan.errors import ConfigError, RayganError
+from raygan.service.runs.generators import Generators, newest
+from raygan.service.runs.run import Run
+from raygan.service.scores.loading import SCHEME, load
+from raygan.service.scores.rejection import rejecting
+
+
+@dataclass(frozen=True)
+class Source:
+    """Plain facts, so that a replica elsewhere can open it. Raises what `load` raises."""
+
+    path: str
+    """A run folder, an exported folder, or hf://org/name."""
+    which: str | None = None
+    """As in `raygan sample --from`; None: what the run is for."""
+    reject: bool = False
+    trust_code: bool = False
+
+    @property
+    def is_run(self) -> bool:
+        """May it move on?"""
+        return not self.path.startswith(SCHEME) and (Path(self.path) / "run.json").exists()
+
+    def open(self) -> Model:
+        """With the newest checkpoint."""
+        if not self.is_run:
+            if self.reject:
+                raise ConfigError(
+                    f"--reject: {self.path!r} has no discriminator to go by. Serve its run."
+                )
+            made = load(self.path, self.which, trust_code=self.trust_code)
+            return Model(made, self.which or "generator", "", "")
+        run = Run.load(self.path, trust_code=self.trust_code).use_code()
+        which = self.which or run.main_player
+        entry = newest(run, "served").entry
+        made = rejecting(run, which) if self.reject else run.generator(which)
+        return Model(made, which, entry.folder if entry else "", str(run.info.get("alphabet", "")))
+
+
+@dataclass(frozen=True)
+class Model:
+    """One state of it."""
+
+    generators: Generators
+    which: str
+    checkpoint: str
+    """Its name in the run; "" for what does not move."""
+    alphabet: str
+    """Of text; "" for everything else."""
+
+    def latent(self, z: list[float]) -> npt.NDArray[Any]:
+        """The sample (*shape) that the first network makes of z (z_dim,). Raises ConfigError for
+        another length.
+        """
+        name = next(iter(self.generators.networks))
+        _, z_dim = self.generators.priors[name]
+        if len(z) != z_dim:
+            raise ConfigError(f"z: {len(z)} numbers, and {name} takes {z_dim}.")
+        with torch.no_grad():
+            made = self.generators.networks[name](torch.tensor([z]))
+        out: npt.NDArray[Any] = self.generators.in_units(made.numpy())[0]
+        return out
+
+
+class Rolling:
+    """A model that is changed for its next state between two requests, never within one."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.model = source.open()
+        self.seen = self.model.checkpoint
+        self.failed = ""
+        """Why the newest state is not served, where it is not."""
+        self.rolled = 0
+
+    def look(self) -> None:
+        """Take the newest checkpoint, if it is another one. The last is served while that loads, and
+        goes on being served where it cannot be loaded.
+        """
+        try:
+            entries, _ = listed(as_storage(Path(self.source.path)))
+            if not entries or entries[-1].folder == self.seen:
+                return
+            self.seen = entries[-1].folder
+            model = self.source.open()
+        except (RayganError, OSError) as error:
+            self.failed = str(error)
+            return
+        self.rolled += model.checkpoint != self.model.checkpoint
+        self.model = model
+        stays = f"checkpoint {self.seen} cannot be used; {model.checkpoint} is served"
+        self.failed = "" if model.checkpoint == self.seen else stays
+
+    def look_for_ever(self, every_s: float) -> None:
+        """In a thread of its own, as long as the process lives."""
+        pause = threading.Event()
+
+        def loop() -> None:
+            while not pause.wait(every_s):
+                self.look()
+
+        if self.source.is_run:
+            threading.Thread(target=loop, daemon=True, name="newest checkpoint").start()

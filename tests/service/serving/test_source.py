@@ -1,0 +1,142 @@
+"""What is served, without Ray: the samples of `raygan sample`, however requests come together; and
+the newest checkpoint.
+"""
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from raygan.config import Resolved
+from raygan.errors import ConfigError, RayganError
+from raygan.service.runs.run import Run
+from raygan.service.serving.formats import encoded, numbers
+from raygan.service.serving.source import Rolling, Source
+from raygan.service.training import resume_run, train
+from tests.conftest import tiny_config
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Two swapping pairs, and a global one."""
+    config = tiny_config(num_pairs=2, steps=20, checkpoint={"every_steps": 10})
+    return train(
+        Resolved(config=config, origins={}),
+        run_dir=tmp_path_factory.mktemp("runs"),
+        name="r",
+        inline=True,
+    )
+
+
+@pytest.mark.parametrize("which", ["global", "mixture", "pair:1", None])
+def test_requests_that_come_together_get_what_each_asked_for(run: Run, which: str | None) -> None:
+    model = Source(str(run.path), which).open()
+    asked = [(3, 7), (1, 0), (700, 7), (1, 123), (2, 0)]
+    together = model.generators.draw_many(asked)
+    for (count, seed), x in zip(asked, together, strict=True):
+        alone = run.generator(which or run.main_player).draw(count, seed)
+        assert x.shape == alone.shape == (count, 2)
+        np.testing.assert_allclose(x, alone, rtol=1e-4, atol=1e-5)
+
+
+def test_one_request_alone_has_the_bits_of_sample(run: Run) -> None:
+    model = Source(str(run.path), "global").open()
+    assert np.array_equal(
+        model.generators.draw_many([(64, 5)])[0], run.generator("global").draw(64, 5)
+    )
+
+
+def test_a_latent_point_is_the_networks_own(run: Run) -> None:
+    model = Source(str(run.path), "global").open()
+    z_dim = model.generators.priors["global"][1]
+    z = [0.25] * z_dim
+    assert model.latent(z).shape == (2,)
+    assert np.array_equal(model.latent(z), model.latent(z))
+    assert not np.array_equal(model.latent(z), model.latent([-0.25] * z_dim))
+    with pytest.raises(ConfigError, match=f"z: 1 numbers, and global takes {z_dim}"):
+        model.latent([1.0])
+
+
+def test_a_newer_checkpoint_takes_its_place_and_a_broken_one_does_not(tmp_path: Path) -> None:
+    config = tiny_config(num_pairs=2, steps=20, checkpoint={"every_steps": 10})
+    run = train(Resolved(config=config, origins={}), run_dir=tmp_path, name="r", inline=True)
+    rolling = Rolling(Source(str(run.path), "global"))
+    before, first = rolling.model.checkpoint, rolling.model.generators.draw(8)
+    rolling.look()
+    assert rolling.model.checkpoint == before
+    assert rolling.rolled == 0
+    resume_run(run.path, extra_steps=10)
+    rolling.look()
+    assert rolling.rolled == 1
+    assert rolling.model.checkpoint > before
+    assert not np.array_equal(rolling.model.generators.draw(8), first)
+    now = rolling.model.generators.draw(8)
+    resume_run(run.path, extra_steps=10)
+    newest = max((run.path / "checkpoints").iterdir())
+    for part in newest.iterdir():
+        part.write_bytes(part.read_bytes()[:-1])
+    rolling.look()
+    assert np.array_equal(rolling.model.generators.draw(8), now), (
+        "the last one goes on being served"
+    )
+    assert f"checkpoint {newest.name} cannot be used" in rolling.failed
+
+
+def test_a_folder_that_is_gone_is_said_and_the_last_state_is_served(tmp_path: Path) -> None:
+    config = tiny_config(num_pairs=2, steps=20, checkpoint={"every_steps": 10})
+    run = train(Resolved(config=config, origins={}), run_dir=tmp_path, name="r", inline=True)
+    rolling = Rolling(Source(str(run.path)))
+    resume_run(run.path, extra_steps=10)
+    (run.path / "run.json").rename(tmp_path / "elsewhere.json")
+    rolling.look()
+    assert rolling.failed
+    assert rolling.model.generators.draw(3).shape == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("source", "complaint"),
+    [
+        (Source("/nowhere"), "nowhere"),
+        (Source("hf://x"), "hf://ORGANISATION/NAME"),
+    ],
+)
+def test_what_cannot_be_served_is_one_line(source: Source, complaint: str) -> None:
+    with pytest.raises(RayganError, match=complaint) as found:
+        source.open()
+    assert "\n" not in str(found.value)
+
+
+IMAGES = np.linspace(-1, 1, 5 * 3 * 4 * 4, dtype=np.float32).reshape(5, 3, 4, 4)
+POINTS = np.arange(6.0).reshape(3, 2)
+
+
+def test_formats_hold_what_they_were_given() -> None:
+    assert json.loads(encoded(POINTS, "json")) == {"shape": [3, 2], "x": POINTS.tolist()}
+    assert np.array_equal(np.load(io.BytesIO(encoded(IMAGES, "npy"))), IMAGES)
+    assert np.array_equal(np.load(io.BytesIO(encoded(IMAGES, "npz")))["x"], IMAGES)
+    assert Image.open(io.BytesIO(encoded(POINTS, "png"))).format == "PNG"
+    sheet = np.asarray(Image.open(io.BytesIO(encoded(IMAGES, "png"))))
+    assert sheet.shape == (8, 12, 3), "3 across, 2 down"
+    first = np.round((IMAGES[0].transpose(1, 2, 0) + 1) * 127.5)
+    assert np.abs(sheet[:4, :4] - first).max() <= 1
+    text = np.zeros((1, 2, 3), np.float32)
+    text[0, [1, 0, 1], [0, 1, 2]] = 1
+    assert encoded(text, "txt", "ab") == b"bab\n"
+    assert json.loads(encoded(text, "json", "ab"))["x"] == ["bab"]
+
+
+@pytest.mark.parametrize(
+    ("samples", "form", "alphabet"), [(POINTS, "txt", ""), (np.zeros((1, 2, 3)), "png", "ab")]
+)
+def test_a_format_that_samples_do_not_have(samples: np.ndarray, form: str, alphabet: str) -> None:
+    with pytest.raises(ConfigError, match=f"format={form}"):
+        encoded(samples, form, alphabet)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("text", ["", "x", "1,,2", "1;2", "nan,1", "1,inf"])
+def test_a_z_that_is_no_point(text: str) -> None:
+    with pytest.raises(ConfigError, match="z="):
+        numbers(text)

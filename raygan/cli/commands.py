@@ -121,6 +121,15 @@ VERBS: dict[str, Verb] = {
         },
         "raygan sample latest --from mixture -n 64 -o samples.png",
     ),
+    "distil": Verb(
+        "train one generator on what a run's generators make", "RUN [--SETTING VALUE ...]", (1, 1),
+        {
+            "from": Flag("Whose samples: mixture, global, best, pair:3.", "mixture"),
+            "count": Flag("Samples to learn from.", "50000"), "reject": REJECT,
+            **{k: f for k, f in TRAIN.items() if k not in ("resume", "strict", "dry-run")},
+        },
+        "raygan distil sites --reject --preset ring8-best --name one", settings=True,
+    ),
     "evaluate": Verb(
         "score runs, beside floor and ceiling", "RUN [RUN ...]", (1, MANY),
         {

@@ -204,6 +204,31 @@ def sample(argv: Sequence[str]) -> int:
     return 0
 
 
+def distil(argv: Sequence[str]) -> int:
+    """One generator out of many."""
+    args = parse("distil", argv)
+    tell("loading torch")
+    from raygan.service import training
+    from raygan.service.distil import lesson
+
+    if wanted := args.get("require"):
+        training.requirements(wanted)
+    run, run_dir = _opened(args), expanded(args.get("run-dir") or "runs")
+    learned = lesson(
+        run, which=args.get("from"), count=whole(args, "count", 50_000, least=2), reject=args.has("reject"),
+        preset=args.get("preset"), files=args.files("config"), settings=args.settings, run_dir=run_dir,
+        name=args.get("name"),
+    )  # fmt: skip
+    print(f"{learned.samples}: what {run.name} has made, {learned.kept:.0%} of it kept")
+    shown = _console(args)
+    done = training.train(
+        learned.resolved, run_dir=run_dir, name=learned.name, address=args.get("address") or "auto",
+        inline=args.has("inline"), listeners=[shown], command="raygan distil " + shlex.join(argv),
+        trust_code=args.has("trust-code"),
+    )  # fmt: skip
+    return _finish(done, shown, args)
+
+
 def serve(argv: Sequence[str]) -> int:
     """A generator behind HTTP."""
     args = parse("serve", argv)
@@ -412,6 +437,7 @@ def submit(argv: Sequence[str]) -> int:
         )
         print(shlex.join(submission.command), package.text, sep="\n", flush=True)
         if args.has("dry-run"):
+            submission.discard()
             return 0
         job = cluster.send(submission)
         hint = f"raygan status {run.name}" if run else f"ray job logs {job.id}"

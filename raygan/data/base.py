@@ -77,6 +77,8 @@ class Samples:
     """The same of each that is held out."""
     classes: tuple[str, ...] = ()
     """Their names."""
+    real: Samplings | None = None
+    """Real training samples, where those in `train` are made ones; None: `train` is real."""
     parts: Mapping[str, Part] = field(default_factory=dict)
     """What is known of each pair's part, where pairs do not share all samples (`data.partition`).
     """
@@ -94,7 +96,13 @@ class Samples:
         """All but the samples: for whoever builds networks, and may hold none."""
         none = self.train[:0].copy()
         return replace(
-            self, train=none, held_out=none, labels=None, held_out_labels=None, record=None
+            self,
+            train=none,
+            held_out=none,
+            real=None,
+            labels=None,
+            held_out_labels=None,
+            record=None,
         )
 
     @property
@@ -109,20 +117,21 @@ class Samples:
         return self._draw(self.train, size, generator).to(device)
 
     def real_batch(self, size: int, generator: torch.Generator) -> Tensor:
-        """`size` distinct samples of the training part (all of it where it has fewer), on the CPU;
-        stacks are drawn anew.
+        """`size` distinct real samples of the training part (all of it where it has fewer), on the
+        CPU; stacks are drawn anew.
         """
+        real = self.train if self.real is None else self.real
         if self.stack > 1:
-            return self._draw(self.train, size, generator)
-        order = torch.randperm(len(self.train), generator=generator)[:size].numpy()
-        return self._to_float(self.train[order])
+            return self._draw(real, size, generator)
+        order = torch.randperm(len(real), generator=generator)[:size].numpy()
+        return self._to_float(real[order])
 
     @property
     def distinct(self) -> int | None:
         """Training samples that are there to be measured; None for stacks, whose combinations do
         not run out.
         """
-        return None if self.stack > 1 else len(self.train)
+        return None if self.stack > 1 else len(self.train if self.real is None else self.real)
 
     def held_out_batch(self, size: int, generator: torch.Generator) -> Tensor:
         """The held-out part (all of it where it is no larger than `size`), or `size` draws without

@@ -76,6 +76,10 @@ class Submission:
             "--", *self.entrypoint,
         ]  # fmt: skip
 
+    def discard(self) -> None:
+        """Take the archive away: it is sent, or will not be."""
+        shutil.rmtree(self.working_dir.parent, ignore_errors=True)
+
 
 class Jobs:
     """The jobs of one cluster. Raises ConfigError when it cannot be reached, or does not let us in."""
@@ -150,7 +154,7 @@ class Jobs:
         try:
             return self._send(submission)
         finally:
-            shutil.rmtree(submission.working_dir.parent, ignore_errors=True)
+            submission.discard()
 
     def _send(self, submission: Submission) -> Job:
         deadline = time.monotonic() + PATIENCE_S

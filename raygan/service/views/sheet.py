@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -69,6 +70,7 @@ def shown(data: Samples) -> tuple[npt.NDArray[np.uint8], list[str]]:
     are classes).
     """
     if data.labels is None or data.stack > 1:
+        data = replace(data, real=None)  # what D sees, made or not
         return to_uint8(data.real_batch(ACROSS * ROWS, torch.Generator().manual_seed(0))), []
     rows, names = [], []
     numbers = np.unique(data.labels)[:ROWS]

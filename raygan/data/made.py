@@ -1,0 +1,86 @@
+"""`{name: made, path: SAMPLES.npz, like: SOURCE}`: samples that generators have made, to train one
+generator on them (`raygan distil`); held-out samples, modes, classes and units are those of the
+data that the generators had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any, cast
+
+import numpy as np
+import torch
+from pydantic import BeforeValidator, Field
+
+from raygan.components import shorthand
+from raygan.config import load_component
+from raygan.data.base import DataComponent, Samples, freeze, to_uint8
+from raygan.data.npz import DAMAGED
+from raygan.data.partition import rescaled
+from raygan.data.record import Record
+from raygan.data.search import must_be_file
+from raygan.data.split import fingerprint
+from raygan.errors import DataError
+
+
+def parsed(value: object) -> object:
+    """What a SOURCE stands for, without parts: what was made is one. Raises ValueError."""
+    spec = shorthand(value, "data")
+    if not isinstance(spec, Mapping) or not isinstance(spec.get("name"), str):
+        raise ValueError("write a SOURCE: ring8, mnist, npz:PATH or the like")
+    return {k: v for k, v in spec.items() if not k.startswith("partition")}
+
+
+class Made(DataComponent):
+    """Made samples to train on; real ones to be scored against."""
+
+    path: str = Field(description="The .npz of `raygan sample`.")
+    like: Annotated[dict[str, Any], BeforeValidator(parsed)] = Field(
+        description="The data that its generators had; held-out samples are its."
+    )
+    sha256: str | None = Field(None, description="Of the samples; others are refused.")
+
+    def load(self, seed: int) -> Samples:
+        """Training samples from the file, all else from `like`. Raises DataError where they are of
+        another shape.
+        """
+        real = cast(DataComponent, load_component("data", self.like)).load(seed)
+        path = must_be_file("made", self.path)
+        where = f"data.made: {path}"
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                made = np.asarray(archive["x"])
+        except DAMAGED as error:
+            why = " ".join(str(error).split()) or type(error).__name__
+            raise DataError(
+                f"{where} cannot be read ({why}). Write it with raygan sample."
+            ) from None
+        if made.shape[1:] != real.shape or real.stack > 1 or len(made) < 2:
+            raise DataError(
+                f"{where} holds samples of shape {made.shape}, and {real.name} has {real.shape} each."
+                " Name the data that their generators had (data.like)."
+            )
+        if not np.isfinite(made).all():
+            raise DataError(f"{where} holds numbers that are not finite. Sample again.")
+        if self.sha256 not in (None, found := fingerprint(made)):
+            raise DataError(
+                f"{where} holds samples with sha256 {found[:12]}.., asked for are"
+                f" {str(self.sha256)[:12]}... Put the file back, or start a new run."
+            )
+        train, record = form(made, real), Record(f"made:{self.path}")
+        record.recognised = f"{len(made):,} samples that generators made; scores are of {real.name}"
+        freeze(train)
+        return replace(real, train=train, real=real.train, labels=None, record=record)
+
+
+def form(made: np.ndarray[Any, Any], real: Samples) -> np.ndarray[Any, Any]:
+    """As `real` keeps its own: text as characters' numbers, pictures as bytes, points scaled."""
+    if real.text:
+        return made.argmax(1).astype(real.train.dtype)
+    if real.is_images:
+        as_bytes = real.train.dtype == np.uint8
+        return to_uint8(torch.from_numpy(made)) if as_bytes else made.astype(np.float32)
+    return rescaled(
+        np.asarray(made, np.float32 if real.scaling is None else made.dtype), None, real.scaling
+    )

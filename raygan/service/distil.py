@@ -1,0 +1,87 @@
+"""`raygan distil RUN`: one generator out of many, trained on what they make.
+
+    pairs, each on its part --sample--> NAME-samples.npz --train--> one pair
+
+No real sample is needed but those that scores are of. From parts of the data this is the one
+generator that does not see them: each site trains its pair, G leaves once, at the end. Made samples
+can be kept as the pairs' own discriminators say (`reject`), which takes away what lies between
+modes, so that the student does not learn it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from raygan.config import Resolved, resolve
+from raygan.controller.run_folder import RunFolder, check_name
+from raygan.data.split import fingerprint
+from raygan.errors import ConfigError, DataError
+from raygan.service.runs.run import Run
+from raygan.service.scores.rejection import rejecting
+from raygan.service.training import fresh_name
+from raygan.watching import tell
+
+KEPT = ("network", "loss", "pair", "batch_size", "precision", "device")
+"""What the student has from the run, unless a preset or a setting says otherwise."""
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What is trained next, and on what."""
+
+    resolved: Resolved
+    name: str
+    samples: Path
+    kept: float
+    """Share of what the generators made."""
+
+
+def lesson(
+    run: Run, *, which: str | None = None, count: int = 50_000, seed: int = 0, reject: bool = False,
+    preset: str | None = None, files: list[Path] | None = None, settings: Mapping[str, Any] | None = None,
+    run_dir: Path = Path("runs"), name: str | None = None,
+) -> Lesson:  # fmt: skip
+    """Draw `count` samples of `which` (None: the mixture of all pairs) into run_dir/NAME-samples.npz,
+    and settle the config that learns from them. Raises ConfigError, and what sampling raises.
+    """
+    settings = dict(settings or {})
+    if taken := [s for s in settings if s.partition(".")[0] in ("data", "strategy", "num_pairs")]:
+        raise ConfigError(
+            f"distil: --{taken[0]} is settled: one pair, on what was made. Leave it out."
+        )
+    data = {k: v for k, v in run.config.data.items() if not k.startswith("partition")}
+    flags: dict[str, Any] = {"strategy": "independent", "num_pairs": 1}
+    if preset is None and not files:
+        mine = run.config.model_dump(mode="json")
+        flags |= {key: mine[key] for key in KEPT if key in mine}
+    draft = resolve(preset, files or (), {**flags, **settings})
+    name = name or fresh_name(run_dir, draft.config)
+    check_name(name)
+    RunFolder.refuse(run_dir, name)
+    out = run_dir / f"{name}-samples.npz"
+    if out.exists():
+        raise ConfigError(f"{str(out)!r} exists already. Choose another --name.")
+    which = which or "mixture"
+    tell(f"sampling {which} of {run.name}")
+    generators = rejecting(run, which) if reject else run.generator(which)
+    samples = generators.sample(count, seed)
+    made = {
+        "name": "made", "path": str(out.resolve()), "like": data, "sha256": fingerprint(samples),
+    }  # fmt: skip
+    resolved = resolve(preset, files or (), {**flags, **settings, "data": made})
+    run_dir.mkdir(parents=True, exist_ok=True)
+    temporary = out.with_name(f".{out.name}")
+    with temporary.open("wb") as file:
+        np.savez_compressed(file, x=samples)
+    temporary.replace(out)
+    try:
+        resolved.config.component("data").load(resolved.config.seed)  # type: ignore[attr-defined]
+    except DataError:
+        out.unlink()
+        raise
+    return Lesson(resolved, name, out, generators.share_kept)

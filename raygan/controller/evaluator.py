@@ -28,7 +28,7 @@ from raygan.metrics.own import own_metrics
 from raygan.metrics.suite import Suite, default_groups
 from raygan.networks.base import NetworkComponent
 from raygan.strategies.base import Plan, Setup, strategy_of
-from raygan.strategies.partition import counts
+from raygan.strategies.partition import counts, unlike
 from raygan.strategies.roles import MIXTURE
 
 SHOW_POINTS, SHOW_IMAGES = 1000, 64
@@ -123,20 +123,28 @@ class Evaluator:
                 rows.append(self._row(MIXTURE, step, mixed))
                 self.waiting.pop(step, None)  # not before: a score that fails is tried once more
                 show[MIXTURE] = self._show(mixed)
-        real = self.quick.real
-        spread = float(
-            (samples - samples.mean(0)).square().mean().sqrt()
-            / (real - real.mean(0)).square().mean().sqrt()
-        )
-        watched = samples[:WATCHED]
+        watched, real = samples[:WATCHED], self._meant_for(player)
         return Scored(
             rows,
             show,
-            spread,
+            1.0 if real is None else deviation(samples) / deviation(real),
             self.quick.occupied(watched),
             failed=self.failed,
-            near=self.quick.near(watched),
+            near=1.0 if real is None else self.quick.near(watched, real),
         )
+
+    def _meant_for(self, player: str) -> Tensor | None:
+        """The held-out samples that a player has to come near: of its own part's classes, where
+        pairs have unlike data; None where nobody here knows them.
+        """
+        data, labels = self.setup.data, self.quick.labels
+        part = data.parts.get(player)
+        if part is None or unlike(self.setup.config) is None:
+            return self.quick.real
+        own = [i for i, name in enumerate(data.classes) if part.classes.get(name)]
+        if labels is None or not (mine := np.isin(labels, own)).any():
+            return None
+        return self.quick.real[torch.from_numpy(mine)]
 
     def _mix(self, gathered: dict[str, Tensor], step: int, members: Sequence[str]) -> Tensor:
         if set(members) <= set(self.setup.data.parts):  # by the sizes of their parts
@@ -176,3 +184,8 @@ class Evaluator:
             for entry in out.values():
                 entry["classifier_accuracy"] = self.full.classifier[2]
         return out
+
+
+def deviation(samples: Tensor) -> float:
+    """Root mean square distance of the samples (N, *shape) from their mean, a value."""
+    return float((samples - samples.mean(0)).square().mean().sqrt())

@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field
 
 from raygan.components import shorthand
 from raygan.config import load_component
-from raygan.data.base import DataComponent, Samples, freeze, to_uint8
+from raygan.data.base import Array, DataComponent, Samples, freeze, to_uint8
 from raygan.data.npz import DAMAGED
 from raygan.data.partition import rescaled
 from raygan.data.record import Record
@@ -74,13 +74,13 @@ class Made(DataComponent):
         return replace(real, train=train, real=real.train, labels=None, record=record)
 
 
-def form(made: np.ndarray[Any, Any], real: Samples) -> np.ndarray[Any, Any]:
+def form(made: Array, real: Samples) -> Array:
     """As `real` keeps its own: text as characters' numbers, pictures as bytes, points scaled."""
     if real.text:
-        return made.argmax(1).astype(real.train.dtype)
-    if real.is_images:
-        as_bytes = real.train.dtype == np.uint8
-        return to_uint8(torch.from_numpy(made)) if as_bytes else made.astype(np.float32)
-    return rescaled(
-        np.asarray(made, np.float32 if real.scaling is None else made.dtype), None, real.scaling
-    )
+        return np.asarray(made.argmax(1), real.train.dtype)
+    if not real.is_images:
+        made = made if real.scaling else made.astype(np.float32)
+        return rescaled(made, None, real.scaling)
+    if real.train.dtype == np.uint8:
+        return to_uint8(torch.from_numpy(made))
+    return made.astype(np.float32)

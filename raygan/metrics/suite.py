@@ -219,11 +219,11 @@ class Suite:
             return []
         return [float(c) / len(fake) for c in counts]
 
-    def near(self, fake: Tensor) -> float:
-        """Share of held-out points that samples (N, features) come near; 1 for all but points."""
+    def near(self, fake: Tensor, real: Tensor) -> float:
+        """Share of real points that samples (N, features) come near; 1 for all but points."""
         if self.data.is_images or self.data.text:
             return 1.0
-        real = self.real[: len(fake)]
+        real = real[: len(fake)]
         return near(real.double().numpy(), fake.double().numpy())
 
     def _group(self, group: str, fake: Tensor) -> dict[str, float]:

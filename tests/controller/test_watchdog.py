@@ -1,13 +1,19 @@
 """Warnings that name what goes wrong, each with its page."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
+from raygan.controller.evaluator import Evaluator
 from raygan.controller.orders import Scored
-from raygan.controller.watchdog import Watchdog
+from raygan.controller.watchdog import Watchdog, collapse
 from raygan.service.views.tables import REMEDIES, fate
+from raygan.strategies.partition import with_parts
+from tests.conftest import setup_of, tiny_config
 
 ROOT = Path(__file__).parents[2]
 
@@ -89,3 +95,50 @@ def test_every_warning_has_a_page_and_a_remedy() -> None:
         )
         assert number in REMEDIES
         assert f"docs/warnings/{number}.md" in fate(f"{number} anything")
+
+
+@pytest.mark.parametrize(
+    ("partition", "mine", "found"),
+    [
+        ("by_class", True, ""),
+        ("by_class", False, "come near"),
+        ("clusters", True, ""),
+        ("clusters", False, "come near"),
+        ("shared", True, "come near"),
+        ("shards", True, "come near"),
+    ],
+)
+def test_a_pair_has_to_come_near_its_own_part_only(
+    partition: str, mine: bool, found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four pairs with two modes each: what is all of a pair's data is a quarter of the whole."""
+    data = {"name": "ring", "modes": 8, "train": 4000, "held_out": 2000, "partition": partition}
+    config = tiny_config(num_pairs=4, strategy={"name": "independent"}, data=data)
+    setup = setup_of(config)
+    evaluator = Evaluator(setup)
+    known = setup.data.parts["pair-00"].classes if partition in ("by_class", "clusters") else {}
+    own = [i for i, name in enumerate(setup.data.classes) if known.get(name)] or [0, 4]
+    assert len(own) == 2
+    modes = own if mine else [i for i in range(8) if i not in own][:2]
+    assert setup.data.labels is not None
+    drawn = np.resize(setup.data.train[np.isin(setup.data.labels, modes)], (1600, 2))
+    monkeypatch.setattr(evaluator.sampler, "draw", lambda *_: torch.from_numpy(drawn))
+    scored = evaluator.evaluate("pair-00", 6, np.zeros(0, np.float32))
+    assert (found in collapse(scored)) if found else not collapse(scored)
+
+
+def test_a_pair_whose_part_nobody_here_knows_is_not_called_narrow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points = np.random.default_rng(0).normal(size=(400, 2)).astype(np.float32)
+    for name, some in (("whole", points), ("a", points[:100]), ("b", points[100:])):
+        np.save(tmp_path / f"{name}.npy", some)
+    parts = {f"pair-0{i}": f"npz:{tmp_path / name}.npy" for i, name in enumerate("ab")}
+    data = {"name": "npz", "path": str(tmp_path / "whole.npy"), "partition": parts}
+    config = tiny_config(num_pairs=2, strategy={"name": "independent"}, data=data)
+    setup = setup_of(config)
+    setup = replace(setup, data=with_parts(config, ["pair-00", "pair-01"], setup.data))
+    evaluator = Evaluator(setup)
+    narrow = torch.zeros(1600, 2) + 1e-6 * torch.arange(1600)[:, None]
+    monkeypatch.setattr(evaluator.sampler, "draw", lambda *_: narrow)
+    assert not collapse(evaluator.evaluate("pair-00", 6, np.zeros(0, np.float32)))

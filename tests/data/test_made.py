@@ -62,7 +62,7 @@ def test_pictures_are_kept_as_the_real_ones_are(tmp_path: Path, kind: Any) -> No
     made = rng.uniform(-1, 1, (20, 3, 8, 8)).astype(np.float32)
     data = loaded(tmp_path, made, like)
     assert data.is_images
-    batch = data.as_batch(data.train)
+    batch = data.as_batch(data.train.copy())
     assert batch.dtype == torch.float32
     np.testing.assert_allclose(batch.numpy(), made, atol=1 / 127)
 

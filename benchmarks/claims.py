@@ -152,6 +152,14 @@ WINS = [
         "share of samples kept": over("results|rejected", "kept"),
         "high quality without rejection": over("results|plain", "high_quality"),
     }),
+    Source("distil", "python -m benchmarks distil", "distil", {
+        "four sites, two modes each, one generator that learns from their mixture: modes":
+            over("results|ring8 > one generator", "modes@10%"),
+        "its high quality": over("results|ring8 > one generator", "high_quality"),
+        "with rejection": over("results|ring8 > one generator, rejected", "high_quality"),
+        "its reverse KL, plain": over("results|ring8 > one generator", "reverse_kl"),
+        "the mixture itself: high quality": over("results|ring8 > mixture", "high_quality"),
+    }),
     Source("federated", "python -m benchmarks federated", "federated", {
         "four sites, two modes each, one generator (odds): modes":
             over("results|odds", "modes@10%"),

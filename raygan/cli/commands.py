@@ -199,7 +199,9 @@ VERBS: dict[str, Verb] = {
         {
             "run-dir": RUN_DIR, "resume": Flag("Leave out what is done, go on with what is not."),
             "samples": Flag("Draws, instead of the file's.", "20"),
-            "max-concurrent": Flag("Trials at once, at most.", "2"), "address": ADDRESS,
+            "max-concurrent": Flag("Trials at once, at most.", "2"),
+            "track": Flag("Trackers that each trial is told to, instead of the file's.", "wandb,tensorboard"),
+            "address": ADDRESS,
             "dry-run": Flag("List the trials, with what they cost; start nothing."),
         },
         "raygan sweep tune/population.yaml --dry-run",

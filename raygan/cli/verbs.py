@@ -438,7 +438,7 @@ def sweep(argv: Sequence[str]) -> int:
     folder = sweeping.sweep(
         file, run_dir=expanded(args.get("run-dir") or "runs"), resume=args.has("resume"),
         address=args.get("address") or "auto", samples=whole(args, "samples", 0, least=1) or None,
-        max_concurrent=whole(args, "max-concurrent", 0, least=1) or None,
+        max_concurrent=whole(args, "max-concurrent", 0, least=1) or None, track=args.get("track"),
     )  # fmt: skip
     sweep_report.write(folder)
     print(sweep_report.text(folder))

@@ -64,6 +64,9 @@ class WeightsAndBiases(TrackerComponent):
     def end(self, status: str) -> None:
         """Sends what is left, where it is online."""
         self._run.finish(exit_code=0 if status in ("done", "degraded") else 1)
+        wandb = importlib.import_module("wandb")
+        if wandb.run is None:  # its helper process ends now: at exit, Ray may have ended it before
+            wandb.teardown()
 
 
 def mode() -> str:

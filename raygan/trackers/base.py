@@ -35,6 +35,8 @@ class Tracked:
     """What `begin` gave when it was first told of this run: it is to go on there."""
     step: int
     """The first step that nothing was told of yet."""
+    calls: int
+    """Of `scalars` and `picture` until now."""
     room: Callable[[str], Path]
     """Makes a folder of this name in the run's, and refuses a link. Raises OSError."""
 

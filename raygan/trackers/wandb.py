@@ -24,6 +24,7 @@ class WeightsAndBiases(TrackerComponent):
     needs: ClassVar[tuple[str, ...]] = ("wandb",)
     extra: ClassVar[str] = "wandb"
     _run: Any = PrivateAttr(None)
+    _step: int = PrivateAttr(0)
     _stepped: set[str] = PrivateAttr(default_factory=set)
 
     def begin(self, run: Tracked) -> str:
@@ -36,6 +37,8 @@ class WeightsAndBiases(TrackerComponent):
             project=self.project, name=run.name, id=run.known or run.id, resume="allow", mode=mode(),
             dir=str(run.folder), group=run.tags.get("sweep"), tags=tags, settings=quiet,
         )  # fmt: skip
+        # offline it cannot know how far its run is, and takes no step twice when it is sent
+        self._step = max(run.calls, self._run.step)
         self._run.config.update(dict(run.config), allow_val_change=True)
         return str(self._run.id)
 
@@ -45,7 +48,9 @@ class WeightsAndBiases(TrackerComponent):
             self._stepped.add(player)
             self._run.define_metric(f"{player}/step", hidden=True)
             self._run.define_metric(f"{player}/*", step_metric=f"{player}/step")
-        self._run.log({f"{player}/step": step, **{f"{player}/{k}": v for k, v in values.items()}})
+        named = {f"{player}/step": step, **{f"{player}/{k}": v for k, v in values.items()}}
+        self._run.log(named, step=self._step)
+        self._step += 1
 
     def scalars(self, step: int, player: str, values: Mapping[str, float]) -> None:
         """PLAYER/NAME over PLAYER/step."""

@@ -66,6 +66,7 @@ class Feed(threading.Thread):
         self.id: str | None = before.get("id")
         self.steps: dict[str, int] = dict(before.get("steps", {}))
         """player/kind -> the last step that was told; what is repeated after a failure is not."""
+        self.calls = int(before.get("calls", 0))
         self.failed = int(before.get("failed", 0))
         self.begun = self.warned = False
         self.lines = Lines(told.folder / "metrics.jsonl", told_by_a_run)
@@ -111,10 +112,10 @@ class Feed(threading.Thread):
         self._next = time.monotonic() + AGAIN_S
         known, first = self.id, max((step + 1 for step in self.steps.values()), default=0)
         with self._trying("begin"):
-            self.id = str(self.tracker.begin(self.told.to(known, first)))
+            self.id = str(self.tracker.begin(self.told.to(known, first, self.calls)))
             if known not in (None, self.id):  # its store is another one now: it is told all
                 self._failed(f"{known} is not there any more; all is told again, to {self.id}")
-                self.steps = {}
+                self.steps, self.calls = {}, 0
             self._keep()
             return True
         return False
@@ -128,6 +129,7 @@ class Feed(threading.Thread):
         if step <= self.steps.get(f"{player}/{kind}", -1):
             return False
         self.steps[f"{player}/{kind}"] = step
+        self.calls += 1
         self._call("scalars", step, player, dict(numbers(row)))
         return True
 
@@ -139,13 +141,14 @@ class Feed(threading.Thread):
         self.steps[f"{player}/samples"] = step
         with self._trying("picture"), os.fdopen(open_plain(path), "rb") as file:
             if (png := self.draw(np.load(file, allow_pickle=False))) is not None:
+                self.calls += 1
                 self._call("picture", step, player, png)
         return True
 
     def _keep(self) -> None:
         """Flushed first: what is killed between the two is told twice, not lost."""
         self._call("flush")
-        facts = {"id": self.id, "steps": self.steps, "failed": self.failed}
+        facts = {"id": self.id, "steps": self.steps, "calls": self.calls, "failed": self.failed}
         with self._trying("trackers.json"):
             self.kept.write(self.label, facts)
 

@@ -26,10 +26,10 @@ class Told:
         self.name, self.id, self.folder = folder.name, str(info.get("id", folder.name)), folder
         self.config, self.tags = dict(flat(full_dump(config))), tags(config, folder, info)
 
-    def to(self, known: str | None, step: int) -> Tracked:
+    def to(self, known: str | None, step: int, calls: int) -> Tracked:
         """For one of them."""
         return Tracked(
-            self.name, self.id, self.folder, self.config, self.tags, known, step, self._room
+            self.name, self.id, self.folder, self.config, self.tags, known, step, calls, self._room
         )
 
     def _room(self, name: str) -> Path:

@@ -186,6 +186,8 @@ def test_one_that_hangs_holds_neither_training_nor_the_end(
         run = train(tmp_path, track=[Hangs], steps=40)
         assert run.info["status"] == "done"
         assert run.info["steps"]["global"] == 40
+        left = [t for t in threading.enumerate() if t.name.endswith("Hangs")]
+        assert [t.daemon for t in left] == [True], "the process can end without it"
         assert "Hangs: still busy after 0.2 s, and left alone" in caplog.text
     finally:
         free.set()

@@ -53,6 +53,11 @@ class TrackerComponent(Component):
     extra: ClassVar[str] = ""
     """What brings them: pip install 'raygan[EXTRA]'."""
 
+    lag_s: ClassVar[float] = 0.0
+    """Seconds after `flush` until what was told outlives the process; until then it is not noted as
+    told.
+    """
+
     def made(self) -> Any:
         """What is called: itself."""
         return self

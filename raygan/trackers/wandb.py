@@ -16,6 +16,11 @@ from pydantic import Field, PrivateAttr
 
 from raygan.trackers.base import Tracked, TrackerComponent, plain_name
 
+FLUSH_S = 1.0
+"""Its helper process keeps rows in memory for so long (15 s by itself), and dies with the driver."""
+GAP = 10_000
+"""More steps of its own than a life that was killed can have taken since its last note."""
+
 
 class WeightsAndBiases(TrackerComponent):
     """A run of W&B, in RUN/wandb; `wandb sync RUN/wandb/offline-run-*` sends what was kept offline."""
@@ -23,6 +28,7 @@ class WeightsAndBiases(TrackerComponent):
     project: str = Field("raygan", description="Project of the runs; WANDB_ENTITY says whose.")
     needs: ClassVar[tuple[str, ...]] = ("wandb",)
     extra: ClassVar[str] = "wandb"
+    lag_s: ClassVar[float] = 3.0
     _run: Any = PrivateAttr(None)
     _step: int = PrivateAttr(0)
     _stepped: set[str] = PrivateAttr(default_factory=set)
@@ -31,14 +37,17 @@ class WeightsAndBiases(TrackerComponent):
         """By the run's own id: a life that was killed before it could note that finds it again."""
         wandb = importlib.import_module("wandb")
         run.room("wandb")  # refuses a link
-        quiet = wandb.Settings(silent=True, console="off", disable_git=True, save_code=False)
+        quiet = wandb.Settings(
+            silent=True, console="off", disable_git=True, save_code=False,
+            x_transaction_log_flush_interval=FLUSH_S,
+        )  # fmt: skip
         tags = [f"{key}={value}"[:64] for key, value in run.tags.items()]
         self._run = wandb.init(
             project=self.project, name=run.name, id=run.known or run.id, resume="allow", mode=mode(),
             dir=str(run.folder), group=run.tags.get("sweep"), tags=tags, settings=quiet,
         )  # fmt: skip
         # offline it cannot know how far its run is, and takes no step twice when it is sent
-        self._step = max(run.calls, self._run.step)
+        self._step = max(run.calls, self._run.step) + (GAP if run.known else 0)
         self._run.config.update(dict(run.config), allow_val_change=True)
         return str(self._run.id)
 
@@ -65,10 +74,6 @@ class WeightsAndBiases(TrackerComponent):
         """Among the run's files: a copy, since `save` would link to it."""
         copy = shutil.copy(path, Path(self._run.dir) / path.name)
         self._run.save(str(copy), base_path=self._run.dir, policy="now")
-
-    def flush(self) -> None:
-        """It has no such call: an answer of its helper process says that this has all before it."""
-        self._run.summary.get("global/step")
 
     def end(self, status: str) -> None:
         """Sends what is left, where it is online."""

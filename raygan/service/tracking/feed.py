@@ -73,6 +73,9 @@ class Feed(threading.Thread):
         self.waiting: dict[tuple[str, int], None] = {}
         """Pictures of (player, step) that were scored: their samples are written after the row."""
         self._next = 0.0
+        self._unsure: list[tuple[float, Row]] = []
+        """(when, what was told by then), oldest first: not noted before the tracker's `lag_s`."""
+        self._unsure_calls = -1
 
     def run(self) -> None:
         """Until the run has ended; then once more."""
@@ -94,8 +97,8 @@ class Feed(threading.Thread):
                 news |= self._row(row)
         for player, step in list(self.waiting):
             news |= self._picture(player, step)
-        if news:
-            self._keep()
+        if news or self._unsure:
+            self._keep(getattr(self.tracker, "lag_s", 0.0) if not self.ended.is_set() else 0.0)
 
     def last(self) -> None:
         """The files that tell what it was, and how it ended."""
@@ -145,12 +148,19 @@ class Feed(threading.Thread):
                 self._call("picture", step, player, png)
         return True
 
-    def _keep(self) -> None:
+    def _keep(self, lag_s: float = 0.0) -> None:
         """Flushed first: what is killed between the two is told twice, not lost."""
         self._call("flush")
-        facts = {"id": self.id, "steps": self.steps, "calls": self.calls, "failed": self.failed}
-        with self._trying("trackers.json"):
-            self.kept.write(self.label, facts)
+        now = time.monotonic()
+        if self.calls != self._unsure_calls or not lag_s:
+            self._unsure_calls = self.calls
+            told = {"id": self.id, "steps": dict(self.steps), "calls": self.calls}
+            self._unsure.append((now, told))
+        sure = [facts for at, facts in self._unsure if at <= now - lag_s]
+        self._unsure = [(at, facts) for at, facts in self._unsure if at > now - lag_s]
+        if sure:
+            with self._trying("trackers.json"):
+                self.kept.write(self.label, {**sure[-1], "failed": self.failed})
 
     def _call(self, what: str, *facts: Any) -> None:
         if (call := getattr(self.tracker, what, None)) is not None:

@@ -264,6 +264,17 @@ def export(argv: Sequence[str]) -> int:
     return 0
 
 
+def push(argv: Sequence[str]) -> int:
+    """A generator to the Hugging Face Hub."""
+    args = parse("push", argv)
+    from raygan.service.scores.push import push as send
+
+    run = _opened(args)
+    which, licence = args.get("from") or run.main_player, args.get("licence") or "unknown"
+    print(send(run, args.positional[1], which, licence, args.has("private"), args.has("dry-run")))
+    return 0
+
+
 def compare(argv: Sequence[str]) -> int:
     """One table of several runs."""
     args = parse("compare", argv)

@@ -46,7 +46,7 @@ def push(
         if dry:
             return f"{listed}\nnothing was sent (--dry-run): {target}"
         _send(hub, name, folder, f"{run.name}: {which}", private)
-    return f"{listed}\nsent to {target}\nnext    raygan.load({target!r}).sample(64, seed=0)"
+    return f"{listed}\nsent to {target}\nnext    raygan.load({target!r}).sample({SHOWN}, seed=0)"
 
 
 def model_folder(run: Run, which: str, out: Path, target: str, licence: str) -> Path:

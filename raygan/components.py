@@ -25,6 +25,9 @@ from raygan.own.names import is_own, label, name_by_module
 
 KINDS = {"data": "data", "network": "networks", "loss": "losses", "strategy": "strategies"}
 """Kind -> its package, whose name is that of its entry points' group too."""
+LISTED = {"tracker": "trackers"}
+"""The same of kinds of which a config names any number."""
+PACKAGES = {**KINDS, **LISTED}
 
 
 class Component(BaseModel):
@@ -91,9 +94,9 @@ Spec = Annotated[dict[str, Any], BeforeValidator(shorthand)]
 
 @functools.cache
 def _built_in(kind: str) -> tuple[str, ...]:
-    if kind not in KINDS:  # metrics, listeners: users' own only
+    if kind not in PACKAGES:  # metrics, listeners: users' own only
         return ()
-    package = importlib.import_module(f"raygan.{KINDS[kind]}")
+    package = importlib.import_module(f"raygan.{PACKAGES[kind]}")
     skip = getattr(package, "NOT_COMPONENTS", ())
     return tuple(
         sorted(m.name for m in pkgutil.iter_modules(package.__path__) if m.name not in skip)
@@ -117,7 +120,7 @@ def component_class(kind: str, name: str) -> tuple[type[Component], str]:
 
         return component(kind, name)
     if name in _built_in(kind):
-        module = importlib.import_module(f"raygan.{KINDS[kind]}.{name}")
+        module = importlib.import_module(f"raygan.{PACKAGES[kind]}.{name}")
         return next(
             c for c in vars(module).values()
             if isinstance(c, type) and issubclass(c, Component) and f"{c.__module__}.".startswith(f"{module.__name__}.")

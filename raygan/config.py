@@ -30,6 +30,7 @@ from raygan.components import shorthand as shorthand
 from raygan.components import validate as validate
 from raygan.errors import ConfigError, did_you_mean
 from raygan.own.inside import luggage, refuse_unsettled, settled, unpack, whole, whole_flag
+from raygan.own.names import label
 from raygan.own.trust import claim
 
 Tempo = Literal["lockstep", "async"]
@@ -394,6 +395,13 @@ class Config(Travels):
             " driver."
         ),
     )
+    track: tuple[Spec, ...] = Field(
+        (),
+        description=(
+            "Trackers that are told too: tensorboard, wandb, mlflow, trackio, or your own"
+            " (./mine.py:Mine); several with commas."
+        ),
+    )
     pair: PairConfig = PairConfig()
     resources: ResourcesConfig = ResourcesConfig()
     failures: FailuresConfig = FailuresConfig()
@@ -427,6 +435,13 @@ class Config(Travels):
                 f"num_pairs = {self.num_pairs}, but `members` has {list(self.members)}; use `raygan"
                 " scale`"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _trackers_differ(self) -> Config:
+        named = [str(spec.get("name")) for spec in self.track]
+        if twice := [name for name in named if named.count(name) > 1]:
+            raise ValueError(f"track names {label(twice[0])} twice; it is told of the run once")
         return self
 
     @model_validator(mode="after")
@@ -668,6 +683,8 @@ def resolve(
     load_parts(config)
     for spec in config.listeners:
         load_component("listener", spec)
+    for spec in config.track:
+        load_component("tracker", spec)
     return Resolved(config=config, origins=origins)
 
 

@@ -159,6 +159,15 @@ VERBS: dict[str, Verb] = {
         },
         "raygan export latest --from global -o my-model",
     ),
+    "push": Verb(
+        "one generator, or a mixture, to the Hugging Face Hub: export, samples and model card", "RUN hf://ORG/NAME", (2, 2),
+        {
+            "from": FROM, "licence": Flag("Of the weights, as the Hub names it; else unknown.", "apache-2.0"),
+            "private": Flag("Only its organisation sees it."),
+            "dry-run": Flag("List what would be sent; no network."), "trust-code": TRUST,
+        },
+        "raygan push latest hf://me/ring8 --licence apache-2.0 --dry-run",
+    ),
     "report": Verb(
         "one self-contained HTML file about a run", *RUN,
         {"out": Flag("File to write.", "report.html"), "trust-code": TRUST}, "raygan report latest",
@@ -221,7 +230,9 @@ VERBS: dict[str, Verb] = {
         {
             "run-dir": RUN_DIR, "resume": Flag("Leave out what is done, go on with what is not."),
             "samples": Flag("Draws, instead of the file's.", "20"),
-            "max-concurrent": Flag("Trials at once, at most.", "2"), "address": ADDRESS,
+            "max-concurrent": Flag("Trials at once, at most.", "2"),
+            "track": Flag("Trackers that each trial is told to, instead of the file's.", "wandb,tensorboard"),
+            "address": ADDRESS,
             "dry-run": Flag("List the trials, with what they cost; start nothing."),
         },
         "raygan sweep tune/population.yaml --dry-run",

@@ -53,7 +53,11 @@ def script(shell: str) -> str:
         raise ConfigError(
             f"completion: {shell!r} is no shell that is known. {did_you_mean(shell, ('bash', 'zsh'))}"
         )
-    values = {"preset": presets(), **{kind: known_names(kind) for kind in KINDS}}
+    values = {
+        "preset": presets(),
+        **{kind: known_names(kind) for kind in KINDS},
+        "track": known_names("tracker"),
+    }
     text = SCRIPT.format(
         verbs=" ".join(VERBS),
         values=_cases({f"--{name}": words for name, words in values.items()}, 4),

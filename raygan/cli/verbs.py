@@ -310,6 +310,17 @@ def export(argv: Sequence[str]) -> int:
     return 0
 
 
+def push(argv: Sequence[str]) -> int:
+    """A generator to the Hugging Face Hub."""
+    args = parse("push", argv)
+    from raygan.service.scores.push import push as send
+
+    run = _opened(args)
+    which, licence = args.get("from") or run.main_player, args.get("licence") or "unknown"
+    print(send(run, args.positional[1], which, licence, args.has("private"), args.has("dry-run")))
+    return 0
+
+
 def compare(argv: Sequence[str]) -> int:
     """One table of several runs."""
     args = parse("compare", argv)
@@ -507,7 +518,7 @@ def sweep(argv: Sequence[str]) -> int:
     folder = sweeping.sweep(
         file, run_dir=expanded(args.get("run-dir") or "runs"), resume=args.has("resume"),
         address=args.get("address") or "auto", samples=whole(args, "samples", 0, least=1) or None,
-        max_concurrent=whole(args, "max-concurrent", 0, least=1) or None,
+        max_concurrent=whole(args, "max-concurrent", 0, least=1) or None, track=args.get("track"),
     )  # fmt: skip
     sweep_report.write(folder)
     print(sweep_report.text(folder))

@@ -27,6 +27,7 @@ BASES = {
     "strategy": ("raygan.strategies.base", "StrategyComponent"),
     "metric": ("raygan.metrics.own", "MetricComponent"),
     "listener": ("raygan.controller.own_listeners", "ListenerComponent"),
+    "tracker": ("raygan.trackers.base", "TrackerComponent"),
 }
 """What is imported only when an own part is looked for."""
 ADAPTERS = {
@@ -34,6 +35,7 @@ ADAPTERS = {
     "data": "raygan.data.plain",
     "metric": "raygan.metrics.own",
     "listener": "raygan.controller.own_listeners",
+    "tracker": "raygan.trackers.base",
 }
 """Modules with `fits(thing)`, said without calling it, and `adapt(thing, name)`, a class of the
 kind.
@@ -49,6 +51,7 @@ LEAST = {
     "strategy": "a subclass of raygan.strategies.base.StrategyComponent",
     "metric": "a function (samples, held_out) -> number or {name: number}",
     "listener": "a function (controller, done)",
+    "tracker": "a TrackerComponent, or a class with begin(run) and scalars(step, player, values)",
 }
 
 

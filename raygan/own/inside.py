@@ -1,8 +1,8 @@
 """Own names inside a config's plain values: made whole, settled, listed, and taken along when they
 are pickled.
 
-Places: data, network, loss, strategy, strategy.over, each of `pairs`, and the lists `metrics` and
-`listeners`.
+Places: data, network, loss, strategy, strategy.over, each of `pairs`, and the lists `metrics`,
+`listeners` and `track`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from raygan.own.names import DIGITS, absolute, is_own, split
 from raygan.own.source import SOURCES, Source, register
 
 ONE = ("data", "network", "loss", "strategy", "over")
-LISTS = {"metrics": "metric", "listeners": "listener"}
+LISTS = {"metrics": "metric", "listeners": "listener", "track": "tracker"}
 KEY = re.compile(rf"@([0-9a-f]{{{DIGITS}}})\b")
 
 

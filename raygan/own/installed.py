@@ -16,7 +16,7 @@ from raygan.own.find import as_class
 
 GROUPS = {
     "network": "raygan.networks", "loss": "raygan.losses", "data": "raygan.data", "strategy": "raygan.strategies",
-    "metric": "raygan.metrics", "listener": "raygan.listeners",
+    "metric": "raygan.metrics", "listener": "raygan.listeners", "tracker": "raygan.trackers",
 }  # fmt: skip
 
 

@@ -42,8 +42,9 @@ def named(settings: Mapping[str, Any]) -> dict[str, Any]:
     out = dict(settings)
     for key in set(out) & set(ONE):
         out[key] = spec_of(key, out[key])
-    if isinstance(metrics := out.get("metrics"), list | tuple):
-        out["metrics"] = [spec_of("metric", metric) for metric in metrics]
+    for key, kind in (("metrics", "metric"), ("track", "tracker")):
+        if isinstance(several := out.get(key), list | tuple):
+            out[key] = [spec_of(kind, one) for one in several]
     if isinstance(groups := out.get("pairs"), list | tuple):
         out["pairs"] = [named(group) if isinstance(group, Mapping) else group for group in groups]
     return out

@@ -69,6 +69,7 @@ from raygan.service.runs.summary import Keeper
 from raygan.service.runs.warm_start import sources, starting_point
 from raygan.service.scores.fitting import refuse_misfits
 from raygan.service.signals import listening
+from raygan.service.tracking.listener import Tracking, trackers_of
 from raygan.service.views.sheet import sheet
 from raygan.service.views.tables import fate
 from raygan.strategies.base import Setup, load_data, num_processes, strategy_of, with_data
@@ -113,6 +114,7 @@ def train(
     config = resolved.config
     if name is not None:
         RunFolder.refuse(run_dir, name)  # before Ray is started, and data are read
+    trackers_of(config)  # refuses what is not installed
     if inline:
         chosen(config.device)  # refuses a GPU that is not there
     tell_objects(config, inline)
@@ -184,6 +186,7 @@ def resume_run(
         config, changed = other_code(folder.path, config)
         trust.remember(config.code)
     use_code(folder.path, config, trust_code)
+    trackers_of(config)  # refuses what is not installed
     if extra_steps:
         config = config.model_copy(update={"steps": config.steps + extra_steps})
     config, over = schedules.kept(load_config(folder.path), config, folder.path)
@@ -281,7 +284,8 @@ def _drive(
 
         return RayExecutor(folder.path.name, setup)
 
-    listeners = [*map(as_listener, heard), *listeners_of(config), Keeper(folder.path)]
+    watching = [Tracking(config, folder.path, data)] if config.track else []
+    listeners = [*map(as_listener, heard), *listeners_of(config), Keeper(folder.path), *watching]
     if not inline and config.resources.hub:
         from raygan.actors.hub import HubLink
 
@@ -505,7 +509,16 @@ def _signals(controller: Controller) -> contextlib.AbstractContextManager[None]:
     return listening(handler)
 
 
-FREE = ("steps", "round_steps", "resources", "checkpoint", "evaluation", "metrics", "listeners")
+FREE = (
+    "steps",
+    "round_steps",
+    "resources",
+    "checkpoint",
+    "evaluation",
+    "metrics",
+    "listeners",
+    "track",
+)
 """Settings that a run may go on with changed; all others would make it another run."""
 FREE_WITHIN = ("pair.schedule.steps",)
 """The same, one by one."""

@@ -25,6 +25,7 @@ EXECUTES = {
     "mixture": ["evaluate", "{run}", "--metrics", "mixture", "--samples", "64"],
     "report": ["report", "{run}", "-o", "{tmp}/r.html"],
     "export": ["export", "{run}", "-o", "{tmp}/model"],
+    "push": ["push", "{run}", "hf://me/it", "--dry-run"],
     "resume": ["resume", "{run}", "--steps", "+1", "--quiet"],
     "verify": ["verify", "{run}", "--steps", "2", "--inline"],
     "start from": ["train", "--start-from", "[{run}]", "--num-pairs", "2", "--inline", "--quiet"],

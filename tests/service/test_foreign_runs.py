@@ -162,6 +162,7 @@ def test_a_run_that_can_only_be_read_is_looked_at_by_every_verb_that_looks(
         (["runs", "--run-dir", str(read_only.parent)], 0, ""),
         (["sample", r, "-n", "4", "-o", out + ".npz"], 0, ""),
         (["export", r, "-o", out], 0, ""),
+        (["push", r, "hf://me/it", "--dry-run"], 0, ""),
         (["evaluate", r, "--samples", "1600", "--metrics", "modes"], 0, "is not stored in the run"),
         (["evaluate", r, "--samples", "64", "--metrics", "gam2"], 0, "is not stored in the run"),
         (["report", r], 2, f"raygan report {r} -o FILE"),

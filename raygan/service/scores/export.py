@@ -202,8 +202,11 @@ def write_onnx(network: torch.nn.Module, z_dim: int, path: Path) -> None:
         )
 
 
-def card(run: Run, which: str, names: list[str]) -> str:
-    """The model card: what it is, how good, measured how, how to use it, what not to expect."""
+def card(run: Run, which: str, names: list[str], source: str = "this folder") -> str:
+    """The model card: what it is, how good, measured how, how to use it, what not to expect.
+
+    source: whence it is loaded.
+    """
     config, scores = run.config, run.scores()
     own = bool(set(keys_in([config.of(name).network for name in names])))
     trusting = ", trust_code=True" if own else ""
@@ -221,9 +224,9 @@ def card(run: Run, which: str, names: list[str]) -> str:
         "## Use",
         "",
         "```python",
-        "from raygan.service.scores.export import load_exported",
+        "import raygan",
         (
-            f'x = load_exported("this folder"{trusting}).sample(64, seed=0)  # numpy, (64, *shape);'
+            f'x = raygan.load("{source}"{trusting}).sample(64, seed=0)  # numpy, (64, *shape);'
             " images in [-1, 1]"
         ),
         "```",

@@ -94,9 +94,20 @@ class Sweep(Travels):
     max_concurrent: int = Field(
         0, ge=0, description="Trials at a time; 0 = as many as there is room for."
     )
-    loggers: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = Field(
-        (), description="Also tell these."
-    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _loggers_are_trackers(cls, values: Any) -> Any:
+        """Files of before 0.3 have `loggers`: they are `settings.track`."""
+        if not isinstance(values, dict) or "loggers" not in values:
+            return values
+        rest = {k: v for k, v in values.items() if k != "loggers"}
+        settings = rest.get("settings") or {}
+        if not values["loggers"] or not isinstance(settings, dict):
+            return rest
+        if "track" in settings:
+            raise ValueError("loggers is settings.track now, which is there too; remove loggers")
+        return {**rest, "settings": {**settings, "track": values["loggers"]}}
 
     @model_validator(mode="after")
     def _fits(self) -> Sweep:
@@ -151,6 +162,10 @@ class Sweep(Travels):
                 for combination in itertools.product(*lists.values())
             ]
         return out
+
+    def tracked(self, track: Any) -> Sweep:
+        """The same, with all trials told to these trackers."""
+        return self.model_copy(update={"settings": {**self.settings, "track": track}})
 
     def resolved(self, point: Mapping[str, Any]) -> Resolved:
         """A trial's whole config, with the steps that its budget allows. Raises ConfigError for a

@@ -4,11 +4,9 @@ best config as a preset.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import logging
 import os
-import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -19,14 +17,16 @@ from raygan.actors.placement import place
 from raygan.controller.evaluator import Evaluator
 from raygan.errors import ConfigError, InfeasibleError, Interrupted, RayganError, did_you_mean
 from raygan.metrics.ranking import lower_is_better
+from raygan.own.inside import settled_here
 from raygan.service.signals import wanted
 from raygan.service.sweeps.file import Sweep, read_sweep, trial_name
 from raygan.service.sweeps.trial import WORST, run_trial
+from raygan.service.tracking.listener import trackers_of
 from raygan.strategies.base import Setup, load_data, num_processes
+from raygan.trackers.base import installed
 
 NEEDS = {
-    "tensorboard": "tensorboardX", "wandb": "wandb", "mlflow": "mlflow", "optuna": "optuna",
-    "ax": "ax-platform", "bayesopt": "bayesian-optimization", "hebo": "HEBO", "hyperopt": "hyperopt",
+    "optuna": "optuna", "ax": "ax-platform", "bayesopt": "bayesian-optimization", "hebo": "HEBO", "hyperopt": "hyperopt",
     "nevergrad": "nevergrad", "zoopt": "zoopt",
 }  # fmt: skip
 """What a sweep file names -> the package that it needs."""
@@ -38,22 +38,29 @@ DRIVER_CPUS = 0.01
 
 def sweep(
     file: Path, *, run_dir: Path = Path("runs"), resume: bool = False, address: str = "auto", max_concurrent: int | None = None,
-    samples: int | None = None,
+    samples: int | None = None, track: str | None = None,
 ) -> Path:  # fmt: skip
     """Run a sweep file; returns its folder. Raises ConfigError, InfeasibleError, Interrupted (go on
-    with `resume`).
+    with `resume`). track: trackers of every trial, with commas, instead of the file's.
     """
     spec = read_sweep(file)
     if samples is not None:
         spec = spec.model_copy(update={"samples": samples})
     if max_concurrent is not None:
         spec = spec.model_copy(update={"max_concurrent": max_concurrent})
-    for extra in [*spec.loggers, *([spec.search] if spec.search != "grid" else [])]:
-        if importlib.util.find_spec(MODULES.get(NEEDS[extra], NEEDS[extra])) is None:
-            raise ConfigError(
-                f"{file}: {extra} is not installed. `pip install {NEEDS[extra]}`, or take it out of"
-                " the file."
-            )
+    if track is not None:
+        spec = spec.tracked(settled_here({"track": track}, Path())["track"])
+    if (needed := NEEDS.get(spec.search)) and not installed(MODULES.get(needed, needed)):
+        raise ConfigError(
+            f"{file}: {spec.search} is not installed. `pip install {needed}`, or take it out of"
+            " the file."
+        )
+    try:
+        trackers_of(
+            spec.resolved((spec.points() or [{}])[0]).config
+        )  # refuses what is not installed
+    except ConfigError as error:
+        raise ConfigError(f"{file}: {error}") from None
     check_metric(spec, file)
     folder = run_dir / spec.name
     if folder.exists() and not resume:
@@ -257,37 +264,7 @@ class Stop:
 
 
 def _callbacks(spec: Sweep, stop: Stop) -> list[Any]:
-    from ray.tune import logger
-
-    out: list[Any] = [teller(len(spec.points()) if spec.search == "grid" else spec.samples, stop)]
-    if "tensorboard" in spec.loggers:
-        out.append(logger.TBXLoggerCallback())
-    if "wandb" in spec.loggers:
-        from ray.air.integrations.wandb import WandbLoggerCallback
-
-        out.append(WandbLoggerCallback(project=f"raygan-{spec.name}"))
-    if "mlflow" in spec.loggers:
-        from ray.air.integrations.mlflow import MLflowLoggerCallback
-
-        class Renamed(MLflowLoggerCallback):
-            """Under names that it takes: it ends the sweep where it meets another one."""
-
-            def log_trial_result(self, iteration: int, trial: Any, result: dict[str, Any]) -> None:
-                super().log_trial_result(
-                    iteration, trial, {mlflow_name(k): v for k, v in result.items()}
-                )
-
-        out.append(Renamed(experiment_name=f"raygan-{spec.name}"))
-    return out
-
-
-def mlflow_name(metric: str) -> str:
-    """MLflow's names have letters, digits and _ - . : / only.
-
-    >>> mlflow_name("pair-00.modes@10%")
-    'pair-00.modes_at_10_percent'
-    """
-    return re.sub(r"[^\w\-.:/ ]", "_", metric.replace("@", "_at_").replace("%", "_percent"))
+    return [teller(len(spec.points()) if spec.search == "grid" else spec.samples, stop)]
 
 
 def teller(count: int, stop: Stop) -> Any:

@@ -36,13 +36,41 @@ Floats = npt.NDArray[np.floating[Any]]
 def sheet(data: Samples) -> bytes | None:
     """A PNG; None for samples that are neither pictures, points nor text."""
     if data.text:
-        image = sentences(data)
+        image = lines(decode(data.train[:30], data.text))
     elif data.is_images:
         image = pictures(data)
     elif len(data.shape) == 1:
-        image = points(data)
+        image = compared(data.train[:SHOWN], data.held_out[:SHOWN])
     else:
         return None
+    return as_png(image)
+
+
+def drawn(samples: npt.NDArray[np.generic], data: Samples) -> bytes | None:
+    """A generator's samples as the sheet has the data: pictures, points (red) over real ones
+    (grey), or sentences. A PNG; None for what is none of them.
+    """
+    if data.text:
+        image = lines(decode(samples[:30], data.text))
+    elif data.is_images:
+        image = enlarged(np.asarray(samples[: ACROSS * ROWS], np.uint8))
+    elif len(data.shape) == 1:
+        real = np.asarray(data.train[:SHOWN])
+        image = compared(real, near(samples[:SHOWN], real))
+    else:
+        return None
+    return as_png(image)
+
+
+def near(samples: npt.NDArray[np.generic], real: npt.NDArray[np.generic]) -> Floats:
+    """Points, those that are far off real ones at the edge: they would make all others one dot."""
+    low, high = real.min(0).astype(np.float64), real.max(0).astype(np.float64)
+    pad = (high - low) / 4
+    return np.clip(np.nan_to_num(np.asarray(samples, np.float64)), low - pad, high + pad)
+
+
+def as_png(image: Image) -> bytes:
+    """Its file."""
     out = io.BytesIO()
     image.save(out, "PNG")
     return out.getvalue()
@@ -88,11 +116,8 @@ def pictures(data: Samples) -> Image:
     """Enlarged pixel by pixel where they are small."""
     from PIL import Image, ImageDraw
 
-    drawn, names = shown(data)
-    factor = max(1, SIDE // (ACROSS * drawn.shape[3]))
-    large = drawn.repeat(factor, 2).repeat(factor, 3)
-    apart = np.pad(large, ((0, 0), (0, 0), (0, GAP), (0, GAP)), constant_values=255)
-    whole = Image.fromarray(np.asarray(tile(apart, ACROSS), np.uint8)).convert("RGB")
+    made, names = shown(data)
+    whole = enlarged(made)
     if not names:
         return whole
     out = Image.new("RGB", (whole.width + 110, whole.height), "white")
@@ -104,14 +129,24 @@ def pictures(data: Samples) -> Image:
     return out
 
 
-def points(data: Samples) -> Image:
+def enlarged(images: npt.NDArray[np.uint8]) -> Image:
+    """(N, C, H, W) as one picture, apart from each other."""
+    from PIL import Image
+
+    factor = max(1, SIDE // (ACROSS * images.shape[3]))
+    large = images.repeat(factor, 2).repeat(factor, 3)
+    apart = np.pad(large, ((0, 0), (0, 0), (0, GAP), (0, GAP)), constant_values=255)
+    return Image.fromarray(np.asarray(tile(apart, ACROSS), np.uint8)).convert("RGB")
+
+
+def compared(grey: Any, red: Any) -> Image:
     """One column or several: histograms; two: where they lie."""
     from PIL import Image
 
-    parts = [np.asarray(a[:SHOWN], np.float64) for a in (data.train, data.held_out)]
-    if data.shape == (2,):
+    parts = [np.asarray(part, np.float64) for part in (grey, red)]
+    if parts[0].shape[1] == 2:
         return plot(parts, None, 2 * PLOT, "columns 0 and 1")
-    count = min(COLUMNS, data.shape[0])
+    count = min(COLUMNS, parts[0].shape[1])
     across = min(4, count)
     size = PLOT + EDGE
     out = Image.new("RGB", (across * size, -(-count // across) * size), "white")
@@ -165,12 +200,11 @@ def bars(draw: Any, heights: Floats, side: int, tint: tuple[int, int, int]) -> N
             draw.line((box[0], box[1], box[2], box[1]), fill=tint, width=2)
 
 
-def sentences(data: Samples) -> Image:
+def lines(texts: Sequence[str]) -> Image:
     """A line each."""
     from PIL import Image, ImageDraw
 
-    lines = decode(data.train[:30], data.text)
-    out = Image.new("RGB", (640, 16 * len(lines) + 12), "white")
-    for i, line in enumerate(lines):
+    out = Image.new("RGB", (640, 16 * len(texts) + 12), "white")
+    for i, line in enumerate(texts):
         ImageDraw.Draw(out).text((8, 6 + 16 * i), printable(line), INK)
     return out

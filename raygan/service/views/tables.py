@@ -35,6 +35,7 @@ REMEDIES = {
     ),
     "W209": "mend your metric; the run and its other scores are whole",
     "W210": "mend your listener; the run is whole",
+    "W211": "see to the tracker; what it lacks is in the run folder",
     "W208": "nothing to do: a machine gave notice, its players go on elsewhere",
 }
 

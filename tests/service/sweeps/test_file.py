@@ -142,7 +142,11 @@ def test_a_budget_gives_each_trial_its_steps() -> None:
             {"metric": "mixture.log_likelihood", "scheduler": "asha"},
             "is measured at the last step only; scheduler asha needs one of",
         ),
-        ({"loggers": ["wandb"]}, "wandb is not installed. `pip install wandb`"),
+        ({"loggers": ["wanbd"]}, "no tracker named 'wanbd'. Did you mean 'wandb'?"),
+        (
+            {"loggers": ["wandb"], "settings": {"track": ["mlflow"]}},
+            "loggers is settings.track now",
+        ),
     ],
 )
 def test_mistakes_in_a_file(

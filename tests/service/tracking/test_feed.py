@@ -1,0 +1,366 @@
+"""Trackers of one's own, and what a run owes a tracker: nothing."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import raygan
+from raygan.cli import main
+from raygan.config import full_dump, load_component, resolve, validate
+from raygan.errors import ConfigError
+from raygan.service.runs.run import Run
+from raygan.service.tracking import feed as feeding
+from raygan.service.tracking import listener as listening
+from raygan.service.training import resume_run
+from raygan.trackers import base
+from tests.conftest import TINY
+
+OWN = """
+import json
+from pathlib import Path
+
+class Kept:
+    '''Appends a line a call to a file.'''
+
+    def __init__(self, file: str = "told.jsonl") -> None:
+        self.file = file
+
+    def _add(self, *facts):
+        with open(self.path, "a") as file:
+            file.write(json.dumps(facts) + "\\n")
+
+    def begin(self, run):
+        self.path = run.folder / self.file
+        self._add("begin", run.name, run.known, run.step, run.config["batch_size"], dict(run.tags))
+        return "mine-" + run.id
+
+    def scalars(self, step, player, values):
+        self._add("scalars", step, player, dict(values))
+
+    def picture(self, step, player, png):
+        self._add("picture", step, player, png[:4].hex())
+
+    def artefact(self, path):
+        self._add("artefact", path.name)
+
+    def end(self, status):
+        self._add("end", status)
+"""
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feeding, "EVERY_S", 0.01)
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """A file with a tracker."""
+    path = tmp_path / "mine.py"
+    path.write_text(OWN)
+    return path
+
+
+def train(tmp_path: Path, name: str = "run", **changes: Any) -> Run:
+    return raygan.train(None, run_dir=tmp_path, name=name, inline=True, **{**TINY, **changes})
+
+
+def calls(run: Path, file: str = "told.jsonl") -> list[list[Any]]:
+    return [json.loads(line) for line in (run / file).read_text().splitlines()]
+
+
+def warned(run: Path) -> list[str]:
+    """Texts of W211."""
+    lines = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
+    return [e["text"] for e in lines if str(e.get("name", "")).startswith("W211")]
+
+
+def kept(run: Path) -> Any:
+    return json.loads((run / "trackers.json").read_text())["trackers"]
+
+
+def test_a_class_of_ones_own_is_told_all_once_over_two_lives(own: Path, tmp_path: Path) -> None:
+    run = train(tmp_path, track=f"{own}:Kept")
+    first = calls(run.path)
+    assert first[0][:5] == ["begin", "run", None, 0, 16]
+    assert first[0][5]["strategy"] == "sgan"
+    assert [c[1] for c in first if c[0] == "artefact"] == ["config.yaml", "run.json", "data.png"]
+    assert first[-1] == ["end", "done"]
+    assert {c[3] for c in first if c[0] == "picture"} == {"89504e47"}
+    (entry,) = kept(run.path).values()
+    assert entry["failed"] == 0
+    resume_run(run.path, extra_steps=8)
+    second = calls(run.path)[len(first) :]
+    known, step = second[0][2:4]
+    assert known == f"mine-{run.info['id']}"
+    assert step == 13, "the first that nothing was told of"
+    told = [(c[1], c[2], min(c[3])) for c in first + second if c[0] == "scalars"]
+    assert len(told) == len(set(told))
+    rows = (run.path / "metrics.jsonl").read_text().splitlines()
+    assert len(told) == len(rows)
+    assert max(t[0] for t in told) == 20
+
+
+def test_settings_of_ones_own(own: Path, tmp_path: Path) -> None:
+    run = train(tmp_path, track=[{"name": str(own), "file": "other.jsonl"}])
+    assert calls(run.path, "other.jsonl")
+    with pytest.raises(ConfigError, match=r"no setting 'fiel'\. Did you mean 'file'"):
+        resolve(flags={"track": [{"name": str(own), "fiel": "x"}]})
+
+
+def test_an_object_of_a_class(own: Path, tmp_path: Path) -> None:
+    heard: list[Any] = []
+
+    class Mine:
+        def begin(self, run: base.Tracked) -> str:
+            return run.id
+
+        def scalars(self, step: int, player: str, values: Any) -> None:
+            heard.append((step, player))
+
+    run = train(tmp_path, track=[Mine])
+    assert len(heard) == len((run.path / "metrics.jsonl").read_text().splitlines())
+
+
+@pytest.mark.parametrize("what", ["begin", "scalars", "picture", "artefact", "flush", "end"])
+def test_one_that_raises_is_counted_told_once_and_stops_nothing(
+    what: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    called: list[str] = []
+
+    class Broken:
+        def __getattr__(self, name: str) -> Any:
+            if name not in ("begin", "scalars", "picture", "artefact", "flush", "end"):
+                raise AttributeError(name)
+            return self._call(name)
+
+        def _call(self, name: str) -> Any:
+            def call(*facts: Any) -> str:
+                called.append(name)
+                if name == what:
+                    raise KeyError("it is broken")
+                return "me"
+
+            return call
+
+        def begin(self, run: Any) -> str:
+            return str(self._call("begin")(run))
+
+        def scalars(self, *facts: Any) -> None:
+            self._call("scalars")(*facts)
+
+    run = train(tmp_path, track=[Broken], steps=60)
+    assert run.info["status"] == "done"
+    assert run.info["exit_code"] == 0
+    told = warned(run.path) + [r.getMessage() for r in caplog.records if "W211" in r.getMessage()]
+    assert len(told) == 1
+    assert f"Broken: {what}: KeyError: 'it is broken'" in told[0]
+    if what != "begin":
+        (entry,) = kept(run.path).values()
+        assert entry["failed"] == called.count(what) or what == "flush"
+        assert entry["failed"] >= 1
+        assert called[-1] in ("end", "flush"), "the rest is told all the same"
+
+
+def test_one_that_hangs_holds_neither_training_nor_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(listening, "CLOSE_S", 0.2)
+    free = threading.Event()
+
+    class Hangs:
+        def begin(self, run: Any) -> str:
+            return "me"
+
+        def scalars(self, *facts: Any) -> None:
+            free.wait()
+
+    try:
+        run = train(tmp_path, track=[Hangs], steps=40)
+        assert run.info["status"] == "done"
+        assert run.info["steps"]["global"] == 40
+        left = [t for t in threading.enumerate() if t.name.endswith("Hangs")]
+        assert [t.daemon for t in left] == [True], "the process can end without it"
+        assert "Hangs: still busy after 0.2 s, and left alone" in caplog.text
+    finally:
+        free.set()
+
+
+def test_what_was_not_told_is_told_when_the_run_goes_on(tmp_path: Path) -> None:
+    class Late:
+        up = False
+        heard: list[int] = []  # noqa: RUF012
+
+        def begin(self, run: Any) -> str:
+            if not Late.up:
+                raise ConnectionError("no network")
+            return "me"
+
+        def scalars(self, step: int, player: str, values: Any) -> None:
+            Late.heard.append(step)
+
+    run = train(tmp_path, track=[Late])
+    assert Late.heard == []
+    assert not (run.path / "trackers.json").exists()
+    Late.up = True
+    resume_run(run.path, extra_steps=4)
+    assert len(Late.heard) == len((run.path / "metrics.jsonl").read_text().splitlines())
+    assert {6, 12, 16} <= set(Late.heard)
+
+
+def test_a_run_is_the_same_bits_with_and_without(own: Path, tmp_path: Path) -> None:
+    runs = [train(tmp_path, "with", track=str(own)), train(tmp_path, "without")]
+    a, b = (run.generator("global").draw(64, 0).tobytes() for run in runs)
+    assert a == b
+    rows = [
+        [
+            {k: v for k, v in json.loads(line).items() if k not in ("elapsed", "seconds", "wait_s")}
+            for line in (run.path / "metrics.jsonl").read_text().splitlines()
+        ]
+        for run in runs
+    ]
+    assert str(rows[0]) == str(rows[1])  # NaN is NaN
+
+
+@pytest.mark.parametrize("name", ["tensorboard", "wandb", "mlflow", "trackio"])
+@pytest.mark.parametrize("how", ["train", "resume"])
+def test_a_library_that_is_missing_is_one_line_before_anything_is_written(
+    name: str, how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    if how == "resume":
+        path = train(tmp_path, "old").path
+        config = json.loads((path / "config.json").read_text())
+        (path / "config.json").write_text(json.dumps({**config, "track": [{"name": name}]}))
+    before = sorted(p.name for p in tmp_path.rglob("*"))
+    real = base.installed
+    monkeypatch.setattr(base, "installed", lambda module: module != name and real(module))
+    words = ["train", "--track", name, "--run-dir", str(tmp_path), "--name", "new"]
+    if how == "resume":
+        words = ["resume", str(tmp_path / "old"), "--steps", "+4"]
+    with pytest.raises(SystemExit) as end:
+        main(words)
+    assert end.value.code == 2
+    err = capsys.readouterr().err
+    assert f"{name} needs {name}, which is not installed" in err
+    assert f"pip install 'raygan[{name}]'" in err
+    assert sorted(p.name for p in tmp_path.rglob("*")) == before
+    assert "ray" not in sys.modules or not sys.modules["ray"].is_initialized()
+
+
+def test_a_folder_of_that_name_is_no_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "nolibrary").mkdir()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert not base.installed("nolibrary")
+    assert base.installed("json")
+
+
+@pytest.mark.parametrize(
+    ("track", "complaint"),
+    [
+        ("wanbd", "no tracker named 'wanbd'. Did you mean 'wandb'"),
+        ("wandb,wandb", "track names wandb twice"),
+        ([{"name": "wandb", "projekt": "x"}], "no setting 'projekt'. Did you mean 'project'"),
+        ([{"name": "wandb", "api_key": "x"}], "no setting 'api_key'"),
+        ("./none.py:Mine", "none.py"),
+        ([{"project": "x"}], "no tracker named ''"),
+    ],
+)
+def test_what_cannot_be_meant_is_one_line(track: Any, complaint: str) -> None:
+    with pytest.raises(ConfigError) as found:
+        resolve(flags={"track": track})
+    assert complaint in str(found.value)
+    assert "\n" not in str(found.value)
+
+
+def test_a_file_without_a_tracker_says_what_one_is(tmp_path: Path) -> None:
+    (tmp_path / "half.py").write_text("class Half:\n    def begin(self, run): return ''\n")
+    with pytest.raises(ConfigError, match=r"lacks scalars|a class with begin"):
+        load_component("tracker", {"name": f"{tmp_path / 'half.py'}:Half"})
+
+
+def test_errors_are_told_without_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", "canary-5f1e9c")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:canary-pass@127.0.0.1:9/x")
+
+    class Talks:
+        def begin(self, run: Any) -> str:
+            import os
+
+            raise OSError(f"{os.environ['WANDB_API_KEY']} {os.environ['MLFLOW_TRACKING_URI']}")
+
+        def scalars(self, *facts: Any) -> None: ...
+
+    run = train(tmp_path, track=[Talks], steps=60)
+    files = [p for p in run.path.rglob("*") if p.is_file() and "code" not in p.parts]
+    assert [p.name for p in files if b"canary-" in p.read_bytes()] == []
+    assert any("*** http://***@127.0.0.1:9/x" in text for text in warned(run.path))
+
+
+@pytest.mark.parametrize("name", ["tensorboard", "wandb", "mlflow"])
+def test_a_link_in_a_run_folder_is_not_followed(name: str, tmp_path: Path) -> None:
+    if not base.installed(name):
+        pytest.skip("not installed")
+    run = train(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    (run.path / name).symlink_to(tmp_path / "elsewhere")
+    raygan.train(
+        None, run_dir=tmp_path, name="run", resume="auto", inline=True, track=name,
+        **{**TINY, "steps": 16},
+    )  # fmt: skip
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    assert kept(run.path) == {} if (run.path / "trackers.json").exists() else True
+
+
+def test_track_may_change_when_a_run_goes_on_and_is_kept(own: Path, tmp_path: Path) -> None:
+    train(tmp_path, track=str(own))
+    again = raygan.train(
+        None, run_dir=tmp_path, name="run", resume="auto", inline=True, track=[],
+        **{**TINY, "steps": 16},
+    )  # fmt: skip
+    assert again.config.track == ()
+    assert not [c for c in calls(again.path) if c[0] == "scalars" and c[1] == 16]
+
+
+def test_a_damaged_trackers_json_costs_no_run(own: Path, tmp_path: Path) -> None:
+    run = train(tmp_path, track=str(own))
+    for text in ("", "[]", "{", '{"format": 9}', '{"format": 1, "trackers": {"mine.py:Kept": 3}}'):
+        (run.path / "trackers.json").write_text(text)
+        assert resume_run(run.path, extra_steps=1).info["status"] == "done"
+        assert kept(run.path)
+
+
+def test_a_config_of_before_has_no_trackers() -> None:
+    old = full_dump(resolve("ring8-gap").config)
+    del old["track"]
+    assert validate(type(resolve().config), old).track == ()
+
+
+def test_a_slow_tracker_costs_training_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening, "CLOSE_S", 0.1)
+    free, took = threading.Event(), []
+
+    class Slow:
+        def begin(self, run: Any) -> str:
+            free.wait(5)
+            return "me"
+
+        def scalars(self, *facts: Any) -> None: ...
+
+    began = time.monotonic()
+    run = train(tmp_path, track=[Slow])
+    took.append(time.monotonic() - began)
+    free.set()
+    assert run.info["status"] == "done"
+    assert took[0] < 5

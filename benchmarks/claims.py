@@ -153,7 +153,7 @@ WINS = [
         "high quality without rejection": over("results|plain", "high_quality"),
     }),
     Source("distil", "python -m benchmarks distil", "distil", {
-        "four sites, two modes each, one generator that learns from their mixture: modes":
+        "four sites, one generator that learns from their mixture: modes":
             over("results|ring8 > one generator", "modes@10%"),
         "its high quality": over("results|ring8 > one generator", "high_quality"),
         "with rejection": over("results|ring8 > one generator, rejected", "high_quality"),
@@ -345,7 +345,7 @@ SIZE = [
         "rows a second into the hub": lambda p: once(p["rows_per_second"]),
     }),
     Source("serve", "python -m benchmarks serve", "serve", {
-        "samples a second of `raygan serve`, an MLP, 64 clients on the same two cores":
+        "samples a second of `raygan serve`, an MLP, 64 clients":
             lambda p: once(p["rows"]["ring8, an MLP"]["samples/s"], "", serving(p)),
         "answers that 64 clients missed while a newer checkpoint came":
             lambda p: once(p["rows"]["ring8, a checkpoint comes"]["errors"]),

@@ -221,11 +221,14 @@ def distil(argv: Sequence[str]) -> int:
     )  # fmt: skip
     print(f"{learned.samples}: what {run.name} has made, {learned.kept:.0%} of it kept")
     shown = _console(args)
-    done = training.train(
-        learned.resolved, run_dir=run_dir, name=learned.name, address=args.get("address") or "auto",
-        inline=args.has("inline"), listeners=[shown], command="raygan distil " + shlex.join(argv),
-        trust_code=args.has("trust-code"),
-    )  # fmt: skip
+    try:
+        done = training.train(
+            learned.resolved, run_dir=run_dir, name=learned.name, address=args.get("address") or "auto",
+            inline=args.has("inline"), listeners=[shown], command="raygan distil " + shlex.join(argv),
+            trust_code=args.has("trust-code"),
+        )  # fmt: skip
+    finally:
+        learned.forget()
     return _finish(done, shown, args)
 
 

@@ -36,6 +36,8 @@ STEPS_KEPT = 16
 """Steps whose mixture is not there yet; one that could not be scored, or whose member left, never
 is.
 """
+NO_PART = 1e-3
+"""Of the whole's spread."""
 WATCHED = 500
 """Samples that the watchdog looks at."""
 
@@ -127,24 +129,36 @@ class Evaluator:
         return Scored(
             rows,
             show,
-            1.0 if real is None else deviation(samples) / deviation(real),
+            self._spread(samples, real),
             self.quick.occupied(watched),
             failed=self.failed,
             near=1.0 if real is None else self.quick.near(watched, real),
         )
 
+    def _spread(self, samples: Tensor, real: Tensor | None) -> float:
+        """Of samples over that of real ones. A part that nobody here knows may be narrow, but not
+        `NO_PART` of the whole.
+        """
+        if real is not None:
+            return deviation(samples) / deviation(real)
+        spread = deviation(samples) / deviation(self.quick.real)
+        return spread if spread < NO_PART else 1.0
+
     def _meant_for(self, player: str) -> Tensor | None:
-        """The held-out samples that a player has to come near: of its own part's classes, where
-        pairs have unlike data; None where nobody here knows them.
+        """The held-out samples that a player has to come near: where pairs have unlike data, of its
+        own part's classes, by their shares in it; None where nobody here knows them.
         """
         data, labels = self.setup.data, self.quick.labels
         part = data.parts.get(player)
         if part is None or unlike(self.setup.config) is None:
             return self.quick.real
-        own = [i for i, name in enumerate(data.classes) if part.classes.get(name)]
-        if labels is None or not (mine := np.isin(labels, own)).any():
+        if labels is None or not (known := sum(part.classes.values())):
             return None
-        return self.quick.real[torch.from_numpy(mine)]
+        shares = {i: part.classes.get(name, 0) / known for i, name in enumerate(data.classes)}
+        there = {i: np.flatnonzero(labels == i) for i, share in shares.items() if share}
+        size = min(len(found) / shares[i] for i, found in there.items())
+        mine = [found[: int(size * shares[i])] for i, found in there.items()]
+        return self.quick.real[torch.from_numpy(np.concatenate(mine))] if size else None
 
     def _mix(self, gathered: dict[str, Tensor], step: int, members: Sequence[str]) -> Tensor:
         if set(members) <= set(self.setup.data.parts):  # by the sizes of their parts

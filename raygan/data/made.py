@@ -39,13 +39,17 @@ class Made(DataComponent):
     like: Annotated[dict[str, Any], BeforeValidator(parsed)] = Field(
         description="The data that its generators had; held-out samples are its."
     )
+    seed: int | None = Field(
+        None, description="By which `like` is drawn, where it is; None: the run's own."
+    )
     sha256: str | None = Field(None, description="Of the samples; others are refused.")
 
     def load(self, seed: int) -> Samples:
         """Training samples from the file, all else from `like`. Raises DataError where they are of
         another shape.
         """
-        real = cast(DataComponent, load_component("data", self.like)).load(seed)
+        of = seed if self.seed is None else self.seed
+        real = cast(DataComponent, load_component("data", self.like)).load(of)
         path = must_be_file("made", self.path)
         where = f"data.made: {path}"
         try:
@@ -56,7 +60,8 @@ class Made(DataComponent):
             raise DataError(
                 f"{where} cannot be read ({why}). Write it with raygan sample."
             ) from None
-        if made.shape[1:] != real.shape or real.stack > 1 or len(made) < 2:
+        refuse_stacks(real)
+        if made.shape[1:] != real.shape or len(made) < 2:
             raise DataError(
                 f"{where} holds samples of shape {made.shape}, and {real.name} has {real.shape} each."
                 " Name the data that their generators had (data.like)."
@@ -71,7 +76,17 @@ class Made(DataComponent):
         train, record = form(made, real), Record(f"made:{self.path}")
         record.recognised = f"{len(made):,} samples that generators made; scores are of {real.name}"
         freeze(train)
-        return replace(real, train=train, real=real.train, labels=None, record=record)
+        truth = real.train if real.real is None else real.real  # made of what was made before
+        return replace(real, train=train, real=truth, labels=None, record=record)
+
+
+def refuse_stacks(real: Samples) -> None:
+    """Raises DataError: their training samples are single channels, drawn together anew each time."""
+    if real.stack > 1:
+        raise DataError(
+            f"data.made: {real.name} is drawn as stacks of single channels. Learn from what was"
+            " made of other data."
+        )
 
 
 def form(made: Array, real: Samples) -> Array:

@@ -19,14 +19,16 @@ import numpy as np
 
 from raygan.config import Resolved, resolve
 from raygan.controller.run_folder import RunFolder, check_name
+from raygan.data.made import refuse_stacks
 from raygan.data.split import fingerprint
-from raygan.errors import ConfigError, DataError
+from raygan.errors import ConfigError
+from raygan.service.runs.identity import run_data
 from raygan.service.runs.run import Run
 from raygan.service.scores.rejection import rejecting
 from raygan.service.training import fresh_name
 from raygan.watching import tell
 
-KEPT = ("network", "loss", "pair", "batch_size", "precision", "device")
+KEPT = ("network", "loss", "pair", "batch_size", "evaluation", "device")
 """What the student has from the run, unless a preset or a setting says otherwise."""
 
 
@@ -39,6 +41,11 @@ class Lesson:
     samples: Path
     kept: float
     """Share of what the generators made."""
+
+    def forget(self) -> None:
+        """Take the samples away, where no run came to be that learns from them."""
+        if not (self.samples.parent / self.name / "run.json").exists():
+            self.samples.unlink(missing_ok=True)
 
 
 def lesson(
@@ -55,7 +62,9 @@ def lesson(
             f"distil: --{taken[0]} is settled: one pair, on what was made. Leave it out."
         )
     data = {k: v for k, v in run.config.data.items() if not k.startswith("partition")}
-    flags: dict[str, Any] = {"strategy": "independent", "num_pairs": 1}
+    flags: dict[str, Any] = {
+        "strategy": "independent", "num_pairs": 1, "seed": run.config.seed,
+    }  # fmt: skip
     if preset is None and not files:
         mine = run.config.model_dump(mode="json")
         flags |= {key: mine[key] for key in KEPT if key in mine}
@@ -66,22 +75,22 @@ def lesson(
     out = run_dir / f"{name}-samples.npz"
     if out.exists():
         raise ConfigError(f"{str(out)!r} exists already. Choose another --name.")
+    refuse_stacks(run_data(run))
     which = which or "mixture"
     tell(f"sampling {which} of {run.name}")
     generators = rejecting(run, which) if reject else run.generator(which)
     samples = generators.sample(count, seed)
     made = {
-        "name": "made", "path": str(out.resolve()), "like": data, "sha256": fingerprint(samples),
+        "name": "made", "path": str(out.resolve()), "like": data, "seed": run.config.seed,
+        "sha256": fingerprint(samples),
     }  # fmt: skip
     resolved = resolve(preset, files or (), {**flags, **settings, "data": made})
     run_dir.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(f".{out.name}")
-    with temporary.open("wb") as file:
-        np.savez_compressed(file, x=samples)
-    temporary.replace(out)
     try:
-        resolved.config.component("data").load(resolved.config.seed)  # type: ignore[attr-defined]
-    except DataError:
-        out.unlink()
-        raise
+        with temporary.open("wb") as file:
+            np.savez_compressed(file, x=samples)
+        temporary.replace(out)
+    finally:
+        temporary.unlink(missing_ok=True)
     return Lesson(resolved, name, out, generators.share_kept)

@@ -12,7 +12,7 @@ from raygan.controller.evaluator import Evaluator
 from raygan.controller.orders import Scored
 from raygan.controller.watchdog import Watchdog, collapse
 from raygan.service.views.tables import REMEDIES, fate
-from raygan.strategies.partition import with_parts
+from raygan.strategies.partition import own_parts, with_parts
 from tests.conftest import setup_of, tiny_config
 
 ROOT = Path(__file__).parents[2]
@@ -139,6 +139,27 @@ def test_a_pair_whose_part_nobody_here_knows_is_not_called_narrow(
     setup = setup_of(config)
     setup = replace(setup, data=with_parts(config, ["pair-00", "pair-01"], setup.data))
     evaluator = Evaluator(setup)
-    narrow = torch.zeros(1600, 2) + 1e-6 * torch.arange(1600)[:, None]
-    monkeypatch.setattr(evaluator.sampler, "draw", lambda *_: narrow)
-    assert not collapse(evaluator.evaluate("pair-00", 6, np.zeros(0, np.float32)))
+    for width, found in ((0.02, False), (0.0, True)):
+        drawn = torch.from_numpy(points[:1600]).repeat(4, 1) * width
+        monkeypatch.setattr(evaluator.sampler, "draw", lambda *_, drawn=drawn: drawn)
+        assert bool(collapse(evaluator.evaluate("pair-00", 6, np.zeros(0, np.float32)))) == found
+
+
+@pytest.mark.parametrize("pair", ["pair-00", "pair-01", "pair-02", "pair-03"])
+def test_a_part_that_is_mostly_of_one_class_is_asked_for_by_its_shares(
+    pair: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = {
+        "name": "ring",
+        "modes": 8,
+        "train": 4000,
+        "held_out": 2000,
+        "partition": "dirichlet(0.1)",
+    }
+    config = tiny_config(num_pairs=4, strategy={"name": "independent"}, data=data)
+    setup = setup_of(config)
+    own = own_parts(config, [pair], setup.data, setup.data)[pair]
+    drawn = torch.from_numpy(np.resize(own.train[:], (1600, 2)))
+    evaluator = Evaluator(setup)
+    monkeypatch.setattr(evaluator.sampler, "draw", lambda *_: drawn)
+    assert not collapse(evaluator.evaluate(pair, 6, np.zeros(0, np.float32)))

@@ -260,7 +260,7 @@ def exit_code_of(details: Any) -> int | None:
     if status not in FINAL:
         return None
     if code is None:
-        return 0 if status == "SUCCEEDED" else 1
+        return {"SUCCEEDED": 0, "STOPPED": 143}.get(status, 1)
     return 128 - int(code) if code < 0 else int(code)  # -15: ended by the signal itself
 
 
@@ -312,6 +312,8 @@ def to_try_again(arguments: Sequence[str]) -> list[str]:
     Raises ConfigError.
     """
     verb, *rest = arguments
+    if verb == "resume" and _value(rest, "--steps") is not None:
+        raise ConfigError("--retries with resume --steps: each try would add them. Leave one out.")
     if verb == "resume":
         return [verb, *rest]
     if verb != "train":

@@ -38,6 +38,10 @@ def said(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str]:
         (["submit", "--retries", "2", "--no-wait", "--", "train"], "nobody is there to send again"),
         (["submit", "--retries", "two", "--", "train"], "--retries 'two': needs a whole number"),
         (["submit", "--retries", "2", "--", "status", "mine"], "goes with train and resume"),
+        (
+            ["submit", "--retries", "2", "--", "resume", "/r/a", "--steps", "+5"],
+            "each try would add them",
+        ),
         (["submit", "--retries", "2", "--", "train"], "Give --name, and --run-dir on storage"),
         (
             [
@@ -147,6 +151,7 @@ def cluster(client: Client) -> jobs.Jobs:
         ("FAILED", 5, 5),
         ("FAILED", 143, 143),
         ("STOPPED", -15, 143),
+        ("STOPPED", None, 143),
         ("FAILED", None, 1),
     ],
 )
@@ -242,6 +247,7 @@ def test_help_of_the_new_verbs() -> None:
         ([("FAILED", 4)], 3, 1, 4),
         ([("FAILED", 5)], 3, 1, 5),
         ([("STOPPED", -15)], 3, 1, 143),
+        ([("STOPPED", None)], 3, 1, 143),
         ([("FAILED", 143)], 3, 1, 143),
     ],
 )

@@ -28,8 +28,8 @@ from raygan.service.serving.source import Rolling, Source
 
 MOST = 10_000
 """Samples of one request."""
-BATCH, WAIT_S = 64, 0.002
-"""Requests that go through the networks together at most, and how long the first of them waits."""
+WAIT_S = 0.002
+"""How long a request waits for others that go through the networks with it; with `MOST` samples."""
 PAGE = Path(__file__).parents[1] / "templates" / "serve.html"
 HEADERS = {
     "Content-Security-Policy": (
@@ -74,7 +74,11 @@ class Service:
         self.rolling.look_for_ever(every_s)
         self.figures = Figures()
 
-    @serve.batch(max_batch_size=BATCH, batch_wait_timeout_s=WAIT_S)
+    @serve.batch(
+        max_batch_size=MOST,
+        batch_wait_timeout_s=WAIT_S,
+        batch_size_fn=lambda asked: sum(count for count, _ in asked),
+    )
     async def draw(self, asked: list[tuple[int, int]]) -> list[tuple[npt.NDArray[Any], str]]:
         """For each (count, seed) its samples, and the checkpoint that they are from."""
         model = self.rolling.model
@@ -115,13 +119,18 @@ class Service:
 
     @contextlib.contextmanager
     def counted(self) -> Iterator[None]:
-        """Time and outcome of a request; what raygan refuses is a 400 with its one line."""
+        """Time and outcome of a request for samples; what raygan refuses is a 400 with its one line,
+        499 is one that nobody waits for any more.
+        """
         begun, status = time.monotonic(), "200"
         try:
             yield
         except RayganError as error:
             status = "400"
             raise HTTPException(400, str(error)) from None
+        except asyncio.CancelledError:
+            status = "499"
+            raise
         except Exception:
             status = "500"
             raise

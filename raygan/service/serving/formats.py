@@ -33,6 +33,8 @@ def encoded(samples: npt.NDArray[Any], form: Format, alphabet: str = "") -> byte
     JSON of text is sentences. Raises ConfigError for a format that these samples do not have.
     """
     if form == "json":
+        if not np.isfinite(samples).all():
+            raise ConfigError("format=json: samples are not finite. Use npy, and look at the run.")
         told: Any = decode(samples.argmax(1), alphabet) if alphabet else samples.tolist()
         return json.dumps({"shape": list(samples.shape), "x": told}).encode()
     if form == "npy":

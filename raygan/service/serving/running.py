@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from raygan.actors.cluster import OwnRay, cluster
-from raygan.errors import ConfigError
+from raygan.errors import ConfigError, RayganError
 from raygan.service.serving.source import Source
 from raygan.service.signals import listening
 from raygan.service.views.door import LOCAL
@@ -25,9 +25,10 @@ def serve(
 ) -> int:  # fmt: skip
     """Answer until a signal comes; `ready` hears the address once the first answer is there.
 
-    On a cluster where Serve runs already it is one more application of it, below /NAME, on Serve's
-    own port. every_s: seconds between two looks for a newer checkpoint. Returns 0. Raises
-    ConfigError, and what opening the source raises, before anything is started.
+    On a cluster where Serve has applications already it is one more, below /NAME, on Serve's own
+    port; the last one that ends ends Serve. every_s: seconds between two looks for a newer
+    checkpoint. Returns 0. Raises ConfigError, what opening the source raises, and RayganError where
+    the service does not come up.
     """
     try:
         from ray import serve as ray_serve
@@ -37,24 +38,36 @@ def serve(
         raise ConfigError("serve: needs Ray Serve: pip install 'raygan[serve]'.") from None
     logging.getLogger("ray.serve").setLevel(logging.ERROR)  # it tells each step of its own
     source.open()
-    refuse_taken(host, port)
     name = source.path.rstrip("/").rpartition("/")[2]
     over, deployment = threading.Event(), cast(Any, Service)
     with cluster(address, STORE_MB), listening(lambda *_: over.set()):
-        others = OwnRay.options is None and bool(ray_serve.status().applications)
-        prefix = f"/{name}" if others else "/"
-        app: Any = deployment.options(num_replicas=replicas).bind(source, every_s)
+        there = {} if OwnRay.options else ray_serve.status().applications
+        if (app := f"raygan-{name}") in there:
+            raise ConfigError(
+                f"serve: {name} is served on that cluster already. Stop that, or rename."
+            )
+        if not there:
+            refuse_taken(host, port)
+        prefix = f"/{name}" if there else "/"
+        bound: Any = deployment.options(num_replicas=replicas).bind(source, every_s)
         tell("starting Ray Serve")
-        ray_serve.start(http_options={"host": host, "port": port}, logging_config=QUIET)
-        ray_serve.run(app, name=f"raygan-{name}", route_prefix=prefix, logging_config=QUIET)
-        tell("")
-        where = f"[{host}]" if ":" in host else host
-        ready(f"http://{where}:{port}/" if not others else f"the port of Serve there, at {prefix}/")
-        over.wait()
-        if OwnRay.options is None:  # else all of it ends with our Ray
-            ray_serve.delete(f"raygan-{name}")
-            if not others:
-                ray_serve.shutdown()
+        try:
+            ray_serve.start(http_options={"host": host, "port": port}, logging_config=QUIET)
+            ray_serve.run(bound, name=app, route_prefix=prefix, logging_config=QUIET)
+            tell("")
+            where = f"[{host}]" if ":" in host else host
+            ready(f"http://{where}:{port}/" if not there else f"Serve's own port, {prefix}/")
+            over.wait()
+        except RuntimeError as error:
+            why = " ".join(str(error).split())[:160]
+            raise RayganError(
+                f"serve: {name} did not come up ({why}). Does every node see {source.path}?"
+            ) from None
+        finally:
+            if not OwnRay.options:  # else all of it ends with our Ray
+                ray_serve.delete(app)
+                if not ray_serve.status().applications:
+                    ray_serve.shutdown()
     return 0
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from raygan.controller.checkpoint import as_storage, listed
-from raygan.errors import ConfigError, RayganError
+from raygan.errors import CheckpointError, ConfigError
 from raygan.service.runs.generators import Generators, newest
 from raygan.service.runs.run import Run
 from raygan.service.scores.loading import SCHEME, load
@@ -47,8 +47,11 @@ class Source:
             return Model(made, self.which or "generator", "", "")
         run = Run.load(self.path, trust_code=self.trust_code).use_code()
         which = self.which or run.main_player
-        entry = newest(run, "served").entry
-        made = rejecting(run, which) if self.reject else run.generator(which)
+        while True:
+            entry = newest(run, "served").entry
+            made = rejecting(run, which) if self.reject else run.generator(which)
+            if newest(run, "served").entry == entry:  # else another was committed in between
+                break
         return Model(made, which, entry.folder if entry else "", str(run.info.get("alphabet", "")))
 
 
@@ -86,6 +89,8 @@ class Rolling:
         self.seen = self.model.checkpoint
         self.failed = ""
         """Why the newest state is not served, where it is not."""
+        self.stays = ""
+        """The same, for as long as no other checkpoint comes."""
         self.rolled = 0
 
     def look(self) -> None:
@@ -94,17 +99,20 @@ class Rolling:
         """
         try:
             entries, _ = listed(as_storage(Path(self.source.path)))
-            if not entries or entries[-1].folder == self.seen:
+            if not entries:
+                raise CheckpointError(f"{self.source.path!r} has no checkpoint any more.")
+            if entries[-1].folder == self.seen:
+                self.failed = self.stays
                 return
-            self.seen = entries[-1].folder
             model = self.source.open()
-        except (RayganError, OSError) as error:
-            self.failed = str(error)
+        except Exception as error:  # whatever it is, the next look may be luckier
+            self.failed = f"{type(error).__name__}: {error}"
             return
+        self.seen = entries[-1].folder
         self.rolled += model.checkpoint != self.model.checkpoint
         self.model = model
         stays = f"checkpoint {self.seen} cannot be used; {model.checkpoint} is served"
-        self.failed = "" if model.checkpoint == self.seen else stays
+        self.failed = self.stays = "" if model.checkpoint == self.seen else stays
 
     def look_for_ever(self, every_s: float) -> None:
         """In a thread of its own, as long as the process lives."""

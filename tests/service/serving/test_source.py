@@ -89,11 +89,36 @@ def test_a_folder_that_is_gone_is_said_and_the_last_state_is_served(tmp_path: Pa
     config = tiny_config(num_pairs=2, steps=20, checkpoint={"every_steps": 10})
     run = train(Resolved(config=config, origins={}), run_dir=tmp_path, name="r", inline=True)
     rolling = Rolling(Source(str(run.path)))
-    resume_run(run.path, extra_steps=10)
-    (run.path / "run.json").rename(tmp_path / "elsewhere.json")
+    run.path.rename(tmp_path / "elsewhere")
     rolling.look()
-    assert rolling.failed
+    assert "no checkpoint any more" in rolling.failed
     assert rolling.model.generators.draw(3).shape == (3, 2)
+    (tmp_path / "elsewhere").rename(run.path)
+    rolling.look()
+    assert rolling.failed == "", "it is there again"
+
+
+@pytest.mark.parametrize("error", [OSError("stale handle"), KeyError("global"), ValueError("x")])
+def test_what_goes_wrong_once_is_tried_again(
+    tmp_path: Path, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny_config(num_pairs=2, steps=20, checkpoint={"every_steps": 10})
+    run = train(Resolved(config=config, origins={}), run_dir=tmp_path, name="r", inline=True)
+    rolling = Rolling(Source(str(run.path)))
+    before = rolling.model.checkpoint
+    resume_run(run.path, extra_steps=10, inline=True)
+
+    def fails(self: Source) -> None:
+        raise error
+
+    with monkeypatch.context() as once:
+        once.setattr(Source, "open", fails)
+        rolling.look()
+    assert str(error) in rolling.failed
+    assert rolling.model.checkpoint == before
+    rolling.look()
+    assert rolling.failed == ""
+    assert rolling.model.checkpoint > before
 
 
 @pytest.mark.parametrize(
@@ -117,6 +142,8 @@ def test_formats_hold_what_they_were_given() -> None:
     assert json.loads(encoded(POINTS, "json")) == {"shape": [3, 2], "x": POINTS.tolist()}
     assert np.array_equal(np.load(io.BytesIO(encoded(IMAGES, "npy"))), IMAGES)
     assert np.array_equal(np.load(io.BytesIO(encoded(IMAGES, "npz")))["x"], IMAGES)
+    with pytest.raises(ConfigError, match="not finite"):
+        encoded(POINTS * np.nan, "json")
     assert Image.open(io.BytesIO(encoded(POINTS, "png"))).format == "PNG"
     sheet = np.asarray(Image.open(io.BytesIO(encoded(IMAGES, "png"))))
     assert sheet.shape == (8, 12, 3), "3 across, 2 down"

@@ -1,0 +1,97 @@
+"""A pair with settings of its own, which says how far its generator is from held-out data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from raygan.errors import NonFiniteError
+from raygan.gan.pair import Pair, Parts
+from raygan.gan.random_streams import Streams, sample_prior
+from raygan.gan.types import At, Report, State
+from raygan.metrics.energy import energy_distance
+
+PREFIX = "own."
+"""Before the settings in a state."""
+CHUNK = 500
+"""Samples that a network makes at once."""
+
+
+class Member(Pair):
+    """Trains with its shares of the configured rates and penalties."""
+
+    def __init__(
+        self, name: str, parts: Parts, settings: Mapping[str, float], look_every: int, samples: int
+    ) -> None:
+        super().__init__(name, parts)
+        self.settings = dict(settings)
+        self.look_every = look_every
+        self.samples = samples
+
+    # ------------------------------------------------------------------------------------------
+    # settings of its own
+
+    def set_rates(self) -> None:
+        """Follow the schedules, by its own shares."""
+        super().set_rates()
+        decay = self.decay()
+        for optimizer, lr, name in (
+            (self.opt_g, self.config.lr_g, "lr_g"),
+            (self.opt_d, self.config.lr_d, "lr_d"),
+        ):
+            optimizer.param_groups[0]["lr"] = lr * decay * self.settings[name]
+
+    def update_of_d(self, i: int, steps: int) -> At:
+        """Its share of the penalties' weights."""
+        at = super().update_of_d(i, steps)
+        return at._replace(gamma=at.gamma * self.settings["gamma"])
+
+    def go_on_with(self, settings: Mapping[str, float]) -> None:
+        """From the next step on."""
+        self.settings = dict(settings)
+
+    def held(self) -> State:
+        """With its settings."""
+        return {**super().held(), **{PREFIX + k: v for k, v in self.settings.items()}}
+
+    def restore(self, state: State) -> None:
+        """One that was no member keeps the settings that were drawn for this one."""
+        super().restore(state)
+        self.settings = {
+            k: float(str(state.get(PREFIX + k, drawn))) for k, drawn in self.settings.items()
+        }
+
+    # ------------------------------------------------------------------------------------------
+    # how good it is
+
+    def own(self) -> Report:
+        """Its settings; where members are ranked also its distance to held-out data."""
+        said = {f"own/{k}": v for k, v in self.settings.items()}
+        if self.step % self.look_every == 0 or self.step == self.parts.total_steps:
+            said["own/energy"] = self.energy()
+        return said
+
+    def energy(self) -> float:
+        """Energy distance of the generator to be sampled from; infinite where a weight is not
+        finite: it ranks last, and is not given away.
+        """
+        try:
+            self.check()
+        except NonFiniteError:
+            return math.inf
+        # the same real points for all members: what is drawn does not decide who is better
+        common = Streams(self.streams.seed, "population").at("held-out", self.step, "cpu")
+        return energy_distance(self.drawn(), self.data.held_out_batch(self.samples, common))
+
+    @torch.no_grad()
+    def drawn(self) -> Tensor:
+        """Samples of its (averaged) generator, (samples, *shape), by a stream of their own."""
+        stream, network = self.streams.at("energy", self.step), self.average
+        network.eval()
+        z = sample_prior(self.config.prior, (self.samples, self.parts.z_dim), stream)
+        out = torch.cat([network(part) for part in z.split(CHUNK)])
+        network.train()
+        return out

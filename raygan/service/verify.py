@@ -163,7 +163,7 @@ def conserved(
     """
     what, exact = networks_of(moved[0][0].what)[-1], [fine for _, fine in moved]
     held = sorted(str(unpack(states[p])[f"identity.{what}"]) for p in pairs)
-    overwrites = any(len(set(swap.moves.values())) < len(swap.moves) for swap, _ in moved)
+    overwrites = any(set(swap.moves.values()) != set(swap.moves) for swap, _ in moved)
     text = (
         f"swaps conserve: {sum(exact)} of {len(exact)} networks arrived bit for bit,"
         f" {len(set(held))} of {len(pairs)} are held"

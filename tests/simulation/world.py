@@ -35,7 +35,7 @@ from raygan.controller.journal import Journal, read_journal
 from raygan.controller.orders import Adopt, Card, Done, Evaluate, Join, Order, Scored
 from raygan.controller.run_folder import REQUEST, RunFolder
 from raygan.controller.telemetry import Telemetry
-from raygan.controller.worker import swapper
+from raygan.controller.worker import take_up
 from raygan.errors import CheckpointError, Interrupted, PlayerDied, StaleEpochError
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
@@ -185,7 +185,7 @@ class SimExecutor(InlineExecutor):
         parcels = self.parcels.pop(swap)
         for player, source in swap.moves.items():
             self.instant("between adoptions")
-            swapper(self.players[player]).adopt(swap.what, parcels[source])
+            take_up(self.players[player], swap, parcels[source])
 
 
 def involved(order: Order) -> list[str]:

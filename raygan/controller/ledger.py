@@ -140,8 +140,8 @@ class Ledger:
 def own_of(report: Mapping[str, float]) -> dict[str, float]:
     """What a player says of itself in a report, of what is finite.
 
-    >>> own_of({"loss_d": 0.5, "own/energy": 0.1})
-    {'energy': 0.1}
+    >>> own_of({"loss_d": 0.5, "own/distance": 0.1})
+    {'distance': 0.1}
     """
     return {
         key.removeprefix(OWN): value

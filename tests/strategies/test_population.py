@@ -27,7 +27,7 @@ from raygan.controller.storage import LocalStorage
 from raygan.errors import ConfigError, Interrupted
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
-from raygan.metrics.energy import energy_distance
+from raygan.metrics.nearness import distance
 from raygan.service.runs.lineage import replay
 from raygan.service.runs.run import Run
 from raygan.service.training import train
@@ -70,17 +70,28 @@ def digests(config: Config, **more: Any) -> dict[str, str]:
 # the rank
 
 
-def test_the_energy_distance_of_a_case_that_can_be_done_by_hand() -> None:
-    x, y = torch.tensor([[0.0], [2.0]]), torch.tensor([[3.0]])
-    # 2 (3 + 1) / 2 - (0 + 2 + 2 + 0) / 4 - 0
-    assert energy_distance(x, y) == pytest.approx(3.0)
-    assert energy_distance(y, x) == pytest.approx(3.0)
-    assert energy_distance(x, x) == pytest.approx(0.0)
-    assert energy_distance(torch.tensor([[math.nan]]), y) == math.inf
+def points(*values: float) -> torch.Tensor:
+    return torch.tensor(values)[:, None]
+
+
+def test_the_energy_coefficient_of_a_case_that_can_be_done_by_hand() -> None:
+    x, y = points(0.0, 2.0), points(3.0, 3.0)
+    # between: (3 + 1) / 2; within x: (0 + 2 + 2 + 0) / 4; within y: 0
+    assert distance(x, y, "energy") == pytest.approx((2 * 2 - 1) / (2 * 2))
+    assert distance(y, x, "energy") == pytest.approx(0.75)
+    assert distance(100 * x, 100 * y, "energy") == pytest.approx(0.75), "of no unit"
+    assert distance(x, x, "energy") == pytest.approx(0.0)
+    assert distance(y, y, "energy") == 0.0, "all are one point"
+
+
+@pytest.mark.parametrize("by", ["energy", "neighbours"])
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_samples_that_are_not_finite_are_infinitely_far(by: Any, bad: float) -> None:
+    assert distance(points(bad, 1.0), points(0.0, 1.0), by) == math.inf
 
 
 @pytest.mark.parametrize("count", [511, 512, 1025])
-def test_the_energy_distance_does_not_depend_on_how_it_is_cut(count: int) -> None:
+def test_a_distance_does_not_depend_on_how_it_is_cut(count: int) -> None:
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(count, 2, 3)), rng.normal(0.3, size=(700, 2, 3))
     flat = [a.reshape(len(a), -1) for a in (x, y)]
@@ -88,12 +99,42 @@ def test_the_energy_distance_does_not_depend_on_how_it_is_cut(count: int) -> Non
     def mean(a: Any, b: Any) -> float:
         return float(np.sqrt(((a[:, None] - b[None]) ** 2).sum(-1)).mean())
 
-    expected = 2 * mean(*flat) - mean(flat[0], flat[0]) - mean(flat[1], flat[1])
-    assert energy_distance(torch.tensor(x), torch.tensor(y)) == pytest.approx(expected, rel=1e-9)
+    between = 2 * mean(*flat)
+    expected = (between - mean(flat[0], flat[0]) - mean(flat[1], flat[1])) / between
+    assert distance(torch.tensor(x), torch.tensor(y), "energy") == pytest.approx(expected, rel=1e-9)
+
+
+def ring(good: float, modes: int, seed: int) -> torch.Tensor:
+    """1,000 points: so many modes of 8, a share `good` at them, the others between neighbours."""
+    rng = np.random.default_rng(seed)
+    which, way = rng.integers(modes, size=1000), rng.random((1000, 1)) ** 3
+    means = np.stack([f(2 * np.pi * np.arange(9) / 8) for f in (np.cos, np.sin)], 1)
+    between = means[which] + way * (means[which + 1] - means[which])
+    at = np.where(rng.random((1000, 1)) < good, means[which], between)
+    return torch.from_numpy(at + rng.normal(scale=0.01, size=(1000, 2)))
+
+
+def test_neighbours_see_what_lies_between_modes_where_energy_does_not() -> None:
+    def wrong(by: Any, worse: tuple[float, int], better: tuple[float, int]) -> int:
+        return sum(
+            distance(ring(*worse, 3 * s), real, by) <= distance(ring(*better, 3 * s + 1), real, by)
+            for s in range(20)
+            for real in [ring(1.0, 8, 3 * s + 2)]
+        )
+
+    assert wrong("neighbours", (0.65, 8), (0.85, 8)) == 0
+    assert wrong("neighbours", (0.9, 7), (0.9, 8)) == 0
+    assert wrong("energy", (0.65, 8), (0.85, 8)) > 2, "then the default could be energy"
+
+
+def test_far_off_energy_still_ranks() -> None:
+    real = ring(1.0, 8, 0)
+    near, far = (distance(real + shift, real, "neighbours") for shift in (20.0, 40.0))
+    assert 2.5 < near < far <= 3
 
 
 def test_the_worst_take_the_best_ones_pairs() -> None:
-    own = {p: {"energy": e} for p, e in zip(FOUR, (0.3, 0.1, 0.4, 0.2), strict=True)}
+    own = {p: {"distance": e} for p, e in zip(FOUR, (0.3, 0.1, 0.4, 0.2), strict=True)}
     assert takers(own, FOUR, 0) == {p: p for p in FOUR}
     assert takers(own, FOUR, 1) == {p: p for p in FOUR} | {"pair-02": "pair-01"}
     two = takers(own, FOUR, 2)
@@ -101,7 +142,7 @@ def test_the_worst_take_the_best_ones_pairs() -> None:
 
 
 def test_who_has_no_rank_is_worst_and_gives_nothing_away() -> None:
-    own = {"pair-00": {"energy": 5.0}, "pair-01": {}, "pair-02": {"energy": 1.0}}
+    own = {"pair-00": {"distance": 5.0}, "pair-01": {}, "pair-02": {"distance": 1.0}}
     assert takers(own, FOUR, 1)["pair-03"] == "pair-02", "one that has said nothing yet"
     assert takers({}, FOUR, 2) == {p: p for p in FOUR}
 
@@ -177,7 +218,7 @@ def test_all_meet_at_an_exploit_and_go_on_after_it() -> None:
         Train(p, 10) for p in FOUR
     ]
     at = dict.fromkeys(FOUR, 50)
-    own = {p: {"energy": float(i), **OWN} for i, p in enumerate(FOUR)}
+    own = {p: {"distance": float(i), **OWN} for i, p in enumerate(FOUR)}
     assert population.decide(FOUR[:3], Progress(at, own=own), plan()) == [], "one is still busy"
     (swap,) = population.decide(FOUR, Progress(at, own=own), plan())
     assert isinstance(swap, Swap)
@@ -247,9 +288,9 @@ def test_the_journal_says_who_took_whose_pair_and_with_which_settings(tmp_path: 
     for record in records:
         (move,) = record["moves"]
         assert move["what"] == "pair"
-        energy = {r["player"]: r["own/energy"] for r in rows if r["step"] == record["step"]}
-        assert move["from"] == min(FOUR, key=energy.__getitem__)
-        assert move["player"] == max(FOUR, key=energy.__getitem__)
+        far = {r["player"]: r["own/distance"] for r in rows if r["step"] == record["step"]}
+        assert move["from"] == min(FOUR, key=far.__getitem__)
+        assert move["player"] == max(FOUR, key=far.__getitem__)
         assert move["identity"] == born[move["from"]]
         born[move["player"]] = move["identity"]
         settings[move["player"]] = move["settings"]
@@ -334,8 +375,8 @@ def test_verify_holds_for_a_population() -> None:
 def test_best_is_the_one_nearest_to_held_out_data(tmp_path: Path) -> None:
     flags = {**TINY, **SMALL, "pair": {**TINY["pair"], **SMALL["pair"]}}
     run = train(resolve(None, flags=flags), run_dir=tmp_path, name="run", inline=True)
-    energy = {r["player"]: r["own/energy"] for r in run.rows if "own/energy" in r}
-    assert run.best == min(energy, key=energy.__getitem__)
+    far = {r["player"]: r["own/distance"] for r in run.rows if "own/distance" in r}
+    assert run.best == min(far, key=far.__getitem__)
     assert Run.load(run.path).names("best") == [run.best]
     run.store("best.json", {"player": "pair-03", "by": "gam2"})
     assert Run.load(run.path).best == "pair-03", "what was chosen by GAM-II goes first"

@@ -50,7 +50,7 @@ class Run:
         self._events = JsonLines(path / "events.jsonl", told_by_a_run)
         self._scores = Lines(path / "metrics.jsonl", told_by_a_run, containing=b'"score"')
         self._scored: dict[str, dict[str, Any]] = {}
-        self._ranks = Lines(path / "metrics.jsonl", told_by_a_run, containing=b'"own/energy"')
+        self._ranks = Lines(path / "metrics.jsonl", told_by_a_run, containing=b'"own/distance"')
         self._ranked: dict[str, float] = {}
         self._summary, self._digest = Summary(path), Digest(path)
 
@@ -176,14 +176,14 @@ class Run:
         }
         return dict(self._scored)
 
-    def energies(self) -> dict[str, float]:
-        """A population: each member's last energy distance to held-out data; empty of other runs."""
+    def distances(self) -> dict[str, float]:
+        """A population: each member's last distance to held-out data (`strategy.rank_by`); empty of other runs."""
         if self._ranks.restarted():
             self._ranked = {}
         self._ranked |= {
-            row["player"]: float(row["own/energy"])
+            row["player"]: float(row["own/distance"])
             for row in self._ranks.fresh()
-            if row["kind"] == "train" and row.get("own/energy") is not None
+            if row["kind"] == "train" and row.get("own/distance") is not None
         }
         return dict(self._ranked)
 
@@ -241,7 +241,7 @@ class Run:
         """
         if (self.path / "best.json").exists():
             return str(read_json(self.path, "best.json", player=str)["player"])
-        if ranked := {p: e for p, e in self.energies().items() if p in self.players}:
+        if ranked := {p: far for p, far in self.distances().items() if p in self.players}:
             return min(ranked, key=lambda p: (ranked[p], p))
         scores = {p: s for p, s in self.scores().items() if p != MIXTURE}
         if not scores:

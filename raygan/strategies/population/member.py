@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from raygan.errors import NonFiniteError
 from raygan.gan.pair import Pair, Parts
 from raygan.gan.random_streams import Streams, sample_prior
 from raygan.gan.types import At, Report, State
-from raygan.metrics.energy import energy_distance
+from raygan.metrics.nearness import Rule, distance
 
 PREFIX = "own."
 """Before the settings in a state."""
@@ -20,16 +21,24 @@ CHUNK = 500
 """Samples that a network makes at once."""
 
 
+@dataclass(frozen=True)
+class Ranking:
+    """When members say how far they are, and by what."""
+
+    every: int
+    samples: int
+    by: Rule
+
+
 class Member(Pair):
     """Trains with its shares of the configured rates and penalties."""
 
     def __init__(
-        self, name: str, parts: Parts, settings: Mapping[str, float], look_every: int, samples: int
+        self, name: str, parts: Parts, settings: Mapping[str, float], ranking: Ranking
     ) -> None:
         super().__init__(name, parts)
         self.settings = dict(settings)
-        self.look_every = look_every
-        self.samples = samples
+        self.ranking = ranking
 
     # ------------------------------------------------------------------------------------------
     # settings of its own
@@ -70,12 +79,12 @@ class Member(Pair):
     def own(self) -> Report:
         """Its settings; where members are ranked also its distance to held-out data."""
         said = {f"own/{k}": v for k, v in self.settings.items()}
-        if self.step % self.look_every == 0 or self.step == self.parts.total_steps:
-            said["own/energy"] = self.energy()
+        if self.step % self.ranking.every == 0 or self.step == self.parts.total_steps:
+            said["own/distance"] = self.distance()
         return said
 
-    def energy(self) -> float:
-        """Energy distance of the generator to be sampled from; infinite where a weight is not
+    def distance(self) -> float:
+        """From the generator to be sampled from to held-out data; infinite where a weight is not
         finite: it ranks last, and is not given away.
         """
         try:
@@ -84,14 +93,15 @@ class Member(Pair):
             return math.inf
         # the same real points for all members: what is drawn does not decide who is better
         common = Streams(self.streams.seed, "population").at("held-out", self.step, "cpu")
-        return energy_distance(self.drawn(), self.data.held_out_batch(self.samples, common))
+        real = self.data.held_out_batch(self.ranking.samples, common)
+        return distance(self.drawn().cpu(), real, self.ranking.by)
 
     @torch.no_grad()
     def drawn(self) -> Tensor:
         """Samples of its (averaged) generator, (samples, *shape), by a stream of their own."""
-        stream, network = self.streams.at("energy", self.step), self.average
+        stream, network = self.streams.at("rank", self.step), self.average
         network.eval()
-        z = sample_prior(self.config.prior, (self.samples, self.parts.z_dim), stream)
+        z = sample_prior(self.config.prior, (self.ranking.samples, self.parts.z_dim), stream)
         out = torch.cat([network(part) for part in z.split(CHUNK)])
         network.train()
         return out

@@ -3,7 +3,7 @@
 
     each pair draws its shares of lr_g, lr_d and of the penalties' weights     exploring.py
     every `exploit_every` steps all meet (lockstep):
-        rank by energy distance to held-out data, without labels               member.py, metrics/energy.py
+        rank by distance to held-out data, without labels                      member.py, metrics/nearness.py
         the worst `exploit_share` take networks, optimizers                    Swap of whole pairs -> matchmaker,
             and settings of the best, and explore                              one journal record, settings in it
 
@@ -21,6 +21,7 @@ from pydantic import Field
 from raygan.config import Config
 from raygan.errors import ConfigError
 from raygan.gan.pair import Parts, Sharing
+from raygan.metrics.nearness import Rule
 from raygan.strategies.base import (
     Plan,
     Progress,
@@ -34,7 +35,7 @@ from raygan.strategies.meetings import meet_or_train
 from raygan.strategies.orders import Order, Swap
 from raygan.strategies.partition import unlike
 from raygan.strategies.population.exploring import Ranges, drawn, explored
-from raygan.strategies.population.member import Member
+from raygan.strategies.population.member import Member, Ranking
 
 AROUND = (1 / 30, 30.0)
 
@@ -58,6 +59,13 @@ class Population(StrategyComponent):
     )
     resample: float = Field(
         0.25, ge=0, le=1, description="Probability that a copied setting is drawn anew instead."
+    )
+    rank_by: Rule = Field(
+        "neighbours",
+        description=(
+            "Distance to held-out data: density and coverage of neighbours, and energy; or energy"
+            " alone."
+        ),
     )
     rank_samples: int = Field(1000, gt=1, description="Samples that a member is ranked by.")
 
@@ -110,7 +118,8 @@ class Population(StrategyComponent):
     def build(self, name: str, setup: Setup, sharing: Sharing | None = None) -> Member:
         """A pair with the settings that are drawn for it."""
         settings = drawn(self.ranges, setup.config.seed, name)
-        return Member(name, setup.parts(name), settings, self.exploit_every, self.rank_samples)
+        ranking = Ranking(self.exploit_every, self.rank_samples, self.rank_by)
+        return Member(name, setup.parts(name), settings, ranking)
 
     def bytes_a_step(self, setup: Setup) -> float:
         """Of the pairs that are copied, those between two of one actor included."""
@@ -171,16 +180,16 @@ class Population(StrategyComponent):
 def takers(
     own: Mapping[str, Mapping[str, float]], players: Sequence[str], count: int
 ) -> dict[str, str]:
-    """player -> whose pair it takes: the `count` worst by energy those of the `count` best; nobody
+    """player -> whose pair it takes: the `count` worst by distance those of the `count` best; nobody
     takes from one that has none. One without is worst.
 
-    >>> takers({"a": {"energy": 0.1}, "b": {"energy": 0.3}, "c": {}}, ["a", "b", "c"], 1)
+    >>> takers({"a": {"distance": 0.1}, "b": {"distance": 0.3}, "c": {}}, ["a", "b", "c"], 1)
     {'a': 'a', 'b': 'b', 'c': 'a'}
     """
-    energy = {p: own.get(p, {}).get("energy", math.inf) for p in players}
-    ranked = sorted(players, key=lambda p: (energy[p], p))
+    far = {p: own.get(p, {}).get("distance", math.inf) for p in players}
+    ranked = sorted(players, key=lambda p: (far[p], p))
     better = dict(zip(ranked[::-1][:count], ranked[:count], strict=True))
-    return {p: s if math.isfinite(energy[s := better.get(p, p)]) else p for p in players}
+    return {p: s if math.isfinite(far[s := better.get(p, p)]) else p for p in players}
 
 
 def pair_bytes(parts: Parts) -> int:

@@ -215,7 +215,10 @@ class Trainer:
         Raises NonFiniteError rather than pass a NaN on.
         """
         if what == "pair":
-            return joined(self.offer("D", carry), self.offer("G", carry))
+            return joined(self._offered("D", carry), self._offered("G", carry))
+        return self._offered(what, carry)
+
+    def _offered(self, what: Literal["D", "G"], carry: Literal["all", "weights"]) -> Parcel:
         network, optimizer = (self.d, self.opt_d) if what == "D" else (self.g, self.opt_g)
         arrays = {"weights": finite(self.name, self.step, flatten(network), network)}
         if carry == "all":

@@ -51,6 +51,10 @@ from tests.simulation.storage import Crash, SimStorage
 
 LOCKSTEP: dict[str, dict[str, Any]] = {
     "gap": {"strategy": {"name": "gap", "swap_every": 2}, "num_pairs": 4},
+    "population": {
+        "strategy": {"name": "population", "exploit_every": 2, "rank_samples": 20},
+        "num_pairs": 4,
+    },
     "sgan": {"strategy": {"name": "sgan", "messenger_lifetime": 2}, "num_pairs": 2},
     "pmgan": {"strategy": {"name": "pmgan"}, "loss": "reverse_kl", "num_pairs": 2},
     "sgan over gap": {

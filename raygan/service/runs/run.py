@@ -255,6 +255,13 @@ class Run:
                 top = player
         return top
 
+    @property
+    def best_by(self) -> str:
+        """How `best` was found; "" by the headline score."""
+        if (self.path / "best.json").exists():
+            return "by GAM-II"
+        return "by distance to held-out data, without labels" if self.distances() else ""
+
     def generator(self, which: str = "best") -> Generators:
         """The newest checkpoint's generator: "global", "best", "mixture", "fitted", or "pair:3".
         Raises ConfigError.

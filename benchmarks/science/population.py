@@ -72,13 +72,13 @@ def one(kind: str, seed: int) -> list[Member]:
     """A population's members at its end."""
     base = resolve("ring8-population").config
     flags: dict[str, Any] = {"seed": FIRST + seed, "evaluation.mixture": False}
+    steps = base.steps * (TIMES if kind == "long" else 1)
     if kind != "population":
-        flags["strategy.exploit_share"] = 0
+        flags |= {"strategy.exploit_share": 0, "strategy.exploit_every": steps}
     if kind == "tuned":
         flags |= {f"strategy.{setting}": [1, 1] for setting in ("lr_g", "lr_d", "gamma")}
-    steps = base.steps * (TIMES if kind == "long" else 1)
     flags |= {"steps": steps, "evaluation.every_steps": steps, "checkpoint.every_steps": steps}
-    flags |= {"evaluation.samples": 64}  # it is scored below
+    flags |= {"evaluation.samples": 1500}  # it is scored below
     with tempfile.TemporaryDirectory() as folder:
         config = resolve("ring8-population", flags=flags)
         run = train(config, run_dir=Path(folder), name="run", inline=True)

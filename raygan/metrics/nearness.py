@@ -2,11 +2,13 @@
 the members of a population.
 
     energy       H = (2 E|X - Y| - E|X - X'| - E|Y - Y'|) / 2 E|X - Y|    in [0, 1] (Szekely and Rizzo, 2013)
-    neighbours   (1 - density) + (1 - coverage) + H                       in [0, 3] (Naeem et al., 2020)
+    neighbours   (1 - precision) + (1 - near) + H                         in [0, 3]
 
-H alone is blind to what happens between near modes: of 1,000 samples of the ring of 8 it cannot tell
-65 % between the modes from 85 % at them (.5 standard deviations apart; neighbours 5.6). Where no
-sample is near a real point density and coverage are 0, and H goes on.
+precision: share of samples among real ones (Kynkaanniemi et al., 2019); near: share of real points
+with a sample by them (`fidelity.near`). H alone hardly sees samples between modes: of 1,000 of the
+ring of 8 it cannot tell 65 % at the modes from 85 % (half a standard deviation apart). Where no
+sample is near a real point the others are 1, and H goes on. Density and coverage in their place
+prefer wide modes to good samples.
 """
 
 from __future__ import annotations
@@ -17,10 +19,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from raygan.metrics.fidelity import prdc
+from raygan.metrics.fidelity import near, prdc
 
 ROWS = 512
 """Points whose distances to all others are held at once."""
+LEAST = 0.05
+"""A real point counts as near to a sample that is no further than so much of the real spread."""
 Rule = Literal["neighbours", "energy"]
 
 
@@ -31,8 +35,8 @@ def distance(x: Tensor, y: Tensor, by: Rule) -> float:
     a, b = (t.detach().double().flatten(1) for t in (x, y))
     value = energy_coefficient(a, b)
     if by == "neighbours" and math.isfinite(value):
-        found = prdc(b.numpy(), a.numpy())
-        value += 2 - min(1.0, found["density"]) - found["coverage"]
+        real, fake = b.numpy(), a.numpy()
+        value += 2 - prdc(real, fake)["precision"] - near(real, fake, least=LEAST)
     return value if math.isfinite(value) else math.inf
 
 

@@ -366,6 +366,28 @@ def test_a_death_at_any_instant_of_an_exploit_changes_nothing(tmp_path: Path) ->
     assert {p: digest(s) for p, s in final(tmp_path).items()} == digests(config)
 
 
+def test_a_member_that_cannot_train_is_overwritten_and_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first update of G takes the weights so far that no loss is finite afterwards."""
+
+    def absurd(ranges: Any, seed: int, player: str) -> dict[str, float]:
+        return {**OWN, "lr_g": 1e20} if player == "pair-01" else OWN
+
+    monkeypatch.setattr("raygan.strategies.population.strategy.drawn", absurd)
+    config = small(
+        strategy={**SMALL["strategy"], "exploit_every": 6},
+        pair={"max_bad_steps": 2, "ema": 0.9}, evaluation={"every_steps": 12},
+    )  # fmt: skip
+    controlled(tmp_path, config).run()
+    (record,) = read_journal(LocalStorage(tmp_path / "run")).of("swap")
+    assert [m["player"] for m in record["moves"]] == ["pair-01"]
+    state = final(tmp_path)["pair-01"]
+    assert int(state["bad_steps"]) > config.pair.max_bad_steps, "it did skip steps"
+    assert int(state["bad_steps_in_a_row"]) == 0, "and trains again"
+    assert all(t.isfinite().all() for t in state.values() if isinstance(t, torch.Tensor))
+
+
 def test_verify_holds_for_a_population() -> None:
     results = verify_config(small(), 10, "local", inline_only=True)
     assert all(r.ok for r in results), [r.text for r in results if not r.ok]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from torch import Tensor
 from raygan.errors import NonFiniteError
 from raygan.gan.pair import Pair, Parts
 from raygan.gan.random_streams import Streams, sample_prior
+from raygan.gan.steps import BadSteps
 from raygan.gan.types import At, Report, State
 from raygan.metrics.nearness import Rule, distance
 
@@ -39,6 +41,9 @@ class Member(Pair):
         super().__init__(name, parts)
         self.settings = dict(settings)
         self.ranking = ranking
+        # settings with which no step is finite are to be found out, not to end the run: a better
+        # member will overwrite this one (its skipped steps are counted, and told)
+        self.bad_steps = BadSteps(name, sys.maxsize)
 
     # ------------------------------------------------------------------------------------------
     # settings of its own

@@ -63,7 +63,7 @@ class Population(StrategyComponent):
     rank_by: Rule = Field(
         "neighbours",
         description=(
-            "Distance to held-out data: density and coverage of neighbours, and energy; or energy"
+            "Distance to held-out data: precision and coverage by neighbours, and energy; or energy"
             " alone."
         ),
     )

@@ -50,15 +50,15 @@ class Population(StrategyComponent):
     gamma: tuple[float, float] = Field(
         AROUND, description="The same of the loss's penalties and their weights."
     )
-    exploit_every: int = Field(200, gt=0, description="Steps between two exploits.")
+    exploit_every: int = Field(100, gt=0, description="Steps between two exploits.")
     exploit_share: float = Field(
         0.25, ge=0, le=0.5, description="Of the members are overwritten each time; 0: none ever."
     )
     explore_factor: float = Field(
-        1.5, ge=1, description="A copied setting is multiplied or divided by it."
+        2.0, ge=1, description="A copied setting is multiplied or divided by it."
     )
     resample: float = Field(
-        0.1, ge=0, le=1, description="Probability that a copied setting is drawn anew instead."
+        0.25, ge=0, le=1, description="Probability that a copied setting is drawn anew instead."
     )
     rank_by: Rule = Field(
         "neighbours",

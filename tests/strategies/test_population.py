@@ -232,6 +232,16 @@ def test_all_meet_at_an_exploit_and_go_on_after_it() -> None:
     assert population.decide(FOUR, Progress(end, own=own), plan()) == [], "nobody trains after it"
 
 
+def test_no_exploit_before_the_warm_up() -> None:
+    late = Population(exploit_every=20, exploit_warmup=50)
+    assert [s for s in range(101) if s and late.next_exploit(s - 1) == s] == [60, 80, 100]
+    assert late.notes(plan()) == []
+    assert late.notes(plan(steps=60))[0][0] == "W105 no-swap"
+    (line,) = late.traffic(setup_of(small(steps=100)))
+    assert line.endswith("every 20 updates from 60 on, 2 in all")
+    assert late.shortened(10).next_exploit(0) == 2
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -307,7 +317,9 @@ def test_the_journal_says_who_took_whose_pair_and_with_which_settings(tmp_path: 
 
 @pytest.mark.parametrize("packed", [1, 2])
 @pytest.mark.parametrize(
-    "settings", [{}, {"exploit_share": 0.5, "resample": 1}, {"exploit_every": 5}], ids=str
+    "settings",
+    [{}, {"exploit_share": 0.5, "resample": 1}, {"exploit_every": 2, "exploit_warmup": 5}],
+    ids=str,
 )
 def test_rounds_change_nothing_and_neither_does_being_stopped(
     settings: dict[str, Any], packed: int

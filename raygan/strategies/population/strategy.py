@@ -51,6 +51,9 @@ class Population(StrategyComponent):
         AROUND, description="The same of the loss's penalties and their weights."
     )
     exploit_every: int = Field(100, gt=0, description="Steps between two exploits.")
+    exploit_warmup: int = Field(
+        0, ge=0, description="No exploit before this step: early ranks favour quick starts."
+    )
     exploit_share: float = Field(
         0.25, ge=0, le=0.5, description="Of the members are overwritten each time; 0: none ever."
     )
@@ -110,10 +113,11 @@ class Population(StrategyComponent):
 
     def notes(self, plan: Plan) -> list[tuple[str, str]]:
         """A period that is longer than the run."""
-        if self.exploit_every < plan.steps or not self.exploit_share:
+        first = self.next_exploit(0)
+        if first < plan.steps or not self.exploit_share:
             return []
-        return [("W105 no-swap", f"no pair will be copied: the first would be at update {self.exploit_every} of "
-                 f"{plan.steps}. Lower strategy.exploit_every, or raise steps")]  # fmt: skip
+        return [("W105 no-swap", f"no pair will be copied: the first would be at update {first} of "
+                 f"{plan.steps}. Lower strategy.exploit_every or exploit_warmup, or raise steps")]  # fmt: skip
 
     def build(self, name: str, setup: Setup, sharing: Sharing | None = None) -> Member:
         """A pair with the settings that are drawn for it."""
@@ -128,10 +132,12 @@ class Population(StrategyComponent):
 
     def traffic(self, setup: Setup) -> list[str]:
         """An exploit's."""
-        count, times = self.overwritten(setup.config.num_pairs), setup.config.steps - 1
+        count = self.overwritten(setup.config.num_pairs)
+        first = self.next_exploit(0)
+        times = max(0, (setup.config.steps - 1 - first) // self.exploit_every + 1) if count else 0
         return [
             f"an exploit     {count} x {megabytes(pair_bytes(self._parts(setup)))} every"
-            f" {self.exploit_every} updates, {times // self.exploit_every if count else 0} in all"
+            f" {self.exploit_every} updates from {first} on, {times} in all"
         ]
 
     def _parts(self, setup: Setup) -> Parts:
@@ -139,7 +145,7 @@ class Population(StrategyComponent):
 
     def shortened(self, steps: int) -> Population:
         """Five exploits."""
-        return self.model_copy(update={"exploit_every": max(1, steps // 5)})
+        return self.model_copy(update={"exploit_every": max(1, steps // 5), "exploit_warmup": 0})
 
     # ------------------------------------------------------------------------------------------
     # decisions
@@ -150,8 +156,9 @@ class Population(StrategyComponent):
         return min(members // 2, max(1, wanted)) if self.exploit_share else 0
 
     def next_exploit(self, step: int) -> int:
-        """The first one after `step`."""
-        return (step // self.exploit_every + 1) * self.exploit_every
+        """The first one after `step`: a multiple of the period, past the warm-up."""
+        k = self.exploit_every
+        return max((step // k + 1) * k, -(-self.exploit_warmup // k) * k)
 
     def decide(self, ready: Sequence[str], progress: Progress, plan: Plan) -> list[Order]:
         """Train to the next exploit; exploit when all are there."""

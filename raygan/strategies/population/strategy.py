@@ -50,7 +50,7 @@ class Population(StrategyComponent):
     gamma: tuple[float, float] = Field(
         AROUND, description="The same of the loss's penalties and their weights."
     )
-    exploit_every: int = Field(100, gt=0, description="Steps between two exploits.")
+    exploit_every: int = Field(250, gt=0, description="Steps between two exploits.")
     exploit_warmup: int = Field(
         0, ge=0, description="No exploit before this step: early ranks favour quick starts."
     )
@@ -58,10 +58,10 @@ class Population(StrategyComponent):
         0.25, ge=0, le=0.5, description="Of the members are overwritten each time; 0: none ever."
     )
     explore_factor: float = Field(
-        2.0, ge=1, description="A copied setting is multiplied or divided by it."
+        1.25, ge=1, description="A copied setting is multiplied or divided by it."
     )
     resample: float = Field(
-        0.25, ge=0, le=1, description="Probability that a copied setting is drawn anew instead."
+        0.0, ge=0, le=1, description="Probability that a copied setting is drawn anew instead."
     )
     rank_by: Rule = Field(
         "neighbours",

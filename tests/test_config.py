@@ -87,6 +87,7 @@ def test_components_are_the_files_of_their_package() -> None:
         "independent",
         "mdgan",
         "pmgan",
+        "population",
         "sgan",
     ]
     assert {"ring", "grid", "swissroll", "r15", "mnist", "fashion_mnist", "stacked_mnist", "npz", "folder", "zip", "lm1b",

@@ -20,7 +20,7 @@ from raygan.actors.process import Process, actor_class, heed_sigterm, keep_freed
 from raygan.actors.publications import ASK_S, Exchange
 from raygan.config import Config
 from raygan.controller.orders import Card
-from raygan.controller.worker import Packs, host_all, swapper
+from raygan.controller.worker import Packs, host_all, swapper, take_up
 from raygan.data.base import Samples
 from raygan.gan.bundle import pack, unpack
 from raygan.gan.device import described
@@ -135,7 +135,7 @@ class PlayerActor(Process):
         }
         for name in names:
             if self._adopted.get(name) != swap.step:
-                swapper(self._players[name]).adopt(swap.what, parcels[swap.moves[name]])
+                take_up(self._players[name], swap, parcels[swap.moves[name]])
                 self._adopted[name] = swap.step
 
     def train(self, orders: list[Train]) -> list[dict[str, float]]:

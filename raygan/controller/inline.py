@@ -16,7 +16,7 @@ from raygan.config import Config
 from raygan.controller.evaluator import Evaluator
 from raygan.controller.orders import Adopt, Card, Done, Evaluate, Join, Order, Save
 from raygan.controller.scores import tried
-from raygan.controller.worker import Packs, Shelves, host_all, swapper
+from raygan.controller.worker import Packs, Shelves, host_all, swapper, take_up
 from raygan.errors import PlayerDied
 from raygan.gan.bundle import pack, unpack
 from raygan.gan.device import death_of, described
@@ -136,7 +136,7 @@ class InlineExecutor:
         """Second half."""
         parcels = self.parcels.pop(swap)
         for player, source in swap.moves.items():
-            swapper(self.players[player]).adopt(swap.what, parcels[source])
+            take_up(self.players[player], swap, parcels[source])
 
     def _train(self, order: Train) -> list[Done]:
         """The order, and those of whoever lives with the player."""

@@ -14,6 +14,9 @@ from raygan.controller.orders import Adopt, Done, Join, Order
 from raygan.strategies.base import Progress
 from raygan.strategies.orders import Swap, Train
 
+OWN = "own/"
+"""Before a report's key: said for the strategy (`gan.pair.Pair.own`)."""
+
 
 @dataclass
 class Ledger:
@@ -22,6 +25,8 @@ class Ledger:
     done: dict[str, int]
     swapped: dict[str, int] = field(default_factory=dict)
     losses: dict[str, float] = field(default_factory=dict)
+    own: dict[str, dict[str, float]] = field(default_factory=dict)
+    """player -> what it said of itself last, of what is finite."""
     idle: dict[str, float] = field(default_factory=dict)
     """player -> clock reading at which it became ready."""
     in_flight: dict[str, int] = field(default_factory=dict)
@@ -43,6 +48,7 @@ class Ledger:
             {p: steps.get(p, 0) for p in players},
             dict(extra.get("swapped", {})),
             dict(extra.get("losses", {})),
+            dict(extra.get("own", {})),
             credit=dict(extra.get("credit", {})),
         )
         out.idle = dict.fromkeys(players, out.clock())
@@ -57,6 +63,7 @@ class Ledger:
             self.swapped,
             self.losses,
             {p: now - since for p, since in self.idle.items()},
+            self.own,
             self.credit,
         )
 
@@ -92,6 +99,8 @@ class Ledger:
             self.done[item.order.player] += int(item.result.get("steps_done", item.order.steps))
             if math.isfinite(loss := item.result.get("loss_d", math.nan)):
                 self.losses[item.order.player] = loss
+            if own := own_of(item.result):
+                self.own[item.order.player] = own
             self.idle[item.order.player] = self.clock()
         elif isinstance(item.order, Join):
             self.joined(item.order.player, int(item.result))
@@ -109,9 +118,9 @@ class Ledger:
 
     def left(self, player: str) -> None:
         """A player is gone."""
-        for record in (self.done, self.swapped, self.losses, self.idle, self.in_flight):
+        for record in (self.done, self.swapped, self.losses, self.own, self.idle):
             record.pop(player, None)
-        for record in (self.credit, self.held, self.held_s):
+        for record in (self.in_flight, self.credit, self.held, self.held_s):
             record.pop(player, None)
 
     @property
@@ -123,4 +132,19 @@ class Ledger:
         """What a checkpoint has to keep of this."""
         credit = {p: steps for p, steps in self.credit.items() if steps}
         kept = {"swapped": dict(self.swapped), "losses": dict(self.losses)}
+        if self.own:
+            kept["own"] = dict(self.own)
         return kept | ({"credit": credit} if credit else {})
+
+
+def own_of(report: Mapping[str, float]) -> dict[str, float]:
+    """What a player says of itself in a report, of what is finite.
+
+    >>> own_of({"loss_d": 0.5, "own/distance": 0.1})
+    {'distance': 0.1}
+    """
+    return {
+        key.removeprefix(OWN): value
+        for key, value in report.items()
+        if key.startswith(OWN) and math.isfinite(value)
+    }

@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from raygan.controller.ledger import OWN
 from raygan.controller.orders import Card, Evaluate, Scored
 from raygan.controller.run_log import RunLog
 from raygan.controller.stacks import keep_stack
@@ -130,6 +131,9 @@ class Recorder:
             }
             for p, s in taken.items()
         ]  # fmt: skip
+        for move in moves:
+            if settings := swap.settings_of(move["player"]):
+                move["settings"] = dict(settings)
         self.state.holds |= {m["player"]: m["identity"] for m in moves}
         sitting = [p for p in swap.players if p not in taken]
         self.log.commit(
@@ -188,7 +192,7 @@ class PendingRow:
         """Count a report in."""
         self.steps += int(report.get("steps_done", steps))
         for key, value in report.items():
-            if key in LAST:
+            if key in LAST or key.startswith(OWN):
                 self._last[key] = value
             elif key != "steps_done":
                 weight = 1.0 if key in SUMMED else float(steps)
@@ -202,7 +206,7 @@ class PendingRow:
 
 
 LAST = ("bad_steps", "updates", "unmet")
-"""Counters: a row has their last value."""
+"""Counters: a row has their last value, as of what players say of themselves."""
 SUMMED = ("seconds", "wait_s", "held_s")
 """All else is a mean over steps. `wait_s`: within a round, for an answer; `held_s`: before it, for
 slower players.

@@ -9,10 +9,10 @@ from typing import cast
 from raygan.errors import NonFiniteError
 from raygan.gan.pair import Pair, Trainer
 from raygan.gan.types import Board, Player, Report
-from raygan.gan.weights import Publication
+from raygan.gan.weights import Parcel, Publication
 from raygan.strategies.batching.pack import Pack, why_not
 from raygan.strategies.batching.stack import to_batch
-from raygan.strategies.orders import Train
+from raygan.strategies.orders import Swap, Train
 
 
 class Shelves(Board):
@@ -154,6 +154,14 @@ def host(player: Player, order: Train, board: Board, rollbacks: int) -> Report:
         "seconds": time.perf_counter() - began,
         **({"rollbacks": float(undone)} if undone else {}),
     }
+
+
+def take_up(player: Player, swap: Swap, parcel: Parcel) -> None:
+    """The second half of a swap for one player."""
+    trainer = swapper(player)
+    trainer.adopt(swap.what, parcel)
+    if settings := swap.settings_of(player.name):
+        trainer.go_on_with(settings)
 
 
 def swapper(player: Player) -> Trainer:

@@ -12,6 +12,7 @@ its shelf (`controller.worker.Shelves`; between processes `actors.publications`)
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -207,12 +208,17 @@ class Trainer:
         """D, flat and frozen; raises NonFiniteError rather than publish a NaN."""
         return finite(self.name, self.step, flatten(self.d), self.d)
 
-    def offer(self, what: Literal["D", "G"], carry: Literal["all", "weights"]) -> Parcel:
-        """The whole D (or G): weights and buffers, with carry = "all" its optimizer, and whose it
-        is. A copy.
+    def offer(self, what: Literal["D", "G", "pair"], carry: Literal["all", "weights"]) -> Parcel:
+        """The whole D (or G, or both): weights and buffers, with carry = "all" its optimizer, and
+        whose it is (of both: whose G is). A copy.
 
         Raises NonFiniteError rather than pass a NaN on.
         """
+        if what == "pair":
+            return joined(self._offered("D", carry), self._offered("G", carry))
+        return self._offered(what, carry)
+
+    def _offered(self, what: Literal["D", "G"], carry: Literal["all", "weights"]) -> Parcel:
         network, optimizer = (self.d, self.opt_d) if what == "D" else (self.g, self.opt_g)
         arrays = {"weights": finite(self.name, self.step, flatten(network), network)}
         if carry == "all":
@@ -221,10 +227,15 @@ class Trainer:
             arrays["average"] = flatten(self.average)
         return Parcel(self.identity[what], self.step, arrays)
 
-    def adopt(self, what: Literal["D", "G"], parcel: Parcel) -> None:
-        """Take up a network that another pair offered. Data order, prior and noise stay this pair's
-        own.
+    def adopt(self, what: Literal["D", "G", "pair"], parcel: Parcel) -> None:
+        """Take up a network, or both, that another pair offered. Data order, prior and noise stay
+        this pair's own.
         """
+        if what == "pair":
+            d, g = apart(parcel)
+            self.adopt("D", d)
+            self.adopt("G", g)
+            return
         network, optimizer = (self.d, self.opt_d) if what == "D" else (self.g, self.opt_g)
         unflatten(network, parcel.arrays["weights"])
         if "optimizer" in parcel.arrays:
@@ -233,6 +244,10 @@ class Trainer:
             unflatten(self.average, parcel.arrays["average"])
         self.identity[what] = parcel.identity
         self.swapped_at = self.step
+
+    def go_on_with(self, settings: Mapping[str, float]) -> None:
+        """Settings of its own from now on (a member of a population)."""
+        raise NotImplementedError(f"{self.name} trains with its config's settings")
 
     def state(self) -> State:
         """Everything: networks, optimizers, counters. Random streams are counted, so the step
@@ -332,7 +347,11 @@ class Pair(Trainer):
                 meter.add(**self.one_step(probe=meter if i == steps - 1 else None))
             if self.sharing.due(self.step):
                 board.publish(self.publication())
-        return {**meter.means(), "bad_steps": float(self.bad_steps.total)}
+        return {**meter.means(), "bad_steps": float(self.bad_steps.total), **self.own()}
+
+    def own(self) -> Report:
+        """What it says of itself at the end of a round, for its strategy: `own/NAME`."""
+        return {}
 
     def one_step(self, probe: Meter | None = None) -> dict[str, float]:
         """I_D updates of D, then one of G."""
@@ -454,6 +473,24 @@ class Meter:
             return means
         numbers = torch.stack([t.detach().float() for t in self.asked.values()]).tolist()
         return {**means, **dict(zip(self.asked, numbers, strict=True))}
+
+
+def joined(d: Parcel, g: Parcel) -> Parcel:
+    """Both networks of a pair as one parcel, which has the name of G."""
+    arrays = {f"{w}.{k}": a for w, part in (("D", d), ("G", g)) for k, a in part.arrays.items()}
+    return Parcel(g.identity, g.step, arrays)
+
+
+def apart(parcel: Parcel) -> list[Parcel]:
+    """[D, G] of a `joined` one."""
+    return [
+        Parcel(
+            parcel.identity,
+            parcel.step,
+            {k.removeprefix(f"{w}."): a for k, a in parcel.arrays.items() if k.startswith(f"{w}.")},
+        )
+        for w in ("D", "G")
+    ]
 
 
 def judged(d: nn.Module, *batches: Tensor) -> list[Tensor]:

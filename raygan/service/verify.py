@@ -25,7 +25,7 @@ from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
 from raygan.service.training import inline_device
 from raygan.strategies.base import Plan, Setup, load_data, strategy_of, with_data
-from raygan.strategies.orders import Swap
+from raygan.strategies.orders import Swap, networks_of
 from raygan.strategies.partition import with_parts
 
 
@@ -161,9 +161,9 @@ def conserved(
     """Every hand-over was exact, and at the end each network is at exactly one pair, unless a swap
     gave one to two of them.
     """
-    what, exact = moved[0][0].what, [fine for _, fine in moved]
+    what, exact = networks_of(moved[0][0].what)[-1], [fine for _, fine in moved]
     held = sorted(str(unpack(states[p])[f"identity.{what}"]) for p in pairs)
-    overwrites = any(len(set(swap.moves.values())) < len(swap.moves) for swap, _ in moved)
+    overwrites = any(set(swap.moves.values()) != set(swap.moves) for swap, _ in moved)
     text = (
         f"swaps conserve: {sum(exact)} of {len(exact)} networks arrived bit for bit,"
         f" {len(set(held))} of {len(pairs)} are held"

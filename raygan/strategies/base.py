@@ -59,6 +59,8 @@ class Progress:
     """loss_d of each player's last round."""
     waited: Mapping[str, float] = field(default_factory=dict)
     """Seconds that each ready player has been ready (async only)."""
+    own: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """What each player said of itself at its last round's end (`own/NAME` of its report), finite."""
     credit: Mapping[str, int] = field(default_factory=dict)
     """Steps that a player which joined was behind then; nobody waits for these (`controller/pace.py`)."""
 

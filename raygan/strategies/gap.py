@@ -37,6 +37,7 @@ from raygan.strategies.base import (
     megabytes,
     same_networks,
 )
+from raygan.strategies.meetings import meet_or_train
 from raygan.strategies.orders import Order, Swap, Train
 
 
@@ -178,29 +179,17 @@ class Gap(StrategyComponent):
         return (self._lockstep if plan.tempo == "lockstep" else self._async)(ready, progress, plan)
 
     def _lockstep(self, ready: Sequence[str], progress: Progress, plan: Plan) -> list[Order]:
-        done = progress.done
-        waiting = [
-            p
-            for p in ready
-            if self.is_swap_point(done[p], plan) and progress.swapped.get(p, 0) < done[p]
-        ]
-        if len(waiting) == 1 and all(
-            progress.swapped.get(p, 0) == done[waiting[0]] for p in done if p != waiting[0]
-        ):
-            waiting = []  # all others have met, or joined, at this very point
-        if len(waiting) > 1 and len(ready) == len(done) and len(set(done.values())) == 1:
-            step = done[waiting[0]]
-            couples = matching(sorted(done), plan.seed, step)
+        players = sorted(progress.done)
+
+        def swap(step: int) -> Swap:
             takes = overwrite_worst(
-                takes_of(couples, sorted(done)), progress.losses, self.winner_replace
+                takes_of(matching(players, plan.seed, step), players),
+                progress.losses,
+                self.winner_replace,
             )
-            return [Swap(step, tuple(sorted(takes.items())), self.what, self.carry)]
-        orders: list[Order] = []
-        for p in ready:
-            stop = min(plan.next_stop(done[p]), self.next_swap(done[p], plan))
-            if p not in waiting and stop > done[p]:
-                orders.append(Train(p, min(stop, plan.steps) - done[p]))
-        return [o for o in orders if not isinstance(o, Train) or o.steps > 0]
+            return Swap(step, tuple(sorted(takes.items())), self.what, self.carry)
+
+        return meet_or_train(ready, progress, plan, lambda s: self.next_swap(s, plan), swap)
 
     def _async(self, ready: Sequence[str], progress: Progress, plan: Plan) -> list[Order]:
         done, orders = progress.done, list[Order]()

@@ -4,8 +4,20 @@ and 150 MB each).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
+
+What = Literal["D", "G", "pair"]
+"""What moves from pair to pair: one network, or both with all that trains them."""
+
+
+def networks_of(what: What) -> tuple[Literal["D", "G"], ...]:
+    """
+    >>> networks_of("D"), networks_of("pair")
+    (('D',), ('D', 'G'))
+    """
+    return ("D", "G") if what == "pair" else (what,)
 
 
 @dataclass(frozen=True)
@@ -30,8 +42,10 @@ class Swap:
     """(player, source): a permutation, unless a winner overwrites a loser; a player with itself
     sits out.
     """
-    what: Literal["D", "G"] = "D"
+    what: What = "D"
     carry: Literal["all", "weights"] = "all"
+    settings: tuple[tuple[str, tuple[tuple[str, float], ...]], ...] = ()
+    """(player, ((setting, value), ...)): with which those of a population that take go on."""
 
     @property
     def players(self) -> list[str]:
@@ -42,6 +56,10 @@ class Swap:
     def moves(self) -> dict[str, str]:
         """player -> source, of those for whom anything changes."""
         return {player: source for player, source in self.takes if player != source}
+
+    def settings_of(self, player: str) -> Mapping[str, float]:
+        """With which it goes on; empty where it keeps its own."""
+        return dict(dict(self.settings).get(player, ()))
 
 
 Order = Train | Swap

@@ -100,6 +100,12 @@ VARIANTS: list[dict[str, Any]] = [
             "winner_replace": 1,
         }
     },
+    {
+        "strategy": {"name": "population", "exploit_every": 3, "rank_samples": 50},
+        "num_pairs": 5,
+        "resources": {"pairs_per_actor": 2},
+        "pair": {"ema": 0.9},
+    },
     {"strategy": {"name": "pmgan"}, "loss": "reverse_kl", "num_pairs": 3},
     {
         "strategy": {"name": "pmgan", "feedback": "gradients", "balance": "learned"},

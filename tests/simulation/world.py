@@ -35,7 +35,7 @@ from raygan.controller.journal import Journal, read_journal
 from raygan.controller.orders import Adopt, Card, Done, Evaluate, Join, Order, Scored
 from raygan.controller.run_folder import REQUEST, RunFolder
 from raygan.controller.telemetry import Telemetry
-from raygan.controller.worker import swapper
+from raygan.controller.worker import take_up
 from raygan.errors import CheckpointError, Interrupted, PlayerDied, StaleEpochError
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
@@ -51,6 +51,10 @@ from tests.simulation.storage import Crash, SimStorage
 
 LOCKSTEP: dict[str, dict[str, Any]] = {
     "gap": {"strategy": {"name": "gap", "swap_every": 2}, "num_pairs": 4},
+    "population": {
+        "strategy": {"name": "population", "exploit_every": 2, "rank_samples": 20},
+        "num_pairs": 4,
+    },
     "sgan": {"strategy": {"name": "sgan", "messenger_lifetime": 2}, "num_pairs": 2},
     "pmgan": {"strategy": {"name": "pmgan"}, "loss": "reverse_kl", "num_pairs": 2},
     "sgan over gap": {
@@ -185,7 +189,7 @@ class SimExecutor(InlineExecutor):
         parcels = self.parcels.pop(swap)
         for player, source in swap.moves.items():
             self.instant("between adoptions")
-            swapper(self.players[player]).adopt(swap.what, parcels[source])
+            take_up(self.players[player], swap, parcels[source])
 
 
 def involved(order: Order) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from raygan.controller.inline import InlineExecutor
 from raygan.controller.orders import Card
-from raygan.controller.worker import swapper
+from raygan.controller.worker import swapper, take_up
 from raygan.errors import PlayerDied
 from raygan.gan.types import Player
 from raygan.strategies.base import Setup
@@ -60,7 +60,7 @@ class Mortal(InlineExecutor):
             if i == 1:
                 self.instant(INSTANTS[4])
             parcel = self.parcels[swap][swap.moves[player]]
-            swapper(self.players[player]).adopt(swap.what, parcel)
+            take_up(self.players[player], swap, parcel)
         for player, source in swap.moves.items():  # every tensor and buffer equals its source
             self.hashes.append(held(self.players[player], swap) == sources[source])
         self.instant(INSTANTS[5])

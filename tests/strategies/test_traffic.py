@@ -28,6 +28,7 @@ allows.
         {"name": "gap", "swap_every": 3},
         {"name": "gap", "swap_every": 3, "carry": "weights"},
         {"name": "gap", "swap_every": 3, "what": "G"},
+        {"name": "population", "exploit_every": 3, "rank_samples": 50},
         {"name": "sgan", "messenger_lifetime": 3},
         {
             "name": "sgan",

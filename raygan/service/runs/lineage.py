@@ -25,6 +25,7 @@ from raygan.errors import CheckpointError
 from raygan.service.runs.repair import missing
 from raygan.service.runs.run import Run
 from raygan.strategies.base import strategy_of
+from raygan.strategies.orders import networks_of
 from raygan.strategies.roles import Role, Roles, with_verdicts
 
 
@@ -115,10 +116,11 @@ def exchange(
     """
     for p in {name for move in moves for name in (move["player"], move["from"])}:
         met[p] |= made[p]
-    table = met if moves[0]["what"] == "D" else made
-    before = {move["from"]: table[move["from"]] for move in moves}
-    for move in moves:
-        table[move["player"]] = before[move["from"]]
+    for network in networks_of(moves[0]["what"]):
+        table = met if network == "D" else made
+        before = {move["from"]: table[move["from"]] for move in moves}
+        for move in moves:
+            table[move["player"]] = before[move["from"]]
 
 
 def surviving(

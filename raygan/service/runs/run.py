@@ -50,6 +50,8 @@ class Run:
         self._events = JsonLines(path / "events.jsonl", told_by_a_run)
         self._scores = Lines(path / "metrics.jsonl", told_by_a_run, containing=b'"score"')
         self._scored: dict[str, dict[str, Any]] = {}
+        self._ranks = Lines(path / "metrics.jsonl", told_by_a_run, containing=b'"own/distance"')
+        self._ranked: dict[str, float] = {}
         self._summary, self._digest = Summary(path), Digest(path)
 
     @classmethod
@@ -174,6 +176,17 @@ class Run:
         }
         return dict(self._scored)
 
+    def distances(self) -> dict[str, float]:
+        """A population: each member's last distance to held-out data (`strategy.rank_by`); empty of other runs."""
+        if self._ranks.restarted():
+            self._ranked = {}
+        self._ranked |= {
+            row["player"]: float(row["own/distance"])
+            for row in self._ranks.fresh()
+            if row["kind"] == "train" and row.get("own/distance") is not None
+        }
+        return dict(self._ranked)
+
     @property
     def players(self) -> list[str]:
         """All players' names, as they were last."""
@@ -223,11 +236,13 @@ class Run:
 
     @property
     def best(self) -> str:
-        """The single generator that `gam2` marked; else the best headline score (high quality,
-        score, or what there is).
+        """The single generator that `gam2` marked; else of a population the one nearest to held-out
+        data, without labels; else the best headline score (high quality, score, or what there is).
         """
         if (self.path / "best.json").exists():
             return str(read_json(self.path, "best.json", player=str)["player"])
+        if ranked := {p: far for p, far in self.distances().items() if p in self.players}:
+            return min(ranked, key=lambda p: (ranked[p], p))
         scores = {p: s for p, s in self.scores().items() if p != MIXTURE}
         if not scores:
             return self.pairs[0]
@@ -239,6 +254,13 @@ class Run:
             if better(metric, float(row[metric]), float(scores[top][metric])):
                 top = player
         return top
+
+    @property
+    def best_by(self) -> str:
+        """How `best` was found; "" by the headline score."""
+        if (self.path / "best.json").exists():
+            return "by GAM-II"
+        return "by distance to held-out data, without labels" if self.distances() else ""
 
     def generator(self, which: str = "best") -> Generators:
         """The newest checkpoint's generator: "global", "best", "mixture", "fitted", or "pair:3".

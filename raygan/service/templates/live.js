@@ -60,7 +60,7 @@ function picture(seen) {
 function events(seen) {
   byId("events").replaceChildren(...seen.events.slice().reverse().map((e) => {
     const { time, step, kind, ...rest } = e;
-    const text = kind === "swap" ? e.moves.map((m) => m.player + " takes D of " + m.identity).join(", ")
+    const text = kind === "swap" ? e.moves.map((m) => m.player + " takes " + (m.what === "pair" ? "D and G" : m.what) + " of " + m.identity).join(", ")
       : kind === "warning" ? e.name + ": " + e.text : Object.entries(rest).map(([k, v]) => k + " " + JSON.stringify(v)).join(", ");
     const out = cell("li", new Date(1000 * time).toLocaleTimeString() + "  step " + step + "  " + kind + "  " + text.slice(0, 200));
     if (["death", "warning", "retire", "skip"].includes(kind)) out.className = "bad";

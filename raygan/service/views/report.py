@@ -89,7 +89,7 @@ def write_report(run: Run, out: Path | None = None) -> Path:
         hidden_events=sum(n for kind, n in digest.counts.items() if kind not in QUIET)
         - len(digest.loud),
         best=run.best if digest.scores else "",
-        by="by GAM-II" if (run.path / "best.json").exists() else "",
+        by=run.best_by,
         sentences=sentences(show, data),
         counts={k: digest.counts[k] for k in QUIET},
         lives=lives(info),

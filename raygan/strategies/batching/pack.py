@@ -32,8 +32,8 @@ from raygan.strategies.batching.stack import (
 
 LEFT_TO_PAIRS = frozenset(
     {
-        "adopt", "beats", "decay", "discriminator_vector", "generator_vector", "noise", "offer", "open", "publication",
-        "set_rates", "shared_samples", "smoothing", "take_turn",
+        "adopt", "beats", "decay", "discriminator_vector", "generator_vector", "go_on_with", "held", "noise", "offer",
+        "open", "own", "publication", "restore", "set_rates", "shared_samples", "smoothing", "take_turn", "update_of_d",
     }
 )  # fmt: skip
 """Methods that are called on the pair itself also in a pack; all others a pack does in its place.
@@ -146,7 +146,7 @@ class Pack:
                 meter.add(loss_d=loss_d, loss_g=loss_g)
             self.publish(board)
         return [
-            {**m.means(), "bad_steps": float(p.bad_steps.total)}
+            {**m.means(), "bad_steps": float(p.bad_steps.total), **p.own()}
             for p, m in zip(self.pairs, meters, strict=True)
         ]
 

@@ -1,0 +1,204 @@
+"""Pairs with settings that nobody tuned; the better ones are copied over the worse, within one run
+(population based training: Jaderberg et al., 2017).
+
+    each pair draws its shares of lr_g, lr_d and of the penalties' weights     exploring.py
+    every `exploit_every` steps all meet (lockstep):
+        rank by distance to held-out data, without labels                      member.py, metrics/nearness.py
+        the worst `exploit_share` take networks, optimizers                    Swap of whole pairs -> matchmaker,
+            and settings of the best, and explore                              one journal record, settings in it
+
+Who takes whose, and with which settings it goes on, is decided here from what the members said of
+themselves; the journal has it. Data order, prior and noise stay with the pair.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from pydantic import Field
+
+from raygan.config import Config
+from raygan.errors import ConfigError
+from raygan.gan.pair import Parts, Sharing
+from raygan.metrics.nearness import Rule
+from raygan.strategies.base import (
+    Plan,
+    Progress,
+    Setup,
+    StrategyComponent,
+    megabytes,
+    same_networks,
+)
+from raygan.strategies.gap import parcel_bytes
+from raygan.strategies.meetings import meet_or_train
+from raygan.strategies.orders import Order, Swap
+from raygan.strategies.partition import unlike
+from raygan.strategies.population.exploring import Ranges, drawn, explored
+from raygan.strategies.population.member import Member, Ranking
+
+AROUND = (1 / 30, 30.0)
+
+
+class Population(StrategyComponent):
+    """Settings of the draw, the rank, exploit and explore."""
+
+    lr_g: tuple[float, float] = Field(
+        AROUND, description="Range of a member's rate of G, as a share of pair.lr_g; log-uniform."
+    )
+    lr_d: tuple[float, float] = Field(AROUND, description="The same of D and pair.lr_d.")
+    gamma: tuple[float, float] = Field(
+        AROUND, description="The same of the loss's penalties and their weights."
+    )
+    exploit_every: int = Field(250, gt=0, description="Steps between two exploits.")
+    exploit_warmup: int = Field(
+        0, ge=0, description="No exploit before this step: early ranks favour quick starts."
+    )
+    exploit_share: float = Field(
+        0.25, ge=0, le=0.5, description="Of the members are overwritten each time; 0: none ever."
+    )
+    explore_factor: float = Field(
+        1.25, ge=1, description="A copied setting is multiplied or divided by it."
+    )
+    resample: float = Field(
+        0.0, ge=0, le=1, description="Probability that a copied setting is drawn anew instead."
+    )
+    rank_by: Rule = Field(
+        "neighbours",
+        description=(
+            "Distance to held-out data: precision and coverage by neighbours, and energy; or energy"
+            " alone."
+        ),
+    )
+    rank_samples: int = Field(1000, gt=1, description="Samples that a member is ranked by.")
+
+    @property
+    def ranges(self) -> Ranges:
+        """Of each setting, as shares."""
+        return {"lr_g": self.lr_g, "lr_d": self.lr_d, "gamma": self.gamma}
+
+    def check(self, config: Config) -> None:
+        """Ranges that are some; members that can be ranked, at one step and by one measure."""
+        for name, (low, high) in self.ranges.items():
+            if not 0 < low <= high < math.inf:
+                raise ConfigError(
+                    f"strategy.population.{name} = [{low:g}, {high:g}]: a range is two shares above"
+                    " 0, the smaller one first. Use [0.03, 30]."
+                )
+        if config.num_pairs < 2:
+            raise ConfigError(
+                f"num_pairs = {config.num_pairs}: a population needs two pairs. Use --num-pairs 8,"
+                " or --strategy independent."
+            )
+        if config.pace == "async":
+            raise ConfigError(
+                "strategy.population: ranks all pairs at one step. Use --tempo lockstep."
+            )
+        if (rule := unlike(config)) is not None:
+            raise ConfigError(
+                f"data.partition = {rule}: pairs on unlike data cannot be ranked by one measure."
+                " Use data.partition shared or shards, or --strategy independent."
+            )
+
+    @property
+    def swaps(self) -> bool:
+        """Whole pairs."""
+        return True
+
+    def check_setup(self, setup: Setup) -> None:
+        """Refuse shapes that cannot be copied, before training starts."""
+        same_networks(
+            setup, self.locals(setup.config), ("D", "G"), "strategy.population copies pairs"
+        )
+
+    def notes(self, plan: Plan) -> list[tuple[str, str]]:
+        """A period that is longer than the run."""
+        first = self.next_exploit(0)
+        if first < plan.steps or not self.exploit_share:
+            return []
+        return [("W105 no-swap", f"no pair will be copied: the first would be at update {first} of "
+                 f"{plan.steps}. Lower strategy.exploit_every or exploit_warmup, or raise steps")]  # fmt: skip
+
+    def build(self, name: str, setup: Setup, sharing: Sharing | None = None) -> Member:
+        """A pair with the settings that are drawn for it."""
+        settings = drawn(self.ranges, setup.config.seed, name)
+        ranking = Ranking(self.exploit_every, self.rank_samples, self.rank_by)
+        return Member(name, setup.parts(name), settings, ranking)
+
+    def bytes_a_step(self, setup: Setup) -> float:
+        """Of the pairs that are copied, those between two of one actor included."""
+        count = self.overwritten(setup.config.num_pairs)
+        return count * pair_bytes(self._parts(setup)) / self.exploit_every
+
+    def traffic(self, setup: Setup) -> list[str]:
+        """An exploit's."""
+        count = self.overwritten(setup.config.num_pairs)
+        first = self.next_exploit(0)
+        times = max(0, (setup.config.steps - 1 - first) // self.exploit_every + 1) if count else 0
+        return [
+            f"an exploit     {count} x {megabytes(pair_bytes(self._parts(setup)))} every"
+            f" {self.exploit_every} updates from {first} on, {times} in all"
+        ]
+
+    def _parts(self, setup: Setup) -> Parts:
+        return setup.parts(self.locals(setup.config)[0])
+
+    def shortened(self, steps: int) -> Population:
+        """Five exploits."""
+        return self.model_copy(update={"exploit_every": max(1, steps // 5), "exploit_warmup": 0})
+
+    # ------------------------------------------------------------------------------------------
+    # decisions
+
+    def overwritten(self, members: int) -> int:
+        """How many take another's networks at an exploit: at least one, unless nobody ever does."""
+        wanted = round(self.exploit_share * members)
+        return min(members // 2, max(1, wanted)) if self.exploit_share else 0
+
+    def next_exploit(self, step: int) -> int:
+        """The first one after `step`: a multiple of the period, past the warm-up."""
+        k = self.exploit_every
+        return max((step // k + 1) * k, -(-self.exploit_warmup // k) * k)
+
+    def decide(self, ready: Sequence[str], progress: Progress, plan: Plan) -> list[Order]:
+        """Train to the next exploit; exploit when all are there."""
+        return meet_or_train(
+            ready, progress, plan, self.next_exploit, lambda s: self.exploit(s, progress, plan)
+        )
+
+    def exploit(self, step: int, progress: Progress, plan: Plan) -> Swap:
+        """The worst take a whole pair each, of the best, and explore its settings."""
+        takes = takers(progress.own, sorted(progress.done), self.overwritten(len(progress.done)))
+        settings = {}
+        for player, source in takes.items():
+            if player != source:
+                of = {k: progress.own[source][k] for k in self.ranges}
+                settings[player] = explored(
+                    of, self.ranges, self.explore_factor, self.resample, (plan.seed, player, step)
+                )
+        return Swap(
+            step,
+            tuple(takes.items()),
+            "pair",
+            settings=tuple((p, tuple(s.items())) for p, s in settings.items()),
+        )
+
+
+def takers(
+    own: Mapping[str, Mapping[str, float]], players: Sequence[str], count: int
+) -> dict[str, str]:
+    """player -> whose pair it takes: the `count` worst by distance those of the `count` best; nobody
+    takes from one that has none. One without is worst.
+
+    >>> takers({"a": {"distance": 0.1}, "b": {"distance": 0.3}, "c": {}}, ["a", "b", "c"], 1)
+    {'a': 'a', 'b': 'b', 'c': 'a'}
+    """
+    far = {p: own.get(p, {}).get("distance", math.inf) for p in players}
+    ranked = sorted(players, key=lambda p: (far[p], p))
+    better = dict(zip(ranked[::-1][:count], ranked[:count], strict=True))
+    return {p: s if math.isfinite(far[s := better.get(p, p)]) else p for p in players}
+
+
+def pair_bytes(parts: Parts) -> int:
+    """Of a whole pair on its way."""
+    return parcel_bytes(parts, "D", "all") + parcel_bytes(parts, "G", "all")

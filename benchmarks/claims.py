@@ -350,6 +350,12 @@ SIZE = [
         "answers that 64 clients missed while a newer checkpoint came":
             lambda p: once(p["rows"]["ring8, a checkpoint comes"]["errors"]),
     }),
+    Source("ahead", "python -m benchmarks ahead 3", "ahead", {
+        "PMGAN, async, the judge ten times slower, default bound: modes at 10 %":
+            over("results|pmgan, the judge slow, max_ahead 50", "modes@10%"),
+        "the same without a bound (negative)":
+            over("results|pmgan, the judge slow, max_ahead 1000000", "modes@10%"),
+    }),
     Source("journal-length", "python -m benchmarks journal-length", "second-look", {
         "a checkpoint after 40,000 swaps over after 10":
             lambda p: once(p["ratio"], "x", "medians of 30"),

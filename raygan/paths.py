@@ -22,6 +22,37 @@ def home() -> Path | None:
         return None
 
 
+BUCKETS = ("s3", "gs", "az")
+"""Schemes of object stores in which runs may lie."""
+
+
+def in_bucket(path: str | Path) -> str | None:
+    """The address of a run, or of a folder of runs, in an object store; None for another path. One
+    slash is enough: a Path has lost the second. Raises ConfigError without a bucket's name.
+
+    >>> in_bucket("s3:/mine/runs/")
+    's3://mine/runs'
+    """
+    found = ADDRESS.match(str(path))
+    if not found or found[1].lower() not in BUCKETS:
+        return None
+    rest = [part for part in str(path)[found.end() :].split("/") if part]
+    if not rest or {".", ".."} & {*rest}:
+        raise ConfigError(f"{str(path)!r}: write {found[1].lower()}://BUCKET/FOLDER.")
+    return f"{found[1].lower()}://{'/'.join(rest)}"
+
+
+def split_address(address: str) -> tuple[str, str, str]:
+    """(scheme, bucket, what follows it).
+
+    >>> split_address("s3://mine/a/b")
+    ('s3', 'mine', 'a/b')
+    """
+    scheme, _, rest = address.partition("://")
+    bucket, _, prefix = rest.partition("/")
+    return scheme, bucket, prefix
+
+
 def on_disk(path: str | Path) -> Path:
     """The path; of `file://` what follows. Raises ConfigError for another address
     (s3://bucket/runs), which would be a local folder named `s3:`. One slash is enough: a Path has

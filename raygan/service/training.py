@@ -244,7 +244,7 @@ def resume_run(
         )  # whoever wrote it until now can commit nothing more
         checkpoint, found = newest_valid(folder.path)
         problems = list(dict.fromkeys([*problems, *found]))  # a lost journal is one no more
-        folder.fence = journal.fence
+        folder.fence = journal.glance
         folder.telemetry.reserve()
         if extra_steps or overrides or changed:
             write_code(folder.path, config.code)

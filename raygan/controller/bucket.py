@@ -31,7 +31,6 @@ AT_ONCE = 16
 """Objects that are read at once."""
 LOOK_S = 2.0
 RETRIES = {"max_retries": 6, "retry_timeout": timedelta(seconds=60)}
-TIMES = {"connect_timeout": "10s", "timeout": "120s"}
 
 
 class BucketStorage:
@@ -279,7 +278,7 @@ def open_bucket(address: str) -> BucketStorage:
         "s3": stores.S3Store, "gs": stores.GCSStore, "az": stores.AzureStore,
     }[scheme]  # fmt: skip
     try:
-        store = make(bucket, prefix=prefix or None, retry_config=RETRIES, client_options=TIMES)
+        store = make(bucket, prefix=prefix or None, retry_config=RETRIES)
     except BaseError as error:
         raise ConfigError(
             f"{address}: {_reason('its settings are wrong', str(error))}. Set {SETTINGS[scheme]}."

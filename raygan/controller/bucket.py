@@ -156,6 +156,12 @@ class BucketStorage:
                 for meta in page
             }
 
+    def versions(self, name: str) -> dict[str, tuple[str, int]]:
+        """`below`, of one object."""
+        with self._told(name):
+            meta = self.store.head(name)
+        return {name: (str(meta["e_tag"] or meta["last_modified"]), int(meta["size"]))}
+
     def remove(self, name: str) -> None:
         """An object, or all below a folder; a checkpoint's manifest first, so that no half of it
         looks whole.

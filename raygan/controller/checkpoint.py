@@ -21,8 +21,9 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
+from raygan.controller.copies import storage_of
 from raygan.controller.journal import Entry, Journal, file_of, read_head, undo
-from raygan.controller.storage import LocalStorage, Storage
+from raygan.controller.storage import Storage
 from raygan.errors import CheckpointError
 from raygan.strategies.roles import PLAYER
 
@@ -248,17 +249,17 @@ def open_journal(storage: Storage) -> Journal:
     return Journal.open(storage, found=by_manifest(storage))
 
 
-def list_checkpoints(where: Path | Storage) -> dict[int, str]:
-    """{step: hash of its manifest by the journal} of all that were committed and are still there,
+def list_checkpoints(where: Path | Storage) -> dict[int, Entry]:
+    """{step: what the index has of it} of all that were committed and are still there,
     oldest first.
     """
     storage = as_storage(where)
     there = storage.list(FOLDER)
-    out: dict[int, str] = {}
+    out: dict[int, Entry] = {}
     for entry in listed(storage)[0]:
         if entry.folder in there:
             out.pop(entry.step, None)  # of two of one step, the later one
-            out[entry.step] = entry.manifest
+            out[entry.step] = entry
     return out
 
 
@@ -318,7 +319,7 @@ def go_on_from(journal: Journal, checkpoint: Checkpoint | None) -> None:
 
 def as_storage(where: Path | Storage) -> Storage:
     """A run folder's."""
-    return LocalStorage(where) if isinstance(where, Path) else where
+    return storage_of(where) if isinstance(where, Path) else where
 
 
 def _reason(error: Exception) -> str:

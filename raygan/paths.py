@@ -66,8 +66,9 @@ def on_disk(path: str | Path) -> Path:
         return Path("/" + str(path)[found.end() :].lstrip("/"))
     if found:
         raise ConfigError(
-            f"{str(path)!r}: runs and data lie in a file system, not at {found[1]}://. Mount the"
-            " bucket (s3fs, gcsfuse, a CSI volume) and give the folder, or copy what is in it."
+            f"{str(path)!r}: data, sweeps and what is written here lie in a file system, not at"
+            f" {found[1]}://; runs may lie at {', '.join(f'{s}://' for s in BUCKETS)} too. Mount it"
+            " (s3fs, gcsfuse, a CSI volume) and give the folder, or copy what is in it."
         )
     return Path(path)
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from raygan.config import Config
 from raygan.controller.checkpoint import Checkpoint, go_on_from, newest_valid, open_journal
-from raygan.controller.copies import storage_of
+from raygan.controller.copies import shown, storage_of
 from raygan.controller.journal import Journal
 from raygan.controller.ledger import Ledger
 from raygan.controller.listener import Heard, Listener, as_listener
@@ -118,7 +118,8 @@ class Controller:
         if state.stop_signal is not None:
             name = signal.Signals(state.stop_signal).name
             text = (
-                f"stopped by {name}, checkpoint saved. Next: raygan resume {self.log.folder.path}"
+                f"stopped by {name}, checkpoint saved. Next: raygan resume"
+                f" {shown(self.log.folder.path)}"
             )
             raise Interrupted(state.stop_signal, text)
         if behind := {p: s for p, s in state.done.items() if s < state.plan.steps}:

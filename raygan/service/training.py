@@ -200,7 +200,7 @@ def resume_run(
     checkpoint, problems = newest_valid(folder.path)
     if checkpoint is None and problems:
         raise CheckpointError(
-            f"{problems[0]} No other checkpoint in {folder.path} is whole: start a new run."
+            f"{problems[0]} No other checkpoint in {shown(folder.path)} is whole: start a new run."
         )
     if inline is None:
         inline = read_info(folder.path).get("executor") == "inline"
@@ -211,7 +211,7 @@ def resume_run(
         ):  # whoever scales a run writes `members`; this was an editor
             raise ConfigError(
                 f"num_pairs = {config.num_pairs}: the run has {len(ids)}. Resume with the config of"
-                f" the run, then `raygan scale {folder.path} --pairs {config.num_pairs}` while it"
+                f" the run, then `raygan scale {shown(folder.path)} --pairs {config.num_pairs}` while it"
                 " runs."
             )
         config = config.model_copy(
@@ -220,7 +220,7 @@ def resume_run(
     players = strategy_of(config).players(config)
     if checkpoint is not None and set(checkpoint.parts) != set(players):
         raise CheckpointError(
-            f"the checkpoint in {folder.path} has players {sorted(checkpoint.parts)}, this config"
+            f"the checkpoint in {shown(folder.path)} has players {sorted(checkpoint.parts)}, this config"
             f" makes {players}. Resume with the config of the run."
         )
     tell(f"reading {label(config.data['name'])}")
@@ -618,7 +618,9 @@ def shorten(data: dict[str, Any]) -> str:
 
 
 def point_latest(path: Path) -> None:
-    """runs/latest -> this run."""
+    """runs/latest -> this run; not in a bucket."""
+    if address_of(path):
+        return  # a bucket has no links
     link = path.parent / LATEST
     temporary = path.parent / f".{LATEST}.{os.getpid()}"
     with contextlib.suppress(OSError):  # a file system without links has no `latest`

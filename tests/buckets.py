@@ -16,6 +16,7 @@ from obstore.store import MemoryStore, S3Store
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from raygan.controller.bucket import BucketStorage
+from raygan.controller.objects import Objects
 
 BUCKET = "raygan-test"
 CANARY = "canary-of-a-secret-key"
@@ -72,13 +73,13 @@ class Server:
 
 
 def memory() -> BucketStorage:
-    return BucketStorage(MemoryStore(), "memory://run")
+    return BucketStorage(Objects(MemoryStore(), "memory://run"))
 
 
 def served() -> BucketStorage:
     """A new prefix of the server's bucket; without retries, so that each fault is felt."""
     store = S3Store(BUCKET, prefix=f"run-{next(_NUMBER)}", retry_config={"max_retries": 0})
-    return BucketStorage(store, "s3://run")
+    return BucketStorage(Objects(store, "s3://run"))
 
 
 class Struck:

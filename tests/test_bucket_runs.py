@@ -106,7 +106,7 @@ def test_a_run_is_in_the_bucket_whole_and_no_secret_is(
         made("whole")
     for file in [*caches.rglob("*"), *(tmp_path / "here").rglob("*")]:
         assert file.is_dir() or CANARY.encode() not in file.read_bytes(), file
-    for name in open_bucket(RUNS).below("whole"):
+    for name in open_bucket(RUNS).objects.below("whole"):
         assert CANARY.encode() not in open_bucket(RUNS).read(name), name
 
 
@@ -139,7 +139,7 @@ def test_what_cannot_be_sent_is_told_and_does_not_stop_training(
     assert run.info["warnings"]["W203 file-not-written"] == 1
     assert any("not in s3://" in r.getMessage() for r in caplog.records)
     assert states("unheard")
-    assert not storage("unheard").below("metrics.jsonl")
+    assert not storage("unheard").objects.below("metrics.jsonl")
     monkeypatch.undo()
 
 
@@ -154,7 +154,7 @@ def test_rows_of_before_a_checkpoint_are_there_before_it_is_recorded(
     def append(self: BucketStorage, name: str, raw: bytes) -> None:
         record = json.loads(raw)
         if record["kind"] == "checkpoint":
-            logs = b"".join(self.read(n) for n in sorted(self.below("metrics.jsonl")))
+            logs = b"".join(self.read(n) for n in sorted(self.objects.below("metrics.jsonl")))
             rows = [json.loads(line) for line in logs.splitlines()]
             seen.append((record["step"], max((r["step"] for r in rows), default=0)))
         real(self, name, raw)
@@ -163,6 +163,19 @@ def test_rows_of_before_a_checkpoint_are_there_before_it_is_recorded(
     made("paced", steps=30, round_steps=2)
     assert len(seen) >= 5
     assert all(told >= step - 4 for step, told in seen), seen
+
+
+def test_a_report_of_a_run_that_somebody_took_over_is_not_sent(server: Server) -> None:
+    run = made("mine")
+    (run.path / "report.html").write_text("late")
+    theirs = json.dumps({**run.info, "epoch": 2}).encode()
+    storage("mine").write("run.json", theirs)
+    mirror.send(run.path)
+    assert storage("mine").read("run.json") == theirs
+    assert not storage("mine").exists("report.html")
+    storage("mine").write("run.json", json.dumps(run.info).encode())
+    mirror.send(run.path)
+    assert storage("mine").read("report.html") == b"late"
 
 
 def test_logs_are_segments_that_readers_follow(server: Server, tmp_path: Path) -> None:
@@ -205,11 +218,11 @@ def test_a_store_without_its_library_or_credentials_is_one_line(
         patch.delenv("AWS_ACCESS_KEY_ID")
         patch.delenv("AWS_SECRET_ACCESS_KEY")
         patch.setenv("AWS_METADATA_ENDPOINT", "http://127.0.0.1:9")
-        patch.setattr("raygan.controller.bucket.RETRIES", {"max_retries": 0})
+        patch.setattr("raygan.controller.objects.RETRIES", {"max_retries": 0})
         line = one_line(capsys, *words)
         assert "AWS_ACCESS_KEY_ID" in line
         assert CANARY not in line
-    assert not storage("x").below(".")
+    assert not storage("x").objects.below(".")
 
 
 def wait_for(name: str, process: subprocess.Popen[bytes], saved: int = 1) -> None:

@@ -22,8 +22,9 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from raygan.controller.bucket import AT_ONCE, BucketStorage, open_bucket, refuse_unreachable
+from raygan.controller.bucket import AT_ONCE, open_bucket
 from raygan.controller.files import open_within, say, write_within
+from raygan.controller.objects import Objects, open_objects, refuse_unreachable
 from raygan.controller.storage import LocalStorage, Storage
 from raygan.errors import ConfigError
 from raygan.paths import cache, in_bucket, on_disk
@@ -82,7 +83,7 @@ def runs_folder(path: str | Path) -> Path:
     address = in_bucket(path)
     if address is None:
         return on_disk(path)
-    refuse_unreachable(open_bucket(address))
+    refuse_unreachable(open_objects(address))
     key = _key(address)
     for left in _root().glob(f"{key}.{platform.node()}.*"):
         if not Path(f"/proc/{left.name.rpartition('.')[2]}").exists():
@@ -119,7 +120,7 @@ def refresh(path: Path) -> None:
 def names_at(address: str) -> list[str]:
     """Runs below an address, by name."""
     there = open_bucket(address)
-    refuse_unreachable(there)
+    refuse_unreachable(there.objects)
     try:
         return [name for name in there.list(".") if there.exists(f"{name}/run.json")]
     except OSError as error:
@@ -156,14 +157,14 @@ def _made(address: str, name: str) -> Path:
 def _bring(address: str, folder: Path) -> Path:
     there = open_bucket(address)
     if not folder.exists():
-        refuse_unreachable(there)
+        refuse_unreachable(there.objects)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (folder.parent / f".{folder.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
             found = "run.json" in (top := there.list("."))
             if found:
-                _take(there, folder, [name for name in top if name not in PROTECTED])
+                _take(there.objects, folder, [name for name in top if name not in PROTECTED])
         except OSError as error:
             raise ConfigError(f"run {address!r}: it cannot be read ({say(error)}).") from None
     if not found:
@@ -175,7 +176,7 @@ def _bring(address: str, folder: Path) -> Path:
     return folder
 
 
-def _take(there: BucketStorage, folder: Path, top: list[str]) -> None:
+def _take(there: Objects, folder: Path, top: list[str]) -> None:
     """What has changed since the last time; run.json last."""
     seen = fetched(folder)
     now: dict[str, tuple[str, int]] = {}
@@ -190,7 +191,7 @@ def _take(there: BucketStorage, folder: Path, top: list[str]) -> None:
     for log in LOGS:
         _take_log(there, folder, log, seen, now)
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        for name, raw in zip(changed, pool.map(there.read, changed), strict=True):
+        for name, raw in zip(changed, pool.map(there.get, changed), strict=True):
             write_within(folder, name, raw)
     for name in {n for n in seen if n.partition("/")[0] not in LOGS} - {*whole}:
         (folder / name).unlink(missing_ok=True)
@@ -198,7 +199,7 @@ def _take(there: BucketStorage, folder: Path, top: list[str]) -> None:
 
 
 def _take_log(
-    there: BucketStorage, folder: Path, log: str, seen: dict[str, tuple[str, int]],
+    there: Objects, folder: Path, log: str, seen: dict[str, tuple[str, int]],
     now: dict[str, tuple[str, int]],
 ) -> None:  # fmt: skip
     """Segments that are as they were stay; what follows the first that is not is read again."""
@@ -213,7 +214,7 @@ def _take_log(
             begin = same = 0
         file.truncate(begin)
         file.seek(begin)
-        for raw in pool.map(there.read, segments[same:]):
+        for raw in pool.map(there.get, segments[same:]):
             file.write(raw)
 
 

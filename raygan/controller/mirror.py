@@ -11,6 +11,7 @@ Requests of others (`raygan stop`, `raygan scale`) are taken from the bucket on 
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ from raygan.controller.bucket import BucketStorage
 from raygan.controller.copies import LOGS, PROTECTED, address_of, fetched, storage_of
 from raygan.controller.files import open_plain, read_plain, write_within
 from raygan.controller.journal import Journal
-from raygan.controller.lines import NOTES
+from raygan.controller.lines import NOTES, read_info
 from raygan.controller.listener import Listener, Running
 from raygan.controller.run_folder import REQUEST, STOP, RunFolder
 from raygan.errors import StaleEpochError
@@ -83,7 +84,7 @@ class Mirror(Listener):
         if self.behind:
             why = next(iter(self.behind.values())).strerror
             NOTES.warning(
-                "not in %s: %s (%s); they are in %s", self.storage.address, ", ".join(self.behind), why,
+                "not in %s: %s (%s); they are in %s", self.storage.objects.address, ", ".join(self.behind), why,
                 self.root,
             )  # fmt: skip
 
@@ -161,7 +162,7 @@ def send(path: Path) -> None:
     is not in a bucket, or is somebody else's by now.
     """
     storage = storage_of(path)
-    if not isinstance(storage, BucketStorage):
+    if not isinstance(storage, BucketStorage) or _epoch(storage) != read_info(path).get("epoch"):
         return
     for name in _files(path):
         try:
@@ -169,7 +170,15 @@ def send(path: Path) -> None:
             if not (storage.exists(name) and storage.read(name) == raw):
                 storage.write(name, raw)
         except OSError as error:
-            NOTES.warning("not in %s: %s (%s)", storage.address, name, error.strerror)
+            NOTES.warning("not in %s: %s (%s)", storage.objects.address, name, error.strerror)
+
+
+def _epoch(storage: BucketStorage) -> object:
+    """Whose the run is now, as its run.json says; None where that cannot be had."""
+    try:
+        return json.loads(storage.read("run.json")).get("epoch")
+    except (OSError, ValueError, AttributeError):
+        return None
 
 
 def _files(root: Path) -> Iterator[str]:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from raygan.controller import bucket as module
-from raygan.controller.bucket import BucketStorage, open_bucket, refuse_unreachable
+from raygan.controller import objects as module
+from raygan.controller.bucket import BucketStorage, open_bucket
 from raygan.controller.checkpoint import (
     Checkpoint,
     go_on_from,
@@ -17,6 +17,7 @@ from raygan.controller.checkpoint import (
     write_checkpoint,
 )
 from raygan.controller.journal import Journal, read_head, read_journal
+from raygan.controller.objects import Objects, refuse_unreachable
 from raygan.controller.storage import LocalStorage, Storage
 from raygan.errors import ConfigError, StaleEpochError
 from tests.buckets import CANARY, Server, Struck, memory, served
@@ -48,7 +49,7 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
 def again(storage: Storage) -> Storage:
     """Another process's."""
     if isinstance(storage, BucketStorage):
-        return BucketStorage(storage.store, storage.address)
+        return BucketStorage(Objects(storage.objects.store, storage.objects.address))
     assert isinstance(storage, LocalStorage)
     return LocalStorage(storage.root)
 
@@ -172,7 +173,7 @@ def test_a_long_journal_is_read_from_its_end(storage: Storage) -> None:
 
 
 def struck(fault: str, at: int, inner: object) -> BucketStorage:
-    return BucketStorage(Struck(inner, fault, at), "memory://run")
+    return BucketStorage(Objects(Struck(inner, fault, at), "memory://run"))
 
 
 def test_an_append_that_may_have_come_through_is_settled_before_the_next() -> None:
@@ -182,19 +183,29 @@ def test_an_append_that_may_have_come_through_is_settled_before_the_next() -> No
     healthy = memory()
     journal = Journal.open(healthy)
     first = journal.append("swap", step=1)
-    journal.storage = struck("lost-down", 1, healthy.store)
+    journal.storage = struck("lost-down", 1, healthy.objects.store)
     journal.storage._ends = {"journal/00000001.jsonl": 3}
     with pytest.raises(OSError, match="no answer"):
         journal.append("swap", step=2)  # look, put (lost), settle (down)
     with pytest.raises(OSError):
         journal.append("swap", step=3)
-    strike = journal.storage.store
+    strike = journal.storage.objects.store
     strike.at = -1
     journal.append("swap", step=4)
     steps = [r.get("step") for r in read_journal(healthy).records]
     assert steps == [None, 1, 2, 4]
     assert not read_journal(healthy).problems
     assert read_journal(healthy).records[1] == first
+
+
+def test_an_epoch_whose_reply_is_lost_is_ones_own() -> None:
+    healthy = memory()
+    storage = struck("lost", 0, healthy.objects.store)
+    storage.create("journal/00000001.jsonl")
+    storage.append("journal/00000001.jsonl", b"one\n")
+    assert healthy.read("journal/00000001.jsonl") == b"one\n"
+    with pytest.raises(FileExistsError):
+        struck("lost", 0, healthy.objects.store).create("journal/00000001.jsonl")
 
 
 def test_a_late_put_of_a_settled_append_changes_nothing() -> None:
@@ -205,14 +216,14 @@ def test_a_late_put_of_a_settled_append_changes_nothing() -> None:
     journal.append("swap", step=1)
     assert storage.read(f"{name}/00000002") == b"", "settled: nothing"
     with pytest.raises(FileExistsError):  # and if it comes now
-        storage._put_new(f"{name}/00000002", b"it never came\n", b"else")
+        storage.objects.put_new(f"{name}/00000002", b"it never came\n", b"else")
     assert [r["kind"] for r in read_journal(storage).records] == ["open", "swap"]
 
 
 def test_a_segment_of_somebody_else_is_not_written_over() -> None:
     storage = memory()
     journal = Journal.open(storage)
-    storage.store.put("journal/00000001.jsonl/00000002", b"theirs\n")
+    storage.objects.store.put("journal/00000001.jsonl/00000002", b"theirs\n")
     with pytest.raises(FileExistsError, match="somebody else writes"):
         journal.append("swap", step=1)
     assert storage.read("journal/00000001.jsonl/00000002") == b"theirs\n"
@@ -223,8 +234,8 @@ def test_a_glance_is_a_request_at_a_pace_and_a_fence_each_time(
 ) -> None:
     storage = memory()
     journal = Journal.open(storage)
-    count = Struck(storage.store)
-    storage.store = count
+    count = Struck(storage.objects.store)
+    storage.objects.store = count
     for _ in range(5):
         journal.glance()
     assert count.calls == 1
@@ -241,7 +252,7 @@ def test_no_secret_is_told(server: Server, monkeypatch: pytest.MonkeyPatch) -> N
 
     storage = open_bucket("s3://no-such-bucket/runs")
     with pytest.raises(ConfigError, match="NoSuchBucket") as refused:
-        refuse_unreachable(storage)
+        refuse_unreachable(storage.objects)
     with pytest.raises(OSError) as failed:
         storage.write("a", b"")
     monkeypatch.setattr(server, "before", gone)

@@ -10,6 +10,7 @@ import pytest
 from raygan.controller.bucket import BucketStorage
 from raygan.controller.checkpoint import Checkpoint, newest_valid, write_checkpoint
 from raygan.controller.journal import Journal, read_journal
+from raygan.controller.objects import Objects
 from raygan.errors import StaleEpochError
 from tests.buckets import Killed, Server, Struck, memory, served
 
@@ -42,7 +43,7 @@ def begun(kind: str) -> BucketStorage:
 
 def other(storage: BucketStorage) -> BucketStorage:
     """As another process has it."""
-    return BucketStorage(storage.store, storage.address)
+    return BucketStorage(Objects(storage.objects.store, storage.objects.address))
 
 
 def save(storage: BucketStorage, step: int) -> None:
@@ -72,10 +73,10 @@ def strike(kind: str, fault: str, step: int, stale: bool) -> int:
     """At each request; returns how many there were."""
     for n in range(MANY):
         storage = begun(kind)
-        store = Struck(storage.store, fault, n, stale)
+        store = Struck(storage.objects.store, fault, n, stale)
         said = True
         try:
-            save(BucketStorage(store, storage.address), step)
+            save(BucketStorage(Objects(store, storage.objects.address)), step)
         except (OSError, Killed, StaleEpochError):
             said = False
         check(storage, step, said, (kind, fault, step, stale, n))
@@ -140,7 +141,7 @@ def test_another_writer_takes_over_at_any_request(
     fenced = 0
     for n in range(MANY):
         storage = begun(kind)
-        store = Struck(storage.store, stale=stale)
+        store = Struck(storage.objects.store, stale=stale)
         theirs = {**PARTS, "global": b"d" * 6000}
 
         def take_over(
@@ -156,7 +157,7 @@ def test_another_writer_takes_over_at_any_request(
         store.between = take_over
         said = True
         try:
-            save(BucketStorage(store, storage.address), 8)
+            save(BucketStorage(Objects(store, storage.objects.address)), 8)
         except StaleEpochError:
             said = False
         found, problems = newest_valid(other(storage))

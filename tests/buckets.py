@@ -87,7 +87,7 @@ class Struck:
 
     error: it fails, once | down: so do all that follow | lost: it is carried out, and fails
     lost-down: the same, and all that follow fail | killed, killed-after: before or after it the
-    process is gone. stale: lists show what there was in the beginning.
+    process is gone | retried: it is carried out twice. stale: lists show what there was in the beginning.
     """
 
     def __init__(self, inner: Any, fault: str = "", at: int = -1, stale: bool = False) -> None:
@@ -112,6 +112,8 @@ class Struck:
         if hit and (number > self.at or self.fault in ("error", "down")):
             raise GenericError("HTTP error")
         out = what()
+        if hit and self.fault == "retried":  # the library has lost the reply, and asks again
+            out = what()
         if hit and self.fault.startswith("lost"):
             raise GenericError("HTTP error")
         if hit and self.fault == "killed-after":

@@ -208,6 +208,39 @@ def test_an_epoch_whose_reply_is_lost_is_ones_own() -> None:
         struck("lost", 0, healthy.objects.store).create("journal/00000001.jsonl")
 
 
+def test_what_no_list_shows_yet_is_found_by_its_name() -> None:
+    storage = memory()
+    late = Struck(storage.objects.store, stale=True)  # lists are those of an empty bucket
+    journal = Journal.open(storage)
+    save(journal, 4)
+    second = Journal.open(storage)
+    save(second, 8)
+    reader = BucketStorage(Objects(late, "memory://run"))
+    assert reader.list("journal") == ["00000001.jsonl", "00000002.jsonl"]
+    assert read_journal(reader).records == read_journal(storage).records
+    found, problems = newest_valid(reader)
+    assert found is not None
+    assert (found.step, problems) == (8, [])
+    third = Journal.open(reader)
+    assert third.epoch == 3
+    with pytest.raises(StaleEpochError):
+        save(second, 9)
+
+
+def test_a_checkpoint_whose_manifest_is_not_listed_yet_is_not_cleared_away() -> None:
+    storage = memory()
+    journal = Journal.open(storage)
+    save(journal, 4)
+    late = Struck(storage.objects.store, stale=True)
+    assert late.old is not None
+    late.old = [m for m in late.old if not m["path"].endswith("manifest.json")]
+    save(Journal.open(BucketStorage(Objects(late, "memory://run"))), 8)
+    found, problems = newest_valid(storage)
+    assert found is not None
+    assert (found.step, problems) == (8, [])
+    assert list(list_checkpoints(storage)) == [4, 8]
+
+
 def test_a_late_put_of_a_settled_append_changes_nothing() -> None:
     storage = memory()
     journal = Journal.open(storage)

@@ -16,7 +16,7 @@ from tests.buckets import Killed, Server, Struck, memory, served
 
 PARTS = {"pair-00": b"a" * 5000, "global": b"b" * 6000}
 OTHER = {**PARTS, "global": b"c" * 6000}
-FAULTS = ["error", "down", "lost", "lost-down", "killed", "killed-after"]
+FAULTS = ["error", "down", "lost", "lost-down", "killed", "killed-after", "retried"]
 MANY = 60
 """More requests than a save makes."""
 
@@ -79,6 +79,7 @@ def strike(kind: str, fault: str, step: int, stale: bool) -> int:
             save(BucketStorage(Objects(store, storage.objects.address)), step)
         except (OSError, Killed, StaleEpochError):
             said = False
+        assert said or fault != "retried", n
         check(storage, step, said, (kind, fault, step, stale, n))
         if not store.struck:
             assert said

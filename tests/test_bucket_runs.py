@@ -218,7 +218,7 @@ def test_a_store_without_its_library_or_credentials_is_one_line(
         patch.delenv("AWS_ACCESS_KEY_ID")
         patch.delenv("AWS_SECRET_ACCESS_KEY")
         patch.setenv("AWS_METADATA_ENDPOINT", "http://127.0.0.1:9")
-        patch.setattr("raygan.controller.objects.RETRIES", {"max_retries": 0})
+        patch.setattr("raygan.controller.objects.HASTY", {"max_retries": 0})
         line = one_line(capsys, *words)
         assert "AWS_ACCESS_KEY_ID" in line
         assert CANARY not in line

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from raygan.controller.bucket import AT_ONCE, open_bucket
 from raygan.controller.files import open_within, say, write_within
-from raygan.controller.objects import Objects, open_objects, refuse_unreachable
+from raygan.controller.objects import Objects, refuse_unreachable
 from raygan.controller.storage import LocalStorage, Storage
 from raygan.errors import ConfigError
 from raygan.paths import cache, in_bucket, on_disk
@@ -83,7 +83,7 @@ def runs_folder(path: str | Path) -> Path:
     address = in_bucket(path)
     if address is None:
         return on_disk(path)
-    refuse_unreachable(open_objects(address))
+    refuse_unreachable(address)
     key = _key(address)
     for left in _root().glob(f"{key}.{platform.node()}.*"):
         if not Path(f"/proc/{left.name.rpartition('.')[2]}").exists():
@@ -120,7 +120,7 @@ def refresh(path: Path) -> None:
 def names_at(address: str) -> list[str]:
     """Runs below an address, by name."""
     there = open_bucket(address)
-    refuse_unreachable(there.objects)
+    refuse_unreachable(address)
     try:
         return [name for name in there.list(".") if there.exists(f"{name}/run.json")]
     except OSError as error:
@@ -157,7 +157,7 @@ def _made(address: str, name: str) -> Path:
 def _bring(address: str, folder: Path) -> Path:
     there = open_bucket(address)
     if not folder.exists():
-        refuse_unreachable(there.objects)
+        refuse_unreachable(address)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (folder.parent / f".{folder.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -15,6 +15,8 @@ from raygan.errors import ConfigError
 from raygan.paths import split_address
 
 RETRIES = {"max_retries": 6, "retry_timeout": timedelta(seconds=60)}
+HASTY = {"max_retries": 1, "retry_timeout": timedelta(seconds=10)}
+"""For the first question: somebody waits at the command line."""
 SETTINGS = {
     "s3": "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION (and AWS_ENDPOINT_URL of another store)",
     "gs": "GOOGLE_APPLICATION_CREDENTIALS",
@@ -132,7 +134,7 @@ def _reason(kind: str, text: str) -> str:
     return code[1].strip() if code else "no answer" if "HTTP error" in text else kind
 
 
-def open_objects(address: str) -> Objects:
+def open_objects(address: str, retries: dict[str, Any] | None = None) -> Objects:
     """Of `s3://bucket/prefix`, gs:// and az://container/prefix; credentials and endpoint are what
     AWS_*, GOOGLE_* and AZURE_* say. Raises ConfigError without the library, or where these are wrong.
     """
@@ -148,7 +150,7 @@ def open_objects(address: str) -> Objects:
         "s3": stores.S3Store, "gs": stores.GCSStore, "az": stores.AzureStore,
     }[scheme]  # fmt: skip
     try:
-        store = make(bucket, prefix=prefix or None, retry_config=RETRIES)
+        store = make(bucket, prefix=prefix or None, retry_config=retries or RETRIES)
     except BaseError as error:
         raise ConfigError(
             f"{address}: {_reason('its settings are wrong', str(error))}. Set {SETTINGS[scheme]}."
@@ -156,8 +158,9 @@ def open_objects(address: str) -> Objects:
     return Objects(store, address)
 
 
-def refuse_unreachable(objects: Objects) -> None:
+def refuse_unreachable(address: str) -> None:
     """Raises ConfigError, one line, where the bucket does not answer or does not let this user in."""
+    objects = open_objects(address, HASTY)
     try:
         next(iter(objects.store.list(None, chunk_size=1)), None)
     except Exception as error:

@@ -287,7 +287,7 @@ def test_no_secret_is_told(server: Server, monkeypatch: pytest.MonkeyPatch) -> N
 
     storage = open_bucket("s3://no-such-bucket/runs")
     with pytest.raises(ConfigError, match="NoSuchBucket") as refused:
-        refuse_unreachable(storage.objects)
+        refuse_unreachable("s3://no-such-bucket/runs")
     with pytest.raises(OSError) as failed:
         storage.write("a", b"")
     monkeypatch.setattr(server, "before", gone)

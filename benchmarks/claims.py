@@ -351,7 +351,7 @@ SIZE = [
             lambda p: once(p["rows"]["ring8, a checkpoint comes"]["errors"]),
     }),
     Source("ahead", "python -m benchmarks ahead 3", "ahead", {
-        "PMGAN, async, the judge ten times slower, default bound: modes at 10 %":
+        "PMGAN, async, the judge ten times slower: modes":
             over("results|pmgan, the judge slow, max_ahead 50", "modes@10%"),
         "the same without a bound (negative)":
             over("results|pmgan, the judge slow, max_ahead 1000000", "modes@10%"),

@@ -22,6 +22,37 @@ def home() -> Path | None:
         return None
 
 
+BUCKETS = ("s3", "gs", "az")
+"""Schemes of object stores in which runs may lie."""
+
+
+def in_bucket(path: str | Path) -> str | None:
+    """The address of a run, or of a folder of runs, in an object store; None for another path. One
+    slash is enough: a Path has lost the second. Raises ConfigError without a bucket's name.
+
+    >>> in_bucket("s3:/mine/runs/")
+    's3://mine/runs'
+    """
+    found = ADDRESS.match(str(path))
+    if not found or found[1].lower() not in BUCKETS:
+        return None
+    rest = [part for part in str(path)[found.end() :].split("/") if part]
+    if not rest or {".", ".."} & {*rest}:
+        raise ConfigError(f"{str(path)!r}: write {found[1].lower()}://BUCKET/FOLDER.")
+    return f"{found[1].lower()}://{'/'.join(rest)}"
+
+
+def split_address(address: str) -> tuple[str, str, str]:
+    """(scheme, bucket, what follows it).
+
+    >>> split_address("s3://mine/a/b")
+    ('s3', 'mine', 'a/b')
+    """
+    scheme, _, rest = address.partition("://")
+    bucket, _, prefix = rest.partition("/")
+    return scheme, bucket, prefix
+
+
 def on_disk(path: str | Path) -> Path:
     """The path; of `file://` what follows. Raises ConfigError for another address
     (s3://bucket/runs), which would be a local folder named `s3:`. One slash is enough: a Path has
@@ -35,8 +66,9 @@ def on_disk(path: str | Path) -> Path:
         return Path("/" + str(path)[found.end() :].lstrip("/"))
     if found:
         raise ConfigError(
-            f"{str(path)!r}: runs and data lie in a file system, not at {found[1]}://. Mount the"
-            " bucket (s3fs, gcsfuse, a CSI volume) and give the folder, or copy what is in it."
+            f"{str(path)!r}: data, sweeps and what is written here lie in a file system, not at"
+            f" {found[1]}://; runs may lie at {', '.join(f'{s}://' for s in BUCKETS)} too. Mount it"
+            " (s3fs, gcsfuse, a CSI volume) and give the folder, or copy what is in it."
         )
     return Path(path)
 

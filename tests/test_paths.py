@@ -44,7 +44,7 @@ def test_data_is_looked_for_elsewhere_then(nobody: None, monkeypatch: pytest.Mon
     assert Path("/cache/raygan") in search.roots()
 
 
-ADDRESSES = ["s3://bucket/runs", "gs://b/r", "az://c/r", "abfss://c@a/r", "hdfs://n:1/r", "s3:/b"]
+ADDRESSES = ["s4://bucket/runs", "gcs://b/r", "abfss://c@a/r", "hdfs://n:1/r", "http:/b"]
 
 
 @pytest.mark.parametrize("address", ADDRESSES)

@@ -222,7 +222,8 @@ VERBS: dict[str, Verb] = {
         "raygan serve latest --port 8000",
     ),
     "fetch": Verb(
-        "copy a submitted run's folder here", *RUN, {"to": Flag("Folder to copy it into.", "runs"), "address": ADDRESS},
+        "copy the folder of a run here that was submitted, or lies in a bucket", *RUN,
+        {"to": Flag("Folder to copy it into.", "runs"), "address": ADDRESS},
         "raygan fetch mine --to here",
     ),
     "sweep": Verb(
@@ -258,7 +259,8 @@ VERBS: dict[str, Verb] = {
     "runs": Verb(
         "list runs", "", (0, 0),
         {
-            "run-dir": RUN_DIR, "address": Flag("List the jobs of this cluster instead.", "auto"),
+            "run-dir": RUN_DIR, "at": Flag("The same; as a rule of a bucket.", "s3://bucket/runs"),
+            "address": Flag("List the jobs of this cluster instead.", "auto"),
             "repair": Flag("Write a run's events again from its journal.", "mine"), "json": JSON,
         },
         "raygan runs",

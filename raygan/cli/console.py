@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from raygan.controller.copies import address_of
 from raygan.controller.listener import Listener
 from raygan.controller.orders import Done, Evaluate
 from raygan.metrics.ranking import headline
@@ -94,7 +95,7 @@ class Plain(Quiet):
     def done_already(self, path: Path, steps: int) -> None:
         """Say why nothing happens."""
         print(
-            f"run {path} is done: {steps} of {steps} steps. To go on: raygan resume {path} --steps"
+            f"run {shown(path)} is done: {steps} of {steps} steps. To go on: raygan resume {shown(path)} --steps"
             " +1000",
             flush=True,
         )
@@ -270,7 +271,7 @@ def progress_line(run: Running) -> str:
         )
     if run.state.totals.warnings:
         parts.append(f"warnings {sum(run.state.totals.warnings.values())}")
-    return visible("  ".join([*parts, str(run.log.folder.path)]))
+    return visible("  ".join([*parts, address_of(run.log.folder.path) or str(run.log.folder.path)]))
 
 
 def describe(run: Running) -> str:
@@ -280,7 +281,7 @@ def describe(run: Running) -> str:
     data += f" {c.data['modes']}" if "modes" in c.data else ""
     return visible(
         f"raygan: {strategy} ({c.tempo}), {c.num_pairs} pairs, {data}, {loss}, {c.steps} steps,"
-        f" seed {c.seed} -> {run.log.folder.path}"
+        f" seed {c.seed} -> {address_of(run.log.folder.path) or run.log.folder.path}"
     )
 
 
@@ -334,7 +335,9 @@ def some_sentences(run: Run, alphabet: str, count: int = 5) -> list[str]:
 
 
 def shown(path: Path) -> str:
-    """A path as short as it can be typed here."""
+    """A path as short as it can be typed here; of a run in a bucket its address."""
+    if address := address_of(path):
+        return address
     try:
         return str(path.relative_to(Path.cwd()))
     except (

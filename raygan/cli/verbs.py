@@ -15,7 +15,7 @@ from raygan.cli.flags import Arguments, parse
 from raygan.config import PRESETS, Config, Resolved, full_dump, resolve, validate
 from raygan.config import presets as preset_names
 from raygan.errors import ConfigError, RequirementError
-from raygan.paths import expanded
+from raygan.paths import expanded, in_bucket
 from raygan.visible import say as print
 from raygan.watching import tell
 
@@ -55,15 +55,23 @@ def train(argv: Sequence[str]) -> int:
     from raygan.controller.run_folder import RunFolder
 
     if (name := args.get("name")) and args.get("resume") is None:
-        RunFolder.refuse(expanded(args.get("run-dir") or "runs"), name)
+        RunFolder.refuse(_run_dir(args), name)
     shown = _console(args)
     run = training.train(
-        resolved, run_dir=expanded(args.get("run-dir") or "runs"), name=args.get("name"),
+        resolved, run_dir=_run_dir(args), name=args.get("name"),
         address=args.get("address") or "auto", inline=args.has("inline"), resume=args.get("resume"), listeners=[shown],
         command="raygan train " + shlex.join(argv), strict=args.has("strict"), trust_code=args.has("trust-code"),
         require=args.get("require"),
     )  # fmt: skip
     return _finish(run, shown, args)
+
+
+def _run_dir(args: Arguments) -> Path:
+    """Where this machine writes the runs of --run-dir; of one in a bucket its local side."""
+    from raygan.controller.copies import runs_folder
+
+    named = args.get("run-dir") or "runs"
+    return runs_folder(named if in_bucket(named) else expanded(named))
 
 
 def resume(argv: Sequence[str]) -> int:
@@ -106,6 +114,7 @@ def _trust(sources: Sequence[str]) -> None:
 
 def _finish(run: Any, shown: Any, args: Arguments) -> int:
     from raygan.controller.lines import NOTES
+    from raygan.controller.mirror import send
     from raygan.controller.run_folder import RunFolder
     from raygan.service import training
     from raygan.service.views.report import write_report
@@ -116,12 +125,14 @@ def _finish(run: Any, shown: Any, args: Arguments) -> int:
     except ConfigError as error:  # training is done all the same
         report = None
         NOTES.warning("%s", error)
+    send(run.path)
     shown.finish(run, report)
     if wanted := args.get("require"):
         complaint = training.require(run, wanted)
         if complaint:
             with contextlib.suppress(OSError):  # told by the exit code all the same
                 RunFolder(run.path).status(exit_code=RequirementError.exit_code)
+            send(run.path)
             raise RequirementError(complaint)
     return int(run.info["exit_code"])
 
@@ -483,6 +494,11 @@ def _followed(job: Job) -> int | None:
 def fetch(argv: Sequence[str]) -> int:
     """Copy a submitted run's folder here."""
     args = parse("fetch", argv)
+    if address := in_bucket(args.positional[0]):
+        from raygan.service.runs.download import download
+
+        print(download(address, Path(args.get("to") or "runs")))
+        return 0
     from raygan.service.cluster import jobs
 
     address = args.get("address") or "auto"
@@ -579,7 +595,7 @@ def runs(argv: Sequence[str]) -> int:
     args = parse("runs", argv)
     if named := args.get("repair"):
         return _repair(named)
-    from raygan.service.runs.listing import list_runs, runs_table
+    from raygan.service.runs.listing import list_runs, list_runs_at, runs_table
 
     if address := args.get("address"):
         from raygan.service.cluster.jobs import Jobs
@@ -588,7 +604,9 @@ def runs(argv: Sequence[str]) -> int:
         sent = Jobs(address).list()
         print(json.dumps(sent, indent=1) if args.has("json") else jobs_table(sent))
         return 0
-    found = list_runs(expanded(args.get("run-dir") or "runs"))
+    named = args.get("at") or args.get("run-dir") or "runs"
+    address = in_bucket(named)
+    found = list_runs_at(address) if address else list_runs(expanded(named))
     print(json.dumps(found, indent=1) if args.has("json") else runs_table(found))
     return 0
 

@@ -21,14 +21,16 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
+from raygan.controller.copies import storage_of
 from raygan.controller.journal import Entry, Journal, file_of, read_head, undo
-from raygan.controller.storage import LocalStorage, Storage
+from raygan.controller.storage import Storage
 from raygan.errors import CheckpointError
 from raygan.strategies.roles import PLAYER
 
 FORMAT = 1
 FOLDER = "checkpoints"
-NAME = re.compile(r"([0-9]{8,})(?:-([0-9]+))?")
+NAME = re.compile(r"([0-9]{8,})(?:-([0-9]+))?(?:\.[0-9a-f]{12})?")
+"""Step, its number where that was taken, and in a bucket the attempt."""
 
 
 @dataclass(frozen=True)
@@ -63,24 +65,46 @@ def write_checkpoint(
     """
     storage = journal.storage
     journal.fence()
-    if not storage.exists(FOLDER):
-        storage.make_folder(FOLDER)
-        storage.sync(".")
-    there = storage.list(FOLDER)
-    for name in [n for n in there if n.endswith(".tmp")]:  # of attempts that were cut short
-        storage.remove(f"{FOLDER}/{name}")
-    taken = {*there, *(e.folder for e in journal.index)}
+    there, known = storage.list(FOLDER), {e.folder for e in journal.index}
+    for name in storage.unfinished(FOLDER):  # of attempts that were cut short
+        if name not in known:  # a store may list a folder before its manifest
+            storage.remove(f"{FOLDER}/{name}")
+    taken = {*there, *known}
     stem = f"{checkpoint.step:08d}"
     free = (n for n in chain([stem], (f"{stem}-{i}" for i in count(2))) if n not in taken)
     name = next(
         n for n in free if not storage.exists(f"{FOLDER}/{n}")
     )  # a link is not listed, and takes its name
-    temporary = f"{FOLDER}/{name}.{journal.epoch}.tmp"
-    storage.make_folder(temporary)
     try:
-        parts = {}
+        folder, manifest = _put(journal, checkpoint, f"{FOLDER}/{name}")
+        name = folder.removeprefix(f"{FOLDER}/")
+        entry = Entry(checkpoint.step, name, hashlib.sha256(manifest).hexdigest())
+        index = [e for e in journal.index if e.promised or e.folder in there]
+        journal.snapshot(
+            "checkpoint", promise([*index, entry], keep, best, there), step=entry.step, folder=name,
+            steps=checkpoint.steps, manifest=entry.manifest, bytes=sum(len(r) for r in checkpoint.parts.values()),
+        )  # fmt: skip
+    except OSError:
+        journal.fence()  # a driver that has taken over clears our attempt away
+        raise
+    for orphan in taken - {
+        e.folder for e in journal.index
+    }:  # renamed and never recorded: this one stands in its place
+        if (found := NAME.fullmatch(orphan)) and int(found[1]) == checkpoint.step:
+            with contextlib.suppress(OSError):
+                storage.remove(f"{FOLDER}/{orphan}")
+    return replace(checkpoint, entry=entry)
+
+
+def _put(journal: Journal, checkpoint: Checkpoint, folder: str) -> tuple[str, bytes]:
+    """Its parts, then its manifest, then its name; returns the name that it has got, and the
+    manifest. Raises StaleEpochError, OSError.
+    """
+    storage, parts = journal.storage, dict[str, Any]()
+    place = storage.stage(folder, journal.epoch)
+    try:
         for player, raw in checkpoint.parts.items():
-            storage.write(f"{temporary}/{player}.safetensors", raw)
+            storage.write(f"{place}/{player}.safetensors", raw)
             parts[player] = {
                 "sha256": hashlib.sha256(raw).hexdigest(), "bytes": len(raw), "step": checkpoint.steps[player],
             }  # fmt: skip
@@ -94,29 +118,12 @@ def write_checkpoint(
             },
             indent=1,
         ).encode()
-        storage.write(f"{temporary}/manifest.json", manifest)
-        storage.sync(temporary)
-        journal.fence()  # the last moment: behind a rename stands the journal's record
-        storage.rename(temporary, f"{FOLDER}/{name}")
-        storage.sync(FOLDER)
-        entry = Entry(checkpoint.step, name, hashlib.sha256(manifest).hexdigest())
-        index = [e for e in journal.index if e.promised or e.folder in there]
-        journal.snapshot(
-            "checkpoint", promise([*index, entry], keep, best, there), step=entry.step, folder=name,
-            steps=checkpoint.steps, manifest=entry.manifest, bytes=sum(len(r) for r in checkpoint.parts.values()),
-        )  # fmt: skip
+        storage.write(f"{place}/manifest.json", manifest)
+        return storage.publish(place, folder, journal.fence), manifest
     except OSError:
         with contextlib.suppress(OSError):
-            storage.remove(temporary)  # room for the next attempt
-        journal.fence()  # a driver that has taken over clears our attempt away
+            storage.remove(place)  # room for the next attempt
         raise
-    for orphan in taken - {
-        e.folder for e in journal.index
-    }:  # renamed and never recorded: this one stands in its place
-        if (found := NAME.fullmatch(orphan)) and int(found[1]) == checkpoint.step:
-            with contextlib.suppress(OSError):
-                storage.remove(f"{FOLDER}/{orphan}")
-    return replace(checkpoint, entry=entry)
 
 
 def promise(
@@ -242,17 +249,17 @@ def open_journal(storage: Storage) -> Journal:
     return Journal.open(storage, found=by_manifest(storage))
 
 
-def list_checkpoints(where: Path | Storage) -> dict[int, str]:
-    """{step: hash of its manifest by the journal} of all that were committed and are still there,
+def list_checkpoints(where: Path | Storage) -> dict[int, Entry]:
+    """{step: what the index has of it} of all that were committed and are still there,
     oldest first.
     """
     storage = as_storage(where)
     there = storage.list(FOLDER)
-    out: dict[int, str] = {}
+    out: dict[int, Entry] = {}
     for entry in listed(storage)[0]:
         if entry.folder in there:
             out.pop(entry.step, None)  # of two of one step, the later one
-            out[entry.step] = entry.manifest
+            out[entry.step] = entry
     return out
 
 
@@ -312,7 +319,7 @@ def go_on_from(journal: Journal, checkpoint: Checkpoint | None) -> None:
 
 def as_storage(where: Path | Storage) -> Storage:
     """A run folder's."""
-    return LocalStorage(where) if isinstance(where, Path) else where
+    return storage_of(where) if isinstance(where, Path) else where
 
 
 def _reason(error: Exception) -> str:

@@ -21,6 +21,7 @@ from typing import Any
 
 from raygan.config import Config
 from raygan.controller.checkpoint import Checkpoint, go_on_from, newest_valid, open_journal
+from raygan.controller.copies import shown, storage_of
 from raygan.controller.journal import Journal
 from raygan.controller.ledger import Ledger
 from raygan.controller.listener import Heard, Listener, as_listener
@@ -32,7 +33,6 @@ from raygan.controller.recovery import Retire, Stop, together, underway
 from raygan.controller.run_folder import REQUEST, RunFolder
 from raygan.controller.run_log import RunLog
 from raygan.controller.state import RunState, number_of
-from raygan.controller.storage import LocalStorage
 from raygan.controller.totals import Totals, newest_first
 from raygan.errors import CheckpointError, Interrupted, Leaving, NonFiniteError, PlayerDied
 from raygan.strategies.base import idle_for_ever
@@ -56,7 +56,7 @@ class Controller:
         self, config: Config, folder: RunFolder, make_executor: Callable[[], Executor],
         listeners: Sequence[Listener | Heard], samples: int = 0, journal: Journal | None = None,
     ) -> None:  # fmt: skip
-        journal = journal or open_journal(LocalStorage(folder.path))
+        journal = journal or open_journal(storage_of(folder.path))
         totals = Totals.read(journal.totals)
         scores = totals.catch_up(newest_first(folder.path / "metrics.jsonl"))
         self.state = RunState(config, totals, samples)
@@ -118,7 +118,8 @@ class Controller:
         if state.stop_signal is not None:
             name = signal.Signals(state.stop_signal).name
             text = (
-                f"stopped by {name}, checkpoint saved. Next: raygan resume {self.log.folder.path}"
+                f"stopped by {name}, checkpoint saved. Next: raygan resume"
+                f" {shown(self.log.folder.path)}"
             )
             raise Interrupted(state.stop_signal, text)
         if behind := {p: s for p, s in state.done.items() if s < state.plan.steps}:

@@ -16,8 +16,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 
 from raygan.config import Action, FailuresConfig
+from raygan.controller.copies import shown
 from raygan.errors import NonFiniteError, PlayerDied
 
 
@@ -55,7 +57,7 @@ class Failures:
         budget = self.config.preemptions if kind == "preempted" else self.config.budget
         return budget is not None and count > budget
 
-    def advice(self, failure: PlayerDied | NonFiniteError, folder: object) -> str:
+    def advice(self, failure: PlayerDied | NonFiniteError, folder: Path) -> str:
         """What stands behind the failure's own message when the run stops."""
         count = self.counts[failure.kind]
         name = "preemptions" if failure.kind == "preempted" else "budget"
@@ -65,4 +67,4 @@ class Failures:
             if self.spent(failure.kind, count)
             else ""
         )
-        return f"{spent} Next: raygan resume {folder}"
+        return f"{spent} Next: raygan resume {shown(folder)}"

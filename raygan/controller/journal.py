@@ -22,12 +22,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from raygan.controller.storage import Storage
+from raygan.controller.storage import Landed, Storage
 from raygan.controller.totals import absorb
 from raygan.errors import StaleEpochError
 
@@ -233,6 +234,7 @@ class Journal:
         self.totals = absorb(head.totals, head.since)
         """Goes with each snapshot; kept up to date by the controller."""
         self.clock = clock
+        self._looked = -math.inf
 
     @classmethod
     def open(
@@ -262,11 +264,25 @@ class Journal:
         if self.storage.exists(file_of(self.epoch + 1)):
             raise StaleEpochError(self.epoch, self.epoch + 1)
 
+    def glance(self) -> None:
+        """`fence` for those whom it only saves work, at the storage's pace: a look may cost."""
+        now = time.monotonic()
+        if now - self._looked >= self.storage.look_s:
+            self.fence()
+            self._looked = now
+
     def append(self, kind: str, **facts: Any) -> Record:
         """Commit a record: it is on disk when this returns. Raises StaleEpochError, OSError (then
         nothing was committed).
         """
         self.fence()
+        try:
+            return self._append(kind, facts)
+        except Landed as late:  # a lost reply: what had failed is the journal's last record
+            self._count(json.loads(late.raw))
+            return self._append(kind, facts)
+
+    def _append(self, kind: str, facts: Record) -> Record:
         base = {
             "seq": self.seq,
             "epoch": self.epoch,
@@ -275,11 +291,13 @@ class Journal:
             "prev": self.head,
         }
         record = seal({**base, **facts})
-        self.storage.append(
-            file_of(self.epoch), json.dumps(record, sort_keys=True).encode() + b"\n"
-        )
-        self.head, self.seq = str(record["sha"]), self.seq + 1
+        line = json.dumps(record, sort_keys=True).encode() + b"\n"
+        self.storage.append(file_of(self.epoch), line)
+        self._count(record)
         return record
+
+    def _count(self, record: Record) -> None:
+        self.head, self.seq = str(record["sha"]), self.seq + 1
 
     def snapshot(self, kind: str, index: list[Entry] | None = None, **facts: Any) -> Record:
         """Commit a record from which the run can go on, with another index where one is given.

@@ -21,12 +21,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from raygan.controller import copies
 from raygan.controller.files import write_atomically as write_atomically
 from raygan.controller.lines import JsonLines, read_json
 from raygan.controller.telemetry import Telemetry
 from raygan.controller.versions import refuse_newer
 from raygan.errors import ConfigError, RayganError, did_you_mean
-from raygan.paths import on_disk
+from raygan.paths import in_bucket, on_disk
 
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 
@@ -49,6 +50,8 @@ class RunFolder:
         """Raises StaleEpochError when another process writes this run now; asked before every
         write.
         """
+        self.mirror: Callable[[], None] = lambda: None
+        """Sends what was written by now to where the run lies; asked before a checkpoint is."""
 
     @classmethod
     def create(cls, parent: Path, name: str) -> RunFolder:
@@ -88,8 +91,11 @@ class RunFolder:
     def refuse(cls, parent: Path, name: str) -> None:
         """Raises ConfigError where no run of this name can be made there; nothing is written."""
         check_name(name)
-        if os.path.lexists(on_disk(parent) / name):
-            cls.create(parent, name)  # refuses
+        if copies.taken(path := on_disk(parent) / name):
+            raise ConfigError(
+                f"run folder: {copies.shown(path)!r} exists already. Choose another --name, or"
+                f" `raygan resume {copies.shown(path)}`."
+            )
 
     @classmethod
     @contextlib.contextmanager
@@ -242,8 +248,13 @@ def find_run(path: str | Path) -> Path:
     """A run's folder: `path`, or, for a name alone, the run of that name in `runs/` (`latest` too),
     or the only one that begins so.
 
-    Raises ConfigError with the runs that are there.
+    Of one in a bucket its local copy, brought up to date. Raises ConfigError with the runs that are
+    there.
     """
+    if address := in_bucket(path):
+        place = copies.view(address)
+        refuse_newer(place)
+        return place
     folder = Path(os.path.expanduser(on_disk(path)))  # noqa: PTH111  never fails, whoever's home it is
     bare = str(path) == folder.name and folder.name not in ("", ".", "..")
     for place in [folder, Path(RUNS) / folder] if bare else [folder]:

@@ -26,13 +26,13 @@ class RunLog:
         self.state = state
         self.folder = folder
         self.journal = journal
-        folder.fence = journal.fence
+        folder.fence = journal.glance
         folder.telemetry.trouble = self.not_written
 
     def next_epoch(self) -> None:
         """What is left of this attempt can commit nothing any more."""
         self.journal = self.journal.next()
-        self.folder.fence = self.journal.fence
+        self.folder.fence = self.journal.glance
 
     def commit(self, kind: str, step: int, **facts: Any) -> None:
         """A record of the journal, and then the same as an event, for those who look on."""

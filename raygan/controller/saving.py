@@ -12,6 +12,7 @@ from typing import Any
 
 from raygan.controller.assembly import Assembly, Cut
 from raygan.controller.checkpoint import Checkpoint, newest_valid, retain, write_checkpoint
+from raygan.controller.copies import shown
 from raygan.controller.orders import Save
 from raygan.controller.run_log import RunLog
 from raygan.controller.state import RunState, number_of
@@ -123,13 +124,14 @@ class Saving:
         keep, journal = self.state.config.checkpoint.keep, log.journal
         best = self.best_steps([*(e.step for e in journal.index), step])
         log.keep_totals()
+        log.folder.mirror()
         try:
             written = write_checkpoint(journal, checkpoint, keep, best)
         except OSError as error:  # a full disk, a lost mount: what was saved before is as it was
             if step == self._last:
                 raise CheckpointError(  # no other one will come
                     f"the last checkpoint could not be written ({error.strerror}). Make room in"
-                    f" {log.folder.path}, then: raygan resume {log.folder.path}"
+                    f" {shown(log.folder.path)}, then: raygan resume {shown(log.folder.path)}"
                 ) from None
             log.warn(
                 "W203 checkpoint-not-written",

@@ -1,15 +1,16 @@
 """Where a run is kept: the few operations that its safety rests on, so that they can be simulated
-and made to fail.
+and made to fail. On a disk: `LocalStorage`; in an object store: `bucket.BucketStorage`.
 
 A name is a path within the run folder. Power may be lost at any instant: a file's content is there
-for sure once `write` or `append` has returned, a name (of something created, renamed or removed)
-once `sync` of its folder has.
+for sure once `write` or `append` has returned, its name once `create` or `publish` has.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -40,20 +41,84 @@ class Storage(Protocol):
     def list(self, folder: str) -> list[str]:
         """Sorted names in a folder; [] where there is none. No links."""
 
-    def make_folder(self, name: str) -> None:
-        """Make a folder, and those above it."""
+    def stage(self, folder: str, by: int) -> str:
+        """The name under which a folder is made, out of sight until `publish`; by: the epoch that
+        makes it.
+        """
 
-    def rename(self, old: str, new: str) -> None:
-        """Atomic; `new` must not exist. Durable after `sync` of the folder."""
+    def publish(self, place: str, folder: str, fence: Callable[[], None]) -> str:
+        """What was made at `place` is there as a whole, durable with its name; returns that:
+        `folder`, which must not exist, or one that begins so. fence: asked in the last moment.
+        """
+
+    def unfinished(self, folder: str) -> Sequence[str]:
+        """Names in a folder that were staged and not published."""
 
     def remove(self, name: str) -> None:
         """A file, or a folder with all that is in it; nothing happens where there is none."""
 
+    look_s: float
+    """Seconds between two looks of those who only want to know early that they were fenced off."""
+
+
+class Landed(OSError):
+    """The append before, which had failed, is there all the same; this one was not tried."""
+
+    def __init__(self, raw: bytes, name: str) -> None:
+        """raw: what was appended then."""
+        super().__init__(errno.EIO, "the append before was written", name)
+        self.raw = raw
+
+
+class Renaming:
+    """`stage` and `publish` where there are folders, fsync and an atomic rename."""
+
+    look_s = 0.0
+
+    def exists(self, name: str) -> bool:
+        """As `Storage`."""
+        raise NotImplementedError
+
+    def list(self, folder: str) -> list[str]:
+        """As `Storage`."""
+        raise NotImplementedError
+
+    def make_folder(self, name: str) -> None:
+        """Make a folder, and those above it."""
+        raise NotImplementedError
+
+    def rename(self, old: str, new: str) -> None:
+        """Atomic; `new` must not exist. Durable after `sync` of the folder."""
+        raise NotImplementedError
+
     def sync(self, folder: str) -> None:
         """Make the names in a folder durable."""
+        raise NotImplementedError
+
+    def stage(self, folder: str, by: int) -> str:
+        """A name that ends in .tmp."""
+        above = str(Path(folder).parent)
+        if not self.exists(above):
+            self.make_folder(above)
+            self.sync(str(Path(above).parent))
+        place = f"{folder}.{by}.tmp"
+        self.make_folder(place)
+        return place
+
+    def publish(self, place: str, folder: str, fence: Callable[[], None]) -> str:
+        """fsync, rename, fsync."""
+        self.sync(place)
+        fence()
+        self.rename(place, folder)
+        self.sync(str(Path(folder).parent))
+        return folder
+
+    def unfinished(self, folder: str) -> Sequence[str]:
+        """What ends in .tmp."""
+        return [n for n in self.list(folder) if n.endswith(".tmp")]
 
 
-class LocalStorage:
+class LocalStorage(Renaming):
     """A folder of this machine, or of a shared file system with atomic rename and exclusive create."""
 
     def __init__(self, root: Path) -> None:

@@ -27,17 +27,26 @@ import torch
 from raygan.config import DEFAULT_PRESET, Config, Resolved, full_dump, merge, validate
 from raygan.controller.checkpoint import Checkpoint, newest_valid, open_journal, write_checkpoint
 from raygan.controller.controller import Controller
+from raygan.controller.copies import (
+    address_of,
+    forget,
+    runs_folder,
+    shown,
+    storage_of,
+    taken,
+    to_write,
+)
 from raygan.controller.evaluator import Evaluator
 from raygan.controller.files import refuse_unwritable, say
 from raygan.controller.inline import InlineExecutor
 from raygan.controller.journal import Journal
 from raygan.controller.lines import NOTES, Lines, read_info, told_by_a_run
 from raygan.controller.listener import Heard, Listener, as_listener
+from raygan.controller.mirror import mirror_of
 from raygan.controller.notices import SCORES
 from raygan.controller.orders import Executor
 from raygan.controller.own_listeners import listeners_of
 from raygan.controller.run_folder import RunFolder, find_run
-from raygan.controller.storage import LocalStorage
 from raygan.controller.versions import WARNING, born, compare, resumed
 from raygan.data.base import Samples
 from raygan.data.odd import oddities
@@ -49,6 +58,7 @@ from raygan.errors import (
     InfeasibleError,
     Interrupted,
     RayganError,
+    StaleEpochError,
     did_you_mean,
 )
 from raygan.gan.bundle import unpack
@@ -57,7 +67,6 @@ from raygan.gan.device import settle as settle_device
 from raygan.own import trust
 from raygan.own.calling import place, said
 from raygan.own.names import is_own, label, short, split
-from raygan.paths import on_disk
 from raygan.service.autopack import not_batched, settle
 from raygan.service.runs import schedules
 from raygan.service.runs.code import load_config as load_config
@@ -95,10 +104,10 @@ def train(
     resolved = settled(resolved)
     if resume == "auto" and name is None:
         raise ConfigError("--resume auto needs --name: it goes on with that run, or starts it.")
-    run_dir = on_disk(run_dir)
+    run_dir = runs_folder(run_dir)
     if resume is not None:
-        path = run_dir / str(name) if resume == "auto" else Path(resume)
-        if resume != "auto" or (path / "run.json").exists():
+        path = shown(run_dir / str(name)) if resume == "auto" else resume
+        if resume != "auto" or taken(run_dir / str(name)):
             stored = load_config(find_run(path))
             use_code(find_run(path), stored, trust_code)
             changed = changes(resolved, stored)
@@ -152,14 +161,14 @@ def train(
                 roster=strategy.players(config),
                 alphabet=data.text, **told(data), **born(provenance(), time.time()), **({"packs": packs} if packs else {})  # noqa: TID251  shown only
             )  # fmt: skip
-            journal = Journal.open(LocalStorage(folder.path))
+            journal = _begun(run_dir / name, folder.path)
             if begin is not None:
                 begin = write_checkpoint(journal, begin)
             for origin in origins:
                 journal.append("origin", step=0, **origin)
                 folder.event("origin", 0, **origin)
             folder.telemetry.reserve()
-        journal.storage = LocalStorage(folder.path)
+        journal.storage = storage_of(folder.path)
         point_latest(folder.path)
         return _drive(config, folder, journal, data, inline, begin, listeners or [])
 
@@ -178,6 +187,7 @@ def resume_run(
     """
     folder = RunFolder(find_run(path))
     refuse_running(folder.path)
+    folder.path = to_write(folder.path)
     refuse_unwritable(folder.path, "resumed")
     info, here = Run(folder.path).info, provenance()
     moved = compare(folder.path, info, here, strict)
@@ -193,7 +203,7 @@ def resume_run(
     checkpoint, problems = newest_valid(folder.path)
     if checkpoint is None and problems:
         raise CheckpointError(
-            f"{problems[0]} No other checkpoint in {folder.path} is whole: start a new run."
+            f"{problems[0]} No other checkpoint in {shown(folder.path)} is whole: start a new run."
         )
     if inline is None:
         inline = read_info(folder.path).get("executor") == "inline"
@@ -204,7 +214,7 @@ def resume_run(
         ):  # whoever scales a run writes `members`; this was an editor
             raise ConfigError(
                 f"num_pairs = {config.num_pairs}: the run has {len(ids)}. Resume with the config of"
-                f" the run, then `raygan scale {folder.path} --pairs {config.num_pairs}` while it"
+                f" the run, then `raygan scale {shown(folder.path)} --pairs {config.num_pairs}` while it"
                 " runs."
             )
         config = config.model_copy(
@@ -213,7 +223,7 @@ def resume_run(
     players = strategy_of(config).players(config)
     if checkpoint is not None and set(checkpoint.parts) != set(players):
         raise CheckpointError(
-            f"the checkpoint in {folder.path} has players {sorted(checkpoint.parts)}, this config"
+            f"the checkpoint in {shown(folder.path)} has players {sorted(checkpoint.parts)}, this config"
             f" makes {players}. Resume with the config of the run."
         )
     tell(f"reading {label(config.data['name'])}")
@@ -243,11 +253,11 @@ def resume_run(
             raise DataError(f"run {str(folder.path)!r}: {other}")
         why = why or other
         journal = open_journal(
-            LocalStorage(folder.path)
+            storage_of(folder.path)
         )  # whoever wrote it until now can commit nothing more
         checkpoint, found = newest_valid(folder.path)
         problems = list(dict.fromkeys([*problems, *found]))  # a lost journal is one no more
-        folder.fence = journal.fence
+        folder.fence = journal.glance
         folder.telemetry.reserve()
         if extra_steps or overrides or changed:
             write_code(folder.path, config.code)
@@ -290,6 +300,9 @@ def _drive(
         from raygan.actors.hub import HubLink
 
         listeners = [*listeners, HubLink(folder.path.name, folder.path)]
+    mirrors = mirror_of(folder, journal)
+    for mirror in mirrors:
+        listeners, folder.mirror = [*listeners, mirror], mirror.push
     controller = Controller(config, folder, make_executor, listeners, setup.num_samples, journal)
     if not (folder.path / "data.png").exists() and (drawn := sheet(data)) is not None:
         folder.telemetry.keep({"data.png": drawn})
@@ -337,7 +350,7 @@ def _drive(
             raise
         text = (
             f"stopped ({say(error)}). What was committed is kept. Make room there; then: raygan"
-            f" resume {folder.path}"
+            f" resume {shown(folder.path)}"
         )
         end = {"status": "stopped", "exit_code": 1, "error": text}
         raise RayganError(text) from None
@@ -368,11 +381,31 @@ def _drive(
     known = _tell_protocols(folder, setup, end)
     tell("writing metrics.parquet")
     folder.telemetry.keep({"metrics.parquet": parquet(folder.path)})
+    folder.mirror()
     return Run(folder.path.resolve(), known)
 
 
 # ------------------------------------------------------------------------------------------------------------
 # helpers
+
+
+def _begun(path: Path, folder: Path) -> Journal:
+    """The journal of a new run: in its folder, or in the bucket, where whoever makes the first
+    epoch has the name. Raises ConfigError.
+    """
+    if (address := address_of(path)) is None:
+        return Journal.open(storage_of(folder))
+    try:
+        journal = Journal.open(storage_of(path), after=0)
+        forget(path)
+        return journal
+    except StaleEpochError:
+        raise ConfigError(
+            f"run folder: {address!r} exists already: somebody else has just made it. Choose"
+            f" another --name, or `raygan resume {address}`."
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"{address}: it cannot be written ({say(error)}).") from None
 
 
 def part_lines(data: Samples) -> list[str]:
@@ -587,7 +620,7 @@ def fresh_name(run_dir: Path, config: Config) -> str:
     """strategy-data-seed, numbered where it exists."""
     stem = f"{short(config.strategy['name'])}-{shorten(config.data)}-s{config.seed}"
     number = 1
-    while (run_dir / f"{stem}-{number:03d}").exists():
+    while taken(run_dir / f"{stem}-{number:03d}"):
         number += 1
     return f"{stem}-{number:03d}"
 
@@ -598,7 +631,9 @@ def shorten(data: dict[str, Any]) -> str:
 
 
 def point_latest(path: Path) -> None:
-    """runs/latest -> this run."""
+    """runs/latest -> this run; not in a bucket."""
+    if address_of(path):
+        return  # a bucket has no links
     link = path.parent / LATEST
     temporary = path.parent / f".{LATEST}.{os.getpid()}"
     with contextlib.suppress(OSError):  # a file system without links has no `latest`

@@ -160,9 +160,9 @@ CASES = [
     (["train", "--strict"], 2, "--strict needs --resume"),
     (["train", "--run-dir", "~nobody-of-this-name/x"], 2, "no home (no such user)"),
     (
-        ["train", "--run-dir", "s3://bucket/runs"],
+        ["train", "--run-dir", "hdfs://node/runs"],
         2,
-        "runs and data lie in a file system, not at s3://. Mount the bucket",
+        "lie in a file system, not at hdfs://; runs may lie at s3://, gs://, az:// too. Mount it",
     ),
     (["train", "--run-dir", "gs://bucket", "--name", "x"], 2, "not at gs://"),
     (["train", "--require", "modes"], 2, "--require 'modes': write METRIC=NUMBER, as in modes=8."),

@@ -7,6 +7,8 @@ from __future__ import annotations
 import random
 from pathlib import PurePosixPath
 
+from raygan.controller.storage import Renaming
+
 
 class Crash(Exception):
     """The machine went down in the middle of a call."""
@@ -44,7 +46,7 @@ def edit(entries: dict[str, File | Folder], change: dict[str, File | Folder | No
             entries[name] = node
 
 
-class SimStorage:
+class SimStorage(Renaming):
     """`Storage` in memory. `fuse`: calls until the power goes (None: never); `full_for`: writing
     calls that find no room; at each call `pause` may let others run.
     """

@@ -28,8 +28,9 @@ import raygan
 from raygan.config import Resolved
 from raygan.controller.run_folder import check_name, inside
 from raygan.errors import CheckpointError, ConfigError
-from raygan.paths import expanded
+from raygan.paths import expanded, in_bucket
 from raygan.service.cluster.package import Package, pack, weigh
+from raygan.service.runs.download import download
 
 __all__ = ["Job", "Jobs", "Package", "Submission", "fetch", "for_a_job", "weigh"]
 
@@ -364,10 +365,10 @@ def _value(arguments: Sequence[str], flag: str) -> str | None:
 
 
 def _stays(what: str, folder: str) -> str:
-    if not folder.startswith(("/", "~")):
+    if not folder.startswith(("/", "~")) and not in_bucket(folder):
         raise ConfigError(
             f"{what} {folder!r}: a job's working directory is thrown away. Give an absolute path,"
-            " on storage that all nodes see."
+            " on storage that all nodes see, or a bucket."
         )
     return folder
 
@@ -406,6 +407,8 @@ def fetch(run: str, to: Path, jobs: Jobs, address: str = "auto") -> Path:
         raise ConfigError(
             f"{str(to / run)!r} exists already. Fetch to another folder: --to FOLDER."
         )
+    if bucket := in_bucket(job["run_dir"]):
+        return download(f"{bucket}/{run}", to)
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 

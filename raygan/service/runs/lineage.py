@@ -18,9 +18,9 @@ from heapq import heappop, heappush
 from typing import Any
 
 from raygan.controller.checkpoint import Checkpoint, newest_valid
+from raygan.controller.copies import storage_of
 from raygan.controller.journal import read_journal
 from raygan.controller.lines import NOTES
-from raygan.controller.storage import LocalStorage
 from raygan.errors import CheckpointError
 from raygan.service.runs.repair import missing
 from raygan.service.runs.run import Run
@@ -50,7 +50,7 @@ def told(run: Run) -> Sequence[Mapping[str, Any]]:
     """What the journal says of who met whom. One of a release whose journal did not say all of it:
     what its events say, and that is told. Raises CheckpointError where the journal is damaged.
     """
-    history = read_journal(LocalStorage(run.path))
+    history = read_journal(storage_of(run.path))
     if history.problems:
         raise CheckpointError(
             f"run {str(run.path)!r}: who met whom is not known for sure: {history.problems[0]} Take"

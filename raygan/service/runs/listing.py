@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from raygan.controller.copies import names_at
+from raygan.controller.run_folder import find_run
+from raygan.controller.versions import refuse_newer
 from raygan.errors import RayganError
 from raygan.metrics.ranking import headline
 from raygan.own.names import short
@@ -14,14 +18,21 @@ from raygan.service.runs.run import Run
 from raygan.service.views.tables import format_number, text_table
 
 
-def list_runs(parent: Path) -> list[dict[str, Any]]:
-    """One entry a run, oldest first; a damaged run is listed with its error."""
+def list_runs_at(address: str) -> list[dict[str, Any]]:
+    """Of a folder of runs in a bucket; no Ray, and no cluster any more. Raises ConfigError."""
+    folders = [find_run(f"{address}/{name}") for name in names_at(address)]
+    return list_runs(folders[0].parent, [f.name for f in folders]) if folders else []
+
+
+def list_runs(parent: Path, names: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """One entry a run, oldest first; a damaged run is listed with its error. names: only these."""
     out = []
     for file in sorted(parent.glob("[!.]*/run.json"), key=lambda p: p.stat().st_mtime):
-        if file.parent.is_symlink():
+        if file.parent.is_symlink() or (names is not None and file.parent.name not in names):
             continue
         try:
-            run = Run.load(file.parent)
+            run = Run(file.parent)
+            refuse_newer(file.parent)
             info, config = run.info, run.config
             row = run.scores().get(run.main_player, {})
             metric = headline(row)

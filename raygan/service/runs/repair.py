@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from raygan.controller.copies import storage_of
 from raygan.controller.files import say, write_within
 from raygan.controller.journal import read_journal
 from raygan.controller.lines import Lines, told_by_a_run
-from raygan.controller.storage import LocalStorage
 from raygan.errors import CheckpointError, ConfigError
 from raygan.service.runs.run import Run
 from raygan.service.runs.summary import Keeper
@@ -58,7 +58,7 @@ def repair(run: Run) -> Counter[str]:
     Raises CheckpointError where the journal itself is damaged, ConfigError for a folder that can
     only be read.
     """
-    history = read_journal(LocalStorage(run.path))
+    history = read_journal(storage_of(run.path))
     if history.problems:
         raise CheckpointError(
             f"run {str(run.path)!r}: {history.problems[0]} Its events cannot be made again from"

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raygan.config import Config
+from raygan.controller.copies import storage_of
 from raygan.controller.files import say, write_within
 from raygan.controller.journal import read_journal
 from raygan.controller.lines import NOTES, JsonLines, Lines, read_info, read_json, told_by_a_run
 from raygan.controller.run_folder import find_run
-from raygan.controller.storage import LocalStorage
 from raygan.errors import ConfigError, did_you_mean
 from raygan.metrics.ranking import better, headline
 from raygan.service.runs.code import load_config, use_code
@@ -150,7 +150,7 @@ class Run:
         """
         import pandas as pd
 
-        swaps = read_journal(LocalStorage(self.path)).of("swap")
+        swaps = read_journal(storage_of(self.path)).of("swap")
         return pd.DataFrame(
             [{"step": s["step"], "time": s["time"], **m} for s in swaps for m in s["moves"]]
         )

@@ -152,7 +152,8 @@ def _at(source: Path, step: int | None) -> Checkpoint:
     there = list_checkpoints(source)
     if step in there:
         with contextlib.suppress(CheckpointError):
-            return read_checkpoint(source, step, there[step])
+            entry = there[step]
+            return read_checkpoint(source, step, entry.manifest or None, entry.folder)
     checkpoint, problems = newest_valid(source)
     if checkpoint is None:
         raise CheckpointError(

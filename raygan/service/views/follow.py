@@ -20,6 +20,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
+from raygan.controller.bucket import BucketStorage
+from raygan.controller.copies import refresh, storage_of
 from raygan.controller.files import say, write_within
 from raygan.controller.lines import Lines, told_by_a_run
 from raygan.controller.run_folder import (
@@ -62,14 +64,19 @@ class FolderFeed:
         self.run = Run.load(path)
 
     def refresh(self) -> bool:
-        """The files are what they are."""
+        """The files are what they are; of a run in a bucket they are brought."""
+        refresh(self.run.path)
         return running(self.run.info)
 
     def ask(self, request: dict[str, Any]) -> None:
         """As a file that the driver looks for."""
         name = STOP if request["verb"] == "stop" else REQUEST
         try:
-            write_within(self.run.path, name, json.dumps(request).encode())
+            raw = json.dumps(request).encode()
+            if isinstance(there := storage_of(self.run.path), BucketStorage):
+                there.write(name, raw)  # the driver looks there
+            else:
+                write_within(self.run.path, name, raw)
         except OSError as error:
             raise ConfigError(
                 f"run {str(self.run.path)!r}: {name} cannot be written ({say(error)}). Ask on the"

@@ -1,0 +1,201 @@
+"""What a run in a bucket writes into its local folder, sent after it: run.json, config, logs,
+samples, report. Nothing rests on it; journal and checkpoints go to the bucket themselves.
+
+    a file that has changed    put as a whole
+    metrics.jsonl              metrics.jsonl/<epoch>-<number>: whole lines; the last one grows up to 1 MiB
+
+Every few seconds, before each checkpoint is recorded (so that a run that goes on from it has all
+rows of before it), and at the end. What cannot be sent is tried again, counted and told (W203).
+Requests of others (`raygan stop`, `raygan scale`) are taken from the bucket on the way.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from raygan.controller.bucket import BucketStorage
+from raygan.controller.copies import LOGS, PROTECTED, address_of, fetched, storage_of
+from raygan.controller.files import open_plain, read_plain, write_within
+from raygan.controller.journal import Journal
+from raygan.controller.lines import NOTES, read_info
+from raygan.controller.listener import Listener, Running
+from raygan.controller.run_folder import REQUEST, STOP, RunFolder
+from raygan.errors import StaleEpochError
+
+PACE_S = 5.0
+SEGMENT = 1 << 20
+REQUESTS = (STOP, REQUEST)
+
+
+class Mirror(Listener):
+    """Of one driver's life. `begin` starts it, `close` ends it with what is left."""
+
+    def __init__(self, folder: RunFolder, journal: Journal, storage: BucketStorage) -> None:
+        self.folder = folder
+        self.storage = storage
+        self.epoch = journal.epoch
+        self.fence: Callable[[], None] = journal.fence
+        """Raises StaleEpochError once the run is somebody else's: then nothing is sent."""
+        self.behind: dict[str, OSError] = {}
+        """What could not be sent yet, and why."""
+        self._told: set[str] = set()
+        there = fetched(self.root)
+        self._sent = {name: _facts(self.root / name) for name in _files(self.root) if name in there}
+        self._logs = {
+            log: (sum(v[1] for n, v in there.items() if n.startswith(f"{log}/")), 1) for log in LOGS
+        }
+        """Log -> (where its newest segment begins, the number of that)."""
+        self._ends = {log: begin for log, (begin, _) in self._logs.items()}
+        self._lock, self._over = threading.Lock(), threading.Event()
+        self._thread = threading.Thread(target=self._go_on, name="mirror", daemon=True)
+
+    @property
+    def root(self) -> Path:
+        """The run's local folder."""
+        return self.folder.path
+
+    def begin(self, run: Running) -> None:
+        """All that there is, then what comes."""
+        self.fence = lambda: run.log.journal.fence()
+        self.push()
+        self._thread.start()
+
+    def tick(self, run: Running) -> None:
+        """Tell, in the driver's own thread, what has failed for the first time."""
+        for name, error in list(self.behind.items()):
+            if name not in self._told:
+                self._told.add(name)
+                run.log.warn(
+                    "W203 file-not-written",
+                    f"{name}: not in the bucket ({error.strerror}); the run goes on, and sends it"
+                    " when it can",
+                )
+
+    def close(self) -> None:
+        """The last words."""
+        self._over.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+        self.push()
+        if self.behind:
+            why = next(iter(self.behind.values())).strerror
+            NOTES.warning(
+                "not in %s: %s (%s); they are in %s", self.storage.objects.address, ", ".join(self.behind), why,
+                self.root,
+            )  # fmt: skip
+
+    def push(self) -> None:
+        """Send what has changed."""
+        with self._lock:
+            try:
+                self.fence()
+                self._take_requests()
+            except StaleEpochError:
+                return
+            except OSError as error:
+                self.behind["requests"] = error
+                return
+            self.behind.pop("requests", None)
+            for log in LOGS:
+                self._try(log, self._send_log)
+            names = sorted(_files(self.root), key=lambda n: n == "run.json")
+            for name in names:
+                if self._sent.get(name) != _facts(self.root / name):
+                    self._try(name, self._send)
+
+    def _go_on(self) -> None:
+        while not self._over.wait(PACE_S):
+            self.push()
+
+    def _try(self, name: str, send: Callable[[str], None]) -> None:
+        try:
+            send(name)
+            self.behind.pop(name, None)
+        except FileNotFoundError:
+            return  # it is gone again
+        except OSError as error:
+            self.behind[name] = error
+
+    def _send(self, name: str) -> None:
+        facts = _facts(self.root / name)
+        self.storage.write(name, read_plain(self.root / name))
+        self._sent[name] = facts
+
+    def _send_log(self, name: str) -> None:
+        """The newest segment again, with what has come; full ones stay as they are."""
+        begin, number = self._logs[name]
+        with os.fdopen(open_plain(self.root / name), "rb") as file:
+            while True:
+                file.seek(begin)
+                lines = file.read(SEGMENT)
+                lines = lines[: lines.rfind(b"\n") + 1]
+                if begin + len(lines) <= self._ends[name]:
+                    return
+                self.storage.write(f"{name}/{self.epoch:08d}-{number:08d}", lines)
+                self._ends[name] = begin + len(lines)
+                if len(lines) < SEGMENT // 2:
+                    return
+                begin, number = self._ends[name], number + 1
+                self._logs[name] = (begin, number)
+
+    def _take_requests(self) -> None:
+        for name in REQUESTS:
+            if self.storage.exists(name):
+                write_within(self.root, name, self.storage.read(name))
+                self.storage.remove(name)
+
+
+def mirror_of(folder: RunFolder, journal: Journal) -> list[Mirror]:
+    """The one of a run in a bucket; none of another."""
+    storage = journal.storage
+    if address_of(folder.path) is None or not isinstance(storage, BucketStorage):
+        return []
+    return [Mirror(folder, journal, storage)]
+
+
+def send(path: Path) -> None:
+    """Once a run has ended: what was made of it since (its report). Nothing happens with a run that
+    is not in a bucket, or is somebody else's by now.
+    """
+    storage = storage_of(path)
+    if not isinstance(storage, BucketStorage) or _epoch(storage) != read_info(path).get("epoch"):
+        return
+    for name in _files(path):
+        try:
+            raw = read_plain(path / name)
+            if not (storage.exists(name) and storage.read(name) == raw):
+                storage.write(name, raw)
+        except OSError as error:
+            NOTES.warning("not in %s: %s (%s)", storage.objects.address, name, error.strerror)
+
+
+def _epoch(storage: BucketStorage) -> object:
+    """Whose the run is now, as its run.json says; None where that cannot be had."""
+    try:
+        return json.loads(storage.read("run.json")).get("epoch")
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def _files(root: Path) -> Iterator[str]:
+    """Whole files, as far as they are the run's: no links, nothing hidden or half made."""
+    for path in sorted(root.rglob("*")):
+        name = str(path.relative_to(root))
+        top = name.partition("/")[0]
+        hidden = any(part.startswith(".") for part in Path(name).parts)
+        if top in (*PROTECTED, *LOGS, *REQUESTS) or hidden or name.endswith(".tmp"):
+            continue
+        if path.is_file() and not path.is_symlink():
+            yield name
+
+
+def _facts(path: Path) -> tuple[int, int]:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return (0, -1)
+    return (found.st_mtime_ns, found.st_size)

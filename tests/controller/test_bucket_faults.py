@@ -1,0 +1,174 @@
+"""A save into a bucket, struck at its n-th request, for every n: it fails, the store is down from
+there on, the reply is lost, the process is killed before or after it; with lists that are late, and
+with another writer that takes over just there. Nothing is lost, and nothing is said that is not so.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from raygan.controller.bucket import BucketStorage
+from raygan.controller.checkpoint import Checkpoint, newest_valid, write_checkpoint
+from raygan.controller.journal import Journal, read_journal
+from raygan.controller.objects import Objects
+from raygan.errors import StaleEpochError
+from tests.buckets import Killed, Server, Struck, memory, served
+
+PARTS = {"pair-00": b"a" * 5000, "global": b"b" * 6000}
+OTHER = {**PARTS, "global": b"c" * 6000}
+FAULTS = ["error", "down", "lost", "lost-down", "killed", "killed-after", "retried"]
+MANY = 60
+"""More requests than a save makes."""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with pytest.MonkeyPatch.context() as patch:
+        there = Server()
+        for name, value in there.env.items():
+            patch.setenv(name, value)
+        yield there
+        there.close()
+
+
+def begun(kind: str) -> BucketStorage:
+    """A run with a checkpoint of step 4, and parts of one that was cut short."""
+    storage = memory() if kind == "memory" else served()
+    journal = Journal.open(storage)
+    write_checkpoint(journal, Checkpoint(4, PARTS, {"pair-00": 4, "global": 4}))
+    place = storage.stage("checkpoints/00000008", 1)
+    storage.write(f"{place}/pair-00.safetensors", b"half")
+    return storage
+
+
+def other(storage: BucketStorage) -> BucketStorage:
+    """As another process has it."""
+    return BucketStorage(Objects(storage.objects.store, storage.objects.address))
+
+
+def save(storage: BucketStorage, step: int) -> None:
+    journal = Journal.open(storage)
+    journal.append("swap", step=step)
+    write_checkpoint(journal, Checkpoint(step, OTHER, {"pair-00": step, "global": step}), 1)
+
+
+def check(storage: BucketStorage, step: int, said: bool, where: object) -> None:
+    """What is there is the one or the other, whole; what was said to be saved is; the next works."""
+    found, problems = newest_valid(other(storage))
+    assert problems == [], where
+    assert found is not None, where
+    new = found.parts == OTHER and found.step == step
+    assert new or (found.parts == PARTS and found.step == 4), where
+    assert new or not said, f"{where}: it said that it had saved"
+    save(other(storage), 12)
+    after, problems = newest_valid(other(storage))
+    assert problems == [], where
+    assert after is not None
+    assert after.step == 12, where
+    assert not storage.unfinished("checkpoints"), where
+    assert not read_journal(other(storage)).problems, where
+
+
+def strike(kind: str, fault: str, step: int, stale: bool) -> int:
+    """At each request; returns how many there were."""
+    for n in range(MANY):
+        storage = begun(kind)
+        store = Struck(storage.objects.store, fault, n, stale)
+        said = True
+        try:
+            save(BucketStorage(Objects(store, storage.objects.address)), step)
+        except (OSError, Killed, StaleEpochError):
+            said = False
+        assert said or fault != "retried", n
+        check(storage, step, said, (kind, fault, step, stale, n))
+        if not store.struck:
+            assert said
+            return n
+    raise AssertionError(f"more than {MANY} requests")
+
+
+@pytest.mark.parametrize("stale", [False, True], ids=["lists", "late-lists"])
+@pytest.mark.parametrize("step", [8, 4])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_save_that_is_struck_at_any_request_loses_nothing(
+    fault: str, step: int, stale: bool
+) -> None:
+    assert strike("memory", fault, step, stale) >= 18
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_same_on_a_real_server(server: Server, fault: str) -> None:
+    assert strike("server", fault, 8, stale=False) >= 18
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("lost", [False, True], ids=["unheard", "lost-reply"])
+def test_a_connection_that_breaks_at_any_request_loses_nothing(server: Server, lost: bool) -> None:
+    """The server itself hangs up, before or after it has carried a request out."""
+    for n in range(MANY):
+        storage, first = begun("server"), server.requests + 1 + n
+        hit = []
+
+        def hang_up(number: int, first: int = first, hit: list[int] = hit) -> None:
+            if number == first:
+                hit.append(number)
+                raise ConnectionResetError
+
+        setattr(server, "after" if lost else "before", hang_up)
+        said = True
+        try:
+            save(other(storage), 8)
+        except OSError:
+            said = False
+        finally:
+            server.before = server.after = lambda number: None
+        check(storage, 8, said, (lost, n))
+        if not hit:
+            assert said
+            assert n >= 18
+            return
+    raise AssertionError(f"more than {MANY} requests")
+
+
+@pytest.mark.parametrize("stale", [False, True], ids=["lists", "late-lists"])
+@pytest.mark.parametrize("kind", ["memory", pytest.param("server", marks=pytest.mark.exhaustive)])
+def test_another_writer_takes_over_at_any_request(
+    kind: str, stale: bool, request: pytest.FixtureRequest
+) -> None:
+    """It resumes and saves the same step while the first one is at it: what it commits stays."""
+    if kind == "server":
+        request.getfixturevalue("server")
+    fenced = 0
+    for n in range(MANY):
+        storage = begun(kind)
+        store = Struck(storage.objects.store, stale=stale)
+        theirs = {**PARTS, "global": b"d" * 6000}
+
+        def take_over(
+            number: int,
+            n: int = n,
+            storage: BucketStorage = storage,
+            theirs: dict[str, bytes] = theirs,
+        ) -> None:
+            if number == n:
+                journal = Journal.open(other(storage))
+                write_checkpoint(journal, Checkpoint(8, theirs, {"pair-00": 8, "global": 8}), 1)
+
+        store.between = take_over
+        said = True
+        try:
+            save(BucketStorage(Objects(store, storage.objects.address)), 8)
+        except StaleEpochError:
+            said = False
+        found, problems = newest_valid(other(storage))
+        assert problems == [], n
+        assert found is not None
+        assert not read_journal(other(storage)).problems, n
+        assert found.parts == theirs or (said and found.parts == OTHER), n
+        fenced += not said
+        if store.calls <= n:
+            assert said
+            assert fenced >= 10
+            return
+    raise AssertionError(f"more than {MANY} requests")

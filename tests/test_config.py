@@ -91,4 +91,4 @@ def test_components_are_the_files_of_their_package() -> None:
         "sgan",
     ]
     assert {"ring", "grid", "swissroll", "r15", "mnist", "fashion_mnist", "stacked_mnist", "npz", "folder", "zip", "lm1b",
-            "parquet", "idx", "given", "csv", "hdf5", "hf"} == set(names("data"))  # fmt: skip
+            "parquet", "idx", "given", "csv", "hdf5", "hf", "made"} == set(names("data"))  # fmt: skip

@@ -160,7 +160,6 @@ class Run:
         self.ledger = Ledger(self.done)
         self.totals = Totals(seen={7, 3}, best={2: ("fid", 1.0), 4: ("fid", 2.0), 99: ("fid", 3.0)})
         self.folder = self
-        self.mirror = lambda: None  # of a run in a bucket only
         self.free = False
         self.plan = SimpleNamespace(checkpoint_every=4, saves_at=lambda step: step % 2 == 0)
         self.told: list[tuple[str, dict[str, Any]]] = []

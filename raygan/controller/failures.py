@@ -57,7 +57,7 @@ class Failures:
         budget = self.config.preemptions if kind == "preempted" else self.config.budget
         return budget is not None and count > budget
 
-    def advice(self, failure: PlayerDied | NonFiniteError, folder: Path) -> str:
+    def advice(self, failure: PlayerDied | NonFiniteError, folder: str | Path) -> str:
         """What stands behind the failure's own message when the run stops."""
         count = self.counts[failure.kind]
         name = "preemptions" if failure.kind == "preempted" else "budget"
@@ -67,4 +67,4 @@ class Failures:
             if self.spent(failure.kind, count)
             else ""
         )
-        return f"{spent} Next: raygan resume {shown(folder)}"
+        return f"{spent} Next: raygan resume {shown(Path(folder))}"

@@ -164,7 +164,7 @@ CASES = [
         2,
         "lie in a file system, not at hdfs://; runs may lie at s3://, gs://, az:// too. Mount it",
     ),
-    (["train", "--run-dir", "gs://bucket", "--name", "x"], 2, "not at gs://"),
+    (["train", "--run-dir", "gcs://bucket", "--name", "x"], 2, "not at gcs://"),
     (["train", "--require", "modes"], 2, "--require 'modes': write METRIC=NUMBER, as in modes=8."),
     (["train", "--require", "modes=nan"], 2, "write METRIC=NUMBER"),
     (

@@ -164,6 +164,11 @@ class Run:
         self.plan = SimpleNamespace(checkpoint_every=4, saves_at=lambda step: step % 2 == 0)
         self.told: list[tuple[str, dict[str, Any]]] = []
         self.kept_totals = 0
+        self.mirrored: list[int] = []
+
+    def mirror(self) -> None:
+        """What is told is sent first: how many checkpoints there were then."""
+        self.mirrored.append(len(self.journal.index))
 
     @property
     def furthest(self) -> int:
@@ -219,6 +224,7 @@ def test_a_whole_cut_is_committed_told_and_counted(tmp_path: Path) -> None:
         "removed": [],
     }
     assert run.told == [("checkpoint", facts)]
+    assert run.mirrored == [0]
     assert (saving.assembly.saved_step, saving.assembly.steps, run.kept_totals) == (
         4,
         found.steps,

@@ -17,6 +17,7 @@ from raygan.controller import copies, mirror
 from raygan.controller.bucket import BucketStorage, open_bucket
 from raygan.controller.checkpoint import newest_valid
 from raygan.controller.journal import read_journal
+from raygan.controller.objects import Objects
 from raygan.controller.run_folder import find_run, read_jsonl
 from raygan.errors import ConfigError
 from raygan.gan.bundle import unpack
@@ -163,6 +164,26 @@ def test_rows_of_before_a_checkpoint_are_there_before_it_is_recorded(
     made("paced", steps=30, round_steps=2)
     assert len(seen) >= 5
     assert all(told >= step - 4 for step, told in seen), seen
+
+
+def test_what_is_gone_since_it_was_listed_is_left_out_and_no_name_leads_out(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caches: Path
+) -> None:
+    """A request that the driver takes away while somebody looks; and keys of somebody else's."""
+    made("moving")
+    names, below = Objects.names, Objects.below
+    monkeypatch.setattr(Objects, "names", lambda self, f: [*names(self, f), "stop.json"])
+    ghosts = {"samples/gone.npy": ("v", 9), "samples/../../../out": ("v", 9)}
+
+    def more(self: Objects, folder: str) -> dict[str, tuple[str, int]]:
+        return below(self, folder) | (ghosts if folder == "samples" else {})
+
+    monkeypatch.setattr(Objects, "below", more)
+    view = find_run(f"{RUNS}/moving")
+    assert (view / "run.json").exists()
+    assert not (view / "stop.json").exists()
+    assert not list(caches.rglob("out"))
+    copies.refresh(view)
 
 
 def test_a_report_of_a_run_that_somebody_took_over_is_not_sent(server: Server) -> None:

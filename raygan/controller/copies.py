@@ -11,6 +11,7 @@ address stands outside the run's folder: whoever brings a folder cannot name a b
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import functools
 import hashlib
@@ -181,8 +182,9 @@ def _take(there: Objects, folder: Path, top: list[str]) -> None:
     seen = fetched(folder)
     now: dict[str, tuple[str, int]] = {}
     for name in top:
-        below = there.below(name)
-        now |= below or there.versions(name)
+        with contextlib.suppress(FileNotFoundError):  # its writer has just removed it
+            now |= there.below(name) or there.versions(name)
+    now = {n: facts for n, facts in now.items() if not {"", ".", ".."} & {*n.split("/")}}
     whole = [n for n in now if n.partition("/")[0] not in LOGS]
     changed = sorted(
         (n for n in whole if seen.get(n) != now[n] or not (folder / n).exists()),
@@ -191,11 +193,22 @@ def _take(there: Objects, folder: Path, top: list[str]) -> None:
     for log in LOGS:
         _take_log(there, folder, log, seen, now)
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        for name, raw in zip(changed, pool.map(there.get, changed), strict=True):
-            write_within(folder, name, raw)
+        for name, raw in zip(changed, pool.map(lambda n: _content(there, n), changed), strict=True):
+            if raw is None:
+                del now[name]
+            else:
+                write_within(folder, name, raw)
     for name in {n for n in seen if n.partition("/")[0] not in LOGS} - {*whole}:
         (folder / name).unlink(missing_ok=True)
     write_within(folder.parent, f".{folder.name}.seen", json.dumps(now).encode())
+
+
+def _content(there: Objects, name: str) -> bytes | None:
+    """None of what is gone since it was listed."""
+    try:
+        return there.get(name)
+    except FileNotFoundError:
+        return None
 
 
 def _take_log(

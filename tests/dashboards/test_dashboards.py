@@ -213,7 +213,7 @@ def eighteen_more_runs() -> list[Any]:
     )
     ray.get(
         [
-            hub.push.remote("", {"metrics.jsonl": (0, row.encode())}, {}, {"pair-00": 0.1}, {})
+            hub.push.remote("", {"metrics.jsonl": (0, row.encode())}, {}, {"pair-00": 0.1})
             for hub in hubs
         ]
     )

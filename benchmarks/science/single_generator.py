@@ -20,7 +20,7 @@ from benchmarks.common import kept, show, spread, write
 from raygan.config import resolve
 from raygan.metrics.modes import mode_scores
 from raygan.service.runs.run import Run
-from raygan.service.scores.rejection import SAID, rejecting
+from raygan.service.scores.rejection import SAID, generators_of
 from raygan.service.training import train
 from raygan.strategies.base import load_data
 
@@ -50,7 +50,7 @@ def measured(run: Run) -> dict[str, dict[str, list[float]]]:
         rows: list[dict[str, float]] = []
         for pair in run.pairs:
             began = time.process_time()
-            made = rejecting(run, pair) if kind == "rejected" else run.generator(pair)
+            made = generators_of(run, pair, kind == "rejected")
             x = made.draw(SAMPLES, 0)
             seconds = time.process_time() - began
             scores = mode_scores(x, modes)

@@ -28,7 +28,7 @@ from ray.exceptions import RayError
 from raygan.actors.cluster import OwnRay, dead_head
 from raygan.actors.gauges import Gauges
 from raygan.actors.process import Process
-from raygan.controller.lines import parse, told_by_a_run
+from raygan.controller.lines import parse, tail, told_by_a_run
 from raygan.controller.listener import Listener
 
 if TYPE_CHECKING:
@@ -264,16 +264,6 @@ class HubLink(Listener):
             self._hear(None)
             ray.get(self.hub.bye.remote(), timeout=5.0)
         ray.kill(self.hub)
-
-
-def tail(path: Path, offset: int, most: int) -> bytes:
-    """Whole lines of a file from `offset` on, at most `most` bytes of them."""
-    if most <= 0 or not path.exists():
-        return b""
-    with path.open("rb") as file:
-        file.seek(offset)
-        raw = file.read(most)
-    return raw[: raw.rfind(b"\n") + 1]
 
 
 def store_use() -> dict[str, float]:

@@ -220,3 +220,13 @@ def read_info(run: Path) -> Object:
                 " of it."
             )
     return found
+
+
+def tail(path: Path, offset: int, most: int) -> bytes:
+    """Whole lines of a file from `offset` on, at most `most` bytes of them; b"" without a file."""
+    if most <= 0 or not path.exists():
+        return b""
+    with os.fdopen(open_plain(path), "rb") as file:
+        file.seek(offset)
+        raw = file.read(most)
+    return raw[: raw.rfind(b"\n") + 1]

@@ -12,16 +12,15 @@ Requests of others (`raygan stop`, `raygan scale`) are taken from the bucket on 
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from raygan.controller.bucket import BucketStorage
 from raygan.controller.copies import LOGS, PROTECTED, address_of, fetched, storage_of
-from raygan.controller.files import open_plain, read_plain, write_within
+from raygan.controller.files import read_plain, write_within
 from raygan.controller.journal import Journal
-from raygan.controller.lines import NOTES, read_info
+from raygan.controller.lines import NOTES, read_info, tail
 from raygan.controller.listener import Listener, Running
 from raygan.controller.run_folder import REQUEST, STOP, RunFolder
 from raygan.errors import StaleEpochError
@@ -128,19 +127,16 @@ class Mirror(Listener):
     def _send_log(self, name: str) -> None:
         """The newest segment again, with what has come; full ones stay as they are."""
         begin, number = self._logs[name]
-        with os.fdopen(open_plain(self.root / name), "rb") as file:
-            while True:
-                file.seek(begin)
-                lines = file.read(SEGMENT)
-                lines = lines[: lines.rfind(b"\n") + 1]
-                if begin + len(lines) <= self._ends[name]:
-                    return
-                self.storage.write(f"{name}/{self.epoch:08d}-{number:08d}", lines)
-                self._ends[name] = begin + len(lines)
-                if len(lines) < SEGMENT // 2:
-                    return
-                begin, number = self._ends[name], number + 1
-                self._logs[name] = (begin, number)
+        while True:
+            lines = tail(self.root / name, begin, SEGMENT)
+            if begin + len(lines) <= self._ends[name]:
+                return
+            self.storage.write(f"{name}/{self.epoch:08d}-{number:08d}", lines)
+            self._ends[name] = begin + len(lines)
+            if len(lines) < SEGMENT // 2:
+                return
+            begin, number = self._ends[name], number + 1
+            self._logs[name] = (begin, number)
 
     def _take_requests(self) -> None:
         for name in REQUESTS:

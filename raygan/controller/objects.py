@@ -85,7 +85,7 @@ class Objects:
         """name -> (version, bytes) of all objects below a folder, as the store lists them."""
         with self._told(folder):
             return {
-                meta["path"]: (str(meta["e_tag"] or meta["last_modified"]), int(meta["size"]))
+                meta["path"]: _facts(meta)
                 for page in self.store.list(_plain(folder) or None, chunk_size=1000)
                 for meta in page
             }
@@ -94,7 +94,7 @@ class Objects:
         """`below`, of one object."""
         with self._told(name):
             meta = self.store.head(name)
-        return {name: (str(meta["e_tag"] or meta["last_modified"]), int(meta["size"]))}
+        return {name: _facts(meta)}
 
     def shown(self, name: str) -> str:
         """Its address."""
@@ -118,6 +118,11 @@ class Objects:
 
 
 REFUSED = ("PermissionDeniedError", "UnauthenticatedError")
+
+
+def _facts(meta: Any) -> tuple[str, int]:
+    """(version, bytes)."""
+    return str(meta["e_tag"] or meta["last_modified"]), int(meta["size"])
 
 
 def _plain(folder: str) -> str:

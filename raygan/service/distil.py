@@ -15,16 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from raygan.config import Resolved, resolve
+from raygan.controller.files import write_within
 from raygan.controller.run_folder import RunFolder, check_name
 from raygan.data.made import refuse_stacks
 from raygan.data.split import fingerprint
 from raygan.errors import ConfigError
 from raygan.service.runs.identity import run_data
 from raygan.service.runs.run import Run
-from raygan.service.scores.rejection import rejecting
+from raygan.service.scores.formats import encoded
+from raygan.service.scores.rejection import generators_of
 from raygan.service.training import fresh_name
 from raygan.watching import tell
 
@@ -78,7 +78,7 @@ def lesson(
     refuse_stacks(run_data(run))
     which = which or "mixture"
     tell(f"sampling {which} of {run.name}")
-    generators = rejecting(run, which) if reject else run.generator(which)
+    generators = generators_of(run, which, reject)
     samples = generators.sample(count, seed)
     made = {
         "name": "made", "path": str(out.resolve()), "like": data, "seed": run.config.seed,
@@ -86,11 +86,8 @@ def lesson(
     }  # fmt: skip
     resolved = resolve(preset, files or (), {**flags, **settings, "data": made})
     run_dir.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}")
     try:
-        with temporary.open("wb") as file:
-            np.savez_compressed(file, x=samples)
-        temporary.replace(out)
+        write_within(run_dir, out.name, encoded(samples, "npz"))
     finally:
-        temporary.unlink(missing_ok=True)
+        (run_dir / f"{out.name}.tmp").unlink(missing_ok=True)  # of one that was interrupted
     return Lesson(resolved, name, out, generators.share_kept)

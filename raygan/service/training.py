@@ -108,8 +108,9 @@ def train(
     if resume is not None:
         path = shown(run_dir / str(name)) if resume == "auto" else resume
         if resume != "auto" or taken(run_dir / str(name)):
-            stored = load_config(find_run(path))
-            use_code(find_run(path), stored, trust_code)
+            found = find_run(path)  # once: of a run in a bucket it is brought
+            stored = load_config(found)
+            use_code(found, stored, trust_code)
             changed = changes(resolved, stored)
             return resume_run(
                 path,

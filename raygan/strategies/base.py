@@ -224,6 +224,11 @@ class StrategyComponent(Component):
         raise NotImplementedError(f"{self.name} has no deputies")
 
     @property
+    def ranks(self) -> bool:
+        """Do its members tell their distance to held-out data (`own/distance`)?"""
+        return False
+
+    @property
     def swaps(self) -> bool:
         """Does it ever order a Swap? Then there is a matchmaker."""
         return False

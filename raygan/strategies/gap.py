@@ -37,7 +37,7 @@ from raygan.strategies.base import (
     megabytes,
     same_networks,
 )
-from raygan.strategies.meetings import meet_or_train
+from raygan.strategies.meetings import meet_or_train, next_point, no_meeting, over_the_worst
 from raygan.strategies.orders import Order, Swap, Train
 
 
@@ -107,10 +107,8 @@ class Gap(StrategyComponent):
 
     def notes(self, plan: Plan) -> list[tuple[str, str]]:
         """A period that is longer than the run."""
-        if self.next_swap(0, plan) < plan.steps:
-            return []
-        return [("W105 no-swap", f"no swap will happen: the first would be at update {self.next_swap(0, plan)} of "
-                 f"{plan.steps}. Lower strategy.swap_every or strategy.swap_warmup, or raise steps")]  # fmt: skip
+        settings = "strategy.swap_every or strategy.swap_warmup"
+        return no_meeting(self.next_swap(0, plan), plan.steps, "no swap will happen", settings)
 
     def build(self, name: str, setup: Setup, sharing: Sharing | None = None) -> Pair:
         """A pair; that its network was another's is nothing that it has to know."""
@@ -162,12 +160,7 @@ class Gap(StrategyComponent):
 
     def next_swap(self, step: int, plan: Plan) -> int:
         """The first swap point after `step`: a multiple of K, past the warm-up."""
-        k = self.period(plan)
-        return max((step // k + 1) * k, -(-self.updates(self.swap_warmup, plan) // k) * k)
-
-    def is_swap_point(self, step: int, plan: Plan) -> bool:
-        """Do pairs meet at this step? Not at the last one, after which nobody trains."""
-        return 0 < step < plan.steps and self.next_swap(step - 1, plan) == step
+        return next_point(step, self.period(plan), self.updates(self.swap_warmup, plan))
 
     # ------------------------------------------------------------------------------------------------
     # decisions
@@ -282,5 +275,5 @@ def overwrite_worst(
     {'a': 'a', 'b': 'a'}
     """
     ranked = sorted(takes, key=lambda p: (losses.get(p, float("inf")), p))
-    better = dict(zip(ranked[::-1][:count], ranked[:count], strict=True))
+    better = over_the_worst(ranked, count)
     return {player: better.get(source, source) for player, source in takes.items()}

@@ -8,6 +8,37 @@ from raygan.strategies.base import Plan, Progress
 from raygan.strategies.orders import Order, Swap, Train
 
 
+def next_point(step: int, period: int, warmup: int) -> int:
+    """The first meeting after `step`: a multiple of the period, past the warm-up.
+
+    >>> next_point(0, 25, 60), next_point(75, 25, 60)
+    (75, 100)
+    """
+    return max((step // period + 1) * period, -(-warmup // period) * period)
+
+
+def is_point(step: int, steps: int, following: Callable[[int], int]) -> bool:
+    """Do all meet at this step? Not at the last one, after which nobody trains."""
+    return 0 < step < steps and following(step - 1) == step
+
+
+def no_meeting(first: int, steps: int, what: str, lower: str) -> list[tuple[str, str]]:
+    """The warning of a period that is longer than the run; [] of another one."""
+    if first < steps:
+        return []
+    text = f"{what}: the first would be at update {first} of {steps}. Lower {lower}, or raise steps"
+    return [("W105 no-swap", text)]
+
+
+def over_the_worst(ranked: Sequence[str], count: int) -> dict[str, str]:
+    """Each of the `count` worst -> who takes its place, of those that are ranked best first.
+
+    >>> over_the_worst(["a", "b", "c", "d"], 2)
+    {'d': 'a', 'c': 'b'}
+    """
+    return dict(zip(ranked[::-1][:count], ranked[:count], strict=True))
+
+
 def meet_or_train(
     ready: Sequence[str],
     progress: Progress,
@@ -21,11 +52,11 @@ def meet_or_train(
     trains.
     """
     done = progress.done
-
-    def is_point(step: int) -> bool:
-        return 0 < step < plan.steps and following(step - 1) == step
-
-    waiting = [p for p in ready if is_point(done[p]) and progress.swapped.get(p, 0) < done[p]]
+    waiting = [
+        p
+        for p in ready
+        if is_point(done[p], plan.steps, following) and progress.swapped.get(p, 0) < done[p]
+    ]
     if len(waiting) == 1 and all(
         progress.swapped.get(p, 0) == done[waiting[0]] for p in done if p != waiting[0]
     ):

@@ -12,17 +12,16 @@ from raygan.config import resolve, validate
 from raygan.controller.checkpoint import newest_valid
 from raygan.controller.controller import Controller
 from raygan.controller.inline import InlineExecutor
-from raygan.controller.listener import as_listener
-from raygan.controller.orders import Done
 from raygan.controller.run_folder import RunFolder, read_jsonl
-from raygan.errors import ConfigError, Interrupted
+from raygan.errors import ConfigError
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
 from raygan.service.verify import final_states
 from raygan.strategies.base import Plan, Progress, strategy_of
 from raygan.strategies.gap import Gap, matching, overwrite_worst, takes_of
+from raygan.strategies.meetings import is_point
 from raygan.strategies.orders import Swap, Train
-from tests.conftest import setup_of, tiny_config
+from tests.conftest import setup_of, stopped, tiny_config
 from tests.strategies.mortal import INSTANTS, Mortal
 
 FOUR = [f"pair-{i:02d}" for i in range(4)]
@@ -97,9 +96,13 @@ def test_lockstep_trains_to_the_swap_point_and_then_all_meet() -> None:
 
 def test_no_swap_before_the_warm_up_nor_at_the_end() -> None:
     gap = Gap(swap_every=25, swap_warmup=60)
-    assert [s for s in range(101) if gap.is_swap_point(s, plan())] == [75]
+    assert [
+        s for s in range(101) if is_point(s, plan().steps, lambda at: gap.next_swap(at, plan()))
+    ] == [75]
     epochs = Gap(swap_every=0.5, unit="epochs")
-    assert [s for s in range(101) if epochs.is_swap_point(s, plan())] == [
+    assert [
+        s for s in range(101) if is_point(s, plan().steps, lambda at: epochs.next_swap(at, plan()))
+    ] == [
         10,
         20,
         30,
@@ -310,18 +313,7 @@ def test_a_signal_at_any_moment_keeps_the_cut_consistent(tmp_path: Path, after: 
     controller = Controller(
         config, RunFolder.create(tmp_path, "run"), lambda: InlineExecutor(setup), [], 400
     )
-    seen: list[Done] = []
-
-    def stop(c: Controller, done: Done) -> None:
-        seen.append(done)
-        if len(seen) == after:
-            c.stop(15)
-
-    controller.listeners = [as_listener(stop)]
-    with pytest.raises(Interrupted):
-        controller.run()
-    checkpoint, _ = newest_valid(tmp_path / "run")
-    assert checkpoint is not None
+    checkpoint = stopped(controller, after)
     assert sorted(unpack(r)["identity.D"] for r in checkpoint.parts.values()) == FOUR  # type: ignore[type-var]
     Controller(config, controller.log.folder, lambda: InlineExecutor(setup), [], 400).run(
         checkpoint

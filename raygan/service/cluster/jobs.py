@@ -30,7 +30,7 @@ from raygan.controller.run_folder import check_name, inside
 from raygan.errors import CheckpointError, ConfigError
 from raygan.paths import expanded, in_bucket
 from raygan.service.cluster.package import Package, pack, weigh
-from raygan.service.runs.download import download
+from raygan.service.runs.download import arriving, download, refuse_there
 
 __all__ = ["Job", "Jobs", "Package", "Submission", "fetch", "for_a_job", "weigh"]
 
@@ -403,10 +403,7 @@ def fetch(run: str, to: Path, jobs: Jobs, address: str = "auto") -> Path:
     if job is None:
         known = ", ".join(sorted({j["run"] for j in jobs.list()})) or "none"
         raise ConfigError(f"run {run!r}: no job of that run on the cluster. Runs there: {known}.")
-    if (to / run).exists():
-        raise ConfigError(
-            f"{str(to / run)!r} exists already. Fetch to another folder: --to FOLDER."
-        )
+    refuse_there(to / run)
     if bucket := in_bucket(job["run_dir"]):
         return download(f"{bucket}/{run}", to)
     import ray
@@ -425,16 +422,11 @@ def fetch(run: str, to: Path, jobs: Jobs, address: str = "auto") -> Path:
                 f"run {run!r}: its node has no run folder {folder}. Was it written on shared"
                 " storage?"
             )
-        to.mkdir(parents=True, exist_ok=True)
-        temporary = to / f".{run}.{os.getpid()}"
-        try:
+        with arriving(to / run) as temporary:
             for name in found:
                 path = inside(temporary, name)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(ray.get(read.remote(folder, name), timeout=300.0))
-            temporary.rename(to / run)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
     return to / run
 
 

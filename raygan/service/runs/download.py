@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from raygan.controller.checkpoint import FOLDER
@@ -15,29 +17,43 @@ from raygan.controller.storage import LocalStorage
 from raygan.errors import CheckpointError, ConfigError
 
 
+def refuse_there(target: Path) -> None:
+    """Raises ConfigError where a run cannot be brought to: something is there."""
+    if os.path.lexists(target):
+        raise ConfigError(f"{str(target)!r} exists already. Fetch to another folder: --to FOLDER.")
+
+
+@contextlib.contextmanager
+def arriving(target: Path) -> Iterator[Path]:
+    """A folder to fill; it has `target`'s name once the block is through, and is gone else."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        yield temporary
+        temporary.rename(target)
+        sync_folder(target.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def download(address: str, to: Path) -> Path:
     """All of it in `to/RUN`; returns that. Raises ConfigError, CheckpointError; then nothing is left
     there.
     """
     local = view(address)
     there, target = storage_of(local), to / local.name
-    if os.path.lexists(target):
-        raise ConfigError(f"{str(target)!r} exists already. Fetch to another folder: --to FOLDER.")
-    temporary = to / f".{local.name}.{os.getpid()}"
+    refuse_there(target)
     try:
-        shutil.copytree(local, temporary, symlinks=True)
-        out = LocalStorage(temporary)
-        for name in there.list(JOURNAL):
-            out.create(f"{JOURNAL}/{name}")
-            out.append(f"{JOURNAL}/{name}", there.read(f"{JOURNAL}/{name}"))
-        for folder in sorted({*there.list(FOLDER)} - {*there.unfinished(FOLDER)}):
-            out.make_folder(f"{FOLDER}/{folder}")
-            for name in there.list(f"{FOLDER}/{folder}"):
-                out.write(f"{FOLDER}/{folder}/{name}", there.read(f"{FOLDER}/{folder}/{name}"))
-        temporary.rename(target)
-        sync_folder(to)
+        with arriving(target) as temporary:
+            shutil.copytree(local, temporary, symlinks=True)
+            out = LocalStorage(temporary)
+            for name in there.list(JOURNAL):
+                out.create(f"{JOURNAL}/{name}")
+                out.append(f"{JOURNAL}/{name}", there.read(f"{JOURNAL}/{name}"))
+            for folder in sorted({*there.list(FOLDER)} - {*there.unfinished(FOLDER)}):
+                out.make_folder(f"{FOLDER}/{folder}")
+                for name in there.list(f"{FOLDER}/{folder}"):
+                    out.write(f"{FOLDER}/{folder}/{name}", there.read(f"{FOLDER}/{folder}/{name}"))
     except OSError as error:
         raise CheckpointError(f"run {address!r}: it cannot be fetched ({say(error)}).") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return target

@@ -177,7 +177,13 @@ class Run:
         return dict(self._scored)
 
     def distances(self) -> dict[str, float]:
-        """A population: each member's last distance to held-out data (`strategy.rank_by`); empty of other runs."""
+        """A population: each member's last distance to held-out data (`strategy.rank_by`); empty of
+        other runs.
+        """
+        from raygan.strategies.base import strategy_of
+
+        if not strategy_of(self.config).ranks:
+            return {}  # all of a long log would be read for nothing
         if self._ranks.restarted():
             self._ranked = {}
         self._ranked |= {

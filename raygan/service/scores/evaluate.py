@@ -28,7 +28,7 @@ from raygan.metrics.ranking import (
 from raygan.metrics.suite import Suite
 from raygan.service.runs.identity import run_data
 from raygan.service.runs.run import Run
-from raygan.service.scores.rejection import SAID, rejecting
+from raygan.service.scores.rejection import SAID, generators_of
 from raygan.service.views.tables import format_number, text_table
 from raygan.strategies.base import strategy_of
 from raygan.strategies.roles import MIXTURE, ordered
@@ -184,7 +184,7 @@ def evaluate_runs(
         kept: dict[str, float] = {}
         by_class = {name: suite.by_class(samples) for name, samples in drawn.items()}
         for w in counted(f"{run.name}: scoring by {suite.n_fake:,} samples", which):
-            made = rejecting(run, w, other_data) if reject else run.generator(w)
+            made = generators_of(run, w, reject, other_data)
             fake = torch.from_numpy(made.draw(suite.n_fake, seed))
             if reject:
                 kept[w] = made.share_kept

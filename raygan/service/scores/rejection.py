@@ -67,6 +67,11 @@ def rejecting(run: Run, which: str, other_data: bool = False) -> Generators:
     return replace(generators, judges=judges)
 
 
+def generators_of(run: Run, which: str, reject: bool, other_data: bool = False) -> Generators:
+    """`run.generator(which)`; reject: `rejecting`, with what that raises."""
+    return rejecting(run, which, other_data) if reject else run.generator(which)
+
+
 def courts_of(names: Sequence[str], roles: Roles, states: Mapping[str, State]) -> list[Court]:
     """Who judges whose samples: each its own, PMGAN's judge all of its generators' at once. Raises
     ConfigError for a generator without a D.

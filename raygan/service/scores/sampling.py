@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
-from raygan.data.lm1b import decode
 from raygan.errors import ConfigError
 from raygan.service.runs.run import Run
-from raygan.service.scores.rejection import rejecting
+from raygan.service.scores.formats import encoded
+from raygan.service.scores.rejection import generators_of
 
 SUFFIXES = (".npz", ".png", ".parquet", ".txt")
 
@@ -33,10 +31,9 @@ def write_samples(
         raise ConfigError(
             f"--out {str(out)!r}: the folder {str(out.parent)!r} does not exist. Make it first."
         )
-    generators = rejecting(run, which) if reject else run.generator(which)
+    generators = generators_of(run, which, reject)
     drawn = generators.draw(count, seed)
-    scaling = generators.scaling
-    samples = drawn if scaling is None else scaling.back(drawn)
+    samples = generators.in_units(drawn)
     temporary = out.with_name(f".{out.name}.tmp{out.suffix}")
     alphabet = str(run.info.get("alphabet", ""))
     if (out.suffix == ".txt") != bool(alphabet) and out.suffix in (".txt", ".png"):
@@ -46,9 +43,9 @@ def write_samples(
             f" {'.txt' if alphabet else '.npz, .png'} or .npz."
         )
     if out.suffix == ".txt":
-        temporary.write_text("\n".join(decode(samples.argmax(1), alphabet)) + "\n")
+        temporary.write_bytes(encoded(samples, "txt", alphabet))
     elif out.suffix == ".npz":
-        np.savez_compressed(temporary, x=samples)
+        temporary.write_bytes(encoded(samples, "npz"))
     elif out.suffix == ".png":
         from raygan.service.views.pictures import save_grid
 

@@ -23,8 +23,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from ray import serve
 
 from raygan.errors import RayganError
-from raygan.service.serving.formats import MEDIA, Format, encoded, numbers
-from raygan.service.serving.source import Rolling, Source
+from raygan.service.scores.formats import MEDIA, Format, encoded
+from raygan.service.serving.source import Rolling, Source, numbers
 
 MOST = 10_000
 """Samples of one request."""

@@ -12,7 +12,7 @@ from raygan.actors.cluster import OwnRay, cluster
 from raygan.errors import ConfigError, RayganError
 from raygan.service.serving.source import Source
 from raygan.service.signals import listening
-from raygan.service.views.door import LOCAL
+from raygan.service.views.door import LOCAL, in_address, port_taken
 from raygan.watching import tell
 
 STORE_MB = 200
@@ -55,8 +55,11 @@ def serve(
             ray_serve.start(http_options={"host": host, "port": port}, logging_config=QUIET)
             ray_serve.run(bound, name=app, route_prefix=prefix, logging_config=QUIET)
             tell("")
-            where = f"[{host}]" if ":" in host else host
-            ready(f"http://{where}:{port}/" if not there else f"Serve's own port, {prefix}/")
+            ready(
+                f"http://{in_address(host)}:{port}/"
+                if not there
+                else f"Serve's own port, {prefix}/"
+            )
             over.wait()
         except RuntimeError as error:
             why = " ".join(str(error).split())[:160]
@@ -79,6 +82,4 @@ def refuse_taken(host: str, port: int) -> None:
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             trial.bind((host, port))
     except OSError as error:
-        raise ConfigError(
-            f"--port {port}: cannot listen on {host} ({error.strerror}). Choose another --port."
-        ) from None
+        raise port_taken(host, port, error) from None

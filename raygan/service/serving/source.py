@@ -4,6 +4,7 @@ takes the place of the last one while requests go on.
 
 from __future__ import annotations
 
+import math
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from raygan.errors import CheckpointError, ConfigError
 from raygan.service.runs.generators import Generators, newest
 from raygan.service.runs.run import Run
 from raygan.service.scores.loading import SCHEME, load
-from raygan.service.scores.rejection import rejecting
+from raygan.service.scores.rejection import generators_of
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Source:
         which = self.which or run.main_player
         while True:
             entry = newest(run, "served").entry
-            made = rejecting(run, which) if self.reject else run.generator(which)
+            made = generators_of(run, which, self.reject)
             if newest(run, "served").entry == entry:  # else another was committed in between
                 break
         return Model(made, which, entry.folder if entry else "", str(run.info.get("alphabet", "")))
@@ -124,3 +125,18 @@ class Rolling:
 
         if self.source.is_run:
             threading.Thread(target=loop, daemon=True, name="newest checkpoint").start()
+
+
+def numbers(text: str) -> list[float]:
+    """Of `z`. Raises ConfigError.
+
+    >>> numbers("0.5,-1")
+    [0.5, -1.0]
+    """
+    try:
+        out = [float(word) for word in text.split(",")]
+    except ValueError:
+        raise ConfigError(f"z={text[:40]!r}: write numbers between commas.") from None
+    if not all(math.isfinite(x) for x in out):
+        raise ConfigError(f"z={text[:40]!r}: a number is not finite.")
+    return out

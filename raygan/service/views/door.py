@@ -20,6 +20,8 @@ from typing import Any
 
 from aiohttp import web
 
+from raygan.errors import ConfigError
+
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; img-src 'self'; script-src 'self'; style-src 'self'; connect-src"
@@ -37,6 +39,22 @@ OWN = ("", "none", "same-origin")
 """Sec-Fetch-Site of a request that no other page has made; "" from what is no browser, or an old
 one.
 """
+
+
+def in_address(host: str) -> str:
+    """As an address has it.
+
+    >>> in_address("::1"), in_address("localhost")
+    ('[::1]', 'localhost')
+    """
+    return f"[{host}]" if ":" in host else host
+
+
+def port_taken(host: str, port: int, error: OSError) -> ConfigError:
+    """What is told where nobody can listen."""
+    return ConfigError(
+        f"--port {port}: cannot listen on {host} ({error.strerror}). Choose another --port."
+    )
 
 
 class Door:

@@ -17,10 +17,10 @@ from typing import Any
 from aiohttp import web
 
 from raygan.data.base import Samples
-from raygan.errors import ConfigError, DataError
+from raygan.errors import DataError
 from raygan.service.runs.identity import data_note
 from raygan.service.signals import wanted
-from raygan.service.views.door import LOCAL, Door
+from raygan.service.views.door import LOCAL, Door, in_address, port_taken
 from raygan.service.views.follow import Feed, state
 from raygan.service.views.report import Drawing, drawings, pictured
 from raygan.strategies.base import load_data
@@ -136,12 +136,9 @@ def serve(feed: Feed, host: str, port: int) -> None:
         try:
             await web.TCPSite(runner, host, port).start()
         except OSError as error:
-            raise ConfigError(
-                f"--port {port}: cannot listen on {host} ({error.strerror}). Choose another --port."
-            ) from None
+            raise port_taken(host, port, error) from None
         bound = runner.addresses[0][1]
-        name = f"[{host}]" if ":" in host else host
-        print(f"http://{name}:{bound}/?token={page.door.token}", flush=True)
+        print(f"http://{in_address(host)}:{bound}/?token={page.door.token}", flush=True)
         if host not in LOCAL:
             print(
                 "warning: without TLS; whoever listens on the network can read the token",

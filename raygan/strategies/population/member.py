@@ -50,12 +50,12 @@ class Member(Pair):
 
     def set_rates(self) -> None:
         """Follow the schedules, by its own shares."""
-        super().set_rates()
         decay = self.decay()
         for optimizer, lr, name in (
             (self.opt_g, self.config.lr_g, "lr_g"),
             (self.opt_d, self.config.lr_d, "lr_d"),
         ):
+            self.set_betas(optimizer)
             optimizer.param_groups[0]["lr"] = lr * decay * self.settings[name]
 
     def update_of_d(self, i: int, steps: int) -> At:

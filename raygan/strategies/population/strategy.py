@@ -31,7 +31,7 @@ from raygan.strategies.base import (
     same_networks,
 )
 from raygan.strategies.gap import parcel_bytes
-from raygan.strategies.meetings import meet_or_train
+from raygan.strategies.meetings import meet_or_train, next_point, no_meeting, over_the_worst
 from raygan.strategies.orders import Order, Swap
 from raygan.strategies.partition import unlike
 from raygan.strategies.population.exploring import Ranges, drawn, explored
@@ -105,6 +105,11 @@ class Population(StrategyComponent):
         """Whole pairs."""
         return True
 
+    @property
+    def ranks(self) -> bool:
+        """By that the better ones are found."""
+        return True
+
     def check_setup(self, setup: Setup) -> None:
         """Refuse shapes that cannot be copied, before training starts."""
         same_networks(
@@ -113,11 +118,10 @@ class Population(StrategyComponent):
 
     def notes(self, plan: Plan) -> list[tuple[str, str]]:
         """A period that is longer than the run."""
-        first = self.next_exploit(0)
-        if first < plan.steps or not self.exploit_share:
+        if not self.exploit_share:
             return []
-        return [("W105 no-swap", f"no pair will be copied: the first would be at update {first} of "
-                 f"{plan.steps}. Lower strategy.exploit_every or exploit_warmup, or raise steps")]  # fmt: skip
+        settings = "strategy.exploit_every or exploit_warmup"
+        return no_meeting(self.next_exploit(0), plan.steps, "no pair will be copied", settings)
 
     def build(self, name: str, setup: Setup, sharing: Sharing | None = None) -> Member:
         """A pair with the settings that are drawn for it."""
@@ -157,8 +161,7 @@ class Population(StrategyComponent):
 
     def next_exploit(self, step: int) -> int:
         """The first one after `step`: a multiple of the period, past the warm-up."""
-        k = self.exploit_every
-        return max((step // k + 1) * k, -(-self.exploit_warmup // k) * k)
+        return next_point(step, self.exploit_every, self.exploit_warmup)
 
     def decide(self, ready: Sequence[str], progress: Progress, plan: Plan) -> list[Order]:
         """Train to the next exploit; exploit when all are there."""
@@ -195,7 +198,7 @@ def takers(
     """
     far = {p: own.get(p, {}).get("distance", math.inf) for p in players}
     ranked = sorted(players, key=lambda p: (far[p], p))
-    better = dict(zip(ranked[::-1][:count], ranked[:count], strict=True))
+    better = over_the_worst(ranked, count)
     return {p: s if math.isfinite(far[s := better.get(p, p)]) else p for p in players}
 
 

@@ -13,8 +13,8 @@ from PIL import Image
 from raygan.config import Resolved
 from raygan.errors import ConfigError, RayganError
 from raygan.service.runs.run import Run
-from raygan.service.serving.formats import encoded, numbers
-from raygan.service.serving.source import Rolling, Source
+from raygan.service.scores.formats import encoded
+from raygan.service.serving.source import Rolling, Source, numbers
 from raygan.service.training import resume_run, train
 from tests.conftest import tiny_config
 

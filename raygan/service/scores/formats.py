@@ -1,10 +1,9 @@
-"""Samples as the bytes of an answer."""
+"""Samples as the bytes of a file, or of an answer."""
 
 from __future__ import annotations
 
 import io
 import json
-import math
 import threading
 from typing import Any, Literal
 
@@ -71,18 +70,3 @@ def picture(samples: npt.NDArray[Any]) -> bytes:
     out = io.BytesIO()
     Image.fromarray(shown).save(out, "PNG")
     return out.getvalue()
-
-
-def numbers(text: str) -> list[float]:
-    """Of `z`. Raises ConfigError.
-
-    >>> numbers("0.5,-1")
-    [0.5, -1.0]
-    """
-    try:
-        out = [float(word) for word in text.split(",")]
-    except ValueError:
-        raise ConfigError(f"z={text[:40]!r}: write numbers between commas.") from None
-    if not all(math.isfinite(x) for x in out):
-        raise ConfigError(f"z={text[:40]!r}: a number is not finite.")
-    return out

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import itertools
-import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -49,7 +48,6 @@ class Server:
             "AWS_ENDPOINT_URL": self.endpoint, "AWS_ALLOW_HTTP": "true", "AWS_REGION": "us-east-1",
             "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": CANARY,
         }  # fmt: skip
-        os.environ.update(self.env)
         link = http.client.HTTPConnection("127.0.0.1", self.http.server_port)
         link.request("PUT", f"/{BUCKET}")
         assert link.getresponse().status == 200

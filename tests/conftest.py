@@ -15,8 +15,12 @@ import torch
 from xdist.scheduler import LoadScopeScheduling
 
 from raygan.config import Config, validate
+from raygan.controller.checkpoint import Checkpoint, newest_valid
+from raygan.controller.controller import Controller
 from raygan.controller.inline import InlineExecutor
+from raygan.controller.listener import as_listener
 from raygan.controller.orders import Done, Evaluate, Scored
+from raygan.errors import Interrupted
 from raygan.gan.types import State
 from raygan.gan.weights import digest
 from raygan.strategies.base import Setup, load_data
@@ -140,3 +144,33 @@ def _no_ray_by_accident(request: pytest.FixtureRequest) -> Iterator[None]:
         and "ray_session" not in _STARTED
     ):
         assert not ray.is_initialized(), "this test has started a Ray of its own"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Any]:
+    """A real object server (`tests.buckets.Server`), and the environment that leads to it."""
+    from tests.buckets import Server
+
+    with pytest.MonkeyPatch.context() as patch:
+        there = Server()
+        for name, value in there.env.items():
+            patch.setenv(name, value)
+        yield there
+        there.close()
+
+
+def stopped(controller: Controller, after: int) -> Checkpoint:
+    """What a run has saved that is told to stop by the `after`-th thing that is done."""
+    seen: list[Done] = []
+
+    def stop(run: Controller, done: Done) -> None:
+        seen.append(done)
+        if len(seen) == after:
+            run.stop(15)
+
+    controller.listeners = [as_listener(stop)]
+    with pytest.raises(Interrupted):
+        controller.run()
+    checkpoint, _ = newest_valid(controller.log.folder.path)
+    assert checkpoint is not None
+    return checkpoint

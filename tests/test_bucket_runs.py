@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +29,6 @@ from tests.test_killed import ARGS, raygan
 
 RUNS = f"s3://{BUCKET}/some/runs"
 INLINE = [a for a in ARGS if a not in ("--address", "local")] + ["--inline"]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with pytest.MonkeyPatch.context() as patch:
-        there = Server()
-        for name, value in there.env.items():
-            patch.setenv(name, value)
-        yield there
-        there.close()
 
 
 @pytest.fixture(autouse=True)

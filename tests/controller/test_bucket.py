@@ -1,7 +1,7 @@
 """Disk, memory and a real object server keep the same promises."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,16 +25,6 @@ from tests.buckets import CANARY, Server, Struck, memory, served
 
 PARTS = {"pair-00": b"a" * 5000, "global": b"b" * 6000}
 KINDS = ["disk", "memory", "server"]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with pytest.MonkeyPatch.context() as patch:
-        there = Server()
-        for name, value in there.env.items():
-            patch.setenv(name, value)
-        yield there
-        there.close()
 
 
 @pytest.fixture(params=KINDS)

@@ -3,8 +3,6 @@ there on, the reply is lost, the process is killed before or after it; with list
 with another writer that takes over just there. Nothing is lost, and nothing is said that is not so.
 """
 
-from collections.abc import Iterator
-
 import pytest
 
 from raygan.controller.bucket import BucketStorage
@@ -19,16 +17,6 @@ OTHER = {**PARTS, "global": b"c" * 6000}
 FAULTS = ["error", "down", "lost", "lost-down", "killed", "killed-after", "retried"]
 MANY = 60
 """More requests than a save makes."""
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with pytest.MonkeyPatch.context() as patch:
-        there = Server()
-        for name, value in there.env.items():
-            patch.setenv(name, value)
-        yield there
-        there.close()
 
 
 def begun(kind: str) -> BucketStorage:

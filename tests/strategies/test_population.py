@@ -20,11 +20,9 @@ from raygan.controller.checkpoint import newest_valid
 from raygan.controller.controller import Controller
 from raygan.controller.inline import InlineExecutor
 from raygan.controller.journal import read_journal
-from raygan.controller.listener import as_listener
-from raygan.controller.orders import Done
 from raygan.controller.run_folder import RunFolder, read_jsonl
 from raygan.controller.storage import LocalStorage
-from raygan.errors import ConfigError, Interrupted
+from raygan.errors import ConfigError
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
 from raygan.metrics.nearness import distance
@@ -38,7 +36,7 @@ from raygan.strategies.orders import Swap, Train
 from raygan.strategies.population.exploring import drawn, explored
 from raygan.strategies.population.member import Member
 from raygan.strategies.population.strategy import Population, takers
-from tests.conftest import TINY, setup_of, tiny_config
+from tests.conftest import TINY, setup_of, stopped, tiny_config
 from tests.strategies.mortal import INSTANTS, Mortal
 
 FOUR = [f"pair-{i:02d}" for i in range(4)]
@@ -345,18 +343,7 @@ def test_a_signal_at_any_moment_changes_nothing(tmp_path: Path, after: int) -> N
     setup = setup_of(config)
     expected = digests(config)
     controller = controlled(tmp_path, config)
-    seen: list[Done] = []
-
-    def stop(c: Controller, done: Done) -> None:
-        seen.append(done)
-        if len(seen) == after:
-            c.stop(15)
-
-    controller.listeners = [as_listener(stop)]
-    with pytest.raises(Interrupted):
-        controller.run()
-    checkpoint, _ = newest_valid(tmp_path / "run")
-    assert checkpoint is not None
+    checkpoint = stopped(controller, after)
     again = Controller(config, controller.log.folder, lambda: InlineExecutor(setup), [], 400)
     again.run(checkpoint)
     assert {p: digest(s) for p, s in final(tmp_path).items()} == expected

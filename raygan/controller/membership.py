@@ -209,13 +209,6 @@ class Membership:
         """
         state = self.state
         self._refuse(pairs)
-        request = self.request or {}
-        tries = int(request.get("tries", 0)) + 1
-        if tries > TRIES:
-            raise ConfigError(
-                f"--pairs {pairs}: carried out {TRIES} times, and each time the run had to go back"
-                " to before it. See the deaths in events.jsonl."
-            )
         gone = {number_of(p) for p in state.failures.degraded if p in state.roles}
         still = decided and not gone & set(decided)  # else the run has gone on without one of them
         members = tuple(decided or ()) if still else self._members(pairs)
@@ -225,8 +218,15 @@ class Membership:
         after = strategy_of(target).players(target)  # strategy_of checks the classes
         self.leaving = [p for p in state.players if p not in after]
         self.joining = [p for p in after if p not in state.players]
+        request, changing = self.request or {}, bool(self.leaving or self.joining)
+        tries = int(request.get("tries", 0)) + changing
+        if tries > TRIES:
+            raise ConfigError(
+                f"--pairs {pairs}: carried out {TRIES} times, and each time the run had to go back"
+                " to before it. See the deaths in events.jsonl."
+            )
         kept = {**request, "members": list(members), "at": self.meeting or 0, "tries": tries}
-        if self.leaving or self.joining:
+        if changing or not self._saved:
             with contextlib.suppress(OSError):  # a full disk: decided anew, should it come to that
                 write_within(self.folder, REQUEST, json.dumps(kept).encode())
                 self.request = kept
@@ -316,8 +316,8 @@ class Membership:
 
     def _answer(self, kind: str, **facts: Any) -> Answer:
         request = self.request or {}
-        if kind == "scale" and "why" not in facts:
-            self.carried_out = request
+        if kind == "scale" and not ("why" in facts and self._saved):
+            self.carried_out = request  # also where there was nothing to do: no checkpoint has it
         elif self._lies_there(request):
             self._put_back()
         self.request = self.meeting = None

@@ -45,6 +45,7 @@ from raygan.strategies.orders import Swap, Train
 from raygan.strategies.pmgan import generator as pmgan_generator
 from raygan.strategies.pmgan import judge as pmgan_judge
 from raygan.strategies.pmgan.generator import Generator
+from raygan.strategies.population.member import PREFIX
 from raygan.strategies.roles import JUDGE
 from tests.conftest import Unscored, setup_of, tiny_config
 from tests.simulation.storage import Crash, SimStorage
@@ -473,7 +474,9 @@ def check_parts(checkpoint: Checkpoint) -> None:
     birth = [
         s["identity.D"]
         for p, s in states.items()
-        if "identity.D" in s and p not in ("global", "judge")
+        if "identity.D" in s
+        and p not in ("global", "judge")
+        and f"{PREFIX}lr_d" not in s  # a population's: copied over others, so in two places
     ]
     if len(set(birth)) != len(birth):
         raise Violation(f"a checkpoint has a discriminator twice: {birth} (G1)")

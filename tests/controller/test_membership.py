@@ -292,6 +292,26 @@ def taken_up(tmp_path: Path, strategy: Any = "independent", **request: Any) -> C
     return Controller(config, folder, lambda: InlineExecutor(setup), [], 400)
 
 
+@pytest.mark.parametrize("members", [[0, 1, 2], None])
+def test_a_request_with_nothing_left_to_do_stays_until_a_checkpoint_has_its_members(
+    tmp_path: Path, members: list[int] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its members are the run's, whose driver may go down before that is committed."""
+    monkeypatch.setattr("raygan.controller.membership.EVERY_S", 0.0)
+    controller = taken_up(tmp_path, pairs=3, **({"members": members} if members else {}))
+    path, there = controller.log.folder.path, list[tuple[bool, bool]]()
+
+    def look(c: Controller, done: Done) -> None:
+        there.append((newest_valid(path)[0] is not None, (path / REQUEST).exists()))
+
+    controller.listeners = [as_listener(look)]
+    controller.run()
+    assert {waits for committed, waits in there if not committed} == {True}
+    assert any(committed for committed, _ in there)
+    assert not (path / REQUEST).exists()
+    assert [(e["pairs"], e["why"]) for e in events(controller, "scale")] == [(3, "nothing to do")]
+
+
 def test_members_change_again_at_the_step_of_the_first_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -155,7 +155,8 @@ VERBS: dict[str, Verb] = {
         "one generator, or a mixture, as safetensors + config + model card; ONNX with --onnx", *RUN,
         {
             "from": FROM, "out": Flag("Folder to write.", "my-model"),
-            "onnx": Flag("Write model.onnx too (needs raygan[onnx])."), "trust-code": TRUST,
+            "onnx": Flag("Write generator-NAME.onnx too (needs raygan[onnx])."), "reject": REJECT,
+            "trust-code": TRUST,
         },
         "raygan export latest --from global -o my-model",
     ),
@@ -163,7 +164,7 @@ VERBS: dict[str, Verb] = {
         "one generator, or a mixture, to the Hugging Face Hub: export, samples and model card", "RUN hf://ORG/NAME", (2, 2),
         {
             "from": FROM, "licence": Flag("Of the weights, as the Hub names it; else unknown.", "apache-2.0"),
-            "private": Flag("Only its organisation sees it."),
+            "private": Flag("Only its organisation sees it."), "reject": REJECT,
             "dry-run": Flag("List what would be sent; no network."), "trust-code": TRUST,
         },
         "raygan push latest hf://me/ring8 --licence apache-2.0 --dry-run",

@@ -319,7 +319,7 @@ def export(argv: Sequence[str]) -> int:
 
     run = _opened(args)
     out = expanded(args.get("out") or f"{run.name}-model")
-    write(run, args.get("from") or run.main_player, out, args.has("onnx"))
+    write(run, args.get("from") or run.main_player, out, args.has("onnx"), args.has("reject"))
     print(f"{out}: {', '.join(sorted(p.name for p in out.iterdir()))}")
     return 0
 
@@ -331,7 +331,11 @@ def push(argv: Sequence[str]) -> int:
 
     run = _opened(args)
     which, licence = args.get("from") or run.main_player, args.get("licence") or "unknown"
-    print(send(run, args.positional[1], which, licence, args.has("private"), args.has("dry-run")))
+    print(
+        send(
+            run, args.positional[1], which, licence, args.has("private"), args.has("dry-run"), args.has("reject")
+        )
+    )  # fmt: skip
     return 0
 
 

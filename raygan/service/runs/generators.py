@@ -44,6 +44,8 @@ class Judge:
 
     d: torch.nn.Module
     threshold: float
+    owner: str = ""
+    """The player whose D it was."""
 
     def keeps(self, x: Tensor, stream: torch.Generator) -> Tensor:
         """Which of samples (N, *shape) stay, (N,): each with min(1, exp(l(x) - threshold))."""
@@ -63,6 +65,8 @@ class Generators:
 
     scaling: Scaling | None = None
     """From what the networks make to the data's own units."""
+    alphabet: str = ""
+    """Of text, (N, characters, length) one-hot: the character of each row; "" for everything else."""
     judges: Mapping[str, Judge] = field(default_factory=dict)
     """Who says which samples of a network are kept; all are of one without."""
     counts: dict[str, list[int]] = field(default_factory=dict, compare=False)
@@ -195,6 +199,7 @@ def load_generators(run: Run, which: str) -> Generators:
         priors,
         run.weights(which),
         Scaling.of(run.info.get("scaling")),
+        str(run.info.get("alphabet", "")),
     )
 
 

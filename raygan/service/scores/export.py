@@ -3,13 +3,15 @@ data.
 
 generator-NAME.safetensors   weights and buffers        config.json   how to build them, prior, shape, shares
 README.md                    the model card             generator-NAME.onnx   with --onnx, checked by running it
+judge-NAME.safetensors       with --reject: the discriminator that keeps a sample x with probability
+judge-NAME.onnx              min(1, exp(l(x) - threshold)); l is what it gives, the threshold is in config.json
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,24 +24,22 @@ from raygan.data.record import Scaling
 from raygan.errors import CheckpointError, ConfigError
 from raygan.gan.random_streams import Streams
 from raygan.metrics.mixture import fit, log_densities, log_likelihood
-from raygan.metrics.ranking import mark_line, marked
 from raygan.metrics.suite import Suite
-from raygan.networks.base import NetworkComponent, untuned
+from raygan.networks.base import NetworkComponent
 from raygan.own import trust
 from raygan.own.inside import keys_in, refuse_unsettled
-from raygan.own.names import label
 from raygan.service.runs.code import write_code
 from raygan.service.runs.generators import Generators
 from raygan.service.runs.identity import run_data
 from raygan.service.runs.run import FITTED, Run
-from raygan.service.scores.evaluate import protocol_line
-from raygan.service.views.tables import format_number, text_table
+from raygan.service.scores.card import card
+from raygan.service.scores.judges import loaded_judges, written_judges
+from raygan.service.scores.onnx import write_onnx
+from raygan.service.scores.rejection import generators_of
+from raygan.service.views.tables import text_table
 from raygan.strategies.roles import role_of
-from raygan.visible import code, markdown
 
 FORMAT = 1
-TOLERANCE = 1e-4
-"""Largest difference between PyTorch and ONNX Runtime."""
 
 
 def fit_mixture(run: Run, samples: int = 2000, seed: int = 0) -> dict[str, Any]:
@@ -86,9 +86,11 @@ def mixture_table(run: Run, out: dict[str, Any]) -> str:
     )
 
 
-def export(run: Run, which: str, out: Path, onnx: bool = False) -> Path:
-    """Write the folder, all or nothing. Raises ConfigError when it exists, or when ONNX is not
-    installed.
+def export(run: Run, which: str, out: Path, onnx: bool = False, reject: bool = False) -> Path:
+    """Write the folder, all or nothing.
+
+    reject: with the discriminators that say which samples are kept (`scores.rejection`). Raises
+    ConfigError when it exists, when ONNX is not installed, or when there is no D to reject by.
     """
     if out.exists():
         raise ConfigError(
@@ -98,7 +100,7 @@ def export(run: Run, which: str, out: Path, onnx: bool = False) -> Path:
         raise ConfigError(
             f"--out {str(out)!r}: the folder {str(out.parent)!r} does not exist. Make it first."
         )
-    generators = run.use_code().generator(which)
+    generators = generators_of(run.use_code(), which, reject)
     temporary = out.with_name(f".{out.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
@@ -116,27 +118,32 @@ def export(run: Run, which: str, out: Path, onnx: bool = False) -> Path:
                 "prior": prior,
                 "z_dim": z_dim,
             }
+        judging = written_judges(run, generators, temporary, onnx) if reject else {}
         config = {
             "format": FORMAT, "from": which, "shape": run.info["shape"], "generators": entries, "weights": generators.weights,
-            "run": run.name, "scaling": run.info.get("scaling"), "versions": run.info["versions"], **code_of(run.config, entries),
+            "run": run.name, "scaling": run.info.get("scaling"), "versions": run.info["versions"], "alphabet": generators.alphabet,
+            **judging, **code_of(run.config, [entries, judging]),
         }  # fmt: skip
         write_code(temporary, config.get("code", {}))
         (temporary / "config.json").write_text(json.dumps(config, indent=1) + "\n")
-        (temporary / "README.md").write_text(card(run, which, list(entries)))
+        (temporary / "README.md").write_text(
+            card(run, which, list(entries), kept=judging.get("share_kept"))
+        )
         if onnx:
             for name, network in generators.networks.items():
-                write_onnx(
-                    network, generators.priors[name][1], temporary / f"generator-{name}.onnx"
+                z = torch.randn(
+                    5, generators.priors[name][1], generator=torch.Generator().manual_seed(0)
                 )
+                write_onnx(network, z, temporary / f"generator-{name}.onnx", ("z", "x"))
         temporary.replace(out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return out
 
 
-def code_of(config: Config, entries: Mapping[str, Any]) -> dict[str, Any]:
+def code_of(config: Config, parts: Sequence[Any]) -> dict[str, Any]:
     """What a config says of the sources that exported networks need."""
-    keys = set(keys_in([entry["network"] for entry in entries.values()]))
+    keys = set(keys_in(parts))
     return {"code": {k: config.code[k] for k in sorted(keys)}} if keys else {}
 
 
@@ -165,107 +172,13 @@ def load_exported(path: str | Path, *, trust_code: bool = False) -> Generators:
             network.load_state_dict(load_file(folder / entry["file"]))
             networks[name] = network.eval()
             priors[name] = str(entry["prior"]), int(entry["z_dim"])
-        return Generators(networks, priors, config["weights"], Scaling.of(config.get("scaling")))
+        if "judging" in config:
+            refuse_unsettled(config["judging"], folder / "config.json")
+        return Generators(
+            networks, priors, config["weights"], Scaling.of(config.get("scaling")), config.get("alphabet", ""),
+            loaded_judges(folder, config),
+        )  # fmt: skip
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise CheckpointError(
             f"{folder} is not an exported generator ({error}). Make one with `raygan export RUN`."
         ) from None
-
-
-def write_onnx(network: torch.nn.Module, z_dim: int, path: Path) -> None:
-    """z -> samples with a free batch size, in float32; compared with PyTorch on other numbers of
-    samples before it is kept.
-    """
-    try:
-        import onnxruntime
-    except ImportError:
-        raise ConfigError(
-            "--onnx needs onnx, onnxscript and onnxruntime: pip install 'raygan[onnx]'."
-        ) from None
-    network = untuned(network)
-    batch = torch.export.Dim("batch", min=1, max=65536)
-    program = torch.onnx.export(
-        network, (torch.zeros(2, z_dim),), dynamo=True, input_names=["z"], output_names=["x"],
-        dynamic_shapes=({0: batch},), verbose=False,
-    )  # fmt: skip
-    assert program is not None, "the exporter gave nothing"
-    program.save(str(path), external_data=False)
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    z = torch.randn(5, z_dim, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        expected = network(z).numpy()
-    (found,) = session.run(None, {"z": z.numpy()})
-    worst = float(np.abs(found - expected).max())
-    if worst > TOLERANCE:
-        raise CheckpointError(
-            f"--onnx: ONNX Runtime differs from PyTorch by {worst:g}. Report this as a defect."
-        )
-
-
-def card(run: Run, which: str, names: list[str], source: str = "this folder") -> str:
-    """The model card: what it is, how good, measured how, how to use it, what not to expect.
-
-    source: whence it is loaded.
-    """
-    config, scores = run.config, run.scores()
-    own = bool(set(keys_in([config.of(name).network for name in names])))
-    trusting = ", trust_code=True" if own else ""
-    row = next((scores[k] for k in (which, *names) if k in scores), None)
-    lines = [
-        f"# {markdown(run.name)}: {markdown(which)}",
-        "",
-        (
-            f"Generator{'s' if len(names) > 1 else ''} {markdown(', '.join(names))} of a raygan"
-            f" run: strategy {markdown(label(config.strategy['name']))}, loss"
-            f" {markdown(label(config.loss['name']))}, trained on"
-            f" {markdown(label(config.data['name']))} for {config.steps} steps, seed {config.seed}."
-        ),
-        "",
-        "## Use",
-        "",
-        "```python",
-        "import raygan",
-        (
-            f'x = raygan.load("{source}"{trusting}).sample(64, seed=0)  # numpy, (64, *shape);'
-            " images in [-1, 1]"
-        ),
-        "```",
-        "",
-        "## Scores",
-        "",
-    ]
-    if row is not None:
-        entry = run.info.get("protocols", {}).get(row["protocol"], {"floor": {}, "ceiling": {}})
-        metrics = [m for m in entry["ceiling"] if m in row]
-        head = marked(metrics, entry["floor"], entry["ceiling"])
-        who = (
-            "mixture"
-            if row["player"] == "mixture"
-            else f"single generator {markdown(row['player'])}"
-        )
-        lines += ["| metric | " + who + " | real data | noise |", "| --- | --- | --- | --- |"]
-        for m, name in zip(metrics, head, strict=True):
-            values = (row[m], entry["ceiling"].get(m), entry["floor"].get(m))
-            lines.append(
-                f"| {markdown(name)} | " + " | ".join(format_number(v) for v in values) + " |"
-            )
-        if note := mark_line(metrics, entry["floor"], entry["ceiling"]):
-            lines += ["", markdown(note)]
-        lines += ["", markdown(protocol_line(row["protocol"], entry))]
-    else:
-        lines.append("This run has no scores yet.")
-    lines += [
-        "",
-        "## Limits",
-        "",
-        (
-            "The scores are of one draw of one run. Samples carry whatever the training data"
-            " carried, its licence included; modes that the scores above do not show may be"
-            " missing."
-        ),
-        "",
-        f"Made by {code((run.path / 'command.txt').read_text())} with "
-        + ", ".join(markdown(f"{k} {v}") for k, v in run.info["versions"].items())
-        + ".",
-    ]
-    return "\n".join(lines) + "\n"

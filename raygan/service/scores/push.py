@@ -15,7 +15,8 @@ from typing import Any
 from raygan.errors import ConfigError, RayganError
 from raygan.own.names import label, short
 from raygan.service.runs.run import Run
-from raygan.service.scores.export import card, export
+from raygan.service.scores.card import card
+from raygan.service.scores.export import export
 from raygan.service.scores.loading import SCHEME, address
 from raygan.service.scores.sampling import write_samples
 
@@ -24,9 +25,11 @@ LICENCE = re.compile(r"[a-z0-9][a-z0-9.+-]{0,60}")
 
 
 def push(
-    run: Run, target: str, which: str, licence: str = "unknown", private: bool = False, dry: bool = False
+    run: Run, target: str, which: str, licence: str = "unknown", private: bool = False, dry: bool = False,
+    reject: bool = False,
 ) -> str:  # fmt: skip
     """Write the model's folder and send it; returns what was, or would be, sent. dry: no network.
+    reject: as `export`.
 
     licence: as the Hub names it (apache-2.0). The token is huggingface_hub's own affair. Raises
     ConfigError for a target or licence that is none, RayganError where the Hub does not take it.
@@ -41,7 +44,7 @@ def push(
     except ImportError:
         raise ConfigError("push needs huggingface_hub: pip install 'raygan[hub]'.") from None
     with tempfile.TemporaryDirectory(prefix="raygan-push-") as room:
-        folder = model_folder(run, which, Path(room) / "model", target, licence)
+        folder = model_folder(run, which, Path(room) / "model", target, licence, reject)
         listed = listing(folder)
         if dry:
             return f"{listed}\nnothing was sent (--dry-run): {target}"
@@ -49,14 +52,17 @@ def push(
     return f"{listed}\nsent to {target}\nnext    raygan.load({target!r}).sample({SHOWN}, seed=0)"
 
 
-def model_folder(run: Run, which: str, out: Path, target: str, licence: str) -> Path:
+def model_folder(
+    run: Run, which: str, out: Path, target: str, licence: str, reject: bool = False
+) -> Path:
     """What `export` writes, with samples, and a card that the Hub reads. Raises ConfigError."""
-    export(run, which, out)
+    export(run, which, out, reject=reject)
     samples = "samples.txt" if run.info.get("alphabet") else "samples.png"
-    write_samples(run, which, SHOWN, 0, out / samples)
-    names = list(json.loads((out / "config.json").read_text())["generators"])
+    write_samples(run, which, SHOWN, 0, out / samples, reject)
+    written = json.loads((out / "config.json").read_text())
+    names = list(written["generators"])
     shown = "" if samples.endswith(".txt") else f"\n![{SHOWN} samples, seed 0]({samples})\n"
-    text = card(run, which, names, target)
+    text = card(run, which, names, target, written.get("share_kept"))
     (out / "README.md").write_text(front_matter(run, licence) + shown + text)
     return out
 

@@ -127,4 +127,4 @@ def calibrated(
         raise CheckpointError(
             f"--reject: {owner}'s discriminator gives logits that are not finite. Sample without."
         )
-    return Judge(d, threshold)
+    return Judge(d, threshold, owner)

@@ -40,12 +40,13 @@ class Source:
     def open(self) -> Model:
         """With the newest checkpoint."""
         if not self.is_run:
-            if self.reject:
-                raise ConfigError(
-                    f"--reject: {self.path!r} has no discriminator to go by. Serve its run."
-                )
             made = load(self.path, self.which, trust_code=self.trust_code)
-            return Model(made, self.which or "generator", "", "")
+            if self.reject and not made.judges:
+                raise ConfigError(
+                    f"--reject: {self.path!r} has no discriminator to go by. Serve its run, or"
+                    " export it with --reject."
+                )
+            return Model(made, self.which or "generator", "", made.alphabet)
         run = Run.load(self.path, trust_code=self.trust_code).use_code()
         which = self.which or run.main_player
         while True:
@@ -53,7 +54,7 @@ class Source:
             made = generators_of(run, which, self.reject)
             if newest(run, "served").entry == entry:  # else another was committed in between
                 break
-        return Model(made, which, entry.folder if entry else "", str(run.info.get("alphabet", "")))
+        return Model(made, which, entry.folder if entry else "", made.alphabet)
 
 
 @dataclass(frozen=True)

@@ -3,19 +3,26 @@ numbers.
 """
 
 import json
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from scipy.optimize import minimize  # type: ignore[import-untyped]
 
 import raygan
 from raygan.errors import CheckpointError, ConfigError
 from raygan.metrics.mixture import fit, log_likelihood
+from raygan.service.runs.generators import Judge, odds
 from raygan.service.runs.run import Run
+from raygan.service.scores import rejection
 from raygan.service.scores.export import export, fit_mixture, load_exported
+from raygan.service.scores.rejection import rejecting
 from tests.conftest import TINY
 
 
@@ -91,6 +98,66 @@ def test_bad_exports_write_nothing(run: Run, tmp_path: Path) -> None:
         load_exported(tmp_path / "there")
 
 
+@pytest.mark.parametrize(
+    ("preset", "which"),
+    [("ring8-gap", "best"), ("ring8-gap", "mixture"), ("ring8-gman", "pair:1"),
+     ("ring8-sgan", "global"), ("ring8-pmgan", "mixture")],
+)  # fmt: skip
+def test_an_export_keeps_what_the_runs_own_discriminators_keep(
+    preset: str, which: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rejection, "STEPS", 20)
+    true = rejection.calibrated
+
+    def strict(*given: Any) -> Judge:
+        judge = true(*given)  # after so few steps it would keep nearly all
+        return replace(judge, threshold=judge.threshold + 1)
+
+    monkeypatch.setattr(rejection, "calibrated", strict)
+    small = {k: v for k, v in TINY.items() if k not in ("strategy", "loss", "network")}
+    made = raygan.train(preset, run_dir=tmp_path, name="r", inline=True, **small)
+    expected = rejecting(made, which)
+    out = export(made, which, tmp_path / "model", reject=True)
+    shutil.rmtree(made.path)  # neither the run nor its data are needed
+    found = load_exported(out)
+    assert np.array_equal(found.sample(50, seed=3), expected.sample(50, seed=3))
+    assert found.share_kept == expected.share_kept < 1
+    told = json.loads((out / "config.json").read_text())
+    assert "data" not in told["judging"], "a path of somebody's data is nobody else's business"
+    assert f"keeps {told['share_kept']:.0%} of what it makes" in (out / "README.md").read_text()
+
+
+def test_an_export_knows_its_alphabet(run: Run, tmp_path: Path) -> None:
+    told = json.loads((run.path / "run.json").read_text())
+    (run.path / "run.json").write_text(json.dumps({**told, "alphabet": "ab"}))
+    try:
+        out = export(Run.load(run.path), "best", tmp_path / "model")
+    finally:
+        (run.path / "run.json").write_text(json.dumps(told))
+    assert load_exported(out).alphabet == "ab"
+    assert load_exported(export(run, "best", tmp_path / "points")).alphabet == ""
+
+
+@pytest.mark.exhaustive
+@pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning"
+)
+def test_onnx_of_a_judge_gives_its_logits(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import onnxruntime
+
+    monkeypatch.setattr(rejection, "STEPS", 20)
+    out = export(run, "pair:0", tmp_path / "model", onnx=True, reject=True)
+    x = np.random.default_rng(0).normal(size=(33, 2)).astype(np.float32)
+    session = onnxruntime.InferenceSession(
+        str(out / "judge-pair-00.onnx"), providers=["CPUExecutionProvider"]
+    )
+    with torch.no_grad():
+        expected = odds(load_exported(out).judges["pair-00"].d(torch.from_numpy(x))).numpy()
+    assert np.abs(session.run(None, {"x": x})[0] - expected).max() < 1e-5
+
+
 @pytest.mark.exhaustive
 @pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning"
@@ -104,8 +171,6 @@ def test_onnx_gives_the_same_numbers(run: Run, tmp_path: Path) -> None:
     )
     z = np.random.default_rng(0).normal(size=(33, 2)).astype(np.float32)
     network = run.generator("pair:0").networks["pair-00"]
-    import torch
-
     with torch.no_grad():
         expected = network(torch.from_numpy(z)).numpy()
     assert np.abs(session.run(None, {"z": z})[0] - expected).max() < 1e-5

@@ -1,0 +1,45 @@
+"""A network as ONNX, checked by running it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from raygan.errors import CheckpointError, ConfigError
+from raygan.networks.base import untuned
+
+TOLERANCE = 1e-4
+"""Largest difference between PyTorch and ONNX Runtime."""
+
+
+def write_onnx(
+    network: torch.nn.Module, example: torch.Tensor, path: Path, names: tuple[str, str]
+) -> None:
+    """A network with a free batch size, in float32, its input and output under these names; compared
+    with PyTorch on the example (N, ...) before it is kept.
+    """
+    try:
+        import onnxruntime
+    except ImportError:
+        raise ConfigError(
+            "--onnx needs onnx, onnxscript and onnxruntime: pip install 'raygan[onnx]'."
+        ) from None
+    network = untuned(network)
+    batch = torch.export.Dim("batch", min=1, max=65536)
+    program = torch.onnx.export(
+        network, (torch.zeros_like(example[:2]),), dynamo=True, input_names=names[:1], output_names=names[1:],
+        dynamic_shapes=({0: batch},), verbose=False,
+    )  # fmt: skip
+    assert program is not None, "the exporter gave nothing"
+    program.save(str(path), external_data=False)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    with torch.no_grad():
+        expected = network(example).numpy()
+    (found,) = session.run(None, {names[0]: example.numpy()})
+    worst = float(np.abs(found - expected).max())
+    if worst > TOLERANCE:
+        raise CheckpointError(
+            f"--onnx: ONNX Runtime differs from PyTorch by {worst:g}. Report this as a defect."
+        )

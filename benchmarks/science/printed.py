@@ -17,7 +17,7 @@ from raygan.controller.evaluator import Sampler
 from raygan.controller.inline import InlineExecutor
 from raygan.gan.bundle import unpack
 from raygan.gan.random_streams import sample_prior
-from raygan.gan.steps import load_network
+from raygan.gan.states import load_network
 from raygan.metrics.modes import mode_scores
 from raygan.service.verify import final_states
 from raygan.strategies.base import Setup, load_data, strategy_of

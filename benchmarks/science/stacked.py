@@ -26,8 +26,8 @@ from raygan.controller.evaluator import Sampler
 from raygan.controller.ledger import Ledger
 from raygan.controller.orders import Done
 from raygan.controller.worker import Shelves, host
-from raygan.gan.pair import Trainer
 from raygan.gan.random_streams import Streams
+from raygan.gan.trainer import Trainer
 from raygan.metrics.suite import Suite
 from raygan.strategies.base import Plan, Setup, load_data, strategy_of
 from raygan.strategies.orders import Swap

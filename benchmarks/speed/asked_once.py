@@ -21,8 +21,8 @@ from raygan.config import Resolved, resolve
 from raygan.controller.inline import InlineExecutor
 from raygan.service.training import train
 from raygan.service.verify import final_states
-from raygan.strategies import base as strategy
 from raygan.strategies.base import Setup, load_data
+from raygan.strategies.base import chosen as strategy
 
 STEPS = 200
 WAYS = {

@@ -17,7 +17,7 @@ import torch
 from benchmarks.common import show, write
 from raygan.config import Config, resolve
 from raygan.controller.worker import Shelves
-from raygan.gan.pair import Trainer
+from raygan.gan.trainer import Trainer
 from raygan.gan.types import Player
 from raygan.strategies.base import Setup, load_data, strategy_of
 from raygan.strategies.batching.pack import Pack

@@ -29,7 +29,16 @@ BASES = {
     "raygan.data.base": ["DataComponent", "Samples"],
     "raygan.networks.base": ["NetworkComponent"],
     "raygan.losses.base": ["LossComponent"],
-    "raygan.strategies.base": ["StrategyComponent", "Plan", "Setup", "Progress"],
+    "raygan.strategies.base": [
+        "StrategyComponent",
+        "Members",
+        "Pace",
+        "Processes",
+        "Costs",
+        "Plan",
+        "Setup",
+        "Progress",
+    ],
 }
 """What own parts are made of."""
 EXITS = {

@@ -21,7 +21,7 @@ from raygan.data.base import Samples
 from raygan.errors import StaleEpochError
 from raygan.gan.types import Board, State
 from raygan.strategies.base import Setup, strategy_of
-from raygan.strategies.sgan.messengers import Answer, Crew, Deputy, Task
+from raygan.strategies.sgan.deputies import Answer, Deputy, Shard, Task
 
 PATIENCE = 0.8
 """Of the lease: a deputy that hangs is found before the global pair, which waits for it, is taken
@@ -30,7 +30,7 @@ for the one that does.
 
 
 class MessengerWorkerActor(Helper):
-    """A process with a crew."""
+    """A process with a shard of the opponents."""
 
     def __init__(self, run: str, label: str, data: list[Any]) -> None:
         super().__init__()
@@ -45,19 +45,19 @@ class MessengerWorkerActor(Helper):
     def begin(self, epoch: int, config: Config, board: Any) -> None:
         """Another attempt, with nothing of the one before."""
         torch.set_num_threads(config.resources.num_threads)
-        self._crew: Crew = strategy_of(config).deputy(
+        self._shard: Shard = strategy_of(config).deputy(
             Setup(config, self._samples, pick_device(config))
         )
         self._board = Exchange(board, config.pace == "lockstep", epoch)
         self._epoch = epoch
 
     def call(self, method: str, epoch: int, *args: Any) -> Any:
-        """A method of the crew. Raises StaleEpochError for a caller of an earlier attempt."""
+        """A method of the shard. Raises StaleEpochError for a caller of an earlier attempt."""
         if epoch != self._epoch:
             raise StaleEpochError(epoch, self._epoch)
         if method in ("read", "carry_out"):
             args = (*args, self._board)
-        return getattr(self._crew, method)(*args)
+        return getattr(self._shard, method)(*args)
 
 
 class RemoteDeputy(Deputy):
@@ -82,14 +82,14 @@ class RemoteDeputy(Deputy):
         """Begins now."""
         return self._call("carry_out", task)
 
-    def opponents_state(self) -> State:
+    def state(self) -> State:
         """Waits."""
-        state: State = self._call("opponents_state")()
+        state: State = self._call("state")()
         return state
 
-    def restore_opponents(self, state: State) -> None:
+    def restore(self, state: State) -> None:
         """Waits."""
-        self._call("restore_opponents", state)()
+        self._call("restore", state)()
 
     def _call(self, method: str, *args: Any) -> Callable[[], Any]:
         reference = self.actor.call.remote(method, self.epoch, *args)

@@ -23,9 +23,10 @@ from raygan.controller.orders import Scored
 from raygan.data.base import to_uint8
 from raygan.gan.random_streams import Streams, sample_prior
 from raygan.gan.weights import Vector, unflatten
+from raygan.metrics.groups import default_groups
 from raygan.metrics.mixture import shares
 from raygan.metrics.own import own_metrics
-from raygan.metrics.suite import Suite, default_groups
+from raygan.metrics.suite import Suite
 from raygan.networks.base import NetworkComponent
 from raygan.strategies.base import Plan, Setup, strategy_of
 from raygan.strategies.partition import counts, unlike

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 from raygan.errors import NonFiniteError
-from raygan.gan.pair import Pair, Trainer
+from raygan.gan.pair import Pair
+from raygan.gan.trainer import Trainer
 from raygan.gan.types import Board, Player, Report
 from raygan.gan.weights import Parcel, Publication
+from raygan.strategies.batching.fits import to_batch
 from raygan.strategies.batching.pack import Pack, why_not
-from raygan.strategies.batching.stack import to_batch
 from raygan.strategies.orders import Swap, Train
 
 

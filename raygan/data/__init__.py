@@ -26,4 +26,9 @@ NOT_COMPONENTS = (
     "download",
     "fitting",
     "kept",
+    "keeping",
+    "stored",
+    "layout",
+    "scaling",
+    "sources",
 )

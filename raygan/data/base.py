@@ -16,7 +16,7 @@ from torch import Tensor
 from raygan.config import Component
 from raygan.data.partition import Part, Partition
 from raygan.data.record import Record, Scaling
-from raygan.data.rows import Samplings
+from raygan.data.stored import Samplings
 
 Array = npt.NDArray[Any]
 

@@ -20,22 +20,22 @@ import logging
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from raygan.config import load_component
+from raygan.data.keeping import PLACE, watched
 from raygan.data.kept import cache_folder, make_room
 from raygan.data.record import Read, Record, Scaling
 from raygan.data.room import spoken
-from raygan.data.rows import PLACE, Rows, Samplings, Stored, watched
+from raygan.data.rows import Rows
+from raygan.data.sources import FileSource, Source, told_apart, versions
+from raygan.data.split import fingerprint
+from raygan.data.stored import Stored
 from raygan.errors import DataError
-
-if TYPE_CHECKING:
-    from raygan.data.files import FileComponent
 
 READERS = 1
 """Raised where the same source is read as other samples than before."""
@@ -43,7 +43,7 @@ NO_RESERVING = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
 log = logging.getLogger("raygan.cache")
 
 
-def through_cache(source: FileComponent, read: Callable[[], Read]) -> Read:
+def through_cache(source: FileSource, read: Callable[[], Read]) -> Read:
     """What `read` gives, large samples from the cache. Raises DataError."""
     shelf = Shelf.of(source)
     if shelf is None:
@@ -60,22 +60,6 @@ def through_cache(source: FileComponent, read: Callable[[], Read]) -> Read:
         shelf.close()
 
 
-def again(spec: Mapping[str, Any], sha256: str) -> Samplings:
-    """The samples of a data set as this machine reads it. Raises DataError where they are others."""
-    from raygan.data.files import FileComponent
-    from raygan.data.split import fingerprint
-
-    source = load_component("data", spec)
-    assert isinstance(source, FileComponent), "only files are kept"
-    array: Samplings = source.found().array
-    if (here := fingerprint(array)) != sha256:
-        raise DataError(
-            f"{source.where} holds other data on {os.uname().nodename} (sha256 {here[:12]}.., the"
-            f" run's {sha256[:12]}..). Bring it the same, or share the folder."
-        )
-    return array
-
-
 class _ThereByNow(Exception):
     """Another process has read the same in the meantime."""
 
@@ -83,14 +67,14 @@ class _ThereByNow(Exception):
 class Shelf:
     """One source's folder in the cache."""
 
-    def __init__(self, folder: Path, key: str, origin: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, key: str, origin: Source) -> None:
         self.path, self.origin = folder / key, origin
         self.making = folder / f"{key}.{uuid.uuid4().hex[:12]}.tmp"
         self.lock: int | None = None
         self.files = 0
 
     @classmethod
-    def of(cls, source: FileComponent) -> Shelf | None:
+    def of(cls, source: FileSource) -> Shelf | None:
         """None where nothing is to be kept, or there is no home."""
         settings = source.model_dump(mode="json", exclude_defaults=True)
         folder, origin = cache_folder(), {"name": source.name, **settings}
@@ -102,7 +86,9 @@ class Shelf:
             [READERS, versions(), source.name, known, list(map(told_apart, parts))], sort_keys=True
         )
         return cls(
-            folder, hashlib.sha256(told.encode("utf-8", "surrogateescape")).hexdigest()[:32], origin
+            folder,
+            hashlib.sha256(told.encode("utf-8", "surrogateescape")).hexdigest()[:32],
+            Source(origin),
         )
 
     def load(self) -> Read | None:
@@ -130,8 +116,6 @@ class Shelf:
         return Read(array, record, Scaling.of(about["scaling"]), classes)
 
     def _checked(self, array: Stored, expected: str | None = None) -> None:
-        from raygan.data.split import fingerprint
-
         array.origin, array.sha256 = self.origin, expected or ""
         array.sha256 = fingerprint(array)
         if expected not in (None, array.sha256):
@@ -272,21 +256,3 @@ def full(folder: Path, error: OSError) -> DataError:
         f"data cache {folder}: {error.strerror}. Make room there, set XDG_CACHE_HOME to another"
         " folder, or data.cache: off."
     )
-
-
-def told_apart(source: Path | str) -> Sequence[str | int]:
-    """A file by its path, size, and when it or its entry was last changed."""
-    if isinstance(source, str):
-        return [source]
-    try:
-        about = source.stat()
-    except (OSError, ValueError):  # a null byte; whoever reads it says so
-        return [str(source)]
-    return [str(source.absolute()), about.st_size, about.st_mtime_ns, about.st_ctime_ns]
-
-
-def versions() -> list[str]:
-    """Of what decodes."""
-    from PIL import __version__ as pillow
-
-    return [pillow, np.__version__]

@@ -17,7 +17,7 @@ from raygan.data.partition import Index
 
 if TYPE_CHECKING:
     from raygan.data.record import Array
-    from raygan.data.rows import Samplings
+    from raygan.data.stored import Samplings
 
 Points = npt.NDArray[np.float32]
 FITTED, STARTS, ROUNDS, CHUNK = 4000, 10, 50, 10_000

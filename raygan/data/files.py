@@ -14,16 +14,18 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import ConfigDict, Field, field_validator
 
-from raygan.data.arrays import Scale, scaled_pictures
 from raygan.data.base import Samples
 from raygan.data.cache import through_cache
 from raygan.data.fitting import Fitting, fit
+from raygan.data.keeping import keep
 from raygan.data.labels import MANY, as_classes, spoken_classes
 from raygan.data.pixels import SUFFIXES, BrokenPicture, decode
 from raygan.data.record import Array, Read, Record
 from raygan.data.room import within_room
-from raygan.data.rows import Rows, keep, part_rows
+from raygan.data.rows import Rows
+from raygan.data.scaling import Scale, scaled_pictures
 from raygan.data.split import SplitData
+from raygan.data.stored import part_rows
 from raygan.errors import DataError
 from raygan.paths import expanded
 

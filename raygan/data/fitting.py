@@ -14,9 +14,10 @@ import numpy as np
 from pydantic import Field
 
 from raygan.data.base import DataComponent
+from raygan.data.keeping import keep
 from raygan.data.pixels import Background, fitted, laid, recoloured
 from raygan.data.record import Array, Read
-from raygan.data.rows import Rows, keep
+from raygan.data.rows import Rows
 from raygan.errors import DataError
 
 WITH_ALPHA = {2: 1, 4: 3}

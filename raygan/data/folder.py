@@ -7,7 +7,6 @@ from pathlib import Path
 
 from pydantic import Field
 
-from raygan.data.arrays import Scale as Scale
 from raygan.data.files import (
     JUNK_FOLDERS,
     FileComponent,
@@ -18,6 +17,7 @@ from raygan.data.files import (
 )
 from raygan.data.record import Read, Record
 from raygan.data.room import read_file
+from raygan.data.scaling import Scale as Scale
 from raygan.data.search import must_be_folder
 from raygan.errors import DataError
 

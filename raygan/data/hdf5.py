@@ -13,11 +13,13 @@ from pydantic import Field
 from raygan.data.arrays import ArraySettings, as_samples
 from raygan.data.files import FileComponent
 from raygan.data.fitting import Fitting
+from raygan.data.keeping import LARGE
 from raygan.data.labels import as_classes
 from raygan.data.npz import USUAL, listed, one_of
 from raygan.data.record import Array, Read, Record
-from raygan.data.rows import LARGE, Rows, part_rows
+from raygan.data.rows import Rows
 from raygan.data.search import must_be_file
+from raygan.data.stored import part_rows
 from raygan.errors import DataError
 
 

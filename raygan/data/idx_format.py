@@ -13,10 +13,11 @@ from typing import BinaryIO, cast
 import numpy as np
 import numpy.typing as npt
 
-from raygan.data import rows
+from raygan.data import keeping
 from raygan.data.base import freeze
 from raygan.data.room import check_room, within_room
-from raygan.data.rows import Rows, Stored
+from raygan.data.rows import Rows
+from raygan.data.stored import Stored
 from raygan.errors import DataError
 
 
@@ -40,7 +41,7 @@ def idx_rows(path: Path) -> npt.NDArray[np.uint8] | Rows:
     plain = head[:3] == b"\0\0\x08" and len(head) >= 8
     sizes = tuple(int(n) for n in np.frombuffer(head[4 : 4 + 4 * head[3]], ">u4")) if plain else ()
     offset = 4 + 4 * len(sizes)
-    if math.prod(sizes) < rows.LARGE or path.stat().st_size != offset + math.prod(sizes):
+    if math.prod(sizes) < keeping.LARGE or path.stat().st_size != offset + math.prod(sizes):
         return read_idx(path)
     return Rows.of(Stored(path, np.dtype(np.uint8), sizes, offset))
 

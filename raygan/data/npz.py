@@ -18,11 +18,13 @@ from pydantic import Field
 from raygan.data.arrays import ArraySettings, as_samples
 from raygan.data.files import FileComponent
 from raygan.data.fitting import Fitting
+from raygan.data.keeping import LARGE
 from raygan.data.labels import as_classes, beside
 from raygan.data.record import Array, Read, Record
 from raygan.data.room import check_room
-from raygan.data.rows import LARGE, Rows, Stored, part_rows
+from raygan.data.rows import Rows
 from raygan.data.search import must_be_file
+from raygan.data.stored import Stored, part_rows
 from raygan.errors import DataError
 
 USUAL = ("x", "images", "data", "arr_0")

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import Field
 
-from raygan.data import rows
+from raygan.data import keeping
 from raygan.data.files import Named, PictureSettings, stack_images
 from raygan.data.record import Read, Record
 from raygan.data.room import check_room
@@ -76,7 +76,7 @@ class Parquet(TableComponent, PictureSettings):
 
         files = [pyarrow.parquet.ParquetFile(path) for path in shards(self.path, Record(""))]
         size = sum(group_bytes(f) for f in files)
-        if size >= rows.LARGE:
+        if size >= keeping.LARGE:
             return streamed_table(files)
         check_room(self.where, size)
         return pyarrow.concat_tables([f.read() for f in files])

@@ -20,7 +20,8 @@ from pydantic import Field
 from raygan.data.base import DataComponent, Samples, freeze
 from raygan.data.labels import numbered
 from raygan.data.record import Read
-from raygan.data.rows import Rows, Samplings, Stored
+from raygan.data.rows import Rows
+from raygan.data.stored import Samplings, Stored
 from raygan.errors import DataError
 
 MOST = 1000

@@ -19,7 +19,8 @@ from raygan.data.arrays import ArraySettings, as_samples
 from raygan.data.files import FileComponent
 from raygan.data.labels import as_classes
 from raygan.data.record import Array, Read, Record
-from raygan.data.rows import Rows, part_rows, regrouped
+from raygan.data.rows import Rows, regrouped
+from raygan.data.stored import part_rows
 from raygan.errors import DataError
 
 LABELS = ("label", "labels", "class", "target", "y", "id", "index", "fine_label", "coarse_label")

@@ -55,6 +55,7 @@ def dual_ascent(multipliers: Values, j_c: Values, target: float, rate: float) ->
     >>> dual_ascent(np.array([1.0, 0.0]), np.log([0.5, 1.0]), 0.1, 0.5).tolist()
     [1.2, 0.0]
     """
+    # min(., 0): J^C is a mean of logarithms of probabilities, above 0 by rounding only
     overlap = 1 - np.exp(np.minimum(j_c, 0.0))
     return np.clip(multipliers + rate * (overlap - target), 0.0, MOST)
 
@@ -79,13 +80,13 @@ def beta(
     if balance == "paper":
         log_w = j_d - _log_sum_exp(j_d)
         d = 1 / (1 + np.exp(-np.clip(j_d, -60, 60)))
-        literal = np.exp(
-            np.clip(log_w - (j_c / np.maximum(d, 1e-12) - diversity), -700, 700)
-        )  # else inf, then nan
+        # clipped to what exp can hold: else infinity, and NaN from the softmax over it
+        literal = np.exp(np.clip(log_w - (j_c / np.maximum(d, 1e-12) - diversity), -700, 700))
         return softmax(literal) * shrink
     if balance == "learned":
         assert multipliers is not None, "its state is the judge's"
         return multipliers * shrink
+    # of K generators that are alike each gets 1: the sum is K, whatever their number
     share = softmax(signal(j_d, j_c))
     return np.asarray((len(j_d) if scale == "K" else 1) * math.exp(diversity) * share * shrink)
 

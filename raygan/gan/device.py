@@ -64,6 +64,7 @@ def index_of(granted: Sequence[int | str]) -> int:
     >>> index_of([1]) if VISIBLE not in os.environ else 1
     1
     """
+    # Ray names GPUs by the node's numbers; torch counts those that the process may see
     first, visible = str(granted[0]), os.environ.get(VISIBLE)
     if visible is None:
         return int(first) if first.isdigit() else 0
@@ -86,6 +87,7 @@ def settle(device: torch.device, exact: bool, share: float = 1.0) -> None:
         return
     torch.accelerator.set_device_index(device.index or 0)
     if exact:
+        # benchmark would choose a convolution by a race, and another one the next time
         torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     if 0 < share < 1 and device.type == "cuda":

@@ -25,6 +25,8 @@ def derive_seed(seed: int, player: str, purpose: str, step: int = 0) -> int:
     >>> derive_seed(0, "pair-00", "noise", 1) == derive_seed(0, "pair-01", "noise", 1)
     False
     """
+    # a hash of the whole address: seeds that differ in one bit give unrelated streams, and no two
+    # purposes can meet as sums of numbers could
     address = f"{seed}/{player}/{purpose}/{step}".encode()
     return int.from_bytes(hashlib.blake2b(address, digest_size=8).digest(), "little") >> 1
 
@@ -34,7 +36,9 @@ class Streams:
 
     def __init__(self, seed: int, player: str, device: torch.device | str = "cpu") -> None:
         self.seed = seed
-        self.player = player
+        self.name = self.player = player
+        self.turn = 0
+        """Rolled back so often: each time with random streams of its own."""
         self.device = torch.device(device)
         self._generators: dict[str, torch.Generator] = {}
 
@@ -46,11 +50,17 @@ class Streams:
         """
         where = torch.device(device) if device is not None else self.device
         key = f"{purpose}@{where}"
+        # one a purpose, seeded anew: nothing of the draws before reaches these
         generator = self._generators.get(key)
         if generator is None:
             generator = self._generators[key] = torch.Generator(where)
         generator.manual_seed(derive_seed(self.seed, self.player, purpose, step))
         return generator
+
+    def take_turn(self, turn: int) -> None:
+        """Other streams than before a rollback: with the same ones the NaN would come again."""
+        self.turn = turn
+        self.player = f"{self.name}~{turn}" if turn else self.name
 
     @contextmanager
     def for_layers(self, step: int, purpose: str = "layers") -> Iterator[None]:
@@ -61,6 +71,8 @@ class Streams:
         devices = [self.device] if self.device.type != "cpu" else []
         seed = derive_seed(self.seed, self.player, purpose, step)
         with torch.random.fork_rng(devices=devices, device_type=self.device.type):
+            # the default one and the device's: a layer draws from that of the tensor that it is
+            # given
             torch.default_generator.manual_seed(seed)
             for device in devices:
                 torch.get_device_module(device).manual_seed(seed)

@@ -8,19 +8,14 @@ A loss or a gradient that is not finite never reaches the weights: the step is s
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from typing import cast
+from collections.abc import Callable
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from raygan.errors import NonFiniteError
-from raygan.gan.optimizers import Adam, RMSprop
-from raygan.gan.transfer import readable
-from raygan.gan.types import NOW, At, Loss, State, g_loss_of
-from raygan.gan.weights import fill
+from raygan.gan.optimizers import zero_grad
+from raygan.gan.types import NOW, At, Loss, g_loss_of
 
 
 def unmoved(network: nn.Module, x: Tensor) -> Tensor:
@@ -31,6 +26,7 @@ def unmoved(network: nn.Module, x: Tensor) -> Tensor:
     """
     away = [] if x.device.type == "cpu" else [x.device]
     with torch.random.fork_rng(devices=away, device_type=x.device.type):
+        # copies of the buffers are moved in their place, and thrown away
         out: Tensor = torch.func.functional_call(
             network, {n: b.clone() for n, b in network.named_buffers()}, (x,)
         )
@@ -67,6 +63,7 @@ def logits_of(
     """
     if not together:
         return d(real), d(fake)
+    # one forward of twice the size is quicker than two; it is not always the same (`may_join`)
     on_real, on_fake = d(torch.cat([real, fake], dim)).split(
         [real.shape[dim], fake.shape[dim]], dim
     )
@@ -115,6 +112,7 @@ def g_step(
     """
     zero_grad(optimizer)
     fake = g(z)
+    # drawn outside, as its stream belongs to the step; the gradient goes through the sum unchanged
     seen = fake if noise is None else fake + noise
     with frozen(d):
         distance: Tensor | None = None
@@ -147,6 +145,7 @@ def feature_distance(d: nn.Module, real: Tensor, fake: Tensor) -> tuple[Tensor, 
     assert isinstance(d, nn.Sequential), (
         "discriminators are Sequential: hidden layers, the last linear one, Logits"
     )
+    # all but the last linear layer and Logits
     body, head = d[:-2], d[-2:]
     features = body(fake)
     with torch.no_grad():
@@ -170,6 +169,7 @@ def update_average(
     ema: float,
 ) -> None:
     """avg <- ema avg + (1 - ema) now; buffers are copied."""
+    # one kernel for all tensors
     torch._foreach_lerp_(average, now, 1 - ema)
     for ours, theirs in zip(its_buffers, buffers, strict=True):
         ours.copy_(theirs)
@@ -202,6 +202,7 @@ class BadSteps:
     def note(self, step: int, **losses: float) -> None:
         """Record one step's losses. Raises NonFiniteError after `limit` bad steps in a row."""
         bad = [f"{k}={v}" for k, v in losses.items() if not math.isfinite(v)]
+        # in a row only: one that comes now and then is the price of a large rate, and is counted
         if not bad:
             self.in_a_row = 0
             return
@@ -214,128 +215,3 @@ class BadSteps:
                 " (pair.max_bad_steps). Lower pair.lr_g and pair.lr_d, or set pair.clip_grad_d,"
                 " and resume from the last checkpoint.",
             )
-
-
-# -------------------------------------------------------------------------------------------
-# optimizers and state
-
-
-def make_optimizer(
-    kind: str, parameters: Iterable[nn.Parameter], lr: float, beta1: float, beta2: float
-) -> torch.optim.Optimizer:
-    """Adam (fused: same bits, fewer kernels) or RMSProp."""
-    if kind == "adam":
-        return Adam(parameters, lr=lr, betas=(beta1, beta2), fused=True)
-    return RMSprop(parameters, lr=lr)
-
-
-def zero_grad(optimizer: torch.optim.Optimizer) -> None:
-    """Forget the gradients."""
-    for p in optimizer.param_groups[0]["params"]:
-        p.grad = None
-
-
-def network_state(prefix: str, network: nn.Module) -> State:
-    """All parameters and buffers as `prefix.name`, also buffers that torch's own state leaves out;
-    where they lie, not copied (`transfer.state_on_host`).
-    """
-    held = {**network.state_dict(), **dict(unlisted_buffers(network))}
-    return {f"{prefix}.{k}": v.detach() for k, v in held.items()}
-
-
-def load_network(prefix: str, network: nn.Module, state: State) -> None:
-    """The inverse of `network_state`; raises KeyError or RuntimeError where it does not fit."""
-    network.load_state_dict({k: state[f"{prefix}.{k}"] for k in network.state_dict()})
-    with torch.no_grad():
-        for name, buffer in unlisted_buffers(network):
-            buffer.copy_(cast(Tensor, state[f"{prefix}.{name}"]))
-
-
-def unlisted_buffers(network: nn.Module) -> list[tuple[str, Tensor]]:
-    """Those with `persistent=False`: a swap hands them over, so a checkpoint needs them too."""
-    listed = network.state_dict().keys()
-    return [(name, buffer) for name, buffer in network.named_buffers() if name not in listed]
-
-
-def optimizer_state(prefix: str, optimizer: torch.optim.Optimizer) -> State:
-    """An optimizer's tensors as `prefix.parameter.name`, not copied; empty before its first step."""
-    return {
-        f"{prefix}.{i}.{key}": value.detach()
-        for i, slots in optimizer.state_dict()["state"].items()
-        for key, value in slots.items()
-        if isinstance(value, Tensor)
-    }
-
-
-def load_optimizer(prefix: str, optimizer: torch.optim.Optimizer, state: State) -> None:
-    """The inverse of `optimizer_state`; the learning rate stays the optimizer's own."""
-    slots: dict[int, dict[str, object]] = {}
-    for name, value in state.items():
-        if name.startswith(prefix + "."):
-            index, _, key = name.removeprefix(prefix + ".").partition(".")
-            copied = (
-                value.clone() if isinstance(value, Tensor) else value
-            )  # load_state_dict would share it
-            slots.setdefault(int(index), {})[key] = copied
-    optimizer.load_state_dict(
-        {"state": slots, "param_groups": optimizer.state_dict()["param_groups"]}
-    )
-
-
-def flatten_optimizer(optimizer: torch.optim.Optimizer) -> npt.NDArray[np.float32]:
-    """All of an optimizer's tensors as one frozen float32 vector; zeros before its first step."""
-    materialise(optimizer)
-    slots = [
-        tensor for p in optimizer.param_groups[0]["params"] for _, tensor in _slots(optimizer, p)
-    ]
-    out = np.empty(sum(t.numel() for t in slots), np.float32)
-    at = 0
-    for tensor in readable(slots):
-        out[at : at + tensor.numel()] = tensor.detach().reshape(-1).float().numpy()
-        at += tensor.numel()
-    out.flags.writeable = False
-    return out
-
-
-def unflatten_optimizer(optimizer: torch.optim.Optimizer, flat: npt.NDArray[np.float32]) -> None:
-    """Give `optimizer` the state of another one over networks of the same shapes, from
-    `flatten_optimizer`.
-    """
-    parameters = optimizer.param_groups[0]["params"]
-    materialise(optimizer)
-    slots = [tensor for p in parameters for _, tensor in _slots(optimizer, p)]
-    ends = np.cumsum([tensor.numel() for tensor in slots])
-    fill(slots, np.split(flat, ends[:-1]))
-    at = int(ends[-1])
-    assert at == flat.size, f"an optimizer of {at} numbers was given {flat.size}"
-
-
-def materialise(optimizer: torch.optim.Optimizer) -> None:
-    """Make the tensors that an optimizer makes at its first step, all zero: as good as none."""
-    if optimizer.state:
-        return
-    parameters = optimizer.param_groups[0]["params"]
-    before = [(p.detach().clone(), p.grad) for p in parameters]
-    for p in parameters:
-        p.grad = torch.zeros_like(p)
-    optimizer.step()
-    with torch.no_grad():
-        for p, (old, grad) in zip(parameters, before, strict=True):
-            p.copy_(old)
-            p.grad = grad
-            for _, tensor in _slots(optimizer, p):
-                tensor.zero_()
-
-
-def forget(optimizer: torch.optim.Optimizer) -> None:
-    """Make an optimizer as good as new, in place."""
-    with torch.no_grad():
-        for slots in optimizer.state.values():
-            for tensor in slots.values():
-                tensor.zero_()
-
-
-def _slots(optimizer: torch.optim.Optimizer, parameter: nn.Parameter) -> list[tuple[str, Tensor]]:
-    """A parameter's tensors by name: the order in which they were made differs after a restore."""
-    slots = optimizer.state[parameter]
-    return [(k, slots[k]) for k in sorted(slots) if isinstance(slots[k], Tensor)]

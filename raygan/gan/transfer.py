@@ -26,11 +26,13 @@ def on_host(tensors: Sequence[Tensor]) -> list[Tensor]:
     away = [i for i, t in enumerate(tensors) if not here(t)]
     out = [t.detach().clone() if here(t) else t.detach() for t in tensors]
     if away:
+        # as bytes, since one cat takes one type: counters, masks and halves travel with the floats
         pieces = [as_bytes(out[i]) for i in away]
         whole = torch.cat(pieces).cpu()
         for i, raw in zip(away, whole.split([len(p) for p in pieces]), strict=True):
             like = tensors[i]
-            out[i] = raw.clone().view(like.dtype).view(like.shape)  # clone: types need alignment
+            # a clone, since a piece may begin at any byte, and a view needs its type's alignment
+            out[i] = raw.clone().view(like.dtype).view(like.shape)
     return out
 
 

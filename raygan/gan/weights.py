@@ -18,6 +18,7 @@ import torch
 import xxhash
 from torch import Tensor, nn
 
+from raygan.errors import NonFiniteError
 from raygan.gan.transfer import here, put, readable
 
 Vector = npt.NDArray[np.float32]
@@ -62,6 +63,8 @@ class Parcel:
         take longer than all the rest of a swap.
         """
         h = xxhash.xxh3_128()
+        # sorted, by name and content: the order in which arrays were put in is no part of what
+        # travels
         for key in sorted(self.arrays):
             h.update(key.encode())
             h.update(self.arrays[key].reshape(-1).view(np.uint8).data)
@@ -106,6 +109,7 @@ def flatten(network: nn.Module) -> Vector:
     """
     flat: Vector = np.empty(num_words(network), dtype=np.float32)
     at, held = 0, [tensor.detach() for _, tensor in tensors(network)]
+    # readable: of a device all tensors come in one copy, of the host none is copied twice
     for tensor in readable(held):
         raw = _bytes(tensor.contiguous())
         end = at + _words(tensor)
@@ -126,6 +130,7 @@ def halve(values: Vector, precision: Precision) -> Words:
     if precision == "float32":
         return values
     if precision == "float16":
+        # without it a large weight would become infinite, and a reader would stop at a NaN
         limit = np.finfo(np.float16).max
         out: Words = values.clip(-limit, limit).astype(np.float16)
     else:
@@ -141,6 +146,7 @@ def whole(words: Words) -> Vector:
     array([ 1.        , -0.5       ,  0.33398438], dtype=float32)
     """
     if words.dtype == np.uint16:
+        # a bfloat16 is the upper half of a float32
         return (words.astype(np.uint32) << 16).view(np.float32)
     return words.astype(np.float32)
 
@@ -198,6 +204,22 @@ def float_pieces(network: nn.Module, flat: Vector) -> list[Vector]:
     return [piece for piece, real in _pieces(network, flat, 1) if real]
 
 
+def finite(player: str, step: int, vector: Vector, network: nn.Module | None = None) -> Vector:
+    """The vector itself; raises NonFiniteError when a number in it is not finite.
+
+    network: whose it is; its tensors of other types than float32 are bits there, no numbers.
+    """
+    numbers = [vector] if network is None else float_pieces(network, vector)
+    # the sum is quick, and may overflow where all numbers are finite: then each is looked at
+    if not np.isfinite(vector.sum()) and not all(np.isfinite(n).all() for n in numbers):
+        raise NonFiniteError(
+            player,
+            f"weights are NaN or infinite at step {step}. Lower pair.lr_g and pair.lr_d, or set "
+            "pair.clip_grad_d, and resume from the last checkpoint.",
+        )
+    return vector
+
+
 def unflatten(network: nn.Module, flat: Words) -> None:
     """Copy a flat vector, whole or narrow, into the network's tensors, in place. Raises ValueError
     when the lengths differ.
@@ -212,6 +234,7 @@ def fill(targets: Sequence[Tensor], words: Sequence[Vector]) -> None:
     """
     rest = []
     for tensor, piece in zip(targets, words, strict=True):
+        # written where it lies; all others in one copy to the device at the end
         if here(tensor) and tensor.is_contiguous():
             own = _bytes(tensor.detach())
             own[:] = piece.view(np.uint8)[: own.size]
@@ -231,6 +254,8 @@ def duplicate(network: nn.Module) -> nn.Module:
     """A deep copy, also where hooks keep a computed weight (`nn.utils.weight_norm`), which torch
     refuses to copy.
     """
+    # such a weight is no leaf of the graph, which deepcopy refuses; it is computed anew at the next
+    # forward
     computed = [
         t
         for m in network.modules()

@@ -117,7 +117,9 @@ class LossComponent(Component):
         """
         out = []
         if (points := self.penalty_points(real, fake, generator)) is not None:
-            out.append(Held(points, self._of_squares, at.gamma))
+            out.append(Held(points, lambda squares: self.penalty_of(norms_of(squares)), at.gamma))
+        # lazily, and as many times as strong: the same pull on the mean over the updates. The half
+        # is R1's own
         due = at.gamma * self.penalty_every / 2 if at.update % self.penalty_every == 0 else 0.0
         out += [
             Held(x, _mean, due * gamma) for x, gamma in ((real, self.r1), (fake, self.r2)) if gamma
@@ -135,13 +137,13 @@ class LossComponent(Component):
         weight: float = getattr(self, "weight", 0.0)
         return weight * (norms - 1).square().mean(-1)
 
-    def _of_squares(self, squares: Tensor) -> Tensor:
-        return self.penalty_of(
-            torch.sqrt(squares + 1e-12)
-        )  # +: the root's own gradient at 0 is infinite
-
     def after_d_step(self, d: nn.Module) -> None:
         """Nothing to do."""
+
+
+def norms_of(squares: Tensor) -> Tensor:
+    """Their roots; a little above 0, where the root's own gradient is infinite."""
+    return torch.sqrt(squares + 1e-12)
 
 
 def _mean(squares: Tensor) -> Tensor:
@@ -155,7 +157,10 @@ def gradient_squares(d: Callable[[Tensor], Tensor], points: Tensor, dims: int = 
     dims: leading dimensions that number the points, where they are of several discriminators at
     once, (pairs, N).
     """
+    # a penalty pulls at D, not at the G that has made the points
     points = points.detach().requires_grad_(True)
+    # the sum: each sample's logit hangs on its own point alone, so that one pass gives all
+    # gradients
     (grad,) = torch.autograd.grad(d(points).sum(), points, create_graph=True)
     return grad.flatten(dims).square().sum(dims)
 
@@ -183,11 +188,13 @@ def examine(loss: LossComponent, judges: int) -> None:
                 f"loss {label(loss.name)}: {name} returns {what}, not a scalar tensor. Take its"
                 " mean."
             )
+        # on N(0, 1): a loss that is not finite here would skip its first step already
         if not value.isfinite():
             raise ConfigError(
                 f"loss {label(loss.name)}: {name} is {value.item()} on logits drawn from N(0, 1)."
                 " Mend it."
             )
+        # it would train nobody, without a word
         if not value.requires_grad:
             raise ConfigError(
                 f"loss {label(loss.name)}: {name} has no gradient by its logits. Keep it in torch's"
@@ -197,5 +204,6 @@ def examine(loss: LossComponent, judges: int) -> None:
 
 def per_sample(like: Tensor, generator: torch.Generator) -> Tensor:
     """U(0, 1), one number a sample, shaped to multiply `like`: (N, 1, ...)."""
+    # one number a sample: its whole picture moves along one line
     shape = (like.shape[0],) + (1,) * (like.dim() - 1)
     return torch.rand(shape, generator=generator, device=like.device)

@@ -37,9 +37,11 @@ class D2gan(LossComponent):
 
     def g_loss(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
         """-E D1(G(z)) + beta E log D2(G(z))."""
+        # G is to look real to D1 and not to be rewarded by D2
         f = F.softplus(fake)
         return self.beta * _log(f[:, 1]).mean() - f[:, 0].mean()
 
 
 def _log(score: Tensor) -> Tensor:
+    # softplus may be 0 in float32, at logits below about -104
     return (score + 1e-12).log()

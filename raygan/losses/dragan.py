@@ -22,6 +22,7 @@ class Dragan(NonSaturating):
 
     def penalty_points(self, real: Tensor, fake: Tensor, generator: torch.Generator) -> Tensor:
         """x + a d, d ~ spread std(x) U(0, 1), a ~ U(0, 1)."""
+        # one spread for the whole batch: `std` over samples and dimensions together
         noise = (
             torch.rand(real.shape, generator=generator, device=real.device)
             * self.spread

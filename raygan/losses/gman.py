@@ -33,5 +33,6 @@ class Gman(LossComponent):
 
     def g_loss(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
         """sum_i w_i V_i with V_i = E -log D_i(G(z)) and w = softmax(lambda V)."""
+        # the softmax has a gradient too: G is drawn to where the harshest one gives way
         each = F.softplus(-fake).mean(0)
         return ((self.harshness * each).softmax(0) * each).sum()

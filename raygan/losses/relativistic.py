@@ -31,5 +31,6 @@ class Relativistic(LossComponent):
 
     def g_loss(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
         """E softplus(-(D(G(z)) - D(x)))."""
+        # constants there (`steps.on_real`): G moves its own logits only
         assert real is not None, "needs_real"
         return F.softplus(real - fake).mean()

@@ -39,5 +39,6 @@ class ReverseKl(LossComponent):
     def g_loss(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
         """1 - min(logit, logit t): gradient -1/N at each sample below t, 0 above."""
         limit = math.log(self.trunc_d / (1 - self.trunc_d))
+        # clamped logits have no gradient: a sample that D is sure of pulls no more
         kept = torch.clamp(fake, max=limit).mean()
         return 1 + kept if self.sign == "as_printed" else 1 - kept

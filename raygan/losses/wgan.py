@@ -36,5 +36,6 @@ class Wgan(LossComponent):
     def after_d_step(self, d: nn.Module) -> None:
         """w <- clip(w, -c, c)."""
         with torch.no_grad():
+            # all of them, biases and scales too: the paper's c bounds the whole of w
             for weight in d.parameters():
                 weight.clamp_(-self.clip, self.clip)

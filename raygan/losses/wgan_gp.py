@@ -37,5 +37,6 @@ class WganGp(LossComponent):
 
     def penalty_points(self, real: Tensor, fake: Tensor, generator: torch.Generator) -> Tensor:
         """x^ = e x + (1 - e) G(z), e ~ U(0, 1)."""
+        # on the line between a real and a generated sample, where the best critic has slope 1
         e = per_sample(real, generator)
         return e * real + (1 - e) * fake

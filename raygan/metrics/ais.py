@@ -39,6 +39,7 @@ class Ais:
         >>> Ais(distributions=3).schedule().tolist()
         [0.0, 0.5, 1.0]
         """
+        # close steps at both ends, where the distributions change most
         t = torch.linspace(-4, 4, self.distributions, dtype=torch.float64).sigmoid()
         return (t - t[0]) / (t[-1] - t[0])
 
@@ -46,6 +47,7 @@ class Ais:
         self, decode: Decoder, x: Tensor, z_dim: int, stream: torch.Generator, what: str = ""
     ) -> Tensor:
         """Estimates of log p(x) in nats, (N,), of x (N, D); decode: (M, z_dim) -> (M, D)."""
+        # all chains of all points side by side: one forward a leapfrog step
         z = torch.randn((self.chains * len(x), z_dim), generator=stream)
         weights = self._anneal(decode, x, z, self.schedule(), stream, what)
         return torch.logsumexp(weights.view(self.chains, len(x)), 0) - math.log(self.chains)
@@ -66,6 +68,8 @@ class Ais:
         z = torch.randn((count, z_dim), generator=stream)
         with torch.no_grad():
             mean = decode(z)
+        # drawn from the model itself: only then is the z known that has made x, and the bound from
+        # above one
         x = mean + math.sqrt(self.variance) * torch.randn(mean.shape, generator=stream)
         lower = self.log_likelihood(decode, x, z_dim, stream, f"{what}, its gap from below")
         upper = self.upper_bound(decode, x, z, stream, f"{what}, its gap from above")
@@ -87,6 +91,7 @@ class Ais:
         fit, gradient = self._fit(decode, target, z)
         steps = list(zip(betas[:-1].tolist(), betas[1:].tolist(), strict=True))
         for before, after in counted(what or "annealing", steps):
+            # float64: a thousand small terms, of which differences are taken
             weights += (after - before) * fit.double()
             z, fit, gradient, size = self._hmc(
                 decode, target, z, fit, gradient, after, size, stream
@@ -111,6 +116,7 @@ class Ais:
         momentum = torch.randn(z.shape, generator=stream)
         start = 0.5 * momentum.square().sum(1) + 0.5 * z.square().sum(1) - beta * fit
         new, p, f, g = z, momentum, fit, gradient
+        # leapfrog: half a step of the momentum, whole steps in turn, half a step at the end
         p = p + 0.5 * size * (beta * g - new)
         for i in range(self.leapfrog_steps):
             new = new + size * p
@@ -120,6 +126,7 @@ class Ais:
         accept = (torch.rand(len(z), generator=stream) < torch.exp((start - end).clamp(max=0)))[
             :, None
         ]
+        # up by 2 % at each acceptance, down by as much as keeps their share at TARGET
         size = (size * torch.where(accept, 1.02, 1.02 ** (-TARGET / (1 - TARGET)))).clamp(1e-4, 1.0)
         keep = accept[:, 0]
         return (

@@ -32,6 +32,7 @@ class DigitNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         layers: list[nn.Module] = []
+        # small, so that its weights can lie in the package
         for a, b, stride in ((1, 16, 1), (16, 16, 2), (16, 32, 1), (32, 32, 2), (32, 64, 2)):
             layers += [nn.Conv2d(a, b, 3, stride, 1, bias=False), nn.BatchNorm2d(b), nn.ReLU()]
         self.body = nn.Sequential(*layers, nn.Flatten(), nn.Linear(64 * 4 * 4, 48), nn.ReLU())
@@ -84,6 +85,7 @@ def class_scores(p: Probabilities) -> dict[str, float]:
     (at most 2.3026 for 10). tv = half the L1 distance of it to uniform.
     """
     marginal = p.mean(0)
+    # float32's softmax gives exact zeros
     log_p = np.log(np.maximum(p, 1e-12))
     labels = np.bincount(p.argmax(1), minlength=p.shape[1]) / len(p)
     seen = labels[labels > 0]
@@ -104,6 +106,7 @@ def stacked_scores(p: npt.NDArray[np.float64]) -> dict[str, float]:
     0.0192.
     """
     digits, confidence = p.argmax(2), p.max(2)
+    # a mode's number is its three digits, 000 to 999
     triples = digits[:, 0] * 100 + digits[:, 1] * 10 + digits[:, 2]
     counts = np.bincount(triples, minlength=1000)
     return {

@@ -8,10 +8,15 @@ real samples find their own class's share.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+
+from raygan.data.base import Samples
 
 CHUNK = 512
 """Samples whose distances are held at once."""
@@ -21,6 +26,40 @@ CANNOT = (
     "by class: share of samples whose nearest held-out sample is of that class; it does not tell"
     " whether they look like one"
 )
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Held-out samples (N, *shape) whose class (N,) is known."""
+
+    real: Tensor
+    labels: npt.NDArray[np.int64]
+    classes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, data: Samples, real: Tensor, seed: int) -> Labelled | None:
+        """The classes of `real`, drawn by `seed` from the held-out part; None where nobody knows
+        them, or a sample is a stack of several.
+        """
+        known = data.held_out_labels
+        if known is None or data.stack > 1:
+            return None
+        # the permutation by which `held_out_batch` has drawn them: of the same length and seed
+        order = torch.randperm(len(known), generator=torch.Generator().manual_seed(seed))
+        return cls(real, known[order[: len(real)].numpy()], data.classes)
+
+    def shares(self, fake: Tensor) -> npt.NDArray[np.float64]:
+        """Of fake samples (N, *shape), (classes,), by the nearest held-out one."""
+        return nearest_classes(fake, self.real, self.labels, len(self.classes))
+
+    @property
+    def fair(self) -> npt.NDArray[np.float64]:
+        """The held-out samples' own, (classes,)."""
+        return shares_of(self.labels, len(self.classes))
+
+    def named(self, shares: Iterable[float]) -> dict[str, float]:
+        """By the names of the classes."""
+        return {n: round(float(s), 6) for n, s in zip(self.classes, shares, strict=True)}
 
 
 def nearest_classes(

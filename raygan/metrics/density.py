@@ -30,8 +30,10 @@ def kde_log_density(at: Points, centres: Points, bandwidth: float) -> npt.NDArra
         ]
         return np.concatenate(parts)
     a, c = at.astype(np.float64), centres.astype(np.float64)
+    # max(., 0): rounding may leave a little less than nothing
     squared = np.maximum((a**2).sum(1)[:, None] + (c**2).sum(1)[None] - 2 * a @ c.T, 0)
     exponent = -squared / (2 * bandwidth**2)
+    # log-sum-exp: far from all centres every exponential is 0
     top = exponent.max(1)
     norm = math.log(len(c)) + a.shape[1] * (math.log(bandwidth) + 0.5 * math.log(2 * math.pi))
     return np.asarray(top + np.log(np.exp(exponent - top[:, None]).sum(1)) - norm)
@@ -44,6 +46,7 @@ def best_bandwidth(centres: Points, validation: Points) -> float:
     A copy is the likelier the narrower the kernel: it would choose the narrowest one.
     """
     scale = max(float(centres.std()), 1e-6)
+    # a generator that repeats itself gives copies; by their bytes, since they are equal bit by bit
     taken = {row.tobytes() for row in centres}
     validation = validation[[row.tobytes() not in taken for row in validation]]
     if not len(validation):
@@ -63,9 +66,11 @@ def density_scores(fake: Points, real: Points) -> dict[str, float]:
     """
     if len(fake) < 2:
         return {"coverage_c": math.nan, "log_likelihood": math.nan}
+    # the first ones, not drawn: samples are independent already
     first = min(CENTRES, len(fake) - len(fake) // 3 if len(fake) > 2 else 1)
     centres, validation = fake[:first], fake[first : first + CENTRES // 2]
     bandwidth = best_bandwidth(centres, validation)
+    # of the model's own points: by definition 95 % of them are above
     threshold = np.percentile(kde_log_density(validation, centres, bandwidth), 5)
     at_real = kde_log_density(real, centres, bandwidth)
     return {

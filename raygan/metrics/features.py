@@ -71,6 +71,7 @@ def extractor(name: str) -> Extractor:
                 f"extractor: {what!r} does not exist. Check the path after 'torchscript:'."
             )
         try:
+            # TorchScript and no pickle: a user's network is data here, and runs without its source
             module = torch.jit.load(str(path), map_location="cpu").eval()
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[0]

@@ -27,6 +27,7 @@ def fid(real: Features, fake: Features) -> float:
     if min(len(real), len(fake)) < 2:
         return math.nan
     c_real, c_fake = (np.atleast_2d(np.cov(x, rowvar=False)) for x in (real, fake))
+    # symmetric matrices throughout: scipy's sqrtm of C C' may be complex by rounding
     values, vectors = np.linalg.eigh(c_real)
     root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
     cross = np.sqrt(np.clip(np.linalg.eigvalsh(root @ c_fake @ root), 0, None)).sum()
@@ -45,6 +46,7 @@ def kid(real: Features, fake: Features) -> float:
         return float(sum(_kernel(a[rows], b).sum() for rows in _blocks(a, b)))
 
     def within(a: Features) -> float:
+        # a point's kernel with itself left out: that is what makes it unbiased
         own = (((a**2).sum(1) / a.shape[1] + 1) ** 3).sum()
         return float((total(a, a) - own) / (len(a) * (len(a) - 1)))
 
@@ -66,10 +68,12 @@ def prdc(real: Features, fake: Features, nearest: int = NEAREST) -> dict[str, fl
     if nearest < 1:
         return dict.fromkeys(("precision", "recall", "density", "coverage"), math.nan)
     n_real, n_fake = (real**2).sum(1), (fake**2).sum(1)
+    # a sample's ball reaches to its kth neighbour among its own kind
     r_real, r_fake = _radii(real, n_real, nearest), _radii(fake, n_fake, nearest)
     around = np.zeros(len(fake))  # for each fake sample, the real ones whose ball it lies in
     recalled, covered = 0, 0
     for rows in _blocks(real, fake):
+        # some rows at a time, so that memory does not grow with the square of the samples
         cross = _distances(real[rows], n_real[rows], fake, n_fake)
         around += (cross < r_real[rows, None]).sum(0)
         recalled += int((cross < r_fake[None]).any(1).sum())
@@ -98,6 +102,7 @@ def near(real: Features, fake: Features, neighbour: int = 10, least: float = 0.1
     n_real, n_fake = (real**2).sum(1), (fake**2).sum(1)
     k = min(neighbour, len(real) - 1)
     spread = float(np.sqrt(real.var(0).sum()))
+    # not below `least`: where real points lie close, a good sample need not hit their very gap
     reach = np.maximum(_radii(real, n_real, k), least * spread)
     return float((_distances(real, n_real, fake, n_fake).min(1) <= reach).mean())
 
@@ -119,6 +124,7 @@ def _blocks(a: Features, b: Features) -> Iterator[slice]:
 
 def _distances(a: Features, a_norms: Features, b: Features, b_norms: Features) -> Features:
     """(len(a), len(b)); the norms are squared."""
+    # |a|^2 + |b|^2 - 2 a.b, in place: one matrix product, and no second array of its size
     squared = a @ b.T
     squared *= -2
     squared += a_norms[:, None]

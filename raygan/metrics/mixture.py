@@ -24,6 +24,7 @@ def shares(n: int, weights: Sequence[float]) -> list[int]:
     """
     exact = [n * w / sum(weights) for w in weights]
     out = [int(e) for e in exact]
+    # the largest remainders get what is left; by number among equals
     for i in sorted(range(len(out)), key=lambda i: (out[i] - exact[i], i))[: n - sum(out)]:
         out[i] += 1
     return out
@@ -35,6 +36,7 @@ def log_densities(samples: Mapping[str, Points], at: Points) -> npt.NDArray[np.f
     """
     out = []
     for points in samples.values():
+        # one half carries the density, the other chooses its width
         half = len(points) // 2
         out.append(kde_log_density(at, points[:half], best_bandwidth(points[:half], points[half:])))
     return np.stack(out)
@@ -49,6 +51,7 @@ def fit(log_p: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     weights = np.full(len(log_p), 1 / len(log_p))
     for _ in range(ROUNDS):
         joint = log_p + np.log(np.maximum(weights, 1e-300))[:, None]
+        # E step: what each generator has of each point; its mean is the M step
         share = np.exp(joint - joint.max(0))
         weights = (share / share.sum(0)).mean(1)
     return weights

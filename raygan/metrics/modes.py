@@ -31,6 +31,7 @@ def assigned(
     points: Points, modes: Modes, radius_std: float = RADIUS
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
     """The nearest mode of each point, (N,), and whether the point is of high quality there, (N,)."""
+    # in float64: a distance at the edge of 3 std must not depend on where the mixture lies
     distance = np.linalg.norm(points[:, None, :].astype(np.float64) - modes.means[None], axis=2)
     nearest = distance.argmin(1)
     return nearest, distance[np.arange(len(points)), nearest] <= radius_std * modes.std
@@ -50,6 +51,7 @@ def width(points: Points, modes: Modes) -> float:
     for mode in np.unique(nearest[good]):
         mine = points[good & (nearest == mode)].astype(np.float64)
         squares += float(((mine - mine.mean(0)) ** 2).sum())
+        # a degree of freedom a mode, since each is measured from its own centre
         free += len(mine) - 1
     if not free:
         return float("nan")
@@ -93,6 +95,7 @@ def kl_to_uniform(counts: npt.NDArray[np.int64]) -> float:
     0.0
     """
     p = counts / counts.sum()
+    # 0 log 0 = 0
     p = p[p > 0]
     return float((p * np.log(p * len(counts))).sum())
 
@@ -113,6 +116,7 @@ def uncovered_by_union(counts: npt.NDArray[np.int64], fair: float) -> npt.NDArra
     out = np.empty(total)
     share = np.ones(len(missed))
     for n in range(1, total + 1):
+        # C(m, n) / C(N, n) as a running product: no large factorials
         share = share * np.clip(missed - n + 1, 0, None) / (total - n + 1)
         out[n - 1] = share.mean()
     return out

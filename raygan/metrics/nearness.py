@@ -36,6 +36,7 @@ def distance(x: Tensor, y: Tensor, by: Rule) -> float:
     value = energy_coefficient(a, b)
     if by == "neighbours" and math.isfinite(value):
         real, fake = b.numpy(), a.numpy()
+        # both shares as what is missing of 1: less is better in all three
         value += 2 - prdc(real, fake)["precision"] - near(real, fake, least=LEAST)
     return value if math.isfinite(value) else math.inf
 
@@ -44,6 +45,7 @@ def energy_coefficient(a: Tensor, b: Tensor) -> float:
     """H of points (N, d) and (M, d); 0 where all are one point. A point's distance to itself counts:
     of as many samples, biases are alike.
     """
+    # all pairs, a point with itself included (a V-statistic): it is never negative
     between = 2 * mean_distance(a, b)
     return 1 - (mean_distance(a, a) + mean_distance(b, b)) / between if between else 0.0
 

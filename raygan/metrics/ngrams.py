@@ -17,6 +17,7 @@ ORDERS = (1, 2, 3, 4)
 
 def ngrams(rows: Indices, n: int) -> Counter[bytes]:
     """Counts of all n-grams of indices (N, length)."""
+    # an n-gram as n bytes: characters are fewer than 256
     small = np.ascontiguousarray(rows.astype(np.uint8))
     windows = np.lib.stride_tricks.sliding_window_view(small, n, axis=1).reshape(-1, n)
     values, counts = np.unique(windows, axis=0, return_counts=True)
@@ -33,6 +34,7 @@ def jensen_shannon(a: Counter[bytes], b: Counter[bytes]) -> float:
     out = 0.0
     for key in a.keys() | b.keys():
         p, q = a[key] / total_a, b[key] / total_b
+        # never 0, as one of the two is not: no smoothing is needed
         m = (p + q) / 2
         out += 0.5 * ((p * math.log(p / m) if p else 0.0) + (q * math.log(q / m) if q else 0.0))
     return out

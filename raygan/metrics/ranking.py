@@ -80,6 +80,7 @@ def better(metric: str, a: float, b: float) -> bool:
     >>> better("modes", 8, 7), better("width", 0.9, 1.5)
     (True, True)
     """
+    # anything is better than no number
     if not math.isfinite(b):
         return math.isfinite(a)
     if (best := best_at(metric)) is not None:
@@ -175,6 +176,7 @@ def verdict(
     order = sorted((w for w in gone if math.isfinite(gone[w])), key=lambda w: -gone[w])
     if not order:
         return ""
+    # a score beyond the ceiling is not a better generator
     beyond = "; past real data, so perhaps less varied than they are" if gone[order[0]] > 1 else ""
     after = f" (next: {order[1]}, {gone[order[1]]:.0%})".replace("%", " %") if order[1:] else ""
     return (
@@ -212,6 +214,7 @@ def narrow_line(scores: Mapping[str, Mapping[str, Any]]) -> str:
 
 def headline(row: Mapping[str, Any]) -> str | None:
     """The one score that ranks generators."""
+    # in this order: what a data set knows for certain comes before what features say
     for wanted in HEADLINES:
         for key in row:
             if key.partition("@")[0] == wanted:

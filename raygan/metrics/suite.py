@@ -1,88 +1,28 @@
-"""Which scores a data set gets, and the protocol that stands beside them; floor (noise) and ceiling
+"""The scores of a data set, with the protocol that stands beside them; floor (noise) and ceiling
 (real data) alike.
-
-Two numbers may be compared only when their protocols are the same: same metric, data and its
-parameters, split, numbers of samples, extractor and its hash.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from raygan.data.base import Samples
-from raygan.errors import ConfigError, did_you_mean
 from raygan.metrics.classifier import class_scores, load_classifier, probabilities, stacked_scores
-from raygan.metrics.coverage import label_scores, nearest_classes, shares_of
-from raygan.metrics.density import LEAST, density_scores
+from raygan.metrics.coverage import Labelled, label_scores
+from raygan.metrics.density import density_scores
 from raygan.metrics.features import extractor
 from raygan.metrics.fidelity import NEAREST, fid, kid, near, neighbours, prdc
+from raygan.metrics.groups import AGAINST_REAL, OVER_FEATURES, groups_for
 from raygan.metrics.modes import mode_counts, mode_scores
 from raygan.metrics.ngrams import ngram_scores
 from raygan.metrics.own import MetricComponent, measured
+from raygan.metrics.protocol import Protocol
 from raygan.metrics.ranking import METRICS
-
-GROUPS = {
-    "modes": "modes, modes@10%, high_quality, width, reverse_kl of a mixture; of stacked MNIST",
-    "density": "coverage_c and log_likelihood of points, over a kernel density estimate",
-    "classes": "score, entropy, tv, confidence by the data set's classifier",
-    "fid": "Frechet distance over the extractor's features",
-    "kid": "kernel distance over the extractor's features",
-    "ngrams": "js1 .. js4: Jensen-Shannon divergence of n-grams of text",
-    "labels": (
-        "classes_covered, class_tv: coverage by class, by the nearest labelled held-out sample"
-    ),
-    "prdc": "precision, recall, density, coverage over the extractor's features",
-}
-"""Names for --metrics."""
-AGAINST_REAL = ("density", "fid", "kid", "labels", "ngrams", "prdc")
-"""Those that measure samples by held-out ones."""
-OVER_FEATURES = ("fid", "kid", "prdc")
-ALONE = ("gam2", "ais", "mixture")
-"""Metrics over whole runs: one at a time, in service.judging, service.likelihood and
-service.export.
-"""
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """How a number was made."""
-
-    data: str
-    split: str
-    n_real: int
-    n_fake: int
-    extractor: str
-    classifier: str
-    seed: int
-    own: str = ""
-    """Users' own metrics, with the hashes of their sources."""
-    sha256: str = ""
-    """Of the data (`Samples.sha256`); it, and not its name, tells whether two are the same."""
-    sampling: str = ""
-    """How samples were chosen among those that generators make; "": all are scored."""
-    lowered: str = ""
-    """What was made smaller than asked for, since there are no more samples, in words."""
-
-    @property
-    def id(self) -> str:
-        """Equal for comparable numbers; the seed of the draw does not matter."""
-        fields = {
-            k: v
-            for k, v in asdict(self).items()
-            if k not in ("seed", "lowered") and (v or k not in ("own", "sha256", "sampling"))
-        }
-        if self.sha256:
-            del fields["data"]
-        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:8]
 
 
 class Suite:
@@ -93,18 +33,13 @@ class Suite:
         features: str | None = None, seed: int = 0, own: Sequence[MetricComponent] = (),
     ) -> None:  # fmt: skip
         self.data = data
-        self.groups = tuple(groups or default_groups(data))
-        for group in self.groups:
-            if group not in GROUPS:
-                raise ConfigError(
-                    f"metrics: no metric named {group!r}. {did_you_mean(group, [*GROUPS, *ALONE])}"
-                )
-        self.asked = n_fake
+        self.groups = groups_for(data, groups, n_fake)
+        # floor, ceiling and generators are measured alike: by no more samples than the ceiling has
+        # distinct ones
         self.n_fake = n_fake if data.distinct is None else min(n_fake, data.distinct)
         self.own = own
         self.failed: dict[str, str] = {}
         """Own metrics that gave no number at the last score, and why."""
-        self._refuse_unfit()
         needs = any(g in OVER_FEATURES for g in self.groups)
         default = (
             "cnn:mnist"
@@ -115,7 +50,8 @@ class Suite:
         self.classifier = load_classifier(data.classifier) if data.classifier else None
         generator = torch.Generator().manual_seed(seed)
         self.real = data.held_out_batch(n_real, generator)
-        self.labels = self._labels(n_real, seed)
+        self.labelled = Labelled.of(data, self.real, seed)
+        self.labels = self.labelled and self.labelled.labels
         self._real_features = self.extractor(self.real) if self.extractor else None
         self.protocol = Protocol(
             data=f"{data.name} ({data.modes.text})" if data.modes else data.name,
@@ -127,79 +63,15 @@ class Suite:
             seed=seed,
             own=", ".join(metric.name for metric in own),
             sha256=data.sha256,
-            lowered=self._lowered(),
+            lowered=", ".join(lowered(self.groups, n_fake, self.n_fake, len(self.real))),
         )
-
-    def _lowered(self) -> str:
-        """Floor, ceiling and generators are measured alike: by no more samples than the ceiling has
-        distinct ones.
-        """
-        told = (
-            [f"samples {self.asked} -> {self.n_fake}, as the training part has no more"]
-            if self.n_fake < self.asked
-            else []
-        )
-        k = neighbours(len(self.real), self.n_fake)
-        if "prdc" in self.groups and k < NEAREST:
-            told.append(f"k of prdc {NEAREST} -> {max(k, 0)}")
-        return ", ".join(told)
-
-    def _labels(self, n_real: int, seed: int) -> npt.NDArray[np.int64] | None:
-        """The class of each of `real`, in its order."""
-        known = self.data.held_out_labels
-        if known is None or self.data.stack > 1:
-            return None
-        drawn = torch.randperm(len(known), generator=torch.Generator().manual_seed(seed))[:n_real]
-        out: npt.NDArray[np.int64] = known[drawn.numpy()]
-        return out
-
-    def by_class(self, fake: Tensor) -> dict[str, float]:
-        """Share of samples (N, *shape) at each class (`metrics.coverage`); {} without classes."""
-        if self.labels is None:
-            return {}
-        found = nearest_classes(fake, self.real, self.labels, len(self.data.classes))
-        return {
-            name: round(float(share), 6)
-            for name, share in zip(self.data.classes, found, strict=True)
-        }
-
-    def fair(self) -> dict[str, float]:
-        """The share of each class among the held-out samples."""
-        if self.labels is None:
-            return {}
-        shares = shares_of(self.labels, len(self.data.classes))
-        return {
-            name: round(float(share), 6)
-            for name, share in zip(self.data.classes, shares, strict=True)
-        }
-
-    def _refuse_unfit(self) -> None:
-        data = self.data
-        unfit = {
-            "modes": data.modes is None and data.stack != 3,
-            "density": data.is_images or bool(data.text),
-            "ngrams": not data.text,
-            "classes": data.classifier is None or data.stack != 1,
-            "labels": data.held_out_labels is None or data.stack != 1,
-        }
-        if "density" in self.groups and self.asked < LEAST:
-            raise ConfigError(
-                f"samples = {self.asked}: coverage_c needs {LEAST} generated samples. Raise"
-                " evaluation.samples (or --samples)."
-            )
-        for group in self.groups:
-            if unfit.get(group):
-                fit = [g for g in GROUPS if not unfit.get(g)]
-                raise ConfigError(
-                    f"metrics: {group!r} cannot score {data.name}. It can be scored by:"
-                    f" {', '.join(fit)}."
-                )
 
     def score(self, fake: Tensor) -> dict[str, float]:
         """All scores of samples (N, *shape); images in [-1, 1]. Names over features carry the
         extractor's.
         """
         if len(fake) != self.n_fake:
+            # distances by neighbours and Frechet's are biased by the number of samples
             raise ValueError(f"this protocol scores {self.n_fake} samples, got {len(fake)}")
         out: dict[str, float] = {}
         for group in self.groups:
@@ -219,6 +91,14 @@ class Suite:
             return []
         return [float(c) / len(fake) for c in counts]
 
+    def by_class(self, fake: Tensor) -> dict[str, float]:
+        """Share of samples (N, *shape) at each class (`metrics.coverage`); {} without classes."""
+        return {} if self.labelled is None else self.labelled.named(self.labelled.shares(fake))
+
+    def fair(self) -> dict[str, float]:
+        """The share of each class among the held-out samples."""
+        return {} if self.labelled is None else self.labelled.named(self.labelled.fair)
+
     def near(self, fake: Tensor, real: Tensor) -> float:
         """Share of real points that samples (N, features) come near; 1 for all but points."""
         if self.data.is_images or self.data.text:
@@ -232,10 +112,8 @@ class Suite:
         if group == "ngrams":
             return ngram_scores(fake.argmax(1).numpy(), self.real.argmax(1).numpy())
         if group == "labels":
-            assert self.labels is not None, "refused in __init__"
-            count = len(self.data.classes)
-            found = nearest_classes(fake, self.real, self.labels, count)
-            return label_scores(found, shares_of(self.labels, count))
+            assert self.labelled is not None, "refused in __init__"
+            return label_scores(self.labelled.shares(fake), self.labelled.fair)
         if group == "density":
             return density_scores(fake.numpy(), self.real.numpy())
         if group in ("modes", "classes"):
@@ -273,6 +151,7 @@ class Suite:
 
     def noise(self) -> Tensor:
         """Samples (n_fake, *shape) over the data's own range."""
+        # 1 here, 2 for the ceiling: streams of their own, the same for every run over this data
         generator = torch.Generator().manual_seed(1)
         noise = torch.rand((self.n_fake, *self.data.shape), generator=generator)
         seen = torch.cat(
@@ -301,15 +180,15 @@ class Suite:
         return self.data.real_batch(self.n_fake, torch.Generator().manual_seed(2))
 
 
-def default_groups(data: Samples) -> list[str]:
-    """What a data set is scored by when nobody says otherwise."""
-    if data.text:
-        return ["ngrams"]
-    if data.stack == 3:
-        return ["modes"]
-    if data.modes is not None:
-        return ["modes", "density"]
-    if data.classifier:
-        return ["classes", "fid"]
-    told = ["labels"] if data.held_out_labels is not None else []
-    return [*(["kid", "prdc"] if data.is_images else ["density"]), *told]
+def lowered(groups: Sequence[str], asked: int, n_fake: int, n_real: int) -> list[str]:
+    """What is smaller than it was asked for, since there are no more samples, in words.
+
+    >>> lowered(["modes"], 2500, 400, 100)
+    ['samples 2500 -> 400, as the training part has no more']
+    """
+    told = []
+    if n_fake < asked:
+        told.append(f"samples {asked} -> {n_fake}, as the training part has no more")
+    if "prdc" in groups and (k := neighbours(n_real, n_fake)) < NEAREST:
+        told.append(f"k of prdc {NEAREST} -> {max(k, 0)}")
+    return told

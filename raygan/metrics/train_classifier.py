@@ -28,6 +28,7 @@ def train_classifier(out: Path, seed: int = 0, epochs: int = 3, batch: int = 128
         torch.from_numpy(a.astype("int64")) for a in load_labels("mnist", FOLDERS, None, HELP)
     )
     streams = Streams(seed, "classifier")
+    # layers draw from the global generator; afterwards it is as it was
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = DigitNet()
@@ -39,12 +40,14 @@ def train_classifier(out: Path, seed: int = 0, epochs: int = 3, batch: int = 128
         shifts = torch.randint(-1, 2, (per_epoch, 2), generator=streams.at("shift", epoch)).tolist()
         for i, (down, right) in enumerate(shifts):
             index = order[i * batch : (i + 1) * batch]
+            # by one pixel: digits have an empty rim, so that nothing comes in on the other side
             x = torch.roll(train[index], (down, right), (2, 3))
             optimizer.zero_grad()
             F.cross_entropy(network(x), y[index]).backward()
             optimizer.step()
             schedule.step()
     half = {k: v.half() if v.is_floating_point() else v for k, v in network.state_dict().items()}
+    # scored as it is stored: the accuracy in the file is that of the fp16 weights
     network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in half.items()})
     accuracy = float((probabilities(network.eval(), test).argmax(1) == y_test.numpy()).mean())
     save_file(

@@ -147,11 +147,13 @@ def materialise(network: nn.Module, sample: tuple[int, ...]) -> str | None:
     Returns the name of a tensor that is still without one, or None.
     """
     held = [*network.parameters(), *network.buffers()]
+    # one forward gives them their shapes; two samples, since batch norm refuses one
     if any(is_lazy(t) for t in held):
         modes = [(layer, layer.training) for layer in network.modules()]
         network.eval()
         with torch.no_grad():
             network(torch.zeros(2, *sample))
+        # each as it was: a frozen part may have been put in eval mode by its author
         for layer, training in modes:
             layer.training = training
     named = [*network.named_parameters(), *network.named_buffers()]
@@ -177,12 +179,15 @@ def initialise(network: nn.Module, init: Init, stream: torch.Generator) -> nn.Mo
     with torch.no_grad():
         for layer in network.modules() if init != "own" else ():
             if isinstance(layer, WEIGHTED):
+                # PyTorch's own rule, drawn by our stream: kaiming_uniform_ with a = sqrt(5) is just
+                # this bound
                 torchs = uniform(1 / math.sqrt(layer.weight[0].numel()))
                 gaussian = (
                     normal(0) if init == "normal" else normal(0, math.sqrt(2 / _fan_in(layer)))
                 )
                 _draw(layer, "weight", torchs if init == "torch" else gaussian)
                 _draw(layer, "bias", torchs if init == "torch" else Tensor.zero_)
+            # all other rules leave them at 1 and 0, as they are made
             elif isinstance(layer, BATCH_NORMS) and init == "normal":
                 _draw(layer, "weight", normal(1))
                 _draw(layer, "bias", Tensor.zero_)
@@ -213,6 +218,8 @@ def _draw(layer: nn.Module, name: str, draw: Callable[[Tensor], Tensor]) -> None
         steps = cast(nn.ModuleList, cast(nn.ModuleDict, layer.parametrizations)[name])
         if all(hasattr(step, "right_inverse") for step in steps):
             setattr(layer, name, draw(torch.empty_like(getattr(layer, name))))
+            # spectral norm estimates by power iteration, a round a look: a new weight needs as many
+            # as at the start
             for _ in range(LOOKS):
                 getattr(layer, name)
     elif (
@@ -252,10 +259,12 @@ class Tuned(nn.Sequential):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """As Sequential."""
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.in_bfloat16):
+            # layer by layer: a convolution keeps the layout that it is given, a reshape does not
             for layer in self:
                 if self.channels_last and x.dim() == 4:
                     x = x.contiguous(memory_format=torch.channels_last)
                 x = layer(x)
+        # losses and penalties are computed in float32
         return x.float()
 
 

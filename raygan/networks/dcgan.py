@@ -41,9 +41,11 @@ class Dcgan(NetworkComponent):
 
     def _generator(self, shape: tuple[int, ...]) -> nn.Module:
         sides, channels = _plan(shape)
+        # from the code z to the pixels: channels halve as sides double
         widths = [self.width * 2**i for i in reversed(range(len(sides) - 1))]
         body: list[nn.Module] = [
             nn.Unflatten(1, (self.z_dim, 1, 1)),
+            # no bias before a norm, which takes it out again
             nn.ConvTranspose2d(self.z_dim, widths[0], 4, bias=self.norm_g == "none"),
             *_norm(self.norm_g, widths[0], sides[0]),
             nn.ReLU(),
@@ -68,6 +70,7 @@ class Dcgan(NetworkComponent):
             zip(pairwise(widths), pairwise(sides[::-1]), strict=True)
         ):
             kernel = 4 if side == 2 * after else 3
+            # not next to the pixels: there it made samples oscillate (Radford et al., 2015, section 3)
             normed = i > 0 and self.norm_d != "none"
             body.append(nn.Conv2d(a, b, kernel, stride=2, padding=1, bias=not normed))
             if normed:
@@ -89,6 +92,5 @@ def _plan(shape: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
 def _norm(norm: Norm, channels: int, side: int) -> list[nn.Module]:
     if norm == "batch":
         return [nn.BatchNorm2d(channels, momentum=0.1)]
-    return (
-        [nn.GroupNorm(1, channels)] if norm == "layer" else []
-    )  # one group over (C, H, W) = layer norm
+    # one group over (C, H, W) is layer norm
+    return [nn.GroupNorm(1, channels)] if norm == "layer" else []

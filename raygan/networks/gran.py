@@ -22,9 +22,12 @@ class Gran(Dcgan):
     time_steps: int = Field(3, gt=0, description="Times that the generator paints (T).")
 
     def _generator(self, shape: tuple[int, ...]) -> nn.Module:
+        # the decoder takes [h_z, h_c]
         half = self.model_copy(update={"z_dim": 2 * self.z_dim})
         decoder = Dcgan._generator(half, shape)
         assert isinstance(decoder, nn.Sequential), "dcgan builds a Sequential"
+        # without its own output: an encoder is a discriminator with z_dim numbers in the place of a
+        # logit
         encoder = self._discriminator(shape, self.z_dim)
         return Painter(self.z_dim, self.time_steps, decoder[:-1], encoder)
 
@@ -45,6 +48,7 @@ class Painter(nn.Module):
         h_c = torch.zeros_like(h_z)
         canvas = self.decoder(torch.cat([h_z, h_c], 1))
         for _ in range(self.time_steps - 1):
+            # the encoder sees a picture, and the canvas is unbounded until the end
             h_c = torch.tanh(self.encoder(torch.tanh(canvas)))
             canvas = canvas + self.decoder(torch.cat([h_z, h_c], 1))
         return torch.tanh(canvas)

@@ -44,6 +44,7 @@ class Mlp(NetworkComponent):
         return self.init
 
     def _body(self, inputs: int, outputs: int) -> list[nn.Module]:
+        # counted as the papers do: the last linear layer is one of `layers`
         widths = [inputs] + [self.hidden] * (self.layers - 1)
         body: list[nn.Module] = []
         for a, b in pairwise(widths):
@@ -52,6 +53,7 @@ class Mlp(NetworkComponent):
 
     def _generator(self, shape: tuple[int, ...]) -> nn.Module:
         body = self._body(self.z_dim, math.prod(shape))
+        # pictures live in -1..1, points anywhere
         if self.output == "tanh" or (self.output == "auto" and len(shape) == 3):
             body.append(nn.Tanh())
         return self._sequential(*body, nn.Unflatten(1, shape))
@@ -75,6 +77,7 @@ class Fourier(nn.Module):
 
     def __init__(self, inputs: int, count: int, scale: float) -> None:
         super().__init__()
+        # a buffer, not a parameter: drawn once, published and swapped with D, trained by nobody
         self.register_buffer("frequencies", 2 * math.pi * scale * torch.randn(inputs, count))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -45,6 +45,7 @@ class PlainNetwork(NetworkComponent):
         build = self._pair().discriminator
         if outputs == 1:
             return _module(build(shape), f"network {label(self.name)}: discriminator(shape)")
+        # PMGAN's classifier is a discriminator with more outputs
         if len(parameters(build)) < 2:
             raise ConfigError(
                 f"network {label(self.name)}: a classifier with {outputs} logits is needed. Write"

@@ -26,7 +26,7 @@ from raygan.strategies.base import (
     num_processes,
     strategy_of,
 )
-from raygan.strategies.batching.stack import to_batch
+from raygan.strategies.batching.fits import to_batch
 from raygan.strategies.orders import Train
 from raygan.strategies.partition import component_of, source_component, sources_of, spoken
 

@@ -16,7 +16,8 @@ from pydantic import Field
 
 from raygan.config import Config
 from raygan.errors import ConfigError
-from raygan.gan.pair import Pair, Parts, Sharing
+from raygan.gan.pair import Pair, Sharing
+from raygan.gan.trainer import Parts
 from raygan.gan.types import Board, Report
 from raygan.gan.weights import Publication, Vector, unflatten
 from raygan.strategies.base import (
@@ -43,6 +44,8 @@ class FedPair(Pair):
 
     def train(self, steps: int, board: Board) -> Report:
         """Do `steps` steps; a round never crosses a period's end, where D and G were published."""
+        # versions 1, 1 + every, ... are published: the mean is taken up at the step after, by each
+        # by itself
         if self.step % self.sharing.every == 1:
             found = board.between(list(self.counts), self.step - 1, self.step)
             told = {n: p for n, (p,) in found.items()}
@@ -54,6 +57,8 @@ class FedPair(Pair):
 def mean(told: Mapping[str, Publication], counts: Mapping[str, float], key: str) -> Vector:
     """Of these pairs' flat D or G, each with its part's share."""
     weights = [counts[n] for n in told]
+    # in the order of the pairs, in float64 within `average`: a sum has the same bits in each of
+    # them
     arrays = np.stack([p.arrays[key] for p in told.values()])
     return np.average(arrays, 0, weights).astype(np.float32)
 
@@ -66,6 +71,11 @@ class Fedavg(StrategyComponent):
     @property
     def elastic(self) -> bool:
         """Everybody's networks are in everybody's mean."""
+        return False
+
+    @property
+    def publishes(self) -> bool:
+        """What its pairs publish is for each other."""
         return False
 
     @property

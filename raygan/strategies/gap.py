@@ -26,8 +26,9 @@ from pydantic import Field
 
 from raygan.config import Config
 from raygan.errors import ConfigError
-from raygan.gan.pair import Pair, Parts, Sharing
+from raygan.gan.pair import Pair, Sharing
 from raygan.gan.random_streams import derive_seed
+from raygan.gan.trainer import Parts
 from raygan.gan.weights import num_words
 from raygan.strategies.base import (
     Plan,
@@ -187,6 +188,8 @@ class Gap(StrategyComponent):
     def _async(self, ready: Sequence[str], progress: Progress, plan: Plan) -> list[Order]:
         done, orders = progress.done, list[Order]()
         due = [p for p in ready if self._due(p, progress, plan)]
+        # the longest wait first; by name among equals, so that the order of arrivals does not
+        # matter
         due.sort(key=lambda p: (-progress.waited.get(p, 0.0), p))
         while due:
             first = due.pop(0)
@@ -199,6 +202,8 @@ class Gap(StrategyComponent):
             ]
             if mates:
                 due.remove(mates[0])
+                # two that have met are at different steps (async): the record stands at the later
+                # one
                 step = max(done[first], done[mates[0]])
                 orders.append(
                     Swap(step, ((first, mates[0]), (mates[0], first)), self.what, self.carry)
@@ -220,6 +225,7 @@ class Gap(StrategyComponent):
     def _due(self, player: str, progress: Progress, plan: Plan) -> bool:
         at = progress.done[player]
         return (
+            # not at the end: a network that is swapped there is never trained by its new partner
             0 < at < plan.steps
             and at >= self.updates(self.swap_warmup, plan)
             and at - progress.swapped.get(player, 0) >= self.period(plan)
@@ -238,6 +244,7 @@ class Gap(StrategyComponent):
 def parcel_bytes(parts: Parts, what: Literal["D", "G"], carry: Literal["all", "weights"]) -> int:
     """Of a network on its way to another pair."""
     words = num_words(parts.discriminator if what == "D" else parts.generator)
+    # G's moving average goes where G goes: it is what is sampled from
     average = what == "G" and parts.config.ema > 0
     return 4 * words * (1 + average + (parts.config.optimizer_words if carry == "all" else 0))
 
@@ -249,6 +256,7 @@ def matching(players: Sequence[str], seed: int, step: int) -> list[tuple[str, st
     1
     """
     order = list(players)
+    # no stream that is carried: after a resume, and on any number of processes, the same couples
     random.Random(derive_seed(seed, "matchmaker", "matching", step)).shuffle(order)
     return [(a, b) for a, b in zip(order[::2], order[1::2], strict=False)]
 
@@ -274,6 +282,7 @@ def overwrite_worst(
     >>> overwrite_worst({"a": "b", "b": "a"}, {"a": 0.1, "b": 0.9}, 1)
     {'a': 'a', 'b': 'a'}
     """
+    # one without a loss (it has just joined) is taken for the worst
     ranked = sorted(takes, key=lambda p: (losses.get(p, float("inf")), p))
     better = over_the_worst(ranked, count)
     return {player: better.get(source, source) for player, source in takes.items()}

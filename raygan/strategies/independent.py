@@ -16,7 +16,8 @@ from torch import nn
 
 from raygan.config import Config
 from raygan.errors import ConfigError
-from raygan.gan.pair import Pair, Parts, Sharing
+from raygan.gan.pair import Pair, Sharing
+from raygan.gan.trainer import Parts
 from raygan.strategies.base import Plan, Progress, Setup, StrategyComponent, same_networks
 from raygan.strategies.orders import Train
 
@@ -86,6 +87,8 @@ class Independent(StrategyComponent):
         """Whoever is ready goes on to the end of its round; who shares weights, in turns."""
         done = progress.done
         if self.share_weights:
+            # a step each, by number: layers in common are trained by one pair at a time, in an
+            # order that a resumed run repeats
             turn = min(done, key=lambda p: (done[p], p))
             return [Train(turn, 1)] if len(ready) == len(done) and done[turn] < plan.steps else []
         return [Train(p, plan.next_stop(done[p]) - done[p]) for p in ready if done[p] < plan.steps]
@@ -96,6 +99,8 @@ def share(parts: Parts, common: dict[str, nn.Module]) -> Parts:
     network, from the pixels on.
     """
     d, g = cast(nn.Sequential, parts.discriminator), cast(nn.Sequential, parts.generator)
+    # D from the pixels on, G backwards from them: what looks at pictures is shared, what decides is
+    # not
     for i in half(list(d)):
         d[i] = common.setdefault(f"D.{i}", d[i])
     for i in half(list(g)[::-1]):

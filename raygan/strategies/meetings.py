@@ -61,8 +61,10 @@ def meet_or_train(
         progress.swapped.get(p, 0) == done[waiting[0]] for p in done if p != waiting[0]
     ):
         waiting = []  # all others have met, or joined, at this very point
+    # only where all have come and stand at one step: half a meeting would be another matching
     if len(waiting) > 1 and len(ready) == len(done) and len(set(done.values())) == 1:
         return [meet(done[waiting[0]])]
+    # who waits at a point gets no order; all others go on, at most to their next point
     orders: list[Order] = []
     for p in ready:
         stop = min(plan.next_stop(done[p]), following(done[p]), plan.steps)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -22,12 +22,9 @@ from raygan.data.base import DataComponent, Samples, freeze
 from raygan.data.clusters import clusters
 from raygan.data.partition import Index, Part, members, needs_classes, rescaled, with_labels
 from raygan.data.split import fingerprint
-from raygan.errors import ConfigError, DataError, did_you_mean
+from raygan.errors import ConfigError, DataError
 from raygan.own.calling import calling
 from raygan.own.names import label
-
-if TYPE_CHECKING:
-    from raygan.strategies.base import StrategyComponent
 
 Ask = Callable[[Config, list[str], Samples], dict[str, Part]]
 """Reads the sources of these pairs where pairs live, and tells what it found."""
@@ -52,43 +49,6 @@ def unlike(config: Config) -> str | None:
     if rule in ("shared", "shards"):
         return None
     return rule if isinstance(rule, str) else "{pair: SOURCE}"
-
-
-def check_parts(strategy: StrategyComponent, config: Config) -> None:
-    """Raises ConfigError for a partition where somebody who is no pair needs real samples, and for
-    pairs that have no part.
-    """
-    component = component_of(config)
-    rule = component.partition
-    if rule == "shared":
-        return
-    pairs = strategy.locals(config)
-    told = rule if isinstance(rule, str) else "{pair: SOURCE}"
-    for player in strategy.players(config):
-        if player not in pairs and strategy.needs_data(player):
-            raise ConfigError(
-                f"data.partition = {told}: {player} of strategy {label(strategy.name)} needs real"
-                " samples, and has no part of its own. Use --strategy federated, gap or"
-                " independent, or data.partition shared."
-            )
-    if isinstance(rule, str):
-        parts = component.partition_parts or config.num_pairs
-        if (most := max(config.ids)) >= parts:
-            raise ConfigError(
-                f"data.partition = {told}: there are {parts} parts, and none for pair {most}. Start"
-                " a new run."
-            )
-        return
-    for pair in rule:
-        if pair not in pairs and not config.members:  # else it has left
-            raise ConfigError(
-                f"data.partition: no pair named {pair!r}. {did_you_mean(pair, pairs)}"
-            )
-    if missing := [p for p in pairs if p not in rule]:
-        raise ConfigError(
-            f"data.partition: no SOURCE for {missing[0]}: num_pairs = {config.num_pairs}, and"
-            f" {len(rule)} have one. Add it, or set num_pairs."
-        )
 
 
 def parts_of(config: Config) -> float:
@@ -148,6 +108,7 @@ def own_parts(
         else:
             out[pair] = own_source(config, pair, outline)
         known = outline.parts.get(pair)
+        # the name of a file says nothing of what is in it, on this machine
         if known is not None and known.sha256 != out[pair].sha256:
             raise DataError(
                 f"data.partition: {pair} reads {known.source} with sha256 {out[pair].sha256[:12]}.."
@@ -168,6 +129,7 @@ def cut(component: DataComponent, config: Config, pair: str, whole: Samples) -> 
             " key or a file, or take shards."
         )
     index, seed = int(pair.rpartition("-")[2]), component.partition_seed
+    # both parts are cut by one rule, so that a pair is scored on data like its own
     labels: Sequence[Index | None] = (whole.labels, whole.held_out_labels)
     if rule == "clusters":
         labels = clusters((whole.train, whole.held_out), parts, seed)
@@ -203,6 +165,8 @@ def own_source(config: Config, pair: str, outline: Samples) -> Samples:
             f"{where} holds {kind(found)} of shape {found.shape}, {outline.name} {kind(outline)} of"
             f" shape {outline.shape}. Make them alike."
         )
+    # points of all pairs in the same units: networks that move between pairs must mean the same by
+    # a number
     if found.scaling == outline.scaling:
         return found
     if found.is_images:
@@ -221,6 +185,7 @@ def source_component(config: Config, pair: str) -> DataComponent:
     kind.
     """
     spec = dict(sources_of(config)[pair])
+    # what a user has said of the whole (labels, size, held_out) holds for each SOURCE of its kind
     own = {k: v for k, v in config.data.items() if not k.startswith("partition") and k != "path"}
     made = load_component("data", {**own, **spec} if spec["name"] == own.get("name") else spec)
     return cast(DataComponent, made)

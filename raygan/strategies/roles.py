@@ -65,6 +65,7 @@ def with_verdicts(players: Iterable[str], roles: Roles) -> list[str]:
     >>> with_verdicts(["a", "j"], {"j": Role(pair=False, scored=False, judges=True)})
     ['j']
     """
+    # a generator of PMGAN has copies of the judge's D: their verdicts are the judge's
     judged = any(role.judges for role in roles.values())
     seen = [(p, role_of(p, roles)) for p in players]
     return [p for p, role in seen if role.judges or (role.scored and not (judged and role.pair))]

@@ -25,10 +25,10 @@ from PIL import Image
 
 from raygan.cli import main, verbs
 from raygan.config import load_component
-from raygan.data import cache, kept, rows
+from raygan.data import cache, keeping, kept, stored
 from raygan.data.base import Samples
 from raygan.data.files import FileComponent
-from raygan.data.rows import Stored
+from raygan.data.stored import Stored
 from raygan.errors import DataError
 from raygan.watching import WATCH
 
@@ -41,14 +41,14 @@ POINTS = RNG.normal(size=(3000, 2)) * [1, 9] + [1e9, 0]
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Everything of 4 KiB and more is large; parts are small, also where all is in memory."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(rows, "PART", 1 << 12)
+    monkeypatch.setattr(stored, "PART", 1 << 12)
     return tmp_path / "cache" / "raygan" / "read"
 
 
 def make_large(monkeypatch: pytest.MonkeyPatch) -> None:
     from raygan.data import hdf5, npz
 
-    for module in (rows, npz, hdf5):
+    for module in (keeping, npz, hdf5):
         monkeypatch.setattr(module, "LARGE", 1 << 12)
 
 
@@ -249,7 +249,7 @@ def test_where_nothing_can_be_kept_it_is_read_into_memory_and_told(
     assert isinstance(found.train, np.ndarray)
     assert found.record is not None
     assert "not cached" in found.record.lines()[-1]
-    monkeypatch.setattr(rows, "room", lambda: 0)
+    monkeypatch.setattr(keeping, "room", lambda: 0)
     with pytest.raises(DataError, match="Set XDG_CACHE_HOME") as error:
         data.load(0)
     assert "\n" not in str(error.value)
@@ -290,9 +290,9 @@ def test_of_two_that_read_the_same_one_writes(tmp_path: Path) -> None:
     try:
         second.start()
         assert waits.wait(30)
-        token = rows.PLACE.set(first)
+        token = keeping.PLACE.set(first)
         first.commit(data.read())
-        rows.PLACE.reset(token)
+        keeping.PLACE.reset(token)
         first.close()
         second.join(30)
     finally:

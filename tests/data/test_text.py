@@ -6,8 +6,9 @@ from raygan.config import load_component
 from raygan.data.base import DataComponent, Samples
 from raygan.data.lm1b import PAD, UNKNOWN, decode, encode
 from raygan.errors import ConfigError, DataError
+from raygan.metrics.groups import default_groups
 from raygan.metrics.ngrams import jensen_shannon, ngram_scores, ngrams
-from raygan.metrics.suite import Suite, default_groups
+from raygan.metrics.suite import Suite
 from tests.conftest import setup_of, tiny_config
 
 

@@ -33,7 +33,7 @@ BUGS = {
         "raygan.gan.random_streams:sample_prior", ", device=generator.device", "", "gap"
     ),
     "noise on D's input made on the host": Bug(
-        "raygan.gan.pair:Trainer.blur", ", device=x.device", "", "ema, noise, matching"
+        "raygan.gan.trainer:Trainer.blur", ", device=x.device", "", "ema, noise, matching"
     ),
     "samples published from the device": Bug(
         "raygan.gan.pair:Pair.shared_samples", "torch.stack(batches).cpu()", "torch.stack(batches)", "sgan samples"
@@ -42,10 +42,10 @@ BUGS = {
         "raygan.gan.pair:Pair.one_step", "held.to(self.device)", "held", "gap"
     ),
     "G stays on the host": Bug(
-        "raygan.gan.pair:Trainer.__init__", "parts.generator.to(self.device)", "parts.generator", "gap"
+        "raygan.gan.trainer:Trainer.__init__", "parts.generator.to(self.device)", "parts.generator", "gap"
     ),
     "D stays on the host": Bug(
-        "raygan.gan.pair:Trainer.__init__", "parts.discriminator.to(self.device)", "parts.discriminator", "gap"
+        "raygan.gan.trainer:Trainer.__init__", "parts.discriminator.to(self.device)", "parts.discriminator", "gap"
     ),
     "DRAGAN's noise on the host": Bug(
         "raygan.losses.dragan:Dragan.penalty_points", ", device=real.device", "", "loss dragan"
@@ -70,22 +70,22 @@ BUGS = {
         '["gradient"])).to(self.device)', '["gradient"]))', "pmgan gradients",
     ),
     "messengers' shares on the host": Bug(
-        "raygan.strategies.sgan.messengers:Crew.of_each", ", device=self.device", "", "sgan samples"
+        "raygan.strategies.sgan.opponents:Opponents.weights", ", device=self.pair.device", "", "sgan samples"
     ),
     "a messenger's samples stay on the host": Bug(
         "raygan.strategies.sgan.opponents:Opponent.refresh", ".to(device)", "", "sgan samples"
     ),
     "a deputy's gradient sent from the device": Bug(
-        "raygan.strategies.sgan.messengers:Crew.gradient", ".cpu()", "", "sgan shards"
+        "raygan.strategies.sgan.deputies:Shard._by_d", ".cpu()", "", "sgan shards"
     ),
     "a deputy's gradient added on the host": Bug(
-        "raygan.strategies.sgan.global_pair:GlobalPair.add_gradient", ", device=self.device", "", "sgan shards"
+        "raygan.strategies.sgan.global_pair:add_gradient", ", device=device", "", "sgan shards"
     ),
     "stacked tensors on the host": Bug(
-        "raygan.strategies.batching.stack:Stack._gather", ", device=same[0].device", "", "pack"
+        "raygan.strategies.batching.stack:gather", ", device=same[0].device", "", "pack"
     ),
     "penalties' weights on the host, by a batch": Bug(
-        "raygan.strategies.batching.stack:penalties", ", device=squares.device", "", "pack dragan"
+        "raygan.strategies.batching.losses:penalties", ", device=squares.device", "", "pack dragan"
     ),
 }  # fmt: skip
 

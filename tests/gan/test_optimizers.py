@@ -6,7 +6,8 @@ import sys
 import pytest
 import torch
 
-from raygan.gan import steps as S
+from raygan.gan.optimizers import make_optimizer, zero_grad
+from raygan.gan.states import optimizer_state
 
 TRAINS_EVERYTHING = """
 import sys, tempfile
@@ -24,7 +25,7 @@ assert "torch._dynamo" not in sys.modules
 def test_the_bits_are_those_of_torch(kind: str) -> None:
     ours, theirs = torch.nn.Linear(7, 5), torch.nn.Linear(7, 5)
     theirs.load_state_dict(ours.state_dict())
-    one = S.make_optimizer(kind, ours.parameters(), 1e-3, 0.5, 0.9)
+    one = make_optimizer(kind, ours.parameters(), 1e-3, 0.5, 0.9)
     other: torch.optim.Optimizer = (
         torch.optim.Adam(theirs.parameters(), 1e-3, (0.5, 0.9), fused=True)
         if kind == "adam"
@@ -33,13 +34,13 @@ def test_the_bits_are_those_of_torch(kind: str) -> None:
     for i in range(20):
         x = torch.randn(3, 7, generator=torch.Generator().manual_seed(i))
         for network, optimizer in ((ours, one), (theirs, other)):
-            S.zero_grad(optimizer)
+            zero_grad(optimizer)
             network(x).square().sum().backward()
             optimizer.step()
     assert all(
         torch.equal(a, b) for a, b in zip(ours.parameters(), theirs.parameters(), strict=True)
     )
-    assert S.optimizer_state("o", one).keys() == S.optimizer_state("o", other).keys()
+    assert optimizer_state("o", one).keys() == optimizer_state("o", other).keys()
 
 
 @pytest.mark.exhaustive

@@ -8,8 +8,8 @@ import torch
 
 from raygan.errors import CheckpointError, NonFiniteError
 from raygan.gan.bundle import pack, unpack
-from raygan.gan.pair import Pair, Sharing, finite
-from raygan.gan.weights import Publication, flatten
+from raygan.gan.pair import Pair, Sharing
+from raygan.gan.weights import Publication, finite, flatten
 from tests.conftest import setup_of, state_digest, tiny_config
 
 
@@ -208,7 +208,7 @@ def test_one_mechanism_is_under_both_ways_to_let_rates_fall() -> None:
     for step in range(15):
         for pair in pairs:
             pair.step = step
-        short, long, both, given = (pair.decay() for pair in pairs)
+        short, long, both, given = (pair.scheduled.rate(step) for pair in pairs)
         assert short == long == max(0.0, 1.0 - step / 12)
         assert both == given
 
@@ -226,11 +226,11 @@ def test_a_schedule_moves_what_it_names_and_nothing_else() -> None:
         rates.append(pair.opt_d.param_groups[0]["lr"])
         betas.append(pair.opt_g.param_groups[0]["betas"])
         assert plain.opt_d.param_groups[0]["lr"] == 1e-3
-        assert (plain.ema, plain.update_of_d(0, 1).gamma) == (0.9, 1.0)
+        assert (plain.scheduled.ema(step), plain.update_of_d(0, 1).gamma) == (0.9, 1.0)
     assert rates == pytest.approx([1e-3, 0.75e-3, 0.5e-3, 0.5e-3])
     assert [b for b, _ in betas] == pytest.approx([0.5, 0.25, 0.0, 0.0])
     assert [b for _, b in betas] == pytest.approx([0.999, 0.9495, 0.9, 0.9])
-    assert (pair.ema, pair.update_of_d(1, 2)) == (0.5, (23, 0.0))
+    assert (pair.scheduled.ema(step), pair.update_of_d(1, 2)) == (0.5, (23, 0.0))
 
 
 def test_a_nan_loss_skips_the_step_and_ends_the_run_after_max_bad_steps() -> None:
@@ -346,14 +346,14 @@ def test_counters_go_on_after_a_restore() -> None:
     pair, other = make(), make()
     pair.bad_steps.total, pair.bad_steps.in_a_row, pair.swapped_at, pair.step = 5, 3, 6, 9
     pair.identity = {"D": "pair-04", "G": "pair-05"}
-    pair.take_turn(2)
+    pair.streams.take_turn(2)
     other.restore(unpack(pack(pair.state())))
     assert (
         other.bad_steps.total,
         other.bad_steps.in_a_row,
         other.swapped_at,
         other.step,
-        other.turn,
+        other.streams.turn,
     ) == (
         5,
         3,
@@ -363,7 +363,7 @@ def test_counters_go_on_after_a_restore() -> None:
     )
     assert other.identity == pair.identity
     assert other.streams.player == "pair-00~2"
-    other.take_turn(0)
+    other.streams.take_turn(0)
     assert other.streams.player == "pair-00"
 
 
@@ -378,7 +378,7 @@ def test_large_numbers_whose_sum_overflows_are_finite() -> None:
 
 def test_a_state_of_before_turns_and_swaps_is_one_of_a_pair_that_had_none() -> None:
     ours, other = make(), make()
-    ours.take_turn(3)
+    ours.streams.take_turn(3)
     ours.swapped_at, ours.identity["D"] = 9, "pair-07"
     old = {
         k: v
@@ -386,7 +386,7 @@ def test_a_state_of_before_turns_and_swaps_is_one_of_a_pair_that_had_none() -> N
         if k not in ("turn", "swapped_at", "identity.D", "identity.G")
     }
     ours.restore(old)
-    assert (ours.turn, ours.streams.player, ours.swapped_at) == (0, "pair-00", -1)
+    assert (ours.streams.turn, ours.streams.player, ours.swapped_at) == (0, "pair-00", -1)
     assert ours.identity == {"D": "pair-00", "G": "pair-00"}
 
 

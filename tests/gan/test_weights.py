@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from raygan.gan.steps import flatten_optimizer, make_optimizer, unflatten_optimizer
+from raygan.gan.optimizers import flatten_optimizer, make_optimizer, unflatten_optimizer
 from raygan.gan.weights import (
     Parcel,
     Precision,

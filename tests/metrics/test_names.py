@@ -5,8 +5,9 @@ import math
 import pytest
 
 from raygan.config import resolve
+from raygan.metrics.groups import GROUPS, default_groups
 from raygan.metrics.ranking import METRICS, deciding, verdict
-from raygan.metrics.suite import GROUPS, Suite, default_groups
+from raygan.metrics.suite import Suite
 from raygan.strategies.base import load_data
 
 

@@ -15,14 +15,15 @@ from raygan.controller.worker import Shelves
 from raygan.errors import NonFiniteError
 from raygan.gan.bundle import pack as bundle
 from raygan.gan.bundle import unpack
-from raygan.gan.pair import Meter, Pair, Sharing
+from raygan.gan.meter import Meter
+from raygan.gan.pair import Pair, Sharing
 from raygan.gan.weights import flatten
 from raygan.service import autopack as packing
 from raygan.service.training import train
 from raygan.service.verify import compare, final_states
 from raygan.strategies.base import homes, pair_name
+from raygan.strategies.batching.losses import each
 from raygan.strategies.batching.pack import Pack, why_not
-from raygan.strategies.batching.stack import each
 from tests.conftest import TINY, setup_of, state_digest, tiny_config
 
 MLP: dict[str, Any] = {

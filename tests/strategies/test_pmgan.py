@@ -25,7 +25,8 @@ from raygan.service.verify import final_states
 from raygan.strategies.base import Plan, Progress, strategy_of
 from raygan.strategies.orders import Train
 from raygan.strategies.pmgan.generator import Generator
-from raygan.strategies.pmgan.judge import Judge, RealOrNot, WhichOne
+from raygan.strategies.pmgan.judge import Judge
+from raygan.strategies.pmgan.networks import RealOrNot, WhichOne
 from raygan.strategies.pmgan.slots import check_slot, slot_of, write_slot
 from raygan.strategies.roles import JUDGE
 from tests.conftest import setup_of, tiny_config
@@ -203,7 +204,7 @@ def test_the_judge_normalises_each_generators_batch_as_the_generator_will() -> N
     judge.train(1, board)
     slots = [
         torch.tensor(slot.arrays["samples"][:6])
-        for slot in board.newest([slot_of(g) for g in judge.generators]).values()
+        for slot in board.newest([slot_of(g) for g in judge.inbox.members]).values()
     ]
     alone = [x for x in met if any(len(x) == len(s) and torch.equal(x, s) for s in slots)]
     assert len(alone) >= 2 * len(slots), (
@@ -439,7 +440,7 @@ def test_one_that_is_behind_the_judge_is_bounded_too(monkeypatch: pytest.MonkeyP
     assert late.train(12, board)["steps_done"] == 2
     late.step, late.base = 9, None
     assert late.train(3, board)["steps_done"] == 0, "too far ahead, and its slot is to be used yet"
-    late.base, judge.used[late.name], judge.updates = None, 9, judge.updates + 1
+    late.base, judge.inbox.used[late.name], judge.updates = None, 9, judge.updates + 1
     judge.publish(board, judge.updates, {})
     assert late.train(3, board)["steps_done"] == 1, (
         "too far ahead: one slot, for which the judge waits"

@@ -3,7 +3,7 @@
 import copy
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -16,17 +16,20 @@ from raygan.controller.worker import Shelves
 from raygan.errors import ConfigError
 from raygan.gan import steps as S
 from raygan.gan.bundle import unpack
+from raygan.gan.optimizers import zero_grad
 from raygan.gan.pair import Pair
 from raygan.gan.weights import Publication, digest, flatten, whole
 from raygan.service.verify import final_states
 from raygan.strategies.base import Plan, Progress, strategy_of
-from raygan.strategies.batching import stack
+from raygan.strategies.batching import fits
 from raygan.strategies.orders import Train
 from raygan.strategies.roles import GLOBAL
-from raygan.strategies.sgan import global_pair as sgan_players
-from raygan.strategies.sgan.global_pair import GlobalPair, payoff_weights
-from raygan.strategies.sgan.messengers import Crew
+from raygan.strategies.sgan import opposition
+from raygan.strategies.sgan.costs import sharing_of
+from raygan.strategies.sgan.global_pair import GlobalPair
+from raygan.strategies.sgan.messengers import Messengers
 from raygan.strategies.sgan.opponents import Opponent
+from raygan.strategies.sgan.payoffs import payoff_weights
 from raygan.strategies.sgan.strategy import Sgan
 from tests.conftest import setup_of, tiny_config
 
@@ -150,14 +153,14 @@ def test_publications_read_in_small_portions_change_nothing(
 ) -> None:
     config = tiny_config(num_pairs=3, **changes)
     whole = digests(config)
-    monkeypatch.setattr(sgan_players, "PORTION_BYTES", 1.0)  # one iteration each
+    monkeypatch.setattr(opposition, "PORTION_BYTES", 1.0)  # one iteration each
     assert digests(config) == whole
 
 
 def test_the_next_portion_is_on_its_way_while_this_one_is_used(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sgan_players, "PORTION_BYTES", 1.0)
+    monkeypatch.setattr(opposition, "PORTION_BYTES", 1.0)
     config = tiny_config(steps=3)
     strategy, setup = strategy_of(config), setup_of(config)
     second_asked = threading.Event()
@@ -175,11 +178,11 @@ def test_the_next_portion_is_on_its_way_while_this_one_is_used(
         strategy.build(name, setup).train(3, board)
     ref = strategy.build(GLOBAL, setup)
     assert isinstance(ref, GlobalPair)
-    portions = ref.portions(3, board)
+    portions = ref.opposition.portions(0, 3, board)
     assert next(portions) == 1
     assert second_asked.wait(10), "asked before the first iteration is carried out"
     assert ref.step == 0
-    assert 2 not in ref.ahead["pair-00"], "and not used before its turn"
+    assert 2 not in ref.opposition.here.ahead["pair-00"], "and not used before its turn"
     portions.close()
 
 
@@ -232,14 +235,14 @@ def test_real_and_fake_share_a_batch_where_no_layer_looks_at_a_whole_one(normed:
     setup = setup_of(tiny_config(**(images if normed else {})))
     pair = strategy_of(setup.config).build(GLOBAL, setup)
     assert isinstance(pair, GlobalPair)
-    assert pair.together is not normed
+    assert pair.messengers.together is not normed
     shape = setup.data.shape
     real, fake = (
         torch.randn(16, *shape, generator=torch.Generator().manual_seed(i)) for i in (0, 1)
     )
     gradients = []
     for together in (False, True):
-        S.zero_grad(pair.opt_d)
+        zero_grad(pair.opt_d)
         S.d_backward(pair.d, pair.loss, real, fake, torch.Generator(), 0.5, together)
         gradients.append(
             torch.cat([p.grad.reshape(-1) for p in pair.d.parameters() if p.grad is not None])
@@ -248,7 +251,7 @@ def test_real_and_fake_share_a_batch_where_no_layer_looks_at_a_whole_one(normed:
     setup = setup_of(tiny_config(loss="wgan_gp"))
     pair = strategy_of(setup.config).build(GLOBAL, setup)
     assert isinstance(pair, GlobalPair)
-    assert not pair.together, "a bias whose gradient is exactly 0 stays where it is"
+    assert not pair.messengers.together, "a bias whose gradient is exactly 0 stays where it is"
 
 
 def test_a_messenger_starts_equal_to_the_published_discriminator(
@@ -282,7 +285,8 @@ def test_what_a_messengers_optimizer_remembers(
 
     def spy(self: GlobalPair, *args: Any, **kwargs: Any) -> float:
         steps.update(
-            float(next(iter(o.optimizer.state.values()))["step"]) for o in self.opponents.values()
+            float(next(iter(o.optimizer.state.values()))["step"])
+            for o in self.opposition.here.by_name.values()
         )
         return original(self, *args, **kwargs)
 
@@ -299,7 +303,7 @@ def test_a_cloned_messenger_optimizer_is_the_locals_own(monkeypatch: pytest.Monk
     board = Shelves()
     local.train(3, board)
     assert isinstance(supervisor, GlobalPair)
-    opponent = supervisor.opponents["pair-00"]
+    opponent = supervisor.opposition.here.by_name["pair-00"]
     before = flatten(opponent.d).copy()
     opponent.refresh(board.newest(["pair-00"])["pair-00"], supervisor.settings, CPU)
     assert not np.array_equal(flatten(opponent.d), before)
@@ -346,7 +350,7 @@ def test_generators_travel_as_whichever_is_fewer_bytes() -> None:
     def kind(**changes: Any) -> int:
         config = tiny_config(**changes)
         parts = setup_of(config).parts("pair-00")
-        return strategy_of(config).sharing(parts).samples  # type: ignore[attr-defined,no-any-return]
+        return sharing_of(cast(Sgan, strategy_of(config)), parts).samples
 
     assert kind() == 1  # 32 numbers against a whole network
     assert kind(batch_size=4096) == 0
@@ -413,9 +417,9 @@ def test_async_uses_the_newest_version_and_keeps_the_lag_below_its_bound(lifetim
         report = supervisor.train(1, board)
         assert 0 <= report["lag"] <= 4
         if i % lifetime == 0:
-            assert {n: o.version for n, o in supervisor.opponents.items()} == board.progress(
-                supervisor.locals
-            )
+            assert {
+                n: o.version for n, o in supervisor.opposition.here.by_name.items()
+            } == board.progress(supervisor.opposition.locals)
 
 
 def test_a_bound_that_cannot_hold_is_refused() -> None:
@@ -506,12 +510,12 @@ def test_messengers_at_once_are_messengers_one_by_one_within_rounding(
     )
     setup, found = setup_of(config), []
     used: list[int] = []
-    train = Crew.train_at_once
+    train = Messengers.train_at_once
     monkeypatch.setattr(
-        Crew, "train_at_once", lambda self, b: (used.append(b.d.size), train(self, b))[1]
+        Messengers, "train_at_once", lambda self, b: (used.append(b.d.size), train(self, b))[1]
     )
     for below in (0, 200_000):
-        monkeypatch.setattr(stack, "BATCHED_BELOW", below)
+        monkeypatch.setattr(fits, "BATCHED_BELOW", below)
         found.append(unpack(final_states(config, lambda: InlineExecutor(setup))[GLOBAL]))
     assert set(used) == (set() if config.strategy.get("variant") == "simplified" else {3})
     one, other = found
@@ -576,9 +580,9 @@ def test_a_global_pair_that_is_rolled_back_forgets_whom_it_met_since(shards: int
     good = supervisor.state()
     supervisor.train(2, board)
     after = digest(supervisor.state())
-    assert len(supervisor.met) == 3
+    assert len(supervisor.opposition.met) == 3
     supervisor.restore(good)
-    assert supervisor.met == []
+    assert supervisor.opposition.met == []
     supervisor.train(2, board)
     assert digest(supervisor.state()) == after
 
@@ -596,3 +600,9 @@ def test_a_global_pair_that_is_rolled_back_forgets_whom_it_met_since(shards: int
 def test_shards_that_cannot_be(settings: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         strategy_of(tiny_config(strategy={"name": "sgan", **settings}))
+
+
+@pytest.mark.parametrize("over", ["population", "federated", "mdgan", "fedavg"])
+def test_locals_that_publish_nothing_for_a_global_pair_are_refused(over: str) -> None:
+    with pytest.raises(ConfigError, match=f"over = '{over}': its pairs publish nothing"):
+        strategy_of(tiny_config(num_pairs=2, strategy={"name": "sgan", "over": {"name": over}}))

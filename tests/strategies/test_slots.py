@@ -59,16 +59,16 @@ def test_a_generators_class_and_its_share() -> None:
 def test_the_judge_uses_no_torn_slot_and_none_twice() -> None:
     ours, board = judge(), Shelves()
     board.publish(slot(3))
-    assert ours.poll(board, ["gen-01"], 0) == {"gen-01"}
-    ours.used["gen-01"] = 3
-    assert ours.poll(board, ["gen-01"], 0) == set()
+    assert ours.inbox.poll(board, ["gen-01"], 0) == {"gen-01"}
+    ours.inbox.used["gen-01"] = 3
+    assert ours.inbox.poll(board, ["gen-01"], 0) == set()
     torn = slot(4)
     board.publish(
         Publication(torn.player, 4, {**torn.arrays, "samples": torn.arrays["samples"] * 2})
     )
     with pytest.raises(RayganError, match="torn slot"):
-        ours.poll(board, ["gen-01"], 0)
-    assert ours.slots["gen-01"].version == 3
+        ours.inbox.poll(board, ["gen-01"], 0)
+    assert ours.inbox.slots["gen-01"].version == 3
 
 
 def test_the_judge_takes_no_slot_that_is_not_newer() -> None:
@@ -80,11 +80,11 @@ def test_the_judge_takes_no_slot_that_is_not_newer() -> None:
         ) -> dict[str, Publication]:
             return {older.player: older}
 
-    ours.poll(Again(), ["gen-01"], 0)
-    before = ours.slots["gen-01"]
+    ours.inbox.poll(Again(), ["gen-01"], 0)
+    before = ours.inbox.slots["gen-01"]
     older = slot(3)
-    ours.poll(Again(), ["gen-01"], 0)
-    assert ours.slots["gen-01"] is before
+    ours.inbox.poll(Again(), ["gen-01"], 0)
+    assert ours.inbox.slots["gen-01"] is before
 
 
 @pytest.mark.parametrize("ema", [0.0, 0.9])
@@ -93,14 +93,19 @@ def test_a_judge_goes_on_with_what_it_had_computed_and_used(ema: float) -> None:
     for parameter in ours.c.parameters():
         parameter.grad = torch.ones_like(parameter)
     ours.opt_c.step()  # C and what its optimizer remembers are not those of the beginning
-    ours.beta[:], ours.learned[:], ours.updates = 0.25, 0.75, 7
-    ours.used = {"gen-00": 4, "gen-01": 5, "gen-02": -1}
+    ours.betas.now[:], ours.betas.learned[:], ours.updates = 0.25, 0.75, 7
+    ours.inbox.used = {"gen-00": 4, "gen-01": 5, "gen-02": -1}
     ours.step, ours.bad_steps.in_a_row = 6, 2
     other.restore(unpack(pack(ours.state())))
     assert state_digest(other.state()) == state_digest(ours.state())
-    assert np.array_equal(other.beta, ours.beta)
-    assert np.array_equal(other.learned, ours.learned)
-    assert (other.used, other.updates, other.step, other.bad_steps.in_a_row) == (ours.used, 7, 6, 2)
+    assert np.array_equal(other.betas.now, ours.betas.now)
+    assert np.array_equal(other.betas.learned, ours.betas.learned)
+    assert (other.inbox.used, other.updates, other.step, other.bad_steps.in_a_row) == (
+        ours.inbox.used,
+        7,
+        6,
+        2,
+    )
     state: State = {**ours.state(), "used": "gen-00=9,gen-07=3"}
     other.restore(state)
-    assert other.used == {"gen-00": 9, "gen-01": 5, "gen-02": -1}, "only of members"
+    assert other.inbox.used == {"gen-00": 9, "gen-01": 5, "gen-02": -1}, "only of members"

@@ -6,7 +6,7 @@ import pytest
 
 from raygan.controller.inline import InlineExecutor
 from raygan.controller.worker import Shelves
-from raygan.gan.pair import Trainer
+from raygan.gan.trainer import Trainer
 from raygan.gan.weights import Parcel, Publication
 from raygan.service.verify import final_states
 from raygan.strategies.base import strategy_of

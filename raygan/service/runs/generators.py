@@ -18,7 +18,7 @@ from raygan.data.record import Scaling
 from raygan.errors import CheckpointError
 from raygan.gan.bundle import unpack
 from raygan.gan.random_streams import Streams, sample_prior
-from raygan.gan.steps import load_network
+from raygan.gan.states import load_network
 from raygan.gan.types import State
 from raygan.metrics.mixture import shares
 from raygan.networks.base import NetworkComponent

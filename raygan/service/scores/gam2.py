@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from raygan.config import Config, Resolved
 from raygan.errors import ConfigError
 from raygan.gan import steps as S
+from raygan.gan.optimizers import make_optimizer
 from raygan.gan.random_streams import Streams
 from raygan.gan.types import Loss
 from raygan.metrics.gam import Score, scores, share_taken_for_real, verdict
@@ -172,7 +173,7 @@ def held_out_judge(
     component = cast(NetworkComponent, config.component("network"))
     d = component.discriminator(data.shape, streams.at("init-d"))
     loss = cast(Loss, config.component("loss"))
-    optimizer = S.make_optimizer(
+    optimizer = make_optimizer(
         config.pair.optimizer,
         d.parameters(),
         config.pair.lr_d,

@@ -19,8 +19,9 @@ from torch import nn
 from raygan.config import Config
 from raygan.data.base import Samples
 from raygan.errors import CheckpointError, ConfigError, DataError
+from raygan.gan.optimizers import make_optimizer
 from raygan.gan.random_streams import Streams
-from raygan.gan.steps import load_network, make_optimizer
+from raygan.gan.states import load_network
 from raygan.gan.types import State
 from raygan.service.runs.generators import Generators, Judge, newest_states, odds
 from raygan.service.runs.identity import run_data

@@ -14,21 +14,15 @@ import torch
 from torch import Tensor, nn
 
 from raygan.gan import steps as S
-from raygan.gan.optimizers import Adam
-from raygan.gan.pair import Meter, Pair, judged
+from raygan.gan.meter import Meter, judged
+from raygan.gan.optimizers import Adam, make_optimizer
+from raygan.gan.pair import Pair
 from raygan.gan.types import Board, Player, Report
 from raygan.gan.weights import Vector, signature
 from raygan.networks.base import Tuned
-from raygan.strategies.batching.stack import (
-    Stack,
-    backward,
-    d_steps,
-    g_losses,
-    may_join,
-    one_at_a_time,
-    strange,
-    usual_penalty,
-)
+from raygan.strategies.batching.fits import may_join, one_at_a_time, strange, usual_penalty
+from raygan.strategies.batching.losses import backward, d_steps, g_losses
+from raygan.strategies.batching.stack import Stack
 
 LEFT_TO_PAIRS = frozenset(
     {
@@ -53,6 +47,7 @@ def why_not(players: Sequence[Player]) -> str | None:
 
 def replaced(pair: Pair) -> str | None:
     """A method of its own that a pack would do as for a plain pair; None where there is none."""
+    # all that a plain pair has, less what a pack calls on the pair itself
     names = {name for kind in Pair.__mro__ for name in vars(kind) if not name.startswith("__")}
     return next((name for name in sorted(names - LEFT_TO_PAIRS) if own(pair, name)), None)
 
@@ -63,11 +58,13 @@ def own(pair: Pair, name: str) -> bool:
 
 
 def _unlike_networks(pairs: Sequence[Pair]) -> str | None:
+    # autocast and another layout compute with other kernels
     if any(isinstance(network, Tuned) for pair in pairs for network in (pair.g, pair.d)):
         return "network.precision and network.channels_last are not batched"
     for pair in pairs:
         if why := strange(pair.g) or strange(pair.d):
             return why
+    # a parameter can be a slice of one stack only
     every = [p for pair in pairs for network in (pair.g, pair.d) for p in network.parameters()]
     if len({id(p) for p in every}) < len(every):
         return "they share layers"
@@ -110,7 +107,8 @@ def plain_adam(optimizer: torch.optim.Optimizer, network: nn.Module) -> bool:
     group, parameters = optimizer.param_groups[0], list(network.parameters())
     if [id(p) for g in optimizer.param_groups for p in g["params"]] != [id(p) for p in parameters]:
         return False
-    plain = S.make_optimizer("adam", parameters, 1.0, 0.0, 0.0).param_groups[0]
+    plain = make_optimizer("adam", parameters, 1.0, 0.0, 0.0).param_groups[0]
+    # these are set at each step from the config's schedule
     moves = ("params", "lr", "betas")
     return len(optimizer.param_groups) == 1 and _without(group, moves) == _without(plain, moves)
 
@@ -186,6 +184,8 @@ class Pack:
         pairs, first = self.pairs, self.pairs[0]
         for pair in pairs:
             pair.set_rates()
+        # each pair's own streams, in the order in which it would draw by itself: the bits of a pair
+        # do not depend on who is packed with it
         noise = [p.streams.at("noise", p.step) for p in pairs]
         extra = [p.streams.at("penalty", p.step) for p in pairs]
         data = [p.data_streams.at("data", p.step, "cpu") for p in pairs]
@@ -215,12 +215,14 @@ class Pack:
         self.g.zero_grad()
         fake = self.g(z)
         if blurred:
+            # drawn for a tensor of zeros, as a pair by itself does it: the noise alone
             fake = fake + torch.stack(
                 [p.blur(torch.zeros_like(f), s) for p, f, s in zip(pairs, fake, extra, strict=True)]
             )
         losses_g = backward(g_losses(first.loss, self.d, fake, lambda: real))
         self.g.apply([math.isfinite(v) for v in losses_g], first.config.clip_grad_g)
         if probes is not None:
+            # the probes ask the pairs' own parameters for their gradients
             self.g.hand_out()
             self.d.hand_out()
             for pair, probe in zip(pairs, probes, strict=True):
@@ -231,7 +233,7 @@ class Pack:
                 self.average.buffers,
                 self.g.parameters,
                 self.g.buffers,
-                first.ema,
+                first.scheduled.ema(first.step),
             )
         for pair, loss_d, loss_g in zip(pairs, worst_d, losses_g, strict=True):
             pair.step += 1
@@ -249,6 +251,7 @@ class Pack:
         if len({len(x) for x in held}) > 1:  # pairs with parts of their own
             self._look_alone(probes, real, held, fake)
             return
+        # a look moves nothing (`steps.unmoved`)
         kept = [b.clone() for b in self.d.buffers]
         with torch.no_grad():
             seen = [self.d(x) for x in (real, torch.stack(held), fake)]
@@ -275,6 +278,7 @@ class Pack:
         counts = [(p, p.step, copy(p.bad_steps)) for p in self.pairs]
 
         def put_back() -> None:
+            # in place: the pairs' tensors are slices of these
             for tensor, before in zip(tensors, copies, strict=True):
                 tensor.copy_(before)
             for pair, step, bad_steps in counts:
@@ -285,6 +289,7 @@ class Pack:
     def check(self) -> None:
         """`Pair.check` of each, at once where all is well."""
         floats = [t for stack in (self.g, self.d) for t in stack.tensors if t.is_floating_point()]
+        # squares may overflow where all is finite: then each pair looks for itself
         if not torch.stack(torch._foreach_norm(floats)).isfinite().all():
             for pair in self.pairs:
                 pair.check()

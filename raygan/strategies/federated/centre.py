@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from raygan.gan import steps as S
-from raygan.gan.pair import Meter, Parts, Trainer, finite
+from raygan.gan.meter import Meter
+from raygan.gan.optimizers import zero_grad
+from raygan.gan.trainer import Parts, Trainer
 from raygan.gan.types import Board, Report, State
-from raygan.gan.weights import Publication, halve, whole
+from raygan.gan.weights import Publication, finite, halve, whole
 from raygan.strategies.federated.combining import Word, agreement, by_sample, outliers, share
 from raygan.strategies.federated.site import BATCHES
 from raygan.strategies.roles import GLOBAL
@@ -57,9 +59,12 @@ class Centre(Trainer):
     def offer_batches(self, board: Board, fresh: bool = True) -> None:
         """Batches for the sites' updates of D, then the one that they judge: (I_D + 1, B, *shape)."""
         noise = self.streams.at("noise", self.step)
+        # after a restore: the batches were drawn already when the state was saved, and G's buffers
+        # moved then
         draw = self.g if fresh else lambda z: S.unmoved(self.g, z)
         with self.streams.for_layers(self.step, "layers/batches"):
             with torch.no_grad():
+                # the sites' D learn on these; no gradient comes back through them
                 batches = [draw(self.noise(noise)) for _ in range(self.loss.d_steps)]
             self.samples = draw(self.noise(noise))
         out = torch.stack([*batches, self.samples.detach()]).cpu().numpy()
@@ -74,6 +79,7 @@ class Centre(Trainer):
         """Do `steps` steps; the sites' answers are there."""
         meter = Meter()
         for _ in range(steps):
+            # once a step: words and shares are of the same members
             self.sites = list(self.wanted)
             found = board.between(self.sites, self.step, self.step + 1)
             words = {n: self.word(p.arrays) for n, (p,) in found.items()}
@@ -101,7 +107,7 @@ class Centre(Trainer):
             shares = share({n: self.count(n) for n in heard})
             loss_g, gradient = by_sample(self.loss, self.settings.combine, heard, shares)
             if math.isfinite(loss_g):
-                S.zero_grad(self.opt_g)
+                zero_grad(self.opt_g)
                 self.samples.backward(gradient)
                 S.apply(self.opt_g, self.g, self.config.clip_grad_g)
         self.update_average()
@@ -116,10 +122,12 @@ class Centre(Trainer):
 
     def left_out(self, words: Mapping[str, Word]) -> dict[str, str]:
         """Whose word does not count in this step, and why."""
+        # two looks: what cannot be right at this step, and what has not fitted for long
         found = outliers(words)
         assert self.samples is not None
         for name in [n for n in words if n not in found] if self.settings.trust else ():
             seen, mean = self.agreed.get(name, (0, 1.0))
+            # now and then: distances of all pairs of samples in the batch
             if self.step % LOOK_EVERY == 0:
                 now = agreement(self.samples.detach(), words[name])
                 seen, mean = seen + 1, mean + (now - mean) / min(seen + 1, PATIENCE)

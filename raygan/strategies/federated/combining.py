@@ -53,6 +53,7 @@ def agreement(x: Tensor, word: Word) -> float:
     l(b) - l(a) = (J(a) + J(b)) / 2 . (b - a) + what bends (the trapezoidal rule)
     """
     flat, slope = x.flatten(1), word.gradient.flatten(1)
+    # not itself, which is nearest of all
     near = (torch.cdist(flat, flat) + torch.diag(torch.full((len(flat),), math.inf))).argmin(1)
     told = ((slope + slope[near]) / 2 * (flat[near] - flat)).sum(1)
     seen = word.logits[near] - word.logits
@@ -67,6 +68,7 @@ def outliers(words: Mapping[str, Word]) -> dict[str, str]:
     found = {n: "not finite" for n, w in words.items() if not w.finite}
     norms = {n: w.norm for n, w in words.items() if n not in found}
     for name, norm in norms.items() if len(norms) > 2 else ():
+        # the median, without its own: one liar among three cannot hide behind itself
         others = torch.tensor([v for n, v in norms.items() if n != name]).median()
         if norm > FAR * float(others):
             found[name] = f"a gradient {norm / max(float(others), 1e-30):.3g} times the others'"
@@ -97,6 +99,7 @@ def by_sample(
     names = list(words)
     logits = torch.stack([words[n].logits for n in names]).requires_grad_()
     total = together(loss, combine, logits, torch.tensor([shares[n] for n in names]).to(logits))
+    # the chain rule by hand: the sites have sent d l_n / d x, and a sample has one logit a site
     (weights,) = torch.autograd.grad(total, logits)
     slopes = torch.stack([words[n].gradient for n in names])
     return total.item(), torch.einsum("nb,nb...->b...", weights, slopes)

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from raygan.gan import steps as S
-from raygan.gan.pair import Meter, Parts, Trainer, judged
+from raygan.gan.meter import Meter, judged
+from raygan.gan.trainer import Parts, Trainer
 from raygan.gan.types import Board, Report
 from raygan.gan.weights import Publication, Vector, halve, whole
 from raygan.strategies.roles import GLOBAL
@@ -36,6 +37,7 @@ class Site(Trainer):
         """Do `steps` steps, each on G0's batches of that step, and answer."""
         meter = Meter()
         for _ in range(steps):
+            # G0's batches of version i, made after i updates
             (found,) = board.between([BATCHES], self.step - 1, self.step)[BATCHES]
             batches = torch.from_numpy(whole(found.arrays["samples"])).to(self.device)
             with self.streams.for_layers(self.step):

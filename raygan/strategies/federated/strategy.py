@@ -22,7 +22,8 @@ from typing import cast
 
 from raygan.config import Config
 from raygan.errors import ConfigError
-from raygan.gan.pair import Parts, Sharing
+from raygan.gan.pair import Sharing
+from raygan.gan.trainer import Parts
 from raygan.gan.types import Player
 from raygan.gan.weights import word_bytes
 from raygan.losses.base import LossComponent
@@ -60,6 +61,11 @@ class Federated(FederatedSettings):
     @property
     def packs(self) -> bool:
         """A site is half a pair."""
+        return False
+
+    @property
+    def publishes(self) -> bool:
+        """Sites have no generator."""
         return False
 
     @property
@@ -160,6 +166,7 @@ class Federated(FederatedSettings):
         done, at = progress.done, progress.done[GLOBAL]
         sites = sorted(p for p in done if p != GLOBAL)
         if self.meets(at, plan) and any(progress.swapped.get(p, 0) < at for p in sites):
+            # all must stand at the meeting; until then only those behind it go on
             if len(ready) < len(done) or set(done.values()) != {at} or len(sites) < 2:
                 return [Train(p, at - done[p], at) for p in ready if p != GLOBAL and done[p] < at]
             takes = takes_of(matching(sites, plan.seed, at), sites)

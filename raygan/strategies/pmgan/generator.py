@@ -13,9 +13,12 @@ from torch import Tensor, nn
 from raygan.config import Tempo
 from raygan.errors import RayganError
 from raygan.gan import steps as S
-from raygan.gan.pair import Meter, Pair, Parts, Sharing, finite
+from raygan.gan.meter import Meter
+from raygan.gan.optimizers import zero_grad
+from raygan.gan.pair import Pair, Sharing
+from raygan.gan.trainer import Parts
 from raygan.gan.types import Board, Report
-from raygan.gan.weights import Publication, Vector, halve, unflatten
+from raygan.gan.weights import Publication, Vector, finite, halve, unflatten
 from raygan.strategies.pmgan.slots import (
     LOOK_S,
     generator_loss,
@@ -78,9 +81,8 @@ class Generator(Pair):
         self.opened = self.step
         z = self.noise(self.streams.at("noise", self.step))
         with self.streams.for_layers(self.step, "layers/slot"):
-            samples = (
-                S.unmoved(self.g, z) if self.step else self.g(z)
-            )  # at step 0 this is the first time
+            # at step 0 this is the first time; else the buffers have moved when it was drawn
+            samples = S.unmoved(self.g, z) if self.step else self.g(z)
         self.write(board, samples, math.nan)
 
     def write(self, board: Board, samples: Tensor, loss: float) -> None:
@@ -93,7 +95,11 @@ class Generator(Pair):
         whole = self.settings.feedback == "gradients" or self.settings.generator_batch == "share"
         if not whole:
             told = self.feedback and int(self.feedback.arrays["active"].sum())
+            # told by the judge's last answer: where members have come and gone the shares are
+            # others
             n = share_of(self.batch_size, told or self.members)
+        # a copy: the graph behind the samples is still to be gone back through, and the slot never
+        # changes
         frozen: Vector = samples[:n].detach().cpu().numpy().copy()
         frozen.flags.writeable = False
         words = halve(finite(self.name, self.step, frozen), self.settings.publish)
@@ -121,11 +127,13 @@ class Generator(Pair):
 
     def one_generator_step(self, feedback: Publication, board: Board) -> dict[str, float]:
         """Eq. 2, on the samples that are in the slot; then the next slot."""
+        # beta and D of one answer belong together: the judge has computed both from one snapshot
         weight = float(feedback.arrays["beta"][self.index])
+        # of one that came back the judge may have seen steps that are undone
         seen = max(self.opened, int(feedback.arrays["seen"][self.index]))
         self.set_rates()
         assert self.samples is not None, "open() wrote the first slot"
-        S.zero_grad(self.opt_g)
+        zero_grad(self.opt_g)
         loss_c = math.nan
         if self.settings.feedback == "gradients":
             facts = feedback.arrays["losses"]
@@ -162,11 +170,13 @@ class Generator(Pair):
         """
         shelf = JUDGE if self.settings.feedback == "weights" else f"{JUDGE}/{self.name}"
         if self.tempo == "lockstep":
+            # version i + 1 of the judge has seen slot i, which is ours of this step
             (found,) = board.between([shelf], after=self.step, upto=self.step + 1)[shelf]
             self.take(found)
             return found
         self.poll(board, shelf)
         began = time.perf_counter()
+        # in short looks: between two the worker's thread may take a message, and members change
         while (waits := self.must_wait()) and time.perf_counter() - began < PATIENCE_S:
             self.poll(board, shelf, LOOK_S)
         self.waited += time.perf_counter() - began
@@ -193,9 +203,8 @@ class Generator(Pair):
         slots would do for the latter, and a generator on a machine to itself would use up its steps
         against a D that has made a twentieth of them.
         """
-        if (
-            self.feedback is None or not self.feedback.arrays["active"][self.index]
-        ):  # a joiner that the judge has not met
+        # the second: a joiner that the judge has not met
+        if self.feedback is None or not self.feedback.arrays["active"][self.index]:
             return True
         seen = int(self.feedback.arrays["seen"][self.index])
         if self.settings.feedback == "gradients":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -15,20 +14,24 @@ from torch import Tensor, nn
 
 from raygan.config import Tempo
 from raygan.gan import steps as S
-from raygan.gan.balance import Values, beta, dual_ascent
-from raygan.gan.pair import Meter, Parts, Trainer, finite, judged
+from raygan.gan.balance import Values
+from raygan.gan.meter import Meter, judged
+from raygan.gan.optimizers import zero_grad
+from raygan.gan.states import load_network, load_optimizer, network_state, optimizer_state
+from raygan.gan.trainer import Parts, Trainer
 from raygan.gan.transfer import state_on_host
 from raygan.gan.types import At, Board, Report, State
-from raygan.gan.weights import Publication, flatten, narrow, signature_hash, whole
+from raygan.gan.weights import Publication, finite, flatten, narrow, signature_hash, whole
 from raygan.networks.base import has_batch_norm
+from raygan.strategies.pmgan.betas import Betas
+from raygan.strategies.pmgan.inbox import Inbox
+from raygan.strategies.pmgan.networks import OwnStatistics
 from raygan.strategies.pmgan.slots import (
     LOOK_S,
-    check_slot,
     generator_loss,
     index_of,
     overlap,
     share_of,
-    slot_of,
 )
 from raygan.strategies.roles import JUDGE
 
@@ -55,18 +58,12 @@ class Judge(Trainer):
         self.settings = settings
         self.tempo = tempo
         self.c = classifier.to(self.device)
+        # (K+1)-way: D and C are one network, and its optimizer steps for either loss
         self.opt_c = self.opt_d if settings.joint else self.optimizer(self.c, self.config.lr_d)
         self.own_statistics = settings.statistics == "own" and has_batch_norm(self.d, self.c)
         self.classes = classes
-        self.generators = list(generators)
-        self.changes: deque[list[str]] = deque()
-        """Members to come, told by another thread while this one trains."""
-        self.slots: dict[str, Publication] = {}
-        """async: the newest of each member's."""
-        self.used: dict[str, int] = dict.fromkeys(generators, -1)
-        self.learned = np.full(self.classes, math.exp(settings.diversity))
-        """Multipliers of balance = "learned", from the paper's beta on."""
-        self.beta = np.zeros(self.classes)
+        self.inbox = Inbox(generators)
+        self.betas = Betas(settings, classes)
         self.updates = 0
 
     @property
@@ -86,26 +83,31 @@ class Judge(Trainer):
         """lockstep: `steps` updates. async: updates until every generator has come `steps` further,
         or nobody comes.
         """
+        self.inbox.meet()
+        return (
+            self._in_turn(steps, board) if self.tempo == "lockstep" else self._by_news(steps, board)
+        )
+
+    def _in_turn(self, steps: int, board: Board) -> Report:
         meter = Meter()
-        self.meet()
-        if self.tempo == "lockstep":
-            for _ in range(steps):
-                shelves = [slot_of(g) for g in self.generators]
-                found = board.between(shelves, after=self.step - 1, upto=self.step)
-                slots = {g: found[slot_of(g)][0] for g in self.generators}
-                with self.streams.for_layers(self.updates):
-                    meter.add(**self.update(slots, board, last=True, meter=meter))
-                self.step += 1
-            return {**meter.means(), **self.facts()}
-        begin, target, heard, wait_s = self.step, self.step + steps, time.perf_counter(), 0.0
-        waited = 0.0
+        for _ in range(steps):
+            slots = self.inbox.exactly(board, self.step)
+            with self.streams.for_layers(self.updates):
+                meter.add(**self.update(slots, board, last=True, meter=meter))
+            self.step += 1
+        return {**meter.means(), **self.facts()}
+
+    def _by_news(self, steps: int, board: Board) -> Report:
+        meter, inbox, slots = Meter(), self.inbox, self.inbox.slots
+        begin, target = self.step, self.step + steps
+        heard, wait_s, waited = time.perf_counter(), 0.0, 0.0
         while self.step < target and time.perf_counter() - heard < PATIENCE_S:
-            members, looked = self.meet(), time.perf_counter()
-            fresh, slots, wait_s = self.poll(board, members, wait_s), self.slots, LOOK_S
+            members, looked = inbox.meet(), time.perf_counter()
+            # the first look does not wait: what came while nobody listened is there already
+            fresh, slots, wait_s = inbox.poll(board, members, wait_s), inbox.slots, LOOK_S
             waited += time.perf_counter() - looked
-            ended = {
-                g for g, slot in slots.items() if slot.version >= self.parts.total_steps
-            }  # they write no more
+            # those who have come to their end write no more, and nobody waits for them
+            ended = {g for g, slot in slots.items() if slot.version >= self.parts.total_steps}
             enough = fresh and (
                 self.settings.judge_update == "any_fresh" or fresh | ended >= set(members)
             )
@@ -116,35 +118,21 @@ class Judge(Trainer):
             if len(slots) == len(members):
                 self.step = max(self.step, min(s.version for s in slots.values()))
         self.step = min(self.step, target)
-        return {
-            **meter.means(),
-            **self.facts(),
-            "steps_done": float(self.step - begin),
-            "wait_s": waited,
-        }
-
-    def poll(self, board: Board, members: Sequence[str], wait_s: float) -> set[str]:
-        """Look into the members' slots, wait that long for something new; returns the generators
-        whose slot was not used yet.
-        """
-        slots, shelves = self.slots, {slot_of(g): g for g in members}
-        have = {shelf: slots[g].version if g in slots else -1 for shelf, g in shelves.items()}
-        for shelf, slot in board.peek(list(shelves), have, wait_s).items():
-            if slot.version > have[shelf]:
-                check_slot(slot)
-                slots[shelves[shelf]] = slot
-        return {g for g in members if g in slots and slots[g].version > self.used.get(g, -1)}
+        done = {"steps_done": float(self.step - begin), "wait_s": waited}
+        return {**meter.means(), **self.facts(), **done}
 
     def update(
         self, slots: Mapping[str, Publication], board: Board, last: bool, meter: Meter
     ) -> dict[str, float]:
         """One step of D on the mixture, one of C, then beta and the answer to everybody."""
         self.set_rates()
-        self.opt_c.param_groups[0]["lr"] = self.config.lr_d * self.decay()
+        self.opt_c.param_groups[0]["lr"] = self.config.lr_d * self.scheduled.rate(self.step)
+        # its streams are counted by its updates: its step may stand still, or leap (async)
         at = self.updates
         extra = self.streams.at("penalty", at)
         data = self.streams.at("data", at, "cpu")
         who = list(slots)
+        # a batch of the mixture: as many fakes as real samples, in equal shares (Fig. 1)
         share = share_of(self.batch_size, len(who))
         batches = {
             g: torch.from_numpy(whole(slots[g].arrays["samples"][:share])).to(self.device)
@@ -154,21 +142,26 @@ class Judge(Trainer):
         labels = torch.tensor(
             [index_of(g) for g in who for _ in range(len(batches[g]))], device=self.device
         )
+        # classes of those who are not there are kept out of the softmax: nobody can be taken for
+        # them
         active = torch.zeros(self.classes, dtype=torch.bool, device=self.device)
         active[[index_of(g) for g in who]] = True
-        d, c = (
-            self.as_generators_see(n, [len(b) for b in batches.values()]) for n in (self.d, self.c)
-        )
+        d, c = self.d, self.c
+        if self.own_statistics:  # as each generator will use them: on its own samples alone
+            sizes = [len(b) for b in batches.values()]
+            d, c = OwnStatistics(d, sizes), OwnStatistics(c, sizes)
         loss_d = math.nan
-        self.set_betas(self.opt_c)
+        self.scheduled.set_betas(self.opt_c, self.step)
         for i in range(self.loss.d_steps):
             real = self.blur(self.data.batch(self.batch_size, data, self.device), extra)
             blurred = self.blur(fake, extra)
-            this = At(at * self.loss.d_steps + i, self.scheduled("gamma", 1.0))
+            this = At(at * self.loss.d_steps + i, self.scheduled.gamma(self.step))
             loss_d = S.d_step(
                 d, self.opt_d, self.loss, real, blurred, extra, self.config.clip_grad_d, at=this
             )
-        S.zero_grad(self.opt_c)
+        zero_grad(self.opt_c)
+        # C on what the slots hold, without noise: generators ask it about their own samples as they
+        # are
         crossing = overlap(c(fake), labels, active)
         loss_c = crossing.item()
         if math.isfinite(loss_c):
@@ -176,28 +169,21 @@ class Judge(Trainer):
             S.apply(self.opt_c, self.c, self.config.clip_grad_d)
         self.bad_steps.note(at + 1, loss_d=loss_d, loss_c=loss_c)
         j_d, j_c = self.values(d, c, real, batches, active)
-        self.weigh(who, j_d, j_c)
+        self.betas.weigh([index_of(g) for g in who], j_d, j_c, self.updates)
         if last:
             meter.look(*judged(d, real, fake))
             meter.gradients(grad_c=self.c, grad_d=self.d)
         self.updates += 1
-        for g in who:
-            self.used[g] = slots[g].version
+        self.inbox.used |= {g: slots[g].version for g in who}
         self.publish(board, self.updates, slots)
         lag = [slots[g].version for g in who]
         return {
             "loss_d": loss_d, "loss_c": loss_c, "slot_spread": float(max(lag) - min(lag)),
             **{f"age/{g}": float(max(lag) - v) for g, v in zip(who, lag, strict=True)},
-            **{f"beta/{g}": float(self.beta[index_of(g)]) for g in who},
+            **{f"beta/{g}": float(self.betas.now[index_of(g)]) for g in who},
             **{f"j_d/{g}": float(v) for g, v in zip(who, j_d, strict=True)},
             **{f"j_c/{g}": float(v) for g, v in zip(who, j_c, strict=True)},
         }  # fmt: skip
-
-    def as_generators_see(self, network: nn.Module, sizes: list[int]) -> nn.Module:
-        """D or C, judging batches of these sizes in one tensor as each generator will use it: on
-        its own samples alone.
-        """
-        return OwnStatistics(network, sizes) if self.own_statistics else network
 
     def values(
         self,
@@ -219,22 +205,6 @@ class Judge(Trainer):
         of_real, *found = torch.stack([on_real, *means, *own]).tolist()  # one question, one wait
         return np.array([of_real + v for v in found[: len(means)]]), np.array(found[len(means) :])
 
-    def weigh(self, who: Sequence[str], j_d: Values, j_c: Values) -> None:
-        """beta of everybody, from one snapshot."""
-        s = self.settings
-        index = [index_of(g) for g in who]
-        if not (np.isfinite(j_d).all() and np.isfinite(j_c).all()):
-            return  # the last beta stays; the step was counted as bad
-        if s.balance == "learned":
-            self.learned[index] = dual_ascent(
-                self.learned[index], j_c, s.balance_target, s.balance_lr
-            )
-        own = self.learned[index]
-        self.beta[:] = 0
-        self.beta[index] = beta(
-            j_d, j_c, s.balance, s.diversity, s.decay, self.updates, s.balance_scale, own
-        )
-
     # --------------------------------------------------------------------------------------------------
     # answers
 
@@ -242,26 +212,16 @@ class Judge(Trainer):
         """Whose slots count from the next look into the slots on; may be called from another
         thread.
         """
-        self.changes.append(list(generators))
-
-    def meet(self) -> list[str]:
-        """The members as they are now. One that has left and come back in between counts as new:
-        its steps may have gone back.
-        """
-        while self.changes:
-            self.generators = self.changes.popleft()
-            self.used = {g: self.used.get(g, -1) for g in self.generators}
-            self.slots = {g: slot for g, slot in self.slots.items() if g in self.used}
-        return self.generators
+        self.inbox.set_members(generators)
 
     def publish(self, board: Board, version: int, slots: Mapping[str, Publication]) -> None:
         """D, C and beta to all; or to each generator the gradient of its loss by its samples."""
         seen = np.full(self.classes, -1.0, np.float32)
         active = np.zeros(self.classes, np.float32)
-        for g in self.generators:
-            seen[index_of(g)] = self.used.get(g, -1)
+        for g in self.inbox.members:
+            seen[index_of(g)] = self.inbox.used.get(g, -1)
             active[index_of(g)] = 1
-        common = {"beta": self.beta.astype(np.float32), "seen": seen, "active": active}
+        common = {"beta": self.betas.now.astype(np.float32), "seen": seen, "active": active}
         if self.settings.feedback == "weights":
             d, c = (
                 self.discriminator_vector(),
@@ -271,6 +231,7 @@ class Judge(Trainer):
             arrays = {"D": narrow(self.d, d, of), "C": narrow(self.c, c, of), **common}
             board.publish(Publication(JUDGE, version, arrays))
             return
+        # feedback gradients: each generator's loss is computed here, and only its slope goes back
         on = torch.from_numpy(active > 0).to(self.device)
         for g, slot in slots.items():
             x = torch.from_numpy(whole(slot.arrays["samples"])).to(self.device).requires_grad_(True)
@@ -298,78 +259,31 @@ class Judge(Trainer):
     def state(self) -> State:
         """D, C, their optimizers, beta; what the slots hold is the generators' to write again."""
         out = super().state()
+        # its G takes no step: bytes of a checkpoint for nothing
         keep = {k: v for k, v in out.items() if not k.startswith(("g.", "opt_g", "ema."))}
         return {
             **keep,
             "signature_c": signature_hash(self.c),
             "updates": self.updates,
-            "used": ",".join(f"{g}={v}" for g, v in self.used.items()),
-            "learned": torch.from_numpy(self.learned.copy()),
-            "beta": torch.from_numpy(self.beta.copy()),
-            **state_on_host(
-                {**S.network_state("c", self.c), **S.optimizer_state("opt_c", self.opt_c)}
-            ),
+            "used": self.inbox.told(),
+            "learned": torch.from_numpy(self.betas.learned.copy()),
+            "beta": torch.from_numpy(self.betas.now.copy()),
+            **state_on_host({**network_state("c", self.c), **optimizer_state("opt_c", self.opt_c)}),
         }
 
     def restore(self, state: State) -> None:
         """Take up a state."""
-        mine = {**S.network_state("g", self.g), **S.optimizer_state("opt_g", self.opt_g)}
+        # its G is never trained, and not saved: what the state lacks of it is this player's own
+        mine = {**network_state("g", self.g), **optimizer_state("opt_g", self.opt_g)}
         if self.average is not self.g:
-            mine |= S.network_state("ema", self.average)
+            mine |= network_state("ema", self.average)
         super().restore({**mine, **state})
-        S.load_network("c", self.c, state)
-        S.load_optimizer("opt_c", self.opt_c, state)
+        load_network("c", self.c, state)
+        load_optimizer("opt_c", self.opt_c, state)
         self.updates = int(str(state["updates"]))
         if self.tempo == "lockstep":  # in async a part may be older than what we had used of it
-            pairs = [entry.split("=") for entry in str(state["used"]).split(",") if entry]
-            self.used |= {g: int(v) for g, v in pairs if g in self.used}
-        for key, own in (("learned", self.learned), ("beta", self.beta)):
+            self.inbox.take_up(str(state["used"]))
+        for key, own in (("learned", self.betas.learned), ("beta", self.betas.now)):
             value = state[key]
             assert isinstance(value, Tensor)
             own[:] = value.numpy()
-
-
-class OwnStatistics(nn.Module):
-    """A network with batch norm on several generators' samples in one tensor: each one's are
-    normalised by themselves, and real samples in parts of the same sizes. Otherwise D learns on the
-    mixture's statistics what a generator, which has only its own samples, then asks it under
-    others.
-    """
-
-    def __init__(self, network: nn.Module, sizes: list[int]) -> None:
-        super().__init__()
-        self.network = network
-        self.sizes = sizes
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, *shape) to (N, ...)."""
-        parts = x.split(self.sizes if len(x) == sum(self.sizes) else self.sizes[0])
-        return torch.cat([self.network(part) for part in parts])
-
-
-class RealOrNot(nn.Module):
-    """D of a (K+1)-way network, the last class being "real": logit p / (1 - p) of it, (N,)."""
-
-    def __init__(self, body: nn.Module) -> None:
-        super().__init__()
-        self.body = body
-
-    def forward(self, x: Tensor) -> Tensor:
-        """l_real - log sum_k exp l_k; d_loss and CE(C) of this pair add up to the cross-entropy
-        over K+1 classes.
-        """
-        logits: Tensor = self.body(x)
-        return logits[:, -1] - logits[:, :-1].logsumexp(1)
-
-
-class WhichOne(nn.Module):
-    """C of a (K+1)-way network: the generators' logits, (N, K)."""
-
-    def __init__(self, body: nn.Module) -> None:
-        super().__init__()
-        self.body = body
-
-    def forward(self, x: Tensor) -> Tensor:
-        """All but the last."""
-        logits: Tensor = self.body(x)
-        return logits[:, :-1]

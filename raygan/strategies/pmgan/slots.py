@@ -43,6 +43,7 @@ def write_slot(generator: str, version: int, samples: Words, loss: float) -> Pub
     samples.
     """
     checksum = crc(samples)
+    # float64 holds a version and the 32 bits of a CRC exactly
     facts = np.array([version, checksum, loss, time.time()], np.float64)  # noqa: TID251  shown only
     return Publication(slot_of(generator), version, {"samples": samples, "facts": facts})
 
@@ -83,6 +84,7 @@ def generator_loss(
     """(g_loss(D(x)) + beta_k CE(C(x), k), the first term, the second one's CE); D's and C's buffers
     do not move.
     """
+    # D and C are the judge's: what a generator asks them must not move their running averages
     logits = S.unmoved(d, x)
     adversarial = loss.g_loss(logits)
     labels = torch.full((len(x),), index, device=x.device)

@@ -36,7 +36,8 @@ from raygan.networks.base import NetworkComponent
 from raygan.strategies.base import Plan, Progress, Setup, megabytes, same_networks
 from raygan.strategies.orders import Order, Train
 from raygan.strategies.pmgan.generator import Generator
-from raygan.strategies.pmgan.judge import Judge, RealOrNot, WhichOne
+from raygan.strategies.pmgan.judge import Judge
+from raygan.strategies.pmgan.networks import RealOrNot, WhichOne
 from raygan.strategies.pmgan.settings import PmganSettings
 from raygan.strategies.pmgan.slots import share_of
 from raygan.strategies.roles import JUDGE, Role
@@ -147,6 +148,7 @@ class Pmgan(PmganSettings):
 
     def traffic(self, setup: Setup) -> list[str]:
         """A slot's and an answer's."""
+        # both ways: a slot to the judge, an answer back
         answer, classes = megabytes(self.answer_bytes(setup)), self.num_classes(setup.config)
         return [
             (
@@ -187,6 +189,7 @@ class Pmgan(PmganSettings):
         classes = self.num_classes(setup.config)
         classifier = setup.classifier(name, classes + self.joint)
         if self.joint:
+            # one network, seen in two ways: its optimizer is one as well (`Judge.opt_c`)
             parts, classifier = (
                 replace(parts, discriminator=RealOrNot(classifier)),
                 WhichOne(classifier),
@@ -207,6 +210,8 @@ class Pmgan(PmganSettings):
         """With a lag that keeps generators within `max_ahead` of each other where they bound
         themselves: the slowest is at most one step behind the judge's updates.
         """
+        # where the judge takes what is fresh nobody is bounded by it, and `max_ahead` is the
+        # controller's to keep
         if not self.waits_within(generator_name(0)):
             return self
         return self.model_copy(update={"max_lag": min(self.max_lag, config.max_ahead - 1)})
@@ -229,13 +234,13 @@ class Pmgan(PmganSettings):
         slowest = min(steps for p, steps in done.items() if p != JUDGE)
         orders: list[Order] = []
         for p in ready:
-            if (
-                plan.tempo == "async" and done[p] >= plan.steps
-            ):  # the judge goes on for one that came back late
+            # the judge goes on for one that came back late
+            if plan.tempo == "async" and done[p] >= plan.steps:
                 stop = done[p] + 1 if p == JUDGE and slowest < plan.steps else done[p]
             elif plan.tempo == "async":
                 stop = plan.next_stop(done[p])
             elif p == JUDGE:
+                # the judge's step i takes slots i of all; a generator's step i the answer i + 1
                 stop = min(at + 1, plan.steps) if slowest >= at else at
             else:
                 stop = min(done[p] + 1, at)

@@ -39,6 +39,7 @@ def explored(
     {'lr_g': 1.0}
     """
     seed, player, step = address
+    # a function of the address: what the journal says again after a resume is what is drawn again
     stream = random.Random(derive_seed(seed, player, "explore", step))
     return {
         name: log_uniform(low, high, stream)
@@ -50,4 +51,5 @@ def explored(
 
 def log_uniform(low: float, high: float, stream: random.Random) -> float:
     """A number from low to high whose logarithm is uniform."""
+    # exp(log(x)) may leave the range by rounding
     return min(high, max(low, math.exp(stream.uniform(math.log(low), math.log(high)))))

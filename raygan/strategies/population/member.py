@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from raygan.errors import NonFiniteError
-from raygan.gan.pair import Pair, Parts
+from raygan.gan.pair import Pair
 from raygan.gan.random_streams import Streams, sample_prior
 from raygan.gan.steps import BadSteps
+from raygan.gan.trainer import Parts
 from raygan.gan.types import At, Report, State
 from raygan.metrics.nearness import Rule, distance
 
@@ -50,13 +51,13 @@ class Member(Pair):
 
     def set_rates(self) -> None:
         """Follow the schedules, by its own shares."""
-        decay = self.decay()
+        share = self.scheduled.rate(self.step)
         for optimizer, lr, name in (
             (self.opt_g, self.config.lr_g, "lr_g"),
             (self.opt_d, self.config.lr_d, "lr_d"),
         ):
-            self.set_betas(optimizer)
-            optimizer.param_groups[0]["lr"] = lr * decay * self.settings[name]
+            self.scheduled.set_betas(optimizer, self.step)
+            optimizer.param_groups[0]["lr"] = lr * share * self.settings[name]
 
     def update_of_d(self, i: int, steps: int) -> At:
         """Its share of the penalties' weights."""
@@ -84,6 +85,7 @@ class Member(Pair):
     def own(self) -> Report:
         """Its settings; where members are ranked also its distance to held-out data."""
         said = {f"own/{k}": v for k, v in self.settings.items()}
+        # when all meet, and at the end, where the last ranks are told
         if self.step % self.ranking.every == 0 or self.step == self.parts.total_steps:
             said["own/distance"] = self.distance()
         return said
@@ -105,6 +107,7 @@ class Member(Pair):
     def drawn(self) -> Tensor:
         """Samples of its (averaged) generator, (samples, *shape), by a stream of their own."""
         stream, network = self.streams.at("rank", self.step), self.average
+        # as it is sampled from: with batch norm's averages, not its batch's
         network.eval()
         z = sample_prior(self.config.prior, (self.ranking.samples, self.parts.z_dim), stream)
         out = torch.cat([network(part) for part in z.split(CHUNK)])

@@ -20,7 +20,8 @@ from pydantic import Field
 
 from raygan.config import Config
 from raygan.errors import ConfigError
-from raygan.gan.pair import Parts, Sharing
+from raygan.gan.pair import Sharing
+from raygan.gan.trainer import Parts
 from raygan.metrics.nearness import Rule
 from raygan.strategies.base import (
     Plan,
@@ -101,6 +102,11 @@ class Population(StrategyComponent):
             )
 
     @property
+    def publishes(self) -> bool:
+        """Members are ranked, not learned from."""
+        return False
+
+    @property
     def swaps(self) -> bool:
         """Whole pairs."""
         return True
@@ -175,6 +181,8 @@ class Population(StrategyComponent):
         settings = {}
         for player, source in takes.items():
             if player != source:
+                # what the source has said of itself, not what was drawn for it: it may have
+                # explored since
                 of = {k: progress.own[source][k] for k in self.ranges}
                 settings[player] = explored(
                     of, self.ranges, self.explore_factor, self.resample, (plan.seed, player, step)

@@ -6,8 +6,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from raygan.config import Spec
+from raygan.config import Config, Spec, load_component
+from raygan.errors import ConfigError
 from raygan.gan.weights import Precision
+from raygan.own.names import label
 from raygan.strategies.base import StrategyComponent
 
 
@@ -77,3 +79,52 @@ class SganSettings(StrategyComponent):
     max_lag: int = Field(
         100, gt=0, description="async: steps that a used copy may be behind its publisher."
     )
+
+    @property
+    def inner(self) -> StrategyComponent:
+        """The locals' own strategy."""
+        inner = load_component("strategy", self.over)
+        assert isinstance(inner, StrategyComponent), "strategies/ holds StrategyComponents only"
+        return inner
+
+    def check(self, config: Config) -> None:
+        """A copy must not be older than the bound while it is in use; locals that can be learned
+        from.
+        """
+        if self.over.get("name") == "sgan":
+            raise ConfigError(
+                "strategy.sgan.over = 'sgan': a global pair learns from locals. Use independent,"
+                " gap or pmgan."
+            )
+        if not self.inner.publishes:
+            raise ConfigError(
+                f"strategy.sgan.over = {label(self.inner.name)!r}: its pairs publish nothing that a"
+                " global pair could learn from. Use independent, gap or pmgan."
+            )
+        self.inner.check(config)
+        if self.combine == "odds":
+            raise ConfigError(
+                "strategy.sgan.combine = 'odds': odds need messengers that stay with their data and"
+                " are never copied anew. Use --strategy federated."
+            )
+        if self.messenger_shards > 1 and self.variant == "early_global":
+            raise ConfigError(
+                f"strategy.sgan.messenger_shards = {self.messenger_shards}: variant early_global"
+                " goes from one messenger to the next. Set it to 1, or use --strategy.variant"
+                " full."
+            )
+        if self.messenger_shards > config.num_pairs:
+            raise ConfigError(
+                f"strategy.sgan.messenger_shards = {self.messenger_shards}: there are"
+                f" {config.num_pairs} pairs, a messenger each. Lower it."
+            )
+        if self.over.get("feedback") == "gradients":
+            raise ConfigError(
+                "strategy.sgan.over.feedback = 'gradients': its generators hold no discriminator"
+                " that a messenger could copy. Use feedback weights."
+            )
+        if config.pace == "async" and self.messenger_lifetime > self.max_lag:
+            raise ConfigError(
+                f"strategy.sgan.max_lag = {self.max_lag} is below messenger_lifetime ="
+                f" {self.messenger_lifetime}. Raise max_lag or lower messenger_lifetime."
+            )

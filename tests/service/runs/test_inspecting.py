@@ -14,7 +14,8 @@ from PIL import Image
 from raygan.cli import main
 from raygan.config import resolve
 from raygan.data.base import Samples, to_float
-from raygan.metrics.suite import Suite, default_groups
+from raygan.metrics.groups import default_groups
+from raygan.metrics.suite import Suite
 from raygan.service.runs.identity import data_note, identity, other_data, rooted
 from raygan.service.runs.inspecting import lines, report_of
 from raygan.service.runs.run import Run

@@ -1,0 +1,91 @@
+"""Which axis of an array is which: certain (uint8 (N, H, W); 1 or 3 channels at one end), given
+(`data.layout`), or asked for with the guess.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from raygan.data.record import Array
+from raygan.data.rows import Rows
+from raygan.data.scaling import facts
+from raygan.errors import DataError
+
+SURE = (1, 3)
+"""Channels that need no asking."""
+FEW_COLUMNS = 15
+"""Bytes in no more columns than these are no flat pictures."""
+
+
+def arranged(where: str, rows: Rows, layout: str | None) -> tuple[Rows, str]:
+    """(points (N, features) or pictures (N, C, H, W), how it is known). Raises DataError where it
+    is not, with the guess.
+    """
+    if layout is not None:
+        return given(where, rows, layout), f"(data.layout: {layout})"
+    if rows.ndim == 1:
+        return rows.reshaped(1), "taken as one column"
+    if rows.ndim == 2:
+        if guess := flat_pictures(where, rows):
+            raise ask(where, rows, f"flat pictures {guess}", guess, "points")
+        return rows, "a row a sample"
+    if rows.ndim == 3:
+        if rows.dtype.kind in "bu":
+            return rows.reshaped(1, *rows.shape[1:]), "grey"
+        raise ask(where, rows, "grey pictures", "NHW", "points")
+    if rows.ndim == 4:
+        first, last = rows.shape[1] in SURE, rows.shape[3] in SURE
+        if first and not last:
+            return rows, "channels first"
+        if last and not first:
+            return rows.seen(channels_first), "channels last"
+        guess = "NHWC" if rows.shape[3] < min(rows.shape[1:3]) else "NCHW"
+        raise ask(where, rows, f"pictures {guess}", guess, "NHWC" if guess == "NCHW" else "NCHW")
+    raise DataError(
+        f"{where} holds {rows.dtype} of shape {rows.shape}; needed are numbers (N, features) or"
+        " pictures (N, H, W), (N, H, W, C), (N, C, H, W). Save it so, or set data.layout: points."
+    )
+
+
+def channels_first(array: Array) -> Array:
+    """(N, H, W, C) as (N, C, H, W)."""
+    return array.transpose(0, 3, 1, 2)
+
+
+def ask(where: str, array: Rows, guess: str, first: str, second: str) -> DataError:
+    """The line that says what it may be, and how to say it."""
+    return DataError(
+        f"{where} holds {array.dtype} of shape {array.shape}: {guess}, by the look of it, but not"
+        f" for certain. Set data.layout: {first} or {second}."
+    )
+
+
+def given(where: str, rows: Rows, layout: str) -> Rows:
+    """The array as the user says that it is laid out. Raises DataError where it cannot be."""
+    if layout == "points" and rows.ndim >= 1:
+        return rows.reshaped(math.prod(rows.shape[1:]))
+    if layout == "NHW" and rows.ndim == 3:
+        return rows.reshaped(1, *rows.shape[1:])
+    if layout in ("NCHW", "NHWC") and rows.ndim == 4:
+        return rows if layout == "NCHW" else rows.seen(channels_first)
+    if "x" in layout and rows.ndim >= 2:
+        sizes = tuple(int(n) for n in layout.split("x"))
+        if math.prod(sizes) == math.prod(rows.shape[1:]):
+            return rows.reshaped(*sizes)
+    raise DataError(
+        f"{where} holds {rows.dtype} of shape {rows.shape}: that is not {layout}. Set data.layout."
+    )
+
+
+def flat_pictures(where: str, rows: Rows) -> str:
+    """CxHxW of bytes in rows that may be square pictures; "" for what is none."""
+    columns = rows.shape[1]
+    if columns <= FEW_COLUMNS or rows.dtype.kind not in "uif" or not len(rows):
+        return ""
+    for c in SURE:
+        side = math.isqrt(columns // c)
+        if c * side * side == columns and (rows.dtype == np.uint8 or facts(where, rows).like_bytes):
+            return f"{c}x{side}x{side}"
+    return ""

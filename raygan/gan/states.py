@@ -1,0 +1,58 @@
+"""Networks and optimizers in a player's state: tensors by name, where they lie, and back."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from raygan.gan.types import State
+
+
+def network_state(prefix: str, network: nn.Module) -> State:
+    """All parameters and buffers as `prefix.name`, also buffers that torch's own state leaves out;
+    where they lie, not copied (`transfer.state_on_host`).
+    """
+    # a swap hands over all buffers, so that a state must hold those too that torch leaves out
+    held = {**network.state_dict(), **dict(unlisted_buffers(network))}
+    return {f"{prefix}.{k}": v.detach() for k, v in held.items()}
+
+
+def load_network(prefix: str, network: nn.Module, state: State) -> None:
+    """The inverse of `network_state`; raises KeyError or RuntimeError where it does not fit."""
+    network.load_state_dict({k: state[f"{prefix}.{k}"] for k in network.state_dict()})
+    with torch.no_grad():
+        for name, buffer in unlisted_buffers(network):
+            buffer.copy_(cast(Tensor, state[f"{prefix}.{name}"]))
+
+
+def unlisted_buffers(network: nn.Module) -> list[tuple[str, Tensor]]:
+    """Those with `persistent=False`: a swap hands them over, so a checkpoint needs them too."""
+    listed = network.state_dict().keys()
+    return [(name, buffer) for name, buffer in network.named_buffers() if name not in listed]
+
+
+def optimizer_state(prefix: str, optimizer: torch.optim.Optimizer) -> State:
+    """An optimizer's tensors as `prefix.parameter.name`, not copied; empty before its first step."""
+    return {
+        f"{prefix}.{i}.{key}": value.detach()
+        for i, slots in optimizer.state_dict()["state"].items()
+        for key, value in slots.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def load_optimizer(prefix: str, optimizer: torch.optim.Optimizer, state: State) -> None:
+    """The inverse of `optimizer_state`; the learning rate stays the optimizer's own."""
+    slots: dict[int, dict[str, object]] = {}
+    for name, value in state.items():
+        if name.startswith(prefix + "."):
+            index, _, key = name.removeprefix(prefix + ".").partition(".")
+            # a clone: load_state_dict keeps tensors as they are, and the state given is not ours
+            copied = value.clone() if isinstance(value, Tensor) else value
+            slots.setdefault(int(index), {})[key] = copied
+    # rates and betas stay: they are functions of the step, and the config may have been changed
+    optimizer.load_state_dict(
+        {"state": slots, "param_groups": optimizer.state_dict()["param_groups"]}
+    )

@@ -1,0 +1,77 @@
+"""Which groups of scores there are, and which fit a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from raygan.data.base import Samples
+from raygan.errors import ConfigError, did_you_mean
+from raygan.metrics.density import LEAST
+
+GROUPS = {
+    "modes": "modes, modes@10%, high_quality, width, reverse_kl of a mixture; of stacked MNIST",
+    "density": "coverage_c and log_likelihood of points, over a kernel density estimate",
+    "classes": "score, entropy, tv, confidence by the data set's classifier",
+    "fid": "Frechet distance over the extractor's features",
+    "kid": "kernel distance over the extractor's features",
+    "ngrams": "js1 .. js4: Jensen-Shannon divergence of n-grams of text",
+    "labels": (
+        "classes_covered, class_tv: coverage by class, by the nearest labelled held-out sample"
+    ),
+    "prdc": "precision, recall, density, coverage over the extractor's features",
+}
+"""Names for --metrics."""
+AGAINST_REAL = ("density", "fid", "kid", "labels", "ngrams", "prdc")
+"""Those that measure samples by held-out ones."""
+OVER_FEATURES = ("fid", "kid", "prdc")
+ALONE = ("gam2", "ais", "mixture")
+"""Metrics over whole runs: one at a time, in service.judging, service.likelihood and
+service.export.
+"""
+
+
+def groups_for(data: Samples, asked: Sequence[str] | None, samples: int) -> tuple[str, ...]:
+    """Those that are asked for, or a data set's own. Raises ConfigError for one that is none, or
+    cannot score it by so many samples.
+    """
+    groups = tuple(asked or default_groups(data))
+    for group in groups:
+        if group not in GROUPS:
+            raise ConfigError(
+                f"metrics: no metric named {group!r}. {did_you_mean(group, [*GROUPS, *ALONE])}"
+            )
+    if "density" in groups and samples < LEAST:
+        raise ConfigError(
+            f"samples = {samples}: coverage_c needs {LEAST} generated samples. Raise"
+            " evaluation.samples (or --samples)."
+        )
+    unfit = {
+        "modes": data.modes is None and data.stack != 3,
+        "density": data.is_images or bool(data.text),
+        "ngrams": not data.text,
+        "classes": data.classifier is None or data.stack != 1,
+        "labels": data.held_out_labels is None or data.stack != 1,
+    }
+    for group in groups:
+        if unfit.get(group):
+            fit = [g for g in GROUPS if not unfit.get(g)]
+            raise ConfigError(
+                f"metrics: {group!r} cannot score {data.name}. It can be scored by:"
+                f" {', '.join(fit)}."
+            )
+    return groups
+
+
+def default_groups(data: Samples) -> list[str]:
+    """What a data set is scored by when nobody says otherwise."""
+    if data.text:
+        return ["ngrams"]
+    if data.stack == 3:
+        return ["modes"]
+    if data.modes is not None:
+        return ["modes", "density"]
+    if data.classifier:
+        return ["classes", "fid"]
+    # classes that the data bring along are always worth a look
+    told = ["labels"] if data.held_out_labels is not None else []
+    return [*(["kid", "prdc"] if data.is_images else ["density"]), *told]

@@ -1,0 +1,32 @@
+"""What strategies share, and what a user's own one is made of.
+
+component.py     StrategyComponent: one paper
+members.py, pace.py, processes.py, costs.py     what it says by theme, each with an answer that most can keep
+plan.py          what it decides by
+setup.py         what its players are built from
+chosen.py        the strategy of a config, and what follows from it
+"""
+
+from raygan.strategies.base.chosen import (
+    checked,
+    homes,
+    idle_for_ever,
+    is_critic,
+    load_data,
+    num_processes,
+    strategy_of,
+    with_data,
+)  # fmt: skip
+from raygan.strategies.base.component import StrategyComponent
+from raygan.strategies.base.costs import Costs, megabytes
+from raygan.strategies.base.members import Members, pair_name
+from raygan.strategies.base.pace import Pace
+from raygan.strategies.base.plan import Plan, Progress
+from raygan.strategies.base.processes import Processes
+from raygan.strategies.base.setup import Setup, same_networks
+
+__all__ = [
+    "Costs", "Members", "Pace", "Plan", "Processes", "Progress", "Setup", "StrategyComponent",
+    "checked", "homes", "idle_for_ever", "is_critic", "load_data", "megabytes", "num_processes",
+    "pair_name", "same_networks", "strategy_of", "with_data",
+]  # fmt: skip

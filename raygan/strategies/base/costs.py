@@ -1,0 +1,39 @@
+"""What a step costs: bytes between players, updates of discriminators."""
+
+from __future__ import annotations
+
+import math
+from typing import cast
+
+from raygan.config import Component, Config
+from raygan.losses.base import LossComponent
+from raygan.strategies.base.setup import Setup
+
+
+class Costs(Component):
+    """What a strategy says of its traffic and its work. Asked by plans, budgets and sweeps."""
+
+    def bytes_a_step(self, setup: Setup) -> float:
+        """What players send each other, for one step of everybody, on the average; scores and
+        checkpoints apart. NaN: not told.
+        """
+        return math.nan
+
+    def traffic(self, setup: Setup) -> list[str]:
+        """The same in words, a line each, for `raygan plan`."""
+        return [f"what travels   strategy {self.name} does not say (bytes_a_step, traffic)"]
+
+    def d_updates(self, config: Config) -> float:
+        """Updates of a discriminator by a batch, of all players, for one step of everybody: one a
+        pair and critic step.
+        """
+        loss = cast(LossComponent, config.component("loss"))
+        return config.num_pairs * float(loss.d_steps)
+
+
+def megabytes(count: float) -> str:
+    """
+    >>> megabytes(2_500_000)
+    '2.5 MB'
+    """
+    return f"{count / 1e6:.1f} MB" if count >= 100_000 else f"{count / 1e3:.1f} kB"

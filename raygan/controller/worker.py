@@ -11,8 +11,9 @@ from raygan.gan.pair import Pair
 from raygan.gan.trainer import Trainer
 from raygan.gan.types import Board, Player, Report
 from raygan.gan.weights import Parcel, Publication
+from raygan.strategies.batching.alike import why_not
 from raygan.strategies.batching.fits import to_batch
-from raygan.strategies.batching.pack import Pack, why_not
+from raygan.strategies.batching.pack import Pack
 from raygan.strategies.orders import Swap, Train
 
 

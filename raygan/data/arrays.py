@@ -57,6 +57,7 @@ def as_samples(
     check_numbers(where, rows)
     shaped, how = arranged(where, rows, layout)
     pictures = shaped.ndim == 4
+    # before any number is looked at: a minimum of nothing is an error of numpy's
     if 0 in shaped.shape[1:]:
         raise DataError(
             f"{where} holds samples of shape {rows.shape[1:]}: nothing in them. Check the file."
@@ -65,6 +66,7 @@ def as_samples(
     record.recognised = (
         f"{len(shaped):,} {kind} of shape {shaped.shape[1:]}, {rows.dtype} {rows.shape} {how}"
     )
+    # no samples are refused later, by who knows how many are needed
     if len(shaped) == 0:
         return Read(np.empty(shaped.shape, np.float32), record)
     made, scaling = (scaled_pictures if pictures else scaled_points)(where, shaped, scale, record)

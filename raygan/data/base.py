@@ -94,6 +94,7 @@ class Samples:
     @property
     def outline(self) -> Samples:
         """All but the samples: for whoever builds networks, and may hold none."""
+        # a copy: a slice would keep the whole array alive behind it
         none = self.train[:0].copy()
         return replace(
             self,
@@ -120,6 +121,7 @@ class Samples:
         """`size` distinct real samples of the training part (all of it where it has fewer), on the
         CPU; stacks are drawn anew.
         """
+        # made samples are trained on, and never what others are measured by
         real = self.train if self.real is None else self.real
         if self.stack > 1:
             return self._draw(real, size, generator)
@@ -143,10 +145,10 @@ class Samples:
         return self._to_float(self.held_out[order])
 
     def _draw(self, source: Samplings, size: int, generator: torch.Generator) -> Tensor:
+        # with repetition: the paper's X_inf, so that a batch needs no memory of those before
         index = torch.randint(len(source), (size * self.stack,), generator=generator)
-        picked = source[
-            index.numpy()
-        ]  # numpy's own indexing: also for read-only memory shared between processes
+        # numpy's own indexing: also for read-only memory that processes share
+        picked = source[index.numpy()]
         return self._to_float(picked if self.text else picked.reshape(size, *self.shape))
 
     def as_batch(self, picked: Array) -> Tensor:
@@ -163,6 +165,7 @@ class Samples:
 def to_float(batch: Array) -> Tensor:
     """uint8 images to float32 in [-1, 1]; points stay as they are."""
     tensor = torch.from_numpy(batch)
+    # here and not at the start: bytes take a quarter of the memory, and all players share them
     return tensor.to(torch.float32).div_(127.5).sub_(1) if batch.dtype == np.uint8 else tensor
 
 
@@ -203,6 +206,7 @@ class DataComponent(Component):
 def freeze(*arrays: Array) -> None:
     """No player may write into the data that all share."""
     for array in arrays:
+        # one array serves all players of a machine: who writes into it spoils everybody's
         array.flags.writeable = False
 
 
@@ -221,6 +225,8 @@ def draw_labelled(
 def mixture_samples(name: str, modes: Modes, train: int, held_out: int, seed: int) -> Samples:
     """A synthetic mixture's training and held-out points, drawn from two independent streams."""
     (first, of_first), (last, of_last) = (
+        # held-out points are fresh draws of the same mixture: as many as are asked for, none
+        # trained on
         draw_labelled(modes.means, modes.std, count, np.random.default_rng([seed, stream]))
         for stream, count in enumerate((train, held_out))
     )

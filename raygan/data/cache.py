@@ -50,10 +50,12 @@ def through_cache(source: FileSource, read: Callable[[], Read]) -> Read:
         return read()
     if found := shelf.load():
         return found
+    # readers are plain functions of the source: where what they keep goes is set around them
     token = PLACE.set(shelf)
     try:
         return shelf.commit(read())
     except _ThereByNow:
+        # it may be gone again by now: then the source is read without the cache
         return shelf.load() or read()
     finally:
         PLACE.reset(token)
@@ -69,6 +71,7 @@ class Shelf:
 
     def __init__(self, folder: Path, key: str, origin: Source) -> None:
         self.path, self.origin = folder / key, origin
+        # a name of its own: two that were started together never write into one folder
         self.making = folder / f"{key}.{uuid.uuid4().hex[:12]}.tmp"
         self.lock: int | None = None
         self.files = 0
@@ -99,6 +102,7 @@ class Shelf:
             array = Stored(self.path / about["file"], dtype, shape)
             if array.stamp is None or array.stamp[0] < array.nbytes:
                 raise ValueError("it is shorter than it was")
+            # all of it, at every start: a cache that has rotted is worse than none
             self._checked(array, about["sha256"])
             names = about["classes"]
             classes = (
@@ -134,6 +138,7 @@ class Shelf:
         self.files += 1
         with os.fdopen(file, "wb") as out:
             try:
+                # first: a disk that is too small is known before hours of decoding, not after
                 reserve(file, rows.nbytes)
             except OSError as error:
                 path.unlink()
@@ -176,6 +181,7 @@ class Shelf:
         if not isinstance(array, Stored):
             return found
         self._checked(array)
+        # a user's own .npy or IDX file is used where it lies
         if array.path.parent != self.making:
             found.record.kept = (
                 f"{spoken(array.nbytes)} in {array.path} itself, read as they are drawn"
@@ -191,11 +197,13 @@ class Shelf:
         return replace(found, array=array)
 
     def _finish(self, array: Stored, found: Read) -> None:
+        # of a source in several steps (decoded, then scaled) only the last is kept
         for other in self.making.iterdir():
             if other != array.path:
                 other.unlink()
         names: list[str] | None = None
         if found.classes is not None:
+            # names once, a number a sample: a million strings would be larger than the samples
             names, number = (
                 a.tolist() for a in np.unique(np.array(found.classes), return_inverse=True)
             )
@@ -226,6 +234,7 @@ class Shelf:
 def reserve(file: int, nbytes: int) -> None:
     """So much of the disk, at once. Raises OSError where it has not that much."""
     try:
+        # some file systems cannot: then the write itself will say so
         os.posix_fallocate(file, 0, nbytes)
     except OSError as error:
         if error.errno not in NO_RESERVING:
@@ -243,6 +252,7 @@ def written(out: Any, rows: Rows, what: str, folder: Path) -> int:
         count += len(part)
     try:
         out.flush()
+        # fewer samples than were reserved for, where pictures were left out
         os.ftruncate(out.fileno(), out.tell())
         os.fsync(out.fileno())
     except OSError as error:

@@ -29,8 +29,10 @@ def clusters(samples: Sequence[Samplings], count: int, seed: int) -> list[Index]
     """
     rng = np.random.default_rng([seed, count])
     first = samples[0]
+    # some thousands tell where the centres lie; every sample gets its label all the same
     chosen = np.sort(rng.permutation(len(first))[:FITTED])
     points = _flat(np.asarray(first[chosen]))
+    # from one start Lloyd's iterations may end with two centres in one clump
     found = [lloyd(points, count, rng) for _ in range(STARTS)]
     centres = min(found, key=lambda of: of[1])[0]
     return [_labels(of, centres) for of in samples]
@@ -46,9 +48,12 @@ def lloyd(points: Points, count: int, rng: np.random.Generator) -> tuple[Points,
     for _ in range(ROUNDS):
         labels = squares(points, centres).argmin(1)
         means = [
-            points[labels == k].mean(0) if (labels == k).any() else c for k, c in enumerate(centres)
+            # a centre that has lost all its points stays where it was
+            points[labels == k].mean(0) if (labels == k).any() else c
+            for k, c in enumerate(centres)
         ]
         before, centres = centres, np.stack(means)
+        # nobody has changed sides: nothing will move any more
         if np.array_equal(before, centres):
             break
     return centres, float(squares(points, centres).min(1).mean())

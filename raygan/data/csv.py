@@ -23,7 +23,10 @@ class Csv(TableComponent):
 
         path = must_be_file(self.name, self.path)
         try:
-            first = path.open("rb").readline(1 << 20)
+            # through pyarrow, which unpacks by the suffix as it will for the table: the bytes of a
+            # .csv.gz have no commas, and its first row would be taken for names
+            with pyarrow.input_stream(str(path)) as file:
+                first = file.read(1 << 20).partition(b"\n")[0]
             mark = "\t" if path.name.removesuffix(".gz").endswith(TABS) else separator(first)
             options = csv.ReadOptions(autogenerate_column_names=not has_names(first, mark))
             return csv.read_csv(path, options, csv.ParseOptions(delimiter=mark))

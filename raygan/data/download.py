@@ -62,6 +62,7 @@ def fetch(name: str, source: Source, files: Sequence[str], folder: Path | None =
     for number, file in enumerate(missing, 1):
         what = f"{name}: downloading {file} ({number} of {len(missing)})"
         packed = _get(name, source.folder + file, what, folder)
+        # before it is written: a page of a proxy's, or half a file, never gets the data set's name
         if (found := _sum(packed)) != source.sums[file]:
             raise DataError(
                 f"data.{name}: {source.folder}{file} has SHA-256 {found[:12]}.. unpacked, not"
@@ -92,6 +93,7 @@ def _get(name: str, address: str, what: str, folder: Path) -> bytes:
 def _sum(packed: bytes) -> str:
     """SHA-256 of what is packed; of nothing where that is damaged, or far too much."""
     try:
+        # unpacked at most to the size that is known: a bomb of a few kilobytes is refused
         unpacked = zlib.decompressobj(wbits=31).decompress(packed, UNPACKED)
     except (zlib.error, gzip.BadGzipFile):
         unpacked = b""
@@ -103,6 +105,7 @@ def _keep(name: str, path: Path, packed: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_bytes(packed)
+        # by rename: two that download at once both end with a whole file
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)

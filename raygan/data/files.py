@@ -158,12 +158,15 @@ def pictures_of(
                 decode(what, load(), settings.behind, notes.append), notes.append
             )
         except (BrokenPicture, OSError) as error:
+            # counted before it is allowed: the line that ends the run says how many there were at
+            # least
             broken += 1
             if broken > settings.skip_broken:
                 raise DataError(broken_line(what, error, broken)) from None
             record.skip("pictures that cannot be read", name)
             continue
         first = picture if first is None else first
+        # one array holds them all; which setting would bring them together is told
         if (picture.shape, picture.dtype) != (first.shape, first.dtype):
             raise unlike(what, picture, first)
         names.append(name)
@@ -175,6 +178,7 @@ def pictures_of(
 def stacked(pictures: Iterator[Array]) -> Iterator[Array]:
     """Some of them together, (n, C, H, W)."""
     first = next(pictures)
+    # by the first one's size: what is decoded and not written yet stays small
     size = part_rows((1, *first.shape), first.dtype)
     rest = chain([first], pictures)
     while some := list(islice(rest, min(size, TOGETHER))):

@@ -58,6 +58,7 @@ def walk(root: Path, record: Record) -> list[Path]:
     seen: set[tuple[int, int]] = set()
     real, links = [root], list[Path]()
     while real or links:
+        # real folders first: what can be reached both ways is read where it really lies
         folder = real.pop() if real else links.pop(0)
         try:
             about = folder.stat()
@@ -66,6 +67,7 @@ def walk(root: Path, record: Record) -> list[Path]:
             raise DataError(
                 f"data.folder: {folder} cannot be read ({error.strerror}). Allow it, or remove it."
             ) from None
+        # by its inode: two paths to one folder would train on its pictures twice
         if (about.st_dev, about.st_ino) in seen:
             record.skip("links to folders that were read already", folder)
             continue

@@ -46,5 +46,6 @@ def spec_of(thing: Any) -> dict[str, Any]:
     array = array_of(what, thing)
     told = f"{what} of shape {tuple(array.shape)}"
     sha256 = fingerprint(array)
+    # by its hash, so that the config names exactly these samples, and a resume can ask for them
     GIVEN[sha256] = array
     return {"name": "given", "sha256": sha256, "what": told}

@@ -29,6 +29,7 @@ class Grid(DataComponent):
     def load(self, seed: int) -> Samples:
         """Points (N, 2)."""
         side = math.isqrt(self.modes)
+        # about 0: for 25 of them -4, -2, 0, 2, 4
         ticks = self.spacing * (np.arange(side) - (side - 1) / 2)
         means = np.stack(np.meshgrid(ticks, ticks), -1).reshape(-1, 2).astype(np.float32)
         return mixture_samples(

@@ -49,6 +49,7 @@ class Hdf5(FileComponent, ArraySettings, Fitting):
                     raise DataError(
                         f"{self.where}: no labels {self.labels!r}. It holds: {listed(there)}."
                     )
+                # the samples may be asked for by the same key as the labels: then they are those
                 rest = [n for n in there if n != self.labels or n == self.key]
                 key = one_of(f"data.hdf5: {path}", "array", rest, self.key, USUAL, "key")
                 for other in rest:
@@ -82,6 +83,7 @@ class Hdf5(FileComponent, ArraySettings, Fitting):
             except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
                 raise damaged(path, error) from None
 
+        # kept by value: the file is closed when the parts are read
         found_shape, dtype = tuple(found.shape), np.dtype(found.dtype)
         return Rows(found_shape, dtype, parts)
 

@@ -70,6 +70,8 @@ class Hf(FileComponent, ArraySettings, PictureSettings):
     def _part(self, datasets: Any) -> Any:
         """Of the hub, of a folder in its layout, or of one that `save_to_disk` has written."""
         folder = expanded(self.path)
+        # what `save_to_disk` wrote is no folder of files in the hub's layout, though it looks like
+        # one
         if not any((folder / name).is_file() for name in SAVED):
             return datasets.load_dataset(
                 str(folder) if folder.is_dir() else self.path, split=self.split

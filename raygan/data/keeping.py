@@ -37,6 +37,7 @@ def keep(what: str, rows: Rows, record: Record) -> Samplings:
     """
     if isinstance(rows.whole, Stored):
         return rows.whole
+    # what is in memory already is not written anywhere
     if rows.whole is not None:
         return np.ascontiguousarray(rows.whole)
     place, why = PLACE.get(), ""
@@ -62,11 +63,13 @@ def in_memory(what: str, rows: Rows, why: str = "") -> Array:
     for part in watched(what, rows):
         out[at : at + len(part)] = part
         at += len(part)
+    # a source may hold fewer samples than it said: pictures that were left out
     return out[:at]
 
 
 def watched(what: str, rows: Rows) -> Iterator[Array]:
     """The parts, told while they are read."""
+    # only of what takes a while
     tell, done = WATCH.get() if rows.nbytes >= LARGE else None, 0
     for part in rows.parts():
         yield part

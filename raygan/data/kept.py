@@ -84,6 +84,7 @@ def cleared(days: float, folder: Path | None = None) -> list[Kept]:
 def make_room(folder: Path) -> None:
     """Remove what is no longer of use, and say so; a cache that cannot be written stays."""
     try:
+        # said aloud: somebody may wonder why the next start takes longer
         if gone := cleared(UNREAD, folder):
             what = ", ".join(k.source for k in gone)
             log.warning("data cache: removed what no start has read for %g days: %s", UNREAD, what)

@@ -29,6 +29,7 @@ def as_classes(where: str, what: str, values: Array, count: int, record: Record)
     array = np.asarray(values)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
+    # as they come from other frameworks; two columns that are not one-hot are no classes
     if array.ndim == 2 and array.shape[1] > 1 and is_one_hot(array):
         record.convert(f"one-hot labels {what} taken as classes", len(array))
         array = array.argmax(1)
@@ -50,9 +51,11 @@ def as_classes(where: str, what: str, values: Array, count: int, record: Record)
             " classes."
         )
     out = [
+        # bytes of HDF5 and numpy: they are the same class as the text
         v.decode(errors="backslashreplace") if isinstance(v, bytes) else str(v)
         for v in array.tolist()
     ]
+    # a column of ids, taken for classes, would make parts and coverage meaningless without a word
     if len(found := set(out)) > MANY:
         raise DataError(
             f"{where}: labels {what!r} hold {len(found):,} different values, at most {MANY:,} are"
@@ -108,6 +111,8 @@ def numbered(classes: Sequence[str] | None) -> tuple[npt.NDArray[np.int64] | Non
     names = ordered(classes) if classes is not None else []
     if classes is None or len(names) < 2:
         return None, ()
+    # by the order of the names, not of their first appearance: another shuffle gives the same
+    # numbers
     at = {name: i for i, name in enumerate(names)}
     return np.array([at[c] for c in classes], np.int64), tuple(names)
 

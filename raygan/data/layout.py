@@ -32,11 +32,14 @@ def arranged(where: str, rows: Rows, layout: str | None) -> tuple[Rows, str]:
             raise ask(where, rows, f"flat pictures {guess}", guess, "points")
         return rows, "a row a sample"
     if rows.ndim == 3:
+        # bytes or booleans in three dimensions are pictures; floats may be series, volumes,
+        # anything
         if rows.dtype.kind in "bu":
             return rows.reshaped(1, *rows.shape[1:]), "grey"
         raise ask(where, rows, "grey pictures", "NHW", "points")
     if rows.ndim == 4:
         first, last = rows.shape[1] in SURE, rows.shape[3] in SURE
+        # 1 or 3 at one end and not at the other: no other reading is possible
         if first and not last:
             return rows, "channels first"
         if last and not first:
@@ -85,6 +88,7 @@ def flat_pictures(where: str, rows: Rows) -> str:
     if columns <= FEW_COLUMNS or rows.dtype.kind not in "uif" or not len(rows):
         return ""
     for c in SURE:
+        # 784 columns of bytes are 28 x 28 to everybody but a program: it asks
         side = math.isqrt(columns // c)
         if c * side * side == columns and (rows.dtype == np.uint8 or facts(where, rows).like_bytes):
             return f"{c}x{side}x{side}"

@@ -48,6 +48,8 @@ class Made(DataComponent):
         """Training samples from the file, all else from `like`. Raises DataError where they are of
         another shape.
         """
+        # a run on made data has a seed of its own; the held-out samples are those of the run that
+        # made them
         of = seed if self.seed is None else self.seed
         real = cast(DataComponent, load_component("data", self.like)).load(of)
         path = must_be_file("made", self.path)
@@ -77,6 +79,7 @@ class Made(DataComponent):
         record.recognised = f"{len(made):,} samples that generators made; scores are of {real.name}"
         freeze(train)
         truth = real.train if real.real is None else real.real  # made of what was made before
+        # without labels: nobody knows of which class a made sample is
         return replace(real, train=train, real=truth, labels=None, record=record)
 
 
@@ -96,6 +99,7 @@ def form(made: Array, real: Samples) -> Array:
     if not real.is_images:
         made = made if real.scaling else made.astype(np.float32)
         return rescaled(made, None, real.scaling)
+    # bytes again, as the real ones: what is learned from is then as fine as they are
     if real.train.dtype == np.uint8:
         return to_uint8(torch.from_numpy(made))
     return made.astype(np.float32)

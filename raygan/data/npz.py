@@ -60,6 +60,7 @@ class Npz(FileComponent, ArraySettings, Fitting):
                 None if self.labels is None else lone_array(beside(self.name, path, self.labels))
             )
         outside = self.labels is not None and self.labels.endswith(".npy")
+        # a pickle in an archive would run whatever its author has written
         with np.load(path, allow_pickle=False) as archive:
             where, there = (
                 f"data.{self.name}: {path}",
@@ -96,6 +97,7 @@ def npy_rows(path: Path) -> Array | Rows:
         shape, columns_first, dtype = header(file)
         offset = file.tell()
     if columns_first or dtype.hasobject or math.prod(shape) * dtype.itemsize < LARGE or not shape:
+        # mapped: what needs no change is never copied
         mapped: Array = np.asanyarray(np.load(path, mmap_mode="r", allow_pickle=False))
         return mapped
     if path.stat().st_size < offset + math.prod(shape) * dtype.itemsize:
@@ -112,7 +114,9 @@ def member(path: Path, archive: Any, key: str) -> Array | Rows:
             shape, columns_first, dtype = (
                 header(file) if name.endswith(".npy") else ((), False, np.dtype("V"))
             )
+    # in columns the samples lie scattered over the whole array: no part of it is some samples
     if columns_first or dtype.hasobject or size < LARGE or not shape:
+        # twice: unpacked, and once more in its checked form
         check_room(f"data.npz: {path}", 2 * size)
         found: Array = archive[key]
         if not isinstance(found, np.ndarray):

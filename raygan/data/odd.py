@@ -18,6 +18,7 @@ SHOWN = 5
 
 def oddities(data: Samples) -> list[str]:
     """Of the training part; [] for one that has nothing odd."""
+    # a look at the start of every run: seconds would be too long
     count = max(2, min(LOOKED_AT, BYTES // max(1, data.train[:1].nbytes)))
     some = data.train[np.arange(len(data.train))[:: max(1, len(data.train) // count)][:count]]
     if data.text or not some.size:
@@ -27,6 +28,7 @@ def oddities(data: Samples) -> list[str]:
             f"data {data.name}: numbers that are NaN or infinite. Remove them, or every loss will"
             " be NaN"
         ]
+    # a file of zeros, most often: an export that failed
     if (some == some.flat[0]).all():
         what = "picture" if data.is_images else "number"
         return [
@@ -38,6 +40,7 @@ def oddities(data: Samples) -> list[str]:
 
 
 def _repeated(name: str, some: Array) -> list[str]:
+    # bit by bit: what is drawn from a continuum never repeats
     distinct = len({row.tobytes() for row in some})
     if distinct > len(some) / 2:
         return (

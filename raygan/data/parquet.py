@@ -75,6 +75,7 @@ class Parquet(TableComponent, PictureSettings):
         import pyarrow.parquet
 
         files = [pyarrow.parquet.ParquetFile(path) for path in shards(self.path, Record(""))]
+        # unpacked, as the file's own index tells: nothing is read for it
         size = sum(group_bytes(f) for f in files)
         if size >= keeping.LARGE:
             return streamed_table(files)
@@ -117,6 +118,7 @@ def shards(text: str, record: Record) -> list[Path]:
         return [path]
     found = sorted(p for p in path.rglob("*") if p.is_file())
     for p in found:
+        # _SUCCESS, _metadata and the like, which writers leave beside the shards
         if p.suffix != ".parquet" or p.name.startswith((".", "_")):
             record.skip("files that are no shards", p.name)
     out = [p for p in found if p.suffix == ".parquet" and not p.name.startswith((".", "_"))]
@@ -169,6 +171,7 @@ def pictures(where: str, files: list[Any], column: str) -> Iterator[Named]:
     """(row, what gives its bytes), few at a time."""
     at = 0
     for file in files:
+        # few rows: a column of the same picture a million times is small in the file only
         for batch in file.iter_batches(ROWS, columns=[column]):
             for cell in batch.column(0).to_pylist():
                 raw = cell["bytes"] if isinstance(cell, dict) else cell

@@ -111,6 +111,7 @@ def members(
     [0, 2, 3, 5]
     """
     if rule == "shards":
+        # every parts-th of a random order: sizes differ by one at most
         return np.sort(np.random.default_rng([seed, count]).permutation(count)[index::parts])
     assert labels is not None, (
         "rules by class are refused where there are none; clusters are labels"
@@ -121,12 +122,14 @@ def members(
     assert found, "refused by `parsed`"
     mine = list[Index]()
     for c in np.unique(labels):
+        # a stream a class: its shares do not depend on which other classes there are
         rng = np.random.default_rng([seed, int(c)])
         edges = np.cumsum(rng.dirichlet(np.full(parts, float(found[1]))))
         order = rng.permutation(np.flatnonzero(labels == c))
         low, high = (
             round(len(order) * e) for e in (edges[index - 1] if index else 0.0, edges[index])
         )
+        # the last part takes the rest: rounding loses no sample
         mine.append(order[low : high if index < parts - 1 else None])
     return np.sort(np.concatenate(mine))
 
@@ -137,6 +140,7 @@ def rescaled(array: Array, own: Scaling | None, common: Scaling | None) -> Array
     """
     if own == common:
         return array
+    # in float64: two scalings in float32 would leave their rounding in the data
     units = own.back(array) if own else array.astype(np.float64)
     if common is not None:
         units = (units - np.asarray(common.offset)) / np.asarray(common.factor)

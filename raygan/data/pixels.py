@@ -69,12 +69,16 @@ def decode(what: str, raw: bytes, background: Background, said: Callable[[str], 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            # a small file may unpack to gigabytes: Pillow's warning is taken for an error
             warnings.simplefilter("error", Image.DecompressionBombWarning)
+            # formats by what is in the file, of this list only
             image: Image.Image = Image.open(io.BytesIO(raw), formats=FORMATS)
+            # by the header, before a pixel is unpacked
             check_room(what, DECODING * image.width * image.height)
             if getattr(image, "is_animated", False):
                 said("first frame of several")
             image.load()
+            # cameras store a portrait lying on its side
             if image.getexif().get(ORIENTATION, 1) not in (0, 1):
                 image = ImageOps.exif_transpose(image)
                 said("turned as EXIF says")
@@ -103,6 +107,7 @@ def pixels(
         )
     if image.has_transparency_data:
         image = image.convert("LA") if mode == "La" else image
+        # palettes with a transparent colour too: Pillow knows where transparency hides in a mode
         both = np.asarray(image.convert("RGBA")).transpose(2, 0, 1)
         alike = mode in ("1", "L", "LA", "La")
         return laid(what, both[:1] if alike else both[:3], both[-1], background, seed, said)
@@ -131,6 +136,8 @@ def laid(
         )
     behind: Any = {"white": 255.0, "black": 0.0}.get(background)
     if behind is None:
+        # seeded by the file's own bytes: the same noise at each start, another one behind each
+        # picture
         behind = np.random.default_rng(seed).integers(0, 256, colours.shape)
     said(f"transparent pixels laid over {background}")
     share = alpha / 255.0
@@ -148,6 +155,7 @@ def recoloured(picture: Array, channels: int) -> Array:
         rgb: Array = np.repeat(picture, channels, 0)
         return rgb
     if picture.dtype == np.uint8:
+        # Pillow's own integers, so that an array and a file of the same picture give the same grey
         r, g, b = picture.astype(np.uint32)
         return np.asarray((r * 19595 + g * 38470 + b * 7471 + 0x8000) >> 16, np.uint8)[None]
     grey: Array = np.tensordot(np.array([0.299, 0.587, 0.114]), picture, 1).astype(picture.dtype)[
@@ -171,9 +179,8 @@ def fitted(
     if picture.shape[1:] == (size, size):
         return picture
     deep = picture.dtype != np.uint8
-    method = (
-        Image.Resampling.BILINEAR if deep else Image.Resampling.LANCZOS
-    )  # without overshoot where nothing clips it
+    # without overshoot where nothing clips it
+    method = Image.Resampling.BILINEAR if deep else Image.Resampling.LANCZOS
     edge: Any = (
         (-white if background == "black" else white)
         if white

@@ -51,6 +51,7 @@ def _stacked(where: str, dataset: Any) -> Array:
     count = len(dataset)
     if count == 0:
         raise DataError(f"data: {where} holds 0 samples; at least 2 are needed.")
+    # how large all will be: refused before the second sample is asked for
     first = _sample(where, 0, dataset[0])
     check_room(f"data: {where}", count * first.nbytes)
     out = np.empty((count, *first.shape), first.dtype)

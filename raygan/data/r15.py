@@ -36,8 +36,10 @@ class R15(DataComponent):
             raise DataError(
                 f"data.r15: {file} has lines that are not x,y,class. Get the file again."
             ) from None
+        # 7: the outer clusters lie about so far from the middle in the file's own units
         scaled = ((points - points.mean(0)) / 7.0).astype(np.float32)
         means = np.stack([scaled[cluster == c].mean(0) for c in np.unique(cluster)])
+        # of all clusters together: the modes' one std, by which samples count as good
         within = np.concatenate(
             [scaled[cluster == c] - means[i] for i, c in enumerate(np.unique(cluster))]
         )

@@ -73,6 +73,7 @@ class Record:
 
 def printable(name: object) -> str:
     """A file's name as text that can be written anywhere, also where it is not UTF-8."""
+    # names of files are bytes: one that is no UTF-8 would stop the writing of run.json
     return str(name).encode("utf-8", "backslashreplace").decode()
 
 
@@ -86,6 +87,7 @@ class Scaling:
 
     def back(self, samples: Array) -> Array:
         """float64, in the data's own units."""
+        # in float64: times in seconds and other large offsets would lose their last digits
         out: Array = np.asarray(self.offset) + np.asarray(self.factor) * samples.astype(np.float64)
         return out
 

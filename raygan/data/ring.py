@@ -21,9 +21,8 @@ class Ring(DataComponent):
 
     def load(self, seed: int) -> Samples:
         """Points (N, 2)."""
-        angle = (
-            2 * np.pi * np.arange(self.modes) / self.modes
-        )  # a linspace with both ends would have M-1 modes
+        # a linspace with both ends would have M-1 modes
+        angle = 2 * np.pi * np.arange(self.modes) / self.modes
         means = (self.radius * np.stack([np.cos(angle), np.sin(angle)], 1)).astype(np.float32)
         modes = Modes(means, self.std, self.radius)
         return mixture_samples(f"ring{self.modes}", modes, self.train, self.held_out, seed)

@@ -41,6 +41,7 @@ def _of_the_container() -> int:
     found = [1 << 62]
     for line in _text(PROC / "self/cgroup").splitlines():
         _, kinds, path = line.split(":", 2)
+        # version 2 has one line without kinds, version 1 a line a kind
         if kinds not in ("", "memory") and "memory" not in kinds.split(","):
             continue
         top = CGROUP / "memory" if kinds else CGROUP
@@ -50,6 +51,7 @@ def _of_the_container() -> int:
             else ("memory.max", "memory.current")
         )
         here = top / path.lstrip("/")
+        # a limit of any group above ours holds for us too
         for folder in (here, *here.parents):
             if folder.is_relative_to(top):
                 most, used = (_text(folder / name).strip() for name in names)
@@ -69,6 +71,7 @@ def _of_the_process() -> int:
     if most == resource.RLIM_INFINITY:
         return 1 << 62
     pages = _text(PROC / "self/statm").split()
+    # `ulimit -v` counts addresses, also those that hold nothing yet
     return most - (int(pages[0]) * resource.getpagesize() if pages else 0)
 
 
@@ -125,6 +128,7 @@ def read_stream(what: object, stream: BinaryIO, factor: float = 1.0) -> bytes:
     """All of a stream that does not tell its length, as long as `factor` times it has room."""
     out = bytearray()
     while part := stream.read(CHUNK):
+        # a stream's length is known when it has been read: it is asked on the way
         out += part
         if len(out) % (64 << 20) < CHUNK:  # now and then: it reads /proc
             check_room(what, int(len(out) * factor))

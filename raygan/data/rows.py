@@ -27,6 +27,7 @@ def regrouped(parts: Iterable[Array], size: int) -> Iterator[Array]:
     held: list[Array] = []
     for part in parts:
         held.append(part)
+        # whole parts only: the last ones wait for more
         if sum(map(len, held)) >= size:
             whole = np.concatenate(held)
             full = len(whole) // size * size
@@ -78,12 +79,14 @@ class Rows:
 
     def map(self, change: Callable[[Array], Array]) -> Rows:
         """Each part changed; `change` keeps the number of samples, and takes none as well."""
+        # asked with no samples: what comes out in shape and type, before anything is read
         like = change(np.empty((0, *self.shape[1:]), self.dtype))
         return Rows((len(self), *like.shape[1:]), like.dtype, lambda: map(change, self.parts()))
 
     def seen(self, view: Callable[[Array], Array]) -> Rows:
         """The same numbers in other places: what is in memory is not copied."""
         made = self.map(view)
+        # a view of what is in memory costs nothing, and `keep` takes it as it is
         whole = view(self.whole) if isinstance(self.whole, np.ndarray) else None
         return Rows(made.shape, made.dtype, made.parts, whole)
 

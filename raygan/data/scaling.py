@@ -40,6 +40,7 @@ def facts(where: str, rows: Rows) -> Facts:
     fractions = rows.dtype.kind == "f"
     for part in rows.parts():
         if fractions:
+            # all of it is counted before anything is refused: one line says how many
             bad += int((~np.isfinite(part)).sum())
             whole = whole and not bad and bool((part == np.floor(part)).all())
         low, high = min(low, float(part.min())), max(high, float(part.max()))
@@ -92,12 +93,15 @@ def standardised(where: str, rows: Rows, record: Record) -> tuple[Rows, Scaling]
     # Squares are taken in units of the largest, so that they neither overflow nor vanish.
     start = np.array(next(iter(rows.parts()))[0])
     with np.errstate(over="ignore", invalid="ignore"):
+        # from the first value on: numbers far from 0 that differ little (times in seconds) would
+        # cancel
         total = sum(differences(part, start).sum(0) for part in rows.parts())
         middle = np.asarray(total / len(rows))
         largest = np.zeros(middle.shape)
         constant = np.ones(middle.shape, bool)
         for part in rows.parts():
             shifted = differences(part, start)
+            # overflow is let happen and asked for once, at the end
             largest = np.maximum(largest, np.abs(shifted - middle).max(0))
             constant &= (shifted == 0).all(0)
         unit = np.where(largest > 0, largest, 1.0)
@@ -105,9 +109,8 @@ def standardised(where: str, rows: Rows, record: Record) -> tuple[Rows, Scaling]
             (((differences(part, start) - middle) / unit) ** 2).sum(0) for part in rows.parts()
         )
         spread = unit * np.sqrt(np.asarray(squares / len(rows)))
-        constant |= ~(
-            spread > 0
-        )  # what cannot be told from constant is not blown up to deviation 1
+        # what cannot be told from constant is not blown up to deviation 1
+        constant |= ~(spread > 0)
         factor = np.where(constant, 1.0, spread)
         offset = start.astype(np.float64) + np.where(constant, 0.0, middle)
         limit = float(np.max(largest / factor, initial=0.0))
@@ -176,6 +179,7 @@ def guessed(where: str, rows: Rows, found: Facts, record: Record) -> Rows:
         record.convert("False and True taken as black and white", count)
         return rows.map(lambda part: part.astype(np.uint8) * np.uint8(255))
     whole = dtype.kind in "iu"
+    # bytes are often kept as uint16: only what reaches beyond is 16 bit for certain
     if dtype == np.uint16 and high > 255:
         record.convert("16 bit scaled to 8", count)
         # 65,535 / 255 = 257: black and white stay what they are
@@ -183,6 +187,7 @@ def guessed(where: str, rows: Rows, found: Facts, record: Record) -> Rows:
     if whole and dtype != np.uint16 and low >= 0 and 1 < high <= 255:
         record.convert(f"{dtype} of 0..255 taken as bytes", count)
         return rows.map(lambda part: part.astype(np.uint8))
+    # a number below 0, and none beyond 1: it is scaled already
     if not whole and -1 <= low < 0 and high <= 1:
         return rows.map(lambda part: part.astype(np.float32))
     if not whole and low >= 0 and high <= 1:
@@ -209,6 +214,7 @@ def from_bytes(rows: Rows, found: Facts) -> Rows:
 def stretched(where: str, rows: Rows, found: Facts, record: Record) -> tuple[Rows, Scaling]:
     """The smallest number to -1, the largest to 1."""
     low, high = found.low, found.high
+    # halved first: low + high may overflow
     middle, half = low / 2 + high / 2, (high / 2 - low / 2) or 1.0
     if not np.isfinite([middle, half]).all():
         raise DataError(f"{where} holds numbers that are too large. Scale them first.")

@@ -50,6 +50,7 @@ def find(
     places = [expanded(path)] if path else [root / folder for root in roots() for folder in folders]
     for place in places:
         found = [_either(place, file) for file in files]
+        # all in one folder: images of one place and labels of another would be a silent mistake
         if all(found):
             return [f for f in found if f is not None]
     looked = [path] if path else [str(root) for root in roots()]

@@ -76,4 +76,5 @@ def versions() -> list[str]:
     """Of what decodes."""
     from PIL import __version__ as pillow
 
+    # another decoder may give other pixels: then the source is read anew
     return [pillow, np.__version__]

@@ -58,9 +58,8 @@ class SplitData(DataComponent):
                 f"data: {name}: {len(array)} samples are not enough to hold out {count}. Lower"
                 " data.held_out."
             )
-        way_back = [
-            np.array([s.offset, s.factor]) for s in (found.scaling,) if s
-        ]  # x and 2 x + 1 are scaled to the same
+        # hashed along: x and 2 x + 1 are scaled to the same numbers
+        way_back = [np.array([s.offset, s.factor]) for s in (found.scaling,) if s]
         sha256, (labels, names) = fingerprint(array, *way_back), numbered(classes)
         if self.held_out_by == "tail":
             rest = len(array) - count
@@ -71,6 +70,7 @@ class SplitData(DataComponent):
             split = f"last {count}"
             order = np.roll(np.arange(len(array)), count)
         else:
+            # by a seed of its own: runs with other seeds are scored on the same held-out samples
             order = shuffled(len(array), self.held_out_seed, classes)
             keep = None if self.limit is None else count + self.limit
             train, held_out = part(array, order[count:keep]), part(array, order[:count])
@@ -105,6 +105,8 @@ def shuffled(
     _, which, sizes = np.unique(
         np.array([str(c) for c in classes])[order], return_inverse=True, return_counts=True
     )
+    # each sample's place within its class, as a share: sorted by it, every front part has all
+    # classes evenly
     rank = np.empty(count)
     for number, size in enumerate(sizes):
         rank[which == number] = (np.arange(size) + 0.5) / size
@@ -120,6 +122,7 @@ def fingerprint(*arrays: Samplings) -> str:
     """SHA-256 of types, shapes and contents."""
     digest = hashlib.sha256()
     for i, array in enumerate(arrays):
+        # a file of gigabytes is hashed once: the hash goes on from where it stood
         if i == 0 and isinstance(array, Stored) and array.digest is not None:
             digest = array.digest.copy()
             continue

@@ -55,6 +55,7 @@ class Stored:
         self.path, self.dtype, self.offset, self.which = path, dtype, offset, which
         self.count, self.sample = shape[0], tuple(shape[1:])
         """Of the file; `which` may be fewer."""
+        # as it is now: another process compares, and reads the source where the file is another one
         self.stamp = stamp(path)
         self.origin: Origin | None = None
         """Where a machine without the file finds the samples."""
@@ -104,6 +105,7 @@ class Stored:
         return self._like(sample)
 
     def _like(self, sample: tuple[int, ...]) -> Stored:
+        # not by the constructor, which would ask the file again
         made = Stored.__new__(Stored)
         made.__dict__.update(self.__getstate__())
         made.sample = sample
@@ -166,6 +168,7 @@ class Stored:
                 f"{self.path} is not there, or is another file than the run began with. Put it"
                 " back."
             )
+        # by its hash: the same path on another machine may hold other data
         found = self.origin.again(self.sha256)
         if isinstance(found, Stored):
             self.path, self.offset, self.stamp = found.path, found.offset, found.stamp

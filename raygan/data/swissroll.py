@@ -23,6 +23,8 @@ class Swissroll(DataComponent):
         parts = []
         for stream, count in enumerate((self.train, self.held_out)):
             rng = np.random.default_rng([seed, stream])
+            # uniform in t, and not along the curve: denser towards the middle, as in the toy's
+            # script
             t = 1.5 * np.pi * (1 + 2 * rng.random(count))
             points = np.stack([t * np.cos(t), t * np.sin(t)], 1) + self.noise * rng.standard_normal(
                 (count, 2)

@@ -85,6 +85,7 @@ class Streamed:
 
 def streamed(where: str, table: Streamed, names: list[str]) -> Rows:
     """(N, columns) of a large table's numbers, some rows at a time."""
+    # one type for all columns, of the schema: a batch alone might look narrower
     kinds = [table.schema.field(name).type.to_pandas_dtype() for name in names]
     dtype = np.result_type(*kinds)
 

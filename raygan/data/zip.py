@@ -32,6 +32,7 @@ class Zip(FileComponent, PictureSettings, ArraySettings):
                 members = [
                     n for n in files if wanted(n.rpartition("/")[2], n.split("/")[:-1], record)
                 ]
+                # an .npz under another name
                 if not members and any(n.endswith(".npy") for n in files):
                     arrays = Npz(
                         path=self.path,
@@ -41,6 +42,7 @@ class Zip(FileComponent, PictureSettings, ArraySettings):
                         labels=self.labels,
                     )
                     return arrays.read()
+                # what the archive's index says, before anything is unpacked
                 for n in members:
                     check_room(f"data.zip: {n} in {path}", archive.getinfo(n).file_size)
                 named = ((n, lambda n=n: archive.read(n)) for n in members)

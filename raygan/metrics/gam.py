@@ -66,6 +66,7 @@ def scores(rates: Rates, generators: Sequence[str], seed: int = 0) -> dict[str, 
     out = {}
     for j, name in enumerate(generators):
         mine = rates[~np.isnan(rates[:, j]), j]
+        # over discriminators: they are few, and differ more than samples do
         means = rng.choice(mine, (RESAMPLES, len(mine))).mean(1)
         low, high = np.quantile(means, (0.025, 0.975))
         out[name] = Score(
@@ -80,14 +81,17 @@ def scores(rates: Rates, generators: Sequence[str], seed: int = 0) -> dict[str, 
 
 def elo(rates: Rates) -> Rates:
     """Ratings of the generators, (generators,), mean 1500."""
+    # NaN is where the two have trained against each other: such a verdict says nothing
     met = ~np.isnan(rates)
+    # clipped: one that fools everybody would have a rating of infinity
     logit = np.log(np.clip(np.nan_to_num(rates, nan=0.5), 1e-3, 1 - 1e-3))
     logit = logit - np.log1p(-np.clip(np.nan_to_num(rates, nan=0.5), 1e-3, 1 - 1e-3))
     rows, columns = np.nonzero(met)
     design = np.zeros((len(rows) + 1, sum(rates.shape)))
     design[np.arange(len(rows)), columns] = 1
     design[np.arange(len(rows)), rates.shape[1] + rows] = -1
-    design[-1, : rates.shape[1]] = 1  # generators' ratings add up to 0
+    # one more row: generators' ratings add up to 0, since only differences are told by the rates
+    design[-1, : rates.shape[1]] = 1
     solved = np.linalg.lstsq(design, np.append(logit[met], 0.0), rcond=None)[0]
     return np.asarray(1500 + 400 / math.log(10) * solved[: rates.shape[1]])
 
@@ -96,6 +100,7 @@ def verdict(group: Mapping[str, Score], control: Mapping[str, Score]) -> str:
     """The paper's definition, on the average: "helps" if one of the group beats every single model,
     "strongly helps" if all do.
     """
+    # against the best single model, not their mean: the paper's bar
     best = max(s.average for s in control.values())
     wins = sum(s.average > best for s in group.values())
     if wins == len(group):

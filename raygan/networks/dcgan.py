@@ -13,7 +13,8 @@ from pydantic import Field
 from torch import nn
 
 from raygan.errors import ConfigError
-from raygan.networks.base import DRAWN, Drawn, Init, Logits, NetworkComponent
+from raygan.networks.base import Logits, NetworkComponent
+from raygan.networks.initial import DRAWN, Drawn, Init
 
 Norm = Literal["batch", "layer", "none"]
 SIDES = {28: (4, 7, 14, 28), 32: (4, 8, 16, 32), 64: (4, 8, 16, 32, 64)}

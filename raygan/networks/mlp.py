@@ -12,7 +12,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from raygan.networks.base import DRAWN, Drawn, Init, Logits, NetworkComponent
+from raygan.networks.base import Logits, NetworkComponent
+from raygan.networks.initial import DRAWN, Drawn, Init
 
 
 class Mlp(NetworkComponent):

@@ -13,7 +13,8 @@ from typing import Any, ClassVar
 from torch import nn
 
 from raygan.errors import ConfigError
-from raygan.networks.base import Init, NetworkComponent
+from raygan.networks.base import NetworkComponent
+from raygan.networks.initial import Init
 from raygan.own.names import label
 from raygan.own.settings import parameters, with_settings
 

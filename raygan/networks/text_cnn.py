@@ -8,7 +8,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from raygan.errors import ConfigError
-from raygan.networks.base import Init, Logits, NetworkComponent
+from raygan.networks.base import Logits, NetworkComponent
+from raygan.networks.initial import Init
 
 
 class TextCnn(NetworkComponent):

@@ -15,7 +15,8 @@ from raygan.config import Config
 from raygan.controller.worker import Shelves
 from raygan.gan.pair import Pair
 from raygan.strategies.base import Setup, homes, strategy_of
-from raygan.strategies.batching.pack import Pack, why_not
+from raygan.strategies.batching.alike import why_not
+from raygan.strategies.batching.pack import Pack
 
 PROBE_STEPS, PROBES = 2, 3
 

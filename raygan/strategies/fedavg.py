@@ -97,10 +97,6 @@ class Fedavg(StrategyComponent):
             setup, self.locals(setup.config), ("D", "G"), "strategy.fedavg takes means of networks"
         )
 
-    def readers(self, config: Config, player: str) -> int:
-        """In lockstep nobody waits."""
-        return 1
-
     def build(self, name: str, setup: Setup, sharing: Sharing | None = None) -> FedPair:
         """It publishes after steps 1, 1 + every, ...: there periods end."""
         pairs = self.locals(setup.config)

@@ -1,5 +1,6 @@
 """Each row of docs/data.md: what is read is compared with Pillow and numpy by hand."""
 
+import gzip
 import io
 import os
 import re
@@ -406,6 +407,14 @@ def test_numbers_in_parquet(tmp_path: Path) -> None:
     assert np.allclose(
         read("parquet", tmp_path / "e.parquet", column="v", scale="none").array, POINTS
     )
+
+
+@pytest.mark.parametrize("mark", [",", ";"])
+def test_the_first_row_of_a_packed_table_is_a_row(mark: str, tmp_path: Path) -> None:
+    """What marks columns, and whether there are names, is in the text and not in its packed bytes."""
+    path = tmp_path / "points.csv.gz"
+    path.write_bytes(gzip.compress(f"1.5{mark}2\n2.5{mark}3\n4{mark}5\n".encode()))
+    assert np.array_equal(read("csv", path, scale="none").array, [[1.5, 2], [2.5, 3], [4, 5]])
 
 
 @pytest.mark.parametrize(("mark", "suffix"), [(",", "csv"), (";", "csv"), ("\t", "tsv")])

@@ -20,7 +20,8 @@ from raygan.errors import ConfigError
 from raygan.gan.pair import Pair
 from raygan.gan.random_streams import Streams
 from raygan.gan.weights import duplicate, flatten, tensors, unflatten
-from raygan.networks.base import Init, Logits, NetworkComponent, has_batch_norm, seeded
+from raygan.networks.base import Logits, NetworkComponent, has_batch_norm
+from raygan.networks.initial import Init, seeded
 from tests.conftest import setup_of, state_digest, tiny_config
 
 WIDTH = 8

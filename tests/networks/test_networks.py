@@ -15,7 +15,7 @@ from raygan.gan.weights import flatten, signature, unflatten
 from raygan.networks.base import NetworkComponent, Tuned, untuned
 from raygan.networks.dcgan import Dcgan
 from raygan.strategies.base import strategy_of
-from raygan.strategies.batching.pack import why_not
+from raygan.strategies.batching.alike import why_not
 from tests.conftest import setup_of, tiny_config
 
 

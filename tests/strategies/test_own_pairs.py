@@ -25,8 +25,9 @@ from raygan.losses.dragan import Dragan
 from raygan.networks.base import Logits
 from raygan.service import autopack as packing
 from raygan.strategies.base import pair_name
+from raygan.strategies.batching.alike import LEFT_TO_PAIRS, why_not
 from raygan.strategies.batching.fits import one_at_a_time
-from raygan.strategies.batching.pack import LEFT_TO_PAIRS, Pack, why_not
+from raygan.strategies.batching.pack import Pack
 from raygan.strategies.independent import Independent
 from raygan.strategies.orders import Train
 from tests.conftest import setup_of, state_digest, tiny_config

@@ -22,8 +22,9 @@ from raygan.service import autopack as packing
 from raygan.service.training import train
 from raygan.service.verify import compare, final_states
 from raygan.strategies.base import homes, pair_name
+from raygan.strategies.batching.alike import why_not
 from raygan.strategies.batching.losses import each
-from raygan.strategies.batching.pack import Pack, why_not
+from raygan.strategies.batching.pack import Pack
 from tests.conftest import TINY, setup_of, state_digest, tiny_config
 
 MLP: dict[str, Any] = {

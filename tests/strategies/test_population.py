@@ -31,7 +31,7 @@ from raygan.service.runs.run import Run
 from raygan.service.training import train
 from raygan.service.verify import final_states, verify_config
 from raygan.strategies.base import Plan, Progress, strategy_of
-from raygan.strategies.batching.pack import why_not
+from raygan.strategies.batching.alike import why_not
 from raygan.strategies.orders import Swap, Train
 from raygan.strategies.population.exploring import drawn, explored
 from raygan.strategies.population.member import Member

@@ -14,6 +14,7 @@ from raygan.gan.bundle import pack, unpack
 from raygan.gan.types import State
 from raygan.gan.weights import Publication
 from raygan.strategies.base import strategy_of
+from raygan.strategies.pmgan.inbox import Inbox
 from raygan.strategies.pmgan.judge import Judge
 from raygan.strategies.pmgan.slots import check_slot, crc, index_of, share_of, slot_of, write_slot
 from raygan.strategies.roles import JUDGE
@@ -109,3 +110,25 @@ def test_a_judge_goes_on_with_what_it_had_computed_and_used(ema: float) -> None:
     state: State = {**ours.state(), "used": "gen-00=9,gen-07=3"}
     other.restore(state)
     assert other.inbox.used == {"gen-00": 9, "gen-01": 5, "gen-02": -1}, "only of members"
+
+
+def test_one_that_has_left_and_come_back_counts_as_new() -> None:
+    inbox, board = Inbox(["gen-00", "gen-01"]), Shelves()
+    board.publish(slot(3))
+    assert inbox.poll(board, inbox.meet(), 0) == {"gen-01"}
+    inbox.used["gen-01"] = 3
+    inbox.set_members(["gen-00"])
+    inbox.set_members(["gen-00", "gen-01"])
+    assert inbox.meet() == ["gen-00", "gen-01"]
+    assert inbox.used == {"gen-00": -1, "gen-01": -1}
+    assert inbox.slots == {}
+    assert inbox.poll(board, inbox.members, 0) == {"gen-01"}, "its slot is looked at anew"
+
+
+def test_what_was_used_is_taken_up_of_members_alone() -> None:
+    inbox = Inbox(["gen-00", "gen-01"])
+    inbox.take_up("gen-00=4,gen-07=9")
+    assert inbox.used == {"gen-00": 4, "gen-01": -1}
+    assert inbox.told() == "gen-00=4,gen-01=-1"
+    inbox.take_up("")
+    assert inbox.used == {"gen-00": 4, "gen-01": -1}

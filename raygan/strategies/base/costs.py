@@ -27,6 +27,8 @@ class Costs(Component):
         """Updates of a discriminator by a batch, of all players, for one step of everybody: one a
         pair and critic step.
         """
+        # of the run's loss: budgets compare strategies at equal work of D, whatever single pairs
+        # may have
         loss = cast(LossComponent, config.component("loss"))
         return config.num_pairs * float(loss.d_steps)
 

@@ -83,6 +83,7 @@ def fit(where: str, settings: Fitting, found: Read) -> Read:
     notes: dict[str, int] = {}
 
     def changed(part: Array) -> Array:
+        # asked with no pictures (`Rows.map`): the shape is that of a blank one
         if not len(part):
             return np.stack([change(np.zeros(shape[1:], part.dtype), lambda _: None)])[:0]
         told: list[str] = []
@@ -130,6 +131,7 @@ def changing(
 
     def change(picture: Array, said: Callable[[str], None]) -> Array:
         if alpha:
+            # of noise behind it: a function of the picture, so that a second reading gives the same
             seed = int(picture.sum(dtype=np.uint64))
             picture = laid(where, picture[:-1], picture[-1], settings.behind, seed, said)
         return settings.fit_in(picture, said, None if dtype == np.uint8 else 1.0)

@@ -59,9 +59,11 @@ def _read(path: Path, file: BinaryIO) -> npt.NDArray[np.uint8]:
     claimed = math.prod(sizes)
     found = 0
     if len(raw) == 4 * magic[3] and sizes:
+        # a header of 20 bytes may claim a terabyte
         check_room(path, claimed)
         out = np.empty(claimed, np.uint8)
         found = _fill(file, memoryview(out.data))
+        # one byte beyond what the header says, and the header is not this file's
         more = bool(file.read(1))
         if found == claimed and not more:
             freeze(out)

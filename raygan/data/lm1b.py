@@ -53,6 +53,7 @@ class Lm1b(DataComponent):
         texts = [read_lines(f) for f in find(self.name, ["lm1b"], FILES, self.path, HELP)]
         counted = Counter("".join(texts[0]))
         common = [c for c, _ in counted.most_common(self.characters) if c not in (PAD, UNKNOWN)]
+        # sorted: the same alphabet from the same characters, whichever is more frequent
         alphabet = "".join([PAD, UNKNOWN, *sorted(common[: self.characters - 2])])
         train, held_out = (encode(self._pieces(lines), alphabet, self.length) for lines in texts)
         freeze(train, held_out)
@@ -69,6 +70,7 @@ class Lm1b(DataComponent):
         n = self.length
         if self.cut == "start":
             return [line[:n] for line in lines]
+        # a rest shorter than half a piece is left out: it would be padding mostly
         return [line[i : i + n] for line in lines for i in range(0, max(1, len(line) - n // 2), n)]
 
 

@@ -54,6 +54,8 @@ class Mnist(DataComponent):
             split="test set",
             sha256=fingerprint(train, test),
         )
+        # label files are asked for only where parts are made by class: a folder without them trains
+        # as ever
         return labelled(data, *load_labels(*where)) if needs_classes(self.partition) else data
 
 

@@ -152,6 +152,7 @@ def chosen(where: str, table: Any, asked: str | None) -> list[str]:
         if missing := [n for n in names if n not in there]:
             raise DataError(f"{where}: no column {missing[0]!r}. It has: {', '.join(there[:20])}.")
         return names
+    # names that labels and ids usually have: training on these would be seen by nobody
     good = [n for n in there if is_number(table.schema.field(n).type) and n.lower() not in LABELS]
     if len(good) == len(there) and good:
         return good
@@ -195,6 +196,7 @@ def numbers(where: str, name: str, column: Any, at: int = 0) -> Array:
 def check_nulls(where: str, name: str, column: Any, at: int = 0) -> None:
     """Raises DataError that tells how many, and the first."""
     if column.null_count:
+        # told by its row in the whole table, also where a part is read
         first = at + int(np.argmax(np.asarray(column.is_null())))
         raise DataError(
             f"{where}: column {name!r} has {column.null_count:,} nulls, the first in row {first}."
@@ -208,6 +210,7 @@ def lists(where: str, name: str, column: Any) -> Array:
     try:
         array = np.array(column.to_pylist())
     except ValueError:
+        # numpy refuses lists of unlike lengths
         array = np.array([], object)
     if array.dtype.kind not in "biuf":
         raise DataError(

@@ -18,6 +18,7 @@ class Hinge(LossComponent):
 
     def d_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         """E max(0, 1 - D(x)) + E max(0, 1 + D(G(z)))."""
+        # linear within the margin, where every sample weighs the same
         return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
 
     def g_loss(self, fake: Tensor, real: Tensor | None = None) -> Tensor:

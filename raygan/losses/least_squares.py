@@ -16,4 +16,5 @@ class LeastSquares(LossComponent):
 
     def g_loss(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
         """E (D(G(z)) - 1)^2 / 2."""
+        # G's target is D's real code, 1: a = 0, b = c = 1 in the paper's letters
         return 0.5 * (fake - 1).square().mean()

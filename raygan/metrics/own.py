@@ -76,6 +76,7 @@ def measured(
     for metric in metrics:
         name = short(metric.name)
         try:
+            # copies: a metric that scales its samples in place would change everybody's scores
             found = _numbers(name, metric.measure(samples.clone(), held_out.clone()))
             if twice := set(found) & set(scores):
                 raise ValueError(
@@ -102,4 +103,5 @@ def _number(value: Any) -> float:
         or getattr(value, "numel", lambda: 0)() == 1
     ):
         return float(value)
+    # a list or a picture is no number, and its mean is not ours to choose
     raise TypeError(f"gives a {type(value).__name__}; a number, or {{name: number}}, is needed")

@@ -34,6 +34,7 @@ class PlainNetwork(NetworkComponent):
     def _pair(self) -> Any:
         if not inspect.isclass(self.made_of):
             return self.made_of
+        # made for each network: a class may keep no state from one to the next
         return self.made_of(**{name: getattr(self, name) for name in parameters(self.made_of)})
 
     def _generator(self, shape: tuple[int, ...]) -> nn.Module:

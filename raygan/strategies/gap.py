@@ -108,6 +108,7 @@ class Gap(StrategyComponent):
 
     def notes(self, plan: Plan) -> list[tuple[str, str]]:
         """A period that is longer than the run."""
+        # told before the run: it would train N pairs that never meet, and look like GAP
         settings = "strategy.swap_every or strategy.swap_warmup"
         return no_meeting(self.next_swap(0, plan), plan.steps, "no swap will happen", settings)
 
@@ -118,6 +119,7 @@ class Gap(StrategyComponent):
             parts = replace(
                 parts, smooth_steps=max(1, round(0.05 * setup.num_samples / parts.batch_size))
             )
+        # a swap is done by whoever hosts it (`adopt`): a pair trains on with whatever D it has
         return Pair(name, parts, sharing)
 
     def parcel_bytes(self, parts: Parts) -> int:

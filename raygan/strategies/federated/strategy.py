@@ -118,6 +118,7 @@ class Federated(FederatedSettings):
         parts = setup.parts(name)
         if name != GLOBAL:
             return Site(name, parts, self, setup.config.round_steps)
+        # of parts to come as well: a site that joins has its share from its first word on
         held = counts(setup.data, setup.data.parts)
         return Centre(parts, self, self.locals(setup.config), held)
 

@@ -84,9 +84,13 @@ class Judge(Trainer):
         or nobody comes.
         """
         self.inbox.meet()
-        return (
-            self._in_turn(steps, board) if self.tempo == "lockstep" else self._by_news(steps, board)
-        )
+        run = self._in_turn if self.tempo == "lockstep" else self._by_news
+        report = run(steps, board)
+        return {
+            **report,
+            "bad_steps": float(self.bad_steps.total),
+            "updates": float(self.updates),
+        }
 
     def _in_turn(self, steps: int, board: Board) -> Report:
         meter = Meter()
@@ -95,7 +99,7 @@ class Judge(Trainer):
             with self.streams.for_layers(self.updates):
                 meter.add(**self.update(slots, board, last=True, meter=meter))
             self.step += 1
-        return {**meter.means(), **self.facts()}
+        return meter.means()
 
     def _by_news(self, steps: int, board: Board) -> Report:
         meter, inbox, slots = Meter(), self.inbox, self.inbox.slots
@@ -119,7 +123,7 @@ class Judge(Trainer):
                 self.step = max(self.step, min(s.version for s in slots.values()))
         self.step = min(self.step, target)
         done = {"steps_done": float(self.step - begin), "wait_s": waited}
-        return {**meter.means(), **self.facts(), **done}
+        return {**meter.means(), **done}
 
     def update(
         self, slots: Mapping[str, Publication], board: Board, last: bool, meter: Meter
@@ -248,10 +252,6 @@ class Judge(Trainer):
                 **common,
             }
             board.publish(Publication(f"{JUDGE}/{g}", version, arrays))
-
-    def facts(self) -> Report:
-        """Counters."""
-        return {"bad_steps": float(self.bad_steps.total), "updates": float(self.updates)}
 
     # --------------------------------------------------------------------------------------------------
     # state

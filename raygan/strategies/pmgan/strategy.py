@@ -84,6 +84,7 @@ class Pmgan(PmganSettings):
         """Every generator needs a class of its own, for life; what a generator learns from is the
         judge's word on its samples.
         """
+        # each may have a loss of its own (`pairs`)
         for player in [*self.locals(config), JUDGE]:
             loss = config.of(player).component("loss")
             if isinstance(loss, LossComponent) and loss.needs_real:
@@ -92,6 +93,8 @@ class Pmgan(PmganSettings):
                     " generators see no data. Use non_saturating, reverse_kl or hinge with"
                     " strategy pmgan, or this loss with independent, gap or sgan."
                 )
+        # by the highest number, not by how many there are: a number that has left is never given
+        # again
         if max(config.ids) >= self.num_classes(config):
             raise ConfigError(
                 f"num_pairs = {max(config.ids) + 1}: the classifier has {self.num_classes(config)}"
@@ -220,6 +223,7 @@ class Pmgan(PmganSettings):
         """That of the judge may be a part of its classifier."""
         if not self.joint:
             return super().discriminator(config, name, shape)
+        # with its classifier's head: the weights of a checkpoint are those of the (K+1)-way network
         network = cast(NetworkComponent, config.of(name).component("network"))
         return RealOrNot(
             network.classifier(shape, self.num_classes(config) + 1, Streams(0, "unused").at("init"))

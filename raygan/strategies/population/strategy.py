@@ -162,6 +162,7 @@ class Population(StrategyComponent):
 
     def overwritten(self, members: int) -> int:
         """How many take another's networks at an exploit: at least one, unless nobody ever does."""
+        # half at most: nobody is both overwritten and copied
         wanted = round(self.exploit_share * members)
         return min(members // 2, max(1, wanted)) if self.exploit_share else 0
 
@@ -206,6 +207,7 @@ def takers(
     """
     far = {p: own.get(p, {}).get("distance", math.inf) for p in players}
     ranked = sorted(players, key=lambda p: (far[p], p))
+    # one without a distance is worst; among equals the name decides, so that a resume decides alike
     better = over_the_worst(ranked, count)
     return {p: s if math.isfinite(far[s := better.get(p, p)]) else p for p in players}
 

@@ -85,9 +85,10 @@ class Sgan(SganSettings):
                 " that a messenger could copy. Use feedback weights."
             )
         if config.pace == "async" and self.messenger_lifetime > self.max_lag:
+            instead = "lower messenger_lifetime" if self.max_lag else "use --max-ahead 0 (lockstep)"
             raise ConfigError(
                 f"strategy.sgan.max_lag = {self.max_lag} is below messenger_lifetime ="
-                f" {self.messenger_lifetime}. Raise max_lag or lower messenger_lifetime."
+                f" {self.messenger_lifetime}. Raise max_lag or {instead}."
             )
 
     @property

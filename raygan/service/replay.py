@@ -28,6 +28,7 @@ from raygan.controller.copies import shown, storage_of
 from raygan.controller.journal import Record, read_journal
 from raygan.controller.lines import Lines
 from raygan.controller.schedule import FILE, Note, decoded, owners, sha
+from raygan.controller.versions import differences
 from raygan.controller.worker import swapper, take_up
 from raygan.data.base import Samples
 from raygan.errors import CheckpointError, ConfigError, NonFiniteError
@@ -37,6 +38,7 @@ from raygan.gan.types import Board, Player
 from raygan.gan.weights import Publication
 from raygan.own.names import is_own, label
 from raygan.service.runs.identity import run_data
+from raygan.service.runs.provenance import provenance
 from raygan.service.runs.run import Run
 from raygan.strategies.base import Setup, strategy_of, with_data
 from raygan.strategies.batching.pack import Pack
@@ -123,63 +125,41 @@ def replay(run: Run) -> Verdict:
     """Do it again. Raises Unreplayable, DataError, CheckpointError."""
     last, problems = newest_valid(run.path)
     if last is None or last.entry is None:
-        raise Unreplayable((problems or ["it has no checkpoint to compare with."])[0])
+        raise Unreplayable(f"run {shown(run.path)}: {(problems or ['no checkpoint.'])[0]}")
     if run.config.pace == "lockstep":
         raise Unreplayable(
             f"run {shown(run.path)} is in lockstep: it follows from its config, whatever came first."
             " `raygan verify` tries that."
         )
     chain = chained(attempts(run.path), last.entry.folder, run.path)
-    data = run_data(run)
-    raw = {p: sha(part) for p, part in last.parts.items()}
-    states: dict[str, bytes] = start(run.path, chain[0])
-    rounds = 0
+    data, states, rounds = run_data(run), start(run.path, chain[0]), 0
+    goals = [(a.begun_from, a.parts) for a in chain[1:]]
+    goals.append((last.entry.folder, {p: sha(part) for p, part in last.parts.items()}))
     try:
-        for attempt, following in zip(chain, [*chain[1:], None], strict=True):
-            wanted = raw if following is None else following.parts
-            folder = last.entry.folder if following is None else following.begun_from
-            player = Replayer(attempt, data, states, attempt.checkpoints[folder], wanted)
-            states = player.run()
-            rounds += player.rounds
+        for attempt, (folder, wanted) in zip(chain, goals, strict=True):
+            replayer = Replayer(attempt, data, states, attempt.checkpoints[folder], wanted)
+            states = replayer.run()
+            rounds += replayer.rounds
+        begun = chain[0].begun_from
+        since = f"from step {_number(begun)} on" if begun else "from the beginning"
+        verdict = compared(last, states, f"{rounds} rounds, {since}")
     except Differs as difference:
-        return Verdict(False, str(difference))
+        verdict = Verdict(False, str(difference))
     except NonFiniteError as error:
-        return Verdict(False, f"{error} In the run it was finite.")
-    return compared(
-        last,
-        states,
-        rounds,
-        f"from step {_step(run.path, chain[0])} on"
-        if chain[0].begun_from
-        else "from the beginning",
-    )
+        verdict = Verdict(False, f"differs: {error} In the run it was finite.")
+    if not verdict.equal and (other := differences(run.info, provenance())):
+        return Verdict(False, f"{verdict.text} (the run was made elsewhere: {'; '.join(other)})")
+    return verdict
 
 
-def compared(last: Checkpoint, states: Mapping[str, bytes], rounds: int, since: str) -> Verdict:
+def compared(last: Checkpoint, states: Mapping[str, bytes], how: str) -> Verdict:
     """Every player's whole state."""
     for player, part in last.parts.items():
         if sha(states[player]) != sha(part):
-            ours, theirs = unpack(states[player]), unpack(part)
-            keys = [
-                k
-                for k in theirs
-                if str(ours.get(k)) != str(theirs[k]) or not _same(ours.get(k), theirs[k])
-            ]
-            where = f"{player} at step {last.steps[player]}, the last checkpoint"
-            return Verdict(
-                False, f"differs: {where}, first in {next(iter(keys), 'what it has of values')}"
-            )
-    return Verdict(
-        True,
-        f"equal: {len(last.parts)} players at the last checkpoint, step {last.step}, SHA-256 of each"
-        f" ({rounds} rounds, {since})",
-    )
-
-
-def _same(a: object, b: object) -> bool:
-    return (
-        torch.equal(a, b) if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor) else a == b
-    )
+            where = f"{player} at step {last.steps[player]}, its part of the last checkpoint"
+            return Verdict(False, f"differs: {where}")
+    text = f"equal: {len(last.parts)} players at the last checkpoint, step {last.step}"
+    return Verdict(True, f"{text}, by the SHA-256 of each ({how})")
 
 
 # -------------------------------------------------------------------------------------------------
@@ -256,10 +236,6 @@ def start(path: Path, attempt: Attempt) -> dict[str, bytes]:
 
 def _number(folder: str) -> int:
     return int(folder.partition("-")[0].partition(".")[0])
-
-
-def _step(path: Path, attempt: Attempt) -> int:
-    return _number(attempt.begun_from) if attempt.begun_from else 0
 
 
 # -------------------------------------------------------------------------------------------------
@@ -454,45 +430,42 @@ class Replayer:
     def run(self) -> dict[str, bytes]:
         """The states of the checkpoint's players. Raises Differs, Unreplayable."""
         while missing := [p for p, goal in self.goals.items() if self.at[p] <= goal]:
-            heads = {
-                p: rows[self.at[p]]["line"]
-                for p, rows in self.attempt.events.items()
-                if self.at[p] < len(rows)
-            }
-            first = sorted(heads, key=lambda p: heads[p])
-            wanted = {*missing, *self._needed(missing)}
-            if not any([self.advance(p) for p in first if p in wanted]):
+            wanted = self.needed(missing)
+            heads = {p: rows[self.at[p]]["line"] for p, rows in self.left() if p in wanted}
+            # as in the run, so that not much more is kept than was kept there
+            moved = [self.advance(p) for p in sorted(heads, key=lambda p: heads[p])]
+            if not any(moved) and self.needed(missing) == wanted:
                 raise Unreplayable(self.stuck(missing))
         return self.states
 
-    def _needed(self, missing: Sequence[str]) -> set[str]:
-        """Whom those wait for, who have come to their goal already, and so on."""
-        out, look = set[str](), [*missing]
+    def left(self) -> Iterator[tuple[str, list[Row]]]:
+        """The events of all who have some left."""
+        for player, rows in self.attempt.events.items():
+            if self.at[player] < len(rows):
+                yield player, rows
+
+    def needed(self, missing: Sequence[str]) -> set[str]:
+        """These, and whom they wait for, and so on."""
+        out, look, left = set[str](), {*missing}, dict(self.left())
         while look:
-            player = look.pop()
-            rows, at = self.attempt.events.get(player, []), self.at.get(player, 0)
-            of = {self.waits[player][0].partition("/")[0]} if player in self.waits else set[str]()
-            of |= (
-                {q for q in (rows[at].get("pack") or rows[at].get("players") or ())}
-                if at < len(rows)
-                else set()
-            )
-            look += of - out - {*missing}
-            out |= of
+            out |= look
+            rows = [left[p][self.at[p]] for p in look if p in left]
+            along = {q for row in rows for q in row.get("pack") or row.get("players") or ()}
+            look = (along | {*owners([self.waits[p][0] for p in look if p in self.waits])}) - out
         return out
 
     def stuck(self, missing: Sequence[str]) -> str:
         """Who waits for what that is in no line."""
-        for player in missing:
-            if player in self.waits and player in self.players:
-                shelf, version = self.waits[player]
-                line = self.readers[player].line
-                return f"{player} has read {shelf} of step {version} (line {line} of {FILE}), and the round that it comes from is in no line: it was under way when the run ended."
-        return (
-            f"{FILE} has no line about {missing[0]} after step {self.players[missing[0]].step}."
-            if missing[0] in self.players
-            else f"{FILE} does not say how {missing[0]} began."
-        )
+        for player in (p for p in missing if p in self.waits):
+            shelf, version = self.waits[player]
+            return (
+                f"line {self.readers[player].line} of {FILE}: {player} has read {shelf}, version"
+                f" {version}, and how that came about is in no line. A round that is under way when"
+                " a run is killed is lost."
+            )
+        who, rows = missing[0], self.attempt.events.get(missing[0], [])
+        line = rows[self.at[who] - 1]["line"] if self.at.get(who) else 0
+        return f"{FILE} has nothing about {who} after its line {line}."
 
     def advance(self, name: str) -> bool:
         """Carry out one event of this player, or as much of it as can be; was that anything?"""
@@ -607,9 +580,10 @@ class Replayer:
                 raise Differs(
                     f"differs: {what} of {move['from']} at step {step}, as it was handed to {taker}"
                 )
-            if move["at"] != self.players[taker].step:
+            if (at := self.players[taker].step) != move["at"]:
                 raise Unreplayable(
-                    f"{FILE} has a gap before line {row['line']}: {taker} is at step {self.players[taker].step}, and swaps at {move['at']}."
+                    f"{FILE} has a gap before line {row['line']}: {taker} is at step {at}, and swaps"
+                    f" at {move['at']}."
                 )
         for taker, source in swap.moves.items():
             take_up(self.players[taker], swap, parcels[source])

@@ -132,6 +132,14 @@ class Recorded:
         (self.path / FILE).write_text("".join(line + "\n" for line in lines))
 
 
+def ended(argv: list[str]) -> int:
+    """The exit code."""
+    with pytest.raises(SystemExit) as end:
+        main(argv)
+    assert isinstance(end.value.code, int)
+    return end.value.code
+
+
 class Killed(Exception):
     """The driver's process."""
 
@@ -288,7 +296,7 @@ def test_a_run_without_a_record_is_one_line(
     run = Recorded(tmp_path, "sgan", **settings)
     run.live()
     assert not (run.path / FILE).exists()
-    assert main(["replay", str(run.path)]) == 2
+    assert ended(["replay", str(run.path)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert said in line
 
@@ -298,13 +306,13 @@ def test_the_verb_tells_its_verdict_by_its_exit_code(
 ) -> None:
     run = Recorded(tmp_path, "independent")
     run.live()
-    assert main(["replay", str(run.path)]) == 0
+    assert ended(["replay", str(run.path)]) == 0
     assert capsys.readouterr().out.startswith("equal: 3 players at the last checkpoint, step 18")
     rows = [json.loads(line) for line in run.lines]
     i = next(i for i, r in enumerate(rows) if r["k"] == "part")
     rows[i]["sha"] = "0" * 64
     run.rewrite([json.dumps(row) for row in rows])
-    assert main(["replay", str(run.path)]) == 1
+    assert ended(["replay", str(run.path)]) == 1
     assert capsys.readouterr().out.startswith(f"differs: {rows[i]['p']} at step {rows[i]['at']}")
 
 

@@ -40,7 +40,7 @@ from raygan.own.names import is_own, label
 from raygan.service.runs.identity import run_data
 from raygan.service.runs.provenance import provenance
 from raygan.service.runs.run import Run
-from raygan.strategies.base import Setup, strategy_of, with_data
+from raygan.strategies.base import Setup, megabytes, strategy_of, with_data
 from raygan.strategies.batching.pack import Pack
 from raygan.strategies.orders import Swap
 from raygan.strategies.partition import own_parts, with_parts
@@ -96,20 +96,20 @@ class Attempt:
         """Why it cannot be replayed; "" where it can."""
         if self.config is None:
             return "it was not recorded (`--record schedule`)"
-        strategy, devices = self.config.strategy["name"], [d for d in self.devices if d != "cpu"]
-        if is_own(strategy):
-            return f"of an own strategy, {label(strategy)}, nobody knows when it may be cut short"
+        spec: Mapping[str, Any] = self.config.strategy
+        names = [str(of["name"]) for of in (spec, spec.get("over") or spec)]
+        if own := [label(name) for name in names if is_own(name)]:
+            return f"of an own strategy, {own[0]}, nobody knows where a round may be cut short"
         if strategy_of(self.config).deputies:
             return "what deputies read is in no record (strategy.messenger_shards)"
-        if devices:
-            return (
-                f"players computed on {devices[0]}, in async with kernels that may sum in any order"
-            )
+        if devices := [d for d in self.devices if d != "cpu"]:
+            return f"players computed on {devices[0]}, in async by kernels that sum in any order"
         for row in (row for rows in self.events.values() for row in rows):
+            who = row.get("p")
             if row["k"] == "back":
-                return f"{row['p']} came back from step {row['at']} by itself, and what it did in its last round is in no record"
+                return f"{who} came back by itself, and its last round is in no record"
             if row.get("again"):
-                return f"a round of {row['p']} was undone at step {row['from']} and done again, and others may have read either"
+                return f"{who} repeated a round from step {row['from']}, and others may have read either"
         return ""
 
 
@@ -142,7 +142,8 @@ def replay(run: Run) -> Verdict:
             rounds += replayer.rounds
         begun = chain[0].begun_from
         since = f"from step {_number(begun)} on" if begun else "from the beginning"
-        verdict = compared(last, states, f"{rounds} rounds, {since}")
+        size = megabytes((run.path / FILE).stat().st_size)
+        verdict = compared(last, states, f"{rounds} rounds, {since}; {FILE} {size}")
     except Differs as difference:
         verdict = Verdict(False, str(difference))
     except NonFiniteError as error:

@@ -115,6 +115,7 @@ class Noted:
         self.board = board
         self.player = player
         self.recording = recording
+        self.begin = player.step
         self.notes: list[Note] = []
 
     def publish(self, publication: Publication) -> None:
@@ -187,11 +188,12 @@ class Recording:
         """Where a run of this config is recorded."""
         return cls() if recorded(config) else None
 
-    def read(self, begin: int, noted: Noted, again: bool) -> None:
+    def read(self, noted: Noted, again: bool) -> None:
         """A player's round is over."""
         shelves, reads = encoded(noted.notes)
         player = noted.player
-        self.rounds.append(Round(begin, player.step, player.beats, shelves, reads, again=again))
+        done = player.step, player.beats
+        self.rounds.append(Round(noted.begin, *done, shelves, reads, again=again))
 
     def packed(self, players: Sequence[Player], steps: int) -> None:
         """So is that of a pack, whose pairs read nothing."""

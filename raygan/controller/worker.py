@@ -144,7 +144,7 @@ def host(
     times: nothing that is not finite leaves this function. Raises NonFiniteError when that does not
     help.
     """
-    began, begin = time.perf_counter(), player.step
+    began = time.perf_counter()
     if order.forget_before:
         board.forget(order.player, order.forget_before)
     noted = None if recording is None else Noted(board, player, recording)
@@ -162,7 +162,7 @@ def host(
             undone += 1
             player.restore({**good, "turn": int(str(good.get("turn", 0))) + undone})
     if recording is not None and noted is not None:
-        recording.read(begin, noted, again or undone > 0)
+        recording.read(noted, again or undone > 0)
     return {
         **report,
         "seconds": time.perf_counter() - began,

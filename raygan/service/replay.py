@@ -505,11 +505,10 @@ class Replayer:
         self.waits.pop(name, None)
         while not ended:
             try:
+                # again where its patience, which is in seconds, ran out on a busy machine: what
+                # ends a round is the record
                 if player.step < target:
-                    here = player.beats, len(reader.notes), reader.silent
                     player.train(target - player.step, reader)
-                    if here == (player.beats, len(reader.notes), reader.silent):
-                        raise Differs(reader.said("it makes no step"))
                 ended = player.step >= target
             except Over:
                 ended = True

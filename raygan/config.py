@@ -370,6 +370,13 @@ class Config(Travels):
             " lockstep, bit for bit."
         ),
     )
+    record: Literal["nothing", "schedule"] = Field(
+        "nothing",
+        description=(
+            "async: schedule: what each player had read of the others at which of its steps, for"
+            " `raygan replay`."
+        ),
+    )
     round_steps: int = Field(50, gt=0, description="Most steps a player does between two reports.")
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="auto: a GPU where the player got one."

@@ -322,8 +322,8 @@ class RayExecutor(WorkerGroup):
                 self.raised = error
                 return out
             seconds = time.perf_counter() - began
-            for order, one in zip(
-                orders, result if isinstance(orders[0], Train) else [result], strict=True
+            for order, (one, as_it_went) in zip(
+                orders, result if isinstance(orders[0], Train) else [(result, None)], strict=True
             ):
                 if isinstance(order, Train):
                     if order.player not in self.actors:
@@ -331,7 +331,7 @@ class RayExecutor(WorkerGroup):
                     self.pulse.alive(order.player)
                 elif isinstance(order, Join):
                     self._joined(order.player)
-                out.append(Done(order, one, seconds))
+                out.append(Done(order, one, seconds, as_it_went))
         return out
 
     def _get(self, reference: Any, name: str, timeout_s: float) -> Report | bytes | Any:

@@ -20,6 +20,7 @@ from raygan.actors.process import Process, actor_class, heed_sigterm, keep_freed
 from raygan.actors.publications import ASK_S, Exchange
 from raygan.config import Config
 from raygan.controller.orders import Card
+from raygan.controller.schedule import Recording, Round
 from raygan.controller.worker import Packs, host_all, swapper, take_up
 from raygan.data.base import Samples
 from raygan.gan.bundle import pack, unpack
@@ -71,6 +72,7 @@ class PlayerActor(Process):
         self._packs = Packs(config.resources.batched)
         self._board = Exchange(board, config.pace == "lockstep", epoch)
         self._rollbacks = config.failures.rollbacks
+        self._recording = Recording.of(config)
         self._adopted: dict[str, int] = {}
         self._kept: dict[Swap, dict[str, Parcel]] = {}
         self._players = players  # last: from now on it answers
@@ -138,9 +140,14 @@ class PlayerActor(Process):
                 take_up(self._players[name], swap, parcels[swap.moves[name]])
                 self._adopted[name] = swap.step
 
-    def train(self, orders: list[Train]) -> list[dict[str, float]]:
+    def train(self, orders: list[Train]) -> list[tuple[dict[str, float], Round | None]]:
         """Carry out orders, at once where that can be; the loop over steps is here, in the actor."""
-        return host_all(self._players, orders, self._board, self._rollbacks, self._packs)
+        recording = self._recording
+        reports = host_all(
+            self._players, orders, self._board, self._rollbacks, self._packs, recording
+        )
+        rounds = recording.take() if recording else [None] * len(orders)
+        return list(zip(reports, rounds, strict=True))
 
     def leave(self, name: str) -> None:
         """One of several is no member any more."""

@@ -182,6 +182,10 @@ VERBS: dict[str, Verb] = {
         },
         "raygan verify --preset ring8-sgan --inline",
     ),
+    "replay": Verb(
+        "do an asynchronous run again, as its record says, and compare every player's state bit for bit", *RUN,
+        {"trust-code": TRUST}, "raygan replay latest",
+    ),
     "submit": Verb(
         "send a verb to a cluster as a Ray job; prints the `ray job submit` line", "-- VERB ...", (0, 0),
         {

@@ -376,6 +376,16 @@ def verify(argv: Sequence[str]) -> int:
     return 0 if all(r.ok for r in results) else 1
 
 
+def replay(argv: Sequence[str]) -> int:
+    """Do an asynchronous run again."""
+    args = parse("replay", argv)
+    from raygan.service.replay import replay as again
+
+    verdict = again(_opened(args))
+    print(verdict.text)
+    return 0 if verdict.equal else 1
+
+
 def scale(argv: Sequence[str]) -> int:
     """Let members join or leave a running run."""
     args = parse("scale", argv)

@@ -150,6 +150,8 @@ class Controller:
         self.executor.configure(state.config)
         self.executor.start(state.players, resume.parts if resume else {}, self.log.journal.epoch)
         info = self.executor.info()
+        parts, epoch = resume.parts if resume else {}, self.log.journal.epoch
+        self.log.schedule.begin(epoch, state.config, parts, info)
         self.log.folder.status(
             status="running", roster=state.players, roles=state.roles_told, **info
         )

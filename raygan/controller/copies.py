@@ -31,7 +31,7 @@ from raygan.errors import ConfigError
 from raygan.paths import cache, in_bucket, on_disk
 
 ADDRESS = "address"
-LOGS = ("metrics.jsonl", "events.jsonl")
+LOGS = ("metrics.jsonl", "events.jsonl", "schedule.jsonl")
 PROTECTED = ("journal", "checkpoints")
 """What is never copied: it is read where it lies."""
 

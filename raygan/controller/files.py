@@ -20,7 +20,7 @@ from raygan.errors import ConfigError
 
 FILES = (
     "run.json", "config.json", "metrics.jsonl", "events.jsonl", "metrics.parquet", "scale.json", "stop.json", "mixture.json",
-    "best.json", "summary.json", "trackers.json",
+    "best.json", "summary.json", "trackers.json", "schedule.jsonl",
 )  # fmt: skip
 FOLDERS = ("journal", "checkpoints", "samples", "report")
 """What a run writes itself; whatever else lies in its folder is the user's."""

@@ -15,6 +15,7 @@ import torch
 from raygan.config import Config
 from raygan.controller.evaluator import Evaluator
 from raygan.controller.orders import Adopt, Card, Done, Evaluate, Join, Order, Save
+from raygan.controller.schedule import Recording
 from raygan.controller.scores import tried
 from raygan.controller.worker import Packs, Shelves, host_all, swapper, take_up
 from raygan.errors import PlayerDied
@@ -49,6 +50,7 @@ class InlineExecutor:
         self.players: dict[str, Player] = {}
         self.evaluator = Evaluator(setup)
         self.packs = Packs(setup.config.resources.batched)
+        self.recording = Recording.of(setup.config)
         self.queue: deque[Order] = deque()
         self.parcels: dict[Swap, dict[str, Parcel]] = {}
         self.threads_before = torch.get_num_threads()
@@ -60,6 +62,7 @@ class InlineExecutor:
         self.board = Shelves()
         self.players.clear()
         self.packs = Packs(self.setup.config.resources.batched)
+        self.recording = Recording.of(self.setup.config)
         self.queue.clear()
         self.parcels.clear()
         self.evaluator.waiting.clear()
@@ -149,9 +152,15 @@ class InlineExecutor:
         self.queue = deque(o for o in self.queue if o not in others)
         orders = sorted([order, *others], key=lambda o: home.index(o.player))
         began = time.perf_counter()
-        reports = host_all(self.players, orders, self.board, config.failures.rollbacks, self.packs)
+        reports = host_all(
+            self.players, orders, self.board, config.failures.rollbacks, self.packs, self.recording
+        )
         seconds = time.perf_counter() - began
-        return [Done(o, report, seconds) for o, report in zip(orders, reports, strict=True)]
+        rounds = self.recording.take() if self.recording else [None] * len(orders)
+        return [
+            Done(o, report, seconds, as_it_went)
+            for o, report, as_it_went in zip(orders, reports, rounds, strict=True)
+        ]
 
     def _single(self, order: Save | Evaluate) -> Any:
         player = self.players[order.player]

@@ -121,6 +121,7 @@ class Loop:
         state.ledger.carried_out(item)
         match order:
             case Train():
+                self.log.schedule.round(order, item.round)
                 self.recorder.trained(order, result)
                 self._due(order.player)
             case Swap():
@@ -131,6 +132,7 @@ class Loop:
             case Join():
                 self.carry_out(self.membership.joined(order.player))
             case Save():
+                self.log.schedule.took(order, result)
                 saved = self.saving.assembly.steps.get(order.player)
                 if (back := self.notices.took(order, result, saved)) is not None:
                     self._moved(back)
@@ -161,6 +163,7 @@ class Loop:
         for order in orders:
             self.state.owed.setdefault(order.player, []).append(order)
             if isinstance(order, Save):
+                self.log.schedule.asked(order)
                 self.saving.assembly.asked(order, self.state.players, self.state.ledger.extra())
             self.executor.submit(order)
 
@@ -176,6 +179,7 @@ class Loop:
                     )
                     self.saving.left(player)
                 case Enter(player, step):
+                    self.log.schedule.joins(player, step, self.state.config.ids)
                     self.executor.submit(Join(player, step))
                 case Admit(player, kind):
                     self.set_members(sorted([*self.state.config.ids, number_of(player)]))
@@ -235,4 +239,5 @@ class Loop:
         self.state.away |= set(home)
         self.saving.lost({back.player: back.saved for back in backs})
         for back in backs:
+            self.log.schedule.back(back.player, back.step)
             self.executor.submit(Join(back.player, back.step, back.raw, home))

@@ -25,6 +25,7 @@ from raygan.errors import PlayerDied
 from raygan.strategies.orders import Swap, Train
 
 if TYPE_CHECKING:  # the matchmaker reads cards, and does without PyTorch
+    from raygan.controller.schedule import Round
     from raygan.gan.weights import Parcel
 
 
@@ -117,6 +118,8 @@ class Done:
     order: Order
     result: Any
     seconds: float
+    round: Round | None = None
+    """As a Train order went, where that is recorded."""
 
 
 class Executor(Protocol):

@@ -144,6 +144,7 @@ class Recorder:
             moves=moves,
             sitting=sitting,
         )
+        self.log.schedule.swapped(swap.players, self.log.journal.seq - 1)
 
     def scored(self, order: Evaluate, scored: Scored) -> None:
         """What was measured of a generator."""

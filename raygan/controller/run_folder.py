@@ -1,7 +1,8 @@
 """A run is a folder: everything append-only, or written under a temporary name, fsynced and
 renamed. No pickles.
 
-run.json  config.yaml  command.txt  metrics.jsonl  events.jsonl  summary.json  journal/  checkpoints/<step>/  samples/  report/
+run.json  config.yaml  command.txt  metrics.jsonl  events.jsonl  schedule.jsonl  summary.json
+journal/  checkpoints/<step>/  samples/  report/
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from typing import Any
 from raygan.config import full_dump
 from raygan.controller.journal import Journal
 from raygan.controller.run_folder import RunFolder
+from raygan.controller.schedule import Schedule
 from raygan.controller.state import RunState
 from raygan.errors import StaleEpochError
 
@@ -26,6 +27,7 @@ class RunLog:
         self.state = state
         self.folder = folder
         self.journal = journal
+        self.schedule = Schedule(folder)
         folder.fence = journal.glance
         folder.telemetry.trouble = self.not_written
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import cast
 
+from raygan.controller.schedule import Noted, Recording
 from raygan.errors import NonFiniteError
 from raygan.gan.pair import Pair
 from raygan.gan.trainer import Trainer
@@ -95,6 +96,7 @@ def host_all(
     board: Board,
     rollbacks: int,
     packs: Packs,
+    recording: Recording | None = None,
 ) -> list[Report]:
     """Carry out Train orders, in whatever process the players live: as one batched model where all
     do as many steps and can be one, else one after the other; the reports, with the seconds that
@@ -104,7 +106,7 @@ def host_all(
     pack = packs.of(here) if len({o.steps for o in orders}) == 1 else None
     if pack is None:
         return [
-            host(player, order, board, rollbacks)
+            host(player, order, board, rollbacks, recording)
             for player, order in zip(here, orders, strict=True)
         ]
     began = time.perf_counter()
@@ -121,14 +123,23 @@ def host_all(
             raise
         put_back()
         return [
-            host(player, order, board, rollbacks)
+            host(player, order, board, rollbacks, recording, again=True)
             for player, order in zip(here, orders, strict=True)
         ]
+    if recording is not None:
+        recording.packed(here, orders[0].steps)
     share = (time.perf_counter() - began) / len(orders)
     return [{**report, "seconds": share} for report in reports]
 
 
-def host(player: Player, order: Train, board: Board, rollbacks: int) -> Report:
+def host(
+    player: Player,
+    order: Train,
+    board: Board,
+    rollbacks: int,
+    recording: Recording | None = None,
+    again: bool = False,
+) -> Report:
     """Carry out one player's Train order; the report, with the seconds that it took.
 
     A round that leads to NaN is undone and repeated with other random numbers, at most `rollbacks`
@@ -138,11 +149,12 @@ def host(player: Player, order: Train, board: Board, rollbacks: int) -> Report:
     began = time.perf_counter()
     if order.forget_before:
         board.forget(order.player, order.forget_before)
+    noted = None if recording is None else Noted(board, player, recording)
     good = player.state() if rollbacks and order.steps >= MIN_ROUND else None
     undone = 0
     while True:
         try:
-            report = player.train(order.steps, board)
+            report = player.train(order.steps, noted or board)
             if good is not None:
                 player.check()
             break
@@ -151,6 +163,8 @@ def host(player: Player, order: Train, board: Board, rollbacks: int) -> Report:
                 raise
             undone += 1
             player.restore({**good, "turn": int(str(good.get("turn", 0))) + undone})
+    if recording is not None and noted is not None:
+        recording.read(noted, again or undone > 0)
     return {
         **report,
         "seconds": time.perf_counter() - began,

@@ -85,7 +85,7 @@ class Fedavg(StrategyComponent):
 
     def check(self, config: Config) -> None:
         """All come to a period's end before anybody goes on."""
-        if config.tempo == "async":
+        if config.pace == "async":
             raise ConfigError(
                 "tempo = async: strategy fedavg waits for all at the end of a period. Use --tempo"
                 " lockstep."

@@ -5,7 +5,6 @@ would be done first is done first.
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from raygan.controller.ledger import Ledger
 from raygan.controller.orders import Done, Join, Order
 from raygan.controller.pace import paced
 from raygan.controller.turns import turns
+from raygan.errors import ConfigError
 from raygan.gan.weights import digest
 from raygan.strategies.base import Plan, Progress, strategy_of
 from raygan.strategies.orders import Swap, Train
@@ -174,15 +174,50 @@ def test_waiting_for_a_slow_player_is_counted_with_those_that_waited(kind: str) 
     assert waited[slow] < 0.2 * max(1.0, *waited.values())
 
 
-@pytest.mark.parametrize("kind", [k for k in KINDS if "any" not in k])
+PARTS = {"partition": "shards"}
+EVERY: dict[str, dict[str, Any]] = KINDS | {
+    "independent": {"strategy": {"name": "independent"}, "num_pairs": 3},
+    "shared weights": {"strategy": {"name": "independent", "share_weights": True}, "num_pairs": 2},
+    "winners replace": {"strategy": {"name": "gap", "swap_every": 4, "winner_replace": 1}, "num_pairs": 4},
+    "gradients": {"strategy": {"name": "pmgan", "feedback": "gradients"}, "loss": "reverse_kl", "num_pairs": 3},
+    "population": {"strategy": {"name": "population", "exploit_every": 4, "rank_samples": 20}, "num_pairs": 4},
+    "federated": {"data": PARTS, "strategy": {"name": "federated"}, "num_pairs": 3},
+    "mdgan": {"data": PARTS, "strategy": {"name": "mdgan", "swap_every": 4}, "num_pairs": 3},
+    "fedavg": {"data": PARTS, "strategy": {"name": "fedavg", "every": 4}, "num_pairs": 3},
+}  # fmt: skip
+
+
+def bits(config: Config) -> dict[str, str]:
+    """Of each player at the end, on uneven machines."""
+    executor = Uneven(config, strategy_of(config).locals(config)[1])
+    train(config, executor)
+    return {p: digest(player.state()) for p, player in executor.players.items()}
+
+
+@pytest.mark.parametrize("kind", EVERY)
 def test_no_step_of_freedom_is_lockstep_bit_for_bit(kind: str) -> None:
-    bits: list[Mapping[str, str]] = []
-    for settings in ({"tempo": "lockstep"}, {"tempo": "async", "max_ahead": 0}):
-        config = small(kind, **settings, steps=12)
-        executor = Uneven(config, "pair-01")
-        train(config, executor)
-        bits.append({p: digest(player.state()) for p, player in executor.players.items()})
-    assert bits[0] == bits[1]
+    def end(**settings: Any) -> dict[str, str]:
+        return bits(tiny_config(**{**EVERY[kind], "steps": 12, "round_steps": 5, "batch_size": 8, **settings}))  # fmt: skip
+
+    assert end(tempo="async", max_ahead=0) == end(tempo="lockstep")
+
+
+@pytest.mark.parametrize(
+    ("strategy", "instead"),
+    [
+        ({"name": "sgan", "max_lag": 0}, "--max-ahead 0"),
+        ({"name": "pmgan", "max_lag": 0}, "--max-ahead 0"),
+        ({"name": "population"}, "--tempo lockstep"),
+        ({"name": "federated"}, "--tempo lockstep"),
+        ({"name": "fedavg"}, "--tempo lockstep"),
+    ],
+)  # fmt: skip
+def test_what_async_cannot_do_is_refused_with_what_can(
+    strategy: dict[str, Any], instead: str
+) -> None:
+    loss = "reverse_kl" if strategy["name"] == "pmgan" else "non_saturating"
+    with pytest.raises(ConfigError, match=instead):
+        strategy_of(tiny_config(tempo="async", strategy=strategy, loss=loss, num_pairs=3))
 
 
 def test_who_comes_back_far_behind_is_not_waited_for() -> None:

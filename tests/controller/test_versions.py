@@ -95,8 +95,8 @@ def test_a_folder_of_a_newer_format_is_refused(tmp_path: Path, found: object) ->
 
 
 READERS = {
-    "resume": [], "sample": [], "evaluate": [], "export": [], "report": [], "verify": [], "watch": [], "status": [], "stop": [],
-    "scale": ["--pairs", "2"], "compare": ["RUN"], "serve": [], "distil": [], "push": ["hf://me/it", "--dry-run"],
+    "resume": [], "sample": [], "evaluate": [], "export": [], "report": [], "verify": [], "replay": [], "watch": [], "status": [],
+    "stop": [], "scale": ["--pairs", "2"], "compare": ["RUN"], "serve": [], "distil": [], "push": ["hf://me/it", "--dry-run"],
 }  # fmt: skip
 WITHOUT_A_RUN = {
     "reproduce",

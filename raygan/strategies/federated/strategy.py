@@ -75,7 +75,7 @@ class Federated(FederatedSettings):
 
     def check(self, config: Config) -> None:
         """In turn, by logits that mean something."""
-        if config.tempo == "async":
+        if config.pace == "async":
             raise ConfigError(
                 f"tempo = async: strategy {self.name} goes by turns, samples out and answers back."
                 " Use --tempo lockstep."

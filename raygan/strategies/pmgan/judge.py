@@ -116,8 +116,9 @@ class Judge(Trainer):
                 self.settings.judge_update == "any_fresh" or fresh | ended >= set(members)
             )
             if enough and len(slots) == len(members):
+                ordered = {g: slots[g] for g in members}  # not as they came: sums would round so
                 with self.streams.for_layers(self.updates):
-                    meter.add(**self.update(slots, board, last=False, meter=meter))
+                    meter.add(**self.update(ordered, board, last=False, meter=meter))
                 heard = time.perf_counter()
             if len(slots) == len(members):
                 self.step = max(self.step, min(s.version for s in slots.values()))

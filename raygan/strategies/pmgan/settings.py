@@ -80,7 +80,7 @@ class PmganSettings(StrategyComponent):
     )
     max_lag: int = Field(
         20,
-        gt=0,
+        ge=0,
         description=(
             "async: steps that a generator may be ahead of the judge's updates; with all_fresh, less"
             " than max_ahead."

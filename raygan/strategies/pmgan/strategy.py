@@ -93,6 +93,11 @@ class Pmgan(PmganSettings):
                     " generators see no data. Use non_saturating, reverse_kl or hinge with"
                     " strategy pmgan, or this loss with independent, gap or sgan."
                 )
+        if config.pace == "async" and not self.max_lag:
+            raise ConfigError(
+                "strategy.pmgan.max_lag = 0: no generator would be ahead of the judge's answers. Use"
+                " --max-ahead 0 (lockstep, bit for bit)."
+            )
         # by the highest number, not by how many there are: a number that has left is never given
         # again
         if max(config.ids) >= self.num_classes(config):

@@ -77,7 +77,7 @@ class SganSettings(StrategyComponent):
         200, gt=0, description="lockstep: steps that a local may be ahead of the global pair."
     )
     max_lag: int = Field(
-        100, gt=0, description="async: steps that a used copy may be behind its publisher."
+        100, ge=0, description="async: steps that a used copy may be behind its publisher."
     )
 
     @property
@@ -124,7 +124,8 @@ class SganSettings(StrategyComponent):
                 " that a messenger could copy. Use feedback weights."
             )
         if config.pace == "async" and self.messenger_lifetime > self.max_lag:
+            instead = "lower messenger_lifetime" if self.max_lag else "use --max-ahead 0 (lockstep)"
             raise ConfigError(
                 f"strategy.sgan.max_lag = {self.max_lag} is below messenger_lifetime ="
-                f" {self.messenger_lifetime}. Raise max_lag or lower messenger_lifetime."
+                f" {self.messenger_lifetime}. Raise max_lag or {instead}."
             )

@@ -15,7 +15,8 @@ from typing import Any
 
 import yaml
 
-from raygan.cli.commands import ALIASES, VERBS, Verb, help_text, usage
+from raygan.cli.commands import ALIASES, VERBS, Verb
+from raygan.cli.usage import help_text, usage
 from raygan.components import component_class, names
 from raygan.config import KINDS, Config, resolve
 from raygan.errors import ConfigError, did_you_mean

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from raygan.cli.commands import row
+from raygan.cli.usage import row
 from raygan.components import KINDS, component_class, names
 from raygan.config import Config, Resolved, full_dump
 from raygan.own.installed import entry_points

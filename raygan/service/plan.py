@@ -15,8 +15,8 @@ from raygan.controller.ledger import Ledger
 from raygan.controller.turns import turns
 from raygan.gan.weights import num_words
 from raygan.service.autopack import not_batched
+from raygan.service.places import refuse_without_gpu
 from raygan.service.runs.identity import settled
-from raygan.service.training import refuse_without_gpu
 from raygan.strategies.base import (
     Plan,
     Setup,

@@ -23,7 +23,7 @@ from raygan.controller.turns import turns
 from raygan.controller.worker import swapper
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
-from raygan.service.training import inline_device
+from raygan.service.places import inline_device
 from raygan.strategies.base import Plan, Setup, load_data, strategy_of, with_data
 from raygan.strategies.orders import Swap, networks_of
 from raygan.strategies.partition import with_parts

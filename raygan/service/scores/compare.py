@@ -15,7 +15,7 @@ from raygan.errors import ConfigError
 from raygan.metrics.ranking import deciding, way
 from raygan.service.runs.identity import data_note
 from raygan.service.runs.run import Run
-from raygan.service.scores.evaluate import SKIP, SPREAD, hashed, protocol_line, score_table
+from raygan.service.scores.score_table import SKIP, SPREAD, hashed, protocol_line, score_table
 from raygan.service.views.tables import lives
 
 Row = dict[str, Any]

@@ -28,10 +28,11 @@ from raygan.metrics.suite import Suite
 from raygan.networks.base import NetworkComponent
 from raygan.own import trust
 from raygan.own.inside import keys_in, refuse_unsettled
+from raygan.service.runs.cast import FITTED
 from raygan.service.runs.code import write_code
 from raygan.service.runs.generators import Generators
 from raygan.service.runs.identity import run_data
-from raygan.service.runs.run import FITTED, Run
+from raygan.service.runs.run import Run
 from raygan.service.scores.card import card
 from raygan.service.scores.judges import loaded_judges, written_judges
 from raygan.service.scores.onnx import write_onnx

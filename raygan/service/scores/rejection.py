@@ -51,7 +51,7 @@ def rejecting(run: Run, which: str, other_data: bool = False) -> Generators:
     The same for the same checkpoint and data. Raises ConfigError where there is no D to go by,
     DataError where the run's data are not there, or are others and `other_data` is not said.
     """
-    generators, states = run.generator(which), newest_states(run, "judged")
+    generators, states = run.generator(which), newest_states(run.path, "judged")
     courts = courts_of(list(generators.networks), run.roles, states)
     data = _data(run, other_data)
     parts = own_parts(run.config, [c.owner for c in courts if c.owner in data.parts], data.outline)

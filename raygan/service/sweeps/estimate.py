@@ -7,7 +7,9 @@ import tempfile
 from pathlib import Path
 
 from raygan.config import Config, Resolved, full_dump, validate
-from raygan.service.sweeps.file import Sweep, costs, trial_name
+from raygan.service.sweeps.costs import costs
+from raygan.service.sweeps.file import Sweep
+from raygan.service.sweeps.naming import trial_name
 from raygan.strategies.base import strategy_of
 from raygan.watching import tell
 

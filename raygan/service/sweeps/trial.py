@@ -18,10 +18,13 @@ from raygan.controller.listener import Listener, Running
 from raygan.controller.orders import Done, Evaluate
 from raygan.errors import ConfigError, Interrupted
 from raygan.metrics.ranking import lower_is_better
+from raygan.service.resuming import resume_run
 from raygan.service.runs.run import Run
 from raygan.service.runs.warm_start import fork, inherited_seconds
-from raygan.service.sweeps.file import Sweep, costs, known_name, metric_of, trial_name, write_point
-from raygan.service.training import resume_run, train
+from raygan.service.sweeps.costs import costs, metric_of
+from raygan.service.sweeps.file import Sweep, write_point
+from raygan.service.sweeps.naming import known_name, trial_name
+from raygan.service.training import train
 from raygan.strategies.base import Setup, load_data, strategy_of
 
 if TYPE_CHECKING:

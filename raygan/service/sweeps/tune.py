@@ -19,7 +19,8 @@ from raygan.errors import ConfigError, InfeasibleError, Interrupted, RayganError
 from raygan.metrics.ranking import lower_is_better
 from raygan.own.inside import settled_here
 from raygan.service.signals import wanted
-from raygan.service.sweeps.file import Sweep, read_sweep, trial_name
+from raygan.service.sweeps.file import Sweep, read_sweep
+from raygan.service.sweeps.naming import trial_name
 from raygan.service.sweeps.trial import WORST, run_trial
 from raygan.service.tracking.listener import trackers_of
 from raygan.strategies.base import Setup, load_data, num_processes

@@ -21,8 +21,9 @@ from raygan.errors import DataError
 from raygan.service.runs.identity import data_note
 from raygan.service.signals import wanted
 from raygan.service.views.door import LOCAL, Door, in_address, port_taken
-from raygan.service.views.follow import Feed, state
-from raygan.service.views.report import Drawing, drawings, pictured
+from raygan.service.views.drawings import Drawing, drawings, pictured
+from raygan.service.views.follow import Feed
+from raygan.service.views.state import state
 from raygan.strategies.base import load_data
 
 EVERY_S = 1.0

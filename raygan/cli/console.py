@@ -134,12 +134,16 @@ class Live(Plain):
 
         self._console.print(describe(run), markup=False, highlight=False)
         tell("")
+        # Its clock runs while Ray starts the players: an empty table that stands still looks like
+        # a hang.
         first = Waiting(self._table(run))
         self._live = RichLive(first, console=self._console, refresh_per_second=4, transient=True)
         self._live.start()
 
     def __call__(self, run: Running, done: Done) -> None:
         """Redraw."""
+        # Four times a second: rich redraws the whole table, and orders of small nets come by the
+        # hundred.
         if self._live is not None and time.monotonic() >= self._next:
             self._next = time.monotonic() + 0.25
             self._live.update(self._table(run))

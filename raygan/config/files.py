@@ -53,6 +53,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML file's mapping; raises ConfigError for anything else."""
     try:
         values = yaml.safe_load(path.read_text())
+        # Nine lines of aliases to aliases stand for a billion values ("billion laughs"), and
+        # safe_load does not mind: they are one object until somebody walks over them.
         if expanded(values) > MAX_VALUES:
             raise ConfigError(
                 f"config file {str(path)!r} holds more than {MAX_VALUES} values. Its aliases expand"
@@ -83,7 +85,8 @@ def from_file(path: Path) -> dict[str, Any]:
     values = read_yaml(path)
     if (path.parent / "run.json").exists():  # a run's, whoever made it
         refuse_unsettled(values, path)
-    if "data" in values:  # a path with a data set's suffix is no own part
+    if "data" in values:
+        # A path with a data set's suffix is no own part.
         values["data"] = shorthand(values["data"], "data")
     values = whole(values, path.parent)
     if isinstance(code := values.pop("code", None), dict):

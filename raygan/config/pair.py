@@ -49,6 +49,7 @@ class ScheduleConfig(Section):
         end: float | None = getattr(self, name)
         if end is None:
             return start
+        # After its end a value stays: a run that was made longer goes on at the end's rate.
         t = min(1.0, step / (self.steps or total))
         return start + (end - start) * (
             (1 - math.cos(math.pi * t)) / 2 if self.shape == "cosine" else t

@@ -95,6 +95,8 @@ def merge(
         old = out.get(key)
         if isinstance(value, dict) and isinstance(old, dict):
             if "name" in value and value["name"] != old.get("name"):
+                # Settings of the preset's component mean nothing to another one, or, worse,
+                # something else under the same name.
                 old = {}
                 for stale in [o for o in origins if o.startswith(where + ".")]:
                     del origins[stale]
@@ -121,9 +123,8 @@ def resolve(
     values = merge(defaults, preset_values(name), f"preset {name}", origins)
     for file in files:
         values = merge(values, from_file(file), str(file), origins)
-    for path, value in sorted(
-        (flags or {}).items(), key=lambda f: "." in f[0]
-    ):  # --data mnist before --data.path
+    # --data mnist before --data.path.
+    for path, value in sorted((flags or {}).items(), key=lambda f: "." in f[0]):
         values = merge(
             values,
             nested(
@@ -139,6 +140,7 @@ def resolve(
         if counts and all(isinstance(c, int) for c in counts):  # `pairs` says how many there are
             values["num_pairs"], origins["num_pairs"] = sum(counts), origins.get("pairs", "pairs")
     config = validate(Config, values)
+    # Here, not at the top: entry points are looked up on the disk, which --help does without.
     from raygan.own.installed import refuse_shadow
 
     for kind in KINDS:

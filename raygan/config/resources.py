@@ -15,6 +15,7 @@ BATCHED_BELOW = 250_000
 
 
 def _not_negative(value: int | str) -> int | str:
+    # By hand: `ge` of pydantic does not go with a type that is also "auto".
     if isinstance(value, int) and value < 0:
         raise ValueError("input should be at least 0, or auto")
     return value

@@ -107,6 +107,7 @@ class Config(Travels):
         {}, description="Filled in: the sources of own parts, by their hash."
     )
 
+    # Before all others: own parts get their hashes here, and everything after sees settled names.
     @model_validator(mode="before")
     @classmethod
     def _settle_own_parts(cls, values: Any) -> Any:
@@ -160,12 +161,16 @@ class Config(Travels):
         """This config as `player` sees it: the run's, with what its entry in `pairs` says laid over
         it.
         """
+        # Players without a number (global, judge) have the run's settings.
         index = player.rpartition("-")[2]
         if not self.pairs or not index.isdigit():
             return self
         groups = [group for group in self.pairs for _ in range(group.count)]
+        # Who joins later has a higher number than any group: it is of the last kind.
         group = groups[min(int(index), len(groups) - 1)]
         own = self.pair.model_dump()
+        # A group's schedule is laid over the run's like the rest: else naming one setting of it
+        # would drop the others.
         moves = {**own["schedule"], **group.pair.get("schedule", {})}
         changes: dict[str, Any] = {
             "pair": validate(PairConfig, {**own, **group.pair, "schedule": moves})

@@ -20,6 +20,8 @@ class Section(BaseModel):
 class Travels(Section):
     """Settings that name own parts take their sources along to other processes, as text."""
 
+    # pydantic pickles fields only. Text and not objects: a worker compiles it under its hash, as
+    # the driver did (decision 62).
     def __getstate__(self) -> dict[Any, Any]:
         return {**super().__getstate__(), "sources": luggage(self.__dict__)}
 

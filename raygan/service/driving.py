@@ -67,6 +67,7 @@ def drive(
 
     problems: of checkpoints that were passed over; notes: warning -> its text, told at the start.
     """
+    # On Ray the driver itself computes nothing on a GPU: players have them all.
     setup = Setup(config, data, inline_device(config) if inline else CPU)
     listeners = _listeners(config, folder, journal, data, inline, heard)
     controller = Controller(

@@ -28,6 +28,7 @@ def hosting(config: Config, address: str, inline: bool) -> Iterator[None]:
     if inline:
         yield
         return
+    # Before the import, which is most of the wait.
     tell("loading Ray")
     from raygan.actors.cluster import cluster
 
@@ -38,6 +39,8 @@ def hosting(config: Config, address: str, inline: bool) -> Iterator[None]:
 
 def parted(config: Config, data: Samples, inline: bool) -> Samples:
     """With what is known of pairs' own SOURCEs, each read where pairs live. Raises DataError."""
+    # An array that was given as an object has no path, and the data of a part never travel: it is
+    # read where its pair lives (decision 72).
     component = component_of(config)
     if component.partition != "shared" and not inline and not component.elsewhere:
         raise DataError(
@@ -60,6 +63,7 @@ def room_for_actors(config: Config) -> int:
     from raygan.actors.outlook import outlook, total
 
     room = total(outlook(config.resources.scale).rooms(config.num_pairs))
+    # One pair trains on one GPU at most (decision 79), so whole GPUs are counted.
     gpus = 0.0 if config.device == "cpu" else room["GPU"]
     return max(1, int(gpus or room["CPU"]))
 

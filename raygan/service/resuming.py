@@ -65,9 +65,12 @@ def resume_run(
     """
     folder = RunFolder(find_run(path))
     refuse_running(folder.path)
+    # Of a run in a bucket: its local side, from which what it tells is sent.
     folder.path = to_write(folder.path)
     refuse_unwritable(folder.path, "resumed")
     info, here = Run(folder.path).info, provenance()
+    # Before anything is read or written: with --strict another torch is a refusal, for lockstep
+    # promises bits only on one machine with one set of versions.
     moved = compare(folder.path, info, here, strict)
     config, changed = overrides or rooted(load_config(folder.path)), list[str]()
     if new_code:
@@ -77,13 +80,16 @@ def resume_run(
     trackers_of(config)  # refuses what is not installed
     if extra_steps:
         config = config.model_copy(update={"steps": config.steps + extra_steps})
+    # A rate that has fallen stays where it is: a longer run must not jump back up its schedule.
     config, over = schedules.kept(load_config(folder.path), config, folder.path)
     checkpoint, problems = newest_valid(folder.path)
+    # None and no problem is a run that was cut before its first checkpoint: it begins again.
     if checkpoint is None and problems:
         raise CheckpointError(
             f"{problems[0]} No other checkpoint in {shown(folder.path)} is whole: start a new run."
         )
     if inline is None:
+        # As it ran before: who trained without Ray may have none.
         inline = info.get("executor") == "inline"
     if checkpoint is not None:
         config = with_members(config, checkpoint, folder.path)
@@ -113,6 +119,7 @@ def resume_run(
         journal = open_journal(storage_of(folder.path))
         checkpoint, found = newest_valid(folder.path)
         problems = list(dict.fromkeys([*problems, *found]))  # a lost journal is one no more
+        # From here on nothing is written once somebody else has taken the run.
         folder.fence = journal.glance
         folder.telemetry.reserve()
         if extra_steps or overrides or changed:

@@ -47,6 +47,7 @@ class Requests(Listener):
 
     def tick(self, run: Running) -> None:
         """Every turn of the loop."""
+        # In the order in which they were asked.
         while self.asked:
             run.asked(self.asked.pop(0))
         if self.stopping:

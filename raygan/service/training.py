@@ -70,6 +70,7 @@ def train(
     on with that run. strict: never on another machine, or with other versions, than it was last
     written with.
     """
+    # Paths become absolute here, once: actors, jobs and whoever resumes stand in other folders.
     resolved = settled(resolved)
     if resume == "auto" and name is None:
         raise ConfigError("--resume auto needs --name: it goes on with that run, or starts it.")
@@ -88,6 +89,7 @@ def train(
     config = resolved.config
     if name is not None:
         RunFolder.refuse(run_dir, name)  # before Ray is started, and data are read
+    # What costs nothing to find out comes before the data are read, which may take minutes.
     trackers_of(config)  # refuses what is not installed
     if inline:
         chosen(config.device)  # refuses a GPU that is not there
@@ -102,10 +104,13 @@ def train(
     refuse_misfits(setup, strategy.players(config))
     strategy.check_setup(setup)
     refuse_unscored(setup, require)
+    # Other runs' checkpoints are read before Ray is started: one that is damaged ends it here.
     begin, origins = starting_point(setup, trained) if trained else (None, [])
     with hosting(config, address, inline):
         packs: dict[str, Any] = {}
         tell("making the run")
+        # Measured on this machine, and its number goes into the run's config: a run that is
+        # resumed elsewhere must be packed, and so rounded, as it began (decision 32).
         if config.resources.pairs_per_actor == "auto":
             config, packs = settle(setup, 1 if inline else room_for_actors(config))
         if not inline:
@@ -133,7 +138,9 @@ def train(
             for origin in origins:
                 journal.append("origin", step=0, **origin)
                 folder.event("origin", 0, **origin)
+            # 64 KiB for the last words of a run whose disk fills up (decision 54).
             folder.telemetry.reserve()
+        # The folder has its name by now, and the journal was opened under the hidden one.
         journal.storage = storage_of(folder.path)
         point_latest(folder.path)
         return drive(config, folder, journal, data, inline, begin, listeners or [])

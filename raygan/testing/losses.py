@@ -30,6 +30,7 @@ def check_loss(loss: LossComponent) -> None:
     real, fake = (m + 0.1 * torch.randn(4, COUNT, *judges, generator=random) for m in (-0.4, 0.4))
     for name in ("d_loss", "g_loss"):
         one = torch.stack([_value(loss, name, r, f) for r, f in zip(real, fake, strict=True)])
+        # As a pack calls it (decision 31): all pairs' logits at once, batched by vmap.
         many = torch.vmap(lambda r, f, name=name: _called(loss, name, r, f))(real, fake)
         need(torch.allclose(one, many, atol=1e-6), loss, f"{name} over several pairs at once differs from one after the other",
               "Use torch operations over the batch only, no Python branch on values.")  # fmt: skip

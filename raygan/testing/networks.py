@@ -57,6 +57,8 @@ def _built(
     network: NetworkComponent, shape: tuple[int, ...], seed: int
 ) -> tuple[nn.Module, nn.Module]:
     """G and D; the process's global random state is another one each time."""
+    # Whoever draws from the global state by mistake gets other weights the second time, and is
+    # found.
     torch.rand(1)
     return network.generator(shape, _stream("g", seed)), network.discriminator(
         shape, _stream("d", seed)

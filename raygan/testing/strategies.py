@@ -42,6 +42,8 @@ def check_strategy(
     setup = Setup(config, _samples(config), torch.device("cpu"))
     whole = _Drive(strategy, setup).run({}, steps)
     memory: dict[str, Any] = {}
+    # Stopped in the middle, restored, and compared with never stopped: what `verify` does for a
+    # run (decision 11).
     half = _Drive(strategy, setup, memory).run({}, steps // 2)
     resumed = _Drive(strategy, setup, memory).run(half, steps)
     for player, raw in whole.items():

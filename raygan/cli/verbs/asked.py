@@ -39,6 +39,8 @@ def opened(args: Arguments, path: str | None = None) -> Any:
     """
     from raygan.service.runs.run import Run
 
+    # Said at once, not from within a worker: own parts of a run run unasked only where this user
+    # made it (decision 62).
     return Run.load(path or args.positional[0]).use_code(trusted=args.has("trust-code"))
 
 
@@ -58,6 +60,8 @@ def whole_number(
     text = args.get(name)
     if text is None:
         return default
+    # isdigit alone takes other scripts' digits, which int() reads as well; and twenty digits are
+    # enough for 2^63.
     if not (text.isascii() and text.isdigit()) or len(text) > 20 or not least <= int(text) <= most:
         limits = f"of at least {least}" if most == 2**63 - 1 else f"from {least} to {most}"
         raise ConfigError(f"--{name} {text!r}: needs a whole number {limits}.")

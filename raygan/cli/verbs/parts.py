@@ -25,6 +25,7 @@ def data(argv: Sequence[str]) -> int:
     from raygan.service.runs import inspecting
 
     flags = {
+        # The least that any data set fits: `raygan data` is about the source, not about a run.
         "network": "mlp",
         "strategy": "independent",
         **args.settings,

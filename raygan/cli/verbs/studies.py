@@ -37,6 +37,7 @@ def sweep(argv: Sequence[str]) -> int:
         address=args.get("address") or "auto", samples=whole_number(args, "samples", 0, least=1) or None,
         max_concurrent=whole_number(args, "max-concurrent", 0, least=1) or None, track=args.get("track"),
     )  # fmt: skip
+    # Also after --resume with nothing left to do: reports are made anew from the runs.
     sweep_report.write(folder)
     print(sweep_report.text(folder))
     return 0

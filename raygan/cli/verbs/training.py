@@ -36,6 +36,7 @@ def train(argv: Sequence[str]) -> int:
     from raygan.service.scores.required import requirements
     from raygan.service.training import train as begin
 
+    # --trust-code is about the runs of `start_from` as well: they bring their own parts.
     if args.has("trust-code"):
         trust_sources(resolved.config.start_from)
     if args.has("strict") and args.get("resume") is None:
@@ -45,6 +46,7 @@ def train(argv: Sequence[str]) -> int:
     if wanted := args.get("require"):
         requirements(wanted)
     if (name := args.get("name")) and args.get("resume") is None:
+        # Before the console: a name that is taken is one line, without a table above it.
         RunFolder.refuse(run_dir_of(args), name)
     shown = console_for(args)
     run = begin(
@@ -138,6 +140,7 @@ def distil(argv: Sequence[str]) -> int:
             trust_code=args.has("trust-code"),
         )  # fmt: skip
     finally:
+        # Where training was refused, thousands of samples would lie there for nobody.
         learned.forget()
     return finish(done, shown, args)
 

@@ -29,6 +29,8 @@ def fetch(run: str, to: Path, jobs: Jobs, address: str = "auto") -> Path:
     from raygan.actors.cluster import cluster
 
     with cluster(address, 0, start=False):
+        # On the node of the job's driver: the folder is on that node's own disk. soft: it may be
+        # gone, and shared storage is there for all.
         there = NodeAffinitySchedulingStrategy(job["node"], soft=True)
         names = ray.remote(files_of).options(num_cpus=0, scheduling_strategy=there)
         read = ray.remote(content_of).options(num_cpus=0, scheduling_strategy=there)
@@ -40,7 +42,9 @@ def fetch(run: str, to: Path, jobs: Jobs, address: str = "auto") -> Path:
                 " storage?"
             )
         with arriving(to / run) as temporary:
+            # A file a call: a checkpoint has gigabytes, and Ray holds a task's answer in memory.
             for name in found:
+                # The names come from another machine.
                 path = inside(temporary, name)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(ray.get(read.remote(folder, name), timeout=300.0))

@@ -25,6 +25,7 @@ def for_a_job(arguments: Sequence[str]) -> tuple[list[str], Path | None]:
     verb, *rest = arguments
     if verb not in ("train", "resume"):
         return list(arguments), None
+    # A job has no terminal: a table that is redrawn would be a log of escape codes.
     rest += [] if {"--plain", "--json", "--quiet"} & set(rest) else ["--plain"]
     if verb == "resume":
         valued = ("--steps", "--address", "--require")
@@ -55,6 +56,8 @@ def to_try_again(arguments: Sequence[str]) -> list[str]:
     Raises ConfigError.
     """
     verb, *rest = arguments
+    # +1000 twice is 2,000: the second try cannot know whether the first one has written its
+    # config.
     if verb == "resume" and _value(rest, "--steps") is not None:
         raise ConfigError("--retries with resume --steps: each try would add them. Leave one out.")
     if verb == "resume":
@@ -78,9 +81,11 @@ def own_files(resolved: Resolved, folder: Path, arguments: Sequence[str]) -> lis
     """
     out, root = list[str](), folder.resolve()
     for record in resolved.config.code.values():
+        # An installed package's: it is installed there too, or refused there.
         if record.get("module"):
-            continue  # installed there, or refused there
+            continue
         path = Path(str(record["path"]))
+        # As it was typed, too: the job's command line names it, and there is no such path there.
         if any(str(path) in argument for argument in arguments):
             raise ConfigError(
                 f"submit: {str(path)!r} is no path on the cluster. Write it relative to the working"

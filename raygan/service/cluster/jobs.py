@@ -78,12 +78,12 @@ class Jobs:
     """The jobs of one cluster. Raises ConfigError when it cannot be reached, or does not let us in."""
 
     def __init__(self, address: str = "auto") -> None:
-        os.environ.setdefault(
-            "RAY_AUTH_MODE", "token"
-        )  # a client must say so, before it imports ray
+        # A client must say so, before it imports ray.
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         import logging
 
+        # Its client tells of every upload, in lines that stand between ours.
         logging.getLogger("ray").setLevel(logging.ERROR)
         from ray.exceptions import AuthenticationError, RpcError
         from ray.job_submission import JobSubmissionClient
@@ -92,6 +92,7 @@ class Jobs:
 
         with _address_wins(address):
             try:
+                # Knocked first: Ray's client waits half a minute for a door that nobody opens.
                 if address != "auto":
                     knock(address)
                 elif "RAY_API_SERVER_ADDRESS" not in os.environ:
@@ -127,6 +128,7 @@ class Jobs:
         environment |= {k: os.environ[k] for k in PASSED_ON if k in os.environ}
         metadata = {} if run is None else {RUN: run.name, FOLDER: str(run.parent)}
         metadata |= {VERSION: raygan.__version__}
+        # Another id for each try, since Ray keeps those of jobs that have ended.
         job = f"{run.name if run else arguments[0]}-{secrets.token_hex(3)}"
         entry = ["python", "-m", "raygan.cli", *arguments]
         sent = Submission(self.address, job, entry, archive, environment, metadata, dict(driver))
@@ -161,6 +163,7 @@ class Jobs:
                 )  # fmt: skip
                 return self.job(submission.id)
             except RuntimeError as error:
+                # By its words: Ray raises a bare RuntimeError for this as for all else.
                 if "No available agent" not in str(error) or time.monotonic() > deadline:
                     text = " ".join(str(error).split())[:200]
                     raise ConfigError(
@@ -225,6 +228,7 @@ class Job:
             return await anext(aiter(tail), None)
 
         with asyncio.Runner() as runner:
+            # One at a time: Ctrl-C comes between two, and ends the watching, not the job.
             while (text := runner.run(one())) is not None:
                 yield text
 

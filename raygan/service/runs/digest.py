@@ -133,9 +133,8 @@ class Digest(Summary):
 def _curve(curves: dict[str, Thinned[Row]], player: str) -> Thinned[Row]:
     if player not in curves:
         curves[player] = Thinned(max(LEAST, min(MOST, ALTOGETHER // (len(curves) + 1))))
-        if (
-            len(curves) & (len(curves) - 1) == 0
-        ):  # now and then: the more players, the fewer points of each
+        # Now and then: the more players, the fewer points of each.
+        if len(curves) & (len(curves) - 1) == 0:
             for some in curves.values():
                 some.most = curves[player].most
     return curves[player]

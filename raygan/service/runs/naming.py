@@ -38,5 +38,6 @@ def point_latest(path: Path) -> None:
     link = path.parent / LATEST
     temporary = path.parent / f".{LATEST}.{os.getpid()}"
     with contextlib.suppress(OSError):  # a file system without links has no `latest`
+        # A link under another name, then a rename: two runs that start at once never find none.
         temporary.symlink_to(path.name)
         temporary.replace(link)

@@ -19,13 +19,16 @@ def parquet(path: Path, rows: int = 50_000) -> bytes:
 
     lines, portions = Lines(path / "metrics.jsonl", told_by_a_run).fresh(), list[pa.Table]()
     while portion := list(itertools.islice(lines, rows)):
+        # Rows differ: a loss has columns of its own, and scores come at some steps only.
         names = dict.fromkeys(name for row in portion for name in row)
         portions.append(
             pa.table({name: _column([row.get(name) for row in portion]) for name in names})
         )
     out = io.BytesIO()
     pq.write_table(
-        pa.concat_tables(portions, promote_options="permissive") if portions else pa.table({}), out
+        # Permissive: a column may be whole numbers in one portion and null in the next.
+        pa.concat_tables(portions, promote_options="permissive") if portions else pa.table({}),
+        out,
     )
     return out.getvalue()
 

@@ -77,6 +77,7 @@ def evaluate_runs(
         mixed = len(set(scored) & set(strategy_of(config).locals(config))) > 1
         which = [*scored, *([MIXTURE] if mixed else [])]
         if reject:
+            # Another protocol, so that no table puts them beside scores of all samples.
             suite.protocol = replace(suite.protocol, sampling=SAID)
         scores, drawn = (
             {},

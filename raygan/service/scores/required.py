@@ -33,6 +33,7 @@ def requirements(text: str) -> list[tuple[str, str, float]]:
             limit = math.nan
         if found is None or not math.isfinite(limit):
             raise ConfigError(f"--require {part!r}: write METRIC=NUMBER, as in modes=8.")
+        # A width of 1 is right, .2 and 5 are wrong: `=` would have to mean both sides.
         if (best := best_at(found[1])) is not None:
             if found[2] == "=":
                 raise ConfigError(

@@ -146,6 +146,7 @@ class Sweep(Travels):
         """Every combination of the lists, for each draw; the same for the same file. With Optuna:
         none, it makes its own.
         """
+        # A generator of its own: `--resume` finds a trial by what was drawn for it.
         rng = random.Random(self.seed)
         lists = {p: v for p, v in self.space.items() if isinstance(v, list)}
         drawn = {p: v for p, v in self.space.items() if isinstance(v, dict)}
@@ -215,6 +216,8 @@ def read_sweep(path: Path) -> Sweep:
     try:
         values = _own_parts(values, path.parent)
         sweep = validate(Sweep, values)
+        # All of a usual grid, so that a setting misspelt in one branch is found before hours are
+        # spent; of a hundred thousand the first.
         for point in sweep.points()[:1000] if sweep.search == "grid" else sweep.points()[:1]:
             check_player(sweep, point)
     except ConfigError as error:

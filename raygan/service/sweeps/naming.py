@@ -40,6 +40,7 @@ def known_name(runs: Path, point: Mapping[str, Any]) -> str:
     """A point's run: under its name, or under the one that releases of format 1 gave it (cut at 100
     letters).
     """
+    # Only where it says itself that it is this point: two long names may begin alike.
     old = full_name(point)[:100]
     with contextlib.suppress(OSError, ValueError):
         if json.loads((runs / old / "point.json").read_text()) == dict(point):

@@ -65,6 +65,7 @@ def preset_of(spec: Sweep, point: dict[str, Any]) -> str:
     values |= {k: plain(v) for k, v in point.items() if k != "seed"}
     values["steps"] = spec.resolved(point).config.steps
     nested_values: dict[str, Any] = {}
+    # Shallow paths first: a component's name is there before its settings are put beside it.
     for path, value in sorted(values.items(), key=lambda item: item[0].count(".")):
         at = nested_values
         *parents, last = path.split(".")

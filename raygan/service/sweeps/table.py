@@ -95,6 +95,7 @@ def over_seeds(spec: Sweep, frame: Frame) -> Frame:
     )
     if whole.empty:
         return pd.DataFrame(columns=[*by, "metric", "std", "n", *COSTS])
+    # dropna=False: a setting may be null, and is a value like any other.
     groups = whole.groupby(by, dropna=False, sort=False)
     out = (
         groups["metric"]

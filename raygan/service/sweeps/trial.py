@@ -103,6 +103,7 @@ class Reporter(Listener):
             budget.seconds is not None and spent["player_seconds"] >= budget.seconds,
             budget.megabytes is not None and spent["megabytes"] >= budget.megabytes,
         ]
+        # Not at the last step: a run that is done anyway must not be told as cut off.
         if any(over) and run.state.stop_signal is None and step < run.state.plan.steps:
             run.stop(15)
 
@@ -119,6 +120,7 @@ def report(values: dict[str, Any], pointer: dict[str, Any] | None) -> None:
     if pointer is None:
         tune.report(values)
         return
+    # A pointer, not the weights: they are in the run folder already, and Tune would copy them.
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / POINTER).write_text(json.dumps(pointer))
         tune.report(values, checkpoint=tune.Checkpoint.from_directory(folder))
@@ -156,6 +158,7 @@ def run_trial(values: dict[str, Any], sweep: Sweep, folder: str) -> None:
         name = f"{trial_name(point)}{FORKED}{trial}-{pointer['step']}"
     path = runs / name
     config = resolved.config
+    # All columns in the first report: Tune's table ignores those that come later.
     keys = score_keys(config)
     reporter = Reporter(sweep, config, path, keys)
     report(

@@ -58,6 +58,8 @@ def scores_over_time(
                         linewidth=0.8,
                         label="ceiling (real data)",
                     )
+                # Noise may be far off the picture (an FID of 500 beside 30), and would press all
+                # curves flat.
                 if metric in floor and abs(floor[metric]) < 20 * (abs(ceiling.get(metric, 1)) + 1):
                     axis.axhline(
                         floor[metric],
@@ -69,6 +71,7 @@ def scores_over_time(
                 if i == len(metrics) - 1:
                     axis.set_xlabel(label)
             axes[i][0].set_ylabel(marked([metric], floor, ceiling)[0])
+        # Beside the panels: within one it hides the last steps, which are what is looked for.
         axes[0][1].legend(fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     return png(figure)
 
@@ -111,6 +114,7 @@ def training_curves(run: Run, found: Standing) -> bytes:
                     zorder=3 if main else 2,
                 )  # fmt: skip
             axis.set_title(TRAINING[field], fontsize=9)
+            # Gradients vanish and explode by powers of ten (training pitfalls).
             if field.startswith("grad"):
                 axis.set_yscale("log")
         axes.flat[0].legend(fontsize=7, frameon=False, ncols=2)
@@ -146,6 +150,7 @@ def phases(run: Run) -> bytes:
     total = float(info["elapsed"])
     roles = run.roles
     players = ordered(info["busy_seconds"], roles)
+    # A bar a player has no room: the shares of all as one histogram.
     if len(players) > crowd.LANES:
         return _phases_of_many({p: info["busy_seconds"][p] / total for p in players})
     busy = [100 * info["busy_seconds"][p] / total for p in players]

@@ -80,6 +80,7 @@ def verdict_histograms(run: Run, data: Samples, found: Standing) -> bytes | None
             fake = torch.from_numpy(
                 run.generator(MIXTURE if role_of(player, roles).judges else player).draw(500, 0)
             )
+            # A critic's logits are no log-odds: a sigmoid of them would say nothing.
             critic = is_critic(own)
             with torch.no_grad():
                 values = [d(x) if critic else d(x).sigmoid() for x in (real, fake)]
@@ -110,6 +111,7 @@ def latent_walk(run: Run, data: Samples) -> bytes | None:
     generators = run.generator(run.best)
     ((name, network),) = generators.networks.items()
     z_dim = generators.priors[name][1]
+    # One draw for all panels: what differs between rows is the dimension alone.
     base = torch.randn(z_dim, generator=torch.Generator().manual_seed(0))
     dims = sorted({round(d) for d in np.linspace(0, z_dim - 1, min(DIMENSIONS, z_dim))})
     walk = np.linspace(-3, 3, 60) if not data.is_images else WALK

@@ -128,6 +128,7 @@ def _tracked(run: Run, entry: dict[str, Any], first: str | None, most: int = 4) 
     """
     rows = next(iter(run.digest.scored.values()), ())
     there = [k for k in next(iter(rows), {}) if k not in SKIP]
+    # A score by which noise is as good as real data comes last (decision 71).
     blind = cannot_tell(entry["floor"], entry["ceiling"])
     return sorted(there, key=lambda m: (m != first, m in blind, m not in entry["ceiling"]))[:most]
 
@@ -139,5 +140,6 @@ def pictured(run: Run) -> tuple[Standing, Show]:
     from raygan.service.views.stored import stored_samples
 
     found, roles = standing(run, entry_of(run)), run.roles
-    asked = cache(lambda player: bool(found.of([player], roles)))  # once a player, not a file
+    # Once a player: it is asked of each file, and a long run has thousands.
+    asked = cache(lambda player: bool(found.of([player], roles)))
     return found, stored_samples(run, asked)

@@ -103,11 +103,13 @@ class HubFeed:
 
         have = [str(p.relative_to(self.path)) for p in (self.path / "samples").glob("*.npy")]
         try:
+            # What we have is said: the hub sends the rest, not 32 MB at each look.
             added, whole = ray.get(self.hub.read.remote(have, self.offsets), timeout=20.0)
         except RayError:  # the run is over, and its hub with it
             return False
         for name, (begin, raw) in added.items():
             self.skipped += begin - self.offsets.get(name, 0)
+            # `inside`: the names come from another machine, and ../.. is one of them.
             with inside(self.path, name).open("ab") as file:
                 file.write(raw)
             self.offsets[name] = begin + len(raw)
@@ -162,7 +164,9 @@ def scale(feed: Feed, pairs: int, timeout_s: float = 120.0) -> str:
     refused or unanswered.
     """
     refuse_unless_running(feed, "scaled")
+    # Its own name: two that scale at once must not take each other's answer.
     request, answers = uuid.uuid4().hex, Lines(feed.run.path / "events.jsonl", told_by_a_run)
+    # Answers to earlier requests are in the file already.
     answers.skip()
     feed.ask({"verb": "scale", "id": request, "pairs": pairs})
     deadline = time.monotonic() + timeout_s
@@ -195,9 +199,8 @@ def stop(feed: Feed, timeout_s: float = 120.0) -> str:
         if info["status"] in ENDED or not more:
             saved = feed.run.summary.last.get("checkpoint")
             where = f", checkpoint of step {saved['step']}" if saved else ""
-            status = (
-                info["status"] if info["status"] in ENDED else "gone"
-            )  # its hub went before it could tell the end
+            # Its hub went before it could tell the end.
+            status = info["status"] if info["status"] in ENDED else "gone"
             return f"{feed.run.name}: {status} after {time.monotonic() - began:.1f} s{where}"
         time.sleep(0.1)
     raise ConfigError(

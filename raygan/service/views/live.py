@@ -58,6 +58,7 @@ class Page:
     async def look_for_ever(self) -> None:
         """Keep what is served up to date."""
         while True:
+            # In a thread: drawing takes seconds, and the page answers meanwhile.
             await asyncio.to_thread(self.look)
             await asyncio.sleep(EVERY_S)
 
@@ -75,6 +76,7 @@ class Page:
                 return
             if raw := drawing.draw():
                 made[drawing.key] = drawing, raw
+        # All at once: a page never shows pictures of two moments.
         self.pictures = made
         self.version += 1
 
@@ -97,6 +99,7 @@ class Page:
 
     def runner(self) -> web.AppRunner:
         """What serves it; an address that was asked for is logged nowhere."""
+        # The address has the token in it.
         return web.AppRunner(self.application(), access_log=None, logger=self.door.logger())
 
     def _file(self, name: str, kind: str) -> Any:

@@ -31,6 +31,7 @@ def swap_ribbons(run: Run) -> bytes | None:
         figure, axis = plt.subplots(
             figsize=(9.6, crowd.height(len(lanes), 0.34)), layout="constrained"
         )
+        # The digest has thinned them: ribbons need every move, columns do not.
         if seats.count > len(seats.moves):
             _seats_as_columns(axis, seats.columns, lanes, run.config.steps)
         else:
@@ -48,6 +49,7 @@ def _seats_as_ribbons(
     end: int,
 ) -> None:
     names = list(lanes)
+    # Seats as of before the swap: all moves of one happen at once.
     holds, since = {p: p for p in names}, dict.fromkeys(names, 0)
     ribbons, crossings = list[tuple[Any, Any]](), list[tuple[Any, Any]]()
     for step, taken in moves:
@@ -125,6 +127,7 @@ def gam2_matrix(run: Run) -> bytes | None:
                 )
             )
         crowd.lanes(axis, list(found["discriminators"]))
+        # One name in so many: 128 generators' names would be a black bar.
         every = -(-rates.shape[1] // crowd.LANES)
         axis.set_xticks(
             range(0, rates.shape[1], every), found["generators"][::every], rotation=90, fontsize=6

@@ -65,8 +65,10 @@ def _draw(axis: Any, samples: npt.NDArray[np.generic], data: Samples, tint: Any)
         spine.set_visible(True)
         spine.set_color("#d0d0d0")
     if data.is_images:
+        # vmin, vmax: matplotlib would stretch each picture to its own darkest and brightest.
         axis.imshow(tile(samples[:36], 6), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         return
+    # The frame is the real data's, so that all panels and steps have one scale.
     low, high = data.held_out[:].min(0), data.held_out[:].max(0)
     pad = 0.25 * (high - low).max() or 1.0
     if data.shape == (1,):

@@ -61,6 +61,8 @@ def write_report(run: Run, out: Path | None = None) -> Path:
                 curves.phases(run),
             )
         )
+    # autoescape: names, events and own texts may have been written by a stranger. Strict: a name
+    # that a template misspells is an error in a test, not a gap in a report.
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
     )
@@ -97,6 +99,7 @@ def write_report(run: Run, out: Path | None = None) -> Path:
     )
     root, name = (run.path, "report/index.html") if out is None else (out.parent, out.name)
     try:
+        # A lone surrogate in a path or an event would end the report; so it is written as \udc80.
         write_within(root, name, html.encode(errors="backslashreplace"))
     except OSError as error:
         raise ConfigError(

@@ -47,9 +47,8 @@ def slot_raster(run: Run) -> bytes | None:
     """PMGAN: a lane a generator, a column a round of the judge; how old its slot was, against the
     newest one used.
     """
-    last = {
-        e["step"]: e for e in run.digest.slots if e.get("age")
-    }  # of a round that was repeated, the last
+    # Of a round that was repeated, the last.
+    last = {e["step"]: e for e in run.digest.slots if e.get("age")}
     slots = [last[step] for step in sorted(last)]
     if not slots:
         return None

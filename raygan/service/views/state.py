@@ -36,6 +36,7 @@ def state(run: Run) -> dict[str, Any]:
             "state": gone.get(player) or ("done" if step >= config.steps else "train"),
         })  # fmt: skip
     status = info["status"] if running(info) or info["status"] in ENDED else "lost"
+    # Who has left counts neither as done nor as missing.
     here = [p for p in players if p["state"] not in ("retire", "leave")]
     done = sum(p["step"] for p in here) / (config.steps * max(1, len(here)))
     elapsed = summary.elapsed
@@ -55,6 +56,7 @@ def state(run: Run) -> dict[str, Any]:
         "waiting": waiting_line(info),
         "lives": lives(info),
     }  # fmt: skip
+    # NaN is no JSON: a browser's parser refuses the whole state for one loss.
     return {key: finite(value) for key, value in seen.items()}
 
 

@@ -31,6 +31,8 @@ def stored_samples(run: Run, wanted: Callable[[str], bool] = lambda player: True
     out: Show = {}
     for player, by in files.items():
         found: dict[int, npt.NDArray[np.generic]] = {}
+        # From the last step: that one is kept whatever the grid of steps says, since a player that
+        # left has no other.
         for step in sorted(by, reverse=True):
             if (step in steps or not found) and (samples := _load(by[step])) is not None:
                 found[step] = samples
@@ -54,6 +56,8 @@ def spread(steps: Sequence[int]) -> list[int]:
 def _load(path: Path) -> npt.NDArray[np.generic] | None:
     try:
         with os.fdopen(open_plain(path), "rb") as file:
+            # Opened by us: no link, no pipe (a run folder may be a stranger's), and never a
+            # pickle.
             samples: npt.NDArray[np.generic] = np.load(file, allow_pickle=False)
     except (OSError, ValueError, EOFError, MemoryError) as error:
         NOTES.warning("%s is damaged, and was passed over (%s)", path, error)

@@ -92,7 +92,7 @@ class Jobs:
 
         with _address_wins(address):
             try:
-                # Knocked first: Ray's client waits half a minute for a door that nobody opens.
+                # Knocked first: Ray tells only after minutes that nobody opens.
                 if address != "auto":
                     knock(address)
                 elif "RAY_API_SERVER_ADDRESS" not in os.environ:

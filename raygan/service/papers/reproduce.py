@@ -154,11 +154,15 @@ def outcome_text(outcome: Outcome) -> str:
 
 
 def spread(values: Sequence[float]) -> str:
-    """mean +- standard deviation (least .. most)."""
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    mean, low, high = (
-        format_number(v) for v in (statistics.fmean(values), min(values), max(values))
-    )
+    """mean +- standard deviation over seeds (least .. most).
+
+    >>> spread([1, 2, 3]), spread([0.5])
+    ('2 +- 1 (1 .. 3)', '0.5 +- 0 (0.5 .. 0.5)')
+    """
+    # Plain floats: `statistics` does not mix Python's with numpy's.
+    found = [float(v) for v in values]
+    deviation = statistics.stdev(found) if len(found) > 1 else 0.0
+    mean, low, high = (format_number(v) for v in (statistics.fmean(found), min(found), max(found)))
     return f"{mean} +- {deviation:.2g} ({low} .. {high})"
 
 

@@ -161,7 +161,9 @@ def spread(values: Sequence[float]) -> str:
     """
     # Plain floats: `statistics` does not mix Python's with numpy's.
     found = [float(v) for v in values]
-    deviation = statistics.stdev(found) if len(found) > 1 else 0.0
+    deviation = 0.0 if len(found) < 2 else math.nan
+    if len(found) > 1 and all(map(math.isfinite, found)):
+        deviation = statistics.stdev(found)
     mean, low, high = (format_number(v) for v in (statistics.fmean(found), min(found), max(found)))
     return f"{mean} +- {deviation:.2g} ({low} .. {high})"
 

@@ -116,6 +116,7 @@ def settings_help(resolved: Resolved, asked: Sequence[str] = (), width: int = 80
     if not asked:
         lines = ["settings (default < preset < --config files in order < flags):"]
         for told in settings_of(Config):
+            # `code` is filled in, by the hashes of own parts: nobody types it.
             if told[0] != "code":
                 lines += setting_row(told, values, resolved, width)
     for kind in asked or KINDS:

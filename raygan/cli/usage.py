@@ -14,6 +14,7 @@ def usage(name: str) -> str:
         f"[--{flag}{' ' + f.value if f.value else ''}{' ...' if f.many else ''}]"
         for flag, f in verb.flags.items()
     ]
+    # submit's `-- VERB ...` ends the line: what stands after it is the job's.
     behind = verb.arguments.startswith("--")
     parts = [f"raygan {name}", *([] if behind else [verb.arguments]), *flags]
     return " ".join(filter(None, [*parts, verb.arguments if behind else ""]))

@@ -84,6 +84,7 @@ class Cast:
         if (self.path / "best.json").exists():
             return str(read_json(self.path, "best.json", player=str)["player"])
         if ranked := {p: far for p, far in self.distances().items() if p in self.players}:
+            # By name where two are equal: the same answer each time.
             return min(ranked, key=lambda p: (ranked[p], p))
         scores = {p: s for p, s in self._scores().items() if p != MIXTURE}
         metric = headline(next(iter(scores.values()))) if scores else None

@@ -48,6 +48,8 @@ class Thinned(Generic[T]):
         """The next one."""
         if self._count % self.every == 0:
             self._kept.append(item)
+            # Every second one goes, not the oldest: a picture shows the whole way, if more
+            # coarsely.
             while len(self._kept) > self.most:
                 self._kept, self.every = self._kept[::2], 2 * self.every
         self._count += 1
@@ -55,6 +57,7 @@ class Thinned(Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         yield from self._kept
+        # The end of a curve is what is looked at first, and must not wait for its turn.
         if self.last is not None and (self._count - 1) % self.every:
             yield self.last
 

@@ -36,6 +36,7 @@ def odds(logits: Tensor) -> Tensor:
     """(N,) of a D's logits (N,); of several discriminators (N, judges): the logit of their mean
     odds.
     """
+    # By logsumexp: the odds themselves overflow where a D is sure.
     return logits if logits.dim() == 1 else logits.logsumexp(1) - math.log(logits.shape[1])
 
 

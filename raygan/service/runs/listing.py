@@ -28,10 +28,13 @@ def list_runs(parent: Path, names: Sequence[str] | None = None) -> list[dict[str
     """One entry a run, oldest first; a damaged run is listed with its error. names: only these."""
     out = []
     for file in sorted(parent.glob("[!.]*/run.json"), key=lambda p: p.stat().st_mtime):
+        # `latest` is one of them already.
         if file.parent.is_symlink() or (names is not None and file.parent.name not in names):
             continue
         try:
             run = Run(file.parent)
+            # A newer release may mean something else by the same words: better said than shown
+            # wrongly.
             refuse_newer(file.parent)
             info, config = run.info, run.config
             row = run.scores().get(run.main_player, {})

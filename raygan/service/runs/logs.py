@@ -35,6 +35,7 @@ class Newest:
 
     def by_player(self) -> dict[str, Any]:
         """Up to now."""
+        # Another file under the name: `raygan fetch` and `--repair` put whole ones in its place.
         if self._lines.restarted():
             self._found = {}
         for row in self._lines.fresh():

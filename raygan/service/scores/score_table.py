@@ -31,6 +31,7 @@ def score_table(
     """
     metrics = [k for k in ceiling or next(iter(scores.values()), {}) if k not in SKIP]
     head, by = marked(metrics, floor, ceiling), deciding(metrics, floor, ceiling)
+    # Between the two: a number alone says nothing, an FID of 40 may be noise's or real data's.
     rows = [("ceiling (real data)", ceiling), *scores.items(), ("floor (noise)", floor)]
     body = text_table(
         ["generator", *head, *(["way"] if by else [])],

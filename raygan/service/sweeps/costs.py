@@ -23,6 +23,7 @@ def megabytes(config: Config) -> float:
 
 def costs(config: Config, steps: int, seconds: float) -> dict[str, float]:
     """The three axes of a trial that is `steps` far."""
+    # Updates of D, since they compare strategies: SGAN's global pair makes N of them a step.
     updates = strategy_of(config).d_updates(config) * steps
     return {"d_updates": updates, "player_seconds": seconds, "megabytes": megabytes(config) * steps}
 

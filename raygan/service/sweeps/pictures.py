@@ -33,6 +33,7 @@ def interaction(spec: Sweep, means: Frame, by: list[str]) -> bytes | None:
     first, rest = by[0], by[1:2]
     with plt.rc_context(STYLE):
         figure, axis = plt.subplots(figsize=(7.6, 3.2), layout="constrained")
+        # In the file's order: settings may be names, and rates stand at powers of ten.
         values = list(dict.fromkeys(means[first]))
         groups = (
             [(None, means)] if not rest else list(means.groupby(rest[0], sort=False, dropna=False))
@@ -80,6 +81,7 @@ def heat_maps(spec: Sweep, means: Frame, by: list[str]) -> bytes | None:
             axis.set_yticks(range(len(grid.index)), [str(v) for v in grid.index])
             for i, j in np.ndindex(grid.shape):
                 number = grid.iat[i, j]
+                # White on dark, dark on bright: viridis goes from one to the other.
                 bright = high > low and (number - low) / (high - low) > 0.6
                 axis.text(
                     j,

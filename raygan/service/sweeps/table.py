@@ -53,6 +53,7 @@ def table(folder: Path) -> Frame:
             **costs(run.config, step, seconds), "status": ended(info),
         })  # fmt: skip
     there = {str(r["run"]).partition(FORKED)[0] for r in rows}
+    # Missing trials are rows: a table that leaves them out looks finished.
     missing = [
         p
         for p in spec.points()
@@ -109,6 +110,7 @@ def best_point(spec: Sweep, means: Frame) -> dict[str, Any] | None:
     """The combination with the best mean; None when nothing is whole."""
     if means.empty or means["metric"].isna().all():
         return None
+    # By the mean over seeds: the best single run is the luckiest seed.
     lower = lower_is_better(spec.metric.partition(".")[2])
     row = means.loc[means["metric"].idxmin() if lower else means["metric"].idxmax()]
     by = [k for k in spec.settings_named if k != "seed"]

@@ -176,7 +176,7 @@ def test_a_run_that_was_killed_at_any_file_of_its_making_is_begun_again_as_asked
         for thing, name in ((telemetry, "write_within"), (RunFolder, "_append"), (storage.LocalStorage, "write"),
                             (storage.LocalStorage, "append"), (storage.LocalStorage, "create")):  # fmt: skip
             monkeypatch.setattr(thing, name, killed_at(getattr(thing, name)))
-        monkeypatch.setattr(training, "_drive", lambda *args: None)
+        monkeypatch.setattr(training, "drive", lambda *args: None)
         train(resolved, run_dir=tmp_path, name="run", inline=True, resume="auto")
 
     killed = 0

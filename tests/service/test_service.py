@@ -20,8 +20,10 @@ from raygan.controller.run_folder import RunFolder
 from raygan.errors import ConfigError
 from raygan.service.plan import plan_text
 from raygan.service.resuming import resume_run
+from raygan.service.runs.cast import Cast
 from raygan.service.runs.listing import list_runs, runs_table
-from raygan.service.runs.run import Run
+from raygan.service.runs.logs import Logs
+from raygan.service.runs.run import Run, Shorthand
 from raygan.service.scores.compare import compare_runs
 from raygan.service.scores.evaluate import evaluate_runs, result_table, table
 from raygan.service.scores.sampling import write_samples
@@ -413,6 +415,16 @@ def test_a_score_that_the_run_will_not_have_is_refused_before_anything_starts(
     assert end.value.code == 2
     assert told in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
+
+
+def test_what_a_runs_parts_have_is_the_runs_too_with_their_words(run: Run) -> None:
+    short = {name: made for name, made in vars(Run).items() if isinstance(made, Shorthand)}
+    assert {"pairs", "best", "metrics", "scores"} <= set(short)
+    for name, made in short.items():
+        part, of = (run.cast, Cast) if hasattr(Cast, name) else (run.logs, Logs)
+        assert made.__doc__ == getattr(of, name).__doc__, name
+        found, told = getattr(run, name), getattr(part, name)
+        assert str(found) == str(told), name
 
 
 class _Cut(Listener):

@@ -14,9 +14,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from raygan.config import resolve
+from raygan.service.papers.reproduce import spread as spread
 from raygan.service.runs.provenance import processor
 from raygan.service.training import train
 from raygan.strategies.roles import GLOBAL
@@ -91,15 +90,6 @@ def second_half(rows: list[dict[str, Any]], steps: int) -> float:
     """
     return 2 * float(
         max(r["elapsed"] for r in rows) - max(r["elapsed"] for r in rows if r["step"] == steps // 2)
-    )
-
-
-def spread(values: list[float]) -> str:
-    """mean +- standard deviation over seeds (min .. max)."""
-    a = np.asarray(values, dtype=float)
-    return (
-        f"{a.mean():.3g} +- {a.std(ddof=1) if len(a) > 1 else 0:.2g} ({a.min():.3g} .."
-        f" {a.max():.3g})"
     )
 
 

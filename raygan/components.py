@@ -96,6 +96,8 @@ Spec = Annotated[dict[str, Any], BeforeValidator(shorthand)]
 def _built_in(kind: str) -> tuple[str, ...]:
     if kind not in PACKAGES:  # metrics, listeners: users' own only
         return ()
+    # By the files that are there: a new loss is one new file, and no list to forget it in
+    # (decision 8).
     package = importlib.import_module(f"raygan.{PACKAGES[kind]}")
     skip = getattr(package, "NOT_COMPONENTS", ())
     return tuple(
@@ -143,6 +145,8 @@ def load_component(kind: str, spec: Mapping[str, Any]) -> Component:
         made = cls(**rest)
     except ValidationError as error:
         raise ConfigError(one_line(error, f"{kind}.{label(str(spec['name']))}", cls)) from None
+    # A private attribute: the name is no setting, and must not stand in the dump that makes a
+    # config equal to another.
     made._name = whole
     return made
 
@@ -160,6 +164,7 @@ def validate(cls: type[Model], values: Mapping[str, Any]) -> Model:
 
 def one_line(error: ValidationError, prefix: str, cls: type[BaseModel]) -> str:
     """`strategy.gap: no setting 'swap_evry'. Did you mean 'swap_every'?`"""
+    # The first only: others often follow from it.
     first = error.errors()[0]
     path = [str(p) for p in first["loc"]]
     owner: Any = cls

@@ -21,8 +21,9 @@ from raygan.controller.run_folder import find_run, read_jsonl
 from raygan.errors import ConfigError
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
+from raygan.service.resuming import resume_run
 from raygan.service.runs.run import Run
-from raygan.service.training import resume_run, train
+from raygan.service.training import train
 from tests.buckets import BUCKET, CANARY, Server
 from tests.conftest import tiny_config
 from tests.test_killed import ARGS, raygan

@@ -21,7 +21,8 @@ from packaging.utils import canonicalize_name
 
 from raygan.cli.flags import parse
 from raygan.config import presets
-from raygan.service.cluster.jobs import GRACE_S, weigh
+from raygan.service.cluster.jobs import GRACE_S
+from raygan.service.cluster.package import weigh
 
 ROOT = Path(__file__).parents[1]
 CLUSTER = ROOT / "cluster"

@@ -19,7 +19,7 @@ from raygan.config import resolve
 from raygan.own.objects import named
 from raygan.service.plan import plan_text
 from raygan.service.runs.run import Run
-from raygan.service.sweeps.file import costs
+from raygan.service.sweeps.costs import costs
 from raygan.service.verify import verify_config
 from tests.conftest import TINY
 

@@ -12,8 +12,8 @@ from raygan.controller.journal import committed, read_journal
 from raygan.controller.storage import LocalStorage
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
+from raygan.service.resuming import resume_run
 from raygan.service.runs.run import Run
-from raygan.service.training import resume_run
 
 FORMATS = Path(__file__).parent / "formats"
 WHOLE = {

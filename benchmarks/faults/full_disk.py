@@ -30,7 +30,8 @@ from raygan.controller.lines import NOTES, parse
 from raygan.errors import RayganError
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
-from raygan.service.training import resume_run, train
+from raygan.service.resuming import resume_run
+from raygan.service.training import train
 
 PAGE = 4096
 FLAGS: dict[str, Any] = {

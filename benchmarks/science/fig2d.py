@@ -92,7 +92,8 @@ def main() -> None:
 
 def draw(n: Any, shares: Any, slope: float, start: float) -> None:
     """benchmarks/results/fig2d.png."""
-    from raygan.service.views.pictures import MAIN, STYLE, plt
+    from raygan.service.views.colours import MAIN
+    from raygan.service.views.paper import STYLE, plt
 
     with plt.rc_context(STYLE):
         figure, axis = plt.subplots(figsize=(5, 3.2), layout="constrained")

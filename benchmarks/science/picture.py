@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 from raygan.service.runs.run import Run
-from raygan.service.views.pictures import samples_over_time, stored_samples
+from raygan.service.views.pictures import samples_over_time
+from raygan.service.views.stored import stored_samples
 from raygan.strategies.base import load_data
 
 

@@ -110,7 +110,10 @@ def measured(run: Run) -> list[Member]:
         with torch.no_grad():
             wins = [float((d(drawn[p][: len(real)]) > d(real)).float().mean()) for d in others]
         member = {k: float(scores[k]) for k in SCORES}
-        member |= {"distance": run.distances()[p], "energy": distance(drawn[p], real, "energy")}
+        member |= {
+            "distance": run.cast.distances()[p],
+            "energy": distance(drawn[p], real, "energy"),
+        }
         member |= {"gam2": sum(rates) / len(rates), "duels": sum(wins) / len(wins)}
         judged = generators_of(run, p, reject=True)
         kept_of_it = mode_scores(judged.draw(SAMPLES, 0), data.modes)

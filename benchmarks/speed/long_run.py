@@ -22,8 +22,8 @@ from raygan.service.training import train
 LOOKS = {
     "status": "from raygan.cli import verbs; verbs.status([sys.argv[1]])",
     "first look of watch": (
-        "from raygan.service import feed; from pathlib import Path; "
-        "feed.state(feed.FolderFeed(Path(sys.argv[1])).run)"
+        "from pathlib import Path; from raygan.service.views.follow import FolderFeed; "
+        "from raygan.service.views.state import state; state(FolderFeed(Path(sys.argv[1])).run)"
     ),
 }
 TURNS = 3

@@ -41,7 +41,7 @@ from benchmarks.speed.plain import SWAP, WORKS, Plain, Work, timed
 from raygan.actors.cluster import cluster
 from raygan.config import resolve
 from raygan.service.training import train
-from raygan.service.views.pictures import STYLE, png
+from raygan.service.views.paper import STYLE, png
 from raygan.strategies.base import pair_name
 
 CORES = os.cpu_count() or 1

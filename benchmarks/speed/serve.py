@@ -24,10 +24,11 @@ import numpy as np
 
 from benchmarks.common import show, write
 from raygan.config import resolve
+from raygan.service.resuming import resume_run
 from raygan.service.runs.run import Run
 from raygan.service.serving.running import serve
 from raygan.service.serving.source import Source
-from raygan.service.training import resume_run, train
+from raygan.service.training import train
 
 CLIENTS, COUNT, PORT = 64, 16, 8199
 COLUMNS = ("requests/s", "samples/s", "p50 ms", "p99 ms", "errors", "checkpoints seen")

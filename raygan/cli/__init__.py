@@ -28,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     --require, 128 + n signal n).
     """
     args = list(sys.argv[1:] if argv is None else argv)
+    # `raygan presets | head` should end at the pipe's end; a run should not (`streams`).
     if not args or args[0] not in LONG:
         _main(args)
     from raygan.cli.streams import lasting
@@ -45,9 +46,8 @@ def _main(args: list[str]) -> NoReturn:
 
         print(f"raygan {version('raygan')}")
         raise SystemExit(0)
-    if isinstance(
-        sys.stdout, io.TextIOWrapper
-    ):  # a path may have any bytes, and a terminal any encoding
+    # A path may have any bytes, and a terminal any encoding.
+    if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         if args[0] not in VERBS:
@@ -58,6 +58,7 @@ def _main(args: list[str]) -> NoReturn:
             tell(f"raygan {args[0]}: starting")
             from raygan.cli import verbs
 
+            # `verbs` names exactly the verbs of the table; a test holds them together.
             code = getattr(verbs, args[0])(args[1:])
             tell("")
     except RayganError as error:
@@ -66,9 +67,11 @@ def _main(args: list[str]) -> NoReturn:
     except KeyboardInterrupt:
         print("raygan: interrupted", file=sys.stderr)
         raise SystemExit(130) from None
+    # Whoever reads has seen enough: `raygan runs | head -1` is no failure.
     except BrokenPipeError:
         raise SystemExit(0) from None
     except OSError as error:  # a disk that is full, a folder that can only be read, wherever it is
+        # A socket's error is no disk's: it keeps its traceback.
         if error.filename is None and error.errno not in OF_A_DISK:
             raise
         print(
@@ -96,6 +99,7 @@ def _notes() -> Iterator[None]:
 
     notes, handler = logging.getLogger("raygan.notes"), Notes()
     notes.addHandler(handler)
+    # Else a library that has configured the root logger prints each a second time.
     notes.propagate, before = False, notes.propagate
     try:
         yield

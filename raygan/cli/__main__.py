@@ -8,5 +8,6 @@ from raygan.cli import main
 
 if __name__ == "__main__":
     if not sys.flags.safe_path and Path(raygan.__file__).parents[1] != Path(sys.path[0]):
-        del sys.path[0]  # the working directory, whose files may have any name, numpy.py too
+        # The working directory, whose files may have any name, numpy.py too (decision 58).
+        del sys.path[0]
     main()

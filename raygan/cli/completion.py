@@ -80,6 +80,7 @@ def flags_of(name: str) -> list[str]:
     if verb.settings:
         found = dict.fromkeys(path for path, _ in settings_of(Config))
         for kind in KINDS:
+            # Of every component, whichever is named: a shell completes before the line is whole.
             for component in names(kind):
                 found |= dict.fromkeys(path for path, _ in component_settings(kind, component))
     settings = [path.replace("_", "-") for path in found]

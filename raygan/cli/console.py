@@ -11,19 +11,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raygan.controller.copies import address_of
+from raygan.cli.ending import ending, shown
+from raygan.cli.telling import cells, describe, progress_line
 from raygan.controller.listener import Listener
 from raygan.controller.orders import Done, Evaluate
-from raygan.metrics.ranking import headline
-from raygan.own.names import label
 from raygan.service.runs.run import Run
-from raygan.service.scores.evaluate import result_table
-from raygan.service.views.follow import Feed, state, state_text
-from raygan.service.views.tables import fate, waiting_line
-from raygan.strategies.roles import MIXTURE
+from raygan.service.views.follow import Feed
+from raygan.service.views.state import state, state_text
 from raygan.visible import say as print
 from raygan.visible import visible
-from raygan.watching import command_seconds, tell
+from raygan.watching import tell
 
 if TYPE_CHECKING:
     from raygan.controller.listener import Running
@@ -137,12 +134,16 @@ class Live(Plain):
 
         self._console.print(describe(run), markup=False, highlight=False)
         tell("")
+        # Its clock runs while Ray starts the players: an empty table that stands still looks like
+        # a hang.
         first = Waiting(self._table(run))
         self._live = RichLive(first, console=self._console, refresh_per_second=4, transient=True)
         self._live.start()
 
     def __call__(self, run: Running, done: Done) -> None:
         """Redraw."""
+        # Four times a second: rich redraws the whole table, and orders of small nets come by the
+        # hundred.
         if self._live is not None and time.monotonic() >= self._next:
             self._next = time.monotonic() + 0.25
             self._live.update(self._table(run))
@@ -195,158 +196,6 @@ class Waiting:
         return Group(self.table, Text(f"waiting for the players' first step ({waited:.0f} s)"))
 
 
-def cells(run: Running, player: str) -> list[str]:
-    """One player's row."""
-    step, total = run.state.done.get(player, 0), run.state.plan.steps
-    report = run.state.latest.get(player, {})
-    filled = round(16 * step / total)
-    seconds = run.state.totals.busy[player]
-    state = "done" if step >= total else ("ready" if player in run.state.ledger.idle else "train")
-    lag = f"{report['lag']:.0f}" if "lag" in report else ""
-    return [
-        player,
-        opponent(run, player),
-        "#" * filled + "-" * (16 - filled),
-        f"{step}/{total}",
-        f"{step / seconds:.0f}" if seconds else "",
-        f"{report['loss_d']:.3f}" if "loss_d" in report else "",
-        f"{report['loss_g']:.3f}" if "loss_g" in report else "",
-        short_score(run, player),
-        lag,
-        state,
-    ]
-
-
-def opponent(run: Running, player: str) -> str:
-    """Whose discriminator it plays: the pool, the judge's, its own, or the one that it was given by
-    a swap.
-    """
-    role = run.state.roles[player]
-    if role.main:
-        return "pool"
-    if judge := next((p for p, r in run.state.roles.items() if r.judges), None):
-        return "mixture" if player == judge else judge
-    if not role.scored:
-        return ""
-    holds = run.state.holds.get(player, player)
-    return "own D" if holds == player else f"D of {holds}"
-
-
-def short_score(run: Running, player: str) -> str:
-    """`8/8` modes and the high quality, or the headline score."""
-    row = run.state.scores.get(player)
-    if not row:
-        return ""
-    if "high_quality" in row:
-        width = f" width {row['width']:.2f}" if "width" in row else ""
-        return f"{row['modes']:.0f} modes {row['high_quality']:.0%}{width}"
-    metric = headline(row)
-    return f"{float(row[metric]):.2f}" if metric else ""
-
-
-def progress_line(run: Running) -> str:
-    """The last line of the table, and the one line of a plain console."""
-    main = [p for p, role in run.state.roles.items() if role.main]
-    total = run.state.plan.steps * len(run.state.players)
-    done = sum(run.state.done.values())
-    rate = done / max(run.state.elapsed, 1e-9)
-    parts = [
-        f"{done / total:4.0%}",
-        f"{rate:.0f} it/s",
-        f"elapsed {run.state.elapsed:.0f} s",
-        f"eta {(total - done) / rate:.0f} s" if done else "starting",
-    ]
-    parts += [
-        f"{player} {text} (step {run.state.scores[player]['step']})"
-        for player in (*main, MIXTURE)
-        if (text := short_score(run, player))
-    ]
-    for player in main:
-        if "lag" in run.state.latest.get(player, {}):
-            parts.append(f"lag {run.state.latest[player]['lag']:.0f}")
-    if run.state.totals.swaps:
-        parts.append(
-            f"swaps {run.state.totals.swaps}"
-            + (f" ({run.state.totals.skipped} missed)" if run.state.totals.skipped else "")
-        )
-    if run.state.totals.warnings:
-        parts.append(f"warnings {sum(run.state.totals.warnings.values())}")
-    return visible("  ".join([*parts, address_of(run.log.folder.path) or str(run.log.folder.path)]))
-
-
-def describe(run: Running) -> str:
-    """One line about what starts."""
-    c = run.state.config
-    strategy, loss, data = (label(spec["name"]) for spec in (c.strategy, c.loss, c.data))
-    data += f" {c.data['modes']}" if "modes" in c.data else ""
-    return visible(
-        f"raygan: {strategy} ({c.tempo}), {c.num_pairs} pairs, {data}, {loss}, {c.steps} steps,"
-        f" seed {c.seed} -> {address_of(run.log.folder.path) or run.log.folder.path}"
-    )
-
-
-def ending(run: Run, report: Path | None) -> str:
-    """Result table, warnings with their counts, time (of the whole command: before and after
-    training too), report, what to do next.
-    """
-    info = run.info
-    where = shown(run.path)
-    lines = [result_table(run), ""]
-    if alphabet := str(info.get("alphabet", "")):
-        lines += [f"  {line}" for line in some_sentences(run, alphabet)] + [""]
-    lines += [
-        f"warning {name}: {count} times; {fate(name)}"
-        for name, count in info.get("warnings", {}).items()
-    ]
-    seconds = sum(info["busy_seconds"].values())
-    if info.get("swaps"):
-        missed = info.get("skipped_swaps", 0)
-        lines.append(
-            f"swaps {info['swaps']} in the journal"
-            + (f", {missed} missed (nobody ready within max_wait)" if missed else "")
-        )
-    lines += [
-        (
-            f"time {whole_time(info['elapsed'])}; {seconds:.0f} s of training in"
-            f" {len(info['busy_seconds'])} players, seed {run.config.seed}"
-        ),
-        *([waiting] if (waiting := waiting_line(info)) else []),
-        *([f"report  {shown(report)}"] if report else []),
-        (
-            f"next    raygan sample {where} --from {run.main_player} -n 1024 -o"
-            f" samples.{'txt' if alphabet else 'png'}"
-        ),
-    ]
-    return visible("\n".join(lines))
-
-
-def whole_time(elapsed: float) -> str:
-    """Of the command where one runs, with the share of the run in it; else of the run alone."""
-    if (whole := command_seconds()) is None:
-        return f"{elapsed:.0f} s"
-    return f"{whole:.0f} s from the command to here, the run itself {elapsed:.0f} s"
-
-
-def some_sentences(run: Run, alphabet: str, count: int = 5) -> list[str]:
-    """Of the main generator, as it ended."""
-    from raygan.data.lm1b import decode
-
-    return decode(run.generator(run.main_player).sample(count, 0).argmax(1), alphabet)
-
-
-def shown(path: Path) -> str:
-    """A path as short as it can be typed here; of a run in a bucket its address."""
-    if address := address_of(path):
-        return address
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except (
-        ValueError,
-        FileNotFoundError,
-    ):  # elsewhere; or the working directory is gone (a job's is thrown away)
-        return str(path)
-
-
 def console(style: str | None) -> Quiet:
     """The console for `--plain`, `--json`, `--quiet`, or for what stdout is."""
     if style == "quiet":
@@ -358,7 +207,7 @@ def console(style: str | None) -> Quiet:
     return Live()
 
 
-def follow(feed: Feed, every_s: int) -> int:
+def show(feed: Feed, every_s: int) -> int:
     """`raygan watch`: the state of a run, redrawn on a terminal, else told again and again; returns
     the run's exit code.
     """

@@ -15,7 +15,8 @@ from typing import Any
 
 import yaml
 
-from raygan.cli.commands import ALIASES, VERBS, Verb, help_text, usage
+from raygan.cli.commands import ALIASES, VERBS, Verb
+from raygan.cli.usage import help_text, usage
 from raygan.components import component_class, names
 from raygan.config import KINDS, Config, resolve
 from raygan.errors import ConfigError, did_you_mean
@@ -70,6 +71,7 @@ def told(verb: str, argv: Sequence[str]) -> str:
         return help_text(verb, width)
     from raygan.cli.settings import settings_help
 
+    # Help is asked for half-way through a line: what is still missing is no mistake.
     args = split(verb, argv, replace(about, plain=(0, about.plain[1])))
     if verb == "data" and args.positional:
         args.settings["data"] = args.positional[0]
@@ -86,6 +88,7 @@ def split(verb: str, argv: Sequence[str], about: Verb) -> Arguments:
     queue = list(argv)
     while queue:
         arg = queue.pop(0)
+        # A single minus is stdin, or stdout, as everywhere.
         if not arg.startswith("-") or arg == "-":
             out.positional.append(arg)
             continue
@@ -101,6 +104,8 @@ def split(verb: str, argv: Sequence[str], about: Verb) -> Arguments:
             hint = did_you_mean(name, [k.replace("_", "-") for k in known])
             raise ConfigError(f"no flag '--{name}'. {hint}")
         if not equals:
+            # A value may begin with one minus (--pair.lr-g -1 is refused for what it is), not with
+            # two.
             if not queue or (queue[0].startswith("--") and len(queue[0]) > 2):
                 raise ConfigError(f"--{name} needs a value. Write --{name} VALUE.")
             value = queue.pop(0)
@@ -123,6 +128,7 @@ def split(verb: str, argv: Sequence[str], about: Verb) -> Arguments:
 
 def setting_value(path: str, text: str) -> Any:
     """A flag's text as YAML would read it; a component's shorthand stays text."""
+    # `--data 2024.npz` is a name, and YAML would make a number of 2024.
     if path in KINDS and not text.startswith("{"):
         return text
     if wants_text(path):
@@ -131,7 +137,8 @@ def setting_value(path: str, text: str) -> Any:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
         return text
-    if isinstance(value, str):  # YAML 1.1 takes 1e-3 for text
+    # YAML 1.1 takes 1e-3 for text: its floats need a point.
+    if isinstance(value, str):
         try:
             return float(value)
         except ValueError:
@@ -144,6 +151,7 @@ def wants_text(path: str) -> bool:
     kind, _, field = path.partition(".")
     if kind not in KINDS:
         return False
+    # Of all components of the kind, since --data.path may stand before --data npz.
     found = (component_class(kind, name)[0].model_fields.get(field) for name in names(kind))
     return any(info is not None and info.annotation in (str, str | None) for info in found)
 

@@ -77,6 +77,7 @@ class Shown:
         with contextlib.suppress(OSError, ValueError):
             if self.terminal:
                 columns = shutil.get_terminal_size((80, 24)).columns
+                # One column short: a full line would wrap, and \r go back to the second half only.
                 sys.stderr.write(f"\r\x1b[K{text[: columns - 1]}")
                 self._drawn = True
             else:
@@ -92,6 +93,7 @@ class Shown:
 
     def close(self) -> None:
         """Leave the terminal as it was."""
+        # Joined before the last line is wiped, or the thread might draw it once more.
         self._end.set()
         if self._thread is not None:
             self._thread.join()

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from raygan.cli.commands import row
+from raygan.cli.usage import row
 from raygan.components import KINDS, component_class, names
 from raygan.config import Config, Resolved, full_dump
 from raygan.own.installed import entry_points
@@ -116,6 +116,7 @@ def settings_help(resolved: Resolved, asked: Sequence[str] = (), width: int = 80
     if not asked:
         lines = ["settings (default < preset < --config files in order < flags):"]
         for told in settings_of(Config):
+            # `code` is filled in, by the hashes of own parts: nobody types it.
             if told[0] != "code":
                 lines += setting_row(told, values, resolved, width)
     for kind in asked or KINDS:

@@ -44,6 +44,8 @@ class Lasting(io.TextIOBase):
         try:
             if self.stream is not None:
                 self.stream.write(text)
+        # A ValueError too: looked for first, it says that the terminal's encoding lacks a letter,
+        # not that the terminal is gone.
         except UnicodeEncodeError:
             return self.write(text.encode(self.encoding, "replace").decode(self.encoding))
         except (OSError, ValueError):
@@ -60,10 +62,10 @@ class Lasting(io.TextIOBase):
 
     def _give_up(self) -> None:
         stream, self.stream = self.stream, None
-        with contextlib.suppress(
-            OSError, ValueError, AttributeError
-        ):  # what is in its buffer still goes there, at the end
+        # What is in its buffer still goes there, at the end.
+        with contextlib.suppress(OSError, ValueError, AttributeError):
             nowhere = os.open(os.devnull, os.O_WRONLY)
+            # Else Python flushes it once more at the end, fails, and exits with 120.
             os.dup2(nowhere, stream.fileno())  # type: ignore[union-attr]
             os.close(nowhere)
 

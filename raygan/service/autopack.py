@@ -28,11 +28,15 @@ def settle(setup: Setup, places: int) -> tuple[Config, dict[str, Any]]:
     of one process are batched where that is faster than one after the other.
     """
     config, strategy = setup.config, strategy_of(setup.config)
+    # An equal share: the slowest process is everybody's pace, so one that is fuller than the rest
+    # gains nothing.
     share = math.ceil(config.num_pairs / max(1, places))
     facts: dict[str, Any] = {"pairs_per_actor": 1, "batched": config.resources.batched}
     if share > 1 and strategy.packs and not strategy.together(config):
         facts["pairs_per_actor"] = share
         names = strategy.locals(config)[:share]
+        # Built twice: a pack makes its pairs' tensors views into its own (decision 31), and the
+        # times of both ways are wanted from the same start.
         alone, packed = ([strategy.build(n, setup) for n in names] for _ in range(2))
         if (why := why_not(packed)) is not None:
             facts |= {"batched": False, "why": why}
@@ -56,6 +60,7 @@ def not_batched(setup: Setup) -> tuple[int, str] | None:
     shared = {p for group in strategy.together(config) for p in group}
     seen = set()
     for home in sorted(homes(config, strategy.players(config)), key=len, reverse=True):
+        # Homes of one kind have one reason, and to find it their networks are built.
         kinds = frozenset(str((c.network, c.loss, c.pair)) for c in map(config.of, home))
         if len(home) == 1 or shared & set(home) or kinds in seen:
             continue
@@ -68,6 +73,7 @@ def not_batched(setup: Setup) -> tuple[int, str] | None:
 def milliseconds(work: Callable[[], object]) -> float:
     """Of a step of all pairs: the quickest of a few."""
     before, taken = torch.get_num_threads(), []
+    # As an actor has by default; all the driver's cores would time something else.
     torch.set_num_threads(1)
     try:
         for _ in range(PROBES + 1):  # the first warms up
@@ -76,4 +82,5 @@ def milliseconds(work: Callable[[], object]) -> float:
             taken.append(time.perf_counter() - began)
     finally:
         torch.set_num_threads(before)
+    # The least, not the mean: what else the machine does only ever adds.
     return round(min(taken[1:]) * 1e3 / PROBE_STEPS, 3)

@@ -22,10 +22,10 @@ from raygan.data.made import refuse_stacks
 from raygan.data.split import fingerprint
 from raygan.errors import ConfigError
 from raygan.service.runs.identity import run_data
+from raygan.service.runs.naming import fresh_name
 from raygan.service.runs.run import Run
 from raygan.service.scores.formats import encoded
 from raygan.service.scores.rejection import generators_of
-from raygan.service.training import fresh_name
 from raygan.watching import tell
 
 KEPT = ("network", "loss", "pair", "batch_size", "evaluation", "device")

@@ -15,8 +15,8 @@ from raygan.controller.ledger import Ledger
 from raygan.controller.turns import turns
 from raygan.gan.weights import num_words
 from raygan.service.autopack import not_batched
+from raygan.service.places import refuse_without_gpu
 from raygan.service.runs.identity import settled
-from raygan.service.training import refuse_without_gpu
 from raygan.strategies.base import (
     Plan,
     Setup,
@@ -51,6 +51,7 @@ def plan_text(resolved: Resolved, address: str) -> str:
     placement = place_in(num_processes(config), config.resources, seen)
     refuse_without_gpu(config, placement.gpus)
     resources = total(seen.rooms(num_processes(config)))
+    # float32, whatever a network computes in (decision 41).
     g, d = num_words(parts.generator) * 4, num_words(parts.discriminator) * 4
     checkpoint = len(players) * (1 + config.pair.optimizer_words) * (g + d)
     lines = [
@@ -146,9 +147,8 @@ def _time_line(config: Config, setup: Setup, cpus: float) -> str:
     strategy = strategy_of(config)
     players = strategy.players(config)
     plan = replace(Plan.of(config, setup.num_samples), steps=PROBE + 1, round_steps=1)
-    apart = config.resources.model_copy(
-        update={"pairs_per_actor": 1}
-    )  # else all of a pack share one time
+    # Else all of a pack share one time.
+    apart = config.resources.model_copy(update={"pairs_per_actor": 1})
     setup = replace(setup, config=config.model_copy(update={"resources": apart}))
     ledger, executor = Ledger.begin(players, {}, {}), InlineExecutor(setup)
     ms: dict[str, float] = {}
@@ -156,18 +156,17 @@ def _time_line(config: Config, setup: Setup, cpus: float) -> str:
         executor.start(players, {})
         for item in turns(strategy, plan, ledger, executor, players):
             order = item.order
-            if (
-                isinstance(order, Train) and ledger.done[order.player] > order.steps
-            ):  # each one's first warms up
+            # Each one's first warms up.
+            if isinstance(order, Train) and ledger.done[order.player] > order.steps:
+                # The least of a few, as for packs: other work only adds.
                 took = item.seconds * 1e3 / order.steps
                 ms[order.player] = min(ms.get(order.player, took), took)
     finally:
         executor.close()
     busiest = max(ms.values())
     total = sum(ms.values())
-    seconds = (
-        config.steps * max(busiest, total * cpus) / 1e3
-    )  # a share of a CPU stretches every step
+    # A share of a CPU stretches every step.
+    seconds = config.steps * max(busiest, total * cpus) / 1e3
     shown = {
         strategy.locals(config)[0],
         *(p for p, role in strategy.roles(config).items() if not role.pair),
@@ -189,6 +188,7 @@ def cluster_size(address: str, scale: bool = True) -> tuple[Outlook, str]:
         else (None if address == "local" else address)
     )
     if not named:
+        # Without starting Ray: a plan is asked for on laptops and login nodes.
         here = {"CPU": float(os.cpu_count() or 1), "GPU": float(torch.cuda.device_count())}
         return Outlook([here]), "this machine"
     from raygan.actors.cluster import cluster

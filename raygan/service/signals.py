@@ -25,7 +25,8 @@ def listening(handler: Handler) -> Iterator[None]:
     """
     try:
         before = {s: signal.signal(s, handler) for s in wanted()}
-    except ValueError:  # not the main thread
+    # Not the main thread: a notebook's run is stopped by `run.stop()` there.
+    except ValueError:
         yield
         return
     try:

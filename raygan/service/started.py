@@ -28,46 +28,55 @@ PAUSE_S = 0.2
 """Between two looks at the run's files."""
 
 
-class Started(Listener):
-    """A run that goes on meanwhile; several of them share the process and its Ray."""
+class Requests(Listener):
+    """What the user asks for, passed on between two orders in the thread of the run: nobody else may
+    touch its state.
+    """
 
-    def __init__(self, train: Callable[[Listener], Run]) -> None:
-        """train: does it, with this as a listener."""
-        self._train = train
-        self._path: Path | None = None
-        self._run: Run | None = None
-        self._error: BaseException | None = None
-        self._asked: list[dict[str, Any]] = []
-        self._stopping = False
-        self._begun, self._over = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._go, name="raygan", daemon=True)
-        self._thread.start()
-
-    def _go(self) -> None:
-        try:
-            self._run = self._train(self)
-            self._path = self._run.path
-        except BaseException as error:  # whoever waits gets it
-            self._error = error
-        finally:
-            self._over.set()
-            self._begun.set()
-
-    # ------------------------------------------------------------------------------ as a listener
+    def __init__(self) -> None:
+        self.path: Path | None = None
+        self.begun = threading.Event()
+        """There is a folder, or there never will be."""
+        self.asked: list[dict[str, Any]] = []
+        self.stopping = False
 
     def begin(self, run: Running) -> None:
         """Its folder is there."""
-        self._path = run.log.folder.path
-        self._begun.set()
+        self.path = run.log.folder.path
+        self.begun.set()
 
     def tick(self, run: Running) -> None:
-        """Pass on what was asked for meanwhile, in the thread of the run."""
-        while self._asked:
-            run.asked(self._asked.pop(0))
-        if self._stopping:
+        """Every turn of the loop."""
+        # In the order in which they were asked.
+        while self.asked:
+            run.asked(self.asked.pop(0))
+        if self.stopping:
             run.stop(signal.SIGTERM)
 
-    # -------------------------------------------------------------------------------- for the user
+
+class Started:
+    """A run that goes on meanwhile; several of them share the process and its Ray."""
+
+    def __init__(self, train: Callable[[Listener], Run]) -> None:
+        """train: does it, with a listener of ours."""
+        self._requests = Requests()
+        self._run: Run | None = None
+        self._error: BaseException | None = None
+        self._over = threading.Event()
+
+        def go() -> None:
+            try:
+                self._run = train(self._requests)
+                self._requests.path = self._run.path
+            except BaseException as error:  # whoever waits gets it
+                self._error = error
+            finally:
+                self._over.set()
+                self._requests.begun.set()
+
+        # A daemon: a notebook that is closed ends the run as a killed driver does, and the run can
+        # be resumed. A thread that is waited for would hold the process until the last step.
+        threading.Thread(target=go, name="raygan", daemon=True).start()
 
     @property
     def running(self) -> bool:
@@ -77,11 +86,11 @@ class Started(Listener):
     @property
     def path(self) -> Path:
         """Its folder; waits until there is one. Raises what ended the run before."""
-        self._begun.wait()
-        if self._path is None:
+        self._requests.begun.wait()
+        if self._requests.path is None:
             assert self._error is not None, "a run that ended well has a folder"
             raise self._error
-        return self._path
+        return self._requests.path
 
     @property
     def run(self) -> Run:
@@ -100,13 +109,13 @@ class Started(Listener):
         if self._run is not None:
             return self._run
         assert self._error is not None, "a thread ends with a run or an error"
-        if self._stopping and isinstance(self._error, Interrupted):
+        if self._requests.stopping and isinstance(self._error, Interrupted):
             return self.run
         raise self._error
 
     def stop(self) -> Started:
         """Let it save a checkpoint and end; `wait` tells when."""
-        self._stopping = True
+        self._requests.stopping = True
         return self
 
     def scale(self, pairs: int) -> Started:
@@ -115,7 +124,9 @@ class Started(Listener):
             raise ConfigError(f"scale: {pairs!r} pairs: needs a whole number of at least 1.")
         if not self.running:
             raise ConfigError("scale: the run has ended. raygan.train(..., resume=RUN) goes on.")
-        self._asked.append({"verb": "scale", "id": f"start-{id(self):x}-{pairs}", "pairs": pairs})
+        self._requests.asked.append(
+            {"verb": "scale", "id": f"start-{id(self):x}-{pairs}", "pairs": pairs}
+        )
         return self
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
@@ -138,7 +149,7 @@ class Started(Listener):
 
     def __repr__(self) -> str:
         state = "running" if self.running else "ended"
-        return f"<raygan run {self._path or '(starting)'}: {state}>"
+        return f"<raygan run {self._requests.path or '(starting)'}: {state}>"
 
     def _repr_html_(self) -> str:
-        return self.run._repr_html_() if self._path is not None else repr(self)[1:-1]
+        return self.run._repr_html_() if self._requests.path is not None else repr(self)[1:-1]

@@ -23,7 +23,7 @@ from raygan.controller.turns import turns
 from raygan.controller.worker import swapper
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
-from raygan.service.training import inline_device
+from raygan.service.places import inline_device
 from raygan.strategies.base import Plan, Setup, load_data, strategy_of, with_data
 from raygan.strategies.orders import Swap, networks_of
 from raygan.strategies.partition import with_parts
@@ -62,9 +62,9 @@ def final_states(
         ledger = Ledger.begin(strategy.players(config), begun | absent, memory or {})
         for _ in turns(strategy, plan, ledger, executor, playing):
             pass
-        for (
-            player
-        ) in playing:  # only now: whoever trains last may have touched whoever trained first
+        for player in playing:
+            # All are trained by now: whoever trains last may have touched whoever trained first
+            # (decision 11).
             executor.submit(Save(player, plan.steps, plan.steps))
         while len(out) < len(playing):
             out |= {
@@ -81,8 +81,12 @@ def verify_config(config: Config, steps: int, address: str, inline_only: bool) -
     """Check every promise that this config makes, for `steps` steps; all players take turns step by
     step.
     """
+    # Its periods are shortened too: a strategy that swaps every 500 steps would promise nothing
+    # within 20.
     short = strategy_of(config).shortened(steps)
     strategy = {"name": config.strategy["name"], **short.model_dump(mode="json")}
+    # Lockstep: only there are bits promised. Step by step: an order of several would hide who
+    # touched whom when.
     config = config.model_copy(
         update={"steps": steps, "tempo": "lockstep", "round_steps": 1, "strategy": strategy}
     )
@@ -148,6 +152,8 @@ class Witness(InlineExecutor):
         """Carry it out, then compare hashes over weights, buffers and (where it travels) the
         optimizer.
         """
+        # Hashed before the hand-over: a taker that shared memory with its giver would agree with
+        # itself.
         handed = {p: parcel.fingerprint for p, parcel in self.parcels[swap].items()}
         super().adopt(swap)
         for player, source in swap.moves.items():
@@ -163,6 +169,8 @@ def conserved(
     """
     what, exact = networks_of(moved[0][0].what)[-1], [fine for _, fine in moved]
     held = sorted(str(unpack(states[p])[f"identity.{what}"]) for p in pairs)
+    # A population copies winners over losers (decision 81), so the loser's network is rightly
+    # nowhere.
     overwrites = any(set(swap.moves.values()) != set(swap.moves) for swap, _ in moved)
     text = (
         f"swaps conserve: {sum(exact)} of {len(exact)} networks arrived bit for bit,"

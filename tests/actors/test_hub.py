@@ -21,6 +21,7 @@ from raygan.actors.hub import HubActor, Log
 from raygan.controller.run_folder import RunFolder
 from raygan.errors import ConfigError
 from raygan.service.views import follow as feed
+from raygan.service.views.state import state
 from tests.conftest import TINY
 
 FLAGS = ["--batch-size", "16", "--network.hidden", "16", "--network.z-dim", "2", "--evaluation.every-steps", "100",
@@ -214,12 +215,12 @@ def test_a_run_is_followed_scaled_and_stopped_through_its_hub(
 
         def look() -> dict[str, Any]:
             with feed.follow("afar") as seen:
-                return feed.state(seen.run)
+                return state(seen.run)
 
         eventually(lambda: look()["players"][0]["step"] > 0)
         with feed.follow("afar") as seen:
             assert feed.scale(seen, 3).startswith("afar: 3 members since step")
-            before = feed.state(seen.run)
+            before = state(seen.run)
             assert [p["player"] for p in before["players"]] == [
                 "gen-00",
                 "gen-01",
@@ -256,7 +257,7 @@ def test_a_stop_in_the_middle_of_swaps_saves_within_five_seconds(
     bits of an undisturbed run.
     """
     from raygan.controller.checkpoint import newest_valid
-    from raygan.service.training import resume_run
+    from raygan.service.resuming import resume_run
 
     steps = ["--preset", "ring8-gap", "--num-pairs", "2", "--strategy.swap-every", "5", "--round-steps", "5", "--steps", "400",
              "--resources.cpus-per-pair", "0.2", "--data.train", "400", "--data.held-out", "1600"]  # fmt: skip

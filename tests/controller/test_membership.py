@@ -21,9 +21,10 @@ from raygan.controller.run_folder import RunFolder, read_jsonl
 from raygan.errors import Interrupted, PlayerDied
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
+from raygan.service.resuming import resume_run
+from raygan.service.runs.code import load_config
 from raygan.service.runs.lineage import lineage
 from raygan.service.runs.run import Run
-from raygan.service.training import load_config, resume_run
 from raygan.strategies.base import Setup
 from raygan.strategies.orders import Swap, Train
 from raygan.strategies.roles import JUDGE

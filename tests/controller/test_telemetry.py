@@ -15,7 +15,8 @@ from raygan.controller.run_folder import RunFolder, read_jsonl
 from raygan.controller.storage import LocalStorage
 from raygan.controller.telemetry import RESERVE, Telemetry
 from raygan.errors import RayganError
-from raygan.service.training import resume_run, train
+from raygan.service.resuming import resume_run
+from raygan.service.training import train
 
 
 class Disk:

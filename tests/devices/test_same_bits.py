@@ -19,7 +19,8 @@ from raygan.controller.checkpoint import newest_valid
 from raygan.controller.inline import InlineExecutor
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
-from raygan.service.training import resume_run, train
+from raygan.service.resuming import resume_run
+from raygan.service.training import train
 from raygan.service.verify import final_states
 from raygan.strategies.base import Setup, load_data
 from tests.conftest import tiny_config

@@ -13,7 +13,7 @@ from raygan.controller.checkpoint import newest_valid
 from raygan.errors import ConfigError
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
-from raygan.service.training import resume_run
+from raygan.service.resuming import resume_run
 from tests.own.conftest import as_elsewhere
 
 pytestmark = [pytest.mark.ray, pytest.mark.exhaustive, pytest.mark.usefixtures("ray_session")]

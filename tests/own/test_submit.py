@@ -9,7 +9,7 @@ import pytest
 
 from raygan.config import resolve
 from raygan.errors import ConfigError
-from raygan.service.cluster.jobs import own_files
+from raygan.service.cluster.job_arguments import own_files
 from raygan.service.cluster.package import weigh
 
 

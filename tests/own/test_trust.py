@@ -15,8 +15,8 @@ from raygan.cli import main
 from raygan.controller.lines import read_json
 from raygan.errors import ConfigError
 from raygan.own import trust
+from raygan.service.resuming import resume_run
 from raygan.service.scores.export import load_exported
-from raygan.service.training import resume_run
 from tests.own.conftest import CANARY, PARTS, as_elsewhere
 
 EXECUTES = {

@@ -30,7 +30,8 @@ from raygan.data import lm1b, room
 from raygan.data.idx_format import read_idx
 from raygan.errors import RayganError
 from raygan.gan.bundle import pack, unpack
-from raygan.service.training import load_config, train
+from raygan.service.runs.code import load_config
+from raygan.service.training import train
 from raygan.strategies.base import load_data
 
 

@@ -12,7 +12,7 @@ from raygan.config import names, preset_values, resolve
 from raygan.controller.checkpoint import read_checkpoint
 from raygan.controller.run_folder import RunFolder, check_name
 from raygan.errors import CheckpointError, ConfigError
-from raygan.service.training import resume_run
+from raygan.service.resuming import resume_run
 
 UPWARDS = [
     "..",

@@ -9,8 +9,9 @@ import pytest
 from raygan.config import Resolved
 from raygan.errors import ConfigError, DataError
 from raygan.service.distil import Lesson, lesson
+from raygan.service.resuming import resume_run
 from raygan.service.runs.run import Run
-from raygan.service.training import resume_run, train
+from raygan.service.training import train
 from tests.conftest import tiny_config
 
 SHORT = {"steps": 6, "evaluation.every_steps": 6, "evaluation.samples": 1500}

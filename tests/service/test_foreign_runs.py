@@ -16,8 +16,8 @@ import raygan
 from raygan.cli import main
 from raygan.controller.files import open_within, write_within
 from raygan.errors import ConfigError
+from raygan.service.resuming import resume_run
 from raygan.service.runs.run import Run
-from raygan.service.training import resume_run
 from raygan.service.views.follow import FolderFeed
 from raygan.service.views.report import write_report
 from tests.conftest import TINY
@@ -236,7 +236,7 @@ def test_damaged_shares_are_one_line(run: Path, raw: bytes) -> None:
 
 
 def test_samples_with_a_foreign_name_or_content_do_not_stop_a_report(run: Path) -> None:
-    from raygan.service.views.pictures import stored_samples
+    from raygan.service.views.stored import stored_samples
 
     np.save(run / "samples/00000099-pair-00.npy", np.array([{}], dtype=object), allow_pickle=True)
     os.mkfifo(run / "samples/00000098-pair-00.npy")

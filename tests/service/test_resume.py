@@ -30,11 +30,12 @@ from raygan.gan.bundle import unpack
 from raygan.gan.pair import Pair
 from raygan.gan.weights import digest
 from raygan.service import training
+from raygan.service.resuming import resume_run
 from raygan.service.runs.run import Run
 from raygan.service.scores.compare import compare_runs
-from raygan.service.training import resume_run, train
-from raygan.service.views import follow as feed
+from raygan.service.training import train
 from raygan.service.views.report import write_report
+from raygan.service.views.state import state, state_text
 from raygan.strategies.base import Setup, load_data
 from raygan.strategies.orders import Train
 from tests.conftest import TINY
@@ -175,7 +176,7 @@ def test_a_run_that_was_killed_at_any_file_of_its_making_is_begun_again_as_asked
         for thing, name in ((telemetry, "write_within"), (RunFolder, "_append"), (storage.LocalStorage, "write"),
                             (storage.LocalStorage, "append"), (storage.LocalStorage, "create")):  # fmt: skip
             monkeypatch.setattr(thing, name, killed_at(getattr(thing, name)))
-        monkeypatch.setattr(training, "_drive", lambda *args: None)
+        monkeypatch.setattr(training, "drive", lambda *args: None)
         train(resolved, run_dir=tmp_path, name="run", inline=True, resume="auto")
 
     killed = 0
@@ -398,15 +399,15 @@ def test_the_lives_of_a_run_are_told(run: Path, tmp_path: Path) -> None:
     what.
     """
     alone = Path(shutil.copytree(run, tmp_path / "alone", symlinks=True))
-    assert feed.state(Run.load(alone))["lives"] == []
-    assert "from step" not in feed.state_text(feed.state(Run.load(alone)))
+    assert state(Run.load(alone))["lives"] == []
+    assert "from step" not in state_text(state(Run.load(alone)))
     resume_run(run, extra_steps=10)
-    first, second = feed.state(Run.load(run))["lives"]
+    first, second = state(Run.load(run))["lives"]
     steps = Run.load(alone).config.steps
     assert (first[:3:2], second[0], second[2]) == (["1", "0"], "2", str(steps))
     assert second[3].startswith("done, ")
     assert first[5] == torch.__version__
-    assert "from step" in feed.state_text(feed.state(Run.load(run)))
+    assert "from step" in state_text(state(Run.load(run)))
     assert "<h2>Lives</h2>" in write_report(Run.load(run)).read_text()
     assert "<h2>Lives</h2>" not in write_report(Run.load(alone)).read_text()
     assert "of training in 2 lives" in compare_runs([str(run), str(alone)])

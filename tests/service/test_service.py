@@ -1,6 +1,7 @@
 """A run from start to report, in this process; and everything that reads it."""
 
 import json
+import platform
 import re
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,20 @@ import raygan
 from raygan.cli import main
 from raygan.cli.console import console
 from raygan.config import resolve
+from raygan.controller.listener import Listener, Running
+from raygan.controller.orders import Done
 from raygan.controller.run_folder import RunFolder
 from raygan.errors import ConfigError
 from raygan.service.plan import plan_text
+from raygan.service.resuming import resume_run
+from raygan.service.runs.cast import Cast
 from raygan.service.runs.listing import list_runs, runs_table
-from raygan.service.runs.run import Run
+from raygan.service.runs.logs import Logs
+from raygan.service.runs.run import Run, Shorthand
 from raygan.service.scores.compare import compare_runs
 from raygan.service.scores.evaluate import evaluate_runs, result_table, table
 from raygan.service.scores.sampling import write_samples
-from raygan.service.training import resume_run, train
+from raygan.service.training import train
 from raygan.service.views.report import write_report
 from tests.conftest import TINY
 
@@ -403,9 +409,47 @@ def test_a_score_that_the_run_will_not_have_is_refused_before_anything_starts(
     wanted: str, told: str, inline: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("raygan.service.training._hosting", None)
+    monkeypatch.setattr("raygan.service.training.hosting", None)
     with pytest.raises(SystemExit) as end:
         main(["train", "--run-dir", str(tmp_path / "runs"), "--require", wanted, *inline])
     assert end.value.code == 2
     assert told in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
+
+
+def test_what_a_runs_parts_have_is_the_runs_too_with_their_words(run: Run) -> None:
+    short = {name: made for name, made in vars(Run).items() if isinstance(made, Shorthand)}
+    assert {"pairs", "best", "metrics", "scores"} <= set(short)
+    for name, made in short.items():
+        part, of = (run.cast, Cast) if hasattr(Cast, name) else (run.logs, Logs)
+        assert made.__doc__ == getattr(of, name).__doc__, name
+        found, told = getattr(run, name), getattr(part, name)
+        assert str(found) == str(told), name
+
+
+class _Cut(Listener):
+    """Loses its connection at the first order."""
+
+    def __call__(self, run: Running, done: Done) -> None:
+        """As a tracker's library might."""
+        raise ConnectionResetError("peer went away")
+
+
+def test_a_broken_connection_ends_a_run_as_failed_not_as_running(
+    tmp_path: Path,
+) -> None:
+    """It is an OSError too, but nothing of a disk."""
+    with pytest.raises(ConnectionResetError):
+        train(resolve(flags=TINY), run_dir=tmp_path, name="cut", inline=True, listeners=[_Cut()])
+    info = Run.load(tmp_path / "cut").info
+    assert (info["status"], info["exit_code"]) == ("failed", 1)
+    assert info["error"] == "ConnectionResetError: peer went away"
+
+
+def test_a_run_that_another_machine_writes_is_not_lost_here(tmp_path: Path) -> None:
+    """On storage that both see its process number is none of this machine's."""
+    train(resolve(flags=TINY), run_dir=tmp_path, name="there", inline=True)
+    RunFolder(tmp_path / "there").status(status="running", host="elsewhere", pid=2**22 + 1)
+    assert [entry["status"] for entry in list_runs(tmp_path)] == ["running"]
+    RunFolder(tmp_path / "there").status(host=platform.node())
+    assert [entry["status"] for entry in list_runs(tmp_path)] == ["lost"]

@@ -237,7 +237,7 @@ def test_a_mixture_is_weighted_by_the_parts(tmp_path: Path) -> None:
     config = tiny_config(data=PARTS, strategy="independent", num_pairs=3)
     run = train(Resolved(config=config, origins={}), run_dir=tmp_path, name="run", inline=True)
     counts = [part.train for part in setup_of(config).data.parts.values()]
-    assert run.weights("mixture") == dict(zip(run.pairs, map(float, counts), strict=True))
+    assert run.cast.shares("mixture") == dict(zip(run.pairs, map(float, counts), strict=True))
     assert counts[2] < counts[0]
     drawn = run.generator("mixture")
     assert drawn.weights is not None

@@ -398,6 +398,6 @@ def test_best_is_the_one_nearest_to_held_out_data(tmp_path: Path) -> None:
     run = train(resolve(None, flags=flags), run_dir=tmp_path, name="run", inline=True)
     far = {r["player"]: r["own/distance"] for r in run.rows if "own/distance" in r}
     assert run.best == min(far, key=far.__getitem__)
-    assert Run.load(run.path).names("best") == [run.best]
+    assert Run.load(run.path).cast.named("best") == [run.best]
     run.store("best.json", {"player": "pair-03", "by": "gam2"})
     assert Run.load(run.path).best == "pair-03", "what was chosen by GAM-II goes first"

@@ -16,9 +16,10 @@ from raygan.own.objects import named
 from raygan.service.plan import plan_text
 from raygan.service.runs.lineage import lineage
 from raygan.service.runs.run import Run
-from raygan.service.sweeps.file import costs, scored
+from raygan.service.sweeps.costs import costs
+from raygan.service.sweeps.file import scored
 from raygan.service.verify import verify_config
-from raygan.service.views import diagnostics, pictures
+from raygan.service.views import colours, diagnostics
 from raygan.strategies.roles import Role, label_of, ordered, with_verdicts
 from tests.conftest import TINY
 
@@ -67,8 +68,8 @@ def test_a_player_of_its_own_counts_as_no_pair_and_is_not_scored(
         set(lineage(run).generators) == set(lineage(run).discriminators) == {"pair-00", "pair-01"}
     )
     assert ordered(run.players, run.roles) == run.players
-    assert {pictures.colour(p, run.roles) for p in run.pairs}.isdisjoint(
-        {pictures.colour("teacher", run.roles)}
+    assert {colours.colour(p, run.roles) for p in run.pairs}.isdisjoint(
+        {colours.colour("teacher", run.roles)}
     )
     drawn = list[list[str]]()
     monkeypatch.setattr(
@@ -97,9 +98,9 @@ def test_an_own_strategy_names_its_main_player_and_its_judge_as_it_likes() -> No
     assert ordered([*roles, "mixture"], roles) == ["chief", "a", "umpire", "mixture"]
     assert with_verdicts(roles, roles) == ["chief", "umpire"]
     assert [label_of(p, roles) for p in roles] == ["generator", "global", "judge"]
-    assert [pictures.colour(p, roles) for p in ("chief", "umpire")] == [
-        pictures.MAIN,
-        pictures.JUDGING,
+    assert [colours.colour(p, roles) for p in ("chief", "umpire")] == [
+        colours.MAIN,
+        colours.JUDGING,
     ]
 
 

@@ -250,6 +250,7 @@ def query(prometheus: str, expr: str) -> list[dict[str, Any]]:
     not understand.
     """
     address = f"{prometheus.rstrip('/')}/api/v1/query?{urllib.parse.urlencode({'query': expr})}"
+    # urlopen reads file:// as well.
     if not address.startswith(("http://", "https://")):
         raise ConfigError(
             f"--prometheus {prometheus!r} is not an http address. Write http://HOST:9090."

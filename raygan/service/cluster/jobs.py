@@ -4,7 +4,7 @@ supervisor, and outlives the shell.
     jobs = Jobs("http://127.0.0.1:8265")              # or "auto", or host:6379
     job = jobs.submit(["train", "--preset", "ring8-gap", "--name", "mine"])
     jobs.list(); job.wait(); job.exit_code; job.stop()
-    fetch("mine", Path("here"))                       # its run folder, from the node that wrote it
+    fetching.fetch("mine", Path("here"), jobs)        # its run folder, from the node that wrote it
 
 There is no second service beside Ray's: `ray job list | logs | stop` see the same jobs.
 """
@@ -20,24 +20,16 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import raygan
-from raygan.config import Resolved
-from raygan.controller.run_folder import check_name, inside
-from raygan.errors import CheckpointError, ConfigError
-from raygan.paths import expanded, in_bucket
-from raygan.service.cluster.package import Package, pack, weigh
-from raygan.service.runs.download import arriving, download, refuse_there
-
-__all__ = ["Job", "Jobs", "Package", "Submission", "fetch", "for_a_job", "weigh"]
+from raygan.errors import ConfigError
+from raygan.service.cluster.job_arguments import for_a_job
+from raygan.service.cluster.package import Package, pack
 
 GRACE_S = 60
 """Seconds that a stopped job has to write its checkpoint; Ray's own are 3."""
-RUN_DIR = "~/raygan-runs"
-"""On the node of the driver, where nothing else is asked: a job's own folder is thrown away."""
 RUN, FOLDER, VERSION = "raygan_run", "raygan_run_dir", "raygan_version"
 """Keys of a job's metadata."""
 PASSED_ON = ("RAYGAN_DATA",)
@@ -86,12 +78,12 @@ class Jobs:
     """The jobs of one cluster. Raises ConfigError when it cannot be reached, or does not let us in."""
 
     def __init__(self, address: str = "auto") -> None:
-        os.environ.setdefault(
-            "RAY_AUTH_MODE", "token"
-        )  # a client must say so, before it imports ray
+        # A client must say so, before it imports ray.
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         import logging
 
+        # Its client tells of every upload, in lines that stand between ours.
         logging.getLogger("ray").setLevel(logging.ERROR)
         from ray.exceptions import AuthenticationError, RpcError
         from ray.job_submission import JobSubmissionClient
@@ -100,6 +92,7 @@ class Jobs:
 
         with _address_wins(address):
             try:
+                # Knocked first: Ray tells only after minutes that nobody opens.
                 if address != "auto":
                     knock(address)
                 elif "RAY_API_SERVER_ADDRESS" not in os.environ:
@@ -135,6 +128,7 @@ class Jobs:
         environment |= {k: os.environ[k] for k in PASSED_ON if k in os.environ}
         metadata = {} if run is None else {RUN: run.name, FOLDER: str(run.parent)}
         metadata |= {VERSION: raygan.__version__}
+        # Another id for each try, since Ray keeps those of jobs that have ended.
         job = f"{run.name if run else arguments[0]}-{secrets.token_hex(3)}"
         entry = ["python", "-m", "raygan.cli", *arguments]
         sent = Submission(self.address, job, entry, archive, environment, metadata, dict(driver))
@@ -169,6 +163,7 @@ class Jobs:
                 )  # fmt: skip
                 return self.job(submission.id)
             except RuntimeError as error:
+                # By its words: Ray raises a bare RuntimeError for this as for all else.
                 if "No available agent" not in str(error) or time.monotonic() > deadline:
                     text = " ".join(str(error).split())[:200]
                     raise ConfigError(
@@ -233,6 +228,7 @@ class Job:
             return await anext(aiter(tail), None)
 
         with asyncio.Runner() as runner:
+            # One at a time: Ctrl-C comes between two, and ends the watching, not the job.
             while (text := runner.run(one())) is not None:
                 yield text
 
@@ -276,103 +272,6 @@ def _address_wins(address: str) -> Iterator[None]:
         os.environ |= kept
 
 
-def for_a_job(arguments: Sequence[str]) -> tuple[list[str], Path | None]:
-    """(arguments, run folder) as a job needs them: a name, a run folder that outlives the job,
-    plain lines. Raises ConfigError.
-    """
-    verb, *rest = arguments
-    if verb not in ("train", "resume"):
-        return list(arguments), None
-    rest += [] if {"--plain", "--json", "--quiet"} & set(rest) else ["--plain"]
-    if verb == "resume":
-        valued = ("--steps", "--address", "--require")
-        run = next(
-            (
-                a
-                for a, b in zip(rest, arguments, strict=False)
-                if not a.startswith("-") and b not in valued
-            ),
-            None,
-        )
-        return [verb, *rest], None if run is None else Path(_stays("run", run))
-    folder = _value(rest, "--run-dir")
-    if folder is None:
-        folder = RUN_DIR
-        rest += ["--run-dir", folder]
-    _stays("--run-dir", folder)
-    name = _value(rest, "--name")
-    if name is None:
-        name = f"run-{secrets.token_hex(3)}"
-        rest += ["--name", name]
-    check_name(name)
-    return [verb, *rest], Path(folder) / name
-
-
-def to_try_again(arguments: Sequence[str]) -> list[str]:
-    """`train` or `resume` as it may be sent several times: what was committed is gone on with.
-    Raises ConfigError.
-    """
-    verb, *rest = arguments
-    if verb == "resume" and _value(rest, "--steps") is not None:
-        raise ConfigError("--retries with resume --steps: each try would add them. Leave one out.")
-    if verb == "resume":
-        return [verb, *rest]
-    if verb != "train":
-        raise ConfigError(f"--retries goes with train and resume, not with {verb}. Leave it out.")
-    if _value(rest, "--run-dir") is None or _value(rest, "--name") is None:
-        raise ConfigError(
-            f"--retries: another try may have its driver on another node, where {RUN_DIR} is"
-            " empty. Give --name, and --run-dir on storage that all nodes see."
-        )
-    if (asked := _value(rest, "--resume")) not in (None, "auto"):
-        raise ConfigError(f"--retries goes with --resume auto, not {asked!r}. Leave one out.")
-    return [verb, *rest, *([] if asked else ["--resume", "auto"])]
-
-
-def own_files(resolved: Resolved, folder: Path, arguments: Sequence[str]) -> list[str]:
-    """Files of own parts, relative to the job's folder: they go along whether git tracks them or
-    not. Raises ConfigError for one that lies outside, or is named by its whole path, which is no
-    place on a cluster.
-    """
-    out, root = list[str](), folder.resolve()
-    for record in resolved.config.code.values():
-        if record.get("module"):
-            continue  # installed there, or refused there
-        path = Path(str(record["path"]))
-        if any(str(path) in argument for argument in arguments):
-            raise ConfigError(
-                f"submit: {str(path)!r} is no path on the cluster. Write it relative to the working"
-                " directory."
-            )
-        if not path.resolve().is_relative_to(root):
-            raise ConfigError(
-                f"submit: {str(path)!r} lies outside --working-dir {str(folder)!r}. Copy it there."
-            )
-        top = path.parent if path.is_dir() else None
-        out += [
-            str((path if top is None else top / name).resolve().relative_to(root))
-            for name in record["files"]
-        ]
-    return out
-
-
-def _value(arguments: Sequence[str], flag: str) -> str | None:
-    """Of a flag that may be written `--name x` or `--name=x`."""
-    for a, b in zip_longest(arguments, arguments[1:]):
-        if a == flag or a.startswith(f"{flag}="):
-            return b if a == flag else a.partition("=")[2]
-    return None
-
-
-def _stays(what: str, folder: str) -> str:
-    if not folder.startswith(("/", "~")) and not in_bucket(folder):
-        raise ConfigError(
-            f"{what} {folder!r}: a job's working directory is thrown away. Give an absolute path,"
-            " on storage that all nodes see, or a bucket."
-        )
-    return folder
-
-
 def refused(address: str, error: Exception) -> ConfigError:
     """Ray's account of a door that stays shut, in one line."""
     text = " ".join(str(error).split())
@@ -388,56 +287,3 @@ def refused(address: str, error: Exception) -> ConfigError:
         f"address = {address!r}: no Ray cluster takes jobs there ({text[:160]}). Start one with"
         " `ray start --head`, or name its dashboard: --address http://HOST:8265."
     )
-
-
-# ------------------------------------------------------------------------------------------------------
-# fetching
-
-
-def fetch(run: str, to: Path, jobs: Jobs, address: str = "auto") -> Path:
-    """Copy a run's folder from the node that wrote it to `to/RUN`; returns that. Raises
-    ConfigError, CheckpointError.
-    """
-    check_name(run)
-    job = next((j for j in jobs.list() if j["run"] == run), None)
-    if job is None:
-        known = ", ".join(sorted({j["run"] for j in jobs.list()})) or "none"
-        raise ConfigError(f"run {run!r}: no job of that run on the cluster. Runs there: {known}.")
-    refuse_there(to / run)
-    if bucket := in_bucket(job["run_dir"]):
-        return download(f"{bucket}/{run}", to)
-    import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    from raygan.actors.cluster import cluster
-
-    with cluster(address, 0, start=False):
-        there = NodeAffinitySchedulingStrategy(job["node"], soft=True)
-        names = ray.remote(files_of).options(num_cpus=0, scheduling_strategy=there)
-        read = ray.remote(content_of).options(num_cpus=0, scheduling_strategy=there)
-        folder = str(Path(job["run_dir"]) / run)
-        found: list[str] = ray.get(names.remote(folder), timeout=60.0)
-        if "run.json" not in found:
-            raise CheckpointError(
-                f"run {run!r}: its node has no run folder {folder}. Was it written on shared"
-                " storage?"
-            )
-        with arriving(to / run) as temporary:
-            for name in found:
-                path = inside(temporary, name)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(ray.get(read.remote(folder, name), timeout=300.0))
-    return to / run
-
-
-def files_of(folder: str) -> list[str]:
-    """Names of all files below a folder."""
-    root = expanded(folder)
-    return sorted(
-        str(p.relative_to(root)) for p in root.rglob("*") if p.is_file() and not p.is_symlink()
-    )
-
-
-def content_of(folder: str, name: str) -> bytes:
-    """One of them."""
-    return (expanded(folder) / name).read_bytes()

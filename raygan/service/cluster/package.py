@@ -12,19 +12,18 @@ lies compressed within a file that goes along is not looked into.
 
 from __future__ import annotations
 
-import functools
 import os
 import shutil
 import stat
-import subprocess
 import tempfile
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from raygan.errors import ConfigError
+from raygan.service.cluster.candidates import candidates
 from raygan.service.cluster.secret_files import secret_content, secret_name
 
 SHOWN = 5
@@ -32,10 +31,6 @@ SHOWN = 5
 MODE = 0o100644
 DATE = (1980, 1, 1, 0, 0, 0)
 """Of every file in the archive: the same files make the same archive, which is uploaded once."""
-UNTRACKED = "git does not track it"
-IGNORED = ".rayignore names it"
-Candidates = tuple[list[str], list[tuple[str, str]]]
-"""(names relative to the folder, [(name, why it is left out)])."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +50,8 @@ class Package:
         if not self.left_out:
             return f"package {size}"
         order = Counter(why for _, why in self.left_out)
-        rare = sorted(
-            self.left_out, key=lambda entry: order[entry[1]]
-        )  # a key is not hidden behind a thousand others
+        # A key is not hidden behind a thousand others.
+        rare = sorted(self.left_out, key=lambda entry: order[entry[1]])
         named = ", ".join(f"{ascii(name)[1:-1]} ({why})" for name, why in rare[:SHOWN])
         more = f" and {len(rare) - SHOWN} more" if len(rare) > SHOWN else ""
         return (
@@ -87,6 +81,7 @@ def pack(
     needed: arguments of the job. Raises ConfigError when one of them names a file that stays here,
     when there is no such folder, and for a package that is too large.
     """
+    # mkdtemp: 0700, under a name that nobody else could have made a link of.
     out = Path(tempfile.mkdtemp(prefix="raygan-package-")) / "package.zip"
     try:
         with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
@@ -139,13 +134,17 @@ def _walk(folder: Path, include: Sequence[str], archive: zipfile.ZipFile | None)
             sizes[name] = (root / name).stat().st_size
         else:
             left.append((name, why))
+    # By size first: a hundred gigabytes are refused before they are read for secrets.
     _fits(folder, sizes)
     for name in list(sizes):
-        raw = (root / name).read_bytes()  # once: what was judged is what is sent
+        # Once: what was judged is what is sent.
+        raw = (root / name).read_bytes()
         if name not in forced and (why := secret_content(raw)):
             left.append((name, why))
             del sizes[name]
         elif archive is not None:
+            # Time and mode fixed, so that Ray, which names a package by its hash, uploads an
+            # unchanged one once.
             entry = zipfile.ZipInfo(name, DATE)
             entry.external_attr = (MODE | ((root / name).stat().st_mode & 0o111)) << 16
             entry.compress_type = zipfile.ZIP_DEFLATED
@@ -171,78 +170,6 @@ def _largest(sizes: dict[str, int]) -> str:
     return f"{name} ({sizes[name] / 2**20:.0f} MB)" if name else "none"
 
 
-# ----------------------------------------------------------------------------------------------------
-# what is a candidate
-
-
-def candidates(root: Path) -> Candidates:
-    """Of a folder; in a git repository what it tracks, however it is ignored."""
-    found = (
-        _tracked(root)
-        if any((p / ".git").exists() for p in (root, *root.parents))
-        else _everything(root)
-    )
-    ignored = _rayignore(root)
-    left = [(name, IGNORED) for name in found[0] if ignored(name)]
-    return [name for name in found[0] if not ignored(name)], [*found[1], *left]
-
-
-def _tracked(root: Path) -> Candidates:
-    tracked = _git(root, "--cached")
-    others = _git(root, "--others", "--directory", "--no-empty-directory")
-    return tracked, [(name, UNTRACKED) for name in others]
-
-
-def _git(root: Path, *what: str) -> list[str]:
-    """`git ls-files`, running nothing that the repository's own settings name."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
-    line = ["git", "-c", "core.fsmonitor=false", "-C", str(root), "ls-files", "-z", *what]
-    try:
-        done = subprocess.run(line, capture_output=True, env=kept, check=True, timeout=60)
-    except (OSError, subprocess.SubprocessError) as error:
-        said = getattr(error, "stderr", b"") or str(error).encode()
-        text = " ".join(said.decode(errors="replace").split())[:160]
-        raise ConfigError(
-            f"--working-dir {str(root)!r}: git does not say what it tracks ({text}). Mend that, or"
-            " submit from a copy without .git."
-        ) from None
-    return [os.fsdecode(n) for n in done.stdout.split(b"\0") if n]
-
-
-def _everything(root: Path) -> Candidates:
-    names: list[str] = []
-    left: list[tuple[str, str]] = []
-    for at, folders, files in os.walk(root):
-        here = Path(at).relative_to(root)
-        for name in list(folders):
-            path = (here / name).as_posix()
-            if why := _folder(root, path):
-                folders.remove(name)
-                left.append((f"{path}/", why))
-        names += [(here / name).as_posix() for name in files]
-    return names, left
-
-
-def _folder(root: Path, path: str) -> str:
-    """Why a folder stays here as a whole, or ""."""
-    if (root / path).is_symlink():
-        return "a link to a folder"
-    return secret_name(f"{path}/") or ("a run" if (root / path / "run.json").exists() else "")
-
-
-def _rayignore(root: Path) -> Callable[[str], bool]:
-    """Is a file named by the .rayignore of a folder above it? By Ray's own rules."""
-    from ray._private.runtime_env import packaging
-
-    @functools.cache
-    def of(folder: Path) -> Callable[[Path], bool]:
-        return packaging._get_ignore_file(folder, ".rayignore") or (lambda path: False)
-
-    return lambda name: any(
-        of(p)(root / name) for p in (root / name).parents if p.is_relative_to(root)
-    )
-
-
 def _forced(root: Path, include: Sequence[str]) -> set[str]:
     out = set[str]()
     for given in include:
@@ -265,10 +192,6 @@ def _below(root: Path, folder: Path) -> Iterator[str]:
         yield from (
             Path(os.path.normpath(Path(at) / name)).relative_to(root).as_posix() for name in files
         )
-
-
-# ------------------------------------------------------------------------------------------------------
-# what stays here
 
 
 def unfit(root: Path, name: str) -> str:

@@ -84,6 +84,7 @@ def secret_name(name: str) -> str:
     ('a name of secrets', '', 'a run')
     """
     *folders, last = name.lower().split("/")
+    # At the top only: src/runs/ is code.
     if name.split("/")[0] in TOP and folders:
         return "a run"
     if any(f in NEVER for f in folders):
@@ -105,6 +106,7 @@ def worded(name: str) -> bool:
 
 def secret_content(raw: bytes) -> str:
     """What secret is in it, or ""."""
+    # PowerShell's redirection writes UTF-16, in which no pattern of bytes is found.
     if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raw = raw.decode("utf-16", "ignore").encode()
     small = raw.lower()
@@ -138,4 +140,5 @@ def own_secrets() -> list[bytes]:
             found.append(Path(place or "").expanduser().read_text().strip())
         except (OSError, ValueError, RuntimeError):  # none there
             continue
+    # Shorter ones (a test's "token") stand in half of all files by chance.
     return [value.encode() for value in found if len(value) >= 16]

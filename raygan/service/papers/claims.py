@@ -63,6 +63,7 @@ def mean_over_pairs(run: Run, metric: str) -> float:
 
 def over_last_half(run: Run, metric: str) -> float:
     """Of single generators, over the evaluations of the second half: GANs go to and fro."""
+    # Of one evaluation the number hangs on when it was: GANs go to and fro.
     rows = [r[metric] for r in last_half(run, "score") if r["player"] in run.pairs]
     return float(np.nanmean(rows))
 

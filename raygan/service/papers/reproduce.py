@@ -78,7 +78,13 @@ def reproduce(
             resolved = settings(claim, arm, seed, quick)
             run = f"{label}-seed{seed}"
             runs[label] = train(
-                resolved, run_dir=folder, name=run, resume="auto", address=address, inline=inline
+                # auto: a claim takes hours, and goes on where it was cut.
+                resolved,
+                run_dir=folder,
+                name=run,
+                resume="auto",
+                address=address,
+                inline=inline,
             )
         one, other = claim.measure(runs)
         first.append(one)
@@ -110,10 +116,13 @@ def judged(
     >>> judged("x", claim, [1, 3, 2], [2, 1, 3]).verdict, judged("x", claim, [9], [1]).verdict
     ('not shown', 'not shown')
     """
+    # Within seeds: what a seed decides (data, first weights) is the same in both arms, and
+    # cancels.
     found = [a - b for a, b in zip(first, second, strict=True)]
     mean, n = statistics.fmean(found), len(found)
     half = math.inf
     if n > 1:
+        # Student's, not 1.96: with five seeds the interval is 1.4 times as wide.
         half = STUDENT[min(n - 2, len(STUDENT) - 1)] * statistics.stdev(found) / math.sqrt(n)
     low, high = mean - half, mean + half
     if claim.wants == "as high":
@@ -145,11 +154,17 @@ def outcome_text(outcome: Outcome) -> str:
 
 
 def spread(values: Sequence[float]) -> str:
-    """mean +- standard deviation (least .. most)."""
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    mean, low, high = (
-        format_number(v) for v in (statistics.fmean(values), min(values), max(values))
-    )
+    """mean +- standard deviation over seeds (least .. most).
+
+    >>> spread([1, 2, 3]), spread([0.5])
+    ('2 +- 1 (1 .. 3)', '0.5 +- 0 (0.5 .. 0.5)')
+    """
+    # Plain floats: `statistics` does not mix Python's with numpy's.
+    found = [float(v) for v in values]
+    deviation = 0.0 if len(found) < 2 else math.nan
+    if len(found) > 1 and all(map(math.isfinite, found)):
+        deviation = statistics.stdev(found)
+    mean, low, high = (format_number(v) for v in (statistics.fmean(found), min(found), max(found)))
     return f"{mean} +- {deviation:.2g} ({low} .. {high})"
 
 

@@ -43,6 +43,7 @@ def as_begun(values: dict[str, Any]) -> dict[str, Any]:
     """
     data = values.get("data")
     if isinstance(data, dict) and data.get("name") in UNSPLIT:
+        # Points were not scaled then: their networks know them in their own units.
         as_it_is = {"scale": "none"} if data["name"] == "npz" else {}
         return {**values, "data": {"held_out_by": "tail", **as_it_is, **data}}
     return values
@@ -50,6 +51,7 @@ def as_begun(values: dict[str, Any]) -> dict[str, Any]:
 
 def write_code(folder: Path, code: Mapping[str, Any]) -> None:
     """Keep the sources that a config names. Raises OSError."""
+    # Objects without a source are left out: there is nothing of them to keep (decision 62).
     for key in set(code) - set(objects(code)):
         for name, text in SOURCES[key].files.items():
             write_within(folder, f"{trust.CODE}/{key}/{name}", text.encode())

@@ -48,6 +48,8 @@ class Thinned(Generic[T]):
         """The next one."""
         if self._count % self.every == 0:
             self._kept.append(item)
+            # Every second one goes, not the oldest: a picture shows the whole way, if more
+            # coarsely.
             while len(self._kept) > self.most:
                 self._kept, self.every = self._kept[::2], 2 * self.every
         self._count += 1
@@ -55,6 +57,7 @@ class Thinned(Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         yield from self._kept
+        # The end of a curve is what is looked at first, and must not wait for its turn.
         if self.last is not None and (self._count - 1) % self.every:
             yield self.last
 
@@ -133,9 +136,8 @@ class Digest(Summary):
 def _curve(curves: dict[str, Thinned[Row]], player: str) -> Thinned[Row]:
     if player not in curves:
         curves[player] = Thinned(max(LEAST, min(MOST, ALTOGETHER // (len(curves) + 1))))
-        if (
-            len(curves) & (len(curves) - 1) == 0
-        ):  # now and then: the more players, the fewer points of each
+        # Now and then: the more players, the fewer points of each.
+        if len(curves) & (len(curves) - 1) == 0:
             for some in curves.values():
                 some.most = curves[player].most
     return curves[player]

@@ -27,10 +27,12 @@ def refuse_there(target: Path) -> None:
 def arriving(target: Path) -> Iterator[Path]:
     """A folder to fill; it has `target`'s name once the block is through, and is gone else."""
     target.parent.mkdir(parents=True, exist_ok=True)
+    # Beside its target: a rename is one step only within a file system.
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         yield temporary
         temporary.rename(target)
+        # The rename itself must be on the disk before somebody deletes the bucket's copy.
         sync_folder(target.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -47,9 +49,12 @@ def download(address: str, to: Path) -> Path:
         with arriving(target) as temporary:
             shutil.copytree(local, temporary, symlinks=True)
             out = LocalStorage(temporary)
+            # Record by record: in a bucket each is an object of its own, on a disk they are lines
+            # (decision 80).
             for name in there.list(JOURNAL):
                 out.create(f"{JOURNAL}/{name}")
                 out.append(f"{JOURNAL}/{name}", there.read(f"{JOURNAL}/{name}"))
+            # Not those that an interrupted put has left: no record names them.
             for folder in sorted({*there.list(FOLDER)} - {*there.unfinished(FOLDER)}):
                 out.make_folder(f"{FOLDER}/{folder}")
                 for name in there.list(f"{FOLDER}/{folder}"):

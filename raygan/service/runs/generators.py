@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from raygan.config import Config
 from raygan.controller.checkpoint import Checkpoint, newest_valid
 from raygan.controller.lines import NOTES
 from raygan.data.record import Scaling
@@ -22,7 +24,6 @@ from raygan.gan.states import load_network
 from raygan.gan.types import State
 from raygan.metrics.mixture import shares
 from raygan.networks.base import NetworkComponent
-from raygan.service.runs.run import Run
 from raygan.strategies.base import strategy_of
 
 CHUNK = 500
@@ -35,6 +36,7 @@ def odds(logits: Tensor) -> Tensor:
     """(N,) of a D's logits (N,); of several discriminators (N, judges): the logit of their mean
     odds.
     """
+    # By logsumexp: the odds themselves overflow where a D is sure.
     return logits if logits.dim() == 1 else logits.logsumexp(1) - math.log(logits.shape[1])
 
 
@@ -170,50 +172,50 @@ class Generators:
         return torch.cat(found)[:count] if found else network(torch.zeros(0, z_dim))
 
 
-def newest(run: Run, what: str) -> Checkpoint:
-    """The checkpoint to load from. Raises CheckpointError: the run cannot be sampled, or judged."""
-    checkpoint, problems = newest_valid(run.path)
+def newest(path: Path, what: str) -> Checkpoint:
+    """A run's checkpoint to load from. Raises CheckpointError: the run cannot be sampled, or judged."""
+    checkpoint, problems = newest_valid(path)
     if checkpoint is None:
         why = problems[0] if problems else "it has no checkpoint yet."
-        raise CheckpointError(f"run {str(run.path)!r} cannot be {what}: {why}")
+        raise CheckpointError(f"run {str(path)!r} cannot be {what}: {why}")
     for problem in problems:
-        NOTES.warning("%s: %s", run.path, problem)
+        NOTES.warning("%s: %s", path, problem)
     return checkpoint
 
 
-def load_generators(run: Run, which: str) -> Generators:
-    """`Run.generator`."""
-    checkpoint, config, shape = newest(run, "sampled"), run.config, tuple(run.info["shape"])
+def load_generators(
+    path: Path, config: Config, info: Mapping[str, Any], names: Sequence[str], shares: Mapping[str, float] | None
+) -> Generators:  # fmt: skip
+    """The generators of these players of a run; `shares`: what each counts in their mixture."""
+    checkpoint, shape = newest(path, "sampled"), tuple(info["shape"])
     networks: dict[str, torch.nn.Module] = {}
     priors: dict[str, tuple[str, int]] = {}
-    for name in run.names(which):
+    for name in names:
         own = config.of(name)
         component = cast(NetworkComponent, own.component("network"))
-        state = unpack(checkpoint.parts[name])
+        # Any stream will do: all that it draws is written over by the state.
         network = component.generator(shape, Streams(0, "unused").at("init"))
-        load_network("ema" if own.pair.ema else "g", network, state)
+        load_network("ema" if own.pair.ema else "g", network, unpack(checkpoint.parts[name]))
         networks[name] = network.eval()
         priors[name] = own.pair.prior, component.z_dim
-    return Generators(
-        networks,
-        priors,
-        run.weights(which),
-        Scaling.of(run.info.get("scaling")),
-        str(run.info.get("alphabet", "")),
-    )
+    weights = None if shares is None else dict(shares)
+    scaling, alphabet = Scaling.of(info.get("scaling")), str(info.get("alphabet", ""))
+    return Generators(networks, priors, weights, scaling, alphabet)
 
 
-def newest_states(run: Run, what: str) -> dict[str, State]:
+def newest_states(path: Path, what: str) -> dict[str, State]:
     """Every player's state in the newest checkpoint. Raises CheckpointError."""
-    return {player: unpack(raw) for player, raw in newest(run, what).parts.items()}
+    return {player: unpack(raw) for player, raw in newest(path, what).parts.items()}
 
 
-def load_discriminators(run: Run, players: Iterable[str]) -> dict[str, torch.nn.Module]:
+def load_discriminators(
+    path: Path, config: Config, info: Mapping[str, Any], players: Iterable[str]
+) -> dict[str, torch.nn.Module]:
     """`Run.discriminators`."""
-    checkpoint = newest(run, "judged")
+    checkpoint = newest(path, "judged")
     out: dict[str, torch.nn.Module] = {}
     for player in players:
-        d = strategy_of(run.config).discriminator(run.config, player, tuple(run.info["shape"]))
+        d = strategy_of(config).discriminator(config, player, tuple(info["shape"]))
         load_network("d", d, unpack(checkpoint.parts[player]))
         out[player] = d.eval()
     return out

@@ -33,6 +33,8 @@ def rooted_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
             and Path(path).expanduser().exists()
             and (key == "path" or is_file(path))
         ):
+            # Not resolve(): a link such as data/current is a name that somebody keeps, and may be
+            # moved.
             out[key] = os.path.abspath(Path(path).expanduser())  # noqa: PTH100  links stay
     return out
 
@@ -120,9 +122,8 @@ def other_data(info: Mapping[str, Any], data: Samples) -> str:
         if p in parts
     ]
     for what, before, after in pairs:
-        if (
-            before and before != after and (data.sha256 or data.parts)
-        ):  # drawn by the run's seed: they follow from it
+        # Drawn by the run's seed: they follow from it.
+        if before and before != after and (data.sha256 or data.parts):
             return (
                 f"{what} has sha256 {after[:12]}.. now, the run was made with {str(before)[:12]}..."
                 " Put those data back, or say --other-data if you mean these."

@@ -88,6 +88,8 @@ def duplicates(data: Samples) -> dict[str, int]:
 def digests(samples: Samplings) -> list[bytes]:
     """16 bytes a sample."""
     return [
+        # Digests, since the samples themselves may not fit into memory; their order is not kept,
+        # only what is equal.
         hashlib.blake2b(np.ascontiguousarray(row).tobytes(), digest_size=16).digest()
         for part in Rows.of(samples).parts()
         for row in part
@@ -107,6 +109,7 @@ def constant(data: Samples) -> list[int]:
     """
     if data.text or not len(data.train):
         return []
+    # Over both parts: what varies in one of them is not constant.
     low, high = extremes(data.train, data.held_out)
     return [int(i) for i in np.flatnonzero(low == high)]
 

@@ -90,6 +90,8 @@ def replay(
             met[event["player"]] |= set(event["discriminator"])
     for moves in surviving(events, kept):
         exchange(moves, made, met)
+    # PMGAN's judge and a global pair learn from all others. Whom at which step is not kept: taken to
+    # have met everybody, they never judge whom they may have met.
     everybody = frozenset().union(*made.values(), *met.values())
     above = frozenset().union(
         *(made[p] for p, role in roles.items() if role.scored and not role.pair)
@@ -118,6 +120,8 @@ def exchange(
         met[p] |= made[p]
     for network in networks_of(moves[0]["what"]):
         table = met if network == "D" else made
+        # All of a swap happens at once: read first, then written, or a ring of moves would hand
+        # one network on to everybody.
         before = {move["from"]: table[move["from"]] for move in moves}
         for move in moves:
             table[move["player"]] = before[move["from"]]
@@ -136,6 +140,8 @@ def surviving(
 
     def undo(kept: Mapping[str, int]) -> None:
         for player, mine in newest.items():
+            # A heap a player: a run that went back a thousand times would otherwise look at each
+            # of its swaps a thousand times.
             while mine and -mine[0][0] > kept.get(player, -1):
                 swaps.pop(heappop(mine)[1], None)
 

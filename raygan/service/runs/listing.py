@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from raygan.controller.versions import refuse_newer
 from raygan.errors import RayganError
 from raygan.metrics.ranking import headline
 from raygan.own.names import short
+from raygan.service.runs.alive import GOES_ON, running
 from raygan.service.runs.run import Run
 from raygan.service.views.tables import format_number, text_table
 
@@ -28,17 +28,20 @@ def list_runs(parent: Path, names: Sequence[str] | None = None) -> list[dict[str
     """One entry a run, oldest first; a damaged run is listed with its error. names: only these."""
     out = []
     for file in sorted(parent.glob("[!.]*/run.json"), key=lambda p: p.stat().st_mtime):
+        # `latest` is one of them already.
         if file.parent.is_symlink() or (names is not None and file.parent.name not in names):
             continue
         try:
             run = Run(file.parent)
+            # A newer release may mean something else by the same words: better said than shown
+            # wrongly.
             refuse_newer(file.parent)
             info, config = run.info, run.config
             row = run.scores().get(run.main_player, {})
             metric = headline(row)
             out.append({
                 "name": run.name,
-                "status": "lost" if info["status"] in ("starting", "running") and not alive(info) else info["status"],
+                "status": "lost" if info["status"] in GOES_ON and not running(info) else info["status"],
                 "strategy": short(config.strategy["name"]),
                 "data": short(config.data["name"]),
                 "pairs": config.num_pairs,
@@ -49,17 +52,6 @@ def list_runs(parent: Path, names: Sequence[str] | None = None) -> list[dict[str
         except (RayganError, ValueError, KeyError) as error:
             out.append({"name": file.parent.name, "status": f"damaged: {error}"})
     return out
-
-
-def alive(info: dict[str, Any]) -> bool:
-    """Does the run's driver still live, as far as this machine can tell?"""
-    try:
-        os.kill(int(info["pid"]), 0)
-    except ProcessLookupError:
-        return False
-    except (KeyError, PermissionError):
-        return True
-    return True
 
 
 def runs_table(found: list[dict[str, Any]]) -> str:

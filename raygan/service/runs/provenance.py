@@ -35,8 +35,9 @@ def provenance() -> dict[str, Any]:
 def commit() -> str | None:
     """Of a checkout that raygan runs from; None where it is installed, or there is no git."""
     package = Path(__file__).parents[3]
+    # Not git's own search upwards: a repository around site-packages is another project's.
     if not (package / ".git").exists():
-        return None  # a repository around site-packages is another's
+        return None
     try:
         git = subprocess.run(
             ["git", "-C", str(package), "rev-parse", "HEAD"],

@@ -31,11 +31,12 @@ def missing(run: Run, records: Sequence[Mapping[str, Any]]) -> Counter[str]:
 
 def _without_event(run: Run, records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     wanted = [r for r in records if r["kind"] in KINDS]
-    events = (
-        Lines(run.path / "events.jsonl", told_by_a_run).fresh() if wanted else ()
-    )  # one by one: there may be millions
+    # One by one: there may be millions.
+    events = Lines(run.path / "events.jsonl", told_by_a_run).fresh() if wanted else ()
     there = Counter(_key(e) for e in events if e["kind"] in KINDS)
     out = []
+    # Counted, not looked up: the same swap may be repeated after a resume, and then has two
+    # events.
     for record in wanted:
         if there[key := _key(record)]:
             there[key] -= 1
@@ -48,6 +49,7 @@ def _key(row: Mapping[str, Any]) -> bytes:
     """The facts by which a record and its event are known as one, in 16 bytes."""
     named = row.get("moves") if row["kind"] == "swap" else row.get("player")
     text = json.dumps([row["kind"], row["step"], named], sort_keys=True)
+    # 16 bytes an event: a long run has millions, whose texts would not fit into memory.
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
@@ -69,9 +71,8 @@ def repair(run: Run) -> Counter[str]:
         again = [
             {"time": r["time"], "step": r["step"], "kind": r["kind"], **_facts(r)} for r in lost
         ]
-        rows = sorted(
-            [*run.events, *again], key=lambda row: float(row["time"])
-        )  # stable: those of one time stay in order
+        # Stable: those of one time stay in order.
+        rows = sorted([*run.events, *again], key=lambda row: float(row["time"]))
         try:
             write_within(
                 run.path, "events.jsonl", "".join(json.dumps(row) + "\n" for row in rows).encode()

@@ -51,6 +51,7 @@ class Summary:
 
     def refresh(self) -> Self:
         """Take in what is new."""
+        # Once, at the first look: later ones go on from where this object is.
         if not self.begun and self.indexed:
             self._begin_at_index()
         self.begun = True
@@ -140,6 +141,8 @@ class Summary:
             self.warnings[event["name"]] += 1
         elif kind in ("retire", "leave"):
             self.gone[event["player"]] = kind
+        # Of those there is one a round: they would push everything else out of the last 30
+        # (`RECENT`).
         if kind not in ("pull", "slot"):
             self.recent.append(event)
 

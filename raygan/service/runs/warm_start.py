@@ -72,6 +72,8 @@ def starting_point(
             )
         built = strategy.build(player, setup)
         own = unpack(parts[player])
+        # Of its own: where it is in this run and who it is. All else, the optimizers' moments too,
+        # is the trained pair's.
         fresh = {
             k: own[k]
             for k in (
@@ -91,6 +93,8 @@ def starting_point(
                 f" `network` from {run.path / 'config.yaml'}."
             ) from None
         parts[player] = pack(built.state())
+        # The old run may be moved or thrown away: whom its networks have met is kept here, or
+        # GAM-II would let a D judge a generator that it trained against (decision 67).
         past = lineage(run)
         origins.append({
             "player": player, "run": str(run.path), "pair": pair, "from_step": source.step,
@@ -123,6 +127,7 @@ def fork(
         }  # fmt: skip
         folder.status(
             id=uuid.uuid4().hex[:12], name=path.name, status="stopped", created=time.time(), shape=info["shape"],  # noqa: TID251  shown only
+            # The samples' scaling and the alphabet belong to the weights, not to the settings.
             alphabet=info["alphabet"], scaling=info.get("scaling"), reading=info.get("reading"),
             executor=info.get("executor"), forked=forked,
             **born(provenance(), time.time()),  # noqa: TID251  shown only

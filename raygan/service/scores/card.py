@@ -6,7 +6,7 @@ from raygan.metrics.ranking import mark_line, marked
 from raygan.own.inside import keys_in
 from raygan.own.names import label
 from raygan.service.runs.run import Run
-from raygan.service.scores.evaluate import protocol_line
+from raygan.service.scores.score_table import protocol_line
 from raygan.service.views.tables import format_number
 from raygan.visible import code, markdown
 

@@ -15,7 +15,7 @@ from raygan.errors import ConfigError
 from raygan.metrics.ranking import deciding, way
 from raygan.service.runs.identity import data_note
 from raygan.service.runs.run import Run
-from raygan.service.scores.evaluate import SKIP, SPREAD, hashed, protocol_line, score_table
+from raygan.service.scores.score_table import SKIP, SPREAD, hashed, protocol_line, score_table
 from raygan.service.views.tables import lives
 
 Row = dict[str, Any]
@@ -60,6 +60,7 @@ def one_protocol(runs: Sequence[Run]) -> str:
         raise ConfigError(
             "compare: these runs have no scores yet. `raygan evaluate RUN ...` makes them."
         )
+    # Other samples, split or extractor: two numbers that look alike and are not.
     if len(ids) > 1:
         kinds = []
         for protocol, those in ids.items():
@@ -109,6 +110,7 @@ def over_seeds(runs: Sequence[Run]) -> Iterator[tuple[str, Row]]:
         rows = [found[player] for found in scores if player in found]
         mean, spread = dict[str, float](), dict[str, float]()
         for metric in (k for k in rows[0] if k not in SKIP):
+            # A score may be missing in a run that is degraded: the mean is of those that have it.
             values = [float(v) for r in rows if isinstance(v := r.get(metric), int | float)]
             if values := [v for v in values if math.isfinite(v)]:
                 mean[metric] = statistics.fmean(values)

@@ -28,10 +28,11 @@ from raygan.metrics.suite import Suite
 from raygan.networks.base import NetworkComponent
 from raygan.own import trust
 from raygan.own.inside import keys_in, refuse_unsettled
+from raygan.service.runs.cast import FITTED
 from raygan.service.runs.code import write_code
 from raygan.service.runs.generators import Generators
 from raygan.service.runs.identity import run_data
-from raygan.service.runs.run import FITTED, Run
+from raygan.service.runs.run import Run
 from raygan.service.scores.card import card
 from raygan.service.scores.judges import loaded_judges, written_judges
 from raygan.service.scores.onnx import write_onnx
@@ -62,6 +63,8 @@ def fit_mixture(run: Run, samples: int = 2000, seed: int = 0) -> dict[str, Any]:
     made = {p: points(torch.from_numpy(run.generator(p).draw(samples, seed))) for p in run.pairs}
     real = points(suite.real)
     log_p = log_densities(made, real)
+    # Fitted on one half and reported on the other: on its own points any shares look better than
+    # equal ones.
     half = len(real) // 2
     weights, equal = fit(log_p[:, :half]), np.full(len(made), 1 / len(made))
     out = {
@@ -101,6 +104,7 @@ def export(run: Run, which: str, out: Path, onnx: bool = False, reject: bool = F
             f"--out {str(out)!r}: the folder {str(out.parent)!r} does not exist. Make it first."
         )
     generators = generators_of(run.use_code(), which, reject)
+    # Under another name until all of it is there: a folder of that name is a whole export.
     temporary = out.with_name(f".{out.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()

@@ -43,6 +43,7 @@ def gam2(
     """
     runs = [Run.load(p) for p in paths]
     if control:
+        # Against what swapping is measured: the same settings, and pairs that never met.
         runs.append(control_group(runs[0], control))
     data = run_data(runs[0])
     for run in runs:
@@ -52,6 +53,8 @@ def gam2(
                 f" {runs[0].config.data}. Use one data set."
             )
         for player in run.pairs:
+            # A Wasserstein critic orders samples, and says of none that it is real: there is no
+            # share to count.
             if is_critic(run.config.of(player)):
                 name = run.config.of(player).loss["name"]
                 raise ConfigError(
@@ -79,6 +82,8 @@ def gam2(
     real = data.held_out_batch(samples, torch.Generator().manual_seed(seed))
     names, judging = list(generated), list(networks)
     rates = np.array([
+        # A D that has trained against a generator, or against an ancestor of it, is no fair judge:
+        # exactly those are left out (decision 18).
         [np.nan if made[g] & met[d] else share_taken_for_real(networks[d], generated[g]) for g in names]
         for d in counted("discriminators judge", judging)
     ]).reshape(len(judging), len(names))  # fmt: skip
@@ -143,6 +148,8 @@ def control_group(run: Run, count: int) -> Run:
         return Run.load(run.path.parent / name)
     base = run.config
     config = base.model_copy(update={
+        # Far from the run's own seed and from its neighbours': seeds 0, 1, 2 .. are other runs of
+        # a study.
         "strategy": {"name": "independent"}, "num_pairs": count, "pairs": (), "seed": base.seed + 1_000_003,
     })  # fmt: skip
     inline = run.info.get("executor") == "inline"
@@ -166,9 +173,8 @@ def held_out_judge(
     order = torch.randperm(
         len(names), generator=Streams(seed, "held-out-judges").at("order")
     ).tolist()
-    half = max(
-        1, len(names) // 2
-    )  # halves in turn: with two judges or more, nobody is without an unseen one
+    # Halves in turn: with two judges or more, nobody is without an unseen one.
+    half = max(1, len(names) // 2)
     mine = [names[order[(index * half + i) % len(names)]] for i in range(half)]
     component = cast(NetworkComponent, config.component("network"))
     d = component.discriminator(data.shape, streams.at("init-d"))

@@ -26,6 +26,8 @@ def decoder(network: nn.Module, images: bool) -> Decoder:
     """z -> flat means; images in [0, 1], the scale of the published figures."""
 
     def decode(z: Tensor) -> Tensor:
+        # [0, 1]: the variance of the observation model, and so every published figure, is in that
+        # scale.
         out: Tensor = network(z).flatten(1)
         return (out + 1) / 2 if images else out
 
@@ -55,6 +57,7 @@ def ais_runs(
             what = f"{run.name}: AIS of {player} ({number} of {len(players)})"
             generators = run.generator(player)
             prior, z_dim = generators.priors[player]
+            # HMC walks over all of z's space; a uniform prior ends at a wall.
             if prior != "gaussian":
                 raise ConfigError(
                     f"ais: {player} of {run.name} has a {prior} prior; HMC needs N(0, 1). Leave it"

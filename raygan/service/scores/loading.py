@@ -62,6 +62,7 @@ def from_hub(source: str) -> Path:
     """The folder of a model on the Hub, in huggingface_hub's own cache."""
     name = address(source)
     try:
+        # By name: it is an extra, and mypy and import-linter need not know it.
         hub = importlib.import_module("huggingface_hub")
     except ImportError:
         raise ConfigError(f"{source}: needs huggingface_hub: pip install 'raygan[hub]'.") from None

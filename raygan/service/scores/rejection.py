@@ -52,9 +52,11 @@ def rejecting(run: Run, which: str, other_data: bool = False) -> Generators:
     The same for the same checkpoint and data. Raises ConfigError where there is no D to go by,
     DataError where the run's data are not there, or are others and `other_data` is not said.
     """
-    generators, states = run.generator(which), newest_states(run, "judged")
+    generators, states = run.generator(which), newest_states(run.path, "judged")
     courts = courts_of(list(generators.networks), run.roles, states)
     data = _data(run, other_data)
+    # A site's D has seen its own part only: against the whole it would reject what other sites
+    # have.
     parts = own_parts(run.config, [c.owner for c in courts if c.owner in data.parts], data.outline)
     judges: dict[str, Judge] = {}
     for court in courts:
@@ -108,6 +110,8 @@ def calibrated(
     order = streams.at("data")
     trained = [p for p in d.parameters() if p.requires_grad]
     optimizer = make_optimizer("adam", trained, pair.lr_d, 0.5, 0.9)
+    # Fresh samples for each update: a D that goes on over one pool learns it by heart, and then
+    # rejects by memory.
     pool = torch.from_numpy(generators.draw(STEPS * BATCH, config.seed))
     d.train()
     with streams.for_layers(0):
@@ -116,6 +120,7 @@ def calibrated(
             optimizer.param_groups[0]["lr"] = pair.lr_d * (1 - step / STEPS)
             real = data.batch(BATCH, order, torch.device("cpu"))
             fake = pool[step * BATCH : (step + 1) * BATCH]
+            # Cross-entropy whatever the run's loss was: its minimum alone is log p_data / p_G.
             loss = F.softplus(-d(real)).mean() + F.softplus(d(fake)).mean()
             optimizer.zero_grad()
             loss.backward()

@@ -50,9 +50,9 @@ class Source:
         run = Run.load(self.path, trust_code=self.trust_code).use_code()
         which = self.which or run.main_player
         while True:
-            entry = newest(run, "served").entry
+            entry = newest(run.path, "served").entry
             made = generators_of(run, which, self.reject)
-            if newest(run, "served").entry == entry:  # else another was committed in between
+            if newest(run.path, "served").entry == entry:  # else another was committed in between
                 break
         return Model(made, which, entry.folder if entry else "", made.alphabet)
 

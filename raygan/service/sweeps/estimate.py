@@ -7,7 +7,9 @@ import tempfile
 from pathlib import Path
 
 from raygan.config import Config, Resolved, full_dump, validate
-from raygan.service.sweeps.file import Sweep, costs, trial_name
+from raygan.service.sweeps.costs import costs
+from raygan.service.sweeps.file import Sweep
+from raygan.service.sweeps.naming import trial_name
 from raygan.strategies.base import strategy_of
 from raygan.watching import tell
 
@@ -28,7 +30,9 @@ def text(spec: Sweep) -> str:
         points = points[:1] * spec.samples
     configs = [spec.resolved(p).config for p in points]
     seconds_a_step = per_step(configs[0])
+    # Costs build a trial's networks to count their bytes: of thousands that would take minutes.
     kept = [costs(c, c.steps, 0.0) for c in configs] if len(configs) <= NAMES else []
+    # Only the first trial is timed: to time all would take as long as their starts.
     took = sum(seconds_a_step * c.steps * members(c) / members(configs[0]) for c in configs)
     at_once = spec.max_concurrent or max(1, (os.cpu_count() or 1))
     lines = names[:NAMES] + ([f"... and {len(names) - NAMES} more"] if len(names) > NAMES else [])

@@ -11,18 +11,14 @@ run.
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import itertools
 import json
 import math
 import random
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from pydantic import Field, model_validator
 
 from raygan.config import Config, Resolved, Section, Travels, read_yaml, resolve, validate
@@ -30,10 +26,9 @@ from raygan.controller.run_folder import check_name
 from raygan.errors import ConfigError, did_you_mean
 from raygan.metrics.ranking import best_at
 from raygan.own.inside import settled_here
-from raygan.strategies.base import Setup, load_data, strategy_of
+from raygan.service.sweeps.naming import trial_name
+from raygan.strategies.base import strategy_of
 
-LONGEST = 80
-"""Letters of a trial's name: a run's has at most 100, and PBT appends to it."""
 DRAWS = ("uniform", "log_uniform", "randint", "choice")
 
 
@@ -151,6 +146,7 @@ class Sweep(Travels):
         """Every combination of the lists, for each draw; the same for the same file. With Optuna:
         none, it makes its own.
         """
+        # A generator of its own: `--resume` finds a trial by what was drawn for it.
         rng = random.Random(self.seed)
         lists = {p: v for p, v in self.space.items() if isinstance(v, list)}
         drawn = {p: v for p, v in self.space.items() if isinstance(v, dict)}
@@ -214,66 +210,14 @@ def draw(rng: random.Random, spec: Mapping[str, Any]) -> Any:
     return float(f"{value:.3g}")
 
 
-def spoken(value: Any) -> str:
-    """A value in a few words.
-
-    >>> spoken({"name": "gap", "swap_every": 10}), spoken(0.5)
-    ('gap swap_every=10', '0.5')
-    """
-    if not isinstance(value, dict):
-        return str(value)
-    return " ".join(
-        [str(value.get("name", "")), *(f"{k}={v}" for k, v in value.items() if k != "name")]
-    )
-
-
-def trial_name(point: Mapping[str, Any]) -> str:
-    """A run's name, from its settings; the same at each start.
-
-    >>> trial_name({"strategy": {"name": "gap", "swap_every": 50}, "pair.lr_g": 0.001, "seed": 0})
-    'strategy-gap-swap_every-50_lr_g-0.001_seed-0'
-    """
-    return shortened(full_name(point))
-
-
-def known_name(runs: Path, point: Mapping[str, Any]) -> str:
-    """A point's run: under its name, or under the one that releases of format 1 gave it (cut at 100
-    letters).
-    """
-    old = full_name(point)[:100]
-    with contextlib.suppress(OSError, ValueError):
-        if json.loads((runs / old / "point.json").read_text()) == dict(point):
-            return old
-    return trial_name(point)
-
-
-def full_name(point: Mapping[str, Any]) -> str:
-    """The same, however long."""
-    parts = [
-        f"{path.rpartition('.')[2]}-{re.sub('[^A-Za-z0-9_.-]+', '-', spoken(value))}"
-        for path, value in point.items()
-    ]
-    return "_".join(parts)
-
-
-def shortened(name: str, most: int = LONGEST) -> str:
-    """A name that a run may have: what does not fit is hashed, so that two that begin alike stay
-    two.
-
-    >>> shortened("lr_g-0.001_seed-0"), shortened("a" * 95 + "_seed-0", 24)
-    ('lr_g-0.001_seed-0', 'aaaaaaaaaaaaa-933b58c681')
-    """
-    if len(name) <= most:
-        return name
-    return f"{name[: most - 11]}-{hashlib.sha256(name.encode()).hexdigest()[:10]}"
-
-
 def read_sweep(path: Path) -> Sweep:
     """A sweep file; every point of it is a config that exists. Raises ConfigError."""
     values = read_yaml(path)
     try:
         values = _own_parts(values, path.parent)
         sweep = validate(Sweep, values)
+        # All of a usual grid, so that a setting misspelt in one branch is found before hours are
+        # spent; of a hundred thousand the first.
         for point in sweep.points()[:1000] if sweep.search == "grid" else sweep.points()[:1]:
             check_player(sweep, point)
     except ConfigError as error:
@@ -331,33 +275,6 @@ def scored(config: Config) -> list[str]:
     strategy = strategy_of(config)
     mixture = config.evaluation.mixture and len(strategy.locals(config)) > 1
     return [*strategy.scored(config), *(["mixture"] if mixture else []), "single"]
-
-
-# ------------------------------------------------------------------------------------------------------
-# what it costs
-
-
-def megabytes(config: Config) -> float:
-    """Megabytes that players send each other, for one step of everybody."""
-    return (
-        strategy_of(config).bytes_a_step(Setup(config, load_data(config), torch.device("cpu")))
-        / 1e6
-    )
-
-
-def costs(config: Config, steps: int, seconds: float) -> dict[str, float]:
-    """The three axes of a trial that is `steps` far."""
-    updates = strategy_of(config).d_updates(config) * steps
-    return {"d_updates": updates, "player_seconds": seconds, "megabytes": megabytes(config) * steps}
-
-
-def metric_of(sweep: Sweep, scores: Mapping[str, Mapping[str, Any]], pairs: list[str]) -> float:
-    """The sweep's metric from the last scores of everybody; NaN where it is not there (yet)."""
-    player, _, score = sweep.metric.partition(".")
-    if player == "single":
-        found = [float(scores[p][score]) for p in pairs if score in scores.get(p, {})]
-        return sum(found) / len(found) if found else math.nan
-    return float(scores.get(player, {}).get(score, math.nan))
 
 
 def write_point(folder: Path, point: Mapping[str, Any]) -> None:

@@ -18,10 +18,13 @@ from raygan.controller.listener import Listener, Running
 from raygan.controller.orders import Done, Evaluate
 from raygan.errors import ConfigError, Interrupted
 from raygan.metrics.ranking import lower_is_better
+from raygan.service.resuming import resume_run
 from raygan.service.runs.run import Run
 from raygan.service.runs.warm_start import fork, inherited_seconds
-from raygan.service.sweeps.file import Sweep, costs, known_name, metric_of, trial_name, write_point
-from raygan.service.training import resume_run, train
+from raygan.service.sweeps.costs import costs, metric_of
+from raygan.service.sweeps.file import Sweep, write_point
+from raygan.service.sweeps.naming import known_name, trial_name
+from raygan.service.training import train
 from raygan.strategies.base import Setup, load_data, strategy_of
 
 if TYPE_CHECKING:
@@ -100,6 +103,7 @@ class Reporter(Listener):
             budget.seconds is not None and spent["player_seconds"] >= budget.seconds,
             budget.megabytes is not None and spent["megabytes"] >= budget.megabytes,
         ]
+        # Not at the last step: a run that is done anyway must not be told as cut off.
         if any(over) and run.state.stop_signal is None and step < run.state.plan.steps:
             run.stop(15)
 
@@ -116,6 +120,7 @@ def report(values: dict[str, Any], pointer: dict[str, Any] | None) -> None:
     if pointer is None:
         tune.report(values)
         return
+    # A pointer, not the weights: they are in the run folder already, and Tune would copy them.
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / POINTER).write_text(json.dumps(pointer))
         tune.report(values, checkpoint=tune.Checkpoint.from_directory(folder))
@@ -153,6 +158,7 @@ def run_trial(values: dict[str, Any], sweep: Sweep, folder: str) -> None:
         name = f"{trial_name(point)}{FORKED}{trial}-{pointer['step']}"
     path = runs / name
     config = resolved.config
+    # All columns in the first report: Tune's table ignores those that come later.
     keys = score_keys(config)
     reporter = Reporter(sweep, config, path, keys)
     report(

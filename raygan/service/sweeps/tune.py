@@ -19,19 +19,14 @@ from raygan.errors import ConfigError, InfeasibleError, Interrupted, RayganError
 from raygan.metrics.ranking import lower_is_better
 from raygan.own.inside import settled_here
 from raygan.service.signals import wanted
-from raygan.service.sweeps.file import Sweep, read_sweep, trial_name
+from raygan.service.sweeps.file import Sweep, read_sweep
+from raygan.service.sweeps.naming import trial_name
+from raygan.service.sweeps.search import MODULES, NEEDS, scheduler_of, search_of
 from raygan.service.sweeps.trial import WORST, run_trial
 from raygan.service.tracking.listener import trackers_of
 from raygan.strategies.base import Setup, load_data, num_processes
 from raygan.trackers.base import installed
 
-NEEDS = {
-    "optuna": "optuna", "ax": "ax-platform", "bayesopt": "bayesian-optimization", "hebo": "HEBO", "hyperopt": "hyperopt",
-    "nevergrad": "nevergrad", "zoopt": "zoopt",
-}  # fmt: skip
-"""What a sweep file names -> the package that it needs."""
-MODULES = {"ax-platform": "ax", "bayesian-optimization": "bayes_opt", "HEBO": "hebo"}
-"""Packages whose module has another name."""
 DRIVER_CPUS = 0.01
 """Of a trial whose players are actors: its own process only decides."""
 
@@ -56,9 +51,8 @@ def sweep(
             " the file."
         )
     try:
-        trackers_of(
-            spec.resolved((spec.points() or [{}])[0]).config
-        )  # refuses what is not installed
+        # Refuses what is not installed.
+        trackers_of(spec.resolved((spec.points() or [{}])[0]).config)
     except ConfigError as error:
         raise ConfigError(f"{file}: {error}") from None
     check_metric(spec, file)
@@ -69,6 +63,7 @@ def sweep(
             " another name."
         )
     stored = folder / "sweep.json"
+    # The space alone: budget, trackers and concurrency may be others, the trials' names may not.
     if resume and stored.exists() and json.loads(stored.read_text())["space"] != spec.space:
         raise ConfigError(
             f"{file}: its space is not that of {str(folder)!r}. Give the sweep another name."
@@ -115,22 +110,25 @@ def _fit(spec: Sweep, folder: Path, file: Path) -> list[str]:
     )
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
     logging.getLogger("ray.train").setLevel(logging.ERROR)
-    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # ours tells how to go on
-    os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"  # data is looked for where the sweep was started
-    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # a line a trial is ours
+    # Ours tells how to go on.
+    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
+    # Data is looked for where the sweep was started.
+    os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
+    # A line a trial is ours.
+    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
     os.environ["TUNE_DISABLE_STRICT_METRIC_CHECKING"] = "1"
     trainable: Any = tune.with_resources(
         tune.with_parameters(run_trial, sweep=spec, folder=str(folder)),
         tune.PlacementGroupFactory(demand),
     )
     mode = "min" if lower_is_better(spec.metric.partition(".")[2]) else "max"
-    space, search = _search(spec, mode)
+    space, search = search_of(spec, mode)
     stop = Stop(f"sweep {spec.name} stopped. Next: raygan sweep {file} --resume")
     tuner = tune.Tuner(
         trainable,
         param_space=space,
         tune_config=tune.TuneConfig(
-            metric="metric", mode=mode, search_alg=search, scheduler=_scheduler(spec), max_concurrent_trials=concurrent,
+            metric="metric", mode=mode, search_alg=search, scheduler=scheduler_of(spec), max_concurrent_trials=concurrent,
             num_samples=spec.samples if search is not None else 1,
             trial_dirname_creator=lambda trial: str(trial.trial_id), reuse_actors=True,
         ),
@@ -156,9 +154,8 @@ def bundles(
             )
         return [{"CPU": 1.0}]
     points = spec.points() or [{}]
-    less = [
-        {**n, "CPU": n.get("CPU", 0.0) - DRIVER_CPUS} for n in nodes
-    ]  # the driver may be on any of them
+    # The driver may be on any of them.
+    less = [{**n, "CPU": n.get("CPU", 0.0) - DRIVER_CPUS} for n in nodes]
     largest: list[dict[str, float]] = []
     for point in points:
         config = spec.resolved(point).config
@@ -168,68 +165,9 @@ def bundles(
             {**room, "CPU": room.get("CPU", 0.0) - DRIVER_CPUS},
             less,
         ).bundles
+        # Tune has one demand for all trials, so the largest trial's.
         largest = max(largest, found, key=len)
     return [{"CPU": DRIVER_CPUS}, *largest]
-
-
-def _search(spec: Sweep, mode: str) -> tuple[dict[str, Any], Any]:
-    """(Tune's space, Tune's search)."""
-    from ray import tune
-
-    if spec.search == "grid":
-        return {"point": tune.grid_search(spec.points())}, None
-    from ray.tune.search import create_searcher
-
-    space = {"point": {path: domain(values) for path, values in spec.space.items()}}
-    seeded = {SEEDS[spec.search]: spec.seed} if spec.search in SEEDS else {}
-    return space, create_searcher(spec.search, metric="metric", mode=mode, **seeded)
-
-
-SEEDS = {
-    "optuna": "seed", "hyperopt": "random_state_seed", "bayesopt": "random_state",
-    "hebo": "random_state_seed",
-}  # fmt: skip
-"""How each search takes a seed; the others have no such argument."""
-
-
-def domain(values: Any) -> Any:
-    """A setting's values, as Tune says it."""
-    from ray import tune
-
-    if isinstance(values, list):
-        return tune.choice(values)
-    kind, ends = next(iter(values.items()))
-    if kind == "choice":
-        return tune.choice(ends)
-    return {"uniform": tune.uniform, "log_uniform": tune.loguniform, "randint": tune.randint}[kind](
-        *ends
-    )
-
-
-def _scheduler(spec: Sweep) -> Any:
-    from ray import tune
-
-    first = spec.resolved(spec.points()[0]).config
-    every = first.evaluation.every_steps
-    if spec.scheduler == "asha":
-        return tune.schedulers.ASHAScheduler(
-            time_attr="step", grace_period=every, max_t=first.steps + 1, reduction_factor=2
-        )
-    if spec.scheduler == "hyperband":
-        return tune.schedulers.HyperBandScheduler(time_attr="step", max_t=first.steps + 1)
-    if spec.scheduler == "median_stopping_rule":
-        return tune.schedulers.MedianStoppingRule(time_attr="step", grace_period=every)
-    if spec.scheduler == "pbt":
-        changes = {
-            path: (
-                spec.space[path] if isinstance(spec.space[path], list) else domain(spec.space[path])
-            )
-            for path in spec.perturb
-        }
-        return tune.schedulers.PopulationBasedTraining(
-            time_attr="step", perturbation_interval=every, hyperparam_mutations={"point": changes}
-        )
-    return None
 
 
 class Stop:
@@ -253,6 +191,8 @@ class Stop:
 
     def _note(self, signum: int, frame: object) -> None:
         self.signum = signum
+        # Ours away at the first signal: the second one does what it always did, and ends the
+        # process.
         self.__exit__()
         if signum == signal.SIGHUP:  # a terminal that is closed sends two
             signal.signal(signum, signal.SIG_IGN)

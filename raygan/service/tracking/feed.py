@@ -57,7 +57,8 @@ class Feed(threading.Thread):
     def __init__(
         self, name: str, tracker: Any, told: Told, kept: Kept, draw: Callable[[Any], bytes | None]
     ) -> None:
-        super().__init__(name=f"tracker {name}", daemon=True)  # a hanging one holds no process
+        # A daemon: a tracker that hangs holds no process.
+        super().__init__(name=f"tracker {name}", daemon=True)
         self.label, self.tracker, self.told, self.kept, self.draw = name, tracker, told, kept, draw
         self.ended = threading.Event()
         self.trouble: list[str] = []
@@ -95,6 +96,7 @@ class Feed(threading.Thread):
         with self._trying("reading"):
             for row in self.lines.fresh():
                 news |= self._row(row)
+        # After the rows: samples are written after the score that names them.
         for player, step in list(self.waiting):
             news |= self._picture(player, step)
         if news or self._unsure:
@@ -129,6 +131,8 @@ class Feed(threading.Thread):
             return False
         if kind == "score" and pictured(player) and step > self.steps.get(f"{player}/samples", -1):
             self.waiting[player, step] = None
+        # A run that went back repeats steps: trackers take a number for a step once, some refuse
+        # the second.
         if step <= self.steps.get(f"{player}/{kind}", -1):
             return False
         self.steps[f"{player}/{kind}"] = step
@@ -177,6 +181,7 @@ class Feed(threading.Thread):
 
     def _failed(self, why: str) -> None:
         self.failed += 1
+        # Once a life: a server that is away for an hour fails three thousand times.
         if not self.warned:
             self.warned = True
             self.trouble.append(f"{self.label}: {why}; the run goes on, it is still told")

@@ -61,6 +61,7 @@ class Tracking(Listener):
 
     def close(self) -> None:
         """The run has ended, and its files say how. They have CLOSE_S together to take that in."""
+        # Together, not each: five trackers without a network would hold the shell for minutes.
         until = time.monotonic() + CLOSE_S
         for feed in self.feeds:
             feed.ended.set()

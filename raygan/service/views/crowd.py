@@ -30,6 +30,7 @@ def band(axis: Any, curves: Mapping[str, Rows], x: str, y: str) -> None:
                 at.setdefault(float(row[x]), []).append(float(row[y]))
     if not at:
         return
+    # Quantiles over the pairs at one place; in async no two of them report at the same step.
     where, parts = binned(at)
     low, first, middle, third, high = np.array(
         [np.quantile(p, (0, 0.25, 0.5, 0.75, 1)) for p in parts]
@@ -75,6 +76,7 @@ def heat(curves: Mapping[str, Rows], metric: str, order: Sequence[str]) -> bytes
             edges, np.arange(len(order) + 1) - 0.5, np.ma.masked_invalid(values),
             cmap="cividis_r" if lower else "cividis",
         )  # fmt: skip
+        # Grey: no value there, which must not look like a bad one.
         axis.set_facecolor("#dddddd")
         lanes(axis, order)
         axis.set_xlabel("step")

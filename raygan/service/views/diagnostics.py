@@ -15,196 +15,23 @@ import numpy.typing as npt
 import torch
 
 from raygan.controller.checkpoint import newest_valid
-from raygan.controller.lines import read_json
 from raygan.data.base import Samples, to_uint8
 from raygan.metrics.classifier import load_classifier, probabilities
 from raygan.service.runs.run import Run
-from raygan.service.views import crowd
-from raygan.service.views.pictures import MAIN, REAL, STYLE, Show, colour, panels, png, shade
+from raygan.service.views.colours import MAIN, REAL, colour
+from raygan.service.views.paper import STYLE, png
+from raygan.service.views.pictures import panels
 from raygan.service.views.sheet import tile
-from raygan.service.views.standing import FEW, Standing
+from raygan.service.views.standing import Standing
+from raygan.service.views.stored import Show
 from raygan.strategies.base import is_critic
 from raygan.strategies.roles import MIXTURE, Roles, ordered, role_of, with_verdicts
 
 import matplotlib.pyplot as plt  # isort: skip  (pictures chooses the backend)
-from matplotlib.collections import LineCollection  # isort: skip
-from matplotlib.colors import ListedColormap  # isort: skip
-from matplotlib.patches import Rectangle  # isort: skip
+from raygan.service.views.meetings import gam2_matrix
 
 WALK = np.linspace(-3, 3, 9)
 DIMENSIONS = 4
-
-
-def swap_ribbons(run: Run) -> bytes | None:
-    """A lane a seat, a ribbon a discriminator (coloured by its birth), over steps; crossings are
-    swaps.
-    """
-    seats = run.digest.seats
-    if not seats.count:
-        return None
-    lanes = {p: i for i, p in enumerate(dict.fromkeys([*run.pairs, *sorted(seats.holds)]))}
-    with plt.rc_context({**STYLE, "axes.grid": False}):
-        figure, axis = plt.subplots(
-            figsize=(9.6, crowd.height(len(lanes), 0.34)), layout="constrained"
-        )
-        if seats.count > len(seats.moves):
-            _seats_as_columns(axis, seats.columns, lanes, run.config.steps)
-        else:
-            _seats_as_ribbons(axis, seats.moves, lanes, run.config.steps)
-        crowd.lanes(axis, list(lanes))
-        axis.set_xlim(0, run.config.steps)
-        axis.set_xlabel("step")
-    return png(figure)
-
-
-def _seats_as_ribbons(
-    axis: Any,
-    moves: Sequence[tuple[int, Sequence[Mapping[str, Any]]]],
-    lanes: Mapping[str, int],
-    end: int,
-) -> None:
-    names = list(lanes)
-    holds, since = {p: p for p in names}, dict.fromkeys(names, 0)
-    ribbons, crossings = list[tuple[Any, Any]](), list[tuple[Any, Any]]()
-    for step, taken in moves:
-        before = dict(holds)
-        for move in taken:
-            seat, source = move["player"], move["from"]
-            held = before.get(source, source)
-            ribbons.append(
-                ([(since[seat], lanes[seat]), (step, lanes[seat])], shade(before[seat], names))
-            )
-            crossings.append(
-                ([(step, lanes.get(source, lanes[seat])), (step, lanes[seat])], shade(held, names))
-            )
-            holds[seat], since[seat] = held, step
-    ribbons += [([(since[p], lanes[p]), (end, lanes[p])], shade(holds[p], names)) for p in names]
-    for lines, width in ((ribbons, 5), (crossings, 0.6)):
-        axis.add_collection(
-            LineCollection(
-                [ends for ends, _ in lines],
-                colors=[tint for _, tint in lines],
-                linewidths=width,
-                capstyle="butt",
-            )
-        )
-
-
-def _seats_as_columns(
-    axis: Any, columns: Sequence[tuple[int, Mapping[str, str]]], lanes: Mapping[str, int], end: int
-) -> None:
-    """More swaps than a picture can show: who sat where at one in so many of them."""
-    names = list(lanes)
-    births = {
-        name: i
-        for i, name in enumerate(
-            dict.fromkeys([*names, *(h for _, held in columns for h in held.values())])
-        )
-    }
-    held = np.array([[births[seats.get(p, p)] for _, seats in columns] for p in names])
-    edges = [step for step, _ in columns]
-    axis.pcolormesh(
-        [*edges, max(end, edges[-1] + 1)], np.arange(len(names) + 1) - 0.5, held, vmin=0, vmax=len(births),
-        cmap=ListedColormap([shade(b, names) for b in births]),
-    )  # fmt: skip
-
-
-def balance_over_time(run: Run, found: Standing) -> bytes | None:
-    """PMGAN: beta of each generator, and how far behind the judge's view of a generator was."""
-    slots, trained = list(run.digest.slots), run.digest.trained
-    if not slots:
-        return None
-    roles = run.roles
-    with plt.rc_context(STYLE):
-        figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 2.4), layout="constrained")
-        weighed = sorted({p for e in slots for p in e["beta"]})
-        if len(found.gone) > FEW:
-            betas = {
-                p: [{"step": e["step"], "beta": e["beta"].get(p)} for e in slots] for p in weighed
-            }
-            crowd.band(left, betas, "step", "beta")
-            crowd.band(right, {p: trained.get(p, ()) for p in run.pairs}, "step", "lag")
-        for p in found.of(weighed, roles):
-            mine = [(e["step"], e["beta"][p]) for e in slots if p in e["beta"]]
-            left.plot(*zip(*mine, strict=True), color=colour(p, roles), linewidth=1, label=p)
-        left.set_title("beta: weight of keeping apart", fontsize=9)
-        left.set_xlabel("step of the judge")
-        left.legend(fontsize=6, frameon=False, ncols=2)
-        for p in found.of(run.pairs, roles):
-            mine = [(r["step"], r["lag"]) for r in trained.get(p, ()) if "lag" in r]
-            if mine:
-                right.plot(*zip(*mine, strict=True), color=colour(p, roles), linewidth=1)
-        right.set_title("lag: steps since the judge saw the generator", fontsize=9)
-        right.set_xlabel("step of the generator")
-    return png(figure)
-
-
-def slot_raster(run: Run) -> bytes | None:
-    """PMGAN: a lane a generator, a column a round of the judge; how old its slot was, against the
-    newest one used.
-    """
-    last = {
-        e["step"]: e for e in run.digest.slots if e.get("age")
-    }  # of a round that was repeated, the last
-    slots = [last[step] for step in sorted(last)]
-    if not slots:
-        return None
-    lanes = sorted({p for e in slots for p in e["age"]})
-    ages = np.array([[e["age"].get(p, np.nan) for e in slots] for p in lanes])
-    with plt.rc_context({**STYLE, "axes.grid": False}):
-        figure, axis = plt.subplots(
-            figsize=(9.6, crowd.height(len(lanes), 0.25)), layout="constrained"
-        )
-        edges = [0, *(e["step"] for e in slots)]
-        image = axis.pcolormesh(
-            edges, np.arange(len(lanes) + 1) - 0.5, np.ma.masked_invalid(ages), cmap="magma_r", vmin=0,
-            vmax=max(1.0, float(np.nanmax(ages))),
-        )  # fmt: skip
-        crowd.lanes(axis, lanes)
-        axis.set_facecolor("#dddddd")
-        axis.set_xlabel("step of the judge")
-        figure.colorbar(image, ax=axis, label="steps behind")
-    return png(figure)
-
-
-def gam2_matrix(run: Run) -> bytes | None:
-    """The newest GAM-II matrix: bright = many samples taken for real; hatched = the two have met."""
-    files = sorted(run.path.glob("gam2-seed*.json"))
-    if not files:
-        return None
-    found = read_json(run.path, files[-1].name, rates=list, generators=list, discriminators=dict)
-    rates = np.array([[np.nan if v is None else v for v in row] for row in found["rates"]])
-    with plt.rc_context({**STYLE, "axes.grid": False}):
-        figure, axis = plt.subplots(
-            figsize=(min(1.8 + 0.55 * rates.shape[1], 9.6), min(1.6 + 0.3 * rates.shape[0], 6.0)),
-            layout="constrained",
-        )
-        image = axis.imshow(
-            np.ma.masked_invalid(rates),
-            cmap="viridis",
-            vmin=0,
-            vmax=max(0.5, np.nanmax(rates)),
-            aspect="auto",
-        )
-        for i, j in zip(*np.nonzero(np.isnan(rates)), strict=True):
-            axis.add_patch(
-                Rectangle(
-                    (j - 0.5, i - 0.5),
-                    1,
-                    1,
-                    fill=False,
-                    hatch="////",
-                    edgecolor="#bbbbbb",
-                    linewidth=0,
-                )
-            )
-        crowd.lanes(axis, list(found["discriminators"]))
-        every = -(-rates.shape[1] // crowd.LANES)
-        axis.set_xticks(
-            range(0, rates.shape[1], every), found["generators"][::every], rotation=90, fontsize=6
-        )
-        figure.colorbar(image, ax=axis, label="share taken for real")
-    return png(figure)
 
 
 def generalisation(run: Run) -> bytes | None:
@@ -253,6 +80,7 @@ def verdict_histograms(run: Run, data: Samples, found: Standing) -> bytes | None
             fake = torch.from_numpy(
                 run.generator(MIXTURE if role_of(player, roles).judges else player).draw(500, 0)
             )
+            # A critic's logits are no log-odds: a sigmoid of them would say nothing.
             critic = is_critic(own)
             with torch.no_grad():
                 values = [d(x) if critic else d(x).sigmoid() for x in (real, fake)]
@@ -283,6 +111,7 @@ def latent_walk(run: Run, data: Samples) -> bytes | None:
     generators = run.generator(run.best)
     ((name, network),) = generators.networks.items()
     z_dim = generators.priors[name][1]
+    # One draw for all panels: what differs between rows is the dimension alone.
     base = torch.randn(z_dim, generator=torch.Generator().manual_seed(0))
     dims = sorted({round(d) for d in np.linspace(0, z_dim - 1, min(DIMENSIONS, z_dim))})
     walk = np.linspace(-3, 3, 60) if not data.is_images else WALK

@@ -83,6 +83,7 @@ class Door:
         record.exc_text = (
             logging.Formatter().formatException(record.exc_info) if record.exc_info else None
         )
+        # Formatted here, or a secret split between message and arguments would pass.
         record.msg, record.args, record.exc_info = record.getMessage(), None, None
         for secret in (self.token, self.session, self.folder):
             record.msg = record.msg.replace(secret, "***")
@@ -92,6 +93,8 @@ class Door:
     @web.middleware
     async def guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
         """Let in, or say in a line why not; nothing that was sent is said again."""
+        # First of all, before any token is looked at: a page that has rebound its name to us gets
+        # nothing, not even whether a token was right.
         if not self.knows(request.headers.get("Host", "")):
             return refusal(
                 403,
@@ -140,6 +143,7 @@ class Door:
 
 def same(given: str, wanted: str) -> bool:
     """In a time that tells nothing; whatever characters were sent."""
+    # == ends at the first letter that differs, which can be timed.
     return hmac.compare_digest(given.encode(errors="replace"), wanted.encode())
 
 

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
-import os
 import tempfile
 import time
 import uuid
@@ -34,13 +32,9 @@ from raygan.controller.run_folder import (
 )
 from raygan.controller.versions import refuse_newer
 from raygan.errors import ConfigError
-from raygan.own.names import label
-from raygan.service.runs.listing import alive
+from raygan.service.runs.alive import running
 from raygan.service.runs.run import Run
-from raygan.strategies.roles import role_of
-from raygan.visible import visible
-
-ENDED = ("done", "degraded", "stopped", "failed")
+from raygan.service.views.state import ENDED
 
 
 class Feed(Protocol):
@@ -109,11 +103,13 @@ class HubFeed:
 
         have = [str(p.relative_to(self.path)) for p in (self.path / "samples").glob("*.npy")]
         try:
+            # What we have is said: the hub sends the rest, not 32 MB at each look.
             added, whole = ray.get(self.hub.read.remote(have, self.offsets), timeout=20.0)
         except RayError:  # the run is over, and its hub with it
             return False
         for name, (begin, raw) in added.items():
             self.skipped += begin - self.offsets.get(name, 0)
+            # `inside`: the names come from another machine, and ../.. is one of them.
             with inside(self.path, name).open("ab") as file:
                 file.write(raw)
             self.offsets[name] = begin + len(raw)
@@ -126,13 +122,6 @@ class HubFeed:
         import ray
 
         ray.get(self.hub.ask.remote(request), timeout=20.0)
-
-
-def running(info: dict[str, Any]) -> bool:
-    """Is there a driver that goes on with it, as far as this machine can tell?"""
-    if info["status"] not in ("starting", "running"):
-        return False
-    return info.get("host") != os.uname().nodename or alive(info)
 
 
 @contextlib.contextmanager
@@ -175,7 +164,9 @@ def scale(feed: Feed, pairs: int, timeout_s: float = 120.0) -> str:
     refused or unanswered.
     """
     refuse_unless_running(feed, "scaled")
+    # Its own name: two that scale at once must not take each other's answer.
     request, answers = uuid.uuid4().hex, Lines(feed.run.path / "events.jsonl", told_by_a_run)
+    # Answers to earlier requests are in the file already.
     answers.skip()
     feed.ask({"verb": "scale", "id": request, "pairs": pairs})
     deadline = time.monotonic() + timeout_s
@@ -208,9 +199,8 @@ def stop(feed: Feed, timeout_s: float = 120.0) -> str:
         if info["status"] in ENDED or not more:
             saved = feed.run.summary.last.get("checkpoint")
             where = f", checkpoint of step {saved['step']}" if saved else ""
-            status = (
-                info["status"] if info["status"] in ENDED else "gone"
-            )  # its hub went before it could tell the end
+            # Its hub went before it could tell the end.
+            status = info["status"] if info["status"] in ENDED else "gone"
             return f"{feed.run.name}: {status} after {time.monotonic() - began:.1f} s{where}"
         time.sleep(0.1)
     raise ConfigError(
@@ -232,103 +222,3 @@ def refuse_unless_running(feed: Feed, what: str) -> None:
             f"run {str(feed.run.path)!r} is {status}, not running. Only a running run can be"
             f" {what}."
         )
-
-
-# ------------------------------------------------------------------------------------------------------
-# what is seen
-
-
-def state(run: Run) -> dict[str, Any]:
-    """A run at this moment, as plain values: for `status`, `watch`, and the live page."""
-    from raygan.metrics.ranking import headline
-    from raygan.service.views.tables import lives, waiting_line
-
-    info, config, summary, roles = run.info, run.config, run.summary, run.roles
-    trained, scores, gone = summary.newest, summary.scores, summary.gone
-    players: list[dict[str, Any]] = []
-    for player in [*run.players, *(p for p in gone if p in trained)]:
-        row, score = trained.get(player, {}), scores.get(player, {})
-        seconds, held = row.get("seconds", 0.0), row.get("held_s", 0.0)
-        metric = headline(score) if score else None
-        step = int(row.get("step", 0))
-        players.append({
-            "player": player, "main": role_of(player, roles).main, "step": step, "holds": summary.holds.get(player, player),
-            "rate": row["steps"] / seconds if seconds else None,
-            "wait": (row.get("wait_s", 0.0) + held) / (seconds + held) if seconds else None,
-            "loss_d": row.get("loss_d"), "loss_g": row.get("loss_g"), "lag": row.get("lag"),
-            "score": f"{metric} {score[metric]:.4g}" if metric else None,
-            "state": gone.get(player) or ("done" if step >= config.steps else "train"),
-        })  # fmt: skip
-    status = info["status"] if running(info) or info["status"] in ENDED else "lost"
-    here = [p for p in players if p["state"] not in ("retire", "leave")]
-    done = sum(p["step"] for p in here) / (config.steps * max(1, len(here)))
-    elapsed = summary.elapsed
-    mixture = scores.get("mixture")
-    seen = {
-        "name": run.name, "status": status, "exit_code": info.get("exit_code"), "error": info.get("error"),
-        "strategy": label(config.strategy["name"]), "tempo": config.tempo, "data": label(config.data["name"]), "seed": config.seed,
-        "steps": config.steps, "progress": done, "elapsed": elapsed,
-        "eta": elapsed * (1 - done) / done if done and status == "running" else None,
-        "players": players, "mixture": {k: v for k, v in (mixture or {}).items() if isinstance(v, float)},
-        "swaps": summary.counts["swap"],
-        "deaths": summary.counts["death"],
-        "warnings": dict(sorted(summary.warnings.items())),
-        "events": list(summary.recent),
-        "player_seconds": summary.player_seconds,
-        "damaged": summary.damaged,
-        "waiting": waiting_line(info),
-        "lives": lives(info),
-    }  # fmt: skip
-    return {key: finite(value) for key, value in seen.items()}
-
-
-def finite(value: Any) -> Any:
-    """JSON has neither NaN nor infinity: None.
-
-    >>> finite({"a": [1.0, float("nan")]})
-    {'a': [1.0, None]}
-    """
-    if isinstance(value, dict):
-        return {k: finite(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [finite(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def state_text(seen: dict[str, Any]) -> str:
-    """The same as text."""
-    from raygan.service.views.tables import LIFE, text_table
-
-    def number(value: float | None, form: str) -> str:
-        return "" if value is None else format(value, form)
-
-    header = ["pair", "holds", "step", "it/s", "wait", "loss D", "loss G", "score", "lag", "state"]
-    rows = [
-        [
-            p["player"], p["holds"], f"{p['step']}/{seen['steps']}", number(p["rate"], ".0f"), number(p["wait"], ".0%"),
-            number(p["loss_d"], ".3f"), number(p["loss_g"], ".3f"), p["score"] or "", number(p["lag"], ".0f"), p["state"],
-        ]
-        for p in seen["players"]
-    ]  # fmt: skip
-    exit_code = "" if seen["exit_code"] is None else f" (exit code {seen['exit_code']})"
-    lines = [
-        (
-            f"{seen['name']}: {seen['status']}{exit_code}, {seen['strategy']} ({seen['tempo']}),"
-            f" {seen['data']}, seed {seen['seed']}"
-        ),
-        text_table(header, rows),
-        f"{seen['progress']:.0%}  elapsed {seen['elapsed']:.0f} s"
-        + (f"  eta {seen['eta']:.0f} s" if seen["eta"] is not None else "")
-        + (f"  swaps {seen['swaps']}" if seen["swaps"] else "")
-        + (f"  deaths {seen['deaths']}" if seen["deaths"] else "")
-        + "".join(f"  {name} {count}x" for name, count in seen["warnings"].items()),
-    ]
-    lines += [
-        f"damaged lines, passed over: {name} {count}" for name, count in seen["damaged"].items()
-    ]
-    lines += [seen["waiting"]] if seen["waiting"] else []
-    if seen["lives"]:
-        lines += ["", text_table(LIFE, seen["lives"])]
-    if seen["error"]:
-        lines.append(f"error  {seen['error']}")
-    return visible("\n".join(lines))

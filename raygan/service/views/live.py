@@ -21,8 +21,9 @@ from raygan.errors import DataError
 from raygan.service.runs.identity import data_note
 from raygan.service.signals import wanted
 from raygan.service.views.door import LOCAL, Door, in_address, port_taken
-from raygan.service.views.follow import Feed, state
-from raygan.service.views.report import Drawing, drawings, pictured
+from raygan.service.views.drawings import Drawing, drawings, pictured
+from raygan.service.views.follow import Feed
+from raygan.service.views.state import state
 from raygan.strategies.base import load_data
 
 EVERY_S = 1.0
@@ -57,6 +58,7 @@ class Page:
     async def look_for_ever(self) -> None:
         """Keep what is served up to date."""
         while True:
+            # In a thread: drawing takes seconds, and the page answers meanwhile.
             await asyncio.to_thread(self.look)
             await asyncio.sleep(EVERY_S)
 
@@ -74,6 +76,7 @@ class Page:
                 return
             if raw := drawing.draw():
                 made[drawing.key] = drawing, raw
+        # All at once: a page never shows pictures of two moments.
         self.pictures = made
         self.version += 1
 
@@ -96,6 +99,7 @@ class Page:
 
     def runner(self) -> web.AppRunner:
         """What serves it; an address that was asked for is logged nowhere."""
+        # The address has the token in it.
         return web.AppRunner(self.application(), access_log=None, logger=self.door.logger())
 
     def _file(self, name: str, kind: str) -> Any:

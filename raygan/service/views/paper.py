@@ -7,6 +7,8 @@ from typing import Any
 
 import matplotlib as mpl
 
+# Before pyplot is imported: a cluster's node has no display, and the default backend looks for
+# one.
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 

@@ -7,9 +7,6 @@ from __future__ import annotations
 import base64
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +16,15 @@ from raygan.controller.files import read_plain, write_within
 from raygan.data.base import Samples
 from raygan.data.lm1b import decode
 from raygan.errors import ConfigError
-from raygan.metrics.ranking import ARROWS, cannot_tell, deciding, mark_line, marked, verdict, way
+from raygan.metrics.ranking import ARROWS, deciding, mark_line, marked, verdict, way
 from raygan.service.runs.digest import QUIET
 from raygan.service.runs.identity import data_note
 from raygan.service.runs.run import Run
-from raygan.service.scores.evaluate import SKIP, protocol_line
-from raygan.service.views.pictures import Show
+from raygan.service.scores.score_table import SKIP, protocol_line
+from raygan.service.views.drawings import drawings, entry_of, pictured
 from raygan.service.views.sheet import sheet
-from raygan.service.views.standing import FEW, Standing, actors, answers, cost_line, standing
+from raygan.service.views.standing import Standing, actors, answers, cost_line
+from raygan.service.views.stored import Show
 from raygan.service.views.tables import LIFE, fate, format_number, lives
 from raygan.strategies.base import load_data
 from raygan.strategies.roles import MIXTURE, ordered, role_of
@@ -35,8 +33,6 @@ from raygan.watching import counted, tell
 TEMPLATES = Path(__file__).parents[1] / "templates"
 FIRST = ("Scores", "All pairs", "Samples over time")
 """Pictures that are open; the others are folded."""
-ROWS = 5
-"""Pairs whose samples are all shown over time."""
 LONGEST = 200
 """Characters of an event's field."""
 
@@ -45,7 +41,7 @@ def write_report(run: Run, out: Path | None = None) -> Path:
     """Write `report/index.html` into the run's folder, or `out`; returns its path. Raises
     ConfigError where that cannot be.
     """
-    from raygan.service.views import diagnostics, pictures
+    from raygan.service.views import curves, diagnostics
 
     data = load_data(run.config)
     info = run.info
@@ -62,9 +58,11 @@ def write_report(run: Run, out: Path | None = None) -> Path:
             (
                 "Where the time went, and what it cost",
                 cost_line(info, actors(run)),
-                pictures.phases(run),
+                curves.phases(run),
             )
         )
+    # autoescape: names, events and own texts may have been written by a stranger. Strict: a name
+    # that a template misspells is an error in a test, not a gap in a report.
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
     )
@@ -89,7 +87,7 @@ def write_report(run: Run, out: Path | None = None) -> Path:
         hidden_events=sum(n for kind, n in digest.counts.items() if kind not in QUIET)
         - len(digest.loud),
         best=run.best if digest.scores else "",
-        by=run.best_by,
+        by=run.cast.best_by,
         sentences=sentences(show, data),
         counts={k: digest.counts[k] for k in QUIET},
         lives=lives(info),
@@ -101,6 +99,7 @@ def write_report(run: Run, out: Path | None = None) -> Path:
     )
     root, name = (run.path, "report/index.html") if out is None else (out.parent, out.name)
     try:
+        # A lone surrogate in a path or an event would end the report; so it is written as \udc80.
         write_within(root, name, html.encode(errors="backslashreplace"))
     except OSError as error:
         raise ConfigError(
@@ -131,107 +130,6 @@ def sheet_note(info: dict[str, Any]) -> list[str]:
     ]
 
 
-@dataclass(frozen=True)
-class Drawing:
-    """A picture that can be drawn from a run's files, while it goes on too."""
-
-    key: str
-    title: str
-    note: str
-    draw: Callable[[], bytes | None]
-
-
-def drawings(run: Run, data: Samples, found: Standing, show: Show) -> list[Drawing]:
-    """The pictures that need no checkpoint, of what is `pictured`: the report has them, and the
-    live page draws them again and again.
-    """
-    from raygan.service.views import crowd, diagnostics, pictures
-
-    digest, roles = run.digest, run.roles
-    entry, out = entry_of(run), list[Drawing]()
-    drawn = f"One of {digest.thinned} rows is drawn." if digest.thinned > 1 else ""
-    tracked = _tracked(run, entry, found.metric)
-    if show and not data.text:
-        out.append(
-            Drawing(
-                "samples",
-                "Samples over time",
-                "",
-                lambda: pictures.samples_over_time(
-                    {p: show[p] for p in found.of(show, roles, ROWS)}, data, roles
-                ),
-            )
-        )
-        note = "Dashed: the fair share. Points further than 3 std from every mode are not counted."
-        out.append(
-            Drawing("modes", "Modes", note, lambda: pictures.mode_histograms(show, data, roles))
-        )
-    if tracked:
-        note = (
-            "Against steps, and against seconds of wall time; the mixture is not a single"
-            " generator."
-        )
-        floor, ceiling = entry["floor"], entry["ceiling"]
-        out.append(
-            Drawing(
-                "scores",
-                "Scores",
-                note,
-                lambda: pictures.scores_over_time(run, tracked, floor, ceiling, found),
-            )
-        )
-    metric = found.metric if found.metric in tracked else next(iter(tracked), None)
-    if metric and len(run.pairs) > FEW:
-        note = "A lane a pair, the best at the end first."
-        out.append(
-            Drawing(
-                "pairs", "All pairs", note, lambda: crowd.heat(digest.scored, metric, found.order)
-            )
-        )
-    if digest.trained:
-        out.append(
-            Drawing("training", "Training", drawn, lambda: pictures.training_curves(run, found))
-        )
-    note = "Mean over the local pairs' copies in use, in steps; dashed: the bound of this tempo."
-    out.append(
-        Drawing(
-            "lag",
-            "Age of what the global pair learns from",
-            note,
-            lambda: pictures.lag_over_time(run),
-        )
-    )
-    note = (
-        "A lane a seat, a colour a discriminator (by the pair of its birth); where it changes, two"
-        " have swapped."
-    )
-    out.append(Drawing("swaps", "Who met whom", note, lambda: diagnostics.swap_ribbons(run)))
-    note = (
-        "PMGAN: how strongly each generator is pushed off the others, and how old the judge's view"
-        " of it was."
-    )
-    out.append(
-        Drawing("slots", "Balance and lag", note, lambda: diagnostics.balance_over_time(run, found))
-    )
-    note = (
-        "PMGAN: a lane a generator; how many steps its slot was behind the newest one that the"
-        " judge used. Grey: not there."
-    )
-    out.append(Drawing("raster", "Slots", note, lambda: diagnostics.slot_raster(run)))
-    return out
-
-
-def entry_of(run: Run) -> dict[str, Any]:
-    """Floor and ceiling of the run's scores."""
-    protocols, entry = (
-        run.info.get("protocols", {}),
-        {"floor": dict[str, Any](), "ceiling": dict[str, Any]()},
-    )
-    for row in run.scores().values():
-        entry = protocols.get(row["protocol"], entry)
-    return entry
-
-
 def sentences(show: Show, data: Samples, count: int = 12) -> list[tuple[str, list[str]]]:
     """(who, some of its sentences) for text; [] for everything else."""
     if not data.text:
@@ -248,27 +146,6 @@ def shown(run: Run, name: str) -> str:
         return read_plain(run.path / name).decode(errors="backslashreplace").strip()
     except OSError as error:
         return f"{name} cannot be read ({error.strerror})"
-
-
-def _tracked(run: Run, entry: dict[str, Any], first: str | None, most: int = 4) -> list[str]:
-    """Scores that were followed through the run: the one that decides, others that can tell noise
-    from real data, then the rest.
-    """
-    rows = next(iter(run.digest.scored.values()), ())
-    there = [k for k in next(iter(rows), {}) if k not in SKIP]
-    blind = cannot_tell(entry["floor"], entry["ceiling"])
-    return sorted(there, key=lambda m: (m != first, m in blind, m not in entry["ceiling"]))[:most]
-
-
-def pictured(run: Run) -> tuple[Standing, Show]:
-    """How the pairs stand, and samples of the players that pictures show by name; the others' files
-    are not read.
-    """
-    from raygan.service.views import pictures
-
-    found, roles = standing(run, entry_of(run)), run.roles
-    asked = cache(lambda player: bool(found.of([player], roles)))  # once a player, not a file
-    return found, pictures.stored_samples(run, asked)
 
 
 def brief(value: object) -> str:

@@ -66,6 +66,7 @@ def near(samples: npt.NDArray[np.generic], real: npt.NDArray[np.generic]) -> Flo
     """Points, those that are far off real ones at the edge: they would make all others one dot."""
     low, high = real.min(0).astype(np.float64), real.max(0).astype(np.float64)
     pad = (high - low) / 4
+    # At the edge and not left out: that G throws points far away is worth seeing.
     return np.clip(np.nan_to_num(np.asarray(samples, np.float64)), low - pad, high + pad)
 
 
@@ -180,6 +181,7 @@ def plot(
             counts = np.histogram(part[:, column], BINS, (float(low[0]), float(low[0] + span[0])))[
                 0
             ] / len(part)
+            # In units of the training part's: both histograms have one scale.
             most = most or counts.max()
             bars(draw, counts / most, side, tint)
     ends = "  ".join(f"{a:.3g} .. {b:.3g}" for a, b in zip(low, high, strict=True))

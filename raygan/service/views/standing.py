@@ -71,6 +71,8 @@ class Standing:
         if len(values) < 3:
             return []
         middle = statistics.median(values)
+        # Median absolute deviation, since one pair far off would widen a standard deviation until
+        # it no longer stands out; .02, or equal pairs would all stand out by rounding.
         spread = max(statistics.median(abs(v - middle) for v in values), 0.02)
         return [p for p in reversed(self.order) if self.gone[p] < middle - BAD * spread]
 
@@ -139,6 +141,7 @@ def _lost(scores: Mapping[str, Any], entry: Mapping[str, Any], found: Standing) 
     )
     if not metric:
         return ""
+    # Of a data set on which noise reaches all modes nothing can be said by modes.
     if math.isnan(way(metric, 0.0, entry["floor"], entry["ceiling"])):
         return f"{metric} cannot tell: noise has all of them"
     total = entry["ceiling"][metric]

@@ -12,6 +12,7 @@ import raygan
 from raygan.cli import main
 from raygan.errors import ConfigError
 from raygan.service.cluster import jobs, package
+from raygan.service.cluster.job_arguments import RUN_DIR, for_a_job
 
 
 def said(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str]:
@@ -81,23 +82,23 @@ def test_mistakes(
 
 
 def test_a_train_job_gets_a_name_a_folder_that_stays_and_plain_lines() -> None:
-    arguments, run = jobs.for_a_job(["train", "--preset", "ring8-gap"])
+    arguments, run = for_a_job(["train", "--preset", "ring8-gap"])
     assert run is not None
-    assert str(run.parent) == jobs.RUN_DIR
+    assert str(run.parent) == RUN_DIR
     assert arguments == [
         "train",
         "--preset",
         "ring8-gap",
         "--plain",
         "--run-dir",
-        jobs.RUN_DIR,
+        RUN_DIR,
         "--name",
         run.name,
     ]
-    assert jobs.for_a_job(["train", "--name=mine", "--run-dir=/mnt/runs", "--quiet"])[1] == Path(
+    assert for_a_job(["train", "--name=mine", "--run-dir=/mnt/runs", "--quiet"])[1] == Path(
         "/mnt/runs/mine"
     )
-    assert jobs.for_a_job(["status", "mine"]) == (["status", "mine"], None), "any verb can be sent"
+    assert for_a_job(["status", "mine"]) == (["status", "mine"], None), "any verb can be sent"
 
 
 @pytest.mark.parametrize(
@@ -105,7 +106,7 @@ def test_a_train_job_gets_a_name_a_folder_that_stays_and_plain_lines() -> None:
 )
 def test_a_resumed_run_lies_where_it_was(argv: list[str]) -> None:
     """`fetch` reads it from the job's metadata."""
-    arguments, run = jobs.for_a_job(["resume", *argv])
+    arguments, run = for_a_job(["resume", *argv])
     assert arguments == ["resume", *argv, "--plain"]
     submission, _ = cluster(Client()).prepare(arguments, run, working_dir=Path(__file__).parent)
     assert (submission.metadata["raygan_run"], submission.metadata["raygan_run_dir"]) == (
@@ -210,9 +211,9 @@ def test_a_package_over_the_limit_names_its_largest_file(
     ):
         cluster(Client()).prepare(["status", "x"], working_dir=tmp_path)
     (tmp_path / ".rayignore").write_text("*.bin\n")
-    assert jobs.weigh(tmp_path).bytes < 100
+    assert package.weigh(tmp_path).bytes < 100
     with pytest.raises(ConfigError, match="is not a folder"):
-        jobs.weigh(tmp_path / "nowhere")
+        package.weigh(tmp_path / "nowhere")
 
 
 def test_an_address_that_is_given_wins_over_the_environment(

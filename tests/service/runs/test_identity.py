@@ -11,10 +11,11 @@ import pytest
 
 from raygan.config import resolve
 from raygan.errors import ConfigError, DataError
+from raygan.service.resuming import resume_run
 from raygan.service.runs.run import Run
 from raygan.service.scores.compare import compare_runs
 from raygan.service.scores.evaluate import evaluate_runs
-from raygan.service.training import resume_run, train
+from raygan.service.training import train
 
 FLAGS: dict[str, Any] = {
     "num_pairs": 2, "network": "mlp", "network.hidden": 8, "steps": 4, "checkpoint.every_steps": 4,

@@ -20,8 +20,9 @@ import pytest
 from PIL import Image
 
 from raygan.config import Resolved
+from raygan.service.resuming import resume_run
 from raygan.service.runs.run import Run
-from raygan.service.training import resume_run, train
+from raygan.service.training import train
 from tests.conftest import tiny_config
 
 pytestmark = [pytest.mark.ray, pytest.mark.exhaustive]

@@ -12,10 +12,11 @@ from PIL import Image
 
 from raygan.config import Resolved
 from raygan.errors import ConfigError, RayganError
+from raygan.service.resuming import resume_run
 from raygan.service.runs.run import Run
 from raygan.service.scores.formats import encoded
 from raygan.service.serving.source import Rolling, Source, numbers
-from raygan.service.training import resume_run, train
+from raygan.service.training import train
 from tests.conftest import tiny_config
 
 

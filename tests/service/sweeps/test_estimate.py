@@ -7,7 +7,7 @@ import pytest
 
 from raygan.cli import main
 from raygan.service.sweeps.file import Search
-from raygan.service.sweeps.tune import NEEDS, SEEDS
+from raygan.service.sweeps.search import NEEDS, SEEDS
 
 FILE = """
 name: tiny

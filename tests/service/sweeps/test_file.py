@@ -21,23 +21,18 @@ from raygan.config import resolve
 from raygan.controller.checkpoint import newest_valid
 from raygan.controller.run_folder import check_name
 from raygan.errors import ConfigError, InfeasibleError
+from raygan.service.resuming import resume_run
+from raygan.service.runs.code import load_config
 from raygan.service.runs.run import Run
 from raygan.service.runs.warm_start import fork
 from raygan.service.sweeps import report as sweep_report
+from raygan.service.sweeps import table as sweep_table
 from raygan.service.sweeps import tune as sweeping
-from raygan.service.sweeps.file import (
-    Budget,
-    Sweep,
-    costs,
-    full_name,
-    known_name,
-    metric_of,
-    read_sweep,
-    trial_name,
-    write_point,
-)
+from raygan.service.sweeps.costs import costs, metric_of
+from raygan.service.sweeps.file import Budget, Sweep, read_sweep, write_point
+from raygan.service.sweeps.naming import full_name, known_name, trial_name
 from raygan.service.sweeps.trial import FORKED
-from raygan.service.training import load_config, resume_run, train
+from raygan.service.training import train
 
 ROOT = Path(__file__).parents[3]
 FILES = sorted((ROOT / "tune").glob("*.yaml"))
@@ -268,9 +263,9 @@ def test_the_report_of_a_sweep(tmp_path: Path) -> None:
     assert sorted(frame["status"]) == ["done"] * 7 + ["missing"]
     done = frame[frame["status"] == "done"]
     assert set(done["d_updates"]) == {60.0, 90.0}
-    means = sweep_report.over_seeds(sweep, frame)
+    means = sweep_table.over_seeds(sweep, frame)
     assert len(means) == 4
-    best = sweep_report.best_point(sweep, means)
+    best = sweep_table.best_point(sweep, means)
     assert best is not None
     top = means.loc[means["metric"].idxmax()]
     assert (best["strategy.swap_every"], best["num_pairs"]) == (
@@ -351,7 +346,7 @@ def test_what_a_fork_was_before_stays_known(tmp_path: Path) -> None:
     write_point(runs / "third", best)
     resume_run(runs / "third")
     (tmp_path / "s/sweep.json").write_text(sweep.model_dump_json())
-    frame = sweep_report.table(tmp_path / "s")
+    frame = sweep_table.table(tmp_path / "s")
     row = frame[frame["run"] == "third"].iloc[0]
     assert row["player_seconds"] == pytest.approx(
         5.0 + sum(Run.load(runs / "third").info["busy_seconds"].values())
@@ -440,7 +435,7 @@ def test_players_as_actors_in_the_trials_placement_group(ray_session: None, tmp_
     settings = {**SMALL, "resources": {"spares": 0, "hub": True, "cpus_per_pair": 0.4}}
     file = write(tmp_path / "s.yaml", settings=settings, executor="ray")
     folder = sweeping.sweep(file, run_dir=tmp_path / "runs")
-    frame = sweep_report.table(folder)
+    frame = sweep_table.table(folder)
     assert list(frame["status"]) == ["done", "done"]
     assert {Run.load(folder / "runs" / name).info["executor"] for name in frame["run"]} == {"ray"}
     import ray
@@ -478,7 +473,7 @@ def test_schedules_and_searches(kind: str, ray_session: None, tmp_path: Path) ->
         write(tmp_path / "s.yaml", settings=settings, metric=metric, **values),
         run_dir=tmp_path / "runs",
     )
-    frame = sweep_report.table(folder)
+    frame = sweep_table.table(folder)
     ended = list(frame["status"])
     if kind == "asha":
         assert ended.count("done") >= 1
@@ -524,6 +519,6 @@ def test_the_tables_rows_are_in_the_order_of_the_file(tmp_path: Path) -> None:
     run = tmp_path / "s/runs" / trial_name(point)
     run.mkdir()
     (run / "point.json").write_text(json.dumps(point))
-    frame = sweep_report.table(tmp_path / "s")
+    frame = sweep_table.table(tmp_path / "s")
     assert list(frame["strategy.swap_every"]) == [40, 5, 10]
     assert [s.partition(":")[0] for s in frame["status"]] == ["missing", "missing", "damaged"]

@@ -14,10 +14,10 @@ import raygan
 from raygan.cli import main
 from raygan.config import full_dump, load_component, resolve, validate
 from raygan.errors import ConfigError
+from raygan.service.resuming import resume_run
 from raygan.service.runs.run import Run
 from raygan.service.tracking import feed as feeding
 from raygan.service.tracking import listener as listening
-from raygan.service.training import resume_run
 from raygan.trackers import base
 from tests.conftest import TINY
 

@@ -16,9 +16,9 @@ from raygan.service.runs.run import Run
 from raygan.service.training import train
 from raygan.service.views import live
 from raygan.service.views.door import Door
+from raygan.service.views.drawings import Drawing
 from raygan.service.views.follow import FolderFeed
 from raygan.service.views.live import Page
-from raygan.service.views.report import Drawing
 from tests.browser import Browser
 
 FLAGS = {

@@ -12,8 +12,9 @@ import pytest
 from raygan.config import full_dump, resolve
 from raygan.controller.run_folder import RunFolder
 from raygan.service.runs.run import Run
-from raygan.service.views.pictures import JUDGING, MAIN, MIXED, OTHER, PAIRS, REAL, shade
-from raygan.service.views.report import entry_of, write_report
+from raygan.service.views.colours import JUDGING, MAIN, MIXED, OTHER, PAIRS, REAL, shade
+from raygan.service.views.drawings import entry_of
+from raygan.service.views.report import write_report
 from raygan.service.views.standing import FEW, Standing, actors, cost_line, standing
 from raygan.strategies.base import strategy_of
 from raygan.strategies.roles import MIXTURE

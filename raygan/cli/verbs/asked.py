@@ -1,0 +1,68 @@
+"""What a command line asks for, as several verbs need it: settings, a run, a folder, a console, a number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from raygan.cli.flags import Arguments
+from raygan.config import Resolved, resolve
+from raygan.errors import ConfigError
+from raygan.paths import expanded, in_bucket
+
+
+def resolved_from(args: Arguments) -> Resolved:
+    """Preset, files and flags, laid over each other. Raises ConfigError."""
+    return resolve(args.get("preset"), args.files("config"), args.settings)
+
+
+def console_for(args: Arguments) -> Any:
+    """What a user sees meanwhile, by --plain, --json, --quiet or what stdout is."""
+    from raygan.cli.console import console
+
+    style = next((s for s in ("plain", "json", "quiet") if args.has(s)), None)
+    return console(style)
+
+
+def run_dir_of(args: Arguments) -> Path:
+    """Where this machine writes the runs of --run-dir; of one in a bucket its local side."""
+    from raygan.controller.copies import runs_folder
+
+    named = args.get("run-dir") or "runs"
+    return runs_folder(named if in_bucket(named) else expanded(named))
+
+
+def opened(args: Arguments, path: str | None = None) -> Any:
+    """The run that is named, with its own parts at hand: those that its folder brings only by
+    --trust-code.
+    """
+    from raygan.service.runs.run import Run
+
+    # Said at once, not from within a worker: own parts of a run run unasked only where this user
+    # made it (decision 62).
+    return Run.load(path or args.positional[0]).use_code(trusted=args.has("trust-code"))
+
+
+def trust_sources(sources: Sequence[str]) -> None:
+    """Runs to start from, as `start_from` writes them."""
+    from raygan.service.runs.run import Run
+
+    for entry in sources:
+        path, colon, _ = entry.rpartition(":")
+        Run.load(path if colon else entry, trust_code=True)
+
+
+def whole_number(
+    args: Arguments, name: str, default: int, least: int = 0, most: int = 2**63 - 1
+) -> int:
+    """A whole-number option."""
+    text = args.get(name)
+    if text is None:
+        return default
+    # isdigit alone takes other scripts' digits, which int() reads as well; and twenty digits are
+    # enough for 2^63.
+    if not (text.isascii() and text.isdigit()) or len(text) > 20 or not least <= int(text) <= most:
+        limits = f"of at least {least}" if most == 2**63 - 1 else f"from {least} to {most}"
+        raise ConfigError(f"--{name} {text!r}: needs a whole number {limits}.")
+    return int(text)

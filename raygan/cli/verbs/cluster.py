@@ -1,0 +1,153 @@
+"""Verbs about a cluster, its jobs and its dashboards, and about this machine."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from raygan.cli.commands import VERBS
+from raygan.cli.flags import Arguments, parse
+from raygan.cli.usage import usage
+from raygan.cli.verbs.asked import resolved_from, whole_number
+from raygan.errors import ConfigError, did_you_mean
+from raygan.paths import in_bucket
+from raygan.visible import say as print
+
+if TYPE_CHECKING:
+    from raygan.service.cluster.jobs import Job
+
+
+def submit(argv: Sequence[str]) -> int:
+    """Send a verb to a cluster, as a Ray job."""
+    if "--" not in argv:
+        if {"-h", "--help"} & set(argv):
+            parse("submit", ["--help"])
+        raise ConfigError(f"what to run stands behind `--`. Usage: {usage('submit')}")
+    # What stands behind `--` is the job's: a --help or --address there is none of ours.
+    at = list(argv).index("--")
+    args, rest = parse("submit", argv[:at]), list(argv[at + 1 :])
+    if not rest or rest[0] not in VERBS:
+        verb = rest[0] if rest else ""
+        raise ConfigError(f"submit: no verb {verb!r}. {did_you_mean(verb, VERBS)}")
+    retries = whole_number(args, "retries", 0)
+    if retries and args.has("no-wait"):
+        raise ConfigError("--retries with --no-wait: nobody is there to send again. Leave one out.")
+    from raygan.service.cluster.job_arguments import for_a_job, to_try_again
+    from raygan.service.cluster.jobs import LOST
+
+    arguments, run = for_a_job(to_try_again(rest) if retries else rest)
+    send = _sender(args, arguments, run)
+    while True:
+        code, job = send()
+        if job is None or code not in LOST or not retries:
+            if job is not None:
+                print(f"job {job.id}: exit code {code}", flush=True)
+            return code
+        print(f"job {job.id}: exit code {code}; it is sent again", flush=True)
+        retries -= 1
+
+
+def _sender(
+    args: Arguments, arguments: Sequence[str], run: Path | None
+) -> Callable[[], tuple[int, Job | None]]:
+    """Sends the job and follows it: (exit code, the job where it has ended)."""
+    from raygan.service.cluster.job_arguments import own_files
+    from raygan.service.cluster.jobs import Jobs
+
+    folder = Path(args.get("working-dir") or ".")
+    include = args.lists.get("include", [])
+    if arguments[0] == "train":
+        resolved = resolved_from(parse("train", arguments[1:]))
+        include = [*include, *own_files(resolved, folder, arguments)]
+    asked = {
+        "entrypoint_num_cpus": whole_number(args, "driver-cpus", 0),
+        "entrypoint_memory": whole_number(args, "driver-memory-gb", 0) * 10**9,
+    }
+    driver = {name: much for name, much in asked.items() if much}
+    cluster = Jobs(args.get("address") or "auto")
+
+    def send() -> tuple[int, Job | None]:
+        # Packed anew for each try: the archive goes once it is sent.
+        submission, package = cluster.prepare(
+            arguments, run, working_dir=folder, include=include, driver=driver
+        )
+        print(shlex.join(submission.command), package.text, sep="\n", flush=True)
+        if args.has("dry-run"):
+            submission.discard()
+            return 0, None
+        job = cluster.send(submission)
+        hint = f"raygan status {run.name}" if run else f"ray job logs {job.id}"
+        if args.has("no-wait"):
+            print(f"job {job.id} was sent: {hint}")
+            return 0, None
+        if (code := _followed(job)) is None:
+            print(f"\njob {job.id} goes on: {hint}")
+            return 130, None
+        return code, job
+
+    return send
+
+
+def _followed(job: Job) -> int | None:
+    """Its exit code, once all that it prints is shown; None for Ctrl-C here, which leaves it alone."""
+    try:
+        for text in job.follow():
+            print(text, end="", flush=True)
+        return job.wait()
+    except KeyboardInterrupt:
+        return None
+
+
+def fetch(argv: Sequence[str]) -> int:
+    """Copy a submitted run's folder here."""
+    args = parse("fetch", argv)
+    if address := in_bucket(args.positional[0]):
+        from raygan.service.runs.download import download
+
+        print(download(address, Path(args.get("to") or "runs")))
+        return 0
+    from raygan.service.cluster.fetching import fetch as copy
+    from raygan.service.cluster.jobs import Jobs
+
+    address, to = args.get("address") or "auto", Path(args.get("to") or "runs")
+    # A dashboard's http://HOST:8265 reaches its jobs, and no object store: that is found as "auto".
+    print(copy(args.positional[0], to, Jobs(address), "auto" if "://" in address else address))
+    return 0
+
+
+def dashboards(argv: Sequence[str]) -> int:
+    """Grafana dashboards and Prometheus alerts."""
+    args = parse("dashboards", argv)
+    from raygan.service.cluster import dashboards as made
+
+    if args.positional[0] == "install":
+        folder = made.install(Path(to) if (to := args.get("to")) else None)
+        print(*(folder / name for name in made.files()), made.HOW.format(folder=folder), sep="\n")
+        return 0
+    if args.positional[0] != "check":
+        raise ConfigError(f"dashboards: {args.positional[0]!r}: install or check.")
+    empty = 0
+    for where, expr in made.expressions():
+        found = made.query(args.get("prometheus") or "http://127.0.0.1:9090", expr)
+        empty += not found
+        print(f"{len(found):4d} series  {where}")
+    print(
+        f"{empty} expressions have no series: nothing of that kind runs now"
+        if empty
+        else "every expression has series"
+    )
+    return 0
+
+
+def doctor(argv: Sequence[str]) -> int:
+    """Check this machine."""
+    parse("doctor", argv)
+    from raygan.service.cluster.doctor import checks
+
+    worst = 0
+    for ok, name, text in checks():
+        print(f"{'ok  ' if ok else 'MISS'}  {name:<12} {text}")
+        worst |= not ok and name in ("python", "torch", "ray", "start")
+    return worst

@@ -1,0 +1,65 @@
+"""Verbs that train many runs to answer a question."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from raygan.cli.flags import parse
+from raygan.cli.verbs.asked import whole_number
+from raygan.paths import expanded
+from raygan.visible import say as print
+
+
+def sweep(argv: Sequence[str]) -> int:
+    """Many runs over settings."""
+    args = parse("sweep", argv)
+    from raygan.service.sweeps import report as sweep_report
+    from raygan.service.sweeps import tune as sweeping
+    from raygan.service.sweeps.file import Sweep, read_sweep
+
+    file = Path(args.positional[0])
+
+    def asked(spec: Sweep) -> Sweep:
+        more = {
+            name: whole_number(args, name.replace("_", "-"), 0, least=1)
+            for name in ("samples", "max_concurrent")
+        }
+        return spec.model_copy(update={name: number for name, number in more.items() if number})
+
+    if args.has("dry-run"):
+        from raygan.service.sweeps import estimate
+
+        print(estimate.text(asked(read_sweep(file))))
+        return 0
+    folder = sweeping.sweep(
+        file, run_dir=expanded(args.get("run-dir") or "runs"), resume=args.has("resume"),
+        address=args.get("address") or "auto", samples=whole_number(args, "samples", 0, least=1) or None,
+        max_concurrent=whole_number(args, "max-concurrent", 0, least=1) or None, track=args.get("track"),
+    )  # fmt: skip
+    # Also after --resume with nothing left to do: reports are made anew from the runs.
+    sweep_report.write(folder)
+    print(sweep_report.text(folder))
+    return 0
+
+
+def reproduce(argv: Sequence[str]) -> int:
+    """Try what a paper claims."""
+    args = parse("reproduce", argv)
+    from raygan.service.papers import reproduce as papers
+
+    folder = expanded(args.get("run-dir") or "runs/reproduce")
+    if not args.positional:
+        print(papers.listing(folder))
+        return 0
+    outcome = papers.reproduce(
+        args.positional[0],
+        seeds=whole_number(args, "seeds", 0, least=1),
+        quick=args.has("quick"),
+        run_dir=folder,
+        address=args.get("address") or "auto",
+        inline=args.get("address") is None,
+        told=print,
+    )
+    print(papers.outcome_text(outcome))
+    return 0

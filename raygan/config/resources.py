@@ -1,0 +1,82 @@
+"""What a run asks of the cluster."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from raygan.config.section import Section
+
+BATCHED_BELOW = 250_000
+"""Numbers of an MLP's D below which a CPU is faster with one batched model (benchmarks/LOG.md,
+"Packs").
+"""
+
+
+def _not_negative(value: int | str) -> int | str:
+    # By hand: `ge` of pydantic does not go with a type that is also "auto".
+    if isinstance(value, int) and value < 0:
+        raise ValueError("input should be at least 0, or auto")
+    return value
+
+
+class ResourcesConfig(Section):
+    """What each player asks of the cluster."""
+
+    pairs_per_actor: int | Literal["auto"] = Field(
+        1,
+        description=(
+            "Pairs in one process; auto: an equal share for each core or GPU, batched if that is"
+            " measured faster."
+        ),
+    )
+    batched: bool | None = Field(
+        None,
+        description=(
+            "Pairs of one process as one batched model; None: MLPs with a D below "
+            f"{BATCHED_BELOW:,} numbers, and all on a GPU."
+        ),
+    )
+    num_threads: int = Field(
+        1, gt=0, description="torch threads of a CPU player; other counts give other bits."
+    )
+    cpus_per_pair: float | None = Field(
+        None, gt=0, description="None: an equal share of the cluster, at most 1."
+    )
+    gpus_per_pair: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="None: an equal share of the GPUs, at most 1: a pair trains on one.",
+    )
+    placement: Literal["PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD"] = Field(
+        "PACK", description="Ray's placement strategy of the run's one placement group."
+    )
+    spares: Annotated[int | Literal["auto"], AfterValidator(_not_negative)] = Field(
+        1,
+        description=(
+            "Processes kept ready for players that die (180 MB each; none where players have GPUs);"
+            " auto: as many as the fullest other node has."
+        ),
+    )
+    hub: bool = Field(
+        True, description="An actor that `watch`, `status`, `scale`, `stop` and Prometheus ask."
+    )
+    scale: bool = Field(
+        True,
+        description=(
+            "Count the nodes that the cluster's autoscaler may start, and ask for them; false: only"
+            " those that are up."
+        ),
+    )
+    wait_s: float = Field(
+        600.0,
+        gt=0,
+        description=(
+            "Seconds to wait for room: for nodes that are busy with other runs, or still to come."
+        ),
+    )
+    object_store_mb: int = Field(
+        512, ge=80, description="Object store of a Ray that this run starts itself."
+    )

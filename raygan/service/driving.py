@@ -1,0 +1,246 @@
+"""Drive a run that has a folder and a journal to its end.
+
+    listeners, executor -> Controller.run -> how it ended, in run.json -> floor and ceiling, metrics.parquet
+
+`train` and `resume_run` come here with all that is refused refused already; from here on every way
+out, an error or a signal too, leaves a folder that says how the run ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import FrameType, MappingProxyType
+from typing import Any
+
+from raygan.config import Config
+from raygan.controller.checkpoint import Checkpoint
+from raygan.controller.controller import Controller
+from raygan.controller.copies import (
+    shown,
+)
+from raygan.controller.evaluator import Evaluator
+from raygan.controller.files import say
+from raygan.controller.inline import InlineExecutor
+from raygan.controller.journal import Journal
+from raygan.controller.lines import NOTES
+from raygan.controller.listener import Heard, Listener, as_listener
+from raygan.controller.mirror import mirror_of
+from raygan.controller.notices import SCORES
+from raygan.controller.orders import Executor
+from raygan.controller.own_listeners import listeners_of
+from raygan.controller.run_folder import RunFolder
+from raygan.data.base import Samples
+from raygan.data.odd import oddities
+from raygan.errors import (
+    Interrupted,
+    RayganError,
+)
+from raygan.gan.device import CPU
+from raygan.own.calling import place, said
+from raygan.service.autopack import not_batched
+from raygan.service.places import inline_device
+from raygan.service.runs.parquet import parquet
+from raygan.service.runs.run import Run
+from raygan.service.runs.summary import Keeper
+from raygan.service.signals import listening
+from raygan.service.tracking.listener import Tracking
+from raygan.service.views.sheet import sheet
+from raygan.service.views.tables import fate
+from raygan.strategies.base import Setup
+from raygan.watching import tell
+
+EMPTY: Mapping[str, str] = MappingProxyType({})
+
+
+def drive(
+    config: Config, folder: RunFolder, journal: Journal, data: Samples, inline: bool, checkpoint: Checkpoint | None,
+    heard: Sequence[Listener | Heard], problems: Sequence[str] = (), notes: Mapping[str, str] = EMPTY,
+) -> Run:  # fmt: skip
+    """Train to the end, from `checkpoint` or from step 0; the finished run. Raises a RayganError,
+    with run.json telling how it ended.
+
+    problems: of checkpoints that were passed over; notes: warning -> its text, told at the start.
+    """
+    # On Ray the driver itself computes nothing on a GPU: players have them all.
+    setup = Setup(config, data, inline_device(config) if inline else CPU)
+    listeners = _listeners(config, folder, journal, data, inline, heard)
+    controller = Controller(
+        config, folder, _executors(setup, folder.path.name, inline), listeners, setup.num_samples, journal,
+    )  # fmt: skip
+    if not (folder.path / "data.png").exists() and (drawn := sheet(data)) is not None:
+        folder.telemetry.keep({"data.png": drawn})
+    folder.status(
+        pid=os.getpid(), host=platform.node(), epoch=journal.epoch, started=time.time(), exit_code=None, error=None,  # noqa: TID251  shown only
+        total_steps=config.steps,
+    )  # fmt: skip
+    end: dict[str, Any] = {}
+    try:
+        with _signals(controller):
+            _open(controller, listeners, setup, problems, notes)
+            controller.run(checkpoint)
+        end = _outcome(controller)
+    except BaseException as error:
+        end, told = _failure(error, folder.path)
+        if told is None:
+            raise
+        raise told from told.__cause__
+    finally:
+        # The folder says how it ended before listeners close: one that hangs or raises there, a
+        # tracker without a network say, leaves no run that is "running" for ever.
+        controller.log.end(str(end.get("status", "failed")))
+        folder.status(
+            **end,
+            ended=time.time(),  # noqa: TID251  shown only
+            steps=controller.state.done,
+            **controller.state.told(),
+        )
+        folder.close()
+        for listener in listeners:
+            listener.close()
+        tell_unwritten(folder)
+    tell("measuring floor and ceiling")
+    known = _tell_protocols(folder, setup, end)
+    tell("writing metrics.parquet")
+    folder.telemetry.keep({"metrics.parquet": parquet(folder.path)})
+    folder.mirror()
+    # `known`: on a full disk run.json lacks what was just said of the scores (decision 54).
+    return Run(folder.path.resolve(), known)
+
+
+def _executors(setup: Setup, name: str, inline: bool) -> Callable[[], Executor]:
+    """What makes the run an executor, at each attempt another one."""
+    if inline:
+        return lambda: InlineExecutor(setup)
+    # Here, not at the top: an inline run never imports Ray.
+    from raygan.actors.executor import RayExecutor
+
+    return lambda: RayExecutor(name, setup)
+
+
+def _listeners(
+    config: Config, folder: RunFolder, journal: Journal, data: Samples, inline: bool, heard: Sequence[Listener | Heard]
+) -> list[Listener]:  # fmt: skip
+    """Who hears of each order: the caller's, the config's, and what writes, tracks and passes on."""
+    listeners = [*map(as_listener, heard), *listeners_of(config), Keeper(folder.path)]
+    if config.track:
+        listeners.append(Tracking(config, folder.path, data))
+    if not inline and config.resources.hub:
+        from raygan.actors.hub import HubLink
+
+        listeners.append(HubLink(folder.path.name, folder.path))
+    # Last: when it closes it sends what is left, and the others write their last lines then.
+    for mirror in mirror_of(folder, journal):
+        listeners.append(mirror)
+        folder.mirror = mirror.push
+    return listeners
+
+
+def _open(
+    controller: Controller, listeners: Sequence[Listener], setup: Setup, problems: Sequence[str], notes: Mapping[str, str]
+) -> None:  # fmt: skip
+    """What is told before the first step: the data, and every warning that is known by then."""
+    data: Samples = setup.data
+    for listener in listeners:
+        listener.begin(controller)
+        listener.read([*(data.record.lines() if data.record else []), *part_lines(data)])
+    controller.log.warn_checkpoints(problems)
+    for name, text in notes.items():
+        if text:
+            controller.log.warn(name, text)
+            for listener in listeners:
+                listener.note(name, text)
+    for odd in oddities(data):
+        controller.log.warn("W108 odd-data", odd)
+        NOTES.warning("W108 odd-data: %s", odd)
+    if slow := not_batched(setup):
+        controller.log.warn(
+            "W107 not-batched",
+            f"{slow[0]} pairs in one actor train one after the other: {slow[1]}",
+        )
+
+
+def _outcome(controller: Controller) -> dict[str, Any]:
+    """Of a run that came to its end: run.json's words for it."""
+    state = controller.state
+    degraded = {p: why for p, why in state.failures.degraded.items() if p not in state.players}
+    if degraded:
+        return {"status": "degraded", "exit_code": 4, "degraded": degraded}
+    return {"status": "done", "exit_code": 0}
+
+
+def _failure(error: BaseException, path: Path) -> tuple[dict[str, Any], RayganError | None]:
+    """Of a run that was ended by this error: run.json's words for it, and what is raised in its
+    place; None: itself.
+    """
+    if isinstance(error, RayganError):
+        status = "stopped" if isinstance(error, Interrupted) else "failed"
+        return {"status": status, "exit_code": error.exit_code, "error": str(error)}, None
+    # A connection that broke and a time that ran out are OSErrors too, but no room on a disk
+    # mends them: they are told as what they are, below.
+    if isinstance(error, OSError) and not isinstance(error, ConnectionError | TimeoutError):
+        # Not of telemetry, which never raises (decision 54): nothing more can be committed.
+        text = (
+            f"stopped ({say(error)}). What was committed is kept. Make room there; then: raygan"
+            f" resume {shown(path)}"
+        )
+        return {"status": "stopped", "exit_code": 1, "error": text}, RayganError(text)
+    end = {"status": "failed", "exit_code": 1, "error": f"{type(error).__name__}: {error}"}
+    if not isinstance(error, Exception) or not (at := place(error)):
+        return end, None
+    told = RayganError(f"{at}: {said(error)}. It is in your own code; what was committed is kept.")
+    told.__cause__ = error
+    return end, told
+
+
+def part_lines(data: Samples) -> list[str]:
+    """What each pair trains on, where that is not the same."""
+    return [f"data {part.line(pair)}" for pair, part in data.parts.items()]
+
+
+def told(data: Samples) -> dict[str, Any]:
+    """What run.json keeps of a reader's work: the record, and the way back to the data's own units."""
+    out: dict[str, Any] = {"reading": data.record.plain()} if data.record else {}
+    return {**out, "scaling": data.scaling.plain()} if data.scaling else out
+
+
+def _tell_protocols(folder: RunFolder, setup: Setup, end: dict[str, Any]) -> dict[str, Any]:
+    """What the scores mean. A metric that fails here too costs no run: it ends degraded, as with
+    scores that are missing.
+    """
+    try:
+        return folder.status(protocols=Evaluator(setup).protocols())
+    except Exception as error:  # of any metric, also one that users bring
+        why = f"their floor and ceiling could not be measured ({type(error).__name__}: {error})"
+        return folder.status(
+            status="degraded", exit_code=4, degraded={SCORES: why, **end.get("degraded", {})}
+        )
+
+
+def _signals(controller: Controller) -> contextlib.AbstractContextManager[None]:
+    """SIGINT, SIGTERM and SIGHUP save and stop; a second one ends the process at once, but for
+    SIGHUP: a terminal that is closed sends two, one by its shell and one by the kernel.
+    """
+
+    def handler(signum: int, frame: FrameType | None) -> None:
+        if controller.state.stop_signal is not None:
+            if signum == signal.SIGHUP:
+                return
+            os._exit(128 + signum)
+        controller.stop(signum)
+
+    return listening(handler)
+
+
+def tell_unwritten(folder: RunFolder) -> None:
+    """At the end: what is missing on disk."""
+    if lost := folder.unwritten():
+        what = ", ".join(f"{name} {count}" for name, count in lost.items())
+        NOTES.warning(
+            "not written in %s: %s (lines, or files); %s", folder.path, what, fate("W203")
+        )

@@ -1,0 +1,98 @@
+"""Where a run computes: in this process, or on a Ray that is joined or started; what is refused
+before anything is written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+
+from raygan.config import Config
+from raygan.data.base import Samples
+from raygan.errors import (
+    DataError,
+    InfeasibleError,
+)
+from raygan.gan.device import chosen
+from raygan.gan.device import settle as settle_device
+from raygan.strategies.base import num_processes, with_data
+from raygan.strategies.partition import component_of, sources_of, with_parts
+from raygan.watching import tell
+
+
+@contextlib.contextmanager
+def hosting(config: Config, address: str, inline: bool) -> Iterator[None]:
+    """Ray for the block, unless everything happens in this process."""
+    if inline:
+        yield
+        return
+    # Before the import, which is most of the wait.
+    tell("loading Ray")
+    from raygan.actors.cluster import cluster
+
+    tell("starting Ray" if address in ("auto", "local") else f"joining {address}")
+    with cluster(address, config.resources.object_store_mb):
+        yield
+
+
+def parted(config: Config, data: Samples, inline: bool) -> Samples:
+    """With what is known of pairs' own SOURCEs, each read where pairs live. Raises DataError."""
+    # An array that was given as an object has no path, and the data of a part never travel: it is
+    # read where its pair lives (decision 72).
+    component = component_of(config)
+    if component.partition != "shared" and not inline and not component.elsewhere:
+        raise DataError(
+            "data.partition: data given as an object are in this process only. Save them with"
+            " numpy.savez, or use --inline."
+        )
+    if not sources_of(config):
+        return data
+    if inline:
+        return with_parts(config, with_data(config), data)
+    from raygan.actors.sources import look_there
+
+    return with_parts(config, with_data(config), data, look_there)
+
+
+def room_for_actors(config: Config) -> int:
+    """How many actors of this cluster, as it is or can become, can train at once; GPUs
+    count where players may have them.
+    """
+    from raygan.actors.outlook import outlook, total
+
+    room = total(outlook(config.resources.scale).rooms(config.num_pairs))
+    # One pair trains on one GPU at most (decision 79), so whole GPUs are counted.
+    gpus = 0.0 if config.device == "cpu" else room["GPU"]
+    return max(1, int(gpus or room["CPU"]))
+
+
+def check_placement(config: Config) -> None:
+    from raygan.actors.outlook import outlook
+    from raygan.actors.placement import place_in
+
+    placed = place_in(num_processes(config), config.resources, outlook(config.resources.scale))
+    refuse_without_gpu(config, placed.gpus)
+
+
+def refuse_without_gpu(config: Config, gpus: float) -> None:
+    """Raises InfeasibleError where a GPU is demanded and no player would get a share of one."""
+    if config.device == "cuda" and not gpus:
+        raise InfeasibleError(
+            "device = cuda: no player gets a GPU, the cluster has none to give. Use --device cpu or"
+            " auto, or a cluster whose nodes have GPUs."
+        )
+
+
+def inline_device(config: Config) -> torch.device:
+    """All players' device in this one process, made ready. Raises InfeasibleError."""
+    device = chosen(config.device)
+    settle_device(device, config.pace == "lockstep")
+    return device
+
+
+def check_abroad(config: Config) -> None:
+    from raygan.actors.abroad import refuse_missing
+
+    refuse_missing(config)

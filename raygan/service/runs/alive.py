@@ -1,0 +1,57 @@
+"""Is a run still being written, by whom, and has it come to its end?"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from raygan.config import Config
+from raygan.controller.checkpoint import Checkpoint
+from raygan.controller.lines import read_info
+from raygan.errors import ConfigError
+
+GOES_ON = ("starting", "running")
+"""What run.json says of a run that has not ended; also of one whose driver was killed."""
+
+
+def running(info: Mapping[str, Any]) -> bool:
+    """Is there a driver that goes on with it, as far as this machine can tell?"""
+    if info["status"] not in GOES_ON:
+        return False
+    # A process number means something on its own machine only: of a run that another one writes,
+    # into storage that both see, there is nothing better to believe than its run.json.
+    return info.get("host") != platform.node() or _process_lives(info)
+
+
+def _process_lives(info: Mapping[str, Any]) -> bool:
+    try:
+        os.kill(int(info["pid"]), 0)
+    except ProcessLookupError:
+        return False
+    except (KeyError, PermissionError):  # not begun; or somebody else's, and there
+        return True
+    return True
+
+
+def refuse_running(path: Path) -> None:
+    """Raises ConfigError when the process that writes this run is alive on this machine."""
+    info = read_info(path)
+    pid = info.get("pid")
+    if info.get("status") not in GOES_ON or info.get("host") != platform.node() or not pid:
+        return
+    # More than that the number is taken: after a restart of the machine it may be anybody's, and
+    # would keep the run from ever going on. A driver elsewhere is fenced by its epoch (decision 19).
+    command = Path(f"/proc/{pid}/cmdline")
+    if pid != os.getpid() and command.exists() and b"raygan" in command.read_bytes():
+        raise ConfigError(
+            f"run {str(path)!r} is running (pid {pid}). Stop it with `kill {pid}`, or wait for it."
+        )
+
+
+def is_done(path: Path, checkpoint: Checkpoint, config: Config) -> bool:
+    """Has this run come to its end, with its last checkpoint there?"""
+    ended = read_info(path).get("status") in ("done", "degraded")
+    return ended and all(step >= config.steps for step in checkpoint.steps.values())

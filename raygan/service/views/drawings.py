@@ -1,0 +1,145 @@
+"""The pictures that need no checkpoint: the report has them, and the live page draws them again and
+again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from raygan.data.base import Samples
+from raygan.metrics.ranking import cannot_tell
+from raygan.service.runs.run import Run
+from raygan.service.scores.score_table import SKIP
+from raygan.service.views.standing import FEW, Standing, standing
+from raygan.service.views.stored import Show
+
+ROWS = 5
+"""Pairs whose samples are all shown over time."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A picture that can be drawn from a run's files, while it goes on too."""
+
+    key: str
+    title: str
+    note: str
+    draw: Callable[[], bytes | None]
+
+
+def drawings(run: Run, data: Samples, found: Standing, show: Show) -> list[Drawing]:
+    """The pictures that need no checkpoint, of what is `pictured`: the report has them, and the
+    live page draws them again and again.
+    """
+    # Here, not at the top: matplotlib takes half a second.
+    from raygan.service.views import crowd, curves, meetings, pictures, slots
+
+    digest, roles = run.digest, run.roles
+    entry, out = entry_of(run), list[Drawing]()
+    drawn = f"One of {digest.thinned} rows is drawn." if digest.thinned > 1 else ""
+    tracked = _tracked(run, entry, found.metric)
+    if show and not data.text:
+        out.append(
+            Drawing(
+                "samples",
+                "Samples over time",
+                "",
+                lambda: pictures.samples_over_time(
+                    {p: show[p] for p in found.of(show, roles, ROWS)}, data, roles
+                ),
+            )
+        )
+        note = "Dashed: the fair share. Points further than 3 std from every mode are not counted."
+        out.append(
+            Drawing("modes", "Modes", note, lambda: pictures.mode_histograms(show, data, roles))
+        )
+    if tracked:
+        note = (
+            "Against steps, and against seconds of wall time; the mixture is not a single"
+            " generator."
+        )
+        floor, ceiling = entry["floor"], entry["ceiling"]
+        out.append(
+            Drawing(
+                "scores",
+                "Scores",
+                note,
+                lambda: curves.scores_over_time(run, tracked, floor, ceiling, found),
+            )
+        )
+    metric = found.metric if found.metric in tracked else next(iter(tracked), None)
+    if metric and len(run.pairs) > FEW:
+        note = "A lane a pair, the best at the end first."
+        out.append(
+            Drawing(
+                "pairs", "All pairs", note, lambda: crowd.heat(digest.scored, metric, found.order)
+            )
+        )
+    if digest.trained:
+        out.append(
+            Drawing("training", "Training", drawn, lambda: curves.training_curves(run, found))
+        )
+    note = "Mean over the local pairs' copies in use, in steps; dashed: the bound of this tempo."
+    out.append(
+        Drawing(
+            "lag",
+            "Age of what the global pair learns from",
+            note,
+            lambda: curves.lag_over_time(run),
+        )
+    )
+    note = (
+        "A lane a seat, a colour a discriminator (by the pair of its birth); where it changes, two"
+        " have swapped."
+    )
+    out.append(Drawing("swaps", "Who met whom", note, lambda: meetings.swap_ribbons(run)))
+    note = (
+        "PMGAN: how strongly each generator is pushed off the others, and how old the judge's view"
+        " of it was."
+    )
+    out.append(
+        Drawing("slots", "Balance and lag", note, lambda: slots.balance_over_time(run, found))
+    )
+    note = (
+        "PMGAN: a lane a generator; how many steps its slot was behind the newest one that the"
+        " judge used. Grey: not there."
+    )
+    out.append(Drawing("raster", "Slots", note, lambda: slots.slot_raster(run)))
+    return out
+
+
+def entry_of(run: Run) -> dict[str, Any]:
+    """Floor and ceiling of the run's scores."""
+    protocols, entry = (
+        run.info.get("protocols", {}),
+        {"floor": dict[str, Any](), "ceiling": dict[str, Any]()},
+    )
+    for row in run.scores().values():
+        entry = protocols.get(row["protocol"], entry)
+    return entry
+
+
+def _tracked(run: Run, entry: dict[str, Any], first: str | None, most: int = 4) -> list[str]:
+    """Scores that were followed through the run: the one that decides, others that can tell noise
+    from real data, then the rest.
+    """
+    rows = next(iter(run.digest.scored.values()), ())
+    there = [k for k in next(iter(rows), {}) if k not in SKIP]
+    # A score by which noise is as good as real data comes last (decision 71).
+    blind = cannot_tell(entry["floor"], entry["ceiling"])
+    return sorted(there, key=lambda m: (m != first, m in blind, m not in entry["ceiling"]))[:most]
+
+
+def pictured(run: Run) -> tuple[Standing, Show]:
+    """How the pairs stand, and samples of the players that pictures show by name; the others' files
+    are not read.
+    """
+    from raygan.service.views.stored import stored_samples
+
+    found, roles = standing(run, entry_of(run)), run.roles
+    # Once a player: it is asked of each file, and a long run has thousands.
+    asked = cache(lambda player: bool(found.of([player], roles)))
+    return found, stored_samples(run, asked)

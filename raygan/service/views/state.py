@@ -1,0 +1,112 @@
+"""A run at this moment, as plain values and as text."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from raygan.own.names import label
+from raygan.service.runs.alive import running
+from raygan.service.runs.run import Run
+from raygan.strategies.roles import role_of
+from raygan.visible import visible
+
+ENDED = ("done", "degraded", "stopped", "failed")
+
+
+def state(run: Run) -> dict[str, Any]:
+    """A run at this moment, as plain values: for `status`, `watch`, and the live page."""
+    from raygan.metrics.ranking import headline
+    from raygan.service.views.tables import lives, waiting_line
+
+    info, config, summary, roles = run.info, run.config, run.summary, run.roles
+    trained, scores, gone = summary.newest, summary.scores, summary.gone
+    players: list[dict[str, Any]] = []
+    for player in [*run.players, *(p for p in gone if p in trained)]:
+        row, score = trained.get(player, {}), scores.get(player, {})
+        seconds, held = row.get("seconds", 0.0), row.get("held_s", 0.0)
+        metric = headline(score) if score else None
+        step = int(row.get("step", 0))
+        players.append({
+            "player": player, "main": role_of(player, roles).main, "step": step, "holds": summary.holds.get(player, player),
+            "rate": row["steps"] / seconds if seconds else None,
+            "wait": (row.get("wait_s", 0.0) + held) / (seconds + held) if seconds else None,
+            "loss_d": row.get("loss_d"), "loss_g": row.get("loss_g"), "lag": row.get("lag"),
+            "score": f"{metric} {score[metric]:.4g}" if metric else None,
+            "state": gone.get(player) or ("done" if step >= config.steps else "train"),
+        })  # fmt: skip
+    status = info["status"] if running(info) or info["status"] in ENDED else "lost"
+    # Who has left counts neither as done nor as missing.
+    here = [p for p in players if p["state"] not in ("retire", "leave")]
+    done = sum(p["step"] for p in here) / (config.steps * max(1, len(here)))
+    elapsed = summary.elapsed
+    mixture = scores.get("mixture")
+    seen = {
+        "name": run.name, "status": status, "exit_code": info.get("exit_code"), "error": info.get("error"),
+        "strategy": label(config.strategy["name"]), "tempo": config.tempo, "data": label(config.data["name"]), "seed": config.seed,
+        "steps": config.steps, "progress": done, "elapsed": elapsed,
+        "eta": elapsed * (1 - done) / done if done and status == "running" else None,
+        "players": players, "mixture": {k: v for k, v in (mixture or {}).items() if isinstance(v, float)},
+        "swaps": summary.counts["swap"],
+        "deaths": summary.counts["death"],
+        "warnings": dict(sorted(summary.warnings.items())),
+        "events": list(summary.recent),
+        "player_seconds": summary.player_seconds,
+        "damaged": summary.damaged,
+        "waiting": waiting_line(info),
+        "lives": lives(info),
+    }  # fmt: skip
+    # NaN is no JSON: a browser's parser refuses the whole state for one loss.
+    return {key: finite(value) for key, value in seen.items()}
+
+
+def finite(value: Any) -> Any:
+    """JSON has neither NaN nor infinity: None.
+
+    >>> finite({"a": [1.0, float("nan")]})
+    {'a': [1.0, None]}
+    """
+    if isinstance(value, dict):
+        return {k: finite(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def state_text(seen: dict[str, Any]) -> str:
+    """The same as text."""
+    from raygan.service.views.tables import LIFE, text_table
+
+    def number(value: float | None, form: str) -> str:
+        return "" if value is None else format(value, form)
+
+    header = ["pair", "holds", "step", "it/s", "wait", "loss D", "loss G", "score", "lag", "state"]
+    rows = [
+        [
+            p["player"], p["holds"], f"{p['step']}/{seen['steps']}", number(p["rate"], ".0f"), number(p["wait"], ".0%"),
+            number(p["loss_d"], ".3f"), number(p["loss_g"], ".3f"), p["score"] or "", number(p["lag"], ".0f"), p["state"],
+        ]
+        for p in seen["players"]
+    ]  # fmt: skip
+    exit_code = "" if seen["exit_code"] is None else f" (exit code {seen['exit_code']})"
+    lines = [
+        (
+            f"{seen['name']}: {seen['status']}{exit_code}, {seen['strategy']} ({seen['tempo']}),"
+            f" {seen['data']}, seed {seen['seed']}"
+        ),
+        text_table(header, rows),
+        f"{seen['progress']:.0%}  elapsed {seen['elapsed']:.0f} s"
+        + (f"  eta {seen['eta']:.0f} s" if seen["eta"] is not None else "")
+        + (f"  swaps {seen['swaps']}" if seen["swaps"] else "")
+        + (f"  deaths {seen['deaths']}" if seen["deaths"] else "")
+        + "".join(f"  {name} {count}x" for name, count in seen["warnings"].items()),
+    ]
+    lines += [
+        f"damaged lines, passed over: {name} {count}" for name, count in seen["damaged"].items()
+    ]
+    lines += [seen["waiting"]] if seen["waiting"] else []
+    if seen["lives"]:
+        lines += ["", text_table(LIFE, seen["lives"])]
+    if seen["error"]:
+        lines.append(f"error  {seen['error']}")
+    return visible("\n".join(lines))

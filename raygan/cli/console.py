@@ -49,7 +49,12 @@ class Json(Quiet):
 
     def done_already(self, path: Path, steps: int) -> None:
         """Said before the result."""
-        print(json.dumps({"kind": "done already", "run": str(path), "steps": steps}), flush=True)
+        print(
+            json.dumps(
+                {"kind": "done already", "run": address_of(path) or str(path), "steps": steps}
+            ),
+            flush=True,
+        )
 
     def finish(self, run: Run, report: Path | None) -> None:
         """The result."""
@@ -57,8 +62,8 @@ class Json(Quiet):
             json.dumps(
                 {
                     "kind": "end",
-                    "run": str(run.path),
-                    "report": report and str(report),
+                    "run": address_of(run.path) or str(run.path),
+                    "report": report and (in_run(run, report) or str(report)),
                     "scores": run.scores(),
                 }
             ),
@@ -311,13 +316,19 @@ def ending(run: Run, report: Path | None) -> str:
             f" {len(info['busy_seconds'])} players, seed {run.config.seed}"
         ),
         *([waiting] if (waiting := waiting_line(info)) else []),
-        *([f"report  {shown(report)}"] if report else []),
+        *([f"report  {in_run(run, report) or shown(report)}"] if report else []),
         (
             f"next    raygan sample {where} --from {run.main_player} -n 1024 -o"
             f" samples.{'txt' if alphabet else 'png'}"
         ),
     ]
     return visible("\n".join(lines))
+
+
+def in_run(run: Run, file: Path) -> str:
+    """A file of a run in a bucket, there: its local side goes. "" of another run."""
+    address = address_of(run.path)
+    return f"{address}/{file.relative_to(run.path)}" if address else ""
 
 
 def whole_time(elapsed: float) -> str:

@@ -251,7 +251,10 @@ def serve(argv: Sequence[str]) -> int:
     from raygan.service.serving.source import Source
 
     path = args.positional[0]
-    if not path.startswith(SCHEME):
+    if in_bucket(path):
+        path = str(in_bucket(path))
+        _opened(args, path)
+    elif not path.startswith(SCHEME):
         path = str(expanded(path).resolve() if is_export(path) else _opened(args).path)
     source = Source(path, args.get("from"), args.has("reject"), args.has("trust-code"))
     return running.serve(

@@ -230,7 +230,7 @@ def resume_run(
     tell(f"reading {label(config.data['name'])}")
     data = load_data(config)
     if (why := other_data(info, data)) and not new_data:
-        raise DataError(f"run {str(folder.path)!r}: {why}")
+        raise DataError(f"run {shown(folder.path)!r}: {why}")
     if config.data.get("held_out_by") == "tail":
         NOTES.warning(
             "%s: its last samples are held out, as they were when the run began", data.name
@@ -251,7 +251,7 @@ def resume_run(
             _check_abroad(config)
         data = _parted(config, data, inline)
         if (other := other_data(info, data)) and not new_data:
-            raise DataError(f"run {str(folder.path)!r}: {other}")
+            raise DataError(f"run {shown(folder.path)!r}: {other}")
         why = why or other
         journal = open_journal(
             storage_of(folder.path)
@@ -452,7 +452,7 @@ def refuse_running(path: Path) -> None:
     command = Path(f"/proc/{pid}/cmdline")
     if pid != os.getpid() and command.exists() and b"raygan" in command.read_bytes():
         raise ConfigError(
-            f"run {str(path)!r} is running (pid {pid}). Stop it with `kill {pid}`, or wait for it."
+            f"run {shown(path)!r} is running (pid {pid}). Stop it with `kill {pid}`, or wait for it."
         )
 
 

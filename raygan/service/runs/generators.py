@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from raygan.controller.checkpoint import Checkpoint, newest_valid
+from raygan.controller.copies import shown
 from raygan.controller.lines import NOTES
 from raygan.data.record import Scaling
 from raygan.errors import CheckpointError
@@ -175,9 +176,9 @@ def newest(run: Run, what: str) -> Checkpoint:
     checkpoint, problems = newest_valid(run.path)
     if checkpoint is None:
         why = problems[0] if problems else "it has no checkpoint yet."
-        raise CheckpointError(f"run {str(run.path)!r} cannot be {what}: {why}")
+        raise CheckpointError(f"run {shown(run.path)!r} cannot be {what}: {why}")
     for problem in problems:
-        NOTES.warning("%s: %s", run.path, problem)
+        NOTES.warning("%s: %s", shown(run.path), problem)
     return checkpoint
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -53,6 +54,8 @@ def list_runs(parent: Path, names: Sequence[str] | None = None) -> list[dict[str
 
 def alive(info: dict[str, Any]) -> bool:
     """Does the run's driver still live, as far as this machine can tell?"""
+    if info.get("host", platform.node()) != platform.node():
+        return True
     try:
         os.kill(int(info["pid"]), 0)
     except ProcessLookupError:

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raygan.config import Config
-from raygan.controller.copies import storage_of
-from raygan.controller.files import say, write_within
+from raygan.controller.copies import keep, shown, storage_of
+from raygan.controller.files import say
 from raygan.controller.journal import read_journal
 from raygan.controller.lines import NOTES, JsonLines, Lines, read_info, read_json, told_by_a_run
 from raygan.controller.run_folder import find_run
@@ -218,7 +218,7 @@ class Run:
                 return told
         except (AttributeError, TypeError) as error:
             raise ConfigError(
-                f"run {str(self.path)!r}: roles in run.json are not what raygan writes ({error})."
+                f"run {shown(self.path)!r}: roles in run.json are not what raygan writes ({error})."
             ) from error
         from raygan.strategies.base import (
             strategy_of,
@@ -299,7 +299,7 @@ class Run:
         """Shares of the mixture that was fitted. Raises ConfigError when none was."""
         if not (self.path / "mixture.json").exists():
             raise ConfigError(
-                f"--from fitted: no shares were fitted yet. First `raygan evaluate {self.path}"
+                f"--from fitted: no shares were fitted yet. First `raygan evaluate {shown(self.path)}"
                 " --metrics mixture`."
             )
         weights: dict[str, float] = read_json(self.path, "mixture.json", weights=dict)["weights"]
@@ -307,8 +307,8 @@ class Run:
             isinstance(w, int | float) for w in weights.values()
         ):
             raise ConfigError(
-                f"run {str(self.path)!r}: mixture.json is of other pairs. Again: raygan evaluate"
-                f" {self.path} --metrics mixture"
+                f"run {shown(self.path)!r}: mixture.json is of other pairs. Again: raygan evaluate"
+                f" {shown(self.path)} --metrics mixture"
             )
         return weights
 
@@ -317,7 +317,7 @@ class Run:
         more: the result stands.
         """
         try:
-            write_within(self.path, name, (json.dumps(found, indent=1) + "\n").encode())
+            keep(self.path, name, (json.dumps(found, indent=1) + "\n").encode())
         except OSError as error:
             NOTES.warning("%s is not stored in the run (%s)", name, say(error))
 

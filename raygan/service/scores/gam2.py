@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from raygan.config import Config, Resolved
+from raygan.controller.copies import shown
 from raygan.errors import ConfigError
 from raygan.gan import steps as S
 from raygan.gan.random_streams import Streams
@@ -147,7 +148,7 @@ def control_group(run: Run, count: int) -> Run:
     inline = run.info.get("executor") == "inline"
     return train(
         Resolved(config=config, origins={}), run_dir=run.path.parent, name=name, inline=inline,
-        command=f"raygan evaluate {run.path} --metrics gam2 --control {count}",
+        command=f"raygan evaluate {shown(run.path)} --metrics gam2 --control {count}",
     )  # fmt: skip
 
 

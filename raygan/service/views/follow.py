@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import os
 import tempfile
 import time
 import uuid
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from raygan.controller.bucket import BucketStorage
-from raygan.controller.copies import refresh, storage_of
+from raygan.controller.copies import refresh, shown, storage_of
 from raygan.controller.files import say, write_within
 from raygan.controller.lines import Lines, told_by_a_run
 from raygan.controller.run_folder import (
@@ -79,7 +78,7 @@ class FolderFeed:
                 write_within(self.run.path, name, raw)
         except OSError as error:
             raise ConfigError(
-                f"run {str(self.run.path)!r}: {name} cannot be written ({say(error)}). Ask on the"
+                f"run {shown(self.run.path)!r}: {name} cannot be written ({say(error)}). Ask on the"
                 " machine that drives the run, or by its name and --address."
             ) from None
 
@@ -130,9 +129,7 @@ class HubFeed:
 
 def running(info: dict[str, Any]) -> bool:
     """Is there a driver that goes on with it, as far as this machine can tell?"""
-    if info["status"] not in ("starting", "running"):
-        return False
-    return info.get("host") != os.uname().nodename or alive(info)
+    return info["status"] in ("starting", "running") and alive(info)
 
 
 @contextlib.contextmanager
@@ -229,7 +226,7 @@ def refuse_unless_running(feed: Feed, what: str) -> None:
             else f"{info['status']} by name, but its driver is gone: lost"
         )
         raise ConfigError(
-            f"run {str(feed.run.path)!r} is {status}, not running. Only a running run can be"
+            f"run {shown(feed.run.path)!r} is {status}, not running. Only a running run can be"
             f" {what}."
         )
 

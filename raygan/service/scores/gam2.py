@@ -44,6 +44,12 @@ def gam2(
     runs = [Run.load(p) for p in paths]
     if control:
         runs.append(control_group(runs[0], control))
+    names = [run.name for run in runs]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ConfigError(
+            f"gam2: two runs are named {twice[0]}, and their scores go by the name. Give one of the"
+            " folders another name."
+        )
     data = run_data(runs[0])
     for run in runs:
         if run.config.data != runs[0].config.data:

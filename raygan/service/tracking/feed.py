@@ -40,7 +40,7 @@ class Kept:
 
     def of(self, name: str) -> Row:
         """Of one tracker; {} before it began, and of one that is damaged: it is told anew."""
-        found = self._all.get(name)
+        found: Any = self._all.get(name)
         try:
             return {
                 "id": None if found["id"] is None else str(found["id"]),

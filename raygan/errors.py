@@ -8,7 +8,7 @@ RayganError                  exit 1
 ├── NonFiniteError           exit 1   a player's losses stayed NaN or infinite
 ├── PlayerDied               exit 1   a player's process is gone
 │   └── Leaving              exit 1   its machine gave notice: it goes elsewhere from what was saved
-├── StaleEpochError          exit 1   another process has taken this run over
+├── StaleEpochError          exit 6   another process has taken this run over
 ├── RequirementError         exit 5   `--require` was not met
 └── Interrupted              exit 129 / 130 / 143   stopped by a signal, with a checkpoint saved
 
@@ -106,6 +106,8 @@ class Leaving(PlayerDied):
 
 class StaleEpochError(RayganError):
     """Another process has opened the run since; this one must not write any more."""
+
+    exit_code = 6
 
     def __init__(self, mine: int, newest: int) -> None:
         super().__init__(mine, newest)

@@ -23,6 +23,8 @@ from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
 from raygan.service.resuming import resume_run
 from raygan.service.runs.run import Run
+from raygan.service.serving import running
+from raygan.service.serving.source import Rolling, Source
 from raygan.service.training import train
 from tests.buckets import BUCKET, CANARY, Server
 from tests.conftest import tiny_config
@@ -112,6 +114,114 @@ def test_a_resumed_run_has_the_bits_of_the_one_on_disk(server: Server, tmp_path:
     steps = [r["step"] for r in read_jsonl(find_run(f"{RUNS}/twice") / "metrics.jsonl")]
     assert max(steps) == 20
     assert 4 in steps or 5 in steps, "what the first life told is kept"
+
+
+@pytest.mark.parametrize("how", ["more steps", "other settings"])
+def test_what_a_resumed_run_has_changed_before_it_goes_on_is_sent(
+    server: Server, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else whoever takes it over from a driver that is killed has the settings of before."""
+    name = f"changed-{how[:4]}"
+    made(name)
+    stored = json.loads(storage(name).read("config.json"))
+    monkeypatch.setattr(mirror.Mirror, "close", lambda self: None)  # it is killed
+    if how == "more steps":
+        resume_run(f"{RUNS}/{name}", extra_steps=8)
+    else:
+        resume_run(f"{RUNS}/{name}", overrides=tiny_config(steps=16))
+    now = json.loads(storage(name).read("config.json"))
+    assert (stored["steps"], now["steps"]) == (12, 20 if how == "more steps" else 16)
+
+
+def test_a_run_in_a_bucket_is_served_by_its_address_and_moves_on(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A replica elsewhere has none of this machine's files."""
+    asked: list[Source] = []
+    monkeypatch.setattr(running, "serve", lambda source, *rest: asked.append(source) or 0)
+    made("served")
+    with pytest.raises(SystemExit) as end:
+        main(["serve", f"{RUNS}/served/"])
+    assert end.value.code == 0
+    assert [s.path for s in asked] == [f"{RUNS}/served"]
+    rolling = Rolling(asked[0])
+    before = rolling.model.checkpoint
+    resume_run(f"{RUNS}/served", extra_steps=8)
+    rolling.look()
+    assert (rolling.rolled, rolling.failed) == (1, "")
+    assert before < rolling.model.checkpoint
+    assert rolling.model.generators.draw(3).shape == (3, 2)
+
+
+def test_a_file_that_is_gone_goes_in_the_bucket_too(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tracker's database has a journal while it writes: beside a newer database it is harm."""
+    monkeypatch.setattr(mirror, "PACE_S", 3600.0)
+
+    class Database:
+        def begin(self, run: Any) -> None:
+            self.left = run.log.folder.path / "db-journal"
+            self.left.write_text("undo")
+            self.there: list[bool] = []
+
+        def __call__(self, run: Any, done: Any) -> None:
+            run.log.folder.mirror()
+            self.there.append(storage("gone").exists("db-journal"))
+            self.left.unlink(missing_ok=True)
+
+    heard = Database()
+    config = tiny_config()
+    train(
+        Resolved(config=config, origins={}), run_dir=RUNS, name="gone", inline=True,
+        listeners=[heard],
+    )  # fmt: skip
+    assert heard.there[0]
+    assert not heard.there[-1]
+    assert storage("gone").exists("data.png")
+
+
+def test_results_are_kept_beside_the_run_wherever_it_lies(
+    server: Server, caches: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    made("judged")
+    Run.load(f"{RUNS}/judged").store("best.json", {"player": "pair-01"})
+    monkeypatch.setenv("XDG_CACHE_HOME", str(caches / "of-another-machine"))
+    assert Run.load(f"{RUNS}/judged").best == "pair-01"
+
+    def refused(self: BucketStorage, name: str, raw: bytes) -> None:
+        raise OSError(13, "AccessDenied", name)
+
+    monkeypatch.setattr(BucketStorage, "write", refused)
+    Run.load(f"{RUNS}/judged").store("best.json", {"player": "pair-00"})
+    assert "best.json is not stored in the run" in caplog.text
+    assert Run.load(f"{RUNS}/judged").best == "pair-01"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "stop RUN",
+        "scale RUN --pairs 2",
+        "sample RUN --from fitted",
+        "status RUN",
+        "runs --repair RUN",
+    ],
+)
+def test_what_is_refused_names_the_run_by_its_address(
+    server: Server, words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = {"kind": "swap", "step": 1, "time": 0.0}
+    monkeypatch.setattr("raygan.service.runs.repair._without_event", lambda run, records: [lost])
+    name = f"told-{words.split()[0]}"
+    made(name)
+    there = storage(name)
+    if words.startswith("status"):
+        there.write("run.json", b"{")
+    capsys.readouterr()
+    line = one_line(capsys, *words.replace("RUN", f"{RUNS}/{name}").split())
+    assert f"{RUNS}/{name}" in line
+    assert "cache" not in line
 
 
 def test_what_cannot_be_sent_is_told_and_does_not_stop_training(
@@ -304,7 +414,7 @@ def test_a_second_driver_takes_over_and_the_first_one_ends(
         env={**os.environ, "XDG_CACHE_HOME": str(tmp_path / "second")},
     )  # fmt: skip
     _, err = first.communicate(timeout=60)
-    assert first.returncode == 1
+    assert first.returncode == 6
     assert b"was taken over by another process" in err
     assert states("two") == whole
     assert json.loads(storage("two").read("run.json"))["epoch"] == 2

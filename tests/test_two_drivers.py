@@ -32,7 +32,7 @@ def test_the_second_driver_takes_over_and_the_first_one_ends(tmp_path: Path) -> 
         raygan("resume", str(run), "--plain"), check=True, capture_output=True, timeout=200
     )
     _, err = first.communicate(timeout=60)
-    assert first.returncode == 1
+    assert first.returncode == 6
     assert "was taken over by another process (epoch 2, this one is 1)" in err.splitlines()[-1]
     info = json.loads((run / "run.json").read_text())
     assert (info["status"], info["exit_code"], info["epoch"]) == (

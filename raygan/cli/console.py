@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raygan.cli.ending import ending, shown
+from raygan.cli.ending import ending, in_run, shown
 from raygan.cli.telling import cells, describe, progress_line
+from raygan.controller.copies import address_of
 from raygan.controller.listener import Listener
 from raygan.controller.orders import Done, Evaluate
 from raygan.service.runs.run import Run
@@ -46,7 +47,8 @@ class Json(Quiet):
 
     def done_already(self, path: Path, steps: int) -> None:
         """Said before the result."""
-        print(json.dumps({"kind": "done already", "run": str(path), "steps": steps}), flush=True)
+        where = address_of(path) or str(path)
+        print(json.dumps({"kind": "done already", "run": where, "steps": steps}), flush=True)
 
     def finish(self, run: Run, report: Path | None) -> None:
         """The result."""
@@ -54,8 +56,8 @@ class Json(Quiet):
             json.dumps(
                 {
                     "kind": "end",
-                    "run": str(run.path),
-                    "report": report and str(report),
+                    "run": address_of(run.path) or str(run.path),
+                    "report": report and (in_run(run, report) or str(report)),
                     "scores": run.scores(),
                 }
             ),

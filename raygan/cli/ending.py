@@ -42,13 +42,19 @@ def ending(run: Run, report: Path | None) -> str:
             f" {len(info['busy_seconds'])} players, seed {run.config.seed}"
         ),
         *([waiting] if (waiting := waiting_line(info)) else []),
-        *([f"report  {shown(report)}"] if report else []),
+        *([f"report  {in_run(run, report) or shown(report)}"] if report else []),
         (
             f"next    raygan sample {where} --from {run.main_player} -n 1024 -o"
             f" samples.{'txt' if alphabet else 'png'}"
         ),
     ]
     return visible("\n".join(lines))
+
+
+def in_run(run: Run, file: Path) -> str:
+    """A file of a run in a bucket, there: its local side goes. "" of another run."""
+    address = address_of(run.path)
+    return f"{address}/{file.relative_to(run.path)}" if address else ""
 
 
 def whole_time(elapsed: float) -> str:

@@ -23,7 +23,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from raygan.controller.bucket import AT_ONCE, open_bucket
+from raygan.controller.bucket import AT_ONCE, BucketStorage, open_bucket
 from raygan.controller.files import open_within, say, write_within
 from raygan.controller.objects import Objects, refuse_unreachable
 from raygan.controller.storage import LocalStorage, Storage
@@ -65,6 +65,15 @@ def storage_of(path: Path) -> Storage:
     """Of a run folder: where its journal and its checkpoints are."""
     address = address_of(path)
     return open_bucket(address) if address else LocalStorage(path)
+
+
+def keep(path: Path, name: str, raw: bytes) -> None:
+    """Write a result beside a run, whether that goes on or not: of one in a bucket there too.
+    Raises OSError.
+    """
+    if isinstance(there := storage_of(path), BucketStorage):
+        there.write(name, raw)
+    write_within(path, name, raw)
 
 
 def taken(path: Path) -> bool:
@@ -200,7 +209,8 @@ def _take(there: Objects, folder: Path, top: list[str]) -> None:
                 write_within(folder, name, raw)
     for name in {n for n in seen if n.partition("/")[0] not in LOGS} - {*whole}:
         (folder / name).unlink(missing_ok=True)
-    write_within(folder.parent, f".{folder.name}.seen", json.dumps(now).encode())
+    facts = {n: (*now[n], _touched(folder / n)) for n in now}
+    write_within(folder.parent, f".{folder.name}.seen", json.dumps(facts).encode())
 
 
 def _content(there: Objects, name: str) -> bytes | None:
@@ -233,12 +243,30 @@ def _take_log(
 
 def fetched(folder: Path) -> dict[str, tuple[str, int]]:
     """What was fetched by now: name -> (version, bytes)."""
+    return {name: facts[:2] for name, facts in _seen(folder).items()}
+
+
+def as_fetched(folder: Path) -> set[str]:
+    """Those of them that nobody has written here since."""
+    return {name for name, facts in _seen(folder).items() if facts[2] == _touched(folder / name)}
+
+
+def _seen(folder: Path) -> dict[str, tuple[str, int, int]]:
+    """name -> (version, bytes, time of the local file)."""
     try:
         found = json.loads((folder.parent / f".{folder.name}.seen").read_bytes())
         return (
-            {n: (str(v[0]), int(v[1])) for n, v in found.items()}
+            {n: (str(v[0]), int(v[1]), int(v[2])) for n, v in found.items()}
             if (folder / "run.json").exists()
             else {}
         )
     except (OSError, ValueError, TypeError, AttributeError, IndexError):
         return {}
+
+
+def _touched(path: Path) -> int:
+    """When it was last written, in ns; 0 where it is not (a log's segments)."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0

@@ -20,6 +20,7 @@ StaleEpochError and ends.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
@@ -268,7 +269,8 @@ class Journal:
         """`fence` for those whom it only saves work, at the storage's pace: a look may cost."""
         now = time.monotonic()
         if now - self._looked >= self.storage.look_s:
-            self.fence()
+            with contextlib.suppress(OSError):  # a store that is away tells nothing: a commit will
+                self.fence()
             self._looked = now
 
     def append(self, kind: str, **facts: Any) -> Record:

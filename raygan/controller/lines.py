@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from raygan.controller.copies import shown
 from raygan.controller.files import open_plain, read_plain, say
 from raygan.errors import ConfigError
 
@@ -193,11 +194,13 @@ def read_json(run: Path, name: str, **needed: type) -> Object:
         if not isinstance(found, dict):
             raise ValueError("it holds no settings")
     except OSError as error:
-        raise ConfigError(f"run {str(run)!r}: {name} cannot be read ({error.strerror}).") from None
+        raise ConfigError(
+            f"run {shown(run)!r}: {name} cannot be read ({error.strerror})."
+        ) from None
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         why = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise ConfigError(
-            f"run {str(run)!r}: {name} is damaged ({why}). Put back a copy of it."
+            f"run {shown(run)!r}: {name} is damaged ({why}). Put back a copy of it."
         ) from None
     return found
 
@@ -216,7 +219,7 @@ def read_info(run: Path) -> Object:
     }.items():
         if not isinstance(found.get(key, kind()), kind):
             raise ConfigError(
-                f"run {str(run)!r}: run.json is damaged ({key} = {found[key]!r}). Put back a copy"
+                f"run {shown(run)!r}: run.json is damaged ({key} = {found[key]!r}). Put back a copy"
                 " of it."
             )
     return found

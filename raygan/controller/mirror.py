@@ -1,7 +1,7 @@
 """What a run in a bucket writes into its local folder, sent after it: run.json, config, logs,
 samples, report. Nothing rests on it; journal and checkpoints go to the bucket themselves.
 
-    a file that has changed    put as a whole
+    a file that has changed    put as a whole; one that is gone is removed
     metrics.jsonl              metrics.jsonl/<epoch>-<number>: whole lines; the last one grows up to 1 MiB
 
 Every few seconds, before each checkpoint is recorded (so that a run that goes on from it has all
@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from raygan.controller.bucket import BucketStorage
-from raygan.controller.copies import LOGS, PROTECTED, address_of, fetched, storage_of
+from raygan.controller.copies import LOGS, PROTECTED, address_of, as_fetched, fetched, storage_of
 from raygan.controller.files import read_plain, write_within
 from raygan.controller.journal import Journal
 from raygan.controller.lines import NOTES, read_info, tail
@@ -42,8 +42,8 @@ class Mirror(Listener):
         self.behind: dict[str, OSError] = {}
         """What could not be sent yet, and why."""
         self._told: set[str] = set()
-        there = fetched(self.root)
-        self._sent = {name: _facts(self.root / name) for name in _files(self.root) if name in there}
+        there, same = fetched(self.root), as_fetched(self.root)
+        self._sent = {name: _facts(self.root / name) for name in _files(self.root) if name in same}
         self._logs = {
             log: (sum(v[1] for n, v in there.items() if n.startswith(f"{log}/")), 1) for log in LOGS
         }
@@ -105,6 +105,8 @@ class Mirror(Listener):
             for name in names:
                 if self._sent.get(name) != _facts(self.root / name):
                     self._try(name, self._send)
+            for name in {*self._sent} - {*names}:
+                self._try(name, self._remove)
 
     def _go_on(self) -> None:
         while not self._over.wait(PACE_S):
@@ -123,6 +125,12 @@ class Mirror(Listener):
         facts = _facts(self.root / name)
         self.storage.write(name, read_plain(self.root / name))
         self._sent[name] = facts
+
+    def _remove(self, name: str) -> None:
+        """A database's journal that outlives it would undo what was written after it."""
+        self.storage.remove(name)
+        self.behind.pop(name, None)
+        del self._sent[name]
 
     def _send_log(self, name: str) -> None:
         """The newest segment again, with what has come; full ones stay as they are."""

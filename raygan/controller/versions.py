@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from raygan.controller.copies import shown
 from raygan.errors import ConfigError
 
 FORMAT = 2
@@ -32,7 +33,7 @@ def refuse_newer(folder: Path) -> None:
         return  # damaged: told by whoever reads what it says
     if not isinstance(found, int) or found > FORMAT:
         raise ConfigError(
-            f"run {str(folder)!r} was made by a newer raygan (format {found}, this one reads up to"
+            f"run {shown(folder)!r} was made by a newer raygan (format {found}, this one reads up to"
             f" {FORMAT}): upgrade."
         )
 
@@ -98,7 +99,7 @@ def compare(folder: Path, info: Mapping[str, Any], now: Mapping[str, Any], stric
     text = "; ".join(found)
     if strict:
         raise ConfigError(
-            f"run {str(folder)!r} was last written elsewhere ({text}): --strict refuses. Resume"
+            f"run {shown(folder)!r} was last written elsewhere ({text}): --strict refuses. Resume"
             " without it, or there."
         )
     return f"{text}: the bits may be another run's."

@@ -182,5 +182,5 @@ def _accepted(path: Path, info: Mapping[str, Any], data: Samples, new_data: bool
     """
     why = other_data(info, data)
     if why and not new_data:
-        raise DataError(f"run {str(path)!r}: {why}")
+        raise DataError(f"run {shown(path)!r}: {why}")
     return why

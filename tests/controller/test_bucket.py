@@ -269,6 +269,23 @@ def test_a_glance_is_a_request_at_a_pace_and_a_fence_each_time(
     assert count.calls == 4
 
 
+def test_a_glance_at_a_store_that_is_away_is_no_failure_and_a_commit_is() -> None:
+    """Telemetry goes on meanwhile; who is fenced off still finds out."""
+    storage = memory()
+    journal = Journal.open(storage)
+    inner = storage.objects.store
+    storage.objects.store = Struck(inner, "down", 0)
+    journal.glance()
+    with pytest.raises(OSError, match="no answer"):
+        journal.append("swap", step=1)
+    storage.objects.store = inner
+    Journal.open(storage)
+    journal._looked = -1e9
+    for _ in range(2):
+        with pytest.raises(StaleEpochError):
+            journal.glance()
+
+
 def test_no_secret_is_told(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "RETRIES", {"max_retries": 0})
 

@@ -217,7 +217,11 @@ def test_runs_are_listed_and_a_damaged_one_is_said_to_be(run: Run) -> None:
     status = RunFolder(run.path)
     status.status(status="running", pid=2**22 + 1)
     assert next(f for f in list_runs(run.path.parent) if f["name"] == "first")["status"] == "lost"
-    status.status(status="done")
+    status.status(host="another-machine")  # nobody can tell from here
+    assert (
+        next(f for f in list_runs(run.path.parent) if f["name"] == "first")["status"] == "running"
+    )
+    status.status(status="done", host=platform.node())
     assert "raygan train" in runs_table([])
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from raygan.cli.flags import Arguments, parse
 from raygan.cli.verbs.asked import opened, whole_number
 from raygan.errors import ConfigError
-from raygan.paths import expanded
+from raygan.paths import expanded, in_bucket
 from raygan.visible import say as print
 from raygan.watching import tell
 
@@ -39,7 +39,11 @@ def serve(argv: Sequence[str]) -> int:
     from raygan.service.serving.source import Source
 
     path = args.positional[0]
-    if not path.startswith(SCHEME):
+    if in_bucket(path):
+        # Each replica reads the store itself: it may be another machine's.
+        path = str(in_bucket(path))
+        opened(args, path)
+    elif not path.startswith(SCHEME):
         path = str(expanded(path).resolve() if is_export(path) else opened(args).path)
     source = Source(path, args.get("from"), args.has("reject"), args.has("trust-code"))
     return running.serve(

@@ -39,7 +39,8 @@ PATIENCE_S = 60.0
 FINAL = ("SUCCEEDED", "FAILED", "STOPPED")
 LOST = (1, 137)
 """Exit codes after which another try may get further: a death too many, a driver that was killed or
-went down with its node. Bad input, no room, a stop are what they are.
+went down with its node. Bad input, no room, a stop, another driver that has taken the run over are
+what they are.
 """
 EMPTY: Mapping[str, int] = {}
 

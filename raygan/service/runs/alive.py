@@ -10,6 +10,7 @@ from typing import Any
 
 from raygan.config import Config
 from raygan.controller.checkpoint import Checkpoint
+from raygan.controller.copies import shown
 from raygan.controller.lines import read_info
 from raygan.errors import ConfigError
 
@@ -47,7 +48,7 @@ def refuse_running(path: Path) -> None:
     command = Path(f"/proc/{pid}/cmdline")
     if pid != os.getpid() and command.exists() and b"raygan" in command.read_bytes():
         raise ConfigError(
-            f"run {str(path)!r} is running (pid {pid}). Stop it with `kill {pid}`, or wait for it."
+            f"run {shown(path)!r} is running (pid {pid}). Stop it with `kill {pid}`, or wait for it."
         )
 
 

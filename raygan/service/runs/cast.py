@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from raygan.config import Config
+from raygan.controller.copies import shown
 from raygan.controller.lines import read_json
 from raygan.errors import ConfigError, did_you_mean
 from raygan.metrics.ranking import better, headline
@@ -57,7 +58,7 @@ class Cast:
                 return told
         except (AttributeError, TypeError) as error:
             raise ConfigError(
-                f"run {str(self.path)!r}: roles in run.json are not what raygan writes ({error})."
+                f"run {shown(self.path)!r}: roles in run.json are not what raygan writes ({error})."
             ) from error
         # It has not begun, or was written before roles were kept. Asking the strategy imports
         # torch, which `status` and the live page do without.
@@ -153,7 +154,7 @@ class Cast:
     def _fitted(self) -> dict[str, float]:
         if not (self.path / "mixture.json").exists():
             raise ConfigError(
-                f"--from fitted: no shares were fitted yet. First `raygan evaluate {self.path}"
+                f"--from fitted: no shares were fitted yet. First `raygan evaluate {shown(self.path)}"
                 " --metrics mixture`."
             )
         weights: dict[str, float] = read_json(self.path, "mixture.json", weights=dict)["weights"]
@@ -163,7 +164,7 @@ class Cast:
             isinstance(w, int | float) for w in weights.values()
         ):
             raise ConfigError(
-                f"run {str(self.path)!r}: mixture.json is of other pairs. Again: raygan evaluate"
-                f" {self.path} --metrics mixture"
+                f"run {shown(self.path)!r}: mixture.json is of other pairs. Again: raygan evaluate"
+                f" {shown(self.path)} --metrics mixture"
             )
         return weights

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from raygan.config import Config
 from raygan.controller.checkpoint import Checkpoint, newest_valid
+from raygan.controller.copies import shown
 from raygan.controller.lines import NOTES
 from raygan.data.record import Scaling
 from raygan.errors import CheckpointError
@@ -177,9 +178,9 @@ def newest(path: Path, what: str) -> Checkpoint:
     checkpoint, problems = newest_valid(path)
     if checkpoint is None:
         why = problems[0] if problems else "it has no checkpoint yet."
-        raise CheckpointError(f"run {str(path)!r} cannot be {what}: {why}")
+        raise CheckpointError(f"run {shown(path)!r} cannot be {what}: {why}")
     for problem in problems:
-        NOTES.warning("%s: %s", path, problem)
+        NOTES.warning("%s: %s", shown(path), problem)
     return checkpoint
 
 

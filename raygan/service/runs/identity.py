@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from raygan.config import Config, Resolved
+from raygan.controller.copies import shown
 from raygan.data.base import Samples
 from raygan.data.split import fingerprint
 from raygan.errors import ConfigError, DataError
@@ -86,7 +87,7 @@ def run_data(run: Run, other: bool = False) -> Samples:
     """
     data = load_data(run.config)
     if not other and (why := other_data(run.info, data)):
-        raise DataError(f"run {str(run.path)!r}: {why}")
+        raise DataError(f"run {shown(run.path)!r}: {why}")
     return data
 
 

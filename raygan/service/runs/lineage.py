@@ -18,7 +18,7 @@ from heapq import heappop, heappush
 from typing import Any
 
 from raygan.controller.checkpoint import Checkpoint, newest_valid
-from raygan.controller.copies import storage_of
+from raygan.controller.copies import shown, storage_of
 from raygan.controller.journal import read_journal
 from raygan.controller.lines import NOTES
 from raygan.errors import CheckpointError
@@ -53,7 +53,7 @@ def told(run: Run) -> Sequence[Mapping[str, Any]]:
     history = read_journal(storage_of(run.path))
     if history.problems:
         raise CheckpointError(
-            f"run {str(run.path)!r}: who met whom is not known for sure: {history.problems[0]} Take"
+            f"run {shown(run.path)!r}: who met whom is not known for sure: {history.problems[0]} Take"
             " a whole copy."
         )
     if not history.records or any("swapped" not in r for r in history.of("resume")):

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from raygan.controller.copies import storage_of
+from raygan.controller.copies import address_of, shown, storage_of
 from raygan.controller.files import say, write_within
 from raygan.controller.journal import read_journal
 from raygan.controller.lines import Lines, told_by_a_run
@@ -63,10 +63,15 @@ def repair(run: Run) -> Counter[str]:
     history = read_journal(storage_of(run.path))
     if history.problems:
         raise CheckpointError(
-            f"run {str(run.path)!r}: {history.problems[0]} Its events cannot be made again from"
+            f"run {shown(run.path)!r}: {history.problems[0]} Its events cannot be made again from"
             " that."
         )
     lost = _without_event(run, history.records)
+    if lost and address_of(run.path):
+        raise ConfigError(
+            f"run {shown(run.path)!r}: events cannot be written again in a bucket. First `raygan"
+            f" fetch {shown(run.path)} --to FOLDER`."
+        )
     if lost:
         again = [
             {"time": r["time"], "step": r["step"], "kind": r["kind"], **_facts(r)} for r in lost
@@ -80,7 +85,7 @@ def repair(run: Run) -> Counter[str]:
             Keeper(run.path).write()  # the index was of the events before
         except OSError as error:
             raise ConfigError(
-                f"run {str(run.path)!r}: events.jsonl cannot be written ({say(error)})."
+                f"run {shown(run.path)!r}: events.jsonl cannot be written ({say(error)})."
             ) from None
     return Counter(str(r["kind"]) for r in lost)
 

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from raygan.config import Config
-from raygan.controller.files import say, write_within
+from raygan.controller.copies import keep
+from raygan.controller.files import say
 from raygan.controller.lines import NOTES, read_info
 from raygan.controller.run_folder import find_run
 from raygan.service.runs.cast import Cast
@@ -139,7 +140,7 @@ class Run:
         more: the result stands.
         """
         try:
-            write_within(self.path, name, (json.dumps(found, indent=1) + "\n").encode())
+            keep(self.path, name, (json.dumps(found, indent=1) + "\n").encode())
         except OSError as error:
             NOTES.warning("%s is not stored in the run (%s)", name, say(error))
 

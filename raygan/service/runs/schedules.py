@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from raygan.config import Config
+from raygan.controller.copies import shown
 from raygan.strategies.base import pair_name
 
 WARNING = "W109 schedule-over"
@@ -35,6 +36,6 @@ def kept(was: Config, now: Config, path: Path) -> tuple[Config, str]:
         (
             f"the schedule of pair.{', '.join(moving)} takes {length} steps, and its end values"
             f" stay up to step {now.steps}. To stretch it (a rate jumps then): raygan train"
-            f" --resume {path} --steps {now.steps} --pair.schedule.steps {now.steps}"
+            f" --resume {shown(path)} --steps {now.steps} --pair.schedule.steps {now.steps}"
         ),
     )

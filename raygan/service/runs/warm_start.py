@@ -20,6 +20,7 @@ from raygan.controller.checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
+from raygan.controller.copies import shown
 from raygan.controller.files import read_plain
 from raygan.controller.journal import Journal
 from raygan.controller.run_folder import RunFolder
@@ -68,7 +69,7 @@ def starting_point(
         source, problems = newest_valid(run.path)
         if source is None:
             raise CheckpointError(
-                f"start_from: {run.path} has no usable checkpoint. {' '.join(problems)}".strip()
+                f"start_from: {shown(run.path)} has no usable checkpoint. {' '.join(problems)}".strip()
             )
         built = strategy.build(player, setup)
         own = unpack(parts[player])
@@ -89,15 +90,15 @@ def starting_point(
             built.restore({**unpack(source.parts[pair]), **fresh})
         except CheckpointError:
             raise CheckpointError(
-                f"start_from: {run.path}:{pair} has other networks than this config builds. Take"
-                f" `network` from {run.path / 'config.yaml'}."
+                f"start_from: {shown(run.path)}:{pair} has other networks than this config builds. Take"
+                f" `network` from {shown(run.path)}/config.yaml."
             ) from None
         parts[player] = pack(built.state())
         # The old run may be moved or thrown away: whom its networks have met is kept here, or
         # GAM-II would let a D judge a generator that it trained against (decision 67).
         past = lineage(run)
         origins.append({
-            "player": player, "run": str(run.path), "pair": pair, "from_step": source.step,
+            "player": player, "run": shown(run.path), "pair": pair, "from_step": source.step,
             "generator": sorted(past.generators[pair]), "discriminator": sorted(past.discriminators.get(pair, ())),
         })  # fmt: skip
     return Checkpoint(0, parts, dict.fromkeys(parts, 0)), origins

@@ -10,6 +10,7 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from raygan.controller.copies import shown
 from raygan.controller.lines import read_json
 from raygan.errors import ConfigError
 from raygan.metrics.ranking import deciding, way
@@ -87,9 +88,11 @@ def alike(runs: Sequence[Run]) -> dict[str, list[Run]]:
                 break
         else:
             groups.append([run])
+    names = [group[0].name for group in groups]
     return {
-        group[0].name + (f" ({len(group)} seeds)" if len(group) > 1 else ""): group
-        for group in groups
+        (name if names.count(name) == 1 else shown(group[0].path))
+        + (f" ({len(group)} seeds)" if len(group) > 1 else ""): group
+        for name, group in zip(names, groups, strict=True)
     }
 
 

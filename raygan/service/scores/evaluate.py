@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from raygan.controller.copies import shown
 from raygan.controller.lines import NOTES
 from raygan.metrics.coverage import CANNOT
 from raygan.metrics.own import own_metrics
@@ -93,7 +94,7 @@ def evaluate_runs(
             scores[w], by_class[w] = suite.score(fake), suite.by_class(fake)
         tell(f"{run.name}: measuring floor and ceiling")
         entry = {
-            "run": str(run.path),
+            "run": shown(run.path),
             "name": run.name,
             "protocol": {"id": suite.protocol.id, **asdict(suite.protocol)},
             "floor": suite.floor(),

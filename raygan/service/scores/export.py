@@ -20,6 +20,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from raygan.config import Config, load_component
+from raygan.controller.copies import shown
 from raygan.data.record import Scaling
 from raygan.errors import CheckpointError, ConfigError
 from raygan.gan.random_streams import Streams
@@ -82,10 +83,10 @@ def mixture_table(run: Run, out: dict[str, Any]) -> str:
     rows = [[p, f"{w:.3f}"] for p, w in out["weights"].items()]
     likelihood = out["log_likelihood"]
     return (
-        f"{run.path}\n{text_table(['generator', 'share'], rows)}\nlog-likelihood of the other half"
+        f"{shown(run.path)}\n{text_table(['generator', 'share'], rows)}\nlog-likelihood of the other half"
         f" of {out['data']} ({out['split']}, over {out['over']}): equal shares"
         f" {likelihood['equal']:.4g}, fitted {likelihood['fitted']:.4g} nats\nnext    raygan sample"
-        f" {run.path} --from {FITTED} -n 1024 -o samples.png"
+        f" {shown(run.path)} --from {FITTED} -n 1024 -o samples.png"
     )
 
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from raygan.config import Config, Resolved
+from raygan.controller.copies import shown
 from raygan.errors import ConfigError
 from raygan.gan import steps as S
 from raygan.gan.optimizers import make_optimizer
@@ -45,6 +46,12 @@ def gam2(
     if control:
         # Against what swapping is measured: the same settings, and pairs that never met.
         runs.append(control_group(runs[0], control))
+    names = [run.name for run in runs]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ConfigError(
+            f"gam2: two runs are named {twice[0]}, and their scores go by the name. Give one of the"
+            " folders another name."
+        )
     data = run_data(runs[0])
     for run in runs:
         if run.config.data != runs[0].config.data:
@@ -155,7 +162,7 @@ def control_group(run: Run, count: int) -> Run:
     inline = run.info.get("executor") == "inline"
     return train(
         Resolved(config=config, origins={}), run_dir=run.path.parent, name=name, inline=inline,
-        command=f"raygan evaluate {run.path} --metrics gam2 --control {count}",
+        command=f"raygan evaluate {shown(run.path)} --metrics gam2 --control {count}",
     )  # fmt: skip
 
 

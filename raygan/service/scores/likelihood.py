@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from raygan.controller.copies import shown
 from raygan.errors import ConfigError
 from raygan.gan.random_streams import Streams
 from raygan.metrics.ais import Ais, Decoder
@@ -48,7 +49,7 @@ def ais_runs(
         held = data.held_out_batch(points, torch.Generator().manual_seed(seed)).flatten(1)
         x = (held + 1) / 2 if data.is_images else held
         entry: dict[str, Any] = {
-            "run": str(run.path), "name": run.name,
+            "run": shown(run.path), "name": run.name,
             "settings": {**vars(settings), "points": len(x), "seed": seed, "data": data.name, "split": data.split},
             "generators": {},
         }  # fmt: skip

@@ -32,6 +32,7 @@ def serve(
     """
     try:
         from ray import serve as ray_serve
+        from ray.exceptions import RayError
 
         from raygan.service.serving.app import Service
     except ImportError:
@@ -61,7 +62,7 @@ def serve(
                 else f"Serve's own port, {prefix}/"
             )
             over.wait()
-        except RuntimeError as error:
+        except (RuntimeError, RayError) as error:
             why = " ".join(str(error).split())[:160]
             raise RayganError(
                 f"serve: {name} did not come up ({why}). Does every node see {source.path}?"

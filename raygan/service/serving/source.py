@@ -13,8 +13,10 @@ from typing import Any
 import numpy.typing as npt
 import torch
 
-from raygan.controller.checkpoint import as_storage, listed
+from raygan.controller.checkpoint import listed
+from raygan.controller.run_folder import find_run
 from raygan.errors import CheckpointError, ConfigError
+from raygan.paths import in_bucket
 from raygan.service.runs.generators import Generators, newest
 from raygan.service.runs.run import Run
 from raygan.service.scores.loading import SCHEME, load
@@ -26,7 +28,7 @@ class Source:
     """Plain facts, so that a replica elsewhere can open it. Raises what `load` raises."""
 
     path: str
-    """A run folder, an exported folder, or hf://org/name."""
+    """A run folder, a run in a bucket, an exported folder, or hf://org/name."""
     which: str | None = None
     """As in `raygan sample --from`; None: what the run is for."""
     reject: bool = False
@@ -35,7 +37,13 @@ class Source:
     @property
     def is_run(self) -> bool:
         """May it move on?"""
-        return not self.path.startswith(SCHEME) and (Path(self.path) / "run.json").exists()
+        return not self.path.startswith(SCHEME) and (
+            in_bucket(self.path) is not None or (Path(self.path) / "run.json").exists()
+        )
+
+    def folder(self) -> Path:
+        """The run's; of one in a bucket its local side, brought up to date."""
+        return find_run(self.path) if in_bucket(self.path) else Path(self.path)
 
     def open(self) -> Model:
         """With the newest checkpoint."""
@@ -100,7 +108,7 @@ class Rolling:
         goes on being served where it cannot be loaded.
         """
         try:
-            entries, _ = listed(as_storage(Path(self.source.path)))
+            entries, _ = listed(self.source.folder())
             if not entries:
                 raise CheckpointError(f"{self.source.path!r} has no checkpoint any more.")
             if entries[-1].folder == self.seen:

@@ -34,14 +34,21 @@ class Kept:
         self._lock = threading.Lock()
         try:
             found = json.loads(read_plain(folder / KEPT))
-            self._all: dict[str, Row] = found["trackers"] if found["format"] == FORMAT else {}
+            self._all: dict[str, Any] = dict(found["trackers"] if found["format"] == FORMAT else {})
         except (OSError, ValueError, KeyError, TypeError):  # none yet, or damaged: told anew
             self._all = {}
 
     def of(self, name: str) -> Row:
-        """Of one tracker; {} before it began."""
-        found = self._all.get(name)
-        return found if isinstance(found, dict) else {}
+        """Of one tracker; {} before it began, and of one that is damaged: it is told anew."""
+        found: Any = self._all.get(name)
+        try:
+            return {
+                "id": None if found["id"] is None else str(found["id"]),
+                "steps": {str(what): int(step) for what, step in found["steps"].items()},
+                "calls": int(found["calls"]), "failed": int(found["failed"]),
+            }  # fmt: skip
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return {}
 
     def write(self, name: str, facts: Row) -> None:
         """Raises OSError."""
@@ -65,10 +72,9 @@ class Feed(threading.Thread):
         """At most one at a time, for the driver's thread to tell."""
         before = kept.of(name)
         self.id: str | None = before.get("id")
-        self.steps: dict[str, int] = dict(before.get("steps", {}))
+        self.steps: dict[str, int] = before.get("steps", {})
         """player/kind -> the last step that was told; what is repeated after a failure is not."""
-        self.calls = int(before.get("calls", 0))
-        self.failed = int(before.get("failed", 0))
+        self.calls, self.failed = before.get("calls", 0), before.get("failed", 0)
         self.begun = self.warned = False
         self.lines = Lines(told.folder / "metrics.jsonl", told_by_a_run)
         self.waiting: dict[tuple[str, int], None] = {}
@@ -175,7 +181,7 @@ class Feed(threading.Thread):
     def _trying(self, what: str) -> Iterator[None]:
         try:
             yield
-        except Exception as error:  # of any kind: watching never stops training
+        except (Exception, SystemExit) as error:  # of any kind: watching never stops training
             said = " ".join(str(error).split())
             self._failed(f"{what}: {type(error).__name__}: {without_secrets(said)[:200]}")
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from raygan.controller.bucket import BucketStorage
-from raygan.controller.copies import refresh, storage_of
+from raygan.controller.copies import refresh, shown, storage_of
 from raygan.controller.files import say, write_within
 from raygan.controller.lines import Lines, told_by_a_run
 from raygan.controller.run_folder import (
@@ -73,7 +73,7 @@ class FolderFeed:
                 write_within(self.run.path, name, raw)
         except OSError as error:
             raise ConfigError(
-                f"run {str(self.run.path)!r}: {name} cannot be written ({say(error)}). Ask on the"
+                f"run {shown(self.run.path)!r}: {name} cannot be written ({say(error)}). Ask on the"
                 " machine that drives the run, or by its name and --address."
             ) from None
 
@@ -219,6 +219,6 @@ def refuse_unless_running(feed: Feed, what: str) -> None:
             else f"{info['status']} by name, but its driver is gone: lost"
         )
         raise ConfigError(
-            f"run {str(feed.run.path)!r} is {status}, not running. Only a running run can be"
+            f"run {shown(feed.run.path)!r} is {status}, not running. Only a running run can be"
             f" {what}."
         )

@@ -10,7 +10,7 @@ import pytest
 
 import raygan
 from raygan.cli import main
-from raygan.errors import ConfigError
+from raygan.errors import ConfigError, StaleEpochError
 from raygan.service.cluster import jobs, package
 from raygan.service.cluster.job_arguments import RUN_DIR, for_a_job
 
@@ -247,6 +247,7 @@ def test_help_of_the_new_verbs() -> None:
         ([("FAILED", 3)], 3, 1, 3),
         ([("FAILED", 4)], 3, 1, 4),
         ([("FAILED", 5)], 3, 1, 5),
+        ([("FAILED", StaleEpochError.exit_code)], 3, 1, 6),  # else two drivers take turns for ever
         ([("STOPPED", -15)], 3, 1, 143),
         ([("STOPPED", None)], 3, 1, 143),
         ([("FAILED", 143)], 3, 1, 143),

@@ -128,9 +128,15 @@ def test_an_object_of_a_class(own: Path, tmp_path: Path) -> None:
     assert len(heard) == len((run.path / "metrics.jsonl").read_text().splitlines())
 
 
-@pytest.mark.parametrize("what", ["begin", "scalars", "picture", "artefact", "flush", "end"])
+@pytest.mark.parametrize(
+    ("what", "error"),
+    [
+        *((w, KeyError) for w in ("begin", "scalars", "picture", "artefact", "flush", "end")),
+        *((w, SystemExit) for w in ("begin", "scalars")),  # a thread ends of it without a word
+    ],
+)
 def test_one_that_raises_is_counted_told_once_and_stops_nothing(
-    what: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    what: str, error: type[BaseException], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     called: list[str] = []
 
@@ -144,7 +150,7 @@ def test_one_that_raises_is_counted_told_once_and_stops_nothing(
             def call(*facts: Any) -> str:
                 called.append(name)
                 if name == what:
-                    raise KeyError("it is broken")
+                    raise error("it is broken")
                 return "me"
 
             return call
@@ -160,7 +166,7 @@ def test_one_that_raises_is_counted_told_once_and_stops_nothing(
     assert run.info["exit_code"] == 0
     told = warned(run.path) + [r.getMessage() for r in caplog.records if "W211" in r.getMessage()]
     assert len(told) == 1
-    assert f"Broken: {what}: KeyError: 'it is broken'" in told[0]
+    assert f"Broken: {what}: {error.__name__}: {error('it is broken')}" in told[0]
     if what != "begin":
         (entry,) = kept(run.path).values()
         assert entry["failed"] == called.count(what) or what == "flush"
@@ -334,7 +340,10 @@ def test_track_may_change_when_a_run_goes_on_and_is_kept(own: Path, tmp_path: Pa
 
 def test_a_damaged_trackers_json_costs_no_run(own: Path, tmp_path: Path) -> None:
     run = train(tmp_path, track=str(own))
-    for text in ("", "[]", "{", '{"format": 9}', '{"format": 1, "trackers": {"mine.py:Kept": 3}}'):
+    entry = '{"format": 1, "trackers": {"mine.py:Kept": %s}}'
+    steps = ("3", '{"id": "x", "calls": 0, "failed": 0, "steps": 5}', '{"steps": {"a": null}}')
+    texts = [entry % s for s in steps] + ['{"format": 1, "trackers": ["mine.py:Kept"]}']
+    for text in ("", "[]", "{", '{"format": 9}', *texts):
         (run.path / "trackers.json").write_text(text)
         assert resume_run(run.path, extra_steps=1).info["status"] == "done"
         assert kept(run.path)

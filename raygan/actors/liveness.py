@@ -47,6 +47,10 @@ class Pulse:
     def __init__(self, lease_s: float, places: dict[str, tuple[str, int]]) -> None:
         self.lease_s = lease_s
         self._places = places
+        self.begin()
+
+    def begin(self) -> None:
+        """Another attempt: nothing is known of anybody."""
         self._signs: dict[str, _Sign] = {}
         self._at = self._looked = 0.0
         self.noticed: dict[str, Any] = {}

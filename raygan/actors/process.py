@@ -57,6 +57,37 @@ def actor_class(cls: type[Process], **threads: int) -> Any:
     return wrap(cls)
 
 
+def put(cls: Any, run: str, name: str, where: Any, cpus: float, gpus: float = 0.0) -> Any:
+    """The Ray class of an actor of this run, with its name and its place."""
+    # no restarts and no retries: Ray would bring back a process without its players, and call
+    # again what has half happened; who is made again, and from what, is the controller's decision
+    return cls.options(
+        name=free_name(run, name), num_cpus=cpus, num_gpus=gpus, max_restarts=0, max_task_retries=0,
+        scheduling_strategy=where,
+    )  # fmt: skip
+
+
+def free_name(run: str, name: str) -> str:
+    """The readable name; numbered where an actor of an earlier attempt, hung or cut off, still
+    holds it.
+    """
+    stem = whole = f"raygan/{run}/{name}"
+    number = 1
+    while name_taken(whole):
+        number += 1
+        whole = f"{stem}@{number}"
+    return whole
+
+
+def name_taken(name: str) -> bool:
+    """Is there an actor of this name?"""
+    try:
+        ray.get_actor(name)
+    except ValueError:
+        return False
+    return True
+
+
 def heed_sigterm() -> threading.Event:
     """For who hosts players: SIGTERM is a notice. The event is set at once, and the process ends
     NOTICE_S later, if not before.

@@ -148,7 +148,7 @@ class Witness(InlineExecutor):
         """Carry it out, then compare hashes over weights, buffers and (where it travels) the
         optimizer.
         """
-        handed = {p: parcel.fingerprint for p, parcel in self.parcels[swap].items()}
+        handed = {p: parcel.fingerprint for p, parcel in self.worker.kept[swap].items()}
         super().adopt(swap)
         for player, source in swap.moves.items():
             held = swapper(self.players[player]).offer(swap.what, swap.carry).fingerprint

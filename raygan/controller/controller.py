@@ -30,7 +30,8 @@ from raygan.controller.notices import Notices
 from raygan.controller.orders import Executor
 from raygan.controller.recorder import Recorder
 from raygan.controller.recovery import Retire, Stop, together, underway
-from raygan.controller.run_folder import REQUEST, RunFolder
+from raygan.controller.requests import file_of
+from raygan.controller.run_folder import RunFolder
 from raygan.controller.run_log import RunLog
 from raygan.controller.state import RunState, number_of
 from raygan.controller.totals import Totals, newest_first
@@ -207,7 +208,7 @@ class Controller:
         if request["verb"] == "stop":
             self.stop(signal.SIGTERM)
         else:
-            self.log.folder.write(REQUEST, json.dumps(dict(request)))
+            self.log.folder.write(file_of(request), json.dumps(dict(request)))
 
     def stop(self, signum: int) -> None:
         """Asked by a signal handler, or by `raygan stop`: finish the rounds under way, save, and

@@ -104,7 +104,9 @@ class Loop:
             ready = [p for p in ready if p in answers]
             return strategy.decide(ready, state.ledger.progress, state.plan) if ready else []
         orders = decided(strategy, ready, state.ledger, state.plan)
-        return state.up_to_targets(orders) if stops or halts else self.membership.limit(orders)
+        return (
+            state.up_to_targets(orders) if stops or halts else self.membership.meeting.limit(orders)
+        )
 
     def _counted(self, orders: Sequence[Order]) -> Sequence[Order]:
         """The same orders; who found nobody to swap with is counted."""

@@ -11,6 +11,7 @@ Requests of others (`raygan stop`, `raygan scale`) are taken from the bucket on 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -22,12 +23,12 @@ from raygan.controller.files import read_plain, write_within
 from raygan.controller.journal import Journal
 from raygan.controller.lines import NOTES, read_info, tail
 from raygan.controller.listener import Listener, Running
-from raygan.controller.run_folder import REQUEST, STOP, RunFolder
+from raygan.controller.requests import STOP, of
+from raygan.controller.run_folder import RunFolder
 from raygan.errors import StaleEpochError
 
 PACE_S = 5.0
 SEGMENT = 1 << 20
-REQUESTS = (STOP, REQUEST)
 
 
 class Mirror(Listener):
@@ -139,8 +140,10 @@ class Mirror(Listener):
             self._logs[name] = (begin, number)
 
     def _take_requests(self) -> None:
-        for name in REQUESTS:
-            if self.storage.exists(name):
+        """Each is here before it is gone there: a kill between leaves it twice, never nowhere."""
+        stop = [STOP] if self.storage.exists(STOP) else []  # also where the list comes late
+        for name in dict.fromkeys([*stop, *of(self.storage.list("."))]):
+            with contextlib.suppress(FileNotFoundError):  # a list that comes late
                 write_within(self.root, name, self.storage.read(name))
                 self.storage.remove(name)
 
@@ -183,7 +186,7 @@ def _files(root: Path) -> Iterator[str]:
         name = str(path.relative_to(root))
         top = name.partition("/")[0]
         hidden = any(part.startswith(".") for part in Path(name).parts)
-        if top in (*PROTECTED, *LOGS, *REQUESTS) or hidden or name.endswith(".tmp"):
+        if top in (*PROTECTED, *LOGS) or of([top]) or hidden or name.endswith(".tmp"):
             continue
         if path.is_file() and not path.is_symlink():
             yield name

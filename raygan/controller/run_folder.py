@@ -31,11 +31,6 @@ from raygan.paths import in_bucket, on_disk
 
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 
-REQUEST = "scale.json"
-"""Asks the driver for other members; written by `raygan scale`."""
-STOP = "stop.json"
-"""Asks the driver to save and end; written by `raygan stop`."""
-
 
 class RunFolder:
     """Writes one run; reading is `service.run.Run`."""

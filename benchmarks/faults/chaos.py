@@ -47,8 +47,8 @@ from raygan.actors.worker_group import EVALUATOR
 from raygan.config import Config
 from raygan.controller.checkpoint import newest_valid
 from raygan.controller.controller import Controller
+from raygan.controller.history import read_journal
 from raygan.controller.inline import InlineExecutor
-from raygan.controller.journal import read_journal
 from raygan.controller.orders import Done, Order
 from raygan.controller.run_folder import RunFolder, read_jsonl
 from raygan.controller.storage import LocalStorage

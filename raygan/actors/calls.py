@@ -70,6 +70,7 @@ class Calls:
 
     def ready(self, others: list[Any], timeout_s: float) -> list[Any]:
         """Calls that have returned; waits up to `timeout_s` for the first of them, or of `others`."""
+        # one wait for all kinds: the driver sleeps until anything comes
         awaited = [*self.pending, *others]
         found, _ = ray.wait(awaited, num_returns=1, timeout=timeout_s) if awaited else ([], [])
         # that tells of one; all that have come are one turn of the driver's loop

@@ -57,7 +57,8 @@ class RayExecutor:
             start_again()
         else:
             leaving = self.departures.helpers_too()
-            workers.lost |= {name for name in leaving if name}  # to be made elsewhere
+            # players on machines that have given notice are made elsewhere, as the dead are
+            workers.lost |= {name for name in leaving if name}
         self._raised = None
         self.pulse.begin()
         self.calls.clear()
@@ -99,6 +100,7 @@ class RayExecutor:
         """
         workers = self.workers
         if player in workers.actors:
+            # its process is its neighbours', too: only what is dead or hung takes it down
             if workers.along(player) and player not in workers.lost:
                 workers.actors.pop(player).leave.remote(player)
                 workers.places.pop(player, None)
@@ -121,6 +123,7 @@ class RayExecutor:
         if self._raised is not None:
             error, self._raised = self._raised, None
             raise error
+        # before Ray is asked for anything: a driver that waits for a dead GCS is ended with it
         look_at_head()
         self.calls.send()
         if not self.calls.pending and not self.scoring.pending:
@@ -128,8 +131,10 @@ class RayExecutor:
         self.replies.look(self.calls.training)
         ready = self.calls.ready(self.scoring.references, timeout_s)
         try:
+            # also where no score is awaited: a given-up one has no call that could wake the wait
             out = self.scoring.look()
-        except RayError as error:  # of the player whose generator the evaluator was reading
+        except RayError as error:
+            # of the player whose generator the evaluator was reading: the evaluator is well
             raise self.replies.died(error, next(iter(self.workers.actors))) from None
         for reference in ready:
             try:
@@ -167,7 +172,8 @@ class RayExecutor:
 
     def close(self) -> None:
         """End all actors; orders that were under way are dropped."""
-        if dead_head():  # they are gone, and there is nobody to ask
+        # they are gone with their Ray, and there is nobody to ask
+        if dead_head():
             self.workers.forget()
         self.workers.clear()
         self.calls.clear()

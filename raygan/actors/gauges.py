@@ -75,6 +75,7 @@ class Gauges:
         """A line of metrics.jsonl or events.jsonl; one with a name that no player has, or no number
         for one, is left.
         """
+        # a run folder may be somebody else's: a row that is none must not end the hub
         with contextlib.suppress(ValueError, TypeError, KeyError):
             if log == "metrics.jsonl":
                 self._row(row)
@@ -203,6 +204,7 @@ class Series:
 
     def export(self, roles: Roles) -> None:
         """To Prometheus, by way of Ray's agent on this node."""
+        # all of them each time: Ray forgets a gauge that is not set again
         for (name, player), value in self.values.items():
             if math.isfinite(value):
                 tags = {"run": self.run, "player": player, "role": label_of(player, roles)}

@@ -37,7 +37,8 @@ class PlayerActor(Process):
         super().__init__()
         keep_freed_memory()
         self._label = f"{run}/{label}"
-        self._samples: Samples = ray.get(data[0])  # a reference in a list: resolved here, zero-copy
+        # a reference in a list travels as it is, and is resolved here, zero-copy
+        self._samples: Samples = ray.get(data[0])
         self._own: dict[str, Samples] = {}
         self._device = "cpu"
         self._worker: Worker | None = None
@@ -45,7 +46,8 @@ class PlayerActor(Process):
         self._notice = heed_sigterm()
 
     def __repr__(self) -> str:
-        return self._label  # the prefix of its log lines
+        # Ray puts it before each of its log lines
+        return self._label
 
     def rehearse(self, config: Config) -> None:
         """Build a player and drop it: a spare has imported then what it will need."""
@@ -61,6 +63,7 @@ class PlayerActor(Process):
 
         deputies: name -> actor that works for the one of them that has some.
         """
+        # a run's bits depend on the number of threads: it is the config's, not the machine's
         torch.set_num_threads(config.resources.num_threads)
         helping = [
             RemoteDeputy(name, actor, epoch, config, board) for name, actor in deputies.items()
@@ -78,6 +81,7 @@ class PlayerActor(Process):
     ) -> Setup:
         strategy = strategy_of(config)
         new = [n for n in names if strategy.needs_data(n) and n not in self._own]
+        # a part that was read stays: another attempt in this process does not read it again
         self._own |= own_parts(config, new, self._samples)
         device = pick_device(config)
         self._device = described(device)
@@ -96,6 +100,7 @@ class PlayerActor(Process):
     @ray.method(concurrency_group="ctl")
     def fence(self, epoch: int) -> None:
         """A newer epoch has begun: whatever still trains here ends at its next look at the board."""
+        # a spare, or one that is being begun, has nothing to end
         if self._worker is not None:
             self._board.close(epoch)
 

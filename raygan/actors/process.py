@@ -36,6 +36,7 @@ class Process:
     """
 
     def __init__(self) -> None:
+        # before anything else: Ray has put its own handler there (decision 37)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         listen()
 
@@ -97,6 +98,7 @@ def heed_sigterm() -> threading.Event:
     """
     heard = threading.Event()
     reader, writer = os.pipe()
+    # a handler that blocked on a full pipe would stop the process at the signal
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     signal.signal(signal.SIGTERM, lambda *_: None)
@@ -106,6 +108,7 @@ def heed_sigterm() -> threading.Event:
             pass
         heard.set()
         time.sleep(NOTICE_S)
+        # not sys.exit, which would end this thread only
         os._exit(128 + signal.SIGTERM)
 
     threading.Thread(target=attend, daemon=True, name="sigterm").start()
@@ -144,6 +147,7 @@ def answers(references: Mapping[str, Any], timeout_s: float | None = None) -> di
             zip(references, ray.get(list(references.values()), timeout=patience), strict=True)
         )
     except GetTimeoutError:
+        # the one that is late, not the first that was asked: it is the one to be replaced
         late = [n for n, reference in references.items() if not ray.wait([reference], timeout=0)[0]]
         name = next(iter([*late, *references])).partition("/")[0]
         raise PlayerDied(name, f"no answer within {patience:g} s", "hang") from None

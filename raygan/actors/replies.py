@@ -71,16 +71,19 @@ class Replies:
     def _met(self, error: RayTaskError, name: str) -> Exception:
         """What a call that ended in an error means."""
         cause = error.cause
-        if isinstance(cause, PlayerDied):  # a deputy that does not answer
+        # a deputy that does not answer: told by the global pair, which waits for it
+        if isinstance(cause, PlayerDied):
             self.workers.lost.add(cause.player)
             cause = self.hung(cause.player, cause.cause)
-        if (end := death_of(cause)) is not None:  # its process lives, its device is lost to it
+        # its process lives, its device is lost to it
+        if (end := death_of(cause)) is not None:
             self.workers.lost.add(name)
             kind, why = end
             return PlayerDied(name, why, kind, self.workers.along(name))
         if isinstance(cause, RayganError):
             return cause
-        if isinstance(cause, RayActorError):  # an actor that this one was reading from
+        # of an actor that this one was reading from
+        if isinstance(cause, RayActorError):
             return self.died(cause, name)
         return error
 

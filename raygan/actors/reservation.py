@@ -66,6 +66,7 @@ class Reservation:
         `patience` seconds (`resources.wait_s`).
         """
         begun, told = time.monotonic(), ""
+        # an autoscaler that cannot start what is asked for says nothing: the user is told what came
         while not self._group.wait(min(SAY_S, max(0.1, begun + patience - time.monotonic()))):
             if (now := room_text(self.placement, grows)) != told:
                 log.warning("waiting for room: %s", now)

@@ -141,6 +141,7 @@ class Scoring:
         """For another one: what it has not scored; the oldest, which it was at, only once more."""
         self.mishaps.append(death)
         left, self.scores = self.scores, []
+        # only the one that it was at may be guilty; the others were still here (decision 78)
         if left:
             left[0].tries += 1
             if left[0].tries >= TRIES and not (guilty := left.pop(0)).told:

@@ -73,6 +73,7 @@ class WorkerGroup:
         the object store, once. Raises InfeasibleError.
         """
         self.room.take(homes + len(self.deputies), self.config)
+        # in a list, a reference travels as it is: each actor gets it once, zero-copy (player.py)
         self.whole = self.shared = [ray.put(self.data)]
         if self.data.parts:
             self.shared = [ray.put(self.data.outline)]
@@ -102,7 +103,8 @@ class WorkerGroup:
             return put(actor_class(MatchmakerActor), run, name, beside(), 0).remote(run)
         if name == BOARD:
             return put(actor_class(BoardActor), run, name, beside(), 0).remote()
-        if name in self.deputies:  # the last of the bundles that are as large as players'
+        # in the last of the bundles that are as large as players'
+        if name in self.deputies:
             bundle = placement.players - 1 - self.deputies.index(name)
             where, cpus = self.room.at(bundle, placement.cpus)
             made = put(actor_class(MessengerWorkerActor), run, name, where, cpus, placement.gpus)
@@ -130,7 +132,8 @@ class WorkerGroup:
     def end_players(self, players: Collection[str]) -> None:
         """End their processes, with all that live there."""
         for player in players:
-            if player in self.actors:  # else gone with another one of its home
+            # one may be gone already with another of its home
+            if player in self.actors:
                 self.end_player(player)
 
     def end_player(self, player: str) -> None:

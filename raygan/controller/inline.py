@@ -42,7 +42,8 @@ class InlineExecutor:
     """
 
     def __init__(self, setup: Setup) -> None:
-        pairs = dict.fromkeys([*with_data(setup.config), *setup.data.parts])  # also those to come
+        # also of those to come
+        pairs = dict.fromkeys([*with_data(setup.config), *setup.data.parts])
         own = own_parts(setup.config, pairs, setup.data, setup.data)
         self.setup = replace(setup, shared={}, own=own)
         self.board = Shelves()
@@ -59,7 +60,8 @@ class InlineExecutor:
     def start(self, players: Sequence[str], states: Mapping[str, bytes], epoch: int = 0) -> None:
         """Build the players here; what was there before is gone."""
         torch.set_num_threads(self.setup.config.resources.num_threads)
-        self.setup = replace(self.setup, shared={})  # else they would begin with trained layers
+        # layers that players share would be trained ones else
+        self.setup = replace(self.setup, shared={})
         self.board = Shelves()
         self.worker = Worker(self.setup, self.board)
         self.queue.clear()
@@ -111,7 +113,8 @@ class InlineExecutor:
 
     def remove(self, player: str) -> None:
         """Forget it, and what it has published."""
-        self.players.pop(player, None)  # not there yet, where it dies on its way back
+        # it is not there yet where it dies on its way back
+        self.players.pop(player, None)
         self.queue = deque(o for o in self.queue if getattr(o, "player", None) != player)
         for shelf in [s for s in self.board.shelves if s.partition("/")[0] == player]:
             del self.board.shelves[shelf]

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from raygan.config import Config
-from raygan.controller.state import RunState, number_of
+from raygan.controller.state import RunState, number_of, with_members
 from raygan.errors import ConfigError
 from raygan.strategies.base import strategy_of
 from raygan.strategies.partition import parts_of
@@ -36,19 +34,14 @@ def target(state: RunState, pairs: int, at: int, decided: Sequence[int] | None =
     """
     refuse(state, pairs, at)
     gone = {number_of(p) for p in state.failures.degraded if p in state.roles}
-    still = decided and not gone & set(decided)  # else the run has gone on without one of them
+    # else the run has gone on without one of them
+    still = decided and not gone & set(decided)
     members = tuple(decided or ()) if still else numbers(state, pairs)
-    after = config_of(state, members)
-    players = strategy_of(after).players(after)  # strategy_of checks the classes
+    after = with_members(state.config, state.strategy, members)
+    # strategy_of checks what only it knows, as the number of classes
+    players = strategy_of(after).players(after)
     leaving = [p for p in state.players if p not in players]
     return Target(members, leaving, [p for p in players if p not in state.players])
-
-
-def config_of(state: RunState, members: Sequence[int]) -> Config:
-    """The run's config with these members; what its strategy counts from them stays as it is."""
-    spec = state.strategy.pinned(state.config.strategy, state.config)
-    changes: dict[str, Any] = {"num_pairs": len(members), "members": tuple(members)}
-    return state.config.model_copy(update={**changes, "strategy": spec})
 
 
 def numbers(state: RunState, pairs: int) -> tuple[int, ...]:

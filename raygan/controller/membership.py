@@ -129,7 +129,8 @@ class Membership:
             self._looked = time.monotonic()
             yield from self._look()
         if self.state.away:
-            return  # who leaves, and how many join, is known once they are back
+            # who leaves, and how many join, is known once they are back
+            return
         if self.request is not None and self.meeting.met:
             yield from self._carry_out()
 
@@ -186,6 +187,7 @@ class Membership:
     def joined(self, player: str) -> Iterator[Change]:
         """Its actor is up, and what others need of it is published."""
         back = player in self.state.away
+        # before it is a member: a number is spent once anybody has had it
         self.state.totals.seen.add(number_of(player))
         if back:
             self.state.away.remove(player)
@@ -223,7 +225,8 @@ class Membership:
             # in the place of the one before; a kill between leaves both, and they are repeated
             self._forget_answered()
             self.answered = self._name, request
-        else:  # refused: the one before stays in force
+        else:
+            # refused: the one before stays in force
             self.requests.drop(self._name)
         self.request, self.leaving, self.joining = None, [], []
         self.meeting.over()

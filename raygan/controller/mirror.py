@@ -92,6 +92,7 @@ class Mirror(Listener):
         """Send what has changed."""
         with self._lock:
             try:
+                # a driver that was fenced off sends nothing: the newer one's files lie there by now
                 self.fence()
                 self._take_requests()
             except StaleEpochError:
@@ -102,6 +103,7 @@ class Mirror(Listener):
             self.behind.pop("requests", None)
             for log in LOGS:
                 self._try(log, self._send_log)
+            # run.json last: whoever sees it finds all that it tells of
             names = sorted(_files(self.root), key=lambda n: n == "run.json")
             for name in names:
                 if self._sent.get(name) != _facts(self.root / name):
@@ -116,11 +118,13 @@ class Mirror(Listener):
             send(name)
             self.behind.pop(name, None)
         except FileNotFoundError:
-            return  # it is gone again
+            # it is gone again
+            return
         except OSError as error:
             self.behind[name] = error
 
     def _send(self, name: str) -> None:
+        # looked at before it is read: written meanwhile, it is sent once more
         facts = _facts(self.root / name)
         self.storage.write(name, read_plain(self.root / name))
         self._sent[name] = facts
@@ -141,9 +145,11 @@ class Mirror(Listener):
 
     def _take_requests(self) -> None:
         """Each is here before it is gone there: a kill between leaves it twice, never nowhere."""
-        stop = [STOP] if self.storage.exists(STOP) else []  # also where the list comes late
+        # asked for by its name: the list may come late
+        stop = [STOP] if self.storage.exists(STOP) else []
         for name in dict.fromkeys([*stop, *of(self.storage.list("."))]):
-            with contextlib.suppress(FileNotFoundError):  # a list that comes late
+            # the list names what another push has taken already
+            with contextlib.suppress(FileNotFoundError):
                 write_within(self.root, name, self.storage.read(name))
                 self.storage.remove(name)
 

@@ -66,7 +66,8 @@ class Requests:
         """Requests to scale that are not done with, oldest first."""
         try:
             found = of(path.name for path in self.folder.iterdir())
-        except OSError:  # a mount that is away: they are looked for again soon
+        except OSError:
+            # a mount that is away: they are looked for again soon
             return []
         if BEFORE in found:
             # out of the way of the next one under that name

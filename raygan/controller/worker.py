@@ -86,7 +86,8 @@ class Packs:
 
     def of(self, players: Sequence[Player]) -> Pack | None:
         """These players as one model; None where they cannot be."""
-        key = tuple(players)  # not their names: one that died comes back as another object
+        # not their names: one that died comes back as another object
+        key = tuple(players)
         if key not in self.packs:
             can = len(players) > 1 and why_not(players) is None
             pairs = [cast(Pair, p) for p in players]
@@ -177,6 +178,7 @@ def host_all(
     for order in orders:
         if order.forget_before:
             board.forget(order.player, order.forget_before)
+    # of short rounds the copy would cost more than a repeat saves (MIN_ROUND)
     put_back = pack.snapshot() if rollbacks and orders[0].steps >= MIN_ROUND else None
     try:
         reports = pack.train(orders[0].steps, board)
@@ -216,6 +218,8 @@ def host(player: Player, order: Train, board: Board, rollbacks: int) -> Report:
             if good is None or undone == rollbacks:
                 raise
             undone += 1
+            # another turn has other random numbers: the same ones would lead to the same NaN
+            # (decision 23)
             player.restore({**good, "turn": int(str(good.get("turn", 0))) + undone})
     return {
         **report,

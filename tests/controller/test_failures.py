@@ -17,8 +17,8 @@ from raygan.config import Config, FailuresConfig, full_dump
 from raygan.controller.checkpoint import list_checkpoints, newest_valid
 from raygan.controller.controller import Controller
 from raygan.controller.failures import Failures
+from raygan.controller.history import read_journal
 from raygan.controller.inline import InlineExecutor
-from raygan.controller.journal import read_journal
 from raygan.controller.listener import Listener, as_listener
 from raygan.controller.orders import Done, Join, Order
 from raygan.controller.requests import file_of

@@ -32,7 +32,9 @@ def test_the_oldest_is_first_and_one_of_before_keeps_its_turn(tmp_path: Path) ->
     assert not (tmp_path / BEFORE).exists(), "the next of that name is another file"
     last = ask(tmp_path, verb="scale", id="c", pairs=5)
     ours.keep(first, {"id": "a", "members": [0]})
-    assert [ours.read(name)["id"] for name in ours.waiting()] == ["a", "b", "c"], "decided: no later"
+    assert [ours.read(name)["id"] for name in ours.waiting()] == ["a", "b", "c"], (
+        "decided: no later"
+    )
     for name in ours.waiting()[:2]:
         ours.drop(name)
     assert ours.waiting() == [last]

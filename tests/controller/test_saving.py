@@ -11,10 +11,11 @@ import pytest
 from raygan.controller import saving as module
 from raygan.controller.assembly import Assembly, Cut
 from raygan.controller.checkpoint import newest_valid
+from raygan.controller.committing import best_step
 from raygan.controller.journal import Journal
 from raygan.controller.ledger import Ledger
 from raygan.controller.orders import Save
-from raygan.controller.saving import Saving, best_step
+from raygan.controller.saving import Saving
 from raygan.controller.storage import LocalStorage
 from raygan.controller.totals import Totals
 from raygan.errors import CheckpointError
@@ -258,10 +259,10 @@ def test_what_others_wait_for_is_given_where_one_is_in_async_only(tmp_path: Path
 def test_the_best_checkpoint_is_kept_where_that_is_asked_for(tmp_path: Path) -> None:
     run = Run(tmp_path)
     saving = run.begin()
-    assert saving.best_steps([2, 4]) == []
+    assert saving.committer.best_steps([2, 4]) == []
     run.config.checkpoint.keep_best = True
-    assert saving.best_steps([2, 4]) == [2], "the lower FID"
-    assert saving.best_steps([6]) == [], "none of these was scored"
+    assert saving.committer.best_steps([2, 4]) == [2], "the lower FID"
+    assert saving.committer.best_steps([6]) == [], "none of these was scored"
 
 
 def test_what_is_superseded_goes_and_that_is_told(tmp_path: Path) -> None:

@@ -30,8 +30,9 @@ from raygan.config import Config
 from raygan.controller import membership
 from raygan.controller.checkpoint import Checkpoint, listed, newest_valid, open_journal
 from raygan.controller.controller import Controller
+from raygan.controller.history import read_journal
 from raygan.controller.inline import InlineExecutor
-from raygan.controller.journal import Journal, read_journal
+from raygan.controller.journal import Journal
 from raygan.controller.orders import Adopt, Card, Done, Evaluate, Join, Order, Scored
 from raygan.controller.requests import Requests, file_of
 from raygan.controller.run_folder import RunFolder

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from raygan.config import Config
 from raygan.controller.copies import storage_of
 from raygan.controller.files import say, write_within
-from raygan.controller.journal import read_journal
+from raygan.controller.history import read_journal
 from raygan.controller.lines import NOTES, JsonLines, Lines, read_info, read_json, told_by_a_run
 from raygan.controller.run_folder import find_run
 from raygan.errors import ConfigError, did_you_mean

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from raygan.controller import journal as module
+from raygan.controller import history as module
 from raygan.controller.history import (
     Entry,
     Head,

@@ -15,7 +15,7 @@ from raygan.config import Resolved
 from raygan.controller import copies, mirror
 from raygan.controller.bucket import BucketStorage, open_bucket
 from raygan.controller.checkpoint import newest_valid
-from raygan.controller.journal import read_journal
+from raygan.controller.history import read_journal
 from raygan.controller.objects import Objects
 from raygan.controller.run_folder import find_run, read_jsonl
 from raygan.errors import ConfigError

@@ -8,7 +8,7 @@ import pytest
 
 from raygan.cli import main
 from raygan.controller.checkpoint import newest_valid
-from raygan.controller.journal import committed, read_journal
+from raygan.controller.history import committed, read_journal
 from raygan.controller.storage import LocalStorage
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest

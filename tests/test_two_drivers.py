@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from raygan.controller.journal import read_journal
+from raygan.controller.history import read_journal
 from raygan.controller.storage import LocalStorage
 from tests.simulation.world import check_history
 from tests.test_killed import ARGS, final_digests, raygan, wait_for_checkpoint

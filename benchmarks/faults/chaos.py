@@ -47,8 +47,8 @@ from raygan.actors.worker_group import EVALUATOR
 from raygan.config import Config
 from raygan.controller.checkpoint import newest_valid
 from raygan.controller.controller import Controller
+from raygan.controller.history import read_journal
 from raygan.controller.inline import InlineExecutor
-from raygan.controller.journal import read_journal
 from raygan.controller.orders import Done, Order
 from raygan.controller.run_folder import RunFolder, read_jsonl
 from raygan.controller.storage import LocalStorage
@@ -108,10 +108,14 @@ class Chaos:
             head = self.rng.choice(HEADS)
             worker._global_node.all_processes[head][0].process.kill()
         elif kind == "ray.kill":
-            ray.kill(executor.helpers[self.rng.choice(sorted(set(executor.helpers) - {EVALUATOR}))])
+            ray.kill(
+                executor.workers.helpers[
+                    self.rng.choice(sorted(set(executor.workers.helpers) - {EVALUATOR}))
+                ]
+            )
         elif not (name := self.signal(executor, kind)):
             return False
-        elif name in executor.helpers and name != EVALUATOR:
+        elif name in executor.workers.helpers and name != EVALUATOR:
             kind += " helper"
         self.left -= 1
         self.struck[f"{kind} after {point}"] += 1
@@ -122,10 +126,12 @@ class Chaos:
 
     def signal(self, executor: RayExecutor, kind: str) -> str:
         """To a player or a helper; its name, or none when it is gone already."""
-        there = sorted(p for p in executor.places if (p == EVALUATOR) == (kind == "evaluator"))
+        there = sorted(
+            p for p in executor.workers.places if (p == EVALUATOR) == (kind == "evaluator")
+        )
         if not there:
             return ""  # the evaluator is on its way
-        pid = executor.places[name := self.rng.choice(there)][1]
+        pid = executor.workers.places[name := self.rng.choice(there)][1]
         signals = {"SIGKILL": signal.SIGKILL, "SIGTERM": signal.SIGTERM}
         either = (
             self.rng.choice([signal.SIGKILL, signal.SIGSTOP])
@@ -145,7 +151,7 @@ class Chaos:
         """A second death while the first is being mended."""
         if (
             self.left
-            and executor.places
+            and executor.workers.places
             and self.rng.random() < 0.15
             and self.signal(executor, "SIGKILL")
         ):

@@ -112,7 +112,7 @@ def soak(rounds: int) -> list[dict[str, float]]:
         done_rounds[0] += type(done.order).__name__ == "Train"
         if done_rounds[0] >= (len(rows) + 1) * rounds // 20:
             assert isinstance(c.executor, RayExecutor)
-            pids = ["self", *(str(pid) for _, pid in c.executor.places.values())]
+            pids = ["self", *(str(pid) for _, pid in c.executor.workers.places.values())]
             rows.append({
                 "rounds": done_rounds[0], "private_mb": sum(private_mb(p) for p in pids),
                 "open_files": sum(len(list(Path(f"/proc/{p}/fd").iterdir())) for p in pids), "store_mb": store_bytes() / 2**20,

@@ -102,8 +102,8 @@ class Clock:
 
     def _strike(self, executor: Any) -> None:
         assert isinstance(executor, RayExecutor)
-        name = self.rng.choice(sorted(set(executor.actors) & set(executor.places)))
-        os.kill(executor.places[name][1], signal.SIGKILL)
+        name = self.rng.choice(sorted(set(executor.workers.actors) & set(executor.workers.places)))
+        os.kill(executor.workers.places[name][1], signal.SIGKILL)
         self.struck.append(name)
 
     def lost(self) -> list[float]:

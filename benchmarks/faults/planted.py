@@ -25,15 +25,19 @@ FLIPS = "--deselect=tests/controller/test_checkpoint.py::test_every_flipped_bit_
 JOURNAL, CHECKPOINT = "tests/controller/test_journal.py", "tests/controller/test_checkpoint.py"
 TARGETS = {
     f"{C}/journal.py": Target((FLIPS, JOURNAL, CHECKPOINT)),
+    f"{C}/history.py": Target((FLIPS, JOURNAL, CHECKPOINT)),
     f"{C}/checkpoint.py": Target((FLIPS, CHECKPOINT, LINKS)),
+    f"{C}/retention.py": Target((FLIPS, CHECKPOINT)),
     f"{C}/storage.py": Target((FLIPS, "tests/controller/test_storage.py", CHECKPOINT, LINKS), ("LocalStorage",)),
     f"{C}/assembly.py": Target(("tests/controller/test_saving.py", "tests/controller/test_assembly.py")),
     f"{C}/saving.py": Target(("tests/controller/test_saving.py",)),
+    f"{C}/committing.py": Target(("tests/controller/test_saving.py",)),
+    f"{C}/requests.py": Target(("tests/controller/test_requests.py",)),
     f"{C}/totals.py": Target(("tests/controller/test_totals.py",)),
     f"{C}/ledger.py": Target(("tests/controller/test_totals.py",), ("Ledger.begin", "Ledger.extra", "Ledger.left")),
-    f"{C}/worker.py": Target(("tests/controller/test_worker.py",), ("Shelves", "host", "host_all")),
+    f"{C}/worker.py": Target(("tests/controller/test_worker.py",), ("Shelves", "Worker", "host", "host_all")),
     f"{C}/run_folder.py": Target(
-        ("tests/controller/test_run_folder.py",), ("inside", "check_name", "write_atomically", "sync_folder", "cut_torn_line")
+        ("tests/controller/test_run_folder.py",), ("inside", "check_name")
     ),
     f"{S}/pmgan/slots.py": Target(
         ("tests/strategies/test_slots.py",), ("write_slot", "crc", "check_slot", "slot_of", "index_of", "share_of")
@@ -57,6 +61,10 @@ TARGETS = {
         ("PlayerActor.begin", "PlayerActor.fence", "PlayerActor.offer", "PlayerActor.adopt", "PlayerActor.leave",
          "PlayerActor.newest", "PlayerActor.next"),
     ),
+    f"{A}/calls.py": Target(("tests/actors/test_calls.py",)),
+    f"{A}/departures.py": Target(("tests/actors/test_departures.py",)),
+    f"{A}/muster.py": Target(("tests/actors/test_muster.py",), ("Muster",)),
+    f"{A}/replies.py": Target(("tests/actors/test_replies.py",), ("Replies",)),
     f"{A}/cluster.py": Target(("tests/actors/test_cluster.py",), ("close_token",)),
     f"{A}/machine.py": Target(("tests/actors/test_machine.py",), ("private_folder", "_below", "session_folder")),
     "raygan/service/views/door.py": Target(("tests/security/test_live_page.py",)),
@@ -83,14 +91,14 @@ PLANTED = [
     (f"{C}/storage.py", "            file.flush()\n            os.fsync(file.fileno())", "            file.flush()", "write without fsync"),
     (f"{C}/storage.py", "                file.truncate(end)\n", "", "a failed append that is not cut off"),
     (f"{C}/assembly.py", "members = {*players, *self.away}", "members = {*players}", "players on their way back left out of a cut"),
-    (f"{C}/assembly.py", "        self._expect(cut, order.player, extra)\n\n    def _expect",
-     "        self._expect(cut, next(iter(cut.members)), extra)\n\n    def _expect", "the extra of whoever was asked first"),
+    (f"{C}/assembly.py", "        cut.expect(order.player, extra)\n\n    def last",
+     "        cut.expect(next(iter(cut.members)), extra)\n\n    def last", "the extra of whoever was asked first"),
     (f"{C}/assembly.py", "        self._cuts = {s: c for s, c in self._cuts.items() if any(self.steps.get(p, -1) < s for p in c.missing)}\n",
      "", "a cut that was overtaken is remembered"),
     (f"{A}/player.py", """        self._board.check(epoch)
         names""", "        names", "`offer` that does not ask the epoch"),
     (f"{A}/player.py", """        self._board.check(epoch)
-        parcels""", "        parcels", "`adopt` that does not ask the epoch"),
+        self._here.adopt""", "        self._here.adopt", "`adopt` that does not ask the epoch"),
     (f"{G}/weights.py", "for key in sorted(self.arrays):", 'for key in ["weights"]:', "a fingerprint that leaves the optimizer out"),
     (f"{G}/parcels.py", '        arrays["average"] = flatten(average)', "        pass", "a moving average that does not travel with G"),
     (f"{G}/parcels.py", '{"weights": finite(player, step, flatten(network), network)}', '{"weights": flatten(network)}',
@@ -113,7 +121,7 @@ PLANTED = [
     (f"{C}/worker.py", "        put_back()\n", "", "a pack's rollback that is not called"),
     # and some of the same kinds
     (f"{C}/journal.py", "        self.fence()\n        base", "        base", "append without a fence"),
-    (f"{C}/journal.py", "            del out.records[before + 1 :]\n", "", "what a fenced writer added is kept"),
+    (f"{C}/history.py", "            del out.records[before + 1 :]\n", "", "what a fenced writer added is kept"),
     (f"{C}/journal.py", "        self.index = index\n        return record", "        return record", "an index that is not remembered"),
     (f"{C}/checkpoint.py", "        storage.sync(temporary)\n", "", "a checkpoint's names not synced before the rename"),
     (f"{C}/checkpoint.py", "        storage.sync(FOLDER)\n        entry", "        entry", "a rename not synced before the record"),
@@ -121,7 +129,7 @@ PLANTED = [
     (f"{C}/checkpoint.py", "if not entry.promised and not", "if not", "a lost checkpoint that is not told"),
     (f"{G}/trainer.py", "        self.identity[what] = parcel.identity\n", "", "an identity that does not travel"),
     (f"{G}/trainer.py", '        self.streams.take_turn(int(str(state.get("turn", 0))))\n', "", "a turn that is not restored"),
-    (f"{A}/player.py", "                self._adopted[name] = swap.step\n", "", "a network that is adopted twice"),
+    (f"{C}/worker.py", "                self._adopted[name] = swap.step\n", "", "a network that is adopted twice"),
     (f"{A}/board.py", "        self._versions.clear()\n", "", "versions of an earlier epoch on the board"),
     (f"{A}/matchmaker.py", "        self._parcels.clear()\n", "", "swaps that outlive their epoch"),
     (f"{A}/machine.py", "facts.st_uid != os.getuid() or ", "", "a session in somebody else's folder"),

@@ -59,9 +59,9 @@ class Taken:
         """Looks after each order."""
         executor = controller.executor
         assert isinstance(executor, RayExecutor)
-        there = {n for n, (node, _) in executor.places.items() if node == self.node.node_id} & set(
-            executor.actors
-        )
+        there = {
+            n for n, (node, _) in executor.workers.places.items() if node == self.node.node_id
+        } & set(executor.workers.actors)
         if self.told is None and min(controller.state.done.values()) >= self.step:
             assert there, "somebody lives on the other node"
             drain(self.node.node_id, self.grace_s + 60)

@@ -102,7 +102,7 @@ class Watch:
         """What it gives in each process of the run."""
         house = controller.executor
         assert isinstance(house, RayExecutor)
-        actors = {**house.actors, **house.helpers, "hub": self.link.hub}
+        actors = {**house.workers.actors, **house.workers.helpers, "hub": self.link.hub}
         asked = {
             name: actor.__ray_call__.remote(lambda _: what()) for name, actor in actors.items()
         }

@@ -64,8 +64,12 @@ class Slow:
     def tick(self, controller: Controller) -> None:
         """Each turn of the loop; the process changes where it is replaced."""
         executor = controller.executor
-        if self.player and isinstance(executor, RayExecutor) and self.player in executor.places:
-            first, self.pid = not self.pid, executor.places[self.player][1]
+        if (
+            self.player
+            and isinstance(executor, RayExecutor)
+            and self.player in executor.workers.places
+        ):
+            first, self.pid = not self.pid, executor.workers.places[self.player][1]
             if first:
                 threading.Thread(target=self.hinder, daemon=True).start()
 

@@ -171,7 +171,7 @@ def swap_cost(carry: str) -> tuple[list[float], list[float], int]:
     try:
         for name in names:
             executor.submit(Train(name, 1))
-        while executor.pending:
+        while executor.calls.pending:
             executor.wait(1.0)
         for i in range(24):
             swap = Swap(

@@ -42,8 +42,10 @@ class BoardActor(Helper):
 
     def announce(self, player: str, version: int, epoch: int) -> None:
         """A player's newest version. Raises StaleEpochError when it is of an earlier attempt."""
+        # announcements are sent without waiting: one of the attempt before may come after `begin`
         if epoch != self._epoch:
             raise StaleEpochError(epoch, self._epoch)
+        # a version never goes back: readers count on it
         self._versions[player] = max(version, self._versions.get(player, 0))
 
     def progress(self, players: Sequence[str]) -> dict[str, int]:

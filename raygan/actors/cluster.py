@@ -69,6 +69,8 @@ def cluster(address: str, object_store_mb: int, start: bool = True) -> Iterator[
     machine. Raises ConfigError. Runs of several threads share it.
     """
     with OwnRay.lock:
+        # Ray is bound to the thread that has begun it: begun by a run's thread it would be gone
+        # with that, while other runs of the process use it
         if threading.current_thread() is threading.main_thread():
             _enter(address, object_store_mb, start)
         else:
@@ -90,8 +92,12 @@ def _enter(address: str, object_store_mb: int, start: bool) -> None:
     """Be in a Ray: the one that is up in this process, one that is joined, or one that begins."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault(
-        "RAY_IGNORE_UNHANDLED_ERRORS", "1"
+        # Ray prints errors of calls that nobody asked for any more: those of orders that a restart
+        # has dropped. The journal tells why.
+        "RAY_IGNORE_UNHANDLED_ERRORS",
+        "1",
     )  # of orders that a restart has dropped; the journal tells why
+    # else Ray empties CUDA_VISIBLE_DEVICES in actors that ask for no GPU
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     given = os.environ.get("RAY_ADDRESS")
     join = given if address == "auto" else (None if address == "local" else address)
@@ -105,9 +111,12 @@ def _enter(address: str, object_store_mb: int, start: bool) -> None:
     up = "ray" in sys.modules and sys.modules["ray"].is_initialized()
     if join:
         if not up:
+            # Ray itself tells after minutes that nobody is there
             knock(join)
         os.environ.setdefault(
-            "RAY_AUTH_MODE", "token"
+            # a local cluster turns tokens on by itself, a client must say so
+            "RAY_AUTH_MODE",
+            "token",
         )  # a local cluster turns them on by itself, a client must say so
         os.environ.setdefault("RAY_gcs_server_port_wait_time_s", TRIES)
     elif "ray" not in sys.modules:
@@ -126,6 +135,8 @@ def _enter(address: str, object_store_mb: int, start: bool) -> None:
     )
     options: dict[str, Any] = {
         "namespace": "raygan", "logging_level": logging.WARNING, "log_to_driver": True,
+        # a private field: Ray has no public way to keep the working directory out of workers'
+        # paths, where a numpy.py of the user's broke them (decision 58)
         "job_config": ray.job_config.JobConfig(_py_driver_sys_path=code_path()),
     }  # fmt: skip
     if join:
@@ -145,7 +156,8 @@ def _enter(address: str, object_store_mb: int, start: bool) -> None:
         _init(options)
     except ConfigError:
         raise
-    except Exception as error:  # Ray raises bare ones, too
+    except Exception as error:
+        # of any class: Ray raises bare Exceptions, too
         raise (
             join_error(error, address) if join else start_error(error, options["_temp_dir"])
         ) from None
@@ -171,7 +183,8 @@ def knock_nearest() -> None:
     """Raises ConfigError where the cluster that Ray takes for "auto" does not answer: one that is
     gone, or another network's.
     """
-    from ray._private import services  # Ray tells what it finds in no other way
+    # Ray tells what it finds under "auto" in no other way
+    from ray._private import services
 
     knock(services.get_ray_address_from_environment("auto", None))
 
@@ -183,7 +196,8 @@ def _init(options: dict[str, Any]) -> None:
         warnings.simplefilter("ignore", FutureWarning)
         try:
             ray.init(**options)
-        except Exception as error:  # no class of its own
+        except Exception as error:
+            # a start that timed out has no class of its own, only its text
             if "timed out during startup" not in str(error):
                 raise
             tell("Ray did not come up within its 30 s; it is started once more.")
@@ -200,7 +214,8 @@ def dead_head() -> str | None:
     """
     from ray._private import worker
 
-    node = worker._global_node  # the object that started them; Ray tells in no other way
+    # the object that started them: Ray tells of its processes in no other way
+    node = worker._global_node
     if OwnRay.options is None or node is None:
         return None
     dead = [kind for kind, _ in node.dead_processes() if kind in ("gcs_server", "raylet")]
@@ -221,5 +236,6 @@ def start_again() -> None:
 def close_token() -> None:
     """Ray 2.60 leaves its token readable for everybody (0644)."""
     token = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or (home() or Path("/")) / ".ray/auth_token")
-    with contextlib.suppress(OSError):  # somebody else's, given to us to use; or there is none
+    # a token that is somebody else's, given to us to use, is theirs to close
+    with contextlib.suppress(OSError):
         token.chmod(0o600)

@@ -18,6 +18,7 @@ def draining() -> set[str]:
     """
     worker: Any = global_worker
     try:
+        # 1 s: the driver asks twice a second, and must not wait for a GCS that is busy or gone
         return set(worker.gcs_client.get_draining_nodes(timeout=1.0))
     except (RayError, TimeoutError, ConnectionError):
         return set()

@@ -22,6 +22,7 @@ class EvaluatorActor(Helper):
         super().__init__()
         keep_freed_memory()
         self._label = f"{run}/evaluator"
+        # it has a share of a CPU, and a score must not take those of the players
         torch.set_num_threads(1)
         self._evaluator = Evaluator(Setup(config, ray.get(data[0]), torch.device("cpu")))
 
@@ -38,5 +39,6 @@ class EvaluatorActor(Helper):
         """Score the generator behind the reference, or say why that cannot be done. Raises the
         RayError of a dead player.
         """
+        # outside of `tried`: a dead player is no failed score
         vector = ray.get(generator[0])
         return tried(lambda: self._evaluator.evaluate(player, step, vector, members))

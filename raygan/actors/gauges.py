@@ -61,22 +61,21 @@ RUN = {
 
 
 class Gauges:
-    """The latest value of each, and when the heartbeats were heard."""
+    """What a run's logs and its driver's pushes say, as series; and when the heartbeats were heard."""
 
     def __init__(self, run: str) -> None:
-        self.run = run
-        self.values: dict[tuple[str, str], float] = {}
+        self.series = Series(run)
         self.heard: dict[str, float] = {}
         """player -> clock reading of its last sign of life."""
         self.pushed = self.checkpointed = time.monotonic()
         self.steps = 0.0
         self.roles: Roles = {}
-        self.exported: dict[str, Gauge] = {}
 
     def take(self, log: str, row: Mapping[str, Any]) -> None:
         """A line of metrics.jsonl or events.jsonl; one with a name that no player has, or no number
         for one, is left.
         """
+        # a run folder may be somebody else's: a row that is none must not end the hub
         with contextlib.suppress(ValueError, TypeError, KeyError):
             if log == "metrics.jsonl":
                 self._row(row)
@@ -84,47 +83,48 @@ class Gauges:
                 self._event(row)
 
     def _row(self, row: Mapping[str, Any]) -> None:
-        player = str(row["player"])
+        player, series = str(row["player"]), self.series
         if row["kind"] == "train":
             names = {"loss_d": "loss_d", "loss_g": "loss_g", "d_accuracy": "d_accuracy", "lag": "lag_steps",
                      "bad_steps": "bad_steps", "slot_spread": "slot_spread_steps"}  # fmt: skip
             for key, name in names.items():
                 if key in row:
-                    self._set(name, player, row[key])
-            self._set("steps", player, row["step"])
+                    series.set(name, player, row[key])
+            series.set("steps", player, row["step"])
             seconds = float(row.get("seconds", 0.0))
             if seconds > 0:
-                self._set("steps_per_second", player, row["steps"] / seconds)
+                series.set("steps_per_second", player, row["steps"] / seconds)
                 held = row.get("held_s", 0.0)
                 wait = (row.get("wait_s", 0.0) + held) / (seconds + held)
-                self._set("wait_ratio", player, wait)
-            self._add("busy_seconds", player, seconds)
-            self._add("player_seconds", "", seconds)
+                series.set("wait_ratio", player, wait)
+            series.add("busy_seconds", player, seconds)
+            series.add("player_seconds", "", seconds)
         else:
             for key in ("modes", "high_quality"):
                 if key in row:
-                    self._set(key, player, row[key])
+                    series.set(key, player, row[key])
             if metric := headline(row):
-                self._set("score", player, row[metric])
-        self._set("elapsed_seconds", "", row.get("elapsed", 0.0))
+                series.set("score", player, row[metric])
+        series.set("elapsed_seconds", "", row.get("elapsed", 0.0))
 
     def _event(self, event: Mapping[str, Any]) -> None:
-        kind = event["kind"]
+        kind, series = event["kind"], self.series
         if kind == "swap":
             for move in event["moves"]:
-                self._add("swaps", move["player"], 1)
-                self._add("swap_bytes", move["player"], move["bytes"])
+                series.add("swaps", move["player"], 1)
+                series.add("swap_bytes", move["player"], move["bytes"])
         elif kind == "death":
-            self._add("deaths", event["player"], 1)
+            series.add("deaths", event["player"], 1)
         elif kind == "restart":
-            self._add("restarts", "", 1)
+            series.add("restarts", "", 1)
         elif kind == "warning":
-            self._add("warnings", "", 1)
+            series.add("warnings", "", 1)
         elif kind == "leave":
-            self._forget(event["player"])
+            self.heard.pop(event["player"], None)
+            series.forget(event["player"])
         elif kind == "checkpoint":
             self.checkpointed = time.monotonic() - max(0.0, time.time() - float(event["time"]))  # noqa: TID251  shown only
-            self._set("checkpoint_bytes", "", event["bytes"])
+            series.set("checkpoint_bytes", "", event["bytes"])
 
     def info(self, info: Mapping[str, Any]) -> None:
         """run.json."""
@@ -140,56 +140,78 @@ class Gauges:
 
     def store(self, use: Mapping[str, float]) -> None:
         """Bytes in the cluster's object stores."""
-        self._set("object_store_bytes", "", use["store_used"])
-        self._set("object_store_capacity_bytes", "", use["store_capacity"])
+        self.series.set("object_store_bytes", "", use["store_used"])
+        self.series.set("object_store_capacity_bytes", "", use["store_capacity"])
 
     def end(self) -> None:
         """Nothing is exported any more."""
-        self.values.clear()
+        self.series.values.clear()
         self.heard.clear()
 
     def tick(self) -> None:
         """Set all of them again."""
-        if not self.values and not self.heard:
+        series = self.series
+        if not series.values and not self.heard:
             return
         now = time.monotonic()
         driver = now - self.pushed
-        self._set("driver_age_seconds", "", driver)
-        self._set("up", "", float(driver < ALIVE_S))
-        self._set("checkpoint_age_seconds", "", now - self.checkpointed)
+        series.set("driver_age_seconds", "", driver)
+        series.set("up", "", float(driver < ALIVE_S))
+        series.set("checkpoint_age_seconds", "", now - self.checkpointed)
+        # 0, not missing, before anything was counted: Prometheus takes a first 1 for no increase
         for player, at in self.heard.items():
-            self._set("heartbeat_age_seconds", player, now - at)
+            series.set("heartbeat_age_seconds", player, now - at)
             for name in ("swaps", "deaths", "bad_steps"):
-                self.values.setdefault((f"raygan_{name}", player), 0.0)
+                series.add(name, player, 0.0)
         for name in ("warnings", "restarts"):
-            self.values.setdefault((f"raygan_{name}", ""), 0.0)
-        done = [v for (n, p), v in self.values.items() if n == "raygan_steps" and p in self.heard]
+            series.add(name, "", 0.0)
+        done = [
+            steps for player in self.heard if (steps := series.get("steps", player)) is not None
+        ]
         if done and self.steps:
             share = sum(done) / (self.steps * len(self.heard))
-            self._set("progress_ratio", "", share)
-            elapsed = self.values.get(("raygan_elapsed_seconds", ""), 0.0)
-            self._set("eta_seconds", "", elapsed * (1 - share) / share if share > 0 else 0.0)
-        for (name, player), value in self.values.items():
-            if math.isfinite(value):
-                self._gauge(name).set(
-                    value,
-                    tags={"run": self.run, "player": player, "role": label_of(player, self.roles)},
-                )
+            elapsed = series.get("elapsed_seconds", "") or 0.0
+            series.set("progress_ratio", "", share)
+            series.set("eta_seconds", "", elapsed * (1 - share) / share if share > 0 else 0.0)
+        series.export(self.roles)
 
-    def _gauge(self, name: str) -> Gauge:
-        if name not in self.exported:
-            text = (PLAYER | RUN)[name]
-            self.exported[name] = Gauge(name, description=text, tag_keys=("run", "player", "role"))
-        return self.exported[name]
 
-    def _set(self, name: str, player: str, value: float) -> None:
+class Series:
+    """The latest value of each, by (name, player); "": of the whole run."""
+
+    def __init__(self, run: str) -> None:
+        self.run = run
+        self.values: dict[tuple[str, str], float] = {}
+        self._exported: dict[str, Gauge] = {}
+
+    def get(self, name: str, player: str) -> float | None:
+        """None where nothing was set."""
+        return self.values.get((f"raygan_{name}", player))
+
+    def set(self, name: str, player: str, value: float) -> None:
+        """Raises ValueError for a name that no player can have."""
         if player and not NAMES.fullmatch(player):
             raise ValueError(player)
         self.values[f"raygan_{name}", player] = float(value)
 
-    def _add(self, name: str, player: str, value: float) -> None:
-        self._set(name, player, self.values.get((f"raygan_{name}", player), 0.0) + float(value))
+    def add(self, name: str, player: str, value: float) -> None:
+        """To what is there, or to 0."""
+        self.set(name, player, (self.get(name, player) or 0.0) + float(value))
 
-    def _forget(self, player: str) -> None:
-        self.heard.pop(player, None)
+    def forget(self, player: str) -> None:
+        """All that is a player's."""
         self.values = {key: value for key, value in self.values.items() if key[1] != player}
+
+    def export(self, roles: Roles) -> None:
+        """To Prometheus, by way of Ray's agent on this node."""
+        # all of them each time: Ray forgets a gauge that is not set again
+        for (name, player), value in self.values.items():
+            if math.isfinite(value):
+                tags = {"run": self.run, "player": player, "role": label_of(player, roles)}
+                self._gauge(name).set(value, tags=tags)
+
+    def _gauge(self, name: str) -> Gauge:
+        if name not in self._exported:
+            text = (PLAYER | RUN)[name]
+            self._exported[name] = Gauge(name, description=text, tag_keys=("run", "player", "role"))
+        return self._exported[name]

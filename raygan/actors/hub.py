@@ -67,6 +67,7 @@ class HubActor(Process):
         self._lock = threading.Lock()
         self._over = threading.Event()
         if gauges:
+            # a thread of its own: gauges have to be set also while nobody pushes
             threading.Thread(target=self._tick_for_ever, daemon=True).start()
 
     def __repr__(self) -> str:
@@ -82,6 +83,7 @@ class HubActor(Process):
         answer where to go on. beats: player -> seconds since it last gave a sign of life.
         """
         with self._lock:
+            # what was meant for the hub before this one joins on to nothing here
             if life in ("", self.life):
                 self.files |= whole
                 for name, (offset, raw) in added.items():
@@ -160,11 +162,14 @@ class Log:
         >>> log.append(0, b"a\\nb\\n"), log.append(9, b"z\\n"), log.append(2, b"b\\nc\\n"), log.end
         ([b'a', b'b'], [], [b'c'], 6)
         """
+        # told twice changes nothing, and a gap is told again: the sender goes by `end` (decision
+        # 28)
         if offset > self.end or offset + len(raw) <= self.end:
             return []
         new = raw[self.end - offset :]
         self.raw += new
         if len(self.raw) > KEEP_BYTES:
+            # at the begin of a line: readers get whole ones
             cut = self.raw.find(b"\n", len(self.raw) - KEEP_BYTES) + 1
             del self.raw[:cut]
             self.begin += cut
@@ -209,6 +214,7 @@ class HubLink(Listener):
             return
         if self.ray != OwnRay.starts:
             self._make()
+        # one push at a time: a hub that is slow must not make the driver hold copies of its logs
         if self._under_way is not None and not ray.wait([self._under_way], timeout=0)[0]:
             return
         self._at = now
@@ -222,7 +228,9 @@ class HubLink(Listener):
             return
         try:
             life, known, requests = ray.get(self._under_way, timeout=10.0)
-        except RayError:  # it is being made again; what it knew is told again
+        except RayError:
+            # its process has died, and Ray makes it again (max_restarts=-1) with nothing in it:
+            # what it knew is told again
             self.life, self.known, self._sent = "", dict.fromkeys(LOGS, 0), {}
             self._under_way = None
             return
@@ -238,6 +246,8 @@ class HubLink(Listener):
     def _push(self, beats: dict[str, float]) -> None:
         added, budget = dict[str, tuple[int, bytes]](), PUSH_BYTES
         for name in LOGS:
+            # bounded: a long log of a resumed run must not stop the loop; the rest goes with the
+            # next push
             raw = tail(self.folder / name, self.known[name], budget)
             budget -= len(raw)
             added[name] = self.known[name], raw
@@ -255,10 +265,12 @@ class HubLink(Listener):
 
     def close(self) -> None:
         """The run has ended, well or not: tell the end, and take the hub away."""
-        if self.ray != OwnRay.starts or dead_head():  # gone, with the Ray that it was on
+        # it is gone, with the Ray that it was on
+        if self.ray != OwnRay.starts or dead_head():
             return
         with contextlib.suppress(RayError):
-            for _ in range(3):  # what is under way, and then the rest
+            # a push that is under way, then the rest, which may be more than one push holds
+            for _ in range(3):
                 self._hear(None)
                 self._push({})
             self._hear(None)

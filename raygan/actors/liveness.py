@@ -47,6 +47,10 @@ class Pulse:
     def __init__(self, lease_s: float, places: dict[str, tuple[str, int]]) -> None:
         self.lease_s = lease_s
         self._places = places
+        self.begin()
+
+    def begin(self) -> None:
+        """Another attempt: nothing is known of anybody."""
         self._signs: dict[str, _Sign] = {}
         self._at = self._looked = 0.0
         self.noticed: dict[str, Any] = {}
@@ -77,6 +81,7 @@ class Pulse:
         """
         now = time.monotonic()
         asks = now - self._at >= ASK_S
+        # the loop may turn far more often than this, and each look is a call over all actors
         if not asks and now - self._looked < LOOK_S:
             return None
         self._looked = now
@@ -93,10 +98,14 @@ class Pulse:
         for player, actor in actors.items():
             sign = self._signs.setdefault(player, _Sign(now, now))
             sign.actor = actor
+            # who owes nothing stands still with right
             if player not in busy:
                 sign.moved = now
+            # one question at a time: a stopped process would collect them
             if sign.asked is None:
                 sign.asked = actor.where.remote(player)
+        # sent ahead: on another node an actor takes a while to come up, and the stack is wanted
+        # before the hung process is ended
         slow = self._slow(actors, busy, now - self.lease_s / 2)
         self._envoys = {
             p: self._envoys.get(p) or envoy(self._places[p]) for p in slow if p in self._places
@@ -136,6 +145,8 @@ class Pulse:
             self._places[player] = str(facts["node"]), int(facts["pid"])
             if facts.get("notice"):
                 self.noticed[player] = sign.actor
+            # beats, not steps: the judge's step is its slowest generator's, and may rightly stand
+            # still (decision 24)
             if facts["beats"] != sign.beats:
                 sign.beats, sign.moved = int(facts["beats"]), now
 
@@ -147,16 +158,16 @@ def end_process(node: str, pid: int) -> None:
 
     def kill() -> None:
         with contextlib.suppress(OSError):
-            if OURS.search(
-                Path(f"/proc/{pid}/cmdline").read_bytes()
-            ):  # else the number is somebody else's by now
+            # else the number is somebody else's by now
+            if OURS.search(Path(f"/proc/{pid}/cmdline").read_bytes()):
                 os.kill(pid, signal.SIGKILL)
 
     if node == ray.get_runtime_context().get_node_id():
         kill()
         return
     there = NodeAffinitySchedulingStrategy(node, soft=False)
-    with contextlib.suppress(RayError):  # the node is gone, and the process with it
+    # the node may be gone, and the process with it
+    with contextlib.suppress(RayError):
         ray.get(
             ray.remote(kill).options(num_cpus=0, scheduling_strategy=there).remote(), timeout=5.0
         )

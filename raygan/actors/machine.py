@@ -60,7 +60,8 @@ def room_for(folder: str) -> int:
     return SOCKET_BYTES - BELOW - len(os.fsencode(folder))
 
 
-@functools.cache  # one a process, also where it is made under a name of its own
+# one a process, also where it is made under a name of its own
+@functools.cache
 def private_folder() -> Path:
     """Nobody else may look into it: Ray opens its own folder to all (0777). Raises ConfigError
     where no place will do.
@@ -95,9 +96,11 @@ def _below(place: str) -> Path:
     folder = Path(place) / f"raygan-{os.getuid()}"
     try:
         folder.mkdir(mode=0o700)
-        folder.chmod(0o700)  # whatever the umask is
+        # whatever the umask is: mkdir's mode is cut by it
+        folder.chmod(0o700)
     except FileExistsError:
         facts = folder.lstat()
+        # `lstat`: a link would be followed into a folder that its maker chose
         if not folder.is_dir() or facts.st_uid != os.getuid() or facts.st_mode & 0o077:
             return Path(tempfile.mkdtemp(prefix="raygan-", dir=place))
     if not os.access(folder, os.W_OK | os.X_OK):
@@ -122,6 +125,7 @@ def settle_token(join: bool) -> None:
     if not token.exists():
         if join:
             return
+        # made closed, not closed afterwards: in between it could be read
         handle = os.open(token, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
         with os.fdopen(handle, "w") as file:
             file.write(secrets.token_hex(32))
@@ -180,7 +184,8 @@ class CodePath(list[str]):
         """Not taken."""
 
     def __bool__(self) -> bool:
-        return True  # an empty one would be replaced by Ray
+        # Ray would replace a list that is empty, and so false, with its own
+        return True
 
 
 def code_path() -> CodePath:

@@ -46,7 +46,9 @@ class MatchmakerActor(Helper):
         """First half: every giver hands over a copy, one call an actor; nobody has changed when
         this returns, or fails.
         """
-        ways: dict[Any, dict[Any, list[str]]] = {}  # giving actor -> taking actor -> whose networks
+        # giving actor -> taking actor -> whose networks. Sorted, so that a source that several take
+        # is sent once to each actor
+        ways: dict[Any, dict[Any, list[str]]] = {}
         for source, taker in sorted((source, taker) for taker, source in swap.moves.items()):
             there = ways.setdefault(self._players[source], {}).setdefault(self._players[taker], [])
             if source not in there[-1:]:
@@ -68,6 +70,8 @@ class MatchmakerActor(Helper):
 
     def deliver(self, swap: Swap) -> None:
         """Second half, after the record, one call an actor."""
+        # references only: a parcel outlives its giver, which may die meanwhile, until the takers
+        # have fetched it
         parcels = self._parcels.pop(swap)
         homes = by_actor(swap.moves, self._players.__getitem__)
         asked = {

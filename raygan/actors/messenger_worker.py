@@ -53,6 +53,7 @@ class MessengerWorkerActor(Helper):
 
     def call(self, method: str, epoch: int, *args: Any) -> Any:
         """A method of the shard. Raises StaleEpochError for a caller of an earlier attempt."""
+        # a global pair of an attempt that is over may still ask, until its next look at the board
         if epoch != self._epoch:
             raise StaleEpochError(epoch, self._epoch)
         if method in ("read", "carry_out"):
@@ -67,6 +68,7 @@ class RemoteDeputy(Deputy):
         self.name = name
         self.actor = actor
         self.epoch = epoch
+        # shorter than the lease, or the global pair that waits would be killed for its deputy
         self.patience_s = PATIENCE * config.failures.lease_s
         self._wait(actor.begin.remote(epoch, config, board))
 

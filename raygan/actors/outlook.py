@@ -92,7 +92,8 @@ def outlook(scale: bool = True) -> Outlook:
 
 
 def _told_to_gcs() -> tuple[tuple[NodeType, ...], int | None] | None:
-    from ray._private.state import state  # there is no public way
+    # there is no public way
+    from ray._private.state import state
 
     found = state.get_cluster_config()
     if found is None:
@@ -114,7 +115,8 @@ def _of_file() -> tuple[tuple[NodeType, ...], int | None] | None:
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             words = path.read_bytes().decode(errors="replace").split("\0")
-        except OSError:  # it has ended, or is somebody else's
+        except OSError:
+            # the process has ended, or is somebody else's
             continue
         named = dict(w.split("=", 1) for w in words if w.startswith("--") and "=" in w)
         if named.get("--gcs-address") == address and "--autoscaling-config" in named:

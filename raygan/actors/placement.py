@@ -59,7 +59,8 @@ def place(
     0.5
     """
     nodes = nodes or [cluster]
-    if settings.placement == "STRICT_PACK":  # all on one node: the best of them is all there is
+    # all on one node: the largest of them is all the room there is
+    if settings.placement == "STRICT_PACK":
         cluster = max(nodes, key=lambda n: (n.get("GPU", 0.0), n.get("CPU", 0.0)))
         nodes, has = [cluster], "STRICT_PACK takes one node, the largest has"
     have_cpus, have_gpus = cluster.get("CPU", 0.0), cluster.get("GPU", 0.0)

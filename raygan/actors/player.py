@@ -1,4 +1,5 @@
-"""The Ray shell of a player: holds it, forwards to it, holds no logic.
+"""The Ray shell of a process's players: it checks the epoch and forwards to a `Worker`, which knows
+no Ray and has the logic.
 
 One thread trains; while it does, that of "ctl" answers what can be answered at once, and those of
 "feed" hold open what others ask for and is not there yet.
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ray
@@ -20,12 +21,10 @@ from raygan.actors.process import Process, actor_class, heed_sigterm, keep_freed
 from raygan.actors.publications import ASK_S, Exchange
 from raygan.config import Config
 from raygan.controller.orders import Card
-from raygan.controller.schedule import Recording, Round
-from raygan.controller.worker import Packs, host_all, swapper, take_up
+from raygan.controller.schedule import Round
+from raygan.controller.worker import Worker
 from raygan.data.base import Samples
-from raygan.gan.bundle import pack, unpack
 from raygan.gan.device import described
-from raygan.gan.types import Player
 from raygan.gan.weights import Parcel, Publication, Vector
 from raygan.strategies.base import Setup, strategy_of
 from raygan.strategies.orders import Swap, Train
@@ -39,22 +38,23 @@ class PlayerActor(Process):
         super().__init__()
         keep_freed_memory()
         self._label = f"{run}/{label}"
-        self._samples: Samples = ray.get(data[0])  # a reference in a list: resolved here, zero-copy
+        # a reference in a list travels as it is, and is resolved here, zero-copy
+        self._samples: Samples = ray.get(data[0])
         self._own: dict[str, Samples] = {}
         self._device = "cpu"
-        self._players: dict[str, Player] = {}
+        self._worker: Worker | None = None
         self._begun = threading.Event()
         self._notice = heed_sigterm()
 
     def __repr__(self) -> str:
-        return self._label  # the prefix of its log lines
+        # Ray puts it before each of its log lines
+        return self._label
 
     def rehearse(self, config: Config) -> None:
         """Build a player and drop it: a spare has imported then what it will need."""
         strategy = strategy_of(config)
-        strategy.build(
-            strategy.locals(config)[0], Setup(config, self._samples, pick_device(config))
-        )
+        setup = Setup(config, self._samples, pick_device(config))
+        strategy.build(strategy.locals(config)[0], setup)
 
     def begin(
         self, epoch: int, names: list[str], config: Config, states: dict[str, list[Any]], board: Any, deputies: dict[str, Any]
@@ -64,56 +64,50 @@ class PlayerActor(Process):
 
         deputies: name -> actor that works for the one of them that has some.
         """
+        # a run's bits depend on the number of threads: it is the config's, not the machine's
         torch.set_num_threads(config.resources.num_threads)
         helping = [
             RemoteDeputy(name, actor, epoch, config, board) for name, actor in deputies.items()
         ]
-        players = self._built(names, config, states, helping)
-        self._packs = Packs(config.resources.batched)
-        self._board = Exchange(board, config.pace == "lockstep", epoch)
-        self._rollbacks = config.failures.rollbacks
-        self._recording = Recording.of(config)
-        self._adopted: dict[str, int] = {}
-        self._kept: dict[Swap, dict[str, Parcel]] = {}
-        self._players = players  # last: from now on it answers
+        exchange = Exchange(board, config.pace == "lockstep", epoch)
+        worker = Worker(self._setup(names, config, helping), exchange)
+        build(worker, names, states)
+        # only now, whole: until then the other threads answer with what was there before, which
+        # `fence` has closed
+        self._board, self._worker = exchange, worker
         self._begun.set()
 
-    def _built(
-        self,
-        names: list[str],
-        config: Config,
-        states: dict[str, list[Any]],
-        helping: Sequence[RemoteDeputy] = (),
-    ) -> dict[str, Player]:
+    def _setup(
+        self, names: list[str], config: Config, helping: Sequence[RemoteDeputy] = ()
+    ) -> Setup:
         strategy = strategy_of(config)
         new = [n for n in names if strategy.needs_data(n) and n not in self._own]
+        # a part that was read stays: another attempt in this process does not read it again
         self._own |= own_parts(config, new, self._samples)
         device = pick_device(config)
         self._device = described(device)
-        setup = Setup(config, self._samples, device, deputies=helping, own=self._own)
-        players = {name: strategy.build(name, setup) for name in names}
-        for name, state in states.items():
-            players[name].restore(unpack(ray.get(state[0])))
-        return players
+        return Setup(config, self._samples, device, deputies=helping, own=self._own)
 
     def enter(self, names: list[str], config: Config, states: dict[str, list[Any]]) -> None:
         """More of them, beside those that live here already."""
-        self._players = self._players | self._built(names, config, states)
+        self._here.setup = self._setup(names, config)
+        build(self._here, names, states)
+
+    @property
+    def _here(self) -> Worker:
+        assert self._worker is not None, "an actor is begun before it is asked for anything"
+        return self._worker
 
     @ray.method(concurrency_group="ctl")
     def fence(self, epoch: int) -> None:
         """A newer epoch has begun: whatever still trains here ends at its next look at the board."""
-        if self._players:
+        # a spare, or one that is being begun, has nothing to end
+        if self._worker is not None:
             self._board.close(epoch)
 
     def open(self, name: str, step: int | None = None) -> int:
-        """Publish what others need before they can begin; `step`: where a joiner begins to count.
-        Returns the step.
-        """
-        if step is not None:
-            self._players[name].step = step  # type: ignore[misc]
-        self._players[name].open(self._board)
-        return self._players[name].step
+        """See `Worker.open`."""
+        return self._here.open(name, step)
 
     def offer(self, stay: list[str], go: list[list[str]], swap: Swap, epoch: int) -> Any:
         """First half of a swap, for all givers that live here: {name: Card} for the journal; and
@@ -122,8 +116,7 @@ class PlayerActor(Process):
         """
         self._board.check(epoch)
         names = sorted({*stay, *(n for together in go for n in together)})
-        parcels = {n: swapper(self._players[n]).offer(swap.what, swap.carry) for n in names}
-        self._kept[swap] = {n: parcels[n] for n in stay}
+        parcels = self._here.offer(names, swap, stay)
         cards = {n: Card.of(p) for n, p in parcels.items()}
         return (cards, *({n: parcels[n] for n in together} for together in go)) if go else cards
 
@@ -132,74 +125,70 @@ class PlayerActor(Process):
         Raises StaleEpochError for a swap of an earlier attempt.
         """
         self._board.check(epoch)
-        parcels = self._kept.pop(swap, {}) | {
-            n: parcel for networks in came for n, parcel in networks.items()
-        }
-        for name in names:
-            if self._adopted.get(name) != swap.step:
-                take_up(self._players[name], swap, parcels[swap.moves[name]])
-                self._adopted[name] = swap.step
+        self._here.adopt(names, swap, {n: p for networks in came for n, p in networks.items()})
 
     def train(self, orders: list[Train]) -> list[tuple[dict[str, float], Round | None]]:
         """Carry out orders, at once where that can be; the loop over steps is here, in the actor."""
-        recording = self._recording
-        reports = host_all(
-            self._players, orders, self._board, self._rollbacks, self._packs, recording
-        )
-        rounds = recording.take() if recording else [None] * len(orders)
-        return list(zip(reports, rounds, strict=True))
+        return self._here.train(orders)
 
     def leave(self, name: str) -> None:
         """One of several is no member any more."""
-        del self._players[name]
+        del self._here.players[name]
 
     def save(self, name: str) -> bytes:
         """The packed state."""
-        return pack(self._players[name].state())
+        return self._here.state(name)
 
     def generator(self, name: str) -> Vector:
         """The generator to sample from."""
-        return self._players[name].generator_vector()
+        return self._here.players[name].generator_vector()
 
     @ray.method(concurrency_group="ctl")
     def publications(
         self, shelves: list[str], after: int, upto: int
     ) -> dict[str, list[Publication]]:
         """Of each of these shelves here, the frozen publications after < version <= upto."""
-        return self._board.held(shelves, after, upto)
+        return self._board.kept.between(shelves, after, upto)
 
     @ray.method(concurrency_group="ctl")
     def newest(self, shelves: list[str]) -> dict[str, Publication]:
         """Of each of these shelves here, the newest publication, where there is one."""
-        return (
-            self._board.held_newest(shelves) if self._players else {}
-        )  # a joiner is known to readers before it has begun
+        # a joiner is known to readers before it has begun
+        return self._board.kept.newest(shelves) if self._worker is not None else {}
 
     @ray.method(concurrency_group="feed")
     def next(self, shelf: str, after: int) -> list[Publication]:
-        """The same, as soon as there is one (at most exchange.ASK_S later)."""
-        return self._board.next(shelf, after) if self._begun.wait(ASK_S) else []
+        """The same, as soon as there is one (at most publications.ASK_S later)."""
+        return self._board.kept.next(shelf, after) if self._begun.wait(ASK_S) else []
 
     @ray.method(concurrency_group="ctl")
     def set_members(self, name: str, members: list[str]) -> None:
         """PMGAN's judge: whose slots count; also while it trains."""
-        self._players[name].set_members(members)  # type: ignore[attr-defined]
+        self._here.players[name].set_members(members)  # type: ignore[attr-defined]
 
     @ray.method(concurrency_group="ctl")
     def where(self, name: str) -> dict[str, Any]:
         """Node, process, device: for run.json and for tests."""
-        context, player = ray.get_runtime_context(), self._players.get(name)
+        # asked once a second, also of a spare and of one that is still being begun
+        players = self._worker.players if self._worker is not None else {}
         return {
             "pid": os.getpid(),
-            "node": context.get_node_id(),
+            "node": ray.get_runtime_context().get_node_id(),
             "gpus": ray.get_gpu_ids(),
             "device": self._device,
             "notice": self._notice.is_set(),
-            "step": player.step if player else 0,
-            "beats": sum(
-                p.beats for p in self._players.values()
-            ),  # who lives with others waits for its turn
+            "step": players[name].step if name in players else 0,
+            # of all that live here: who shares an actor waits for its turn, and does not hang
+            "beats": sum(p.beats for p in [*players.values()]),
         }
+
+
+def build(worker: Worker, names: list[str], states: Mapping[str, list[Any]]) -> None:
+    """Players of a worker; states: name -> its packed state's reference, in a list so that it
+    travels unresolved and is fetched here, by one actor only.
+    """
+    for name in names:
+        worker.build(name, ray.get(states[name][0]) if name in states else None)
 
 
 def player_class(readers: int = 1, cls: type[Process] = PlayerActor) -> Any:

@@ -36,6 +36,7 @@ class Process:
     """
 
     def __init__(self) -> None:
+        # before anything else: Ray has put its own handler there (decision 37)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         listen()
 
@@ -57,6 +58,37 @@ def actor_class(cls: type[Process], **threads: int) -> Any:
     return wrap(cls)
 
 
+def put(cls: Any, run: str, name: str, where: Any, cpus: float, gpus: float = 0.0) -> Any:
+    """The Ray class of an actor of this run, with its name and its place."""
+    # no restarts and no retries: Ray would bring back a process without its players, and call
+    # again what has half happened; who is made again, and from what, is the controller's decision
+    return cls.options(
+        name=free_name(run, name), num_cpus=cpus, num_gpus=gpus, max_restarts=0, max_task_retries=0,
+        scheduling_strategy=where,
+    )  # fmt: skip
+
+
+def free_name(run: str, name: str) -> str:
+    """The readable name; numbered where an actor of an earlier attempt, hung or cut off, still
+    holds it.
+    """
+    stem = whole = f"raygan/{run}/{name}"
+    number = 1
+    while name_taken(whole):
+        number += 1
+        whole = f"{stem}@{number}"
+    return whole
+
+
+def name_taken(name: str) -> bool:
+    """Is there an actor of this name?"""
+    try:
+        ray.get_actor(name)
+    except ValueError:
+        return False
+    return True
+
+
 def heed_sigterm() -> threading.Event:
     """For who hosts players: SIGTERM is a notice. The event is set at once, and the process ends
     NOTICE_S later, if not before.
@@ -66,6 +98,7 @@ def heed_sigterm() -> threading.Event:
     """
     heard = threading.Event()
     reader, writer = os.pipe()
+    # a handler that blocked on a full pipe would stop the process at the signal
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     signal.signal(signal.SIGTERM, lambda *_: None)
@@ -75,6 +108,7 @@ def heed_sigterm() -> threading.Event:
             pass
         heard.set()
         time.sleep(NOTICE_S)
+        # not sys.exit, which would end this thread only
         os._exit(128 + signal.SIGTERM)
 
     threading.Thread(target=attend, daemon=True, name="sigterm").start()
@@ -113,6 +147,7 @@ def answers(references: Mapping[str, Any], timeout_s: float | None = None) -> di
             zip(references, ray.get(list(references.values()), timeout=patience), strict=True)
         )
     except GetTimeoutError:
+        # the one that is late, not the first that was asked: it is the one to be replaced
         late = [n for n, reference in references.items() if not ray.wait([reference], timeout=0)[0]]
         name = next(iter([*late, *references])).partition("/")[0]
         raise PlayerDied(name, f"no answer within {patience:g} s", "hang") from None

@@ -29,28 +29,79 @@ GONE_S = 0.02
 """Seconds until an owner that was found dead is asked for again."""
 
 
-class Exchange(Shelves):
-    """A player's two ends: it keeps what it publishes and announces it, and pulls what others have
-    published.
+class Kept:
+    """What an actor keeps for its readers: shelves behind a lock, since they are read by the actor's
+    other threads while one trains; each publication wakes those who wait for it.
+    """
 
-    What it keeps is read by the actor's other threads, hence the lock; they are woken by each
-    publication.
+    def __init__(self) -> None:
+        self._shelves = Shelves()
+        self._changed = threading.Condition()
+        self._closed = False
+
+    def publish(self, publication: Publication, alone: bool) -> None:
+        """Keep it; `alone`: in the place of the one before, where no reader asks for old ones."""
+        with self._changed:
+            self._shelves.publish(publication)
+            if alone:
+                self._shelves.forget(publication.player, publication.version)
+            self._changed.notify_all()
+
+    def forget(self, player: str, before: int) -> None:
+        """Drop what no reader will ask for."""
+        with self._changed:
+            self._shelves.forget(player, before)
+
+    def between(
+        self, shelves: Sequence[str], after: int, upto: int
+    ) -> dict[str, list[Publication]]:
+        """What a reader pulls in lockstep."""
+        with self._changed:
+            return self._shelves.between(shelves, after, upto)
+
+    def newest(self, shelves: Sequence[str]) -> dict[str, Publication]:
+        """What a reader pulls in async."""
+        with self._changed:
+            return self._shelves.newest(shelves)
+
+    def next(self, shelf: str, after: int) -> list[Publication]:
+        """What is newer than version `after`, as soon as there is something: a question that stays
+        open, at most ASK_S, and costs nothing meanwhile (decision 38).
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._newer(shelf, after), ASK_S)
+            return self._newer(shelf, after)
+
+    def _newer(self, shelf: str, after: int) -> list[Publication]:
+        return [p for p in self._shelves.newest([shelf]).values() if p.version > after]
+
+    def close(self) -> None:
+        """Nothing more is to come: whoever waits is answered with what there is."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+
+class Exchange:
+    """A player's board on Ray: what it publishes it keeps and announces, what others have published
+    it pulls from their actors.
     """
 
     def __init__(self, board: Any, keep_all: bool, epoch: int = 0) -> None:
-        super().__init__()
+        self.kept = Kept()
         self._board = board
         self._epoch = self._newest_epoch = epoch
         self._keep_all = keep_all
-        self._changed = threading.Condition()
         self._players: dict[str, Any] = {}
+        """Actors of those that publish, as the board knew them last."""
         self._asked: dict[str, Any] = {}
+        """Shelf -> the question that is open at its owner."""
 
     def close(self, epoch: int) -> None:
-        """A newer attempt has begun."""
-        with self._changed:
-            self._newest_epoch = max(epoch, self._newest_epoch)
-            self._changed.notify_all()
+        """A newer attempt may have begun."""
+        self._newest_epoch = max(epoch, self._newest_epoch)
+        if self._newest_epoch != self._epoch:
+            self.kept.close()
 
     def check(self, epoch: int | None = None) -> None:
         """Raises StaleEpochError when this, or a call of `epoch`, belongs to an attempt that is
@@ -61,59 +112,31 @@ class Exchange(Shelves):
                 self._epoch if epoch is None else epoch, max(self._newest_epoch, self._epoch)
             )
 
-    # ------------------------------------------------------------------------------------------
-    # what is kept here
+    # ------------------------------------------------------------------------------ what is its own
 
     def publish(self, publication: Publication) -> None:
         """Keep it, in the place of the one before where no reader asks for old ones. Those that a
         reader counts (async; not the slots, which are asked for) are announced, without waiting.
         """
+        # what still trains for an attempt that is over ends here, at its next look at the board
         self.check()
-        with self._changed:
-            super().publish(publication)
-            if not self._keep_all:
-                super().forget(publication.player, publication.version)
-            self._changed.notify_all()
+        self.kept.publish(publication, alone=not self._keep_all)
+        # the epoch goes along, since the call may come after the next attempt's `begin`
         if not self._keep_all and "/" not in publication.player:
             self._board.announce.remote(publication.player, publication.version, self._epoch)
 
     def forget(self, player: str, before: int) -> None:
         """Drop what no reader will ask for."""
-        with self._changed:
-            super().forget(player, before)
+        self.kept.forget(player, before)
 
-    def held(self, shelves: Sequence[str], after: int, upto: int) -> dict[str, list[Publication]]:
-        """What a reader pulls in lockstep."""
-        with self._changed:
-            return super().between(shelves, after, upto)
-
-    def held_newest(self, shelves: Sequence[str]) -> dict[str, Publication]:
-        """What a reader pulls in async."""
-        with self._changed:
-            return super().newest(shelves)
-
-    def next(self, shelf: str, after: int) -> list[Publication]:
-        """What is newer than version `after`, as soon as there is something: a question that stays
-        open, at most ASK_S, and costs nothing meanwhile.
-        """
-        with self._changed:
-            self._changed.wait_for(
-                lambda: self._newer(shelf, after) or self._newest_epoch != self._epoch,
-                timeout=ASK_S,
-            )
-            return self._newer(shelf, after)
-
-    def _newer(self, shelf: str, after: int) -> list[Publication]:
-        return [p for p in super().newest([shelf]).values() if p.version > after]
-
-    # ---------------------------------------------------------------------------------------- what
-    # others have kept
+    # ------------------------------------------------------------------------- what others have kept
 
     def between(
         self, players: Sequence[str], after: int, upto: int
     ) -> dict[str, list[Publication]]:
         """Exactly these versions of each shelf, pulled from all owners at once, one call an owner."""
         self.check()
+        # one call an owner, however many live there: .6 ms each, a toy iteration takes 10 (decision 2)
         owners = by_actor(players, self._owner)
         found = answers(
             {
@@ -155,6 +178,7 @@ class Exchange(Shelves):
             time.sleep(min(wait_s, GONE_S))
             return {}
         here, _ = ray.wait(list(mine), num_returns=1, timeout=wait_s)
+        # `num_returns=1` tells of one; of the others ask again, without waiting
         if here and len(mine) > 1:
             here, _ = ray.wait(list(mine), num_returns=len(mine), timeout=0)
         out: dict[str, Publication] = {}
@@ -191,6 +215,7 @@ class Exchange(Shelves):
         try:
             return answer(shelf, reference)
         except RayActorError:
+            # all that lived in it, or each of them would be asked, and waited for, once more
             gone = self._players.get(shelf.partition("/")[0])
             self._players = {n: actor for n, actor in self._players.items() if actor != gone}
             time.sleep(GONE_S)

@@ -34,7 +34,9 @@ THERE_S = 5.0
 
 def listen() -> None:
     """From now on SIGUSR2 tells where this process is."""
-    if hasattr(os, "memfd_create"):  # Linux, as all of Ray's clusters
+    # Linux, as all of Ray's clusters. A memfd has no name that could be taken or left over, and
+    # faulthandler writes to it from within the signal, also in a long C call and on a lock
+    if hasattr(os, "memfd_create"):
         faulthandler.register(signal.SIGUSR2, file=os.memfd_create(NAME), all_threads=True)
 
 
@@ -61,12 +63,14 @@ def stack(pid: int, within_s: float = WITHIN_S) -> str:
 def _asked(pid: int, file: Path, before: int, stopped: bool, within_s: float) -> str:
     """What it writes; one that was stopped goes on for that moment, and is stopped again."""
     os.kill(pid, signal.SIGUSR2)
+    # a stopped process handles no signal: it goes on for just that moment
     os.kill(pid, signal.SIGCONT)
     deadline, size = time.monotonic() + within_s, before
     while time.monotonic() < deadline:
         time.sleep(0.02)
         now = file.stat().st_size
-        if now == size > before:  # no more comes
+        # no more comes
+        if now == size > before:
             break
         size = now
     if stopped:
@@ -86,7 +90,8 @@ def _state(pid: int) -> str:
 
 def _file(pid: int) -> Path | None:
     for handle in Path(f"/proc/{pid}/fd").iterdir():
-        with contextlib.suppress(OSError):  # closed meanwhile
+        # a handle that was closed meanwhile
+        with contextlib.suppress(OSError):
             if NAME in str(handle.readlink()):
                 return handle
     return None

@@ -9,7 +9,7 @@
 
 In async players pass a step at different times. Where networks are swapped, each gives its part
 when it comes to the cut's step; where they are not, at its next halt, wherever it is
-(`Controller.free`): the fastest one's work is not at risk until the slowest has come so far. A run
+(`saving.free`): the fastest one's work is not at risk until the slowest has come so far. A run
 that was stopped goes on with some of them ahead. Who is at or past a step in the newest committed
 checkpoint stands in its cut with that part, and so does whoever died and is on the way back. That
 is a consistent cut: networks are swapped only between pairs that stand between the same two
@@ -43,6 +43,14 @@ class Cut:
     def standing(self) -> list[str]:
         """Members whose part is the one of the newest committed checkpoint."""
         return sorted(self.members - set(self.parts))
+
+    def expect(self, player: str, extra: Mapping[str, Mapping[str, Any]]) -> None:
+        """It will give its part; what the checkpoint keeps of it beside is as of now."""
+        self.missing.add(player)
+        self.told.add(player)
+        for key, values in extra.items():
+            if player in values:
+                self.extra.setdefault(key, {})[player] = values[player]
 
     def forget(self, player: str) -> None:
         """What it has given counts no more."""
@@ -82,20 +90,18 @@ class Assembly:
         """One of `players`, who are all members now, will give its part."""
         cut = self._cuts.get(order.step)
         if cut is None:
+            # who is on the way back is a member, too: a checkpoint without it would lose it for
+            # good
             members = {*players, *self.away}
+            # who is past the step on disk stands in the cut with that part: consistent, since
+            # networks are swapped only between pairs between the same two checkpoint steps
+            # (decisions 13, 51)
             missing = {p for p in members if self.steps.get(p, -1) < order.step}
             cut = self._cuts[order.step] = Cut(
                 order.step, members, missing - (self.away & set(self.steps))
             )
         self._given[order.player] = order.at
-        self._expect(cut, order.player, extra)
-
-    def _expect(self, cut: Cut, player: str, extra: Mapping[str, Mapping[str, Any]]) -> None:
-        cut.missing.add(player)
-        cut.told.add(player)
-        for key, values in extra.items():
-            if player in values:
-                cut.extra.setdefault(key, {})[player] = values[player]
+        cut.expect(order.player, extra)
 
     def last(
         self, step: int, at: Mapping[str, int], extra: Mapping[str, Mapping[str, Any]]
@@ -103,25 +109,28 @@ class Assembly:
         """The cut of a run that stands still: all give what they are, and no other cut counts any
         more.
         """
+        # what those cuts waited for will not come: nobody moves any more
         self._cuts.clear()
         orders = [Save(player, step, at=done) for player, done in at.items()]
         cut = self._cuts[step] = Cut(step, set(at), set())
         for order in orders:
-            self._expect(cut, order.player, extra)
+            cut.expect(order.player, extra)
         return orders
 
     def take(self, order: Save, raw: bytes) -> list[Cut]:
         """A part."""
         cut = self._cuts.get(order.step)
         if cut is None or order.player not in cut.missing:
-            return []  # of a cut that was overtaken
+            # of a cut that was overtaken, or begun anew since
+            return []
         cut.parts[order.player] = order.at, raw
         cut.missing.discard(order.player)
         return self._whole()
 
     def leave(self, player: str) -> list[Cut]:
         """It is no member any more, whatever it has given or owes."""
-        self.away.discard(player)  # its entry in `steps` stays: on disk it is still a member
+        # its entry in `steps` stays: on disk it is still a member
+        self.away.discard(player)
         for cut in self._cuts.values():
             cut.members.discard(player)
             cut.missing.discard(player)
@@ -140,6 +149,7 @@ class Assembly:
             self._given.pop(player, None)
             for cut in self._cuts.values():
                 cut.forget(player)
+                # it comes back from its committed part, which stands for it till then
                 if player in self.steps:
                     cut.missing.discard(player)
                 elif player in cut.members:
@@ -170,7 +180,8 @@ class Assembly:
         self.steps = dict(steps)
         for cut in self._cuts.values():
             for player in [p for p, (at, _) in cut.parts.items() if at < self.steps.get(p, -1)]:
-                cut.forget(player)  # it waits for somebody who was away; what is on disk is newer
+                # such a cut waits for somebody who was away; what is on disk is newer
+                cut.forget(player)
         self._cuts = {
             s: c for s, c in self._cuts.items() if any(self.steps.get(p, -1) < s for p in c.missing)
         }

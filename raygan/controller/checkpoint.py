@@ -22,7 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from raygan.controller.copies import storage_of
-from raygan.controller.journal import Entry, Journal, file_of, read_head, undo
+from raygan.controller.history import Entry, file_of, read_head, undo
+from raygan.controller.journal import Journal
+from raygan.controller.retention import kept_of, promise
 from raygan.controller.storage import Storage
 from raygan.errors import CheckpointError
 from raygan.strategies.roles import PLAYER
@@ -66,30 +68,34 @@ def write_checkpoint(
     storage = journal.storage
     journal.fence()
     there, known = storage.list(FOLDER), {e.folder for e in journal.index}
-    for name in storage.unfinished(FOLDER):  # of attempts that were cut short
+    # of attempts that were cut short; by the fence above they are not somebody else's
+    for name in storage.unfinished(FOLDER):
         if name not in known:  # a store may list a folder before its manifest
             storage.remove(f"{FOLDER}/{name}")
     taken = {*there, *known}
     stem = f"{checkpoint.step:08d}"
     free = (n for n in chain([stem], (f"{stem}-{i}" for i in count(2))) if n not in taken)
-    name = next(
-        n for n in free if not storage.exists(f"{FOLDER}/{n}")
-    )  # a link is not listed, and takes its name
+    # asked, too: a link is not listed, and takes its name
+    name = next(n for n in free if not storage.exists(f"{FOLDER}/{n}"))
     try:
         folder, manifest = _put(journal, checkpoint, f"{FOLDER}/{name}")
         name = folder.removeprefix(f"{FOLDER}/")
         entry = Entry(checkpoint.step, name, hashlib.sha256(manifest).hexdigest())
+        # what was superseded and is gone leaves the index; what was promised stays in it, also
+        # where it is lost: whoever comes to need it is told
         index = [e for e in journal.index if e.promised or e.folder in there]
         journal.snapshot(
             "checkpoint", promise([*index, entry], keep, best, there), step=entry.step, folder=name,
             steps=checkpoint.steps, manifest=entry.manifest, bytes=sum(len(r) for r in checkpoint.parts.values()),
         )  # fmt: skip
     except OSError:
-        journal.fence()  # a driver that has taken over clears our attempt away
+        # it may be no full disk: a driver that has taken over clears our attempt away, and that is
+        # another error
+        journal.fence()
         raise
-    for orphan in taken - {
-        e.folder for e in journal.index
-    }:  # renamed and never recorded: this one stands in its place
+    # renamed and never recorded: this one stands in their place. After the record: a kill before
+    # leaves them where they are, and they never counted
+    for orphan in taken - {e.folder for e in journal.index}:
         if (found := NAME.fullmatch(orphan)) and int(found[1]) == checkpoint.step:
             with contextlib.suppress(OSError):
                 storage.remove(f"{FOLDER}/{orphan}")
@@ -118,39 +124,15 @@ def _put(journal: Journal, checkpoint: Checkpoint, folder: str) -> tuple[str, by
             },
             indent=1,
         ).encode()
+        # last of all: in a bucket the manifest is what makes a checkpoint whole, since nothing is
+        # renamed
         storage.write(f"{place}/manifest.json", manifest)
         return storage.publish(place, folder, journal.fence), manifest
     except OSError:
         with contextlib.suppress(OSError):
-            storage.remove(place)  # room for the next attempt
+            # its room is needed by the next attempt
+            storage.remove(place)
         raise
-
-
-def promise(
-    index: list[Entry], keep: int | None, best: Collection[int], there: Collection[str]
-) -> list[Entry]:
-    """Which of these must be there from now on; the last is new. One that is lost from the disk
-    counts for nothing, and stays promised: whoever comes to need it is told.
-    """
-    present = [e.folder for e in index if e.folder in there or e is index[-1]]
-    kept = _kept([e for e in index if e.folder in present], keep, best)
-    return [
-        Entry(
-            e.step,
-            e.folder,
-            e.manifest,
-            e.promised and (e.folder in kept or e.folder not in present),
-        )
-        for e in index
-    ]
-
-
-def _kept(present: list[Entry], keep: int | None, best: Collection[int]) -> set[str]:
-    """The folders of the newest `keep` of those that are there (None: all), and the newest of each
-    step in `best`.
-    """
-    newest = {e.step: e.folder for e in present}
-    return {*(e.folder for e in present[-(keep or 0) :]), *(newest[s] for s in best if s in newest)}
 
 
 def read_checkpoint(
@@ -166,6 +148,7 @@ def read_checkpoint(
         raise CheckpointError(f"checkpoint {folder}: it was committed, and is gone.")
     try:
         raw = storage.read(f"{folder}/manifest.json")
+        # checked before it is parsed: it names the files that are read next
         if manifest_sha is not None and hashlib.sha256(raw).hexdigest() != manifest_sha:
             raise CheckpointError(
                 f"checkpoint {folder}: its manifest is not the one that the journal names."
@@ -186,6 +169,7 @@ def read_checkpoint(
         ) from None
     if version != FORMAT:
         raise CheckpointError(f"checkpoint {folder}: format {version}, this raygan reads {FORMAT}.")
+    # a part that no manifest names was put there by somebody else
     there = {n for n in storage.list(folder) if n != "manifest.json"}
     if foreign := sorted(there - {f"{p}.safetensors" for p in listed}):
         raise CheckpointError(f"checkpoint {folder}: {foreign[0]} is not in its manifest.")
@@ -193,6 +177,7 @@ def read_checkpoint(
     for player, entry in listed.items():
         file = f"{player}.safetensors"
         try:
+            # a name leads to a file: one with a slash would lead out of the run folder
             if not PLAYER.fullmatch(player):
                 raise CheckpointError(f"checkpoint {folder}: {player!r} is no player's name.")
             part = storage.read(f"{folder}/{file}")
@@ -258,7 +243,8 @@ def list_checkpoints(where: Path | Storage) -> dict[int, Entry]:
     out: dict[int, Entry] = {}
     for entry in listed(storage)[0]:
         if entry.folder in there:
-            out.pop(entry.step, None)  # of two of one step, the later one
+            # of two of one step the later one counts, and stands last
+            out.pop(entry.step, None)
             out[entry.step] = entry
     return out
 
@@ -273,7 +259,8 @@ def newest_valid(where: Path | Storage) -> tuple[Checkpoint | None, list[str]]:
     entries, problems = listed(storage)
     for entry in reversed(entries):
         if not entry.promised and not storage.exists(f"{FOLDER}/{entry.folder}"):
-            continue  # superseded, and removed
+            # superseded, and removed: the index says that it need not be there
+            continue
         try:
             return (
                 read_checkpoint(storage, entry.step, entry.manifest or None, entry.folder),
@@ -290,7 +277,7 @@ def retain(storage: Storage, keep: int, best: Collection[int] = ()) -> list[int]
     """
     there = storage.list(FOLDER)
     entries = [e for e in listed(storage)[0] if e.folder in there]
-    kept = _kept(entries, keep, best)
+    kept = kept_of(entries, keep, best)
     gone = [e for e in entries if e.folder not in kept]
     for entry in gone:
         storage.remove(f"{FOLDER}/{entry.folder}")
@@ -306,7 +293,8 @@ def go_on_from(journal: Journal, checkpoint: Checkpoint | None) -> None:
         return
     entry = checkpoint.entry
     index = undo(journal.index, entry.step, entry.folder) or [entry]
-    swapped = checkpoint.extra.get("swapped", {})  # which swaps are in it, for the lineage
+    # which swaps are in it: lineage drops the others, which are done again
+    swapped = checkpoint.extra.get("swapped", {})
     journal.snapshot(
         "resume",
         index,

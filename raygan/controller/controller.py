@@ -29,8 +29,9 @@ from raygan.controller.loop import Loop
 from raygan.controller.notices import Notices
 from raygan.controller.orders import Executor
 from raygan.controller.recorder import Recorder
-from raygan.controller.recovery import Retire, Stop, together, underway
-from raygan.controller.run_folder import REQUEST, RunFolder
+from raygan.controller.recovery import Retire, Stop, can_spare, together, underway
+from raygan.controller.requests import file_of
+from raygan.controller.run_folder import RunFolder
 from raygan.controller.run_log import RunLog
 from raygan.controller.state import RunState, number_of
 from raygan.controller.totals import Totals, newest_first
@@ -57,6 +58,8 @@ class Controller:
         listeners: Sequence[Listener | Heard], samples: int = 0, journal: Journal | None = None,
     ) -> None:  # fmt: skip
         journal = journal or open_journal(storage_of(folder.path))
+        # a snapshot has the totals of its moment; what a life that was cut short did after it is in
+        # its rows
         totals = Totals.read(journal.totals)
         scores = totals.catch_up(newest_first(folder.path / "metrics.jsonl"))
         self.state = RunState(config, totals, samples)
@@ -86,6 +89,8 @@ class Controller:
                     self._attempt(resume)
                     return
                 except (PlayerDied, NonFiniteError) as failure:
+                    # first of all: what still runs of this attempt can commit nothing from now on,
+                    # so the checkpoint that is read next stays the newest
                     self.log.next_epoch()
                     resume = self._after(failure)
         finally:
@@ -112,6 +117,8 @@ class Controller:
                 for listener in self.listeners:
                     listener(self, item)
             busy = sorted(set(state.players) - set(state.ledger.idle))
+            # the lease finds a process that hangs; this is for an order that was lost on the way,
+            # at which nobody works
             if busy and time.monotonic() - heard > STALL_S:
                 raise PlayerDied(busy[0], f"no sign of life for {STALL_S:.0f} s", "hang")
         self.recorder.write_rows()
@@ -133,11 +140,14 @@ class Controller:
             resume.steps if resume else {},
             resume.extra if resume else {},
         )
-        members = extra.get("members", state.belonging)  # whoever was on the way back, too
+        # with whoever was on the way back: a restart before the first checkpoint begins all of them
+        members = extra.get("members", state.belonging)
         if list(state.config.ids) != members:
             self.log.set_members(members)
+        # numbers of those that joined and left are not given again
         state.totals.seen |= set(extra.get("seen", ()))
         self.log.keep_totals()
+        # recorded before anybody trains: a kill from now on finds what was undone
         go_on_from(self.log.journal, resume)
         state.ledger = Ledger.begin(state.players, steps, extra)
         state.owed.clear()
@@ -152,9 +162,7 @@ class Controller:
         info = self.executor.info()
         parts, epoch = resume.parts if resume else {}, self.log.journal.epoch
         self.log.schedule.begin(epoch, state.config, parts, info)
-        self.log.folder.status(
-            status="running", roster=state.players, roles=state.roles_told, **info
-        )
+        self.log.tell_members(status="running", **info)
         self.loop = Loop(self.recorder, self.notices, self.executor, steps)
         return self.loop
 
@@ -165,7 +173,7 @@ class Controller:
         """What to go on from; raises the failure where the run is to stop."""
         state, log = self.state, self.log
         player, path = failure.player, log.folder.path
-        action = state.failures.decide(failure, state.can_spare(player))
+        action = state.failures.decide(failure, can_spare(state, player))
         self.recorder.failed(failure, action)
         decision = together(state, failure, action, self._newest)
         log.warn_checkpoints(decision.problems)
@@ -209,7 +217,7 @@ class Controller:
         if request["verb"] == "stop":
             self.stop(signal.SIGTERM)
         else:
-            self.log.folder.write(REQUEST, json.dumps(dict(request)))
+            self.log.folder.write(file_of(request), json.dumps(dict(request)))
 
     def stop(self, signum: int) -> None:
         """Asked by a signal handler, or by `raygan stop`: finish the rounds under way, save, and

@@ -97,7 +97,8 @@ def runs_folder(path: str | Path) -> Path:
     key = _key(address)
     for left in _root().glob(f"{key}.{platform.node()}.*"):
         if not Path(f"/proc/{left.name.rpartition('.')[2]}").exists():
-            shutil.rmtree(left, ignore_errors=True)  # a copy, of a driver that is gone
+            # a copy, of a driver that is gone; journal and checkpoints were never in it
+            shutil.rmtree(left, ignore_errors=True)
     return _made(address, f"{key}.{platform.node()}.{os.getpid()}")
 
 
@@ -170,6 +171,7 @@ def _bring(address: str, folder: Path) -> Path:
         refuse_unreachable(address)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (folder.parent / f".{folder.name}.lock").open("w") as lock:
+        # two looks at one run share the view, and would cut each other's logs
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
             found = "run.json" in (top := there.list("."))
@@ -191,12 +193,15 @@ def _take(there: Objects, folder: Path, top: list[str]) -> None:
     seen = fetched(folder)
     now: dict[str, tuple[str, int]] = {}
     for name in top:
-        with contextlib.suppress(FileNotFoundError):  # its writer has just removed it
+        # its writer may just have removed it
+        with contextlib.suppress(FileNotFoundError):
             now |= there.below(name) or there.versions(name)
+    # a key may have any name: none of them leads out of the folder
     now = {n: facts for n, facts in now.items() if not {"", ".", ".."} & {*n.split("/")}}
     whole = [n for n in now if n.partition("/")[0] not in LOGS]
     changed = sorted(
         (n for n in whole if seen.get(n) != now[n] or not (folder / n).exists()),
+        # last: who finds it finds the others as it says
         key=lambda n: n == "run.json",
     )
     for log in LOGS:
@@ -233,6 +238,7 @@ def _take_log(
     begin = sum(now[n][1] for n in segments[:same])
     handle = open_within(folder, log, os.O_RDWR | os.O_CREAT)
     with os.fdopen(handle, "r+b") as file, ThreadPoolExecutor(AT_ONCE) as pool:
+        # somebody has cut the copy: all of it is read again
         if file.seek(0, os.SEEK_END) < begin:
             begin = same = 0
         file.truncate(begin)

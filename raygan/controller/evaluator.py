@@ -124,7 +124,9 @@ class Evaluator:
             if set(gathered) >= set(members):
                 mixed = self._mix(gathered, step, members)
                 rows.append(self._row(MIXTURE, step, mixed))
-                self.waiting.pop(step, None)  # not before: a score that fails is tried once more
+                # not before the row is there: a score that fails is tried once more, with the
+                # others' samples
+                self.waiting.pop(step, None)
                 show[MIXTURE] = self._show(mixed)
         watched, real = samples[:WATCHED], self._meant_for(player)
         return Scored(
@@ -162,7 +164,8 @@ class Evaluator:
         return self.quick.real[torch.from_numpy(np.concatenate(mine))] if size else None
 
     def _mix(self, gathered: dict[str, Tensor], step: int, members: Sequence[str]) -> Tensor:
-        if set(members) <= set(self.setup.data.parts):  # by the sizes of their parts
+        # members that trained on parts count by the sizes of these
+        if set(members) <= set(self.setup.data.parts):
             each = shares(self.count, list(counts(self.setup.data, members).values()))
         else:
             each = [math.ceil(self.count / len(members))] * len(members)

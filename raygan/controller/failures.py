@@ -42,10 +42,12 @@ class Failures:
         """The configured action, or what is left of it: `stop` past the budget or for a player that
         nobody can do without.
         """
+        # before it is decided: the one that is over the budget is the one that stops
         self.counts[failure.kind] += 1
         action: Action = getattr(self.config, failure.kind)
         if self.spent(failure.kind, self.counts[failure.kind]):
             return "stop"
+        # NaN would come again from the same state; a death need not
         if action == "without" and not can_spare:
             return "stop" if failure.kind == "non_finite" else "restart"
         return action

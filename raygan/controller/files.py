@@ -68,21 +68,23 @@ def write_within(root: Path, name: str, raw: bytes) -> None:
     with folder_within(root, folder, make=True) as at, _told(root, name):
         if _is_link(last, at):
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+        # of a writer that was killed, or a link: the name itself goes
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(
-                temporary, dir_fd=at
-            )  # of a writer that was killed, or a link: the name itself goes
+            os.unlink(temporary, dir_fd=at)
         handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666, dir_fd=at)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(raw)
                 file.flush()
+                # before the rename: after a power cut the name would lead to an empty file else
                 os.fsync(file.fileno())
             os.rename(temporary, last, src_dir_fd=at, dst_dir_fd=at)
         except OSError:
+            # its room is needed
             with contextlib.suppress(OSError):
-                os.unlink(temporary, dir_fd=at)  # its room is needed
+                os.unlink(temporary, dir_fd=at)
             raise
+        # the new name is durable only with its folder
         os.fsync(at)
 
 
@@ -91,8 +93,19 @@ def write_atomically(path: Path, content: bytes) -> None:
     write_within(path.parent, path.name, content)
 
 
+def sync_folder(path: Path) -> None:
+    """Make renames within a folder durable."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def open_plain(path: Path) -> int:
     """A handle to read; never a pipe, a device or a folder. Raises OSError."""
+    # nobody may ever write into a pipe that lies in a file's place: without O_NONBLOCK the open
+    # itself would wait
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     if stat.S_ISREG(os.fstat(handle).st_mode):
         return handle

@@ -105,12 +105,16 @@ class Ledger:
         elif isinstance(item.order, Join):
             self.joined(item.order.player, int(item.result))
         elif isinstance(item.order, Adopt):
+            # only now: between Swap and Adopt half of it is done, and nobody may train on either
+            # side
             for player in item.order.swap.players:
                 self.swapped[player] = self.done[player]
                 self.idle[player] = self.clock()
 
     def joined(self, player: str, step: int) -> None:
         """A new member, or one that comes back; its next swap is the next."""
+        # a joiner is not waited for until it has made up for what it was behind as it came: else
+        # all would stand still for it (pace.py)
         slowest = min((s + self.credit.get(p, 0) for p, s in self.done.items()), default=step)
         self.credit[player] = max(0, slowest - step)
         self.done[player] = self.swapped[player] = step

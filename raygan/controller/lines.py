@@ -54,6 +54,7 @@ class Lines:
             file, size = (facts.st_dev, facts.st_ino), facts.st_size
         except FileNotFoundError:
             file, size = (0, 0), 0
+        # by inode and size: a run that was repaired, or a copy put back, is another file
         again = file != self._file or size < self._end
         if again:
             self._file, self._end, self.damaged = file, 0, 0
@@ -113,6 +114,7 @@ class Lines:
             for line in lines:
                 self._end += len(line) + 1
                 if self.containing not in line:
+                    # not parsed, for speed; a line that is no object is counted all the same
                     self.damaged += not (line.startswith(b"{") and line.endswith(b"}"))
                 elif (row := parse(line)) is not None and self.check(row):
                     yield row

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-if TYPE_CHECKING:  # the command line and the hub's actor start without PyTorch
+# the command line and the hub's actor start without PyTorch (decision 34)
+if TYPE_CHECKING:
     from raygan.controller.loop import Loop
     from raygan.controller.orders import Done, Executor
     from raygan.controller.run_log import RunLog

@@ -29,9 +29,10 @@ from raygan.controller.membership import (
 )  # fmt: skip
 from raygan.controller.notices import Notices
 from raygan.controller.orders import Adopt, Done, Evaluate, Executor, Join, Save
+from raygan.controller.pace import up_to
 from raygan.controller.recorder import Recorder
 from raygan.controller.recovery import Revive
-from raygan.controller.saving import Saving
+from raygan.controller.saving import Saving, complete_at
 from raygan.controller.state import number_of
 from raygan.controller.turns import decided, give_out
 from raygan.errors import Leaving, PlayerDied
@@ -57,22 +58,27 @@ class Loop:
         what the players are.
         """
         state, executor = self.state, self.executor
+        # what is mended already is told before what it may lead to
         for mishap in executor.mishaps():
             self.notices.mishap(mishap)
         if state.stop_signal is None and self.notices.look(executor.leaving()):
             self.state.stop_signal = signal.SIGTERM
-        for order in self.notices.let_go():
+        for order in self.notices.moves.let_go():
             executor.submit(order)
+        # before the strategy is asked: it must not order anything of who is gone
         self.carry_out(self.membership.changes())
-        give_out(state.strategy, self._counted(self._orders()), state.ledger, executor)
+        give_out(state.strategy, self.recorder.asked(self._orders()), state.ledger, executor)
         busy = (
-            len(state.ledger.idle) < len(state.players) or self.membership.busy or self.notices.busy
+            len(state.ledger.idle) < len(state.players)
+            or self.membership.busy
+            or self.notices.moves.alone
         )
         if busy:
             return True
         try:
             parts = self.notices.halted(self.saving)
-        except Leaving:  # what they have done stays: this attempt ends where it is
+        except Leaving:
+            # what they have done stays: this attempt ends where it is
             self.recorder.write_rows()
             raise
         if parts is not None:
@@ -94,26 +100,20 @@ class Loop:
             state.targets = (
                 strategy.stop_targets(state.done, state.plan) if stops else self.notices.targets()
             )
-        ready = self.notices.ready(ready)
+        ready = self.notices.moves.ready(ready)
         if self.membership.holds_back or state.at_targets:
             return []
-        if (
-            (stops or halts) and state.targets is None
-        ):  # rounds are under way; whoever they wait for goes on answering
+        if (stops or halts) and state.targets is None:
+            # rounds are under way; whoever they wait for goes on answering (decision 56)
             answers = strategy.answers(state.config) if state.plan.tempo == "async" else []
             ready = [p for p in ready if p in answers]
             return strategy.decide(ready, state.ledger.progress, state.plan) if ready else []
         orders = decided(strategy, ready, state.ledger, state.plan)
-        return state.up_to_targets(orders) if stops or halts else self.membership.limit(orders)
-
-    def _counted(self, orders: Sequence[Order]) -> Sequence[Order]:
-        """The same orders; who found nobody to swap with is counted."""
-        for order in orders:
-            if isinstance(order, Train) and order.missed:
-                at = self.state.done[order.player]
-                self.log.event("skip", at, player=order.player, why="nobody to swap with")
-                self.state.totals.skipped += 1
-        return orders
+        return (
+            up_to(orders, state.done, state.targets or {})
+            if stops or halts
+            else self.membership.meeting.limit(orders)
+        )
 
     def handle(self, item: Done) -> None:
         """Record one order that was carried out."""
@@ -126,6 +126,8 @@ class Loop:
                 self._due(order.player)
             case Swap():
                 self.recorder.offered(order, result)
+                # only now that the record is committed: a death before it leaves a swap that never
+                # was (decision 12)
                 self.executor.submit(Adopt(order))
             case Adopt():
                 state.totals.swaps += 1
@@ -134,13 +136,13 @@ class Loop:
             case Save():
                 self.log.schedule.took(order, result)
                 saved = self.saving.assembly.steps.get(order.player)
-                if (back := self.notices.took(order, result, saved)) is not None:
+                if (back := self.notices.moves.took(order, result, saved)) is not None:
                     self._moved(back)
                 else:
                     self.saving.taken(order, result)
             case Evaluate():
                 if result.missing:
-                    self.notices.unscored(order, result.missing)
+                    self.notices.owed.unscored(order, result.missing)
                 else:
                     self.recorder.scored(order, result)
         if isinstance(order, Save | Evaluate) and order in (
@@ -151,7 +153,7 @@ class Loop:
     def _due(self, player: str) -> None:
         """Ask for the scores and the parts of checkpoints that are due where this player stands."""
         state, step = self.state, self.state.done[player]
-        for p in state.complete_at(player, step):
+        for p in complete_at(state, player, step):
             if state.plan.evaluates_at(step) and state.roles[p].scored:
                 self.ask([Evaluate(p, step, state.generators)])
             if self.saving.due(p, step):
@@ -172,6 +174,8 @@ class Loop:
             match change:
                 case Leave(player):
                     left = self.state.done[player]
+                    # nobody counts on it any more; then its process goes; then the record: a kill
+                    # before that brings it back from the checkpoint, as a member
                     self.take_out(player)
                     self.executor.remove(player)
                     self.log.commit(
@@ -185,6 +189,7 @@ class Loop:
                     self.set_members(sorted([*self.state.config.ids, number_of(player)]))
                     at = self.state.done[player]
                     self.log.commit(kind, at, player=player, members=list(self.state.config.ids))
+                    # a cut under way that went without it would be undone by the next resume
                     self.ask(self.saving.joined(player, at))
                 case TurnAway(player):
                     self.state.ledger.left(player)
@@ -234,9 +239,12 @@ class Loop:
         for player in home:
             self.state.owed.pop(player, None)
             self.executor.remove(player)
-            self.notices.gone(player)
+            self.notices.moves.gone(player)
+        # out of the members before anybody is asked back: the others would wait for its next step
         self.take_out(*home)
         self.state.away |= set(home)
+        # after all are gone: a cut would be committed else with a part of one that comes back from
+        # before it
         self.saving.lost({back.player: back.saved for back in backs})
         for back in backs:
             self.log.schedule.back(back.player, back.step)

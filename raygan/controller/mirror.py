@@ -11,6 +11,7 @@ Requests of others (`raygan stop`, `raygan scale`) are taken from the bucket on 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -22,12 +23,12 @@ from raygan.controller.files import read_plain, write_within
 from raygan.controller.journal import Journal
 from raygan.controller.lines import NOTES, read_info, tail
 from raygan.controller.listener import Listener, Running
-from raygan.controller.run_folder import REQUEST, STOP, RunFolder
+from raygan.controller.requests import STOP, of
+from raygan.controller.run_folder import RunFolder
 from raygan.errors import StaleEpochError
 
 PACE_S = 5.0
 SEGMENT = 1 << 20
-REQUESTS = (STOP, REQUEST)
 
 
 class Mirror(Listener):
@@ -91,6 +92,7 @@ class Mirror(Listener):
         """Send what has changed."""
         with self._lock:
             try:
+                # a driver that was fenced off sends nothing: the newer one's files lie there by now
                 self.fence()
                 self._take_requests()
             except StaleEpochError:
@@ -101,6 +103,7 @@ class Mirror(Listener):
             self.behind.pop("requests", None)
             for log in LOGS:
                 self._try(log, self._send_log)
+            # run.json last: whoever sees it finds all that it tells of
             names = sorted(_files(self.root), key=lambda n: n == "run.json")
             for name in names:
                 if self._sent.get(name) != _facts(self.root / name):
@@ -117,11 +120,13 @@ class Mirror(Listener):
             send(name)
             self.behind.pop(name, None)
         except FileNotFoundError:
-            return  # it is gone again
+            # it is gone again
+            return
         except OSError as error:
             self.behind[name] = error
 
     def _send(self, name: str) -> None:
+        # looked at before it is read: written meanwhile, it is sent once more
         facts = _facts(self.root / name)
         self.storage.write(name, read_plain(self.root / name))
         self._sent[name] = facts
@@ -147,8 +152,12 @@ class Mirror(Listener):
             self._logs[name] = (begin, number)
 
     def _take_requests(self) -> None:
-        for name in REQUESTS:
-            if self.storage.exists(name):
+        """Each is here before it is gone there: a kill between leaves it twice, never nowhere."""
+        # asked for by its name: the list may come late
+        stop = [STOP] if self.storage.exists(STOP) else []
+        for name in dict.fromkeys([*stop, *of(self.storage.list("."))]):
+            # the list names what another push has taken already
+            with contextlib.suppress(FileNotFoundError):
                 write_within(self.root, name, self.storage.read(name))
                 self.storage.remove(name)
 
@@ -191,7 +200,7 @@ def _files(root: Path) -> Iterator[str]:
         name = str(path.relative_to(root))
         top = name.partition("/")[0]
         hidden = any(part.startswith(".") for part in Path(name).parts)
-        if top in (*PROTECTED, *LOGS, *REQUESTS) or hidden or name.endswith(".tmp"):
+        if top in (*PROTECTED, *LOGS) or of([top]) or hidden or name.endswith(".tmp"):
             continue
         if path.is_file() and not path.is_symlink():
             yield name

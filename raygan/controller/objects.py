@@ -49,9 +49,11 @@ class Objects:
         """
         try:
             with self._told(name):
+                # in one request: the condition is the put's own
                 self.store.put(name, raw, mode="create", use_multipart=False)
             return True
         except FileExistsError:
+            # a retry of the library may have met its own first try, whose reply was lost
             found = self.get(name)
             if found == raw:
                 return True
@@ -166,9 +168,12 @@ def open_objects(address: str, retries: dict[str, Any] | None = None) -> Objects
 def refuse_unreachable(address: str) -> None:
     """Raises ConfigError, one line, where the bucket does not answer or does not let this user in."""
     objects = open_objects(address, HASTY)
+    from obstore.exceptions import BaseError
+
     try:
         next(iter(objects.store.list(None, chunk_size=1)), None)
-    except Exception as error:
+    except (BaseError, OSError) as error:
+        # the store's and the network's errors: a mistake of ours is not told as the bucket's
         scheme = objects.address.partition(":")[0]
         why = _reason(type(error).__name__, str(error))
         raise ConfigError(

@@ -24,7 +24,8 @@ from raygan.config import Config
 from raygan.errors import PlayerDied
 from raygan.strategies.orders import Swap, Train
 
-if TYPE_CHECKING:  # the matchmaker reads cards, and does without PyTorch
+# the matchmaker reads cards, and does without PyTorch (decision 34)
+if TYPE_CHECKING:
     from raygan.controller.schedule import Round
     from raygan.gan.weights import Parcel
 

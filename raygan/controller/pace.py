@@ -17,7 +17,7 @@ ahead of the last.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from raygan.strategies.base import Plan, Progress, StrategyComponent
@@ -58,3 +58,19 @@ def paced(
             order = replace(order, steps=min(order.steps, room))
         out.append(order)
     return out, waiting
+
+
+def up_to(orders: Sequence[Order], done: Mapping[str, int], ends: Mapping[str, int]) -> list[Order]:
+    """The orders, with nobody going past its end; swaps as they are.
+
+    >>> up_to([Train("a", 5), Train("b", 5)], {"a": 4, "b": 6}, {"a": 6, "b": 6})
+    [Train(player='a', steps=2, forget_before=0, missed=False)]
+    """
+    out = list[Order]()
+    for order in orders:
+        if isinstance(order, Train):
+            if (left := ends[order.player] - done[order.player]) <= 0:
+                continue
+            order = replace(order, steps=min(order.steps, left))
+        out.append(order)
+    return out

@@ -8,7 +8,7 @@ offered(swap, cards)    -->  the swap's record in the journal
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from raygan.controller.ledger import OWN
@@ -21,7 +21,7 @@ from raygan.controller.watchdog import Watchdog
 from raygan.errors import NonFiniteError, PlayerDied
 from raygan.metrics.ranking import better, headline
 from raygan.strategies.base import is_critic
-from raygan.strategies.orders import Swap, Train
+from raygan.strategies.orders import Order, Swap, Train
 
 
 class Recorder:
@@ -39,15 +39,26 @@ class Recorder:
             one_mode_each=any(r.judges for r in state.roles.values()),
         )
 
+    def asked(self, orders: Sequence[Order]) -> Sequence[Order]:
+        """The same orders; who found nobody to swap with is counted."""
+        for order in orders:
+            if isinstance(order, Train) and order.missed:
+                at = self.state.done[order.player]
+                self.log.event("skip", at, player=order.player, why="nobody to swap with")
+                self.state.totals.skipped += 1
+        return orders
+
     def trained(self, order: Train, report: Mapping[str, float]) -> None:
         """A player's round."""
         state, player = self.state, order.player
         step = state.done[player]
+        # the ledger knows of waits between rounds, the player of those within
         if held := state.ledger.held_s.pop(player, 0.0):
             report = {**report, "held_s": held}
         state.totals.busy[player] += report["seconds"]
         if waited := held + report.get("wait_s", 0.0):
             state.totals.waited[player] = state.totals.waited.get(player, 0.0) + waited
+        # a counter of all its steps: only what is new is told
         before = state.latest.get(player, {}).get("bad_steps", 0.0)
         state.latest[player] = dict(report)
         row = self.rows.setdefault(player, PendingRow(step - order.steps))
@@ -134,6 +145,7 @@ class Recorder:
         for move in moves:
             if settings := swap.settings_of(move["player"]):
                 move["settings"] = dict(settings)
+        # told to those who look on; the lineage is read from the record
         self.state.holds |= {m["player"]: m["identity"] for m in moves}
         sitting = [p for p in swap.players if p not in taken]
         self.log.commit(

@@ -8,12 +8,13 @@ together(failure)  everybody goes back to the newest checkpoint, or the run ends
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from raygan.controller.checkpoint import Checkpoint
-from raygan.controller.state import RunState, number_of
-from raygan.errors import NonFiniteError, PlayerDied
+from raygan.controller.state import RunState, number_of, with_members
+from raygan.errors import ConfigError, NonFiniteError, PlayerDied
+from raygan.strategies.base import strategy_of
 
 Newest = Callable[[], tuple[Checkpoint | None, list[str]]]
 
@@ -60,11 +61,12 @@ def underway(state: RunState, death: PlayerDied, newest: Newest) -> list[Revive]
     """async: bring all that lived in the process back from their parts of the last checkpoint; []
     where that cannot be.
     """
-    if not state.may_return(death.home, death.kind):
+    if not may_return(state, death.home, death.kind):
         return []
     checkpoint, problems = newest()
     if checkpoint is None and problems:
-        return []  # nor can they be begun anew: what they were is lost
+        # nor can they be begun anew: what they were is lost
+        return []
     out = list[Revive]()
     for player in death.home:
         raw = checkpoint.parts.get(player) if checkpoint else None
@@ -81,10 +83,38 @@ def together(
         return Stop()
     checkpoint, problems = newest()
     if checkpoint is None and problems:
+        # a checkpoint was committed and none can be read: never another beginning
         return Stop(tuple(problems))
     if action == "without":
         return Retire(failure.player, without(checkpoint, failure.player), tuple(problems))
     return Restart(checkpoint, tuple(problems))
+
+
+def can_spare(state: RunState, *players: str) -> bool:
+    """Is there a run without these players?"""
+    config, strategy = state.config, state.strategy
+    if not strategy.elastic or not set(players) <= {*strategy.locals(config), *state.away}:
+        return False
+    left = [i for i in config.ids if i not in map(number_of, players)]
+    if not left:
+        return False
+    try:
+        strategy_of(with_members(config, strategy, left))
+    except ConfigError:
+        return False
+    return True
+
+
+def may_return(state: RunState, players: Sequence[str], kind: str) -> bool:
+    """May those of one process be taken out and come back, while the others go on?"""
+    return (
+        state.plan.tempo == "async"
+        # a run that stops, or halts for a notice, waits for all of its members: none may leave now
+        and state.stop_signal is None and not state.leaving and can_spare(state, *players)
+        and all(state.strategy.comes_back_alone(player) for player in players)
+        and getattr(state.config.failures, kind) == "restart"
+        and not state.failures.spent(kind, state.failures.counts[kind] + 1)
+    )  # fmt: skip
 
 
 def without(checkpoint: Checkpoint | None, player: str) -> Checkpoint | None:

@@ -25,17 +25,13 @@ import numpy.typing as npt
 from raygan.controller import copies
 from raygan.controller.files import write_atomically as write_atomically
 from raygan.controller.lines import JsonLines, read_json
+from raygan.controller.new_run import is_made_now, made, publish
 from raygan.controller.telemetry import Telemetry
 from raygan.controller.versions import refuse_newer
 from raygan.errors import ConfigError, RayganError, did_you_mean
 from raygan.paths import in_bucket, on_disk
 
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
-
-REQUEST = "scale.json"
-"""Asks the driver for other members; written by `raygan scale`."""
-STOP = "stop.json"
-"""Asks the driver to save and end; written by `raygan stop`."""
 
 
 class RunFolder:
@@ -60,33 +56,7 @@ class RunFolder:
         unwritable parent.
         """
         check_name(name)
-        return cls._made(parent, name)
-
-    @classmethod
-    def _made(cls, parent: Path, name: str) -> RunFolder:
-        path = parent / name
-        try:
-            parent.mkdir(parents=True, exist_ok=True)
-            path.mkdir(mode=0o700)
-            (path / "checkpoints").mkdir()
-            (path / "samples").mkdir()
-            sync_folder(path)
-            sync_folder(parent)
-        except FileExistsError:
-            if not parent.is_dir():
-                raise ConfigError(
-                    f"run folder: {str(parent)!r} is not a folder. Choose another --run-dir."
-                ) from None
-            raise ConfigError(
-                f"run folder: {str(path)!r} exists already. Choose another --name, or `raygan"
-                f" resume {path}`."
-            ) from None
-        except OSError as error:
-            raise ConfigError(
-                f"run folder: cannot write in {str(parent)!r} ({error.strerror}). Choose another"
-                " --run-dir."
-            ) from None
-        return cls(path)
+        return cls(made(parent, name))
 
     @classmethod
     def refuse(cls, parent: Path, name: str) -> None:
@@ -106,28 +76,20 @@ class RunFolder:
         """
         cls.refuse(parent, name)
         for left in parent.glob(f".{name}.*.making"):
-            if not _is_made_now(left.name):
+            # left by a start that was killed
+            if not is_made_now(left.name):
                 shutil.rmtree(left, ignore_errors=True)
-        folder = cls._made(parent, f".{name}.{platform.node()[:60]}.{os.getpid()}.making")
+        folder = cls(made(parent, f".{name}.{platform.node()[:60]}.{os.getpid()}.making"))
         try:
             yield folder
-            folder._publish(parent / name)
+            publish(folder.path, parent / name)
+            folder.path = parent / name
         except BaseException:
-            with contextlib.suppress(OSError):  # a full disk: the folder goes all the same
+            # a full disk: the folder goes all the same
+            with contextlib.suppress(OSError):
                 folder.close()
             shutil.rmtree(folder.path, ignore_errors=True)
             raise
-
-    def _publish(self, path: Path) -> None:
-        try:
-            self.path.rename(path)
-        except OSError as error:
-            raise ConfigError(
-                f"run folder: {str(path)!r} exists already ({error.strerror}): somebody else has"
-                f" just made it. Choose another --name, or `raygan resume {path}`."
-            ) from None
-        self.path = path
-        sync_folder(path.parent)
 
     # -------------------------------------------------------------------------------------------------
     # whole files
@@ -194,17 +156,6 @@ class RunFolder:
             self.status()
 
 
-def _is_made_now(name: str) -> bool:
-    """Is the process alive that makes a run under this hidden name? On another machine nobody can
-    tell: it stays.
-    """
-    pid = name.removesuffix(".making").rpartition(".")[2]
-    return (
-        not name.removesuffix(f".{pid}.making").endswith(f".{platform.node()[:60]}")
-        or Path(f"/proc/{pid}").exists()
-    )
-
-
 def inside(folder: Path, name: str) -> Path:
     """A file that another machine names, in a folder. Raises RayganError for one that would lie
     elsewhere.
@@ -225,15 +176,6 @@ def check_name(name: str) -> None:
             f"name = {name!r}: a run's name has 1 to 100 letters, digits, '.', '_' or '-' and does"
             " not begin with '.'."
         )
-
-
-def sync_folder(path: Path) -> None:
-    """Make renames within a folder durable."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:

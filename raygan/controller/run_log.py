@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from raygan.config import full_dump
@@ -38,6 +39,8 @@ class RunLog:
 
     def commit(self, kind: str, step: int, **facts: Any) -> None:
         """A record of the journal, and then the same as an event, for those who look on."""
+        # the journal first: an event that it does not have would be a lie, a record without its
+        # event can be told again (`raygan runs --repair`)
         self.journal.append(kind, step=step, **facts)
         self.folder.event(kind, step, **facts)
 
@@ -63,14 +66,24 @@ class RunLog:
 
     def keep_totals(self) -> None:
         """What was spent by now goes with the journal's next snapshot."""
-        self.journal.totals = dict(self.state.dump())
+        state = self.state
+        state.totals.failures = dict(state.failures.counts)
+        self.journal.totals = dict(state.totals.dump(state.elapsed))
 
     def set_members(self, ids: Sequence[int]) -> None:
         """Others from now on; kept in config.json, so that resuming builds the same players."""
         state = self.state
+        # in memory, then config.json: a kill between resumes with the members of the checkpoint,
+        # which are asked first
         state.set_members(ids)
         self.folder.write("config.json", json.dumps(full_dump(state.config), indent=1) + "\n")
-        self.folder.status(roster=state.players, roles=state.roles_told)
+        self.tell_members()
+
+    def tell_members(self, **facts: Any) -> None:
+        """Who takes part, and in which role, with other facts of run.json."""
+        state = self.state
+        roles = {player: asdict(role) for player, role in state.roles.items()}
+        self.folder.status(roster=state.players, roles=roles, **facts)
 
     def end(self, status: str) -> None:
         """The last record of this life: what the run has spent goes on from here. Nothing depends

@@ -9,8 +9,7 @@ all lives        -->  totals, failures
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Sequence
 from typing import Any
 
 from raygan.config import Config
@@ -18,9 +17,7 @@ from raygan.controller.failures import Failures
 from raygan.controller.ledger import Ledger
 from raygan.controller.orders import Evaluate, Save
 from raygan.controller.totals import Totals
-from raygan.errors import ConfigError
-from raygan.strategies.base import Plan, homes, strategy_of
-from raygan.strategies.orders import Order, Train
+from raygan.strategies.base import Plan, StrategyComponent, strategy_of
 
 
 class RunState:
@@ -60,10 +57,9 @@ class RunState:
 
     def set_members(self, ids: Sequence[int]) -> None:
         """Another set of members, from now on."""
-        spec = self.strategy.pinned(self.config.strategy, self.config)
-        changes = {"num_pairs": len(ids), "members": tuple(ids), "strategy": spec}
-        self._take(self.config.model_copy(update=changes))
-        self.roles |= self.strategy.roles(self.config)  # also of those that left: rows are owed
+        self._take(with_members(self.config, self.strategy, ids))
+        # roles of those that have left stay: rows of theirs are owed
+        self.roles |= self.strategy.roles(self.config)
 
     # ---------------------------------------------------------------------------------- questions
 
@@ -93,13 +89,6 @@ class RunState:
         return round(self.totals.elapsed + time.perf_counter() - self.began, 3)
 
     @property
-    def free(self) -> bool:
-        """May a checkpoint hold players at any steps? In async, where nobody holds what another one
-        had at some step.
-        """
-        return self.plan.tempo == "async" and not self.strategy.swaps
-
-    @property
     def settled(self) -> bool:
         """Do all players, whatever their role, stand at one step, idle?"""
         return (
@@ -116,62 +105,7 @@ class RunState:
         """Has everybody come to where it halts?"""
         return self.targets is not None and all(self.done[p] == t for p, t in self.targets.items())
 
-    def up_to_targets(self, orders: Sequence[Order]) -> list[Order]:
-        """The orders, with nobody going past its target; swaps as they are."""
-        out = list[Order]()
-        for order in orders:
-            if isinstance(order, Train):
-                assert self.targets is not None
-                left = self.targets[order.player] - self.done[order.player]
-                if left <= 0:
-                    continue
-                order = replace(order, steps=min(order.steps, left))
-            out.append(order)
-        return out
-
-    def complete_at(self, player: str, step: int) -> list[str]:
-        """Who is as it will be at `step`, now that `player` has done it: pairs that share weights
-        only when all have.
-        """
-        group = next((g for g in self.strategy.together(self.config) if player in g), [player])
-        return group if all(self.done[p] >= step for p in group) else []
-
-    def can_spare(self, *players: str) -> bool:
-        """Is there a run without these players?"""
-        config, strategy = self.config, self.strategy
-        if not strategy.elastic or not set(players) <= {*strategy.locals(config), *self.away}:
-            return False
-        left = tuple(i for i in config.ids if i not in map(number_of, players))
-        if not left:
-            return False
-        spec = strategy.pinned(config.strategy, config)
-        changes = {"members": left, "num_pairs": len(left), "strategy": spec}
-        try:
-            strategy_of(config.model_copy(update=changes))
-        except ConfigError:
-            return False
-        return True
-
-    def has_own_process(self, player: str) -> bool:
-        """Does nobody live with it, as players are placed at a start?"""
-        return [player] in homes(self.config, self.players)
-
-    def may_return(self, players: Sequence[str], kind: str) -> bool:
-        """May those of one process be taken out and come back, while the others go on?"""
-        return (
-            self.plan.tempo == "async"
-            and self.stop_signal is None and not self.leaving and self.can_spare(*players)
-            and all(self.strategy.comes_back_alone(player) for player in players)
-            and getattr(self.config.failures, kind) == "restart"
-            and not self.failures.spent(kind, self.failures.counts[kind] + 1)
-        )  # fmt: skip
-
     # ------------------------------------------------------------------------------------ telling
-
-    @property
-    def roles_told(self) -> dict[str, dict[str, bool]]:
-        """Each player's role, as the run folder keeps it for those who look on."""
-        return {p: asdict(role) for p, role in self.roles.items()}
 
     def told(self) -> dict[str, Any]:
         """What run.json says of all lives of the run."""
@@ -182,10 +116,12 @@ class RunState:
             "warnings": t.warnings, **({"waited_seconds": waited} if waited else {}),
         }  # fmt: skip
 
-    def dump(self) -> Mapping[str, Any]:
-        """What the journal's next snapshot keeps of all lives."""
-        self.totals.failures = dict(self.failures.counts)
-        return self.totals.dump(self.elapsed)
+
+def with_members(config: Config, strategy: StrategyComponent, ids: Sequence[int]) -> Config:
+    """The run's config with these members; what its strategy counts from them stays as it is."""
+    spec = strategy.pinned(config.strategy, config)
+    changes = {"num_pairs": len(ids), "members": tuple(ids), "strategy": spec}
+    return config.model_copy(update=changes)
 
 
 def number_of(player: str) -> int:

@@ -107,8 +107,13 @@ class Renaming:
 
     def publish(self, place: str, folder: str, fence: Callable[[], None]) -> str:
         """fsync, rename, fsync."""
+        # parts and manifest are durable before the folder has its name: a power cut leaves a whole
+        # checkpoint under it, or a .tmp
         self.sync(place)
+        # asked in the last moment: gigabytes of parts take long, and another driver may have taken
+        # over meanwhile
         fence()
+        # what is renamed and not recorded does not count yet: the journal's record decides
         self.rename(place, folder)
         self.sync(str(Path(folder).parent))
         return folder
@@ -130,6 +135,7 @@ class LocalStorage(Renaming):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         self.sync(str(Path(name).parent))
+        # and the folder's own name, which may be new as well
         self.sync(str(Path(name).parent.parent))
 
     def append(self, name: str, raw: bytes) -> None:
@@ -144,10 +150,11 @@ class LocalStorage(Renaming):
                     )
                 os.fsync(file.fileno())
             except OSError as error:
+                # else the next record would stand behind half of this one, and the reader stops at
+                # damage
                 file.truncate(end)
-                error.filename = error.filename or str(
-                    self.root / name
-                )  # a failed write names no file
+                # a failed write names no file
+                error.filename = error.filename or str(self.root / name)
                 raise
 
     def write(self, name: str, raw: bytes) -> None:
@@ -160,21 +167,13 @@ class LocalStorage(Renaming):
 
     def read(self, name: str) -> bytes:
         """Never through a link, also of a folder on the way."""
-        return self._linkless(name).read_bytes()
+        return linkless(self.root, name).read_bytes()
 
     def tail(self, name: str, size: int) -> bytes:
         """Never through a link."""
-        with self._linkless(name).open("rb") as file:
+        with linkless(self.root, name).open("rb") as file:
             file.seek(-min(size, file.seek(0, os.SEEK_END)), os.SEEK_END)
             return file.read()
-
-    def _linkless(self, name: str) -> Path:
-        path = self.root
-        for part in Path(name).parts:
-            path /= part
-            if path.is_symlink():
-                raise OSError(40, "is a link", str(path))
-        return path
 
     def exists(self, name: str) -> bool:
         """A link counts: its name is taken."""
@@ -196,6 +195,7 @@ class LocalStorage(Renaming):
     def remove(self, name: str) -> None:
         """rm -rf, of this name only."""
         path = self.root / name
+        # a link goes as a link, never what it leads to
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
@@ -208,3 +208,15 @@ class LocalStorage(Renaming):
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def linkless(root: Path, name: str) -> Path:
+    """The path of a name below `root`. Raises OSError where a part of it is a link: a run folder may
+    be somebody else's, and lead anywhere.
+    """
+    path = root
+    for part in Path(name).parts:
+        path /= part
+        if path.is_symlink():
+            raise OSError(errno.ELOOP, "is a link", str(path))
+    return path

@@ -67,9 +67,8 @@ class Log:
                 done += os.write(self._handle, self.waiting[done:])
         except OSError:
             whole = self.waiting.rfind(b"\n", 0, done) + 1
-            with contextlib.suppress(
-                OSError
-            ):  # else the next one cuts it off, when it opens the file
+            # else the next one cuts it off, when it opens the file
+            with contextlib.suppress(OSError):
                 os.ftruncate(self._handle, end + whole)
             self.waiting = self.waiting[whole:]
             self.close()
@@ -104,10 +103,10 @@ class Telemetry:
         """Keep room for the run's last words. Raises OSError: a run that could not even tell its
         end is not begun.
         """
-        remove_within(self.root(), RESERVE)  # of a run that was killed
-        write_within(
-            self.root(), RESERVE, os.urandom(RESERVED)
-        )  # no file system packs these together
+        # of a run that was killed
+        remove_within(self.root(), RESERVE)
+        # random bytes: no file system packs them together, so that the room is really taken
+        write_within(self.root(), RESERVE, os.urandom(RESERVED))
 
     def append(self, name: str, line: bytes) -> None:
         """One line of a log."""
@@ -126,6 +125,7 @@ class Telemetry:
         for name, raw in files.items():
             kind = name.partition("/")[0]
             with self._trying(kind):
+                # counted before: a kill or an error leaves it counted
                 self._lost[kind] += 1
                 write_within(self.root(), name, raw)
                 self._lost[kind] -= 1
@@ -154,6 +154,7 @@ class Telemetry:
         for name, raw in list(self._whole.items()):
             with self._trying(name):
                 write_within(self.root(), name, raw)
+                # only once it is there: it is tried again with whatever is written next
                 del self._whole[name]
 
     @contextlib.contextmanager
@@ -161,6 +162,7 @@ class Telemetry:
         try:
             yield
         except OSError as error:
+            # before the run is under way nobody is there to tell it, and nothing to lose
             if self.trouble is None:
                 raise
             if name not in self._told:

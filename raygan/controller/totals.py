@@ -70,6 +70,7 @@ class Totals:
         """
         scores, until = [], self.elapsed
         for row in rows:
+            # rows are read from the end, and those from here on are in the snapshot
             if row.get("elapsed", 0.0) <= until:
                 break
             self.elapsed = max(self.elapsed, float(row["elapsed"]))

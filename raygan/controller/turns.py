@@ -59,6 +59,7 @@ def turns(
         give_out(strategy, orders, ledger, executor)
         for item in executor.wait(timeout_s=0.5):
             ledger.carried_out(item)
+            # nothing is recorded here: the second half follows at once
             if isinstance(item.order, Swap):
                 executor.submit(Adopt(item.order))
             yield item

@@ -30,7 +30,8 @@ def refuse_newer(folder: Path) -> None:
     try:
         found = json.loads((folder / "run.json").read_bytes()).get("format", 1)
     except (OSError, ValueError, AttributeError, RecursionError):
-        return  # damaged: told by whoever reads what it says
+        # damaged: told by whoever reads what it says
+        return
     if not isinstance(found, int) or found > FORMAT:
         raise ConfigError(
             f"run {shown(folder)!r} was made by a newer raygan (format {found}, this one reads up to"
@@ -52,7 +53,8 @@ def resumed(
     step: of the checkpoint that it goes on from; how the life before has ended is kept beside it.
     """
     before = info.get("lives")
-    if not isinstance(before, list):  # of a release that did not keep them
+    # of a release that did not keep them
+    if not isinstance(before, list):
         before = [life(info, info.get("created"))] if "versions" in info else []
     before_this = {"status": info.get("status"), "elapsed": info.get("elapsed")}
     return {

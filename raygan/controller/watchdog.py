@@ -96,7 +96,8 @@ class Watchdog:
         if player not in self.members:
             return
         if (found := collapse(scored, self.missed.get(player, 0.0))) and not self.one_mode_each:
-            if player in self.narrow:  # twice in a row: an untrained generator is narrow too
+            # twice in a row: an untrained generator is narrow too
+            if player in self.narrow:
                 yield "W101 collapsed-generator", f"{player}: {found}, step {step}"
             self.narrow.add(player)
         else:
@@ -114,7 +115,8 @@ class Watchdog:
         """Pairs of members that both cover at most half of the modes, and the same ones."""
         few = {p: v for p, v in here.items() if 0 < sum(x > 0.02 for x in v) <= len(v) / 2}
         now = {(a, b) for a in few for b in few if a < b and cosine(few[a], few[b]) > ALIKE}
-        for a, b in sorted(now & self.alike):  # twice in a row
+        # twice in a row, too
+        for a, b in sorted(now & self.alike):
             yield "W104 same-modes", f"{a} and {b} sit on the same modes, step {step}"
         self.alike = now
 

@@ -1,4 +1,9 @@
-"""What a process does that players live in, whoever runs it: an actor, or all of a run inline."""
+"""What a process does that players live in, whoever runs it: an actor, or all of a run inline.
+
+Worker      the players of one process through one attempt; knows no Ray, so it is tested at once
+host_all    a call's Train orders, as one batched model where that can be
+Shelves     what they have published
+"""
 
 from __future__ import annotations
 
@@ -6,12 +11,14 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from raygan.controller.schedule import Noted, Recording
+from raygan.controller.schedule import Noted, Recording, Round
 from raygan.errors import NonFiniteError
+from raygan.gan.bundle import pack, unpack
 from raygan.gan.pair import Pair
 from raygan.gan.trainer import Trainer
 from raygan.gan.types import Board, Player, Report
 from raygan.gan.weights import Parcel, Publication
+from raygan.strategies.base import Setup, strategy_of
 from raygan.strategies.batching.alike import why_not
 from raygan.strategies.batching.fits import to_batch
 from raygan.strategies.batching.pack import Pack
@@ -82,12 +89,79 @@ class Packs:
 
     def of(self, players: Sequence[Player]) -> Pack | None:
         """These players as one model; None where they cannot be."""
-        key = tuple(players)  # not their names: one that died comes back as another object
+        # not their names: one that died comes back as another object
+        key = tuple(players)
         if key not in self.packs:
             can = len(players) > 1 and why_not(players) is None
             pairs = [cast(Pair, p) for p in players]
             self.packs = {key: Pack(pairs) if can and to_batch(self.batched, pairs[0].d) else None}
         return self.packs[key]
+
+
+class Worker:
+    """The players of one process, through one attempt; the next attempt gets another worker, so that
+    nothing of this one is left.
+    """
+
+    def __init__(self, setup: Setup, board: Board) -> None:
+        """board: how its players publish, and read what others have."""
+        self.setup = setup
+        self.board = board
+        self.players: dict[str, Player] = {}
+        self.packs = Packs(setup.config.resources.batched)
+        self.recording = Recording.of(setup.config)
+        self.kept: dict[Swap, dict[str, Parcel]] = {}
+        """Networks of swaps under way that stay in this process."""
+        self._adopted: dict[str, int] = {}
+        """player -> step of the swap whose network it took last."""
+
+    def build(self, name: str, state: bytes | None = None) -> None:
+        """Make a player, at its packed state where there is one."""
+        player = strategy_of(self.setup.config).build(name, self.setup)
+        if state is not None:
+            player.restore(unpack(state))
+        self.players[name] = player
+
+    def open(self, name: str, step: int | None = None) -> int:
+        """Publish what others need before they can begin; `step`: where a joiner begins to count.
+        Returns the step.
+        """
+        player = self.players[name]
+        if step is not None:
+            player.step = step  # type: ignore[misc]
+        player.open(self.board)
+        return player.step
+
+    def train(self, orders: Sequence[Train]) -> list[tuple[Report, Round | None]]:
+        """A call's orders, of different players that live here; their reports, and of a run that is
+        recorded how each round went.
+        """
+        rollbacks, recording = self.setup.config.failures.rollbacks, self.recording
+        reports = host_all(self.players, orders, self.board, rollbacks, self.packs, recording)
+        rounds = recording.take() if recording else [None] * len(orders)
+        return list(zip(reports, rounds, strict=True))
+
+    def offer(self, names: Sequence[str], swap: Swap, stay: Sequence[str]) -> dict[str, Parcel]:
+        """First half of a swap: a copy of each one's network; those that `stay` are kept for
+        `adopt`. Nobody has changed yet: the journal's record comes in between (decision 12).
+        """
+        parcels = {n: swapper(self.players[n]).offer(swap.what, swap.carry) for n in names}
+        self.kept[swap] = {n: parcels[n] for n in stay}
+        return parcels
+
+    def adopt(self, names: Sequence[str], swap: Swap, came: Mapping[str, Parcel]) -> None:
+        """Second half, with what was kept and what came from elsewhere; once a swap for each taker,
+        however often it is called.
+        """
+        parcels = self.kept.pop(swap, {}) | dict(came)
+        for name in names:
+            if self._adopted.get(name) != swap.step:
+                take_up(self.players[name], swap, parcels[swap.moves[name]])
+                self._adopted[name] = swap.step
+
+    def state(self, name: str) -> bytes:
+        """A player's packed state."""
+        return pack(self.players[name].state())
 
 
 def host_all(
@@ -113,6 +187,7 @@ def host_all(
     for order in orders:
         if order.forget_before:
             board.forget(order.player, order.forget_before)
+    # of short rounds the copy would cost more than a repeat saves (MIN_ROUND)
     put_back = pack.snapshot() if rollbacks and orders[0].steps >= MIN_ROUND else None
     try:
         reports = pack.train(orders[0].steps, board)
@@ -162,6 +237,8 @@ def host(
             if good is None or undone == rollbacks:
                 raise
             undone += 1
+            # another turn has other random numbers: the same ones would lead to the same NaN
+            # (decision 23)
             player.restore({**good, "turn": int(str(good.get("turn", 0))) + undone})
     if recording is not None and noted is not None:
         recording.read(noted, again or undone > 0)

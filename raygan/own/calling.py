@@ -8,8 +8,9 @@ import traceback
 from collections.abc import Iterator
 
 from raygan.errors import ConfigError, RayganError
+from raygan.own.importing import filename
 from raygan.own.names import is_own, label
-from raygan.own.source import SOURCES, filename
+from raygan.own.source import SOURCES
 
 PLACE = re.compile(r'File "([^"]+)", line (\d+)')
 

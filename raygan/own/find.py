@@ -15,9 +15,10 @@ from types import ModuleType
 from typing import Any
 
 from raygan.errors import ConfigError, did_you_mean
+from raygan.own.importing import import_part, register
 from raygan.own.names import Name, label, split
 from raygan.own.objects import OBJECTS
-from raygan.own.source import import_part, read, register
+from raygan.own.source import read
 from raygan.own.trust import source
 
 BASES = {

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from raygan.errors import ConfigError
+from raygan.own.importing import register
 from raygan.own.names import DIGITS, absolute, is_own, split
-from raygan.own.source import SOURCES, Source, register
+from raygan.own.source import SOURCES, Source
 
 ONE = ("data", "network", "loss", "strategy", "over")
 LISTS = {"metrics": "metric", "listeners": "listener", "track": "tracker"}
@@ -98,6 +99,7 @@ def refuse_unsettled(values: Mapping[str, Any], where: Path) -> None:
     """
 
     def check(kind: str, name: str) -> str:
+        # without a hash it would be taken from this machine's path, as the sender has written it
         if not split(name).key:
             raise ConfigError(
                 f"{str(where)!r}: {kind} {name!r} has no hash of its source: raygan did not write"

@@ -55,7 +55,8 @@ def installed(kind: str, name: str) -> Any | None:
         return None
     try:
         thing = point.load()
-    except Exception as error:  # of somebody's package
+    except Exception as error:
+        # of any kind: somebody else's package
         said = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
         raise ConfigError(
             f"{kind}: {name} ({point.value}) cannot be loaded ({said}). Mend or remove its package."

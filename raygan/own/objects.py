@@ -28,9 +28,10 @@ from typing import Any
 from pydantic import BaseModel
 
 from raygan.errors import ConfigError
+from raygan.own.importing import register
 from raygan.own.names import DIGITS, Name, name_by_module
 from raygan.own.settings import parameters
-from raygan.own.source import PREFIX, SOURCES, Source, hashed, register
+from raygan.own.source import PREFIX, SOURCES, Source, hashed
 
 OBJECTS: dict[str, Any] = {}
 """Without a source: key -> the object."""
@@ -194,6 +195,7 @@ def needed(text: str, names: Sequence[str]) -> str:
     def f():
         return re, A
     """
+    # read, never executed: a script that begins a run would begin another one (decision 63)
     statements = [s for s in ast.parse(text).body if not _is_main(s)]
     binds = [set(_bound(s)) for s in statements]
     wanted, todo, keep = set[str](), list(names), set[int]()
@@ -208,6 +210,7 @@ def needed(text: str, names: Sequence[str]) -> str:
                 todo += [n.id for n in ast.walk(statements[i]) if isinstance(n, ast.Name)]
     if not set(names) <= {n for i in keep for n in binds[i]}:
         return ""
+    # star imports may bind anything; the future import changes what annotations are
     keep |= {i for i, bound in enumerate(binds) if bound & {"*", "annotations"}}
     lines = text.splitlines()
     parts = [lines[_first(statements[i]) - 1 : statements[i].end_lineno] for i in sorted(keep)]

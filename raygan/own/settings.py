@@ -17,7 +17,8 @@ def parameters(call: Callable[..., Any], skip: int = 0) -> dict[str, inspect.Par
     """Those that have a name; without the first `skip`, which raygan gives itself."""
     try:
         found = inspect.signature(call, eval_str=True)
-    except NameError:  # an annotation that exists for type checkers only
+    except NameError:
+        # an annotation that exists for type checkers only
         found = inspect.signature(call)
     except (TypeError, ValueError):
         return {}
@@ -54,6 +55,7 @@ def _type(annotation: Any) -> Any:
         return Any
     try:
         TypeAdapter(annotation)
-    except Exception:  # a type that pydantic does not know
+    except Exception:
+        # of any kind: a type that pydantic does not know
         return Any
     return annotation

@@ -1,7 +1,7 @@
-"""The source of users' own parts: read once, named by its SHA-256, and imported from that very
-text.
+"""The source of users' own parts: read once, and named by its SHA-256.
 
-    read_file("/home/me/nets.py") -> Source -> module raygan_own_3f2a9c1b7d04     what is hashed is what is executed
+    read_path("/home/me/nets.py") -> Source -> module raygan_own_3f2a9c1b7d04     what is hashed is what is executed
+                                               (importing.py)
 
 A file stands alone. One that lies in a package (a folder with __init__.py) brings the whole
 package, Python files only, and may import its neighbours by `from .layers import ...`. A module
@@ -11,16 +11,10 @@ that is imported by its name stays where it is installed; its text is only compa
 from __future__ import annotations
 
 import hashlib
-import importlib
-import importlib.abc
-import importlib.machinery
 import importlib.util
-import linecache
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from raygan.errors import ConfigError
@@ -78,12 +72,6 @@ SOURCES: dict[str, Source] = {}
 """Everything that this process may import, by key: as sys.modules, one a process."""
 
 
-def register(source: Source) -> Source:
-    """From now on it can be imported here."""
-    _Finder.install()
-    return SOURCES.setdefault(source.key, source)
-
-
 # ----------------------------------------------------------------------------------------------------------
 # reading
 
@@ -113,6 +101,7 @@ def read_path(kind: str, path: Path) -> Source:
         if not (root / "__init__.py").exists():
             files = {path.name: _text(path)}
             return Source(files, str(path.absolute()), hashed(files))
+        # to its top: `from ..layers import` reaches as far
         while (root.parent / "__init__.py").exists():
             root = root.parent
         files = _package(what, root.absolute())
@@ -124,6 +113,7 @@ def read_path(kind: str, path: Path) -> Source:
 
 
 def _text(path: Path) -> str:
+    # before it is read: it travels to every actor, and into the run folder
     if path.stat().st_size > MOST_BYTES:
         raise ConfigError(
             f"{str(path)!r} has {path.stat().st_size >> 20} MB: more than source code. Name a .py"
@@ -157,12 +147,14 @@ def read_module(kind: str, module: str) -> Source:
     spec = None
     try:
         spec = importlib.util.find_spec(module)
-    except ModuleNotFoundError as error:  # of a parent
+    except ModuleNotFoundError as error:
+        # of a parent
         if not f"{module}.".startswith(f"{error.name}."):
-            raise ConfigError(f"{kind}: module {module!r}: {_said(error)}. Install it.") from None
-    except Exception as error:  # of a parent that does not import
+            raise ConfigError(f"{kind}: module {module!r}: {said(error)}. Install it.") from None
+    except Exception as error:
+        # of a parent that does not import, whatever it does
         raise ConfigError(
-            f"{kind}: module {module!r} cannot be imported ({_said(error)}). Mend or install it."
+            f"{kind}: module {module!r} cannot be imported ({said(error)}). Mend or install it."
         ) from None
     if spec is None or not spec.origin or not spec.origin.endswith(".py"):
         file = Path(*module.split(".")).with_suffix(".py")
@@ -178,142 +170,5 @@ def read_module(kind: str, module: str) -> Source:
     return Source(files, str(path), hashed(files), module=module)
 
 
-# ---------------------------------------------------------------------------------------------------------
-# importing
-
-
-def import_part(kind: str, name: Name, source: Source) -> ModuleType:
-    """The module of a settled name. Raises ConfigError: one line that names file, line and what to
-    do.
-    """
-    if source.module:
-        _check_installed(kind, source)
-        module = source.module
-    else:
-        inner = name.where.removesuffix(".py").split("/")[1:] if source.package else []
-        module = ".".join([PREFIX + source.key, *inner])
-    try:
-        return importlib.import_module(module)
-    except SyntaxError as error:
-        raise ConfigError(
-            f"{kind}: {_file(source, error.filename)}:{error.lineno}: {error.msg}. Mend it."
-        ) from None
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"{kind}: {_at(source, error)}: {_not_found(source, str(error.name))}"
-        ) from None
-    except ConfigError:
-        raise
-    except Exception as error:  # whatever a user's file does when it is imported
-        raise ConfigError(f"{kind}: {_at(source, error)}: {_said(error)}. Mend it.") from None
-
-
-def _check_installed(kind: str, source: Source) -> None:
-    """Is the module here, and the same?"""
-    try:
-        here = read_module(kind, source.module)
-    except ConfigError:
-        raise ConfigError(
-            f"{kind}: module {source.module!r} is on the machine that started the run and not on"
-            f" this one ({sys.platform}, Python {sys.version.split()[0]}). Install it there, or"
-            " give its file: the source travels then."
-        ) from None
-    if here.sha256 != source.sha256:
-        raise ConfigError(
-            f"{kind}: module {source.module!r} has sha256 {here.key} in {here.path}, the run's has"
-            f" {source.key}. Install the same version."
-        )
-
-
-def _not_found(source: Source, missing: str) -> str:
-    top = missing.partition(".")[0]
-    beside = Path(source.path).parent if not source.package else Path(source.path)
-    if not source.module and (
-        (beside / f"{top}.py").exists() or (beside / top).is_dir() or top == source.package
-    ):
-        how = f"`from .{top if top != source.package else 'layers'} import ...`"
-        return (
-            f"no module named {missing!r}: it lies beside the file, and a file travels alone. Make"
-            f" the folder a package (__init__.py) and write {how}, or install it."
-        )
-    return f"no module named {missing!r}. Install it here and on every machine of the cluster."
-
-
-def _file(source: Source, name: str | None) -> str:
-    return name or next(iter(source.files))
-
-
-def _at(source: Source, error: BaseException) -> str:
-    """file:line of the last place in the user's own source."""
-    at, trace = "", error.__traceback__
-    files = {filename(source, name) for name in source.files}
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename in files:
-            at = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
-        trace = trace.tb_next
-    return at or source.module or source.path
-
-
-def _said(error: BaseException) -> str:
+def said(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}".rstrip(": ")
-
-
-def filename(source: Source, name: str) -> str:
-    """What tracebacks say: the user's own file; where that is another machine's, it is shown from
-    the text that travelled.
-    """
-    if source.taken:
-        return f"<{', '.join(source.taken)} of {source.path}>"
-    if not source.package:
-        return source.path
-    return str(Path(source.path).parent / name)
-
-
-class _Finder:
-    """Imports raygan_own_* from SOURCES; everything else is others' business."""
-
-    def find_spec(
-        self, module: str, path: object = None, target: object = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        if not module.startswith(PREFIX):
-            return None
-        top, *inner = module.split(".")
-        source = SOURCES.get(top.removeprefix(PREFIX))
-        if source is None:
-            return None
-        stem = (
-            "/".join([source.package, *inner])
-            if source.package
-            else next(iter(source.files)).removesuffix(".py")
-        )
-        for name in (f"{stem}.py", f"{stem}/__init__.py"):
-            if name in source.files:
-                is_package = name.endswith("/__init__.py")
-                return importlib.machinery.ModuleSpec(
-                    module,
-                    _Loader(source, name),
-                    origin=filename(source, name),
-                    is_package=is_package,
-                )
-        return None
-
-    @classmethod
-    def install(cls) -> None:
-        """Once a process."""
-        if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
-            sys.meta_path.append(cls())
-
-
-class _Loader(importlib.abc.Loader):
-    """Executes one text."""
-
-    def __init__(self, source: Source, name: str) -> None:
-        self.source = source
-        self.name = name
-
-    def exec_module(self, module: ModuleType) -> None:
-        """What was hashed, not what the file says by now."""
-        text, file = self.source.files[self.name], filename(self.source, self.name)
-        linecache.cache[file] = len(text), None, text.splitlines(keepends=True), file
-        module.__file__ = file
-        exec(compile(text.removeprefix("\ufeff"), file, "exec", dont_inherit=True), module.__dict__)

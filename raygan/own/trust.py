@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from raygan.errors import ConfigError
+from raygan.own.importing import register
 from raygan.own.names import DIGITS, Name, label
-from raygan.own.source import MOST_BYTES, SOURCES, Source, hashed, read_module, read_path, register
+from raygan.own.source import MOST_BYTES, SOURCES, Source, hashed, read_module, read_path
 from raygan.paths import state
 
 NOTES = logging.getLogger("raygan.notes")
@@ -129,6 +130,7 @@ def remembered(sha256: str) -> bool:
     try:
         named = state() / NAMED  # type: ignore[operator]
         with open(named, opener=lambda path, flags: os.open(path, flags | os.O_NOFOLLOW)) as file:
+            # of the open file, not of its name: that may lead elsewhere a moment later
             facts = os.fstat(file.fileno())
             mine = facts.st_uid == os.getuid() and not facts.st_mode & (stat.S_IWOTH | stat.S_IWGRP)
             return mine and sha256 in file.read().split()
@@ -163,6 +165,7 @@ def original(found: Claim) -> Source | None:
     record = found.record
     path = Path(str(record.get("path", "")))
     try:
+        # a run folder that names a file of its own brings it, it is not the user's
         if not path.is_absolute() or path.resolve().is_relative_to(found.folder) or not _mine(path):
             return None
         if record.get("module"):
@@ -210,6 +213,7 @@ def brought(kind: str, found: Claim) -> Source:
                     f"{kind}: {path} is not a plain file of source code. Give the original file"
                     " again."
                 )
+            # names are the run folder's, which may be somebody else's
             if not path.resolve().is_relative_to(root.resolve()):
                 raise ConfigError(
                     f"{kind}: {str(found.folder)!r} names a file outside itself, {name!r}. Do not"
@@ -220,6 +224,7 @@ def brought(kind: str, found: Claim) -> Source:
         raise ConfigError(
             f"{kind}: {root} cannot be read ({error}). Give the original file again."
         ) from None
+    # what is hashed is what is executed: these texts, not the files once more
     if not files or hashed(files) != found.sha256:
         raise ConfigError(
             f"{kind}: {root} has sha256 {hashed(files) if files else 'of nothing'}, the run was"

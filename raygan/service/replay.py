@@ -25,7 +25,7 @@ import torch
 from raygan.config import Config, validate
 from raygan.controller.checkpoint import Checkpoint, newest_valid, read_checkpoint
 from raygan.controller.copies import shown, storage_of
-from raygan.controller.journal import Record, read_journal
+from raygan.controller.history import Record, read_journal
 from raygan.controller.lines import Lines
 from raygan.controller.schedule import FILE, Note, decoded, owners, sha
 from raygan.controller.versions import differences

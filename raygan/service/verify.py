@@ -154,7 +154,7 @@ class Witness(InlineExecutor):
         """
         # Hashed before the hand-over: a taker that shared memory with its giver would agree with
         # itself.
-        handed = {p: parcel.fingerprint for p, parcel in self.parcels[swap].items()}
+        handed = {p: parcel.fingerprint for p, parcel in self.worker.kept[swap].items()}
         super().adopt(swap)
         for player, source in swap.moves.items():
             held = swapper(self.players[player]).offer(swap.what, swap.carry).fingerprint

@@ -33,6 +33,7 @@ class MLflow(TrackerComponent):
     def begin(self, run: Tracked) -> str:
         """By a tag with the run's own id."""
         mlflow = importlib.import_module("mlflow.tracking")
+        # they tell each table of a new database on stderr
         for noisy in ("mlflow", "alembic"):
             logging.getLogger(noisy).setLevel(logging.WARNING)
         where = None if os.environ.get(URI) else run.room("mlflow").absolute()
@@ -66,6 +67,7 @@ class MLflow(TrackerComponent):
         have = self._client.get_run(self._id).data.params
         values = {plain_name(k): str(v)[:LONGEST] for k, v in run.config.items()}
         fresh = [param(k, v) for k, v in values.items() if k not in have]
+        # the server takes no more in one request
         for at in range(0, len(fresh), AT_ONCE):
             self._client.log_batch(self._id, params=fresh[at : at + AT_ONCE])
         for key in (k for k, v in values.items() if have.get(k, v) != v):

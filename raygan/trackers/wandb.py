@@ -36,7 +36,8 @@ class WeightsAndBiases(TrackerComponent):
     def begin(self, run: Tracked) -> str:
         """By the run's own id: a life that was killed before it could note that finds it again."""
         wandb = importlib.import_module("wandb")
-        run.room("wandb")  # refuses a link
+        # refuses a link: W&B would write through it
+        run.room("wandb")
         quiet = wandb.Settings(
             silent=True, console="off", disable_git=True, save_code=False,
             x_transaction_log_flush_interval=FLUSH_S,
@@ -58,7 +59,8 @@ class WeightsAndBiases(TrackerComponent):
             self._run.define_metric(f"{player}/step", hidden=True)
             self._run.define_metric(f"{player}/*", step_metric=f"{player}/step")
         named = {f"{player}/step": step, **{f"{player}/{k}": v for k, v in values.items()}}
-        self._run.log(named, step=self._step, commit=True)  # else it waits for the next one
+        # else W&B waits for the next row of that step
+        self._run.log(named, step=self._step, commit=True)
         self._step += 1
 
     def scalars(self, step: int, player: str, values: Mapping[str, float]) -> None:
@@ -79,12 +81,14 @@ class WeightsAndBiases(TrackerComponent):
         """Sends what is left, where it is online."""
         self._run.finish(exit_code=0 if status in ("done", "degraded") else 1)
         wandb = importlib.import_module("wandb")
-        if wandb.run is None:  # its helper process ends now: at exit, Ray may have ended it before
+        # its helper process ends now: at exit Ray may have ended it before
+        if wandb.run is None:
             wandb.teardown()
 
 
 def mode() -> str:
     """WANDB_MODE; without it online where there is an API key. It never asks for one."""
+    # asked for here, since W&B without a key asks at the terminal, and waits
     if wanted := os.environ.get("WANDB_MODE"):
         return wanted
     host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""

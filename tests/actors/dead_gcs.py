@@ -35,11 +35,12 @@ def kill_unseen(controller: Controller, link: HubLink) -> None:
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     link._at = 0.0
-    with patch("raygan.actors.executor.dead_head", lambda: None), patch("raygan.actors.hub.dead_head", lambda: None):  # fmt: skip
+    unseen = [patch(f"raygan.actors.{m}.dead_head", lambda: None) for m in ("executor", "replies", "hub")]  # fmt: skip
+    with unseen[0], unseen[1], unseen[2]:
         for ask in (
             lambda: link.tick(controller),
             lambda: executor.wait(0.1),
-            lambda: executor.leaving(now=True),
+            lambda: executor.departures.helpers_too(),
             executor.ages,
         ):
             begun = time.monotonic()

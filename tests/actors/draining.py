@@ -50,7 +50,7 @@ def main() -> None:
     def act(controller: Controller, done: Done) -> None:
         executor = controller.executor
         assert isinstance(executor, RayExecutor)
-        there = {n for n, (node, _) in executor.places.items() if node == second.node_id}
+        there = {n for n, (node, _) in executor.workers.places.items() if node == second.node_id}
         if min(controller.state.done.values()) >= 15 and not told:
             assert there & set(controller.state.players), "somebody lives on the other node"
             told.append(second.node_id)

@@ -42,9 +42,9 @@ def main() -> None:
             executor = controller.executor
             assert isinstance(executor, RayExecutor)
             there = [
-                executor.places[p]
+                executor.workers.places[p]
                 for p in controller.state.players
-                if executor.places[p][0] == second.node_id
+                if executor.workers.places[p][0] == second.node_id
             ]
             assert there, "somebody lives on the other node"
             stopped.append(there[0][1])

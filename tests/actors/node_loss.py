@@ -37,7 +37,7 @@ def main() -> None:
 
     def lose(controller: Controller, done: Done) -> None:
         if min(controller.state.done.values()) >= 15 and not lost:
-            places = controller.executor.places  # type: ignore[union-attr]
+            places = controller.executor.workers.places  # type: ignore[union-attr]
             here = ray.get_runtime_context().get_node_id()
             assert {places[BOARD][0], places[MATCHMAKER][0]} == {here}, (
                 "they are lost with no other node"

@@ -145,7 +145,7 @@ class Cut:
         assert isinstance(controller.executor, RayExecutor)
         if self.pulled is None and step >= self.pull:
             here = ray.get_runtime_context().get_node_id()
-            assert {n for n, _ in controller.executor.places.values()} - {here}, (
+            assert {n for n, _ in controller.executor.workers.places.values()} - {here}, (
                 "somebody lives on the other node"
             )
             ip("link", "set", CABLE, "down")

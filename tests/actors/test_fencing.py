@@ -60,10 +60,10 @@ def test_a_question_stays_open_until_something_newer_is_published_or_the_attempt
     monkeypatch.setattr("raygan.actors.publications.ASK_S", 60.0)
     exchange = Exchange(None, keep_all=True, epoch=3)
     exchange.publish(publication(1))
-    assert [p.version for p in exchange.next("pair-00", 0)] == [1]
+    assert [p.version for p in exchange.kept.next("pair-00", 0)] == [1]
     answers: list[list[int]] = []
     asked = threading.Thread(
-        target=lambda: answers.append([p.version for p in exchange.next("pair-00", 1)])
+        target=lambda: answers.append([p.version for p in exchange.kept.next("pair-00", 1)])
     )
     asked.start()
     exchange.publish(Publication("pair-01", 7, {}))
@@ -72,7 +72,7 @@ def test_a_question_stays_open_until_something_newer_is_published_or_the_attempt
     asked.join(timeout=30)
     assert answers == [[2]]
     asked = threading.Thread(
-        target=lambda: answers.append([p.version for p in exchange.next("pair-00", 2)])
+        target=lambda: answers.append([p.version for p in exchange.kept.next("pair-00", 2)])
     )
     asked.start()
     exchange.close(4)

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from raygan.actors import hub as hub_module
-from raygan.actors.gauges import Gauges
+from raygan.actors.gauges import Gauges, Series
 from raygan.actors.hub import HubActor, Log
 from raygan.controller.run_folder import RunFolder
 from raygan.errors import ConfigError
@@ -76,17 +76,19 @@ def test_requests_are_handed_over_once() -> None:
 def test_a_dead_player_shows_by_its_age_and_not_by_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [100.0]
     monkeypatch.setattr("raygan.actors.gauges.time.monotonic", lambda: clock[0])
-    monkeypatch.setattr(Gauges, "_gauge", lambda self, name: Sink())
+    monkeypatch.setattr(Series, "_gauge", lambda self, name: Sink())
     gauges = Gauges("run")
     gauges.beats({"pair-00": 0.5, "pair-01": 0.5})
     clock[0] += 50
     gauges.beats({"pair-00": 0.2})  # pair-01 answers no more
     gauges.tick()
-    ages = {p: v for (n, p), v in gauges.values.items() if n == "raygan_heartbeat_age_seconds"}
+    ages = {
+        p: v for (n, p), v in gauges.series.values.items() if n == "raygan_heartbeat_age_seconds"
+    }
     assert ages == pytest.approx({"pair-00": 0.2, "pair-01": 50.5})
     gauges.take("events.jsonl", {"kind": "leave", "player": "pair-01"})
     gauges.tick()
-    assert not [k for k in gauges.values if k[1] == "pair-01"], (
+    assert not [k for k in gauges.series.values if k[1] == "pair-01"], (
         "who has left by `scale` is not dead"
     )
 
@@ -107,7 +109,7 @@ def test_no_label_says_what_no_player_is_called(monkeypatch: pytest.MonkeyPatch,
         def set(self, value: float, tags: dict[str, str]) -> None:
             labels.append(tags)
 
-    monkeypatch.setattr(Gauges, "_gauge", lambda self, name: Seen())
+    monkeypatch.setattr(Series, "_gauge", lambda self, name: Seen())
     gauges = Gauges("run")
     gauges.beats({"pair-00": 0.5, name: 0.5})
     for player in (name, "pair-00"):
@@ -141,8 +143,8 @@ def test_what_is_no_number_is_left_and_the_rest_is_shown(value: Any) -> None:
         "metrics.jsonl",
         {"kind": "train", "player": "pair-00", "step": 4, "steps": 1, "seconds": 1.0},
     )
-    assert gauges.values["raygan_steps", "pair-00"] == 4.0
-    assert ("raygan_modes", "pair-00") not in gauges.values
+    assert gauges.series.values["raygan_steps", "pair-00"] == 4.0
+    assert ("raygan_modes", "pair-00") not in gauges.series.values
 
 
 class Sink:

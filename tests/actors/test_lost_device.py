@@ -7,7 +7,7 @@ import pytest
 import torch
 from ray.exceptions import RayTaskError
 
-from raygan.actors import device, executor
+from raygan.actors import device, replies
 from raygan.actors.executor import RayExecutor
 from raygan.errors import PlayerDied
 from tests.conftest import setup_of, tiny_config
@@ -26,15 +26,15 @@ def test_all_that_live_in_its_process_are_lost_with_it(
     def lost(reference: Any, timeout: float) -> Any:
         raise RayTaskError("train", "", error)
 
-    monkeypatch.setattr(executor, "ray", SimpleNamespace(get=lost))
+    monkeypatch.setattr(replies, "ray", SimpleNamespace(get=lost))
     cluster = RayExecutor("run", setup_of(tiny_config()))
     shared, own = object(), object()
-    cluster.actors = {"pair-00": shared, "pair-01": own, "pair-02": shared}
+    cluster.workers.actors = {"pair-00": shared, "pair-01": own, "pair-02": shared}
     with pytest.raises(PlayerDied) as death:
-        cluster._get("reference", "pair-00", 1.0)
+        cluster.replies.of("reference", "pair-00", 1.0)
     assert death.value.home == ("pair-00", "pair-02")
     assert death.value.kind == kind
-    assert cluster.lost == {"pair-00"}
+    assert cluster.workers.lost == {"pair-00"}
 
 
 @pytest.mark.parametrize(

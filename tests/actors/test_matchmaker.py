@@ -12,7 +12,7 @@ import pytest
 from raygan.actors import matchmaker
 from raygan.actors.matchmaker import MatchmakerActor
 from raygan.actors.player import PlayerActor
-from raygan.controller.worker import Shelves
+from raygan.controller.worker import Shelves, Worker
 from raygan.gan.pair import Pair
 from raygan.gan.weights import Parcel
 from raygan.strategies.base import pair_name
@@ -46,8 +46,9 @@ class Actor:
 
     def __init__(self, players: dict[str, Pair]) -> None:
         self.actor = PlayerActor.__new__(PlayerActor)
-        self.actor._players = dict(players)
-        self.actor._kept, self.actor._adopted = {}, {}
+        setup = setup_of(tiny_config())
+        self.actor._worker = Worker(setup, Shelves())
+        self.actor._worker.players |= players
         self.actor._board = SimpleNamespace(check=lambda epoch: None)  # type: ignore[assignment]
         self.came: list[dict[str, Parcel]] = []
         self.offer, self.adopt = Method(self.actor.offer), Method(self._adopt)
@@ -106,7 +107,7 @@ def test_everybody_gets_its_network_and_only_what_crosses_is_sent(
         assert len(actor.came) == len({id(at[source]) for source in crossing}), (
             "one object from each actor"
         )
-        assert actor.actor._kept == {}
+        assert actor.actor._here.kept == {}
     for actor in actors:  # a call that comes twice
         actor.actor.adopt([n for n in swap.moves if at[n] is actor], swap, 0, *actor.came)
     assert {n: p.offer("D", "all").fingerprint for n, p in pairs.items()} == expected

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from raygan.controller.checkpoint import newest_valid
+from raygan.controller.history import read_journal
 from raygan.controller.inline import InlineExecutor
-from raygan.controller.journal import read_journal
 from raygan.controller.run_folder import read_jsonl
 from raygan.controller.storage import LocalStorage
 from raygan.gan.bundle import unpack

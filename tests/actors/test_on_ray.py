@@ -61,7 +61,7 @@ def test_a_killed_pair_is_noticed_and_the_run_ends_with_the_undisturbed_bits(
         pids = {p: where["pid"] for p, where in c.executor.info()["players"].items()}  # type: ignore[union-attr]
         if c.state.done[GLOBAL] >= 12 and not killed:
             killed.append(pids)
-            for dead in c.executor.spares if spare else []:  # type: ignore[union-attr]
+            for dead in c.executor.workers.spares.there if spare else []:  # type: ignore[union-attr]
                 ray.kill(dead)
             os.kill(pids["pair-01"], signal.SIGKILL)
         elif killed and c.state.done["pair-01"] >= 32:
@@ -150,11 +150,11 @@ def test_a_publication_outlives_the_pair_that_made_it(monkeypatch: pytest.Monkey
 
         @ray.method(concurrency_group="ctl")
         def newest(self, shelves: list[str]) -> dict[str, Publication]:
-            return self.board.held_newest(shelves)
+            return self.board.kept.newest(shelves)
 
         @ray.method(concurrency_group="feed")
         def next(self, shelf: str, after: int) -> list[Publication]:
-            return self.board.next(shelf, after)
+            return self.board.kept.next(shelf, after)
 
     board = actor_class(BoardActor).options(num_cpus=0).remote()
     publisher = Publisher.options(num_cpus=0).remote(board)  # type: ignore[attr-defined]
@@ -190,9 +190,11 @@ def test_status_is_answered_while_a_pair_trains() -> None:
     executor = RayExecutor("busy", setup_of(config))
     executor.start(["pair-00"], {})
     try:
-        training = executor.actors["pair-00"].train.remote([Train("pair-00", 600)])
+        training = executor.workers.actors["pair-00"].train.remote([Train("pair-00", 600)])
         began = time.monotonic()
-        step = ray.get(executor.actors["pair-00"].where.remote("pair-00"), timeout=60)["step"]
+        step = ray.get(executor.workers.actors["pair-00"].where.remote("pair-00"), timeout=60)[
+            "step"
+        ]
         assert time.monotonic() - began < 2
         assert step < 600
         assert not ray.wait([training], timeout=0)[0], "it was still training when it answered"
@@ -287,11 +289,13 @@ def test_a_killed_pair_inside_a_swap_on_ray_changes_nothing(tmp_path: Path) -> N
             super().submit(order)
 
         def wait(self, timeout_s: float) -> list[Done]:
-            if not killed and any(isinstance(o, Swap) for (o, *_), _ in self.pending.values()):
+            if not killed and any(
+                isinstance(o, Swap) for (o, *_), _ in self.calls.pending.values()
+            ):
                 self.kill(
-                    next(o for (o, *_), _ in self.pending.values() if isinstance(o, Swap)).players[
-                        -1
-                    ],
+                    next(
+                        o for (o, *_), _ in self.calls.pending.values() if isinstance(o, Swap)
+                    ).players[-1],
                     "in the first half",
                 )
             return super().wait(timeout_s)
@@ -299,7 +303,8 @@ def test_a_killed_pair_inside_a_swap_on_ray_changes_nothing(tmp_path: Path) -> N
         def kill(self, player: str, when: str) -> None:
             killed.append(when)
             os.kill(
-                ray.get(self.actors[player].where.remote(player), timeout=60)["pid"], signal.SIGKILL
+                ray.get(self.workers.actors[player].where.remote(player), timeout=60)["pid"],
+                signal.SIGKILL,
             )
 
     controller = Controller(
@@ -426,7 +431,7 @@ def test_a_stopped_player_is_found_by_its_lease_and_changes_nothing(
 
     def strike(c: Controller, done: Done) -> None:
         if c.state.done[victim] >= 15 and not struck:
-            struck.append(ray.get(c.executor.actors[victim].where.remote(victim))["pid"])  # type: ignore[union-attr]
+            struck.append(ray.get(c.executor.workers.actors[victim].where.remote(victim))["pid"])  # type: ignore[union-attr]
             os.kill(struck[0], signum)
 
     controller.listeners = [as_listener(strike)]
@@ -472,11 +477,11 @@ def test_helpers_that_are_stopped_are_found_and_replaced(tmp_path: Path) -> None
         if left and c.log.journal.epoch == 4 - len(left) and c.state.done[GLOBAL] >= 10:
             name = left.pop()
             deadline = time.monotonic() + 60
-            while name not in executor.places:  # the evaluator tells when it is there
-                executor.pulse.beat(executor.actors | executor.helpers, set())
+            while name not in executor.workers.places:  # the evaluator tells when it is there
+                executor.pulse.beat(executor.workers.actors | executor.workers.helpers, set())
                 assert time.monotonic() < deadline
                 time.sleep(0.1)
-            os.kill(executor.places[name][1], signal.SIGSTOP)
+            os.kill(executor.workers.places[name][1], signal.SIGSTOP)
 
     controller.listeners = [as_listener(strike)]
     controller.run()
@@ -515,7 +520,7 @@ def test_a_deputy_that_is_stopped_or_killed_is_replaced(
 
     def strike(c: Controller, done: Done) -> None:
         if c.state.done[GLOBAL] >= 15 and not struck:
-            struck.append(c.executor.places["deputy-2"][1])  # type: ignore[union-attr]
+            struck.append(c.executor.workers.places["deputy-2"][1])  # type: ignore[union-attr]
             os.kill(struck[0], signum)
 
     controller.listeners = [as_listener(strike)]
@@ -547,7 +552,7 @@ class Slow(RayExecutor):
             super().submit(order)
 
     def wait(self, timeout_s: float) -> list[Done]:
-        if self.late is not None and not self.pending:
+        if self.late is not None and not self.calls.pending:
             super().submit(self.late)
             self.late = None
         return super().wait(timeout_s)
@@ -571,7 +576,7 @@ def test_in_async_a_killed_player_comes_back_while_the_others_go_on(
 
     def strike(c: Controller, done: Done) -> None:
         if c.state.done.get(victim, 0) >= 150 and not struck:
-            struck.append(ray.get(c.executor.actors[victim].where.remote(victim))["pid"])  # type: ignore[union-attr]
+            struck.append(ray.get(c.executor.workers.actors[victim].where.remote(victim))["pid"])  # type: ignore[union-attr]
             os.kill(struck[0], signal.SIGKILL)
 
     if late:
@@ -612,7 +617,7 @@ def test_in_async_a_killed_pack_comes_back_while_the_others_go_on(
     steps: dict[str, int] = {}
 
     def watch(c: Controller, done: Done) -> None:
-        actors = c.executor.actors  # type: ignore[union-attr]
+        actors = c.executor.workers.actors  # type: ignore[union-attr]
         if c.state.done.get(first, 0) >= 150 and not struck:
             struck.append(ray.get(actors[first].where.remote(first))["pid"])
             os.kill(struck[0], signal.SIGKILL)

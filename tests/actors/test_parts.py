@@ -110,9 +110,11 @@ def test_a_source_s_samples_are_in_its_own_pair_s_process_only(
 
     class Watched(RayExecutor):
         def close(self) -> None:
-            homes = {p: self.places[p][1] for p in self.actors}
+            homes = {p: self.workers.places[p][1] for p in self.workers.actors}
             others = (
-                {"evaluator": self.places["evaluator"][1]} if "evaluator" in self.places else {}
+                {"evaluator": self.workers.places["evaluator"][1]}
+                if "evaluator" in self.workers.places
+                else {}
             )
             for pair in PAIRS:
                 needle = hidden(pair)

@@ -11,10 +11,10 @@ import pytest
 from raygan.actors import player as module
 from raygan.actors.player import PlayerActor
 from raygan.actors.publications import Exchange
-from raygan.controller.worker import Shelves
+from raygan.controller import worker
+from raygan.controller.worker import Shelves, Worker
 from raygan.errors import StaleEpochError
 from raygan.gan.bundle import pack
-from raygan.gan.pair import Pair
 from raygan.gan.weights import Publication
 from raygan.strategies.orders import Swap
 from tests.conftest import setup_of, state_digest, tiny_config
@@ -25,11 +25,12 @@ SWAP = Swap(2, (("pair-00", "pair-01"), ("pair-01", "pair-00")), "D", "all")
 def actor() -> PlayerActor:
     out = PlayerActor.__new__(PlayerActor)
     setup = setup_of(tiny_config())
-    out._players = {n: Pair(n, setup.parts(n)) for n in SWAP.players}
-    for player in out._players.values():
-        player.train(2, Shelves())
-    out._kept, out._adopted, out._own = {}, {}, {}
     out._board = Exchange(SimpleNamespace(), keep_all=True, epoch=3)
+    out._worker = Worker(setup, out._board)
+    for name in SWAP.players:
+        out._worker.build(name)
+        out._worker.players[name].train(2, Shelves())
+    out._own = {}
     return out
 
 
@@ -38,19 +39,20 @@ def test_half_a_swap_of_another_attempt_changes_nothing(epoch: int) -> None:
     ours, names = actor(), list(SWAP.moves)
     with pytest.raises(StaleEpochError):
         ours.offer(names, [], SWAP, epoch)
-    assert ours._kept == {}
+    assert ours._here.kept == {}
     ours.offer(names, [], SWAP, 3)
-    before = [state_digest(p.state()) for p in ours._players.values()]
+    before = [state_digest(p.state()) for p in ours._here.players.values()]
     with pytest.raises(StaleEpochError):
         ours.adopt(names, SWAP, epoch)
-    assert [state_digest(p.state()) for p in ours._players.values()] == before
+    assert [state_digest(p.state()) for p in ours._here.players.values()] == before
     ours.adopt(names, SWAP, 3)
-    assert [state_digest(p.state()) for p in ours._players.values()] != before
+    assert [state_digest(p.state()) for p in ours._here.players.values()] != before
 
 
 def test_an_attempt_begins_with_its_players_at_their_states_and_nothing_of_an_earlier_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    ours = actor()
     built: list[tuple[str, list[str]]] = []
     threads: list[int] = []
 
@@ -67,7 +69,8 @@ def test_an_attempt_begins_with_its_players_at_their_states_and_nothing_of_an_ea
         return Built(name)
 
     strategy = SimpleNamespace(build=build, needs_data=lambda name: True)
-    monkeypatch.setattr(module, "strategy_of", lambda config: strategy)
+    for made in (module, worker):
+        monkeypatch.setattr(made, "strategy_of", lambda config: strategy)
     monkeypatch.setattr(
         module, "RemoteDeputy", lambda name, actor, epoch, config, board: f"{name} of {epoch}"
     )
@@ -75,16 +78,15 @@ def test_an_attempt_begins_with_its_players_at_their_states_and_nothing_of_an_ea
     monkeypatch.setattr(module.torch, "set_num_threads", threads.append)
     monkeypatch.setattr(module, "pick_device", lambda config: module.torch.device("cpu"))
     config = tiny_config(resources={"num_threads": 3}, failures={"rollbacks": 5})
-    ours = actor()
     ours._samples, ours._begun = setup_of(config).data, threading.Event()
-    ours._kept[SWAP], ours._adopted["pair-00"] = {}, 2
+    ours._here.kept[SWAP] = {}
     ours.begin(9, ["a", "b"], config, {"b": [pack({"step": 7})]}, None, {"helper": object()})
     assert built == [("a", ["helper of 9"]), ("b", ["helper of 9"])]
-    restored = {n: p.restored for n, p in ours._players.items()}  # type: ignore[attr-defined]
+    restored = {n: p.restored for n, p in ours._here.players.items()}  # type: ignore[attr-defined]
     assert restored == {"a": None, "b": {"step": 7}}
-    assert (threads, ours._rollbacks) == ([3], 5)
-    assert (ours._kept, ours._adopted, ours._begun.is_set()) == ({}, {}, True)
-    assert ours._packs.batched is config.resources.batched
+    assert (threads, ours._here.setup.config.failures.rollbacks) == ([3], 5)
+    assert (ours._here.kept, ours._begun.is_set()) == ({}, True)
+    assert ours._here.packs.batched is config.resources.batched
     ours._board.check(9)
     with pytest.raises(StaleEpochError):
         ours._board.check(3)
@@ -114,18 +116,19 @@ def test_what_is_asked_before_an_attempt_has_begun_is_asked_again(
     monkeypatch.setattr(module, "ASK_S", 0.0)
     ours = actor()
     ours._begun = threading.Event()
-    ours._board = SimpleNamespace(next=lambda shelf, after: [(shelf, after)])  # type: ignore[assignment]
+    kept = SimpleNamespace(next=lambda shelf, after: [(shelf, after)])
+    ours._board = SimpleNamespace(kept=kept)  # type: ignore[assignment]
     assert ours.next("pair-00", 3) == []
     ours._begun.set()
     assert ours.next("pair-00", 3) == [("pair-00", 3)]
-    ours._players = {}
+    ours._worker = None
     ours.fence(4)  # nothing has begun here: there is nothing to end
 
 
 def test_who_has_left_lives_here_no_more() -> None:
     ours = actor()
     ours.leave("pair-00")
-    assert set(ours._players) == {"pair-01"}
+    assert set(ours._here.players) == {"pair-01"}
     with pytest.raises(KeyError):
         ours.save("pair-00")
 
@@ -135,5 +138,5 @@ def test_the_newest_publication_is_given_once_there_are_players() -> None:
     ours._board._board = SimpleNamespace(announce=SimpleNamespace(remote=lambda *args: None))
     ours._board.publish(Publication("pair-00", 4))
     assert ours.newest(["pair-00", "none"])["pair-00"].version == 4
-    ours._players = {}
+    ours._worker = None
     assert ours.newest(["pair-00"]) == {}

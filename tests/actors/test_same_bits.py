@@ -22,9 +22,12 @@ class Warm(RayExecutor):
     """
 
     def start(self, players: Sequence[str], states: Mapping[str, bytes], epoch: int = 0) -> None:
-        self.spares = [*{id(a): a for a in self.actors.values()}.values(), *self.spares]
-        self.actors.clear()
-        self.bundles.clear()
+        self.workers.spares.there = [
+            *{id(a): a for a in self.workers.actors.values()}.values(),
+            *self.workers.spares.there,
+        ]
+        self.workers.actors.clear()
+        self.workers.bundles.clear()
         super().start(players, states, epoch)
 
     def close(self) -> None:

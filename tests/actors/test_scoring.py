@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from ray.exceptions import ActorDiedError, RayTaskError
 
-from raygan.actors import scoring
+from raygan.actors import evaluating, scoring
 from raygan.actors.scoring import Scoring
 from raygan.actors.worker_group import EVALUATOR
 from raygan.controller.orders import Done, Evaluate, Scored
@@ -24,7 +24,7 @@ class Reference:
 
 
 class Evaluators:
-    """Stands for the household: each evaluator scores when told to, and knows which samples it has
+    """Stands for the worker group: each evaluator scores when told to, and knows which samples it has
     seen.
     """
 
@@ -92,8 +92,10 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
         scoring.ray, "wait", lambda refs, timeout: ([r for r in refs if r.result is not None], [])
     )
     monkeypatch.setattr(scoring.ray, "get", get)
-    monkeypatch.setattr(scoring.Pulse, "beat", lambda self, actors, busy: None)
-    monkeypatch.setattr(scoring.Pulse, "stack", lambda self, name: f"stack of {self._places[name]}")
+    monkeypatch.setattr(evaluating.Pulse, "beat", lambda self, actors, busy: None)
+    monkeypatch.setattr(
+        evaluating.Pulse, "stack", lambda self, name: f"stack of {self._places[name]}"
+    )
 
 
 def begun(budget: int = 3) -> tuple[Evaluators, Scoring]:
@@ -129,7 +131,7 @@ def test_the_score_that_killed_it_is_tried_once_more_and_the_others_are_not_blam
     assert lost.result.missing.startswith("evaluator died")
     house.score(2)
     assert rows(scores.look()) == ["pair-01", "global"]
-    assert (house.made, len(scores.mishaps), scores.deaths) == (3, 2, 0), (
+    assert (house.made, len(scores.mishaps), scores.evaluator.deaths) == (3, 2, 0), (
         "in a row: a score that came begins anew"
     )
     assert not scores.pending
@@ -214,10 +216,10 @@ def test_one_that_hangs_or_takes_for_ever_is_ended_with_its_stack(
     house, scores = begun()
     ask(scores, "pair-00")
     with monkeypatch.context() as m:
-        m.setattr(scoring.Pulse, "beat", lambda self, actors, busy: EVALUATOR)
+        m.setattr(evaluating.Pulse, "beat", lambda self, actors, busy: EVALUATOR)
         assert scores.look() == []
     with monkeypatch.context() as m:
-        m.setattr(scoring, "SCORE_S", -1.0)
+        m.setattr(evaluating, "SCORE_S", -1.0)
         (lost,) = scores.look()
     assert "no score within" in lost.result.missing
     assert [(m.kind, m.stack) for m in scores.mishaps] == [("hang", "stack of ('here', 7)")] * 2

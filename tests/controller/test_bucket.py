@@ -3,6 +3,8 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -17,7 +19,8 @@ from raygan.controller.checkpoint import (
     retain,
     write_checkpoint,
 )
-from raygan.controller.journal import Journal, read_head, read_journal
+from raygan.controller.history import read_head, read_journal
+from raygan.controller.journal import Journal
 from raygan.controller.objects import Objects, refuse_unreachable
 from raygan.controller.storage import LocalStorage, Storage
 from raygan.errors import ConfigError, StaleEpochError
@@ -284,6 +287,18 @@ def test_a_glance_at_a_store_that_is_away_is_no_failure_and_a_commit_is() -> Non
     for _ in range(2):
         with pytest.raises(StaleEpochError):
             journal.glance()
+
+
+def test_a_mistake_of_ours_is_not_told_as_the_bucket_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(*args: Any, **how: Any) -> Any:
+        raise TypeError("a mistake")
+
+    store = SimpleNamespace(list=wrong)
+    monkeypatch.setattr(module, "open_objects", lambda *args: Objects(store, "s3://b/runs"))
+    with pytest.raises(TypeError, match="a mistake"):
+        refuse_unreachable("s3://b/runs")
+    store.list = lambda *args, **how: iter(())
+    refuse_unreachable("s3://b/runs")
 
 
 def test_no_secret_is_told(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

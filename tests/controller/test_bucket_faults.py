@@ -7,7 +7,8 @@ import pytest
 
 from raygan.controller.bucket import BucketStorage
 from raygan.controller.checkpoint import Checkpoint, newest_valid, write_checkpoint
-from raygan.controller.journal import Journal, read_journal
+from raygan.controller.history import read_journal
+from raygan.controller.journal import Journal
 from raygan.controller.objects import Objects
 from raygan.errors import StaleEpochError
 from tests.buckets import Killed, Server, Struck, memory, served

@@ -19,7 +19,8 @@ from raygan.controller.checkpoint import (
     retain,
     write_checkpoint,
 )
-from raygan.controller.journal import Journal, read_journal
+from raygan.controller.history import read_journal
+from raygan.controller.journal import Journal
 from raygan.controller.storage import LocalStorage
 from raygan.errors import CheckpointError, StaleEpochError
 

@@ -17,11 +17,11 @@ from raygan.config import Config, FailuresConfig, full_dump
 from raygan.controller.checkpoint import list_checkpoints, newest_valid
 from raygan.controller.controller import Controller
 from raygan.controller.failures import Failures
+from raygan.controller.history import read_journal
 from raygan.controller.inline import InlineExecutor
-from raygan.controller.journal import read_journal
 from raygan.controller.listener import Listener, as_listener
-from raygan.controller.membership import REQUEST
 from raygan.controller.orders import Done, Join, Order
+from raygan.controller.requests import file_of
 from raygan.controller.run_folder import RunFolder, read_jsonl
 from raygan.controller.storage import LocalStorage
 from raygan.controller.worker import Shelves, host
@@ -246,7 +246,8 @@ def test_who_is_asked_for_while_somebody_is_away_waits_until_it_is_back(
         if c.state.away and not asked:
             assert c.state.away == {"gen-01"}
             asked.append("r1")
-            (c.log.folder.path / REQUEST).write_text(json.dumps({"id": "r1", "pairs": pairs}))
+            request = {"verb": "scale", "id": "r1", "pairs": pairs}
+            (c.log.folder.path / file_of(request)).write_text(json.dumps(request))
 
     controller = run(
         tmp_path, [("gen-01", 60, "death")] + [("gen-00", 70, "death")] * again, Late,

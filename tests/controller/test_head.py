@@ -15,8 +15,9 @@ from raygan.controller.checkpoint import (
     retain,
     write_checkpoint,
 )
-from raygan.controller.journal import Entry, Journal, committed, read_head, read_journal
-from raygan.controller.saving import best_step
+from raygan.controller.committing import best_step
+from raygan.controller.history import Entry, committed, read_head, read_journal
+from raygan.controller.journal import Journal
 from raygan.controller.storage import LocalStorage
 
 PARTS = {"pair-00": b"a" * 50, "pair-01": b"b" * 60}

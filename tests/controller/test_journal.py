@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from raygan.controller import journal as module
-from raygan.controller.journal import (
+from raygan.controller import history as module
+from raygan.controller.history import (
     Entry,
     Head,
     History,
-    Journal,
     committed,
     file_of,
     read_head,
     read_journal,
     undo,
 )
+from raygan.controller.journal import Journal
 from raygan.controller.storage import LocalStorage
 from raygan.errors import StaleEpochError
 

@@ -15,8 +15,8 @@ from raygan.controller.checkpoint import newest_valid
 from raygan.controller.controller import Controller
 from raygan.controller.inline import InlineExecutor
 from raygan.controller.listener import as_listener
-from raygan.controller.membership import REQUEST
 from raygan.controller.orders import Adopt, Done, Join
+from raygan.controller.requests import BEFORE, Requests, file_of
 from raygan.controller.run_folder import RunFolder, read_jsonl
 from raygan.errors import Interrupted, PlayerDied
 from raygan.gan.bundle import unpack
@@ -56,15 +56,20 @@ def run(
             for s in requests
             if min(c.state.done[p] for p in c.state.strategy.locals(c.state.config)) >= s
         ]:
-            (folder.path / REQUEST).write_text(
-                json.dumps({"id": f"r{step}", "pairs": requests.pop(step)})
-            )
+            asked = requests.pop(step)
+            for number, pairs in enumerate(asked if isinstance(asked, list) else [asked]):
+                request = {"verb": "scale", "id": f"r{step}" + "bcd"[:number], "pairs": pairs}
+                (folder.path / file_of(request)).write_text(json.dumps(request))
 
     controller = Controller(config, folder, lambda: executor(setup), [ask], 400)
     if known is not None:
         known.append(controller)
     controller.run()
     return controller
+
+
+def waiting(path: Path) -> list[str]:
+    return Requests(path).waiting()
 
 
 def events(controller: Controller, *kinds: str) -> list[dict[str, Any]]:
@@ -145,7 +150,7 @@ def test_what_cannot_be_is_refused_and_the_run_goes_on(
     assert why in refused["why"]
     assert refused["request"] == "r4" or pairs == "many"
     assert set(controller.state.done.values()) == {24}
-    assert not (controller.log.folder.path / REQUEST).exists()
+    assert not waiting(controller.log.folder.path)
 
 
 def test_pairs_that_share_weights_cannot_be_scaled(
@@ -268,7 +273,7 @@ def test_what_was_answered_is_not_undone_by_a_death_before_the_next_checkpoint(
         before, _ = newest_valid(known[0].log.folder.path)
         assert before is not None
         missing = before.extra["members"] != list(known[0].state.config.ids)
-        assert (known[0].log.folder.path / REQUEST).exists() or not missing
+        assert waiting(known[0].log.folder.path) or not missing
         resume_run(known[0].log.folder.path, inline=True)
     whole = run(tmp_path / "whole", {5: pairs}, monkeypatch, **changes)
     finals = [newest_valid(c.log.folder.path)[0] for c in (known[0], whole)]
@@ -276,7 +281,7 @@ def test_what_was_answered_is_not_undone_by_a_death_before_the_next_checkpoint(
     assert finals[1] is not None
     assert finals[0].extra["members"] == finals[1].extra["members"] == list(whole.state.config.ids)
     assert set(finals[0].steps.values()) == {24}
-    assert not (known[0].log.folder.path / REQUEST).exists()
+    assert not waiting(known[0].log.folder.path)
     if tempo == "lockstep":
         bits = [{p: digest(unpack(raw)) for p, raw in f.parts.items()} for f in finals if f]
         assert bits[0] == bits[1]
@@ -288,7 +293,7 @@ def taken_up(tmp_path: Path, strategy: Any = "independent", **request: Any) -> C
     folder = RunFolder.create(tmp_path, "run")
     folder.write("config.json", json.dumps(full_dump(config)))
     folder.status(executor="inline", shape=(2,), status="running")
-    folder.write(REQUEST, json.dumps({"id": "r", "verb": "scale", **request}))
+    folder.write(BEFORE, json.dumps({"id": "r", "verb": "scale", **request}))
     setup = setup_of(config)
     return Controller(config, folder, lambda: InlineExecutor(setup), [], 400)
 
@@ -303,13 +308,13 @@ def test_a_request_with_nothing_left_to_do_stays_until_a_checkpoint_has_its_memb
     path, there = controller.log.folder.path, list[tuple[bool, bool]]()
 
     def look(c: Controller, done: Done) -> None:
-        there.append((newest_valid(path)[0] is not None, (path / REQUEST).exists()))
+        there.append((newest_valid(path)[0] is not None, bool(waiting(path))))
 
     controller.listeners = [as_listener(look)]
     controller.run()
     assert {waits for committed, waits in there if not committed} == {True}
     assert any(committed for committed, _ in there)
-    assert not (path / REQUEST).exists()
+    assert not waiting(path)
     assert [(e["pairs"], e["why"]) for e in events(controller, "scale")] == [(3, "nothing to do")]
 
 
@@ -367,7 +372,7 @@ def test_what_happened_since_is_heeded_and_nobody_tries_for_ever(
     assert [e["why"][:30] for e in refused] == (
         ["--pairs 5: carried out 3 times"] if "tries" in request_ else []
     )
-    assert not (controller.log.folder.path / REQUEST).exists()
+    assert not waiting(controller.log.folder.path)
 
 
 @pytest.mark.parametrize(("asked_after", "step"), [(Train, 6), (Swap, 7), (Adopt, 7)])
@@ -379,14 +384,14 @@ def test_members_never_change_at_a_step_whose_swaps_had_those_of_before(
     """
     monkeypatch.setattr("raygan.controller.membership.EVERY_S", 0.0)
     controller = taken_up(tmp_path, strategy={"name": "gap", "swap_every": 3})
-    (controller.log.folder.path / REQUEST).unlink()
+    (controller.log.folder.path / BEFORE).unlink()
     asked: list[int] = []
 
     def ask(c: Controller, done: Done) -> None:
         at = done.order.swap.step if isinstance(done.order, Adopt) else c.state.furthest
         if isinstance(done.order, asked_after) and at == 6 and not asked:
             asked.append(at)
-            c.log.folder.write(REQUEST, json.dumps({"id": "r", "pairs": 4}))
+            c.asked({"verb": "scale", "id": "r", "pairs": 4})
 
     controller.listeners.append(as_listener(ask))
     controller.run()
@@ -402,7 +407,19 @@ def test_a_request_that_is_refused_leaves_the_one_before_it_in_force(
     controller = run(tmp_path, {4: 4, 6: 99}, monkeypatch, checkpoint={"every_steps": 12})
     assert [e["kind"] for e in events(controller, "scale", "refused")] == ["scale", "refused"]
     assert controller.state.config.ids == (0, 1, 2, 3)
-    assert not (controller.log.folder.path / REQUEST).exists()
+    assert not waiting(controller.log.folder.path)
+
+
+@pytest.mark.parametrize("tempo", ["lockstep", "async"])
+def test_of_two_requests_at_once_neither_is_lost(
+    tmp_path: Path, tempo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("raygan.strategies.pmgan.judge.PATIENCE_S", 0.02)
+    controller = run(tmp_path, {4: [5, 2]}, monkeypatch, tempo=tempo)
+    answers = [(e["request"], e["pairs"]) for e in events(controller, "scale")]
+    assert answers == [("r4", 5), ("r4b", 2)], "in the order in which they were asked"
+    assert controller.state.config.ids == (0, 1)
+    assert not waiting(controller.log.folder.path)
 
 
 def test_a_joiner_that_is_up_too_late_is_sent_away(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from raygan.controller import lines as lines_module
+from raygan.controller.files import sync_folder
 from raygan.controller.run_folder import (
     JsonLines,
     RunFolder,
@@ -13,7 +14,6 @@ from raygan.controller.run_folder import (
     find_run,
     inside,
     read_jsonl,
-    sync_folder,
     write_atomically,
 )
 from raygan.errors import ConfigError, RayganError

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from raygan.controller import saving as module
+from raygan.controller import committing as module
 from raygan.controller.assembly import Assembly, Cut
 from raygan.controller.checkpoint import newest_valid
+from raygan.controller.committing import best_step
 from raygan.controller.journal import Journal
 from raygan.controller.ledger import Ledger
 from raygan.controller.orders import Save
-from raygan.controller.saving import Saving, best_step
+from raygan.controller.saving import Saving
 from raygan.controller.storage import LocalStorage
 from raygan.controller.totals import Totals
 from raygan.errors import CheckpointError
@@ -160,8 +161,10 @@ class Run:
         self.ledger = Ledger(self.done)
         self.totals = Totals(seen={7, 3}, best={2: ("fid", 1.0), 4: ("fid", 2.0), 99: ("fid", 3.0)})
         self.folder = self
-        self.free = False
-        self.plan = SimpleNamespace(checkpoint_every=4, saves_at=lambda step: step % 2 == 0)
+        self.strategy = SimpleNamespace(swaps=False)
+        self.plan = SimpleNamespace(
+            checkpoint_every=4, saves_at=lambda step: step % 2 == 0, tempo="lockstep"
+        )
         self.told: list[tuple[str, dict[str, Any]]] = []
         self.kept_totals = 0
         self.mirrored: list[int] = []
@@ -241,7 +244,7 @@ def test_who_is_due_gives_its_part_and_in_async_no_more_often_than_it_was_asked_
     saving = run.begin()
     saving.assembly.asked(Save(A, 4, at=4), [A, B], {})
     assert [saving.due(A, step) for step in (5, 6, 7, 8)] == [False, True, False, True]
-    run.free = True  # async: at any step, so that asked two steps ago is enough
+    run.plan.tempo = "async"  # at any step, so that asked two steps ago is enough
     assert [saving.due(A, step) for step in (5, 6, 7, 8)] == [False, False, False, True]
     assert [saving.due(B, step) for step in (5, 6)] == [False, True], "it was never asked"
 
@@ -251,17 +254,17 @@ def test_what_others_wait_for_is_given_where_one_is_in_async_only(tmp_path: Path
     saving = run.begin()
     saving.assembly.asked(Save(A, 4, at=4), [A, B], {})
     assert saving.awaited(B, 6) == []
-    run.free = True
+    run.plan.tempo = "async"
     assert saving.awaited(B, 6) == [Save(B, 4, at=6)]
 
 
 def test_the_best_checkpoint_is_kept_where_that_is_asked_for(tmp_path: Path) -> None:
     run = Run(tmp_path)
     saving = run.begin()
-    assert saving.best_steps([2, 4]) == []
+    assert saving.committer.best_steps([2, 4]) == []
     run.config.checkpoint.keep_best = True
-    assert saving.best_steps([2, 4]) == [2], "the lower FID"
-    assert saving.best_steps([6]) == [], "none of these was scored"
+    assert saving.committer.best_steps([2, 4]) == [2], "the lower FID"
+    assert saving.committer.best_steps([6]) == [], "none of these was scored"
 
 
 def test_what_is_superseded_goes_and_that_is_told(tmp_path: Path) -> None:

@@ -55,7 +55,9 @@ class Where(RayExecutor):
 
     def close(self) -> None:
         """Ask, then end."""
-        Where.ran = {n: facts["device"] for n, facts in self._where(self.actors).items()}
+        Where.ran = {
+            n: facts["device"] for n, facts in self.replies.where(self.workers.actors).items()
+        }
         super().close()
 
 

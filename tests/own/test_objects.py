@@ -16,9 +16,10 @@ import raygan
 from raygan.config import load_component, resolve
 from raygan.errors import ConfigError, DataError
 from raygan.losses.hinge import Hinge
+from raygan.own.importing import register
 from raygan.own.names import label, split
 from raygan.own.objects import named, needed, spec_of, taken
-from raygan.own.source import SOURCES, register
+from raygan.own.source import SOURCES
 from tests.own.conftest import PARTS, as_elsewhere
 
 FAST: dict[str, Any] = {

@@ -130,7 +130,8 @@ def test_nobody_without_the_token_gets_an_answer() -> None:
         assert requests >= 300
         assert answered == []
         assert (
-            ray.get(executor.actors["pair-00"].where.remote("pair-00"), timeout=60)["step"] == 0
+            ray.get(executor.workers.actors["pair-00"].where.remote("pair-00"), timeout=60)["step"]
+            == 0
         ), "nothing was killed"
     finally:
         executor.close()

@@ -30,10 +30,12 @@ from raygan.config import Config
 from raygan.controller import membership
 from raygan.controller.checkpoint import Checkpoint, listed, newest_valid, open_journal
 from raygan.controller.controller import Controller
+from raygan.controller.history import read_journal
 from raygan.controller.inline import InlineExecutor
-from raygan.controller.journal import Journal, read_journal
+from raygan.controller.journal import Journal
 from raygan.controller.orders import Adopt, Card, Done, Evaluate, Join, Order, Scored
-from raygan.controller.run_folder import REQUEST, RunFolder
+from raygan.controller.requests import Requests, file_of
+from raygan.controller.run_folder import RunFolder
 from raygan.controller.telemetry import Telemetry
 from raygan.controller.worker import take_up
 from raygan.errors import CheckpointError, Interrupted, PlayerDied, StaleEpochError
@@ -187,7 +189,7 @@ class SimExecutor(InlineExecutor):
         return cards
 
     def adopt(self, swap: Swap) -> None:
-        parcels = self.parcels.pop(swap)
+        parcels = self.worker.kept.pop(swap)
         for player, source in swap.moves.items():
             self.instant("between adoptions")
             take_up(self.players[player], swap, parcels[source])
@@ -232,8 +234,8 @@ class World:
         """A player may die here, with those of its process, or the driver with everything; the disk may be full; somebody may
         ask for something.
         """
-        if self.controller is not None and (done := self.controller.loop.membership.carried_out):
-            self.wanted = done
+        if self.controller is not None and (done := self.controller.loop.membership.answered):
+            self.wanted = done[1]
         if self.left == 0 or self.rng.random() > 0.08:
             return
         self.left -= 1
@@ -269,7 +271,7 @@ class World:
         elif self.config.tempo == "async":
             self.faults["scale"] += 1
             asked = {"verb": "scale", "id": str(self.left), "pairs": self.rng.randint(2, 5)}
-            (self.folder.path / REQUEST).write_text(json.dumps(asked))
+            (self.folder.path / file_of(asked)).write_text(json.dumps(asked))
 
     def run(self) -> Checkpoint:
         """To the end, however many lives that takes; its last checkpoint."""
@@ -358,7 +360,7 @@ class World:
                 f" {sorted(final.parts)} (C1)"
             )
         if self.wanted is not None and final.extra["members"] != self.wanted["members"]:
-            waits = (self.folder.path / REQUEST).exists()
+            waits = Requests(self.folder.path).waiting()
             if not waits and self.wanted["id"] not in self._refused():
                 raise Violation(
                     f"members {self.wanted['members']} were asked for and answered, the last"

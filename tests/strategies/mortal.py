@@ -55,11 +55,11 @@ class Mortal(InlineExecutor):
 
     def adopt(self, swap: Swap) -> None:
         self.instant(INSTANTS[3])
-        sources = {p: parcel.fingerprint for p, parcel in self.parcels[swap].items()}
+        sources = {p: parcel.fingerprint for p, parcel in self.worker.kept[swap].items()}
         for i, player in enumerate(swap.moves):
             if i == 1:
                 self.instant(INSTANTS[4])
-            parcel = self.parcels[swap][swap.moves[player]]
+            parcel = self.worker.kept[swap][swap.moves[player]]
             take_up(self.players[player], swap, parcel)
         for player, source in swap.moves.items():  # every tensor and buffer equals its source
             self.hashes.append(held(self.players[player], swap) == sources[source])

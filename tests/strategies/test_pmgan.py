@@ -323,7 +323,7 @@ def test_a_hundred_thousand_writes_against_readers() -> None:
     def read(mine: list[int]) -> None:
         last = -1
         while not stop.is_set():
-            for slot in board.held_newest([slot_of("gen-00")]).values():
+            for slot in board.kept.newest([slot_of("gen-00")]).values():
                 try:
                     check_slot(slot)
                 except RayganError as error:

@@ -18,8 +18,8 @@ from scipy.stats import kstest
 from raygan.config import Config, resolve
 from raygan.controller.checkpoint import newest_valid
 from raygan.controller.controller import Controller
+from raygan.controller.history import read_journal
 from raygan.controller.inline import InlineExecutor
-from raygan.controller.journal import read_journal
 from raygan.controller.run_folder import RunFolder, read_jsonl
 from raygan.controller.storage import LocalStorage
 from raygan.errors import ConfigError

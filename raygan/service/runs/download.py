@@ -10,9 +10,8 @@ from pathlib import Path
 
 from raygan.controller.checkpoint import FOLDER
 from raygan.controller.copies import storage_of, view
-from raygan.controller.files import say
-from raygan.controller.journal import FOLDER as JOURNAL
-from raygan.controller.run_folder import sync_folder
+from raygan.controller.files import say, sync_folder
+from raygan.controller.history import FOLDER as JOURNAL
 from raygan.controller.storage import LocalStorage
 from raygan.errors import CheckpointError, ConfigError
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from raygan.controller.checkpoint import Checkpoint, newest_valid
 from raygan.controller.copies import shown, storage_of
-from raygan.controller.journal import read_journal
+from raygan.controller.history import read_journal
 from raygan.controller.lines import NOTES
 from raygan.errors import CheckpointError
 from raygan.service.runs.repair import missing

@@ -12,7 +12,7 @@ from typing import Any
 
 from raygan.controller.copies import address_of, shown, storage_of
 from raygan.controller.files import say, write_within
-from raygan.controller.journal import read_journal
+from raygan.controller.history import read_journal
 from raygan.controller.lines import Lines, told_by_a_run
 from raygan.errors import CheckpointError, ConfigError
 from raygan.service.runs.run import Run

@@ -22,14 +22,8 @@ from raygan.controller.bucket import BucketStorage
 from raygan.controller.copies import refresh, shown, storage_of
 from raygan.controller.files import say, write_within
 from raygan.controller.lines import Lines, told_by_a_run
-from raygan.controller.run_folder import (
-    REQUEST,
-    STOP,
-    check_name,
-    find_run,
-    inside,
-    write_atomically,
-)
+from raygan.controller.requests import file_of
+from raygan.controller.run_folder import check_name, find_run, inside, write_atomically
 from raygan.controller.versions import refuse_newer
 from raygan.errors import ConfigError
 from raygan.service.runs.alive import running
@@ -64,7 +58,7 @@ class FolderFeed:
 
     def ask(self, request: dict[str, Any]) -> None:
         """As a file that the driver looks for."""
-        name = STOP if request["verb"] == "stop" else REQUEST
+        name = file_of(request)
         try:
             raw = json.dumps(request).encode()
             if isinstance(there := storage_of(self.run.path), BucketStorage):

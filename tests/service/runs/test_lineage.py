@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import raygan
 from raygan.cli import main
 from raygan.config import resolve
-from raygan.controller.journal import read_journal
+from raygan.controller.history import read_journal
 from raygan.controller.storage import LocalStorage
 from raygan.errors import CheckpointError, ConfigError
 from raygan.service.runs.lineage import lineage, replay

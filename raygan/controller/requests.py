@@ -1,0 +1,92 @@
+"""What others ask of a running run, as files in its folder, for whoever reaches that.
+
+    scale-<when>-<token>.json   `raygan scale`: one a request, so that of two at once neither is lost;
+                                the older one is answered first
+    scale.json                  the same, as raygan asked before 0.3
+    stop.json                   `raygan stop`: two of them ask for the same
+
+A request to scale stays, with what was decided of it, until a checkpoint has its members (see
+membership.py).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import secrets
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from raygan.controller.files import remove_within, write_within
+from raygan.controller.lines import read_json
+
+STOP = "stop.json"
+BEFORE = "scale.json"
+SCALE = re.compile(r"scale-[0-9]{20}-[0-9a-f]{8}\.json")
+
+
+def file_of(request: Mapping[str, Any]) -> str:
+    """The file that a request goes into: {"verb": "stop"}, or {"verb": "scale", "id": ..., "pairs":
+    ...}.
+    """
+    if request["verb"] == "stop":
+        return STOP
+    # the time only says who was first; of two within its resolution neither was, and the token
+    # keeps them apart
+    return f"scale-{time.time_ns():020d}-{secrets.token_hex(4)}.json"
+
+
+def of(names: Iterable[str]) -> list[str]:
+    """Those of some files that are requests, oldest first.
+
+    >>> late, early = f"scale-{2:020d}-00000000.json", f"scale-{1:020d}-ffffffff.json"
+    >>> of([late, "run.json", STOP, early, "scale.json"]) == [early, late, "scale.json", STOP]
+    True
+    """
+    return sorted(name for name in names if name in (STOP, BEFORE) or SCALE.fullmatch(name))
+
+
+class Requests:
+    """Of one run, as its driver sees them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def stops(self) -> bool:
+        """Was it asked to stop? Asked once, answered once."""
+        if not (self.folder / STOP).exists():
+            return False
+        remove_within(self.folder, STOP)
+        return True
+
+    def waiting(self) -> list[str]:
+        """Requests to scale that are not done with, oldest first."""
+        try:
+            found = of(path.name for path in self.folder.iterdir())
+        except OSError:
+            # a mount that is away: they are looked for again soon
+            return []
+        if BEFORE in found:
+            # out of the way of the next one under that name
+            name = file_of({"verb": "scale"})
+            with contextlib.suppress(OSError):
+                (self.folder / BEFORE).rename(self.folder / name)
+                found.append(name)
+        return sorted(name for name in found if SCALE.fullmatch(name))
+
+    def read(self, name: str) -> dict[str, Any]:
+        """What it says. Raises ConfigError."""
+        return read_json(self.folder, name)
+
+    def keep(self, name: str, request: Mapping[str, Any]) -> None:
+        """With what was decided of it: whoever is taken back to before decides the same."""
+        # a full disk: it stays as it was asked, and is decided anew, should it come to that
+        with contextlib.suppress(OSError):
+            write_within(self.folder, name, json.dumps(dict(request)).encode())
+
+    def drop(self, name: str) -> None:
+        """It is done with."""
+        remove_within(self.folder, name)

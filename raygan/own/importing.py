@@ -1,0 +1,163 @@
+"""Users' own parts as modules: imported from the text that was hashed, never from the file, which may
+say something else by now.
+
+    raygan_own_3f2a9c1b7d04 -> SOURCES -> that text, executed once a process
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.abc
+import importlib.machinery
+import linecache
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from raygan.errors import ConfigError
+from raygan.own.names import Name
+from raygan.own.source import PREFIX, SOURCES, Source, read_module, said
+
+
+def register(source: Source) -> Source:
+    """From now on it can be imported here."""
+    _Finder.install()
+    return SOURCES.setdefault(source.key, source)
+
+
+def import_part(kind: str, name: Name, source: Source) -> ModuleType:
+    """The module of a settled name. Raises ConfigError: one line that names file, line and what to
+    do.
+    """
+    if source.module:
+        _check_installed(kind, source)
+        module = source.module
+    else:
+        inner = name.where.removesuffix(".py").split("/")[1:] if source.package else []
+        module = ".".join([PREFIX + source.key, *inner])
+    try:
+        return importlib.import_module(module)
+    except SyntaxError as error:
+        raise ConfigError(
+            f"{kind}: {_file(source, error.filename)}:{error.lineno}: {error.msg}. Mend it."
+        ) from None
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"{kind}: {_at(source, error)}: {_not_found(source, str(error.name))}"
+        ) from None
+    except ConfigError:
+        raise
+    except Exception as error:
+        # of any kind: whatever a user's file does when it is imported
+        raise ConfigError(f"{kind}: {_at(source, error)}: {said(error)}. Mend it.") from None
+
+
+def _check_installed(kind: str, source: Source) -> None:
+    """Is the module here, and the same?"""
+    try:
+        here = read_module(kind, source.module)
+    except ConfigError:
+        raise ConfigError(
+            f"{kind}: module {source.module!r} is on the machine that started the run and not on"
+            f" this one ({sys.platform}, Python {sys.version.split()[0]}). Install it there, or"
+            " give its file: the source travels then."
+        ) from None
+    if here.sha256 != source.sha256:
+        raise ConfigError(
+            f"{kind}: module {source.module!r} has sha256 {here.key} in {here.path}, the run's has"
+            f" {source.key}. Install the same version."
+        )
+
+
+def _not_found(source: Source, missing: str) -> str:
+    top = missing.partition(".")[0]
+    beside = Path(source.path).parent if not source.package else Path(source.path)
+    if not source.module and (
+        (beside / f"{top}.py").exists() or (beside / top).is_dir() or top == source.package
+    ):
+        how = f"`from .{top if top != source.package else 'layers'} import ...`"
+        return (
+            f"no module named {missing!r}: it lies beside the file, and a file travels alone. Make"
+            f" the folder a package (__init__.py) and write {how}, or install it."
+        )
+    return f"no module named {missing!r}. Install it here and on every machine of the cluster."
+
+
+def _file(source: Source, name: str | None) -> str:
+    return name or next(iter(source.files))
+
+
+def _at(source: Source, error: BaseException) -> str:
+    """file:line of the last place in the user's own source."""
+    at, trace = "", error.__traceback__
+    files = {filename(source, name) for name in source.files}
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename in files:
+            at = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return at or source.module or source.path
+
+
+def filename(source: Source, name: str) -> str:
+    """What tracebacks say: the user's own file; where that is another machine's, it is shown from
+    the text that travelled.
+    """
+    if source.taken:
+        return f"<{', '.join(source.taken)} of {source.path}>"
+    if not source.package:
+        return source.path
+    return str(Path(source.path).parent / name)
+
+
+class _Finder:
+    """Imports raygan_own_* from SOURCES; everything else is others' business."""
+
+    def find_spec(
+        self, module: str, path: object = None, target: object = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if not module.startswith(PREFIX):
+            return None
+        top, *inner = module.split(".")
+        source = SOURCES.get(top.removeprefix(PREFIX))
+        if source is None:
+            return None
+        stem = (
+            "/".join([source.package, *inner])
+            if source.package
+            else next(iter(source.files)).removesuffix(".py")
+        )
+        for name in (f"{stem}.py", f"{stem}/__init__.py"):
+            if name in source.files:
+                is_package = name.endswith("/__init__.py")
+                return importlib.machinery.ModuleSpec(
+                    module,
+                    _Loader(source, name),
+                    origin=filename(source, name),
+                    is_package=is_package,
+                )
+        return None
+
+    @classmethod
+    def install(cls) -> None:
+        """Once a process."""
+        if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+            # last: a name that somebody has installed is theirs
+            sys.meta_path.append(cls())
+
+
+class _Loader(importlib.abc.Loader):
+    """Executes one text."""
+
+    def __init__(self, source: Source, name: str) -> None:
+        self.source = source
+        self.name = name
+
+    def exec_module(self, module: ModuleType) -> None:
+        """What was hashed, not what the file says by now."""
+        text, file = self.source.files[self.name], filename(self.source, self.name)
+        # tracebacks show the text that ran: the file may have changed since, or be on another
+        # machine
+        linecache.cache[file] = len(text), None, text.splitlines(keepends=True), file
+        module.__file__ = file
+        # not with this module's `annotations` from __future__: it is the user's text
+        exec(compile(text.removeprefix("\ufeff"), file, "exec", dont_inherit=True), module.__dict__)

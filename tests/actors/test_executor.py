@@ -1,0 +1,37 @@
+"""A turn of the executor, without Ray."""
+
+from typing import Any
+
+import pytest
+
+from raygan.actors import calls, executor, replies, scoring
+from raygan.actors.executor import RayExecutor
+from raygan.controller.orders import Join
+from raygan.errors import PlayerDied
+from raygan.strategies.orders import Train
+from tests.actors.fakes import Actor, Ray
+from tests.conftest import setup_of, tiny_config
+
+
+def test_a_joiner_that_dies_as_it_comes_takes_nothing_of_what_others_have_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ray = Ray()
+    for module in (calls, executor, replies, scoring):
+        monkeypatch.setattr(module, "ray", ray)
+    monkeypatch.setattr(replies, "dead_head", lambda: None)
+    ours = RayExecutor("run", setup_of(tiny_config()))
+    monkeypatch.setattr(ours.replies, "look", lambda busy: None)
+    monkeypatch.setattr(ours.scoring, "look", list)
+    actor = Actor("one", train=[{"steps": 5.0}], open=7)
+    ours.workers.actors |= {"pair-00": actor, "pair-01": Actor("two")}
+    ours.submit(Train("pair-00", 5))
+    ours.calls.add(Join("pair-01", 7), actor.open.remote("pair-01", 7))
+
+    def gone(player: str) -> Any:
+        raise PlayerDied(player, "killed")
+
+    monkeypatch.setattr(ours.muster, "joined", gone)
+    assert [item.order for item in ours.wait(0.0)] == [Train("pair-00", 5)]
+    with pytest.raises(PlayerDied, match="pair-01"):
+        ours.wait(0.0)

@@ -1,0 +1,130 @@
+"""Everybody at the beginning of an attempt: survivors, the dead, those who do not answer, joiners;
+without Ray.
+"""
+
+from typing import Any
+
+import pytest
+
+from raygan.actors import muster as module
+from raygan.actors import replies as answers
+from raygan.actors import worker_group
+from raygan.actors.muster import Muster
+from raygan.actors.replies import Replies
+from raygan.actors.worker_group import BOARD, WorkerGroup
+from raygan.controller.orders import Join
+from raygan.errors import PlayerDied
+from raygan.strategies.base import strategy_of
+from tests.actors.fakes import Actor, Call, Ray
+from tests.conftest import setup_of, tiny_config
+
+WHERE = {"node": "n1", "pid": 7}
+PAIRS = ["pair-00", "pair-01", "pair-02"]
+
+
+class Cluster:
+    """The muster of a group whose actors are made at once; `silent` ones never answer `begin`."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> None:
+        self.log: list[Call] = []
+        self.made: list[Actor] = []
+        self.silent: set[str] = set()
+        self.ray = Ray()
+        for place in (module, answers, worker_group):
+            monkeypatch.setattr(place, "ray", self.ray)
+        monkeypatch.setattr(answers, "dead_head", lambda: None)
+        monkeypatch.setattr(module, "SETTLE_S", 0.0)
+        monkeypatch.setattr(module, "START_TIMEOUT_S", 0.2)
+        monkeypatch.setattr(worker_group, "end_process", lambda *place: None)
+        config = tiny_config(num_pairs=3, failures={"lease_s": 0.1}, **settings)
+        self.workers = workers = WorkerGroup("run", setup_of(config))
+        workers.suit(strategy_of(config))
+        monkeypatch.setattr(workers, "reserve", lambda homes: None)
+        monkeypatch.setattr(workers, "keep_spares", lambda: None)
+        monkeypatch.setattr(workers, "make_player", lambda home, joins=False: self.make(home[0]))
+        monkeypatch.setattr(workers, "make_helper", self.make)
+        pulse: Any = type("Pulse", (), {"stack": lambda self, name: "", "lease_s": 0.1})()
+        self.muster = Muster(workers, Replies(workers, pulse))
+
+    def make(self, name: str) -> Actor:
+        answers = {"register": None, "where": WHERE, "open": 0}
+        if name not in self.silent:
+            answers["begin"] = None
+        self.made.append(Actor(f"{name} #{len(self.made)}", self.log, **answers))
+        self.silent.discard(name)
+        return self.made[-1]
+
+    def names(self) -> list[str]:
+        return [actor.name.partition(" ")[0] for actor in self.made]
+
+
+def test_all_are_made_begun_registered_and_their_places_noted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cluster = Cluster(monkeypatch)
+    cluster.muster.all(PAIRS, {"pair-01": b"state"}, epoch=3)
+    assert cluster.names() == [BOARD, *PAIRS]
+    begins = {c.actor.partition(" ")[0]: c.args for c in cluster.log if c.method == "begin"}
+    assert begins[BOARD] == (3,)
+    assert {p: (begins[p][0], begins[p][1], begins[p][3]) for p in PAIRS} == {
+        "pair-00": (3, ["pair-00"], {}), "pair-01": (3, ["pair-01"], {"pair-01": [b"state"]}),
+        "pair-02": (3, ["pair-02"], {}),
+    }  # fmt: skip
+    order = [c.method for c in cluster.log]
+    assert order.index("register") > max(i for i, m in enumerate(order) if m == "begin")
+    assert cluster.workers.places == dict.fromkeys([*PAIRS, BOARD], ("n1", 7))
+    assert cluster.muster.mishaps == []
+
+
+def test_survivors_hear_of_the_new_epoch_before_anybody_begins_and_the_dead_are_made_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cluster = Cluster(monkeypatch)
+    cluster.muster.all(PAIRS, {}, epoch=1)
+    dead = cluster.workers.actors["pair-01"]
+    cluster.workers.lost.add("pair-01")
+    cluster.log.clear()
+    cluster.muster.all(["pair-00", "pair-01"], {}, epoch=2)  # pair-02 is no member any more
+    assert cluster.names() == [BOARD, *PAIRS, "pair-01"]
+    assert cluster.ray.killed == [dead, cluster.made[3]]
+    methods = [c.method for c in cluster.log]
+    assert methods[:1] == ["fence"]
+    assert "fence" not in methods[methods.index("begin") :]
+    assert cluster.workers.lost == set()
+
+
+def test_who_does_not_answer_is_replaced_once_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster(monkeypatch)
+    cluster.silent.add("pair-02")
+    cluster.muster.all(PAIRS, {}, epoch=1)
+    assert cluster.names() == [BOARD, *PAIRS, "pair-02"]
+    (mishap,) = cluster.muster.mishaps
+    assert (mishap.player, mishap.kind) == ("pair-02", "hang")
+    cluster.workers.lost.add("pair-02")
+    make = cluster.make
+    cluster.make = lambda name: (cluster.silent.add(name), make(name))[1]  # type: ignore[method-assign]
+    monkeypatch.setattr(
+        cluster.workers, "make_player", lambda home, joins=False: cluster.make(home[0])
+    )
+    with pytest.raises(PlayerDied, match="did not start within"):
+        cluster.muster.all(PAIRS, {}, epoch=2)
+
+
+def test_a_joiner_begins_then_all_know_it_then_it_opens(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster(monkeypatch)
+    cluster.muster.all(PAIRS, {}, epoch=4)
+    cluster.log.clear()
+    cluster.muster.join(Join("pair-03", 8))
+    assert [c.method for c in cluster.log] == ["begin", "register", "open"]
+    assert set(cluster.log[1].args[0]) == {*PAIRS, "pair-03"}
+    assert cluster.log[2].args == ("pair-03", 8), "new: it counts from there"
+    cluster.log.clear()
+    home = ("pair-00", "pair-01")
+    for player in home:
+        cluster.workers.actors.pop(player)
+    for player in home:
+        cluster.muster.join(Join(player, 6, b"state", home))
+    assert cluster.workers.actors["pair-00"] is cluster.workers.actors["pair-01"]
+    assert [c.method for c in cluster.log if c.method in ("begin", "enter")] == ["begin", "enter"]
+    opened = [c.args for c in cluster.log if c.method == "open"]
+    assert opened == [("pair-00", None), ("pair-01", None)], "its state says where it is"

@@ -1,0 +1,103 @@
+"""What Ray's errors mean: who died, of what, who is lost along; without Ray."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ray.exceptions import ActorDiedError, GetTimeoutError, RayTaskError
+
+from raygan.actors import replies as module
+from raygan.actors.replies import Replies
+from raygan.errors import NonFiniteError, PlayerDied
+from tests.actors.fakes import Actor, Call, Ray
+
+
+@pytest.fixture
+def replies(monkeypatch: pytest.MonkeyPatch) -> Replies:
+    """pair-00 and pair-01 live in one actor on n1, pair-02 on n2, the board on n1."""
+    monkeypatch.setattr(module, "ray", Ray())
+    monkeypatch.setattr(module, "dead_head", lambda: None)
+    shared = Actor("shared")
+    actors = {"pair-00": shared, "pair-01": shared, "pair-02": Actor("own")}
+    workers: Any = SimpleNamespace(
+        actors=actors, helpers={"board": Actor("board"), "evaluator": Actor("evaluator")},
+        places={"pair-00": ("n1", 1), "pair-01": ("n1", 1), "pair-02": ("n2", 2), "board": ("n1", 3)},
+        lost=set(), along=lambda p: [q for q, a in actors.items() if a is actors.get(p) and q != p],
+    )  # fmt: skip
+    pulse: Any = SimpleNamespace(stack=lambda name: f"stack of {name}", lease_s=7.0)
+    return Replies(workers, pulse)
+
+
+def failed(error: Exception) -> Call:
+    call = Call("pair-02", "train", ())
+    call.result, call.done = error, True
+    return call
+
+
+def died(actor: str) -> ActorDiedError:
+    error = ActorDiedError()
+    error.actor_id = f"id of {actor}"
+    return error
+
+
+def test_a_death_is_that_of_the_actor_that_ray_names(replies: Replies) -> None:
+    with pytest.raises(PlayerDied) as death:
+        replies.of(failed(died("shared")), "pair-02")
+    assert (death.value.player, death.value.home) == ("pair-00", ("pair-00", "pair-01"))
+    assert replies.workers.lost == {"pair-00"}
+    assert replies.died(died("nobody's"), "pair-02").player == "pair-02", "of whom it was asked"
+
+
+def test_a_lost_node_takes_along_all_that_lived_there(
+    replies: Replies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "lost_node", lambda error: "n1")
+    assert replies.died(died("own"), "pair-02").player in ("pair-00", "pair-01", "board")
+    assert replies.workers.lost == {"pair-00", "pair-01", "board"} | {
+        replies.died(died("own"), "pair-02").player
+    }
+
+
+def test_the_users_error_is_the_users_and_a_neighbours_death_the_neighbours(
+    replies: Replies,
+) -> None:
+    ours = NonFiniteError("pair-02", "loss_d is NaN")
+    with pytest.raises(NonFiniteError):
+        replies.of(failed(RayTaskError("train", "", ours)), "pair-02")
+    assert replies.workers.lost == set()
+    with pytest.raises(PlayerDied) as death:
+        replies.of(failed(RayTaskError("train", "", died("shared"))), "pair-02")
+    assert death.value.player == "pair-00", "it was only reading from that one"
+
+
+def test_a_deputy_that_does_not_answer_hangs_and_is_lost(replies: Replies) -> None:
+    late = PlayerDied("deputy-1", "no answer within 5 s", "hang")
+    with pytest.raises(PlayerDied) as death:
+        replies.of(failed(RayTaskError("train", "", late)), "pair-02")
+    assert (death.value.player, death.value.kind) == ("deputy-1", "hang")
+    assert death.value.stack == "stack of deputy-1"
+    assert replies.workers.lost == {"deputy-1"}
+
+
+def test_no_answer_is_a_timeout_and_a_dead_ray_is_told_meanwhile(
+    replies: Replies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(GetTimeoutError):
+        replies.of(Call("pair-02", "train", ()), "pair-02", timeout_s=0.0)
+    monkeypatch.setattr(module, "dead_head", lambda: "GCS")
+    with pytest.raises(PlayerDied, match="its GCS process is gone"):
+        replies.of(Call("pair-02", "train", ()), "pair-02", timeout_s=60.0)
+
+
+def test_who_gets_nowhere_is_hung_and_nobody_asks_the_evaluator(replies: Replies) -> None:
+    asked: list[set[str]] = []
+
+    def beat(actors: Any, busy: Any) -> str:
+        asked.append(set(actors))
+        return "pair-02"
+
+    replies.pulse.beat = beat  # type: ignore[method-assign]
+    with pytest.raises(PlayerDied, match="no progress within 7 s") as death:
+        replies.look({"pair-02"})
+    assert asked == [{"pair-00", "pair-01", "pair-02", "board"}]
+    assert (death.value.kind, replies.workers.lost) == ("hang", {"pair-02"})

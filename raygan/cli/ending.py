@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from raygan.controller.copies import address_of
 from raygan.service.runs.run import Run
 from raygan.service.scores.evaluate import result_table
+from raygan.service.scores.rejected import rejected_rows
 from raygan.service.views.tables import fate, waiting_line
 from raygan.visible import visible
 from raygan.watching import command_seconds
-
-if TYPE_CHECKING:
-    pass
 
 
 def ending(run: Run, report: Path | None) -> str:
@@ -44,7 +41,8 @@ def ending(run: Run, report: Path | None) -> str:
         *([waiting] if (waiting := waiting_line(info)) else []),
         *([f"report  {in_run(run, report) or shown(report)}"] if report else []),
         (
-            f"next    raygan sample {where} --from {run.main_player} -n 1024 -o"
+            f"next    raygan sample {where} --from {run.main_player}"
+            f"{' --reject' if rejected_rows(run) else ''} -n 1024 -o"
             f" samples.{'txt' if alphabet else 'png'}"
         ),
     ]

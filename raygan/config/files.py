@@ -13,7 +13,7 @@ from raygan.own.inside import refuse_unsettled, whole
 from raygan.own.trust import claim
 
 PRESETS = Path(__file__).parents[1] / "presets"
-DEFAULT_PRESET = "ring8-sgan"
+DEFAULT_PRESET = "ring8-sharp"
 
 
 def presets() -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from raygan.config.section import Section
@@ -25,3 +27,10 @@ class EvaluationConfig(Section):
     )
     samples: int = Field(2500, ge=16, description="Generated samples a score.")
     mixture: bool = Field(True, description="Score the mixture of all pairs' generators too.")
+    reject: Literal["never", "points", "always"] = Field(
+        "never",
+        description=(
+            "At the end also score what the run is for as `raygan sample --reject` gives it; points:"
+            " where samples are points, since its D goes on for 1,000 steps."
+        ),
+    )

@@ -48,6 +48,7 @@ from raygan.service.places import inline_device
 from raygan.service.runs.parquet import parquet
 from raygan.service.runs.run import Run
 from raygan.service.runs.summary import Keeper
+from raygan.service.scores.rejected import rejected
 from raygan.service.signals import listening
 from raygan.service.tracking.listener import Tracking
 from raygan.service.views.sheet import sheet
@@ -77,7 +78,7 @@ def drive(
         folder.telemetry.keep({"data.png": drawn})
     folder.status(
         pid=os.getpid(), host=platform.node(), epoch=journal.epoch, started=time.time(), exit_code=None, error=None,  # noqa: TID251  shown only
-        total_steps=config.steps,
+        total_steps=config.steps, rejected=None,
     )  # fmt: skip
     end: dict[str, Any] = {}
     try:
@@ -106,6 +107,11 @@ def drive(
         tell_unwritten(folder)
     tell("measuring floor and ceiling")
     known = _tell_protocols(folder, setup, end)
+    points = not (data.is_images or data.text)
+    if config.evaluation.reject == "always" or (config.evaluation.reject == "points" and points):
+        tell("sampling with rejection")
+        last = Run(folder.path.resolve(), known)
+        known = folder.status(rejected=rejected(last, Evaluator(setup).full))
     tell("writing metrics.parquet")
     folder.telemetry.keep({"metrics.parquet": parquet(folder.path)})
     folder.mirror()

@@ -17,6 +17,7 @@ from raygan.metrics.own import own_metrics
 from raygan.metrics.suite import Suite
 from raygan.service.runs.identity import run_data
 from raygan.service.runs.run import Run
+from raygan.service.scores.rejected import rejected_line, rejected_rows
 from raygan.service.scores.rejection import SAID, generators_of
 from raygan.service.scores.score_table import protocol_line, score_table
 from raygan.service.views.tables import text_table
@@ -36,10 +37,12 @@ def result_table(run: Run) -> str:
     for protocol in ids:
         entry = {"floor": {}, "ceiling": {}, **protocols.get(protocol, {})}
         mine = [p for p in ordered(scores, roles) if scores[p]["protocol"] == protocol]
-        named = {"mixture of all pairs" if p == MIXTURE else p: scores[p] for p in mine}
-        lines.append(score_table(named, entry["floor"], entry["ceiling"]))
+        names = {p: "mixture of all pairs" if p == MIXTURE else p for p in mine}
+        named = {name: scores[p] for p, name in names.items()}
+        also = {names[p]: row for p, row in rejected_rows(run).items() if p in names}
+        lines.append(score_table(named, entry["floor"], entry["ceiling"], also))
         lines.append(protocol_line(protocol, entry))
-    return "\n".join(lines)
+    return "\n".join(filter(None, [*lines, rejected_line(run)]))
 
 
 def evaluate_runs(

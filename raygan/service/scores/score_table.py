@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from raygan.metrics.ranking import (
@@ -20,19 +21,29 @@ from raygan.metrics.ranking import (
 from raygan.service.views.tables import format_number, text_table
 from raygan.strategies.roles import Roles, ordered
 
+EMPTY: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
 SKIP = ("spread", "kind", "player", "step", "protocol", "elapsed")
 
 
 def score_table(
-    scores: Mapping[str, Mapping[str, Any]], floor: Mapping[str, Any], ceiling: Mapping[str, Any]
-) -> str:
+    scores: Mapping[str, Mapping[str, Any]], floor: Mapping[str, Any], ceiling: Mapping[str, Any],
+    rejected: Mapping[str, Mapping[str, Any]] = EMPTY,
+) -> str:  # fmt: skip
     """One row a player between the ceiling (real data) and the floor (noise), with its way from
     one to the other; marked where a score cannot tell these two.
+
+    rejected: of some of them also the scores with rejection, below their own. The verdict is
+    without these: they are another way to sample, not another generator.
     """
     metrics = [k for k in ceiling or next(iter(scores.values()), {}) if k not in SKIP]
     head, by = marked(metrics, floor, ceiling), deciding(metrics, floor, ceiling)
     # Between the two: a number alone says nothing, an FID of 40 may be noise's or real data's.
-    rows = [("ceiling (real data)", ceiling), *scores.items(), ("floor (noise)", floor)]
+    rows = [("ceiling (real data)", ceiling)]
+    for name, row in scores.items():
+        rows.append((name, row))
+        if name in rejected:
+            rows.append((f"{name}, rejected", rejected[name]))
+    rows.append(("floor (noise)", floor))
     body = text_table(
         ["generator", *head, *(["way"] if by else [])],
         [

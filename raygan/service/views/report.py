@@ -21,6 +21,7 @@ from raygan.metrics.ranking import ARROWS, deciding, mark_line, marked, verdict,
 from raygan.service.runs.digest import QUIET
 from raygan.service.runs.identity import data_note
 from raygan.service.runs.run import Run
+from raygan.service.scores.rejected import rejected_line, rejected_rows
 from raygan.service.scores.score_table import SKIP, protocol_line
 from raygan.service.views.drawings import drawings, entry_of, pictured
 from raygan.service.views.sheet import sheet
@@ -174,11 +175,13 @@ def score_rows(run: Run, entry: dict[str, Any], found: Standing) -> dict[str, An
 
     shown = set(found.of(kinds, roles))
     rows = [row("ceiling (real data)", entry["ceiling"], "limit")]
-    rows += [
-        row("mixture of all pairs" if p == MIXTURE else p, scores[p], kind)
-        for p, kind in kinds.items()
-        if p in shown
-    ]
+    rejected = rejected_rows(run)
+    for p, kind in kinds.items():
+        name = "mixture of all pairs" if p == MIXTURE else p
+        if p in shown:
+            rows.append(row(name, scores[p], kind))
+        if p in shown and p in rejected:
+            rows.append(row(f"{name}, rejected", rejected[p], kind))
     rows.append(row("floor (noise)", entry["floor"], "limit"))
     rest = [row(p, scores[p], "") for p in found.order if p in kinds and p not in shown]
     return {
@@ -188,5 +191,6 @@ def score_rows(run: Run, entry: dict[str, Any], found: Standing) -> dict[str, An
         "rest": rest,
         "metrics": marked(metrics, entry["floor"], entry["ceiling"]),
         "mark": mark_line(metrics, entry["floor"], entry["ceiling"]),
+        "rejected": rejected_line(run),
         "rows": rows,
     }

@@ -92,3 +92,9 @@ def test_components_are_the_files_of_their_package() -> None:
     ]
     assert {"ring", "grid", "swissroll", "r15", "mnist", "fashion_mnist", "stacked_mnist", "npz", "folder", "zip", "lm1b",
             "parquet", "idx", "given", "csv", "hdf5", "hf", "made"} == set(names("data"))  # fmt: skip
+
+
+@pytest.mark.parametrize("written", ["runs/a", ["runs/a"], "s3://bucket/runs/a:pair-02"])
+def test_one_run_to_start_from_needs_no_list(written: str | list[str]) -> None:
+    config = resolve(flags={"start_from": written}).config
+    assert config.start_from == ((written,) if isinstance(written, str) else tuple(written))

@@ -67,7 +67,7 @@ def test_the_default_preset_is_sgan_on_ring8() -> None:
         "ring",
         8,
     )
-    assert config.num_pairs == 5
+    assert config.num_pairs == 3
 
 
 @pytest.mark.ray
@@ -88,7 +88,7 @@ def test_the_main_job(tmp_path: Path) -> None:
         "--address",
         "local",
     ]
-    wanted = ["--require", "modes=8,modes@10%=8,high_quality=0.8"]
+    wanted = ["--require", "modes=8,modes@10%=8,high_quality=0.85,width>=0.8,width<=1.1"]
     done = subprocess.run(
         [*command, *wanted], capture_output=True, text=True, timeout=280, check=False
     )
@@ -98,6 +98,10 @@ def test_the_main_job(tmp_path: Path) -> None:
     info = json.loads((tmp_path / "main/run.json").read_text())
     assert (info["status"], info["executor"]) == ("done", "ray")
     assert (tmp_path / "main/report/index.html").exists()
+    scores = info["rejected"]["scores"]  # what README promises of `sample --reject`
+    assert scores["high_quality"] >= 0.98
+    assert 0.8 <= scores["width"] <= 1.1
+    assert scores["reverse_kl"] <= 0.01
     again = subprocess.run(
         [sys.executable, "-m", "raygan.cli", "sample", str(tmp_path / "main"), "-o", str(tmp_path / "x.npz")],
         capture_output=True, text=True, timeout=60, check=False,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from raygan.components import Component, Spec, load_component, validate
 from raygan.config.failures import FailuresConfig
@@ -23,6 +23,11 @@ Tempo = Literal["lockstep", "async"]
 def _component(default: str, description: str) -> Any:
     """A field that names a component."""
     return Field(default, description=description)
+
+
+def several(value: object) -> object:
+    """One name where a list of them is meant: `--start-from runs/first`."""
+    return (value,) if isinstance(value, str) else value
 
 
 class Config(Travels):
@@ -46,7 +51,7 @@ class Config(Travels):
             " never given twice."
         ),
     )
-    start_from: tuple[str, ...] = Field(
+    start_from: Annotated[tuple[str, ...], BeforeValidator(several)] = Field(
         (),
         description=(
             "Runs (RUN, or RUN:pair-02) whose pairs these go on from, in order (GAP's fine-tuning)."

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -125,7 +126,7 @@ class Started:
         if not self.running:
             raise ConfigError("scale: the run has ended. raygan.train(..., resume=RUN) goes on.")
         self._requests.asked.append(
-            {"verb": "scale", "id": f"start-{id(self):x}-{pairs}", "pairs": pairs}
+            {"verb": "scale", "id": f"start-{uuid.uuid4().hex[:12]}", "pairs": pairs}
         )
         return self
 

@@ -115,13 +115,16 @@ def judged(
     'holds'
     >>> judged("x", claim, [1, 3, 2], [2, 1, 3]).verdict, judged("x", claim, [9], [1]).verdict
     ('not shown', 'not shown')
+    >>> judged("x", claim, [3, math.nan, 3.2], [1, 1.2, 1.1]).verdict
+    'not shown'
     """
     # Within seeds: what a seed decides (data, first weights) is the same in both arms, and
     # cancels.
     found = [a - b for a, b in zip(first, second, strict=True)]
     mean, n = statistics.fmean(found), len(found)
     half = math.inf
-    if n > 1:
+    # A seed without a number (a metric that failed there) leaves the claim open: no interval.
+    if n > 1 and all(map(math.isfinite, found)):
         # Student's, not 1.96: with five seeds the interval is 1.4 times as wide.
         half = STUDENT[min(n - 2, len(STUDENT) - 1)] * statistics.stdev(found) / math.sqrt(n)
     low, high = mean - half, mean + half

@@ -16,8 +16,9 @@ lockstep: global iteration i uses exactly version i of each local; locals run ah
 async:    the newest versions; none is used once it is more than `max_lag` steps behind its publisher.
 
 As printed, messengers live one iteration, cannot follow G0, and G0 runs into few modes; in the
-presets they live longer, which was measured to work (`messenger_lifetime` 5 to 100;
-benchmarks/LOG.md). The defaults here are the paper's.
+presets they live longer, which was measured to work (`messenger_lifetime` 5 to 500;
+benchmarks/LOG.md). The sharper D is (Fourier features), the longer: its logits say something near
+what it was trained on only, and G0 is elsewhere at first. The defaults here are the paper's.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from benchmarks.common import kept, show, spread, write
 from raygan.config import resolve
 from raygan.metrics.modes import mode_scores
 from raygan.service.runs.run import Run
-from raygan.service.scores.rejection import SAID, generators_of
+from raygan.service.scores.rejection import generators_of, said
 from raygan.service.training import train
 from raygan.strategies.base import load_data
 
@@ -66,7 +66,11 @@ def main(runs: Path, data: str, scale: float, steps: int) -> None:
     torch.set_num_threads(1)
     run = trained(runs, data, scale, steps)
     a_pair = sum(run.info["busy_seconds"].values()) / SEEDS
-    found: dict[str, Any] = measured(run) | {"busy_s": a_pair, "seeds": SEEDS, "rejection": SAID}
+    found: dict[str, Any] = measured(run) | {
+        "busy_s": a_pair,
+        "seeds": SEEDS,
+        "rejection": said(run.config),
+    }
     results = kept("single_generator").get("results", {})
     results[f"{data}, scale {scale:g}, {steps} steps"] = found
     write("single_generator", {"results": results})

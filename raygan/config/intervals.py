@@ -31,6 +31,6 @@ class EvaluationConfig(Section):
         "never",
         description=(
             "At the end also score what the run is for as `raygan sample --reject` gives it; points:"
-            " where samples are points, since its D goes on for 1,000 steps."
+            " where samples are points, since its D goes on for up to 1,000 steps."
         ),
     )

@@ -18,7 +18,7 @@ from raygan.metrics.suite import Suite
 from raygan.service.runs.identity import run_data
 from raygan.service.runs.run import Run
 from raygan.service.scores.rejected import rejected_line, rejected_rows
-from raygan.service.scores.rejection import SAID, generators_of
+from raygan.service.scores.rejection import generators_of, said
 from raygan.service.scores.score_table import protocol_line, score_table
 from raygan.service.views.tables import text_table
 from raygan.strategies.base import strategy_of
@@ -82,7 +82,7 @@ def evaluate_runs(
         which = [*scored, *([MIXTURE] if mixed else [])]
         if reject:
             # Another protocol, so that no table puts them beside scores of all samples.
-            suite.protocol = replace(suite.protocol, sampling=SAID)
+            suite.protocol = replace(suite.protocol, sampling=said(config))
         scores, drawn = (
             {},
             {"ceiling (real data)": suite.trained_on(), "floor (noise)": suite.noise()},

@@ -1,7 +1,7 @@
 """Sampling with rejection: a generator's samples that its discriminator can tell from real ones are
 kept less often (DRS; Azadi, Olsson, Darrell, Goodfellow, Odena, ICLR 2019).
 
-D goes on for STEPS updates against the frozen G, by plain cross-entropy, so that its logit l(x) is
+D goes on for `updates` against the frozen G, by plain cross-entropy, so that its logit l(x) is
 log p_data / p_G whatever loss it was trained by; then x is kept with probability
 min(1, exp(l(x) - q)), q = the QUANTILE of l over G's samples. That takes away what lies between
 modes, which no G that is continuous in z can avoid, and leaves the modes' widths as they are.
@@ -31,11 +31,21 @@ from raygan.strategies.partition import own_parts
 from raygan.strategies.roles import Roles, role_of
 
 STEPS, BATCH = 1000, 512
-"""Updates that D goes on for, and samples of each kind in them."""
+"""Most updates that D goes on for, and samples of each kind in them."""
 QUANTILE = 0.5
 """Of the logits of G's samples: that much or more of what G makes is kept with certainty."""
-SAID = f"rejected by its own D ({STEPS} steps on, quantile {QUANTILE:g})"
-"""Stands in the protocol of scores."""
+
+
+def updates(config: Config) -> int:
+    """That D goes on for: not longer than half of what it was trained for, since a first try of a
+    few steps is worth no thousand after it.
+    """
+    return min(STEPS, max(1, config.steps // 2))
+
+
+def said(config: Config) -> str:
+    """Stands in the protocol of scores."""
+    return f"rejected by its own D ({updates(config)} steps on, quantile {QUANTILE:g})"
 
 
 @dataclass(frozen=True)
@@ -112,12 +122,13 @@ def calibrated(
     optimizer = make_optimizer("adam", trained, pair.lr_d, 0.5, 0.9)
     # Fresh samples for each update: a D that goes on over one pool learns it by heart, and then
     # rejects by memory.
-    pool = torch.from_numpy(generators.draw(STEPS * BATCH, config.seed))
+    steps = updates(config)
+    pool = torch.from_numpy(generators.draw(steps * BATCH, config.seed))
     d.train()
     with streams.for_layers(0):
-        for step in range(STEPS):
+        for step in range(steps):
             # From the run's own rate to 0: a quarter of it kept .977 good ones where this keeps .985.
-            optimizer.param_groups[0]["lr"] = pair.lr_d * (1 - step / STEPS)
+            optimizer.param_groups[0]["lr"] = pair.lr_d * (1 - step / steps)
             real = data.batch(BATCH, order, torch.device("cpu"))
             fake = pool[step * BATCH : (step + 1) * BATCH]
             # Cross-entropy whatever the run's loss was: its minimum alone is log p_data / p_G.

@@ -54,7 +54,7 @@ def test_what_lies_between_modes_is_rejected_and_the_modes_keep_their_shape(
     d = nn.Sequential(
         nn.Linear(2, 64), nn.LeakyReLU(), nn.Linear(64, 64), nn.LeakyReLU(), nn.Linear(64, 1), nn.Flatten(0)
     )  # fmt: skip
-    config = Config(pair={"lr_d": 0.02}, num_pairs=1)
+    config = Config(pair={"lr_d": 0.02}, num_pairs=1, steps=1200)
     judge = calibrated(d, bridged(), data, config, "pair-00")
     kept = Generators(bridged().networks, bridged().priors, judges={"pair-00": judge})
     before, after = (mode_scores(g.draw(4000, 1), MODES) for g in (bridged(), kept))
@@ -135,3 +135,12 @@ def test_without_the_data_of_the_run_there_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="sha256"):
         rejecting(Run.load(run.path), "pair:0")
     assert json.loads((run.path / "run.json").read_text())["status"] == "done"
+
+
+@pytest.mark.parametrize(("steps", "updates"), [(1, 1), (2, 1), (40, 20), (100, 50), (9999, 60)])
+def test_d_goes_on_for_no_longer_than_half_of_what_it_was_trained_for(
+    steps: int, updates: int
+) -> None:
+    config = Config(steps=steps)
+    assert rejection.updates(config) == updates
+    assert f"({updates} steps on" in rejection.said(config)

@@ -30,7 +30,7 @@ class EvaluationConfig(Section):
     reject: Literal["never", "points", "always"] = Field(
         "never",
         description=(
-            "At the end also score what the run is for as `raygan sample --reject` gives it; points:"
-            " where samples are points, since its D goes on for up to 1,000 steps."
+            "At the end also score what the run is for with rejection; points: where samples are"
+            " points, since its D goes on for up to 1,000 steps."
         ),
     )

@@ -41,7 +41,7 @@ def sent(actor: Actor) -> list[list[str]]:
 
 def finish(calls: Calls, result: Any = None) -> None:
     for reference, (orders, _) in calls.pending.items():
-        reference.result = result or [{"steps": float(o.steps)} for o in orders]  # type: ignore[union-attr]
+        reference.result = result or [({"steps": float(o.steps)}, None) for o in orders]  # type: ignore[union-attr]
         reference.done = True
 
 

@@ -23,7 +23,7 @@ def test_a_joiner_that_dies_as_it_comes_takes_nothing_of_what_others_have_done(
     ours = RayExecutor("run", setup_of(tiny_config()))
     monkeypatch.setattr(ours.replies, "look", lambda busy: None)
     monkeypatch.setattr(ours.scoring, "look", list)
-    actor = Actor("one", train=[{"steps": 5.0}], open=7)
+    actor = Actor("one", train=[({"steps": 5.0}, None)], open=7)
     ours.workers.actors |= {"pair-00": actor, "pair-01": Actor("two")}
     ours.submit(Train("pair-00", 5))
     ours.calls.add(Join("pair-01", 7), actor.open.remote("pair-01", 7))

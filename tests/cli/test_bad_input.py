@@ -199,7 +199,7 @@ CASES = [
     (["train", "--resources.spares", "-1"], 2, "resources.spares = -1"),
     (["train", "--resources.object-store-mb", "5"], 2, "resources.object_store_mb = 5"),
     (["train", "--device", "tpu"], 2, 'device = "tpu"'),
-    (["plan", "--num-pairs", "100000"], 3, "20001 actors would share"),
+    (["plan", "--num-pairs", "100000"], 3, "33335 actors would share"),
     # names, values
     (["train", "--name", "a" * 101], 2, "a run's name has 1 to 100 letters"),
     (["train", "--name", ".hidden"], 2, "does not begin with '.'"),

@@ -178,7 +178,7 @@ def test_an_append_that_may_have_come_through_is_settled_before_the_next() -> No
     journal = Journal.open(healthy)
     first = journal.append("swap", step=1)
     journal.storage = struck("lost-down", 1, healthy.objects.store)
-    journal.storage._ends = {"journal/00000001.jsonl": 3}
+    journal.storage.logs._ends = {"journal/00000001.jsonl": 3}
     with pytest.raises(OSError, match="no answer"):
         journal.append("swap", step=2)  # look, put (lost), settle (down)
     with pytest.raises(OSError):
@@ -240,7 +240,7 @@ def test_a_late_put_of_a_settled_append_changes_nothing() -> None:
     storage = memory()
     journal = Journal.open(storage)
     name = "journal/00000001.jsonl"
-    storage._doubts[name] = b"it never came\n"
+    storage.logs._doubts[name] = b"it never came\n"
     journal.append("swap", step=1)
     assert storage.read(f"{name}/00000002") == b"", "settled: nothing"
     with pytest.raises(FileExistsError):  # and if it comes now

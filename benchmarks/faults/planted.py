@@ -73,19 +73,18 @@ TARGETS = {
 PLANTED = [
     # the 28 of which no test knew, as far as the code is still there
     (f"{C}/journal.py", """        try:
+            # exclusive: of two that take over at once one makes it
             storage.create(file_of(newest + 1))
         except FileExistsError:
             raise StaleEpochError(newest, newest + 1) from None
+        # only now: what the writer before us adds after our file is there does not count
         head = read_head(storage)""", """        head = read_head(storage)
         try:
             storage.create(file_of(newest + 1))
         except FileExistsError:
-            raise StaleEpochError(newest, newest + 1) from None
-        head = head""", "history read before the epoch is taken"),
-    (f"{C}/checkpoint.py", "        journal.fence()  # the last moment", "        pass  # the last moment", "no fence before the rename"),
-    (f"{C}/storage.py", """                    raise OSError(28, f"only {whole} of {len(raw)} bytes were written", str(self.root / name))
-                os.fsync(file.fileno())""",
-     """                    raise OSError(28, f"only {whole} of {len(raw)} bytes were written", str(self.root / name))""",
+            raise StaleEpochError(newest, newest + 1) from None""", "history read before the epoch is taken"),
+    (f"{C}/storage.py", "        fence()\n        # what is renamed", "        # what is renamed", "no fence before the rename"),
+    (f"{C}/storage.py", "                os.fsync(file.fileno())\n            except OSError as error:", "            except OSError as error:",
      "append without fsync"),
     (f"{C}/storage.py", "        self.sync(str(Path(name).parent))\n", "", "a created name not synced"),
     (f"{C}/storage.py", "            file.flush()\n            os.fsync(file.fileno())", "            file.flush()", "write without fsync"),
@@ -93,7 +92,10 @@ PLANTED = [
     (f"{C}/assembly.py", "members = {*players, *self.away}", "members = {*players}", "players on their way back left out of a cut"),
     (f"{C}/assembly.py", "        cut.expect(order.player, extra)\n\n    def last",
      "        cut.expect(next(iter(cut.members)), extra)\n\n    def last", "the extra of whoever was asked first"),
-    (f"{C}/assembly.py", "        self._cuts = {s: c for s, c in self._cuts.items() if any(self.steps.get(p, -1) < s for p in c.missing)}\n",
+    (f"{C}/assembly.py", """        self._cuts = {
+            s: c for s, c in self._cuts.items() if any(self.steps.get(p, -1) < s for p in c.missing)
+        }
+""",
      "", "a cut that was overtaken is remembered"),
     (f"{A}/player.py", """        self._board.check(epoch)
         names""", "        names", "`offer` that does not ask the epoch"),
@@ -120,11 +122,11 @@ PLANTED = [
      "a pack's rollback that is not put back"),
     (f"{C}/worker.py", "        put_back()\n", "", "a pack's rollback that is not called"),
     # and some of the same kinds
-    (f"{C}/journal.py", "        self.fence()\n        base", "        base", "append without a fence"),
+    (f"{C}/journal.py", "        self.fence()\n        try:\n            return self._append", "        try:\n            return self._append", "append without a fence"),
     (f"{C}/history.py", "            del out.records[before + 1 :]\n", "", "what a fenced writer added is kept"),
     (f"{C}/journal.py", "        self.index = index\n        return record", "        return record", "an index that is not remembered"),
-    (f"{C}/checkpoint.py", "        storage.sync(temporary)\n", "", "a checkpoint's names not synced before the rename"),
-    (f"{C}/checkpoint.py", "        storage.sync(FOLDER)\n        entry", "        entry", "a rename not synced before the record"),
+    (f"{C}/storage.py", "        self.sync(place)\n", "", "a checkpoint's names not synced before the rename"),
+    (f"{C}/storage.py", "        self.sync(str(Path(folder).parent))\n        return folder", "        return folder", "a rename not synced before the record"),
     (f"{C}/checkpoint.py", 'hashlib.sha256(part).hexdigest() != expected', "False", "a part that is not checked"),
     (f"{C}/checkpoint.py", "if not entry.promised and not", "if not", "a lost checkpoint that is not told"),
     (f"{G}/trainer.py", "        self.identity[what] = parcel.identity\n", "", "an identity that does not travel"),

@@ -106,7 +106,7 @@ class Chaos:
         kind = next(k for k, share in SHARES.items() if drawn < share)
         if kind == "head":
             head = self.rng.choice(HEADS)
-            worker._global_node.all_processes[head][0].process.kill()
+            worker._global_node.all_processes[head][0].process.kill()  # type: ignore
         elif kind == "ray.kill":
             ray.kill(
                 executor.workers.helpers[

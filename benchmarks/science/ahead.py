@@ -76,7 +76,11 @@ def scores(executor: Uneven) -> dict[str, dict[str, Any]]:
 def main() -> None:
     """The table."""
     torch.set_num_threads(1)
-    generator.PATIENCE_S = generator.LOOK_S = judge.PATIENCE_S = judge.LOOK_S = 1e-4
+    # Virtual time: nobody has to wait for anybody. Names as the two modules look them up.
+    for module in (generator, judge):
+        for pause in ("PATIENCE_S", "LOOK_S"):
+            assert hasattr(module, pause), pause
+            setattr(module, pause, 1e-4)
     seeds = next((int(a) for a in sys.argv[1:] if a.isdigit()), 3)
     words = [a for a in sys.argv[1:] if not a.isdigit()]
     kinds = [k for k in KINDS if not words or any(a in k for a in words)]

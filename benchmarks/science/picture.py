@@ -15,7 +15,7 @@ def main() -> None:
     """Samples over time of some players."""
     run, out, players = Run.load(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
     show = {p: s for p, s in stored_samples(run).items() if not players or p in players}
-    out.write_bytes(samples_over_time(show, load_data(run.config)))
+    out.write_bytes(samples_over_time(show, load_data(run.config), run.roles))
 
 
 if __name__ == "__main__":

@@ -48,12 +48,13 @@ def one(case: dict[str, Any], seed: int) -> dict[str, dict[str, float]]:
     sampler = Sampler(setup)
     found = {}
     for player, raw in states.items():
-        load_network("ema", sampler.network, unpack(raw))
+        network = sampler.network(player)
+        load_network("ema", network, unpack(raw))
+        # One stream a player, begun anew: every generator is given the same z.
+        stream = torch.Generator().manual_seed(seed)
         with torch.no_grad():
-            z = sample_prior(
-                config.pair.prior, (2500, sampler.z_dim), torch.Generator().manual_seed(seed)
-            )
-            found[player] = mode_scores(sampler.network(z).numpy(), data.modes)
+            z = sample_prior(config.pair.prior, (2500, config.network["z_dim"]), stream)
+            found[player] = mode_scores(network(z).numpy(), data.modes)
     locals_ = [found[p] for p in strategy_of(config).locals(config)]
     return {
         "global": found["global"],

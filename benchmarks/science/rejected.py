@@ -39,7 +39,7 @@ def main() -> None:
     for preset in [a for a in sys.argv[1:] if not a.isdigit()] or ["ring8-sharp", "ring8-best"]:
         runs = [trained(preset, seed) for seed in seeds]
         busy = [sum(r.info["busy_seconds"].values()) for r in runs]
-        found = {}
+        found: dict[str, list[dict[str, float]]] = {}
         for run in runs:
             locals_ = [p for p in run.pairs if p != run.main_player][:1]
             for who in (run.main_player, *locals_):

@@ -47,7 +47,7 @@ class End:
     def take(self, weights: Any) -> None:
         """The other's."""
         if isinstance(weights, np.ndarray):
-            fill(self.weights, weights)
+            fill([self.weights], [weights])
         else:
             self.weights.copy_(weights)
         if self.weights.is_cuda:

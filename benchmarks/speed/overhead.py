@@ -88,7 +88,7 @@ class Publisher(PlayerActor):
         """Publish the discriminator as training does: copied, checked, frozen, announced; returns
         the seconds.
         """
-        player = cast(Pair, self._players["pair-00"])
+        player = cast(Pair, self._here.players["pair-00"])
         player.step += 1
         return timed(
             lambda: self._board.publish(

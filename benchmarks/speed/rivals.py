@@ -159,7 +159,7 @@ def by_tune(name: str) -> Times:
             param_space={"work": name, "pair": tune.grid_search(list(range(work.pairs)))},
             run_config=tune.RunConfig(storage_path=folder, verbose=0),
         ).fit()
-        frames = [r.metrics_dataframe for r in results]
+        frames = [results[i].metrics_dataframe for i in range(len(results))]
     whole = time.perf_counter() - began
     busy = sum(float((f["ended"] - f["began"]).sum()) for f in frames if f is not None)
     return busy / CORES, whole - busy / CORES
@@ -201,7 +201,7 @@ def by_processes(name: str) -> Times:
     shared = torch.zeros(work.pairs, sum(p.numel() for p in d.parameters())).share_memory_()
     barrier, out = context.Barrier(CORES), context.Queue()
     began = time.perf_counter()
-    mp.spawn(worker, args=(name, shared, barrier, out), nprocs=CORES, join=True)
+    mp.spawn(worker, args=(name, shared, barrier, out), nprocs=CORES, join=True)  # type: ignore
     took = float(out.get(timeout=10))
     return took, time.perf_counter() - began - took
 
@@ -249,7 +249,7 @@ def by_gloo(name: str) -> Times:
         port = s.getsockname()[1]
     out = mp.get_context("spawn").Queue()
     began = time.perf_counter()
-    mp.spawn(rank_of_gloo, args=(name, port, out), nprocs=CORES, join=True)
+    mp.spawn(rank_of_gloo, args=(name, port, out), nprocs=CORES, join=True)  # type: ignore
     took, swapping = out.get(timeout=10)
     LATENCY.setdefault(f"gloo/{name}", []).append(swapping / max(1, WORKS[name].steps // SWAP - 1))
     return float(took), time.perf_counter() - began - float(took)

@@ -112,7 +112,6 @@ def measure(players: int, out: Any) -> None:
             {"metrics.jsonl": (0, rows), "events.jsonl": (0, events)},
             {},
             dict.fromkeys(controller.state.players, 0.1),
-            {},
         )
         hub_seconds = time.perf_counter() - began
     board = BoardActor()

@@ -12,7 +12,7 @@ import pytest
 from raygan.config import Config
 from raygan.controller.inline import InlineExecutor
 from raygan.controller.ledger import Ledger
-from raygan.controller.orders import Done, Join, Order
+from raygan.controller.orders import Done, Order
 from raygan.controller.pace import paced
 from raygan.controller.turns import turns
 from raygan.errors import ConfigError
@@ -151,7 +151,8 @@ def test_a_joiner_and_those_before_it_never_wait_for_each_other(
             return
         members = [*strategy_of(config).locals(config), "gen-02"]
         executor.configure(config.model_copy(update={"num_pairs": 3, "members": (0, 1, 2)}))
-        executor.join(Join("gen-02", 20))
+        executor.worker.build("gen-02")
+        executor.worker.open("gen-02", 20)
         for listener in strategy_of(config).audience(config):
             executor.set_members(listener, members)
         ledger.joined("gen-02", 20)

@@ -219,11 +219,10 @@ def test_a_pair_may_leave_and_none_may_join(own: bool, tmp_path: Path) -> None:
 
 
 def test_who_joins_a_run_on_parts_is_refused(tmp_path: Path) -> None:
-    from raygan.controller.assembly import Assembly
-    from raygan.controller.membership import Membership
+    from raygan.controller.members import target
     from raygan.controller.state import RunState
     from raygan.controller.totals import Totals
 
     config, _ = written(tmp_path)
     with pytest.raises(ConfigError, match="gives no part to a pair that joins"):
-        Membership(RunState(config, Totals()), tmp_path, Assembly())._plan(3)
+        target(RunState(config, Totals()), 3, 0, None)

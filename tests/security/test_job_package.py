@@ -13,7 +13,8 @@ import pytest
 
 from raygan.cli import verbs
 from raygan.errors import ConfigError
-from raygan.service.cluster import jobs, package
+from raygan.service.cluster import jobs
+from raygan.service.cluster.candidates import UNTRACKED
 from raygan.service.cluster.package import pack, weigh
 from raygan.service.cluster.secret_files import secret_content, secret_name
 
@@ -140,7 +141,7 @@ def test_what_git_does_not_track_stays_and_is_named(tmp_path: Path) -> None:
     assert contents(archive.read_bytes()) == {"kept.yaml": b"changed"}, (
         "as it lies there, not as it was committed"
     )
-    assert dict(what.left_out) == {"new.yaml": package.UNTRACKED, "data/": package.UNTRACKED}
+    assert dict(what.left_out) == {"new.yaml": UNTRACKED, "data/": UNTRACKED}
     for argument in ("new.yaml", "--config=./new.yaml", "npz:data/big.bin"):
         with pytest.raises(
             ConfigError,

@@ -20,7 +20,8 @@ from raygan.controller.checkpoint import newest_valid, open_journal
 from raygan.controller.controller import Controller
 from raygan.controller.copies import storage_of
 from raygan.controller.orders import Done, Evaluate
-from raygan.controller.run_folder import REQUEST, RunFolder
+from raygan.controller.requests import file_of
+from raygan.controller.run_folder import RunFolder
 from raygan.controller.schedule import FILE, Note, decoded, encoded
 from raygan.errors import Interrupted, PlayerDied
 from raygan.service.replay import Unreplayable, Verdict, replay
@@ -244,7 +245,7 @@ def test_who_joined_and_left_meanwhile_is_replayed(kind: str, pairs: int, tmp_pa
         if controller.state.furthest >= 7 and not asked:
             asked.append(1)
             request = {"verb": "scale", "id": "a", "pairs": pairs}
-            (run.path / REQUEST).write_text(json.dumps(request))
+            (run.path / file_of(request)).write_text(json.dumps(request))
 
     controller = run.live(5, handled=scale)
     assert controller.state.config.num_pairs == pairs

@@ -87,8 +87,9 @@ def test_scores_stand_beside_floor_ceiling_and_protocol(run: Run) -> None:
 
 def test_pulls_and_losses_are_dataframes(run: Run) -> None:
     assert list(run.pulls["player"].unique()) == ["global"]
-    assert run.pulls["lag"].between(0, 4).all(), (
-        "in lockstep a copy is younger than its lifetime, here 5"
+    lifetime = run.config.strategy["messenger_lifetime"]
+    assert run.pulls["lag"].between(0, lifetime - 1).all(), (
+        "in lockstep a copy is younger than its lifetime"
     )
     assert len(run.metrics.query("player == 'pair-01' and kind == 'train'")) >= 3
 

@@ -87,7 +87,7 @@ def test_a_shared_random_stream_is_found(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_state_that_forgets_something_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("raygan.gan.steps.load_optimizer", lambda *_: None)
+    monkeypatch.setattr("raygan.gan.trainer.load_optimizer", lambda *_: None)
     assert any("never stopped" in text for text in failures())
 
 

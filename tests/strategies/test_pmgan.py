@@ -339,7 +339,7 @@ def test_a_hundred_thousand_writes_against_readers() -> None:
         r.start()
     for version in range(writes):
         board.publish(write_slot("gen-00", version, np.full((8, 2), version, np.float32), 0.0))
-        kept.add(len(board.shelves[slot_of("gen-00")]))
+        kept.add(len(board.kept._shelves.shelves[slot_of("gen-00")]))
     stop.set()
     for r in readers:
         r.join()

@@ -99,7 +99,7 @@ def test_the_verb_exits_with_one_when_a_promise_is_broken(
         main(argv)
     assert stop.value.code == 0
     assert (
-        "ok    locals untouched by the global pair, 4 steps: 5 players" in capsys.readouterr().out
+        "ok    locals untouched by the global pair, 4 steps: 3 players" in capsys.readouterr().out
     )
     plant_a_touch(monkeypatch)
     with pytest.raises(SystemExit) as stop:

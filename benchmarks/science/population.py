@@ -131,7 +131,11 @@ def groups(populations: Sequence[Sequence[Member]], size: int) -> list[Sequence[
 def row(what: str, steps: str, chosen: Sequence[Member]) -> list[str]:
     """Of the table: plain, then rejected."""
     cells = [what, steps, str(len(chosen))]
-    for seen in (chosen, [rejected(m) for m in chosen]):
+    measured_so = all(f"rejected/{k}" in m for m in chosen for k in SCORES)
+    for seen in (chosen, [rejected(m) for m in chosen] if measured_so else []):
+        if not seen:
+            cells += ["not measured", ""]
+            continue
         hits = sum(map(good, seen))
         low, high = wilson(hits, len(seen))
         quality = sorted(m["high_quality"] for m in seen)

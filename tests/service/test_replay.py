@@ -24,7 +24,8 @@ from raygan.controller.requests import file_of
 from raygan.controller.run_folder import RunFolder
 from raygan.controller.schedule import FILE, Note, decoded, encoded
 from raygan.errors import Interrupted, PlayerDied
-from raygan.service.replay import Unreplayable, Verdict, replay
+from raygan.service.replay import Verdict, replay
+from raygan.service.replaying.attempts import Unreplayable
 from raygan.service.runs.run import Run
 from raygan.strategies.base import Setup
 from raygan.strategies.orders import Train

@@ -151,7 +151,7 @@ SHARP = "results|ring8-sharp"
 R15, RING = "results|dragan 0.1", "ring of 8"
 WINS = [
     Source("rejected", "python -m benchmarks rejected 6 ring8-sharp", "sharp", {
-        f"SGAN, {RING}, the default run: global generator, sampled with rejection: modes of 8":
+        "the default run: global generator, sampled with rejection: modes":
             over(f"{SHARP}|global rejected", "modes@10%"),
         "its high quality (real data .988)": over(f"{SHARP}|global rejected", "high_quality"),
         "its width (real data 1)": over(f"{SHARP}|global rejected", "width"),

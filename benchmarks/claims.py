@@ -150,7 +150,7 @@ ALONE = "single pair, 19959 steps (equal compute)"
 SHARP = "results|ring8-sharp"
 R15, RING = "results|dragan 0.1", "ring of 8"
 WINS = [
-    Source("rejected", "python -m benchmarks rejected 6 ring8-sharp", "sharp", {
+    Source("rejected", "python -m benchmarks rejected 5 ring8-sharp", "sharp", {
         "the default run: global generator, sampled with rejection: modes":
             over(f"{SHARP}|global rejected", "modes@10%"),
         "its high quality (real data .988)": over(f"{SHARP}|global rejected", "high_quality"),

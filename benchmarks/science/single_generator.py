@@ -10,22 +10,19 @@ training a pair, without a score; of D's going on for rejection, and the draw.
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from benchmarks.common import kept, show, spread, write
+from benchmarks.science.rejected import METRICS, scored
 from raygan.config import resolve
-from raygan.metrics.modes import mode_scores
 from raygan.service.runs.run import Run
-from raygan.service.scores.rejection import generators_of, said
+from raygan.service.scores.rejection import said
 from raygan.service.training import train
-from raygan.strategies.base import load_data
 
-SEEDS, SAMPLES = 5, 10_000
-METRICS = ("modes@10%", "high_quality", "width", "reverse_kl")
+SEEDS = 5
 
 
 def trained(runs: Path, data: str, scale: float, steps: int) -> Run:
@@ -43,20 +40,9 @@ def trained(runs: Path, data: str, scale: float, steps: int) -> Run:
 
 def measured(run: Run) -> dict[str, dict[str, list[float]]]:
     """Scores of each seed, plain and rejected."""
-    modes = load_data(run.config).modes
-    assert modes is not None
     out: dict[str, dict[str, list[float]]] = {}
     for kind in ("plain", "rejected"):
-        rows: list[dict[str, float]] = []
-        for pair in run.pairs:
-            began = time.process_time()
-            made = generators_of(run, pair, kind == "rejected")
-            x = made.draw(SAMPLES, 0)
-            seconds = time.process_time() - began
-            scores = mode_scores(x, modes)
-            rows.append(
-                {m: scores[m] for m in METRICS} | {"kept": made.share_kept, "cpu_s": seconds}
-            )
+        rows = [scored(run, pair, kind == "rejected") for pair in run.pairs]
         out[kind] = {key: [row[key] for row in rows] for key in rows[0]}
     return out
 

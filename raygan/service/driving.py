@@ -9,6 +9,7 @@ out, an error or a signal too, leaves a folder that says how the run ended.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import platform
 import signal
@@ -106,12 +107,15 @@ def drive(
             listener.close()
         tell_unwritten(folder)
     tell("measuring floor and ceiling")
-    known = _tell_protocols(folder, setup, end)
+    # One for both, made where an error of it costs no run: its suite's real samples and classifier
+    # need not be had twice.
+    evaluator = functools.cache(lambda: Evaluator(setup))
+    known = _tell_protocols(folder, evaluator, end)
     points = not (data.is_images or data.text)
     if config.evaluation.reject == "always" or (config.evaluation.reject == "points" and points):
         tell("sampling with rejection")
         last = Run(folder.path.resolve(), known)
-        known = folder.status(rejected=rejected(last, Evaluator(setup).full))
+        known = folder.status(rejected=rejected(last, evaluator))
     tell("writing metrics.parquet")
     folder.telemetry.keep({"metrics.parquet": parquet(folder.path)})
     folder.mirror()
@@ -215,12 +219,14 @@ def told(data: Samples) -> dict[str, Any]:
     return {**out, "scaling": data.scaling.plain()} if data.scaling else out
 
 
-def _tell_protocols(folder: RunFolder, setup: Setup, end: dict[str, Any]) -> dict[str, Any]:
+def _tell_protocols(
+    folder: RunFolder, evaluator: Callable[[], Evaluator], end: dict[str, Any]
+) -> dict[str, Any]:
     """What the scores mean. A metric that fails here too costs no run: it ends degraded, as with
     scores that are missing.
     """
     try:
-        return folder.status(protocols=Evaluator(setup).protocols())
+        return folder.status(protocols=evaluator().protocols())
     except Exception as error:  # of any metric, also one that users bring
         why = f"their floor and ceiling could not be measured ({type(error).__name__}: {error})"
         return folder.status(

@@ -11,7 +11,7 @@ from raygan.service.views.tables import format_number
 from raygan.visible import code, markdown
 
 
-def rejecting(kept: float | None) -> list[str]:
+def rejection_section(kept: float | None) -> list[str]:
     """Of the card: what of the samples is kept; [] where all are."""
     if kept is None:
         return []
@@ -56,7 +56,7 @@ def card(
         ),
         "```",
         "",
-        *rejecting(kept),
+        *rejection_section(kept),
         "## Scores",
         "",
     ]

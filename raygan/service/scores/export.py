@@ -104,7 +104,11 @@ def export(run: Run, which: str, out: Path, onnx: bool = False, reject: bool = F
         raise ConfigError(
             f"--out {str(out)!r}: the folder {str(out.parent)!r} does not exist. Make it first."
         )
-    generators = generators_of(run.use_code(), which, reject)
+    return write_export(run, which, generators_of(run.use_code(), which, reject), out, onnx)
+
+
+def write_export(run: Run, which: str, generators: Generators, out: Path, onnx: bool) -> Path:
+    """Of these generators of the run, with the judges that they have; `out` is not there yet."""
     # Under another name until all of it is there: a folder of that name is a whole export.
     temporary = out.with_name(f".{out.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -123,7 +127,7 @@ def export(run: Run, which: str, out: Path, onnx: bool = False, reject: bool = F
                 "prior": prior,
                 "z_dim": z_dim,
             }
-        judging = written_judges(run, generators, temporary, onnx) if reject else {}
+        judging = written_judges(run, generators, temporary, onnx) if generators.judges else {}
         config = {
             "format": FORMAT, "from": which, "shape": run.info["shape"], "generators": entries, "weights": generators.weights,
             "run": run.name, "scaling": run.info.get("scaling"), "versions": run.info["versions"], "alphabet": generators.alphabet,

@@ -16,9 +16,10 @@ from raygan.errors import ConfigError, RayganError
 from raygan.own.names import label, short
 from raygan.service.runs.run import Run
 from raygan.service.scores.card import card
-from raygan.service.scores.export import export
+from raygan.service.scores.export import write_export
 from raygan.service.scores.loading import SCHEME, address
-from raygan.service.scores.sampling import write_samples
+from raygan.service.scores.rejection import generators_of
+from raygan.service.scores.sampling import write_drawn
 
 SHOWN = 64
 LICENCE = re.compile(r"[a-z0-9][a-z0-9.+-]{0,60}")
@@ -56,9 +57,11 @@ def model_folder(
     run: Run, which: str, out: Path, target: str, licence: str, reject: bool = False
 ) -> Path:
     """What `export` writes, with samples, and a card that the Hub reads. Raises ConfigError."""
-    export(run, which, out, reject=reject)
-    samples = "samples.txt" if run.info.get("alphabet") else "samples.png"
-    write_samples(run, which, SHOWN, 0, out / samples, reject)
+    # Once for both: a judge takes a thousand updates.
+    generators = generators_of(run.use_code(), which, reject)
+    write_export(run, which, generators, out, onnx=False)
+    samples = "samples.txt" if generators.alphabet else "samples.png"
+    write_drawn(generators, run.name, SHOWN, 0, out / samples)
     written = json.loads((out / "config.json").read_text())
     names = list(written["generators"])
     shown = "" if samples.endswith(".txt") else f"\n![{SHOWN} samples, seed 0]({samples})\n"

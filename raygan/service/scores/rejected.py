@@ -4,22 +4,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
+from raygan.controller.evaluator import Evaluator
 from raygan.controller.lines import NOTES
-from raygan.metrics.suite import Suite
 from raygan.service.runs.run import Run
 from raygan.service.scores.rejection import rejecting
 
 
-def rejected(run: Run, suite: Suite) -> dict[str, Any]:
+def rejected(run: Run, evaluator: Callable[[], Evaluator]) -> dict[str, Any]:
     """For run.json: {player, kept: share, scores} of `run.main_player`, by the run's own suite; {player,
     missing: why} where there is none. Costs no run, whatever happens.
     """
     player = run.main_player
     try:
+        suite = evaluator().full
         made = rejecting(run, player)
         samples = torch.from_numpy(made.draw(suite.n_fake, run.config.seed))
         return {"player": player, "kept": made.share_kept, "scores": suite.score(samples)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from raygan.errors import ConfigError
+from raygan.service.runs.generators import Generators
 from raygan.service.runs.run import Run
 from raygan.service.scores.formats import encoded
 from raygan.service.scores.rejection import generators_of
@@ -32,14 +33,25 @@ def write_samples(
             f"--out {str(out)!r}: the folder {str(out.parent)!r} does not exist. Make it first."
         )
     generators = generators_of(run, which, reject)
+    shape = write_drawn(generators, run.name, count, seed, out)
+    kept = f", {generators.share_kept:.0%} of what was made is kept" if reject else ""
+    return f"{out}: {count} samples of shape {shape} from {which}, seed {seed}{kept}"
+
+
+def write_drawn(
+    generators: Generators, name: str, count: int, seed: int, out: Path
+) -> tuple[int, ...]:
+    """So many samples of these, in the form of `out`'s suffix; the shape of one. name: whose they
+    are, for the error.
+    """
     drawn = generators.draw(count, seed)
     samples = generators.in_units(drawn)
     temporary = out.with_name(f".{out.name}.tmp{out.suffix}")
-    alphabet = str(run.info.get("alphabet", ""))
+    alphabet = generators.alphabet
     if (out.suffix == ".txt") != bool(alphabet) and out.suffix in (".txt", ".png"):
         kind = "text" if alphabet else "not text"
         raise ConfigError(
-            f"--out {str(out)!r}: {run.name}'s samples are {kind}. Use"
+            f"--out {str(out)!r}: {name}'s samples are {kind}. Use"
             f" {'.txt' if alphabet else '.npz, .png'} or .npz."
         )
     if out.suffix == ".txt":
@@ -56,5 +68,4 @@ def write_samples(
         flat = samples.reshape(count, -1)
         pd.DataFrame(flat, columns=[f"x{i}" for i in range(flat.shape[1])]).to_parquet(temporary)
     temporary.replace(out)
-    kept = f", {generators.share_kept:.0%} of what was made is kept" if reject else ""
-    return f"{out}: {count} samples of shape {samples.shape[1:]} from {which}, seed {seed}{kept}"
+    return samples.shape[1:]

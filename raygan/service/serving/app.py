@@ -97,7 +97,9 @@ class Service:
         with self.counted():
             x, checkpoint = await self.draw((count, seed))
             self.figures.samples.inc(count)
-            raw = await asyncio.to_thread(encoded, x, format, self.rolling.model.alphabet)
+            raw = await asyncio.to_thread(
+                encoded, x, format, self.rolling.model.generators.alphabet
+            )
             told = {"X-Raygan-Seed": str(seed), "X-Raygan-Checkpoint": checkpoint}
             return Response(raw, media_type=MEDIA[format], headers=told)
 
@@ -111,7 +113,7 @@ class Service:
         model = self.rolling.model
         with self.counted():
             x = await asyncio.to_thread(model.latent, numbers(z))
-            raw = await asyncio.to_thread(encoded, x[None], format, model.alphabet)
+            raw = await asyncio.to_thread(encoded, x[None], format, model.generators.alphabet)
             self.figures.samples.inc()
             return Response(
                 raw, media_type=MEDIA[format], headers={"X-Raygan-Checkpoint": model.checkpoint}
@@ -148,7 +150,7 @@ class Service:
             "source": rolling.source.path, "which": model.which, "checkpoint": model.checkpoint,
             "rolled": rolling.rolled, "generators": list(made.networks), "shape": shape,
             "z_dim": next(iter(made.priors.values()))[1], "prior": next(iter(made.priors.values()))[0],
-            "rejection": bool(made.judges), "share_kept": made.share_kept, "text": bool(model.alphabet),
+            "rejection": bool(made.judges), "share_kept": made.share_kept, "text": bool(made.alphabet),
         }  # fmt: skip
 
     async def shape(self) -> list[int]:

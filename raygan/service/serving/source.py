@@ -54,7 +54,7 @@ class Source:
                     f"--reject: {self.path!r} has no discriminator to go by. Serve its run, or"
                     " export it with --reject."
                 )
-            return Model(made, self.which or "generator", "", made.alphabet)
+            return Model(made, self.which or "generator", "")
         run = Run.load(self.path, trust_code=self.trust_code).use_code()
         which = self.which or run.main_player
         while True:
@@ -62,7 +62,7 @@ class Source:
             made = generators_of(run, which, self.reject)
             if newest(run.path, "served").entry == entry:  # else another was committed in between
                 break
-        return Model(made, which, entry.folder if entry else "", made.alphabet)
+        return Model(made, which, entry.folder if entry else "")
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,6 @@ class Model:
     which: str
     checkpoint: str
     """Its name in the run; "" for what does not move."""
-    alphabet: str
-    """Of text; "" for everything else."""
 
     def latent(self, z: list[float]) -> npt.NDArray[Any]:
         """The sample (*shape) that the first network makes of z (z_dim,). Raises ConfigError for

@@ -8,6 +8,7 @@ import pytest
 
 import raygan
 from raygan.errors import CheckpointError
+from raygan.service import driving
 from raygan.service.resuming import resume_run
 from raygan.service.runs.run import Run
 from raygan.service.scores import rejected as rejected_scores
@@ -80,3 +81,15 @@ def test_a_discriminator_that_cannot_costs_no_run(
     run = trained(tmp_path, "always")
     assert (run.info["status"], run.info["exit_code"]) == ("done", 0)
     assert "global: no score with rejection (CheckpointError: its logits" in result_table(run)
+
+
+def test_an_evaluator_that_cannot_be_made_at_the_end_costs_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("no suite")
+
+    monkeypatch.setattr(driving, "Evaluator", broken)
+    run = trained(tmp_path, "always")
+    assert (run.info["status"], run.info["exit_code"]) == ("degraded", 4)
+    assert run.info["rejected"] == {"player": "global", "missing": "RuntimeError: no suite"}

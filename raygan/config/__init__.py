@@ -8,6 +8,7 @@
     section <- pair, resources, failures, intervals    a group of settings each
     run                                                Config: all of them
     files -> resolving                                 presets and YAML; laid over each other, checked
+    dotted                                             nested settings as paths
 
 A new loss, network, data set or strategy is therefore one new file; nothing here knows their names.
 This package imports neither torch nor Ray.
@@ -22,6 +23,7 @@ from raygan.components import (
     shorthand,
     validate,
 )
+from raygan.config.dotted import dotted, settings_of
 from raygan.config.failures import Action, FailuresConfig
 from raygan.config.files import DEFAULT_PRESET, PRESETS, preset_values, presets, read_yaml
 from raygan.config.intervals import CheckpointConfig, EvaluationConfig
@@ -35,6 +37,6 @@ __all__ = [
     "BATCHED_BELOW", "DEFAULT_PRESET", "KINDS", "PRESETS", "SCHEDULED",
     "Action", "CheckpointConfig", "Component", "Config", "EvaluationConfig", "FailuresConfig", "PairConfig", "PairGroup",
     "Resolved", "ResourcesConfig", "ScheduleConfig", "Section", "Spec", "Tempo", "Travels",
-    "full_dump", "load_component", "load_parts", "merge", "names", "preset_values", "presets", "read_yaml", "resolve",
-    "shorthand", "validate",
+    "dotted", "full_dump", "load_component", "load_parts", "merge", "names", "preset_values", "presets", "read_yaml", "resolve",
+    "settings_of", "shorthand", "validate",
 ]  # fmt: skip

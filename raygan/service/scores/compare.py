@@ -10,6 +10,7 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from raygan.config import settings_of
 from raygan.controller.copies import shown
 from raygan.controller.lines import read_json
 from raygan.errors import ConfigError
@@ -137,7 +138,10 @@ def best_first(rows: Mapping[str, Row], entry: Mapping[str, Any]) -> dict[str, R
 
 def differences(groups: Mapping[str, Sequence[Run]]) -> list[str]:
     """A line for each setting that is not the same in all: who has what."""
-    flat = {name: flattened(kept(group[0])) for name, group in groups.items()}
+    flat = {
+        name: {path: json.dumps(v, default=str) for path, v in settings_of(kept(group[0])).items()}
+        for name, group in groups.items()
+    }
     seeds = {n: ", ".join(str(kept(r)["seed"]) for r in group) for n, group in groups.items()}
     for name, settings in flat.items():
         settings["seed"] = seeds[name]
@@ -147,14 +151,3 @@ def differences(groups: Mapping[str, Sequence[Run]]) -> list[str]:
         if len(set(values.values())) > 1:
             out.append(f"  {path}: " + ", ".join(f"{v} ({name})" for name, v in values.items()))
     return ["differ in:", *out] if out else []
-
-
-def flattened(values: Mapping[str, Any], path: str = "") -> dict[str, str]:
-    """Dotted path -> value as text; sources of own parts are left out, their names tell them."""
-    out: dict[str, str] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping) and f"{path}{key}" != "code":
-            out |= flattened(value, f"{path}{key}.")
-        elif f"{path}{key}" != "code":
-            out[f"{path}{key}"] = json.dumps(value, default=str)
-    return out

@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from raygan.config import Config, Resolved, Section, Travels, read_yaml, resolve, validate
+from raygan.config import Config, Resolved, Section, Travels, dotted, read_yaml, resolve, validate
 from raygan.controller.run_folder import check_name
 from raygan.errors import ConfigError, did_you_mean
 from raygan.metrics.ranking import best_at
@@ -167,7 +167,7 @@ class Sweep(Travels):
         """A trial's whole config, with the steps that its budget allows. Raises ConfigError for a
         setting that does not exist.
         """
-        flags = {**flat(self.settings), **point}
+        flags = {**dict(dotted(self.settings, whole="name")), **point}
         found = resolve(self.preset, (), flags)
         if self.budget.d_updates is None:
             return found
@@ -176,22 +176,6 @@ class Sweep(Travels):
         )
         every = max(1, min(found.config.evaluation.every_steps, steps))
         return resolve(self.preset, (), {**flags, "steps": steps, "evaluation.every_steps": every})
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings as dotted paths; a component with a name stays whole.
-
-    >>> flat({"steps": 5, "pair": {"lr_g": 1}, "strategy": {"name": "gap"}})
-    {'steps': 5, 'pair.lr_g': 1, 'strategy': {'name': 'gap'}}
-    """
-    out: dict[str, Any] = {}
-    for key, value in values.items():
-        path = prefix + str(key)
-        if isinstance(value, dict) and "name" not in value:
-            out |= flat(value, path + ".")
-        else:
-            out[path] = value
-    return out
 
 
 def draw(rng: random.Random, spec: Mapping[str, Any]) -> Any:

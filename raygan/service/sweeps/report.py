@@ -14,12 +14,12 @@ from typing import Any
 import jinja2
 import yaml
 
-from raygan.config import DEFAULT_PRESET, preset_values
+from raygan.config import DEFAULT_PRESET, dotted, preset_values
 from raygan.controller.run_folder import write_atomically
 from raygan.own.inside import lasting
 from raygan.service.runs.run import Run
 from raygan.service.runs.warm_start import schedule
-from raygan.service.sweeps.file import Sweep, flat
+from raygan.service.sweeps.file import Sweep
 from raygan.service.sweeps.pictures import draw
 from raygan.service.sweeps.table import (
     Frame,
@@ -59,8 +59,8 @@ def write(folder: Path) -> Path:
 def preset_of(spec: Sweep, point: dict[str, Any]) -> str:
     """The best config, as a file for --config or raygan/presets."""
     values: dict[str, Any] = {
-        **flat(preset_values(spec.preset or DEFAULT_PRESET)),
-        **flat(spec.settings),
+        **dict(dotted(preset_values(spec.preset or DEFAULT_PRESET), whole="name")),
+        **dict(dotted(spec.settings, whole="name")),
     }
     values |= {k: plain(v) for k, v in point.items() if k != "seed"}
     values["steps"] = spec.resolved(point).config.steps

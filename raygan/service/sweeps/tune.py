@@ -116,7 +116,6 @@ def _fit(spec: Sweep, folder: Path, file: Path) -> list[str]:
     os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
     # A line a trial is ours.
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
-    os.environ["TUNE_DISABLE_STRICT_METRIC_CHECKING"] = "1"
     trainable: Any = tune.with_resources(
         tune.with_parameters(run_trial, sweep=spec, folder=str(folder)),
         tune.PlacementGroupFactory(demand),

@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from raygan.config import Config, full_dump
+from raygan.config import Config, full_dump, settings_of
 from raygan.controller.files import folder_within
 from raygan.controller.lines import read_info
 from raygan.own.names import label
@@ -24,7 +24,7 @@ class Told:
     def __init__(self, config: Config, folder: Path) -> None:
         info = read_info(folder)
         self.name, self.id, self.folder = folder.name, str(info.get("id", folder.name)), folder
-        self.config, self.tags = dict(flat(full_dump(config))), tags(config, folder, info)
+        self.config, self.tags = settings_of(full_dump(config)), tags(config, folder, info)
 
     def to(self, known: str | None, step: int, calls: int) -> Tracked:
         """For one of them."""
@@ -43,16 +43,6 @@ def numbers(row: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     for name, value in row.items():
         if name != "step" and isinstance(value, int | float) and not isinstance(value, bool):
             yield f"{prefix}{name}", float(value)
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted paths; `code` is the text of own parts, and no setting."""
-    for key, value in values.items():
-        if isinstance(value, Mapping) and value:
-            if prefix or key != "code":
-                yield from flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def tags(config: Config, folder: Path, info: Mapping[str, Any]) -> dict[str, str]:

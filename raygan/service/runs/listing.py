@@ -45,13 +45,21 @@ def list_runs(parent: Path, names: Sequence[str] | None = None) -> list[dict[str
                 "strategy": short(config.strategy["name"]),
                 "data": short(config.data["name"]),
                 "pairs": config.num_pairs,
-                "step": max((info.get("steps") or {"": 0}).values()),
+                "step": _step(run, info),
                 "score": f"{metric} {format_number(row[metric])}" if metric else "",
                 "created": info["created"],
             })  # fmt: skip
         except (RayganError, ValueError, KeyError) as error:
             out.append({"name": file.parent.name, "status": f"damaged: {error}"})
     return out
+
+
+def _step(run: Run, info: dict[str, Any]) -> int:
+    """Of the furthest player, as `status` has it."""
+    # run.json is told of the steps where a life ends by itself, and a kill is no such end.
+    if info["status"] not in GOES_ON and info.get("steps"):
+        return max(info["steps"].values())
+    return max((int(row["step"]) for row in run.summary.newest.values()), default=0)
 
 
 def runs_table(found: list[dict[str, Any]]) -> str:

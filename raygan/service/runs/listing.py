@@ -58,7 +58,7 @@ def _step(run: Run, info: dict[str, Any]) -> int:
     """Of the furthest player, as `status` has it."""
     # run.json is told of the steps where a life ends by itself, and a kill is no such end.
     if info["status"] not in GOES_ON and info.get("steps"):
-        return max(info["steps"].values())
+        return int(max(info["steps"].values()))
     return max((int(row["step"]) for row in run.summary.newest.values()), default=0)
 
 

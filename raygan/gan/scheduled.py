@@ -37,11 +37,11 @@ class Scheduled:
         """Adam's betas, where the schedule moves one of them."""
         schedule = self.config.schedule
         if schedule.beta1 is not None or schedule.beta2 is not None:
-            betas = (
-                self.at("beta1", self.config.beta1, step),
-                self.at("beta2", self.config.beta2, step),
-            )
-            optimizer.param_groups[0]["betas"] = betas
+            optimizer.param_groups[0]["betas"] = self.betas(step)
+
+    def betas(self, step: int) -> tuple[float, float]:
+        """Adam's, as the schedule has them at this step."""
+        return self.at("beta1", self.config.beta1, step), self.at("beta2", self.config.beta2, step)
 
     def input_noise(self, step: int) -> float:
         """Standard deviation of the noise on all that D sees, falling linearly to 0."""

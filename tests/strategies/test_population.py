@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import kstest
 
-from raygan.config import Config, resolve
+from raygan.config import Config, PairConfig, resolve
 from raygan.controller.checkpoint import newest_valid
 from raygan.controller.controller import Controller
 from raygan.controller.history import read_journal
@@ -33,7 +33,7 @@ from raygan.service.verify import final_states, verify_config
 from raygan.strategies.base import Plan, Progress, strategy_of
 from raygan.strategies.batching.alike import why_not
 from raygan.strategies.orders import Swap, Train
-from raygan.strategies.population.exploring import drawn, explored
+from raygan.strategies.population.exploring import BETAS, drawn, explored, shortened
 from raygan.strategies.population.member import Member
 from raygan.strategies.population.strategy import Population, takers
 from tests.conftest import TINY, setup_of, stopped, tiny_config
@@ -180,7 +180,7 @@ def test_explored_settings_are_perturbed_or_drawn_anew_as_often_as_said() -> Non
     assert up + down + sum(v not in (1.25, 0.8) for v in found) == 4000
 
 
-@pytest.mark.parametrize("name", ["lr_g", "lr_d", "gamma"])
+@pytest.mark.parametrize("name", ["lr_g", "lr_d", "gamma", "beta1", "beta2"])
 def test_a_members_share_is_what_the_configured_value_would_be(name: str) -> None:
     """A share of 2 of a setting = a plain pair with twice that setting, bit for bit."""
     pinned = {k: [1, 1] for k in OWN} | {name: [2, 2]}
@@ -188,6 +188,8 @@ def test_a_members_share_is_what_the_configured_value_would_be(name: str) -> Non
     doubled: dict[str, Any] = {"pair": {**TINY["pair"], **SMALL["pair"]}, "loss": SMALL["loss"]}
     if name == "gamma":
         doubled["loss"] = {"name": "dragan", "weight": 0.2}
+    elif name in BETAS:
+        doubled["pair"] = {**doubled["pair"], name: shortened(getattr(PairConfig(), name), 2.0)}
     else:
         doubled["pair"] = {**doubled["pair"], name: 2e-3}
     other = small(strategy="independent", **doubled)
@@ -195,6 +197,37 @@ def test_a_members_share_is_what_the_configured_value_would_be(name: str) -> Non
     for player, raw in plain.items():
         expected, found = unpack(raw), unpack(ours[player])
         assert digest(expected) == digest({k: found[k] for k in expected})
+
+
+def test_betas_are_drawn_where_they_are_asked_for_alone() -> None:
+    plain, asked = (
+        Population(**more).ranges for more in ({}, {"beta2": (0.1, 10.0)})
+    )  # fmt: skip
+    assert set(plain) == {"lr_g", "lr_d", "gamma"}
+    assert set(asked) == {*plain, "beta2"}
+    for player in FOUR:
+        # what is drawn for the others does not move
+        assert drawn(plain, 0, player).items() <= drawn(asked, 0, player).items()
+
+
+@pytest.mark.parametrize("schedule", [{}, {"beta2": 0.9}], ids=["constant", "scheduled"])
+def test_members_of_unlike_betas_train_together_as_they_do_alone(
+    schedule: dict[str, float],
+) -> None:
+    strategy = {**SMALL["strategy"], "beta1": [0.5, 1.5], "beta2": [0.1, 10]}
+    pair = {**TINY["pair"], "ema": 0.9, "schedule": schedule}
+    together, alone = (
+        final_states(config, lambda c=config: InlineExecutor(setup_of(c)))
+        for n in (4, 1)
+        for config in [small(strategy=strategy, pair=pair, resources={"pairs_per_actor": n})]
+    )
+    for player, raw in alone.items():
+        expected, found = unpack(raw), unpack(together[player])
+        assert {k: v for k, v in found.items() if k.startswith("own.")} == {
+            k: v for k, v in expected.items() if k.startswith("own.")
+        }
+        for key in (k for k in expected if k.startswith(("d.", "g."))):
+            torch.testing.assert_close(found[key], expected[key], rtol=1e-3, atol=1e-5)
 
 
 def test_members_with_unlike_settings_are_one_batched_model() -> None:

@@ -172,7 +172,7 @@ class Stack:
         # uneven after a skipped step, or beside an optimizer that came fresh: Adam's corrections of
         # its first moments hang on the count, and are one number a call
         even = bool((self.updates == self.updates[:1, :1]).all())
-        if all(good) and even and len({g["lr"] for g in groups}) == 1:
+        if all(good) and even and len({(g["lr"], g["betas"]) for g in groups}) == 1:
             self._adam(None, self.updates[0, 0].clone(), groups[0])
             self.updates += 1
             return

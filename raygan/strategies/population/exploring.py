@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from raygan.gan.random_streams import derive_seed
 
 Ranges = Mapping[str, tuple[float, float]]
+BETAS = ("beta1", "beta2")
+"""Settings whose share is one of 1 - beta, the weight of the newest gradient."""
 
 
 def drawn(ranges: Ranges, seed: int, player: str) -> dict[str, float]:
@@ -23,6 +25,15 @@ def drawn(ranges: Ranges, seed: int, player: str) -> dict[str, float]:
     """
     stream = random.Random(derive_seed(seed, player, "settings"))
     return {name: log_uniform(*ends, stream) for name, ends in ranges.items()}
+
+
+def shortened(beta: float, share: float) -> float:
+    """Adam's beta whose 1 - beta is this share of the configured one's; 0 where that is above 1.
+
+    >>> shortened(0.9, 0.5), shortened(0.9, 20.0)
+    (0.95, 0.0)
+    """
+    return max(0.0, 1 - (1 - beta) * share)
 
 
 def explored(

@@ -17,6 +17,7 @@ from raygan.gan.steps import BadSteps
 from raygan.gan.trainer import Parts
 from raygan.gan.types import At, Report, State
 from raygan.metrics.nearness import Rule, distance
+from raygan.strategies.population.exploring import BETAS, shortened
 
 PREFIX = "own."
 """Before the settings in a state."""
@@ -50,7 +51,7 @@ class Member(Pair):
     # settings of its own
 
     def set_rates(self) -> None:
-        """Follow the schedules, by its own shares."""
+        """Follow the schedules, by its own shares; Adam's betas too, where they are drawn."""
         share = self.scheduled.rate(self.step)
         for optimizer, lr, name in (
             (self.opt_g, self.config.lr_g, "lr_g"),
@@ -58,6 +59,11 @@ class Member(Pair):
         ):
             self.scheduled.set_betas(optimizer, self.step)
             optimizer.param_groups[0]["lr"] = lr * share * self.settings[name]
+            if self.settings.keys() & set(BETAS):
+                pairs = zip(self.scheduled.betas(self.step), BETAS, strict=True)
+                optimizer.param_groups[0]["betas"] = tuple(
+                    shortened(beta, self.settings.get(own, 1.0)) for beta, own in pairs
+                )
 
     def update_of_d(self, i: int, steps: int) -> At:
         """Its share of the penalties' weights."""

@@ -1,7 +1,7 @@
 """Pairs with settings that nobody tuned; the better ones are copied over the worse, within one run
 (population based training: Jaderberg et al., 2017).
 
-    each pair draws its shares of lr_g, lr_d and of the penalties' weights     exploring.py
+    each pair draws its shares of lr_g, lr_d, the penalties' weights, betas    exploring.py
     every `exploit_every` steps all meet (lockstep):
         rank by distance to held-out data, without labels                      member.py, metrics/nearness.py
         the worst `exploit_share` take networks, optimizers                    Swap of whole pairs -> matchmaker,
@@ -35,10 +35,10 @@ from raygan.strategies.gap import parcel_bytes
 from raygan.strategies.meetings import meet_or_train, next_point, no_meeting, over_the_worst
 from raygan.strategies.orders import Order, Swap
 from raygan.strategies.partition import unlike
-from raygan.strategies.population.exploring import Ranges, drawn, explored
+from raygan.strategies.population.exploring import BETAS, Ranges, drawn, explored
 from raygan.strategies.population.member import Member, Ranking
 
-AROUND = (1 / 30, 30.0)
+AROUND, AS_CONFIGURED = (1 / 30, 30.0), (1.0, 1.0)
 
 
 class Population(StrategyComponent):
@@ -51,6 +51,11 @@ class Population(StrategyComponent):
     gamma: tuple[float, float] = Field(
         AROUND, description="The same of the loss's penalties and their weights."
     )
+    beta1: tuple[float, float] = Field(
+        AS_CONFIGURED,
+        description="The same of 1 - pair.beta1; [1, 1]: all have the configured one.",
+    )
+    beta2: tuple[float, float] = Field(AS_CONFIGURED, description="The same of 1 - pair.beta2.")
     exploit_every: int = Field(250, gt=0, description="Steps between two exploits.")
     exploit_warmup: int = Field(
         0, ge=0, description="No exploit before this step: early ranks favour quick starts."
@@ -76,7 +81,9 @@ class Population(StrategyComponent):
     @property
     def ranges(self) -> Ranges:
         """Of each setting, as shares."""
-        return {"lr_g": self.lr_g, "lr_d": self.lr_d, "gamma": self.gamma}
+        # betas that nobody draws are no settings of a member: no column, no number drawn for them
+        betas = {k: r for k in BETAS if (r := getattr(self, k)) != AS_CONFIGURED}
+        return {"lr_g": self.lr_g, "lr_d": self.lr_d, "gamma": self.gamma, **betas}
 
     def check(self, config: Config) -> None:
         """Ranges that are some; members that can be ranked, at one step and by one measure."""

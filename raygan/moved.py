@@ -17,7 +17,7 @@ MOVED = {
     "raygan.actors.deputy": "raygan.actors.messenger_worker",
     "raygan.actors.exchange": "raygan.actors.publications",
     "raygan.actors.household": "raygan.actors.worker_group",
-    "raygan.controller.gathering": "raygan.controller.assembly",
+    "raygan.controller.gathering": "raygan.controller.checkpoint_assembly",
     "raygan.controller.hosting": "raygan.controller.worker",
     "raygan.controller.listening": "raygan.controller.own_listeners",
     "raygan.controller.scaling": "raygan.controller.membership",

@@ -12,7 +12,7 @@ import pytest
 
 from raygan.cli import main
 from raygan.config import Resolved
-from raygan.controller import copies, mirror
+from raygan.controller import bucket_copies, mirror
 from raygan.controller.bucket import BucketStorage, open_bucket
 from raygan.controller.checkpoint import newest_valid
 from raygan.controller.history import read_journal
@@ -94,7 +94,7 @@ def test_a_run_is_in_the_bucket_whole_and_no_secret_is(
     assert problems == []
     assert found is not None
     assert {p: digest(unpack(raw)) for p, raw in found.parts.items()} == states("whole")
-    assert read_journal(copies.storage_of(tmp_path / "here/whole")).problems == []
+    assert read_journal(bucket_copies.storage_of(tmp_path / "here/whole")).problems == []
     with pytest.raises(ConfigError, match="exists already"):
         made("whole")
     for file in [*caches.rglob("*"), *(tmp_path / "here").rglob("*")]:
@@ -283,7 +283,7 @@ def test_what_is_gone_since_it_was_listed_is_left_out_and_no_name_leads_out(
     assert (view / "run.json").exists()
     assert not (view / "stop.json").exists()
     assert not list(caches.rglob("out"))
-    copies.refresh(view)
+    bucket_copies.refresh(view)
 
 
 def test_a_report_of_a_run_that_somebody_took_over_is_not_sent(server: Server) -> None:
@@ -307,12 +307,12 @@ def test_logs_are_segments_that_readers_follow(server: Server, tmp_path: Path) -
     more = b'{"kind": "train", "step": 13}\n'
     there.write("metrics.jsonl/00000002-00000001", more)
     requests = server.requests
-    copies.refresh(view)
+    bucket_copies.refresh(view)
     cost = server.requests - requests
     assert (view / "metrics.jsonl").read_bytes() == before + more
     there.write("metrics.jsonl/00000002-00000001", more * 2)  # it grows
     there.remove("command.txt")
-    copies.refresh(view)
+    bucket_copies.refresh(view)
     assert (view / "metrics.jsonl").read_bytes() == before + more * 2
     assert not (view / "command.txt").exists()
     assert cost < 25, "only what is new is read"

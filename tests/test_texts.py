@@ -28,7 +28,7 @@ from raygan.config import (
     preset_values,
     presets,
 )
-from raygan.controller import evaluator, telemetry, watchdog
+from raygan.controller import evaluator, log_writer, watchdog
 from raygan.strategies.sgan import strategy as sgan
 
 ROOT = Path(__file__).parents[1]
@@ -158,8 +158,8 @@ PAGES = [
     ("W103", r"D is right on 100.0% of a batch for (\d+) rows", watchdog.PATIENCE),
     ("W104", r"share of (\d+) samples", evaluator.WATCHED),
     ("W104", r"cosine above ([\d.]+),", watchdog.ALIKE),
-    ("W203", r"up to (\d+) MiB a file", telemetry.WAITING_BYTES / 2**20),
-    ("W203", r"(\d+) KiB are kept free", telemetry.RESERVED / 2**10),
+    ("W203", r"up to (\d+) MiB a file", log_writer.WAITING_BYTES / 2**20),
+    ("W203", r"(\d+) KiB are kept free", log_writer.RESERVED / 2**10),
     ("W207", r"at one score for (\d+) minutes", evaluating.SCORE_S / 60),
 ]
 

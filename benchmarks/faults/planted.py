@@ -29,7 +29,7 @@ TARGETS = {
     f"{C}/checkpoint.py": Target((FLIPS, CHECKPOINT, LINKS)),
     f"{C}/retention.py": Target((FLIPS, CHECKPOINT)),
     f"{C}/storage.py": Target((FLIPS, "tests/controller/test_storage.py", CHECKPOINT, LINKS), ("LocalStorage",)),
-    f"{C}/assembly.py": Target(("tests/controller/test_saving.py", "tests/controller/test_assembly.py")),
+    f"{C}/checkpoint_assembly.py": Target(("tests/controller/test_saving.py", "tests/controller/test_checkpoint_assembly.py")),
     f"{C}/saving.py": Target(("tests/controller/test_saving.py",)),
     f"{C}/committing.py": Target(("tests/controller/test_saving.py",)),
     f"{C}/requests.py": Target(("tests/controller/test_requests.py",)),
@@ -63,7 +63,7 @@ TARGETS = {
     ),
     f"{A}/calls.py": Target(("tests/actors/test_calls.py",)),
     f"{A}/departures.py": Target(("tests/actors/test_departures.py",)),
-    f"{A}/muster.py": Target(("tests/actors/test_muster.py",), ("Muster",)),
+    f"{A}/startup.py": Target(("tests/actors/test_startup.py",), ("Startup",)),
     f"{A}/replies.py": Target(("tests/actors/test_replies.py",), ("Replies",)),
     f"{A}/cluster.py": Target(("tests/actors/test_cluster.py",), ("close_token",)),
     f"{A}/machine.py": Target(("tests/actors/test_machine.py",), ("private_folder", "_below", "session_folder")),
@@ -89,10 +89,10 @@ PLANTED = [
     (f"{C}/storage.py", "        self.sync(str(Path(name).parent))\n", "", "a created name not synced"),
     (f"{C}/storage.py", "            file.flush()\n            os.fsync(file.fileno())", "            file.flush()", "write without fsync"),
     (f"{C}/storage.py", "                file.truncate(end)\n", "", "a failed append that is not cut off"),
-    (f"{C}/assembly.py", "members = {*players, *self.away}", "members = {*players}", "players on their way back left out of a cut"),
-    (f"{C}/assembly.py", "        cut.expect(order.player, extra)\n\n    def last",
+    (f"{C}/checkpoint_assembly.py", "members = {*players, *self.away}", "members = {*players}", "players on their way back left out of a cut"),
+    (f"{C}/checkpoint_assembly.py", "        cut.expect(order.player, extra)\n\n    def last",
      "        cut.expect(next(iter(cut.members)), extra)\n\n    def last", "the extra of whoever was asked first"),
-    (f"{C}/assembly.py", """        self._cuts = {
+    (f"{C}/checkpoint_assembly.py", """        self._cuts = {
             s: c for s, c in self._cuts.items() if any(self.steps.get(p, -1) < s for p in c.missing)
         }
 """,
@@ -152,7 +152,7 @@ REST, ALIKE, NONE, LONGER = (
 EQUIVALENT: dict[str, str] = {
     f"{S}/pmgan/slots.py: crc: one more: 1": REST,
     f"{G}/weights.py: Parcel.fingerprint: one more: 1": REST,
-    f"{C}/assembly.py: Assembly.asked: one more: 1": NONE,
+    f"{C}/checkpoint_assembly.py: Assembly.asked: one more: 1": NONE,
     f"{S}/pmgan/inbox.py: Inbox.poll: one more: 1": NONE,
     f"{S}/pmgan/inbox.py: Inbox.poll: one more: 1 #2": NONE,
     f"{A}/publications.py: Exchange.peek: one more: 1 #5": NONE,

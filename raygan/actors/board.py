@@ -1,7 +1,7 @@
 """The board on Ray: an actor that knows who has published which version. It never sees their bytes,
 and imports no PyTorch.
 
-    pair --announce(version)--> BoardActor <--which versions?-- supervisor
+    pair --announce(version)--> BoardActor <--which versions?-- global pair
       ^                                                             |
       '---- publications(after, upto) --- object store, zero-copy --'
 

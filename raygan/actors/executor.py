@@ -1,7 +1,7 @@
 """Carries orders out on a Ray cluster: the controller's end of all its actors.
 
     WorkerGroup   who lives where, made and ended          Replies      what they answer, who is dead or hung
-    Muster        an attempt's begin, joiners              Calls        orders under way
+    Startup        an attempt's begin, joiners              Calls        orders under way
     Scoring       the evaluator's business                 Departures   machines that have given notice
 
 Each of them says what it holds; nothing but this file knows all of them.
@@ -19,9 +19,9 @@ from raygan.actors.calls import Calls
 from raygan.actors.cluster import dead_head, start_again
 from raygan.actors.departures import Departures
 from raygan.actors.liveness import Pulse
-from raygan.actors.muster import Muster
 from raygan.actors.replies import Replies, look_at_head
 from raygan.actors.scoring import Scoring
+from raygan.actors.startup import Startup
 from raygan.actors.worker_group import MATCHMAKER, WorkerGroup
 from raygan.config import Config
 from raygan.controller.orders import Adopt, Done, Evaluate, Join, Order, Save
@@ -37,7 +37,7 @@ class RayExecutor:
         self.workers = WorkerGroup(run, setup)
         self.pulse = Pulse(setup.config.failures.lease_s, self.workers.places)
         self.replies = Replies(self.workers, self.pulse)
-        self.muster = Muster(self.workers, self.replies)
+        self.startup = Startup(self.workers, self.replies)
         self.calls = Calls(self.workers, self.replies)
         self.scoring = Scoring(self.workers)
         self.departures = Departures(self.workers, self.pulse)
@@ -62,10 +62,10 @@ class RayExecutor:
         self._raised = None
         self.pulse.begin()
         self.calls.clear()
-        self.muster.all(players, states, epoch)
+        self.startup.all(players, states, epoch)
         # the evaluator's imports go on beside: its first score waits for them, nobody else
         self.scoring.begin(epoch)
-        self.muster.open(players)
+        self.startup.open(players)
         workers.keep_spares()
 
     def submit(self, order: Order) -> None:
@@ -84,7 +84,7 @@ class RayExecutor:
                 saved = workers.actors[order.player].save.remote(order.player)
                 self.calls.add(order, saved)
             case Join():
-                self.calls.add(order, self.muster.join(order))
+                self.calls.add(order, self.startup.join(order))
             case Swap():
                 self.calls.add(order, workers.helpers[MATCHMAKER].gather.remote(order))
             case Adopt():
@@ -109,7 +109,7 @@ class RayExecutor:
         workers.lost.discard(player)
         self.scoring.drop(player)
         self.calls.drop(player)
-        self.muster.register()
+        self.startup.register()
 
     def set_members(self, judge: str, members: Sequence[str]) -> None:
         """Answered while the judge trains."""
@@ -140,7 +140,7 @@ class RayExecutor:
             try:
                 for item in self.calls.result(reference):
                     if isinstance(item.order, Join):
-                        self.muster.joined(item.order.player)
+                        self.startup.joined(item.order.player)
                     elif isinstance(item.order, Train):
                         self.pulse.alive(item.order.player)
                     out.append(item)
@@ -155,8 +155,8 @@ class RayExecutor:
 
     def mishaps(self) -> list[PlayerDied]:
         """What befell whom that is mended already, since the last call."""
-        told = [*self.muster.mishaps, *self.scoring.mishaps]
-        self.muster.mishaps.clear()
+        told = [*self.startup.mishaps, *self.scoring.mishaps]
+        self.startup.mishaps.clear()
         self.scoring.mishaps.clear()
         return told
 

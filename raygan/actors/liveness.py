@@ -16,7 +16,7 @@ import ray
 from ray.exceptions import OutOfMemoryError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from raygan.actors.stacks import envoy, stack_there
+from raygan.actors.hang_stacks import envoy, stack_there
 
 ASK_S, LOOK_S = 1.0, 0.1
 """Between two questions to each actor, and between two looks for their answers."""

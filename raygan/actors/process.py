@@ -13,7 +13,7 @@ from typing import Any
 import ray
 from ray.exceptions import GetTimeoutError
 
-from raygan.actors.stacks import listen
+from raygan.actors.hang_stacks import listen
 from raygan.errors import PlayerDied
 
 TIMEOUT_S = 120.0

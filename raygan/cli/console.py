@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from raygan.cli.ending import ending, in_run, shown
 from raygan.cli.telling import cells, describe, progress_line
-from raygan.controller.copies import address_of
+from raygan.controller.bucket_copies import address_of
 from raygan.controller.listener import Listener
 from raygan.controller.orders import Done, Evaluate
 from raygan.service.runs.run import Run

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from raygan.controller.copies import address_of
+from raygan.controller.bucket_copies import address_of
 from raygan.service.runs.run import Run
 from raygan.service.scores.evaluate import result_table
 from raygan.service.scores.rejected import rejected_rows

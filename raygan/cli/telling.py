@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from raygan.controller.copies import address_of
+from raygan.controller.bucket_copies import address_of
 from raygan.metrics.ranking import headline
 from raygan.own.names import label
 from raygan.strategies.roles import MIXTURE

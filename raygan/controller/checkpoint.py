@@ -21,7 +21,7 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-from raygan.controller.copies import storage_of
+from raygan.controller.bucket_copies import storage_of
 from raygan.controller.history import Entry, file_of, read_head, undo
 from raygan.controller.journal import Journal
 from raygan.controller.retention import kept_of, promise

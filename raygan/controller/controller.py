@@ -20,8 +20,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from raygan.config import Config
+from raygan.controller.bucket_copies import shown, storage_of
 from raygan.controller.checkpoint import Checkpoint, go_on_from, newest_valid, open_journal
-from raygan.controller.copies import shown, storage_of
 from raygan.controller.journal import Journal
 from raygan.controller.ledger import Ledger
 from raygan.controller.listener import Heard, Listener, as_listener

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from raygan.config import Action, FailuresConfig
-from raygan.controller.copies import shown
+from raygan.controller.bucket_copies import shown
 from raygan.errors import NonFiniteError, PlayerDied
 
 

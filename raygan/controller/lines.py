@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from raygan.controller.copies import shown
+from raygan.controller.bucket_copies import shown
 from raygan.controller.files import open_plain, read_plain, say
 from raygan.errors import ConfigError
 

@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from raygan.controller.assembly import Assembly
+from raygan.controller.checkpoint_assembly import Assembly
 from raygan.controller.members import target, too_late
 from raygan.controller.pace import up_to
 from raygan.controller.requests import Requests

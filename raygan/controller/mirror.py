@@ -18,7 +18,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from raygan.controller.bucket import BucketStorage
-from raygan.controller.copies import LOGS, PROTECTED, address_of, as_fetched, fetched, storage_of
+from raygan.controller.bucket_copies import (
+    LOGS,
+    PROTECTED,
+    address_of,
+    as_fetched,
+    fetched,
+    storage_of,
+)
 from raygan.controller.files import read_plain, write_within
 from raygan.controller.journal import Journal
 from raygan.controller.lines import NOTES, read_info, tail

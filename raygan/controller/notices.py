@@ -17,11 +17,11 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 
+from raygan.controller.hang_stacks import keep_stack
 from raygan.controller.orders import Evaluate, Save
 from raygan.controller.recovery import Revive, may_return
 from raygan.controller.run_log import RunLog
 from raygan.controller.saving import Saving
-from raygan.controller.stacks import keep_stack
 from raygan.controller.state import RunState
 from raygan.errors import Leaving, PlayerDied
 from raygan.strategies.base import homes

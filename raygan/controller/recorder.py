@@ -11,10 +11,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from raygan.controller.hang_stacks import keep_stack
 from raygan.controller.ledger import OWN
 from raygan.controller.orders import Card, Evaluate, Scored
 from raygan.controller.run_log import RunLog
-from raygan.controller.stacks import keep_stack
 from raygan.controller.state import RunState
 from raygan.controller.uneven import Uneven, idle_members
 from raygan.controller.watchdog import Watchdog

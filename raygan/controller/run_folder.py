@@ -22,11 +22,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from raygan.controller import copies
+from raygan.controller import bucket_copies
 from raygan.controller.files import write_atomically as write_atomically
 from raygan.controller.lines import JsonLines, read_json
+from raygan.controller.log_writer import Telemetry
 from raygan.controller.new_run import is_made_now, made, publish
-from raygan.controller.telemetry import Telemetry
 from raygan.controller.versions import refuse_newer
 from raygan.errors import ConfigError, RayganError, did_you_mean
 from raygan.paths import in_bucket, on_disk
@@ -62,10 +62,10 @@ class RunFolder:
     def refuse(cls, parent: Path, name: str) -> None:
         """Raises ConfigError where no run of this name can be made there; nothing is written."""
         check_name(name)
-        if copies.taken(path := on_disk(parent) / name):
+        if bucket_copies.taken(path := on_disk(parent) / name):
             raise ConfigError(
-                f"run folder: {copies.shown(path)!r} exists already. Choose another --name, or"
-                f" `raygan resume {copies.shown(path)}`."
+                f"run folder: {bucket_copies.shown(path)!r} exists already. Choose another --name, or"
+                f" `raygan resume {bucket_copies.shown(path)}`."
             )
 
     @classmethod
@@ -195,7 +195,7 @@ def find_run(path: str | Path) -> Path:
     there.
     """
     if address := in_bucket(path):
-        place = copies.view(address)
+        place = bucket_copies.view(address)
         refuse_newer(place)
         return place
     folder = Path(os.path.expanduser(on_disk(path)))  # noqa: PTH111  never fails, whoever's home it is

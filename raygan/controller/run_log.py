@@ -14,9 +14,9 @@ from dataclasses import asdict
 from typing import Any
 
 from raygan.config import full_dump
+from raygan.controller.async_record import Schedule
 from raygan.controller.journal import Journal
 from raygan.controller.run_folder import RunFolder
-from raygan.controller.schedule import Schedule
 from raygan.controller.state import RunState
 from raygan.errors import StaleEpochError
 

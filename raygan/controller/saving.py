@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from raygan.controller.assembly import Assembly, Cut
+from raygan.controller.checkpoint_assembly import Assembly, Cut
 from raygan.controller.committing import Committer
 from raygan.controller.orders import Save
 from raygan.controller.run_log import RunLog

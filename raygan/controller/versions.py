@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from raygan.controller.copies import shown
+from raygan.controller.bucket_copies import shown
 from raygan.errors import ConfigError
 
 FORMAT = 2

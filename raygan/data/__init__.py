@@ -30,5 +30,5 @@ NOT_COMPONENTS = (
     "stored",
     "layout",
     "scaling",
-    "sources",
+    "cache_sources",
 )

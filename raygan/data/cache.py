@@ -27,12 +27,12 @@ from typing import Any
 
 import numpy as np
 
+from raygan.data.cache_sources import FileSource, Source, told_apart, versions
 from raygan.data.keeping import PLACE, watched
 from raygan.data.kept import cache_folder, make_room
 from raygan.data.record import Read, Record, Scaling
 from raygan.data.room import spoken
 from raygan.data.rows import Rows
-from raygan.data.sources import FileSource, Source, told_apart, versions
 from raygan.data.split import fingerprint
 from raygan.data.stored import Stored
 from raygan.errors import DataError

@@ -20,11 +20,11 @@ from types import FrameType, MappingProxyType
 from typing import Any
 
 from raygan.config import Config
-from raygan.controller.checkpoint import Checkpoint
-from raygan.controller.controller import Controller
-from raygan.controller.copies import (
+from raygan.controller.bucket_copies import (
     shown,
 )
+from raygan.controller.checkpoint import Checkpoint
+from raygan.controller.controller import Controller
 from raygan.controller.evaluator import Evaluator
 from raygan.controller.files import say
 from raygan.controller.inline import InlineExecutor

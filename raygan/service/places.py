@@ -51,7 +51,7 @@ def parted(config: Config, data: Samples, inline: bool) -> Samples:
         return data
     if inline:
         return with_parts(config, with_data(config), data)
-    from raygan.actors.sources import look_there
+    from raygan.actors.pair_sources import look_there
 
     return with_parts(config, with_data(config), data, look_there)
 

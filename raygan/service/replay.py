@@ -17,9 +17,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from raygan.controller.async_record import FILE, sha
+from raygan.controller.bucket_copies import shown
 from raygan.controller.checkpoint import Checkpoint, newest_valid
-from raygan.controller.copies import shown
-from raygan.controller.schedule import FILE, sha
 from raygan.controller.versions import differences
 from raygan.errors import NonFiniteError
 from raygan.service.replaying.attempts import Unreplayable, attempts, chained, start, step_of

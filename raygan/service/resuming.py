@@ -17,12 +17,12 @@ from typing import Any
 import torch
 
 from raygan.config import Config, full_dump
-from raygan.controller.checkpoint import Checkpoint, newest_valid, open_journal
-from raygan.controller.copies import (
+from raygan.controller.bucket_copies import (
     shown,
     storage_of,
     to_write,
 )
+from raygan.controller.checkpoint import Checkpoint, newest_valid, open_journal
 from raygan.controller.files import refuse_unwritable
 from raygan.controller.lines import NOTES
 from raygan.controller.listener import Heard, Listener, as_listener

@@ -18,8 +18,7 @@ from typing import Any
 import torch
 
 from raygan.config import Resolved, full_dump
-from raygan.controller.checkpoint import write_checkpoint
-from raygan.controller.copies import (
+from raygan.controller.bucket_copies import (
     address_of,
     forget,
     runs_folder,
@@ -27,6 +26,7 @@ from raygan.controller.copies import (
     storage_of,
     taken,
 )
+from raygan.controller.checkpoint import write_checkpoint
 from raygan.controller.files import say
 from raygan.controller.journal import Journal
 from raygan.controller.listener import Heard, Listener

@@ -12,7 +12,7 @@ import ray
 from ray.cluster_utils import Cluster
 
 from raygan.actors.executor import RayExecutor
-from raygan.actors.stacks import stack_there
+from raygan.actors.hang_stacks import stack_there
 from raygan.controller.controller import Controller
 from raygan.controller.orders import Done
 from raygan.controller.run_folder import RunFolder

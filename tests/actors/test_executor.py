@@ -31,7 +31,7 @@ def test_a_joiner_that_dies_as_it_comes_takes_nothing_of_what_others_have_done(
     def gone(player: str) -> Any:
         raise PlayerDied(player, "killed")
 
-    monkeypatch.setattr(ours.muster, "joined", gone)
+    monkeypatch.setattr(ours.startup, "joined", gone)
     assert [item.order for item in ours.wait(0.0)] == [Train("pair-00", 5)]
     with pytest.raises(PlayerDied, match="pair-01"):
         ours.wait(0.0)

@@ -18,7 +18,7 @@ import ray
 import torch
 
 from raygan.actors.executor import RayExecutor
-from raygan.actors.sources import look_there
+from raygan.actors.pair_sources import look_there
 from raygan.config import Config
 from raygan.controller.inline import InlineExecutor
 from raygan.errors import DataError

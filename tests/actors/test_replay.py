@@ -8,9 +8,9 @@ import pytest
 
 from raygan.actors.executor import RayExecutor
 from raygan.config import full_dump
+from raygan.controller.async_record import FILE
 from raygan.controller.controller import Controller
 from raygan.controller.run_folder import RunFolder
-from raygan.controller.schedule import FILE
 from raygan.service.replay import replay
 from raygan.service.runs.run import Run
 from tests.conftest import setup_of, tiny_config

@@ -10,9 +10,9 @@ import pytest
 from raygan.config import full_dump
 from raygan.controller.checkpoint import newest_valid
 from raygan.controller.controller import Controller
+from raygan.controller.hang_stacks import last_frames
 from raygan.controller.inline import InlineExecutor
 from raygan.controller.run_folder import RunFolder, read_jsonl
-from raygan.controller.stacks import last_frames
 from raygan.errors import Interrupted, Leaving, PlayerDied
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest

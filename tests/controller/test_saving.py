@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from raygan.controller import committing as module
-from raygan.controller.assembly import Assembly, Cut
 from raygan.controller.checkpoint import newest_valid
+from raygan.controller.checkpoint_assembly import Assembly, Cut
 from raygan.controller.committing import best_step
 from raygan.controller.journal import Journal
 from raygan.controller.ledger import Ledger

@@ -16,13 +16,13 @@ import pytest
 from raygan.cli import main
 from raygan.config import Config, full_dump
 from raygan.controller import membership
+from raygan.controller.async_record import FILE, Note, decoded, encoded
+from raygan.controller.bucket_copies import storage_of
 from raygan.controller.checkpoint import newest_valid, open_journal
 from raygan.controller.controller import Controller
-from raygan.controller.copies import storage_of
 from raygan.controller.orders import Done, Evaluate
 from raygan.controller.requests import file_of
 from raygan.controller.run_folder import RunFolder
-from raygan.controller.schedule import FILE, Note, decoded, encoded
 from raygan.errors import Interrupted, PlayerDied
 from raygan.service.replay import Verdict, replay
 from raygan.service.replaying.attempts import Unreplayable

@@ -17,7 +17,7 @@ import torch
 import raygan
 from raygan.cli import main
 from raygan.config import resolve
-from raygan.controller import storage, telemetry
+from raygan.controller import log_writer, storage
 from raygan.controller.checkpoint import newest_valid
 from raygan.controller.controller import Controller
 from raygan.controller.evaluator import Evaluator
@@ -173,7 +173,7 @@ def test_a_run_that_was_killed_at_any_file_of_its_making_is_begun_again_as_asked
         return write
 
     def begin() -> None:
-        for thing, name in ((telemetry, "write_within"), (RunFolder, "_append"), (storage.LocalStorage, "write"),
+        for thing, name in ((log_writer, "write_within"), (RunFolder, "_append"), (storage.LocalStorage, "write"),
                             (storage.LocalStorage, "append"), (storage.LocalStorage, "create")):  # fmt: skip
             monkeypatch.setattr(thing, name, killed_at(getattr(thing, name)))
         monkeypatch.setattr(training, "drive", lambda *args: None)

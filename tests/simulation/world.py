@@ -33,10 +33,10 @@ from raygan.controller.controller import Controller
 from raygan.controller.history import read_journal
 from raygan.controller.inline import InlineExecutor
 from raygan.controller.journal import Journal
+from raygan.controller.log_writer import Telemetry
 from raygan.controller.orders import Adopt, Card, Done, Evaluate, Join, Order, Scored
 from raygan.controller.requests import Requests, file_of
 from raygan.controller.run_folder import RunFolder
-from raygan.controller.telemetry import Telemetry
 from raygan.controller.worker import take_up
 from raygan.errors import CheckpointError, Interrupted, PlayerDied, StaleEpochError
 from raygan.gan.bundle import unpack

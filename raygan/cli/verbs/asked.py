@@ -27,7 +27,7 @@ def console_for(args: Arguments) -> Any:
 
 def run_dir_of(args: Arguments) -> Path:
     """Where this machine writes the runs of --run-dir; of one in a bucket its local side."""
-    from raygan.controller.copies import runs_folder
+    from raygan.controller.bucket_copies import runs_folder
 
     named = args.get("run-dir") or "runs"
     return runs_folder(named if in_bucket(named) else expanded(named))

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from raygan.config import Config, validate
+from raygan.controller.async_record import FILE
+from raygan.controller.bucket_copies import shown, storage_of
 from raygan.controller.checkpoint import read_checkpoint
-from raygan.controller.copies import shown, storage_of
 from raygan.controller.history import Record, read_journal
 from raygan.controller.lines import Lines
-from raygan.controller.schedule import FILE
 from raygan.errors import CheckpointError, ConfigError
 from raygan.own.names import is_own, label
 from raygan.strategies.base import strategy_of

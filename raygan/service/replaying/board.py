@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 
-from raygan.controller.schedule import FILE, Note, decoded, owners
+from raygan.controller.async_record import FILE, Note, decoded, owners
 from raygan.gan.types import Board, Player
 from raygan.gan.weights import Publication
 from raygan.service.replaying.attempts import Row, Unreplayable

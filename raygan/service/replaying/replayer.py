@@ -9,7 +9,7 @@ from typing import Any, cast
 import torch
 
 from raygan.config import Config
-from raygan.controller.schedule import FILE, decoded, owners, sha
+from raygan.controller.async_record import FILE, decoded, owners, sha
 from raygan.controller.worker import swapper, take_up
 from raygan.data.base import Samples
 from raygan.gan.bundle import pack, unpack

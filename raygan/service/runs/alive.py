@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from raygan.config import Config
+from raygan.controller.bucket_copies import shown
 from raygan.controller.checkpoint import Checkpoint
-from raygan.controller.copies import shown
 from raygan.controller.lines import read_info
 from raygan.errors import ConfigError
 

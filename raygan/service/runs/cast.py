@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from raygan.config import Config
-from raygan.controller.copies import shown
+from raygan.controller.bucket_copies import shown
 from raygan.controller.lines import read_json
 from raygan.errors import ConfigError, did_you_mean
 from raygan.metrics.ranking import better, headline

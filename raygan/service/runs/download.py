@@ -8,8 +8,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from raygan.controller.bucket_copies import storage_of, view
 from raygan.controller.checkpoint import FOLDER
-from raygan.controller.copies import storage_of, view
 from raygan.controller.files import say, sync_folder
 from raygan.controller.history import FOLDER as JOURNAL
 from raygan.controller.storage import LocalStorage

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from raygan.config import Config, Resolved
-from raygan.controller.copies import shown
+from raygan.controller.bucket_copies import shown
 from raygan.data.base import Samples
 from raygan.data.split import fingerprint
 from raygan.errors import ConfigError, DataError

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Any
 
+from raygan.controller.bucket_copies import shown, storage_of
 from raygan.controller.checkpoint import Checkpoint, newest_valid
-from raygan.controller.copies import shown, storage_of
 from raygan.controller.history import read_journal
 from raygan.controller.lines import NOTES
 from raygan.errors import CheckpointError

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from raygan.controller.copies import names_at
+from raygan.controller.bucket_copies import names_at
 from raygan.controller.run_folder import find_run
 from raygan.controller.versions import refuse_newer
 from raygan.errors import RayganError

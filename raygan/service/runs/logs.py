@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raygan.controller.copies import storage_of
+from raygan.controller.bucket_copies import storage_of
 from raygan.controller.history import read_journal
 from raygan.controller.lines import JsonLines, Lines, told_by_a_run
 from raygan.service.runs.digest import Digest

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from raygan.config import Config
-from raygan.controller.copies import (
+from raygan.controller.bucket_copies import (
     address_of,
     taken,
 )

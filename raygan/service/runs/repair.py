@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from raygan.controller.copies import address_of, shown, storage_of
+from raygan.controller.bucket_copies import address_of, shown, storage_of
 from raygan.controller.files import say, write_within
 from raygan.controller.history import read_journal
 from raygan.controller.lines import Lines, told_by_a_run

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from raygan.config import Config
-from raygan.controller.copies import keep
+from raygan.controller.bucket_copies import keep
 from raygan.controller.files import say
 from raygan.controller.lines import NOTES, read_info
 from raygan.controller.run_folder import find_run

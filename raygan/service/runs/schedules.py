@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from raygan.config import Config
-from raygan.controller.copies import shown
+from raygan.controller.bucket_copies import shown
 from raygan.strategies.base import pair_name
 
 WARNING = "W109 schedule-over"

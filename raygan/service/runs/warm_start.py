@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from raygan.config import Config, Resolved, full_dump
+from raygan.controller.bucket_copies import shown
 from raygan.controller.checkpoint import (
     Checkpoint,
     list_checkpoints,
@@ -20,7 +21,6 @@ from raygan.controller.checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
-from raygan.controller.copies import shown
 from raygan.controller.files import read_plain
 from raygan.controller.journal import Journal
 from raygan.controller.run_folder import RunFolder

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from raygan.config import settings_of
-from raygan.controller.copies import shown
+from raygan.controller.bucket_copies import shown
 from raygan.controller.lines import read_json
 from raygan.errors import ConfigError
 from raygan.metrics.ranking import deciding, way

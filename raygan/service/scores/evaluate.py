@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from raygan.controller.copies import shown
+from raygan.controller.bucket_copies import shown
 from raygan.controller.lines import NOTES
 from raygan.metrics.coverage import CANNOT
 from raygan.metrics.own import own_metrics

@@ -20,7 +20,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from raygan.config import Config, load_component
-from raygan.controller.copies import shown
+from raygan.controller.bucket_copies import shown
 from raygan.data.record import Scaling
 from raygan.errors import CheckpointError, ConfigError
 from raygan.gan.random_streams import Streams

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from raygan.config import Config, Resolved
-from raygan.controller.copies import shown
+from raygan.controller.bucket_copies import shown
 from raygan.errors import ConfigError
 from raygan.gan import steps as S
 from raygan.gan.optimizers import make_optimizer

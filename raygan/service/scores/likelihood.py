@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from raygan.controller.copies import shown
+from raygan.controller.bucket_copies import shown
 from raygan.errors import ConfigError
 from raygan.gan.random_streams import Streams
 from raygan.metrics.ais import Ais, Decoder

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from raygan.controller.bucket import BucketStorage
-from raygan.controller.copies import refresh, shown, storage_of
+from raygan.controller.bucket_copies import refresh, shown, storage_of
 from raygan.controller.files import say, write_within
 from raygan.controller.lines import Lines, told_by_a_run
 from raygan.controller.requests import file_of

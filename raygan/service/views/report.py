@@ -12,7 +12,7 @@ from typing import Any
 
 import jinja2
 
-from raygan.controller import copies
+from raygan.controller import bucket_copies
 from raygan.controller.files import read_plain, write_within
 from raygan.data.base import Samples
 from raygan.data.lm1b import decode
@@ -106,7 +106,7 @@ def write_report(run: Run, out: Path | None = None) -> Path:
     except OSError as error:
         raise ConfigError(
             f"report: cannot write {root / name} ({error.strerror}). Make room, or another place:"
-            f" raygan report {copies.shown(run.path)} -o FILE"
+            f" raygan report {bucket_copies.shown(run.path)} -o FILE"
         ) from None
     return root / name
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from raygan.actors.stacks import stack
-from raygan.controller.stacks import last_frames
+from raygan.actors.hang_stacks import stack
+from raygan.controller.hang_stacks import last_frames
 
-HEAD = "import sys, threading, time; from raygan.actors.stacks import listen\n"
+HEAD = "import sys, threading, time; from raygan.actors.hang_stacks import listen\n"
 LOCK = """
 def stuck():
     lock = threading.Lock()

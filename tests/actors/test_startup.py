@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from raygan.actors import muster as module
 from raygan.actors import replies as answers
+from raygan.actors import startup as module
 from raygan.actors import worker_group
-from raygan.actors.muster import Muster
 from raygan.actors.replies import Replies
+from raygan.actors.startup import Startup
 from raygan.actors.worker_group import BOARD, WorkerGroup
 from raygan.controller.orders import Join
 from raygan.errors import PlayerDied
@@ -23,7 +23,7 @@ PAIRS = ["pair-00", "pair-01", "pair-02"]
 
 
 class Cluster:
-    """The muster of a group whose actors are made at once; `silent` ones never answer `begin`."""
+    """The startup of a group whose actors are made at once; `silent` ones never answer `begin`."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> None:
         self.log: list[Call] = []
@@ -44,7 +44,7 @@ class Cluster:
         monkeypatch.setattr(workers, "make_player", lambda home, joins=False: self.make(home[0]))
         monkeypatch.setattr(workers, "make_helper", self.make)
         pulse: Any = type("Pulse", (), {"stack": lambda self, name: "", "lease_s": 0.1})()
-        self.muster = Muster(workers, Replies(workers, pulse))
+        self.startup = Startup(workers, Replies(workers, pulse))
 
     def make(self, name: str) -> Actor:
         answers = {"register": None, "where": WHERE, "open": 0}
@@ -62,7 +62,7 @@ def test_all_are_made_begun_registered_and_their_places_noted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     cluster = Cluster(monkeypatch)
-    cluster.muster.all(PAIRS, {"pair-01": b"state"}, epoch=3)
+    cluster.startup.all(PAIRS, {"pair-01": b"state"}, epoch=3)
     assert cluster.names() == [BOARD, *PAIRS]
     begins = {c.actor.partition(" ")[0]: c.args for c in cluster.log if c.method == "begin"}
     assert begins[BOARD] == (3,)
@@ -73,18 +73,18 @@ def test_all_are_made_begun_registered_and_their_places_noted(
     order = [c.method for c in cluster.log]
     assert order.index("register") > max(i for i, m in enumerate(order) if m == "begin")
     assert cluster.workers.places == dict.fromkeys([*PAIRS, BOARD], ("n1", 7))
-    assert cluster.muster.mishaps == []
+    assert cluster.startup.mishaps == []
 
 
 def test_survivors_hear_of_the_new_epoch_before_anybody_begins_and_the_dead_are_made_anew(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     cluster = Cluster(monkeypatch)
-    cluster.muster.all(PAIRS, {}, epoch=1)
+    cluster.startup.all(PAIRS, {}, epoch=1)
     dead = cluster.workers.actors["pair-01"]
     cluster.workers.lost.add("pair-01")
     cluster.log.clear()
-    cluster.muster.all(["pair-00", "pair-01"], {}, epoch=2)  # pair-02 is no member any more
+    cluster.startup.all(["pair-00", "pair-01"], {}, epoch=2)  # pair-02 is no member any more
     assert cluster.names() == [BOARD, *PAIRS, "pair-01"]
     assert cluster.ray.killed == [dead, cluster.made[3]]
     methods = [c.method for c in cluster.log]
@@ -96,9 +96,9 @@ def test_survivors_hear_of_the_new_epoch_before_anybody_begins_and_the_dead_are_
 def test_who_does_not_answer_is_replaced_once_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = Cluster(monkeypatch)
     cluster.silent.add("pair-02")
-    cluster.muster.all(PAIRS, {}, epoch=1)
+    cluster.startup.all(PAIRS, {}, epoch=1)
     assert cluster.names() == [BOARD, *PAIRS, "pair-02"]
-    (mishap,) = cluster.muster.mishaps
+    (mishap,) = cluster.startup.mishaps
     assert (mishap.player, mishap.kind) == ("pair-02", "hang")
     cluster.workers.lost.add("pair-02")
     make = cluster.make
@@ -107,14 +107,14 @@ def test_who_does_not_answer_is_replaced_once_and_told(monkeypatch: pytest.Monke
         cluster.workers, "make_player", lambda home, joins=False: cluster.make(home[0])
     )
     with pytest.raises(PlayerDied, match="did not start within"):
-        cluster.muster.all(PAIRS, {}, epoch=2)
+        cluster.startup.all(PAIRS, {}, epoch=2)
 
 
 def test_a_joiner_begins_then_all_know_it_then_it_opens(monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = Cluster(monkeypatch)
-    cluster.muster.all(PAIRS, {}, epoch=4)
+    cluster.startup.all(PAIRS, {}, epoch=4)
     cluster.log.clear()
-    cluster.muster.join(Join("pair-03", 8))
+    cluster.startup.join(Join("pair-03", 8))
     assert [c.method for c in cluster.log] == ["begin", "register", "open"]
     assert set(cluster.log[1].args[0]) == {*PAIRS, "pair-03"}
     assert cluster.log[2].args == ("pair-03", 8), "new: it counts from there"
@@ -123,7 +123,7 @@ def test_a_joiner_begins_then_all_know_it_then_it_opens(monkeypatch: pytest.Monk
     for player in home:
         cluster.workers.actors.pop(player)
     for player in home:
-        cluster.muster.join(Join(player, 6, b"state", home))
+        cluster.startup.join(Join(player, 6, b"state", home))
     assert cluster.workers.actors["pair-00"] is cluster.workers.actors["pair-01"]
     assert [c.method for c in cluster.log if c.method in ("begin", "enter")] == ["begin", "enter"]
     opened = [c.args for c in cluster.log if c.method == "open"]

@@ -26,7 +26,7 @@ SETTLE_S = 10.0
 """Seconds (at least) that a survivor may take to end the round that it is in."""
 
 
-class Muster:
+class Startup:
     """Of one run; of the attempt that is under way, or was the last."""
 
     def __init__(self, workers: WorkerGroup, replies: Replies) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from raygan.controller.assembly import Assembly, Cut
+from raygan.controller.checkpoint_assembly import Assembly, Cut
 from raygan.controller.orders import Save
 
 EVERY, STEPS = 2, 4

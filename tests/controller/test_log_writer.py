@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from benchmarks.faults import full_disk
-from raygan.controller import telemetry as module
+from raygan.controller import log_writer as module
 from raygan.controller.lines import parse
+from raygan.controller.log_writer import RESERVE, Telemetry
 from raygan.controller.run_folder import RunFolder, read_jsonl
 from raygan.controller.storage import LocalStorage
-from raygan.controller.telemetry import RESERVE, Telemetry
 from raygan.errors import RayganError
 from raygan.service.resuming import resume_run
 from raygan.service.training import train

@@ -1,4 +1,4 @@
-"""The stacks of a process that hung (actors/stacks.py takes them): in short for the event, whole in
+"""The stacks of a process that hung (actors/hang_stacks.py takes them): in short for the event, whole in
 `logs/`.
 """
 

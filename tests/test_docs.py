@@ -18,6 +18,7 @@ from benchmarks.claims import GROUPS
 from raygan.cli import VERBS, main
 from raygan.components import KINDS, names
 from raygan.config import Config
+from raygan.metrics.ranking import METRICS
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -69,6 +70,7 @@ def test_every_command_setting_warning_and_module_has_its_place(site: Path) -> N
     settings = page("reference/settings")
     assert all(f"<code>{path}</code>" in settings for path in paths(Config))
     assert all(f"{kind} <code>{name}</code>" in settings for kind in KINDS for name in names(kind))
+    assert all(f"<td><code>{name}</code>" in page("reference/scores") for name in METRICS)
     for warning in (ROOT / "docs/warnings").glob("W*.md"):
         assert f'href="{warning.stem}.html"' in page("warnings/index")
     modules = Counter(re.findall(r"<td><code>(\w+\.py)</code>", page("reference/modules")))

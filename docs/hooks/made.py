@@ -22,6 +22,8 @@ from raygan.cli.settings import default as written_default
 from raygan.cli.settings import is_group, reach, text_of
 from raygan.components import KINDS, component_class, names
 from raygan.config import Config, PairGroup
+from raygan.metrics.groups import ALONE, GROUPS
+from raygan.metrics.ranking import ARROWS, METRICS, arrow
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "raygan"
@@ -44,6 +46,7 @@ BASES = {
 EXITS = {
     0: "done", 1: "failed", 2: "usage or config", 3: "infeasible resources",
     4: "degraded: done without a member that was lost, or without scores", 5: "`--require` not met",
+    6: "another process has taken this run over",
     129: "terminal closed, a checkpoint saved", 130: "Ctrl-C, a checkpoint saved",
     143: "`kill`, a checkpoint saved",
 }  # fmt: skip
@@ -284,6 +287,28 @@ def remedies() -> dict[str, str]:
                     found: dict[str, str] = ast.literal_eval(node.value)
                     return found
     raise AssertionError("no module of raygan has REMEDIES")
+
+
+def scores() -> str:
+    """Every score: what it says, which way is better, which data have it."""
+    kinds = {
+        "modes": "points with known modes", "stacked": "stacked MNIST", "density": "points",
+        "classes": "data with a classifier (MNIST)", "labels": "data with classes", "fid": "all but text",
+        "kid": "all but text", "prdc": "all but text", "ngrams": "text",
+    }  # fmt: skip
+    rows = [
+        [f"`{name}`", f"{meaning.text}", arrow(name), ", ".join(kinds[g] for g in meaning.groups)]
+        for name, meaning in METRICS.items()
+    ]
+    intro = (
+        f"What the columns of a table of scores mean. In a head {ARROWS}; `?` marks a score by which"
+        " noise is as good as real data: it cannot tell. Behind `@` stands what a score was measured"
+        " by: the share that counts (`modes@10%`), or whose features (`fid@pixels`). `raygan"
+        " evaluate RUN --metrics GROUP` asks for a group: "
+        + ", ".join(f"`{g}`" for g in (*GROUPS, *ALONE)) + ". The floor is uniform noise, the ceiling real data"
+        " against other real data, both by as many samples as a generator gives."
+    )  # fmt: skip
+    return "\n\n".join(["# Scores", intro, table(["score", "what it says", "", "of"], rows)])
 
 
 def warnings() -> str:

@@ -26,6 +26,7 @@ MOVED = {
 MADE = {
     "reference/cli.md": made.commands,
     "reference/settings.md": made.settings,
+    "reference/scores.md": made.scores,
     "reference/api.md": made.api,
     "reference/modules.md": made.modules,
     "warnings/index.md": made.warnings,

@@ -38,9 +38,12 @@ ALIASES = {"-o": "--out", "-n": "--count", "-h": "--help"}
 MANY = 9999
 
 ADDRESS = Flag(
-    "The cluster: auto (RAY_ADDRESS, a Ray that runs here, else one that is started), local,"
-    " HOST:PORT, or the dashboard's http://HOST:8265.",
+    "The cluster: auto (RAY_ADDRESS, a Ray that runs here, else one that is started), local, or"
+    " HOST:PORT.",
     "auto",
+)
+DASHBOARD = Flag(
+    "The cluster's dashboard, http://HOST:8265; auto: RAY_API_SERVER_ADDRESS, RAY_ADDRESS.", "auto"
 )
 RUN_DIR = Flag("Folder that holds the runs.", "runs")
 JSON = Flag("Print JSON instead of text.")
@@ -188,7 +191,7 @@ VERBS: dict[str, Verb] = {
     "submit": Verb(
         "send a verb to a cluster as a Ray job; prints the `ray job submit` line", "-- VERB ...", (0, 0),
         {
-            "address": ADDRESS,
+            "address": DASHBOARD,
             "working-dir": Flag("Folder that goes along: what git tracks in it.", "."),
             "include": Flag("A file that goes along though git does not track it.", "nets.py", many=True),
             "no-wait": Flag("Return once it is sent."),
@@ -227,7 +230,7 @@ VERBS: dict[str, Verb] = {
     ),
     "fetch": Verb(
         "copy the folder of a run here that was submitted, or lies in a bucket", *RUN,
-        {"to": Flag("Folder to copy it into.", "runs"), "address": ADDRESS},
+        {"to": Flag("Folder to copy it into.", "runs"), "address": DASHBOARD},
         "raygan fetch mine --to here",
     ),
     "sweep": Verb(
@@ -264,7 +267,7 @@ VERBS: dict[str, Verb] = {
         "list runs", "", (0, 0),
         {
             "run-dir": RUN_DIR, "at": Flag("The same; as a rule of a bucket.", "s3://bucket/runs"),
-            "address": Flag("List the jobs of this cluster instead.", "auto"),
+            "address": Flag("List the jobs of the cluster of this dashboard instead.", "auto"),
             "repair": Flag("Write a run's events again from its journal.", "mine"), "json": JSON,
         },
         "raygan runs",

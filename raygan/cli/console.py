@@ -16,7 +16,9 @@ from raygan.cli.telling import cells, describe, progress_line
 from raygan.controller.bucket_copies import address_of
 from raygan.controller.listener import Listener
 from raygan.controller.orders import Done, Evaluate
+from raygan.service.runs.code import load_config
 from raygan.service.runs.run import Run
+from raygan.service.runs.schedules import to_go_on
 from raygan.service.views.follow import Feed
 from raygan.service.views.state import state, state_text
 from raygan.visible import say as print
@@ -94,8 +96,8 @@ class Plain(Quiet):
     def done_already(self, path: Path, steps: int) -> None:
         """Say why nothing happens."""
         print(
-            f"run {shown(path)} is done: {steps} of {steps} steps. To go on: raygan resume {shown(path)} --steps"
-            " +1000",
+            f"run {shown(path)} is done: {steps} of {steps} steps. To go on:"
+            f" {to_go_on(load_config(path), path)}",
             flush=True,
         )
 

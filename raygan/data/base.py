@@ -185,12 +185,14 @@ class DataComponent(Component):
     partition: Partition = Field(
         "shared",
         description=(
-            "What pairs train on: shared, shards, by_class, dirichlet(0.5), or {pair-00: SOURCE,"
-            " ...}."
+            "What pairs train on: shared, shards, clusters, by_class, dirichlet(0.5), or"
+            " {pair-00: SOURCE, ...}."
         ),
     )
     partition_seed: int = Field(
-        0, ge=0, description="Of shards and dirichlet; the run's seed leaves them as they are."
+        0,
+        ge=0,
+        description="Of shards, clusters and dirichlet; the run's seed leaves them as they are.",
     )
     partition_parts: int | None = Field(
         None,

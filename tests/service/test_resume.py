@@ -313,6 +313,16 @@ def test_a_member_that_was_lost_in_an_earlier_life_still_means_degraded(
     assert list(again.info["degraded"]) == ["pair-01"]
 
 
+def digests(run: Run) -> dict[str, str]:
+    """Of each player's networks in the newest checkpoint."""
+    parts = newest_valid(run.path)[0].parts  # type: ignore[union-attr]
+    states = {player: unpack(raw) for player, raw in parts.items()}
+    return {
+        player: digest({k: v for k, v in state.items() if k.startswith(("g.", "d."))})
+        for player, state in states.items()
+    }
+
+
 def test_what_was_spent_of_a_budget_stays_spent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -328,6 +338,60 @@ def test_what_was_spent_of_a_budget_stays_spent(
         resume_run(tmp_path / "run")
 
 
+def test_a_run_that_was_stopped_by_its_budget_goes_on_with_a_larger_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is a policy: no bit of the run hangs on it."""
+    struck = [4]
+
+    def strike(self: InlineExecutor, order: Train) -> list[Done]:
+        struck[0] -= 1
+        if struck[0] >= 0:
+            raise PlayerDied("pair-01", "killed")
+        return original(self, order)
+
+    original = InlineExecutor._train
+    monkeypatch.setattr(InlineExecutor, "_train", strike)
+    asked = {**SMALL, "failures": {"budget": 1}}
+    with pytest.raises(PlayerDied, match="number 2 of its kind"):
+        train(resolve(None, flags=asked), run_dir=tmp_path, name="run", inline=True)
+    larger = resolve(None, flags={"failures": {"budget": 6}})
+    again = train(larger, run_dir=tmp_path, resume=str(tmp_path / "run"), inline=True)
+    assert again.info["status"] == "done"
+    assert again.config.failures.budget == 6
+    whole = train(resolve(None, flags=asked), run_dir=tmp_path, name="whole", inline=True)
+    assert digests(again) == digests(whole)
+
+
+@pytest.mark.parametrize("decay", ["linear", "constant"])
+def test_what_is_told_to_make_a_run_longer_makes_it_learn(
+    decay: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = {**SMALL, "pair.lr_decay": decay}
+    first = train(resolve(None, flags=flags), run_dir=tmp_path, name="run", inline=True)
+    before = digests(first)
+    with pytest.raises(SystemExit, match="0"):
+        main(["resume", str(first.path), "--plain"])
+    said = capsys.readouterr().out
+    words = said.rpartition("To go on: raygan ")[2].splitlines()[0].split()
+    assert ("--pair.schedule.steps" in words) == (decay == "linear")
+    least = [w.replace("1000", "3").replace("1012", "15") for w in words]
+    inline = ["--inline"] if least[0] == "train" else []
+    with pytest.raises(SystemExit, match="0"):
+        main([*least, *inline, "--quiet"])
+    assert all(digests(Run.load(first.path))[p] != before[p] for p in before)
+
+
+def test_steps_at_a_rate_of_0_are_said_to_change_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    flags = {**SMALL, "pair.lr_decay": "linear"}
+    first = train(resolve(None, flags=flags), run_dir=tmp_path, name="run", inline=True)
+    longer = resume_run(first.path, extra_steps=3)
+    (text,) = [e["text"] for e in longer.events if e.get("name") == "W109 schedule-over"]
+    assert "a rate of 0: nothing is learned there" in text
+
+
 def test_a_run_that_is_done_is_not_started_again_and_says_so(
     run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -338,7 +402,7 @@ def test_a_run_that_is_done_is_not_started_again_and_says_so(
         main(["resume", str(run), "--plain"])
     assert end.value.code == 0
     assert (
-        f"run {run} is done: 12 of 12 steps. To go on: raygan resume {run} --steps +1000"
+        f"run {run} is done: 12 of 12 steps. To go on: raygan train --resume {run} --steps 1012"
         in capsys.readouterr().out
     )
     assert {

@@ -19,6 +19,7 @@ FREE = (
     "resources",
     "checkpoint",
     "evaluation",
+    "failures",
     "metrics",
     "listeners",
     "track",

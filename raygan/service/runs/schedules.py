@@ -16,6 +16,20 @@ from raygan.strategies.base import pair_name
 WARNING = "W109 schedule-over"
 
 
+def stands_still(config: Config) -> bool:
+    """Do all rates end at 0, so that steps after the schedule's end change no weight?"""
+    pairs = [config.of(pair_name(i)).pair for i in config.ids]
+    return all(pair.rates.lr == 0 for pair in pairs)
+
+
+def to_go_on(config: Config, path: Path, more: int = 1000) -> str:
+    """The command by which a run that is done learns for so many steps more."""
+    steps = config.steps + more
+    if stands_still(config):
+        return f"raygan train --resume {shown(path)} --steps {steps} --pair.schedule.steps {steps}"
+    return f"raygan resume {shown(path)} --steps +{more}"
+
+
 def kept(was: Config, now: Config, path: Path) -> tuple[Config, str]:
     """`now` with schedules that end where those of `was` end; a line about it, "" where steps are
     as before or nothing moves.
@@ -35,7 +49,9 @@ def kept(was: Config, now: Config, path: Path) -> tuple[Config, str]:
         config,
         (
             f"the schedule of pair.{', '.join(moving)} takes {length} steps, and its end values"
-            f" stay up to step {now.steps}. To stretch it (a rate jumps then): raygan train"
+            f" stay up to step {now.steps}"
+            + (" (a rate of 0: nothing is learned there)" if stands_still(now) else "")
+            + f". To stretch it (a rate jumps then): raygan train"
             f" --resume {shown(path)} --steps {now.steps} --pair.schedule.steps {now.steps}"
         ),
     )

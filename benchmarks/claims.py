@@ -277,6 +277,12 @@ METHODS = [
         "DRAGAN (negative: no gain)":
             lambda p: seeds(p["recipes"]["dragan .1 (the preset's), 2000"]["high_quality"]),
     }),
+    Source("r3gan-stacked", "python -m benchmarks r3gan stacked 300 stacked-r3gan stacked-mnist", "r3gan", {
+        "stacked MNIST after 300 CPU s: R3GAN's loss without norm, reverse KL":
+            lambda p: once(p["results"]["stacked-r3gan"]["reverse_kl"]),
+        "batch norm, non-saturating (negative: no gain)":
+            lambda p: once(p["results"]["stacked-mnist"]["reverse_kl"]),
+    }),
 ]
 SPEED = [
     Source("rivals", "python -m benchmarks rivals", "rivals", {

@@ -14,10 +14,11 @@ from raygan.cli import main
 from raygan.config import Resolved
 from raygan.controller import bucket_copies, mirror
 from raygan.controller.bucket import BucketStorage, open_bucket
-from raygan.controller.checkpoint import newest_valid
+from raygan.controller.checkpoint import newest_valid, open_journal
 from raygan.controller.history import read_journal
 from raygan.controller.objects import Objects
-from raygan.controller.run_folder import find_run, read_jsonl
+from raygan.controller.requests import Requests, file_of
+from raygan.controller.run_folder import RunFolder, find_run, read_jsonl
 from raygan.errors import ConfigError
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
@@ -114,6 +115,39 @@ def test_a_resumed_run_has_the_bits_of_the_one_on_disk(server: Server, tmp_path:
     steps = [r["step"] for r in read_jsonl(find_run(f"{RUNS}/twice") / "metrics.jsonl")]
     assert max(steps) == 20
     assert 4 in steps or 5 in steps, "what the first life told is kept"
+
+
+def test_a_request_to_scale_stays_in_the_bucket_until_it_is_done_with(
+    server: Server, caches: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A driver that dies on another machine takes none along, nor what was decided of it."""
+    run, there = made("asked"), storage("asked")
+    journal = open_journal(there)
+    ours = mirror.Mirror(RunFolder(run.path), journal, there)
+    first, last = (file_of({"verb": "scale"}) for _ in range(2))
+    for name, pairs in ((first, 3), (last, 2)):
+        there.write(name, json.dumps({"verb": "scale", "id": name, "pairs": pairs}).encode())
+    there.write("stop.json", b"{}")
+    ours.push()
+    requests = Requests(run.path)
+    assert requests.waiting() == [first, last]
+    assert requests.stops()
+    assert not there.exists("stop.json"), "heard once"
+    requests.keep(first, {**requests.read(first), "members": [0, 1, 5]})
+    ours.push()
+    # it is killed; another machine has nothing but the bucket
+    monkeypatch.setenv("XDG_CACHE_HOME", str(caches / "elsewhere"))
+    view = Requests(find_run(f"{RUNS}/asked"))
+    assert view.waiting() == [first, last]
+    assert view.read(first)["members"] == [0, 1, 5]
+    requests.drop(first)
+    ours.push()
+    assert [there.exists(name) for name in (first, last)] == [False, True]
+    requests.drop(last)
+    ours.push()
+    ours.push()
+    assert requests.waiting() == []
+    assert not there.exists(last)
 
 
 @pytest.mark.parametrize("how", ["more steps", "other settings"])

@@ -6,7 +6,9 @@ samples, report. Nothing rests on it; journal and checkpoints go to the bucket t
 
 Every few seconds, before each checkpoint is recorded (so that a run that goes on from it has all
 rows of before it), and at the end. What cannot be sent is tried again, counted and told (W203).
-Requests of others (`raygan stop`, `raygan scale`) are taken from the bucket on the way.
+Requests of others (`raygan stop`, `raygan scale`) are brought from the bucket on the way; one to
+scale stays there, with what was decided of it, until it is done with: whoever goes on with the run
+on another machine finds it.
 """
 
 from __future__ import annotations
@@ -30,12 +32,13 @@ from raygan.controller.files import read_plain, write_within
 from raygan.controller.journal import Journal
 from raygan.controller.lines import NOTES, read_info, tail
 from raygan.controller.listener import Listener, Running
-from raygan.controller.requests import STOP, of
+from raygan.controller.requests import BEFORE, STOP, of
 from raygan.controller.run_folder import RunFolder
 from raygan.errors import StaleEpochError
 
 PACE_S = 5.0
 SEGMENT = 1 << 20
+GONE = (0, -1)
 
 
 class Mirror(Listener):
@@ -57,6 +60,8 @@ class Mirror(Listener):
         }
         """Log -> (where its newest segment begins, the number of that)."""
         self._ends = {log: begin for log, (begin, _) in self._logs.items()}
+        self._asked: dict[str, tuple[int, int]] = {}
+        """Requests to scale that are in the bucket and here, as they were when they were sent."""
         self._lock, self._over = threading.Lock(), threading.Event()
         self._thread = threading.Thread(target=self._go_on, name="mirror", daemon=True)
 
@@ -101,7 +106,8 @@ class Mirror(Listener):
             try:
                 # a driver that was fenced off sends nothing: the newer one's files lie there by now
                 self.fence()
-                self._take_requests()
+                self._bring_requests()
+                self._send_requests()
             except StaleEpochError:
                 return
             except OSError as error:
@@ -158,15 +164,38 @@ class Mirror(Listener):
             begin, number = self._ends[name], number + 1
             self._logs[name] = (begin, number)
 
-    def _take_requests(self) -> None:
+    def _bring_requests(self) -> None:
         """Each is here before it is gone there: a kill between leaves it twice, never nowhere."""
         # asked for by its name: the list may come late
         stop = [STOP] if self.storage.exists(STOP) else []
         for name in dict.fromkeys([*stop, *of(self.storage.list("."))]):
+            stays = name not in (STOP, BEFORE)
+            # what is here knows as much as the bucket, or what was decided since; what was here is
+            # done with, and goes there next
+            if stays and (name in self._asked or (self.root / name).exists()):
+                continue
             # the list names what another push has taken already
             with contextlib.suppress(FileNotFoundError):
                 write_within(self.root, name, self.storage.read(name))
-                self.storage.remove(name)
+                if stays:
+                    self._asked[name] = _facts(self.root / name)
+                else:
+                    self.storage.remove(name)
+
+    def _send_requests(self) -> None:
+        """What was decided of those to scale; one that is done with is gone there, too."""
+        here = [n for n in of(p.name for p in self.root.iterdir()) if n not in (STOP, BEFORE)]
+        # oldest first: a kill between two must not leave an older one, to be answered last
+        for name in sorted({*here, *self._asked}):
+            facts = _facts(self.root / name)
+            if facts == GONE:
+                # just done with, and never there, is no reason to ask the bucket
+                if name in self._asked:
+                    self.storage.remove(name)
+                    del self._asked[name]
+            elif facts != self._asked.get(name):
+                self.storage.write(name, read_plain(self.root / name))
+                self._asked[name] = facts
 
 
 def mirror_of(folder: RunFolder, journal: Journal) -> list[Mirror]:
@@ -217,5 +246,5 @@ def _facts(path: Path) -> tuple[int, int]:
     try:
         found = path.stat()
     except FileNotFoundError:
-        return (0, -1)
+        return GONE
     return (found.st_mtime_ns, found.st_size)

@@ -251,9 +251,9 @@ def test_who_is_asked_for_while_somebody_is_away_waits_until_it_is_back(
 
     controller = run(
         tmp_path, [("gen-01", 60, "death")] + [("gen-00", 70, "death")] * again, Late,
-        [as_listener(ask)], strategy={"name": "pmgan", "classes": 5}, tempo="async", round_steps=2, steps=400,
+        [as_listener(ask)], strategy={"name": "pmgan", "classes": 5}, tempo="async", round_steps=2, steps=160,
         loss="non_saturating", batch_size=8, checkpoint={"every_steps": 20},
-        evaluation={"every_steps": 400},
+        evaluation={"every_steps": 160},
     )  # fmt: skip
     found = [
         (e["kind"], e.get("player")) for e in told(controller, "revive", "join", "leave", "scale")
@@ -263,7 +263,7 @@ def test_who_is_asked_for_while_somebody_is_away_waits_until_it_is_back(
     assert all(found.index(change) > first for change in changed), "it waits for who is away"
     assert ("scale", None) in found
     assert controller.state.config.ids == tuple(members)
-    assert set(controller.state.done.values()) == {400}
+    assert set(controller.state.done.values()) == {160}
     assert set(final(controller)) == set(controller.state.players)
 
 

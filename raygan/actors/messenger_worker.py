@@ -23,7 +23,7 @@ from raygan.gan.types import Board, State
 from raygan.strategies.base import Setup, strategy_of
 from raygan.strategies.sgan.deputies import Answer, Deputy, Shard, Task
 
-PATIENCE = 0.8
+FOR_ITS_CALLER = 0.8
 """Of the lease: a deputy that hangs is found before the global pair, which waits for it, is taken
 for the one that does.
 """
@@ -64,13 +64,16 @@ class MessengerWorkerActor(Helper):
 class RemoteDeputy(Deputy):
     """What the global pair holds of one. Raises PlayerDied where it does not answer in time."""
 
-    def __init__(self, name: str, actor: Any, epoch: int, config: Config, board: Any) -> None:
+    def __init__(
+        self, name: str, actor: Any, epoch: int, config: Config, board: Any, begins_s: float
+    ) -> None:
+        """begins_s: within which it has begun; a process that has yet to come up has longer."""
         self.name = name
         self.actor = actor
         self.epoch = epoch
         # shorter than the lease, or the global pair that waits would be killed for its deputy
-        self.patience_s = PATIENCE * config.failures.lease_s
-        self._wait(actor.begin.remote(epoch, config, board))
+        self.patience_s = FOR_ITS_CALLER * config.failures.lease_s
+        answer(name, actor.begin.remote(epoch, config, board), begins_s)
 
     def have(self, names: Sequence[str]) -> None:
         """Does not wait; what is asked next comes after it."""

@@ -62,12 +62,14 @@ class PlayerActor(Process):
         """Build these players, each at its packed state where there is one; nothing of an earlier
         epoch is left.
 
-        deputies: name -> actor that works for the one of them that has some.
+        deputies: name -> (actor that works for the one of them that has some, seconds that it may
+        take to begin).
         """
         # a run's bits depend on the number of threads: it is the config's, not the machine's
         torch.set_num_threads(config.resources.num_threads)
         helping = [
-            RemoteDeputy(name, actor, epoch, config, board) for name, actor in deputies.items()
+            RemoteDeputy(name, actor, epoch, config, board, begins_s)
+            for name, (actor, begins_s) in deputies.items()
         ]
         exchange = Exchange(board, config.pace == "lockstep", epoch)
         worker = Worker(self._setup(names, config, helping), exchange)

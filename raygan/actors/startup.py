@@ -16,6 +16,7 @@ from typing import Any
 import ray
 from ray.exceptions import GetTimeoutError
 
+from raygan.actors.messenger_worker import FOR_ITS_CALLER
 from raygan.actors.replies import START_TIMEOUT_S, Replies
 from raygan.actors.worker_group import BOARD, WorkerGroup
 from raygan.controller.orders import Join
@@ -33,6 +34,8 @@ class Startup:
         self.workers = workers
         self.replies = replies
         self.epoch = 0
+        self._late: set[str] = set()
+        """Deputies whose processes were made for this attempt."""
         self.mishaps: list[PlayerDied] = []
         """Who was replaced at a start, and nobody was told of yet."""
 
@@ -81,6 +84,7 @@ class Startup:
         once: a second time it is an error of the attempt.
         """
         workers = self.workers
+        self._late.clear()
         for last in (False, True):
             silent = self._silent(self._begin_all(found, states), last)
             if not silent:
@@ -107,7 +111,8 @@ class Startup:
     ) -> dict[Any, tuple[str, bool]]:
         """Make who is missing, and ask all to begin; call -> (name, is it new?)."""
         workers, asked = self.workers, dict[Any, tuple[str, bool]]()
-        self._made(workers.deputies)  # the global pair begins them: it is their one caller
+        # the global pair begins them: it is their one caller, and waits as long as the slowest starts
+        self._late |= {*self._made(workers.deputies)}
         new = self._made(workers.registrars)
         for name in workers.registrars:
             asked[workers.helpers[name].begin.remote(self.epoch)] = name, name in new
@@ -116,7 +121,10 @@ class Startup:
             if fresh:
                 workers.actors |= dict.fromkeys(home, workers.make_player(home))
             mine = {n: states[n] for n in home if n in states}
-            asked[self._begin(home, mine)] = name, fresh
+            asked[self._begin(home, mine)] = (
+                name,
+                fresh or bool(self._late and workers.deputised in home),
+            )
         return asked
 
     def _made(self, names: Sequence[str]) -> list[str]:
@@ -130,7 +138,10 @@ class Startup:
     def _begin(self, home: Sequence[str], states: Mapping[str, list[Any]]) -> Any:
         workers = self.workers
         helping = workers.deputies if workers.deputised in home else []
-        deputies = {n: workers.helpers[n] for n in helping}
+        soon = FOR_ITS_CALLER * workers.config.failures.lease_s
+        deputies = {
+            n: (workers.helpers[n], START_TIMEOUT_S if n in self._late else soon) for n in helping
+        }
         board = workers.helpers[BOARD]
         begin = workers.actors[home[0]].begin.remote
         return begin(self.epoch, list(home), workers.config, dict(states), board, deputies)

@@ -128,3 +128,23 @@ def test_a_joiner_begins_then_all_know_it_then_it_opens(monkeypatch: pytest.Monk
     assert [c.method for c in cluster.log if c.method in ("begin", "enter")] == ["begin", "enter"]
     opened = [c.args for c in cluster.log if c.method == "open"]
     assert opened == [("pair-00", None), ("pair-01", None)], "its state says where it is"
+
+
+def test_a_deputy_that_has_yet_to_come_up_has_as_long_as_any_new_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its caller waits for its imports: on a busy machine they take longer than a short lease."""
+
+    def given(epoch: int) -> dict[str, float]:
+        cluster.log.clear()
+        cluster.startup.all(PAIRS, {}, epoch)
+        begins = {c.actor.partition(" ")[0]: c.args for c in cluster.log if c.method == "begin"}
+        return {name: seconds for name, (_, seconds) in begins["pair-00"][5].items()}
+
+    cluster = Cluster(monkeypatch)
+    cluster.workers.deputies, cluster.workers.deputised = ["deputy-1", "deputy-2"], "pair-00"
+    start, lease = module.START_TIMEOUT_S, 0.1
+    assert given(1) == {"deputy-1": start, "deputy-2": start}
+    assert given(2) == dict.fromkeys(["deputy-1", "deputy-2"], pytest.approx(0.8 * lease))
+    cluster.workers.lost.add("deputy-2")
+    assert given(3) == {"deputy-1": pytest.approx(0.8 * lease), "deputy-2": start}

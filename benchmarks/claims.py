@@ -150,7 +150,7 @@ ALONE = "single pair, 19959 steps (equal compute)"
 SHARP = "results|ring8-sharp"
 R15, RING = "results|dragan 0.1", "ring of 8"
 WINS = [
-    Source("rejected", "python -m benchmarks rejected 5 ring8-sharp", "sharp", {
+    Source("rejected", "python -m benchmarks rejected 10 ring8-sharp", "sharp", {
         "the default run: global generator, sampled with rejection: modes":
             over(f"{SHARP}|global rejected", "modes@10%"),
         "its high quality (real data .988)": over(f"{SHARP}|global rejected", "high_quality"),
@@ -160,6 +160,7 @@ WINS = [
         "its high quality without rejection": over(f"{SHARP}|global plain", "high_quality"),
         "its width without rejection": over(f"{SHARP}|global plain", "width"),
         "one of its locals, without rejection": over(f"{SHARP}|pair-00 plain", "high_quality"),
+        "one of its locals, with rejection": over(f"{SHARP}|pair-00 rejected", "high_quality"),
     }),
     Source("distil", "python -m benchmarks distil", "distil", {
         "four sites, one generator that learns from their mixture: modes":

@@ -33,6 +33,12 @@ STYLE: Any = {
 def png(figure: Any) -> bytes:
     """Render and close."""
     out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=110, bbox_inches="tight")
+    if (layout := figure.get_layout_engine()) is not None:
+        # settled once: matplotlib would draw all of it a second time, only to settle it again
+        layout.execute(figure)
+        figure.set_layout_engine("none")
+        figure.savefig(out, format="png", dpi=110)
+    else:
+        figure.savefig(out, format="png", dpi=110, bbox_inches="tight")
     plt.close(figure)
     return out.getvalue()

@@ -72,16 +72,17 @@ def test_an_attempt_begins_with_its_players_at_their_states_and_nothing_of_an_ea
     for made in (module, worker):
         monkeypatch.setattr(made, "strategy_of", lambda config: strategy)
     monkeypatch.setattr(
-        module, "RemoteDeputy", lambda name, actor, epoch, config, board: f"{name} of {epoch}"
-    )
+        module, "RemoteDeputy",
+        lambda name, actor, epoch, config, board, begins_s: f"{name} of {epoch}, in {begins_s} s",
+    )  # fmt: skip
     monkeypatch.setattr(module.ray, "get", lambda reference: reference)
     monkeypatch.setattr(module.torch, "set_num_threads", threads.append)
     monkeypatch.setattr(module, "pick_device", lambda config: module.torch.device("cpu"))
     config = tiny_config(resources={"num_threads": 3}, failures={"rollbacks": 5})
     ours._samples, ours._begun = setup_of(config).data, threading.Event()
     ours._here.kept[SWAP] = {}
-    ours.begin(9, ["a", "b"], config, {"b": [pack({"step": 7})]}, None, {"helper": object()})
-    assert built == [("a", ["helper of 9"]), ("b", ["helper of 9"])]
+    ours.begin(9, ["a", "b"], config, {"b": [pack({"step": 7})]}, None, {"helper": (object(), 5.0)})
+    assert built == [("a", ["helper of 9, in 5.0 s"]), ("b", ["helper of 9, in 5.0 s"])]
     restored = {n: p.restored for n, p in ours._here.players.items()}  # type: ignore[attr-defined]
     assert restored == {"a": None, "b": {"step": 7}}
     assert (threads, ours._here.setup.config.failures.rollbacks) == ([3], 5)

@@ -101,7 +101,9 @@ def test_the_main_job(tmp_path: Path) -> None:
     scores = info["rejected"]["scores"]  # what README promises of `sample --reject`
     assert scores["high_quality"] >= 0.975
     assert 0.8 <= scores["width"] <= 1.1
-    assert scores["reverse_kl"] <= 0.02  # .01 is the mean of ten seeds; another processor, another one
+    assert (
+        scores["reverse_kl"] <= 0.02
+    )  # .01 is the mean of ten seeds; another processor, another one
     again = subprocess.run(
         [sys.executable, "-m", "raygan.cli", "sample", str(tmp_path / "main"), "-o", str(tmp_path / "x.npz")],
         capture_output=True, text=True, timeout=60, check=False,

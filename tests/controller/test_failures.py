@@ -231,7 +231,11 @@ def test_in_async_one_comes_back_while_the_others_never_stop(
         (3, [], [0, 1, 2]),
     ],
 )
-@pytest.mark.parametrize("again", [False, True], ids=["once", "again on its way"])
+@pytest.mark.parametrize(
+    "again",
+    [False, pytest.param(True, marks=pytest.mark.exhaustive)],
+    ids=["once", "again on its way"],
+)
 def test_who_is_asked_for_while_somebody_is_away_waits_until_it_is_back(
     tmp_path: Path, pairs: int, changed: Any, members: list[int], again: bool,
     monkeypatch: pytest.MonkeyPatch,

@@ -247,9 +247,11 @@ class Broken(InlineExecutor):
 
 
 @pytest.mark.parametrize("how", ["player", "driver"])
-@pytest.mark.parametrize("pairs", [5, 2])
+@pytest.mark.parametrize("pairs", [5, pytest.param(2, marks=pytest.mark.exhaustive)])
 @pytest.mark.parametrize("tempo", ["lockstep", "async"])
-@pytest.mark.parametrize("kind", ["pmgan", "gap", "sgan over gap"])
+@pytest.mark.parametrize(
+    "kind", ["pmgan", "gap", pytest.param("sgan over gap", marks=pytest.mark.exhaustive)]
+)
 def test_what_was_answered_is_not_undone_by_a_death_before_the_next_checkpoint(
     tmp_path: Path, kind: str, tempo: str, pairs: int, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

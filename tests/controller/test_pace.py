@@ -101,7 +101,11 @@ def _nobody_publishes_while_somebody_waits(monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setattr(module, "LOOK_S", 1e-4)
 
 
-@pytest.mark.parametrize("stalls", [False, True], ids=["ten times slower", "standing still"])
+@pytest.mark.parametrize(
+    "stalls",
+    [False, pytest.param(True, marks=pytest.mark.exhaustive)],
+    ids=["ten times slower", "standing still"],
+)
 @pytest.mark.parametrize(
     ("kind", "slow"),
     [
@@ -126,7 +130,9 @@ def test_nobody_is_ever_further_ahead_than_the_bound(kind: str, slow: str, stall
 @pytest.mark.parametrize("most", [1, 2, 7])
 @pytest.mark.parametrize("feedback", ["weights", "gradients", "weights, below a global pair"])
 @pytest.mark.parametrize("update", ["all_fresh", "any_fresh"])
-@pytest.mark.parametrize("counted_late", [0, 5, 30])
+@pytest.mark.parametrize(
+    "counted_late", [0, *(pytest.param(steps, marks=pytest.mark.exhaustive) for steps in (5, 30))]
+)
 def test_a_joiner_and_those_before_it_never_wait_for_each_other(
     update: str, feedback: str, most: int, counted_late: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 
 @pytest.mark.ray
+@pytest.mark.exhaustive
 def test_players_that_ray_gave_a_gpu_have_the_bits_of_one_process() -> None:
     """In a process of its own: the session's Ray has no GPU."""
     run = subprocess.run(

@@ -507,7 +507,9 @@ def followed(run: Run, step: int) -> tuple[Any, ...]:
     return tuple(out)
 
 
-@pytest.mark.parametrize("whose", ["the run's", "a group's"])
+@pytest.mark.parametrize(
+    "whose", ["the run's", pytest.param("a group's", marks=pytest.mark.exhaustive)]
+)
 @pytest.mark.parametrize("fall", FALLS, ids=str)
 def test_nothing_that_a_schedule_moved_jumps_when_a_run_is_made_longer(
     fall: dict[str, Any], whose: str, tmp_path: Path

@@ -367,7 +367,9 @@ class Own(LossComponent):
 """
 
 
-@pytest.mark.parametrize("strategy", ["independent", "sgan"])
+@pytest.mark.parametrize(
+    "strategy", ["independent", pytest.param("sgan", marks=pytest.mark.exhaustive)]
+)
 @pytest.mark.parametrize("why", ALONE)
 def test_a_loss_that_takes_one_batch_at_a_time_is_trained_one_by_one_and_told(
     why: str, strategy: str, tmp_path: Path

@@ -543,7 +543,7 @@ SHARDED: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("changes", SHARDED)
-@pytest.mark.parametrize("shards", [2, 5])
+@pytest.mark.parametrize("shards", [2, pytest.param(5, marks=pytest.mark.exhaustive)])
 def test_sharded_messengers_are_the_unsharded_ones_within_rounding(
     changes: dict[str, Any], shards: int
 ) -> None:

@@ -131,7 +131,11 @@ def test_an_object_of_a_class(own: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("what", "error"),
     [
-        *((w, KeyError) for w in ("begin", "scalars", "picture", "artefact", "flush", "end")),
+        ("scalars", KeyError),
+        *(
+            pytest.param(w, KeyError, marks=pytest.mark.exhaustive)
+            for w in ("begin", "picture", "artefact", "flush", "end")
+        ),
         *((w, SystemExit) for w in ("begin", "scalars")),  # a thread ends of it without a word
     ],
 )

@@ -94,16 +94,17 @@ def test_the_main_job(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "warning" not in done.stdout
-    assert done.stderr == ""
+    # nothing but what takes long, on a busy machine: "raygan: starting Ray (10 s)"
+    slow = re.compile(r"raygan: .* \(?\d+ s(, \d+ s left|\))")
+    assert [line for line in done.stderr.splitlines() if not slow.fullmatch(line)] == []
     info = json.loads((tmp_path / "main/run.json").read_text())
     assert (info["status"], info["executor"]) == ("done", "ray")
     assert (tmp_path / "main/report/index.html").exists()
     scores = info["rejected"]["scores"]  # what README promises of `sample --reject`
     assert scores["high_quality"] >= 0.975
     assert 0.8 <= scores["width"] <= 1.1
-    assert (
-        scores["reverse_kl"] <= 0.02
-    )  # .01 is the mean of ten seeds; another processor, another one
+    # .01 is the mean of ten seeds, of which another processor draws another one
+    assert scores["reverse_kl"] <= 0.02
     again = subprocess.run(
         [sys.executable, "-m", "raygan.cli", "sample", str(tmp_path / "main"), "-o", str(tmp_path / "x.npz")],
         capture_output=True, text=True, timeout=60, check=False,

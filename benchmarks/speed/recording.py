@@ -1,8 +1,8 @@
 """What it costs to record an asynchronous run so that it can be replayed: `python -m benchmarks
 recording [TURNS]` (3); writes results/recording.json
 
-Each preset in async in this process, with `record: nothing` and `record: schedule`, in turns: CPU
-seconds of training alone (`busy_seconds`), and the bytes of schedule.jsonl a step of a player.
+Each preset in async in this process, with `record: nothing` and `record: schedule`, in turns:
+seconds of training alone (`busy_seconds`, wall time), and the bytes of schedule.jsonl a step of a player.
 """
 
 from __future__ import annotations

@@ -297,7 +297,7 @@ def scores() -> str:
         "kid": "all but text", "prdc": "all but text", "ngrams": "text",
     }  # fmt: skip
     rows = [
-        [f"`{name}`", f"{meaning.text}", arrow(name), ", ".join(kinds[g] for g in meaning.groups)]
+        [f"`{name}`", meaning.text, arrow(name), ", ".join(kinds[g] for g in meaning.groups)]
         for name, meaning in METRICS.items()
     ]
     intro = (

@@ -29,6 +29,11 @@ for the one that does.
 """
 
 
+def patience_s(config: Config) -> float:
+    """Seconds that the global pair waits for one that is up."""
+    return FOR_ITS_CALLER * config.failures.lease_s
+
+
 class MessengerWorkerActor(Helper):
     """A process with a shard of the opponents."""
 
@@ -71,8 +76,7 @@ class RemoteDeputy(Deputy):
         self.name = name
         self.actor = actor
         self.epoch = epoch
-        # shorter than the lease, or the global pair that waits would be killed for its deputy
-        self.patience_s = FOR_ITS_CALLER * config.failures.lease_s
+        self.patience_s = patience_s(config)
         answer(name, actor.begin.remote(epoch, config, board), begins_s)
 
     def have(self, names: Sequence[str]) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import ray
 from ray.exceptions import GetTimeoutError
 
-from raygan.actors.messenger_worker import FOR_ITS_CALLER
+from raygan.actors.messenger_worker import patience_s
 from raygan.actors.replies import START_TIMEOUT_S, Replies
 from raygan.actors.worker_group import BOARD, WorkerGroup
 from raygan.controller.orders import Join
@@ -138,7 +138,7 @@ class Startup:
     def _begin(self, home: Sequence[str], states: Mapping[str, list[Any]]) -> Any:
         workers = self.workers
         helping = workers.deputies if workers.deputised in home else []
-        soon = FOR_ITS_CALLER * workers.config.failures.lease_s
+        soon = patience_s(workers.config)
         deputies = {
             n: (workers.helpers[n], START_TIMEOUT_S if n in self._late else soon) for n in helping
         }

@@ -32,7 +32,7 @@ from raygan.controller.files import read_plain, write_within
 from raygan.controller.journal import Journal
 from raygan.controller.lines import NOTES, read_info, tail
 from raygan.controller.listener import Listener, Running
-from raygan.controller.requests import BEFORE, STOP, of
+from raygan.controller.requests import SCALE, STOP, of
 from raygan.controller.run_folder import RunFolder
 from raygan.errors import StaleEpochError
 
@@ -169,7 +169,7 @@ class Mirror(Listener):
         # asked for by its name: the list may come late
         stop = [STOP] if self.storage.exists(STOP) else []
         for name in dict.fromkeys([*stop, *of(self.storage.list("."))]):
-            stays = name not in (STOP, BEFORE)
+            stays = SCALE.fullmatch(name)
             # what is here knows as much as the bucket, or what was decided since; what was here is
             # done with, and goes there next
             if stays and (name in self._asked or (self.root / name).exists()):
@@ -184,7 +184,7 @@ class Mirror(Listener):
 
     def _send_requests(self) -> None:
         """What was decided of those to scale; one that is done with is gone there, too."""
-        here = [n for n in of(p.name for p in self.root.iterdir()) if n not in (STOP, BEFORE)]
+        here = [p.name for p in self.root.iterdir() if SCALE.fullmatch(p.name)]
         # oldest first: a kill between two must not leave an older one, to be answered last
         for name in sorted({*here, *self._asked}):
             facts = _facts(self.root / name)

@@ -24,10 +24,13 @@ def stands_still(config: Config) -> bool:
 
 def to_go_on(config: Config, path: Path, more: int = 1000) -> str:
     """The command by which a run that is done learns for so many steps more."""
-    steps = config.steps + more
     if stands_still(config):
-        return f"raygan train --resume {shown(path)} --steps {steps} --pair.schedule.steps {steps}"
+        return _stretch(path, config.steps + more)
     return f"raygan resume {shown(path)} --steps +{more}"
+
+
+def _stretch(path: Path, steps: int) -> str:
+    return f"raygan train --resume {shown(path)} --steps {steps} --pair.schedule.steps {steps}"
 
 
 def kept(was: Config, now: Config, path: Path) -> tuple[Config, str]:
@@ -51,7 +54,6 @@ def kept(was: Config, now: Config, path: Path) -> tuple[Config, str]:
             f"the schedule of pair.{', '.join(moving)} takes {length} steps, and its end values"
             f" stay up to step {now.steps}"
             + (" (a rate of 0: nothing is learned there)" if stands_still(now) else "")
-            + f". To stretch it (a rate jumps then): raygan train"
-            f" --resume {shown(path)} --steps {now.steps} --pair.schedule.steps {now.steps}"
+            + f". To stretch it (a rate jumps then): {_stretch(path, now.steps)}"
         ),
     )

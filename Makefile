@@ -1,11 +1,13 @@
 # Benchmarks are listed by `python -m benchmarks`, each with what it shows.
 BENCHMARKS = gpu-check goodput mutants soak chaos simulate
-.PHONY: test exhaustive lint types layers lock bench docs $(BENCHMARKS)
+.PHONY: test exhaustive repeated lint types layers lock bench docs $(BENCHMARKS)
 
 test:            ## README's second command
 	pytest
 exhaustive:      ## whole runs, kills at every step, clusters, browsers; quarter of an hour
-	pytest -m exhaustive
+	pytest -m "exhaustive and not repeated"
+repeated:        ## the cases of tests/repeated.txt, before a release; half an hour
+	pytest -m repeated
 lint:
 	ruff format --check . && ruff check .
 types:

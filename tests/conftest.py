@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import re
 import sys
@@ -99,6 +100,23 @@ class RayInOne(LoadScopeScheduling):  # type: ignore[misc]
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> RayInOne:
     """The largest scope goes first, to whichever process is ready first."""
     return RayInOne(config, log)
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Cases that repeated.txt lists are marked `soak`; a line of a file that was collected whole has to
+    name one.
+    """
+    lines = (Path(__file__).parent / "repeated.txt").read_text().splitlines()
+    patterns = [line for line in lines if line and not line.startswith("#")]
+    ids = {item.nodeid: item for item in items}
+    whole = {name.partition("::")[0] for name in ids} if "::" not in "".join(config.args) else set()
+    for pattern in patterns:
+        found = fnmatch.filter(ids, pattern.replace("[", "[[]"))
+        if not found and pattern.partition("::")[0] in whole:
+            raise pytest.UsageError(f"tests/repeated.txt: no case is {pattern}")
+        for name in found:
+            ids[name].add_marker("repeated")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -24,19 +24,32 @@ ROWS = 4096
 
 def kde_log_density(at: Points, centres: Points, bandwidth: float) -> npt.NDArray[np.float64]:
     """log p(at), (N,), of an isotropic Gaussian kernel density over `centres` (K, d)."""
-    if len(at) > ROWS:  # what is held does not grow with the number of points
-        parts = [
-            kde_log_density(at[i : i + ROWS], centres, bandwidth) for i in range(0, len(at), ROWS)
-        ]
-        return np.concatenate(parts)
+    # what is held does not grow with the number of points
+    parts = [at[i : i + ROWS] for i in range(0, len(at), ROWS)] or [at]
+    density = [_log_density(_squared(part, centres), bandwidth, at.shape[1]) for part in parts]
+    return np.concatenate(density)
+
+
+def _squared(at: Points, centres: Points) -> npt.NDArray[np.float64]:
+    """Squared distances (N, K)."""
     a, c = at.astype(np.float64), centres.astype(np.float64)
     # max(., 0): rounding may leave a little less than nothing
-    squared = np.maximum((a**2).sum(1)[:, None] + (c**2).sum(1)[None] - 2 * a @ c.T, 0)
+    squared = (a**2).sum(1)[:, None] + (c**2).sum(1)[None] - 2 * a @ c.T
+    return np.asarray(np.maximum(squared, 0))
+
+
+def _log_density(
+    squared: npt.NDArray[np.float64], bandwidth: float, d: int
+) -> npt.NDArray[np.float64]:
+    """The same, from squared distances (N, K) of points of d dimensions."""
     exponent = -squared / (2 * bandwidth**2)
     # log-sum-exp: far from all centres every exponential is 0
     top = exponent.max(1)
-    norm = math.log(len(c)) + a.shape[1] * (math.log(bandwidth) + 0.5 * math.log(2 * math.pi))
-    return np.asarray(top + np.log(np.exp(exponent - top[:, None]).sum(1)) - norm)
+    exponent -= top[:, None]
+    # beside the largest, which is 1, e^-700 is nothing; smaller ones cost four times the time
+    np.maximum(exponent, -700, out=exponent)
+    norm = math.log(squared.shape[1]) + d * (math.log(bandwidth) + 0.5 * math.log(2 * math.pi))
+    return np.asarray(top + np.log(np.exp(exponent).sum(1)) - norm)
 
 
 def best_bandwidth(centres: Points, validation: Points) -> float:
@@ -49,9 +62,11 @@ def best_bandwidth(centres: Points, validation: Points) -> float:
     # a generator that repeats itself gives copies; by their bytes, since they are equal bit by bit
     taken = {row.tobytes() for row in centres}
     validation = validation[[row.tobytes() not in taken for row in validation]]
+    d = centres.shape[1]
     if not len(validation):
-        return scale * float(len(centres) ** (-1 / (centres.shape[1] + 4)))
-    means = [kde_log_density(validation, centres, scale * b).mean() for b in BANDWIDTHS]
+        return scale * float(len(centres) ** (-1 / (d + 4)))
+    squared = _squared(validation, centres)
+    means = [_log_density(squared, scale * b, d).mean() for b in BANDWIDTHS]
     return scale * float(BANDWIDTHS[int(np.argmax(means))])
 
 

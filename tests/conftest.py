@@ -104,19 +104,20 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> RayInOne:
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Cases that repeated.txt lists are marked `soak`; a line of a file that was collected whole has to
-    name one.
+    """Cases that exhaustive.txt and repeated.txt list are marked so; a line of a file that was
+    collected whole has to name one.
     """
-    lines = (Path(__file__).parent / "repeated.txt").read_text().splitlines()
-    patterns = [line for line in lines if line and not line.startswith("#")]
     ids = {item.nodeid: item for item in items}
     whole = {name.partition("::")[0] for name in ids} if "::" not in "".join(config.args) else set()
-    for pattern in patterns:
-        found = fnmatch.filter(ids, pattern.replace("[", "[[]"))
-        if not found and pattern.partition("::")[0] in whole:
-            raise pytest.UsageError(f"tests/repeated.txt: no case is {pattern}")
-        for name in found:
-            ids[name].add_marker("repeated")
+    for mark in ("exhaustive", "repeated"):
+        for line in (Path(__file__).parent / f"{mark}.txt").read_text().splitlines():
+            if not line or line.startswith("#"):
+                continue
+            found = fnmatch.filter(ids, line.replace("[", "[[]"))
+            if not found and line.partition("::")[0] in whole:
+                raise pytest.UsageError(f"tests/{mark}.txt: no case is {line}")
+            for name in found:
+                ids[name].add_marker(mark)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

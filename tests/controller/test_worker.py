@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from raygan.controller import worker as hosting
-from raygan.controller.worker import MIN_ROUND, Packs, Shelves, host, host_all
+from raygan.controller.worker import MIN_ROUND, Packs, Shelves, Worker, host, host_all
 from raygan.errors import NonFiniteError
 from raygan.gan.pair import Pair
 from raygan.gan.weights import Publication
-from raygan.strategies.orders import Train
+from raygan.strategies.orders import Swap, Train
 from tests.conftest import setup_of, state_digest, tiny_config
 
 
@@ -244,3 +244,18 @@ def test_nan_in_a_round_of_a_pack_that_was_not_copied_is_told() -> None:
     with pytest.raises(NonFiniteError):
         all_of(pack, MIN_ROUND - 1, MIN_ROUND - 1)
     assert pack.calls == []
+
+
+def test_a_swap_is_taken_up_once_however_often_it_is_told() -> None:
+    """A reply that was lost is asked for again; by then the network may have trained on."""
+    setup = setup_of(tiny_config(strategy={"name": "gap", "swap_every": 3}))
+    worker = Worker(setup, Shelves())
+    for name in ("pair-00", "pair-01"):
+        worker.build(name)
+    swap = Swap(3, (("pair-00", "pair-01"), ("pair-01", "pair-00")))
+    parcels = worker.offer(["pair-00", "pair-01"], swap, stay=[])
+    worker.adopt(["pair-00", "pair-01"], swap, parcels)
+    worker.players["pair-00"].train(2, worker.board)
+    trained = state_digest(worker.players["pair-00"].state())
+    worker.adopt(["pair-00", "pair-01"], swap, parcels)
+    assert state_digest(worker.players["pair-00"].state()) == trained

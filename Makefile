@@ -4,9 +4,9 @@ BENCHMARKS = gpu-check goodput mutants soak chaos simulate
 
 test:            ## README's second command
 	pytest
-exhaustive:      ## whole runs, kills at every step, clusters, browsers; quarter of an hour
+exhaustive:      ## whole runs, kills at every step, clusters, browsers; half an hour and more
 	pytest -m "exhaustive and not repeated"
-repeated:        ## the cases of tests/repeated.txt, before a release; half an hour
+repeated:        ## the cases of tests/repeated.txt, before a release
 	pytest -m repeated
 lint:
 	ruff format --check . && ruff check .

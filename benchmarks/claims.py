@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks.science.population import Member, good, rejected
+
 Json = Any
 Cell = tuple[str, str]
 """A figure and its spread."""
@@ -59,12 +61,12 @@ def once(value: float, unit: str = "", of: str = "1 run") -> Cell:
     return f"{number(value)}{unit}", of
 
 
-def good_runs(payload: Json, kind: str, of: str = "") -> float:
-    """Percent of all members with 8 modes and a high quality of .8; of="rejected/": sampled so."""
-    members = [m for run in payload["results"][kind] for m in run]
-    return 100 * statistics.fmean(
-        m[f"{of}modes@10%"] == 8 and m[f"{of}high_quality"] >= 0.8 for m in members
-    )
+def good_runs(payload: Json, kind: str, of: Callable[[Member], Member] = dict) -> Cell:
+    """Percent of all members that are good, over how many; `of`: as they are, or `rejected`."""
+    populations = payload["results"][kind]
+    members = [of(m) for run in populations for m in run]
+    share = 100 * statistics.fmean(map(good, members))
+    return once(share, " %", f"of {len(members)}, {len(populations)} populations")
 
 
 def serving(p: Json) -> str:
@@ -174,13 +176,11 @@ WINS = [
     }),
     Source("population", "python -m benchmarks population 6", "population", {
         "random settings over three decades: good single pairs":
-            lambda p: once(good_runs(p, "random"), " %", "of 56"),
-        "the same, sampled with rejection":
-            lambda p: once(good_runs(p, "random", "rejected/"), " %", "of 56"),
+            lambda p: good_runs(p, "random"),
+        "the same, sampled with rejection": lambda p: good_runs(p, "random", rejected),
         "members of a population of eight that are good (aim 90 %)":
-            lambda p: once(good_runs(p, "population"), " %", "6 populations"),
-        "of these, sampled with rejection":
-            lambda p: once(good_runs(p, "population", "rejected/"), " %", "6 populations"),
+            lambda p: good_runs(p, "population"),
+        "of these, sampled with rejection": lambda p: good_runs(p, "population", rejected),
     }),
     Source("federated", "python -m benchmarks federated", "federated", {
         "four sites, two modes each, one generator (odds): modes":

@@ -108,7 +108,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     collected whole has to name one.
     """
     ids = {item.nodeid: item for item in items}
-    whole = {name.partition("::")[0] for name in ids} if "::" not in "".join(config.args) else set()
+    some = "::" in "".join(config.args) or config.getoption("lf", False)
+    whole = set() if some else {name.partition("::")[0] for name in ids}
     for mark in ("exhaustive", "repeated"):
         for line in (Path(__file__).parent / f"{mark}.txt").read_text().splitlines():
             if not line or line.startswith("#"):

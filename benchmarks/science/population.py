@@ -2,7 +2,7 @@
 results/population.json.
 
 N populations of eight pairs on the ring of 8, rates and penalty of each drawn within a factor of 30
-of the preset ring8-population's, seeds 200, 201 and so on; each population is one batched model.
+of the preset ring8-population's, seeds 300, 301 and so on; each population is one batched model.
 
     random        nobody is ever copied: a single pair, the best of 2, 4, 8 in groups that share none
     population    the preset: exploit and explore

@@ -325,8 +325,8 @@ def test_a_killed_pair_inside_a_swap_on_ray_changes_nothing(tmp_path: Path) -> N
 def test_generators_join_and_leave_on_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("raygan.controller.membership.EVERY_S", 0.0)
     config = tiny_config(
-        tempo="async", loss="reverse_kl", num_pairs=2, steps=1000, round_steps=50, strategy={"name": "pmgan", "classes": 3},
-        evaluation={"every_steps": 1000}, checkpoint={"every_steps": 1000},
+        tempo="async", loss="reverse_kl", num_pairs=2, steps=2000, round_steps=50, strategy={"name": "pmgan", "classes": 3},
+        evaluation={"every_steps": 2000}, checkpoint={"every_steps": 2000},
     )  # fmt: skip
     folder = RunFolder.create(tmp_path, "run")
     asked: list[int] = []
@@ -354,7 +354,7 @@ def test_generators_join_and_leave_on_ray(tmp_path: Path, monkeypatch: pytest.Mo
     rows = read_jsonl(folder.path / "metrics.jsonl")
     for player in ("gen-00", "gen-01"):
         assert (
-            sum(r["steps"] for r in rows if r["kind"] == "train" and r["player"] == player) == 1000
+            sum(r["steps"] for r in rows if r["kind"] == "train" and r["player"] == player) == 2000
         )
 
 

@@ -101,7 +101,7 @@ def test_a_connection_that_breaks_at_any_request_loses_nothing(
     server: Server, every: int, lost: bool
 ) -> None:
     """The server itself hangs up, before or after it has carried a request out."""
-    for n in range(2 * lost if every > 1 else 0, MANY, every):
+    for n in range(2 * lost % every, MANY, every):
         storage, first = begun("server"), server.requests + 1 + n
         hit = []
 
@@ -142,7 +142,7 @@ def test_another_writer_takes_over_at_any_request(
     if kind == "server":
         request.getfixturevalue("server")
     fenced = 0
-    for n in range(2 * stale if every > 1 else 0, MANY, every):
+    for n in range(2 * stale % every, MANY, every):
         storage = begun(kind)
         store = Struck(storage.objects.store, stale=stale)
         theirs = {**PARTS, "global": b"d" * 6000}

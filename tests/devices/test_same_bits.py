@@ -99,7 +99,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "dcgan gap": {**PICTURES, "strategy": {"name": "gap", "swap_every": 2}},
 }  # fmt: skip
 OFTEN = ["sgan weights, payoff", "gap", "pmgan", "pack"]
-LONG = {"dcgan", "gran", "dcgan gap", "sgan over gap", "sgan shards", "gap pack", "sgan early"}
+LONG = {
+    "dcgan", "gran", "dcgan gap", "sgan over gap", "sgan shards", "gap pack", "sgan early", "sgan pack", "loss wgan_gp",
+    "sgan shared weights", "sgan over pmgan", "sgan simplified, float16",
+}  # fmt: skip
 
 
 def config_of(changes: Mapping[str, Any], samples: int = 64) -> Config:

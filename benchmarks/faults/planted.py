@@ -151,6 +151,12 @@ REST, ALIKE, NONE, LONGER = (
 )
 EQUIVALENT: dict[str, str] = {
     f"{C}/journal.py: Journal._append: turned: True": "a line's keys are read by name, in any order",
+    f"{C}/journal.py: Journal._append: without sort_keys: json.dumps(record, sort_keys=True)": (
+        "a line's keys are read by name, in any order"
+    ),
+    f"{C}/checkpoint_assembly.py: Assembly.committed: turned: at < self.steps.get(p, -1)": (
+        "a part of the step that is on disk is, bit for bit, what is on disk"
+    ),
     f"{S}/pmgan/slots.py: crc: one more: 1": REST,
     f"{G}/weights.py: Parcel.fingerprint: one more: 1": REST,
     f"{C}/checkpoint_assembly.py: Assembly.asked: one more: 1": NONE,

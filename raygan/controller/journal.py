@@ -109,16 +109,13 @@ class Journal:
     def _count(self, record: Record) -> None:
         self.head, self.seq = str(record["sha"]), self.seq + 1
 
-    def snapshot(self, kind: str, index: list[Entry] | None = None, **facts: Any) -> Record:
+    def snapshot(self, kind: str, index: list[Entry] | None = None, **facts: Any) -> None:
         """Commit a record from which the run can go on, with another index where one is given.
         Raises as `append`.
         """
         index = self.index if index is None else index
-        record = self.append(
-            kind, index=[asdict(entry) for entry in index], totals=self.totals, **facts
-        )
+        self.append(kind, index=[asdict(entry) for entry in index], totals=self.totals, **facts)
         self.index = index
-        return record
 
     def next(self) -> Journal:
         """The same writer's next epoch, after a death: what still runs of the old one is fenced

@@ -19,8 +19,9 @@ from raygan.controller.checkpoint import (
     retain,
     write_checkpoint,
 )
-from raygan.controller.history import read_journal
+from raygan.controller.history import Entry, read_journal
 from raygan.controller.journal import Journal
+from raygan.controller.retention import kept_of
 from raygan.controller.storage import LocalStorage
 from raygan.errors import CheckpointError, StaleEpochError
 
@@ -155,6 +156,22 @@ def test_a_run_without_journal_is_read_by_its_manifests(tmp_path: Path) -> None:
     assert found is not None
     assert found.step == 4
     assert len(problems) == 1
+
+
+@pytest.mark.parametrize("told", [None, "{}", '{"epoch": null}', '{"epoch": 0}', "[]", "half of it"])
+def test_a_run_that_never_had_a_journal_misses_none(told: str | None, tmp_path: Path) -> None:
+    journal = opened(tmp_path)
+    write(journal, 4)
+    shutil.rmtree(tmp_path / "journal")
+    if told is not None:
+        (tmp_path / "run.json").write_text(told)
+    assert newest_valid(tmp_path)[1] == []
+
+
+def test_without_a_number_to_keep_all_are_kept() -> None:
+    entries = [Entry(step, f"step-{step}", "") for step in (1, 2, 3)]
+    assert kept_of(entries, None, []) == {"step-1", "step-2", "step-3"}
+    assert kept_of(entries, 1, [1]) == {"step-1", "step-3"}
 
 
 def test_only_the_newest_and_the_best_are_kept(tmp_path: Path) -> None:

@@ -122,6 +122,18 @@ def test_a_lost_epoch_is_told(tmp_path: Path) -> None:
     assert "is missing" in read_journal(storage).problems[0]
 
 
+def test_what_a_lost_epoch_hung_on_does_not_count(tmp_path: Path) -> None:
+    """Of three epochs the middle one is gone: the first may have been undone by it."""
+    storage = LocalStorage(tmp_path)
+    journal = Journal.open(storage)
+    journal.append("swap", step=1)
+    journal = journal.next()
+    journal.append("swap", step=2)
+    journal.next().append("swap", step=3)
+    (tmp_path / file_of(2)).unlink()
+    assert [r["step"] for r in read_journal(storage).of("swap")] == [3]
+
+
 def test_going_on_from_an_earlier_checkpoint_undoes_the_later_ones(tmp_path: Path) -> None:
     journal = Journal.open(LocalStorage(tmp_path))
     for step in (4, 8, 12):

@@ -131,7 +131,7 @@ PLANTED = [
     (f"{C}/checkpoint.py", "if not entry.promised and not", "if not", "a lost checkpoint that is not told"),
     (f"{G}/trainer.py", "        self.identity[what] = parcel.identity\n", "", "an identity that does not travel"),
     (f"{G}/trainer.py", '        self.streams.take_turn(int(str(state.get("turn", 0))))\n', "", "a turn that is not restored"),
-    (f"{C}/worker.py", "                self._adopted[name] = swap.step\n", "", "a network that is adopted twice"),
+    (f"{C}/worker.py", "                self._adopted[name] = swap\n", "", "a network that is adopted twice"),
     (f"{A}/board.py", "        self._versions.clear()\n", "", "versions of an earlier epoch on the board"),
     (f"{A}/matchmaker.py", "        self._parcels.clear()\n", "", "swaps that outlive their epoch"),
     (f"{A}/machine.py", "facts.st_uid != os.getuid() or ", "", "a session in somebody else's folder"),

@@ -112,8 +112,8 @@ class Worker:
         self.recording = Recording.of(setup.config)
         self.kept: dict[Swap, dict[str, Parcel]] = {}
         """Networks of swaps under way that stay in this process."""
-        self._adopted: dict[str, int] = {}
-        """player -> step of the swap whose network it took last."""
+        self._adopted: dict[str, Swap] = {}
+        """player -> the swap whose network it took last; not its step, which in async two may have."""
 
     def build(self, name: str, state: bytes | None = None) -> None:
         """Make a player, at its packed state where there is one."""
@@ -155,9 +155,9 @@ class Worker:
         """
         parcels = self.kept.pop(swap, {}) | dict(came)
         for name in names:
-            if self._adopted.get(name) != swap.step:
+            if self._adopted.get(name) != swap:
                 take_up(self.players[name], swap, parcels[swap.moves[name]])
-                self._adopted[name] = swap.step
+                self._adopted[name] = swap
 
     def state(self, name: str) -> bytes:
         """A player's packed state."""
@@ -225,7 +225,7 @@ def host(
     if order.forget_before:
         board.forget(order.player, order.forget_before)
     noted = None if recording is None else Noted(board, player, recording)
-    good = player.state() if rollbacks and order.steps >= MIN_ROUND else None
+    good = player.state() if rollbacks and player.can_undo and order.steps >= MIN_ROUND else None
     undone = 0
     while True:
         try:
@@ -239,7 +239,7 @@ def host(
             undone += 1
             # another turn has other random numbers: the same ones would lead to the same NaN
             # (decision 23)
-            player.restore({**good, "turn": int(str(good.get("turn", 0))) + undone})
+            player.undo({**good, "turn": int(str(good.get("turn", 0))) + undone}, noted or board)
     if recording is not None and noted is not None:
         recording.read(noted, again or undone > 0)
     return {

@@ -195,6 +195,15 @@ class Trainer:
             **average,
         }
 
+    @property
+    def can_undo(self) -> bool:
+        """Yes: nobody counts on the very round."""
+        return True
+
+    def undo(self, state: State, board: Board) -> None:
+        """What others have read of the round stays with them: all of it is finite."""
+        self.restore(state)
+
     def restore(self, state: State) -> None:
         """Take up a state; raises CheckpointError when it is another architecture's."""
         own = f"{signature_hash(self.g)}-{signature_hash(self.d)}"

@@ -147,3 +147,10 @@ class Player(Protocol):
 
     def restore(self, state: State) -> None:
         """Take up a state; raises CheckpointError when it is another architecture's."""
+
+    @property
+    def can_undo(self) -> bool:
+        """May a round be undone while others go on by what they have read of it?"""
+
+    def undo(self, state: State, board: Board) -> None:
+        """Back to the state in which its round began; publish again what others go on by."""

@@ -1,6 +1,6 @@
 """A process's own shelves, and rounds that are undone."""
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -8,6 +8,7 @@ from raygan.controller import worker as hosting
 from raygan.controller.worker import MIN_ROUND, Packs, Shelves, Worker, host, host_all
 from raygan.errors import NonFiniteError
 from raygan.gan.pair import Pair
+from raygan.gan.trainer import Trainer
 from raygan.gan.weights import Publication
 from raygan.strategies.orders import Swap, Train
 from tests.conftest import setup_of, state_digest, tiny_config
@@ -98,7 +99,9 @@ class Player:
         self.calls.append("state")
         return {"turn": 5, "weights": "as they were"}
 
-    def restore(self, state: dict[str, Any]) -> None:
+    can_undo = True
+
+    def undo(self, state: dict[str, Any], board: Shelves) -> None:
         self.calls.append(state)
 
     def _fail(self, where: str) -> None:
@@ -259,3 +262,18 @@ def test_a_swap_is_taken_up_once_however_often_it_is_told() -> None:
     trained = state_digest(worker.players["pair-00"].state())
     worker.adopt(["pair-00", "pair-01"], swap, parcels)
     assert state_digest(worker.players["pair-00"].state()) == trained
+
+
+def test_of_two_swaps_with_one_step_both_are_taken_up() -> None:
+    """async: a swap's step is that of whoever is further, so that the next one may have it too."""
+    setup = setup_of(tiny_config(strategy={"name": "gap", "swap_every": 3}, num_pairs=3))
+    worker = Worker(setup, Shelves())
+    for name in ("pair-00", "pair-01", "pair-02"):
+        worker.build(name)
+    # pair-00 at 100 meets pair-01 at 120; then, at 120, pair-02 at 100
+    for other in ("pair-01", "pair-02"):
+        swap = Swap(120, (("pair-00", other), (other, "pair-00")))
+        worker.offer(["pair-00", other], swap, stay=["pair-00", other])
+        worker.adopt(["pair-00", other], swap, {})
+    held = {n: cast(Trainer, p).identity["D"] for n, p in worker.players.items()}
+    assert held == {"pair-00": "pair-02", "pair-01": "pair-00", "pair-02": "pair-01"}

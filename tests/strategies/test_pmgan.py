@@ -14,8 +14,8 @@ from torch import Tensor
 
 from raygan.config import Config
 from raygan.controller.inline import InlineExecutor
-from raygan.controller.worker import Shelves
-from raygan.errors import ConfigError, RayganError
+from raygan.controller.worker import Shelves, host
+from raygan.errors import ConfigError, NonFiniteError, RayganError
 from raygan.gan.balance import beta, dual_ascent
 from raygan.gan.bundle import unpack
 from raygan.gan.random_streams import Streams
@@ -488,6 +488,43 @@ def test_a_judge_that_says_nothing_is_an_error_in_the_end(monkeypatch: pytest.Mo
     generators[0].heard -= 31.0
     with pytest.raises(RayganError, match="no answer of the judge within"):
         generators[0].train(5, board)
+
+
+@pytest.mark.parametrize("found_by", ["check", "publish"])
+@pytest.mark.parametrize("settings", [{}, {"feedback": "gradients"}, {"judge_update": "all_fresh"}])
+@pytest.mark.parametrize("who", [JUDGE, "gen-00"])
+def test_a_round_that_is_undone_holds_nobody_up(
+    who: str, settings: dict[str, Any], found_by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """async: others have gone on by what it had published, and nobody takes up older versions."""
+    for module in ("generator", "judge"):
+        monkeypatch.setattr(f"raygan.strategies.pmgan.{module}.PATIENCE_S", 0.005)
+        monkeypatch.setattr(f"raygan.strategies.pmgan.{module}.LOOK_S", 0.0)
+    generators, judge, board = async_players(max_lag=5, **settings)
+    players = {p.name: p for p in (*generators, judge)}
+    bad = players[who]
+    where = "check" if found_by == "check" else "publish" if who == JUDGE else "write"
+    real, left = getattr(bad, where), [12 if found_by == "publish" else 1]
+
+    def fails_once(*args: Any) -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            raise NonFiniteError(who, "injected")
+        real(*args)
+
+    monkeypatch.setattr(bad, where, fails_once)
+    undone = 0.0
+    for _ in range(60):
+        for player in players.values():
+            if player.step < 40:
+                order = Train(player.name, min(20, 40 - player.step))
+                try:
+                    undone += host(player, order, board, rollbacks=2).get("rollbacks", 0.0)
+                except NonFiniteError:
+                    assert not player.can_undo, "else it is undone"
+                    return
+    assert {p.step for p in players.values()} == {40}, {n: p.step for n, p in players.items()}
+    assert undone == bad.can_undo
 
 
 def test_bad_settings_are_one_line_each() -> None:

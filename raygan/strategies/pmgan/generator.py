@@ -17,7 +17,7 @@ from raygan.gan.meter import Meter
 from raygan.gan.optimizers import zero_grad
 from raygan.gan.pair import Pair, Sharing
 from raygan.gan.trainer import Parts
-from raygan.gan.types import Board, Report
+from raygan.gan.types import Board, Report, State
 from raygan.gan.weights import Publication, Vector, finite, halve, unflatten
 from raygan.strategies.pmgan.slots import (
     LOOK_S,
@@ -79,11 +79,29 @@ class Generator(Pair):
         """
         super().open(board)
         self.opened = self.step
+        self.redraw(board)
+
+    def redraw(self, board: Board) -> None:
+        """This step's slot, of the networks as they are."""
         z = self.noise(self.streams.at("noise", self.step))
         with self.streams.for_layers(self.step, "layers/slot"):
             # at step 0 this is the first time; else the buffers have moved when it was drawn
             samples = S.unmoved(self.g, z) if self.step else self.g(z)
         self.write(board, samples, math.nan)
+
+    @property
+    def can_undo(self) -> bool:
+        """Not where a gradient is of exactly one slot, and the judge (async) has passed that slot
+        by.
+        """
+        return self.tempo == "lockstep" or self.settings.feedback == "weights"
+
+    def undo(self, state: State, board: Board) -> None:
+        """The slot again as well: what it holds hangs on weights that are undone."""
+        super().undo(state, board)
+        if self.feedback is not None:
+            self.take(self.feedback)
+        self.redraw(board)
 
     def write(self, board: Board, samples: Tensor, loss: float) -> None:
         """Samples (N, *shape), kept for the next step; as many of them as the judge looks at are
@@ -155,7 +173,8 @@ class Generator(Pair):
             else:
                 loss_g = math.nan
         self.update_average()
-        lag = self.step - seen
+        # after a round that was undone the judge has seen more of us than there is
+        lag = max(0, self.step - seen)
         self.step += 1
         self.bad_steps.note(self.step, loss_g=loss_g)
         with self.streams.for_layers(self.step, "layers/slot"):

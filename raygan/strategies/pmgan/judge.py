@@ -272,6 +272,16 @@ class Judge(Trainer):
             **state_on_host({**network_state("c", self.c), **optimizer_state("opt_c", self.opt_c)}),
         }
 
+    def undo(self, state: State, board: Board) -> None:
+        """async: its answers are counted on, since nobody takes up one that is older than the last;
+        and it has used no slot yet, since the answer to the last ones may never have come.
+        """
+        updates = self.updates
+        self.restore(state)
+        if self.tempo == "async":
+            self.updates = updates
+            self.inbox.used = dict.fromkeys(self.inbox.used, -1)
+
     def restore(self, state: State) -> None:
         """Take up a state."""
         # its G is never trained, and not saved: what the state lacks of it is this player's own

@@ -64,6 +64,9 @@ class NullExecutor:
         assert isinstance(order, Adopt | Save), f"unknown order {order}"
         return b"null" if isinstance(order, Save) else None
 
+    def last_move(self) -> float:
+        return 0.0
+
     def configure(self, config: Any) -> None: ...
     def remove(self, player: str) -> None: ...
     def set_members(self, judge: str, members: Sequence[str]) -> None: ...

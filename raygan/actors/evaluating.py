@@ -34,6 +34,8 @@ class Evaluating:
         self.over = ""
         """Why there are no more scores."""
         self._epoch = 0
+        self._up_by = 0.0
+        """Monotonic: until then its process may still be on its way up."""
         self._since = 0.0
         """Monotonic: it is at its score since then."""
 
@@ -43,12 +45,14 @@ class Evaluating:
         self._pulse = Pulse(self.workers.config.failures.lease_s, self.workers.places)
         if EVALUATOR in self.workers.helpers:
             self.workers.helpers[EVALUATOR].begin.remote(epoch)
+            self._pulse.starting(EVALUATOR, self._up_by - time.monotonic())
         elif not self.over:
             self._make()
 
     def _make(self) -> None:
         self.workers.helpers[EVALUATOR] = self.workers.make_helper(EVALUATOR)
         self.workers.helpers[EVALUATOR].begin.remote(self._epoch)
+        self._up_by = time.monotonic() + START_S
         self._pulse.starting(EVALUATOR, START_S)
 
     def ask(self, order: Evaluate, generator: list[Any]) -> Any:

@@ -153,6 +153,10 @@ class RayExecutor:
                 break
         return out
 
+    def last_move(self) -> float:
+        """By their beats, of those that were asked to train."""
+        return self.pulse.last_move(self.calls.training)
+
     def mishaps(self) -> list[PlayerDied]:
         """What befell whom that is mended already, since the last call."""
         told = [*self.startup.mishaps, *self.scoring.mishaps]

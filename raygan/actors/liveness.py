@@ -69,6 +69,10 @@ class Pulse:
         sign = self._signs.setdefault(player, _Sign(now, now))
         sign.answered = sign.moved = now
 
+    def last_move(self, busy: Collection[str]) -> float:
+        """When one of these got on last, by the monotonic clock."""
+        return max((self._signs[p].moved for p in busy if p in self._signs), default=0.0)
+
     def ages(self) -> dict[str, float]:
         """Seconds since each player's last answer."""
         now = time.monotonic()

@@ -18,6 +18,11 @@ from raygan.actors.process import Helper, answers, by_actor
 from raygan.controller.orders import Card
 from raygan.strategies.orders import Swap
 
+ROUND_S = 3600.0
+"""For a giver or a taker, whose process may be at a neighbour's round; that hangs where its lease
+says so.
+"""
+
 
 class MatchmakerActor(Helper):
     """Holds the references of the swaps that are under way."""
@@ -64,7 +69,7 @@ class MatchmakerActor(Helper):
             asked[giver], *networks = answer if go else [answer]
             for home, sent in zip(goes, networks, strict=True):
                 parcels.setdefault(home, []).append(sent)
-        found = answers(asked)
+        found = answers(asked, ROUND_S)
         self._parcels[swap] = parcels
         return {giver: card for cards in found.values() for giver, card in cards.items()}
 
@@ -78,4 +83,4 @@ class MatchmakerActor(Helper):
             takers[0]: actor.adopt.remote(takers, swap, self._epoch, *parcels.get(actor, []))
             for actor, takers in homes.items()
         }
-        answers(asked)
+        answers(asked, ROUND_S)

@@ -39,6 +39,7 @@ from raygan.errors import CheckpointError, Interrupted, Leaving, NonFiniteError,
 from raygan.strategies.base import idle_for_ever
 
 STALL_S = 600.0
+"""Without a step of anybody, while orders are out."""
 BEFORE = {
     **dict.fromkeys(
         ("config", "done", "elapsed", "failures", "latest", "ledger", "plan", "players", "roles"),
@@ -109,7 +110,8 @@ class Controller:
                     raise
                 loop.revived(back, death)
                 done = []
-            heard = time.monotonic() if done else heard
+            # a round may take longer than anybody would wait for a lost order
+            heard = time.monotonic() if done else max(heard, loop.executor.last_move())
             for listener in self.listeners:
                 listener.tick(self)
             for item in done:

@@ -142,10 +142,11 @@ class Evaluator:
         """Of samples over that of real ones. A part that nobody here knows may be narrow, but not
         `NO_PART` of the whole.
         """
-        if real is not None:
-            return deviation(samples) / deviation(real)
-        spread = deviation(samples) / deviation(self.quick.real)
-        return spread if spread < NO_PART else 1.0
+        # held-out samples that are all alike, or one, have no spread to compare with
+        if not (of_real := deviation(self.quick.real if real is None else real)):
+            return 1.0
+        spread = deviation(samples) / of_real
+        return spread if real is not None or spread < NO_PART else 1.0
 
     def _meant_for(self, player: str) -> Tensor | None:
         """The held-out samples that a player has to come near: where pairs have unlike data, of its

@@ -12,7 +12,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import secrets
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +25,8 @@ FILES = (
     "best.json", "summary.json", "trackers.json", "schedule.jsonl",
 )  # fmt: skip
 FOLDERS = ("journal", "checkpoints", "samples", "report")
+STALE_S = 60.0
+"""Age of a temporary file whose writer was killed: none takes so long."""
 """What a run writes itself; whatever else lies in its folder is the user's."""
 
 
@@ -59,19 +63,31 @@ def open_within(root: Path, name: str, flags: int) -> int:
     raise OSError(errno.EMLINK, why, str(root / name))
 
 
+def _temporary(last: str, at: int) -> tuple[str, int]:
+    """(name, open file) for what is to become `last` in the folder `at`."""
+    name, flags = f"{last}.tmp", os.O_CREAT | os.O_EXCL | os.O_WRONLY
+    # of a writer that was killed, or a link: the name itself goes
+    with contextlib.suppress(FileNotFoundError):
+        # the wall clock: a file's time is by it
+        if time.time() - os.lstat(name, dir_fd=at).st_mtime > STALE_S:  # noqa: TID251
+            os.unlink(name, dir_fd=at)
+    try:
+        return name, os.open(name, flags, 0o666, dir_fd=at)
+    except FileExistsError:
+        # somebody else's, who may be at it: never taken away from under him
+        name = f"{last}.{secrets.token_hex(4)}.tmp"
+        return name, os.open(name, flags, 0o666, dir_fd=at)
+
+
 def write_within(root: Path, name: str, raw: bytes) -> None:
     """Replace a file below `root` as a whole: write under a temporary name, fsync, rename, fsync
-    the folder. Raises OSError.
+    the folder. Of several that do it at once the last one's stays. Raises OSError.
     """
     folder, _, last = name.rpartition("/")
-    temporary = f"{last}.tmp"
     with folder_within(root, folder, make=True) as at, _told(root, name):
         if _is_link(last, at):
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
-        # of a writer that was killed, or a link: the name itself goes
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary, dir_fd=at)
-        handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666, dir_fd=at)
+        temporary, handle = _temporary(last, at)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(raw)

@@ -107,6 +107,10 @@ class InlineExecutor:
             lambda: self.evaluator.evaluate(order.player, order.step, vector, order.members)
         )
 
+    def last_move(self) -> float:
+        """Whoever is asked is at it."""
+        return time.monotonic()
+
     def configure(self, config: Config) -> None:
         """For players that are built from now on."""
         self.worker.setup = self.setup = replace(self.setup, config=config)

@@ -96,7 +96,7 @@ class Ledger:
         """Note what a done Train or Adopt means; a Swap is only half a swap."""
         if isinstance(item.order, Train):
             self.in_flight.pop(item.order.player, None)
-            self.done[item.order.player] += int(item.result.get("steps_done", item.order.steps))
+            self.done[item.order.player] += steps_done(item.order.steps, item.result)
             if math.isfinite(loss := item.result.get("loss_d", math.nan)):
                 self.losses[item.order.player] = loss
             if own := own_of(item.result):
@@ -152,3 +152,8 @@ def own_of(report: Mapping[str, float]) -> dict[str, float]:
         for key, value in report.items()
         if key.startswith(OWN) and math.isfinite(value)
     }
+
+
+def steps_done(ordered: int, report: Mapping[str, float]) -> int:
+    """Of a round that may end early (async)."""
+    return int(report.get("steps_done", ordered))

@@ -148,6 +148,9 @@ class Executor(Protocol):
         PlayerDied.
         """
 
+    def last_move(self) -> float:
+        """When anybody at work was seen to get on last, by the monotonic clock."""
+
     def mishaps(self) -> list[PlayerDied]:
         """What befell whom that is mended already, since the last call: of helpers that nobody
         needs to train.

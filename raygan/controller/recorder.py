@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from raygan.controller.hang_stacks import keep_stack
-from raygan.controller.ledger import OWN
+from raygan.controller.ledger import OWN, steps_done
 from raygan.controller.orders import Card, Evaluate, Scored
 from raygan.controller.run_log import RunLog
 from raygan.controller.state import RunState
@@ -61,12 +61,13 @@ class Recorder:
         # a counter of all its steps: only what is new is told
         before = state.latest.get(player, {}).get("bad_steps", 0.0)
         state.latest[player] = dict(report)
-        row = self.rows.setdefault(player, PendingRow(step - order.steps))
-        row.add(order.steps, report)
+        done = steps_done(order.steps, report)
+        row = self.rows.setdefault(player, PendingRow(step - done))
+        row.add(done, report)
         if step >= state.plan.next_stop(row.begin) or step >= state.plan.steps:
             self.write_row(player)
         if undone := report.get("rollbacks"):
-            again = f"repeated {undone:.0f} times from step {step - order.steps}"
+            again = f"repeated {undone:.0f} times from step {step - done}"
             self.log.warn("W106 rolled-back", f"{player}: NaN before step {step}; {again}")
         if (bad := report.get("bad_steps", 0.0)) > before:
             skipped = f"{bad - before:.0f} steps skipped before step {step}"
@@ -202,8 +203,8 @@ class PendingRow:
         self._last: dict[str, float] = {}
 
     def add(self, steps: int, report: Mapping[str, float]) -> None:
-        """Count a report in."""
-        self.steps += int(report.get("steps_done", steps))
+        """Count a report of so many steps in."""
+        self.steps += steps
         for key, value in report.items():
             if key in LAST or key.startswith(OWN):
                 self._last[key] = value
@@ -214,7 +215,11 @@ class PendingRow:
 
     def report(self) -> dict[str, float]:
         """The row's numbers."""
-        means = {k: s if k in SUMMED else s / self._weights[k] for k, s in self._sums.items()}
+        means = {
+            k: s if k in SUMMED else s / self._weights[k]
+            for k, s in self._sums.items()
+            if self._weights[k]  # a mean over no step is none
+        }
         return {**means, **self._last}
 
 

@@ -31,6 +31,8 @@ SATURATED = 0.995
 """Accuracy of D."""
 PATIENCE = 3
 """Rows in a row."""
+STEPS_KEPT = 16
+"""Steps of which a member's score may still come."""
 ALIKE = 0.95
 """Cosine of two members' shares at the modes."""
 
@@ -106,6 +108,9 @@ class Watchdog:
             return
         here = self.occupied.setdefault(step, {})
         here[player] = scored.occupied
+        # of a step at which a score is missing, nobody will come to complete it
+        for old in sorted(self.occupied)[:-STEPS_KEPT]:
+            del self.occupied[old]
         if len(here) == len(self.members):
             del self.occupied[step]
             if len(self.members) <= len(scored.occupied) or not self.one_mode_each:

@@ -101,7 +101,7 @@ class Pair(Trainer):
         # two streams, so that a loss that draws points of its own leaves the z of all losses alike
         noise, extra = (self.streams.at(p, self.step) for p in ("noise", "penalty"))
         data_cpu = self.data_streams.at("data", self.step, "cpu")
-        loss_d = 0.0
+        losses_d = []
         for i in range(self.loss.d_steps):
             real = self.data.batch(self.batch_size, data_cpu, self.device)
             with torch.no_grad():
@@ -109,11 +109,12 @@ class Pair(Trainer):
             # both kinds: else D would tell them by the noise
             real, fake = self.blur(real, extra), self.blur(fake, extra)
             at = self.update_of_d(i, self.loss.d_steps)
-            value = S.d_step(
-                self.d, self.opt_d, self.loss, real, fake, extra, self.config.clip_grad_d, at=at
-            )
-            # one bad update marks the whole step, also where a good one follows
-            loss_d = value if math.isfinite(loss_d) else loss_d
+            losses_d += [
+                S.d_step(
+                    self.d, self.opt_d, self.loss, real, fake, extra, self.config.clip_grad_d, at=at
+                )
+            ]
+        loss_d = S.bad_or_last(losses_d)
         # once a round, between the two updates: the D that G is about to learn from
         if probe is not None:
             held = self.data.held_out_batch(

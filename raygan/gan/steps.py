@@ -1,14 +1,16 @@
 """The two updates that every GAN is made of: used by local pairs, by the global pair and by its
 messengers.
 
-A loss or a gradient that is not finite never reaches the weights: the step is skipped and counted
-(NonFinite).
+A loss that is not finite never reaches the weights: the step is skipped and counted (`BadSteps`). A
+gradient that is not, of a loss that is, does: looking at each would cost a wait for the device at
+every step. `Trainer.check` finds it at the end of the round, which is undone, and `finite` where
+anything is published.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
@@ -149,7 +151,7 @@ def feature_distance(d: nn.Module, real: Tensor, fake: Tensor) -> tuple[Tensor, 
     body, head = d[:-2], d[-2:]
     features = body(fake)
     with torch.no_grad():
-        target = body(real).flatten(1).mean(0)
+        target = unmoved(body, real).flatten(1).mean(0)
     return (features.flatten(1).mean(0) - target).square().sum(), head(features)
 
 
@@ -190,6 +192,19 @@ class frozen:  # noqa: N801  (reads as a word: `with frozen(d):`)
             p.requires_grad_(True)
 
 
+def bad_or_last(losses: Iterable[float]) -> float:
+    """Of several updates in one step: one bad update marks it, also where a good one follows.
+
+    >>> bad_or_last([0.5, float("nan"), 0.25]), bad_or_last([0.5, 0.25])
+    (nan, 0.25)
+    """
+    last = 0.0
+    for last in losses:
+        if not math.isfinite(last):
+            break
+    return last
+
+
 class BadSteps:
     """Counts skipped steps; raises once too many came in a row."""
 
@@ -198,6 +213,10 @@ class BadSteps:
         self.limit = limit
         self.total = 0
         self.in_a_row = 0
+
+    def also(self, *losses: float) -> None:
+        """Count skipped updates of networks beside the player's own, which end nothing."""
+        self.total += sum(not math.isfinite(value) for value in losses)
 
     def note(self, step: int, **losses: float) -> None:
         """Record one step's losses. Raises NonFiniteError after `limit` bad steps in a row."""

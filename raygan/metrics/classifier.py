@@ -81,7 +81,7 @@ def class_scores(p: Probabilities) -> dict[str, float]:
 
     score = exp E KL(p(y|x) || p(y)), p(y) the empirical marginal; at most the number of classes
     (Salimans et al., 2016). score_uniform: the same against the uniform prior; the two differ
-    exactly when classes are missing. entropy of the histogram of the most likely labels, in nats
+    where the marginal is not uniform. entropy of the histogram of the most likely labels, in nats
     (at most 2.3026 for 10). tv = half the L1 distance of it to uniform.
     """
     marginal = p.mean(0)

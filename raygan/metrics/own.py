@@ -66,6 +66,13 @@ def own_metrics(config: Config) -> list[MetricComponent]:
     return [cast(MetricComponent, load_component("metric", spec)) for spec in config.metrics]
 
 
+def called(metric: MetricComponent) -> str:
+    """Its name in a protocol, with its settings where it has any: by others it is another score."""
+    settings = metric.model_dump(exclude={"name"})
+    said = ", ".join(f"{name}={value!r}" for name, value in settings.items())
+    return f"{metric.name}({said})" if said else metric.name
+
+
 def measured(
     metrics: Sequence[MetricComponent], samples: Tensor, held_out: Tensor
 ) -> tuple[dict[str, float], dict[str, str]]:

@@ -147,6 +147,8 @@ def way(metric: str, value: object, floor: Mapping[str, Any], ceiling: Mapping[s
     if not _apart(metric, floor[metric], ceiling.get(metric)):
         return math.nan
     low, high = float(floor[metric]), float(ceiling[metric])
+    if best_at(metric) is not None:  # beyond real data is as far from it as before it
+        return 1 - abs(value - high) / abs(low - high)
     return (value - low) / (high - low)
 
 

@@ -20,7 +20,7 @@ from raygan.metrics.fidelity import NEAREST, fid, kid, near, neighbours, prdc
 from raygan.metrics.groups import AGAINST_REAL, OVER_FEATURES, groups_for
 from raygan.metrics.modes import mode_counts, mode_scores
 from raygan.metrics.ngrams import ngram_scores
-from raygan.metrics.own import MetricComponent, measured
+from raygan.metrics.own import MetricComponent, called, measured
 from raygan.metrics.protocol import Protocol
 from raygan.metrics.ranking import METRICS
 
@@ -61,7 +61,7 @@ class Suite:
             extractor=self.extractor.label if self.extractor else "",
             classifier=f"{data.classifier}-{self.classifier[1]}" if self.classifier else "",
             seed=seed,
-            own=", ".join(metric.name for metric in own),
+            own=", ".join(map(called, own)),
             sha256=data.sha256,
             lowered=", ".join(lowered(self.groups, n_fake, self.n_fake, len(self.real))),
         )

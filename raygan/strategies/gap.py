@@ -139,7 +139,7 @@ class Gap(StrategyComponent):
         return [
             (
                 f"a swap         {parcel} a pair every {period} updates,"
-                f" {max(0, (setup.config.steps - 1) // period)} in all"
+                f" {self.meetings(plan)} in all"
             ),
             *(f"warning {name}: {text}" for name, text in self.notes(plan)),
         ]
@@ -160,6 +160,11 @@ class Gap(StrategyComponent):
     def period(self, plan: Plan) -> int:
         """K, at least 1."""
         return max(1, self.updates(self.swap_every, plan))
+
+    def meetings(self, plan: Plan) -> int:
+        """Swap points of the whole run."""
+        first, period = self.next_swap(0, plan), self.period(plan)
+        return max(0, (plan.steps - 1 - first) // period + 1)
 
     def next_swap(self, step: int, plan: Plan) -> int:
         """The first swap point after `step`: a multiple of K, past the warm-up."""

@@ -158,7 +158,9 @@ def test_a_run_without_journal_is_read_by_its_manifests(tmp_path: Path) -> None:
     assert len(problems) == 1
 
 
-@pytest.mark.parametrize("told", [None, "{}", '{"epoch": null}', '{"epoch": 0}', "[]", "half of it"])
+@pytest.mark.parametrize(
+    "told", [None, "{}", '{"epoch": null}', '{"epoch": 0}', "[]", "half of it"]
+)
 def test_a_run_that_never_had_a_journal_misses_none(told: str | None, tmp_path: Path) -> None:
     journal = opened(tmp_path)
     write(journal, 4)

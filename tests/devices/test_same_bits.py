@@ -32,6 +32,7 @@ PICTURES: dict[str, Any] = {
     "data": {"name": "stacked_mnist"}, "network": {"name": "dcgan", "width": 4, "z_dim": 8}, "batch_size": 4,
 }  # fmt: skip
 DENSITY: dict[str, Any] = {"loss": "reverse_kl"}
+PARTS: dict[str, Any] = {"data": {"name": "ring", "modes": 8, "train": 400, "held_out": 400, "partition": "by_class"}}
 
 LOSSES: dict[str, dict[str, Any]] = {
     "gman": {"network": {"judges": 3}},
@@ -92,6 +93,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "sgan over pmgan": {
         "strategy": {"name": "sgan", "over": {"name": "pmgan", "publish": "float16"}}, "loss": "reverse_kl",
     },
+    "federated": {"strategy": "federated", "num_pairs": 3, **PARTS},
+    "federated, bfloat16": {"strategy": {"name": "federated", "publish": "bfloat16", "trust": 0.0}, **PARTS},
+    "mdgan": {"strategy": {"name": "mdgan", "swap_every": 2}, "num_pairs": 3, **PARTS},
+    "fedavg": {"strategy": {"name": "fedavg", "every": 2}, **PARTS},
+    "population": {"strategy": {"name": "population", "exploit_every": 2, "exploit_warmup": 2}},
     "dcgan": {**PICTURES, **ALONE, "num_pairs": 1},
     "gran": {
         **PICTURES, **ALONE, "num_pairs": 1, "network": {"name": "gran", "width": 4, "z_dim": 8},
@@ -101,7 +107,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 OFTEN = ["sgan weights, payoff", "gap", "pmgan", "pack"]
 LONG = {
     "dcgan", "gran", "dcgan gap", "sgan over gap", "sgan shards", "gap pack", "sgan early", "sgan pack", "loss wgan_gp",
-    "sgan shared weights", "sgan over pmgan", "sgan simplified, float16",
+    "sgan shared weights", "sgan over pmgan", "sgan simplified, float16", "federated, bfloat16",
 }  # fmt: skip
 
 
@@ -116,6 +122,11 @@ def states(config: Config, device: str) -> dict[str, str]:
     setup = Setup(config, load_data(config), torch.device(device))
     found = final_states(config, lambda: InlineExecutor(setup), samples=400)
     return {player: digest(unpack(raw)) for player, raw in found.items()}
+
+
+def test_every_strategy_is_tried() -> None:
+    named = [changes["strategy"] for changes in VARIANTS.values()]
+    assert {n if isinstance(n, str) else n["name"] for n in named} == set(names("strategy"))
 
 
 @pytest.mark.parametrize(

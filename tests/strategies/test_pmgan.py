@@ -485,7 +485,7 @@ def test_a_judge_that_says_nothing_is_an_error_in_the_end(monkeypatch: pytest.Mo
     generators, _, board = async_players(max_lag=4)
     generators[0].train(5, board)
     assert generators[0].step == 4
-    generators[0].heard -= 31.0
+    generators[0].unanswered = 31.0
     with pytest.raises(RayganError, match="no answer of the judge within"):
         generators[0].train(5, board)
 

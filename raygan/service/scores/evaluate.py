@@ -88,6 +88,7 @@ def evaluate_runs(
             {"ceiling (real data)": suite.trained_on(), "floor (noise)": suite.noise()},
         )
         kept: dict[str, float] = {}
+        failed: dict[str, str] = {}
         by_class = {name: suite.by_class(samples) for name, samples in drawn.items()}
         for w in counted(f"{run.name}: scoring by {suite.n_fake:,} samples", which):
             made = generators_of(run, w, reject, other_data)
@@ -95,6 +96,7 @@ def evaluate_runs(
             if reject:
                 kept[w] = made.share_kept
             scores[w], by_class[w] = suite.score(fake), suite.by_class(fake)
+            failed |= {f"{metric} of {w}": why for metric, why in suite.failed.items()}
         tell(f"{run.name}: measuring floor and ceiling")
         entry = {
             "run": shown(run.path),
@@ -108,7 +110,7 @@ def evaluate_runs(
                 {"by_class": by_class, "held_out": suite.fair()} if "labels" in suite.groups else {}
             ),
         }
-        for metric, why in suite.failed.items():
+        for metric, why in failed.items():
             NOTES.warning("metric %s gave no number: %s", metric, why)
         name = f"evaluation-{suite.protocol.id}-seed{seed}.json"
         run.store(name, entry)

@@ -2,7 +2,7 @@
 lineage.
 
 group        one run's generators and discriminators (the mixture has none, a global pair counts as one)
---control N  a group of N independent pairs with the first run's settings, trained here, kept in RUN-control
+--control N  a group of N independent pairs with the first run's settings, trained here, kept in RUN-control-N
 --judges N   N fresh discriminators; each trains against half of all generators, frozen, and judges the other half
 """
 
@@ -21,7 +21,7 @@ from raygan.errors import ConfigError
 from raygan.gan import steps as S
 from raygan.gan.optimizers import make_optimizer
 from raygan.gan.random_streams import Streams
-from raygan.gan.types import Loss
+from raygan.gan.types import At, Loss
 from raygan.metrics.gam import Score, scores, share_taken_for_real, verdict
 from raygan.networks.base import NetworkComponent
 from raygan.service.runs.identity import run_data
@@ -145,14 +145,15 @@ def mark_best(runs: Sequence[Run], groups: dict[str, list[str]], found: dict[str
 
 
 def control_group(run: Run, count: int) -> Run:
-    """Independent pairs with the run's settings and other seeds; trained once, found again
-    afterwards.
+    """`count` independent pairs with the run's settings and other seeds; trained once, found again
+    afterwards, gone on with where they were cut off.
     """
     from raygan.service.training import train
 
-    name = f"{run.name}-control"
-    if (run.path.parent / name / "run.json").exists():
-        return Run.load(run.path.parent / name)
+    name = f"{run.name}-control-{count}"
+    there = run.path.parent / name
+    if (there / "run.json").exists() and Run.load(there).info["status"] in ("done", "degraded"):
+        return Run.load(there)
     base = run.config
     config = base.model_copy(update={
         # Far from the run's own seed and from its neighbours': seeds 0, 1, 2 .. are other runs of
@@ -161,7 +162,7 @@ def control_group(run: Run, count: int) -> Run:
     })  # fmt: skip
     inline = run.info.get("executor") == "inline"
     return train(
-        Resolved(config=config, origins={}), run_dir=run.path.parent, name=name, inline=inline,
+        Resolved(config=config, origins={}), run_dir=run.path.parent, name=name, inline=inline, resume="auto",
         command=f"raygan evaluate {shown(run.path)} --metrics gam2 --control {count}",
     )  # fmt: skip
 
@@ -205,6 +206,7 @@ def held_out_judge(
             pool[pick],
             streams.at("penalty", step),
             config.pair.clip_grad_d,
+            at=At(step),
         )
     return d.eval(), frozenset().union(*(made[g] for g in mine))
 

@@ -9,6 +9,7 @@ modes, which no G that is continuous in z can avoid, and leaves the modes' width
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -31,6 +32,8 @@ from raygan.strategies.partition import own_parts
 from raygan.strategies.roles import Roles, role_of
 
 STEPS, BATCH = 1000, 512
+ROOM = 2**26
+"""Numbers that are drawn at once: 256 MiB."""
 """Most updates that D goes on for, and samples of each kind in them."""
 QUANTILE = 0.5
 """Of the logits of G's samples: that much or more of what G makes is kept with certainty."""
@@ -123,14 +126,20 @@ def calibrated(
     # Fresh samples for each update: a D that goes on over one pool learns it by heart, and then
     # rejects by memory.
     steps = updates(config)
-    pool = torch.from_numpy(generators.draw(steps * BATCH, config.seed))
+    at_once = max(1, ROOM // (BATCH * math.prod(data.shape)))
+    first = pool = torch.empty(0)
     d.train()
     with streams.for_layers(0):
         for step in range(steps):
+            if step % at_once == 0:
+                pool = torch.from_numpy(
+                    generators.draw(min(at_once, steps - step) * BATCH, config.seed + step)
+                )
+                first = first if step else pool[: 10 * BATCH]
             # From the run's own rate to 0: a quarter of it kept .977 good ones where this keeps .985.
             optimizer.param_groups[0]["lr"] = pair.lr_d * (1 - step / steps)
             real = data.batch(BATCH, order, torch.device("cpu"))
-            fake = pool[step * BATCH : (step + 1) * BATCH]
+            fake = pool[step % at_once * BATCH :][:BATCH]
             # Cross-entropy whatever the run's loss was: its minimum alone is log p_data / p_G.
             loss = F.softplus(-d(real)).mean() + F.softplus(d(fake)).mean()
             optimizer.zero_grad()
@@ -138,7 +147,7 @@ def calibrated(
             optimizer.step()
     d.eval()
     with torch.no_grad():
-        logits = odds(d(pool[: 10 * BATCH]))
+        logits = odds(d(first))
     threshold = float(logits.quantile(QUANTILE))
     if not logits.isfinite().all():
         raise CheckpointError(

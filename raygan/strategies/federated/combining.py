@@ -54,7 +54,7 @@ def agreement(x: Tensor, word: Word) -> float:
     """
     flat, slope = x.flatten(1), word.gradient.flatten(1)
     # not itself, which is nearest of all
-    near = (torch.cdist(flat, flat) + torch.diag(torch.full((len(flat),), math.inf))).argmin(1)
+    near = torch.cdist(flat, flat).fill_diagonal_(math.inf).argmin(1)
     told = ((slope + slope[near]) / 2 * (flat[near] - flat)).sum(1)
     seen = word.logits[near] - word.logits
     scale = float(told.norm() * seen.norm())

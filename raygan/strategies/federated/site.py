@@ -52,19 +52,22 @@ class Site(Trainer):
         self.set_rates()
         extra = self.streams.at("penalty", self.step)
         data = self.streams.at("data", self.step, "cpu")
-        value = 0.0
+        losses = []
         for i, sample in enumerate(fakes):
             real = self.blur(self.data.batch(self.batch_size, data, self.device), extra)
             fake = self.blur(sample, extra)
-            value = S.d_step(
-                self.d, self.opt_d, self.loss, real, fake, extra, self.config.clip_grad_d,
-                at=self.update_of_d(i, len(fakes)),
-            )  # fmt: skip
+            losses += [
+                S.d_step(
+                    self.d, self.opt_d, self.loss, real, fake, extra, self.config.clip_grad_d,
+                    at=self.update_of_d(i, len(fakes)),
+                )
+            ]  # fmt: skip
         if self.step % self.probe_every == 0:
             stream = self.streams.at("held-out", self.step, "cpu")
             held = self.data.held_out_batch(self.batch_size, stream).to(self.device)
             meter.compare(self.loss, *judged(self.d, real, held, fake))
             meter.gradients(grad_d=self.d)
+        value = S.bad_or_last(losses)
         self.bad_steps.note(self.step + 1, loss_d=value)
         return value
 

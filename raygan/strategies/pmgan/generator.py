@@ -67,8 +67,10 @@ class Generator(Pair):
         """async: the difference of its steps and the judge's updates from which its lead is counted
         (see `lead`).
         """
-        self.heard = time.perf_counter()
-        """async: when the judge's last answer was taken up."""
+        self.unanswered = 0.0
+        """async: seconds that it has waited since the judge's last answer; not those in which it had
+        nothing to do.
+        """
 
     # -------------------------------------------------------------------------------------------------
     # the slot
@@ -198,8 +200,10 @@ class Generator(Pair):
         # in short looks: between two the worker's thread may take a message, and members change
         while (waits := self.must_wait()) and time.perf_counter() - began < PATIENCE_S:
             self.poll(board, shelf, LOOK_S)
-        self.waited += time.perf_counter() - began
-        if waits and time.perf_counter() - self.heard > DEADLINE_S:
+        here = time.perf_counter() - began
+        self.waited += here
+        self.unanswered += here
+        if waits and self.unanswered > DEADLINE_S:
             raise RayganError(
                 f"{self.name}: no answer of the judge within {DEADLINE_S:.0f} s. See the judge's"
                 " log."
@@ -244,7 +248,7 @@ class Generator(Pair):
 
     def take(self, feedback: Publication) -> None:
         """Copy D and C."""
-        self.feedback, self.heard = feedback, time.perf_counter()
+        self.feedback, self.unanswered = feedback, 0.0
         if self.settings.feedback == "weights":
             unflatten(self.d, feedback.arrays["D"])
             unflatten(self.c, feedback.arrays["C"])

@@ -155,15 +155,18 @@ class Judge(Trainer):
         if self.own_statistics:  # as each generator will use them: on its own samples alone
             sizes = [len(b) for b in batches.values()]
             d, c = OwnStatistics(d, sizes), OwnStatistics(c, sizes)
-        loss_d = math.nan
+        losses_d = []
         self.scheduled.set_betas(self.opt_c, self.step)
         for i in range(self.loss.d_steps):
             real = self.blur(self.data.batch(self.batch_size, data, self.device), extra)
             blurred = self.blur(fake, extra)
             this = At(at * self.loss.d_steps + i, self.scheduled.gamma(self.step))
-            loss_d = S.d_step(
-                d, self.opt_d, self.loss, real, blurred, extra, self.config.clip_grad_d, at=this
-            )
+            losses_d += [
+                S.d_step(
+                    d, self.opt_d, self.loss, real, blurred, extra, self.config.clip_grad_d, at=this
+                )
+            ]
+        loss_d = S.bad_or_last(losses_d)
         zero_grad(self.opt_c)
         # C on what the slots hold, without noise: generators ask it about their own samples as they
         # are

@@ -21,7 +21,9 @@ class OwnStatistics(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, *shape) to (N, ...)."""
         # generators' samples by their sizes; of other lengths, as real samples are, in equal parts
-        parts = x.split(self.sizes if len(x) == sum(self.sizes) else self.sizes[0])
+        parts = list(x.split(self.sizes if len(x) == sum(self.sizes) else self.sizes[0]))
+        if len(parts) > 1 and len(parts[-1]) == 1:  # a rest of one has no statistics
+            parts[-2:] = [torch.cat(parts[-2:])]
         return torch.cat([self.network(part) for part in parts])
 
 

@@ -57,6 +57,8 @@ class Answer:
     """d loss / d D0's weights, flat."""
     versions: dict[str, int]
     """The version of each opponent's copy."""
+    skipped: int = 0
+    """Updates of messengers that were skipped for NaN."""
 
 
 class Shard:
@@ -96,6 +98,7 @@ class Shard:
         opponents = self.opponents
         old = [n for n in task.refresh if n in opponents.by_name]
         opponents.refresh(opponents.newer(board, old) if old else opponents.due())
+        before = self.pair.bad_steps.total
         self.messengers.train()
         # a leaf, cut off from G0: the global pair goes the rest of the way with its own graph
         fake = self.messengers.fake().detach().requires_grad_()
@@ -105,7 +108,8 @@ class Shard:
         by_x = None if fake.grad is None else fake.grad.cpu().numpy()
         losses_d = self.generators.judge(task.shares["d"])
         versions = {o.name: o.version for o in opponents.known}
-        return Answer(losses_g, by_x, losses_d, self._by_d(), versions)
+        skipped = self.pair.bad_steps.total - before
+        return Answer(losses_g, by_x, losses_d, self._by_d(), versions, skipped)
 
     def _by_d(self) -> Vector:
         """D0's gradient, flat."""

@@ -9,6 +9,7 @@ payoffs              how much each opponent counts                              
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from raygan.config import Tempo
 from raygan.gan.meter import Meter
 from raygan.gan.optimizers import zero_grad
 from raygan.gan.pair import Sharing
+from raygan.gan.steps import bad_or_last
 from raygan.gan.trainer import Parts, Trainer
 from raygan.gan.types import Board, Report, State
 from raygan.gan.weights import Publication, Vector, flatten
@@ -32,6 +34,9 @@ from raygan.strategies.sgan.payoffs import Payoffs, Shares
 
 if TYPE_CHECKING:
     from raygan.strategies.sgan.settings import SganSettings
+
+LOOK_S = 0.1
+"""async: from one look for a local to learn from to the next."""
 
 
 class GlobalPair(Trainer):
@@ -62,10 +67,13 @@ class GlobalPair(Trainer):
             self.payoffs.set_members(self.opposition.locals)
 
     def train(self, steps: int, board: Board) -> Report:
-        """Do `steps` iterations; needs the locals' versions up to there in lockstep."""
+        """Do `steps` iterations; needs the locals' versions up to there in lockstep. async: fewer,
+        where nobody is there to learn from.
+        """
         meter = Meter()
         self.meet()
-        end, opposition = self.step + steps, self.opposition
+        begin, opposition = self.step, self.opposition
+        end = begin + steps
         lockstep = self.tempo == "lockstep"
         for portion in opposition.portions(self.step, steps, board) if lockstep else [steps]:
             for _ in range(portion):
@@ -73,6 +81,9 @@ class GlobalPair(Trainer):
                     self.meet()
                 with self.streams.for_layers(self.step):
                     losses = self.iteration(board)
+                if losses is None:
+                    time.sleep(LOOK_S)
+                    break
                 meter.add(**losses, lag=opposition.lag(self.step))
                 if self.step == end:
                     meter.gradients(grad_g=self.g, grad_d=self.d)
@@ -80,18 +91,20 @@ class GlobalPair(Trainer):
         return {
             **meter.means(),
             "bad_steps": float(self.bad_steps.total),
-            **({} if lockstep else {"unmet": float(unmet)}),
+            **({} if lockstep else {"unmet": float(unmet), "steps_done": float(self.step - begin)}),
         }
 
     # -------------------------------------------------------------------------------------------
     # Algorithm 1
 
-    def iteration(self, board: Board) -> dict[str, float]:
-        """One iteration i."""
+    def iteration(self, board: Board) -> dict[str, float] | None:
+        """One iteration i; None where no local was met yet (async: who had published has died)."""
         self.set_rates()
         fresh, elsewhere = self.opposition.due(self.step, board)
         if self.settings.variant == "early_global":  # App. A.2: after each update of a local
             loss_g = self.early(fresh)
+            if not self.opposition.met:
+                return None
             shares = self.shares()
             losses_d = self.generators.judge(shares["d"])
             answers: list[Answer] = []
@@ -100,34 +113,39 @@ class GlobalPair(Trainer):
             shares = self.shares()
             # the deputies begin before this process does its own part, and work meanwhile
             wait = self.ask(board, shares, elsewhere)
+            if not shares["g"]:
+                wait()
+                return None
             self.messengers.train()  # lines 15-21
             fake = self.messengers.fake()
             total, losses_g = self.messengers.judge(fake, shares["g"])
             # before the wait: D0's losses hang on the locals' generators alone, not on G0's step
             losses_d = self.generators.judge(shares["d"])
             answers = wait()
+            self.bad_steps.total += sum(answer.skipped for answer in answers)
             loss_g = self.step_g(fake, total, losses_g, answers, shares["g"])
-        loss_d = self.step_d(losses_d, answers, shares["d"])
+        steps_d = [self.step_d(losses_d, answers, shares["d"])]
         for _ in range(1, self.settings.global_d_steps):
             shares = self.shares()
             wait = self.ask(board, shares, again=True)
             losses_d = self.generators.judge(shares["d"], again=True)
-            loss_d = self.step_d(losses_d, wait(), shares["d"])
+            steps_d += [self.step_d(losses_d, wait(), shares["d"])]
         self.update_average()
         self.step += 1
+        loss_d = bad_or_last(steps_d)
         self.bad_steps.note(self.step, loss_d=loss_d, loss_g=loss_g)
         return {"loss_d": loss_d, "loss_g": loss_g}
 
     def early(self, fresh: Mapping[str, Publication]) -> float:
-        """G0 takes a step after each local; G0's last loss."""
-        loss_g, here = math.nan, self.opposition.here
+        """G0 takes a step after each local; G0's last loss, or the first that is not finite."""
+        losses, here = [], self.opposition.here
         for name in self.opposition.locals:
             here.refresh({name: fresh[name]} if name in fresh else {})
             if name in self.opposition.met:  # else it has just joined
                 self.messengers.train_one(here.by_name[name])
                 fake, shares = self.messengers.fake(name), self.shares()["g"]
-                loss_g = self.step_g(fake, *self.messengers.judge(fake, shares), [], shares)
-        return loss_g
+                losses += [self.step_g(fake, *self.messengers.judge(fake, shares), [], shares)]
+        return bad_or_last(losses)
 
     def shares(self) -> Shares:
         """What each opponent that was met counts now."""

@@ -59,10 +59,11 @@ class Messengers:
             with torch.no_grad():
                 fake = pair.g(pair.noise(of.noise))
             fake = pair.blur(fake, of.extra)
-            S.d_step(
+            loss = S.d_step(
                 opponent.d, opponent.optimizer, pair.loss, x, fake, of.extra,
                 pair.config.clip_grad_d, self.together, pair.update_of_d(i, self.steps),
             )  # fmt: skip
+            pair.bad_steps.also(loss)
 
     def train_at_once(self, batch: AtOnce) -> None:
         """`train_one` of all of them: the same draws, another order of the sums' roundings."""
@@ -78,7 +79,8 @@ class Messengers:
             fake = torch.stack(list(map(pair.blur, fake, extra)))
             at = [pair.update_of_d(i, self.steps)] * len(of)
             clip = pair.config.clip_grad_d
-            d_steps(batch.d, pair.loss, x, fake, extra, clip, self.together, at)
+            losses = d_steps(batch.d, pair.loss, x, fake, extra, clip, self.together, at)
+            pair.bad_steps.also(*losses)
 
     def _set_rates(self, opponent: Opponent) -> None:
         scheduled, step = self.pair.scheduled, self.pair.step

@@ -35,7 +35,7 @@ class Payoffs:
     def shares(self, met: Sequence[str]) -> Shares:
         """The same for each opponent that was met, or a softmax over how much is lost to it."""
         if not self.weighted:
-            return {side: dict.fromkeys(met, 1.0 / len(met)) for side in self.of}
+            return {side: dict.fromkeys(met, 1.0 / max(1, len(met))) for side in self.of}
         weights = {
             side: payoff_weights({n: of[n] for n in met}, self.temperature)
             for side, of in self.of.items()
@@ -70,6 +70,6 @@ def payoff_weights(payoff: Mapping[str, float], temperature: float) -> dict[str,
     >>> payoff_weights({"a": 1.0, "b": 1.0}, 1.0)
     {'a': 1.0, 'b': 1.0}
     """
-    top = max(payoff.values())
+    top = max(payoff.values(), default=0.0)
     e = {n: math.exp((v - top) / temperature) for n, v in payoff.items()}
     return {n: len(e) * v / sum(e.values()) for n, v in e.items()}

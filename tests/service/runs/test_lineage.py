@@ -144,7 +144,7 @@ def test_a_gap_run_alone_is_refused_once_all_have_met(tmp_path: Path) -> None:
     judged = gam2([str(run.path)], 100, 0, judges=3)
     assert [d for d in judged["discriminators"] if d.startswith("held-out")]
     controlled = gam2([str(run.path)], 100, 0, control=2)
-    assert (tmp_path / "two-control/run.json").exists()
+    assert (tmp_path / "two-control-2/run.json").exists()
     assert "two against two-control" in controlled["verdicts"]
 
 

@@ -124,7 +124,7 @@ PLANTED = [
     # and some of the same kinds
     (f"{C}/journal.py", "        self.fence()\n        try:\n            return self._append", "        try:\n            return self._append", "append without a fence"),
     (f"{C}/history.py", "            del out.records[before + 1 :]\n", "", "what a fenced writer added is kept"),
-    (f"{C}/journal.py", "        self.index = index\n        return record", "        return record", "an index that is not remembered"),
+    (f"{C}/journal.py", "        self.index = index\n\n", "\n", "an index that is not remembered"),
     (f"{C}/storage.py", "        self.sync(place)\n", "", "a checkpoint's names not synced before the rename"),
     (f"{C}/storage.py", "        self.sync(str(Path(folder).parent))\n        return folder", "        return folder", "a rename not synced before the record"),
     (f"{C}/checkpoint.py", 'hashlib.sha256(part).hexdigest() != expected', "False", "a part that is not checked"),

@@ -1,7 +1,9 @@
 """The loop stepped by hand with a fake executor, then whole runs in this process."""
 
+import itertools
 import json
 import signal
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 
 from raygan.config import Config
+from raygan.controller import controller as controller_module
 from raygan.controller.checkpoint import list_checkpoints, newest_valid
 from raygan.controller.controller import Controller
 from raygan.controller.inline import InlineExecutor
@@ -20,6 +23,7 @@ from raygan.errors import Interrupted, PlayerDied
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
 from raygan.service.verify import final_states
+from raygan.strategies.base import Setup
 from raygan.strategies.orders import Train
 from raygan.strategies.roles import GLOBAL
 from tests.conftest import setup_of, tiny_config
@@ -221,3 +225,42 @@ def test_an_inline_run_equals_its_orders_alone(tmp_path: Path) -> None:
         ]
         == 12
     )
+
+
+class Slow(InlineExecutor):
+    """A round that goes on elsewhere: `wait` comes back empty meanwhile."""
+
+    moves = True
+
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
+        self.looks = 0
+
+    def last_move(self) -> float:
+        return time.monotonic() if self.moves else 0.0
+
+    def wait(self, timeout_s: float) -> list[Done]:
+        self.looks += 1
+        return [] if self.looks % 10 else super().wait(timeout_s)
+
+
+class Lost(Slow):
+    moves = False
+
+
+@pytest.mark.parametrize("kind", [Slow, Lost])
+def test_a_long_round_is_waited_for_and_a_lost_order_is_not(
+    kind: type[Slow], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = itertools.count(step=0.3)
+    monkeypatch.setattr(controller_module, "STALL_S", 1.0)
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    config = tiny_config(strategy="independent", steps=2, failures={"budget": 0})
+    folder = RunFolder.create(tmp_path, "run")
+    controller = Controller(config, folder, lambda: kind(setup_of(config)), [], 400)
+    if kind is Slow:
+        controller.run()
+        assert set(controller.state.done.values()) == {2}
+    else:
+        with pytest.raises(PlayerDied, match="no sign of life for 1 s"):
+            controller.run()

@@ -1,12 +1,13 @@
 import json
 import os
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from raygan.controller import lines as lines_module
-from raygan.controller.files import sync_folder
+from raygan.controller.files import STALE_S, sync_folder, write_within
 from raygan.controller.run_folder import (
     JsonLines,
     RunFolder,
@@ -172,3 +173,37 @@ def test_names_in_a_folder_are_on_disk_when_it_is_synced_and_no_handle_is_left(
     sync_folder(tmp_path)
     assert synced == [tmp_path]
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_several_that_write_one_file_at_once_leave_one_of_theirs_whole(tmp_path: Path) -> None:
+    """Two looks at one run: each keeps what it has found."""
+    failed: list[OSError] = []
+
+    def often(letter: bytes) -> None:
+        for _ in range(100):
+            try:
+                write_within(tmp_path, "best.json", letter * 20_000)
+            except OSError as error:
+                failed.append(error)
+
+    threads = [threading.Thread(target=often, args=(letter,)) for letter in (b"a", b"b", b"c")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert (tmp_path / "best.json").read_bytes() in {
+        letter * 20_000 for letter in (b"a", b"b", b"c")
+    }
+    assert [p.name for p in tmp_path.iterdir()] == ["best.json"], "nothing half-written"
+
+
+def test_what_a_killed_writer_left_goes_once_it_is_old(tmp_path: Path) -> None:
+    left = tmp_path / "best.json.tmp"
+    left.write_bytes(b"half")
+    write_within(tmp_path, "best.json", b"whole")
+    assert left.exists(), "its writer may be at it"
+    old = left.stat().st_mtime - STALE_S - 1
+    os.utime(left, (old, old))
+    write_within(tmp_path, "best.json", b"again")
+    assert [p.name for p in tmp_path.iterdir()] == ["best.json"]

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from raygan.controller import totals as module
-from raygan.controller.ledger import Ledger
+from raygan.controller.ledger import Ledger, steps_done
+from raygan.controller.recorder import PendingRow
 from raygan.controller.totals import Totals, absorb, newest_first
 
 SPENT = Totals(
@@ -123,3 +124,19 @@ def test_waiting_after_the_snapshot_is_counted_by_player() -> None:
         [{**row, "wait_s": 0.5, "held_s": 0.25}, {**row, "player": "b", "wait_s": 2.0}, row]
     )
     assert totals.waited == {"a": 1.75, "b": 2.0}
+
+
+def test_a_row_tells_the_steps_that_were_done_and_their_means() -> None:
+    """async: a round may end early; it counts as long as it was."""
+    short, whole = (
+        {"steps_done": 3.0, "loss_g": 10.0, "seconds": 1.0},
+        {"loss_g": 1.0, "seconds": 2.0},
+    )
+    row = PendingRow(0)
+    for report in (short, whole):
+        row.add(steps_done(27, report), report)
+    assert (row.begin, row.steps) == (0, 30)
+    assert row.report() == {"loss_g": pytest.approx((3 * 10 + 27 * 1) / 30), "seconds": 3.0}
+    nothing = PendingRow(5)
+    nothing.add(0, {"steps_done": 0.0, "wait_s": 2.0, "updates": 7.0, "lag": 3.0})
+    assert nothing.report() == {"wait_s": 2.0, "updates": 7.0}

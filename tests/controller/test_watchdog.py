@@ -10,8 +10,9 @@ import torch
 
 from raygan.controller.evaluator import Evaluator
 from raygan.controller.orders import Scored
-from raygan.controller.watchdog import Watchdog, collapse
+from raygan.controller.watchdog import STEPS_KEPT, Watchdog, collapse
 from raygan.service.views.tables import REMEDIES, fate
+from raygan.strategies.base import strategy_of
 from raygan.strategies.partition import own_parts, with_parts
 from tests.conftest import setup_of, tiny_config
 
@@ -163,3 +164,24 @@ def test_a_part_that_is_mostly_of_one_class_is_asked_for_by_its_shares(
     evaluator = Evaluator(setup)
     monkeypatch.setattr(evaluator.sampler, "draw", lambda *_: drawn)
     assert not collapse(evaluator.evaluate(pair, 6, np.zeros(0, np.float32)))
+
+
+def test_steps_whose_scores_never_all_come_are_not_kept() -> None:
+    watchdog = Watchdog(["pair-00", "pair-01"], lambda _: False, one_mode_each=False)
+    for step in range(200):
+        assert list(watchdog.scored("pair-00", step, Scored([], occupied=[0.5, 0.5]))) == []
+    assert len(watchdog.occupied) <= STEPS_KEPT
+
+
+@pytest.mark.parametrize("held_out", [1, 2])
+def test_data_whose_held_out_samples_are_all_alike_are_scored(held_out: int) -> None:
+    """One of them has no spread that a generator's could be compared with."""
+    config = tiny_config(strategy="independent")
+    setup = setup_of(config)
+    same = np.repeat(setup.data.held_out[:1], held_out, 0)
+    setup = replace(setup, data=replace(setup.data, held_out=same, modes=None))
+    found = Evaluator(setup).evaluate(
+        "pair-00", 1, strategy_of(config).build("pair-00", setup).generator_vector()
+    )
+    assert found.spread == 1.0
+    assert found.rows[0]["player"] == "pair-00"

@@ -32,7 +32,9 @@ PICTURES: dict[str, Any] = {
     "data": {"name": "stacked_mnist"}, "network": {"name": "dcgan", "width": 4, "z_dim": 8}, "batch_size": 4,
 }  # fmt: skip
 DENSITY: dict[str, Any] = {"loss": "reverse_kl"}
-PARTS: dict[str, Any] = {"data": {"name": "ring", "modes": 8, "train": 400, "held_out": 400, "partition": "by_class"}}
+PARTS: dict[str, Any] = {
+    "data": {"name": "ring", "modes": 8, "train": 400, "held_out": 400, "partition": "by_class"}
+}
 
 LOSSES: dict[str, dict[str, Any]] = {
     "gman": {"network": {"judges": 3}},

@@ -4,6 +4,7 @@ and that a run on them is as exact as any.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from raygan.controller.run_folder import read_jsonl
 from raygan.data.clusters import clusters
 from raygan.errors import ConfigError
 from raygan.gan.bundle import unpack
+from raygan.gan.meter import Meter
 from raygan.metrics.mixture import shares
 from raygan.service.training import train
 from raygan.service.verify import compare, final_states
@@ -260,3 +262,17 @@ def test_fedavg_s_means_count_each_part_as_it_is_large() -> None:
 
     told = {n: Publication(n, 1, {"D": np.float32([v, -v])}) for n, v in (("a", 1.0), ("b", 4.0))}
     assert mean(told, {"a": 200.0, "b": 100.0}, "D").tolist() == [2.0, -2.0]
+
+
+@pytest.mark.parametrize("bad", [0, 1])
+def test_a_site_counts_a_skipped_update_also_where_a_good_one_follows(
+    bad: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = federated(loss={"name": "non_saturating", "d_steps": 2})
+    site = strategy_of(config).build("pair-00", setup_of(config))
+    assert isinstance(site, Site)
+    losses = [0.5, 0.5]
+    losses[bad] = math.nan
+    monkeypatch.setattr("raygan.strategies.federated.site.S.d_step", lambda *a, **k: losses.pop(0))
+    site.learn(torch.randn(2, 8, 2), Meter())
+    assert site.bad_steps.total == 1

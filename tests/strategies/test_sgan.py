@@ -1,6 +1,7 @@
 """SGAN against its paper: Algorithm 1 written out, its promises, its variants."""
 
 import copy
+import math
 import threading
 from collections.abc import Sequence
 from typing import Any, cast
@@ -606,3 +607,42 @@ def test_shards_that_cannot_be(settings: dict[str, Any], says: str) -> None:
 def test_locals_that_publish_nothing_for_a_global_pair_are_refused(over: str) -> None:
     with pytest.raises(ConfigError, match=f"over = '{over}': its pairs publish nothing"):
         strategy_of(tiny_config(num_pairs=2, strategy={"name": "sgan", "over": {"name": over}}))
+
+
+@pytest.mark.parametrize("batched", [True, False])
+@pytest.mark.parametrize("shards", [1, 2])
+def test_updates_of_messengers_that_are_skipped_are_counted(
+    shards: int, batched: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny_config(
+        num_pairs=4, strategy={"name": "sgan", "messenger_shards": shards, "messenger_steps": 2}
+    )
+    pair, board = facing_locals(config, 1)
+    monkeypatch.setattr(
+        "raygan.strategies.sgan.messengers.d_steps", lambda *a: [math.nan] * len(a[3])
+    )
+    monkeypatch.setattr("raygan.strategies.sgan.messengers.S.d_step", lambda *a: math.nan)
+    for opponents in (pair.opposition.here, *(d.shard.opponents for d in pair.opposition.deputies)):  # type: ignore[attr-defined]
+        opponents.batched = batched
+    assert pair.train(1, board)["bad_steps"] == 4 * 2
+
+
+@pytest.mark.parametrize(
+    ("variant", "shards"), [("full", 1), ("full", 2), ("simplified", 1), ("early_global", 1)]
+)
+@pytest.mark.parametrize("opponents", ["uniform", "payoff"])
+def test_a_global_pair_that_has_met_nobody_waits(
+    shards: int, opponents: str, variant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """async: who had published has died before the first iteration."""
+    monkeypatch.setattr("raygan.strategies.sgan.global_pair.LOOK_S", 0.0)
+    strategy = {
+        "name": "sgan",
+        "messenger_shards": shards,
+        "opponents": opponents,
+        "variant": variant,
+    }
+    config = tiny_config(num_pairs=4, tempo="async", strategy=strategy)
+    pair = strategy_of(config).build(GLOBAL, setup_of(config))
+    report = pair.train(3, Shelves())
+    assert (pair.step, report["steps_done"], report["unmet"]) == (0, 0.0, 4.0)

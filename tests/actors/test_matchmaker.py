@@ -74,7 +74,7 @@ class Actor:
 def test_everybody_gets_its_network_and_only_what_crosses_is_sent(
     homes: list[list[int]], takes: dict[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(matchmaker, "answers", dict)
+    monkeypatch.setattr(matchmaker, "answers", lambda references, _: dict(references))
     config = tiny_config(strategy={"name": "gap", "swap_every": 2}, num_pairs=PAIRS)
     setup = setup_of(config)
     pairs = {n: Pair(n, setup.parts(n)) for n in map(pair_name, range(PAIRS))}
@@ -121,7 +121,9 @@ def test_a_half_carries_the_attempts_epoch_and_is_over_when_all_have_answered(
     """
     asked: list[dict[str, Any]] = []
     monkeypatch.setattr(
-        matchmaker, "answers", lambda references: asked.append(dict(references)) or dict(references)
+        matchmaker,
+        "answers",
+        lambda references, _: asked.append(dict(references)) or dict(references),
     )
     epochs: list[int] = []
 

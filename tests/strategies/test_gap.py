@@ -379,3 +379,10 @@ def test_async_keeps_every_discriminator(tmp_path: Path) -> None:
     assert final is not None
     assert sorted(unpack(r)["identity.D"] for r in final.parts.values()) == controller.state.players  # type: ignore[type-var]
     assert swaps(controller)
+
+
+@given(st.integers(1, 400), st.integers(1, 60), st.integers(0, 300))
+def test_a_plan_tells_as_many_swaps_as_there_are(steps: int, every: int, warmup: int) -> None:
+    gap, of = Gap(swap_every=every, swap_warmup=warmup), plan(steps=steps)
+    points = [i for i in range(steps + 1) if is_point(i, steps, lambda q: gap.next_swap(q, of))]
+    assert gap.meetings(of) == len(points)

@@ -26,8 +26,8 @@ from raygan.strategies.base import Plan, Progress, strategy_of
 from raygan.strategies.orders import Train
 from raygan.strategies.pmgan.generator import Generator
 from raygan.strategies.pmgan.judge import Judge
-from raygan.strategies.pmgan.networks import RealOrNot, WhichOne
-from raygan.strategies.pmgan.slots import check_slot, slot_of, write_slot
+from raygan.strategies.pmgan.networks import OwnStatistics, RealOrNot, WhichOne
+from raygan.strategies.pmgan.slots import check_slot, share_of, slot_of, write_slot
 from raygan.strategies.roles import JUDGE
 from tests.conftest import setup_of, tiny_config
 
@@ -211,6 +211,18 @@ def test_the_judge_normalises_each_generators_batch_as_the_generator_will() -> N
         "in D's step and in J^D, each generator's samples by themselves"
     )
     assert max(len(x) for x in met) == 6, "and real samples in parts of the same size"
+
+
+@pytest.mark.parametrize("members", [3, 5, 7, 9])
+def test_no_part_of_a_batch_is_one_sample(members: int) -> None:
+    """Batch norm has no statistics of one: 64 real samples by 9 are seven parts and a rest of 1."""
+    share = share_of(64, members)
+    net = torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.BatchNorm1d(4))
+    sizes: list[int] = []
+    net.register_forward_hook(lambda _module, inputs, _out: sizes.append(len(inputs[0])))
+    out = OwnStatistics(net, [share] * members)(torch.randn(64, 2))
+    assert len(out) == sum(sizes) == 64
+    assert min(sizes) > 1
 
 
 def test_without_batch_norm_there_are_no_statistics_to_share() -> None:

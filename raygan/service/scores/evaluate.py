@@ -88,7 +88,7 @@ def evaluate_runs(
             {"ceiling (real data)": suite.trained_on(), "floor (noise)": suite.noise()},
         )
         kept: dict[str, float] = {}
-        failed: dict[str, str] = {}
+        failed: dict[tuple[str, str], list[str]] = {}
         by_class = {name: suite.by_class(samples) for name, samples in drawn.items()}
         for w in counted(f"{run.name}: scoring by {suite.n_fake:,} samples", which):
             made = generators_of(run, w, reject, other_data)
@@ -96,26 +96,36 @@ def evaluate_runs(
             if reject:
                 kept[w] = made.share_kept
             scores[w], by_class[w] = suite.score(fake), suite.by_class(fake)
-            failed |= {f"{metric} of {w}": why for metric, why in suite.failed.items()}
+            _note(failed, suite, w)
         tell(f"{run.name}: measuring floor and ceiling")
+        floor = suite.floor()
+        _note(failed, suite, "noise")
+        ceiling = suite.ceiling()
+        _note(failed, suite, "real data")
         entry = {
             "run": shown(run.path),
             "name": run.name,
             "protocol": {"id": suite.protocol.id, **asdict(suite.protocol)},
-            "floor": suite.floor(),
-            "ceiling": suite.ceiling(),
+            "floor": floor,
+            "ceiling": ceiling,
             "scores": scores,
             **({"kept": kept} if reject else {}),
             **(
                 {"by_class": by_class, "held_out": suite.fair()} if "labels" in suite.groups else {}
             ),
         }
-        for metric, why in failed.items():
-            NOTES.warning("metric %s gave no number: %s", metric, why)
+        for (metric, why), of in failed.items():
+            NOTES.warning("metric %s gave no number for %s: %s", metric, ", ".join(of), why)
         name = f"evaluation-{suite.protocol.id}-seed{seed}.json"
         run.store(name, entry)
         out.append(entry)
     return out
+
+
+def _note(failed: dict[tuple[str, str], list[str]], suite: Suite, of: str) -> None:
+    """Own metrics that gave no number for what was scored last."""
+    for metric, why in suite.failed.items():
+        failed.setdefault((metric, why), []).append(of)
 
 
 def table(results: Sequence[Mapping[str, Any]]) -> str:

@@ -145,7 +145,9 @@ def test_a_gap_run_alone_is_refused_once_all_have_met(tmp_path: Path) -> None:
     assert [d for d in judged["discriminators"] if d.startswith("held-out")]
     controlled = gam2([str(run.path)], 100, 0, control=2)
     assert (tmp_path / "two-control-2/run.json").exists()
-    assert "two against two-control" in controlled["verdicts"]
+    other = gam2([str(run.path)], 100, 0, control=3)
+    assert len([g for g in other["generators"] if g.startswith("two-control-3/")]) == 3
+    assert "two against two-control-2" in controlled["verdicts"]
 
 
 def test_fine_tuning_goes_on_from_other_runs_and_remembers_them(

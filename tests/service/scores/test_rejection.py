@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from torch import Tensor, nn
@@ -144,3 +145,34 @@ def test_d_goes_on_for_no_longer_than_half_of_what_it_was_trained_for(
     config = Config(steps=steps)
     assert rejection.updates(config) == updates
     assert f"({updates} steps on" in rejection.said(config)
+
+
+def test_large_samples_are_drawn_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[tuple[int, int]] = []
+
+    class Noted(Generators):
+        def draw(self, n: int, seed: int = 0) -> npt.NDArray[np.float32]:
+            drawn.append((n, seed))
+            return super().draw(n, seed)
+
+    def judged(room: int) -> tuple[float, list[tuple[int, int]]]:
+        monkeypatch.setattr(rejection, "ROOM", room)
+        drawn.clear()
+        torch.manual_seed(0)
+        d = nn.Sequential(nn.Linear(2, 8), nn.Linear(8, 1), nn.Flatten(0))
+        judge = calibrated(
+            d,
+            Noted(bridged().networks, bridged().priors),
+            data,
+            Config(num_pairs=1, steps=200),
+            "pair-00",
+        )
+        return judge.threshold, [*drawn]
+
+    data = mixture_samples("two", MODES, 5000, 500, 0)
+    one, whole = judged(2**26)
+    assert len(whole) == 1
+    several, parts = judged(2 * 512 * 25)
+    assert [n for n, _ in parts] == [25 * 512, 25 * 512, 10 * 512]
+    assert len({seed for _, seed in parts}) == 3, "never the same samples again"
+    assert several == pytest.approx(one, abs=0.5)

@@ -157,6 +157,14 @@ EQUIVALENT: dict[str, str] = {
     f"{C}/checkpoint_assembly.py: Assembly.committed: turned: at < self.steps.get(p, -1)": (
         "a part of the step that is on disk is, bit for bit, what is on disk"
     ),
+    f"{A}/calls.py: Calls.result: turned: True": ALIKE,
+    f"{A}/calls.py: Calls.result: without strict: zip(orders, result, strict=True)": ALIKE,
+    f"{A}/departures.py: Departures.players: turned: time.monotonic() - self._looked >= LOOK_S": (
+        "a look a moment earlier or later: no clock stands at just that number"
+    ),
+    f"{A}/replies.py: Replies._awaited: turned: time.monotonic() >= deadline": (
+        "the same: at the deadline itself one more look of 0 s follows"
+    ),
     f"{S}/pmgan/slots.py: crc: one more: 1": REST,
     f"{G}/weights.py: Parcel.fingerprint: one more: 1": REST,
     f"{C}/checkpoint_assembly.py: Assembly.asked: one more: 1": NONE,

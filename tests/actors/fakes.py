@@ -48,11 +48,16 @@ class Ray:
 
     def __init__(self) -> None:
         self.killed: list[Any] = []
+        self.waits: list[tuple[int, float | None]] = []
+        """Of each wait, for how many and how long."""
+        self.patience: list[float | None] = []
+        """Of each `get`."""
 
     def get(self, call: Call, timeout: float | None = None) -> Any:
         """Its result."""
         from ray.exceptions import GetTimeoutError
 
+        self.patience.append(timeout)
         if not call.done:
             raise GetTimeoutError
         if isinstance(call.result, Exception):
@@ -65,6 +70,7 @@ class Ray:
 
     def wait(self, calls: list[Call], num_returns: int = 1, timeout: float | None = None) -> Any:
         """As many as are done, at most `num_returns`."""
+        self.waits.append((num_returns, timeout))
         done = [c for c in calls if c.done][:num_returns]
         return done, [c for c in calls if c not in done]
 

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from raygan.actors import calls as module
-from raygan.actors.calls import Calls
-from raygan.controller.orders import Adopt, Save
+from raygan.actors.calls import Calls, carrier
+from raygan.actors.worker_group import MATCHMAKER
+from raygan.controller.orders import Adopt, Done, Join, Order, Save
 from raygan.errors import PlayerDied
 from raygan.strategies.orders import Swap, Train
 from tests.actors.fakes import Actor, Call, Ray
@@ -121,3 +122,43 @@ def test_all_that_have_come_are_one_turn_and_others_only_wake(ray: Ray) -> None:
     assert len(calls.ready([score], 1.0)) == 2
     calls.clear()
     assert calls.ready([], 1.0) == []
+
+
+def test_the_first_is_waited_for_as_long_as_was_said_and_the_others_are_looked_at(ray: Ray) -> None:
+    _, calls = group(ray, a="one", b="two")
+    for player in "ab":
+        calls.train(Train(player, 5))
+    calls.ready([], 0.5)
+    assert ray.waits == [(1, 0.5)], "nothing has come"
+    finish(calls)
+    calls.ready([], 0.5)
+    assert ray.waits[1:] == [(1, 0.5), (2, 0)]
+    ray.waits.clear()
+    calls.result(next(iter(calls.pending)))
+    calls.ready([], 0.5)
+    assert ray.waits == [(1, 0.5)], "of one alone that says all"
+
+
+def test_a_call_is_its_player_s_or_the_matchmaker_s(ray: Ray) -> None:
+    orders: list[Order] = [SWAP, Adopt(SWAP), Join("a", 3), Save("b", 4, at=4), Train("c", 5)]
+    assert [carrier(o) for o in orders] == [MATCHMAKER, MATCHMAKER, "a", "b", "c"]
+
+
+def test_what_is_no_round_is_one_order_and_its_seconds(
+    ray: Ray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [10.0]
+    monkeypatch.setattr(module.time, "perf_counter", lambda: clock[0])
+    _, calls = group(ray, a="one")
+    calls.add(Save("a", 5, at=5), Call("one", "save", ()))
+    finish(calls, b"state")
+    clock[0] = 12.5
+    assert calls.result(calls.ready([], 0.0)[0]) == [Done(Save("a", 5, at=5), b"state", 2.5)]
+
+
+def test_nothing_that_is_held_is_sent_after_a_clear(ray: Ray) -> None:
+    actors, calls = group(ray, b="two", c="two")
+    calls.train(Train("b", 5))
+    calls.clear()
+    calls.send()
+    assert sent(actors["b"]) == []

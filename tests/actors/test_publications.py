@@ -175,3 +175,11 @@ def test_an_owner_that_died_is_asked_for_at_the_board_until_it_is_back(
     exchange.peek(["pair-00"], {}, 0.5)
     back.answer(1)
     assert exchange.peek(["pair-00"], {}, 0.5)["pair-00"].version == 1
+
+
+def test_what_no_reader_will_ask_for_is_dropped() -> None:
+    exchange = reader()
+    for version in (1, 2, 3):
+        exchange.publish(Publication("pair-00", version))
+    exchange.forget("pair-00", 3)
+    assert [p.version for p in exchange.kept.between(["pair-00"], 0, 9)["pair-00"]] == [3]

@@ -101,3 +101,54 @@ def test_who_gets_nowhere_is_hung_and_nobody_asks_the_evaluator(replies: Replies
         replies.look({"pair-02"})
     assert asked == [{"pair-00", "pair-01", "pair-02", "board"}]
     assert (death.value.kind, replies.workers.lost) == ("hang", {"pair-02"})
+
+
+def test_a_device_that_is_lost_is_the_death_of_all_in_its_process(
+    replies: Replies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "death_of", lambda cause: ("oom", "asked for 2 GiB"))
+    with pytest.raises(PlayerDied, match="asked for 2 GiB") as death:
+        replies.of(failed(RayTaskError("train", "", RuntimeError())), "pair-00")
+    assert (death.value.kind, death.value.home) == ("oom", ("pair-00", "pair-01"))
+    assert replies.workers.lost == {"pair-00"}
+
+
+def test_after_a_death_ray_s_own_processes_are_looked_at_first(
+    replies: Replies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "dead_head", lambda: "GCS")
+    with pytest.raises(PlayerDied, match="its GCS process is gone"):
+        replies.died(died("own"), "pair-02")
+
+
+def test_an_answer_is_waited_for_in_short_looks_until_its_time_is_up(
+    replies: Replies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, ray = [0.0], module.ray
+
+    def get(call: Call, timeout: float) -> Any:
+        clock[0] += timeout
+        return Ray.get(ray, call, timeout)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ray, "get", get)
+    monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
+    with pytest.raises(GetTimeoutError):
+        replies.of(Call("pair-02", "train", ()), "pair-02", timeout_s=1.2)
+    assert ray.patience == [pytest.approx(s) for s in (0.5, 0.5, 0.2)]
+
+
+def test_who_is_found_dead_by_its_heartbeat_is_told(replies: Replies) -> None:
+    def beat(actors: Any, busy: Any) -> None:
+        raise died("own")
+
+    replies.pulse.beat = beat  # type: ignore[method-assign]
+    with pytest.raises(PlayerDied) as death:
+        replies.look(set())
+    assert death.value.player == "pair-02"
+    replies.pulse.beat = lambda actors, busy: None  # type: ignore[method-assign]
+    replies.look(set())
+
+
+def test_each_is_asked_where_it_is(replies: Replies) -> None:
+    actors = {name: Actor(name, where={"node": name}) for name in ("a", "b")}
+    assert replies.where(actors) == {"a": {"node": "a"}, "b": {"node": "b"}}

@@ -39,7 +39,8 @@ class Cluster:
         config = tiny_config(num_pairs=3, failures={"lease_s": 0.1}, **settings)
         self.workers = workers = WorkerGroup("run", setup_of(config))
         workers.suit(strategy_of(config))
-        monkeypatch.setattr(workers, "reserve", lambda homes: None)
+        self.reserved: list[int] = []
+        monkeypatch.setattr(workers, "reserve", self.reserved.append)
         monkeypatch.setattr(workers, "keep_spares", lambda: None)
         monkeypatch.setattr(workers, "make_player", lambda home, joins=False: self.make(home[0]))
         monkeypatch.setattr(workers, "make_helper", self.make)
@@ -148,3 +149,71 @@ def test_a_deputy_that_has_yet_to_come_up_has_as_long_as_any_new_process(
     assert given(2) == dict.fromkeys(["deputy-1", "deputy-2"], pytest.approx(0.8 * lease))
     cluster.workers.lost.add("deputy-2")
     assert given(3) == {"deputy-1": pytest.approx(0.8 * lease), "deputy-2": start}
+
+
+def test_places_are_asked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster(monkeypatch)
+    cluster.startup.all(PAIRS, {}, epoch=1)
+    assert cluster.reserved == [3]
+    monkeypatch.setattr(type(cluster.workers.room), "taken", True)
+    cluster.startup.all(PAIRS, {}, epoch=2)
+    assert cluster.reserved == [3], "they are held"
+
+
+def test_a_helper_that_does_not_answer_is_replaced_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster(monkeypatch)
+    cluster.silent.add(BOARD)
+    cluster.startup.all(PAIRS, {}, epoch=1)
+    assert cluster.names() == [BOARD, *PAIRS, BOARD]
+    assert cluster.ray.killed == [cluster.made[0]]
+    assert cluster.workers.helpers[BOARD] is cluster.made[-1]
+
+
+def test_a_death_at_the_second_try_is_told_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster(monkeypatch)
+    make = cluster.make
+
+    def dies(name: str) -> Actor:
+        actor = make(name)
+        if name == "pair-01":
+            actor.answers["begin"] = PlayerDied(name, "out of memory", "oom")
+        return actor
+
+    monkeypatch.setattr(cluster.workers, "make_player", lambda home, joins=False: dies(home[0]))
+    with pytest.raises(PlayerDied, match="out of memory"):
+        cluster.startup.all(PAIRS, {}, epoch=1)
+
+
+def test_a_survivor_has_less_time_than_a_new_process_and_the_second_try_as_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cluster = Cluster(monkeypatch)
+    cluster.workers.deputies, cluster.workers.deputised = ["deputy-1"], "pair-00"
+    given: dict[str, float] = {}
+
+    def of(reference: Call, name: str, timeout_s: float) -> None:
+        given[name] = timeout_s
+
+    def patience(last: bool = False) -> dict[str, float]:
+        given.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(cluster.startup.replies, "of", of)
+            found = {name: [name] for name in PAIRS}
+            cluster.startup._silent(cluster.startup._begin_all(found, {}), last)
+        return {name: given[name] for name in PAIRS}
+
+    monkeypatch.setattr(module, "START_TIMEOUT_S", 100.0)
+    monkeypatch.setattr(module, "SETTLE_S", 5.0)
+    new, settled = pytest.approx(100, abs=1), pytest.approx(5, abs=1)
+    assert patience() == dict.fromkeys(PAIRS, new)
+    cluster.startup._late.clear()
+    assert patience() == dict.fromkeys(PAIRS, settled)
+    assert patience(last=True) == dict.fromkeys(PAIRS, new)
+    cluster.startup._late.add("deputy-1")
+    assert patience() == {"pair-00": new, "pair-01": settled, "pair-02": settled}, (
+        "it waits for its deputy"
+    )
+
+
+def test_an_attempt_s_first_epoch_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Cluster(monkeypatch).startup.epoch == 0

@@ -35,6 +35,7 @@ def test_the_oldest_is_first_and_one_of_before_keeps_its_turn(tmp_path: Path) ->
     assert [ours.read(name)["id"] for name in ours.waiting()] == ["a", "b", "c"], (
         "decided: no later"
     )
+    assert ours.read(first) == {"id": "a", "members": [0]}
     for name in ours.waiting()[:2]:
         ours.drop(name)
     assert ours.waiting() == [last]

@@ -2,6 +2,7 @@
 a warning, an error.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +16,7 @@ from raygan.controller.committing import best_step
 from raygan.controller.journal import Journal
 from raygan.controller.ledger import Ledger
 from raygan.controller.orders import Save
-from raygan.controller.saving import Saving
+from raygan.controller.saving import Saving, complete_at
 from raygan.controller.storage import LocalStorage
 from raygan.controller.totals import Totals
 from raygan.errors import CheckpointError
@@ -406,3 +407,44 @@ def test_a_cut_whose_standing_parts_cannot_be_read_is_given_up(tmp_path: Path, d
     assert run.told[-1][1] == {"step": 8, "why": "the parts of pair-01 cannot be read"}
     found, _ = newest_valid(tmp_path)
     assert found is None or found.step == 4
+
+
+def test_of_several_that_stand_all_have_to_be_there(tmp_path: Path) -> None:
+    """Of three members two are on their way back, and one of these is in no checkpoint."""
+    run = Run(tmp_path)
+    saving = run.begin({A: 4, B: 4, "pair-02": 4})
+    given(saving, 4, pair_00=4, pair_01=4)
+    saving.assembly.steps |= {"pair-02": 4}
+    saving.assembly.asked(Save(A, 8, at=8), [A, B, "pair-02"], {})
+    saving.taken(Save(A, 8, at=8), b"a")
+    run.told.clear()
+    saving.lost({B: 4, "pair-02": 4})
+    assert [kind for kind, _ in run.told] == ["abandoned"]
+    assert run.committed().step == 4
+
+
+def test_whether_it_was_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Run(tmp_path)
+    saving = run.begin()
+    given(saving, 4, pair_00=4, pair_01=4)
+    checkpoint = run.committed()
+    assert saving.committer.commit(replace(checkpoint, step=6, entry=None), last=False) is True
+    monkeypatch.setattr(module, "write_checkpoint", full)
+    assert saving.committer.commit(replace(checkpoint, step=8, entry=None), last=False) is False
+
+
+@pytest.mark.parametrize(
+    ("together", "done", "complete"),
+    [
+        ([], {A: 4, B: 2}, [A]),
+        ([[A, B]], {A: 4, B: 2}, []),
+        ([[A, B]], {A: 4, B: 5}, [A, B]),
+        ([[B], [A]], {A: 4, B: 2}, [A]),
+    ],
+)
+def test_pairs_that_share_weights_are_complete_together(
+    together: list[list[str]], done: dict[str, int], complete: list[str]
+) -> None:
+    strategy = SimpleNamespace(together=lambda config: together)
+    state: Any = SimpleNamespace(strategy=strategy, config=None, done=done)
+    assert complete_at(state, A, 4) == complete

@@ -104,6 +104,11 @@ def test_a_ledger_goes_on_from_what_a_checkpoint_keeps_of_it() -> None:
     assert Ledger.begin(["a"], {}, {}).extra() == {"swapped": {}, "losses": {}}
 
 
+def test_what_players_said_of_themselves_goes_along() -> None:
+    ledger = Ledger({"a": 4}, own={"a": {"distance": 0.5}})
+    assert Ledger.begin(["a"], {"a": 4}, ledger.extra()).own == {"a": {"distance": 0.5}}
+
+
 def test_a_ledger_keeps_what_joiners_were_behind_and_forgets_it_with_them() -> None:
     ledger = Ledger({"a": 40, "b": 50})
     ledger.joined("c", 15)

@@ -9,6 +9,7 @@ import torch
 from raygan.errors import CheckpointError, NonFiniteError
 from raygan.gan.bundle import pack, unpack
 from raygan.gan.pair import Pair, Sharing
+from raygan.gan.parcels import apart, joined
 from raygan.gan.weights import Publication, finite, flatten
 from tests.conftest import setup_of, state_digest, tiny_config
 
@@ -285,6 +286,20 @@ def test_a_generator_moves_with_its_moving_average_and_its_identity() -> None:
     assert not np.array_equal(b.generator_vector(), flatten(b.g)), "the average, not the weights"
     assert (b.identity, b.swapped_at) == ({"D": "pair-01", "G": "pair-00"}, 0)
     assert "average" not in a.offer("D", "all").arrays
+
+
+@pytest.mark.parametrize("carry", ["all", "weights"])
+def test_a_whole_pair_moves_with_the_name_of_its_generator(carry: Any) -> None:
+    a, b = (make(name, pair={"ema": 0.9}) for name in ("pair-00", "pair-01"))
+    a.train(3, Shelf())
+    parcel = a.offer("pair", carry)
+    b.adopt("pair", parcel)
+    assert np.array_equal(b.generator_vector(), a.generator_vector())
+    assert np.array_equal(b.discriminator_vector(), a.discriminator_vector())
+    assert b.identity == {"D": "pair-00", "G": "pair-00"}
+    back = joined(*apart(parcel))
+    assert (back.identity, back.step) == (parcel.identity, parcel.step) == ("pair-00", 3)
+    assert back.fingerprint == parcel.fingerprint
 
 
 def test_a_fingerprint_tells_all_that_travels_apart() -> None:

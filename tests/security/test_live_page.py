@@ -14,7 +14,7 @@ import pytest
 from aiohttp import ClientSession, CookieJar, web
 from aiohttp.test_utils import TestClient, TestServer
 
-from raygan.service.views.door import HEADERS, Door
+from raygan.service.views.door import HEADERS, Door, in_address, port_taken
 from raygan.service.views.live import Page
 
 SECRET_OF = ("token", "session", "folder")
@@ -302,3 +302,9 @@ def test_whoever_is_let_in_is_sent_on_with_all_headers_and_a_cookie_for_the_fold
         "Strict",
     )
     assert cookie["httponly"]
+
+
+def test_an_address_of_numbers_is_in_brackets_and_a_port_that_is_taken_is_named() -> None:
+    assert (in_address("::1"), in_address("10.0.0.1")) == ("[::1]", "10.0.0.1")
+    error = port_taken("::1", 8080, OSError(98, "Address already in use"))
+    assert str(error).startswith("--port 8080: cannot listen on ::1 (Address already in use).")

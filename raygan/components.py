@@ -16,9 +16,17 @@ import json
 import pkgutil
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PrivateAttr, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from raygan.errors import ConfigError, did_you_mean
 from raygan.own.names import is_own, label, name_by_module
@@ -30,10 +38,28 @@ LISTED = {"tracker": "trackers"}
 PACKAGES = {**KINDS, **LISTED}
 
 
-class Component(BaseModel):
-    """A frozen set of settings that can do something: a loss, a network, a data set, a strategy."""
+def _may_be_bool(kind: Any) -> bool:
+    """Is true, or false, among what a field of this type may hold?"""
+    return kind in (Any, bool) or isinstance(kind, bool) or any(map(_may_be_bool, get_args(kind)))
+
+
+class Strict(BaseModel):
+    """Settings that are what they say: pydantic takes true for 1, and `steps: true` for one step."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_bool_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        kind = cls.model_fields[str(info.field_name)].annotation
+        if isinstance(value, bool) and not _may_be_bool(kind):
+            raise ValueError("a number or a name is needed, not true or false")
+        return value
+
+
+class Component(Strict):
+    """A frozen set of settings that can do something: a loss, a network, a data set, a strategy."""
+
     _name: str = PrivateAttr("")
 
     @property

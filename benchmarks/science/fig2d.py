@@ -53,9 +53,8 @@ def one_seed(seed: int) -> np.ndarray[Any, Any]:
             executor.wait(0)
             if step > STEPS // 2:
                 vector = executor.players[name].generator_vector()
-                stream = torch.Generator().manual_seed(1000 * seed + step)
                 counts.append(
-                    mode_counts(sampler.draw(name, vector, SAMPLES, stream).numpy(), data.modes)
+                    mode_counts(sampler.draw(name, vector, SAMPLES, step).numpy(), data.modes)
                 )
         if counts:
             found.append(uncovered_by_union(np.array(counts), SAMPLES / len(data.modes.means)))

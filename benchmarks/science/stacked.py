@@ -83,10 +83,10 @@ def run(config: Config, seconds: float) -> dict[str, dict[str, float]]:
         assert isinstance(player, Trainer)
         vector = player.generator_vector()
         if name == GLOBAL or name == singles[0]:
-            score = suite.score(sampler.draw(name, vector, SAMPLES, streams.at(name)))
+            score = suite.score(sampler.draw(name, vector, SAMPLES, 0))
             out["global" if name == GLOBAL else "single"] = score
         if name != GLOBAL:
-            pool.append(sampler.draw(name, vector, each, streams.at(f"{name}/mix")))
+            pool.append(sampler.draw(name, vector, each, 1))
     if len(singles) > 1:
         out["mixture"] = suite.score(
             torch.cat(pool)[torch.randperm(each * len(singles), generator=streams.at("mix"))][

@@ -118,7 +118,7 @@ def resolve(
     one line.
     """
     origins: dict[str, str] = {}
-    name = preset or DEFAULT_PRESET
+    name = DEFAULT_PRESET if preset is None else preset
     defaults = {kind: shorthand(Config.model_fields[kind].default) for kind in KINDS}
     values = merge(defaults, preset_values(name), f"preset {name}", origins)
     for file in files:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
+from raygan.components import Strict
 from raygan.own.inside import luggage, unpack
 
 
-class Section(BaseModel):
+class Section(Strict):
     """A group of settings."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True
-    )
+    model_config = ConfigDict(validate_default=True)
 
 
 class Travels(Section):

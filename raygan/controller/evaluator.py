@@ -50,6 +50,7 @@ class Sampler:
 
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
+        self.streams = Streams(setup.config.seed, "evaluation", setup.device)
         self.networks: dict[str, nn.Module] = {}
 
     def network(self, player: str) -> nn.Module:
@@ -62,15 +63,15 @@ class Sampler:
             self.networks[key] = made.to(self.setup.device).eval()
         return self.networks[key]
 
-    def draw(
-        self, player: str, vector: Vector, count: int, stream: torch.Generator, batch: int = 500
-    ) -> Tensor:
-        """`count` samples (count, *shape) from the player's generator in eval mode, on the CPU."""
+    def draw(self, player: str, vector: Vector, count: int, step: int, batch: int = 500) -> Tensor:
+        """`count` samples (count, *shape) from the player's generator in eval mode, on the CPU: the
+        same of the same vector and step, also where its layers draw.
+        """
         network, own = self.network(player), self.setup.config.of(player)
         z_dim = cast(NetworkComponent, own.component("network")).z_dim
         unflatten(network, vector)
-        out = []
-        with torch.no_grad():
+        out, stream = [], self.streams.at(f"{player}/z", step, "cpu")
+        with torch.no_grad(), self.streams.for_layers(step, f"{player}/layers"):
             for i in range(0, count, batch):
                 z = sample_prior(own.pair.prior, (min(batch, count - i), z_dim), stream)
                 out.append(network(z.to(self.setup.device)).cpu())
@@ -110,9 +111,7 @@ class Evaluator:
         seen at this step.
         """
         members = members or self.locals
-        samples = self.sampler.draw(
-            player, vector, self.count, self.streams.at(f"{player}/z", step, "cpu")
-        )
+        samples = self.sampler.draw(player, vector, self.count, step)
         self.failed: dict[str, str] = {}
         rows = [self._row(player, step, samples)]
         show = {player: self._show(samples)}

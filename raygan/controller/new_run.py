@@ -1,16 +1,27 @@
-"""A run's folder as it comes into being: under a hidden name, `.NAME.HOST.PID.making`, which is renamed
-once all is in it, the first record and `start_from`'s checkpoint included (decision 53).
+"""A run's folder as it comes into being: under a hidden name, `.NAME.TOKEN.HOST.PID.making`, which is
+renamed once all is in it, the first record and `start_from`'s checkpoint included (decision 53).
 
 made -> (config, code, journal, ...) -> publish      killed in between: no run, and the next start clears it away
 """
 
 from __future__ import annotations
 
+import os
 import platform
+import secrets
 from pathlib import Path
 
 from raygan.controller.files import sync_folder
 from raygan.errors import ConfigError
+
+
+class NameTaken(ConfigError):
+    """Somebody else has made a run of this name meanwhile."""
+
+
+def hidden(name: str) -> str:
+    """What a run is called while it is made. A token, since one process may make several at once."""
+    return f".{name}.{secrets.token_hex(4)}.{platform.node()[:60]}.{os.getpid()}.making"
 
 
 def made(parent: Path, name: str) -> Path:
@@ -41,14 +52,14 @@ def made(parent: Path, name: str) -> Path:
 
 
 def publish(hidden: Path, path: Path) -> None:
-    """A run that was made under a hidden name is there from now on. Raises ConfigError where another
+    """A run that was made under a hidden name is there from now on. Raises NameTaken where another
     one is.
     """
     try:
         # onto a folder that holds something it fails: of two makers one wins
         hidden.rename(path)
     except OSError as error:
-        raise ConfigError(
+        raise NameTaken(
             f"run folder: {str(path)!r} exists already ({error.strerror}): somebody else has"
             f" just made it. Choose another --name, or `raygan resume {path}`."
         ) from None

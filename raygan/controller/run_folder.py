@@ -11,7 +11,6 @@ import contextlib
 import io
 import json
 import os
-import platform
 import re
 import shutil
 import time
@@ -26,7 +25,7 @@ from raygan.controller import bucket_copies
 from raygan.controller.files import write_atomically as write_atomically
 from raygan.controller.lines import JsonLines, read_json
 from raygan.controller.log_writer import Telemetry
-from raygan.controller.new_run import is_made_now, made, publish
+from raygan.controller.new_run import NameTaken, hidden, is_made_now, made, publish
 from raygan.controller.versions import refuse_newer
 from raygan.errors import ConfigError, RayganError, did_you_mean
 from raygan.paths import in_bucket, on_disk
@@ -63,7 +62,7 @@ class RunFolder:
         """Raises ConfigError where no run of this name can be made there; nothing is written."""
         check_name(name)
         if bucket_copies.taken(path := on_disk(parent) / name):
-            raise ConfigError(
+            raise NameTaken(
                 f"run folder: {bucket_copies.shown(path)!r} exists already. Choose another --name, or"
                 f" `raygan resume {bucket_copies.shown(path)}`."
             )
@@ -79,7 +78,7 @@ class RunFolder:
             # left by a start that was killed
             if not is_made_now(left.name):
                 shutil.rmtree(left, ignore_errors=True)
-        folder = cls(made(parent, f".{name}.{platform.node()[:60]}.{os.getpid()}.making"))
+        folder = cls(made(parent, hidden(name)))
         try:
             yield folder
             publish(folder.path, parent / name)

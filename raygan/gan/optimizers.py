@@ -18,8 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from raygan.gan.transfer import readable
-from raygan.gan.weights import fill
+from raygan.gan.weights import as_words, from_words
 
 for _name in ("add_param_group", "state_dict", "load_state_dict", "zero_grad"):
     _bare = inspect.unwrap(getattr(Optimizer, _name))
@@ -60,30 +59,22 @@ def zero_grad(optimizer: torch.optim.Optimizer) -> None:
 
 
 def flatten_optimizer(optimizer: torch.optim.Optimizer) -> npt.NDArray[np.float32]:
-    """All of an optimizer's tensors as one frozen float32 vector; zeros before its first step."""
-    materialise(optimizer)
-    slots = [
-        tensor for p in optimizer.param_groups[0]["params"] for _, tensor in _slots(optimizer, p)
-    ]
-    out = np.empty(sum(t.numel() for t in slots), np.float32)
-    at = 0
-    for tensor in readable(slots):
-        out[at : at + tensor.numel()] = tensor.detach().reshape(-1).float().numpy()
-        at += tensor.numel()
-    out.flags.writeable = False
-    return out
+    """All of an optimizer's tensors as one frozen vector (`as_words`); zeros before its first step."""
+    return as_words(_tensors(optimizer))
 
 
 def unflatten_optimizer(optimizer: torch.optim.Optimizer, flat: npt.NDArray[np.float32]) -> None:
     """Give `optimizer` the state of another one over networks of the same shapes, from
     `flatten_optimizer`.
     """
-    parameters = optimizer.param_groups[0]["params"]
+    from_words(_tensors(optimizer), flat)
+
+
+def _tensors(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    """All of them, by parameter."""
     materialise(optimizer)
-    slots = [tensor for p in parameters for _, tensor in _slots(optimizer, p)]
-    ends = np.cumsum([tensor.numel() for tensor in slots])
-    assert ends[-1] == flat.size, f"an optimizer of {ends[-1]} numbers was given {flat.size}"
-    fill(slots, np.split(flat, ends[:-1]))
+    parameters = optimizer.param_groups[0]["params"]
+    return [tensor for p in parameters for _, tensor in _slots(optimizer, p)]
 
 
 def materialise(optimizer: torch.optim.Optimizer) -> None:

@@ -102,13 +102,18 @@ def _words(tensor: Tensor) -> int:
 
 
 def flatten(network: nn.Module) -> Vector:
-    """Copy all tensors into one frozen float32 vector of shape (num_words,).
+    """Copy all tensors into one frozen float32 vector of shape (num_words,)."""
+    return as_words([tensor for _, tensor in tensors(network)])
 
-    Other types (batch norm's counters, masks) keep their bits: they are copied as bytes, not
-    converted.
+
+def as_words(held: Sequence[Tensor]) -> Vector:
+    """All of these as one frozen float32 vector.
+
+    Other types (batch norm's counters, masks, a layer in bfloat16) keep their bits: they are copied
+    as bytes, not converted.
     """
-    flat: Vector = np.empty(num_words(network), dtype=np.float32)
-    at, held = 0, [tensor.detach() for _, tensor in tensors(network)]
+    flat: Vector = np.empty(sum(map(_words, held)), dtype=np.float32)
+    at, held = 0, [tensor.detach() for tensor in held]
     # readable: of a device all tensors come in one copy, of the host none is copied twice
     for tensor in readable(held):
         raw = _bytes(tensor.contiguous())
@@ -200,18 +205,33 @@ def _pieces(network: nn.Module, words: Words, per_word: int) -> Iterator[tuple[W
 
 
 def float_pieces(network: nn.Module, flat: Vector) -> list[Vector]:
-    """Those parts of a network's flat vector that are numbers."""
-    return [piece for piece, real in _pieces(network, flat, 1) if real]
+    """Those parts of a network's flat vector that are numbers, as float32."""
+    out = [piece for piece, real in _pieces(network, flat, 1) if real]
+    ends = np.cumsum([0, *(_words(t) for _, t in tensors(network))])
+    for begin, (_, tensor) in zip(ends[:-1], tensors(network), strict=True):
+        if tensor.is_floating_point() and tensor.dtype != torch.float32:
+            words = flat[begin : begin + _words(tensor)].copy()
+            raw = torch.from_numpy(words).view(torch.uint8)
+            out += [
+                raw[: tensor.numel() * tensor.element_size()].view(tensor.dtype).float().numpy()
+            ]
+    return out
 
 
 def finite(player: str, step: int, vector: Vector, network: nn.Module | None = None) -> Vector:
     """The vector itself; raises NonFiniteError when a number in it is not finite.
 
-    network: whose it is; its tensors of other types than float32 are bits there, no numbers.
+    network: whose it is; its tensors of other types than float32 are bits there.
     """
-    numbers = [vector] if network is None else float_pieces(network, vector)
+    # an infinity of 16 bits is none of 32
+    plain = network is None or all(
+        t.dtype == torch.float32 for _, t in tensors(network) if t.is_floating_point()
+    )
     # the sum is quick, and may overflow where all numbers are finite: then each is looked at
-    if not np.isfinite(vector.sum()) and not all(np.isfinite(n).all() for n in numbers):
+    if plain and np.isfinite(vector.sum()):
+        return vector
+    numbers = [vector] if network is None else float_pieces(network, vector)
+    if not all(np.isfinite(n).all() for n in numbers):
         raise NonFiniteError(
             player,
             f"weights are NaN or infinite at step {step}. Lower pair.lr_g and pair.lr_d, or set "
@@ -226,6 +246,14 @@ def unflatten(network: nn.Module, flat: Words) -> None:
     """
     words = [piece for piece, _ in _pieces(network, widen(network, flat), 1)]
     fill([tensor for _, tensor in tensors(network)], words)
+
+
+def from_words(targets: Sequence[Tensor], flat: Vector) -> None:
+    """The inverse of `as_words`, in place. Raises ValueError when the lengths differ."""
+    ends = np.cumsum([_words(tensor) for tensor in targets])
+    if ends[-1] != flat.size:
+        raise ValueError(f"{flat.size} words do not fit tensors of {ends[-1]}")
+    fill(targets, np.split(flat, ends[:-1]))
 
 
 def fill(targets: Sequence[Tensor], words: Sequence[Vector]) -> None:

@@ -20,15 +20,18 @@ import torch
 from torch import Tensor, nn
 
 from raygan.errors import ConfigError
+from raygan.gan.random_streams import Streams
 
 Rates = npt.NDArray[np.float64]
 RESAMPLES = 1000
 
 
 def share_taken_for_real(d: nn.Module, samples: Tensor, batch: int = 500) -> float:
-    """Share of samples (N, *shape) on which D's logit is above 0; D is put into eval mode."""
+    """Share of samples (N, *shape) on which D's logit is above 0; D is put into eval mode, and what
+    its layers draw is the same each time.
+    """
     d.eval()
-    with torch.no_grad():
+    with torch.no_grad(), Streams(0, "taken for real").for_layers(0):
         hits = sum(
             int((d(samples[i : i + batch]) > 0).sum()) for i in range(0, len(samples), batch)
         )

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from raygan.config import Resolved, full_dump
+from raygan.config import Config, Resolved, full_dump
 from raygan.controller.bucket_copies import (
     address_of,
     forget,
@@ -26,12 +26,14 @@ from raygan.controller.bucket_copies import (
     storage_of,
     taken,
 )
-from raygan.controller.checkpoint import write_checkpoint
+from raygan.controller.checkpoint import Checkpoint, write_checkpoint
 from raygan.controller.files import say
 from raygan.controller.journal import Journal
 from raygan.controller.listener import Heard, Listener
+from raygan.controller.new_run import NameTaken
 from raygan.controller.run_folder import RunFolder, find_run
 from raygan.controller.versions import born
+from raygan.data.base import Samples
 from raygan.data.record import printable
 from raygan.errors import (
     ConfigError,
@@ -74,6 +76,10 @@ def train(
     resolved = settled(resolved)
     if resume == "auto" and name is None:
         raise ConfigError("--resume auto needs --name: it goes on with that run, or starts it.")
+    if resume not in (None, "auto") and name is not None:
+        raise ConfigError(
+            f"--name {name!r} with --resume {resume!r}: that run has its name. Leave one of them out."
+        )
     run_dir = runs_folder(run_dir)
     if resume is not None:
         path = shown(run_dir / str(name)) if resume == "auto" else resume
@@ -117,38 +123,61 @@ def train(
             check_placement(config)
             check_abroad(config)
         data = parted(config, data, inline)
-        # As late as this: whoever trains beside us has made its folder meanwhile, and is numbered.
-        name = name or fresh_name(run_dir, config)
-        with RunFolder.being_made(run_dir, name) as folder:
-            folder.write("config.yaml", resolved.yaml())
-            folder.write("config.json", json.dumps(full_dump(config), indent=1) + "\n")
-            write_code(folder.path, config.code)
-            trust.remember(config.code)
-            folder.write("command.txt", printable(command or "raygan.train(...)") + "\n")
-            folder.status(
-                id=uuid.uuid4().hex[:12], name=name, status="starting", created=time.time(), shape=data.shape, data=identity(data),  # noqa: TID251  shown only
-                roster=strategy.players(config),
-                alphabet=data.text, **told(data), **born(provenance(), time.time()), **({"packs": packs} if packs else {})  # noqa: TID251  shown only
-            )  # fmt: skip
-            # The origins' records and `start_from`'s checkpoint are in the journal before the folder
-            # gets its name: killed in between, it is no run (decision 53).
-            journal = _begun(run_dir / name, folder.path)
-            if begin is not None:
-                begin = write_checkpoint(journal, begin)
-            for origin in origins:
-                journal.append("origin", step=0, **origin)
-                folder.event("origin", 0, **origin)
-            # 64 KiB for the last words of a run whose disk fills up (decision 54).
-            folder.telemetry.reserve()
+        given = name
+        while True:
+            # As late as this: whoever trains beside us has made its folder meanwhile, and is
+            # numbered.
+            name = given or fresh_name(run_dir, config)
+            try:
+                with RunFolder.being_made(run_dir, name) as folder:
+                    _write(folder, name, config, resolved, data, command, packs)
+                    journal = _begun(run_dir / name, folder.path)
+                    started = _started(folder, journal, begin, origins)
+                break
+            except NameTaken:
+                if given:
+                    raise
         # The folder has its name by now, and the journal was opened under the hidden one.
         journal.storage = storage_of(folder.path)
         point_latest(folder.path)
-        return drive(config, folder, journal, data, inline, begin, listeners or [])
+        return drive(config, folder, journal, data, inline, started, listeners or [])
+
+
+def _write(
+    folder: RunFolder, name: str, config: Config, resolved: Resolved, data: Samples, command: str | None, packs: dict[str, Any]
+) -> None:  # fmt: skip
+    """What a run is: its settings, its code, its first run.json."""
+    folder.write("config.yaml", resolved.yaml())
+    folder.write("config.json", json.dumps(full_dump(config), indent=1) + "\n")
+    write_code(folder.path, config.code)
+    trust.remember(config.code)
+    folder.write("command.txt", printable(command or "raygan.train(...)") + "\n")
+    folder.status(
+        id=uuid.uuid4().hex[:12], name=name, status="starting", created=time.time(), shape=data.shape, data=identity(data),  # noqa: TID251  shown only
+        roster=strategy_of(config).players(config),
+        alphabet=data.text, **told(data), **born(provenance(), time.time()), **({"packs": packs} if packs else {})  # noqa: TID251  shown only
+    )  # fmt: skip
+
+
+def _started(
+    folder: RunFolder, journal: Journal, begin: Checkpoint | None, origins: list[dict[str, Any]]
+) -> Checkpoint | None:
+    """The origins' records and `start_from`'s checkpoint are in the journal before the folder gets
+    its name: killed in between, it is no run (decision 53).
+    """
+    if begin is not None:
+        begin = write_checkpoint(journal, begin)
+    for origin in origins:
+        journal.append("origin", step=0, **origin)
+        folder.event("origin", 0, **origin)
+    # 64 KiB for the last words of a run whose disk fills up (decision 54).
+    folder.telemetry.reserve()
+    return begin
 
 
 def _begun(path: Path, folder: Path) -> Journal:
     """The journal of a new run: in its folder, or in the bucket, where whoever makes the first
-    epoch has the name. Raises ConfigError.
+    epoch has the name. Raises NameTaken, ConfigError.
     """
     if (address := address_of(path)) is None:
         return Journal.open(storage_of(folder))
@@ -157,7 +186,7 @@ def _begun(path: Path, folder: Path) -> Journal:
         forget(path)
         return journal
     except StaleEpochError:
-        raise ConfigError(
+        raise NameTaken(
             f"run folder: {address!r} exists already: somebody else has just made it. Choose"
             f" another --name, or `raygan resume {address}`."
         ) from None

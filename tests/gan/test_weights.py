@@ -1,8 +1,11 @@
+import math
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from raygan.errors import NonFiniteError
 from raygan.gan.optimizers import flatten_optimizer, make_optimizer, unflatten_optimizer
 from raygan.gan.weights import (
     Parcel,
@@ -11,6 +14,7 @@ from raygan.gan.weights import (
     digest,
     duplicate,
     fill,
+    finite,
     flatten,
     halve,
     narrow,
@@ -157,3 +161,40 @@ def test_an_optimizer_that_never_stepped_is_handed_over_as_zeros() -> None:
     assert all(
         torch.equal(a, b) for a, b in zip(ours.parameters(), theirs.parameters(), strict=True)
     )
+
+
+MIXED = [torch.float16, torch.bfloat16, torch.float64]
+
+
+def mixed(dtype: torch.dtype) -> nn.Module:
+    return nn.Sequential(nn.Linear(2, 5), nn.Linear(5, 3).to(dtype), nn.BatchNorm1d(3))
+
+
+@pytest.mark.parametrize("dtype", MIXED)
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_what_is_not_finite_is_found_in_layers_of_any_type(
+    dtype: torch.dtype, value: float
+) -> None:
+    network = mixed(dtype)
+    assert len(finite("pair-00", 1, flatten(network), network)) == num_words(network)
+    with torch.no_grad():
+        next(network[1].parameters())[0, 0] = value  # type: ignore[index]
+    with pytest.raises(NonFiniteError):
+        finite("pair-00", 1, flatten(network), network)
+
+
+@pytest.mark.parametrize("kind", ["adam", "rmsprop"])
+@pytest.mark.parametrize("dtype", MIXED)
+def test_moments_of_any_type_travel_bit_for_bit(dtype: torch.dtype, kind: str) -> None:
+    ours, theirs = mixed(dtype), mixed(dtype)
+    sent, arrived = (make_optimizer(kind, n.parameters(), 1e-3, 0.5, 0.999) for n in (ours, theirs))
+    for step in range(1, 4):
+        for i, p in enumerate(ours.parameters()):
+            p.grad = torch.full_like(p, 0.1 * step + i)
+        sent.step()
+    unflatten_optimizer(arrived, flatten_optimizer(sent))
+    for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):
+        for name, tensor in sent.state[p].items():
+            assert torch.equal(arrived.state[q][name], tensor), (name, tensor.dtype)
+    with pytest.raises(ValueError, match="words do not fit"):
+        unflatten_optimizer(arrived, flatten_optimizer(sent)[:-1])

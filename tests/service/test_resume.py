@@ -410,6 +410,11 @@ def test_a_run_that_is_done_is_not_started_again_and_says_so(
     } == before
 
 
+def test_fewer_steps_than_were_done_are_refused(run: Path) -> None:
+    with pytest.raises(ConfigError, match=r"steps = 5: the run is at 12 already"):
+        raygan.train(resume=str(run), inline=True, steps=5)
+
+
 # --------------------------------------------------------------------------------------------------------
 # async
 

@@ -83,3 +83,25 @@ def test_two_runs_share_one_ray_and_the_last_one_ends_it(tmp_path: Path) -> None
     runs = [raygan.start(None, run_dir=tmp_path, name=f"r{i}", seed=i, **settings) for i in (0, 1)]
     assert [run.wait(280).info["status"] for run in runs] == ["done", "done"]
     assert ray.is_initialized() == up
+
+
+def test_several_without_a_name_are_numbered(tmp_path: Path) -> None:
+    """Of runs that are made at the same moment each has a name of its own."""
+    runs = [raygan.start(None, run_dir=tmp_path, **TINY) for _ in range(4)]
+    done = [run.wait(240) for run in runs]
+    assert sorted(run.name[-3:] for run in done) == ["001", "002", "003", "004"]
+    assert not list(tmp_path.glob(".*.making")), "nothing half-made is left"
+
+
+def test_of_two_with_one_name_one_is_told(tmp_path: Path) -> None:
+    runs = [raygan.start(None, run_dir=tmp_path, name="mine", **TINY) for _ in range(2)]
+    ends: list[str] = []
+    for run in runs:
+        try:
+            ends.append(run.wait(240).name)
+        except ConfigError as error:
+            ends.append(str(error))
+    told = next(end for end in ends if end != "mine")
+    assert "/mine' exists already" in told
+    assert ".making" not in told, "a name that nobody gave"
+    assert "mine" in ends

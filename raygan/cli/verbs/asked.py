@@ -14,7 +14,15 @@ from raygan.paths import expanded, in_bucket
 
 def resolved_from(args: Arguments) -> Resolved:
     """Preset, files and flags, laid over each other. Raises ConfigError."""
-    return resolve(args.get("preset"), args.files("config"), args.settings)
+    try:
+        return resolve(args.get("preset"), args.files("config"), args.settings)
+    except ConfigError as error:
+        if args.get("resume") is None or args.get("preset") is not None or args.files("config"):
+            raise
+        # the run's own settings come in later: these stand on the default preset's
+        raise ConfigError(
+            f"{error} With --resume name the run's --preset or --config too."
+        ) from None
 
 
 def console_for(args: Arguments) -> Any:

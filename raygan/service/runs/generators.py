@@ -18,7 +18,7 @@ from raygan.controller.bucket_copies import shown
 from raygan.controller.checkpoint import Checkpoint, newest_valid
 from raygan.controller.lines import NOTES
 from raygan.data.record import Scaling
-from raygan.errors import CheckpointError
+from raygan.errors import CheckpointError, ConfigError
 from raygan.gan.bundle import unpack
 from raygan.gan.random_streams import Streams, sample_prior
 from raygan.gan.states import load_network
@@ -113,6 +113,12 @@ class Generators:
         """What `draw` gives for each (n, seed), up to rounding: each network runs once over what
         all of them ask of it.
         """
+        for number in (x for pair in asked for x in pair):
+            # bool is an int, and no count
+            if not isinstance(number, int | np.integer) or isinstance(number, bool) or number < 0:
+                raise ConfigError(
+                    f"{number!r} samples, or seed: whole numbers from 0 on are needed."
+                )
         weights = [1.0 if self.weights is None else self.weights[name] for name in self.networks]
         streams = [Streams(seed, "sample") for _, seed in asked]
         made = list[list[Tensor]]([] for _ in asked)
@@ -135,39 +141,49 @@ class Generators:
     ) -> Sequence[Tensor]:
         """So many samples of one network for each that asks."""
         if name in self.judges:
-            return [
-                self._kept(name, n, stream.at(name), stream.at(f"{name} kept"))
-                for n, stream in zip(counts, streams, strict=True)
-            ]
+            return [self._kept(name, n, s) for n, s in zip(counts, streams, strict=True)]
         prior, z_dim = self.priors[name]
         zs = [
-            sample_prior(prior, (min(CHUNK, n - i), z_dim), stream)
-            for n, stream in zip(counts, (s.at(name) for s in streams), strict=True)
-            for i in range(0, n, CHUNK)
+            torch.cat(
+                [
+                    sample_prior(prior, (min(CHUNK, n - i), z_dim), stream)
+                    for i in range(0, n, CHUNK)
+                ]
+                or [torch.zeros(0, z_dim)]
+            )
+            for n, stream in zip(counts, [s.at(name) for s in streams], strict=True)
         ]
-        if not zs:
-            return [torch.empty(0)] * len(counts)
-        made = torch.cat([self.networks[name](z) for z in torch.cat(zs).split(CHUNK)])
+        made, drew = self._through(name, torch.cat(zs), streams[0])
+        if drew and len(counts) > 1:
+            # layers that draw (StyleGAN's noise): each that asks gets what it would get alone
+            return [self._through(name, z, s)[0] for z, s in zip(zs, streams, strict=True)]
         return list(made.split(list(counts)))
 
-    def _kept(
-        self, name: str, count: int, stream: torch.Generator, coins: torch.Generator
-    ) -> Tensor:
+    def _through(self, name: str, z: Tensor, streams: Streams) -> tuple[Tensor, bool]:
+        """(samples of one network, did its layers draw random numbers?)"""
+        with streams.for_layers(0, f"layers/{name}"):
+            before = torch.get_rng_state()
+            made = torch.cat([self.networks[name](part) for part in z.split(CHUNK)])
+            return made, not torch.equal(before, torch.get_rng_state())
+
+    def _kept(self, name: str, count: int, streams: Streams) -> Tensor:
         """`count` samples of one network that its judge keeps. Raises CheckpointError where it keeps
         hardly any.
         """
         network, judge, (prior, z_dim) = self.networks[name], self.judges[name], self.priors[name]
+        stream, coins = streams.at(name), streams.at(f"{name} kept")
         found: list[Tensor] = []
         kept = made = 0
-        while kept < count:
-            x = network(sample_prior(prior, (CHUNK, z_dim), stream))
-            found.append(x[judge.keeps(x, coins)])
-            kept, made = kept + len(found[-1]), made + CHUNK
-            if made > 20 * CHUNK and kept < HARDLY * made:
-                raise CheckpointError(
-                    f"--reject: {name}'s discriminator keeps {kept} of {made} samples. Sample"
-                    " without."
-                )
+        with streams.for_layers(0, f"layers/{name}"):
+            while kept < count:
+                x = network(sample_prior(prior, (CHUNK, z_dim), stream))
+                found.append(x[judge.keeps(x, coins)])
+                kept, made = kept + len(found[-1]), made + CHUNK
+                if made > 20 * CHUNK and kept < HARDLY * made:
+                    raise CheckpointError(
+                        f"--reject: {name}'s discriminator keeps {kept} of {made} samples. Sample"
+                        " without."
+                    )
         tally = self.counts.setdefault(name, [0, 0])
         tally[0], tally[1] = tally[0] + kept, tally[1] + made
         return torch.cat(found)[:count] if found else network(torch.zeros(0, z_dim))

@@ -35,7 +35,7 @@ from raygan.service.runs.generators import Generators
 from raygan.service.runs.identity import run_data
 from raygan.service.runs.run import Run
 from raygan.service.scores.card import card
-from raygan.service.scores.judges import loaded_judges, written_judges
+from raygan.service.scores.judges import loaded_judges, weights_of, written_judges
 from raygan.service.scores.onnx import write_onnx
 from raygan.service.scores.rejection import generators_of
 from raygan.service.views.tables import text_table
@@ -117,9 +117,7 @@ def write_export(run: Run, which: str, generators: Generators, out: Path, onnx: 
         entries = {}
         for name, network in generators.networks.items():
             file = f"generator-{name}.safetensors"
-            save_file(
-                {k: v.contiguous() for k, v in network.state_dict().items()}, temporary / file
-            )
+            save_file(weights_of(network), temporary / file)
             prior, z_dim = generators.priors[name]
             entries[name] = {
                 "file": file,

@@ -31,12 +31,18 @@ class Verdict(torch.nn.Module):
         return odds(self.d(x))
 
 
+def weights_of(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """By name, for safetensors: each has memory of its own, also where a layer is used twice."""
+    return {
+        k: v.clone(memory_format=torch.contiguous_format) for k, v in network.state_dict().items()
+    }
+
+
 def written_judges(run: Run, generators: Generators, folder: Path, onnx: bool) -> dict[str, Any]:
     """Each judge's weights, once; for config.json who judges whom, and how to build them."""
     judges = {judge.owner: judge for judge in generators.judges.values()}
     for owner, judge in judges.items():
-        weights = {k: v.contiguous() for k, v in judge.d.state_dict().items()}
-        save_file(weights, folder / f"judge-{owner}.safetensors")
+        save_file(weights_of(judge.d), folder / f"judge-{owner}.safetensors")
         if onnx:
             x = torch.from_numpy(generators.draw(5, 0))
             write_onnx(Verdict(judge.d), x, folder / f"judge-{owner}.onnx", ("x", "l"))

@@ -27,6 +27,15 @@ def write_onnx(
             "--onnx needs onnx, onnxscript and onnxruntime: pip install 'raygan[onnx]'."
         ) from None
     network = untuned(network)
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        before = torch.get_rng_state()
+        network(example[:2])
+        if not torch.equal(before, torch.get_rng_state()):
+            raise ConfigError(
+                "--onnx: layers of this network draw random numbers, and ONNX Runtime would draw"
+                " others: nobody could compare the two. Make them a part of z, or export without"
+                " --onnx."
+            )
     batch = torch.export.Dim("batch", min=1, max=65536)
     program = torch.onnx.export(
         network, (torch.zeros_like(example[:2]),), dynamo=True, input_names=names[:1], output_names=names[1:],

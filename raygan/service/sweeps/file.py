@@ -15,7 +15,7 @@ import itertools
 import json
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -119,6 +119,8 @@ class Sweep(Travels):
                     raise ValueError(
                         f"space.{path}: {kind} needs a list, of two ends or of choices"
                     )
+                if kind != "choice" and (why := _no_range(kind, ends)):
+                    raise ValueError(f"space.{path}: {kind} {ends}: {why}")
             elif not isinstance(values, list) or not values:
                 raise ValueError(f"space.{path}: write a list of values, or {{uniform: [a, b]}}")
         if self.scheduler == "pbt" and not self.perturb:
@@ -176,6 +178,19 @@ class Sweep(Travels):
         )
         every = max(1, min(found.config.evaluation.every_steps, steps))
         return resolve(self.preset, (), {**flags, "steps": steps, "evaluation.every_steps": every})
+
+
+def _no_range(kind: str, ends: Sequence[Any]) -> str:
+    """Why nothing can be drawn between these; "" where something can."""
+    numbers = int if kind == "randint" else int | float
+    if not all(
+        isinstance(e, numbers) and not isinstance(e, bool) and math.isfinite(e) for e in ends
+    ):
+        return "two whole numbers are needed" if kind == "randint" else "two numbers are needed"
+    low, high = ends
+    if low >= high:
+        return f"from {low} to {high} there is nothing; write the smaller one first"
+    return "both ends must be above 0" if kind == "log_uniform" and low <= 0 else ""
 
 
 def draw(rng: random.Random, spec: Mapping[str, Any]) -> Any:

@@ -123,22 +123,27 @@ def follow(run: str, address: str = "auto") -> Iterator[Feed]:
     """The run in this folder, or of this name on the cluster. Raises ConfigError with what was
     looked at.
     """
+    found, nowhere = None, ""
     try:
-        found: Path | None = find_run(run)
-    except ConfigError:
+        found = find_run(run)
+    except ConfigError as error:
         if "/" in run:
             raise
-        found = None  # of a name alone the cluster may know
+        nowhere = str(error)  # of a name alone the cluster may know
     if found is not None:
         yield FolderFeed(found)
         return
     check_name(run)
     from raygan.actors.cluster import cluster
 
-    with (
-        cluster(address, 0, start=False),
-        tempfile.TemporaryDirectory(prefix="raygan-follow-") as folder,
-    ):
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(cluster(address, 0, start=False))
+        except ConfigError as error:
+            if address != "auto":  # a cluster that was named is what was meant
+                raise
+            raise ConfigError(f"{nowhere} Nor is it on a cluster: {error}") from None
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="raygan-follow-"))
         import ray
 
         from raygan.actors.hub import hub_name
@@ -147,8 +152,8 @@ def follow(run: str, address: str = "auto") -> Iterator[Feed]:
             hub = ray.get_actor(hub_name(run))
         except ValueError:
             raise ConfigError(
-                f"run {run!r}: no folder of that name here, and no running run on the cluster."
-                f" `raygan runs --address {address}` lists what the cluster knows."
+                f"{nowhere} Nor is it a run that goes on on the cluster: `raygan runs --address"
+                f" {address}` lists what that knows."
             ) from None
         yield HubFeed(run, hub, Path(folder))
 

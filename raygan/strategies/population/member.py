@@ -116,6 +116,7 @@ class Member(Pair):
         # as it is sampled from: with batch norm's averages, not its batch's
         network.eval()
         z = sample_prior(self.config.prior, (self.ranking.samples, self.parts.z_dim), stream)
-        out = torch.cat([network(part) for part in z.split(CHUNK)])
+        with self.streams.for_layers(self.step, "layers/rank"):
+            out = torch.cat([network(part) for part in z.split(CHUNK)])
         network.train()
         return out

@@ -3,6 +3,7 @@ reported.
 """
 
 import importlib.util
+import math
 import json
 import os
 import re
@@ -124,6 +125,14 @@ def test_a_budget_gives_each_trial_its_steps() -> None:
             "'unifrom' is no way to draw. Did you mean 'uniform'?",
         ),
         ({"space": {"pair.lr_g": {"uniform": [0]}}}, "uniform needs a list, of two ends"),
+        ({"space": {"pair.lr_g": {"uniform": [5, 1]}}}, "write the smaller one first"),
+        ({"space": {"pair.lr_g": {"uniform": [1, 1]}}}, "there is nothing"),
+        ({"space": {"pair.lr_g": {"log_uniform": [0, 1]}}}, "both ends must be above 0"),
+        ({"space": {"pair.lr_g": {"log_uniform": [-1, 1]}}}, "both ends must be above 0"),
+        ({"space": {"pair.lr_g": {"uniform": ["a", 1]}}}, "two numbers are needed"),
+        ({"space": {"pair.lr_g": {"uniform": [0, math.inf]}}}, "two numbers are needed"),
+        ({"space": {"num_pairs": {"randint": [1.5, 3]}}}, "two whole numbers are needed"),
+        ({"space": {"num_pairs": {"randint": [False, True]}}}, "two whole numbers are needed"),
         ({"space": {"num_pairs": 3}}, "write a list of values"),
         ({"space": {"num_pairs": [-1]}}, "num_pairs = -1"),
         ({"space": {"seed": [0, 0]}}, "two trials would have the name 'seed-0'"),

@@ -1,0 +1,122 @@
+"""Samples of a run's generators: by their seed alone, whatever the networks do."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import raygan
+from raygan.config import resolve
+from raygan.controller.evaluator import Sampler
+from raygan.errors import ConfigError
+from raygan.gan.weights import flatten
+from raygan.service.runs.generators import Generators, Judge
+from raygan.service.scores.export import export, load_exported
+from raygan.service.scores.onnx import write_onnx
+from tests.conftest import TINY, setup_of
+
+
+class Noise(nn.Module):
+    """As in StyleGAN: drawn anew at each call."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + 0.1 * torch.randn_like(x)
+
+
+class Noisy:
+    def generator(self, shape: tuple[int, ...], z_dim: int) -> nn.Module:
+        return nn.Sequential(nn.Linear(z_dim, 16), Noise(), nn.ReLU(), nn.Linear(16, *shape))
+
+    def discriminator(self, shape: tuple[int, ...], outputs: int = 1) -> nn.Module:
+        return nn.Sequential(nn.Linear(*shape, 16), Noise(), nn.Linear(16, 1), nn.Flatten(0))
+
+
+class Tied:
+    """One layer that is used twice."""
+
+    def generator(self, shape: tuple[int, ...], z_dim: int) -> nn.Module:
+        twice = nn.Linear(16, 16)
+        return nn.Sequential(nn.Linear(z_dim, 16), twice, nn.ReLU(), twice, nn.Linear(16, *shape))
+
+    def discriminator(self, shape: tuple[int, ...], outputs: int = 1) -> nn.Module:
+        twice = nn.Linear(16, 16)
+        return nn.Sequential(
+            nn.Linear(*shape, 16), twice, nn.ReLU(), twice, nn.Linear(16, 1), nn.Flatten(0)
+        )
+
+
+def generators(judged: bool = False) -> Generators:
+    torch.manual_seed(0)
+    networks = {f"pair-0{i}": Noisy().generator((2,), 4).eval() for i in (0, 1)}
+    judges = (
+        {n: Judge(Noisy().discriminator((2,)).eval(), 0.0, n) for n in networks} if judged else {}
+    )
+    return Generators(networks, dict.fromkeys(networks, ("gaussian", 4)), judges=judges)
+
+
+@pytest.mark.parametrize("judged", [False, True])
+def test_a_seed_is_all_that_samples_hang_on_where_layers_draw(judged: bool) -> None:
+    made = generators(judged)
+    first = made.draw(700, seed=7)
+    torch.manual_seed(99)
+    assert np.array_equal(made.draw(700, seed=7), first)
+    assert not np.array_equal(made.draw(700, seed=8), first)
+    state = torch.get_rng_state()
+    made.draw(3)
+    assert torch.equal(torch.get_rng_state(), state), "nobody else's numbers are used up"
+
+
+def test_who_is_answered_with_others_gets_what_he_would_get_alone() -> None:
+    made, asked = generators(), [(5, 1), (600, 2), (0, 3)]
+    for (n, seed), together in zip(asked, made.draw_many(asked), strict=True):
+        assert np.array_equal(together, made.draw(n, seed))
+
+
+@pytest.mark.parametrize("n", [-1, 3.5, True, "4", None])
+@pytest.mark.parametrize("which", ["count", "seed"])
+def test_what_is_no_count_is_refused(which: str, n: Any) -> None:
+    with pytest.raises(ConfigError, match="whole numbers from 0 on"):
+        generators().draw(*((n, 0) if which == "count" else (4, n)))
+
+
+def test_no_samples_have_the_shape_of_samples() -> None:
+    assert generators().sample(0).shape == (0, 2)
+    assert generators().sample(np.int64(3)).shape == (3, 2)
+
+
+def test_the_evaluator_draws_the_same_of_the_same_weights() -> None:
+    config = resolve("ring8-gap", flags={"network.hidden": 8}).config
+    sampler, network = Sampler(setup_of(config)), Noisy().generator((2,), 2)
+    sampler.network = lambda player: network  # type: ignore[method-assign]
+
+    def drawn(step: int) -> Tensor:
+        return sampler.draw("pair-00", flatten(network), 900, step)
+
+    first = drawn(10)
+    torch.manual_seed(99)
+    assert torch.equal(drawn(10), first)
+    assert not torch.equal(drawn(20), first)
+
+
+def test_onnx_of_a_network_that_draws_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    network = Noisy().generator((2,), 4).eval()
+    with pytest.raises(ConfigError, match="draw random numbers"):
+        write_onnx(network, torch.randn(5, 4), tmp_path / "g.onnx", ("z", "x"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_layer_that_is_used_twice_is_exported(tmp_path: Path) -> None:
+    settings = {**TINY, "evaluation": {"every_steps": 12, "samples": 1600}}
+    run = raygan.train(
+        "ring8-gap", run_dir=tmp_path, name="r", inline=True, **{**settings, "network": Tied}
+    )
+    for reject in (False, True):
+        out = export(run, "pair:0", tmp_path / f"model-{reject}", reject=reject)
+        loaded = load_exported(out, trust_code=True)
+        assert loaded.judges.keys() == ({"pair-00"} if reject else set())
+        if not reject:
+            assert np.array_equal(loaded.sample(9, 3), run.generator("pair:0").sample(9, 3))

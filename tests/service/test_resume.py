@@ -25,7 +25,7 @@ from raygan.controller.inline import InlineExecutor
 from raygan.controller.orders import Done, Scored
 from raygan.controller.run_folder import RunFolder
 from raygan.controller.run_log import RunLog
-from raygan.errors import Interrupted, NonFiniteError, PlayerDied, RayganError
+from raygan.errors import ConfigError, Interrupted, NonFiniteError, PlayerDied, RayganError
 from raygan.gan.bundle import unpack
 from raygan.gan.pair import Pair
 from raygan.gan.weights import digest

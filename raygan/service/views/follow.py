@@ -142,7 +142,7 @@ def follow(run: str, address: str = "auto") -> Iterator[Feed]:
         except ConfigError as error:
             if address != "auto":  # a cluster that was named is what was meant
                 raise
-            raise ConfigError(f"{nowhere} Nor is it on a cluster: {error}") from None
+            raise ConfigError(f"{error} Nor does it lie here: {nowhere}") from None
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="raygan-follow-"))
         import ray
 

@@ -3,8 +3,8 @@ reported.
 """
 
 import importlib.util
-import math
 import json
+import math
 import os
 import re
 import signal

@@ -1,6 +1,6 @@
-"""`python -m raygan`: the `raygan` command, where no script of that name is on the path."""
+"""`python -m raygan` is `raygan`."""
 
-from raygan.cli import main
+from raygan.cli.__main__ import start
 
 if __name__ == "__main__":
-    main()
+    start()

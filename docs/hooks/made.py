@@ -242,7 +242,7 @@ def summary(path: Path) -> str:
 
 def modules() -> str:
     """Every module once, by layer and folder."""
-    top = sorted(p for p in PACKAGE.glob("*.py") if p.name != "__init__.py")
+    top = sorted(p for p in PACKAGE.glob("*.py") if not p.name.startswith("__"))
     order = layers()
     parts = [
         "# Modules",

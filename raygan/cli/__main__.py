@@ -6,8 +6,14 @@ from pathlib import Path
 import raygan
 from raygan.cli import main
 
-if __name__ == "__main__":
+
+def start() -> None:
+    """`main`, for whoever was started by `python -m`."""
     if not sys.flags.safe_path and Path(raygan.__file__).parents[1] != Path(sys.path[0]):
         # The working directory, whose files may have any name, numpy.py too (decision 58).
         del sys.path[0]
     main()
+
+
+if __name__ == "__main__":
+    start()

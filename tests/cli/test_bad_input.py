@@ -62,8 +62,16 @@ CASES = [
     (["train", "--steps", "true"], 2, "steps = true: a number or a name is needed"),
     (["train", "--pair.ema", "false"], 2, "pair.ema = false: a number or a name is needed"),
     (["train", "--network.hidden", "true"], 2, "network.mlp.hidden = true: a number or a name"),
-    (["train", "--resume", "r", "--strategy.swap-every", "5"], 2, "With --resume name the run's --preset"),
-    (["train", "--resume", "r", "--name", "q"], 2, "--name 'q' with --resume 'r': that run has its name"),
+    (
+        ["train", "--resume", "r", "--strategy.swap-every", "5"],
+        2,
+        "With --resume name the run's --preset",
+    ),
+    (
+        ["train", "--resume", "r", "--name", "q"],
+        2,
+        "--name 'q' with --resume 'r': that run has its name",
+    ),
     (["train", "--steps", "many"], 2, 'steps = "many": Input should be a valid integer'),
     (["train", "--data", "grid7"], 2, "a grid needs a square number of modes"),
     (["train", "--data", "npz:/nowhere/x.npz"], 2, "'/nowhere/x.npz' does not exist"),

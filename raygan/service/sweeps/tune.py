@@ -8,16 +8,20 @@ import json
 import logging
 import os
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from raygan.actors.placement import place
+from raygan.config import dotted
 from raygan.controller.evaluator import Evaluator
 from raygan.errors import ConfigError, InfeasibleError, Interrupted, RayganError, did_you_mean
 from raygan.metrics.ranking import lower_is_better
 from raygan.own.inside import settled_here
+from raygan.own.names import is_own
+from raygan.service.runs.changes import FREE
 from raygan.service.signals import wanted
 from raygan.service.sweeps.file import Sweep, read_sweep
 from raygan.service.sweeps.naming import trial_name
@@ -63,10 +67,10 @@ def sweep(
             " another name."
         )
     stored = folder / "sweep.json"
-    # The space alone: budget, trackers and concurrency may be others, the trials' names may not.
-    if resume and stored.exists() and json.loads(stored.read_text())["space"] != spec.space:
+    if resume and stored.exists() and (what := changed(json.loads(stored.read_text()), spec)):
         raise ConfigError(
-            f"{file}: its space is not that of {str(folder)!r}. Give the sweep another name."
+            f"{file}: its {what} not that of {str(folder)!r}: some trials would be of the one, some"
+            " of the other. Give the sweep another name."
         )
     (folder / "runs").mkdir(parents=True, exist_ok=True)
     stored.write_text(spec.model_dump_json(indent=1) + "\n")
@@ -80,6 +84,25 @@ def sweep(
             f" are in {folder / 'runs'}; `raygan sweep {file} --resume` tries them again."
         )
     return folder
+
+
+def changed(stored: Mapping[str, Any], spec: Sweep) -> str:
+    """What of a sweep that is gone on with is not as it was, "" where nothing is: budget, trackers,
+    concurrency and what a run may go on with (`runs.changes`) may be others.
+    """
+    now = json.loads(spec.model_dump_json())
+    for key in ("space", "preset", "seed"):
+        if stored.get(key) != now[key]:
+            return f"{key} is"
+    before, after = (
+        {p: v for p, v in dotted(s["settings"]) if p.partition(".")[0] not in FREE}
+        for s in (stored, now)
+    )
+    for path in sorted({*before, *after}):
+        if before.get(path) != after.get(path):
+            own = is_own(str(after.get(path)))
+            return f"source of {path} is" if own else f"settings.{path} = {after.get(path)!r} is"
+    return ""
 
 
 def check_metric(spec: Sweep, file: Path) -> None:

@@ -531,3 +531,55 @@ def test_the_tables_rows_are_in_the_order_of_the_file(tmp_path: Path) -> None:
     frame = sweep_table.table(tmp_path / "s")
     assert list(frame["strategy.swap_every"]) == [40, 5, 10]
     assert [s.partition(":")[0] for s in frame["status"]] == ["missing", "missing", "damaged"]
+
+
+NETWORK = """
+from torch import nn
+class N:
+    def generator(self, shape, z_dim): return nn.Linear(z_dim, *shape)
+    def discriminator(self, shape, outputs=1): return nn.Sequential(nn.Linear(*shape, 1), nn.Flatten(0))
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({}, ""),
+        ({"max_concurrent": 3, "budget": {"d_updates": 50}}, ""),
+        (
+            {
+                "settings": {
+                    "num_pairs": 2,
+                    "network": "./one.py:N",
+                    "evaluation": {"samples": 1600},
+                }
+            },
+            "",
+        ),
+        ({"space": {"seed": [0, 2]}}, "space is"),
+        ({"preset": "ring8-sgan"}, "preset is"),
+        ({"seed": 3}, "seed is"),
+        ({"settings": {"num_pairs": 3, "network": "./one.py:N"}}, "settings.num_pairs = 3 is"),
+        ({"settings": {"num_pairs": 2}}, "settings.network = None is"),
+        (
+            {"source": NETWORK.replace("z_dim, *shape", "z_dim, *shape, bias=False")},
+            "source of network is",
+        ),
+    ],
+)
+def test_a_sweep_goes_on_as_it_began(change: dict[str, Any], told: str, tmp_path: Path) -> None:
+    """Else some of its trials would be of one network, some of another, under one name."""
+    values = {
+        "name": "s", "preset": "ring8-gap", "space": {"seed": [0, 1]}, "metric": "mixture.high_quality",
+        "settings": {"num_pairs": 2, "network": "./one.py:N"},
+    }  # fmt: skip
+
+    def read(values: dict[str, Any]) -> Sweep:
+        (tmp_path / "s.yaml").write_text(yaml.safe_dump(values))
+        return read_sweep(tmp_path / "s.yaml")
+
+    (tmp_path / "one.py").write_text(NETWORK)
+    stored = json.loads(read(values).model_dump_json())
+    (tmp_path / "one.py").write_text(change.pop("source", NETWORK))
+    found = sweeping.changed(stored, read(values | change))
+    assert found == told if not told else found.startswith(told)

@@ -107,6 +107,19 @@ def export(run: Run, which: str, out: Path, onnx: bool = False, reject: bool = F
     return write_export(run, which, generators_of(run.use_code(), which, reject), out, onnx)
 
 
+def _refuse_unsaved(run: Run, name: str, network: torch.nn.Module) -> None:
+    """Raises ConfigError for a buffer that training has moved and that no export keeps."""
+    component = cast(NetworkComponent, run.config.of(name).component("network"))
+    new = component.generator(tuple(run.info["shape"]), Streams(0, "unused").at("init"))
+    kept, fresh = network.state_dict().keys(), dict(new.named_buffers())
+    for key, buffer in network.named_buffers():
+        if key not in kept and not torch.equal(buffer, fresh[key]):
+            raise ConfigError(
+                f"network of {name}: its buffer {key!r} has changed in training, and is not"
+                " persistent: an export would be without. Register it with persistent=True."
+            )
+
+
 def write_export(run: Run, which: str, generators: Generators, out: Path, onnx: bool) -> Path:
     """Of these generators of the run, with the judges that they have; `out` is not there yet."""
     # Under another name until all of it is there: a folder of that name is a whole export.
@@ -116,6 +129,7 @@ def write_export(run: Run, which: str, generators: Generators, out: Path, onnx: 
     try:
         entries = {}
         for name, network in generators.networks.items():
+            _refuse_unsaved(run, name, network)
             file = f"generator-{name}.safetensors"
             save_file(weights_of(network), temporary / file)
             prior, z_dim = generators.priors[name]

@@ -1,6 +1,7 @@
 """Samples of a run's generators: by their seed alone, whatever the networks do."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from raygan.controller.evaluator import Sampler
 from raygan.errors import ConfigError
 from raygan.gan.weights import flatten
 from raygan.service.runs.generators import Generators, Judge
-from raygan.service.scores.export import export, load_exported
+from raygan.service.scores.export import _refuse_unsaved, export, load_exported
 from raygan.service.scores.onnx import write_onnx
 from tests.conftest import TINY, setup_of
 
@@ -107,6 +108,42 @@ def test_onnx_of_a_network_that_draws_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="draw random numbers"):
         write_onnx(network, torch.randn(5, 4), tmp_path / "g.onnx", ("z", "x"))
     assert list(tmp_path.iterdir()) == []
+
+
+class Counting(nn.Module):
+    def __init__(self, moves: bool) -> None:
+        super().__init__()
+        self.moves = moves
+        self.register_buffer("seen", torch.ones(1), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training and self.moves:
+            self.seen += 1
+        return x / self.seen
+
+
+@pytest.mark.parametrize("moves", [True, False])
+def test_a_buffer_that_moves_and_would_not_go_along_is_refused(moves: bool, tmp_path: Path) -> None:
+    class Net(Noisy):
+        def generator(self, shape: tuple[int, ...], z_dim: int) -> nn.Module:
+            return nn.Sequential(nn.Linear(z_dim, *shape), Counting(moves))
+
+    made = Net().generator((2,), 4)
+    made.train()(torch.zeros(3, 4))
+    run: Any = SimpleNamespace(
+        config=SimpleNamespace(of=lambda name: SimpleNamespace(component=lambda kind: Stub())),
+        info={"shape": [2]},
+    )
+
+    class Stub:
+        def generator(self, shape: tuple[int, ...], stream: object) -> nn.Module:
+            return Net().generator(shape, 4)
+
+    if not moves:
+        _refuse_unsaved(run, "pair-00", made)
+        return
+    with pytest.raises(ConfigError, match=r"buffer '1.seen' has changed"):
+        _refuse_unsaved(run, "pair-00", made)
 
 
 def test_a_layer_that_is_used_twice_is_exported(tmp_path: Path) -> None:

@@ -41,6 +41,49 @@ SEGMENT = 1 << 20
 GONE = (0, -1)
 
 
+class Brought:
+    """Requests of others, between the bucket and the local folder."""
+
+    def __init__(self, root: Path, storage: BucketStorage) -> None:
+        self.root = root
+        self.storage = storage
+        self._asked: dict[str, tuple[int, int]] = {}
+        """Those to scale that are in the bucket and here, as they were when they were sent."""
+
+    def bring(self) -> None:
+        """Each is here before it is gone there: a kill between leaves it twice, never nowhere."""
+        # asked for by its name: the list may come late
+        stop = [STOP] if self.storage.exists(STOP) else []
+        for name in dict.fromkeys([*stop, *of(self.storage.list("."))]):
+            stays = SCALE.fullmatch(name)
+            # what is here knows as much as the bucket, or what was decided since; what was here is
+            # done with, and goes there next
+            if stays and (name in self._asked or (self.root / name).exists()):
+                continue
+            # the list names what another push has taken already
+            with contextlib.suppress(FileNotFoundError):
+                write_within(self.root, name, self.storage.read(name))
+                if stays:
+                    self._asked[name] = _facts(self.root / name)
+                else:
+                    self.storage.remove(name)
+
+    def send(self) -> None:
+        """What was decided of those to scale; one that is done with is gone there, too."""
+        here = [p.name for p in self.root.iterdir() if SCALE.fullmatch(p.name)]
+        # oldest first: a kill between two must not leave an older one, to be answered last
+        for name in sorted({*here, *self._asked}):
+            facts = _facts(self.root / name)
+            if facts == GONE:
+                # just done with, and never there, is no reason to ask the bucket
+                if name in self._asked:
+                    self.storage.remove(name)
+                    del self._asked[name]
+            elif facts != self._asked.get(name):
+                self.storage.write(name, read_plain(self.root / name))
+                self._asked[name] = facts
+
+
 class Mirror(Listener):
     """Of one driver's life. `begin` starts it, `close` ends it with what is left."""
 
@@ -60,8 +103,7 @@ class Mirror(Listener):
         }
         """Log -> (where its newest segment begins, the number of that)."""
         self._ends = {log: begin for log, (begin, _) in self._logs.items()}
-        self._asked: dict[str, tuple[int, int]] = {}
-        """Requests to scale that are in the bucket and here, as they were when they were sent."""
+        self.requests = Brought(self.root, storage)
         self._lock, self._over = threading.Lock(), threading.Event()
         self._thread = threading.Thread(target=self._go_on, name="mirror", daemon=True)
 
@@ -106,8 +148,8 @@ class Mirror(Listener):
             try:
                 # a driver that was fenced off sends nothing: the newer one's files lie there by now
                 self.fence()
-                self._bring_requests()
-                self._send_requests()
+                self.requests.bring()
+                self.requests.send()
             except StaleEpochError:
                 return
             except OSError as error:
@@ -163,39 +205,6 @@ class Mirror(Listener):
                 return
             begin, number = self._ends[name], number + 1
             self._logs[name] = (begin, number)
-
-    def _bring_requests(self) -> None:
-        """Each is here before it is gone there: a kill between leaves it twice, never nowhere."""
-        # asked for by its name: the list may come late
-        stop = [STOP] if self.storage.exists(STOP) else []
-        for name in dict.fromkeys([*stop, *of(self.storage.list("."))]):
-            stays = SCALE.fullmatch(name)
-            # what is here knows as much as the bucket, or what was decided since; what was here is
-            # done with, and goes there next
-            if stays and (name in self._asked or (self.root / name).exists()):
-                continue
-            # the list names what another push has taken already
-            with contextlib.suppress(FileNotFoundError):
-                write_within(self.root, name, self.storage.read(name))
-                if stays:
-                    self._asked[name] = _facts(self.root / name)
-                else:
-                    self.storage.remove(name)
-
-    def _send_requests(self) -> None:
-        """What was decided of those to scale; one that is done with is gone there, too."""
-        here = [p.name for p in self.root.iterdir() if SCALE.fullmatch(p.name)]
-        # oldest first: a kill between two must not leave an older one, to be answered last
-        for name in sorted({*here, *self._asked}):
-            facts = _facts(self.root / name)
-            if facts == GONE:
-                # just done with, and never there, is no reason to ask the bucket
-                if name in self._asked:
-                    self.storage.remove(name)
-                    del self._asked[name]
-            elif facts != self._asked.get(name):
-                self.storage.write(name, read_plain(self.root / name))
-                self._asked[name] = facts
 
 
 def mirror_of(folder: RunFolder, journal: Journal) -> list[Mirror]:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from raygan.config import Config
 from raygan.gan.balance import Balance
 from raygan.gan.weights import Precision
 from raygan.strategies.base import StrategyComponent
@@ -86,3 +87,7 @@ class PmganSettings(StrategyComponent):
             " than max_ahead."
         ),
     )
+
+    def num_classes(self, config: Config) -> int:
+        """Outputs of C."""
+        return self.classes or config.num_pairs

@@ -18,7 +18,6 @@ async:    a generator takes the newest D, C and beta that have reached it, and w
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import cast
@@ -30,11 +29,11 @@ from raygan.errors import ConfigError
 from raygan.gan.pair import Sharing
 from raygan.gan.random_streams import Streams
 from raygan.gan.types import Player
-from raygan.gan.weights import num_words, word_bytes
 from raygan.losses.base import LossComponent
 from raygan.networks.base import NetworkComponent
-from raygan.strategies.base import Plan, Progress, Setup, megabytes, same_networks
+from raygan.strategies.base import Plan, Progress, Setup, same_networks
 from raygan.strategies.orders import Order, Train
+from raygan.strategies.pmgan import costs
 from raygan.strategies.pmgan.generator import Generator
 from raygan.strategies.pmgan.judge import Judge
 from raygan.strategies.pmgan.networks import RealOrNot, WhichOne
@@ -121,50 +120,13 @@ class Pmgan(PmganSettings):
         """async: of the judge, all generators that ever take part."""
         return self.num_classes(config) if player == JUDGE and config.pace == "async" else 1
 
-    def num_classes(self, config: Config) -> int:
-        """Outputs of C."""
-        return self.classes or config.num_pairs
-
-    def slot_samples(self, config: Config) -> int:
-        """Samples in a slot: what the judge looks at, or the generator's whole batch where it
-        answers with a gradient for each.
-        """
-        if self.feedback == "gradients" and self.generator_batch == "full":
-            return config.batch_size
-        return share_of(
-            config.batch_size,
-            self.num_classes(config) if self.generator_batch == "share" else config.num_pairs,
-        )
-
-    def slot_bytes(self, setup: Setup) -> int:
-        """Of a generator's samples in its slot."""
-        return (
-            self.slot_samples(setup.config) * math.prod(setup.data.shape) * word_bytes(self.publish)
-        )
-
-    def answer_bytes(self, setup: Setup) -> int:
-        """To a generator: D and C, or a gradient for each of its samples."""
-        if self.feedback == "gradients":
-            return self.slot_samples(setup.config) * math.prod(setup.data.shape) * 4
-        d = num_words(self.discriminator(setup.config, JUDGE, setup.data.shape))
-        c = num_words(setup.classifier(JUDGE, self.num_classes(setup.config) + self.joint))
-        return (d + c) * word_bytes(self.publish)
-
     def bytes_a_step(self, setup: Setup) -> float:
         """A slot and an answer a generator."""
-        return setup.config.num_pairs * (self.slot_bytes(setup) + self.answer_bytes(setup))
+        return costs.bytes_a_step(self, setup)
 
     def traffic(self, setup: Setup) -> list[str]:
         """A slot's and an answer's."""
-        # both ways: a slot to the judge, an answer back
-        answer, classes = megabytes(self.answer_bytes(setup)), self.num_classes(setup.config)
-        return [
-            (
-                f"a slot         {megabytes(self.slot_bytes(setup))} a generator and step, of which"
-                " one is kept"
-            ),
-            f"an answer      {answer} a generator and step ({self.feedback}), {classes} classes",
-        ]
+        return costs.traffic(self, setup)
 
     def d_updates(self, config: Config) -> float:
         """The judge's one update has a batch of each generator, and counts as K."""

@@ -31,7 +31,10 @@ class ArraySettings(DataComponent):
     )
     scale: Scale = Field(
         "auto",
-        description="standard: points; bytes: 0..255; none: as it is; auto: by type and range.",
+        description=(
+            "LOW..HIGH: what is black and white; bytes: 0..255; standard: points, or the smallest"
+            " to the largest; none: as it is; auto: by type and range."
+        ),
     )
 
     @field_validator("layout")

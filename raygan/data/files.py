@@ -23,7 +23,7 @@ from raygan.data.pixels import SUFFIXES, BrokenPicture, decode
 from raygan.data.record import Array, Read, Record
 from raygan.data.room import within_room
 from raygan.data.rows import Rows
-from raygan.data.scaling import Scale, scaled_pictures
+from raygan.data.scaling import DEEP_FOR_CERTAIN, Facts, Scale, asked, scaled_pictures
 from raygan.data.split import SplitData
 from raygan.data.stored import part_rows
 from raygan.errors import DataError
@@ -130,7 +130,7 @@ def stack_images(
     size of the first one.
     """
     names: list[str] = []
-    decoded = pictures_of(where, settings, record, named, names)
+    decoded = pictures_of(where, settings, record, named, names, scale)
     if (first := next(decoded, None)) is None:
         left = "; ".join(f"{n} {why}" for why, n in record.skipped.items())
         raise DataError(
@@ -139,24 +139,29 @@ def stack_images(
         )
     rows = Rows((count, *first.shape), first.dtype, lambda: stacked(chain([first], decoded)))
     array = keep(f"{where}: {count} images like {names[0]}", rows, record)
-    made, scaling = scaled_pictures(where, Rows.of(array), scale, record)
+    made, scaling = scaled_pictures(where, Rows.of(array), scale, record, settings.behind)
     record.recognised = f"{len(array):,} pictures of shape {array.shape[1:]}"
     return Read(keep(where, made, record), record, scaling), names
 
 
 def pictures_of(
-    where: str, settings: PictureSettings, record: Record, named: Iterable[Named], names: list[str]
+    where: str,
+    settings: PictureSettings,
+    record: Record,
+    named: Iterable[Named],
+    names: list[str],
+    scale: Scale = "auto",
 ) -> Iterator[Array]:
-    """Each picture (C, H, W), all like the first one; `names` gets those that were read."""
+    """Each picture (C, H, W), all like the first one; `names` gets those that were read. 16 bit
+    become 8 where `scale` is auto. Raises DataError where they turn out to be of fewer bits.
+    """
     first: Array | None = None
-    broken = 0
+    broken = deepest = 0
     for name, load in named:
         what = f"{where.partition(':')[0]}: {name}"
         notes: list[str] = []
         try:
-            picture = settings.fit_in(
-                decode(what, load(), settings.behind, notes.append), notes.append
-            )
+            picture = decode(what, load(), settings.behind, notes.append)
         except (BrokenPicture, OSError) as error:
             # counted before it is allowed: the line that ends the run says how many there were at
             # least
@@ -165,6 +170,17 @@ def pictures_of(
                 raise DataError(broken_line(what, error, broken)) from None
             record.skip("pictures that cannot be read", name)
             continue
+        if picture.dtype == np.uint16 and scale == "auto":
+            # one by one, so that they go with pictures of 8 bits; whether that was right is known
+            # when all have been seen
+            deepest = max(deepest, int(picture.max()))
+            picture = np.rint(picture / 257).astype(np.uint8)
+            notes.append("16 bit scaled to 8")
+        if picture.dtype.kind == "f" and not np.isfinite(picture).all():
+            raise DataError(f"{what} holds numbers that are NaN or infinite. Fill them.")
+        if picture.dtype == np.uint16 and settings.size:
+            picture = picture.astype(np.float32)  # as what a resize gives
+        picture = settings.fit_in(picture, notes.append)
         first = picture if first is None else first
         # one array holds them all; which setting would bring them together is told
         if (picture.shape, picture.dtype) != (first.shape, first.dtype):
@@ -173,6 +189,8 @@ def pictures_of(
         for note in notes:
             record.convert(note)
         yield picture
+    if 0 < deepest <= DEEP_FOR_CERTAIN:
+        raise asked(where, np.dtype(np.uint16), Facts(0, deepest, whole=True))
 
 
 def stacked(pictures: Iterator[Array]) -> Iterator[Array]:

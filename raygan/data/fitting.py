@@ -50,15 +50,20 @@ class Fitting(DataComponent):
         return self.background or "white"
 
     def fit_in(
-        self, picture: Array, said: Callable[[str], None], white: float | None = None
+        self,
+        picture: Array,
+        said: Callable[[str], None],
+        span: tuple[float, float] | None = None,
     ) -> Array:
-        """A decoded picture with the size and the channels that are asked for."""
+        """A decoded picture with the size and the channels that are asked for. `span`: of numbers,
+        what is black and white, where that is known.
+        """
         if self.channels and len(picture) != self.channels:
             said("grey to RGB" if self.channels == 3 else "RGB to grey")
             picture = recoloured(picture, self.channels)
         if self.size and picture.shape[1:] != (self.size, self.size):
             said(f"{'cut' if self.fit == 'crop' else 'padded'} to {self.size} x {self.size}")
-            picture = fitted(picture, self.size, self.fit, self.behind, white)
+            picture = fitted(picture, self.size, self.fit, self.behind, span)
         return picture
 
 
@@ -134,6 +139,6 @@ def changing(
             # of noise behind it: a function of the picture, so that a second reading gives the same
             seed = int(picture.sum(dtype=np.uint64))
             picture = laid(where, picture[:-1], picture[-1], settings.behind, seed, said)
-        return settings.fit_in(picture, said, None if dtype == np.uint8 else 1.0)
+        return settings.fit_in(picture, said, (-1.0, 1.0))
 
     return change

@@ -26,7 +26,11 @@ class Folder(FileComponent, PictureSettings):
     """Images; sub-folders are walked, linked ones too, each once."""
 
     scale: Scale = Field(
-        "auto", description="bytes: 0..255; none: as it is; auto: by type and range."
+        "auto",
+        description=(
+            "LOW..HIGH: what is black and white; bytes: 0..255; standard: the smallest to the"
+            " largest; none: as it is; auto: by type and range."
+        ),
     )
 
     def sources(self) -> list[Path | str]:

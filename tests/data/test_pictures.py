@@ -1,0 +1,223 @@
+"""Ranges and forms of pictures that look like others: asked for, or read as what they are."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from raygan.config import load_component
+from raygan.data.files import FileComponent
+from raygan.data.odd import oddities
+from raygan.data.record import Read
+from raygan.errors import ConfigError, DataError
+
+RNG = np.random.default_rng(0)
+TWELVE = 4095 / 255
+BYTES = RNG.integers(0, 256, (5, 1, 6, 8)).astype(np.uint8)
+UNIT = RNG.random((5, 1, 6, 8))
+
+
+def reader(kind: str, path: Path, **settings: Any) -> FileComponent:
+    found = load_component("data", {"name": kind, "path": str(path), **settings})
+    assert isinstance(found, FileComponent)
+    return found
+
+
+def read(kind: str, path: Path, **settings: Any) -> Read:
+    return reader(kind, path, **settings).found()
+
+
+def refused(kind: str, path: Path, **settings: Any) -> str:
+    with pytest.raises((DataError, ConfigError)) as error:
+        read(kind, path, **settings)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def written(folder: Path, array: Any, kind: str) -> tuple[str, Path]:
+    """(N, 1, H, W) as .npy, or as files that hold the same numbers."""
+    if kind == "npz":
+        np.save(folder / "x.npy", array)
+        return "npz", folder / "x.npy"
+    for i, picture in enumerate(array[:, 0]):
+        Image.fromarray(picture).save(folder / f"{i}.{kind}")
+    return "folder", folder
+
+
+def with_one(array: Any, number: float) -> Any:
+    out = array.copy()
+    out[1, 0, 2, 3] = number
+    return out
+
+
+# numbers, their form, the first suggestion, and what D is then shown, by hand
+NEAR: dict[str, tuple[Any, str, str, Any]] = {
+    "0..1, a hair below": (with_one(UNIT, -1e-7), "npz", "0..1", with_one(UNIT, 0) * 2 - 1),
+    "0..1, a hair above": (with_one(UNIT, 1 + 1e-7), "npz", "0..1", with_one(UNIT, 1) * 2 - 1),
+    "0..1 in tiff": (with_one(UNIT, -1e-7).astype(np.float32), "tif", "0..1", with_one(UNIT, 0) * 2 - 1),
+    "0..1, undershoot": (with_one(UNIT, -0.1), "npz", "-1..1", with_one(UNIT, -0.1)),
+    "-1..1, a hair below": (with_one(UNIT * 2 - 1, -1 - 1e-7), "npz", "-1..1", with_one(UNIT * 2 - 1, -1)),
+    "0..255, a hair below": (with_one(UNIT * 255, -1e-5), "npz", "bytes", with_one(UNIT, 0) * 2 - 1),
+    "0..255, a hair above": (with_one(UNIT * 255, 255.0001), "npz", "bytes", with_one(UNIT, 1) * 2 - 1),
+    "0..1 divided twice": (UNIT / 255, "npz", "standard", None),
+    "uint8 masks": (BYTES & 1, "npz", "0..1", (BYTES & 1) * 255),
+    "masks in png": (BYTES & 1, "png", "0..1", (BYTES & 1) * 255),
+    "int64 masks": ((BYTES & 1).astype(np.int64), "npz", "0..1", (BYTES & 1) * 255),
+    "2 bit": (BYTES & 3, "npz", "0..3", (BYTES & 3) * 85),
+    "4 bit": (BYTES & 15, "npz", "0..15", (BYTES & 15) * 17),
+    "4 bit in wider ones": ((BYTES & 15).astype(np.int32), "npz", "0..15", (BYTES & 15) * 17),
+    "4 bit as floats": ((BYTES & 15).astype(np.float32), "npz", "0..15", (BYTES & 15) / 7.5 - 1),
+    "labels": (BYTES % 10, "npz", "standard", BYTES % 10 / 4.5 - 1),
+    "per cent as floats": (with_one(np.rint(UNIT * 100), 100), "npz", "0..100", with_one(np.rint(UNIT * 100), 100) / 50 - 1),
+    "uint16 of 8 bit": (BYTES.astype(np.uint16), "npz", "bytes", BYTES),
+    "16 bit png of 8 bit": (BYTES.astype(np.uint16), "png", "bytes", BYTES),
+    "16 bit tiff of 8 bit": (BYTES.astype(np.uint16), "tif", "bytes", BYTES),
+    "uint16 of 12 bit": (BYTES.astype(np.uint16) << 4, "npz", "0..4095", np.rint((BYTES * 16.0) / TWELVE)),
+    "big-endian uint16 of 12 bit": ((BYTES.astype(np.uint16) << 4).astype(">u2"), "npz", "0..4095", np.rint((BYTES * 16.0) / TWELVE)),
+    "16 bit png of 12 bit": (BYTES.astype(np.uint16) << 4, "png", "0..4095", np.rint((BYTES * 16.0) / TWELVE)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NEAR)
+def test_what_looks_like_another_range_is_asked_for_and_the_suggestion_works(
+    name: str, tmp_path: Path
+) -> None:
+    array, form, suggested, seen = NEAR[name]
+    kind, path = written(tmp_path, array, form)
+    line = refused(kind, path)
+    asked = re.search(r"Set data.scale: (\S+) \(", line)
+    assert asked, line
+    assert asked[1] == suggested
+    found = read(kind, path, scale=suggested)
+    if seen is not None:
+        assert np.allclose(found.array, seen, atol=1e-6)
+        assert (found.array.dtype == np.uint8) == (np.max(seen) > 1)
+    clipped = any("a hair outside" in what for what in found.record.converted)
+    assert clipped == (array.min() < -1 or "a hair" in name or name == "0..1 in tiff")
+
+
+# what is certain, and stays as it is read: numbers, and what D is shown of them
+CERTAIN: dict[str, tuple[Any, Any]] = {
+    "0..1": (UNIT, (UNIT * 2 - 1).astype(np.float32)),
+    "float32 0..1": (UNIT.astype("f4"), (UNIT.astype("f4").astype("f8") * 2 - 1).astype("f4")),
+    "-1..1": (UNIT * 2 - 1, (UNIT * 2 - 1).astype(np.float32)),
+    "-0.3..1": (with_one(UNIT, -0.3), with_one(UNIT, -0.3).astype(np.float32)),
+    "0..255, whole": (BYTES * 1.0, BYTES),
+    "nothing but black": (BYTES * 0, BYTES * 0),
+    "dark bytes": (BYTES & 31, BYTES & 31),
+    "16 bit": (BYTES.astype(np.uint16) * 200, np.rint(BYTES * 200.0 / 257).astype(np.uint8)),
+    "bool": (BYTES > 99, np.where(BYTES > 99, 255, 0).astype(np.uint8)),
+}
+
+
+@pytest.mark.parametrize("name", CERTAIN)
+def test_what_is_certain_is_not_asked_for(name: str, tmp_path: Path) -> None:
+    array, seen = CERTAIN[name]
+    found = read(*written(tmp_path, array, "npz"))
+    assert found.array.dtype == seen.dtype
+    assert np.array_equal(found.array, seen)
+
+
+RANGES: dict[str, tuple[Any, str, Any]] = {
+    "16 bit that are dark": (BYTES.astype(np.uint16), "0..65535", np.rint(BYTES / 257)),
+    "signed whole numbers": (BYTES.astype(np.int16) * 16 - 1024, "-1024..3071", (BYTES * 16.0) / 2047.5 - 1),
+    "floats": (UNIT * 40 + 200, "200..300", (UNIT * 40) / 50 - 1),
+    "an exponent": (UNIT * 1e6, "0..1e6", UNIT * 2 - 1),
+    "bytes that are darker": (BYTES // 2, "0..127", np.rint(BYTES // 2 / (127 / 255))),
+    "0..1 as it is": (UNIT / 2, "-1..1", UNIT / 2),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_any_range_can_be_given(name: str, tmp_path: Path) -> None:
+    array, scale, seen = RANGES[name]
+    found = read(*written(tmp_path, array, "npz"), scale=scale)
+    assert np.allclose(found.array, seen, atol=1e-6)
+    if found.scaling:
+        assert np.allclose(
+            found.scaling.back(found.array), array, rtol=1e-6, atol=1e-7 * np.ptp(array)
+        )
+
+
+@pytest.mark.parametrize("scale", ["0..1", "-1..1", "bytes", "none"])
+def test_what_lies_further_out_than_a_hair_is_refused(scale: str, tmp_path: Path) -> None:
+    line = refused(*written(tmp_path, UNIT * 300 - 20, "npz"), scale=scale)
+    assert re.search(
+        r"holds -1\d\.\d+\.\.27\d.* needs -?\d+\.\.\d+. Set data.scale: standard", line
+    )
+
+
+@pytest.mark.parametrize("scale", ["1..0", "0..0", "0..", "a..b", "byte", "0...1", "0..1e999"])
+def test_what_is_no_range_is_one_line(scale: str, tmp_path: Path) -> None:
+    line = refused(*written(tmp_path, UNIT, "npz"), scale=scale)
+    assert "write auto, none, standard, bytes, or LOW..HIGH" in line
+
+
+def test_points_of_a_range(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", UNIT[:, 0, :, 0] * 10)
+    found = read("npz", tmp_path / "x.npy", scale="0..10")
+    assert np.allclose(found.array, UNIT[:, 0, :, 0] * 2 - 1, atol=1e-6)
+    assert found.scaling is not None
+    assert np.allclose(found.scaling.back(found.array), UNIT[:, 0, :, 0] * 10, atol=1e-5)
+    assert "needs 0..5" in refused("npz", tmp_path / "x.npy", scale="0..5")
+
+
+def test_what_stays_dark_is_told(tmp_path: Path) -> None:
+    told = oddities(reader(*written(tmp_path, BYTES % 101, "npz")).load(0))
+    assert [line for line in told if "no pixel is brighter than 39% of white" in line]
+    np.save(tmp_path / "x.npy", BYTES)
+    assert not oddities(reader("npz", tmp_path / "x.npy").load(0))
+
+
+def test_16_bit_go_with_8_bit(tmp_path: Path) -> None:
+    Image.fromarray(BYTES[0, 0]).save(tmp_path / "a.png")
+    Image.fromarray(BYTES[1, 0].astype(np.uint16) * 257).save(tmp_path / "b.png")
+    assert np.array_equal(read("folder", tmp_path).array, BYTES[:2])
+
+
+@pytest.mark.parametrize("form", ["tif", "npz"])
+@pytest.mark.parametrize("background", ["white", "black"])
+@pytest.mark.parametrize("scale", ["auto", "standard", "200..400"])
+def test_padding_of_numbers_is_the_end_of_their_range(
+    form: str, background: str, scale: str, tmp_path: Path
+) -> None:
+    array = (UNIT * 2 - 1 if scale == "auto" else UNIT * 100 + 250).astype(np.float32)
+    kind, path = written(tmp_path, array, form)
+    found = read(kind, path, scale=scale, size=8, fit="pad", background=background)
+    low, high = {"auto": (-1, 1), "standard": (array.min(), array.max())}.get(scale, (200, 400))
+    seen = (array.astype(np.float64) - (high + low) / 2) / ((high - low) / 2)
+    assert np.allclose(found.array[:, :, 1:7], seen, atol=1e-5)
+    assert (found.array[:, :, [0, 7]] == (1 if background == "white" else -1)).all()
+
+
+@pytest.mark.parametrize("form", ["png", "tif", "npz"])
+def test_padding_of_noise_is_noise_and_the_same_each_time(form: str, tmp_path: Path) -> None:
+    array = (UNIT * 2 - 1).astype(np.float32) if form == "tif" else BYTES
+    kind, path = written(tmp_path, array, form)
+    first, again = (read(kind, path, size=8, fit="pad", background="noise").array for _ in range(2))
+    assert np.array_equal(first, again)
+    assert np.array_equal(first[:, :, 1:7], array)
+    edge = first[:, :, [0, 7]].astype(np.float64)
+    assert edge.std() > 0.2 * np.ptp(array)
+    assert len({picture.tobytes() for picture in edge}) == len(array)
+
+
+@pytest.mark.parametrize("shape", [(5, 8), (8, 5), (3, 8), (8, 8), (20, 7), (1, 30)])
+@pytest.mark.parametrize("background", ["white", "black"])
+def test_bytes_are_padded_as_pillow_does(
+    shape: tuple[int, int], background: str, tmp_path: Path
+) -> None:
+    image = Image.fromarray(RNG.integers(0, 256, (*shape, 3)).astype(np.uint8))
+    image.save(tmp_path / "a.png")
+    seen = ImageOps.pad(image, (8, 8), Image.Resampling.LANCZOS, color=background)
+    found = read("folder", tmp_path, size=8, fit="pad", background=background)
+    assert np.array_equal(found.array[0], np.moveaxis(np.asarray(seen), -1, 0))
+
+
+def test_missing_numbers_of_a_picture_are_told_with_its_name(tmp_path: Path) -> None:
+    kind, path = written(tmp_path, with_one(UNIT, np.nan).astype(np.float32), "tif")
+    for settings in ({}, {"size": 8, "fit": "pad"}):
+        assert "1.tif holds numbers that are NaN" in refused(kind, path, **settings)

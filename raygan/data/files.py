@@ -30,7 +30,8 @@ from raygan.errors import DataError
 from raygan.paths import expanded
 
 JUNK = ("thumbs.db", "desktop.ini", ".ds_store")
-JUNK_FOLDERS = ("__MACOSX", ".ipynb_checkpoints", "@eaDir")
+JUNK_FOLDERS = ("__MACOSX", ".ipynb_checkpoints", "@eaDir", "$RECYCLE.BIN", "lost+found")
+LEFT_BEHIND = "what file managers leave behind"
 TOGETHER = 256
 """Pictures that are written at a time."""
 Named = tuple[str, Callable[[], bytes]]
@@ -253,12 +254,25 @@ def unlike(what: str, picture: Array, before: Array) -> DataError:
     )
 
 
+def unseen(name: str) -> str:
+    """Why a file or a folder of this name is left out; "" for all others.
+
+    >>> unseen("__MACOSX"), unseen(".thumbnails"), unseen("cats")
+    ('what file managers leave behind', 'hidden files and folders', '')
+    """
+    if name in JUNK_FOLDERS:
+        return LEFT_BEHIND
+    # thumbnails, a bin, a version control's own: nobody sees that they are there
+    return "hidden files and folders" if name.startswith(".") else ""
+
+
 def wanted(name: str, parents: Sequence[str], record: Record) -> bool:
     """Is it a picture, by its name? What is not is counted."""
     low = name.lower()
     full = "/".join([*parents, name])
-    if name.startswith("._") or low in JUNK or any(p in JUNK_FOLDERS for p in parents):
-        record.skip("what file managers leave behind", full)
+    left = name.startswith("._") or low in JUNK
+    if why := LEFT_BEHIND if left else next(filter(None, map(unseen, [*parents, name])), ""):
+        record.skip(why, full)
         return False
     if low.endswith(SUFFIXES):
         return True

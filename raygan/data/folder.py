@@ -8,11 +8,11 @@ from pathlib import Path
 from pydantic import Field
 
 from raygan.data.files import (
-    JUNK_FOLDERS,
     FileComponent,
     PictureSettings,
     folder_classes,
     stack_images,
+    unseen,
     wanted,
 )
 from raygan.data.record import Read, Record
@@ -80,8 +80,8 @@ def walk(root: Path, record: Record) -> list[Path]:
         for entry in entries:
             if not is_folder(entry):
                 files += [Path(entry.path)] if wanted(entry.name, parents, record) else []
-            elif entry.name in JUNK_FOLDERS:
-                record.skip("what file managers leave behind", entry.path)
+            elif why := unseen(entry.name):
+                record.skip(why, entry.path)
             else:
                 (links if entry.is_symlink() else real).append(Path(entry.path))
     return sorted(files)

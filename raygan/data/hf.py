@@ -4,7 +4,7 @@ install raygan[hub]`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,9 +13,10 @@ from typing import Any
 from pydantic import Field
 
 from raygan.data.arrays import ArraySettings, as_samples
-from raygan.data.files import FileComponent, Named, PictureSettings, stack_images
-from raygan.data.parquet import labelled, picture_column, present
+from raygan.data.files import FileComponent, PictureSettings, stack_images
+from raygan.data.parquet import content, labelled, picture_column
 from raygan.data.record import Read, Record
+from raygan.data.room import read_file
 from raygan.data.table import column_classes, columns, parted
 from raygan.errors import DataError
 from raygan.paths import expanded
@@ -55,9 +56,12 @@ class Hf(FileComponent, ArraySettings, PictureSettings):
             for name in table.column_names:
                 if name != column:
                     record.skip("columns", name)
-            found, names = stack_images(
-                self.where, self, record, len(table), cells(table, column), self.scale
+            read = partial(read_below, self.where, self._roots(datasets))
+            named = (
+                (f"row {at}", partial(content, cell.as_py(), read))
+                for at, cell in enumerate(table.column(column))
             )
+            found, names = stack_images(self.where, self, record, len(table), named, self.scale)
             return labelled(self.where, found, names, labels, record)
         array = columns(self.where, table, self.column, record)
         found = as_samples(self.where, array, self.layout, self.scale, record)
@@ -79,14 +83,31 @@ class Hf(FileComponent, ArraySettings, PictureSettings):
         found = datasets.load_from_disk(str(folder))
         return found[self.split] if isinstance(found, dict) else found
 
+    def _roots(self, datasets: Any) -> list[Path]:
+        """Where files may lie that cells name: the folder, or what `datasets` itself fetched."""
+        folder = expanded(self.path)
+        if folder.is_dir():
+            return [folder]
+        from huggingface_hub.constants import HF_HUB_CACHE
+
+        return [Path(datasets.config.HF_DATASETS_CACHE), Path(HF_HUB_CACHE)]
+
 
 SAVED = ("dataset_info.json", "dataset_dict.json")
 """What `save_to_disk` leaves in its folder."""
 
 
-def cells(table: Any, column: str) -> Iterator[Named]:
-    """(row, what gives its bytes)."""
-    for at, cell in enumerate(table.column(column)):
-        value = cell.as_py()
-        raw = value["bytes"] if isinstance(value, dict) else value
-        yield f"row {at}", partial(present, raw)
+def read_below(where: str, roots: list[Path], path: str) -> bytes:
+    """A file that a cell names, as such or from a root on. Raises DataError for one that lies
+    outside all roots; OSError.
+    """
+    for root in roots:
+        # the table was written by others: it names no file of this machine that is not among its own
+        for base in (root.absolute(), root.resolve()):
+            file = Path(os.path.normpath(base / path))
+            if file.is_relative_to(base):
+                return read_file(f"{where}: {path}", file)
+    raise DataError(
+        f"{where} holds the path {path!r}, which is not below {roots[0]}. Bring the pictures there,"
+        " or write their bytes into the table."
+    )

@@ -72,6 +72,9 @@ class Npz(FileComponent, ArraySettings, Fitting):
                 raise DataError(
                     f"{where}: no labels {self.labels!r}. It holds: {listed(archive.files)}."
                 )
+            # only the last one of a name can be read: nobody asked for it rather than the others
+            if twice := [n for n in archive.files if archive.files.count(n) > 1]:
+                raise DataError(f"{where} holds {twice[0]} twice. Save it anew.")
             key = one_of(where, "array", there, self.key, USUAL, "key")
             for other in there:
                 if other != key:

@@ -10,7 +10,7 @@ from pydantic import Field
 from raygan.data.arrays import ArraySettings
 from raygan.data.files import FileComponent, PictureSettings, folder_classes, stack_images, wanted
 from raygan.data.npz import Npz
-from raygan.data.record import Read, Record
+from raygan.data.record import Read, Record, printable
 from raygan.data.room import check_room
 from raygan.data.search import must_be_file
 from raygan.errors import DataError
@@ -28,7 +28,7 @@ class Zip(FileComponent, PictureSettings, ArraySettings):
         path, record = must_be_file(self.name, self.path), Record(f"zip:{self.path}")
         try:
             with zipfile.ZipFile(path) as archive:
-                files = sorted(n for n in archive.namelist() if not n.endswith("/"))
+                files = members_of(f"data.zip: {path}", archive)
                 members = [
                     n for n in files if wanted(n.rpartition("/")[2], n.split("/")[:-1], record)
                 ]
@@ -44,8 +44,8 @@ class Zip(FileComponent, PictureSettings, ArraySettings):
                     return arrays.read()
                 # what the archive's index says, before anything is unpacked
                 for n in members:
-                    check_room(f"data.zip: {n} in {path}", archive.getinfo(n).file_size)
-                named = ((n, lambda n=n: archive.read(n)) for n in members)
+                    check_room(f"data.zip: {n} in {path}", files[n].file_size)
+                named = ((n, lambda n=n: archive.read(files[n])) for n in members)
                 found, names = stack_images(
                     self.where, self, record, len(members), named, self.scale
                 )
@@ -67,3 +67,22 @@ class Zip(FileComponent, PictureSettings, ArraySettings):
             found.scaling,
             folder_classes(self.where, self.labels, parents, record),
         )
+
+
+def members_of(where: str, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """Its files by name, in the order of their names, folders parted by "/". Raises DataError for a
+    name that is there twice.
+    """
+    found: dict[str, zipfile.ZipInfo] = {}
+    for entry in archive.infolist():
+        # archivers of Windows write backslashes, others begin with "./" or "/"
+        name = "/".join(
+            p for p in entry.filename.replace("\\", "/").split("/") if p not in ("", ".")
+        )
+        if entry.is_dir() or entry.filename.endswith("\\"):
+            continue
+        # an archive that was added to: unpacked, the last one would be left, and nobody asked
+        if name in found:
+            raise DataError(f"{where} holds {printable(name)} twice. Pack it anew.")
+        found[name] = entry
+    return dict(sorted(found.items()))

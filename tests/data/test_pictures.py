@@ -1,10 +1,14 @@
 """Ranges and forms of pictures that look like others: asked for, or read as what they are."""
 
+import io
 import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image, ImageOps
 
@@ -12,6 +16,7 @@ from raygan.config import load_component
 from raygan.data.files import FileComponent
 from raygan.data.odd import oddities
 from raygan.data.record import Read
+from raygan.data.split import shuffled
 from raygan.errors import ConfigError, DataError
 
 RNG = np.random.default_rng(0)
@@ -76,7 +81,7 @@ NEAR: dict[str, tuple[Any, str, str, Any]] = {
     "16 bit png of 8 bit": (BYTES.astype(np.uint16), "png", "bytes", BYTES),
     "16 bit tiff of 8 bit": (BYTES.astype(np.uint16), "tif", "bytes", BYTES),
     "uint16 of 12 bit": (BYTES.astype(np.uint16) << 4, "npz", "0..4095", np.rint((BYTES * 16.0) / TWELVE)),
-    "big-endian uint16 of 12 bit": ((BYTES.astype(np.uint16) << 4).astype(">u2"), "npz", "0..4095", np.rint((BYTES * 16.0) / TWELVE)),
+    "big-endian": ((BYTES.astype(np.uint16) << 4).astype(">u2"), "npz", "0..4095", np.rint((BYTES * 16.0) / TWELVE)),
     "16 bit png of 12 bit": (BYTES.astype(np.uint16) << 4, "png", "0..4095", np.rint((BYTES * 16.0) / TWELVE)),
 }  # fmt: skip
 
@@ -221,3 +226,206 @@ def test_missing_numbers_of_a_picture_are_told_with_its_name(tmp_path: Path) -> 
     kind, path = written(tmp_path, with_one(UNIT, np.nan).astype(np.float32), "tif")
     for settings in ({}, {"size": 8, "fit": "pad"}):
         assert "1.tif holds numbers that are NaN" in refused(kind, path, **settings)
+
+
+# -------------------------------------------------------------------------------------------------------------
+# Pillow's pictures of a Dataset
+
+RGB = RNG.integers(0, 256, (5, 8, 9, 3)).astype(np.uint8)
+
+
+class Seen:
+    """A Dataset of pictures."""
+
+    def __init__(self, pictures: list[Image.Image]) -> None:
+        self.pictures = pictures
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, index: int) -> Image.Image:
+        return self.pictures[index]
+
+
+def keyed(image: Image.Image, key: Any) -> Image.Image:
+    image.info["transparency"] = key
+    return image
+
+
+CHANGES: dict[str, tuple[Any, str]] = {
+    "L": (lambda i: i.convert("L"), ""),
+    "RGB": (lambda i: i, ""),
+    "1": (lambda i: i.convert("1"), "False and True"),
+    "P": (lambda i: i.quantize(16), "mode P converted to RGB"),
+    "P with transparency": (
+        lambda i: keyed(i.quantize(16), i.quantize(16).getpixel((0, 0))), "laid over white",
+    ),
+    "PA": (lambda i: i.convert("RGBA").quantize(16).convert("PA"), ""),
+    "HSV": (lambda i: i.convert("HSV"), "mode HSV"),
+    "YCbCr": (lambda i: i.convert("YCbCr"), "mode YCbCr"),
+    "LAB": (lambda i: Image.frombytes("LAB", i.size, i.tobytes()), "mode LAB"),
+    "CMYK": (lambda i: i.convert("CMYK"), "mode CMYK"),
+    "L with a key": (lambda i: keyed(i.convert("L"), int(np.asarray(i.convert("L"))[0, 0])), "over white"),
+    "RGB with a key": (lambda i: keyed(i.copy(), i.getpixel((0, 0))), "over white"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_pillows_pictures_of_a_dataset_are_what_is_seen(name: str) -> None:
+    from raygan.data.arrays import as_samples
+    from raygan.data.given import spec_of
+    from raygan.data.plain import array_of
+    from raygan.data.record import Record
+
+    change, told = CHANGES[name]
+    pictures = [change(Image.fromarray(x)) for x in RGB]
+    record = Record("x")
+    found = as_samples("x", array_of("x", Seen(pictures), record), record=record)
+    grey = name in ("L", "1", "L with a key")
+    over = [Image.new("RGBA", i.size, "white") for i in pictures]
+    seen = np.stack(
+        [
+            np.asarray(Image.alpha_composite(o, i.convert("RGBA")).convert("L" if grey else "RGB"))
+            for o, i in zip(over, pictures, strict=True)
+        ]
+    )
+    seen = seen[:, None] if grey else np.moveaxis(seen, -1, 1)
+    assert np.abs(found.array.astype(int) - seen).max() <= (1 if "A" in name else 0)
+    assert not told or [n for what, n in record.converted.items() if told in what] == [5]
+    again: Any = load_component("data", spec_of(Seen(pictures)))
+    for _ in range(2):  # each start has the whole record, once
+        data = again.load(0)
+        assert np.array_equal(data.train, found.array[shuffled(5, 0)[1:]])
+        assert data.record.converted == record.converted
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "F", "I"])
+def test_channels_and_numbers_of_a_dataset_are_asked_for(mode: str) -> None:
+    from raygan.data.arrays import as_samples
+    from raygan.data.plain import array_of
+    from raygan.data.record import Record
+
+    pictures = [Image.fromarray(x).convert("L").convert(mode) for x in RGB]
+    with pytest.raises(DataError, match=r"Set data.layout: NHW"):
+        as_samples("x", array_of("x", Seen(pictures), Record("x")))
+
+
+# -------------------------------------------------------------------------------------------------------------
+# archives and folders
+
+
+def png(picture: Any) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(picture).save(out, "PNG")
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    "pattern", ["{}/{}.png", "{}\\{}.png", "top\\{}\\{}.png", "./{}/{}.png", "/{}/{}.png"]
+)
+def test_classes_of_a_zip_however_its_folders_are_parted(pattern: str, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr(f"{pattern.partition('{')[0]}empty{pattern[2:-6] or '/'}", b"")
+        for i, name in enumerate(("a", "b", "a", "b", "b")):
+            archive.writestr(pattern.format(name, i), png(RGB[i]))
+    found = read("zip", tmp_path / "x.zip")
+    order = [0, 2, 1, 3, 4]
+    assert found.classes == ["a", "a", "b", "b", "b"]
+    assert np.array_equal(found.array, np.moveaxis(RGB[order], -1, 1))
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("other", ["a/0.png", "a\\0.png", "./a/0.png", "a//0.png"])
+def test_a_name_that_is_twice_in_a_zip_is_one_line(other: str, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        for i, name in enumerate(("a/0.png", other, "a/1.png")):
+            archive.writestr(name, png(RGB[i]))
+    assert "holds a/0.png twice" in refused("zip", tmp_path / "x.zip")
+
+
+def test_a_name_that_is_twice_in_an_npz_is_one_line(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive, pytest.warns(UserWarning):
+        for array in RGB[:2]:
+            out = io.BytesIO()
+            np.save(out, array)
+            archive.writestr("x.npy", out.getvalue())
+    assert "holds x twice" in refused("npz", tmp_path / "x.npz")
+
+
+HIDDEN = (".thumbnails/0.png", ".Trash-1000/files/0.png", "a/.hidden.png", "a/.git/x/0.png")
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+def test_what_is_hidden_is_left_out_and_counted(kind: str, tmp_path: Path) -> None:
+    # of the folder itself it does not matter where it lies
+    root = tmp_path / ".cache" / "x"
+    for i, name in enumerate(("a/0.png", "b/0.png", *HIDDEN, "$RECYCLE.BIN/$R1.png")):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(png(RGB[i % 5]))
+    if kind == "zip":
+        with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+            for file in sorted(p for p in root.rglob("*") if p.is_file()):
+                archive.write(file, f"./{file.relative_to(root)}")
+    found = read(kind, root if kind == "folder" else tmp_path / "x.zip")
+    assert np.array_equal(found.array, np.moveaxis(RGB[:2], -1, 1))
+    assert found.classes == ["a", "b"]
+    assert found.record.skipped == {
+        "hidden files and folders": 4,
+        "what file managers leave behind": 1,
+    }
+
+
+# -------------------------------------------------------------------------------------------------------------
+# tables whose cells name files
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of pictures in the hub's layout; nothing is fetched."""
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    for i, name in enumerate(("train/a/0", "train/a/1", "train/b/2", "test/a/3", "test/b/4")):
+        (tmp_path / "hub" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(RGB[i]).save(tmp_path / "hub" / f"{name}.png")
+    return tmp_path / "hub"
+
+
+@pytest.mark.parametrize(("split", "which"), [("train", slice(0, 3)), ("test", slice(3, 5))])
+def test_a_folder_of_pictures_in_the_hubs_layout(split: str, which: slice, hub: Path) -> None:
+    found = read("hf", hub, split=split, labels="label")
+    assert np.array_equal(found.array, np.moveaxis(RGB[which], -1, 1))
+    assert found.classes == [str(int(i in (2, 4))) for i in range(*which.indices(5))]
+    (hub.parent / "link").symlink_to(hub)
+    assert np.array_equal(read("hf", hub.parent / "link", split=split).array, found.array)
+
+
+PATHS = ["/etc/hostname", "../x.png", "train/../../x.png", "~/x.png", "https://x.y/z.png", ""]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_table_names_no_file_outside_its_folder(path: str, hub: Path) -> None:
+    from raygan.data.hf import read_below
+
+    Image.fromarray(RGB[0]).save(hub.parent / "x.png")
+    with pytest.raises((DataError, OSError)):
+        read_below("x", [hub], path)
+
+
+@pytest.mark.parametrize("path", ["train/a/0.png", "./train/a/0.png", "train/b/../a/0.png"])
+def test_a_table_names_a_file_from_its_folder_on(path: str, hub: Path) -> None:
+    from raygan.data.hf import read_below
+
+    assert read_below("x", [hub], path) == (hub / "train/a/0.png").read_bytes()
+    assert read_below("x", [hub / "none", hub], str(hub / path)) == png(RGB[0])
+
+
+def test_a_parquet_whose_cells_name_files_is_one_line(hub: Path) -> None:
+    cells = [{"bytes": None, "path": "train/a/0.png"}] * 2
+    pq.write_table(pa.table({"image": cells}), hub / "x.parquet")
+    assert "path 'train/a/0.png' and no bytes" in refused("parquet", hub / "x.parquet")
+    pq.write_table(
+        pa.table({"image": [{**c, "bytes": png(RGB[0])} for c in cells]}), hub / "x.parquet"
+    )
+    assert np.array_equal(read("parquet", hub / "x.parquet").array[0], np.moveaxis(RGB[0], -1, 0))

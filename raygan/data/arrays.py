@@ -8,11 +8,12 @@ scale       to what networks make, and back         scaling.py
 from __future__ import annotations
 
 import re
+from typing import Annotated
 
 import numpy as np
 from pydantic import Field, field_validator
 
-from raygan.data.base import DataComponent
+from raygan.data.base import DataComponent, For
 from raygan.data.keeping import keep
 from raygan.data.layout import arranged
 from raygan.data.record import Array, Read, Record
@@ -26,7 +27,7 @@ LAYOUT = re.compile(r"points|NHW|NCHW|NHWC|[1-9]\d*(x[1-9]\d*){2}")
 class ArraySettings(DataComponent):
     """How an array is to be taken; what `auto` and None cannot tell for certain is asked for."""
 
-    layout: str | None = Field(
+    layout: Annotated[str | None, For("arrays")] = Field(
         None, description="points, NHW, NCHW, NHWC, or CxHxW of flat pictures; None: by shape."
     )
     scale: Scale = Field(

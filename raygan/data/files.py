@@ -9,14 +9,14 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import ConfigDict, Field, field_validator
 
-from raygan.data.base import Samples
+from raygan.data.base import For, Samples
 from raygan.data.cache import through_cache
-from raygan.data.fitting import Fitting, fit
+from raygan.data.fitting import Fitting, fit, refuse_idle
 from raygan.data.keeping import keep
 from raygan.data.labels import MANY, as_classes, spoken_classes
 from raygan.data.pixels import SUFFIXES, BrokenPicture, decode
@@ -86,12 +86,12 @@ class FileComponent(SplitData):
         """What is read, in the size and the channels that are asked for; large samples from the
         cache.
         """
-        return through_cache(
-            self,
-            lambda: (
-                fit(self.where, self, self.read()) if isinstance(self, Fitting) else self.read()
-            ),
-        )
+        return through_cache(self, self._fitted)
+
+    def _fitted(self) -> Read:
+        found = self.read()
+        refuse_idle(self.where, self, found)
+        return fit(self.where, self, found) if isinstance(self, Fitting) else found
 
     def load(self, seed: int) -> Samples:
         """The samples, split (`SplitData.cut`). Raises DataError."""
@@ -113,7 +113,7 @@ def labels_beside(path: Path, labels: str | None) -> list[Path]:
 class PictureSettings(Fitting):
     """What is done to encoded pictures; all of it is said at the start."""
 
-    skip_broken: int = Field(
+    skip_broken: Annotated[int, For("encoded pictures")] = Field(
         0, ge=0, description="So many pictures that cannot be read may be left out."
     )
 
@@ -142,7 +142,8 @@ def stack_images(
     array = keep(f"{where}: {count} images like {names[0]}", rows, record)
     made, scaling = scaled_pictures(where, Rows.of(array), scale, record, settings.behind)
     record.recognised = f"{len(array):,} pictures of shape {array.shape[1:]}"
-    return Read(keep(where, made, record), record, scaling), names
+    held = frozenset({"encoded pictures"})
+    return Read(keep(where, made, record), record, scaling, held=held), names
 
 
 def pictures_of(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import Field
@@ -46,12 +47,8 @@ class Folder(FileComponent, PictureSettings):
         named = ((str(p), lambda p=p: read_file(f"data.folder: {p}", p)) for p in files)
         found, names = stack_images(self.where, self, record, len(files), named, self.scale)
         parents = [str(Path(n).parent.relative_to(root)) for n in names]
-        return Read(
-            found.array,
-            record,
-            found.scaling,
-            folder_classes(self.where, self.labels, parents, record),
-        )
+        classes = folder_classes(self.where, self.labels, parents, record)
+        return replace(found, classes=classes)
 
 
 def walk(root: Path, record: Record) -> list[Path]:

@@ -8,11 +8,12 @@ import os
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from raygan.data.arrays import ArraySettings, as_samples
+from raygan.data.base import For
 from raygan.data.files import FileComponent, PictureSettings, stack_images
 from raygan.data.parquet import content, labelled, picture_column
 from raygan.data.record import Read, Record
@@ -25,7 +26,7 @@ from raygan.paths import expanded
 class Hf(FileComponent, ArraySettings, PictureSettings):
     """A column of pictures, or columns of numbers, as in parquet."""
 
-    split: str = Field("train", description="The part of the data set.")
+    split: Annotated[str, For("parts")] = Field("train", description="The part of the data set.")
     column: str | None = Field(
         None, description="None = image, img, the only one with bytes, or all if all are numbers."
     )
@@ -45,7 +46,8 @@ class Hf(FileComponent, ArraySettings, PictureSettings):
             ) from None
         record = Record(f"hf:{self.path}")
         try:
-            table = self._part(datasets).with_format("arrow")[:]
+            part, of_several = self._part(datasets)
+            table = part.with_format("arrow")[:]
         except Exception as error:  # of the network, the hub, or a data set's own layout
             raise DataError(
                 f"{self.where} cannot be loaded ({' '.join(str(error).split())[:200]}). Check its"
@@ -62,26 +64,32 @@ class Hf(FileComponent, ArraySettings, PictureSettings):
                 for at, cell in enumerate(table.column(column))
             )
             found, names = stack_images(self.where, self, record, len(table), named, self.scale)
-            return labelled(self.where, found, names, labels, record)
+            found = labelled(self.where, found, names, labels, record)
+            return replace(found, held=found.held | of_several)
         array = columns(self.where, table, self.column, record)
         found = as_samples(self.where, array, self.layout, self.scale, record)
+        found = replace(found, held=found.held | of_several)
         return (
             found
             if labels is None
             else replace(found, classes=column_classes(self.where, labels, len(array), record))
         )
 
-    def _part(self, datasets: Any) -> Any:
-        """Of the hub, of a folder in its layout, or of one that `save_to_disk` has written."""
+    def _part(self, datasets: Any) -> tuple[Any, set[str]]:
+        """(of the hub, of a folder in its layout, or of one that `save_to_disk` has written; has it
+        "parts"?).
+        """
         folder = expanded(self.path)
         # what `save_to_disk` wrote is no folder of files in the hub's layout, though it looks like
         # one
         if not any((folder / name).is_file() for name in SAVED):
-            return datasets.load_dataset(
-                str(folder) if folder.is_dir() else self.path, split=self.split
-            )
+            where = str(folder) if folder.is_dir() else self.path
+            return datasets.load_dataset(where, split=self.split), {"parts"}
         found = datasets.load_from_disk(str(folder))
-        return found[self.split] if isinstance(found, dict) else found
+        if isinstance(found, dict):
+            return found[self.split], {"parts"}
+        # one part alone, which may know which one it is
+        return found, {"parts"} if str(found.split) == self.split else set()
 
     def _roots(self, datasets: Any) -> list[Path]:
         """Where files may lie that cells name: the folder, or what `datasets` itself fetched."""

@@ -113,3 +113,5 @@ class Read:
     scaling: Scaling | None = None
     classes: Sequence[str] | None = None
     """The class of each sample, where the source tells (folders)."""
+    held: frozenset[str] = frozenset({"arrays"})
+    """What was read, by the words of settings (`base.For`): those for other things change nothing."""

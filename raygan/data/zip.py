@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from dataclasses import replace
+from typing import Annotated
 
 from pydantic import Field
 
 from raygan.data.arrays import ArraySettings
+from raygan.data.base import For
 from raygan.data.files import FileComponent, PictureSettings, folder_classes, stack_images, wanted
 from raygan.data.npz import Npz
 from raygan.data.record import Read, Record, printable
@@ -19,7 +22,7 @@ from raygan.errors import DataError
 class Zip(FileComponent, PictureSettings, ArraySettings):
     """Images, or arrays as in npz; nothing is unpacked to disk."""
 
-    key: str | None = Field(
+    key: Annotated[str | None, For("arrays with names")] = Field(
         None, description="Of arrays: the name; None = x, images, data, arr_0 or the only one."
     )
 
@@ -61,12 +64,8 @@ class Zip(FileComponent, PictureSettings, ArraySettings):
                 f"data.zip: {path} is not a zip archive that can be read ({error}). Check the path."
             ) from None
         parents = [n.rpartition("/")[0] or "." for n in names]
-        return Read(
-            found.array,
-            record,
-            found.scaling,
-            folder_classes(self.where, self.labels, parents, record),
-        )
+        classes = folder_classes(self.where, self.labels, parents, record)
+        return replace(found, classes=classes)
 
 
 def members_of(where: str, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:

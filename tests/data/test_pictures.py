@@ -343,8 +343,9 @@ def test_a_name_that_is_twice_in_a_zip_is_one_line(other: str, tmp_path: Path) -
     assert "holds a/0.png twice" in refused("zip", tmp_path / "x.zip")
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_a_name_that_is_twice_in_an_npz_is_one_line(tmp_path: Path) -> None:
-    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive, pytest.warns(UserWarning):
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
         for array in RGB[:2]:
             out = io.BytesIO()
             np.save(out, array)
@@ -429,3 +430,84 @@ def test_a_parquet_whose_cells_name_files_is_one_line(hub: Path) -> None:
         pa.table({"image": [{**c, "bytes": png(RGB[0])} for c in cells]}), hub / "x.parquet"
     )
     assert np.array_equal(read("parquet", hub / "x.parquet").array[0], np.moveaxis(RGB[0], -1, 0))
+
+
+# -------------------------------------------------------------------------------------------------------------
+# settings that change nothing
+
+
+def source(kind: str, root: Path) -> tuple[str, Path]:
+    """One of each kind, of pictures, arrays or points."""
+    kind, _, held = kind.partition(" of ")
+    path = root / f"x.{'npy' if kind == 'npy' else kind}"
+    if kind == "folder":
+        path.mkdir()
+        for i, picture in enumerate(RGB):
+            Image.fromarray(picture).save(path / f"{i}.png")
+    elif kind == "zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            for i, picture in enumerate(RGB if held == "pictures" else ()):
+                archive.writestr(f"{i}.png", png(picture))
+            if held == "arrays":
+                np.save(out := io.BytesIO(), RGB)
+                archive.writestr("x.npy", out.getvalue())
+    elif kind == "parquet":
+        points = {"a": UNIT[:, 0, 0, 0], "b": UNIT[:, 0, 0, 1]}
+        pq.write_table(
+            pa.table({"image": [png(p) for p in RGB]} if held == "pictures" else points), path
+        )
+    elif kind == "hf":
+        datasets = pytest.importorskip("datasets")
+        part = datasets.Dataset.from_dict({"a": UNIT[:, 0, 0, 0], "b": UNIT[:, 0, 0, 1]})
+        (datasets.DatasetDict(test=part) if held == "parts" else part).save_to_disk(path)
+    elif kind == "npz":
+        np.savez(path, x=RGB)
+    else:
+        np.save(path, RGB if held == "pictures" else UNIT[:, 0, 0])
+    return "npz" if kind == "npy" else kind, path
+
+
+IDLE = [
+    ("zip of pictures", {"key": "x"}, "data.key is for arrays with names"),
+    ("zip of pictures", {"layout": "points"}, "data.layout is for arrays"),
+    ("zip of arrays", {"skip_broken": 1}, "data.skip_broken is for encoded pictures"),
+    ("parquet of pictures", {"layout": "NHWC"}, "data.layout is for arrays"),
+    ("parquet of points", {"skip_broken": 1}, "data.skip_broken is for encoded pictures"),
+    ("parquet of points", {"size": 4}, "data.size is for pictures"),
+    ("npy of pictures", {"key": "x"}, "data.key is for arrays with names"),
+    ("npy of points", {"channels": 3}, "data.channels is for pictures"),
+    ("folder", {"fit": "pad"}, "data.fit does nothing without data.size"),
+    ("npz", {"fit": "pad"}, "data.fit does nothing without data.size"),
+    ("hf of one", {"split": "test"}, "data.split is for parts"),
+]
+
+
+@pytest.mark.parametrize(("kind", "settings", "line"), IDLE)
+def test_a_setting_that_changes_nothing_is_one_line(
+    kind: str, settings: Any, line: str, tmp_path: Path
+) -> None:
+    assert line in refused(*source(kind, tmp_path), **settings)
+
+
+USED = [
+    ("zip of pictures", {"skip_broken": 1, "size": 4, "fit": "pad"}),
+    ("zip of arrays", {"key": "x", "layout": "NHWC", "size": 4}),
+    ("parquet of pictures", {"column": "image", "background": "black"}),
+    ("parquet of points", {"layout": "points", "column": "a,b"}),
+    ("npy of pictures", {"layout": "NHWC", "channels": 1}),
+    ("npy of points", {"background": "white"}),
+    ("npz", {"key": "x"}),
+    ("folder", {"skip_broken": 2, "background": "noise"}),
+    ("hf of one", {"column": "a"}),
+    ("hf of parts", {"split": "test"}),
+]
+
+
+@pytest.mark.parametrize(("kind", "settings"), USED)
+def test_a_setting_that_is_used_is_not_refused_nor_is_a_config_with_all_of_them(
+    kind: str, settings: Any, tmp_path: Path
+) -> None:
+    made = reader(*source(kind, tmp_path), **settings)
+    array = made.found().array
+    again: Any = load_component("data", {"name": made.name, **made.model_dump()})
+    assert np.array_equal(again.found().array, array)

@@ -20,6 +20,7 @@ import numpy as np
 
 from raygan.data.record import Array
 from raygan.data.room import check_room
+from raygan.data.written import Written
 from raygan.errors import DataError
 
 if TYPE_CHECKING:
@@ -76,11 +77,13 @@ def decode(what: str, raw: bytes, background: Background, said: Callable[[str], 
             check_room(what, DECODING * image.width * image.height)
             if getattr(image, "is_animated", False):
                 said("first frame of several")
+            written = Written.of(image)
             image.load()
-            # cameras store a portrait lying on its side
-            if image.getexif().get(ORIENTATION, 1) not in (0, 1):
+            # cameras store a portrait lying on its side; other values say nothing
+            if image.getexif().get(ORIENTATION) in range(2, 9):
                 image = ImageOps.exif_transpose(image)
                 said("turned as EXIF says")
+            image = written.mended(image, said)
             return pixels(what, image, background, zlib.crc32(raw), said)
     except (*BROKEN, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise BrokenPicture(" ".join(str(error).split()) or type(error).__name__) from None

@@ -2,7 +2,9 @@
 
 import io
 import re
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -511,3 +513,121 @@ def test_a_setting_that_is_used_is_not_refused_nor_is_a_config_with_all_of_them(
     array = made.found().array
     again: Any = load_component("data", {"name": made.name, **made.model_dump()})
     assert np.array_equal(again.found().array, array)
+
+
+# -------------------------------------------------------------------------------------------------------------
+# files as their formats have them, by hand
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def raw_png(size: tuple[int, int], depth: int, colour: int, rows: list[bytes], key: bytes) -> bytes:
+    """As libpng writes it; key: of its tRNS."""
+    head = struct.pack(">IIBBBBB", *size, depth, colour, 0, 0, 0)
+    body = zlib.compress(b"".join(b"\0" + row for row in rows))
+    parts = [(b"IHDR", head), *([(b"tRNS", key)] if key else []), (b"IDAT", body), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+
+
+def raw_tiff(packed: bytes, size: tuple[int, int], bits: int, sign: int, photo: int) -> bytes:
+    """One strip of grey, little-endian."""
+    tags = [(256, size[0]), (257, size[1]), (258, bits), (259, 1), (262, photo), (273, 200), (277, 1), (278, size[1]),
+            (279, len(packed)), (284, 1), (339, sign)]  # fmt: skip
+    head = b"II*\0" + struct.pack("<IH", 8, len(tags))
+    head += b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    return head.ljust(200, b"\0") + packed
+
+
+GREYS = RNG.integers(0, 65536, (4, 6)).astype(np.uint16)
+GREYS.flat[:2] = 0, 65535
+
+
+def tiff(dtype: str, bits: int, sign: int, photo: int = 1) -> tuple[Any, bytes]:
+    """(numbers, a file of them)."""
+    numbers = (GREYS.astype(np.uint32) * 65537 >> (32 - bits)).astype(
+        f"u{np.dtype(dtype).itemsize}"
+    )
+    if dtype == "f4":
+        numbers = GREYS / 65535
+    packed = numbers.astype("<f4").tobytes() if dtype == "f4" else numbers.tobytes()
+    if bits == 12:
+        a, b = numbers.reshape(-1, 2).astype(int).T
+        packed = np.stack([a >> 4, (a & 15) << 4 | b >> 8, b & 255], 1).astype(np.uint8).tobytes()
+    read_as = numbers if dtype == "f4" else numbers.view(dtype)
+    return read_as.astype(np.float64), raw_tiff(packed, (6, 4), bits, sign, photo)
+
+
+def stretched(numbers: Any) -> Any:
+    low, high = numbers.min(), numbers.max()
+    return (numbers - (low + high) / 2) / ((high - low) / 2)
+
+
+TIFFS: dict[str, tuple[tuple[Any, bytes], str, Any]] = {
+    "int8": (tiff("i1", 8, 2), "standard", stretched),
+    "uint8": (tiff("u1", 8, 1), "auto", lambda x: x),
+    "uint8, white is 0": (tiff("u1", 8, 1, 0), "auto", lambda x: 255 - x),
+    "uint16": (tiff("u2", 16, 1), "auto", lambda x: np.rint(x / 257)),
+    "uint16, white is 0": (tiff("u2", 16, 1, 0), "auto", lambda x: np.rint((65535 - x) / 257)),
+    "12 bit": (tiff("u2", 12, 1), "auto", lambda x: np.rint(x * (255 / 4095))),
+    "int16": (tiff("i2", 16, 2), "standard", stretched),
+    "int32": (tiff("i4", 32, 2), "standard", stretched),
+    "uint32": (tiff("u4", 32, 1), "standard", stretched),
+    "float32": (tiff("f4", 32, 3), "auto", lambda x: x * 2 - 1),
+}
+
+
+@pytest.mark.parametrize("name", TIFFS)
+def test_a_tiff_is_read_as_its_header_says(name: str, tmp_path: Path) -> None:
+    (numbers, raw), scale, seen = TIFFS[name]
+    (tmp_path / "a.tif").write_bytes(raw)
+    found = read("folder", tmp_path, scale=scale)
+    assert np.allclose(found.array[0, 0], seen(numbers), atol=1 if name == "12 bit" else 1e-6)
+    if scale == "standard":
+        assert found.scaling is not None
+        back = found.scaling.back(found.array[0, 0])
+        assert np.allclose(back, numbers, atol=1e-6 * np.ptp(numbers))
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 8, 16])
+@pytest.mark.parametrize("key", [0, 1])
+def test_the_transparent_grey_of_a_png_is_that_of_its_depth(
+    depth: int, key: int, tmp_path: Path
+) -> None:
+    values = [0, 1, 2**depth - 1, 1, 0, 2**depth - 1, 0, 1]
+    bits = "".join(f"{v:0{depth}b}" for v in values)
+    row = bytes(int(bits[i : i + 8], 2) for i in range(0, len(bits), 8))
+    raw = raw_png((8, 1), depth, 0, [row], struct.pack(">H", key))
+    (tmp_path / "a.png").write_bytes(raw)
+    seen = [255 if v == key else round(v * 255 / (2**depth - 1)) for v in values]
+    assert read("folder", tmp_path).array[0, 0, 0].tolist() == seen
+
+
+def test_16_bit_colours_are_said_and_refused_where_a_key_is_lost(tmp_path: Path) -> None:
+    colours = RNG.integers(0, 65536, (4, 18)).astype(">u2")
+    rows = [row.tobytes() for row in colours]
+    (tmp_path / "a.png").write_bytes(raw_png((6, 4), 16, 2, rows, b""))
+    found = read("folder", tmp_path)
+    seen = np.moveaxis((colours >> 8).reshape(4, 6, 3), -1, 0)
+    assert np.array_equal(found.array[0], seen)
+    assert found.record.converted == {"16 bit colours cut to 8": 1}
+    (tmp_path / "a.png").write_bytes(raw_png((6, 4), 16, 2, rows, colours[0, :3].tobytes()))
+    assert "a.png is not a readable image (16 bit colours" in refused("folder", tmp_path)
+
+
+def test_floats_whose_smallest_is_white_are_one_line(tmp_path: Path) -> None:
+    (tmp_path / "a.tif").write_bytes(tiff("f4", 32, 3, 0)[1])
+    assert "a.tif is not a readable image (floats whose smallest" in refused("folder", tmp_path)
+
+
+@pytest.mark.parametrize("orientation", range(10))
+def test_pictures_are_turned_where_exif_says_so(orientation: int, tmp_path: Path) -> None:
+    image = Image.fromarray(RGB[0])
+    exif = image.getexif()
+    exif[0x0112] = orientation
+    image.save(tmp_path / "a.png", exif=exif)
+    found = read("folder", tmp_path)
+    seen = np.asarray(ImageOps.exif_transpose(Image.open(tmp_path / "a.png")))
+    assert np.array_equal(found.array[0], np.moveaxis(seen, -1, 0))
+    assert ("turned as EXIF says" in found.record.converted) == (2 <= orientation <= 8)

@@ -28,6 +28,7 @@ from raygan.data.split import SplitData
 from raygan.data.stored import part_rows
 from raygan.errors import DataError
 from raygan.paths import expanded
+from raygan.visible import in_one_line
 
 JUNK = ("thumbs.db", "desktop.ini", ".ds_store")
 JUNK_FOLDERS = ("__MACOSX", ".ipynb_checkpoints", "@eaDir", "$RECYCLE.BIN", "lost+found")
@@ -160,7 +161,7 @@ def pictures_of(
     first: Array | None = None
     broken = deepest = 0
     for name, load in named:
-        what = f"{where.partition(':')[0]}: {name}"
+        what = in_one_line(f"{where.partition(':')[0]}: {name}")
         notes: list[str] = []
         try:
             picture = decode(what, load(), settings.behind, notes.append)

@@ -64,7 +64,7 @@ def decode(what: str, raw: bytes, background: Background, said: Callable[[str], 
     """(C, H, W) uint8, uint16 for mode I;16, float32 for I and F. Raises BrokenPicture; DataError
     for one too large, or refused.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with warnings.catch_warnings():
@@ -85,6 +85,8 @@ def decode(what: str, raw: bytes, background: Background, said: Callable[[str], 
                 said("turned as EXIF says")
             image = written.mended(image, said)
             return pixels(what, image, background, zlib.crc32(raw), said)
+    except UnidentifiedImageError:
+        raise BrokenPicture(f"of none of the formats {', '.join(FORMATS)}") from None
     except (*BROKEN, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise BrokenPicture(" ".join(str(error).split()) or type(error).__name__) from None
 

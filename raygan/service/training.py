@@ -32,7 +32,6 @@ from raygan.controller.journal import Journal
 from raygan.controller.listener import Heard, Listener
 from raygan.controller.run_folder import RunFolder, find_run
 from raygan.controller.versions import born
-from raygan.data.record import printable
 from raygan.errors import (
     ConfigError,
     StaleEpochError,
@@ -124,7 +123,8 @@ def train(
             folder.write("config.json", json.dumps(full_dump(config), indent=1) + "\n")
             write_code(folder.path, config.code)
             trust.remember(config.code)
-            folder.write("command.txt", printable(command or "raygan.train(...)") + "\n")
+            typed = (command or "raygan.train(...)").encode("utf-8", "backslashreplace")
+            folder.write("command.txt", typed.decode() + "\n")
             folder.status(
                 id=uuid.uuid4().hex[:12], name=name, status="starting", created=time.time(), shape=data.shape, data=identity(data),  # noqa: TID251  shown only
                 roster=strategy.players(config),

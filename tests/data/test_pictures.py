@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image, ImageOps
 
-from raygan.config import load_component
+from raygan.config import load_component, resolve
 from raygan.data.files import FileComponent
 from raygan.data.odd import oddities
 from raygan.data.record import Read
@@ -631,3 +631,44 @@ def test_pictures_are_turned_where_exif_says_so(orientation: int, tmp_path: Path
     seen = np.asarray(ImageOps.exif_transpose(Image.open(tmp_path / "a.png")))
     assert np.array_equal(found.array[0], np.moveaxis(seen, -1, 0))
     assert ("turned as EXIF says" in found.record.converted) == (2 <= orientation <= 8)
+
+
+# -------------------------------------------------------------------------------------------------------------
+# lines
+
+
+@pytest.mark.parametrize("name", ["bad\nname.png", "bad\r.png", "bad\u2028.png"])
+def test_a_file_s_name_is_one_line(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"xx")
+    for other in ("a.png", "b.png"):
+        (tmp_path / other).write_bytes(png(RGB[0]))
+    line = refused("folder", tmp_path)
+    assert f"{ascii(name)[1:-1]} is not a readable image (of none of the formats PNG" in line
+    assert len(line.splitlines()) == 1
+    found = read("folder", tmp_path, skip_broken=1)
+    assert all(len(text.splitlines()) == 1 for text in found.record.lines())
+
+
+SOURCES = {
+    "d": "is a folder. Name what it holds, folder:",
+    "x.tar": "is no Python file. Name one that ends in .py, or say its kind",
+    "x.mat": "no file and no module named 'x.mat'",
+    "./x.mat": "does not exist",
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_path_that_tells_no_kind_is_one_line(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "d").mkdir()
+    (tmp_path / "x.tar").write_bytes(b"x")
+    with pytest.raises(ConfigError) as error:
+        resolve(flags={"data": f"./{name}" if name == "d" else name})
+    assert SOURCES[name] in str(error.value)
+
+
+def test_a_packed_table_is_known_by_its_suffix() -> None:
+    for path in ("x.csv.gz", "x.tsv.gz", "x.tab"):
+        assert resolve(flags={"data": path}).config.data == {"name": "csv", "path": path}

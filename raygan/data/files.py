@@ -173,12 +173,14 @@ def pictures_of(
                 raise DataError(broken_line(what, error, broken)) from None
             record.skip("pictures that cannot be read", name)
             continue
+        # one by one, so that they go with pictures of 8 bits
         if picture.dtype == np.uint16 and scale == "auto":
-            # one by one, so that they go with pictures of 8 bits; whether that was right is known
-            # when all have been seen
+            # whether that was right is known when all have been seen
             deepest = max(deepest, int(picture.max()))
             picture = np.rint(picture / 257).astype(np.uint8)
             notes.append("16 bit scaled to 8")
+        if picture.dtype == np.uint16 and scale == "bytes" and picture.max() <= 255:
+            picture = picture.astype(np.uint8)
         if picture.dtype.kind == "f" and not np.isfinite(picture).all():
             raise DataError(f"{what} holds numbers that are NaN or infinite. Fill them.")
         if picture.dtype == np.uint16 and settings.size:

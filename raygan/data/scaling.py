@@ -75,6 +75,12 @@ class Facts:
         """Whole numbers of 0..255 that reach beyond 127."""
         return self.whole and self.low >= 0 and 127 < self.high <= 255
 
+    def within(self, span: Span, hair: float = 0.0) -> bool:
+        """Do they lie in a range? `hair`: a share of what they themselves span may lie outside."""
+        # of theirs as well as of the range's: -1..1 is no 0..255 that was rounded
+        slack = hair * min(span[1] - span[0], self.high - self.low)
+        return span[0] - slack <= self.low and self.high <= span[1] + slack
+
 
 def facts(where: str, rows: Rows, holes: bool = False) -> Facts:
     """Raises DataError where numbers are missing. `holes`: NaN is padding, and tells nothing."""
@@ -96,8 +102,7 @@ def facts(where: str, rows: Rows, holes: bool = False) -> Facts:
 
 def check_within(where: str, scale: str, span: Span, found: Facts, hair: float = 0.0) -> None:
     """Raises DataError for what does not lie in the range that is given."""
-    slack = hair * (span[1] - span[0])
-    if found.low < span[0] - slack or found.high > span[1] + slack:
+    if not found.within(span, hair):
         raise DataError(
             f"{where} holds {found.low:.9g}..{found.high:.9g}: data.scale: {scale} needs"
             f" {spoken(span)}. Set data.scale: standard, or LOW..HIGH that they lie in."
@@ -286,7 +291,7 @@ def asked(where: str, dtype: np.dtype[np.generic], found: Facts) -> DataError:
         (
             (a, b)
             for a, b in (WHOLE if found.whole else FRACTIONS)
-            if max(a - low, high - b) <= HAIR * (b - a) and high > b - (b - a) / 4
+            if found.within((a, b), HAIR) and high > b - (b - a) / 4
         ),
         None,
     )

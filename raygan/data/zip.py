@@ -13,7 +13,7 @@ from raygan.data.arrays import ArraySettings
 from raygan.data.base import For
 from raygan.data.files import FileComponent, PictureSettings, folder_classes, stack_images, wanted
 from raygan.data.npz import Npz
-from raygan.data.record import Read, Record, printable
+from raygan.data.record import Read, Record
 from raygan.data.room import check_room
 from raygan.data.search import must_be_file
 from raygan.errors import DataError
@@ -31,10 +31,13 @@ class Zip(FileComponent, PictureSettings, ArraySettings):
         path, record = must_be_file(self.name, self.path), Record(f"zip:{self.path}")
         try:
             with zipfile.ZipFile(path) as archive:
-                files = members_of(f"data.zip: {path}", archive)
+                files, twice = members_of(archive)
                 members = [
                     n for n in files if wanted(n.rpartition("/")[2], n.split("/")[:-1], record)
                 ]
+                # of an archive that was added to: unpacked, the last would be left; nobody asked
+                if again := [n for n in members if n in twice]:
+                    raise DataError(f"data.zip: {path} holds {again[0]!r} twice. Pack it anew.")
                 # an .npz under another name
                 if not members and any(n.endswith(".npy") for n in files):
                     arrays = Npz(
@@ -68,11 +71,12 @@ class Zip(FileComponent, PictureSettings, ArraySettings):
         return replace(found, classes=classes)
 
 
-def members_of(where: str, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """Its files by name, in the order of their names, folders parted by "/". Raises DataError for a
-    name that is there twice.
+def members_of(archive: zipfile.ZipFile) -> tuple[dict[str, zipfile.ZipInfo], set[str]]:
+    """(its files by name, in the order of their names, folders parted by "/"; names that several
+    have).
     """
     found: dict[str, zipfile.ZipInfo] = {}
+    twice = set[str]()
     for entry in archive.infolist():
         # archivers of Windows write backslashes, others begin with "./" or "/"
         name = "/".join(
@@ -80,8 +84,7 @@ def members_of(where: str, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInf
         )
         if entry.is_dir() or entry.filename.endswith("\\"):
             continue
-        # an archive that was added to: unpacked, the last one would be left, and nobody asked
         if name in found:
-            raise DataError(f"{where} holds {printable(name)} twice. Pack it anew.")
+            twice.add(name)
         found[name] = entry
-    return dict(sorted(found.items()))
+    return dict(sorted(found.items())), twice

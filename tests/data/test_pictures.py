@@ -157,6 +157,11 @@ def test_what_lies_further_out_than_a_hair_is_refused(scale: str, tmp_path: Path
     )
 
 
+@pytest.mark.parametrize("array", [UNIT * 2 - 1, UNIT - 1, np.rint(UNIT * 2 - 1)])
+def test_another_range_is_no_hair(array: Any, tmp_path: Path) -> None:
+    assert "needs 0..255" in refused(*written(tmp_path, array, "npz"), scale="bytes")
+
+
 @pytest.mark.parametrize("scale", ["1..0", "0..0", "0..", "a..b", "byte", "0...1", "0..1e999"])
 def test_what_is_no_range_is_one_line(scale: str, tmp_path: Path) -> None:
     line = refused(*written(tmp_path, UNIT, "npz"), scale=scale)
@@ -183,6 +188,9 @@ def test_16_bit_go_with_8_bit(tmp_path: Path) -> None:
     Image.fromarray(BYTES[0, 0]).save(tmp_path / "a.png")
     Image.fromarray(BYTES[1, 0].astype(np.uint16) * 257).save(tmp_path / "b.png")
     assert np.array_equal(read("folder", tmp_path).array, BYTES[:2])
+    Image.fromarray(BYTES[1, 0].astype(np.uint16)).save(tmp_path / "b.png")
+    assert "uint16 pictures of 0..2" in refused("folder", tmp_path)
+    assert np.array_equal(read("folder", tmp_path, scale="bytes").array, BYTES[:2])
 
 
 @pytest.mark.parametrize("form", ["tif", "npz"])
@@ -342,7 +350,7 @@ def test_a_name_that_is_twice_in_a_zip_is_one_line(other: str, tmp_path: Path) -
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
         for i, name in enumerate(("a/0.png", other, "a/1.png")):
             archive.writestr(name, png(RGB[i]))
-    assert "holds a/0.png twice" in refused("zip", tmp_path / "x.zip")
+    assert "holds 'a/0.png' twice" in refused("zip", tmp_path / "x.zip")
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")

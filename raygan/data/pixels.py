@@ -86,7 +86,7 @@ def decode(what: str, raw: bytes, background: Background, said: Callable[[str], 
             image = written.mended(image, said)
             return pixels(what, image, background, zlib.crc32(raw), said)
     except UnidentifiedImageError:
-        raise BrokenPicture(f"of none of the formats {', '.join(FORMATS)}") from None
+        raise BrokenPicture("no picture, or one of a form that Pillow does not know") from None
     except (*BROKEN, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise BrokenPicture(" ".join(str(error).split()) or type(error).__name__) from None
 

@@ -35,7 +35,8 @@ class Written:
     @staticmethod
     def of(image: Image) -> Written:
         """Of a picture that is opened and not loaded."""
-        first = image.tile[0].args if image.tile else ""
+        tiles = getattr(image, "tile", ())
+        first = tiles[0].args if tiles else ""
         raw = str(first[0] if isinstance(first, tuple) and first else first)
         tags = getattr(image, "tag_v2", None)
         if tags is None:

@@ -71,7 +71,8 @@ class Component(Strict):
 
 
 SUFFIXES = {
-    ".npz": "npz", ".npy": "npz", ".zip": "zip", ".parquet": "parquet", ".csv": "csv", ".tsv": "csv", ".h5": "hdf5",
+    ".npz": "npz", ".npy": "npz", ".zip": "zip", ".parquet": "parquet", ".csv": "csv", ".tsv": "csv", ".tab": "csv",
+    ".csv.gz": "csv", ".tsv.gz": "csv", ".h5": "hdf5",
     ".hdf5": "hdf5", ".idx": "idx", "-ubyte": "idx", "-ubyte.gz": "idx", "/": "folder",
 }  # fmt: skip
 """How a path ends -> the data set that reads it."""

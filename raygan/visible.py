@@ -11,6 +11,7 @@ import unicodedata
 
 from raygan.watching import tell
 
+BREAKS = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029]")
 ODD = re.compile(r"[^\n\t -~]")
 
 
@@ -29,6 +30,15 @@ def visible(text: object) -> str:
         else ascii(c)[1:-1]
         for c in line
     )
+
+
+def in_one_line(text: object) -> str:
+    """Names of files may hold line breaks: spelled out.
+
+    >>> in_one_line("bad\\nname.png")
+    'bad\\\\nname.png'
+    """
+    return BREAKS.sub(lambda found: ascii(found[0])[1:-1], str(text))
 
 
 def markdown(text: object) -> str:

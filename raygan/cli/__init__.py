@@ -15,7 +15,7 @@ from typing import NoReturn
 from raygan.cli.commands import VERBS as VERBS
 from raygan.cli.progress import progress_shown
 from raygan.errors import RayganError
-from raygan.visible import visible
+from raygan.visible import in_one_line, visible
 from raygan.watching import tell
 
 OF_A_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.ESTALE)
@@ -62,7 +62,7 @@ def _main(args: list[str]) -> NoReturn:
             code = getattr(verbs, args[0])(args[1:])
             tell("")
     except RayganError as error:
-        print(f"raygan: {visible(error)}", file=sys.stderr)
+        print(f"raygan: {visible(in_one_line(error))}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
     except KeyboardInterrupt:
         print("raygan: interrupted", file=sys.stderr)

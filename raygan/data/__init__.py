@@ -31,4 +31,5 @@ NOT_COMPONENTS = (
     "layout",
     "scaling",
     "cache_sources",
+    "written",
 )

@@ -8,11 +8,12 @@ scale       to what networks make, and back         scaling.py
 from __future__ import annotations
 
 import re
+from typing import Annotated
 
 import numpy as np
 from pydantic import Field, field_validator
 
-from raygan.data.base import DataComponent
+from raygan.data.base import DataComponent, For
 from raygan.data.keeping import keep
 from raygan.data.layout import arranged
 from raygan.data.record import Array, Read, Record
@@ -26,12 +27,15 @@ LAYOUT = re.compile(r"points|NHW|NCHW|NHWC|[1-9]\d*(x[1-9]\d*){2}")
 class ArraySettings(DataComponent):
     """How an array is to be taken; what `auto` and None cannot tell for certain is asked for."""
 
-    layout: str | None = Field(
+    layout: Annotated[str | None, For("arrays")] = Field(
         None, description="points, NHW, NCHW, NHWC, or CxHxW of flat pictures; None: by shape."
     )
     scale: Scale = Field(
         "auto",
-        description="standard: points; bytes: 0..255; none: as it is; auto: by type and range.",
+        description=(
+            "LOW..HIGH: what is black and white; bytes: 0..255; standard: points, or the smallest"
+            " to the largest; none: as it is; auto: by type and range."
+        ),
     )
 
     @field_validator("layout")

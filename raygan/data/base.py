@@ -177,6 +177,16 @@ def to_uint8(samples: Tensor) -> npt.NDArray[np.uint8]:
     return out
 
 
+@dataclass(frozen=True)
+class For:
+    """Of a setting: what has to be read for it to change anything; it is refused elsewhere."""
+
+    held: str
+    """A word of `record.Read.held`."""
+    other: str | None = None
+    """A setting without which it does nothing."""
+
+
 class DataComponent(Component):
     """Names a data set and its settings."""
 

@@ -9,28 +9,30 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import ConfigDict, Field, field_validator
 
-from raygan.data.base import Samples
+from raygan.data.base import For, Samples
 from raygan.data.cache import through_cache
-from raygan.data.fitting import Fitting, fit
+from raygan.data.fitting import Fitting, fit, refuse_idle
 from raygan.data.keeping import keep
 from raygan.data.labels import MANY, as_classes, spoken_classes
 from raygan.data.pixels import SUFFIXES, BrokenPicture, decode
 from raygan.data.record import Array, Read, Record
 from raygan.data.room import within_room
 from raygan.data.rows import Rows
-from raygan.data.scaling import Scale, scaled_pictures
+from raygan.data.scaling import DEEP_FOR_CERTAIN, Facts, Scale, asked, scaled_pictures
 from raygan.data.split import SplitData
 from raygan.data.stored import part_rows
 from raygan.errors import DataError
 from raygan.paths import expanded
+from raygan.visible import in_one_line
 
 JUNK = ("thumbs.db", "desktop.ini", ".ds_store")
-JUNK_FOLDERS = ("__MACOSX", ".ipynb_checkpoints", "@eaDir")
+JUNK_FOLDERS = ("__MACOSX", ".ipynb_checkpoints", "@eaDir", "$RECYCLE.BIN", "lost+found")
+LEFT_BEHIND = "what file managers leave behind"
 TOGETHER = 256
 """Pictures that are written at a time."""
 Named = tuple[str, Callable[[], bytes]]
@@ -85,12 +87,12 @@ class FileComponent(SplitData):
         """What is read, in the size and the channels that are asked for; large samples from the
         cache.
         """
-        return through_cache(
-            self,
-            lambda: (
-                fit(self.where, self, self.read()) if isinstance(self, Fitting) else self.read()
-            ),
-        )
+        return through_cache(self, self._fitted)
+
+    def _fitted(self) -> Read:
+        found = self.read()
+        refuse_idle(self.where, self, found)
+        return fit(self.where, self, found) if isinstance(self, Fitting) else found
 
     def load(self, seed: int) -> Samples:
         """The samples, split (`SplitData.cut`). Raises DataError."""
@@ -112,7 +114,7 @@ def labels_beside(path: Path, labels: str | None) -> list[Path]:
 class PictureSettings(Fitting):
     """What is done to encoded pictures; all of it is said at the start."""
 
-    skip_broken: int = Field(
+    skip_broken: Annotated[int, For("encoded pictures")] = Field(
         0, ge=0, description="So many pictures that cannot be read may be left out."
     )
 
@@ -130,7 +132,7 @@ def stack_images(
     size of the first one.
     """
     names: list[str] = []
-    decoded = pictures_of(where, settings, record, named, names)
+    decoded = pictures_of(where, settings, record, named, names, scale)
     if (first := next(decoded, None)) is None:
         left = "; ".join(f"{n} {why}" for why, n in record.skipped.items())
         raise DataError(
@@ -139,24 +141,30 @@ def stack_images(
         )
     rows = Rows((count, *first.shape), first.dtype, lambda: stacked(chain([first], decoded)))
     array = keep(f"{where}: {count} images like {names[0]}", rows, record)
-    made, scaling = scaled_pictures(where, Rows.of(array), scale, record)
+    made, scaling = scaled_pictures(where, Rows.of(array), scale, record, settings.behind)
     record.recognised = f"{len(array):,} pictures of shape {array.shape[1:]}"
-    return Read(keep(where, made, record), record, scaling), names
+    held = frozenset({"encoded pictures"})
+    return Read(keep(where, made, record), record, scaling, held=held), names
 
 
 def pictures_of(
-    where: str, settings: PictureSettings, record: Record, named: Iterable[Named], names: list[str]
+    where: str,
+    settings: PictureSettings,
+    record: Record,
+    named: Iterable[Named],
+    names: list[str],
+    scale: Scale = "auto",
 ) -> Iterator[Array]:
-    """Each picture (C, H, W), all like the first one; `names` gets those that were read."""
+    """Each picture (C, H, W), all like the first one; `names` gets those that were read. 16 bit
+    become 8 where `scale` is auto. Raises DataError where they turn out to be of fewer bits.
+    """
     first: Array | None = None
-    broken = 0
+    broken = deepest = 0
     for name, load in named:
-        what = f"{where.partition(':')[0]}: {name}"
+        what = in_one_line(f"{where.partition(':')[0]}: {name}")
         notes: list[str] = []
         try:
-            picture = settings.fit_in(
-                decode(what, load(), settings.behind, notes.append), notes.append
-            )
+            picture = decode(what, load(), settings.behind, notes.append)
         except (BrokenPicture, OSError) as error:
             # counted before it is allowed: the line that ends the run says how many there were at
             # least
@@ -165,6 +173,19 @@ def pictures_of(
                 raise DataError(broken_line(what, error, broken)) from None
             record.skip("pictures that cannot be read", name)
             continue
+        # one by one, so that they go with pictures of 8 bits
+        if picture.dtype == np.uint16 and scale == "auto":
+            # whether that was right is known when all have been seen
+            deepest = max(deepest, int(picture.max()))
+            picture = np.rint(picture / 257).astype(np.uint8)
+            notes.append("16 bit scaled to 8")
+        if picture.dtype == np.uint16 and scale == "bytes" and picture.max() <= 255:
+            picture = picture.astype(np.uint8)
+        if picture.dtype.kind == "f" and not np.isfinite(picture).all():
+            raise DataError(f"{what} holds numbers that are NaN or infinite. Fill them.")
+        if picture.dtype == np.uint16 and settings.size:
+            picture = picture.astype(np.float32)  # as what a resize gives
+        picture = settings.fit_in(picture, notes.append)
         first = picture if first is None else first
         # one array holds them all; which setting would bring them together is told
         if (picture.shape, picture.dtype) != (first.shape, first.dtype):
@@ -173,6 +194,8 @@ def pictures_of(
         for note in notes:
             record.convert(note)
         yield picture
+    if 0 < deepest <= DEEP_FOR_CERTAIN:
+        raise asked(where, np.dtype(np.uint16), Facts(0, deepest, whole=True))
 
 
 def stacked(pictures: Iterator[Array]) -> Iterator[Array]:
@@ -235,12 +258,25 @@ def unlike(what: str, picture: Array, before: Array) -> DataError:
     )
 
 
+def unseen(name: str) -> str:
+    """Why a file or a folder of this name is left out; "" for all others.
+
+    >>> unseen("__MACOSX"), unseen(".thumbnails"), unseen("cats")
+    ('what file managers leave behind', 'hidden files and folders', '')
+    """
+    if name in JUNK_FOLDERS:
+        return LEFT_BEHIND
+    # thumbnails, a bin, a version control's own: nobody sees that they are there
+    return "hidden files and folders" if name.startswith(".") else ""
+
+
 def wanted(name: str, parents: Sequence[str], record: Record) -> bool:
     """Is it a picture, by its name? What is not is counted."""
     low = name.lower()
     full = "/".join([*parents, name])
-    if name.startswith("._") or low in JUNK or any(p in JUNK_FOLDERS for p in parents):
-        record.skip("what file managers leave behind", full)
+    left = name.startswith("._") or low in JUNK
+    if why := LEFT_BEHIND if left else next(filter(None, map(unseen, [*parents, name])), ""):
+        record.skip(why, full)
         return False
     if low.endswith(SUFFIXES):
         return True

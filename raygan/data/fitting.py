@@ -8,12 +8,12 @@ data.channels          grey in RGB and back; a fourth channel (the second of two
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
-from raygan.data.base import DataComponent
+from raygan.data.base import DataComponent, For
 from raygan.data.keeping import keep
 from raygan.data.pixels import Background, fitted, laid, recoloured
 from raygan.data.record import Array, Read
@@ -27,16 +27,16 @@ WITH_ALPHA = {2: 1, 4: 3}
 class Fitting(DataComponent):
     """What is done to pictures; all of it is said at the start."""
 
-    size: int | None = Field(
+    size: Annotated[int | None, For("pictures")] = Field(
         None, gt=0, description="Height and width to bring pictures to; None: all are of one size."
     )
-    fit: Literal["crop", "pad"] = Field(
+    fit: Annotated[Literal["crop", "pad"], For("pictures", "size")] = Field(
         "crop", description="crop: fill the square, cut its middle; pad: fit in, fill up."
     )
-    channels: Literal[1, 3] | None = Field(
+    channels: Annotated[Literal[1, 3] | None, For("pictures")] = Field(
         None, description="1: grey, 3: RGB; None: as they are, all alike."
     )
-    background: Background | None = Field(
+    background: Annotated[Background | None, For("pictures")] = Field(
         None,
         description=(
             "Behind transparent pixels; refuse: they are an error; None = white, where a picture"
@@ -50,15 +50,20 @@ class Fitting(DataComponent):
         return self.background or "white"
 
     def fit_in(
-        self, picture: Array, said: Callable[[str], None], white: float | None = None
+        self,
+        picture: Array,
+        said: Callable[[str], None],
+        span: tuple[float, float] | None = None,
     ) -> Array:
-        """A decoded picture with the size and the channels that are asked for."""
+        """A decoded picture with the size and the channels that are asked for. `span`: of numbers,
+        what is black and white, where that is known.
+        """
         if self.channels and len(picture) != self.channels:
             said("grey to RGB" if self.channels == 3 else "RGB to grey")
             picture = recoloured(picture, self.channels)
         if self.size and picture.shape[1:] != (self.size, self.size):
             said(f"{'cut' if self.fit == 'crop' else 'padded'} to {self.size} x {self.size}")
-            picture = fitted(picture, self.size, self.fit, self.behind, white)
+            picture = fitted(picture, self.size, self.fit, self.behind, span)
         return picture
 
 
@@ -66,16 +71,7 @@ def fit(where: str, settings: Fitting, found: Read) -> Read:
     """An array's pictures as `settings` ask for them; encoded ones are so already. Raises DataError
     where that cannot be done.
     """
-    own = set(Fitting.model_fields) - set(DataComponent.model_fields)
-    # by value: a run's config, from which it is resumed, sets every field
-    asked = {n for n in own if getattr(settings, n) != Fitting.model_fields[n].default}
-    shape = found.array.shape
-    if len(shape) == 2 and (
-        asked := asked - ({"background"} if settings.background == "white" else set())
-    ):
-        raise DataError(
-            f"{where}: data.{min(asked)} is for pictures, and these are points. Leave it out."
-        )
+    asked, shape = given(settings), found.array.shape
     if len(shape) != 4 or not (
         change := changing(where, settings, asked, shape[1:], found.array.dtype)
     ):
@@ -96,6 +92,35 @@ def fit(where: str, settings: Fitting, found: Read) -> Read:
     for note, count in notes.items():
         found.record.convert(note, count)
     return Read(array, found.record, found.scaling, found.classes)
+
+
+def given(settings: DataComponent) -> set[str]:
+    """Names of the settings that are not left as they are."""
+    # by value: a run's config, from which it is resumed, sets every field
+    fields = type(settings).model_fields
+    return {name for name, field in fields.items() if getattr(settings, name) != field.default}
+
+
+def refuse_idle(where: str, settings: DataComponent, found: Read) -> None:
+    """Raises DataError for a setting that changes nothing about what was read: whoever set it
+    expects otherwise.
+    """
+    held = found.held | ({"pictures"} if found.array.ndim == 4 else set())
+    asked = given(settings)
+    # once the default, and written into the configs of runs
+    if getattr(settings, "background", None) == "white":
+        asked -= {"background"}
+    for name in sorted(asked):
+        for use in type(settings).model_fields[name].metadata:
+            if isinstance(use, For) and use.held not in held:
+                raise DataError(
+                    f"{where}: data.{name} is for {use.held}, and it holds none. Leave it out."
+                )
+            if isinstance(use, For) and use.other not in (None, *asked):
+                raise DataError(
+                    f"{where}: data.{name} does nothing without data.{use.other}. Set that too, or"
+                    " leave it out."
+                )
 
 
 Change = Callable[[Array, Callable[[str], None]], Array]
@@ -134,6 +159,6 @@ def changing(
             # of noise behind it: a function of the picture, so that a second reading gives the same
             seed = int(picture.sum(dtype=np.uint64))
             picture = laid(where, picture[:-1], picture[-1], settings.behind, seed, said)
-        return settings.fit_in(picture, said, None if dtype == np.uint8 else 1.0)
+        return settings.fit_in(picture, said, (-1.0, 1.0))
 
     return change

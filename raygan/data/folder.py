@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import Field
 
 from raygan.data.files import (
-    JUNK_FOLDERS,
     FileComponent,
     PictureSettings,
     folder_classes,
     stack_images,
+    unseen,
     wanted,
 )
 from raygan.data.record import Read, Record
@@ -26,7 +27,11 @@ class Folder(FileComponent, PictureSettings):
     """Images; sub-folders are walked, linked ones too, each once."""
 
     scale: Scale = Field(
-        "auto", description="bytes: 0..255; none: as it is; auto: by type and range."
+        "auto",
+        description=(
+            "LOW..HIGH: what is black and white; bytes: 0..255; standard: the smallest to the"
+            " largest; none: as it is; auto: by type and range."
+        ),
     )
 
     def sources(self) -> list[Path | str]:
@@ -42,12 +47,8 @@ class Folder(FileComponent, PictureSettings):
         named = ((str(p), lambda p=p: read_file(f"data.folder: {p}", p)) for p in files)
         found, names = stack_images(self.where, self, record, len(files), named, self.scale)
         parents = [str(Path(n).parent.relative_to(root)) for n in names]
-        return Read(
-            found.array,
-            record,
-            found.scaling,
-            folder_classes(self.where, self.labels, parents, record),
-        )
+        classes = folder_classes(self.where, self.labels, parents, record)
+        return replace(found, classes=classes)
 
 
 def walk(root: Path, record: Record) -> list[Path]:
@@ -76,8 +77,8 @@ def walk(root: Path, record: Record) -> list[Path]:
         for entry in entries:
             if not is_folder(entry):
                 files += [Path(entry.path)] if wanted(entry.name, parents, record) else []
-            elif entry.name in JUNK_FOLDERS:
-                record.skip("what file managers leave behind", entry.path)
+            elif why := unseen(entry.name):
+                record.skip(why, entry.path)
             else:
                 (links if entry.is_symlink() else real).append(Path(entry.path))
     return sorted(files)

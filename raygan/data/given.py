@@ -6,6 +6,7 @@ Players get them as they get every data set; whoever goes on with the run gives 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from pydantic import Field
@@ -13,11 +14,12 @@ from pydantic import Field
 from raygan.data.arrays import ArraySettings, as_samples
 from raygan.data.base import Array, Samples
 from raygan.data.plain import array_of
+from raygan.data.record import Record
 from raygan.data.split import SplitData, fingerprint
 from raygan.errors import DataError
 
-GIVEN: dict[str, Array] = {}
-"""Hash -> samples, of this process."""
+GIVEN: dict[str, tuple[Array, Record]] = {}
+"""Hash -> samples, and what was done to them; of this process."""
 
 
 class Given(SplitData, ArraySettings):
@@ -36,16 +38,21 @@ class Given(SplitData, ArraySettings):
                 f" {self.sha256[:12]}). Give it again: raygan.train(..., data=ARRAY, resume=RUN);"
                 " or save it with numpy.savez and use npz:PATH from the start."
             )
-        found = as_samples(f"data: {self.what}", GIVEN[self.sha256], self.layout, self.scale)
+        array, record = GIVEN[self.sha256]
+        # a record of its own each time: it is written into
+        record = replace(record, converted=dict(record.converted))
+        found = as_samples(f"data: {self.what}", array, self.layout, self.scale, record)
         return self.cut(f"given ({self.what})", found)
 
 
 def spec_of(thing: Any) -> dict[str, Any]:
     """What a config says of it; it is kept for this process. Raises DataError."""
     what = type(thing).__name__
-    array = array_of(what, thing)
+    record = Record("")
+    array = array_of(what, thing, record)
     told = f"{what} of shape {tuple(array.shape)}"
     sha256 = fingerprint(array)
     # by its hash, so that the config names exactly these samples, and a resume can ask for them
-    GIVEN[sha256] = array
+    record.source = f"data: {told}"
+    GIVEN[sha256] = array, record
     return {"name": "given", "sha256": sha256, "what": told}

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
 
 from raygan.data.arrays import ArraySettings, as_samples
+from raygan.data.base import For
 from raygan.data.files import FileComponent
 from raygan.data.fitting import Fitting
 from raygan.data.keeping import LARGE
@@ -26,7 +27,7 @@ from raygan.errors import DataError
 class Hdf5(FileComponent, ArraySettings, Fitting):
     """Points or images, as in npz."""
 
-    key: str | None = Field(
+    key: Annotated[str | None, For("arrays with names")] = Field(
         None, description="The array's path in the file; None = the usual names, or the only one."
     )
 
@@ -63,6 +64,7 @@ class Hdf5(FileComponent, ArraySettings, Fitting):
         except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
             raise damaged(path, error) from None
         read = as_samples(self.where, array, self.layout, self.scale, record)
+        read = replace(read, held=read.held | {"arrays with names"})
         if labels is None or self.labels is None:
             return read
         return replace(

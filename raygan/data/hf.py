@@ -4,18 +4,20 @@ install raygan[hub]`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from raygan.data.arrays import ArraySettings, as_samples
-from raygan.data.files import FileComponent, Named, PictureSettings, stack_images
-from raygan.data.parquet import labelled, picture_column, present
+from raygan.data.base import For
+from raygan.data.files import FileComponent, PictureSettings, stack_images
+from raygan.data.parquet import content, labelled, picture_column
 from raygan.data.record import Read, Record
+from raygan.data.room import read_file
 from raygan.data.table import column_classes, columns, parted
 from raygan.errors import DataError
 from raygan.paths import expanded
@@ -24,7 +26,7 @@ from raygan.paths import expanded
 class Hf(FileComponent, ArraySettings, PictureSettings):
     """A column of pictures, or columns of numbers, as in parquet."""
 
-    split: str = Field("train", description="The part of the data set.")
+    split: Annotated[str, For("parts")] = Field("train", description="The part of the data set.")
     column: str | None = Field(
         None, description="None = image, img, the only one with bytes, or all if all are numbers."
     )
@@ -44,7 +46,8 @@ class Hf(FileComponent, ArraySettings, PictureSettings):
             ) from None
         record = Record(f"hf:{self.path}")
         try:
-            table = self._part(datasets).with_format("arrow")[:]
+            part, of_several = self._part(datasets)
+            table = part.with_format("arrow")[:]
         except Exception as error:  # of the network, the hub, or a data set's own layout
             raise DataError(
                 f"{self.where} cannot be loaded ({' '.join(str(error).split())[:200]}). Check its"
@@ -55,38 +58,64 @@ class Hf(FileComponent, ArraySettings, PictureSettings):
             for name in table.column_names:
                 if name != column:
                     record.skip("columns", name)
-            found, names = stack_images(
-                self.where, self, record, len(table), cells(table, column), self.scale
+            read = partial(read_below, self.where, self._roots(datasets))
+            named = (
+                (f"row {at}", partial(content, cell.as_py(), read))
+                for at, cell in enumerate(table.column(column))
             )
-            return labelled(self.where, found, names, labels, record)
+            found, names = stack_images(self.where, self, record, len(table), named, self.scale)
+            found = labelled(self.where, found, names, labels, record)
+            return replace(found, held=found.held | of_several)
         array = columns(self.where, table, self.column, record)
         found = as_samples(self.where, array, self.layout, self.scale, record)
+        found = replace(found, held=found.held | of_several)
         return (
             found
             if labels is None
             else replace(found, classes=column_classes(self.where, labels, len(array), record))
         )
 
-    def _part(self, datasets: Any) -> Any:
-        """Of the hub, of a folder in its layout, or of one that `save_to_disk` has written."""
+    def _part(self, datasets: Any) -> tuple[Any, set[str]]:
+        """(of the hub, of a folder in its layout, or of one that `save_to_disk` has written; has it
+        "parts"?).
+        """
         folder = expanded(self.path)
         # what `save_to_disk` wrote is no folder of files in the hub's layout, though it looks like
         # one
         if not any((folder / name).is_file() for name in SAVED):
-            return datasets.load_dataset(
-                str(folder) if folder.is_dir() else self.path, split=self.split
-            )
+            where = str(folder) if folder.is_dir() else self.path
+            return datasets.load_dataset(where, split=self.split), {"parts"}
         found = datasets.load_from_disk(str(folder))
-        return found[self.split] if isinstance(found, dict) else found
+        if isinstance(found, dict):
+            return found[self.split], {"parts"}
+        # one part alone, which may know which one it is
+        return found, {"parts"} if str(found.split) == self.split else set()
+
+    def _roots(self, datasets: Any) -> list[Path]:
+        """Where files may lie that cells name: the folder, or what `datasets` itself fetched."""
+        folder = expanded(self.path)
+        if folder.is_dir():
+            return [folder]
+        from huggingface_hub.constants import HF_HUB_CACHE
+
+        return [Path(datasets.config.HF_DATASETS_CACHE), Path(HF_HUB_CACHE)]
 
 
 SAVED = ("dataset_info.json", "dataset_dict.json")
 """What `save_to_disk` leaves in its folder."""
 
 
-def cells(table: Any, column: str) -> Iterator[Named]:
-    """(row, what gives its bytes)."""
-    for at, cell in enumerate(table.column(column)):
-        value = cell.as_py()
-        raw = value["bytes"] if isinstance(value, dict) else value
-        yield f"row {at}", partial(present, raw)
+def read_below(where: str, roots: list[Path], path: str) -> bytes:
+    """A file that a cell names, as such or from a root on. Raises DataError for one that lies
+    outside all roots; OSError.
+    """
+    for root in roots:
+        # the table was written by others: it names no file of this machine that is not among its own
+        for base in (root.absolute(), root.resolve()):
+            file = Path(os.path.normpath(base / path))
+            if file.is_relative_to(base):
+                return read_file(f"{where}: {path}", file)
+    raise DataError(
+        f"{where} holds the path {path!r}, which is not below {roots[0]}. Bring the pictures there,"
+        " or write their bytes into the table."
+    )

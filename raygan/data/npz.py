@@ -10,12 +10,13 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
 
 from raygan.data.arrays import ArraySettings, as_samples
+from raygan.data.base import For
 from raygan.data.files import FileComponent
 from raygan.data.fitting import Fitting
 from raygan.data.keeping import LARGE
@@ -35,7 +36,7 @@ DAMAGED = (ValueError, OSError, EOFError, KeyError, AttributeError, TypeError, S
 class Npz(FileComponent, ArraySettings, Fitting):
     """Points (N, features); images (N, H, W), (N, H, W, C) or (N, C, H, W); of any type of numbers."""
 
-    key: str | None = Field(
+    key: Annotated[str | None, For("arrays with names")] = Field(
         None, description="The array's name; None = x, images, data, arr_0 or the only one."
     )
 
@@ -47,6 +48,8 @@ class Npz(FileComponent, ArraySettings, Fitting):
         except DAMAGED as error:
             raise damaged(path, error) from None
         found = as_samples(self.where, array, self.layout, self.scale, record)
+        if zipfile.is_zipfile(path):
+            found = replace(found, held=found.held | {"arrays with names"})
         if labels is None or self.labels is None:
             return found
         return replace(
@@ -72,6 +75,9 @@ class Npz(FileComponent, ArraySettings, Fitting):
                 raise DataError(
                     f"{where}: no labels {self.labels!r}. It holds: {listed(archive.files)}."
                 )
+            # only the last one of a name can be read: nobody asked for it rather than the others
+            if twice := [n for n in archive.files if archive.files.count(n) > 1]:
+                raise DataError(f"{where} holds {twice[0]} twice. Save it anew.")
             key = one_of(where, "array", there, self.key, USUAL, "key")
             for other in there:
                 if other != key:

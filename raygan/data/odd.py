@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from raygan.data.base import Array, Samples
+from raygan.data.base import Array, Samples, to_float
 
 LOOKED_AT = 2000
 """Samples."""
@@ -36,7 +36,7 @@ def oddities(data: Samples) -> list[str]:
             " nothing can be learned"
         ]
     told = _repeated(data.name, some)
-    return told if data.is_images else told + _constant(data.name, some)
+    return told + (_dark if data.is_images else _constant)(data.name, some)
 
 
 def _repeated(name: str, some: Array) -> list[str]:
@@ -53,6 +53,17 @@ def _repeated(name: str, some: Array) -> list[str]:
     return [
         f"data {name}: {distinct} of {len(some)} samples are distinct. Remove the copies, or look"
         " how it was made"
+    ]
+
+
+def _dark(name: str, pictures: Array) -> list[str]:
+    """Labels, per cent, bits that were taken for bytes."""
+    shown = float(to_float(pictures.max(keepdims=True)).max())
+    if shown >= 0:
+        return []
+    return [
+        f"data {name}: no pixel is brighter than {(shown + 1) / 2:.0%} of white. Set data.scale:"
+        " LOW..HIGH, if that is not what the pictures look like"
     ]
 
 

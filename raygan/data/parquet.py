@@ -4,7 +4,7 @@ on the hub) or numbers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -59,7 +59,7 @@ class Parquet(TableComponent, PictureSettings):
                     if name not in (column, self.labels):
                         record.skip("columns", name)
                 count = sum(f.metadata.num_rows for f in files)
-                named = pictures(self.where, files, column)
+                named = pictures(files, column, partial(refuse_path, self.where))
                 found, names = stack_images(self.where, self, record, count, named, self.scale)
                 return labelled(self.where, found, names, labels, record)
             return super().read()
@@ -161,26 +161,39 @@ def holds_bytes(kind: Any) -> bool:
         return holds_bytes(kind.value_type)
     if types.is_struct(kind):
         at = kind.get_field_index("bytes")
-        return at >= 0 and holds_bytes(kind.field(at).type)
+        # of nulls alone where each cell names a file
+        return at >= 0 and (types.is_null(found := kind.field(at).type) or holds_bytes(found))
     return bool(
         types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind)
     )
 
 
-def pictures(where: str, files: list[Any], column: str) -> Iterator[Named]:
-    """(row, what gives its bytes), few at a time."""
+def pictures(files: list[Any], column: str, read: Callable[[str], bytes]) -> Iterator[Named]:
+    """(row, what gives its bytes), few at a time; `read`: a file that a cell names."""
     at = 0
     for file in files:
         # few rows: a column of the same picture a million times is small in the file only
         for batch in file.iter_batches(ROWS, columns=[column]):
             for cell in batch.column(0).to_pylist():
-                raw = cell["bytes"] if isinstance(cell, dict) else cell
-                yield f"row {at}", partial(present, raw)
+                yield f"row {at}", partial(content, cell, read)
                 at += 1
 
 
-def present(raw: bytes | None) -> bytes:
-    """Raises OSError for a null: a picture that is not there cannot be read."""
+def content(cell: Any, read: Callable[[str], bytes]) -> bytes:
+    """A cell's bytes, or those of the file that it names in their place, by `read`. Raises OSError
+    for a null: a picture that is not there cannot be read.
+    """
+    raw, path = (cell["bytes"], cell.get("path")) if isinstance(cell, dict) else (cell, None)
+    if raw is None and path is not None:
+        return read(path)
     if raw is None:
         raise OSError("null")
-    return raw
+    return bytes(raw)
+
+
+def refuse_path(where: str, path: str) -> bytes:
+    """A table's file alone tells what is read, and its hash in the cache: no other is opened."""
+    raise DataError(
+        f"{where} holds the path {path!r} and no bytes. Write the bytes into the table, or name the"
+        " folder of pictures: folder:PATH."
+    )

@@ -1,9 +1,9 @@
-"""One encoded picture to (C, H, W): what a person sees in it, in 8 bits, or as float32 where its
-file has no fixed range.
+"""One encoded picture to (C, H, W): what a person sees in it, in 8 bits, or as numbers where its
+file alone does not tell their range.
 
-mode 1, L, LA, I;16          grey; 16 bit are scaled by 65,535
+mode 1, L, LA                grey
 RGB, RGBA, P, CMYK, YCbCr    RGB
-I, F                         float32, scaled later with all others of the set (`arrays.scaled_pictures`)
+I;16                         uint16, and I, F float32: scaled with all others of the set (`files.pictures_of`)
 alpha, tRNS                  over `background`: colours that nobody sees are not trained on
 """
 
@@ -14,13 +14,13 @@ import struct
 import warnings
 import zlib
 from collections.abc import Callable
-from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from raygan.data.record import Array
 from raygan.data.room import check_room
+from raygan.data.written import Written
 from raygan.errors import DataError
 
 if TYPE_CHECKING:
@@ -61,10 +61,10 @@ class BrokenPicture(Exception):
 
 
 def decode(what: str, raw: bytes, background: Background, said: Callable[[str], None]) -> Array:
-    """(C, H, W) uint8, or float32 for modes I and F. Raises BrokenPicture; DataError for one too
-    large, or refused.
+    """(C, H, W) uint8, uint16 for mode I;16, float32 for I and F. Raises BrokenPicture; DataError
+    for one too large, or refused.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with warnings.catch_warnings():
@@ -77,12 +77,16 @@ def decode(what: str, raw: bytes, background: Background, said: Callable[[str], 
             check_room(what, DECODING * image.width * image.height)
             if getattr(image, "is_animated", False):
                 said("first frame of several")
+            written = Written.of(image)
             image.load()
-            # cameras store a portrait lying on its side
-            if image.getexif().get(ORIENTATION, 1) not in (0, 1):
+            # cameras store a portrait lying on its side; other values say nothing
+            if image.getexif().get(ORIENTATION) in range(2, 9):
                 image = ImageOps.exif_transpose(image)
                 said("turned as EXIF says")
+            image = written.mended(image, said)
             return pixels(what, image, background, zlib.crc32(raw), said)
+    except UnidentifiedImageError:
+        raise BrokenPicture("no picture, or one of a form that Pillow does not know") from None
     except (*BROKEN, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise BrokenPicture(" ".join(str(error).split()) or type(error).__name__) from None
 
@@ -96,15 +100,12 @@ def pixels(
         said(f"mode {mode} read as numbers, scaled by the range of all")
         return np.asarray(image, np.float32)[None]
     if mode.startswith("I;16"):
-        said("16 bit scaled to 8")
         deep = np.asarray(image)
-        grey = np.rint(deep / 257).astype(np.uint8)[None]
         key = image.info.get("transparency")
         if not isinstance(key, int):
-            return grey
-        return laid(
-            what, grey, np.where(deep == key, 0, 255).astype(np.uint8), background, seed, said
-        )
+            return deep[None]
+        alpha = np.where(deep == key, 0, 255).astype(np.uint8)
+        return laid(what, deep[None], alpha, background, seed, said)
     if image.has_transparency_data:
         image = image.convert("LA") if mode == "La" else image
         # palettes with a transparent colour too: Pillow knows where transparency hides in a mode
@@ -126,7 +127,7 @@ def laid(
     seed: int,
     said: Callable[[str], None],
 ) -> Array:
-    """Colours (C, H, W) seen through alpha (H, W), both uint8, over the background."""
+    """Colours (C, H, W), uint8 or uint16, seen through alpha (H, W) uint8 over the background."""
     if (alpha == 255).all():
         return colours
     if background == "refuse":
@@ -134,15 +135,26 @@ def laid(
             f"{what} has transparent pixels. Set data.background: white, black or noise, or fill"
             " them."
         )
-    behind: Any = {"white": 255.0, "black": 0.0}.get(background)
-    if behind is None:
-        # seeded by the file's own bytes: the same noise at each start, another one behind each
-        # picture
-        behind = np.random.default_rng(seed).integers(0, 256, colours.shape)
     said(f"transparent pixels laid over {background}")
+    most = float(np.iinfo(colours.dtype).max)
+    # seeded by the file's own bytes: the same noise at each start, another one behind each picture
+    below = behind(background, (0.0, most), colours.shape, seed)
     share = alpha / 255.0
-    out: Array = np.rint(colours * share + behind * (1 - share)).astype(np.uint8)
+    out: Array = np.rint(colours * share + below * (1 - share)).astype(colours.dtype)
     return out
+
+
+def behind(
+    background: Background, span: tuple[float, float], shape: tuple[int, ...], seed: int
+) -> Array:
+    """What is seen where a picture is not: the upper end of its range, the lower, or 256 levels
+    between them at random. `refuse` is of transparent pixels: around a picture it is white.
+    """
+    low, high = span
+    if background == "noise":
+        noise: Array = np.random.default_rng(seed).integers(0, 256, shape)
+        return noise * ((high - low) / 255) + low
+    return np.full(shape, low if background == "black" else high)
 
 
 def recoloured(picture: Array, channels: int) -> Array:
@@ -169,30 +181,30 @@ def fitted(
     size: int,
     fit: Literal["crop", "pad"],
     background: Background,
-    white: float | None = None,
+    span: tuple[float, float] | None = None,
 ) -> Array:
     """(C, size, size): scaled so that it fills the square and cut in the middle, or so that it fits
-    in and padded. `white`: of floats of a known range, -white..white.
+    in and padded. `span`: of numbers, what is black and white; None: nobody knows before all are
+    read, and padding is NaN.
     """
     from PIL import Image, ImageOps
 
     if picture.shape[1:] == (size, size):
         return picture
-    deep = picture.dtype != np.uint8
+    kind = np.uint8 if picture.dtype == np.uint8 else np.float32
     # without overshoot where nothing clips it
-    method = Image.Resampling.BILINEAR if deep else Image.Resampling.LANCZOS
-    edge: Any = (
-        (-white if background == "black" else white)
-        if white
-        else 0
-        if background == "black"
-        else float(picture.max())
-        if deep
-        else 255
-    )
-    out = []
-    for channel in picture:
-        image = Image.fromarray(np.ascontiguousarray(channel, np.float32 if deep else np.uint8))
-        made = ImageOps.fit if fit == "crop" else partial(ImageOps.pad, color=edge)
-        out.append(np.asarray(made(image, (size, size), method)))
-    return np.stack(out)
+    method = Image.Resampling.LANCZOS if kind is np.uint8 else Image.Resampling.BILINEAR
+    made = ImageOps.fit if fit == "crop" else ImageOps.contain
+    images = [Image.fromarray(np.ascontiguousarray(channel, kind)) for channel in picture]
+    out = np.stack([np.asarray(made(image, (size, size), method)) for image in images])
+    if out.shape[1:] == (size, size):
+        return out
+    if kind is np.uint8:
+        span = (0.0, 255.0)
+    shape = (len(out), size, size)
+    seed = zlib.crc32(np.ascontiguousarray(picture).tobytes())
+    whole = (behind(background, span, shape, seed) if span else np.full(shape, np.nan)).astype(kind)
+    # in the middle, as Pillow's ImageOps.pad rounds it
+    top, left = (round((size - side) / 2) for side in out.shape[1:])
+    whole[:, top : top + out.shape[1], left : left + out.shape[2]] = out
+    return whole

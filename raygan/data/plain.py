@@ -5,18 +5,24 @@ one data set in memory.
 from __future__ import annotations
 
 import inspect
-from typing import Any, ClassVar
+import zlib
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 
 from raygan.data.arrays import ArraySettings, as_samples, check_numbers
 from raygan.data.base import Array, Samples
+from raygan.data.pixels import pixels
+from raygan.data.record import Record
 from raygan.data.room import check_room, within_room
 from raygan.data.split import SplitData
 from raygan.errors import DataError
 from raygan.own.names import label
 from raygan.own.settings import parameters, with_settings
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 METHODS = ("__len__", "__getitem__")
 
@@ -32,31 +38,36 @@ class PlainData(SplitData, ArraySettings):
         if inspect.isclass(made):
             made = made(**{name: getattr(self, name) for name in parameters(made)})
         with within_room(f"data: {where}"):
+            record = Record(f"data: {where}")
+            array = array_of(where, made, record)
             return self.cut(
-                where, as_samples(f"data: {where}", array_of(where, made), self.layout, self.scale)
+                where, as_samples(f"data: {where}", array, self.layout, self.scale, record)
             )
 
 
-def array_of(where: str, made: Any) -> Array:
-    """Of an array, a tensor, or a Dataset: its numbers as they are (N, ...). Raises DataError."""
+def array_of(where: str, made: Any, record: Record) -> Array:
+    """Of an array, a tensor, or a Dataset: its numbers as they are (N, ...), pictures of Pillow's as
+    they are seen. Raises DataError.
+    """
     if isinstance(made, torch.Tensor):
         made = made.detach().cpu().numpy()
     if not isinstance(made, np.ndarray):
-        made = _stacked(where, made)
+        made = _stacked(where, made, record)
     check_numbers(f"data: {where}", made)
     return np.asarray(made)
 
 
-def _stacked(where: str, dataset: Any) -> Array:
+def _stacked(where: str, dataset: Any, record: Record) -> Array:
     count = len(dataset)
     if count == 0:
         raise DataError(f"data: {where} holds 0 samples; at least 2 are needed.")
     # how large all will be: refused before the second sample is asked for
-    first = _sample(where, 0, dataset[0])
+    # its own notes are taken when its turn comes
+    first = _sample(where, 0, dataset[0], Record(""))
     check_room(f"data: {where}", count * first.nbytes)
     out = np.empty((count, *first.shape), first.dtype)
     for i in range(count):
-        sample = _sample(where, i, dataset[i])
+        sample = _sample(where, i, dataset[i], record)
         if (sample.shape, sample.dtype) != (first.shape, first.dtype):
             raise DataError(
                 f"data: {where}[{i}] has shape {sample.shape} ({sample.dtype}), the first one"
@@ -66,7 +77,7 @@ def _stacked(where: str, dataset: Any) -> Array:
     return out
 
 
-def _sample(where: str, index: int, item: Any) -> Array:
+def _sample(where: str, index: int, item: Any, record: Record) -> Array:
     if isinstance(item, torch.Tensor):
         return item.detach().cpu().numpy()
     if isinstance(item, tuple | list | dict | str | bytes) or item is None:
@@ -75,7 +86,11 @@ def _sample(where: str, index: int, item: Any) -> Array:
             f"data: {where}[{index}] is a {type(item).__name__}{inner}. Return the sample alone: a"
             " tensor or an array."
         )
-    array = np.asarray(item)  # also a picture of Pillow's
+    from PIL.Image import Image as Picture
+
+    if isinstance(item, Picture):
+        return _picture(f"data: {where}[{index}]", item, record)
+    array = np.asarray(item)
     if array.ndim == 0 and array.dtype.kind in "biufc":
         raise DataError(
             f"data: {where}[{index}] is a single number. Return samples of (features,) or (C,"
@@ -87,6 +102,19 @@ def _sample(where: str, index: int, item: Any) -> Array:
             " numbers."
         )
     return array
+
+
+def _picture(what: str, image: Image, record: Record) -> Array:
+    """(H, W) or (H, W, C)."""
+    # numbers that are what is seen, or channels that are asked for: as they always were
+    alpha = image.mode in ("RGBA", "LA")
+    if alpha or (
+        image.mode in ("1", "L", "RGB", "I", "F", "I;16") and not image.has_transparency_data
+    ):
+        return np.asarray(image)
+    # all else as a file's: the numbers of a palette picture are places in its palette
+    picture = pixels(what, image, "white", zlib.crc32(image.tobytes()), record.convert)
+    return picture[0] if len(picture) == 1 else np.moveaxis(picture, 0, -1)
 
 
 def lacks(thing: object) -> str:

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from raygan.visible import in_one_line
+
 Array = npt.NDArray[Any]
 NAMED = 5
 """Names that a record keeps of each kind; all are counted."""
@@ -72,9 +74,9 @@ class Record:
 
 
 def printable(name: object) -> str:
-    """A file's name as text that can be written anywhere, also where it is not UTF-8."""
+    """A file's name as text that can be written anywhere, also where it is not UTF-8; one line."""
     # names of files are bytes: one that is no UTF-8 would stop the writing of run.json
-    return str(name).encode("utf-8", "backslashreplace").decode()
+    return in_one_line(str(name).encode("utf-8", "backslashreplace").decode())
 
 
 @dataclass(frozen=True)
@@ -113,3 +115,5 @@ class Read:
     scaling: Scaling | None = None
     classes: Sequence[str] | None = None
     """The class of each sample, where the source tells (folders)."""
+    held: frozenset[str] = frozenset({"arrays"})
+    """What was read, by the words of settings (`base.For`): those for other things change nothing."""

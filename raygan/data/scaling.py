@@ -2,21 +2,63 @@
 0..255 or -1..1.
 
 points      each column centred and divided by its deviation, in float64, remembered
-pictures    0..255, 0..1, -1..1, uint16 are told by type and range; everything else is asked for
+pictures    0..255, 0..1, -1..1, 16 bit are told by type and range; everything else is asked for
 """
 
 from __future__ import annotations
 
+import re
+import zlib
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated
 
 import numpy as np
+from pydantic import AfterValidator
 
+from raygan.data.pixels import Background, behind
 from raygan.data.record import Array, Record, Scaling
 from raygan.data.rows import Rows
 from raygan.errors import DataError
 
-Scale = Literal["auto", "none", "standard", "bytes"]
+NUMBER = r"(-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)"
+RANGE = re.compile(rf"{NUMBER}\.\.{NUMBER}")
+Span = tuple[float, float]
+"""What is black, and what is white."""
+BYTES, UNIT, SIGNED, DEEP = (0.0, 255.0), (0.0, 1.0), (-1.0, 1.0), (0.0, 65535.0)
+WHOLE = (UNIT, (0, 3), (0, 15), (0, 100), BYTES, (0, 1023), (0, 4095), (0, 16383), DEEP)
+FRACTIONS = (UNIT, SIGNED, BYTES)
+"""Ranges that pictures have, the narrowest first: what is suggested where it has to be asked."""
+DARK = 15
+"""Of 255: pictures that are nowhere brighter are masks, labels or 4 bit, and not black ones."""
+DEEP_FOR_CERTAIN = (1 << 14) - 1
+"""Cameras and scanners keep 10, 12, 14 bit in uint16: only what reaches beyond is 16 bit."""
+UNDERSHOOT = 0.25
+"""A resize of 0..1 leaves less than that below 0: only what reaches further is -1..1."""
+HAIR = 0.01
+"""Of a range that is given: rounding and undershoot, clipped and said; what lies further is
+refused."""
+
+
+def span_of(scale: str) -> Span | None:
+    """
+    >>> span_of("0..4095"), span_of("-1..1"), span_of("bytes"), span_of("auto"), span_of("1..0")
+    ((0.0, 4095.0), (-1.0, 1.0), (0.0, 255.0), None, None)
+    """
+    if scale == "bytes":
+        return BYTES
+    found = RANGE.fullmatch(scale)
+    span = (float(found[1]), float(found[2])) if found else None
+    return span if span and 0 < span[1] - span[0] < np.inf else None
+
+
+def known_scale(value: str) -> str:
+    """Raises ValueError for what is none."""
+    if value in ("auto", "none", "standard") or span_of(value):
+        return value
+    raise ValueError("write auto, none, standard, bytes, or LOW..HIGH as 0..1")
+
+
+Scale = Annotated[str, AfterValidator(known_scale)]
 
 
 @dataclass(frozen=True)
@@ -33,12 +75,19 @@ class Facts:
         """Whole numbers of 0..255 that reach beyond 127."""
         return self.whole and self.low >= 0 and 127 < self.high <= 255
 
+    def within(self, span: Span, hair: float = 0.0) -> bool:
+        """Do they lie in a range? `hair`: a share of what they themselves span may lie outside."""
+        # of theirs as well as of the range's: -1..1 is no 0..255 that was rounded
+        slack = hair * min(span[1] - span[0], self.high - self.low)
+        return span[0] - slack <= self.low and self.high <= span[1] + slack
 
-def facts(where: str, rows: Rows) -> Facts:
-    """Raises DataError where numbers are missing."""
+
+def facts(where: str, rows: Rows, holes: bool = False) -> Facts:
+    """Raises DataError where numbers are missing. `holes`: NaN is padding, and tells nothing."""
     low, high, whole, bad = np.inf, -np.inf, True, 0
     fractions = rows.dtype.kind == "f"
-    for part in rows.parts():
+    for whole_part in rows.parts():
+        part = whole_part[~np.isnan(whole_part)] if holes else whole_part
         if fractions:
             # all of it is counted before anything is refused: one line says how many
             bad += int((~np.isfinite(part)).sum())
@@ -51,13 +100,22 @@ def facts(where: str, rows: Rows) -> Facts:
     return Facts(low, high, whole)
 
 
-def check_bytes(where: str, found: Facts) -> None:
-    """Raises DataError for what does not lie in 0..255."""
-    if found.low < 0 or found.high > 255:
+def check_within(where: str, scale: str, span: Span, found: Facts, hair: float = 0.0) -> None:
+    """Raises DataError for what does not lie in the range that is given."""
+    if not found.within(span, hair):
         raise DataError(
-            f"{where} holds {found.low:g}..{found.high:g}: data.scale: bytes needs 0..255. Set"
-            " data.scale: standard."
+            f"{where} holds {found.low:.9g}..{found.high:.9g}: data.scale: {scale} needs"
+            f" {spoken(span)}. Set data.scale: standard, or LOW..HIGH that they lie in."
         )
+
+
+def spoken(span: Span) -> str:
+    """As a setting has it.
+
+    >>> spoken((0.0, 65535.0)), spoken((-0.5, 1.0))
+    ('0..65535', '-0.5..1')
+    """
+    return "..".join(f"{end:.15g}" for end in span)
 
 
 # ------------------------------------------------------------------------------------------
@@ -78,12 +136,11 @@ def scaled_points(
                 " standard."
             )
         return rows.map(lambda part: part.astype(np.float32)), None
-    if scale == "bytes":
-        check_bytes(where, found)
-        record.convert("0..255 scaled to -1..1; samples come back as 0..255", len(rows))
-        return rows.map(
-            lambda part: (part.astype(np.float64) / 127.5 - 1).astype(np.float32)
-        ), Scaling((127.5,), (127.5,))
+    if span := span_of(scale):
+        check_within(where, scale, span, found)
+        told = spoken(span)
+        record.convert(f"{told} scaled to -1..1; samples come back as {told}", len(rows))
+        return signed(rows, span), way_back(span)
     return standardised(where, rows, record)
 
 
@@ -151,64 +208,137 @@ def differences(array: Array, start: Array) -> Array:
 
 
 def scaled_pictures(
-    where: str, rows: Rows, scale: Scale, record: Record
+    where: str, rows: Rows, scale: Scale, record: Record, around: Background | None = None
 ) -> tuple[Rows, Scaling | None]:
-    """(uint8, or float32 in [-1, 1]; the way back where the units are not a picture's)."""
-    if rows.dtype == np.uint8 and scale != "standard":
+    """(uint8, or float32 in [-1, 1]; the way back where the units are not a picture's). `around`:
+    NaN in floats is padding, which becomes black, white or noise of the range that is found.
+    """
+    given = span_of(scale)
+    if rows.dtype == np.uint8 and (
+        given == BYTES or scale == "none" or (scale == "auto" and not dark(rows))
+    ):
         return rows, None
-    found = facts(where, rows)
+    holes = around is not None and rows.dtype.kind == "f"
+    found = facts(where, rows, holes)
+    if scale == "standard":
+        span = (found.low, found.high)
+    elif scale == "none":
+        check_within(where, scale, SIGNED, found)
+        span = SIGNED
+    elif given:
+        check_within(where, scale, given, found, HAIR)
+        span = given
+    else:
+        span, how = guessed(where, rows.dtype, found)
+        if how:
+            record.convert(how, len(rows))
+    if holes:
+        rows = rows.map(lambda part: filled(part, span, around or "white"))
     if scale == "standard":
         return stretched(where, rows, found, record)
-    if scale == "bytes":
-        check_bytes(where, found)
-        return from_bytes(rows, found), None
-    if scale == "none":
-        if found.low < -1 or found.high > 1:
-            raise DataError(
-                f"{where} holds pictures of {found.low:g}..{found.high:g}: data.scale: none needs"
-                " -1..1. Set data.scale: bytes or standard."
-            )
-        return rows.map(lambda part: part.astype(np.float32)), None
-    return guessed(where, rows, found, record), None
+    if found.low < span[0] or found.high > span[1]:
+        record.convert(f"numbers a hair outside {spoken(span)} clipped", outside(rows, span))
+        rows = rows.map(lambda part: part.clip(*span))
+    # whole numbers from 0 on are bytes, which take a quarter of the memory
+    if span[0] == 0 and (rows.dtype.kind in "biu" or (span == BYTES and found.whole)):
+        if scale not in ("auto", "bytes"):
+            record.convert(f"{spoken(span)} scaled to 0..255", len(rows))
+        return as_bytes(rows, span), None
+    if scale not in ("auto", "bytes", "none"):
+        record.convert(f"{spoken(span)} scaled to -1..1", len(rows))
+    return signed(rows, span), None if span in (UNIT, SIGNED, BYTES) else way_back(span)
 
 
-def guessed(where: str, rows: Rows, found: Facts, record: Record) -> Rows:
-    """data.scale: auto."""
-    count, dtype, low, high = len(rows), rows.dtype, found.low, found.high
+def dark(rows: Rows) -> bool:
+    """Bytes that are nowhere brighter than `DARK`; all of them 0 are a picture of nothing."""
+    most = 0
+    for part in rows.parts():
+        # the first part nearly always tells: the others are not read
+        if (most := max(most, int(part.max()))) > DARK:
+            return False
+    return most > 0
+
+
+def guessed(where: str, dtype: np.dtype[np.generic], found: Facts) -> tuple[Span, str]:
+    """data.scale: auto: (the range, what was done for the record). Raises DataError where it is not
+    certain.
+    """
+    low, high, dtype = found.low, found.high, dtype.newbyteorder("=")
     if dtype == np.bool_:
-        record.convert("False and True taken as black and white", count)
-        return rows.map(lambda part: part.astype(np.uint8) * np.uint8(255))
-    whole = dtype.kind in "iu"
-    # bytes are often kept as uint16: only what reaches beyond is 16 bit for certain
-    if dtype == np.uint16 and high > 255:
-        record.convert("16 bit scaled to 8", count)
-        # 65,535 / 255 = 257: black and white stay what they are
-        return rows.map(lambda part: np.rint(part / 257).astype(np.uint8))
-    if whole and dtype != np.uint16 and low >= 0 and 1 < high <= 255:
-        record.convert(f"{dtype} of 0..255 taken as bytes", count)
-        return rows.map(lambda part: part.astype(np.uint8))
-    # a number below 0, and none beyond 1: it is scaled already
-    if not whole and -1 <= low < 0 and high <= 1:
-        return rows.map(lambda part: part.astype(np.float32))
-    if not whole and low >= 0 and high <= 1:
-        record.convert("0..1 scaled to -1..1", count)
-        return rows.map(lambda part: (part.astype(np.float64) * 2 - 1).astype(np.float32))
-    if not whole and found.like_bytes:
-        record.convert(f"{dtype} of 0..255 taken as bytes", count)
-        return from_bytes(rows, found)
-    guess, other = ("bytes", "standard") if low >= 0 and high <= 255 else ("standard", "bytes")
-    raise DataError(
-        f"{where} holds {dtype} pictures of {low:g}..{high:g}: no range that a picture has for"
-        f" certain. Set data.scale: {guess}"
-        f" ({'0..255' if guess == 'bytes' else 'the smallest to -1, the largest to 1'}) or {other}."
+        return UNIT, "False and True taken as black and white"
+    if dtype == np.uint16:
+        # bytes, 10, 12 and 14 bit are often kept as uint16
+        if high > DEEP_FOR_CERTAIN:
+            return DEEP, "16 bit scaled to 8"
+    elif dtype.kind in "iu":
+        if low >= 0 and DARK < high <= 255:
+            return BYTES, f"{dtype} of 0..255 taken as bytes"
+    # clearly below 0, and none beyond 1: it is scaled already
+    elif -1 <= low < -UNDERSHOOT and high <= 1:
+        return SIGNED, ""
+    elif low >= 0 and high <= 1 and not 0 < high <= DARK / 255:
+        return UNIT, "0..1 scaled to -1..1"
+    elif found.like_bytes:
+        return BYTES, f"{dtype} of 0..255 taken as bytes"
+    raise asked(where, dtype, found)
+
+
+def asked(where: str, dtype: np.dtype[np.generic], found: Facts) -> DataError:
+    """The line that says what range it may be, and how to say it."""
+    low, high = found.low, found.high
+    # what is suggested has to work: they lie in it, and reach its upper quarter
+    span = next(
+        (
+            (a, b)
+            for a, b in (WHOLE if found.whole else FRACTIONS)
+            if found.within((a, b), HAIR) and high > b - (b - a) / 4
+        ),
+        None,
+    )
+    first = "bytes" if span == BYTES else spoken(span) if span else ""
+    guess = f"{first} ({span[0]:g} to -1, {span[1]:g} to 1), " if span else ""
+    return DataError(
+        f"{where} holds {dtype} pictures of {low:.9g}..{high:.9g}: no range that a picture has for"
+        f" certain. Set data.scale: {guess}standard (the smallest to -1, the largest to 1), or"
+        " LOW..HIGH."
     )
 
 
-def from_bytes(rows: Rows, found: Facts) -> Rows:
-    """0..255 as uint8 where they are whole, else as float32 in [-1, 1]."""
-    if found.whole:
-        return rows.map(lambda part: part.astype(np.uint8))
-    return rows.map(lambda part: (part.astype(np.float64) / 127.5 - 1).astype(np.float32))
+def filled(part: Array, span: Span, around: Background) -> Array:
+    """Padding, which is NaN, as black, white or noise of a range; of the same picture the same."""
+    out = part.copy()
+    for picture in out:
+        if (hole := np.isnan(picture)).any():
+            picture[hole] = behind(around, span, (int(hole.sum()),), zlib.crc32(picture.tobytes()))
+    return out
+
+
+def outside(rows: Rows, span: Span) -> int:
+    """How many samples reach beyond it."""
+    low, high = span
+    return sum(
+        int(((part < low) | (part > high)).reshape(len(part), -1).any(1).sum())
+        for part in rows.parts()
+    )
+
+
+def as_bytes(rows: Rows, span: Span) -> Rows:
+    """0..HIGH as 0..255."""
+    # 65,535 / 255 = 257: black and white stay what they are
+    return rows.map(lambda part: np.rint(part / (span[1] / 255)).astype(np.uint8))
+
+
+def signed(rows: Rows, span: Span) -> Rows:
+    """A range as -1..1, float32."""
+    middle, half = (span[0] + span[1]) / 2, (span[1] - span[0]) / 2
+    return rows.map(
+        lambda part: (part.astype(np.float64) / half - middle / half).clip(-1, 1).astype(np.float32)
+    )
+
+
+def way_back(span: Span) -> Scaling:
+    """From -1..1 to a range."""
+    return Scaling(((span[0] + span[1]) / 2,), ((span[1] - span[0]) / 2,))
 
 
 def stretched(where: str, rows: Rows, found: Facts, record: Record) -> tuple[Rows, Scaling]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from dataclasses import replace
+from typing import Annotated
 
 from pydantic import Field
 
 from raygan.data.arrays import ArraySettings
+from raygan.data.base import For
 from raygan.data.files import FileComponent, PictureSettings, folder_classes, stack_images, wanted
 from raygan.data.npz import Npz
 from raygan.data.record import Read, Record
@@ -19,7 +22,7 @@ from raygan.errors import DataError
 class Zip(FileComponent, PictureSettings, ArraySettings):
     """Images, or arrays as in npz; nothing is unpacked to disk."""
 
-    key: str | None = Field(
+    key: Annotated[str | None, For("arrays with names")] = Field(
         None, description="Of arrays: the name; None = x, images, data, arr_0 or the only one."
     )
 
@@ -28,10 +31,13 @@ class Zip(FileComponent, PictureSettings, ArraySettings):
         path, record = must_be_file(self.name, self.path), Record(f"zip:{self.path}")
         try:
             with zipfile.ZipFile(path) as archive:
-                files = sorted(n for n in archive.namelist() if not n.endswith("/"))
+                files, twice = members_of(archive)
                 members = [
                     n for n in files if wanted(n.rpartition("/")[2], n.split("/")[:-1], record)
                 ]
+                # of an archive that was added to: unpacked, the last would be left; nobody asked
+                if again := [n for n in members if n in twice]:
+                    raise DataError(f"data.zip: {path} holds {again[0]!r} twice. Pack it anew.")
                 # an .npz under another name
                 if not members and any(n.endswith(".npy") for n in files):
                     arrays = Npz(
@@ -44,8 +50,8 @@ class Zip(FileComponent, PictureSettings, ArraySettings):
                     return arrays.read()
                 # what the archive's index says, before anything is unpacked
                 for n in members:
-                    check_room(f"data.zip: {n} in {path}", archive.getinfo(n).file_size)
-                named = ((n, lambda n=n: archive.read(n)) for n in members)
+                    check_room(f"data.zip: {n} in {path}", files[n].file_size)
+                named = ((n, lambda n=n: archive.read(files[n])) for n in members)
                 found, names = stack_images(
                     self.where, self, record, len(members), named, self.scale
                 )
@@ -61,9 +67,24 @@ class Zip(FileComponent, PictureSettings, ArraySettings):
                 f"data.zip: {path} is not a zip archive that can be read ({error}). Check the path."
             ) from None
         parents = [n.rpartition("/")[0] or "." for n in names]
-        return Read(
-            found.array,
-            record,
-            found.scaling,
-            folder_classes(self.where, self.labels, parents, record),
+        classes = folder_classes(self.where, self.labels, parents, record)
+        return replace(found, classes=classes)
+
+
+def members_of(archive: zipfile.ZipFile) -> tuple[dict[str, zipfile.ZipInfo], set[str]]:
+    """(its files by name, in the order of their names, folders parted by "/"; names that several
+    have).
+    """
+    found: dict[str, zipfile.ZipInfo] = {}
+    twice = set[str]()
+    for entry in archive.infolist():
+        # archivers of Windows write backslashes, others begin with "./" or "/"
+        name = "/".join(
+            p for p in entry.filename.replace("\\", "/").split("/") if p not in ("", ".")
         )
+        if entry.is_dir() or entry.filename.endswith("\\"):
+            continue
+        if name in found:
+            twice.add(name)
+        found[name] = entry
+    return dict(sorted(found.items())), twice

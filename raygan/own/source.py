@@ -25,6 +25,13 @@ MOST_BYTES = 2 << 20
 """Of all files of a part together."""
 
 
+FOLDERS = {"data": "what it holds, folder:{path} (pictures), parquet:{path}, hf:{path}; or "}
+FILES = {
+    "data": ", or say its kind (csv:PATH, npz:PATH, zip:PATH, ..); unpack what is none of those"
+}
+"""Kind -> what else a path may be that names no part."""
+
+
 @dataclass(frozen=True)
 class Source:
     """One file, or all Python files of a package."""
@@ -92,11 +99,13 @@ def read_path(kind: str, path: Path) -> Source:
                 f"{what} does not exist. Check the path (it is relative to where it is written)."
             )
         if path.is_dir() and not (path / "__init__.py").exists():
-            raise ConfigError(f"{what} is a folder. Name a file in it: {path}/FILE.py:NAME.")
+            held = FOLDERS.get(kind, "").format(path=path)
+            raise ConfigError(f"{what} is a folder. Name {held}a file in it: {path}/FILE.py:NAME.")
         if not path.is_dir() and not path.is_file():
             raise ConfigError(f"{what} is no plain file. Name a Python file.")
         if path.suffix != ".py" and not path.is_dir():
-            raise ConfigError(f"{what} is no Python file. Name one that ends in .py.")
+            other = FILES.get(kind, "")
+            raise ConfigError(f"{what} is no Python file. Name one that ends in .py{other}.")
         root = path if path.is_dir() else path.parent
         if not (root / "__init__.py").exists():
             files = {path.name: _text(path)}
@@ -156,6 +165,9 @@ def read_module(kind: str, module: str) -> Source:
         raise ConfigError(
             f"{kind}: module {module!r} cannot be imported ({said(error)}). Mend or install it."
         ) from None
+    # a file's name without a folder looks like a module's: x.tar
+    if spec is None and Path(module).exists():
+        return read_path(kind, Path(module))
     if spec is None or not spec.origin or not spec.origin.endswith(".py"):
         file = Path(*module.split(".")).with_suffix(".py")
         hint = (
@@ -164,6 +176,7 @@ def read_module(kind: str, module: str) -> Source:
             else "Install it, or give a file: ./nets.py:NAME"
         )
         what = "no module named" if spec is None else "no Python source of module"
+        what = f"no file and {what}" if kind == "data" else what
         raise ConfigError(f"{kind}: {what} {module!r}. {hint}.")
     path = Path(spec.origin)
     files = {path.name: _text(path)}

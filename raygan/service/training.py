@@ -34,7 +34,6 @@ from raygan.controller.new_run import NameTaken
 from raygan.controller.run_folder import RunFolder, find_run
 from raygan.controller.versions import born
 from raygan.data.base import Samples
-from raygan.data.record import printable
 from raygan.errors import (
     ConfigError,
     StaleEpochError,
@@ -151,7 +150,9 @@ def _write(
     folder.write("config.json", json.dumps(full_dump(config), indent=1) + "\n")
     write_code(folder.path, config.code)
     trust.remember(config.code)
-    folder.write("command.txt", printable(command or "raygan.train(...)") + "\n")
+    # as it was typed: line breaks in it are the user's, bytes that are no text are spelled out
+    typed = (command or "raygan.train(...)").encode("utf-8", "backslashreplace")
+    folder.write("command.txt", typed.decode() + "\n")
     folder.status(
         id=uuid.uuid4().hex[:12], name=name, status="starting", created=time.time(), shape=data.shape, data=identity(data),  # noqa: TID251  shown only
         roster=strategy_of(config).players(config),

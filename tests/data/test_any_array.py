@@ -19,7 +19,7 @@ TYPES = st.one_of(
 )  # fmt: skip
 SHAPES = hnp.array_shapes(min_dims=0, max_dims=5, min_side=0, max_side=5)
 LAYOUTS = st.sampled_from([None, None, "points", "NHW", "NCHW", "NHWC", "1x2x2", "3x1x1"])
-SCALES = st.sampled_from(["auto", "auto", "none", "standard", "bytes"])
+SCALES = st.sampled_from(["auto", "auto", "none", "standard", "bytes", "0..1", "-1..1"])
 
 
 def arrays(kind: Any) -> Any:
@@ -79,7 +79,7 @@ def read_right_or_refused(array: Any, layout: str | None, scale: Any) -> None:
             if made.ndim == 2
             else 1e-5 * np.ptp(true)
         )
-        slack = slack + (1e-4 if scale == "bytes" else 1e-300)  # float32 of -1..1
+        slack = slack + (1e-4 if scale == "bytes" or ".." in scale else 1e-300)  # float32 of -1..1
         assert (np.abs(back - true) <= slack).all()
     assert array.tobytes() == before.tobytes(), "the user's own array is left alone"
 

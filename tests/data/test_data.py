@@ -145,10 +145,10 @@ def test_real_files_of_every_format() -> None:
 def test_a_folder_of_images(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     for i in range(4):
-        (tmp_path / "a" / f"{i}.png").write_bytes(png((28, 28), i, "RGB"))
+        (tmp_path / "a" / f"{i}.png").write_bytes(png((28, 28), 60 * i, "RGB"))
     data = load(f"folder:{tmp_path}")
     assert data.shape == (3, 28, 28)
-    assert sorted(int(x[0, 0, 0]) for x in (*data.train, *data.held_out)) == [0, 1, 2, 3]
+    assert sorted(int(x[0, 0, 0]) for x in (*data.train, *data.held_out)) == [0, 60, 120, 180]
 
 
 def test_points_from_npz(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def write_drawn(
         kind = "text" if alphabet else "not text"
         raise ConfigError(
             f"--out {str(out)!r}: {name}'s samples are {kind}. Use"
-            f" {'.txt' if alphabet else '.npz, .png'} or .npz."
+            f" {'.txt' if alphabet else '.png, .parquet'} or .npz."
         )
     if out.suffix == ".txt":
         temporary.write_bytes(encoded(samples, "txt", alphabet))

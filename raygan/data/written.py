@@ -1,0 +1,85 @@
+"""Where Pillow takes the numbers of a file for others: mended by what the file says of them, or
+refused.
+
+TIFF    8 bit signed, 32 bit unsigned, 12 bit; 16 bit whose smallest is white
+PNG     the transparent grey of 2 and 4 bit; 16 bit colours, of which Pillow keeps 8
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from raygan.data.record import Array
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+PHOTOMETRIC, SAMPLE_FORMAT, WHITE_IS_ZERO = 262, 339, 0
+UNSIGNED, SIGNED = 1, 2
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a picture's header says of its numbers; asked before they are decoded."""
+
+    raw: str
+    """Pillow's word for how they are stored."""
+    sign: int = 0
+    """TIFF's SampleFormat; 0 for others."""
+    white_is_zero: bool = False
+
+    @staticmethod
+    def of(image: Image) -> Written:
+        """Of a picture that is opened and not loaded."""
+        tiles = getattr(image, "tile", ())
+        first = tiles[0].args if tiles else ""
+        raw = str(first[0] if isinstance(first, tuple) and first else first)
+        tags = getattr(image, "tag_v2", None)
+        if tags is None:
+            return Written(raw)
+        return Written(
+            raw, tags.get(SAMPLE_FORMAT, (UNSIGNED,))[0], tags.get(PHOTOMETRIC) == WHITE_IS_ZERO
+        )
+
+    def mended(self, image: Image, said: Callable[[str], None]) -> Image:
+        """The loaded picture with the numbers that were written. Raises ValueError where they are
+        lost.
+        """
+        key = image.info.get("transparency")
+        if self.raw.startswith("L;") and isinstance(key, int):
+            # 2 and 4 bit are spread to 8 when they are decoded, and the key is not
+            bits = {"L;2": 2, "L;4": 4}.get(self.raw, 8)
+            image.info["transparency"] = key * (255 // (2**bits - 1))
+        if ";16" in self.raw and not image.mode.startswith("I"):
+            if isinstance(key, tuple) and any(k >> 8 != k & 255 for k in key):
+                raise ValueError("16 bit colours with a transparent one: save it with alpha")
+            said("16 bit colours cut to 8")
+        numbers = self._numbers(image)
+        return image if numbers is None else made(numbers, image)
+
+    def _numbers(self, image: Image) -> Array | None:
+        """None where Pillow has them right."""
+        if image.mode == "L" and self.sign == SIGNED:
+            return np.asarray(image).view(np.int8).astype(np.int32)
+        if image.mode == "I" and self.sign == UNSIGNED and self.raw.startswith("I;32"):
+            return np.asarray(image).view(np.uint32).astype(np.float32)
+        if self.white_is_zero and image.mode == "F":
+            raise ValueError("floats whose smallest is white: save them the other way round")
+        if self.white_is_zero and image.mode.startswith("I;16"):
+            return np.uint16(65535) - np.asarray(image)
+        if self.raw == "I;12":
+            return np.rint(np.asarray(image) * (65535 / 4095)).astype(np.uint16)
+        return None
+
+
+def made(numbers: Array, like: Image) -> Image:
+    """A picture of these, with what is known of another."""
+    from PIL import Image
+
+    image = Image.fromarray(numbers)
+    image.info = like.info
+    return image

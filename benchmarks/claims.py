@@ -151,10 +151,10 @@ def supervised(payload: Json, net: str) -> Cell:
 
 # fmt: off
 ALONE = "single pair, 19959 steps (equal compute)"
-SHARP = "results|ring8-sharp"
+SHARP, GRID, CLUSTERS = "results|ring8-sharp", "results|grid25-sharp", "results|r15-sharp"
 R15, RING = "results|dragan 0.1", "ring of 8"
 WINS = [
-    Source("rejected", "python -m benchmarks rejected 10 ring8-sharp", "sharp", {
+    Source("rejected", "python -m benchmarks rejected 10 ring8-sharp grid25-sharp", "sharp", {
         "the default run: global generator, sampled with rejection: modes":
             over(f"{SHARP}|global rejected", "modes@10%"),
         "its high quality (real data .988)": over(f"{SHARP}|global rejected", "high_quality"),
@@ -165,6 +165,14 @@ WINS = [
         "its width without rejection": over(f"{SHARP}|global plain", "width"),
         "one of its locals, without rejection": over(f"{SHARP}|pair-00 plain", "high_quality"),
         "one of its locals, with rejection": over(f"{SHARP}|pair-00 rejected", "high_quality"),
+        "grid of 25: modes, global generator, rejected": over(
+            f"{GRID}|global rejected", "modes@10%"
+        ),
+        "its high quality there (real data .989)": over(f"{GRID}|global rejected", "high_quality"),
+        "its width there": over(f"{GRID}|global rejected", "width"),
+        "its reverse KL there": over(f"{GRID}|global rejected", "reverse_kl"),
+        "its high quality there, without rejection": over(f"{GRID}|global plain", "high_quality"),
+        "one of its locals there, without rejection": over(f"{GRID}|pair-00 plain", "high_quality"),
     }),
     Source("distil", "python -m benchmarks distil", "distil", {
         "four sites, one generator that learns from their mixture: modes":

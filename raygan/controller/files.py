@@ -69,7 +69,8 @@ def _temporary(last: str, at: int) -> tuple[str, int]:
     # of a writer that was killed, or a link: the name itself goes
     with contextlib.suppress(FileNotFoundError):
         # the wall clock: a file's time is by it
-        if time.time() - os.lstat(name, dir_fd=at).st_mtime > STALE_S:  # noqa: TID251
+        old = time.time() - os.lstat(name, dir_fd=at).st_mtime > STALE_S  # noqa: TID251
+        if old or _is_link(name, at):
             os.unlink(name, dir_fd=at)
     try:
         return name, os.open(name, flags, 0o666, dir_fd=at)

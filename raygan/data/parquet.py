@@ -69,7 +69,7 @@ class Parquet(TableComponent, PictureSettings):
                 f"data.parquet: {self.path} cannot be read ({why}). Check the path."
             ) from None
 
-    def table(self) -> Any:
+    def table(self, record: Record) -> Any:
         """All shards as one table."""
         import pyarrow
         import pyarrow.parquet

@@ -351,6 +351,25 @@ def test_several_arrays_are_asked_for(tmp_path: Path) -> None:
     assert found.record.skipped == {"other arrays of the archive": 2}
 
 
+@pytest.mark.parametrize(
+    ("names", "guess"),
+    [(("x", "images"), "images"), (("arr_0", "data"), "data"), (("x", "data", "y"), "data")],
+)
+@pytest.mark.parametrize("kind", ["npz", "hdf5"])
+def test_two_arrays_with_usual_names_are_asked_for(
+    kind: str, names: tuple[str, ...], guess: str, tmp_path: Path
+) -> None:
+    path = tmp_path / f"d.{kind}"
+    arrays = dict.fromkeys(names, np.arange(5)) | {guess: CHW}
+    if kind == "npz":
+        np.savez(path, **arrays)
+    else:
+        with pytest.importorskip("h5py").File(path, "w") as file:
+            file.update(arrays)
+    assert f"Set data.key: {guess}, or another" in refused(kind, path)
+    assert np.array_equal(read(kind, path, key=guess).array, CHW)
+
+
 def test_large_npy_files_stay_mapped(tmp_path: Path) -> None:
     np.save(tmp_path / "d.npy", CHW)
     array = read("npz", tmp_path / "d.npy").array
@@ -385,6 +404,18 @@ def test_shards_of_a_folder_are_one_table_in_the_order_of_their_names(tmp_path: 
     assert np.array_equal(found.array[:, 0], [GREY, GREY, GREY + 1, GREY + 1])
     pq.write_table(pa.table({"picture": [encoded(GREY)]}), tmp_path / "z.parquet")
     assert "unlike those of" in refused("parquet", tmp_path)
+
+
+def test_two_usual_columns_of_pictures_are_asked_for(tmp_path: Path) -> None:
+    pictures = {
+        "img": [encoded(RGB)] * 2,
+        "image": [encoded(255 - RGB)] * 2,
+        "mask": [encoded(GREY)] * 2,
+    }
+    pq.write_table(pa.table(pictures), tmp_path / "d.parquet")
+    assert "Set data.column: image, or another" in refused("parquet", tmp_path / "d.parquet")
+    found = read("parquet", tmp_path / "d.parquet", column="img")
+    assert np.array_equal(found.array[0], np.moveaxis(RGB, -1, 0))
 
 
 def test_a_null_is_told_by_its_row(tmp_path: Path) -> None:

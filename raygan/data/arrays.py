@@ -31,7 +31,10 @@ class ArraySettings(DataComponent):
     )
     scale: Scale = Field(
         "auto",
-        description="standard: points; bytes: 0..255; none: as it is; auto: by type and range.",
+        description=(
+            "standard: points; bytes: 0..255; unit: 0..1; uint16: 0..65,535; none: as it is; auto:"
+            " by type and range."
+        ),
     )
 
     @field_validator("layout")

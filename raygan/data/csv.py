@@ -30,8 +30,8 @@ class Csv(TableComponent):
         None, description="Is the first row names? None: told by the rows below it."
     )
 
-    def table(self, record: Record) -> Any:
-        """The whole table. Raises DataError."""
+    def table(self, record: Record) -> tuple[Any, bool]:
+        """(The whole table, has it names?) Raises DataError."""
         import pyarrow
 
         path = must_be_file(self.name, self.path)
@@ -43,7 +43,7 @@ class Csv(TableComponent):
             why = " ".join(str(error).split())[:200]
             raise DataError(f"data.csv: {path} cannot be read ({why}). Check the file.") from None
 
-    def _parsed(self, path: Path, record: Record) -> Any:
+    def _parsed(self, path: Path, record: Record) -> tuple[Any, bool]:
         from pyarrow import csv
 
         start = beginning(path)
@@ -66,7 +66,7 @@ class Csv(TableComponent):
             )
         record.convert("first row taken as names" if names else "first row taken as a sample")
         options = csv.ReadOptions(autogenerate_column_names=not names, block_size=block)
-        return csv.read_csv(path, options, form)
+        return csv.read_csv(path, options, form), names
 
 
 def beginning(path: Path) -> bytes:

@@ -26,7 +26,10 @@ class Folder(FileComponent, PictureSettings):
     """Images; sub-folders are walked, linked ones too, each once."""
 
     scale: Scale = Field(
-        "auto", description="bytes: 0..255; none: as it is; auto: by type and range."
+        "auto",
+        description=(
+            "bytes: 0..255; unit: 0..1; uint16: 0..65,535; none: as it is; auto: by type and range."
+        ),
     )
 
     def sources(self) -> list[Path | str]:

@@ -69,8 +69,8 @@ class Parquet(TableComponent, PictureSettings):
                 f"data.parquet: {self.path} cannot be read ({why}). Check the path."
             ) from None
 
-    def table(self, record: Record) -> Any:
-        """All shards as one table."""
+    def table(self, record: Record) -> tuple[Any, bool]:
+        """All shards as one table, with names."""
         import pyarrow
         import pyarrow.parquet
 
@@ -78,9 +78,9 @@ class Parquet(TableComponent, PictureSettings):
         # unpacked, as the file's own index tells: nothing is read for it
         size = sum(group_bytes(f) for f in files)
         if size >= keeping.LARGE:
-            return streamed_table(files)
+            return streamed_table(files), True
         check_room(self.where, size)
-        return pyarrow.concat_tables([f.read() for f in files])
+        return pyarrow.concat_tables([f.read() for f in files]), True
 
 
 def streamed_table(files: list[Any]) -> Streamed:

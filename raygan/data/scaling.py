@@ -3,12 +3,14 @@
 
 points      each column centred and divided by its deviation, in float64, remembered
 pictures    0..255, 0..1, -1..1, uint16 are told by type and range; everything else is asked for
+
+    data.scale: auto  --by type and range-->  none, bytes, unit, uint16: the rule by which all are scaled
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -16,7 +18,19 @@ from raygan.data.record import Array, Record, Scaling
 from raygan.data.rows import Rows
 from raygan.errors import DataError
 
-Scale = Literal["auto", "none", "standard", "bytes"]
+Scale = Literal["auto", "none", "standard", "bytes", "unit", "uint16"]
+TOP = {"bytes": 255, "unit": 1, "uint16": 65535}
+"""The largest number of what begins at 0."""
+SAID = {
+    "bytes": "{} of 0..255 taken as bytes",
+    "unit": "0..1 scaled to -1..1",
+    "uint16": "16 bit scaled to 8",
+}
+"""Of pictures, for the record; {}: their type."""
+
+
+class Unsure(DataError):
+    """A range that no picture has for certain."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +65,12 @@ def facts(where: str, rows: Rows) -> Facts:
     return Facts(low, high, whole)
 
 
-def check_bytes(where: str, found: Facts) -> None:
-    """Raises DataError for what does not lie in 0..255."""
-    if found.low < 0 or found.high > 255:
+def check_range(where: str, found: Facts, scale: Scale) -> None:
+    """Raises DataError for what does not lie in the range that `scale` names."""
+    if found.low < 0 or found.high > TOP[scale]:
         raise DataError(
-            f"{where} holds {found.low:g}..{found.high:g}: data.scale: bytes needs 0..255. Set"
-            " data.scale: standard."
+            f"{where} holds {found.low:g}..{found.high:g}: data.scale: {scale} needs"
+            f" 0..{TOP[scale]}. Set data.scale: standard."
         )
 
 
@@ -78,12 +92,13 @@ def scaled_points(
                 " standard."
             )
         return rows.map(lambda part: part.astype(np.float32)), None
-    if scale == "bytes":
-        check_bytes(where, found)
-        record.convert("0..255 scaled to -1..1; samples come back as 0..255", len(rows))
+    if scale in TOP:
+        check_range(where, found, scale)
+        most, half = TOP[scale], TOP[scale] / 2
+        record.convert(f"0..{most} scaled to -1..1; samples come back as 0..{most}", len(rows))
         return rows.map(
-            lambda part: (part.astype(np.float64) / 127.5 - 1).astype(np.float32)
-        ), Scaling((127.5,), (127.5,))
+            lambda part: (part.astype(np.float64) / half - 1).astype(np.float32)
+        ), Scaling((half,), (half,))
     return standardised(where, rows, record)
 
 
@@ -154,50 +169,51 @@ def scaled_pictures(
     where: str, rows: Rows, scale: Scale, record: Record
 ) -> tuple[Rows, Scaling | None]:
     """(uint8, or float32 in [-1, 1]; the way back where the units are not a picture's)."""
-    if rows.dtype == np.uint8 and scale != "standard":
+    if rows.dtype == np.uint8 and scale in ("auto", "none", "bytes"):
         return rows, None
+    if rows.dtype == np.bool_ and scale == "auto":
+        record.convert("False and True taken as black and white", len(rows))
+        return rows.map(lambda part: part.astype(np.uint8) * np.uint8(255)), None
     found = facts(where, rows)
-    if scale == "standard":
+    rule = guessed(where, rows.dtype, found) if scale == "auto" else scale
+    record.scale = rule
+    if rule == "standard":
         return stretched(where, rows, found, record)
-    if scale == "bytes":
-        check_bytes(where, found)
+    if rule in TOP:
+        check_range(where, found, rule)
+        record.convert(SAID[rule].format(rows.dtype), len(rows))
+    if rule == "bytes":
         return from_bytes(rows, found), None
-    if scale == "none":
-        if found.low < -1 or found.high > 1:
-            raise DataError(
-                f"{where} holds pictures of {found.low:g}..{found.high:g}: data.scale: none needs"
-                " -1..1. Set data.scale: bytes or standard."
-            )
-        return rows.map(lambda part: part.astype(np.float32)), None
-    return guessed(where, rows, found, record), None
+    if rule == "uint16":
+        # 65,535 / 255 = 257: black and white stay what they are
+        return rows.map(lambda part: np.rint(part / 257).astype(np.uint8)), None
+    if rule == "unit":
+        return rows.map(lambda part: (part.astype(np.float64) * 2 - 1).astype(np.float32)), None
+    if found.low < -1 or found.high > 1:
+        raise DataError(
+            f"{where} holds pictures of {found.low:g}..{found.high:g}: data.scale: none needs"
+            " -1..1. Set data.scale: bytes or standard."
+        )
+    return rows.map(lambda part: part.astype(np.float32)), None
 
 
-def guessed(where: str, rows: Rows, found: Facts, record: Record) -> Rows:
-    """data.scale: auto."""
-    count, dtype, low, high = len(rows), rows.dtype, found.low, found.high
-    if dtype == np.bool_:
-        record.convert("False and True taken as black and white", count)
-        return rows.map(lambda part: part.astype(np.uint8) * np.uint8(255))
-    whole = dtype.kind in "iu"
+def guessed(where: str, dtype: np.dtype[Any], found: Facts) -> Scale:
+    """The rule of data.scale: auto. Raises Unsure."""
+    low, high, whole = found.low, found.high, dtype.kind in "iu"
     # bytes are often kept as uint16: only what reaches beyond is 16 bit for certain
     if dtype == np.uint16 and high > 255:
-        record.convert("16 bit scaled to 8", count)
-        # 65,535 / 255 = 257: black and white stay what they are
-        return rows.map(lambda part: np.rint(part / 257).astype(np.uint8))
+        return "uint16"
     if whole and dtype != np.uint16 and low >= 0 and 1 < high <= 255:
-        record.convert(f"{dtype} of 0..255 taken as bytes", count)
-        return rows.map(lambda part: part.astype(np.uint8))
+        return "bytes"
     # a number below 0, and none beyond 1: it is scaled already
     if not whole and -1 <= low < 0 and high <= 1:
-        return rows.map(lambda part: part.astype(np.float32))
+        return "none"
     if not whole and low >= 0 and high <= 1:
-        record.convert("0..1 scaled to -1..1", count)
-        return rows.map(lambda part: (part.astype(np.float64) * 2 - 1).astype(np.float32))
+        return "unit"
     if not whole and found.like_bytes:
-        record.convert(f"{dtype} of 0..255 taken as bytes", count)
-        return from_bytes(rows, found)
+        return "bytes"
     guess, other = ("bytes", "standard") if low >= 0 and high <= 255 else ("standard", "bytes")
-    raise DataError(
+    raise Unsure(
         f"{where} holds {dtype} pictures of {low:g}..{high:g}: no range that a picture has for"
         f" certain. Set data.scale: {guess}"
         f" ({'0..255' if guess == 'bytes' else 'the smallest to -1, the largest to 1'}) or {other}."

@@ -42,15 +42,17 @@ class TableComponent(FileComponent, ArraySettings):
     )
 
     @abstractmethod
-    def table(self, record: Record) -> Any:
-        """A pyarrow table, or, where it is large, one that is `Streamed`."""
+    def table(self, record: Record) -> tuple[Any, bool]:
+        """(A pyarrow table, or, where it is large, one that is `Streamed`; has it names?)"""
 
     def read(self) -> Read:
         """Points (N, columns), or what a column of lists holds."""
         record = Record(f"{self.name}:{self.path}")
-        whole = self.table(record)
+        whole, named = self.table(record)
         table, labels = parted(self.where, whole, self.labels)
         array = columns(self.where, table, self.column, record)
+        if not named:
+            record.columns = []
         found = as_samples(self.where, array, self.layout, self.scale, record)
         return (
             found
@@ -139,11 +141,13 @@ def columns(where: str, table: Any, asked: str | None, record: Record) -> Array 
     for name in table.column_names:
         if name not in names:
             record.skip("columns", name)
+    record.columns = names
     if isinstance(table, Streamed):
         if all(is_number(table.schema.field(name).type) for name in names):
             return streamed(where, table, names)
         table = table.select(names)  # lists are read into memory
     if len(names) == 1 and is_list(table.schema.field(names[0]).type):
+        record.columns = []
         return lists(where, names[0], table.column(names[0]))
     if text := [n for n in names if not is_number(table.schema.field(n).type)]:
         raise DataError(

@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from raygan.data import keeping
 from raygan.data.first_row import has_names
-from tests.data.test_reader import read, refused
+from tests.data.test_reader import GREY, encoded, read, refused
 
 NUMBERS = np.random.default_rng(0).normal(size=(30, 3))
 WHOLE = np.random.default_rng(0).integers(0, 9, (100, 3))
@@ -178,9 +180,72 @@ def test_a_frame_s_default_index_is_no_column(tmp_path: Path) -> None:
     assert np.array_equal(found.array, NUMBERS.astype(np.float32))
 
 
-def test_the_first_row_is_looked_at_by_its_columns() -> None:
-    import pyarrow as pa
+# -------------------------------------------------------------------------------------------------------------
+# folders that name columns
 
+
+@pytest.mark.parametrize("large", [True, False])
+@pytest.mark.parametrize("by", [["g"], ["g", "h"], ["h"]])
+@pytest.mark.parametrize("column", [None, "g,u", "v", "g"])
+def test_a_partitioned_table_is_read_whole(
+    column: str | None, by: list[str], large: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping, "LARGE", 1 if large else 1 << 30)
+    frame = pd.DataFrame(NUMBERS[:, :2], columns=list("uv"))
+    frame = frame.assign(g=[0, 1, 7] * 10, h=[-0.5, 0.25] * 15)
+    frame.to_parquet(tmp_path / "d", partition_cols=by)
+    (tmp_path / "d" / "_SUCCESS").write_text("")
+    names = column.split(",") if column else [n for n in "uvgh" if n not in by] + by
+    found = read("parquet", tmp_path / "d", scale="none", column=column)
+    # the order of the files, with the columns at their end, as pandas reads them
+    expected = pd.read_parquet(tmp_path / "d")[names].astype(np.float32)
+    assert np.array_equal(found.array, expected)
+    assert found.record.columns == names
+    assert found.record.skipped["files that are no shards"] == 1
+    assert any(by[0] in told for told in found.record.converted)
+
+
+def test_folders_may_name_classes(tmp_path: Path) -> None:
+    kinds = ["a b", "ü/x", "c"] * 10
+    FRAME.assign(kind=kinds).to_parquet(tmp_path / "d", partition_cols=["kind"])
+    assert "column 'kind' (string: " in refused("parquet", tmp_path / "d")
+    found = read("parquet", tmp_path / "d", scale="none", labels="kind")
+    back = pd.read_parquet(tmp_path / "d")
+    assert found.classes == back["kind"].astype(str).tolist()
+    assert np.array_equal(found.array, back[["u", "v", "w"]].astype(np.float32))
+    assert sorted(found.classes) == sorted(kinds)
+
+
+def test_folders_may_name_classes_of_pictures(tmp_path: Path) -> None:
+    for i in range(3):
+        (tmp_path / f"label={i}").mkdir()
+        pq.write_table(
+            pa.table({"image": [encoded(GREY + i)] * 2}), tmp_path / f"label={i}" / "p.parquet"
+        )
+    assert read("parquet", tmp_path).record.names["columns"] == ["label"]
+    found = read("parquet", tmp_path, labels="label")
+    assert found.classes == ["0", "0", "1", "1", "2", "2"]
+    assert np.array_equal(found.array[::2, 0], [GREY, GREY + 1, GREY + 2])
+
+
+def test_folders_that_name_no_value_hold_nulls(tmp_path: Path) -> None:
+    for folder in ("g=1", "g=__HIVE_DEFAULT_PARTITION__"):
+        (tmp_path / folder).mkdir()
+        FRAME[:4].to_parquet(tmp_path / folder / "p.parquet")
+    assert "column 'g' has 4 nulls, the first in row 4" in refused("parquet", tmp_path)
+    assert read("parquet", tmp_path, column="u,v,w").array.shape == (8, 3)
+    FRAME.to_parquet(tmp_path / "more.parquet")
+    assert "unlike those of" in refused("parquet", tmp_path)
+
+
+def test_a_column_of_files_and_folders_is_the_files(tmp_path: Path) -> None:
+    (tmp_path / "w=7").mkdir()
+    FRAME.to_parquet(tmp_path / "w=7" / "p.parquet")
+    found = read("parquet", tmp_path, scale="none")
+    assert np.array_equal(found.array, NUMBERS.astype(np.float32))
+
+
+def test_the_first_row_is_looked_at_by_its_columns() -> None:
     below = pa.table({"a": [1.5, 2.5], "b": ["x", "y"]})
     assert has_names("d", ["u", "x"], below)
     assert not has_names("d", ["1", "x"], below)

@@ -52,6 +52,8 @@ class Csv(TableComponent):
         lines = [line for line in start.splitlines() if line.strip()]
         if not lines:
             raise DataError(f"{self.where} holds no rows. Check the file.")
+        # not left to pyarrow: with that error from it a process now and then aborts at its end
+        lines[0].decode()
         tabs = path.name.removesuffix(".gz").endswith(TABS)
         form = csv.ParseOptions(delimiter="\t" if tabs else separator(lines[0]))
         # a row has to fit into a block: some are longer than pyarrow's own

@@ -16,6 +16,7 @@ NOT_COMPONENTS = (
     "pixels",
     "record",
     "table",
+    "first_row",
     "split",
     "odd",
     "labels",

@@ -60,6 +60,9 @@ def as_samples(
     rows = Rows.of(array)
     check_numbers(where, rows)
     shaped, how = arranged(where, rows, layout)
+    # the same numbers are the same samples, in whichever order a file has their bytes
+    if (native := shaped.dtype.newbyteorder("=")) != shaped.dtype:
+        shaped = shaped.map(lambda part: part.astype(native))
     pictures = shaped.ndim == 4
     # before any number is looked at: a minimum of nothing is an error of numpy's
     if 0 in shaped.shape[1:]:

@@ -77,6 +77,10 @@ class Samples:
     """The same of each that is held out."""
     classes: tuple[str, ...] = ()
     """Their names."""
+    columns: tuple[str, ...] = ()
+    """Names of the features, where the source has them."""
+    scale: str = ""
+    """The rule that pictures were scaled by (`Record.scale`)."""
     real: Samplings | None = None
     """Real training samples, where those in `train` are made ones; None: `train` is real."""
     parts: Mapping[str, Part] = field(default_factory=dict)

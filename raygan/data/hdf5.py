@@ -56,6 +56,10 @@ class Hdf5(FileComponent, ArraySettings, Fitting):
                 for other in rest:
                     if other != key:
                         record.skip("other arrays of the file", other)
+                for name in filter(None, (key, self.labels)):
+                    # h5py.Empty: a type and no shape
+                    if file[name].shape is None:
+                        raise DataError(f"{self.where}: {name!r} is empty. Check the file.")
                 found: Any = file[key]
                 array: Array | Rows = (
                     self._rows(path, key, found) if found.nbytes >= LARGE else found[()]

@@ -38,23 +38,23 @@ def as_classes(where: str, what: str, values: Array, count: int, record: Record)
             f"{where}: labels {what!r} have shape {array.shape}, and there are {count:,} samples."
             " Set data.labels to one a sample."
         )
-    if array.dtype.kind == "f":
-        if not (np.isfinite(array).all() and (array == np.floor(array)).all()):
-            raise DataError(
-                f"{where}: labels {what!r} hold numbers that are not whole. Set data.labels to"
-                " classes."
-            )
-        array = array.astype(np.int64)
-    if array.dtype.kind not in "biuSUO":
+    if array.dtype.kind == "f" and not (
+        np.isfinite(array).all() and (array == np.floor(array)).all()
+    ):
+        raise DataError(
+            f"{where}: labels {what!r} hold numbers that are not whole. Set data.labels to classes."
+        )
+    if array.dtype.kind not in "biufSUO":
         raise DataError(
             f"{where}: labels {what!r} hold {array.dtype}. Set data.labels to numbers or names of"
             " classes."
         )
-    out = [
-        # bytes of HDF5 and numpy: they are the same class as the text
-        v.decode(errors="backslashreplace") if isinstance(v, bytes) else str(v)
-        for v in array.tolist()
-    ]
+    out = [class_name(v) for v in array.tolist()]
+    if blank := [i for i, c in enumerate(out) if not c.strip()]:
+        raise DataError(
+            f"{where}: labels {what!r} hold {len(blank):,} blanks, the first of sample {blank[0]}."
+            " Fill or remove them."
+        )
     # a column of ids, taken for classes, would make parts and coverage meaningless without a word
     if len(found := set(out)) > MANY:
         raise DataError(
@@ -63,6 +63,18 @@ def as_classes(where: str, what: str, values: Array, count: int, record: Record)
         )
     record.labels = f"{what}, {spoken_classes(out)}"
     return out
+
+
+def class_name(value: object) -> str:
+    """
+    >>> class_name(b"cat"), class_name(3.0), class_name(1e30)
+    ('cat', '3', '1000000000000000019884624838656')
+    """
+    # bytes of HDF5 and numpy: they are the same class as the text
+    if isinstance(value, bytes):
+        return value.decode(errors="backslashreplace")
+    # Python's own: whole numbers beyond 64 bits stay apart
+    return str(int(value)) if isinstance(value, float | np.floating) else str(value)
 
 
 def is_one_hot(array: Array) -> bool:
@@ -93,15 +105,16 @@ def spoken_classes(classes: Sequence[str]) -> str:
 def ordered(classes: Sequence[str]) -> list[str]:
     """Their names, numbers within them by size.
 
-    >>> ordered(["c10", "c9", "c9"])
-    ['c9', 'c10']
+    >>> ordered(["c10", "c9", "c09", "c9"])
+    ['c09', 'c9', 'c10']
     """
-    return sorted(
-        set(classes),
-        key=lambda c: [
-            (0, int(p), "") if p.isdecimal() else (1, 0, p) for p in re.split(r"(\d+)", c)
-        ],
-    )
+
+    def place(name: str) -> tuple[object, str]:
+        parts = [(0, int(p), "") if p.isdecimal() else (1, 0, p) for p in re.split(r"(\d+)", name)]
+        # 1 and 01 are one number: by their letters, or each process would order the set its own way
+        return parts, name
+
+    return sorted(set(classes), key=place)
 
 
 def numbered(classes: Sequence[str] | None) -> tuple[npt.NDArray[np.int64] | None, tuple[str, ...]]:

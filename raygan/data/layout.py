@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import math
+from itertools import accumulate
+from operator import mul
 
 import numpy as np
 
@@ -75,11 +77,26 @@ def given(where: str, rows: Rows, layout: str) -> Rows:
         return rows if layout == "NCHW" else rows.seen(channels_first)
     if "x" in layout and rows.ndim >= 2:
         sizes = tuple(int(n) for n in layout.split("x"))
-        if math.prod(sizes) == math.prod(rows.shape[1:]):
+        if is_flattened(rows.shape[1:], sizes):
             return rows.reshaped(*sizes)
+    fits = {2: "points or CxHxW", 3: "NHW or points", 4: "NCHW, NHWC or points"}
     raise DataError(
-        f"{where} holds {rows.dtype} of shape {rows.shape}: that is not {layout}. Set data.layout."
+        f"{where} holds {rows.dtype} of shape {rows.shape}: that is not {layout}. Set data.layout:"
+        f" {fits.get(rows.ndim, 'points')}."
     )
+
+
+def is_flattened(sample: tuple[int, ...], sizes: tuple[int, ...]) -> bool:
+    """Is `sample` what `sizes` become where axes that follow each other are made one?
+
+    >>> is_flattened((192,), (3, 8, 8)), is_flattened((3, 64), (3, 8, 8))
+    (True, True)
+    >>> is_flattened((8, 8, 3), (3, 8, 8))
+    False
+    """
+    # numbers up to the end of each axis: another order of axes has other ends
+    ends, known = (set(accumulate(s, mul)) for s in (sample, (1, *sizes)))
+    return math.prod(sample) == math.prod(sizes) and ends <= known
 
 
 def flat_pictures(where: str, rows: Rows) -> str:

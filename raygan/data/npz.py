@@ -28,7 +28,8 @@ from raygan.data.search import must_be_file
 from raygan.data.stored import Stored, part_rows
 from raygan.errors import DataError
 
-USUAL = ("x", "images", "data", "arr_0")
+USUAL = ("images", "data", "x", "arr_0")
+"""Names of samples; the surest first."""
 DAMAGED = (ValueError, OSError, EOFError, KeyError, AttributeError, TypeError, SyntaxError, NotImplementedError, RuntimeError,
            zlib.error, zipfile.BadZipFile)  # fmt: skip
 
@@ -85,16 +86,30 @@ class Npz(FileComponent, ArraySettings, Fitting):
             samples = member(path, archive, key)
             if self.labels is None:
                 return samples, None
-            return samples, (
-                lone_array(beside(self.name, path, self.labels))
-                if outside
-                else archive[self.labels]
-            )
+            if outside:
+                return samples, lone_array(beside(self.name, path, self.labels))
+            entry(path, self.labels)
+            return samples, archive[self.labels]
 
 
 def lone_array(path: Path) -> Array:
-    """Of a .npy file."""
-    return np.asarray(np.load(path, allow_pickle=False))
+    """Of a .npy file. Raises DataError that names it."""
+    try:
+        with path.open("rb") as file:
+            check_objects(f"data.npz: {path}", header(file)[2])
+        return np.asarray(np.load(path, allow_pickle=False))
+    except DAMAGED as error:
+        raise damaged(path, error) from None
+
+
+def check_objects(where: str, dtype: np.dtype[Any]) -> None:
+    """Raises DataError for Python's objects."""
+    # pickled: reading them would run whatever their author has written
+    if dtype.hasobject:
+        raise DataError(
+            f"{where} holds Python objects ({dtype}). Save it as numbers or text: array.astype(float)"
+            " or astype(str)."
+        )
 
 
 def npy_rows(path: Path) -> Array | Rows:
@@ -102,7 +117,8 @@ def npy_rows(path: Path) -> Array | Rows:
     with path.open("rb") as file:
         shape, columns_first, dtype = header(file)
         offset = file.tell()
-    if columns_first or dtype.hasobject or math.prod(shape) * dtype.itemsize < LARGE or not shape:
+    check_objects(f"data.npz: {path}", dtype)
+    if columns_first or math.prod(shape) * dtype.itemsize < LARGE or not shape:
         # mapped: what needs no change is never copied
         mapped: Array = np.asanyarray(np.load(path, mmap_mode="r", allow_pickle=False))
         return mapped
@@ -113,15 +129,9 @@ def npy_rows(path: Path) -> Array | Rows:
 
 def member(path: Path, archive: Any, key: str) -> Array | Rows:
     """An array of the archive, or what unpacks it a part at a time where it is large."""
-    with zipfile.ZipFile(path) as entries:
-        name = next(n for n in (f"{key}.npy", key) if n in entries.namelist())
-        size = entries.getinfo(name).file_size
-        with entries.open(name) as file:
-            shape, columns_first, dtype = (
-                header(file) if name.endswith(".npy") else ((), False, np.dtype("V"))
-            )
+    name, size, shape, columns_first, dtype = entry(path, key)
     # in columns the samples lie scattered over the whole array: no part of it is some samples
-    if columns_first or dtype.hasobject or size < LARGE or not shape:
+    if columns_first or size < LARGE or not shape:
         # twice: unpacked, and once more in its checked form
         check_room(f"data.npz: {path}", 2 * size)
         found: Array = archive[key]
@@ -129,6 +139,21 @@ def member(path: Path, archive: Any, key: str) -> Array | Rows:
             raise ValueError(f"{key} is not an array")
         return found
     return Rows(shape, dtype, lambda: unpacked(path, name, shape, dtype))
+
+
+def entry(path: Path, key: str) -> tuple[str, int, tuple[int, ...], bool, np.dtype[Any]]:
+    """(name, bytes, shape, is it in columns, type) of an array in an archive. Raises DataError for
+    objects.
+    """
+    with zipfile.ZipFile(path) as entries:
+        name = next(n for n in (f"{key}.npy", key) if n in entries.namelist())
+        size = entries.getinfo(name).file_size
+        if not name.endswith(".npy"):
+            return name, size, (), False, np.dtype("V")
+        with entries.open(name) as file:
+            shape, columns_first, dtype = header(file)
+    check_objects(f"data.npz: {path}: {key}", dtype)
+    return name, size, shape, columns_first, dtype
 
 
 def unpacked(
@@ -181,11 +206,11 @@ def one_of(
     if len(there) == 1:
         return there[0]
     known = [name for name in usual if name in there]
-    if known:
+    # x may be an axis beside the images
+    if len(known) == 1:
         return known[0]
-    guess = next(
-        (n for n in there if "train" in n and n.lower().startswith(("x", "im", "da"))), there[0]
-    )
+    trained = [n for n in there if "train" in n and n.lower().startswith(("x", "im", "da"))]
+    guess = (known or trained or there)[0]
     raise DataError(
         f"{where} holds several: {listed(there)}. Set data.{setting}: {guess}, or another."
     )

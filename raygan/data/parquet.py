@@ -1,14 +1,17 @@
-"""`parquet:PATH`: a table in one file, or a folder of shards; encoded pictures ({bytes, path}, as
-on the hub) or numbers.
+"""`parquet:PATH`: a table in one file, or a folder of shards, also one that is partitioned
+(g=0/part-0.parquet); encoded pictures ({bytes, path}, as on the hub) or numbers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from pydantic import Field
 
@@ -25,6 +28,7 @@ ROWS = 16
 STREAMED = 1 << 16
 """Rows of numbers at a time."""
 USUAL = ("image", "img")
+NULL_FOLDER = "__HIVE_DEFAULT_PARTITION__"
 
 
 class Parquet(TableComponent, PictureSettings):
@@ -42,24 +46,22 @@ class Parquet(TableComponent, PictureSettings):
     def read(self) -> Read:
         """Pictures (N, C, H, W) or points (N, columns)."""
         import pyarrow
-        import pyarrow.parquet
 
         record = Record(f"parquet:{self.path}")
-        paths = shards(self.path, record)
         try:
-            files = [pyarrow.parquet.ParquetFile(path) for path in paths]
-            check_alike(paths, files)
-            schema = files[0].schema_arrow
+            files = opened(self.path, record)
+            check_alike(files)
+            schema = files[0].schema
             if column := picture_column(self.where, schema, self.column):
                 labels = None
                 if self.labels is not None:
                     parted(self.where, schema.empty_table(), self.labels)
-                    labels = pyarrow.concat_tables([f.read(columns=[self.labels]) for f in files])
+                    labels = pyarrow.concat_tables([f.read([self.labels]) for f in files])
                 for name in schema.names:
                     if name not in (column, self.labels):
                         record.skip("columns", name)
-                count = sum(f.metadata.num_rows for f in files)
-                named = pictures(files, column, partial(refuse_path, self.where))
+                count = sum(f.rows for f in files)
+                named = pictures(self.where, files, column, partial(refuse_path, self.where))
                 found, names = stack_images(self.where, self, record, count, named, self.scale)
                 return labelled(self.where, found, names, labels, record)
             return super().read()
@@ -69,29 +71,115 @@ class Parquet(TableComponent, PictureSettings):
                 f"data.parquet: {self.path} cannot be read ({why}). Check the path."
             ) from None
 
-    def table(self) -> Any:
-        """All shards as one table."""
+    def table(self, record: Record) -> tuple[Any, bool]:
+        """All shards as one table, with names."""
         import pyarrow
-        import pyarrow.parquet
 
-        files = [pyarrow.parquet.ParquetFile(path) for path in shards(self.path, Record(""))]
+        files = opened(self.path, record)
         # unpacked, as the file's own index tells: nothing is read for it
-        size = sum(group_bytes(f) for f in files)
+        size = sum(group_bytes(f.file) for f in files)
         if size >= keeping.LARGE:
-            return streamed_table(files)
+            return streamed_table(files), True
         check_room(self.where, size)
-        return pyarrow.concat_tables([f.read() for f in files])
+        return pyarrow.concat_tables([f.read() for f in files]), True
 
 
-def streamed_table(files: list[Any]) -> Streamed:
+@dataclass(frozen=True)
+class Shard:
+    """A file of the table, with the columns that its folders tell: g=0/part-0.parquet."""
+
+    path: Path
+    file: Any
+    """pyarrow's ParquetFile."""
+    told: Mapping[str, Any]
+    """Column -> the value of all its rows, a pyarrow scalar."""
+
+    @property
+    def schema(self) -> Any:
+        """The file's columns, then the folders'."""
+        import pyarrow
+
+        schema = self.file.schema_arrow
+        for name, value in self.told.items():
+            schema = schema.append(pyarrow.field(name, value.type))
+        return schema
+
+    @property
+    def rows(self) -> int:
+        """How many."""
+        return int(self.file.metadata.num_rows)
+
+    def read(self, columns: list[str] | None = None) -> Any:
+        """These columns, or all, as a table."""
+        names = self.schema.names if columns is None else columns
+        return self._filled(self.file.read(columns=self._own(names)), names)
+
+    def batches(self, size: int, columns: list[str]) -> Iterator[Any]:
+        """These columns, so many rows at a time."""
+        for batch in self.file.iter_batches(size, columns=self._own(columns)):
+            yield self._filled(batch, columns)
+
+    def _own(self, names: list[str]) -> list[str]:
+        return [name for name in names if name not in self.told]
+
+    def _filled(self, some: Any, names: list[str]) -> Any:
+        import pyarrow
+
+        for name in names:
+            if name in self.told:
+                some = some.append_column(name, pyarrow.repeat(self.told[name], some.num_rows))
+        return some.select(names)
+
+
+def opened(text: str, record: Record) -> list[Shard]:
+    """The shards by name. Raises DataError, pyarrow's errors."""
+    import pyarrow
+    import pyarrow.parquet
+
+    paths, root = shards(text, record), must_exist("parquet", text)
+    files = [pyarrow.parquet.ParquetFile(path) for path in paths]
+    told = [folder_columns(path.relative_to(root).parts[:-1]) for path in paths]
+    # a column that the files hold as well is theirs
+    names = [n for n in dict.fromkeys(chain(*told)) if n not in files[0].schema_arrow.names]
+    values = {name: typed([one.get(name) for one in told]) for name in names}
+    for name in names:
+        record.convert(f"column {name} taken from the names of folders", len(paths))
+    return [
+        Shard(path, file, {n: values[n][i] for n in names if n in told[i]})
+        for i, (path, file) in enumerate(zip(paths, files, strict=True))
+    ]
+
+
+def folder_columns(folders: Sequence[str]) -> dict[str, str | None]:
+    """Of a partitioned table, as Hive, Spark and pandas write it: column -> value.
+
+    >>> folder_columns(("year=2020", "kind=a%20b", "more"))
+    {'year': '2020', 'kind': 'a b'}
+    """
+    pairs = (folder.split("=", 1) for folder in folders if "=" in folder)
+    return {unquote(k): None if v == NULL_FOLDER else unquote(v) for k, v in pairs}
+
+
+def typed(values: list[str | None]) -> Any:
+    """A pyarrow array of whole numbers, of numbers, or of text, whichever all of them are."""
+    import pyarrow
+
+    array = pyarrow.array(values, pyarrow.string())
+    for kind in (pyarrow.int64(), pyarrow.float64()):
+        with contextlib.suppress(pyarrow.ArrowInvalid):
+            return array.cast(kind)
+    return array
+
+
+def streamed_table(files: list[Shard]) -> Streamed:
     """All shards as one table that is never in memory as a whole."""
-    count = sum(f.metadata.num_rows for f in files)
+    count = sum(f.rows for f in files)
 
     def batches(names: list[str]) -> Iterator[Any]:
         for file in files:
-            yield from file.iter_batches(STREAMED, columns=names)
+            yield from file.batches(STREAMED, names)
 
-    return Streamed(files[0].schema_arrow, count, batches)
+    return Streamed(files[0].schema, count, batches)
 
 
 def labelled(where: str, found: Read, names: list[str], labels: Any, record: Record) -> Read:
@@ -127,13 +215,13 @@ def shards(text: str, record: Record) -> list[Path]:
     return out
 
 
-def check_alike(paths: list[Path], files: list[Any]) -> None:
+def check_alike(files: list[Shard]) -> None:
     """Raises DataError for a shard with other columns."""
-    for path, file in zip(paths, files, strict=True):
-        if not file.schema_arrow.equals(files[0].schema_arrow):
+    for shard in files:
+        if not shard.schema.equals(files[0].schema):
             raise DataError(
-                f"data.parquet: {path} has columns {', '.join(file.schema_arrow.names)}, unlike"
-                f" those of {paths[0]} in name or type. Take the shards of one table."
+                f"data.parquet: {shard.path} has columns {', '.join(shard.schema.names)}, unlike"
+                f" those of {files[0].path} in name or type. Take the shards of one table."
             )
 
 
@@ -145,10 +233,10 @@ def picture_column(where: str, schema: Any, asked: str | None) -> str | None:
     if asked is not None:
         return asked if asked in found else None
     usual = [n for n in USUAL if n in found]
-    if len(found) > 1 and not usual:
+    if len(found) > 1 and len(usual) != 1:
         raise DataError(
-            f"{where}: columns {', '.join(found)} hold bytes. Set data.column: {found[0]}, or"
-            " another."
+            f"{where}: columns {', '.join(found)} hold bytes. Set data.column: {(usual or found)[0]},"
+            " or another."
         )
     return (usual or found or [None])[0]
 
@@ -168,12 +256,14 @@ def holds_bytes(kind: Any) -> bool:
     )
 
 
-def pictures(files: list[Any], column: str, read: Callable[[str], bytes]) -> Iterator[Named]:
+def pictures(
+    where: str, files: list[Shard], column: str, read: Callable[[str], bytes]
+) -> Iterator[Named]:
     """(row, what gives its bytes), few at a time; `read`: a file that a cell names."""
     at = 0
     for file in files:
         # few rows: a column of the same picture a million times is small in the file only
-        for batch in file.iter_batches(ROWS, columns=[column]):
+        for batch in file.batches(ROWS, [column]):
             for cell in batch.column(0).to_pylist():
                 yield f"row {at}", partial(content, cell, read)
                 at += 1

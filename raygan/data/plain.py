@@ -1,5 +1,5 @@
-"""Users' own data: a map-style torch Dataset (`__len__`, `__getitem__`), an array or a tensor, as
-one data set in memory.
+"""Users' own data: a map-style torch Dataset (`__len__`, `__getitem__`), an array, a tensor or a
+data frame, as one data set in memory.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from raygan.data.pixels import pixels
 from raygan.data.record import Record
 from raygan.data.room import check_room, within_room
 from raygan.data.split import SplitData
+from raygan.data.table import columns, features, spoken
 from raygan.errors import DataError
 from raygan.own.names import label
 from raygan.own.settings import parameters, with_settings
@@ -46,19 +47,61 @@ class PlainData(SplitData, ArraySettings):
 
 
 def array_of(where: str, made: Any, record: Record) -> Array:
-    """Of an array, a tensor, or a Dataset: its numbers as they are (N, ...), pictures of Pillow's as
-    they are seen. Raises DataError.
+    """Of an array, a tensor, a data frame, or a Dataset: its numbers as they are (N, ...), pictures
+    of Pillow's as they are seen. Raises DataError.
     """
     if isinstance(made, torch.Tensor):
         made = made.detach().cpu().numpy()
+    if hasattr(made, "to_frame"):
+        made = made.to_frame()  # a series is a frame of one column
+    if hasattr(made, "__arrow_c_stream__"):
+        made = _framed(where, made)
     if not isinstance(made, np.ndarray):
         made = _stacked(where, made, record)
     check_numbers(f"data: {where}", made)
-    return np.asarray(made)
+    return _unmasked(where, made)
+
+
+def _framed(where: str, frame: Any) -> Array:
+    """The columns of a frame of pandas, polars or pyarrow, as a table's in a file."""
+    import pyarrow
+
+    # pandas numbers the rows of what is in memory: that is no column until it is written
+    frame = frame.reset_index(drop=True) if hasattr(frame, "reset_index") else frame
+    try:
+        table = pyarrow.table(frame)
+    except (pyarrow.ArrowException, ValueError, TypeError) as error:
+        why = " ".join(str(error).split())[:200]
+        raise DataError(f"data: {where} is no table ({why}). Give an array of numbers.") from None
+    good = features(table.schema)
+    if odd := [name for name in table.column_names if name not in good]:
+        raise DataError(
+            f"data: {where}: column {spoken(table, odd[0])} may be no feature. Give"
+            f" {', '.join(good[:20]) or 'columns of numbers'} only, or an array of what you mean:"
+            " frame[COLUMNS].to_numpy()."
+        )
+    return np.asarray(columns(f"data: {where}", table, None, Record(where)))
+
+
+def _unmasked(where: str, array: Array) -> Array:
+    """The numbers themselves. Raises DataError where some are masked: they are not there."""
+    if np.ma.is_masked(array):
+        raise DataError(
+            f"data: {where} holds {np.sum(np.ma.getmaskarray(array)):,} numbers that are masked."
+            " Remove or fill them."
+        )
+    # in the machine's order of bytes: the same numbers have one hash
+    return np.asarray(array, array.dtype.newbyteorder("="))
 
 
 def _stacked(where: str, dataset: Any, record: Record) -> Array:
-    count = len(dataset)
+    try:
+        count = len(dataset)
+    except TypeError as error:  # sparse arrays have none, and what is no Dataset
+        why = " ".join(str(error).split())
+        raise DataError(
+            f"data: {where} is no data set ({why}). Give an array, a tensor, a frame or a Dataset."
+        ) from None
     if count == 0:
         raise DataError(f"data: {where} holds 0 samples; at least 2 are needed.")
     # how large all will be: refused before the second sample is asked for
@@ -90,7 +133,7 @@ def _sample(where: str, index: int, item: Any, record: Record) -> Array:
 
     if isinstance(item, Picture):
         return _picture(f"data: {where}[{index}]", item, record)
-    array = np.asarray(item)
+    array = _unmasked(f"{where}[{index}]", np.asanyarray(item))
     if array.ndim == 0 and array.dtype.kind in "biufc":
         raise DataError(
             f"data: {where}[{index}] is a single number. Return samples of (features,) or (C,"

@@ -39,6 +39,13 @@ class Record:
     kept: str = ""
     """Where large samples are kept, and how large they are; "" for those in memory."""
 
+    columns: list[str] = field(default_factory=list)
+    """Names of the points' features, where the source has them."""
+    scale: str = ""
+    """The rule (`data.scale`) that pictures were scaled by, given or told by their range; "" for
+    those that their type alone tells.
+    """
+
     def convert(self, what: str, count: int = 1) -> None:
         """Something was changed."""
         self.converted[what] = self.converted.get(what, 0) + count

@@ -61,6 +61,10 @@ def known_scale(value: str) -> str:
 Scale = Annotated[str, AfterValidator(known_scale)]
 
 
+class Unsure(DataError):
+    """A range that no picture has for certain."""
+
+
 @dataclass(frozen=True)
 class Facts:
     """What all numbers together tell."""
@@ -220,6 +224,8 @@ def scaled_pictures(
         return rows, None
     holes = around is not None and rows.dtype.kind == "f"
     found = facts(where, rows, holes)
+    # how a part of these is to be scaled, whose own range may tell otherwise
+    record.scale = "" if scale == "auto" else scale
     if scale == "standard":
         span = (found.low, found.high)
     elif scale == "none":
@@ -230,6 +236,8 @@ def scaled_pictures(
         span = given
     else:
         span, how = guessed(where, rows.dtype, found)
+        if rows.dtype != np.bool_:
+            record.scale = "bytes" if span == BYTES else spoken(span)
         if how:
             record.convert(how, len(rows))
     if holes:
@@ -283,7 +291,7 @@ def guessed(where: str, dtype: np.dtype[np.generic], found: Facts) -> tuple[Span
     raise asked(where, dtype, found)
 
 
-def asked(where: str, dtype: np.dtype[np.generic], found: Facts) -> DataError:
+def asked(where: str, dtype: np.dtype[np.generic], found: Facts) -> Unsure:
     """The line that says what range it may be, and how to say it."""
     low, high = found.low, found.high
     # what is suggested has to work: they lie in it, and reach its upper quarter
@@ -297,7 +305,7 @@ def asked(where: str, dtype: np.dtype[np.generic], found: Facts) -> DataError:
     )
     first = "bytes" if span == BYTES else spoken(span) if span else ""
     guess = f"{first} ({span[0]:g} to -1, {span[1]:g} to 1), " if span else ""
-    return DataError(
+    return Unsure(
         f"{where} holds {dtype} pictures of {low:.9g}..{high:.9g}: no range that a picture has for"
         f" certain. Set data.scale: {guess}standard (the smallest to -1, the largest to 1), or"
         " LOW..HIGH."

@@ -85,6 +85,7 @@ class SplitData(DataComponent):
         return Samples(
             name, train, held_out, split=split, sha256=sha256, scaling=found.scaling, record=found.record,
             labels=first, held_out_labels=last, classes=names,
+            columns=tuple(found.record.columns), scale=found.record.scale,
         )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ text) is left out by a setting.
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -24,6 +25,12 @@ from raygan.data.stored import part_rows
 from raygan.errors import DataError
 
 LABELS = ("label", "labels", "class", "target", "y", "id", "index", "fine_label", "coarse_label")
+ROW_INDEX = re.compile(
+    r"|unnamed: \d+(\.\d+)*|__index_level_\d+__|level_\d+|row\.?names?|rowid", re.I
+)
+"""What pandas and R call the numbers of rows that they write beside them."""
+TEXT_LOOKED_AT = 1000
+"""Rows of a column of text in which one is looked for that tells why it is text."""
 
 
 class TableComponent(FileComponent, ArraySettings):
@@ -35,15 +42,17 @@ class TableComponent(FileComponent, ArraySettings):
     )
 
     @abstractmethod
-    def table(self) -> Any:
-        """A pyarrow table, or, where it is large, one that is `Streamed`."""
+    def table(self, record: Record) -> tuple[Any, bool]:
+        """(A pyarrow table, or, where it is large, one that is `Streamed`; has it names?)"""
 
     def read(self) -> Read:
         """Points (N, columns), or what a column of lists holds."""
         record = Record(f"{self.name}:{self.path}")
-        whole = self.table()
+        whole, named = self.table(record)
         table, labels = parted(self.where, whole, self.labels)
         array = columns(self.where, table, self.column, record)
+        if not named:
+            record.columns = []
         found = as_samples(self.where, array, self.layout, self.scale, record)
         return (
             found
@@ -80,7 +89,7 @@ class Streamed:
         import pyarrow
 
         left = [field for field in self.schema if field.name not in names]
-        return Streamed(pyarrow.schema(left), self.rows, self.batches)
+        return Streamed(pyarrow.schema(left, self.schema.metadata), self.rows, self.batches)
 
 
 def streamed(where: str, table: Streamed, names: list[str]) -> Rows:
@@ -132,12 +141,18 @@ def columns(where: str, table: Any, asked: str | None, record: Record) -> Array 
     for name in table.column_names:
         if name not in names:
             record.skip("columns", name)
+    record.columns = names
     if isinstance(table, Streamed):
         if all(is_number(table.schema.field(name).type) for name in names):
             return streamed(where, table, names)
         table = table.select(names)  # lists are read into memory
     if len(names) == 1 and is_list(table.schema.field(names[0]).type):
+        record.columns = []
         return lists(where, names[0], table.column(names[0]))
+    if text := [n for n in names if not is_number(table.schema.field(n).type)]:
+        raise DataError(
+            f"{where}: column {spoken(table, text[0])} holds no numbers. {advice(table, text[0])}"
+        )
     return np.stack([numbers(where, name, table.column(name)) for name in names], 1)
 
 
@@ -152,19 +167,77 @@ def chosen(where: str, table: Any, asked: str | None) -> list[str]:
         if missing := [n for n in names if n not in there]:
             raise DataError(f"{where}: no column {missing[0]!r}. It has: {', '.join(there[:20])}.")
         return names
-    # names that labels and ids usually have: training on these would be seen by nobody
-    good = [n for n in there if is_number(table.schema.field(n).type) and n.lower() not in LABELS]
-    if len(good) == len(there) and good:
-        return good
-    lone = [n for n in there if is_list(table.schema.field(n).type)]
-    guess = ",".join(good or lone[:1] or there[:1])
-    odd = next(n for n in there if n not in good) if there else ""
     if not there:
         raise DataError(f"{where} has no columns. Check the file.")
+    good = features(table.schema)
+    if len(good) == len(there):
+        return good
+    odd = next(n for n in there if n not in good)
+    lone = [n for n in there if is_list(table.schema.field(n).type)]
+    if not (good or lone):
+        raise DataError(
+            f"{where}: no column of numbers: {spoken(table, odd)}. {advice(table, odd)}"
+        )
     raise DataError(
-        f"{where}: column {odd!r} ({table.schema.field(odd).type}) may be no feature. Set"
-        f" data.column: {guess}, or others of: {', '.join(there[:20])}."
+        f"{where}: column {spoken(table, odd)} may be no feature. Set"
+        f" data.column: {','.join(good or lone[:1])}, or others of: {', '.join(there[:20])}."
     )
+
+
+def features(schema: Any) -> list[str]:
+    """The columns of numbers that are no labels, ids or numbers of rows, as far as their names tell:
+    training on these would be seen by nobody.
+    """
+    index = (schema.pandas_metadata or {}).get("index_columns", [])
+    return [
+        n
+        for n in schema.names
+        if is_number(schema.field(n).type)
+        and n.lower() not in LABELS
+        and not ROW_INDEX.fullmatch(n)
+        and n not in index
+    ]
+
+
+def spoken(table: Any, name: str) -> str:
+    """A column with its type, and what is in it where that tells why.
+
+    >>> import pyarrow as pa
+    >>> spoken(pa.table({"u": ["1", "1,5"]}), "u")
+    "'u' (string: '1,5' in row 1)"
+    """
+    # a streamed table is not read for an error's sake
+    found = None if isinstance(table, Streamed) else first_text(table.column(name))
+    held = "" if found is None else f": {found[1][:40]!r} in row {found[0]}"
+    return f"{name!r} ({table.schema.field(name).type}{held})"
+
+
+def first_text(column: Any) -> tuple[int, str] | None:
+    """(row, cell) of the first one that is no number."""
+    import pyarrow.types as types
+
+    cells = column.slice(0, TEXT_LOOKED_AT).to_pylist() if types.is_string(column.type) else []
+    return next(((i, c) for i, c in enumerate(cells) if c and not is_float(c)), None)
+
+
+def advice(table: Any, name: str) -> str:
+    """What to do about a column that holds no numbers."""
+    found = None if isinstance(table, Streamed) else first_text(table.column(name))
+    if found and re.fullmatch(r"[-+]?\d*,\d+", found[1].strip()):
+        return "Write its numbers with points, not commas."
+    return "Set data.column to columns of numbers."
+
+
+def is_float(cell: str) -> bool:
+    """
+    >>> is_float(" 1e3"), is_float("1,5")
+    (True, False)
+    """
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def is_number(kind: Any) -> bool:
@@ -186,10 +259,6 @@ def is_list(kind: Any) -> bool:
 def numbers(where: str, name: str, column: Any, at: int = 0) -> Array:
     """One column of numbers, without nulls; its first row is row `at` of the table."""
     check_nulls(where, name, column, at)
-    if not is_number(column.type):
-        raise DataError(
-            f"{where}: column {name!r} holds {column.type}, not numbers. Set data.column."
-        )
     return np.asarray(column)
 
 

@@ -21,6 +21,8 @@ from raygan.data import split
 from raygan.data.base import DataComponent, Samples, freeze
 from raygan.data.clusters import clusters
 from raygan.data.partition import Index, Part, members, needs_classes, rescaled, with_labels
+from raygan.data.record import Scaling
+from raygan.data.scaling import Unsure
 from raygan.data.split import fingerprint
 from raygan.errors import ConfigError, DataError
 from raygan.own.calling import calling
@@ -154,8 +156,8 @@ def cut(component: DataComponent, config: Config, pair: str, whole: Samples) -> 
 def own_source(config: Config, pair: str, outline: Samples) -> Samples:
     """A pair's own SOURCE in the form of the whole. Raises DataError where it has another."""
     component = source_component(config, pair)
-    found = read(component, config.seed)
     where = f"data.partition: {pair}: {spoken(component)}"
+    found = read_alike(where, component, config.seed, outline)
     if (found.shape, found.is_images, found.text) != (
         outline.shape,
         outline.is_images,
@@ -165,6 +167,7 @@ def own_source(config: Config, pair: str, outline: Samples) -> Samples:
             f"{where} holds {kind(found)} of shape {found.shape}, {outline.name} {kind(outline)} of"
             f" shape {outline.shape}. Make them alike."
         )
+    found = in_order(where, found, outline)
     # points of all pairs in the same units: networks that move between pairs must mean the same by
     # a number
     if found.scaling == outline.scaling:
@@ -178,6 +181,47 @@ def own_source(config: Config, pair: str, outline: Samples) -> Samples:
     )
     freeze(train, held_out)
     return replace(found, train=train, held_out=held_out, scaling=outline.scaling)
+
+
+def read_alike(where: str, component: DataComponent, seed: int, outline: Samples) -> Samples:
+    """A pair's SOURCE; its pictures scaled by the rule of the whole's, where their range has to
+    tell. Raises DataError where they do not fit it.
+    """
+    auto = outline.scale and getattr(component, "scale", None) == "auto"
+    try:
+        found = read(component, seed)
+        if not auto or found.scale in ("", outline.scale):
+            return found
+    except Unsure:
+        if not auto:
+            raise
+    # a part of -1..1 without a negative number is no 0..1: the whole has told what it is
+    try:
+        return read(component.model_copy(update={"scale": outline.scale}), seed)
+    except DataError as error:
+        raise DataError(f"{where} does not fit {outline.name}: {error}") from None
+
+
+def in_order(where: str, found: Samples, outline: Samples) -> Samples:
+    """Points with their columns in the order of the whole's, by name where both have names. Raises
+    DataError for other columns.
+    """
+    if not (found.columns and outline.columns) or found.columns == outline.columns:
+        return found
+    if sorted(found.columns) != sorted(outline.columns):
+        raise DataError(
+            f"{where} has columns {', '.join(found.columns[:20])}, {outline.name}"
+            f" {', '.join(outline.columns[:20])}. Name them alike."
+        )
+    order = [found.columns.index(name) for name in outline.columns]
+    train, held_out = (np.ascontiguousarray(a[:][:, order]) for a in (found.train, found.held_out))
+    freeze(train, held_out)
+    scaling = found.scaling
+    # one number scales all columns alike
+    if scaling and len(scaling.offset) > 1:
+        offset, factor = (tuple(v[i] for i in order) for v in (scaling.offset, scaling.factor))
+        scaling = Scaling(offset, factor)
+    return replace(found, train=train, held_out=held_out, scaling=scaling, columns=outline.columns)
 
 
 def source_component(config: Config, pair: str) -> DataComponent:

@@ -19,6 +19,7 @@ from PIL import Image
 
 from raygan.config import load_component
 from raygan.data.base import DataComponent, Samples
+from raygan.data.labels import ordered
 from raygan.errors import DataError
 
 COUNT = 40
@@ -185,3 +186,50 @@ def test_more_values_than_classes_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x=np.zeros((1200, 2)), y=np.arange(1200))
     with pytest.raises(DataError, match="1,200 different values"):
         load(("npz", tmp_path / "a.npz", {"labels": "y", "key": "x"}))
+
+
+def test_classes_that_are_one_number_have_one_order() -> None:
+    names = [
+        mark + "0" * k + "1" + end for k in range(12) for mark in ("", "c") for end in ("", "b")
+    ]
+    expected = sorted(names, key=lambda n: (n[:1] == "c", n.endswith("b"), n))
+    assert ordered(names) == ordered(names[::-1]) == expected
+
+
+@pytest.mark.parametrize("blank", ["", "  "])
+@pytest.mark.parametrize("kind", ["csv", "npz", "npy", "parquet"])
+def test_a_blank_is_no_class(kind: str, blank: str, tmp_path: Path) -> None:
+    names = np.where(np.arange(COUNT) % 10 == 3, blank, np.char.add("k", KIND.astype(str)))
+    path, labels, table = tmp_path / f"x.{kind}", "y", pa.table({"a": POINTS[:, 0], "y": names})
+    if kind == "csv":
+        pacsv.write_csv(table, path)
+    elif kind == "parquet":
+        pq.write_table(table, path)
+    elif kind == "npz":
+        np.savez(path, x=POINTS, y=names)
+    else:
+        np.save(path, POINTS)
+        np.save(tmp_path / (labels := "y.npy"), names)
+    with pytest.raises(DataError, match=r"labels 'y.*4 blanks, the first of sample 3"):
+        load(({"npy": "npz"}.get(kind, kind), path, {"labels": labels}))
+
+
+@pytest.mark.parametrize("low", [0, 1e18, 1e30, -1e300])
+def test_whole_floats_stay_apart_whatever_their_size(low: float, tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x=POINTS, y=np.where(KIND == 0, low, low * 2 + 1))
+    data = load(("npz", tmp_path / "a.npz", {"labels": "y"}))
+    assert sorted(data.classes) == sorted([str(int(low)), str(int(low * 2 + 1))])
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_objects_are_one_line_that_names_them(inside: bool, tmp_path: Path) -> None:
+    names = KIND.astype(str).astype(object)
+    np.savez(tmp_path / "a.npz", x=POINTS, y=names)
+    np.save(tmp_path / "y.npy", names)
+    np.save(tmp_path / "x.npy", POINTS)
+    file, labels = ("a.npz", "y") if inside else ("x.npy", "y.npy")
+    with pytest.raises(
+        DataError, match="a.npz: y holds Py" if inside else "y.npy holds Py"
+    ) as error:
+        load(("npz", tmp_path / file, {"labels": labels}))
+    assert "astype(str)" in str(error.value)

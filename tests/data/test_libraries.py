@@ -64,11 +64,13 @@ def test_hdf5_as_h5py_has_written_it(name: str, options: dict[str, Any], tmp_pat
     ("arrays", "line"),
     [
         ({"a": CHW, "b": CHW}, "holds several: a, b. Set data.key: a"),
+        ({"x": CHW, "images": CHW}, "holds several: images, x. Set data.key: images"),
+        ({"x": h5py.Empty("f4")}, "'x' is empty"),
         ({}, "holds no array"),
         ({"t": np.array([b"x", b"y"])}, "holds text"),
         ({"c": POINTS + 1j}, "complex"),
     ],
-    ids=["several", "none", "text", "complex"],
+    ids=["several", "two usual", "empty", "none", "text", "complex"],
 )
 def test_what_hdf5_cannot_tell_is_one_line(
     arrays: dict[str, Any], line: str, tmp_path: Path

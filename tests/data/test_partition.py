@@ -7,15 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from raygan.config import Config, resolve
 from raygan.controller.inline import InlineExecutor
+from raygan.data.base import Samples
 from raygan.data.partition import members, rescaled
 from raygan.data.record import Scaling
+from raygan.data.split import shuffled
 from raygan.errors import ConfigError, DataError
 from raygan.gan.bundle import unpack
 from raygan.gan.pair import Pair
@@ -226,3 +230,117 @@ def test_who_joins_a_run_on_parts_is_refused(tmp_path: Path) -> None:
     config, _ = written(tmp_path)
     with pytest.raises(ConfigError, match="gives no part to a pair that joins"):
         target(RunState(config, Totals()), 3, 0, None)
+
+
+# -------------------------------------------------------------------------------------------------------------
+# parts in the form of the whole
+
+
+def own_part(root: Path, whole: str, part: str, **settings: Any) -> Samples:
+    """What a pair trains on whose SOURCE is `part`, beside the whole's."""
+    kind, _, path = whole.partition(":")
+    data = {"name": kind, "path": f"{root}/{path}", **settings}
+    kind, _, path = part.partition(":")
+    data["partition"] = {"pair-00": f"{kind}:{root}/{path}"}
+    config = tiny_config(data=data, strategy="independent", num_pairs=1)
+    return own_parts(config, ["pair-00"], prepared(config).data)["pair-00"]
+
+
+def everything(data: Samples) -> Any:
+    """In the order of the file."""
+    samples = np.concatenate([data.train[:], data.held_out[:]])
+    held_out = len(data.held_out)
+    order = shuffled(len(samples), 0)
+    return samples[np.argsort(np.r_[order[held_out:], order[:held_out]])]
+
+
+@pytest.mark.parametrize("write", ["csv", "parquet"])
+@pytest.mark.parametrize("scale", ["auto", "none", "bytes"])
+@pytest.mark.parametrize("names", ["vu", "uv"])
+def test_columns_of_a_part_are_told_by_their_names(
+    names: str, scale: str, write: str, tmp_path: Path
+) -> None:
+    whole = pd.DataFrame(np.random.default_rng(0).uniform(0, [200, 5], (60, 2)), columns=list("uv"))
+    for name, frame in (("w", whole), ("p", whole[40:][list(names)])):
+        path = tmp_path / f"{name}.{write}"
+        frame.to_csv(path, index=False) if write == "csv" else frame.to_parquet(path, index=False)
+    found = own_part(tmp_path, f"{write}:w.{write}", f"{write}:p.{write}", scale=scale)
+    back = found.scaling.back(everything(found)) if found.scaling else everything(found)
+    np.testing.assert_allclose(back, whole[40:].to_numpy(), rtol=1e-4, atol=1e-4)
+
+
+def test_columns_of_other_names_are_refused_and_without_names_the_order_tells(
+    tmp_path: Path,
+) -> None:
+    rows = "".join(f"{i}.5,{-i}.25\n" for i in range(20))
+    (tmp_path / "w.csv").write_text("u,v\n" + rows)
+    (tmp_path / "other.csv").write_text("u,x\n" + rows)
+    (tmp_path / "none.csv").write_text(rows)
+    with pytest.raises(DataError, match=r"has columns u, x, csv:w\.csv u, v\. Name them alike"):
+        own_part(tmp_path, "csv:w.csv", "csv:other.csv")
+    found = own_part(tmp_path, "csv:w.csv", "csv:none.csv")
+    assert found.scaling is not None
+    expected = np.loadtxt(tmp_path / "none.csv", delimiter=",")
+    np.testing.assert_allclose(found.scaling.back(everything(found)), expected, atol=1e-5)
+
+
+SMALL = np.random.default_rng(0).uniform(0, 1, (20, 1, 6, 6))
+RANGES: dict[str, tuple[Any, Any, Any]] = {
+    "-1..1, none below 0": (SMALL * 2 - 1, SMALL, SMALL),
+    "0..1": (SMALL, SMALL / 2, SMALL - 1),
+    "0..255 as floats, dark": (np.rint(SMALL * 255), np.rint(SMALL * 90), np.rint(SMALL * 90)),
+    "0..255 as floats, black": (np.rint(SMALL * 255), np.rint(SMALL), np.rint(SMALL)),
+    "0..255 as int, black": ((SMALL * 255).astype(int), np.rint(SMALL).astype(int), np.rint(SMALL)),
+    "16 bit, dark": (
+        (SMALL * 65535).astype(np.uint16),
+        (SMALL * 255).astype(np.uint16),
+        np.rint((SMALL * 255).astype(np.uint16) / 257),
+    ),
+    "bytes beside -1..1": (SMALL * 2 - 1, (SMALL * 255).astype(np.uint8), (SMALL * 255) // 1),
+    "bool beside -1..1": (SMALL * 2 - 1, SMALL > 0.5, (SMALL > 0.5) * 255),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    # pictures of whole numbers have a range by their mode
+    [
+        (n, k)
+        for n in RANGES
+        for k in ("npz", "hdf5", "folder")
+        if ("int" not in n and "16" not in n) or k != "folder"
+    ],
+)
+def test_pictures_of_a_part_are_scaled_as_the_whole(name: str, kind: str, tmp_path: Path) -> None:
+    whole, part, expected = RANGES[name]
+    np.save(
+        tmp_path / "w.npy", np.concatenate([whole, part]) if whole.dtype == part.dtype else whole
+    )
+    source = f"{kind}:p"
+    if kind == "npz":
+        np.save(tmp_path / "p.npy", part)
+        source = "npz:p.npy"
+    elif kind == "hdf5":
+        with pytest.importorskip("h5py").File(tmp_path / "p", "w") as file:
+            file["x"] = part
+    else:
+        (tmp_path / "p").mkdir()
+        seen = part[:, 0].astype(np.float32) if part.dtype == float else part[:, 0]
+        for i, picture in enumerate(seen):
+            Image.fromarray(picture).save(tmp_path / "p" / f"{i:02}.tif")
+    found = everything(own_part(tmp_path, "npz:w.npy", source))
+    if found.dtype == np.uint8:
+        assert np.array_equal(found, np.asarray(expected).astype(np.uint8))
+    else:
+        scaled = expected if name.startswith("-1") or name == "0..1" else expected / 127.5 - 1
+        np.testing.assert_allclose(found, scaled, atol=1e-6)
+
+
+def test_a_part_beyond_the_range_of_the_whole_is_one_line(tmp_path: Path) -> None:
+    np.save(tmp_path / "w.npy", SMALL)
+    np.save(tmp_path / "p.npy", SMALL * 2 - 1)
+    with pytest.raises(
+        DataError, match=r"pair-00: npz:.*p\.npy does not fit npz:w\.npy: .*0\.\.1"
+    ) as e:
+        own_part(tmp_path, "npz:w.npy", "npz:p.npy")
+    assert "\n" not in str(e.value)

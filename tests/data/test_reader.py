@@ -322,6 +322,49 @@ def test_what_is_not_certain_is_asked_for_with_the_guess(name: str, tmp_path: Pa
     assert re.search(line, text), text
 
 
+@pytest.mark.parametrize("shape", [(5, 3, 6, 8), (5, 144), (5, 3, 48), (5, 18, 8)])
+def test_flat_pictures_get_their_axes_back(shape: tuple[int, ...], tmp_path: Path) -> None:
+    np.save(tmp_path / "d.npy", CHW.reshape(shape))
+    assert np.array_equal(read("npz", tmp_path / "d.npy", layout="3x6x8").array, CHW)
+
+
+@pytest.mark.parametrize("array", [HWC, HWC.reshape(5, 48, 3), HWC.reshape(5, 6, 24), CHW[:, :2]])
+def test_axes_in_another_order_are_not_taken_for_flat_pictures(array: Any, tmp_path: Path) -> None:
+    np.save(tmp_path / "d.npy", array)
+    line = "that is not 3x6x8. Set data.layout: N"
+    assert line in refused("npz", tmp_path / "d.npy", layout="3x6x8")
+
+
+@pytest.mark.parametrize("large", [True, False])
+@pytest.mark.parametrize(
+    "array",
+    [
+        (RNG.integers(0, 65536, (9, 8, 8))).astype("u2"), RNG.integers(0, 256, (9, 8, 8)).astype("u4"),
+        CHW / np.float32(255), CHW / 127.5 - 1, CHW * 1.0, POINTS, POINTS.astype("f4"), np.arange(2**62, 2**62 + 9),
+    ],
+)  # fmt: skip
+def test_the_order_of_bytes_does_not_matter(
+    array: Any, large: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("raygan.data.npz.LARGE", 1 if large else 1 << 30)
+    seen = []
+    for order in "<>":
+        np.save(tmp_path / "d.npy", array.astype(array.dtype.newbyteorder(order)))
+        found = read("npz", tmp_path / "d.npy")
+        seen.append(
+            (found.array.dtype, found.array[:].tobytes(), found.scaling, found.record.converted)
+        )
+    assert seen[0] == seen[1]
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_what_is_asked_for_is_so_in_both_orders_of_bytes(order: str, tmp_path: Path) -> None:
+    np.save(tmp_path / "d.npy", CHW.astype(f"{order}u2"))
+    assert "data.scale: bytes" in refused("npz", tmp_path / "d.npy")
+    np.save(tmp_path / "d.npy", np.array(3, f"{order}f8"))
+    assert "of shape ()" in refused("npz", tmp_path / "d.npy")
+
+
 def test_large_offsets_are_centred_in_float64(tmp_path: Path) -> None:
     times = 1.7e9 + 0.02 * np.arange(1000)[:, None]
     np.save(tmp_path / "d.npy", times)
@@ -349,6 +392,25 @@ def test_several_arrays_are_asked_for(tmp_path: Path) -> None:
     found = read("npz", path, key="x_train")
     assert np.array_equal(found.array, CHW)
     assert found.record.skipped == {"other arrays of the archive": 2}
+
+
+@pytest.mark.parametrize(
+    ("names", "guess"),
+    [(("x", "images"), "images"), (("arr_0", "data"), "data"), (("x", "data", "y"), "data")],
+)
+@pytest.mark.parametrize("kind", ["npz", "hdf5"])
+def test_two_arrays_with_usual_names_are_asked_for(
+    kind: str, names: tuple[str, ...], guess: str, tmp_path: Path
+) -> None:
+    path = tmp_path / f"d.{kind}"
+    arrays = dict.fromkeys(names, np.arange(5)) | {guess: CHW}
+    if kind == "npz":
+        np.savez(path, **arrays)
+    else:
+        with pytest.importorskip("h5py").File(path, "w") as file:
+            file.update(arrays)
+    assert f"Set data.key: {guess}, or another" in refused(kind, path)
+    assert np.array_equal(read(kind, path, key=guess).array, CHW)
 
 
 def test_large_npy_files_stay_mapped(tmp_path: Path) -> None:
@@ -385,6 +447,18 @@ def test_shards_of_a_folder_are_one_table_in_the_order_of_their_names(tmp_path: 
     assert np.array_equal(found.array[:, 0], [GREY, GREY, GREY + 1, GREY + 1])
     pq.write_table(pa.table({"picture": [encoded(GREY)]}), tmp_path / "z.parquet")
     assert "unlike those of" in refused("parquet", tmp_path)
+
+
+def test_two_usual_columns_of_pictures_are_asked_for(tmp_path: Path) -> None:
+    pictures = {
+        "img": [encoded(RGB)] * 2,
+        "image": [encoded(255 - RGB)] * 2,
+        "mask": [encoded(GREY)] * 2,
+    }
+    pq.write_table(pa.table(pictures), tmp_path / "d.parquet")
+    assert "Set data.column: image, or another" in refused("parquet", tmp_path / "d.parquet")
+    found = read("parquet", tmp_path / "d.parquet", column="img")
+    assert np.array_equal(found.array[0], np.moveaxis(RGB, -1, 0))
 
 
 def test_a_null_is_told_by_its_row(tmp_path: Path) -> None:

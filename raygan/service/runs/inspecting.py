@@ -98,9 +98,13 @@ def digests(samples: Samplings) -> list[bytes]:
 
 def extremes(*arrays: Samplings) -> tuple[Array, Array]:
     """(smallest, largest) of each number of a sample, looked at a part at a time."""
-    ends = [(part.min(0), part.max(0)) for array in arrays for part in Rows.of(array).parts()]
-    lows, highs = zip(*ends, strict=True)
-    return np.min(lows, axis=0), np.max(highs, axis=0)
+    parts = (part for array in arrays for part in Rows.of(array).parts())
+    first = next(parts)
+    low, high = first.min(0), first.max(0)
+    # two samples, whatever the number of parts: a part of large pictures is one picture
+    for part in parts:
+        low, high = np.minimum(low, part.min(0)), np.maximum(high, part.max(0))
+    return low, high
 
 
 def constant(data: Samples) -> list[int]:

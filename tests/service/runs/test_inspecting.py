@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from raygan.data.base import Samples, to_float
 from raygan.metrics.groups import default_groups
 from raygan.metrics.suite import Suite
 from raygan.service.runs.identity import data_note, identity, other_data, rooted
-from raygan.service.runs.inspecting import lines, report_of
+from raygan.service.runs.inspecting import extremes, lines, report_of
 from raygan.service.runs.run import Run
 from raygan.service.views.sheet import GAP, sheet
 from raygan.strategies.base import load_data
@@ -251,3 +252,15 @@ def test_the_number_of_parts_stays(tmp_path: Path) -> None:
     ).config
     left = config.model_copy(update={"num_pairs": 2, "members": (0, 2)})
     assert load_data(left).parts["pair-02"] == load_data(config).parts["pair-02"]
+
+
+def test_extremes_take_two_samples_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("raygan.data.stored.PART", 1)  # a part is one sample, as of large pictures
+    arrays = np.random.default_rng(0).normal(size=(2, 200, 10_000))
+    tracemalloc.start()
+    low, high = extremes(*arrays)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert np.array_equal(low, arrays.min((0, 1)))
+    assert np.array_equal(high, arrays.max((0, 1)))
+    assert peak < 10 * low.nbytes

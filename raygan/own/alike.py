@@ -1,0 +1,224 @@
+"""Is what was made again what it was? The first place where it is not.
+
+Compared is what can be: plain values, containers, arrays, the state of users' own objects, the code
+of their functions, and of torch modules what their tensors look like. Of anything else (a lock, a
+logger, a stream of random numbers) nobody can tell, and nothing is said.
+"""
+
+from __future__ import annotations
+
+import functools
+import reprlib
+from collections import deque
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from types import CodeType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+from raygan.own.source import PREFIX
+
+PLAIN = (bool, int, float, complex, str, bytes, type(None))
+WRAPS = (functools.partial, MethodType, property, staticmethod, classmethod)
+HELD = ("__func__", "__self__", "__wrapped__", "fget", "fset", "func", "args", "keywords")
+"""Attributes of what wraps others; lru_cache among them."""
+REWRITTEN = "@pytest_ar"
+"""In functions of a test file, which pytest compiles in its own way."""
+
+
+class _Said:
+    """Words instead of a value."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+
+    def __repr__(self) -> str:
+        return self.what
+
+
+NOT_THERE = _Said("not there")
+OTHER_CODE = _Said("other code than its text"), _Said("that of the text")
+Difference = tuple[str, Any, Any]
+"""Where, the one, the other."""
+
+
+def difference(live: Any, again: Any, at: str) -> str:
+    """`CFG['w'] is 9, and 4 when it is made again`; "" where nothing differs that can be compared."""
+    try:
+        found = next(Compared().unlike(live, again, at), None)
+    except RecursionError:
+        # nested deeper than anybody can look
+        return ""
+    if found is None:
+        return ""
+    where, one, other = found
+    return f"{where} is {shown(one)}, and {shown(other)} when it is made again"
+
+
+def shown(value: Any) -> str:
+    """In a few words, whatever its own repr does."""
+    try:
+        return " ".join(reprlib.repr(value).split())
+    except Exception:
+        return f"a {type(value).__name__}"
+
+
+class Compared:
+    """One comparison: what was met already is not looked at again."""
+
+    def __init__(self) -> None:
+        self._met = dict[tuple[int, int], Any]()
+
+    def unlike(self, a: Any, b: Any, at: str, shapes: bool = False) -> Iterator[Difference]:
+        """Where they differ. shapes: of tensors only what they look like, their numbers are drawn."""
+        if a is b or (id(a), id(b)) in self._met:
+            return
+        # kept alive as well: an id is free again once its object is gone
+        self._met[id(a), id(b)] = a, b
+        if isinstance(a, type) and isinstance(b, type):
+            if not _twins(a, b):
+                yield at, a, b
+            elif b.__module__.startswith(PREFIX):
+                yield from self._classes(a, b, at)
+        elif isinstance(a, ModuleType) and isinstance(b, ModuleType):
+            # a package's own modules have another name when they are made again
+            if a.__name__ != b.__name__ and not b.__name__.startswith(PREFIX):
+                yield at, a, b
+        elif not _twins(type(a), type(b)):
+            yield at, a, b
+        elif isinstance(a, Enum):
+            if a.name != b.name:
+                yield at, a, b
+        elif isinstance(a, PLAIN):
+            # by its text: NaN is what it was
+            if a != b and repr(a) != repr(b):
+                yield at, a, b
+        elif isinstance(a, FunctionType):
+            yield from self._functions(a, b, at)
+        elif hasattr(type(a), "named_parameters"):
+            yield from self._states(a, b, at, shapes=True)
+        else:
+            yield from self._contents(a, b, at, shapes)
+
+    def _contents(self, a: Any, b: Any, at: str, shapes: bool) -> Iterator[Difference]:
+        if isinstance(a, Mapping):
+            yield from self._mappings(a, b, at, shapes)
+        elif isinstance(a, list | tuple | deque):
+            if len(a) != len(b):
+                yield at, a, b
+            for i, (x, y) in enumerate(zip(a, b, strict=False)):
+                yield from self.unlike(x, y, f"{at}[{i}]", shapes)
+        elif isinstance(a, set | frozenset):
+            # users' own classes, functions and enumerations are never equal to those made again
+            if len(a) != len(b) or (all(isinstance(x, PLAIN) for x in a | b) and a != b):
+                yield at, a, b
+        elif hasattr(type(a), "shape") and hasattr(type(a), "dtype"):
+            if not _same_array(a, b, shapes):
+                yield at, a, b
+            return
+        elif isinstance(a, WRAPS) or "__wrapped__" in getattr(a, "__dict__", {}):
+            for name in HELD:
+                yield from self.unlike(getattr(a, name, None), getattr(b, name, None), at, shapes)
+        elif type(a).__module__ in ("typing", "types"):
+            # list[Own]
+            one, other = getattr(a, "__args__", None), getattr(b, "__args__", None)
+            yield from self.unlike(one, other, at, shapes)
+        elif type(a) is type(b):
+            if not _equal(a, b):
+                states = list(self._states(a, b, at, shapes))
+                # two of somebody else's may differ by what is in them, which is alike
+                yield from states if hasattr(a, "__dict__") else [(at, a, b)]
+            return
+        if type(a) is not type(b):
+            # a user's own class, once of the script and once of what was taken
+            yield from self._states(a, b, at, shapes)
+
+    def _mappings(self, a: Any, b: Any, at: str, shapes: bool) -> Iterator[Difference]:
+        for key in [*a, *(k for k in b if k not in a)]:
+            # keys of users' own classes cannot be looked up in the other one
+            if not isinstance(key, PLAIN):
+                continue
+            one, other = a.get(key, NOT_THERE), b.get(key, NOT_THERE)
+            yield from self.unlike(one, other, f"{at}[{key!r}]", shapes)
+        if len(a) != len(b):
+            yield at, a, b
+
+    def _states(self, a: Any, b: Any, at: str, shapes: bool) -> Iterator[Difference]:
+        one, other = _state(a), _state(b)
+        for name in {**one, **other}:
+            # numbered through the process
+            if shapes and "hook" in name:
+                continue
+            where = f"{at}.{name}" if at else name
+            x, y = one.get(name, NOT_THERE), other.get(name, NOT_THERE)
+            yield from self.unlike(x, y, where, shapes)
+
+    def _classes(self, a: type, b: type, at: str) -> Iterator[Difference]:
+        one, other = vars(a), vars(b)
+        for name in {**one, **other}:
+            x, y = one.get(name, NOT_THERE), other.get(name, NOT_THERE)
+            # what Python, dataclasses and pydantic keep there follows from the rest
+            if not name.startswith("__") or isinstance(x, FunctionType):
+                yield from self.unlike(x, y, f"{at}.{name}")
+
+    def _functions(self, a: FunctionType, b: FunctionType, at: str) -> Iterator[Difference]:
+        if REWRITTEN not in a.__code__.co_names and _code(a.__code__) != _code(b.__code__):
+            yield at, *OTHER_CODE
+        yield from self.unlike(a.__defaults__, b.__defaults__, f"{at}'s default")
+        yield from self.unlike(a.__kwdefaults__, b.__kwdefaults__, f"{at}'s default")
+        for name, x, y in zip(
+            a.__code__.co_freevars, a.__closure__ or (), b.__closure__ or (), strict=False
+        ):
+            yield from self.unlike(_inside(x), _inside(y), f"{at}'s {name}")
+        yield from self._states(a, b, at, shapes=False)
+
+
+def _twins(a: type, b: type) -> bool:
+    """The same class, or once that of a script and once that of what was taken of it."""
+    return a is b or (
+        a.__qualname__ == b.__qualname__
+        and (a.__module__ == b.__module__ or b.__module__.startswith(PREFIX))
+    )
+
+
+def _state(thing: Any) -> dict[str, Any]:
+    """Its attributes, without asking it."""
+    slots = [s for c in type(thing).__mro__ for s in _listed(vars(c).get("__slots__", ()))]
+    found = {s: getattr(thing, s) for s in slots if s not in ("__dict__", "__weakref__") and hasattr(thing, s)}  # fmt: skip
+    return found | dict(getattr(thing, "__dict__", {}))
+
+
+def _listed(slots: Any) -> Any:
+    return [slots] if isinstance(slots, str) else slots
+
+
+def _inside(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:
+        # nothing yet
+        return NOT_THERE
+
+
+def _same_array(a: Any, b: Any, shapes: bool) -> bool:
+    try:
+        if a.shape != b.shape or a.dtype != b.dtype:
+            return False
+        # NaN is what it was
+        return shapes or bool(((a == b) | ((a != a) & (b != b))).all())
+    except Exception:
+        # no array after all, or one without numbers yet: lazy, meta
+        return True
+
+
+def _equal(a: Any, b: Any) -> bool:
+    """By its own word; True where it has none, or none that is a yes or a no."""
+    try:
+        return type(a).__eq__ is object.__eq__ or bool(a == b)
+    except Exception:
+        return True
+
+
+def _code(code: CodeType) -> Any:
+    """What it does, not where it stands."""
+    consts = [_code(c) if isinstance(c, CodeType) else (type(c), c) for c in code.co_consts]
+    return code.co_name, code.co_code, code.co_names, code.co_varnames, code.co_freevars, consts

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import functools
 import reprlib
+import sys
 from collections import deque
 from collections.abc import Iterator, Mapping
 from enum import Enum
-from types import CodeType, FunctionType, MethodType, ModuleType
+from types import CodeType, FunctionType, GenericAlias, MethodType, ModuleType, UnionType
 from typing import Any
 
-from raygan.own.source import PREFIX
+from raygan.own.source import PREFIX, is_installed
 
 PLAIN = (bool, int, float, complex, str, bytes, type(None))
 WRAPS = (functools.partial, MethodType, property, staticmethod, classmethod)
@@ -72,6 +73,11 @@ class Compared:
         """Where they differ. shapes: of tensors only what they look like, their numbers are drawn."""
         if a is b or (id(a), id(b)) in self._met:
             return
+        if isinstance(a, PLAIN) and type(a) is type(b):
+            # by its text too: NaN is what it was
+            if a != b and repr(a) != repr(b):
+                yield at, a, b
+            return
         # kept alive as well: an id is free again once its object is gone
         self._met[id(a), id(b)] = a, b
         if isinstance(a, type) and isinstance(b, type):
@@ -87,10 +93,6 @@ class Compared:
             yield at, a, b
         elif isinstance(a, Enum):
             if a.name != b.name:
-                yield at, a, b
-        elif isinstance(a, PLAIN):
-            # by its text: NaN is what it was
-            if a != b and repr(a) != repr(b):
                 yield at, a, b
         elif isinstance(a, FunctionType):
             yield from self._functions(a, b, at)
@@ -118,18 +120,17 @@ class Compared:
         elif isinstance(a, WRAPS) or "__wrapped__" in getattr(a, "__dict__", {}):
             for name in HELD:
                 yield from self.unlike(getattr(a, name, None), getattr(b, name, None), at, shapes)
-        elif type(a).__module__ in ("typing", "types"):
+        elif isinstance(a, GenericAlias | UnionType) or type(a).__module__ == "typing":
             # list[Own]
             one, other = getattr(a, "__args__", None), getattr(b, "__args__", None)
             yield from self.unlike(one, other, at, shapes)
-        elif type(a) is type(b):
+        elif _is_others(type(b)):
             if not _equal(a, b):
-                states = list(self._states(a, b, at, shapes))
-                # two of somebody else's may differ by what is in them, which is alike
-                yield from states if hasattr(a, "__dict__") else [(at, a, b)]
+                # they may hold users' own, of which two are never equal: only what is in them tells
+                inside = hasattr(a, "__dict__")
+                yield from self._states(a, b, at, shapes) if inside else [(at, a, b)]
             return
-        if type(a) is not type(b):
-            # a user's own class, once of the script and once of what was taken
+        if not _is_others(type(b)):
             yield from self._states(a, b, at, shapes)
 
     def _mappings(self, a: Any, b: Any, at: str, shapes: bool) -> Iterator[Difference]:
@@ -178,6 +179,15 @@ def _twins(a: type, b: type) -> bool:
         a.__qualname__ == b.__qualname__
         and (a.__module__ == b.__module__ or b.__module__.startswith(PREFIX))
     )
+
+
+def _is_others(kind: type) -> bool:
+    """Is it a class of Python or of an installed package?"""
+    if kind.__module__.startswith(PREFIX):
+        return False
+    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
+    # a class of a function of the script has no other text than that
+    return kind.__module__ != "__main__" and (file is None or is_installed(file))
 
 
 def _state(thing: Any) -> dict[str, Any]:

@@ -18,9 +18,7 @@ import functools
 import importlib
 import inspect
 import secrets
-import site
 import sys
-import sysconfig
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -34,7 +32,7 @@ from raygan.own.importing import import_again, register
 from raygan.own.names import DIGITS, Name, is_own, label, name_by_module, split
 from raygan.own.script import needed, reached
 from raygan.own.settings import parameters
-from raygan.own.source import PREFIX, SOURCES, Source, hashed, said
+from raygan.own.source import PREFIX, SOURCES, Source, hashed, is_installed, said
 
 OBJECTS: dict[str, Any] = {}
 """Without a source: key -> the object."""
@@ -184,14 +182,7 @@ def _of_module(module: ModuleType, what: str) -> str:
             f"{what or module.__name__}: module {module.__name__!r} has no Python source. Put it in"
             " a file."
         )
-    installed = any(Path(file).is_relative_to(folder) for folder in _installed())
-    return str(Name(module.__name__ if installed else file, what, ""))
-
-
-def _installed() -> list[str]:
-    """Where installed packages lie."""
-    paths = sysconfig.get_paths()
-    return [paths[k] for k in ("purelib", "platlib", "stdlib")] + [site.getusersitepackages()]
+    return str(Name(module.__name__ if is_installed(file) else file, what, ""))
 
 
 def _object(thing: Any, what: str) -> str:

@@ -121,8 +121,10 @@ def _reference(kind: str, thing: Any) -> tuple[str, Any]:
     for it. Raises ConfigError where that is something else.
     """
     name = _name(thing)
-    module = thing if inspect.ismodule(thing) else sys.modules.get(thing.__module__)
-    if not is_own(name) or split(name).key in OBJECTS or module.__name__.startswith(PREFIX):
+    if not is_own(name) or split(name).key in OBJECTS:
+        return name, thing
+    module = thing if inspect.ismodule(thing) else sys.modules[thing.__module__]
+    if module.__name__.startswith(PREFIX):
         return name, thing
     from raygan.own.find import settle
 
@@ -145,7 +147,9 @@ def _reference(kind: str, thing: Any) -> tuple[str, Any]:
                 if used != settled.what
                 else "Let its text say so, or start anew where that has changed"
             )
-            raise ConfigError(f"{kind}: {label(str(settled))}: {found}, as each worker does. {move}.")
+            raise ConfigError(
+                f"{kind}: {label(str(settled))}: {found}, as each worker does. {move}."
+            )
     return name, getattr(there, settled.what) if settled.what else there
 
 

@@ -26,7 +26,10 @@ ARGUMENTS = "reads the command line"
 FILES = "reads a file"
 ELSEWHERE = "reads this process's environment"
 DOES = {
-    **{f"raygan.{name}": RUNS for name in ("train", "start", "load", "Run", "Jobs", "service", "cli")},
+    **{
+        f"raygan.{name}": RUNS
+        for name in ("train", "start", "load", "Run", "Jobs", "service", "cli")
+    },
     "sys.argv": ARGUMENTS,
     "input": "asks whoever sits there",
     "sys.stdin": "asks whoever sits there",
@@ -218,6 +221,8 @@ def _lines(
     first = min([statement.lineno, *(d.lineno for d in decorators)])
     last = statement.end_lineno or first
     # `A = 2; train()`: not its neighbour in the line
-    if any(s is not statement and s.lineno <= last and (s.end_lineno or 0) >= first for s in others):
+    if any(
+        s is not statement and s.lineno <= last and (s.end_lineno or 0) >= first for s in others
+    ):
         return [ast.get_source_segment(text, statement) or ""]
     return list(lines[first - 1 : last])

@@ -154,9 +154,9 @@ def _does(statement: ast.stmt, known: Mapping[str, str]) -> tuple[str, str] | No
         for name, what in DOES.items():
             if f"{whole}.".startswith(f"{name}."):
                 return what, ast.unparse(node)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            if what := CALLS.get(node.func.attr, ""):
-                return what, ast.unparse(node.func)
+        called = node.func if isinstance(node, ast.Call) else None
+        if isinstance(called, ast.Attribute) and called.attr in CALLS:
+            return CALLS[called.attr], ast.unparse(called)
     return None
 
 

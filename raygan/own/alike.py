@@ -193,8 +193,12 @@ def _is_others(kind: type) -> bool:
 def _state(thing: Any) -> dict[str, Any]:
     """Its attributes, without asking it."""
     slots = [s for c in type(thing).__mro__ for s in _listed(vars(c).get("__slots__", ()))]
-    found = {s: getattr(thing, s) for s in slots if s not in ("__dict__", "__weakref__") and hasattr(thing, s)}  # fmt: skip
-    return found | dict(getattr(thing, "__dict__", {}))
+    found = {s: getattr(thing, s) for s in slots if not s.startswith("__") and hasattr(thing, s)}
+    # of a pydantic model; by what name a part was loaded (`_name`) is no setting
+    is_model = hasattr(type(thing), "__pydantic_private__")
+    private: dict[str, Any] = (thing.__pydantic_private__ if is_model else None) or {}
+    hidden = {name: value for name, value in private.items() if name != "_name"}
+    return found | hidden | dict(getattr(thing, "__dict__", {}))
 
 
 def _listed(slots: Any) -> Any:

@@ -100,7 +100,9 @@ def _reached(
 def _compiled(statement: ast.stmt) -> CodeType:
     # Python's own answer to whose a name is: locals, arguments and attributes are not global. On
     # its own: a future import would make text of annotations, which pydantic reads as names.
-    return compile(ast.Module([statement], []), "?", "exec", dont_inherit=True)
+    # A notebook's cells may wait at their top.
+    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    return compile(ast.Module([statement], []), "?", "exec", flags, dont_inherit=True)
 
 
 def _reads(code: CodeType) -> Iterator[str]:

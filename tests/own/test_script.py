@@ -144,6 +144,11 @@ def test_what_binds_a_name(case: str) -> None:
     assert needed(f"{statement}\n{function}\n", ["A"]) == kept
 
 
+def test_a_notebook_may_wait_at_its_top() -> None:
+    text = "async for x in run: print(x)\ny = await run\ndef A(x, y): return x\n"
+    assert needed(text, ["A"]) == "def A(x, y): return x\n"
+
+
 def test_a_neighbour_in_a_line_stays_there() -> None:
     text = "import raygan\nX = 1; run = raygan.train()\ndef A(): return X\nY = 'é'; X = 2  # a\n"
     assert needed(text, ["A"]) == "X = 1\ndef A(): return X\nX = 2\n"

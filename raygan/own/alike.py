@@ -136,7 +136,7 @@ class Compared:
     def _mappings(self, a: Any, b: Any, at: str, shapes: bool) -> Iterator[Difference]:
         for key in [*a, *(k for k in b if k not in a)]:
             # keys of users' own classes cannot be looked up in the other one
-            if not isinstance(key, PLAIN):
+            if not all(isinstance(k, PLAIN) for k in (key if isinstance(key, tuple) else [key])):
                 continue
             one, other = a.get(key, NOT_THERE), b.get(key, NOT_THERE)
             yield from self.unlike(one, other, f"{at}[{key!r}]", shapes)
@@ -146,11 +146,11 @@ class Compared:
     def _states(self, a: Any, b: Any, at: str, shapes: bool) -> Iterator[Difference]:
         one, other = _state(a), _state(b)
         for name in {**one, **other}:
-            # numbered through the process
-            if shapes and "hook" in name:
-                continue
             where = f"{at}.{name}" if at else name
             x, y = one.get(name, NOT_THERE), other.get(name, NOT_THERE)
+            # torch numbers them through the process
+            if shapes and "hook" in name and isinstance(x, dict) and isinstance(y, dict):
+                x, y = list(x.values()), list(y.values())
             yield from self.unlike(x, y, where, shapes)
 
     def _classes(self, a: type, b: type, at: str) -> Iterator[Difference]:
@@ -197,8 +197,19 @@ def _state(thing: Any) -> dict[str, Any]:
     # of a pydantic model; by what name a part was loaded (`_name`) is no setting
     is_model = hasattr(type(thing), "__pydantic_private__")
     private: dict[str, Any] = (thing.__pydantic_private__ if is_model else None) or {}
-    hidden = {name: value for name, value in private.items() if name != "_name"}
-    return found | hidden | dict(getattr(thing, "__dict__", {}))
+    found |= {name: value for name, value in private.items() if name != "_name"}
+    found |= getattr(thing, "__dict__", {})
+    if hasattr(type(thing), "named_parameters"):
+        # a torch module's, by the names by which they are known
+        for held in ("_modules", "_parameters", "_buffers"):
+            found |= found.pop(held, {})
+    # what it has computed of the rest since, and may compute again
+    return {name: value for name, value in found.items() if not _is_cache(type(thing), name)}
+
+
+def _is_cache(kind: type, name: str) -> bool:
+    held = next((vars(c)[name] for c in kind.__mro__ if name in vars(c)), None)
+    return isinstance(held, functools.cached_property)
 
 
 def _listed(slots: Any) -> Any:

@@ -100,9 +100,10 @@ def _reached(
 def _compiled(statement: ast.stmt) -> CodeType:
     # Python's own answer to whose a name is: locals, arguments and attributes are not global. On
     # its own: a future import would make text of annotations, which pydantic reads as names.
-    # A notebook's cells may wait at their top.
+    # a notebook's cells may wait at their top
     flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-    return compile(ast.Module([statement], []), "?", "exec", flags, dont_inherit=True)
+    code: CodeType = compile(ast.Module([statement], []), "?", "exec", flags, dont_inherit=True)
+    return code
 
 
 def _reads(code: CodeType) -> Iterator[str]:

@@ -421,6 +421,30 @@ class Net:
 del i
 given = Net
 
+# what it has computed already
+class Net:
+    @functools.cached_property
+    def size(self): return 3
+    METHODS
+given = Net()
+given.size
+
+# keys of two
+T = {(1, 2): 3, Ellipsis: 4}
+class Net:
+    def g(self): return T
+    METHODS
+given = Net
+
+# hooks
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.b = nn.Linear(2, 2)
+        self.b.register_forward_hook(print)
+    METHODS
+given = Net()
+
 # partial of a class
 class Net:
     def __init__(self, w=2): self.w = w
@@ -493,6 +517,23 @@ class Net(nn.Module):
     METHODS
 n = Net(); n.register_buffer('x', torch.zeros(3))
 given = n
+
+# a hook -> b._forward_hooks is [<built-in function print>], and []
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.b = nn.Linear(2, 2)
+    METHODS
+given = Net()
+given.b.register_forward_hook(print)
+
+# an item of two -> T[(1, 2)] is 4, and 3
+T = {(1, 2): 3}
+class Net:
+    def g(self): return T
+    METHODS
+T[1, 2] = 4
+given = Net
 
 # an array -> w is tensor([0., 3.]), and tensor([0., 0.])
 class Net:

@@ -40,9 +40,11 @@ def train(
     """
     from raygan.config import resolve
     from raygan.controller.own_listeners import guarded
+    from raygan.own.importing import refuse_while_loading
     from raygan.own.objects import named
     from raygan.service.training import train as start
 
+    refuse_while_loading("raygan.train")
     named_ones = [x for x in listeners if isinstance(x, str | Mapping)]
     settings = named({**settings, **({"listeners": named_ones} if named_ones else {})})
     resolved = resolve(preset, (), settings)
@@ -60,11 +62,16 @@ def start(preset: str | None = None, **arguments: Any) -> Started:
     import inspect
 
     from raygan.config import resolve
+    from raygan.own.importing import refuse_while_loading
     from raygan.own.objects import named
     from raygan.service.started import Started
 
+    refuse_while_loading("raygan.start")
     known = inspect.signature(train).parameters
-    resolve(preset, (), named({k: v for k, v in arguments.items() if k not in known}))
+    # objects by their names from here on: when the thread begins they may be others
+    settings = named({k: v for k, v in arguments.items() if k not in known})
+    resolve(preset, (), settings)
+    arguments |= settings
     heard = tuple(arguments.pop("listeners", ()))
     return Started(lambda own: train(preset, listeners=(own, *heard), **arguments))
 

@@ -159,7 +159,10 @@ def component_class(kind: str, name: str) -> tuple[type[Component], str]:
     if (found := installed(kind, name)) is not None:
         return found, name
     known = [*names(kind), *entry_points(kind)]
-    raise ConfigError(f"{kind}: no {kind} named {name!r}. {did_you_mean(name, known)}")
+    hint = did_you_mean(name, known) if known else ""
+    if kind not in PACKAGES:
+        hint = f"{hint} Name yours by its file: ./FILE.py:NAME.".lstrip()
+    raise ConfigError(f"{kind}: no {kind} named {name!r}. {hint}")
 
 
 def load_component(kind: str, spec: Mapping[str, Any]) -> Component:

@@ -59,8 +59,8 @@ class Guarded(Hears):
         """Call that method, if there is one, and let nothing out."""
         try:
             super().tell(what, *facts)
-        except Exception as error:
-            # of any kind: watching never stops training
+        except (Exception, SystemExit) as error:
+            # of any kind, an end of the program too: watching never stops training
             self.failures += 1
             if self.failures == 1 and self._run is not None:
                 why = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}".rstrip(": ")

@@ -90,7 +90,8 @@ def measured(
                     f"another metric gives {min(twice)!r} already; rename its function"
                 )
             scores |= found
-        except Exception as error:  # of any kind: watching never stops training
+        # of any kind, an end of the program too: watching never stops training
+        except (Exception, SystemExit) as error:
             failed[label(metric.name)] = (
                 f"{type(error).__name__}: {' '.join(str(error).split())[:160]}".rstrip(": ")
             )

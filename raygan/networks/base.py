@@ -15,6 +15,8 @@ from raygan.errors import ConfigError
 from raygan.gan.weights import duplicate
 from raygan.networks.initial import BATCH_NORMS, initialise, materialise, seeded
 from raygan.networks.initial import Init as Init  # own networks import it from here
+from raygan.own.calling import calling
+from raygan.own.names import label
 
 
 class NetworkComponent(Component):
@@ -54,35 +56,54 @@ class NetworkComponent(Component):
         """A new G; its weights depend on `stream` alone. Raises ConfigError for a shape that it
         cannot make.
         """
-        return self._drawn(lambda: self._generator(shape), (self.z_dim,), stream)
+        return self._drawn("generator", lambda: self._generator(shape), (self.z_dim,), stream)
 
     def discriminator(self, shape: tuple[int, ...], stream: torch.Generator) -> nn.Module:
         """A new D; its weights depend on `stream` alone. Raises ConfigError for a shape that it
         cannot take.
         """
         if self.judges == 1:
-            return self._drawn(lambda: self._discriminator(shape), shape, stream)
+            return self._drawn("discriminator", lambda: self._discriminator(shape), shape, stream)
         return self._drawn(
-            lambda: Panel([self._discriminator(shape) for _ in range(self.judges)]), shape, stream
+            "discriminator",
+            lambda: Panel([self._discriminator(shape) for _ in range(self.judges)]),
+            shape,
+            stream,
         )
 
     def classifier(
         self, shape: tuple[int, ...], classes: int, stream: torch.Generator
     ) -> nn.Module:
         """A network like D with logits (N, classes)."""
-        made = self._drawn(lambda: self._discriminator(shape, classes), shape, stream)
+        made = self._drawn(
+            "discriminator", lambda: self._discriminator(shape, classes), shape, stream
+        )
         return nn.Sequential(made, nn.Unflatten(0, (-1, 1))) if classes == 1 else made
 
     def _drawn(
-        self, make: Callable[[], nn.Module], sample: tuple[int, ...], stream: torch.Generator
+        self,
+        what: str,
+        make: Callable[[], nn.Module],
+        sample: tuple[int, ...],
+        stream: torch.Generator,
     ) -> nn.Module:
         """The network that `make` makes for inputs (N, *sample), every number in it from `stream`.
 
-        Raises ConfigError where a lazy layer is still without a shape.
+        Raises ConfigError where a user's own raises, has nothing to train, or a lazy layer is still
+        without a shape.
         """
         with seeded(stream):
-            network = make()
-            if unused := materialise(network, sample):
+            with calling("network", self.name, f"the {what}"):
+                network = make()
+            # a built-in one has some: of a user's, before an optimizer complains
+            if next(network.parameters(), None) is None:
+                raise ConfigError(
+                    f"network {label(self.name)}: the {what} has no parameters, and nothing to"
+                    " train. Give it a layer (as an attribute, not in a list)."
+                )
+            with calling("network", self.name, f"the {what}'s first batch"):
+                unused = materialise(network, sample)
+            if unused:
                 raise ConfigError(
                     f"network.{self.name}: {unused} has no shape after a first batch, since no"
                     " input reaches it. Use it in forward(), or give it its sizes."

@@ -41,7 +41,7 @@ def calling(kind: str, name: str, what: str) -> Iterator[None]:
         yield
     except RayganError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if not is_own(name):
             raise
         at = place(error)

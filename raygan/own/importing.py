@@ -6,17 +6,62 @@ say something else by now.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.abc
 import importlib.machinery
 import linecache
 import sys
+import threading
+from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from types import ModuleType
 
 from raygan.errors import ConfigError
 from raygan.own.names import Name
 from raygan.own.source import PREFIX, SOURCES, Source, read_module, said
+
+LOADING: ContextVar[str] = ContextVar("LOADING", default="")
+"""The file of the part that is being imported; "" most of the time."""
+_LOCK = threading.Lock()
+_ARGV = list[list[str]]()
+
+
+@contextlib.contextmanager
+def loading(file: str) -> Iterator[None]:
+    """While a part is imported: no run can be started, and the command line is empty."""
+    token = LOADING.set(file)
+    # a worker's is Ray's, a later command's another one: what a part reads there is the same
+    # everywhere, and so is seen to differ where it is made (alike.py)
+    with _LOCK:
+        _ARGV.append(sys.argv)
+        sys.argv = [file]
+    try:
+        yield
+    finally:
+        LOADING.reset(token)
+        # several threads may import: the last one puts back what the first one found
+        with _LOCK:
+            first = _ARGV[0]
+            _ARGV.pop()
+            if not _ARGV:
+                sys.argv = first
+
+
+def refuse_while_loading(call: str) -> None:
+    """Raises ConfigError where a part that is being imported would start something: each worker
+    imports it, and would start another.
+    """
+    if file := LOADING.get():
+        frame = sys._getframe()
+        while frame.f_back is not None and frame.f_code.co_filename != file:
+            frame = frame.f_back
+        at = f"{file}:{frame.f_lineno}" if frame.f_code.co_filename == file else file
+        raise ConfigError(
+            f"{at}: {call} is called while this part is loaded, which each worker does. Put the"
+            " call under `if __name__ == '__main__':`."
+        )
 
 
 def register(source: Source) -> Source:
@@ -36,7 +81,8 @@ def import_part(kind: str, name: Name, source: Source) -> ModuleType:
         inner = name.where.removesuffix(".py").split("/")[1:] if source.package else []
         module = ".".join([PREFIX + source.key, *inner])
     try:
-        return importlib.import_module(module)
+        with loading(filename(source, next(iter(source.files)))):
+            return importlib.import_module(module)
     except SyntaxError as error:
         raise ConfigError(
             f"{kind}: {_file(source, error.filename)}:{error.lineno}: {error.msg}. Mend it."
@@ -47,9 +93,21 @@ def import_part(kind: str, name: Name, source: Source) -> ModuleType:
         ) from None
     except ConfigError:
         raise
-    except Exception as error:
-        # of any kind: whatever a user's file does when it is imported
+    except (Exception, SystemExit) as error:
+        # of any kind: whatever a user's file does when it is imported, an end of the program too
         raise ConfigError(f"{kind}: {_at(source, error)}: {said(error)}. Mend it.") from None
+
+
+def import_again(kind: str, name: Name, source: Source) -> ModuleType:
+    """The same as another process would have it: what was imported here may have been used since.
+    Raises ConfigError.
+    """
+    top = PREFIX + source.key
+    used = {m: sys.modules.pop(m) for m in list(sys.modules) if m.partition(".")[0] == top}
+    try:
+        return import_part(kind, name, source)
+    finally:
+        sys.modules.update(used)
 
 
 def _check_installed(kind: str, source: Source) -> None:
@@ -160,4 +218,6 @@ class _Loader(importlib.abc.Loader):
         linecache.cache[file] = len(text), None, text.splitlines(keepends=True), file
         module.__file__ = file
         # not with this module's `annotations` from __future__: it is the user's text
-        exec(compile(text.removeprefix("\ufeff"), file, "exec", dont_inherit=True), module.__dict__)
+        code = compile(text.removeprefix("\ufeff"), file, "exec", dont_inherit=True)
+        with loading(file):
+            exec(code, module.__dict__)

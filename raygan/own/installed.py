@@ -55,7 +55,7 @@ def installed(kind: str, name: str) -> Any | None:
         return None
     try:
         thing = point.load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         # of any kind: somebody else's package
         said = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
         raise ConfigError(

@@ -3,24 +3,23 @@ metrics=[sharpness]).
 
     a class of a file                      that file, which travels
     a class of an installed package        its module, by name
-    a class of a script or a notebook      what the class needs of it: the imports, functions and constants that it names
+    a class of a script or a notebook      what the class needs of it (script.py)
     no source anywhere (a lambda, a REPL)  the object itself: inline only, and the run ends with this process
     an array, a tensor, a Dataset          the data set `given`, by the hash of its samples
 
 An instance is its class with the settings that it was made with: attributes named like the
-constructor's parameters.
+constructor's parameters. Each is made again here, as a worker will make it, and has to be alike.
 """
 
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import inspect
 import secrets
-import site
 import sys
-import sysconfig
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,10 +27,12 @@ from typing import Any
 from pydantic import BaseModel
 
 from raygan.errors import ConfigError
-from raygan.own.importing import register
-from raygan.own.names import DIGITS, Name, name_by_module
+from raygan.own.alike import NOT_THERE, difference
+from raygan.own.importing import import_again, register
+from raygan.own.names import DIGITS, Name, is_own, label, name_by_module, split
+from raygan.own.script import needed, reached
 from raygan.own.settings import parameters
-from raygan.own.source import PREFIX, SOURCES, Source, hashed
+from raygan.own.source import PREFIX, SOURCES, Source, hashed, is_installed, said
 
 OBJECTS: dict[str, Any] = {}
 """Without a source: key -> the object."""
@@ -60,14 +61,19 @@ def spec_of(kind: str, thing: Any) -> Any:
         return (
             thing
             if inner is None or isinstance(inner, str)
-            else {**thing, "name": _reference(inner)}
+            else {**thing, "name": _reference(kind, inner)[0]}
         )
     if isinstance(thing, BaseModel):
-        return {"name": _reference(type(thing)), **thing.model_dump(mode="json")}
+        name, again = _reference(kind, type(thing))
+        return _alike(kind, thing, again, {"name": name, **thing.model_dump(mode="json")})
+    if isinstance(thing, functools.partial) and not thing.args:
+        return {"name": _reference(kind, thing.func)[0], **thing.keywords}
     if kind == "data" and not inspect.isclass(thing):
         return dict(importlib.import_module("raygan.data.given").spec_of(thing))
+    if isinstance(thing, functools.partial):
+        return {"name": _object(thing, getattr(thing.func, "__name__", ""))}
     if inspect.isclass(thing) or inspect.isroutine(thing) or inspect.ismodule(thing):
-        return {"name": _reference(thing)}
+        return {"name": _reference(kind, thing)[0]}
     return _instance(kind, thing)
 
 
@@ -84,14 +90,74 @@ def _instance(kind: str, thing: Any) -> dict[str, Any]:
                 f" self.{name} = {name} in it, or give class and settings: {kind}={{'name':"
                 f" {type(thing).__name__}, ...}}."
             )
-    return {"name": _reference(type(thing)), **settings}
+    name, again = _reference(kind, type(thing))
+    return _alike(kind, thing, again, {"name": name, **settings})
 
 
-def _reference(thing: Any) -> str:
-    """The settled (or whole) name of a class, a function, or a module."""
+def _alike(kind: str, thing: Any, again: Any, spec: dict[str, Any]) -> dict[str, Any]:
+    """The spec, of which a worker makes what the thing is. Raises ConfigError where it does not."""
+    what, settings = type(thing).__name__, {k: v for k, v in spec.items() if k != "name"}
+    if not is_own(spec["name"]):
+        return spec
+    try:
+        made = again(**settings)
+    except (Exception, SystemExit) as error:
+        # of any kind: whatever a user's constructor does
+        raise ConfigError(
+            f"{kind}: {what} cannot be made again with its settings, as each worker makes it"
+            f" ({said(error)}). Give class and settings: {kind}={{'name': {what}, ...}}."
+        ) from None
+    if found := difference(thing, made, ""):
+        raise ConfigError(
+            f"{kind}: {what}: {found}, as each worker does. Let __init__ keep each setting as"
+            f" it is given, and make one of what is set later; or give class and settings:"
+            f" {kind}={{'name': {what}, ...}}."
+        )
+    return spec
+
+
+def _reference(kind: str, thing: Any) -> tuple[str, Any]:
+    """The settled (or whole) name of a class, a function, or a module, and what a worker will take
+    for it. Raises ConfigError where that is something else.
+    """
+    name = _name(thing)
+    if not is_own(name) or split(name).key in OBJECTS:
+        return name, thing
+    module = thing if inspect.ismodule(thing) else sys.modules[thing.__module__]
+    if module.__name__.startswith(PREFIX):
+        return name, thing
+    from raygan.own.find import settle
+
+    settled = split(settle(kind, name))
+    source = SOURCES[settled.key]
+    # imported by name: it is the same one
+    if source.module:
+        return name, thing
+    there = import_again(kind, settled, source)
+    file = settled.where if source.package else next(iter(source.files))
+    mine = [settled.what] if settled.what else [n for n in vars(there) if not n.startswith("_")]
+    for used in sorted(reached(source.files[file], mine)):
+        now, then = (vars(m).get(used, NOT_THERE) for m in (module, there))
+        # one that nobody has bound is a builtin, or the code says so itself; __name__ is another
+        if used.startswith("__") or now is NOT_THERE:
+            continue
+        if found := difference(now, then, used):
+            move = (
+                f"Make {used!r} a setting (a parameter), or let one statement at the top bind it"
+                if used != settled.what
+                else "Let its text say so, or start anew where that has changed"
+            )
+            raise ConfigError(
+                f"{kind}: {label(str(settled))}: {found}, as each worker does. {move}."
+            )
+    return name, getattr(there, settled.what) if settled.what else there
+
+
+def _name(thing: Any) -> str:
     if inspect.ismodule(thing):
         return _of_module(thing, "")
-    module, what = sys.modules.get(thing.__module__), thing.__qualname__
+    what = getattr(thing, "__qualname__", type(thing).__name__)
+    module = sys.modules.get(getattr(thing, "__module__", None) or "")
     if module is None or not what.isidentifier() or getattr(module, what, None) is not thing:
         return _object(thing, what)
     if module.__name__.startswith("raygan.") and not module.__name__.startswith("raygan.own"):
@@ -120,14 +186,7 @@ def _of_module(module: ModuleType, what: str) -> str:
             f"{what or module.__name__}: module {module.__name__!r} has no Python source. Put it in"
             " a file."
         )
-    installed = any(Path(file).is_relative_to(folder) for folder in _installed())
-    return str(Name(module.__name__ if installed else file, what, ""))
-
-
-def _installed() -> list[str]:
-    """Where installed packages lie."""
-    paths = sysconfig.get_paths()
-    return [paths[k] for k in ("purelib", "platlib", "stdlib")] + [site.getusersitepackages()]
+    return str(Name(module.__name__ if is_installed(file) else file, what, ""))
 
 
 def _object(thing: Any, what: str) -> str:
@@ -178,65 +237,8 @@ def _cells() -> list[str]:
 
 
 def _source(text: str, path: str, names: Sequence[str], file: str) -> Source | None:
-    found = needed(text, names)
+    found = needed(text, names, file)
     if not found:
         return None
     files = {file: found}
     return Source(files, path, hashed(files), taken=tuple(names))
-
-
-def needed(text: str, names: Sequence[str]) -> str:
-    """The top statements that bind these names, and those that bind what they name in turn; never
-    what only runs.
-
-    >>> print(needed("import os, re\\nA = 2\\nprint(A)\\ndef f():\\n    return re, A\\n", ["f"]), end="")
-    import os, re
-    A = 2
-    def f():
-        return re, A
-    """
-    # read, never executed: a script that begins a run would begin another one (decision 63)
-    statements = [s for s in ast.parse(text).body if not _is_main(s)]
-    binds = [set(_bound(s)) for s in statements]
-    wanted, todo, keep = set[str](), list(names), set[int]()
-    while todo:
-        name = todo.pop()
-        if name in wanted:
-            continue
-        wanted.add(name)
-        for i, bound in enumerate(binds):
-            if name in bound and i not in keep:
-                keep.add(i)
-                todo += [n.id for n in ast.walk(statements[i]) if isinstance(n, ast.Name)]
-    if not set(names) <= {n for i in keep for n in binds[i]}:
-        return ""
-    # star imports may bind anything; the future import changes what annotations are
-    keep |= {i for i, bound in enumerate(binds) if bound & {"*", "annotations"}}
-    lines = text.splitlines()
-    parts = [lines[_first(statements[i]) - 1 : statements[i].end_lineno] for i in sorted(keep)]
-    return "\n".join(line for part in parts for line in part) + "\n"
-
-
-def _first(statement: ast.stmt) -> int:
-    decorators: list[ast.expr] = getattr(statement, "decorator_list", [])
-    return min([statement.lineno, *(d.lineno for d in decorators)])
-
-
-def _is_main(statement: ast.stmt) -> bool:
-    return isinstance(statement, ast.If) and "__name__" in {
-        n.id for n in ast.walk(statement.test) if isinstance(n, ast.Name)
-    }
-
-
-def _bound(statement: ast.stmt) -> Iterator[str]:
-    """Names that a top statement binds."""
-    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        yield statement.name
-        return
-    for node in ast.walk(statement):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            yield from (alias.asname or alias.name.partition(".")[0] for alias in node.names)
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            yield node.id
-        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
-            yield node.name

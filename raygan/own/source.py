@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import site
+import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -160,7 +162,7 @@ def read_module(kind: str, module: str) -> Source:
         # of a parent
         if not f"{module}.".startswith(f"{error.name}."):
             raise ConfigError(f"{kind}: module {module!r}: {said(error)}. Install it.") from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         # of a parent that does not import, whatever it does
         raise ConfigError(
             f"{kind}: module {module!r} cannot be imported ({said(error)}). Mend or install it."
@@ -181,6 +183,13 @@ def read_module(kind: str, module: str) -> Source:
     path = Path(spec.origin)
     files = {path.name: _text(path)}
     return Source(files, str(path), hashed(files), module=module)
+
+
+def is_installed(file: str) -> bool:
+    """Does it lie where installed packages, or Python's own, lie?"""
+    paths = sysconfig.get_paths()
+    folders = [paths[k] for k in ("purelib", "platlib", "stdlib")] + [site.getusersitepackages()]
+    return any(Path(file).is_relative_to(folder) for folder in folders)
 
 
 def said(error: BaseException) -> str:

@@ -201,7 +201,8 @@ def _failure(error: BaseException, path: Path) -> tuple[dict[str, Any], RayganEr
         )
         return {"status": "stopped", "exit_code": 1, "error": text}, RayganError(text)
     end = {"status": "failed", "exit_code": 1, "error": f"{type(error).__name__}: {error}"}
-    if not isinstance(error, Exception) or not (at := place(error)):
+    # a user's own code may end the program; Tune's way to end a trial is none of it
+    if not isinstance(error, Exception | SystemExit) or not (at := place(error)):
         return end, None
     told = RayganError(f"{at}: {said(error)}. It is in your own code; what was committed is kept.")
     told.__cause__ = error

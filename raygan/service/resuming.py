@@ -36,6 +36,7 @@ from raygan.errors import (
 )
 from raygan.gan.bundle import unpack
 from raygan.own import trust
+from raygan.own.importing import refuse_while_loading
 from raygan.own.names import label
 from raygan.service.driving import drive
 from raygan.service.places import check_abroad, hosting, parted
@@ -63,6 +64,7 @@ def resume_run(
     their files are now. new_data: on what its data set holds now, where that is not what the run
     was made on (else a DataError).
     """
+    refuse_while_loading("resume_run")
     folder = RunFolder(find_run(path))
     refuse_running(folder.path)
     # Of a run in a bucket: its local side, from which what it tells is sent.

@@ -40,6 +40,7 @@ from raygan.errors import (
 )
 from raygan.gan.device import chosen
 from raygan.own import trust
+from raygan.own.importing import refuse_while_loading
 from raygan.own.names import label
 from raygan.service.autopack import settle
 from raygan.service.driving import drive, told
@@ -71,6 +72,7 @@ def train(
     on with that run. strict: never on another machine, or with other versions, than it was last
     written with.
     """
+    refuse_while_loading("raygan.service.training.train")
     # Paths become absolute here, once: actors, jobs and whoever resumes stand in other folders.
     resolved = settled(resolved)
     if resume == "auto" and name is None:

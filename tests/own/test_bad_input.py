@@ -6,8 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 
 from raygan.cli import main
+from raygan.controller.own_listeners import guarded
+from raygan.metrics.own import adapt, measured
 from raygan.own.source import MOST_BYTES
 from tests.own.conftest import PARTS
 
@@ -143,6 +146,7 @@ def test_a_path_that_is_no_file_of_parts(
 
 
 ITEM = "self.points[index]"
+BUILT = "nn.Sequential(nn.Linear(z_dim, self.width), nn.ReLU(), nn.Linear(self.width, shape[0]))"
 MISFITS = {  # what -> (kind, its part, what is wrong with it, the line)
     "G's shape": (
         "network",
@@ -168,6 +172,14 @@ MISFITS = {  # what -> (kind, its part, what is wrong with it, the line)
         "3), nn.ReLU",
         "raises RuntimeError: mat1 and mat2",
     ),
+    "its builder raises": (
+        "network",
+        f"return {BUILT}",
+        "raise KeyError('two\\nlines')",
+        "the generator raises KeyError: 'two",
+    ),
+    "its builder ends": ("network", f"return {BUILT}", "raise SystemExit(3)", "SystemExit: 3 ("),
+    "nothing to train": ("network", BUILT, "nn.Flatten()", "the generator has no parameters"),
     "a vector": (
         "loss",
         "softplus(fake).mean()",
@@ -208,6 +220,7 @@ ORDERS = {
     "a player that is not there": ('[Train("pair-77", 1)]', "orders pair-77, who is no player"),
     "nobody": ("[]", "orders nobody"),
     "an error": ("[][0]", "IndexError: list index out of range"),
+    "an end": ("__import__('sys').exit(3)", "SystemExit: 3"),
 }
 
 
@@ -227,3 +240,34 @@ def test_a_strategy_that_goes_wrong_ends_the_run_with_a_line(
     assert said in err
     assert "strategys.py" in err
     assert err.count("\n") == 1, err
+
+
+@pytest.mark.parametrize("kind", ["metric", "listener"])
+def test_a_name_of_which_there_is_none_built_in(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refused([f"--{kind}s", "foo"], capsys, tmp_path)
+    assert f"no {kind} named 'foo'. Name yours by its file: ./FILE.py:NAME." in said
+
+
+@pytest.mark.parametrize("error", [ValueError, SystemExit])
+def test_what_looks_on_ends_nothing(error: type[BaseException]) -> None:
+    def breaks(*_: object) -> float:
+        raise error("mine")
+
+    made = [adapt(breaks, "breaks")()]
+    assert measured(made, torch.zeros(2), torch.zeros(2)) == (
+        {},
+        {made[0].name: f"{error.__name__}: mine"},
+    )
+    (heard,) = guarded([breaks])
+    heard.tell("__call__", None, None)  # type: ignore[attr-defined]
+    assert heard.failures == 1  # type: ignore[attr-defined]
+
+
+def test_ctrl_c_is_the_users() -> None:
+    def stopped(samples: object, held_out: object) -> float:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        measured([adapt(stopped, "stopped")()], torch.zeros(2), torch.zeros(2))

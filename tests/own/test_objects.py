@@ -18,7 +18,8 @@ from raygan.errors import ConfigError, DataError
 from raygan.losses.hinge import Hinge
 from raygan.own.importing import register
 from raygan.own.names import label, split
-from raygan.own.objects import named, needed, spec_of, taken
+from raygan.own.objects import named, spec_of, taken
+from raygan.own.script import needed
 from raygan.own.source import SOURCES
 from tests.own.conftest import PARTS, as_elsewhere
 

@@ -25,6 +25,7 @@ from typing import Any
 
 import raygan
 from raygan.errors import ConfigError
+from raygan.own.importing import refuse_while_loading
 from raygan.service.cluster.job_arguments import for_a_job
 from raygan.service.cluster.package import Package, pack
 
@@ -147,6 +148,7 @@ class Jobs:
         """Send it; a cluster that is still starting (no agent takes jobs yet) is given time. Raises
         ConfigError.
         """
+        refuse_while_loading("Jobs.send")
         try:
             return self._send(submission)
         finally:

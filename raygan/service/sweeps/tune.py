@@ -19,6 +19,7 @@ from raygan.config import dotted
 from raygan.controller.evaluator import Evaluator
 from raygan.errors import ConfigError, InfeasibleError, Interrupted, RayganError, did_you_mean
 from raygan.metrics.ranking import lower_is_better
+from raygan.own.importing import refuse_while_loading
 from raygan.own.inside import settled_here
 from raygan.own.names import is_own
 from raygan.service.runs.changes import FREE
@@ -42,6 +43,7 @@ def sweep(
     """Run a sweep file; returns its folder. Raises ConfigError, InfeasibleError, Interrupted (go on
     with `resume`). track: trackers of every trial, with commas, instead of the file's.
     """
+    refuse_while_loading("sweep")
     spec = read_sweep(file)
     if samples is not None:
         spec = spec.model_copy(update={"samples": samples})

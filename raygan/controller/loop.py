@@ -93,27 +93,32 @@ class Loop:
         """What the strategy wants, within what a stop, a notice or a change of members leaves of
         it.
         """
-        state, strategy = self.state, self.state.strategy
-        stops, halts = state.stop_signal is not None, self.notices.halts(self.membership.busy)
-        ready = state.ready
-        if (stops or halts) and state.targets is None and len(ready) == len(state.players):
+        state = self.state
+        stops = state.stop_signal is not None
+        halting = stops or self.notices.halts(self.membership.busy)
+        if halting and state.targets is None and len(state.ready) == len(state.players):
+            # all stand between two rounds: now it can be said where each of them ends
             state.targets = (
-                strategy.stop_targets(state.done, state.plan) if stops else self.notices.targets()
+                state.strategy.stop_targets(state.done, state.plan)
+                if stops
+                else self.notices.targets()
             )
-        ready = self.notices.moves.ready(ready)
+        ready = self.notices.moves.ready(state.ready)
         if self.membership.holds_back or state.at_targets:
             return []
-        if (stops or halts) and state.targets is None:
-            # rounds are under way; whoever they wait for goes on answering (decision 56)
-            answers = strategy.answers(state.config) if state.plan.tempo == "async" else []
-            ready = [p for p in ready if p in answers]
-            return strategy.decide(ready, state.ledger.progress, state.plan) if ready else []
-        orders = decided(strategy, ready, state.ledger, state.plan)
-        return (
-            up_to(orders, state.done, state.targets or {})
-            if stops or halts
-            else self.membership.meeting.limit(orders)
-        )
+        if halting and state.targets is None:
+            return self._answers(ready)
+        orders = decided(state.strategy, ready, state.ledger, state.plan)
+        if halting:
+            return up_to(orders, state.done, state.targets or {})
+        return self.membership.meeting.limit(orders)
+
+    def _answers(self, ready: Sequence[str]) -> Sequence[Order]:
+        """While rounds are under way, whoever these wait for goes on answering (decision 56)."""
+        state = self.state
+        answering = state.strategy.answers(state.config) if state.plan.tempo == "async" else []
+        ready = [p for p in ready if p in answering]
+        return state.strategy.decide(ready, state.ledger.progress, state.plan) if ready else []
 
     def handle(self, item: Done) -> None:
         """Record one order that was carried out."""

@@ -45,13 +45,15 @@ def paced(
     if plan.tempo == "lockstep" or plan.max_ahead is None or strategy.isolated:
         return list(orders), []
     at = positions(strategy, progress, plan)
-    within = {p for p in at if strategy.waits_within(p)}
-    apart = min((s for p, s in at.items() if p not in within), default=sys.maxsize)
-    body = max((at[p] for p in within), default=sys.maxsize)
+    inside = {p for p in at if strategy.waits_within(p)}
+    slowest_outside = min((s for p, s in at.items() if p not in inside), default=sys.maxsize)
+    # those inside hold each other: the first of them says how far all of them may come
+    first_inside = max((at[p] for p in inside), default=sys.maxsize)
     out, waiting = list[Order](), list[str]()
     for order in orders:
         if isinstance(order, Train) and order.player in at:
-            waits_for = apart if order.player in within else min(apart, body)
+            other = min(slowest_outside, first_inside)
+            waits_for = slowest_outside if order.player in inside else other
             if (room := waits_for + plan.max_ahead - at[order.player]) <= 0:
                 waiting.append(order.player)
                 continue

@@ -51,16 +51,19 @@ def meet_or_train(
     following: the first meeting point after a step; there is none at the end, after which nobody
     trains.
     """
-    done = progress.done
-    waiting = [
-        p
-        for p in ready
-        if is_point(done[p], plan.steps, following) and progress.swapped.get(p, 0) < done[p]
-    ]
-    if len(waiting) == 1 and all(
-        progress.swapped.get(p, 0) == done[waiting[0]] for p in done if p != waiting[0]
-    ):
-        waiting = []  # all others have met, or joined, at this very point
+    done, met = progress.done, progress.swapped
+
+    def at_its_point(p: str) -> bool:
+        """It stands at a point, and has not met there. A joiner counts as one that has."""
+        return is_point(done[p], plan.steps, following) and met.get(p, 0) < done[p]
+
+    def alone_at(step: int, one: str) -> bool:
+        """All others have met, or joined, at this very point."""
+        return all(met.get(p, 0) == step for p in done if p != one)
+
+    waiting = [p for p in ready if at_its_point(p)]
+    if len(waiting) == 1 and alone_at(done[waiting[0]], waiting[0]):
+        waiting = []
     # only where all have come and stand at one step: half a meeting would be another matching
     if len(waiting) > 1 and len(ready) == len(done) and len(set(done.values())) == 1:
         return [meet(done[waiting[0]])]

@@ -45,7 +45,7 @@ Difference = tuple[str, Any, Any]
 
 
 def difference(live: Any, again: Any, at: str) -> str:
-    """`CFG['w'] is 9, and 4 when it is made again`; "" where nothing differs that can be compared."""
+    """`CFG['w'] is 9, and 4 when it is made again`; "" where no difference can be seen."""
     try:
         found = next(Compared().unlike(live, again, at), None)
     except RecursionError:
@@ -72,7 +72,7 @@ class Compared:
         self._met = dict[tuple[int, int], Any]()
 
     def unlike(self, a: Any, b: Any, at: str, shapes: bool = False) -> Iterator[Difference]:
-        """Where they differ. shapes: of tensors only what they look like, their numbers are drawn."""
+        """Where they differ. shapes: of tensors nothing but what they look like."""
         if a is b or (id(a), id(b)) in self._met:
             return
         if isinstance(a, PLAIN) and isinstance(b, PLAIN):

@@ -16,6 +16,8 @@ from enum import Enum
 from types import CodeType, FunctionType, GenericAlias, MethodType, ModuleType, UnionType
 from typing import Any
 
+from pydantic import BaseModel
+
 from raygan.own.source import PREFIX, is_installed
 
 PLAIN = (bool, int, float, complex, str, bytes, type(None))
@@ -43,7 +45,7 @@ Difference = tuple[str, Any, Any]
 
 
 def difference(live: Any, again: Any, at: str) -> str:
-    """`CFG['w'] is 9, and 4 when it is made again`; "" where nothing differs that can be compared."""
+    """`CFG['w'] is 9, and 4 when it is made again`; "" where no difference can be seen."""
     try:
         found = next(Compared().unlike(live, again, at), None)
     except RecursionError:
@@ -70,11 +72,11 @@ class Compared:
         self._met = dict[tuple[int, int], Any]()
 
     def unlike(self, a: Any, b: Any, at: str, shapes: bool = False) -> Iterator[Difference]:
-        """Where they differ. shapes: of tensors only what they look like, their numbers are drawn."""
+        """Where they differ. shapes: of tensors nothing but what they look like."""
         if a is b or (id(a), id(b)) in self._met:
             return
-        if isinstance(a, PLAIN) and type(a) is type(b):
-            # by its text too: NaN is what it was
+        if isinstance(a, PLAIN) and isinstance(b, PLAIN):
+            # by its text too: NaN is what it was; 50 and 50.0 are one number
             if a != b and repr(a) != repr(b):
                 yield at, a, b
             return
@@ -194,17 +196,24 @@ def _state(thing: Any) -> dict[str, Any]:
     """Its attributes, without asking it."""
     slots = [s for c in type(thing).__mro__ for s in _listed(vars(c).get("__slots__", ()))]
     found = {s: getattr(thing, s) for s in slots if not s.startswith("__") and hasattr(thing, s)}
-    # of a pydantic model; by what name a part was loaded (`_name`) is no setting
-    is_model = hasattr(type(thing), "__pydantic_private__")
-    private: dict[str, Any] = (thing.__pydantic_private__ if is_model else None) or {}
-    found |= {name: value for name, value in private.items() if name != "_name"}
-    found |= getattr(thing, "__dict__", {})
+    found |= _of_model(thing) if isinstance(thing, BaseModel) else getattr(thing, "__dict__", {})
     if hasattr(type(thing), "named_parameters"):
         # a torch module's, by the names by which they are known
         for held in ("_modules", "_parameters", "_buffers"):
             found |= found.pop(held, {})
     # what it has computed of the rest since, and may compute again
     return {name: value for name, value in found.items() if not _is_cache(type(thing), name)}
+
+
+def _of_model(thing: BaseModel) -> dict[str, Any]:
+    # by what name a part was loaded (`_name`) is no setting
+    private = {k: v for k, v in (thing.__pydantic_private__ or {}).items() if k != "_name"}
+    try:
+        # as it travels: a default is not validated, and may be a list where a tuple is meant
+        return thing.model_dump(mode="json", warnings=False) | private
+    except ValueError:
+        # not plain: one inside a user's own object
+        return vars(thing) | private
 
 
 def _is_cache(kind: type, name: str) -> bool:

@@ -429,6 +429,13 @@ class Net:
 given = Net()
 given.size
 
+# a model whose defaults are of another type
+from raygan.networks.plain import PlainNetwork
+class Net(PlainNetwork):
+    rate: float = 50
+    made_of = None
+given = Net()
+
 # keys of two
 T = {(1, 2): 3, Ellipsis: 4}
 class Net:
@@ -494,6 +501,26 @@ class Net:
     METHODS
 n = Net(); n.c[0].v = 3
 given = n
+
+# a model's own state -> _k is 3, and 2
+from pydantic import PrivateAttr
+from raygan.networks.plain import PlainNetwork
+class Net(PlainNetwork):
+    _k: int = PrivateAttr(2)
+    made_of = None
+given = Net()
+given._k = 3
+
+# a model that changes what it is given -> rate is 4.0, and 8.0
+import pydantic
+from raygan.networks.plain import PlainNetwork
+class Net(PlainNetwork):
+    rate: float = 1.0
+    made_of = None
+    @pydantic.field_validator("rate")
+    @classmethod
+    def twice(cls, v): return v * 2
+given = Net(rate=2)
 
 # a slot -> w is 3, and 2
 class Net:

@@ -423,6 +423,17 @@ def test_of_several_that_stand_all_have_to_be_there(tmp_path: Path) -> None:
     assert run.committed().step == 4
 
 
+def test_all_of_the_newest_checkpoint_may_stand_beside_one_that_came(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.roles["pair-02"] = Role(pair=True)
+    saving = run.begin({A: 4, B: 4})
+    given(saving, 4, pair_00=4, pair_01=4)
+    saving.assembly.asked(Save("pair-02", 8, at=8), [A, B, "pair-02"], {})
+    saving.taken(Save("pair-02", 8, at=8), b"c")
+    saving.lost({A: 4, B: 4})
+    assert run.committed().steps == {A: 4, B: 4, "pair-02": 8}
+
+
 def test_whether_it_was_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = Run(tmp_path)
     saving = run.begin()

@@ -5,6 +5,7 @@ from typing import Any, cast
 import pytest
 
 from raygan.controller import worker as hosting
+from raygan.controller.async_record import Recording
 from raygan.controller.worker import MIN_ROUND, Packs, Shelves, Worker, host, host_all
 from raygan.errors import NonFiniteError
 from raygan.gan.pair import Pair
@@ -277,3 +278,51 @@ def test_of_two_swaps_with_one_step_both_are_taken_up() -> None:
         worker.adopt(["pair-00", other], swap, {})
     held = {n: cast(Trainer, p).identity["D"] for n, p in worker.players.items()}
     assert held == {"pair-00": "pair-02", "pair-01": "pair-00", "pair-02": "pair-01"}
+
+
+def test_a_player_is_made_at_its_state_opens_trains_and_tells_what_it_is() -> None:
+    setup = setup_of(tiny_config(strategy="independent"))
+    first = Worker(setup, Shelves())
+    first.build("pair-00")
+    assert first.open("pair-00") == 0
+    ((report, as_it_went),) = first.train([Train("pair-00", 3)])
+    assert report["seconds"] > 0
+    assert as_it_went is None, "in lockstep nothing is recorded"
+    second = Worker(setup, Shelves())
+    second.build("pair-00", first.state("pair-00"))
+    assert second.state("pair-00") == first.state("pair-00")
+    assert second.open("pair-00") == 3
+    second.build("pair-01")
+    assert second.open("pair-01", 7) == 7, "a joiner counts from there"
+    assert [r["seconds"] > 0 for r, _ in second.train([Train("pair-00", 2), Train("pair-01", 2)])]
+    assert {n: p.step for n, p in second.players.items()} == {"pair-00": 5, "pair-01": 9}
+
+
+@pytest.mark.parametrize(("bad", "again"), [(0, False), (1, False), (0, True)])
+def test_of_a_run_that_is_recorded_each_round_is_told_and_whether_it_was_undone(
+    bad: int, again: bool
+) -> None:
+    class Reads(Player):
+        step = beats = 0
+
+        def train(self, steps: int, board: Any) -> dict[str, float]:
+            board.peek(["pair-01"], {})
+            return super().train(steps, board)
+
+    board, recording = Shelves(), Recording()
+    board.publish(Publication("pair-01", 4))
+    host(Reads(bad), Train("pair-00", MIN_ROUND), board, 2, recording, again)  # type: ignore[arg-type]
+    (told,) = recording.take()
+    assert told.again is (bad > 0 or again)
+    assert told.of == ("pair-01",), "through what notes its looks"
+
+
+def test_without_a_recording_the_board_is_the_player_s_own() -> None:
+    class Sees(Player):
+        def train(self, steps: int, board: Any) -> dict[str, float]:
+            self.calls.append(board)
+            return super().train(steps, board)
+
+    player, board = Sees(), Shelves()
+    host(player, Train("pair-00", 1), board, 2)  # type: ignore[arg-type]
+    assert player.calls[0] is board

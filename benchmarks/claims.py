@@ -439,7 +439,7 @@ SAFETY = [
         "lockstep, best": goodput("lockstep", max),
         "lockstep, worst (aim 80 %)": goodput("lockstep", min),
     }),
-    Source("mutants", "python -m benchmarks mutants", "second-look", {
+    Source("mutants", "python -m benchmarks mutants", "mutants", {
         "small bugs in what protects a run that no fast test sees":
             lambda p: once(p["all"]["survived"], "",
                            f"of {sum(p['all'].values())}; {p['all']['equivalent']} are argued equal"),

@@ -240,8 +240,8 @@ def host(
             # another turn has other random numbers: the same ones would lead to the same NaN
             # (decision 23)
             player.undo({**good, "turn": int(str(good.get("turn", 0))) + undone}, noted or board)
-    if recording is not None and noted is not None:
-        recording.read(noted, again or undone > 0)
+    if noted is not None:
+        noted.recording.read(noted, again or undone > 0)
     return {
         **report,
         "seconds": time.perf_counter() - began,

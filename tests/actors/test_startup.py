@@ -119,6 +119,7 @@ def test_a_joiner_begins_then_all_know_it_then_it_opens(monkeypatch: pytest.Monk
     assert [c.method for c in cluster.log] == ["begin", "register", "open"]
     assert set(cluster.log[1].args[0]) == {*PAIRS, "pair-03"}
     assert cluster.log[2].args == ("pair-03", 8), "new: it counts from there"
+    assert cluster.log[0].args[3] == {}
     cluster.log.clear()
     home = ("pair-00", "pair-01")
     for player in home:
@@ -127,6 +128,8 @@ def test_a_joiner_begins_then_all_know_it_then_it_opens(monkeypatch: pytest.Monk
         cluster.startup.join(Join(player, 6, b"state", home))
     assert cluster.workers.actors["pair-00"] is cluster.workers.actors["pair-01"]
     assert [c.method for c in cluster.log if c.method in ("begin", "enter")] == ["begin", "enter"]
+    (begun,) = [c.args for c in cluster.log if c.method == "begin"]
+    assert begun[3] == {"pair-00": [b"state"]}
     opened = [c.args for c in cluster.log if c.method == "open"]
     assert opened == [("pair-00", None), ("pair-01", None)], "its state says where it is"
 

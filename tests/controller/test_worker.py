@@ -318,11 +318,16 @@ def test_of_a_run_that_is_recorded_each_round_is_told_and_whether_it_was_undone(
 
 
 def test_without_a_recording_the_board_is_the_player_s_own() -> None:
+    boards: list[Any] = []
+
     class Sees(Player):
         def train(self, steps: int, board: Any) -> dict[str, float]:
-            self.calls.append(board)
+            boards.append(board)
             return super().train(steps, board)
 
-    player, board = Sees(), Shelves()
-    host(player, Train("pair-00", 1), board, 2)  # type: ignore[arg-type]
-    assert player.calls[0] is board
+        def undo(self, state: dict[str, Any], board: Any) -> None:
+            boards.append(board)
+
+    board = Shelves()
+    host(Sees(bad=1), Train("pair-00", MIN_ROUND), board, 2)  # type: ignore[arg-type]
+    assert [b is board for b in boards] == [True, True, True], "trained, undone, trained"

@@ -244,7 +244,10 @@ def test_a_run_is_followed_scaled_and_stopped_through_its_hub(
                 feed.scale(seen, 9)
             assert feed.stop(seen).startswith("afar: ")
         assert driver.wait(60) == 143
-        with pytest.raises(ConfigError, match="no running run on the cluster"), feed.follow("afar"):
+        with (
+            pytest.raises(ConfigError, match="Nor is it a run that goes on on the cluster"),
+            feed.follow("afar"),
+        ):
             pass
     finally:
         driver.kill()

@@ -349,12 +349,12 @@ print(peak() - before, found.train.nbytes + found.held_out.nbytes >> 20)
 def sources(tmp_path: Path) -> dict[str, tuple[str, Path]]:
     pictures = tmp_path / "big"
     pictures.mkdir()
-    Image.new("RGB", (256, 256), (9, 0, 0)).save(tmp_path / "a.png")
+    Image.new("RGB", (256, 256), (90, 0, 0)).save(tmp_path / "a.png")
     for i in range(1760):
         (pictures / f"{i}.png").hardlink_to(tmp_path / "a.png")
     (tmp_path / "small-big").mkdir()
     for i in range(2):
-        Image.new("RGB", (64, 64), (i, 0, 0)).save(tmp_path / f"small-big/{i}.png")
+        Image.new("RGB", (64, 64), (90 + i, 0, 0)).save(tmp_path / f"small-big/{i}.png")
     np.save(tmp_path / "small-big.npy", PICTURES)
     with (tmp_path / "big.npy").open("wb") as file:
         about = {"descr": "|u1", "fortran_order": False, "shape": (1760, 3, 256, 256)}

@@ -9,15 +9,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import raygan
 from raygan.config import resolve
 from raygan.controller.evaluator import Sampler
 from raygan.errors import ConfigError
 from raygan.gan.weights import flatten
 from raygan.service.runs.generators import Generators, Judge
-from raygan.service.scores.export import _refuse_unsaved, export, load_exported
+from raygan.service.scores.export import _refuse_unsaved
 from raygan.service.scores.onnx import write_onnx
-from tests.conftest import TINY, setup_of
+from tests.conftest import setup_of
 
 
 class Noise(nn.Module):
@@ -33,20 +32,6 @@ class Noisy:
 
     def discriminator(self, shape: tuple[int, ...], outputs: int = 1) -> nn.Module:
         return nn.Sequential(nn.Linear(*shape, 16), Noise(), nn.Linear(16, 1), nn.Flatten(0))
-
-
-class Tied:
-    """One layer that is used twice."""
-
-    def generator(self, shape: tuple[int, ...], z_dim: int) -> nn.Module:
-        twice = nn.Linear(16, 16)
-        return nn.Sequential(nn.Linear(z_dim, 16), twice, nn.ReLU(), twice, nn.Linear(16, *shape))
-
-    def discriminator(self, shape: tuple[int, ...], outputs: int = 1) -> nn.Module:
-        twice = nn.Linear(16, 16)
-        return nn.Sequential(
-            nn.Linear(*shape, 16), twice, nn.ReLU(), twice, nn.Linear(16, 1), nn.Flatten(0)
-        )
 
 
 def generators(judged: bool = False) -> Generators:
@@ -144,16 +129,3 @@ def test_a_buffer_that_moves_and_would_not_go_along_is_refused(moves: bool, tmp_
         return
     with pytest.raises(ConfigError, match=r"buffer '1.seen' has changed"):
         _refuse_unsaved(run, "pair-00", made)
-
-
-def test_a_layer_that_is_used_twice_is_exported(tmp_path: Path) -> None:
-    settings = {**TINY, "evaluation": {"every_steps": 12, "samples": 1600}}
-    run = raygan.train(
-        "ring8-gap", run_dir=tmp_path, name="r", inline=True, **{**settings, "network": Tied}
-    )
-    for reject in (False, True):
-        out = export(run, "pair:0", tmp_path / f"model-{reject}", reject=reject)
-        loaded = load_exported(out, trust_code=True)
-        assert loaded.judges.keys() == ({"pair-00"} if reject else set())
-        if not reject:
-            assert np.array_equal(loaded.sample(9, 3), run.generator("pair:0").sample(9, 3))

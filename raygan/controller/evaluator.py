@@ -87,7 +87,6 @@ class Evaluator:
         self.plan = Plan.of(config, setup.num_samples)
         self.count = config.evaluation.samples
         self.locals = strategy_of(config).locals(config)
-        self.streams = Streams(config.seed, "evaluation")
         self.sampler = Sampler(setup)
         quick = default_groups(setup.data)[:1]
         self.own = own_metrics(config)
@@ -170,7 +169,7 @@ class Evaluator:
         else:
             each = [math.ceil(self.count / len(members))] * len(members)
         pool = torch.cat([gathered[n][:of] for n, of in zip(members, each, strict=True)])
-        order = torch.randperm(len(pool), generator=self.streams.at("mixture", step))
+        order = torch.randperm(len(pool), generator=self.sampler.streams.at("mixture", step, "cpu"))
         return pool[order[: self.count]]
 
     def _row(self, player: str, step: int, samples: Tensor) -> dict[str, Any]:

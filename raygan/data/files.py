@@ -23,7 +23,15 @@ from raygan.data.pixels import SUFFIXES, BrokenPicture, decode
 from raygan.data.record import Array, Read, Record
 from raygan.data.room import within_room
 from raygan.data.rows import Rows
-from raygan.data.scaling import DEEP_FOR_CERTAIN, Facts, Scale, asked, scaled_pictures
+from raygan.data.scaling import (
+    DEEP,
+    DEEP_FOR_CERTAIN,
+    Facts,
+    Scale,
+    asked,
+    in_bytes,
+    scaled_pictures,
+)
 from raygan.data.split import SplitData
 from raygan.data.stored import part_rows
 from raygan.errors import DataError
@@ -177,7 +185,7 @@ def pictures_of(
         if picture.dtype == np.uint16 and scale == "auto":
             # whether that was right is known when all have been seen
             deepest = max(deepest, int(picture.max()))
-            picture = np.rint(picture / 257).astype(np.uint8)
+            picture = in_bytes(picture, DEEP)
             notes.append("16 bit scaled to 8")
         if picture.dtype == np.uint16 and scale == "bytes" and picture.max() <= 255:
             picture = picture.astype(np.uint8)

@@ -332,8 +332,13 @@ def outside(rows: Rows, span: Span) -> int:
 
 def as_bytes(rows: Rows, span: Span) -> Rows:
     """0..HIGH as 0..255."""
+    return rows.map(lambda part: in_bytes(part, span))
+
+
+def in_bytes(part: Array, span: Span) -> Array:
+    """The same of a part of the rows."""
     # 65,535 / 255 = 257: black and white stay what they are
-    return rows.map(lambda part: np.rint(part / (span[1] / 255)).astype(np.uint8))
+    return np.rint(part / (span[1] / 255)).astype(np.uint8)
 
 
 def signed(rows: Rows, span: Span) -> Rows:

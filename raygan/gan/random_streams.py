@@ -10,7 +10,7 @@ global generator; layers that do (dropout) find it set to a stream of their play
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -77,6 +77,12 @@ class Streams:
             for device in devices:
                 torch.get_device_module(device).manual_seed(seed)
             yield
+
+
+def draw_watch() -> Callable[[], bool]:
+    """A function that tells whether layers have drawn from torch's global generator since now."""
+    before = torch.get_rng_state()
+    return lambda: not torch.equal(before, torch.get_rng_state())
 
 
 def sample_prior(prior: str, shape: tuple[int, int], generator: torch.Generator) -> Tensor:

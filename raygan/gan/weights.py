@@ -206,15 +206,14 @@ def _pieces(network: nn.Module, words: Words, per_word: int) -> Iterator[tuple[W
 
 def float_pieces(network: nn.Module, flat: Vector) -> list[Vector]:
     """Those parts of a network's flat vector that are numbers, as float32."""
-    out = [piece for piece, real in _pieces(network, flat, 1) if real]
-    ends = np.cumsum([0, *(_words(t) for _, t in tensors(network))])
-    for begin, (_, tensor) in zip(ends[:-1], tensors(network), strict=True):
-        if tensor.is_floating_point() and tensor.dtype != torch.float32:
-            words = flat[begin : begin + _words(tensor)].copy()
-            raw = torch.from_numpy(words).view(torch.uint8)
-            out += [
-                raw[: tensor.numel() * tensor.element_size()].view(tensor.dtype).float().numpy()
-            ]
+    out = []
+    for (words, real), (_, tensor) in zip(_pieces(network, flat, 1), tensors(network), strict=True):
+        if real:
+            out.append(words)
+        elif tensor.is_floating_point():
+            raw = torch.from_numpy(words.copy()).view(torch.uint8)
+            numbers = raw[: tensor.numel() * tensor.element_size()].view(tensor.dtype)
+            out.append(numbers.float().numpy())
     return out
 
 

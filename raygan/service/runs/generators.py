@@ -20,7 +20,7 @@ from raygan.controller.lines import NOTES
 from raygan.data.record import Scaling
 from raygan.errors import CheckpointError, ConfigError
 from raygan.gan.bundle import unpack
-from raygan.gan.random_streams import Streams, sample_prior
+from raygan.gan.random_streams import Streams, draw_watch, sample_prior
 from raygan.gan.states import load_network
 from raygan.gan.types import State
 from raygan.metrics.mixture import shares
@@ -162,9 +162,8 @@ class Generators:
     def _through(self, name: str, z: Tensor, streams: Streams) -> tuple[Tensor, bool]:
         """(samples of one network, did its layers draw random numbers?)"""
         with streams.for_layers(0, f"layers/{name}"):
-            before = torch.get_rng_state()
-            made = torch.cat([self.networks[name](part) for part in z.split(CHUNK)])
-            return made, not torch.equal(before, torch.get_rng_state())
+            drew = draw_watch()
+            return torch.cat([self.networks[name](part) for part in z.split(CHUNK)]), drew()
 
     def _kept(self, name: str, count: int, streams: Streams) -> Tensor:
         """`count` samples of one network that its judge keeps. Raises CheckpointError where it keeps

@@ -9,7 +9,7 @@ import pandas as pd
 from raygan.service.sweeps.file import Sweep
 from raygan.service.sweeps.table import COSTS, Frame
 from raygan.service.views.colours import MAIN, MIXED
-from raygan.service.views.paper import STYLE, png
+from raygan.service.views.paper import STYLE, legend, png
 
 
 def draw(spec: Sweep, frame: Frame, means: Frame) -> list[tuple[str, str, bytes | None]]:
@@ -51,7 +51,7 @@ def interaction(spec: Sweep, means: Frame, by: list[str]) -> bytes | None:
         axis.set_xlabel(first)
         axis.set_ylabel(spec.metric)
         if rest:
-            axis.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))
+            legend(figure, axis)
     return png(figure)
 
 

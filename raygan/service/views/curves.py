@@ -8,7 +8,7 @@ from raygan.metrics.ranking import marked
 from raygan.service.runs.run import Run
 from raygan.service.views import crowd
 from raygan.service.views.colours import MAIN, PAIRS, colour
-from raygan.service.views.paper import STYLE, plt, png
+from raygan.service.views.paper import STYLE, legend, plt, png
 from raygan.service.views.standing import FEW, Standing
 from raygan.strategies.base import strategy_of
 from raygan.strategies.roles import MIXTURE, ordered, role_of
@@ -71,8 +71,7 @@ def scores_over_time(
                 if i == len(metrics) - 1:
                     axis.set_xlabel(label)
             axes[i][0].set_ylabel(marked([metric], floor, ceiling)[0])
-        # Beside the panels: within one it hides the last steps, which are what is looked for.
-        axes[0][1].legend(fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+        legend(figure, axes[0][1])
     return png(figure)
 
 
@@ -117,7 +116,7 @@ def training_curves(run: Run, found: Standing) -> bytes:
             # Gradients vanish and explode by powers of ten (training pitfalls).
             if field.startswith("grad"):
                 axis.set_yscale("log")
-        axes.flat[0].legend(fontsize=7, frameon=False, ncols=2)
+        legend(figure, axes.flat[0])
     return png(figure)
 
 

@@ -19,7 +19,7 @@ from raygan.data.base import Samples, to_uint8
 from raygan.metrics.classifier import load_classifier, probabilities
 from raygan.service.runs.run import Run
 from raygan.service.views.colours import MAIN, REAL, colour
-from raygan.service.views.paper import STYLE, png
+from raygan.service.views.paper import STYLE, legend, png
 from raygan.service.views.pictures import panels
 from raygan.service.views.sheet import tile
 from raygan.service.views.standing import Standing
@@ -51,7 +51,7 @@ def generalisation(run: Run) -> bytes | None:
             axis.plot(steps, mean, style, color=tint, linewidth=1.2, label=key.replace("_", " "))
         axis.set_xlabel("step")
         axis.set_ylabel("cost of D")
-        axis.legend(fontsize=7, frameon=False)
+        legend(figure, axis)
     return png(figure)
 
 
@@ -97,7 +97,7 @@ def verdict_histograms(run: Run, data: Samples, found: Standing) -> bytes | None
             )
             axis.set_title(f"D of {player}", fontsize=8)
             axis.set_yticks([])
-        axes.flat[0].legend(fontsize=6, frameon=False)
+        legend(figure, axes.flat[0])
     return png(figure)
 
 
@@ -150,7 +150,7 @@ def latent_walk(run: Run, data: Samples) -> bytes | None:
                 x, y = (walk, path[:, 0]) if path.shape[1] == 1 else (path[:, 0], path[:, 1])
                 axis.plot(x, y, linewidth=1.2, marker=".", markersize=2, label=f"z[{d}]")
             axis.set_aspect("auto" if data.shape == (1,) else "equal")
-            axis.legend(fontsize=7, frameon=False)
+            legend(figure, axis)
     return png(figure)
 
 
@@ -220,7 +220,7 @@ def overlay(show: Show, data: Samples, roles: Roles) -> bytes | None:
                 label=name,
             )
         axis.set_title(f"principal components of {over}", fontsize=9)
-        axis.legend(fontsize=6, frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))
+        legend(figure, axis, 6)
     return png(figure)
 
 

@@ -12,7 +12,7 @@ import matplotlib as mpl
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 
-__all__ = ["STYLE", "plt", "png"]
+__all__ = ["STYLE", "legend", "plt", "png"]
 
 STYLE: Any = {
     "font.family": "DejaVu Sans",
@@ -28,6 +28,14 @@ STYLE: Any = {
     "ytick.color": "#555555",
     "figure.facecolor": "white",
 }
+
+
+def legend(figure: Any, axis: Any, size: float = 7) -> None:
+    """The names of what `axis` shows, beside all panels of a figure with a constrained layout."""
+    # Never at "best": matplotlib tries its places against every point that is drawn, which takes
+    # seconds on a busy machine (and warns of it), and may still end on top of a curve.
+    handles, labels = axis.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right upper", fontsize=size, frameon=False)
 
 
 def png(figure: Any) -> bytes:

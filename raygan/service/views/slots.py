@@ -7,7 +7,7 @@ import numpy as np
 from raygan.service.runs.run import Run
 from raygan.service.views import crowd
 from raygan.service.views.colours import colour
-from raygan.service.views.paper import STYLE, png
+from raygan.service.views.paper import STYLE, legend, png
 from raygan.service.views.standing import FEW, Standing
 
 import matplotlib.pyplot as plt  # isort: skip  (pictures chooses the backend)
@@ -33,7 +33,7 @@ def balance_over_time(run: Run, found: Standing) -> bytes | None:
             left.plot(*zip(*mine, strict=True), color=colour(p, roles), linewidth=1, label=p)
         left.set_title("beta: weight of keeping apart", fontsize=9)
         left.set_xlabel("step of the judge")
-        left.legend(fontsize=6, frameon=False, ncols=2)
+        legend(figure, left)
         for p in found.of(run.pairs, roles):
             mine = [(r["step"], r["lag"]) for r in trained.get(p, ()) if "lag" in r]
             if mine:

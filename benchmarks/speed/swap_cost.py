@@ -26,16 +26,15 @@ from raygan.config import resolve
 from raygan.controller.controller import Controller
 from raygan.controller.orders import Adopt, Done
 from raygan.service.training import train
-from raygan.strategies.base import Plan
-from raygan.strategies.gap import Gap
+from raygan.strategies.meetings import Points
 from raygan.strategies.orders import Swap
 
 MEETINGS = 4
 BLOCK = MEETINGS * SWAP
 
 
-def in_turn(self: Gap, step: int, plan: Plan) -> int:
-    """Gap.next_swap: each SWAP steps in every second block, and where a block ends."""
+def in_turn(self: Points, step: int) -> int:
+    """Points.after: each SWAP steps in every second block, and where a block ends."""
     return step // SWAP * SWAP + SWAP if step // BLOCK % 2 else (step // BLOCK + 1) * BLOCK
 
 
@@ -87,7 +86,7 @@ def main() -> None:
     words = sys.argv[1:]
     turns = int(words.pop(0)) if words and words[0].isdigit() else 10
     found: dict[str, Any] = {}
-    Gap.next_swap = in_turn  # type: ignore[method-assign]
+    Points.after = in_turn  # type: ignore[method-assign]
     with cluster("local", 512), tempfile.TemporaryDirectory() as folder:
         for name in words or list(WORKS):
             for per in ("auto", 1):

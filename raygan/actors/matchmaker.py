@@ -7,7 +7,7 @@ actor; it holds references only.
 
 A network whose taker lives in the same actor stays there.
 
-Who meets whom is drawn by `strategies.gap.matching`, a function of (seed, step).
+Who meets whom is drawn by `strategies.gap.couples.matching`, a function of (seed, step).
 """
 
 from __future__ import annotations

@@ -83,6 +83,7 @@ class {name}(DataComponent):
 STRATEGY = '''"""A strategy. raygan train --strategy ./{file}.py"""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -97,13 +98,9 @@ class {name}(StrategyComponent):
 
     every: int = Field(20, gt=0, description="Steps between two swaps.")
 
-    @property
-    def swaps(self) -> bool:
-        return True
-
-    @property
-    def elastic(self) -> bool:
-        return False  # members neither join nor leave
+    # its players order swaps; members neither join nor leave
+    swaps: ClassVar[bool] = True
+    elastic: ClassVar[bool] = False
 
     def build(self, name: str, setup: Setup, sharing: Sharing | None = None) -> Pair:
         """A player, in the process that hosts it."""

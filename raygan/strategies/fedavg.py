@@ -10,6 +10,7 @@ pi_n is the part's share of all samples. Optimizers and moving averages stay eac
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -68,20 +69,10 @@ class Fedavg(StrategyComponent):
 
     every: int = Field(25, gt=1, description="Steps between two averages.")
 
-    @property
-    def elastic(self) -> bool:
-        """Everybody's networks are in everybody's mean."""
-        return False
-
-    @property
-    def publishes(self) -> bool:
-        """What its pairs publish is for each other."""
-        return False
-
-    @property
-    def packs(self) -> bool:
-        """A pair reads the others' weights between two rounds."""
-        return False
+    # everybody's networks are in everybody's mean, and read by the others alone between two rounds
+    elastic: ClassVar[bool] = False
+    publishes: ClassVar[bool] = False
+    packs: ClassVar[bool] = False
 
     def check(self, config: Config) -> None:
         """All come to a period's end before anybody goes on."""

@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from raygan.strategies.base import Plan, Progress
 from raygan.strategies.orders import Order, Swap, Train
 
 
-def next_point(step: int, period: int, warmup: int) -> int:
-    """The first meeting after `step`: a multiple of the period, past the warm-up.
+@dataclass(frozen=True)
+class Points:
+    """Multiples of a period, past a warm-up; in updates."""
 
-    >>> next_point(0, 25, 60), next_point(75, 25, 60)
-    (75, 100)
-    """
-    return max((step // period + 1) * period, -(-warmup // period) * period)
+    period: int
+    warmup: int
+
+    def after(self, step: int) -> int:
+        """The first one after `step`.
+
+        >>> Points(25, 60).after(0), Points(25, 60).after(75)
+        (75, 100)
+        """
+        later = (step // self.period + 1) * self.period
+        return max(later, -(-self.warmup // self.period) * self.period)
+
+    def count(self, steps: int) -> int:
+        """Of a run of so many steps; none is at its last one, after which nobody trains.
+
+        >>> Points(25, 60).count(100), Points(25, 60).count(101)
+        (1, 2)
+        """
+        return max(0, (steps - 1 - self.after(0)) // self.period + 1)
 
 
 def is_point(step: int, steps: int, following: Callable[[int], int]) -> bool:
@@ -22,9 +39,9 @@ def is_point(step: int, steps: int, following: Callable[[int], int]) -> bool:
     return 0 < step < steps and following(step - 1) == step
 
 
-def no_meeting(first: int, steps: int, what: str, lower: str) -> list[tuple[str, str]]:
+def no_meeting(points: Points, steps: int, what: str, lower: str) -> list[tuple[str, str]]:
     """The warning of a period that is longer than the run; [] of another one."""
-    if first < steps:
+    if (first := points.after(0)) < steps:
         return []
     text = f"{what}: the first would be at update {first} of {steps}. Lower {lower}, or raise steps"
     return [("W105 no-swap", text)]

@@ -18,7 +18,8 @@ from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
 from raygan.service.verify import final_states
 from raygan.strategies.base import Plan, Progress, strategy_of
-from raygan.strategies.gap import Gap, matching, overwrite_worst, takes_of
+from raygan.strategies.gap import Gap
+from raygan.strategies.gap.couples import matching, overwrite_worst, takes_of
 from raygan.strategies.meetings import is_point
 from raygan.strategies.orders import Swap, Train
 from tests.conftest import setup_of, stopped, tiny_config
@@ -97,11 +98,13 @@ def test_lockstep_trains_to_the_swap_point_and_then_all_meet() -> None:
 def test_no_swap_before_the_warm_up_nor_at_the_end() -> None:
     gap = Gap(swap_every=25, swap_warmup=60)
     assert [
-        s for s in range(101) if is_point(s, plan().steps, lambda at: gap.next_swap(at, plan()))
+        s for s in range(101) if is_point(s, plan().steps, lambda at: gap.points(plan()).after(at))
     ] == [75]
     epochs = Gap(swap_every=0.5, unit="epochs")
     assert [
-        s for s in range(101) if is_point(s, plan().steps, lambda at: epochs.next_swap(at, plan()))
+        s
+        for s in range(101)
+        if is_point(s, plan().steps, lambda at: epochs.points(plan()).after(at))
     ] == [
         10,
         20,
@@ -241,7 +244,7 @@ def test_an_identity_matching_changes_nothing(monkeypatch: pytest.MonkeyPatch) -
     expected = final_states(alone, lambda: InlineExecutor(setup_of(alone)))
     differ = final_states(gap, lambda: InlineExecutor(setup_of(gap)))
     assert digest(unpack(expected["pair-00"])) != digest(unpack(differ["pair-00"]))
-    monkeypatch.setattr("raygan.strategies.gap.matching", lambda *_: [])
+    monkeypatch.setattr("raygan.strategies.gap.strategy.matching", lambda *_: [])
     same = final_states(gap, lambda: InlineExecutor(setup_of(gap)))
     assert {p: digest(unpack(r)) for p, r in same.items()} == {
         p: digest(unpack(r)) for p, r in expected.items()
@@ -384,5 +387,5 @@ def test_async_keeps_every_discriminator(tmp_path: Path) -> None:
 @given(st.integers(1, 400), st.integers(1, 60), st.integers(0, 300))
 def test_a_plan_tells_as_many_swaps_as_there_are(steps: int, every: int, warmup: int) -> None:
     gap, of = Gap(swap_every=every, swap_warmup=warmup), plan(steps=steps)
-    points = [i for i in range(steps + 1) if is_point(i, steps, lambda q: gap.next_swap(q, of))]
-    assert gap.meetings(of) == len(points)
+    points = [i for i in range(steps + 1) if is_point(i, steps, lambda q: gap.points(of).after(q))]
+    assert gap.points(of).count(of.steps) == len(points)

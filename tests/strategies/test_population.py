@@ -265,12 +265,12 @@ def test_all_meet_at_an_exploit_and_go_on_after_it() -> None:
 
 def test_no_exploit_before_the_warm_up() -> None:
     late = Population(exploit_every=20, exploit_warmup=50)
-    assert [s for s in range(101) if s and late.next_exploit(s - 1) == s] == [60, 80, 100]
+    assert [s for s in range(101) if s and late.points.after(s - 1) == s] == [60, 80, 100]
     assert late.notes(plan()) == []
     assert late.notes(plan(steps=60))[0][0] == "W105 no-swap"
     (line,) = late.traffic(setup_of(small(steps=100)))
     assert line.endswith("every 20 updates from 60 on, 2 in all")
-    assert late.shortened(10).next_exploit(0) == 2
+    assert late.shortened(10).points.after(0) == 2
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from raygan.strategies.base.chosen import (
     with_data,
 )  # fmt: skip
 from raygan.strategies.base.component import StrategyComponent
-from raygan.strategies.base.costs import Costs, megabytes
+from raygan.strategies.base.costs import Costs, megabytes, parcel_bytes
 from raygan.strategies.base.members import Members, pair_name
 from raygan.strategies.base.pace import Pace
 from raygan.strategies.base.plan import Plan, Progress
@@ -28,5 +28,5 @@ from raygan.strategies.base.setup import Setup, same_networks
 __all__ = [
     "Costs", "Members", "Pace", "Plan", "Processes", "Progress", "Setup", "StrategyComponent",
     "checked", "homes", "idle_for_ever", "is_critic", "load_data", "megabytes", "num_processes",
-    "pair_name", "same_networks", "strategy_of", "with_data",
+    "pair_name", "parcel_bytes", "same_networks", "strategy_of", "with_data",
 ]  # fmt: skip

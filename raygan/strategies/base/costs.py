@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import cast
+from typing import Literal, cast
 
 from raygan.config import Component, Config
+from raygan.gan.trainer import Parts
+from raygan.gan.weights import num_words
 from raygan.losses.base import LossComponent
 from raygan.strategies.base.setup import Setup
 
@@ -31,6 +33,14 @@ class Costs(Component):
         # may have
         loss = cast(LossComponent, config.component("loss"))
         return config.num_pairs * float(loss.d_steps)
+
+
+def parcel_bytes(parts: Parts, what: Literal["D", "G"], carry: Literal["all", "weights"]) -> int:
+    """Of a network on its way to another pair."""
+    words = num_words(parts.discriminator if what == "D" else parts.generator)
+    # G's moving average goes where G goes: it is what is sampled from
+    average = what == "G" and parts.config.ema > 0
+    return 4 * words * (1 + average + (parts.config.optimizer_words if carry == "all" else 0))
 
 
 def megabytes(count: float) -> str:

@@ -4,10 +4,15 @@ the players.
 
 from __future__ import annotations
 
+from typing import cast
+
 from pydantic import Field
 
+from raygan.config import Config
+from raygan.errors import ConfigError
 from raygan.gan.weights import Precision
-from raygan.strategies.base import StrategyComponent
+from raygan.losses.base import LossComponent
+from raygan.strategies.base import Plan, StrategyComponent
 from raygan.strategies.federated.combining import Combine
 
 
@@ -38,3 +43,40 @@ class FederatedSettings(StrategyComponent):
             " steps, below which it is left out; 0: no look."
         ),
     )
+
+    @property
+    def swaps(self) -> bool:
+        """Discriminators, among sites."""
+        return self.swap_every > 0
+
+    def check(self, config: Config) -> None:
+        """In turn, by logits that mean something."""
+        if config.pace == "async":
+            raise ConfigError(
+                f"tempo = async: strategy {self.name} goes by turns, samples out and answers back."
+                " Use --tempo lockstep."
+            )
+        for player in self.players(config):
+            loss = cast(LossComponent, config.of(player).component("loss"))
+            if loss.needs_real:
+                raise ConfigError(
+                    f"loss {loss.name}: it pairs each generated sample with a real one, and the"
+                    f" centre of strategy {self.name} has none. Use non_saturating or dragan."
+                )
+            if self.combine == "odds" and not loss.density_ratio:
+                raise ConfigError(
+                    f"loss {loss.name}: its logits are no log density ratios, so that"
+                    f" strategy.{self.name}.combine = 'odds' has nothing to add up. Use"
+                    " non_saturating, dragan or reverse_kl."
+                )
+
+    def notes(self, plan: Plan) -> list[tuple[str, str]]:
+        """A sum over unlike data."""
+        if self.combine == "odds" or plan.unlike is None:
+            return []
+        return [("W111 sum-over-unlike-data", f"combine = sum, and each site has other data (data.partition = {plan.unlike}): "
+                 "what is right for one is wrong for all others. Use combine odds")]  # fmt: skip
+
+    def shortened(self, steps: int) -> FederatedSettings:
+        """Five swaps, where there are any."""
+        return self.model_copy(update={"swap_every": min(self.swap_every, max(1, steps // 5))})

@@ -16,23 +16,20 @@ for bit the same everywhere. A site that dies takes all back to the last checkpo
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import ClassVar
 
 from raygan.config import Config
 from raygan.errors import ConfigError
 from raygan.gan.pair import Sharing
-from raygan.gan.trainer import Parts
 from raygan.gan.types import Player
-from raygan.gan.weights import word_bytes
-from raygan.losses.base import LossComponent
 from raygan.networks.base import has_batch_norm
-from raygan.strategies.base import Plan, Progress, Setup, megabytes, same_networks
+from raygan.strategies.base import Plan, Progress, Setup, same_networks
+from raygan.strategies.federated import costs
 from raygan.strategies.federated.centre import Centre
 from raygan.strategies.federated.settings import FederatedSettings
 from raygan.strategies.federated.site import Site
-from raygan.strategies.gap import matching, parcel_bytes, takes_of
+from raygan.strategies.gap.couples import matching, takes_of
 from raygan.strategies.orders import Order, Swap, Train
 from raygan.strategies.partition import counts
 from raygan.strategies.roles import GLOBAL, Role
@@ -40,6 +37,10 @@ from raygan.strategies.roles import GLOBAL, Role
 
 class Federated(FederatedSettings):
     """A centre with G0 and a site a pair."""
+
+    # a site is half a pair: it has no generator
+    packs: ClassVar[bool] = False
+    publishes: ClassVar[bool] = False
 
     def roles(self, config: Config) -> dict[str, Role]:
         """Sites have no generator."""
@@ -58,42 +59,6 @@ class Federated(FederatedSettings):
         """The centre hears the members."""
         return [GLOBAL]
 
-    @property
-    def packs(self) -> bool:
-        """A site is half a pair."""
-        return False
-
-    @property
-    def publishes(self) -> bool:
-        """Sites have no generator."""
-        return False
-
-    @property
-    def swaps(self) -> bool:
-        """Discriminators, among sites."""
-        return self.swap_every > 0
-
-    def check(self, config: Config) -> None:
-        """In turn, by logits that mean something."""
-        if config.pace == "async":
-            raise ConfigError(
-                f"tempo = async: strategy {self.name} goes by turns, samples out and answers back."
-                " Use --tempo lockstep."
-            )
-        for player in self.players(config):
-            loss = cast(LossComponent, config.of(player).component("loss"))
-            if loss.needs_real:
-                raise ConfigError(
-                    f"loss {loss.name}: it pairs each generated sample with a real one, and the"
-                    f" centre of strategy {self.name} has none. Use non_saturating or dragan."
-                )
-            if self.combine == "odds" and not loss.density_ratio:
-                raise ConfigError(
-                    f"loss {loss.name}: its logits are no log density ratios, so that"
-                    f" strategy.{self.name}.combine = 'odds' has nothing to add up. Use"
-                    " non_saturating, dragan or reverse_kl."
-                )
-
     def check_setup(self, setup: Setup) -> None:
         """A logit is one sample's; swapped discriminators are alike."""
         for site in self.locals(setup.config):
@@ -106,13 +71,6 @@ class Federated(FederatedSettings):
         if self.swaps:
             same_networks(setup, self.locals(setup.config), ["D"], f"strategy.{self.name} swaps D")
 
-    def notes(self, plan: Plan) -> list[tuple[str, str]]:
-        """A sum over unlike data."""
-        if self.combine == "odds" or plan.unlike is None:
-            return []
-        return [("W111 sum-over-unlike-data", f"combine = sum, and each site has other data (data.partition = {plan.unlike}): "
-                 "what is right for one is wrong for all others. Use combine odds")]  # fmt: skip
-
     def build(self, name: str, setup: Setup, sharing: Sharing | None = None) -> Player:
         """A site, or the centre."""
         parts = setup.parts(name)
@@ -122,45 +80,13 @@ class Federated(FederatedSettings):
         held = counts(setup.data, setup.data.parts)
         return Centre(parts, self, self.locals(setup.config), held)
 
-    # ---------------------------------------------------------------------------------------------
-    # what leaves a site
-
-    def sent(self, parts: Parts) -> tuple[int, int]:
-        """Bytes of a step: to a site, and back."""
-        numbers, word = parts.batch_size * math.prod(parts.data.shape), word_bytes(self.publish)
-        return (parts.loss.d_steps + 1) * numbers * word, numbers * word + 4 * parts.batch_size
-
     def bytes_a_step(self, setup: Setup) -> float:
         """Of all sites, and of the swaps among them."""
-        parts = setup.parts(GLOBAL)
-        d = self.swapped_bytes(parts) / self.swap_every if self.swaps else 0.0
-        return setup.config.num_pairs * (sum(self.sent(parts)) + d)
-
-    def swapped_bytes(self, parts: Parts) -> int:
-        """A D with its optimizer."""
-        return parcel_bytes(parts, "D", "all")
+        return costs.bytes_a_step(self, setup)
 
     def traffic(self, setup: Setup) -> list[str]:
         """What goes to a site and what leaves it, at each step."""
-        parts = setup.parts(GLOBAL)
-        there, back = map(megabytes, self.sent(parts))
-        lines = [
-            f"to a site      {there} a step: {parts.loss.d_steps + 1} batches of G0's samples",
-            f"leaves a site  {back} a step: D's logits, and their gradients by G0's samples",
-        ]
-        if self.swaps:
-            swap = megabytes(self.swapped_bytes(parts))
-            lines.append(
-                f"               {swap} every {self.swap_every} steps: its D, to another site"
-            )
-        return lines
-
-    # ---------------------------------------------------------------------------------------------
-    # when
-
-    def shortened(self, steps: int) -> Federated:
-        """Five swaps, where there are any."""
-        return self.model_copy(update={"swap_every": min(self.swap_every, max(1, steps // 5))})
+        return costs.traffic(self, setup)
 
     def decide(self, ready: Sequence[str], progress: Progress, plan: Plan) -> list[Order]:
         """Sites and centre in turn, a step each; where discriminators are due, a swap in between."""

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import cast
+from typing import ClassVar, cast
 
 from torch import nn
 
@@ -54,6 +54,9 @@ class Pmgan(PmganSettings):
     """Settings of the judge and of the balance; the generators' loss is the run's (reverse_kl is
     the paper's).
     """
+
+    # a generator alone is no pair, and the judge is one batched model already
+    packs: ClassVar[bool] = False
 
     def roles(self, config: Config) -> dict[str, Role]:
         """The judge has no generator, and is the discriminator of all the others."""
@@ -143,11 +146,6 @@ class Pmgan(PmganSettings):
     def waits_within(self, player: str) -> bool:
         """Generators do, at the judge, where it waits for all slots."""
         return self.judge_update == "all_fresh" and player != JUDGE
-
-    @property
-    def packs(self) -> bool:
-        """Generators alone; the judge is one already."""
-        return False
 
     def players(self, config: Config) -> list[str]:
         """K generators and the judge."""

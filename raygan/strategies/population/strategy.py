@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from pydantic import Field
 
 from raygan.config import Config
 from raygan.errors import ConfigError
 from raygan.gan.pair import Sharing
-from raygan.gan.trainer import Parts
 from raygan.metrics.nearness import Rule
 from raygan.strategies.base import (
     Plan,
@@ -29,10 +29,10 @@ from raygan.strategies.base import (
     Setup,
     StrategyComponent,
     megabytes,
+    parcel_bytes,
     same_networks,
 )
-from raygan.strategies.gap import parcel_bytes
-from raygan.strategies.meetings import meet_or_train, next_point, no_meeting, over_the_worst
+from raygan.strategies.meetings import Points, meet_or_train, no_meeting, over_the_worst
 from raygan.strategies.orders import Order, Swap
 from raygan.strategies.partition import unlike
 from raygan.strategies.population.exploring import BETAS, Ranges, drawn, explored
@@ -43,6 +43,11 @@ AROUND, AS_CONFIGURED = (1 / 30, 30.0), (1.0, 1.0)
 
 class Population(StrategyComponent):
     """Settings of the draw, the rank, exploit and explore."""
+
+    # members are ranked, not learned from; whole pairs are what is swapped
+    publishes: ClassVar[bool] = False
+    swaps: ClassVar[bool] = True
+    ranks: ClassVar[bool] = True
 
     lr_g: tuple[float, float] = Field(
         AROUND, description="Range of a member's rate of G, as a share of pair.lr_g; log-uniform."
@@ -108,21 +113,6 @@ class Population(StrategyComponent):
                 " Use data.partition shared or shards, or --strategy independent."
             )
 
-    @property
-    def publishes(self) -> bool:
-        """Members are ranked, not learned from."""
-        return False
-
-    @property
-    def swaps(self) -> bool:
-        """Whole pairs."""
-        return True
-
-    @property
-    def ranks(self) -> bool:
-        """By that the better ones are found."""
-        return True
-
     def check_setup(self, setup: Setup) -> None:
         """Refuse shapes that cannot be copied, before training starts."""
         same_networks(
@@ -134,7 +124,7 @@ class Population(StrategyComponent):
         if not self.exploit_share:
             return []
         settings = "strategy.exploit_every or exploit_warmup"
-        return no_meeting(self.next_exploit(0), plan.steps, "no pair will be copied", settings)
+        return no_meeting(self.points, plan.steps, "no pair will be copied", settings)
 
     def build(self, name: str, setup: Setup, sharing: Sharing | None = None) -> Member:
         """A pair with the settings that are drawn for it."""
@@ -145,20 +135,16 @@ class Population(StrategyComponent):
     def bytes_a_step(self, setup: Setup) -> float:
         """Of the pairs that are copied, those between two of one actor included."""
         count = self.overwritten(setup.config.num_pairs)
-        return count * pair_bytes(self._parts(setup)) / self.exploit_every
+        return count * pair_bytes(self, setup) / self.exploit_every
 
     def traffic(self, setup: Setup) -> list[str]:
         """An exploit's."""
         count = self.overwritten(setup.config.num_pairs)
-        first = self.next_exploit(0)
-        times = max(0, (setup.config.steps - 1 - first) // self.exploit_every + 1) if count else 0
+        times = self.points.count(setup.config.steps) if count else 0
         return [
-            f"an exploit     {count} x {megabytes(pair_bytes(self._parts(setup)))} every"
-            f" {self.exploit_every} updates from {first} on, {times} in all"
+            f"an exploit     {count} x {megabytes(pair_bytes(self, setup))} every"
+            f" {self.exploit_every} updates from {self.points.after(0)} on, {times} in all"
         ]
-
-    def _parts(self, setup: Setup) -> Parts:
-        return setup.parts(self.locals(setup.config)[0])
 
     def shortened(self, steps: int) -> Population:
         """Five exploits."""
@@ -173,14 +159,15 @@ class Population(StrategyComponent):
         wanted = round(self.exploit_share * members)
         return min(members // 2, max(1, wanted)) if self.exploit_share else 0
 
-    def next_exploit(self, step: int) -> int:
-        """The first one after `step`: a multiple of the period, past the warm-up."""
-        return next_point(step, self.exploit_every, self.exploit_warmup)
+    @property
+    def points(self) -> Points:
+        """When exploits are."""
+        return Points(self.exploit_every, self.exploit_warmup)
 
     def decide(self, ready: Sequence[str], progress: Progress, plan: Plan) -> list[Order]:
         """Train to the next exploit; exploit when all are there."""
         return meet_or_train(
-            ready, progress, plan, self.next_exploit, lambda s: self.exploit(s, progress, plan)
+            ready, progress, plan, self.points.after, lambda s: self.exploit(s, progress, plan)
         )
 
     def exploit(self, step: int, progress: Progress, plan: Plan) -> Swap:
@@ -219,6 +206,7 @@ def takers(
     return {p: s if math.isfinite(far[s := better.get(p, p)]) else p for p in players}
 
 
-def pair_bytes(parts: Parts) -> int:
+def pair_bytes(strategy: Population, setup: Setup) -> int:
     """Of a whole pair on its way."""
+    parts = setup.parts(strategy.locals(setup.config)[0])
     return parcel_bytes(parts, "D", "all") + parcel_bytes(parts, "G", "all")

@@ -170,10 +170,6 @@ class RayExecutor:
         """
         return {} if dead_head() else self.departures.players()
 
-    def ages(self) -> dict[str, float]:
-        """Seconds since each player's last answer."""
-        return {n: age for n, age in self.pulse.ages().items() if n in self.workers.actors}
-
     def close(self) -> None:
         """End all actors; orders that were under way are dropped."""
         # they are gone with their Ray, and there is nobody to ask

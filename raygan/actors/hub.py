@@ -220,7 +220,7 @@ class HubLink(Listener):
         self._at = now
         self._hear(run)
         executor: Any = run.executor
-        self._push(executor.ages() if executor is not None else {})
+        self._push(executor.pulse.ages() if executor is not None else {})
         self.seconds += time.monotonic() - now
 
     def _hear(self, run: Running | None) -> None:

@@ -142,7 +142,10 @@ class Loop:
                 self.log.schedule.took(order, result)
                 saved = self.saving.assembly.steps.get(order.player)
                 if (back := self.notices.moves.took(order, result, saved)) is not None:
-                    self._moved(back)
+                    # async: its machine goes; it goes on elsewhere from where it is
+                    self._bring_back([back])
+                    text = f"{back.player} leaves its machine; it goes on elsewhere from step"
+                    self.log.warn("W208 moved", f"{text} {back.step}")
                 else:
                     self.saving.taken(order, result)
             case Evaluate():
@@ -231,12 +234,6 @@ class Loop:
         steps = f"step {first}" if first == last else f"steps {first} to {last}"
         text = f"{death}; {who} back from {steps} while the others go on"
         self.log.warn("W201 player-died", text)
-
-    def _moved(self, back: Revive) -> None:
-        """async: its machine goes; it goes on elsewhere from where it is."""
-        self._bring_back([back])
-        text = f"{back.player} leaves its machine; it goes on elsewhere from step {back.step}"
-        self.log.warn("W208 moved", text)
 
     def _bring_back(self, backs: Sequence[Revive]) -> None:
         """They leave, all of them before anybody joins again."""

@@ -108,11 +108,9 @@ class Pair(Trainer):
                 fake = self.g(self.noise(noise))
             # both kinds: else D would tell them by the noise
             real, fake = self.blur(real, extra), self.blur(fake, extra)
-            at = self.update_of_d(i, self.loss.d_steps)
+            at, clip = self.update_of_d(i, self.loss.d_steps), self.config.clip_grad_d
             losses_d += [
-                S.d_step(
-                    self.d, self.opt_d, self.loss, real, fake, extra, self.config.clip_grad_d, at=at
-                )
+                S.d_step(self.d, self.opt_d, self.loss, real, fake, extra, clip=clip, at=at)
             ]
         loss_d = S.bad_or_last(losses_d)
         # once a round, between the two updates: the D that G is about to learn from
@@ -126,10 +124,10 @@ class Pair(Trainer):
         if self.config.input_noise:
             # drawn before the samples that it is for: a pack draws in the same order
             blur = self.blur(torch.zeros_like(fake), extra)
-        matching = self.config.feature_matching
         loss_g = S.g_step(
-            self.g, self.d, self.opt_g, self.loss, z, self.config.clip_grad_g, blur, real, matching
-        )
+            self.g, self.d, self.opt_g, self.loss, z, clip=self.config.clip_grad_g,
+            noise=blur, real=real, matching=self.config.feature_matching,
+        )  # fmt: skip
         if probe is not None:
             probe.gradients(grad_g=self.g, grad_d=self.d)
         self.update_average()

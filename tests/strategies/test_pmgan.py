@@ -448,11 +448,11 @@ def test_one_that_is_behind_the_judge_is_bounded_too(monkeypatch: pytest.MonkeyP
             g.train(1, board)
         judge.train(1, board)
     late = generators[0]
-    late.step, late.base = 0, None
+    late.step, late.lead.base = 0, None
     assert late.train(12, board)["steps_done"] == 2
-    late.step, late.base = 9, None
+    late.step, late.lead.base = 9, None
     assert late.train(3, board)["steps_done"] == 0, "too far ahead, and its slot is to be used yet"
-    late.base, judge.inbox.used[late.name], judge.updates = None, 9, judge.updates + 1
+    late.lead.base, judge.inbox.used[late.name], judge.updates = None, 9, judge.updates + 1
     judge.publish(board, judge.updates, {})
     assert late.train(3, board)["steps_done"] == 1, (
         "too far ahead: one slot, for which the judge waits"

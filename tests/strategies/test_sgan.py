@@ -244,7 +244,9 @@ def test_real_and_fake_share_a_batch_where_no_layer_looks_at_a_whole_one(normed:
     gradients = []
     for together in (False, True):
         zero_grad(pair.opt_d)
-        S.d_backward(pair.d, pair.loss, real, fake, torch.Generator(), 0.5, together)
+        S.d_backward(
+            pair.d, pair.loss, real, fake, torch.Generator(), weight=0.5, together=together
+        )
         gradients.append(
             torch.cat([p.grad.reshape(-1) for p in pair.d.parameters() if p.grad is not None])
         )

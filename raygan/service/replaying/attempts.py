@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from raygan.config import Config, validate
-from raygan.controller.async_record import FILE
+from raygan.controller.async_record import FILE, decoded
 from raygan.controller.bucket_copies import shown, storage_of
 from raygan.controller.checkpoint import read_checkpoint
 from raygan.controller.history import Record, read_journal
@@ -62,6 +62,44 @@ class Attempt:
             if row.get("again"):
                 return f"{who} repeated a round from step {row['from']}, and others may have read either"
         return ""
+
+    def reads(self) -> Counter[tuple[str, int]]:
+        """How often each publication is read, (shelf, version). Raises Unreplayable."""
+        out: Counter[tuple[str, int]] = Counter()
+        for row in (r for rows in self.events.values() for r in rows if r.get("reads")):
+            try:
+                out.update(
+                    item for n in decoded(row["of"], row["reads"]) for item in n.reads.items()
+                )
+            except (ValueError, IndexError, KeyError, TypeError) as error:
+                raise Unreplayable(f"line {row['line']} of {FILE} is damaged ({error}).") from None
+        return out
+
+    def saves(
+        self, steps: Mapping[str, int], wanted: Mapping[str, str], begun: Mapping[str, str]
+    ) -> dict[str, int]:
+        """The event of each player at which its part of a checkpoint was taken; none of one whose
+        part is what it began with. Raises Unreplayable.
+
+        steps, wanted, begun: of each player, its step there, and the SHA-256 of its part there and
+        of the one that it began from.
+        """
+        out: dict[str, int] = {}
+        for player, step in steps.items():
+            rows = self.events.get(player, [])
+            given = {(r["at"], r["cut"], n): r["sha"] for n, r in counted(rows, "part")}
+            saves = [
+                (i, given.get((r["at"], r["cut"], n)))
+                for i, (n, r) in counted_at(rows, "save")
+                if r["at"] == step and (r["at"], r["cut"], n) in given
+            ]
+            if here := [i for i, of in saves if of == wanted.get(player)] or [
+                i for i, _ in saves[-1:]
+            ]:
+                out[player] = here[0]
+            elif begun.get(player) != wanted.get(player):
+                raise Unreplayable(f"{FILE} has no line about {player}'s part at step {step}.")
+        return out
 
 
 def attempts(path: Path) -> list[Attempt]:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, cast
 
 import torch
 
 from raygan.config import Config
-from raygan.controller.async_record import FILE, decoded, owners, sha
+from raygan.controller.async_record import FILE, sha
 from raygan.controller.worker import swapper, take_up
 from raygan.data.base import Samples
 from raygan.gan.bundle import pack, unpack
 from raygan.gan.pair import Pair
 from raygan.gan.types import Board, Player
-from raygan.service.replaying.attempts import Attempt, Row, Unreplayable, counted, counted_at
+from raygan.service.replaying.attempts import Attempt, Row, Unreplayable
 from raygan.service.replaying.board import Differs, Later, Meet, Over, Reader, Shelf
+from raygan.service.replaying.cursor import Cursor
 from raygan.strategies.base import Setup, strategy_of, with_data
 from raygan.strategies.batching.pack import Pack
 from raygan.strategies.orders import Swap
@@ -35,56 +35,18 @@ class Replayer:
         data = with_parts(config, with_data(config), data)
         own = own_parts(config, dict.fromkeys([*with_data(config), *data.parts]), data, data)
         self.setup = Setup(config, data, torch.device("cpu"), own=own)
-        self.shelf = Shelf(self.reads())
+        self.shelf = Shelf(attempt.reads())
         self.players: dict[str, Player] = {}
-        self.at: dict[str, int] = dict.fromkeys(attempt.events, 0)
-        """Each player's next event."""
+        self.cursor = Cursor(attempt.events)
         self.readers: dict[str, Reader] = {}
         """Of rounds that are under way."""
-        self.waits: dict[str, tuple[str, int]] = {}
         self.packs: dict[tuple[str, ...], Pack] = {}
         self.rounds = 0
         self.states = {p: raw for p, raw in states.items() if p in steps}
         """Of each player in the checkpoint, once it has come there."""
         self.sums = {p: sha(raw) for p, raw in self.states.items()}
-        self.goals = self.found(steps, wanted)
+        self.goals = attempt.saves(steps, wanted, self.sums)
         self.begin(states)
-
-    def reads(self) -> Counter[tuple[str, int]]:
-        """How often each publication is read."""
-        out: Counter[tuple[str, int]] = Counter()
-        for rows in self.attempt.events.values():
-            for row in (r for r in rows if r.get("reads")):
-                try:
-                    out.update(
-                        item for n in decoded(row["of"], row["reads"]) for item in n.reads.items()
-                    )
-                except (ValueError, IndexError, KeyError, TypeError) as error:
-                    raise Unreplayable(
-                        f"line {row['line']} of {FILE} is damaged ({error})."
-                    ) from None
-        return out
-
-    def found(self, steps: Mapping[str, int], wanted: Mapping[str, str]) -> dict[str, int]:
-        """The event of each player at which its part was taken; none of one whose part is what it began
-        with. Raises Unreplayable.
-        """
-        out: dict[str, int] = {}
-        for player, step in steps.items():
-            rows = self.attempt.events.get(player, [])
-            given = {(r["at"], r["cut"], n): r["sha"] for n, r in counted(rows, "part")}
-            saves = [
-                (i, given.get((r["at"], r["cut"], n)))
-                for i, (n, r) in counted_at(rows, "save")
-                if r["at"] == step and (r["at"], r["cut"], n) in given
-            ]
-            if here := [i for i, of in saves if of == wanted.get(player)] or [
-                i for i, _ in saves[-1:]
-            ]:
-                out[player] = here[0]
-            elif self.sums.get(player) != wanted.get(player):
-                raise Unreplayable(f"{FILE} has no line about {player}'s part at step {step}.")
-        return out
 
     def begin(self, states: Mapping[str, bytes]) -> None:
         """As an executor does."""
@@ -99,47 +61,20 @@ class Replayer:
 
     def run(self) -> dict[str, bytes]:
         """The states of the checkpoint's players. Raises Differs, Unreplayable."""
-        while missing := [p for p, goal in self.goals.items() if self.at[p] <= goal]:
-            wanted = self.needed(missing)
-            heads = {p: rows[self.at[p]]["line"] for p, rows in self.left() if p in wanted}
+        cursor = self.cursor
+        while missing := [p for p, goal in self.goals.items() if cursor.at[p] <= goal]:
+            wanted = cursor.needed(missing)
+            heads = {p: cursor.row(p)["line"] for p in cursor.left() if p in wanted}
             # as in the run, so that not much more is kept than was kept there
             moved = [self.advance(p) for p in sorted(heads, key=lambda p: heads[p])]
-            if not any(moved) and self.needed(missing) == wanted:
-                raise Unreplayable(self.stuck(missing))
+            if not any(moved) and cursor.needed(missing) == wanted:
+                lines = {p: reader.line for p, reader in self.readers.items()}
+                raise Unreplayable(cursor.stuck(missing, lines))
         return self.states
-
-    def left(self) -> Iterator[tuple[str, list[Row]]]:
-        """The events of all who have some left."""
-        for player, rows in self.attempt.events.items():
-            if self.at[player] < len(rows):
-                yield player, rows
-
-    def needed(self, missing: Sequence[str]) -> set[str]:
-        """These, and whom they wait for, and so on."""
-        out, look, left = set[str](), {*missing}, dict(self.left())
-        while look:
-            out |= look
-            rows = [left[p][self.at[p]] for p in look if p in left]
-            along = {q for row in rows for q in row.get("pack") or row.get("players") or ()}
-            look = (along | {*owners([self.waits[p][0] for p in look if p in self.waits])}) - out
-        return out
-
-    def stuck(self, missing: Sequence[str]) -> str:
-        """Who waits for what that is in no line."""
-        for player in (p for p in missing if p in self.waits):
-            shelf, version = self.waits[player]
-            return (
-                f"line {self.readers[player].line} of {FILE}: {player} has read {shelf}, version"
-                f" {version}, and how that came about is in no line. A round that is under way when"
-                " a run is killed is lost."
-            )
-        who, rows = missing[0], self.attempt.events.get(missing[0], [])
-        line = rows[self.at[who] - 1]["line"] if self.at.get(who) else 0
-        return f"{FILE} has nothing about {who} after its line {line}."
 
     def advance(self, name: str) -> bool:
         """Carry out one event of this player, or as much of it as can be; was that anything?"""
-        row = self.attempt.events[name][self.at[name]]
+        row = self.cursor.row(name)
         match row["k"]:
             case "round" if row.get("pack"):
                 return self.packed(tuple(row["pack"]))
@@ -151,7 +86,7 @@ class Replayer:
                 self.join(name, row)
             case "save":
                 self.save(name)
-        self.at[name] += 1
+        self.cursor.done(name)
         return True
 
     def player(self, name: str, row: Row) -> Player:
@@ -171,7 +106,7 @@ class Replayer:
         reader, player = self.readers[name], self.players[name]
         before = player.beats, len(reader.notes)
         target, ended, met = row["from"] + row["n"], False, None
-        self.waits.pop(name, None)
+        self.cursor.waits.pop(name, None)
         while not ended:
             try:
                 # again where its patience, which is in seconds, ran out on a busy machine: what
@@ -187,7 +122,7 @@ class Replayer:
                 met = others.members
                 cast(Any, player).set_members(list(met))
             except Later as missing:
-                self.waits[name] = missing.args[0], missing.args[1]
+                self.cursor.waits[name] = missing.args[0], missing.args[1]
                 return (player.beats, len(reader.notes)) != before
         if reader.notes or (player.step, player.beats) != (row["to"], row["beats"]):
             raise Differs(
@@ -196,36 +131,27 @@ class Replayer:
                 )
             )
         del self.readers[name]
-        self.at[name] += 1
+        self.cursor.done(name)
         self.rounds += 1
         return True
 
-    def _together(self, names: Sequence[str], same: str, value: object) -> bool:
-        """Have all of these come to the same event?"""
-        heads = [(self.attempt.events.get(p, []), self.at.get(p, 0)) for p in names]
-        return all(i < len(rows) and rows[i].get(same) == value for rows, i in heads)
-
     def packed(self, names: tuple[str, ...]) -> bool:
         """Pairs that were one batched model."""
-        if not self._together(names, "pack", list(names)):
+        if not self.cursor.together(names, "pack", list(names)):
             return False
-        rows = [self.attempt.events[p][self.at[p]] for p in names]
+        rows = [self.cursor.row(p) for p in names]
         pairs = [cast(Pair, self.player(p, row)) for p, row in zip(names, rows, strict=True)]
-        model = (
-            self.packs.setdefault(names, Pack(pairs))
-            if names not in self.packs
-            else self.packs[names]
-        )
-        model.train(rows[0]["n"], cast(Board, self.shelf))
-        for name in names:
-            self.at[name] += 1
+        if names not in self.packs:
+            self.packs[names] = Pack(pairs)
+        self.packs[names].train(rows[0]["n"], cast(Board, self.shelf))
+        self.cursor.done(*names)
         self.rounds += len(names)
         return True
 
     def swap(self, row: Row) -> bool:
         """As the journal has it: what was handed over is what is handed over here."""
         names = row["players"]
-        if not self._together(names, "seq", row["seq"]):
+        if not self.cursor.together(names, "seq", row["seq"]):
             return False
         record = self.attempt.swaps.get(row["seq"])
         if record is None:
@@ -256,8 +182,7 @@ class Replayer:
                 )
         for taker, source in swap.moves.items():
             take_up(self.players[taker], swap, parcels[source])
-        for name in names:
-            self.at[name] += 1
+        self.cursor.done(*names)
         return True
 
     def join(self, name: str, row: Row) -> None:
@@ -275,7 +200,7 @@ class Replayer:
 
     def save(self, name: str) -> None:
         """A part of a checkpoint; it is that of the run, or this is where they part."""
-        index, rows = self.at[name], self.attempt.events[name]
+        index, rows = self.cursor.at[name], self.attempt.events[name]
         row, player = rows[index], self.players[name]
         raw = pack(player.state())
         told = [

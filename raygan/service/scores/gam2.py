@@ -205,7 +205,7 @@ def held_out_judge(
             real,
             pool[pick],
             streams.at("penalty", step),
-            config.pair.clip_grad_d,
+            clip=config.pair.clip_grad_d,
             at=At(step),
         )
     return d.eval(), frozenset().union(*(made[g] for g in mine))

@@ -58,8 +58,8 @@ class Site(Trainer):
             fake = self.blur(sample, extra)
             losses += [
                 S.d_step(
-                    self.d, self.opt_d, self.loss, real, fake, extra, self.config.clip_grad_d,
-                    at=self.update_of_d(i, len(fakes)),
+                    self.d, self.opt_d, self.loss, real, fake, extra,
+                    clip=self.config.clip_grad_d, at=self.update_of_d(i, len(fakes)),
                 )
             ]  # fmt: skip
         if self.step % self.probe_every == 0:

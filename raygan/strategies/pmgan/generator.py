@@ -19,6 +19,7 @@ from raygan.gan.pair import Pair, Sharing
 from raygan.gan.trainer import Parts
 from raygan.gan.types import Board, Report, State
 from raygan.gan.weights import Publication, Vector, finite, halve, unflatten
+from raygan.strategies.pmgan.lead import Lead
 from raygan.strategies.pmgan.slots import (
     LOOK_S,
     generator_loss,
@@ -63,10 +64,7 @@ class Generator(Pair):
         self.waited = 0.0
         self.opened = 0
         """The step at which it began, or came back."""
-        self.base: int | None = None
-        """async: the difference of its steps and the judge's updates from which its lead is counted
-        (see `lead`).
-        """
+        self.lead = Lead(settings.max_lag)
         self.unanswered = 0.0
         """async: seconds that it has waited since the judge's last answer; not those in which it had
         nothing to do.
@@ -221,10 +219,6 @@ class Generator(Pair):
     def must_wait(self) -> bool:
         """No answer for us yet; or we are `max_lag` steps ahead of the judge; or (gradients) no
         gradient of this very slot.
-
-        Counted by the judge's updates and not by what it has seen of us: one look at each of our
-        slots would do for the latter, and a generator on a machine to itself would use up its steps
-        against a D that has made a twentieth of them.
         """
         # the second: a joiner that the judge has not met
         if self.feedback is None or not self.feedback.arrays["active"][self.index]:
@@ -232,19 +226,8 @@ class Generator(Pair):
         seen = int(self.feedback.arrays["seen"][self.index])
         if self.settings.feedback == "gradients":
             return seen != self.step
-        return self.lead(self.feedback.version) >= self.settings.max_lag
-
-    def lead(self, updates: int) -> int:
-        """Steps ahead of the judge's updates. A joiner, and one that comes back, begins behind: no
-        credit to use up at once. Whoever begins too far ahead (what older releases left) has one
-        step where the judge has used its slot already, and would wait for the next.
-        """
-        ahead, most = self.step - updates, self.settings.max_lag
-        if self.base is None:
-            assert self.feedback is not None, "must_wait() asks of an answer"
-            used = self.feedback.arrays["seen"][self.index] == self.step
-            self.base = max(min(ahead, 0), ahead - most + int(used))
-        return ahead - self.base
+        updates = self.feedback.version
+        return self.lead.at(self.step, updates, used=seen == self.step) >= self.lead.most
 
     def take(self, feedback: Publication) -> None:
         """Copy D and C."""

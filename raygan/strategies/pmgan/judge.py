@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from raygan.config import Tempo
 from raygan.gan import steps as S
-from raygan.gan.balance import Values
 from raygan.gan.meter import Meter, judged
 from raygan.gan.optimizers import zero_grad
 from raygan.gan.states import load_network, load_optimizer, network_state, optimizer_state
@@ -25,13 +23,12 @@ from raygan.gan.weights import Publication, finite, flatten, narrow, signature_h
 from raygan.networks.base import has_batch_norm
 from raygan.strategies.pmgan.betas import Betas
 from raygan.strategies.pmgan.inbox import Inbox
-from raygan.strategies.pmgan.networks import OwnStatistics
+from raygan.strategies.pmgan.mixture import Mixture
 from raygan.strategies.pmgan.slots import (
     LOOK_S,
     generator_loss,
     index_of,
     overlap,
-    share_of,
 )
 from raygan.strategies.roles import JUDGE
 
@@ -136,82 +133,45 @@ class Judge(Trainer):
         at = self.updates
         extra = self.streams.at("penalty", at)
         data = self.streams.at("data", at, "cpu")
-        who = list(slots)
-        # a batch of the mixture: as many fakes as real samples, in equal shares (Fig. 1)
-        share = share_of(self.batch_size, len(who))
-        batches = {
-            g: torch.from_numpy(whole(slots[g].arrays["samples"][:share])).to(self.device)
-            for g in who
-        }
-        fake = torch.cat([batches[g] for g in who])
-        labels = torch.tensor(
-            [index_of(g) for g in who for _ in range(len(batches[g]))], device=self.device
-        )
-        # classes of those who are not there are kept out of the softmax: nobody can be taken for
-        # them
-        active = torch.zeros(self.classes, dtype=torch.bool, device=self.device)
-        active[[index_of(g) for g in who]] = True
+        mixture = Mixture.of(slots, self.batch_size, self.classes, self.device)
         d, c = self.d, self.c
-        if self.own_statistics:  # as each generator will use them: on its own samples alone
-            sizes = [len(b) for b in batches.values()]
-            d, c = OwnStatistics(d, sizes), OwnStatistics(c, sizes)
+        if self.own_statistics:
+            d, c = mixture.by_generator(d), mixture.by_generator(c)
         losses_d = []
         self.scheduled.set_betas(self.opt_c, self.step)
         for i in range(self.loss.d_steps):
             real = self.blur(self.data.batch(self.batch_size, data, self.device), extra)
-            blurred = self.blur(fake, extra)
+            fake = self.blur(mixture.fake, extra)
             this = At(at * self.loss.d_steps + i, self.scheduled.gamma(self.step))
-            losses_d += [
-                S.d_step(
-                    d, self.opt_d, self.loss, real, blurred, extra, self.config.clip_grad_d, at=this
-                )
-            ]
+            clip = self.config.clip_grad_d
+            losses_d += [S.d_step(d, self.opt_d, self.loss, real, fake, extra, clip=clip, at=this)]
         loss_d = S.bad_or_last(losses_d)
         zero_grad(self.opt_c)
         # C on what the slots hold, without noise: generators ask it about their own samples as they
         # are
-        crossing = overlap(c(fake), labels, active)
+        crossing = overlap(c(mixture.fake), mixture.labels, mixture.active)
         loss_c = crossing.item()
         if math.isfinite(loss_c):
             crossing.backward()
             S.apply(self.opt_c, self.c, self.config.clip_grad_d)
         self.bad_steps.note(at + 1, loss_d=loss_d, loss_c=loss_c)
-        j_d, j_c = self.values(d, c, real, batches, active)
-        self.betas.weigh([index_of(g) for g in who], j_d, j_c, self.updates)
+        j_d, j_c = mixture.values(d, c, real)
+        self.betas.weigh(mixture.indices, j_d, j_c, self.updates)
         if last:
-            meter.look(*judged(d, real, fake))
+            meter.look(*judged(d, real, mixture.fake))
             meter.gradients(grad_c=self.c, grad_d=self.d)
         self.updates += 1
-        self.inbox.used |= {g: slots[g].version for g in who}
+        versions = {g: slot.version for g, slot in slots.items()}
+        self.inbox.used |= versions
         self.publish(board, self.updates, slots)
-        lag = [slots[g].version for g in who]
+        newest, oldest = max(versions.values()), min(versions.values())
         return {
-            "loss_d": loss_d, "loss_c": loss_c, "slot_spread": float(max(lag) - min(lag)),
-            **{f"age/{g}": float(max(lag) - v) for g, v in zip(who, lag, strict=True)},
-            **{f"beta/{g}": float(self.betas.now[index_of(g)]) for g in who},
-            **{f"j_d/{g}": float(v) for g, v in zip(who, j_d, strict=True)},
-            **{f"j_c/{g}": float(v) for g, v in zip(who, j_c, strict=True)},
+            "loss_d": loss_d, "loss_c": loss_c, "slot_spread": float(newest - oldest),
+            **{f"age/{g}": float(newest - v) for g, v in versions.items()},
+            **{f"beta/{g}": float(self.betas.now[index_of(g)]) for g in slots},
+            **{f"j_d/{g}": float(v) for g, v in zip(slots, j_d, strict=True)},
+            **{f"j_c/{g}": float(v) for g, v in zip(slots, j_c, strict=True)},
         }  # fmt: skip
-
-    def values(
-        self,
-        d: nn.Module,
-        c: nn.Module,
-        real: Tensor,
-        batches: Mapping[str, Tensor],
-        active: Tensor,
-    ) -> tuple[Values, Values]:
-        """J_k^D and J_k^C of each generator, (K,) each; no buffer moves."""
-        sizes = [len(b) for b in batches.values()]
-        fake = torch.cat(list(batches.values()))
-        with torch.no_grad():
-            on_real = -F.softplus(-S.unmoved(d, real)).mean()
-            on_fake = -F.softplus(S.unmoved(d, fake))
-            log_p = S.unmoved(c, fake).masked_fill(~active, -math.inf).log_softmax(1)
-        means = [v.mean() for v in on_fake.split(sizes)]
-        own = [v[:, index_of(g)].mean() for g, v in zip(batches, log_p.split(sizes), strict=True)]
-        of_real, *found = torch.stack([on_real, *means, *own]).tolist()  # one question, one wait
-        return np.array([of_real + v for v in found[: len(means)]]), np.array(found[len(means) :])
 
     # --------------------------------------------------------------------------------------------------
     # answers

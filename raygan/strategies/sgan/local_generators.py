@@ -60,8 +60,9 @@ class LocalGenerators:
             share = shares.get(opponent.name, 0.0)
             # one graph at a time: the memory of a step does not grow with the number of locals
             losses[opponent.name] = S.d_backward(
-                pair.d, pair.loss, x, fake, of.extra, share, self.together, self._at
-            )
+                pair.d, pair.loss, x, fake, of.extra,
+                weight=share, together=self.together, at=self._at,
+            )  # fmt: skip
         return losses
 
     def _at_once(self, batch: AtOnce, shares: Mapping[str, float]) -> dict[str, float]:

@@ -61,7 +61,8 @@ class Messengers:
             fake = pair.blur(fake, of.extra)
             loss = S.d_step(
                 opponent.d, opponent.optimizer, pair.loss, x, fake, of.extra,
-                pair.config.clip_grad_d, self.together, pair.update_of_d(i, self.steps),
+                clip=pair.config.clip_grad_d, together=self.together,
+                at=pair.update_of_d(i, self.steps),
             )  # fmt: skip
             pair.bad_steps.also(loss)
 

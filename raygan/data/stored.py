@@ -83,18 +83,13 @@ class Stored:
         return 1 + len(self.sample)
 
     @property
-    def row_bytes(self) -> int:
-        """Of one sample."""
-        return math.prod(self.sample) * self.dtype.itemsize
-
-    @property
     def nbytes(self) -> int:
         """As an array's."""
-        return len(self) * self.row_bytes
+        return math.prod(self.shape) * self.dtype.itemsize
 
     def take(self, which: Array) -> Stored:
         """Some of them, in this order."""
-        made = self._like(self.sample)
+        made = self.reshaped(self.sample)
         # 4 bytes a sample travel to each player, not 8
         small = np.uint32 if self.count < 1 << 32 else np.int64
         made.which = (which if self.which is None else self.which[which]).astype(small)
@@ -102,9 +97,6 @@ class Stored:
 
     def reshaped(self, sample: tuple[int, ...]) -> Stored:
         """Each sample in another shape."""
-        return self._like(sample)
-
-    def _like(self, sample: tuple[int, ...]) -> Stored:
         # not by the constructor, which would ask the file again
         made = Stored.__new__(Stored)
         made.__dict__.update(self.__getstate__())
@@ -130,50 +122,59 @@ class Stored:
         if self._memory is not None:
             return self._memory[wanted].reshape(len(wanted), *self.sample)
         out = np.empty((len(wanted), *self.sample), self.dtype)
-        flat, size = out.reshape(-1).view(np.uint8), self.row_bytes
-        # one read where the samples follow each other, as when all are looked at; else one each
-        together = bool(len(wanted)) and bool((np.diff(wanted) == 1).all())
-        reads = (
-            [(0, int(wanted[0]), len(flat))]
-            if together
-            else [(i * size, int(w), size) for i, w in enumerate(wanted)]
-        )
-        # the kernel may give less than was asked for: then the rest, until all is here
-        for at, first, nbytes in reads:
-            place, end = self.offset + first * size - at, at + nbytes
-            while at < end:
-                if not (got := os.preadv(file, [flat[at:end].data], place + at)):
-                    raise DataError(
-                        f"{self.path} has become shorter while it is trained on. Put it back, and"
-                        " resume."
-                    )
-                at += got
+        if not fill(out.reshape(-1).view(np.uint8), file, self.offset, wanted):
+            raise DataError(
+                f"{self.path} has become shorter while it is trained on. Put it back, and resume."
+            )
         return out
 
     def _file(self) -> int:
-        if self._open is None:
-            if self._memory is None and stamp(self.path) != self.stamp:
-                self._again()
-            if self._memory is not None:
+        """Open; -1 where the samples are in memory."""
+        if self._open is not None or self._memory is not None:
+            return -1 if self._open is None else self._open
+        if stamp(self.path) != self.stamp:
+            # this machine has not this file: it reads the source itself
+            if self.origin is None:
+                raise DataError(
+                    f"{self.path} is not there, or is another file than the run began with. Put it"
+                    " back."
+                )
+            # by its hash: the same path on another machine may hold other data
+            found = self.origin.again(self.sha256)
+            if not isinstance(found, Stored):
+                self._memory = found
                 return -1
-            # opened at the first read, once a process: what is pickled has no file of its own
-            self._open = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-            weakref.finalize(self, os.close, self._open)
+            self.path, self.offset, self.stamp = found.path, found.offset, found.stamp
+        # opened at the first read, once a process: what is pickled has no file of its own
+        self._open = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        weakref.finalize(self, os.close, self._open)
         return self._open
 
-    def _again(self) -> None:
-        """This machine has not this file: it reads the source itself."""
-        if self.origin is None:
-            raise DataError(
-                f"{self.path} is not there, or is another file than the run began with. Put it"
-                " back."
-            )
-        # by its hash: the same path on another machine may hold other data
-        found = self.origin.again(self.sha256)
-        if isinstance(found, Stored):
-            self.path, self.offset, self.stamp = found.path, found.offset, found.stamp
-        else:
-            self._memory = found
+
+def fill(
+    flat: npt.NDArray[np.uint8], file: int, offset: int, wanted: npt.NDArray[np.int64]
+) -> bool:
+    """Read these rows, each len(flat) / len(wanted) bytes, from `offset` on; False where the file
+    ends before.
+    """
+    if not len(wanted):
+        return True
+    size = len(flat) // len(wanted)
+    # one read where the samples follow each other, as when all are looked at; else one each
+    together = bool((np.diff(wanted) == 1).all())
+    reads = (
+        [(0, int(wanted[0]), len(flat))]
+        if together
+        else [(i * size, int(w), size) for i, w in enumerate(wanted)]
+    )
+    # the kernel may give less than was asked for: then the rest, until all is here
+    for at, first, nbytes in reads:
+        place, end = offset + first * size - at, at + nbytes
+        while at < end:
+            if not (got := os.preadv(file, [flat[at:end].data], place + at)):
+                return False
+            at += got
+    return True
 
 
 Samplings = Array | Stored

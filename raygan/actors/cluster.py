@@ -88,48 +88,41 @@ def cluster(address: str, object_store_mb: int, start: bool = True) -> Iterator[
                 ray.shutdown()
 
 
+VARIABLES = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # Ray prints errors of calls that nobody asked for any more: those of orders that a restart has
+    # dropped. The journal tells why.
+    "RAY_IGNORE_UNHANDLED_ERRORS": "1",
+    # else Ray empties CUDA_VISIBLE_DEVICES in actors that ask for no GPU
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+"""Of any Ray of ours, where the user has not said otherwise."""
+JOINING = {
+    # a local cluster turns tokens on by itself, a client must say so
+    "RAY_AUTH_MODE": "token",
+    "RAY_gcs_server_port_wait_time_s": TRIES,
+}
+
+
 def _enter(address: str, object_store_mb: int, start: bool) -> None:
     """Be in a Ray: the one that is up in this process, one that is joined, or one that begins."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault(
-        # Ray prints errors of calls that nobody asked for any more: those of orders that a restart
-        # has dropped. The journal tells why.
-        "RAY_IGNORE_UNHANDLED_ERRORS",
-        "1",
-    )  # of orders that a restart has dropped; the journal tells why
-    # else Ray empties CUDA_VISIBLE_DEVICES in actors that ask for no GPU
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    given = os.environ.get("RAY_ADDRESS")
-    join = given if address == "auto" else (None if address == "local" else address)
-    if not start:
-        join = join or "auto"
-    if join and join.startswith(("http://", "https://")):
-        raise ConfigError(
-            f"address = {join!r}: that is the address for jobs. Name the cluster's own (host:6379),"
-            f" or run the command there: `raygan submit --address {join} -- VERB ...`."
-        )
-    up = "ray" in sys.modules and sys.modules["ray"].is_initialized()
+    join = _to_join(address, start)
+    for name, value in {**VARIABLES, **(JOINING if join else {})}.items():
+        os.environ.setdefault(name, value)
+    if "ray" in sys.modules and sys.modules["ray"].is_initialized():
+        return
     if join:
-        if not up:
-            # Ray itself tells after minutes that nobody is there
-            knock(join)
-        os.environ.setdefault(
-            # a local cluster turns tokens on by itself, a client must say so
-            "RAY_AUTH_MODE",
-            "token",
-        )  # a local cluster turns them on by itself, a client must say so
-        os.environ.setdefault("RAY_gcs_server_port_wait_time_s", TRIES)
+        # Ray itself tells after minutes that nobody is there
+        knock(join)
     elif "ray" not in sys.modules:
         # read by the import: the process whose life Ray asks for before it ends this one for its
         # raylet's death; else our parent
         os.environ["RAY_RAYLET_PID"] = str(os.getpid())
-    if not up:
-        settle_home()
-        settle_token(join=bool(join))
+    settle_home()
+    settle_token(join=bool(join))
     import ray
 
-    if up:
-        return
+    read_again()
     logging.getLogger("ray._private.authentication.authentication_token_setup").setLevel(
         logging.ERROR
     )
@@ -138,18 +131,8 @@ def _enter(address: str, object_store_mb: int, start: bool) -> None:
         # a private field: Ray has no public way to keep the working directory out of workers'
         # paths, where a numpy.py of the user's broke them (decision 58)
         "job_config": ray.job_config.JobConfig(_py_driver_sys_path=code_path()),
+        **({"address": join} if join else _own_options(object_store_mb)),
     }  # fmt: skip
-    if join:
-        options["address"] = join
-    else:
-        os.environ.setdefault("RAY_worker_register_timeout_seconds", REGISTER_S)
-        refuse_few_files()
-        options |= {
-            "address": "local",
-            "include_dashboard": False,
-            "object_store_memory": object_store_mb << 20,
-            "_temp_dir": session_folder(),
-        }
     try:
         if join == "auto":
             knock_nearest()
@@ -163,6 +146,43 @@ def _enter(address: str, object_store_mb: int, start: bool) -> None:
         ) from None
     close_token()
     OwnRay.options, OwnRay.ours = None if join else options, True
+
+
+def _to_join(address: str, start: bool) -> str | None:
+    """Ray's own name of the cluster to join; None: one is to begin. Raises ConfigError."""
+    given = os.environ.get("RAY_ADDRESS")
+    join = given if address == "auto" else (None if address == "local" else address)
+    if not start:
+        join = join or "auto"
+    if join and join.startswith(("http://", "https://")):
+        raise ConfigError(
+            f"address = {join!r}: that is the address for jobs. Name the cluster's own (host:6379),"
+            f" or run the command there: `raygan submit --address {join} -- VERB ...`."
+        )
+    return join
+
+
+def _own_options(object_store_mb: int) -> dict[str, Any]:
+    """Of a Ray that begins here."""
+    os.environ.setdefault("RAY_worker_register_timeout_seconds", REGISTER_S)
+    refuse_few_files()
+    return {
+        "address": "local",
+        "include_dashboard": False,
+        "object_store_memory": object_store_mb << 20,
+        "_temp_dir": session_folder(),
+    }
+
+
+def read_again() -> None:
+    """Ray's library reads its variables when it is imported, and the token once a process: one that
+    has imported Ray before us, or was in another cluster, would show no token, or the wrong one.
+    """
+    # as Ray does where it turns tokens on by itself
+    from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
+
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
 
 
 def knock(address: str) -> None:

@@ -1,6 +1,9 @@
-"""The token of our Ray: nobody else may look."""
+"""Our own Ray and its token."""
 
+import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,3 +27,39 @@ def test_the_token_is_ours_alone(
     token.chmod(0o644)
     close_token()
     assert stat.S_IMODE(token.stat().st_mode) == 0o600
+
+
+AFTER_A_CLOSED_DOOR = """
+import os, sys
+if sys.argv[1] == "imported before":
+    import ray
+elif sys.argv[1] == "another token before":
+    os.environ["RAY_AUTH_TOKEN"] = "x" * 32
+from raygan.actors.cluster import cluster
+from raygan.errors import ConfigError
+try:
+    with cluster("127.0.0.1:1", 100):
+        raise AssertionError("nobody listens there")
+except ConfigError:
+    pass
+if sys.argv[1] == "another token before":
+    with cluster("local", 100):
+        pass
+    del os.environ["RAY_AUTH_TOKEN"]
+with cluster("local", 100):
+    print("in", end="")
+"""
+
+
+@pytest.mark.parametrize("life", ["imported before", "another token before"])
+def test_a_ray_of_our_own_starts_after_a_cluster_that_could_not_be_joined(
+    life: str, tmp_path: Path
+) -> None:
+    """Ray reads whether there are tokens when it is imported, and the token once a process."""
+    # in a process of its own: what Ray has read stays with it
+    free = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
+    done = subprocess.run(
+        [sys.executable, "-c", AFTER_A_CLOSED_DOOR, life],
+        cwd=tmp_path, env=free, capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "in"), done.stderr[-2000:]

@@ -154,7 +154,7 @@ ALONE = "single pair, 19959 steps (equal compute)"
 SHARP, GRID, CLUSTERS = "results|ring8-sharp", "results|grid25-sharp", "results|r15-sharp"
 R15, RING = "results|dragan 0.1", "ring of 8"
 WINS = [
-    Source("rejected", "python -m benchmarks rejected 10 ring8-sharp grid25-sharp", "sharp", {
+    Source("rejected", "python -m benchmarks rejected 10 ring8-sharp grid25-sharp r15-sharp", "sharp", {
         "the default run: global generator, sampled with rejection: modes":
             over(f"{SHARP}|global rejected", "modes@10%"),
         "its high quality (real data .988)": over(f"{SHARP}|global rejected", "high_quality"),
@@ -173,6 +173,13 @@ WINS = [
         "its reverse KL there": over(f"{GRID}|global rejected", "reverse_kl"),
         "its high quality there, without rejection": over(f"{GRID}|global plain", "high_quality"),
         "one of its locals there, without rejection": over(f"{GRID}|pair-00 plain", "high_quality"),
+        "R15, 100 points: modes of 15, global generator, plain":
+            over(f"{CLUSTERS}|global plain", "modes@10%"),
+        "its high quality there (real data .99)": over(f"{CLUSTERS}|global plain", "high_quality"),
+        "its width there (the 100 points .89)": over(f"{CLUSTERS}|global plain", "width"),
+        "one of its locals there": over(f"{CLUSTERS}|pair-00 plain", "high_quality"),
+        "its width there, with rejection (negative)":
+            over(f"{CLUSTERS}|global rejected", "width"),
     }),
     Source("distil", "python -m benchmarks distil", "distil", {
         "four sites, one generator that learns from their mixture: modes":

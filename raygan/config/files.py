@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from raygan.components import shorthand
+from raygan.config import written_yaml
 from raygan.errors import ConfigError, did_you_mean
 from raygan.own.inside import refuse_unsettled, whole
 from raygan.own.trust import claim
@@ -52,14 +53,16 @@ def expanded(value: object, known: dict[int, int] | None = None) -> int:
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML file's mapping; raises ConfigError for anything else."""
     try:
-        values = yaml.safe_load(path.read_text())
+        values = written_yaml.read(path.read_text())
         # Nine lines of aliases to aliases stand for a billion values ("billion laughs"), and
-        # safe_load does not mind: they are one object until somebody walks over them.
+        # the loader does not mind: they are one object until somebody walks over them.
         if expanded(values) > MAX_VALUES:
             raise ConfigError(
                 f"config file {str(path)!r} holds more than {MAX_VALUES} values. Its aliases expand"
                 " too far."
             )
+    except written_yaml.Twice as error:
+        raise ConfigError(f"config file {str(path)!r}: {error}. Leave one of them out.") from None
     except FileNotFoundError:
         raise ConfigError(
             f"config file {str(path)!r} does not exist. Check the path given to --config."

@@ -179,6 +179,25 @@ MISFITS = {  # what -> (kind, its part, what is wrong with it, the line)
         "the generator raises KeyError: 'two",
     ),
     "its builder ends": ("network", f"return {BUILT}", "raise SystemExit(3)", "SystemExit: 3 ("),
+    "an optimizer that cannot": (
+        "network",
+        f"return {BUILT}",
+        f"return nn.Sequential({BUILT}, _Part('complex'))",
+        "a first step of training raises RuntimeError: `fused=True` requires",
+    ),
+    "a backward pass that cannot": (
+        "network",
+        f"return {BUILT}",
+        f"return nn.Sequential({BUILT}, _Part('in place'))",
+        "a first step of training raises RuntimeError: one of the variables needed for gradient",
+    ),
+    "a number that no checkpoint holds": (
+        "network",
+        f"return {BUILT}",
+        f"return nn.Sequential({BUILT}, _Part('counts'))",
+        "G.1.calls changes in forward(), and no checkpoint holds it: a resumed run would be another."
+        " Make it a buffer (register_buffer), or name it _calls where",
+    ),
     "nothing to train": ("network", BUILT, "nn.Flatten()", "the generator has no parameters"),
     "a vector": (
         "loss",
@@ -205,6 +224,25 @@ MISFITS = {  # what -> (kind, its part, what is wrong with it, the line)
     "it fails": ("data", ITEM, "self.pionts[index]", "load raises AttributeError"),
 }
 
+ODD_LAYER = """
+
+import torch
+
+
+class _Part(nn.Module):
+    def __init__(self, how):
+        super().__init__()
+        self.how, self.calls, self._calls = how, 0, 0
+        self.turn = nn.Parameter(torch.ones(2, dtype=torch.complex64 if how == "complex" else None))
+
+    def forward(self, x):
+        self._calls += 1
+        if self.how == "counts":
+            self.calls += 1
+        y = (x * self.turn).real.exp()
+        return y.mul_(2) if self.how == "in place" else y
+"""
+
 
 @pytest.mark.parametrize("case", MISFITS)
 def test_a_part_that_does_not_fit_is_told_before_anything_is_written(
@@ -212,7 +250,8 @@ def test_a_part_that_does_not_fit_is_told_before_anything_is_written(
 ) -> None:
     kind, right, wrong, said = MISFITS[case]
     assert right in PARTS[kind]
-    files[kind].write_text(PARTS[kind].replace(right, wrong))
+    more = ODD_LAYER if "_Part(" in wrong else ""
+    files[kind].write_text(PARTS[kind].replace(right, wrong) + more)
     assert said in refused([f"--{kind}", str(files[kind])], capsys, tmp_path)
 
 

@@ -143,7 +143,10 @@ def test_a_budget_gives_each_trial_its_steps() -> None:
         ({"scheduler": "pbt"}, "scheduler pbt needs `perturb`"),
         ({"scheduler": "pbt", "perturb": ["pair.lr_g"]}, "'pair.lr_g' is not in space"),
         ({"schedular": "asha"}, "no setting 'schedular'. Did you mean 'scheduler'?"),
-        ({"metric": "mixture.mode"}, "metric 'mixture.mode': no score 'mode' is measured. Did you mean 'modes'?"),
+        (
+            {"metric": "mixture.mode"},
+            "metric 'mixture.mode': no score 'mode' is measured. Did you mean 'modes'?",
+        ),
         (
             {"metric": "mixture.log_likelihood", "scheduler": "asha"},
             "is measured at the last step only; scheduler asha needs one of",

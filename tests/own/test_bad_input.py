@@ -3,6 +3,7 @@ half-written.
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -302,6 +303,42 @@ def test_what_looks_on_ends_nothing(error: type[BaseException]) -> None:
     (heard,) = guarded([breaks])
     heard.tell("__call__", None, None)  # type: ignore[attr-defined]
     assert heard.failures == 1  # type: ignore[attr-defined]
+
+
+CHANGES: dict[str, Callable[[], object]] = {
+    "the default type": lambda: torch.set_default_dtype(torch.float64),
+    "the default device": lambda: torch.set_default_device("meta"),
+    "gradients": lambda: torch.set_grad_enabled(False),
+    "threads": lambda: torch.set_num_threads(torch.get_num_threads() + 1),
+    "the working directory": lambda: os.chdir("elsewhere"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_looks_on_changes_nothing_for_the_process(
+    change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Inline, and in a driver, training goes on in the process in which a metric has been."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+
+    def facts() -> tuple[object, ...]:
+        made = torch.zeros(1, requires_grad=True) * 2
+        return (
+            made.dtype, made.device, made.requires_grad, torch.get_num_threads(), Path.cwd(),
+        )  # fmt: skip
+
+    def meddles(*_: object) -> float:
+        CHANGES[change]()
+        assert facts() != before
+        raise ValueError("mine")
+
+    before = facts()
+    measured([adapt(meddles, "meddles")()], torch.zeros(2), torch.zeros(2))
+    assert facts() == before
+    (heard,) = guarded([meddles])
+    heard.tell("__call__", None, None)  # type: ignore[attr-defined]
+    assert facts() == before
 
 
 def test_ctrl_c_is_the_users() -> None:

@@ -12,14 +12,23 @@ from typing import Any
 from pydantic import Field
 
 from raygan.data.first_row import has_names
+from raygan.data.lines import (
+    BLOCK,
+    Form,
+    beginning,
+    cleaned,
+    exact,
+    fractions,
+    leading,
+    separator,
+    unspaced,
+)
 from raygan.data.record import Record
 from raygan.data.search import must_be_file
 from raygan.data.table import TableComponent
 from raygan.errors import DataError
 
 TABS = (".tsv", ".tab")
-BLOCK = 1 << 20
-"""Bytes that are parsed at a time, and looked at to tell what the first row is."""
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -44,52 +53,59 @@ class Csv(TableComponent):
             raise DataError(f"data.csv: {path} cannot be read ({why}). Check the file.") from None
 
     def _parsed(self, path: Path, record: Record) -> tuple[Any, bool]:
+        import pyarrow
         from pyarrow import csv
 
         start = beginning(path)
-        if start.startswith(UTF16):
-            raise DataError(f"{self.where} is UTF-16. Save it as UTF-8.")
-        lines = [line for line in start.splitlines() if line.strip()]
-        if not lines:
-            raise DataError(f"{self.where} holds no rows. Check the file.")
-        # not left to pyarrow: with that error from it a process now and then aborts at its end
-        lines[0].decode()
+        lines = self._lines(start)
         tabs = path.name.removesuffix(".gz").endswith(TABS)
-        form = csv.ParseOptions(delimiter="\t" if tabs else separator(lines[0]))
+        mark = "\t" if tabs else separator(lines)
         # a row has to fit into a block: some are longer than pyarrow's own
         block = max(BLOCK, 4 * max(map(len, lines)))
         # by pyarrow too, which knows marks of byte orders, quotes and line ends of all kinds
-        top = csv.read_csv(io.BytesIO(start), csv.ReadOptions(block_size=block), form)
-        first = top.column_names
+        top = csv.read_csv(
+            io.BytesIO(start), csv.ReadOptions(block_size=block), csv.ParseOptions(delimiter=mark)
+        )
+        first = list(map(unspaced, top.column_names))
         names = self.header if self.header is not None else has_names(self.where, first, top)
         if names and not len(top):
             raise DataError(
                 f"{self.where} holds names only ({', '.join(first[:20])}). Check the file."
             )
         record.convert("first row taken as names" if names else "first row taken as a sample")
-        options = csv.ReadOptions(autogenerate_column_names=not names, block_size=block)
-        return csv.read_csv(path, options, form), names
+        if not names and mark == ",":
+            self._check_commas(lines)
+        form = Form(path, mark, block, names, leading(start))
+        # as in a column of numbers: NA is no class
+        found, blank = form.rows(csv.ConvertOptions(strings_can_be_null=True))
+        if blank:
+            record.convert("blank lines left out", blank)
+        spelled = dict(zip(first if names else found.column_names, found.column_names, strict=True))
 
+        def text(columns: list[str]) -> Any:
+            kinds = {spelled[n]: pyarrow.string() for n in columns}
+            cells = csv.ConvertOptions(column_types=kinds, strings_can_be_null=True)
+            return form.rows(cells)[0].rename_columns(found.column_names)
 
-def beginning(path: Path) -> bytes:
-    """The first lines, two at least where there are so many; the last one ended."""
-    import pyarrow
+        found = cleaned(found.rename_columns(first) if names else found)
+        return exact(found, text), names
 
-    # through pyarrow, which unpacks by the suffix as it will for the table: the bytes of a .csv.gz
-    # have no commas, and its first row would be taken for names
-    with pyarrow.input_stream(str(path)) as file:
-        start = bytearray(file.read(BLOCK))
-        while len(start.splitlines()) < 3 and (more := file.read(len(start))):
-            start += more
-        whole = not file.read(1)
-    # the last line may be cut off in its middle
-    lines = start.splitlines(keepends=True)
-    return bytes(start) + b"\n" if whole else b"".join(lines[:-1])
+    def _lines(self, start: bytes) -> list[bytes]:
+        """Those that are not blank."""
+        if start.startswith(UTF16):
+            raise DataError(f"{self.where} is UTF-16. Save it as UTF-8.")
+        text = start.removeprefix(codecs.BOM_UTF8)
+        lines = [line for line in text.splitlines() if line.strip()]
+        if not lines:
+            raise DataError(f"{self.where} holds no rows. Check the file.")
+        # not left to pyarrow: with that error from it a process now and then aborts at its end
+        lines[0].decode()
+        return lines
 
-
-def separator(line: bytes) -> str:
-    """
-    >>> separator(b"1;2"), separator(b"1,2"), separator(b"1")
-    (';', ',', ',')
-    """
-    return max((",", ";", "\t"), key=lambda mark: line.count(mark.encode()))
+    def _check_commas(self, lines: list[bytes]) -> None:
+        """Raises DataError where two columns may be one; whoever names columns has told."""
+        if self.column is self.labels is None and fractions(lines):
+            raise DataError(
+                f"{self.where}: {lines[0].decode()!r} may be two whole numbers, or one with a decimal"
+                " comma. Write it with a point, or set data.column: f0,f1."
+            )

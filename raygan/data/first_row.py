@@ -2,11 +2,13 @@
 
 a cell that is no value of the column below it     names             u over numbers
 all cells are values of the columns below them     a sample          1.5 over numbers, setosa over setosa
-whole numbers, as no row below holds them          asked for         0, 1, 2 of a frame without names; 2020, 2021
+numbers, as no row below holds them                asked for         0, 1, 2 of a frame without names; 2020, 2021; 300.0, 302.5
+no values, and no letters either                   asked for         2020-01-01 or 0-10 over numbers
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -20,8 +22,15 @@ MISSING = (
     "", "na", "n/a", "#n/a", "<na>", "nan", "null", "none", "missing", "unknown", "?", "-", "--", ".", "*", "\\n",
 )  # fmt: skip
 """Cells that stand for a number that is not there, in small letters: a sample may begin with one."""
+COMMA = re.compile(r"[-+]?\d*,\d+")
 RARE = 0.05
 """Share of the rows below; what is as frequent among them is no sign of names."""
+EQUAL = 1e-6
+"""Steps that differ by less, as a share of them, are equal."""
+MANY = 6
+"""Numbers that are seldom in order by chance: one row of 360 is."""
+FAR, FEW = 3.0, 5
+"""Spans of a column beyond it, of so many rows at least."""
 
 
 def has_names(where: str, first: list[str], below: Any) -> bool:
@@ -37,22 +46,33 @@ def has_names(where: str, first: list[str], below: Any) -> bool:
         return True
     if not len(below):
         return not any(map(is_numeral, first))
-    # text that stands below as well is no name
-    if any(cell and cell in c.to_pylist() for cell, c in told if is_text(c.type)):
+    # text that stands below as well is no name, nor is a number with a decimal comma
+    text = [(cell, c) for cell, c in told if is_text(c.type) and cell]
+    if any(COMMA.fullmatch(cell) or cell in c.to_pylist() for cell, c in text):
         return False
     filled = [(cell, c) for cell, c in typed if cell]
     if not filled:
         return not typed
-    if not all(cell.isdecimal() and is_number(c.type) for cell, c in filled):
+    if not any(is_value(cell, c.type) for cell, c in filled):
+        raise unsure(where, first)
+    if not all(is_number(c.type) and is_finite(cell) for cell, c in filled):
         return False
     top = np.array([[float(cell) for cell, _ in filled]])
     rest = np.stack([c.to_numpy().astype(np.float64) for _, c in filled], 1)
-    if any(like(top)[0] and like(rest).mean() < RARE for like in AS_NAMES):
-        raise DataError(
-            f"{where}: the first row ({', '.join(first[:5])}{', ...' if first[5:] else ''}) may be"
-            " names or a sample. Set data.header: true or false."
-        )
+    # 1.0 on top of fractions is written as they are
+    written_whole = all(cell.lstrip("+-").isdecimal() for cell, _ in filled)
+    kinds = AS_NAMES if written_whole else AS_FRACTIONS
+    if far(top, rest) or any(like(top)[0] and like(rest).mean() < RARE for like in kinds):
+        raise unsure(where, first)
     return False
+
+
+def unsure(where: str, first: list[str]) -> DataError:
+    """The line that asks."""
+    return DataError(
+        f"{where}: the first row ({', '.join(first[:5])}{', ...' if first[5:] else ''}) may be"
+        " names or a sample. Set data.header: true or false."
+    )
 
 
 def is_text(kind: Any) -> bool:
@@ -83,6 +103,11 @@ def is_value(cell: str, kind: Any) -> bool:
     return True
 
 
+def is_finite(cell: str) -> bool:
+    """Is it a number, and none that stands for one that is not there?"""
+    return is_numeral(cell) and cell.lower() not in MISSING and bool(np.isfinite(float(cell)))
+
+
 def is_numeral(cell: str) -> bool:
     """
     >>> is_numeral(" 1e3"), is_numeral("u"), is_numeral("?")
@@ -94,7 +119,7 @@ def is_numeral(cell: str) -> bool:
 
 
 # ------------------------------------------------------------------------------------------
-# rows of whole numbers (N, columns) that look as names do: which of them do -> (N,) of bool
+# rows of numbers (N, columns) that look as names do: which of them do -> (N,) of bool
 
 Like = Callable[[Array], npt.NDArray[np.bool_]]
 
@@ -106,10 +131,20 @@ def from_zero(rows: Array) -> npt.NDArray[np.bool_]:
 
 
 def even(rows: Array) -> npt.NDArray[np.bool_]:
-    """Years, or counted from 1: upwards by equal steps."""
+    """Years, wavelengths, or counted from 1: upwards by equal steps; two fractions have one always."""
     steps = np.diff(rows, axis=1)
-    up = (steps > 0) & (steps == steps[:, :1])
-    found: npt.NDArray[np.bool_] = whole(rows) & up.all(1)
+    # fractions as they are written: 0.1, 0.2, 0.3
+    up = (steps > 0) & (np.abs(steps - steps[:, :1]) < EQUAL * np.abs(steps))
+    long = rows.shape[1] > 2 or (rows.shape[1] == 2 and whole(rows))
+    found: npt.NDArray[np.bool_] = up.all(1) & long
+    return found
+
+
+def rising(rows: Array) -> npt.NDArray[np.bool_]:
+    """Many numbers in order, upwards or downwards."""
+    steps = np.diff(rows, axis=1)
+    ordered = (steps > 0).all(1) | (steps < 0).all(1)
+    found: npt.NDArray[np.bool_] = ordered & (rows.shape[1] >= MANY)
     return found
 
 
@@ -120,4 +155,14 @@ def whole(rows: Array) -> npt.NDArray[np.bool_]:
     return found
 
 
-AS_NAMES: tuple[Like, ...] = (from_zero, even, whole)
+AS_FRACTIONS: tuple[Like, ...] = (even, rising)
+AS_NAMES: tuple[Like, ...] = (from_zero, whole, *AS_FRACTIONS)
+
+
+def far(top: Array, rest: Array) -> bool:
+    """Does each number of an ordered row lie far beyond all others of its column?"""
+    if top.shape[1] < 2 or len(rest) < FEW or not (np.diff(top) > 0).all():
+        return False
+    low, high = np.nanmin(rest, 0), np.nanmax(rest, 0)
+    beyond = np.maximum(low - top[0], top[0] - high)
+    return bool((beyond > FAR * (high - low)).all() and (high > low).any())

@@ -13,11 +13,13 @@ import torch
 
 from raygan.data.arrays import ArraySettings, as_samples, check_numbers
 from raygan.data.base import Array, Samples
+from raygan.data.cells import spoken
+from raygan.data.features import features
 from raygan.data.pixels import pixels
 from raygan.data.record import Record
 from raygan.data.room import check_room, within_room
 from raygan.data.split import SplitData
-from raygan.data.table import columns, features, spoken
+from raygan.data.table import columns
 from raygan.errors import DataError
 from raygan.own.names import label
 from raygan.own.settings import parameters, with_settings
@@ -73,7 +75,7 @@ def _framed(where: str, frame: Any) -> Array:
     except (pyarrow.ArrowException, ValueError, TypeError) as error:
         why = " ".join(str(error).split())[:200]
         raise DataError(f"data: {where} is no table ({why}). Give an array of numbers.") from None
-    good = features(table.schema)
+    good = features(table)
     if odd := [name for name in table.column_names if name not in good]:
         raise DataError(
             f"data: {where}: column {spoken(table, odd[0])} may be no feature. Give"

@@ -15,6 +15,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import AfterValidator
 
+from raygan.data.digits import check_apart
 from raygan.data.pixels import Background, behind
 from raygan.data.record import Array, Record, Scaling
 from raygan.data.rows import Rows
@@ -139,12 +140,15 @@ def scaled_points(
                 f"{where} holds numbers that are too large. Scale them, or set data.scale:"
                 " standard."
             )
-        return rows.map(lambda part: part.astype(np.float32)), None
+        made = rows.map(lambda part: part.astype(np.float32))
+        check_apart(where, scale, rows, made)
+        return made, None
     if span := span_of(scale):
         check_within(where, scale, span, found)
-        told = spoken(span)
+        told, made = spoken(span), signed(rows, span)
+        check_apart(where, scale, rows, made)
         record.convert(f"{told} scaled to -1..1; samples come back as {told}", len(rows))
-        return signed(rows, span), way_back(span)
+        return made, way_back(span)
     return standardised(where, rows, record)
 
 

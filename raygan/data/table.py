@@ -7,7 +7,6 @@ text) is left out by a setting.
 
 from __future__ import annotations
 
-import re
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -17,20 +16,16 @@ import numpy as np
 from pydantic import Field
 
 from raygan.data.arrays import ArraySettings, as_samples
+from raygan.data.cells import advice, spoken
+from raygan.data.digits import check_kept
+from raygan.data.features import features, is_list, is_number
 from raygan.data.files import FileComponent
+from raygan.data.first_row import is_text
 from raygan.data.labels import as_classes
 from raygan.data.record import Array, Read, Record
 from raygan.data.rows import Rows, regrouped
 from raygan.data.stored import part_rows
 from raygan.errors import DataError
-
-LABELS = ("label", "labels", "class", "target", "y", "id", "index", "fine_label", "coarse_label")
-ROW_INDEX = re.compile(
-    r"|unnamed: \d+(\.\d+)*|__index_level_\d+__|level_\d+|row\.?names?|rowid", re.I
-)
-"""What pandas and R call the numbers of rows that they write beside them."""
-TEXT_LOOKED_AT = 1000
-"""Rows of a column of text in which one is looked for that tells why it is text."""
 
 
 class TableComponent(FileComponent, ArraySettings):
@@ -97,6 +92,8 @@ def streamed(where: str, table: Streamed, names: list[str]) -> Rows:
     # one type for all columns, of the schema: a batch alone might look narrower
     kinds = [table.schema.field(name).type.to_pandas_dtype() for name in names]
     dtype = np.result_type(*kinds)
+    for name, kind in zip(names, kinds, strict=True):
+        check_kept(where, name, column_parts(where, table, name), kind, dtype)
 
     def read() -> Iterator[Array]:
         at = 0
@@ -107,6 +104,14 @@ def streamed(where: str, table: Streamed, names: list[str]) -> Rows:
 
     shape = (table.rows, len(names))
     return Rows(shape, dtype, lambda: regrouped(read(), part_rows(shape, dtype)))
+
+
+def column_parts(where: str, table: Streamed, name: str) -> Iterator[Array]:
+    """One column of a large table, some rows at a time."""
+    at = 0
+    for batch in table.batches([name]):
+        yield numbers(where, name, batch.column(0), at)
+        at += batch.num_rows
 
 
 def parted(where: str, table: Any, labels: str | None) -> tuple[Any, Any]:
@@ -130,6 +135,12 @@ def column_classes(
     for nulls.
     """
     name, column = labels.column_names[0], labels.column(0)
+    if column.null_count and is_text(column.type):
+        first = int(np.argmax(np.asarray(column.is_null())))
+        raise DataError(
+            f"{where}: labels {name!r} hold {column.null_count:,} blanks, the first of sample"
+            f" {first} (so are NA, null and the like in a csv). Fill or remove them."
+        )
     check_nulls(where, name, column)
     values = np.array(column.to_pylist())
     return as_classes(where, name, values if rows is None else values[list(rows)], count, record)
@@ -138,8 +149,9 @@ def column_classes(
 def columns(where: str, table: Any, asked: str | None, record: Record) -> Array | Rows:
     """(N, columns) of the columns of numbers, or the one column of lists."""
     names = chosen(where, table, asked)
+    kept = set(names)
     for name in table.column_names:
-        if name not in names:
+        if name not in kept:
             record.skip("columns", name)
     record.columns = names
     if isinstance(table, Streamed):
@@ -151,9 +163,14 @@ def columns(where: str, table: Any, asked: str | None, record: Record) -> Array 
         return lists(where, names[0], table.column(names[0]))
     if text := [n for n in names if not is_number(table.schema.field(n).type)]:
         raise DataError(
-            f"{where}: column {spoken(table, text[0])} holds no numbers. {advice(table, text[0])}"
+            f"{where}: column {spoken(table, text[0])} holds no numbers."
+            f" {advice(table, text[0]) or 'Set data.column to columns of numbers.'}"
         )
-    return np.stack([numbers(where, name, table.column(name)) for name in names], 1)
+    found = [numbers(where, name, table.column(name)) for name in names]
+    dtype = np.result_type(*found)
+    for name, array in zip(names, found, strict=True):
+        check_kept(where, name, [array], array.dtype, dtype)
+    return np.stack(found, 1)
 
 
 def chosen(where: str, table: Any, asked: str | None) -> list[str]:
@@ -169,91 +186,26 @@ def chosen(where: str, table: Any, asked: str | None) -> list[str]:
         return names
     if not there:
         raise DataError(f"{where} has no columns. Check the file.")
-    good = features(table.schema)
+    good = features(table)
     if len(good) == len(there):
         return good
-    odd = next(n for n in there if n not in good)
+    odd = [n for n in there if n not in good]
     lone = [n for n in there if is_list(table.schema.field(n).type)]
-    if not (good or lone):
+    may = good or lone[:1] or [n for n in there if is_number(table.schema.field(n).type)]
+    if not may:
         raise DataError(
-            f"{where}: no column of numbers: {spoken(table, odd)}. {advice(table, odd)}"
+            f"{where}: no column of numbers: {spoken(table, odd[0])}."
+            f" {advice(table, odd[0]) or 'Set data.column to columns of numbers.'}"
+        )
+    # without a column of numbers one would train on what a damaged cell has left
+    if told := next((n for n in odd if advice(table, n)), None):
+        raise DataError(
+            f"{where}: column {spoken(table, told)} may be no feature. {advice(table, told)}"
         )
     raise DataError(
-        f"{where}: column {spoken(table, odd)} may be no feature. Set"
-        f" data.column: {','.join(good or lone[:1])}, or others of: {', '.join(there[:20])}."
+        f"{where}: column {spoken(table, odd[0])} may be no feature. Set"
+        f" data.column: {','.join(may)}, or others of: {', '.join(there[:20])}."
     )
-
-
-def features(schema: Any) -> list[str]:
-    """The columns of numbers that are no labels, ids or numbers of rows, as far as their names tell:
-    training on these would be seen by nobody.
-    """
-    index = (schema.pandas_metadata or {}).get("index_columns", [])
-    return [
-        n
-        for n in schema.names
-        if is_number(schema.field(n).type)
-        and n.lower() not in LABELS
-        and not ROW_INDEX.fullmatch(n)
-        and n not in index
-    ]
-
-
-def spoken(table: Any, name: str) -> str:
-    """A column with its type, and what is in it where that tells why.
-
-    >>> import pyarrow as pa
-    >>> spoken(pa.table({"u": ["1", "1,5"]}), "u")
-    "'u' (string: '1,5' in row 1)"
-    """
-    # a streamed table is not read for an error's sake
-    found = None if isinstance(table, Streamed) else first_text(table.column(name))
-    held = "" if found is None else f": {found[1][:40]!r} in row {found[0]}"
-    return f"{name!r} ({table.schema.field(name).type}{held})"
-
-
-def first_text(column: Any) -> tuple[int, str] | None:
-    """(row, cell) of the first one that is no number."""
-    import pyarrow.types as types
-
-    cells = column.slice(0, TEXT_LOOKED_AT).to_pylist() if types.is_string(column.type) else []
-    return next(((i, c) for i, c in enumerate(cells) if c and not is_float(c)), None)
-
-
-def advice(table: Any, name: str) -> str:
-    """What to do about a column that holds no numbers."""
-    found = None if isinstance(table, Streamed) else first_text(table.column(name))
-    if found and re.fullmatch(r"[-+]?\d*,\d+", found[1].strip()):
-        return "Write its numbers with points, not commas."
-    return "Set data.column to columns of numbers."
-
-
-def is_float(cell: str) -> bool:
-    """
-    >>> is_float(" 1e3"), is_float("1,5")
-    (True, False)
-    """
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
-def is_number(kind: Any) -> bool:
-    """Integers, floats, bool."""
-    import pyarrow.types as types
-
-    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind))
-
-
-def is_list(kind: Any) -> bool:
-    """Lists of numbers, of lists of numbers, ..."""
-    import pyarrow.types as types
-
-    if not (types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)):
-        return False
-    return is_number(kind.value_type) or is_list(kind.value_type)
 
 
 def numbers(where: str, name: str, column: Any, at: int = 0) -> Array:

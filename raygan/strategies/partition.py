@@ -126,6 +126,11 @@ def cut(component: DataComponent, config: Config, pair: str, whole: Samples) -> 
     """
     rule, parts = str(component.partition), component.partition_parts or config.num_pairs
     if needs_classes(rule) and whole.labels is None:
+        if whole.record is not None and whole.record.labels:
+            raise DataError(
+                f"data.partition = {rule}: {whole.name} has {whole.record.labels}. Parts by class"
+                " need two at least: set data.labels to others, or take shards."
+            )
         raise DataError(
             f"data.partition = {rule}: {whole.name} has no classes. Set data.labels to a column, a"
             " key or a file, or take shards."

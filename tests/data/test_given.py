@@ -39,7 +39,7 @@ GIVEN: dict[str, tuple[Any, Any]] = {
     "shuffled": (FRAME.iloc[::-1], A[::-1]),
     "an index with a name": (FRAME.set_index("u"), A[:, 1:]),
     "series": (FRAME["v"], A[:, 1:2]),
-    "nullable whole numbers": (FRAME.assign(u=pd.array(range(20), "Int64")), np.c_[range(20), A[:, 1:]]),
+    "nullable whole numbers": (FRAME.assign(u=pd.array(range(3, 23), "Int64")), np.c_[range(3, 23), A[:, 1:]]),
     "arrow": (pa.table({"u": A[:, 0]}), A[:, :1]),
     "nothing masked": (np.ma.array(A), A),
     "items with nothing masked": (Items(np.ma.array(A)), A),
@@ -59,7 +59,11 @@ def test_what_is_given_is_read_as_numpy_has_it(name: str) -> None:
     ("thing", "told"),
     [
         (FRAME.assign(label=1), "column 'label' (int64) may be no feature. Give u, v, w only"),
-        (FRAME.assign(k="a"), "column 'k' (large_string) may be no feature"),
+        (FRAME.assign(k="a"), "column 'k' (large_string: 'a' in row 0) may be no feature"),
+        (
+            FRAME.assign(u=range(20)),
+            "column 'u' (int64, the number of the row) may be no feature. Give v, w only",
+        ),
         (FRAME.reset_index(), "column 'index' (int64) may be no feature"),
         (FRAME.where(A < 1), "nulls, the first in row 2. Fill or remove them"),
         (pd.concat([FRAME, FRAME], axis=1), "Duplicate column names"),

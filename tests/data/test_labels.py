@@ -58,7 +58,7 @@ def npy_pair(root: Path) -> Made:
 
 def csv(root: Path) -> Made:
     pacsv.write_csv(pa.table({"a": POINTS[:, 0], "kind": KIND, "b": POINTS[:, 1]}), root / "a.csv")
-    return "csv", root / "a.csv", {"labels": "kind"}
+    return "csv", root / "a.csv", {"labels": "kind", "column": "a,b"}
 
 
 def parquet(root: Path) -> Made:

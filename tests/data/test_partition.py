@@ -183,6 +183,14 @@ def test_parts_that_cannot_be_are_one_line(partition: Any, pairs: int, told: str
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("rule", ["by_class", "dirichlet(0.5)"])
+def test_parts_of_one_class_are_refused_as_such(rule: str, tmp_path: Path) -> None:
+    pd.DataFrame({"a": np.arange(40) / 2, "kind": "k"}).to_csv(tmp_path / "d.csv", index=False)
+    data = {"name": "csv", "path": str(tmp_path / "d.csv"), "labels": "kind", "partition": rule}
+    with pytest.raises(DataError, match=r"has kind, 1 class \(k: 40\)\. Parts by class need two"):
+        prepared(tiny_config(data=data, strategy="independent", num_pairs=2))
+
+
 @pytest.mark.parametrize(
     "partition",
     ["shard", "dirichlet", "dirichlet(0)", "dirichlet(-1)", {}, {"pair-00": "./x.py:Y"}, 3],

@@ -56,12 +56,15 @@ def test_names_are_no_sample_and_samples_no_names(
     [
         ("0,1,2", NUMBERS), ("0,1,2", WHOLE), ("1,2,3", WHOLE), (",0,1", WHOLE), ('"0","1","2"', NUMBERS),
         ("2020,2021,2022", NUMBERS), ("1990,2000,2010", WHOLE), ("1990,2000,2005", NUMBERS), ("0", NUMBERS[:, :1]),
+        ("1100.0,1102.5,1105.0", NUMBERS), ("0.1,0.2,0.3", NUMBERS), ("-1,0,1", NUMBERS), ("-1,0,1", WHOLE), ("1e3,2e3,3e3", WHOLE),
+        ("300.0,300.5", NUMBERS[:, :2]), ("300.1,302.3,307.7", NUMBERS), (",300.0,300.5", NUMBERS), ("-2,-1", NUMBERS[:, :2]),
+        ("0.3,0.2,0.13,0.11,0.1,0.01", np.tile(NUMBERS, 2)), ("400.0,300.0,200.0,100.0,0.0,-100.0", np.tile(WHOLE, 2)),
     ],
 )  # fmt: skip
 def test_names_that_may_be_numbers_are_asked_for(top: str, below: Any, tmp_path: Path) -> None:
     path = csv(tmp_path, top, *lines(below))
     assert "may be names or a sample. Set data.header: true or false" in refused("csv", path)
-    column = None if top[0] != "," else "0,1"
+    column = None if top[0] != "," else top[1:]
     expected = below if column is None else below[:, 1:]
     named = read("csv", path, scale="none", header=True, column=column)
     assert np.array_equal(named.array, expected.astype(np.float32))
@@ -74,14 +77,27 @@ def test_names_that_may_be_numbers_are_asked_for(top: str, below: Any, tmp_path:
 @pytest.mark.parametrize(
     "rows",
     [
-        [[0, 0, 0], *NUMBERS], [[0.5, 1, 2], *NUMBERS], [[-1, 0, 1], *NUMBERS], [[3, 1, 2], *WHOLE], [[1, 2], [3, 4], [5, 6]],
-        [[0, 1], [1, 0], [1, 0], [0, 1]], [[1], [2], [3]], [[1e3, 2.5], [1, 2]],
+        [[0, 0, 0], *NUMBERS], [[0.5, 1, 2], *NUMBERS], [[-1, 0, 2], *NUMBERS], [[3, 1, 2], *WHOLE], [[1, 2], [3, 4], [5, 6]],
+        [[0, 1], [1, 0], [1, 0], [0, 1]], [[1], [2], [3]], [[1e3, 2.5], [1, 2]], [[0.5, 1.5], *NUMBERS[:, :2]],
+        [[9.5, 0, 1], *NUMBERS],
+        [[1e6], *NUMBERS[:, :1]], [[1e6, 1e5], *NUMBERS[:, :2]], np.linspace([0, 1], [1, 2], 4).T, np.sort(np.tile(NUMBERS, 2), 1),
     ],
 )  # fmt: skip
 def test_rows_like_the_others_are_samples(rows: Any, tmp_path: Path) -> None:
     rows = np.array(rows)
     found = read("csv", csv(tmp_path, *lines(rows)), scale="none")
     assert np.array_equal(found.array, rows.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    "top", ["2020-01-01,2020-01-02,2020-01-03", "0-10,10-20,20-30", "#,%,$", "12:00,12:30,13:00", ",0-10,>10"]
+)  # fmt: skip
+def test_a_first_row_without_values_or_letters_is_asked_for(top: str, tmp_path: Path) -> None:
+    path = csv(tmp_path, top, *lines(NUMBERS))
+    assert "may be names or a sample. Set data.header: true or false" in refused("csv", path)
+    column = top.strip(",")
+    found = read("csv", path, scale="none", header=True, column=column)
+    assert np.array_equal(found.array, NUMBERS[:, -len(column.split(",")) :].astype(np.float32))
 
 
 @pytest.mark.parametrize("first", ["NA", "", "null"])
@@ -93,12 +109,12 @@ def test_a_number_that_is_missing_at_once_is_told_as_anywhere(first: str, tmp_pa
 
 
 def test_columns_of_other_kinds_tell_too(tmp_path: Path) -> None:
-    flags = [f"{'true' if i % 2 else 'false'},{i}" for i in range(10)]
+    flags = [f"{'true' if i % 2 else 'false'},{2 * i}" for i in range(10)]
     found = read("csv", csv(tmp_path, *flags), scale="none")
-    assert np.array_equal(found.array, [[i % 2, i] for i in range(10)])
-    kinds = [f"{i},{i + 1},{'setosa' if i < 10 else 'virginica'}" for i in range(20)]
+    assert np.array_equal(found.array, [[i % 2, 2 * i] for i in range(10)])
+    kinds = [f"{3 * i},{i + 5},{'setosa' if i < 10 else 'virginica'}" for i in range(20)]
     iris = read("csv", csv(tmp_path, *kinds), scale="none", labels="f2")
-    assert np.array_equal(iris.array, [[i, i + 1] for i in range(20)])
+    assert np.array_equal(iris.array, [[3 * i, i + 5] for i in range(20)])
     assert iris.classes == ["setosa"] * 10 + ["virginica"] * 10
     days = [f"2020-01-0{i},{i}.5" for i in range(1, 9)]
     for top in ([], ["when,u"]):
@@ -173,6 +189,94 @@ def test_numbers_of_rows_are_asked_for(
     assert "may be no feature. Set data.column: u,v,w" in refused(kind, path)
     found = read(kind, path, column="u,v,w", scale="none")
     assert np.array_equal(found.array, shuffled.to_numpy(np.float32))
+
+
+IDS = np.random.default_rng(2).permutation(30) + 100
+
+
+@pytest.mark.parametrize("large", [True, False])
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        *[(n, IDS) for n in ("PassengerId", "user_id", "userID", "customer id", "uuid", "idx", "row_index", "row", "No", "S.No.")],
+        *[(n, IDS % 3) for n in ("class_label", "target_class", "Class", "species", "Category", "LABEL_ENC")],
+        *[("u0", np.arange(30) + start) for start in (0, 1, 0.0, 1.0)],
+    ],
+)  # fmt: skip
+def test_what_is_no_feature_by_its_name_or_numbers_is_asked_for(
+    name: str, values: Any, large: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping, "LARGE", 1 if large else 1 << 30)
+    frame = FRAME.assign(**{name: values})[[name, *"uvw"]]
+    frame.to_csv(tmp_path / "i.csv", index=False)
+    frame.to_parquet(tmp_path / "i.parquet")
+    for kind in ("csv", "parquet"):
+        path = tmp_path / f"i.{kind}"
+        assert "may be no feature. Set data.column: u,v,w, or others of" in refused(kind, path)
+        assert read(kind, path, column=f"{name},u").array.shape == (30, 2)
+        assert read(kind, path, labels=name).array.shape == (30, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        *[(n, IDS) for n in ("humid", "bid", "grid", "Pclass", "NO2", "subclassed", "index_of_refraction")],
+        ("refractive_index", IDS / 7), ("NO", IDS), ("t", IDS), ("t", np.arange(30) + 2), ("t", np.arange(30)[::-1]),
+        ("t", np.r_[np.arange(29), 28]),
+    ],
+)  # fmt: skip
+def test_features_are_not_asked_for(name: str, values: Any, tmp_path: Path) -> None:
+    frame = FRAME.assign(**{name: values})[[name, *"uvw"]]
+    frame.to_csv(tmp_path / "i.csv", index=False)
+    found = read("csv", tmp_path / "i.csv", scale="none")
+    assert np.array_equal(found.array, frame.to_numpy(np.float32))
+
+
+def test_rows_may_be_few_and_a_column_alone(tmp_path: Path) -> None:
+    assert read("csv", csv(tmp_path, "u,v", "0,5", "1,7"), scale="none").array.tolist() == [
+        [0, 5],
+        [1, 7],
+    ]
+    assert read("csv", csv(tmp_path, "u", *map(str, range(9)))).array.shape == (9, 1)
+
+
+def test_a_frame_without_names_has_the_number_of_the_row_first(tmp_path: Path) -> None:
+    FRAME.to_csv(tmp_path / "i.csv", header=False)
+    told = refused("csv", tmp_path / "i.csv")
+    assert (
+        "'f0' (int64, the number of the row) may be no feature. Set data.column: f1,f2,f3" in told
+    )
+
+
+# -------------------------------------------------------------------------------------------------------------
+# cells that are no numbers
+
+
+@pytest.mark.parametrize("rows", [0, 40, 2_000])
+@pytest.mark.parametrize(
+    "bad", ["Sum", "-", "?", "u", "1_000", "\xa01", "12 cm", "1.5.2", "$5", "-  "]
+)
+def test_a_damaged_cell_is_told_by_its_row(bad: str, rows: int, tmp_path: Path) -> None:
+    good = [f"{i + 0.5},{i}.25" for i in range(rows + 2)]
+    cells = [*good[:rows], f"{bad},123", *good[rows:]]
+    path = csv(tmp_path, "u,v", *cells)
+    told = refused("csv", path)
+    assert f"column 'u' (string: {bad!r} in row {rows}) may be no feature" in told
+    assert "mend that cell, or take out the row" in told
+    assert "data.column" not in told
+    assert "mend that cell" in refused("csv", path, column="u,v")
+    assert read("csv", path, column="v").array.shape == (rows + 3, 1)
+
+
+def test_a_damaged_cell_is_told_in_text_of_all_kinds(tmp_path: Path) -> None:
+    cells = ["1"] * 2000 + ["1,5"] + ["x"]
+    for kind in (pa.string(), pa.large_string()):
+        pq.write_table(
+            pa.table({"u": pa.array(cells, kind), "v": range(5, 2007)}), tmp_path / "d.parquet"
+        )
+        assert "'1,5' in row 2000) may be no feature. Write its numbers with points" in refused(
+            "parquet", tmp_path / "d.parquet"
+        )
 
 
 def test_a_frame_s_default_index_is_no_column(tmp_path: Path) -> None:

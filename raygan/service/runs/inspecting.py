@@ -14,11 +14,11 @@ import numpy as np
 from raygan.config import Config
 from raygan.controller.files import write_within
 from raygan.data.base import Array, Samples
+from raygan.data.features import LABELS
 from raygan.data.odd import oddities
 from raygan.data.record import printable
 from raygan.data.rows import Rows
 from raygan.data.stored import Samplings
-from raygan.data.table import LABELS
 from raygan.errors import ConfigError
 from raygan.service.runs.identity import identity
 from raygan.service.views.sheet import sheet

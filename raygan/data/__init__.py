@@ -33,4 +33,6 @@ NOT_COMPONENTS = (
     "scaling",
     "cache_sources",
     "written",
+    "walking",
+    "shards",
 )

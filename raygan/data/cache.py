@@ -37,7 +37,7 @@ from raygan.data.split import fingerprint
 from raygan.data.stored import Stored
 from raygan.errors import DataError
 
-READERS = 2
+READERS = 3
 """Raised where the same source is read as other samples than before."""
 NO_RESERVING = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
 log = logging.getLogger("raygan.cache")

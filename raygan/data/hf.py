@@ -19,6 +19,7 @@ from raygan.data.parquet import content, labelled, picture_column
 from raygan.data.record import Read, Record
 from raygan.data.room import read_file
 from raygan.data.table import column_classes, columns, parted
+from raygan.data.walking import walk
 from raygan.errors import DataError
 from raygan.paths import expanded
 
@@ -34,7 +35,9 @@ class Hf(FileComponent, ArraySettings, PictureSettings):
     def sources(self) -> list[Path | str] | None:
         """The files of a folder; what the hub has now is known to `datasets` only."""
         path = expanded(self.path)
-        return [p for p in sorted(path.rglob("*")) if p.is_file()] if path.is_dir() else None
+        # all of them: which ones are read is known to `datasets` as well
+        every = walk("hf", path, Record(""), lambda *_: "", lambda _: "") if path.is_dir() else None
+        return None if every is None else [*every]
 
     def read(self) -> Read:
         """Pictures (N, C, H, W) or points (N, columns)."""

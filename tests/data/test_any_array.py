@@ -113,3 +113,33 @@ def test_users_files_are_never_written(tmp_path: Path) -> None:
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
     with pytest.raises(ValueError, match="read-only"):
         as_samples("x", mapped).array[0] = 1
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, bool])
+@pytest.mark.parametrize(
+    "shape", [(48, 64, 3), (48, 64, 4), (3, 48, 64), (4, 9, 9), (30, 100, 2), (30, 1, 70)]
+)
+def test_one_picture_or_series_are_no_grey_pictures(shape: tuple[int, ...], dtype: Any) -> None:
+    array = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
+    with pytest.raises(DataError, match=r"Set data.layout: points or NHW\."):
+        as_samples("x", array)
+    assert as_samples("x", array, "NHW").array.shape == (shape[0], 1, *shape[1:])
+
+
+@pytest.mark.parametrize("shape", [(30, 28, 28), (30, 4, 4), (30, 5, 200), (30, 1, 1), (5, 5, 5)])
+def test_grey_pictures_are_not_asked_for(shape: tuple[int, ...]) -> None:
+    array = np.arange(np.prod(shape)).reshape(shape).astype(np.uint8)
+    assert as_samples("x", array).array.shape == (shape[0], 1, *shape[1:])
+
+
+@pytest.mark.parametrize(
+    ("shape", "guess"),
+    [((9, 3, 1024), "3x32x32"), ((9, 784, 1), "1x28x28"), ((9, 1, 784), "1x28x28")],
+)
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_a_row_a_channel_is_asked_for(shape: tuple[int, ...], guess: str, dtype: Any) -> None:
+    array = (np.arange(np.prod(shape)) % 256).reshape(shape).astype(dtype)
+    with pytest.raises(DataError, match=f"Set data.layout: {guess} or points"):
+        as_samples("x", array)
+    sizes = map(int, guess.split("x"))
+    assert np.array_equal(as_samples("x", array, guess).array, array.reshape(9, *sizes))

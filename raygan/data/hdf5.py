@@ -16,7 +16,7 @@ from raygan.data.files import FileComponent
 from raygan.data.fitting import Fitting
 from raygan.data.keeping import LARGE
 from raygan.data.labels import as_classes
-from raygan.data.npz import USUAL, listed, one_of
+from raygan.data.npz import listed, one_of
 from raygan.data.record import Array, Read, Record
 from raygan.data.rows import Rows
 from raygan.data.search import must_be_file
@@ -40,19 +40,23 @@ class Hdf5(FileComponent, ArraySettings, Fitting):
             raise DataError(f"{self.where} needs h5py. Run: pip install 'raygan[hdf5]'.") from None
         try:
             with h5py.File(path, "r") as file:
-                there: list[str] = []
+                shapes: dict[str, tuple[int, ...]] = {}
                 file.visititems(
                     lambda name, item: (
-                        there.append(name) if isinstance(item, h5py.Dataset) else None
+                        # h5py.Empty has a type and no shape
+                        shapes.update({name: item.shape or ()})
+                        if isinstance(item, h5py.Dataset)
+                        else None
                     )
                 )
+                there = list(shapes)
                 if self.labels is not None and self.labels not in there:
                     raise DataError(
                         f"{self.where}: no labels {self.labels!r}. It holds: {listed(there)}."
                     )
                 # the samples may be asked for by the same key as the labels: then they are those
                 rest = [n for n in there if n != self.labels or n == self.key]
-                key = one_of(f"data.hdf5: {path}", "array", rest, self.key, USUAL, "key")
+                key = one_of(f"data.hdf5: {path}", {n: shapes[n] for n in rest}, self.key)
                 for other in rest:
                     if other != key:
                         record.skip("other arrays of the file", other)

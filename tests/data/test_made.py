@@ -116,6 +116,6 @@ def test_pictures_of_a_range_come_back_into_it(tmp_path: Path, kind: Any) -> Non
     like = {"name": "npz", "path": str(tmp_path / "real.npz"), "scale": "0..4095"}
     real: Any = load_component("data", like).load(0)  # type: ignore[attr-defined]
     # as `raygan sample` writes them
-    made = real.scaling.back(real.as_batch(real.train[:20]).numpy())
+    made = real.scaling.back(real.as_batch(real.train[:20].copy()).numpy())
     data = loaded(tmp_path, made, like)
     np.testing.assert_allclose(data.train, real.train[:20], atol=1e-6)

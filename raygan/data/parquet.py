@@ -47,14 +47,14 @@ class Parquet(TableComponent, PictureSettings):
         try:
             files = opened(self.path, record)
             check_alike(files)
-            schema = files[0].schema
-            if column := picture_column(self.where, schema, self.column):
+            # labels first: bytes of theirs are no pictures
+            rest, named_by = parted(self.where, files[0].schema.empty_table(), self.labels)
+            if column := picture_column(self.where, rest.schema, self.column):
                 labels = None
-                if self.labels is not None:
-                    parted(self.where, schema.empty_table(), self.labels)
-                    labels = pyarrow.concat_tables([f.read([self.labels]) for f in files])
-                for name in schema.names:
-                    if name not in (column, self.labels):
+                if named_by is not None:
+                    labels = pyarrow.concat_tables([f.read(named_by.column_names) for f in files])
+                for name in rest.column_names:
+                    if name != column:
                         record.skip("columns", name)
                 count = sum(f.rows for f in files)
                 named = pictures(self.where, files, column, partial(refuse_path, self.where))

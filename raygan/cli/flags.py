@@ -19,6 +19,7 @@ from raygan.cli.commands import ALIASES, VERBS, Verb
 from raygan.cli.usage import help_text, usage
 from raygan.components import component_class, names
 from raygan.config import KINDS, Config, resolve
+from raygan.config.files import from_yaml
 from raygan.errors import ConfigError, did_you_mean
 from raygan.paths import expanded
 from raygan.visible import say as print
@@ -134,7 +135,7 @@ def setting_value(path: str, text: str) -> Any:
     if wants_text(path):
         return None if text == "null" else text
     try:
-        value = yaml.safe_load(text)
+        value = from_yaml(text)
     except yaml.YAMLError:
         return text
     # YAML 1.1 takes 1e-3 for text: its floats need a point.

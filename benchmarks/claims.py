@@ -367,6 +367,12 @@ SPEED = [
                 p["counts"]["a pair: a step of pair-00 (the last of a round)"]["syncs"], "", "counted"
             ),
     }),
+    Source("load", "python -m benchmarks load", "load", {
+        "a fresh process loads an exported model and draws (aim 2 s)":
+            lambda p: turns((t["s"] for t in p["found"]["torch, raygan.load, ten samples"]), " s"),
+        "of which torch's own import":
+            lambda p: turns((t["s"] for t in p["found"]["torch alone"]), " s"),
+    }),
     Source("asked-once", "python -m benchmarks asked-once", "asked-once", {
         "a strategy made once a run over at each question":
             lambda p: turns(p["training"]["ratios"]),

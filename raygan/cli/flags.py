@@ -18,8 +18,7 @@ import yaml
 from raygan.cli.commands import ALIASES, VERBS, Verb
 from raygan.cli.usage import help_text, usage
 from raygan.components import component_class, names
-from raygan.config import KINDS, Config, resolve
-from raygan.config.files import from_yaml
+from raygan.config import KINDS, Config, resolve, written_yaml
 from raygan.errors import ConfigError, did_you_mean
 from raygan.paths import expanded
 from raygan.visible import say as print
@@ -135,7 +134,9 @@ def setting_value(path: str, text: str) -> Any:
     if wants_text(path):
         return None if text == "null" else text
     try:
-        value = from_yaml(text)
+        value = written_yaml.read(text)
+    except written_yaml.Twice as error:
+        raise ConfigError(f"--{path} {text}: {error}. Leave one of them out.") from None
     except yaml.YAMLError:
         return text
     # YAML 1.1 takes 1e-3 for text: its floats need a point.

@@ -8,11 +8,11 @@ from typing import Any
 import yaml
 
 from raygan.components import shorthand
+from raygan.config import written_yaml
 from raygan.errors import ConfigError, did_you_mean
 from raygan.own.inside import refuse_unsettled, whole
 from raygan.own.trust import claim
 
-STR, MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
 PRESETS = Path(__file__).parents[1] / "presets"
 DEFAULT_PRESET = "ring8-sharp"
 
@@ -50,43 +50,19 @@ def expanded(value: object, known: dict[int, int] | None = None) -> int:
     return known[id(value)]
 
 
-class Names(yaml.SafeLoader):
-    """YAML whose keys are what is written: names, and no numbers, dates, true or null."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """As YAML's. Raises YAMLError for a key that is there twice."""
-        names = [k.value for k, _ in node.value if k.tag != MERGE]
-        # the last one would be taken, and the others dropped without a word
-        if twice := [k for i, k in enumerate(names) if k in names[:i]]:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"key {twice[0]!r} is there twice", node.start_mark
-            )
-        self.flatten_mapping(node)
-        node.value = [
-            (yaml.ScalarNode(STR, k.value, k.start_mark, k.end_mark), v)
-            if isinstance(k, yaml.ScalarNode)
-            else (k, v)
-            for k, v in node.value
-        ]
-        return super().construct_mapping(node, deep)
-
-
-def from_yaml(text: str) -> Any:
-    """What YAML says, with names as keys. Raises YAMLError."""
-    return yaml.load(text, Names)  # noqa: S506  a SafeLoader
-
-
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML file's mapping; raises ConfigError for anything else."""
     try:
-        values = from_yaml(path.read_text())
+        values = written_yaml.read(path.read_text())
         # Nine lines of aliases to aliases stand for a billion values ("billion laughs"), and
-        # a loader does not mind: they are one object until somebody walks over them.
+        # the loader does not mind: they are one object until somebody walks over them.
         if expanded(values) > MAX_VALUES:
             raise ConfigError(
                 f"config file {str(path)!r} holds more than {MAX_VALUES} values. Its aliases expand"
                 " too far."
             )
+    except written_yaml.Twice as error:
+        raise ConfigError(f"config file {str(path)!r}: {error}. Leave one of them out.") from None
     except FileNotFoundError:
         raise ConfigError(
             f"config file {str(path)!r} does not exist. Check the path given to --config."
@@ -102,7 +78,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise ConfigError(
             f"config file {str(path)!r} holds a {type(values).__name__}, not settings `key: value`."
         )
-    return values
+    return {str(k): v for k, v in values.items()}
 
 
 def from_file(path: Path) -> dict[str, Any]:

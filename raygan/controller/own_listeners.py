@@ -13,6 +13,7 @@ from raygan.components import load_component
 from raygan.config import Component, Config
 from raygan.controller.listener import Hears, Listener, Running
 from raygan.controller.orders import Done
+from raygan.own.contained import contained
 from raygan.own.names import label
 from raygan.own.settings import parameters, with_settings
 
@@ -58,7 +59,8 @@ class Guarded(Hears):
     def tell(self, what: str, *facts: Any) -> None:
         """Call that method, if there is one, and let nothing out."""
         try:
-            super().tell(what, *facts)
+            with contained():
+                super().tell(what, *facts)
         except (Exception, SystemExit) as error:
             # of any kind, an end of the program too: watching never stops training
             self.failures += 1

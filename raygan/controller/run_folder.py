@@ -221,6 +221,11 @@ def find_run(path: str | Path) -> Path:
             f"run {str(path)!r}: {len(begun)} runs begin like this: {shown}. Write more of the"
             " name."
         )
+    if (folder / "config.json").is_file():
+        raise ConfigError(
+            f"run {str(path)!r} is an export, and no run folder. `raygan serve` and raygan.load(...)"
+            " take it; for all else name the run that it was made of."
+        )
     hint = (
         did_you_mean(folder.name, [p.name for p in there])
         if there

@@ -46,13 +46,25 @@ def optimizer_state(prefix: str, optimizer: torch.optim.Optimizer) -> State:
 def load_optimizer(prefix: str, optimizer: torch.optim.Optimizer, state: State) -> None:
     """The inverse of `optimizer_state`; the learning rate stays the optimizer's own."""
     slots: dict[int, dict[str, object]] = {}
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     for name, value in state.items():
         if name.startswith(prefix + "."):
             index, _, key = name.removeprefix(prefix + ".").partition(".")
-            # a clone: load_state_dict keeps tensors as they are, and the state given is not ours
-            copied = value.clone() if isinstance(value, Tensor) else value
+            # a copy: load_state_dict keeps tensors as they are, and the state given is not ours
+            copied = (
+                copied_like(value, parameters[int(index)]) if isinstance(value, Tensor) else value
+            )
             slots.setdefault(int(index), {})[key] = copied
     # rates and betas stay: they are functions of the step, and the config may have been changed
     optimizer.load_state_dict(
         {"state": slots, "param_groups": optimizer.state_dict()["param_groups"]}
     )
+
+
+def copied_like(value: Tensor, parameter: Tensor) -> Tensor:
+    """A copy that lies in memory as the parameter does: a fused Adam goes through both by their
+    places in memory, and a file holds all tensors in the order of their indices.
+    """
+    if value.shape != parameter.shape:
+        return value.clone()
+    return torch.empty_like(parameter, dtype=value.dtype, device=value.device).copy_(value)

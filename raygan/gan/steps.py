@@ -166,18 +166,10 @@ def apply(optimizer: torch.optim.Optimizer, network: nn.Module, clip: float | No
 
 
 @torch.no_grad()
-def update_average(
-    average: list[Tensor],
-    its_buffers: list[Tensor],
-    now: list[Tensor],
-    buffers: list[Tensor],
-    ema: float,
-) -> None:
-    """avg <- ema avg + (1 - ema) now; buffers are copied."""
+def update_average(average: list[Tensor], now: list[Tensor], ema: float) -> None:
+    """avg <- ema avg + (1 - ema) now."""
     # one kernel for all tensors
     torch._foreach_lerp_(average, now, 1 - ema)
-    for ours, theirs in zip(its_buffers, buffers, strict=True):
-        ours.copy_(theirs)
 
 
 class frozen:  # noqa: N801  (reads as a word: `with frozen(d):`)

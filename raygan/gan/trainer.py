@@ -44,6 +44,15 @@ class Parts:
     """Steps for which rates stay changed after a swap (GAP's authors: 5 % of an epoch)."""
 
 
+Buffers = dict[str, Tensor | None]
+
+
+def holders(a: nn.Module, b: nn.Module) -> list[tuple[Buffers, Buffers, str]]:
+    """Where two networks alike keep each of their buffers, and its name there."""
+    layers = zip(a.modules(), b.modules(), strict=True)
+    return [(x._buffers, y._buffers, name) for x, y in layers for name in y._buffers]
+
+
 class Trainer:
     """Two networks, optimizers, schedules, a state; what is done with them is the subclass's."""
 
@@ -63,9 +72,8 @@ class Trainer:
         self.opt_d = self.optimizer(self.d, self.config.lr_d)
         self.average = duplicate(self.g) if self.config.ema else self.g
         # listed once: a module walks through all its layers for each such list
-        self.averaged = tuple(
-            list[Tensor](t) for n in (self.average, self.g) for t in (n.parameters(), n.buffers())
-        )
+        self.averaged = [list[Tensor](n.parameters()) for n in (self.average, self.g)]
+        self.buffered = holders(self.average, self.g)
         self.bad_steps = S.BadSteps(name, self.config.max_bad_steps)
         self.identity = {"D": name, "G": name}
         self.swapped_at = -1
@@ -118,8 +126,12 @@ class Trainer:
         """avg <- ema avg + (1 - ema) G; buffers are copied."""
         if self.average is self.g:
             return
-        average, its_buffers, now, buffers = self.averaged
-        S.update_average(average, its_buffers, now, buffers, self.scheduled.ema(self.step))
+        average, now = self.averaged
+        S.update_average(average, now, self.scheduled.ema(self.step))
+        # a forward() may put a new tensor in a buffer's place: looked up anew, by name
+        for ours, theirs, name in self.buffered:
+            held = theirs[name]
+            ours[name] = None if held is None else held.detach().clone()
 
     # ----------------------------------------------------------------------------------------------
     # what others get of it

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, cast
 from torch import Tensor
 
 from raygan.config import Component, Config, load_component
+from raygan.own.contained import contained
 from raygan.own.names import label, short
 from raygan.own.settings import parameters, with_settings
 
@@ -84,7 +85,8 @@ def measured(
         name = short(metric.name)
         try:
             # copies: a metric that scales its samples in place would change everybody's scores
-            found = _numbers(name, metric.measure(samples.clone(), held_out.clone()))
+            with contained():
+                found = _numbers(name, metric.measure(samples.clone(), held_out.clone()))
             if twice := set(found) & set(scores):
                 raise ValueError(
                     f"another metric gives {min(twice)!r} already; rename its function"

@@ -152,6 +152,10 @@ def way(metric: str, value: object, floor: Mapping[str, Any], ceiling: Mapping[s
     return (value - low) / (high - low)
 
 
+LEVEL = 4
+"""Generators that are level and named, at most."""
+
+
 def deciding(
     metrics: Sequence[str], floor: Mapping[str, Any], ceiling: Mapping[str, Any]
 ) -> str | None:
@@ -170,6 +174,8 @@ def verdict(
 
     >>> verdict({"a": {"kid": 0.1}, "b": {"kid": 0.2}}, {"kid": 0.5}, {"kid": 0.0})
     'best: a, 80 % of the way from noise to real data by kid (next: b, 60 %)'
+    >>> verdict({"b": {"kid": 0.2}, "a": {"kid": 0.2}}, {"kid": 0.5}, {"kid": 0.0})
+    'level: a, b; 60 % of the way from noise to real data by kid'
     """
     metric = deciding(list(ceiling), floor, ceiling)
     if metric is None:
@@ -180,11 +186,14 @@ def verdict(
         return ""
     # a score beyond the ceiling is not a better generator
     beyond = "; past real data, so perhaps less varied than they are" if gone[order[0]] > 1 else ""
+    how_far = f"{100 * gone[order[0]]:.0f} % of the way from noise to real data by {metric}{beyond}"
+    # by name: whoever asks in another order is told the same
+    level = sorted(w for w in order if gone[w] == gone[order[0]])
+    if len(level) > 1:
+        more = f" and {len(level) - LEVEL} more" if len(level) > LEVEL else ""
+        return f"level: {', '.join(level[:LEVEL])}{more}; {how_far}"
     after = f" (next: {order[1]}, {gone[order[1]]:.0%})".replace("%", " %") if order[1:] else ""
-    return (
-        f"best: {order[0]}, {100 * gone[order[0]]:.0f} % of the way from noise to real data by"
-        f" {metric}{beyond}{after}"
-    )
+    return f"best: {order[0]}, {how_far}{after}"
 
 
 def mark_line(metrics: Sequence[str], floor: Mapping[str, Any], ceiling: Mapping[str, Any]) -> str:

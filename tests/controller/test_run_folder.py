@@ -207,3 +207,10 @@ def test_what_a_killed_writer_left_goes_once_it_is_old(tmp_path: Path) -> None:
     os.utime(left, (old, old))
     write_within(tmp_path, "best.json", b"again")
     assert [p.name for p in tmp_path.iterdir()] == ["best.json"]
+
+
+def test_an_export_is_told_from_a_run(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/config.json").write_text("{}")
+    with pytest.raises(ConfigError, match=r"is an export, and no run folder. `raygan serve` and"):
+        find_run(tmp_path / "model")

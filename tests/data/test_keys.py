@@ -51,7 +51,8 @@ def test_a_key_that_is_no_setting_is_one_line(place: str, key: str, tmp_path: Pa
 @pytest.mark.parametrize("text", ["steps: 5\nsteps: 6", "data: {0: a, '0': b}", "? [a]\n: 1"])
 def test_a_key_that_is_twice_or_no_name_is_one_line(text: str, tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text(text)
-    assert "cannot be read" in refused(tmp_path)
+    told = refused(tmp_path)
+    assert "cannot be read" in told or "stands twice" in told
 
 
 def test_what_is_merged_may_be_laid_over(tmp_path: Path) -> None:

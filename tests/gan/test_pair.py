@@ -5,12 +5,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
 from raygan.errors import CheckpointError, NonFiniteError
 from raygan.gan.bundle import pack, unpack
 from raygan.gan.pair import Pair, Sharing
 from raygan.gan.parcels import apart, joined
-from raygan.gan.weights import Publication, finite, flatten
+from raygan.gan.weights import Publication, duplicate, finite, flatten
 from tests.conftest import setup_of, state_digest, tiny_config
 
 
@@ -80,6 +81,70 @@ def test_saved_and_restored_equals_never_stopped(changes: dict[str, Any]) -> Non
     resumed.restore(unpack(pack(stopped.state())))
     resumed.train(3, Shelf())
     assert state_digest(through.state()) == state_digest(resumed.state())
+
+
+class Centred(nn.Module):
+    """Puts a new tensor in its buffer's place at each batch, as much code out there does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            self.mean = 0.9 * self.mean + 0.1 * x.mean(0).detach()
+        return x - self.mean
+
+
+class Across(nn.Module):
+    """A convolution with its weights the other way round in memory, or a matrix on its side."""
+
+    def __init__(self, pictures: bool) -> None:
+        super().__init__()
+        self.inner = nn.Conv2d(3, 4, 3) if pictures else nn.Linear(6, 2)
+        if pictures:
+            self.inner.to(memory_format=torch.channels_last)
+        else:
+            self.inner.weight.data = torch.randn(6, 2).t()
+
+    def forward(self, x: Tensor) -> Tensor:
+        if isinstance(self.inner, nn.Linear):
+            return self.inner(torch.cat([x, x * x, x.sin()], 1)) + x
+        return x + self.inner(x.sin().repeat(1, 24)[:, :48].view(-1, 3, 4, 4)).flatten(1)[:, :2]
+
+
+def odd(layer: nn.Module, **changes: Any) -> Pair:
+    """A pair whose G ends in this layer, and whose D begins with one like it."""
+    parts = setup_of(tiny_config(**changes)).parts("pair-00")
+    return Pair(
+        "pair-00",
+        replace(
+            parts,
+            generator=nn.Sequential(parts.generator, duplicate(layer)),
+            discriminator=nn.Sequential(duplicate(layer), parts.discriminator),
+        ),
+    )
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
+@pytest.mark.parametrize("layer", [Centred(), Across(False), Across(True)], ids=str)
+def test_an_odd_layer_is_saved_and_restored_too(layer: nn.Module, optimizer: str) -> None:
+    changes = {"pair": {"ema": 0.9, "optimizer": optimizer}}
+    through, stopped, resumed = (odd(layer, **changes) for _ in range(3))
+    through.train(6, Shelf())
+    stopped.train(3, Shelf())
+    resumed.restore(unpack(pack(stopped.state())))
+    resumed.train(3, Shelf())
+    assert state_digest(through.state()) == state_digest(resumed.state())
+
+
+def test_the_average_has_the_buffers_of_now_whatever_a_layer_does_to_them() -> None:
+    pair = odd(Centred(), pair={"ema": 0.9})
+    pair.train(4, Shelf())
+    (now,), (its,) = (list(n.buffers()) for n in (pair.g, pair.average))
+    assert torch.equal(now, its)
+    assert now.abs().sum() > 0
+    assert now.data_ptr() != its.data_ptr()
 
 
 def test_publishing_leaves_no_trace_in_the_training() -> None:

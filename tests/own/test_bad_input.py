@@ -3,6 +3,7 @@ half-written.
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -179,6 +180,25 @@ MISFITS = {  # what -> (kind, its part, what is wrong with it, the line)
         "the generator raises KeyError: 'two",
     ),
     "its builder ends": ("network", f"return {BUILT}", "raise SystemExit(3)", "SystemExit: 3 ("),
+    "an optimizer that cannot": (
+        "network",
+        f"return {BUILT}",
+        f"return nn.Sequential({BUILT}, _Part('complex'))",
+        "a first step of training raises RuntimeError: `fused=True` requires",
+    ),
+    "a backward pass that cannot": (
+        "network",
+        f"return {BUILT}",
+        f"return nn.Sequential({BUILT}, _Part('in place'))",
+        "a first step of training raises RuntimeError: one of the variables needed for gradient",
+    ),
+    "a number that no checkpoint holds": (
+        "network",
+        f"return {BUILT}",
+        f"return nn.Sequential({BUILT}, _Part('counts'))",
+        "G.1.calls changes in forward(), and no checkpoint holds it: a resumed run would be another."
+        " Make it a buffer (register_buffer), or name it _calls where",
+    ),
     "nothing to train": ("network", BUILT, "nn.Flatten()", "the generator has no parameters"),
     "a vector": (
         "loss",
@@ -205,6 +225,25 @@ MISFITS = {  # what -> (kind, its part, what is wrong with it, the line)
     "it fails": ("data", ITEM, "self.pionts[index]", "load raises AttributeError"),
 }
 
+ODD_LAYER = """
+
+import torch
+
+
+class _Part(nn.Module):
+    def __init__(self, how):
+        super().__init__()
+        self.how, self.calls, self._calls = how, 0, 0
+        self.turn = nn.Parameter(torch.ones(2, dtype=torch.complex64 if how == "complex" else None))
+
+    def forward(self, x):
+        self._calls += 1
+        if self.how == "counts":
+            self.calls += 1
+        y = (x * self.turn).real.exp()
+        return y.mul_(2) if self.how == "in place" else y
+"""
+
 
 @pytest.mark.parametrize("case", MISFITS)
 def test_a_part_that_does_not_fit_is_told_before_anything_is_written(
@@ -212,7 +251,8 @@ def test_a_part_that_does_not_fit_is_told_before_anything_is_written(
 ) -> None:
     kind, right, wrong, said = MISFITS[case]
     assert right in PARTS[kind]
-    files[kind].write_text(PARTS[kind].replace(right, wrong))
+    more = ODD_LAYER if "_Part(" in wrong else ""
+    files[kind].write_text(PARTS[kind].replace(right, wrong) + more)
     assert said in refused([f"--{kind}", str(files[kind])], capsys, tmp_path)
 
 
@@ -263,6 +303,42 @@ def test_what_looks_on_ends_nothing(error: type[BaseException]) -> None:
     (heard,) = guarded([breaks])
     heard.tell("__call__", None, None)  # type: ignore[attr-defined]
     assert heard.failures == 1  # type: ignore[attr-defined]
+
+
+CHANGES: dict[str, Callable[[], object]] = {
+    "the default type": lambda: torch.set_default_dtype(torch.float64),
+    "the default device": lambda: torch.set_default_device("meta"),
+    "gradients": lambda: torch.set_grad_enabled(False),
+    "threads": lambda: torch.set_num_threads(torch.get_num_threads() + 1),
+    "the working directory": lambda: os.chdir("elsewhere"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_looks_on_changes_nothing_for_the_process(
+    change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Inline, and in a driver, training goes on in the process in which a metric has been."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+
+    def facts() -> tuple[object, ...]:
+        made = torch.zeros(1, requires_grad=True) * 2
+        return (
+            made.dtype, made.device, made.requires_grad, torch.get_num_threads(), Path.cwd(),
+        )  # fmt: skip
+
+    def meddles(*_: object) -> float:
+        CHANGES[change]()
+        assert facts() != before
+        raise ValueError("mine")
+
+    before = facts()
+    measured([adapt(meddles, "meddles")()], torch.zeros(2), torch.zeros(2))
+    assert facts() == before
+    (heard,) = guarded([meddles])
+    heard.tell("__call__", None, None)  # type: ignore[attr-defined]
+    assert facts() == before
 
 
 def test_ctrl_c_is_the_users() -> None:

@@ -1,4 +1,6 @@
-"""Which data a run is on: absolute paths in its config, the SHA-256 of what they hold in run.json."""
+"""Which data a run is on: absolute paths in its config (of what went along with a job: relative
+ones), the SHA-256 of what they hold in run.json.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from raygan.strategies.partition import pinned, sources_of
 
 
 def rooted(config: Config) -> Config:
-    """The config with its data's path absolute, where it is one that leads somewhere from here."""
+    """The config with its data's path absolute, where it is one that leads somewhere from here and
+    stays there.
+    """
     data = rooted_spec(config.data)
     if sources := sources_of(config):
         data["partition"] = {pair: rooted_spec(spec) for pair, spec in sources.items()}
@@ -36,8 +40,17 @@ def rooted_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
         ):
             # Not resolve(): a link such as data/current is a name that somebody keeps, and may be
             # moved.
-            out[key] = os.path.abspath(Path(path).expanduser())  # noqa: PTH100  links stay
+            whole = Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100  links stay
+            # What went along with a job goes along with the next one, to another place; by its
+            # hash it is found to be the same.
+            sent = in_a_job(whole) and whole.is_relative_to(Path.cwd())
+            out[key] = str(whole.relative_to(Path.cwd()) if sent else whole)
     return out
+
+
+def in_a_job(path: Path) -> bool:
+    """Does it lie in Ray's copy of a job's working directory, which is thrown away with the job?"""
+    return any(part.startswith("_ray_pkg_") for part in path.parts)
 
 
 def is_file(labels: str) -> bool:

@@ -1,16 +1,18 @@
-"""Do users' own networks and losses fit the data and each other? Asked once, with four samples,
-before anything is written.
+"""Do users' own networks and losses fit the data and each other? Asked once, with four samples and
+two steps of training, before anything is written.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from raygan.errors import ConfigError
+from raygan.gan.pair import Pair
 from raygan.gan.random_streams import Streams
 from raygan.losses.base import LossComponent, examine
 from raygan.networks.base import NetworkComponent
@@ -82,7 +84,39 @@ def _try(setup: Setup, player: str) -> None:
             f"{where}: D gives {_shape(on_real)} for {COUNT} samples; logits {wanted} are"
             f" needed.{how}"
         )
-    examine(cast(LossComponent, config.component("loss")), network.judges)
+    loss = cast(LossComponent, config.component("loss"))
+    examine(loss, network.judges)
+    _two_steps(setup, player, network, loss)
+
+
+def _two_steps(setup: Setup, player: str, network: NetworkComponent, loss: LossComponent) -> None:
+    """As training does them: an optimizer or a backward pass refuses what a forward pass takes."""
+    pair = Pair(player, replace(setup.parts(player), batch_size=COUNT))
+    own = ("network", network.name) if is_own(network.name) else ("loss", loss.name)
+    counted: list[dict[str, float]] = []
+    with torch.random.fork_rng(devices=[]), calling(*own, "a first step of training"):
+        for _ in range(2):
+            pair.one_step()
+            counted.append({**numbers("G", pair.g), **numbers("D", pair.d)})
+    # the first one may find out sizes; what a second one moves is counted on
+    if moved := [name for name, value in counted[1].items() if value != counted[0].get(name)]:
+        raise ConfigError(
+            f"network {label(network.name)}: {moved[0]} changes in forward(), and no checkpoint holds"
+            " it: a resumed run would be another. Make it a buffer (register_buffer), or name it"
+            f" _{moved[0].rpartition('.')[2]} where no output hangs on it."
+        )
+
+
+def numbers(who: str, network: nn.Module) -> dict[str, float]:
+    """Plain numbers of its layers, which are in no checkpoint; a name that begins with _ is a
+    layer's own affair.
+    """
+    return {
+        ".".join(filter(None, (who, at, name))): value
+        for at, layer in network.named_modules()
+        for name, value in vars(layer).items()
+        if type(value) in (int, float) and not name.startswith("_")
+    }
 
 
 def _shape(value: object) -> str:

@@ -32,6 +32,8 @@ def trial_name(point: Mapping[str, Any]) -> str:
 
     >>> trial_name({"strategy": {"name": "gap", "swap_every": 50}, "pair.lr_g": 0.001, "seed": 0})
     'strategy-gap-swap_every-50_lr_g-0.001_seed-0'
+    >>> trial_name({"loss.r1": 1e16}), trial_name({"loss.r1": 1e-16})
+    ('r1-1e16', 'r1-1e-16')
     """
     return shortened(full_name(point))
 
@@ -50,9 +52,11 @@ def known_name(runs: Path, point: Mapping[str, Any]) -> str:
 
 def full_name(point: Mapping[str, Any]) -> str:
     """The same, however long."""
+    # 1e+30 would be named 1e-30 else, which is another number
+    words = {path: re.sub(r"(?<=\d)e\+(?=\d)", "e", spoken(value)) for path, value in point.items()}
     parts = [
-        f"{path.rpartition('.')[2]}-{re.sub('[^A-Za-z0-9_.-]+', '-', spoken(value))}"
-        for path, value in point.items()
+        f"{path.rpartition('.')[2]}-{re.sub('[^A-Za-z0-9_.-]+', '-', word)}"
+        for path, word in words.items()
     ]
     return "_".join(parts)
 

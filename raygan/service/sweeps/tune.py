@@ -41,7 +41,7 @@ def sweep(
     samples: int | None = None, track: str | None = None,
 ) -> Path:  # fmt: skip
     """Run a sweep file; returns its folder. Raises ConfigError, InfeasibleError, Interrupted (go on
-    with `resume`). track: trackers of every trial, with commas, instead of the file's.
+    with `resume`), TrialsFailed once all have been tried. track: trackers of every trial, with commas, instead of the file's.
     """
     refuse_while_loading("sweep")
     spec = read_sweep(file)
@@ -51,17 +51,7 @@ def sweep(
         spec = spec.model_copy(update={"max_concurrent": max_concurrent})
     if track is not None:
         spec = spec.tracked(settled_here({"track": track}, Path())["track"])
-    if (needed := NEEDS.get(spec.search)) and not installed(MODULES.get(needed, needed)):
-        raise ConfigError(
-            f"{file}: {spec.search} is not installed. `pip install {needed}`, or take it out of"
-            " the file."
-        )
-    try:
-        # Refuses what is not installed.
-        trackers_of(spec.resolved((spec.points() or [{}])[0]).config)
-    except ConfigError as error:
-        raise ConfigError(f"{file}: {error}") from None
-    check_metric(spec, file)
+    check(spec, file)
     folder = run_dir / spec.name
     if folder.exists() and not resume:
         raise ConfigError(
@@ -81,11 +71,36 @@ def sweep(
     with cluster(address, 512):
         errors = _fit(spec, folder.resolve(), file)
     if errors:
-        raise RayganError(
-            f"sweep {spec.name}: {len(errors)} trials failed, the first: {errors[0]}. Their runs"
-            f" are in {folder / 'runs'}; `raygan sweep {file} --resume` tries them again."
+        raise TrialsFailed(
+            folder,
+            f"sweep {spec.name}: {len(errors)} of its trials failed, the first: {errors[0]}. Their runs"
+            f" are in {folder / 'runs'}; `raygan sweep {file} --resume` tries them again, which"
+            " helps where a machine was at fault. The table has all others.",
         )
     return folder
+
+
+class TrialsFailed(RayganError):
+    """Some of a sweep's trials; what the others have found is in its folder."""
+
+    def __init__(self, folder: Path, text: str) -> None:
+        super().__init__(text)
+        self.folder = folder
+
+
+def check(spec: Sweep, file: Path) -> None:
+    """Is what the file asks for there, and measured? Raises ConfigError."""
+    if (needed := NEEDS.get(spec.search)) and not installed(MODULES.get(needed, needed)):
+        raise ConfigError(
+            f"{file}: {spec.search} is not installed. `pip install {needed}`, or take it out of"
+            " the file."
+        )
+    try:
+        # Refuses what is not installed.
+        trackers_of(spec.resolved((spec.points() or [{}])[0]).config)
+    except ConfigError as error:
+        raise ConfigError(f"{file}: {error}") from None
+    check_metric(spec, file)
 
 
 def changed(stored: Mapping[str, Any], spec: Sweep) -> str:
@@ -114,7 +129,10 @@ def check_metric(spec: Sweep, file: Path) -> None:
     score = spec.metric.partition(".")[2]
     at_the_end, on_the_way = list(evaluator.full.floor()), list(evaluator.quick.floor())
     if score not in at_the_end:
-        raise ConfigError(f"{file}: metric {spec.metric!r}: {did_you_mean(score, at_the_end)}")
+        raise ConfigError(
+            f"{file}: metric {spec.metric!r}: no score {score!r} is measured."
+            f" {did_you_mean(score, at_the_end)}"
+        )
     if spec.scheduler != "none" and score not in on_the_way:
         raise ConfigError(
             f"{file}: metric {spec.metric!r} is measured at the last step only; scheduler"
@@ -133,8 +151,9 @@ def _fit(spec: Sweep, folder: Path, file: Path) -> list[str]:
     concurrent = spec.max_concurrent or max(
         1, int(room.get("CPU", 1) / max(0.01, sum(b.get("CPU", 0) for b in demand)))
     )
-    logging.getLogger("ray.tune").setLevel(logging.ERROR)
-    logging.getLogger("ray.train").setLevel(logging.ERROR)
+    # What a trial has died of is told in its line, and lies in its run.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    logging.getLogger("ray.train").setLevel(logging.CRITICAL)
     # Ours tells how to go on.
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
     # Data is looked for where the sweep was started.
@@ -162,7 +181,8 @@ def _fit(spec: Sweep, folder: Path, file: Path) -> list[str]:
     )  # fmt: skip
     with stop:
         results = tuner.fit()
-    return [" ".join(str(e).split())[-300:] for e in results.errors]
+    # Ray puts a traceback before it, whose last line is what was raised.
+    return [str(e).strip().splitlines()[-1].strip()[:300] for e in results.errors]
 
 
 def bundles(

@@ -133,13 +133,11 @@ class Pack:
             for pair, probe in zip(pairs, probes, strict=True):
                 probe.gradients(grad_g=pair.g, grad_d=pair.d)
         if self.average is not self.g:
-            S.update_average(
-                self.average.parameters,
-                self.average.buffers,
-                self.g.parameters,
-                self.g.buffers,
-                first.scheduled.ema(first.step),
-            )
+            ema = first.scheduled.ema(first.step)
+            S.update_average(self.average.parameters, self.g.parameters, ema)
+            # in place: each pair's average holds slices of these
+            for ours, theirs in zip(self.average.buffers, self.g.buffers, strict=True):
+                ours.copy_(theirs)
         for pair, loss_d, loss_g in zip(pairs, worst_d, losses_g, strict=True):
             pair.step += 1
             pair.bad_steps.note(pair.step, loss_d=loss_d, loss_g=loss_g)

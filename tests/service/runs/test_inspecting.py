@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,16 @@ from PIL import Image
 from raygan.cli import main
 from raygan.config import resolve
 from raygan.data.base import Samples, to_float
+from raygan.errors import DataError
 from raygan.metrics.groups import default_groups
 from raygan.metrics.suite import Suite
 from raygan.service.runs.identity import data_note, identity, other_data, rooted
 from raygan.service.runs.inspecting import extremes, lines, report_of
 from raygan.service.runs.run import Run
+from raygan.service.training import train
 from raygan.service.views.sheet import GAP, sheet
 from raygan.strategies.base import load_data
+from tests.conftest import TINY
 
 RNG = np.random.default_rng(0)
 
@@ -264,3 +268,30 @@ def test_extremes_take_two_samples_of_memory(monkeypatch: pytest.MonkeyPatch) ->
     assert np.array_equal(low, arrays.min((0, 1)))
     assert np.array_equal(high, arrays.max((0, 1)))
     assert peak < 10 * low.nbytes
+
+
+def test_data_that_go_along_with_a_job_are_found_by_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray unpacks a job's working directory at another place each time, and throws it away."""
+    points = np.random.default_rng(0).normal(size=(400, 2)).astype(np.float32)
+    packages = [tmp_path / f"working_dir_files/_ray_pkg_{name}" for name in ("aa", "bb", "cc")]
+    for package in packages:
+        package.mkdir(parents=True)
+        np.savez(package / "points.npz", x=points if package.name[-1] != "c" else points + 1)
+    asked = {
+        **TINY, "data": {"name": "npz", "path": "points.npz"}, "num_pairs": 1,
+        "strategy": "independent",
+    }  # fmt: skip
+
+    def go(package: Path, steps: int) -> Run:
+        monkeypatch.chdir(package)
+        resolved = resolve(None, flags={**asked, "steps": steps})
+        return train(resolved, run_dir=tmp_path / "runs", name="sent", inline=True, resume="auto")
+
+    first = go(packages[0], 10)
+    assert first.config.data["path"] == "points.npz"
+    shutil.rmtree(packages[0])
+    assert go(packages[1], 20).info["steps"] == {"pair-00": 20}
+    with pytest.raises(DataError, match="has sha256"):
+        go(packages[2], 30)

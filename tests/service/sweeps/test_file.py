@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ import pandas as pd
 import pytest
 import yaml
 
+from raygan.cli import main
 from raygan.config import resolve
 from raygan.controller.checkpoint import newest_valid
 from raygan.controller.run_folder import check_name
-from raygan.errors import ConfigError, InfeasibleError
+from raygan.errors import ConfigError, InfeasibleError, RayganError
 from raygan.service.resuming import resume_run
 from raygan.service.runs.code import load_config
 from raygan.service.runs.run import Run
@@ -141,7 +143,10 @@ def test_a_budget_gives_each_trial_its_steps() -> None:
         ({"scheduler": "pbt"}, "scheduler pbt needs `perturb`"),
         ({"scheduler": "pbt", "perturb": ["pair.lr_g"]}, "'pair.lr_g' is not in space"),
         ({"schedular": "asha"}, "no setting 'schedular'. Did you mean 'scheduler'?"),
-        ({"metric": "mixture.mode"}, "metric 'mixture.mode': Did you mean 'modes'?"),
+        (
+            {"metric": "mixture.mode"},
+            "metric 'mixture.mode': no score 'mode' is measured. Did you mean 'modes'?",
+        ),
         (
             {"metric": "mixture.log_likelihood", "scheduler": "asha"},
             "is measured at the last step only; scheduler asha needs one of",
@@ -288,6 +293,58 @@ def test_the_report_of_a_sweep(tmp_path: Path) -> None:
         assert f"<h2>{title}</h2>" in page
     assert page.count("data:image/png;base64,") == 4
     assert "best by mixture.log_likelihood" in sweep_report.text(folder)
+
+
+def test_a_sweep_with_a_trial_that_failed_has_its_table_and_exit_code_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One trial trains as Tune would have it, the other one diverges: what is found is shown."""
+    file = write(
+        tmp_path / "s.yaml", settings=SMALL, metric="mixture.log_likelihood",
+        space={"pair.lr_g": [0.001, 1e30]},
+    )  # fmt: skip
+
+    def fit(spec: Sweep, folder: Path, *_: object) -> list[str]:
+        errors = []
+        for point in spec.points():
+            name, runs = trial_name(point), folder / "runs"
+            try:
+                train(spec.resolved(point), run_dir=runs, name=name, inline=True)
+            except RayganError as error:
+                errors.append(str(error))
+            (runs / name / "point.json").write_text(json.dumps(point))
+        return errors
+
+    monkeypatch.setattr(sweeping, "_fit", fit)
+    monkeypatch.setattr("raygan.actors.cluster.cluster", lambda *_: nullcontext())
+    with pytest.raises(SystemExit) as ended:
+        main(["sweep", str(file), "--run-dir", str(tmp_path / "runs")])
+    out, err = capsys.readouterr()
+    assert ended.value.code == 1
+    assert "1 of its trials failed" in err
+    assert err.count("\n") == 1
+    assert "best by mixture.log_likelihood (mean over seeds): pair.lr_g = 0.001" in out
+    frame = pd.read_parquet(tmp_path / "runs/s/table.parquet")
+    assert sorted(frame["status"]) == ["done", "failed"]
+    assert (tmp_path / "runs/s/best.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("metric", "complaint"),
+    [
+        ("mixture.hq", "no score 'hq' is measured"),
+        ("mixture.modess", "no score 'modess' is measured. Did you mean 'modes'?"),
+        ("globl.modes", "no player 'globl'"),
+    ],
+)
+def test_a_dry_run_refuses_what_the_run_refuses(
+    metric: str, complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write(tmp_path / "s.yaml", metric=metric)
+    for more in ([], ["--dry-run"]):
+        with pytest.raises(SystemExit, match="2"):
+            main(["sweep", str(file), "--run-dir", str(tmp_path / "runs"), *more])
+        assert complaint in capsys.readouterr().err
 
 
 # --------------------------------------------------------------------------------------------------------

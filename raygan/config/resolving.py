@@ -88,7 +88,8 @@ def merge(
     A component that changes its name loses the settings of the old one.
     """
     out = dict(base)
-    for key, value in new.items():
+    # names, where Python's own have been given: {0: SOURCE}
+    for key, value in ((str(k), v) for k, v in new.items()):
         where = f"{path}{key}"
         if (not path and key in KINDS) or path + key == "strategy.over":
             value = shorthand(value, key)

@@ -6,9 +6,10 @@ import re
 from typing import Any
 
 import yaml
-from yaml.nodes import MappingNode
+from yaml.nodes import MappingNode, ScalarNode
 
 TIME, FLOAT, INT = (f"tag:yaml.org,2002:{kind}" for kind in ("timestamp", "float", "int"))
+TEXT = "tag:yaml.org,2002:str"
 DIGITS = re.compile(r"[-+]?(0b[01_]+|0x[0-9a-fA-F_]+|[0-9][0-9_]*)")
 
 
@@ -31,6 +32,14 @@ class Loader(yaml.SafeLoader):
                 if name in seen:
                     raise Twice(f"{name!r} stands twice, in lines {seen[name]} and {line}")
                 seen[name] = line
+        self.flatten_mapping(node)
+        # keys are names, as they are written: also 0, null and true
+        node.value = [
+            (ScalarNode(TEXT, k.value, k.start_mark, k.end_mark), v)
+            if isinstance(k, ScalarNode)
+            else (k, v)
+            for k, v in node.value
+        ]
         return super().construct_mapping(node, deep)
 
     def decimal(self, node: Any) -> int:

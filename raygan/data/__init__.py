@@ -37,4 +37,6 @@ NOT_COMPONENTS = (
     "scaling",
     "cache_sources",
     "written",
+    "walking",
+    "shards",
 )

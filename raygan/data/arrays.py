@@ -21,14 +21,18 @@ from raygan.data.rows import Rows
 from raygan.data.scaling import Scale, scaled_pictures, scaled_points
 from raygan.errors import DataError
 
-LAYOUT = re.compile(r"points|NHW|NCHW|NHWC|[1-9]\d*(x[1-9]\d*){2}")
+LAYOUT = re.compile(r"points|NHW|NCHW|NHWC|HWN|HWCN|[1-9]\d*(x[1-9]\d*){2}")
 
 
 class ArraySettings(DataComponent):
     """How an array is to be taken; what `auto` and None cannot tell for certain is asked for."""
 
     layout: Annotated[str | None, For("arrays")] = Field(
-        None, description="points, NHW, NCHW, NHWC, or CxHxW of flat pictures; None: by shape."
+        None,
+        description=(
+            "points, NHW, NCHW, NHWC, HWN, HWCN (of MATLAB), or CxHxW of flat pictures; None: by"
+            " shape."
+        ),
     )
     scale: Scale = Field(
         "auto",
@@ -42,7 +46,7 @@ class ArraySettings(DataComponent):
     @classmethod
     def _known(cls, value: str | None) -> str | None:
         if value is not None and not LAYOUT.fullmatch(value):
-            raise ValueError("write points, NHW, NCHW, NHWC, or CxHxW as 1x28x28")
+            raise ValueError("write points, NHW, NCHW, NHWC, HWN, HWCN, or CxHxW as 1x28x28")
         return value
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
@@ -38,9 +38,6 @@ from raygan.errors import DataError
 from raygan.paths import expanded
 from raygan.visible import in_one_line
 
-JUNK = ("thumbs.db", "desktop.ini", ".ds_store")
-JUNK_FOLDERS = ("__MACOSX", ".ipynb_checkpoints", "@eaDir", "$RECYCLE.BIN", "lost+found")
-LEFT_BEHIND = "what file managers leave behind"
 TOGETHER = 256
 """Pictures that are written at a time."""
 Named = tuple[str, Callable[[], bytes]]
@@ -264,30 +261,3 @@ def unlike(what: str, picture: Array, before: Array) -> DataError:
         f"{what} has shape {picture.shape}, the images before it {before.shape}. Set"
         f" {' and '.join(settings)}, or bring all images to one size and mode."
     )
-
-
-def unseen(name: str) -> str:
-    """Why a file or a folder of this name is left out; "" for all others.
-
-    >>> unseen("__MACOSX"), unseen(".thumbnails"), unseen("cats")
-    ('what file managers leave behind', 'hidden files and folders', '')
-    """
-    if name in JUNK_FOLDERS:
-        return LEFT_BEHIND
-    # thumbnails, a bin, a version control's own: nobody sees that they are there
-    return "hidden files and folders" if name.startswith(".") else ""
-
-
-def wanted(name: str, parents: Sequence[str], record: Record) -> bool:
-    """Is it a picture, by its name? What is not is counted."""
-    low = name.lower()
-    full = "/".join([*parents, name])
-    left = name.startswith("._") or low in JUNK
-    if why := LEFT_BEHIND if left else next(filter(None, map(unseen, [*parents, name])), ""):
-        record.skip(why, full)
-        return False
-    if low.endswith(SUFFIXES):
-        return True
-    dot = low.rpartition(".")[2] if "." in low[1:] else ""
-    record.skip(f"files with suffix .{dot}" if dot else "files without suffix", full)
-    return False

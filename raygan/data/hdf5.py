@@ -16,12 +16,16 @@ from raygan.data.files import FileComponent
 from raygan.data.fitting import Fitting
 from raygan.data.keeping import LARGE
 from raygan.data.labels import as_classes
-from raygan.data.npz import USUAL, listed, one_of
+from raygan.data.npz import listed, one_of
 from raygan.data.record import Array, Read, Record
+from raygan.data.room import check_room
 from raygan.data.rows import Rows
 from raygan.data.search import must_be_file
 from raygan.data.stored import part_rows
 from raygan.errors import DataError
+
+LAST = {"HWN": "NHW", "HWCN": "NCHW"}
+"""Layouts with samples last, as MATLAB has pictures -> what they are with the samples first."""
 
 
 class Hdf5(FileComponent, ArraySettings, Fitting):
@@ -40,40 +44,63 @@ class Hdf5(FileComponent, ArraySettings, Fitting):
             raise DataError(f"{self.where} needs h5py. Run: pip install 'raygan[hdf5]'.") from None
         try:
             with h5py.File(path, "r") as file:
-                there: list[str] = []
-                file.visititems(
-                    lambda name, item: (
-                        there.append(name) if isinstance(item, h5py.Dataset) else None
+                key = self._key(file, record)
+                array, layout = self._samples(path, key, file[key], record)
+                labels = None
+                if self.labels is not None:
+                    dataset = file[self.labels]
+                    stored = np.asarray(dataset)
+                    labels = (
+                        of_matlab(self.where, dataset, stored).T if is_matlab(dataset) else stored
                     )
-                )
-                if self.labels is not None and self.labels not in there:
-                    raise DataError(
-                        f"{self.where}: no labels {self.labels!r}. It holds: {listed(there)}."
-                    )
-                # the samples may be asked for by the same key as the labels: then they are those
-                rest = [n for n in there if n != self.labels or n == self.key]
-                key = one_of(f"data.hdf5: {path}", "array", rest, self.key, USUAL, "key")
-                for other in rest:
-                    if other != key:
-                        record.skip("other arrays of the file", other)
-                for name in filter(None, (key, self.labels)):
-                    # h5py.Empty: a type and no shape
-                    if file[name].shape is None:
-                        raise DataError(f"{self.where}: {name!r} is empty. Check the file.")
-                found: Any = file[key]
-                array: Array | Rows = (
-                    self._rows(path, key, found) if found.nbytes >= LARGE else found[()]
-                )
-                labels = None if self.labels is None else np.asarray(file[self.labels])
         except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
             raise damaged(path, error) from None
-        read = as_samples(self.where, array, self.layout, self.scale, record)
+        read = as_samples(self.where, array, layout, self.scale, record)
         read = replace(read, held=read.held | {"arrays with names"})
         if labels is None or self.labels is None:
             return read
         return replace(
             read, classes=as_classes(self.where, self.labels, labels, len(array), record)
         )
+
+    def _key(self, file: Any, record: Record) -> str:
+        """The samples' path in the file; the others are left out."""
+        import h5py
+
+        shapes: dict[str, tuple[int, ...]] = {}
+        file.visititems(
+            lambda name, item: (
+                # h5py.Empty has a type and no shape
+                shapes.update({name: item.shape or ()}) if isinstance(item, h5py.Dataset) else None
+            )
+        )
+        if self.labels is not None and self.labels not in shapes:
+            raise DataError(
+                f"{self.where}: no labels {self.labels!r}. It holds: {listed(list(shapes))}."
+            )
+        # the samples may be asked for by the same key as the labels: then they are those
+        rest = {n: s for n, s in shapes.items() if n != self.labels or n == self.key}
+        key = one_of(self.where, rest, self.key)
+        for other in rest:
+            if other != key:
+                record.skip("other arrays of the file", other)
+        for name in filter(None, (key, self.labels)):
+            if file[name].shape is None:
+                raise DataError(f"{self.where}: {name!r} is empty. Check the file.")
+        return key
+
+    def _samples(
+        self, path: Path, key: str, found: Any, record: Record
+    ) -> tuple[Array | Rows, str | None]:
+        """(samples, their layout where it is given)."""
+        if is_matlab(found):
+            # samples lie scattered over the whole array: no part of it is some of them
+            check_room(self.where, 2 * found.nbytes)
+            stored = of_matlab(self.where, found, found[()])
+            array, layout = turned(self.where, stored, self.layout)
+            record.convert("axes turned round, which MATLAB writes the other way", len(array))
+            return array, layout
+        return self._rows(path, key, found) if found.nbytes >= LARGE else found[()], self.layout
 
     def _rows(self, path: Path, key: str, found: Any) -> Rows:
         """The array a part at a time."""
@@ -92,6 +119,40 @@ class Hdf5(FileComponent, ArraySettings, Fitting):
         # kept by value: the file is closed when the parts are read
         found_shape, dtype = tuple(found.shape), np.dtype(found.dtype)
         return Rows(found_shape, dtype, parts)
+
+
+def is_matlab(dataset: Any) -> bool:
+    """Has MATLAB written it? Its arrays lie in columns: all axes are the other way round."""
+    return "MATLAB_class" in dataset.attrs
+
+
+def of_matlab(where: str, dataset: Any, stored: Array) -> Array:
+    """The same array, as what MATLAB says that it is. Raises DataError for text, and for one that
+    is empty, of which the file has the shape only.
+    """
+    kind = dataset.attrs["MATLAB_class"]
+    kind = kind.decode() if isinstance(kind, bytes) else str(kind)
+    if kind == "char" or dataset.attrs.get("MATLAB_empty"):
+        what = "text" if kind == "char" else "nothing"
+        raise DataError(f"{where}: {dataset.name} holds {what}. Save it as numbers.")
+    return stored.astype(bool) if kind == "logical" else stored
+
+
+def turned(where: str, stored: Array, layout: str | None) -> tuple[Array, str | None]:
+    """(MATLAB's array with its samples first, the layout that it then has). Raises DataError where
+    they may be last.
+    """
+    if layout in LAST and stored.ndim == len(layout):
+        # the other way round samples are first already: what is left are rows and columns
+        return stored.swapaxes(-2, -1), LAST[layout]
+    array = stored.T
+    if layout is None and array.ndim > 2:
+        last = next((k for k in LAST if len(k) == array.ndim), "NHWC")
+        raise DataError(
+            f"{where} holds {array.dtype} of shape {array.shape}, of MATLAB's: samples are last, by"
+            f" the look of it, but not for certain. Set data.layout: {last} or points."
+        )
+    return array, layout
 
 
 def damaged(path: Path, error: Exception) -> DataError:

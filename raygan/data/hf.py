@@ -5,6 +5,7 @@ install raygan[hub]`).
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from raygan.data.parquet import content, labelled, picture_column
 from raygan.data.record import Read, Record
 from raygan.data.room import read_file
 from raygan.data.table import column_classes, columns, parted
+from raygan.data.walking import walk
 from raygan.errors import DataError
 from raygan.paths import expanded
 
@@ -34,7 +36,9 @@ class Hf(FileComponent, ArraySettings, PictureSettings):
     def sources(self) -> list[Path | str] | None:
         """The files of a folder; what the hub has now is known to `datasets` only."""
         path = expanded(self.path)
-        return [p for p in sorted(path.rglob("*")) if p.is_file()] if path.is_dir() else None
+        # all of them: which ones are read is known to `datasets` as well
+        every = walk("hf", path, Record(""), lambda *_: "", lambda _: "") if path.is_dir() else None
+        return None if every is None else [*every]
 
     def read(self) -> Read:
         """Pictures (N, C, H, W) or points (N, columns)."""
@@ -54,6 +58,8 @@ class Hf(FileComponent, ArraySettings, PictureSettings):
                 " name."
             ) from None
         table, labels = parted(self.where, table, self.labels)
+        if labels is not None:
+            labels = with_names(labels, getattr(part.features[self.labels], "names", None))
         if column := picture_column(self.where, table.schema, self.column):
             for name in table.column_names:
                 if name != column:
@@ -99,6 +105,19 @@ class Hf(FileComponent, ArraySettings, PictureSettings):
         from huggingface_hub.constants import HF_HUB_CACHE
 
         return [Path(datasets.config.HF_DATASETS_CACHE), Path(HF_HUB_CACHE)]
+
+
+def with_names(labels: Any, names: Sequence[str] | None) -> Any:
+    """A table of one column, its numbers as the names of a `ClassLabel`; -1, which it has for none,
+    and nulls stay.
+    """
+    if names is None:
+        return labels
+    import pyarrow
+
+    cells = labels.column(0).to_pylist()
+    known = [names[c] if c is not None and c >= 0 else c and str(c) for c in cells]
+    return pyarrow.table({labels.column_names[0]: pyarrow.array(known, pyarrow.string())})
 
 
 SAVED = ("dataset_info.json", "dataset_dict.json")

@@ -1,4 +1,4 @@
-"""Which axis of an array is which: certain (uint8 (N, H, W); 1 or 3 channels at one end), given
+"""Which axis of an array is which: certain (uint8 (N, H, W), none of them few; 1 or 3 channels at one end), given
 (`data.layout`), or asked for with the guess.
 """
 
@@ -17,6 +17,8 @@ from raygan.errors import DataError
 
 SURE = (1, 3)
 """Channels that need no asking."""
+FEW = 4
+"""An axis that is so short, and the only one, is rather of channels than of pictures."""
 FEW_COLUMNS = 15
 """Bytes in no more columns than these are no flat pictures."""
 
@@ -34,11 +36,17 @@ def arranged(where: str, rows: Rows, layout: str | None) -> tuple[Rows, str]:
             raise ask(where, rows, f"flat pictures {guess}", guess, "points")
         return rows, "a row a sample"
     if rows.ndim == 3:
+        if guess := flat_pictures(where, rows):
+            raise ask(where, rows, f"flat pictures {guess}", guess, "points")
         # bytes or booleans in three dimensions are pictures; floats may be series, volumes,
         # anything
-        if rows.dtype.kind in "bu":
-            return rows.reshaped(1, *rows.shape[1:]), "grey"
-        raise ask(where, rows, "grey pictures", "NHW", "points")
+        if rows.dtype.kind not in "bu":
+            raise ask(where, rows, "grey pictures", "NHW", "points")
+        # one picture with its channels, or a series: pictures are rather square than so narrow
+        short, longer, _ = sorted(rows.shape)
+        if 0 < short <= FEW < longer:
+            raise ask(where, rows, "one picture in colours, or series", "points", "NHW")
+        return rows.reshaped(1, *rows.shape[1:]), "grey"
     if rows.ndim == 4:
         first, last = rows.shape[1] in SURE, rows.shape[3] in SURE
         # 1 or 3 at one end and not at the other: no other reading is possible
@@ -100,13 +108,18 @@ def is_flattened(sample: tuple[int, ...], sizes: tuple[int, ...]) -> bool:
 
 
 def flat_pictures(where: str, rows: Rows) -> str:
-    """CxHxW of bytes in rows that may be square pictures; "" for what is none."""
-    columns = rows.shape[1]
+    """CxHxW of bytes in rows, or a row a channel, that may be square pictures; "" for what is none."""
+    columns = math.prod(rows.shape[1:])
     if columns <= FEW_COLUMNS or rows.dtype.kind not in "uif" or not len(rows):
         return ""
     for c in SURE:
         # 784 columns of bytes are 28 x 28 to everybody but a program: it asks
         side = math.isqrt(columns // c)
-        if c * side * side == columns and (rows.dtype == np.uint8 or facts(where, rows).like_bytes):
+        if c * side * side != columns or not is_flattened(rows.shape[1:], (c, side, side)):
+            continue
+        # of what has rows and columns already, nothing is flat but what has a row a channel
+        if rows.ndim == 3 and not {c, 1} & set(rows.shape[1:]):
+            continue
+        if rows.dtype == np.uint8 or facts(where, rows).like_bytes:
             return f"{c}x{side}x{side}"
     return ""

@@ -96,10 +96,11 @@ def form(made: Array, real: Samples) -> Array:
     """As `real` keeps its own: text as characters' numbers, pictures as bytes, points scaled."""
     if real.text:
         return np.asarray(made.argmax(1), real.train.dtype)
+    # samples are written in the data's own units
+    made = rescaled(made, None, real.scaling) if real.scaling else made.astype(np.float32)
     if not real.is_images:
-        made = made if real.scaling else made.astype(np.float32)
-        return rescaled(made, None, real.scaling)
+        return made
     # bytes again, as the real ones: what is learned from is then as fine as they are
     if real.train.dtype == np.uint8:
         return to_uint8(torch.from_numpy(made))
-    return made.astype(np.float32)
+    return made

@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -79,7 +79,8 @@ class Npz(FileComponent, ArraySettings, Fitting):
             # only the last one of a name can be read: nobody asked for it rather than the others
             if twice := [n for n in archive.files if archive.files.count(n) > 1]:
                 raise DataError(f"{where} holds {twice[0]} twice. Save it anew.")
-            key = one_of(where, "array", there, self.key, USUAL, "key")
+            shapes = {name: stored(path, name)[2] for name in dict.fromkeys(there)}
+            key = one_of(where, shapes, self.key)
             for other in there:
                 if other != key:
                     record.skip("other arrays of the archive", other)
@@ -142,9 +143,14 @@ def member(path: Path, archive: Any, key: str) -> Array | Rows:
 
 
 def entry(path: Path, key: str) -> tuple[str, int, tuple[int, ...], bool, np.dtype[Any]]:
-    """(name, bytes, shape, is it in columns, type) of an array in an archive. Raises DataError for
-    objects.
-    """
+    """What is stored of an array in an archive. Raises DataError for objects."""
+    found = stored(path, key)
+    check_objects(f"data.npz: {path}: {key}", found[-1])
+    return found
+
+
+def stored(path: Path, key: str) -> tuple[str, int, tuple[int, ...], bool, np.dtype[Any]]:
+    """(name, bytes, shape, is it in columns, type) of an array in an archive, by its header."""
     with zipfile.ZipFile(path) as entries:
         name = next(n for n in (f"{key}.npy", key) if n in entries.namelist())
         size = entries.getinfo(name).file_size
@@ -152,7 +158,6 @@ def entry(path: Path, key: str) -> tuple[str, int, tuple[int, ...], bool, np.dty
             return name, size, (), False, np.dtype("V")
         with entries.open(name) as file:
             shape, columns_first, dtype = header(file)
-    check_objects(f"data.npz: {path}: {key}", dtype)
     return name, size, shape, columns_first, dtype
 
 
@@ -191,29 +196,28 @@ def header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     return tuple(shape), bool(columns_first), dtype
 
 
-def one_of(
-    where: str, what: str, there: list[str], asked: str | None, usual: tuple[str, ...], setting: str
-) -> str:
-    """The one that is asked for, the only one, or one with a usual name. Raises DataError, with the
-    guess, for all else.
+def one_of(where: str, shapes: Mapping[str, tuple[int, ...]], asked: str | None) -> str:
+    """The array that is asked for, the only one, or one with a usual name. Raises DataError, with
+    the guess, for all else.
     """
+    there = list(shapes)
     if not there:
-        raise DataError(f"{where} holds no {what}. Check the file.")
+        raise DataError(f"{where} holds no array. Check the file.")
     if asked is not None:
         if asked not in there:
-            raise DataError(f"{where}: no {what} {asked!r}. It holds: {listed(there)}.")
+            raise DataError(f"{where}: no array {asked!r}. It holds: {listed(there)}.")
         return asked
     if len(there) == 1:
         return there[0]
-    known = [name for name in usual if name in there]
-    # x may be an axis beside the images
-    if len(known) == 1:
+    known = [name for name in USUAL if name in there]
+    larger = [n for n in there if len(shapes[n]) > 1]
+    # x may be an axis beside what is measured along it
+    if len(known) == 1 and (len(shapes[known[0]]) > 1 or not larger):
         return known[0]
+    known = [n for n in known if n in larger]
     trained = [n for n in there if "train" in n and n.lower().startswith(("x", "im", "da"))]
-    guess = (known or trained or there)[0]
-    raise DataError(
-        f"{where} holds several: {listed(there)}. Set data.{setting}: {guess}, or another."
-    )
+    guess = (known or trained or larger or there)[0]
+    raise DataError(f"{where} holds several: {listed(there)}. Set data.key: {guess}, or another.")
 
 
 def listed(names: list[str]) -> str:

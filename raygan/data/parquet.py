@@ -4,14 +4,11 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 from pydantic import Field
 
@@ -19,7 +16,7 @@ from raygan.data import keeping
 from raygan.data.files import Named, PictureSettings, stack_images
 from raygan.data.record import Read, Record
 from raygan.data.room import check_room
-from raygan.data.search import must_exist
+from raygan.data.shards import Shard, check_alike, opened, shards
 from raygan.data.table import Streamed, TableComponent, column_classes, parted
 from raygan.errors import DataError
 
@@ -28,7 +25,6 @@ ROWS = 16
 STREAMED = 1 << 16
 """Rows of numbers at a time."""
 USUAL = ("image", "img")
-NULL_FOLDER = "__HIVE_DEFAULT_PARTITION__"
 
 
 class Parquet(TableComponent, PictureSettings):
@@ -51,14 +47,14 @@ class Parquet(TableComponent, PictureSettings):
         try:
             files = opened(self.path, record)
             check_alike(files)
-            schema = files[0].schema
-            if column := picture_column(self.where, schema, self.column):
+            # labels first: bytes of theirs are no pictures
+            rest, named_by = parted(self.where, files[0].schema.empty_table(), self.labels)
+            if column := picture_column(self.where, rest.schema, self.column):
                 labels = None
-                if self.labels is not None:
-                    parted(self.where, schema.empty_table(), self.labels)
-                    labels = pyarrow.concat_tables([f.read([self.labels]) for f in files])
-                for name in schema.names:
-                    if name not in (column, self.labels):
+                if named_by is not None:
+                    labels = pyarrow.concat_tables([f.read(named_by.column_names) for f in files])
+                for name in rest.column_names:
+                    if name != column:
                         record.skip("columns", name)
                 count = sum(f.rows for f in files)
                 named = pictures(self.where, files, column, partial(refuse_path, self.where))
@@ -82,93 +78,6 @@ class Parquet(TableComponent, PictureSettings):
             return streamed_table(files), True
         check_room(self.where, size)
         return pyarrow.concat_tables([f.read() for f in files]), True
-
-
-@dataclass(frozen=True)
-class Shard:
-    """A file of the table, with the columns that its folders tell: g=0/part-0.parquet."""
-
-    path: Path
-    file: Any
-    """pyarrow's ParquetFile."""
-    told: Mapping[str, Any]
-    """Column -> the value of all its rows, a pyarrow scalar."""
-
-    @property
-    def schema(self) -> Any:
-        """The file's columns, then the folders'."""
-        import pyarrow
-
-        schema = self.file.schema_arrow
-        for name, value in self.told.items():
-            schema = schema.append(pyarrow.field(name, value.type))
-        return schema
-
-    @property
-    def rows(self) -> int:
-        """How many."""
-        return int(self.file.metadata.num_rows)
-
-    def read(self, columns: list[str] | None = None) -> Any:
-        """These columns, or all, as a table."""
-        names = self.schema.names if columns is None else columns
-        return self._filled(self.file.read(columns=self._own(names)), names)
-
-    def batches(self, size: int, columns: list[str]) -> Iterator[Any]:
-        """These columns, so many rows at a time."""
-        for batch in self.file.iter_batches(size, columns=self._own(columns)):
-            yield self._filled(batch, columns)
-
-    def _own(self, names: list[str]) -> list[str]:
-        return [name for name in names if name not in self.told]
-
-    def _filled(self, some: Any, names: list[str]) -> Any:
-        import pyarrow
-
-        for name in names:
-            if name in self.told:
-                some = some.append_column(name, pyarrow.repeat(self.told[name], some.num_rows))
-        return some.select(names)
-
-
-def opened(text: str, record: Record) -> list[Shard]:
-    """The shards by name. Raises DataError, pyarrow's errors."""
-    import pyarrow
-    import pyarrow.parquet
-
-    paths, root = shards(text, record), must_exist("parquet", text)
-    files = [pyarrow.parquet.ParquetFile(path) for path in paths]
-    told = [folder_columns(path.relative_to(root).parts[:-1]) for path in paths]
-    # a column that the files hold as well is theirs
-    names = [n for n in dict.fromkeys(chain(*told)) if n not in files[0].schema_arrow.names]
-    values = {name: typed([one.get(name) for one in told]) for name in names}
-    for name in names:
-        record.convert(f"column {name} taken from the names of folders", len(paths))
-    return [
-        Shard(path, file, {n: values[n][i] for n in names if n in told[i]})
-        for i, (path, file) in enumerate(zip(paths, files, strict=True))
-    ]
-
-
-def folder_columns(folders: Sequence[str]) -> dict[str, str | None]:
-    """Of a partitioned table, as Hive, Spark and pandas write it: column -> value.
-
-    >>> folder_columns(("year=2020", "kind=a%20b", "more"))
-    {'year': '2020', 'kind': 'a b'}
-    """
-    pairs = (folder.split("=", 1) for folder in folders if "=" in folder)
-    return {unquote(k): None if v == NULL_FOLDER else unquote(v) for k, v in pairs}
-
-
-def typed(values: list[str | None]) -> Any:
-    """A pyarrow array of whole numbers, of numbers, or of text, whichever all of them are."""
-    import pyarrow
-
-    array = pyarrow.array(values, pyarrow.string())
-    for kind in (pyarrow.int64(), pyarrow.float64()):
-        with contextlib.suppress(pyarrow.ArrowInvalid):
-            return array.cast(kind)
-    return array
 
 
 def streamed_table(files: list[Shard]) -> Streamed:
@@ -197,32 +106,6 @@ def group_bytes(file: Any) -> int:
     return sum(
         file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups)
     )
-
-
-def shards(text: str, record: Record) -> list[Path]:
-    """The file, or the parquet files below the folder, by name."""
-    path = must_exist("parquet", text)
-    if not path.is_dir():
-        return [path]
-    found = sorted(p for p in path.rglob("*") if p.is_file())
-    for p in found:
-        # _SUCCESS, _metadata and the like, which writers leave beside the shards
-        if p.suffix != ".parquet" or p.name.startswith((".", "_")):
-            record.skip("files that are no shards", p.name)
-    out = [p for p in found if p.suffix == ".parquet" and not p.name.startswith((".", "_"))]
-    if not out:
-        raise DataError(f"data.parquet: no .parquet file in {text!r}. Check the path.")
-    return out
-
-
-def check_alike(files: list[Shard]) -> None:
-    """Raises DataError for a shard with other columns."""
-    for shard in files:
-        if not shard.schema.equals(files[0].schema):
-            raise DataError(
-                f"data.parquet: {shard.path} has columns {', '.join(shard.schema.names)}, unlike"
-                f" those of {files[0].path} in name or type. Take the shards of one table."
-            )
 
 
 def picture_column(where: str, schema: Any, asked: str | None) -> str | None:

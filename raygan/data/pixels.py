@@ -9,11 +9,12 @@ alpha, tRNS                  over `background`: colours that nobody sees are not
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 import warnings
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -30,6 +31,7 @@ FORMATS = (
     "PNG",
     "JPEG",
     "BMP",
+    "DIB",
     "WEBP",
     "GIF",
     "TIFF",
@@ -47,8 +49,8 @@ SUFFIXES = (
     ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm",
     ".pbm", ".pnm", ".avif", ".jp2", ".tga", ".qoi", ".pcx", ".ico",
 )  # fmt: skip
-DECODING = 8
-"""Bytes a pixel while one picture is decoded."""
+DECODING, LAYING = 16, 96
+"""Bytes a pixel while one picture is decoded, and while a transparent one is laid over another."""
 BROKEN = (OSError, ValueError, SyntaxError, LookupError, TypeError, EOFError, ArithmeticError, struct.error, zlib.error,
           NotImplementedError, RuntimeError, AttributeError)  # fmt: skip
 """What Pillow's readers raise for files that are damaged."""
@@ -64,31 +66,52 @@ def decode(what: str, raw: bytes, background: Background, said: Callable[[str], 
     """(C, H, W) uint8, uint16 for mode I;16, float32 for I and F. Raises BrokenPicture; DataError
     for one too large, or refused.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, UnidentifiedImageError
 
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), without_limit():
             warnings.simplefilter("ignore")
-            # a small file may unpack to gigabytes: Pillow's warning is taken for an error
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
             # formats by what is in the file, of this list only
             image: Image.Image = Image.open(io.BytesIO(raw), formats=FORMATS)
-            # by the header, before a pixel is unpacked
-            check_room(what, DECODING * image.width * image.height)
+            # by the header, before a pixel is unpacked: a small file may unpack to gigabytes
+            each = LAYING if image.has_transparency_data else DECODING
+            check_room(what, each * image.width * image.height)
             if getattr(image, "is_animated", False):
                 said("first frame of several")
             written = Written.of(image)
-            image.load()
-            # cameras store a portrait lying on its side; other values say nothing
-            if image.getexif().get(ORIENTATION) in range(2, 9):
-                image = ImageOps.exif_transpose(image)
-                said("turned as EXIF says")
-            image = written.mended(image, said)
+            image = written.mended(upright(image, said), said)
             return pixels(what, image, background, zlib.crc32(raw), said)
     except UnidentifiedImageError:
         raise BrokenPicture("no picture, or one of a form that Pillow does not know") from None
-    except (*BROKEN, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+    except BROKEN as error:
         raise BrokenPicture(" ".join(str(error).split()) or type(error).__name__) from None
+
+
+@contextlib.contextmanager
+def without_limit() -> Iterator[None]:
+    """Pictures of any size: Pillow's limit is below what cameras make, and memory tells better."""
+    from PIL import Image
+
+    limit = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = None
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
+def upright(image: Image, said: Callable[[str], None]) -> Image:
+    """A picture that is opened, loaded and turned as it says."""
+    from PIL import ImageOps
+
+    # TIFF's is turned by Pillow when it is loaded, and forgotten then; PNG's may follow the pixels
+    before = image.getexif().get(ORIENTATION)
+    image.load()
+    after = image.getexif().get(ORIENTATION)
+    # cameras store a portrait lying on its side; other values say nothing
+    if {before, after} & set(range(2, 9)):
+        said("turned as EXIF says")
+    return ImageOps.exif_transpose(image) if after in range(2, 9) else image
 
 
 def pixels(

@@ -27,6 +27,8 @@ from raygan.own.settings import parameters, with_settings
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+NUMPYS = (torch.float16, torch.float32, torch.float64)
+"""Floats that numpy has too."""
 METHODS = ("__len__", "__getitem__")
 
 
@@ -53,7 +55,7 @@ def array_of(where: str, made: Any, record: Record) -> Array:
     of Pillow's as they are seen. Raises DataError.
     """
     if isinstance(made, torch.Tensor):
-        made = made.detach().cpu().numpy()
+        made = plain_numbers(f"data: {where}", made)
     if hasattr(made, "to_frame"):
         made = made.to_frame()  # a series is a frame of one column
     if hasattr(made, "__arrow_c_stream__"):
@@ -62,6 +64,23 @@ def array_of(where: str, made: Any, record: Record) -> Array:
         made = _stacked(where, made, record)
     check_numbers(f"data: {where}", made)
     return _unmasked(where, made)
+
+
+def plain_numbers(where: str, tensor: torch.Tensor) -> Array:
+    """A tensor as an array; bfloat16 and others that numpy has not, as the same float32. Raises
+    DataError for one that is not plain: sparse, nested, quantized.
+    """
+    try:
+        # of at most 16 bits: each of their numbers is one of float32's
+        if tensor.is_floating_point() and tensor.dtype not in NUMPYS:
+            tensor = tensor.float()
+        return np.asarray(tensor.numpy(force=True))
+    except (TypeError, RuntimeError) as error:
+        why = " ".join(str(error).split())[:100]
+        raise DataError(
+            f"{where} is no plain tensor: {tensor.layout}, {tensor.dtype} ({why}). Give a dense"
+            " tensor of numbers: to_dense(), dequantize()."
+        ) from None
 
 
 def _framed(where: str, frame: Any) -> Array:
@@ -124,7 +143,7 @@ def _stacked(where: str, dataset: Any, record: Record) -> Array:
 
 def _sample(where: str, index: int, item: Any, record: Record) -> Array:
     if isinstance(item, torch.Tensor):
-        return item.detach().cpu().numpy()
+        return plain_numbers(f"data: {where}[{index}]", item)
     if isinstance(item, tuple | list | dict | str | bytes) or item is None:
         inner = f" of {len(item)}" if isinstance(item, tuple | list) else ""
         raise DataError(

@@ -26,9 +26,12 @@ RANGE = re.compile(rf"{NUMBER}\.\.{NUMBER}")
 Span = tuple[float, float]
 """What is black, and what is white."""
 BYTES, UNIT, SIGNED, DEEP = (0.0, 255.0), (0.0, 1.0), (-1.0, 1.0), (0.0, 65535.0)
+HALVES = (-0.5, 0.5)
 WHOLE = (UNIT, (0, 3), (0, 15), (0, 100), BYTES, (0, 1023), (0, 4095), (0, 16383), DEEP)
-FRACTIONS = (UNIT, SIGNED, BYTES)
+FRACTIONS = (UNIT, HALVES, SIGNED, BYTES)
 """Ranges that pictures have, the narrowest first: what is suggested where it has to be asked."""
+USUAL = (UNIT, SIGNED, BYTES)
+"""Ranges of pictures that need no way back: samples of these stay in -1..1."""
 DARK = 15
 """Of 255: pictures that are nowhere brighter are masks, labels or 4 bit, and not black ones."""
 DEEP_FOR_CERTAIN = (1 << 14) - 1
@@ -255,10 +258,11 @@ def scaled_pictures(
     if span[0] == 0 and (rows.dtype.kind in "biu" or (span == BYTES and found.whole)):
         if scale not in ("auto", "bytes"):
             record.convert(f"{spoken(span)} scaled to 0..255", len(rows))
-        return as_bytes(rows, span), None
+        # as floats of the same range: samples come back in the units that were given
+        return as_bytes(rows, span), None if span in (*USUAL, DEEP) else way_back(span)
     if scale not in ("auto", "bytes", "none"):
         record.convert(f"{spoken(span)} scaled to -1..1", len(rows))
-    return signed(rows, span), None if span in (UNIT, SIGNED, BYTES) else way_back(span)
+    return signed(rows, span), None if span in USUAL else way_back(span)
 
 
 def dark(rows: Rows) -> bool:
@@ -285,14 +289,20 @@ def guessed(where: str, dtype: np.dtype[np.generic], found: Facts) -> tuple[Span
     elif dtype.kind in "iu":
         if low >= 0 and DARK < high <= 255:
             return BYTES, f"{dtype} of 0..255 taken as bytes"
-    # clearly below 0, and none beyond 1: it is scaled already
-    elif -1 <= low < -UNDERSHOOT and high <= 1:
+    # clearly below 0, none beyond 1, and wider than 0..1 from which a mean was taken: it is scaled
+    # already
+    elif -1 <= low < -UNDERSHOOT and reaches(high, SIGNED) and high <= 1 < high - low:
         return SIGNED, ""
     elif low >= 0 and high <= 1 and not 0 < high <= DARK / 255:
         return UNIT, "0..1 scaled to -1..1"
     elif found.like_bytes:
         return BYTES, f"{dtype} of 0..255 taken as bytes"
     raise asked(where, dtype, found)
+
+
+def reaches(high: float, span: Span) -> bool:
+    """Does it lie in a range's upper quarter?"""
+    return high > span[1] - (span[1] - span[0]) / 4
 
 
 def asked(where: str, dtype: np.dtype[np.generic], found: Facts) -> Unsure:
@@ -303,7 +313,7 @@ def asked(where: str, dtype: np.dtype[np.generic], found: Facts) -> Unsure:
         (
             (a, b)
             for a, b in (WHOLE if found.whole else FRACTIONS)
-            if found.within((a, b), HAIR) and high > b - (b - a) / 4
+            if found.within((a, b), HAIR) and reaches(high, (a, b))
         ),
         None,
     )

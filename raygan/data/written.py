@@ -1,8 +1,9 @@
 """Where Pillow takes the numbers of a file for others: mended by what the file says of them, or
 refused.
 
-TIFF    8 bit signed, 32 bit unsigned, 12 bit; 16 bit whose smallest is white
-PNG     the transparent grey of 2 and 4 bit; 16 bit colours, of which Pillow keeps 8
+TIFF    8 bit signed, 32 bit unsigned, 12 bit; 16 bit whose smallest is white, or plane by plane;
+        channels that Pillow leaves out
+PNG     the transparent grey of 2 and 4 bit; 16 bit colours, of which Pillow keeps 8, as of PPM's
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from raygan.data.record import Array
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-PHOTOMETRIC, SAMPLE_FORMAT, WHITE_IS_ZERO = 262, 339, 0
+BITS, PHOTOMETRIC, CHANNELS, SAMPLE_FORMAT, WHITE_IS_ZERO = 258, 262, 277, 339, 0
 UNSIGNED, SIGNED = 1, 2
 
 
@@ -31,18 +32,29 @@ class Written:
     sign: int = 0
     """TIFF's SampleFormat; 0 for others."""
     white_is_zero: bool = False
+    bits: int = 8
+    """Of a channel, where the header tells."""
+    channels: int = 0
+    """TIFF's SamplesPerPixel; 0 for others."""
 
     @staticmethod
     def of(image: Image) -> Written:
         """Of a picture that is opened and not loaded."""
         tiles = getattr(image, "tile", ())
         first = tiles[0].args if tiles else ""
-        raw = str(first[0] if isinstance(first, tuple) and first else first)
+        args = first if isinstance(first, tuple) else (first,)
+        raw = str(args[0] if args else "")
         tags = getattr(image, "tag_v2", None)
         if tags is None:
-            return Written(raw)
+            # PPM's decoders are told the number that is white
+            most = args[-1] if image.format == "PPM" and isinstance(args[-1], int) else 0
+            return Written(raw, bits=16 if ";16" in raw or most > 255 else 8)
         return Written(
-            raw, tags.get(SAMPLE_FORMAT, (UNSIGNED,))[0], tags.get(PHOTOMETRIC) == WHITE_IS_ZERO
+            raw,
+            tags.get(SAMPLE_FORMAT, (UNSIGNED,))[0],
+            tags.get(PHOTOMETRIC) == WHITE_IS_ZERO,
+            max(tags.get(BITS, (1,))),
+            tags.get(CHANNELS, 1),
         )
 
     def mended(self, image: Image, said: Callable[[str], None]) -> Image:
@@ -54,12 +66,24 @@ class Written:
             # 2 and 4 bit are spread to 8 when they are decoded, and the key is not
             bits = {"L;2": 2, "L;4": 4}.get(self.raw, 8)
             image.info["transparency"] = key * (255 // (2**bits - 1))
-        if ";16" in self.raw and not image.mode.startswith("I"):
-            if isinstance(key, tuple) and any(k >> 8 != k & 255 for k in key):
-                raise ValueError("16 bit colours with a transparent one: save it with alpha")
-            said("16 bit colours cut to 8")
+        if self.bits > 8 and image.mode[0] not in "IF":
+            self._cut(key, said)
+        if (more := self.channels - len(image.getbands())) > 0:
+            said(f"{more} of {self.channels} channels left out, which are no colours")
         numbers = self._numbers(image)
         return image if numbers is None else made(numbers, image)
+
+    def _cut(self, key: object, said: Callable[[str], None]) -> None:
+        """Colours of more than 8 bits, of which Pillow has kept the upper 8. Raises ValueError
+        where it has kept others.
+        """
+        if self.channels and ";16" not in self.raw:
+            raise ValueError(
+                f"colours of {self.bits} bits in a form that Pillow does not know: save them in 8"
+            )
+        if isinstance(key, tuple) and any(k >> 8 != k & 255 for k in key):
+            raise ValueError("16 bit colours with a transparent one: save it with alpha")
+        said("16 bit colours cut to 8")
 
     def _numbers(self, image: Image) -> Array | None:
         """None where Pillow has them right."""

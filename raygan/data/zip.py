@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Annotated
 
@@ -11,11 +12,13 @@ from pydantic import Field
 
 from raygan.data.arrays import ArraySettings
 from raygan.data.base import For
-from raygan.data.files import FileComponent, PictureSettings, folder_classes, stack_images, wanted
+from raygan.data.files import FileComponent, PictureSettings, folder_classes, stack_images
 from raygan.data.npz import Npz
+from raygan.data.pixels import SUFFIXES
 from raygan.data.record import Read, Record
 from raygan.data.room import check_room
 from raygan.data.search import must_be_file
+from raygan.data.walking import unwanted
 from raygan.errors import DataError
 
 
@@ -32,9 +35,7 @@ class Zip(FileComponent, PictureSettings, ArraySettings):
         try:
             with zipfile.ZipFile(path) as archive:
                 files, twice = members_of(archive)
-                members = [
-                    n for n in files if wanted(n.rpartition("/")[2], n.split("/")[:-1], record)
-                ]
+                members = pictures_in(files, record)
                 # of an archive that was added to: unpacked, the last would be left; nobody asked
                 if again := [n for n in members if n in twice]:
                     raise DataError(f"data.zip: {path} holds {again[0]!r} twice. Pack it anew.")
@@ -69,6 +70,18 @@ class Zip(FileComponent, PictureSettings, ArraySettings):
         parents = [n.rpartition("/")[0] or "." for n in names]
         classes = folder_classes(self.where, self.labels, parents, record)
         return replace(found, classes=classes)
+
+
+def pictures_in(files: Iterable[str], record: Record) -> list[str]:
+    """The names of pictures among these, and what is left out."""
+    out = []
+    for full in files:
+        *parents, name = full.split("/")
+        if why := unwanted(name, parents, SUFFIXES):
+            record.skip(why, full)
+        else:
+            out.append(full)
+    return out
 
 
 def members_of(archive: zipfile.ZipFile) -> tuple[dict[str, zipfile.ZipInfo], set[str]]:

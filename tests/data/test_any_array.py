@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from raygan.config import load_component
 from raygan.data.arrays import as_samples
+from raygan.data.files import FileComponent
 from raygan.errors import DataError
 
 TYPES = st.one_of(
@@ -113,3 +115,80 @@ def test_users_files_are_never_written(tmp_path: Path) -> None:
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
     with pytest.raises(ValueError, match="read-only"):
         as_samples("x", mapped).array[0] = 1
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, bool])
+@pytest.mark.parametrize(
+    "shape", [(48, 64, 3), (48, 64, 4), (3, 48, 64), (4, 9, 9), (30, 100, 2), (30, 1, 70)]
+)
+def test_one_picture_or_series_are_no_grey_pictures(shape: tuple[int, ...], dtype: Any) -> None:
+    array = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
+    with pytest.raises(DataError, match=r"Set data.layout: points or NHW\."):
+        as_samples("x", array)
+    assert as_samples("x", array, "NHW").array.shape == (shape[0], 1, *shape[1:])
+
+
+@pytest.mark.parametrize("shape", [(30, 28, 28), (30, 4, 4), (30, 5, 200), (30, 1, 1), (5, 5, 5)])
+def test_grey_pictures_are_not_asked_for(shape: tuple[int, ...]) -> None:
+    array = np.arange(np.prod(shape)).reshape(shape).astype(np.uint8)
+    assert as_samples("x", array).array.shape == (shape[0], 1, *shape[1:])
+
+
+@pytest.mark.parametrize(
+    ("shape", "guess"),
+    [((9, 3, 1024), "3x32x32"), ((9, 784, 1), "1x28x28"), ((9, 1, 784), "1x28x28")],
+)
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_a_row_a_channel_is_asked_for(shape: tuple[int, ...], guess: str, dtype: Any) -> None:
+    array = (np.arange(np.prod(shape)) % 256).reshape(shape).astype(dtype)
+    with pytest.raises(DataError, match=f"Set data.layout: {guess} or points"):
+        as_samples("x", array)
+    sizes = map(int, guess.split("x"))
+    assert np.array_equal(as_samples("x", array, guess).array, array.reshape(9, *sizes))
+
+
+AXES: list[tuple[dict[str, tuple[int, ...]], str]] = [
+    ({"x": (64,), "t": (50,), "u": (50, 64)}, "u"),
+    ({"data": (9,), "frames": (50, 8, 8)}, "frames"),
+    ({"x": (), "samples": (50, 2)}, "samples"),
+]
+
+
+@pytest.mark.parametrize("kind", ["npz", "hdf5"])
+@pytest.mark.parametrize(("shapes", "guess"), AXES)
+def test_an_axis_beside_the_data_is_asked_for(
+    shapes: Any, guess: str, kind: str, tmp_path: Path
+) -> None:
+    arrays = {n: np.random.default_rng(0).normal(size=s) for n, s in shapes.items()}
+    component = load_component("data", {"name": kind, "path": str(archive(kind, tmp_path, arrays))})
+    assert isinstance(component, FileComponent)
+    with pytest.raises(DataError, match=f"Set data.key: {guess}, or another"):
+        component.read()
+
+
+@pytest.mark.parametrize("kind", ["npz", "hdf5"])
+@pytest.mark.parametrize("shape", [(50,), (50, 2)])
+def test_a_usual_name_beside_labels_is_not_asked_for(
+    shape: tuple[int, ...], kind: str, tmp_path: Path
+) -> None:
+    arrays = {
+        "x": np.random.default_rng(0).normal(size=shape),
+        "y": np.arange(50),
+        "n": np.array(3),
+    }
+    component = load_component("data", {"name": kind, "path": str(archive(kind, tmp_path, arrays))})
+    assert isinstance(component, FileComponent)
+    assert component.read().array.shape == (50, 2 if len(shape) > 1 else 1)
+
+
+def archive(kind: str, folder: Path, arrays: dict[str, Any]) -> Path:
+    """As .npz or .h5."""
+    path = folder / f"a.{kind}"
+    if kind == "npz":
+        np.savez(path, **arrays)
+        return path
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(path, "w") as file:
+        for name, array in arrays.items():
+            file[name] = array
+    return path

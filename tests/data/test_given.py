@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import torch
 
 from raygan.config import load_component
 from raygan.data.base import DataComponent
@@ -83,3 +85,37 @@ def test_what_cannot_be_read_as_it_is_is_one_line(thing: Any, told: str) -> None
 
 def test_the_order_of_bytes_is_not_in_the_name_of_data() -> None:
     assert spec_of(A.astype("<f8"))["sha256"] == spec_of(A.astype(">f8"))["sha256"]
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.bfloat16, torch.float8_e4m3fn, torch.float16, torch.float32, torch.float64]
+)
+@pytest.mark.parametrize("items", [False, True])
+def test_tensors_of_any_float_are_the_same_numbers(dtype: torch.dtype, items: bool) -> None:
+    tensor = torch.from_numpy(A).to(dtype)
+    component = load_component(
+        "data", {**spec_of(Items(tensor) if items else tensor), "scale": "none"}
+    )
+    assert isinstance(component, DataComponent)
+    assert np.array_equal(everything(component.load(0)), tensor.float().numpy())
+
+
+NO_PLAIN: dict[str, Callable[[], torch.Tensor]] = {
+    "sparse": lambda: torch.from_numpy(A).to_sparse(),
+    "nested": lambda: torch.nested.nested_tensor([torch.zeros(3), torch.zeros(2)]),
+    "quantized": lambda: torch.quantize_per_tensor(
+        torch.from_numpy(A).float(), 0.1, 0, torch.qint8
+    ),
+    "meta": lambda: torch.empty(9, 2, device="meta"),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", NO_PLAIN)
+@pytest.mark.parametrize("items", [False, True])
+def test_a_tensor_that_is_no_plain_one_is_one_line(kind: str, items: bool) -> None:
+    tensor = NO_PLAIN[kind]()
+    with pytest.raises(DataError) as error:
+        spec_of(Items([tensor, tensor]) if items else tensor)
+    assert "is no plain tensor" in str(error.value)
+    assert "\n" not in str(error.value)

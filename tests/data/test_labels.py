@@ -19,6 +19,7 @@ from PIL import Image
 
 from raygan.config import load_component
 from raygan.data.base import DataComponent, Samples
+from raygan.data.files import FileComponent
 from raygan.data.labels import ordered
 from raygan.errors import DataError
 
@@ -233,3 +234,27 @@ def test_objects_are_one_line_that_names_them(inside: bool, tmp_path: Path) -> N
     ) as error:
         load(("npz", tmp_path / file, {"labels": labels}))
     assert "astype(str)" in str(error.value)
+
+
+@pytest.mark.parametrize("pictures", [False, True])
+@pytest.mark.parametrize("column", [None, "named"])
+def test_labels_in_bytes_are_no_pictures(
+    column: str | None, pictures: bool, tmp_path: Path
+) -> None:
+    classes = [f"c{k}" for k in KIND]
+    held = [png(i) for i in range(COUNT)] if pictures else POINTS[:, 0]
+    table = pa.table({"label": [c.encode() for c in classes], "a": held})
+    pq.write_table(table, tmp_path / "x.parquet")
+    source = load_component(
+        "data",
+        {
+            "name": "parquet",
+            "path": str(tmp_path / "x.parquet"),
+            "labels": "label",
+            "column": column and "a",
+        },
+    )
+    assert isinstance(source, FileComponent)
+    found = source.read()
+    assert found.classes == classes
+    assert found.array.shape == ((COUNT, 1, 4, 4) if pictures else (COUNT, 1))

@@ -210,3 +210,17 @@ def test_what_cannot_be_fitted_is_one_line(
     with pytest.raises(DataError, match=line) as error:
         found("npz", tmp_path / "x.npy", **settings)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("values", [[0, 2, 1, 2], [0, -1, 1, 2]])
+def test_classes_of_the_hub_have_their_names(values: list[int], tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    names = ["cat", "dog", "10"]
+    features = datasets.Features(a=datasets.Value("float32"), kind=datasets.ClassLabel(names=names))
+    part = datasets.Dataset.from_dict({"a": [1.0, 2, 4, 9], "kind": values}, features=features)
+    part.save_to_disk(tmp_path / "d")
+    source: Any = load_component(
+        "data", {"name": "hf", "path": str(tmp_path / "d"), "labels": "kind"}
+    )
+    found = source.read()
+    assert found.classes == [names[v] if v >= 0 else "-1" for v in values]

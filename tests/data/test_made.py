@@ -107,3 +107,15 @@ def test_parts_of_the_data_are_left_out_of_what_scores_are_of() -> None:
         {**TINY, "data": {"name": "made", "path": "x", "like": {**RING, "partition": "shards"}}},
     )
     assert config.component("data").like == RING  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.float32])
+def test_pictures_of_a_range_come_back_into_it(tmp_path: Path, kind: Any) -> None:
+    x = np.random.default_rng(0).integers(0, 4096, (60, 1, 8, 8)).astype(kind)
+    np.savez(tmp_path / "real.npz", x=x)
+    like = {"name": "npz", "path": str(tmp_path / "real.npz"), "scale": "0..4095"}
+    real: Any = load_component("data", like).load(0)  # type: ignore[attr-defined]
+    # as `raygan sample` writes them
+    made = real.scaling.back(real.as_batch(real.train[:20].copy()).numpy())
+    data = loaded(tmp_path, made, like)
+    np.testing.assert_allclose(data.train, real.train[:20], atol=1e-6)

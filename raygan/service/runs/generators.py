@@ -74,6 +74,8 @@ class Generators:
     """Who says which samples of a network are kept; all are of one without."""
     counts: dict[str, list[int]] = field(default_factory=dict, compare=False)
     """[kept, made] of each that was judged, of all draws so far."""
+    columns: tuple[str, ...] = ()
+    """Names of the features, where the data have them."""
 
     @property
     def share_kept(self) -> float:
@@ -216,7 +218,8 @@ def load_generators(
         priors[name] = own.pair.prior, component.z_dim
     weights = None if shares is None else dict(shares)
     scaling, alphabet = Scaling.of(info.get("scaling")), str(info.get("alphabet", ""))
-    return Generators(networks, priors, weights, scaling, alphabet)
+    columns = tuple((info.get("reading") or {}).get("columns", ()))
+    return Generators(networks, priors, weights, scaling, alphabet, columns=columns)
 
 
 def newest_states(path: Path, what: str) -> dict[str, State]:

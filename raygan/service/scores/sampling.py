@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from raygan.errors import ConfigError
@@ -21,7 +22,7 @@ def write_samples(
 
     .txt holds one sentence a line (text only);
     .npz holds one array `x` (n, *shape), float32, images in [-1, 1]; scaled data float64 in its own
-    units; .parquet has a column a feature; .png is a picture.
+    units; .parquet has a column a feature, with its name; .png is a picture.
     """
     if out.suffix not in SUFFIXES:
         raise ConfigError(
@@ -65,7 +66,10 @@ def write_drawn(
     else:
         import pandas as pd
 
-        flat = samples.reshape(count, -1)
-        pd.DataFrame(flat, columns=[f"x{i}" for i in range(flat.shape[1])]).to_parquet(temporary)
+        flat = samples.reshape(count, math.prod(samples.shape[1:]))
+        # pictures that were made of columns, in another size, have none of these
+        known = len(generators.columns) == flat.shape[1]
+        names = generators.columns if known else [f"x{i}" for i in range(flat.shape[1])]
+        pd.DataFrame(flat, columns=list(names)).to_parquet(temporary)
     temporary.replace(out)
     return samples.shape[1:]

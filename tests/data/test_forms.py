@@ -1,0 +1,115 @@
+"""Forms of picture files that Pillow reads in part, or otherwise than they are written."""
+
+from __future__ import annotations
+
+import io
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from raygan.data import pixels
+from tests.data.test_reader import read, refused
+
+RNG = np.random.default_rng(0)
+RGB = RNG.integers(0, 256, (6, 9, 3)).astype(np.uint8)
+
+
+def tiff(array: Any, photometric: int, planes: bool = False, extra: int | None = None) -> bytes:
+    """(H, W, C), little-endian, not packed; planes: each channel by itself."""
+    (h, w, c), bits = array.shape, 8 * array.dtype.itemsize
+    parts = [p.tobytes() for p in np.moveaxis(array, -1, 0)] if planes else [array.tobytes()]
+    tags: dict[int, list[int]] = {
+        256: [w], 257: [h], 258: [bits] * c, 259: [1], 262: [photometric], 277: [c], 278: [h],
+        279: [len(p) for p in parts], 284: [2 if planes else 1], **({} if extra is None else {338: [extra]}),
+    }  # fmt: skip
+    at = 600
+    tags[273] = [at + len(parts[0]) * i for i in range(len(parts))]
+    head, far, more = b"II*\0" + struct.pack("<IH", 8, len(tags)), b"", 300
+    for tag, values in sorted(tags.items()):
+        raw = struct.pack(f"<{len(values)}I", *values)
+        where = raw if len(values) == 1 else struct.pack("<I", more + len(far))
+        far += raw if len(values) > 1 else b""
+        head += struct.pack("<HHI", tag, 4, len(values)) + where
+    return ((head + bytes(4)).ljust(more, b"\0") + far).ljust(at, b"\0") + b"".join(parts)
+
+
+def folder(path: Path, raw: bytes, suffix: str = "tif") -> Path:
+    for i in range(3):
+        (path / f"{i}.{suffix}").write_bytes(raw)
+    return path
+
+
+BAND = 255 - RGB[..., :1]
+CHANNELS = {
+    "near infrared": (np.dstack([RGB, BAND]), 2, 0, RGB, 1),
+    "grey and more": (np.dstack([RGB[..., :1], BAND]), 1, 0, RGB[..., :1], 1),
+    "RGB alone": (RGB, 2, None, RGB, 0),
+    "alpha": (np.dstack([RGB, np.full_like(BAND, 255)]), 2, 2, RGB, 0),
+    "16 bit alpha": (np.dstack([RGB, np.full_like(BAND, 255)]).astype("<u2") * 257, 2, 2, RGB, 0),
+}
+
+
+@pytest.mark.parametrize("name", CHANNELS)
+def test_channels_that_pillow_leaves_out_are_said(name: str, tmp_path: Path) -> None:
+    array, photometric, extra, seen, left = CHANNELS[name]
+    found = read("folder", folder(tmp_path, tiff(array, photometric, extra=extra)))
+    assert np.array_equal(found.array[0], np.moveaxis(seen, -1, 0))
+    said = [what for what in found.record.converted if "channels left out" in what]
+    assert said == [f"1 of {array.shape[2]} channels left out, which are no colours"] * left
+
+
+@pytest.mark.parametrize("planes", [False, True])
+@pytest.mark.parametrize("dtype", ["u1", "<u2"])
+def test_colours_of_tiff_are_read_right_or_refused(
+    dtype: str, planes: bool, tmp_path: Path
+) -> None:
+    array = RGB.astype(dtype) * (257 if dtype == "<u2" else 1)
+    path = folder(tmp_path, tiff(array, 2, planes))
+    if planes and dtype == "<u2":
+        assert "colours of 16 bits in a form that Pillow does not know" in refused("folder", path)
+        return
+    found = read("folder", path)
+    assert np.array_equal(found.array[0], np.moveaxis(RGB, -1, 0))
+    assert ("16 bit colours cut to 8" in found.record.converted) == (dtype == "<u2")
+
+
+@pytest.mark.parametrize("most", [255, 4095, 65535])
+def test_colours_of_ppm_that_are_cut_are_said(most: int, tmp_path: Path) -> None:
+    numbers = (RGB.astype(int) * most // 255).astype(">u2" if most > 255 else "u1")
+    found = read("folder", folder(tmp_path, b"P6\n9 6\n%d\n" % most + numbers.tobytes(), "ppm"))
+    assert np.abs(found.array[0] - np.moveaxis(RGB, -1, 0).astype(int)).max() <= 1
+    assert ("16 bit colours cut to 8" in found.record.converted) == (most > 255)
+
+
+@pytest.mark.parametrize("kind", ["jpg", "png", "tif", "webp"])
+@pytest.mark.parametrize("value", [1, 3, 6])
+def test_a_picture_that_is_turned_is_said(kind: str, value: int, tmp_path: Path) -> None:
+    image = Image.fromarray(RGB)
+    exif = image.getexif()
+    exif[0x0112] = value
+    image.save(out := io.BytesIO(), {"jpg": "jpeg", "tif": "tiff"}.get(kind, kind), exif=exif)
+    found = read("folder", folder(tmp_path, out.getvalue(), kind))
+    assert found.array.shape[2:] == ((9, 6) if value == 6 else (6, 9))
+    assert found.record.converted.get("turned as EXIF says", 0) == (0 if value == 1 else 3)
+
+
+def test_a_dib_is_read(tmp_path: Path) -> None:
+    Image.fromarray(RGB).save(out := io.BytesIO(), "dib")
+    found = read("folder", folder(tmp_path, out.getvalue(), "dib"))
+    assert np.array_equal(found.array[0], np.moveaxis(RGB, -1, 0))
+
+
+def test_how_large_a_picture_may_be_is_told_by_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.fromarray(RGB).save(out := io.BytesIO(), "png")
+    path = folder(tmp_path, out.getvalue(), "png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    assert read("folder", path).array.shape == (3, 3, 6, 9)
+    assert Image.MAX_IMAGE_PIXELS == 10
+    monkeypatch.setattr(pixels, "DECODING", 1 << 50)
+    assert "GiB unpacked, and this process may take" in refused("folder", path)

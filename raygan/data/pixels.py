@@ -49,8 +49,8 @@ SUFFIXES = (
     ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm",
     ".pbm", ".pnm", ".avif", ".jp2", ".tga", ".qoi", ".pcx", ".ico",
 )  # fmt: skip
-DECODING, LAYING = 16, 96
-"""Bytes a pixel while one picture is decoded, and while a transparent one is laid over another."""
+A_PIXEL = (16, 96)
+"""Bytes while one picture is decoded, and while a transparent one is laid over another."""
 BROKEN = (OSError, ValueError, SyntaxError, LookupError, TypeError, EOFError, ArithmeticError, struct.error, zlib.error,
           NotImplementedError, RuntimeError, AttributeError)  # fmt: skip
 """What Pillow's readers raise for files that are damaged."""
@@ -74,7 +74,7 @@ def decode(what: str, raw: bytes, background: Background, said: Callable[[str], 
             # formats by what is in the file, of this list only
             image: Image.Image = Image.open(io.BytesIO(raw), formats=FORMATS)
             # by the header, before a pixel is unpacked: a small file may unpack to gigabytes
-            each = LAYING if image.has_transparency_data else DECODING
+            each = A_PIXEL[image.has_transparency_data]
             check_room(what, each * image.width * image.height)
             if getattr(image, "is_animated", False):
                 said("first frame of several")

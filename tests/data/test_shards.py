@@ -14,7 +14,7 @@ import pytest
 from raygan.data.cache_sources import told_apart
 from tests.data.test_reader import read, reader, refused
 
-ROWS = pd.DataFrame({"u": np.arange(30.0), "v": np.arange(30.0) ** 2})
+ROWS = pd.DataFrame({"u": np.arange(30.0) ** 3, "v": np.arange(30.0) ** 2})
 
 
 def shard(path: Path, rows: pd.DataFrame = ROWS) -> Path:

@@ -31,13 +31,16 @@ def submit(argv: Sequence[str]) -> int:
     if not rest or rest[0] not in VERBS:
         verb = rest[0] if rest else ""
         raise ConfigError(f"submit: no verb {verb!r}. {did_you_mean(verb, VERBS)}")
+    _refuse_mistyped(rest)
     retries = whole_number(args, "retries", 0)
     if retries and args.has("no-wait"):
         raise ConfigError("--retries with --no-wait: nobody is there to send again. Leave one out.")
     from raygan.service.cluster.job_arguments import for_a_job, to_try_again
     from raygan.service.cluster.jobs import LOST
 
-    arguments, run = for_a_job(to_try_again(rest) if retries else rest)
+    arguments, run = for_a_job(
+        to_try_again(rest) if retries else rest, Path(args.get("working-dir") or ".")
+    )
     send = _sender(args, arguments, run)
     while True:
         code, job = send()
@@ -49,11 +52,19 @@ def submit(argv: Sequence[str]) -> int:
         retries -= 1
 
 
+def _refuse_mistyped(arguments: Sequence[str]) -> None:
+    """Raises ConfigError for what the verb itself would refuse there, once it was sent."""
+    verb, *rest = arguments
+    if verb == "submit":
+        raise ConfigError("submit: a job sends no other job. Leave out one `submit --`.")
+    parse(verb, rest)
+
+
 def _sender(
     args: Arguments, arguments: Sequence[str], run: Path | None
 ) -> Callable[[], tuple[int, Job | None]]:
     """Sends the job and follows it: (exit code, the job where it has ended)."""
-    from raygan.service.cluster.job_arguments import own_files
+    from raygan.service.cluster.job_arguments import LIVE, own_files
     from raygan.service.cluster.jobs import Jobs
 
     folder = Path(args.get("working-dir") or ".")
@@ -78,7 +89,11 @@ def _sender(
             submission.discard()
             return 0, None
         job = cluster.send(submission)
-        hint = f"raygan status {run.name}" if run else f"ray job logs {job.id}"
+        hint = (
+            f"raygan status {run.name}"
+            if run and arguments[0] in LIVE
+            else f"ray job logs {job.id}"
+        )
         if args.has("no-wait"):
             print(f"job {job.id} was sent: {hint}")
             return 0, None

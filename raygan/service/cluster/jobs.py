@@ -141,7 +141,9 @@ class Jobs:
     ) -> Job:
         """Send `raygan ARGUMENTS` as a job and return at once. Raises ConfigError."""
         return self.send(
-            self.prepare(*for_a_job(arguments), working_dir=working_dir, include=include)[0]
+            self.prepare(
+                *for_a_job(arguments, working_dir), working_dir=working_dir, include=include
+            )[0]
         )
 
     def send(self, submission: Submission) -> Job:

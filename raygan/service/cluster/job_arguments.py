@@ -64,13 +64,13 @@ def for_a_job(
     if verb not in WRITES:
         return [verb, *rest], None
     flag, otherwise = WRITES[verb]
-    given = _value(rest, flag)
-    folder = given or otherwise
+    folder = _value(rest, flag) or otherwise
     if folder:
         _stays(flag, folder, bucket=verb == "train")
     if flag != "--run-dir":
         return [verb, *rest], None
-    rest += [] if given else [flag, folder]
+    if not _value(rest, flag):
+        rest += [flag, folder]
     name = _name(verb, rest, plain, working_dir)
     return [verb, *rest], Path(folder) / name if name else None
 

@@ -2,6 +2,7 @@
 nothing silently.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -22,6 +23,7 @@ from raygan.controller.run_folder import RunFolder
 from raygan.errors import ConfigError
 from raygan.service.views import follow as feed
 from raygan.service.views.state import state
+from tests.actors.fakes import Actor, Ray
 from tests.conftest import TINY
 
 FLAGS = ["--batch-size", "16", "--network.hidden", "16", "--network.z-dim", "2", "--evaluation.every-steps", "100",
@@ -379,6 +381,58 @@ def test_a_foreign_hub_writes_nowhere_else(
     with pytest.raises(RayganError, match="outside the run's folder"):
         seen.refresh()
     assert not (tmp_path.parent / "evil").exists()
+
+
+@pytest.fixture
+def two_hubs(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A cluster on which two runs of one name go on, and one of another."""
+    there = {"raygan/mine/hub": "/a/mine", "raygan/mine/hub@2": "/b/mine", "raygan/mine2/hub": "/a"}
+    hubs = {name: Actor(name, lies=folder) for name, folder in there.items()}
+    names = [*there, "raygan/mine/pair-00", "raygan/mine/hub@3"]  # that one is gone by now
+    fake = Ray()
+    monkeypatch.setattr(hub_module, "list_named_actors", lambda: names)
+
+    def get_actor(name: str) -> Any:
+        if name not in hubs:
+            raise ValueError(name)
+        return hubs[name]
+
+    monkeypatch.setattr(hub_module.ray, "get_actor", get_actor)
+    monkeypatch.setattr(hub_module.ray, "get", fake.get)
+    monkeypatch.setattr("raygan.actors.cluster.cluster", lambda *a, **k: contextlib.nullcontext())
+    monkeypatch.setattr(
+        feed, "HubFeed", lambda name, hub, folder: SimpleNamespace(name=name, hub=hub)
+    )
+    return hubs
+
+
+def test_two_runs_of_one_name_are_followed_by_their_folders(two_hubs: dict[str, Any]) -> None:
+    for folder, name in (("/a/mine", "raygan/mine/hub"), ("/b/mine", "raygan/mine/hub@2")):
+        with feed.follow(folder) as seen:
+            assert (seen.name, seen.hub) == ("mine", two_hubs[name])  # type: ignore[attr-defined]
+    with feed.follow("mine2") as seen:
+        assert seen.hub is two_hubs["raygan/mine2/hub"]  # type: ignore[attr-defined]
+    for run, complaint in {
+        "mine": "2 runs of that name go on on the cluster, in /a/mine and /b/mine. Name the folder.",
+        "/c/mine": "Nor is it a run that goes on on the cluster",
+        "other": "Nor is it a run that goes on on the cluster",
+    }.items():
+        with pytest.raises(ConfigError) as told, feed.follow(run):
+            pass
+        assert complaint in str(told.value)
+
+
+def test_a_path_that_is_none_is_told_as_a_path_where_there_is_no_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody(*args: Any, **options: Any) -> Any:
+        raise ConfigError("address = 'auto': nobody listens there")
+
+    monkeypatch.setattr("raygan.actors.cluster.cluster", nobody)
+    with pytest.raises(ConfigError) as told, feed.follow(str(tmp_path / "mine")):
+        pass
+    assert "is not a run folder" in str(told.value)
+    assert "nobody listens" not in str(told.value)
 
 
 def test_the_folder_of_a_run_is_all_that_the_hub_link_reads(tmp_path: Path) -> None:

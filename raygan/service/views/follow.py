@@ -1,7 +1,7 @@
 """A run that goes on, as others see it: its folder where that can be seen, else a copy that its hub
 keeps up to date.
 
-with follow("runs/mine") as feed:       # or follow("mine", address): a run on the cluster, through `raygan/mine/hub`
+with follow("runs/mine") as feed:       # or follow("mine", address): a run on the cluster, through its hub
     feed.refresh()
     feed.run.scores(), state(feed.run)
     feed.ask({"verb": "stop"})
@@ -120,20 +120,21 @@ class HubFeed:
 
 @contextlib.contextmanager
 def follow(run: str, address: str = "auto") -> Iterator[Feed]:
-    """The run in this folder, or of this name on the cluster. Raises ConfigError with what was
-    looked at.
+    """The run in this folder, or of this name, or with this folder, on the cluster. Raises
+    ConfigError with what was looked at.
     """
     found, nowhere = None, ""
     try:
         found = find_run(run)
     except ConfigError as error:
-        if "/" in run:
+        # Of a name, or of a whole path, the cluster may know.
+        if "/" in run and not run.startswith("/"):
             raise
-        nowhere = str(error)  # of a name alone the cluster may know
+        nowhere = str(error)
     if found is not None:
         yield FolderFeed(found)
         return
-    check_name(run)
+    check_name(Path(run).name)
     from raygan.actors.cluster import cluster
 
     with contextlib.ExitStack() as stack:
@@ -142,20 +143,36 @@ def follow(run: str, address: str = "auto") -> Iterator[Feed]:
         except ConfigError as error:
             if address != "auto":  # a cluster that was named is what was meant
                 raise
+            # Whoever has typed a path means a folder first.
+            if "/" in run:
+                raise ConfigError(nowhere) from None
             raise ConfigError(f"{error} Nor does it lie here: {nowhere}") from None
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="raygan-follow-"))
-        import ray
+        yield HubFeed(Path(run).name, _hub(run, nowhere, address), Path(folder))
 
-        from raygan.actors.hub import hub_name
 
-        try:
-            hub = ray.get_actor(hub_name(run))
-        except ValueError:
-            raise ConfigError(
-                f"{nowhere} Nor is it a run that goes on on the cluster: `raygan runs --address"
-                f" {address}` lists what that knows."
-            ) from None
-        yield HubFeed(run, hub, Path(folder))
+def _hub(run: str, nowhere: str, address: str) -> Any:
+    """Of the run of this name, or in this folder. Raises ConfigError where there is none, or are
+    several.
+    """
+    from raygan.actors.hub import hubs_of
+
+    found = {
+        folder: hub
+        for folder, hub in hubs_of(Path(run).name).items()
+        if "/" not in run or folder == str(Path(run))
+    }
+    if not found:
+        raise ConfigError(
+            f"{nowhere} Nor is it a run that goes on on the cluster: `raygan runs --address"
+            f" {address}` lists what that knows."
+        )
+    if len(found) > 1:
+        raise ConfigError(
+            f"run {run!r}: {len(found)} runs of that name go on on the cluster, in"
+            f" {' and '.join(sorted(found))}. Name the folder."
+        )
+    return next(iter(found.values()))
 
 
 def scale(feed: Feed, pairs: int, timeout_s: float = 120.0) -> str:

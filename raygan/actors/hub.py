@@ -58,7 +58,7 @@ def hubs_of(run: str) -> dict[str, Any]:
             # One may be gone since it was listed.
             with contextlib.suppress(ValueError, RayError):
                 hub = ray.get_actor(name)
-                found[ray.get(hub.lies.remote(), timeout=20.0)] = hub
+                found[str(ray.get(hub.lies.remote(), timeout=20.0))] = hub
     return found
 
 

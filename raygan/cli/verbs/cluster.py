@@ -11,7 +11,7 @@ from raygan.cli.commands import VERBS
 from raygan.cli.flags import Arguments, parse
 from raygan.cli.usage import usage
 from raygan.cli.verbs.asked import resolved_from, whole_number
-from raygan.errors import ConfigError, did_you_mean
+from raygan.errors import ConfigError, OutOfSightError, did_you_mean
 from raygan.paths import in_bucket
 from raygan.visible import say as print
 
@@ -43,12 +43,19 @@ def submit(argv: Sequence[str]) -> int:
     )
     send = _sender(args, arguments, run)
     while True:
-        code, job = send()
-        if job is None or code not in LOST or not retries:
-            if job is not None:
-                print(f"job {job.id}: exit code {code}", flush=True)
-            return code
-        print(f"job {job.id}: exit code {code}; it is sent again", flush=True)
+        try:
+            code, job = send()
+        except OutOfSightError as lost:
+            # Gone with its head: as lost as a driver that was killed.
+            if not (lost.gone and retries):
+                raise
+            print(f"{lost} It is sent again", flush=True)
+        else:
+            if job is None or code not in LOST or not retries:
+                if job is not None:
+                    print(f"job {job.id}: exit code {code}", flush=True)
+                return code
+            print(f"job {job.id}: exit code {code}; it is sent again", flush=True)
         retries -= 1
 
 

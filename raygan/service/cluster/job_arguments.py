@@ -58,9 +58,9 @@ def for_a_job(
             _stays("run", run, bucket=True)
     if verb == "resume":
         return [verb, *rest], Path(plain[0]) if plain else None
-    if verb == "train" and (run := _value(rest, "--resume")) not in (None, "auto"):
+    if verb == "train" and (old := _value(rest, "--resume")) not in (None, "auto"):
         # It has its name and its place.
-        return [verb, *rest], Path(_stays("--resume", str(run), bucket=True))
+        return [verb, *rest], Path(_stays("--resume", str(old), bucket=True))
     if verb not in WRITES:
         return [verb, *rest], None
     flag, otherwise = WRITES[verb]

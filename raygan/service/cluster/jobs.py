@@ -12,14 +12,12 @@ There is no second service beside Ray's: `ray job list | logs | stop` see the sa
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import secrets
 import shlex
-import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +26,8 @@ from raygan.errors import ConfigError
 from raygan.own.importing import refuse_while_loading
 from raygan.service.cluster.job_arguments import for_a_job
 from raygan.service.cluster.package import Package, pack
+from raygan.service.cluster.sight import PAUSE_S, Patience, answers, dropped
+from raygan.service.cluster.submission import Submission
 
 GRACE_S = 60
 """Seconds that a stopped job has to write its checkpoint; Ray's own are 3."""
@@ -37,6 +37,8 @@ PASSED_ON = ("RAYGAN_DATA",)
 """Settings of the environment that go with a job."""
 PATIENCE_S = 60.0
 """For a cluster that is still starting."""
+QUIET_S = 30.0
+"""A job that prints nothing for so long may have a head that is gone."""
 FINAL = ("SUCCEEDED", "FAILED", "STOPPED")
 LOST = (1, 137)
 """Exit codes after which another try may get further: a death too many, a driver that was killed or
@@ -44,36 +46,6 @@ went down with its node. Bad input, no room, a stop, another driver that has tak
 what they are.
 """
 EMPTY: Mapping[str, int] = {}
-
-
-@dataclass(frozen=True)
-class Submission:
-    """A job, before it is sent."""
-
-    address: str
-    id: str
-    entrypoint: list[str]
-    working_dir: Path
-    """The archive that `package` has made; it goes once it is sent."""
-    environment: dict[str, str]
-    metadata: dict[str, str]
-    driver: dict[str, int] = field(default_factory=dict)
-    """What the driver's own process asks for; {}: it lives on the head, and is counted nowhere."""
-
-    @property
-    def command(self) -> list[str]:
-        """The `ray job submit` line."""
-        env = json.dumps({"env_vars": self.environment})
-        return [
-            "ray", "job", "submit", "--address", self.address, "--submission-id", self.id, "--working-dir", str(self.working_dir),
-            "--runtime-env-json", env, "--metadata-json", json.dumps(self.metadata),
-            *(word for name, much in self.driver.items() for word in ("--" + name.replace("_", "-"), str(much))),
-            "--", *self.entrypoint,
-        ]  # fmt: skip
-
-    def discard(self) -> None:
-        """Take the archive away: it is sent, or will not be."""
-        shutil.rmtree(self.working_dir.parent, ignore_errors=True)
 
 
 class Jobs:
@@ -167,9 +139,13 @@ class Jobs:
                     entrypoint_memory=submission.driver.get("entrypoint_memory"),
                 )  # fmt: skip
                 return self.job(submission.id)
-            except RuntimeError as error:
+            except (RuntimeError, OSError) as error:
                 # By its words: Ray raises a bare RuntimeError for this as for all else.
-                if "No available agent" not in str(error) or time.monotonic() > deadline:
+                if "already exists" in str(error):
+                    # Nobody else makes this id: it was taken, and only the answer was lost.
+                    return self.job(submission.id)
+                busy = "No available agent" in str(error) or dropped(error)
+                if not busy or time.monotonic() > deadline:
                     text = " ".join(str(error).split())[:200]
                     raise ConfigError(
                         f"submit: the cluster refuses the job ({text}). Look at its dashboard,"
@@ -224,13 +200,38 @@ class Job:
         return str(self.jobs.client.get_job_logs(self.id))
 
     def follow(self) -> Iterator[str]:
-        """What it prints, as it comes."""
+        """What it prints, as it comes, to its end; a connection that breaks is made again. Raises
+        OutOfSightError.
+        """
+        patience, shown = Patience(self.id, self.jobs.address), 0
+        while True:
+            at, before, whole = 0, shown, False
+            try:
+                for text in self._tail():
+                    at += len(text)
+                    # A look begins with the first line each time.
+                    if at > shown:
+                        yield text[-(at - shown) :]
+                        shown = at
+                whole = True
+            except Exception as error:
+                patience.missed(error)
+            # Asked each time: a dashboard that goes down in good order closes the log as the job's
+            # end does. A log that breaks at the same place again has no more to show.
+            if patience.ask(lambda: self.exit_code) is not None and (whole or shown == before):
+                return
+            time.sleep(PAUSE_S)
+
+    def _tail(self) -> Iterator[str]:
         import asyncio
 
-        tail = self.jobs.client.tail_job_logs(self.id)
+        tail = aiter(self.jobs.client.tail_job_logs(self.id))
 
         async def one() -> str | None:
-            return await anext(aiter(tail), None)
+            coming = asyncio.ensure_future(anext(tail, None))
+            while not (await asyncio.wait({coming}, timeout=QUIET_S))[0]:
+                await asyncio.to_thread(answers, self.jobs.address)
+            return coming.result()
 
         with asyncio.Runner() as runner:
             # One at a time: Ctrl-C comes between two, and ends the watching, not the job.
@@ -238,9 +239,9 @@ class Job:
                 yield text
 
     def wait(self, timeout_s: float = 3600.0) -> int:
-        """Its exit code, when it has ended. Raises TimeoutError."""
-        deadline = time.monotonic() + timeout_s
-        while (code := self.exit_code) is None:
+        """Its exit code, when it has ended. Raises TimeoutError, OutOfSightError."""
+        deadline, patience = time.monotonic() + timeout_s, Patience(self.id, self.jobs.address)
+        while (code := patience.ask(lambda: self.exit_code)) is None:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"job {self.id} is still {self.status} after {timeout_s:.0f} s")
             time.sleep(0.3)

@@ -400,6 +400,7 @@ def two_hubs(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setattr(hub_module.ray, "get_actor", get_actor)
     monkeypatch.setattr(hub_module.ray, "get", fake.get)
     monkeypatch.setattr("raygan.actors.cluster.cluster", lambda *a, **k: contextlib.nullcontext())
+    monkeypatch.setattr(feed, "_jobs", list)
     monkeypatch.setattr(
         feed, "HubFeed", lambda name, hub, folder: SimpleNamespace(name=name, hub=hub)
     )
@@ -420,6 +421,31 @@ def test_two_runs_of_one_name_are_followed_by_their_folders(two_hubs: dict[str, 
         with pytest.raises(ConfigError) as told, feed.follow(run):
             pass
         assert complaint in str(told.value)
+
+
+@pytest.mark.parametrize("run", ["done", "/r/done"])
+@pytest.mark.parametrize(
+    ("job", "says"),
+    [
+        (
+            {"status": "SUCCEEDED", "exit_code": 0},
+            "has ended (SUCCEEDED, exit code 0, job done-1). `raygan fetch done-1` brings its folder;"
+            " `raygan submit -- status /r/done` looks",
+        ),
+        ({"status": "FAILED", "exit_code": 5}, "has ended (FAILED, exit code 5, job done-1)"),
+        ({"status": "PENDING", "exit_code": None}, "is PENDING as job done-1, and tells nothing yet"),
+        ({"status": "SUCCEEDED", "exit_code": 0, "run": "other"}, "Nor is it a run that goes on"),
+    ],
+)  # fmt: skip
+def test_a_run_that_was_submitted_is_told_by_its_job(
+    run: str, job: dict[str, Any], says: str, two_hubs: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = [{"id": "other-1", "run": "other", "run_dir": "/r", "status": "RUNNING", "exit_code": None},
+            {"id": "done-1", "run": "done", "run_dir": "/r", **job}]  # fmt: skip
+    monkeypatch.setattr(feed, "_jobs", lambda: sent)
+    with pytest.raises(ConfigError) as told, feed.follow(run):
+        pass
+    assert says in str(told.value)
 
 
 def test_a_path_that_is_none_is_told_as_a_path_where_there_is_no_cluster(

@@ -252,6 +252,11 @@ class Job:
         self.jobs.client.stop_job(self.id)
 
 
+def listed(address: str) -> list[dict[str, Any]]:
+    """The jobs that raygan has sent; for a task on the cluster, which reaches its dashboard."""
+    return Jobs(address).list()
+
+
 def status_of(details: Any) -> str:
     """PENDING, RUNNING, SUCCEEDED, FAILED or STOPPED, of Ray's record of a job."""
     return str(getattr(details.status, "value", details.status))

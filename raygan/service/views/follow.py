@@ -30,6 +30,9 @@ from raygan.service.runs.alive import running
 from raygan.service.runs.run import Run
 from raygan.service.views.state import ENDED
 
+JOBS_S = 10.0
+"""For the cluster's jobs, which are looked at for a better word only."""
+
 
 class Feed(Protocol):
     """What can be seen of a run, and what can be asked of it."""
@@ -163,16 +166,52 @@ def _hub(run: str, nowhere: str, address: str) -> Any:
         if "/" not in run or folder == str(Path(run))
     }
     if not found:
-        raise ConfigError(
-            f"{nowhere} Nor is it a run that goes on on the cluster: `raygan runs --address"
-            f" {address}` lists what that knows."
-        )
+        raise ConfigError(_not_going_on(run, nowhere, address))
     if len(found) > 1:
         raise ConfigError(
             f"run {run!r}: {len(found)} runs of that name go on on the cluster, in"
             f" {' and '.join(sorted(found))}. Name the folder."
         )
     return next(iter(found.values()))
+
+
+def _not_going_on(run: str, nowhere: str, address: str) -> str:
+    """What the cluster's jobs know of a run that has no hub."""
+    name, folder = Path(run).name, str(Path(run).parent)
+    for job in _jobs():
+        if job["run"] != name or ("/" in run and job["run_dir"] != folder):
+            continue
+        if job["exit_code"] is None:
+            return (
+                f"run {run!r} is {job['status']} as job {job['id']}, and tells nothing yet. Look"
+                f" again in a few seconds, or at `ray job logs {job['id']}`."
+            )
+        return (
+            f"run {run!r} has ended ({job['status']}, exit code {job['exit_code']}, job {job['id']})."
+            f" `raygan fetch {job['id']}` brings its folder; `raygan submit -- status"
+            f" {job['run_dir']}/{name}` looks at it there."
+        )
+    return (
+        f"{nowhere} Nor is it a run that goes on on the cluster: `raygan runs --address {address}`"
+        " lists what that knows."
+    )
+
+
+def _jobs() -> list[dict[str, Any]]:
+    """Those of the cluster that was joined, newest first; [] where it does not say within seconds."""
+    import ray
+    from ray.exceptions import RayError
+
+    from raygan.service.cluster.jobs import listed
+
+    # From within: its dashboard's port may be closed to us, and Ray's client waits for ever.
+    task = ray.remote(listed).options(num_cpus=0, max_retries=0)
+    try:
+        address = ray.get_runtime_context().gcs_address
+        found: list[dict[str, Any]] = ray.get(task.remote(address), timeout=JOBS_S)
+    except RayError:
+        return []
+    return found
 
 
 def scale(feed: Feed, pairs: int, timeout_s: float = 120.0) -> str:

@@ -89,6 +89,19 @@ def expanded(path: str | Path) -> Path:
         raise ConfigError(f"{str(path)!r}: no home ({user}). Write the whole path.") from None
 
 
+IN_A_JOB = "RAYGAN_IN_A_JOB"
+"""Of the environment: set in a job that `raygan submit` has sent."""
+
+
+def include_hint(path: str | Path) -> str:
+    """What helps, too, where nothing lies at this path: in a job only what was sent is there."""
+    whole = Path.cwd() / path
+    if IN_A_JOB not in os.environ or str(path)[:1] == "~" or not whole.is_relative_to(Path.cwd()):
+        return ""
+    name = whole.relative_to(Path.cwd())
+    return f" A job has what was sent with it: `raygan submit --include {name} -- ...`."
+
+
 def cache() -> Path | None:
     """What can be had again (~/.cache/raygan, below XDG_CACHE_HOME where that is set), there or
     not; None without a home.

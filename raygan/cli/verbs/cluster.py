@@ -16,6 +16,7 @@ from raygan.paths import in_bucket
 from raygan.visible import say as print
 
 if TYPE_CHECKING:
+    from raygan.config import Resolved
     from raygan.service.cluster.jobs import Job
 
 
@@ -73,12 +74,13 @@ def _sender(
     """Sends the job and follows it: (exit code, the job where it has ended)."""
     from raygan.service.cluster.job_arguments import LIVE, own_files
     from raygan.service.cluster.jobs import Jobs
+    from raygan.service.cluster.named_files import named_files
 
     folder = Path(args.get("working-dir") or ".")
-    include = args.lists.get("include", [])
-    if arguments[0] == "train":
-        resolved = resolved_from(parse("train", arguments[1:]))
+    include, needed = args.lists.get("include", []), list(arguments)
+    if (resolved := _settings(arguments, folder)) is not None:
         include = [*include, *own_files(resolved, folder, arguments)]
+        needed += named_files(resolved, folder)
     asked = {
         "entrypoint_num_cpus": whole_number(args, "driver-cpus", 0),
         "entrypoint_memory": whole_number(args, "driver-memory-gb", 0) * 10**9,
@@ -89,7 +91,7 @@ def _sender(
     def send() -> tuple[int, Job | None]:
         # Packed anew for each try: the archive goes once it is sent.
         submission, package = cluster.prepare(
-            arguments, run, working_dir=folder, include=include, driver=driver
+            arguments, run, working_dir=folder, include=include, driver=driver, needed=needed
         )
         print(shlex.join(submission.command), package.text, sep="\n", flush=True)
         if args.has("dry-run"):
@@ -110,6 +112,20 @@ def _sender(
         return code, job
 
     return send
+
+
+def _settings(arguments: Sequence[str], folder: Path) -> Resolved | None:
+    """Of the runs that the job makes, where they can be told from here."""
+    verb, *rest = arguments
+    asked = parse(verb, rest)
+    if verb in ("train", "plan"):
+        return resolved_from(asked)
+    if verb != "sweep":
+        return None
+    from raygan.service.sweeps.file import read_sweep
+
+    spec = read_sweep(folder / asked.positional[0])
+    return spec.resolved((spec.points() or [{}])[0])
 
 
 def _followed(job: Job) -> int | None:

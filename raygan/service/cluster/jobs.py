@@ -24,8 +24,10 @@ from typing import Any
 import raygan
 from raygan.errors import ConfigError
 from raygan.own.importing import refuse_while_loading
+from raygan.paths import IN_A_JOB
 from raygan.service.cluster.job_arguments import for_a_job
 from raygan.service.cluster.package import Package, pack
+from raygan.service.cluster.records import exit_code_of, status_of
 from raygan.service.cluster.sight import PAUSE_S, Patience, answers, dropped
 from raygan.service.cluster.submission import Submission
 
@@ -39,7 +41,6 @@ PATIENCE_S = 60.0
 """For a cluster that is still starting."""
 QUIET_S = 30.0
 """A job that prints nothing for so long may have a head that is gone."""
-FINAL = ("SUCCEEDED", "FAILED", "STOPPED")
 LOST = (1, 137)
 """Exit codes after which another try may get further: a death too many, a driver that was killed or
 went down with its node. Bad input, no room, a stop, another driver that has taken the run over are
@@ -90,15 +91,22 @@ class Jobs:
         working_dir: Path = Path(),
         include: Sequence[str] = (),
         driver: Mapping[str, int] = EMPTY,
+        needed: Sequence[str] | None = None,
     ) -> tuple[Submission, Package]:
         """What would be sent for the run of that folder, and what it weighs. Raises ConfigError for
-        a package that is too large, or that lacks a file which the arguments name.
+        a package that is too large, or that lacks a file which the arguments (or `needed`) name.
 
         driver: what its process asks for, by Ray's names (`entrypoint_num_cpus`,
         `entrypoint_memory` in bytes).
         """
-        archive, package = pack(working_dir, include, needed=arguments)
-        environment = {"RAY_JOB_STOP_WAIT_TIME_S": str(GRACE_S), "PYTHONUNBUFFERED": "1"}
+        archive, package = pack(
+            working_dir, include, needed=arguments if needed is None else needed
+        )
+        environment = {
+            "RAY_JOB_STOP_WAIT_TIME_S": str(GRACE_S),
+            "PYTHONUNBUFFERED": "1",
+            IN_A_JOB: "1",
+        }
         environment |= {k: os.environ[k] for k in PASSED_ON if k in os.environ}
         metadata = {} if run is None else {RUN: run.name, FOLDER: str(run.parent)}
         metadata |= {VERSION: raygan.__version__}
@@ -255,21 +263,6 @@ class Job:
 def listed(address: str) -> list[dict[str, Any]]:
     """The jobs that raygan has sent; for a task on the cluster, which reaches its dashboard."""
     return Jobs(address).list()
-
-
-def status_of(details: Any) -> str:
-    """PENDING, RUNNING, SUCCEEDED, FAILED or STOPPED, of Ray's record of a job."""
-    return str(getattr(details.status, "value", details.status))
-
-
-def exit_code_of(details: Any) -> int | None:
-    """raygan's own exit code, of Ray's record of a job; None while it goes on."""
-    status, code = status_of(details), details.driver_exit_code
-    if status not in FINAL:
-        return None
-    if code is None:
-        return {"SUCCEEDED": 0, "STOPPED": 143}.get(status, 1)
-    return 128 - int(code) if code < 0 else int(code)  # -15: ended by the signal itself
 
 
 @contextlib.contextmanager

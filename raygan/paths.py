@@ -65,10 +65,16 @@ def on_disk(path: str | Path) -> Path:
     if found and found[1].lower() == "file":
         return Path("/" + str(path)[found.end() :].lstrip("/"))
     if found:
+        named = ", ".join(f"{scheme}://" for scheme in BUCKETS)
+        runs = (
+            f"at {found[1]}:// lie only runs that `raygan train` makes"
+            if found[1].lower() in BUCKETS
+            else f"runs may lie at {named} too"
+        )
         raise ConfigError(
             f"{str(path)!r}: data, sweeps and what is written here lie in a file system, not at"
-            f" {found[1]}://; runs may lie at {', '.join(f'{s}://' for s in BUCKETS)} too. Mount it"
-            " (s3fs, gcsfuse, a CSI volume) and give the folder, or copy what is in it."
+            f" {found[1]}://; {runs}. Mount it (s3fs, gcsfuse, a CSI volume) and give the folder, or"
+            " copy what is in it."
         )
     return Path(path)
 

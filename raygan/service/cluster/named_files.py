@@ -13,8 +13,8 @@ from raygan.config import KINDS, Resolved, full_dump
 from raygan.errors import ConfigError
 from raygan.paths import ADDRESS
 
-PATHS = ("path", "labels")
-"""Settings that name files, or folders; of others a value that is the name of a file does."""
+PATH = "path"
+"""The setting that names a file, or a folder; of others a value that is the name of a file does."""
 
 
 def named_files(resolved: Resolved, folder: Path) -> list[str]:
@@ -26,7 +26,7 @@ def named_files(resolved: Resolved, folder: Path) -> list[str]:
         (setting, value)
         for setting, value in _texts({kind: values[kind] for kind in KINDS}, "")
         # A file may have any name, "auto" too: a word alone is a setting's value.
-        if setting.rpartition(".")[2] in PATHS
+        if setting.rpartition(".")[2] == PATH
         or ({".", "/"} & {*value} and (folder / value).is_file())
     ]
     found += [

@@ -86,7 +86,9 @@ def test_whatever_makes_runs_has_a_folder_that_stays_and_is_known(tmp_path: Path
     assert for_a_job(["reproduce", "--quick", "gap-fig3", "--run-dir", "/r"])[1] == Path(
         "/r/gap-fig3-quick"
     )
-    with pytest.raises(ConfigError, match="lie in a file system"):
+    with pytest.raises(
+        ConfigError, match=r"at s3:// lie only runs that `raygan train` makes\. Mount it"
+    ):
         for_a_job(["distil", "/r/a", "--run-dir", "s3://bucket/runs"])
 
 

@@ -10,6 +10,7 @@ RayganError                  exit 1
 │   └── Leaving              exit 1   its machine gave notice: it goes elsewhere from what was saved
 ├── StaleEpochError          exit 6   another process has taken this run over
 ├── RequirementError         exit 5   `--require` was not met
+├── OutOfSightError          exit 7   a job that was submitted cannot be seen any more; it may go on
 └── Interrupted              exit 129 / 130 / 143   stopped by a signal, with a checkpoint saved
 
 A message for people is one line: the thing, the value, the next move.
@@ -126,6 +127,18 @@ class RequirementError(RayganError):
     """The run ended, but below what `--require` asked for."""
 
     exit_code = 5
+
+
+class OutOfSightError(RayganError):
+    """A job that was submitted cannot be seen any more. gone: its cluster answers, and does not know
+    it.
+    """
+
+    exit_code = 7
+
+    def __init__(self, message: str, gone: bool = False) -> None:
+        super().__init__(message)
+        self.gone = gone
 
 
 class Interrupted(RayganError):

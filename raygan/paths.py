@@ -65,10 +65,16 @@ def on_disk(path: str | Path) -> Path:
     if found and found[1].lower() == "file":
         return Path("/" + str(path)[found.end() :].lstrip("/"))
     if found:
+        named = ", ".join(f"{scheme}://" for scheme in BUCKETS)
+        runs = (
+            f"at {found[1]}:// lie only runs that `raygan train` makes"
+            if found[1].lower() in BUCKETS
+            else f"runs may lie at {named} too"
+        )
         raise ConfigError(
             f"{str(path)!r}: data, sweeps and what is written here lie in a file system, not at"
-            f" {found[1]}://; runs may lie at {', '.join(f'{s}://' for s in BUCKETS)} too. Mount it"
-            " (s3fs, gcsfuse, a CSI volume) and give the folder, or copy what is in it."
+            f" {found[1]}://; {runs}. Mount it (s3fs, gcsfuse, a CSI volume) and give the folder, or"
+            " copy what is in it."
         )
     return Path(path)
 
@@ -87,6 +93,19 @@ def expanded(path: str | Path) -> Path:
             else "no such user"
         )
         raise ConfigError(f"{str(path)!r}: no home ({user}). Write the whole path.") from None
+
+
+IN_A_JOB = "RAYGAN_IN_A_JOB"
+"""Of the environment: set in a job that `raygan submit` has sent."""
+
+
+def include_hint(path: str | Path) -> str:
+    """What helps, too, where nothing lies at this path: in a job only what was sent is there."""
+    whole = Path.cwd() / path
+    if IN_A_JOB not in os.environ or str(path)[:1] == "~" or not whole.is_relative_to(Path.cwd()):
+        return ""
+    name = whole.relative_to(Path.cwd())
+    return f" A job has what was sent with it: `raygan submit --include {name} -- ...`."
 
 
 def cache() -> Path | None:

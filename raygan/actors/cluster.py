@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import logging
 import os
 import socket
@@ -35,6 +36,8 @@ another one.
 """
 PATIENCE_S = 10.0
 """For an address to take a connection."""
+HTTP_S = 2.0
+"""For a dashboard to answer."""
 TRIES = "3"
 """To join. One takes 1 s where the token is wrong, 35 s where something else listens; Ray tries 20
 times.
@@ -114,6 +117,7 @@ def _enter(address: str, object_store_mb: int, start: bool) -> None:
     if join:
         # Ray itself tells after minutes that nobody is there
         knock(join)
+        refuse_dashboard(join)
     elif "ray" not in sys.modules:
         # read by the import: the process whose life Ray asks for before it ends this one for its
         # raylet's death; else our parent
@@ -155,11 +159,16 @@ def _to_join(address: str, start: bool) -> str | None:
     if not start:
         join = join or "auto"
     if join and join.startswith(("http://", "https://")):
-        raise ConfigError(
-            f"address = {join!r}: that is the address for jobs. Name the cluster's own (host:6379),"
-            f" or run the command there: `raygan submit --address {join} -- VERB ...`."
-        )
+        raise for_jobs(join, join)
     return join
+
+
+def for_jobs(address: str, dashboard: str) -> ConfigError:
+    """Of an address that is the dashboard's."""
+    return ConfigError(
+        f"address = {address!r}: that is the address for jobs. Name the cluster's own (host:6379),"
+        f" or run the command there: `raygan submit --address {dashboard} -- VERB ...`."
+    )
 
 
 def _own_options(object_store_mb: int) -> dict[str, Any]:
@@ -197,6 +206,23 @@ def knock(address: str) -> None:
             f"address = {address!r}: nobody listens there ({error}). Start a cluster with `ray"
             " start --head`, or use --address local."
         ) from None
+
+
+def refuse_dashboard(address: str) -> None:
+    """Raises ConfigError where HTTP is spoken at host:port: Ray itself waits there for minutes."""
+    host, colon, port = address.rpartition(":")
+    if not colon or "//" in host:
+        return
+    asked = http.client.HTTPConnection(host.strip("[]"), int(port), timeout=HTTP_S)
+    try:
+        asked.request("HEAD", "/")
+        asked.getresponse()
+    except (OSError, http.client.HTTPException):
+        # A cluster's own port speaks something else.
+        return
+    finally:
+        asked.close()
+    raise for_jobs(address, f"http://{address}")
 
 
 def knock_nearest() -> None:

@@ -2,7 +2,7 @@
 memory, under a name.
 
     controller -> HubLink --push: what was added to the small files, beats--> hub actor
-    "raygan/RUN/hub"
+    "raygan/RUN/hub", or @2, @3: runs in other folders may have the same name
                                                                                 |  gauges, set again on each tick -> Prometheus
                                                                                 |  read(offsets) -> watch, status, the live page
                   HubLink <--requests (scale, stop) that somebody left there-- ask()
@@ -24,10 +24,12 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 from ray.exceptions import RayError
+from ray.util import list_named_actors
 
 from raygan.actors.cluster import OwnRay, dead_head
 from raygan.actors.gauges import Gauges
-from raygan.actors.process import Process
+from raygan.actors.process import Process, put
+from raygan.controller.bucket_copies import shown
 from raygan.controller.lines import parse, tail, told_by_a_run
 from raygan.controller.listener import Listener
 
@@ -48,17 +50,25 @@ PUSH_BYTES = 8 << 20
 """Most bytes of a push; the rest goes with the next one."""
 
 
-def hub_name(run: str) -> str:
-    """The actor's name in the namespace `raygan`."""
-    return f"raygan/{run}/hub"
+def hubs_of(run: str) -> dict[str, Any]:
+    """Folder -> hub, of the runs of this name that go on on the cluster."""
+    stem, found = f"raygan/{run}/hub", dict[str, Any]()
+    for name in list_named_actors():
+        if name.partition("@")[0] == stem:
+            # One may be gone since it was listed.
+            with contextlib.suppress(ValueError, RayError):
+                hub = ray.get_actor(name)
+                found[str(ray.get(hub.lies.remote(), timeout=20.0))] = hub
+    return found
 
 
 class HubActor(Process):
     """Keeps the small files of one run and exports its gauges; imports no torch."""
 
-    def __init__(self, run: str, gauges: bool = True) -> None:
+    def __init__(self, run: str, folder: str = "", gauges: bool = True) -> None:
         super().__init__()
         self.run = run
+        self.folder = folder
         self.life = uuid.uuid4().hex
         self.files: dict[str, bytes] = {}
         self.logs = {name: Log() for name in LOGS}
@@ -116,6 +126,10 @@ class HubActor(Process):
                 for n, raw in self.files.items()
                 if not n.startswith("samples/") or n not in known
             }
+
+    def lies(self) -> str:
+        """The run's folder, where its driver is."""
+        return self.folder
 
     def ask(self, request: dict[str, Any]) -> None:
         """Leave a request ({"verb": "scale" | "stop", "id": ..., ...}) for the driver."""
@@ -197,11 +211,9 @@ class HubLink(Listener):
 
     def _make(self) -> None:
         """On the present Ray; what it is to know is told from the folder."""
-        actor: Any = ray.remote(HubActor)
         self.ray = OwnRay.starts
-        self.hub = actor.options(
-            name=hub_name(self.run), num_cpus=0, max_restarts=-1, max_task_retries=0
-        ).remote(self.run)
+        hub = put(ray.remote(HubActor), self.run, "hub", "DEFAULT", 0, restarts=-1)
+        self.hub = hub.remote(self.run, shown(self.folder.absolute()))
         self.life = ""
         self.known = dict.fromkeys(LOGS, 0)
         self._under_way: Any = None

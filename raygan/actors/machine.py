@@ -236,7 +236,9 @@ def join_error(error: Exception, address: str) -> ConfigError:
             f"{start}the cluster takes another token ({text[:160]}). Put its token into"
             " ~/.ray/auth_token or name the file in RAY_AUTH_TOKEN_PATH."
         )
+    # Whoever comes here has knocked, and was heard; Ray does not say that a token was wrong.
     return ConfigError(
-        f"{start}cannot reach a Ray cluster there ({text[:200]}). Start one with `ray start"
-        " --head`, or use --address local."
+        f"{start}cannot reach a Ray cluster there, though something listens ({text[:200]}). If it is"
+        " yours, put its token into ~/.ray/auth_token or name the file in RAY_AUTH_TOKEN_PATH; else"
+        " start one with `ray start --head`, or use --address local."
     )

@@ -8,10 +8,11 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import ray
-from ray.exceptions import GetTimeoutError
+from ray.exceptions import ActorAlreadyExistsError, GetTimeoutError
 
 from raygan.actors.hang_stacks import listen
 from raygan.errors import PlayerDied
@@ -58,19 +59,42 @@ def actor_class(cls: type[Process], **threads: int) -> Any:
     return wrap(cls)
 
 
-def put(cls: Any, run: str, name: str, where: Any, cpus: float, gpus: float = 0.0) -> Any:
+@dataclass(frozen=True)
+class Named:
+    """The Ray class of an actor of a run; `remote` makes it, under a name that is free."""
+
+    cls: Any
+    run: str
+    name: str
+    options: Mapping[str, Any]
+
+    def remote(self, *args: Any) -> Any:
+        """The actor's handle."""
+        while True:
+            name = free_name(self.run, self.name)
+            try:
+                return self.cls.options(name=name, **self.options).remote(*args)
+            except ActorAlreadyExistsError:
+                # Another run of that name has made one between our look and this: the next number.
+                continue
+
+
+def put(
+    cls: Any, run: str, name: str, where: Any, cpus: float, gpus: float = 0.0, restarts: int = 0
+) -> Named:
     """The Ray class of an actor of this run, with its name and its place."""
     # no restarts and no retries: Ray would bring back a process without its players, and call
     # again what has half happened; who is made again, and from what, is the controller's decision
-    return cls.options(
-        name=free_name(run, name), num_cpus=cpus, num_gpus=gpus, max_restarts=0, max_task_retries=0,
-        scheduling_strategy=where,
-    )  # fmt: skip
+    options = {
+        "num_cpus": cpus, "num_gpus": gpus, "max_restarts": restarts, "max_task_retries": 0,
+        "scheduling_strategy": where,
+    }  # fmt: skip
+    return Named(cls, run, name, options)
 
 
 def free_name(run: str, name: str) -> str:
-    """The readable name; numbered where an actor of an earlier attempt, hung or cut off, still
-    holds it.
+    """The readable name; numbered where an actor of an earlier attempt, hung or cut off, or of
+    another run of that name, holds it.
     """
     stem = whole = f"raygan/{run}/{name}"
     number = 1

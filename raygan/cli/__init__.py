@@ -25,7 +25,7 @@ LONG = ("train", "resume", "sweep", "reproduce")
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run a verb; exits with its code (0 done, 1 failed, 2 usage, 3 infeasible, 4 degraded, 5
-    --require, 128 + n signal n).
+    --require, 6 taken over, 7 out of sight, 128 + n signal n).
     """
     args = list(sys.argv[1:] if argv is None else argv)
     # `raygan presets | head` should end at the pipe's end; a run should not (`streams`).

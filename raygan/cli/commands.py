@@ -229,7 +229,7 @@ VERBS: dict[str, Verb] = {
         "raygan serve latest --port 8000",
     ),
     "fetch": Verb(
-        "copy the folder of a run here that was submitted, or lies in a bucket", *RUN,
+        "copy the folder of a run here that was submitted (its name, RUN_DIR/NAME, or its job), or lies in a bucket", *RUN,
         {"to": Flag("Folder to copy it into.", "runs"), "address": DASHBOARD},
         "raygan fetch mine --to here",
     ),

@@ -12,6 +12,7 @@ from raygan.config import written_yaml
 from raygan.errors import ConfigError, did_you_mean
 from raygan.own.inside import refuse_unsettled, whole
 from raygan.own.trust import claim
+from raygan.paths import include_hint
 
 PRESETS = Path(__file__).parents[1] / "presets"
 DEFAULT_PRESET = "ring8-sharp"
@@ -66,6 +67,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise ConfigError(
             f"config file {str(path)!r} does not exist. Check the path given to --config."
+            f"{include_hint(path)}"
         ) from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError) as error:
         reason = str(error).replace("\n", " ")

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from raygan.errors import DataError
-from raygan.paths import cache, expanded, home
+from raygan.paths import cache, expanded, home, include_hint
 
 
 def cache_root(name: str) -> Path:
@@ -78,7 +78,10 @@ def must_exist(name: str, path: str) -> Path:
             f"data.{name}: {path!r} cannot be looked at ({why}). Check the path."
         ) from None
     if not there:
-        raise DataError(f"data.{name}: {path!r} does not exist. Check the path after '{name}:'.")
+        raise DataError(
+            f"data.{name}: {path!r} does not exist. Check the path after '{name}:'."
+            f"{include_hint(path)}"
+        )
     return found
 
 

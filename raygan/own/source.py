@@ -21,6 +21,7 @@ from typing import Any
 
 from raygan.errors import ConfigError
 from raygan.own.names import DIGITS, Name
+from raygan.paths import include_hint
 
 PREFIX = "raygan_own_"
 MOST_BYTES = 2 << 20
@@ -99,6 +100,7 @@ def read_path(kind: str, path: Path) -> Source:
         if not path.exists():
             raise ConfigError(
                 f"{what} does not exist. Check the path (it is relative to where it is written)."
+                f"{include_hint(path)}"
             )
         if path.is_dir() and not (path / "__init__.py").exists():
             held = FOLDERS.get(kind, "").format(path=path)

@@ -14,7 +14,7 @@ import os
 import platform
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType, MappingProxyType
 from typing import Any
@@ -71,10 +71,7 @@ def drive(
     """
     # On Ray the driver itself computes nothing on a GPU: players have them all.
     setup = Setup(config, data, inline_device(config) if inline else CPU)
-    listeners = _listeners(config, folder, journal, data, inline, heard)
-    controller = Controller(
-        config, folder, _executors(setup, folder.path.name, inline), listeners, setup.num_samples, journal,
-    )  # fmt: skip
+    listeners, controller = _begun(config, folder, journal, setup, inline, heard)
     if not (folder.path / "data.png").exists() and (drawn := sheet(data)) is not None:
         folder.telemetry.keep({"data.png": drawn})
     folder.status(
@@ -123,6 +120,27 @@ def drive(
     return Run(folder.path.resolve(), known)
 
 
+def _begun(
+    config: Config, folder: RunFolder, journal: Journal, setup: Setup, inline: bool, heard: Sequence[Listener | Heard]
+) -> tuple[list[Listener], Controller]:  # fmt: skip
+    """Who hears, and who decides. Of a run that fails here the folder says so, too."""
+    listeners = list[Listener]()
+    try:
+        for listener in _listeners(config, folder, journal, setup.data, inline, heard):
+            listeners.append(listener)
+        make = _executors(setup, folder.path.name, inline)
+        return listeners, Controller(config, folder, make, listeners, setup.num_samples, journal)
+    except BaseException as error:
+        end, told = _failure(error, folder.path)
+        folder.status(**end, ended=time.time())  # noqa: TID251  shown only
+        folder.close()
+        for listener in listeners:
+            listener.close()
+        if told is None:
+            raise
+        raise told from told.__cause__
+
+
 def _executors(setup: Setup, name: str, inline: bool) -> Callable[[], Executor]:
     """What makes the run an executor, at each attempt another one."""
     if inline:
@@ -135,20 +153,23 @@ def _executors(setup: Setup, name: str, inline: bool) -> Callable[[], Executor]:
 
 def _listeners(
     config: Config, folder: RunFolder, journal: Journal, data: Samples, inline: bool, heard: Sequence[Listener | Heard]
-) -> list[Listener]:  # fmt: skip
-    """Who hears of each order: the caller's, the config's, and what writes, tracks and passes on."""
-    listeners = [*map(as_listener, heard), *listeners_of(config), Keeper(folder.path)]
+) -> Iterator[Listener]:  # fmt: skip
+    """Who hears of each order: the caller's, the config's, and what writes, tracks and passes on;
+    one by one, so that those that were made can be closed where one cannot be.
+    """
+    yield from map(as_listener, heard)
+    yield from listeners_of(config)
+    yield Keeper(folder.path)
     if config.track:
-        listeners.append(Tracking(config, folder.path, data))
+        yield Tracking(config, folder.path, data)
     if not inline and config.resources.hub:
         from raygan.actors.hub import HubLink
 
-        listeners.append(HubLink(folder.path.name, folder.path))
+        yield HubLink(folder.path.name, folder.path)
     # Last: when it closes it sends what is left, and the others write their last lines then.
     for mirror in mirror_of(folder, journal):
-        listeners.append(mirror)
         folder.mirror = mirror.push
-    return listeners
+        yield mirror
 
 
 def _open(

@@ -1,14 +1,64 @@
 """Our own Ray and its token."""
 
 import os
+import socket
 import stat
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from raygan.actors.cluster import close_token
+from raygan.actors import cluster as joining
+from raygan.actors.cluster import close_token, refuse_dashboard
+from raygan.errors import ConfigError
+
+
+@pytest.fixture
+def port(request: pytest.FixtureRequest) -> Iterator[int]:
+    """Of somebody who says so much to the first who comes, and hangs up; None: nothing, for ever."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            there, _ = server.accept()
+            if request.param is not None:
+                there.recv(1024)
+                there.sendall(request.param)
+                there.close()
+            kept.append(there)
+
+        kept: list[socket.socket] = []
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield server.getsockname()[1]
+        thread.join(10)
+        for there in kept:
+            there.close()
+
+
+@pytest.mark.parametrize(
+    "port",
+    [b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", b"HTTP/1.1 401 Unauthorized\r\n\r\n"],
+    indirect=True,
+)
+def test_a_dashboards_port_is_told_at_once(port: int) -> None:
+    with pytest.raises(ConfigError) as told:
+        refuse_dashboard(f"127.0.0.1:{port}")
+    assert f"raygan submit --address http://127.0.0.1:{port} -- VERB" in str(told.value)
+    assert "that is the address for jobs" in str(told.value)
+
+
+@pytest.mark.parametrize("port", [b"\0\0\x12\4\0\0\0\0\0", b"", None], indirect=True)
+def test_a_clusters_own_port_speaks_no_http(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(joining, "HTTP_S", 0.05)
+    refuse_dashboard(f"127.0.0.1:{port}")
+
+
+def test_what_is_no_port_is_left_to_others() -> None:
+    for address in ("auto", "http://127.0.0.1:8265"):
+        refuse_dashboard(address)
 
 
 @pytest.mark.parametrize("given", [True, False])

@@ -2,6 +2,7 @@
 nothing silently.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -22,6 +23,7 @@ from raygan.controller.run_folder import RunFolder
 from raygan.errors import ConfigError
 from raygan.service.views import follow as feed
 from raygan.service.views.state import state
+from tests.actors.fakes import Actor, Ray
 from tests.conftest import TINY
 
 FLAGS = ["--batch-size", "16", "--network.hidden", "16", "--network.z-dim", "2", "--evaluation.every-steps", "100",
@@ -379,6 +381,84 @@ def test_a_foreign_hub_writes_nowhere_else(
     with pytest.raises(RayganError, match="outside the run's folder"):
         seen.refresh()
     assert not (tmp_path.parent / "evil").exists()
+
+
+@pytest.fixture
+def two_hubs(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A cluster on which two runs of one name go on, and one of another."""
+    there = {"raygan/mine/hub": "/a/mine", "raygan/mine/hub@2": "/b/mine", "raygan/mine2/hub": "/a"}
+    hubs = {name: Actor(name, lies=folder) for name, folder in there.items()}
+    names = [*there, "raygan/mine/pair-00", "raygan/mine/hub@3"]  # that one is gone by now
+    fake = Ray()
+    monkeypatch.setattr(hub_module, "list_named_actors", lambda: names)
+
+    def get_actor(name: str) -> Any:
+        if name not in hubs:
+            raise ValueError(name)
+        return hubs[name]
+
+    monkeypatch.setattr(hub_module.ray, "get_actor", get_actor)
+    monkeypatch.setattr(hub_module.ray, "get", fake.get)
+    monkeypatch.setattr("raygan.actors.cluster.cluster", lambda *a, **k: contextlib.nullcontext())
+    monkeypatch.setattr(feed, "_jobs", list)
+    monkeypatch.setattr(
+        feed, "HubFeed", lambda name, hub, folder: SimpleNamespace(name=name, hub=hub)
+    )
+    return hubs
+
+
+def test_two_runs_of_one_name_are_followed_by_their_folders(two_hubs: dict[str, Any]) -> None:
+    for folder, name in (("/a/mine", "raygan/mine/hub"), ("/b/mine", "raygan/mine/hub@2")):
+        with feed.follow(folder) as seen:
+            assert (seen.name, seen.hub) == ("mine", two_hubs[name])  # type: ignore[attr-defined]
+    with feed.follow("mine2") as seen:
+        assert seen.hub is two_hubs["raygan/mine2/hub"]  # type: ignore[attr-defined]
+    for run, complaint in {
+        "mine": "2 runs of that name go on on the cluster, in /a/mine and /b/mine. Name the folder.",
+        "/c/mine": "Nor is it a run that goes on on the cluster",
+        "other": "Nor is it a run that goes on on the cluster",
+    }.items():
+        with pytest.raises(ConfigError) as told, feed.follow(run):
+            pass
+        assert complaint in str(told.value)
+
+
+@pytest.mark.parametrize("run", ["done", "/r/done"])
+@pytest.mark.parametrize(
+    ("job", "says"),
+    [
+        (
+            {"status": "SUCCEEDED", "exit_code": 0},
+            "has ended (SUCCEEDED, exit code 0, job done-1). `raygan fetch done-1` brings its folder;"
+            " `raygan submit -- status /r/done` looks",
+        ),
+        ({"status": "FAILED", "exit_code": 5}, "has ended (FAILED, exit code 5, job done-1)"),
+        ({"status": "PENDING", "exit_code": None}, "is PENDING as job done-1, and tells nothing yet"),
+        ({"status": "SUCCEEDED", "exit_code": 0, "run": "other"}, "Nor is it a run that goes on"),
+    ],
+)  # fmt: skip
+def test_a_run_that_was_submitted_is_told_by_its_job(
+    run: str, job: dict[str, Any], says: str, two_hubs: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = [{"id": "other-1", "run": "other", "run_dir": "/r", "status": "RUNNING", "exit_code": None},
+            {"id": "done-1", "run": "done", "run_dir": "/r", **job}]  # fmt: skip
+    monkeypatch.setattr(feed, "_jobs", lambda: sent)
+    with pytest.raises(ConfigError) as told, feed.follow(run):
+        pass
+    assert says in str(told.value)
+
+
+def test_a_path_that_is_none_is_told_as_a_path_where_there_is_no_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody(*args: Any, **options: Any) -> Any:
+        raise ConfigError("address = 'auto': nobody listens there")
+
+    monkeypatch.setattr("raygan.actors.cluster.cluster", nobody)
+    with pytest.raises(ConfigError) as told, feed.follow(str(tmp_path / "mine")):
+        pass
+    assert "is not a run folder" in str(told.value)
+    assert "nobody listens" not in str(told.value)
 
 
 def test_the_folder_of_a_run_is_all_that_the_hub_link_reads(tmp_path: Path) -> None:

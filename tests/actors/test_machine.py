@@ -287,6 +287,8 @@ def test_each_cause_of_a_failed_start_has_its_own_line(
         ),
         (RuntimeError("InvalidAuthToken: wrong\ntoken"), "takes another token"),
         (ConnectionError("Failed to connect to GCS"), "cannot reach a Ray cluster"),
+        # A token that is wrong is told so, too.
+        (ConnectionError("Failed to connect to GCS"), "put its token into ~/.ray/auth_token"),
     ],
 )
 def test_each_cause_of_a_closed_door_has_its_own_line(error: Exception, says: str) -> None:

@@ -5,10 +5,13 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import ray
 
+from raygan.actors import process
 from raygan.actors.board import BoardActor
 from raygan.actors.evaluator import EvaluatorActor
 from raygan.actors.hub import HubActor
@@ -78,3 +81,29 @@ def test_who_holds_no_network_starts_without_pytorch(module: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_two_that_make_an_actor_of_one_name_at_once_have_one_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Between the look for a free name and the actor another run may take it."""
+    from ray.exceptions import ActorAlreadyExistsError
+
+    taken = set[str]()
+
+    class Class:
+        def options(self, name: str, **options: Any) -> Any:
+            def remote(*args: Any) -> str:
+                if name in taken:
+                    raise ActorAlreadyExistsError(name)
+                taken.add(name)
+                return name
+
+            return SimpleNamespace(remote=remote)
+
+    looks = iter([False, True, False])  # the first one comes too early
+    monkeypatch.setattr(process, "name_taken", lambda name: next(looks))
+    taken.add("raygan/mine/hub")
+    made = process.put(Class(), "mine", "hub", "DEFAULT", 0, restarts=-1)
+    assert made.options["max_restarts"] == -1
+    assert made.remote() == "raygan/mine/hub@2"

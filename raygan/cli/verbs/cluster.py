@@ -11,11 +11,12 @@ from raygan.cli.commands import VERBS
 from raygan.cli.flags import Arguments, parse
 from raygan.cli.usage import usage
 from raygan.cli.verbs.asked import resolved_from, whole_number
-from raygan.errors import ConfigError, did_you_mean
+from raygan.errors import ConfigError, OutOfSightError, did_you_mean
 from raygan.paths import in_bucket
 from raygan.visible import say as print
 
 if TYPE_CHECKING:
+    from raygan.config import Resolved
     from raygan.service.cluster.jobs import Job
 
 
@@ -31,36 +32,55 @@ def submit(argv: Sequence[str]) -> int:
     if not rest or rest[0] not in VERBS:
         verb = rest[0] if rest else ""
         raise ConfigError(f"submit: no verb {verb!r}. {did_you_mean(verb, VERBS)}")
+    _refuse_mistyped(rest)
     retries = whole_number(args, "retries", 0)
     if retries and args.has("no-wait"):
         raise ConfigError("--retries with --no-wait: nobody is there to send again. Leave one out.")
     from raygan.service.cluster.job_arguments import for_a_job, to_try_again
     from raygan.service.cluster.jobs import LOST
 
-    arguments, run = for_a_job(to_try_again(rest) if retries else rest)
+    arguments, run = for_a_job(
+        to_try_again(rest) if retries else rest, Path(args.get("working-dir") or ".")
+    )
     send = _sender(args, arguments, run)
     while True:
-        code, job = send()
-        if job is None or code not in LOST or not retries:
-            if job is not None:
-                print(f"job {job.id}: exit code {code}", flush=True)
-            return code
-        print(f"job {job.id}: exit code {code}; it is sent again", flush=True)
+        try:
+            code, job = send()
+        except OutOfSightError as lost:
+            # Gone with its head: as lost as a driver that was killed.
+            if not (lost.gone and retries):
+                raise
+            print(f"{lost} It is sent again", flush=True)
+        else:
+            if job is None or code not in LOST or not retries:
+                if job is not None:
+                    print(f"job {job.id}: exit code {code}", flush=True)
+                return code
+            print(f"job {job.id}: exit code {code}; it is sent again", flush=True)
         retries -= 1
+
+
+def _refuse_mistyped(arguments: Sequence[str]) -> None:
+    """Raises ConfigError for what the verb itself would refuse there, once it was sent."""
+    verb, *rest = arguments
+    if verb == "submit":
+        raise ConfigError("submit: a job sends no other job. Leave out one `submit --`.")
+    parse(verb, rest)
 
 
 def _sender(
     args: Arguments, arguments: Sequence[str], run: Path | None
 ) -> Callable[[], tuple[int, Job | None]]:
     """Sends the job and follows it: (exit code, the job where it has ended)."""
-    from raygan.service.cluster.job_arguments import own_files
+    from raygan.service.cluster.job_arguments import LIVE, own_files
     from raygan.service.cluster.jobs import Jobs
+    from raygan.service.cluster.named_files import named_files
 
     folder = Path(args.get("working-dir") or ".")
-    include = args.lists.get("include", [])
-    if arguments[0] == "train":
-        resolved = resolved_from(parse("train", arguments[1:]))
+    include, needed = args.lists.get("include", []), list(arguments)
+    if (resolved := _settings(arguments, folder)) is not None:
         include = [*include, *own_files(resolved, folder, arguments)]
+        needed += named_files(resolved, folder)
     asked = {
         "entrypoint_num_cpus": whole_number(args, "driver-cpus", 0),
         "entrypoint_memory": whole_number(args, "driver-memory-gb", 0) * 10**9,
@@ -71,14 +91,18 @@ def _sender(
     def send() -> tuple[int, Job | None]:
         # Packed anew for each try: the archive goes once it is sent.
         submission, package = cluster.prepare(
-            arguments, run, working_dir=folder, include=include, driver=driver
+            arguments, run, working_dir=folder, include=include, driver=driver, needed=needed
         )
         print(shlex.join(submission.command), package.text, sep="\n", flush=True)
         if args.has("dry-run"):
             submission.discard()
             return 0, None
         job = cluster.send(submission)
-        hint = f"raygan status {run.name}" if run else f"ray job logs {job.id}"
+        hint = (
+            f"raygan status {run.name}"
+            if run and arguments[0] in LIVE
+            else f"ray job logs {job.id}"
+        )
         if args.has("no-wait"):
             print(f"job {job.id} was sent: {hint}")
             return 0, None
@@ -88,6 +112,20 @@ def _sender(
         return code, job
 
     return send
+
+
+def _settings(arguments: Sequence[str], folder: Path) -> Resolved | None:
+    """Of the runs that the job makes, where they can be told from here."""
+    verb, *rest = arguments
+    asked = parse(verb, rest)
+    if verb in ("train", "plan"):
+        return resolved_from(asked)
+    if verb != "sweep":
+        return None
+    from raygan.service.sweeps.file import read_sweep
+
+    spec = read_sweep(folder / asked.positional[0])
+    return spec.resolved((spec.points() or [{}])[0])
 
 
 def _followed(job: Job) -> int | None:

@@ -12,22 +12,24 @@ There is no second service beside Ray's: `ray job list | logs | stop` see the sa
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import secrets
 import shlex
-import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import raygan
 from raygan.errors import ConfigError
 from raygan.own.importing import refuse_while_loading
+from raygan.paths import IN_A_JOB
 from raygan.service.cluster.job_arguments import for_a_job
 from raygan.service.cluster.package import Package, pack
+from raygan.service.cluster.records import exit_code_of, status_of
+from raygan.service.cluster.sight import PAUSE_S, Patience, answers, dropped
+from raygan.service.cluster.submission import Submission
 
 GRACE_S = 60
 """Seconds that a stopped job has to write its checkpoint; Ray's own are 3."""
@@ -37,43 +39,14 @@ PASSED_ON = ("RAYGAN_DATA",)
 """Settings of the environment that go with a job."""
 PATIENCE_S = 60.0
 """For a cluster that is still starting."""
-FINAL = ("SUCCEEDED", "FAILED", "STOPPED")
+QUIET_S = 30.0
+"""A job that prints nothing for so long may have a head that is gone."""
 LOST = (1, 137)
 """Exit codes after which another try may get further: a death too many, a driver that was killed or
 went down with its node. Bad input, no room, a stop, another driver that has taken the run over are
 what they are.
 """
 EMPTY: Mapping[str, int] = {}
-
-
-@dataclass(frozen=True)
-class Submission:
-    """A job, before it is sent."""
-
-    address: str
-    id: str
-    entrypoint: list[str]
-    working_dir: Path
-    """The archive that `package` has made; it goes once it is sent."""
-    environment: dict[str, str]
-    metadata: dict[str, str]
-    driver: dict[str, int] = field(default_factory=dict)
-    """What the driver's own process asks for; {}: it lives on the head, and is counted nowhere."""
-
-    @property
-    def command(self) -> list[str]:
-        """The `ray job submit` line."""
-        env = json.dumps({"env_vars": self.environment})
-        return [
-            "ray", "job", "submit", "--address", self.address, "--submission-id", self.id, "--working-dir", str(self.working_dir),
-            "--runtime-env-json", env, "--metadata-json", json.dumps(self.metadata),
-            *(word for name, much in self.driver.items() for word in ("--" + name.replace("_", "-"), str(much))),
-            "--", *self.entrypoint,
-        ]  # fmt: skip
-
-    def discard(self) -> None:
-        """Take the archive away: it is sent, or will not be."""
-        shutil.rmtree(self.working_dir.parent, ignore_errors=True)
 
 
 class Jobs:
@@ -118,15 +91,22 @@ class Jobs:
         working_dir: Path = Path(),
         include: Sequence[str] = (),
         driver: Mapping[str, int] = EMPTY,
+        needed: Sequence[str] | None = None,
     ) -> tuple[Submission, Package]:
         """What would be sent for the run of that folder, and what it weighs. Raises ConfigError for
-        a package that is too large, or that lacks a file which the arguments name.
+        a package that is too large, or that lacks a file which the arguments (or `needed`) name.
 
         driver: what its process asks for, by Ray's names (`entrypoint_num_cpus`,
         `entrypoint_memory` in bytes).
         """
-        archive, package = pack(working_dir, include, needed=arguments)
-        environment = {"RAY_JOB_STOP_WAIT_TIME_S": str(GRACE_S), "PYTHONUNBUFFERED": "1"}
+        archive, package = pack(
+            working_dir, include, needed=arguments if needed is None else needed
+        )
+        environment = {
+            "RAY_JOB_STOP_WAIT_TIME_S": str(GRACE_S),
+            "PYTHONUNBUFFERED": "1",
+            IN_A_JOB: "1",
+        }
         environment |= {k: os.environ[k] for k in PASSED_ON if k in os.environ}
         metadata = {} if run is None else {RUN: run.name, FOLDER: str(run.parent)}
         metadata |= {VERSION: raygan.__version__}
@@ -141,7 +121,9 @@ class Jobs:
     ) -> Job:
         """Send `raygan ARGUMENTS` as a job and return at once. Raises ConfigError."""
         return self.send(
-            self.prepare(*for_a_job(arguments), working_dir=working_dir, include=include)[0]
+            self.prepare(
+                *for_a_job(arguments, working_dir), working_dir=working_dir, include=include
+            )[0]
         )
 
     def send(self, submission: Submission) -> Job:
@@ -165,9 +147,13 @@ class Jobs:
                     entrypoint_memory=submission.driver.get("entrypoint_memory"),
                 )  # fmt: skip
                 return self.job(submission.id)
-            except RuntimeError as error:
+            except (RuntimeError, OSError) as error:
                 # By its words: Ray raises a bare RuntimeError for this as for all else.
-                if "No available agent" not in str(error) or time.monotonic() > deadline:
+                if "already exists" in str(error):
+                    # Nobody else makes this id: it was taken, and only the answer was lost.
+                    return self.job(submission.id)
+                busy = "No available agent" in str(error) or dropped(error)
+                if not busy or time.monotonic() > deadline:
                     text = " ".join(str(error).split())[:200]
                     raise ConfigError(
                         f"submit: the cluster refuses the job ({text}). Look at its dashboard,"
@@ -222,13 +208,38 @@ class Job:
         return str(self.jobs.client.get_job_logs(self.id))
 
     def follow(self) -> Iterator[str]:
-        """What it prints, as it comes."""
+        """What it prints, as it comes, to its end; a connection that breaks is made again. Raises
+        OutOfSightError.
+        """
+        patience, shown = Patience(self.id, self.jobs.address), 0
+        while True:
+            at, before, whole = 0, shown, False
+            try:
+                for text in self._tail():
+                    at += len(text)
+                    # A look begins with the first line each time.
+                    if at > shown:
+                        yield text[-(at - shown) :]
+                        shown = at
+                whole = True
+            except Exception as error:
+                patience.missed(error)
+            # Asked each time: a dashboard that goes down in good order closes the log as the job's
+            # end does. A log that breaks at the same place again has no more to show.
+            if patience.ask(lambda: self.exit_code) is not None and (whole or shown == before):
+                return
+            time.sleep(PAUSE_S)
+
+    def _tail(self) -> Iterator[str]:
         import asyncio
 
-        tail = self.jobs.client.tail_job_logs(self.id)
+        tail = aiter(self.jobs.client.tail_job_logs(self.id))
 
         async def one() -> str | None:
-            return await anext(aiter(tail), None)
+            coming = asyncio.ensure_future(anext(tail, None))
+            while not (await asyncio.wait({coming}, timeout=QUIET_S))[0]:
+                await asyncio.to_thread(answers, self.jobs.address)
+            return coming.result()
 
         with asyncio.Runner() as runner:
             # One at a time: Ctrl-C comes between two, and ends the watching, not the job.
@@ -236,9 +247,9 @@ class Job:
                 yield text
 
     def wait(self, timeout_s: float = 3600.0) -> int:
-        """Its exit code, when it has ended. Raises TimeoutError."""
-        deadline = time.monotonic() + timeout_s
-        while (code := self.exit_code) is None:
+        """Its exit code, when it has ended. Raises TimeoutError, OutOfSightError."""
+        deadline, patience = time.monotonic() + timeout_s, Patience(self.id, self.jobs.address)
+        while (code := patience.ask(lambda: self.exit_code)) is None:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"job {self.id} is still {self.status} after {timeout_s:.0f} s")
             time.sleep(0.3)
@@ -249,19 +260,9 @@ class Job:
         self.jobs.client.stop_job(self.id)
 
 
-def status_of(details: Any) -> str:
-    """PENDING, RUNNING, SUCCEEDED, FAILED or STOPPED, of Ray's record of a job."""
-    return str(getattr(details.status, "value", details.status))
-
-
-def exit_code_of(details: Any) -> int | None:
-    """raygan's own exit code, of Ray's record of a job; None while it goes on."""
-    status, code = status_of(details), details.driver_exit_code
-    if status not in FINAL:
-        return None
-    if code is None:
-        return {"SUCCEEDED": 0, "STOPPED": 143}.get(status, 1)
-    return 128 - int(code) if code < 0 else int(code)  # -15: ended by the signal itself
+def listed(address: str) -> list[dict[str, Any]]:
+    """The jobs that raygan has sent; for a task on the cluster, which reaches its dashboard."""
+    return Jobs(address).list()
 
 
 @contextlib.contextmanager

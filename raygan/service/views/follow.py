@@ -1,7 +1,7 @@
 """A run that goes on, as others see it: its folder where that can be seen, else a copy that its hub
 keeps up to date.
 
-with follow("runs/mine") as feed:       # or follow("mine", address): a run on the cluster, through `raygan/mine/hub`
+with follow("runs/mine") as feed:       # or follow("mine", address): a run on the cluster, through its hub
     feed.refresh()
     feed.run.scores(), state(feed.run)
     feed.ask({"verb": "stop"})
@@ -29,6 +29,9 @@ from raygan.errors import ConfigError
 from raygan.service.runs.alive import running
 from raygan.service.runs.run import Run
 from raygan.service.views.state import ENDED
+
+JOBS_S = 10.0
+"""For the cluster's jobs, which are looked at for a better word only."""
 
 
 class Feed(Protocol):
@@ -120,20 +123,21 @@ class HubFeed:
 
 @contextlib.contextmanager
 def follow(run: str, address: str = "auto") -> Iterator[Feed]:
-    """The run in this folder, or of this name on the cluster. Raises ConfigError with what was
-    looked at.
+    """The run in this folder, or of this name, or with this folder, on the cluster. Raises
+    ConfigError with what was looked at.
     """
     found, nowhere = None, ""
     try:
         found = find_run(run)
     except ConfigError as error:
-        if "/" in run:
+        # Of a name, or of a whole path, the cluster may know.
+        if "/" in run and not run.startswith("/"):
             raise
-        nowhere = str(error)  # of a name alone the cluster may know
+        nowhere = str(error)
     if found is not None:
         yield FolderFeed(found)
         return
-    check_name(run)
+    check_name(Path(run).name)
     from raygan.actors.cluster import cluster
 
     with contextlib.ExitStack() as stack:
@@ -142,20 +146,72 @@ def follow(run: str, address: str = "auto") -> Iterator[Feed]:
         except ConfigError as error:
             if address != "auto":  # a cluster that was named is what was meant
                 raise
+            # Whoever has typed a path means a folder first.
+            if "/" in run:
+                raise ConfigError(nowhere) from None
             raise ConfigError(f"{error} Nor does it lie here: {nowhere}") from None
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="raygan-follow-"))
-        import ray
+        yield HubFeed(Path(run).name, _hub(run, nowhere, address), Path(folder))
 
-        from raygan.actors.hub import hub_name
 
-        try:
-            hub = ray.get_actor(hub_name(run))
-        except ValueError:
-            raise ConfigError(
-                f"{nowhere} Nor is it a run that goes on on the cluster: `raygan runs --address"
-                f" {address}` lists what that knows."
-            ) from None
-        yield HubFeed(run, hub, Path(folder))
+def _hub(run: str, nowhere: str, address: str) -> Any:
+    """Of the run of this name, or in this folder. Raises ConfigError where there is none, or are
+    several.
+    """
+    from raygan.actors.hub import hubs_of
+
+    found = {
+        folder: hub
+        for folder, hub in hubs_of(Path(run).name).items()
+        if "/" not in run or folder == str(Path(run))
+    }
+    if not found:
+        raise ConfigError(_not_going_on(run, nowhere, address))
+    if len(found) > 1:
+        raise ConfigError(
+            f"run {run!r}: {len(found)} runs of that name go on on the cluster, in"
+            f" {' and '.join(sorted(found))}. Name the folder."
+        )
+    return next(iter(found.values()))
+
+
+def _not_going_on(run: str, nowhere: str, address: str) -> str:
+    """What the cluster's jobs know of a run that has no hub."""
+    name, folder = Path(run).name, str(Path(run).parent)
+    for job in _jobs():
+        if job["run"] != name or ("/" in run and job["run_dir"] != folder):
+            continue
+        if job["exit_code"] is None:
+            return (
+                f"run {run!r} is {job['status']} as job {job['id']}, and tells nothing yet. Look"
+                f" again in a few seconds, or at `ray job logs {job['id']}`."
+            )
+        return (
+            f"run {run!r} has ended ({job['status']}, exit code {job['exit_code']}, job {job['id']})."
+            f" `raygan fetch {job['id']}` brings its folder; `raygan submit -- status"
+            f" {job['run_dir']}/{name}` looks at it there."
+        )
+    return (
+        f"{nowhere} Nor is it a run that goes on on the cluster: `raygan runs --address {address}`"
+        " lists what that knows."
+    )
+
+
+def _jobs() -> list[dict[str, Any]]:
+    """Those of the cluster that was joined, newest first; [] where it does not say within seconds."""
+    import ray
+    from ray.exceptions import RayError
+
+    from raygan.service.cluster.jobs import listed
+
+    # From within: its dashboard's port may be closed to us, and Ray's client waits for ever.
+    task = ray.remote(listed).options(num_cpus=0, max_retries=0)
+    try:
+        address = ray.get_runtime_context().gcs_address
+        found: list[dict[str, Any]] = ray.get(task.remote(address), timeout=JOBS_S)
+    except RayError:
+        return []
+    return found
 
 
 def scale(feed: Feed, pairs: int, timeout_s: float = 120.0) -> str:

@@ -111,5 +111,5 @@ def test_how_large_a_picture_may_be_is_told_by_memory(
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
     assert read("folder", path).array.shape == (3, 3, 6, 9)
     assert Image.MAX_IMAGE_PIXELS == 10
-    monkeypatch.setattr(pixels, "DECODING", 1 << 50)
+    monkeypatch.setattr(pixels, "A_PIXEL", (1 << 50, 96))
     assert "GiB unpacked, and this process may take" in refused("folder", path)

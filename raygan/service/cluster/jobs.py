@@ -58,13 +58,14 @@ class Jobs:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         import logging
 
-        # Its client tells of every upload, in lines that stand between ours.
-        logging.getLogger("ray").setLevel(logging.ERROR)
         from ray.exceptions import AuthenticationError, RpcError
         from ray.job_submission import JobSubmissionClient
 
         from raygan.actors.cluster import knock, knock_nearest
 
+        # Its client tells of every upload, in lines that stand between ours. After the import, which
+        # sets the level, too.
+        logging.getLogger("ray").setLevel(logging.ERROR)
         with _address_wins(address):
             try:
                 # Knocked first: Ray tells only after minutes that nobody opens.

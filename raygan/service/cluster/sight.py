@@ -79,6 +79,8 @@ class Patience:
 
 
 def _said(error: Exception) -> str:
+    if isinstance(error, OSError):  # its own words are those of a library's pool of connections
+        return "nobody answers"
     return " ".join(str(error).split())[:160] or type(error).__name__
 
 

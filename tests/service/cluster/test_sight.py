@@ -89,7 +89,7 @@ def test_a_log_is_shown_once_and_whole_whatever_breaks(
 @pytest.mark.parametrize(
     ("error", "gone", "text"),
     [
-        (REFUSED, False, "cannot see the job any more (Connection refused); it may go on: `raygan runs"),
+        (REFUSED, False, "cannot see the job any more (nobody answers); it may go on: `raygan runs"),
         (RuntimeError("Request failed with status code 503: x."), False, "cannot see the job any more"),
         (ANOTHER, True, "the cluster does not know it any more"),
     ],

@@ -46,7 +46,8 @@ def train(
 
     refuse_while_loading("raygan.train")
     named_ones = [x for x in listeners if isinstance(x, str | Mapping)]
-    settings = named({**settings, **({"listeners": named_ones} if named_ones else {})})
+    asked = {**settings, **({"listeners": named_ones} if named_ones else {})}
+    settings = named(asked, _given)
     resolved = resolve(preset, (), settings)
     call = ", ".join([repr(preset), *(f"{k}={v!r}" for k, v in settings.items())])
     return start(
@@ -69,11 +70,17 @@ def start(preset: str | None = None, **arguments: Any) -> Started:
     refuse_while_loading("raygan.start")
     known = inspect.signature(train).parameters
     # objects by their names from here on: when the thread begins they may be others
-    settings = named({k: v for k, v in arguments.items() if k not in known})
+    settings = named({k: v for k, v in arguments.items() if k not in known}, _given)
     resolve(preset, (), settings)
     arguments |= settings
     heard = tuple(arguments.pop("listeners", ()))
     return Started(lambda own: train(preset, listeners=(own, *heard), **arguments))
+
+
+def _given(samples: Any) -> dict[str, Any]:
+    from raygan.data.given import spec_of
+
+    return spec_of(samples)
 
 
 def load(source: str | Path, which: str | None = None, *, trust_code: bool = False) -> Generators:

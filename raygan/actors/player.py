@@ -20,8 +20,8 @@ from raygan.actors.messenger_worker import RemoteDeputy
 from raygan.actors.process import Process, actor_class, heed_sigterm, keep_freed_memory
 from raygan.actors.publications import ASK_S, Exchange
 from raygan.config import Config
-from raygan.controller.async_record import Round
 from raygan.controller.orders import Card
+from raygan.controller.rounds import Round
 from raygan.controller.worker import Worker
 from raygan.data.base import Samples
 from raygan.gan.device import described

@@ -25,6 +25,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from raygan.config import Config, full_dump
+from raygan.controller.rounds import Round
 from raygan.strategies.orders import Train
 
 if TYPE_CHECKING:  # orders.py, which has a Round in it, does without PyTorch
@@ -45,23 +46,6 @@ class Note:
     at: int
     reads: dict[str, int] = field(default_factory=dict)
     members: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Round:
-    """One player's, as it went."""
-
-    begin: int
-    end: int
-    beats: int
-    of: tuple[str, ...] = ()
-    """Shelves that it read."""
-    reads: str = ""
-    """Its notes (`encoded`)."""
-    pack: tuple[str, ...] = ()
-    """Pairs that were trained as one batched model."""
-    again: bool = False
-    """It was undone and repeated."""
 
 
 def encoded(notes: Sequence[Note]) -> tuple[tuple[str, ...], str]:

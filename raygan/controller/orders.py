@@ -26,7 +26,7 @@ from raygan.strategies.orders import Swap, Train
 
 # the matchmaker reads cards, and does without PyTorch (decision 34)
 if TYPE_CHECKING:
-    from raygan.controller.async_record import Round
+    from raygan.controller.rounds import Round
     from raygan.gan.weights import Parcel
 
 

@@ -11,7 +11,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from raygan.controller.async_record import Noted, Recording, Round
+from raygan.controller.async_record import Noted, Recording
+from raygan.controller.rounds import Round
 from raygan.errors import NonFiniteError
 from raygan.gan.bundle import pack, unpack
 from raygan.gan.pair import Pair

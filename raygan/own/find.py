@@ -17,8 +17,7 @@ from typing import Any
 from raygan.errors import ConfigError, did_you_mean
 from raygan.own.importing import import_part, register
 from raygan.own.names import Name, label, split
-from raygan.own.objects import OBJECTS
-from raygan.own.source import read
+from raygan.own.source import OBJECTS, read
 from raygan.own.trust import source
 
 BASES = {

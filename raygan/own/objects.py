@@ -13,13 +13,11 @@ constructor's parameters. Each is made again here, as a worker will make it, and
 
 from __future__ import annotations
 
-import ast
 import functools
-import importlib
 import inspect
 import secrets
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,31 +26,37 @@ from pydantic import BaseModel
 
 from raygan.errors import ConfigError
 from raygan.own.alike import NOT_THERE, difference
+from raygan.own.excerpt import from_script
+from raygan.own.find import settle
 from raygan.own.importing import import_again, register
 from raygan.own.names import DIGITS, Name, is_own, label, name_by_module, split
-from raygan.own.script import needed, reached
+from raygan.own.script import reached
 from raygan.own.settings import parameters
-from raygan.own.source import PREFIX, SOURCES, Source, hashed, is_installed, said
+from raygan.own.source import OBJECTS, PREFIX, SOURCES, is_installed, said
 
-OBJECTS: dict[str, Any] = {}
-"""Without a source: key -> the object."""
 ONE = {"network": "network", "loss": "loss", "data": "data", "strategy": "strategy"}
 
 
-def named(settings: Mapping[str, Any]) -> dict[str, Any]:
+Given = Callable[[Any], Mapping[str, Any]]
+"""What a config says of samples that are given as they are (`data.given.spec_of`)."""
+
+
+def named(settings: Mapping[str, Any], given: Given) -> dict[str, Any]:
     """The settings of `raygan.train`, each object by its name. Raises ConfigError."""
     out = dict(settings)
     for key in set(out) & set(ONE):
-        out[key] = spec_of(key, out[key])
+        out[key] = spec_of(key, out[key], given)
     for key, kind in (("metrics", "metric"), ("track", "tracker")):
         if isinstance(several := out.get(key), list | tuple):
-            out[key] = [spec_of(kind, one) for one in several]
+            out[key] = [spec_of(kind, one, given) for one in several]
     if isinstance(groups := out.get("pairs"), list | tuple):
-        out["pairs"] = [named(group) if isinstance(group, Mapping) else group for group in groups]
+        out["pairs"] = [
+            named(group, given) if isinstance(group, Mapping) else group for group in groups
+        ]
     return out
 
 
-def spec_of(kind: str, thing: Any) -> Any:
+def spec_of(kind: str, thing: Any, given: Given) -> Any:
     """What a config says of it: text and mappings as they are. Raises ConfigError."""
     if isinstance(thing, str) or thing is None:
         return thing
@@ -69,7 +73,7 @@ def spec_of(kind: str, thing: Any) -> Any:
     if isinstance(thing, functools.partial) and not thing.args:
         return {"name": _reference(kind, thing.func)[0], **thing.keywords}
     if kind == "data" and not inspect.isclass(thing):
-        return dict(importlib.import_module("raygan.data.given").spec_of(thing))
+        return dict(given(thing))
     if isinstance(thing, functools.partial):
         return {"name": _object(thing, getattr(thing.func, "__name__", ""))}
     if inspect.isclass(thing) or inspect.isroutine(thing) or inspect.ismodule(thing):
@@ -126,8 +130,6 @@ def _reference(kind: str, thing: Any) -> tuple[str, Any]:
     module = thing if inspect.ismodule(thing) else sys.modules[thing.__module__]
     if module.__name__.startswith(PREFIX):
         return name, thing
-    from raygan.own.find import settle
-
     settled = split(settle(kind, name))
     source = SOURCES[settled.key]
     # imported by name: it is the same one
@@ -196,49 +198,3 @@ def _object(thing: Any, what: str) -> str:
     OBJECTS[key] = thing
     plain = "".join(c if c.isalnum() else "_" for c in what.rpartition(".")[2]).strip("_")
     return str(Name("object", plain or "it", key))
-
-
-# ----------------------------------------------------------------------------------------- out of a
-# script, a notebook
-
-
-def from_script(module: ModuleType, names: Sequence[str]) -> Source | None:
-    """What these names need of the script or notebook that runs; None where there is no text."""
-    if file := getattr(module, "__file__", None):
-        return taken(Path(file).absolute(), names)
-    cells = _cells()
-    return _source("\n\n".join(cells), "", names, "notebook.py") if cells else None
-
-
-def taken(path: Path, names: Sequence[str]) -> Source | None:
-    """The same out of a file, which is not executed."""
-    try:
-        return _source(path.read_bytes().decode(), str(path), names, path.name)
-    except (OSError, UnicodeDecodeError, SyntaxError):
-        return None
-
-
-def _cells() -> list[str]:
-    """What was entered in a notebook, without magics."""
-    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    if shell is None:
-        return []
-    cells = []
-    for cell in shell.user_ns.get("In", ()):
-        text = "\n".join(
-            "" if line.startswith(("%", "!", "?")) else line for line in cell.splitlines()
-        )
-        try:
-            ast.parse(text)
-        except SyntaxError:
-            continue
-        cells.append(text)
-    return cells
-
-
-def _source(text: str, path: str, names: Sequence[str], file: str) -> Source | None:
-    found = needed(text, names, file)
-    if not found:
-        return None
-    files = {file: found}
-    return Source(files, path, hashed(files), taken=tuple(names))

@@ -80,6 +80,8 @@ def hashed(files: Mapping[str, str]) -> str:
 
 SOURCES: dict[str, Source] = {}
 """Everything that this process may import, by key: as sys.modules, one a process."""
+OBJECTS: dict[str, Any] = {}
+"""What has no source: key -> the object."""
 
 
 # ----------------------------------------------------------------------------------------------------------

@@ -175,7 +175,7 @@ def original(found: Claim) -> Source | None:
                 else None
             )
         if record.get("taken"):
-            from raygan.own.objects import taken
+            from raygan.own.excerpt import taken
 
             return taken(path, record["taken"])
         return read_path("", path)

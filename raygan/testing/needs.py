@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from raygan.components import Component, load_component
+from raygan.data.given import spec_of
 from raygan.own.objects import named
 
 COUNT = 6
@@ -29,5 +30,5 @@ def part_of(kind: str, thing: Any) -> Any:
     if isinstance(thing, Component):
         return thing
     if kind == "metric":  # a config has a list of them
-        return load_component(kind, named({"metrics": [thing]})["metrics"][0])
-    return load_component(kind, named({kind: thing})[kind])
+        return load_component(kind, named({"metrics": [thing]}, spec_of)["metrics"][0])
+    return load_component(kind, named({kind: thing}, spec_of)[kind])

@@ -14,6 +14,7 @@ from raygan.controller.ledger import Ledger
 from raygan.controller.orders import Save
 from raygan.controller.turns import turns
 from raygan.data.base import DataComponent, Samples
+from raygan.data.given import spec_of
 from raygan.errors import ConfigError, RayganError
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
@@ -38,7 +39,7 @@ def check_strategy(
         "num_pairs": num_pairs, "steps": steps, "round_steps": 2, "batch_size": 8, "pairs": [], "start_from": [],
         "evaluation": {"samples": 1500}, "resources": {"num_threads": 1}, "strategy": strategy,
     }  # fmt: skip
-    config = resolve(None, (), named(given | settings)).config
+    config = resolve(None, (), named(given | settings, spec_of)).config
     setup = Setup(config, _samples(config), torch.device("cpu"))
     whole = _Drive(strategy, setup).run({}, steps)
     memory: dict[str, Any] = {}

@@ -14,13 +14,15 @@ from torch import nn
 
 import raygan
 from raygan.config import load_component, resolve
+from raygan.data.given import spec_of as of_samples
 from raygan.errors import ConfigError, DataError
 from raygan.losses.hinge import Hinge
+from raygan.own.excerpt import taken
 from raygan.own.importing import register
 from raygan.own.names import label, split
-from raygan.own.objects import named, spec_of, taken
+from raygan.own.objects import named, spec_of
 from raygan.own.script import needed
-from raygan.own.source import SOURCES
+from raygan.own.source import OBJECTS, SOURCES
 from tests.own.conftest import PARTS, as_elsewhere
 
 FAST: dict[str, Any] = {
@@ -87,14 +89,20 @@ def fails(samples: torch.Tensor, held_out: torch.Tensor) -> float:
 
 def test_what_objects_are_called() -> None:
     here = str(Path(__file__).resolve())
-    assert spec_of("network", Net(width=8)) == {"name": f"{here}:Net", "width": 8}
-    assert spec_of("network", Net) == {"name": f"{here}:Net"}
-    assert spec_of("network", {"name": Net, "width": 3}) == {"name": f"{here}:Net", "width": 3}
-    assert spec_of("loss", Hinge(d_steps=2)) == {"name": "hinge", **Hinge(d_steps=2).model_dump()}
-    assert spec_of("loss", "hinge") == "hinge"
+    assert spec_of("network", Net(width=8), of_samples) == {"name": f"{here}:Net", "width": 8}
+    assert spec_of("network", Net, of_samples) == {"name": f"{here}:Net"}
+    assert spec_of("network", {"name": Net, "width": 3}, of_samples) == {
+        "name": f"{here}:Net",
+        "width": 3,
+    }
+    assert spec_of("loss", Hinge(d_steps=2), of_samples) == {
+        "name": "hinge",
+        **Hinge(d_steps=2).model_dump(),
+    }
+    assert spec_of("loss", "hinge", of_samples) == "hinge"
     with pytest.raises(ConfigError, match="Forgetful does not keep its setting 'size'"):
-        spec_of("network", Forgetful())
-    nested = named({"pairs": [{"count": 2, "network": Net}], "metrics": [mean]})
+        spec_of("network", Forgetful(), of_samples)
+    nested = named({"pairs": [{"count": 2, "network": Net}], "metrics": [mean]}, of_samples)
     assert nested == {
         "pairs": [{"count": 2, "network": {"name": f"{here}:Net"}}],
         "metrics": [{"name": f"{here}:mean"}],
@@ -150,13 +158,13 @@ def test_data_as_an_object(what: str) -> None:
     thing = DATA[what]()
     if what in ("a Dataset", "a list"):
         with pytest.raises(ConfigError, match=r"\[0\] is a tuple of 1|list"):
-            spec_of("data", thing)
+            spec_of("data", thing, of_samples)
         return
-    spec = spec_of("data", thing)
+    spec = spec_of("data", thing, of_samples)
     data: Any = load_component("data", spec)
     samples = data.load(0)
     assert len(samples.train) + len(samples.held_out) == 40
-    assert spec_of("data", thing) == spec, "the same samples, the same hash"
+    assert spec_of("data", thing, of_samples) == spec, "the same samples, the same hash"
 
 
 def test_what_a_script_runs_is_not_taken(tmp_path: Path) -> None:
@@ -210,7 +218,7 @@ def test_a_notebooks_cells_are_its_source(monkeypatch: pytest.MonkeyPatch) -> No
     main = types.ModuleType("__main__")
     exec(PARTS["network"], main.__dict__)
     monkeypatch.setitem(sys.modules, "__main__", main)
-    spec = spec_of("network", main.__dict__["Net"](width=5))
+    spec = spec_of("network", main.__dict__["Net"](width=5), of_samples)
     assert spec["width"] == 5
     assert label(spec["name"]) == "notebook.py:Net"
     assert "ls" not in SOURCES[split(spec["name"]).key].files["notebook.py"].split()
@@ -230,9 +238,7 @@ def test_what_has_no_source_trains_inline_and_says_so(
     run = raygan.train("ring8-sgan", **settings, run_dir=tmp_path, name="mine")
     assert "can be resumed and sampled in this process only" in caplog.text
     assert run.generator("best").sample(2).shape == (2, 2)
-    from raygan.own import objects
-
     as_elsewhere()
-    objects.OBJECTS.clear()
+    OBJECTS.clear()
     with pytest.raises(ConfigError, match="its source is not here"):
         raygan.Run.load(tmp_path / "mine").generator("best")

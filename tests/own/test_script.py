@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from raygan.config import load_component
+from raygan.data.given import spec_of as of_samples
 from raygan.errors import ConfigError
 from raygan.own.names import split
 from raygan.own.objects import spec_of
@@ -466,7 +467,7 @@ given = functools.partial(Net, w=7)
 def test_what_is_alike_is_taken(case: str, executed: Any) -> None:
     future = "from __future__ import annotations\n" if case == "annotations as text" else ""
     given = executed(f"{future}{HEAD}{ALIKE[case]}")["given"]
-    spec = spec_of("network", given)
+    spec = spec_of("network", given, of_samples)
     assert split(spec["name"]).key in SOURCES
     made: Any = load_component("network", spec)
     assert getattr(made, "w", 2) == spec.get("w", 2)
@@ -746,7 +747,7 @@ given = Net
 def test_what_would_be_something_else_is_refused(case: str, executed: Any) -> None:
     given = executed(f"{HEAD}{DIFFER[case]}", ("--width", "9"))["given"]
     with pytest.raises(ConfigError) as told:
-        spec_of("network", given)
+        spec_of("network", given, of_samples)
     assert case.partition(" -> ")[2] in str(told.value)
     assert "\n" not in str(told.value)
 
@@ -758,9 +759,9 @@ def test_a_class_of_a_neighbouring_file_inside(
     monkeypatch.syspath_prepend(str(tmp_path))
     text = f"import beside_it\nclass Net:\n    def __init__(self): self.c = beside_it.C(){BODY}"
     here = executed(f"{HEAD}{text}\nn, same = Net(), Net()\nn.c.v = 3\n")
-    assert spec_of("network", here["same"])
+    assert spec_of("network", here["same"], of_samples)
     with pytest.raises(ConfigError, match=r"c\.v is 3, and 2"):
-        spec_of("network", here["n"])
+        spec_of("network", here["n"], of_samples)
 
 
 @pytest.mark.parametrize(("now", "then"), [("W = 9", "W is 9, and 4"), ("Net.w = 9", "Net.w is 9")])
@@ -774,20 +775,22 @@ def test_a_module_of_the_users_that_was_changed(
     monkeypatch.delitem(sys.modules, "my_nets_x", raising=False)
     import my_nets_x
 
-    assert spec_of("network", my_nets_x.Net)
+    assert spec_of("network", my_nets_x.Net, of_samples)
     exec(now, my_nets_x.__dict__)
     with pytest.raises(ConfigError, match=then):
-        spec_of("network", my_nets_x.Net)
+        spec_of("network", my_nets_x.Net, of_samples)
     monkeypatch.delitem(sys.modules, "my_nets_x")
 
 
 def test_what_was_used_since_it_was_made_is_made_anew(executed: Any) -> None:
     text = f"SEEN = []\nclass Net:\n    def g(self): SEEN.append(1){BODY}"
     here = executed(f"{HEAD}{text}\n")
-    spec: Any = spec_of("network", here["Net"])
+    spec: Any = spec_of("network", here["Net"], of_samples)
     made: Any = load_component("network", spec)
     made.made_of().g()
-    assert spec_of("network", here["Net"]) == spec, "the copy has seen one, the script none"
+    assert spec_of("network", here["Net"], of_samples) == spec, (
+        "the copy has seen one, the script none"
+    )
 
 
 STARTS = {

@@ -20,8 +20,7 @@ from raygan.errors import ConfigError
 from raygan.own import trust
 from raygan.own.importing import register
 from raygan.own.inside import objects, refuse_unsettled
-from raygan.own.objects import OBJECTS
-from raygan.own.source import SOURCES, Source
+from raygan.own.source import OBJECTS, SOURCES, Source
 
 UNSPLIT = ("folder", "idx", "npz", "parquet", "zip")
 """Data sets whose last samples were held out, before a config said how."""

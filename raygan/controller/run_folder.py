@@ -221,7 +221,8 @@ def find_run(path: str | Path) -> Path:
             f"run {str(path)!r}: {len(begun)} runs begin like this: {shown}. Write more of the"
             " name."
         )
-    if (folder / "config.json").is_file():
+    # os.path: a name that is too long is no file, and no error
+    if os.path.isfile(folder / "config.json"):  # noqa: PTH113
         raise ConfigError(
             f"run {str(path)!r} is an export, and no run folder. `raygan serve` and raygan.load(...)"
             " take it; for all else name the run that it was made of."

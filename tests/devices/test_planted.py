@@ -57,10 +57,10 @@ BUGS = {
         "raygan.strategies.pmgan.slots:generator_loss", ", device=x.device", "", "pmgan"
     ),
     "the judge's mask on the host": Bug(
-        "raygan.strategies.pmgan.judge:Judge.update", "dtype=torch.bool, device=self.device", "dtype=torch.bool", "pmgan"
+        "raygan.strategies.pmgan.mixture:Mixture.of", "dtype=torch.bool, device=device", "dtype=torch.bool", "pmgan"
     ),
     "a slot's samples stay on the host": Bug(
-        "raygan.strategies.pmgan.judge:Judge.update", "[:share])).to(self.device)", "[:share]))", "pmgan"
+        "raygan.strategies.pmgan.mixture:Mixture.of", "torch.from_numpy(x).to(device)", "torch.from_numpy(x)", "pmgan"
     ),
     "a slot written from the device": Bug(
         "raygan.strategies.pmgan.generator:Generator.write", ".detach().cpu()", ".detach()", "pmgan"

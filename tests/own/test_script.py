@@ -546,14 +546,14 @@ class Net(nn.Module):
 n = Net(); n.register_buffer('x', torch.zeros(3))
 given = n
 
-# a hook -> b._forward_hooks is [<built-in function print>], and []
+# a hook -> b._forward_hooks is [<built-in function len>], and []
 class Net(nn.Module):
     def __init__(self):
         super().__init__()
         self.b = nn.Linear(2, 2)
     METHODS
 given = Net()
-given.b.register_forward_hook(print)
+given.b.register_forward_hook(len)
 
 # an item of two -> T[(1, 2)] is 4, and 3
 T = {(1, 2): 3}

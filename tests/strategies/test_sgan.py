@@ -623,7 +623,7 @@ def test_updates_of_messengers_that_are_skipped_are_counted(
     monkeypatch.setattr(
         "raygan.strategies.sgan.messengers.d_steps", lambda *a: [math.nan] * len(a[3])
     )
-    monkeypatch.setattr("raygan.strategies.sgan.messengers.S.d_step", lambda *a: math.nan)
+    monkeypatch.setattr("raygan.strategies.sgan.messengers.S.d_step", lambda *a, **k: math.nan)
     for opponents in (pair.opposition.here, *(d.shard.opponents for d in pair.opposition.deputies)):  # type: ignore[attr-defined]
         opponents.batched = batched
     assert pair.train(1, board)["bad_steps"] == 4 * 2

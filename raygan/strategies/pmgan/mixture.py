@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -25,17 +24,30 @@ class Mixture:
 
     batches: Mapping[str, Tensor]
     """generator -> its samples (share, *shape)."""
-    classes: int
-    """Of C; more than there are generators, where others may come."""
+    fake: Tensor
+    """All of them, (N, *shape)."""
+    labels: Tensor
+    """The class of each sample, (N,)."""
+    active: Tensor
+    """(classes,) bool: the others are kept out of the softmax, so that nobody can be taken for one
+    who is not there.
+    """
 
     @classmethod
     def of(
         cls, slots: Mapping[str, Publication], batch_size: int, classes: int, device: torch.device
     ) -> Mixture:
-        """Beside so many real samples."""
+        """Beside so many real samples. classes: of C; more than there are generators, where others
+        may come.
+        """
         share = share_of(batch_size, len(slots))
         taken = {g: whole(slot.arrays["samples"][:share]) for g, slot in slots.items()}
-        return cls({g: torch.from_numpy(x).to(device) for g, x in taken.items()}, classes)
+        batches = {g: torch.from_numpy(x).to(device) for g, x in taken.items()}
+        labels = [index_of(g) for g, x in batches.items() for _ in range(len(x))]
+        active = torch.zeros(classes, dtype=torch.bool, device=device)
+        active[[index_of(g) for g in batches]] = True
+        fake = torch.cat(list(batches.values()))
+        return cls(batches, fake, torch.tensor(labels, device=device), active)
 
     @property
     def indices(self) -> list[int]:
@@ -46,26 +58,6 @@ class Mixture:
     def sizes(self) -> list[int]:
         """Samples of each."""
         return [len(x) for x in self.batches.values()]
-
-    @cached_property
-    def fake(self) -> Tensor:
-        """All of them, (N, *shape)."""
-        return torch.cat(list(self.batches.values()))
-
-    @cached_property
-    def labels(self) -> Tensor:
-        """The class of each sample, (N,)."""
-        of_each = [i for i, n in zip(self.indices, self.sizes, strict=True) for _ in range(n)]
-        return torch.tensor(of_each, device=self.fake.device)
-
-    @cached_property
-    def active(self) -> Tensor:
-        """(classes,) bool: the others are kept out of the softmax, so that nobody can be taken for
-        one who is not there.
-        """
-        active = torch.zeros(self.classes, dtype=torch.bool, device=self.fake.device)
-        active[self.indices] = True
-        return active
 
     def by_generator(self, network: nn.Module) -> nn.Module:
         """The network as each generator will use it: on its own samples' statistics alone."""

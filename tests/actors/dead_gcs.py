@@ -41,7 +41,7 @@ def kill_unseen(controller: Controller, link: HubLink) -> None:
             lambda: link.tick(controller),
             lambda: executor.wait(0.1),
             lambda: executor.departures.helpers_too(),
-            executor.ages,
+            executor.pulse.ages,
         ):
             begun = time.monotonic()
             ask()

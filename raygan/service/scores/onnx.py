@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -38,10 +40,14 @@ def write_onnx(
                 " --onnx."
             )
     batch = torch.export.Dim("batch", min=1, max=65536)
-    program = torch.onnx.export(
-        network, (torch.zeros_like(example[:2]),), dynamo=True, input_names=names[:1], output_names=names[1:],
-        dynamic_shapes=({0: batch},), verbose=False,
-    )  # fmt: skip
+    # of torch's own affairs (no torchvision, names to come), a line each for every network: what it
+    # has made is compared below
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings(action="ignore"):
+        program = torch.onnx.export(
+            network, (torch.zeros_like(example[:2]),), dynamo=True, input_names=names[:1], output_names=names[1:],
+            dynamic_shapes=({0: batch},), verbose=False,
+        )  # fmt: skip
     assert program is not None, "the exporter gave nothing"
     program.save(str(path), external_data=False)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])

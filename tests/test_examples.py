@@ -16,6 +16,7 @@ import raygan
 from raygan import testing
 from raygan.cli import main
 from raygan.config import resolve
+from raygan.data.given import spec_of
 from raygan.own.objects import named
 from raygan.service.plan import plan_text
 from raygan.service.runs.run import Run
@@ -49,7 +50,7 @@ def test_they_are_short_and_listed() -> None:
 @pytest.mark.parametrize("name", CHECKS)
 def test_each_passes_the_checks(name: str) -> None:
     kind, check = CHECKS[name]
-    part = resolve(None, (), named({kind: str(EXAMPLES / name)})).config.component(kind)
+    part = resolve(None, (), named({kind: str(EXAMPLES / name)}, spec_of)).config.component(kind)
     assert type(part).__module__ != kind, "of the example's own file"
     assert (check(part) is not None) == (kind == "data"), (
         "it raises where the part is at fault; of data it gives the samples"
@@ -93,7 +94,7 @@ def test_what_a_strategy_does_not_say_is_not_left_out_without_a_word(name: str) 
     bytes of what they do not know.
     """
     own = str(EXAMPLES / name)
-    resolved = resolve(None, (), named({**TINY, "num_pairs": 3, "strategy": own}))
+    resolved = resolve(None, (), named({**TINY, "num_pairs": 3, "strategy": own}, spec_of))
     results = verify_config(resolved.config, 20, "local", True)
     assert all(r.ok for r in results)
     told, cost = plan_text(resolved, "local"), costs(resolved.config, 10, 0.0)

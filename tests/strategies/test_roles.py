@@ -11,6 +11,7 @@ import pytest
 import raygan
 from raygan.cli import main
 from raygan.config import Config, resolve
+from raygan.data.given import spec_of
 from raygan.errors import RayganError
 from raygan.own.objects import named
 from raygan.service.plan import plan_text
@@ -48,7 +49,7 @@ def own(folder: Path, text: str) -> Config:
     file.write_text(text)
     settings = {**TINY, "strategy": str(file), "num_pairs": 2, "steps": 20}
     settings["evaluation"] = {"every_steps": 20, "samples": 1600}
-    return resolve(None, (), named(settings)).config
+    return resolve(None, (), named(settings, spec_of)).config
 
 
 def test_a_player_of_its_own_counts_as_no_pair_and_is_not_scored(
@@ -107,7 +108,8 @@ def test_an_own_strategy_names_its_main_player_and_its_judge_as_it_likes() -> No
 def test_plan_verify_and_costs_take_it_and_say_what_they_do_not_know(tmp_path: Path) -> None:
     config = own(tmp_path, TEACHER)
     assert "does not say" in plan_text(
-        resolve(None, (), named({**TINY, "strategy": str(tmp_path / "taught.py")})), "local"
+        resolve(None, (), named({**TINY, "strategy": str(tmp_path / "taught.py")}, spec_of)),
+        "local",
     )
     assert math.isnan(costs(config, 1, 0.0)["megabytes"])
     results = verify_config(config, 4, "local", inline_only=True)
@@ -131,7 +133,7 @@ def test_an_order_that_cannot_be_carried_out_is_one_line_and_nothing_hangs(
         elif verb == "verify":
             verify_config(config, 4, "local", inline_only=True)
         else:
-            plan_text(resolve(None, (), named(settings)), "local")
+            plan_text(resolve(None, (), named(settings, spec_of)), "local")
     assert "taught" in str(caught.value)
     assert "\n" not in str(caught.value)
 

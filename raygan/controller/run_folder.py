@@ -28,7 +28,7 @@ from raygan.controller.log_writer import Telemetry
 from raygan.controller.new_run import NameTaken, hidden, is_made_now, made, publish
 from raygan.controller.versions import refuse_newer
 from raygan.errors import ConfigError, RayganError, did_you_mean
-from raygan.paths import in_bucket, on_disk
+from raygan.paths import expanded, in_bucket, on_disk
 
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 
@@ -221,8 +221,7 @@ def find_run(path: str | Path) -> Path:
             f"run {str(path)!r}: {len(begun)} runs begin like this: {shown}. Write more of the"
             " name."
         )
-    # os.path: a name that is too long is no file, and no error
-    if os.path.isfile(folder / "config.json"):  # noqa: PTH113
+    if is_export(folder):
         raise ConfigError(
             f"run {str(path)!r} is an export, and no run folder. `raygan serve` and raygan.load(...)"
             " take it; for all else name the run that it was made of."
@@ -233,6 +232,13 @@ def find_run(path: str | Path) -> Path:
         else "`raygan runs` lists the runs."
     )
     raise ConfigError(f"run {str(path)!r} is not a run folder (it has no run.json). {hint}")
+
+
+def is_export(folder: str | Path) -> bool:
+    """Has `raygan export` written it? A run folder has a config too, and a run.json."""
+    there = expanded(folder)
+    # os.path: a name that is too long is no file, and no error
+    return os.path.isfile(there / "config.json") and not os.path.exists(there / "run.json")  # noqa: PTH110, PTH113
 
 
 def _is_run(folder: Path) -> bool:

@@ -34,7 +34,8 @@ def sample(argv: Sequence[str]) -> int:
 def serve(argv: Sequence[str]) -> int:
     """A generator behind HTTP."""
     args = parse("serve", argv)
-    from raygan.service.scores.loading import SCHEME, is_export
+    from raygan.controller.run_folder import is_export
+    from raygan.service.scores.loading import SCHEME
     from raygan.service.serving import running
     from raygan.service.serving.source import Source
 

@@ -9,8 +9,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from raygan.controller.run_folder import is_export
 from raygan.errors import CheckpointError, ConfigError
-from raygan.paths import expanded
 
 if TYPE_CHECKING:
     from raygan.service.runs.generators import Generators
@@ -38,12 +38,6 @@ def load(source: str | Path, which: str | None = None, *, trust_code: bool = Fal
 
     run = Run.load(folder, trust_code=trust_code).use_code()
     return run.generator(which or run.main_player)
-
-
-def is_export(folder: str | Path) -> bool:
-    """Has `raygan export` written it? A run folder has a config too, and a run.json."""
-    there = expanded(folder)
-    return (there / "config.json").is_file() and not (there / "run.json").exists()
 
 
 def address(source: str) -> str:

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from raygan.errors import ConfigError
 from raygan.gan.pair import Pair
-from raygan.gan.random_streams import Streams
 from raygan.losses.base import LossComponent, examine
 from raygan.networks.base import NetworkComponent
 from raygan.own.calling import calling
@@ -56,15 +55,15 @@ def refuse_names(strategy: str, players: Sequence[str]) -> None:
 
 
 def _try(setup: Setup, player: str) -> None:
-    config, shape = setup.config.of(player), setup.data.shape
+    config = setup.config.of(player)
     network = cast(NetworkComponent, config.component("network"))
     where = f"network {label(network.name)}"
     with (
         torch.random.fork_rng(devices=[]),
         calling("network", network.name, "building or calling it"),
     ):
-        g = network.generator(shape, Streams(0, "fit").at("g", device="cpu"))
-        d = network.discriminator(shape, Streams(0, "fit").at("d", device="cpu"))
+        parts = replace(setup.parts(player), batch_size=COUNT)
+        g, d = parts.generator, parts.discriminator
         real = setup.data.batch(COUNT, torch.Generator().manual_seed(0), torch.device("cpu"))
         fake = g(torch.zeros(COUNT, network.z_dim).uniform_(-1, 1))
         if not isinstance(fake, Tensor) or fake.shape != real.shape:
@@ -86,12 +85,11 @@ def _try(setup: Setup, player: str) -> None:
         )
     loss = cast(LossComponent, config.component("loss"))
     examine(loss, network.judges)
-    _two_steps(setup, player, network, loss)
+    _two_steps(Pair(player, parts), network, loss)
 
 
-def _two_steps(setup: Setup, player: str, network: NetworkComponent, loss: LossComponent) -> None:
+def _two_steps(pair: Pair, network: NetworkComponent, loss: LossComponent) -> None:
     """As training does them: an optimizer or a backward pass refuses what a forward pass takes."""
-    pair = Pair(player, replace(setup.parts(player), batch_size=COUNT))
     own = ("network", network.name) if is_own(network.name) else ("loss", loss.name)
     counted: list[dict[str, float]] = []
     with torch.random.fork_rng(devices=[]), calling(*own, "a first step of training"):

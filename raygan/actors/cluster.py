@@ -194,13 +194,18 @@ def read_again() -> None:
     AuthenticationTokenLoader.instance().reset_cache()
 
 
+def _host_and_port(address: str) -> tuple[str, str] | None:
+    """Of host:port; None for what is no such address."""
+    host, colon, port = address.rpartition(":")
+    return (host.strip("[]"), port) if colon and "//" not in host else None
+
+
 def knock(address: str) -> None:
     """Raises ConfigError where nobody listens at host:port, which Ray itself tells after minutes."""
-    host, colon, port = address.rpartition(":")
-    if not colon or "//" in host:
+    if (there := _host_and_port(address)) is None:
         return
     try:
-        socket.create_connection((host.strip("[]"), int(port)), PATIENCE_S).close()
+        socket.create_connection((there[0], int(there[1])), PATIENCE_S).close()
     except (OSError, ValueError, OverflowError) as error:
         raise ConfigError(
             f"address = {address!r}: nobody listens there ({error}). Start a cluster with `ray"
@@ -210,10 +215,9 @@ def knock(address: str) -> None:
 
 def refuse_dashboard(address: str) -> None:
     """Raises ConfigError where HTTP is spoken at host:port: Ray itself waits there for minutes."""
-    host, colon, port = address.rpartition(":")
-    if not colon or "//" in host:
+    if (there := _host_and_port(address)) is None:
         return
-    asked = http.client.HTTPConnection(host.strip("[]"), int(port), timeout=HTTP_S)
+    asked = http.client.HTTPConnection(there[0], int(there[1]), timeout=HTTP_S)
     try:
         asked.request("HEAD", "/")
         asked.getresponse()

@@ -34,19 +34,20 @@ def sweep(argv: Sequence[str]) -> int:
         sweeping.check(spec, file)
         print(estimate.text(spec))
         return 0
+    failed: sweeping.TrialsFailed | None = None
     try:
         folder = sweeping.sweep(
         file, run_dir=expanded(args.get("run-dir") or "runs"), resume=args.has("resume"),
         address=args.get("address") or "auto", samples=whole_number(args, "samples", 0, least=1) or None,
         max_concurrent=whole_number(args, "max-concurrent", 0, least=1) or None, track=args.get("track"),
     )  # fmt: skip
-    except sweeping.TrialsFailed as failed:
-        sweep_report.write(failed.folder)
-        print(sweep_report.text(failed.folder))
-        raise
+    except sweeping.TrialsFailed as error:
+        folder, failed = error.folder, error
     # Also after --resume with nothing left to do: reports are made anew from the runs.
     sweep_report.write(folder)
     print(sweep_report.text(folder))
+    if failed is not None:
+        raise failed
     return 0
 
 

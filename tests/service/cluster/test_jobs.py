@@ -13,6 +13,7 @@ from raygan.cli import main
 from raygan.errors import ConfigError, StaleEpochError
 from raygan.service.cluster import jobs, package
 from raygan.service.cluster.job_arguments import RUN_DIR, for_a_job
+from tests.service.cluster.sending import submitted
 
 
 def said(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str]:
@@ -273,12 +274,7 @@ def test_a_job_whose_driver_was_lost_is_sent_again_and_goes_on(
     monkeypatch.setattr(jobs.Job, "follow", follow)
     sender = cluster(client)
     monkeypatch.setattr(jobs, "Jobs", lambda address: sender)
-    with pytest.raises(SystemExit) as end:
-        main([
-            "submit", "--working-dir", str(tmp_path), "--retries", str(retries), "--",
-            "train", "--name", "mine", "--run-dir", "/r",
-        ])  # fmt: skip
-    assert end.value.code == code
+    assert submitted(tmp_path, retries) == code
     assert len(client.sent) == sent
     assert len({job["submission_id"] for job in client.sent}) == sent
     assert (

@@ -10,9 +10,9 @@ import pytest
 import requests
 from aiohttp import ClientConnectionError
 
-from raygan.cli import main
 from raygan.errors import ConfigError, OutOfSightError
 from raygan.service.cluster import jobs, sight
+from tests.service.cluster.sending import submitted
 
 BROKEN = RuntimeError("WebSocket connection closed unexpectedly with close code 1006")
 REFUSED = requests.ConnectionError("Connection refused")
@@ -146,12 +146,7 @@ def test_a_job_that_is_lost_with_its_head_is_sent_again(
     client = Client([["step 1\n"]], answers)
     sender = cluster(client)
     monkeypatch.setattr(jobs, "Jobs", lambda address: sender)
-    with pytest.raises(SystemExit) as end:
-        main([
-            "submit", "--working-dir", str(tmp_path), "--retries", str(retries), "--",
-            "train", "--name", "mine", "--run-dir", "/r",
-        ])  # fmt: skip
-    assert (end.value.code, len(client.sent)) == (code, sent)
+    assert (submitted(tmp_path, retries), len(client.sent)) == (code, sent)
     told = capsys.readouterr()
     assert "Traceback" not in told.err
     assert ("raygan runs --address http://head:8265" in told.err) == (code == 7)

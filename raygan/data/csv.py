@@ -17,11 +17,14 @@ from raygan.data.lines import (
     Form,
     beginning,
     cleaned,
+    comments,
     exact,
     fractions,
     leading,
     separator,
+    uncommented,
     unspaced,
+    without,
 )
 from raygan.data.record import Record
 from raygan.data.search import must_be_file
@@ -57,6 +60,10 @@ class Csv(TableComponent):
         from pyarrow import csv
 
         start = beginning(path)
+        before, told = comments(start)
+        if told:
+            record.convert("comment lines left out (#)", told)
+            start = without(start, before)
         lines = self._lines(start)
         tabs = path.name.removesuffix(".gz").endswith(TABS)
         mark = "\t" if tabs else separator(lines)
@@ -67,6 +74,7 @@ class Csv(TableComponent):
             io.BytesIO(start), csv.ReadOptions(block_size=block), csv.ParseOptions(delimiter=mark)
         )
         first = list(map(unspaced, top.column_names))
+        first[0] = uncommented(first[0])
         names = self.header if self.header is not None else has_names(self.where, first, top)
         if names and not len(top):
             raise DataError(
@@ -75,7 +83,7 @@ class Csv(TableComponent):
         record.convert("first row taken as names" if names else "first row taken as a sample")
         if not names and mark == ",":
             self._check_commas(lines)
-        form = Form(path, mark, block, names, leading(start))
+        form = Form(path, mark, block, names, before + leading(start))
         # as in a column of numbers: NA is no class
         found, blank = form.rows(csv.ConvertOptions(strings_can_be_null=True))
         if blank:

@@ -1,7 +1,7 @@
 """Which columns of a table are features: numbers that are no labels, ids or numbers of rows.
 Training on these would be seen by nobody.
 
-by its name       label, class_label, user_id, Unnamed: 0
+by its name       label, class_label, user_id, Unnamed: 0; y, unless it stands beside x
 by its numbers    0, 1, 2, ... or 1, 2, 3, ... from the first row to the last
 """
 
@@ -37,12 +37,21 @@ def features(table: Any) -> list[str]:
         field.name
         for field in table.schema
         if is_number(field.type)
-        and not names_no_feature(field.name, field.type)
+        and (is_ordinate(field, table.schema) or not names_no_feature(field.name, field.type))
         and field.name not in index
     ]
     # alone it can be beside nothing that it numbers
     alone = len(table.schema) == 1
     return [n for n in good if alone or not counts_up(table, n)]
+
+
+def is_ordinate(field: Any, schema: Any) -> bool:
+    """Is it the y of a point (x, y)? Beside x1, x2, ... it is what they are to tell."""
+    import pyarrow.types as types
+
+    if field.name.lower() != "y" or not types.is_floating(field.type):
+        return False
+    return "x" in {name.lower() for name in schema.names}
 
 
 def names_no_feature(name: str, kind: Any) -> bool:

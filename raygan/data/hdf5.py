@@ -16,7 +16,7 @@ from raygan.data.files import FileComponent
 from raygan.data.fitting import Fitting
 from raygan.data.keeping import LARGE
 from raygan.data.labels import as_classes
-from raygan.data.npz import listed, one_of
+from raygan.data.npz import check_dense, listed, one_of
 from raygan.data.record import Array, Read, Record
 from raygan.data.room import check_room
 from raygan.data.rows import Rows
@@ -81,6 +81,7 @@ class Hdf5(FileComponent, ArraySettings, Fitting):
         # the samples may be asked for by the same key as the labels: then they are those
         rest = {n: s for n, s in shapes.items() if n != self.labels or n == self.key}
         key = one_of(self.where, rest, self.key)
+        check_dense(self.where, key, rest)
         for other in rest:
             if other != key:
                 record.skip("other arrays of the file", other)

@@ -39,13 +39,13 @@ class Form:
     block: int
     named: bool
     before: int
-    """Blank lines at the beginning."""
+    """Lines at the beginning that are comments or blank."""
 
     def rows(self, cells: Any) -> tuple[Any, int]:
         """(The table, blank lines that were left out): one is a number that is missing where there
         is one column, and nothing where there are several.
         """
-        found = self._read(cells)
+        found = self._read(cells, skip_rows=self.before)
         inside, after = blank_lines(self.path)
         if not inside:
             return found, 0
@@ -139,10 +139,45 @@ def blank_lines(path: Path) -> tuple[bool, int]:
     return inside, max(0, len(LINE_END.findall(ends)) - 1)
 
 
+def comments(start: bytes) -> tuple[int, int]:
+    """(Lines at the beginning up to the last comment, how many of them are comments): those with a #
+    in front, less the last one where it names the columns, as `numpy.savetxt` writes it.
+
+    >>> comments(b"# by a tool\\nx,y\\n1,2"), comments(b"# by a tool\\n# x,y\\n1,2"), comments(b"1,2")
+    ((1, 1), (1, 1), (0, 0))
+    """
+    lines = start.removeprefix(codecs.BOM_UTF8).splitlines()
+    told = [line.lstrip().startswith(b"#") for line in lines]
+    below = next((i for i, line in enumerate(lines) if line.strip() and not told[i]), 0)
+    while below and not told[below - 1]:
+        below -= 1
+    if not below:
+        return 0, 0
+    rest = [line for line in lines[below:] if line.strip()]
+    mark = separator(rest).encode()
+    names, first = (unquoted(line).split(mark) for line in (lines[below - 1], rest[0]))
+    named = len(names) == len(first) > 1 and any(map(NUMERAL.fullmatch, first))
+    return below - named, sum(told[: below - named])
+
+
+def without(start: bytes, lines: int) -> bytes:
+    """What follows so many lines."""
+    return b"".join(start.removeprefix(codecs.BOM_UTF8).splitlines(keepends=True)[lines:])
+
+
 def leading(start: bytes) -> int:
     """Blank lines at the beginning."""
     text = start.removeprefix(codecs.BOM_UTF8)
     return len(LINE_END.findall(text[: len(text) - len(text.lstrip(b"\r\n"))]))
+
+
+def uncommented(name: str) -> str:
+    """Of a first column: # alone is a name.
+
+    >>> uncommented("# x"), uncommented("#")
+    ('x', '#')
+    """
+    return name.lstrip("# ") or name
 
 
 def unspaced(cell: str) -> str:

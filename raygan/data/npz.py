@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,6 +30,15 @@ from raygan.errors import DataError
 
 USUAL = ("images", "data", "x", "arr_0")
 """Names of samples; the surest first."""
+SPARSE = (
+    {"data", "indices", "indptr"},
+    {"data", "row", "col"},
+    {"data", "offsets", "shape"},
+    {"data", "ir", "jc"},
+)
+"""Arrays of one matrix: compressed by rows or columns, by coordinates, by diagonals (scipy.sparse);
+MATLAB's.
+"""
 DAMAGED = (ValueError, OSError, EOFError, KeyError, AttributeError, TypeError, SyntaxError, NotImplementedError, RuntimeError,
            zlib.error, zipfile.BadZipFile)  # fmt: skip
 
@@ -81,6 +90,7 @@ class Npz(FileComponent, ArraySettings, Fitting):
                 raise DataError(f"{where} holds {twice[0]} twice. Save it anew.")
             shapes = {name: stored(path, name)[2] for name in dict.fromkeys(there)}
             key = one_of(where, shapes, self.key)
+            check_dense(where, key, there)
             for other in there:
                 if other != key:
                     record.skip("other arrays of the archive", other)
@@ -101,6 +111,19 @@ def lone_array(path: Path) -> Array:
         return np.asarray(np.load(path, allow_pickle=False))
     except DAMAGED as error:
         raise damaged(path, error) from None
+
+
+def check_dense(where: str, key: str, names: Iterable[str]) -> None:
+    """Raises DataError where an array and those beside it are one sparse matrix: its `data` are the
+    numbers that are not 0, without their places.
+    """
+    folder, _, name = key.rpartition("/")
+    beside = {n.rpartition("/")[2] for n in names if n.rpartition("/")[0] == folder}
+    if any(name in parts <= beside for parts in SPARSE):
+        raise DataError(
+            f"{where}: {key!r} is a part of a sparse matrix. Save it dense: numpy.save(PATH,"
+            " matrix.toarray())."
+        )
 
 
 def check_objects(where: str, dtype: np.dtype[Any]) -> None:

@@ -44,28 +44,22 @@ class Parquet(TableComponent, PictureSettings):
         import pyarrow
 
         record = Record(f"parquet:{self.path}")
-        try:
-            files = opened(self.path, record)
-            check_alike(files)
-            # labels first: bytes of theirs are no pictures
-            rest, named_by = parted(self.where, files[0].schema.empty_table(), self.labels)
-            if column := picture_column(self.where, rest.schema, self.column):
-                labels = None
-                if named_by is not None:
-                    labels = pyarrow.concat_tables([f.read(named_by.column_names) for f in files])
-                for name in rest.column_names:
-                    if name != column:
-                        record.skip("columns", name)
-                count = sum(f.rows for f in files)
-                named = pictures(self.where, files, column, partial(refuse_path, self.where))
-                found, names = stack_images(self.where, self, record, count, named, self.scale)
-                return labelled(self.where, found, names, labels, record)
-            return super().read()
-        except (pyarrow.ArrowException, OSError) as error:
-            why = " ".join(str(error).split())
-            raise DataError(
-                f"data.parquet: {self.path} cannot be read ({why}). Check the path."
-            ) from None
+        files = opened(self.path, record)
+        check_alike(files)
+        # labels first: bytes of theirs are no pictures
+        rest, named_by = parted(self.where, files[0].schema.empty_table(), self.labels)
+        if column := picture_column(self.where, rest.schema, self.column):
+            labels = None
+            if named_by is not None:
+                labels = pyarrow.concat_tables([f.read(named_by.column_names) for f in files])
+            for name in rest.column_names:
+                if name != column:
+                    record.skip("columns", name)
+            count = sum(f.rows for f in files)
+            named = pictures(self.where, files, column, partial(refuse_path, self.where))
+            found, names = stack_images(self.where, self, record, count, named, self.scale)
+            return labelled(self.where, found, names, labels, record)
+        return super().read()
 
     def table(self, record: Record) -> tuple[Any, bool]:
         """All shards as one table, with names."""

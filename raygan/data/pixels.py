@@ -78,7 +78,7 @@ def decode(what: str, raw: bytes, background: Background, said: Callable[[str], 
             check_room(what, each * image.width * image.height)
             if getattr(image, "is_animated", False):
                 said("first frame of several")
-            written = Written.of(image)
+            written = Written.of(image, raw)
             image = written.mended(upright(image, said), said)
             return pixels(what, image, background, zlib.crc32(raw), said)
     except UnidentifiedImageError:

@@ -48,12 +48,14 @@ class Shard:
     def read(self, columns: list[str] | None = None) -> Any:
         """These columns, or all, as a table."""
         names = self.schema.names if columns is None else columns
-        return self._filled(self.file.read(columns=self._own(names)), names)
+        with reading(self.path):
+            return self._filled(self.file.read(columns=self._own(names)), names)
 
     def batches(self, size: int, columns: list[str]) -> Iterator[Any]:
         """These columns, so many rows at a time."""
-        for batch in self.file.iter_batches(size, columns=self._own(columns)):
-            yield self._filled(batch, columns)
+        with reading(self.path):
+            for batch in self.file.iter_batches(size, columns=self._own(columns)):
+                yield self._filled(batch, columns)
 
     def _own(self, names: list[str]) -> list[str]:
         return [name for name in names if name not in self.told]
@@ -67,13 +69,27 @@ class Shard:
         return some.select(names)
 
 
-def opened(text: str, record: Record) -> list[Shard]:
-    """The shards by name. Raises DataError, pyarrow's errors."""
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """What goes wrong is told with the file's own name, which among many shards helps most."""
     import pyarrow
+
+    try:
+        yield
+    except (pyarrow.ArrowException, OSError) as error:
+        why = " ".join(str(error).split())
+        raise DataError(f"data.parquet: {path} cannot be read ({why}). Check the file.") from None
+
+
+def opened(text: str, record: Record) -> list[Shard]:
+    """The shards by name. Raises DataError."""
     import pyarrow.parquet
 
     paths, root = shards(text, record), must_exist("parquet", text)
-    files = [pyarrow.parquet.ParquetFile(path) for path in paths]
+    files = []
+    for path in paths:
+        with reading(path):
+            files.append(pyarrow.parquet.ParquetFile(path))
     told = [folder_columns(path.relative_to(root).parts[:-1]) for path in paths]
     # a column that the files hold as well is theirs
     names = [n for n in dict.fromkeys(chain(*told)) if n not in files[0].schema_arrow.names]

@@ -4,6 +4,7 @@ refused.
 TIFF    8 bit signed, 32 bit unsigned, 12 bit; 16 bit whose smallest is white, or plane by plane;
         channels that Pillow leaves out
 PNG     the transparent grey of 2 and 4 bit; 16 bit colours, of which Pillow keeps 8, as of PPM's
+AVIF, JPEG 2000   10, 12 or 16 bits, of which Pillow keeps 8
 """
 
 from __future__ import annotations
@@ -38,8 +39,10 @@ class Written:
     """TIFF's SamplesPerPixel; 0 for others."""
 
     @staticmethod
-    def of(image: Image) -> Written:
-        """Of a picture that is opened and not loaded."""
+    def of(image: Image, encoded: bytes) -> Written:
+        """Of a picture that is opened and not loaded, and its file's bytes."""
+        if image.format in DEEP:
+            return Written("", bits=DEEP[image.format](encoded))
         tiles = getattr(image, "tile", ())
         first = tiles[0].args if tiles else ""
         args = first if isinstance(first, tuple) else (first,)
@@ -83,7 +86,7 @@ class Written:
             )
         if isinstance(key, tuple) and any(k >> 8 != k & 255 for k in key):
             raise ValueError("16 bit colours with a transparent one: save it with alpha")
-        said("16 bit colours cut to 8")
+        said(f"{self.bits} bit colours cut to 8")
 
     def _numbers(self, image: Image) -> Array | None:
         """None where Pillow has them right."""
@@ -98,6 +101,25 @@ class Written:
         if self.raw == "I;12":
             return np.rint(np.asarray(image) * (65535 / 4095)).astype(np.uint16)
         return None
+
+
+def bits_of_avif(encoded: bytes) -> int:
+    """Of a channel, by the box av1C (AV1-ISOBMFF, section 2.3.3): its third byte has two flags."""
+    at = encoded.find(b"av1C") + 4
+    flags = encoded[at + 2] if 4 <= at < len(encoded) - 2 else 0
+    return {0: 8, 0x40: 10, 0x60: 12}.get(flags & 0x60, 8)
+
+
+def bits_of_jpeg2000(encoded: bytes) -> int:
+    """Of the deepest channel, by the marker SIZ (ISO 15444-1, A.5.1)."""
+    at = encoded.find(b"\xff\x4f\xff\x51") + 2
+    count = int.from_bytes(encoded[at + 38 : at + 40], "big")
+    depths = [byte & 0x7F for byte in encoded[at + 40 : at + 40 + 3 * count : 3]]
+    return max(depths, default=7) + 1
+
+
+DEEP = {"AVIF": bits_of_avif, "JPEG2000": bits_of_jpeg2000}
+"""What tells it, by Pillow's name of the format: its own header says nothing of it."""
 
 
 def made(numbers: Array, like: Image) -> Image:

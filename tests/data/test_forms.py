@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 from raygan.data import pixels
+from raygan.data.written import Written
 from tests.data.test_reader import read, refused
 
 RNG = np.random.default_rng(0)
@@ -83,6 +84,34 @@ def test_colours_of_ppm_that_are_cut_are_said(most: int, tmp_path: Path) -> None
     found = read("folder", folder(tmp_path, b"P6\n9 6\n%d\n" % most + numbers.tobytes(), "ppm"))
     assert np.abs(found.array[0] - np.moveaxis(RGB, -1, 0).astype(int)).max() <= 1
     assert ("16 bit colours cut to 8" in found.record.converted) == (most > 255)
+
+
+def jpeg2000(bits: int) -> bytes:
+    """RGB, whose codestream says that it has so many bits a channel."""
+    raw = io.BytesIO()
+    Image.fromarray(RGB).save(raw, "JPEG2000")
+    found = bytearray(raw.getvalue())
+    at = found.index(b"\xff\x4f\xff\x51") + 2 + 40
+    found[at : at + 9 : 3] = bytes([bits - 1] * 3)
+    return bytes(found)
+
+
+@pytest.mark.parametrize("bits", [8, 12, 16])
+def test_colours_of_jpeg2000_that_are_cut_are_said(bits: int, tmp_path: Path) -> None:
+    found = read("folder", folder(tmp_path, jpeg2000(bits), "jp2"))
+    assert (f"{bits} bit colours cut to 8" in found.record.converted) == (bits > 8)
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="Pillow without AVIF")
+@pytest.mark.parametrize(("flags", "bits"), [(0, 8), (0x40, 10), (0x60, 12)])
+def test_colours_of_avif_that_are_cut_are_said(flags: int, bits: int, tmp_path: Path) -> None:
+    raw = io.BytesIO()
+    Image.fromarray(RGB).save(raw, "AVIF")
+    encoded = bytearray(raw.getvalue())
+    # what it says of itself only: Pillow writes 8 bits
+    encoded[encoded.index(b"av1C") + 6] |= flags
+    image = Image.open(io.BytesIO(raw.getvalue()))
+    assert Written.of(image, bytes(encoded)).bits == bits
 
 
 @pytest.mark.parametrize("kind", ["jpg", "png", "tif", "webp"])

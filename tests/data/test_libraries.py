@@ -69,8 +69,9 @@ def test_hdf5_as_h5py_has_written_it(name: str, options: dict[str, Any], tmp_pat
         ({}, "holds no array"),
         ({"t": np.array([b"x", b"y"])}, "holds text"),
         ({"c": POINTS + 1j}, "complex"),
+        ({f"X/{name}": POINTS[:, 0] for name in ("data", "ir", "jc")}, "holds several"),
     ],
-    ids=["several", "two usual", "empty", "none", "text", "complex"],
+    ids=["several", "two usual", "empty", "none", "text", "complex", "parts"],
 )
 def test_what_hdf5_cannot_tell_is_one_line(
     arrays: dict[str, Any], line: str, tmp_path: Path
@@ -81,6 +82,27 @@ def test_what_hdf5_cannot_tell_is_one_line(
     with pytest.raises(DataError, match=line) as error:
         found("hdf5", tmp_path / "x.h5")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("parts", [("indices", "indptr"), ("ir", "jc"), ("row", "col")])
+@pytest.mark.parametrize("kind", ["npz", "hdf5"])
+def test_the_numbers_of_a_sparse_matrix_are_no_samples(
+    kind: str, parts: tuple[str, str], tmp_path: Path
+) -> None:
+    matrix = {"data": POINTS[:, 0], "shape": np.array([9, 9])}
+    matrix |= {name: np.arange(50) for name in parts}
+    if kind == "npz":
+        np.savez(tmp_path / "x", **matrix)
+    else:
+        with h5py.File(tmp_path / "x.h5", "w") as file:
+            for name, array in matrix.items():
+                file[f"X/{name}"] = array
+            file["dense"] = POINTS
+    path, key = (tmp_path / "x.npz", None) if kind == "npz" else (tmp_path / "x.h5", "X/data")
+    with pytest.raises(DataError, match="is a part of a sparse matrix"):
+        found(kind, path, key=key)
+    if kind == "hdf5":
+        assert np.allclose(found(kind, path, key="dense").array, SCALED, atol=1e-6)
 
 
 @pytest.fixture(scope="module")

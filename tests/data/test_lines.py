@@ -30,6 +30,66 @@ def rows(array: Any, mark: str = ",", comma: bool = False) -> str:
 
 
 # -------------------------------------------------------------------------------------------------------------
+# comments
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("names", ["u,v,w\n", ""])
+@pytest.mark.parametrize(
+    ("top", "told"),
+    [
+        ("# by a tool\n", 1),
+        ("# by a tool, in 2020\n\n  # in mm\n", 2),
+        ("\n#\n", 1),
+        ("# it's 5\" wide\n", 1),
+        ("\ufeff# by a tool\n", 1),
+    ],
+)
+@pytest.mark.parametrize("name", ["d.csv", "d.csv.gz"])
+def test_comments_on_top_are_left_out_and_counted(
+    name: str, top: str, told: int, names: str, end: str, tmp_path: Path
+) -> None:
+    text = (top + names + rows(NUMBERS)).replace("\n", end)
+    found = read("csv", written(tmp_path, text, name), scale="none")
+    assert np.array_equal(found.array, NUMBERS.astype(np.float32))
+    assert found.record.converted["comment lines left out (#)"] == told
+    assert ("first row taken as names" in found.record.converted) == bool(names)
+
+
+@pytest.mark.parametrize("more", ["", "by a tool\n"])
+def test_names_as_numpy_writes_them_are_names(more: str, tmp_path: Path) -> None:
+    path = tmp_path / "d.csv"
+    np.savetxt(path, NUMBERS, delimiter=",", header=f"{more}u,v,label")
+    assert "Set data.column: u,v" in refused("csv", path)
+    found = read("csv", path, column="u,v", scale="none")
+    assert np.array_equal(found.array, NUMBERS[:, :2].astype(np.float32))
+    assert found.record.converted.get("comment lines left out (#)", 0) == bool(more)
+
+
+def test_a_column_named_hash_is_no_comment(tmp_path: Path) -> None:
+    text = "#,u\n" + rows(np.stack([np.arange(60), NUMBERS[:, 0]], 1))
+    assert "column '#'" in refused("csv", written(tmp_path, text))
+
+
+def test_comments_below_the_top_are_one_line(tmp_path: Path) -> None:
+    assert "# end" in refused("csv", written(tmp_path, rows(NUMBERS) + "# end\n"))
+
+
+@pytest.mark.parametrize(
+    ("names", "kind", "asked"),
+    [("x,y", float, False), ("x,y,z", float, False), ("x,y", int, True), ("x1,y", float, True)],
+)
+def test_y_is_a_feature_beside_x_alone(names: str, kind: type, asked: bool, tmp_path: Path) -> None:
+    table = pd.DataFrame(NUMBERS[:, : names.count(",") + 1], columns=names.split(","))
+    table["y"] = (table["y"] * 3).astype(kind) if kind is int else table["y"]
+    path = written(tmp_path, table.to_csv(index=False))
+    if asked:
+        assert "column 'y'" in refused("csv", path)
+    else:
+        assert read("csv", path).array.shape == table.shape
+
+
+# -------------------------------------------------------------------------------------------------------------
 # blank lines
 
 

@@ -80,3 +80,16 @@ def test_a_change_behind_a_link_is_another_source(kind: str, tmp_path: Path) -> 
     before = list(map(told_apart, source.sources() or []))
     shard(path, ROWS + 1)
     assert before != list(map(told_apart, source.sources() or []))
+
+
+@pytest.mark.parametrize("at", ["foot", "middle", "nothing"])
+def test_a_damaged_shard_is_told_by_its_name(at: str, tmp_path: Path) -> None:
+    for n in range(3):
+        path = shard(tmp_path / f"part-{n}.parquet")
+    raw = bytearray(path.read_bytes())
+    if at == "middle":
+        raw[4:200] = bytes(196)
+    path.write_bytes({"foot": raw[:-9], "middle": raw, "nothing": b""}[at])
+    line = refused("parquet", tmp_path)
+    assert "part-2.parquet cannot be read" in line
+    assert line.endswith("Check the file.")

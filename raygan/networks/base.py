@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, Literal
@@ -25,6 +26,14 @@ class NetworkComponent(Component):
     """
 
     z_dim: int = Field(100, gt=0, description="Length of the noise vector z.")
+    categories: int = Field(
+        0,
+        ge=0,
+        description=(
+            "Kinds that G is told by: the first so many of z's numbers choose one, each as often (the"
+            " largest counts), so that modes need no bridge between them; 0 = none."
+        ),
+    )
     judges: int = Field(
         1, gt=0, description="Discriminators side by side in D; losses gman and d2gan want several."
     )
@@ -56,7 +65,23 @@ class NetworkComponent(Component):
         """A new G; its weights depend on `stream` alone. Raises ConfigError for a shape that it
         cannot make.
         """
-        return self._drawn("generator", lambda: self._generator(shape), (self.z_dim,), stream)
+        if self.categories == 1 or self.categories > self.z_dim:
+            raise ConfigError(
+                f"network.categories: {self.categories}, and z has {self.z_dim} numbers"
+                " (network.z_dim). Choose 0, or from 2 to as many."
+            )
+        return self._drawn("generator", lambda: self._told(shape), (self.z_dim,), stream)
+
+    def _told(self, shape: tuple[int, ...]) -> nn.Module:
+        made = self._generator(shape)
+        if not self.categories:
+            return made
+        first = Category(self.categories)
+        if type(made) is nn.Sequential:
+            return nn.Sequential(first, *made)
+        if isinstance(made, Tuned):
+            return Tuned(first, *made).tuned(made.in_bfloat16, made.channels_last)
+        return nn.Sequential(first, made)
 
     def discriminator(self, shape: tuple[int, ...], stream: torch.Generator) -> nn.Module:
         """A new D; its weights depend on `stream` alone. Raises ConfigError for a shape that it
@@ -109,6 +134,31 @@ class NetworkComponent(Component):
                     " input reaches it. Use it in forward(), or give it its sizes."
                 )
             return initialise(network, self._init, stream)
+
+
+class Category(nn.Module):
+    """z (..., z_dim) ~ N(0, I) -> the same, with one of `count` categories in the place of its first
+    numbers: sqrt(count) where the largest of them is, 0 elsewhere.
+
+    Discrete and continuous noise as of ClusterGAN (Mukherjee et al., AAAI 2019, section 2). A
+    continuous G maps all of N(0, I) to one piece, and what lies between two modes is sampled too
+    (Khayatkhoei et al., NeurIPS 2018). From normal numbers, since so z stays what it is for all
+    that draw it, keep it or turn it; by the largest, since each is that as often.
+    """
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.count = count
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        """No gradient reaches the numbers that choose."""
+        kinds, rest = z[..., : self.count], z[..., self.count :]
+        chosen = (kinds == kinds.amax(-1, keepdim=True)).to(z.dtype) * math.sqrt(self.count)
+        return torch.cat([chosen, rest], -1)
+
+    def extra_repr(self) -> str:
+        """Its size."""
+        return str(self.count)
 
 
 class Tuned(nn.Sequential):

@@ -10,9 +10,9 @@ from raygan.config import load_component
 from raygan.controller.worker import Shelves
 from raygan.errors import ConfigError
 from raygan.gan.pair import Pair
-from raygan.gan.random_streams import Streams
+from raygan.gan.random_streams import Streams, sample_prior
 from raygan.gan.weights import flatten, signature, unflatten
-from raygan.networks.base import NetworkComponent, Tuned, untuned
+from raygan.networks.base import Category, NetworkComponent, Tuned, untuned
 from raygan.networks.dcgan import Dcgan
 from raygan.strategies.base import strategy_of
 from raygan.strategies.batching.alike import why_not
@@ -227,3 +227,51 @@ def test_fourier_features_are_drawn_from_the_stream_and_go_where_d_goes() -> Non
     period = 1 / one[1].frequencies.mul(1 / (2 * torch.pi))[:, 0]  # type: ignore[index,union-attr]
     seen = [one[1](torch.stack([x[:, 0] + k * period[0], x[:, 1]], 1))[:, 2] for k in (0, 1)]  # type: ignore[index,operator]
     assert torch.allclose(seen[0], seen[1], atol=1e-4)
+
+
+@pytest.mark.parametrize("prior", ["gaussian", "uniform"])
+def test_a_category_is_one_of_so_many_each_as_often(prior: str) -> None:
+    z = sample_prior(prior, (30_000, 7), stream())
+    told = Category(5)(z)
+    assert torch.equal(told[:, 5:], z[:, 5:])
+    assert torch.equal(told[:, :5].amax(1), torch.full((30_000,), math.sqrt(5)))
+    assert torch.equal((told[:, :5] != 0).sum(1), torch.ones(30_000, dtype=torch.long))
+    # 6,000 each, and what is left to chance of that
+    counts = (told[:, :5] != 0).sum(0)
+    assert (counts - 6000).abs().max() < 5 * math.sqrt(30_000 * 0.2 * 0.8)
+    # the mean square of a number of z
+    assert told[:, :5].square().mean().item() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("spec", "shape"),
+    [
+        ({"name": "mlp", "hidden": 8}, (2,)),
+        ({"name": "dcgan", "width": 4}, (1, 28, 28)),
+        (
+            {"name": "dcgan", "width": 4, "precision": "bfloat16", "channels_last": True},
+            (1, 28, 28),
+        ),
+        ({"name": "gran", "width": 4}, (1, 28, 28)),
+        ({"name": "text_cnn", "channels": 8, "blocks": 1}, (5, 4)),
+    ],
+)
+def test_what_a_generator_makes_hangs_on_the_category(
+    spec: dict[str, object], shape: tuple[int, ...]
+) -> None:
+    g = component(**spec, z_dim=6, categories=3).generator(shape, stream()).eval()
+    z = torch.randn(4, 6, generator=stream())
+    same, other = z.clone(), z.clone()
+    # in another order below the largest: the same category
+    same[:, :3] = z[:, :3] * 0.5
+    other[:, :3] = z[:, :3].roll(1, 1)
+    assert torch.equal(g(same), g(z))
+    assert not torch.equal(g(other), g(z))
+    assert isinstance(g, nn.Sequential)
+    assert isinstance(g, Tuned) == ("precision" in spec)
+
+
+@pytest.mark.parametrize("count", [1, 7])
+def test_categories_that_z_cannot_choose_are_one_line(count: int) -> None:
+    with pytest.raises(ConfigError, match=f"network.categories: {count}, and z has 6 numbers"):
+        component(name="mlp", z_dim=6, categories=count).generator((2,), stream())

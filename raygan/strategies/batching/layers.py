@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from raygan.networks.base import Logits
+from raygan.networks.base import Category, Logits
 from raygan.networks.mlp import Fourier, features
 
 POINTWISE = (nn.LeakyReLU, nn.ReLU, nn.Tanh)
@@ -28,6 +28,7 @@ LAYERS: dict[type[nn.Module], dict[str, object]] = {
     nn.Unflatten: {"dim": 1},
     Logits: {},
     Fourier: {},
+    Category: {},
     **{kind: {} for kind in POINTWISE},
 }
 """What can be batched, exactly these, with these settings: a subclass computes as it likes.
@@ -90,6 +91,11 @@ def _fourier(layer: Fourier, x: Tensor, held: Stacked) -> Tensor:
     return features(x, held["frequencies"])
 
 
+def _category(layer: Category, x: Tensor, held: Stacked) -> Tensor:
+    chosen: Tensor = layer(x)
+    return chosen
+
+
 def _unflatten(layer: nn.Unflatten, x: Tensor, held: Stacked) -> Tensor:
     return x.reshape(*x.shape[:2], *cast(tuple[int, ...], layer.unflattened_size))
 
@@ -103,7 +109,7 @@ def _logits(layer: Logits, x: Tensor, held: Stacked) -> Tensor:
 
 
 APART: dict[type[nn.Module], Callable[[Any, Tensor, Stacked], Tensor]] = {
-    nn.Linear: _linear, Fourier: _fourier, nn.Unflatten: _unflatten, nn.Flatten: _flatten, Logits: _logits,
+    nn.Linear: _linear, Fourier: _fourier, Category: _category, nn.Unflatten: _unflatten, nn.Flatten: _flatten, Logits: _logits,
 }  # fmt: skip
 
 

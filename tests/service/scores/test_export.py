@@ -162,15 +162,21 @@ def test_onnx_of_a_judge_gives_its_logits(
 @pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning"
 )
-def test_onnx_gives_the_same_numbers(run: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("categories", [0, 3])
+def test_onnx_gives_the_same_numbers(categories: int, run: Run, tmp_path: Path) -> None:
     import onnxruntime
 
+    if categories:
+        network = {"name": "mlp", "hidden": 16, "z_dim": 5, "categories": categories}
+        settings = {**TINY, "strategy": "independent", "network": network}
+        run = raygan.train("ring8-gap", run_dir=tmp_path, name="told", inline=True, **settings)
     out = export(run, "pair:0", tmp_path / "model", onnx=True)
     session = onnxruntime.InferenceSession(
         str(out / "generator-pair-00.onnx"), providers=["CPUExecutionProvider"]
     )
-    z = np.random.default_rng(0).normal(size=(33, 2)).astype(np.float32)
-    network = run.generator("pair:0").networks["pair-00"]
+    z_dim = 5 if categories else 2
+    z = np.random.default_rng(0).normal(size=(33, z_dim)).astype(np.float32)
+    made = run.generator("pair:0").networks["pair-00"]
     with torch.no_grad():
-        expected = network(torch.from_numpy(z)).numpy()
+        expected = made(torch.from_numpy(z)).numpy()
     assert np.abs(session.run(None, {"z": z})[0] - expected).max() < 1e-5

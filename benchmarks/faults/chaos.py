@@ -68,9 +68,12 @@ KINDS: dict[str, dict[str, Any]] = {
     },
     "sgan": {"strategy": {"name": "sgan", "messenger_lifetime": 2}, "num_pairs": 2},
     "sgan with deputies": {"strategy": {"name": "sgan", "messenger_shards": 2}, "num_pairs": 2},
-    "sgan over gap": {"strategy": {"name": "sgan", "over": {"name": "gap", "swap_every": 4}}, "num_pairs": 2},
+    "sgan over gap": {
+        "strategy": {"name": "sgan", "over": {"name": "gap", "swap_every": 4}},
+        "num_pairs": 2,
+    },
     "pmgan": {"strategy": {"name": "pmgan"}, "loss": "reverse_kl", "num_pairs": 2},
-}  # fmt: skip
+}
 SHARES = {
     "SIGKILL": 0.35,
     "SIGTERM": 0.5,
@@ -204,8 +207,9 @@ class Struck(RayExecutor):
 def config_of(kind: str) -> Config:
     """A small run with a checkpoint every few steps."""
     return tiny_config(
-        steps=STEPS, checkpoint={"every_steps": EVERY}, evaluation={"every_steps": STEPS // 3}, round_steps=ROUND,
-        failures={"budget": 10**6, "lease_s": 3.0, "evaluator": 10**6}, **{"resources": {"spares": 1}, **KINDS[kind]},
+        steps=STEPS, checkpoint={"every_steps": EVERY}, evaluation={"every_steps": STEPS // 3},
+        round_steps=ROUND, failures={"budget": 10**6, "lease_s": 3.0, "evaluator": 10**6},
+        **{"resources": {"spares": 1}, **KINDS[kind]},
     )  # fmt: skip
 
 
@@ -312,9 +316,11 @@ def main() -> None:
             minutes = round((time.perf_counter() - began) / 60, 1)
             part = {**conditions(), "first_seed": first, "last_seed": seed - 1, "minutes": minutes}
             write("chaos", {
-                "runs": dict(runs), "total": sum(struck.values()), "faults": dict(struck), "wrong": dict(wrong),
+                "runs": dict(runs), "total": sum(struck.values()), "faults": dict(struck),
+                "wrong": dict(wrong),
                 "recovery_s": {name: quantiles(seconds) for name, seconds in recovery.items()},
-                "checkpoint_every_steps": EVERY, "rollback_steps_max": undone, "parts": [*parts, part], "seconds": recovery,
+                "checkpoint_every_steps": EVERY, "rollback_steps_max": undone,
+                "parts": [*parts, part], "seconds": recovery,
             })  # fmt: skip
             print(
                 f"{kind}, seed {seed - 1}: {sum(struck.values())} faults so far; wrong:"

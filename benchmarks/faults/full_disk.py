@@ -35,9 +35,10 @@ from raygan.service.training import train
 
 PAGE = 4096
 FLAGS: dict[str, Any] = {
-    "strategy": "gap", "strategy.swap_every": 4, "strategy.unit": "updates", "steps": 40, "num_pairs": 2, "network": "mlp",
-    "network.hidden": 8, "batch_size": 8, "round_steps": 2, "tempo": "lockstep", "data": "ring8", "data.train": 400,
-    "data.held_out": 2000, "evaluation.samples": 1500, "evaluation.every_steps": 4, "checkpoint.every_steps": 4, "seed": 0,
+    "strategy": "gap", "strategy.swap_every": 4, "strategy.unit": "updates", "steps": 40,
+    "num_pairs": 2, "network": "mlp", "network.hidden": 8, "batch_size": 8, "round_steps": 2,
+    "tempo": "lockstep", "data": "ring8", "data.train": 400, "data.held_out": 2000,
+    "evaluation.samples": 1500, "evaluation.every_steps": 4, "checkpoint.every_steps": 4, "seed": 0,
 }  # fmt: skip
 
 

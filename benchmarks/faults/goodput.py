@@ -120,8 +120,9 @@ class Clock:
 def config_of(kind: str, tempo: str, k: int) -> Config:
     """Small pairs, a checkpoint every few seconds."""
     return tiny_config(
-        num_pairs=k, steps=FOREVER, tempo=tempo, round_steps=25, batch_size=64, checkpoint={"every_steps": 100},
-        network={"name": "mlp", "hidden": 64, "z_dim": 2}, evaluation={"every_steps": FOREVER}, failures={"budget": FOREVER},
+        num_pairs=k, steps=FOREVER, tempo=tempo, round_steps=25, batch_size=64,
+        checkpoint={"every_steps": 100}, network={"name": "mlp", "hidden": 64, "z_dim": 2},
+        evaluation={"every_steps": FOREVER}, failures={"budget": FOREVER},
         resources={"spares": 1, "pairs_per_actor": 1 if k == 4 else 8}, **STRATEGIES[kind],
     )  # fmt: skip
 
@@ -148,9 +149,10 @@ def row(kind: str, tempo: str, k: int, kills: int) -> dict[str, Any]:
     clock = measure(config_of(kind, tempo, k), kills, sum(map(ord, f"{kind}{tempo}{k}")))
     lost, calm = clock.lost(), clock.windows[::2]
     return {
-        "strategy": kind, "tempo": tempo, "pairs": k, "goodput": round(1 - statistics.mean(lost) / MINUTE_S, 3),
-        "lost_s": [round(s, 2) for s in lost], "step_ms": [round(1000 * w.seconds / w.steps, 2) for w in calm],
-        "killed": clock.struck,
+        "strategy": kind, "tempo": tempo, "pairs": k,
+        "goodput": round(1 - statistics.mean(lost) / MINUTE_S, 3),
+        "lost_s": [round(s, 2) for s in lost],
+        "step_ms": [round(1000 * w.seconds / w.steps, 2) for w in calm], "killed": clock.struck,
     }  # fmt: skip
 
 

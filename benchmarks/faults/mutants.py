@@ -38,8 +38,8 @@ from benchmarks.faults.planted import EQUIVALENT, PLANTED, TARGETS
 PRELOADED = (ray, scipy.stats, torch, xxhash)
 """What a fork would spend seconds on."""
 TURNED: dict[type[ast.cmpop], str] = {
-    ast.Lt: "<=", ast.LtE: "<", ast.Gt: ">=", ast.GtE: ">", ast.Eq: "!=", ast.NotEq: "==", ast.Is: "is not", ast.IsNot: "is",
-    ast.In: "not in", ast.NotIn: "in",
+    ast.Lt: "<=", ast.LtE: "<", ast.Gt: ">=", ast.GtE: ">", ast.Eq: "!=", ast.NotEq: "==",
+    ast.Is: "is not", ast.IsNot: "is", ast.In: "not in", ast.NotIn: "in",
 }  # fmt: skip
 PATIENCE_S, TIMES = 60.0, 8
 """For the tests of one mutant, or so many times what the unchanged file takes; whatever takes

@@ -70,8 +70,8 @@ def drawn(rng: random.Random) -> tuple[str, Cut]:
 def config_of(kind: str) -> Config:
     """A small run on both nodes."""
     return tiny_config(
-        num_pairs=2, steps=STEPS, checkpoint={"every_steps": 5}, evaluation={"every_steps": STEPS}, round_steps=2,
-        failures={"budget": 10, "lease_s": 8.0},
+        num_pairs=2, steps=STEPS, checkpoint={"every_steps": 5}, evaluation={"every_steps": STEPS},
+        round_steps=2, failures={"budget": 10, "lease_s": 8.0},
         resources={"placement": "SPREAD", "spares": "auto", "cpus_per_pair": 0.5}, **KINDS[kind],
     )  # fmt: skip
 
@@ -119,8 +119,9 @@ def main() -> None:
             if cut.recovered is not None:
                 recovery.append(cut.recovered)
             write("partitions", {
-                "partitions": seed + 1, "runs": dict(runs), "wrong": dict(wrong), "started_again": dict(again),
-                "recovery_s": quantiles(recovery) if recovery else {}, "rollback_steps_max": undone,
+                "partitions": seed + 1, "runs": dict(runs), "wrong": dict(wrong),
+                "started_again": dict(again), "recovery_s": quantiles(recovery) if recovery else {},
+                "rollback_steps_max": undone,
             })  # fmt: skip
             print(
                 f"{seed + 1}: {kind}, {length}, {attempts} attempts; wrong: {dict(+wrong)}",

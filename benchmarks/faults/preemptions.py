@@ -76,8 +76,9 @@ class Taken:
 def config_of(kind: str, tempo: str) -> Config:
     """A small run on both nodes."""
     return tiny_config(
-        num_pairs=2, steps=STEPS, tempo=tempo, checkpoint={"every_steps": 100}, evaluation={"every_steps": STEPS},
-        round_steps=ROUND, failures={"budget": 10}, batch_size=128, network={"name": "mlp", "hidden": 128, "z_dim": 2},
+        num_pairs=2, steps=STEPS, tempo=tempo, checkpoint={"every_steps": 100},
+        evaluation={"every_steps": STEPS}, round_steps=ROUND, failures={"budget": 10},
+        batch_size=128, network={"name": "mlp", "hidden": 128, "z_dim": 2},
         resources={"placement": "SPREAD", "spares": "auto", "cpus_per_pair": 0.5}, **KINDS[kind],
     )  # fmt: skip
 

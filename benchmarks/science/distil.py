@@ -47,8 +47,10 @@ class Task:
 
 
 TASKS = {
-    "ring8": Task("ring8-best", 4, 6000, 8000, "modes", ("modes@10%", "high_quality", "width", "reverse_kl"), 10_000),
-    "mnist": Task("mnist-sgan", 5, 2000, 3000, "classes", ("score", "confidence", "tv", "least digit", "most digit"), 5000, True),
+    "ring8": Task("ring8-best", 4, 6000, 8000, "modes",
+                  ("modes@10%", "high_quality", "width", "reverse_kl"), 10_000),
+    "mnist": Task("mnist-sgan", 5, 2000, 3000, "classes",
+                  ("score", "confidence", "tv", "least digit", "most digit"), 5000, True),
 }  # fmt: skip
 
 
@@ -57,9 +59,12 @@ def one(name: str, seed: int) -> dict[str, Any]:
     task, began = TASKS[name], time.process_time()
     alone = {"strategy": "independent", "num_pairs": 1, "seed": seed, **to_the_end(task.steps)}
     apart = {
-        **alone, "num_pairs": task.sites, "data.partition": "by_class", **to_the_end(task.site_steps),
+        **alone,
+        "num_pairs": task.sites,
+        "data.partition": "by_class",
+        **to_the_end(task.site_steps),
         "resources.pairs_per_actor": task.sites,
-    }  # fmt: skip
+    }
     rows: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         here = Path(folder)

@@ -35,8 +35,10 @@ def main() -> None:
             runs = {}
             kinds: dict[str, Any] = {"independent": "independent", **PERIODS}
             for kind, strategy in kinds.items():
-                flags = {"seed": seed + (1000 if kind == "independent" else 0), "steps": steps, "strategy": strategy,
-                         "evaluation": {"every_steps": steps, "samples": 2000}, "checkpoint": {"every_steps": steps}}  # fmt: skip
+                flags = {"seed": seed + (1000 if kind == "independent" else 0), "steps": steps,
+                         "strategy": strategy,
+                         "evaluation": {"every_steps": steps, "samples": 2000},
+                         "checkpoint": {"every_steps": steps}}  # fmt: skip
                 name = f"{'independent' if kind == 'independent' else 'gap'}-{seed}"
                 runs[kind] = train(
                     resolve("mnist-gap", flags=flags), run_dir=Path(folder), name=name, inline=True

@@ -140,8 +140,9 @@ def row(what: str, steps: str, chosen: Sequence[Member]) -> list[str]:
         low, high = wilson(hits, len(seen))
         quality = sorted(m["high_quality"] for m in seen)
         cells += [
-            f"{hits / len(seen):.2f} ({low:.2f} .. {high:.2f})", f"{median(quality):.3f} ({quality[0]:.3f})",
-        ]  # fmt: skip
+            f"{hits / len(seen):.2f} ({low:.2f} .. {high:.2f})",
+            f"{median(quality):.3f} ({quality[0]:.3f})",
+        ]
     return cells
 
 

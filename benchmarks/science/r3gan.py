@@ -53,8 +53,9 @@ METRICS = ("modes", "modes@10%", "high_quality", "reverse_kl")
 def flags(recipe: dict[str, Any], steps: int, packed: int) -> dict[str, Any]:
     """Ten independent pairs."""
     return {
-        "strategy": "independent", "num_pairs": PAIRS, "resources.pairs_per_actor": packed, "steps": steps,
-        "evaluation.every_steps": steps, "checkpoint.every_steps": steps, "evaluation.mixture": False, **recipe,
+        "strategy": "independent", "num_pairs": PAIRS, "resources.pairs_per_actor": packed,
+        "steps": steps, "evaluation.every_steps": steps, "checkpoint.every_steps": steps,
+        "evaluation.mixture": False, **recipe,
     }  # fmt: skip
 
 

@@ -124,9 +124,10 @@ def main() -> None:
                     if len(found.get(f"{net} / {name}, K = {k}", {}).get("single", [])) > seed:
                         continue  # has been run
                     flags = {
-                        "seed": seed, "num_pairs": k, "steps": 10**7, "round_steps": 20, "strategy": STRATEGIES[name],
-                        "batch_size": 64,
-                        "network": {"name": "dcgan", "width": width, "width_d": width_d, "z_dim": 64},
+                        "seed": seed, "num_pairs": k, "steps": 10**7, "round_steps": 20,
+                        "strategy": STRATEGIES[name], "batch_size": 64,
+                        "network": {"name": "dcgan", "width": width, "width_d": width_d,
+                                    "z_dim": 64},
                         "evaluation.every_steps": 10**7, "checkpoint.every_steps": 10**7,
                     }  # fmt: skip
                     config = resolve("stacked-mnist-pmgan", flags=flags).config

@@ -54,14 +54,18 @@ def main() -> None:
         ["one pair", "as it is", "compiled", "gain", "first three steps", "won back after"],
         [
             [
-                name, f"{f['eager_ms']:.2f} ms", f"{f['compiled_ms']:.2f} ms",
+                name,
+                f"{f['eager_ms']:.2f} ms",
+                f"{f['compiled_ms']:.2f} ms",
                 middle(f["gains"]),
                 f"{f['warm_up_s']:.0f} s",
-                f"{f['steps_to_win_it_back']:,.0f} steps" if f["compiled_ms"] < f["eager_ms"] else "never",
+                f"{f['steps_to_win_it_back']:,.0f} steps"
+                if f["compiled_ms"] < f["eager_ms"]
+                else "never",
             ]
             for name, f in found.items()
         ],
-    )  # fmt: skip
+    )
     write("compiled", {"found": found, "steps": STEPS})
 
 

@@ -59,8 +59,8 @@ def main() -> None:
     torch.set_num_threads(1)
     config = tiny_config(
         strategy={"name": "gap", "swap_every": 10}, steps=10 * rounds, round_steps=10, batch_size=4,
-        network={"name": "mlp", "hidden": 4, "layers": 2, "z_dim": 2}, checkpoint={"every_steps": 100},
-        evaluation={"every_steps": 10**9},
+        network={"name": "mlp", "hidden": 4, "layers": 2, "z_dim": 2},
+        checkpoint={"every_steps": 100}, evaluation={"every_steps": 10**9},
     )  # fmt: skip
     looks: list[tuple[int, int, int]] = []
 

@@ -24,8 +24,8 @@ WAYS = ("nothing", "schedule")
 def one(preset: str, record: str) -> tuple[float, float]:
     """(seconds of training, bytes of the record a step)."""
     flags = {
-        "seed": 0, "steps": STEPS, "tempo": "async", "record": record, "evaluation.every_steps": STEPS,
-        "checkpoint.every_steps": STEPS,
+        "seed": 0, "steps": STEPS, "tempo": "async", "record": record,
+        "evaluation.every_steps": STEPS, "checkpoint.every_steps": STEPS,
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         run = train(resolve(preset, flags=flags), run_dir=Path(folder), name="run", inline=True)

@@ -356,7 +356,8 @@ def main() -> None:
             rows.append([
                 name, who, f"{statistics.median(t[0] for t in times):.1f}",
                 middle(ratios),
-                f"{statistics.median(per_core):.2f}x", f"{statistics.median(t[1] for t in times):.1f}",
+                f"{statistics.median(per_core):.2f}x",
+                f"{statistics.median(t[1] for t in times):.1f}",
             ])  # fmt: skip
     show(["work", "who", "s", "x (a)", "x (a) a core", "s to start and end"], rows)
     print(f"packs: {packs}; a meeting of gloo: {LATENCY}")

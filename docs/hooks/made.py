@@ -293,21 +293,22 @@ def scores() -> str:
     """Every score: what it says, which way is better, which data have it."""
     kinds = {
         "modes": "points with known modes", "stacked": "stacked MNIST", "density": "points",
-        "classes": "data with a classifier (MNIST)", "labels": "data with classes", "fid": "all but text",
-        "kid": "all but text", "prdc": "all but text", "ngrams": "text",
+        "classes": "data with a classifier (MNIST)", "labels": "data with classes",
+        "fid": "all but text", "kid": "all but text", "prdc": "all but text", "ngrams": "text",
     }  # fmt: skip
     rows = [
         [f"`{name}`", meaning.text, arrow(name), ", ".join(kinds[g] for g in meaning.groups)]
         for name, meaning in METRICS.items()
     ]
     intro = (
-        f"What the columns of a table of scores mean. In a head {ARROWS}; `?` marks a score by which"
-        " noise is as good as real data: it cannot tell. Behind `@` stands what a score was measured"
-        " by: the share that counts (`modes@10%`), or whose features (`fid@pixels`). `raygan"
-        " evaluate RUN --metrics GROUP` asks for a group: "
-        + ", ".join(f"`{g}`" for g in (*GROUPS, *ALONE)) + ". The floor is uniform noise, the ceiling real data"
-        " against other real data, both by as many samples as a generator gives."
-    )  # fmt: skip
+        f"What the columns of a table of scores mean. In a head {ARROWS}; `?` marks a score by"
+        " which noise is as good as real data: it cannot tell. Behind `@` stands what a score was"
+        " measured by: the share that counts (`modes@10%`), or whose features (`fid@pixels`)."
+        " `raygan evaluate RUN --metrics GROUP` asks for a group: "
+        + ", ".join(f"`{g}`" for g in (*GROUPS, *ALONE))
+        + ". The floor is uniform noise, the ceiling real data against other real data, both by as"
+        " many samples as a generator gives."
+    )
     return "\n\n".join(["# Scores", intro, table(["score", "what it says", "", "of"], rows)])
 
 

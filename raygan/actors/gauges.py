@@ -85,7 +85,8 @@ class Gauges:
     def _row(self, row: Mapping[str, Any]) -> None:
         player, series = str(row["player"]), self.series
         if row["kind"] == "train":
-            names = {"loss_d": "loss_d", "loss_g": "loss_g", "d_accuracy": "d_accuracy", "lag": "lag_steps",
+            names = {"loss_d": "loss_d", "loss_g": "loss_g", "d_accuracy": "d_accuracy",
+                     "lag": "lag_steps",
                      "bad_steps": "bad_steps", "slot_spread": "slot_spread_steps"}  # fmt: skip
             for key, name in names.items():
                 if key in row:

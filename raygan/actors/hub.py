@@ -84,7 +84,8 @@ class HubActor(Process):
         return f"{self.run}/hub"
 
     def push(
-        self, life: str, added: dict[str, tuple[int, bytes]], whole: dict[str, bytes], beats: dict[str, float],
+        self, life: str, added: dict[str, tuple[int, bytes]], whole: dict[str, bytes],
+        beats: dict[str, float],
     ) -> tuple[str, dict[str, int], list[dict[str, Any]]]:  # fmt: skip
         """Take what is new. Returns (this hub's life, bytes of each log that it knows, requests
         since the last push).

@@ -42,9 +42,12 @@ class Placement:
 
 
 def place(
-    players: int, settings: ResourcesConfig, cluster: Mapping[str, float], nodes: Sequence[Mapping[str, float]] = (),
+    players: int,
+    settings: ResourcesConfig,
+    cluster: Mapping[str, float],
+    nodes: Sequence[Mapping[str, float]] = (),
     has: str = "the cluster has",
-) -> Placement:  # fmt: skip
+) -> Placement:
     """Fit `players` actors into what the cluster has, or (`has`) can have.
 
     cluster: resources of all nodes; nodes: those of each (default: all in one). An unset share is an

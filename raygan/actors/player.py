@@ -57,7 +57,8 @@ class PlayerActor(Process):
         strategy.build(strategy.locals(config)[0], setup)
 
     def begin(
-        self, epoch: int, names: list[str], config: Config, states: dict[str, list[Any]], board: Any, deputies: dict[str, Any]
+        self, epoch: int, names: list[str], config: Config, states: dict[str, list[Any]],
+        board: Any, deputies: dict[str, Any]
     ) -> None:  # fmt: skip
         """Build these players, each at its packed state where there is one; nothing of an earlier
         epoch is left.

@@ -43,9 +43,12 @@ class Journal:
 
     @classmethod
     def open(
-        cls, storage: Storage, clock: Callable[[], float] = time.time, after: int | None = None,  # noqa: TID251  shown only
+        cls,
+        storage: Storage,
+        clock: Callable[[], float] = time.time,  # noqa: TID251  shown only
+        after: int | None = None,
         found: Sequence[Entry] = (),
-    ) -> Journal:  # fmt: skip
+    ) -> Journal:
         """Take the next epoch. `after`: only if that is still the newest one. `found`: the index
         where there is no journal.
 

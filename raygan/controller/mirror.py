@@ -138,9 +138,12 @@ class Mirror(Listener):
         if self.behind:
             why = next(iter(self.behind.values())).strerror
             NOTES.warning(
-                "not in %s: %s (%s); they are in %s", self.storage.objects.address, ", ".join(self.behind), why,
+                "not in %s: %s (%s); they are in %s",
+                self.storage.objects.address,
+                ", ".join(self.behind),
+                why,
                 self.root,
-            )  # fmt: skip
+            )
 
     def push(self) -> None:
         """Send what has changed."""

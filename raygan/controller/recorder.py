@@ -138,8 +138,8 @@ class Recorder:
         done, taken = self.state.done, swap.moves
         moves: list[dict[str, Any]] = [
             {
-                "player": p, "from": s, "what": swap.what, "identity": cards[s].identity, "at": done[p],
-                "fingerprint": cards[s].fingerprint, "bytes": cards[s].nbytes,
+                "player": p, "from": s, "what": swap.what, "identity": cards[s].identity,
+                "at": done[p], "fingerprint": cards[s].fingerprint, "bytes": cards[s].nbytes,
             }
             for p, s in taken.items()
         ]  # fmt: skip

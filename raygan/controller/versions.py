@@ -18,9 +18,9 @@ from raygan.errors import ConfigError
 FORMAT = 2
 WARNING = "W206 other-machine"
 COMPARED = {
-    "raygan": ("versions", "raygan"), "commit": ("git",), "torch": ("versions", "torch"), "numpy": ("versions", "numpy"),
-    "python": ("versions", "python"), "CPU": ("machine", "processor"), "threads": ("machine", "threads"),
-    "GPU": ("machine", "gpu"),
+    "raygan": ("versions", "raygan"), "commit": ("git",), "torch": ("versions", "torch"),
+    "numpy": ("versions", "numpy"), "python": ("versions", "python"),
+    "CPU": ("machine", "processor"), "threads": ("machine", "threads"), "GPU": ("machine", "gpu"),
 }  # fmt: skip
 """What may change the last bits of a sum; Ray only carries."""
 

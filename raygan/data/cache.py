@@ -209,7 +209,8 @@ class Shelf:
             )
             np.save(self.making / "classes.npy", np.array(number, np.int32))
         about = {
-            "file": array.path.name, "dtype": array.dtype.str, "shape": list(array.shape), "sha256": array.sha256, "classes": names,
+            "file": array.path.name, "dtype": array.dtype.str, "shape": list(array.shape),
+            "sha256": array.sha256, "classes": names,
             "scaling": found.scaling and found.scaling.plain(), "record": asdict(found.record),
         }  # fmt: skip
         with (self.making / "about.json").open("w") as file:

@@ -19,7 +19,8 @@ from raygan.data.record import Array
 from raygan.errors import DataError
 
 MISSING = (
-    "", "na", "n/a", "#n/a", "<na>", "nan", "null", "none", "missing", "unknown", "?", "-", "--", ".", "*", "\\n",
+    "", "na", "n/a", "#n/a", "<na>", "nan", "null", "none", "missing", "unknown", "?", "-",
+    "--", ".", "*", "\\n",
 )  # fmt: skip
 """Cells that stand for a number that is not there, in small letters: a sample may begin with one."""
 COMMA = re.compile(r"[-+]?\d*,\d+")

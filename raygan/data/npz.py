@@ -30,8 +30,8 @@ from raygan.errors import DataError
 
 USUAL = ("images", "data", "x", "arr_0")
 """Names of samples; the surest first."""
-DAMAGED = (ValueError, OSError, EOFError, KeyError, AttributeError, TypeError, SyntaxError, NotImplementedError, RuntimeError,
-           zlib.error, zipfile.BadZipFile)  # fmt: skip
+DAMAGED = (ValueError, OSError, EOFError, KeyError, AttributeError, TypeError, SyntaxError,
+           NotImplementedError, RuntimeError, zlib.error, zipfile.BadZipFile)  # fmt: skip
 
 
 class Npz(FileComponent, ArraySettings, Fitting):

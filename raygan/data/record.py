@@ -74,11 +74,15 @@ class Record:
     def plain(self) -> dict[str, Any]:
         """For run.json."""
         return {
-            "source": printable(self.source), "recognised": self.recognised, "converted": dict(self.converted),
-            "skipped": {why: {"count": n, "names": self.names[why]} for why, n in self.skipped.items()},
+            "source": printable(self.source),
+            "recognised": self.recognised,
+            "converted": dict(self.converted),
+            "skipped": {
+                why: {"count": n, "names": self.names[why]} for why, n in self.skipped.items()
+            },
             **({"labels": self.labels} if self.labels else {}),
             **({"columns": [printable(name) for name in self.columns]} if self.columns else {}),
-        }  # fmt: skip
+        }
 
 
 def printable(name: object) -> str:

@@ -54,8 +54,9 @@ from raygan.watching import tell
 
 def resume_run(
     path: str | Path, *, extra_steps: int = 0, address: str = "auto", inline: bool | None = None,
-    listeners: Sequence[Listener | Heard] | None = None, overrides: Config | None = None, strict: bool = False,
-    trust_code: bool = False, new_code: bool = False, new_data: bool = False, require: str | None = None,
+    listeners: Sequence[Listener | Heard] | None = None, overrides: Config | None = None,
+    strict: bool = False, trust_code: bool = False, new_code: bool = False, new_data: bool = False,
+    require: str | None = None,
 ) -> Run:  # fmt: skip
     """Go on with a run from its newest valid checkpoint. Raises CheckpointError when there is none.
 

@@ -142,8 +142,10 @@ class Jobs:
         while True:
             try:
                 self.client.submit_job(
-                    entrypoint=shlex.join(submission.entrypoint), submission_id=submission.id, metadata=submission.metadata,
-                    runtime_env={"working_dir": str(submission.working_dir), "env_vars": submission.environment},
+                    entrypoint=shlex.join(submission.entrypoint), submission_id=submission.id,
+                    metadata=submission.metadata,
+                    runtime_env={"working_dir": str(submission.working_dir),
+                                 "env_vars": submission.environment},
                     entrypoint_num_cpus=submission.driver.get("entrypoint_num_cpus"),
                     entrypoint_memory=submission.driver.get("entrypoint_memory"),
                 )  # fmt: skip
@@ -175,8 +177,9 @@ class Jobs:
             about = job.metadata or {}
             if job.submission_id and RUN in about:
                 out.append({
-                    "id": job.submission_id, "run": about[RUN], "run_dir": about.get(FOLDER, ""), "status": status_of(job),
-                    "exit_code": exit_code_of(job), "started": (job.start_time or 0) / 1000, "node": job.driver_node_id,
+                    "id": job.submission_id, "run": about[RUN], "run_dir": about.get(FOLDER, ""),
+                    "status": status_of(job), "exit_code": exit_code_of(job),
+                    "started": (job.start_time or 0) / 1000, "node": job.driver_node_id,
                 })  # fmt: skip
         return sorted(out, key=lambda j: -float(str(j["started"])))
 

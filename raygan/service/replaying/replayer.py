@@ -27,7 +27,8 @@ class Replayer:
     """One attempt, from states to those of a checkpoint that it has committed."""
 
     def __init__(
-        self, attempt: Attempt, data: Samples, states: Mapping[str, bytes], steps: Mapping[str, int], wanted: Mapping[str, str],
+        self, attempt: Attempt, data: Samples, states: Mapping[str, bytes],
+        steps: Mapping[str, int], wanted: Mapping[str, str],
     ) -> None:  # fmt: skip
         assert attempt.config is not None, "chained() takes only what was recorded"
         self.attempt = attempt

@@ -31,8 +31,10 @@ class Cast:
         self.path = path
         self._info, self._config, self._scores = info, config, scores
         self._distances = Newest(
-            path, b'"own/distance"', lambda row: row.get("own/distance") if row["kind"] == "train" else None
-        )  # fmt: skip
+            path,
+            b'"own/distance"',
+            lambda row: row.get("own/distance") if row["kind"] == "train" else None,
+        )
 
     @property
     def players(self) -> list[str]:

@@ -202,7 +202,8 @@ def newest(path: Path, what: str) -> Checkpoint:
 
 
 def load_generators(
-    path: Path, config: Config, info: Mapping[str, Any], names: Sequence[str], shares: Mapping[str, float] | None
+    path: Path, config: Config, info: Mapping[str, Any], names: Sequence[str],
+    shares: Mapping[str, float] | None
 ) -> Generators:  # fmt: skip
     """The generators of these players of a run; `shares`: what each counts in their mixture."""
     checkpoint, shape = newest(path, "sampled"), tuple(info["shape"])

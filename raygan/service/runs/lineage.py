@@ -65,7 +65,8 @@ def told(run: Run) -> Sequence[Mapping[str, Any]]:
         return run.events
     if lost := missing(run, history.records):
         NOTES.warning(
-            "%s: events.jsonl lacks %s of the journal's records; the journal counts. `raygan runs --repair %s` writes them again",
+            "%s: events.jsonl lacks %s of the journal's records; the journal counts. `raygan runs"
+            " --repair %s` writes them again",
             run.name, sum(lost.values()), run.path,
         )  # fmt: skip
     return history.records

@@ -70,7 +70,8 @@ def fit_mixture(run: Run, samples: int = 2000, seed: int = 0) -> dict[str, Any]:
     weights, equal = fit(log_p[:, :half]), np.full(len(made), 1 / len(made))
     out = {
         "weights": dict(zip(made, weights.tolist(), strict=True)),
-        "log_likelihood": {"equal": log_likelihood(log_p[:, half:], equal), "fitted": log_likelihood(log_p[:, half:], weights)},
+        "log_likelihood": {"equal": log_likelihood(log_p[:, half:], equal),
+                           "fitted": log_likelihood(log_p[:, half:], weights)},
         "over": features.label if features else "points", "samples": samples, "seed": seed,
         "data": data.name, "split": data.split,
     }  # fmt: skip
@@ -141,9 +142,10 @@ def write_export(run: Run, which: str, generators: Generators, out: Path, onnx: 
             }
         judging = written_judges(run, generators, temporary, onnx) if generators.judges else {}
         config = {
-            "format": FORMAT, "from": which, "shape": run.info["shape"], "generators": entries, "weights": generators.weights,
-            "run": run.name, "scaling": run.info.get("scaling"), "versions": run.info["versions"], "alphabet": generators.alphabet,
-            **judging, **code_of(run.config, [entries, judging]),
+            "format": FORMAT, "from": which, "shape": run.info["shape"], "generators": entries,
+            "weights": generators.weights, "run": run.name, "scaling": run.info.get("scaling"),
+            "versions": run.info["versions"], "alphabet": generators.alphabet, **judging,
+            **code_of(run.config, [entries, judging]),
         }  # fmt: skip
         write_code(temporary, config.get("code", {}))
         (temporary / "config.json").write_text(json.dumps(config, indent=1) + "\n")
@@ -196,8 +198,8 @@ def load_exported(path: str | Path, *, trust_code: bool = False) -> Generators:
         if "judging" in config:
             refuse_unsettled(config["judging"], folder / "config.json")
         return Generators(
-            networks, priors, config["weights"], Scaling.of(config.get("scaling")), config.get("alphabet", ""),
-            loaded_judges(folder, config),
+            networks, priors, config["weights"], Scaling.of(config.get("scaling")),
+            config.get("alphabet", ""), loaded_judges(folder, config),
         )  # fmt: skip
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise CheckpointError(

@@ -91,7 +91,8 @@ def gam2(
     rates = np.array([
         # A D that has trained against a generator, or against an ancestor of it, is no fair judge:
         # exactly those are left out (decision 18).
-        [np.nan if made[g] & met[d] else share_taken_for_real(networks[d], generated[g]) for g in names]
+        [np.nan if made[g] & met[d] else share_taken_for_real(networks[d], generated[g])
+         for g in names]
         for d in counted("discriminators judge", judging)
     ]).reshape(len(judging), len(names))  # fmt: skip
     found = scores(rates, names, seed)
@@ -158,11 +159,13 @@ def control_group(run: Run, count: int) -> Run:
     config = base.model_copy(update={
         # Far from the run's own seed and from its neighbours': seeds 0, 1, 2 .. are other runs of
         # a study.
-        "strategy": {"name": "independent"}, "num_pairs": count, "pairs": (), "seed": base.seed + 1_000_003,
+        "strategy": {"name": "independent"}, "num_pairs": count, "pairs": (),
+        "seed": base.seed + 1_000_003,
     })  # fmt: skip
     inline = run.info.get("executor") == "inline"
     return train(
-        Resolved(config=config, origins={}), run_dir=run.path.parent, name=name, inline=inline, resume="auto",
+        Resolved(config=config, origins={}), run_dir=run.path.parent, name=name, inline=inline,
+        resume="auto",
         command=f"raygan evaluate {shown(run.path)} --metrics gam2 --control {count}",
     )  # fmt: skip
 

@@ -50,7 +50,8 @@ def ais_runs(
         x = (held + 1) / 2 if data.is_images else held
         entry: dict[str, Any] = {
             "run": shown(run.path), "name": run.name,
-            "settings": {**vars(settings), "points": len(x), "seed": seed, "data": data.name, "split": data.split},
+            "settings": {**vars(settings), "points": len(x), "seed": seed, "data": data.name,
+                         "split": data.split},
             "generators": {},
         }  # fmt: skip
         players = strategy_of(run.config).scored(run.config)

@@ -45,8 +45,8 @@ def write_onnx(
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(action="ignore"):
         program = torch.onnx.export(
-            network, (torch.zeros_like(example[:2]),), dynamo=True, input_names=names[:1], output_names=names[1:],
-            dynamic_shapes=({0: batch},), verbose=False,
+            network, (torch.zeros_like(example[:2]),), dynamo=True, input_names=names[:1],
+            output_names=names[1:], dynamic_shapes=({0: batch},), verbose=False,
         )  # fmt: skip
     assert program is not None, "the exporter gave nothing"
     program.save(str(path), external_data=False)

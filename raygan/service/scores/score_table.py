@@ -47,13 +47,18 @@ def score_table(
     body = text_table(
         ["generator", *head, *(["way"] if by else [])],
         [
-            [name, *(cell(row, m) for m in metrics), *([bar(way(by, row.get(by), floor, ceiling))] if by else [])]
+            [
+                name,
+                *(cell(row, m) for m in metrics),
+                *([bar(way(by, row.get(by), floor, ceiling))] if by else []),
+            ]
             for name, row in rows
         ],
-    )  # fmt: skip
+    )
     legend = ARROWS if any(arrow(m) for m in metrics) else ""
     lines = [
-        body, verdict(scores, floor, ceiling), legend, mark_line(metrics, floor, ceiling), narrow_line(scores),
+        body, verdict(scores, floor, ceiling), legend, mark_line(metrics, floor, ceiling),
+        narrow_line(scores),
     ]  # fmt: skip
     return "\n".join(filter(None, lines))
 

@@ -149,8 +149,9 @@ class Service:
             "status": "stale" if rolling.failed else "ok", "problem": rolling.failed,
             "source": rolling.source.path, "which": model.which, "checkpoint": model.checkpoint,
             "rolled": rolling.rolled, "generators": list(made.networks), "shape": shape,
-            "z_dim": next(iter(made.priors.values()))[1], "prior": next(iter(made.priors.values()))[0],
-            "rejection": bool(made.judges), "share_kept": made.share_kept, "text": bool(made.alphabet),
+            "z_dim": next(iter(made.priors.values()))[1],
+            "prior": next(iter(made.priors.values()))[0], "rejection": bool(made.judges),
+            "share_kept": made.share_kept, "text": bool(made.alphabet),
         }  # fmt: skip
 
     async def shape(self) -> list[int]:

@@ -49,8 +49,8 @@ def table(folder: Path) -> Frame:
         step = max((info.get("steps") or {"": 0}).values())
         seconds = inherited_seconds(info) + sum((info.get("busy_seconds") or {}).values())
         rows.append({
-            "run": path.name, **shown(point), "metric": metric_of(spec, scores, run.pairs), "step": step,
-            **costs(run.config, step, seconds), "status": ended(info),
+            "run": path.name, **shown(point), "metric": metric_of(spec, scores, run.pairs),
+            "step": step, **costs(run.config, step, seconds), "status": ended(info),
         })  # fmt: skip
     there = {str(r["run"]).partition(FORKED)[0] for r in rows}
     # Missing trials are rows: a table that leaves them out looks finished.

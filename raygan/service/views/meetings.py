@@ -90,8 +90,8 @@ def _seats_as_columns(
     held = np.array([[births[seats.get(p, p)] for _, seats in columns] for p in names])
     edges = [step for step, _ in columns]
     axis.pcolormesh(
-        [*edges, max(end, edges[-1] + 1)], np.arange(len(names) + 1) - 0.5, held, vmin=0, vmax=len(births),
-        cmap=ListedColormap([shade(b, names) for b in births]),
+        [*edges, max(end, edges[-1] + 1)], np.arange(len(names) + 1) - 0.5, held, vmin=0,
+        vmax=len(births), cmap=ListedColormap([shade(b, names) for b in births]),
     )  # fmt: skip
 
 

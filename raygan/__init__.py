@@ -27,8 +27,9 @@ moved.install()
 
 
 def train(
-    preset: str | None = None, *, run_dir: str | Path = "runs", name: str | None = None, address: str = "auto",
-    inline: bool = False, resume: str | None = None, trust_code: bool = False, listeners: Sequence[Any] = (), **settings: Any,
+    preset: str | None = None, *, run_dir: str | Path = "runs", name: str | None = None,
+    address: str = "auto", inline: bool = False, resume: str | None = None,
+    trust_code: bool = False, listeners: Sequence[Any] = (), **settings: Any,
 ) -> Run:  # fmt: skip
     """Run a preset with some settings changed; returns the finished run.
 

@@ -71,8 +71,8 @@ class Component(Strict):
 
 
 SUFFIXES = {
-    ".npz": "npz", ".npy": "npz", ".zip": "zip", ".parquet": "parquet", ".csv": "csv", ".tsv": "csv", ".tab": "csv",
-    ".csv.gz": "csv", ".tsv.gz": "csv", ".h5": "hdf5",
+    ".npz": "npz", ".npy": "npz", ".zip": "zip", ".parquet": "parquet", ".csv": "csv",
+    ".tsv": "csv", ".tab": "csv", ".csv.gz": "csv", ".tsv.gz": "csv", ".h5": "hdf5",
     ".hdf5": "hdf5", ".idx": "idx", "-ubyte": "idx", "-ubyte.gz": "idx", "/": "folder",
 }  # fmt: skip
 """How a path ends -> the data set that reads it."""
@@ -151,9 +151,12 @@ def component_class(kind: str, name: str) -> tuple[type[Component], str]:
     if name in _built_in(kind):
         module = importlib.import_module(f"raygan.{PACKAGES[kind]}.{name}")
         return next(
-            c for c in vars(module).values()
-            if isinstance(c, type) and issubclass(c, Component) and f"{c.__module__}.".startswith(f"{module.__name__}.")
-        ), ""  # fmt: skip
+            c
+            for c in vars(module).values()
+            if isinstance(c, type)
+            and issubclass(c, Component)
+            and f"{c.__module__}.".startswith(f"{module.__name__}.")
+        ), ""
     from raygan.own.installed import entry_points, installed
 
     if (found := installed(kind, name)) is not None:

@@ -35,8 +35,8 @@ from raygan.config.section import Section, Travels
 
 __all__ = [
     "BATCHED_BELOW", "DEFAULT_PRESET", "KINDS", "PRESETS", "SCHEDULED",
-    "Action", "CheckpointConfig", "Component", "Config", "EvaluationConfig", "FailuresConfig", "PairConfig", "PairGroup",
-    "Resolved", "ResourcesConfig", "ScheduleConfig", "Section", "Spec", "Tempo", "Travels",
-    "dotted", "full_dump", "load_component", "load_parts", "merge", "names", "preset_values", "presets", "read_yaml", "resolve",
-    "settings_of", "shorthand", "validate",
+    "Action", "CheckpointConfig", "Component", "Config", "EvaluationConfig", "FailuresConfig",
+    "PairConfig", "PairGroup", "Resolved", "ResourcesConfig", "ScheduleConfig", "Section", "Spec",
+    "Tempo", "Travels", "dotted", "full_dump", "load_component", "load_parts", "merge", "names",
+    "preset_values", "presets", "read_yaml", "resolve", "settings_of", "shorthand", "validate",
 ]  # fmt: skip

@@ -61,8 +61,9 @@ def dual_ascent(multipliers: Values, j_c: Values, target: float, rate: float) ->
 
 
 def beta(
-    j_d: Values, j_c: Values, balance: Balance = "bounded", diversity: float = 0.0, decay: float = 0.0, step: int = 0,
-    scale: Literal["K", "1"] = "K", multipliers: Values | None = None,
+    j_d: Values, j_c: Values, balance: Balance = "bounded", diversity: float = 0.0,
+    decay: float = 0.0, step: int = 0, scale: Literal["K", "1"] = "K",
+    multipliers: Values | None = None,
 ) -> Values:  # fmt: skip
     """beta_k of each generator, (K,), always finite.
 

@@ -107,8 +107,8 @@ class Ais:
         return fit.detach(), gradient
 
     def _hmc(
-        self, decode: Decoder, x: Tensor, z: Tensor, fit: Tensor, gradient: Tensor, beta: float, size: Tensor,
-        stream: torch.Generator,
+        self, decode: Decoder, x: Tensor, z: Tensor, fit: Tensor, gradient: Tensor, beta: float,
+        size: Tensor, stream: torch.Generator,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
         """One Hamiltonian step that leaves p(z) p(x given z)^beta unchanged; each chain has its own
         step size.

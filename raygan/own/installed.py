@@ -15,8 +15,9 @@ from raygan.errors import ConfigError
 from raygan.own.find import as_class
 
 GROUPS = {
-    "network": "raygan.networks", "loss": "raygan.losses", "data": "raygan.data", "strategy": "raygan.strategies",
-    "metric": "raygan.metrics", "listener": "raygan.listeners", "tracker": "raygan.trackers",
+    "network": "raygan.networks", "loss": "raygan.losses", "data": "raygan.data",
+    "strategy": "raygan.strategies", "metric": "raygan.metrics", "listener": "raygan.listeners",
+    "tracker": "raygan.trackers",
 }  # fmt: skip
 
 

@@ -231,5 +231,6 @@ def brought(kind: str, found: Claim) -> Source:
             f" made with {found.sha256}: it was changed. Give the original file again."
         )
     return Source(
-        files, str(record.get("path", "")), found.sha256, str(record.get("module", "")), tuple(record.get("taken", ()))
+        files, str(record.get("path", "")), found.sha256, str(record.get("module", "")),
+        tuple(record.get("taken", ()))
     )  # fmt: skip

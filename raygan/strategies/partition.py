@@ -153,8 +153,9 @@ def cut(component: DataComponent, config: Config, pair: str, whole: Samples) -> 
     train, held_out = split.part(whole.train, first), split.part(whole.held_out, last)
     freeze(*(a for a in (train, held_out) if isinstance(a, np.ndarray)))
     return replace(
-        whole, train=train, held_out=held_out, sha256=fingerprint(train, held_out), record=None, parts={},
-        labels=with_labels(whole.labels, first), held_out_labels=with_labels(whole.held_out_labels, last),
+        whole, train=train, held_out=held_out, sha256=fingerprint(train, held_out), record=None,
+        parts={}, labels=with_labels(whole.labels, first),
+        held_out_labels=with_labels(whole.held_out_labels, last),
     )  # fmt: skip
 
 

@@ -32,8 +32,9 @@ class Trackio(TrackerComponent):
         config = {key.lstrip("_"): value for key, value in run.config.items()}
         name = run.known or f"{run.name}-{run.id}"
         self._run = trackio.init(
-            self.project, name=name, group=run.tags.get("sweep"), config={**config, "tags": dict(run.tags)},
-            resume="allow", embed=False, auto_log_gpu=False, auto_log_cpu=False,
+            self.project, name=name, group=run.tags.get("sweep"),
+            config={**config, "tags": dict(run.tags)}, resume="allow", embed=False,
+            auto_log_gpu=False, auto_log_cpu=False,
         )  # fmt: skip
         return name
 

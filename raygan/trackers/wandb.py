@@ -44,8 +44,9 @@ class WeightsAndBiases(TrackerComponent):
         )  # fmt: skip
         tags = [f"{key}={value}"[:64] for key, value in run.tags.items()]
         self._run = wandb.init(
-            project=self.project, name=run.name, id=run.known or run.id, resume="allow", mode=mode(),
-            dir=str(run.folder), group=run.tags.get("sweep"), tags=tags, settings=quiet,
+            project=self.project, name=run.name, id=run.known or run.id, resume="allow",
+            mode=mode(), dir=str(run.folder), group=run.tags.get("sweep"), tags=tags,
+            settings=quiet,
         )  # fmt: skip
         # offline it cannot know how far its run is, and takes no step twice when it is sent
         self._step = max(run.calls, self._run.step) + (GAP if run.known else 0)

@@ -194,8 +194,8 @@ class Stack:
         )
         (beta1, beta2), counts = group["betas"], [count.clone() for _ in p]
         adam(
-            p, g, m, v, [], counts, fused=True, amsgrad=False, beta1=beta1, beta2=beta2, lr=group["lr"], weight_decay=0.0,
-            eps=group["eps"], maximize=False,
+            p, g, m, v, [], counts, fused=True, amsgrad=False, beta1=beta1, beta2=beta2,
+            lr=group["lr"], weight_decay=0.0, eps=group["eps"], maximize=False,
         )  # fmt: skip
 
 

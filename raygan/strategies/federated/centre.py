@@ -30,7 +30,8 @@ class Centre(Trainer):
     """G0; its D is never trained, and read by nobody."""
 
     def __init__(
-        self, parts: Parts, settings: FederatedSettings, sites: Sequence[str], counts: Mapping[str, float]
+        self, parts: Parts, settings: FederatedSettings, sites: Sequence[str],
+        counts: Mapping[str, float]
     ) -> None:  # fmt: skip
         super().__init__(GLOBAL, parts)
         self.settings = settings

@@ -43,8 +43,8 @@ class GlobalPair(Trainer):
     """The supervisor: trains G0 against messengers, and D0 against the locals' generators."""
 
     def __init__(
-        self, parts: Parts, settings: SganSettings, locals_: Sequence[str], tempo: Tempo, sharing: Sharing,
-        deputies: Sequence[Deputy] = (),
+        self, parts: Parts, settings: SganSettings, locals_: Sequence[str], tempo: Tempo,
+        sharing: Sharing, deputies: Sequence[Deputy] = (),
     ) -> None:  # fmt: skip
         super().__init__(GLOBAL, parts)
         self.settings = settings
@@ -163,7 +163,8 @@ class GlobalPair(Trainer):
         return self.opposition.ask(task, board)
 
     def step_g(
-        self, fake: Tensor, total: Tensor, losses: dict[str, float], answers: Sequence[Answer], shares: Mapping[str, float]
+        self, fake: Tensor, total: Tensor, losses: dict[str, float], answers: Sequence[Answer],
+        shares: Mapping[str, float]
     ) -> float:  # fmt: skip
         """Lines 22-26: one step of G0 on the gradient summed over the messengers; the weighted mean
         of its losses.

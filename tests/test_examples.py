@@ -130,9 +130,11 @@ def test_on_ray(ray_session: None, tmp_path: Path) -> None:
     bits of inline.
     """
     settings = small(
-        strategy={"name": str(EXAMPLES / "fedavg.py"), "every": 20}, network=str(EXAMPLES / "residual.py"),
-        loss=str(EXAMPLES / "focal.py"), num_pairs=2,
-    )  # fmt: skip
+        strategy={"name": str(EXAMPLES / "fedavg.py"), "every": 20},
+        network=str(EXAMPLES / "residual.py"),
+        loss=str(EXAMPLES / "focal.py"),
+        num_pairs=2,
+    )
     runs = [
         raygan.train(None, run_dir=tmp_path, name=str(i), inline=bool(i), **settings)
         for i in range(2)

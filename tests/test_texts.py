@@ -79,8 +79,8 @@ def constants(tree: ast.Module) -> dict[str, float]:
 
 
 OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
-    ast.Mult: operator.mul, ast.Div: operator.truediv, ast.Add: operator.add, ast.Sub: operator.sub, ast.Pow: operator.pow,
-    ast.LShift: operator.lshift,
+    ast.Mult: operator.mul, ast.Div: operator.truediv, ast.Add: operator.add, ast.Sub: operator.sub,
+    ast.Pow: operator.pow, ast.LShift: operator.lshift,
 }  # fmt: skip
 
 

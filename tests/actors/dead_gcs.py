@@ -35,7 +35,9 @@ def kill_unseen(controller: Controller, link: HubLink) -> None:
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     link._at = 0.0
-    unseen = [patch(f"raygan.actors.{m}.dead_head", lambda: None) for m in ("executor", "replies", "hub")]  # fmt: skip
+    unseen = [
+        patch(f"raygan.actors.{m}.dead_head", lambda: None) for m in ("executor", "replies", "hub")
+    ]
     with unseen[0], unseen[1], unseen[2]:
         for ask in (
             lambda: link.tick(controller),

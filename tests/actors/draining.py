@@ -22,8 +22,8 @@ from tests.actors.node_loss import FAST
 from tests.conftest import setup_of, tiny_config
 
 CONFIG = tiny_config(
-    strategy={"name": "gap", "swap_every": 4}, num_pairs=2, steps=60, checkpoint={"every_steps": 50},
-    evaluation={"every_steps": 60}, failures={"budget": 0},
+    strategy={"name": "gap", "swap_every": 4}, num_pairs=2, steps=60,
+    checkpoint={"every_steps": 50}, evaluation={"every_steps": 60}, failures={"budget": 0},
     resources={"placement": "SPREAD", "spares": 1, "cpus_per_pair": 0.5},
 )  # fmt: skip
 GRACE_S = 30.0

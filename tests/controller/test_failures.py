@@ -255,8 +255,8 @@ def test_who_is_asked_for_while_somebody_is_away_waits_until_it_is_back(
 
     controller = run(
         tmp_path, [("gen-01", 60, "death")] + [("gen-00", 70, "death")] * again, Late,
-        [as_listener(ask)], strategy={"name": "pmgan", "classes": 5}, tempo="async", round_steps=2, steps=160,
-        loss="non_saturating", batch_size=8, checkpoint={"every_steps": 20},
+        [as_listener(ask)], strategy={"name": "pmgan", "classes": 5}, tempo="async", round_steps=2,
+        steps=160, loss="non_saturating", batch_size=8, checkpoint={"every_steps": 20},
         evaluation={"every_steps": 160},
     )  # fmt: skip
     found = [

@@ -65,9 +65,11 @@ def test_a_save_that_is_struck_at_any_system_call_loses_nothing(
                 f"inject={call}:{fault}:when={n}",
             ]
             done = subprocess.run(
-                [*command, sys.executable, "-c", SAVE, str(folder), str(step)], capture_output=True, check=False,
+                [*command, sys.executable, "-c", SAVE, str(folder), str(step)],
+                capture_output=True,
+                check=False,
                 env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-            )  # fmt: skip
+            )
             hit = "INJECTED" in (tmp_path / "log").read_text() or done.returncode == -9
             found, problems = newest_valid(folder)
             assert problems == [], (call, n)

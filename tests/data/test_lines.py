@@ -109,9 +109,11 @@ def test_decimal_commas_do_not_part_cells(
     [
         ('"height, cm";"weight, kg"\n' + rows(NUMBERS[:, :2], ";"), (60, 2)),
         ('"a;b;c","c;d;e"\n' + rows(NUMBERS[:, :2]), (60, 2)),
-        ("a,b\n" + rows(NUMBERS[:, :2]), (60, 2)), (rows(NUMBERS, "\t"), (60, 3)), (rows(NUMBERS[:, :1]), (60, 1)),
+        ("a,b\n" + rows(NUMBERS[:, :2]), (60, 2)),
+        (rows(NUMBERS, "\t"), (60, 3)),
+        (rows(NUMBERS[:, :1]), (60, 1)),
     ],
-)  # fmt: skip
+)
 def test_what_parts_cells_is_told_by_rows_alike(
     text: str, shape: tuple[int, int], tmp_path: Path
 ) -> None:
@@ -121,10 +123,13 @@ def test_what_parts_cells_is_told_by_rows_alike(
 @pytest.mark.parametrize(
     "text",
     [
-        "2,25\n1,06\n3,10\n", "2,5\n-0,5\n1,2\n", "20,25\n21,36\n19,12\n", rows(abs(NUMBERS[:, :1]), comma=True),
+        "2,25\n1,06\n3,10\n",
+        "2,5\n-0,5\n1,2\n",
+        "20,25\n21,36\n19,12\n",
+        rows(abs(NUMBERS[:, :1]), comma=True),
         "20,5\n9,3\n18,1\n17,8\n11,9\n",
     ],
-)  # fmt: skip
+)
 def test_one_column_of_decimal_commas_is_asked_for(text: str, tmp_path: Path) -> None:
     path = written(tmp_path, text)
     assert "may be two whole numbers, or one with a decimal comma" in refused("csv", path)
@@ -136,10 +141,13 @@ def test_one_column_of_decimal_commas_is_asked_for(text: str, tmp_path: Path) ->
 @pytest.mark.parametrize(
     "pairs",
     [
-        np.random.default_rng(0).integers(0, 9, (60, 2)), np.random.default_rng(0).integers(0, 999, (60, 2)),
-        np.random.default_rng(0).integers(10, 99, (60, 2)), [[0, 1], [1, 0], [1, 0], [0, 1]], [[20, 1], [30, 0], [7, 2]] * 9,
+        np.random.default_rng(0).integers(0, 9, (60, 2)),
+        np.random.default_rng(0).integers(0, 999, (60, 2)),
+        np.random.default_rng(0).integers(10, 99, (60, 2)),
+        [[0, 1], [1, 0], [1, 0], [0, 1]],
+        [[20, 1], [30, 0], [7, 2]] * 9,
     ],
-)  # fmt: skip
+)
 def test_two_columns_of_whole_numbers_are_two(pairs: Any, tmp_path: Path) -> None:
     text = "".join(f"{a},{b}\n" for a, b in pairs)
     assert np.array_equal(read("csv", written(tmp_path, text), scale="none").array, pairs)

@@ -65,14 +65,18 @@ def with_one(array: Any, number: float) -> Any:
 NEAR: dict[str, tuple[Any, str, str, Any]] = {
     "0..1, a hair below": (with_one(UNIT, -1e-7), "npz", "0..1", with_one(UNIT, 0) * 2 - 1),
     "0..1, a hair above": (with_one(UNIT, 1 + 1e-7), "npz", "0..1", with_one(UNIT, 1) * 2 - 1),
-    "0..1 in tiff": (with_one(UNIT, -1e-7).astype(np.float32), "tif", "0..1", with_one(UNIT, 0) * 2 - 1),
+    "0..1 in tiff": (with_one(UNIT, -1e-7).astype(np.float32), "tif", "0..1",
+                     with_one(UNIT, 0) * 2 - 1),
     "0..1, undershoot": (with_one(UNIT, -0.1), "npz", "-1..1", with_one(UNIT, -0.1)),
-    "-1..1, a hair below": (with_one(UNIT * 2 - 1, -1 - 1e-7), "npz", "-1..1", with_one(UNIT * 2 - 1, -1)),
+    "-1..1, a hair below": (with_one(UNIT * 2 - 1, -1 - 1e-7), "npz",
+                            "-1..1", with_one(UNIT * 2 - 1, -1)),
     "0..1 without its middle": (UNIT - 0.5, "npz", "-0.5..0.5", UNIT * 2 - 1),
     "the same in tiff": ((UNIT - 0.5).astype(np.float32), "tif", "-0.5..0.5", UNIT * 2 - 1),
     "0..1 without its mean": (UNIT - 0.4, "npz", "-1..1", UNIT - 0.4),
-    "0..255, a hair below": (with_one(UNIT * 255, -1e-5), "npz", "bytes", with_one(UNIT, 0) * 2 - 1),
-    "0..255, a hair above": (with_one(UNIT * 255, 255.0001), "npz", "bytes", with_one(UNIT, 1) * 2 - 1),
+    "0..255, a hair below": (with_one(UNIT * 255, -1e-5), "npz", "bytes",
+                             with_one(UNIT, 0) * 2 - 1),
+    "0..255, a hair above": (with_one(UNIT * 255, 255.0001), "npz", "bytes",
+                             with_one(UNIT, 1) * 2 - 1),
     "0..1 divided twice": (UNIT / 255, "npz", "standard", None),
     "uint8 masks": (BYTES & 1, "npz", "0..1", (BYTES & 1) * 255),
     "masks in png": (BYTES & 1, "png", "0..1", (BYTES & 1) * 255),
@@ -82,13 +86,17 @@ NEAR: dict[str, tuple[Any, str, str, Any]] = {
     "4 bit in wider ones": ((BYTES & 15).astype(np.int32), "npz", "0..15", (BYTES & 15) * 17),
     "4 bit as floats": ((BYTES & 15).astype(np.float32), "npz", "0..15", (BYTES & 15) / 7.5 - 1),
     "labels": (BYTES % 10, "npz", "standard", BYTES % 10 / 4.5 - 1),
-    "per cent as floats": (with_one(np.rint(UNIT * 100), 100), "npz", "0..100", with_one(np.rint(UNIT * 100), 100) / 50 - 1),
+    "per cent as floats": (with_one(np.rint(UNIT * 100), 100), "npz", "0..100",
+                           with_one(np.rint(UNIT * 100), 100) / 50 - 1),
     "uint16 of 8 bit": (BYTES.astype(np.uint16), "npz", "bytes", BYTES),
     "16 bit png of 8 bit": (BYTES.astype(np.uint16), "png", "bytes", BYTES),
     "16 bit tiff of 8 bit": (BYTES.astype(np.uint16), "tif", "bytes", BYTES),
-    "uint16 of 12 bit": (BYTES.astype(np.uint16) << 4, "npz", "0..4095", np.rint((BYTES * 16.0) / TWELVE)),
-    "big-endian": ((BYTES.astype(np.uint16) << 4).astype(">u2"), "npz", "0..4095", np.rint((BYTES * 16.0) / TWELVE)),
-    "16 bit png of 12 bit": (BYTES.astype(np.uint16) << 4, "png", "0..4095", np.rint((BYTES * 16.0) / TWELVE)),
+    "uint16 of 12 bit": (BYTES.astype(np.uint16) << 4, "npz", "0..4095",
+                         np.rint((BYTES * 16.0) / TWELVE)),
+    "big-endian": ((BYTES.astype(np.uint16) << 4).astype(">u2"), "npz", "0..4095",
+                   np.rint((BYTES * 16.0) / TWELVE)),
+    "16 bit png of 12 bit": (BYTES.astype(np.uint16) << 4, "png", "0..4095",
+                             np.rint((BYTES * 16.0) / TWELVE)),
 }  # fmt: skip
 
 
@@ -134,14 +142,18 @@ def test_what_is_certain_is_not_asked_for(name: str, tmp_path: Path) -> None:
 
 RANGES: dict[str, tuple[Any, str, Any]] = {
     "16 bit that are dark": (BYTES.astype(np.uint16), "0..65535", np.rint(BYTES / 257)),
-    "signed whole numbers": (BYTES.astype(np.int16) * 16 - 1024, "-1024..3071", (BYTES * 16.0) / 2047.5 - 1),
+    "signed whole numbers": (
+        BYTES.astype(np.int16) * 16 - 1024,
+        "-1024..3071",
+        (BYTES * 16.0) / 2047.5 - 1,
+    ),
     "floats": (UNIT * 40 + 200, "200..300", (UNIT * 40) / 50 - 1),
     "an exponent": (UNIT * 1e6, "0..1e6", UNIT * 2 - 1),
     "bytes that are darker": (BYTES // 2, "0..127", np.rint(BYTES // 2 / (127 / 255))),
     "0..1 as it is": (UNIT / 2, "-1..1", UNIT / 2),
     "0..1 without its mean": (UNIT - 0.4, "-0.4..0.6", UNIT * 2 - 1),
     "12 bit": (BYTES.astype(np.uint16) << 4, "0..4095", np.rint(BYTES * 16.0 / TWELVE)),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", RANGES)
@@ -278,16 +290,20 @@ CHANGES: dict[str, tuple[Any, str]] = {
     "1": (lambda i: i.convert("1"), "False and True"),
     "P": (lambda i: i.quantize(16), "mode P converted to RGB"),
     "P with transparency": (
-        lambda i: keyed(i.quantize(16), i.quantize(16).getpixel((0, 0))), "laid over white",
+        lambda i: keyed(i.quantize(16), i.quantize(16).getpixel((0, 0))),
+        "laid over white",
     ),
     "PA": (lambda i: i.convert("RGBA").quantize(16).convert("PA"), ""),
     "HSV": (lambda i: i.convert("HSV"), "mode HSV"),
     "YCbCr": (lambda i: i.convert("YCbCr"), "mode YCbCr"),
     "LAB": (lambda i: Image.frombytes("LAB", i.size, i.tobytes()), "mode LAB"),
     "CMYK": (lambda i: i.convert("CMYK"), "mode CMYK"),
-    "L with a key": (lambda i: keyed(i.convert("L"), int(np.asarray(i.convert("L"))[0, 0])), "over white"),
+    "L with a key": (
+        lambda i: keyed(i.convert("L"), int(np.asarray(i.convert("L"))[0, 0])),
+        "over white",
+    ),
     "RGB with a key": (lambda i: keyed(i.copy(), i.getpixel((0, 0))), "over white"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", CHANGES)
@@ -551,8 +567,8 @@ def raw_png(size: tuple[int, int], depth: int, colour: int, rows: list[bytes], k
 
 def raw_tiff(packed: bytes, size: tuple[int, int], bits: int, sign: int, photo: int) -> bytes:
     """One strip of grey, little-endian."""
-    tags = [(256, size[0]), (257, size[1]), (258, bits), (259, 1), (262, photo), (273, 200), (277, 1), (278, size[1]),
-            (279, len(packed)), (284, 1), (339, sign)]  # fmt: skip
+    tags = [(256, size[0]), (257, size[1]), (258, bits), (259, 1), (262, photo), (273, 200),
+            (277, 1), (278, size[1]), (279, len(packed)), (284, 1), (339, sign)]  # fmt: skip
     head = b"II*\0" + struct.pack("<IH", 8, len(tags))
     head += b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
     return head.ljust(200, b"\0") + packed

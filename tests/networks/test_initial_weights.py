@@ -112,11 +112,15 @@ KINDS: dict[str, Make] = {
     "prelu": nn.PReLU,
     "frozen": lambda: nn.Linear(WIDTH, WIDTH).requires_grad_(False),
     "bilinear, convolutions": lambda: nn.Sequential(
-        nn.Unflatten(1, (1, WIDTH, 1, 1)), nn.Conv3d(1, 2, 1), nn.ConvTranspose3d(2, 1, 1), nn.BatchNorm3d(1), nn.Flatten()
+        nn.Unflatten(1, (1, WIDTH, 1, 1)),
+        nn.Conv3d(1, 2, 1),
+        nn.ConvTranspose3d(2, 1, 1),
+        nn.BatchNorm3d(1),
+        nn.Flatten(),
     ),
     "own": Own,
     "lazy": lambda: nn.Sequential(nn.LazyLinear(WIDTH), nn.LazyBatchNorm1d()),
-}  # fmt: skip
+}
 CONSTANT = ("orthogonal", "1.parametrizations.weight.original")
 """A kind, and its tensor that is the same everywhere though its numbers differ: -1 on the diagonal,
 beside a random `base`.
@@ -195,8 +199,10 @@ def test_the_global_random_state_is_neither_read_nor_moved(kind: str, init: Init
 
 def networks(network: NetworkComponent) -> list[nn.Module]:
     return [
-        network.generator((2,), stream("p")), network.discriminator((2,), stream("p")), network.classifier((2,), 4, stream("p")),
-    ]  # fmt: skip
+        network.generator((2,), stream("p")),
+        network.discriminator((2,), stream("p")),
+        network.classifier((2,), 4, stream("p")),
+    ]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -162,7 +162,11 @@ DOES = {  # a top statement that binds X -> (its first lines, what it does)
     "a loop": ("import raygan", "for X in (4, 9):\n    raygan.train()", "a run (raygan.train)"),
     "a run's folder": ("from raygan import Run", "X = Run.load('x')", "a run (Run.load)"),
     "through another": ("import raygan", "run = raygan.train()\nX = run.x", "a run (raygan.train)"),
-    "argparse": ("import argparse\np = argparse.ArgumentParser()", "X = p.parse_args()", "command line (p.parse_args)"),
+    "argparse": (
+        "import argparse\np = argparse.ArgumentParser()",
+        "X = p.parse_args()",
+        "command line (p.parse_args)",
+    ),
     "argv": ("import sys", "X = int(sys.argv[1])", "command line (sys.argv)"),
     "from sys": ("from sys import argv", "X = argv[1:]", "command line (argv)"),
     "a file": ("", "with open('x') as f:\n    X = f.read()", "reads a file (open)"),
@@ -175,7 +179,7 @@ DOES = {  # a top statement that binds X -> (its first lines, what it does)
     "a class body": ("import sys", "class X:\n    y = sys.argv", "command line"),
     "a walrus": ("import sys", "print(X := sys.argv)", "command line"),
     "a condition": ("import sys", "if len(sys.argv) > 1: X = 3", "command line"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", DOES)

@@ -173,8 +173,10 @@ def test_a_run_that_was_killed_at_any_file_of_its_making_is_begun_again_as_asked
         return write
 
     def begin() -> None:
-        for thing, name in ((log_writer, "write_within"), (RunFolder, "_append"), (storage.LocalStorage, "write"),
-                            (storage.LocalStorage, "append"), (storage.LocalStorage, "create")):  # fmt: skip
+        for thing, name in ((log_writer, "write_within"), (RunFolder, "_append"),
+                            (storage.LocalStorage, "write"),
+                            (storage.LocalStorage, "append"),
+                            (storage.LocalStorage, "create")):  # fmt: skip
             monkeypatch.setattr(thing, name, killed_at(getattr(thing, name)))
         monkeypatch.setattr(training, "drive", lambda *args: None)
         train(resolved, run_dir=tmp_path, name="run", inline=True, resume="auto")
@@ -246,8 +248,10 @@ def test_a_life_that_was_killed_is_counted_as_far_as_it_has_told(
             raise Killed
 
     monkeypatch.setattr(RunLog, "end", lambda *args: None)
-    monkeypatch.setattr(RunFolder, "status", lambda self, **facts: RunFolder.write(self, "run.json", json.dumps({
-        "status": "running", "executor": "inline", "epoch": 1, "shape": [2], "alphabet": ""})))  # fmt: skip
+    monkeypatch.setattr(
+        RunFolder, "status", lambda self, **facts: RunFolder.write(self, "run.json", json.dumps({
+            "status": "running", "executor": "inline", "epoch": 1, "shape": [2], "alphabet": "",
+        })))  # fmt: skip
     one_by_one = {**SMALL, "round_steps": 1}
     with pytest.raises(Killed):
         train(
@@ -445,7 +449,8 @@ def test_async_stopped_with_one_behind_and_resumed_has_its_last_checkpoint_and_i
     ahead = "pair-01"
     with pytest.raises(Interrupted):
         train(resolve(None, flags=asked), run_dir=tmp_path, name="run", inline=True, listeners=[
-            lambda c, d: c.stop(15) if c.state.done[ahead] >= 20 and c.state.done[slow] > 0 else None])  # fmt: skip
+            lambda c, d: c.stop(15) if c.state.done[ahead] >= 20 and c.state.done[slow] > 0
+            else None])  # fmt: skip
     stopped, _ = newest_valid(path)
     assert stopped is not None
     assert stopped.steps == Run.load(path).info["steps"]

@@ -87,7 +87,8 @@ ASYNC: dict[str, dict[str, Any]] = {
 }
 KINDS = LOCKSTEP | {k: {**v, "tempo": "async"} for k, v in ASYNC.items()}
 SMALL: dict[str, Any] = {
-    "steps": 8, "batch_size": 4, "round_steps": 3, "checkpoint": {"every_steps": 2}, "evaluation": {"every_steps": 8},
+    "steps": 8, "batch_size": 4, "round_steps": 3, "checkpoint": {"every_steps": 2},
+    "evaluation": {"every_steps": 8},
     "network": {"name": "mlp", "hidden": 4, "layers": 2, "z_dim": 2}, "failures": {"budget": 10**6},
 }  # fmt: skip
 

@@ -335,10 +335,11 @@ def kill_in_every_swap(
     the journal).
     """
     config = tiny_config(
-        strategy={"name": "gap", "swap_every": 1}, num_pairs=pairs, steps=steps, round_steps=1, batch_size=4,
-        network={"name": "mlp", "hidden": 4, "z_dim": 2}, data={"name": "ring", "modes": 8, "train": 60, "held_out": 20},
-        evaluation={"every_steps": 10**6, "samples": 1600, "mixture": False}, checkpoint={"every_steps": 1},
-        failures={"budget": 10**6},
+        strategy={"name": "gap", "swap_every": 1}, num_pairs=pairs, steps=steps, round_steps=1,
+        batch_size=4, network={"name": "mlp", "hidden": 4, "z_dim": 2},
+        data={"name": "ring", "modes": 8, "train": 60, "held_out": 20},
+        evaluation={"every_steps": 10**6, "samples": 1600, "mixture": False},
+        checkpoint={"every_steps": 1}, failures={"budget": 10**6},
     )  # fmt: skip
     setup = setup_of(config)
     kills: dict[int, str] = {}

@@ -496,13 +496,18 @@ def test_any_locals_are_the_same_with_and_without_a_global_pair(over: dict[str, 
     [
         {},
         {"loss": {"name": "dragan", "weight": 0.1}, "pair": {"ema": 0.9, "input_noise": 0.1}},
-        {"strategy": {"name": "sgan", "messenger_lifetime": 4, "messenger_optimizer": "clone", "share_generators": "weights"}},
-        {"strategy": {"name": "sgan", "messenger_lifetime": 3, "messenger_optimizer": "persist", "messenger_steps": 3}},
-        {"strategy": {"name": "sgan", "variant": "simplified", "opponents": "payoff", "global_d_steps": 2}},
-        {"loss": {"name": "wgan_gp", "d_steps": 2}, "strategy": {"name": "sgan", "combine": "mean"}, "pair": {"clip_grad_d": 1.0}},
+        {"strategy": {"name": "sgan", "messenger_lifetime": 4, "messenger_optimizer": "clone",
+                      "share_generators": "weights"}},
+        {"strategy": {"name": "sgan", "messenger_lifetime": 3, "messenger_optimizer": "persist",
+                      "messenger_steps": 3}},
+        {"strategy": {"name": "sgan", "variant": "simplified", "opponents": "payoff",
+                      "global_d_steps": 2}},
+        {"loss": {"name": "wgan_gp", "d_steps": 2}, "strategy": {"name": "sgan", "combine": "mean"},
+         "pair": {"clip_grad_d": 1.0}},
         R3GAN,
     ],
-    ids=["default", "dragan", "weights, clone", "persist", "simplified, payoff", "wgan-gp", "r3gan, lazy, schedule"],
+    ids=["default", "dragan", "weights, clone", "persist", "simplified, payoff", "wgan-gp",
+         "r3gan, lazy, schedule"],
 )  # fmt: skip
 def test_messengers_at_once_are_messengers_one_by_one_within_rounding(
     changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
@@ -537,11 +542,16 @@ def test_messengers_at_once_are_messengers_one_by_one_within_rounding(
 SHARDED: list[dict[str, Any]] = [
     {},
     R3GAN,
-    {"strategy": {"name": "sgan", "messenger_lifetime": 4, "messenger_optimizer": "clone", "share_generators": "weights"}},
-    {"strategy": {"name": "sgan", "messenger_lifetime": 3, "messenger_optimizer": "persist", "messenger_steps": 2}},
-    {"strategy": {"name": "sgan", "variant": "simplified", "opponents": "payoff", "global_d_steps": 3}},
-    {"loss": {"name": "wgan_gp", "d_steps": 2}, "strategy": {"name": "sgan", "combine": "mean"}, "pair": {"clip_grad_d": 1.0}},
-    {"loss": {"name": "dragan", "weight": 0.1}, "pair": {"input_noise": 0.1}, "resources": {"batched": False}},
+    {"strategy": {"name": "sgan", "messenger_lifetime": 4, "messenger_optimizer": "clone",
+                  "share_generators": "weights"}},
+    {"strategy": {"name": "sgan", "messenger_lifetime": 3, "messenger_optimizer": "persist",
+                  "messenger_steps": 2}},
+    {"strategy": {"name": "sgan", "variant": "simplified", "opponents": "payoff",
+                  "global_d_steps": 3}},
+    {"loss": {"name": "wgan_gp", "d_steps": 2}, "strategy": {"name": "sgan", "combine": "mean"},
+     "pair": {"clip_grad_d": 1.0}},
+    {"loss": {"name": "dragan", "weight": 0.1}, "pair": {"input_noise": 0.1},
+     "resources": {"batched": False}},
 ]  # fmt: skip
 
 

@@ -53,7 +53,7 @@ class BucketStorage:
         """Of as many segments as it takes."""
         return self.logs.tail(name, size)
 
-    # -------------------------------------------------------------------------------------------------
+    # ----------------------------------------------------------------------------------------------
     # whole objects
 
     def write(self, name: str, raw: bytes) -> None:
@@ -97,7 +97,7 @@ class BucketStorage:
         for each in [*names, name]:
             self.objects.delete(each)
 
-    # -------------------------------------------------------------------------------------------------
+    # ----------------------------------------------------------------------------------------------
     # folders that are there as a whole
 
     def stage(self, folder: str, by: int) -> str:

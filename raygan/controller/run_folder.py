@@ -90,7 +90,7 @@ class RunFolder:
             shutil.rmtree(folder.path, ignore_errors=True)
             raise
 
-    # -------------------------------------------------------------------------------------------------
+    # ----------------------------------------------------------------------------------------------
     # whole files
 
     def write(self, name: str, content: str | bytes) -> None:
@@ -130,7 +130,7 @@ class RunFolder:
             {f"samples/{step:08d}-{player}.npy": _npy(array) for player, array in arrays.items()}
         )
 
-    # --------------------------------------------------------------------------------------------------
+    # ----------------------------------------------------------------------------------------------
     # append-only
 
     def metric(self, **row: Any) -> None:

@@ -71,7 +71,8 @@ class Dcgan(NetworkComponent):
             zip(pairwise(widths), pairwise(sides[::-1]), strict=True)
         ):
             kernel = 4 if side == 2 * after else 3
-            # not next to the pixels: there it made samples oscillate (Radford et al., 2015, section 3)
+            # not next to the pixels: there it made samples oscillate (Radford et al., 2015,
+            # section 3)
             normed = i > 0 and self.norm_d != "none"
             body.append(nn.Conv2d(a, b, kernel, stride=2, padding=1, bias=not normed))
             if normed:

@@ -145,7 +145,7 @@ def _is_main(statement: ast.stmt) -> bool:
     }
 
 
-# --------------------------------------------------------------------------------- more than defines
+# -------------------------------------------------------------------------------- more than defines
 
 
 def _does(statement: ast.stmt, known: Mapping[str, str]) -> tuple[str, str] | None:

@@ -29,7 +29,7 @@ def rows(array: Any, mark: str = ",", comma: bool = False) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-# -------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # blank lines
 
 
@@ -57,7 +57,7 @@ def test_blank_lines_between_rows_are_left_out_and_said(top: str, end: str, tmp_
     assert "blank lines left out" not in found.record.converted
 
 
-# -------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # spaces
 
 
@@ -88,7 +88,7 @@ def test_a_missing_label_is_no_class(classes: str, missing: str, tmp_path: Path)
     assert "20 nulls, the first in row 2" in told or "20 blanks, the first of sample 2 (so" in told
 
 
-# -------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # commas
 
 
@@ -153,7 +153,7 @@ def test_two_columns_of_whole_numbers_are_two(pairs: Any, tmp_path: Path) -> Non
     assert np.array_equal(read("csv", written(tmp_path, text), scale="none").array, pairs)
 
 
-# -------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # digits
 
 TIMES = 1_700_000_000_000_000_000 + 7 * np.arange(60)

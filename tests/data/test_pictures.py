@@ -162,7 +162,8 @@ def test_any_range_can_be_given(name: str, tmp_path: Path) -> None:
     found = read(*written(tmp_path, array, "npz"), scale=scale)
     assert np.allclose(found.array, seen, atol=1e-6)
     if found.scaling:
-        # as `raygan sample` has them: what networks make, brought back; a byte is the nearest of 256
+        # as `raygan sample` has them: what networks make, brought back;
+        # a byte is the nearest of 256
         made, step = to_float(found.array).numpy(), 1 / 255 if found.array.dtype == np.uint8 else 0
         low, high = map(float, scale.split(".."))
         near = 1e-7 * np.ptp(array) + step * (high - low)
@@ -260,7 +261,7 @@ def test_missing_numbers_of_a_picture_are_told_with_its_name(tmp_path: Path) -> 
         assert "1.tif holds numbers that are NaN" in refused(kind, path, **settings)
 
 
-# -------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Pillow's pictures of a Dataset
 
 RGB = RNG.integers(0, 256, (5, 8, 9, 3)).astype(np.uint8)
@@ -346,7 +347,7 @@ def test_channels_and_numbers_of_a_dataset_are_asked_for(mode: str) -> None:
         as_samples("x", array_of("x", Seen(pictures), Record("x")))
 
 
-# -------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # archives and folders
 
 
@@ -412,7 +413,7 @@ def test_what_is_hidden_is_left_out_and_counted(kind: str, tmp_path: Path) -> No
     }
 
 
-# -------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # tables whose cells name files
 
 
@@ -468,7 +469,7 @@ def test_a_parquet_whose_cells_name_files_is_one_line(hub: Path) -> None:
     assert np.array_equal(read("parquet", hub / "x.parquet").array[0], np.moveaxis(RGB[0], -1, 0))
 
 
-# -------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # settings that change nothing
 
 
@@ -549,7 +550,7 @@ def test_a_setting_that_is_used_is_not_refused_nor_is_a_config_with_all_of_them(
     assert np.array_equal(again.found().array, array)
 
 
-# -------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # files as their formats have them, by hand
 
 
@@ -667,7 +668,7 @@ def test_pictures_are_turned_where_exif_says_so(orientation: int, tmp_path: Path
     assert ("turned as EXIF says" in found.record.converted) == (2 <= orientation <= 8)
 
 
-# -------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # lines
 
 

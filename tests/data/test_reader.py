@@ -233,7 +233,7 @@ def test_a_zip_is_read_as_the_folder_is(tmp_path: Path) -> None:
     assert found.record.skipped == {"what file managers leave behind": 1}
 
 
-# -------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # arrays
 
 CHW = RNG.integers(0, 256, (5, 3, 6, 8), dtype=np.uint8)
@@ -426,7 +426,7 @@ def test_large_npy_files_stay_mapped(tmp_path: Path) -> None:
     assert isinstance(array, np.memmap) or isinstance(array.base, np.memmap)
 
 
-# -------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # tables
 
 
@@ -528,7 +528,7 @@ def test_missing_libraries_are_one_line(tmp_path: Path, monkeypatch: pytest.Monk
         assert f"needs {library}. Run: pip install" in refused(kind, tmp_path / "d.h5")
 
 
-# --------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # paths
 
 

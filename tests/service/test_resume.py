@@ -199,7 +199,7 @@ def test_a_run_that_was_killed_at_any_file_of_its_making_is_begun_again_as_asked
     assert not list(tmp_path.glob(".*making")), "what the killed ones had left is cleared away"
 
 
-# -----------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # all lives
 
 
@@ -419,7 +419,7 @@ def test_fewer_steps_than_were_done_are_refused(run: Path) -> None:
         raygan.train(resume=str(run), inline=True, steps=5)
 
 
-# --------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # async
 
 

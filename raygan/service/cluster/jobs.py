@@ -63,8 +63,8 @@ class Jobs:
 
         from raygan.actors.cluster import knock, knock_nearest
 
-        # Its client tells of every upload, in lines that stand between ours. After the import, which
-        # sets the level, too.
+        # Its client tells of every upload, in lines that stand between ours.
+        # After the import, which sets the level, too.
         logging.getLogger("ray").setLevel(logging.ERROR)
         with _address_wins(address):
             try:

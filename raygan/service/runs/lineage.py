@@ -91,8 +91,8 @@ def replay(
             met[event["player"]] |= set(event["discriminator"])
     for moves in surviving(events, kept):
         exchange(moves, made, met)
-    # PMGAN's judge and a global pair learn from all others. Whom at which step is not kept: taken to
-    # have met everybody, they never judge whom they may have met.
+    # PMGAN's judge and a global pair learn from all others. Whom at which step is not kept: taken
+    # to have met everybody, they never judge whom they may have met.
     everybody = frozenset().union(*made.values(), *met.values())
     above = frozenset().union(
         *(made[p] for p, role in roles.items() if role.scored and not role.pair)

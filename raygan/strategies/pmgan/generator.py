@@ -70,7 +70,7 @@ class Generator(Pair):
         nothing to do.
         """
 
-    # -------------------------------------------------------------------------------------------------
+    # ----------------------------------------------------------------------------------------------
     # the slot
 
     def open(self, board: Board) -> None:
@@ -123,7 +123,7 @@ class Generator(Pair):
         words = halve(finite(self.name, self.step, frozen), self.settings.publish)
         board.publish(write_slot(self.name, self.step, words, loss))
 
-    # -------------------------------------------------------------------------------------------------
+    # ----------------------------------------------------------------------------------------------
     # training
 
     def train(self, steps: int, board: Board) -> Report:

@@ -68,7 +68,7 @@ class Judge(Trainer):
         """Its step is the slowest generator's: its own work is counted by its updates."""
         return self.updates
 
-    # -------------------------------------------------------------------------------------------------
+    # ----------------------------------------------------------------------------------------------
     # training
 
     def open(self, board: Board) -> None:
@@ -173,7 +173,7 @@ class Judge(Trainer):
             **{f"j_c/{g}": float(v) for g, v in zip(slots, j_c, strict=True)},
         }  # fmt: skip
 
-    # --------------------------------------------------------------------------------------------------
+    # ----------------------------------------------------------------------------------------------
     # answers
 
     def set_members(self, generators: Sequence[str]) -> None:
@@ -217,7 +217,7 @@ class Judge(Trainer):
             }
             board.publish(Publication(f"{JUDGE}/{g}", version, arrays))
 
-    # --------------------------------------------------------------------------------------------------
+    # ----------------------------------------------------------------------------------------------
     # state
 
     def state(self) -> State:

@@ -73,8 +73,8 @@ def on_disk(path: str | Path) -> Path:
         )
         raise ConfigError(
             f"{str(path)!r}: data, sweeps and what is written here lie in a file system, not at"
-            f" {found[1]}://; {runs}. Mount it (s3fs, gcsfuse, a CSI volume) and give the folder, or"
-            " copy what is in it."
+            f" {found[1]}://; {runs}. Mount it (s3fs, gcsfuse, a CSI volume) and give the folder,"
+            " or copy what is in it."
         )
     return Path(path)
 

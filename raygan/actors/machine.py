@@ -238,7 +238,8 @@ def join_error(error: Exception, address: str) -> ConfigError:
         )
     # Whoever comes here has knocked, and was heard; Ray does not say that a token was wrong.
     return ConfigError(
-        f"{start}cannot reach a Ray cluster there, though something listens ({text[:200]}). If it is"
+        f"{start}cannot reach a Ray cluster there, though something listens ({text[:200]}). If it"
+        " is"
         " yours, put its token into ~/.ray/auth_token or name the file in RAY_AUTH_TOKEN_PATH; else"
         " start one with `ray start --head`, or use --address local."
     )

@@ -53,7 +53,8 @@ def script(shell: str) -> str:
     """For the shell to evaluate. Raises ConfigError for one that is not known."""
     if shell not in ("bash", "zsh"):
         raise ConfigError(
-            f"completion: {shell!r} is no shell that is known. {did_you_mean(shell, ('bash', 'zsh'))}"
+            f"completion: {shell!r} is no shell that is known."
+            f" {did_you_mean(shell, ('bash', 'zsh'))}"
         )
     values = {
         "preset": presets(),

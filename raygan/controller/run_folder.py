@@ -63,8 +63,8 @@ class RunFolder:
         check_name(name)
         if bucket_copies.taken(path := on_disk(parent) / name):
             raise NameTaken(
-                f"run folder: {bucket_copies.shown(path)!r} exists already. Choose another --name, or"
-                f" `raygan resume {bucket_copies.shown(path)}`."
+                f"run folder: {bucket_copies.shown(path)!r} exists already. Choose another --name,"
+                f" or `raygan resume {bucket_copies.shown(path)}`."
             )
 
     @classmethod
@@ -223,8 +223,8 @@ def find_run(path: str | Path) -> Path:
         )
     if is_export(folder):
         raise ConfigError(
-            f"run {str(path)!r} is an export, and no run folder. `raygan serve` and raygan.load(...)"
-            " take it; for all else name the run that it was made of."
+            f"run {str(path)!r} is an export, and no run folder. `raygan serve` and"
+            " raygan.load(...) take it; for all else name the run that it was made of."
         )
     hint = (
         did_you_mean(folder.name, [p.name for p in there])

@@ -34,8 +34,8 @@ def refuse_newer(folder: Path) -> None:
         return
     if not isinstance(found, int) or found > FORMAT:
         raise ConfigError(
-            f"run {shown(folder)!r} was made by a newer raygan (format {found}, this one reads up to"
-            f" {FORMAT}): upgrade."
+            f"run {shown(folder)!r} was made by a newer raygan (format {found}, this one reads up"
+            f" to {FORMAT}): upgrade."
         )
 
 

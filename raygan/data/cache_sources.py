@@ -54,8 +54,8 @@ class Source:
         array: Samplings = source.found().array
         if (here := fingerprint(array)) != sha256:
             raise DataError(
-                f"{source.where} holds other data on {os.uname().nodename} (sha256 {here[:12]}.., the"
-                f" run's {sha256[:12]}..). Bring it the same, or share the folder."
+                f"{source.where} holds other data on {os.uname().nodename} (sha256 {here[:12]}..,"
+                f" the run's {sha256[:12]}..). Bring it the same, or share the folder."
             )
         return array
 

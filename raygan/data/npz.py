@@ -108,8 +108,8 @@ def check_objects(where: str, dtype: np.dtype[Any]) -> None:
     # pickled: reading them would run whatever their author has written
     if dtype.hasobject:
         raise DataError(
-            f"{where} holds Python objects ({dtype}). Save it as numbers or text: array.astype(float)"
-            " or astype(str)."
+            f"{where} holds Python objects ({dtype}). Save it as numbers or text:"
+            " array.astype(float) or astype(str)."
         )
 
 

@@ -46,8 +46,8 @@ def replay(run: Run) -> Verdict:
         raise Unreplayable(f"run {shown(run.path)}: {(problems or ['no checkpoint.'])[0]}")
     if run.config.pace == "lockstep":
         raise Unreplayable(
-            f"run {shown(run.path)} is in lockstep: it follows from its config, whatever came first."
-            " `raygan verify` tries that."
+            f"run {shown(run.path)} is in lockstep: it follows from its config, whatever came"
+            " first. `raygan verify` tries that."
         )
     chain = chained(attempts(run.path), last.entry.folder, run.path)
     data, states, rounds = run_data(run), start(run.path, chain[0]), 0

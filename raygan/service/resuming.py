@@ -108,7 +108,8 @@ def resume_run(
     if checkpoint is not None:
         if (at := max(checkpoint.steps.values(), default=0)) > config.steps:
             raise ConfigError(
-                f"steps = {config.steps}: the run is at {at} already. Ask for more, or leave it out."
+                f"steps = {config.steps}: the run is at {at} already. Ask for more, or leave it"
+                " out."
             )
         refuse_other_networks(checkpoint, Setup(config, data, torch.device("cpu")))
         if not problems and is_done(folder.path, checkpoint, config):

@@ -80,7 +80,8 @@ def train(
         raise ConfigError("--resume auto needs --name: it goes on with that run, or starts it.")
     if resume not in (None, "auto") and name is not None:
         raise ConfigError(
-            f"--name {name!r} with --resume {resume!r}: that run has its name. Leave one of them out."
+            f"--name {name!r} with --resume {resume!r}: that run has its name. Leave one of them"
+            " out."
         )
     run_dir = runs_folder(run_dir)
     if resume is not None:

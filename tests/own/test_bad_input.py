@@ -196,8 +196,8 @@ MISFITS = {  # what -> (kind, its part, what is wrong with it, the line)
         "network",
         f"return {BUILT}",
         f"return nn.Sequential({BUILT}, _Part('counts'))",
-        "G.1.calls changes in forward(), and no checkpoint holds it: a resumed run would be another."
-        " Make it a buffer (register_buffer), or name it _calls where",
+        "G.1.calls changes in forward(), and no checkpoint holds it: a resumed run would be"
+        " another. Make it a buffer (register_buffer), or name it _calls where",
     ),
     "nothing to train": ("network", BUILT, "nn.Flatten()", "the generator has no parameters"),
     "a vector": (

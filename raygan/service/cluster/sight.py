@@ -72,8 +72,8 @@ class Patience:
             )  # fmt: skip
         if now - self.since > SIGHT_S:
             raise OutOfSightError(
-                f"job {self.job}: cannot see the job any more ({_said(error)}); it may go on: {look}"
-                f" tells once the cluster answers, `raygan fetch {self.job}` brings its run."
+                f"job {self.job}: cannot see the job any more ({_said(error)}); it may go on:"
+                f" {look} tells once the cluster answers, `raygan fetch {self.job}` brings its run."
             ) from None
         time.sleep(PAUSE_S)
 

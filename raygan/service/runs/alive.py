@@ -49,7 +49,8 @@ def refuse_running(path: Path) -> None:
     command = Path(f"/proc/{pid}/cmdline")
     if pid != os.getpid() and command.exists() and b"raygan" in command.read_bytes():
         raise ConfigError(
-            f"run {shown(path)!r} is running (pid {pid}). Stop it with `kill {pid}`, or wait for it."
+            f"run {shown(path)!r} is running (pid {pid}). Stop it with `kill {pid}`, or wait for"
+            " it."
         )
 
 

@@ -53,8 +53,8 @@ def told(run: Run) -> Sequence[Mapping[str, Any]]:
     history = read_journal(storage_of(run.path))
     if history.problems:
         raise CheckpointError(
-            f"run {shown(run.path)!r}: who met whom is not known for sure: {history.problems[0]} Take"
-            " a whole copy."
+            f"run {shown(run.path)!r}: who met whom is not known for sure: {history.problems[0]}"
+            " Take a whole copy."
         )
     if not history.records or any("swapped" not in r for r in history.of("resume")):
         NOTES.warning(

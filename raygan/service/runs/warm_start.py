@@ -90,8 +90,8 @@ def starting_point(
             built.restore({**unpack(source.parts[pair]), **fresh})
         except CheckpointError:
             raise CheckpointError(
-                f"start_from: {shown(run.path)}:{pair} has other networks than this config builds. Take"
-                f" `network` from {shown(run.path)}/config.yaml."
+                f"start_from: {shown(run.path)}:{pair} has other networks than this config builds."
+                f" Take `network` from {shown(run.path)}/config.yaml."
             ) from None
         parts[player] = pack(built.state())
         # The old run may be moved or thrown away: whom its networks have met is kept here, or

@@ -84,8 +84,8 @@ def mixture_table(run: Run, out: dict[str, Any]) -> str:
     rows = [[p, f"{w:.3f}"] for p, w in out["weights"].items()]
     likelihood = out["log_likelihood"]
     return (
-        f"{shown(run.path)}\n{text_table(['generator', 'share'], rows)}\nlog-likelihood of the other half"
-        f" of {out['data']} ({out['split']}, over {out['over']}): equal shares"
+        f"{shown(run.path)}\n{text_table(['generator', 'share'], rows)}\nlog-likelihood of the"
+        f" other half of {out['data']} ({out['split']}, over {out['over']}): equal shares"
         f" {likelihood['equal']:.4g}, fitted {likelihood['fitted']:.4g} nats\nnext    raygan sample"
         f" {shown(run.path)} --from {FITTED} -n 1024 -o samples.png"
     )

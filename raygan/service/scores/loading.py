@@ -31,7 +31,8 @@ def load(source: str | Path, which: str | None = None, *, trust_code: bool = Fal
 
         if which is not None:
             raise ConfigError(
-                f"load: {str(source)!r} is an export, which holds one generator. Leave {which!r} out."
+                f"load: {str(source)!r} is an export, which holds one generator. Leave {which!r}"
+                " out."
             )
         return load_exported(folder, trust_code=trust_code)
     from raygan.service.runs.run import Run

@@ -73,7 +73,8 @@ def sweep(
     if errors:
         raise TrialsFailed(
             folder,
-            f"sweep {spec.name}: {len(errors)} of its trials failed, the first: {errors[0]}. Their runs"
+            f"sweep {spec.name}: {len(errors)} of its trials failed, the first: {errors[0]}. Their"
+            " runs"
             f" are in {folder / 'runs'}; `raygan sweep {file} --resume` tries them again, which"
             " helps where a machine was at fault. The table has all others.",
         )

@@ -187,8 +187,8 @@ def _not_going_on(run: str, nowhere: str, address: str) -> str:
                 f" again in a few seconds, or at `ray job logs {job['id']}`."
             )
         return (
-            f"run {run!r} has ended ({job['status']}, exit code {job['exit_code']}, job {job['id']})."
-            f" `raygan fetch {job['id']}` brings its folder; `raygan submit -- status"
+            f"run {run!r} has ended ({job['status']}, exit code {job['exit_code']}, job"
+            f" {job['id']}). `raygan fetch {job['id']}` brings its folder; `raygan submit -- status"
             f" {job['run_dir']}/{name}` looks at it there."
         )
     return (

@@ -97,8 +97,8 @@ class Pmgan(PmganSettings):
                 )
         if config.pace == "async" and not self.max_lag:
             raise ConfigError(
-                "strategy.pmgan.max_lag = 0: no generator would be ahead of the judge's answers. Use"
-                " --max-ahead 0 (lockstep, bit for bit)."
+                "strategy.pmgan.max_lag = 0: no generator would be ahead of the judge's answers."
+                " Use --max-ahead 0 (lockstep, bit for bit)."
             )
         # by the highest number, not by how many there are: a number that has left is never given
         # again

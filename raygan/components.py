@@ -44,7 +44,7 @@ def _may_be_bool(kind: Any) -> bool:
 
 
 class Strict(BaseModel):
-    """Settings that are what they say: pydantic takes true for 1, and `steps: true` for one step."""
+    """Settings that are what they say: pydantic takes true for 1, `steps: true` for one step."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 

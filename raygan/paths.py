@@ -15,7 +15,7 @@ ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
 
 
 def home() -> Path | None:
-    """The user's home, there or not; None for a user without HOME and without an entry in passwd."""
+    """The user's home, there or not; None for a user without HOME and entry in passwd."""
     try:
         return Path.home()
     except RuntimeError:

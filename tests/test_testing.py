@@ -1,4 +1,4 @@
-"""Every built-in part passes what users' own parts are checked by; each check says what is wrong."""
+"""Every built-in part passes what users' own are checked by; each check says what is wrong."""
 
 import numpy as np
 import pytest

@@ -221,7 +221,7 @@ def undisturbed(config: Config) -> tuple[Setup, dict[str, str]]:
 
 
 def one_run(seed: int, setup: Setup, expected: dict[str, str]) -> tuple[Chaos, Counter[str], int]:
-    """(faults, what was found wrong by kind, most steps that a restart undid) of a disturbed run."""
+    """Of a disturbed run: (faults, what was wrong by kind, most steps that a restart undid)."""
     chaos = Chaos(random.Random(seed))
     with tempfile.TemporaryDirectory() as folder:
         controller = Controller(

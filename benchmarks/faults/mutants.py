@@ -237,7 +237,9 @@ def anyhow_laid_out(text: str) -> re.Pattern[str]:
         around = {"(": r"{}\s*", "[": r"{}\s*", "{": r"{}\s*"} | dict.fromkeys(")]}", r",?\s*{}")
         return around.get(token, "{}").format(re.escape(token))
 
-    lead, body, trail = re.fullmatch(r"(\s*)(.*?)(\s*)", text, re.DOTALL).groups()  # type: ignore[union-attr]
+    lead, body, trail = re.fullmatch(  # type: ignore[union-attr]
+        r"(\s*)(.*?)(\s*)", text, re.DOTALL
+    ).groups()
     tokens = re.findall(r"\w+|\s+|[^\w\s]", body)
     inner = "".join(map(loose, tokens)).removesuffix(r"\s*")
     return re.compile(re.escape(lead) + inner + re.escape(trail))
@@ -315,7 +317,7 @@ def fork(tests: Sequence[str], mutant: Mutant | None) -> int:
 def wait_for(
     running: dict[int, tuple[Mutant | None, float]], patience: dict[str, float]
 ) -> tuple[Mutant | None, int, float]:
-    """The next that has ended: (which, its status; -1 where it hung, seconds). patience: by file."""
+    """The next that has ended: (which, its status; -1 if it hung, seconds). patience: by file."""
     while True:
         for pid, (mutant, began) in list(running.items()):
             ended, status = os.waitpid(pid, os.WNOHANG)

@@ -1,5 +1,5 @@
-"""The hand-written mutants of benchmarks/faults/mutants.py, the tests that have to see those of each file,
-and what is argued.
+"""The hand-written mutants of benchmarks/faults/mutants.py, the tests that have to see those of
+each file, and what is argued.
 """
 
 from __future__ import annotations
@@ -193,7 +193,9 @@ REST, ALIKE, NONE, LONGER = (
     "a secret of 25 random bytes is as good as one of 24",
 )
 EQUIVALENT: dict[str, str] = {
-    f"{C}/journal.py: Journal._append: turned: True": "a line's keys are read by name, in any order",
+    f"{C}/journal.py: Journal._append: turned: True": (
+        "a line's keys are read by name, in any order"
+    ),
     f"{C}/journal.py: Journal._append: without sort_keys: json.dumps(record, sort_keys=True)": (
         "a line's keys are read by name, in any order"
     ),
@@ -226,12 +228,10 @@ EQUIVALENT: dict[str, str] = {
         "a pack's orders are all of as many steps: the second says what the first does"
     ),
     f"{S}/batching/pack.py: Pack.snapshot.put_back: turned: True": ALIKE,
-    f"{S}/batching/pack.py: Pack.snapshot.put_back: without strict: zip(tensors, copies, strict=True)": (
-        ALIKE
-    ),
-    f"{A}/matchmaker.py: MatchmakerActor.gather: without strict: zip(goes, networks, strict=True)": (
-        ALIKE
-    ),
+    f"{S}/batching/pack.py: Pack.snapshot.put_back: without strict: "
+    "zip(tensors, copies, strict=True)": ALIKE,
+    f"{A}/matchmaker.py: MatchmakerActor.gather: without strict: "
+    "zip(goes, networks, strict=True)": ALIKE,
     f"{A}/matchmaker.py: MatchmakerActor.gather: turned: True": ALIKE,
     f"{A}/matchmaker.py: MatchmakerActor.gather: one more: 1": (
         "sources come sorted, so that equal ones stand side by side"

@@ -126,7 +126,12 @@ def main() -> None:
     nodes = Cluster(
         initialize_head=True, head_node_args={"num_cpus": 2, "object_store_memory": 100 << 20}
     )
-    ray.init(address=nodes.address, namespace="raygan", logging_level="ERROR", log_to_driver=False)  # type: ignore
+    ray.init(
+        address=nodes.address,
+        namespace="raygan",
+        logging_level="ERROR",  # type: ignore
+        log_to_driver=False,
+    )
     cases = [(kind, tempo) for kind in KINDS for tempo in TEMPOS]
     calm: dict[str, tuple[Setup, dict[str, str]]] = {}
     wrong, late, left, began = Counter[str](), 0, list[float](), time.perf_counter()

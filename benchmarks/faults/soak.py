@@ -152,7 +152,7 @@ class Watch:
 
 
 def place(frame: Any) -> str:
-    """file:line, from where the module is found, so that the result says nothing of this machine."""
+    """file:line, from where the module is found: the result says nothing of this machine."""
     parents = [f"{p}/" for p in sys.path if p]
     inside = max((p for p in parents if frame.filename.startswith(p)), key=len, default="")
     return f"{frame.filename.removeprefix(inside)}:{frame.lineno}"

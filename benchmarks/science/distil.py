@@ -93,7 +93,7 @@ def to_the_end(steps: int) -> dict[str, int]:
 
 
 def scored(task: Task, run: Run, generators: Generators) -> dict[str, float]:
-    """Against real samples; of digits also the least and the most frequent one's share, of a tenth."""
+    """Against real samples; of digits also the least and most frequent one's share, of a tenth."""
     suite = Suite(load_data(run.config), [task.group], n_fake=task.count, n_real=task.count)
     samples = torch.from_numpy(generators.sample(task.count, 1)).float()
     row: Mapping[str, float] = suite.score(samples)

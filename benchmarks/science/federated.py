@@ -2,8 +2,8 @@
 benchmarks federated [SEEDS] [METHOD ...]` (5 seeds, all methods); writes results/federated.json
 after each run, and goes on from it.
 
-ring8 over four workers with two modes each (`data.partition by_class`), everywhere the same networks,
-rates, loss and steps:
+ring8 over four workers with two modes each (`data.partition by_class`), everywhere the same
+networks, rates, loss and steps:
 
     odds, sum       federated: D_n beside its shard; G0 on the aggregated odds, or on the summed losses (MD-GAN, D swapped)
     fedavg          weighted means of weights every 25 steps

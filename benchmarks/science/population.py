@@ -44,7 +44,7 @@ from raygan.strategies.base import load_data
 
 PAIRS, SAMPLES = 8, 2500
 FIRST = 300
-"""Seed of the first population; the preset's settings were chosen on seeds below (100 and 101 too)."""
+"""Seed of the first population; the preset was chosen on seeds below (100 and 101 too)."""
 TIMES = 8
 """So many times the steps has the single pair that gets a population's compute."""
 SCORES = ("modes@10%", "high_quality", "width", "reverse_kl")

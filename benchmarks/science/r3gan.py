@@ -94,7 +94,7 @@ def a_step(packed: int, steps: int = 200) -> float:
 
 
 def stacked(seconds: float, names: Sequence[str]) -> None:
-    """Scores over 26,000 samples of one pair that has trained for so many CPU seconds, by preset."""
+    """By preset: scores over 26,000 samples of one pair that has trained for so many CPU s."""
     old = kept("r3gan-stacked")
     found = dict(old["results"]) if old.get("seconds") == seconds else {}
     for name in names:

@@ -64,7 +64,10 @@ def run(config: Config, seconds: float) -> dict[str, dict[str, float]]:
             began = time.process_time()
             result: Any = {}
             if isinstance(order, Swap):
-                parcels = {p: players[p].offer(order.what, order.carry) for p in order.players}  # type: ignore[attr-defined]
+                parcels = {
+                    p: players[p].offer(order.what, order.carry)  # type: ignore[attr-defined]
+                    for p in order.players
+                }
                 for taker, source in order.moves.items():
                     players[taker].adopt(order.what, parcels[source])  # type: ignore[attr-defined]
                 ledger.swapped |= {p: ledger.done[p] for p in order.players}

@@ -1,4 +1,5 @@
-"""Speed as ratios taken in one run: `python -m benchmarks overhead` (two cores, nothing else running).
+"""Speed as ratios taken in one run: `python -m benchmarks overhead` (two cores,
+nothing else running).
 
 (a) 2 pairs on Ray against one plain PyTorch loop that trains the same 2 pairs one after the other      aim >= 1.8x
 (b) 1 pair on Ray against the plain loop                                                                aim <= 5 % slower

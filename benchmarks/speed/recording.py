@@ -2,7 +2,8 @@
 recording [TURNS]` (3); writes results/recording.json
 
 Each preset in async in this process, with `record: nothing` and `record: schedule`, in turns:
-seconds of training alone (`busy_seconds`, wall time), and the bytes of schedule.jsonl a step of a player.
+seconds of training alone (`busy_seconds`, wall time),
+and the bytes of schedule.jsonl a step of a player.
 """
 
 from __future__ import annotations

@@ -260,7 +260,7 @@ LATENCY: dict[str, list[float]] = {}
 
 
 def by_raygan(work: Work, folder: Path, **flags: Any) -> tuple[float, float, dict[str, Any]]:
-    """A whole `train` on Ray: twice the time of the second half, when all of its processes are up."""
+    """A whole `train` on Ray: twice the time of the second half, when all its processes are up."""
     began = time.perf_counter()
     resolved = resolve(work.preset, flags=work.values(**flags))
     run = train(resolved, run_dir=folder, address="auto")

@@ -39,7 +39,7 @@ VARIANTS: dict[str, dict[str, Any] | str] = {
 
 
 def run(name: str, strategy: dict[str, Any] | str, others: int) -> tuple[float, float, int]:
-    """(seconds, the global pair's work as a share of the locals', most steps that it was behind)."""
+    """(seconds, the global pair's work as a share of the locals', most steps it was behind)."""
     work, steps = WORKS[name], STEPS[name]
     values = {
         **work.values(strategy=strategy), "num_pairs": work.pairs + others, "steps": steps,

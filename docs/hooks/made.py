@@ -1,4 +1,4 @@
-"""Pages that are made when the site is built, from the parser, the config, docstrings and the code."""
+"""Pages that are made when the site is built, from parser, config, docstrings and code."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ EXITS = {
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
-    """A markdown table; bars in cells are escaped where they are no code, line breaks are not kept."""
+    """A markdown table; bars in cells are escaped where they are no code, line breaks go."""
     clean = [[escaped(" ".join(cell.split())) for cell in row] for row in rows]
     lines = [head, ["---"] * len(head), *clean]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
@@ -168,7 +168,7 @@ def settings() -> str:
 
 
 def signed(name: str, thing: Any) -> str:
-    """A call as it is written in a file, at 88 columns; without self, annotations without quotes."""
+    """A call as it is written in a file, at 88 columns; no self, annotations without quotes."""
     text = re.sub(r"(: |-> )(['\"])(.+?)\2(?=[,)]| =|$)", r"\1\3", str(inspect.signature(thing)))
     text = name + re.sub(r"^\((self|cls)(, )?", "(", text)
     if len(text) <= 88:

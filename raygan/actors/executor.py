@@ -51,8 +51,8 @@ class RayExecutor:
         workers = self.workers
         workers.suit(strategy_of(workers.config))
         if dead_head():
-            # nothing of it can be asked any more, and asking would hang: the GCS is waited for 60
-            # s, and then Ray ends the driver (decision 40)
+            # nothing of it can be asked any more, and asking would hang: the GCS is waited for
+            # 60 s, and then Ray ends the driver (decision 40)
             workers.forget()
             start_again()
         else:

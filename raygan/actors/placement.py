@@ -50,9 +50,9 @@ def place(
 ) -> Placement:
     """Fit `players` actors into what the cluster has, or (`has`) can have.
 
-    cluster: resources of all nodes; nodes: those of each (default: all in one). An unset share is an
-    equal one, at most 1, and small enough that no player lies across two nodes or two GPUs. Raises
-    InfeasibleError with the numbers.
+    cluster: resources of all nodes; nodes: those of each (default: all in one). An unset share is
+    an equal one, at most 1, and small enough that no player lies across two nodes or two GPUs.
+    Raises InfeasibleError with the numbers.
 
     >>> place(6, ResourcesConfig(), {"CPU": 2.0})
     Placement(players=6, cpus=0.3, gpus=0.0, strategy='PACK')
@@ -100,8 +100,8 @@ def place(
 
 
 def place_in(players: int, settings: ResourcesConfig, cluster: Outlook) -> Placement:
-    """The same for a cluster with what it can become. Raises InfeasibleError only beyond that; where
-    nobody here knows what an autoscaler may start, nothing is.
+    """The same for a cluster with what it can become. Raises InfeasibleError only beyond that;
+    where nobody here knows what an autoscaler may start, nothing is.
 
     >>> place_in(2, ResourcesConfig(), Outlook([{"CPU": 0.0}], open=True))
     Placement(players=2, cpus=1.0, gpus=0.0, strategy='PACK')

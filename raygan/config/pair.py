@@ -1,4 +1,4 @@
-"""How a pair trains: rates, optimizer, noise, averages, and where they go in the course of a run."""
+"""How a pair trains: rates, optimizer, noise, averages, and where they go during a run."""
 
 from __future__ import annotations
 

@@ -39,8 +39,8 @@ FILE = "schedule.jsonl"
 
 @dataclass
 class Note:
-    """One look at the board, at the reader's `beats`: versions that it found, by shelf, in the order in
-    which they came; or whom it looks at from now on.
+    """One look at the board, at the reader's `beats`: versions that it found, by shelf, in the
+    order in which they came; or whom it looks at from now on.
     """
 
     at: int
@@ -140,7 +140,7 @@ class Noted:
             self.notes.append(Note(self.player.beats, members=members))
 
     def _found(self, found: dict[str, Publication]) -> dict[str, Publication]:
-        """Several looks between two beats are one, unless they found something newer on one shelf."""
+        """Looks between two beats are one, unless they found something newer on one shelf."""
         if found:
             at, reads = self.player.beats, {s: p.version for s, p in found.items()}
             last = self.notes[-1] if self.notes else None

@@ -5,8 +5,9 @@
     checkpoints/00000500.3f2a9c1b04de/...    parts, the manifest last; the name is of this attempt alone
 
 A store has no rename, no append and no fsync. It has a put that is atomic and durable on return,
-and one that fails where the object exists: on that all rests. What a list does not show yet is asked
-for by its name, since numbers have no gaps. A reply may be lost: then what lies there is read.
+and one that fails where the object exists: on that all rests. What a list does not show yet is
+asked for by its name, since numbers have no gaps. A reply may be lost:
+then what lies there is read.
 """
 
 from __future__ import annotations
@@ -119,8 +120,8 @@ class BucketStorage:
 
 
 class Logs:
-    """What is appended to, as numbered segments, of one writer each: `journal/00000001.jsonl/00000007`.
-    The first holds a token, which tells whose the log is.
+    """What is appended to, as numbered segments, of one writer each:
+    `journal/00000001.jsonl/00000007`. The first holds a token, which tells whose the log is.
     """
 
     def __init__(self, objects: Objects) -> None:

@@ -187,7 +187,7 @@ class Assembly:
         }
 
     def holds(self, done: Mapping[str, int]) -> bool:
-        """Is the newest committed checkpoint one of exactly these players at exactly these steps?"""
+        """Is the newest committed checkpoint one of just these players at just these steps?"""
         return self.steps == dict(done)
 
     def _whole(self) -> list[Cut]:

@@ -1,5 +1,5 @@
-"""The stacks of a process that hung (actors/hang_stacks.py takes them): in short for the event, whole in
-`logs/`.
+"""The stacks of a process that hung (actors/hang_stacks.py takes them):
+in short for the event, whole in `logs/`.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from raygan.strategies.partition import own_parts
 
 @contextmanager
 def told(player: str) -> Iterator[None]:
-    """Raises PlayerDied for what would have ended this player's process: memory, or a device lost."""
+    """Raises PlayerDied for what would have ended this player's process: memory, a lost device."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:

@@ -1,5 +1,5 @@
-"""The journal's writer: one at a time, of one epoch. What its records are, and how they are read, is in
-history.py.
+"""The journal's writer: one at a time, of one epoch. What its records are,
+and how they are read, is in history.py.
 
 Whoever makes the file of the next epoch first (exclusive create: the storage decides, no name
 server does) is the writer from then on. An older writer that is still alive, behind a partition

@@ -9,7 +9,8 @@ that have given notice.
 So a machine that is taken away with notice costs nobody a step. One that goes before all that is
 done is a lost node, as ever.
 
-Notices decides who moves how; Moves has those that move alone; Owed the scores that nobody waits for.
+Notices decides who moves how; Moves has those that move alone;
+Owed the scores that nobody waits for.
 """
 
 from __future__ import annotations

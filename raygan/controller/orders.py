@@ -94,7 +94,7 @@ Order = Train | Swap | Adopt | Save | Evaluate | Join
 
 @dataclass(frozen=True)
 class Scored:
-    """What an evaluation gives: rows of numbers, and some samples to look at, by who they are of."""
+    """What an evaluation gives: rows of numbers, and some samples to look at, by whose they are."""
 
     rows: list[dict[str, Any]]
     samples: dict[str, npt.NDArray[np.generic]] = field(default_factory=dict)

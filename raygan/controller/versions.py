@@ -26,7 +26,7 @@ COMPARED = {
 
 
 def refuse_newer(folder: Path) -> None:
-    """Raises ConfigError for a run folder of a format that did not exist yet when this was written."""
+    """Raises ConfigError for a run folder of a format that is newer than this code."""
     try:
         found = json.loads((folder / "run.json").read_bytes()).get("format", 1)
     except (OSError, ValueError, AttributeError, RecursionError):
@@ -40,7 +40,7 @@ def refuse_newer(folder: Path) -> None:
 
 
 def born(now: Mapping[str, Any], when: float) -> dict[str, Any]:
-    """For the run.json of a new run: its format, what makes it, and that as the first of its lives."""
+    """For a new run's run.json: its format, what makes it, and that as the first of its lives."""
     return {"format": FORMAT, **now, "lives": [life(now, when)]}
 
 

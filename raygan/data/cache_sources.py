@@ -1,4 +1,4 @@
-"""What the cache knows of a source: by what two states of it are told apart, and how it is read again."""
+"""What the cache knows of a source: what tells two states apart, and how it is read again."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ MISSING = (
     "", "na", "n/a", "#n/a", "<na>", "nan", "null", "none", "missing", "unknown", "?", "-",
     "--", ".", "*", "\\n",
 )  # fmt: skip
-"""Cells that stand for a number that is not there, in small letters: a sample may begin with one."""
+"""Cells that stand for a missing number, in small letters: a sample may begin with one."""
 COMMA = re.compile(r"[-+]?\d*,\d+")
 RARE = 0.05
 """Share of the rows below; what is as frequent among them is no sign of names."""
@@ -132,7 +132,7 @@ def from_zero(rows: Array) -> npt.NDArray[np.bool_]:
 
 
 def even(rows: Array) -> npt.NDArray[np.bool_]:
-    """Years, wavelengths, or counted from 1: upwards by equal steps; two fractions have one always."""
+    """Years, wavelengths, or counted from 1: upwards by equal steps; two fractions always are."""
     steps = np.diff(rows, axis=1)
     # fractions as they are written: 0.1, 0.2, 0.3
     up = (steps > 0) & (np.abs(steps - steps[:, :1]) < EQUAL * np.abs(steps))
@@ -150,7 +150,7 @@ def rising(rows: Array) -> npt.NDArray[np.bool_]:
 
 
 def whole(rows: Array) -> npt.NDArray[np.bool_]:
-    """Whole numbers, no two of them the same: on top of fractions they are no row like the others."""
+    """Whole numbers, no two the same: on top of fractions they are no row like the others."""
     ordered = np.sort(rows, axis=1)
     found: npt.NDArray[np.bool_] = (rows % 1 == 0).all(1) & (np.diff(ordered, axis=1) > 0).all(1)
     return found

@@ -84,7 +84,7 @@ class Made(DataComponent):
 
 
 def refuse_stacks(real: Samples) -> None:
-    """Raises DataError: their training samples are single channels, drawn together anew each time."""
+    """Raises DataError: their training samples are channels, drawn together anew each time."""
     if real.stack > 1:
         raise DataError(
             f"data.made: {real.name} is drawn as stacks of single channels. Learn from what was"

@@ -35,7 +35,7 @@ DAMAGED = (ValueError, OSError, EOFError, KeyError, AttributeError, TypeError, S
 
 
 class Npz(FileComponent, ArraySettings, Fitting):
-    """Points (N, features); images (N, H, W), (N, H, W, C) or (N, C, H, W); of any type of numbers."""
+    """Points (N, features); images (N, H, W), (N, H, W, C), (N, C, H, W); any type of numbers."""
 
     key: Annotated[str | None, For("arrays with names")] = Field(
         None, description="The array's name; None = x, images, data, arr_0 or the only one."
@@ -164,7 +164,10 @@ def stored(path: Path, key: str) -> tuple[str, int, tuple[int, ...], bool, np.dt
 def unpacked(
     path: Path, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]
 ) -> Iterator[Array]:
-    """The parts of an archive's array, one after the other. Raises DataError where it is damaged."""
+    """The parts of an archive's array, one after the other.
+
+    Raises DataError where it is damaged.
+    """
     size, row = part_rows(shape, dtype), math.prod(shape[1:]) * dtype.itemsize
     try:
         with zipfile.ZipFile(path) as entries, entries.open(name) as file:
@@ -185,7 +188,10 @@ def damaged(path: Path, error: Exception) -> DataError:
 
 
 def header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """(shape, is it in columns, type) of a .npy file; what follows is the array. Raises ValueError."""
+    """(shape, is it in columns, type) of a .npy file; what follows is the array.
+
+    Raises ValueError.
+    """
     version = np.lib.format.read_magic(file)
     read = (
         np.lib.format.read_array_header_1_0

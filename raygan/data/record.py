@@ -128,4 +128,4 @@ class Read:
     classes: Sequence[str] | None = None
     """The class of each sample, where the source tells (folders)."""
     held: frozenset[str] = frozenset({"arrays"})
-    """What was read, by the words of settings (`base.For`): those for other things change nothing."""
+    """What was read, by the words of settings (`base.For`): those for others change nothing."""

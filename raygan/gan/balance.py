@@ -25,7 +25,7 @@ Values = npt.NDArray[np.float64]
 Balance = Literal["bounded", "paper", "constant", "learned", "off"]
 CLIP = 4.0
 MOST = 10.0
-"""Of a multiplier: an overlap that cannot go (more generators than modes) does not raise it for ever."""
+"""Of a multiplier: an overlap that cannot go (more generators than modes) raises it no further."""
 
 
 def signal(j_d: Values, j_c: Values) -> Values:

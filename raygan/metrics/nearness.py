@@ -42,8 +42,8 @@ def distance(x: Tensor, y: Tensor, by: Rule) -> float:
 
 
 def energy_coefficient(a: Tensor, b: Tensor) -> float:
-    """H of points (N, d) and (M, d); 0 where all are one point. A point's distance to itself counts:
-    of as many samples, biases are alike.
+    """H of points (N, d) and (M, d); 0 where all are one point. A point's distance to itself
+    counts: of as many samples, biases are alike.
     """
     # all pairs, a point with itself included (a V-statistic): it is never negative
     between = 2 * mean_distance(a, b)

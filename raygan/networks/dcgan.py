@@ -22,7 +22,7 @@ SIDES = {28: (4, 7, 14, 28), 32: (4, 8, 16, 32), 64: (4, 8, 16, 32, 64)}
 
 
 class Dcgan(NetworkComponent):
-    """Strided convolutions, batch norm with torch momentum 0.1; the paper's weights are N(0, 0.02)."""
+    """Strided convolutions, batch norm (torch momentum 0.1); the paper's weights are N(0, 0.02)."""
 
     width: int = Field(
         32, gt=0, description="Channels of G next to the pixels; doubles with each layer inwards."

@@ -50,7 +50,10 @@ def refuse_shadow(kind: str, name: str) -> None:
 
 
 def installed(kind: str, name: str) -> Any | None:
-    """The class behind an entry point, or None. Raises ConfigError for one that cannot be loaded."""
+    """The class behind an entry point, or None.
+
+    Raises ConfigError for one that cannot be loaded.
+    """
     point = _points().get((kind, name))
     if point is None:
         return None

@@ -202,7 +202,10 @@ def _mine(path: Path) -> bool:
 
 
 def brought(kind: str, found: Claim) -> Source:
-    """The copy in the folder. Raises ConfigError where it is not what the run says it was made of."""
+    """The copy in the folder.
+
+    Raises ConfigError where it is not what the run says it was made of.
+    """
     root, record = found.folder / CODE / found.sha256[:DIGITS], found.record
     files = dict[str, str]()
     try:

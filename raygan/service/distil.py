@@ -54,8 +54,9 @@ def lesson(
     settings: Mapping[str, Any] | None = None, run_dir: Path = Path("runs"),
     name: str | None = None,
 ) -> Lesson:  # fmt: skip
-    """Draw `count` samples of `which` (None: the mixture of all pairs) into run_dir/NAME-samples.npz,
-    and settle the config that learns from them. Raises ConfigError, and what sampling raises.
+    """Draw `count` samples of `which` (None: the mixture of all pairs) into
+    run_dir/NAME-samples.npz, and settle the config that learns from them. Raises ConfigError,
+    and what sampling raises.
     """
     settings = dict(settings or {})
     if taken := [s for s in settings if s.partition(".")[0] in ("data", "strategy", "num_pairs")]:

@@ -241,7 +241,7 @@ def part_lines(data: Samples) -> list[str]:
 
 
 def told(data: Samples) -> dict[str, Any]:
-    """What run.json keeps of a reader's work: the record, and the way back to the data's own units."""
+    """What run.json keeps of a reader's work: the record, and the way back to the data's units."""
     out: dict[str, Any] = {"reading": data.record.plain()} if data.record else {}
     return {**out, "scaling": data.scaling.plain()} if data.scaling else out
 

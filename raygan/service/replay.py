@@ -1,5 +1,5 @@
-"""`raygan replay RUN`: does an asynchronous run again, inline, in the order that its record demands,
-and compares every player's state at the last checkpoint, bit for bit.
+"""`raygan replay RUN`: does an asynchronous run again, inline, in the order that its record
+demands, and compares every player's state at the last checkpoint, bit for bit.
 
     journal         what each attempt went on from, its checkpoints, its swaps     \
     schedule.jsonl  what each player read at which of its steps (`record: schedule`) > attempts --> players, one event each in turn

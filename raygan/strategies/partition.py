@@ -269,7 +269,7 @@ def part_of(source: str, samples: Samples) -> Part:
 
 
 def look(config: Config, pairs: Iterable[str], outline: Samples) -> dict[str, Part]:
-    """Read each of these pairs' SOURCE here, one after the other, and keep what may be known of it."""
+    """Read each of these pairs' SOURCE here, one by one, and keep what may be known of it."""
     return {
         p: part_of(spoken(source_component(config, p)), own_source(config, p, outline))
         for p in pairs
@@ -294,7 +294,7 @@ def with_parts(config: Config, pairs: list[str], whole: Samples, ask: Ask = look
 
 
 def counts(data: Samples, pairs: Iterable[str]) -> dict[str, float]:
-    """Training samples of each of these pairs, of which its share is made; 1 each where all train on
-    the same.
+    """Training samples of each of these pairs, of which its share is made;
+    1 each where all train on the same.
     """
     return {p: float(data.parts[p].train) if p in data.parts else 1.0 for p in pairs}

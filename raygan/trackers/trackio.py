@@ -14,7 +14,10 @@ from raygan.trackers.base import Tracked, TrackerComponent, plain_name
 
 
 class Trackio(TrackerComponent):
-    """A run of Trackio; `TRACKIO_DIR=runs/trackio trackio show` shows all. TRACKIO_SPACE_ID sends it."""
+    """A run of Trackio; `TRACKIO_DIR=runs/trackio trackio show` shows all.
+
+    TRACKIO_SPACE_ID sends it.
+    """
 
     project: str = Field("raygan", description="Project of the runs.")
     needs: ClassVar[tuple[str, ...]] = ("trackio",)

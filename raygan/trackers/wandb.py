@@ -17,13 +17,13 @@ from pydantic import Field, PrivateAttr
 from raygan.trackers.base import Tracked, TrackerComponent, plain_name
 
 FLUSH_S = 1.0
-"""Its helper process keeps rows in memory for so long (15 s by itself), and dies with the driver."""
+"""Its helper process keeps rows in memory for so long (else 15 s), and dies with the driver."""
 GAP = 10_000
 """More steps of its own than a life that was killed can have taken since its last note."""
 
 
 class WeightsAndBiases(TrackerComponent):
-    """A run of W&B, in RUN/wandb; `wandb sync RUN/wandb/offline-run-*` sends what was kept offline."""
+    """A run of W&B, in RUN/wandb; `wandb sync RUN/wandb/offline-run-*` sends an offline one."""
 
     project: str = Field("raygan", description="Project of the runs; WANDB_ENTITY says whose.")
     needs: ClassVar[tuple[str, ...]] = ("wandb",)

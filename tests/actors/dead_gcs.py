@@ -28,7 +28,7 @@ AT_ONCE_S = 5.0
 
 
 def kill_unseen(controller: Controller, link: HubLink) -> None:
-    """Kill it; then everything that the driver does in a turn, as if its last look had been before."""
+    """Kill it; then all that the driver does in a turn, as if its last look had been before."""
     executor = controller.executor
     assert isinstance(executor, RayExecutor)
     process = worker._global_node.all_processes["gcs_server"][0].process

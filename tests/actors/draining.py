@@ -33,7 +33,9 @@ def drain(node: str, within_s: float = GRACE_S) -> None:
     """What a cloud's notice of preemption comes to."""
     reason = autoscaler_pb2.DrainNodeReason.DRAIN_NODE_REASON_PREEMPTION
     deadline_ms = int((time.time() + within_s) * 1000)  # noqa: TID251  Ray counts so
-    accepted, why = global_worker.gcs_client.drain_node(node, reason, "spot", deadline_ms)  # type: ignore[attr-defined]
+    accepted, why = global_worker.gcs_client.drain_node(  # type: ignore[attr-defined]
+        node, reason, "spot", deadline_ms
+    )
     assert accepted, why
 
 

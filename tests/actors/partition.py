@@ -4,8 +4,8 @@ middle and plugged in again.
     python -m tests.actors.partition FOLDER        root only; a process of its own
 
 The player behind the partition goes on by itself; the run replaces it. When the cable is back,
-whatever the old one sends belongs to an epoch that is over. `benchmarks/faults/partitions.py` does it many
-times.
+whatever the old one sends belongs to an epoch that is over.
+`benchmarks/faults/partitions.py` does it many times.
 """
 
 import os

@@ -289,7 +289,8 @@ def test_a_stop_in_the_middle_of_swaps_saves_within_five_seconds(
     found, _ = newest_valid(folder)
     assert found is not None
     assert 0 < found.step < 400
-    saved = (folder / "run.json").stat().st_mtime - (time.time() - (time.monotonic() - began))  # noqa: TID251
+    asked = time.time() - (time.monotonic() - began)  # noqa: TID251
+    saved = (folder / "run.json").stat().st_mtime - asked
     assert saved < 5.0, f"saved after {saved:.1f} s, gone after {took:.1f} s"
     run = resume_run(folder, address="auto")
     assert start(tmp_path, "whole", *steps).wait(120) == 0
@@ -417,7 +418,9 @@ def test_two_runs_of_one_name_are_followed_by_their_folders(two_hubs: dict[str, 
     with feed.follow("mine2") as seen:
         assert seen.hub is two_hubs["raygan/mine2/hub"]  # type: ignore[attr-defined]
     for run, complaint in {
-        "mine": "2 runs of that name go on on the cluster, in /a/mine and /b/mine. Name the folder.",
+        "mine": (
+            "2 runs of that name go on on the cluster, in /a/mine and /b/mine. Name the folder."
+        ),
         "/c/mine": "Nor is it a run that goes on on the cluster",
         "other": "Nor is it a run that goes on on the cluster",
     }.items():

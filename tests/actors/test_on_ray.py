@@ -59,10 +59,17 @@ def test_a_killed_pair_is_noticed_and_the_run_ends_with_the_undisturbed_bits(
     killed, after = [], {}
 
     def kill_once(c: Controller, done: Done) -> None:
-        pids = {p: where["pid"] for p, where in c.executor.info()["players"].items()}  # type: ignore[union-attr]
+        pids = {
+            p: where["pid"]
+            for p, where in c.executor.info()["players"].items()  # type: ignore[union-attr]
+        }
         if c.state.done[GLOBAL] >= 12 and not killed:
             killed.append(pids)
-            for dead in c.executor.workers.spares.there if spare else []:  # type: ignore[union-attr]
+            for dead in (
+                c.executor.workers.spares.there  # type: ignore[union-attr]
+                if spare
+                else []
+            ):
                 ray.kill(dead)
             os.kill(pids["pair-01"], signal.SIGKILL)
         elif killed and c.state.done["pair-01"] >= 32:
@@ -259,7 +266,7 @@ def judge_stopped(seconds: float) -> dict[str, float]:
 
 
 def test_generators_keep_stepping_while_the_judge_is_stopped() -> None:
-    """As far as they may; with a bound that they reach they wait (tests/strategies/test_pmgan.py)."""
+    """As far as they may; at a bound that they reach they wait (strategies/test_pmgan.py)."""
     found = judge_stopped(4.0)
     assert found["steps"] >= 200
     assert found["waiting"] <= 0.02
@@ -384,12 +391,22 @@ def test_a_pair_leaves_its_pack_and_another_joins_while_the_rest_go_on(
             else None
         )
         if wanted:
-            pids.append({p: where["pid"] for p, where in c.executor.info()["players"].items()})  # type: ignore[union-attr]
+            pids.append(
+                {
+                    p: where["pid"]
+                    for p, where in c.executor.info()["players"].items()  # type: ignore[union-attr]
+                }
+            )
             (folder.path / "scale.json").write_text(
                 json.dumps({"id": str(wanted), "pairs": wanted})
             )
         if len(pids) == 2 and "pair-04" in c.state.done and c.state.done["pair-04"] > 400:
-            pids.append({p: where["pid"] for p, where in c.executor.info()["players"].items()})  # type: ignore[union-attr]
+            pids.append(
+                {
+                    p: where["pid"]
+                    for p, where in c.executor.info()["players"].items()  # type: ignore[union-attr]
+                }
+            )
 
     controller = Controller(
         config, folder, lambda: RayExecutor("packs", setup_of(config)), [ask], 400
@@ -434,7 +451,8 @@ def test_a_stopped_player_is_found_by_its_lease_and_changes_nothing(
 
     def strike(c: Controller, done: Done) -> None:
         if c.state.done[victim] >= 15 and not struck:
-            struck.append(ray.get(c.executor.workers.actors[victim].where.remote(victim))["pid"])  # type: ignore[union-attr]
+            where = c.executor.workers.actors[victim].where  # type: ignore[union-attr]
+            struck.append(ray.get(where.remote(victim))["pid"])
             os.kill(struck[0], signum)
 
     controller.listeners = [as_listener(strike)]
@@ -582,7 +600,8 @@ def test_in_async_a_killed_player_comes_back_while_the_others_go_on(
 
     def strike(c: Controller, done: Done) -> None:
         if c.state.done.get(victim, 0) >= 150 and not struck:
-            struck.append(ray.get(c.executor.workers.actors[victim].where.remote(victim))["pid"])  # type: ignore[union-attr]
+            where = c.executor.workers.actors[victim].where  # type: ignore[union-attr]
+            struck.append(ray.get(where.remote(victim))["pid"])
             os.kill(struck[0], signal.SIGKILL)
 
     if late:

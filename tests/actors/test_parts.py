@@ -44,7 +44,7 @@ for pair in sys.argv[2:]:
 
 
 def hidden(pair: str) -> np.uint64:
-    """The pair's canary, 8 pixels, so that looking for it does not put it where it is looked for."""
+    """The pair's canary, 8 pixels: to look for it does not put it where it is looked for."""
     digest = bytes(b ^ 0xA5 for b in hashlib.sha256(pair.encode()).digest()[:8])
     return np.frombuffer(digest, np.uint64)[0]
 

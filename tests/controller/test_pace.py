@@ -1,5 +1,5 @@
-"""Uneven machines: training is real, time is not. Each player has a speed of its own; the order that
-would be done first is done first.
+"""Uneven machines: training is real, time is not. Each player has a speed of its own; the order
+that would be done first is done first.
 """
 
 from __future__ import annotations

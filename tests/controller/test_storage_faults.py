@@ -22,7 +22,8 @@ from raygan.controller.journal import Journal
 from raygan.controller.storage import LocalStorage
 journal = Journal.open(LocalStorage(Path(sys.argv[1])))
 step = int(sys.argv[2])
-write_checkpoint(journal, Checkpoint(step, {"pair-00": b"a" * 5000, "global": b"c" * 6000}, {"pair-00": step, "global": 8}), 1)
+parts = {"pair-00": b"a" * 5000, "global": b"c" * 6000}
+write_checkpoint(journal, Checkpoint(step, parts, {"pair-00": step, "global": 8}), 1)
 """
 CALLS = ("mkdir", "write", "fsync", "rename", "unlinkat", "rmdir", "ftruncate")
 PARTS = {"pair-00": b"a" * 5000, "global": b"b" * 6000}

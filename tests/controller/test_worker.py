@@ -311,7 +311,8 @@ def test_of_a_run_that_is_recorded_each_round_is_told_and_whether_it_was_undone(
 
     board, recording = Shelves(), Recording()
     board.publish(Publication("pair-01", 4))
-    host(Reads(bad), Train("pair-00", MIN_ROUND), board, 2, recording, again)  # type: ignore[arg-type]
+    order = Train("pair-00", MIN_ROUND)
+    host(Reads(bad), order, board, 2, recording, again)  # type: ignore[arg-type]
     (told,) = recording.take()
     assert told.again is (bad > 0 or again)
     assert told.of == ("pair-01",), "through what notes its looks"

@@ -85,7 +85,7 @@ def test_what_hdf5_cannot_tell_is_one_line(
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Layouts that `datasets` reads: shards of parquet, a folder of its own, folders of pictures."""
+    """Layouts that `datasets` reads: shards of parquet, its own folder, folders of pictures."""
     import datasets
 
     datasets.config.HF_DATASETS_CACHE = tmp_path_factory.mktemp("cache")

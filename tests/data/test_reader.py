@@ -492,7 +492,7 @@ def test_numbers_in_parquet(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mark", [",", ";"])
 def test_the_first_row_of_a_packed_table_is_a_row(mark: str, tmp_path: Path) -> None:
-    """What marks columns, and whether there are names, is in the text and not in its packed bytes."""
+    """What marks columns, and whether there are names, is in the text, not in its packed bytes."""
     path = tmp_path / "points.csv.gz"
     path.write_bytes(gzip.compress(f"1.5{mark}2\n2.5{mark}3\n4{mark}5\n".encode()))
     assert np.array_equal(read("csv", path, scale="none").array, [[1.5, 2], [2.5, 3], [4, 5]])

@@ -134,7 +134,10 @@ def test_reverse_kl_is_truncated_and_finite_at_any_logit() -> None:
     (grad,) = torch.autograd.grad(value, logits)
     assert torch.isfinite(value)
     assert grad.tolist() == pytest.approx([-0.2, -0.2, -0.2, 0.0, 0.0])
-    (printed,) = torch.autograd.grad(loss("reverse_kl", sign="as_printed").g_loss(logits), logits)  # type: ignore[arg-type]
+    (printed,) = torch.autograd.grad(
+        loss("reverse_kl", sign="as_printed").g_loss(logits),  # type: ignore[arg-type]
+        logits,
+    )
     assert torch.equal(printed, -grad)
 
 

@@ -226,7 +226,7 @@ def test_another_name_that_leads_here_is_shut_out(bound: str, host: str, in_: bo
 
 
 def test_rebound_names_and_other_pages_are_told_nothing() -> None:
-    """Even with the cookie: a browser that was led here, and a page on another port of this host."""
+    """Even with the cookie: a browser that was led here, a page on another port of this host."""
     shown = page()
 
     async def visit(client: TestClient[Any, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Words that a user or a stranger has chosen, where others read them: terminal, model card, HTML."""
+"""Words that a user or a stranger chose, where others read them: terminal, model card, HTML."""
 
 import re
 from pathlib import Path

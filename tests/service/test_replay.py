@@ -1,5 +1,5 @@
-"""Asynchronous runs in an order that is drawn, recorded, and done again to the same bits; what cannot
-be replayed is one line.
+"""Asynchronous runs in an order that is drawn, recorded, and done again to the same bits; what
+cannot be replayed is one line.
 """
 
 from __future__ import annotations

@@ -159,7 +159,8 @@ def test_a_run_that_was_killed_at_any_file_of_its_making_is_begun_again_as_asked
     asked = {**SMALL, "steps": 4, **({"start_from": [str(finished)]} if start_from else {})}
     resolved = resolve(None, flags=asked)
     whole = train(resolved, run_dir=tmp_path, name="whole", inline=True)
-    expected = {p: digest(unpack(raw)) for p, raw in newest_valid(whole.path)[0].parts.items()}  # type: ignore[union-attr]
+    parts = newest_valid(whole.path)[0].parts  # type: ignore[union-attr]
+    expected = {p: digest(unpack(raw)) for p, raw in parts.items()}
     left = 0
 
     def killed_at(real: Any) -> Any:

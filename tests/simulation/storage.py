@@ -23,7 +23,7 @@ class File:
 
 
 class Folder:
-    """Entries as they are seen, those that are surely on the disk, and the changes between the two."""
+    """Entries as they are seen, those surely on the disk, and the changes between the two."""
 
     def __init__(self) -> None:
         self.entries: dict[str, File | Folder] = {}

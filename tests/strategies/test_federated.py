@@ -1,5 +1,5 @@
-"""One generator from data that stay where they are: what the sites' words become, whose do not count,
-and that a run on them is as exact as any.
+"""One generator from data that stay where they are: what the sites' words become, whose do not
+count, and that a run on them is as exact as any.
 """
 
 from __future__ import annotations

@@ -317,7 +317,8 @@ def test_a_signal_at_any_moment_keeps_the_cut_consistent(tmp_path: Path, after: 
         config, RunFolder.create(tmp_path, "run"), lambda: InlineExecutor(setup), [], 400
     )
     checkpoint = stopped(controller, after)
-    assert sorted(unpack(r)["identity.D"] for r in checkpoint.parts.values()) == FOUR  # type: ignore[type-var]
+    there = [unpack(r)["identity.D"] for r in checkpoint.parts.values()]
+    assert sorted(there) == FOUR  # type: ignore[type-var]
     Controller(config, controller.log.folder, lambda: InlineExecutor(setup), [], 400).run(
         checkpoint
     )
@@ -364,7 +365,7 @@ def kill_in_every_swap(
 
 @pytest.mark.exhaustive
 def test_a_death_at_any_instant_of_a_swap_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    """Every swap of the run is disturbed once; `python -m benchmarks swaps` does 10,000 matchings."""
+    """Each swap of the run is disturbed once; `python -m benchmarks swaps`: 10,000 matchings."""
     kills, hashes, same, events = kill_in_every_swap(tmp_path, 120, 5)
     assert len(kills) == 119
     assert set(kills.values()) == set(INSTANTS)
@@ -381,7 +382,8 @@ def test_async_keeps_every_discriminator(tmp_path: Path) -> None:
     )
     final, _ = newest_valid(tmp_path / "run")
     assert final is not None
-    assert sorted(unpack(r)["identity.D"] for r in final.parts.values()) == controller.state.players  # type: ignore[type-var]
+    there = [unpack(r)["identity.D"] for r in final.parts.values()]
+    assert sorted(there) == controller.state.players  # type: ignore[type-var]
     assert swaps(controller)
 
 

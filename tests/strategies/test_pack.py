@@ -117,7 +117,9 @@ def test_losses_at_once_are_the_losses_one_by_one_bit_for_bit(name: str, size: i
     loss = load_component("loss", {"name": name})
     real, fake = torch.randn(2, 7, size, generator=torch.Generator().manual_seed(0)).mul(4)
     real.requires_grad_()
-    one_by_one = torch.stack([loss.d_loss(r, f) for r, f in zip(real, fake, strict=True)])  # type: ignore[attr-defined]
+    one_by_one = torch.stack(
+        [loss.d_loss(r, f) for r, f in zip(real, fake, strict=True)]  # type: ignore[attr-defined]
+    )
     (expected,) = torch.autograd.grad(one_by_one.sum(), real)
     at_once = each(loss.d_loss, real, fake)  # type: ignore[attr-defined]
     (found,) = torch.autograd.grad(at_once.sum(), real)

@@ -307,5 +307,6 @@ def query(prometheus: str, expr: str) -> list[dict[str, Any]]:
 HOW = """Grafana: point a dashboard provider at {folder} (Ray's own files lie there too when
   RAY_METRICS_GRAFANA_DASHBOARD_OUTPUT_DIR={folder} was set before `ray start --head`).
 Prometheus: scrape the file that Ray writes, and load the rules:
-  scrape_configs: [{{job_name: ray, file_sd_configs: [{{files: [/tmp/ray/prom_metrics_service_discovery.json]}}]}}]
+  scrape_configs: [{{job_name: ray, file_sd_configs: [
+    {{files: [/tmp/ray/prom_metrics_service_discovery.json]}}]}}]
   rule_files: [{folder}/alerts.yml]"""

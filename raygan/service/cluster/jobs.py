@@ -50,7 +50,10 @@ EMPTY: Mapping[str, int] = {}
 
 
 class Jobs:
-    """The jobs of one cluster. Raises ConfigError when it cannot be reached, or does not let us in."""
+    """The jobs of one cluster.
+
+    Raises ConfigError when it cannot be reached, or does not let us in.
+    """
 
     def __init__(self, address: str = "auto") -> None:
         # A client must say so, before it imports ray.

@@ -38,7 +38,10 @@ class Lineage:
 
 
 def lineage(run: Run, checkpoint: Checkpoint | None = None) -> Lineage:
-    """Of a checkpoint; None: the run's newest. Raises CheckpointError where the journal is damaged."""
+    """Of a checkpoint; None: the run's newest.
+
+    Raises CheckpointError where the journal is damaged.
+    """
     if checkpoint is None:
         checkpoint, _ = newest_valid(run.path)
     kept = checkpoint.extra.get("swapped", {}) if checkpoint else {}

@@ -90,7 +90,9 @@ class Summary:
             if told["format"] != FORMAT or not all(fits):
                 raise ValueError(INDEX)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            self.logs = tuple(Lines(log.path, told_by_a_run) for log in self.logs)  # type: ignore[assignment]
+            self.logs = tuple(  # type: ignore[assignment]
+                Lines(log.path, told_by_a_run) for log in self.logs
+            )
             return
         for row in before.rows:
             self._row(row)

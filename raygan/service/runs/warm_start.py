@@ -69,7 +69,8 @@ def starting_point(
         source, problems = newest_valid(run.path)
         if source is None:
             raise CheckpointError(
-                f"start_from: {shown(run.path)} has no usable checkpoint. {' '.join(problems)}".strip()
+                f"start_from: {shown(run.path)} has no usable checkpoint."
+                f" {' '.join(problems)}".strip()
             )
         built = strategy.build(player, setup)
         own = unpack(parts[player])

@@ -134,7 +134,7 @@ def verdicts(
 
 
 def mark_best(runs: Sequence[Run], groups: dict[str, list[str]], found: dict[str, Score]) -> None:
-    """Algorithm 1's last line: select the best GAN by GAM; kept in the run, read by `--from best`."""
+    """Algorithm 1's last line: select the best GAN by GAM; kept in the run for `--from best`."""
     for run in runs:
         best = max(groups[run.name], key=lambda g: found[g].average)
         entry = {
@@ -178,7 +178,7 @@ def held_out_judge(
     index: int,
     seed: int,
 ) -> tuple[nn.Module, frozenset[str]]:
-    """A fresh D, trained against one half of the generators' frozen samples; (D, whom it has met)."""
+    """A fresh D, trained against half of the generators' frozen samples; (D, whom it has met)."""
     streams = Streams(seed, f"held-out-judge-{index}")
     names = list(generated)
     order = torch.randperm(

@@ -88,7 +88,8 @@ def table(entries: Sequence[dict[str, Any]]) -> str:
         ]
         s = entry["settings"]
         blocks.append(
-            f"{entry['run']}\n{text_table(['generator', 'log p(x)', 'std error', 'BDMC gap'], rows)}\nnats,"
+            f"{entry['run']}\n"
+            f"{text_table(['generator', 'log p(x)', 'std error', 'BDMC gap'], rows)}\nnats,"
             f" {s['points']} points of {s['data']} ({s['split']}), variance {s['variance']},"
             f" {s['chains']} chains, {s['distributions']} distributions, {s['leapfrog_steps']}"
             " leapfrog steps"

@@ -1,5 +1,5 @@
-"""`raygan.load(...)`: a generator to sample from, out of a run folder, an exported folder, or one on
-the Hugging Face Hub; imports no Ray.
+"""`raygan.load(...)`: a generator to sample from, out of a run folder, an exported folder, or one
+on the Hugging Face Hub; imports no Ray.
 """
 
 from __future__ import annotations

@@ -20,8 +20,8 @@ TOLERANCE = 1e-4
 def write_onnx(
     network: torch.nn.Module, example: torch.Tensor, path: Path, names: tuple[str, str]
 ) -> None:
-    """A network with a free batch size, in float32, its input and output under these names; compared
-    with PyTorch on the example (N, ...) before it is kept.
+    """A network with a free batch size, in float32, its input and output under these names;
+    compared with PyTorch on the example (N, ...) before it is kept.
     """
     try:
         import onnxruntime

@@ -1,5 +1,5 @@
-"""`raygan push RUN hf://org/name`: an export with samples and a model card, on the Hugging Face Hub;
-`raygan.load("hf://org/name")` brings it back.
+"""`raygan push RUN hf://org/name`: an export with samples and a model card, on the Hugging Face
+Hub; `raygan.load("hf://org/name")` brings it back.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Scores as a table: between floor and ceiling, with their protocol; as text, and as a notebook shows it."""
+"""Scores as a table, between floor and ceiling, with their protocol; as text, or in a notebook."""
 
 from __future__ import annotations
 
@@ -73,7 +73,8 @@ def run_html(
     ends = (("ceiling (real data)", entry["ceiling"]), ("floor (noise)", entry["floor"]))
     rows = [*ends[:1], *((p, scores[p]) for p in ordered(scores, roles)), *ends[1:]]
     body = "".join(
-        f"<tr><th>{html.escape(who)}</th>{''.join(f'<td>{cell(row, m)}</td>' for m in metrics)}</tr>"
+        f"<tr><th>{html.escape(who)}</th>"
+        f"{''.join(f'<td>{cell(row, m)}</td>' for m in metrics)}</tr>"
         for who, row in rows
         if row
     )

@@ -121,8 +121,8 @@ class Service:
 
     @contextlib.contextmanager
     def counted(self) -> Iterator[None]:
-        """Time and outcome of a request for samples; what raygan refuses is a 400 with its one line,
-        499 is one that nobody waits for any more.
+        """Time and outcome of a request for samples; what raygan refuses is a 400 with its one
+        line, 499 is one that nobody waits for any more.
         """
         begun, status = time.monotonic(), "200"
         try:

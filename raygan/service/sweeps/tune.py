@@ -41,7 +41,8 @@ def sweep(
     max_concurrent: int | None = None, samples: int | None = None, track: str | None = None,
 ) -> Path:  # fmt: skip
     """Run a sweep file; returns its folder. Raises ConfigError, InfeasibleError, Interrupted (go on
-    with `resume`), TrialsFailed once all have been tried. track: trackers of every trial, with commas, instead of the file's.
+    with `resume`), TrialsFailed once all have been tried. track: trackers of every trial, with
+    commas, instead of the file's.
     """
     refuse_while_loading("sweep")
     spec = read_sweep(file)
@@ -74,9 +75,8 @@ def sweep(
         raise TrialsFailed(
             folder,
             f"sweep {spec.name}: {len(errors)} of its trials failed, the first: {errors[0]}. Their"
-            " runs"
-            f" are in {folder / 'runs'}; `raygan sweep {file} --resume` tries them again, which"
-            " helps where a machine was at fault. The table has all others.",
+            f" runs are in {folder / 'runs'}; `raygan sweep {file} --resume` tries them again,"
+            " which helps where a machine was at fault. The table has all others.",
         )
     return folder
 

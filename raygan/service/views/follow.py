@@ -198,7 +198,7 @@ def _not_going_on(run: str, nowhere: str, address: str) -> str:
 
 
 def _jobs() -> list[dict[str, Any]]:
-    """Those of the cluster that was joined, newest first; [] where it does not say within seconds."""
+    """Those of the cluster that was joined, newest first; [] where it says nothing for seconds."""
     import ray
     from ray.exceptions import RayError
 

@@ -96,7 +96,7 @@ def _seats_as_columns(
 
 
 def gam2_matrix(run: Run) -> bytes | None:
-    """The newest GAM-II matrix: bright = many samples taken for real; hatched = the two have met."""
+    """The newest GAM-II matrix: bright: many samples taken for real; hatched: the two have met."""
     files = sorted(run.path.glob("gam2-seed*.json"))
     if not files:
         return None

@@ -37,7 +37,7 @@ class StrategyComponent(Members, Pace, Processes, Costs):
         """Orders for the players in `ready`, given what has happened."""
 
     def check(self, config: Config) -> None:
-        """Raises ConfigError where this strategy and the rest of the config contradict each other."""
+        """Raises ConfigError where this strategy and the rest of the config are at odds."""
 
     def check_setup(self, setup: Setup) -> None:
         """Raises ConfigError where the networks that the config builds contradict this strategy;
@@ -68,7 +68,7 @@ class StrategyComponent(Members, Pace, Processes, Costs):
 
     @property
     def isolated(self) -> bool:
-        """Do its pairs never hear of each other? Then they are a control group for those that do."""
+        """Do its pairs never hear of each other? A control group for those that do."""
         return False
 
     def apart(self, config: Config) -> str | None:

@@ -47,8 +47,8 @@ class Word:
 
 
 def agreement(x: Tensor, word: Word) -> float:
-    """How well a site's gradients tell the differences of its own logits between neighbours in x (B,
-    *shape): a correlation, near 1 for the gradients of a function, near 0 for noise.
+    """How well a site's gradients tell the differences of its own logits between neighbours in x
+    (B, *shape): a correlation, near 1 for the gradients of a function, near 0 for noise.
 
     l(b) - l(a) = (J(a) + J(b)) / 2 . (b - a) + what bends (the trapezoidal rule)
     """

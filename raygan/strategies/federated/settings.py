@@ -1,5 +1,5 @@
-"""Settings of federated training, apart from its strategy: the players know these, the strategy knows
-the players.
+"""Settings of federated training, apart from its strategy: the players know these,
+the strategy knows the players.
 """
 
 from __future__ import annotations

@@ -66,8 +66,8 @@ class Generator(Pair):
         """The step at which it began, or came back."""
         self.lead = Lead(settings.max_lag)
         self.unanswered = 0.0
-        """async: seconds that it has waited since the judge's last answer; not those in which it had
-        nothing to do.
+        """async: seconds that it has waited since the judge's last answer;
+        not those in which it had nothing to do.
         """
 
     # ----------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What the judge has of its generators: who they are, the newest slot of each, which it has used."""
+"""What the judge has of its generators: who they are, the newest slots, which it has used."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ PATIENCE_S = 2.0
 
 
 class Judge(Trainer):
-    """D, fed by the mixture of all slots, and the K-way classifier C; computes beta for everybody."""
+    """D, fed by the mixture of all slots, and the K-way classifier C; computes everybody's beta."""
 
     def __init__(
         self,

@@ -193,8 +193,8 @@ class Population(StrategyComponent):
 def takers(
     own: Mapping[str, Mapping[str, float]], players: Sequence[str], count: int
 ) -> dict[str, str]:
-    """player -> whose pair it takes: the `count` worst by distance those of the `count` best; nobody
-    takes from one that has none. One without is worst.
+    """player -> whose pair it takes: the `count` worst by distance those of the `count` best;
+    nobody takes from one that has none. One without is worst.
 
     >>> takers({"a": {"distance": 0.1}, "b": {"distance": 0.3}, "c": {}}, ["a", "b", "c"], 1)
     {'a': 'a', 'b': 'b', 'c': 'a'}

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Task:
-    """One iteration, for a deputy: where the global pair stands, and how much each opponent counts."""
+    """An iteration, for a deputy: where the global pair stands, how much each opponent counts."""
 
     step: int
     turn: int

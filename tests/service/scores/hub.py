@@ -1,4 +1,4 @@
-"""A stub of the Hub's API, as huggingface_hub speaks it: repositories in memory, files in commits."""
+"""A stub of the Hub's API, as huggingface_hub speaks it: repositories in memory, with commits."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""`raygan serve` as a process: its routes, many clients at once, a checkpoint that comes in between,
-and its end.
+"""`raygan serve` as a process: its routes, many clients at once,
+a checkpoint that comes in between, and its end.
 """
 
 import io

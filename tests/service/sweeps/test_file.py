@@ -601,7 +601,8 @@ NETWORK = """
 from torch import nn
 class N:
     def generator(self, shape, z_dim): return nn.Linear(z_dim, *shape)
-    def discriminator(self, shape, outputs=1): return nn.Sequential(nn.Linear(*shape, 1), nn.Flatten(0))
+    def discriminator(self, shape, outputs=1):
+        return nn.Sequential(nn.Linear(*shape, 1), nn.Flatten(0))
 """
 
 

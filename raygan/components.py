@@ -2,7 +2,8 @@
 
     hinge                       losses/hinge.py: the one Component class in it
     focal                       an entry point `raygan.losses` of an installed package
-    ./nets.py:MyNet             a user's own file; my_pkg.losses:Focal is an own module     raygan/own/
+    ./nets.py:MyNet             a user's own file (raygan/own/); my_pkg.losses:Focal is an own
+                                module
     nets.py:MyNet@3f2a9c1b7d04  the same in a config that is settled: by the hash of its source
 
 Nothing here knows a component by name. This module imports neither torch nor Ray.

@@ -1,12 +1,14 @@
 """Faults on real Ray: whole runs whose processes are killed, stopped or paused, until so many
 faults have struck.
 
-    python -m benchmarks chaos [FAULTS] [--anew]      default 1000; writes benchmarks/results/chaos.json after each run, and goes
-                                                      on from there: each part with its commit,
-                                                      seeds and machine
+    python -m benchmarks chaos [FAULTS] [--anew]      default 1000; writes
+                                                      benchmarks/results/chaos.json after each run,
+                                                      and goes on from there: each part with its
+                                                      commit, seeds and machine
 
     SIGKILL             a player's process, or a helper's (the board, the matchmaker, a deputy)
-    SIGTERM             to a player: notice of preemption, it moves and nobody loses a step; to a helper: its end
+    SIGTERM             to a player: notice of preemption, it moves and nobody loses a step;
+                        to a helper: its end
     evaluator           SIGKILL or SIGSTOP of it: it is made again, and nobody goes back
     SIGSTOP             for good: only its lease finds it
     pause               SIGSTOP, SIGCONT after 0.1 to 1.5 s: late replies

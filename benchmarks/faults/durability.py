@@ -1,6 +1,7 @@
 """What never losing a run costs, and whether anything grows.
 
-    python -m benchmarks durability [ROUNDS]      default 20,000; writes benchmarks/results/durability.json
+    python -m benchmarks durability [ROUNDS]    default 20,000; writes
+                                                benchmarks/results/durability.json
 
 Cost: GAP, 2 pairs of the papers' toy net (4 layers of 512, batch 128), a swap every 50 steps, a
 checkpoint about every 60 s, inline: the seconds spent on copies of states (for checkpoints, and to

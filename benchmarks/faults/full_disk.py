@@ -4,8 +4,9 @@ benchmarks full-disk` (Linux, root).
 For each size: a tmpfs of that size, a run in it to whatever end it comes to, more room, the run
 again to its end.
 
-right   it ends done or with one line, never with another exception; run.json says how; no log has half a line; what it had
-        committed is there; gone on with it ends with the bits of a run that was never short of room
+right   it ends done or with one line, never with another exception; run.json says how; no log has
+        half a line; what it had committed is there; gone on with it ends with the bits of a run
+        that was never short of room
 """
 
 from __future__ import annotations

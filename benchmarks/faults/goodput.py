@@ -4,7 +4,8 @@ benchmarks/results/goodput.json after each row, and keeps the rows that are not 
 Share of the time of a run with a kill a minute that its steps would take undisturbed:
 
     goodput = 1 - mean(lost) / 60 s
-    lost    = seconds of a disturbed window - steps that stayed in it x seconds a step of the calm windows on both sides
+    lost    = seconds of a disturbed window - steps that stayed in it x seconds a step of the calm
+              windows on both sides
 
 One run, windows of 12 s in turn: calm, disturbed, calm, disturbed, ..., calm, so that machine,
 placement and neighbours are the same for both. At the beginning of a disturbed window one SIGKILL

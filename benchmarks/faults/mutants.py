@@ -2,8 +2,9 @@
 the fast tests of that file run.
 
     planted     (file, old text, new text, what it breaks): by hand, benchmarks/faults/planted.py
-    generated   comparison turned, `and` for `or`, a `not` dropped, a constant one higher, a statement, a `raise`, a keyword left
-                out, nothing returned: from the file's syntax tree; of each file a fixed sample
+    generated   comparison turned, `and` for `or`, a `not` dropped, a constant one higher, a
+                statement, a `raise`, a keyword left out, nothing returned: from the file's syntax
+                tree; of each file a fixed sample
 
 Each runs in a fork that has PyTorch imported already and gets the changed module in place of the
 file: no file is touched.

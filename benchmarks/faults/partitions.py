@@ -3,8 +3,9 @@ results/partitions.json after each.
 
 Each run has two nodes, one of them in a network namespace, and loses the cable between them once:
 
-    long    from a random step until the run has gone on without the far node for a random number of steps; what the far
-            players still send when the cable is back belongs to an epoch that is over
+    long    from a random step until the run has gone on without the far node for a random number
+            of steps; what the far players still send when the cable is back belongs to an epoch
+            that is over
     short   for 0.2 to 1.5 s: whether Ray takes the node for dead or not, the run has to end
 
 Runs are lockstep, the kinds in turn; chaos.py's checker judges what is left: chain, permutations,

@@ -1,10 +1,13 @@
-"""Does anything grow in a long run on Ray, and what? python -m benchmarks soak [MINUTES]          default 55
+"""Does anything grow in a long run on Ray, and what?
+
+    python -m benchmarks soak [MINUTES]    default 55
 
 SGAN over three tiny swapping pairs, a round a step, a swap every 10, a checkpoint every 200, scores
 every 5,000, a hub: each process of the run is looked at once a minute (private memory; of what
 malloc gave out and was not given back; open files). The slope is taken over the second half.
 
-    python -m benchmarks soak 10 trace       the same with tracemalloc in every process: which lines hold what has grown
+    python -m benchmarks soak 10 trace    the same with tracemalloc in every process:
+                                          which lines hold what has grown
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
 """One generator out of several that each have a part of the data: `python -m benchmarks distil
 [SEEDS] [TASK ...]` (5, all); writes results/distil.json after each seed, and goes on from it.
 
-ring8   four pairs with two modes each (`data.partition by_class`), ring8-best's settings, 6,000 steps; one pair, 8,000
-mnist   five pairs with two digits each, mnist-sgan's settings, 2,000 steps; one pair, 3,000; and one that sees all, 3,000
+ring8   four pairs with two modes each (`data.partition by_class`), ring8-best's settings,
+        6,000 steps; one pair, 8,000
+mnist   five pairs with two digits each, mnist-sgan's settings, 2,000 steps; one pair, 3,000;
+        and one that sees all, 3,000
 
 The pairs' mixture, rejected by each pair's own D, gives 50,000 samples; one pair learns from them.
 All scores are against real samples.

@@ -1,7 +1,7 @@
 """GAM-II on MNIST: GAP_D4 against 4 independent DCGANs of the same settings, lineage-exact, over
 seeds.
 
-    python -m benchmarks gam2 [SEEDS] [STEPS]          default 5 seeds; writes results/gam2-mnist.json
+    python -m benchmarks gam2 [SEEDS] [STEPS]    default 5 seeds; writes results/gam2-mnist.json
 
 Judges of every generator: the discriminators of both groups that it never trained against, and
 those of a second ("control") group of independent pairs, which nobody has met.

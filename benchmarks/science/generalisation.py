@@ -1,7 +1,8 @@
 """GAP's Figs. 6 and 7 on R15 (100 points): D's cost on training and held-out batches for 1, 2, 4
 pairs; its spread by period.
 
-python -m benchmarks generalisation [SEEDS]          default 5; writes results/generalisation.json and .png
+python -m benchmarks generalisation [SEEDS]    default 5;
+                                               writes results/generalisation.json and .png
 """
 
 from __future__ import annotations

@@ -4,20 +4,20 @@ results/population.json.
 N populations of eight pairs on the ring of 8, rates and penalty of each drawn within a factor of 30
 of the preset ring8-population's, seeds 300, 301 and so on; each population is one batched model.
 
-    random        nobody is ever copied: a single pair, the best of 2, 4, 8 in groups that share none
-    population    the preset: exploit and explore
-    tuned         the preset's own settings, nobody is copied
-    long          single pairs with eight times the steps, for equal compute; eight of them a seed
+    random       nobody is ever copied: a single pair, the best of 2, 4, 8 in groups that share none
+    population   the preset: exploit and explore
+    tuned        the preset's own settings, nobody is copied
+    long         single pairs with eight times the steps, for equal compute; eight of them a seed
 
 Without a KIND the first two. All that was ever measured is in the table.
 
-The best is chosen without labels: by its distance to held-out data as the run has ranked it (`rank_by
-neighbours`), or by the energy alone; by GAM-II (the share of
-its samples that the others' discriminators, which never met it, take for real); by duels (how often
-one of these puts a sample above a real point); the oracle chooses by the truth. A run is good where
-its generator has all 8 modes at 10 % and a high quality of .8; of 2,500 samples. "Rejected": the
-same of what is left of the samples once the member's own D has gone on and rejected (`raygan sample
---reject`); who is chosen does not change by it. Intervals: Wilson, 95 %.
+The best is chosen without labels: by its distance to held-out data as the run has ranked it
+(`rank_by neighbours`), or by the energy alone; by GAM-II (the share of its samples that the others'
+discriminators, which never met it, take for real); by duels (how often one of these puts a sample
+above a real point); the oracle chooses by the truth. A run is good where its generator has all 8
+modes at 10 % and a high quality of .8; of 2,500 samples. "Rejected": the same of what is left of
+the samples once the member's own D has gone on and rejected (`raygan sample --reject`); who is
+chosen does not change by it. Intervals: Wilson, 95 %.
 """
 
 from __future__ import annotations

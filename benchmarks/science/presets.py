@@ -1,4 +1,6 @@
-"""Every preset on toy data, run to its end: `python -m benchmarks presets [SEEDS] [PRESET ...]`      writes results/presets.json
+"""Every preset on toy data, run to its end: `python -m benchmarks presets [SEEDS] [PRESET ...]`
+
+Writes results/presets.json.
 
 One process, one thread, all evaluation as each preset has it; goes on where it was (take out of
 the file what has changed since). A row for each kind of generator: the global

@@ -1,9 +1,10 @@
 """R3GAN's loss on the ring of 8, alone and in packs: `python -m benchmarks r3gan [STEPS ...]`
 (2000); writes results/r3gan.json
 
-    python -m benchmarks r3gan stacked SECONDS PRESET ...   presets of stacked MNIST, SECONDS of CPU time each, on one thread;
-                                                            writes results/r3gan-stacked.json after
-                                                            each, seed 0
+    python -m benchmarks r3gan stacked SECONDS PRESET ...   presets of stacked MNIST, SECONDS of CPU
+                                                            time each, on one thread; writes
+                                                            results/r3gan-stacked.json after each,
+                                                            seed 0
 
 Ten pairs that do not help each other, each with streams of its own, trained as one batched model:
 ten seeds of one recipe. All have the networks, rates and batch of the preset ring8-sgan; what

@@ -1,4 +1,6 @@
-"""Would `torch.compile` pay? `python -m benchmarks compiled [TURNS]` (3)      writes results/compiled.json; needs a C++ compiler
+"""Would `torch.compile` pay? `python -m benchmarks compiled [TURNS]` (3)
+
+Writes results/compiled.json; needs a C++ compiler.
 
 One pair in the plain loop, its two networks as they are and compiled, on one thread, in turn. The
 compiler's own time is counted: the steps after which it has been won back.

@@ -1,4 +1,6 @@
-"""What a look at a run of N rows and N events costs: python -m benchmarks long-run [N]          default 10^6
+"""What a look at a run of N rows and N events costs.
+
+    python -m benchmarks long-run [N]    default 10^6
 
 A small GAP run whose logs are made longer, in the way that it would write them; `status` and the
 first look of `watch` with and without the index that a run keeps of them (summary.json), each in a

@@ -1,4 +1,6 @@
-"""Does the controller's process grow with a run's length? python -m benchmarks memory-growth [ROUNDS]          default 5,000
+"""Does the controller's process grow with a run's length?
+
+    python -m benchmarks memory-growth [ROUNDS]    default 5,000
 
 GAP of two tiny pairs inline, a round and a swap every 10 steps, a checkpoint every 100: after each
 fifth of the rounds the process's resident memory and what the C library's allocator has given out

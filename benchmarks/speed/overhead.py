@@ -1,12 +1,16 @@
 """Speed as ratios taken in one run: `python -m benchmarks overhead` (two cores,
 nothing else running).
 
-(a) 2 pairs on Ray against one plain PyTorch loop that trains the same 2 pairs one after the other      aim >= 1.8x
-(b) 1 pair on Ray against the plain loop                                                                aim <= 5 % slower
-(c) publish + pull of a 10 MB discriminator against one raw object-store put + get of the same bytes    aim <= 3x
-(d) object store in use over 5,000 publications                                                         bounded
-(e) a swap of two 10 MB discriminators against raw put + get of the same bytes, one after the other    aim <= 3x
-(f) PMGAN in async with its judge stopped for 10 s: the generators' share of waiting                    aim <= 2 %
+(a) 2 pairs on Ray against one plain PyTorch loop that trains the same 2 pairs
+    one after the other                                                            aim >= 1.8x
+(b) 1 pair on Ray against the plain loop                                           aim <= 5 % slower
+(c) publish + pull of a 10 MB discriminator against one raw object-store
+    put + get of the same bytes                                                    aim <= 3x
+(d) object store in use over 5,000 publications                                    bounded
+(e) a swap of two 10 MB discriminators against raw put + get of the same bytes,
+    one after the other                                                            aim <= 3x
+(f) PMGAN in async with its judge stopped for 10 s: the generators' share of
+    waiting                                                                        aim <= 2 %
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """PMGAN: time for equal updates, asynchronous against one after the other (the paper's section
 4.3).
 
-python -m benchmarks parallel-pmgan [K ...]          default 4 8 12 16; writes results/parallel-pmgan.json
+python -m benchmarks parallel-pmgan [K ...]    default 4 8 12 16; writes results/parallel-pmgan.json
 
 K generators (DCGAN of width 8 on MNIST, batch 64) do STEPS updates each. One after the other:
 lockstep in one process, judge and generators in turn. Asynchronous: Ray actors, on one core and on

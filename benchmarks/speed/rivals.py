@@ -4,12 +4,16 @@
 toy      10 pairs, MLP 4 x 512, batch 128       small   10 pairs, MLP 4 x 64, batch 128
 dcgan    8 pairs, DCGAN of width 16, 28 x 28, batch 64
 
-(a) plain loop      PyTorch, one pair after the other, one thread        (a2) the same with a thread for each core
-(b) batched         PyTorch, all pairs as one batched model written for the purpose: bmm for MLPs, vmap for DCGANs; one thread
-(c) Ray Tune        a trial a pair, no exchange, one thread each, as many at once as there are cores
-(d) processes       torch.multiprocessing, a process a core, D's in shared memory, swapped every 50 steps
-(e) gloo            torch.distributed, a rank a core, D's swapped every 50 steps by send and recv
-raygan              GAP, a swap every 50 steps, Ray actors; pairs_per_actor auto, all, and 1; and without swaps
+(a) plain loop   PyTorch, one pair after the other, one thread; (a2): the same with a thread for
+                 each core
+(b) batched      PyTorch, all pairs as one batched model written for the purpose: bmm for MLPs,
+                 vmap for DCGANs; one thread
+(c) Ray Tune     a trial a pair, no exchange, one thread each, as many at once as there are cores
+(d) processes    torch.multiprocessing, a process a core, D's in shared memory, swapped every 50
+                 steps
+(e) gloo         torch.distributed, a rank a core, D's swapped every 50 steps by send and recv
+raygan           GAP, a swap every 50 steps, Ray actors; pairs_per_actor auto, all, and 1; and
+                 without swaps
 
 Every contestant trains the same pairs for the same number of steps with fused Adam. Seconds are
 those of the steps alone: starts (processes, imports, trials) are measured apart and shown. "x (a)"

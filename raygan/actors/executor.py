@@ -1,8 +1,9 @@
 """Carries orders out on a Ray cluster: the controller's end of all its actors.
 
-    WorkerGroup   who lives where, made and ended          Replies      what they answer, who is dead or hung
-    Startup       an attempt's begin, joiners              Calls        orders under way
-    Scoring       the evaluator's business                 Departures   machines that have given notice
+    WorkerGroup   who lives where, made and ended    Replies      what they answer, who is dead or
+                                                                  hung
+    Startup       an attempt's begin, joiners        Calls        orders under way
+    Scoring       the evaluator's business           Departures   machines that have given notice
 
 Each of them says what it holds; nothing but this file knows all of them.
 """

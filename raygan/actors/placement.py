@@ -153,8 +153,8 @@ def fits(
     """Do they, put into the first node with room, the largest first? A share of a GPU lies in one
     GPU. apart: no two in one node.
 
-    >>> fits([{"CPU": 0.6}] * 3, [{"CPU": 1.0}, {"CPU": 1.0}]), fits([{"CPU": 0.5}] * 3, [{"CPU": 1.0}, {"CPU": 1.0}])
-    (False, True)
+    >>> [fits([{"CPU": share}] * 3, [{"CPU": 1.0}, {"CPU": 1.0}]) for share in (0.6, 0.5)]
+    [False, True]
     """
     cpus = [n.get("CPU", 0.0) for n in nodes]
     taken = set[int]()

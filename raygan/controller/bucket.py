@@ -1,8 +1,10 @@
 """A run's journal and checkpoints in an object store (S3, Google Cloud, Azure), through obstore.
 
-    journal/00000001.jsonl/00000000          made by one writer alone (conditional put): the epoch is its own
+    journal/00000001.jsonl/00000000          made by one writer alone (conditional put):
+                                             the epoch is its own
     journal/00000001.jsonl/00000001 ...      what was appended, an object each, conditional too
-    checkpoints/00000500.3f2a9c1b04de/...    parts, the manifest last; the name is of this attempt alone
+    checkpoints/00000500.3f2a9c1b04de/...    parts, the manifest last;
+                                             the name is of this attempt alone
 
 A store has no rename, no append and no fsync. It has a put that is atomic and durable on return,
 and one that fails where the object exists: on that all rests. What a list does not show yet is

@@ -1,9 +1,10 @@
 """Checkpoints: `checkpoints/<name>/` with one part a player and a manifest that names the SHA-256
 of each.
 
-write:  name.tmp/part ... part, manifest.json    fsync each    rename the folder    fsync its parent    one journal record
-read:   newest first, what the journal's index names; every part is checked against the manifest, and that against the journal,
-        before it is used; what is damaged or gone is told, never used
+write:  name.tmp/part ... part, manifest.json, fsync each; rename the folder, fsync its parent;
+        one journal record
+read:   newest first, what the journal's index names; every part is checked against the manifest,
+        and that against the journal, before it is used; what is damaged or gone is told, never used
 
 Each has a name of its own: its step, numbered where that is taken. Nothing that was committed is
 touched before the next record has made it superfluous.

@@ -2,9 +2,10 @@
 
     asked(Save)   fixes the members of that step's cut: all that count at that moment
     take(Save)    a part                        \
-    leave(p)      owes nothing any more          >  -> cuts that this makes whole, to be committed in this order
-    lose(p, ...)  died, to come back            /
-    join(p)       belongs to all cuts that are under way; -> those that it has to give its part for at once
+    leave(p)      owes nothing any more          >  -> cuts that this makes whole, to be committed
+    lose(p, ...)  died, to come back            /      in this order
+    join(p)       belongs to all cuts that are under way; -> those that it has to give its part for
+                  at once
     committed     on disk: who has which part there
 
 In async players pass a step at different times. Where networks are swapped, each gives its part

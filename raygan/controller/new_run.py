@@ -1,7 +1,8 @@
 """A run's folder as it comes into being: under a hidden name, `.NAME.TOKEN.HOST.PID.making`, which
 is renamed once all is in it, the first record and `start_from`'s checkpoint included (decision 53).
 
-made -> (config, code, journal, ...) -> publish      killed in between: no run, and the next start clears it away
+made -> (config, code, journal, ...) -> publish
+killed in between: no run, and the next start clears it away
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """async: nobody runs away from the others.
 
-strategy.decide --> orders --> paced --> orders that end at most `max_ahead` steps ahead of the slowest,
-                                         and who has to wait for that
+strategy.decide --> orders --> paced --> orders that end at most `max_ahead` steps ahead of the
+                                         slowest, and who has to wait for that
 
 What a player learns from is what the others are by then. One on a machine to itself would use up
 its steps against networks that have made a twentieth of theirs. Called by whoever asks a strategy

@@ -1,6 +1,7 @@
 """What came back, as rows, events, scores and named warnings.
 
-trained(order, report)  -->  pending row  -->  row of metrics.jsonl, at a checkpoint, an evaluation or the end
+trained(order, report)  -->  pending row  -->  row of metrics.jsonl, at a checkpoint, an evaluation
+                             or the end
 scored(order, scored)   -->  rows of metrics.jsonl, samples, the best score of each step
 offered(swap, cards)    -->  the swap's record in the journal
 """

@@ -1,9 +1,10 @@
 """The first row of a table of text: the columns' names, or a sample? The rows below it tell.
 
-a cell that is no value of the column below it     names             u over numbers
-all cells are values of the columns below them     a sample          1.5 over numbers, setosa over setosa
-numbers, as no row below holds them                asked for         0, 1, 2 of a frame without names; 2020, 2021; 300.0, 302.5
-no values, and no letters either                   asked for         2020-01-01 or 0-10 over numbers
+a cell that is no value of the column below it    names        u over numbers
+all cells are values of the columns below them    a sample     1.5 over numbers, setosa over setosa
+numbers, as no row below holds them               asked for    0, 1, 2 of a frame without names;
+                                                               2020, 2021; 300.0, 302.5
+no values, and no letters either                  asked for    2020-01-01 or 0-10 over numbers
 """
 
 from __future__ import annotations

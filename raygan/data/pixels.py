@@ -3,7 +3,8 @@ file alone does not tell their range.
 
 mode 1, L, LA                grey
 RGB, RGBA, P, CMYK, YCbCr    RGB
-I;16                         uint16, and I, F float32: scaled with all others of the set (`files.pictures_of`)
+I;16                         uint16, and I, F float32:
+                             scaled with all others of the set (`files.pictures_of`)
 alpha, tRNS                  over `background`: colours that nobody sees are not trained on
 """
 

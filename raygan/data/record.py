@@ -59,8 +59,12 @@ class Record:
     def lines(self) -> list[str]:
         """For people, one thing a line.
 
-        >>> Record("folder:x", "8 pictures", {"turned as EXIF says": 2}, {".csv": 1}, {".csv": ["a.csv"]}).lines()
-        ['data folder:x: 8 pictures', 'data converted: turned as EXIF says (2)', 'data left out: .csv (1: a.csv)']
+        >>> left = {".csv": 1}, {".csv": ["a"]}
+        >>> found = Record("folder:x", "8 pictures", {"turned as EXIF says": 2}, *left)
+        >>> print(*found.lines(), sep="\\n")
+        data folder:x: 8 pictures
+        data converted: turned as EXIF says (2)
+        data left out: .csv (1: a)
         """
         out = [f"data {printable(self.source)}: {self.recognised}"]
         out += [f"data converted: {what} ({count:,})" for what, count in self.converted.items()]

@@ -1,8 +1,8 @@
 """PMGAN's balance term: how much each generator is to avoid the others (Xiao, Rajasekaran, 2019,
 section 3.2).
 
-    w_k = softmax_k(J^D)    d_k = sigmoid(J_k^D)    c_k = J_k^C                                     (eq. 3)
-    beta_k = w_k exp(-(c_k / d_k - lambda)), renormalised by a softmax over k                       (eq. 4)
+    w_k = softmax_k(J^D)    d_k = sigmoid(J_k^D)    c_k = J_k^C                (eq. 3)
+    beta_k = w_k exp(-(c_k / d_k - lambda)), renormalised by a softmax over k  (eq. 4)
 
 Taken literally, eq. 4 overflows or gives one generator everything, and its renormalisation cancels
 lambda. `bounded` keeps what the text wants of it and stays finite: mean e^lambda (scale K), so that

@@ -1,8 +1,10 @@
 """How far samples are from real points without a label, a classifier or a discriminator; this ranks
 the members of a population.
 
-    energy       H = (2 E|X - Y| - E|X - X'| - E|Y - Y'|) / 2 E|X - Y|    in [0, 1] (Szekely and Rizzo, 2013)
-    neighbours   (1 - precision) + (1 - near) + H                         in [0, 3]
+    energy       H = (2 E|X - Y| - E|X - X'| - E|Y - Y'|) / 2 E|X - Y|
+                 in [0, 1] (Szekely and Rizzo, 2013)
+    neighbours   (1 - precision) + (1 - near) + H
+                 in [0, 3]
 
 precision: share of samples among real ones (Kynkaanniemi et al., 2019); near: share of real points
 with a sample by them (`fidelity.near`). H alone hardly sees samples between modes: of 1,000 of the

@@ -1,6 +1,7 @@
 """Drive a run that has a folder and a journal to its end.
 
-    listeners, executor -> Controller.run -> how it ended, in run.json -> floor and ceiling, metrics.parquet
+    listeners, executor -> Controller.run -> how it ended, in run.json -> floor and ceiling,
+                                             metrics.parquet
 
 `train` and `resume_run` come here with all that is refused refused already; from here on every way
 out, an error or a signal too, leaves a folder that says how the run ended.

@@ -1,9 +1,10 @@
 """`raygan replay RUN`: does an asynchronous run again, inline, in the order that its record
 demands, and compares every player's state at the last checkpoint, bit for bit.
 
-    journal         what each attempt went on from, its checkpoints, its swaps     \
-    schedule.jsonl  what each player read at which of its steps (`record: schedule`) > attempts --> players, one event each in turn
-    checkpoints/    the states to compare with, by SHA-256                          /
+    journal         what each attempt went on from, its checkpoints, its swaps        \
+    schedule.jsonl  what each player read at which of its steps (`record: schedule`)   > attempts
+    checkpoints/    the states to compare with, by SHA-256                            /
+    attempts --> players, one event each in turn
 
 A player's round is cut short where it asks for what nobody has published yet (Later) and is taken
 up again from there: it looks at the board between two steps, where nothing of it is half done.

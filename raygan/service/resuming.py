@@ -1,6 +1,7 @@
 """Go on with a run from its newest checkpoint that is whole.
 
-    refuse -> config, code, steps -> newest checkpoint -> data -> networks fit -> Ray -> fence -> drive
+    refuse -> config, code, steps -> newest checkpoint -> data -> networks fit -> Ray -> fence
+           -> drive
 
 What can be refused is refused before Ray is started and before the journal is opened: opening it
 takes the run from whoever writes it.

@@ -1,8 +1,10 @@
 """Parts of the data by pair (`data.partition`): who may have one, and how it is read where the pair
 lives.
 
-driver      whole data, or their outline   --with_parts-->   the same with a `Part` of each pair: number, shape, SHA-256, scaling
-pair        outline with its Part          --own_parts-->    its samples, read from the source, checked against the Part
+driver   whole data, or their outline   --with_parts-->   the same with a `Part` of each pair:
+                                                          number, shape, SHA-256, scaling
+pair     outline with its Part          --own_parts-->    its samples, read from the source, checked
+                                                          against the Part
 
 No sample of a pair's own SOURCE goes from one process to another.
 """

@@ -4,7 +4,8 @@ lives), the transport (orders are done in any order that keeps each player's own
 the spawner (players die at any instant, inside swaps too). Runs are stopped and go on; in async
 members join and leave.
 
-    simulate(seed)       one run, disturbed; raises Violation, whose message is the line that repeats it
+    simulate(seed)       one run, disturbed; raises Violation,
+                         whose message is the line that repeats it
     two_drivers(seed)    one run, driven by two processes that take turns at any call to the disk
 """
 

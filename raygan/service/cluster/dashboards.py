@@ -1,8 +1,10 @@
 """Grafana dashboards and Prometheus alerts, made of dataclasses; `dashboards/` holds what comes
 out.
 
-    raygan dashboards install --to DIR      writes raygan.json and raygan-sweep.json beside Ray's own, and alerts.yml
-    raygan dashboards check                 asks a Prometheus for every expression: which ones have series?
+    raygan dashboards install --to DIR    writes raygan.json and raygan-sweep.json beside Ray's
+                                          own, and alerts.yml
+    raygan dashboards check               asks a Prometheus for every expression: which ones have
+                                          series?
 
 Every panel's title is the question that it answers. All expressions are over gauges with the labels
 run, player and role only (`actors/gauges.py`), and aggregate by them, so that two nodes' exports of

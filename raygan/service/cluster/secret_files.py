@@ -82,8 +82,8 @@ OWN = (
 def secret_name(name: str) -> str:
     """Why a file (or, with a / behind it, a folder) of that name stays here, or "".
 
-    >>> secret_name("conf/.AWS/x.yaml"), secret_name("src/tokenizer.json"), secret_name("runs/a/run.json")
-    ('a name of secrets', '', 'a run')
+    >>> [secret_name(n) for n in ("conf/.AWS/x.yaml", "src/tokenizer.json", "runs/a/run.json")]
+    ['a name of secrets', '', 'a run']
     """
     *folders, last = name.lower().split("/")
     # At the top only: src/runs/ is code.

@@ -4,8 +4,10 @@ that go on from others.
 events.jsonl tells the same to those who look on. It is neither synced nor hashed, so that nothing
 is decided by it.
 
-    generators["pair-03"]      identities of the generator that now sits at pair-03 (and of its ancestors)
-    discriminators["pair-03"]  identities of every generator that pair-03's present discriminator has trained against
+    generators["pair-03"]      identities of the generator that now sits at
+                               pair-03 (and of its ancestors)
+    discriminators["pair-03"]  identities of every generator that pair-03's present
+                               discriminator has trained against
 
 An identity is RUN-ID/PLAYER-OF-BIRTH, so that it means the same in every run.
 """

@@ -1,10 +1,13 @@
 """`raygan export RUN`: one generator (or a mixture) as a folder that needs neither Ray nor the
 data.
 
-generator-NAME.safetensors   weights and buffers        config.json   how to build them, prior, shape, shares
-README.md                    the model card             generator-NAME.onnx   with --onnx, checked by running it
+generator-NAME.safetensors   weights and buffers
+generator-NAME.onnx          with --onnx, checked by running it
+config.json                  how to build them, prior, shape, shares
+README.md                    the model card
 judge-NAME.safetensors       with --reject: the discriminator that keeps a sample x with probability
-judge-NAME.onnx              min(1, exp(l(x) - threshold)); l is what it gives, the threshold is in config.json
+judge-NAME.onnx              min(1, exp(l(x) - threshold)); l is what it gives, the threshold is in
+                             config.json
 """
 
 from __future__ import annotations

@@ -1,9 +1,12 @@
 """`raygan evaluate A B --metrics gam2`: the matrix generator x discriminator over all groups, by
 lineage.
 
-group        one run's generators and discriminators (the mixture has none, a global pair counts as one)
---control N  a group of N independent pairs with the first run's settings, trained here, kept in RUN-control-N
---judges N   N fresh discriminators; each trains against half of all generators, frozen, and judges the other half
+group        one run's generators and discriminators (the mixture has none, a global pair counts as
+             one)
+--control N  a group of N independent pairs with the first run's settings, trained here, kept in
+             RUN-control-N
+--judges N   N fresh discriminators; each trains against half of all generators, frozen, and judges
+             the other half
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """The routes, as a Ray Serve deployment (FastAPI).
 
-GET /sample?count=16&seed=7&format=png     count samples; equal seeds give equal samples
-GET /latent?z=0.1,-2,...&format=json       the sample of one z
-GET /health, /metrics, /docs, /            state, Prometheus, OpenAPI, a page to turn the latent dimensions
+GET /sample?count=16&seed=7&format=png    count samples; equal seeds give equal samples
+GET /latent?z=0.1,-2,...&format=json      the sample of one z
+GET /health, /metrics, /docs, /           state, Prometheus, OpenAPI,
+                                          a page to turn the latent dimensions
 
 Requests that wait together go through the networks together (`serve.batch`).
 """

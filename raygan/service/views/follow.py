@@ -1,7 +1,8 @@
 """A run that goes on, as others see it: its folder where that can be seen, else a copy that its hub
 keeps up to date.
 
-with follow("runs/mine") as feed:       # or follow("mine", address): a run on the cluster, through its hub
+with follow("runs/mine") as feed:       # or follow("mine", address): through the hub of a run
+                                        # on the cluster
     feed.refresh()
     feed.run.scores(), state(feed.run)
     feed.ask({"verb": "stop"})

@@ -1,6 +1,7 @@
 """A strategy: one paper.
 
-decide(ready, progress, plan) -> [Train("pair-00", 50), Swap(...), ...]    a pure function of the history: no cluster
+decide(ready, progress, plan) -> [Train("pair-00", 50), Swap(...), ...]
+    a pure function of the history: no cluster
 
 `build` and `decide` are what a strategy has to say itself; all else has an answer that suits pairs
 which never hear of each other, by theme: `Members`, `Pace`, `Processes`, `Costs`.

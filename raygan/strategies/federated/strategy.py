@@ -1,9 +1,10 @@
 """One generator from data that may not leave their workers (UA-GAN: Qu et al., ICLR 2021; MD-GAN:
 Hardy, Le Merrer, Sericola, 2019).
 
-    centre  --batches of G0's samples-->                 site n: I_D updates of D_n on its shard against them
+    centre  --batches of G0's samples-->    site n: I_D updates of D_n on its shard against them
             <--D_n's logits, and their gradients by the samples (B x (1 + numbers of a sample))--
-    G0 minimises  g_loss(log sum_n pi_n exp l_n(x))      combining.py;  pi_n: the shard's share of all samples
+    G0 minimises  g_loss(log sum_n pi_n exp l_n(x))    combining.py;  pi_n: the shard's share of all
+                                                       samples
 
 No real sample, and no network, leaves a site (with `swap_every` its D, to another site). SGAN's
 messengers are copies of locals' discriminators; here a site's D is the messenger, beside its data

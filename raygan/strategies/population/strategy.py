@@ -3,9 +3,9 @@
 
     each pair draws its shares of lr_g, lr_d, the penalties' weights, betas    exploring.py
     every `exploit_every` steps all meet (lockstep):
-        rank by distance to held-out data, without labels                      member.py, metrics/nearness.py
-        the worst `exploit_share` take networks, optimizers                    Swap of whole pairs -> matchmaker,
-            and settings of the best, and explore                              one journal record, settings in it
+        rank by distance to held-out data, without labels    member.py, metrics/nearness.py
+        the worst `exploit_share` take networks, optimizers  Swap of whole pairs -> matchmaker,
+            and settings of the best, and explore            one journal record, settings in it
 
 Who takes whose, and with which settings it goes on, is decided here from what the members said of
 themselves; the journal has it. Data order, prior and noise stay with the pair.

@@ -1,9 +1,9 @@
 """SGAN's global pair: Algorithm 1, lines 14 to 31. When it trains is `strategy.py`'s to say.
 
-opposition           all opponents, here and with deputies: copies, versions          opposition.py
-messengers           the copies D_msg[n] of this process                              messengers.py
-generators           the copies of G_n, or their samples, of this process             local_generators.py
-payoffs              how much each opponent counts                                    payoffs.py
+opposition    all opponents, here and with deputies: copies, versions    opposition.py
+messengers    the copies D_msg[n] of this process                        messengers.py
+generators    the copies of G_n, or their samples, of this process       local_generators.py
+payoffs       how much each opponent counts                              payoffs.py
 """
 
 from __future__ import annotations

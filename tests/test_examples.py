@@ -44,7 +44,7 @@ def test_they_are_short_and_listed() -> None:
     assert set(files) == {*CHECKS, "notebook.py"}
     for name in files:
         assert len((EXAMPLES / name).read_text().splitlines()) <= 40, name
-        assert f"| `{name}` |" in listed
+        assert f"- `{name}`" in listed
 
 
 @pytest.mark.parametrize("name", CHECKS)

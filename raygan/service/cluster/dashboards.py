@@ -236,7 +236,7 @@ def alerts_yaml() -> str:
         for a in ALERTS
     ]
     return yaml.safe_dump(
-        {"groups": [{"name": "raygan", "rules": rules}]}, sort_keys=False, width=200
+        {"groups": [{"name": "raygan", "rules": rules}]}, sort_keys=False, width=90
     )
 
 

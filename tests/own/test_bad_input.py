@@ -147,7 +147,7 @@ def test_a_path_that_is_no_file_of_parts(
 
 
 ITEM = "self.points[index]"
-BUILT = "nn.Sequential(nn.Linear(z_dim, self.width), nn.ReLU(), nn.Linear(self.width, shape[0]))"
+BUILT = "nn.Sequential(nn.Linear(z_dim, self.width), nn.ReLU(), last)"
 MISFITS = {  # what -> (kind, its part, what is wrong with it, the line)
     "G's shape": (
         "network",

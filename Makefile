@@ -14,8 +14,10 @@ types:
 	mypy
 layers:
 	lint-imports
-lock:            ## every file that the image installs, by its hash; for another platform or torch: make lock LOCK=...
-	pip install -q --dry-run --ignore-installed --report - . setuptools -c constraints.txt | python cluster/lock.py > $(or $(LOCK),cluster/requirements.lock)
+# for another platform or torch: make lock LOCK=...
+lock:            ## every file that the image installs, by its hash
+	pip install -q --dry-run --ignore-installed --report - . setuptools -c constraints.txt \
+	    | python cluster/lock.py > $(or $(LOCK),cluster/requirements.lock)
 bench:           ## the guard of speed, and the scoreboard
 	python -m benchmarks guard && python -m benchmarks scoreboard
 docs:            ## the site, into site/: strict, nothing from elsewhere

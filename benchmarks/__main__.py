@@ -1,4 +1,4 @@
-"""One command for all of them: `python -m benchmarks NAME [ARGS]`; without a name, what there is."""
+"""One command for all of them: `python -m benchmarks NAME [ARGS]`; without a name, a list."""
 
 from __future__ import annotations
 

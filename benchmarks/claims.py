@@ -154,7 +154,8 @@ ALONE = "single pair, 19959 steps (equal compute)"
 SHARP, GRID, CLUSTERS = "results|ring8-sharp", "results|grid25-sharp", "results|r15-sharp"
 R15, RING = "results|dragan 0.1", "ring of 8"
 WINS = [
-    Source("rejected", "python -m benchmarks rejected 10 ring8-sharp grid25-sharp r15-sharp", "sharp", {
+    Source("rejected",
+           "python -m benchmarks rejected 10 ring8-sharp grid25-sharp r15-sharp", "sharp", {
         "the default run: global generator, sampled with rejection: modes":
             over(f"{SHARP}|global rejected", "modes@10%"),
         "its high quality (real data .988)": over(f"{SHARP}|global rejected", "high_quality"),
@@ -263,7 +264,8 @@ METHODS = [
         "its high quality": over("scores|mixture", "high_quality"),
         "modes of one of its generators (the method)": over("scores|locals (mean)", "modes@10%"),
     }),
-    Source("seeds-ring8-pmgan-10", "python -m benchmarks seeds ring8-pmgan ring8-pmgan-10", "pmgan", {
+    Source("seeds-ring8-pmgan-10",
+           "python -m benchmarks seeds ring8-pmgan ring8-pmgan-10", "pmgan", {
         "PMGAN, ten generators: modes of 8, mixture": over("scores|mixture", "modes@10%"),
         "its reverse KL (two modes have two: .054)": over("scores|mixture", "reverse_kl"),
     }),
@@ -299,7 +301,8 @@ METHODS = [
         "DRAGAN (negative: no gain)":
             lambda p: seeds(p["recipes"]["dragan .1 (the preset's), 2000"]["high_quality"]),
     }),
-    Source("r3gan-stacked", "python -m benchmarks r3gan stacked 300 stacked-r3gan stacked-mnist", "r3gan", {
+    Source("r3gan-stacked",
+           "python -m benchmarks r3gan stacked 300 stacked-r3gan stacked-mnist", "r3gan", {
         "stacked MNIST after 300 CPU s: R3GAN's loss without norm, reverse KL":
             lambda p: once(p["results"]["stacked-r3gan"]["reverse_kl"]),
         "batch norm, non-saturating (negative: no gain)":
@@ -357,14 +360,16 @@ SPEED = [
         "the same with `publish: bfloat16`": lambda p: cable(p, "bfloat16"),
     }),
     Source("direct-transport", "python -m benchmarks direct-transport", "direct-transport", {
-        "Ray Direct Transport, 100 MB, over the store (negative)": lambda p: by_turn(p["ms"]["100 MB, gloo"], "gloo", "store"),
+        "Ray Direct Transport, 100 MB, over the store (negative)":
+            lambda p: by_turn(p["ms"]["100 MB, gloo"], "gloo", "store"),
     }),
     Source("device-syncs", "python -m benchmarks device-syncs", "device-syncs", {
         "waits for a GPU, a pair's state (before: 72)":
             lambda p: once(p["counts"]["a pair: state (a round, a save)"]["syncs"], "", "counted"),
         "waits, last step of a round (before: 12; aim 2: missed)":
             lambda p: once(
-                p["counts"]["a pair: a step of pair-00 (the last of a round)"]["syncs"], "", "counted"
+                p["counts"]["a pair: a step of pair-00 (the last of a round)"]["syncs"],
+                "", "counted"
             ),
     }),
     Source("load", "python -m benchmarks load", "load", {
@@ -455,7 +460,8 @@ SAFETY = [
     Source("mutants", "python -m benchmarks mutants", "mutants", {
         "small bugs in what protects a run that no fast test sees":
             lambda p: once(p["all"]["survived"], "",
-                           f"of {sum(p['all'].values())}; {p['all']['equivalent']} are argued equal"),
+                           f"of {sum(p['all'].values())};"
+                           f" {p['all']['equivalent']} are argued equal"),
     }),
     Source("soak", "python -m benchmarks soak 54", "third-look", {
         "growth of all processes but the hub, private memory, a round":
@@ -466,11 +472,13 @@ SAFETY = [
     Source("large-data", "python -m benchmarks large-data", "waits", {
         "60,000 pictures in a folder to the first step, first start":
             lambda p: once(p["first"]["seconds"], " s",
-                           f"{p['first']['peak_mb'] - p['first']['imports_mb']:.0f} MB over the imports"),
+                           f"{p['first']['peak_mb'] - p['first']['imports_mb']:.0f} MB over the"
+                           " imports"),
         "and later ones":
             lambda p: once(p["second"]["seconds"], " s", "from the cache"),
         "scores of 50,000 samples against 50,000":
-            lambda p: once(p["scores"]["50000"]["seconds"], " s", f"{p['scores']['50000']['peak_mb']:.0f} MB"),
+            lambda p: once(p["scores"]["50000"]["seconds"], " s",
+                           f"{p['scores']['50000']['peak_mb']:.0f} MB"),
     }),
     Source("long-run", "python -m benchmarks long-run", "third-look", {
         "`status` of a run with a million rows and a million events":

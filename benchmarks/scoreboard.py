@@ -53,7 +53,7 @@ def machine(name: str) -> str:
 
 
 def wrapped(text: str) -> list[str]:
-    """The line that names a source, as several where it is too long; none breaks inside of a part."""
+    """The line that names a source, as several where it is too long; no part is broken."""
     out = [""]
     for part in text.split(" · "):
         line = f"{out[-1]} · {part}" if out[-1] else part

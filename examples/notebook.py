@@ -1,5 +1,5 @@
-"""What a notebook would do: train twice, sample, plot, compare. `python examples/notebook.py`, or again
-with another folder: `python examples/notebook.py runs/again`."""
+"""What a notebook would do: train twice, sample, plot, compare. `python examples/notebook.py`, or
+again with another folder: `python examples/notebook.py runs/again`."""
 
 import sys
 from pathlib import Path

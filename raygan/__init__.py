@@ -27,8 +27,9 @@ moved.install()
 
 
 def train(
-    preset: str | None = None, *, run_dir: str | Path = "runs", name: str | None = None, address: str = "auto",
-    inline: bool = False, resume: str | None = None, trust_code: bool = False, listeners: Sequence[Any] = (), **settings: Any,
+    preset: str | None = None, *, run_dir: str | Path = "runs", name: str | None = None,
+    address: str = "auto", inline: bool = False, resume: str | None = None,
+    trust_code: bool = False, listeners: Sequence[Any] = (), **settings: Any,
 ) -> Run:  # fmt: skip
     """Run a preset with some settings changed; returns the finished run.
 
@@ -84,8 +85,8 @@ def _given(samples: Any) -> dict[str, Any]:
 
 
 def load(source: str | Path, which: str | None = None, *, trust_code: bool = False) -> Generators:
-    """A generator to sample from, without Ray: of a run folder, of what `raygan export` wrote, or of
-    hf://org/name.
+    """A generator to sample from, without Ray: of a run folder, of what `raygan export` wrote,
+    or of hf://org/name.
 
     which: of a run, "global", "best", "mixture", "pair:3"; None: what the run is for. Raises a
     RayganError.

@@ -2,7 +2,8 @@
 
     hinge                       losses/hinge.py: the one Component class in it
     focal                       an entry point `raygan.losses` of an installed package
-    ./nets.py:MyNet             a user's own file; my_pkg.losses:Focal is an own module     raygan/own/
+    ./nets.py:MyNet             a user's own file (raygan/own/); my_pkg.losses:Focal is an own
+                                module
     nets.py:MyNet@3f2a9c1b7d04  the same in a config that is settled: by the hash of its source
 
 Nothing here knows a component by name. This module imports neither torch nor Ray.
@@ -44,7 +45,7 @@ def _may_be_bool(kind: Any) -> bool:
 
 
 class Strict(BaseModel):
-    """Settings that are what they say: pydantic takes true for 1, and `steps: true` for one step."""
+    """Settings that are what they say: pydantic takes true for 1, `steps: true` for one step."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -71,8 +72,8 @@ class Component(Strict):
 
 
 SUFFIXES = {
-    ".npz": "npz", ".npy": "npz", ".zip": "zip", ".parquet": "parquet", ".csv": "csv", ".tsv": "csv", ".tab": "csv",
-    ".csv.gz": "csv", ".tsv.gz": "csv", ".h5": "hdf5",
+    ".npz": "npz", ".npy": "npz", ".zip": "zip", ".parquet": "parquet", ".csv": "csv",
+    ".tsv": "csv", ".tab": "csv", ".csv.gz": "csv", ".tsv.gz": "csv", ".h5": "hdf5",
     ".hdf5": "hdf5", ".idx": "idx", "-ubyte": "idx", "-ubyte.gz": "idx", "/": "folder",
 }  # fmt: skip
 """How a path ends -> the data set that reads it."""
@@ -151,9 +152,12 @@ def component_class(kind: str, name: str) -> tuple[type[Component], str]:
     if name in _built_in(kind):
         module = importlib.import_module(f"raygan.{PACKAGES[kind]}.{name}")
         return next(
-            c for c in vars(module).values()
-            if isinstance(c, type) and issubclass(c, Component) and f"{c.__module__}.".startswith(f"{module.__name__}.")
-        ), ""  # fmt: skip
+            c
+            for c in vars(module).values()
+            if isinstance(c, type)
+            and issubclass(c, Component)
+            and f"{c.__module__}.".startswith(f"{module.__name__}.")
+        ), ""
     from raygan.own.installed import entry_points, installed
 
     if (found := installed(kind, name)) is not None:

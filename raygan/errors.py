@@ -130,8 +130,8 @@ class RequirementError(RayganError):
 
 
 class OutOfSightError(RayganError):
-    """A job that was submitted cannot be seen any more. gone: its cluster answers, and does not know
-    it.
+    """A job that was submitted cannot be seen any more. gone: its cluster answers,
+    and does not know it.
     """
 
     exit_code = 7

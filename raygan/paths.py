@@ -15,7 +15,7 @@ ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
 
 
 def home() -> Path | None:
-    """The user's home, there or not; None for a user without HOME and without an entry in passwd."""
+    """The user's home, there or not; None for a user without HOME and entry in passwd."""
     try:
         return Path.home()
     except RuntimeError:
@@ -73,8 +73,8 @@ def on_disk(path: str | Path) -> Path:
         )
         raise ConfigError(
             f"{str(path)!r}: data, sweeps and what is written here lie in a file system, not at"
-            f" {found[1]}://; {runs}. Mount it (s3fs, gcsfuse, a CSI volume) and give the folder, or"
-            " copy what is in it."
+            f" {found[1]}://; {runs}. Mount it (s3fs, gcsfuse, a CSI volume) and give the folder,"
+            " or copy what is in it."
         )
     return Path(path)
 

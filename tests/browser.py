@@ -25,8 +25,9 @@ class Browser:
         assert program, "chromium is not installed: apt-get install chromium"
         self.folder = tempfile.mkdtemp()
         self.process = subprocess.Popen(
-            [program, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-port=0",
-             f"--user-data-dir={self.folder}", "--hide-scrollbars", "about:blank"],
+            [program, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+             "--remote-debugging-port=0", f"--user-data-dir={self.folder}",
+             "--hide-scrollbars", "about:blank"],
             stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert self.process.stderr is not None

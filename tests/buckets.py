@@ -85,7 +85,8 @@ class Struck:
 
     error: it fails, once | down: so do all that follow | lost: it is carried out, and fails
     lost-down: the same, and all that follow fail | killed, killed-after: before or after it the
-    process is gone | retried: it is carried out twice. stale: lists show what there was in the beginning.
+    process is gone | retried: it is carried out twice. stale:
+    lists show what there was in the beginning.
     """
 
     def __init__(self, inner: Any, fault: str = "", at: int = -1, stale: bool = False) -> None:

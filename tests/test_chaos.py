@@ -1,5 +1,5 @@
-"""A short walk of benchmarks/faults/chaos.py: processes killed, stopped and paused at random on real Ray
-leave no trace in the weights.
+"""A short walk of benchmarks/faults/chaos.py: processes killed, stopped and paused at random on
+real Ray leave no trace in the weights.
 """
 
 import pytest

@@ -37,18 +37,21 @@ HEAD: dict[str, Any] = {
     "resources": None,
 }
 WORKERS: dict[str, Any] = {
-    "groupName": str, "replicas": int, "minReplicas": int, "maxReplicas": int, "numOfHosts": int, "idleTimeoutSeconds": int,
-    "rayStartParams": None, "template": CONTAINERS, "suspend": bool, "scaleStrategy": None,
+    "groupName": str, "replicas": int, "minReplicas": int, "maxReplicas": int, "numOfHosts": int,
+    "idleTimeoutSeconds": int, "rayStartParams": None, "template": CONTAINERS, "suspend": bool,
+    "scaleStrategy": None,
 }  # fmt: skip
 CLUSTER_SPEC: dict[str, Any] = {
-    "rayVersion": str, "authOptions": {"mode": str, "secretName": str}, "enableInTreeAutoscaling": bool,
-    "autoscalerOptions": None, "gcsFaultToleranceOptions": None, "headGroupSpec": HEAD, "workerGroupSpecs": [WORKERS],
-    "suspend": bool,
+    "rayVersion": str, "authOptions": {"mode": str, "secretName": str},
+    "enableInTreeAutoscaling": bool, "autoscalerOptions": None, "gcsFaultToleranceOptions": None,
+    "headGroupSpec": HEAD, "workerGroupSpecs": [WORKERS], "suspend": bool,
 }  # fmt: skip
 JOB_SPEC: dict[str, Any] = {
-    "entrypoint": str, "submissionMode": str, "backoffLimit": int, "activeDeadlineSeconds": int, "shutdownAfterJobFinishes": bool,
-    "ttlSecondsAfterFinished": int, "runtimeEnvYAML": str, "rayClusterSpec": CLUSTER_SPEC, "metadata": None, "jobId": str,
-    "suspend": bool, "clusterSelector": None, "submitterPodTemplate": None, "submitterConfig": None, "entrypointNumCpus": None,
+    "entrypoint": str, "submissionMode": str, "backoffLimit": int, "activeDeadlineSeconds": int,
+    "shutdownAfterJobFinishes": bool, "ttlSecondsAfterFinished": int, "runtimeEnvYAML": str,
+    "rayClusterSpec": CLUSTER_SPEC, "metadata": None, "jobId": str, "suspend": bool,
+    "clusterSelector": None, "submitterPodTemplate": None, "submitterConfig": None,
+    "entrypointNumCpus": None,
 }  # fmt: skip
 KINDS = {"RayJob": JOB_SPEC, "RayCluster": CLUSTER_SPEC}
 

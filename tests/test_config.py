@@ -55,13 +55,16 @@ def test_an_empty_file_changes_nothing(tmp_path: Path) -> None:
 
 
 VALUES = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5), st.lists(st.integers(), max_size=2),
-    st.dictionaries(st.sampled_from(["name", "modes", "lr_g", "x"]), st.one_of(st.integers(), st.text(max_size=4)), max_size=2),
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5),
+    st.lists(st.integers(), max_size=2),
+    st.dictionaries(st.sampled_from(["name", "modes", "lr_g", "x"]),
+                    st.one_of(st.integers(), st.text(max_size=4)), max_size=2),
 )  # fmt: skip
 PATHS = st.sampled_from([
-    *Config.model_fields, "failures.budget", "failures.death", "checkpoint.keep", "evaluation.samples", "strategy.over",
-    "pair.lr_g", "strategy.messenger_steps", "loss.weight", "data.modes", "network.hidden", "nothing", "pair.nothing",
-    "strategy.name", "resources.gpus_per_pair",
+    *Config.model_fields, "failures.budget", "failures.death", "checkpoint.keep",
+    "evaluation.samples", "strategy.over", "pair.lr_g", "strategy.messenger_steps", "loss.weight",
+    "data.modes", "network.hidden", "nothing", "pair.nothing", "strategy.name",
+    "resources.gpus_per_pair",
 ])  # fmt: skip
 
 
@@ -90,8 +93,9 @@ def test_components_are_the_files_of_their_package() -> None:
         "population",
         "sgan",
     ]
-    assert {"ring", "grid", "swissroll", "r15", "mnist", "fashion_mnist", "stacked_mnist", "npz", "folder", "zip", "lm1b",
-            "parquet", "idx", "given", "csv", "hdf5", "hf", "made"} == set(names("data"))  # fmt: skip
+    assert {"ring", "grid", "swissroll", "r15", "mnist", "fashion_mnist", "stacked_mnist", "npz",
+            "folder", "zip", "lm1b", "parquet", "idx", "given", "csv", "hdf5", "hf",
+            "made"} == set(names("data"))  # fmt: skip
 
 
 @pytest.mark.parametrize("written", ["runs/a", ["runs/a"], "s3://bucket/runs/a:pair-02"])

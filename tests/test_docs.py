@@ -1,4 +1,4 @@
-"""The pages: the site is built strictly, loads nothing from elsewhere, and says what the code says."""
+"""The pages: the site is built strictly, loads nothing from elsewhere, says what the code says."""
 
 import doctest
 import importlib

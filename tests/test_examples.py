@@ -44,7 +44,7 @@ def test_they_are_short_and_listed() -> None:
     assert set(files) == {*CHECKS, "notebook.py"}
     for name in files:
         assert len((EXAMPLES / name).read_text().splitlines()) <= 40, name
-        assert f"| `{name}` |" in listed
+        assert f"- `{name}`" in listed
 
 
 @pytest.mark.parametrize("name", CHECKS)
@@ -130,9 +130,11 @@ def test_on_ray(ray_session: None, tmp_path: Path) -> None:
     bits of inline.
     """
     settings = small(
-        strategy={"name": str(EXAMPLES / "fedavg.py"), "every": 20}, network=str(EXAMPLES / "residual.py"),
-        loss=str(EXAMPLES / "focal.py"), num_pairs=2,
-    )  # fmt: skip
+        strategy={"name": str(EXAMPLES / "fedavg.py"), "every": 20},
+        network=str(EXAMPLES / "residual.py"),
+        loss=str(EXAMPLES / "focal.py"),
+        num_pairs=2,
+    )
     runs = [
         raygan.train(None, run_dir=tmp_path, name=str(i), inline=bool(i), **settings)
         for i in range(2)

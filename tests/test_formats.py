@@ -17,9 +17,11 @@ from raygan.service.runs.run import Run
 
 FORMATS = Path(__file__).parent / "formats"
 WHOLE = {
-    "1/sgan-lockstep": (12, {"pair-00": "d92920f9f5845bf8", "pair-01": "a901a61b4ce181a3", "global": "38ecca57b63bd94c"}),
+    "1/sgan-lockstep": (12, {"pair-00": "d92920f9f5845bf8", "pair-01": "a901a61b4ce181a3",
+                             "global": "38ecca57b63bd94c"}),
     "1/gap-resumed": (20, {"pair-00": "e47fa3356bb2306d", "pair-01": "8e7db653b8794f58"}),
-    "1/pmgan-async": (12, {"gen-00": "aa31583fee98cf5a", "gen-01": "7531fc3159b0fe96", "judge": "7d2021a5a37bd039"}),
+    "1/pmgan-async": (12, {"gen-00": "aa31583fee98cf5a", "gen-01": "7531fc3159b0fe96",
+                           "judge": "7d2021a5a37bd039"}),
 }  # fmt: skip
 """Folder -> step of its newest checkpoint, and the beginning of each player's digest there."""
 EARLIER = {"1/sgan-lockstep": [6, 12], "1/gap-resumed": [18, 20], "1/pmgan-async": [6, 12]}

@@ -19,8 +19,9 @@ from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
 
 pytestmark = [pytest.mark.ray, pytest.mark.exhaustive]
-ARGS = ["--steps", "400", "--num-pairs", "2", "--network.hidden", "32", "--checkpoint.every-steps", "50",
-        "--evaluation.every-steps", "400", "--evaluation.samples", "1500", "--evaluation.reject", "never", "--plain",
+ARGS = ["--steps", "400", "--num-pairs", "2", "--network.hidden", "32",
+        "--checkpoint.every-steps", "50", "--evaluation.every-steps", "400",
+        "--evaluation.samples", "1500", "--evaluation.reject", "never", "--plain",
         "--address", "local"]  # fmt: skip
 
 
@@ -77,8 +78,11 @@ def test_resumed_equals_undisturbed(
     disturbed = tmp_path / "disturbed"
     process = subprocess.Popen(
         raygan("train", *ARGS, "--run-dir", str(tmp_path), "--name", "disturbed"),
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, cwd=traps(tmp_path / "cwd"),
-    )  # fmt: skip
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        cwd=traps(tmp_path / "cwd"),
+    )
     wait_for_checkpoint(disturbed, process)
     if (
         signum == signal.SIGHUP

@@ -35,13 +35,18 @@ GAP = [
 def test_lost_requests_and_replies_leave_no_trace_in_the_weights(tmp_path: Path) -> None:
     env = {**os.environ, "RAY_testing_rpc_failure": json.dumps(LOSSES)}
     subprocess.run(
-        raygan("train", *GAP, "--run-dir", str(tmp_path), "--name", "lossy"), check=True, capture_output=True, env=env,
+        raygan("train", *GAP, "--run-dir", str(tmp_path), "--name", "lossy"),
+        check=True,
+        capture_output=True,
+        env=env,
         timeout=280,
-    )  # fmt: skip
+    )
     info = json.loads((tmp_path / "lossy/run.json").read_text())
     assert info["warnings"]["W201 player-died"] >= 1, "some were lost"
     subprocess.run(
-        raygan("train", *GAP, "--inline", "--run-dir", str(tmp_path), "--name", "whole"), check=True, capture_output=True,
+        raygan("train", *GAP, "--inline", "--run-dir", str(tmp_path), "--name", "whole"),
+        check=True,
+        capture_output=True,
         timeout=280,
-    )  # fmt: skip
+    )
     assert final_digests(tmp_path / "lossy") == final_digests(tmp_path / "whole")

@@ -1,5 +1,5 @@
-"""The bugs that `python -m benchmarks mutants` plants are still bugs of this code: their texts stand
-in it, once, and the tests that are to find them are there.
+"""The bugs that `python -m benchmarks mutants` plants are still bugs of this code: their texts
+stand in it, once, and the tests that are to find them are there.
 """
 
 import ast

@@ -106,7 +106,8 @@ def test_the_main_job(tmp_path: Path) -> None:
     # .01 is the mean of ten seeds, of which another processor draws another one
     assert scores["reverse_kl"] <= 0.02
     again = subprocess.run(
-        [sys.executable, "-m", "raygan.cli", "sample", str(tmp_path / "main"), "-o", str(tmp_path / "x.npz")],
+        [sys.executable, "-m", "raygan.cli", "sample", str(tmp_path / "main"),
+         "-o", str(tmp_path / "x.npz")],
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert again.returncode == 0, again.stderr

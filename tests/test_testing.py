@@ -1,4 +1,4 @@
-"""Every built-in part passes what users' own parts are checked by; each check says what is wrong."""
+"""Every built-in part passes what users' own are checked by; each check says what is wrong."""
 
 import numpy as np
 import pytest
@@ -132,7 +132,8 @@ class Stranger(Independent):
         (
             check_strategy,
             Nobody(),
-            "orders nobody, at steps {'pair-00': 0, 'pair-01': 0, 'pair-02': 0} of 6. Mend its decide()",
+            "orders nobody, at steps {'pair-00': 0, 'pair-01': 0, 'pair-02': 0} of 6. Mend its"
+            " decide()",
         ),
         (check_metric, changes, "changes the samples that it is given"),
         (check_metric, nothing, "gives a NoneType"),

@@ -79,8 +79,8 @@ def constants(tree: ast.Module) -> dict[str, float]:
 
 
 OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
-    ast.Mult: operator.mul, ast.Div: operator.truediv, ast.Add: operator.add, ast.Sub: operator.sub, ast.Pow: operator.pow,
-    ast.LShift: operator.lshift,
+    ast.Mult: operator.mul, ast.Div: operator.truediv, ast.Add: operator.add, ast.Sub: operator.sub,
+    ast.Pow: operator.pow, ast.LShift: operator.lshift,
 }  # fmt: skip
 
 
@@ -94,7 +94,7 @@ def computed(node: ast.expr) -> float | None:
 
 
 def mistakes(source: str) -> list[str]:
-    """What in the texts of a module is not what its constants are, or does not say which it means."""
+    """What in a module's texts is not what its constants are, or does not say which it means."""
     tree = ast.parse(source)
     known, found = constants(tree), []
     for text in texts(tree):

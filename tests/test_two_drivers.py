@@ -20,9 +20,11 @@ INLINE = [a for a in ARGS if a not in ("--address", "local")] + ["--inline"]
 def test_the_second_driver_takes_over_and_the_first_one_ends(tmp_path: Path) -> None:
     run = tmp_path / "run"
     first = subprocess.Popen(
-        raygan("train", *INLINE, "--run-dir", str(tmp_path), "--name", "run"), stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL, text=True,
-    )  # fmt: skip
+        raygan("train", *INLINE, "--run-dir", str(tmp_path), "--name", "run"),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
     wait_for_checkpoint(run, first)  # type: ignore[arg-type]
     info = json.loads((run / "run.json").read_text())
     (run / "run.json").write_text(

@@ -1,12 +1,14 @@
 """Faults on real Ray: whole runs whose processes are killed, stopped or paused, until so many
 faults have struck.
 
-    python -m benchmarks chaos [FAULTS] [--anew]      default 1000; writes benchmarks/results/chaos.json after each run, and goes
-                                                      on from there: each part with its commit,
-                                                      seeds and machine
+    python -m benchmarks chaos [FAULTS] [--anew]      default 1000; writes
+                                                      benchmarks/results/chaos.json after each run,
+                                                      and goes on from there: each part with its
+                                                      commit, seeds and machine
 
     SIGKILL             a player's process, or a helper's (the board, the matchmaker, a deputy)
-    SIGTERM             to a player: notice of preemption, it moves and nobody loses a step; to a helper: its end
+    SIGTERM             to a player: notice of preemption, it moves and nobody loses a step;
+                        to a helper: its end
     evaluator           SIGKILL or SIGSTOP of it: it is made again, and nobody goes back
     SIGSTOP             for good: only its lease finds it
     pause               SIGSTOP, SIGCONT after 0.1 to 1.5 s: late replies
@@ -68,9 +70,12 @@ KINDS: dict[str, dict[str, Any]] = {
     },
     "sgan": {"strategy": {"name": "sgan", "messenger_lifetime": 2}, "num_pairs": 2},
     "sgan with deputies": {"strategy": {"name": "sgan", "messenger_shards": 2}, "num_pairs": 2},
-    "sgan over gap": {"strategy": {"name": "sgan", "over": {"name": "gap", "swap_every": 4}}, "num_pairs": 2},
+    "sgan over gap": {
+        "strategy": {"name": "sgan", "over": {"name": "gap", "swap_every": 4}},
+        "num_pairs": 2,
+    },
     "pmgan": {"strategy": {"name": "pmgan"}, "loss": "reverse_kl", "num_pairs": 2},
-}  # fmt: skip
+}
 SHARES = {
     "SIGKILL": 0.35,
     "SIGTERM": 0.5,
@@ -204,8 +209,9 @@ class Struck(RayExecutor):
 def config_of(kind: str) -> Config:
     """A small run with a checkpoint every few steps."""
     return tiny_config(
-        steps=STEPS, checkpoint={"every_steps": EVERY}, evaluation={"every_steps": STEPS // 3}, round_steps=ROUND,
-        failures={"budget": 10**6, "lease_s": 3.0, "evaluator": 10**6}, **{"resources": {"spares": 1}, **KINDS[kind]},
+        steps=STEPS, checkpoint={"every_steps": EVERY}, evaluation={"every_steps": STEPS // 3},
+        round_steps=ROUND, failures={"budget": 10**6, "lease_s": 3.0, "evaluator": 10**6},
+        **{"resources": {"spares": 1}, **KINDS[kind]},
     )  # fmt: skip
 
 
@@ -217,7 +223,7 @@ def undisturbed(config: Config) -> tuple[Setup, dict[str, str]]:
 
 
 def one_run(seed: int, setup: Setup, expected: dict[str, str]) -> tuple[Chaos, Counter[str], int]:
-    """(faults, what was found wrong by kind, most steps that a restart undid) of a disturbed run."""
+    """Of a disturbed run: (faults, what was wrong by kind, most steps that a restart undid)."""
     chaos = Chaos(random.Random(seed))
     with tempfile.TemporaryDirectory() as folder:
         controller = Controller(
@@ -312,9 +318,11 @@ def main() -> None:
             minutes = round((time.perf_counter() - began) / 60, 1)
             part = {**conditions(), "first_seed": first, "last_seed": seed - 1, "minutes": minutes}
             write("chaos", {
-                "runs": dict(runs), "total": sum(struck.values()), "faults": dict(struck), "wrong": dict(wrong),
+                "runs": dict(runs), "total": sum(struck.values()), "faults": dict(struck),
+                "wrong": dict(wrong),
                 "recovery_s": {name: quantiles(seconds) for name, seconds in recovery.items()},
-                "checkpoint_every_steps": EVERY, "rollback_steps_max": undone, "parts": [*parts, part], "seconds": recovery,
+                "checkpoint_every_steps": EVERY, "rollback_steps_max": undone,
+                "parts": [*parts, part], "seconds": recovery,
             })  # fmt: skip
             print(
                 f"{kind}, seed {seed - 1}: {sum(struck.values())} faults so far; wrong:"

@@ -1,6 +1,7 @@
 """What never losing a run costs, and whether anything grows.
 
-    python -m benchmarks durability [ROUNDS]      default 20,000; writes benchmarks/results/durability.json
+    python -m benchmarks durability [ROUNDS]    default 20,000; writes
+                                                benchmarks/results/durability.json
 
 Cost: GAP, 2 pairs of the papers' toy net (4 layers of 512, batch 128), a swap every 50 steps, a
 checkpoint about every 60 s, inline: the seconds spent on copies of states (for checkpoints, and to
@@ -40,9 +41,10 @@ MINUTES = 3
 def cost() -> dict[str, float]:
     """Seconds by what they were spent on, and the run's."""
     flags = {
-        "strategy": {"name": "gap", "swap_every": 50}, "num_pairs": 2, "steps": 10**6, "round_steps": 50,
-        "network": {"name": "mlp", "hidden": 512, "layers": 4, "z_dim": 100}, "loss": "non_saturating", "data": "ring8",
-        "checkpoint.every_steps": 1200, "evaluation.every_steps": 10**6,
+        "strategy": {"name": "gap", "swap_every": 50}, "num_pairs": 2, "steps": 10**6,
+        "round_steps": 50, "network": {"name": "mlp", "hidden": 512, "layers": 4, "z_dim": 100},
+        "loss": "non_saturating", "data": "ring8", "checkpoint.every_steps": 1200,
+        "evaluation.every_steps": 10**6,
     }  # fmt: skip
     config = resolve(flags=flags).config
     setup, spent = Setup(config, load_data(config), torch.device("cpu")), dict[str, float]()
@@ -62,9 +64,12 @@ def cost() -> dict[str, float]:
             raise KeyboardInterrupt
 
     parts: list[tuple[Any, str, str]] = [
-        (Journal, "append", "journal"), (saving, "write_checkpoint", "checkpoints"), (inline, "pack", "packing"),
-        (Pair, "state", "copies"), (Pair, "check", "copies"),
-    ]  # fmt: skip
+        (Journal, "append", "journal"),
+        (saving, "write_checkpoint", "checkpoints"),
+        (inline, "pack", "packing"),
+        (Pair, "state", "copies"),
+        (Pair, "check", "copies"),
+    ]
     originals = [getattr(owner, name) for owner, name, _ in parts]
     for (owner, name, what), original in zip(parts, originals, strict=True):
         setattr(owner, name, timed(what, original))
@@ -97,9 +102,9 @@ def cost() -> dict[str, float]:
 def soak(rounds: int) -> list[dict[str, float]]:
     """A row every twentieth of the run."""
     flags = {
-        "strategy": {"name": "sgan", "messenger_lifetime": 5}, "num_pairs": 2, "steps": rounds // 3, "round_steps": 1,
-        "batch_size": 16, "network": {"name": "mlp", "hidden": 16, "z_dim": 2}, "checkpoint.every_steps": 200,
-        "evaluation.every_steps": rounds // 3, "resources.spares": 0,
+        "strategy": {"name": "sgan", "messenger_lifetime": 5}, "num_pairs": 2, "steps": rounds // 3,
+        "round_steps": 1, "batch_size": 16, "network": {"name": "mlp", "hidden": 16, "z_dim": 2},
+        "checkpoint.every_steps": 200, "evaluation.every_steps": rounds // 3, "resources.spares": 0,
     }  # fmt: skip
     config = resolve(flags=flags).config
     setup, rows, done_rounds = (
@@ -115,7 +120,8 @@ def soak(rounds: int) -> list[dict[str, float]]:
             pids = ["self", *(str(pid) for _, pid in c.executor.workers.places.values())]
             rows.append({
                 "rounds": done_rounds[0], "private_mb": sum(private_mb(p) for p in pids),
-                "open_files": sum(len(list(Path(f"/proc/{p}/fd").iterdir())) for p in pids), "store_mb": store_bytes() / 2**20,
+                "open_files": sum(len(list(Path(f"/proc/{p}/fd").iterdir())) for p in pids),
+                "store_mb": store_bytes() / 2**20,
             })  # fmt: skip
 
     with cluster("local", 256), tempfile.TemporaryDirectory() as folder:

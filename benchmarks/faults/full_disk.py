@@ -4,8 +4,9 @@ benchmarks full-disk` (Linux, root).
 For each size: a tmpfs of that size, a run in it to whatever end it comes to, more room, the run
 again to its end.
 
-right   it ends done or with one line, never with another exception; run.json says how; no log has half a line; what it had
-        committed is there; gone on with it ends with the bits of a run that was never short of room
+right   it ends done or with one line, never with another exception; run.json says how; no log has
+        half a line; what it had committed is there; gone on with it ends with the bits of a run
+        that was never short of room
 """
 
 from __future__ import annotations
@@ -35,9 +36,10 @@ from raygan.service.training import train
 
 PAGE = 4096
 FLAGS: dict[str, Any] = {
-    "strategy": "gap", "strategy.swap_every": 4, "strategy.unit": "updates", "steps": 40, "num_pairs": 2, "network": "mlp",
-    "network.hidden": 8, "batch_size": 8, "round_steps": 2, "tempo": "lockstep", "data": "ring8", "data.train": 400,
-    "data.held_out": 2000, "evaluation.samples": 1500, "evaluation.every_steps": 4, "checkpoint.every_steps": 4, "seed": 0,
+    "strategy": "gap", "strategy.swap_every": 4, "strategy.unit": "updates", "steps": 40,
+    "num_pairs": 2, "network": "mlp", "network.hidden": 8, "batch_size": 8, "round_steps": 2,
+    "tempo": "lockstep", "data": "ring8", "data.train": 400, "data.held_out": 2000,
+    "evaluation.samples": 1500, "evaluation.every_steps": 4, "checkpoint.every_steps": 4, "seed": 0,
 }  # fmt: skip
 
 

@@ -4,7 +4,8 @@ benchmarks/results/goodput.json after each row, and keeps the rows that are not 
 Share of the time of a run with a kill a minute that its steps would take undisturbed:
 
     goodput = 1 - mean(lost) / 60 s
-    lost    = seconds of a disturbed window - steps that stayed in it x seconds a step of the calm windows on both sides
+    lost    = seconds of a disturbed window - steps that stayed in it x seconds a step of the calm
+              windows on both sides
 
 One run, windows of 12 s in turn: calm, disturbed, calm, disturbed, ..., calm, so that machine,
 placement and neighbours are the same for both. At the beginning of a disturbed window one SIGKILL
@@ -120,8 +121,9 @@ class Clock:
 def config_of(kind: str, tempo: str, k: int) -> Config:
     """Small pairs, a checkpoint every few seconds."""
     return tiny_config(
-        num_pairs=k, steps=FOREVER, tempo=tempo, round_steps=25, batch_size=64, checkpoint={"every_steps": 100},
-        network={"name": "mlp", "hidden": 64, "z_dim": 2}, evaluation={"every_steps": FOREVER}, failures={"budget": FOREVER},
+        num_pairs=k, steps=FOREVER, tempo=tempo, round_steps=25, batch_size=64,
+        checkpoint={"every_steps": 100}, network={"name": "mlp", "hidden": 64, "z_dim": 2},
+        evaluation={"every_steps": FOREVER}, failures={"budget": FOREVER},
         resources={"spares": 1, "pairs_per_actor": 1 if k == 4 else 8}, **STRATEGIES[kind],
     )  # fmt: skip
 
@@ -148,9 +150,10 @@ def row(kind: str, tempo: str, k: int, kills: int) -> dict[str, Any]:
     clock = measure(config_of(kind, tempo, k), kills, sum(map(ord, f"{kind}{tempo}{k}")))
     lost, calm = clock.lost(), clock.windows[::2]
     return {
-        "strategy": kind, "tempo": tempo, "pairs": k, "goodput": round(1 - statistics.mean(lost) / MINUTE_S, 3),
-        "lost_s": [round(s, 2) for s in lost], "step_ms": [round(1000 * w.seconds / w.steps, 2) for w in calm],
-        "killed": clock.struck,
+        "strategy": kind, "tempo": tempo, "pairs": k,
+        "goodput": round(1 - statistics.mean(lost) / MINUTE_S, 3),
+        "lost_s": [round(s, 2) for s in lost],
+        "step_ms": [round(1000 * w.seconds / w.steps, 2) for w in calm], "killed": clock.struck,
     }  # fmt: skip
 
 

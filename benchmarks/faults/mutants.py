@@ -2,8 +2,9 @@
 the fast tests of that file run.
 
     planted     (file, old text, new text, what it breaks): by hand, benchmarks/faults/planted.py
-    generated   comparison turned, `and` for `or`, a `not` dropped, a constant one higher, a statement, a `raise`, a keyword left
-                out, nothing returned: from the file's syntax tree; of each file a fixed sample
+    generated   comparison turned, `and` for `or`, a `not` dropped, a constant one higher, a
+                statement, a `raise`, a keyword left out, nothing returned: from the file's syntax
+                tree; of each file a fixed sample
 
 Each runs in a fork that has PyTorch imported already and gets the changed module in place of the
 file: no file is touched.
@@ -38,8 +39,8 @@ from benchmarks.faults.planted import EQUIVALENT, PLANTED, TARGETS
 PRELOADED = (ray, scipy.stats, torch, xxhash)
 """What a fork would spend seconds on."""
 TURNED: dict[type[ast.cmpop], str] = {
-    ast.Lt: "<=", ast.LtE: "<", ast.Gt: ">=", ast.GtE: ">", ast.Eq: "!=", ast.NotEq: "==", ast.Is: "is not", ast.IsNot: "is",
-    ast.In: "not in", ast.NotIn: "in",
+    ast.Lt: "<=", ast.LtE: "<", ast.Gt: ">=", ast.GtE: ">", ast.Eq: "!=", ast.NotEq: "==",
+    ast.Is: "is not", ast.IsNot: "is", ast.In: "not in", ast.NotIn: "in",
 }  # fmt: skip
 PATIENCE_S, TIMES = 60.0, 8
 """For the tests of one mutant, or so many times what the unchanged file takes; whatever takes
@@ -60,7 +61,7 @@ class Mutant:
     planted: bool = False
 
 
-# -------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # generating
 
 
@@ -237,13 +238,15 @@ def anyhow_laid_out(text: str) -> re.Pattern[str]:
         around = {"(": r"{}\s*", "[": r"{}\s*", "{": r"{}\s*"} | dict.fromkeys(")]}", r",?\s*{}")
         return around.get(token, "{}").format(re.escape(token))
 
-    lead, body, trail = re.fullmatch(r"(\s*)(.*?)(\s*)", text, re.DOTALL).groups()  # type: ignore[union-attr]
+    lead, body, trail = re.fullmatch(  # type: ignore[union-attr]
+        r"(\s*)(.*?)(\s*)", text, re.DOTALL
+    ).groups()
     tokens = re.findall(r"\w+|\s+|[^\w\s]", body)
     inner = "".join(map(loose, tokens)).removesuffix(r"\s*")
     return re.compile(re.escape(lead) + inner + re.escape(trail))
 
 
-# ----------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # running
 
 
@@ -315,7 +318,7 @@ def fork(tests: Sequence[str], mutant: Mutant | None) -> int:
 def wait_for(
     running: dict[int, tuple[Mutant | None, float]], patience: dict[str, float]
 ) -> tuple[Mutant | None, int, float]:
-    """The next that has ended: (which, its status; -1 where it hung, seconds). patience: by file."""
+    """The next that has ended: (which, its status; -1 if it hung, seconds). patience: by file."""
     while True:
         for pid, (mutant, began) in list(running.items()):
             ended, status = os.waitpid(pid, os.WNOHANG)

@@ -3,8 +3,9 @@ results/partitions.json after each.
 
 Each run has two nodes, one of them in a network namespace, and loses the cable between them once:
 
-    long    from a random step until the run has gone on without the far node for a random number of steps; what the far
-            players still send when the cable is back belongs to an epoch that is over
+    long    from a random step until the run has gone on without the far node for a random number
+            of steps; what the far players still send when the cable is back belongs to an epoch
+            that is over
     short   for 0.2 to 1.5 s: whether Ray takes the node for dead or not, the run has to end
 
 Runs are lockstep, the kinds in turn; chaos.py's checker judges what is left: chain, permutations,
@@ -70,8 +71,8 @@ def drawn(rng: random.Random) -> tuple[str, Cut]:
 def config_of(kind: str) -> Config:
     """A small run on both nodes."""
     return tiny_config(
-        num_pairs=2, steps=STEPS, checkpoint={"every_steps": 5}, evaluation={"every_steps": STEPS}, round_steps=2,
-        failures={"budget": 10, "lease_s": 8.0},
+        num_pairs=2, steps=STEPS, checkpoint={"every_steps": 5}, evaluation={"every_steps": STEPS},
+        round_steps=2, failures={"budget": 10, "lease_s": 8.0},
         resources={"placement": "SPREAD", "spares": "auto", "cpus_per_pair": 0.5}, **KINDS[kind],
     )  # fmt: skip
 
@@ -119,8 +120,9 @@ def main() -> None:
             if cut.recovered is not None:
                 recovery.append(cut.recovered)
             write("partitions", {
-                "partitions": seed + 1, "runs": dict(runs), "wrong": dict(wrong), "started_again": dict(again),
-                "recovery_s": quantiles(recovery) if recovery else {}, "rollback_steps_max": undone,
+                "partitions": seed + 1, "runs": dict(runs), "wrong": dict(wrong),
+                "started_again": dict(again), "recovery_s": quantiles(recovery) if recovery else {},
+                "rollback_steps_max": undone,
             })  # fmt: skip
             print(
                 f"{seed + 1}: {kind}, {length}, {attempts} attempts; wrong: {dict(+wrong)}",

@@ -1,8 +1,6 @@
-"""The hand-written mutants of benchmarks/faults/mutants.py, the tests that have to see those of each file,
-and what is argued.
+"""The hand-written mutants of benchmarks/faults/mutants.py, the tests that have to see those of
+each file, and what is argued.
 """
-
-# ruff: noqa: E501  a table
 
 from __future__ import annotations
 
@@ -28,23 +26,31 @@ TARGETS = {
     f"{C}/history.py": Target((FLIPS, JOURNAL, CHECKPOINT)),
     f"{C}/checkpoint.py": Target((FLIPS, CHECKPOINT, LINKS)),
     f"{C}/retention.py": Target((FLIPS, CHECKPOINT)),
-    f"{C}/storage.py": Target((FLIPS, "tests/controller/test_storage.py", CHECKPOINT, LINKS), ("LocalStorage",)),
-    f"{C}/checkpoint_assembly.py": Target(("tests/controller/test_saving.py", "tests/controller/test_checkpoint_assembly.py")),
+    f"{C}/storage.py": Target((FLIPS, "tests/controller/test_storage.py", CHECKPOINT, LINKS),
+                              ("LocalStorage",)),
+    f"{C}/checkpoint_assembly.py": Target(("tests/controller/test_saving.py",
+                                           "tests/controller/test_checkpoint_assembly.py")),
     f"{C}/saving.py": Target(("tests/controller/test_saving.py",)),
     f"{C}/committing.py": Target(("tests/controller/test_saving.py",)),
     f"{C}/requests.py": Target(("tests/controller/test_requests.py",)),
     f"{C}/totals.py": Target(("tests/controller/test_totals.py",)),
-    f"{C}/ledger.py": Target(("tests/controller/test_totals.py",), ("Ledger.begin", "Ledger.extra", "Ledger.left")),
-    f"{C}/worker.py": Target(("tests/controller/test_worker.py",), ("Shelves", "Worker", "host", "host_all")),
+    f"{C}/ledger.py": Target(("tests/controller/test_totals.py",),
+                             ("Ledger.begin", "Ledger.extra", "Ledger.left")),
+    f"{C}/worker.py": Target(("tests/controller/test_worker.py",),
+                             ("Shelves", "Worker", "host", "host_all")),
     f"{C}/run_folder.py": Target(
         ("tests/controller/test_run_folder.py",), ("inside", "check_name")
     ),
     f"{S}/pmgan/slots.py": Target(
-        ("tests/strategies/test_slots.py",), ("write_slot", "crc", "check_slot", "slot_of", "index_of", "share_of")
+        ("tests/strategies/test_slots.py",),
+        ("write_slot", "crc", "check_slot", "slot_of", "index_of", "share_of")
     ),
-    f"{S}/pmgan/judge.py": Target(("tests/strategies/test_slots.py",), ("Judge.restore", "Judge.state")),
-    f"{S}/pmgan/inbox.py": Target(("tests/strategies/test_slots.py",), ("Inbox.poll", "Inbox.told", "Inbox.take_up")),
-    f"{S}/batching/pack.py": Target(("tests/strategies/test_pack.py",), ("Pack.snapshot", "Pack.check", "Pack.bound")),
+    f"{S}/pmgan/judge.py": Target(("tests/strategies/test_slots.py",),
+                                  ("Judge.restore", "Judge.state")),
+    f"{S}/pmgan/inbox.py": Target(("tests/strategies/test_slots.py",),
+                                  ("Inbox.poll", "Inbox.told", "Inbox.take_up")),
+    f"{S}/batching/pack.py": Target(("tests/strategies/test_pack.py",),
+                                    ("Pack.snapshot", "Pack.check", "Pack.bound")),
     f"{G}/weights.py": Target(("tests/gan/test_weights.py", "tests/gan/test_pair.py")),
     f"{G}/trainer.py": Target(
         ("tests/gan/test_pair.py",),
@@ -53,20 +59,23 @@ TARGETS = {
     f"{G}/parcels.py": Target(("tests/gan/test_pair.py",)),
     f"{G}/random_streams.py": Target(("tests/gan/test_pair.py",), ("Streams.take_turn",)),
     f"{G}/bundle.py": Target(("tests/gan/test_bundle.py",)),
-    f"{A}/matchmaker.py": Target(("tests/actors/test_fencing.py", "tests/actors/test_matchmaker.py")),
+    f"{A}/matchmaker.py": Target(("tests/actors/test_fencing.py",
+                                  "tests/actors/test_matchmaker.py")),
     f"{A}/board.py": Target(("tests/actors/test_fencing.py",)),
-    f"{A}/publications.py": Target(("tests/actors/test_fencing.py", "tests/actors/test_publications.py")),
+    f"{A}/publications.py": Target(("tests/actors/test_fencing.py",
+                                    "tests/actors/test_publications.py")),
     f"{A}/player.py": Target(
         ("tests/actors/test_matchmaker.py", "tests/actors/test_player.py"),
-        ("PlayerActor.begin", "PlayerActor.fence", "PlayerActor.offer", "PlayerActor.adopt", "PlayerActor.leave",
-         "PlayerActor.newest", "PlayerActor.next"),
+        ("PlayerActor.begin", "PlayerActor.fence", "PlayerActor.offer", "PlayerActor.adopt",
+         "PlayerActor.leave", "PlayerActor.newest", "PlayerActor.next"),
     ),
     f"{A}/calls.py": Target(("tests/actors/test_calls.py",)),
     f"{A}/departures.py": Target(("tests/actors/test_departures.py",)),
     f"{A}/startup.py": Target(("tests/actors/test_startup.py",), ("Startup",)),
     f"{A}/replies.py": Target(("tests/actors/test_replies.py",), ("Replies",)),
     f"{A}/cluster.py": Target(("tests/actors/test_cluster.py",), ("close_token",)),
-    f"{A}/machine.py": Target(("tests/actors/test_machine.py",), ("private_folder", "_below", "session_folder")),
+    f"{A}/machine.py": Target(("tests/actors/test_machine.py",),
+                              ("private_folder", "_below", "session_folder")),
     "raygan/service/views/door.py": Target(("tests/security/test_live_page.py",)),
 }  # fmt: skip
 
@@ -82,16 +91,24 @@ PLANTED = [
         try:
             storage.create(file_of(newest + 1))
         except FileExistsError:
-            raise StaleEpochError(newest, newest + 1) from None""", "history read before the epoch is taken"),
-    (f"{C}/storage.py", "        fence()\n        # what is renamed", "        # what is renamed", "no fence before the rename"),
-    (f"{C}/storage.py", "                os.fsync(file.fileno())\n            except OSError as error:", "            except OSError as error:",
-     "append without fsync"),
-    (f"{C}/storage.py", "        self.sync(str(Path(name).parent))\n", "", "a created name not synced"),
-    (f"{C}/storage.py", "            file.flush()\n            os.fsync(file.fileno())", "            file.flush()", "write without fsync"),
-    (f"{C}/storage.py", "                file.truncate(end)\n", "", "a failed append that is not cut off"),
-    (f"{C}/checkpoint_assembly.py", "members = {*players, *self.away}", "members = {*players}", "players on their way back left out of a cut"),
+            raise StaleEpochError(newest, newest + 1) from None""",
+     "history read before the epoch is taken"),
+    (f"{C}/storage.py", "        fence()\n        # what is renamed", "        # what is renamed",
+     "no fence before the rename"),
+    (f"{C}/storage.py",
+     "                os.fsync(file.fileno())\n            except OSError as error:",
+     "            except OSError as error:", "append without fsync"),
+    (f"{C}/storage.py", "        self.sync(str(Path(name).parent))\n", "",
+     "a created name not synced"),
+    (f"{C}/storage.py", "            file.flush()\n            os.fsync(file.fileno())",
+     "            file.flush()", "write without fsync"),
+    (f"{C}/storage.py", "                file.truncate(end)\n", "",
+     "a failed append that is not cut off"),
+    (f"{C}/checkpoint_assembly.py", "members = {*players, *self.away}", "members = {*players}",
+     "players on their way back left out of a cut"),
     (f"{C}/checkpoint_assembly.py", "        cut.expect(order.player, extra)\n\n    def last",
-     "        cut.expect(next(iter(cut.members)), extra)\n\n    def last", "the extra of whoever was asked first"),
+     "        cut.expect(next(iter(cut.members)), extra)\n\n    def last",
+     "the extra of whoever was asked first"),
     (f"{C}/checkpoint_assembly.py", """        self._cuts = {
             s: c for s, c in self._cuts.items() if any(self.steps.get(p, -1) < s for p in c.missing)
         }
@@ -101,45 +118,71 @@ PLANTED = [
         names""", "        names", "`offer` that does not ask the epoch"),
     (f"{A}/player.py", """        self._board.check(epoch)
         self._here.adopt""", "        self._here.adopt", "`adopt` that does not ask the epoch"),
-    (f"{G}/weights.py", "for key in sorted(self.arrays):", 'for key in ["weights"]:', "a fingerprint that leaves the optimizer out"),
-    (f"{G}/parcels.py", '        arrays["average"] = flatten(average)', "        pass", "a moving average that does not travel with G"),
-    (f"{G}/parcels.py", '{"weights": finite(player, step, flatten(network), network)}', '{"weights": flatten(network)}',
-     "NaN that is offered"),
-    (f"{A}/board.py", "max(version, self._versions.get(player, 0))", "version", "versions on the board that go back"),
-    (f"{C}/worker.py", "if v < before and v != newest", "if v < before", "`forget` that drops the newest"),
-    (f"{C}/worker.py", "if p.version > have.get(n, -1)", "if p.version >= have.get(n, -1)", "`peek` that takes what is not newer"),
-    (f"{A}/publications.py", "self._newest_epoch = max(epoch, self._newest_epoch)", "self._newest_epoch = epoch", "`close` that takes any epoch"),
-    (f"{S}/pmgan/slots.py", "np.ascontiguousarray(samples).reshape", "np.ascontiguousarray(samples[:1]).reshape",
-     "a slot's checksum over the first sample only"),
-    (f"{S}/pmgan/inbox.py", "                check_slot(slot)\n", "", "a judge that checks no slot"),
-    (f"{G}/trainer.py", '        self.bad_steps.in_a_row = int(str(state["bad_steps_in_a_row"]))\n', "", "bad steps in a row not restored"),
+    (f"{G}/weights.py", "for key in sorted(self.arrays):", 'for key in ["weights"]:',
+     "a fingerprint that leaves the optimizer out"),
+    (f"{G}/parcels.py", '        arrays["average"] = flatten(average)', "        pass",
+     "a moving average that does not travel with G"),
+    (f"{G}/parcels.py", '{"weights": finite(player, step, flatten(network), network)}',
+     '{"weights": flatten(network)}', "NaN that is offered"),
+    (f"{A}/board.py", "max(version, self._versions.get(player, 0))", "version",
+     "versions on the board that go back"),
+    (f"{C}/worker.py", "if v < before and v != newest", "if v < before",
+     "`forget` that drops the newest"),
+    (f"{C}/worker.py", "if p.version > have.get(n, -1)", "if p.version >= have.get(n, -1)",
+     "`peek` that takes what is not newer"),
+    (f"{A}/publications.py", "self._newest_epoch = max(epoch, self._newest_epoch)",
+     "self._newest_epoch = epoch", "`close` that takes any epoch"),
+    (f"{S}/pmgan/slots.py", "np.ascontiguousarray(samples).reshape",
+     "np.ascontiguousarray(samples[:1]).reshape", "a slot's checksum over the first sample only"),
+    (f"{S}/pmgan/inbox.py", "                check_slot(slot)\n", "",
+     "a judge that checks no slot"),
+    (f"{G}/trainer.py", '        self.bad_steps.in_a_row = int(str(state["bad_steps_in_a_row"]))\n',
+     "", "bad steps in a row not restored"),
     (f"{C}/ledger.py", 'dict(extra.get("losses", {}))', "{}", "the ledger's losses not restored"),
-    (f"{S}/pmgan/judge.py", '(("learned", self.betas.learned), ("beta", self.betas.now))', '(("learned", self.betas.learned),)', "the judge's beta not restored"),
-    (f"{S}/pmgan/inbox.py", "        self.used |= {g: int(v) for g, v in pairs if g in self.used}\n", "", "`used` not restored"),
-    (f"{C}/totals.py", "        out.seen = set(out.seen)\n", "        out.seen = set()\n", "numbers given twice after a resume"),
-    (f"{G}/trainer.py", "[*self.g.parameters(), *self.d.parameters(), *held]", "[*self.g.parameters(), *self.d.parameters()]", "a finite check that looks at weights only"),
-    (f"{S}/batching/pack.py", "                tensor.copy_(before)\n            for pair, step", "                pass\n            for pair, step",
-     "a pack's rollback that is not put back"),
+    (f"{S}/pmgan/judge.py", '(("learned", self.betas.learned), ("beta", self.betas.now))',
+     '(("learned", self.betas.learned),)', "the judge's beta not restored"),
+    (f"{S}/pmgan/inbox.py",
+     "        self.used |= {g: int(v) for g, v in pairs if g in self.used}\n", "",
+     "`used` not restored"),
+    (f"{C}/totals.py", "        out.seen = set(out.seen)\n", "        out.seen = set()\n",
+     "numbers given twice after a resume"),
+    (f"{G}/trainer.py", "[*self.g.parameters(), *self.d.parameters(), *held]",
+     "[*self.g.parameters(), *self.d.parameters()]", "a finite check that looks at weights only"),
+    (f"{S}/batching/pack.py", "                tensor.copy_(before)\n            for pair, step",
+     "                pass\n            for pair, step", "a pack's rollback that is not put back"),
     (f"{C}/worker.py", "        put_back()\n", "", "a pack's rollback that is not called"),
     # and some of the same kinds
-    (f"{C}/journal.py", "        self.fence()\n        try:\n            return self._append", "        try:\n            return self._append", "append without a fence"),
-    (f"{C}/history.py", "            del out.records[before + 1 :]\n", "", "what a fenced writer added is kept"),
+    (f"{C}/journal.py", "        self.fence()\n        try:\n            return self._append",
+     "        try:\n            return self._append", "append without a fence"),
+    (f"{C}/history.py", "            del out.records[before + 1 :]\n", "",
+     "what a fenced writer added is kept"),
     (f"{C}/journal.py", "        self.index = index\n\n", "\n", "an index that is not remembered"),
-    (f"{C}/storage.py", "        self.sync(place)\n", "", "a checkpoint's names not synced before the rename"),
-    (f"{C}/storage.py", "        self.sync(str(Path(folder).parent))\n        return folder", "        return folder", "a rename not synced before the record"),
-    (f"{C}/checkpoint.py", 'hashlib.sha256(part).hexdigest() != expected', "False", "a part that is not checked"),
-    (f"{C}/checkpoint.py", "if not entry.promised and not", "if not", "a lost checkpoint that is not told"),
-    (f"{G}/trainer.py", "        self.identity[what] = parcel.identity\n", "", "an identity that does not travel"),
-    (f"{G}/trainer.py", '        self.streams.take_turn(int(str(state.get("turn", 0))))\n', "", "a turn that is not restored"),
-    (f"{C}/worker.py", "                self._adopted[name] = swap\n", "", "a network that is adopted twice"),
-    (f"{A}/board.py", "        self._versions.clear()\n", "", "versions of an earlier epoch on the board"),
+    (f"{C}/storage.py", "        self.sync(place)\n", "",
+     "a checkpoint's names not synced before the rename"),
+    (f"{C}/storage.py", "        self.sync(str(Path(folder).parent))\n        return folder",
+     "        return folder", "a rename not synced before the record"),
+    (f"{C}/checkpoint.py", 'hashlib.sha256(part).hexdigest() != expected', "False",
+     "a part that is not checked"),
+    (f"{C}/checkpoint.py", "if not entry.promised and not", "if not",
+     "a lost checkpoint that is not told"),
+    (f"{G}/trainer.py", "        self.identity[what] = parcel.identity\n", "",
+     "an identity that does not travel"),
+    (f"{G}/trainer.py", '        self.streams.take_turn(int(str(state.get("turn", 0))))\n', "",
+     "a turn that is not restored"),
+    (f"{C}/worker.py", "                self._adopted[name] = swap\n", "",
+     "a network that is adopted twice"),
+    (f"{A}/board.py", "        self._versions.clear()\n", "",
+     "versions of an earlier epoch on the board"),
     (f"{A}/matchmaker.py", "        self._parcels.clear()\n", "", "swaps that outlive their epoch"),
-    (f"{A}/machine.py", "facts.st_uid != os.getuid() or ", "", "a session in somebody else's folder"),
+    (f"{A}/machine.py", "facts.st_uid != os.getuid() or ", "",
+     "a session in somebody else's folder"),
     (f"{A}/machine.py", "facts.st_mode & 0o077", "False", "a session in a folder open to all"),
     (f"{A}/cluster.py", "token.chmod(0o600)", "pass", "a token that everybody can read"),
-    ("raygan/service/views/door.py", "return hmac.compare_digest(given.encode(errors=\"replace\"), wanted.encode())",
+    ("raygan/service/views/door.py",
+     "return hmac.compare_digest(given.encode(errors=\"replace\"), wanted.encode())",
      "return not given or given == wanted", "no token at all gets in"),
-    (f"{C}/run_folder.py", "if not path.resolve().is_relative_to(folder.resolve()):", "if False:", "a file outside the folder"),
+    (f"{C}/run_folder.py", "if not path.resolve().is_relative_to(folder.resolve()):", "if False:",
+     "a file outside the folder"),
 ]  # fmt: skip
 """file, old text (there once), new text, what it breaks."""
 
@@ -150,7 +193,9 @@ REST, ALIKE, NONE, LONGER = (
     "a secret of 25 random bytes is as good as one of 24",
 )
 EQUIVALENT: dict[str, str] = {
-    f"{C}/journal.py: Journal._append: turned: True": "a line's keys are read by name, in any order",
+    f"{C}/journal.py: Journal._append: turned: True": (
+        "a line's keys are read by name, in any order"
+    ),
     f"{C}/journal.py: Journal._append: without sort_keys: json.dumps(record, sort_keys=True)": (
         "a line's keys are read by name, in any order"
     ),
@@ -183,12 +228,10 @@ EQUIVALENT: dict[str, str] = {
         "a pack's orders are all of as many steps: the second says what the first does"
     ),
     f"{S}/batching/pack.py: Pack.snapshot.put_back: turned: True": ALIKE,
-    f"{S}/batching/pack.py: Pack.snapshot.put_back: without strict: zip(tensors, copies, strict=True)": (
-        ALIKE
-    ),
-    f"{A}/matchmaker.py: MatchmakerActor.gather: without strict: zip(goes, networks, strict=True)": (
-        ALIKE
-    ),
+    f"{S}/batching/pack.py: Pack.snapshot.put_back: without strict: "
+    "zip(tensors, copies, strict=True)": ALIKE,
+    f"{A}/matchmaker.py: MatchmakerActor.gather: without strict: "
+    "zip(goes, networks, strict=True)": ALIKE,
     f"{A}/matchmaker.py: MatchmakerActor.gather: turned: True": ALIKE,
     f"{A}/matchmaker.py: MatchmakerActor.gather: one more: 1": (
         "sources come sorted, so that equal ones stand side by side"

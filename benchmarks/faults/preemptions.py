@@ -76,8 +76,9 @@ class Taken:
 def config_of(kind: str, tempo: str) -> Config:
     """A small run on both nodes."""
     return tiny_config(
-        num_pairs=2, steps=STEPS, tempo=tempo, checkpoint={"every_steps": 100}, evaluation={"every_steps": STEPS},
-        round_steps=ROUND, failures={"budget": 10}, batch_size=128, network={"name": "mlp", "hidden": 128, "z_dim": 2},
+        num_pairs=2, steps=STEPS, tempo=tempo, checkpoint={"every_steps": 100},
+        evaluation={"every_steps": STEPS}, round_steps=ROUND, failures={"budget": 10},
+        batch_size=128, network={"name": "mlp", "hidden": 128, "z_dim": 2},
         resources={"placement": "SPREAD", "spares": "auto", "cpus_per_pair": 0.5}, **KINDS[kind],
     )  # fmt: skip
 
@@ -125,7 +126,12 @@ def main() -> None:
     nodes = Cluster(
         initialize_head=True, head_node_args={"num_cpus": 2, "object_store_memory": 100 << 20}
     )
-    ray.init(address=nodes.address, namespace="raygan", logging_level="ERROR", log_to_driver=False)  # type: ignore
+    ray.init(
+        address=nodes.address,
+        namespace="raygan",
+        logging_level="ERROR",  # type: ignore
+        log_to_driver=False,
+    )
     cases = [(kind, tempo) for kind in KINDS for tempo in TEMPOS]
     calm: dict[str, tuple[Setup, dict[str, str]]] = {}
     wrong, late, left, began = Counter[str](), 0, list[float](), time.perf_counter()

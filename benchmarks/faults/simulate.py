@@ -1,6 +1,7 @@
 """Whole runs on a simulated disk, transport and spawner, under seeded faults.
 
-python -m benchmarks simulate [SEEDS] [FIRST] [two]    default 2000 from 0; a failure prints the line that repeats it
+python -m benchmarks simulate [SEEDS] [FIRST] [two]    default 2000 from 0; a failure prints the
+                                                       line that repeats it
 two: each run by two drivers at once, that take turns at any call to the disk
 """
 

@@ -1,10 +1,13 @@
-"""Does anything grow in a long run on Ray, and what? python -m benchmarks soak [MINUTES]          default 55
+"""Does anything grow in a long run on Ray, and what?
+
+    python -m benchmarks soak [MINUTES]    default 55
 
 SGAN over three tiny swapping pairs, a round a step, a swap every 10, a checkpoint every 200, scores
 every 5,000, a hub: each process of the run is looked at once a minute (private memory; of what
 malloc gave out and was not given back; open files). The slope is taken over the second half.
 
-    python -m benchmarks soak 10 trace       the same with tracemalloc in every process: which lines hold what has grown
+    python -m benchmarks soak 10 trace    the same with tracemalloc in every process:
+                                          which lines hold what has grown
 """
 
 from __future__ import annotations
@@ -48,8 +51,10 @@ Facts = dict[str, float]
 def config() -> Config:
     """Everything that a run has: a global pair, swaps, checkpoints, scores."""
     return tiny_config(
-        strategy={"name": "sgan", "over": {"name": "gap", "swap_every": 10}, "messenger_lifetime": 5, "max_lead": 20},
-        num_pairs=3, steps=10**7, round_steps=1, batch_size=4, network={"name": "mlp", "hidden": 4, "layers": 2, "z_dim": 2},
+        strategy={"name": "sgan", "over": {"name": "gap", "swap_every": 10},
+                  "messenger_lifetime": 5, "max_lead": 20},
+        num_pairs=3, steps=10**7, round_steps=1, batch_size=4,
+        network={"name": "mlp", "hidden": 4, "layers": 2, "z_dim": 2},
         checkpoint={"every_steps": 200}, evaluation={"every_steps": 5000}, resources={"spares": 0},
     )  # fmt: skip
 
@@ -63,8 +68,9 @@ def facts() -> Facts:
     python = tracemalloc.get_traced_memory()[0] / 1024 if tracemalloc.is_tracing() else 0.0
     files = len(list(Path("/proc/self/fd").iterdir()))
     return {
-        "private_kb": private, "anonymous_kb": anonymous, "resident_kb": resident, "given_kb": given, "python_kb": python,
-        "files": files, "objects": len(gc.get_objects()), "blocks": sys.getallocatedblocks(),
+        "private_kb": private, "anonymous_kb": anonymous, "resident_kb": resident,
+        "given_kb": given, "python_kb": python, "files": files, "objects": len(gc.get_objects()),
+        "blocks": sys.getallocatedblocks(),
     }  # fmt: skip
 
 
@@ -142,13 +148,14 @@ class Watch:
     def _compare(self, after: dict[str, dict[str, tuple[int, int]]]) -> None:
         for name, lines in after.items():
             old = self.before[name]
-            rows = [{"line": k, "bytes": v[0] - old.get(k, (0, 0))[0], "blocks": v[1] - old.get(k, (0, 0))[1]}
+            rows = [{"line": k, "bytes": v[0] - old.get(k, (0, 0))[0],
+                     "blocks": v[1] - old.get(k, (0, 0))[1]}
                     for k, v in lines.items()]  # fmt: skip
             self.grown[name] = sorted(rows, key=lambda r: -abs(int(str(r["bytes"]))))[:LINES]
 
 
 def place(frame: Any) -> str:
-    """file:line, from where the module is found, so that the result says nothing of this machine."""
+    """file:line, from where the module is found: the result says nothing of this machine."""
     parents = [f"{p}/" for p in sys.path if p]
     inside = max((p for p in parents if frame.filename.startswith(p)), key=len, default="")
     return f"{frame.filename.removeprefix(inside)}:{frame.lineno}"
@@ -204,7 +211,8 @@ def main() -> None:
         for line in lines:
             print(f"  {line['bytes']:+9d} B {line['blocks']:+6d} blocks  {line['line']}")
     write("soak-trace" if trace else "soak", {
-        "rounds": watch.rounds, "slopes": rows, "logs_kb": logs, "grown": watch.grown, "looks": watch.looks[::9],
+        "rounds": watch.rounds, "slopes": rows, "logs_kb": logs, "grown": watch.grown,
+        "looks": watch.looks[::9],
     })  # fmt: skip
 
 

@@ -26,7 +26,8 @@ def main() -> None:
         f"adoptions equal to their source: {sum(hashes)} of {len(hashes)}; {swaps} records; final"
         f" bits as undisturbed: {same}"
     )
-    write("swaps", {"matchings": 2 * len(kills), "deaths": deaths, "instants": instants, "equal": sum(hashes),
+    write("swaps", {"matchings": 2 * len(kills), "deaths": deaths, "instants": instants,
+                    "equal": sum(hashes),
                     "adoptions": len(hashes), "final_bits_as_undisturbed": same})  # fmt: skip
     if not same or not all(hashes):
         raise SystemExit("something was lost or doubled")

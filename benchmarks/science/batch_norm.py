@@ -1,4 +1,6 @@
-"""PMGAN and batch norm in D, on MNIST: `python -m benchmarks batch-norm [SEEDS]`      writes results/batch-norm.json
+"""PMGAN and batch norm in D, on MNIST: `python -m benchmarks batch-norm [SEEDS]`
+
+Writes results/batch-norm.json.
 
 `mnist-pmgan` for 1,000 steps, four generators, one process, one thread: D and C learn on each
 generator's own batch statistics (`strategy.statistics own`), on the mixture's, or have layer norm

@@ -1,8 +1,10 @@
 """One generator out of several that each have a part of the data: `python -m benchmarks distil
 [SEEDS] [TASK ...]` (5, all); writes results/distil.json after each seed, and goes on from it.
 
-ring8   four pairs with two modes each (`data.partition by_class`), ring8-best's settings, 6,000 steps; one pair, 8,000
-mnist   five pairs with two digits each, mnist-sgan's settings, 2,000 steps; one pair, 3,000; and one that sees all, 3,000
+ring8   four pairs with two modes each (`data.partition by_class`), ring8-best's settings,
+        6,000 steps; one pair, 8,000
+mnist   five pairs with two digits each, mnist-sgan's settings, 2,000 steps; one pair, 3,000;
+        and one that sees all, 3,000
 
 The pairs' mixture, rejected by each pair's own D, gives 50,000 samples; one pair learns from them.
 All scores are against real samples.
@@ -47,8 +49,10 @@ class Task:
 
 
 TASKS = {
-    "ring8": Task("ring8-best", 4, 6000, 8000, "modes", ("modes@10%", "high_quality", "width", "reverse_kl"), 10_000),
-    "mnist": Task("mnist-sgan", 5, 2000, 3000, "classes", ("score", "confidence", "tv", "least digit", "most digit"), 5000, True),
+    "ring8": Task("ring8-best", 4, 6000, 8000, "modes",
+                  ("modes@10%", "high_quality", "width", "reverse_kl"), 10_000),
+    "mnist": Task("mnist-sgan", 5, 2000, 3000, "classes",
+                  ("score", "confidence", "tv", "least digit", "most digit"), 5000, True),
 }  # fmt: skip
 
 
@@ -57,9 +61,12 @@ def one(name: str, seed: int) -> dict[str, Any]:
     task, began = TASKS[name], time.process_time()
     alone = {"strategy": "independent", "num_pairs": 1, "seed": seed, **to_the_end(task.steps)}
     apart = {
-        **alone, "num_pairs": task.sites, "data.partition": "by_class", **to_the_end(task.site_steps),
+        **alone,
+        "num_pairs": task.sites,
+        "data.partition": "by_class",
+        **to_the_end(task.site_steps),
         "resources.pairs_per_actor": task.sites,
-    }  # fmt: skip
+    }
     rows: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         here = Path(folder)
@@ -88,7 +95,7 @@ def to_the_end(steps: int) -> dict[str, int]:
 
 
 def scored(task: Task, run: Run, generators: Generators) -> dict[str, float]:
-    """Against real samples; of digits also the least and the most frequent one's share, of a tenth."""
+    """Against real samples; of digits also the least and most frequent one's share, of a tenth."""
     suite = Suite(load_data(run.config), [task.group], n_fake=task.count, n_real=task.count)
     samples = torch.from_numpy(generators.sample(task.count, 1)).float()
     row: Mapping[str, float] = suite.score(samples)

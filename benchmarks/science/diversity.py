@@ -58,8 +58,10 @@ def main() -> None:
     found: dict[str, list[dict[str, float]]] = {}
     for value in LAMBDAS:
         for seed in seeds:
-            flags = {"seed": seed, "steps": 1000, "strategy.diversity": value, "strategy.decay": 0.0, "num_pairs": 10,
-                     "round_steps": 50, "evaluation": {"every_steps": 1000}, "checkpoint": {"every_steps": 1000}}  # fmt: skip
+            flags = {"seed": seed, "steps": 1000, "strategy.diversity": value,
+                     "strategy.decay": 0.0, "num_pairs": 10, "round_steps": 50,
+                     "evaluation": {"every_steps": 1000},
+                     "checkpoint": {"every_steps": 1000}}  # fmt: skip
             with tempfile.TemporaryDirectory() as folder:
                 run = train(
                     resolve("ring8-pmgan", flags=flags),

@@ -2,14 +2,15 @@
 benchmarks federated [SEEDS] [METHOD ...]` (5 seeds, all methods); writes results/federated.json
 after each run, and goes on from it.
 
-ring8 over four workers with two modes each (`data.partition by_class`), everywhere the same networks,
-rates, loss and steps:
+ring8 over four workers with two modes each (`data.partition by_class`), everywhere the same
+networks, rates, loss and steps:
 
-    odds, sum       federated: D_n beside its shard; G0 on the aggregated odds, or on the summed losses (MD-GAN, D swapped)
-    fedavg          weighted means of weights every 25 steps
-    mixture         four pairs by themselves, samples by the shards' sizes; `local`: each of them alone
-    central         one pair that sees all data: the ceiling
-    divide          k-means finds the parts (`clusters`), a pair each, mixture
+    odds, sum    federated: D_n beside its shard; G0 on the aggregated odds,
+                 or on the summed losses (MD-GAN, D swapped)
+    fedavg       weighted means of weights every 25 steps
+    mixture      four pairs by themselves, samples by the shards' sizes; `local`: each of them alone
+    central      one pair that sees all data: the ceiling
+    divide       k-means finds the parts (`clusters`), a pair each, mixture
 """
 
 from __future__ import annotations

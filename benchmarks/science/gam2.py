@@ -1,7 +1,7 @@
 """GAM-II on MNIST: GAP_D4 against 4 independent DCGANs of the same settings, lineage-exact, over
 seeds.
 
-    python -m benchmarks gam2 [SEEDS] [STEPS]          default 5 seeds; writes results/gam2-mnist.json
+    python -m benchmarks gam2 [SEEDS] [STEPS]    default 5 seeds; writes results/gam2-mnist.json
 
 Judges of every generator: the discriminators of both groups that it never trained against, and
 those of a second ("control") group of independent pairs, which nobody has met.
@@ -35,8 +35,10 @@ def main() -> None:
             runs = {}
             kinds: dict[str, Any] = {"independent": "independent", **PERIODS}
             for kind, strategy in kinds.items():
-                flags = {"seed": seed + (1000 if kind == "independent" else 0), "steps": steps, "strategy": strategy,
-                         "evaluation": {"every_steps": steps, "samples": 2000}, "checkpoint": {"every_steps": steps}}  # fmt: skip
+                flags = {"seed": seed + (1000 if kind == "independent" else 0), "steps": steps,
+                         "strategy": strategy,
+                         "evaluation": {"every_steps": steps, "samples": 2000},
+                         "checkpoint": {"every_steps": steps}}  # fmt: skip
                 name = f"{'independent' if kind == 'independent' else 'gap'}-{seed}"
                 runs[kind] = train(
                     resolve("mnist-gap", flags=flags), run_dir=Path(folder), name=name, inline=True

@@ -23,10 +23,11 @@ PERIODS = (1, 10, 50, 200, 1000)
 METRICS = ("modes", "modes@10%", "high_quality", "width", "reverse_kl")
 SETTINGS: dict[str, dict[str, Any]] = {
     "non_saturating": {
-        "loss": "non_saturating", "pair": {"lr_g": 1e-3, "lr_d": 1e-3, "beta2": 0.9, "lr_decay": "constant", "ema": 0.0},
+        "loss": "non_saturating",
+        "pair": {"lr_g": 1e-3, "lr_d": 1e-3, "beta2": 0.9, "lr_decay": "constant", "ema": 0.0},
     },
     "dragan 0.1": {"loss": {"name": "dragan", "weight": 0.1}},
-}  # fmt: skip
+}
 
 
 def last_half(run: Run, players: list[str]) -> dict[str, float]:
@@ -43,9 +44,9 @@ def last_half(run: Run, players: list[str]) -> dict[str, float]:
 
 def one(seed: int, loss: str, strategy: Any, pairs: int, steps: int) -> dict[str, dict[str, float]]:
     """Scores of the single generators (mean) and of the mixture."""
-    flags = {"seed": seed, "num_pairs": pairs, "steps": steps, "strategy": strategy, "round_steps": 250,
-             "evaluation": {"every_steps": 250, "samples": 2500}, "checkpoint": {"every_steps": steps},
-             **SETTINGS[loss]}  # fmt: skip
+    flags = {"seed": seed, "num_pairs": pairs, "steps": steps, "strategy": strategy,
+             "round_steps": 250, "evaluation": {"every_steps": 250, "samples": 2500},
+             "checkpoint": {"every_steps": steps}, **SETTINGS[loss]}  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         run = train(resolve("r15-sgan", flags=flags), run_dir=Path(folder), name="run", inline=True)
         out = {"single": last_half(run, run.pairs)}

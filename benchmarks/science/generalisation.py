@@ -1,7 +1,8 @@
 """GAP's Figs. 6 and 7 on R15 (100 points): D's cost on training and held-out batches for 1, 2, 4
 pairs; its spread by period.
 
-python -m benchmarks generalisation [SEEDS]          default 5; writes results/generalisation.json and .png
+python -m benchmarks generalisation [SEEDS]    default 5;
+                                               writes results/generalisation.json and .png
 """
 
 from __future__ import annotations
@@ -26,10 +27,12 @@ def curves(seed: int, pairs: int, strategy: Any) -> dict[str, list[float]]:
     and the last half)}.
     """
     flags = {
-        "seed": seed, "num_pairs": pairs, "steps": STEPS, "strategy": strategy, "loss": "non_saturating", "round_steps": 20,
+        "seed": seed, "num_pairs": pairs, "steps": STEPS, "strategy": strategy,
+        "loss": "non_saturating", "round_steps": 20,
         "network": {"name": "mlp", "hidden": 128, "z_dim": 2},
         "pair": {"lr_g": 5e-4, "lr_d": 5e-4, "beta2": 0.9, "lr_decay": "constant", "ema": 0.0},
-        "evaluation": {"every_steps": STEPS, "mixture": False}, "checkpoint": {"every_steps": STEPS},
+        "evaluation": {"every_steps": STEPS, "mixture": False},
+        "checkpoint": {"every_steps": STEPS},
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         run = train(resolve("r15-sgan", flags=flags), run_dir=Path(folder), name="run", inline=True)

@@ -1,4 +1,6 @@
-"""How long an SGAN messenger should live, on R15: `python -m benchmarks lifetime [SEEDS]`      writes results/lifetime.json
+"""How long an SGAN messenger should live, on R15: `python -m benchmarks lifetime [SEEDS]`
+
+Writes results/lifetime.json.
 
 `r15-sgan` (5-S-DRAGAN, 100 of 600 points) with messengers that are copied anew every R iterations;
 one process, one thread. The locals are the same in all rows. Goes on where it was.

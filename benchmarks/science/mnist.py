@@ -59,8 +59,9 @@ def main() -> None:
     ratio = cost_ratio(run.config)
     steps = round(run.config.steps * ratio)
     single = validate(Config, {
-        **run.config.model_dump(), "num_pairs": 1, "strategy": {"name": "independent"}, "steps": steps,
-        "evaluation": {"every_steps": 5000, "samples": 2000}, "checkpoint": {"every_steps": 10_000},
+        **run.config.model_dump(), "num_pairs": 1, "strategy": {"name": "independent"},
+        "steps": steps, "evaluation": {"every_steps": 5000, "samples": 2000},
+        "checkpoint": {"every_steps": 10_000},
     })  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         alone = train(

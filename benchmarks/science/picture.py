@@ -1,4 +1,4 @@
-"""README's pictures, from finished runs: `python -m benchmarks picture RUN OUT.png [PLAYER ...]`."""
+"""README's pictures, of finished runs: `python -m benchmarks picture RUN OUT.png [PLAYER ..]`."""
 
 from __future__ import annotations
 

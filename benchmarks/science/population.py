@@ -4,20 +4,20 @@ results/population.json.
 N populations of eight pairs on the ring of 8, rates and penalty of each drawn within a factor of 30
 of the preset ring8-population's, seeds 300, 301 and so on; each population is one batched model.
 
-    random        nobody is ever copied: a single pair, the best of 2, 4, 8 in groups that share none
-    population    the preset: exploit and explore
-    tuned         the preset's own settings, nobody is copied
-    long          single pairs with eight times the steps, for equal compute; eight of them a seed
+    random       nobody is ever copied: a single pair, the best of 2, 4, 8 in groups that share none
+    population   the preset: exploit and explore
+    tuned        the preset's own settings, nobody is copied
+    long         single pairs with eight times the steps, for equal compute; eight of them a seed
 
 Without a KIND the first two. All that was ever measured is in the table.
 
-The best is chosen without labels: by its distance to held-out data as the run has ranked it (`rank_by
-neighbours`), or by the energy alone; by GAM-II (the share of
-its samples that the others' discriminators, which never met it, take for real); by duels (how often
-one of these puts a sample above a real point); the oracle chooses by the truth. A run is good where
-its generator has all 8 modes at 10 % and a high quality of .8; of 2,500 samples. "Rejected": the
-same of what is left of the samples once the member's own D has gone on and rejected (`raygan sample
---reject`); who is chosen does not change by it. Intervals: Wilson, 95 %.
+The best is chosen without labels: by its distance to held-out data as the run has ranked it
+(`rank_by neighbours`), or by the energy alone; by GAM-II (the share of its samples that the others'
+discriminators, which never met it, take for real); by duels (how often one of these puts a sample
+above a real point); the oracle chooses by the truth. A run is good where its generator has all 8
+modes at 10 % and a high quality of .8; of 2,500 samples. "Rejected": the same of what is left of
+the samples once the member's own D has gone on and rejected (`raygan sample --reject`); who is
+chosen does not change by it. Intervals: Wilson, 95 %.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from raygan.strategies.base import load_data
 
 PAIRS, SAMPLES = 8, 2500
 FIRST = 300
-"""Seed of the first population; the preset's settings were chosen on seeds below (100 and 101 too)."""
+"""Seed of the first population; the preset was chosen on seeds below (100 and 101 too)."""
 TIMES = 8
 """So many times the steps has the single pair that gets a population's compute."""
 SCORES = ("modes@10%", "high_quality", "width", "reverse_kl")
@@ -140,8 +140,9 @@ def row(what: str, steps: str, chosen: Sequence[Member]) -> list[str]:
         low, high = wilson(hits, len(seen))
         quality = sorted(m["high_quality"] for m in seen)
         cells += [
-            f"{hits / len(seen):.2f} ({low:.2f} .. {high:.2f})", f"{median(quality):.3f} ({quality[0]:.3f})",
-        ]  # fmt: skip
+            f"{hits / len(seen):.2f} ({low:.2f} .. {high:.2f})",
+            f"{median(quality):.3f} ({quality[0]:.3f})",
+        ]
     return cells
 
 

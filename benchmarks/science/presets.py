@@ -1,4 +1,6 @@
-"""Every preset on toy data, run to its end: `python -m benchmarks presets [SEEDS] [PRESET ...]`      writes results/presets.json
+"""Every preset on toy data, run to its end: `python -m benchmarks presets [SEEDS] [PRESET ...]`
+
+Writes results/presets.json.
 
 One process, one thread, all evaluation as each preset has it; goes on where it was (take out of
 the file what has changed since). A row for each kind of generator: the global
@@ -15,9 +17,9 @@ import torch
 from benchmarks.common import gone_on, scored, show, spread
 
 TOYS = (
-    "ring8-sgan", "ring8-gap", "ring8-pmgan", "ring8-pmgan-10", "ring8-sgan-gap", "ring8-sgan-pmgan", "ring8-mgan",
-    "ring8-madgan", "ring8-gman", "ring8-d2gan", "r15-sgan", "r15-gap", "grid25-sgan", "grid25-gap",
-    "paper-5-sw-dragan-ring8", "paper-5-sw-wgan-ring8",
+    "ring8-sgan", "ring8-gap", "ring8-pmgan", "ring8-pmgan-10", "ring8-sgan-gap",
+    "ring8-sgan-pmgan", "ring8-mgan", "ring8-madgan", "ring8-gman", "ring8-d2gan", "r15-sgan",
+    "r15-gap", "grid25-sgan", "grid25-gap", "paper-5-sw-dragan-ring8", "paper-5-sw-wgan-ring8",
 )  # fmt: skip
 METRICS = ("modes", "modes@10%", "high_quality", "width", "reverse_kl")
 
@@ -35,7 +37,8 @@ def main() -> None:
     torch.set_num_threads(1)
     found = gone_on("presets", presets, seeds, one)
     rows = [
-        [preset, who, *(spread([r["scores"][who][m] for r in runs]) for m in METRICS), spread([r["seconds"] for r in runs])]
+        [preset, who, *(spread([r["scores"][who][m] for r in runs]) for m in METRICS),
+         spread([r["seconds"] for r in runs])]
         for preset, runs in found.items()
         for who in runs[0]["scores"]
     ]  # fmt: skip

@@ -1,9 +1,10 @@
 """R3GAN's loss on the ring of 8, alone and in packs: `python -m benchmarks r3gan [STEPS ...]`
 (2000); writes results/r3gan.json
 
-    python -m benchmarks r3gan stacked SECONDS PRESET ...   presets of stacked MNIST, SECONDS of CPU time each, on one thread;
-                                                            writes results/r3gan-stacked.json after
-                                                            each, seed 0
+    python -m benchmarks r3gan stacked SECONDS PRESET ...   presets of stacked MNIST, SECONDS of CPU
+                                                            time each, on one thread; writes
+                                                            results/r3gan-stacked.json after each,
+                                                            seed 0
 
 Ten pairs that do not help each other, each with streams of its own, trained as one batched model:
 ten seeds of one recipe. All have the networks, rates and batch of the preset ring8-sgan; what
@@ -53,8 +54,9 @@ METRICS = ("modes", "modes@10%", "high_quality", "reverse_kl")
 def flags(recipe: dict[str, Any], steps: int, packed: int) -> dict[str, Any]:
     """Ten independent pairs."""
     return {
-        "strategy": "independent", "num_pairs": PAIRS, "resources.pairs_per_actor": packed, "steps": steps,
-        "evaluation.every_steps": steps, "checkpoint.every_steps": steps, "evaluation.mixture": False, **recipe,
+        "strategy": "independent", "num_pairs": PAIRS, "resources.pairs_per_actor": packed,
+        "steps": steps, "evaluation.every_steps": steps, "checkpoint.every_steps": steps,
+        "evaluation.mixture": False, **recipe,
     }  # fmt: skip
 
 
@@ -93,7 +95,7 @@ def a_step(packed: int, steps: int = 200) -> float:
 
 
 def stacked(seconds: float, names: Sequence[str]) -> None:
-    """Scores over 26,000 samples of one pair that has trained for so many CPU seconds, by preset."""
+    """By preset: scores over 26,000 samples of one pair that has trained for so many CPU s."""
     old = kept("r3gan-stacked")
     found = dict(old["results"]) if old.get("seconds") == seconds else {}
     for name in names:

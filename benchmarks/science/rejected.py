@@ -2,7 +2,8 @@
 rejected [SEEDS] [PRESET ...]` (10, ring8-sharp and ring8-best); adds to results/rejected.json
 
 Each seed is a run of its own (runs/seeds, as `seeds.py`), scored over 10,000 samples that training
-never saw. The settings of rejection were chosen on one run, seed 0 of this recipe with R3GAN's loss.
+never saw. The settings of rejection were chosen on one run,
+seed 0 of this recipe with R3GAN's loss.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""How good one generator gets, plain and with rejection: `python -m benchmarks single-generator RUNS
-DATA [SCALE] [STEPS]`; adds to results/single_generator.json
+"""How good one generator gets, plain and with rejection: `python -m benchmarks single-generator
+RUNS DATA [SCALE] [STEPS]`; adds to results/single_generator.json
 
-The preset ring8-best on ring8, grid25 or r15:limit, five pairs that do not help each other as one batched
-model: five seeds of one recipe, each with streams of its own. RUNS: a folder for run folders; one
-that is done is scored and not trained again. Scores are over 10,000 samples. CPU seconds are of
-training a pair, without a score; of D's going on for rejection, and the draw.
+The preset ring8-best on ring8, grid25 or r15:limit, five pairs that do not help each other as one
+batched model: five seeds of one recipe, each with streams of its own. RUNS: a folder for run
+folders; one that is done is scored and not trained again. Scores are over 10,000 samples. CPU
+seconds are of training a pair, without a score; of D's going on for rejection, and the draw.
 """
 
 from __future__ import annotations

@@ -64,7 +64,10 @@ def run(config: Config, seconds: float) -> dict[str, dict[str, float]]:
             began = time.process_time()
             result: Any = {}
             if isinstance(order, Swap):
-                parcels = {p: players[p].offer(order.what, order.carry) for p in order.players}  # type: ignore[attr-defined]
+                parcels = {
+                    p: players[p].offer(order.what, order.carry)  # type: ignore[attr-defined]
+                    for p in order.players
+                }
                 for taker, source in order.moves.items():
                     players[taker].adopt(order.what, parcels[source])  # type: ignore[attr-defined]
                 ledger.swapped |= {p: ledger.done[p] for p in order.players}
@@ -124,9 +127,10 @@ def main() -> None:
                     if len(found.get(f"{net} / {name}, K = {k}", {}).get("single", [])) > seed:
                         continue  # has been run
                     flags = {
-                        "seed": seed, "num_pairs": k, "steps": 10**7, "round_steps": 20, "strategy": STRATEGIES[name],
-                        "batch_size": 64,
-                        "network": {"name": "dcgan", "width": width, "width_d": width_d, "z_dim": 64},
+                        "seed": seed, "num_pairs": k, "steps": 10**7, "round_steps": 20,
+                        "strategy": STRATEGIES[name], "batch_size": 64,
+                        "network": {"name": "dcgan", "width": width, "width_d": width_d,
+                                    "z_dim": 64},
                         "evaluation.every_steps": 10**7, "checkpoint.every_steps": 10**7,
                     }  # fmt: skip
                     config = resolve("stacked-mnist-pmgan", flags=flags).config

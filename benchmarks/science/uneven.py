@@ -90,7 +90,8 @@ def one(kind: str, seed: int) -> dict[str, Any]:
     """Scores, seconds, and how far apart they were."""
     preset, player = KINDS[kind]
     flags: dict[str, Any] = {
-        "tempo": "async", "seed": seed, "resources.pairs_per_actor": 1, "resources.spares": 0, "failures.lease_s": 30.0,
+        "tempo": "async", "seed": seed, "resources.pairs_per_actor": 1, "resources.spares": 0,
+        "failures.lease_s": 30.0,
     }  # fmt: skip
     slow = Slow(player)
     with tempfile.TemporaryDirectory() as folder:
@@ -106,8 +107,10 @@ def one(kind: str, seed: int) -> dict[str, Any]:
         scored = [rows[who]] if who else [rows[p] for p in run.pairs]
         return {
             **{m: sum(r[m] for r in scored) / len(scored) for m in METRICS},
-            "spread": slow.spread, "seconds": run.info["elapsed"], "warnings": run.info.get("warnings", {}),
-        }  # fmt: skip
+            "spread": slow.spread,
+            "seconds": run.info["elapsed"],
+            "warnings": run.info.get("warnings", {}),
+        }
 
 
 def main() -> None:

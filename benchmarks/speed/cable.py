@@ -48,9 +48,10 @@ def run(precision: str) -> dict[str, float]:
     work = WORKS["toy"]
     short = {} if precision == "float32" else {"publish": precision}
     flags: dict[str, Any] = {
-        **work.values(strategy={"name": "sgan", "max_lead": 10, "max_lag": 10, **short}), "num_pairs": 4, "steps": STEPS,
-        "round_steps": 5, "resources.pairs_per_actor": 4, "resources.hub": False, "resources.placement": "SPREAD",
-        "evaluation.every_steps": STEPS, "evaluation.samples": 1600, "checkpoint.every_steps": STEPS,
+        **work.values(strategy={"name": "sgan", "max_lead": 10, "max_lag": 10, **short}),
+        "num_pairs": 4, "steps": STEPS, "round_steps": 5, "resources.pairs_per_actor": 4,
+        "resources.hub": False, "resources.placement": "SPREAD", "evaluation.every_steps": STEPS,
+        "evaluation.samples": 1600, "checkpoint.every_steps": STEPS,
     }  # fmt: skip
     before = crossed()
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,6 @@
-"""Would `torch.compile` pay? `python -m benchmarks compiled [TURNS]` (3)      writes results/compiled.json; needs a C++ compiler
+"""Would `torch.compile` pay? `python -m benchmarks compiled [TURNS]` (3)
+
+Writes results/compiled.json; needs a C++ compiler.
 
 One pair in the plain loop, its two networks as they are and compiled, on one thread, in turn. The
 compiler's own time is counted: the steps after which it has been won back.
@@ -54,14 +56,18 @@ def main() -> None:
         ["one pair", "as it is", "compiled", "gain", "first three steps", "won back after"],
         [
             [
-                name, f"{f['eager_ms']:.2f} ms", f"{f['compiled_ms']:.2f} ms",
+                name,
+                f"{f['eager_ms']:.2f} ms",
+                f"{f['compiled_ms']:.2f} ms",
                 middle(f["gains"]),
                 f"{f['warm_up_s']:.0f} s",
-                f"{f['steps_to_win_it_back']:,.0f} steps" if f["compiled_ms"] < f["eager_ms"] else "never",
+                f"{f['steps_to_win_it_back']:,.0f} steps"
+                if f["compiled_ms"] < f["eager_ms"]
+                else "never",
             ]
             for name, f in found.items()
         ],
-    )  # fmt: skip
+    )
     write("compiled", {"found": found, "steps": STEPS})
 
 

@@ -65,7 +65,10 @@ def of_steps(seen: Seen, players: dict[str, Player], config: Config) -> dict[str
     out = {}
     for turn in range(2):
         for name in order:
-            out[name] = counted(seen, lambda n=name: players[n].train(1, board))  # type: ignore[misc]
+            out[name] = counted(
+                seen,
+                lambda n=name: players[n].train(1, board),  # type: ignore[misc]
+            )
         assert turn < 2
     return out
 

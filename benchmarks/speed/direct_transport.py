@@ -64,7 +64,9 @@ def ways_here() -> tuple[str, ...]:
 def swaps(megabytes: int, way: str) -> dict[str, list[float]]:
     """Milliseconds of each turn, by the store and by `way`."""
     gpus = {"gloo": 0.0, "cuda_ipc": 0.5, "nccl": 1.0}[way]
-    wrap: Any = ray.remote(num_cpus=1, num_gpus=gpus, enable_tensor_transport=True)  # type: ignore[call-overload]
+    wrap: Any = ray.remote(  # type: ignore[call-overload]
+        num_cpus=1, num_gpus=gpus, enable_tensor_transport=True
+    )
     ends = [wrap(End).remote(megabytes * 250_000, "cuda" if gpus else "cpu") for _ in range(2)]
     if way != "cuda_ipc":
         create_collective_group(ends, backend=way)

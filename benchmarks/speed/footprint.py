@@ -32,8 +32,9 @@ from raygan.strategies.orders import Train
 
 REPEATS = 5
 TOY: dict[str, Any] = {
-    **dict(MLP), "network.hidden": 512, "strategy": {"name": "gap", "swap_every": 15}, "steps": 40, "round_steps": 5,
-    "evaluation.every_steps": 1000, "checkpoint.every_steps": 1000, "resources.spares": 0,
+    **dict(MLP), "network.hidden": 512, "strategy": {"name": "gap", "swap_every": 15}, "steps": 40,
+    "round_steps": 5, "evaluation.every_steps": 1000, "checkpoint.every_steps": 1000,
+    "resources.spares": 0,
 }  # fmt: skip
 
 
@@ -147,7 +148,8 @@ def main() -> None:
     runs = {n: forty(n) for n in (1, 20)}
     show(
         ["40 pairs", "first round after", "trained after", "in all", "most memory"],
-        [[f"{n} to an actor", *(f"{f[k]:.0f} s" for k in ("start_s", "train_s", "all_s")), f"{f['peak_mb'] / 1e3:.1f} GB"]
+        [[f"{n} to an actor", *(f"{f[k]:.0f} s" for k in ("start_s", "train_s", "all_s")),
+          f"{f['peak_mb'] / 1e3:.1f} GB"]
          for n, f in runs.items()],
     )  # fmt: skip
     write("footprint", {"processes": kinds, "forty": {str(n): f for n, f in runs.items()}})

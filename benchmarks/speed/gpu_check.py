@@ -89,7 +89,7 @@ def pack_speed(
 
 
 def swap_ms(megabytes: int, device: torch.device) -> float:
-    """Milliseconds of an offer and its adoption (weights and Adam's moments) of a D of so many MB."""
+    """Milliseconds of an offer and its adoption (weights, Adam's moments) of a D of so many MB."""
     hidden = {10: 1117, 100: 3533}[megabytes]
     giver, taker = pairs_of(WORKS["small"], 2, device, **{"network.hidden": hidden})
     board = Shelves()

@@ -4,7 +4,8 @@ benchmarks guard`.
 Writes results/guard.json; tests/test_speed.py measures again and fails where a ratio is more than
 15 % below the committed one.
 
-pair    a raygan pair against the plain PyTorch loop          MLP 4 x 64, batch 128, fused Adam, the vanilla loss
+pair    a raygan pair against the plain PyTorch loop    MLP 4 x 64, batch 128, fused Adam, the
+                                                        vanilla loss
 pack    ten of them as one batched model against ten plain loops, one after the other
 """
 

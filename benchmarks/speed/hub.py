@@ -32,8 +32,8 @@ from raygan.controller.run_folder import RunFolder
 from raygan.service.training import train
 
 FLAGS: dict[str, Any] = {
-    "num_pairs": 8, "steps": 400, "round_steps": 25, "strategy": {"name": "gap", "swap_every": 50}, "resources.spares": 0,
-    "evaluation.every_steps": 500, "checkpoint.every_steps": 500,
+    "num_pairs": 8, "steps": 400, "round_steps": 25, "strategy": {"name": "gap", "swap_every": 50},
+    "resources.spares": 0, "evaluation.every_steps": 500, "checkpoint.every_steps": 500,
 }  # fmt: skip
 ROWS = 100_000
 CORES = os.cpu_count() or 1
@@ -73,8 +73,9 @@ def rows_per_second(folder: Path) -> float:
     """Until the hub knows them all."""
     run = RunFolder.create(folder, "rows")
     row = {
-        "kind": "train", "player": "pair-03", "step": 1, "steps": 1, "seconds": 0.01, "wait_s": 0.0, "loss_d": 1.3, "loss_g": 0.7,
-        "d_accuracy": 0.6, "bad_steps": 0.0, "grad_d": 0.1, "grad_g": 0.1, "elapsed": 1.0,
+        "kind": "train", "player": "pair-03", "step": 1, "steps": 1, "seconds": 0.01, "wait_s": 0.0,
+        "loss_d": 1.3, "loss_g": 0.7, "d_accuracy": 0.6, "bad_steps": 0.0, "grad_d": 0.1,
+        "grad_g": 0.1, "elapsed": 1.0,
     }  # fmt: skip
     (run.path / "metrics.jsonl").write_text(
         "".join(json.dumps({**row, "step": i}) + "\n" for i in range(ROWS))
@@ -117,10 +118,11 @@ def main() -> None:
         {"with_and_without_s": pairs, "cost": cost, "cpu_share": shares, "rows_per_second": rate},
     )
     show(["what", "measured", "aim"], [
-        ["8 pairs with the hub / without", f"{cost:+.1%} ({', '.join(f'{a / b - 1:+.1%}' for a, b in pairs)})", "<= 1 %"],
+        ["8 pairs with the hub / without",
+         f"{cost:+.1%} ({', '.join(f'{a / b - 1:+.1%}' for a, b in pairs)})", "<= 1 %"],
         [
-            "CPU time for the hub, of all cores'", f"{statistics.median(shares):.2%} ({min(shares):.2%} .. {max(shares):.2%})",
-            "<= 1 %",
+            "CPU time for the hub, of all cores'",
+            f"{statistics.median(shares):.2%} ({min(shares):.2%} .. {max(shares):.2%})", "<= 1 %",
         ],
         ["rows a second into the hub", f"{rate:,.0f}", ">= 10,000"],
     ])  # fmt: skip

@@ -75,8 +75,12 @@ def main() -> None:
         looks: dict[int, list[float]] = {n: [] for n in SWAPS}
         for turn in range(TURNS):
             for swaps, journal in journals.items():
-                saves[swaps].append(took(lambda j=journal, s=swaps + turn: checkpoint(j, s)))  # type: ignore[misc]
-                looks[swaps].append(took(lambda j=journal: newest_valid(j.storage)))  # type: ignore[misc]
+                saves[swaps].append(
+                    took(lambda j=journal, s=swaps + turn: checkpoint(j, s))  # type: ignore[misc]
+                )
+                looks[swaps].append(
+                    took(lambda j=journal: newest_valid(j.storage))  # type: ignore[misc]
+                )
     rows = [
         {
             "swaps": n,

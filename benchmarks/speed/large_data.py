@@ -28,7 +28,9 @@ import json, sys, time
 import torch
 from raygan.config import load_component
 from raygan.service import training
-def peak(): return int(next(l for l in open("/proc/self/status") if l.startswith("VmHWM")).split()[1]) / 1024
+def peak():
+    told = next(l for l in open("/proc/self/status") if l.startswith("VmHWM"))
+    return int(told.split()[1]) / 1024
 before, began = peak(), time.perf_counter()
 data = load_component("data", {"name": "folder", "path": sys.argv[1]}).load(0)
 data.batch(64, torch.Generator().manual_seed(0), torch.device("cpu"))
@@ -38,12 +40,15 @@ SCORES = """
 import json, sys, time
 import numpy as np
 from raygan.metrics.fidelity import fid, kid, prdc
-def peak(): return int(next(l for l in open("/proc/self/status") if l.startswith("VmHWM")).split()[1]) / 1024
+def peak():
+    told = next(l for l in open("/proc/self/status") if l.startswith("VmHWM"))
+    return int(told.split()[1]) / 1024
 count = int(sys.argv[1])
 real, fake = (np.random.default_rng(i).normal(size=(count, 64)) for i in range(2))
 before, began = peak(), time.perf_counter()
 found = {"fid": fid(real, fake), "kid": kid(real, fake), **prdc(real, fake)}
-print(json.dumps({"seconds": time.perf_counter() - began, "before_mb": before, "peak_mb": peak(), **found}))
+took = time.perf_counter() - began
+print(json.dumps({"seconds": took, "before_mb": before, "peak_mb": peak(), **found}))
 """
 
 

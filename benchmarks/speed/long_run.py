@@ -1,4 +1,6 @@
-"""What a look at a run of N rows and N events costs: python -m benchmarks long-run [N]          default 10^6
+"""What a look at a run of N rows and N events costs.
+
+    python -m benchmarks long-run [N]    default 10^6
 
 A small GAP run whose logs are made longer, in the way that it would write them; `status` and the
 first look of `watch` with and without the index that a run keeps of them (summary.json), each in a
@@ -71,8 +73,9 @@ def main() -> None:
     """Make it, look, print."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 10**6
     flags = {
-        "strategy": {"name": "gap", "swap_every": 10}, "num_pairs": 2, "steps": 200, "checkpoint.every_steps": 100,
-        "network": {"name": "mlp", "hidden": 8}, "batch_size": 8, "evaluation.samples": 1500,
+        "strategy": {"name": "gap", "swap_every": 10}, "num_pairs": 2, "steps": 200,
+        "checkpoint.every_steps": 100, "network": {"name": "mlp", "hidden": 8}, "batch_size": 8,
+        "evaluation.samples": 1500,
     }  # fmt: skip
     found: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as parent:

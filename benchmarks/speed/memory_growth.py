@@ -1,4 +1,6 @@
-"""Does the controller's process grow with a run's length? python -m benchmarks memory-growth [ROUNDS]          default 5,000
+"""Does the controller's process grow with a run's length?
+
+    python -m benchmarks memory-growth [ROUNDS]    default 5,000
 
 GAP of two tiny pairs inline, a round and a swap every 10 steps, a checkpoint every 100: after each
 fifth of the rounds the process's resident memory and what the C library's allocator has given out
@@ -59,8 +61,8 @@ def main() -> None:
     torch.set_num_threads(1)
     config = tiny_config(
         strategy={"name": "gap", "swap_every": 10}, steps=10 * rounds, round_steps=10, batch_size=4,
-        network={"name": "mlp", "hidden": 4, "layers": 2, "z_dim": 2}, checkpoint={"every_steps": 100},
-        evaluation={"every_steps": 10**9},
+        network={"name": "mlp", "hidden": 4, "layers": 2, "z_dim": 2},
+        checkpoint={"every_steps": 100}, evaluation={"every_steps": 10**9},
     )  # fmt: skip
     looks: list[tuple[int, int, int]] = []
 

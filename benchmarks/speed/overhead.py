@@ -1,11 +1,16 @@
-"""Speed as ratios taken in one run: `python -m benchmarks overhead` (two cores, nothing else running).
+"""Speed as ratios taken in one run: `python -m benchmarks overhead` (two cores,
+nothing else running).
 
-(a) 2 pairs on Ray against one plain PyTorch loop that trains the same 2 pairs one after the other      aim >= 1.8x
-(b) 1 pair on Ray against the plain loop                                                                aim <= 5 % slower
-(c) publish + pull of a 10 MB discriminator against one raw object-store put + get of the same bytes    aim <= 3x
-(d) object store in use over 5,000 publications                                                         bounded
-(e) a swap of two 10 MB discriminators against raw put + get of the same bytes, one after the other    aim <= 3x
-(f) PMGAN in async with its judge stopped for 10 s: the generators' share of waiting                    aim <= 2 %
+(a) 2 pairs on Ray against one plain PyTorch loop that trains the same 2 pairs
+    one after the other                                                            aim >= 1.8x
+(b) 1 pair on Ray against the plain loop                                           aim <= 5 % slower
+(c) publish + pull of a 10 MB discriminator against one raw object-store
+    put + get of the same bytes                                                    aim <= 3x
+(d) object store in use over 5,000 publications                                    bounded
+(e) a swap of two 10 MB discriminators against raw put + get of the same bytes,
+    one after the other                                                            aim <= 3x
+(f) PMGAN in async with its judge stopped for 10 s: the generators' share of
+    waiting                                                                        aim <= 2 %
 """
 
 from __future__ import annotations
@@ -41,8 +46,9 @@ REPEATS, STEPS, ROUND = 5, 200, 50
 def config_of(**flags: Any) -> Config:
     """The papers' toy net: 4 layers of 512, batch 128, the vanilla loss."""
     base = {
-        "strategy": "independent", "loss": "non_saturating", "network.hidden": 512, "network.z_dim": 100,
-        "pair.lr_decay": "constant", "pair.ema": 0.0, "steps": 1_000_000, "resources.pairs_per_actor": 1,
+        "strategy": "independent", "loss": "non_saturating", "network.hidden": 512,
+        "network.z_dim": 100, "pair.lr_decay": "constant", "pair.ema": 0.0, "steps": 1_000_000,
+        "resources.pairs_per_actor": 1,
     }  # fmt: skip
     return resolve("ring8-sgan", flags=base | flags).config
 
@@ -208,18 +214,23 @@ def main() -> None:
     overhead = statistics.median(b / a - 1 for a, b in one)
     pull = statistics.median(ours) / statistics.median(theirs)
     rows = [
-        ["(a) 2 pairs on 2 cores, Ray / plain loop", f"{speedup:.2f}x ({', '.join(f'{a / b:.2f}' for a, b in two)})", ">= 1.8x"],
-        ["(b) overhead of 1 pair on Ray", f"{overhead:+.1%} ({', '.join(f'{b / a - 1:+.1%}' for a, b in one)})", "<= 5 %"],
+        ["(a) 2 pairs on 2 cores, Ray / plain loop",
+         f"{speedup:.2f}x ({', '.join(f'{a / b:.2f}' for a, b in two)})", ">= 1.8x"],
+        ["(b) overhead of 1 pair on Ray",
+         f"{overhead:+.1%} ({', '.join(f'{b / a - 1:+.1%}' for a, b in one)})", "<= 5 %"],
         [f"(c) publish + pull of {size / 1e6:.1f} MB / raw put + get",
-         f"{pull:.2f}x ({1e3 * statistics.median(ours):.1f} ms / {1e3 * statistics.median(theirs):.1f} ms)", "<= 3x"],
+         f"{pull:.2f}x ({1e3 * statistics.median(ours):.1f} ms /"
+         f" {1e3 * statistics.median(theirs):.1f} ms)", "<= 3x"],
         [f"(d) object store over 5,000 publications of {each / 1e6:.1f} MB",
-         f"peak {max(used) / 1e6:.1f} MB, after 250: {used[0] / 1e6:.1f} MB, at the end: {used[-1] / 1e6:.1f} MB", "bounded"],
+         f"peak {max(used) / 1e6:.1f} MB, after 250: {used[0] / 1e6:.1f} MB, at the end:"
+         f" {used[-1] / 1e6:.1f} MB", "bounded"],
     ]  # fmt: skip
     for carry, (took, raw, moved) in swaps.items():
         ratio = statistics.median(took) / statistics.median(raw)
         rows.append([
             f"(e) swap, carry {carry}, {moved / 1e6:.0f} MB in all / raw put + get",
-            f"{ratio:.2f}x ({1e3 * statistics.median(took):.0f} ms / {1e3 * statistics.median(raw):.0f} ms)", "<= 3x",
+            f"{ratio:.2f}x ({1e3 * statistics.median(took):.0f} ms /"
+            f" {1e3 * statistics.median(raw):.0f} ms)", "<= 3x",
         ])  # fmt: skip
     rows.append([
         "(f) judge stopped for 10 s: waiting of the generators",
@@ -229,8 +240,8 @@ def main() -> None:
     ])  # fmt: skip
     show(["what", "measured (median of repeats)", "aim"], rows)
     write("speed", {
-        "two_pairs_s": two, "one_pair_s": one, "pull_s": ours, "raw_s": theirs, "bytes": size, "store_bytes": used,
-        "swaps": swaps, "judge_stopped": stopped,
+        "two_pairs_s": two, "one_pair_s": one, "pull_s": ours, "raw_s": theirs, "bytes": size,
+        "store_bytes": used, "swaps": swaps, "judge_stopped": stopped,
     })  # fmt: skip
 
 

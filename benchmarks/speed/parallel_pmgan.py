@@ -1,7 +1,7 @@
 """PMGAN: time for equal updates, asynchronous against one after the other (the paper's section
 4.3).
 
-python -m benchmarks parallel-pmgan [K ...]          default 4 8 12 16; writes results/parallel-pmgan.json
+python -m benchmarks parallel-pmgan [K ...]    default 4 8 12 16; writes results/parallel-pmgan.json
 
 K generators (DCGAN of width 8 on MNIST, batch 64) do STEPS updates each. One after the other:
 lockstep in one process, judge and generators in turn. Asynchronous: Ray actors, on one core and on
@@ -39,7 +39,8 @@ def one(k: int, tempo: str, inline: bool, folder: Path) -> dict[str, float]:
     share of time spent waiting.
     """
     flags: dict[str, Any] = {
-        "num_pairs": k, "steps": STEPS, "round_steps": STEPS // 4, "tempo": tempo, "resources.spares": 0, "batch_size": 64,
+        "num_pairs": k, "steps": STEPS, "round_steps": STEPS // 4, "tempo": tempo,
+        "resources.spares": 0, "batch_size": 64,
         "network": {"name": "dcgan", "width": 8, "z_dim": 64}, "evaluation.every_steps": 10 * STEPS,
         "checkpoint.every_steps": 10 * STEPS,
     }  # fmt: skip
@@ -90,10 +91,11 @@ def main() -> None:
                 return max((k * g + j) / cores, g, j) / (k * g + j)
 
             rows.append([
-                str(k), f"{base:.1f} s", f"{taken['one core']['seconds'] / base:.0%}", f"{model(1):.0%}",
-                f"{taken['all cores']['seconds'] / base:.0%}", f"{model(len(CORES)):.0%}", f"{model(k + 1):.0%}",
-                f"{PAPER.get(k, 0)} %",
-                f"{taken['all cores']['idle']:.1%}", f"{taken['all cores']['judge_updates']:.0f} of {STEPS}",
+                str(k), f"{base:.1f} s", f"{taken['one core']['seconds'] / base:.0%}",
+                f"{model(1):.0%}", f"{taken['all cores']['seconds'] / base:.0%}",
+                f"{model(len(CORES)):.0%}", f"{model(k + 1):.0%}", f"{PAPER.get(k, 0)} %",
+                f"{taken['all cores']['idle']:.1%}",
+                f"{taken['all cores']['judge_updates']:.0f} of {STEPS}",
             ])  # fmt: skip
             print(rows[-1], flush=True)
     n = len(CORES)

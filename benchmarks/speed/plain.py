@@ -32,10 +32,12 @@ class Work:
     def values(self, **more: Any) -> dict[str, Any]:
         """As raygan's settings: GAP, and nothing in the loop that the others do not do."""
         return {
-            "num_pairs": self.pairs, "steps": self.steps, "round_steps": SWAP, "batch_size": self.batch,
-            "strategy": {"name": "gap", "swap_every": SWAP}, "loss": "non_saturating", "pair.ema": 0.0,
-            "pair.lr_decay": "constant", "pair.lr_g": self.lr, "pair.lr_d": self.lr, "resources.spares": 0,
-            "evaluation.every_steps": self.steps * 10, "checkpoint.every_steps": self.steps * 10, **dict(self.flags), **more,
+            "num_pairs": self.pairs, "steps": self.steps, "round_steps": SWAP,
+            "batch_size": self.batch, "strategy": {"name": "gap", "swap_every": SWAP},
+            "loss": "non_saturating", "pair.ema": 0.0, "pair.lr_decay": "constant",
+            "pair.lr_g": self.lr, "pair.lr_d": self.lr, "resources.spares": 0,
+            "evaluation.every_steps": self.steps * 10, "checkpoint.every_steps": self.steps * 10,
+            **dict(self.flags), **more,
         }  # fmt: skip
 
     def setup(self) -> Setup:

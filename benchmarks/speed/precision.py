@@ -102,8 +102,9 @@ def quality(job: tuple[str, int]) -> tuple[str, dict[str, Any]]:
     variant, seed = job
     network = {"name": "dcgan", "width": 16, "z_dim": 64, **VARIANTS[variant]}
     flags = {
-        "seed": seed, "steps": QUALITY_STEPS, "num_pairs": 1, "strategy": "independent", "batch_size": 64, "network": network,
-        "pair": {"lr_g": 0.0004, "lr_d": 0.0004}, "evaluation": {"every_steps": QUALITY_STEPS, "samples": 5000},
+        "seed": seed, "steps": QUALITY_STEPS, "num_pairs": 1, "strategy": "independent",
+        "batch_size": 64, "network": network, "pair": {"lr_g": 0.0004, "lr_d": 0.0004},
+        "evaluation": {"every_steps": QUALITY_STEPS, "samples": 5000},
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         run = train(

@@ -2,7 +2,8 @@
 recording [TURNS]` (3); writes results/recording.json
 
 Each preset in async in this process, with `record: nothing` and `record: schedule`, in turns:
-seconds of training alone (`busy_seconds`, wall time), and the bytes of schedule.jsonl a step of a player.
+seconds of training alone (`busy_seconds`, wall time),
+and the bytes of schedule.jsonl a step of a player.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ WAYS = ("nothing", "schedule")
 def one(preset: str, record: str) -> tuple[float, float]:
     """(seconds of training, bytes of the record a step)."""
     flags = {
-        "seed": 0, "steps": STEPS, "tempo": "async", "record": record, "evaluation.every_steps": STEPS,
-        "checkpoint.every_steps": STEPS,
+        "seed": 0, "steps": STEPS, "tempo": "async", "record": record,
+        "evaluation.every_steps": STEPS, "checkpoint.every_steps": STEPS,
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         run = train(resolve(preset, flags=flags), run_dir=Path(folder), name="run", inline=True)

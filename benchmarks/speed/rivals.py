@@ -4,12 +4,16 @@
 toy      10 pairs, MLP 4 x 512, batch 128       small   10 pairs, MLP 4 x 64, batch 128
 dcgan    8 pairs, DCGAN of width 16, 28 x 28, batch 64
 
-(a) plain loop      PyTorch, one pair after the other, one thread        (a2) the same with a thread for each core
-(b) batched         PyTorch, all pairs as one batched model written for the purpose: bmm for MLPs, vmap for DCGANs; one thread
-(c) Ray Tune        a trial a pair, no exchange, one thread each, as many at once as there are cores
-(d) processes       torch.multiprocessing, a process a core, D's in shared memory, swapped every 50 steps
-(e) gloo            torch.distributed, a rank a core, D's swapped every 50 steps by send and recv
-raygan              GAP, a swap every 50 steps, Ray actors; pairs_per_actor auto, all, and 1; and without swaps
+(a) plain loop   PyTorch, one pair after the other, one thread; (a2): the same with a thread for
+                 each core
+(b) batched      PyTorch, all pairs as one batched model written for the purpose: bmm for MLPs,
+                 vmap for DCGANs; one thread
+(c) Ray Tune     a trial a pair, no exchange, one thread each, as many at once as there are cores
+(d) processes    torch.multiprocessing, a process a core, D's in shared memory, swapped every 50
+                 steps
+(e) gloo         torch.distributed, a rank a core, D's swapped every 50 steps by send and recv
+raygan           GAP, a swap every 50 steps, Ray actors; pairs_per_actor auto, all, and 1; and
+                 without swaps
 
 Every contestant trains the same pairs for the same number of steps with fused Adam. Seconds are
 those of the steps alone: starts (processes, imports, trials) are measured apart and shown. "x (a)"
@@ -260,7 +264,7 @@ LATENCY: dict[str, list[float]] = {}
 
 
 def by_raygan(work: Work, folder: Path, **flags: Any) -> tuple[float, float, dict[str, Any]]:
-    """A whole `train` on Ray: twice the time of the second half, when all of its processes are up."""
+    """A whole `train` on Ray: twice the time of the second half, when all its processes are up."""
     began = time.perf_counter()
     resolved = resolve(work.preset, flags=work.values(**flags))
     run = train(resolved, run_dir=folder, address="auto")
@@ -356,7 +360,8 @@ def main() -> None:
             rows.append([
                 name, who, f"{statistics.median(t[0] for t in times):.1f}",
                 middle(ratios),
-                f"{statistics.median(per_core):.2f}x", f"{statistics.median(t[1] for t in times):.1f}",
+                f"{statistics.median(per_core):.2f}x",
+                f"{statistics.median(t[1] for t in times):.1f}",
             ])  # fmt: skip
     show(["work", "who", "s", "x (a)", "x (a) a core", "s to start and end"], rows)
     print(f"packs: {packs}; a meeting of gloo: {LATENCY}")

@@ -31,8 +31,9 @@ from raygan.strategies.orders import Swap, Train
 
 ROUNDS = 10
 REPORT = {
-    "seconds": 1.0, "wait_s": 0.0, "loss_d": 1.386, "loss_g": 0.693, "bad_steps": 0.0, "d_real": 0.1, "d_fake": -0.1,
-    "d_accuracy": 0.5, "cost_train": 1.386, "cost_held_out": 1.386, "grad_g": 0.01, "grad_d": 0.01,
+    "seconds": 1.0, "wait_s": 0.0, "loss_d": 1.386, "loss_g": 0.693, "bad_steps": 0.0,
+    "d_real": 0.1, "d_fake": -0.1, "d_accuracy": 0.5, "cost_train": 1.386, "cost_held_out": 1.386,
+    "grad_g": 0.01, "grad_d": 0.01,
 }  # fmt: skip
 
 
@@ -90,7 +91,8 @@ def measure(players: int, out: Any) -> None:
     from raygan.actors.board import BoardActor
     from raygan.actors.hub import HubActor
 
-    flags = {"num_pairs": players, "steps": 50 * ROUNDS, "round_steps": 50, "strategy": {"name": "gap", "swap_every": 100},
+    flags = {"num_pairs": players, "steps": 50 * ROUNDS, "round_steps": 50,
+             "strategy": {"name": "gap", "swap_every": 100},
              "evaluation.every_steps": 10**6, "checkpoint.every_steps": 10**6}  # fmt: skip
     config = resolve("ring8-gap", flags=flags).config
     executor = NullExecutor()
@@ -127,8 +129,9 @@ def measure(players: int, out: Any) -> None:
     if players == 1000 and "--profile" in sys.argv:
         pstats.Stats(profile).sort_stats("tottime").print_stats(15)
     out.put({
-        "players": players, "controller_s": seconds / ROUNDS, "hub_s": hub_seconds / ROUNDS, "board_s": board_seconds / ROUNDS,
-        "memory_mb": memory, "bytes_a_round": (len(rows) + len(events)) / ROUNDS, "swaps": controller.state.totals.swaps,
+        "players": players, "controller_s": seconds / ROUNDS, "hub_s": hub_seconds / ROUNDS,
+        "board_s": board_seconds / ROUNDS, "memory_mb": memory,
+        "bytes_a_round": (len(rows) + len(events)) / ROUNDS, "swaps": controller.state.totals.swaps,
     })  # fmt: skip
 
 
@@ -147,8 +150,10 @@ def main() -> None:
     for f in found:
         total = f["controller_s"]
         rows.append([
-            f"{f['players']:,}", f"{1e3 * total:.1f} ms ({1e6 * total / f['players']:.0f} us)", f"{1e3 * f['board_s']:.2f} ms",
-            f"{1e3 * f['hub_s']:.1f} ms", f"{f['bytes_a_round'] / 1e3:.0f} kB", f"{f['memory_mb']:.0f} MB", f"{100 * total:.1f} s",
+            f"{f['players']:,}", f"{1e3 * total:.1f} ms ({1e6 * total / f['players']:.0f} us)",
+            f"{1e3 * f['board_s']:.2f} ms", f"{1e3 * f['hub_s']:.1f} ms",
+            f"{f['bytes_a_round'] / 1e3:.0f} kB", f"{f['memory_mb']:.0f} MB",
+            f"{100 * total:.1f} s",
         ])  # fmt: skip
     show(
         [

@@ -39,12 +39,13 @@ VARIANTS: dict[str, dict[str, Any] | str] = {
 
 
 def run(name: str, strategy: dict[str, Any] | str, others: int) -> tuple[float, float, int]:
-    """(seconds, the global pair's work as a share of the locals', most steps that it was behind)."""
+    """(seconds, the global pair's work as a share of the locals', most steps it was behind)."""
     work, steps = WORKS[name], STEPS[name]
     values = {
-        **work.values(strategy=strategy), "num_pairs": work.pairs + others, "steps": steps, "round_steps": 10,
-        "resources.pairs_per_actor": work.pairs,
-        "resources.hub": False, "evaluation.every_steps": steps, "evaluation.samples": 1600, "checkpoint.every_steps": steps,
+        **work.values(strategy=strategy), "num_pairs": work.pairs + others, "steps": steps,
+        "round_steps": 10, "resources.pairs_per_actor": work.pairs,
+        "resources.hub": False, "evaluation.every_steps": steps, "evaluation.samples": 1600,
+        "checkpoint.every_steps": steps,
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         done = train(resolve(work.preset, flags=values), run_dir=Path(folder), name="run")
@@ -87,7 +88,8 @@ def main() -> None:
             has_global = variant not in (ALONE, BESIDE)
             rows.append([
                 name, variant, f"{statistics.median(f[0] for f in found):.1f}", *map(middle, by),
-                f"{statistics.median(f[1] for f in found):.2f}", str(max(f[2] for f in found)) if has_global else "",
+                f"{statistics.median(f[1] for f in found):.2f}",
+                str(max(f[2] for f in found)) if has_global else "",
             ])  # fmt: skip
     columns = ["of the time alone", "of the time beside ten others", "global's work / locals'"]
     show(["ten pairs", "what", "s", *columns, f"most behind (max_lead {LEAD})"], rows)

@@ -95,10 +95,14 @@ def main() -> None:
     show(
         ["pairs", "a meeting", f"one every {SWAP} steps", "with waiting for the last one"],
         [
-            [who, middle(f["ms"], ".0f", " ms"), *(middle([100 * v for v in f[k]], ".1f", " %") for k in ("meeting", "whole"))]
+            [
+                who,
+                middle(f["ms"], ".0f", " ms"),
+                *(middle([100 * v for v in f[k]], ".1f", " %") for k in ("meeting", "whole")),
+            ]
             for who, f in found.items()
         ],
-    )  # fmt: skip
+    )
     write("swap-cost", {"turns": turns, "block": BLOCK, "found": found})
 
 

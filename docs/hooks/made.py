@@ -1,4 +1,4 @@
-"""Pages that are made when the site is built, from the parser, the config, docstrings and the code."""
+"""Pages that are made when the site is built, from parser, config, docstrings and code."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ EXITS = {
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
-    """A markdown table; bars in cells are escaped where they are no code, line breaks are not kept."""
+    """A markdown table; bars in cells are escaped where they are no code, line breaks go."""
     clean = [[escaped(" ".join(cell.split())) for cell in row] for row in rows]
     lines = [head, ["---"] * len(head), *clean]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
@@ -168,7 +168,7 @@ def settings() -> str:
 
 
 def signed(name: str, thing: Any) -> str:
-    """A call as it is written in a file, at 88 columns; without self, annotations without quotes."""
+    """A call as it is written in a file, at 88 columns; no self, annotations without quotes."""
     text = re.sub(r"(: |-> )(['\"])(.+?)\2(?=[,)]| =|$)", r"\1\3", str(inspect.signature(thing)))
     text = name + re.sub(r"^\((self|cls)(, )?", "(", text)
     if len(text) <= 88:
@@ -293,21 +293,22 @@ def scores() -> str:
     """Every score: what it says, which way is better, which data have it."""
     kinds = {
         "modes": "points with known modes", "stacked": "stacked MNIST", "density": "points",
-        "classes": "data with a classifier (MNIST)", "labels": "data with classes", "fid": "all but text",
-        "kid": "all but text", "prdc": "all but text", "ngrams": "text",
+        "classes": "data with a classifier (MNIST)", "labels": "data with classes",
+        "fid": "all but text", "kid": "all but text", "prdc": "all but text", "ngrams": "text",
     }  # fmt: skip
     rows = [
         [f"`{name}`", meaning.text, arrow(name), ", ".join(kinds[g] for g in meaning.groups)]
         for name, meaning in METRICS.items()
     ]
     intro = (
-        f"What the columns of a table of scores mean. In a head {ARROWS}; `?` marks a score by which"
-        " noise is as good as real data: it cannot tell. Behind `@` stands what a score was measured"
-        " by: the share that counts (`modes@10%`), or whose features (`fid@pixels`). `raygan"
-        " evaluate RUN --metrics GROUP` asks for a group: "
-        + ", ".join(f"`{g}`" for g in (*GROUPS, *ALONE)) + ". The floor is uniform noise, the ceiling real data"
-        " against other real data, both by as many samples as a generator gives."
-    )  # fmt: skip
+        f"What the columns of a table of scores mean. In a head {ARROWS}; `?` marks a score by"
+        " which noise is as good as real data: it cannot tell. Behind `@` stands what a score was"
+        " measured by: the share that counts (`modes@10%`), or whose features (`fid@pixels`)."
+        " `raygan evaluate RUN --metrics GROUP` asks for a group: "
+        + ", ".join(f"`{g}`" for g in (*GROUPS, *ALONE))
+        + ". The floor is uniform noise, the ceiling real data against other real data, both by as"
+        " many samples as a generator gives."
+    )
     return "\n\n".join(["# Scores", intro, table(["score", "what it says", "", "of"], rows)])
 
 

@@ -55,7 +55,9 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
         picture, text, target, anchor = found.groups()
         if ":" in target:
             return found[0]
-        path = os.path.normpath(os.path.join(os.path.dirname(source), target))  # noqa: PTH118, PTH120
+        path = os.path.normpath(
+            os.path.join(os.path.dirname(source), target)  # noqa: PTH118, PTH120
+        )
         there = MOVED.get(path, path.removeprefix("docs/"))
         if files.get_file_from_path(there) is None:
             if path.startswith("docs/") or picture or not (ROOT / path).exists():

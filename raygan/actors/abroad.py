@@ -22,9 +22,13 @@ def refuse_missing(config: Config) -> None:
         return
     look = ray.remote(missing)
     asked = [
-        look.options(num_cpus=0, scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(config)
-        for node in ray.nodes() if node["Alive"]
-    ]  # fmt: skip
+        look.options(
+            num_cpus=0,
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
+        ).remote(config)
+        for node in ray.nodes()
+        if node["Alive"]
+    ]
     for said in ray.get(asked, timeout=PATIENCE_S):
         if said:
             raise ConfigError(said)

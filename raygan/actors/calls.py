@@ -69,7 +69,7 @@ class Calls:
         return {order.player for order in sent if isinstance(order, Train)}
 
     def ready(self, others: list[Any], timeout_s: float) -> list[Any]:
-        """Calls that have returned; waits up to `timeout_s` for the first of them, or of `others`."""
+        """Calls that have returned; waits up to `timeout_s` for the first, or one of `others`."""
         # one wait for all kinds: the driver sleeps until anything comes
         awaited = [*self.pending, *others]
         found, _ = ray.wait(awaited, num_returns=1, timeout=timeout_s) if awaited else ([], [])
@@ -91,7 +91,11 @@ class Calls:
             Done(o, report, seconds, as_it_went)
             for o, (report, as_it_went) in zip(orders, result, strict=True)
         ]
-        return [d for d in done if d.order.player in self.workers.actors]  # type: ignore[union-attr]
+        return [
+            d
+            for d in done
+            if d.order.player in self.workers.actors  # type: ignore[union-attr]
+        ]
 
     def drop(self, player: str) -> None:
         """It lives here no more: what is held for it is not sent, and calls that nobody is left of

@@ -54,7 +54,7 @@ class OwnRay:
     run's thread asks for is begun by one that stays.
     """
     users = 0
-    """Blocks of this process that are in Ray now: the last one out ends a Ray that we have begun."""
+    """Blocks of this process that are in Ray now: the last one out ends a Ray that we began."""
     ours = False
     starts = 0
     """Whoever keeps a handle of an actor sees from this number that the handle is of an earlier
@@ -201,7 +201,7 @@ def _host_and_port(address: str) -> tuple[str, str] | None:
 
 
 def knock(address: str) -> None:
-    """Raises ConfigError where nobody listens at host:port, which Ray itself tells after minutes."""
+    """Raises ConfigError where nobody listens at host:port, which Ray tells after minutes."""
     if (there := _host_and_port(address)) is None:
         return
     try:

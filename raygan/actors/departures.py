@@ -1,5 +1,5 @@
-"""Who is to leave its machine, as far as Ray and the processes themselves say: a node that is drained,
-a process that got SIGTERM (decision 60).
+"""Who is to leave its machine, as far as Ray and the processes themselves say: a node that is
+drained, a process that got SIGTERM (decision 60).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The evaluator's process as the executor has it: made, watched, and made again within its budget.
 
-Nobody needs it to train, so its death takes nobody back (decision 59): it has a lease of its own and
-a budget of its own (`failures.evaluator`), past which there are no more scores.
+Nobody needs it to train, so its death takes nobody back (decision 59): it has a lease of its own
+and a budget of its own (`failures.evaluator`), past which there are no more scores.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Carries orders out on a Ray cluster: the controller's end of all its actors.
 
-    WorkerGroup   who lives where, made and ended          Replies      what they answer, who is dead or hung
-    Startup       an attempt's begin, joiners              Calls        orders under way
-    Scoring       the evaluator's business                 Departures   machines that have given notice
+    WorkerGroup   who lives where, made and ended    Replies      what they answer, who is dead or
+                                                                  hung
+    Startup       an attempt's begin, joiners        Calls        orders under way
+    Scoring       the evaluator's business           Departures   machines that have given notice
 
 Each of them says what it holds; nothing but this file knows all of them.
 """
@@ -51,8 +52,8 @@ class RayExecutor:
         workers = self.workers
         workers.suit(strategy_of(workers.config))
         if dead_head():
-            # nothing of it can be asked any more, and asking would hang: the GCS is waited for 60 s,
-            # and then Ray ends the driver (decision 40)
+            # nothing of it can be asked any more, and asking would hang: the GCS is waited for
+            # 60 s, and then Ray ends the driver (decision 40)
             workers.forget()
             start_again()
         else:

@@ -61,7 +61,7 @@ RUN = {
 
 
 class Gauges:
-    """What a run's logs and its driver's pushes say, as series; and when the heartbeats were heard."""
+    """What a run's logs and its driver's pushes say, as series; when heartbeats were heard."""
 
     def __init__(self, run: str) -> None:
         self.series = Series(run)
@@ -85,7 +85,8 @@ class Gauges:
     def _row(self, row: Mapping[str, Any]) -> None:
         player, series = str(row["player"]), self.series
         if row["kind"] == "train":
-            names = {"loss_d": "loss_d", "loss_g": "loss_g", "d_accuracy": "d_accuracy", "lag": "lag_steps",
+            names = {"loss_d": "loss_d", "loss_g": "loss_g", "d_accuracy": "d_accuracy",
+                     "lag": "lag_steps",
                      "bad_steps": "bad_steps", "slot_spread": "slot_spread_steps"}  # fmt: skip
             for key, name in names.items():
                 if key in row:
@@ -123,7 +124,10 @@ class Gauges:
             self.heard.pop(event["player"], None)
             series.forget(event["player"])
         elif kind == "checkpoint":
-            self.checkpointed = time.monotonic() - max(0.0, time.time() - float(event["time"]))  # noqa: TID251  shown only
+            self.checkpointed = time.monotonic() - max(
+                0.0,
+                time.time() - float(event["time"]),  # noqa: TID251  shown only
+            )
             series.set("checkpoint_bytes", "", event["bytes"])
 
     def info(self, info: Mapping[str, Any]) -> None:

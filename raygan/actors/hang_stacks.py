@@ -2,9 +2,9 @@
 lock, is in a long C call, or was stopped, since faulthandler writes from the signal's handler,
 without Python.
 
-    actor: listen()                                         a nameless file in memory, and SIGUSR2 writes all threads' frames to it
-    driver: envoy(place) --an actor on that node--> stack(pid): signal, then read /proc/PID/fd/N -->
-    stack_there
+    actor: listen()    a nameless file in memory, and SIGUSR2 writes all threads' frames to it
+    driver: envoy(place) --an actor on that node--> stack(pid): signal, then read /proc/PID/fd/N
+                       --> stack_there
 
 Its process takes seconds to start where the node is busy, so it is sent before the lease is over.
 It does not look before: a process that was stopped goes on for that moment, and would seem to get

@@ -2,10 +2,11 @@
 memory, under a name.
 
     controller -> HubLink --push: what was added to the small files, beats--> hub actor
-    "raygan/RUN/hub", or @2, @3: runs in other folders may have the same name
-                                                                                |  gauges, set again on each tick -> Prometheus
-                                                                                |  read(offsets) -> watch, status, the live page
                   HubLink <--requests (scale, stop) that somebody left there-- ask()
+
+    hub actor     "raygan/RUN/hub", or @2, @3: runs in other folders may have the same name
+                  gauges, set again on each tick -> Prometheus
+                  read(offsets) -> watch, status, the live page
 
 So whoever reaches the cluster can follow and steer a run whose folder it does not see, and the
 driver is on nobody's path: a push that is still under way holds back the next one, never a round.
@@ -84,7 +85,8 @@ class HubActor(Process):
         return f"{self.run}/hub"
 
     def push(
-        self, life: str, added: dict[str, tuple[int, bytes]], whole: dict[str, bytes], beats: dict[str, float],
+        self, life: str, added: dict[str, tuple[int, bytes]], whole: dict[str, bytes],
+        beats: dict[str, float],
     ) -> tuple[str, dict[str, int], list[dict[str, Any]]]:  # fmt: skip
         """Take what is new. Returns (this hub's life, bytes of each log that it knows, requests
         since the last push).

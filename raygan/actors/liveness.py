@@ -1,4 +1,4 @@
-"""Who is dead or hung, what Ray says why, and how a process is ended that does not listen any more."""
+"""Who is dead or hung, what Ray says why, and how a process is ended that does not listen."""
 
 from __future__ import annotations
 

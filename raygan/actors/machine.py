@@ -24,8 +24,8 @@ SOCKET_BYTES = 107
 BELOW = len("/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store.9")
 """What Ray appends to its folder, at most."""
 FILES = 256
-"""Open files that a process of Ray, or its driver, may need: ten pairs train with so many; with half
-of them one run in two did not come up, and with a quarter the raylet died.
+"""Open files that a process of Ray, or its driver, may need: ten pairs train with so many; with
+half of them one run in two did not come up, and with a quarter the raylet died.
 """
 PLACES = ("/tmp", "/var/tmp", "/dev/shm")
 
@@ -67,7 +67,9 @@ def private_folder() -> Path:
     where no place will do.
     """
     wanted = os.environ.get("TMPDIR")
-    for place in dict.fromkeys([*([os.path.abspath(wanted)] if wanted else []), *PLACES]):  # noqa: PTH100
+    for place in dict.fromkeys(
+        [*([os.path.abspath(wanted)] if wanted else []), *PLACES]  # noqa: PTH100
+    ):
         try:
             folder = _below(place)
         except OSError as error:
@@ -238,7 +240,7 @@ def join_error(error: Exception, address: str) -> ConfigError:
         )
     # Whoever comes here has knocked, and was heard; Ray does not say that a token was wrong.
     return ConfigError(
-        f"{start}cannot reach a Ray cluster there, though something listens ({text[:200]}). If it is"
-        " yours, put its token into ~/.ray/auth_token or name the file in RAY_AUTH_TOKEN_PATH; else"
-        " start one with `ray start --head`, or use --address local."
+        f"{start}cannot reach a Ray cluster there, though something listens ({text[:200]}). If it"
+        " is yours, put its token into ~/.ray/auth_token or name the file in RAY_AUTH_TOKEN_PATH;"
+        " else start one with `ray start --head`, or use --address local."
     )

@@ -1,8 +1,10 @@
 """The matchmaker on Ray: carries a swap from pair to pair. The networks' bytes go from actor to
 actor; it holds references only.
 
-    controller --Swap--> matchmaker --offer--> actors         each returns cards, and an object of networks for each other actor
-    controller <--cards--                                     the controller appends the one journal record
+    controller --Swap--> matchmaker --offer--> actors    each returns cards, and an object of
+                                                         networks for each other actor
+    controller <--cards--                                the controller appends the one journal
+                                                         record
     controller --Adopt--> matchmaker --adopt(references)--> actors
 
 A network whose taker lives in the same actor stays there.

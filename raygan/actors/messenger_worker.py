@@ -1,8 +1,10 @@
 """SGAN's deputies on Ray: actors with a share of the messengers (`messenger_shards`), and the
 global pair's end of the line.
 
-global pair's actor  --begin, have, read, carry_out-->  MessengerWorkerActor    its one caller: Ray keeps their order
-locals' actors  --publications-->  MessengerWorkerActor    straight from the locals, as to the global pair
+global pair's actor  --begin, have, read, carry_out-->  MessengerWorkerActor    its one caller: Ray
+                                                                                keeps their order
+locals' actors       --publications-->                  MessengerWorkerActor    straight from the
+                                                            locals, as to the global pair
 """
 
 from __future__ import annotations

@@ -2,9 +2,10 @@
 they may have.
 
 node types are known from   the GCS, where the provider has told it (`ClusterConfig`)
-                            the file that this machine's head was started with (`--autoscaling-config`)
-not known, but there is     an autoscaler (KubeRay's keeps its types to itself): whatever is asked for is
-                            asked for, and it decides
+                            the file that this machine's head was started with
+                            (`--autoscaling-config`)
+not known, but there is     an autoscaler (KubeRay's keeps its types to itself): whatever is asked
+                            for is asked for, and it decides
 
 Reading only; `placement.place` judges, `worker_group.reserve` asks.
 """

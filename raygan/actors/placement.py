@@ -42,14 +42,17 @@ class Placement:
 
 
 def place(
-    players: int, settings: ResourcesConfig, cluster: Mapping[str, float], nodes: Sequence[Mapping[str, float]] = (),
+    players: int,
+    settings: ResourcesConfig,
+    cluster: Mapping[str, float],
+    nodes: Sequence[Mapping[str, float]] = (),
     has: str = "the cluster has",
-) -> Placement:  # fmt: skip
+) -> Placement:
     """Fit `players` actors into what the cluster has, or (`has`) can have.
 
-    cluster: resources of all nodes; nodes: those of each (default: all in one). An unset share is an
-    equal one, at most 1, and small enough that no player lies across two nodes or two GPUs. Raises
-    InfeasibleError with the numbers.
+    cluster: resources of all nodes; nodes: those of each (default: all in one). An unset share is
+    an equal one, at most 1, and small enough that no player lies across two nodes or two GPUs.
+    Raises InfeasibleError with the numbers.
 
     >>> place(6, ResourcesConfig(), {"CPU": 2.0})
     Placement(players=6, cpus=0.3, gpus=0.0, strategy='PACK')
@@ -97,8 +100,8 @@ def place(
 
 
 def place_in(players: int, settings: ResourcesConfig, cluster: Outlook) -> Placement:
-    """The same for a cluster with what it can become. Raises InfeasibleError only beyond that; where
-    nobody here knows what an autoscaler may start, nothing is.
+    """The same for a cluster with what it can become. Raises InfeasibleError only beyond that;
+    where nobody here knows what an autoscaler may start, nothing is.
 
     >>> place_in(2, ResourcesConfig(), Outlook([{"CPU": 0.0}], open=True))
     Placement(players=2, cpus=1.0, gpus=0.0, strategy='PACK')
@@ -150,8 +153,8 @@ def fits(
     """Do they, put into the first node with room, the largest first? A share of a GPU lies in one
     GPU. apart: no two in one node.
 
-    >>> fits([{"CPU": 0.6}] * 3, [{"CPU": 1.0}, {"CPU": 1.0}]), fits([{"CPU": 0.5}] * 3, [{"CPU": 1.0}, {"CPU": 1.0}])
-    (False, True)
+    >>> [fits([{"CPU": share}] * 3, [{"CPU": 1.0}, {"CPU": 1.0}]) for share in (0.6, 0.5)]
+    [False, True]
     """
     cpus = [n.get("CPU", 0.0) for n in nodes]
     taken = set[int]()

@@ -57,7 +57,8 @@ class PlayerActor(Process):
         strategy.build(strategy.locals(config)[0], setup)
 
     def begin(
-        self, epoch: int, names: list[str], config: Config, states: dict[str, list[Any]], board: Any, deputies: dict[str, Any]
+        self, epoch: int, names: list[str], config: Config, states: dict[str, list[Any]],
+        board: Any, deputies: dict[str, Any]
     ) -> None:  # fmt: skip
         """Build these players, each at its packed state where there is one; nothing of an earlier
         epoch is left.
@@ -102,7 +103,7 @@ class PlayerActor(Process):
 
     @ray.method(concurrency_group="ctl")
     def fence(self, epoch: int) -> None:
-        """A newer epoch has begun: whatever still trains here ends at its next look at the board."""
+        """A newer epoch has begun: what still trains here ends at its next look at the board."""
         # a spare, or one that is being begun, has nothing to end
         if self._worker is not None:
             self._board.close(epoch)
@@ -130,7 +131,7 @@ class PlayerActor(Process):
         self._here.adopt(names, swap, {n: p for networks in came for n, p in networks.items()})
 
     def train(self, orders: list[Train]) -> list[tuple[dict[str, float], Round | None]]:
-        """Carry out orders, at once where that can be; the loop over steps is here, in the actor."""
+        """Carry out orders, at once where that can be; the loop over steps is in the actor."""
         return self._here.train(orders)
 
     def leave(self, name: str) -> None:

@@ -30,8 +30,8 @@ GONE_S = 0.02
 
 
 class Kept:
-    """What an actor keeps for its readers: shelves behind a lock, since they are read by the actor's
-    other threads while one trains; each publication wakes those who wait for it.
+    """What an actor keeps for its readers: shelves behind a lock, since they are read by the
+    actor's other threads while one trains; each publication wakes those who wait for it.
     """
 
     def __init__(self) -> None:
@@ -129,14 +129,15 @@ class Exchange:
         """Drop what no reader will ask for."""
         self.kept.forget(player, before)
 
-    # ------------------------------------------------------------------------- what others have kept
+    # ------------------------------------------------------------------------ what others have kept
 
     def between(
         self, players: Sequence[str], after: int, upto: int
     ) -> dict[str, list[Publication]]:
-        """Exactly these versions of each shelf, pulled from all owners at once, one call an owner."""
+        """Exactly these versions of each shelf, from all owners at once, one call an owner."""
         self.check()
-        # one call an owner, however many live there: .6 ms each, a toy iteration takes 10 (decision 2)
+        # one call an owner, however many live there: .6 ms each,
+        # a toy iteration takes 10 (decision 2)
         owners = by_actor(players, self._owner)
         found = answers(
             {

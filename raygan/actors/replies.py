@@ -1,10 +1,12 @@
-"""What actors answer, and what an answer that does not come means: Ray's errors as PlayerDied, with who
-it was, of what kind (`failures`), and who is lost along with it.
+"""What actors answer, and what an answer that does not come means: Ray's errors as PlayerDied, with
+who it was, of what kind (`failures`), and who is lost along with it.
 
-    ActorDiedError, ActorUnavailableError, OutOfMemoryError   the actor's process, or its whole node
-    an error of the call itself   the user's, or a device that is lost, or an actor it was reading from
-    no answer, no progress        a hang, found by the lease (`Pulse`)
-    Ray's own processes           "head": all is lost that this Ray held
+    ActorDiedError, ActorUnavailableError, OutOfMemoryError
+                              the actor's process, or its whole node
+    an error of the call itself
+                              the user's, or a device that is lost, or an actor it was reading from
+    no answer, no progress    a hang, found by the lease (`Pulse`)
+    Ray's own processes       "head": all is lost that this Ray held
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""The room that a run has on its cluster: one placement group, whose bundles are its actors' places.
+"""The room that a run has on its cluster: one placement group,
+whose bundles are its actors' places.
 
     bundles   homes (a player, or several that live together)   deputies   the evaluator
               0 ...                                              ... n-1    n = placement.players

@@ -128,7 +128,7 @@ class Scoring:
         return out + given_up
 
     def _remember(self, score: _Score, scored: Scored) -> None:
-        """A mixture is of all its members' samples, and those are in this evaluator's process only."""
+        """A mixture is of all its members' samples; those are in this evaluator's process only."""
         score.told = True
         step, members = score.order.step, set(score.order.members)
         mixes = self.workers.config.evaluation.mixture and len(members) > 1

@@ -111,7 +111,8 @@ class Startup:
     ) -> dict[Any, tuple[str, bool]]:
         """Make who is missing, and ask all to begin; call -> (name, is it new?)."""
         workers, asked = self.workers, dict[Any, tuple[str, bool]]()
-        # the global pair begins them: it is their one caller, and waits as long as the slowest starts
+        # the global pair begins them: it is their one caller,
+        # and waits as long as the slowest starts
         self._late |= {*self._made(workers.deputies)}
         new = self._made(workers.registrars)
         for name in workers.registrars:
@@ -167,7 +168,7 @@ class Startup:
                 out.append(who if who in self.workers.deputies else name)
         return out
 
-    # --------------------------------------------------------------------------- while the run goes on
+    # ------------------------------------------------------------------------ while the run goes on
 
     def join(self, order: Join) -> Any:
         """A joiner's actor, outside the placement group, or that of those who come back with it; a

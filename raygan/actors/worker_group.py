@@ -137,7 +137,7 @@ class WorkerGroup:
                 self.end_player(player)
 
     def end_player(self, player: str) -> None:
-        """End a player's process, also when it does not listen any more, so that its place is free."""
+        """End a player's process, also one that does not listen, so that its place is free."""
         actor = self.actors[player]
         home = [player, *self.along(player)]
         ray.kill(actor)

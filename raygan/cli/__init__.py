@@ -85,7 +85,7 @@ def _main(args: list[str]) -> NoReturn:
 
 @contextlib.contextmanager
 def _notes() -> Iterator[None]:
-    """What a verb has to say beside its result (`raygan.notes`) goes to stderr, each sentence once."""
+    """What a verb says beside its result (`raygan.notes`) goes to stderr, each sentence once."""
     import logging
 
     told = set[str]()

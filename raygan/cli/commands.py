@@ -88,10 +88,12 @@ RUN = ("RUN", (1, 1))
 VERBS: dict[str, Verb] = {
     "train": Verb(
         "train a run: settings from a preset, files and flags",
-        "[--SETTING VALUE ...]", (0, 0), TRAIN, "raygan train --preset ring8-gap --steps 500 --name mine", settings=True,
+        "[--SETTING VALUE ...]", (0, 0), TRAIN,
+        "raygan train --preset ring8-gap --steps 500 --name mine", settings=True,
     ),
     "data": Verb(
-        "what training would be given by a source: read, converted, left out, split; a picture of it",
+        "what training would be given by a source: read, converted, left out, split; a picture of"
+        " it",
         "SOURCE [--data.SETTING VALUE ...] [--num-pairs N]", (0, 1),
         {
             "json": JSON, "out": Flag("Draw what is read into this file.", "sheet.png"),
@@ -102,7 +104,8 @@ VERBS: dict[str, Verb] = {
     ),
     "plan": Verb(
         "actors, memory and bytes of a run against the cluster; starts nothing",
-        "[--SETTING VALUE ...]", (0, 0), TRAIN, "raygan plan --preset mnist-sgan --num-pairs 20", settings=True,
+        "[--SETTING VALUE ...]", (0, 0), TRAIN, "raygan plan --preset mnist-sgan --num-pairs 20",
+        settings=True,
     ),
     "resume": Verb(
         "go on with a run from its newest checkpoint", *RUN,
@@ -118,7 +121,8 @@ VERBS: dict[str, Verb] = {
         "draw from a run's generator: global, best, mixture or pair:3", *RUN,
         {
             "from": FROM, "count": Flag("How many; -n is short for it.", "1024"), "seed": SEED,
-            "out": Flag("Where to: .npz, .png, .parquet or .txt; -o is short for it.", "samples.npz"),
+            "out": Flag("Where to: .npz, .png, .parquet or .txt; -o is short for it.",
+                        "samples.npz"),
             "reject": REJECT, "trust-code": TRUST,
         },
         "raygan sample latest --from mixture -n 64 -o samples.png",
@@ -136,11 +140,14 @@ VERBS: dict[str, Verb] = {
         "score runs, beside floor and ceiling", "RUN [RUN ...]", (1, MANY),
         {
             "metrics": Flag(
-                "Groups of scores (modes, density, classes, labels, fid, kid, ngrams, prdc), or one of gam2 (pairs judge each"
-                " other's generators), ais (log-likelihood), mixture (fits the shares).", "modes,density",
+                "Groups of scores (modes, density, classes, labels, fid, kid, ngrams, prdc), or one"
+                " of gam2 (pairs judge each other's generators), ais (log-likelihood), mixture"
+                " (fits the shares).",
+                "modes,density",
             ),
             "samples": Flag("Generated samples a score.", "10000"),
-            "extractor": Flag("Features of fid, kid, prdc: raw, pixels, cnn:mnist or torchscript:PATH.", "pixels"),
+            "extractor": Flag("Features of fid, kid, prdc: raw, pixels, cnn:mnist or"
+                              " torchscript:PATH.", "pixels"),
             "seed": SEED,
             "control": Flag("gam2: also so many pairs that never met.", "2"),
             "judges": Flag("gam2: at most so many judges a generator; 0: all.", "0"),
@@ -151,7 +158,8 @@ VERBS: dict[str, Verb] = {
         "raygan evaluate latest --samples 2000",
     ),
     "compare": Verb(
-        "one table of several runs' scores; refuses unlike protocols", "RUN RUN ...", (2, MANY), {}, "raygan compare mine yours"
+        "one table of several runs' scores; refuses unlike protocols", "RUN RUN ...", (2, MANY), {},
+        "raygan compare mine yours"
     ),
     "export": Verb(
         "one generator, or a mixture, as safetensors + config + model card; ONNX with --onnx", *RUN,
@@ -163,9 +171,11 @@ VERBS: dict[str, Verb] = {
         "raygan export latest --from global -o my-model",
     ),
     "push": Verb(
-        "one generator, or a mixture, to the Hugging Face Hub: export, samples and model card", "RUN hf://ORG/NAME", (2, 2),
+        "one generator, or a mixture, to the Hugging Face Hub: export, samples and model card",
+        "RUN hf://ORG/NAME", (2, 2),
         {
-            "from": FROM, "licence": Flag("Of the weights, as the Hub names it; else unknown.", "apache-2.0"),
+            "from": FROM,
+            "licence": Flag("Of the weights, as the Hub names it; else unknown.", "apache-2.0"),
             "private": Flag("Only its organisation sees it."), "reject": REJECT,
             "dry-run": Flag("List what would be sent; no network."), "trust-code": TRUST,
         },
@@ -176,28 +186,34 @@ VERBS: dict[str, Verb] = {
         {"out": Flag("File to write.", "report.html"), "trust-code": TRUST}, "raygan report latest",
     ),
     "verify": Verb(
-        "prove that the locals are untouched by the global pair, and that inline = Ray bit for bit", "[RUN]", (0, 1),
+        "prove that the locals are untouched by the global pair, and that inline = Ray bit for bit",
+        "[RUN]", (0, 1),
         {
-            "preset": PRESET, "config": CONFIG, "steps": Flag("Steps to try.", "20"), "address": ADDRESS,
-            "device": Flag("Compute there instead of on the CPU.", "cuda"),
+            "preset": PRESET, "config": CONFIG, "steps": Flag("Steps to try.", "20"),
+            "address": ADDRESS, "device": Flag("Compute there instead of on the CPU.", "cuda"),
             "inline": Flag("In this process only, no Ray."), "trust-code": TRUST,
         },
         "raygan verify --preset ring8-sgan --inline",
     ),
     "replay": Verb(
-        "do an asynchronous run again, as its record says, and compare every player's state bit for bit", *RUN,
+        "do an asynchronous run again, as its record says, and compare every player's state bit for"
+        " bit", *RUN,
         {"trust-code": TRUST}, "raygan replay latest",
     ),
     "submit": Verb(
-        "send a verb to a cluster as a Ray job; prints the `ray job submit` line", "-- VERB ...", (0, 0),
+        "send a verb to a cluster as a Ray job; prints the `ray job submit` line", "-- VERB ...",
+        (0, 0),
         {
             "address": DASHBOARD,
             "working-dir": Flag("Folder that goes along: what git tracks in it.", "."),
-            "include": Flag("A file that goes along though git does not track it.", "nets.py", many=True),
+            "include": Flag("A file that goes along though git does not track it.", "nets.py",
+                            many=True),
             "no-wait": Flag("Return once it is sent."),
             "dry-run": Flag("Show what would be sent."),
-            "retries": Flag("Send it again, with --resume auto, when its driver is lost; so many times.", "3"),
-            "driver-cpus": Flag("CPUs that the driver's process asks for; without, it lives on the head.", "1"),
+            "retries": Flag("Send it again, with --resume auto, when its driver is lost; so many"
+                            " times.", "3"),
+            "driver-cpus": Flag("CPUs that the driver's process asks for; without, it lives on the"
+                                " head.", "1"),
             "driver-memory-gb": Flag("Memory that it asks for (10^9 bytes).", "4"),
         },
         "raygan submit --no-wait -- train --preset ring8-gap --name mine",
@@ -205,23 +221,30 @@ VERBS: dict[str, Verb] = {
     "watch": Verb(
         "follow a running run, in the terminal or (--web) in a browser", *RUN,
         {
-            "web": Flag("Serve a live page."), "host": Flag("Where that page listens.", "127.0.0.1"),
-            "port": Flag("Of that page.", "8266"), "every": Flag("Seconds between two looks.", "2"), "address": ADDRESS,
+            "web": Flag("Serve a live page."),
+            "host": Flag("Where that page listens.", "127.0.0.1"),
+            "port": Flag("Of that page.", "8266"), "every": Flag("Seconds between two looks.", "2"),
+            "address": ADDRESS,
         },
         "raygan watch latest --web",
     ),
     "status": Verb(
-        "a run, now: players, scores, warnings", *RUN, {"address": ADDRESS, "json": JSON}, "raygan status latest"
+        "a run, now: players, scores, warnings", *RUN, {"address": ADDRESS, "json": JSON},
+        "raygan status latest"
     ),
     "scale": Verb(
         "let members join or leave while the run goes on", *RUN,
-        {"pairs": Flag("How many there are to be.", "8"), "address": ADDRESS}, "raygan scale mine --pairs 8",
+        {"pairs": Flag("How many there are to be.", "8"), "address": ADDRESS},
+        "raygan scale mine --pairs 8",
     ),
-    "stop": Verb("let a running run save a checkpoint and end", *RUN, {"address": ADDRESS}, "raygan stop mine"),
+    "stop": Verb("let a running run save a checkpoint and end", *RUN, {"address": ADDRESS},
+                 "raygan stop mine"),
     "serve": Verb(
-        "a run's generator behind HTTP, on Ray Serve: a run, an export, or hf://ORGANISATION/NAME", "RUN|FOLDER|hf://..", (1, 1),
+        "a run's generator behind HTTP, on Ray Serve: a run, an export, or hf://ORGANISATION/NAME",
+        "RUN|FOLDER|hf://..", (1, 1),
         {
-            "from": FROM, "reject": REJECT, "host": Flag("Where it listens.", "127.0.0.1"), "port": Flag("Of the address.", "8000"),
+            "from": FROM, "reject": REJECT, "host": Flag("Where it listens.", "127.0.0.1"),
+            "port": Flag("Of the address.", "8000"),
             "replicas": Flag("Processes that answer.", "2"),
             "every": Flag("Seconds between two looks for a newer checkpoint.", "5"),
             "address": ADDRESS, "trust-code": TRUST,
@@ -229,7 +252,8 @@ VERBS: dict[str, Verb] = {
         "raygan serve latest --port 8000",
     ),
     "fetch": Verb(
-        "copy the folder of a run here that was submitted (its name, RUN_DIR/NAME, or its job), or lies in a bucket", *RUN,
+        "copy the folder of a run here that was submitted (its name, RUN_DIR/NAME, or its job), or"
+        " lies in a bucket", *RUN,
         {"to": Flag("Folder to copy it into.", "runs"), "address": DASHBOARD},
         "raygan fetch mine --to here",
     ),
@@ -239,7 +263,8 @@ VERBS: dict[str, Verb] = {
             "run-dir": RUN_DIR, "resume": Flag("Leave out what is done, go on with what is not."),
             "samples": Flag("Draws, instead of the file's.", "20"),
             "max-concurrent": Flag("Trials at once, at most.", "2"),
-            "track": Flag("Trackers that each trial is told to, instead of the file's.", "wandb,tensorboard"),
+            "track": Flag("Trackers that each trial is told to, instead of the file's.",
+                          "wandb,tensorboard"),
             "address": ADDRESS,
             "dry-run": Flag("List the trials, with what they cost; start nothing."),
         },
@@ -250,13 +275,15 @@ VERBS: dict[str, Verb] = {
         {
             "seeds": Flag("Runs of each kind, at seeds 0, 1, ..", "5"),
             "quick": Flag("Short runs of two seeds: shows that it works, proves nothing."),
-            "run-dir": Flag("Folder of the runs; what is there and done is taken as it is.", "runs/reproduce"),
+            "run-dir": Flag("Folder of the runs; what is there and done is taken as it is.",
+                            "runs/reproduce"),
             "address": Flag("Train on this cluster; without it, in this process.", "auto"),
         },
         "raygan reproduce gap-fig3 --quick",
     ),
     "dashboards": Verb(
-        "install Grafana dashboards and alerts, or check them against a Prometheus", "install|check", (1, 1),
+        "install Grafana dashboards and alerts, or check them against a Prometheus",
+        "install|check", (1, 1),
         {
             "to": Flag("install: folder to write.", "grafana"),
             "prometheus": Flag("check: whom to ask.", "http://127.0.0.1:9090"),
@@ -273,10 +300,13 @@ VERBS: dict[str, Verb] = {
         "raygan runs",
     ),
     "new": Verb(
-        "write a loss, network, data set, strategy or metric of your own to begin from, with its test",
-        "loss|network|data|strategy|metric NAME", (2, 2), {"to": Flag("Folder to write into.", ".")}, "raygan new loss focal",
+        "write a loss, network, data set, strategy or metric of your own to begin from, with its"
+        " test",
+        "loss|network|data|strategy|metric NAME", (2, 2),
+        {"to": Flag("Folder to write into.", ".")}, "raygan new loss focal",
     ),
-    "presets": Verb("list presets, or show one with what each setting means", "[NAME]", (0, 1), {}, "raygan presets ring8-gap"),
+    "presets": Verb("list presets, or show one with what each setting means", "[NAME]", (0, 1), {},
+                    "raygan presets ring8-gap"),
     "completion": Verb(
         "print what makes a shell complete verbs, flags, names and runs", "bash|zsh", (1, 1), {},
         'eval "$(raygan completion bash)"',

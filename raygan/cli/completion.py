@@ -41,9 +41,11 @@ complete -o default -F _raygan raygan
 """`-o default`: where no word fits, files."""
 ZSH = "autoload -U +X bashcompinit && bashcompinit\n"
 ARGUMENTS: dict[str, Callable[[], list[str]]] = {
-    "presets": presets, "dashboards": lambda: ["install", "check"], "completion": lambda: ["bash", "zsh"],
+    "presets": presets,
+    "dashboards": lambda: ["install", "check"],
+    "completion": lambda: ["bash", "zsh"],
     "new": lambda: ["loss", "network", "data", "strategy", "metric"],
-}  # fmt: skip
+}
 """Verbs whose first argument is one of some words."""
 
 
@@ -51,7 +53,8 @@ def script(shell: str) -> str:
     """For the shell to evaluate. Raises ConfigError for one that is not known."""
     if shell not in ("bash", "zsh"):
         raise ConfigError(
-            f"completion: {shell!r} is no shell that is known. {did_you_mean(shell, ('bash', 'zsh'))}"
+            f"completion: {shell!r} is no shell that is known."
+            f" {did_you_mean(shell, ('bash', 'zsh'))}"
         )
     values = {
         "preset": presets(),
@@ -62,9 +65,11 @@ def script(shell: str) -> str:
         verbs=" ".join(VERBS),
         values=_cases({f"--{name}": words for name, words in values.items()}, 4),
         flags=_cases({name: flags_of(name) for name in VERBS}, 12),
-        of_runs="|".join(name for name, verb in VERBS.items() if "RUN" in verb.arguments.split()[:1]),
+        of_runs="|".join(
+            name for name, verb in VERBS.items() if "RUN" in verb.arguments.split()[:1]
+        ),
         arguments=_cases({name: words() for name, words in ARGUMENTS.items()}, 12),
-    )  # fmt: skip
+    )
     return (ZSH if shell == "zsh" else "") + text.rstrip()
 
 

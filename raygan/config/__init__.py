@@ -1,13 +1,15 @@
 """What a run is: settings, where each value came from, and the components that they name.
 
-    default < preset < files in order < flags          resolve() merges, remembers the origin of each value
-    {"name": "sgan", "messenger_steps": 5}             a component: `name` is a file in a package ("strategies/sgan/strategy.py"),
-                                                       the rest are the fields of the one Component
-                                                       class in it
+    default < preset < files in order < flags    resolve() merges, remembers the origin of each
+                                                 value
+    {"name": "sgan", "messenger_steps": 5}       a component: `name` is a file in a package
+                                                 ("strategies/sgan/strategy.py"), the rest are the
+                                                 fields of the one Component class in it
 
     section <- pair, resources, failures, intervals    a group of settings each
     run                                                Config: all of them
-    files -> resolving                                 presets and YAML; laid over each other, checked
+    files -> resolving                                 presets and YAML; laid over each other,
+                                                       checked
     dotted                                             nested settings as paths
 
 A new loss, network, data set or strategy is therefore one new file; nothing here knows their names.
@@ -35,8 +37,8 @@ from raygan.config.section import Section, Travels
 
 __all__ = [
     "BATCHED_BELOW", "DEFAULT_PRESET", "KINDS", "PRESETS", "SCHEDULED",
-    "Action", "CheckpointConfig", "Component", "Config", "EvaluationConfig", "FailuresConfig", "PairConfig", "PairGroup",
-    "Resolved", "ResourcesConfig", "ScheduleConfig", "Section", "Spec", "Tempo", "Travels",
-    "dotted", "full_dump", "load_component", "load_parts", "merge", "names", "preset_values", "presets", "read_yaml", "resolve",
-    "settings_of", "shorthand", "validate",
+    "Action", "CheckpointConfig", "Component", "Config", "EvaluationConfig", "FailuresConfig",
+    "PairConfig", "PairGroup", "Resolved", "ResourcesConfig", "ScheduleConfig", "Section", "Spec",
+    "Tempo", "Travels", "dotted", "full_dump", "load_component", "load_parts", "merge", "names",
+    "preset_values", "presets", "read_yaml", "resolve", "settings_of", "shorthand", "validate",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""How a pair trains: rates, optimizer, noise, averages, and where they go in the course of a run."""
+"""How a pair trains: rates, optimizer, noise, averages, and where they go during a run."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class ScheduleConfig(Section):
         """The value of a setting at a step of a run of `total` steps: start + (end - start) w, w =
         (1 - cos(pi t)) / 2 or t.
 
-        >>> ScheduleConfig(lr=0.5).at("lr", 1.0, 50, 100), ScheduleConfig(lr=0.5, steps=10).at("lr", 1.0, 50, 100)
-        (0.75, 0.5)
+        >>> [ScheduleConfig(lr=0.5, steps=n).at("lr", 1.0, 50, 100) for n in (None, 10)]
+        [0.75, 0.5]
         """
         end: float | None = getattr(self, name)
         if end is None:

@@ -47,7 +47,8 @@ def full_dump(config: Config) -> dict[str, Any]:
 
 
 def _yaml_lines(
-    values: Mapping[str, Any], origins: Mapping[str, str], texts: Mapping[str, str], path: str = "", indent: str = ""
+    values: Mapping[str, Any], origins: Mapping[str, str], texts: Mapping[str, str], path: str = "",
+    indent: str = ""
 ) -> list[str]:  # fmt: skip
     lines: list[str] = []
     for key, value in values.items():

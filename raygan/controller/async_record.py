@@ -4,11 +4,14 @@ schedule`).
 All that is left to chance in async is what a player finds when it looks at the board, and at which
 of its steps. So a round's looks are noted where they are made, and travel beside its report:
 
-    actor   Noted (a board)  -->  Recording: a Round  --beside the report-->  driver: Schedule  -->  schedule.jsonl
+    actor   Noted (a board)  -->  Recording: a Round  --beside the report-->
+    driver  Schedule  -->  schedule.jsonl
 
-    {"k": "begin", "epoch", "config", "torch", "parts"}         an attempt, and the parts that it began from
+    {"k": "begin", "epoch", "config", "torch", "parts"}       an attempt, and the parts that it
+                                                              began from
     {"k": "round", "p", "from", "n", "to", "beats", "of", "reads", ["pack"], ["again"]}
-    {"k": "save" | "part" | "swap" | "join" | "back", ...}      what happens to a player between two rounds
+    {"k": "save" | "part" | "swap" | "join" | "back", ...}    what happens to a player between two
+                                                              rounds
 
 A line is written when the driver hears of it. So of one player they stand in the order in which
 things happened; of two players only what one has read of the other tells. Swaps, members and what
@@ -39,8 +42,8 @@ FILE = "schedule.jsonl"
 
 @dataclass
 class Note:
-    """One look at the board, at the reader's `beats`: versions that it found, by shelf, in the order in
-    which they came; or whom it looks at from now on.
+    """One look at the board, at the reader's `beats`: versions that it found, by shelf, in the
+    order in which they came; or whom it looks at from now on.
     """
 
     at: int
@@ -140,7 +143,7 @@ class Noted:
             self.notes.append(Note(self.player.beats, members=members))
 
     def _found(self, found: dict[str, Publication]) -> dict[str, Publication]:
-        """Several looks between two beats are one, unless they found something newer on one shelf."""
+        """Looks between two beats are one, unless they found something newer on one shelf."""
         if found:
             at, reads = self.player.beats, {s: p.version for s, p in found.items()}
             last = self.notes[-1] if self.notes else None

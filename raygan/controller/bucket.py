@@ -1,12 +1,15 @@
 """A run's journal and checkpoints in an object store (S3, Google Cloud, Azure), through obstore.
 
-    journal/00000001.jsonl/00000000          made by one writer alone (conditional put): the epoch is its own
+    journal/00000001.jsonl/00000000          made by one writer alone (conditional put):
+                                             the epoch is its own
     journal/00000001.jsonl/00000001 ...      what was appended, an object each, conditional too
-    checkpoints/00000500.3f2a9c1b04de/...    parts, the manifest last; the name is of this attempt alone
+    checkpoints/00000500.3f2a9c1b04de/...    parts, the manifest last;
+                                             the name is of this attempt alone
 
 A store has no rename, no append and no fsync. It has a put that is atomic and durable on return,
-and one that fails where the object exists: on that all rests. What a list does not show yet is asked
-for by its name, since numbers have no gaps. A reply may be lost: then what lies there is read.
+and one that fails where the object exists: on that all rests. What a list does not show yet is
+asked for by its name, since numbers have no gaps. A reply may be lost:
+then what lies there is read.
 """
 
 from __future__ import annotations
@@ -53,7 +56,7 @@ class BucketStorage:
         """Of as many segments as it takes."""
         return self.logs.tail(name, size)
 
-    # -------------------------------------------------------------------------------------------------
+    # ----------------------------------------------------------------------------------------------
     # whole objects
 
     def write(self, name: str, raw: bytes) -> None:
@@ -97,7 +100,7 @@ class BucketStorage:
         for each in [*names, name]:
             self.objects.delete(each)
 
-    # -------------------------------------------------------------------------------------------------
+    # ----------------------------------------------------------------------------------------------
     # folders that are there as a whole
 
     def stage(self, folder: str, by: int) -> str:
@@ -119,8 +122,8 @@ class BucketStorage:
 
 
 class Logs:
-    """What is appended to, as numbered segments, of one writer each: `journal/00000001.jsonl/00000007`.
-    The first holds a token, which tells whose the log is.
+    """What is appended to, as numbered segments, of one writer each:
+    `journal/00000001.jsonl/00000007`. The first holds a token, which tells whose the log is.
     """
 
     def __init__(self, objects: Objects) -> None:

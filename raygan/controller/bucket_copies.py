@@ -1,9 +1,11 @@
 """The local side of runs that lie in a bucket: what many modules read and write by plain paths.
 
-    <cache>/raygan/buckets/<key>/             a view: what was fetched last, brought up to date at each look
-    <cache>/raygan/buckets/<key>.<host>.<pid>/   a driver's own; `mirror.Mirror` sends what changes in it
-        address                               s3://bucket/prefix, which `key` is made of
-        <run>/                                run.json, config.json, logs, samples, report ...
+    <cache>/raygan/buckets/<key>/        a view: what was fetched last, brought up to date at each
+                                         look
+    <cache>/raygan/buckets/<key>.<host>.<pid>/
+                                         a driver's own; `mirror.Mirror` sends what changes in it
+        address                          s3://bucket/prefix, which `key` is made of
+        <run>/                           run.json, config.json, logs, samples, report ...
 
 Journal and checkpoints are in the bucket only, and `storage_of` such a folder is the bucket's. The
 address stands outside the run's folder: whoever brings a folder cannot name a bucket in it.
@@ -161,7 +163,7 @@ def _made(address: str, name: str) -> Path:
     return folder
 
 
-# -----------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # bringing
 
 

@@ -1,9 +1,10 @@
 """Checkpoints: `checkpoints/<name>/` with one part a player and a manifest that names the SHA-256
 of each.
 
-write:  name.tmp/part ... part, manifest.json    fsync each    rename the folder    fsync its parent    one journal record
-read:   newest first, what the journal's index names; every part is checked against the manifest, and that against the journal,
-        before it is used; what is damaged or gone is told, never used
+write:  name.tmp/part ... part, manifest.json, fsync each; rename the folder, fsync its parent;
+        one journal record
+read:   newest first, what the journal's index names; every part is checked against the manifest,
+        and that against the journal, before it is used; what is damaged or gone is told, never used
 
 Each has a name of its own: its step, numbered where that is taken. Nothing that was committed is
 touched before the next record has made it superfluous.
@@ -86,7 +87,8 @@ def write_checkpoint(
         index = [e for e in journal.index if e.promised or e.folder in there]
         journal.snapshot(
             "checkpoint", promise([*index, entry], keep, best, there), step=entry.step, folder=name,
-            steps=checkpoint.steps, manifest=entry.manifest, bytes=sum(len(r) for r in checkpoint.parts.values()),
+            steps=checkpoint.steps, manifest=entry.manifest,
+            bytes=sum(len(r) for r in checkpoint.parts.values()),
         )  # fmt: skip
     except OSError:
         # it may be no full disk: a driver that has taken over clears our attempt away, and that is
@@ -112,8 +114,10 @@ def _put(journal: Journal, checkpoint: Checkpoint, folder: str) -> tuple[str, by
         for player, raw in checkpoint.parts.items():
             storage.write(f"{place}/{player}.safetensors", raw)
             parts[player] = {
-                "sha256": hashlib.sha256(raw).hexdigest(), "bytes": len(raw), "step": checkpoint.steps[player],
-            }  # fmt: skip
+                "sha256": hashlib.sha256(raw).hexdigest(),
+                "bytes": len(raw),
+                "step": checkpoint.steps[player],
+            }
         manifest = json.dumps(
             {
                 "format": FORMAT,

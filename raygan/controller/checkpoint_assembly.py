@@ -2,9 +2,10 @@
 
     asked(Save)   fixes the members of that step's cut: all that count at that moment
     take(Save)    a part                        \
-    leave(p)      owes nothing any more          >  -> cuts that this makes whole, to be committed in this order
-    lose(p, ...)  died, to come back            /
-    join(p)       belongs to all cuts that are under way; -> those that it has to give its part for at once
+    leave(p)      owes nothing any more          >  -> cuts that this makes whole, to be committed
+    lose(p, ...)  died, to come back            /      in this order
+    join(p)       belongs to all cuts that are under way; -> those that it has to give its part for
+                  at once
     committed     on disk: who has which part there
 
 In async players pass a step at different times. Where networks are swapped, each gives its part
@@ -187,7 +188,7 @@ class Assembly:
         }
 
     def holds(self, done: Mapping[str, int]) -> bool:
-        """Is the newest committed checkpoint one of exactly these players at exactly these steps?"""
+        """Is the newest committed checkpoint one of just these players at just these steps?"""
         return self.steps == dict(done)
 
     def _whole(self) -> list[Cut]:

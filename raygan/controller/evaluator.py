@@ -3,7 +3,8 @@
     evaluate("pair-03", 400, vector) -> rows for metrics.jsonl, and a few samples to look at
 
 One generator and the mixture of all pairs are always reported apart: the mixture's samples are an
-equal share of each pair's (of parts of the data by their sizes), gathered as the pairs reach the step.
+equal share of each pair's (of parts of the data by their sizes),
+gathered as the pairs reach the step.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class Sampler:
         self.networks: dict[str, nn.Module] = {}
 
     def network(self, player: str) -> nn.Module:
-        """The player's generator, in eval mode, to be overwritten by a vector; one a kind of pair."""
+        """The player's generator, in eval mode, to be filled from a vector; one a kind of pair."""
         own = self.setup.config.of(player)
         key = json.dumps(own.network, sort_keys=True)
         if key not in self.networks:

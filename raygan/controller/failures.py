@@ -1,11 +1,12 @@
 """What to do about a failure: one decision a kind, and a budget for each.
 
-    death      a player's process is gone            oom        the node killed it for memory
-    hang       no progress within the lease          node       the machine under it is gone
-    preempted  its machine gave notice (notices.py)  non_finite NaN or infinity that rolling back did not cure
-    head       Ray's own GCS or raylet is gone
+    death      a player's process is gone            oom         the node killed it for memory
+    hang       no progress within the lease          node        the machine under it is gone
+    preempted  its machine gave notice (notices.py)  non_finite  NaN or infinity that rolling back
+    head       Ray's own GCS or raylet is gone                   did not cure
 
-    restart    from the journal's head: in async the player alone where its strategy allows that, else everybody
+    restart    from the journal's head: in async the player alone where its strategy
+               allows that, else everybody
     without    the others go on from the last checkpoint without it; the run ends degraded (exit 4)
     stop       the run ends; it can be resumed
 

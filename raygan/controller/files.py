@@ -21,8 +21,8 @@ from pathlib import Path
 from raygan.errors import ConfigError
 
 FILES = (
-    "run.json", "config.json", "metrics.jsonl", "events.jsonl", "metrics.parquet", "scale.json", "stop.json", "mixture.json",
-    "best.json", "summary.json", "trackers.json", "schedule.jsonl",
+    "run.json", "config.json", "metrics.jsonl", "events.jsonl", "metrics.parquet", "scale.json",
+    "stop.json", "mixture.json", "best.json", "summary.json", "trackers.json", "schedule.jsonl",
 )  # fmt: skip
 FOLDERS = ("journal", "checkpoints", "samples", "report")
 STALE_S = 60.0

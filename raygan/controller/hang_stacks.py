@@ -1,5 +1,5 @@
-"""The stacks of a process that hung (actors/hang_stacks.py takes them): in short for the event, whole in
-`logs/`.
+"""The stacks of a process that hung (actors/hang_stacks.py takes them):
+in short for the event, whole in `logs/`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ def last_frames(text: str) -> list[str]:
     """Of the thread that works: the one with most frames of ours; innermost first. Else the line
     that says why there are none.
 
-    >>> last_frames('Thread 0x1 (most recent call first):\\n  File "/x/raygan/gan/steps.py", line 3 in step\\n')
+    >>> frame = '  File "/x/raygan/gan/steps.py", line 3 in step'
+    >>> last_frames(f"Thread 0x1 (most recent call first):\\n{frame}\\n")
     ['steps.py:3 in step']
     """
     threads = re.split(r"^(?:Current thread|Thread) .*$", text, flags=re.MULTILINE)[1:]

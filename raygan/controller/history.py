@@ -1,7 +1,8 @@
 """The journal: what a run has committed, in order, by one writer at a time (journal.py).
 
-    journal/00000001.jsonl    epoch 1:  open, swap, checkpoint, swap, ...        one record a line, fsynced, never rewritten
+    journal/00000001.jsonl    epoch 1:  open, swap, checkpoint, swap, ...
     journal/00000002.jsonl    epoch 2:  open(prev = the last record of epoch 1 that it saw), ...
+                              one record a line, fsynced, never rewritten
 
 record = {"seq", "epoch", "kind", "time", ..., "prev": sha of the record before, "sha": SHA-256 of
 all that}

@@ -27,7 +27,7 @@ from raygan.strategies.partition import own_parts
 
 @contextmanager
 def told(player: str) -> Iterator[None]:
-    """Raises PlayerDied for what would have ended this player's process: memory, or a device lost."""
+    """Raises PlayerDied for what would have ended this player's process: memory, a lost device."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
@@ -143,7 +143,8 @@ class InlineExecutor:
         first: dict[str | None, Order] = {}
         for waiting in self.queue:
             first.setdefault(getattr(waiting, "player", None), waiting)
-        # only where it is the next that the other one is to do: each player's orders keep their order
+        # only where it is the next that the other one is to do:
+        # each player's orders keep their order
         others = [o for o in first.values() if isinstance(o, Train) and o.player in home]
         self.queue = deque(o for o in self.queue if o not in others)
         orders = sorted([order, *others], key=lambda o: home.index(o.player))

@@ -1,5 +1,5 @@
-"""The journal's writer: one at a time, of one epoch. What its records are, and how they are read, is in
-history.py.
+"""The journal's writer: one at a time, of one epoch. What its records are,
+and how they are read, is in history.py.
 
 Whoever makes the file of the next epoch first (exclusive create: the storage decides, no name
 server does) is the writer from then on. An older writer that is still alive, behind a partition
@@ -43,9 +43,12 @@ class Journal:
 
     @classmethod
     def open(
-        cls, storage: Storage, clock: Callable[[], float] = time.time, after: int | None = None,  # noqa: TID251  shown only
+        cls,
+        storage: Storage,
+        clock: Callable[[], float] = time.time,  # noqa: TID251  shown only
+        after: int | None = None,
         found: Sequence[Entry] = (),
-    ) -> Journal:  # fmt: skip
+    ) -> Journal:
         """Take the next epoch. `after`: only if that is still the newest one. `found`: the index
         where there is no journal.
 

@@ -43,7 +43,7 @@ class Ledger:
     def begin(
         cls, players: Sequence[str], steps: Mapping[str, int], extra: Mapping[str, Any]
     ) -> Ledger:
-        """From a checkpoint's steps and its `extra` (both empty for a new run); everybody is ready."""
+        """From a checkpoint's steps and `extra` (both empty for a new run); everybody is ready."""
         out = cls(
             {p: steps.get(p, 0) for p in players},
             dict(extra.get("swapped", {})),

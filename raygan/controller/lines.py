@@ -165,8 +165,10 @@ NEEDED: dict[str, dict[str, type | tuple[type, ...]]] = {
 def told_by_a_run(row: Object) -> bool:
     """Is this a line as a run writes it?
 
-    >>> told_by_a_run({"kind": "train", "step": 5, "player": "pair-00", "steps": 5}), told_by_a_run({"kind": "train", "step": 5})
-    (True, False)
+    >>> told_by_a_run({"kind": "train", "step": 5, "player": "pair-00", "steps": 5})
+    True
+    >>> told_by_a_run({"kind": "train", "step": 5})
+    False
     """
     kind, step = row.get("kind"), row.get("step")
     if not isinstance(kind, str) or not isinstance(step, int | float):

@@ -171,7 +171,7 @@ class Telemetry:
 
 
 def cut_torn_line(handle: int) -> None:
-    """A writer that was killed may have left half a line at the end: cut it off before appending."""
+    """A killed writer may have left half a line at the end: cut it off before appending."""
     end = os.lseek(handle, 0, os.SEEK_END)
     at = end
     while at > 0:

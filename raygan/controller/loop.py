@@ -1,15 +1,16 @@
 """One attempt of a run: from a checkpoint to the end, or until somebody dies whom the others cannot
 do without.
 
-tick     notices, members, then orders: what the strategy wants, within what these leave of it  -->  executor
-handle   what was carried out  -->  recorded, scored, saved; what is due because of it is asked for
+tick     notices, members, then orders: what the strategy wants,
+         within what these leave of it --> executor
+handle   what was carried out --> recorded, scored, saved; what is due because of it is asked for
 
-who decides                                   what it decides                      who carries it out
-strategy      (strategies/)                   Train, Swap                          the executor
-Membership    a request to scale              Leave, Enter, Admit, Answer ...      carry_out
-recovery      a death, NaN                    Revive | Restart, Retire, Stop       revived | Controller
-Notices       a machine that is to go         all halt, or one moves alone         tick | handle
-Saving        a cut whose parts are all in    commit                               itself
+who decides                                what it decides                  who carries it out
+strategy    (strategies/)                  Train, Swap                      the executor
+Membership  a request to scale             Leave, Enter, Admit, Answer ...  carry_out
+recovery    a death, NaN                   Revive | Restart, Retire, Stop   revived | Controller
+Notices     a machine that is to go        all halt, or one moves alone     tick | handle
+Saving      a cut whose parts are all in   commit                           itself
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Who is to be a member: of which numbers a request is carried out, and which cannot be.
 
-Numbers are never given twice: whoever leaves takes its number along, whoever joins gets the next one.
+Numbers are never given twice: whoever leaves takes its number along,
+whoever joins gets the next one.
 """
 
 from __future__ import annotations

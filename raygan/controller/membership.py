@@ -11,9 +11,9 @@ the journal says at which.
 
 A request stays in its file until a checkpoint with its members is committed, with what was decided
 when it was taken up (the members, the step). So who is taken back to a checkpoint before that, by a
-death or a new life of the run, changes again, into the same members at the same step; where there is
-no checkpoint yet, all begin with them. After TRIES times it is refused: what it asks for may be what
-takes the run back.
+death or a new life of the run, changes again, into the same members at the same step; where there
+is no checkpoint yet, all begin with them. After TRIES times it is refused:
+what it asks for may be what takes the run back.
 
 Players that died in async come back by the same door: they have left, the others go on, and they
 join again under their own numbers, from their parts of the last checkpoint. A request waits for
@@ -234,8 +234,8 @@ class Membership:
 
 
 class Meeting:
-    """lockstep: the step at which everybody stops, so that members can change there. In async nobody
-    has to.
+    """lockstep: the step at which everybody stops, so that members can change there.
+    In async nobody has to.
     """
 
     def __init__(self, state: RunState) -> None:

@@ -2,7 +2,8 @@
 samples, report. Nothing rests on it; journal and checkpoints go to the bucket themselves.
 
     a file that has changed    put as a whole; one that is gone is removed
-    metrics.jsonl              metrics.jsonl/<epoch>-<number>: whole lines; the last one grows up to 1 MiB
+    metrics.jsonl              metrics.jsonl/<epoch>-<number>: whole lines;
+                               the last one grows up to 1 MiB
 
 Every few seconds, before each checkpoint is recorded (so that a run that goes on from it has all
 rows of before it), and at the end. What cannot be sent is tried again, counted and told (W203).
@@ -138,9 +139,12 @@ class Mirror(Listener):
         if self.behind:
             why = next(iter(self.behind.values())).strerror
             NOTES.warning(
-                "not in %s: %s (%s); they are in %s", self.storage.objects.address, ", ".join(self.behind), why,
+                "not in %s: %s (%s); they are in %s",
+                self.storage.objects.address,
+                ", ".join(self.behind),
+                why,
                 self.root,
-            )  # fmt: skip
+            )
 
     def push(self) -> None:
         """Send what has changed."""

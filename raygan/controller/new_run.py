@@ -1,7 +1,8 @@
-"""A run's folder as it comes into being: under a hidden name, `.NAME.TOKEN.HOST.PID.making`, which is
-renamed once all is in it, the first record and `start_from`'s checkpoint included (decision 53).
+"""A run's folder as it comes into being: under a hidden name, `.NAME.TOKEN.HOST.PID.making`, which
+is renamed once all is in it, the first record and `start_from`'s checkpoint included (decision 53).
 
-made -> (config, code, journal, ...) -> publish      killed in between: no run, and the next start clears it away
+made -> (config, code, journal, ...) -> publish
+killed in between: no run, and the next start clears it away
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ class NameTaken(ConfigError):
 
 
 def hidden(name: str) -> str:
-    """What a run is called while it is made. A token, since one process may make several at once."""
+    """What a run is called while it is made.
+
+    A token, since one process may make several at once.
+    """
     return f".{name}.{secrets.token_hex(4)}.{platform.node()[:60]}.{os.getpid()}.making"
 
 

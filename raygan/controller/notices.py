@@ -1,15 +1,18 @@
 """What the executor tells beside what it carries out: mishaps that are mended already, and machines
 that have given notice.
 
-    mishaps  -> an event and W201; a score that is missing: an event, W207, and the run ends degraded (exit 4)
-    leaving  -> async, where the player comes back alone: its state now, then a Join elsewhere from just that; the others never stop
+    mishaps  -> an event and W201; a score that is missing: an event, W207, and the run ends
+                degraded (exit 4)
+    leaving  -> async, where the player comes back alone: its state now, then a Join elsewhere from
+                just that; the others never stop
                 else: all halt at one step (lockstep) or where they are (async), one checkpoint, and
                 a restart elsewhere from it
 
 So a machine that is taken away with notice costs nobody a step. One that goes before all that is
 done is a lost node, as ever.
 
-Notices decides who moves how; Moves has those that move alone; Owed the scores that nobody waits for.
+Notices decides who moves how; Moves has those that move alone;
+Owed the scores that nobody waits for.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Requests to an object store, through obstore: few kinds, each all or nothing, with errors that are
-OSError and tell no secret.
+"""Requests to an object store, through obstore: few kinds, each all or nothing, with errors that
+are OSError and tell no secret.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ RETRIES = {"max_retries": 6, "retry_timeout": timedelta(seconds=60)}
 HASTY = {"max_retries": 1, "retry_timeout": timedelta(seconds=10)}
 """For the first question: somebody waits at the command line."""
 SETTINGS = {
-    "s3": "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION (and AWS_ENDPOINT_URL of another store)",
+    "s3": (
+        "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION (and AWS_ENDPOINT_URL of another"
+        " store)"
+    ),
     "gs": "GOOGLE_APPLICATION_CREDENTIALS",
     "az": "AZURE_STORAGE_ACCOUNT_NAME, AZURE_STORAGE_ACCOUNT_KEY",
 }
@@ -143,7 +146,8 @@ def _reason(kind: str, text: str) -> str:
 
 def open_objects(address: str, retries: dict[str, Any] | None = None) -> Objects:
     """Of `s3://bucket/prefix`, gs:// and az://container/prefix; credentials and endpoint are what
-    AWS_*, GOOGLE_* and AZURE_* say. Raises ConfigError without the library, or where these are wrong.
+    AWS_*, GOOGLE_* and AZURE_* say. Raises ConfigError without the library,
+    or where these are wrong.
     """
     scheme, bucket, prefix = split_address(address)
     try:
@@ -166,7 +170,7 @@ def open_objects(address: str, retries: dict[str, Any] | None = None) -> Objects
 
 
 def refuse_unreachable(address: str) -> None:
-    """Raises ConfigError, one line, where the bucket does not answer or does not let this user in."""
+    """Raises ConfigError, one line, where the bucket does not answer or let this user in."""
     objects = open_objects(address, HASTY)
     from obstore.exceptions import BaseError
 

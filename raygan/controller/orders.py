@@ -5,10 +5,12 @@
 Orders to one player are carried out in the order in which they were submitted. A swap has two
 halves with the journal record, its one commit point, between them:
 
-    Swap    each giver hands over a copy of its network; nobody has changed yet       (a death here: nothing has happened)
+    Swap    each giver hands over a copy of its network; nobody has changed yet
+                (a death here: nothing has happened)
     record  the controller appends it to the journal, fsynced
-    Adopt   each taker takes up what the record says        (a death here: the run goes back to its last checkpoint, which lies
-                                                             on one side of the record)
+    Adopt   each taker takes up what the record says
+                (a death here: the run goes back to its last checkpoint, which lies on one side of
+                the record)
 """
 
 from __future__ import annotations
@@ -94,7 +96,7 @@ Order = Train | Swap | Adopt | Save | Evaluate | Join
 
 @dataclass(frozen=True)
 class Scored:
-    """What an evaluation gives: rows of numbers, and some samples to look at, by who they are of."""
+    """What an evaluation gives: rows of numbers, and some samples to look at, by whose they are."""
 
     rows: list[dict[str, Any]]
     samples: dict[str, npt.NDArray[np.generic]] = field(default_factory=dict)

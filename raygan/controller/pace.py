@@ -1,17 +1,17 @@
 """async: nobody runs away from the others.
 
-strategy.decide --> orders --> paced --> orders that end at most `max_ahead` steps ahead of the slowest,
-                                         and who has to wait for that
+strategy.decide --> orders --> paced --> orders that end at most `max_ahead` steps ahead of the
+                                         slowest, and who has to wait for that
 
-What a player learns from is what the others are by then. One on a machine to itself would use up its
-steps against networks that have made a twentieth of theirs. Called by whoever asks a strategy for
-orders (`loop.py`, `turns.py`); in lockstep strategies see to it themselves.
+What a player learns from is what the others are by then. One on a machine to itself would use up
+its steps against networks that have made a twentieth of theirs. Called by whoever asks a strategy
+for orders (`loop.py`, `turns.py`); in lockstep strategies see to it themselves.
 
 Those that wait for each other within their rounds (`strategy.waits_within`) are not held for each
 other here as well: the first would wait outside for the last, which waits inside for the first's
 next step. They keep to the bound themselves. For all others they are one body, as far as the first
-of them: whoever waited for the last would be waited for by the first. So these may be twice the bound
-ahead of the last.
+of them: whoever waited for the last would be waited for by the first.
+So these may be twice the bound ahead of the last.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """What came back, as rows, events, scores and named warnings.
 
-trained(order, report)  -->  pending row  -->  row of metrics.jsonl, at a checkpoint, an evaluation or the end
+trained(order, report)  -->  pending row  -->  row of metrics.jsonl, at a checkpoint, an evaluation
+                             or the end
 scored(order, scored)   -->  rows of metrics.jsonl, samples, the best score of each step
 offered(swap, cards)    -->  the swap's record in the journal
 """
@@ -138,8 +139,8 @@ class Recorder:
         done, taken = self.state.done, swap.moves
         moves: list[dict[str, Any]] = [
             {
-                "player": p, "from": s, "what": swap.what, "identity": cards[s].identity, "at": done[p],
-                "fingerprint": cards[s].fingerprint, "bytes": cards[s].nbytes,
+                "player": p, "from": s, "what": swap.what, "identity": cards[s].identity,
+                "at": done[p], "fingerprint": cards[s].fingerprint, "bytes": cards[s].nbytes,
             }
             for p, s in taken.items()
         ]  # fmt: skip

@@ -1,7 +1,9 @@
 """What a failure leads to: decided here from the run's state, carried out by the loop.
 
-underway(death)    async: those of one process come back, the others never stop      Revive ... | nobody
-together(failure)  everybody goes back to the newest checkpoint, or the run ends     Restart | Retire | Stop
+underway(death)    async: those of one process come back, the others never stop
+                       -> Revive ... | nobody
+together(failure)  everybody goes back to the newest checkpoint, or the run ends
+                       -> Restart | Retire | Stop
 
 `newest` reads the newest checkpoint that is whole, and names those that were passed over.
 """

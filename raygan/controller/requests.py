@@ -1,7 +1,7 @@
 """What others ask of a running run, as files in its folder, for whoever reaches that.
 
-    scale-<when>-<token>.json   `raygan scale`: one a request, so that of two at once neither is lost;
-                                the older one is answered first
+    scale-<when>-<token>.json   `raygan scale`: one a request, so that of two at once neither is
+                                lost; the older one is answered first
     scale.json                  the same, as raygan asked before 0.3
     stop.json                   `raygan stop`: two of them ask for the same
 

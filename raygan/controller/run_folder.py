@@ -63,8 +63,8 @@ class RunFolder:
         check_name(name)
         if bucket_copies.taken(path := on_disk(parent) / name):
             raise NameTaken(
-                f"run folder: {bucket_copies.shown(path)!r} exists already. Choose another --name, or"
-                f" `raygan resume {bucket_copies.shown(path)}`."
+                f"run folder: {bucket_copies.shown(path)!r} exists already. Choose another --name,"
+                f" or `raygan resume {bucket_copies.shown(path)}`."
             )
 
     @classmethod
@@ -90,7 +90,7 @@ class RunFolder:
             shutil.rmtree(folder.path, ignore_errors=True)
             raise
 
-    # -------------------------------------------------------------------------------------------------
+    # ----------------------------------------------------------------------------------------------
     # whole files
 
     def write(self, name: str, content: str | bytes) -> None:
@@ -130,7 +130,7 @@ class RunFolder:
             {f"samples/{step:08d}-{player}.npy": _npy(array) for player, array in arrays.items()}
         )
 
-    # --------------------------------------------------------------------------------------------------
+    # ----------------------------------------------------------------------------------------------
     # append-only
 
     def metric(self, **row: Any) -> None:
@@ -197,7 +197,8 @@ def find_run(path: str | Path) -> Path:
         place = bucket_copies.view(address)
         refuse_newer(place)
         return place
-    folder = Path(os.path.expanduser(on_disk(path)))  # noqa: PTH111  never fails, whoever's home it is
+    # os.path: it never fails, whoever's home it is
+    folder = Path(os.path.expanduser(on_disk(path)))  # noqa: PTH111
     bare = str(path) == folder.name and folder.name not in ("", ".", "..")
     for place in [folder, Path(RUNS) / folder] if bare else [folder]:
         if _is_run(place):
@@ -223,8 +224,8 @@ def find_run(path: str | Path) -> Path:
         )
     if is_export(folder):
         raise ConfigError(
-            f"run {str(path)!r} is an export, and no run folder. `raygan serve` and raygan.load(...)"
-            " take it; for all else name the run that it was made of."
+            f"run {str(path)!r} is an export, and no run folder. `raygan serve` and"
+            " raygan.load(...) take it; for all else name the run that it was made of."
         )
     hint = (
         did_you_mean(folder.name, [p.name for p in there])
@@ -238,11 +239,14 @@ def is_export(folder: str | Path) -> bool:
     """Has `raygan export` written it? A run folder has a config too, and a run.json."""
     there = expanded(folder)
     # os.path: a name that is too long is no file, and no error
-    return os.path.isfile(there / "config.json") and not os.path.exists(there / "run.json")  # noqa: PTH110, PTH113
+    return os.path.isfile(there / "config.json") and not os.path.exists(  # noqa: PTH110, PTH113
+        there / "run.json"
+    )
 
 
 def _is_run(folder: Path) -> bool:
-    return os.path.isfile(folder / "run.json")  # noqa: PTH113  any name will do, also one that no file can have
+    # os.path: any name will do, also one that no file can have
+    return os.path.isfile(folder / "run.json")  # noqa: PTH113
 
 
 def _plain(value: object) -> object:

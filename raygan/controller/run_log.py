@@ -60,7 +60,10 @@ class RunLog:
             self.warn("W202 damaged-checkpoint", f"{problem} An older one is used.")
 
     def not_written(self, name: str, error: OSError) -> None:
-        """A file that the run does not rest on found no room for the first time. Training goes on."""
+        """A file that the run does not rest on found no room for the first time.
+
+        Training goes on.
+        """
         text = f"{name}: {error.strerror}; the run goes on, and writes it when it can"
         self.warn("W203 file-not-written", text)
 

@@ -1,8 +1,10 @@
-"""From parts to a checkpoint: what is gathered is committed (committing.py), and no run ends without
-its last one.
+"""From parts to a checkpoint: what is gathered is committed (committing.py),
+and no run ends without its last one.
 
-Save done | a member left, died, joined  -->  assembly  -->  commit: folder, record, retention  -->  assembly.committed
-nobody has anything left to do           -->  last(): one more cut, unless the newest checkpoint is just what the players are
+Save done | a member left, died, joined  -->  assembly  -->  commit: folder, record, retention
+                                              -->  assembly.committed
+nobody has anything left to do           -->  last(): one more cut, unless the newest checkpoint
+                                              is just what the players are
 """
 
 from __future__ import annotations

@@ -112,8 +112,9 @@ class RunState:
         t = self.totals
         busy, waited = ({p: round(s, 3) for p, s in of.items()} for of in (t.busy, t.waited))
         return {
-            "elapsed": self.elapsed, "busy_seconds": busy, "swaps": t.swaps, "skipped_swaps": t.skipped,
-            "warnings": t.warnings, **({"waited_seconds": waited} if waited else {}),
+            "elapsed": self.elapsed, "busy_seconds": busy, "swaps": t.swaps,
+            "skipped_swaps": t.skipped, "warnings": t.warnings,
+            **({"waited_seconds": waited} if waited else {}),
         }  # fmt: skip
 
 

@@ -124,7 +124,7 @@ class Renaming:
 
 
 class LocalStorage(Renaming):
-    """A folder of this machine, or of a shared file system with atomic rename and exclusive create."""
+    """A folder here, or on a shared file system with atomic rename and exclusive create."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -211,8 +211,8 @@ class LocalStorage(Renaming):
 
 
 def linkless(root: Path, name: str) -> Path:
-    """The path of a name below `root`. Raises OSError where a part of it is a link: a run folder may
-    be somebody else's, and lead anywhere.
+    """The path of a name below `root`. Raises OSError where a part of it is a link: a run folder
+    may be somebody else's, and lead anywhere.
     """
     path = root
     for part in Path(name).parts:

@@ -1,7 +1,8 @@
 """What a run has done and spent in all its lives: a part of each snapshot in the journal, restored
 by whoever goes on.
 
-snapshot.totals  +  records after it (absorb)  +  rows of metrics.jsonl after it (catch_up)  ->  Totals of the next life
+snapshot.totals  +  records after it (absorb)  +  rows of metrics.jsonl after it (catch_up)
+                 ->  Totals of the next life
 """
 
 from __future__ import annotations

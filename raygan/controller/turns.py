@@ -32,7 +32,10 @@ def decided(
 def give_out(
     strategy: StrategyComponent, orders: Sequence[Order], ledger: Ledger, executor: Executor
 ) -> Sequence[Order]:
-    """Submit what a strategy has decided; -> the same. Raises RayganError of orders that cannot be."""
+    """Submit what a strategy has decided; -> the same.
+
+    Raises RayganError of orders that cannot be.
+    """
     for order in checked(strategy, orders, list(ledger.done)):
         ledger.submitted(order)
         executor.submit(order)

@@ -51,8 +51,8 @@ class Uneven:
 def idle_members(
     members: Sequence[str], swapped: Mapping[str, int], missed: int, unmet: float
 ) -> Iterator[tuple[str, str]]:
-    """At the end. swapped: each member's last swap; missed: swaps for which nobody was ready; unmet:
-    members of which the main player has no copy.
+    """At the end. swapped: each member's last swap; missed: swaps for which nobody was ready;
+    unmet: members of which the main player has no copy.
     """
     for player in members if missed else ():
         if not swapped.get(player):

@@ -18,15 +18,15 @@ from raygan.errors import ConfigError
 FORMAT = 2
 WARNING = "W206 other-machine"
 COMPARED = {
-    "raygan": ("versions", "raygan"), "commit": ("git",), "torch": ("versions", "torch"), "numpy": ("versions", "numpy"),
-    "python": ("versions", "python"), "CPU": ("machine", "processor"), "threads": ("machine", "threads"),
-    "GPU": ("machine", "gpu"),
+    "raygan": ("versions", "raygan"), "commit": ("git",), "torch": ("versions", "torch"),
+    "numpy": ("versions", "numpy"), "python": ("versions", "python"),
+    "CPU": ("machine", "processor"), "threads": ("machine", "threads"), "GPU": ("machine", "gpu"),
 }  # fmt: skip
 """What may change the last bits of a sum; Ray only carries."""
 
 
 def refuse_newer(folder: Path) -> None:
-    """Raises ConfigError for a run folder of a format that did not exist yet when this was written."""
+    """Raises ConfigError for a run folder of a format that is newer than this code."""
     try:
         found = json.loads((folder / "run.json").read_bytes()).get("format", 1)
     except (OSError, ValueError, AttributeError, RecursionError):
@@ -34,13 +34,13 @@ def refuse_newer(folder: Path) -> None:
         return
     if not isinstance(found, int) or found > FORMAT:
         raise ConfigError(
-            f"run {shown(folder)!r} was made by a newer raygan (format {found}, this one reads up to"
-            f" {FORMAT}): upgrade."
+            f"run {shown(folder)!r} was made by a newer raygan (format {found}, this one reads up"
+            f" to {FORMAT}): upgrade."
         )
 
 
 def born(now: Mapping[str, Any], when: float) -> dict[str, Any]:
-    """For the run.json of a new run: its format, what makes it, and that as the first of its lives."""
+    """For a new run's run.json: its format, what makes it, and that as the first of its lives."""
     return {"format": FORMAT, **now, "lives": [life(now, when)]}
 
 

@@ -1,11 +1,12 @@
 """Looks at what comes back from players and evaluators, and names what goes wrong (docs/warnings
 has a page for each).
 
-W101 collapsed-generator       a generator's samples lie close together, or near few held-out points (not so few where D says so
-                               too), at two evaluations in a row
-W103 saturated-discriminator   D tells real from fake without a mistake for a while: G gets no gradient
-W110 site-left-out            a federated site's words did not count for a while: not finite, far from the others', or no gradients
-                               of its own logits
+W101 collapsed-generator       a generator's samples lie close together, or near few held-out points
+                               (not so few where D says so too), at two evaluations in a row
+W103 saturated-discriminator   D tells real from fake without a mistake for a while: G gets no
+                               gradient
+W110 site-left-out             a federated site's words did not count for a while: not finite, far
+                               from the others', or no gradients of its own logits
 W104 same-modes                two members sit on the same few modes, at two evaluations in a row
 """
 

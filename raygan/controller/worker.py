@@ -100,8 +100,8 @@ class Packs:
 
 
 class Worker:
-    """The players of one process, through one attempt; the next attempt gets another worker, so that
-    nothing of this one is left.
+    """The players of one process, through one attempt; the next attempt gets another worker, so
+    that nothing of this one is left.
     """
 
     def __init__(self, setup: Setup, board: Board) -> None:
@@ -114,7 +114,7 @@ class Worker:
         self.kept: dict[Swap, dict[str, Parcel]] = {}
         """Networks of swaps under way that stay in this process."""
         self._adopted: dict[str, Swap] = {}
-        """player -> the swap whose network it took last; not its step, which in async two may have."""
+        """player -> the swap whose network it took last; not its step: in async two may have it."""
 
     def build(self, name: str, state: bytes | None = None) -> None:
         """Make a player, at its packed state where there is one."""

@@ -89,7 +89,7 @@ class Samples:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one sample: (features,), (channels, height, width), or (characters, length) for text."""
+        """Of one sample: (features,), (channels, height, width); (characters, length) of text."""
         single = self.train.shape[1:]
         if self.text:
             return (len(self.text), *single)

@@ -1,8 +1,10 @@
 """What large sources hold, decoded once: ~/.cache/raygan/read/KEY (XDG_CACHE_HOME), which later
 starts and other processes read.
 
-    KEY     hash of the source's files (path, size, times), of the settings that reading depends on, of the readers
-    KEY/    samples, classes.npy, about.json with the SHA-256 of the samples, which is checked at every start
+    KEY     hash of the source's files (path, size, times),
+            of the settings that reading depends on, of the readers
+    KEY/    samples, classes.npy, about.json with the SHA-256 of the samples,
+            which is checked at every start
 
 A folder is made under another name and renamed when it is whole; one writes at a time, the others
 wait and take what it wrote. What cannot be written there is read into memory, told, where it has
@@ -209,7 +211,8 @@ class Shelf:
             )
             np.save(self.making / "classes.npy", np.array(number, np.int32))
         about = {
-            "file": array.path.name, "dtype": array.dtype.str, "shape": list(array.shape), "sha256": array.sha256, "classes": names,
+            "file": array.path.name, "dtype": array.dtype.str, "shape": list(array.shape),
+            "sha256": array.sha256, "classes": names,
             "scaling": found.scaling and found.scaling.plain(), "record": asdict(found.record),
         }  # fmt: skip
         with (self.making / "about.json").open("w") as file:

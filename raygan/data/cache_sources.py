@@ -1,4 +1,4 @@
-"""What the cache knows of a source: by what two states of it are told apart, and how it is read again."""
+"""What the cache knows of a source: what tells two states apart, and how it is read again."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ class Source:
         array: Samplings = source.found().array
         if (here := fingerprint(array)) != sha256:
             raise DataError(
-                f"{source.where} holds other data on {os.uname().nodename} (sha256 {here[:12]}.., the"
-                f" run's {sha256[:12]}..). Bring it the same, or share the folder."
+                f"{source.where} holds other data on {os.uname().nodename} (sha256 {here[:12]}..,"
+                f" the run's {sha256[:12]}..). Bring it the same, or share the folder."
             )
         return array
 

@@ -1,7 +1,8 @@
-"""Parts that are unlike on purpose (`data.partition: clusters`): k-means on points or pixels, where one
-place may see all samples.
+"""Parts that are unlike on purpose (`data.partition: clusters`): k-means on points or pixels, where
+one place may see all samples.
 
-centres    k-means++ and Lloyd's iterations over FITTED training samples, the best of STARTS by the squared distances
+centres    k-means++ and Lloyd's iterations over FITTED training samples,
+           the best of STARTS by the squared distances
 labels     of every sample: the nearest centre
 """
 

@@ -114,6 +114,6 @@ class Csv(TableComponent):
         """Raises DataError where two columns may be one; whoever names columns has told."""
         if self.column is self.labels is None and fractions(lines):
             raise DataError(
-                f"{self.where}: {lines[0].decode()!r} may be two whole numbers, or one with a decimal"
-                " comma. Write it with a point, or set data.column: f0,f1."
+                f"{self.where}: {lines[0].decode()!r} may be two whole numbers, or one with a"
+                " decimal comma. Write it with a point, or set data.column: f0,f1."
             )

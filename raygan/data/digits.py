@@ -75,7 +75,8 @@ def check_apart(where: str, scale: str, rows: Rows, made: Rows) -> None:
             # as soon as it is seen: there are few of `after`
             if len(before) > len(after):
                 raise DataError(
-                    f"{where}: numbers of column {at} that differ ({before[0]:.17g}..{before[-1]:.17g})"
+                    f"{where}: numbers of column {at} that differ"
+                    f" ({before[0]:.17g}..{before[-1]:.17g})"
                     f" become one in float32 with data.scale: {scale}. Set data.scale: standard,"
                     " which centres them first."
                 )

@@ -1,9 +1,10 @@
 """The first row of a table of text: the columns' names, or a sample? The rows below it tell.
 
-a cell that is no value of the column below it     names             u over numbers
-all cells are values of the columns below them     a sample          1.5 over numbers, setosa over setosa
-numbers, as no row below holds them                asked for         0, 1, 2 of a frame without names; 2020, 2021; 300.0, 302.5
-no values, and no letters either                   asked for         2020-01-01 or 0-10 over numbers
+a cell that is no value of the column below it    names        u over numbers
+all cells are values of the columns below them    a sample     1.5 over numbers, setosa over setosa
+numbers, as no row below holds them               asked for    0, 1, 2 of a frame without names;
+                                                               2020, 2021; 300.0, 302.5
+no values, and no letters either                  asked for    2020-01-01 or 0-10 over numbers
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from raygan.data.record import Array
 from raygan.errors import DataError
 
 MISSING = (
-    "", "na", "n/a", "#n/a", "<na>", "nan", "null", "none", "missing", "unknown", "?", "-", "--", ".", "*", "\\n",
+    "", "na", "n/a", "#n/a", "<na>", "nan", "null", "none", "missing", "unknown", "?", "-",
+    "--", ".", "*", "\\n",
 )  # fmt: skip
-"""Cells that stand for a number that is not there, in small letters: a sample may begin with one."""
+"""Cells that stand for a missing number, in small letters: a sample may begin with one."""
 COMMA = re.compile(r"[-+]?\d*,\d+")
 RARE = 0.05
 """Share of the rows below; what is as frequent among them is no sign of names."""
@@ -131,7 +133,7 @@ def from_zero(rows: Array) -> npt.NDArray[np.bool_]:
 
 
 def even(rows: Array) -> npt.NDArray[np.bool_]:
-    """Years, wavelengths, or counted from 1: upwards by equal steps; two fractions have one always."""
+    """Years, wavelengths, or counted from 1: upwards by equal steps; two fractions always are."""
     steps = np.diff(rows, axis=1)
     # fractions as they are written: 0.1, 0.2, 0.3
     up = (steps > 0) & (np.abs(steps - steps[:, :1]) < EQUAL * np.abs(steps))
@@ -149,7 +151,7 @@ def rising(rows: Array) -> npt.NDArray[np.bool_]:
 
 
 def whole(rows: Array) -> npt.NDArray[np.bool_]:
-    """Whole numbers, no two of them the same: on top of fractions they are no row like the others."""
+    """Whole numbers, no two the same: on top of fractions they are no row like the others."""
     ordered = np.sort(rows, axis=1)
     found: npt.NDArray[np.bool_] = (rows % 1 == 0).all(1) & (np.diff(ordered, axis=1) > 0).all(1)
     return found

@@ -2,7 +2,8 @@
 part at a time.
 
 data.size, data.fit    any size to a square, as Pillow's ImageOps.fit and pad do it
-data.channels          grey in RGB and back; a fourth channel (the second of two) is alpha, over data.background
+data.channels          grey in RGB and back; a fourth channel (the second of two) is alpha,
+                       over data.background
 """
 
 from __future__ import annotations

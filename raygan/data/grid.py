@@ -1,4 +1,4 @@
-"""Gaussians on a square grid; 25 of them with means {-4, -2, 0, 2, 4}^2 and std 0.05 (ALI, PacGAN)."""
+"""Gaussians on a square grid; 25 of them: means {-4, -2, 0, 2, 4}^2, std 0.05 (ALI, PacGAN)."""
 
 from __future__ import annotations
 

@@ -129,7 +129,8 @@ def read_below(where: str, roots: list[Path], path: str) -> bytes:
     outside all roots; OSError.
     """
     for root in roots:
-        # the table was written by others: it names no file of this machine that is not among its own
+        # the table was written by others: it names no file of this
+        # machine that is not among its own
         for base in (root.absolute(), root.resolve()):
             file = Path(os.path.normpath(base / path))
             if file.is_relative_to(base):

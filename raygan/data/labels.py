@@ -1,8 +1,10 @@
 """The classes of samples, where a source has them: read beside the samples, kept apart, never
 trained on.
 
-a column of a table, a key of an archive, a file beside the data, the folder that a picture lies in   -> `Read.classes`
-`SplitData.cut`: classes -> `Samples.labels`, `held_out_labels`, `classes`                               for split, parts, coverage
+a column of a table, a key of an archive, a file beside the data, the folder that a picture lies in
+    -> `Read.classes`
+`SplitData.cut`: classes -> `Samples.labels`, `held_out_labels`, `classes`
+    for split, parts, coverage
 """
 
 from __future__ import annotations

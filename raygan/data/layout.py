@@ -1,5 +1,5 @@
-"""Which axis of an array is which: certain (uint8 (N, H, W), none of them few; 1 or 3 channels at one end), given
-(`data.layout`), or asked for with the guess.
+"""Which axis of an array is which: certain (uint8 (N, H, W), none of them few; 1 or 3 channels at
+one end), given (`data.layout`), or asked for with the guess.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def is_flattened(sample: tuple[int, ...], sizes: tuple[int, ...]) -> bool:
 
 
 def flat_pictures(where: str, rows: Rows) -> str:
-    """CxHxW of bytes in rows, or a row a channel, that may be square pictures; "" for what is none."""
+    """CxHxW of bytes in rows, or a row a channel, that may be square pictures; "" for none."""
     columns = math.prod(rows.shape[1:])
     if columns <= FEW_COLUMNS or rows.dtype.kind not in "uif" or not len(rows):
         return ""

@@ -102,8 +102,8 @@ def unquoted(line: bytes) -> bytes:
 
 
 def fractions(lines: list[bytes]) -> bool:
-    """May "2,25" and "1,06" be numbers with decimal commas? Whole numbers have no 0 before them, and
-    are seldom all as long.
+    """May "2,25" and "1,06" be numbers with decimal commas? Whole numbers have no 0 before
+    them, and are seldom all as long.
 
     >>> fractions([b"2,25", b"1,06"]), fractions([b"2,25", b"1,6"]), fractions([b"-0,5", b"1,6"])
     (True, False, True)

@@ -65,8 +65,8 @@ class Made(DataComponent):
         refuse_stacks(real)
         if made.shape[1:] != real.shape or len(made) < 2:
             raise DataError(
-                f"{where} holds samples of shape {made.shape}, and {real.name} has {real.shape} each."
-                " Name the data that their generators had (data.like)."
+                f"{where} holds samples of shape {made.shape}, and {real.name} has {real.shape}"
+                " each. Name the data that their generators had (data.like)."
             )
         if not np.isfinite(made).all():
             raise DataError(f"{where} holds numbers that are not finite. Sample again.")
@@ -84,7 +84,7 @@ class Made(DataComponent):
 
 
 def refuse_stacks(real: Samples) -> None:
-    """Raises DataError: their training samples are single channels, drawn together anew each time."""
+    """Raises DataError: their training samples are channels, drawn together anew each time."""
     if real.stack > 1:
         raise DataError(
             f"data.made: {real.name} is drawn as stacks of single channels. Learn from what was"

@@ -21,7 +21,10 @@ from raygan.paths import expanded
 FILES = ("train-images-idx3-ubyte.gz", "t10k-images-idx3-ubyte.gz")
 LABELS = ("train-labels-idx1-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
 FOLDERS = ["mnist", "MNIST/raw"]
-HELP = "--data.download true fetches them (11 MB); or name their folder with --data.path or $RAYGAN_DATA."
+HELP = (
+    "--data.download true fetches them (11 MB); or name their folder with --data.path or"
+    " $RAYGAN_DATA."
+)
 
 
 class Mnist(DataComponent):

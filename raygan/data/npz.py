@@ -39,12 +39,12 @@ SPARSE = (
 """Arrays of one matrix: compressed by rows or columns, by coordinates, by diagonals (scipy.sparse);
 MATLAB's.
 """
-DAMAGED = (ValueError, OSError, EOFError, KeyError, AttributeError, TypeError, SyntaxError, NotImplementedError, RuntimeError,
-           zlib.error, zipfile.BadZipFile)  # fmt: skip
+DAMAGED = (ValueError, OSError, EOFError, KeyError, AttributeError, TypeError, SyntaxError,
+           NotImplementedError, RuntimeError, zlib.error, zipfile.BadZipFile)  # fmt: skip
 
 
 class Npz(FileComponent, ArraySettings, Fitting):
-    """Points (N, features); images (N, H, W), (N, H, W, C) or (N, C, H, W); of any type of numbers."""
+    """Points (N, features); images (N, H, W), (N, H, W, C), (N, C, H, W); any type of numbers."""
 
     key: Annotated[str | None, For("arrays with names")] = Field(
         None, description="The array's name; None = x, images, data, arr_0 or the only one."
@@ -131,8 +131,8 @@ def check_objects(where: str, dtype: np.dtype[Any]) -> None:
     # pickled: reading them would run whatever their author has written
     if dtype.hasobject:
         raise DataError(
-            f"{where} holds Python objects ({dtype}). Save it as numbers or text: array.astype(float)"
-            " or astype(str)."
+            f"{where} holds Python objects ({dtype}). Save it as numbers or text:"
+            " array.astype(float) or astype(str)."
         )
 
 
@@ -187,7 +187,10 @@ def stored(path: Path, key: str) -> tuple[str, int, tuple[int, ...], bool, np.dt
 def unpacked(
     path: Path, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]
 ) -> Iterator[Array]:
-    """The parts of an archive's array, one after the other. Raises DataError where it is damaged."""
+    """The parts of an archive's array, one after the other.
+
+    Raises DataError where it is damaged.
+    """
     size, row = part_rows(shape, dtype), math.prod(shape[1:]) * dtype.itemsize
     try:
         with zipfile.ZipFile(path) as entries, entries.open(name) as file:
@@ -208,7 +211,10 @@ def damaged(path: Path, error: Exception) -> DataError:
 
 
 def header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """(shape, is it in columns, type) of a .npy file; what follows is the array. Raises ValueError."""
+    """(shape, is it in columns, type) of a .npy file; what follows is the array.
+
+    Raises ValueError.
+    """
     version = np.lib.format.read_magic(file)
     read = (
         np.lib.format.read_array_header_1_0

@@ -112,8 +112,8 @@ def picture_column(where: str, schema: Any, asked: str | None) -> str | None:
     usual = [n for n in USUAL if n in found]
     if len(found) > 1 and len(usual) != 1:
         raise DataError(
-            f"{where}: columns {', '.join(found)} hold bytes. Set data.column: {(usual or found)[0]},"
-            " or another."
+            f"{where}: columns {', '.join(found)} hold bytes. Set data.column:"
+            f" {(usual or found)[0]}, or another."
         )
     return (usual or found or [None])[0]
 

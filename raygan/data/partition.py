@@ -2,9 +2,11 @@
 
 shared                   every pair the whole
 shards                   equal shares of a random order
-clusters                 what k-means finds, a cluster each: unlike on purpose, where one place may see all    (clusters.py)
+clusters                 what k-means finds, a cluster each: unlike on purpose, where one place may
+                         see all (clusters.py)
 by_class                 classes dealt out in turn: class c to part c mod K
-dirichlet(ALPHA)         each class in shares drawn from Dirichlet(ALPHA): the smaller, the more unlike    (Hsu, Qi, Brown, 2019)
+dirichlet(ALPHA)         each class in shares drawn from Dirichlet(ALPHA): the smaller, the more
+                         unlike (Hsu, Qi, Brown, 2019)
 {pair-00: SOURCE, ...}   each pair's own
 
 A part is a function of the data, `partition_seed` and the number of parts, so that whoever needs
@@ -88,8 +90,8 @@ class Part:
     def line(self, pair: str) -> str:
         """For people.
 
-        >>> Part("npz:a", 90, 10, (2,), "0" * 64, {"a": 60, "b": 30}).line("pair-00")
-        'pair-00: npz:a, 90 training and 10 held-out samples, classes a: 60, b: 30, sha256 000000000000'
+        >>> Part("npz:a", 90, 10, (2,), "0" * 64, {"a": 9}).line("pair-00")
+        'pair-00: npz:a, 90 training and 10 held-out samples, classes a: 9, sha256 000000000000'
         """
         classes = (
             ", classes " + ", ".join(f"{c}: {n:,}" for c, n in self.classes.items() if n)

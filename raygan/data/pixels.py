@@ -3,7 +3,8 @@ file alone does not tell their range.
 
 mode 1, L, LA                grey
 RGB, RGBA, P, CMYK, YCbCr    RGB
-I;16                         uint16, and I, F float32: scaled with all others of the set (`files.pictures_of`)
+I;16                         uint16, and I, F float32:
+                             scaled with all others of the set (`files.pictures_of`)
 alpha, tRNS                  over `background`: colours that nobody sees are not trained on
 """
 
@@ -46,13 +47,13 @@ FORMATS = (
 """Nothing else is decoded, whatever its name says: some of Pillow's other formats start programs.
 """
 SUFFIXES = (
-    ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm",
-    ".pbm", ".pnm", ".avif", ".jp2", ".tga", ".qoi", ".pcx", ".ico",
+    ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".webp", ".gif", ".tif",
+    ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".jp2", ".tga", ".qoi", ".pcx", ".ico",
 )  # fmt: skip
 A_PIXEL = (16, 96)
 """Bytes while one picture is decoded, and while a transparent one is laid over another."""
-BROKEN = (OSError, ValueError, SyntaxError, LookupError, TypeError, EOFError, ArithmeticError, struct.error, zlib.error,
-          NotImplementedError, RuntimeError, AttributeError)  # fmt: skip
+BROKEN = (OSError, ValueError, SyntaxError, LookupError, TypeError, EOFError, ArithmeticError,
+          struct.error, zlib.error, NotImplementedError, RuntimeError, AttributeError)  # fmt: skip
 """What Pillow's readers raise for files that are damaged."""
 Background = Literal["white", "black", "noise", "refuse"]
 ORIENTATION = 0x0112

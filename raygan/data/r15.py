@@ -51,7 +51,7 @@ class R15(DataComponent):
         names, labels = np.unique(cluster, return_inverse=True)
         freeze(train, held_out)
         return Samples(
-            "r15", train, held_out, modes=Modes(means, float(within.std())), split=split, sha256=fingerprint(table),
-            apart=self.limit is not None, labels=labels[first], held_out_labels=labels[last],
-            classes=tuple(f"cluster {c:g}" for c in names),
+            "r15", train, held_out, modes=Modes(means, float(within.std())), split=split,
+            sha256=fingerprint(table), apart=self.limit is not None, labels=labels[first],
+            held_out_labels=labels[last], classes=tuple(f"cluster {c:g}" for c in names),
         )  # fmt: skip

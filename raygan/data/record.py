@@ -59,8 +59,12 @@ class Record:
     def lines(self) -> list[str]:
         """For people, one thing a line.
 
-        >>> Record("folder:x", "8 pictures", {"turned as EXIF says": 2}, {".csv": 1}, {".csv": ["a.csv"]}).lines()
-        ['data folder:x: 8 pictures', 'data converted: turned as EXIF says (2)', 'data left out: .csv (1: a.csv)']
+        >>> left = {".csv": 1}, {".csv": ["a"]}
+        >>> found = Record("folder:x", "8 pictures", {"turned as EXIF says": 2}, *left)
+        >>> print(*found.lines(), sep="\\n")
+        data folder:x: 8 pictures
+        data converted: turned as EXIF says (2)
+        data left out: .csv (1: a)
         """
         out = [f"data {printable(self.source)}: {self.recognised}"]
         out += [f"data converted: {what} ({count:,})" for what, count in self.converted.items()]
@@ -74,11 +78,15 @@ class Record:
     def plain(self) -> dict[str, Any]:
         """For run.json."""
         return {
-            "source": printable(self.source), "recognised": self.recognised, "converted": dict(self.converted),
-            "skipped": {why: {"count": n, "names": self.names[why]} for why, n in self.skipped.items()},
+            "source": printable(self.source),
+            "recognised": self.recognised,
+            "converted": dict(self.converted),
+            "skipped": {
+                why: {"count": n, "names": self.names[why]} for why, n in self.skipped.items()
+            },
             **({"labels": self.labels} if self.labels else {}),
             **({"columns": [printable(name) for name in self.columns]} if self.columns else {}),
-        }  # fmt: skip
+        }
 
 
 def printable(name: object) -> str:
@@ -124,4 +132,4 @@ class Read:
     classes: Sequence[str] | None = None
     """The class of each sample, where the source tells (folders)."""
     held: frozenset[str] = frozenset({"arrays"})
-    """What was read, by the words of settings (`base.For`): those for other things change nothing."""
+    """What was read, by the words of settings (`base.For`): those for others change nothing."""

@@ -62,8 +62,10 @@ def _of_the_container() -> int:
 
 def _cache(folder: Path) -> int:
     lines = _text(folder / "memory.stat").splitlines()
-    return sum(int(v) for k, _, v in (line.partition(" ") for line in lines) if k in ("inactive_file", "total_inactive_file")) \
-        if lines else 0  # fmt: skip
+    return sum(
+        int(v) for k, _, v in (line.partition(" ") for line in lines)
+        if k in ("inactive_file", "total_inactive_file")
+    ) if lines else 0  # fmt: skip
 
 
 def _of_the_process() -> int:

@@ -1,6 +1,7 @@
 """Arrays that need not fit into memory, looked at a part at a time.
 
-    a source --> Rows --map, map--> keep (keeping.py) --> an array in memory, or a Stored in the cache
+    a source --> Rows --map, map--> keep (keeping.py) --> an array in memory,
+                                                          or a Stored in the cache
 
 Both ways go through the same parts, so that a sum has the same bits.
 """

@@ -156,7 +156,7 @@ def scaled_points(
 
 
 def standardised(where: str, rows: Rows, record: Record) -> tuple[Rows, Scaling]:
-    """In float64, from each column's first value on: 1.7e9 + 0.02 k stays as many numbers as it is."""
+    """In float64, from each column's first value on: 1.7e9 + 0.02 k stays as many numbers."""
     # Pass by pass: sums of squares in one pass would lose the spread of a column far from 0.
     # Squares are taken in units of the largest, so that they neither overflow nor vanish.
     start = np.array(next(iter(rows.parts()))[0])

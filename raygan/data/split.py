@@ -83,8 +83,8 @@ class SplitData(DataComponent):
             else (labels[order[count:]][: len(train)], labels[order[:count]])
         )
         return Samples(
-            name, train, held_out, split=split, sha256=sha256, scaling=found.scaling, record=found.record,
-            labels=first, held_out_labels=last, classes=names,
+            name, train, held_out, split=split, sha256=sha256, scaling=found.scaling,
+            record=found.record, labels=first, held_out_labels=last, classes=names,
             columns=tuple(found.record.columns), scale=found.record.scale,
         )  # fmt: skip
 

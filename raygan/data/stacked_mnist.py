@@ -24,5 +24,6 @@ class StackedMnist(DataComponent):
         path = given("mnist", MNIST, self.path, FOLDERS) if self.download else self.path
         train, test = load_images(self.name, FOLDERS, path, HELP)
         return Samples(
-            "stacked_mnist", train, test, classifier="mnist", stack=3, split="stacked test set", sha256=fingerprint(train, test)
+            "stacked_mnist", train, test, classifier="mnist", stack=3, split="stacked test set",
+            sha256=fingerprint(train, test)
         )  # fmt: skip

@@ -1,8 +1,8 @@
 """PMGAN's balance term: how much each generator is to avoid the others (Xiao, Rajasekaran, 2019,
 section 3.2).
 
-    w_k = softmax_k(J^D)    d_k = sigmoid(J_k^D)    c_k = J_k^C                                     (eq. 3)
-    beta_k = w_k exp(-(c_k / d_k - lambda)), renormalised by a softmax over k                       (eq. 4)
+    w_k = softmax_k(J^D)    d_k = sigmoid(J_k^D)    c_k = J_k^C                (eq. 3)
+    beta_k = w_k exp(-(c_k / d_k - lambda)), renormalised by a softmax over k  (eq. 4)
 
 Taken literally, eq. 4 overflows or gives one generator everything, and its renormalisation cancels
 lambda. `bounded` keeps what the text wants of it and stays finite: mean e^lambda (scale K), so that
@@ -25,7 +25,7 @@ Values = npt.NDArray[np.float64]
 Balance = Literal["bounded", "paper", "constant", "learned", "off"]
 CLIP = 4.0
 MOST = 10.0
-"""Of a multiplier: an overlap that cannot go (more generators than modes) does not raise it for ever."""
+"""Of a multiplier: an overlap that cannot go (more generators than modes) raises it no further."""
 
 
 def signal(j_d: Values, j_c: Values) -> Values:
@@ -61,8 +61,9 @@ def dual_ascent(multipliers: Values, j_c: Values, target: float, rate: float) ->
 
 
 def beta(
-    j_d: Values, j_c: Values, balance: Balance = "bounded", diversity: float = 0.0, decay: float = 0.0, step: int = 0,
-    scale: Literal["K", "1"] = "K", multipliers: Values | None = None,
+    j_d: Values, j_c: Values, balance: Balance = "bounded", diversity: float = 0.0,
+    decay: float = 0.0, step: int = 0, scale: Literal["K", "1"] = "K",
+    multipliers: Values | None = None,
 ) -> Values:  # fmt: skip
     """beta_k of each generator, (K,), always finite.
 

@@ -1,5 +1,5 @@
-"""torch's own optimizers, without what comes along with their first update; and their moments as one
-vector, as a publication and a swap carry them.
+"""torch's own optimizers, without what comes along with their first update; and their moments as
+one vector, as a publication and a swap carry them.
 
 torch imports its compiler there: 1.3 s and 70 MB in each process (benchmarks/LOG.md, "Packs"), for
 nothing, since nobody compiles here; and each step opens a record of the profiler. The arithmetic is
@@ -59,7 +59,7 @@ def zero_grad(optimizer: torch.optim.Optimizer) -> None:
 
 
 def flatten_optimizer(optimizer: torch.optim.Optimizer) -> npt.NDArray[np.float32]:
-    """All of an optimizer's tensors as one frozen vector (`as_words`); zeros before its first step."""
+    """An optimizer's tensors as one frozen vector (`as_words`); zeros before its first step."""
     return as_words(_tensors(optimizer))
 
 

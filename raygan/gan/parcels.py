@@ -23,7 +23,10 @@ def packed(
     optimizer: torch.optim.Optimizer | None = None,
     average: nn.Module | None = None,
 ) -> Parcel:
-    """A copy of a network and of what goes along. Raises NonFiniteError rather than pass a NaN on."""
+    """A copy of a network and of what goes along.
+
+    Raises NonFiniteError rather than pass a NaN on.
+    """
     arrays: dict[str, Vector] = {"weights": finite(player, step, flatten(network), network)}
     if optimizer is not None:
         arrays["optimizer"] = flatten_optimizer(optimizer)

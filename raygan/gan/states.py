@@ -34,7 +34,7 @@ def unlisted_buffers(network: nn.Module) -> list[tuple[str, Tensor]]:
 
 
 def optimizer_state(prefix: str, optimizer: torch.optim.Optimizer) -> State:
-    """An optimizer's tensors as `prefix.parameter.name`, not copied; empty before its first step."""
+    """An optimizer's tensors as `prefix.parameter.name`, not copied; none before a step."""
     return {
         f"{prefix}.{i}.{key}": value.detach()
         for i, slots in optimizer.state_dict()["state"].items()

@@ -173,7 +173,7 @@ def update_average(average: list[Tensor], now: list[Tensor], ema: float) -> None
 
 
 class frozen:  # noqa: N801  (reads as a word: `with frozen(d):`)
-    """Within this block the network's parameters need no gradient: G's step does not pay for D's."""
+    """Within it the network's parameters need no gradient: G's step does not pay for D's."""
 
     def __init__(self, network: nn.Module) -> None:
         self.parameters = [p for p in network.parameters() if p.requires_grad]

@@ -1,5 +1,5 @@
-"""What every player that trains networks has: G and D, their optimizers, settings that move with the
-step, a state to be saved and taken up again.
+"""What every player that trains networks has: G and D, their optimizers, settings that move with
+the step, a state to be saved and taken up again.
 
     Parts --> Trainer --> Pair                                   gan/pair.py
                           GlobalPair, Judge, Centre, Site        strategies/

@@ -44,7 +44,7 @@ def state_on_host(state: Mapping[str, object]) -> dict[str, object]:
 
 
 def put(tensors: Sequence[Tensor], raw: Sequence[Tensor]) -> None:
-    """Fill tensors of one device with bytes of the host (bytes,), each at least as many: one copy."""
+    """Fill tensors of one device with bytes of the host (bytes,), at least as many: one copy."""
     whole = torch.cat(list(raw)).to(tensors[0].device)
     with torch.no_grad():
         for tensor, piece in zip(tensors, whole.split([len(r) for r in raw]), strict=True):

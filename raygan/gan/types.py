@@ -131,7 +131,7 @@ class Player(Protocol):
         """A count that moves while it works, for those who look whether it hangs."""
 
     def open(self, board: Board) -> None:
-        """Called once, after a state was restored: publish what others need before they can begin."""
+        """Called once, after a restore: publish what others need before they can begin."""
 
     def train(self, steps: int, board: Board) -> Report:
         """Do `steps` more steps; the report holds means over them."""

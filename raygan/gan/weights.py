@@ -181,7 +181,10 @@ def narrow(network: nn.Module, flat: Vector, precision: Precision) -> Words:
 
 
 def widen(network: nn.Module, words: Words) -> Vector:
-    """The inverse: a flat vector that `unflatten` takes. Raises ValueError when the lengths differ."""
+    """The inverse: a flat vector that `unflatten` takes.
+
+    Raises ValueError when the lengths differ.
+    """
     if words.dtype == np.float32:
         return words
     return np.concatenate(

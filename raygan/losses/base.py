@@ -133,7 +133,7 @@ class LossComponent(Component):
         return None
 
     def penalty_of(self, norms: Tensor) -> Tensor:
-        """What that costs, from the gradient's norms (..., N) at the points: weight E (norm - 1)^2."""
+        """What that costs, from the gradient's norms (..., N) there: weight E (norm - 1)^2."""
         weight: float = getattr(self, "weight", 0.0)
         return weight * (norms - 1).square().mean(-1)
 

@@ -1,4 +1,4 @@
-"""WGAN with gradient penalty (Gulrajani et al., 2017, Algorithm 1); what SGAN's paper calls "WGAN"."""
+"""WGAN with gradient penalty (Gulrajani et al., 2017, Algorithm 1); "WGAN" in SGAN's paper."""
 
 from __future__ import annotations
 

@@ -2,9 +2,10 @@
 2016; GAP, Table 4).
 
 p(x given z) = N(G(z), s2 I)    z ~ N(0, I)
-AIS    chains go from the prior to the posterior over `distributions` steps of HMC: a lower bound of log p(x) in expectation
-BDMC   for x drawn from the model itself, chains also run backwards from the z that made x: an upper bound;
-       the gap between the two bounds says how far AIS can be off
+AIS    chains go from the prior to the posterior over `distributions` steps of HMC: a lower bound
+       of log p(x) in expectation
+BDMC   for x drawn from the model itself, chains also run backwards from the z that made x: an upper
+       bound; the gap between the two bounds says how far AIS can be off
 """
 
 from __future__ import annotations
@@ -107,8 +108,8 @@ class Ais:
         return fit.detach(), gradient
 
     def _hmc(
-        self, decode: Decoder, x: Tensor, z: Tensor, fit: Tensor, gradient: Tensor, beta: float, size: Tensor,
-        stream: torch.Generator,
+        self, decode: Decoder, x: Tensor, z: Tensor, fit: Tensor, gradient: Tensor, beta: float,
+        size: Tensor, stream: torch.Generator,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
         """One Hamiltonian step that leaves p(z) p(x given z)^beta unchanged; each chain has its own
         step size.

@@ -4,7 +4,8 @@ part of the score's name.
 raw                 the samples as they are, flattened (points)
 pixels              images in [-1, 1], flattened
 cnn:mnist           the 48 features of the MNIST classifier
-torchscript:PATH    the user's own network (an Inception network, say): images (N, C, H, W) in [-1, 1] -> (N, F)
+torchscript:PATH    the user's own network (an Inception network, say): images (N, C, H, W)
+                    in [-1, 1] -> (N, F)
 """
 
 from __future__ import annotations

@@ -110,7 +110,8 @@ def near(real: Features, fake: Features, neighbour: int = 10, least: float = 0.1
 def _radii(x: Features, norms: Features, nearest: int) -> Features:
     """Distance to the `nearest`th neighbour; the 0th is the point itself."""
     return np.concatenate([
-        np.partition(_distances(x[rows], norms[rows], x, norms), nearest, axis=1)[:, nearest].copy() for rows in _blocks(x, x)
+        np.partition(_distances(x[rows], norms[rows], x, norms), nearest, axis=1)[:, nearest].copy()
+        for rows in _blocks(x, x)
     ])  # fmt: skip
 
 

@@ -1,8 +1,8 @@
 """GAM-II: generators judged by discriminators that have never trained against them (Im et al.,
 2016, appendix A.1).
 
-    C(S_j | D_i)      share of generator j's samples that D_i takes for real                      error_rates
-    average, worst    mean and min over the D_i that j never met                  (eq. 3, 4)     scores
+    C(S_j | D_i)      share of generator j's samples that D_i takes for real      error_rates
+    average, worst    mean and min over the D_i that j never met    (eq. 3, 4)    scores
 
 Higher is better. A discriminator that errs on everything would flatter everybody: its error on real
 data stands beside it.

@@ -1,6 +1,7 @@
 """Weights of a mixture of generators, fitted by likelihood on held-out data.
 
-w = argmax sum_x log sum_k w_k p_k(x)        EM; the objective is concave, so it ends at the best weights
+w = argmax sum_x log sum_k w_k p_k(x)    EM; the objective is concave,
+                                         so it ends at the best weights
 """
 
 from __future__ import annotations

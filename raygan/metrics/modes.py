@@ -30,7 +30,7 @@ def mode_counts(points: Points, modes: Modes, radius_std: float = RADIUS) -> npt
 def assigned(
     points: Points, modes: Modes, radius_std: float = RADIUS
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    """The nearest mode of each point, (N,), and whether the point is of high quality there, (N,)."""
+    """The nearest mode of each point, (N,), and whether the point is of high quality, (N,)."""
     # in float64: a distance at the edge of 3 std must not depend on where the mixture lies
     distance = np.linalg.norm(points[:, None, :].astype(np.float64) - modes.means[None], axis=2)
     nearest = distance.argmin(1)

@@ -1,8 +1,10 @@
 """How far samples are from real points without a label, a classifier or a discriminator; this ranks
 the members of a population.
 
-    energy       H = (2 E|X - Y| - E|X - X'| - E|Y - Y'|) / 2 E|X - Y|    in [0, 1] (Szekely and Rizzo, 2013)
-    neighbours   (1 - precision) + (1 - near) + H                         in [0, 3]
+    energy       H = (2 E|X - Y| - E|X - X'| - E|Y - Y'|) / 2 E|X - Y|
+                 in [0, 1] (Szekely and Rizzo, 2013)
+    neighbours   (1 - precision) + (1 - near) + H
+                 in [0, 3]
 
 precision: share of samples among real ones (Kynkaanniemi et al., 2019); near: share of real points
 with a sample by them (`fidelity.near`). H alone hardly sees samples between modes: of 1,000 of the
@@ -42,8 +44,8 @@ def distance(x: Tensor, y: Tensor, by: Rule) -> float:
 
 
 def energy_coefficient(a: Tensor, b: Tensor) -> float:
-    """H of points (N, d) and (M, d); 0 where all are one point. A point's distance to itself counts:
-    of as many samples, biases are alike.
+    """H of points (N, d) and (M, d); 0 where all are one point. A point's distance to itself
+    counts: of as many samples, biases are alike.
     """
     # all pairs, a point with itself included (a V-statistic): it is never negative
     between = 2 * mean_distance(a, b)

@@ -29,8 +29,9 @@ class Suite:
     """The scores of one data set."""
 
     def __init__(
-        self, data: Samples, groups: Sequence[str] | None = None, n_fake: int = 2500, n_real: int = 2500,
-        features: str | None = None, seed: int = 0, own: Sequence[MetricComponent] = (),
+        self, data: Samples, groups: Sequence[str] | None = None, n_fake: int = 2500,
+        n_real: int = 2500, features: str | None = None, seed: int = 0,
+        own: Sequence[MetricComponent] = (),
     ) -> None:  # fmt: skip
         self.data = data
         self.groups = groups_for(data, groups, n_fake)

@@ -22,7 +22,7 @@ SIDES = {28: (4, 7, 14, 28), 32: (4, 8, 16, 32), 64: (4, 8, 16, 32, 64)}
 
 
 class Dcgan(NetworkComponent):
-    """Strided convolutions, batch norm with torch momentum 0.1; the paper's weights are N(0, 0.02)."""
+    """Strided convolutions, batch norm (torch momentum 0.1); the paper's weights are N(0, 0.02)."""
 
     width: int = Field(
         32, gt=0, description="Channels of G next to the pixels; doubles with each layer inwards."
@@ -71,7 +71,8 @@ class Dcgan(NetworkComponent):
             zip(pairwise(widths), pairwise(sides[::-1]), strict=True)
         ):
             kernel = 4 if side == 2 * after else 3
-            # not next to the pixels: there it made samples oscillate (Radford et al., 2015, section 3)
+            # not next to the pixels: there it made samples oscillate (Radford et al., 2015,
+            # section 3)
             normed = i > 0 and self.norm_d != "none"
             body.append(nn.Conv2d(a, b, kernel, stride=2, padding=1, bias=not normed))
             if normed:

@@ -1,7 +1,9 @@
 """GRAN, the recurrent adversarial network (Im, Kim, Jiang, Memisevic, 2016): a generator that
 paints in several steps.
 
-    h_z = tanh(W z)    h_c,0 = 0    dC_t = f([h_z, h_c,t])    h_c,t+1 = g(C_t)    C_t = C_t-1 + dC_t    x = tanh(C_T)
+    h_z = tanh(W z)                h_c,0 = 0
+    dC_t = f([h_z, h_c,t])         h_c,t+1 = g(C_t)
+    C_t = C_t-1 + dC_t             x = tanh(C_T)
 
 f is a DCGAN generator, g a DCGAN encoder. The discriminator is dcgan's, so GRANs and DCGANs can
 swap theirs.

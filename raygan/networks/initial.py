@@ -1,4 +1,4 @@
-"""The numbers of a new network: every one of them from a given random stream, whatever layers it has."""
+"""The numbers of a new network: each from a given random stream, whatever layers it has."""
 
 from __future__ import annotations
 

@@ -91,6 +91,6 @@ class Fourier(nn.Module):
 
 
 def features(x: Tensor, frequencies: Tensor) -> Tensor:
-    """Of points (..., N, inputs) by frequencies (..., inputs, count): (..., N, inputs + 2 count)."""
+    """Points (..., N, inputs), frequencies (..., inputs, count): (..., N, inputs + 2 count)."""
     angle = x @ frequencies
     return torch.cat([x, angle.sin(), angle.cos()], -1)

@@ -1,5 +1,5 @@
-"""Users' own parts as modules: imported from the text that was hashed, never from the file, which may
-say something else by now.
+"""Users' own parts as modules: imported from the text that was hashed, never from the file, which
+may say something else by now.
 
     raygan_own_3f2a9c1b7d04 -> SOURCES -> that text, executed once a process
 """

@@ -111,7 +111,10 @@ def refuse_unsettled(values: Mapping[str, Any], where: Path) -> None:
 
 
 def settled(values: Mapping[str, Any]) -> dict[str, Any]:
-    """All own names with their sources' keys, and `code`: what each source is. Raises ConfigError."""
+    """All own names with their sources' keys, and `code`: what each source is.
+
+    Raises ConfigError.
+    """
     from raygan.own.find import settle
 
     out = replaced(values, settle)

@@ -15,8 +15,9 @@ from raygan.errors import ConfigError
 from raygan.own.find import as_class
 
 GROUPS = {
-    "network": "raygan.networks", "loss": "raygan.losses", "data": "raygan.data", "strategy": "raygan.strategies",
-    "metric": "raygan.metrics", "listener": "raygan.listeners", "tracker": "raygan.trackers",
+    "network": "raygan.networks", "loss": "raygan.losses", "data": "raygan.data",
+    "strategy": "raygan.strategies", "metric": "raygan.metrics", "listener": "raygan.listeners",
+    "tracker": "raygan.trackers",
 }  # fmt: skip
 
 
@@ -49,7 +50,10 @@ def refuse_shadow(kind: str, name: str) -> None:
 
 
 def installed(kind: str, name: str) -> Any | None:
-    """The class behind an entry point, or None. Raises ConfigError for one that cannot be loaded."""
+    """The class behind an entry point, or None.
+
+    Raises ConfigError for one that cannot be loaded.
+    """
     point = _points().get((kind, name))
     if point is None:
         return None

@@ -1,8 +1,10 @@
 """How a config names a user's own part.
 
-./nets.py:MyNet, ./nets.py, parts/nets.py:MyNet      a file; relative to the working directory, or to the YAML file
-my_pkg.losses:Focal, my_pkg.losses                   a module that can be imported
-nets.py:MyNet@3f2a9c1b7d04                           settled: the first 12 (`DIGITS`) of its source's SHA-256
+./nets.py:MyNet, ./nets.py, parts/nets.py:MyNet    a file; relative to the working directory,
+                                                   or to the YAML file
+my_pkg.losses:Focal, my_pkg.losses                 a module that can be imported
+nets.py:MyNet@3f2a9c1b7d04                         settled: the first 12 (`DIGITS`)
+                                                   of its source's SHA-256
 """
 
 from __future__ import annotations
@@ -59,8 +61,10 @@ def split(name: str) -> Name:
 def is_own(name: str) -> bool:
     """Is it a user's own part, by its form?
 
-    >>> [is_own(n) for n in ("hinge", "./nets.py", "nets.py:MyNet", "my_pkg.losses:Focal", "mine:Focal", "npx:x.npz")]
-    [False, True, True, True, True, False]
+    >>> [is_own(n) for n in ("./nets.py", "nets.py:MyNet", "my_pkg.losses:Focal", "mine:Focal")]
+    [True, True, True, True]
+    >>> [is_own(n) for n in ("hinge", "npx:x.npz")]
+    [False, False]
     """
     found = split(name)
     if found.key or found.where.endswith(".py") or "/" in found.where:
@@ -101,8 +105,10 @@ def name_by_module(module: str) -> str:
     """A component that comes with raygan is named as its file, or as the folder that holds its
     files.
 
-    >>> name_by_module("raygan.losses.hinge"), name_by_module("raygan.strategies.sgan.strategy"), name_by_module("mine.nets")
-    ('hinge', 'sgan', 'nets')
+    >>> name_by_module("raygan.losses.hinge"), name_by_module("raygan.strategies.sgan.strategy")
+    ('hinge', 'sgan')
+    >>> name_by_module("mine.nets")
+    'nets'
     """
     parts = module.split(".")
     return parts[2] if parts[0] == "raygan" and len(parts) > 2 else parts[-1]

@@ -4,7 +4,8 @@ metrics=[sharpness]).
     a class of a file                      that file, which travels
     a class of an installed package        its module, by name
     a class of a script or a notebook      what the class needs of it (script.py)
-    no source anywhere (a lambda, a REPL)  the object itself: inline only, and the run ends with this process
+    no source anywhere (a lambda, a REPL)  the object itself: inline only,
+                                           and the run ends with this process
     an array, a tensor, a Dataset          the data set `given`, by the hash of its samples
 
 An instance is its class with the settings that it was made with: attributes named like the

@@ -49,7 +49,8 @@ def needed(text: str, names: Sequence[str], file: str = "the script") -> str:
     """The top statements that bind these names, and those that bind what they read in turn; never
     what only runs. Raises ConfigError where one of them does more than define.
 
-    >>> print(needed("import os, re\\nA = 2\\nprint(A)\\ndef f():\\n    return re, A\\n", ["f"]), end="")
+    >>> text = "import os, re\\nA = 2\\nprint(A)\\ndef f():\\n    return re, A\\n"
+    >>> print(needed(text, ["f"]), end="")
     import os, re
     A = 2
     def f():
@@ -145,7 +146,7 @@ def _is_main(statement: ast.stmt) -> bool:
     }
 
 
-# --------------------------------------------------------------------------------- more than defines
+# -------------------------------------------------------------------------------- more than defines
 
 
 def _does(statement: ast.stmt, known: Mapping[str, str]) -> tuple[str, str] | None:

@@ -1,7 +1,7 @@
 """The source of users' own parts: read once, and named by its SHA-256.
 
-    read_path("/home/me/nets.py") -> Source -> module raygan_own_3f2a9c1b7d04     what is hashed is what is executed
-                                               (importing.py)
+    read_path("/home/me/nets.py") -> Source -> module raygan_own_3f2a9c1b7d04
+                                               what is hashed is what is executed (importing.py)
 
 A file stands alone. One that lies in a package (a folder with __init__.py) brings the whole
 package, Python files only, and may import its neighbours by `from .layers import ...`. A module
@@ -84,7 +84,7 @@ OBJECTS: dict[str, Any] = {}
 """What has no source: key -> the object."""
 
 
-# ----------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # reading
 
 

@@ -202,7 +202,10 @@ def _mine(path: Path) -> bool:
 
 
 def brought(kind: str, found: Claim) -> Source:
-    """The copy in the folder. Raises ConfigError where it is not what the run says it was made of."""
+    """The copy in the folder.
+
+    Raises ConfigError where it is not what the run says it was made of.
+    """
     root, record = found.folder / CODE / found.sha256[:DIGITS], found.record
     files = dict[str, str]()
     try:
@@ -231,5 +234,6 @@ def brought(kind: str, found: Claim) -> Source:
             f" made with {found.sha256}: it was changed. Give the original file again."
         )
     return Source(
-        files, str(record.get("path", "")), found.sha256, str(record.get("module", "")), tuple(record.get("taken", ()))
+        files, str(record.get("path", "")), found.sha256, str(record.get("module", "")),
+        tuple(record.get("taken", ()))
     )  # fmt: skip

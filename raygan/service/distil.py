@@ -50,11 +50,13 @@ class Lesson:
 
 def lesson(
     run: Run, *, which: str | None = None, count: int = 50_000, seed: int = 0, reject: bool = False,
-    preset: str | None = None, files: list[Path] | None = None, settings: Mapping[str, Any] | None = None,
-    run_dir: Path = Path("runs"), name: str | None = None,
+    preset: str | None = None, files: list[Path] | None = None,
+    settings: Mapping[str, Any] | None = None, run_dir: Path = Path("runs"),
+    name: str | None = None,
 ) -> Lesson:  # fmt: skip
-    """Draw `count` samples of `which` (None: the mixture of all pairs) into run_dir/NAME-samples.npz,
-    and settle the config that learns from them. Raises ConfigError, and what sampling raises.
+    """Draw `count` samples of `which` (None: the mixture of all pairs) into
+    run_dir/NAME-samples.npz, and settle the config that learns from them. Raises ConfigError,
+    and what sampling raises.
     """
     settings = dict(settings or {})
     if taken := [s for s in settings if s.partition(".")[0] in ("data", "strategy", "num_pairs")]:

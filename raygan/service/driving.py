@@ -1,6 +1,7 @@
 """Drive a run that has a folder and a journal to its end.
 
-    listeners, executor -> Controller.run -> how it ended, in run.json -> floor and ceiling, metrics.parquet
+    listeners, executor -> Controller.run -> how it ended, in run.json -> floor and ceiling,
+                                             metrics.parquet
 
 `train` and `resume_run` come here with all that is refused refused already; from here on every way
 out, an error or a signal too, leaves a folder that says how the run ended.
@@ -61,8 +62,9 @@ EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
 def drive(
-    config: Config, folder: RunFolder, journal: Journal, data: Samples, inline: bool, checkpoint: Checkpoint | None,
-    heard: Sequence[Listener | Heard], problems: Sequence[str] = (), notes: Mapping[str, str] = EMPTY,
+    config: Config, folder: RunFolder, journal: Journal, data: Samples, inline: bool,
+    checkpoint: Checkpoint | None, heard: Sequence[Listener | Heard], problems: Sequence[str] = (),
+    notes: Mapping[str, str] = EMPTY,
 ) -> Run:  # fmt: skip
     """Train to the end, from `checkpoint` or from step 0; the finished run. Raises a RayganError,
     with run.json telling how it ended.
@@ -75,8 +77,9 @@ def drive(
     if not (folder.path / "data.png").exists() and (drawn := sheet(data)) is not None:
         folder.telemetry.keep({"data.png": drawn})
     folder.status(
-        pid=os.getpid(), host=platform.node(), epoch=journal.epoch, started=time.time(), exit_code=None, error=None,  # noqa: TID251  shown only
-        total_steps=config.steps, rejected=None,
+        pid=os.getpid(), host=platform.node(), epoch=journal.epoch,
+        started=time.time(),  # noqa: TID251  shown only
+        exit_code=None, error=None, total_steps=config.steps, rejected=None,
     )  # fmt: skip
     end: dict[str, Any] = {}
     try:
@@ -121,7 +124,8 @@ def drive(
 
 
 def _begun(
-    config: Config, folder: RunFolder, journal: Journal, setup: Setup, inline: bool, heard: Sequence[Listener | Heard]
+    config: Config, folder: RunFolder, journal: Journal, setup: Setup, inline: bool,
+    heard: Sequence[Listener | Heard]
 ) -> tuple[list[Listener], Controller]:  # fmt: skip
     """Who hears, and who decides. Of a run that fails here the folder says so, too."""
     listeners = list[Listener]()
@@ -152,7 +156,8 @@ def _executors(setup: Setup, name: str, inline: bool) -> Callable[[], Executor]:
 
 
 def _listeners(
-    config: Config, folder: RunFolder, journal: Journal, data: Samples, inline: bool, heard: Sequence[Listener | Heard]
+    config: Config, folder: RunFolder, journal: Journal, data: Samples, inline: bool,
+    heard: Sequence[Listener | Heard]
 ) -> Iterator[Listener]:  # fmt: skip
     """Who hears of each order: the caller's, the config's, and what writes, tracks and passes on;
     one by one, so that those that were made can be closed where one cannot be.
@@ -173,7 +178,8 @@ def _listeners(
 
 
 def _open(
-    controller: Controller, listeners: Sequence[Listener], setup: Setup, problems: Sequence[str], notes: Mapping[str, str]
+    controller: Controller, listeners: Sequence[Listener], setup: Setup, problems: Sequence[str],
+    notes: Mapping[str, str]
 ) -> None:  # fmt: skip
     """What is told before the first step: the data, and every warning that is known by then."""
     data: Samples = setup.data
@@ -236,7 +242,7 @@ def part_lines(data: Samples) -> list[str]:
 
 
 def told(data: Samples) -> dict[str, Any]:
-    """What run.json keeps of a reader's work: the record, and the way back to the data's own units."""
+    """What run.json keeps of a reader's work: the record, and the way back to the data's units."""
     out: dict[str, Any] = {"reading": data.record.plain()} if data.record else {}
     return {**out, "scaling": data.scaling.plain()} if data.scaling else out
 

@@ -53,11 +53,13 @@ class {name}(NetworkComponent):
 
     def _generator(self, shape: tuple[int, ...]) -> nn.Module:
         """z (N, z_dim) -> samples (N, *shape)."""
-        layers = nn.Linear(self.z_dim, self.width), nn.ReLU(), nn.Linear(self.width, math.prod(shape))
-        return self._sequential(*layers, nn.Unflatten(1, shape))  # images live in [-1, 1]: end with nn.Tanh()
+        last = nn.Linear(self.width, math.prod(shape))
+        layers = nn.Linear(self.z_dim, self.width), nn.ReLU(), last
+        # images live in [-1, 1]: end with nn.Tanh()
+        return self._sequential(*layers, nn.Unflatten(1, shape))
 
     def _discriminator(self, shape: tuple[int, ...], outputs: int = 1) -> nn.Module:
-        """Samples (N, *shape) -> logits (N,), or (N, outputs) as a classifier; `Logits` sees to that."""
+        """Samples (N, *shape) -> logits (N,), or (N, outputs) as a classifier (`Logits`)."""
         layers = nn.Linear(math.prod(shape), self.width), nn.ReLU(), nn.Linear(self.width, outputs)
         return self._sequential(nn.Flatten(), *layers, Logits(outputs))
 '''
@@ -75,10 +77,14 @@ class {name}(DataComponent):
     count: int = Field(2000, gt=0, description="Training points.")
 
     def load(self, seed: int) -> Samples:
-        """Points (N, features) float32, or images (N, C, H, W) uint8; the same seed gives the same samples."""
+        """Points (N, features) float32, or images (N, C, H, W) uint8.
+
+        The same seed gives the same samples.
+        """
         train = np.random.default_rng([seed, 0]).standard_normal((self.count, 2)).astype(np.float32)
         held_out = np.random.default_rng([seed, 1]).standard_normal((500, 2)).astype(np.float32)
-        return Samples("{file}", train, held_out, split="fresh draws")  # nobody trains on held_out: scores use it
+        # nobody trains on held_out: scores use it
+        return Samples("{file}", train, held_out, split="fresh draws")
 '''
 STRATEGY = '''"""A strategy. raygan train --strategy ./{file}.py"""
 
@@ -94,7 +100,10 @@ from raygan.strategies.base import Plan, Progress, Setup, StrategyComponent
 
 
 class {name}(StrategyComponent):
-    """Each pair takes its neighbour's D every `every` steps. Fields are settings: --strategy.every 10."""
+    """Each pair takes its neighbour's D every `every` steps.
+
+    Fields are settings: --strategy.every 10.
+    """
 
     every: int = Field(20, gt=0, description="Steps between two swaps.")
 
@@ -107,30 +116,44 @@ class {name}(StrategyComponent):
         return Pair(name, setup.parts(name), sharing)
 
     def decide(self, ready: Sequence[str], progress: Progress, plan: Plan) -> Sequence[Order]:
-        """Orders for those in `ready`; a function of its arguments alone, so that a resumed run decides alike."""
+        """Orders for those in `ready`.
+
+        A function of its arguments alone, so that a resumed run decides alike.
+        """
         done, orders = progress.done, list[Order]()
         last = min(done.values())
         due = 0 < last < plan.steps and last % self.every == 0 and set(done.values()) == {{last}}
-        if due and len(done) > 1 and len(ready) == len(done) and any(progress.swapped.get(p, 0) < last for p in done):
+        owing = any(progress.swapped.get(p, 0) < last for p in done)
+        if due and len(done) > 1 and len(ready) == len(done) and owing:
             order = sorted(done)
-            return [Swap(last, tuple(zip(order, order[1:] + order[:1], strict=True)))]  # (player, whose D it takes)
+            # (player, whose D it takes)
+            return [Swap(last, tuple(zip(order, order[1:] + order[:1], strict=True)))]
         for p in ready:
-            met = done[p] % self.every or not done[p] or len(done) == 1 or progress.swapped.get(p, 0) == done[p]
+            swapped = len(done) == 1 or progress.swapped.get(p, 0) == done[p]
+            met = done[p] % self.every or not done[p] or swapped
             if done[p] < plan.steps and met:
-                orders.append(Train(p, min(plan.next_stop(done[p]), (done[p] // self.every + 1) * self.every) - done[p]))
+                next_swap = (done[p] // self.every + 1) * self.every
+                orders.append(Train(p, min(plan.next_stop(done[p]), next_swap) - done[p]))
         return orders
 
     def check(self, config: Config) -> None:
         """Raises ConfigError where the rest of the config does not fit."""
 '''
-METRIC = '''"""A metric. raygan train --metrics ./{file}.py, or raygan evaluate RUN --metrics ./{file}.py"""
+METRIC = '''"""A metric.
+
+raygan train --metrics ./{file}.py, or raygan evaluate RUN --metrics ./{file}.py
+"""
 
 from torch import Tensor
 
 
 def {file}(samples: Tensor, held_out: Tensor) -> dict[str, float]:
-    """Of samples (N, *shape) against held-out ones; a number, or several by name. Further parameters are settings."""
-    return {{"mean": float((samples.mean(0) - held_out.mean(0)).norm()), "std": float(samples.std() / held_out.std())}}
+    """Of samples (N, *shape) against held-out ones; a number, or several by name.
+
+    Further parameters are settings.
+    """
+    mean = float((samples.mean(0) - held_out.mean(0)).norm())
+    return {{"mean": mean, "std": float(samples.std() / held_out.std())}}
 '''
 TEST = '''"""What every {kind} has to keep: raygan.testing. Run: pytest test_{file}.py"""
 

@@ -1,9 +1,10 @@
-"""`raygan replay RUN`: does an asynchronous run again, inline, in the order that its record demands,
-and compares every player's state at the last checkpoint, bit for bit.
+"""`raygan replay RUN`: does an asynchronous run again, inline, in the order that its record
+demands, and compares every player's state at the last checkpoint, bit for bit.
 
-    journal         what each attempt went on from, its checkpoints, its swaps     \
-    schedule.jsonl  what each player read at which of its steps (`record: schedule`) > attempts --> players, one event each in turn
-    checkpoints/    the states to compare with, by SHA-256                          /
+    journal         what each attempt went on from, its checkpoints, its swaps        \
+    schedule.jsonl  what each player read at which of its steps (`record: schedule`)   > attempts
+    checkpoints/    the states to compare with, by SHA-256                            /
+    attempts --> players, one event each in turn
 
 A player's round is cut short where it asks for what nobody has published yet (Later) and is taken
 up again from there: it looks at the board between two steps, where nothing of it is half done.
@@ -46,8 +47,8 @@ def replay(run: Run) -> Verdict:
         raise Unreplayable(f"run {shown(run.path)}: {(problems or ['no checkpoint.'])[0]}")
     if run.config.pace == "lockstep":
         raise Unreplayable(
-            f"run {shown(run.path)} is in lockstep: it follows from its config, whatever came first."
-            " `raygan verify` tries that."
+            f"run {shown(run.path)} is in lockstep: it follows from its config, whatever came"
+            " first. `raygan verify` tries that."
         )
     chain = chained(attempts(run.path), last.entry.folder, run.path)
     data, states, rounds = run_data(run), start(run.path, chain[0]), 0

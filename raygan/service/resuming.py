@@ -1,6 +1,7 @@
 """Go on with a run from its newest checkpoint that is whole.
 
-    refuse -> config, code, steps -> newest checkpoint -> data -> networks fit -> Ray -> fence -> drive
+    refuse -> config, code, steps -> newest checkpoint -> data -> networks fit -> Ray -> fence
+           -> drive
 
 What can be refused is refused before Ray is started and before the journal is opened: opening it
 takes the run from whoever writes it.
@@ -54,8 +55,9 @@ from raygan.watching import tell
 
 def resume_run(
     path: str | Path, *, extra_steps: int = 0, address: str = "auto", inline: bool | None = None,
-    listeners: Sequence[Listener | Heard] | None = None, overrides: Config | None = None, strict: bool = False,
-    trust_code: bool = False, new_code: bool = False, new_data: bool = False, require: str | None = None,
+    listeners: Sequence[Listener | Heard] | None = None, overrides: Config | None = None,
+    strict: bool = False, trust_code: bool = False, new_code: bool = False, new_data: bool = False,
+    require: str | None = None,
 ) -> Run:  # fmt: skip
     """Go on with a run from its newest valid checkpoint. Raises CheckpointError when there is none.
 
@@ -107,7 +109,8 @@ def resume_run(
     if checkpoint is not None:
         if (at := max(checkpoint.steps.values(), default=0)) > config.steps:
             raise ConfigError(
-                f"steps = {config.steps}: the run is at {at} already. Ask for more, or leave it out."
+                f"steps = {config.steps}: the run is at {at} already. Ask for more, or leave it"
+                " out."
             )
         refuse_other_networks(checkpoint, Setup(config, data, torch.device("cpu")))
         if not problems and is_done(folder.path, checkpoint, config):

@@ -30,8 +30,8 @@ PAUSE_S = 0.2
 
 
 class Requests(Listener):
-    """What the user asks for, passed on between two orders in the thread of the run: nobody else may
-    touch its state.
+    """What the user asks for, passed on between two orders in the thread of the run:
+    nobody else may touch its state.
     """
 
     def __init__(self) -> None:
@@ -131,7 +131,7 @@ class Started:
         return self
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """Rows of metrics.jsonl (kind "train", "score") and events.jsonl as they come, to the end."""
+        """Rows of metrics.jsonl (kind "train", "score") and events.jsonl as they come."""
         files = [
             Lines(self.path / name, told_by_a_run) for name in ("events.jsonl", "metrics.jsonl")
         ]

@@ -61,9 +61,10 @@ from raygan.watching import tell
 
 
 def train(
-    resolved: Resolved, *, run_dir: Path = Path("runs"), name: str | None = None, address: str = "auto",
-    inline: bool = False, resume: str | None = None, listeners: Sequence[Listener | Heard] | None = None,
-    command: str | None = None, strict: bool = False, trust_code: bool = False, require: str | None = None,
+    resolved: Resolved, *, run_dir: Path = Path("runs"), name: str | None = None,
+    address: str = "auto", inline: bool = False, resume: str | None = None,
+    listeners: Sequence[Listener | Heard] | None = None, command: str | None = None,
+    strict: bool = False, trust_code: bool = False, require: str | None = None,
 ) -> Run:  # fmt: skip
     """Run a config; returns the finished run. Raises a RayganError, with the run folder telling how
     it ended.
@@ -79,7 +80,8 @@ def train(
         raise ConfigError("--resume auto needs --name: it goes on with that run, or starts it.")
     if resume not in (None, "auto") and name is not None:
         raise ConfigError(
-            f"--name {name!r} with --resume {resume!r}: that run has its name. Leave one of them out."
+            f"--name {name!r} with --resume {resume!r}: that run has its name. Leave one of them"
+            " out."
         )
     run_dir = runs_folder(run_dir)
     if resume is not None:
@@ -90,8 +92,8 @@ def train(
             # Before the settings are compared: an own part that may not run is said first.
             use_code(found, stored, trust_code)
             return resume_run(
-                path, address=address, inline=inline, listeners=listeners, overrides=changes(resolved, stored),
-                strict=strict, require=require,
+                path, address=address, inline=inline, listeners=listeners,
+                overrides=changes(resolved, stored), strict=strict, require=require,
             )  # fmt: skip
     config = resolved.config
     if name is not None:
@@ -145,7 +147,8 @@ def train(
 
 
 def _write(
-    folder: RunFolder, name: str, config: Config, resolved: Resolved, data: Samples, command: str | None, packs: dict[str, Any]
+    folder: RunFolder, name: str, config: Config, resolved: Resolved, data: Samples,
+    command: str | None, packs: dict[str, Any]
 ) -> None:  # fmt: skip
     """What a run is: its settings, its code, its first run.json."""
     folder.write("config.yaml", resolved.yaml())
@@ -156,9 +159,11 @@ def _write(
     typed = (command or "raygan.train(...)").encode("utf-8", "backslashreplace")
     folder.write("command.txt", typed.decode() + "\n")
     folder.status(
-        id=uuid.uuid4().hex[:12], name=name, status="starting", created=time.time(), shape=data.shape, data=identity(data),  # noqa: TID251  shown only
-        roster=strategy_of(config).players(config),
-        alphabet=data.text, **told(data), **born(provenance(), time.time()), **({"packs": packs} if packs else {})  # noqa: TID251  shown only
+        id=uuid.uuid4().hex[:12], name=name, status="starting",
+        created=time.time(), shape=data.shape, data=identity(data),  # noqa: TID251  shown only
+        roster=strategy_of(config).players(config), alphabet=data.text, **told(data),
+        **born(provenance(), time.time()),  # noqa: TID251  shown only
+        **({"packs": packs} if packs else {})
     )  # fmt: skip
 
 

@@ -1,10 +1,12 @@
 """`raygan verify`: runs a config a few times for a few steps, and compares whole states bit for
 bit.
 
-locals untouched    the locals with a global pair  =  the same locals without it         (what SGAN's paper promises)
-inline = Ray        every player in this process   =  every player in an actor            (lockstep only)
-swaps conserve      every network that was handed over is what its taker holds; none lost, none doubled      (GAP)
-resume              stopped, saved and restored    =  never stopped                       (lockstep only)
+locals untouched    the locals with a global pair  =  the same locals without it
+                        (what SGAN's paper promises)
+inline = Ray        every player in this process   =  every player in an actor (lockstep only)
+swaps conserve      every network that was handed over is what its taker holds; none lost, none
+                    doubled (GAP)
+resume              stopped, saved and restored    =  never stopped (lockstep only)
 """
 
 from __future__ import annotations

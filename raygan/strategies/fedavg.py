@@ -1,8 +1,9 @@
 """Federated averaging: every so many steps all pairs go on from the means of their weights (FedGAN:
 Rasouli, Sun, Rajagopal, 2020).
 
-    period of `every` steps, each pair alone on its part     -->  D_n, G_n published at its end
-    D = sum_n pi_n D_n, G = sum_n pi_n G_n                    <--  read by all, at the beginning of the next
+    period of `every` steps, each pair alone on its part    -->  D_n, G_n published at its end
+    D = sum_n pi_n D_n, G = sum_n pi_n G_n                  <--  read by all, at the beginning of
+                                                                 the next
 
 pi_n is the part's share of all samples. Optimizers and moving averages stay each pair's own.
 """

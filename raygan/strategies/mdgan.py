@@ -1,5 +1,6 @@
-"""MD-GAN: one generator, a discriminator beside each worker's data, which workers swap among each other
-now and then (Hardy, Le Merrer, Sericola, 2019): federated training on summed losses, a baseline.
+"""MD-GAN: one generator, a discriminator beside each worker's data, which workers swap among each
+other now and then (Hardy, Le Merrer, Sericola, 2019): federated training on summed losses,
+a baseline.
 """
 
 from __future__ import annotations

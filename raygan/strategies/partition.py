@@ -1,8 +1,10 @@
 """Parts of the data by pair (`data.partition`): who may have one, and how it is read where the pair
 lives.
 
-driver      whole data, or their outline   --with_parts-->   the same with a `Part` of each pair: number, shape, SHA-256, scaling
-pair        outline with its Part          --own_parts-->    its samples, read from the source, checked against the Part
+driver   whole data, or their outline   --with_parts-->   the same with a `Part` of each pair:
+                                                          number, shape, SHA-256, scaling
+pair     outline with its Part          --own_parts-->    its samples, read from the source, checked
+                                                          against the Part
 
 No sample of a pair's own SOURCE goes from one process to another.
 """
@@ -153,8 +155,9 @@ def cut(component: DataComponent, config: Config, pair: str, whole: Samples) -> 
     train, held_out = split.part(whole.train, first), split.part(whole.held_out, last)
     freeze(*(a for a in (train, held_out) if isinstance(a, np.ndarray)))
     return replace(
-        whole, train=train, held_out=held_out, sha256=fingerprint(train, held_out), record=None, parts={},
-        labels=with_labels(whole.labels, first), held_out_labels=with_labels(whole.held_out_labels, last),
+        whole, train=train, held_out=held_out, sha256=fingerprint(train, held_out), record=None,
+        parts={}, labels=with_labels(whole.labels, first),
+        held_out_labels=with_labels(whole.held_out_labels, last),
     )  # fmt: skip
 
 
@@ -268,7 +271,7 @@ def part_of(source: str, samples: Samples) -> Part:
 
 
 def look(config: Config, pairs: Iterable[str], outline: Samples) -> dict[str, Part]:
-    """Read each of these pairs' SOURCE here, one after the other, and keep what may be known of it."""
+    """Read each of these pairs' SOURCE here, one by one, and keep what may be known of it."""
     return {
         p: part_of(spoken(source_component(config, p)), own_source(config, p, outline))
         for p in pairs
@@ -293,7 +296,7 @@ def with_parts(config: Config, pairs: list[str], whole: Samples, ask: Ask = look
 
 
 def counts(data: Samples, pairs: Iterable[str]) -> dict[str, float]:
-    """Training samples of each of these pairs, of which its share is made; 1 each where all train on
-    the same.
+    """Training samples of each of these pairs, of which its share is made;
+    1 each where all train on the same.
     """
     return {p: float(data.parts[p].train) if p in data.parts else 1.0 for p in pairs}

@@ -74,8 +74,10 @@ def with_verdicts(players: Iterable[str], roles: Roles) -> list[str]:
 def label_of(player: str, roles: Roles) -> str:
     """Its kind in a word, as gauges are labelled ("": the run itself).
 
-    >>> label_of("gen-03", {"j": Role(pair=False, scored=False, judges=True)}), label_of("pair-03", {}), label_of("", {})
-    ('generator', 'pair', 'run')
+    >>> label_of("gen-03", {"j": Role(pair=False, scored=False, judges=True)})
+    'generator'
+    >>> label_of("pair-03", {}), label_of("", {})
+    ('pair', 'run')
     """
     role = role_of(player, roles)
     if player in ("", MIXTURE):

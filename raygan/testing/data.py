@@ -50,7 +50,8 @@ def check_data(data: Any) -> Samples:
             "Drop those samples.",
         )
     need(a.train.shape[1:] == a.held_out.shape[1:] and a.train.dtype == a.held_out.dtype, data,
-          f"train is {a.train.shape}, held_out {a.held_out.shape}", "Give both one shape and dtype.")  # fmt: skip
+          f"train is {a.train.shape}, held_out {a.held_out.shape}",
+          "Give both one shape and dtype.")  # fmt: skip
     need(
         not np.shares_memory(a.train, a.held_out),
         data,
@@ -58,7 +59,8 @@ def check_data(data: Any) -> Samples:
         "Split them.",
     )
     batch = a.batch(COUNT, torch.Generator().manual_seed(0), torch.device("cpu"))
-    need(batch.dtype == torch.float32 and batch.shape == (COUNT, *a.shape), data, f"a batch is {batch.dtype} {shape_of(batch)}",
+    need(batch.dtype == torch.float32 and batch.shape == (COUNT, *a.shape), data,
+          f"a batch is {batch.dtype} {shape_of(batch)}",
           f"Let it be float32 {(COUNT, *a.shape)}.")  # fmt: skip
     need(
         not a.is_images or float(batch.abs().max()) <= 1,

@@ -32,7 +32,8 @@ def check_loss(loss: LossComponent) -> None:
         one = torch.stack([_value(loss, name, r, f) for r, f in zip(real, fake, strict=True)])
         # As a pack calls it (decision 31): all pairs' logits at once, batched by vmap.
         many = torch.vmap(lambda r, f, name=name: _called(loss, name, r, f))(real, fake)
-        need(torch.allclose(one, many, atol=1e-6), loss, f"{name} over several pairs at once differs from one after the other",
+        need(torch.allclose(one, many, atol=1e-6), loss,
+              f"{name} over several pairs at once differs from one after the other",
               "Use torch operations over the batch only, no Python branch on values.")  # fmt: skip
     _check_signs(loss, real[0], fake[0])
 
@@ -59,8 +60,10 @@ def _check_signs(loss: LossComponent, real: Tensor, fake: Tensor) -> None:
         ("d_loss by D(G(z))", on_fake),
         ("g_loss by D(G(z))", g_fake),
     ):
-        need(grad is not None and bool(torch.isfinite(grad).all()) and bool(grad.abs().sum() > 0), loss,
-              f"the gradient of {what} is missing, 0 or not finite", "Let it use both kinds of logits.")  # fmt: skip
+        need(grad is not None and bool(torch.isfinite(grad).all()) and bool(grad.abs().sum() > 0),
+              loss,
+              f"the gradient of {what} is missing, 0 or not finite",
+              "Let it use both kinds of logits.")  # fmt: skip
     if loss.num_judges != 2:  # D2GAN's second judge wants the opposite
         for what, grad, sign in (
             ("d_loss", on_real, -1),

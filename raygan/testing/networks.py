@@ -22,7 +22,8 @@ def check_network(network: Any, shape: tuple[int, ...] = (2,)) -> None:
     z = torch.randn(COUNT, network.z_dim, generator=torch.Generator().manual_seed(1))
     fake = g(z)
     need(isinstance(fake, Tensor) and fake.shape == (COUNT, *shape), network,
-          f"G gives {shape_of(fake)} for {COUNT} samples of shape {shape}", f"Let it end in {(COUNT, *shape)}.")  # fmt: skip
+          f"G gives {shape_of(fake)} for {COUNT} samples of shape {shape}",
+          f"Let it end in {(COUNT, *shape)}.")  # fmt: skip
     logits, wanted = d(fake), (COUNT,) if network.judges == 1 else (COUNT, network.judges)
     need(isinstance(logits, Tensor) and logits.shape == wanted, network,
           f"D gives {shape_of(logits)} for {COUNT} samples; logits {wanted} are needed",
@@ -43,10 +44,11 @@ def check_network(network: Any, shape: tuple[int, ...] = (2,)) -> None:
             f"{what}: the gradient of {bad[:1]} is NaN or infinite",
             "Mend its forward.",
         )
-        need(any(p.grad is not None for p in net.parameters()), network, f"{what}: no gradient reaches it",
-              "Do not detach within forward.")  # fmt: skip
+        need(any(p.grad is not None for p in net.parameters()), network,
+              f"{what}: no gradient reaches it", "Do not detach within forward.")  # fmt: skip
     need(network.classifier(shape, 3, _stream("c"))(fake.detach()).shape == (COUNT, 3), network,
-          "classifier of 3 classes does not give (N, 3)", "Let _discriminator use `outputs`.")  # fmt: skip
+          "classifier of 3 classes does not give (N, 3)",
+          "Let _discriminator use `outputs`.")  # fmt: skip
 
 
 def _stream(purpose: str, seed: int = 0) -> torch.Generator:
@@ -71,7 +73,8 @@ def _check_weights(
     fresh, first = again.state_dict(), net.state_dict()
     for name, p in net.named_parameters():
         need(torch.equal(p, again.get_parameter(name)), network,
-              f"{what}: {name} differs for the same stream", "Draw it from nothing but `stream`.")  # fmt: skip
+              f"{what}: {name} differs for the same stream",
+              "Draw it from nothing but `stream`.")  # fmt: skip
         random = p.numel() > 1 and p.unique().numel() > 1
         need(not random or not torch.equal(p, other.get_parameter(name)), network,
               f"{what}: {name} is the same for another stream, so independent pairs begin alike",

@@ -36,8 +36,9 @@ def check_strategy(
     given = {
         "data": {"name": "ring", "modes": 8, "train": 256, "held_out": 64},
         "network": {"name": "mlp", "hidden": 8, "layers": 2},
-        "num_pairs": num_pairs, "steps": steps, "round_steps": 2, "batch_size": 8, "pairs": [], "start_from": [],
-        "evaluation": {"samples": 1500}, "resources": {"num_threads": 1}, "strategy": strategy,
+        "num_pairs": num_pairs, "steps": steps, "round_steps": 2, "batch_size": 8, "pairs": [],
+        "start_from": [], "evaluation": {"samples": 1500}, "resources": {"num_threads": 1},
+        "strategy": strategy,
     }  # fmt: skip
     config = resolve(None, (), named(given | settings, spec_of)).config
     setup = Setup(config, _samples(config), torch.device("cpu"))

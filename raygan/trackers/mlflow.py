@@ -75,7 +75,10 @@ class MLflow(TrackerComponent):
 
     def scalars(self, step: int, player: str, values: Mapping[str, float]) -> None:
         """PLAYER/NAME."""
-        metric, now = importlib.import_module("mlflow.entities").Metric, int(time.time() * 1000)  # noqa: TID251  shown only
+        metric, now = (
+            importlib.import_module("mlflow.entities").Metric,
+            int(time.time() * 1000),  # noqa: TID251  shown only
+        )
         told = [metric(f"{player}/{plain_name(k)}", v, now, step) for k, v in values.items()]
         self._client.log_batch(self._id, metrics=told)
 

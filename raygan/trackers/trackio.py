@@ -14,7 +14,10 @@ from raygan.trackers.base import Tracked, TrackerComponent, plain_name
 
 
 class Trackio(TrackerComponent):
-    """A run of Trackio; `TRACKIO_DIR=runs/trackio trackio show` shows all. TRACKIO_SPACE_ID sends it."""
+    """A run of Trackio; `TRACKIO_DIR=runs/trackio trackio show` shows all.
+
+    TRACKIO_SPACE_ID sends it.
+    """
 
     project: str = Field("raygan", description="Project of the runs.")
     needs: ClassVar[tuple[str, ...]] = ("trackio",)
@@ -32,8 +35,9 @@ class Trackio(TrackerComponent):
         config = {key.lstrip("_"): value for key, value in run.config.items()}
         name = run.known or f"{run.name}-{run.id}"
         self._run = trackio.init(
-            self.project, name=name, group=run.tags.get("sweep"), config={**config, "tags": dict(run.tags)},
-            resume="allow", embed=False, auto_log_gpu=False, auto_log_cpu=False,
+            self.project, name=name, group=run.tags.get("sweep"),
+            config={**config, "tags": dict(run.tags)}, resume="allow", embed=False,
+            auto_log_gpu=False, auto_log_cpu=False,
         )  # fmt: skip
         return name
 

@@ -17,13 +17,13 @@ from pydantic import Field, PrivateAttr
 from raygan.trackers.base import Tracked, TrackerComponent, plain_name
 
 FLUSH_S = 1.0
-"""Its helper process keeps rows in memory for so long (15 s by itself), and dies with the driver."""
+"""Its helper process keeps rows in memory for so long (else 15 s), and dies with the driver."""
 GAP = 10_000
 """More steps of its own than a life that was killed can have taken since its last note."""
 
 
 class WeightsAndBiases(TrackerComponent):
-    """A run of W&B, in RUN/wandb; `wandb sync RUN/wandb/offline-run-*` sends what was kept offline."""
+    """A run of W&B, in RUN/wandb; `wandb sync RUN/wandb/offline-run-*` sends an offline one."""
 
     project: str = Field("raygan", description="Project of the runs; WANDB_ENTITY says whose.")
     needs: ClassVar[tuple[str, ...]] = ("wandb",)
@@ -44,8 +44,9 @@ class WeightsAndBiases(TrackerComponent):
         )  # fmt: skip
         tags = [f"{key}={value}"[:64] for key, value in run.tags.items()]
         self._run = wandb.init(
-            project=self.project, name=run.name, id=run.known or run.id, resume="allow", mode=mode(),
-            dir=str(run.folder), group=run.tags.get("sweep"), tags=tags, settings=quiet,
+            project=self.project, name=run.name, id=run.known or run.id, resume="allow",
+            mode=mode(), dir=str(run.folder), group=run.tags.get("sweep"), tags=tags,
+            settings=quiet,
         )  # fmt: skip
         # offline it cannot know how far its run is, and takes no step twice when it is sent
         self._step = max(run.calls, self._run.step) + (GAP if run.known else 0)

@@ -28,14 +28,16 @@ AT_ONCE_S = 5.0
 
 
 def kill_unseen(controller: Controller, link: HubLink) -> None:
-    """Kill it; then everything that the driver does in a turn, as if its last look had been before."""
+    """Kill it; then all that the driver does in a turn, as if its last look had been before."""
     executor = controller.executor
     assert isinstance(executor, RayExecutor)
     process = worker._global_node.all_processes["gcs_server"][0].process
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     link._at = 0.0
-    unseen = [patch(f"raygan.actors.{m}.dead_head", lambda: None) for m in ("executor", "replies", "hub")]  # fmt: skip
+    unseen = [
+        patch(f"raygan.actors.{m}.dead_head", lambda: None) for m in ("executor", "replies", "hub")
+    ]
     with unseen[0], unseen[1], unseen[2]:
         for ask in (
             lambda: link.tick(controller),

@@ -22,8 +22,8 @@ from tests.actors.node_loss import FAST
 from tests.conftest import setup_of, tiny_config
 
 CONFIG = tiny_config(
-    strategy={"name": "gap", "swap_every": 4}, num_pairs=2, steps=60, checkpoint={"every_steps": 50},
-    evaluation={"every_steps": 60}, failures={"budget": 0},
+    strategy={"name": "gap", "swap_every": 4}, num_pairs=2, steps=60,
+    checkpoint={"every_steps": 50}, evaluation={"every_steps": 60}, failures={"budget": 0},
     resources={"placement": "SPREAD", "spares": 1, "cpus_per_pair": 0.5},
 )  # fmt: skip
 GRACE_S = 30.0
@@ -33,7 +33,9 @@ def drain(node: str, within_s: float = GRACE_S) -> None:
     """What a cloud's notice of preemption comes to."""
     reason = autoscaler_pb2.DrainNodeReason.DRAIN_NODE_REASON_PREEMPTION
     deadline_ms = int((time.time() + within_s) * 1000)  # noqa: TID251  Ray counts so
-    accepted, why = global_worker.gcs_client.drain_node(node, reason, "spot", deadline_ms)  # type: ignore[attr-defined]
+    accepted, why = global_worker.gcs_client.drain_node(  # type: ignore[attr-defined]
+        node, reason, "spot", deadline_ms
+    )
     assert accepted, why
 
 

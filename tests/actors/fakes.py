@@ -1,4 +1,4 @@
-"""Stand-ins for Ray's handles: a call is answered at once, later, or never; plain objects, no Ray."""
+"""Stand-ins for Ray's handles: a call is answered at once, later, or never; no Ray."""
 
 from __future__ import annotations
 

@@ -80,8 +80,8 @@ def main() -> None:
         "RAY_memory_monitor_refresh_ms": "100",
     }
     ray.init(
-        address="local", namespace="raygan", logging_level="ERROR", log_to_driver=False, include_dashboard=False,
-        object_store_memory=100 << 20,
+        address="local", namespace="raygan", logging_level="ERROR", log_to_driver=False,
+        include_dashboard=False, object_store_memory=100 << 20,
     )  # fmt: skip
     setup = setup_of(CONFIG)
     folder = RunFolder.create(Path(sys.argv[1]), "run")

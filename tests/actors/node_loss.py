@@ -21,7 +21,8 @@ FAST = {"initial_delay_ms": 500, "period_ms": 500, "timeout_ms": 1000, "failure_
 """Ray's health checks: a lost node is seen in 3 s instead of 17."""
 CONFIG = tiny_config(
     strategy={"name": "gap", "swap_every": 4}, num_pairs=2, steps=40, checkpoint={"every_steps": 5},
-    evaluation={"every_steps": 40}, resources={"placement": "SPREAD", "spares": 1, "cpus_per_pair": 0.5},
+    evaluation={"every_steps": 40},
+    resources={"placement": "SPREAD", "spares": 1, "cpus_per_pair": 0.5},
 )  # fmt: skip
 
 

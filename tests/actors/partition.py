@@ -4,8 +4,8 @@ middle and plugged in again.
     python -m tests.actors.partition FOLDER        root only; a process of its own
 
 The player behind the partition goes on by itself; the run replaces it. When the cable is back,
-whatever the old one sends belongs to an epoch that is over. `benchmarks/faults/partitions.py` does it many
-times.
+whatever the old one sends belongs to an epoch that is over.
+`benchmarks/faults/partitions.py` does it many times.
 """
 
 import os
@@ -29,8 +29,8 @@ from tests.actors.node_loss import FAST
 from tests.conftest import setup_of, tiny_config
 
 CONFIG = tiny_config(
-    strategy={"name": "sgan", "messenger_lifetime": 2}, num_pairs=2, steps=60, checkpoint={"every_steps": 5},
-    evaluation={"every_steps": 60}, failures={"lease_s": 8.0},
+    strategy={"name": "sgan", "messenger_lifetime": 2}, num_pairs=2, steps=60,
+    checkpoint={"every_steps": 5}, evaluation={"every_steps": 60}, failures={"lease_s": 8.0},
     resources={"placement": "SPREAD", "cpus_per_pair": 0.5},
 )  # fmt: skip
 SPACE, CABLE, HERE, THERE = (
@@ -107,8 +107,9 @@ class Nodes:
     def start_far(self) -> None:
         """A fresh node at the other end; returns when it has joined."""
         subprocess.Popen(
-            ["ip", "netns", "exec", SPACE, str(Path(sys.executable).parent / "ray"), "start", f"--address={self.near.address}",
-             f"--node-ip-address={THERE}", "--num-cpus=2", f"--object-store-memory={self.store}", "--block"],
+            ["ip", "netns", "exec", SPACE, str(Path(sys.executable).parent / "ray"), "start",
+             f"--address={self.near.address}", f"--node-ip-address={THERE}", "--num-cpus=2",
+             f"--object-store-memory={self.store}", "--block"],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         await_nodes(2)

@@ -42,7 +42,10 @@ def sent(actor: Actor) -> list[list[str]]:
 
 def finish(calls: Calls, result: Any = None) -> None:
     for reference, (orders, _) in calls.pending.items():
-        reference.result = result or [({"steps": float(o.steps)}, None) for o in orders]  # type: ignore[union-attr]
+        reference.result = result or [
+            ({"steps": float(o.steps)}, None)  # type: ignore[union-attr]
+            for o in orders
+        ]
         reference.done = True
 
 
@@ -58,7 +61,10 @@ def test_who_lives_alone_trains_at_once_and_pairs_of_one_actor_together(ray: Ray
     assert sent(actors["b"]) == [["b", "c"]], "it is at that one still"
     finish(calls)
     done = [calls.result(reference) for reference in calls.ready([], 0.0)]
-    assert [[d.order.player for d in of_one] for of_one in done] == [["a"], ["b", "c"]]  # type: ignore[union-attr]
+    assert [
+        [d.order.player for d in of_one]  # type: ignore[union-attr]
+        for of_one in done
+    ] == [["a"], ["b", "c"]]
     calls.send()
     assert sent(actors["b"]) == [["b", "c"], ["b"]]
 

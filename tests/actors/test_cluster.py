@@ -18,7 +18,7 @@ from raygan.errors import ConfigError
 
 @pytest.fixture
 def port(request: pytest.FixtureRequest) -> Iterator[int]:
-    """Of somebody who says so much to the first who comes, and hangs up; None: nothing, for ever."""
+    """Of somebody who says so much to the first who comes, then hangs up; None: nothing, ever."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def answer() -> None:

@@ -21,7 +21,8 @@ def departures(monkeypatch: pytest.MonkeyPatch, *away: str) -> tuple[Departures,
     monkeypatch.setattr(module, "here", lambda: "head")
     workers: Any = SimpleNamespace(
         actors={"pair-00": "a", "global": "g"}, deputies=["deputy-1"], deputised="global",
-        places={"pair-00": ("n1", 1), "global": ("n2", 2), "deputy-1": ("n3", 3), "board": ("head", 4)},
+        places={"pair-00": ("n1", 1), "global": ("n2", 2), "deputy-1": ("n3", 3),
+                "board": ("head", 4)},
     )  # fmt: skip
     return Departures(workers, SimpleNamespace(noticed={})), asked  # type: ignore[arg-type]
 

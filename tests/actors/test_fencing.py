@@ -44,8 +44,10 @@ def test_a_player_of_an_earlier_epoch_ends_at_its_next_look_at_the_board() -> No
     exchange.publish(Publication("pair-00/slot", 1, {}))
     assert announced == [("pair-00", 1, 3)], "slots are asked for, not counted"
     exchange.close(4)
-    for call in (lambda: exchange.publish(publication(2)), lambda: exchange.between(["pair-00"], 0, 1),
-                 lambda: exchange.newest(["pair-00"]), lambda: exchange.peek(["pair-00"], {})):  # fmt: skip
+    for call in (lambda: exchange.publish(publication(2)),
+                 lambda: exchange.between(["pair-00"], 0, 1),
+                 lambda: exchange.newest(["pair-00"]),
+                 lambda: exchange.peek(["pair-00"], {})):  # fmt: skip
         with pytest.raises(StaleEpochError):
             call()
     assert len(announced) == 1

@@ -74,11 +74,13 @@ def address() -> Iterator[str]:
         provider = CLUSTER["provider"] | {"gcs_address": f"{get_node_ip_address()}:{port}"}
         file.write_text(json.dumps(CLUSTER | {"provider": provider | {"use_node_id_as_ip": True}}))
         command = [
-            str(Path(sys.executable).parent / "ray"), "start", "--head", "--block", f"--port={port}", "--num-cpus=0",
-            f"--object-store-memory={STORE}",
-            f"--autoscaling-config={file}", "--include-dashboard=false", f"--temp-dir={folder}", "--disable-usage-stats",
+            str(Path(sys.executable).parent / "ray"), "start", "--head",
+            "--block", f"--port={port}", "--num-cpus=0", f"--object-store-memory={STORE}",
+            f"--autoscaling-config={file}", "--include-dashboard=false", f"--temp-dir={folder}",
+            "--disable-usage-stats",
         ]  # fmt: skip
-        more = {"RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1", "RAY_AUTH_MODE": "disabled"}  # fmt: skip
+        more = {"RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1",
+                "RAY_AUTH_MODE": "disabled"}  # fmt: skip
         log = (Path(folder) / "out").open("w")
         with subprocess.Popen(
             command, env=os.environ | more, stdout=log, stderr=log, start_new_session=True
@@ -105,10 +107,12 @@ def up(address: str) -> None:
 
 
 def train(address: str, runs: Path, name: str, *flags: str) -> subprocess.CompletedProcess[str]:
-    small = ["--steps", "20", "--num-pairs", "3", "--network.hidden", "8", "--evaluation.samples", "1500"]  # fmt: skip
+    small = ["--steps", "20", "--num-pairs", "3", "--network.hidden", "8",
+             "--evaluation.samples", "1500"]  # fmt: skip
     command = [
-        sys.executable, "-m", "raygan.cli", "train", "--plain", "--address", address, "--run-dir", str(runs), "--name", name,
-        "--resources.pairs-per-actor", "1", "--resources.wait-s", "120", *small, *flags,
+        sys.executable, "-m", "raygan.cli", "train", "--plain", "--address", address,
+        "--run-dir", str(runs), "--name", name, "--resources.pairs-per-actor", "1",
+        "--resources.wait-s", "120", *small, *flags,
     ]  # fmt: skip
     env = os.environ | {"RAY_AUTH_MODE": "disabled"}
     return subprocess.run(

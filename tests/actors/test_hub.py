@@ -26,8 +26,9 @@ from raygan.service.views.state import state
 from tests.actors.fakes import Actor, Ray
 from tests.conftest import TINY
 
-FLAGS = ["--batch-size", "16", "--network.hidden", "16", "--network.z-dim", "2", "--evaluation.every-steps", "100",
-         "--evaluation.samples", "1600", "--checkpoint.every-steps", "100", "--resources.spares", "0", "--quiet"]  # fmt: skip
+FLAGS = ["--batch-size", "16", "--network.hidden", "16", "--network.z-dim", "2",
+         "--evaluation.every-steps", "100", "--evaluation.samples", "1600",
+         "--checkpoint.every-steps", "100", "--resources.spares", "0", "--quiet"]  # fmt: skip
 
 
 def hub() -> HubActor:
@@ -156,8 +157,9 @@ class Sink:
 def test_ten_thousand_rows_a_second(tmp_path: Path) -> None:
     """The hub's own work on a row, gauges and all, is far below 0.1 ms."""
     rows = b"".join(
-        json.dumps({"kind": "train", "player": f"pair-{i % 8:02d}", "step": i, "steps": 1, "seconds": 0.01, "loss_d": 1.0,
-                    "loss_g": 0.7, "d_accuracy": 0.6, "elapsed": i / 100}).encode() + b"\n"
+        json.dumps({"kind": "train", "player": f"pair-{i % 8:02d}", "step": i, "steps": 1,
+                    "seconds": 0.01, "loss_d": 1.0, "loss_g": 0.7, "d_accuracy": 0.6,
+                    "elapsed": i / 100}).encode() + b"\n"
         for i in range(10_000)
     )  # fmt: skip
     h, began = hub(), time.process_time()
@@ -165,7 +167,7 @@ def test_ten_thousand_rows_a_second(tmp_path: Path) -> None:
     assert time.process_time() - began < 1.0
 
 
-# -------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # on Ray
 
 
@@ -212,8 +214,8 @@ def test_a_run_is_followed_scaled_and_stopped_through_its_hub(
     import ray
 
     driver = start(
-        tmp_path, "afar", "--preset", "ring8-pmgan", "--num-pairs", "2", "--strategy.classes", "4", "--steps", "1000000",
-        "--tempo", "async", "--resources.cpus-per-pair", "0.2",
+        tmp_path, "afar", "--preset", "ring8-pmgan", "--num-pairs", "2", "--strategy.classes", "4",
+        "--steps", "1000000", "--tempo", "async", "--resources.cpus-per-pair", "0.2",
     )  # fmt: skip
     try:
 
@@ -266,8 +268,9 @@ def test_a_stop_in_the_middle_of_swaps_saves_within_five_seconds(
     from raygan.controller.checkpoint import newest_valid
     from raygan.service.resuming import resume_run
 
-    steps = ["--preset", "ring8-gap", "--num-pairs", "2", "--strategy.swap-every", "5", "--round-steps", "5", "--steps", "400",
-             "--resources.cpus-per-pair", "0.2", "--data.train", "400", "--data.held-out", "1600"]  # fmt: skip
+    steps = ["--preset", "ring8-gap", "--num-pairs", "2", "--strategy.swap-every", "5",
+             "--round-steps", "5", "--steps", "400", "--resources.cpus-per-pair", "0.2",
+             "--data.train", "400", "--data.held-out", "1600"]  # fmt: skip
     driver = start(tmp_path, "stopped", *steps)
     folder = tmp_path / "elsewhere/stopped"
     try:
@@ -286,7 +289,8 @@ def test_a_stop_in_the_middle_of_swaps_saves_within_five_seconds(
     found, _ = newest_valid(folder)
     assert found is not None
     assert 0 < found.step < 400
-    saved = (folder / "run.json").stat().st_mtime - (time.time() - (time.monotonic() - began))  # noqa: TID251
+    asked = time.time() - (time.monotonic() - began)  # noqa: TID251
+    saved = (folder / "run.json").stat().st_mtime - asked
     assert saved < 5.0, f"saved after {saved:.1f} s, gone after {took:.1f} s"
     run = resume_run(folder, address="auto")
     assert start(tmp_path, "whole", *steps).wait(120) == 0
@@ -414,7 +418,9 @@ def test_two_runs_of_one_name_are_followed_by_their_folders(two_hubs: dict[str, 
     with feed.follow("mine2") as seen:
         assert seen.hub is two_hubs["raygan/mine2/hub"]  # type: ignore[attr-defined]
     for run, complaint in {
-        "mine": "2 runs of that name go on on the cluster, in /a/mine and /b/mine. Name the folder.",
+        "mine": (
+            "2 runs of that name go on on the cluster, in /a/mine and /b/mine. Name the folder."
+        ),
         "/c/mine": "Nor is it a run that goes on on the cluster",
         "other": "Nor is it a run that goes on on the cluster",
     }.items():
@@ -429,19 +435,22 @@ def test_two_runs_of_one_name_are_followed_by_their_folders(two_hubs: dict[str, 
     [
         (
             {"status": "SUCCEEDED", "exit_code": 0},
-            "has ended (SUCCEEDED, exit code 0, job done-1). `raygan fetch done-1` brings its folder;"
-            " `raygan submit -- status /r/done` looks",
+            "has ended (SUCCEEDED, exit code 0, job done-1). `raygan fetch done-1` brings its"
+            " folder; `raygan submit -- status /r/done` looks",
         ),
         ({"status": "FAILED", "exit_code": 5}, "has ended (FAILED, exit code 5, job done-1)"),
-        ({"status": "PENDING", "exit_code": None}, "is PENDING as job done-1, and tells nothing yet"),
+        ({"status": "PENDING", "exit_code": None},
+         "is PENDING as job done-1, and tells nothing yet"),
         ({"status": "SUCCEEDED", "exit_code": 0, "run": "other"}, "Nor is it a run that goes on"),
     ],
 )  # fmt: skip
 def test_a_run_that_was_submitted_is_told_by_its_job(
     run: str, job: dict[str, Any], says: str, two_hubs: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sent = [{"id": "other-1", "run": "other", "run_dir": "/r", "status": "RUNNING", "exit_code": None},
-            {"id": "done-1", "run": "done", "run_dir": "/r", **job}]  # fmt: skip
+    sent = [
+        {"id": "other-1", "run": "other", "run_dir": "/r", "status": "RUNNING", "exit_code": None},
+        {"id": "done-1", "run": "done", "run_dir": "/r", **job},
+    ]
     monkeypatch.setattr(feed, "_jobs", lambda: sent)
     with pytest.raises(ConfigError) as told, feed.follow(run):
         pass

@@ -39,7 +39,7 @@ def dies() -> dict[str, Any]:
 
 
 def test_what_a_dead_actor_was_asked_is_not_held_against_its_successor(clock: list[float]) -> None:
-    """Else the error of the old one, which is a member no more, is taken for somebody else's death."""
+    """Else the error of the old one, a member no more, is taken for somebody else's death."""
     pulse = Pulse(3.0, {})
     assert (
         pulse.beat({"pair-00": Actor(answers), "pair-01": Actor(dies)}, []) is None

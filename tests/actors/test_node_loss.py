@@ -38,9 +38,12 @@ def test_a_lost_node_changes_nothing(tmp_path: Path, module: str) -> None:
         pytest.skip("network namespaces need root")
     config, why = CASES[module]
     done = subprocess.run(
-        [sys.executable, "-m", f"tests.actors.{module}", str(tmp_path)], cwd=Path(__file__).parents[2], capture_output=True,
-        text=True, timeout=240,
-    )  # fmt: skip
+        [sys.executable, "-m", f"tests.actors.{module}", str(tmp_path)],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     events = read_jsonl(tmp_path / "run/events.jsonl")
     told = [e for e in events if e["kind"] in ("death", "restart") and e.get("action") != "replace"]

@@ -45,7 +45,8 @@ def test_a_killed_pair_is_noticed_and_the_run_ends_with_the_undisturbed_bits(
     shared, spare = home == "shared", home.endswith("dead")
     config = tiny_config(
         steps=40, checkpoint={"every_steps": 8}, round_steps=4, evaluation={"every_steps": 40},
-        resources={"spares": 2 if spare else int(shared), "pairs_per_actor": 2 if home == "packed" else 1},
+        resources={"spares": 2 if spare else int(shared),
+                   "pairs_per_actor": 2 if home == "packed" else 1},
         strategy={"name": "sgan", "over": {"name": "independent", "share_weights": shared}},
     )  # fmt: skip
     setup = setup_of(config)
@@ -58,10 +59,17 @@ def test_a_killed_pair_is_noticed_and_the_run_ends_with_the_undisturbed_bits(
     killed, after = [], {}
 
     def kill_once(c: Controller, done: Done) -> None:
-        pids = {p: where["pid"] for p, where in c.executor.info()["players"].items()}  # type: ignore[union-attr]
+        pids = {
+            p: where["pid"]
+            for p, where in c.executor.info()["players"].items()  # type: ignore[union-attr]
+        }
         if c.state.done[GLOBAL] >= 12 and not killed:
             killed.append(pids)
-            for dead in c.executor.workers.spares.there if spare else []:  # type: ignore[union-attr]
+            for dead in (
+                c.executor.workers.spares.there  # type: ignore[union-attr]
+                if spare
+                else []
+            ):
                 ray.kill(dead)
             os.kill(pids["pair-01"], signal.SIGKILL)
         elif killed and c.state.done["pair-01"] >= 32:
@@ -208,8 +216,8 @@ def judge_stopped(seconds: float) -> dict[str, float]:
     share of waiting.
     """
     config = tiny_config(
-        tempo="async", loss="reverse_kl", strategy={"name": "pmgan", "max_lag": 10**6}, num_pairs=2, steps=10**6, max_ahead=10**6,
-        batch_size=128,
+        tempo="async", loss="reverse_kl", strategy={"name": "pmgan", "max_lag": 10**6}, num_pairs=2,
+        steps=10**6, max_ahead=10**6, batch_size=128,
         network={"name": "mlp", "hidden": 128, "z_dim": 2},
     )  # fmt: skip
     executor = RayExecutor("stopped", setup_of(config))
@@ -258,7 +266,7 @@ def judge_stopped(seconds: float) -> dict[str, float]:
 
 
 def test_generators_keep_stepping_while_the_judge_is_stopped() -> None:
-    """As far as they may; with a bound that they reach they wait (tests/strategies/test_pmgan.py)."""
+    """As far as they may; at a bound that they reach they wait (strategies/test_pmgan.py)."""
     found = judge_stopped(4.0)
     assert found["steps"] >= 200
     assert found["waiting"] <= 0.02
@@ -325,8 +333,9 @@ def test_a_killed_pair_inside_a_swap_on_ray_changes_nothing(tmp_path: Path) -> N
 def test_generators_join_and_leave_on_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("raygan.controller.membership.EVERY_S", 0.0)
     config = tiny_config(
-        tempo="async", loss="reverse_kl", num_pairs=2, steps=2000, round_steps=50, strategy={"name": "pmgan", "classes": 3},
-        evaluation={"every_steps": 2000}, checkpoint={"every_steps": 2000},
+        tempo="async", loss="reverse_kl", num_pairs=2, steps=2000, round_steps=50,
+        strategy={"name": "pmgan", "classes": 3}, evaluation={"every_steps": 2000},
+        checkpoint={"every_steps": 2000},
     )  # fmt: skip
     folder = RunFolder.create(tmp_path, "run")
     asked: list[int] = []
@@ -367,7 +376,8 @@ def test_a_pair_leaves_its_pack_and_another_joins_while_the_rest_go_on(
     monkeypatch.setattr("raygan.controller.membership.EVERY_S", 0.0)
     config = tiny_config(
         strategy={"name": "gap", "swap_every": 50}, num_pairs=4, steps=600, round_steps=25,
-        evaluation={"every_steps": 600}, checkpoint={"every_steps": 600}, resources={"pairs_per_actor": 2},
+        evaluation={"every_steps": 600}, checkpoint={"every_steps": 600},
+        resources={"pairs_per_actor": 2},
     )  # fmt: skip
     folder = RunFolder.create(tmp_path, "run")
     pids: list[dict[str, int]] = []
@@ -381,12 +391,22 @@ def test_a_pair_leaves_its_pack_and_another_joins_while_the_rest_go_on(
             else None
         )
         if wanted:
-            pids.append({p: where["pid"] for p, where in c.executor.info()["players"].items()})  # type: ignore[union-attr]
+            pids.append(
+                {
+                    p: where["pid"]
+                    for p, where in c.executor.info()["players"].items()  # type: ignore[union-attr]
+                }
+            )
             (folder.path / "scale.json").write_text(
                 json.dumps({"id": str(wanted), "pairs": wanted})
             )
         if len(pids) == 2 and "pair-04" in c.state.done and c.state.done["pair-04"] > 400:
-            pids.append({p: where["pid"] for p, where in c.executor.info()["players"].items()})  # type: ignore[union-attr]
+            pids.append(
+                {
+                    p: where["pid"]
+                    for p, where in c.executor.info()["players"].items()  # type: ignore[union-attr]
+                }
+            )
 
     controller = Controller(
         config, folder, lambda: RayExecutor("packs", setup_of(config)), [ask], 400
@@ -431,7 +451,8 @@ def test_a_stopped_player_is_found_by_its_lease_and_changes_nothing(
 
     def strike(c: Controller, done: Done) -> None:
         if c.state.done[victim] >= 15 and not struck:
-            struck.append(ray.get(c.executor.workers.actors[victim].where.remote(victim))["pid"])  # type: ignore[union-attr]
+            where = c.executor.workers.actors[victim].where  # type: ignore[union-attr]
+            struck.append(ray.get(where.remote(victim))["pid"])
             os.kill(struck[0], signum)
 
     controller.listeners = [as_listener(strike)]
@@ -462,9 +483,11 @@ def test_helpers_that_are_stopped_are_found_and_replaced(tmp_path: Path) -> None
     undisturbed run.
     """
     config = tiny_config(
-        strategy={"name": "sgan", "over": {"name": "gap", "swap_every": 4}}, steps=40, failures={"lease_s": 3.0},
+        strategy={"name": "sgan", "over": {"name": "gap", "swap_every": 4}},
+        steps=40,
+        failures={"lease_s": 3.0},
         checkpoint={"every_steps": 10},
-    )  # fmt: skip
+    )
     setup = setup_of(config)
     controller = Controller(
         config, RunFolder.create(tmp_path, "run"), lambda: RayExecutor("helpers", setup), [], 400
@@ -509,8 +532,9 @@ def test_a_deputy_that_is_stopped_or_killed_is_replaced(
     undisturbed one, inline.
     """
     config = tiny_config(
-        strategy={"name": "sgan", "messenger_shards": 3, "messenger_lifetime": 2}, num_pairs=4, steps=40, tempo=tempo,
-        failures={"lease_s": 5.0}, checkpoint={"every_steps": 10}, round_steps=4, resources={"pairs_per_actor": 4},
+        strategy={"name": "sgan", "messenger_shards": 3, "messenger_lifetime": 2}, num_pairs=4,
+        steps=40, tempo=tempo, failures={"lease_s": 5.0}, checkpoint={"every_steps": 10},
+        round_steps=4, resources={"pairs_per_actor": 4},
     )  # fmt: skip
     setup = setup_of(config)
     controller = Controller(
@@ -564,8 +588,8 @@ def test_in_async_a_killed_player_comes_back_while_the_others_go_on(
     tmp_path: Path, strategy: Any, late: bool
 ) -> None:
     config = tiny_config(
-        strategy=strategy, steps=600, num_pairs=3, tempo="async", round_steps=25, checkpoint={"every_steps": 100},
-        evaluation={"every_steps": 600},
+        strategy=strategy, steps=600, num_pairs=3, tempo="async", round_steps=25,
+        checkpoint={"every_steps": 100}, evaluation={"every_steps": 600},
     )  # fmt: skip
     setup = setup_of(config)
     controller = Controller(
@@ -576,7 +600,8 @@ def test_in_async_a_killed_player_comes_back_while_the_others_go_on(
 
     def strike(c: Controller, done: Done) -> None:
         if c.state.done.get(victim, 0) >= 150 and not struck:
-            struck.append(ray.get(c.executor.workers.actors[victim].where.remote(victim))["pid"])  # type: ignore[union-attr]
+            where = c.executor.workers.actors[victim].where  # type: ignore[union-attr]
+            struck.append(ray.get(where.remote(victim))["pid"])
             os.kill(struck[0], signal.SIGKILL)
 
     if late:
@@ -604,9 +629,9 @@ def test_in_async_a_killed_pack_comes_back_while_the_others_go_on(
 ) -> None:
     """A generator of PMGAN has a process of its own, whatever `pairs_per_actor` is."""
     config = tiny_config(
-        strategy=strategy, steps=400, num_pairs=4, tempo="async", round_steps=25, checkpoint={"every_steps": 100},
-        evaluation={"every_steps": 400}, resources={"pairs_per_actor": 2},
-        **({"loss": "reverse_kl"} if strategy == "pmgan" else {}),
+        strategy=strategy, steps=400, num_pairs=4, tempo="async", round_steps=25,
+        checkpoint={"every_steps": 100}, evaluation={"every_steps": 400},
+        resources={"pairs_per_actor": 2}, **({"loss": "reverse_kl"} if strategy == "pmgan" else {}),
     )  # fmt: skip
     setup = setup_of(config)
     controller = Controller(

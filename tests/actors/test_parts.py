@@ -44,7 +44,7 @@ for pair in sys.argv[2:]:
 
 
 def hidden(pair: str) -> np.uint64:
-    """The pair's canary, 8 pixels, so that looking for it does not put it where it is looked for."""
+    """The pair's canary, 8 pixels: to look for it does not put it where it is looked for."""
     digest = bytes(b ^ 0xA5 for b in hashlib.sha256(pair.encode()).digest()[:8])
     return np.frombuffer(digest, np.uint64)[0]
 
@@ -91,8 +91,10 @@ def parted(root: Path, strategy: dict[str, Any] | None = None) -> Config:
     whole = np.random.default_rng(0).integers(0, 256, (600, 8, 8), dtype=np.uint8)
     np.savez(root / "whole.npz", x=whole)
     data = {
-        "name": "npz", "path": f"{root}/whole.npz", "partition": {p: f"npz:{root}/{p}.npz" for p in PAIRS}
-    }  # fmt: skip
+        "name": "npz",
+        "path": f"{root}/whole.npz",
+        "partition": {p: f"npz:{root}/{p}.npz" for p in PAIRS},
+    }
     return tiny_config(
         data=data, strategy=strategy or {"name": "gap", "swap_every": 3}, evaluation={"samples": 64}
     )

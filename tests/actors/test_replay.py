@@ -24,7 +24,8 @@ KINDS: dict[str, dict[str, Any]] = {
         "strategy": {"name": "pmgan", "judge_update": "any_fresh"}, "loss": "reverse_kl",
         "num_pairs": 3, "resources": {"pairs_per_actor": 2},
     },
-    "sgan, packed": {"strategy": {"name": "sgan"}, "num_pairs": 3, "resources": {"pairs_per_actor": 2}},
+    "sgan, packed": {"strategy": {"name": "sgan"}, "num_pairs": 3,
+                     "resources": {"pairs_per_actor": 2}},
 }  # fmt: skip
 
 

@@ -21,7 +21,8 @@ def replies(monkeypatch: pytest.MonkeyPatch) -> Replies:
     actors = {"pair-00": shared, "pair-01": shared, "pair-02": Actor("own")}
     workers: Any = SimpleNamespace(
         actors=actors, helpers={"board": Actor("board"), "evaluator": Actor("evaluator")},
-        places={"pair-00": ("n1", 1), "pair-01": ("n1", 1), "pair-02": ("n2", 2), "board": ("n1", 3)},
+        places={"pair-00": ("n1", 1), "pair-01": ("n1", 1), "pair-02": ("n2", 2),
+                "board": ("n1", 3)},
         lost=set(), along=lambda p: [q for q, a in actors.items() if a is actors.get(p) and q != p],
     )  # fmt: skip
     pulse: Any = SimpleNamespace(stack=lambda name: f"stack of {name}", lease_s=7.0)

@@ -24,8 +24,8 @@ class Reference:
 
 
 class Evaluators:
-    """Stands for the worker group: each evaluator scores when told to, and knows which samples it has
-    seen.
+    """Stands for the worker group: each evaluator scores when told to,
+    and knows which samples it has seen.
     """
 
     def __init__(self, budget: int) -> None:

@@ -103,7 +103,10 @@ def test_who_does_not_answer_is_replaced_once_and_told(monkeypatch: pytest.Monke
     assert (mishap.player, mishap.kind) == ("pair-02", "hang")
     cluster.workers.lost.add("pair-02")
     make = cluster.make
-    cluster.make = lambda name: (cluster.silent.add(name), make(name))[1]  # type: ignore[method-assign]
+    cluster.make = lambda name: (  # type: ignore[method-assign]
+        cluster.silent.add(name),
+        make(name),
+    )[1]
     monkeypatch.setattr(
         cluster.workers, "make_player", lambda home, joins=False: cluster.make(home[0])
     )

@@ -390,9 +390,9 @@ def test_a_nan_loss_ends_the_run_with_a_named_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     np.savez(tmp_path / "huge.npz", x=np.full((200, 2), 3e38))
-    argv = ["train", *FAST[2:], "--steps", "50", "--data", f"npz:{tmp_path / 'huge.npz'}", "--data.scale", "none",
-            "--loss", "least_squares", "--pair.max-bad-steps", "4", "--run-dir", str(tmp_path / "runs"),
-            "--name", "nan"]  # fmt: skip
+    argv = ["train", *FAST[2:], "--steps", "50", "--data", f"npz:{tmp_path / 'huge.npz'}",
+            "--data.scale", "none", "--loss", "least_squares", "--pair.max-bad-steps", "4",
+            "--run-dir", str(tmp_path / "runs"), "--name", "nan"]  # fmt: skip
     code, _, err = run(argv, capsys)
     assert code == 1
     assert "skipped step in a row (pair.max_bad_steps)" in err

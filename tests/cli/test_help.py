@@ -1,4 +1,4 @@
-"""Help and completion are made from what there is: nothing without a text, no text of what is not."""
+"""Help and completion are made from what there is: nothing without a text, nor the reverse."""
 
 import re
 import subprocess
@@ -134,7 +134,10 @@ def test_bash_completes(line: str, wanted: str, tmp_path: Path) -> None:
     (tmp_path / "runs/mine").mkdir(parents=True)
     words = " ".join(f"'{word}'" for word in line.split())
     last = len(line.split()) - 1
-    asked = f"{script('bash')}\nCOMP_WORDS=({words}); COMP_CWORD={last}; _raygan; echo ${{COMPREPLY[@]}}"
+    asked = (
+        f"{script('bash')}\n"
+        f"COMP_WORDS=({words}); COMP_CWORD={last}; _raygan; echo ${{COMPREPLY[@]}}"
+    )
     done = subprocess.run(["bash", "-c", asked], cwd=tmp_path, capture_output=True, text=True)
     assert wanted in done.stdout.split(), done.stderr
 

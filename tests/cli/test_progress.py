@@ -106,7 +106,8 @@ def test_no_silence_on_a_terminal(tmp_path: Path) -> None:
     main, other = pty.openpty()
     began = time.monotonic()
     process = subprocess.Popen(
-        [sys.executable, "-m", "raygan.cli", "train", "--inline", "--steps", "20", "--num-pairs", "2"],
+        [sys.executable, "-m", "raygan.cli", "train", "--inline", "--steps", "20",
+         "--num-pairs", "2"],
         cwd=tmp_path, stdin=other, stdout=other, stderr=other, close_fds=True,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "TERM": "xterm"},
     )  # fmt: skip

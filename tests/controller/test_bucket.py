@@ -162,7 +162,7 @@ def test_a_long_journal_is_read_from_its_end(storage: Storage) -> None:
     assert len(read_journal(again(storage)).records) == 151
 
 
-# ------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # what only a bucket has
 
 

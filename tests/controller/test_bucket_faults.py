@@ -42,7 +42,7 @@ def save(storage: BucketStorage, step: int) -> None:
 
 
 def check(storage: BucketStorage, step: int, said: bool, where: object) -> None:
-    """What is there is the one or the other, whole; what was said to be saved is; the next works."""
+    """What is there is one or the other, whole; what was said to be saved is; the next works."""
     found, problems = newest_valid(other(storage))
     assert problems == [], where
     assert found is not None, where
@@ -89,7 +89,7 @@ def test_a_save_that_is_struck_at_any_request_loses_nothing(
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("every", [1, 4], ids=["all", "some"])
 def test_the_same_on_a_real_server(server: Server, every: int, fault: str) -> None:
-    """In memory each request is struck by each fault; of four faults here each begins at another."""
+    """In memory each request is struck by each fault; here each of four begins at another."""
     tried = range(FAULTS.index(fault) % every, MANY, every)
     assert strike("server", fault, 8, stale=False, tried=tried) >= 18
 

@@ -71,8 +71,8 @@ def test_every_flipped_bit_is_found(flips: int, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "damage",
-    ["flip", "truncate", "missing part", "foreign part", "renamed part", "no manifest", "half a manifest", "other format",
-     "another's name", "linked part"],
+    ["flip", "truncate", "missing part", "foreign part", "renamed part", "no manifest",
+     "half a manifest", "other format", "another's name", "linked part"],
 )  # fmt: skip
 def test_a_damaged_checkpoint_falls_back_to_the_newest_valid_one_and_says_so(
     tmp_path: Path, damage: str

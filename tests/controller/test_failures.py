@@ -115,7 +115,7 @@ def undisturbed(config: Config) -> dict[str, str]:
     }
 
 
-# ----------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # decisions
 
 
@@ -240,7 +240,7 @@ def test_who_is_asked_for_while_somebody_is_away_waits_until_it_is_back(
     tmp_path: Path, pairs: int, changed: Any, members: list[int], again: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    """`raygan scale` between a death and the return: nobody's number is mistaken, nothing is lost."""
+    """`raygan scale` between a death and the return: no number is mistaken, nothing is lost."""
     monkeypatch.setattr("raygan.controller.membership.EVERY_S", 0.0)
     for part, name in itertools.product(("judge", "generator"), ("PATIENCE_S", "LOOK_S")):
         monkeypatch.setattr(f"raygan.strategies.pmgan.{part}.{name}", 1e-3)
@@ -255,8 +255,8 @@ def test_who_is_asked_for_while_somebody_is_away_waits_until_it_is_back(
 
     controller = run(
         tmp_path, [("gen-01", 60, "death")] + [("gen-00", 70, "death")] * again, Late,
-        [as_listener(ask)], strategy={"name": "pmgan", "classes": 5}, tempo="async", round_steps=2, steps=160,
-        loss="non_saturating", batch_size=8, checkpoint={"every_steps": 20},
+        [as_listener(ask)], strategy={"name": "pmgan", "classes": 5}, tempo="async", round_steps=2,
+        steps=160, loss="non_saturating", batch_size=8, checkpoint={"every_steps": 20},
         evaluation={"every_steps": 160},
     )  # fmt: skip
     found = [
@@ -287,7 +287,7 @@ def test_whom_others_lean_on_takes_everybody_back(
     assert set(controller.state.done.values()) == {24}
 
 
-# ----------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # quarantine
 
 
@@ -386,7 +386,7 @@ def test_the_last_pair_cannot_be_retired(tmp_path: Path, monkeypatch: pytest.Mon
         run(tmp_path, [], strategy="independent", num_pairs=1)
 
 
-# ------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # full disk
 
 

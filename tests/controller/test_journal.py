@@ -69,7 +69,8 @@ def test_a_stale_writer_is_refused_and_what_slips_through_is_cut(tmp_path: Path)
         stale.append("swap", step=2)
     with pytest.raises(StaleEpochError):
         stale.next()
-    stale.fence = lambda: None  # type: ignore[method-assign]  # between its look and its write the other one opened the run
+    # between its look and its write the other one opened the run
+    stale.fence = lambda: None  # type: ignore[method-assign]
     stale.append("swap", step=3)
     fresh.append("swap", step=4)
     history = read_journal(storage)
@@ -211,7 +212,7 @@ def test_the_head_is_found_however_far_back_its_snapshot_lies(
 
 
 def test_an_epoch_that_was_taken_and_never_written_hides_nothing(tmp_path: Path) -> None:
-    """Its writer was killed before its first record: what is before it is the head, of that epoch."""
+    """Its writer was killed before its first record: what is before it is that epoch's head."""
     storage = LocalStorage(tmp_path)
     Journal.open(storage).append("swap", step=1)
     storage.create(file_of(2))

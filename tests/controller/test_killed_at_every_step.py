@@ -35,7 +35,8 @@ def test_a_driver_killed_at_any_step_resumes_to_the_same_bits(
     tmp_path: Path, every: int, kind: str
 ) -> None:
     config = tiny_config(
-        steps=STEPS, batch_size=4, round_steps=1, checkpoint={"every_steps": 7}, evaluation={"every_steps": STEPS},
+        steps=STEPS, batch_size=4, round_steps=1, checkpoint={"every_steps": 7},
+        evaluation={"every_steps": STEPS},
         network={"name": "mlp", "hidden": 4, "layers": 2, "z_dim": 2}, **KINDS[kind],
     )  # fmt: skip
     setup = setup_of(config)

@@ -9,8 +9,9 @@ from raygan.controller.lines import JsonLines, Lines, parse, read_info, read_jso
 from raygan.errors import ConfigError
 
 DAMAGED = [
-    b'{"kind": "train", "pla', b"\xff\xfe{", b"[1]", b"3", b"null", b"", b"[" * 100_000, b'{"a": 1}}', b'{"step": 1}',
-    b'{"kind": "train", "step": 1}', b'{"kind": "swap", "step": 1, "time": 1, "moves": [3]}',
+    b'{"kind": "train", "pla', b"\xff\xfe{", b"[1]", b"3", b"null", b"", b"[" * 100_000,
+    b'{"a": 1}}', b'{"step": 1}', b'{"kind": "train", "step": 1}',
+    b'{"kind": "swap", "step": 1, "time": 1, "moves": [3]}',
     b'{"kind": "death", "step": 1, "time": "x"}',
     b'{"kind": "train", "step": "x", "player": "a", "steps": 1}',
 ]  # fmt: skip
@@ -58,8 +59,9 @@ def test_lines_longer_than_a_block_are_whole(
 
 
 INFO: list[Any] = [
-    b'{"status": "do', b"", b"\xff", b"[]", b"3", b"{}", b'{"status": 3}', b'{"status": "done", "protocols": 3}',
-    b'{"status": "done", "pid": "x"}', b"[" * 100_000, b'{"status": "done", "busy_seconds": []}',
+    b'{"status": "do', b"", b"\xff", b"[]", b"3", b"{}", b'{"status": 3}',
+    b'{"status": "done", "protocols": 3}', b'{"status": "done", "pid": "x"}', b"[" * 100_000,
+    b'{"status": "done", "busy_seconds": []}',
 ]  # fmt: skip
 
 

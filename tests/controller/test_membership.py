@@ -32,10 +32,13 @@ from tests.conftest import setup_of, tiny_config
 
 
 def run(
-    tmp_path: Path, requests: dict[int, Any], monkeypatch: pytest.MonkeyPatch,
-    executor: Callable[[Setup], InlineExecutor] = InlineExecutor, known: list[Controller] | None = None,
+    tmp_path: Path,
+    requests: dict[int, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    executor: Callable[[Setup], InlineExecutor] = InlineExecutor,
+    known: list[Controller] | None = None,
     **changes: Any,
-) -> Controller:  # fmt: skip
+) -> Controller:
     """A run that gets `requests[step]` (pairs) when the judge has reached that step."""
     monkeypatch.setattr("raygan.controller.membership.EVERY_S", 0.0)
     base: dict[str, Any] = {
@@ -262,8 +265,11 @@ def test_what_was_answered_is_not_undone_by_a_death_before_the_next_checkpoint(
         monkeypatch.setattr(f"raygan.strategies.pmgan.{part}.PATIENCE_S", 0.01)
     strategy = ELASTIC.get(kind, {"name": "pmgan", "classes": 5})
     changes: dict[str, Any] = {
-        "strategy": strategy, "tempo": tempo, "checkpoint": {"every_steps": 5}, "loss": "non_saturating",
-    }  # fmt: skip
+        "strategy": strategy,
+        "tempo": tempo,
+        "checkpoint": {"every_steps": 5},
+        "loss": "non_saturating",
+    }
     struck, known = list[str](), list[Controller]()
     with pytest.raises(KeyboardInterrupt) if how == "driver" else contextlib.nullcontext():
         run(
@@ -353,12 +359,16 @@ def test_a_run_that_is_stopped_before_that_step_ends_and_the_request_stays(
 @pytest.mark.parametrize(
     ("degraded", "request_", "members"),
     [
-        ({"scores": "its evaluator died"}, {"pairs": 5, "members": [0, 1, 2, 3, 4]}, (0, 1, 2, 3, 4)),
+        (
+            {"scores": "its evaluator died"},
+            {"pairs": 5, "members": [0, 1, 2, 3, 4]},
+            (0, 1, 2, 3, 4),
+        ),
         ({"pair-00": "NaN"}, {"pairs": 1, "members": [0]}, (1,)),
         ({"pair-00": "NaN"}, {"pairs": 2, "members": [0, 3]}, (1, 2)),
         ({}, {"pairs": 5, "members": [0, 1, 2, 3, 4], "tries": 3}, (0, 1, 2)),
     ],
-)  # fmt: skip
+)
 def test_what_happened_since_is_heeded_and_nobody_tries_for_ever(
     tmp_path: Path, degraded: dict[str, str], request_: dict[str, Any], members: tuple[int, ...],
     monkeypatch: pytest.MonkeyPatch,

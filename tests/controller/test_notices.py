@@ -98,7 +98,7 @@ def final(controller: Controller) -> dict[str, str]:
     return bits(checkpoint.parts)
 
 
-# -------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # notice
 
 
@@ -136,8 +136,8 @@ def test_in_async_a_player_moves_alone_with_all_that_it_has_done(
     monkeypatch.setattr("raygan.strategies.pmgan.judge.PATIENCE_S", 0.02)
     member = "gen-01" if "pmgan" in str(strategy) else "pair-01"
     controller = run(
-        tmp_path, lambda setup: Leaver(setup, [(member, 10, "node a")]), strategy=strategy, tempo="async", round_steps=3,
-        loss="non_saturating",
+        tmp_path, lambda setup: Leaver(setup, [(member, 10, "node a")]), strategy=strategy,
+        tempo="async", round_steps=3, loss="non_saturating",
     )  # fmt: skip
     assert trained(controller) == dict.fromkeys(controller.state.players, STEPS), (
         "no step was done twice"
@@ -164,8 +164,8 @@ def test_in_async_all_halt_for_one_that_cannot_move_alone(
 ) -> None:
     monkeypatch.setattr("raygan.strategies.pmgan.judge.PATIENCE_S", 0.02)
     controller = run(
-        tmp_path, lambda setup: Leaver(setup, [(player, 10, "node a")]), strategy=strategy, tempo="async", round_steps=3,
-        loss="non_saturating",
+        tmp_path, lambda setup: Leaver(setup, [(player, 10, "node a")]), strategy=strategy,
+        tempo="async", round_steps=3, loss="non_saturating",
     )  # fmt: skip
     assert len(told(controller, "restart")) == 1
     steps = trained(controller)

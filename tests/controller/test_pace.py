@@ -1,5 +1,5 @@
-"""Uneven machines: training is real, time is not. Each player has a speed of its own; the order that
-would be done first is done first.
+"""Uneven machines: training is real, time is not. Each player has a speed of its own; the order
+that would be done first is done first.
 """
 
 from __future__ import annotations
@@ -142,8 +142,11 @@ def test_a_joiner_and_those_before_it_never_wait_for_each_other(
     # Whoever waits for ever ends by it, and a busy machine does not.
     monkeypatch.setattr(generator, "DEADLINE_S", 20.0)
     strategy = {
-        "name": "pmgan", "classes": 3, "judge_update": update, "feedback": feedback.partition(",")[0],
-    }  # fmt: skip
+        "name": "pmgan",
+        "classes": 3,
+        "judge_update": update,
+        "feedback": feedback.partition(",")[0],
+    }
     if "below" in feedback:
         strategy = {"name": "sgan", "over": strategy}
     config = tiny_config(
@@ -186,9 +189,12 @@ PARTS = {"partition": "shards"}
 EVERY: dict[str, dict[str, Any]] = KINDS | {
     "independent": {"strategy": {"name": "independent"}, "num_pairs": 3},
     "shared weights": {"strategy": {"name": "independent", "share_weights": True}, "num_pairs": 2},
-    "winners replace": {"strategy": {"name": "gap", "swap_every": 4, "winner_replace": 1}, "num_pairs": 4},
-    "gradients": {"strategy": {"name": "pmgan", "feedback": "gradients"}, "loss": "reverse_kl", "num_pairs": 3},
-    "population": {"strategy": {"name": "population", "exploit_every": 4, "rank_samples": 20}, "num_pairs": 4},
+    "winners replace": {"strategy": {"name": "gap", "swap_every": 4, "winner_replace": 1},
+                        "num_pairs": 4},
+    "gradients": {"strategy": {"name": "pmgan", "feedback": "gradients"}, "loss": "reverse_kl",
+                  "num_pairs": 3},
+    "population": {"strategy": {"name": "population", "exploit_every": 4, "rank_samples": 20},
+                   "num_pairs": 4},
     "federated": {"data": PARTS, "strategy": {"name": "federated"}, "num_pairs": 3},
     "mdgan": {"data": PARTS, "strategy": {"name": "mdgan", "swap_every": 4}, "num_pairs": 3},
     "fedavg": {"data": PARTS, "strategy": {"name": "fedavg", "every": 4}, "num_pairs": 3},
@@ -205,7 +211,8 @@ def bits(config: Config) -> dict[str, str]:
 @pytest.mark.parametrize("kind", EVERY)
 def test_no_step_of_freedom_is_lockstep_bit_for_bit(kind: str) -> None:
     def end(**settings: Any) -> dict[str, str]:
-        return bits(tiny_config(**{**EVERY[kind], "steps": 12, "round_steps": 5, "batch_size": 8, **settings}))  # fmt: skip
+        return bits(tiny_config(**{**EVERY[kind], "steps": 12, "round_steps": 5, "batch_size": 8,
+                                   **settings}))  # fmt: skip
 
     assert end(tempo="async", max_ahead=0) == end(tempo="lockstep")
 

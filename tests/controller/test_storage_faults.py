@@ -22,7 +22,8 @@ from raygan.controller.journal import Journal
 from raygan.controller.storage import LocalStorage
 journal = Journal.open(LocalStorage(Path(sys.argv[1])))
 step = int(sys.argv[2])
-write_checkpoint(journal, Checkpoint(step, {"pair-00": b"a" * 5000, "global": b"c" * 6000}, {"pair-00": step, "global": 8}), 1)
+parts = {"pair-00": b"a" * 5000, "global": b"c" * 6000}
+write_checkpoint(journal, Checkpoint(step, parts, {"pair-00": step, "global": 8}), 1)
 """
 CALLS = ("mkdir", "write", "fsync", "rename", "unlinkat", "rmdir", "ftruncate")
 PARTS = {"pair-00": b"a" * 5000, "global": b"b" * 6000}
@@ -65,9 +66,11 @@ def test_a_save_that_is_struck_at_any_system_call_loses_nothing(
                 f"inject={call}:{fault}:when={n}",
             ]
             done = subprocess.run(
-                [*command, sys.executable, "-c", SAVE, str(folder), str(step)], capture_output=True, check=False,
+                [*command, sys.executable, "-c", SAVE, str(folder), str(step)],
+                capture_output=True,
+                check=False,
                 env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-            )  # fmt: skip
+            )
             hit = "INJECTED" in (tmp_path / "log").read_text() or done.returncode == -9
             found, problems = newest_valid(folder)
             assert problems == [], (call, n)

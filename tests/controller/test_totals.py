@@ -60,9 +60,12 @@ def test_rows_after_the_snapshot_are_counted_once() -> None:
 
 def test_records_after_the_snapshot_are_added_to_it() -> None:
     since: list[dict[str, Any]] = [
-        {"kind": "swap"}, {"kind": "join", "members": [3, 0]}, {"kind": "swap"},
-        {"kind": "retire", "player": "pair-01", "why": "NaN"}, {"kind": "checkpoint", "members": [9], "player": "x", "why": ""},
-    ]  # fmt: skip
+        {"kind": "swap"},
+        {"kind": "join", "members": [3, 0]},
+        {"kind": "swap"},
+        {"kind": "retire", "player": "pair-01", "why": "NaN"},
+        {"kind": "checkpoint", "members": [9], "player": "x", "why": ""},
+    ]
     before = {"swaps": 5, "seen": [1, 0], "degraded": {"pair-02": "died"}}
     assert absorb(before, since) == {
         "swaps": 7, "seen": [0, 1, 3], "degraded": {"pair-02": "died", "pair-01": "NaN"},

@@ -16,8 +16,10 @@ from raygan.service.runs.run import Run
 from tests.conftest import TINY
 
 HERE: dict[str, Any] = {
-    "versions": {"raygan": "1", "torch": "2.13.0", "numpy": "2.4", "python": "3.11.7", "ray": "2.60"}, "git": "a" * 40,
-    "machine": {"processor": "EPYC", "threads": 2, "gpu": None, "system": "Linux-6.1", "cpus": 2}, "argv": ["raygan"],
+    "versions": {"raygan": "1", "torch": "2.13.0", "numpy": "2.4", "python": "3.11.7",
+                 "ray": "2.60"}, "git": "a" * 40,
+    "machine": {"processor": "EPYC", "threads": 2, "gpu": None, "system": "Linux-6.1", "cpus": 2},
+    "argv": ["raygan"],
 }  # fmt: skip
 
 
@@ -95,8 +97,9 @@ def test_a_folder_of_a_newer_format_is_refused(tmp_path: Path, found: object) ->
 
 
 READERS = {
-    "resume": [], "sample": [], "evaluate": [], "export": [], "report": [], "verify": [], "replay": [], "watch": [], "status": [],
-    "stop": [], "scale": ["--pairs", "2"], "compare": ["RUN"], "serve": [], "distil": [], "push": ["hf://me/it", "--dry-run"],
+    "resume": [], "sample": [], "evaluate": [], "export": [], "report": [], "verify": [],
+    "replay": [], "watch": [], "status": [], "stop": [], "scale": ["--pairs", "2"],
+    "compare": ["RUN"], "serve": [], "distil": [], "push": ["hf://me/it", "--dry-run"],
 }  # fmt: skip
 WITHOUT_A_RUN = {
     "reproduce",

@@ -31,9 +31,9 @@ def test_the_newest_stays_however_much_is_forgotten() -> None:
     assert [p.version for p in board.between(["gen-001"], -1, 9)["gen-001"]] == [0, 1], "not theirs"
     assert [p.version for p in board.between(["gen-00"], 0, 9)["gen-00"]] == [3, 5]
     board.forget("gen-00", 99)
-    assert {n: p.version for n, p in board.newest(["gen-00", "gen-00/slot", "gen-001", "none"]).items()} == {
-        "gen-00": 5, "gen-00/slot": 5, "gen-001": 1,
-    }  # fmt: skip
+    assert {
+        n: p.version for n, p in board.newest(["gen-00", "gen-00/slot", "gen-001", "none"]).items()
+    } == {"gen-00": 5, "gen-00/slot": 5, "gen-001": 1}
     assert [p.version for p in board.between(["gen-00/slot"], 0, 9)["gen-00/slot"]] == [5]
     board.forget("gen-0", 99)
 
@@ -311,7 +311,8 @@ def test_of_a_run_that_is_recorded_each_round_is_told_and_whether_it_was_undone(
 
     board, recording = Shelves(), Recording()
     board.publish(Publication("pair-01", 4))
-    host(Reads(bad), Train("pair-00", MIN_ROUND), board, 2, recording, again)  # type: ignore[arg-type]
+    order = Train("pair-00", MIN_ROUND)
+    host(Reads(bad), order, board, 2, recording, again)  # type: ignore[arg-type]
     (told,) = recording.take()
     assert told.again is (bad > 0 or again)
     assert told.of == ("pair-01",), "through what notes its looks"

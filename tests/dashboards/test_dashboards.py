@@ -118,7 +118,8 @@ def test_alerts_fire_when_they_should_and_only_then(tmp_path: Path) -> None:
         expect("30s", "RayganPairDead", None),
         expect("60s", "RayganPairDead", dead, "pair-00 of r has given no sign of life for 1m 0s."),
         expect("4m", "RayganSaturatedDiscriminator", None),
-        expect("10m", "RayganSaturatedDiscriminator", saturated, "D of pair-00 in r tells real from fake without a mistake."),
+        expect("10m", "RayganSaturatedDiscriminator", saturated,
+               "D of pair-00 in r tells real from fake without a mistake."),
         expect("10m", "RayganDriverSilent", None),
     ]  # fmt: skip
     tests = [{"interval": "15s", "input_series": series, "alert_rule_test": cases}]
@@ -166,13 +167,14 @@ def prometheus(ray_session: None, tmp_path: Path) -> Iterator[str]:
     target = f"{node['NodeManagerAddress']}:{node['MetricsExportPort']}"
     (tmp_path / "alerts.yml").write_text(made.alerts_yaml())
     (tmp_path / "prometheus.yml").write_text(yaml.safe_dump({
-        "global": {"scrape_interval": "2s", "evaluation_interval": "2s"}, "rule_files": ["alerts.yml"],
+        "global": {"scrape_interval": "2s", "evaluation_interval": "2s"},
+        "rule_files": ["alerts.yml"],
         "scrape_configs": [{"job_name": "ray", "static_configs": [{"targets": [target]}]}],
     }))  # fmt: skip
     port = free_port()
     process = subprocess.Popen(
-        ["prometheus", f"--config.file={tmp_path}/prometheus.yml", f"--storage.tsdb.path={tmp_path}/data",
-         f"--web.listen-address=127.0.0.1:{port}"],
+        ["prometheus", f"--config.file={tmp_path}/prometheus.yml",
+         f"--storage.tsdb.path={tmp_path}/data", f"--web.listen-address=127.0.0.1:{port}"],
         stderr=subprocess.DEVNULL,
     )  # fmt: skip
     address = f"http://127.0.0.1:{port}"
@@ -230,10 +232,11 @@ def test_a_real_prometheus_sees_it_all(prometheus: str, tmp_path: Path) -> None:
     import ray
 
     address = ray.get_runtime_context().gcs_address
-    small = ["--batch-size", "16", "--network.hidden", "16", "--steps", "1000000", "--checkpoint.every-steps", "200", "--quiet",
-             "--evaluation.every-steps", "200", "--evaluation.samples", "1600", "--resources.spares", "0",
-             "--resources.cpus-per-pair", "0.1",
-             "--failures.death", "without", "--tempo", "async", "--run-dir", str(tmp_path), "--address", address]  # fmt: skip
+    small = ["--batch-size", "16", "--network.hidden", "16", "--steps", "1000000",
+             "--checkpoint.every-steps", "200", "--quiet", "--evaluation.every-steps", "200",
+             "--evaluation.samples", "1600", "--resources.spares", "0",
+             "--resources.cpus-per-pair", "0.1", "--failures.death", "without", "--tempo", "async",
+             "--run-dir", str(tmp_path), "--address", address]  # fmt: skip
     kinds = {
         "swaps": [
             "--preset",

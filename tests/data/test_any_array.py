@@ -15,9 +15,11 @@ from raygan.data.files import FileComponent
 from raygan.errors import DataError
 
 TYPES = st.one_of(
-    hnp.boolean_dtypes(), hnp.integer_dtypes(endianness="?"), hnp.unsigned_integer_dtypes(endianness="?"),
-    hnp.floating_dtypes(sizes=(16, 32, 64), endianness="?"), hnp.complex_number_dtypes(), hnp.datetime64_dtypes(),
-    hnp.timedelta64_dtypes(), hnp.unicode_string_dtypes(), hnp.byte_string_dtypes(), st.just(np.dtype(object)),
+    hnp.boolean_dtypes(), hnp.integer_dtypes(endianness="?"),
+    hnp.unsigned_integer_dtypes(endianness="?"),
+    hnp.floating_dtypes(sizes=(16, 32, 64), endianness="?"), hnp.complex_number_dtypes(),
+    hnp.datetime64_dtypes(), hnp.timedelta64_dtypes(), hnp.unicode_string_dtypes(),
+    hnp.byte_string_dtypes(), st.just(np.dtype(object)),
 )  # fmt: skip
 SHAPES = hnp.array_shapes(min_dims=0, max_dims=5, min_side=0, max_side=5)
 LAYOUTS = st.sampled_from([None, None, "points", "NHW", "NCHW", "NHWC", "1x2x2", "3x1x1"])

@@ -25,7 +25,8 @@ def tiff(array: Any, photometric: int, planes: bool = False, extra: int | None =
     parts = [p.tobytes() for p in np.moveaxis(array, -1, 0)] if planes else [array.tobytes()]
     tags: dict[int, list[int]] = {
         256: [w], 257: [h], 258: [bits] * c, 259: [1], 262: [photometric], 277: [c], 278: [h],
-        279: [len(p) for p in parts], 284: [2 if planes else 1], **({} if extra is None else {338: [extra]}),
+        279: [len(p) for p in parts], 284: [2 if planes else 1],
+        **({} if extra is None else {338: [extra]}),
     }  # fmt: skip
     at = 600
     tags[273] = [at + len(parts[0]) * i for i in range(len(parts))]

@@ -41,12 +41,15 @@ GIVEN: dict[str, tuple[Any, Any]] = {
     "shuffled": (FRAME.iloc[::-1], A[::-1]),
     "an index with a name": (FRAME.set_index("u"), A[:, 1:]),
     "series": (FRAME["v"], A[:, 1:2]),
-    "nullable whole numbers": (FRAME.assign(u=pd.array(range(3, 23), "Int64")), np.c_[range(3, 23), A[:, 1:]]),
+    "nullable whole numbers": (
+        FRAME.assign(u=pd.array(range(3, 23), "Int64")),
+        np.c_[range(3, 23), A[:, 1:]],
+    ),
     "arrow": (pa.table({"u": A[:, 0]}), A[:, :1]),
     "nothing masked": (np.ma.array(A), A),
     "items with nothing masked": (Items(np.ma.array(A)), A),
     "big-endian": (A.astype(">f8"), A),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", GIVEN)

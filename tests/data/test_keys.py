@@ -56,7 +56,10 @@ def test_a_key_that_is_twice_or_no_name_is_one_line(text: str, tmp_path: Path) -
 
 
 def test_what_is_merged_may_be_laid_over(tmp_path: Path) -> None:
-    text = "data: &a {name: ring, modes: 7}\npairs: [{count: 2, pair: {<<: &b {lr_g: 1, lr_d: 2}, lr_g: 3}}]"
+    text = (
+        "data: &a {name: ring, modes: 7}\n"
+        "pairs: [{count: 2, pair: {<<: &b {lr_g: 1, lr_d: 2}, lr_g: 3}}]"
+    )
     (tmp_path / "c.yaml").write_text(text)
     config: Any = resolve(None, [tmp_path / "c.yaml"]).config
     assert config.data["modes"] == 7

@@ -110,7 +110,8 @@ def hdf5(root: Path) -> Made:
 
 
 SOURCES: list[Callable[[Path], Made]] = [
-    npz, npz_one_hot, npz_names, npy_pair, csv, parquet, parquet_pictures, idx, folder, zipped, zipped_arrays, hdf5
+    npz, npz_one_hot, npz_names, npy_pair, csv, parquet, parquet_pictures, idx, folder, zipped,
+    zipped_arrays, hdf5
 ]  # fmt: skip
 
 

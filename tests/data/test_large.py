@@ -333,9 +333,12 @@ MEASURED = """
 import sys, torch
 from raygan.config import load_component
 from raygan.service import training
-def peak(): return int(next(l for l in open("/proc/self/status") if l.startswith("VmHWM")).split()[1]) >> 10
+def peak():
+    told = next(l for l in open("/proc/self/status") if l.startswith("VmHWM"))
+    return int(told.split()[1]) >> 10
 data = load_component("data", {"name": sys.argv[1], "path": sys.argv[2]})
-load_component("data", {"name": sys.argv[1], "path": sys.argv[3]}).load(0)  # whatever is imported only now
+# whatever is imported only now
+load_component("data", {"name": sys.argv[1], "path": sys.argv[3]}).load(0)
 open("/proc/self/clear_refs", "w").write("5")
 before = peak()
 found = data.load(0)

@@ -107,7 +107,7 @@ def test_the_numbers_of_a_sparse_matrix_are_no_samples(
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Layouts that `datasets` reads: shards of parquet, a folder of its own, folders of pictures."""
+    """Layouts that `datasets` reads: shards of parquet, its own folder, folders of pictures."""
     import datasets
 
     datasets.config.HF_DATASETS_CACHE = tmp_path_factory.mktemp("cache")

@@ -29,7 +29,7 @@ def rows(array: Any, mark: str = ",", comma: bool = False) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-# -------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # comments
 
 
@@ -89,7 +89,7 @@ def test_y_is_a_feature_beside_x_alone(names: str, kind: type, asked: bool, tmp_
         assert read("csv", path).array.shape == table.shape
 
 
-# -------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # blank lines
 
 
@@ -117,7 +117,7 @@ def test_blank_lines_between_rows_are_left_out_and_said(top: str, end: str, tmp_
     assert "blank lines left out" not in found.record.converted
 
 
-# -------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # spaces
 
 
@@ -148,7 +148,7 @@ def test_a_missing_label_is_no_class(classes: str, missing: str, tmp_path: Path)
     assert "20 nulls, the first in row 2" in told or "20 blanks, the first of sample 2 (so" in told
 
 
-# -------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # commas
 
 
@@ -169,9 +169,11 @@ def test_decimal_commas_do_not_part_cells(
     [
         ('"height, cm";"weight, kg"\n' + rows(NUMBERS[:, :2], ";"), (60, 2)),
         ('"a;b;c","c;d;e"\n' + rows(NUMBERS[:, :2]), (60, 2)),
-        ("a,b\n" + rows(NUMBERS[:, :2]), (60, 2)), (rows(NUMBERS, "\t"), (60, 3)), (rows(NUMBERS[:, :1]), (60, 1)),
+        ("a,b\n" + rows(NUMBERS[:, :2]), (60, 2)),
+        (rows(NUMBERS, "\t"), (60, 3)),
+        (rows(NUMBERS[:, :1]), (60, 1)),
     ],
-)  # fmt: skip
+)
 def test_what_parts_cells_is_told_by_rows_alike(
     text: str, shape: tuple[int, int], tmp_path: Path
 ) -> None:
@@ -181,10 +183,13 @@ def test_what_parts_cells_is_told_by_rows_alike(
 @pytest.mark.parametrize(
     "text",
     [
-        "2,25\n1,06\n3,10\n", "2,5\n-0,5\n1,2\n", "20,25\n21,36\n19,12\n", rows(abs(NUMBERS[:, :1]), comma=True),
+        "2,25\n1,06\n3,10\n",
+        "2,5\n-0,5\n1,2\n",
+        "20,25\n21,36\n19,12\n",
+        rows(abs(NUMBERS[:, :1]), comma=True),
         "20,5\n9,3\n18,1\n17,8\n11,9\n",
     ],
-)  # fmt: skip
+)
 def test_one_column_of_decimal_commas_is_asked_for(text: str, tmp_path: Path) -> None:
     path = written(tmp_path, text)
     assert "may be two whole numbers, or one with a decimal comma" in refused("csv", path)
@@ -196,16 +201,19 @@ def test_one_column_of_decimal_commas_is_asked_for(text: str, tmp_path: Path) ->
 @pytest.mark.parametrize(
     "pairs",
     [
-        np.random.default_rng(0).integers(0, 9, (60, 2)), np.random.default_rng(0).integers(0, 999, (60, 2)),
-        np.random.default_rng(0).integers(10, 99, (60, 2)), [[0, 1], [1, 0], [1, 0], [0, 1]], [[20, 1], [30, 0], [7, 2]] * 9,
+        np.random.default_rng(0).integers(0, 9, (60, 2)),
+        np.random.default_rng(0).integers(0, 999, (60, 2)),
+        np.random.default_rng(0).integers(10, 99, (60, 2)),
+        [[0, 1], [1, 0], [1, 0], [0, 1]],
+        [[20, 1], [30, 0], [7, 2]] * 9,
     ],
-)  # fmt: skip
+)
 def test_two_columns_of_whole_numbers_are_two(pairs: Any, tmp_path: Path) -> None:
     text = "".join(f"{a},{b}\n" for a, b in pairs)
     assert np.array_equal(read("csv", written(tmp_path, text), scale="none").array, pairs)
 
 
-# -------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # digits
 
 TIMES = 1_700_000_000_000_000_000 + 7 * np.arange(60)

@@ -142,7 +142,10 @@ def test_a_pack_trains_each_pair_on_its_own_part(tmp_path: Path) -> None:
     packed = alone.model_copy(
         update={"resources": alone.resources.model_copy(update={"pairs_per_actor": 2})}
     )
-    one, two = (final_states(c, lambda c=c: InlineExecutor(prepared(c))) for c in (alone, packed))  # type: ignore[misc]
+    one, two = (
+        final_states(c, lambda c=c: InlineExecutor(prepared(c)))  # type: ignore[misc]
+        for c in (alone, packed)
+    )
     for player in one:
         ours, theirs = unpack(one[player]), unpack(two[player])
         for key, value in ours.items():
@@ -240,7 +243,7 @@ def test_who_joins_a_run_on_parts_is_refused(tmp_path: Path) -> None:
         target(RunState(config, Totals()), 3, 0, None)
 
 
-# -------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # parts in the form of the whole
 
 

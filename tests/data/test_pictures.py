@@ -65,14 +65,18 @@ def with_one(array: Any, number: float) -> Any:
 NEAR: dict[str, tuple[Any, str, str, Any]] = {
     "0..1, a hair below": (with_one(UNIT, -1e-7), "npz", "0..1", with_one(UNIT, 0) * 2 - 1),
     "0..1, a hair above": (with_one(UNIT, 1 + 1e-7), "npz", "0..1", with_one(UNIT, 1) * 2 - 1),
-    "0..1 in tiff": (with_one(UNIT, -1e-7).astype(np.float32), "tif", "0..1", with_one(UNIT, 0) * 2 - 1),
+    "0..1 in tiff": (with_one(UNIT, -1e-7).astype(np.float32), "tif", "0..1",
+                     with_one(UNIT, 0) * 2 - 1),
     "0..1, undershoot": (with_one(UNIT, -0.1), "npz", "-1..1", with_one(UNIT, -0.1)),
-    "-1..1, a hair below": (with_one(UNIT * 2 - 1, -1 - 1e-7), "npz", "-1..1", with_one(UNIT * 2 - 1, -1)),
+    "-1..1, a hair below": (with_one(UNIT * 2 - 1, -1 - 1e-7), "npz",
+                            "-1..1", with_one(UNIT * 2 - 1, -1)),
     "0..1 without its middle": (UNIT - 0.5, "npz", "-0.5..0.5", UNIT * 2 - 1),
     "the same in tiff": ((UNIT - 0.5).astype(np.float32), "tif", "-0.5..0.5", UNIT * 2 - 1),
     "0..1 without its mean": (UNIT - 0.4, "npz", "-1..1", UNIT - 0.4),
-    "0..255, a hair below": (with_one(UNIT * 255, -1e-5), "npz", "bytes", with_one(UNIT, 0) * 2 - 1),
-    "0..255, a hair above": (with_one(UNIT * 255, 255.0001), "npz", "bytes", with_one(UNIT, 1) * 2 - 1),
+    "0..255, a hair below": (with_one(UNIT * 255, -1e-5), "npz", "bytes",
+                             with_one(UNIT, 0) * 2 - 1),
+    "0..255, a hair above": (with_one(UNIT * 255, 255.0001), "npz", "bytes",
+                             with_one(UNIT, 1) * 2 - 1),
     "0..1 divided twice": (UNIT / 255, "npz", "standard", None),
     "uint8 masks": (BYTES & 1, "npz", "0..1", (BYTES & 1) * 255),
     "masks in png": (BYTES & 1, "png", "0..1", (BYTES & 1) * 255),
@@ -82,13 +86,17 @@ NEAR: dict[str, tuple[Any, str, str, Any]] = {
     "4 bit in wider ones": ((BYTES & 15).astype(np.int32), "npz", "0..15", (BYTES & 15) * 17),
     "4 bit as floats": ((BYTES & 15).astype(np.float32), "npz", "0..15", (BYTES & 15) / 7.5 - 1),
     "labels": (BYTES % 10, "npz", "standard", BYTES % 10 / 4.5 - 1),
-    "per cent as floats": (with_one(np.rint(UNIT * 100), 100), "npz", "0..100", with_one(np.rint(UNIT * 100), 100) / 50 - 1),
+    "per cent as floats": (with_one(np.rint(UNIT * 100), 100), "npz", "0..100",
+                           with_one(np.rint(UNIT * 100), 100) / 50 - 1),
     "uint16 of 8 bit": (BYTES.astype(np.uint16), "npz", "bytes", BYTES),
     "16 bit png of 8 bit": (BYTES.astype(np.uint16), "png", "bytes", BYTES),
     "16 bit tiff of 8 bit": (BYTES.astype(np.uint16), "tif", "bytes", BYTES),
-    "uint16 of 12 bit": (BYTES.astype(np.uint16) << 4, "npz", "0..4095", np.rint((BYTES * 16.0) / TWELVE)),
-    "big-endian": ((BYTES.astype(np.uint16) << 4).astype(">u2"), "npz", "0..4095", np.rint((BYTES * 16.0) / TWELVE)),
-    "16 bit png of 12 bit": (BYTES.astype(np.uint16) << 4, "png", "0..4095", np.rint((BYTES * 16.0) / TWELVE)),
+    "uint16 of 12 bit": (BYTES.astype(np.uint16) << 4, "npz", "0..4095",
+                         np.rint((BYTES * 16.0) / TWELVE)),
+    "big-endian": ((BYTES.astype(np.uint16) << 4).astype(">u2"), "npz", "0..4095",
+                   np.rint((BYTES * 16.0) / TWELVE)),
+    "16 bit png of 12 bit": (BYTES.astype(np.uint16) << 4, "png", "0..4095",
+                             np.rint((BYTES * 16.0) / TWELVE)),
 }  # fmt: skip
 
 
@@ -134,14 +142,18 @@ def test_what_is_certain_is_not_asked_for(name: str, tmp_path: Path) -> None:
 
 RANGES: dict[str, tuple[Any, str, Any]] = {
     "16 bit that are dark": (BYTES.astype(np.uint16), "0..65535", np.rint(BYTES / 257)),
-    "signed whole numbers": (BYTES.astype(np.int16) * 16 - 1024, "-1024..3071", (BYTES * 16.0) / 2047.5 - 1),
+    "signed whole numbers": (
+        BYTES.astype(np.int16) * 16 - 1024,
+        "-1024..3071",
+        (BYTES * 16.0) / 2047.5 - 1,
+    ),
     "floats": (UNIT * 40 + 200, "200..300", (UNIT * 40) / 50 - 1),
     "an exponent": (UNIT * 1e6, "0..1e6", UNIT * 2 - 1),
     "bytes that are darker": (BYTES // 2, "0..127", np.rint(BYTES // 2 / (127 / 255))),
     "0..1 as it is": (UNIT / 2, "-1..1", UNIT / 2),
     "0..1 without its mean": (UNIT - 0.4, "-0.4..0.6", UNIT * 2 - 1),
     "12 bit": (BYTES.astype(np.uint16) << 4, "0..4095", np.rint(BYTES * 16.0 / TWELVE)),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", RANGES)
@@ -150,7 +162,8 @@ def test_any_range_can_be_given(name: str, tmp_path: Path) -> None:
     found = read(*written(tmp_path, array, "npz"), scale=scale)
     assert np.allclose(found.array, seen, atol=1e-6)
     if found.scaling:
-        # as `raygan sample` has them: what networks make, brought back; a byte is the nearest of 256
+        # as `raygan sample` has them: what networks make, brought back;
+        # a byte is the nearest of 256
         made, step = to_float(found.array).numpy(), 1 / 255 if found.array.dtype == np.uint8 else 0
         low, high = map(float, scale.split(".."))
         near = 1e-7 * np.ptp(array) + step * (high - low)
@@ -248,7 +261,7 @@ def test_missing_numbers_of_a_picture_are_told_with_its_name(tmp_path: Path) -> 
         assert "1.tif holds numbers that are NaN" in refused(kind, path, **settings)
 
 
-# -------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Pillow's pictures of a Dataset
 
 RGB = RNG.integers(0, 256, (5, 8, 9, 3)).astype(np.uint8)
@@ -278,16 +291,20 @@ CHANGES: dict[str, tuple[Any, str]] = {
     "1": (lambda i: i.convert("1"), "False and True"),
     "P": (lambda i: i.quantize(16), "mode P converted to RGB"),
     "P with transparency": (
-        lambda i: keyed(i.quantize(16), i.quantize(16).getpixel((0, 0))), "laid over white",
+        lambda i: keyed(i.quantize(16), i.quantize(16).getpixel((0, 0))),
+        "laid over white",
     ),
     "PA": (lambda i: i.convert("RGBA").quantize(16).convert("PA"), ""),
     "HSV": (lambda i: i.convert("HSV"), "mode HSV"),
     "YCbCr": (lambda i: i.convert("YCbCr"), "mode YCbCr"),
     "LAB": (lambda i: Image.frombytes("LAB", i.size, i.tobytes()), "mode LAB"),
     "CMYK": (lambda i: i.convert("CMYK"), "mode CMYK"),
-    "L with a key": (lambda i: keyed(i.convert("L"), int(np.asarray(i.convert("L"))[0, 0])), "over white"),
+    "L with a key": (
+        lambda i: keyed(i.convert("L"), int(np.asarray(i.convert("L"))[0, 0])),
+        "over white",
+    ),
     "RGB with a key": (lambda i: keyed(i.copy(), i.getpixel((0, 0))), "over white"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", CHANGES)
@@ -330,7 +347,7 @@ def test_channels_and_numbers_of_a_dataset_are_asked_for(mode: str) -> None:
         as_samples("x", array_of("x", Seen(pictures), Record("x")))
 
 
-# -------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # archives and folders
 
 
@@ -396,7 +413,7 @@ def test_what_is_hidden_is_left_out_and_counted(kind: str, tmp_path: Path) -> No
     }
 
 
-# -------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # tables whose cells name files
 
 
@@ -452,7 +469,7 @@ def test_a_parquet_whose_cells_name_files_is_one_line(hub: Path) -> None:
     assert np.array_equal(read("parquet", hub / "x.parquet").array[0], np.moveaxis(RGB[0], -1, 0))
 
 
-# -------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # settings that change nothing
 
 
@@ -533,7 +550,7 @@ def test_a_setting_that_is_used_is_not_refused_nor_is_a_config_with_all_of_them(
     assert np.array_equal(again.found().array, array)
 
 
-# -------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # files as their formats have them, by hand
 
 
@@ -551,8 +568,8 @@ def raw_png(size: tuple[int, int], depth: int, colour: int, rows: list[bytes], k
 
 def raw_tiff(packed: bytes, size: tuple[int, int], bits: int, sign: int, photo: int) -> bytes:
     """One strip of grey, little-endian."""
-    tags = [(256, size[0]), (257, size[1]), (258, bits), (259, 1), (262, photo), (273, 200), (277, 1), (278, size[1]),
-            (279, len(packed)), (284, 1), (339, sign)]  # fmt: skip
+    tags = [(256, size[0]), (257, size[1]), (258, bits), (259, 1), (262, photo), (273, 200),
+            (277, 1), (278, size[1]), (279, len(packed)), (284, 1), (339, sign)]  # fmt: skip
     head = b"II*\0" + struct.pack("<IH", 8, len(tags))
     head += b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
     return head.ljust(200, b"\0") + packed
@@ -651,7 +668,7 @@ def test_pictures_are_turned_where_exif_says_so(orientation: int, tmp_path: Path
     assert ("turned as EXIF says" in found.record.converted) == (2 <= orientation <= 8)
 
 
-# -------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # lines
 
 

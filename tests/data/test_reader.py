@@ -89,17 +89,20 @@ PICTURES: dict[str, tuple[Image.Image, str, dict[str, Any], Any, str]] = {
     ),
     "P": (palette(), "png", {}, np.asarray(palette().convert("RGB")), "mode P"),
     "P with transparency": (
-        palette(), "png", {"transparency": 3}, over(P_RGBA[..., :3], P_RGBA[..., 3], 255), "over white"
+        palette(), "png", {"transparency": 3}, over(P_RGBA[..., :3], P_RGBA[..., 3], 255),
+        "over white"
     ),
     "CMYK": (CMYK, "tiff", {}, np.asarray(CMYK.convert("RGB")), "mode CMYK"),
     "EXIF": (turned()[0], "png", turned()[1], np.rot90(RGB, -1), "turned"),
     "gif": (Image.fromarray(GREY), "gif", {}, np.asarray(Image.fromarray(GREY).convert("RGB")), ""),
     "animated gif": (
-        Image.fromarray(GREY), "gif", {"save_all": True, "append_images": [Image.fromarray(255 - GREY)]},
+        Image.fromarray(GREY), "gif",
+        {"save_all": True, "append_images": [Image.fromarray(255 - GREY)]},
         np.asarray(Image.fromarray(GREY).convert("RGB")), "first frame",
     ),
     "animated tiff": (
-        Image.fromarray(RGB), "tif", {"save_all": True, "append_images": [Image.fromarray(255 - RGB)]}, RGB, "first frame",
+        Image.fromarray(RGB), "tif",
+        {"save_all": True, "append_images": [Image.fromarray(255 - RGB)]}, RGB, "first frame",
     ),
     "ppm": (Image.fromarray(RGB), "ppm", {}, RGB, ""),
     "pgm": (Image.fromarray(GREY), "pgm", {}, GREY[..., None], ""),
@@ -191,8 +194,11 @@ def test_what_is_left_out_is_counted_by_reason(tmp_path: Path) -> None:
     found = read("folder", tmp_path)
     assert len(found.array) == 1
     assert found.record.skipped == {
-        "what file managers leave behind": 4, "files with suffix .txt": 1, "files with suffix .svg": 1, "files without suffix": 1,
-    }  # fmt: skip
+        "what file managers leave behind": 4,
+        "files with suffix .txt": 1,
+        "files with suffix .svg": 1,
+        "files without suffix": 1,
+    }
     assert any("b.svg" in line for line in found.record.lines())
 
 
@@ -227,7 +233,7 @@ def test_a_zip_is_read_as_the_folder_is(tmp_path: Path) -> None:
     assert found.record.skipped == {"what file managers leave behind": 1}
 
 
-# -------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # arrays
 
 CHW = RNG.integers(0, 256, (5, 3, 6, 8), dtype=np.uint8)
@@ -339,8 +345,9 @@ def test_axes_in_another_order_are_not_taken_for_flat_pictures(array: Any, tmp_p
 @pytest.mark.parametrize(
     "array",
     [
-        (RNG.integers(0, 65536, (9, 8, 8))).astype("u2"), RNG.integers(0, 256, (9, 8, 8)).astype("u4"),
-        CHW / np.float32(255), CHW / 127.5 - 1, CHW * 1.0, POINTS, POINTS.astype("f4"), np.arange(2**62, 2**62 + 9),
+        (RNG.integers(0, 65536, (9, 8, 8))).astype("u2"),
+        RNG.integers(0, 256, (9, 8, 8)).astype("u4"), CHW / np.float32(255), CHW / 127.5 - 1,
+        CHW * 1.0, POINTS, POINTS.astype("f4"), np.arange(2**62, 2**62 + 9),
     ],
 )  # fmt: skip
 def test_the_order_of_bytes_does_not_matter(
@@ -419,7 +426,7 @@ def test_large_npy_files_stay_mapped(tmp_path: Path) -> None:
     assert isinstance(array, np.memmap) or isinstance(array.base, np.memmap)
 
 
-# -------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # tables
 
 
@@ -485,7 +492,7 @@ def test_numbers_in_parquet(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mark", [",", ";"])
 def test_the_first_row_of_a_packed_table_is_a_row(mark: str, tmp_path: Path) -> None:
-    """What marks columns, and whether there are names, is in the text and not in its packed bytes."""
+    """What marks columns, and whether there are names, is in the text, not in its packed bytes."""
     path = tmp_path / "points.csv.gz"
     path.write_bytes(gzip.compress(f"1.5{mark}2\n2.5{mark}3\n4{mark}5\n".encode()))
     assert np.array_equal(read("csv", path, scale="none").array, [[1.5, 2], [2.5, 3], [4, 5]])
@@ -521,7 +528,7 @@ def test_missing_libraries_are_one_line(tmp_path: Path, monkeypatch: pytest.Monk
         assert f"needs {library}. Run: pip install" in refused(kind, tmp_path / "d.h5")
 
 
-# --------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # paths
 
 

@@ -31,7 +31,7 @@ def csv(folder: Path, *rows: str, end: str = "\n", mark: str = "") -> Path:
     return path
 
 
-# -------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # the first row
 
 
@@ -54,11 +54,13 @@ def test_names_are_no_sample_and_samples_no_names(
 @pytest.mark.parametrize(
     ("top", "below"),
     [
-        ("0,1,2", NUMBERS), ("0,1,2", WHOLE), ("1,2,3", WHOLE), (",0,1", WHOLE), ('"0","1","2"', NUMBERS),
-        ("2020,2021,2022", NUMBERS), ("1990,2000,2010", WHOLE), ("1990,2000,2005", NUMBERS), ("0", NUMBERS[:, :1]),
-        ("1100.0,1102.5,1105.0", NUMBERS), ("0.1,0.2,0.3", NUMBERS), ("-1,0,1", NUMBERS), ("-1,0,1", WHOLE), ("1e3,2e3,3e3", WHOLE),
-        ("300.0,300.5", NUMBERS[:, :2]), ("300.1,302.3,307.7", NUMBERS), (",300.0,300.5", NUMBERS), ("-2,-1", NUMBERS[:, :2]),
-        ("0.3,0.2,0.13,0.11,0.1,0.01", np.tile(NUMBERS, 2)), ("400.0,300.0,200.0,100.0,0.0,-100.0", np.tile(WHOLE, 2)),
+        ("0,1,2", NUMBERS), ("0,1,2", WHOLE), ("1,2,3", WHOLE), (",0,1", WHOLE),
+        ('"0","1","2"', NUMBERS), ("2020,2021,2022", NUMBERS), ("1990,2000,2010", WHOLE),
+        ("1990,2000,2005", NUMBERS), ("0", NUMBERS[:, :1]), ("1100.0,1102.5,1105.0", NUMBERS),
+        ("0.1,0.2,0.3", NUMBERS), ("-1,0,1", NUMBERS), ("-1,0,1", WHOLE), ("1e3,2e3,3e3", WHOLE),
+        ("300.0,300.5", NUMBERS[:, :2]), ("300.1,302.3,307.7", NUMBERS), (",300.0,300.5", NUMBERS),
+        ("-2,-1", NUMBERS[:, :2]), ("0.3,0.2,0.13,0.11,0.1,0.01", np.tile(NUMBERS, 2)),
+        ("400.0,300.0,200.0,100.0,0.0,-100.0", np.tile(WHOLE, 2)),
     ],
 )  # fmt: skip
 def test_names_that_may_be_numbers_are_asked_for(top: str, below: Any, tmp_path: Path) -> None:
@@ -77,10 +79,11 @@ def test_names_that_may_be_numbers_are_asked_for(top: str, below: Any, tmp_path:
 @pytest.mark.parametrize(
     "rows",
     [
-        [[0, 0, 0], *NUMBERS], [[0.5, 1, 2], *NUMBERS], [[-1, 0, 2], *NUMBERS], [[3, 1, 2], *WHOLE], [[1, 2], [3, 4], [5, 6]],
-        [[0, 1], [1, 0], [1, 0], [0, 1]], [[1], [2], [3]], [[1e3, 2.5], [1, 2]], [[0.5, 1.5], *NUMBERS[:, :2]],
-        [[9.5, 0, 1], *NUMBERS],
-        [[1e6], *NUMBERS[:, :1]], [[1e6, 1e5], *NUMBERS[:, :2]], np.linspace([0, 1], [1, 2], 4).T, np.sort(np.tile(NUMBERS, 2), 1),
+        [[0, 0, 0], *NUMBERS], [[0.5, 1, 2], *NUMBERS], [[-1, 0, 2], *NUMBERS], [[3, 1, 2], *WHOLE],
+        [[1, 2], [3, 4], [5, 6]], [[0, 1], [1, 0], [1, 0], [0, 1]], [[1], [2], [3]],
+        [[1e3, 2.5], [1, 2]], [[0.5, 1.5], *NUMBERS[:, :2]], [[9.5, 0, 1], *NUMBERS],
+        [[1e6], *NUMBERS[:, :1]], [[1e6, 1e5], *NUMBERS[:, :2]], np.linspace([0, 1], [1, 2], 4).T,
+        np.sort(np.tile(NUMBERS, 2), 1),
     ],
 )  # fmt: skip
 def test_rows_like_the_others_are_samples(rows: Any, tmp_path: Path) -> None:
@@ -90,7 +93,8 @@ def test_rows_like_the_others_are_samples(rows: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "top", ["2020-01-01,2020-01-02,2020-01-03", "0-10,10-20,20-30", "#,%,$", "12:00,12:30,13:00", ",0-10,>10"]
+    "top", ["2020-01-01,2020-01-02,2020-01-03", "0-10,10-20,20-30", "#,%,$", "12:00,12:30,13:00",
+            ",0-10,>10"]
 )  # fmt: skip
 def test_a_first_row_without_values_or_letters_is_asked_for(top: str, tmp_path: Path) -> None:
     path = csv(tmp_path, top, *lines(NUMBERS))
@@ -148,7 +152,7 @@ def test_what_is_no_table_is_one_clear_line(text: bytes, told: str, tmp_path: Pa
     assert told in refused("csv", tmp_path / "d.csv")
 
 
-# -------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # numbers of rows
 
 FRAME = pd.DataFrame(NUMBERS, columns=list("uvw"))
@@ -198,8 +202,10 @@ IDS = np.random.default_rng(2).permutation(30) + 100
 @pytest.mark.parametrize(
     ("name", "values"),
     [
-        *[(n, IDS) for n in ("PassengerId", "user_id", "userID", "customer id", "uuid", "idx", "row_index", "row", "No", "S.No.")],
-        *[(n, IDS % 3) for n in ("class_label", "target_class", "Class", "species", "Category", "LABEL_ENC")],
+        *[(n, IDS) for n in ("PassengerId", "user_id", "userID", "customer id", "uuid", "idx",
+                             "row_index", "row", "No", "S.No.")],
+        *[(n, IDS % 3) for n in ("class_label", "target_class", "Class", "species", "Category",
+                                 "LABEL_ENC")],
         *[("u0", np.arange(30) + start) for start in (0, 1, 0.0, 1.0)],
     ],
 )  # fmt: skip
@@ -220,9 +226,10 @@ def test_what_is_no_feature_by_its_name_or_numbers_is_asked_for(
 @pytest.mark.parametrize(
     ("name", "values"),
     [
-        *[(n, IDS) for n in ("humid", "bid", "grid", "Pclass", "NO2", "subclassed", "index_of_refraction")],
-        ("refractive_index", IDS / 7), ("NO", IDS), ("t", IDS), ("t", np.arange(30) + 2), ("t", np.arange(30)[::-1]),
-        ("t", np.r_[np.arange(29), 28]),
+        *[(n, IDS) for n in ("humid", "bid", "grid", "Pclass", "NO2", "subclassed",
+                             "index_of_refraction")],
+        ("refractive_index", IDS / 7), ("NO", IDS), ("t", IDS), ("t", np.arange(30) + 2),
+        ("t", np.arange(30)[::-1]), ("t", np.r_[np.arange(29), 28]),
     ],
 )  # fmt: skip
 def test_features_are_not_asked_for(name: str, values: Any, tmp_path: Path) -> None:
@@ -248,7 +255,7 @@ def test_a_frame_without_names_has_the_number_of_the_row_first(tmp_path: Path) -
     )
 
 
-# -------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # cells that are no numbers
 
 
@@ -284,7 +291,7 @@ def test_a_frame_s_default_index_is_no_column(tmp_path: Path) -> None:
     assert np.array_equal(found.array, NUMBERS.astype(np.float32))
 
 
-# -------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # folders that name columns
 
 

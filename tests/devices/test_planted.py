@@ -27,7 +27,10 @@ class Bug(NamedTuple):
 BUGS = {
     "a batch stays on the host": Bug("raygan.data.base:Samples.batch", ".to(device)", "", "gap"),
     "z from a generator of the host": Bug(
-        "raygan.gan.random_streams:Streams.at", "else self.device", 'else torch.device("cpu")', "gap"
+        "raygan.gan.random_streams:Streams.at",
+        "else self.device",
+        'else torch.device("cpu")',
+        "gap",
     ),
     "z made on the host": Bug(
         "raygan.gan.random_streams:sample_prior", ", device=generator.device", "", "gap"
@@ -36,16 +39,25 @@ BUGS = {
         "raygan.gan.trainer:Trainer.blur", ", device=x.device", "", "ema, noise, matching"
     ),
     "samples published from the device": Bug(
-        "raygan.gan.pair:Pair.shared_samples", "torch.stack(batches).cpu()", "torch.stack(batches)", "sgan samples"
+        "raygan.gan.pair:Pair.shared_samples",
+        "torch.stack(batches).cpu()",
+        "torch.stack(batches)",
+        "sgan samples",
     ),
     "held-out samples stay on the host": Bug(
         "raygan.gan.pair:Pair.one_step", "held.to(self.device)", "held", "gap"
     ),
     "G stays on the host": Bug(
-        "raygan.gan.trainer:Trainer.__init__", "parts.generator.to(self.device)", "parts.generator", "gap"
+        "raygan.gan.trainer:Trainer.__init__",
+        "parts.generator.to(self.device)",
+        "parts.generator",
+        "gap",
     ),
     "D stays on the host": Bug(
-        "raygan.gan.trainer:Trainer.__init__", "parts.discriminator.to(self.device)", "parts.discriminator", "gap"
+        "raygan.gan.trainer:Trainer.__init__",
+        "parts.discriminator.to(self.device)",
+        "parts.discriminator",
+        "gap",
     ),
     "DRAGAN's noise on the host": Bug(
         "raygan.losses.dragan:Dragan.penalty_points", ", device=real.device", "", "loss dragan"
@@ -57,20 +69,31 @@ BUGS = {
         "raygan.strategies.pmgan.slots:generator_loss", ", device=x.device", "", "pmgan"
     ),
     "the judge's mask on the host": Bug(
-        "raygan.strategies.pmgan.mixture:Mixture.of", "dtype=torch.bool, device=device", "dtype=torch.bool", "pmgan"
+        "raygan.strategies.pmgan.mixture:Mixture.of",
+        "dtype=torch.bool, device=device",
+        "dtype=torch.bool",
+        "pmgan",
     ),
     "a slot's samples stay on the host": Bug(
-        "raygan.strategies.pmgan.mixture:Mixture.of", "torch.from_numpy(x).to(device)", "torch.from_numpy(x)", "pmgan"
+        "raygan.strategies.pmgan.mixture:Mixture.of",
+        "torch.from_numpy(x).to(device)",
+        "torch.from_numpy(x)",
+        "pmgan",
     ),
     "a slot written from the device": Bug(
         "raygan.strategies.pmgan.generator:Generator.write", ".detach().cpu()", ".detach()", "pmgan"
     ),
     "the judge's gradient stays on the host": Bug(
         "raygan.strategies.pmgan.generator:Generator.one_generator_step",
-        '["gradient"])).to(self.device)', '["gradient"]))', "pmgan gradients",
+        '["gradient"])).to(self.device)',
+        '["gradient"]))',
+        "pmgan gradients",
     ),
     "messengers' shares on the host": Bug(
-        "raygan.strategies.sgan.opponents:Opponents.weights", ", device=self.pair.device", "", "sgan samples"
+        "raygan.strategies.sgan.opponents:Opponents.weights",
+        ", device=self.pair.device",
+        "",
+        "sgan samples",
     ),
     "a messenger's samples stay on the host": Bug(
         "raygan.strategies.sgan.opponents:Opponent.refresh", ".to(device)", "", "sgan samples"
@@ -87,7 +110,7 @@ BUGS = {
     "penalties' weights on the host, by a batch": Bug(
         "raygan.strategies.batching.losses:penalties", ", device=squares.device", "", "pack dragan"
     ),
-}  # fmt: skip
+}
 
 
 def plant(monkeypatch: pytest.MonkeyPatch, bug: Bug) -> None:

@@ -29,8 +29,10 @@ from tests.devices.fake_cuda import FakeCuda
 STEPS = 4
 ALONE = {"strategy": "independent"}
 PICTURES: dict[str, Any] = {
-    "data": {"name": "stacked_mnist"}, "network": {"name": "dcgan", "width": 4, "z_dim": 8}, "batch_size": 4,
-}  # fmt: skip
+    "data": {"name": "stacked_mnist"},
+    "network": {"name": "dcgan", "width": 4, "z_dim": 8},
+    "batch_size": 4,
+}
 DENSITY: dict[str, Any] = {"loss": "reverse_kl"}
 PARTS: dict[str, Any] = {
     "data": {"name": "ring", "modes": 8, "train": 400, "held_out": 400, "partition": "by_class"}
@@ -45,7 +47,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "two critic steps": {**ALONE, "loss": {"name": "dragan", "d_steps": 2}},
     "r1 and r2": {**ALONE, "loss": {"name": "r3gan", "r1": 0.1, "r2": 0.1}},
     "rmsprop, decay, uniform, clip": {
-        **ALONE, "pair": {"optimizer": "rmsprop", "lr_decay": "linear", "prior": "uniform", "clip_grad_d": 1.0, "clip_grad_g": 1.0},
+        **ALONE, "pair": {"optimizer": "rmsprop", "lr_decay": "linear", "prior": "uniform",
+                          "clip_grad_d": 1.0, "clip_grad_g": 1.0},
     },
     "ema, noise, matching": {
         **ALONE, "pair": {"ema": 0.9, "input_noise": 0.3, "feature_matching": 0.5},
@@ -53,14 +56,16 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "shared order": {**ALONE, "pair": {"data_order": "shared"}},
     "bfloat16": {**ALONE, "network": {"precision": "bfloat16"}},
     "pack": {
-        **ALONE, "num_pairs": 3, "resources": {"pairs_per_actor": 3}, "pair": {"ema": 0.9, "clip_grad_d": 1.0, "input_noise": 0.1},
+        **ALONE, "num_pairs": 3, "resources": {"pairs_per_actor": 3},
+        "pair": {"ema": 0.9, "clip_grad_d": 1.0, "input_noise": 0.1},
     },
     "pack dragan": {**ALONE, "num_pairs": 3, "loss": "dragan", "resources": {"pairs_per_actor": 3}},
     "sgan samples": {
         "strategy": {"name": "sgan", "share_generators": "samples", "messenger_lifetime": 5},
     },
     "sgan weights, payoff": {
-        "strategy": {"name": "sgan", "share_generators": "weights", "messenger_optimizer": "persist", "opponents": "payoff",
+        "strategy": {"name": "sgan", "share_generators": "weights",
+                     "messenger_optimizer": "persist", "opponents": "payoff",
                      "messenger_lifetime": 4, "global_d_steps": 2},
     },
     "sgan clone, bfloat16": {
@@ -72,31 +77,37 @@ VARIANTS: dict[str, dict[str, Any]] = {
     },
     "sgan shards": {"strategy": {"name": "sgan", "messenger_shards": 2}, "num_pairs": 4},
     "sgan pack": {
-        "strategy": {"name": "sgan", "messenger_lifetime": 2}, "num_pairs": 4, "resources": {"pairs_per_actor": 2},
+        "strategy": {"name": "sgan", "messenger_lifetime": 2}, "num_pairs": 4,
+        "resources": {"pairs_per_actor": 2},
     },
     "sgan shared weights": {
         "strategy": {"name": "sgan", "over": {"name": "independent", "share_weights": True}},
     },
     "gap": {"strategy": {"name": "gap", "swap_every": 2}, "num_pairs": 3},
     "gap G": {
-        "strategy": {"name": "gap", "swap_every": 2, "what": "G", "carry": "weights", "lr_smoothing": True}, "pair": {"ema": 0.9},
+        "strategy": {"name": "gap", "swap_every": 2, "what": "G", "carry": "weights",
+                     "lr_smoothing": True}, "pair": {"ema": 0.9},
     },
     "gap pack": {
-        "strategy": {"name": "gap", "swap_every": 2}, "num_pairs": 4, "resources": {"pairs_per_actor": 2},
+        "strategy": {"name": "gap", "swap_every": 2}, "num_pairs": 4,
+        "resources": {"pairs_per_actor": 2},
     },
     "pmgan": {"strategy": {"name": "pmgan"}, **DENSITY},
     "pmgan gradients": {
         "strategy": {"name": "pmgan", "feedback": "gradients", "balance": "learned"}, **DENSITY,
     },
     "pmgan joint, share": {
-        "strategy": {"name": "pmgan", "joint": True, "generator_batch": "share", "publish": "bfloat16"}, **DENSITY,
+        "strategy": {"name": "pmgan", "joint": True, "generator_batch": "share",
+                     "publish": "bfloat16"}, **DENSITY,
     },
     "sgan over gap": {"strategy": {"name": "sgan", "over": {"name": "gap", "swap_every": 2}}},
     "sgan over pmgan": {
-        "strategy": {"name": "sgan", "over": {"name": "pmgan", "publish": "float16"}}, "loss": "reverse_kl",
+        "strategy": {"name": "sgan", "over": {"name": "pmgan", "publish": "float16"}},
+        "loss": "reverse_kl",
     },
     "federated": {"strategy": "federated", "num_pairs": 3, **PARTS},
-    "federated, bfloat16": {"strategy": {"name": "federated", "publish": "bfloat16", "trust": 0.0}, **PARTS},
+    "federated, bfloat16": {"strategy": {"name": "federated", "publish": "bfloat16", "trust": 0.0},
+                            **PARTS},
     "mdgan": {"strategy": {"name": "mdgan", "swap_every": 2}, "num_pairs": 3, **PARTS},
     "fedavg": {"strategy": {"name": "fedavg", "every": 2}, **PARTS},
     "population": {"strategy": {"name": "population", "exploit_every": 2, "exploit_warmup": 2}},
@@ -108,8 +119,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 OFTEN = ["sgan weights, payoff", "gap", "pmgan", "pack"]
 LONG = {
-    "dcgan", "gran", "dcgan gap", "sgan over gap", "sgan shards", "gap pack", "sgan early", "sgan pack", "loss wgan_gp",
-    "sgan shared weights", "sgan over pmgan", "sgan simplified, float16", "federated, bfloat16",
+    "dcgan", "gran", "dcgan gap", "sgan over gap", "sgan shards", "gap pack", "sgan early",
+    "sgan pack", "loss wgan_gp", "sgan shared weights", "sgan over pmgan",
+    "sgan simplified, float16", "federated, bfloat16",
 }  # fmt: skip
 
 

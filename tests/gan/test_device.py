@@ -105,7 +105,8 @@ def test_a_share_of_a_gpu_caps_its_memory_and_lockstep_asks_for_the_same_bits() 
     try:
         with FakeCuda():
             D.settle(torch.device("cuda", 0), exact=True, share=0.25)
-            torch.cuda.set_per_process_memory_fraction.assert_called_once_with(0.25, 0)  # type: ignore[attr-defined]
+            limit = torch.cuda.set_per_process_memory_fraction
+            limit.assert_called_once_with(0.25, 0)  # type: ignore[attr-defined]
             assert (flags.deterministic, flags.benchmark, flags.allow_tf32) == (True, False, False)
             assert D.described(torch.device("cuda", 0)) == "cuda:0 (Fake CUDA)"
     finally:
@@ -113,11 +114,15 @@ def test_a_share_of_a_gpu_caps_its_memory_and_lockstep_asks_for_the_same_bits() 
 
 
 ERRORS = {
-    "gpu memory": (torch.OutOfMemoryError(BOOM), "oom", "asked 2.00 GiB, total 79.10 GiB, free 1.06 GiB"),
-    "lost": (RuntimeError("CUDA error: an illegal memory access was encountered"), "death", "illegal memory"),
-    "cudnn": (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), "death", "EXECUTION_FAILED"),
+    "gpu memory": (torch.OutOfMemoryError(BOOM), "oom",
+                   "asked 2.00 GiB, total 79.10 GiB, free 1.06 GiB"),
+    "lost": (RuntimeError("CUDA error: an illegal memory access was encountered"), "death",
+             "illegal memory"),
+    "cudnn": (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), "death",
+              "EXECUTION_FAILED"),
     "rocm": (RuntimeError("HIP error: invalid device function"), "death", "invalid device"),
-    "host memory": (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), "oom", "out of memory"),
+    "host memory": (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+                    "oom", "out of memory"),
     "python memory": (MemoryError(), "oom", "out of memory"),
 }  # fmt: skip
 

@@ -14,7 +14,8 @@ import sys, tempfile
 from pathlib import Path
 import raygan
 for preset in ("ring8-sgan", "ring8-gap", "ring8-pmgan", "mnist-sgan"):
-    flags = {"steps": 3, "evaluation.every_steps": 3, "evaluation.samples": 1600, "num_pairs": 2, "batch_size": 8}
+    flags = {"steps": 3, "evaluation.every_steps": 3, "evaluation.samples": 1600,
+             "num_pairs": 2, "batch_size": 8}
     with tempfile.TemporaryDirectory() as folder:
         raygan.train(preset=preset, inline=True, run_dir=folder, **flags)
 assert "torch._dynamo" not in sys.modules

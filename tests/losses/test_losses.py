@@ -70,9 +70,9 @@ PROPERTIES = ("needs_real", "critic", "density_ratio")
 def test_what_others_have_to_know_is_a_property() -> None:
     told = {n: [p for p in PROPERTIES if getattr(loss(n), p)] for n in names("loss")}
     assert {n: found for n, found in told.items() if found} == {
-        "dragan": ["density_ratio"], "non_saturating": ["density_ratio"], "reverse_kl": ["density_ratio"],
-        "r3gan": ["needs_real", "critic"], "relativistic": ["needs_real", "critic"],
-        "wgan": ["critic"], "wgan_gp": ["critic"],
+        "dragan": ["density_ratio"], "non_saturating": ["density_ratio"],
+        "reverse_kl": ["density_ratio"], "r3gan": ["needs_real", "critic"],
+        "relativistic": ["needs_real", "critic"], "wgan": ["critic"], "wgan_gp": ["critic"],
     }  # fmt: skip
 
 
@@ -134,7 +134,10 @@ def test_reverse_kl_is_truncated_and_finite_at_any_logit() -> None:
     (grad,) = torch.autograd.grad(value, logits)
     assert torch.isfinite(value)
     assert grad.tolist() == pytest.approx([-0.2, -0.2, -0.2, 0.0, 0.0])
-    (printed,) = torch.autograd.grad(loss("reverse_kl", sign="as_printed").g_loss(logits), logits)  # type: ignore[arg-type]
+    (printed,) = torch.autograd.grad(
+        loss("reverse_kl", sign="as_printed").g_loss(logits),  # type: ignore[arg-type]
+        logits,
+    )
     assert torch.equal(printed, -grad)
 
 

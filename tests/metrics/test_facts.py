@@ -27,7 +27,8 @@ def load(spec: str) -> Samples:
 def test_data_scored_against_itself(spec: str, count: int) -> None:
     data = load(spec)
     for draw in range(5):
-        scores = mode_scores(data.train[draw * 2500 : (draw + 1) * 2500], data.modes)  # type: ignore[arg-type]
+        drawn = data.train[draw * 2500 : (draw + 1) * 2500]
+        scores = mode_scores(drawn, data.modes)  # type: ignore[arg-type]
         assert scores["modes"] == scores["modes@10%"] == count
         assert scores["high_quality"] == pytest.approx(0.989, abs=0.006)
         assert scores["width"] == pytest.approx(1, abs=0.05)
@@ -40,7 +41,10 @@ def test_data_scored_against_itself(spec: str, count: int) -> None:
 def test_a_uniform_box_has_many_modes_by_the_usual_rule_and_none_by_ten_percent() -> None:
     data = load("grid25")
     draws = [
-        mode_scores(np.random.default_rng(seed).uniform(-4.25, 4.25, (2500, 2)), data.modes)  # type: ignore[arg-type]
+        mode_scores(
+            np.random.default_rng(seed).uniform(-4.25, 4.25, (2500, 2)),
+            data.modes,  # type: ignore[arg-type]
+        )
         for seed in range(10)
     ]
     assert np.mean([d["modes"] for d in draws]) >= 20

@@ -58,7 +58,8 @@ def test_narrower_than_real_data_is_as_far_from_it_as_wider() -> None:
 def test_an_own_metric_by_other_settings_is_another_protocol(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text(
-        "def above(samples, held_out, t: float = 0.5):\n    return float((samples > t).float().mean())\n"
+        "def above(samples, held_out, t: float = 0.5):\n"
+        "    return float((samples > t).float().mean())\n"
         "def plain(samples, held_out):\n    return 1.0\n"
     )
     data = load_data(resolve(flags={"data": "ring8"}).config)

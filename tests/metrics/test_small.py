@@ -55,7 +55,9 @@ def test_real_data_of_300_points_is_better_than_noise() -> None:
 def test_the_ceiling_holds_no_sample_twice() -> None:
     data, seen = points(100, 50), []
     suite = Suite(data)
-    suite.score = lambda fake: seen.append(fake) or {}  # type: ignore[func-returns-value,method-assign,assignment]
+    suite.score = (  # type: ignore[method-assign,assignment]
+        lambda fake: seen.append(fake) or {}  # type: ignore[func-returns-value]
+    )
     suite.ceiling()
     assert len({row.numpy().tobytes() for row in seen[0]}) == len(seen[0]) == 100
 

@@ -112,11 +112,15 @@ KINDS: dict[str, Make] = {
     "prelu": nn.PReLU,
     "frozen": lambda: nn.Linear(WIDTH, WIDTH).requires_grad_(False),
     "bilinear, convolutions": lambda: nn.Sequential(
-        nn.Unflatten(1, (1, WIDTH, 1, 1)), nn.Conv3d(1, 2, 1), nn.ConvTranspose3d(2, 1, 1), nn.BatchNorm3d(1), nn.Flatten()
+        nn.Unflatten(1, (1, WIDTH, 1, 1)),
+        nn.Conv3d(1, 2, 1),
+        nn.ConvTranspose3d(2, 1, 1),
+        nn.BatchNorm3d(1),
+        nn.Flatten(),
     ),
     "own": Own,
     "lazy": lambda: nn.Sequential(nn.LazyLinear(WIDTH), nn.LazyBatchNorm1d()),
-}  # fmt: skip
+}
 CONSTANT = ("orthogonal", "1.parametrizations.weight.original")
 """A kind, and its tensor that is the same everywhere though its numbers differ: -1 on the diagonal,
 beside a random `base`.
@@ -184,9 +188,17 @@ def test_the_global_random_state_is_neither_read_nor_moved(kind: str, init: Init
     found = []
     for seed in (1, 2):
         torch.manual_seed(seed), np.random.seed(seed), random.seed(seed)
-        before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # type: ignore[index,union-attr]
+        before = (
+            torch.get_rng_state(),
+            np.random.get_state()[1].copy(),  # type: ignore[index,union-attr]
+            random.getstate(),
+        )
         found.append([flatten(n) for n in networks(odd(kind, init, judges=2))])
-        after = torch.get_rng_state(), np.random.get_state()[1], random.getstate()  # type: ignore[index]
+        after = (
+            torch.get_rng_state(),
+            np.random.get_state()[1],  # type: ignore[index]
+            random.getstate(),
+        )
         assert torch.equal(before[0], after[0])
         assert (before[1] == after[1]).all()
         assert before[2] == after[2]
@@ -195,13 +207,15 @@ def test_the_global_random_state_is_neither_read_nor_moved(kind: str, init: Init
 
 def networks(network: NetworkComponent) -> list[nn.Module]:
     return [
-        network.generator((2,), stream("p")), network.discriminator((2,), stream("p")), network.classifier((2,), 4, stream("p")),
-    ]  # fmt: skip
+        network.generator((2,), stream("p")),
+        network.discriminator((2,), stream("p")),
+        network.classifier((2,), 4, stream("p")),
+    ]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_checkpoint_and_a_swap_take_every_number(kind: str) -> None:
-    """A swapped D goes on after a restore as it would have without, whoever is built in its place."""
+    """A swapped D goes on after a restore as without one, whoever is built in its place."""
     board, one, other = Shelves(), pair(kind, "pair-00"), pair(kind, "pair-01")
     one.train(2, board), other.train(2, board)
     one.adopt("D", other.offer("D", "all"))

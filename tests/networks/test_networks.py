@@ -225,7 +225,12 @@ def test_fourier_features_are_drawn_from_the_stream_and_go_where_d_goes() -> Non
     unflatten(other, flatten(one))
     assert (one(x) == other(x)).all()
     period = 1 / one[1].frequencies.mul(1 / (2 * torch.pi))[:, 0]  # type: ignore[index,union-attr]
-    seen = [one[1](torch.stack([x[:, 0] + k * period[0], x[:, 1]], 1))[:, 2] for k in (0, 1)]  # type: ignore[index,operator]
+    seen = [
+        one[1](  # type: ignore[index,operator]
+            torch.stack([x[:, 0] + k * period[0], x[:, 1]], 1)
+        )[:, 2]
+        for k in (0, 1)
+    ]
     assert torch.allclose(seen[0], seen[1], atol=1e-4)
 
 

@@ -23,11 +23,13 @@ class Net:
         self.width = width
 
     def generator(self, shape, z_dim):
-        return nn.Sequential(nn.Linear(z_dim, self.width), nn.ReLU(), nn.Linear(self.width, shape[0]))
+        last = nn.Linear(self.width, shape[0])
+        return nn.Sequential(nn.Linear(z_dim, self.width), nn.ReLU(), last)
 
     def discriminator(self, shape, outputs=1):
         last = nn.Flatten(0) if outputs == 1 else nn.Identity()
-        return nn.Sequential(nn.Linear(shape[0], self.width), nn.ReLU(), nn.Linear(self.width, outputs), last)
+        first = nn.Linear(shape[0], self.width)
+        return nn.Sequential(first, nn.ReLU(), nn.Linear(self.width, outputs), last)
 """
     ),
     "loss": (

@@ -147,7 +147,7 @@ def test_a_path_that_is_no_file_of_parts(
 
 
 ITEM = "self.points[index]"
-BUILT = "nn.Sequential(nn.Linear(z_dim, self.width), nn.ReLU(), nn.Linear(self.width, shape[0]))"
+BUILT = "nn.Sequential(nn.Linear(z_dim, self.width), nn.ReLU(), last)"
 MISFITS = {  # what -> (kind, its part, what is wrong with it, the line)
     "G's shape": (
         "network",
@@ -196,8 +196,8 @@ MISFITS = {  # what -> (kind, its part, what is wrong with it, the line)
         "network",
         f"return {BUILT}",
         f"return nn.Sequential({BUILT}, _Part('counts'))",
-        "G.1.calls changes in forward(), and no checkpoint holds it: a resumed run would be another."
-        " Make it a buffer (register_buffer), or name it _calls where",
+        "G.1.calls changes in forward(), and no checkpoint holds it: a resumed run would be"
+        " another. Make it a buffer (register_buffer), or name it _calls where",
     ),
     "nothing to train": ("network", BUILT, "nn.Flatten()", "the generator has no parameters"),
     "a vector": (

@@ -22,8 +22,9 @@ from raygan.service.runs.run import Run
 pytestmark = [pytest.mark.ray, pytest.mark.exhaustive]
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PARTS = ("residual.py", "focal.py", "ring_gap.py")
-OWN = ["--network", "./residual.py", "--network.width", "16", "--loss", "./focal.py", "--strategy", "./ring_gap.py",
-       "--strategy.swap-every", "10", "--num-pairs", "2", "--evaluation.samples", "1600", "--resources.hub", "false"]  # fmt: skip
+OWN = ["--network", "./residual.py", "--network.width", "16", "--loss", "./focal.py",
+       "--strategy", "./ring_gap.py", "--strategy.swap-every", "10", "--num-pairs", "2",
+       "--evaluation.samples", "1600", "--resources.hub", "false"]  # fmt: skip
 COUNT = (
     "import sys; from raygan.service.scores.export import load_exported as load; "
     "print(load(sys.argv[1], trust_code=True).sample(3).shape)"
@@ -36,8 +37,8 @@ def raygan(*argv: str, code: int = 0, elsewhere: Path | None = None, cwd: Path) 
     """
     environ = {**os.environ, **({"XDG_STATE_HOME": str(elsewhere)} if elsewhere else {})}
     done = subprocess.run(
-        [sys.executable, "-m", "raygan.cli", *argv], capture_output=True, text=True, cwd=cwd, env=environ, timeout=200,
-        check=False,
+        [sys.executable, "-m", "raygan.cli", *argv], capture_output=True, text=True, cwd=cwd,
+        env=environ, timeout=200, check=False,
     )  # fmt: skip
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr

@@ -88,7 +88,9 @@ def test_a_yaml_file_names_it_relative_to_itself(
 
 def test_pairs_over_and_lists(files: dict[str, Path]) -> None:
     flags = flags_of(
-        "--pairs", "[{count: 1}, {count: 1, network: {name: ./parts/networks.py, width: 4}, loss: ./parts/losss.py:Scaled}]",
+        "--pairs",
+        "[{count: 1}, {count: 1, network: {name: ./parts/networks.py, width: 4}, loss:"
+        " ./parts/losss.py:Scaled}]",
         "--strategy.over", "./parts/strategys.py:Alone", "--metrics", "./parts/metrics.py:spread",
         "--listeners", "[{name: ./parts/listeners.py}]",
     )  # fmt: skip

@@ -26,7 +26,8 @@ from raygan.own.source import OBJECTS, SOURCES
 from tests.own.conftest import PARTS, as_elsewhere
 
 FAST: dict[str, Any] = {
-    "steps": 2, "num_pairs": 2, "evaluation": {"samples": 1500}, "network": {"name": "mlp", "hidden": 8}, "inline": True,
+    "steps": 2, "num_pairs": 2, "evaluation": {"samples": 1500},
+    "network": {"name": "mlp", "hidden": 8}, "inline": True,
 }  # fmt: skip
 SCRIPT = """import os
 from torch import nn
@@ -117,8 +118,9 @@ def test_a_run_of_objects(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 
     points = np.random.default_rng(0).normal(size=(200, 2))
     run = raygan.train(
-        "ring8-sgan", **{**FAST, "network": Net(width=2)}, loss=Hinge, data=points, metrics=[mean, fails],
-        listeners=[lambda c, d: heard.append(d), breaks], run_dir=tmp_path, name="mine",
+        "ring8-sgan", **{**FAST, "network": Net(width=2)}, loss=Hinge, data=points,
+        metrics=[mean, fails], listeners=[lambda c, d: heard.append(d), breaks], run_dir=tmp_path,
+        name="mine",
     )  # fmt: skip
     assert heard
     row = run.scores()["global"]

@@ -31,8 +31,10 @@ def test_own_parts_on_two_actors_killed_and_resumed(files: dict[str, Path], tmp_
     copies go on, to the same bits.
     """
     parts = {kind: f"./parts/{files[kind].name}" for kind in ("network", "loss", "strategy")}
-    settings = {**parts, "num_pairs": 2, "evaluation": {"samples": 1500}, "metrics": "./parts/metrics.py",
-                "checkpoint": {"every_steps": 2}, "resources": {"spares": 0, "hub": False}}  # fmt: skip
+    settings = {**parts, "num_pairs": 2, "evaluation": {"samples": 1500},
+                "metrics": "./parts/metrics.py",
+                "checkpoint": {"every_steps": 2},
+                "resources": {"spares": 0, "hub": False}}  # fmt: skip
 
     class Killed(BaseException):
         """What a driver is at this step."""

@@ -1,5 +1,5 @@
-"""Scripts that are executed, and what is taken of them: only free global names are followed, nothing
-that does more than define comes along, and what is made again is what it was.
+"""Scripts that are executed, and what is taken of them: only free global names are followed,
+nothing that does more than define comes along, and what is made again is what it was.
 """
 
 import os
@@ -32,7 +32,7 @@ TRAINS = "run = raygan.train()\n"
 
 
 def cases(text: str) -> dict[str, str]:
-    """Title -> script, of a text in which each begins by `# title`; METHODS are those of a network."""
+    """Title -> script, of a text in which each begins by `# title`; METHODS: a network's."""
     indented = re.sub(
         "( *)METHODS\n", lambda m: BODY.strip("\n").replace("    ", m[1]) + "\n", text
     )
@@ -67,7 +67,9 @@ LOCALS = {  # what names `x` in a class without reading the global one -> the cl
     "a lambda's default": "def A(): return lambda y, x=1: x",
     "a walrus": "def A():\n    return (x := 1) + x",
     "a closure": "def A():\n    x = 1\n    def g(): return x\n    return g",
-    "nonlocal": "def A():\n    x = 1\n    def g():\n        nonlocal x\n        x = 2\n    return g",
+    "nonlocal": (
+        "def A():\n    x = 1\n    def g():\n        nonlocal x\n        x = 2\n    return g"
+    ),
     "a class's own": "class A:\n    x: int = 1\n    y = x + 1",
     "a nested class": "class A:\n    class B:\n        def f(self, x): return x",
     "a keyword": "def A(): return dict(x=1)",
@@ -162,7 +164,11 @@ DOES = {  # a top statement that binds X -> (its first lines, what it does)
     "a loop": ("import raygan", "for X in (4, 9):\n    raygan.train()", "a run (raygan.train)"),
     "a run's folder": ("from raygan import Run", "X = Run.load('x')", "a run (Run.load)"),
     "through another": ("import raygan", "run = raygan.train()\nX = run.x", "a run (raygan.train)"),
-    "argparse": ("import argparse\np = argparse.ArgumentParser()", "X = p.parse_args()", "command line (p.parse_args)"),
+    "argparse": (
+        "import argparse\np = argparse.ArgumentParser()",
+        "X = p.parse_args()",
+        "command line (p.parse_args)",
+    ),
     "argv": ("import sys", "X = int(sys.argv[1])", "command line (sys.argv)"),
     "from sys": ("from sys import argv", "X = argv[1:]", "command line (argv)"),
     "a file": ("", "with open('x') as f:\n    X = f.read()", "reads a file (open)"),
@@ -175,7 +181,7 @@ DOES = {  # a top statement that binds X -> (its first lines, what it does)
     "a class body": ("import sys", "class X:\n    y = sys.argv", "command line"),
     "a walrus": ("import sys", "print(X := sys.argv)", "command line"),
     "a condition": ("import sys", "if len(sys.argv) > 1: X = 3", "command line"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", DOES)
@@ -736,7 +742,8 @@ class Net:
     def g(self): return 1
     METHODS
 import pathlib
-pathlib.Path(__file__).write_text(pathlib.Path(__file__).read_text().replace('return 1', 'return 2'))
+me = pathlib.Path(__file__)
+me.write_text(me.read_text().replace('return 1', 'return 2'))
 given = Net
 """
 )
@@ -800,7 +807,9 @@ STARTS = {
     "inside": "from raygan.config import resolve\nfrom raygan.service.training import train\n"
     "train(resolve('ring8-gap'), inline=True)",
     "resume_run": "from raygan.service.resuming import resume_run\nresume_run('x')",
-    "sweep": "import pathlib\nfrom raygan.service.sweeps.tune import sweep\nsweep(pathlib.Path('x'))",
+    "sweep": (
+        "import pathlib\nfrom raygan.service.sweeps.tune import sweep\nsweep(pathlib.Path('x'))"
+    ),
     "in a function": "def f(): raygan.train('ring8-gap')\nf()",
 }
 

@@ -240,8 +240,10 @@ def test_a_run_cannot_name_a_file_to_execute(
     named = name.format(evil=run / "evil.py")
     values = json.loads((run / "config.json").read_text())
     part = {"name": named}
-    values |= {"over": {"strategy": {**values["strategy"], "over": part}}, "pairs": {"pairs": [{"count": 2, "network": part}]},
-               "metrics": {"metrics": [part]}}.get(where, {"network" if where == "config.yaml" else where: part})  # fmt: skip
+    values |= {"over": {"strategy": {**values["strategy"], "over": part}},
+               "pairs": {"pairs": [{"count": 2, "network": part}]},
+               "metrics": {"metrics": [part]}}.get(
+                   where, {"network" if where == "config.yaml" else where: part})  # fmt: skip
     argv = ["sample", str(run), "-o", str(tmp_path / "x.npz"), "--trust-code"]
     if where == "config.yaml":
         (run / where).write_text(json.dumps(values))

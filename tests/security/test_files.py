@@ -216,7 +216,8 @@ def test_the_lint_finds_a_pickle(tmp_path: Path) -> None:
     )
     config = Path(__file__).parents[2] / "pyproject.toml"
     done = subprocess.run(
-        [sys.executable, "-m", "ruff", "check", "--config", str(config), "--output-format", "json", str(bad)],
+        [sys.executable, "-m", "ruff", "check", "--config", str(config), "--output-format", "json",
+         str(bad)],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     found = {entry["code"] for entry in json.loads(done.stdout)}
@@ -282,17 +283,22 @@ def shards(tmp_path: Path) -> Path:
 POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n(x) (w) file\n"
 BOMBS: dict[str, Callable[[Path], object]] = {
     "solid pictures in a folder": lambda t: data(f"folder:{folder_of(t, *[solid(128)] * 40)}"),
-    "solid pictures in a zip": lambda t: data(f"zip:{zipped(t / 'x.zip', **{f'{i}__png': solid(128) for i in range(40)})}"),
+    "solid pictures in a zip": lambda t: data(
+        f"zip:{zipped(t / 'x.zip', **{f'{i}__png': solid(128) for i in range(40)})}"),
     "one large picture": lambda t: data(f"folder:{folder_of(t, solid(2000))}"),
     "a dictionary's repeats in parquet": lambda t: data(f"parquet:{repeated(t)}"),
     "a sparse file": lambda t: data(f"folder:{sparse(t)}"),
-    "a text chunk in a picture": lambda t: data(f"folder:{folder_of(t, chunked_png(), chunked_png())}"),
+    "a text chunk in a picture": lambda t: data(
+        f"folder:{folder_of(t, chunked_png(), chunked_png())}"),
     "a device": lambda t: data(f"folder:{odd_file(t, lambda p: p.symlink_to('/dev/zero'))}"),
     "a pipe": lambda t: data(f"folder:{odd_file(t, lambda p: os.mkfifo(p))}"),
     "PostScript as a picture": lambda t: data(f"folder:{folder_of(t, POSTSCRIPT, POSTSCRIPT)}"),
-    "text in gzip": lambda t: load_component("data", {"name": "lm1b", "path": str(shards(t))}).load(0),  # type: ignore[attr-defined]
-    "a zip in a zip": lambda t: data(f"zip:{zipped(t / 'x.zip', a__zip=zipped(t / 'y.zip', a__png=png()).read_bytes())}"),
-    "an IDX header": lambda t: read_idx(written(t, gzip.compress(b"\0\0\x08\x01\0@\0\0" + bytes(1 << 22)), "x.gz")),
+    "text in gzip": lambda t: load_component(
+        "data", {"name": "lm1b", "path": str(shards(t))}).load(0),  # type: ignore[attr-defined]
+    "a zip in a zip": lambda t: data(
+        f"zip:{zipped(t / 'x.zip', a__zip=zipped(t / 'y.zip', a__png=png()).read_bytes())}"),
+    "an IDX header": lambda t: read_idx(
+        written(t, gzip.compress(b"\0\0\x08\x01\0@\0\0" + bytes(1 << 22)), "x.gz")),
 }  # fmt: skip
 
 

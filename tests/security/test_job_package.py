@@ -19,18 +19,23 @@ from raygan.service.cluster.package import pack, weigh
 from raygan.service.cluster.secret_files import secret_content, secret_name
 
 CANARY = "canary-5f1e9c"
-NAMED = (".env", ".env.local", "prod.env", "id_rsa", "id_ed25519.bak", "keys/server.PEM", ".aws/credentials", "secrets.json",
-         ".netrc", ".ssh/config", "deep/down/.SSH/known_hosts", "tokens.yaml", ".raygan-cluster/token", ".raygan-cluster/x",
-         "environment.sh", "credentials", "my-credentials.json", "service-account-7.json",
-         ".git-credentials", "kaggle.json", ".ray/auth_token",
-         "runs/old/checkpoints/00000500/x.safetensors", "elsewhere/run-7/journal/0.jsonl")  # fmt: skip
+NAMED = (".env", ".env.local", "prod.env", "id_rsa", "id_ed25519.bak", "keys/server.PEM",
+         ".aws/credentials", "secrets.json", ".netrc", ".ssh/config", "deep/down/.SSH/known_hosts",
+         "tokens.yaml", ".raygan-cluster/token", ".raygan-cluster/x", "environment.sh",
+         "credentials", "my-credentials.json", "service-account-7.json", ".git-credentials",
+         "kaggle.json", ".ray/auth_token",
+         "runs/old/checkpoints/00000500/x.safetensors",
+         "elsewhere/run-7/journal/0.jsonl")  # fmt: skip
 HIDDEN = {
     "a.py": "-----BEGIN OPENSSH PRIVATE KEY-----", "b.txt": "-----BEGIN PGP PRIVATE KEY BLOCK-----",
-    "c.yaml": "key: AKIA" + "IOSFODNN7EXAMPLE", "d.ini": "aws_secret_access_key = " + "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
-    "e.sh": "export X=hf_" + "a1B2" * 9, "f.md": "ghp_" + "a1B2" * 9, "g.json": '"github_pat_' + "a1B2" * 6 + '"',
-    "h.py": 'WANDB_API_KEY = "' + "0f" * 20 + '"', "i.cfg": "machine api.wandb.ai\n  login user\n  password " + "0f" * 20,
-    "j.toml": "RAY_AUTH_TOKEN=" + "ab" * 32, "k.js": "sk-ant-" + "a1B2" * 10, "l.conf": "xoxb-" + "1234567890-abc",
-    "m.txt": "AIza" + "a1B2c" * 7, "n.ps1": "glpat-" + "a1B2" * 6,
+    "c.yaml": "key: AKIA" + "IOSFODNN7EXAMPLE",
+    "d.ini": "aws_secret_access_key = " + "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+    "e.sh": "export X=hf_" + "a1B2" * 9, "f.md": "ghp_" + "a1B2" * 9,
+    "g.json": '"github_pat_' + "a1B2" * 6 + '"', "h.py": 'WANDB_API_KEY = "' + "0f" * 20 + '"',
+    "i.cfg": "machine api.wandb.ai\n  login user\n  password " + "0f" * 20,
+    "j.toml": "RAY_AUTH_TOKEN=" + "ab" * 32, "k.js": "sk-ant-" + "a1B2" * 10,
+    "l.conf": "xoxb-" + "1234567890-abc", "m.txt": "AIza" + "a1B2c" * 7,
+    "n.ps1": "glpat-" + "a1B2" * 6,
 }  # fmt: skip
 """Made of pieces: this file is no secret."""
 PLAIN = (
@@ -186,8 +191,9 @@ def test_links_other_repositories_and_odd_files(tmp_path: Path) -> None:
     git(root, "add", "-f", ".")
     os.mkfifo(root / "pipe")
     why = {
-        ".env": "a name of secrets", "out": "a link that leaves the folder", "harmless": "a name of secrets",
-        "loop": "a link to nothing", "out-dir": "a link that leaves the folder", "sub": "a submodule",
+        ".env": "a name of secrets", "out": "a link that leaves the folder",
+        "harmless": "a name of secrets", "loop": "a link to nothing",
+        "out-dir": "a link that leaves the folder", "sub": "a submodule",
     }  # fmt: skip
     archive, what = pack(root)
     assert sorted(contents(archive.read_bytes())) == [".gitmodules", "inside", "real.yaml"]

@@ -21,19 +21,22 @@ from tests.conftest import setup_of, tiny_config
 pytestmark = [pytest.mark.ray, pytest.mark.exhaustive, pytest.mark.usefixtures("ray_session")]
 
 ROLES = {
-    "gcs_server": "head", "raylet": "raylet", "DashboardAgent": "agent", "RuntimeEnvAgent": "agent", "dashboard/": "dashboard",
-    "monitor.py": "autoscaler", "log_monitor": "logs", "ray::": "worker", "pytest": "driver", "python": "driver",
+    "gcs_server": "head", "raylet": "raylet", "DashboardAgent": "agent", "RuntimeEnvAgent": "agent",
+    "dashboard/": "dashboard", "monitor.py": "autoscaler", "log_monitor": "logs", "ray::": "worker",
+    "pytest": "driver", "python": "driver",
 }  # fmt: skip
 """What a process is, by a part of its command line, first match first. A listener of another kind
 turns the test red.
 """
 TOKENS = {"no": None, "wrong": "wrong", "foreign": secrets.token_hex(32)}
-CALLS = ["NodeInfoGcsService/GetAllNodeInfo", "InternalKVGcsService/InternalKVGet", "InternalKVGcsService/InternalKVPut",
-         "ActorInfoGcsService/KillActorViaGcs", "JobInfoGcsService/GetAllJobInfo", "NodeManagerService/GetNodeStats",
-         "NodeManagerService/ShutdownRaylet", "CoreWorkerService/GetCoreWorkerStats", "CoreWorkerService/PushTask",
+CALLS = ["NodeInfoGcsService/GetAllNodeInfo", "InternalKVGcsService/InternalKVGet",
+         "InternalKVGcsService/InternalKVPut", "ActorInfoGcsService/KillActorViaGcs",
+         "JobInfoGcsService/GetAllJobInfo", "NodeManagerService/GetNodeStats",
+         "NodeManagerService/ShutdownRaylet", "CoreWorkerService/GetCoreWorkerStats",
+         "CoreWorkerService/PushTask",
          "CoreWorkerService/Exit", "ReporterService/GetTraceback"]  # fmt: skip
-PAGES = ["/", "/api/version", "/api/jobs/", "/api/job_agent/jobs/", "/api/local_raylet_healthz", "/nodes?view=summary", "/logs",
-         "/api/cluster_status", "/api/v0/actors"]  # fmt: skip
+PAGES = ["/", "/api/version", "/api/jobs/", "/api/job_agent/jobs/", "/api/local_raylet_healthz",
+         "/nodes?view=summary", "/logs", "/api/cluster_status", "/api/v0/actors"]  # fmt: skip
 HARMLESS = {"/api/local_raylet_healthz"}
 """Says "success" for liveness probes, and nothing else."""
 METRICS = b"# HELP"

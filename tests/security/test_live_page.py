@@ -139,10 +139,13 @@ def test_without_the_pages_own_cookie_there_is_nothing(name: str) -> None:
     shown = page()
     door = shown.door
     sent = {
-        "token": {}, "a cookie of /": {"Cookie": f"raygan-token={door.session}"},
-        "the token as a cookie": {"Cookie": f"{door.cookie}={door.token}"}, "a guess": {"Cookie": f"{door.cookie}=x"},
-        "odd": {"Cookie": f"{door.cookie}=\xe9"}, "nothing": {},
-    }[name]  # fmt: skip
+        "token": {},
+        "a cookie of /": {"Cookie": f"raygan-token={door.session}"},
+        "the token as a cookie": {"Cookie": f"{door.cookie}={door.token}"},
+        "a guess": {"Cookie": f"{door.cookie}=x"},
+        "odd": {"Cookie": f"{door.cookie}=\xe9"},
+        "nothing": {},
+    }[name]
     query = f"?token={door.token}" if name == "token" else ""
 
     async def visit(client: TestClient[Any, Any]) -> None:
@@ -223,7 +226,7 @@ def test_another_name_that_leads_here_is_shut_out(bound: str, host: str, in_: bo
 
 
 def test_rebound_names_and_other_pages_are_told_nothing() -> None:
-    """Even with the cookie: a browser that was led here, and a page on another port of this host."""
+    """Even with the cookie: a browser that was led here, a page on another port of this host."""
     shown = page()
 
     async def visit(client: TestClient[Any, Any]) -> None:

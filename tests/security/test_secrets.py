@@ -24,9 +24,10 @@ CANARIES = {
 
 def test_no_canary_is_written_anywhere(tmp_path: Path) -> None:
     session = Path("/tmp") / f"rg-{os.getpid()}"  # short: sockets lie below it
-    args = ["train", "--steps", "20", "--num-pairs", "2", "--network.hidden", "8", "--evaluation.samples", "1500",
-            "--checkpoint.every-steps", "10", "--run-dir", str(tmp_path / "runs"), "--name", "run",
-            "--address", "local", "--plain"]  # fmt: skip
+    args = ["train", "--steps", "20", "--num-pairs", "2", "--network.hidden", "8",
+            "--evaluation.samples", "1500", "--checkpoint.every-steps", "10",
+            "--run-dir", str(tmp_path / "runs"), "--name", "run", "--address", "local",
+            "--plain"]  # fmt: skip
     env = {**os.environ, **CANARIES, "RAY_TMPDIR": str(session)}
     try:
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Words that a user or a stranger has chosen, where others read them: terminal, model card, HTML."""
+"""Words that a user or a stranger chose, where others read them: terminal, model card, HTML."""
 
 import re
 from pathlib import Path
@@ -14,10 +14,11 @@ from raygan.visible import code, markdown, say, visible
 from tests.conftest import TINY
 
 NASTY = [
-    "\x1b[2J\x1b]0;owned\x07", "a\rb", "\x9b31m", "x\u202ey", "\u2066z", "\udcff", "[red]x[/red]", "<script>alert(1)</script>",
-    "<img src=x onerror=alert(1)>", "![x](http://evil/x.png)", "[x](javascript:alert(1))", "a|b", "`x` <b>", "``` \n<b>",
-    "\n---\nlicense: mit\n---\n",
-    "\n# Heading", "$$\\evil$$", "<!--", "&lt;b&gt;", "https://evil.example", "www.evil.example", "*b* _i_ ~~s~~",
+    "\x1b[2J\x1b]0;owned\x07", "a\rb", "\x9b31m", "x\u202ey", "\u2066z", "\udcff", "[red]x[/red]",
+    "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "![x](http://evil/x.png)",
+    "[x](javascript:alert(1))", "a|b", "`x` <b>", "``` \n<b>", "\n---\nlicense: mit\n---\n",
+    "\n# Heading", "$$\\evil$$", "<!--", "&lt;b&gt;", "https://evil.example", "www.evil.example",
+    "*b* _i_ ~~s~~",
 ]  # fmt: skip
 
 

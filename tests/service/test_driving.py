@@ -1,4 +1,4 @@
-"""A run that fails before its first step: the folder says so, and nothing that was opened stays so."""
+"""A run that fails before its first step: the folder says so, and nothing stays open."""
 
 import json
 from pathlib import Path

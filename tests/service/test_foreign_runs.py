@@ -45,11 +45,12 @@ def verb(argv: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str,
     return int(stop.value.code or 0), out, err
 
 
-# ------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # links
 
 
-LINKED = ["run.json", "config.json", "metrics.jsonl", "events.jsonl", "samples", "journal", "checkpoints", "metrics.parquet",
+LINKED = ["run.json", "config.json", "metrics.jsonl", "events.jsonl", "samples", "journal",
+          "checkpoints", "metrics.parquet",
           "summary.json", "samples/00000012-pair-00.npy"]  # fmt: skip
 
 
@@ -182,7 +183,7 @@ def test_what_is_asked_of_a_run_that_can_only_be_read_is_one_line(read_only: Pat
         FolderFeed(read_only).ask({"verb": "stop"})
 
 
-# -----------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # damaged
 
 
@@ -192,8 +193,10 @@ def test_a_run_without_one_of_its_files_is_one_line_for_every_verb(
 ) -> None:
     (run / name).write_bytes((run / name).read_bytes()[:150])
     r = str(run)
-    for argv in (["status", r], ["resume", r], ["sample", r], ["report", r], ["evaluate", r], ["export", r], ["watch", r],
-                 ["compare", r, r] if name == "run.json" else ["stop", r], ["scale", r, "--pairs", "3"]):  # fmt: skip
+    for argv in (["status", r], ["resume", r], ["sample", r], ["report", r], ["evaluate", r],
+                 ["export", r], ["watch", r],
+                 ["compare", r, r] if name == "run.json" else ["stop", r],
+                 ["scale", r, "--pairs", "3"]):  # fmt: skip
         code, _, err = verb(argv, capsys)
         assert (code, err.count("\n")) == (2, 1), (argv, err)
         assert f"{name} is damaged" in err or "not running" in err, (argv, err)

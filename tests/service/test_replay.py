@@ -1,5 +1,5 @@
-"""Asynchronous runs in an order that is drawn, recorded, and done again to the same bits; what cannot
-be replayed is one line.
+"""Asynchronous runs in an order that is drawn, recorded, and done again to the same bits; what
+cannot be replayed is one line.
 """
 
 from __future__ import annotations
@@ -45,11 +45,15 @@ KINDS: dict[str, dict[str, Any]] = {
         "loss": "reverse_kl",
     },
     "pmgan, gradients": {
-        "strategy": {"name": "pmgan", "feedback": "gradients"}, "loss": "reverse_kl",
+        "strategy": {"name": "pmgan", "feedback": "gradients"},
+        "loss": "reverse_kl",
     },
-    "sgan over pmgan": {"strategy": {"name": "sgan", "over": {"name": "pmgan"}}, "loss": "reverse_kl"},
+    "sgan over pmgan": {
+        "strategy": {"name": "sgan", "over": {"name": "pmgan"}},
+        "loss": "reverse_kl",
+    },
     "packs": {"strategy": {"name": "sgan"}, "resources": {"pairs_per_actor": 3}},
-}  # fmt: skip
+}
 
 
 @pytest.fixture(autouse=True)
@@ -86,8 +90,8 @@ class Recorded:
 
     def __init__(self, folder: Path, kind: str, **more: Any) -> None:
         values = {
-            "num_pairs": 3, "steps": 18, "round_steps": 4, "batch_size": 8, "tempo": "async", "record": "schedule",
-            "checkpoint": {"every_steps": 6}, **KINDS[kind], **more,
+            "num_pairs": 3, "steps": 18, "round_steps": 4, "batch_size": 8, "tempo": "async",
+            "record": "schedule", "checkpoint": {"every_steps": 6}, **KINDS[kind], **more,
         }  # fmt: skip
         self.config = tiny_config(**values)
         self.folder = RunFolder.create(folder, "it")
@@ -108,10 +112,13 @@ class Recorded:
         config, journal = self.config, open_journal(storage_of(self.path))
         if checkpoint is not None:
             ids = tuple(checkpoint.extra["members"])
-            changes = {"members": ids if ids != config.ids else config.members, "num_pairs": len(ids)}  # fmt: skip
+            changes = {"members": ids if ids != config.ids else config.members,
+                       "num_pairs": len(ids)}  # fmt: skip
             config = config.model_copy(update=changes)
         setup = setup_of(config)
-        run = Controller(config, self.folder, lambda: Drawn(setup, seed, before), [handled], 400, journal)  # fmt: skip
+        run = Controller(
+            config, self.folder, lambda: Drawn(setup, seed, before), [handled], 400, journal
+        )
         run.run(checkpoint)
         return run
 

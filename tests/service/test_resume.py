@@ -159,7 +159,8 @@ def test_a_run_that_was_killed_at_any_file_of_its_making_is_begun_again_as_asked
     asked = {**SMALL, "steps": 4, **({"start_from": [str(finished)]} if start_from else {})}
     resolved = resolve(None, flags=asked)
     whole = train(resolved, run_dir=tmp_path, name="whole", inline=True)
-    expected = {p: digest(unpack(raw)) for p, raw in newest_valid(whole.path)[0].parts.items()}  # type: ignore[union-attr]
+    parts = newest_valid(whole.path)[0].parts  # type: ignore[union-attr]
+    expected = {p: digest(unpack(raw)) for p, raw in parts.items()}
     left = 0
 
     def killed_at(real: Any) -> Any:
@@ -173,8 +174,10 @@ def test_a_run_that_was_killed_at_any_file_of_its_making_is_begun_again_as_asked
         return write
 
     def begin() -> None:
-        for thing, name in ((log_writer, "write_within"), (RunFolder, "_append"), (storage.LocalStorage, "write"),
-                            (storage.LocalStorage, "append"), (storage.LocalStorage, "create")):  # fmt: skip
+        for thing, name in ((log_writer, "write_within"), (RunFolder, "_append"),
+                            (storage.LocalStorage, "write"),
+                            (storage.LocalStorage, "append"),
+                            (storage.LocalStorage, "create")):  # fmt: skip
             monkeypatch.setattr(thing, name, killed_at(getattr(thing, name)))
         monkeypatch.setattr(training, "drive", lambda *args: None)
         train(resolved, run_dir=tmp_path, name="run", inline=True, resume="auto")
@@ -197,7 +200,7 @@ def test_a_run_that_was_killed_at_any_file_of_its_making_is_begun_again_as_asked
     assert not list(tmp_path.glob(".*making")), "what the killed ones had left is cleared away"
 
 
-# -----------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # all lives
 
 
@@ -246,8 +249,10 @@ def test_a_life_that_was_killed_is_counted_as_far_as_it_has_told(
             raise Killed
 
     monkeypatch.setattr(RunLog, "end", lambda *args: None)
-    monkeypatch.setattr(RunFolder, "status", lambda self, **facts: RunFolder.write(self, "run.json", json.dumps({
-        "status": "running", "executor": "inline", "epoch": 1, "shape": [2], "alphabet": ""})))  # fmt: skip
+    monkeypatch.setattr(
+        RunFolder, "status", lambda self, **facts: RunFolder.write(self, "run.json", json.dumps({
+            "status": "running", "executor": "inline", "epoch": 1, "shape": [2], "alphabet": "",
+        })))  # fmt: skip
     one_by_one = {**SMALL, "round_steps": 1}
     with pytest.raises(Killed):
         train(
@@ -415,7 +420,7 @@ def test_fewer_steps_than_were_done_are_refused(run: Path) -> None:
         raygan.train(resume=str(run), inline=True, steps=5)
 
 
-# --------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # async
 
 
@@ -445,7 +450,8 @@ def test_async_stopped_with_one_behind_and_resumed_has_its_last_checkpoint_and_i
     ahead = "pair-01"
     with pytest.raises(Interrupted):
         train(resolve(None, flags=asked), run_dir=tmp_path, name="run", inline=True, listeners=[
-            lambda c, d: c.stop(15) if c.state.done[ahead] >= 20 and c.state.done[slow] > 0 else None])  # fmt: skip
+            lambda c, d: c.stop(15) if c.state.done[ahead] >= 20 and c.state.done[slow] > 0
+            else None])  # fmt: skip
     stopped, _ = newest_valid(path)
     assert stopped is not None
     assert stopped.steps == Run.load(path).info["steps"]

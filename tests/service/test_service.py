@@ -42,8 +42,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 def test_a_run_folder_has_all_its_parts(run: Run) -> None:
     there = {p.name for p in run.path.iterdir()}
-    assert there >= {"run.json", "config.yaml", "command.txt", "metrics.jsonl", "metrics.parquet", "events.jsonl", "samples",
-                     "checkpoints"}  # fmt: skip
+    assert there >= {"run.json", "config.yaml", "command.txt", "metrics.jsonl", "metrics.parquet",
+                     "events.jsonl", "samples", "checkpoints"}  # fmt: skip
     assert (run.info["status"], run.info["exit_code"]) == ("done", 0)
     assert run.info["steps"] == {"pair-00": 12, "pair-01": 12, "global": 12}
     assert set(run.info["versions"]) == {"raygan", "torch", "ray", "numpy", "python"}
@@ -170,8 +170,9 @@ def test_the_report_is_one_file_that_needs_nothing(run: Run) -> None:
     assert not re.findall(r"""(?:src|href)=["'](?!data:)""", html), (
         "nothing is loaded from elsewhere"
     )
-    for part in ("Samples over time", "Modes", "Scores", "Training", "Age of what", "Where the time went", "To repeat it",
-                 "raygan.train(None", "viewport", "mixture of all pairs"):  # fmt: skip
+    for part in ("Samples over time", "Modes", "Scores", "Training", "Age of what",
+                 "Where the time went", "To repeat it", "raygan.train(None", "viewport",
+                 "mixture of all pairs"):  # fmt: skip
         assert part in html, part
 
 
@@ -255,8 +256,9 @@ def test_plan_says_bytes_and_places() -> None:
 
 
 def test_consoles(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    argv = ["train", "--inline", "--run-dir", str(tmp_path), "--steps", "4", "--num-pairs", "1", "--network.hidden", "8",
-            "--evaluation.samples", "1500", "--evaluation.every-steps", "2"]  # fmt: skip
+    argv = ["train", "--inline", "--run-dir", str(tmp_path), "--steps", "4", "--num-pairs", "1",
+            "--network.hidden", "8", "--evaluation.samples", "1500",
+            "--evaluation.every-steps", "2"]  # fmt: skip
     out = {}
     for style in ("plain", "json", "quiet"):
         with pytest.raises(SystemExit) as stop:
@@ -293,8 +295,8 @@ def test_async_inline_runs_to_the_end(tmp_path: Path) -> None:
 
 def test_images_end_to_end(tmp_path: Path) -> None:
     values: dict[str, Any] = {
-        **TINY, "data": "mnist", "network": {"name": "dcgan", "width": 4, "z_dim": 8}, "steps": 2, "batch_size": 8,
-        "evaluation": {"every_steps": 2, "samples": 64},
+        **TINY, "data": "mnist", "network": {"name": "dcgan", "width": 4, "z_dim": 8}, "steps": 2,
+        "batch_size": 8, "evaluation": {"every_steps": 2, "samples": 64},
     }  # fmt: skip
     done = raygan.train(None, run_dir=tmp_path, name="images", inline=True, **values)
     row = done.scores()["global"]

@@ -23,7 +23,7 @@ class File:
 
 
 class Folder:
-    """Entries as they are seen, those that are surely on the disk, and the changes between the two."""
+    """Entries as they are seen, those surely on the disk, and the changes between the two."""
 
     def __init__(self) -> None:
         self.entries: dict[str, File | Folder] = {}
@@ -58,7 +58,7 @@ class SimStorage(Renaming):
         self.full_for = 0
         self.calls = 0
 
-    # -------------------------------------------------------------------------------------------------
+    # ----------------------------------------------------------------------------------------------
     # the machine
 
     def pause(self) -> None:
@@ -121,7 +121,7 @@ class SimStorage(Renaming):
         path = PurePosixPath(name)
         return self._folder(str(path.parent)), path.name
 
-    # -------------------------------------------------------------------------------------------------
+    # ----------------------------------------------------------------------------------------------
     # `Storage`
 
     def create(self, name: str) -> None:

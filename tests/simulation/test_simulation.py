@@ -18,7 +18,8 @@ def test_no_seed_breaks_an_invariant_and_every_run_ends_with_the_undisturbed_bit
 ) -> None:
     faults = simulate_all(seeds)
     assert sum(faults.values()) > 3 * seeds
-    for fault in ("power cut", "stale write", "death between adoptions", "driver killed between offer and record", "stop", "scale",
+    for fault in ("power cut", "stale write", "death between adoptions",
+                  "driver killed between offer and record", "stop", "scale",
                   "death of several at once", "notice", "disk full", "telemetry full",
                   "newest lost", "part changed", "all lost", "folder moved"):  # fmt: skip
         assert faults[fault] >= 6 * seeds // 1400, f"hardly ever tried: {fault}"

@@ -4,7 +4,8 @@ lives), the transport (orders are done in any order that keeps each player's own
 the spawner (players die at any instant, inside swaps too). Runs are stopped and go on; in async
 members join and leave.
 
-    simulate(seed)       one run, disturbed; raises Violation, whose message is the line that repeats it
+    simulate(seed)       one run, disturbed; raises Violation,
+                         whose message is the line that repeats it
     two_drivers(seed)    one run, driven by two processes that take turns at any call to the disk
 """
 
@@ -87,7 +88,8 @@ ASYNC: dict[str, dict[str, Any]] = {
 }
 KINDS = LOCKSTEP | {k: {**v, "tempo": "async"} for k, v in ASYNC.items()}
 SMALL: dict[str, Any] = {
-    "steps": 8, "batch_size": 4, "round_steps": 3, "checkpoint": {"every_steps": 2}, "evaluation": {"every_steps": 8},
+    "steps": 8, "batch_size": 4, "round_steps": 3, "checkpoint": {"every_steps": 2},
+    "evaluation": {"every_steps": 8},
     "network": {"name": "mlp", "hidden": 4, "layers": 2, "z_dim": 2}, "failures": {"budget": 10**6},
 }  # fmt: skip
 
@@ -102,7 +104,7 @@ class Violation(AssertionError):
 
 
 class SimExecutor(InlineExecutor):
-    """Players in this process; which order comes next, and who dies when, is drawn from the seed."""
+    """Players in this process; which order comes next, and who dies when, the seed says."""
 
     def __init__(self, setup: Setup, world: World) -> None:
         super().__init__(setup)
@@ -220,7 +222,7 @@ class World:
         self.acknowledged: dict[str, int] = {}
         """Steps in the newest checkpoint whose commit had returned."""
         self.damaged: set[str] = set()
-        """Checkpoints that somebody has changed: they are told until a life has passed them over."""
+        """Checkpoints that somebody changed: they are told until a life has passed them over."""
         self.partitioned: Journal | None = None
         self.wanted: dict[str, Any] | None = None
         """The newest request that was answered, with its members."""
@@ -231,8 +233,8 @@ class World:
         return self.folder.path if self.mute_for < 0 else Path("/nowhere")
 
     def instant(self, name: str, players: Mapping[str, set[str]]) -> None:
-        """A player may die here, with those of its process, or the driver with everything; the disk may be full; somebody may
-        ask for something.
+        """A player may die here, with those of its process, or the driver with everything; the disk
+        may be full; somebody may ask for something.
         """
         if self.controller is not None and (done := self.controller.loop.membership.answered):
             self.wanted = done[1]
@@ -332,7 +334,8 @@ class World:
             self.acknowledged = dict(controller.loop.saving.assembly.steps)
         if self.partitioned is not None and self.rng.random() < 0.2:
             stale, self.partitioned = self.partitioned, None
-            stale.fence = lambda: None  # type: ignore[method-assign]  # it looked just before we opened the run
+            # it looked just before we opened the run
+            stale.fence = lambda: None  # type: ignore[method-assign]
             self.faults["stale write"] += 1
             stale.append("swap", step=99, moves=[], stale=True)
 
@@ -506,7 +509,10 @@ class Fixture:
         return self._in_folder(seed, kind, "", lambda folder: self._one(seed, kind, folder))
 
     def two_drivers(self, seed: int) -> Counter[str]:
-        """One seed of two `--resume auto` at once; returns who came to the end. Raises Violation."""
+        """One seed of two `--resume auto` at once; returns who came to the end.
+
+        Raises Violation.
+        """
         kind = sorted(LOCKSTEP)[seed % len(LOCKSTEP)]
         return self._in_folder(seed, kind, " two", lambda folder: self._two(seed, kind, folder))
 

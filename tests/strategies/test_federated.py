@@ -1,5 +1,5 @@
-"""One generator from data that stay where they are: what the sites' words become, whose do not count,
-and that a run on them is as exact as any.
+"""One generator from data that stay where they are: what the sites' words become, whose do not
+count, and that a run on them is as exact as any.
 """
 
 from __future__ import annotations
@@ -168,7 +168,8 @@ def test_sites_leave_and_join_while_the_run_goes_on(
     """
     data = {**PARTS, "partition_parts": 4}
     controller = scaled(
-        tmp_path, {4: 4, 12: 2}, monkeypatch, strategy={"name": "federated"}, data=data, loss="non_saturating"
+        tmp_path, {4: 4, 12: 2}, monkeypatch, strategy={"name": "federated"}, data=data,
+        loss="non_saturating"
     )  # fmt: skip
     assert controller.state.players == ["pair-00", "pair-01", GLOBAL]
     kinds = {

@@ -39,7 +39,7 @@ def plan(**changes: Any) -> Plan:
     return Plan(**{**values, "epoch_steps": 20.0, **changes})
 
 
-# -------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # matchings
 
 
@@ -73,7 +73,7 @@ def test_the_best_overwrites_the_worst() -> None:
     assert takes == {"a": "b", "b": "a", "c": "d", "d": "b"}, "who would take c's network takes b's"
 
 
-# -------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # decisions
 
 
@@ -196,7 +196,7 @@ def test_pairs_must_add_up_and_know_their_settings() -> None:
     assert validate(type(config), config.model_dump()).pairs == config.pairs
 
 
-# -------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # whole runs
 
 
@@ -317,7 +317,8 @@ def test_a_signal_at_any_moment_keeps_the_cut_consistent(tmp_path: Path, after: 
         config, RunFolder.create(tmp_path, "run"), lambda: InlineExecutor(setup), [], 400
     )
     checkpoint = stopped(controller, after)
-    assert sorted(unpack(r)["identity.D"] for r in checkpoint.parts.values()) == FOUR  # type: ignore[type-var]
+    there = [unpack(r)["identity.D"] for r in checkpoint.parts.values()]
+    assert sorted(there) == FOUR  # type: ignore[type-var]
     Controller(config, controller.log.folder, lambda: InlineExecutor(setup), [], 400).run(
         checkpoint
     )
@@ -335,10 +336,11 @@ def kill_in_every_swap(
     the journal).
     """
     config = tiny_config(
-        strategy={"name": "gap", "swap_every": 1}, num_pairs=pairs, steps=steps, round_steps=1, batch_size=4,
-        network={"name": "mlp", "hidden": 4, "z_dim": 2}, data={"name": "ring", "modes": 8, "train": 60, "held_out": 20},
-        evaluation={"every_steps": 10**6, "samples": 1600, "mixture": False}, checkpoint={"every_steps": 1},
-        failures={"budget": 10**6},
+        strategy={"name": "gap", "swap_every": 1}, num_pairs=pairs, steps=steps, round_steps=1,
+        batch_size=4, network={"name": "mlp", "hidden": 4, "z_dim": 2},
+        data={"name": "ring", "modes": 8, "train": 60, "held_out": 20},
+        evaluation={"every_steps": 10**6, "samples": 1600, "mixture": False},
+        checkpoint={"every_steps": 1}, failures={"budget": 10**6},
     )  # fmt: skip
     setup = setup_of(config)
     kills: dict[int, str] = {}
@@ -363,7 +365,7 @@ def kill_in_every_swap(
 
 @pytest.mark.exhaustive
 def test_a_death_at_any_instant_of_a_swap_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    """Every swap of the run is disturbed once; `python -m benchmarks swaps` does 10,000 matchings."""
+    """Each swap of the run is disturbed once; `python -m benchmarks swaps`: 10,000 matchings."""
     kills, hashes, same, events = kill_in_every_swap(tmp_path, 120, 5)
     assert len(kills) == 119
     assert set(kills.values()) == set(INSTANTS)
@@ -380,7 +382,8 @@ def test_async_keeps_every_discriminator(tmp_path: Path) -> None:
     )
     final, _ = newest_valid(tmp_path / "run")
     assert final is not None
-    assert sorted(unpack(r)["identity.D"] for r in final.parts.values()) == controller.state.players  # type: ignore[type-var]
+    there = [unpack(r)["identity.D"] for r in final.parts.values()]
+    assert sorted(there) == controller.state.players  # type: ignore[type-var]
     assert swaps(controller)
 
 

@@ -20,16 +20,20 @@ CHAINS: dict[str, tuple[Callable[[], list[nn.Module]], tuple[int, ...]]] = {
         (6,),
     ),
     "convolutions, then linear": (
-        lambda: [nn.Conv2d(2, 3, 4, 2, 1), nn.LeakyReLU(0.2), nn.Flatten(), nn.Linear(48, 1), Logits()],
+        lambda: [nn.Conv2d(2, 3, 4, 2, 1), nn.LeakyReLU(0.2), nn.Flatten(), nn.Linear(48, 1),
+                 Logits()],
         PICTURE,
     ),
     "linear, then convolutions": (
-        lambda: [nn.Linear(6, 48), nn.Unflatten(1, (3, 4, 4)), nn.BatchNorm2d(3), nn.ConvTranspose2d(3, 2, 4, 2, 1)],
+        lambda: [nn.Linear(6, 48), nn.Unflatten(1, (3, 4, 4)), nn.BatchNorm2d(3),
+                 nn.ConvTranspose2d(3, 2, 4, 2, 1)],
         (6,),
     ),
-    "convolutions to logits": (lambda: [nn.Conv2d(2, 3, 8), nn.BatchNorm2d(3), nn.Conv2d(3, 1, 1), Logits()], PICTURE),
+    "convolutions to logits": (lambda: [nn.Conv2d(2, 3, 8), nn.BatchNorm2d(3), nn.Conv2d(3, 1, 1),
+                                        Logits()], PICTURE),
     "several logits": (lambda: [nn.Conv2d(2, 3, 8), nn.Conv2d(3, 5, 1), Logits(5)], PICTURE),
-    "flat from the start": (lambda: [nn.Flatten(), nn.Linear(128, 1, bias=False), Logits()], PICTURE),
+    "flat from the start": (lambda: [nn.Flatten(), nn.Linear(128, 1, bias=False), Logits()],
+                            PICTURE),
 }  # fmt: skip
 
 

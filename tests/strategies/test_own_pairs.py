@@ -33,8 +33,11 @@ from raygan.strategies.orders import Train
 from tests.conftest import setup_of, state_digest, tiny_config
 
 CONFIG: dict[str, Any] = {
-    "strategy": "independent", "num_pairs": 3, "network": {"name": "mlp", "hidden": 16, "z_dim": 2}, "batch_size": 32,
-}  # fmt: skip
+    "strategy": "independent",
+    "num_pairs": 3,
+    "network": {"name": "mlp", "hidden": 16, "z_dim": 2},
+    "batch_size": 32,
+}
 METHODS = sorted(
     {n for kind in (Pair, Pair.__base__) for n in vars(kind) if not n.startswith("__")}
 )
@@ -199,8 +202,11 @@ CHANGES: dict[str, tuple[Callable[[Any], object], str]] = {
     "a layer in eval mode": (lambda d: d[2].eval(), "layers that do not train"),
     "a layer twice": (twice, "layers that come twice"),
     "one weight twice": (tied, "layers that come twice"),
-    "flattened from elsewhere": (lambda d: setattr(d[0], "start_dim", 0), "Flatten with start_dim 0"),
-}  # fmt: skip
+    "flattened from elsewhere": (
+        lambda d: setattr(d[0], "start_dim", 0),
+        "Flatten with start_dim 0",
+    ),
+}
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -381,7 +387,8 @@ def test_a_loss_that_takes_one_batch_at_a_time_is_trained_one_by_one_and_told(
     file.write_text(OWN.format(ALONE[why], "" if why.startswith("penalty") else "-1"))
     ends = []
     for packed in (3, 1):
-        settings = {**CONFIG, "strategy": strategy, "steps": 4, "loss": str(file), "resources": {"pairs_per_actor": packed},
+        settings = {**CONFIG, "strategy": strategy, "steps": 4, "loss": str(file),
+                    "resources": {"pairs_per_actor": packed},
                     "evaluation": {"samples": 1600}}  # fmt: skip
         run = raygan.train(
             None, run_dir=tmp_path / "runs", name=str(packed), inline=True, **settings

@@ -28,8 +28,11 @@ from raygan.strategies.batching.pack import Pack
 from tests.conftest import TINY, setup_of, state_digest, tiny_config
 
 MLP: dict[str, Any] = {
-    "strategy": "independent", "num_pairs": 5, "network": {"name": "mlp", "hidden": 32, "z_dim": 8}, "batch_size": 32,
-}  # fmt: skip
+    "strategy": "independent",
+    "num_pairs": 5,
+    "network": {"name": "mlp", "hidden": 32, "z_dim": 8},
+    "batch_size": 32,
+}
 MOVES = {"lr": 0.1, "beta1": 0.0, "beta2": 0.5, "gamma": 0.2, "ema": 0.5, "steps": 4}
 IMAGES: dict[str, Any] = {
     "strategy": "independent", "num_pairs": 3, "data": {"name": "mnist"},
@@ -54,19 +57,21 @@ def pairs_of(sharing: Sharing | None = None, **changes: Any) -> list[Pair]:
         {"loss": {"name": "wgan"}},
         {"loss": {"name": "wgan_gp", "d_steps": 2}},
         {"loss": {"name": "dragan", "weight": 0.1}},
-        {"loss": {"name": "least_squares"}, "pair": {"ema": 0.9, "input_noise": 0.3, "clip_grad_d": 0.5, "prior": "uniform"}},
+        {"loss": {"name": "least_squares"},
+         "pair": {"ema": 0.9, "input_noise": 0.3, "clip_grad_d": 0.5, "prior": "uniform"}},
         {"loss": {"name": "gman"}, "network": {"name": "mlp", "hidden": 32, "judges": 3}},
         {"loss": {"name": "r3gan", "r1": 1.0, "penalty_every": 3}},
         {"network": {"name": "mlp", "hidden": 32, "fourier": 8, "fourier_scale": 0.5}},
         {"network": {"name": "mlp", "hidden": 32, "z_dim": 8, "categories": 3}},
-        {"loss": {"name": "hinge", "r1": 0.3, "d_steps": 2}, "pair": {"ema": 0.9, "schedule": MOVES}},
+        {"loss": {"name": "hinge", "r1": 0.3, "d_steps": 2},
+         "pair": {"ema": 0.9, "schedule": MOVES}},
         {**IMAGES, "loss": {"name": "r3gan", "penalty_every": 2}},
         IMAGES,
-        {**IMAGES, "network": {"name": "dcgan", "width": 4, "z_dim": 8, "norm_d": "layer", "norm_g": "none"}},
+        {**IMAGES,
+         "network": {"name": "dcgan", "width": 4, "z_dim": 8, "norm_d": "layer", "norm_g": "none"}},
     ],
-    ids=["mlp", "d steps", "weight clipping", "wgan-gp", "dragan", "ema, noise, clipping", "panel", "r3gan, lazy", "fourier",
-         "categories",
-         "r1, schedule",
+    ids=["mlp", "d steps", "weight clipping", "wgan-gp", "dragan", "ema, noise, clipping", "panel",
+         "r3gan, lazy", "fourier", "categories", "r1, schedule",
          "r3gan, batch norm", "batch norm", "layer norm"],
 )  # fmt: skip
 def test_a_packed_pair_is_the_pair_within_rounding(changes: dict[str, Any]) -> None:
@@ -113,7 +118,9 @@ def test_losses_at_once_are_the_losses_one_by_one_bit_for_bit(name: str, size: i
     loss = load_component("loss", {"name": name})
     real, fake = torch.randn(2, 7, size, generator=torch.Generator().manual_seed(0)).mul(4)
     real.requires_grad_()
-    one_by_one = torch.stack([loss.d_loss(r, f) for r, f in zip(real, fake, strict=True)])  # type: ignore[attr-defined]
+    one_by_one = torch.stack(
+        [loss.d_loss(r, f) for r, f in zip(real, fake, strict=True)]  # type: ignore[attr-defined]
+    )
     (expected,) = torch.autograd.grad(one_by_one.sum(), real)
     at_once = each(loss.d_loss, real, fake)  # type: ignore[attr-defined]
     (found,) = torch.autograd.grad(at_once.sum(), real)
@@ -312,7 +319,8 @@ def test_whoever_cannot_be_batched_is_told_why() -> None:
 
 @pytest.mark.parametrize(
     ("strategy", "tempo"),
-    [("independent", "lockstep"), ("sgan", "lockstep"), ({"name": "gap", "swap_every": 4}, "lockstep"), ("sgan", "async")],
+    [("independent", "lockstep"), ("sgan", "lockstep"),
+     ({"name": "gap", "swap_every": 4}, "lockstep"), ("sgan", "async")],
 )  # fmt: skip
 def test_a_run_in_packs_ends_and_resumes_bit_for_bit(strategy: Any, tempo: str) -> None:
     """Five pairs, two an actor, inline: the same final states with and without a stop in the
@@ -407,9 +415,12 @@ def test_large_networks_are_batched_on_request_only(
 ) -> None:
     """Measured: on a CPU one model of many large networks is no faster."""
     config = tiny_config(
-        strategy="independent", num_pairs=2, steps=2, network={"name": "mlp", "hidden": hidden, "z_dim": 8},
+        strategy="independent",
+        num_pairs=2,
+        steps=2,
+        network={"name": "mlp", "hidden": hidden, "z_dim": 8},
         resources={"pairs_per_actor": 2, "batched": batched},
-    )  # fmt: skip
+    )
     trained: list[int] = []
     train_all = Pack.train
     monkeypatch.setattr(

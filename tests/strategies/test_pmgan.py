@@ -100,7 +100,8 @@ def test_lockstep_is_the_algorithm_written_out() -> None:
             opt[n].step()
     for n in names:
         for key, value in parts[n].generator.state_dict().items():
-            assert torch.allclose(found[n][f"g.{key}"], value, atol=1e-6), (n, key)  # type: ignore[arg-type]
+            ours = found[n][f"g.{key}"]
+            assert torch.allclose(ours, value, atol=1e-6), (n, key)  # type: ignore[arg-type]
     for key, value in d.state_dict().items():
         assert torch.allclose(found[JUDGE][f"d.{key}"], value, atol=1e-6)  # type: ignore[arg-type]
     for key, value in c.state_dict().items():
@@ -124,7 +125,8 @@ def test_both_feedbacks_give_the_same_generators() -> None:
     for p, state in one.items():
         for key, value in state.items():
             if isinstance(value, Tensor) and key.startswith("g."):
-                assert torch.allclose(value, two[p][key], atol=1e-6), (p, key)  # type: ignore[arg-type]
+                theirs = two[p][key]
+                assert torch.allclose(value, theirs, atol=1e-6), (p, key)  # type: ignore[arg-type]
 
 
 VARIANTS: list[dict[str, Any]] = [
@@ -228,7 +230,9 @@ def test_no_part_of_a_batch_is_one_sample(members: int) -> None:
 def test_without_batch_norm_there_are_no_statistics_to_share() -> None:
     of = lambda **s: digests(strategy={"name": "pmgan", **s})[JUDGE]  # noqa: E731
     assert of() == of(statistics="mixture")
-    images = lambda **s: digests(**{**IMAGES, "strategy": {"name": "pmgan", **s}})[JUDGE]  # noqa: E731
+    images = lambda **s: digests(  # noqa: E731
+        **{**IMAGES, "strategy": {"name": "pmgan", **s}}
+    )[JUDGE]
     assert images() != images(statistics="mixture")
 
 
@@ -239,7 +243,7 @@ def test_settings_do_something() -> None:
     assert len(set(found)) == len(found)
 
 
-# ----------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # the balance
 
 
@@ -301,7 +305,7 @@ def test_lambda_moves_the_mean_and_the_paper_cancels_it() -> None:
     assert beta(j_d, j_c, decay=0.01, step=100) == pytest.approx(beta(j_d, j_c) * math.exp(-1))
 
 
-# ----------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # slots
 
 
@@ -440,7 +444,7 @@ def test_a_generator_waits_for_the_judges_updates(monkeypatch: pytest.MonkeyPatc
 
 
 def test_one_that_is_behind_the_judge_is_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A joiner and one that comes back begin steps behind: these are no credit to use up at once."""
+    """A joiner and one that comes back begin steps behind: no credit to use up at once."""
     monkeypatch.setattr("raygan.strategies.pmgan.generator.PATIENCE_S", 0.05)
     generators, judge, board = async_players(max_lag=2)
     for _ in range(6):

@@ -385,9 +385,11 @@ def test_a_signal_at_any_moment_changes_nothing(tmp_path: Path, after: int) -> N
 def test_a_death_at_any_instant_of_an_exploit_changes_nothing(tmp_path: Path) -> None:
     """Every exploit of the run is disturbed once."""
     config = small(
-        strategy={**SMALL["strategy"], "exploit_every": 1, "exploit_share": 0.5, "rank_samples": 20},
+        strategy={**SMALL["strategy"], "exploit_every": 1, "exploit_share": 0.5,
+                  "rank_samples": 20},
         steps=30, round_steps=1, batch_size=4, network={"name": "mlp", "hidden": 4, "z_dim": 2},
-        evaluation={"every_steps": 10**6}, checkpoint={"every_steps": 1}, failures={"budget": 10**6},
+        evaluation={"every_steps": 10**6}, checkpoint={"every_steps": 1},
+        failures={"budget": 10**6},
     )  # fmt: skip
     setup, kills, hashes, rng = setup_of(config), dict[int, str](), list[bool](), random.Random(0)
     controlled(tmp_path, config, lambda: Mortal(setup, rng, kills, hashes)).run()

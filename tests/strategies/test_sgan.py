@@ -79,7 +79,10 @@ def test_the_global_pair_is_algorithm_1_line_by_line() -> None:
     for i in range(3):
         for local in locals_.values():  # lines 4-13
             local.train(1, board)
-        messengers = {n: copy.deepcopy(p.d) for n, p in locals_.items()}  # type: ignore[attr-defined]  # line 14
+        messengers = {  # line 14
+            n: copy.deepcopy(p.d)  # type: ignore[attr-defined]
+            for n, p in locals_.items()
+        }
         for n, d in messengers.items():  # lines 15-21
             opt = adam(d)
             real = setup.data.batch(16, rand(f"messenger/{n}", "data", i), CPU)
@@ -89,7 +92,9 @@ def test_the_global_pair_is_algorithm_1_line_by_line() -> None:
             opt.step()
         opt_g.zero_grad()  # lines 22-26
         fake = G0(z(rand("g/", "noise", i)))
-        sum(softplus(-d(fake)).mean() for d in messengers.values()).backward()  # type: ignore[union-attr]
+        sum(  # type: ignore[union-attr]
+            softplus(-d(fake)).mean() for d in messengers.values()
+        ).backward()
         opt_g.step()
         opt_d.zero_grad()  # lines 27-31
         for n, p in locals_.items():
@@ -101,7 +106,8 @@ def test_the_global_pair_is_algorithm_1_line_by_line() -> None:
     state = unpack(found[GLOBAL])
     for prefix, net in (("g", G0), ("d", D0)):
         for key, value in net.state_dict().items():
-            assert torch.allclose(value, state[f"{prefix}.{key}"], atol=1e-6), key  # type: ignore[arg-type]
+            ours = state[f"{prefix}.{key}"]
+            assert torch.allclose(value, ours, atol=1e-6), key  # type: ignore[arg-type]
 
 
 VARIANTS: list[dict[str, Any]] = [
@@ -192,7 +198,9 @@ def test_the_next_portion_is_on_its_way_while_this_one_is_used(
 def test_short_publications_have_half_the_bytes_and_leave_the_locals_alone(
     share: str, precision: str
 ) -> None:
-    of = lambda p: tiny_config(strategy={"name": "sgan", "share_generators": share, "publish": p})  # noqa: E731
+    of = lambda p: tiny_config(  # noqa: E731
+        strategy={"name": "sgan", "share_generators": share, "publish": p}
+    )
     found = {}
     for p in ("float32", precision):
         strategy, board = strategy_of(of(p)), Shelves()
@@ -220,7 +228,9 @@ def test_early_global_updates_g0_once_for_each_local_update() -> None:
     counts = {}
     for variant in ("full", "early_global"):
         config = tiny_config(num_pairs=3, strategy={"name": "sgan", "variant": variant})
-        state = unpack(final_states(config, lambda: InlineExecutor(setup_of(config)))[GLOBAL])  # noqa: B023
+        state = unpack(
+            final_states(config, lambda: InlineExecutor(setup_of(config)))[GLOBAL]  # noqa: B023
+        )
         counts[variant] = float(state["opt_g.0.step"])  # type: ignore[arg-type]
         assert float(state["opt_d.0.step"]) == 12  # type: ignore[arg-type]
     assert counts == {"full": 12, "early_global": 36}
@@ -335,7 +345,10 @@ def test_sum_and_mean_agree_under_adam_and_differ_by_n_without_it() -> None:
         config = tiny_config(steps=1, num_pairs=3, strategy={"name": "sgan", "combine": combine})
         supervisor, board = facing_locals(config, 1)
         supervisor.train(1, board)
-        grads[combine] = [p.grad.clone() for p in supervisor.g.parameters()]  # type: ignore[union-attr]
+        grads[combine] = [
+            p.grad.clone()  # type: ignore[union-attr]
+            for p in supervisor.g.parameters()
+        ]
     for a, b in zip(grads["sum"], grads["mean"], strict=True):
         assert torch.allclose(a, 3 * b, rtol=1e-5, atol=1e-9)
 
@@ -360,7 +373,7 @@ def test_generators_travel_as_whichever_is_fewer_bytes() -> None:
     assert kind(strategy={"name": "sgan", "share_generators": "weights"}) == 0
 
 
-# -----------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # decide
 
 
@@ -434,7 +447,7 @@ def test_a_bound_that_cannot_hold_is_refused() -> None:
         )
 
 
-# ---------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # N-SW and mixtures
 
 
@@ -496,13 +509,18 @@ def test_any_locals_are_the_same_with_and_without_a_global_pair(over: dict[str, 
     [
         {},
         {"loss": {"name": "dragan", "weight": 0.1}, "pair": {"ema": 0.9, "input_noise": 0.1}},
-        {"strategy": {"name": "sgan", "messenger_lifetime": 4, "messenger_optimizer": "clone", "share_generators": "weights"}},
-        {"strategy": {"name": "sgan", "messenger_lifetime": 3, "messenger_optimizer": "persist", "messenger_steps": 3}},
-        {"strategy": {"name": "sgan", "variant": "simplified", "opponents": "payoff", "global_d_steps": 2}},
-        {"loss": {"name": "wgan_gp", "d_steps": 2}, "strategy": {"name": "sgan", "combine": "mean"}, "pair": {"clip_grad_d": 1.0}},
+        {"strategy": {"name": "sgan", "messenger_lifetime": 4, "messenger_optimizer": "clone",
+                      "share_generators": "weights"}},
+        {"strategy": {"name": "sgan", "messenger_lifetime": 3, "messenger_optimizer": "persist",
+                      "messenger_steps": 3}},
+        {"strategy": {"name": "sgan", "variant": "simplified", "opponents": "payoff",
+                      "global_d_steps": 2}},
+        {"loss": {"name": "wgan_gp", "d_steps": 2}, "strategy": {"name": "sgan", "combine": "mean"},
+         "pair": {"clip_grad_d": 1.0}},
         R3GAN,
     ],
-    ids=["default", "dragan", "weights, clone", "persist", "simplified, payoff", "wgan-gp", "r3gan, lazy, schedule"],
+    ids=["default", "dragan", "weights, clone", "persist", "simplified, payoff", "wgan-gp",
+         "r3gan, lazy, schedule"],
 )  # fmt: skip
 def test_messengers_at_once_are_messengers_one_by_one_within_rounding(
     changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
@@ -537,11 +555,16 @@ def test_messengers_at_once_are_messengers_one_by_one_within_rounding(
 SHARDED: list[dict[str, Any]] = [
     {},
     R3GAN,
-    {"strategy": {"name": "sgan", "messenger_lifetime": 4, "messenger_optimizer": "clone", "share_generators": "weights"}},
-    {"strategy": {"name": "sgan", "messenger_lifetime": 3, "messenger_optimizer": "persist", "messenger_steps": 2}},
-    {"strategy": {"name": "sgan", "variant": "simplified", "opponents": "payoff", "global_d_steps": 3}},
-    {"loss": {"name": "wgan_gp", "d_steps": 2}, "strategy": {"name": "sgan", "combine": "mean"}, "pair": {"clip_grad_d": 1.0}},
-    {"loss": {"name": "dragan", "weight": 0.1}, "pair": {"input_noise": 0.1}, "resources": {"batched": False}},
+    {"strategy": {"name": "sgan", "messenger_lifetime": 4, "messenger_optimizer": "clone",
+                  "share_generators": "weights"}},
+    {"strategy": {"name": "sgan", "messenger_lifetime": 3, "messenger_optimizer": "persist",
+                  "messenger_steps": 2}},
+    {"strategy": {"name": "sgan", "variant": "simplified", "opponents": "payoff",
+                  "global_d_steps": 3}},
+    {"loss": {"name": "wgan_gp", "d_steps": 2}, "strategy": {"name": "sgan", "combine": "mean"},
+     "pair": {"clip_grad_d": 1.0}},
+    {"loss": {"name": "dragan", "weight": 0.1}, "pair": {"input_noise": 0.1},
+     "resources": {"batched": False}},
 ]  # fmt: skip
 
 
@@ -624,7 +647,10 @@ def test_updates_of_messengers_that_are_skipped_are_counted(
         "raygan.strategies.sgan.messengers.d_steps", lambda *a: [math.nan] * len(a[3])
     )
     monkeypatch.setattr("raygan.strategies.sgan.messengers.S.d_step", lambda *a, **k: math.nan)
-    for opponents in (pair.opposition.here, *(d.shard.opponents for d in pair.opposition.deputies)):  # type: ignore[attr-defined]
+    for opponents in (
+        pair.opposition.here,
+        *(d.shard.opponents for d in pair.opposition.deputies),  # type: ignore[attr-defined]
+    ):
         opponents.batched = batched
     assert pair.train(1, board)["bad_steps"] == 4 * 2
 

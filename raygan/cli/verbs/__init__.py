@@ -12,7 +12,7 @@ from raygan.cli.verbs.studies import reproduce, sweep
 from raygan.cli.verbs.training import distil, plan, replay, resume, train, verify
 
 __all__ = [
-    "compare", "completion", "dashboards", "data", "distil", "doctor", "evaluate", "export", "fetch", "new", "plan",
-    "presets", "push", "replay", "report", "reproduce", "resume", "runs", "sample", "scale", "serve", "status", "stop", "submit",
-    "sweep", "train", "verify", "watch",
+    "compare", "completion", "dashboards", "data", "distil", "doctor", "evaluate", "export",
+    "fetch", "new", "plan", "presets", "push", "replay", "report", "reproduce", "resume", "runs",
+    "sample", "scale", "serve", "status", "stop", "submit", "sweep", "train", "verify", "watch",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a command line asks for, as several verbs need it: settings, a run, a folder, a console, a number."""
+"""What a command line asks for, as verbs need it: settings, run, folder, console, number."""
 
 from __future__ import annotations
 

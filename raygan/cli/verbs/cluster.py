@@ -129,7 +129,7 @@ def _settings(arguments: Sequence[str], folder: Path) -> Resolved | None:
 
 
 def _followed(job: Job) -> int | None:
-    """Its exit code, once all that it prints is shown; None for Ctrl-C here, which leaves it alone."""
+    """Its exit code, once all that it prints is shown; None: Ctrl-C here, which leaves it be."""
     try:
         for text in job.follow():
             print(text, end="", flush=True)

@@ -48,9 +48,12 @@ def serve(argv: Sequence[str]) -> int:
         path = str(expanded(path).resolve() if is_export(path) else opened(args).path)
     source = Source(path, args.get("from"), args.has("reject"), args.has("trust-code"))
     return running.serve(
-        source, args.get("host") or "127.0.0.1", whole_number(args, "port", 8000, least=1, most=65535),
-        whole_number(args, "replicas", 1, least=1), args.get("address") or "auto", whole_number(args, "every", 5, least=1),
-        lambda at: print(f"{at}  sample?count=16&seed=0&format=png, latent, health, metrics, docs", flush=True),
+        source, args.get("host") or "127.0.0.1",
+        whole_number(args, "port", 8000, least=1, most=65535),
+        whole_number(args, "replicas", 1, least=1), args.get("address") or "auto",
+        whole_number(args, "every", 5, least=1),
+        lambda at: print(f"{at}  sample?count=16&seed=0&format=png, latent, health, metrics, docs",
+                         flush=True),
     )  # fmt: skip
 
 
@@ -77,8 +80,9 @@ def _scores(args: Arguments) -> None:
 
     groups = args.get("metrics")
     found = evaluate_runs(
-        args.positional, groups.split(",") if groups else None, whole_number(args, "samples", 10_000, least=16),
-        args.get("extractor"), whole_number(args, "seed", 0), args.has("other-data"), args.has("reject"),
+        args.positional, groups.split(",") if groups else None,
+        whole_number(args, "samples", 10_000, least=16), args.get("extractor"),
+        whole_number(args, "seed", 0), args.has("other-data"), args.has("reject"),
     )  # fmt: skip
     _show(args, found, table)
 
@@ -87,9 +91,12 @@ def _gam2(args: Arguments) -> None:
     from raygan.service.scores import gam2
 
     found = gam2.gam2(
-        args.positional, whole_number(args, "samples", gam2.LEAST, least=16), whole_number(args, "seed", 0),
-        whole_number(args, "control", 0), whole_number(args, "judges", 0),
-    )  # fmt: skip
+        args.positional,
+        whole_number(args, "samples", gam2.LEAST, least=16),
+        whole_number(args, "seed", 0),
+        whole_number(args, "control", 0),
+        whole_number(args, "judges", 0),
+    )
     _show(args, found, gam2.table)
 
 
@@ -106,9 +113,12 @@ def _ais(args: Arguments) -> None:
     from raygan.service.scores import likelihood
 
     found = likelihood.ais_runs(
-        args.positional, whole_number(args, "samples", 16, least=1), whole_number(args, "chains", 16, least=1),
-        whole_number(args, "distributions", 1000, least=2), whole_number(args, "seed", 0),
-    )  # fmt: skip
+        args.positional,
+        whole_number(args, "samples", 16, least=1),
+        whole_number(args, "chains", 16, least=1),
+        whole_number(args, "distributions", 1000, least=2),
+        whole_number(args, "seed", 0),
+    )
     _show(args, found, likelihood.table)
 
 
@@ -137,7 +147,8 @@ def push(argv: Sequence[str]) -> int:
     which, licence = args.get("from") or run.main_player, args.get("licence") or "unknown"
     print(
         send(
-            run, args.positional[1], which, licence, args.has("private"), args.has("dry-run"), args.has("reject")
+            run, args.positional[1], which, licence, args.has("private"), args.has("dry-run"),
+            args.has("reject")
         )
     )  # fmt: skip
     return 0

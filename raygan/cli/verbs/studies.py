@@ -38,8 +38,10 @@ def sweep(argv: Sequence[str]) -> int:
     try:
         folder = sweeping.sweep(
         file, run_dir=expanded(args.get("run-dir") or "runs"), resume=args.has("resume"),
-        address=args.get("address") or "auto", samples=whole_number(args, "samples", 0, least=1) or None,
-        max_concurrent=whole_number(args, "max-concurrent", 0, least=1) or None, track=args.get("track"),
+        address=args.get("address") or "auto",
+        samples=whole_number(args, "samples", 0, least=1) or None,
+        max_concurrent=whole_number(args, "max-concurrent", 0, least=1) or None,
+        track=args.get("track"),
     )  # fmt: skip
     except sweeping.TrialsFailed as error:
         folder, failed = error.folder, error

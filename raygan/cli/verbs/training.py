@@ -51,9 +51,9 @@ def train(argv: Sequence[str]) -> int:
     shown = console_for(args)
     run = begin(
         resolved, run_dir=run_dir_of(args), name=args.get("name"),
-        address=args.get("address") or "auto", inline=args.has("inline"), resume=args.get("resume"), listeners=[shown],
-        command="raygan train " + shlex.join(argv), strict=args.has("strict"), trust_code=args.has("trust-code"),
-        require=args.get("require"),
+        address=args.get("address") or "auto", inline=args.has("inline"), resume=args.get("resume"),
+        listeners=[shown], command="raygan train " + shlex.join(argv), strict=args.has("strict"),
+        trust_code=args.has("trust-code"), require=args.get("require"),
     )  # fmt: skip
     return finish(run, shown, args)
 
@@ -72,9 +72,10 @@ def resume(argv: Sequence[str]) -> int:
         requirements(wanted)
     shown = console_for(args)
     run = resume_run(
-        args.positional[0], extra_steps=int(steps), address=args.get("address") or "auto", listeners=[shown],
-        strict=args.has("strict"), trust_code=args.has("trust-code"), new_code=args.has("other-code"),
-        new_data=args.has("other-data"), require=args.get("require"),
+        args.positional[0], extra_steps=int(steps), address=args.get("address") or "auto",
+        listeners=[shown], strict=args.has("strict"), trust_code=args.has("trust-code"),
+        new_code=args.has("other-code"), new_data=args.has("other-data"),
+        require=args.get("require"),
     )  # fmt: skip
     return finish(run, shown, args)
 
@@ -127,17 +128,17 @@ def distil(argv: Sequence[str]) -> int:
         requirements(wanted)
     run, run_dir = opened(args), expanded(args.get("run-dir") or "runs")
     learned = lesson(
-        run, which=args.get("from"), count=whole_number(args, "count", 50_000, least=2), reject=args.has("reject"),
-        preset=args.get("preset"), files=args.files("config"), settings=args.settings, run_dir=run_dir,
-        name=args.get("name"),
+        run, which=args.get("from"), count=whole_number(args, "count", 50_000, least=2),
+        reject=args.has("reject"), preset=args.get("preset"), files=args.files("config"),
+        settings=args.settings, run_dir=run_dir, name=args.get("name"),
     )  # fmt: skip
     print(f"{learned.samples}: what {run.name} has made, {learned.kept:.0%} of it kept")
     shown = console_for(args)
     try:
         done = begin(
-            learned.resolved, run_dir=run_dir, name=learned.name, address=args.get("address") or "auto",
-            inline=args.has("inline"), listeners=[shown], command="raygan distil " + shlex.join(argv),
-            trust_code=args.has("trust-code"),
+            learned.resolved, run_dir=run_dir, name=learned.name,
+            address=args.get("address") or "auto", inline=args.has("inline"), listeners=[shown],
+            command="raygan distil " + shlex.join(argv), trust_code=args.has("trust-code"),
         )  # fmt: skip
     finally:
         # Where training was refused, thousands of samples would lie there for nobody.

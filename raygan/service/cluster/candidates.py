@@ -1,5 +1,5 @@
-"""Which files of a folder may go along with a job: what git tracks, or all of them, less what .rayignore
-names.
+"""Which files of a folder may go along with a job: what git tracks, or all of them,
+less what .rayignore names.
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
 """Grafana dashboards and Prometheus alerts, made of dataclasses; `dashboards/` holds what comes
 out.
 
-    raygan dashboards install --to DIR      writes raygan.json and raygan-sweep.json beside Ray's own, and alerts.yml
-    raygan dashboards check                 asks a Prometheus for every expression: which ones have series?
+    raygan dashboards install --to DIR    writes raygan.json and raygan-sweep.json beside Ray's
+                                          own, and alerts.yml
+    raygan dashboards check               asks a Prometheus for every expression: which ones have
+                                          series?
 
 Every panel's title is the question that it answers. All expressions are over gauges with the labels
 run, player and role only (`actors/gauges.py`), and aggregate by them, so that two nodes' exports of
@@ -62,12 +64,16 @@ class Dashboard:
         """As Grafana reads it."""
         panels = [self._panel(i, p) for i, p in enumerate(self.panels)]
         values = {
-            "title": self.title, "uid": self.uid, "tags": ["raygan"], "schemaVersion": 39, "version": 1, "editable": True,
-            "refresh": "10s", "time": {"from": "now-30m", "to": "now"}, "timezone": "browser", "panels": panels,
+            "title": self.title, "uid": self.uid, "tags": ["raygan"], "schemaVersion": 39,
+            "version": 1, "editable": True, "refresh": "10s",
+            "time": {"from": "now-30m", "to": "now"}, "timezone": "browser", "panels": panels,
             "templating": {"list": [
-                {"name": "datasource", "type": "datasource", "query": "prometheus", "label": "Data source"},
-                {"name": "run", "type": "query", "label": "Run", "includeAll": True, "multi": True, "refresh": 2, "allValue": ".*",
-                 "datasource": {"type": "prometheus", "uid": "${datasource}"}, "query": "label_values(ray_raygan_up, run)",
+                {"name": "datasource", "type": "datasource", "query": "prometheus",
+                 "label": "Data source"},
+                {"name": "run", "type": "query", "label": "Run", "includeAll": True, "multi": True,
+                 "refresh": 2, "allValue": ".*",
+                 "datasource": {"type": "prometheus", "uid": "${datasource}"},
+                 "query": "label_values(ray_raygan_up, run)",
                  "current": {"text": "All", "value": "$__all"}},
             ]},
         }  # fmt: skip
@@ -79,14 +85,23 @@ class Dashboard:
             steps.append({"color": "red", "value": panel.red_above})
         source = {"type": "prometheus", "uid": "${datasource}"}
         return {
-            "id": number + 1, "title": panel.title, "description": panel.about, "type": panel.kind, "datasource": source,
-            "gridPos": {"x": WIDTH * (number % 2), "y": HEIGHT * (number // 2), "w": WIDTH, "h": HEIGHT},
-            "fieldConfig": {"defaults": {"unit": panel.unit, "thresholds": {"mode": "absolute", "steps": steps},
-                                         "custom": {"thresholdsStyle": {"mode": "line" if panel.red_above is not None else "off"}}},
-                            "overrides": []},
-            "options": {"legend": {"displayMode": "list", "placement": "bottom"}, "tooltip": {"mode": "multi"}},
+            "id": number + 1, "title": panel.title, "description": panel.about, "type": panel.kind,
+            "datasource": source,
+            "gridPos": {"x": WIDTH * (number % 2), "y": HEIGHT * (number // 2),
+                        "w": WIDTH, "h": HEIGHT},
+            "fieldConfig": {
+                "defaults": {
+                    "unit": panel.unit, "thresholds": {"mode": "absolute", "steps": steps},
+                    "custom": {"thresholdsStyle": {
+                        "mode": "line" if panel.red_above is not None else "off"}},
+                },
+                "overrides": [],
+            },
+            "options": {"legend": {"displayMode": "list", "placement": "bottom"},
+                        "tooltip": {"mode": "multi"}},
             "targets": [
-                {"refId": chr(65 + i), "expr": q.expr, "legendFormat": q.legend, "datasource": source}
+                {"refId": chr(65 + i), "expr": q.expr, "legendFormat": q.legend,
+                 "datasource": source}
                 for i, q in enumerate(panel.queries)
             ],
         }  # fmt: skip
@@ -106,50 +121,67 @@ ONE_RUN = Dashboard("raygan", "raygan", (
     Panel("Is a pair dead?", "Age of each player's last sign of life; a killed or hung one climbs.",
           (by_player("heartbeat_age_seconds"),),
           "s", 45),
-    Panel("How often did somebody die?", "Deaths and hangs by player, and runs that went back to a checkpoint.",
+    Panel("How often did somebody die?",
+          "Deaths and hangs by player, and runs that went back to a checkpoint.",
           (by_player("deaths"), by_run("restarts", "{{run}} went back"))),
     Panel("Who is waiting?", "Share of a round that a player waited for others' versions.",
           (by_player("wait_ratio"),), "percentunit", 0.5),
     Panel("How fast does it go?", "Generator updates a second.", (by_player("steps_per_second"),)),
-    Panel("How stale are the weights?", "Steps that the copies in use are behind their publishers.", (by_player("lag_steps"),)),
-    Panel("Is a mode lost?", "Modes or classes that each generator covers; the mixture is not a single generator.",
+    Panel("How stale are the weights?", "Steps that the copies in use are behind their publishers.",
+          (by_player("lag_steps"),)),
+    Panel("Is a mode lost?",
+          "Modes or classes that each generator covers; the mixture is not a single generator.",
           (by_player("modes"),)),
     Panel("Is it any good?", "The data set's headline score.", (by_player("score"),)),
-    Panel("Is a discriminator saturated?", "Share of a batch on which D is right; at 1 the generator gets no gradient.",
+    Panel("Is a discriminator saturated?",
+          "Share of a batch on which D is right; at 1 the generator gets no gradient.",
           (by_player("d_accuracy"),), "percentunit", 0.995),
     Panel("Do the losses explode?", "Losses of D and G.", (
         Query(f"max by (run, player) (ray_raygan_loss_d{RUN})", "{{run}} {{player}} D"),
         Query(f"max by (run, player) (ray_raygan_loss_g{RUN})", "{{run}} {{player}} G"))),
-    Panel("Are steps thrown away?", "Steps skipped for NaN or infinity.", (by_player("bad_steps"),)),
+    Panel("Are steps thrown away?", "Steps skipped for NaN or infinity.",
+          (by_player("bad_steps"),)),
     Panel("What do swaps cost?", "Bytes a second that swaps move, and swaps so far.", (
         Query(f"sum by (run) (clamp_min(deriv(ray_raygan_swap_bytes{RUN}[2m]), 0))", "{{run}} B/s"),
         Query(f"sum by (run) (ray_raygan_swaps{RUN})", "{{run}} swaps")), "short"),
-    Panel("Is the slot buffer starved?", "Steps between the oldest and the newest slot that the judge used.",
+    Panel("Is the slot buffer starved?",
+          "Steps between the oldest and the newest slot that the judge used.",
           (by_player("slot_spread_steps"),)),
     Panel("Is the object store filling?", "Share in use; above 0.7 readers begin to fail.", (
-        Query(f"max by (run) (ray_raygan_object_store_bytes{RUN} / ray_raygan_object_store_capacity_bytes{RUN})", "{{run}}"),),
+        Query(f"max by (run) (ray_raygan_object_store_bytes{RUN} /"
+              f" ray_raygan_object_store_capacity_bytes{RUN})", "{{run}}"),),
         "percentunit", 0.7),
     Panel("How much would be lost now?", "Age and size of the last checkpoint.", (
-        by_run("checkpoint_age_seconds", "{{run}} age (s)"), by_run("checkpoint_bytes", "{{run}} bytes")), "short"),
-    Panel("Will it finish in time?", "Seconds to the end at the rate so far.", (by_run("eta_seconds"),), "s"),
+        by_run("checkpoint_age_seconds", "{{run}} age (s)"),
+        by_run("checkpoint_bytes", "{{run}} bytes")), "short"),
+    Panel("Will it finish in time?", "Seconds to the end at the rate so far.",
+          (by_run("eta_seconds"),), "s"),
     Panel("How far is it?", "Share of all steps.", (by_run("progress_ratio"),), "percentunit"),
-    Panel("What did it cost?", "Seconds of training, of all players together, beside the wall time.", (
-        by_run("player_seconds", "{{run}} players"), by_run("elapsed_seconds", "{{run}} wall")), "s"),
-    Panel("Did it complain?", "Warnings so far; events.jsonl has their texts, docs/warnings their pages.", (by_run("warnings"),)),
+    Panel("What did it cost?",
+          "Seconds of training, of all players together, beside the wall time.", (
+        by_run("player_seconds", "{{run}} players"), by_run("elapsed_seconds", "{{run}} wall")),
+          "s"),
+    Panel("Did it complain?",
+          "Warnings so far; events.jsonl has their texts, docs/warnings their pages.",
+          (by_run("warnings"),)),
 ))  # fmt: skip
 SWEEP = Dashboard("raygan sweep", "raygan-sweep", (
     Panel("Which trial leads?", "Best headline score of any player, a line a run.",
           (Query(f"max by (run) (ray_raygan_score{RUN})", "{{run}}"),)),
-    Panel("Which trials lose modes?", "Fewest modes of any player.", (Query(f"min by (run) (ray_raygan_modes{RUN})", "{{run}}"),)),
+    Panel("Which trials lose modes?", "Fewest modes of any player.",
+          (Query(f"min by (run) (ray_raygan_modes{RUN})", "{{run}}"),)),
     Panel("How far are they?", "Share of all steps.", (by_run("progress_ratio"),), "percentunit"),
     Panel("How many run now?", "Runs whose driver gives signs of life.",
           (Query(f"sum(max by (run) (ray_raygan_up{RUN}))", "runs"),)),
-    Panel("What does each cost?", "Seconds of training, of all players together.", (by_run("player_seconds"),), "s"),
+    Panel("What does each cost?", "Seconds of training, of all players together.",
+          (by_run("player_seconds"),), "s"),
     Panel("What did they send?", "Bytes that swaps have moved.",
           (Query(f"sum by (run) (ray_raygan_swap_bytes{RUN})", "{{run}}"),), "bytes"),
-    Panel("Who died?", "Deaths and hangs, by run.", (Query(f"sum by (run) (ray_raygan_deaths{RUN})", "{{run}}"),)),
+    Panel("Who died?", "Deaths and hangs, by run.",
+          (Query(f"sum by (run) (ray_raygan_deaths{RUN})", "{{run}}"),)),
     Panel("Is the object store filling?", "Share in use.", (
-        Query(f"max(ray_raygan_object_store_bytes{RUN} / ray_raygan_object_store_capacity_bytes{RUN})",
+        Query(f"max(ray_raygan_object_store_bytes{RUN} /"
+              f" ray_raygan_object_store_capacity_bytes{RUN})",
               "store"),), "percentunit", 0.7),
 ))  # fmt: skip
 
@@ -168,21 +200,26 @@ class Alert:
 
 
 ALERTS = (
-    Alert("RayganPairDead", "max by (run, player) (ray_raygan_heartbeat_age_seconds)", 45, 0, "W201",
-          "{{ $labels.player }} of {{ $labels.run }} has given no sign of life for {{ $value | humanizeDuration }}.", "critical"),
-    Alert("RayganPairsDie", "sum by (run) (clamp_min(delta(ray_raygan_deaths[10m]), 0))", 2.5, 0, "W201",
-          "Players of {{ $labels.run }} died or hung {{ $value }} times in 10 minutes."),
+    Alert("RayganPairDead", "max by (run, player) (ray_raygan_heartbeat_age_seconds)", 45, 0,
+          "W201",
+          "{{ $labels.player }} of {{ $labels.run }} has given no sign of life for"
+          " {{ $value | humanizeDuration }}.", "critical"),
+    Alert("RayganPairsDie", "sum by (run) (clamp_min(delta(ray_raygan_deaths[10m]), 0))", 2.5, 0,
+          "W201", "Players of {{ $labels.run }} died or hung {{ $value }} times in 10 minutes."),
     Alert("RayganDriverSilent", "max by (run) (ray_raygan_driver_age_seconds)", 60, 0, "W204",
-          "The driver of {{ $labels.run }} has been silent for {{ $value | humanizeDuration }}.", "critical"),
-    Alert("RayganSaturatedDiscriminator", "min by (run, player) (min_over_time(ray_raygan_d_accuracy[5m]))", 0.995, 300, "W103",
+          "The driver of {{ $labels.run }} has been silent for {{ $value | humanizeDuration }}.",
+          "critical"),
+    Alert("RayganSaturatedDiscriminator",
+          "min by (run, player) (min_over_time(ray_raygan_d_accuracy[5m]))", 0.995, 300, "W103",
           "D of {{ $labels.player }} in {{ $labels.run }} tells real from fake without a mistake."),
-    Alert("RayganNonFiniteSteps", "max by (run, player) (clamp_min(delta(ray_raygan_bad_steps[5m]), 0))", 0, 0, "W102",
+    Alert("RayganNonFiniteSteps",
+          "max by (run, player) (clamp_min(delta(ray_raygan_bad_steps[5m]), 0))", 0, 0, "W102",
           "{{ $labels.player }} of {{ $labels.run }} skips steps with NaN or infinity."),
     Alert("RayganObjectStoreFilling",
-          "max by (run) (ray_raygan_object_store_bytes / ray_raygan_object_store_capacity_bytes)", 0.7, 60, "W205",
-          "{{ $value | humanizePercentage }} of the object store is in use."),
-    Alert("RayganCheckpointOld", "max by (run) (ray_raygan_checkpoint_age_seconds)", 3600, 0, "W203",
-          "{{ $labels.run }} has had no checkpoint for {{ $value | humanizeDuration }}."),
+          "max by (run) (ray_raygan_object_store_bytes / ray_raygan_object_store_capacity_bytes)",
+          0.7, 60, "W205", "{{ $value | humanizePercentage }} of the object store is in use."),
+    Alert("RayganCheckpointOld", "max by (run) (ray_raygan_checkpoint_age_seconds)", 3600, 0,
+          "W203", "{{ $labels.run }} has had no checkpoint for {{ $value | humanizeDuration }}."),
 )  # fmt: skip
 
 
@@ -199,7 +236,7 @@ def alerts_yaml() -> str:
         for a in ALERTS
     ]
     return yaml.safe_dump(
-        {"groups": [{"name": "raygan", "rules": rules}]}, sort_keys=False, width=200
+        {"groups": [{"name": "raygan", "rules": rules}]}, sort_keys=False, width=90
     )
 
 
@@ -272,5 +309,6 @@ def query(prometheus: str, expr: str) -> list[dict[str, Any]]:
 HOW = """Grafana: point a dashboard provider at {folder} (Ray's own files lie there too when
   RAY_METRICS_GRAFANA_DASHBOARD_OUTPUT_DIR={folder} was set before `ray start --head`).
 Prometheus: scrape the file that Ray writes, and load the rules:
-  scrape_configs: [{{job_name: ray, file_sd_configs: [{{files: [/tmp/ray/prom_metrics_service_discovery.json]}}]}}]
+  scrape_configs: [{{job_name: ray, file_sd_configs: [
+    {{files: [/tmp/ray/prom_metrics_service_discovery.json]}}]}}]
   rule_files: [{folder}/alerts.yml]"""

@@ -68,8 +68,8 @@ def agreement(torchs: int, rays: int) -> Check:
             False,
             "gpus",
             (
-                f"Ray has {rays} here, torch {of('torch')} finds {torchs}: players would be given GPUs"
-                " that they cannot use. Install a torch for them, or train with --device cpu"
+                f"Ray has {rays} here, torch {of('torch')} finds {torchs}: players would be given"
+                " GPUs that they cannot use. Install a torch for them, or train with --device cpu"
             ),
         )
     if torchs > rays:

@@ -57,7 +57,8 @@ def fetch(run: str, to: Path, jobs: Jobs, address: str = "auto") -> Path:
             )
         if len(there) > 1:
             raise ConfigError(
-                f"run {run!r}: several runs of that name: {_listed([j for j, _ in there.values()])}."
+                f"run {run!r}: several runs of that name:"
+                f" {_listed([j for j, _ in there.values()])}."
                 " Name the folder, or the job: raygan fetch RUN_DIR/NAME, or raygan fetch JOB."
             )
         return next(place for _, place in there.values()).bring(to)

@@ -30,7 +30,7 @@ WRITES = {
     "dashboards": ("--to", ""),
     "runs": ("--repair", ""),
 }
-"""verb -> the flag that says where it writes, and where without that; "": nowhere, or in its run."""
+"""verb -> the flag that says where it writes, and where without it; "": nowhere, or in its run."""
 INTO = ("resume", "evaluate", "report")
 """Verbs that write into the runs that are named behind them."""
 LIVE = ("train", "resume", "distil")

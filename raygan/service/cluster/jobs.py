@@ -50,7 +50,10 @@ EMPTY: Mapping[str, int] = {}
 
 
 class Jobs:
-    """The jobs of one cluster. Raises ConfigError when it cannot be reached, or does not let us in."""
+    """The jobs of one cluster.
+
+    Raises ConfigError when it cannot be reached, or does not let us in.
+    """
 
     def __init__(self, address: str = "auto") -> None:
         # A client must say so, before it imports ray.
@@ -63,8 +66,8 @@ class Jobs:
 
         from raygan.actors.cluster import knock, knock_nearest
 
-        # Its client tells of every upload, in lines that stand between ours. After the import, which
-        # sets the level, too.
+        # Its client tells of every upload, in lines that stand between ours.
+        # After the import, which sets the level, too.
         logging.getLogger("ray").setLevel(logging.ERROR)
         with _address_wins(address):
             try:
@@ -142,8 +145,10 @@ class Jobs:
         while True:
             try:
                 self.client.submit_job(
-                    entrypoint=shlex.join(submission.entrypoint), submission_id=submission.id, metadata=submission.metadata,
-                    runtime_env={"working_dir": str(submission.working_dir), "env_vars": submission.environment},
+                    entrypoint=shlex.join(submission.entrypoint), submission_id=submission.id,
+                    metadata=submission.metadata,
+                    runtime_env={"working_dir": str(submission.working_dir),
+                                 "env_vars": submission.environment},
                     entrypoint_num_cpus=submission.driver.get("entrypoint_num_cpus"),
                     entrypoint_memory=submission.driver.get("entrypoint_memory"),
                 )  # fmt: skip
@@ -175,8 +180,9 @@ class Jobs:
             about = job.metadata or {}
             if job.submission_id and RUN in about:
                 out.append({
-                    "id": job.submission_id, "run": about[RUN], "run_dir": about.get(FOLDER, ""), "status": status_of(job),
-                    "exit_code": exit_code_of(job), "started": (job.start_time or 0) / 1000, "node": job.driver_node_id,
+                    "id": job.submission_id, "run": about[RUN], "run_dir": about.get(FOLDER, ""),
+                    "status": status_of(job), "exit_code": exit_code_of(job),
+                    "started": (job.start_time or 0) / 1000, "node": job.driver_node_id,
                 })  # fmt: skip
         return sorted(out, key=lambda j: -float(str(j["started"])))
 

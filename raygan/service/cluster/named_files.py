@@ -18,8 +18,8 @@ PATH = "path"
 
 
 def named_files(resolved: Resolved, folder: Path) -> list[str]:
-    """`setting=path` of each path relative to the job's folder. Raises ConfigError for one that lies
-    outside.
+    """`setting=path` of each path relative to the job's folder.
+    Raises ConfigError for one that lies outside.
     """
     values = full_dump(resolved.config)
     found = [

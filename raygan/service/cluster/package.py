@@ -78,8 +78,8 @@ def pack(
     """(archive, what is in it), where nobody else can read or swap it until it is sent; the caller
     removes its folder.
 
-    needed: arguments of the job, `setting=FILE` of its config. Raises ConfigError when one of them names a file that stays here,
-    when there is no such folder, and for a package that is too large.
+    needed: arguments of the job, `setting=FILE` of its config. Raises ConfigError when one of them
+    names a file that stays here, when there is no such folder, and for a package that is too large.
     """
     # mkdtemp: 0700, under a name that nobody else could have made a link of.
     out = Path(tempfile.mkdtemp(prefix="raygan-package-")) / "package.zip"

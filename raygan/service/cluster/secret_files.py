@@ -14,11 +14,13 @@ FOLDERS = (".aws", ".ssh", ".gnupg", ".azure", ".gcloud", ".kube", ".docker", ".
 TOP = ("runs",)
 """Folders of the working directory itself."""
 NAMES = (
-    ".git", ".env*", "*.env", "environment.sh", "*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.keystore", "*.kdbx", "*.ppk",
-    "*.asc", "*.gpg", "id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", ".netrc", "_netrc", ".git-credentials", ".pypirc", ".npmrc",
-    ".pgpass", ".my.cnf", ".htpasswd", ".dockercfg", ".boto", ".s3cfg", ".wandb*", "kaggle.json", "auth_token", "*.token",
-    "credentials", "secrets", "secret", "token", "tokens", "*credentials*.json", "service[-_]account*.json",
-    "client_secret*.json", "*.tfstate*", "*.tfvars", "*.ovpn", ".bash_history", ".zsh_history", ".python_history",
+    ".git", ".env*", "*.env", "environment.sh", "*.pem", "*.key", "*.p12", "*.pfx", "*.jks",
+    "*.keystore", "*.kdbx", "*.ppk", "*.asc", "*.gpg", "id_rsa*", "id_dsa*", "id_ecdsa*",
+    "id_ed25519*", ".netrc", "_netrc", ".git-credentials", ".pypirc", ".npmrc", ".pgpass",
+    ".my.cnf", ".htpasswd", ".dockercfg", ".boto", ".s3cfg", ".wandb*", "kaggle.json", "auth_token",
+    "*.token", "credentials", "secrets", "secret", "token", "tokens", "*credentials*.json",
+    "service[-_]account*.json", "client_secret*.json", "*.tfstate*", "*.tfvars", "*.ovpn",
+    ".bash_history", ".zsh_history", ".python_history",
 )  # fmt: skip
 WORDS = (
     "credential",
@@ -80,8 +82,8 @@ OWN = (
 def secret_name(name: str) -> str:
     """Why a file (or, with a / behind it, a folder) of that name stays here, or "".
 
-    >>> secret_name("conf/.AWS/x.yaml"), secret_name("src/tokenizer.json"), secret_name("runs/a/run.json")
-    ('a name of secrets', '', 'a run')
+    >>> [secret_name(n) for n in ("conf/.AWS/x.yaml", "src/tokenizer.json", "runs/a/run.json")]
+    ['a name of secrets', '', 'a run']
     """
     *folders, last = name.lower().split("/")
     # At the top only: src/runs/ is code.

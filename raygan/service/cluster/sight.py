@@ -51,8 +51,8 @@ class Patience:
                 return answer
 
     def missed(self, error: Exception) -> None:
-        """Wait a little for a cluster that is away. Raises OutOfSightError where it stays away or has
-        lost the job, and what is no such error.
+        """Wait a little for a cluster that is away. Raises OutOfSightError where it stays away or
+        has lost the job, and what is no such error.
         """
         look = f"`raygan runs --address {self.address}`"
         if "status code 404" in str(error):
@@ -72,8 +72,8 @@ class Patience:
             )  # fmt: skip
         if now - self.since > SIGHT_S:
             raise OutOfSightError(
-                f"job {self.job}: cannot see the job any more ({_said(error)}); it may go on: {look}"
-                f" tells once the cluster answers, `raygan fetch {self.job}` brings its run."
+                f"job {self.job}: cannot see the job any more ({_said(error)}); it may go on:"
+                f" {look} tells once the cluster answers, `raygan fetch {self.job}` brings its run."
             ) from None
         time.sleep(PAUSE_S)
 
@@ -85,7 +85,7 @@ def _said(error: Exception) -> str:
 
 
 def answers(address: str) -> None:
-    """Raises OSError where nobody listens at http://HOST:PORT: a head without power says no word."""
+    """Raises OSError where nobody listens at http://HOST:PORT: a head without power is mute."""
     at = urlsplit(address)
     port = at.port or (443 if at.scheme == "https" else 80)
     socket.create_connection((at.hostname or "", port), 10.0).close()

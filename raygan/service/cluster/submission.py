@@ -27,9 +27,11 @@ class Submission:
         """The `ray job submit` line."""
         env = json.dumps({"env_vars": self.environment})
         return [
-            "ray", "job", "submit", "--address", self.address, "--submission-id", self.id, "--working-dir", str(self.working_dir),
-            "--runtime-env-json", env, "--metadata-json", json.dumps(self.metadata),
-            *(word for name, much in self.driver.items() for word in ("--" + name.replace("_", "-"), str(much))),
+            "ray", "job", "submit", "--address", self.address, "--submission-id", self.id,
+            "--working-dir", str(self.working_dir), "--runtime-env-json", env,
+            "--metadata-json", json.dumps(self.metadata),
+            *(word for name, much in self.driver.items() for word in ("--" + name.replace("_", "-"),
+                                                                      str(much))),
             "--", *self.entrypoint,
         ]  # fmt: skip
 

@@ -117,11 +117,13 @@ def gam2_means(runs: Mapping[str, Run]) -> tuple[float, float]:
 
 
 VANILLA = {
-    "loss": "non_saturating", "pair.lr_g": 1e-3, "pair.lr_d": 1e-3, "pair.lr_decay": "constant", "pair.ema": 0.0,
+    "loss": "non_saturating", "pair.lr_g": 1e-3, "pair.lr_d": 1e-3, "pair.lr_decay": "constant",
+    "pair.ema": 0.0,
 }  # fmt: skip
 R15_COSTS = {
     **VANILLA, "pair.lr_g": 5e-4, "pair.lr_d": 5e-4, "pair.beta2": 0.9, "round_steps": 20,
-    "network": {"name": "mlp", "hidden": 128, "z_dim": 2}, "evaluation.mixture": False, "evaluation.every_steps": 3000,
+    "network": {"name": "mlp", "hidden": 128, "z_dim": 2}, "evaluation.mixture": False,
+    "evaluation.every_steps": 3000,
 }  # fmt: skip
 SWAP = {"name": "gap", "swap_every": 50}
 
@@ -138,9 +140,11 @@ CLAIMS: dict[str, Claim] = {
         "the global generator is comparable with one that is trained N times as long",
         {
             "sgan": Arm("ring8-sgan", {}),
-            "longer": Arm("ring8-sgan", {"strategy": "independent", "num_pairs": 1, "steps": 10_000}),
+            "longer": Arm("ring8-sgan",
+                          {"strategy": "independent", "num_pairs": 1, "steps": 10_000}),
         },
-        lambda runs: (runs["sgan"].scores()[GLOBAL]["high_quality"], mean_over_pairs(runs["longer"], "high_quality")),
+        lambda runs: (runs["sgan"].scores()[GLOBAL]["high_quality"],
+                      mean_over_pairs(runs["longer"], "high_quality")),
         "high quality", "global pair of 5", "one pair, 5 times the steps", "as high",
         {"steps": 300}, "DRAGAN instead of WGAN; comparable: within .02", 10, margin=0.02,
     ),
@@ -151,7 +155,8 @@ CLAIMS: dict[str, Claim] = {
             "swapping": Arm("r15-gap", VANILLA),
             "independent": Arm("r15-gap", {**VANILLA, "strategy": "independent"}),
         },
-        lambda runs: (over_last_half(runs["swapping"], "modes"), over_last_half(runs["independent"], "modes")),
+        lambda runs: (over_last_half(runs["swapping"], "modes"),
+                      over_last_half(runs["independent"], "modes")),
         "modes of 15, a single generator", "swapping", "independent", "higher",
         {"steps": 500}, "", 8,
     ),
@@ -202,7 +207,8 @@ CLAIMS: dict[str, Claim] = {
             "four": Arm("stacked-mnist-tiny-pmgan", {"num_pairs": 4}),
             "one": Arm("stacked-mnist-tiny-pmgan", {"num_pairs": 1}),
         },
-        lambda runs: (runs["four"].scores()[MIXTURE]["modes"], mean_over_pairs(runs["one"], "modes")),
+        lambda runs: (runs["four"].scores()[MIXTURE]["modes"],
+                      mean_over_pairs(runs["one"], "modes")),
         "modes of 1,000, mixture", "four generators", "one", "higher",
         {"steps": 30, "evaluation.samples": 2000}, "one and four generators, a small D", 240,
     ),

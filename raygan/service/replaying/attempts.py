@@ -1,4 +1,4 @@
-"""A recorded run as attempts, each from a checkpoint to the next start, with what is recorded of it."""
+"""A recorded run as attempts, each from a checkpoint to the next start, with its record."""
 
 from __future__ import annotations
 
@@ -60,7 +60,10 @@ class Attempt:
             if row["k"] == "back":
                 return f"{who} came back by itself, and its last round is in no record"
             if row.get("again"):
-                return f"{who} repeated a round from step {row['from']}, and others may have read either"
+                return (
+                    f"{who} repeated a round from step {row['from']}, and others may have read"
+                    " either"
+                )
         return ""
 
     def reads(self) -> Counter[tuple[str, int]]:
@@ -103,7 +106,10 @@ class Attempt:
 
 
 def attempts(path: Path) -> list[Attempt]:
-    """All of a run's that the journal has, with what the record says of each. Raises Unreplayable."""
+    """All of a run's that the journal has, with what the record says of each.
+
+    Raises Unreplayable.
+    """
     out: list[Attempt] = []
     history = read_journal(storage_of(path))
     if history.problems:

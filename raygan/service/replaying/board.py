@@ -107,8 +107,8 @@ class Reader(Board):
     def peek(
         self, players: Sequence[str], have: Mapping[str, int], wait_s: float = 0.0
     ) -> dict[str, Publication]:
-        """What it found, in that order; the second time that there is nothing for it where it is, it had
-        given up.
+        """What it found, in that order; the second time that there is nothing for it
+        where it is, it had given up.
         """
         self._meet(players)
         if (note := self._note()) is None:
@@ -138,4 +138,7 @@ class Reader(Board):
 
     def said(self, what: str) -> str:
         """Of this player, where it is."""
-        return f"differs: {self.player.name} at step {self.player.step} (line {self.line} of {FILE}): {what}"
+        return (
+            f"differs: {self.player.name} at step {self.player.step} (line {self.line} of {FILE}):"
+            f" {what}"
+        )

@@ -27,7 +27,8 @@ class Replayer:
     """One attempt, from states to those of a checkpoint that it has committed."""
 
     def __init__(
-        self, attempt: Attempt, data: Samples, states: Mapping[str, bytes], steps: Mapping[str, int], wanted: Mapping[str, str],
+        self, attempt: Attempt, data: Samples, states: Mapping[str, bytes],
+        steps: Mapping[str, int], wanted: Mapping[str, str],
     ) -> None:  # fmt: skip
         assert attempt.config is not None, "chained() takes only what was recorded"
         self.attempt = attempt
@@ -95,7 +96,8 @@ class Replayer:
         if player is None or player.step != row["from"]:
             at = "not there" if player is None else f"at step {player.step}"
             raise Unreplayable(
-                f"{FILE} has a gap before line {row['line']}: {name} is {at}, and goes on from {row['from']}."
+                f"{FILE} has a gap before line {row['line']}: {name} is {at}, and goes on from"
+                f" {row['from']}."
             )
         return player
 
@@ -127,7 +129,8 @@ class Replayer:
         if reader.notes or (player.step, player.beats) != (row["to"], row["beats"]):
             raise Differs(
                 reader.said(
-                    f"its round ended at step {row['to']} in the run, with {row['beats']} updates, here with {player.beats}"
+                    f"its round ended at step {row['to']} in the run, with {row['beats']} updates,"
+                    f" here with {player.beats}"
                 )
             )
         del self.readers[name]
@@ -177,8 +180,8 @@ class Replayer:
                 )
             if (at := self.players[taker].step) != move["at"]:
                 raise Unreplayable(
-                    f"{FILE} has a gap before line {row['line']}: {taker} is at step {at}, and swaps"
-                    f" at {move['at']}."
+                    f"{FILE} has a gap before line {row['line']}: {taker} is at step {at}, and"
+                    f" swaps at {move['at']}."
                 )
         for taker, source in swap.moves.items():
             take_up(self.players[taker], swap, parcels[source])

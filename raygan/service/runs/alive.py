@@ -44,11 +44,13 @@ def refuse_running(path: Path) -> None:
     if info.get("status") not in GOES_ON or info.get("host") != platform.node() or not pid:
         return
     # More than that the number is taken: after a restart of the machine it may be anybody's, and
-    # would keep the run from ever going on. A driver elsewhere is fenced by its epoch (decision 19).
+    # would keep the run from ever going on. A driver elsewhere is fenced
+    # by its epoch (decision 19).
     command = Path(f"/proc/{pid}/cmdline")
     if pid != os.getpid() and command.exists() and b"raygan" in command.read_bytes():
         raise ConfigError(
-            f"run {shown(path)!r} is running (pid {pid}). Stop it with `kill {pid}`, or wait for it."
+            f"run {shown(path)!r} is running (pid {pid}). Stop it with `kill {pid}`, or wait for"
+            " it."
         )
 
 

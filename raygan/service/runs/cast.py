@@ -31,8 +31,10 @@ class Cast:
         self.path = path
         self._info, self._config, self._scores = info, config, scores
         self._distances = Newest(
-            path, b'"own/distance"', lambda row: row.get("own/distance") if row["kind"] == "train" else None
-        )  # fmt: skip
+            path,
+            b'"own/distance"',
+            lambda row: row.get("own/distance") if row["kind"] == "train" else None,
+        )
 
     @property
     def players(self) -> list[str]:
@@ -154,8 +156,8 @@ class Cast:
     def _fitted(self) -> dict[str, float]:
         if not (self.path / "mixture.json").exists():
             raise ConfigError(
-                f"--from fitted: no shares were fitted yet. First `raygan evaluate {shown(self.path)}"
-                " --metrics mixture`."
+                "--from fitted: no shares were fitted yet. First `raygan evaluate"
+                f" {shown(self.path)} --metrics mixture`."
             )
         weights: dict[str, float] = read_json(self.path, "mixture.json", weights=dict)["weights"]
         # Members may have joined or left since; and the file lies in a folder that anybody may have

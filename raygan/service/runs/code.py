@@ -1,6 +1,7 @@
 """The source of a run's own parts in its folder, and what happens to it when the run goes on.
 
-    code/3f2a9c1b7d04/nets.py      as it was when the run began; config.json has its SHA-256 and where it came from
+    code/3f2a9c1b7d04/nets.py    as it was when the run began;
+                                 config.json has its SHA-256 and where it came from
 
 It is there to be read, and to be used on other machines by `--trust-code`: nothing in a run folder
 is executed unasked.

@@ -38,8 +38,8 @@ def arriving(target: Path) -> Iterator[Path]:
 
 
 def download(address: str, to: Path) -> Path:
-    """All of it in `to/RUN`; returns that. Raises ConfigError, CheckpointError; then nothing is left
-    there.
+    """All of it in `to/RUN`; returns that. Raises ConfigError, CheckpointError;
+    then nothing is left there.
     """
     local = view(address)
     there, target = storage_of(local), to / local.name

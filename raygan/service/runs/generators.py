@@ -69,7 +69,7 @@ class Generators:
     scaling: Scaling | None = None
     """From what the networks make to the data's own units."""
     alphabet: str = ""
-    """Of text, (N, characters, length) one-hot: the character of each row; "" for everything else."""
+    """Of text, (N, characters, length) one-hot: the character of each row; "" for all else."""
     judges: Mapping[str, Judge] = field(default_factory=dict)
     """Who says which samples of a network are kept; all are of one without."""
     counts: dict[str, list[int]] = field(default_factory=dict, compare=False)
@@ -168,8 +168,8 @@ class Generators:
             return torch.cat([self.networks[name](part) for part in z.split(CHUNK)]), drew()
 
     def _kept(self, name: str, count: int, streams: Streams) -> Tensor:
-        """`count` samples of one network that its judge keeps. Raises CheckpointError where it keeps
-        hardly any.
+        """`count` samples of one network that its judge keeps.
+        Raises CheckpointError where it keeps hardly any.
         """
         network, judge, (prior, z_dim) = self.networks[name], self.judges[name], self.priors[name]
         stream, coins = streams.at(name), streams.at(f"{name} kept")
@@ -191,7 +191,10 @@ class Generators:
 
 
 def newest(path: Path, what: str) -> Checkpoint:
-    """A run's checkpoint to load from. Raises CheckpointError: the run cannot be sampled, or judged."""
+    """A run's checkpoint to load from.
+
+    Raises CheckpointError: the run cannot be sampled, or judged.
+    """
     checkpoint, problems = newest_valid(path)
     if checkpoint is None:
         why = problems[0] if problems else "it has no checkpoint yet."
@@ -202,7 +205,8 @@ def newest(path: Path, what: str) -> Checkpoint:
 
 
 def load_generators(
-    path: Path, config: Config, info: Mapping[str, Any], names: Sequence[str], shares: Mapping[str, float] | None
+    path: Path, config: Config, info: Mapping[str, Any], names: Sequence[str],
+    shares: Mapping[str, float] | None
 ) -> Generators:  # fmt: skip
     """The generators of these players of a run; `shares`: what each counts in their mixture."""
     checkpoint, shape = newest(path, "sampled"), tuple(info["shape"])

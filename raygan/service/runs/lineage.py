@@ -4,8 +4,10 @@ that go on from others.
 events.jsonl tells the same to those who look on. It is neither synced nor hashed, so that nothing
 is decided by it.
 
-    generators["pair-03"]      identities of the generator that now sits at pair-03 (and of its ancestors)
-    discriminators["pair-03"]  identities of every generator that pair-03's present discriminator has trained against
+    generators["pair-03"]      identities of the generator that now sits at
+                               pair-03 (and of its ancestors)
+    discriminators["pair-03"]  identities of every generator that pair-03's present
+                               discriminator has trained against
 
 An identity is RUN-ID/PLAYER-OF-BIRTH, so that it means the same in every run.
 """
@@ -38,7 +40,10 @@ class Lineage:
 
 
 def lineage(run: Run, checkpoint: Checkpoint | None = None) -> Lineage:
-    """Of a checkpoint; None: the run's newest. Raises CheckpointError where the journal is damaged."""
+    """Of a checkpoint; None: the run's newest.
+
+    Raises CheckpointError where the journal is damaged.
+    """
     if checkpoint is None:
         checkpoint, _ = newest_valid(run.path)
     kept = checkpoint.extra.get("swapped", {}) if checkpoint else {}
@@ -53,8 +58,8 @@ def told(run: Run) -> Sequence[Mapping[str, Any]]:
     history = read_journal(storage_of(run.path))
     if history.problems:
         raise CheckpointError(
-            f"run {shown(run.path)!r}: who met whom is not known for sure: {history.problems[0]} Take"
-            " a whole copy."
+            f"run {shown(run.path)!r}: who met whom is not known for sure: {history.problems[0]}"
+            " Take a whole copy."
         )
     if not history.records or any("swapped" not in r for r in history.of("resume")):
         NOTES.warning(
@@ -65,7 +70,8 @@ def told(run: Run) -> Sequence[Mapping[str, Any]]:
         return run.events
     if lost := missing(run, history.records):
         NOTES.warning(
-            "%s: events.jsonl lacks %s of the journal's records; the journal counts. `raygan runs --repair %s` writes them again",
+            "%s: events.jsonl lacks %s of the journal's records; the journal counts. `raygan runs"
+            " --repair %s` writes them again",
             run.name, sum(lost.values()), run.path,
         )  # fmt: skip
     return history.records
@@ -90,8 +96,8 @@ def replay(
             met[event["player"]] |= set(event["discriminator"])
     for moves in surviving(events, kept):
         exchange(moves, made, met)
-    # PMGAN's judge and a global pair learn from all others. Whom at which step is not kept: taken to
-    # have met everybody, they never judge whom they may have met.
+    # PMGAN's judge and a global pair learn from all others. Whom at which step is not kept: taken
+    # to have met everybody, they never judge whom they may have met.
     everybody = frozenset().union(*made.values(), *met.values())
     above = frozenset().union(
         *(made[p] for p, role in roles.items() if role.scored and not role.pair)

@@ -41,8 +41,8 @@ def list_runs(parent: Path, names: Sequence[str] | None = None) -> list[dict[str
             metric = headline(row)
             out.append({
                 "name": run.name,
-                "status": "lost" if info["status"] in GOES_ON and not running(info) else info["status"],
-                "strategy": short(config.strategy["name"]),
+                "status": "lost" if info["status"] in GOES_ON and not running(info)
+                else info["status"], "strategy": short(config.strategy["name"]),
                 "data": short(config.data["name"]),
                 "pairs": config.num_pairs,
                 "step": _step(run, info),

@@ -73,7 +73,7 @@ class Logs:
 
     @property
     def metrics(self) -> pd.DataFrame:
-        """metrics.jsonl as a DataFrame: training reports (kind "train") and scores (kind "score")."""
+        """metrics.jsonl as a DataFrame: training reports (kind "train"), scores (kind "score")."""
         return _frame(self.rows)
 
     @property

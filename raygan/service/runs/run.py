@@ -54,7 +54,9 @@ class Shorthand(property, Generic[T]):
 
     if TYPE_CHECKING:
 
-        def __get__(self, run: object, owner: type | None = None) -> T: ...  # type: ignore[override]
+        def __get__(  # type: ignore[override]
+            self, run: object, owner: type | None = None
+        ) -> T: ...
 
 
 class Run:

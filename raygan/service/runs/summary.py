@@ -75,9 +75,10 @@ class Summary:
         """As JSON: what was read, and how far."""
         rows, events = [*self.newest.values(), *self.scores.values()], [*self.last.values()]
         return {
-            "format": FORMAT, "marks": [log.mark() for log in self.logs], "rows": rows, "player_seconds": self.player_seconds,
-            "elapsed": self.elapsed, "events": events, "recent": [*self.recent], "counts": self.counts,
-            "warnings": self.warnings, "holds": self.holds, "gone": self.gone,
+            "format": FORMAT, "marks": [log.mark() for log in self.logs], "rows": rows,
+            "player_seconds": self.player_seconds, "elapsed": self.elapsed, "events": events,
+            "recent": [*self.recent], "counts": self.counts, "warnings": self.warnings,
+            "holds": self.holds, "gone": self.gone,
         }  # fmt: skip
 
     def _begin_at_index(self) -> None:
@@ -89,7 +90,9 @@ class Summary:
             if told["format"] != FORMAT or not all(fits):
                 raise ValueError(INDEX)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            self.logs = tuple(Lines(log.path, told_by_a_run) for log in self.logs)  # type: ignore[assignment]
+            self.logs = tuple(  # type: ignore[assignment]
+                Lines(log.path, told_by_a_run) for log in self.logs
+            )
             return
         for row in before.rows:
             self._row(row)

@@ -69,7 +69,8 @@ def starting_point(
         source, problems = newest_valid(run.path)
         if source is None:
             raise CheckpointError(
-                f"start_from: {shown(run.path)} has no usable checkpoint. {' '.join(problems)}".strip()
+                f"start_from: {shown(run.path)} has no usable checkpoint."
+                f" {' '.join(problems)}".strip()
             )
         built = strategy.build(player, setup)
         own = unpack(parts[player])
@@ -90,8 +91,8 @@ def starting_point(
             built.restore({**unpack(source.parts[pair]), **fresh})
         except CheckpointError:
             raise CheckpointError(
-                f"start_from: {shown(run.path)}:{pair} has other networks than this config builds. Take"
-                f" `network` from {shown(run.path)}/config.yaml."
+                f"start_from: {shown(run.path)}:{pair} has other networks than this config builds."
+                f" Take `network` from {shown(run.path)}/config.yaml."
             ) from None
         parts[player] = pack(built.state())
         # The old run may be moved or thrown away: whom its networks have met is kept here, or
@@ -99,7 +100,8 @@ def starting_point(
         past = lineage(run)
         origins.append({
             "player": player, "run": shown(run.path), "pair": pair, "from_step": source.step,
-            "generator": sorted(past.generators[pair]), "discriminator": sorted(past.discriminators.get(pair, ())),
+            "generator": sorted(past.generators[pair]),
+            "discriminator": sorted(past.discriminators.get(pair, ())),
         })  # fmt: skip
     return Checkpoint(0, parts, dict.fromkeys(parts, 0)), origins
 
@@ -124,10 +126,12 @@ def fork(
         folder.write("command.txt", f"forked from {source} at step {checkpoint.step}\n")
         forked = {
             "from": source.name, "step": checkpoint.step, "player_seconds": player_seconds,
-            "schedule": [*schedule(info), {"run": source.name, "until": checkpoint.step, "point": point_of(source)}],
+            "schedule": [*schedule(info),
+                         {"run": source.name, "until": checkpoint.step, "point": point_of(source)}],
         }  # fmt: skip
         folder.status(
-            id=uuid.uuid4().hex[:12], name=path.name, status="stopped", created=time.time(), shape=info["shape"],  # noqa: TID251  shown only
+            id=uuid.uuid4().hex[:12], name=path.name, status="stopped",
+            created=time.time(), shape=info["shape"],  # noqa: TID251  shown only
             # The samples' scaling and the alphabet belong to the weights, not to the settings.
             alphabet=info["alphabet"], scaling=info.get("scaling"), reading=info.get("reading"),
             executor=info.get("executor"), forked=forked,
@@ -148,7 +152,8 @@ def fork_origins(source: Path, checkpoint: Checkpoint) -> list[dict[str, Any]]:
     past = lineage(run, checkpoint)
     return [
         {"player": p, "run": str(source), "pair": p, "from_step": checkpoint.step,
-         "generator": sorted(past.generators.get(p, ())), "discriminator": sorted(past.discriminators.get(p, ()))}
+         "generator": sorted(past.generators.get(p, ())),
+         "discriminator": sorted(past.discriminators.get(p, ()))}
         for p in sorted({*past.generators, *past.discriminators} & set(checkpoint.parts))
     ]  # fmt: skip
 

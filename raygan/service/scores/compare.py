@@ -43,7 +43,8 @@ def compare_runs(paths: Sequence[str]) -> str:
     body = score_table(best_first(rows, entry), entry["floor"], entry["ceiling"])
     changed = dict.fromkeys(note for run in runs if (note := data_note(run)))
     return "\n".join([
-        body, protocol_line(protocol, entry), *differences(groups), "compute: " + "; ".join(compute), *changed,
+        body, protocol_line(protocol, entry), *differences(groups),
+        "compute: " + "; ".join(compute), *changed,
     ])  # fmt: skip
 
 

@@ -58,9 +58,9 @@ def evaluate_runs(
     stored in the run.
 
     reject: samples are kept as the generators' own discriminators say (`scores.rejection`), which
-    is another protocol. Returns one entry a run: {run, protocol, floor, ceiling, scores}. Raises ConfigError for a
-    metric that does not fit, and for data that are not those of the run, unless `other_data` says
-    that this is meant.
+    is another protocol. Returns one entry a run: {run, protocol, floor, ceiling, scores}. Raises
+    ConfigError for a metric that does not fit, and for data that are not those of the run, unless
+    `other_data` says that this is meant.
     """
     out = []
     for path in paths:

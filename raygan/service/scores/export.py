@@ -1,10 +1,13 @@
 """`raygan export RUN`: one generator (or a mixture) as a folder that needs neither Ray nor the
 data.
 
-generator-NAME.safetensors   weights and buffers        config.json   how to build them, prior, shape, shares
-README.md                    the model card             generator-NAME.onnx   with --onnx, checked by running it
+generator-NAME.safetensors   weights and buffers
+generator-NAME.onnx          with --onnx, checked by running it
+config.json                  how to build them, prior, shape, shares
+README.md                    the model card
 judge-NAME.safetensors       with --reject: the discriminator that keeps a sample x with probability
-judge-NAME.onnx              min(1, exp(l(x) - threshold)); l is what it gives, the threshold is in config.json
+judge-NAME.onnx              min(1, exp(l(x) - threshold)); l is what it gives, the threshold is in
+                             config.json
 """
 
 from __future__ import annotations
@@ -70,7 +73,8 @@ def fit_mixture(run: Run, samples: int = 2000, seed: int = 0) -> dict[str, Any]:
     weights, equal = fit(log_p[:, :half]), np.full(len(made), 1 / len(made))
     out = {
         "weights": dict(zip(made, weights.tolist(), strict=True)),
-        "log_likelihood": {"equal": log_likelihood(log_p[:, half:], equal), "fitted": log_likelihood(log_p[:, half:], weights)},
+        "log_likelihood": {"equal": log_likelihood(log_p[:, half:], equal),
+                           "fitted": log_likelihood(log_p[:, half:], weights)},
         "over": features.label if features else "points", "samples": samples, "seed": seed,
         "data": data.name, "split": data.split,
     }  # fmt: skip
@@ -83,8 +87,8 @@ def mixture_table(run: Run, out: dict[str, Any]) -> str:
     rows = [[p, f"{w:.3f}"] for p, w in out["weights"].items()]
     likelihood = out["log_likelihood"]
     return (
-        f"{shown(run.path)}\n{text_table(['generator', 'share'], rows)}\nlog-likelihood of the other half"
-        f" of {out['data']} ({out['split']}, over {out['over']}): equal shares"
+        f"{shown(run.path)}\n{text_table(['generator', 'share'], rows)}\nlog-likelihood of the"
+        f" other half of {out['data']} ({out['split']}, over {out['over']}): equal shares"
         f" {likelihood['equal']:.4g}, fitted {likelihood['fitted']:.4g} nats\nnext    raygan sample"
         f" {shown(run.path)} --from {FITTED} -n 1024 -o samples.png"
     )
@@ -141,9 +145,10 @@ def write_export(run: Run, which: str, generators: Generators, out: Path, onnx: 
             }
         judging = written_judges(run, generators, temporary, onnx) if generators.judges else {}
         config = {
-            "format": FORMAT, "from": which, "shape": run.info["shape"], "generators": entries, "weights": generators.weights,
-            "run": run.name, "scaling": run.info.get("scaling"), "versions": run.info["versions"], "alphabet": generators.alphabet,
-            **judging, **code_of(run.config, [entries, judging]),
+            "format": FORMAT, "from": which, "shape": run.info["shape"], "generators": entries,
+            "weights": generators.weights, "run": run.name, "scaling": run.info.get("scaling"),
+            "versions": run.info["versions"], "alphabet": generators.alphabet, **judging,
+            **code_of(run.config, [entries, judging]),
         }  # fmt: skip
         write_code(temporary, config.get("code", {}))
         (temporary / "config.json").write_text(json.dumps(config, indent=1) + "\n")
@@ -196,8 +201,8 @@ def load_exported(path: str | Path, *, trust_code: bool = False) -> Generators:
         if "judging" in config:
             refuse_unsettled(config["judging"], folder / "config.json")
         return Generators(
-            networks, priors, config["weights"], Scaling.of(config.get("scaling")), config.get("alphabet", ""),
-            loaded_judges(folder, config),
+            networks, priors, config["weights"], Scaling.of(config.get("scaling")),
+            config.get("alphabet", ""), loaded_judges(folder, config),
         )  # fmt: skip
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise CheckpointError(

@@ -99,9 +99,9 @@ def _two_steps(pair: Pair, network: NetworkComponent, loss: LossComponent) -> No
     # the first one may find out sizes; what a second one moves is counted on
     if moved := [name for name, value in counted[1].items() if value != counted[0].get(name)]:
         raise ConfigError(
-            f"network {label(network.name)}: {moved[0]} changes in forward(), and no checkpoint holds"
-            " it: a resumed run would be another. Make it a buffer (register_buffer), or name it"
-            f" _{moved[0].rpartition('.')[2]} where no output hangs on it."
+            f"network {label(network.name)}: {moved[0]} changes in forward(), and no checkpoint"
+            " holds it: a resumed run would be another. Make it a buffer (register_buffer), or name"
+            f" it _{moved[0].rpartition('.')[2]} where no output hangs on it."
         )
 
 

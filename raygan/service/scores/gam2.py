@@ -1,9 +1,12 @@
 """`raygan evaluate A B --metrics gam2`: the matrix generator x discriminator over all groups, by
 lineage.
 
-group        one run's generators and discriminators (the mixture has none, a global pair counts as one)
---control N  a group of N independent pairs with the first run's settings, trained here, kept in RUN-control-N
---judges N   N fresh discriminators; each trains against half of all generators, frozen, and judges the other half
+group        one run's generators and discriminators (the mixture has none, a global pair counts as
+             one)
+--control N  a group of N independent pairs with the first run's settings, trained here, kept in
+             RUN-control-N
+--judges N   N fresh discriminators; each trains against half of all generators, frozen, and judges
+             the other half
 """
 
 from __future__ import annotations
@@ -91,7 +94,8 @@ def gam2(
     rates = np.array([
         # A D that has trained against a generator, or against an ancestor of it, is no fair judge:
         # exactly those are left out (decision 18).
-        [np.nan if made[g] & met[d] else share_taken_for_real(networks[d], generated[g]) for g in names]
+        [np.nan if made[g] & met[d] else share_taken_for_real(networks[d], generated[g])
+         for g in names]
         for d in counted("discriminators judge", judging)
     ]).reshape(len(judging), len(names))  # fmt: skip
     found = scores(rates, names, seed)
@@ -133,7 +137,7 @@ def verdicts(
 
 
 def mark_best(runs: Sequence[Run], groups: dict[str, list[str]], found: dict[str, Score]) -> None:
-    """Algorithm 1's last line: select the best GAN by GAM; kept in the run, read by `--from best`."""
+    """Algorithm 1's last line: select the best GAN by GAM; kept in the run for `--from best`."""
     for run in runs:
         best = max(groups[run.name], key=lambda g: found[g].average)
         entry = {
@@ -158,11 +162,13 @@ def control_group(run: Run, count: int) -> Run:
     config = base.model_copy(update={
         # Far from the run's own seed and from its neighbours': seeds 0, 1, 2 .. are other runs of
         # a study.
-        "strategy": {"name": "independent"}, "num_pairs": count, "pairs": (), "seed": base.seed + 1_000_003,
+        "strategy": {"name": "independent"}, "num_pairs": count, "pairs": (),
+        "seed": base.seed + 1_000_003,
     })  # fmt: skip
     inline = run.info.get("executor") == "inline"
     return train(
-        Resolved(config=config, origins={}), run_dir=run.path.parent, name=name, inline=inline, resume="auto",
+        Resolved(config=config, origins={}), run_dir=run.path.parent, name=name, inline=inline,
+        resume="auto",
         command=f"raygan evaluate {shown(run.path)} --metrics gam2 --control {count}",
     )  # fmt: skip
 
@@ -175,7 +181,7 @@ def held_out_judge(
     index: int,
     seed: int,
 ) -> tuple[nn.Module, frozenset[str]]:
-    """A fresh D, trained against one half of the generators' frozen samples; (D, whom it has met)."""
+    """A fresh D, trained against half of the generators' frozen samples; (D, whom it has met)."""
     streams = Streams(seed, f"held-out-judge-{index}")
     names = list(generated)
     order = torch.randperm(

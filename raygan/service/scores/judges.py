@@ -57,7 +57,7 @@ def written_judges(run: Run, generators: Generators, folder: Path, onnx: bool) -
 
 
 JUDGING = ("strategy", "num_pairs", "pairs", "members", "network", "loss")
-"""Settings that a strategy's discriminators depend on; the rest stays at home, paths of data too."""
+"""Settings that a strategy's discriminators depend on; the rest stays home, paths of data too."""
 
 
 def loaded_judges(folder: Path, config: Mapping[str, Any]) -> dict[str, Judge]:

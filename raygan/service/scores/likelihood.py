@@ -50,7 +50,8 @@ def ais_runs(
         x = (held + 1) / 2 if data.is_images else held
         entry: dict[str, Any] = {
             "run": shown(run.path), "name": run.name,
-            "settings": {**vars(settings), "points": len(x), "seed": seed, "data": data.name, "split": data.split},
+            "settings": {**vars(settings), "points": len(x), "seed": seed, "data": data.name,
+                         "split": data.split},
             "generators": {},
         }  # fmt: skip
         players = strategy_of(run.config).scored(run.config)
@@ -87,7 +88,8 @@ def table(entries: Sequence[dict[str, Any]]) -> str:
         ]
         s = entry["settings"]
         blocks.append(
-            f"{entry['run']}\n{text_table(['generator', 'log p(x)', 'std error', 'BDMC gap'], rows)}\nnats,"
+            f"{entry['run']}\n"
+            f"{text_table(['generator', 'log p(x)', 'std error', 'BDMC gap'], rows)}\nnats,"
             f" {s['points']} points of {s['data']} ({s['split']}), variance {s['variance']},"
             f" {s['chains']} chains, {s['distributions']} distributions, {s['leapfrog_steps']}"
             " leapfrog steps"

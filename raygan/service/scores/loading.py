@@ -1,5 +1,5 @@
-"""`raygan.load(...)`: a generator to sample from, out of a run folder, an exported folder, or one on
-the Hugging Face Hub; imports no Ray.
+"""`raygan.load(...)`: a generator to sample from, out of a run folder, an exported folder, or one
+on the Hugging Face Hub; imports no Ray.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ def load(source: str | Path, which: str | None = None, *, trust_code: bool = Fal
 
         if which is not None:
             raise ConfigError(
-                f"load: {str(source)!r} is an export, which holds one generator. Leave {which!r} out."
+                f"load: {str(source)!r} is an export, which holds one generator. Leave {which!r}"
+                " out."
             )
         return load_exported(folder, trust_code=trust_code)
     from raygan.service.runs.run import Run

@@ -20,8 +20,8 @@ TOLERANCE = 1e-4
 def write_onnx(
     network: torch.nn.Module, example: torch.Tensor, path: Path, names: tuple[str, str]
 ) -> None:
-    """A network with a free batch size, in float32, its input and output under these names; compared
-    with PyTorch on the example (N, ...) before it is kept.
+    """A network with a free batch size, in float32, its input and output under these names;
+    compared with PyTorch on the example (N, ...) before it is kept.
     """
     try:
         import onnxruntime
@@ -45,8 +45,8 @@ def write_onnx(
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(action="ignore"):
         program = torch.onnx.export(
-            network, (torch.zeros_like(example[:2]),), dynamo=True, input_names=names[:1], output_names=names[1:],
-            dynamic_shapes=({0: batch},), verbose=False,
+            network, (torch.zeros_like(example[:2]),), dynamo=True, input_names=names[:1],
+            output_names=names[1:], dynamic_shapes=({0: batch},), verbose=False,
         )  # fmt: skip
     assert program is not None, "the exporter gave nothing"
     program.save(str(path), external_data=False)

@@ -1,5 +1,5 @@
-"""`raygan push RUN hf://org/name`: an export with samples and a model card, on the Hugging Face Hub;
-`raygan.load("hf://org/name")` brings it back.
+"""`raygan push RUN hf://org/name`: an export with samples and a model card, on the Hugging Face
+Hub; `raygan.load("hf://org/name")` brings it back.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ LICENCE = re.compile(r"[a-z0-9][a-z0-9.+-]{0,60}")
 
 
 def push(
-    run: Run, target: str, which: str, licence: str = "unknown", private: bool = False, dry: bool = False,
-    reject: bool = False,
+    run: Run, target: str, which: str, licence: str = "unknown", private: bool = False,
+    dry: bool = False, reject: bool = False,
 ) -> str:  # fmt: skip
     """Write the model's folder and send it; returns what was, or would be, sent. dry: no network.
     reject: as `export`.

@@ -16,8 +16,8 @@ from raygan.service.scores.rejection import rejecting
 
 
 def rejected(run: Run, evaluator: Callable[[], Evaluator]) -> dict[str, Any]:
-    """For run.json: {player, kept: share, scores} of `run.main_player`, by the run's own suite; {player,
-    missing: why} where there is none. Costs no run, whatever happens.
+    """For run.json: {player, kept: share, scores} of `run.main_player`, by the run's own suite;
+    {player, missing: why} where there is none. Costs no run, whatever happens.
     """
     player = run.main_player
     try:

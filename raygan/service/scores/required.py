@@ -1,4 +1,4 @@
-"""`--require modes=8`: scores that a run must have, read before it starts and checked when it has ended."""
+"""`--require modes=8`: scores that a run must have, read before it starts, checked at its end."""
 
 from __future__ import annotations
 

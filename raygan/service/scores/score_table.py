@@ -1,4 +1,4 @@
-"""Scores as a table: between floor and ceiling, with their protocol; as text, and as a notebook shows it."""
+"""Scores as a table, between floor and ceiling, with their protocol; as text, or in a notebook."""
 
 from __future__ import annotations
 
@@ -47,13 +47,18 @@ def score_table(
     body = text_table(
         ["generator", *head, *(["way"] if by else [])],
         [
-            [name, *(cell(row, m) for m in metrics), *([bar(way(by, row.get(by), floor, ceiling))] if by else [])]
+            [
+                name,
+                *(cell(row, m) for m in metrics),
+                *([bar(way(by, row.get(by), floor, ceiling))] if by else []),
+            ]
             for name, row in rows
         ],
-    )  # fmt: skip
+    )
     legend = ARROWS if any(arrow(m) for m in metrics) else ""
     lines = [
-        body, verdict(scores, floor, ceiling), legend, mark_line(metrics, floor, ceiling), narrow_line(scores),
+        body, verdict(scores, floor, ceiling), legend, mark_line(metrics, floor, ceiling),
+        narrow_line(scores),
     ]  # fmt: skip
     return "\n".join(filter(None, lines))
 
@@ -68,7 +73,8 @@ def run_html(
     ends = (("ceiling (real data)", entry["ceiling"]), ("floor (noise)", entry["floor"]))
     rows = [*ends[:1], *((p, scores[p]) for p in ordered(scores, roles)), *ends[1:]]
     body = "".join(
-        f"<tr><th>{html.escape(who)}</th>{''.join(f'<td>{cell(row, m)}</td>' for m in metrics)}</tr>"
+        f"<tr><th>{html.escape(who)}</th>"
+        f"{''.join(f'<td>{cell(row, m)}</td>' for m in metrics)}</tr>"
         for who, row in rows
         if row
     )

@@ -1,8 +1,9 @@
 """The routes, as a Ray Serve deployment (FastAPI).
 
-GET /sample?count=16&seed=7&format=png     count samples; equal seeds give equal samples
-GET /latent?z=0.1,-2,...&format=json       the sample of one z
-GET /health, /metrics, /docs, /            state, Prometheus, OpenAPI, a page to turn the latent dimensions
+GET /sample?count=16&seed=7&format=png    count samples; equal seeds give equal samples
+GET /latent?z=0.1,-2,...&format=json      the sample of one z
+GET /health, /metrics, /docs, /           state, Prometheus, OpenAPI,
+                                          a page to turn the latent dimensions
 
 Requests that wait together go through the networks together (`serve.batch`).
 """
@@ -121,8 +122,8 @@ class Service:
 
     @contextlib.contextmanager
     def counted(self) -> Iterator[None]:
-        """Time and outcome of a request for samples; what raygan refuses is a 400 with its one line,
-        499 is one that nobody waits for any more.
+        """Time and outcome of a request for samples; what raygan refuses is a 400 with its one
+        line, 499 is one that nobody waits for any more.
         """
         begun, status = time.monotonic(), "200"
         try:
@@ -149,8 +150,9 @@ class Service:
             "status": "stale" if rolling.failed else "ok", "problem": rolling.failed,
             "source": rolling.source.path, "which": model.which, "checkpoint": model.checkpoint,
             "rolled": rolling.rolled, "generators": list(made.networks), "shape": shape,
-            "z_dim": next(iter(made.priors.values()))[1], "prior": next(iter(made.priors.values()))[0],
-            "rejection": bool(made.judges), "share_kept": made.share_kept, "text": bool(made.alphabet),
+            "z_dim": next(iter(made.priors.values()))[1],
+            "prior": next(iter(made.priors.values()))[0], "rejection": bool(made.judges),
+            "share_kept": made.share_kept, "text": bool(made.alphabet),
         }  # fmt: skip
 
     async def shape(self) -> list[int]:

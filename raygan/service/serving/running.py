@@ -20,8 +20,8 @@ QUIET = {"log_level": "ERROR", "enable_access_log": False}
 
 
 def serve(
-    source: Source, host: str = LOCAL[0], port: int = 8000, replicas: int = 1, address: str = "auto",
-    every_s: float = 5.0, ready: Callable[[str], None] = print,
+    source: Source, host: str = LOCAL[0], port: int = 8000, replicas: int = 1,
+    address: str = "auto", every_s: float = 5.0, ready: Callable[[str], None] = print,
 ) -> int:  # fmt: skip
     """Answer until a signal comes; `ready` hears the address once the first answer is there.
 

@@ -102,8 +102,8 @@ class Rolling:
         self.rolled = 0
 
     def look(self) -> None:
-        """Take the newest checkpoint, if it is another one. The last is served while that loads, and
-        goes on being served where it cannot be loaded.
+        """Take the newest checkpoint, if it is another one. The last is served while that loads,
+        and goes on being served where it cannot be loaded.
         """
         try:
             entries, _ = listed(self.source.folder())

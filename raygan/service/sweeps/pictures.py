@@ -18,11 +18,15 @@ def draw(spec: Sweep, frame: Frame, means: Frame) -> list[tuple[str, str, bytes 
         return []
     by = [k for k in spec.settings_named if k != "seed"]
     return [
-        ("Interaction", "Mean over seeds, bars: one standard deviation; a line a value of the second setting.",
+        ("Interaction",
+         "Mean over seeds, bars: one standard deviation; a line a value of the second setting.",
          interaction(spec, means, by)),
-        ("Heat map", "Mean over seeds over the first two settings, a panel a value of the third.", heat_maps(spec, means, by)),
+        ("Heat map", "Mean over seeds over the first two settings, a panel a value of the third.",
+         heat_maps(spec, means, by)),
         ("Parallel coordinates", "A line a run, coloured by the metric.", parallel(spec, frame)),
-        ("Cost", "The metric against what it took: updates of D, seconds of training, megabytes sent.", cost(spec, frame)),
+        ("Cost",
+         "The metric against what it took: updates of D, seconds of training, megabytes sent.",
+         cost(spec, frame)),
     ]  # fmt: skip
 
 
@@ -42,7 +46,8 @@ def interaction(spec: Sweep, means: Frame, by: list[str]) -> bytes | None:
             at = part.groupby(first, sort=False, dropna=False)[["metric", "std"]].mean()
             x = [values.index(v) for v in at.index]
             tint = plt.get_cmap("viridis")(i / max(1, len(groups) - 1) * 0.85)
-            axis.errorbar(x, at["metric"], yerr=at["std"].fillna(0), color=tint, marker="o", markersize=4, capsize=3,
+            axis.errorbar(x, at["metric"], yerr=at["std"].fillna(0), color=tint, marker="o",
+                          markersize=4, capsize=3,
                           label=None if value is None else f"{rest[0]} = {value}")  # fmt: skip
         labels = [str(v) for v in values]
         axis.set_xticks(range(len(values)), labels)

@@ -7,8 +7,8 @@ from typing import Any
 from raygan.service.sweeps.file import Sweep
 
 NEEDS = {
-    "optuna": "optuna", "ax": "ax-platform", "bayesopt": "bayesian-optimization", "hebo": "HEBO", "hyperopt": "hyperopt",
-    "nevergrad": "nevergrad", "zoopt": "zoopt",
+    "optuna": "optuna", "ax": "ax-platform", "bayesopt": "bayesian-optimization", "hebo": "HEBO",
+    "hyperopt": "hyperopt", "nevergrad": "nevergrad", "zoopt": "zoopt",
 }  # fmt: skip
 """What a sweep file names -> the package that it needs."""
 MODULES = {"ax-platform": "ax", "bayesian-optimization": "bayes_opt", "HEBO": "hebo"}

@@ -49,8 +49,8 @@ def table(folder: Path) -> Frame:
         step = max((info.get("steps") or {"": 0}).values())
         seconds = inherited_seconds(info) + sum((info.get("busy_seconds") or {}).values())
         rows.append({
-            "run": path.name, **shown(point), "metric": metric_of(spec, scores, run.pairs), "step": step,
-            **costs(run.config, step, seconds), "status": ended(info),
+            "run": path.name, **shown(point), "metric": metric_of(spec, scores, run.pairs),
+            "step": step, **costs(run.config, step, seconds), "status": ended(info),
         })  # fmt: skip
     there = {str(r["run"]).partition(FORKED)[0] for r in rows}
     # Missing trials are rows: a table that leaves them out looks finished.
@@ -77,8 +77,8 @@ def ended(info: dict[str, Any]) -> str:
     """How a run ended: its status, or who stopped it. One that was stopped and has gone on since is
     not stopped any more.
 
-    >>> ended({"status": "stopped", "ended_by": "scheduler"}), ended({"status": "done", "ended_by": "scheduler"})
-    ('scheduler', 'done')
+    >>> [ended({"status": status, "ended_by": "scheduler"}) for status in ("stopped", "done")]
+    ['scheduler', 'done']
     """
     by = info.get("ended_by") if info["status"] == "stopped" else None
     return str(by or info["status"])

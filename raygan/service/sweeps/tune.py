@@ -37,11 +37,12 @@ DRIVER_CPUS = 0.01
 
 
 def sweep(
-    file: Path, *, run_dir: Path = Path("runs"), resume: bool = False, address: str = "auto", max_concurrent: int | None = None,
-    samples: int | None = None, track: str | None = None,
+    file: Path, *, run_dir: Path = Path("runs"), resume: bool = False, address: str = "auto",
+    max_concurrent: int | None = None, samples: int | None = None, track: str | None = None,
 ) -> Path:  # fmt: skip
     """Run a sweep file; returns its folder. Raises ConfigError, InfeasibleError, Interrupted (go on
-    with `resume`), TrialsFailed once all have been tried. track: trackers of every trial, with commas, instead of the file's.
+    with `resume`), TrialsFailed once all have been tried. track: trackers of every trial, with
+    commas, instead of the file's.
     """
     refuse_while_loading("sweep")
     spec = read_sweep(file)
@@ -73,9 +74,9 @@ def sweep(
     if errors:
         raise TrialsFailed(
             folder,
-            f"sweep {spec.name}: {len(errors)} of its trials failed, the first: {errors[0]}. Their runs"
-            f" are in {folder / 'runs'}; `raygan sweep {file} --resume` tries them again, which"
-            " helps where a machine was at fault. The table has all others.",
+            f"sweep {spec.name}: {len(errors)} of its trials failed, the first: {errors[0]}. Their"
+            f" runs are in {folder / 'runs'}; `raygan sweep {file} --resume` tries them again,"
+            " which helps where a machine was at fault. The table has all others.",
         )
     return folder
 
@@ -171,12 +172,13 @@ def _fit(spec: Sweep, folder: Path, file: Path) -> list[str]:
         trainable,
         param_space=space,
         tune_config=tune.TuneConfig(
-            metric="metric", mode=mode, search_alg=search, scheduler=scheduler_of(spec), max_concurrent_trials=concurrent,
-            num_samples=spec.samples if search is not None else 1,
+            metric="metric", mode=mode, search_alg=search, scheduler=scheduler_of(spec),
+            max_concurrent_trials=concurrent, num_samples=spec.samples if search is not None else 1,
             trial_dirname_creator=lambda trial: str(trial.trial_id), reuse_actors=True,
         ),
         run_config=tune.RunConfig(
-            name="tune", storage_path=str(folder), verbose=0, callbacks=_callbacks(spec, stop), log_to_file=True,
+            name="tune", storage_path=str(folder), verbose=0, callbacks=_callbacks(spec, stop),
+            log_to_file=True,
         ),
     )  # fmt: skip
     with stop:

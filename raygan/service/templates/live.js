@@ -11,9 +11,15 @@ const COLUMNS = [
   ["score", (p) => p.score || ""], ["lag", (p) => number(p.lag, 0)], ["state", (p) => p.state],
 ];
 
-function number(value, digits) { return value === null || value === undefined ? "" : value.toFixed(digits); }
+function number(value, digits) {
+  return value === null || value === undefined ? "" : value.toFixed(digits);
+}
 
-function cell(kind, text) { const out = document.createElement(kind); out.textContent = text; return out; }
+function cell(kind, text) {
+  const out = document.createElement(kind);
+  out.textContent = text;
+  return out;
+}
 
 function table(seen) {
   const head = document.createElement("tr");
@@ -42,13 +48,17 @@ function tabs(seen) {
       return button;
     }));
   }
-  if (!seen.pictures.some((p) => p.key === chosen)) chosen = seen.pictures.length ? seen.pictures[0].key : null;
+  if (!seen.pictures.some((p) => p.key === chosen)) {
+    chosen = seen.pictures.length ? seen.pictures[0].key : null;
+  }
 }
 
 function picture(seen) {
   const now = seen.pictures.find((p) => p.key === chosen);
   byId("stage").hidden = !now;
-  for (const button of byId("tabs").children) button.ariaSelected = String(button.dataset.key === chosen);
+  for (const button of byId("tabs").children) {
+    button.ariaSelected = String(button.dataset.key === chosen);
+  }
   if (!now) return;
   byId("title").textContent = now.title;
   byId("caption").textContent = now.note;
@@ -60,9 +70,13 @@ function picture(seen) {
 function events(seen) {
   byId("events").replaceChildren(...seen.events.slice().reverse().map((e) => {
     const { time, step, kind, ...rest } = e;
-    const text = kind === "swap" ? e.moves.map((m) => m.player + " takes " + (m.what === "pair" ? "D and G" : m.what) + " of " + m.identity).join(", ")
-      : kind === "warning" ? e.name + ": " + e.text : Object.entries(rest).map(([k, v]) => k + " " + JSON.stringify(v)).join(", ");
-    const out = cell("li", new Date(1000 * time).toLocaleTimeString() + "  step " + step + "  " + kind + "  " + text.slice(0, 200));
+    const move = (m) => m.player + " takes " + (m.what === "pair" ? "D and G" : m.what)
+      + " of " + m.identity;
+    const text = kind === "swap" ? e.moves.map(move).join(", ")
+      : kind === "warning" ? e.name + ": " + e.text
+      : Object.entries(rest).map(([k, v]) => k + " " + JSON.stringify(v)).join(", ");
+    const out = cell("li", new Date(1000 * time).toLocaleTimeString() + "  step " + step
+      + "  " + kind + "  " + text.slice(0, 200));
     if (["death", "warning", "retire", "skip"].includes(kind)) out.className = "bad";
     return out;
   }));
@@ -75,12 +89,14 @@ function draw(seen) {
   byId("status").classList.toggle("bad", ["failed", "lost", "degraded"].includes(seen.status));
   byId("bar").style.width = (100 * seen.progress) + "%";
   byId("bar").parentElement.ariaValueNow = Math.round(100 * seen.progress);
-  const facts = [seen.strategy + ", " + seen.tempo, seen.data, "seed " + seen.seed, Math.round(seen.elapsed) + " s"];
+  const facts = [seen.strategy + ", " + seen.tempo, seen.data, "seed " + seen.seed,
+    Math.round(seen.elapsed) + " s"];
   if (seen.eta !== null) facts.push("eta " + Math.round(seen.eta) + " s");
   if (seen.swaps) facts.push(seen.swaps + " swaps");
   if (seen.deaths) facts.push(seen.deaths + " deaths");
   Object.entries(seen.warnings).forEach(([name, count]) => facts.push(name + " " + count + "x"));
-  Object.entries(seen.damaged).forEach(([name, count]) => facts.push(count + " damaged lines in " + name));
+  Object.entries(seen.damaged).forEach(
+    ([name, count]) => facts.push(count + " damaged lines in " + name));
   byId("facts").textContent = facts.join("  ·  ");
   byId("note").hidden = !seen.note && !seen.error;
   byId("note").textContent = seen.error || seen.note;

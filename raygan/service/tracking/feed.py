@@ -1,4 +1,4 @@
-"""One tracker in its thread: told each line of the run once, by what trackers.json says it knows."""
+"""One tracker in its thread: told each line of the run once, by what trackers.json says."""
 
 from __future__ import annotations
 

@@ -42,7 +42,9 @@ def band(axis: Any, curves: Mapping[str, Rows], x: str, y: str) -> None:
     axis.fill_between(
         where, first, third, color="#5f7a99", alpha=0.45, linewidth=0, label="middle half"
     )
-    axis.plot(where, middle, color="#2f4b6b", linewidth=1.4, linestyle="-.", label="median of pairs")  # fmt: skip
+    axis.plot(
+        where, middle, color="#2f4b6b", linewidth=1.4, linestyle="-.", label="median of pairs"
+    )
 
 
 def binned(at: Mapping[float, Sequence[float]]) -> tuple[list[float], list[list[float]]]:

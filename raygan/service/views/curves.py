@@ -46,9 +46,10 @@ def scores_over_time(
                     main = role_of(player, roles).main
                     wide = 2.2 if main or player == MIXTURE else 1.0
                     axis.plot(
-                        [r[x] for r in mine], [r[metric] for r in mine], color=colour(player, roles), linewidth=wide,
-                        linestyle=found.dashes(player), marker="o", markersize=2.5,
-                        label=found.told(player), zorder=3 if main else 2,
+                        [r[x] for r in mine], [r[metric] for r in mine],
+                        color=colour(player, roles), linewidth=wide, linestyle=found.dashes(player),
+                        marker="o", markersize=2.5, label=found.told(player),
+                        zorder=3 if main else 2,
                     )  # fmt: skip
                 if metric in ceiling:
                     axis.axhline(
@@ -108,8 +109,9 @@ def training_curves(run: Run, found: Standing) -> bytes:
             for player in players:
                 mine, main = [r for r in trained[player] if field in r], role_of(player, roles).main
                 axis.plot(
-                    [r["step"] for r in mine], [r[field] for r in mine], color=colour(player, roles),
-                    linewidth=1.8 if main else 0.9, linestyle=found.dashes(player), label=found.told(player),
+                    [r["step"] for r in mine], [r[field] for r in mine],
+                    color=colour(player, roles), linewidth=1.8 if main else 0.9,
+                    linestyle=found.dashes(player), label=found.told(player),
                     zorder=3 if main else 2,
                 )  # fmt: skip
             axis.set_title(TRAINING[field], fontsize=9)

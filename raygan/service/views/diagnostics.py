@@ -69,9 +69,12 @@ def verdict_histograms(run: Run, data: Samples, found: Standing) -> bytes | None
     real = data.batch(500, generator, torch.device("cpu"))
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(
-            -(-len(judges) // 4), min(4, len(judges)), figsize=(9.6, 1.9 * -(-len(judges) // 4)), squeeze=False,
+            -(-len(judges) // 4),
+            min(4, len(judges)),
+            figsize=(9.6, 1.9 * -(-len(judges) // 4)),
+            squeeze=False,
             layout="constrained",
-        )  # fmt: skip
+        )
         for axis in axes.flat[len(judges) :]:
             axis.axis("off")
         for axis, player in zip(axes.flat, judges, strict=False):
@@ -229,13 +232,20 @@ def collect(
 ) -> Sequence[tuple[str, str, bytes | None]]:
     """(title, sentence, PNG) for the report, in its order."""
     return [
-        ("GAM-II", "Share of a generator's samples that a discriminator takes for real; hatched: they have trained together.",
+        ("GAM-II",
+         "Share of a generator's samples that a discriminator takes for real; hatched: they have"
+         " trained together.",
          gam2_matrix(run)),
-        ("Does D generalise?", "Cost on training and on held-out batches, mean over the players.", generalisation(run)),
-        ("What D says", "Of real and of generated samples, at the newest checkpoint; a good pair's two histograms overlap.",
+        ("Does D generalise?", "Cost on training and on held-out batches, mean over the players.",
+         generalisation(run)),
+        ("What D says",
+         "Of real and of generated samples, at the newest checkpoint; a good pair's two histograms"
+         " overlap.",
          verdict_histograms(run, data, found)),
-        ("Latent walk", "The best single generator along single dimensions of its noise.", latent_walk(run, data)),
+        ("Latent walk", "The best single generator along single dimensions of its noise.",
+         latent_walk(run, data)),
         ("Classes", "Of the samples kept at the last step; dashed: a fair share.",
          class_histograms(show, data, run.roles) if show else None),
-        ("Generated over real", "", overlay(show, data, run.roles) if show and not data.text else None),
+        ("Generated over real", "",
+         overlay(show, data, run.roles) if show and not data.text else None),
     ]  # fmt: skip

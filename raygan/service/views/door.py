@@ -1,7 +1,8 @@
 """Who may look at a live page: whoever was given its address, from a browser that talks to this
 server and to no other.
 
-http://HOST:PORT/?token=T  --once-->  http://HOST:PORT/FOLDER/   + cookie (HttpOnly, SameSite=Strict, Path=/FOLDER/)
+http://HOST:PORT/?token=T  --once-->  http://HOST:PORT/FOLDER/
+                                      + cookie (HttpOnly, SameSite=Strict, Path=/FOLDER/)
 
 Cookies know no ports: one of Path=/ would go to every server on that host name, and two pages would
 overwrite each other's. So the page lies in a folder whose name only its reader knows, the cookie is

@@ -1,7 +1,8 @@
 """A run that goes on, as others see it: its folder where that can be seen, else a copy that its hub
 keeps up to date.
 
-with follow("runs/mine") as feed:       # or follow("mine", address): a run on the cluster, through its hub
+with follow("runs/mine") as feed:       # or follow("mine", address): through the hub of a run
+                                        # on the cluster
     feed.refresh()
     feed.run.scores(), state(feed.run)
     feed.ask({"verb": "stop"})
@@ -187,8 +188,8 @@ def _not_going_on(run: str, nowhere: str, address: str) -> str:
                 f" again in a few seconds, or at `ray job logs {job['id']}`."
             )
         return (
-            f"run {run!r} has ended ({job['status']}, exit code {job['exit_code']}, job {job['id']})."
-            f" `raygan fetch {job['id']}` brings its folder; `raygan submit -- status"
+            f"run {run!r} has ended ({job['status']}, exit code {job['exit_code']}, job"
+            f" {job['id']}). `raygan fetch {job['id']}` brings its folder; `raygan submit -- status"
             f" {job['run_dir']}/{name}` looks at it there."
         )
     return (
@@ -198,7 +199,7 @@ def _not_going_on(run: str, nowhere: str, address: str) -> str:
 
 
 def _jobs() -> list[dict[str, Any]]:
-    """Those of the cluster that was joined, newest first; [] where it does not say within seconds."""
+    """Those of the cluster that was joined, newest first; [] where it says nothing for seconds."""
     import ray
     from ray.exceptions import RayError
 

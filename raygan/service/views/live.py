@@ -52,7 +52,7 @@ class Page:
         except DataError as error:  # its pictures need the real data, the table does not
             self.data, self.note = None, f"No pictures: {error}"
 
-    # -------------------------------------------------------------------------------------------------
+    # ----------------------------------------------------------------------------------------------
     # looking
 
     async def look_for_ever(self) -> None:
@@ -83,7 +83,7 @@ class Page:
     def _samples(self) -> list[Path]:
         return list((self.feed.run.path / "samples").glob("*.npy"))
 
-    # -------------------------------------------------------------------------------------------------
+    # ----------------------------------------------------------------------------------------------
     # serving
 
     def application(self) -> web.Application:

@@ -90,13 +90,13 @@ def _seats_as_columns(
     held = np.array([[births[seats.get(p, p)] for _, seats in columns] for p in names])
     edges = [step for step, _ in columns]
     axis.pcolormesh(
-        [*edges, max(end, edges[-1] + 1)], np.arange(len(names) + 1) - 0.5, held, vmin=0, vmax=len(births),
-        cmap=ListedColormap([shade(b, names) for b in births]),
+        [*edges, max(end, edges[-1] + 1)], np.arange(len(names) + 1) - 0.5, held, vmin=0,
+        vmax=len(births), cmap=ListedColormap([shade(b, names) for b in births]),
     )  # fmt: skip
 
 
 def gam2_matrix(run: Run) -> bytes | None:
-    """The newest GAM-II matrix: bright = many samples taken for real; hatched = the two have met."""
+    """The newest GAM-II matrix: bright: many samples taken for real; hatched: the two have met."""
     files = sorted(run.path.glob("gam2-seed*.json"))
     if not files:
         return None

@@ -2,7 +2,8 @@
 run's start should not wait.
 
 pictures   64, or with classes a row a class
-points     histograms of the columns; of two columns where they lie; training grey, held out red, with the ranges that D sees
+points     histograms of the columns; of two columns where they lie; training grey,
+           held out red, with the ranges that D sees
 text       sentences
 """
 

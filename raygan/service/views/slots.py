@@ -60,8 +60,8 @@ def slot_raster(run: Run) -> bytes | None:
         )
         edges = [0, *(e["step"] for e in slots)]
         image = axis.pcolormesh(
-            edges, np.arange(len(lanes) + 1) - 0.5, np.ma.masked_invalid(ages), cmap="magma_r", vmin=0,
-            vmax=max(1.0, float(np.nanmax(ages))),
+            edges, np.arange(len(lanes) + 1) - 0.5, np.ma.masked_invalid(ages), cmap="magma_r",
+            vmin=0, vmax=max(1.0, float(np.nanmax(ages))),
         )  # fmt: skip
         crowd.lanes(axis, lanes)
         axis.set_facecolor("#dddddd")

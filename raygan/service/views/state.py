@@ -28,7 +28,8 @@ def state(run: Run) -> dict[str, Any]:
         metric = headline(score) if score else None
         step = int(row.get("step", 0))
         players.append({
-            "player": player, "main": role_of(player, roles).main, "step": step, "holds": summary.holds.get(player, player),
+            "player": player, "main": role_of(player, roles).main, "step": step,
+            "holds": summary.holds.get(player, player),
             "rate": row["steps"] / seconds if seconds else None,
             "wait": (row.get("wait_s", 0.0) + held) / (seconds + held) if seconds else None,
             "loss_d": row.get("loss_d"), "loss_g": row.get("loss_g"), "lag": row.get("lag"),
@@ -42,11 +43,13 @@ def state(run: Run) -> dict[str, Any]:
     elapsed = summary.elapsed
     mixture = scores.get("mixture")
     seen = {
-        "name": run.name, "status": status, "exit_code": info.get("exit_code"), "error": info.get("error"),
-        "strategy": label(config.strategy["name"]), "tempo": config.tempo, "data": label(config.data["name"]), "seed": config.seed,
+        "name": run.name, "status": status, "exit_code": info.get("exit_code"),
+        "error": info.get("error"), "strategy": label(config.strategy["name"]),
+        "tempo": config.tempo, "data": label(config.data["name"]), "seed": config.seed,
         "steps": config.steps, "progress": done, "elapsed": elapsed,
         "eta": elapsed * (1 - done) / done if done and status == "running" else None,
-        "players": players, "mixture": {k: v for k, v in (mixture or {}).items() if isinstance(v, float)},
+        "players": players,
+        "mixture": {k: v for k, v in (mixture or {}).items() if isinstance(v, float)},
         "swaps": summary.counts["swap"],
         "deaths": summary.counts["death"],
         "warnings": dict(sorted(summary.warnings.items())),
@@ -83,8 +86,9 @@ def state_text(seen: dict[str, Any]) -> str:
     header = ["pair", "holds", "step", "it/s", "wait", "loss D", "loss G", "score", "lag", "state"]
     rows = [
         [
-            p["player"], p["holds"], f"{p['step']}/{seen['steps']}", number(p["rate"], ".0f"), number(p["wait"], ".0%"),
-            number(p["loss_d"], ".3f"), number(p["loss_g"], ".3f"), p["score"] or "", number(p["lag"], ".0f"), p["state"],
+            p["player"], p["holds"], f"{p['step']}/{seen['steps']}", number(p["rate"], ".0f"),
+            number(p["wait"], ".0%"), number(p["loss_d"], ".3f"), number(p["loss_g"], ".3f"),
+            p["score"] or "", number(p["lag"], ".0f"), p["state"],
         ]
         for p in seen["players"]
     ]  # fmt: skip

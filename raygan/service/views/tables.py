@@ -102,8 +102,9 @@ def _life(one: Mapping[str, Any]) -> list[str]:
     )
     machine = one.get("machine") or {}
     return [
-        begun, str(one.get("step", 0)), ended, str(versions.get("raygan", "")), str(versions.get("torch", "")),
-        str(one.get("git") or "")[:7], f"{machine.get('cpus', '')} CPUs, {machine.get('processor', '')}" if machine else "",
+        begun, str(one.get("step", 0)), ended, str(versions.get("raygan", "")),
+        str(versions.get("torch", "")), str(one.get("git") or "")[:7],
+        f"{machine.get('cpus', '')} CPUs, {machine.get('processor', '')}" if machine else "",
     ]  # fmt: skip
 
 

@@ -1,7 +1,8 @@
 """What strategies share, and what a user's own one is made of.
 
 component.py     StrategyComponent: one paper
-members.py, pace.py, processes.py, costs.py     what it says by theme, each with an answer that most can keep
+members.py, pace.py, processes.py, costs.py
+                 what it says by theme, each with an answer that most can keep
 plan.py          what it decides by
 setup.py         what its players are built from
 chosen.py        the strategy of a config, and what follows from it

@@ -1,6 +1,7 @@
 """A strategy: one paper.
 
-decide(ready, progress, plan) -> [Train("pair-00", 50), Swap(...), ...]    a pure function of the history: no cluster
+decide(ready, progress, plan) -> [Train("pair-00", 50), Swap(...), ...]
+    a pure function of the history: no cluster
 
 `build` and `decide` are what a strategy has to say itself; all else has an answer that suits pairs
 which never hear of each other, by theme: `Members`, `Pace`, `Processes`, `Costs`.
@@ -37,7 +38,7 @@ class StrategyComponent(Members, Pace, Processes, Costs):
         """Orders for the players in `ready`, given what has happened."""
 
     def check(self, config: Config) -> None:
-        """Raises ConfigError where this strategy and the rest of the config contradict each other."""
+        """Raises ConfigError where this strategy and the rest of the config are at odds."""
 
     def check_setup(self, setup: Setup) -> None:
         """Raises ConfigError where the networks that the config builds contradict this strategy;
@@ -68,7 +69,7 @@ class StrategyComponent(Members, Pace, Processes, Costs):
 
     @property
     def isolated(self) -> bool:
-        """Do its pairs never hear of each other? Then they are a control group for those that do."""
+        """Do its pairs never hear of each other? A control group for those that do."""
         return False
 
     def apart(self, config: Config) -> str | None:

@@ -21,8 +21,9 @@ from raygan.strategies.batching.fits import one_at_a_time, strange, usual_penalt
 
 LEFT_TO_PAIRS = frozenset(
     {
-        "adopt", "beats", "can_undo", "discriminator_vector", "generator_vector", "go_on_with", "held", "noise", "offer",
-        "open", "own", "publication", "restore", "set_rates", "shared_samples", "undo", "update_of_d",
+        "adopt", "beats", "can_undo", "discriminator_vector", "generator_vector", "go_on_with",
+        "held", "noise", "offer", "open", "own", "publication", "restore", "set_rates",
+        "shared_samples", "undo", "update_of_d",
     }
 )  # fmt: skip
 """Methods that are called on the pair itself also in a pack; all others a pack does in its place.

@@ -1,4 +1,5 @@
-"""Can these networks and this loss be batched, with the same numbers as one by one, and is it faster?
+"""Can these networks and this loss be batched, with the same numbers as one by one,
+and is it faster?
 
 Whatever is not known for certain to compute the same is left to one pair at a time: a wrong answer
 here would be wrong science in silence.

@@ -109,7 +109,8 @@ def _logits(layer: Logits, x: Tensor, held: Stacked) -> Tensor:
 
 
 APART: dict[type[nn.Module], Callable[[Any, Tensor, Stacked], Tensor]] = {
-    nn.Linear: _linear, Fourier: _fourier, Category: _category, nn.Unflatten: _unflatten, nn.Flatten: _flatten, Logits: _logits,
+    nn.Linear: _linear, Fourier: _fourier, Category: _category,
+    nn.Unflatten: _unflatten, nn.Flatten: _flatten, Logits: _logits,
 }  # fmt: skip
 
 
@@ -140,5 +141,8 @@ def _batch_norm(layer: nn.BatchNorm2d, x: Tensor, held: Stacked) -> Tensor:
 
 
 GROUPED: dict[type[nn.Module], Callable[[Any, Tensor, Stacked], Tensor]] = {
-    nn.Conv2d: _conv, nn.ConvTranspose2d: _conv, nn.GroupNorm: _group_norm, nn.BatchNorm2d: _batch_norm,
-}  # fmt: skip
+    nn.Conv2d: _conv,
+    nn.ConvTranspose2d: _conv,
+    nn.GroupNorm: _group_norm,
+    nn.BatchNorm2d: _batch_norm,
+}

@@ -1,10 +1,12 @@
 """One network of each of several pairs as ONE batched model; each pair's tensors stay its own, as
 slices.
 
-    pair n's tensors  =  slice n of stacked ones, (pairs, *shape): whatever reads or writes a pair sees them as ever
-    Linear            ->  one batched matrix product                  a kernel for all pairs instead of one for each,
-    Conv, BatchNorm   ->  grouped by pair (layers.py)                 which is most of a small network's time
-    Adam              ->  one fused update of the stacked tensors
+    pair n's tensors  =  slice n of stacked ones, (pairs, *shape): whatever reads or writes a pair
+                         sees them as ever
+    Linear            ->  one batched matrix product         a kernel for all pairs instead of one
+    Conv, BatchNorm   ->  grouped by pair (layers.py)        for each, which is most of a small
+    Adam              ->  one fused update of the stacked    network's time
+                          tensors
 """
 
 from __future__ import annotations
@@ -194,8 +196,8 @@ class Stack:
         )
         (beta1, beta2), counts = group["betas"], [count.clone() for _ in p]
         adam(
-            p, g, m, v, [], counts, fused=True, amsgrad=False, beta1=beta1, beta2=beta2, lr=group["lr"], weight_decay=0.0,
-            eps=group["eps"], maximize=False,
+            p, g, m, v, [], counts, fused=True, amsgrad=False, beta1=beta1, beta2=beta2,
+            lr=group["lr"], weight_decay=0.0, eps=group["eps"], maximize=False,
         )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The centre: G0, which learns from what the sites say of its samples, and never holds a real one."""
+"""The centre: G0, which learns from what the sites say of its samples; it holds no real one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ class Centre(Trainer):
     """G0; its D is never trained, and read by nobody."""
 
     def __init__(
-        self, parts: Parts, settings: FederatedSettings, sites: Sequence[str], counts: Mapping[str, float]
+        self, parts: Parts, settings: FederatedSettings, sites: Sequence[str],
+        counts: Mapping[str, float]
     ) -> None:  # fmt: skip
         super().__init__(GLOBAL, parts)
         self.settings = settings
@@ -57,7 +58,7 @@ class Centre(Trainer):
         self.offer_batches(board, fresh=self.step == 0)
 
     def offer_batches(self, board: Board, fresh: bool = True) -> None:
-        """Batches for the sites' updates of D, then the one that they judge: (I_D + 1, B, *shape)."""
+        """Batches for the sites' updates of D, then the one they judge: (I_D + 1, B, *shape)."""
         noise = self.streams.at("noise", self.step)
         # after a restore: the batches were drawn already when the state was saved, and G's buffers
         # moved then

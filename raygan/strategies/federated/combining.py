@@ -3,10 +3,10 @@
     site n, for G0's batch x (B, *shape)    l_n = D_n's logits (B,), J_n = d l_n / d x (B, *shape)
     d loss / d x = sum_n (d loss / d l_n) J_n        exact, since each sample has a logit of its own
 
-odds   loss = g_loss(log sum_n pi_n exp l_n): with l_n = log p_n / q it is log sum_n pi_n p_n / q, the
-       logit of a D that has seen all shards (UA-GAN, eq. 4)
-sum    loss = sum_n pi_n g_loss(l_n): a sample on another shard's mode is right for one D and wrong for
-       all others, so that over unlike data the sum has no minimum at the data (MD-GAN)
+odds   loss = g_loss(log sum_n pi_n exp l_n): with l_n = log p_n / q it is log sum_n pi_n p_n / q,
+       the logit of a D that has seen all shards (UA-GAN, eq. 4)
+sum    loss = sum_n pi_n g_loss(l_n): a sample on another shard's mode is right for one D and wrong
+       for all others, so that over unlike data the sum has no minimum at the data (MD-GAN)
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ class Word:
 
 
 def agreement(x: Tensor, word: Word) -> float:
-    """How well a site's gradients tell the differences of its own logits between neighbours in x (B,
-    *shape): a correlation, near 1 for the gradients of a function, near 0 for noise.
+    """How well a site's gradients tell the differences of its own logits between neighbours in x
+    (B, *shape): a correlation, near 1 for the gradients of a function, near 0 for noise.
 
     l(b) - l(a) = (J(a) + J(b)) / 2 . (b - a) + what bends (the trapezoidal rule)
     """

@@ -1,5 +1,5 @@
-"""Settings of federated training, apart from its strategy: the players know these, the strategy knows
-the players.
+"""Settings of federated training, apart from its strategy: the players know these,
+the strategy knows the players.
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ class FederatedSettings(StrategyComponent):
         """A sum over unlike data."""
         if self.combine == "odds" or plan.unlike is None:
             return []
-        return [("W111 sum-over-unlike-data", f"combine = sum, and each site has other data (data.partition = {plan.unlike}): "
+        return [("W111 sum-over-unlike-data",
+                 f"combine = sum, and each site has other data (data.partition = {plan.unlike}): "
                  "what is right for one is wrong for all others. Use combine odds")]  # fmt: skip
 
     def shortened(self, steps: int) -> FederatedSettings:

@@ -1,16 +1,17 @@
 """One generator from data that may not leave their workers (UA-GAN: Qu et al., ICLR 2021; MD-GAN:
 Hardy, Le Merrer, Sericola, 2019).
 
-    centre  --batches of G0's samples-->                 site n: I_D updates of D_n on its shard against them
+    centre  --batches of G0's samples-->    site n: I_D updates of D_n on its shard against them
             <--D_n's logits, and their gradients by the samples (B x (1 + numbers of a sample))--
-    G0 minimises  g_loss(log sum_n pi_n exp l_n(x))      combining.py;  pi_n: the shard's share of all samples
+    G0 minimises  g_loss(log sum_n pi_n exp l_n(x))    combining.py;  pi_n: the shard's share of all
+                                                       samples
 
 No real sample, and no network, leaves a site (with `swap_every` its D, to another site). SGAN's
-messengers are copies of locals' discriminators; here a site's D is the messenger, beside its data for
-ever: copied anew it would forget what it knows of G0.
+messengers are copies of locals' discriminators; here a site's D is the messenger, beside its data
+for ever: copied anew it would forget what it knows of G0.
 
-lockstep: a site's step i uses G0's batches i, the centre's step i uses answers i + 1 of all sites, bit
-for bit the same everywhere. A site that dies takes all back to the last checkpoint, or
+lockstep: a site's step i uses G0's batches i, the centre's step i uses answers i + 1 of all sites,
+bit for bit the same everywhere. A site that dies takes all back to the last checkpoint, or
 (`failures.death without`) is left out from there on, the others' shares counting for more.
 """
 
@@ -89,7 +90,7 @@ class Federated(FederatedSettings):
         return costs.traffic(self, setup)
 
     def decide(self, ready: Sequence[str], progress: Progress, plan: Plan) -> list[Order]:
-        """Sites and centre in turn, a step each; where discriminators are due, a swap in between."""
+        """Sites and centre in turn, a step each; where discriminators are due, a swap between."""
         done, at = progress.done, progress.done[GLOBAL]
         sites = sorted(p for p in done if p != GLOBAL)
         if self.meets(at, plan) and any(progress.swapped.get(p, 0) < at for p in sites):

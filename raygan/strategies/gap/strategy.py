@@ -1,11 +1,12 @@
 """GAP: pairs swap discriminators (Im, Ma, Kim, Taylor, 2016, Algorithm 1).
 
-    while t < T                                                       (Algorithm 1)
-        update M_i = (G_i, D_i) for all i                             gan/pair.py
+    while t < T                                                  (Algorithm 1)
+        update M_i = (G_i, D_i) for all i                        gan/pair.py
         if t % K == 0
-            randomly select N/2 couples without replacement           couples.py: matching
-            swap D_i and D_j (G_i and G_j)                            Swap -> matchmaker, one journal record
-    select the best GAN by GAM                                        metrics/gam.py
+            randomly select N/2 couples without replacement      couples.py: matching
+            swap D_i and D_j (G_i and G_j)                       Swap -> matchmaker, one journal
+                                                                 record
+    select the best GAN by GAM                                   metrics/gam.py
 
 lockstep: all pairs meet at every K-th update. async: two pairs that have both done K updates since
 their last swap are matched as soon as both are ready (ready.py); a pair that has waited `max_wait`
@@ -144,7 +145,7 @@ class Gap(StrategyComponent):
             update={"swap_every": max(1, steps // 5), "unit": "updates", "swap_warmup": 0}
         )
 
-    # ------------------------------------------------------------------------------------------------
+    # ----------------------------------------------------------------------------------------------
     # decisions
 
     def points(self, plan: Plan) -> Points:

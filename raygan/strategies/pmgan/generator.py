@@ -66,11 +66,11 @@ class Generator(Pair):
         """The step at which it began, or came back."""
         self.lead = Lead(settings.max_lag)
         self.unanswered = 0.0
-        """async: seconds that it has waited since the judge's last answer; not those in which it had
-        nothing to do.
+        """async: seconds that it has waited since the judge's last answer;
+        not those in which it had nothing to do.
         """
 
-    # -------------------------------------------------------------------------------------------------
+    # ----------------------------------------------------------------------------------------------
     # the slot
 
     def open(self, board: Board) -> None:
@@ -123,7 +123,7 @@ class Generator(Pair):
         words = halve(finite(self.name, self.step, frozen), self.settings.publish)
         board.publish(write_slot(self.name, self.step, words, loss))
 
-    # -------------------------------------------------------------------------------------------------
+    # ----------------------------------------------------------------------------------------------
     # training
 
     def train(self, steps: int, board: Board) -> Report:

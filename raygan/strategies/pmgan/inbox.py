@@ -1,4 +1,4 @@
-"""What the judge has of its generators: who they are, the newest slot of each, which it has used."""
+"""What the judge has of its generators: who they are, the newest slots, which it has used."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ class Inbox:
         """The members as they are now. One that has left and come back in between counts as new:
         its steps may have gone back.
         """
-        # each change by itself, not the last one alone: only so is a leave seen that a return undoes
+        # each change by itself, not the last one alone:
+        # only so is a leave seen that a return undoes
         while self.changes:
             self.members = self.changes.popleft()
             self.used = {g: self.used.get(g, -1) for g in self.members}

@@ -40,7 +40,7 @@ PATIENCE_S = 2.0
 
 
 class Judge(Trainer):
-    """D, fed by the mixture of all slots, and the K-way classifier C; computes beta for everybody."""
+    """D, fed by the mixture of all slots, and the K-way classifier C; computes everybody's beta."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class Judge(Trainer):
         """Its step is the slowest generator's: its own work is counted by its updates."""
         return self.updates
 
-    # -------------------------------------------------------------------------------------------------
+    # ----------------------------------------------------------------------------------------------
     # training
 
     def open(self, board: Board) -> None:
@@ -173,7 +173,7 @@ class Judge(Trainer):
             **{f"j_c/{g}": float(v) for g, v in zip(slots, j_c, strict=True)},
         }  # fmt: skip
 
-    # --------------------------------------------------------------------------------------------------
+    # ----------------------------------------------------------------------------------------------
     # answers
 
     def set_members(self, generators: Sequence[str]) -> None:
@@ -217,7 +217,7 @@ class Judge(Trainer):
             }
             board.publish(Publication(f"{JUDGE}/{g}", version, arrays))
 
-    # --------------------------------------------------------------------------------------------------
+    # ----------------------------------------------------------------------------------------------
     # state
 
     def state(self) -> State:

@@ -83,8 +83,8 @@ class PmganSettings(StrategyComponent):
         20,
         ge=0,
         description=(
-            "async: steps that a generator may be ahead of the judge's updates; with all_fresh, less"
-            " than max_ahead."
+            "async: steps that a generator may be ahead of the judge's updates; with all_fresh,"
+            " less than max_ahead."
         ),
     )
 

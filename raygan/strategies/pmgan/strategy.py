@@ -1,19 +1,19 @@
 """PMGAN: K generators share one discriminator D and one K-way classifier C (Xiao, Rajasekaran,
 2019, section 3).
 
-    generator k --slot k: samples, version, checksum--> judge: D step on the mixture, C step, beta_k       (Fig. 1)
-                <--D and C (or d loss / d samples), beta_k--                                               (eq. 2-4)
+    generator k --slot k: samples, version, checksum--> judge: D step on the mixture,
+                                                        C step, beta_k          (Fig. 1)
+                <--D and C (or d loss / d samples), beta_k--                    (eq. 2-4)
     G_k minimises  g_loss(D(x)) + beta_k CE(C(x), k)
 
 The K slots are the board's shelves `gen-03/slot`: each holds one frozen object, replaced as a whole
 by the next.
 
 lockstep: the judge's step i uses slot version i of every generator, then every generator's step i
-uses the judge's version
-          i + 1. Bit for bit the same everywhere.
-async:    a generator takes the newest D, C and beta that have reached it, and waits for newer ones only where it is `max_lag`
-          steps ahead of the judge's updates; the judge steps whenever slots are fresh. Every lag is
-          reported, and every wait.
+          uses the judge's version i + 1. Bit for bit the same everywhere.
+async:    a generator takes the newest D, C and beta that have reached it, and waits for newer ones
+          only where it is `max_lag` steps ahead of the judge's updates; the judge steps whenever
+          slots are fresh. Every lag is reported, and every wait.
 """
 
 from __future__ import annotations
@@ -97,8 +97,8 @@ class Pmgan(PmganSettings):
                 )
         if config.pace == "async" and not self.max_lag:
             raise ConfigError(
-                "strategy.pmgan.max_lag = 0: no generator would be ahead of the judge's answers. Use"
-                " --max-ahead 0 (lockstep, bit for bit)."
+                "strategy.pmgan.max_lag = 0: no generator would be ahead of the judge's answers."
+                " Use --max-ahead 0 (lockstep, bit for bit)."
             )
         # by the highest number, not by how many there are: a number that has left is never given
         # again

@@ -3,9 +3,9 @@
 
     each pair draws its shares of lr_g, lr_d, the penalties' weights, betas    exploring.py
     every `exploit_every` steps all meet (lockstep):
-        rank by distance to held-out data, without labels                      member.py, metrics/nearness.py
-        the worst `exploit_share` take networks, optimizers                    Swap of whole pairs -> matchmaker,
-            and settings of the best, and explore                              one journal record, settings in it
+        rank by distance to held-out data, without labels    member.py, metrics/nearness.py
+        the worst `exploit_share` take networks, optimizers  Swap of whole pairs -> matchmaker,
+            and settings of the best, and explore            one journal record, settings in it
 
 Who takes whose, and with which settings it goes on, is decided here from what the members said of
 themselves; the journal has it. Data order, prior and noise stay with the pair.
@@ -193,8 +193,8 @@ class Population(StrategyComponent):
 def takers(
     own: Mapping[str, Mapping[str, float]], players: Sequence[str], count: int
 ) -> dict[str, str]:
-    """player -> whose pair it takes: the `count` worst by distance those of the `count` best; nobody
-    takes from one that has none. One without is worst.
+    """player -> whose pair it takes: the `count` worst by distance those of the `count` best;
+    nobody takes from one that has none. One without is worst.
 
     >>> takers({"a": {"distance": 0.1}, "b": {"distance": 0.3}, "c": {}}, ["a", "b", "c"], 1)
     {'a': 'a', 'b': 'b', 'c': 'a'}

@@ -1,7 +1,8 @@
 """Opponents in other processes (`messenger_shards`): G0 and D0 go out, gradients come back.
 
     global pair  --Task: G0, D0, weights-->  deputy: messengers' updates against G0 (lines 15-21)
-                 <--Answer: d loss/d G0's batch, d loss/d D0--    summed by the global pair (lines 22-31)
+                 <--Answer: d loss/d G0's batch, d loss/d D0--  summed by the global pair
+                                                                (lines 22-31)
 
 G0's batch itself never travels: a deputy makes it anew from G0 and the stream of its z.
 """
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Task:
-    """One iteration, for a deputy: where the global pair stands, and how much each opponent counts."""
+    """An iteration, for a deputy: where the global pair stands, how much each opponent counts."""
 
     step: int
     turn: int

@@ -1,9 +1,9 @@
 """SGAN's global pair: Algorithm 1, lines 14 to 31. When it trains is `strategy.py`'s to say.
 
-opposition           all opponents, here and with deputies: copies, versions          opposition.py
-messengers           the copies D_msg[n] of this process                              messengers.py
-generators           the copies of G_n, or their samples, of this process             local_generators.py
-payoffs              how much each opponent counts                                    payoffs.py
+opposition    all opponents, here and with deputies: copies, versions    opposition.py
+messengers    the copies D_msg[n] of this process                        messengers.py
+generators    the copies of G_n, or their samples, of this process       local_generators.py
+payoffs       how much each opponent counts                              payoffs.py
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class GlobalPair(Trainer):
     """The supervisor: trains G0 against messengers, and D0 against the locals' generators."""
 
     def __init__(
-        self, parts: Parts, settings: SganSettings, locals_: Sequence[str], tempo: Tempo, sharing: Sharing,
-        deputies: Sequence[Deputy] = (),
+        self, parts: Parts, settings: SganSettings, locals_: Sequence[str], tempo: Tempo,
+        sharing: Sharing, deputies: Sequence[Deputy] = (),
     ) -> None:  # fmt: skip
         super().__init__(GLOBAL, parts)
         self.settings = settings
@@ -163,7 +163,8 @@ class GlobalPair(Trainer):
         return self.opposition.ask(task, board)
 
     def step_g(
-        self, fake: Tensor, total: Tensor, losses: dict[str, float], answers: Sequence[Answer], shares: Mapping[str, float]
+        self, fake: Tensor, total: Tensor, losses: dict[str, float], answers: Sequence[Answer],
+        shares: Mapping[str, float]
     ) -> float:  # fmt: skip
         """Lines 22-26: one step of G0 on the gradient summed over the messengers; the weighted mean
         of its losses.
@@ -198,7 +199,7 @@ class GlobalPair(Trainer):
             self.loss.after_d_step(self.d)
         return value
 
-    # --------------------------------------------------------------------------------------------------
+    # ----------------------------------------------------------------------------------------------
     # state
 
     def state(self) -> State:

@@ -47,7 +47,8 @@ class LocalGenerators:
         # here and nowhere after: deputies' gradients are added to what this leaves
         zero_grad(pair.opt_d)
         self.update = self.update + 1 if again else 0
-        # held from one update of an iteration to the next: asked for anew, a stream would begin anew
+        # held from one update of an iteration to the next: asked for anew,
+        # a stream would begin anew
         if not again:
             self.draws = {o.name: draws(pair, f"d/{o.name}") for o in known}
         if (batch := self.opponents.at_once()) is not None:

@@ -1,7 +1,7 @@
 """The opponents of SGAN's global pair in one process: a messenger (copy of D_n) and G_n of each
 local, and what was published of them.
 
-    board --between, newest--> keep --due--> refresh: D_msg[n] = copy(D_n), G_n likewise     (line 14)
+    board --between, newest--> keep --due--> refresh: D_msg[n] = copy(D_n), G_n likewise   (line 14)
 
 `messengers.py` and `local_generators.py` train with them.
 """

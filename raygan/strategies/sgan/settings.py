@@ -1,4 +1,4 @@
-"""SGAN's settings, apart from its strategy: the players know these, the strategy knows the players."""
+"""SGAN's settings, apart from its strategy: players know these, the strategy knows the players."""
 
 from __future__ import annotations
 

@@ -1,19 +1,22 @@
 """SGAN: a global pair (G0, D0) learns from N independent local pairs (Chavdarova and Fleuret, 2018,
 Algorithm 1).
 
-    for i in 1 .. I                                                              (line)
-        each local n: I_D updates of D_n, one of G_n, alone                       4-13    gan/pair.py
-        D_msg[n] = copy(D_n)                                                      14      opponents.py: Opponent.refresh
-        each messenger: I_D updates against G0                                    15-21   messengers.py: Messengers.train
-        G0: one step on the gradient summed over the N messengers                 22-26   Messengers.judge, GlobalPair.step_g
-        D0: one step on the gradient summed over the N local generators           27-31   LocalGenerators.judge, GlobalPair.step_d
+    for i in 1 .. I                                         (line)
+        each local n: I_D updates of D_n, one of G_n, alone  4-13   gan/pair.py
+        D_msg[n] = copy(D_n)                                 14     opponents.py: Opponent.refresh
+        each messenger: I_D updates against G0               15-21  messengers.py: Messengers.train
+        G0: one step on the gradient summed over the         22-26  Messengers.judge,
+            N messengers                                            GlobalPair.step_g
+        D0: one step on the gradient summed over the         27-31  LocalGenerators.judge,
+            N local generators                                      GlobalPair.step_d
 
 The locals never get an output or a gradient of the global pair: the supervisor works on copies of
 D_n and of G_n (or on samples that G_n published), with random streams of its own.
 
 lockstep: global iteration i uses exactly version i of each local; locals run ahead by at most
-`max_lead` steps.
-async:    the newest versions; none is used once it is more than `max_lag` steps behind its publisher.
+          `max_lead` steps.
+async:    the newest versions; none is used once it is more than `max_lag` steps behind its
+          publisher.
 
 As printed, messengers live one iteration, cannot follow G0, and G0 runs into few modes; in the
 presets they live longer, which was measured to work (`messenger_lifetime` 5 to 500;

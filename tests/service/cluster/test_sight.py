@@ -70,13 +70,16 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ([["one\ntwo\n", "three\n"]], [DONE]),
         ([["one\nt", BROKEN], ["one\n", "two\nthree\n"]], [RUNNING, DONE]),
-        ([[BROKEN], [ClientConnectionError()], ["one\n"], ["one\ntwo\nthree\n"]], [RUNNING, REFUSED, RUNNING, RUNNING, DONE]),
+        (
+            [[BROKEN], [ClientConnectionError()], ["one\n"], ["one\ntwo\nthree\n"]],
+            [RUNNING, REFUSED, RUNNING, RUNNING, DONE],
+        ),
         ([["one\n", BROKEN], ["one\ntwo\n", "three\n"]], [DONE]),
         ([["one\n"], ["one\ntwo\nthree\n"]], [*[REFUSED] * 99, RUNNING, DONE]),
         ([["one\ntwo\nthree\n", BROKEN]], [RUNNING, DONE]),
     ],
     ids=["as it is", "broken", "away", "ended meanwhile", "closed in good order", "breaks always"],
-)  # fmt: skip
+)
 def test_a_log_is_shown_once_and_whole_whatever_breaks(
     logs: list[list[str | Exception]], answers: list[Any]
 ) -> None:
@@ -89,8 +92,10 @@ def test_a_log_is_shown_once_and_whole_whatever_breaks(
 @pytest.mark.parametrize(
     ("error", "gone", "text"),
     [
-        (REFUSED, False, "cannot see the job any more (nobody answers); it may go on: `raygan runs"),
-        (RuntimeError("Request failed with status code 503: x."), False, "cannot see the job any more"),
+        (REFUSED, False,
+         "cannot see the job any more (nobody answers); it may go on: `raygan runs"),
+        (RuntimeError("Request failed with status code 503: x."), False,
+         "cannot see the job any more"),
         (ANOTHER, True, "the cluster does not know it any more"),
     ],
 )  # fmt: skip

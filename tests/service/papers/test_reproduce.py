@@ -72,7 +72,9 @@ TINY = {
 
 
 def both(runs: Mapping[str, Run]) -> tuple[float, float]:
-    return tuple(claims.mean_over_pairs(runs[a], "high_quality") for a in ("a", "b"))  # type: ignore[return-value]
+    return tuple(  # type: ignore[return-value]
+        claims.mean_over_pairs(runs[a], "high_quality") for a in ("a", "b")
+    )
 
 
 @pytest.fixture

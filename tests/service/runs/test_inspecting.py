@@ -219,8 +219,8 @@ def test_scores_of_data_that_have_changed_say_so(tmp_path: Path) -> None:
 
     np.savez(tmp_path / "a.npz", x=RNG.normal(size=(300, 2)))
     flags = {
-        "data": f"npz:{tmp_path / 'a.npz'}", "strategy": "independent", "num_pairs": 1, "steps": 2, "network": "mlp",
-        "network.hidden": 8, "evaluation.samples": 1500,
+        "data": f"npz:{tmp_path / 'a.npz'}", "strategy": "independent", "num_pairs": 1, "steps": 2,
+        "network": "mlp", "network.hidden": 8, "evaluation.samples": 1500,
     }  # fmt: skip
     runs = [
         train(resolve(flags={**flags, "seed": s}), run_dir=tmp_path, name=f"r{s}", inline=True)

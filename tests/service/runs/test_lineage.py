@@ -94,8 +94,10 @@ def test_another_player_is_no_pair_but_takes_along_whom_it_met() -> None:
 
 
 def test_a_fork_of_judged_generators_has_met_whom_its_source_had() -> None:
-    origins = [{"kind": "origin", "player": p, "generator": g, "discriminator": d}
-               for p, g, d in (("pair-00", ["old/x"], []), ("judge", [], ["old/x", "old/y"]))]  # fmt: skip
+    origins = [
+        {"kind": "origin", "player": p, "generator": g, "discriminator": d}
+        for p, g, d in (("pair-00", ["old/x"], []), ("judge", [], ["old/x", "old/y"]))
+    ]
     found = replay("run", {**PAIRS, "judge": JUDGE}, origins, {})
     assert found.discriminators["judge"] == {"old/x", "old/y", "run/pair-00", "run/pair-01"}
 

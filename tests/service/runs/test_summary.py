@@ -96,11 +96,14 @@ def index_of(raw: bytes) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     "spoil",
     [
-        cut_short, another_log, gone, index_of(b""), index_of(b"[]"), index_of(b"[" * 100_000), index_of(b"\xff{"),
-        index_with(format=2), index_with(rows=[{"kind": "train"}]), index_with(rows=7), index_with(recent=[[]]),
-        index_with(counts={"swap": "many"}), index_with(holds=[1]), index_with(elapsed=None), index_with(marks=[]),
-        index_with(marks=[{"end": "0", "before": "", "damaged": 0}] * 2), index_with(marks=[{"end": -5}] * 2),
-        index_with(marks=[{"end": 10**15, "before": None, "damaged": 0}] * 2), index_with(marks=None),
+        cut_short, another_log, gone, index_of(b""), index_of(b"[]"), index_of(b"[" * 100_000),
+        index_of(b"\xff{"), index_with(format=2), index_with(rows=[{"kind": "train"}]),
+        index_with(rows=7), index_with(recent=[[]]), index_with(counts={"swap": "many"}),
+        index_with(holds=[1]), index_with(elapsed=None), index_with(marks=[]),
+        index_with(marks=[{"end": "0", "before": "", "damaged": 0}] * 2),
+        index_with(marks=[{"end": -5}] * 2),
+        index_with(marks=[{"end": 10**15, "before": None, "damaged": 0}] * 2),
+        index_with(marks=None),
     ],
 )  # fmt: skip
 def test_an_index_that_does_not_fit_or_is_damaged_counts_as_none(

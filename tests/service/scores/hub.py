@@ -1,4 +1,4 @@
-"""A stub of the Hub's API, as huggingface_hub speaks it: repositories in memory, files in commits."""
+"""A stub of the Hub's API, as huggingface_hub speaks it: repositories in memory, with commits."""
 
 from __future__ import annotations
 
@@ -73,8 +73,10 @@ class Answer(BaseHTTPRequestHandler):
         found = re.fullmatch(r"/api/models/([^/]+/[^/]+)/(preupload|commit)/main", self.path)
         assert found is not None, self.path
         if found[2] == "preupload":
-            files = [{"path": f["path"], "uploadMode": "regular", "shouldIgnore": False, "oid": None}
-                     for f in json.loads(body)["files"]]  # fmt: skip
+            files = [
+                {"path": f["path"], "uploadMode": "regular", "shouldIgnore": False, "oid": None}
+                for f in json.loads(body)["files"]
+            ]
             return self._json({"files": files})
         for line in body.splitlines():
             part = json.loads(line)
@@ -113,8 +115,9 @@ class Answer(BaseHTTPRequestHandler):
                 for p, raw in files.items()
             ])  # fmt: skip
         siblings = [{"rfilename": path} for path in files]
-        return self._json({"id": repo, "modelId": repo, "sha": self.server.sha(repo), "siblings": siblings,
-                           "private": False, "tags": [], "downloads": 0, "likes": 0})  # fmt: skip
+        return self._json({"id": repo, "modelId": repo, "sha": self.server.sha(repo),
+                           "siblings": siblings, "private": False, "tags": [], "downloads": 0,
+                           "likes": 0})  # fmt: skip
 
 
 @contextmanager

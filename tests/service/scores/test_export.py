@@ -76,7 +76,11 @@ def test_an_export_gives_the_runs_own_samples_without_ray(
     out = export(run, which, tmp_path / "model")
     expected = run.generator(which).sample(9, seed=3)
     assert np.array_equal(load_exported(out).sample(9, seed=3), expected)
-    code = f"import sys; from raygan.service.scores.export import load_exported; x = load_exported({str(out)!r}).sample(9, seed=3); print(x.tolist()); assert 'ray' not in sys.modules"  # noqa: E501
+    code = (
+        "import sys; from raygan.service.scores.export import load_exported;"
+        f" x = load_exported({str(out)!r}).sample(9, seed=3);"
+        " print(x.tolist()); assert 'ray' not in sys.modules"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert np.allclose(json.loads(done.stdout), expected, atol=1e-6)

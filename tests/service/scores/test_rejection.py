@@ -53,7 +53,8 @@ def test_what_lies_between_modes_is_rejected_and_the_modes_keep_their_shape(
     data = mixture_samples("two", MODES, 5000, 500, 0)
     torch.manual_seed(0)
     d = nn.Sequential(
-        nn.Linear(2, 64), nn.LeakyReLU(), nn.Linear(64, 64), nn.LeakyReLU(), nn.Linear(64, 1), nn.Flatten(0)
+        nn.Linear(2, 64), nn.LeakyReLU(), nn.Linear(64, 64), nn.LeakyReLU(), nn.Linear(64, 1),
+        nn.Flatten(0)
     )  # fmt: skip
     config = Config(pair={"lr_d": 0.02}, num_pairs=1, steps=1200)
     judge = calibrated(d, bridged(), data, config, "pair-00")

@@ -1,5 +1,5 @@
-"""`raygan serve` as a process: its routes, many clients at once, a checkpoint that comes in between,
-and its end.
+"""`raygan serve` as a process: its routes, many clients at once,
+a checkpoint that comes in between, and its end.
 """
 
 import io
@@ -38,8 +38,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Run, str]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "raygan.cli", "serve", str(run.path), "--port", str(port), "--every", "1",
-               "--address", "local"]  # fmt: skip
+    command = [sys.executable, "-m", "raygan.cli", "serve", str(run.path), "--port", str(port),
+               "--every", "1", "--address", "local"]  # fmt: skip
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     line = process.stdout.readline()  # it comes with the first answer, or is "" at the end

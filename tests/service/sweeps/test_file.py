@@ -40,9 +40,11 @@ from raygan.service.training import train
 ROOT = Path(__file__).parents[3]
 FILES = sorted((ROOT / "tune").glob("*.yaml"))
 SMALL: dict[str, Any] = {
-    "steps": 30, "batch_size": 16, "round_steps": 10, "network": {"name": "mlp", "hidden": 16, "z_dim": 2}, "num_pairs": 2,
-    "data": {"name": "ring", "modes": 8, "train": 400, "held_out": 1600}, "evaluation": {"every_steps": 10, "samples": 1600},
-    "checkpoint": {"every_steps": 10}, "resources": {"spares": 0, "hub": False},
+    "steps": 30, "batch_size": 16, "round_steps": 10,
+    "network": {"name": "mlp", "hidden": 16, "z_dim": 2}, "num_pairs": 2,
+    "data": {"name": "ring", "modes": 8, "train": 400, "held_out": 1600},
+    "evaluation": {"every_steps": 10, "samples": 1600}, "checkpoint": {"every_steps": 10},
+    "resources": {"spares": 0, "hub": False},
 }  # fmt: skip
 
 
@@ -58,7 +60,7 @@ def write(path: Path, **values: Any) -> Path:
     return path
 
 
-# -------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # the files
 
 
@@ -252,7 +254,7 @@ def test_a_metric_may_be_of_one_or_of_all() -> None:
     assert metric_of(sweep.model_copy(update={"metric": "mixture.modes"}), scores, []) == 7.0
 
 
-# -------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # the report
 
 
@@ -347,7 +349,7 @@ def test_a_dry_run_refuses_what_the_run_refuses(
         assert complaint in capsys.readouterr().err
 
 
-# --------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # PBT's step
 
 
@@ -405,9 +407,9 @@ def test_what_a_fork_was_before_stays_known(tmp_path: Path) -> None:
     )
     info = Run.load(runs / "third").info
     assert info["forked"]["step"] == 10, "the newest, where that step was not kept; and it says so"
-    assert [(b["run"], b["until"], b["point"]["pair.lr_g"]) for b in info["forked"]["schedule"]] == [
-        ("first", 10, 0.5), ("second", 10, 0.25),
-    ]  # fmt: skip
+    assert [
+        (b["run"], b["until"], b["point"]["pair.lr_g"]) for b in info["forked"]["schedule"]
+    ] == [("first", 10, 0.5), ("second", 10, 0.25)]
     best = {"pair.lr_g": 0.125, "seed": 0}
     write_point(runs / "third", best)
     resume_run(runs / "third")
@@ -434,7 +436,7 @@ def load_step(path: Path) -> int:
     return checkpoint.step
 
 
-# ------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # on Ray Tune
 
 
@@ -444,7 +446,8 @@ def test_trials_are_normal_runs_and_a_cut_off_sweep_goes_on(tmp_path: Path) -> N
     """SIGTERM in the middle: exit code 143; --resume runs what is missing, resumes what was cut,
     and leaves what is done.
     """
-    file = write(tmp_path / "s.yaml", settings={**SMALL, "steps": 400, "evaluation": {"every_steps": 50, "samples": 1600}},
+    file = write(tmp_path / "s.yaml", settings={**SMALL, "steps": 400,
+                                                "evaluation": {"every_steps": 50, "samples": 1600}},
                  space={"seed": [0, 1, 2]}, max_concurrent=1)  # fmt: skip
     command = [
         sys.executable,
@@ -528,10 +531,13 @@ def test_schedules_and_searches(kind: str, ray_session: None, tmp_path: Path) ->
     }  # 8 modes, or 0
     settings = {**SMALL, **learning} if kind in ("asha", "pbt") else {**SMALL, "steps": 40}
     values: dict[str, Any] = {
-        "asha": {"scheduler": "asha", "space": {"pair.lr_g": [3e-3, 1e-6, 2e-6, 3e-6]}, "max_concurrent": 1},
-        "pbt": {"scheduler": "pbt", "perturb": ["pair.lr_g", "strategy.swap_every"], "max_concurrent": 2,
+        "asha": {"scheduler": "asha", "space": {"pair.lr_g": [3e-3, 1e-6, 2e-6, 3e-6]},
+                 "max_concurrent": 1},
+        "pbt": {"scheduler": "pbt", "perturb": ["pair.lr_g", "strategy.swap_every"],
+                "max_concurrent": 2,
                 "space": {"pair.lr_g": [3e-3, 1e-6], "strategy.swap_every": [5, 10]}},
-        "optuna": {"search": "optuna", "samples": 3, "space": {"pair.lr_g": {"log_uniform": [1e-4, 1e-2]}, "num_pairs": [2, 3]}},
+        "optuna": {"search": "optuna", "samples": 3,
+                   "space": {"pair.lr_g": {"log_uniform": [1e-4, 1e-2]}, "num_pairs": [2, 3]}},
         "budget": {"budget": {"megabytes": 0.02}, "space": {"strategy.swap_every": [5, 10]}},
     }[kind]  # fmt: skip
     metric = "mixture.modes" if kind in ("asha", "pbt") else "mixture.log_likelihood"
@@ -569,8 +575,9 @@ def test_schedules_and_searches(kind: str, ray_session: None, tmp_path: Path) ->
 def test_the_environment_is_not_needed(tmp_path: Path) -> None:
     """--dry-run lists the runs and starts nothing."""
     done = subprocess.run(
-        [sys.executable, "-m", "raygan.cli", "sweep", str(write(tmp_path / "s.yaml")), "--dry-run"], capture_output=True, text=True,
-        cwd=tmp_path, env={**os.environ, "RAY_ADDRESS": "127.0.0.1:9"}, check=False,
+        [sys.executable, "-m", "raygan.cli", "sweep", str(write(tmp_path / "s.yaml")), "--dry-run"],
+        capture_output=True, text=True, cwd=tmp_path,
+        env={**os.environ, "RAY_ADDRESS": "127.0.0.1:9"}, check=False,
     )  # fmt: skip
     assert done.stdout.splitlines()[:3] == ["seed-0", "seed-1", "2 runs of 30 steps"]
     assert done.returncode == 0
@@ -594,7 +601,8 @@ NETWORK = """
 from torch import nn
 class N:
     def generator(self, shape, z_dim): return nn.Linear(z_dim, *shape)
-    def discriminator(self, shape, outputs=1): return nn.Sequential(nn.Linear(*shape, 1), nn.Flatten(0))
+    def discriminator(self, shape, outputs=1):
+        return nn.Sequential(nn.Linear(*shape, 1), nn.Flatten(0))
 """
 
 
@@ -627,9 +635,12 @@ class N:
 def test_a_sweep_goes_on_as_it_began(change: dict[str, Any], told: str, tmp_path: Path) -> None:
     """Else some of its trials would be of one network, some of another, under one name."""
     values = {
-        "name": "s", "preset": "ring8-gap", "space": {"seed": [0, 1]}, "metric": "mixture.high_quality",
+        "name": "s",
+        "preset": "ring8-gap",
+        "space": {"seed": [0, 1]},
+        "metric": "mixture.high_quality",
         "settings": {"num_pairs": 2, "network": "./one.py:N"},
-    }  # fmt: skip
+    }
 
     def read(values: dict[str, Any]) -> Sweep:
         (tmp_path / "s.yaml").write_text(yaml.safe_dump(values))

@@ -1,4 +1,4 @@
-"""What a tracker has kept, read back by its own library, or out of its file where it has no reader."""
+"""What a tracker has kept, read by its own library, or from its file where it has no reader."""
 
 from __future__ import annotations
 

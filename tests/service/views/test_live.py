@@ -22,9 +22,10 @@ from raygan.service.views.live import Page
 from tests.browser import Browser
 
 FLAGS = {
-    "steps": 60, "num_pairs": 3, "batch_size": 16, "round_steps": 10, "data": {"name": "ring", "modes": 8},
-    "network": {"name": "mlp", "hidden": 16, "z_dim": 2}, "strategy": {"name": "gap", "swap_every": 10},
-    "evaluation.every_steps": 20, "evaluation.samples": 1600,
+    "steps": 60, "num_pairs": 3, "batch_size": 16, "round_steps": 10,
+    "data": {"name": "ring", "modes": 8}, "network": {"name": "mlp", "hidden": 16, "z_dim": 2},
+    "strategy": {"name": "gap", "swap_every": 10}, "evaluation.every_steps": 20,
+    "evaluation.samples": 1600,
 }  # fmt: skip
 PATIENCE_S = 120.0
 """These tests have the lowest priority, beside others that take all cores."""
@@ -168,7 +169,8 @@ def test_the_page_moves_while_the_run_does(tmp_path: Path) -> None:
         while not (tmp_path / "moves/metrics.jsonl").exists():
             assert training.poll() is None
         watching = subprocess.Popen(
-            [sys.executable, "-m", "raygan.cli", "watch", str(tmp_path / "moves"), "--web", "--port", "0"],
+            [sys.executable, "-m", "raygan.cli", "watch", str(tmp_path / "moves"), "--web",
+             "--port", "0"],
             stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert watching.stdout is not None

@@ -53,8 +53,9 @@ def written(parent: Path, pairs: int, strategy: str = "sgan") -> Run:
             bad = player == f"pair-{pairs - 1:02d}" and pairs > 2
             good = (0.1 if bad else 0.7 + 0.2 * rng.random()) * step / 1000
             folder.metric(
-                kind="score", player=player, step=step, elapsed=step / 10, protocol="abc", modes=8.0,
-                high_quality=good, reverse_kl=1 - good, **{"modes@10%": 2.0 if bad else 8.0},
+                kind="score", player=player, step=step, elapsed=step / 10, protocol="abc",
+                modes=8.0, high_quality=good, reverse_kl=1 - good,
+                **{"modes@10%": 2.0 if bad else 8.0},
             )  # fmt: skip
         folder.event("resume", step, players=players, swapped={p: p for p in players})
         points = means[rng.integers(0, 8, 300)] + rng.normal(0, 0.02, (300, 2))
@@ -62,9 +63,9 @@ def written(parent: Path, pairs: int, strategy: str = "sgan") -> Run:
     roles = {p: vars(role) for p, role in plan.roles(config).items()}
     folder.status(
         name=f"of-{pairs}", status="done", exit_code=0, protocols={"abc": PROTOCOL}, elapsed=100.0,
-        busy_seconds=dict.fromkeys(players, 80.0), roster=players, roles=roles, versions={"raygan": "0"},
-        machine={"cpus": 2, "processor": "x"}, warnings={}, git=None, error=None, created=0.0, shape=[2], executor="inline",
-        cpus_per_player=1.0,
+        busy_seconds=dict.fromkeys(players, 80.0), roster=players, roles=roles,
+        versions={"raygan": "0"}, machine={"cpus": 2, "processor": "x"}, warnings={}, git=None,
+        error=None, created=0.0, shape=[2], executor="inline", cpus_per_player=1.0,
     )  # fmt: skip
     folder.close()
     return Run.load(folder.path)
@@ -131,7 +132,8 @@ def _linear(colour: str) -> np.ndarray:
 def _deuteranope(colour: str) -> np.ndarray:
     """In CIE Lab, as Machado et al. (2009) simulate it."""
     seen = np.array([
-        [0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881],
+        [0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413],
+        [-0.01182, 0.04294, 0.968881],
     ]) @ _linear(colour)  # fmt: skip
     to_xyz = np.array(
         [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]

@@ -140,11 +140,11 @@ def blank_lines(path: Path) -> tuple[bool, int]:
 
 
 def comments(start: bytes) -> tuple[int, int]:
-    """(Lines at the beginning up to the last comment, how many of them are comments): those with a #
-    in front, less the last one where it names the columns, as `numpy.savetxt` writes it.
+    """(Lines at the beginning up to the last comment, how many are comments): those with a # in
+    front, less the last one where it names the columns, as `numpy.savetxt` writes it.
 
-    >>> comments(b"# by a tool\\nx,y\\n1,2"), comments(b"# by a tool\\n# x,y\\n1,2"), comments(b"1,2")
-    ((1, 1), (1, 1), (0, 0))
+    >>> comments(b"# by a tool\\nx,y\\n1,2"), comments(b"# by a tool\\n# x,y\\n1,2")
+    ((1, 1), (1, 1))
     """
     lines = start.removeprefix(codecs.BOM_UTF8).splitlines()
     told = [line.lstrip().startswith(b"#") for line in lines]

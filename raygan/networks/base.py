@@ -30,8 +30,8 @@ class NetworkComponent(Component):
         0,
         ge=0,
         description=(
-            "Kinds that G is told by: the first so many of z's numbers choose one, each as often (the"
-            " largest counts), so that modes need no bridge between them; 0 = none."
+            "Kinds that G is told by: the largest of the first so many of z's numbers chooses one,"
+            " each as often, so that modes need no bridge between them; 0 = none."
         ),
     )
     judges: int = Field(
@@ -137,8 +137,8 @@ class NetworkComponent(Component):
 
 
 class Category(nn.Module):
-    """z (..., z_dim) ~ N(0, I) -> the same, with one of `count` categories in the place of its first
-    numbers: sqrt(count) where the largest of them is, 0 elsewhere.
+    """z (..., z_dim) ~ N(0, I) -> the same, with one of `count` categories in the place of its
+    first numbers: sqrt(count) where the largest of them is, 0 elsewhere.
 
     Discrete and continuous noise as of ClusterGAN (Mukherjee et al., AAAI 2019, section 2). A
     continuous G maps all of N(0, I) to one piece, and what lies between two modes is sampled too

@@ -4,8 +4,11 @@ system).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from raygan.errors import ConfigError
@@ -128,3 +131,30 @@ def state() -> Path | None:
         else (there / ".local/state" if (there := home()) else None)
     )
     return base / "raygan" if base else None
+
+
+@contextlib.contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A file or folder beside `path` to write; it takes that place when all of it is there.
+
+    Whatever goes wrong, nothing of it is left: on a full disk it would take the room that is
+    needed. An OSError names `path`.
+    """
+    hidden = path.with_name(f".{path.name}.tmp{path.suffix}")
+    _removed(hidden)
+    try:
+        yield hidden
+        hidden.replace(path)
+    except OSError as error:
+        if error.filename is None or str(error.filename).startswith(str(hidden)):
+            error.filename = str(path)
+        raise
+    finally:
+        _removed(hidden)
+
+
+def _removed(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,6 +1,8 @@
-"""A user without a home."""
+"""A user without a home; files that are whole or not there."""
 
+import errno
 import pwd
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ import pytest
 from raygan.cli import main
 from raygan.data import search
 from raygan.errors import ConfigError
-from raygan.paths import expanded, home
+from raygan.paths import expanded, home, whole
 
 
 @pytest.fixture
@@ -73,3 +75,28 @@ def test_an_address_that_is_no_files_is_one_line_for_every_verb(
 def test_a_files_address_is_its_path(slashes: str, tmp_path: Path) -> None:
     assert expanded(f"{slashes}{str(tmp_path).lstrip('/')}/runs") == tmp_path / "runs"
     assert expanded("C:/runs") == Path("C:/runs")
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_is_not_whole_is_not_there(kind: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+
+    def fill(error: Callable[[Path], OSError] | None = None) -> None:
+        with whole(out) as hidden:
+            if kind == "folder":
+                hidden.mkdir()
+            (hidden / "a" if kind == "folder" else hidden).write_text("some")
+            if error:
+                raise error(hidden)
+
+    for number, name, told in ((errno.ENOSPC, None, "out"), (errno.EIO, "other", "other")):
+        with pytest.raises(OSError, match="a disk") as found:
+            fill(
+                lambda hidden, number=number, name=name: OSError(
+                    number, "a disk", name or str(hidden)
+                )
+            )
+        assert Path(found.value.filename).name == told
+        assert list(tmp_path.iterdir()) == []
+    fill()
+    assert list(tmp_path.iterdir()) == [out]

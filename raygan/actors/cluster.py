@@ -236,7 +236,14 @@ def knock_nearest() -> None:
     # Ray tells what it finds under "auto" in no other way
     from ray._private import services
 
-    knock(services.get_ray_address_from_environment("auto", None))
+    try:
+        found = services.get_ray_address_from_environment("auto", None)
+    except ConnectionError:
+        raise ConfigError(
+            "address = 'auto': no Ray runs on this machine, and RAY_ADDRESS names none. Name a"
+            " cluster: --address HOST:6379."
+        ) from None
+    knock(found)
 
 
 def _init(options: dict[str, Any]) -> None:

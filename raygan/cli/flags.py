@@ -109,6 +109,9 @@ def split(verb: str, argv: Sequence[str], about: Verb) -> Arguments:
             if not queue or (queue[0].startswith("--") and len(queue[0]) > 2):
                 raise ConfigError(f"--{name} needs a value. Write --{name} VALUE.")
             value = queue.pop(0)
+        # an unset variable of a shell: a default in its place would be somebody else's wish
+        if flag is not None and not value:
+            raise ConfigError(f"--{name} is empty. Write --{name} VALUE, or leave it out.")
         if flag is None:
             out.settings[path] = setting_value(path, value)
         elif flag.many:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from raygan.data.base import Samples
+from raygan.errors import ConfigError
 from raygan.metrics.classifier import class_scores, load_classifier, probabilities, stacked_scores
 from raygan.metrics.coverage import Labelled, label_scores
 from raygan.metrics.density import density_scores
@@ -47,6 +48,11 @@ class Suite:
             if data.classifier and data.stack == 1
             else ("pixels" if data.is_images else "raw")
         )
+        if features and not needs:
+            raise ConfigError(
+                f"--extractor {features}: nothing asks for features. Add --metrics"
+                f" {','.join(OVER_FEATURES)}, or leave it out."
+            )
         self.extractor = extractor(features or default) if needs else None
         self.classifier = load_classifier(data.classifier) if data.classifier else None
         generator = torch.Generator().manual_seed(seed)

@@ -61,7 +61,8 @@ def lesson(
     settings = dict(settings or {})
     if taken := [s for s in settings if s.partition(".")[0] in ("data", "strategy", "num_pairs")]:
         raise ConfigError(
-            f"distil: --{taken[0]} is settled: one pair, on what was made. Leave it out."
+            f"distil: --{taken[0].replace('_', '-')} is settled: one pair, on what was made. Leave"
+            " it out."
         )
     data = {k: v for k, v in run.config.data.items() if not k.startswith("partition")}
     flags: dict[str, Any] = {

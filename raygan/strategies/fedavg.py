@@ -30,6 +30,7 @@ from raygan.strategies.base import (
     megabytes,
     same_networks,
 )
+from raygan.strategies.meetings import no_meeting
 from raygan.strategies.orders import Train
 from raygan.strategies.partition import counts
 
@@ -88,6 +89,11 @@ class Fedavg(StrategyComponent):
         same_networks(
             setup, self.locals(setup.config), ("D", "G"), "strategy.fedavg takes means of networks"
         )
+
+    def notes(self, plan: Plan) -> list[tuple[str, str]]:
+        """A period that is longer than the run."""
+        # the mean after step 1 is of networks that have learnt nothing
+        return no_meeting(self.every + 1, plan.steps, "no mean will be taken", "strategy.every")
 
     def build(self, name: str, setup: Setup, sharing: Sharing | None = None) -> FedPair:
         """It publishes after steps 1, 1 + every, ...: there periods end."""

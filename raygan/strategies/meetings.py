@@ -39,9 +39,9 @@ def is_point(step: int, steps: int, following: Callable[[int], int]) -> bool:
     return 0 < step < steps and following(step - 1) == step
 
 
-def no_meeting(points: Points, steps: int, what: str, lower: str) -> list[tuple[str, str]]:
-    """The warning of a period that is longer than the run; [] of another one."""
-    if (first := points.after(0)) < steps:
+def no_meeting(first: int, steps: int, what: str, lower: str) -> list[tuple[str, str]]:
+    """The warning of a first meeting that comes after the run; [] of another one."""
+    if first < steps:
         return []
     text = f"{what}: the first would be at update {first} of {steps}. Lower {lower}, or raise steps"
     return [("W105 no-swap", text)]

@@ -25,6 +25,7 @@ from raygan.metrics.mixture import shares
 from raygan.service.training import train
 from raygan.service.verify import compare, final_states
 from raygan.strategies.base import Plan, strategy_of
+from raygan.strategies.fedavg import Fedavg
 from raygan.strategies.federated.combining import (
     Combine,
     Word,
@@ -255,6 +256,14 @@ def test_sites_have_no_mixture(tmp_path: Path) -> None:
     assert set(run.scores()) == {GLOBAL}
     with pytest.raises(ConfigError, match="has a generator"):
         run.generator("mixture")
+
+
+@pytest.mark.parametrize(("every", "told"), [(50, True), (38, False), (39, True)])
+def test_fedavg_without_a_mean_is_told(every: int, told: bool) -> None:
+    # the first that counts is taken up at the step after a period, and the run has 40
+    plan = Plan(40, "lockstep", 10, 40, 40)
+    notes = Fedavg(every=every).notes(plan)
+    assert [name for name, _ in notes] == ["W105 no-swap"] * told
 
 
 def test_fedavg_s_means_count_each_part_as_it_is_large() -> None:

@@ -61,9 +61,11 @@ def trust_sources(sources: Sequence[str]) -> None:
         Run.load(path if colon else entry, trust_code=True)
 
 
-def whole_number(
-    args: Arguments, name: str, default: int, least: int = 0, most: int = 2**63 - 1
-) -> int:
+ANY = 2**63 - 1
+"""The largest seed or number that torch takes."""
+
+
+def whole_number(args: Arguments, name: str, default: int, least: int = 0, most: int = ANY) -> int:
     """A whole-number option."""
     text = args.get(name)
     if text is None:
@@ -71,6 +73,8 @@ def whole_number(
     # isdigit alone takes other scripts' digits, which int() reads as well; and twenty digits are
     # enough for 2^63.
     if not (text.isascii() and text.isdigit()) or len(text) > 20 or not least <= int(text) <= most:
-        limits = f"of at least {least}" if most == 2**63 - 1 else f"from {least} to {most}"
+        limits = (
+            f"from {least} to {most}" if most < ANY or text.isdigit() else f"of at least {least}"
+        )
         raise ConfigError(f"--{name} {text!r}: needs a whole number {limits}.")
     return int(text)

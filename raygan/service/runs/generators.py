@@ -117,9 +117,10 @@ class Generators:
         """
         for number in (x for pair in asked for x in pair):
             # bool is an int, and no count
-            if not isinstance(number, int | np.integer) or isinstance(number, bool) or number < 0:
+            whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
+            if not whole or not 0 <= number < 2**63:
                 raise ConfigError(
-                    f"{number!r} samples, or seed: whole numbers from 0 on are needed."
+                    f"{number!r} samples, or seed: whole numbers from 0 to 2^63 - 1 are needed."
                 )
         weights = [1.0 if self.weights is None else self.weights[name] for name in self.networks]
         streams = [Streams(seed, "sample") for _, seed in asked]

@@ -78,12 +78,12 @@ class Logs:
 
     @property
     def training(self) -> pd.DataFrame:
-        """The training reports alone, a row a player and report; no column of scores."""
+        """The training reports alone, a row a player and step; no column of scores."""
         return _frame(_of_kind("train", self.rows))
 
     @property
     def scored(self) -> pd.DataFrame:
-        """The scores alone, a row a generator and evaluation."""
+        """The scores alone, a row a generator and step."""
         return _frame(_of_kind("score", self.rows))
 
     @property
@@ -124,7 +124,9 @@ class Logs:
 
 
 def _of_kind(kind: str, rows: list[Row]) -> list[Row]:
-    return [{k: v for k, v in row.items() if k != "kind"} for row in rows if row["kind"] == kind]
+    # Of a step that was trained again, after a death, the last row holds; all stand in `metrics`.
+    last = {(row["player"], row["step"]): row for row in rows if row["kind"] == kind}
+    return [{k: v for k, v in row.items() if k != "kind"} for row in last.values()]
 
 
 def _frame(rows: list[Row] | list[Mapping[str, Any]]) -> pd.DataFrame:

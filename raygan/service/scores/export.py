@@ -13,14 +13,13 @@ judge-NAME.onnx              min(1, exp(l(x) - threshold)); l is what it gives, 
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from raygan.config import Config, load_component
 from raygan.controller.bucket_copies import shown
@@ -32,13 +31,14 @@ from raygan.metrics.suite import Suite
 from raygan.networks.base import NetworkComponent
 from raygan.own import trust
 from raygan.own.inside import keys_in, refuse_unsettled
+from raygan.paths import whole
 from raygan.service.runs.cast import FITTED
 from raygan.service.runs.code import write_code
 from raygan.service.runs.generators import Generators
 from raygan.service.runs.identity import run_data
 from raygan.service.runs.run import Run
 from raygan.service.scores.card import card
-from raygan.service.scores.judges import loaded_judges, weights_of, written_judges
+from raygan.service.scores.judges import loaded_judges, write_weights, written_judges
 from raygan.service.scores.onnx import write_onnx
 from raygan.service.scores.rejection import generators_of
 from raygan.service.views.tables import text_table
@@ -126,16 +126,14 @@ def _refuse_unsaved(run: Run, name: str, network: torch.nn.Module) -> None:
 
 def write_export(run: Run, which: str, generators: Generators, out: Path, onnx: bool) -> Path:
     """Of these generators of the run, with the judges that they have; `out` is not there yet."""
-    # Under another name until all of it is there: a folder of that name is a whole export.
-    temporary = out.with_name(f".{out.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
-    try:
+    # a folder of that name is a whole export
+    with whole(out) as temporary:
+        temporary.mkdir()
         entries = {}
         for name, network in generators.networks.items():
             _refuse_unsaved(run, name, network)
             file = f"generator-{name}.safetensors"
-            save_file(weights_of(network), temporary / file)
+            write_weights(network, temporary / file)
             prior, z_dim = generators.priors[name]
             entries[name] = {
                 "file": file,
@@ -161,9 +159,6 @@ def write_export(run: Run, which: str, generators: Generators, out: Path, onnx: 
                     5, generators.priors[name][1], generator=torch.Generator().manual_seed(0)
                 )
                 write_onnx(network, z, temporary / f"generator-{name}.onnx", ("z", "x"))
-        temporary.replace(out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return out
 
 

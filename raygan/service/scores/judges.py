@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from raygan.config import Config, full_dump, validate
 from raygan.service.runs.generators import Generators, Judge, odds
@@ -31,18 +31,21 @@ class Verdict(torch.nn.Module):
         return odds(self.d(x))
 
 
-def weights_of(network: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """By name, for safetensors: each has memory of its own, also where a layer is used twice."""
-    return {
+def write_weights(network: torch.nn.Module, path: Path) -> None:
+    """By name, as safetensors. Raises OSError."""
+    # each with memory of its own, also where a layer is used twice
+    weights = {
         k: v.clone(memory_format=torch.contiguous_format) for k, v in network.state_dict().items()
     }
+    # written by Python: of a full disk the library itself raises an error of its own kind
+    path.write_bytes(save(weights))
 
 
 def written_judges(run: Run, generators: Generators, folder: Path, onnx: bool) -> dict[str, Any]:
     """Each judge's weights, once; for config.json who judges whom, and how to build them."""
     judges = {judge.owner: judge for judge in generators.judges.values()}
     for owner, judge in judges.items():
-        save_file(weights_of(judge.d), folder / f"judge-{owner}.safetensors")
+        write_weights(judge.d, folder / f"judge-{owner}.safetensors")
         if onnx:
             x = torch.from_numpy(generators.draw(5, 0))
             write_onnx(Verdict(judge.d), x, folder / f"judge-{owner}.onnx", ("x", "l"))

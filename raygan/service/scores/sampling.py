@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import numpy.typing as npt
+
+from raygan.data.room import check_room
 from raygan.errors import ConfigError
+from raygan.paths import whole
 from raygan.service.runs.generators import Generators
 from raygan.service.runs.run import Run
 from raygan.service.scores.formats import encoded
 from raygan.service.scores.rejection import generators_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SUFFIXES = (".npz", ".png", ".parquet", ".txt")
 
@@ -33,6 +42,8 @@ def write_samples(
         raise ConfigError(
             f"--out {str(out)!r}: the folder {str(out.parent)!r} does not exist. Make it first."
         )
+    # as they are made, in their own units, and as they are written
+    check_room(f"{count} samples", 3 * 4 * count * math.prod(run.info["shape"]))
     generators = generators_of(run, which, reject)
     shape = write_drawn(generators, run.name, count, seed, out)
     kept = f", {generators.share_kept:.0%} of what was made is kept" if reject else ""
@@ -47,7 +58,6 @@ def write_drawn(
     """
     drawn = generators.draw(count, seed)
     samples = generators.in_units(drawn)
-    temporary = out.with_name(f".{out.name}.tmp{out.suffix}")
     alphabet = generators.alphabet
     if (out.suffix == ".txt") != bool(alphabet) and out.suffix in (".txt", ".png"):
         kind = "text" if alphabet else "not text"
@@ -55,21 +65,27 @@ def write_drawn(
             f"--out {str(out)!r}: {name}'s samples are {kind}. Use"
             f" {'.txt' if alphabet else '.png, .parquet'} or .npz."
         )
-    if out.suffix == ".txt":
-        temporary.write_bytes(encoded(samples, "txt", alphabet))
-    elif out.suffix == ".npz":
-        temporary.write_bytes(encoded(samples, "npz"))
-    elif out.suffix == ".png":
-        from raygan.service.views.pictures import save_grid
+    with whole(out) as file:
+        if out.suffix == ".txt":
+            file.write_bytes(encoded(samples, "txt", alphabet))
+        elif out.suffix == ".npz":
+            file.write_bytes(encoded(samples, "npz"))
+        elif out.suffix == ".png":
+            from raygan.service.views.pictures import save_grid
 
-        save_grid(drawn if samples.ndim == 4 else samples, temporary)
-    else:
-        import pandas as pd
-
-        flat = samples.reshape(count, math.prod(samples.shape[1:]))
-        # pictures that were made of columns, in another size, have none of these
-        known = len(generators.columns) == flat.shape[1]
-        names = generators.columns if known else [f"x{i}" for i in range(flat.shape[1])]
-        pd.DataFrame(flat, columns=list(names)).to_parquet(temporary)
-    temporary.replace(out)
+            save_grid(drawn if samples.ndim == 4 else samples, file)
+        else:
+            _table(generators.columns, samples).to_parquet(file)
     return samples.shape[1:]
+
+
+def _table(columns: Sequence[str], samples: npt.NDArray[Any]) -> pd.DataFrame:
+    """A column a number of a sample, with the data's own names where it has them."""
+    import pandas as pd
+
+    flat = samples.reshape(len(samples), math.prod(samples.shape[1:]))
+    # pictures that were made of columns, in another size, have none of these
+    known = len(columns) == flat.shape[1]
+    return pd.DataFrame(
+        flat, columns=list(columns) if known else [f"x{i}" for i in range(flat.shape[1])]
+    )

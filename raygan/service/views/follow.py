@@ -150,7 +150,7 @@ def follow(run: str, address: str = "auto") -> Iterator[Feed]:
             # Whoever has typed a path means a folder first.
             if "/" in run:
                 raise ConfigError(nowhere) from None
-            raise ConfigError(f"{error} Nor does it lie here: {nowhere}") from None
+            raise ConfigError(f"{nowhere} Nor is there a cluster to ask: {error}") from None
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="raygan-follow-"))
         yield HubFeed(Path(run).name, _hub(run, nowhere, address), Path(folder))
 

@@ -12,7 +12,7 @@ REMEDIES = {
     "W101": "raise num_pairs, use a loss with a gradient penalty, or lower pair.lr_g",
     "W103": "lower pair.lr_d, raise pair.input_noise, or set pair.feature_matching",
     "W104": "raise strategy.diversity (pmgan), or lower num_pairs",
-    "W105": "lower strategy.swap_every (population: exploit_every), or raise steps",
+    "W105": "lower strategy.swap_every (population: exploit_every; fedavg: every), or raise steps",
     "W106": "lower pair.lr_g and pair.lr_d, or set pair.clip_grad_d",
     "W102": "lower pair.lr_g and pair.lr_d, or set pair.clip_grad_d",
     "W107": "set resources.pairs_per_actor to 1",

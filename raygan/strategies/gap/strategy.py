@@ -107,7 +107,7 @@ class Gap(StrategyComponent):
         """A period that is longer than the run."""
         # told before the run: it would train N pairs that never meet, and look like GAP
         settings = "strategy.swap_every or strategy.swap_warmup"
-        return no_meeting(self.points(plan), plan.steps, "no swap will happen", settings)
+        return no_meeting(self.points(plan).after(0), plan.steps, "no swap will happen", settings)
 
     def build(self, name: str, setup: Setup, sharing: Sharing | None = None) -> Pair:
         """A pair; that its network was another's is nothing that it has to know."""

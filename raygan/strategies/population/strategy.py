@@ -124,7 +124,7 @@ class Population(StrategyComponent):
         if not self.exploit_share:
             return []
         settings = "strategy.exploit_every or exploit_warmup"
-        return no_meeting(self.points, plan.steps, "no pair will be copied", settings)
+        return no_meeting(self.points.after(0), plan.steps, "no pair will be copied", settings)
 
     def build(self, name: str, setup: Setup, sharing: Sharing | None = None) -> Member:
         """A pair with the settings that are drawn for it."""

@@ -7,6 +7,7 @@ import pytest
 
 from raygan.controller.lines import Lines
 from raygan.service.runs import summary
+from raygan.service.runs.logs import Logs
 from raygan.service.runs.summary import INDEX, Keeper, Summary
 from tests.service.runs.test_digest import add, events, rows
 
@@ -137,3 +138,16 @@ def test_an_index_is_written_now_and_then_and_never_in_the_way(
     (tmp_path / INDEX).symlink_to(elsewhere)
     keeper.close()
     assert elsewhere.read_text() == "theirs", "never through a link, and no error"
+
+
+def test_a_step_that_was_trained_again_counts_once(tmp_path: Path) -> None:
+    train = [{"kind": "train", "player": "a", "step": n, "loss_d": float(n)} for n in (10, 20, 10)]
+    train[2]["loss_d"] = 7.0
+    score = [{"kind": "score", "player": "a", "step": 20, "modes": m} for m in (1.0, 8.0)]
+    add(tmp_path / "metrics.jsonl", [*train, *score])
+    logs = Logs(tmp_path)
+    assert logs.training.to_dict("list") == {
+        "player": ["a", "a"], "step": [10, 20], "loss_d": [7.0, 20.0],
+    }  # fmt: skip
+    assert logs.scored["modes"].tolist() == [8.0]
+    assert len(logs.metrics) == 5, "all that was written"

@@ -27,7 +27,8 @@ from raygan.errors import ConfigError, did_you_mean
 from raygan.metrics.ranking import best_at
 from raygan.own.inside import settled_here
 from raygan.service.sweeps.naming import trial_name
-from raygan.strategies.base import strategy_of
+from raygan.strategies.base import generating, mixed, strategy_of
+from raygan.strategies.roles import MIXTURE
 
 DRAWS = ("uniform", "log_uniform", "randint", "choice")
 
@@ -262,7 +263,8 @@ def check_player(sweep: Sweep, point: Mapping[str, Any]) -> None:
     """
     config = sweep.resolved(point).config
     wanted = sweep.metric.partition(".")[0]
-    if wanted not in (there := scored(config)):
+    there = [*scored(config), *(["single"] if generating(config) else [])]
+    if wanted not in there:
         trial = f" in trial {trial_name(point)}" if point else ""
         raise ConfigError(
             f"metric {sweep.metric!r}: no player {wanted!r}{trial}. {did_you_mean(wanted, there)}"
@@ -270,10 +272,9 @@ def check_player(sweep: Sweep, point: Mapping[str, Any]) -> None:
 
 
 def scored(config: Config) -> list[str]:
-    """Who has scores in a run of this config; `single` is the mean over the locals."""
-    strategy = strategy_of(config)
-    mixture = config.evaluation.mixture and len(strategy.locals(config)) > 1
-    return [*strategy.scored(config), *(["mixture"] if mixture else []), "single"]
+    """Who has scores in a run of this config, the mixture last."""
+    mixture = config.evaluation.mixture and mixed(config)
+    return [*strategy_of(config).scored(config), *([MIXTURE] if mixture else [])]
 
 
 def write_point(folder: Path, point: Mapping[str, Any]) -> None:

@@ -22,10 +22,10 @@ from raygan.service.resuming import resume_run
 from raygan.service.runs.run import Run
 from raygan.service.runs.warm_start import fork, inherited_seconds
 from raygan.service.sweeps.costs import costs, metric_of
-from raygan.service.sweeps.file import Sweep, write_point
+from raygan.service.sweeps.file import Sweep, scored, write_point
 from raygan.service.sweeps.naming import known_name, trial_name
 from raygan.service.training import train
-from raygan.strategies.base import Setup, load_data, strategy_of
+from raygan.strategies.base import Setup, load_data
 
 if TYPE_CHECKING:
     from ray.tune import Checkpoint
@@ -63,13 +63,8 @@ class Reporter(Listener):
         if isinstance(done.order, Evaluate):
             step = done.order.step
             self.seen.setdefault(step, set()).update(row["player"] for row in done.result.rows)
-            players = {p for p in run.state.players if run.state.roles[p].scored}
-            if (
-                len(run.state.strategy.locals(run.state.config)) > 1
-                and self.config.evaluation.mixture
-            ):
-                players.add("mixture")
-            if self.seen[step] >= players:
+            # of those who are there now: members come and go
+            if self.seen[step] >= set(scored(run.state.config)):
                 del self.seen[step]
                 self.waiting.append(step)
         # with PBT a score counts when its checkpoint is there: somebody may go on from it
@@ -250,12 +245,8 @@ def score_keys(config: Config) -> list[str]:
     report only.
     """
     evaluator = Evaluator(Setup(config, load_data(config), torch.device("cpu")))
-    strategy = strategy_of(config)
-    players = strategy.scored(config)
-    if len(strategy.locals(config)) > 1:
-        players.append("mixture")
     scores = list(evaluator.full.floor())
-    return [f"{player}.{score}" for player in players for score in scores]
+    return [f"{player}.{score}" for player in scored(config) for score in scores]
 
 
 def read_pointer(checkpoint: Checkpoint | None) -> dict[str, Any] | None:

@@ -13,11 +13,10 @@ from raygan.config import validate
 from raygan.errors import RayganError
 from raygan.metrics.ranking import lower_is_better
 from raygan.service.runs.run import Run
-from raygan.service.runs.warm_start import inherited_seconds
-from raygan.service.sweeps.costs import costs, metric_of
+from raygan.service.sweeps.costs import metric_of, spent
 from raygan.service.sweeps.file import Sweep
 from raygan.service.sweeps.naming import known_name, spoken, trial_name
-from raygan.service.sweeps.trial import FORKED
+from raygan.service.sweeps.trial import FORKED, ended
 
 Frame: TypeAlias = Any
 """A pandas DataFrame; its stubs know too little of what its columns hold."""
@@ -46,11 +45,10 @@ def table(folder: Path) -> Frame:
         except (RayganError, ValueError) as error:
             rows.append({"run": path.name, **shown(point), "status": f"damaged: {error}"})
             continue
-        step = max((info.get("steps") or {"": 0}).values())
-        seconds = inherited_seconds(info) + sum((info.get("busy_seconds") or {}).values())
+        step, cost = spent(run.config, info)
         rows.append({
-            "run": path.name, **shown(point), "metric": metric_of(spec, scores, run.pairs), "step": step,
-            **costs(run.config, step, seconds), "status": ended(info),
+            "run": path.name, **shown(point), "metric": metric_of(spec, scores, run.pairs),
+            "step": step, **cost, "status": ended(info),
         })  # fmt: skip
     there = {str(r["run"]).partition(FORKED)[0] for r in rows}
     # Missing trials are rows: a table that leaves them out looks finished.
@@ -71,17 +69,6 @@ def table(folder: Path) -> Frame:
 def shown(point: dict[str, Any]) -> dict[str, Any]:
     """Settings as cells: a component by its name and settings."""
     return {k: spoken(v) if isinstance(v, dict) else v for k, v in point.items()}
-
-
-def ended(info: dict[str, Any]) -> str:
-    """How a run ended: its status, or who stopped it. One that was stopped and has gone on since is
-    not stopped any more.
-
-    >>> ended({"status": "stopped", "ended_by": "scheduler"}), ended({"status": "done", "ended_by": "scheduler"})
-    ('scheduler', 'done')
-    """
-    by = info.get("ended_by") if info["status"] == "stopped" else None
-    return str(by or info["status"])
 
 
 def over_seeds(spec: Sweep, frame: Frame) -> Frame:

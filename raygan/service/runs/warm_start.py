@@ -187,7 +187,7 @@ def inherited_seconds(info: Mapping[str, Any]) -> float:
 
 def seconds_of(info: Mapping[str, Any]) -> float:
     """Seconds of training of a run's players by now, with the inherited ones."""
-    return inherited_seconds(info) + sum((info.get("busy_seconds") or {}).values())
+    return inherited_seconds(info) + float(sum((info.get("busy_seconds") or {}).values()))
 
 
 def point_of(path: Path) -> dict[str, Any]:

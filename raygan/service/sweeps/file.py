@@ -45,7 +45,7 @@ class Budget(Section):
     megabytes: float | None = Field(None, gt=0, description="Megabytes that pairs send each other.")
 
     def over(self, spent: Mapping[str, float]) -> bool:
-        """Has a trial that cost this (`costs`) had all of it? `d_updates` are its number of steps."""
+        """Has a trial that cost this (`costs`) had all of it? `d_updates` give its steps."""
         limits = {"player_seconds": self.seconds, "megabytes": self.megabytes}
         return any(most is not None and spent[name] >= most for name, most in limits.items())
 
@@ -74,7 +74,7 @@ class Sweep(Travels):
         "mixture.high_quality",
         description=(
             "PLAYER.SCORE of a run's last evaluation; PLAYER may be `single` (mean over the"
-            " locals)."
+            " locals that have a generator)."
         ),
     )
     search: Search = Field(

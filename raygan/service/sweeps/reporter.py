@@ -93,9 +93,8 @@ class Reporter(Listener):
     def tell(self, run: Running, moment: Moment) -> None:
         """Report a step; look at the budget."""
         pairs = run.state.strategy.locals(run.state.config)
-        pointer = {
-            "run": str(self.path), "step": moment.step, "player_seconds": moment.spent["player_seconds"],
-        }  # fmt: skip
+        seconds = moment.spent["player_seconds"]
+        pointer = {"run": str(self.path), "step": moment.step, "player_seconds": seconds}
         report(
             line(self.sweep, self.keys, moment, pairs),
             pointer if self.sweep.scheduler == "pbt" else None,

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 FORKED = "__"
 """Between the name by a forked run's settings, and who was forked at which step."""
 FINAL = ("asha",)
-"""Schedulers whose stop is for good: the others pause trials too, or have made a fork instead, and a
-trial cannot tell which.
+"""Schedulers whose stop is for good: the others pause trials too, or have made a fork instead, and
+a trial cannot tell which.
 """
 CLAIMS = "claims"
 """Folder of a sweep's folder: which trial of this start has which name."""

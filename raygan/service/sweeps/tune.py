@@ -113,9 +113,11 @@ def tell_saves(spec: Sweep) -> None:
     asked = spec.model_copy(update={"scheduler": "none"}).resolved(point).config
     if every := spec.fitted(asked).get("checkpoint.every_steps"):
         NOTES.warning(
-            "scheduler pbt: checkpoint.every_steps is %d, not %d: trials go on from what has scores,"
-            " which is each evaluation", every, asked.checkpoint.every_steps,
-        )  # fmt: skip
+            "scheduler pbt: checkpoint.every_steps is %d, not %d: trials go on from what has its"
+            " scores, which is each evaluation",
+            every,
+            asked.checkpoint.every_steps,
+        )
 
 
 def changed(stored: Mapping[str, Any], spec: Sweep) -> str:

@@ -29,7 +29,7 @@ from raygan.metrics.mixture import shares
 from raygan.metrics.own import own_metrics
 from raygan.metrics.suite import Suite
 from raygan.networks.base import NetworkComponent
-from raygan.strategies.base import Plan, Setup, strategy_of
+from raygan.strategies.base import Plan, Setup, generating
 from raygan.strategies.partition import counts, unlike
 from raygan.strategies.roles import MIXTURE
 
@@ -87,7 +87,7 @@ class Evaluator:
         config = setup.config
         self.plan = Plan.of(config, setup.num_samples)
         self.count = config.evaluation.samples
-        self.locals = strategy_of(config).locals(config)
+        self.members = generating(config)
         self.sampler = Sampler(setup)
         quick = default_groups(setup.data)[:1]
         self.own = own_metrics(config)
@@ -110,7 +110,7 @@ class Evaluator:
         """Score one generator; and the mixture, once every one of `members` (default: all) has been
         seen at this step.
         """
-        members = members or self.locals
+        members = members or self.members
         samples = self.sampler.draw(player, vector, self.count, step)
         self.failed: dict[str, str] = {}
         rows = [self._row(player, step, samples)]

@@ -181,7 +181,7 @@ class Membership:
         for player in [p for p in self.joining if p not in self._starting]:
             self._starting.add(player)
             # from the slowest one's step, so that the run's clock does not go back
-            yield Enter(player, min(state.done[p] for p in state.generators))
+            yield Enter(player, min(state.done[p] for p in state.strategy.locals(state.config)))
         yield from self._finished()
 
     def joined(self, player: str) -> Iterator[Change]:

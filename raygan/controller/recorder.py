@@ -35,7 +35,7 @@ class Recorder:
         """Rounds that have no row yet, by player."""
         self.uneven = Uneven()
         self.watchdog = Watchdog(
-            state.strategy.locals(state.config),
+            state.generators,
             lambda p: is_critic(state.config.of(p)),
             one_mode_each=any(r.judges for r in state.roles.values()),
         )
@@ -168,7 +168,7 @@ class Recorder:
             self.state.scores[row["player"]] = row
             self.note_headline(row)
             self.log.folder.metric(elapsed=self.state.elapsed, **row)
-        self.watchdog.members = self.state.strategy.locals(self.state.config)
+        self.watchdog.members = self.state.generators
         for name, text in self.watchdog.scored(order.player, order.step, scored):
             self.log.warn(name, text)
         self.log.folder.samples(order.step, scored.samples)

@@ -17,7 +17,7 @@ from raygan.controller.failures import Failures
 from raygan.controller.ledger import Ledger
 from raygan.controller.orders import Evaluate, Save
 from raygan.controller.totals import Totals
-from raygan.strategies.base import Plan, StrategyComponent, strategy_of
+from raygan.strategies.base import Plan, StrategyComponent, generating, strategy_of
 
 
 class RunState:
@@ -65,8 +65,8 @@ class RunState:
 
     @property
     def generators(self) -> tuple[str, ...]:
-        """Players that are a pair: the mixture's members."""
-        return tuple(p for p in self.players if self.roles[p].pair)
+        """Pairs that have one: the mixture's members."""
+        return tuple(generating(self.config))
 
     @property
     def belonging(self) -> list[int]:

@@ -44,7 +44,7 @@ class Watchdog:
     def __init__(
         self, members: Sequence[str], critic: Callable[[str], bool], one_mode_each: bool
     ) -> None:
-        self.members = list(members)
+        self.members = members
         self.critic = cache(critic)
         """Has this player's D no threshold?"""
         self.one_mode_each = one_mode_each
@@ -95,9 +95,7 @@ class Watchdog:
                 )
 
     def scored(self, player: str, step: int, scored: Scored) -> Iterator[tuple[str, str]]:
-        """(name, text) of what a generator's samples show."""
-        if player not in self.members:
-            return
+        """(name, text) of what a generator's samples show: of a global one, that it has collapsed."""
         if (found := collapse(scored, self.missed.get(player, 0.0))) and not self.one_mode_each:
             # twice in a row: an untrained generator is narrow too
             if player in self.narrow:
@@ -105,7 +103,7 @@ class Watchdog:
             self.narrow.add(player)
         else:
             self.narrow.discard(player)
-        if not scored.occupied:
+        if not scored.occupied or player not in self.members:
             return
         here = self.occupied.setdefault(step, {})
         here[player] = scored.occupied

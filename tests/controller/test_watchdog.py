@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from raygan.config import Resolved
 from raygan.controller.evaluator import Evaluator
 from raygan.controller.orders import Scored
+from raygan.controller.run_folder import read_jsonl
 from raygan.controller.watchdog import STEPS_KEPT, Watchdog, collapse
+from raygan.service.training import train
 from raygan.service.views.tables import REMEDIES, fate
 from raygan.strategies.base import strategy_of
 from raygan.strategies.partition import own_parts, with_parts
@@ -46,7 +49,28 @@ def test_a_collapsed_generator_is_named_unless_it_is_meant_to_sit_on_one_mode(
     assert names(dog.scored("a", 3, Scored([], spread=0.5))) == []
     assert names(dog.scored("a", 4, narrow)) == []
     assert names(Watchdog(["a"], lambda _: False, True).scored("a", 1, narrow)) == []
-    assert names(Watchdog(["a"], lambda _: False, False).scored("global", 1, narrow)) == []
+    assert [names(dog.scored("global", step, narrow)) for step in (1, 2)] == [
+        [], ["W101 collapsed-generator"],
+    ], "no member, and a generator all the same"  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("strategy", "watched"),
+    [
+        ("independent", ["pair-00", "pair-01"]),
+        ("sgan", ["global", "pair-00", "pair-01"]),
+        ("federated", ["global"]),
+        ("mdgan", ["global"]),
+    ],
+)
+def test_every_generator_of_a_run_is_watched(
+    strategy: str, watched: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(Evaluator, "_spread", lambda *_: 0.0)
+    resolved = Resolved(config=tiny_config(strategy={"name": strategy}), origins={})
+    run = train(resolved, run_dir=tmp_path, name="x", inline=True)
+    told = [e["text"] for e in read_jsonl(run.path / "events.jsonl") if e["kind"] == "warning"]
+    assert sorted(t.partition(":")[0] for t in told if "its samples spread" in t) == watched
 
 
 def test_held_out_coverage_and_d_together_name_what_neither_would_alone() -> None:

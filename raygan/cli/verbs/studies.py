@@ -16,21 +16,17 @@ def sweep(argv: Sequence[str]) -> int:
     args = parse("sweep", argv)
     from raygan.service.sweeps import report as sweep_report
     from raygan.service.sweeps import tune as sweeping
-    from raygan.service.sweeps.file import Sweep, read_sweep
+    from raygan.service.sweeps.file import read_sweep
 
     file = Path(args.positional[0])
-
-    def asked(spec: Sweep) -> Sweep:
-        more = {
-            name: whole_number(args, name.replace("_", "-"), 0, least=1)
-            for name in ("samples", "max_concurrent")
-        }
-        return spec.model_copy(update={name: number for name, number in more.items() if number})
-
+    samples = whole_number(args, "samples", 0, least=1) or None
+    at_once = whole_number(args, "max-concurrent", 0, least=1) or None
     if args.has("dry-run"):
         from raygan.service.sweeps import estimate
 
-        spec = asked(read_sweep(file))
+        spec = read_sweep(file, samples)
+        if at_once is not None:
+            spec = spec.model_copy(update={"max_concurrent": at_once})
         sweeping.check(spec, file)
         print(estimate.text(spec))
         return 0
@@ -38,9 +34,7 @@ def sweep(argv: Sequence[str]) -> int:
     try:
         folder = sweeping.sweep(
         file, run_dir=expanded(args.get("run-dir") or "runs"), resume=args.has("resume"),
-        address=args.get("address") or "auto",
-        samples=whole_number(args, "samples", 0, least=1) or None,
-        max_concurrent=whole_number(args, "max-concurrent", 0, least=1) or None,
+        address=args.get("address") or "auto", samples=samples, max_concurrent=at_once,
         track=args.get("track"),
     )  # fmt: skip
     except sweeping.TrialsFailed as error:

@@ -113,12 +113,14 @@ def fork(
     resumed.
 
     at: the step of that checkpoint; where it is gone (or None), the newest one is taken, and
-    `forked` in run.json says which. player_seconds: spent by the source up to there, and by those
-    that it was forked from.
+    `forked` in run.json says which. player_seconds: spent by the source up to `at`, and by those
+    that it was forked from; up to another checkpoint it is what the source says itself.
     Raises CheckpointError when the source has none, ConfigError when the folder exists.
     """
     checkpoint = _at(source, at)
     info = Run.load(source).info
+    if at is not None and checkpoint.step != at:
+        player_seconds = seconds_of(info)
     with RunFolder.being_made(path.parent, path.name) as folder:
         folder.write("config.yaml", resolved.yaml())
         folder.write("config.json", json.dumps(full_dump(resolved.config), indent=1) + "\n")
@@ -186,6 +188,11 @@ def inherited_seconds(info: Mapping[str, Any]) -> float:
     others.
     """
     return float((info.get("forked") or {}).get("player_seconds", 0.0))
+
+
+def seconds_of(info: Mapping[str, Any]) -> float:
+    """Seconds of training of a run's players by now, with the inherited ones."""
+    return inherited_seconds(info) + float(sum((info.get("busy_seconds") or {}).values()))
 
 
 def point_of(path: Path) -> dict[str, Any]:

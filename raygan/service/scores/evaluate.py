@@ -21,7 +21,7 @@ from raygan.service.scores.rejected import rejected_line, rejected_rows
 from raygan.service.scores.rejection import generators_of, said
 from raygan.service.scores.score_table import protocol_line, score_table
 from raygan.service.views.tables import text_table
-from raygan.strategies.base import strategy_of
+from raygan.strategies.base import mixed, strategy_of
 from raygan.strategies.roles import MIXTURE, ordered
 from raygan.watching import counted, tell
 
@@ -78,8 +78,7 @@ def evaluate_runs(
             own=own_metrics(config),
         )
         scored = strategy_of(config).scored(config)
-        mixed = len(set(scored) & set(strategy_of(config).locals(config))) > 1
-        which = [*scored, *([MIXTURE] if mixed else [])]
+        which = [*scored, *([MIXTURE] if mixed(config) else [])]
         if reject:
             # Another protocol, so that no table puts them beside scores of all samples.
             suite.protocol = replace(suite.protocol, sampling=said(config))

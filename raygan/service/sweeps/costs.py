@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from raygan.config import Config
+from raygan.service.runs.warm_start import seconds_of
 from raygan.service.sweeps.file import Sweep
 from raygan.strategies.base import Setup, load_data, strategy_of
 
@@ -26,6 +27,14 @@ def costs(config: Config, steps: int, seconds: float) -> dict[str, float]:
     # Updates of D, since they compare strategies: SGAN's global pair makes N of them a step.
     updates = strategy_of(config).d_updates(config) * steps
     return {"d_updates": updates, "player_seconds": seconds, "megabytes": megabytes(config) * steps}
+
+
+def spent(config: Config, info: Mapping[str, Any]) -> tuple[int, dict[str, float]]:
+    """(The step of a run's furthest player, what it has cost by now), with what was spent before it
+    was forked; by its run.json.
+    """
+    step = max((info.get("steps") or {"": 0}).values())
+    return step, costs(config, step, seconds_of(info))
 
 
 def metric_of(sweep: Sweep, scores: Mapping[str, Mapping[str, Any]], pairs: list[str]) -> float:

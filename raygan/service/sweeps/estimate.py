@@ -85,6 +85,8 @@ def per_step(config: Config) -> float:
     tell("timing a few steps of the first trial")
     values = full_dump(config) | {"steps": STEPS, "round_steps": STEPS}
     values["evaluation"] = {**values["evaluation"], "every_steps": STEPS}
+    # Nobody is to hear of a run that is none.
+    values |= {"track": [], "listeners": []}
     tried = Resolved(config=validate(Config, values), origins={})
     with tempfile.TemporaryDirectory(prefix="raygan-dry-") as folder:
         run = train(tried, run_dir=Path(folder), name="try", inline=True)

@@ -13,9 +13,8 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,10 +25,10 @@ from raygan.controller.run_folder import check_name
 from raygan.errors import ConfigError, did_you_mean
 from raygan.metrics.ranking import best_at
 from raygan.own.inside import settled_here
+from raygan.service.sweeps.draws import DRAWS, draw, no_range
 from raygan.service.sweeps.naming import trial_name
-from raygan.strategies.base import strategy_of
-
-DRAWS = ("uniform", "log_uniform", "randint", "choice")
+from raygan.strategies.base import generating, mixed, strategy_of
+from raygan.strategies.roles import MIXTURE
 
 
 class Budget(Section):
@@ -44,6 +43,11 @@ class Budget(Section):
         None, gt=0, description="Seconds of training, of all players together."
     )
     megabytes: float | None = Field(None, gt=0, description="Megabytes that pairs send each other.")
+
+    def over(self, spent: Mapping[str, float]) -> bool:
+        """Has a trial that cost this (`costs`) had all of it? `d_updates` give its steps."""
+        limits = {"player_seconds": self.seconds, "megabytes": self.megabytes}
+        return any(most is not None and spent[name] >= most for name, most in limits.items())
 
 
 Search = Literal["grid", "optuna", "ax", "bayesopt", "hebo", "hyperopt", "nevergrad", "zoopt"]
@@ -70,7 +74,7 @@ class Sweep(Travels):
         "mixture.high_quality",
         description=(
             "PLAYER.SCORE of a run's last evaluation; PLAYER may be `single` (mean over the"
-            " locals)."
+            " locals that have a generator)."
         ),
     )
     search: Search = Field(
@@ -119,7 +123,7 @@ class Sweep(Travels):
                     raise ValueError(
                         f"space.{path}: {kind} needs a list, of two ends or of choices"
                     )
-                if kind != "choice" and (why := _no_range(kind, ends)):
+                if kind != "choice" and (why := no_range(kind, ends)):
                     raise ValueError(f"space.{path}: {kind} {ends}: {why}")
             elif not isinstance(values, list) or not values:
                 raise ValueError(f"space.{path}: write a list of values, or {{uniform: [a, b]}}")
@@ -145,21 +149,21 @@ class Sweep(Travels):
         return sorted(self.space, key=lambda path: path == "seed")
 
     def points(self) -> list[dict[str, Any]]:
-        """Every combination of the lists, for each draw; the same for the same file. With Optuna:
-        none, it makes its own.
+        """Every combination of the lists, for each draw; the same for the same file. A search makes
+        its own.
         """
+        return list(self.walk())
+
+    def walk(self) -> Iterator[dict[str, Any]]:
+        """The points one by one: the lists of a search may have millions."""
         # A generator of its own: `--resume` finds a trial by what was drawn for it.
         rng = random.Random(self.seed)
         lists = {p: v for p, v in self.space.items() if isinstance(v, list)}
         drawn = {p: v for p, v in self.space.items() if isinstance(v, dict)}
-        out = []
         for _ in range(self.samples):
             draws = {path: draw(rng, spec) for path, spec in drawn.items()}
-            out += [
-                dict(zip(lists, combination, strict=True)) | draws
-                for combination in itertools.product(*lists.values())
-            ]
-        return out
+            for combination in itertools.product(*lists.values()):
+                yield dict(zip(lists, combination, strict=True)) | draws
 
     def tracked(self, track: Any) -> Sweep:
         """The same, with all trials told to these trackers."""
@@ -171,61 +175,42 @@ class Sweep(Travels):
         """
         flags = {**dict(dotted(self.settings, whole="name")), **point}
         found = resolve(self.preset, (), flags)
-        if self.budget.d_updates is None:
-            return found
-        steps = max(
-            1, round(self.budget.d_updates / strategy_of(found.config).d_updates(found.config))
-        )
-        every = max(1, min(found.config.evaluation.every_steps, steps))
-        return resolve(self.preset, (), {**flags, "steps": steps, "evaluation.every_steps": every})
+        fitted = self.fitted(found.config)
+        return resolve(self.preset, (), {**flags, **fitted}) if fitted else found
+
+    def fitted(self, config: Config) -> dict[str, int]:
+        """Settings that the budget and the schedule ask of a trial with this config."""
+        out, every = dict[str, int](), config.evaluation.every_steps
+        if self.budget.d_updates is not None:
+            steps = max(1, round(self.budget.d_updates / strategy_of(config).d_updates(config)))
+            every = max(1, min(every, steps))
+            out |= {"steps": steps, "evaluation.every_steps": every}
+        # What others go on from is what has its scores: a step without a checkpoint is nobody's.
+        if self.scheduler == "pbt" and every % config.checkpoint.every_steps:
+            out["checkpoint.every_steps"] = every
+        return out
 
 
-def _no_range(kind: str, ends: Sequence[Any]) -> str:
-    """Why nothing can be drawn between these; "" where something can."""
-    numbers = int if kind == "randint" else int | float
-    if not all(
-        isinstance(e, numbers) and not isinstance(e, bool) and math.isfinite(e) for e in ends
-    ):
-        return "two whole numbers are needed" if kind == "randint" else "two numbers are needed"
-    low, high = ends
-    if low >= high:
-        return f"from {low} to {high} there is nothing; write the smaller one first"
-    return "both ends must be above 0" if kind == "log_uniform" and low <= 0 else ""
-
-
-def draw(rng: random.Random, spec: Mapping[str, Any]) -> Any:
-    """One value; floats to three digits, so that they can be read."""
-    kind, ends = next(iter(spec.items()))
-    if kind == "choice":
-        return rng.choice(ends)
-    if kind == "randint":
-        return rng.randint(int(ends[0]), int(ends[1]))
-    low, high = float(ends[0]), float(ends[1])
-    value = (
-        math.exp(rng.uniform(math.log(low), math.log(high)))
-        if kind == "log_uniform"
-        else rng.uniform(low, high)
-    )
-    return float(f"{value:.3g}")
-
-
-def read_sweep(path: Path) -> Sweep:
-    """A sweep file; every point of it is a config that exists. Raises ConfigError."""
+def read_sweep(path: Path, samples: int | None = None) -> Sweep:
+    """A sweep file; every point of it is a config that exists. samples: instead of the file's.
+    Raises ConfigError.
+    """
     values = read_yaml(path)
     try:
         values = _own_parts(values, path.parent)
-        sweep = validate(Sweep, values)
+        sweep = validate(Sweep, values if samples is None else {**values, "samples": samples})
         # All of a usual grid, so that a setting misspelt in one branch is found before hours are
         # spent; of a hundred thousand the first.
-        for point in sweep.points()[:1000] if sweep.search == "grid" else sweep.points()[:1]:
+        for point in itertools.islice(sweep.walk(), 1000 if sweep.search == "grid" else 1):
             check_player(sweep, point)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
-    names = [trial_name(p) for p in sweep.points()]
+    # A search makes points of its own, and each of its trials has a name of its own.
+    names = [trial_name(p) for p in sweep.points()] if sweep.search == "grid" else []
     if len(set(names)) < len(names):
         raise ConfigError(
             f"{path}: two trials would have the name {max(names, key=names.count)!r}. Drop a double"
-            " value of space."
+            " value of space, or take fewer `samples` of what is drawn."
         )
     return sweep
 
@@ -262,7 +247,8 @@ def check_player(sweep: Sweep, point: Mapping[str, Any]) -> None:
     """
     config = sweep.resolved(point).config
     wanted = sweep.metric.partition(".")[0]
-    if wanted not in (there := scored(config)):
+    there = [*scored(config), *(["single"] if generating(config) else [])]
+    if wanted not in there:
         trial = f" in trial {trial_name(point)}" if point else ""
         raise ConfigError(
             f"metric {sweep.metric!r}: no player {wanted!r}{trial}. {did_you_mean(wanted, there)}"
@@ -270,10 +256,9 @@ def check_player(sweep: Sweep, point: Mapping[str, Any]) -> None:
 
 
 def scored(config: Config) -> list[str]:
-    """Who has scores in a run of this config; `single` is the mean over the locals."""
-    strategy = strategy_of(config)
-    mixture = config.evaluation.mixture and len(strategy.locals(config)) > 1
-    return [*strategy.scored(config), *(["mixture"] if mixture else []), "single"]
+    """Who has scores in a run of this config, the mixture last."""
+    mixture = config.evaluation.mixture and mixed(config)
+    return [*strategy_of(config).scored(config), *([MIXTURE] if mixture else [])]
 
 
 def write_point(folder: Path, point: Mapping[str, Any]) -> None:

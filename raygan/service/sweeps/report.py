@@ -30,6 +30,7 @@ from raygan.service.sweeps.table import (
     plain,
     said,
     shown,
+    stored,
     table,
 )
 from raygan.service.views.report import TEMPLATES
@@ -40,7 +41,7 @@ def write(folder: Path) -> Path:
     spec, frame = load(folder), table(folder)
     means = over_seeds(spec, frame)
     (folder / "report").mkdir(exist_ok=True)
-    frame.to_parquet(folder / "table.parquet")
+    stored(spec, frame).to_parquet(folder / "table.parquet")
     pictures = [(t, n, raw) for t, n, raw in draw(spec, frame, means) if raw is not None]
     for title, _, raw in pictures:
         (folder / "report" / f"{title.lower().replace(' ', '-')}.png").write_bytes(raw)
@@ -143,5 +144,5 @@ def render(
     drawn = [(t, n, base64.b64encode(raw).decode()) for t, n, raw in pictures]
     return environment.get_template("sweep.html.j2").render(
         spec=spec, frame=frame, means=means, cell=cell, budget=budget or "the steps of each config",
-        preset=changes + preset_of(spec, best) if best else "", pictures=drawn,
+        preset="" if best is None else changes + preset_of(spec, best), pictures=drawn,
     )  # fmt: skip

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 from typing import Any
 
+from raygan.errors import ConfigError
 from raygan.service.sweeps.file import Sweep
 
 NEEDS = {
@@ -28,6 +31,8 @@ def search_of(spec: Sweep, mode: str) -> tuple[dict[str, Any], Any]:
     return space, create_searcher(spec.search, metric="metric", mode=mode, **seeded)
 
 
+MOST = 1000
+"""Points that are looked at for what is longest, of a search's."""
 SEEDS = {
     "optuna": "seed", "hyperopt": "random_state_seed", "bayesopt": "random_state",
     "hebo": "random_state_seed",
@@ -44,27 +49,44 @@ def domain(values: Any) -> Any:
     kind, ends = next(iter(values.items()))
     if kind == "choice":
         return tune.choice(ends)
-    return {"uniform": tune.uniform, "log_uniform": tune.loguniform, "randint": tune.randint}[kind](
-        *ends
-    )
+    if kind == "randint":  # Tune's ends before the upper one
+        return tune.randint(ends[0], ends[1] + 1)
+    return {"uniform": tune.uniform, "log_uniform": tune.loguniform}[kind](*ends)
+
+
+def longest(spec: Sweep) -> int:
+    """Steps of the longest trial: where a budget gives them, they differ from point to point."""
+    points = spec.walk()
+    if spec.search != "grid":
+        # Its points are still to be made: all of the lists, and the ends of what is drawn.
+        ends = {
+            p: v if isinstance(v, list) else next(iter(v.values())) for p, v in spec.space.items()
+        }
+        corners = spec.model_copy(update={"space": ends, "samples": 1}).walk()
+        points = itertools.islice(itertools.chain(itertools.islice(points, 1), corners), MOST)
+    steps = []
+    for point in points:
+        # the end of a range may be no value itself: a beta2 of 1
+        with contextlib.suppress(ConfigError):
+            steps.append(spec.resolved(point).config.steps)
+    return max(steps)
 
 
 def scheduler_of(spec: Sweep) -> Any:
     from ray import tune
 
-    first = spec.resolved(spec.points()[0]).config
-    every = first.evaluation.every_steps
+    every = spec.resolved(spec.points()[0]).config.evaluation.every_steps
     if spec.scheduler == "asha":
         return tune.schedulers.ASHAScheduler(
-            # One past the end: at max_t ASHA stops a trial, also one that has just finished, as if
-            # it had lost.
+            # One past the end of the longest: at max_t ASHA stops a trial, also one that has just
+            # finished, as if it had lost.
             time_attr="step",
             grace_period=every,
-            max_t=first.steps + 1,
+            max_t=longest(spec) + 1,
             reduction_factor=2,
         )
     if spec.scheduler == "hyperband":
-        return tune.schedulers.HyperBandScheduler(time_attr="step", max_t=first.steps + 1)
+        return tune.schedulers.HyperBandScheduler(time_attr="step", max_t=longest(spec) + 1)
     if spec.scheduler == "median_stopping_rule":
         return tune.schedulers.MedianStoppingRule(time_attr="step", grace_period=every)
     if spec.scheduler == "pbt":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -13,15 +14,16 @@ from raygan.config import validate
 from raygan.errors import RayganError
 from raygan.metrics.ranking import lower_is_better
 from raygan.service.runs.run import Run
-from raygan.service.runs.warm_start import inherited_seconds
-from raygan.service.sweeps.costs import costs, metric_of
+from raygan.service.sweeps.costs import metric_of, spent
 from raygan.service.sweeps.file import Sweep
 from raygan.service.sweeps.naming import known_name, spoken, trial_name
-from raygan.service.sweeps.trial import FORKED
+from raygan.service.sweeps.trial import FORKED, ended
 
 Frame: TypeAlias = Any
 """A pandas DataFrame; its stubs know too little of what its columns hold."""
 COSTS = ("d_updates", "player_seconds", "megabytes")
+WHOLE = ("done", "degraded", "budget")
+"""How a run has ended that has had as much as the others."""
 
 
 def load(folder: Path) -> Sweep:
@@ -46,11 +48,10 @@ def table(folder: Path) -> Frame:
         except (RayganError, ValueError) as error:
             rows.append({"run": path.name, **shown(point), "status": f"damaged: {error}"})
             continue
-        step = max((info.get("steps") or {"": 0}).values())
-        seconds = inherited_seconds(info) + sum((info.get("busy_seconds") or {}).values())
+        step, cost = spent(run.config, info)
         rows.append({
             "run": path.name, **shown(point), "metric": metric_of(spec, scores, run.pairs),
-            "step": step, **costs(run.config, step, seconds), "status": ended(info),
+            "step": step, **cost, "status": ended(info),
         })  # fmt: skip
     there = {str(r["run"]).partition(FORKED)[0] for r in rows}
     # Missing trials are rows: a table that leaves them out looks finished.
@@ -68,57 +69,66 @@ def table(folder: Path) -> Frame:
     return pd.DataFrame(rows)
 
 
-def shown(point: dict[str, Any]) -> dict[str, Any]:
-    """Settings as cells: a component by its name and settings."""
-    return {k: spoken(v) if isinstance(v, dict) else v for k, v in point.items()}
+def shown(point: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as cells: numbers and names as they are, all else in a few words. Those can be
+    grouped by, where a list cannot, and a null would become a NaN.
 
-
-def ended(info: dict[str, Any]) -> str:
-    """How a run ended: its status, or who stopped it. One that was stopped and has gone on since is
-    not stopped any more.
-
-    >>> [ended({"status": status, "ended_by": "scheduler"}) for status in ("stopped", "done")]
-    ['scheduler', 'done']
+    >>> shown({"strategy": {"name": "gap", "swap_every": 3}, "pair.clip_grad_d": None, "seed": 0})
+    {'strategy': 'gap swap_every=3', 'pair.clip_grad_d': 'None', 'seed': 0}
     """
-    by = info.get("ended_by") if info["status"] == "stopped" else None
-    return str(by or info["status"])
+    return {k: v if isinstance(v, int | float | str) else spoken(v) for k, v in point.items()}
+
+
+def stored(spec: Sweep, frame: Frame) -> Frame:
+    """The table as a file takes it: a column of one type, null as null."""
+    out = frame.copy()
+    for name in spec.settings_named:
+        values = [None if v == spoken(None) else v for v in frame[name]]
+        unlike = len({isinstance(v, str) for v in values if v is not None}) > 1
+        out[name] = [str(v) if unlike and v is not None else v for v in values]
+    return out
 
 
 def over_seeds(spec: Sweep, frame: Frame) -> Frame:
-    """Mean and standard deviation of the metric over seeds, with the mean costs, a row a
-    combination of the other settings.
+    """Mean and standard deviation of the metric over the n seeds that have a number, how many that
+    were tried have none, and the mean costs, a row a combination of the other settings.
     """
     by = [k for k in spec.settings_named if k != "seed"] or ["seed"]
-    whole = (
-        frame[frame["status"].isin(["done", "degraded", "budget"])]
-        if "metric" in frame
-        else frame.iloc[:0]
-    )
+    whole = frame[frame["status"].isin(WHOLE)] if "metric" in frame else frame.iloc[:0]
     if whole.empty:
-        return pd.DataFrame(columns=[*by, "metric", "std", "n", *COSTS])
-    # dropna=False: a setting may be null, and is a value like any other.
-    groups = whole.groupby(by, dropna=False, sort=False)
+        return pd.DataFrame(columns=[*by, "metric", "std", "n", "no_number", *COSTS])
+    groups = whole.groupby(by, sort=False)
     out = (
         groups["metric"]
         .agg(["mean", "std", "count"])
         .rename(columns={"mean": "metric", "count": "n"})
     )
+    # One that has failed, by a loss that is not finite for one, has no number either.
+    tried = frame[frame["status"].isin([*WHOLE, "failed"])].groupby(by, sort=False).size()
+    out["no_number"] = tried.reindex(out.index) - out["n"]
     return out.join(groups[list(COSTS)].mean()).reset_index()
 
 
 def best_point(spec: Sweep, means: Frame) -> dict[str, Any] | None:
-    """The combination with the best mean; None when nothing is whole."""
-    if means.empty or means["metric"].isna().all():
+    """The combination with the best mean, of those where the fewest seeds have no number; None when
+    nothing is whole.
+    """
+    there = means.dropna(subset=["metric"])
+    if there.empty:
         return None
+    # A setting that fails with two seeds of three is not good because of the third.
+    there = there[there["no_number"] == there["no_number"].min()]
     # By the mean over seeds: the best single run is the luckiest seed.
     lower = lower_is_better(spec.metric.partition(".")[2])
-    row = means.loc[means["metric"].idxmin() if lower else means["metric"].idxmax()]
-    by = [k for k in spec.settings_named if k != "seed"]
-    found = {k: row[k] for k in by}
-    return next(
-        (p for p in [*spec.points()] if all(shown(p)[k] == v for k, v in found.items())),
-        {k: plain(v) for k, v in found.items()},
-    )
+    best = there["metric"].idxmin() if lower else there["metric"].idxmax()
+    return {k: meant(spec, k, means.at[best, k]) for k in spec.settings_named if k != "seed"}
+
+
+def meant(spec: Sweep, setting: str, cell: Any) -> Any:
+    """The value that a cell shows: one of the file's, or what was drawn."""
+    values = spec.space[setting]
+    listed = values if isinstance(values, list) else values.get("choice", ())
+    return next((v for v in listed if shown({setting: v})[setting] == cell), plain(cell))
 
 
 def plain(value: Any) -> Any:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import signal
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ import torch
 from raygan.actors.placement import place
 from raygan.config import dotted
 from raygan.controller.evaluator import Evaluator
+from raygan.controller.lines import NOTES
 from raygan.errors import ConfigError, InfeasibleError, Interrupted, RayganError, did_you_mean
 from raygan.metrics.ranking import lower_is_better
 from raygan.own.importing import refuse_while_loading
@@ -26,8 +28,9 @@ from raygan.service.runs.changes import FREE
 from raygan.service.signals import wanted
 from raygan.service.sweeps.file import Sweep, read_sweep
 from raygan.service.sweeps.naming import trial_name
+from raygan.service.sweeps.reporter import WORST
 from raygan.service.sweeps.search import MODULES, NEEDS, scheduler_of, search_of
-from raygan.service.sweeps.trial import WORST, run_trial
+from raygan.service.sweeps.trial import CLAIMS, run_trial
 from raygan.service.tracking.listener import trackers_of
 from raygan.strategies.base import Setup, load_data, num_processes
 from raygan.trackers.base import installed
@@ -45,9 +48,7 @@ def sweep(
     commas, instead of the file's.
     """
     refuse_while_loading("sweep")
-    spec = read_sweep(file)
-    if samples is not None:
-        spec = spec.model_copy(update={"samples": samples})
+    spec = read_sweep(file, samples)
     if max_concurrent is not None:
         spec = spec.model_copy(update={"max_concurrent": max_concurrent})
     if track is not None:
@@ -66,6 +67,8 @@ def sweep(
             " of the other. Give the sweep another name."
         )
     (folder / "runs").mkdir(parents=True, exist_ok=True)
+    # of an earlier start: its trials have other ids
+    shutil.rmtree(folder / CLAIMS, ignore_errors=True)
     stored.write_text(spec.model_dump_json(indent=1) + "\n")
     from raygan.actors.cluster import cluster
 
@@ -102,6 +105,20 @@ def check(spec: Sweep, file: Path) -> None:
     except ConfigError as error:
         raise ConfigError(f"{file}: {error}") from None
     check_metric(spec, file)
+    tell_saves(spec)
+
+
+def tell_saves(spec: Sweep) -> None:
+    """With PBT a run may be saved at other steps than the file says (`Sweep.fitted`)."""
+    point = (spec.points() or [{}])[0]
+    asked = spec.model_copy(update={"scheduler": "none"}).resolved(point).config
+    if every := spec.fitted(asked).get("checkpoint.every_steps"):
+        NOTES.warning(
+            "scheduler pbt: checkpoint.every_steps is %d, not %d: trials go on from what has its"
+            " scores, which is each evaluation",
+            every,
+            asked.checkpoint.every_steps,
+        )
 
 
 def changed(stored: Mapping[str, Any], spec: Sweep) -> str:

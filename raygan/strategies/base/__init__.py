@@ -10,10 +10,12 @@ chosen.py        the strategy of a config, and what follows from it
 
 from raygan.strategies.base.chosen import (
     checked,
+    generating,
     homes,
     idle_for_ever,
     is_critic,
     load_data,
+    mixed,
     num_processes,
     strategy_of,
     with_data,
@@ -28,6 +30,6 @@ from raygan.strategies.base.setup import Setup, same_networks
 
 __all__ = [
     "Costs", "Members", "Pace", "Plan", "Processes", "Progress", "Setup", "StrategyComponent",
-    "checked", "homes", "idle_for_ever", "is_critic", "load_data", "megabytes", "num_processes",
-    "pair_name", "parcel_bytes", "same_networks", "strategy_of", "with_data",
+    "checked", "generating", "homes", "idle_for_ever", "is_critic", "load_data", "megabytes", "mixed",
+    "num_processes", "pair_name", "parcel_bytes", "same_networks", "strategy_of", "with_data",
 ]  # fmt: skip

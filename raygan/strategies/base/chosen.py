@@ -88,6 +88,20 @@ def with_data(config: Config) -> list[str]:
     return [p for p in strategy.locals(config) if strategy.needs_data(p)]
 
 
+def generating(config: Config) -> list[str]:
+    """The pairs that have a generator, whose samples make the mixture: a federated run's sites have
+    none.
+    """
+    strategy = strategy_of(config)
+    with_g = set(strategy.scored(config))
+    return [p for p in strategy.locals(config) if p in with_g]
+
+
+def mixed(config: Config) -> bool:
+    """Is there a mixture to be scored?"""
+    return len(generating(config)) > 1
+
+
 def load_data(config: Config) -> Samples:
     """The config's data set, with what is known of parts that are cut from it; pairs' own SOURCEs
     are not looked at.

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+import yaml
 
 from raygan.cli import main
 from raygan.service.sweeps.file import Search
@@ -67,3 +68,28 @@ def test_a_search_that_nobody_has_is_one_line(
     code, _, err = told(tmp_path / "tiny.yaml", "--dry-run", capsys=capsys)
     assert code == 2
     assert err.count("\n") == 1
+
+
+HEARS = """
+from pathlib import Path
+
+class Hears:
+    def _note(self, *facts):
+        Path({path!r}).write_text("told")
+
+    begin = scalars = __call__ = _note
+"""
+
+
+@pytest.mark.parametrize("who", ["track", "listeners"])
+def test_a_dry_run_is_told_to_nobody(
+    who: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A tracker would have a run of 20 steps among the real ones."""
+    told_to = tmp_path / "told"
+    (tmp_path / "hears.py").write_text(HEARS.format(path=str(told_to)))
+    settings = yaml.safe_dump({"settings": {who: ["./hears.py"]}})
+    (tmp_path / "tiny.yaml").write_text(FILE + settings)
+    code, _, err = told(tmp_path / "tiny.yaml", "--dry-run", capsys=capsys)
+    assert code == 0, err
+    assert not told_to.exists()

@@ -1,0 +1,40 @@
+"""Ways to draw a setting's value."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+DRAWS = ("uniform", "log_uniform", "randint", "choice")
+
+
+def no_range(kind: str, ends: Sequence[Any]) -> str:
+    """Why nothing can be drawn between these; "" where something can."""
+    numbers = int if kind == "randint" else int | float
+    if not all(
+        isinstance(e, numbers) and not isinstance(e, bool) and math.isfinite(e) for e in ends
+    ):
+        return "two whole numbers are needed" if kind == "randint" else "two numbers are needed"
+    low, high = ends
+    if low >= high:
+        return f"from {low} to {high} there is nothing; write the smaller one first"
+    return "both ends must be above 0" if kind == "log_uniform" and low <= 0 else ""
+
+
+def draw(rng: random.Random, spec: Mapping[str, Any]) -> Any:
+    """One value, from one end to the other; floats to three digits, so that they can be read."""
+    kind, ends = next(iter(spec.items()))
+    if kind == "choice":
+        return rng.choice(ends)
+    if kind == "randint":
+        return rng.randint(int(ends[0]), int(ends[1]))
+    low, high = float(ends[0]), float(ends[1])
+    value = (
+        math.exp(rng.uniform(math.log(low), math.log(high)))
+        if kind == "log_uniform"
+        else rng.uniform(low, high)
+    )
+    # rounded it may be past an end: .9999 to three digits is 1
+    return min(max(float(f"{value:.3g}"), low), high)

@@ -12,8 +12,7 @@ W104 same-modes                two members sit on the same few modes, at two eva
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Iterator, Mapping, Sequence
 
 from raygan.controller.orders import Scored
 
@@ -40,12 +39,8 @@ ALIKE = 0.95
 class Watchdog:
     """Remembers just enough to tell."""
 
-    def __init__(
-        self, members: Sequence[str], critic: Callable[[str], bool], one_mode_each: bool
-    ) -> None:
+    def __init__(self, members: Sequence[str], one_mode_each: bool) -> None:
         self.members = list(members)
-        self.critic = cache(critic)
-        """Has this player's D no threshold?"""
         self.one_mode_each = one_mode_each
         self.saturated: dict[str, int] = {}
         self.occupied: dict[int, dict[str, list[float]]] = {}
@@ -63,7 +58,7 @@ class Watchdog:
         yield from self._doubted(player, step, report)
         if "d_missed" in report:
             self.missed[player] = report["d_missed"]
-        if self.critic(player) or "d_accuracy" not in report:
+        if "d_accuracy" not in report:  # a critic's D is neither right nor wrong
             return
         self.saturated[player] = (
             self.saturated.get(player, 0) + 1 if report["d_accuracy"] >= SATURATED else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, Literal
@@ -176,6 +177,14 @@ class Panel(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Everybody's logits, a column each."""
         return torch.stack([judge(x) for judge in self.judges], 1)
+
+
+def odds(logits: torch.Tensor) -> torch.Tensor:
+    """(N,) of a D's logits (N,); of several discriminators (N, judges): the logit of their mean
+    odds.
+    """
+    # By logsumexp: the odds themselves overflow where a D is sure.
+    return logits if logits.dim() == 1 else logits.logsumexp(1) - math.log(logits.shape[1])
 
 
 def has_batch_norm(*networks: nn.Module) -> bool:

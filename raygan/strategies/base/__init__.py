@@ -11,10 +11,10 @@ from raygan.strategies.base.chosen import (
     checked,
     homes,
     idle_for_ever,
-    is_critic,
     load_data,
     num_processes,
     strategy_of,
+    threshold_of,
     with_data,
 )  # fmt: skip
 from raygan.strategies.base.component import StrategyComponent
@@ -27,6 +27,6 @@ from raygan.strategies.base.setup import Setup, same_networks
 
 __all__ = [
     "Costs", "Members", "Pace", "Plan", "Processes", "Progress", "Setup", "StrategyComponent",
-    "checked", "homes", "idle_for_ever", "is_critic", "load_data", "megabytes", "num_processes",
-    "pair_name", "parcel_bytes", "same_networks", "strategy_of", "with_data",
+    "checked", "homes", "idle_for_ever", "load_data", "megabytes", "num_processes",
+    "pair_name", "parcel_bytes", "same_networks", "strategy_of", "threshold_of", "with_data",
 ]  # fmt: skip

@@ -4,7 +4,7 @@ RUN-control-N.
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
 
 from raygan.config import Config, Resolved, full_dump, settings_of
 from raygan.controller.bucket_copies import shown, taken
@@ -51,7 +51,7 @@ def control_group(run: Run, count: int) -> Run:
     )  # fmt: skip
 
 
-def refuse_other(there: Any, wanted: Config, name: str) -> None:
+def refuse_other(there: Path, wanted: Config, name: str) -> None:
     """Raises ConfigError where the group in this folder has other settings than the run `name` asks
     for.
     """

@@ -106,7 +106,8 @@ def measured(run: Run) -> list[Member]:
     for p in run.pairs:
         scores = mode_scores(made[p], data.modes)
         others = [d for q, d in networks.items() if q != p]
-        rates = [share_taken_for_real(d, drawn[p]) for d in others]
+        # 0, though r3gan's logits have no threshold: how little the share says is what is measured
+        rates = [share_taken_for_real(d, drawn[p], 0.0) for d in others]
         with torch.no_grad():
             wins = [float((d(drawn[p][: len(real)]) > d(real)).float().mean()) for d in others]
         member = {k: float(scores[k]) for k in SCORES}

@@ -21,7 +21,6 @@ from raygan.controller.uneven import Uneven, idle_members
 from raygan.controller.watchdog import Watchdog
 from raygan.errors import NonFiniteError, PlayerDied
 from raygan.metrics.ranking import better, headline
-from raygan.strategies.base import is_critic
 from raygan.strategies.orders import Order, Swap, Train
 
 
@@ -36,7 +35,6 @@ class Recorder:
         self.uneven = Uneven()
         self.watchdog = Watchdog(
             state.generators,
-            lambda p: is_critic(state.config.of(p)),
             one_mode_each=any(r.judges for r in state.roles.values()),
         )
 

@@ -13,8 +13,7 @@ W104 same-modes                two members sit on the same few modes, at two eva
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Iterator, Mapping, Sequence
 
 from raygan.controller.orders import Scored
 
@@ -41,12 +40,8 @@ ALIKE = 0.95
 class Watchdog:
     """Remembers just enough to tell."""
 
-    def __init__(
-        self, members: Sequence[str], critic: Callable[[str], bool], one_mode_each: bool
-    ) -> None:
+    def __init__(self, members: Sequence[str], one_mode_each: bool) -> None:
         self.members = members
-        self.critic = cache(critic)
-        """Has this player's D no threshold?"""
         self.one_mode_each = one_mode_each
         self.saturated: dict[str, int] = {}
         self.occupied: dict[int, dict[str, list[float]]] = {}
@@ -64,7 +59,7 @@ class Watchdog:
         yield from self._doubted(player, step, report)
         if "d_missed" in report:
             self.missed[player] = report["d_missed"]
-        if self.critic(player) or "d_accuracy" not in report:
+        if "d_accuracy" not in report:  # a critic's D is neither right nor wrong
             return
         self.saturated[player] = (
             self.saturated.get(player, 0) + 1 if report["d_accuracy"] >= SATURATED else 0
@@ -95,7 +90,7 @@ class Watchdog:
                 )
 
     def scored(self, player: str, step: int, scored: Scored) -> Iterator[tuple[str, str]]:
-        """(name, text) of what a generator's samples show: of a global one, that it has collapsed."""
+        """(name, text) of what a generator's samples show; of a global one, that it collapsed."""
         if (found := collapse(scored, self.missed.get(player, 0.0))) and not self.one_mode_each:
             # twice in a row: an untrained generator is narrow too
             if player in self.narrow:

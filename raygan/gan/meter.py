@@ -27,19 +27,20 @@ class Meter:
                 self.sums[key] = self.sums.get(key, 0.0) + value
                 self.counts[key] = self.counts.get(key, 0) + 1
 
-    def look(self, real: Tensor, fake: Tensor) -> None:
-        """How D judges one batch of each kind, by its logits."""
-        self.asked |= {
-            "d_real": real.mean(),
-            "d_fake": fake.mean(),
-            "d_accuracy": 0.5 * ((real > 0).float().mean() + (fake <= 0).float().mean()),
-        }
+    def look(self, loss: Loss, real: Tensor, fake: Tensor) -> None:
+        """How D judges one batch of each kind, by its logits; how often it is right where its loss
+        has a threshold.
+        """
+        self.asked |= {"d_real": real.mean(), "d_fake": fake.mean()}
+        if (at := loss.threshold) is not None:
+            right = (real > at).float().mean() + (fake <= at).float().mean()
+            self.asked["d_accuracy"] = 0.5 * right
 
     def compare(self, loss: Loss, real: Tensor, held_out: Tensor, fake: Tensor) -> None:
         """`look`, and D's cost on a training and on a held-out batch, against the same fakes, by
         its logits (GAP, Fig. 6).
         """
-        self.look(real, fake)
+        self.look(loss, real, fake)
         # a loss that compares pairs real with fake one by one, and a held-out part may be smaller
         n = min(len(held_out), len(fake)) if loss.needs_real else None
         held = loss.d_loss(held_out[:n], fake[:n])

@@ -57,6 +57,10 @@ class Loss(Protocol):
     def needs_real(self) -> bool:
         """Does G's loss compare its samples with real ones?"""
 
+    @property
+    def threshold(self) -> float | None:
+        """The logit above which D takes a sample for real; None where there is none."""
+
     def penalty(
         self, d: nn.Module, real: Tensor, fake: Tensor, generator: torch.Generator, at: At = NOW
     ) -> Tensor | None:

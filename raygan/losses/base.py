@@ -32,8 +32,8 @@ class LossComponent(Component):
     """What D and G minimise, with penalties on D's gradient and a number of D steps of its own.
 
     A loss is `d_loss` and `g_loss`; everything else has a default. What others have to know of it
-    are its properties, never its name: `critic`, `needs_real`, `linear`, `density_ratio`,
-    `num_judges`.
+    are its properties, never its name: `critic`, `threshold`, `needs_real`, `linear`,
+    `density_ratio`, `num_judges`.
     """
 
     d_steps: int = Field(1, gt=0, description="Updates of D for each update of G (I_D).")
@@ -75,6 +75,13 @@ class LossComponent(Component):
     def critic(self) -> bool:
         """Are D's logits scores without a threshold between real and generated?"""
         return False
+
+    @property
+    def threshold(self) -> float | None:
+        """The logit above which D takes a sample for real, each of several by itself; None: a
+        critic's have none.
+        """
+        return None if self.critic else 0.0
 
     @property
     def density_ratio(self) -> bool:

@@ -25,6 +25,11 @@ class D2gan(LossComponent):
         """D1 and D2."""
         return 2
 
+    @property
+    def critic(self) -> bool:
+        """Yes: D2's logits rise where D1's fall, and neither has a point between the two kinds."""
+        return True
+
     def d_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         """-(alpha E log D1(x) - E D1(G(z)) - E D2(x) + beta E log D2(G(z)))."""
         r, f = F.softplus(real), F.softplus(fake)

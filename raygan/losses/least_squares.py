@@ -10,6 +10,11 @@ from raygan.losses.base import LossComponent
 class LeastSquares(LossComponent):
     """Real is 1, fake is 0; G wants 1."""
 
+    @property
+    def threshold(self) -> float:
+        """Half way between the two."""
+        return 0.5
+
     def d_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         """(E (D(x) - 1)^2 + E D(G(z))^2) / 2."""
         return 0.5 * ((real - 1).square().mean() + fake.square().mean())

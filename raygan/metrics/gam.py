@@ -21,20 +21,22 @@ from torch import Tensor, nn
 
 from raygan.errors import ConfigError
 from raygan.gan.random_streams import Streams
+from raygan.networks.base import odds
 
 Rates = npt.NDArray[np.float64]
 RESAMPLES = 1000
 
 
-def share_taken_for_real(d: nn.Module, samples: Tensor, batch: int = 500) -> float:
-    """Share of samples (N, *shape) on which D's logit is above 0; D is put into eval mode, and what
-    its layers draw is the same each time.
+def share_taken_for_real(
+    d: nn.Module, samples: Tensor, threshold: float, batch: int = 500
+) -> float:
+    """Share of samples (N, *shape) on which D's logit is above its loss's threshold; of several
+    discriminators the logit of their mean odds. D is put into eval mode, and what its layers draw
+    is the same each time.
     """
     d.eval()
     with torch.no_grad(), Streams(0, "taken for real").for_layers(0):
-        hits = sum(
-            int((d(samples[i : i + batch]) > 0).sum()) for i in range(0, len(samples), batch)
-        )
+        hits = sum(int((odds(d(part)) > threshold).sum()) for part in samples.split(batch))
     return hits / len(samples)
 
 
@@ -62,7 +64,7 @@ def scores(rates: Rates, generators: Sequence[str], seed: int = 0) -> dict[str, 
             raise ConfigError(
                 f"gam2: no discriminator is left that {name} has not trained against. Score it"
                 " together with another run (`raygan evaluate A B --metrics gam2`), or add"
-                " --control 4 or --judges 4."
+                " --control 4, or --judges 4 where pairs do not go into each other."
             )
     rng = np.random.default_rng(seed)
     rating = elo(rates)

@@ -228,6 +228,14 @@ class Panel(nn.Module):
         return torch.stack([judge(x) for judge in self.judges], 1)
 
 
+def odds(logits: torch.Tensor) -> torch.Tensor:
+    """(N,) of a D's logits (N,); of several discriminators (N, judges): the logit of their mean
+    odds.
+    """
+    # By logsumexp: the odds themselves overflow where a D is sure.
+    return logits if logits.dim() == 1 else logits.logsumexp(1) - math.log(logits.shape[1])
+
+
 def has_batch_norm(*networks: nn.Module) -> bool:
     """Does what one of them says of a sample hang on the rest of its batch?"""
     return any(isinstance(m, BATCH_NORMS) for n in networks for m in n.modules())

@@ -75,6 +75,7 @@ class Fedavg(StrategyComponent):
     elastic: ClassVar[bool] = False
     publishes: ClassVar[bool] = False
     packs: ClassVar[bool] = False
+    mingles: ClassVar[bool] = True
 
     def check(self, config: Config) -> None:
         """All come to a period's end before anybody goes on."""

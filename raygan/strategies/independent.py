@@ -66,6 +66,11 @@ class Independent(StrategyComponent):
         return not self.share_weights
 
     @property
+    def mingles(self) -> bool:
+        """Layers in common are trained by all pairs."""
+        return self.share_weights
+
+    @property
     def elastic(self) -> bool:
         """Pairs that share layers live and leave together."""
         return not self.share_weights

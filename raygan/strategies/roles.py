@@ -26,6 +26,8 @@ class Role:
     """Is its generator what the run is for?"""
     judges: bool = False
     """Are all the others' samples judged by it, in place of a D of their own?"""
+    verdicts: bool = True
+    """Is its D one that has learned to tell its samples from real ones?"""
 
 
 Roles = Mapping[str, Role]
@@ -60,7 +62,7 @@ def ordered(players: Iterable[str], roles: Roles) -> list[str]:
 
 def with_verdicts(players: Iterable[str], roles: Roles) -> list[str]:
     """Players with a D whose verdicts mean something: the judges, and where none judges for them,
-    all who have a generator.
+    all who have a generator and a D that has learned.
 
     >>> with_verdicts(["a", "j"], {"j": Role(pair=False, scored=False, judges=True)})
     ['j']
@@ -68,7 +70,11 @@ def with_verdicts(players: Iterable[str], roles: Roles) -> list[str]:
     # a generator of PMGAN has copies of the judge's D: their verdicts are the judge's
     judged = any(role.judges for role in roles.values())
     seen = [(p, role_of(p, roles)) for p in players]
-    return [p for p, role in seen if role.judges or (role.scored and not (judged and role.pair))]
+    return [
+        p
+        for p, role in seen
+        if role.verdicts and (role.judges or (role.scored and not (judged and role.pair)))
+    ]
 
 
 def label_of(player: str, roles: Roles) -> str:

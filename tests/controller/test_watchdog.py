@@ -27,13 +27,13 @@ def names(found: object) -> list[str]:
 
 
 def test_a_saturated_discriminator_is_named_once_it_stays_so() -> None:
-    dog = Watchdog(["a"], critic=lambda _: False, one_mode_each=False)
+    dog = Watchdog(["a"], one_mode_each=False)
     rows = [1.0, 1.0, 0.9, 1.0, 0.996, 1.0, 1.0]
     assert [names(dog.trained("a", i, {"d_accuracy": r})) for i, r in enumerate(rows)] == [
         [], [], [], [], [], ["W103 saturated-discriminator"], [],
     ]  # fmt: skip
-    critic = Watchdog(["a"], critic=lambda _: True, one_mode_each=False)
-    assert [names(critic.trained("a", i, {"d_accuracy": 1.0})) for i in range(5)] == [[]] * 5
+    critic = Watchdog(["a"], one_mode_each=False)
+    assert [names(critic.trained("a", i, {"d_real": 9.0})) for i in range(5)] == [[]] * 5
 
 
 @pytest.mark.parametrize(
@@ -43,12 +43,12 @@ def test_a_collapsed_generator_is_named_unless_it_is_meant_to_sit_on_one_mode(
     low: dict[str, float],
 ) -> None:
     narrow = Scored([], **low)
-    dog = Watchdog(["a"], lambda _: False, False)
+    dog = Watchdog(["a"], False)
     assert names(dog.scored("a", 1, narrow)) == [], "an untrained generator is narrow too"
     assert names(dog.scored("a", 2, narrow)) == ["W101 collapsed-generator"]
     assert names(dog.scored("a", 3, Scored([], spread=0.5))) == []
     assert names(dog.scored("a", 4, narrow)) == []
-    assert names(Watchdog(["a"], lambda _: False, True).scored("a", 1, narrow)) == []
+    assert names(Watchdog(["a"], True).scored("a", 1, narrow)) == []
     assert [names(dog.scored("global", step, narrow)) for step in (1, 2)] == [
         [], ["W101 collapsed-generator"],
     ], "no member, and a generator all the same"  # fmt: skip
@@ -76,10 +76,10 @@ def test_every_generator_of_a_run_is_watched(
 def test_held_out_coverage_and_d_together_name_what_neither_would_alone() -> None:
     half = Scored([], near=0.55)
     for missed, told in ((0.8, ["W101 collapsed-generator"]), (0.1, [])):
-        dog = Watchdog(["a"], lambda _: False, False)
+        dog = Watchdog(["a"], False)
         assert not [*dog.trained("a", 1, {"d_missed": missed}), *dog.scored("a", 1, half)]
         assert names(dog.scored("a", 2, half)) == told
-    dog = Watchdog(["a"], lambda _: False, False)
+    dog = Watchdog(["a"], False)
     list(dog.trained("a", 1, {"d_missed": 1.0}))
     assert [names(dog.scored("a", i, Scored([], near=0.95))) for i in (1, 2)] == [[], []], (
         "a D that wins"
@@ -87,14 +87,14 @@ def test_held_out_coverage_and_d_together_name_what_neither_would_alone() -> Non
 
 
 def test_members_on_the_same_modes_are_named() -> None:
-    dog = Watchdog(["a", "b", "c"], lambda _: False, True)
+    dog = Watchdog(["a", "b", "c"], True)
     left, right = [0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 0.5, 0.5]
     found = []
     for step in (1, 2):
         for player, share in (("a", left), ("b", right), ("c", [0.45, 0.55, 0.0, 0.0])):
             found += list(dog.scored(player, step, Scored([], occupied=share)))
     assert [t for _, t in found] == ["a and c sit on the same modes, step 2"]
-    everywhere = Watchdog(["a", "b"], lambda _: False, False)
+    everywhere = Watchdog(["a", "b"], False)
     assert names(everywhere.scored("a", 1, Scored([], occupied=[0.25] * 4))) == []
     assert names(everywhere.scored("b", 1, Scored([], occupied=[0.25] * 4))) == [], (
         "covering everything alike is the aim"
@@ -102,7 +102,7 @@ def test_members_on_the_same_modes_are_named() -> None:
 
 
 def test_more_generators_than_modes_have_to_share() -> None:
-    dog = Watchdog(["a", "b", "c"], lambda _: False, True)
+    dog = Watchdog(["a", "b", "c"], True)
     for step in (1, 2):
         for player in "abc":
             assert names(dog.scored(player, step, Scored([], occupied=[1.0, 0.0]))) == []
@@ -191,7 +191,7 @@ def test_a_part_that_is_mostly_of_one_class_is_asked_for_by_its_shares(
 
 
 def test_steps_whose_scores_never_all_come_are_not_kept() -> None:
-    watchdog = Watchdog(["pair-00", "pair-01"], lambda _: False, one_mode_each=False)
+    watchdog = Watchdog(["pair-00", "pair-01"], one_mode_each=False)
     for step in range(200):
         assert list(watchdog.scored("pair-00", step, Scored([], occupied=[0.5, 0.5]))) == []
     assert len(watchdog.occupied) <= STEPS_KEPT

@@ -4,6 +4,7 @@ from torch import nn
 
 from raygan.config import Component, load_component, names
 from raygan.errors import ConfigError
+from raygan.gan.meter import Meter
 from raygan.gan.steps import d_backward, g_step
 from raygan.gan.types import NOW, At, Loss, g_loss_of
 from raygan.losses.base import LossComponent, examine
@@ -73,7 +74,26 @@ def test_what_others_have_to_know_is_a_property() -> None:
         "dragan": ["density_ratio"], "non_saturating": ["density_ratio"],
         "reverse_kl": ["density_ratio"], "r3gan": ["needs_real", "critic"],
         "relativistic": ["needs_real", "critic"], "wgan": ["critic"], "wgan_gp": ["critic"],
+        "d2gan": ["critic"],
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", names("loss"))
+def test_a_threshold_is_where_real_and_fake_pull_alike(name: str) -> None:
+    """There a D that cannot tell them stays, and who is right or wrong is counted by it."""
+    component = loss(name)
+    judges = {1: (), 2: (2,), None: (3,)}[component.num_judges]  # type: ignore[attr-defined]
+    meter, at = Meter(), component.threshold
+    meter.look(component, torch.tensor([2.0, 0.7]), torch.tensor([0.2, -9.0]))
+    seen = meter.means()
+    if at is None:
+        assert seen.keys() == {"d_real", "d_fake"}
+        return
+    real, fake = (torch.full((4, *judges), at, requires_grad=True) for _ in range(2))
+    up, down = torch.autograd.grad(component.d_loss(real, fake), (real, fake))
+    assert torch.allclose(up, -down)
+    assert (up < 0).all()
+    assert seen["d_accuracy"] == (1.0 if at == 0.5 else 0.75)
 
 
 @pytest.mark.parametrize("name", ["wgan_gp", "dragan"])

@@ -53,7 +53,7 @@ def test_the_rate_is_counted_in_eval_mode() -> None:
     d = nn.Sequential(nn.BatchNorm1d(1, affine=False), nn.Flatten(0))
     x = torch.linspace(-1, 3, 1001)[:, None]
     before = d.state_dict()["0.running_mean"].clone()
-    assert share_taken_for_real(d, x) == pytest.approx(0.75, abs=2e-3)
+    assert share_taken_for_real(d, x, 0.0) == pytest.approx(0.75, abs=2e-3)
     assert torch.equal(d.state_dict()["0.running_mean"], before)
 
 

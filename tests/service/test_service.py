@@ -145,7 +145,10 @@ def test_evaluate_and_compare(run: Run, tmp_path: Path) -> None:
     assert "precision@raw" in results[0]["scores"]["global"]
     assert results[0]["protocol"]["extractor"] == "raw"
     assert "ceiling (real data)" in table(results)
-    assert list(run.path.glob("evaluation-*-seed0.json"))
+    for group in ("modes", "density"):
+        (found,) = evaluate_runs([str(run.path)], [group], 1600, None, 0)
+    kept = list(run.path.glob(f"evaluation-{found['protocol']['id']}-*-seed0.json"))
+    assert len(kept) == 2, "what one asks for does not overwrite what another has"
     other = raygan.train(None, run_dir=tmp_path, name="second", inline=True, **{**TINY, "seed": 1})
     text = compare_runs([str(run.path), str(other.path)])
     assert "first (2 seeds) global" in text

@@ -98,6 +98,7 @@ def test_an_own_strategy_names_its_main_player_and_its_judge_as_it_likes() -> No
     }
     assert ordered([*roles, "mixture"], roles) == ["chief", "a", "umpire", "mixture"]
     assert with_verdicts(roles, roles) == ["chief", "umpire"]
+    assert with_verdicts(roles, {**roles, "chief": Role(pair=False, verdicts=False)}) == ["umpire"]
     assert [label_of(p, roles) for p in roles] == ["generator", "global", "judge"]
     assert [colours.colour(p, roles) for p in ("chief", "umpire")] == [
         colours.MAIN,

@@ -8,7 +8,8 @@ from typing import Any
 
 from raygan.config import Config
 from raygan.controller.bucket_copies import shown
-from raygan.controller.lines import read_json
+from raygan.controller.checkpoint import Checkpoint, listed
+from raygan.controller.lines import NOTES, read_json
 from raygan.errors import ConfigError, did_you_mean
 from raygan.metrics.ranking import better, headline
 from raygan.service.runs.logs import Newest
@@ -81,11 +82,12 @@ class Cast:
 
     @property
     def best(self) -> str:
-        """The single generator that `gam2` marked; else of a population the one nearest to held-out
-        data, without labels; else the best headline score (high quality, score, or what there is).
+        """The single generator that `gam2` marked at the newest checkpoint; else of a population
+        the one nearest to held-out data, without labels; else the best headline score (high
+        quality, score, or what there is).
         """
-        if (self.path / "best.json").exists():
-            return str(read_json(self.path, "best.json", player=str)["player"])
+        if marked := self._marked():
+            return marked
         if ranked := {p: far for p, far in self.distances().items() if p in self.players}:
             # By name where two are equal: the same answer each time.
             return min(ranked, key=lambda p: (ranked[p], p))
@@ -102,9 +104,26 @@ class Cast:
     @property
     def best_by(self) -> str:
         """How `best` was found; "" by the headline score."""
-        if (self.path / "best.json").exists():
+        if self._marked():
             return "by GAM-II"
         return "by distance to held-out data, without labels" if self.distances() else ""
+
+    def _marked(self) -> str:
+        """Whom `gam2` marked; "" where nobody is, or the mark is of before, which is said."""
+        if not (self.path / "best.json").exists():
+            return ""
+        found = read_json(self.path, "best.json", player=str)
+        player = str(found["player"])
+        why = outdated(self.path, found)
+        if player not in self.players:
+            why = f"{player}, which has left"
+        if why:
+            NOTES.warning(
+                "%s: best.json is of %s; it does not count. Again: raygan evaluate %s --metrics"
+                " gam2",
+                self.path.name, why, shown(self.path),
+            )  # fmt: skip
+        return "" if why else player
 
     def distances(self) -> dict[str, float]:
         """A population: each member's last distance to held-out data (`strategy.rank_by`); empty of
@@ -159,14 +178,34 @@ class Cast:
                 "--from fitted: no shares were fitted yet. First `raygan evaluate"
                 f" {shown(self.path)} --metrics mixture`."
             )
-        weights: dict[str, float] = read_json(self.path, "mixture.json", weights=dict)["weights"]
+        found = read_json(self.path, "mixture.json", weights=dict)
+        weights: dict[str, float] = found["weights"]
+        why = outdated(self.path, found)
         # Members may have joined or left since; and the file lies in a folder that anybody may have
         # written.
         if not set(self.pairs) <= set(weights) or not all(
             isinstance(w, int | float) for w in weights.values()
         ):
+            why = "other pairs"
+        if why:
             raise ConfigError(
-                f"run {shown(self.path)!r}: mixture.json is of other pairs. Again: raygan evaluate"
+                f"run {shown(self.path)!r}: mixture.json is of {why}. Again: raygan evaluate"
                 f" {shown(self.path)} --metrics mixture"
             )
         return weights
+
+
+def mark_of(checkpoint: Checkpoint) -> dict[str, Any]:
+    """For a file that tells of a checkpoint's generators: of which one."""
+    folder = checkpoint.entry.folder if checkpoint.entry else ""
+    return {"step": checkpoint.step, "checkpoint": folder}
+
+
+def outdated(path: Path, found: Mapping[str, Any]) -> str:
+    """Of which checkpoint such a file is, where that is not the newest; "" where it is, and of an
+    older release, which did not write it: there it counts, as it did.
+    """
+    entries, _ = listed(path) if "checkpoint" in found else ([], [])
+    if not entries or entries[-1].folder == found["checkpoint"]:
+        return ""
+    return f"step {found.get('step')}, and the newest checkpoint of step {entries[-1].step}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,21 +23,13 @@ from raygan.gan.random_streams import Streams, draw_watch, sample_prior
 from raygan.gan.states import load_network
 from raygan.gan.types import State
 from raygan.metrics.mixture import shares
-from raygan.networks.base import NetworkComponent
+from raygan.networks.base import NetworkComponent, odds
 from raygan.strategies.base import strategy_of
 
 CHUNK = 500
 """Samples that a network makes at once."""
 HARDLY = 0.001
 """Share of samples below which rejection is given up."""
-
-
-def odds(logits: Tensor) -> Tensor:
-    """(N,) of a D's logits (N,); of several discriminators (N, judges): the logit of their mean
-    odds.
-    """
-    # By logsumexp: the odds themselves overflow where a D is sure.
-    return logits if logits.dim() == 1 else logits.logsumexp(1) - math.log(logits.shape[1])
 
 
 @dataclass(frozen=True)
@@ -206,11 +197,13 @@ def newest(path: Path, what: str) -> Checkpoint:
 
 
 def load_generators(
-    path: Path, config: Config, info: Mapping[str, Any], names: Sequence[str],
-    shares: Mapping[str, float] | None
+    checkpoint: Checkpoint, config: Config, info: Mapping[str, Any], names: Sequence[str],
+    shares: Mapping[str, float] | None,
 ) -> Generators:  # fmt: skip
-    """The generators of these players of a run; `shares`: what each counts in their mixture."""
-    checkpoint, shape = newest(path, "sampled"), tuple(info["shape"])
+    """The generators of these players of a run; `shares`: what each counts in their mixture. Raises
+    CheckpointError for a player that is not in that checkpoint.
+    """
+    shape = tuple(info["shape"])
     networks: dict[str, torch.nn.Module] = {}
     priors: dict[str, tuple[str, int]] = {}
     for name in names:
@@ -218,7 +211,7 @@ def load_generators(
         component = cast(NetworkComponent, own.component("network"))
         # Any stream will do: all that it draws is written over by the state.
         network = component.generator(shape, Streams(0, "unused").at("init"))
-        load_network("ema" if own.pair.ema else "g", network, unpack(checkpoint.parts[name]))
+        load_network("ema" if own.pair.ema else "g", network, state_of(checkpoint, name))
         networks[name] = network.eval()
         priors[name] = own.pair.prior, component.z_dim
     weights = None if shares is None else dict(shares)
@@ -227,19 +220,25 @@ def load_generators(
     return Generators(networks, priors, weights, scaling, alphabet, columns=columns)
 
 
-def newest_states(path: Path, what: str) -> dict[str, State]:
-    """Every player's state in the newest checkpoint. Raises CheckpointError."""
-    return {player: unpack(raw) for player, raw in newest(path, what).parts.items()}
+def state_of(checkpoint: Checkpoint, player: str) -> State:
+    """A player's state. Raises CheckpointError for one that is not in it: it has joined since, or
+    has left.
+    """
+    if player not in checkpoint.parts:
+        raise CheckpointError(
+            f"the checkpoint of step {checkpoint.step} has no {player}, but"
+            f" {', '.join(checkpoint.parts)}. Members change with the next one."
+        )
+    return unpack(checkpoint.parts[player])
 
 
 def load_discriminators(
-    path: Path, config: Config, info: Mapping[str, Any], players: Iterable[str]
+    checkpoint: Checkpoint, config: Config, info: Mapping[str, Any], players: Iterable[str]
 ) -> dict[str, torch.nn.Module]:
     """`Run.discriminators`."""
-    checkpoint = newest(path, "judged")
     out: dict[str, torch.nn.Module] = {}
     for player in players:
         d = strategy_of(config).discriminator(config, player, tuple(info["shape"]))
-        load_network("d", d, unpack(checkpoint.parts[player]))
+        load_network("d", d, state_of(checkpoint, player))
         out[player] = d.eval()
     return out

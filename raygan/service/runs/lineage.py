@@ -47,8 +47,9 @@ def lineage(run: Run, checkpoint: Checkpoint | None = None) -> Lineage:
     if checkpoint is None:
         checkpoint, _ = newest_valid(run.path)
     kept = checkpoint.extra.get("swapped", {}) if checkpoint else {}
-    roles = strategy_of(run.config).roles(run.config)
-    return replay(str(run.info.get("id", run.path)), roles, told(run), kept)
+    strategy = strategy_of(run.config)
+    uid, roles = str(run.info.get("id", run.path)), strategy.roles(run.config)
+    return replay(uid, roles, told(run), kept, strategy.mingles)
 
 
 def told(run: Run) -> Sequence[Mapping[str, Any]]:
@@ -78,13 +79,15 @@ def told(run: Run) -> Sequence[Mapping[str, Any]]:
 
 
 def replay(
-    uid: str, roles: Roles, events: Iterable[Mapping[str, Any]], kept: Mapping[str, int]
-) -> Lineage:
+    uid: str, roles: Roles, events: Iterable[Mapping[str, Any]], kept: Mapping[str, int],
+    mingled: bool = False,
+) -> Lineage:  # fmt: skip
     """From a journal's records (of older releases: events); `kept`: each player's step at its last
     swap in the checkpoint.
 
     Whoever has a generator but is no pair is taken to have met everybody, and everybody it: it
-    learns from the others.
+    learns from the others. mingled: each network has come from all others'
+    (`StrategyComponent.mingles`).
     """
     events = list(events)
     now, roles = list(roles), {**_strangers(events), **roles}
@@ -99,6 +102,9 @@ def replay(
     # PMGAN's judge and a global pair learn from all others. Whom at which step is not kept: taken
     # to have met everybody, they never judge whom they may have met.
     everybody = frozenset().union(*made.values(), *met.values())
+    if mingled:
+        ancestors = frozenset().union(*made.values())
+        made, met = dict.fromkeys(made, ancestors), dict.fromkeys(met, everybody)
     above = frozenset().union(
         *(made[p] for p, role in roles.items() if role.scored and not role.pair)
     )

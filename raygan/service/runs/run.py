@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import torch
 
+    from raygan.controller.checkpoint import Checkpoint
     from raygan.service.runs.generators import Generators
 
 T = TypeVar("T")
@@ -80,8 +81,12 @@ class Run:
     summary: Shorthand[Summary] = Shorthand("logs", Logs.summary)
     digest: Shorthand[Digest] = Shorthand("logs", Logs.digest)
 
-    def __init__(self, path: Path, known: Mapping[str, Any] | None = None) -> None:
-        """known: what run.json says, or would if there were room for it."""
+    def __init__(
+        self, path: Path, known: Mapping[str, Any] | None = None, pin: Checkpoint | None = None
+    ) -> None:
+        """known: what run.json says, or would if there were room for it. pin: the checkpoint that
+        its networks are of; None: the newest at each question.
+        """
         self.path = path
         self.name = path.name
         """The folder's name."""
@@ -90,6 +95,7 @@ class Run:
         """What it tells: metrics, events, swaps, scores."""
         self.cast = Cast(path, lambda: self.info, lambda: self.config, self.logs.scores)
         """Who plays: players, pairs, roles, the best, whom `--from` means."""
+        self._pin = pin
 
     @classmethod
     def load(cls, path: str | Path, *, trust_code: bool = False) -> Run:
@@ -119,23 +125,35 @@ class Run:
         """The resolved config. Raises ConfigError for one that is damaged."""
         return load_config(self.path)
 
+    def pinned(self, what: str = "sampled") -> Run:
+        """Itself, as of its newest checkpoint: all networks are of that one, whatever is committed
+        from here on. what: done with it, for the error. Raises CheckpointError.
+        """
+        return Run(self.path, self._known, self.checkpoint(what))
+
+    def checkpoint(self, what: str = "sampled") -> Checkpoint:
+        """The newest that can be used, or the one that this is pinned to. Raises
+        CheckpointError.
+        """
+        from raygan.service.runs.generators import newest
+
+        return self._pin or newest(self.path, what)
+
     def generator(self, which: str = "best") -> Generators:
-        """The newest checkpoint's generator: "global", "best", "mixture", "fitted", or "pair:3".
-        Raises ConfigError.
+        """The checkpoint's generator: "global", "best", "mixture", "fitted", or "pair:3". Raises
+        ConfigError.
         """
         # Here, not at the top: it imports torch, and who looks at a run needs none.
         from raygan.service.runs.generators import load_generators
 
         names, shares = self.cast.named(which), self.cast.shares(which)
-        return load_generators(self.path, self.config, self.info, names, shares)
+        return load_generators(self.checkpoint(), self.config, self.info, names, shares)
 
     def discriminators(self, players: Iterable[str]) -> dict[str, torch.nn.Module]:
-        """These players' discriminators in the newest checkpoint, in eval mode. Raises
-        CheckpointError.
-        """
+        """These players' discriminators in the checkpoint, in eval mode. Raises CheckpointError."""
         from raygan.service.runs.generators import load_discriminators
 
-        return load_discriminators(self.path, self.config, self.info, players)
+        return load_discriminators(self.checkpoint("judged"), self.config, self.info, players)
 
     def store(self, name: str, found: Mapping[str, Any]) -> None:
         """Keep a result beside the run. Where the folder can only be read that is said, and nothing

@@ -64,7 +64,8 @@ def evaluate_runs(
     """
     out = []
     for path in paths:
-        run = Run.load(path).use_code()
+        # all rows are of one checkpoint, also while the run goes on
+        run = Run.load(path).use_code().pinned()
         config = run.config
         tell(f"{run.name}: reading the data")
         data = run_data(run, other_data)
@@ -104,6 +105,7 @@ def evaluate_runs(
         entry = {
             "run": shown(run.path),
             "name": run.name,
+            "step": run.checkpoint().step,
             "protocol": {"id": suite.protocol.id, **asdict(suite.protocol)},
             "floor": floor,
             "ceiling": ceiling,
@@ -115,8 +117,9 @@ def evaluate_runs(
         }
         for (metric, why), of in failed.items():
             NOTES.warning("metric %s gave no number for %s: %s", metric, ", ".join(of), why)
-        name = f"evaluation-{suite.protocol.id}-seed{seed}.json"
-        run.store(name, entry)
+        # the protocol's id is that of numbers which may be compared, whichever were asked for
+        asked = "+".join(suite.groups)
+        run.store(f"evaluation-{suite.protocol.id}-{asked}-seed{seed}.json", entry)
         out.append(entry)
     return out
 

@@ -32,7 +32,7 @@ from raygan.networks.base import NetworkComponent
 from raygan.own import trust
 from raygan.own.inside import keys_in, refuse_unsettled
 from raygan.paths import whole
-from raygan.service.runs.cast import FITTED
+from raygan.service.runs.cast import FITTED, mark_of
 from raygan.service.runs.code import write_code
 from raygan.service.runs.generators import Generators
 from raygan.service.runs.identity import run_data
@@ -55,7 +55,7 @@ def fit_mixture(run: Run, samples: int = 2000, seed: int = 0) -> dict[str, Any]:
         raise ConfigError(
             f"mixture: {run.name} has one generator. A mixture needs two pairs or more."
         )
-    data = run_data(run)
+    run, data = run.pinned(), run_data(run)
     suite = Suite(
         data, ["kid" if data.is_images else "density"], n_fake=samples, n_real=samples, seed=seed
     )
@@ -76,7 +76,7 @@ def fit_mixture(run: Run, samples: int = 2000, seed: int = 0) -> dict[str, Any]:
         "log_likelihood": {"equal": log_likelihood(log_p[:, half:], equal),
                            "fitted": log_likelihood(log_p[:, half:], weights)},
         "over": features.label if features else "points", "samples": samples, "seed": seed,
-        "data": data.name, "split": data.split,
+        "data": data.name, "split": data.split, **mark_of(run.checkpoint()),
     }  # fmt: skip
     run.store("mixture.json", out)
     return out
@@ -145,7 +145,8 @@ def write_export(run: Run, which: str, generators: Generators, out: Path, onnx: 
         config = {
             "format": FORMAT, "from": which, "shape": run.info["shape"], "generators": entries,
             "weights": generators.weights, "run": run.name, "scaling": run.info.get("scaling"),
-            "versions": run.info["versions"], "alphabet": generators.alphabet, **judging,
+            "versions": run.info["versions"], "alphabet": generators.alphabet,
+            "columns": list(generators.columns), **judging,
             **code_of(run.config, [entries, judging]),
         }  # fmt: skip
         write_code(temporary, config.get("code", {}))
@@ -198,6 +199,7 @@ def load_exported(path: str | Path, *, trust_code: bool = False) -> Generators:
         return Generators(
             networks, priors, config["weights"], Scaling.of(config.get("scaling")),
             config.get("alphabet", ""), loaded_judges(folder, config),
+            columns=tuple(config.get("columns", ())),
         )  # fmt: skip
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise CheckpointError(

@@ -12,14 +12,12 @@ group        one run's generators and discriminators (the mixture has none, a gl
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from raygan.config import Config, Resolved
-from raygan.controller.bucket_copies import shown
 from raygan.errors import ConfigError
 from raygan.gan import steps as S
 from raygan.gan.optimizers import make_optimizer
@@ -27,11 +25,15 @@ from raygan.gan.random_streams import Streams
 from raygan.gan.types import At, Loss
 from raygan.metrics.gam import Score, scores, share_taken_for_real, verdict
 from raygan.networks.base import NetworkComponent
+from raygan.own.names import label as label_of
+from raygan.service.runs.cast import mark_of
 from raygan.service.runs.identity import run_data
 from raygan.service.runs.lineage import lineage
 from raygan.service.runs.run import Run
+from raygan.service.scores.control import control_group, control_name
 from raygan.service.views.tables import text_table
-from raygan.strategies.base import is_critic, strategy_of
+from raygan.strategies.base import strategy_of, threshold_of
+from raygan.strategies.roles import with_verdicts
 from raygan.watching import counted
 
 LEAST = 10_000
@@ -46,65 +48,42 @@ def gam2(
     Raises ConfigError.
     """
     runs = [Run.load(p) for p in paths]
+    refuse_twins([r.name for r in runs] + [control_name(runs[0], control)] * bool(control))
+    data = run_data(runs[0])
+    refuse_unlike(runs, judges)
     if control:
         # Against what swapping is measured: the same settings, and pairs that never met.
         runs.append(control_group(runs[0], control))
-    names = [run.name for run in runs]
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise ConfigError(
-            f"gam2: two runs are named {twice[0]}, and their scores go by the name. Give one of the"
-            " folders another name."
-        )
-    data = run_data(runs[0])
-    for run in runs:
-        if run.config.data != runs[0].config.data:
-            raise ConfigError(
-                f"gam2: {run.name} is on {run.config.data}, {runs[0].name} on"
-                f" {runs[0].config.data}. Use one data set."
-            )
-        for player in run.pairs:
-            # A Wasserstein critic orders samples, and says of none that it is real: there is no
-            # share to count.
-            if is_critic(run.config.of(player)):
-                name = run.config.of(player).loss["name"]
-                raise ConfigError(
-                    f"gam2: {run.name} has {name}: its logits have no threshold between real and"
-                    " fake."
-                )
+    # All of a run is of one checkpoint, also while it goes on.
+    runs = [run.pinned("judged") for run in runs]
     generated: dict[str, Tensor] = {}
     made: dict[str, frozenset[str]] = {}
-    networks: dict[str, nn.Module] = {}
-    met: dict[str, frozenset[str]] = {}
+    bench: dict[str, Judge] = {}
     groups: dict[str, list[str]] = {}
     for run in runs:
         label = run.name
-        history = lineage(run)
+        history = lineage(run, run.checkpoint("judged"))
         groups[label] = [f"{label}/{p}" for p in history.generators]
         for p, ids in history.generators.items():
             generated[f"{label}/{p}"] = torch.from_numpy(run.generator(p).draw(samples, seed))
             made[f"{label}/{p}"] = ids
         for p, d in run.discriminators(history.discriminators).items():
-            networks[f"{label}/{p}"] = d
-            met[f"{label}/{p}"] = history.discriminators[p]
+            bench[f"{label}/{p}"] = Judge(d, threshold(run, p), history.discriminators[p])
     for i in range(judges):
-        name = f"held-out judge {i}"
-        networks[name], met[name] = held_out_judge(runs[0].config, data, generated, made, i, seed)
+        bench[f"held-out judge {i}"] = held_out_judge(runs[0], data, generated, made, i, seed)
     real = data.held_out_batch(samples, torch.Generator().manual_seed(seed))
-    names, judging = list(generated), list(networks)
+    names = list(generated)
     rates = np.array([
         # A D that has trained against a generator, or against an ancestor of it, is no fair judge:
         # exactly those are left out (decision 18).
-        [np.nan if made[g] & met[d] else share_taken_for_real(networks[d], generated[g])
-         for g in names]
-        for d in counted("discriminators judge", judging)
-    ]).reshape(len(judging), len(names))  # fmt: skip
+        [np.nan if made[g] & bench[d].met else bench[d].share(generated[g]) for g in names]
+        for d in counted("discriminators judge", list(bench))
+    ]).reshape(len(bench), len(names))  # fmt: skip
     found = scores(rates, names, seed)
     out = {
         "groups": groups,
         "generators": names,
-        "discriminators": {
-            d: {"error_on_real": 1 - share_taken_for_real(networks[d], real)} for d in judging
-        },
+        "discriminators": {d: {"error_on_real": 1 - j.share(real)} for d, j in bench.items()},
         "rates": [[None if np.isnan(v) else v for v in row] for row in rates.tolist()],
         "scores": {g: vars(s) for g, s in found.items()},
         "verdicts": verdicts(runs, groups, found),
@@ -114,11 +93,67 @@ def gam2(
             "quotable": samples >= LEAST,
             "data": data.name,
             "real": len(real),
+            "steps": {run.name: run.checkpoint("judged").step for run in runs},
         },
     }
     runs[0].store(f"gam2-seed{seed}.json", out)
     mark_best(runs, groups, found)
     return out
+
+
+class Judge(NamedTuple):
+    """A discriminator that scores by."""
+
+    d: nn.Module
+    threshold: float
+    """The logit above which it takes a sample for real."""
+    met: frozenset[str]
+    """Identities of the generators that it has trained against."""
+
+    def share(self, samples: Tensor) -> float:
+        """Of samples (N, *shape) that it takes for real."""
+        return share_taken_for_real(self.d, samples, self.threshold)
+
+
+def refuse_twins(names: Sequence[str]) -> None:
+    """Raises ConfigError for runs of one name."""
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ConfigError(
+            f"gam2: two runs are named {twice[0]}, and their scores go by the name. Give one of the"
+            " folders another name."
+        )
+
+
+def refuse_unlike(runs: Sequence[Run], judges: int) -> None:
+    """Raises ConfigError for runs on other data, and for a D that says of no sample that it is
+    real; before anything is trained or drawn.
+    """
+    for run in runs:
+        if run.config.data != runs[0].config.data:
+            raise ConfigError(
+                f"gam2: {run.name} is on {run.config.data}, {runs[0].name} on"
+                f" {runs[0].config.data}. Use one data set."
+            )
+        roles = strategy_of(run.config).roles(run.config)
+        for player in with_verdicts(roles, roles):
+            threshold(run, player)
+    if judges:
+        threshold(runs[0], "")
+
+
+def threshold(run: Run, player: str) -> float:
+    """Of this player's D ("": of one by the run's own settings). Raises ConfigError where its loss
+    has none.
+    """
+    # A Wasserstein critic orders samples, and says of none that it is real: there is no share to
+    # count.
+    config = run.config.of(player)
+    if (found := threshold_of(config)) is None:
+        raise ConfigError(
+            f"gam2: {run.name} has loss {label_of(config.loss['name'])}: its logits have no"
+            " threshold between real and fake. Score it by other metrics."
+        )
+    return found
 
 
 def verdicts(
@@ -141,47 +176,22 @@ def mark_best(runs: Sequence[Run], groups: dict[str, list[str]], found: dict[str
     for run in runs:
         best = max(groups[run.name], key=lambda g: found[g].average)
         entry = {
-            "player": best.removeprefix(f"{run.name}/"),
-            "by": "gam2",
-            "average": found[best].average,
-        }
+            "player": best.removeprefix(f"{run.name}/"), "by": "gam2",
+            "average": found[best].average, **mark_of(run.checkpoint("judged")),
+        }  # fmt: skip
         run.store("best.json", entry)
 
 
-def control_group(run: Run, count: int) -> Run:
-    """`count` independent pairs with the run's settings and other seeds; trained once, found again
-    afterwards, gone on with where they were cut off.
-    """
-    from raygan.service.training import train
-
-    name = f"{run.name}-control-{count}"
-    there = run.path.parent / name
-    if (there / "run.json").exists() and Run.load(there).info["status"] in ("done", "degraded"):
-        return Run.load(there)
-    base = run.config
-    config = base.model_copy(update={
-        # Far from the run's own seed and from its neighbours': seeds 0, 1, 2 .. are other runs of
-        # a study.
-        "strategy": {"name": "independent"}, "num_pairs": count, "pairs": (),
-        "seed": base.seed + 1_000_003,
-    })  # fmt: skip
-    inline = run.info.get("executor") == "inline"
-    return train(
-        Resolved(config=config, origins={}), run_dir=run.path.parent, name=name, inline=inline,
-        resume="auto",
-        command=f"raygan evaluate {shown(run.path)} --metrics gam2 --control {count}",
-    )  # fmt: skip
-
-
 def held_out_judge(
-    config: Config,
+    run: Run,
     data: Any,
     generated: dict[str, Tensor],
     made: dict[str, frozenset[str]],
     index: int,
     seed: int,
-) -> tuple[nn.Module, frozenset[str]]:
-    """A fresh D, trained against half of the generators' frozen samples; (D, whom it has met)."""
+) -> Judge:
+    """A fresh D by the run's settings, trained against half of the generators' frozen samples."""
+    config = run.config
     streams = Streams(seed, f"held-out-judge-{index}")
     names = list(generated)
     order = torch.randperm(
@@ -214,7 +224,7 @@ def held_out_judge(
             clip=config.pair.clip_grad_d,
             at=At(step),
         )
-    return d.eval(), frozenset().union(*(made[g] for g in mine))
+    return Judge(d.eval(), threshold(run, ""), frozenset().union(*(made[g] for g in mine)))
 
 
 def table(out: dict[str, Any]) -> str:

@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import load_file, save
 
 from raygan.config import Config, full_dump, validate
-from raygan.service.runs.generators import Generators, Judge, odds
+from raygan.networks.base import odds
+from raygan.service.runs.generators import Generators, Judge
 from raygan.service.runs.run import Run
 from raygan.service.scores.onnx import write_onnx
 from raygan.strategies.base import strategy_of

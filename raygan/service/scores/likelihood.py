@@ -43,7 +43,7 @@ def ais_runs(
     """
     out = []
     for path in paths:
-        run = Run.load(path)
+        run = Run.load(path).pinned()
         data = run_data(run)
         settings = Ais(chains=chains, distributions=distributions)
         held = data.held_out_batch(points, torch.Generator().manual_seed(seed)).flatten(1)

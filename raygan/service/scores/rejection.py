@@ -18,23 +18,25 @@ import torch.nn.functional as F
 from torch import nn
 
 from raygan.config import Config
+from raygan.controller.bucket_copies import shown
 from raygan.data.base import Samples
 from raygan.errors import CheckpointError, ConfigError, DataError
+from raygan.gan.bundle import unpack
 from raygan.gan.optimizers import make_optimizer
-from raygan.gan.random_streams import Streams
-from raygan.gan.states import load_network
+from raygan.gan.random_streams import Streams, derive_seed
 from raygan.gan.types import State
-from raygan.service.runs.generators import Generators, Judge, newest_states, odds
-from raygan.service.runs.identity import run_data
+from raygan.networks.base import odds
+from raygan.service.runs.generators import Generators, Judge
+from raygan.service.runs.identity import other_data, run_data
 from raygan.service.runs.run import Run
-from raygan.strategies.base import strategy_of
-from raygan.strategies.partition import own_parts
+from raygan.strategies.base import strategy_of, with_data
+from raygan.strategies.partition import own_parts, part_of
 from raygan.strategies.roles import Roles, role_of
 
 STEPS, BATCH = 1000, 512
+"""Most updates that D goes on for, and samples of each kind in them."""
 ROOM = 2**26
 """Numbers that are drawn at once: 256 MiB."""
-"""Most updates that D goes on for, and samples of each kind in them."""
 QUANTILE = 0.5
 """Of the logits of G's samples: that much or more of what G makes is kept with certainty."""
 
@@ -59,57 +61,72 @@ class Court:
     generators: tuple[str, ...]
 
 
-def rejecting(run: Run, which: str, other_data: bool = False) -> Generators:
+def rejecting(run: Run, which: str, others: bool = False) -> Generators:
     """`run.generator(which)`, whose samples are kept as its discriminators say.
 
     The same for the same checkpoint and data. Raises ConfigError where there is no D to go by,
-    DataError where the run's data are not there, or are others and `other_data` is not said.
+    DataError where the run's data are not there, or are others and `others` is not said.
     """
-    generators, states = run.generator(which), newest_states(run.path, "judged")
-    courts = courts_of(list(generators.networks), run.roles, states)
-    data = _data(run, other_data)
-    # A site's D has seen its own part only: against the whole it would reject what other sites
-    # have.
-    parts = own_parts(run.config, [c.owner for c in courts if c.owner in data.parts], data.outline)
+    # G and D of one checkpoint, also while the run goes on.
+    run = run.pinned("judged")
+    generators, config = run.generator(which), run.config
+    # As its strategy says, and not run.json: one of an older release does not say whose D has
+    # learned.
+    roles = strategy_of(config).roles(config)
+    states = {player: unpack(raw) for player, raw in run.checkpoint().parts.items()}
+    courts = courts_of(list(generators.networks), roles, states)
+    data = _data(run, [court.owner for court in courts], others)
     judges: dict[str, Judge] = {}
     for court in courts:
-        d = strategy_of(run.config).discriminator(run.config, court.owner, tuple(run.info["shape"]))
-        load_network("d", d, states[court.owner])
+        d = run.discriminators([court.owner])[court.owner]
         mine = generators.of(court.generators)
-        judge = calibrated(d, mine, parts.get(court.owner, data), run.config, court.owner)
+        judge = calibrated(d, mine, data[court.owner], config, court.owner)
         judges |= dict.fromkeys(court.generators, judge)
     return replace(generators, judges=judges)
 
 
-def generators_of(run: Run, which: str, reject: bool, other_data: bool = False) -> Generators:
+def generators_of(run: Run, which: str, reject: bool, others: bool = False) -> Generators:
     """`run.generator(which)`; reject: `rejecting`, with what that raises."""
-    return rejecting(run, which, other_data) if reject else run.generator(which)
+    return rejecting(run, which, others) if reject else run.generator(which)
 
 
 def courts_of(names: Sequence[str], roles: Roles, states: Mapping[str, State]) -> list[Court]:
     """Who judges whose samples: each its own, PMGAN's judge all of its generators' at once. Raises
-    ConfigError for a generator without a D.
+    ConfigError for a generator without a D, or with one that has learned nothing.
     """
     shared = next((p for p, role in roles.items() if role.judges), None)
     found: dict[str, list[str]] = {}
     for name in names:
         owner = shared if shared and role_of(name, roles).pair else name
-        if not any(key.startswith("d.") for key in states.get(owner, {})):
+        there = any(key.startswith("d.") for key in states.get(owner, {}))
+        if not (there and role_of(owner, roles).verdicts):
             raise ConfigError(
-                f"--reject: {name} has no discriminator of its own in this run. Sample it without,"
-                " or --from mixture --reject."
+                f"--reject: {name} has no discriminator of its own in this run that has learned."
+                " Sample it without."
             )
         found.setdefault(owner, []).append(name)
     return [Court(owner, tuple(mine)) for owner, mine in found.items()]
 
 
-def _data(run: Run, other_data: bool) -> Samples:
+def _data(run: Run, owners: Sequence[str], others: bool) -> dict[str, Samples]:
+    """What each of these has trained on: its own part where it has one, else the whole. Raises
+    DataError where they are not on this machine, or are others than the run's and `others` is not
+    said.
+    """
+    # A D has seen its own part only: against the whole it would reject what other pairs have.
+    apart = [p for p in with_data(run.config) if p in owners]
     try:
-        return run_data(run, other_data)
+        whole = run_data(run, others)
+        parts = own_parts(run.config, apart, whole.outline, whole)
+        told = {p: part_of(f"part of {p}", part) for p, part in parts.items()}
+        # Pairs' own SOURCEs are in no outline: what they hold is compared here.
+        if not others and (why := other_data(run.info, replace(whole, parts=told))):
+            raise DataError(f"run {shown(run.path)!r}: {why}")
     except DataError as error:
         raise DataError(
             f"--reject needs the run's training data, for its D to go on: {error}"
         ) from None
+    return {owner: parts.get(owner, whole) for owner in owners}
 
 
 def calibrated(
@@ -132,9 +149,10 @@ def calibrated(
     with streams.for_layers(0):
         for step in range(steps):
             if step % at_once == 0:
-                pool = torch.from_numpy(
-                    generators.draw(min(at_once, steps - step) * BATCH, config.seed + step)
-                )
+                # By seeds that nobody else draws by: a D that has been trained on the samples
+                # that it is to judge rejects by memory.
+                seed = derive_seed(config.seed, owner, "rejecting", step)
+                pool = torch.from_numpy(generators.draw(min(at_once, steps - step) * BATCH, seed))
                 first = first if step else pool[: 10 * BATCH]
             # From the run's own rate to 0: a quarter of it kept .977 good
             # ones where this keeps .985.

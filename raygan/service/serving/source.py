@@ -17,7 +17,7 @@ from raygan.controller.checkpoint import listed
 from raygan.controller.run_folder import find_run
 from raygan.errors import CheckpointError, ConfigError
 from raygan.paths import in_bucket
-from raygan.service.runs.generators import Generators, newest
+from raygan.service.runs.generators import Generators
 from raygan.service.runs.run import Run
 from raygan.service.scores.loading import SCHEME, load
 from raygan.service.scores.rejection import generators_of
@@ -55,13 +55,9 @@ class Source:
                     " export it with --reject."
                 )
             return Model(made, self.which or "generator", "")
-        run = Run.load(self.path, trust_code=self.trust_code).use_code()
-        which = self.which or run.main_player
-        while True:
-            entry = newest(run.path, "served").entry
-            made = generators_of(run, which, self.reject)
-            if newest(run.path, "served").entry == entry:  # else another was committed in between
-                break
+        run = Run.load(self.path, trust_code=self.trust_code).use_code().pinned("served")
+        which, entry = self.which or run.main_player, run.checkpoint().entry
+        made = generators_of(run, which, self.reject)
         return Model(made, which, entry.folder if entry else "")
 
 

@@ -140,8 +140,8 @@ def ended(info: Mapping[str, Any]) -> str:
     """How a run ended: its status, or who stopped it. One that was stopped and has gone on since is
     not stopped any more.
 
-    >>> ended({"status": "stopped", "ended_by": "scheduler"}), ended({"status": "done", "ended_by": "scheduler"})
-    ('scheduler', 'done')
+    >>> [ended({"status": status, "ended_by": "scheduler"}) for status in ("stopped", "done")]
+    ['scheduler', 'done']
     """
     by = info.get("ended_by") if info["status"] == "stopped" else None
     return str(by or info["status"])

@@ -17,6 +17,7 @@ import torch
 from raygan.controller.checkpoint import newest_valid
 from raygan.data.base import Samples, to_uint8
 from raygan.metrics.classifier import load_classifier, probabilities
+from raygan.networks.base import odds
 from raygan.service.runs.run import Run
 from raygan.service.views.colours import MAIN, REAL, colour
 from raygan.service.views.paper import STYLE, legend, png
@@ -24,7 +25,7 @@ from raygan.service.views.pictures import panels
 from raygan.service.views.sheet import tile
 from raygan.service.views.standing import Standing
 from raygan.service.views.stored import Show
-from raygan.strategies.base import is_critic
+from raygan.strategies.base import strategy_of, threshold_of
 from raygan.strategies.roles import MIXTURE, Roles, ordered, role_of, with_verdicts
 
 import matplotlib.pyplot as plt  # isort: skip  (pictures chooses the backend)
@@ -62,8 +63,11 @@ def verdict_histograms(run: Run, data: Samples, found: Standing) -> bytes | None
     checkpoint, _ = newest_valid(run.path)
     if checkpoint is None:
         return None
-    roles = run.roles
+    run, strategy = Run(run.path, pin=checkpoint), strategy_of(run.config)
+    roles = strategy.roles(run.config)  # of an older release run.json does not say who learns
     judges = found.of(ordered(with_verdicts(checkpoint.parts, roles), roles), roles)
+    if not judges:
+        return None
     networks = run.discriminators(judges)
     generator = torch.Generator().manual_seed(0)
     real = data.batch(500, generator, torch.device("cpu"))
@@ -83,10 +87,11 @@ def verdict_histograms(run: Run, data: Samples, found: Standing) -> bytes | None
             fake = torch.from_numpy(
                 run.generator(MIXTURE if role_of(player, roles).judges else player).draw(500, 0)
             )
-            # A critic's logits are no log-odds: a sigmoid of them would say nothing.
-            critic = is_critic(own)
+            # Logits that are not undecided at 0 are no log-odds: a sigmoid would say nothing.
+            critic = threshold_of(own) != 0
             with torch.no_grad():
-                values = [d(x) if critic else d(x).sigmoid() for x in (real, fake)]
+                logits = [d(x) for x in (real, fake)]
+            values = [x.flatten() if critic else odds(x).sigmoid() for x in logits]
             bins = (
                 np.linspace(
                     min(float(v.min()) for v in values), max(float(v.max()) for v in values), 31

@@ -13,11 +13,11 @@ from raygan.strategies.base.chosen import (
     generating,
     homes,
     idle_for_ever,
-    is_critic,
     load_data,
     mixed,
     num_processes,
     strategy_of,
+    threshold_of,
     with_data,
 )  # fmt: skip
 from raygan.strategies.base.component import StrategyComponent
@@ -30,6 +30,7 @@ from raygan.strategies.base.setup import Setup, same_networks
 
 __all__ = [
     "Costs", "Members", "Pace", "Plan", "Processes", "Progress", "Setup", "StrategyComponent",
-    "checked", "generating", "homes", "idle_for_ever", "is_critic", "load_data", "megabytes", "mixed",
-    "num_processes", "pair_name", "parcel_bytes", "same_networks", "strategy_of", "with_data",
+    "checked", "generating", "homes", "idle_for_ever", "load_data", "megabytes", "mixed",
+    "num_processes", "pair_name", "parcel_bytes", "same_networks", "strategy_of", "threshold_of",
+    "with_data",
 ]  # fmt: skip

@@ -10,6 +10,7 @@ from functools import lru_cache
 from raygan.config import Config
 from raygan.data.base import Samples
 from raygan.errors import ConfigError, RayganError, did_you_mean
+from raygan.losses.base import LossComponent
 from raygan.own.names import label
 from raygan.strategies.base.component import StrategyComponent
 from raygan.strategies.base.members import pair_name
@@ -116,9 +117,11 @@ def load_data(config: Config) -> Samples:
     return with_parts(config, [*pairs, *to_come], data)
 
 
-def is_critic(config: Config) -> bool:
-    """Are the logits of a D with this loss scores without a threshold?"""
-    return bool(getattr(config.component("loss"), "critic", False))
+def threshold_of(config: Config) -> float | None:
+    """The logit above which a D with this loss takes a sample for real; None: there is none."""
+    loss = config.component("loss")
+    assert isinstance(loss, LossComponent), "losses/ holds LossComponents only"
+    return loss.threshold
 
 
 def check_parts(strategy: StrategyComponent, config: Config) -> None:

@@ -60,6 +60,13 @@ class Members(Component):
         """
         return True
 
+    @property
+    def mingles(self) -> bool:
+        """Do its pairs' networks go into each other's otherwise than by swaps, as means or layers
+        in common do? Then every D has trained against what every G comes from.
+        """
+        return False
+
     def audience(self, config: Config) -> list[str]:
         """Players that have to be told who the members are (their `set_members`)."""
         return []

@@ -44,9 +44,9 @@ class Federated(FederatedSettings):
     publishes: ClassVar[bool] = False
 
     def roles(self, config: Config) -> dict[str, Role]:
-        """Sites have no generator."""
+        """Sites have no generator, the centre no D but one that nobody trains."""
         sites = dict.fromkeys(self.locals(config), Role(scored=False))
-        return {**sites, GLOBAL: Role(pair=False, main=True)}
+        return {**sites, GLOBAL: Role(pair=False, main=True, verdicts=False)}
 
     def players(self, config: Config) -> list[str]:
         """The sites and the centre."""

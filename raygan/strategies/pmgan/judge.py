@@ -158,7 +158,7 @@ class Judge(Trainer):
         j_d, j_c = mixture.values(d, c, real)
         self.betas.weigh(mixture.indices, j_d, j_c, self.updates)
         if last:
-            meter.look(*judged(d, real, mixture.fake))
+            meter.look(self.loss, *judged(d, real, mixture.fake))
             meter.gradients(grad_c=self.c, grad_d=self.d)
         self.updates += 1
         versions = {g: slot.version for g, slot in slots.items()}

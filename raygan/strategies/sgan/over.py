@@ -35,6 +35,11 @@ class OverLocals(SganSettings):
         """Where the locals' strategy is."""
         return self.inner.elastic
 
+    @property
+    def mingles(self) -> bool:
+        """Where the locals' strategy does."""
+        return self.inner.mingles
+
     def locals(self, config: Config) -> list[str]:
         """The locals' names."""
         return self.inner.locals(config)

@@ -18,7 +18,8 @@ from scipy.optimize import minimize  # type: ignore[import-untyped]
 import raygan
 from raygan.errors import CheckpointError, ConfigError
 from raygan.metrics.mixture import fit, log_likelihood
-from raygan.service.runs.generators import Judge, odds
+from raygan.networks.base import odds
+from raygan.service.runs.generators import Judge
 from raygan.service.runs.run import Run
 from raygan.service.scores import rejection
 from raygan.service.scores.export import export, fit_mixture, load_exported
@@ -87,6 +88,19 @@ def test_an_export_gives_the_runs_own_samples_without_ray(
     card = (out / "README.md").read_text()
     assert "| modes↑? |" in card or "| modes↑ |" in card
     assert "fresh draws" in card, "the protocol stands beside the scores"
+
+
+def test_names_of_columns_go_along(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal([170, 65], [9, 12], (400, 2))
+    np.savetxt(tmp_path / "people.csv", x, delimiter=",", header="height,weight", comments="")
+    settings = {**TINY, "data": f"csv:{tmp_path / 'people.csv'}", "strategy": "independent"}
+    run = raygan.train(None, run_dir=tmp_path, name="r", inline=True, **settings)
+    made = load_exported(export(run, "pair:0", tmp_path / "model"))
+    assert made.columns == run.generator("pair:0").columns == ("height", "weight")
+    config = json.loads((tmp_path / "model/config.json").read_text())
+    del config["columns"]  # as before names went along
+    (tmp_path / "model/config.json").write_text(json.dumps(config))
+    assert load_exported(tmp_path / "model").columns == ()
 
 
 def test_bad_exports_write_nothing(run: Run, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,13 +13,16 @@ from torch import Tensor, nn
 
 import raygan
 from raygan.config import Config
-from raygan.data.base import Modes, mixture_samples
+from raygan.data.base import Modes, Samples, mixture_samples
 from raygan.errors import CheckpointError, ConfigError, DataError
 from raygan.metrics.modes import mode_scores
-from raygan.service.runs.generators import Generators, Judge, odds
+from raygan.networks.base import odds
+from raygan.service.resuming import resume_run
+from raygan.service.runs.generators import Generators, Judge
 from raygan.service.runs.run import Run
 from raygan.service.scores import rejection
 from raygan.service.scores.evaluate import evaluate_runs, table
+from raygan.service.scores.export import export
 from raygan.service.scores.rejection import calibrated, courts_of, rejecting
 from raygan.service.scores.sampling import write_samples
 from raygan.strategies.roles import Role
@@ -91,8 +95,10 @@ def test_each_pair_has_its_own_judge_and_pmgan_one_for_all() -> None:
     roles = {"judge": Role(pair=False, scored=False, judges=True)}
     (court,) = courts_of(["pair-00", "pair-01"], roles, {"judge": judge, "pair-00": none})
     assert (court.owner, court.generators) == ("judge", ("pair-00", "pair-01"))
-    with pytest.raises(ConfigError, match="global has no discriminator of its own"):
-        courts_of(["global"], {}, {"global": none})
+    untrained = {"global": Role(pair=False, main=True, verdicts=False)}
+    for roles, state in (({}, none), (untrained, judge)):
+        with pytest.raises(ConfigError, match="global has no discriminator of its own"):
+            courts_of(["global"], roles, {"global": state})
 
 
 KINDS = {
@@ -112,6 +118,105 @@ def test_every_kind_of_run_can_be_sampled_with_rejection(kind: str, tmp_path: Pa
         again = rejecting(run, which).sample(64, seed=3)
         assert (np.load(tmp_path / "x.npz")["x"] == again).all()
         assert again.shape == (64, 2)
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["", "of an older release"])
+def test_a_d_that_nobody_trains_rejects_nothing(tmp_path: Path, old: bool) -> None:
+    run = raygan.train(
+        None, run_dir=tmp_path, name="fed", inline=True, **{**TINY, "strategy": "federated"}
+    )
+    if old:
+        info = json.loads((run.path / "run.json").read_text())
+        for role in info["roles"].values():
+            del role["verdicts"]
+        (run.path / "run.json").write_text(json.dumps(info))
+    with pytest.raises(ConfigError, match="global has no discriminator of its own"):
+        export(Run.load(run.path), "global", tmp_path / "model", reject=True)
+    assert not (tmp_path / "model").exists()
+
+
+def places(folder: Path) -> dict[str, str]:
+    """Two of them with 300 points each, left and right; and all of these."""
+    rng, found = np.random.default_rng(0), {}
+    parts = {p: rng.normal(side, 0.1, (300, 2)) for p, side in (("pair-00", -1), ("pair-01", 1))}
+    for name, x in {**parts, "all": np.concatenate(list(parts.values()))}.items():
+        np.savez(folder / f"{name}.npz", x=x)
+        found[name] = f"npz:{folder / f'{name}.npz'}"
+    return found
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["own sources", "clusters"])
+def test_each_d_goes_on_on_what_its_pair_trains_on(
+    tmp_path: Path, own: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = places(tmp_path)
+    data = {"name": "npz", "path": str(tmp_path / "all.npz")}
+    data["partition"] = {p: s for p, s in sources.items() if p != "all"} if own else "clusters"
+    flags = {**TINY, "strategy": "independent", "data": data}
+    run = raygan.train(None, run_dir=tmp_path / "runs", name="run", inline=True, **flags)
+    seen: dict[str, Samples] = {}
+
+    def noted(d: nn.Module, made: Generators, of: Samples, config: Config, owner: str) -> Judge:
+        seen[owner] = of
+        return calibrated(d, made, of, config, owner)
+
+    monkeypatch.setattr(rejection, "calibrated", noted)
+    rejecting(run, "mixture")
+    told = run.info["data"]["parts"]
+    assert {p: x.sha256 for p, x in seen.items()} == {p: told[p]["sha256"] for p in run.pairs}
+    assert all(len(x.train) == told[p]["train"] for p, x in seen.items())
+    if not own:
+        return
+    with np.load(tmp_path / "pair-01.npz") as archive:
+        np.savez(tmp_path / "pair-01.npz", x=archive["x"] + 0.01)
+    with pytest.raises(DataError, match=r"--reject needs .* pair-01's part has sha256"):
+        rejecting(run, "mixture")
+    assert rejecting(run, "mixture", others=True).judges
+    (tmp_path / "pair-01.npz").unlink()
+    with pytest.raises(DataError, match="--reject needs the run's training data") as caught:
+        rejecting(run, "mixture")
+    assert "\n" not in str(caught.value)
+    assert rejecting(run, "pair:0").judges, "its own is there"
+
+
+def test_what_d_goes_on_against_is_never_what_it_judges(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = raygan.train(None, run_dir=tmp_path, name="run", inline=True, **TINY)
+    seen: set[bytes] = set()
+    draw = Generators.draw
+
+    def noted(self: Generators, n: int, seed: int = 0) -> npt.NDArray[np.float32]:
+        made = draw(self, n, seed)
+        seen.update(row.tobytes() for row in made)
+        return made
+
+    with monkeypatch.context() as while_it_learns:
+        while_it_learns.setattr(Generators, "draw", noted)
+        judged = rejecting(run, "global")
+    assert len(seen) > 100
+    for seed in (run.config.seed, run.config.seed + 1):
+        assert not seen & {row.tobytes() for row in judged.draw(200, seed)}
+
+
+def test_g_and_its_d_are_of_one_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run goes on while they are loaded, and while the rows of a table are made."""
+    evaluation = {**TINY["evaluation"], "reject": "never"}
+    flags = {**TINY, "evaluation": evaluation}
+    run = raygan.train(None, run_dir=tmp_path, name="run", inline=True, **flags)
+    judged: list[float] = []
+
+    def goes_on(d: nn.Module, made: Generators, *rest: Any) -> Judge:
+        judged.append(float(sum(p.detach().sum() for p in d.parameters())))
+        if len(judged) < 5:
+            resume_run(run.path, extra_steps=4, inline=True)
+        return Judge(d, -1e6, "pair-00")
+
+    monkeypatch.setattr(rejection, "calibrated", goes_on)
+    (entry,) = evaluate_runs([str(run.path)], ["modes"], 200, None, 0, reject=True)
+    assert entry["step"] == 12
+    assert Run.load(run.path).config.steps == 28
+    assert judged[:2] == judged[-2:], "the mixture's are those of its pairs, which come first"
 
 
 def test_scores_with_and_without_are_of_two_protocols(tmp_path: Path) -> None:

@@ -4,16 +4,20 @@ the newest checkpoint.
 
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from torch import nn
 
 from raygan.config import Resolved
 from raygan.errors import ConfigError, RayganError
 from raygan.service.resuming import resume_run
+from raygan.service.runs.generators import Judge
 from raygan.service.runs.run import Run
+from raygan.service.scores import rejection
 from raygan.service.scores.formats import encoded
 from raygan.service.serving.source import Rolling, Source, numbers
 from raygan.service.training import train
@@ -84,6 +88,25 @@ def test_a_newer_checkpoint_takes_its_place_and_a_broken_one_does_not(tmp_path: 
         "the last one goes on being served"
     )
     assert f"checkpoint {newest.name} cannot be used" in rolling.failed
+
+
+def test_a_run_that_commits_while_its_d_is_made_ready_is_opened_once(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = Run.load(shutil.copytree(run.path, tmp_path / "r", symlinks=True))
+    before = there.generator("global").draw(8)
+    tries: list[str] = []
+
+    def commits(d: nn.Module, *rest: object) -> Judge:
+        tries.append("global")
+        resume_run(there.path, extra_steps=10, inline=True)
+        return Judge(d, -1e6, "global")
+
+    monkeypatch.setattr(rejection, "calibrated", commits)
+    model = Source(str(there.path), "global", reject=True).open()
+    assert tries == ["global"]
+    assert model.checkpoint == "00000020"
+    assert np.array_equal(model.generators.draw(8), before)
 
 
 def test_a_folder_that_is_gone_is_said_and_the_last_state_is_served(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A sweep's table: settings of any kind as cells, which of them is best, a report that is written."""
+"""A sweep's table: settings of any kind as cells, which is best, a report that is written."""
 
 import json
 import math

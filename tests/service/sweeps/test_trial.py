@@ -82,7 +82,8 @@ def tune(monkeypatch: pytest.MonkeyPatch) -> Tune:
 
 def sweep_of(settings: dict[str, Any] | None = None, **values: Any) -> Sweep:
     base: dict[str, Any] = {
-        "name": "s", "preset": "ring8-gap", "space": {"seed": [0]}, "metric": "mixture.high_quality",
+        "name": "s", "preset": "ring8-gap", "space": {"seed": [0]},
+        "metric": "mixture.high_quality",
     }  # fmt: skip
     return Sweep(**{**base, "settings": {**SMALL, **(settings or {})}, **values})
 
@@ -128,7 +129,7 @@ def test_a_metric_of_those_without_a_generator_is_refused(strategy: str, player:
         check_player(sweep, POINT)
 
 
-# ----------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # going on
 
 
@@ -190,7 +191,7 @@ def test_a_done_trial_goes_on_where_the_file_gives_it_more_steps(
         assert (told[-1]["step"], run.info["status"]) == (steps, "done")
 
 
-# ----------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # pbt
 
 
@@ -238,7 +239,7 @@ def test_pbt_saves_at_each_evaluation_and_says_so(
     assert [m.startswith(told) for m in caplog.messages] == [True] * (saves != save)
 
 
-# ----------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # names
 
 

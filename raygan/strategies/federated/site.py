@@ -73,9 +73,9 @@ class Site(Trainer):
 
     def judge(self, sample: Tensor) -> dict[str, Vector]:
         """D_n's logits (B,) on a batch of G0's, and the gradient of each by its sample: all that
-        ever leaves here.
+        ever leaves here. Where D's inputs have noise, the centre has added it: the same for all.
         """
-        x = self.blur(sample, self.streams.at("blur", self.step)).requires_grad_()
+        x = sample.detach().requires_grad_()
         with S.frozen(self.d):
             logits = S.unmoved(self.d, x)
             (gradient,) = torch.autograd.grad(logits.sum(), x)

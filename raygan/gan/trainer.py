@@ -65,6 +65,9 @@ class Trainer:
         self.data = parts.data
         self.batch_size = parts.batch_size
         self.streams = parts.streams
+        # one name for all pairs: the same batches in each, at the same step
+        shared = self.config.data_order == "shared"
+        self.data_streams = Streams(self.streams.seed, "shared") if shared else self.streams
         self.device = parts.streams.device
         self.g = parts.generator.to(self.device)
         self.d = parts.discriminator.to(self.device)

@@ -4,6 +4,7 @@ component.py     StrategyComponent: one paper
 members.py, pace.py, processes.py, costs.py     what it says by theme, each with an answer that most can keep
 plan.py          what it decides by
 setup.py         what its players are built from
+unread.py        settings that would change nothing
 chosen.py        the strategy of a config, and what follows from it
 """
 
@@ -24,9 +25,10 @@ from raygan.strategies.base.pace import Pace
 from raygan.strategies.base.plan import Plan, Progress
 from raygan.strategies.base.processes import Processes
 from raygan.strategies.base.setup import Setup, same_networks
+from raygan.strategies.base.unread import lacks
 
 __all__ = [
     "Costs", "Members", "Pace", "Plan", "Processes", "Progress", "Setup", "StrategyComponent",
-    "checked", "homes", "idle_for_ever", "is_critic", "load_data", "megabytes", "num_processes",
-    "pair_name", "parcel_bytes", "same_networks", "strategy_of", "with_data",
+    "checked", "homes", "idle_for_ever", "is_critic", "lacks", "load_data", "megabytes",
+    "num_processes", "pair_name", "parcel_bytes", "same_networks", "strategy_of", "with_data",
 ]  # fmt: skip

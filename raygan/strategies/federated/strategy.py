@@ -42,6 +42,9 @@ class Federated(FederatedSettings):
     # a site is half a pair: it has no generator
     packs: ClassVar[bool] = False
     publishes: ClassVar[bool] = False
+    unread: ClassVar[Mapping[str, str]] = {
+        "feature_matching": "G0 has no discriminator whose features it could match"
+    }
 
     def roles(self, config: Config) -> dict[str, Role]:
         """Sites have no generator."""

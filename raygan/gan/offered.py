@@ -1,4 +1,4 @@
-"""What a generator has on offer is in no state: it is drawn again after a restore, to the same bits."""
+"""What a generator has on offer is in no state: after a restore it is drawn again, bit for bit."""
 
 from __future__ import annotations
 

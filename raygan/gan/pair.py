@@ -158,7 +158,7 @@ class Pair(Trainer):
         stream = self.streams.at("share", self.step)
         # a purpose of its own: dropout must not draw here what the next step draws
         with torch.no_grad(), self.streams.for_layers(self.step, "layers/share"):
-            # what layers draw goes on from batch to batch: the same masks in each would be no samples
+            # what layers draw goes on from batch to batch: with one mask these are no samples of G
             batches = [
                 S.on_buffers(self.g, S.buffers_of(self.g), self.noise(stream))
                 for _ in range(self.sharing.samples)

@@ -78,9 +78,9 @@ def refuse_foreign(
     held = {name.rpartition(".")[2] for name in state if name.startswith(prefix + ".")}
     if wanted and held and held != wanted:
         raise CheckpointError(
-            f"{player}: the checkpoint holds another optimizer's numbers ({min(held - {'step'})}), and"
-            " not those of this config. Resume with the run's own pair.optimizer, or start a new"
-            " run from it (start_from)."
+            f"{player}: the checkpoint holds another optimizer's numbers ({', '.join(sorted(held))})"
+            " than this config's. Resume with the run's own pair.optimizer, or start a new run from"
+            " it (start_from)."
         )
 
 
@@ -107,8 +107,10 @@ def begun_from(state: State, was: PairConfig, now: PairConfig) -> tuple[State, l
 def is_moment(name: str) -> bool:
     """Is this an optimizer's number?
 
-    >>> is_moment("opt_g.0.exp_avg"), is_moment("messenger.pair-00.opt.3.step"), is_moment("g.0.step")
-    (True, True, False)
+    >>> is_moment("opt_g.0.exp_avg"), is_moment("messenger.pair-00.opt.3.step")
+    (True, True)
+    >>> is_moment("g.0.step")
+    False
     """
     holder, index, slot = ["", "", *name.rsplit(".", 2)][-3:]
     return (

@@ -51,8 +51,8 @@ class Lesson:
 def kept(config: Config) -> dict[str, Any]:
     """What the student has from a run with this config."""
     mine = config.model_dump(mode="json")
-    # a length of the run's own, or the one that `resume --steps` wrote: the student's schedule takes
-    # the student's steps, or its rate would stay at the end value for most of them
+    # of the run's own steps, or written by `resume --steps`: the student's schedule takes the
+    # student's steps, or its rate would stay at the end value for most of them
     mine["pair"]["schedule"]["steps"] = None
     return {key: mine[key] for key in KEPT}
 

@@ -77,8 +77,8 @@ def drive(
         folder.telemetry.keep({"data.png": drawn})
     folder.status(
         pid=os.getpid(), process_start=process_start(os.getpid()), host=platform.node(),
-        epoch=journal.epoch, started=time.time(), exit_code=None, error=None,  # noqa: TID251  shown only
-        total_steps=config.steps, rejected=None,
+        epoch=journal.epoch, exit_code=None, error=None, total_steps=config.steps, rejected=None,
+        started=time.time(),  # noqa: TID251  shown only
     )  # fmt: skip
     end: dict[str, Any] = {}
     try:

@@ -1,5 +1,5 @@
-"""What a generator has on offer when a run stops is drawn again to the same bits, whatever its layers
-draw, and whatever they keep in buffers.
+"""What a generator has on offer when a run stops is drawn again to the same bits, whatever its
+layers draw, and whatever they keep in buffers.
 """
 
 from __future__ import annotations

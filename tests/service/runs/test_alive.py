@@ -78,7 +78,7 @@ def test_a_number_that_somebody_else_has_now_holds_no_run(
 def test_a_run_of_before_is_told_by_its_command(
     kept: dict[str, Any], other: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
-    """Also where an earlier release has gone on with a run of this one: it writes its number alone."""
+    """Also where an earlier release has gone on with one of this: it writes its number alone."""
     assert found(written_by(tmp_path / "run", other.pid, **kept)) == (True, False)
 
 

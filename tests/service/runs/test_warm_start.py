@@ -1,4 +1,4 @@
-"""Runs that begin from others with other settings: what they cannot have is begun anew, and told."""
+"""Runs that begin from others with other settings: what they cannot have begins anew, and is told."""
 
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,8 @@ CHANGES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
 @pytest.mark.parametrize(("was", "now", "told"), CHANGES)
 @pytest.mark.parametrize("how", ["start_from", "fork"])
 def test_another_optimizer_or_average_is_begun_anew_and_told(
-    how: str, was: dict[str, Any], now: dict[str, Any], told: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    how: str, was: dict[str, Any], now: dict[str, Any], told: str, tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     strategy = "independent" if how == "start_from" else {"name": "sgan", "messenger_lifetime": 2}
     old = small(tmp_path, "old", pair=was, strategy=strategy)

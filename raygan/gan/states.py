@@ -78,8 +78,8 @@ def refuse_foreign(
     held = {name.rpartition(".")[2] for name in state if name.startswith(prefix + ".")}
     if wanted and held and held != wanted:
         raise CheckpointError(
-            f"{player}: the checkpoint holds another optimizer's numbers ({', '.join(sorted(held))})"
-            " than this config's. Resume with the run's own pair.optimizer, or start a new run from"
+            f"{player}: the checkpoint holds numbers of another optimizer than this config's"
+            f" ({', '.join(sorted(held))}). Resume with the run's own pair.optimizer, or start a new run from"
             " it (start_from)."
         )
 

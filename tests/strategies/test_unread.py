@@ -34,7 +34,8 @@ SAFEGUARDS = {"max_bad_steps", "schedule"}
 STRATEGIES: list[dict[str, Any]] = [
     {"name": "independent"}, {"name": "gap", "swap_every": 2}, {"name": "fedavg", "every": 2},
     {"name": "population", "exploit_every": 2}, {"name": "pmgan"},
-    {"name": "pmgan", "feedback": "gradients"}, {"name": "federated"}, {"name": "mdgan", "swap_every": 2}, {"name": "sgan"},
+    {"name": "pmgan", "feedback": "gradients"}, {"name": "federated"},
+    {"name": "mdgan", "swap_every": 2}, {"name": "sgan"},
     {"name": "sgan", "variant": "simplified"}, {"name": "sgan", "over": {"name": "pmgan"}},
 ]  # fmt: skip
 

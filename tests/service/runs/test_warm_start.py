@@ -1,4 +1,4 @@
-"""Runs that begin from others with other settings: what they cannot have begins anew, and is told."""
+"""Runs that begin from others with other settings: what does not fit begins anew, and is told."""
 
 from pathlib import Path
 from typing import Any

@@ -79,8 +79,8 @@ def refuse_foreign(
     if wanted and held and held != wanted:
         raise CheckpointError(
             f"{player}: the checkpoint holds numbers of another optimizer than this config's"
-            f" ({', '.join(sorted(held))}). Resume with the run's own pair.optimizer, or start a new run from"
-            " it (start_from)."
+            f" ({', '.join(sorted(held))}). Resume with the run's own pair.optimizer, or start a new"
+            " run from it (start_from)."
         )
 
 

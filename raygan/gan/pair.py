@@ -18,7 +18,6 @@ import torch
 from raygan.gan import steps as S
 from raygan.gan.meter import Meter, judged
 from raygan.gan.optimizers import flatten_optimizer
-from raygan.gan.random_streams import Streams
 from raygan.gan.trainer import Parts, Trainer
 from raygan.gan.types import Board, Report
 from raygan.gan.weights import (
@@ -64,9 +63,6 @@ class Pair(Trainer):
     def __init__(self, name: str, parts: Parts, sharing: Sharing | None = None) -> None:
         super().__init__(name, parts)
         self.sharing = sharing or Sharing()
-        # one name for all pairs: the same batches in each, at the same step
-        shared = self.config.data_order == "shared"
-        self.data_streams = Streams(self.streams.seed, "shared") if shared else self.streams
 
     def open(self, board: Board) -> None:
         """One that goes on publishes what it is, since its shelf is empty; nobody needs anything
@@ -162,7 +158,11 @@ class Pair(Trainer):
         stream = self.streams.at("share", self.step)
         # a purpose of its own: dropout must not draw here what the next step draws
         with torch.no_grad(), self.streams.for_layers(self.step, "layers/share"):
-            batches = [S.unmoved(self.g, self.noise(stream)) for _ in range(self.sharing.samples)]
+            # what layers draw goes on from batch to batch: with one mask these are no samples of G
+            batches = [
+                S.on_buffers(self.g, S.buffers_of(self.g), self.noise(stream))
+                for _ in range(self.sharing.samples)
+            ]
         out = torch.stack(batches).cpu().numpy()
         out.flags.writeable = False
         return out

@@ -7,7 +7,14 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from raygan.config import PairConfig
+from raygan.errors import CheckpointError
+from raygan.gan.optimizers import Adam, RMSprop
 from raygan.gan.types import State
+
+KINDS = {"adam": Adam, "rmsprop": RMSprop}
+SLOTS = {"adam": {"step", "exp_avg", "exp_avg_sq"}, "rmsprop": {"step", "square_avg"}}
+"""What each keeps of a parameter."""
 
 
 def network_state(prefix: str, network: nn.Module) -> State:
@@ -58,6 +65,58 @@ def load_optimizer(prefix: str, optimizer: torch.optim.Optimizer, state: State) 
     # rates and betas stay: they are functions of the step, and the config may have been changed
     optimizer.load_state_dict(
         {"state": slots, "param_groups": optimizer.state_dict()["param_groups"]}
+    )
+
+
+def refuse_foreign(
+    player: str, optimizer: torch.optim.Optimizer, prefix: str, state: State
+) -> None:
+    """Raises CheckpointError where the state has the moments of another kind of optimizer; nothing
+    is told of a user's own.
+    """
+    wanted = next((SLOTS[kind] for kind, made in KINDS.items() if type(optimizer) is made), None)
+    held = {name.rpartition(".")[2] for name in state if name.startswith(prefix + ".")}
+    if wanted and held and held != wanted:
+        raise CheckpointError(
+            f"{player}: the checkpoint holds numbers of another optimizer than this config's"
+            f" ({', '.join(sorted(held))}). Resume with the run's own pair.optimizer, or start a"
+            " new run from it (start_from)."
+        )
+
+
+def begun_from(state: State, was: PairConfig, now: PairConfig) -> tuple[State, list[str]]:
+    """A player's state as a run with other settings can begin with it, and what that changed of it,
+    in words.
+    """
+    out, told = dict(state), list[str]()
+    if was.optimizer != now.optimizer:
+        out = {name: value for name, value in out.items() if not is_moment(name)}
+        told.append(f"{now.optimizer} begins anew, without the moments of {was.optimizer}")
+    # copies: a file holds no tensor twice
+    weights = {n: v.clone() for n, v in out.items() if n.startswith("g.") and isinstance(v, Tensor)}
+    average = [name for name in out if name.startswith("ema.")]
+    if now.ema and weights and not average:
+        out |= {"ema." + name.removeprefix("g."): value for name, value in weights.items()}
+        told.append("the moving average begins at G")
+    elif average and not now.ema:
+        out = {name: value for name, value in out.items() if name not in average}
+        told.append("G begins at its weights, without their moving average (pair.ema = 0)")
+    return out, told
+
+
+def is_moment(name: str) -> bool:
+    """Is this an optimizer's number?
+
+    >>> is_moment("opt_g.0.exp_avg"), is_moment("messenger.pair-00.opt.3.step")
+    (True, True)
+    >>> is_moment("g.0.step")
+    False
+    """
+    holder, index, slot = ["", "", *name.rsplit(".", 2)][-3:]
+    return (
+        holder.rpartition(".")[2].startswith("opt")
+        and index.isdigit()
+        and any(slot in slots for slots in SLOTS.values())
     )
 
 

@@ -28,11 +28,20 @@ def unmoved(network: nn.Module, x: Tensor) -> Tensor:
     """
     away = [] if x.device.type == "cpu" else [x.device]
     with torch.random.fork_rng(devices=away, device_type=x.device.type):
-        # copies of the buffers are moved in their place, and thrown away
-        out: Tensor = torch.func.functional_call(
-            network, {n: b.clone() for n, b in network.named_buffers()}, (x,)
-        )
+        return on_buffers(network, buffers_of(network), x)
+
+
+def on_buffers(network: nn.Module, buffers: dict[str, Tensor], x: Tensor) -> Tensor:
+    """The network's output in training mode with these in the place of its buffers: they move, its
+    own do not.
+    """
+    out: Tensor = torch.func.functional_call(network, buffers, (x,))
     return out
+
+
+def buffers_of(network: nn.Module) -> dict[str, Tensor]:
+    """Copies of them, by name."""
+    return {name: buffer.clone() for name, buffer in network.named_buffers()}
 
 
 def d_step(

@@ -21,7 +21,13 @@ from raygan.gan.optimizers import make_optimizer
 from raygan.gan.parcels import Carry, apart, joined, packed, unpacked
 from raygan.gan.random_streams import Streams, sample_prior
 from raygan.gan.scheduled import Scheduled, smoothing
-from raygan.gan.states import load_network, load_optimizer, network_state, optimizer_state
+from raygan.gan.states import (
+    load_network,
+    load_optimizer,
+    network_state,
+    optimizer_state,
+    refuse_foreign,
+)
 from raygan.gan.transfer import state_on_host
 from raygan.gan.types import At, Board, Dataset, Loss, State
 from raygan.gan.weights import Parcel, Vector, duplicate, finite, flatten, signature_hash
@@ -65,6 +71,9 @@ class Trainer:
         self.data = parts.data
         self.batch_size = parts.batch_size
         self.streams = parts.streams
+        # one name for all pairs: the same batches in each, at the same step
+        shared = self.config.data_order == "shared"
+        self.data_streams = Streams(self.streams.seed, "shared") if shared else self.streams
         self.device = parts.streams.device
         self.g = parts.generator.to(self.device)
         self.d = parts.discriminator.to(self.device)
@@ -224,6 +233,14 @@ class Trainer:
             raise CheckpointError(
                 f"{self.name}: the checkpoint holds networks of signature {state['signature']},"
                 f" this config builds {own}. Resume with the config of the run, or start a new run."
+            )
+        refuse_foreign(self.name, self.opt_g, "opt_g", state)
+        refuse_foreign(self.name, self.opt_d, "opt_d", state)
+        if self.average is not self.g and not any(name.startswith("ema.") for name in state):
+            raise CheckpointError(
+                f"{self.name}: the checkpoint holds no moving average of G, and pair.ema ="
+                f" {self.config.ema:g}. Resume with the run's own pair.ema, or start a new run from"
+                " it (start_from)."
             )
         load_network("g", self.g, state)
         load_optimizer("opt_g", self.opt_g, state)

@@ -148,6 +148,14 @@ class LossComponent(Component):
         """Nothing to do."""
 
 
+def penalises(loss: LossComponent) -> bool:
+    """Has it a penalty, or code of its own where others have theirs?"""
+    ways = ("penalty", "held", "penalty_points")
+    return bool(loss.r1 or loss.r2) or any(
+        getattr(type(loss), way) is not getattr(LossComponent, way) for way in ways
+    )
+
+
 def norms_of(squares: Tensor) -> Tensor:
     """Their roots; a little above 0, where the root's own gradient is infinite."""
     return torch.sqrt(squares + 1e-12)

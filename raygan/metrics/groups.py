@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from raygan.data.base import Samples
 from raygan.errors import ConfigError, did_you_mean
 from raygan.metrics.density import LEAST
+from raygan.metrics.ngrams import ORDERS
 
 GROUPS = {
     "modes": "modes, modes@10%, high_quality, width, reverse_kl of a mixture; of stacked MNIST",
@@ -44,6 +45,11 @@ def groups_for(data: Samples, asked: Sequence[str] | None, samples: int) -> tupl
         raise ConfigError(
             f"samples = {samples}: coverage_c needs {LEAST} generated samples. Raise"
             " evaluation.samples (or --samples)."
+        )
+    if "ngrams" in groups and data.text and (length := data.shape[-1]) < max(ORDERS):
+        raise ConfigError(
+            f"data.length = {length}: js{max(ORDERS)} counts {max(ORDERS)} characters in a row, and"
+            f" a sample of {data.name} has fewer. Raise it to {max(ORDERS)}."
         )
     unfit = {
         "modes": data.modes is None and data.stack != 3,

@@ -13,6 +13,7 @@ from torch import nn
 
 from raygan.config import Component
 from raygan.errors import ConfigError
+from raygan.gan.random_streams import draw_watch
 from raygan.gan.weights import duplicate
 from raygan.networks.initial import BATCH_NORMS, initialise, materialise, seeded
 from raygan.networks.initial import Init as Init  # own networks import it from here
@@ -239,3 +240,13 @@ def odds(logits: torch.Tensor) -> torch.Tensor:
 def has_batch_norm(*networks: nn.Module) -> bool:
     """Does what one of them says of a sample hang on the rest of its batch?"""
     return any(isinstance(m, BATCH_NORMS) for n in networks for m in n.modules())
+
+
+def draws(network: nn.Module, shape: tuple[int, ...]) -> bool:
+    """Do its layers draw random numbers while it trains, on samples (2, *shape)? Its buffers may
+    move: for one that is thrown away.
+    """
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        drew = draw_watch()
+        network(torch.zeros(2, *shape))
+        return drew()

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from raygan.config import Resolved, resolve
+from raygan.config import Config, Resolved, resolve
 from raygan.controller.files import write_within
 from raygan.controller.run_folder import RunFolder, check_name
 from raygan.data.made import refuse_stacks
@@ -48,6 +48,15 @@ class Lesson:
             self.samples.unlink(missing_ok=True)
 
 
+def kept(config: Config) -> dict[str, Any]:
+    """What the student has from a run with this config."""
+    mine = config.model_dump(mode="json")
+    # of the run's own steps, or written by `resume --steps`: the student's schedule takes the
+    # student's steps, or its rate would stay at the end value for most of them
+    mine["pair"]["schedule"]["steps"] = None
+    return {key: mine[key] for key in KEPT}
+
+
 def lesson(
     run: Run, *, which: str | None = None, count: int = 50_000, seed: int = 0, reject: bool = False,
     preset: str | None = None, files: list[Path] | None = None,
@@ -69,8 +78,7 @@ def lesson(
         "strategy": "independent", "num_pairs": 1, "seed": run.config.seed,
     }  # fmt: skip
     if preset is None and not files:
-        mine = run.config.model_dump(mode="json")
-        flags |= {key: mine[key] for key in KEPT if key in mine}
+        flags |= kept(run.config)
     draft = resolve(preset, files or (), {**flags, **settings})
     name = name or fresh_name(run_dir, draft.config)
     check_name(name)

@@ -42,6 +42,7 @@ def plan_text(resolved: Resolved, address: str) -> str:
     """
     config = settled(resolved).config
     strategy = strategy_of(config)
+    strategy.check_new(config)
     players = strategy.players(config)
     data = load_data(config)
     setup = Setup(config, data, torch.device("cpu"))

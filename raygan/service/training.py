@@ -105,6 +105,7 @@ def train(
     tell_objects(config, inline)
     tell(f"reading {label(config.data['name'])}")
     strategy = strategy_of(config)
+    strategy.check_new(config)
     trained = sources(config)
     data = load_data(config)
     tell("checking the networks and the scores")

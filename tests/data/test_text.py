@@ -1,14 +1,17 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
-from raygan.config import load_component
+from raygan.config import Resolved, load_component
 from raygan.data.base import DataComponent, Samples
 from raygan.data.lm1b import PAD, UNKNOWN, decode, encode
 from raygan.errors import ConfigError, DataError
 from raygan.metrics.groups import default_groups
 from raygan.metrics.ngrams import jensen_shannon, ngram_scores, ngrams
 from raygan.metrics.suite import Suite
+from raygan.service.training import train
 from tests.conftest import setup_of, tiny_config
 
 
@@ -61,6 +64,17 @@ def test_real_text_scores_better_than_noise() -> None:
     assert ceiling["js1"] < 0.01
     with pytest.raises(ConfigError, match="'density' cannot score lm1b"):
         Suite(data, ["density"])
+
+
+def test_samples_without_four_characters_in_a_row_are_refused_before_training(
+    tmp_path: Path,
+) -> None:
+    config = tiny_config(data={"name": "lm1b", "length": 3}, steps=1)
+    with pytest.raises(ConfigError, match=r"data.length = 3: js4 .* Raise it to 4"):
+        train(Resolved(config=config, origins={}), run_dir=tmp_path, name="run", inline=True)
+    assert list(tmp_path.iterdir()) == []
+    short = Suite(lm1b(length=4), n_fake=100, n_real=100)
+    assert short.floor().keys() == {"js1", "js2", "js3", "js4"}
 
 
 def test_networks_for_text_have_the_right_shapes_and_refuse_points() -> None:

@@ -47,6 +47,19 @@ def test_one_pair_learns_what_the_mixture_makes(sites: Run, tmp_path: Path) -> N
     assert resume_run(run.path, extra_steps=2, inline=True).info["status"] == "done"
 
 
+@pytest.mark.parametrize("named", [{}, {"pair.schedule.steps": 3}])
+def test_the_student_s_schedule_takes_its_own_steps(named: dict[str, Any], tmp_path: Path) -> None:
+    """A run that was made longer has the length that its schedule was begun with in its config."""
+    config = tiny_config(strategy={"name": "independent"}, pair={"lr_decay": "linear"})
+    resolved = Resolved(config=config, origins={})
+    run = train(resolved, run_dir=tmp_path / "runs", name="long", inline=True)
+    longer = resume_run(run.path, extra_steps=2, inline=True)
+    assert longer.config.pair.schedule.steps == config.steps
+    student = learned(longer, tmp_path, settings=named).resolved.config
+    assert student.pair.lr_decay == "linear"
+    assert student.pair.schedule.steps == named.get("pair.schedule.steps")
+
+
 def test_what_it_learned_from_has_to_stay(sites: Run, tmp_path: Path) -> None:
     found = learned(sites, tmp_path)
     run = train(found.resolved, run_dir=tmp_path, name=found.name, inline=True)

@@ -6,11 +6,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from raygan.controller.inline import InlineExecutor
+from raygan.gan.pair import Pair, Sharing
 from raygan.gan.random_streams import Streams
 from raygan.networks.mlp import Mlp
 from raygan.service.verify import compare, final_states
@@ -68,6 +70,17 @@ def test_neither_the_process_nor_the_rounds_nor_a_stop_change_what_is_dropped(
     torch.manual_seed(3)
     resumed = final_states(config, lambda: InlineExecutor(setup), states=stopped, memory=memory)
     assert (result := compare("resumed", found[0], resumed)).ok, result.text
+
+
+def test_batches_of_one_publication_have_masks_of_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = tiny_config(strategy="independent")
+    pair = Pair("pair-00", setup_of(config).parts("pair-00"), Sharing(every=1, samples=2))
+    monkeypatch.setattr(pair, "noise", lambda stream: torch.ones(8, 2))
+    first, second = pair.shared_samples()
+    assert (first != second).any()
+    assert (pair.shared_samples() == np.stack([first, second])).all(), "a function of the step"
 
 
 def test_players_steps_and_turns_have_streams_of_their_own() -> None:

@@ -22,6 +22,7 @@ from raygan.errors import ConfigError
 from raygan.gan.bundle import unpack
 from raygan.gan.meter import Meter
 from raygan.metrics.mixture import shares
+from raygan.networks.mlp import Mlp
 from raygan.service.training import train
 from raygan.service.verify import compare, final_states
 from raygan.strategies.base import Plan, strategy_of
@@ -41,6 +42,7 @@ from tests.conftest import setup_of, tiny_config
 from tests.controller.test_membership import run as scaled
 
 PARTS = {"partition": "by_class"}
+JUDGES = {"name": "mlp", "judges": 2}
 TURNS: list[dict[str, Any]] = [
     {"name": "federated"},
     {"name": "mdgan", "swap_every": 3},
@@ -151,6 +153,55 @@ def test_a_site_that_lies_is_left_out_and_named(
     assert final["bad_steps"] == 0, "nobody else's step is lost"
 
 
+@pytest.mark.parametrize("noise", [0.5, 1.0])
+def test_noise_on_d_s_inputs_accuses_nobody(noise: float, tmp_path: Path) -> None:
+    """It blurs what sites judge once, at the centre: what their words are held against."""
+    config = federated(
+        steps=60, batch_size=64, pair={"input_noise": noise}, evaluation={"every_steps": 60}
+    )
+    run = train(Resolved(config=config, origins={}), run_dir=tmp_path, name="run", inline=True)
+    assert run.info["status"] == "done"
+    told = [e.get("name", "") for e in read_jsonl(run.path / "events.jsonl")]
+    assert not [name for name in told if name.startswith("W110")]
+
+
+def test_all_sites_answer_at_the_same_points() -> None:
+    """Odds at points with another noise each are those of no D that has seen all data."""
+    config = federated(pair={"input_noise": 1.0})
+    setup, strategy = setup_of(config), strategy_of(config)
+    sites = [strategy.build(p, setup) for p in ("pair-00", "pair-01")]
+    one, two = (site for site in sites if isinstance(site, Site))
+    two.d.load_state_dict(one.d.state_dict())
+    sample = torch.randn(8, 2)
+    first, second = one.judge(sample), two.judge(sample)
+    assert all(np.array_equal(first[k], second[k]) for k in first)
+
+
+def test_a_site_alone_meets_nobody() -> None:
+    strategy = {"name": "mdgan", "swap_every": 3}
+    config = federated(strategy=strategy, num_pairs=1)
+    states = final_states(config, lambda: InlineExecutor(setup_of(config)))
+    assert {unpack(raw)["step"] for raw in states.values()} == {config.steps}
+
+
+def test_a_d_that_draws_is_refused_where_words_are_held_against_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plain = Mlp._discriminator
+
+    def dropped(self: Mlp, *args: Any) -> torch.nn.Module:
+        network = plain(self, *args)
+        assert isinstance(network, torch.nn.Sequential)
+        return torch.nn.Sequential(*network[:2], torch.nn.Dropout(0.3), *network[2:])
+
+    monkeypatch.setattr(Mlp, "_discriminator", dropped)
+    config = federated()
+    with pytest.raises(ConfigError, match="Set trust to 0"):
+        strategy_of(config).check_setup(setup_of(config))
+    config = federated(strategy={"name": "federated", "trust": 0.0})
+    strategy_of(config).check_setup(setup_of(config))
+
+
 @pytest.mark.parametrize("strategy", TURNS, ids=lambda s: str(s["name"]))
 def test_a_run_on_parts_is_resumed_exactly(strategy: dict[str, Any]) -> None:
     config = federated(strategy=strategy, num_pairs=3, pair={"ema": 0.9})
@@ -188,6 +239,8 @@ def test_sites_leave_and_join_while_the_run_goes_on(
         ({"loss": "hinge"}, "no log density ratios"),
         ({"loss": "r3gan"}, "pairs each generated sample with a real one"),
         ({"tempo": "async"}, "goes by turns"),
+        ({"loss": "gman", "network": JUDGES}, "one logit a sample"),
+        ({"strategy": "mdgan", "loss": "d2gan", "network": JUDGES}, "one logit a sample"),
         ({"strategy": {"name": "fedavg"}, "tempo": "async"}, "waits for all"),
         ({"strategy": {"name": "sgan", "combine": "odds"}}, "Use --strategy federated"),
         ({"strategy": {"name": "sgan"}}, "Use --strategy federated"),

@@ -27,7 +27,31 @@ def running(info: Mapping[str, Any]) -> bool:
     return info.get("host") != platform.node() or _process_lives(info)
 
 
+def process_start(pid: object) -> str | None:
+    """What no other process has that gets this number later: PID/BOOT/TICKS; "" where it has ended
+    and is not buried yet; None where there is none, or nothing to tell by (not Linux).
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return None
+    # behind the command's name, which may hold anything: its state first, its start as the 20th
+    facts = stat.rpartition(")")[2].split()
+    return "" if facts[0] in "ZX" else f"{pid}/{boot}/{facts[19]}"
+
+
+def _same_process(info: Mapping[str, Any]) -> bool | None:
+    """Is the one that has the driver's number the driver? None: nobody can tell, as of a run that
+    an earlier release has begun or gone on with.
+    """
+    kept, now = str(info.get("process_start")), process_start(info.get("pid"))
+    return kept == now if now is not None and kept.startswith(f"{info.get('pid')}/") else None
+
+
 def _process_lives(info: Mapping[str, Any]) -> bool:
+    if (same := _same_process(info)) is not None:
+        return same
     try:
         os.kill(int(info["pid"]), 0)
     except ProcessLookupError:
@@ -44,10 +68,12 @@ def refuse_running(path: Path) -> None:
     if info.get("status") not in GOES_ON or info.get("host") != platform.node() or not pid:
         return
     # More than that the number is taken: after a restart of the machine it may be anybody's, and
-    # would keep the run from ever going on. A driver elsewhere is fenced
-    # by its epoch (decision 19).
-    command = Path(f"/proc/{pid}/cmdline")
-    if pid != os.getpid() and command.exists() and b"raygan" in command.read_bytes():
+    # would keep the run from ever going on. A driver elsewhere is fenced by its epoch
+    # (decision 19).
+    same, command = _same_process(info), Path(f"/proc/{pid}/cmdline")
+    if same is None:
+        same = command.exists() and b"raygan" in command.read_bytes()
+    if pid != os.getpid() and same:
         raise ConfigError(
             f"run {shown(path)!r} is running (pid {pid}). Stop it with `kill {pid}`, or wait for"
             " it."

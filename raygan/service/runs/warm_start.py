@@ -9,6 +9,7 @@ import json
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +24,25 @@ from raygan.controller.checkpoint import (
 )
 from raygan.controller.files import read_plain
 from raygan.controller.journal import Journal
+from raygan.controller.lines import NOTES
 from raygan.controller.run_folder import RunFolder
 from raygan.controller.storage import LocalStorage
 from raygan.controller.versions import born
 from raygan.errors import CheckpointError, ConfigError, did_you_mean
 from raygan.gan.bundle import pack, unpack
+from raygan.gan.states import begun_from
+from raygan.own.names import label
 from raygan.service.runs.code import write_code
 from raygan.service.runs.lineage import lineage
 from raygan.service.runs.provenance import provenance
 from raygan.service.runs.run import Run
 from raygan.strategies.base import Setup, strategy_of
+from raygan.strategies.roles import role_of
+
+OWN = ("step", "swapped_at", "identity.D", "identity.G", "bad_steps", "bad_steps_in_a_row")
+"""Of a player's state what stays its own where it goes on from another: where it is in this run and
+who it is. All else, the optimizers' moments too, is the trained pair's.
+"""
 
 
 def sources(config: Config) -> list[tuple[Run, str]]:
@@ -45,7 +55,13 @@ def sources(config: Config) -> list[tuple[Run, str]]:
         run = Run.load(path if colon else entry).use_code()
         if colon and pair not in run.pairs:
             raise ConfigError(f"start_from: {entry!r}: {did_you_mean(pair, run.pairs)}")
-        found += [(run, pair)] if colon else [(run, p) for p in run.pairs]
+        taken = [pair] if colon else run.pairs
+        if halves := [p for p in taken if not role_of(p, run.cast.roles).scored]:
+            raise ConfigError(
+                f"start_from: {entry!r}: {halves[0]} has no trained generator (strategy"
+                f" {label(run.config.strategy['name'])}). Name a run of pairs."
+            )
+        found += [(run, p) for p in taken]
     if config.start_from and len(found) < config.num_pairs:
         raise ConfigError(
             f"start_from: {len(found)} trained pairs for {config.num_pairs}. Name more runs, or"
@@ -74,21 +90,13 @@ def starting_point(
             )
         built = strategy.build(player, setup)
         own = unpack(parts[player])
-        # Of its own: where it is in this run and who it is. All else, the optimizers' moments too,
-        # is the trained pair's.
-        fresh = {
-            k: own[k]
-            for k in (
-                "step",
-                "swapped_at",
-                "identity.D",
-                "identity.G",
-                "bad_steps",
-                "bad_steps_in_a_row",
-            )
-        }
+        fresh = {key: own[key] for key in OWN}
+        trained_state, changed = begun_from(
+            unpack(source.parts[pair]), run.config.of(pair).pair, config.of(player).pair
+        )
+        _say(f"start_from: {player} from {shown(run.path)}:{pair}", changed)
         try:
-            built.restore({**unpack(source.parts[pair]), **fresh})
+            built.restore({**trained_state, **fresh})
         except CheckpointError:
             raise CheckpointError(
                 f"start_from: {shown(run.path)}:{pair} has other networks than this config builds."
@@ -118,7 +126,8 @@ def fork(
     Raises CheckpointError when the source has none, ConfigError when the folder exists.
     """
     checkpoint = _at(source, at)
-    info = Run.load(source).info
+    run = Run.load(source)
+    checkpoint, info = _under(checkpoint, run, resolved.config), run.info
     if at is not None and checkpoint.step != at:
         player_seconds = seconds_of(info)
     with RunFolder.being_made(path.parent, path.name) as folder:
@@ -146,6 +155,23 @@ def fork(
             folder.event("origin", checkpoint.step, **origin)
         folder.event("fork", checkpoint.step, source=str(source))
         folder.close()
+
+
+def _under(checkpoint: Checkpoint, source: Run, config: Config) -> Checkpoint:
+    """The source's checkpoint as a run with this config can go on from it; itself where it can."""
+    parts = dict(checkpoint.parts)
+    for player, raw in checkpoint.parts.items():
+        was, now = source.config.of(player).pair, config.of(player).pair
+        state, changed = begun_from(unpack(raw), was, now)
+        if changed:
+            parts[player] = pack(state)
+        _say(f"fork of {shown(source.path)}: {player}", changed)
+    return replace(checkpoint, parts=parts)
+
+
+def _say(where: str, changed: Sequence[str]) -> None:
+    for what in changed:
+        NOTES.warning("%s: %s", where, what)
 
 
 def fork_origins(source: Path, checkpoint: Checkpoint) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from raygan.service.tracking.told import Told, numbers, without_secrets
 KEPT, FORMAT = "trackers.json", 1
 EVERY_S, AGAIN_S = 1.0, 30.0
 """Between two looks; before a tracker that could not begin tries again."""
+TRIES = 3
+"""Looks at which one row fails before the next one is tried in its place."""
 PICTURED = 8
 """Pairs whose samples are shown as pictures, beside all players that are no pairs."""
 ARTEFACTS = ("config.yaml", "run.json", "data.png")
@@ -77,8 +80,13 @@ class Feed(threading.Thread):
         self.calls, self.failed = before.get("calls", 0), before.get("failed", 0)
         self.begun = self.warned = False
         self.lines = Lines(told.folder / "metrics.jsonl", told_by_a_run)
+        self.held: list[Row] = []
+        """Read, and not told yet: the first of them has failed, `tries` times."""
+        self.tries = 0
         self.waiting: dict[tuple[str, int], None] = {}
         """Pictures of (player, step) that were scored: their samples are written after the row."""
+        self.refused: dict[tuple[str, int], int] = {}
+        """Of those, how often one failed where rows went through."""
         self._next = 0.0
         self._unsure: list[tuple[float, Row]] = []
         """(when, what was told by then), oldest first: not noted before the tracker's `lag_s`."""
@@ -90,6 +98,8 @@ class Feed(threading.Thread):
             self.look()
         self._next = 0.0
         self.look()
+        while self.held and self.tries < TRIES:
+            self.look()
         if self.begun:
             self.last()
 
@@ -98,14 +108,16 @@ class Feed(threading.Thread):
         self.begun = self.begun or self._begin()
         if not self.begun:
             return
-        news = False
+        before = dict(self.steps)
         with self._trying("reading"):
-            for row in self.lines.fresh():
-                news |= self._row(row)
+            self._tell()
         # After the rows: samples are written after the score that names them.
-        for player, step in list(self.waiting):
-            news |= self._picture(player, step)
-        if news or self._unsure:
+        behind = set[str]()
+        for player, step in [] if self.held else list(self.waiting):
+            # in their order: what is noted is the last one, and stands for all before it
+            if player not in behind and not self._picture(player, step, self.steps != before):
+                behind.add(player)
+        if self.steps != before or self._unsure:
             self._keep(getattr(self.tracker, "lag_s", 0.0) if not self.ended.is_set() else 0.0)
 
     def last(self) -> None:
@@ -131,7 +143,37 @@ class Feed(threading.Thread):
             return True
         return False
 
-    def _row(self, row: Row) -> bool:
+    def _tell(self) -> None:
+        """Rows in their order. One that fails is tried again before any that comes after it, or a
+        later life would take it for told.
+        """
+
+        def told(row: Row) -> bool:
+            self.calls += 1
+            player, step = str(row.get("player")), int(row["step"])
+            if fine := self._call("scalars", step, player, dict(numbers(row))):
+                known = f"{player}/{row['kind']}"
+                self.steps[known] = max(step, self.steps.get(known, -1))
+            return fine
+
+        held = iter(self.held)
+        self.held, rows = [], chain(held, filter(self._due, self.lines.fresh()))
+        for row in rows:
+            if told(row):
+                self.tries = 0
+                continue
+            self.tries += 1
+            after = next(rows, None) if self.tries >= TRIES else None
+            if after is None or not told(after):
+                self.held = [row, *([] if after is None else [after]), *held]
+                return
+            # the next one goes through, so that nobody is away, unless until just now: else the
+            # tracker refuses what this one says
+            self.tries = 0
+            told(row)
+
+    def _due(self, row: Row) -> bool:
+        """Is it to be told? Its samples, too, wait to be shown."""
         kind, player, step = row["kind"], str(row.get("player")), int(row["step"])
         if kind not in ("train", "score"):
             return False
@@ -139,23 +181,28 @@ class Feed(threading.Thread):
             self.waiting[player, step] = None
         # A run that went back repeats steps: trackers take a number for a step once, some refuse
         # the second.
-        if step <= self.steps.get(f"{player}/{kind}", -1):
-            return False
-        self.steps[f"{player}/{kind}"] = step
-        self.calls += 1
-        self._call("scalars", step, player, dict(numbers(row)))
-        return True
+        return step > self.steps.get(f"{player}/{kind}", -1)
 
-    def _picture(self, player: str, step: int) -> bool:
+    def _picture(self, player: str, step: int, rows_go: bool) -> bool:
+        """Show it, once its samples are there; False: its tracker did not take it, and is tried
+        again.
+
+        rows_go: was a row told just now? Then one that fails is counted, and given up in the end.
+        """
         path = self.told.folder / "samples" / f"{step:08d}-{player}.npy"
         if not path.exists():
-            return False
+            return True
+        png = None
+        with self._trying("picture"), os.fdopen(open_plain(path), "rb") as file:
+            png = self.draw(np.load(file, allow_pickle=False))
+        if png is not None:
+            self.calls += 1
+            if not self._call("picture", step, player, png):
+                self.refused[player, step] = self.refused.get((player, step), 0) + rows_go
+                if self.refused[player, step] < TRIES:
+                    return False
         del self.waiting[player, step]
         self.steps[f"{player}/samples"] = step
-        with self._trying("picture"), os.fdopen(open_plain(path), "rb") as file:
-            if (png := self.draw(np.load(file, allow_pickle=False))) is not None:
-                self.calls += 1
-                self._call("picture", step, player, png)
         return True
 
     def _keep(self, lag_s: float = 0.0) -> None:
@@ -172,10 +219,13 @@ class Feed(threading.Thread):
             with self._trying("trackers.json"):
                 self.kept.write(self.label, {**sure[-1], "failed": self.failed})
 
-    def _call(self, what: str, *facts: Any) -> None:
-        if (call := getattr(self.tracker, what, None)) is not None:
-            with self._trying(what):
+    def _call(self, what: str, *facts: Any) -> bool:
+        """Did it go through? So does what a tracker has no method for."""
+        with self._trying(what):
+            if (call := getattr(self.tracker, what, None)) is not None:
                 call(*facts)
+            return True
+        return False
 
     @contextlib.contextmanager
     def _trying(self, what: str) -> Iterator[None]:

@@ -5,6 +5,7 @@ members.py, pace.py, processes.py, costs.py
                  what it says by theme, each with an answer that most can keep
 plan.py          what it decides by
 setup.py         what its players are built from
+unread.py        settings that would change nothing
 chosen.py        the strategy of a config, and what follows from it
 """
 
@@ -27,10 +28,11 @@ from raygan.strategies.base.pace import Pace
 from raygan.strategies.base.plan import Plan, Progress
 from raygan.strategies.base.processes import Processes
 from raygan.strategies.base.setup import Setup, same_networks
+from raygan.strategies.base.unread import lacks
 
 __all__ = [
     "Costs", "Members", "Pace", "Plan", "Processes", "Progress", "Setup", "StrategyComponent",
-    "checked", "generating", "homes", "idle_for_ever", "load_data", "megabytes", "mixed",
+    "checked", "generating", "homes", "idle_for_ever", "lacks", "load_data", "megabytes", "mixed",
     "num_processes", "pair_name", "parcel_bytes", "same_networks", "strategy_of", "threshold_of",
     "with_data",
 ]  # fmt: skip

@@ -10,17 +10,21 @@ which never hear of each other, by theme: `Members`, `Pace`, `Processes`, `Costs
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from raygan.config import Config, Spec
+from raygan.errors import ConfigError
 from raygan.gan.pair import Sharing
 from raygan.gan.types import Player
+from raygan.own.names import label
 from raygan.strategies.base.costs import Costs
 from raygan.strategies.base.members import Members
 from raygan.strategies.base.pace import Pace
 from raygan.strategies.base.plan import Plan, Progress
 from raygan.strategies.base.processes import Processes
 from raygan.strategies.base.setup import Setup
+from raygan.strategies.base.unread import without_effect
 from raygan.strategies.orders import Order
 
 
@@ -44,6 +48,20 @@ class StrategyComponent(Members, Pace, Processes, Costs):
         """Raises ConfigError where the networks that the config builds contradict this strategy;
         before anything starts.
         """
+
+    unread: ClassVar[Mapping[str, str]] = {}
+    """Settings of `pair` that none of its players has a use for, and why."""
+
+    def check_new(self, config: Config) -> None:
+        """Raises ConfigError for what a run that is to be made may not ask for, as a setting that
+        would change nothing; one that was made with it is still read, and gone on with.
+        """
+        for player in self.players(config):
+            for name, value, why in without_effect(config.of(player), self.unread):
+                raise ConfigError(
+                    f"pair.{name} = {value!r}: changes nothing with strategy {label(self.name)}:"
+                    f" {why}. Leave it out."
+                )
 
     def notes(self, plan: Plan) -> list[tuple[str, str]]:
         """Named warnings about a run that works but does not do what one would expect: (name,

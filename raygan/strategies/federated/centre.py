@@ -11,6 +11,7 @@ from torch import Tensor
 
 from raygan.gan import steps as S
 from raygan.gan.meter import Meter
+from raygan.gan.offered import Offered
 from raygan.gan.optimizers import zero_grad
 from raygan.gan.trainer import Parts, Trainer
 from raygan.gan.types import Board, Report, State
@@ -40,7 +41,10 @@ class Centre(Trainer):
         self.counts = dict(counts)
         """Training samples of each site that is or may become a member."""
         self.samples: Tensor | None = None
-        """G0's batch that the sites judge, with its graph."""
+        """G0's batch, with its graph, that the sites judge."""
+        self.judged: Tensor | None = None
+        """The same as it reaches them, with noise where D's inputs have some."""
+        self.offered = Offered(self.g)
         self.agreed: dict[str, tuple[int, float]] = {}
         """site -> (looks, mean agreement of the last ones)."""
 
@@ -52,25 +56,23 @@ class Centre(Trainer):
     # G0's batches
 
     def open(self, board: Board) -> None:
-        """The batches of the next step, as they were when the state was saved; G's buffers do not
-        move.
-        """
-        self.offer_batches(board, fresh=self.step == 0)
+        """The batches of the next step, as they were when the state was saved."""
+        self.offer_batches(board)
 
-    def offer_batches(self, board: Board, fresh: bool = True) -> None:
+    def offer_batches(self, board: Board) -> None:
         """Batches for the sites' updates of D, then the one they judge: (I_D + 1, B, *shape)."""
-        noise = self.streams.at("noise", self.step)
-        # after a restore: the batches were drawn already when the state was saved, and G's buffers
-        # moved then
-        draw = self.g if fresh else lambda z: S.unmoved(self.g, z)
+        noise, draw = self.streams.at("noise", self.step), self.offered.draw()
         with self.streams.for_layers(self.step, "layers/batches"):
             with torch.no_grad():
                 # the sites' D learn on these; no gradient comes back through them
                 batches = [draw(self.noise(noise)) for _ in range(self.loss.d_steps)]
             self.samples = draw(self.noise(noise))
-        out = torch.stack([*batches, self.samples.detach()]).cpu().numpy()
+        # here, once: odds add up at one and the same point, and a site's word is held against it
+        judged = self.blur(self.samples.detach(), self.streams.at("blur", self.step))
+        out = torch.stack([*batches, judged]).cpu().numpy()
         out.flags.writeable = False
         words = halve(finite(self.name, self.step, out), self.settings.publish)
+        self.judged = torch.from_numpy(whole(words[-1])).to(self.device)
         board.publish(Publication(BATCHES, self.step, {"samples": words}))
 
     # ---------------------------------------------------------------------------------------------
@@ -125,12 +127,12 @@ class Centre(Trainer):
         """Whose word does not count in this step, and why."""
         # two looks: what cannot be right at this step, and what has not fitted for long
         found = outliers(words)
-        assert self.samples is not None
+        assert self.judged is not None
         for name in [n for n in words if n not in found] if self.settings.trust else ():
             seen, mean = self.agreed.get(name, (0, 1.0))
             # now and then: distances of all pairs of samples in the batch
             if self.step % LOOK_EVERY == 0:
-                now = agreement(self.samples.detach(), words[name])
+                now = agreement(self.judged, words[name])
                 seen, mean = seen + 1, mean + (now - mean) / min(seen + 1, PATIENCE)
                 self.agreed[name] = seen, mean
             if seen >= PATIENCE and mean < self.settings.trust:
@@ -140,9 +142,9 @@ class Centre(Trainer):
     # ---------------------------------------------------------------------------------------------
     # state
 
-    def state(self) -> State:
-        """G0's, and what it thinks of the sites."""
-        out = super().state()
+    def held(self) -> State:
+        """G0's, what its batches are drawn from, and what it thinks of the sites."""
+        out = {**super().held(), **self.offered.held()}
         for name, (looks, mean) in self.agreed.items():
             out |= {f"agreed.{name}.looks": looks, f"agreed.{name}.mean": mean}
         return out
@@ -150,6 +152,7 @@ class Centre(Trainer):
     def restore(self, state: State) -> None:
         """The inverse."""
         super().restore(state)
+        self.offered.restore(state)
         self.agreed = {
             n: (int(str(state[f"agreed.{n}.looks"])), float(str(state[f"agreed.{n}.mean"])))
             for n in self.sites

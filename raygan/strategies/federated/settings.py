@@ -12,6 +12,7 @@ from raygan.config import Config
 from raygan.errors import ConfigError
 from raygan.gan.weights import Precision
 from raygan.losses.base import LossComponent
+from raygan.networks.base import NetworkComponent
 from raygan.strategies.base import Plan, StrategyComponent
 from raygan.strategies.federated.combining import Combine
 
@@ -57,7 +58,14 @@ class FederatedSettings(StrategyComponent):
                 " Use --tempo lockstep."
             )
         for player in self.players(config):
-            loss = cast(LossComponent, config.of(player).component("loss"))
+            own = config.of(player)
+            loss = cast(LossComponent, own.component("loss"))
+            network = cast(NetworkComponent, own.component("network"))
+            if network.judges > 1:
+                raise ConfigError(
+                    f"network.judges = {network.judges}: a site of strategy {self.name} answers"
+                    " with one logit a sample. Set it to 1, with loss non_saturating."
+                )
             if loss.needs_real:
                 raise ConfigError(
                     f"loss {loss.name}: it pairs each generated sample with a real one, and the"

@@ -51,7 +51,7 @@ class Site(Trainer):
         """An update of D_n on each of these batches (I_D, B, *shape) of G0's, as a pair's own."""
         self.set_rates()
         extra = self.streams.at("penalty", self.step)
-        data = self.streams.at("data", self.step, "cpu")
+        data = self.data_streams.at("data", self.step, "cpu")
         losses = []
         for i, sample in enumerate(fakes):
             real = self.blur(self.data.batch(self.batch_size, data, self.device), extra)
@@ -63,7 +63,7 @@ class Site(Trainer):
                 )
             ]  # fmt: skip
         if self.step % self.probe_every == 0:
-            stream = self.streams.at("held-out", self.step, "cpu")
+            stream = self.data_streams.at("held-out", self.step, "cpu")
             held = self.data.held_out_batch(self.batch_size, stream).to(self.device)
             meter.compare(self.loss, *judged(self.d, real, held, fake))
             meter.gradients(grad_d=self.d)
@@ -73,9 +73,9 @@ class Site(Trainer):
 
     def judge(self, sample: Tensor) -> dict[str, Vector]:
         """D_n's logits (B,) on a batch of G0's, and the gradient of each by its sample: all that
-        ever leaves here.
+        ever leaves here. Where D's inputs have noise, the centre has added it: the same for all.
         """
-        x = self.blur(sample, self.streams.at("blur", self.step)).requires_grad_()
+        x = sample.detach().requires_grad_()
         with S.frozen(self.d):
             logits = S.unmoved(self.d, x)
             (gradient,) = torch.autograd.grad(logits.sum(), x)

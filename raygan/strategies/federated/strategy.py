@@ -24,7 +24,8 @@ from raygan.config import Config
 from raygan.errors import ConfigError
 from raygan.gan.pair import Sharing
 from raygan.gan.types import Player
-from raygan.networks.base import has_batch_norm
+from raygan.networks.base import draws, has_batch_norm
+from raygan.own.names import label
 from raygan.strategies.base import Plan, Progress, Setup, same_networks
 from raygan.strategies.federated import costs
 from raygan.strategies.federated.centre import Centre
@@ -42,6 +43,9 @@ class Federated(FederatedSettings):
     # a site is half a pair: it has no generator
     packs: ClassVar[bool] = False
     publishes: ClassVar[bool] = False
+    unread: ClassVar[Mapping[str, str]] = {
+        "feature_matching": "G0 has no discriminator whose features it could match"
+    }
 
     def roles(self, config: Config) -> dict[str, Role]:
         """Sites have no generator, the centre no D but one that nobody trains."""
@@ -61,13 +65,20 @@ class Federated(FederatedSettings):
         return [GLOBAL]
 
     def check_setup(self, setup: Setup) -> None:
-        """A logit is one sample's; swapped discriminators are alike."""
+        """A logit is one sample's, and one function's; swapped discriminators are alike."""
         for site in self.locals(setup.config):
-            if has_batch_norm(setup.parts(site).discriminator):
+            d = setup.parts(site).discriminator
+            where = f"network {label(setup.config.of(site).network['name'])}: D of {site}"
+            if has_batch_norm(d):
                 raise ConfigError(
-                    f"network {setup.config.of(site).network['name']}: D of {site} has batch norm,"
-                    f" and strategy {self.name} needs each sample's own logit. Use --network.norm_d"
-                    " none or layer."
+                    f"{where} has batch norm, and strategy {self.name} needs each sample's own"
+                    " logit. Use --network.norm_d none or layer."
+                )
+            if self.trust and draws(d, setup.data.shape):
+                raise ConfigError(
+                    f"{where} draws numbers for each sample (dropout): its logits tell nothing of"
+                    f" its gradients, and strategy.{self.name}.trust would leave it out. Set trust"
+                    " to 0, or take those layers out."
                 )
         if self.swaps:
             same_networks(setup, self.locals(setup.config), ["D"], f"strategy.{self.name} swaps D")
@@ -93,9 +104,11 @@ class Federated(FederatedSettings):
         """Sites and centre in turn, a step each; where discriminators are due, a swap between."""
         done, at = progress.done, progress.done[GLOBAL]
         sites = sorted(p for p in done if p != GLOBAL)
-        if self.meets(at, plan) and any(progress.swapped.get(p, 0) < at for p in sites):
+        due = self.meets(at, plan) and any(progress.swapped.get(p, 0) < at for p in sites)
+        # one that is alone has nobody to meet
+        if due and len(sites) > 1:
             # all must stand at the meeting; until then only those behind it go on
-            if len(ready) < len(done) or set(done.values()) != {at} or len(sites) < 2:
+            if len(ready) < len(done) or set(done.values()) != {at}:
                 return [Train(p, at - done[p], at) for p in ready if p != GLOBAL and done[p] < at]
             takes = takes_of(matching(sites, plan.seed, at), sites)
             return [Swap(at, tuple(sorted(takes.items())))]

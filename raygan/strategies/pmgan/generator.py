@@ -14,6 +14,7 @@ from raygan.config import Tempo
 from raygan.errors import RayganError
 from raygan.gan import steps as S
 from raygan.gan.meter import Meter
+from raygan.gan.offered import Offered
 from raygan.gan.optimizers import zero_grad
 from raygan.gan.pair import Pair, Sharing
 from raygan.gan.trainer import Parts
@@ -61,6 +62,7 @@ class Generator(Pair):
         self.feedback: Publication | None = None
         self.samples: Tensor | None = None
         """What the slot holds, with G's graph behind it."""
+        self.offered = Offered(self.g)
         self.waited = 0.0
         self.opened = 0
         """The step at which it began, or came back."""
@@ -74,9 +76,7 @@ class Generator(Pair):
     # the slot
 
     def open(self, board: Board) -> None:
-        """The first slot, or the one that was there when the state was saved; G's buffers do not
-        move.
-        """
+        """The first slot, or the one that was there when the state was saved."""
         super().open(board)
         self.opened = self.step
         self.redraw(board)
@@ -85,8 +85,7 @@ class Generator(Pair):
         """This step's slot, of the networks as they are."""
         z = self.noise(self.streams.at("noise", self.step))
         with self.streams.for_layers(self.step, "layers/slot"):
-            # at step 0 this is the first time; else the buffers have moved when it was drawn
-            samples = S.unmoved(self.g, z) if self.step else self.g(z)
+            samples = self.offered.draw()(z)
         self.write(board, samples, math.nan)
 
     @property
@@ -95,6 +94,15 @@ class Generator(Pair):
         by.
         """
         return self.tempo == "lockstep" or self.settings.feedback == "weights"
+
+    def held(self) -> State:
+        """With what the slot is drawn from."""
+        return {**super().held(), **self.offered.held()}
+
+    def restore(self, state: State) -> None:
+        """The inverse."""
+        super().restore(state)
+        self.offered.restore(state)
 
     def undo(self, state: State, board: Board) -> None:
         """The slot again as well: what it holds hangs on weights that are undone."""
@@ -178,7 +186,7 @@ class Generator(Pair):
         self.step += 1
         self.bad_steps.note(self.step, loss_g=loss_g)
         with self.streams.for_layers(self.step, "layers/slot"):
-            samples = self.g(self.noise(self.streams.at("noise", self.step)))
+            samples = self.offered.draw()(self.noise(self.streams.at("noise", self.step)))
         self.write(board, samples, loss_g)
         return {"loss_g": loss_g, "overlap": loss_c, "beta": weight, "lag": float(lag)}
 

@@ -57,6 +57,10 @@ class Pmgan(PmganSettings):
 
     # a generator alone is no pair, and the judge is one batched model already
     packs: ClassVar[bool] = False
+    unread: ClassVar[Mapping[str, str]] = {
+        "feature_matching": "generators see no real samples whose features they could match",
+        "data_order": "only the judge reads real samples",
+    }
 
     def roles(self, config: Config) -> dict[str, Role]:
         """The judge has no generator, and is the discriminator of all the others."""

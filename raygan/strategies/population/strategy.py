@@ -28,13 +28,14 @@ from raygan.strategies.base import (
     Progress,
     Setup,
     StrategyComponent,
+    lacks,
     megabytes,
     parcel_bytes,
     same_networks,
 )
 from raygan.strategies.meetings import Points, meet_or_train, no_meeting, over_the_worst
 from raygan.strategies.orders import Order, Swap
-from raygan.strategies.partition import unlike
+from raygan.strategies.partition import parts_of, unlike
 from raygan.strategies.population.exploring import BETAS, Ranges, drawn, explored
 from raygan.strategies.population.member import Member, Ranking
 
@@ -110,7 +111,26 @@ class Population(StrategyComponent):
         if (rule := unlike(config)) is not None:
             raise ConfigError(
                 f"data.partition = {rule}: pairs on unlike data cannot be ranked by one measure."
-                " Use data.partition shared or shards, or --strategy independent."
+                " Use data.partition shared, or --strategy independent."
+            )
+
+    def check_new(self, config: Config) -> None:
+        """Also ranges of what no member has; ranks that are by other points for each."""
+        super().check_new(config)
+        lacking = [lacks(config.of(p)) for p in self.locals(config)]
+        for name, asked in self.ranges.items():
+            whys = [of_one.get(name) for of_one in lacking]
+            usual = (AS_CONFIGURED, type(self).model_fields[name].default)
+            if all(whys) and asked not in usual:
+                raise ConfigError(
+                    f"strategy.population.{name} = {list(asked)}: changes nothing: {whys[0]}. Leave"
+                    " it out."
+                )
+        if parts_of(config) < math.inf:
+            raise ConfigError(
+                f"data.partition = {config.data['partition']}: each member would be ranked by"
+                " held-out samples of its own, and some by easier ones. Use data.partition shared,"
+                " or --strategy independent."
             )
 
     def check_setup(self, setup: Setup) -> None:

@@ -84,6 +84,11 @@ class Sgan(OverLocals):
         """A messenger's life in lockstep, `max_lag` in async."""
         return self.messenger_lifetime - 1 if config.pace == "lockstep" else self.max_lag
 
+    def check_new(self, config: Config) -> None:
+        """Also by what the locals do among themselves."""
+        super().check_new(config)
+        self.inner.check_new(config)
+
     def check_setup(self, setup: Setup) -> None:
         """Messengers are copies of the locals' discriminators, and meet G0 in one network."""
         self.inner.check_setup(setup)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from raygan.service.resuming import resume_run
 from raygan.service.runs.run import Run
 from raygan.service.tracking import feed as feeding
 from raygan.service.tracking import listener as listening
+from raygan.service.tracking.feed import Feed, Kept
+from raygan.service.tracking.told import Told
 from raygan.trackers import base
 from tests.conftest import TINY
 
@@ -222,6 +225,81 @@ def test_what_was_not_told_is_told_when_the_run_goes_on(tmp_path: Path) -> None:
     resume_run(run.path, extra_steps=4)
     assert len(Late.heard) == len((run.path / "metrics.jsonl").read_text().splitlines())
     assert {6, 12, 16} <= set(Late.heard)
+
+
+class Flaky:
+    """Takes what `takes` lets through."""
+
+    def __init__(self, takes: Callable[[str, int, str, int], bool]) -> None:
+        self.takes, self.calls, self.took = takes, 0, list[tuple[str, int, str]]()
+
+    def begin(self, run: Any) -> str:
+        return "me"
+
+    def scalars(self, step: int, player: str, values: Any) -> None:
+        self._take("scalars", step, player)
+
+    def picture(self, step: int, player: str, png: Any) -> None:
+        self._take("picture", step, player)
+
+    def _take(self, what: str, step: int, player: str) -> None:
+        self.calls += 1
+        if not self.takes(what, step, player, self.calls):
+            raise ConnectionError
+        self.took.append((what, step, player))
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run that was told to nobody."""
+    return train(tmp_path_factory.mktemp("ended"))
+
+
+def life(run: Run, takes: Callable[[str, int, str, int], bool], looks: int) -> Flaky:
+    """What one tracker takes of a whole run in so many looks, and when it is told of the end."""
+    tracker = Flaky(takes)
+    feed = Feed("flaky", tracker, Told(run.config, run.path), Kept(run.path), lambda x: b"png")
+    for _ in range(looks):
+        feed.look()
+    feed.ended.set()
+    feed.run()
+    return tracker
+
+
+def everything(run: Run) -> list[tuple[str, int, str]]:
+    """What there is to tell of it, each once."""
+    (run.path / "trackers.json").unlink(missing_ok=True)
+    took = life(run, lambda *_: True, 1).took
+    (run.path / "trackers.json").unlink()
+    assert {what for what, *_ in took} == {"scalars", "picture"}
+    return took
+
+
+@pytest.mark.parametrize(
+    "away",
+    [range(9, 10_000), *(range(1, n) for n in range(2, 16)), *(range(n, 20) for n in range(2, 9))],
+)
+def test_what_a_server_missed_is_told_when_it_is_back_in_its_order(away: range, ended: Run) -> None:
+    """In the same life, or in the next one: no row is taken for told that was not."""
+    whole = everything(ended)
+    first = life(ended, lambda *call: call[3] not in away, 3).took
+    then = life(ended, lambda *_: True, 1).took
+    told = first + then
+    assert sorted(told) == sorted(whole)
+    for player in {p for _, _, p in whole}:
+        for what in ("scalars", "picture"):
+            steps = [s for w, s, p in told if (w, p) == (what, player)]
+            assert steps == sorted(steps)
+
+
+@pytest.mark.parametrize("what", ["scalars", "picture"])
+def test_what_a_tracker_refuses_for_ever_holds_up_nothing_else(what: str, ended: Run) -> None:
+    whole = everything(ended)
+    never = next(facts for facts in whole if facts[0] == what)
+    took = life(ended, lambda *call: call[:3] != never, 1).took
+    assert set(whole) - set(took) <= {facts for facts in whole if facts[::2] == never[::2]}
+    assert never not in took
+    assert len(set(whole) - set(took)) == 1 or what == "picture", "pictures wait for a next life"
 
 
 def test_a_run_is_the_same_bits_with_and_without(own: Path, tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ from raygan.strategies.federated.combining import (
     together,
 )
 from raygan.strategies.federated.site import Site
+from raygan.strategies.mdgan import Mdgan
 from raygan.strategies.roles import GLOBAL
 from tests.conftest import setup_of, tiny_config
 from tests.controller.test_membership import run as scaled
@@ -309,6 +310,12 @@ def test_sites_have_no_mixture(tmp_path: Path) -> None:
     assert set(run.scores()) == {GLOBAL}
     with pytest.raises(ConfigError, match="has a generator"):
         run.generator("mixture")
+
+
+@pytest.mark.parametrize(("every", "told"), [(0, False), (39, False), (40, True)])
+def test_mdgan_without_a_swap_is_told(every: int, told: bool) -> None:
+    notes = Mdgan(swap_every=every).notes(Plan(40, "lockstep", 10, 40, 40))
+    assert [name for name, _ in notes] == ["W105 no-swap"] * told
 
 
 @pytest.mark.parametrize(("every", "told"), [(50, True), (38, False), (39, True)])

@@ -231,7 +231,9 @@ class Feed(threading.Thread):
     def _trying(self, what: str) -> Iterator[None]:
         try:
             yield
-        except (Exception, SystemExit) as error:  # of any kind: watching never stops training
+        except (
+            BaseException
+        ) as error:  # of any kind, raised in this thread: watching never stops training
             said = " ".join(str(error).split())
             self._failed(f"{what}: {type(error).__name__}: {without_secrets(said)[:200]}")
 

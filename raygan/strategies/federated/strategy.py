@@ -32,6 +32,7 @@ from raygan.strategies.federated.centre import Centre
 from raygan.strategies.federated.settings import FederatedSettings
 from raygan.strategies.federated.site import Site
 from raygan.strategies.gap.couples import matching, takes_of
+from raygan.strategies.meetings import no_meeting
 from raygan.strategies.orders import Order, Swap, Train
 from raygan.strategies.partition import counts
 from raygan.strategies.roles import GLOBAL, Role
@@ -82,6 +83,13 @@ class Federated(FederatedSettings):
                 )
         if self.swaps:
             same_networks(setup, self.locals(setup.config), ["D"], f"strategy.{self.name} swaps D")
+
+    def notes(self, plan: Plan) -> list[tuple[str, str]]:
+        """A period that is longer than the run."""
+        if not self.swaps:
+            return []
+        what, lower = "no discriminators will be swapped", "strategy.swap_every"
+        return no_meeting(self.swap_every, plan.steps, what, lower)
 
     def build(self, name: str, setup: Setup, sharing: Sharing | None = None) -> Player:
         """A site, or the centre."""

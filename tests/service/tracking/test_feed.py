@@ -139,7 +139,8 @@ def test_an_object_of_a_class(own: Path, tmp_path: Path) -> None:
             pytest.param(w, KeyError, marks=pytest.mark.exhaustive)
             for w in ("begin", "picture", "artefact", "flush", "end")
         ),
-        *((w, SystemExit) for w in ("begin", "scalars")),  # a thread ends of it without a word
+        # a thread ends of it without a word
+        *((w, e) for w in ("begin", "scalars") for e in (SystemExit, KeyboardInterrupt)),
     ],
 )
 def test_one_that_raises_is_counted_told_once_and_stops_nothing(

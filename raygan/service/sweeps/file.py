@@ -111,6 +111,8 @@ class Sweep(Travels):
     @model_validator(mode="after")
     def _fits(self) -> Sweep:
         check_name(self.name)
+        if not self.space:
+            raise ValueError("space is empty: name what is swept, as in {seed: [0, 1]}")
         for path, values in self.space.items():
             if isinstance(values, dict):
                 kind = next(iter(values), "")

@@ -57,7 +57,7 @@ def test_a_package_that_is_missing_is_one_line(
     search: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("raygan.service.sweeps.tune.installed", lambda module: False)
+    monkeypatch.setattr("raygan.service.sweeps.checks.installed", lambda module: False)
     (tmp_path / "tiny.yaml").write_text(f"{FILE}search: {search}\n")
     code, _, err = told(Path("tiny.yaml"), capsys=capsys)
     assert code == 2

@@ -228,7 +228,7 @@ def test_pbt_is_told_of_steps_with_a_checkpoint_as_they_were(tune: Tune, tmp_pat
 def test_pbt_saves_at_each_evaluation_and_says_so(
     evaluate: int, save: int, saves: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from raygan.service.sweeps.tune import tell_saves
+    from raygan.service.sweeps.checks import tell_saves
 
     every = {"evaluation": {"every_steps": evaluate}, "checkpoint": {"every_steps": save}}
     sweep = sweep_of(every, scheduler="pbt", perturb=("seed",))

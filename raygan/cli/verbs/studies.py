@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from raygan.cli.flags import parse
 from raygan.cli.verbs.asked import whole_number
@@ -16,27 +17,23 @@ def sweep(argv: Sequence[str]) -> int:
     args = parse("sweep", argv)
     from raygan.service.sweeps import report as sweep_report
     from raygan.service.sweeps import tune as sweeping
-    from raygan.service.sweeps.file import read_sweep
 
     file = Path(args.positional[0])
-    samples = whole_number(args, "samples", 0, least=1) or None
-    at_once = whole_number(args, "max-concurrent", 0, least=1) or None
+    asked: dict[str, Any] = {
+        "run_dir": expanded(args.get("run-dir") or "runs"), "resume": args.has("resume"),
+        "samples": whole_number(args, "samples", 0, least=1) or None,
+        "max_concurrent": whole_number(args, "max-concurrent", 0, least=1) or None,
+        "track": args.get("track"),
+    }  # fmt: skip
     if args.has("dry-run"):
-        from raygan.service.sweeps import estimate
+        from raygan.service.sweeps import checks, estimate
 
-        spec = read_sweep(file, samples)
-        if at_once is not None:
-            spec = spec.model_copy(update={"max_concurrent": at_once})
-        sweeping.check(spec, file)
+        spec, _ = checks.asked_for(file, **asked)
         print(estimate.text(spec))
         return 0
     failed: sweeping.TrialsFailed | None = None
     try:
-        folder = sweeping.sweep(
-        file, run_dir=expanded(args.get("run-dir") or "runs"), resume=args.has("resume"),
-        address=args.get("address") or "auto", samples=samples, max_concurrent=at_once,
-        track=args.get("track"),
-    )  # fmt: skip
+        folder = sweeping.sweep(file, address=args.get("address") or "auto", **asked)
     except sweeping.TrialsFailed as error:
         folder, failed = error.folder, error
     # Also after --resume with nothing left to do: reports are made anew from the runs.

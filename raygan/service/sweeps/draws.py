@@ -24,7 +24,7 @@ def no_range(kind: str, ends: Sequence[Any]) -> str:
 
 
 def draw(rng: random.Random, spec: Mapping[str, Any]) -> Any:
-    """One value, from one end to the other; floats to three digits, so that they can be read."""
+    """One value, from one end to the other."""
     kind, ends = next(iter(spec.items()))
     if kind == "choice":
         return rng.choice(ends)
@@ -36,5 +36,17 @@ def draw(rng: random.Random, spec: Mapping[str, Any]) -> Any:
         if kind == "log_uniform"
         else rng.uniform(low, high)
     )
+    return within(spec, value)
+
+
+def within(spec: Mapping[str, Any], value: Any) -> Any:
+    """The value of a range that is nearest; floats to three digits, so that they can be read.
+
+    >>> within({"uniform": [0.93, 0.97]}, 1.1567999999999998), within({"randint": [2, 8]}, 1)
+    (0.97, 2)
+    """
+    kind, (low, high) = next(iter(spec.items()))
+    if kind == "randint":
+        return min(max(round(value), low), high)
     # rounded it may be past an end: .9999 to three digits is 1
-    return min(max(float(f"{value:.3g}"), low), high)
+    return min(max(float(f"{value:.3g}"), float(low)), float(high))

@@ -36,7 +36,9 @@ def text(spec: Sweep) -> str:
     took = sum(seconds_a_step * c.steps * members(c) / members(configs[0]) for c in configs)
     at_once = spec.max_concurrent or max(1, (os.cpu_count() or 1))
     lines = names[:NAMES] + ([f"... and {len(names) - NAMES} more"] if len(names) > NAMES else [])
-    stops = f", less what {spec.scheduler} stops early" if spec.scheduler != "none" else ""
+    # PBT gives a trial another's state, and all of its steps.
+    early = spec.scheduler not in ("none", "pbt")
+    stops = f", less what {spec.scheduler} stops early" if early else ""
     lines += [
         f"{len(configs)} runs of {spread([c.steps for c in configs])} steps{stops}",
         (

@@ -111,6 +111,8 @@ class Sweep(Travels):
     @model_validator(mode="after")
     def _fits(self) -> Sweep:
         check_name(self.name)
+        if not self.space:
+            raise ValueError("space is empty: name what is swept, as in {seed: [0, 1]}")
         for path, values in self.space.items():
             if isinstance(values, dict):
                 kind = next(iter(values), "")
@@ -203,6 +205,10 @@ def read_sweep(path: Path, samples: int | None = None) -> Sweep:
         # spent; of a hundred thousand the first.
         for point in itertools.islice(sweep.walk(), 1000 if sweep.search == "grid" else 1):
             check_player(sweep, point)
+        # PBT goes to the ends of a range, which may be no values: a beta1 of 1.
+        for setting in sweep.perturb if sweep.scheduler == "pbt" else ():
+            for end in listed(sweep.space[setting]):
+                check_player(sweep, {**next(sweep.walk()), setting: end})
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
     # A search makes points of its own, and each of its trials has a name of its own.
@@ -213,6 +219,11 @@ def read_sweep(path: Path, samples: int | None = None) -> Sweep:
             " value of space, or take fewer `samples` of what is drawn."
         )
     return sweep
+
+
+def listed(values: Any) -> list[Any]:
+    """A setting's values in `space`: all of a list or a choice, the two ends of a range."""
+    return list(values if isinstance(values, list) else next(iter(values.values())))
 
 
 def _own_parts(values: dict[str, Any], base: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ report/index.html, best.yaml
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,16 @@ import yaml
 
 from raygan.config import DEFAULT_PRESET, dotted, preset_values
 from raygan.controller.run_folder import write_atomically
+from raygan.metrics.ranking import LEVEL
 from raygan.own.inside import lasting
 from raygan.service.runs.run import Run
 from raygan.service.runs.warm_start import schedule
 from raygan.service.sweeps.file import Sweep
 from raygan.service.sweeps.pictures import draw
 from raygan.service.sweeps.table import (
+    WHOLE,
     Frame,
-    best_point,
+    best_points,
     cell,
     load,
     over_seeds,
@@ -45,20 +48,20 @@ def write(folder: Path) -> Path:
     pictures = [(t, n, raw) for t, n, raw in draw(spec, frame, means) if raw is not None]
     for title, _, raw in pictures:
         (folder / "report" / f"{title.lower().replace(' ', '-')}.png").write_bytes(raw)
-    best = best_point(spec, means)
-    if best is not None:
-        write_atomically(
-            folder / "best.yaml", (changes_of(folder, frame, best) + preset_of(spec, best)).encode()
-        )
+    best = best_points(spec, means)
+    preset = changes_of(folder, frame, best[0]) + preset_of(spec, best) if best else ""
+    if best:
+        write_atomically(folder / "best.yaml", preset.encode())
     page = folder / "report" / "index.html"
-    write_atomically(
-        page, render(spec, frame, means, pictures, best, changes_of(folder, frame, best)).encode()
-    )
+    write_atomically(page, render(spec, frame, means, pictures, preset).encode())
     return page
 
 
-def preset_of(spec: Sweep, point: dict[str, Any]) -> str:
-    """The best config, as a file for --config or raygan/presets."""
+def preset_of(spec: Sweep, best: Sequence[dict[str, Any]]) -> str:
+    """The best config, the first of those that are level, as a file for --config or
+    raygan/presets.
+    """
+    point = best[0]
     values: dict[str, Any] = {
         **dict(dotted(preset_values(spec.preset or DEFAULT_PRESET), whole="name")),
         **dict(dotted(spec.settings, whole="name")),
@@ -78,19 +81,20 @@ def preset_of(spec: Sweep, point: dict[str, Any]) -> str:
                 else at.setdefault(parent, {"name": old})
             )
         at[last] = value
-    return f"# best of the sweep {spec.name}, by {spec.metric}\n" + yaml.safe_dump(
+    which = f"the first of {len(best)} that are level" if best[1:] else "best"
+    return f"# {which} of the sweep {spec.name}, by {spec.metric}\n" + yaml.safe_dump(
         lasting(nested_values), sort_keys=False
     )
 
 
-def changes_of(folder: Path, frame: Frame, point: dict[str, Any] | None) -> str:
+def changes_of(folder: Path, frame: Frame, point: dict[str, Any]) -> str:
     """How the best runs' settings changed on the way (pbt), as comments over the preset: it holds
     the last of them only.
     """
     lines = list[str]()
-    for _, row in frame.iterrows() if point is not None else ():
+    for _, row in frame.iterrows():
         path = folder / "runs" / str(row["run"])
-        if any(str(row.get(k)) != str(v) for k, v in shown(point or {}).items() if k != "seed"):
+        if any(str(row.get(k)) != str(v) for k, v in shown(point).items() if k != "seed"):
             continue
         if before := schedule(Run.load(path).info) if (path / "run.json").exists() else []:
             parts = [f"until step {b['until']}: {said(b['point'])}" for b in before]
@@ -102,7 +106,7 @@ def changes_of(folder: Path, frame: Frame, point: dict[str, Any] | None) -> str:
 
 
 def text(folder: Path) -> str:
-    """The table over seeds as text, what was not whole, and what is best."""
+    """The table over seeds as text, what was not whole, and what is best, or level."""
     from raygan.service.views.tables import text_table
 
     spec, frame = load(folder), table(folder)
@@ -113,28 +117,40 @@ def text(folder: Path) -> str:
         if len(means)
         else []
     )
-    ended = frame["status"].value_counts()
-    lines.append("runs: " + ", ".join(f"{n} {status}" for status, n in ended.items()))
-    best = best_point(spec, means)
-    if best is not None:
-        lines.append(
-            f"best by {spec.metric} (mean over seeds): "
-            + said({k: v for k, v in best.items() if k != "seed"})
-        )
-        if changes := changes_of(folder, frame, best):
+    lines.append("runs: " + ", ".join(f"{n} {how}" for how, n in how_ended(frame).items()))
+    if best := best_points(spec, means):
+        lines.append(which_best(spec, means, best))
+        if changes := changes_of(folder, frame, best[0]):
             lines.append(changes.replace("# ", "").rstrip())
-        lines.append(f"preset  {folder / 'best.yaml'}")
+        first = " (of the first)" if best[1:] else ""
+        lines.append(f"preset  {folder / 'best.yaml'}{first}")
     lines.append(f"report  {folder / 'report' / 'index.html'}")
     return "\n".join(lines)
 
 
+def how_ended(frame: Frame) -> dict[str, int]:
+    """How runs have ended -> how many; those that are whole and have no number apart."""
+    said_as = frame["status"].astype(str)
+    if "metric" in frame:
+        blank = frame["status"].isin(WHOLE) & frame["metric"].isna()
+        said_as = said_as.mask(blank, said_as + " without a number")
+    return {str(how): int(n) for how, n in said_as.value_counts().items()}
+
+
+def which_best(spec: Sweep, means: Frame, best: Sequence[dict[str, Any]]) -> str:
+    """The best setting in a line, or that some are level."""
+    if not best[0]:
+        number = means["metric"].dropna()
+        return f"only seeds are swept: {spec.metric} {cell(number.mean())}, mean of {len(number)}"
+    by = f"by {spec.metric} (mean over seeds): "
+    if not best[1:]:
+        return f"best {by}{said(best[0])}"
+    more = f"; and {len(best) - LEVEL} more" if best[LEVEL:] else ""
+    return f"level {by}{'; '.join(said(point) for point in best[:LEVEL])}{more}"
+
+
 def render(
-    spec: Sweep,
-    frame: Any,
-    means: Any,
-    pictures: list[tuple[str, str, bytes]],
-    best: dict[str, Any] | None,
-    changes: str,
+    spec: Sweep, frame: Any, means: Any, pictures: list[tuple[str, str, bytes]], preset: str
 ) -> str:
     """One page that opens offline."""
     environment = jinja2.Environment(
@@ -144,5 +160,5 @@ def render(
     drawn = [(t, n, base64.b64encode(raw).decode()) for t, n, raw in pictures]
     return environment.get_template("sweep.html.j2").render(
         spec=spec, frame=frame, means=means, cell=cell, budget=budget or "the steps of each config",
-        preset="" if best is None else changes + preset_of(spec, best), pictures=drawn,
+        preset=preset, pictures=drawn,
     )  # fmt: skip

@@ -27,6 +27,8 @@ from raygan.service.sweeps.file import Sweep, scored
 from raygan.strategies.base import Setup, load_data
 
 POINTER = "run.json"
+LAST = "last"
+"""Key of a report: has the trial no more steps, or no more budget?"""
 WORST = 1e30
 Scores = Mapping[str, Mapping[str, Any]]
 """player -> its row."""
@@ -95,21 +97,25 @@ class Reporter(Listener):
         pairs = run.state.strategy.locals(run.state.config)
         seconds = moment.spent["player_seconds"]
         pointer = {"run": str(self.path), "step": moment.step, "player_seconds": seconds}
+        over = self.sweep.budget.over(moment.spent)
+        ending = moment.step >= run.state.plan.steps
         report(
-            line(self.sweep, self.keys, moment, pairs),
+            line(self.sweep, self.keys, moment, pairs, last=over or ending),
             pointer if self.sweep.scheduler == "pbt" else None,
         )
-        over = self.sweep.budget.over(moment.spent)
         # Not at the last step: a run that is done anyway must not be told as cut off.
-        if over and run.state.stop_signal is None and moment.step < run.state.plan.steps:
+        if over and run.state.stop_signal is None and not ending:
             run.stop(15)
 
 
-def line(sweep: Sweep, keys: Sequence[str], moment: Moment, pairs: list[str]) -> dict[str, Any]:
+def line(
+    sweep: Sweep, keys: Sequence[str], moment: Moment, pairs: list[str], last: bool = False
+) -> dict[str, Any]:
     """What Tune hears of a step."""
     there = flattened(moment.scores)
     return {
         "step": moment.step,
+        LAST: last,
         "metric": told(sweep, metric_of(sweep, moment.scores, pairs)),
         **moment.spent,
         **{key: float(there.get(key, math.nan)) for key in keys},

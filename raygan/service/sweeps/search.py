@@ -7,7 +7,9 @@ import itertools
 from typing import Any
 
 from raygan.errors import ConfigError
-from raygan.service.sweeps.file import Sweep
+from raygan.service.sweeps.draws import within
+from raygan.service.sweeps.file import Sweep, listed
+from raygan.service.sweeps.reporter import LAST
 
 NEEDS = {
     "optuna": "optuna", "ax": "ax-platform", "bayesopt": "bayesian-optimization", "hebo": "HEBO",
@@ -54,49 +56,75 @@ def domain(values: Any) -> Any:
     return {"uniform": tune.uniform, "log_uniform": tune.loguniform}[kind](*ends)
 
 
-def longest(spec: Sweep) -> int:
-    """Steps of the longest trial: where a budget gives them, they differ from point to point."""
+def longest(spec: Sweep) -> tuple[int, int]:
+    """(Steps of the longest trial, steps between the rarest evaluations): they may differ from
+    point to point.
+    """
     points = spec.walk()
     if spec.search != "grid":
         # Its points are still to be made: all of the lists, and the ends of what is drawn.
-        ends = {
-            p: v if isinstance(v, list) else next(iter(v.values())) for p, v in spec.space.items()
-        }
+        ends = {p: listed(v) for p, v in spec.space.items()}
         corners = spec.model_copy(update={"space": ends, "samples": 1}).walk()
         points = itertools.islice(itertools.chain(itertools.islice(points, 1), corners), MOST)
-    steps = []
+    steps, every = list[int](), list[int]()
     for point in points:
         # the end of a range may be no value itself: a beta2 of 1
         with contextlib.suppress(ConfigError):
-            steps.append(spec.resolved(point).config.steps)
-    return max(steps)
+            config = spec.resolved(point).config
+            steps.append(config.steps)
+            every.append(config.evaluation.every_steps)
+    return max(steps), max(every)
 
 
 def scheduler_of(spec: Sweep) -> Any:
     from ray import tune
 
-    every = spec.resolved(spec.points()[0]).config.evaluation.every_steps
+    if spec.scheduler == "none":
+        return None
+    # `every`: nobody is stopped, or taken over, before its first score.
+    steps, every = longest(spec)
+    # One past the end of the longest: at max_t ASHA stops a trial, also one that has just finished,
+    # as if it had lost.
+    end = steps + 1
     if spec.scheduler == "asha":
         return tune.schedulers.ASHAScheduler(
-            # One past the end of the longest: at max_t ASHA stops a trial, also one that has just
-            # finished, as if it had lost.
-            time_attr="step",
-            grace_period=every,
-            max_t=longest(spec) + 1,
-            reduction_factor=2,
+            time_attr="step", grace_period=min(every, end), max_t=end, reduction_factor=2
         )
     if spec.scheduler == "hyperband":
-        return tune.schedulers.HyperBandScheduler(time_attr="step", max_t=longest(spec) + 1)
+        return tune.schedulers.HyperBandScheduler(time_attr="step", max_t=end)
     if spec.scheduler == "median_stopping_rule":
         return tune.schedulers.MedianStoppingRule(time_attr="step", grace_period=every)
-    if spec.scheduler == "pbt":
-        changes = {
-            path: (
-                spec.space[path] if isinstance(spec.space[path], list) else domain(spec.space[path])
-            )
-            for path in spec.perturb
-        }
-        return tune.schedulers.PopulationBasedTraining(
-            time_attr="step", perturbation_interval=every, hyperparam_mutations={"point": changes}
-        )
-    return None
+    return population(spec, every)
+
+
+def population(spec: Sweep, every: int) -> Any:
+    """PBT that leaves a trial alone at its end, and stays within the space."""
+    from ray.tune.schedulers import PopulationBasedTraining
+
+    class Population(PopulationBasedTraining):
+        def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+            # Who takes over a state with no steps left, or gives up its own there, ends unscored.
+            if result[LAST]:
+                return str(self.CONTINUE)
+            return str(super().on_trial_result(tune_controller, trial, result))
+
+    def explored(values: dict[str, Any]) -> dict[str, Any]:
+        # Tune multiplies by 1.2 or 0.8, wherever that leads.
+        point = dict(values["point"])
+        for path in spec.perturb:
+            if isinstance(drawn := perturbed(spec.space[path]), dict):
+                point[path] = within(drawn, point[path])
+        return {**values, "point": point}
+
+    changes = {path: perturbed(spec.space[path]) for path in spec.perturb}
+    return Population(
+        time_attr="step", perturbation_interval=every, custom_explore_fn=explored,
+        hyperparam_mutations={
+            "point": {p: v if isinstance(v, list) else domain(v) for p, v in changes.items()}
+        },
+    )  # fmt: skip
+
+
+def perturbed(values: Any) -> Any:
+    """What PBT goes through: a list, to a neighbour, or a range. A choice is no number."""
+    return values if isinstance(values, list) else values.get("choice", values)

@@ -109,19 +109,24 @@ def over_seeds(spec: Sweep, frame: Frame) -> Frame:
     return out.join(groups[list(COSTS)].mean()).reset_index()
 
 
-def best_point(spec: Sweep, means: Frame) -> dict[str, Any] | None:
-    """The combination with the best mean, of those where the fewest seeds have no number; None when
-    nothing is whole.
+def best_points(spec: Sweep, means: Frame) -> list[dict[str, Any]]:
+    """The combination with the best mean, of those where the fewest seeds have no number; several
+    where they are level, in the table's order, and none when nothing is whole.
     """
     there = means.dropna(subset=["metric"])
     if there.empty:
-        return None
+        return []
     # A setting that fails with two seeds of three is not good because of the third.
     there = there[there["no_number"] == there["no_number"].min()]
     # By the mean over seeds: the best single run is the luckiest seed.
     lower = lower_is_better(spec.metric.partition(".")[2])
-    best = there["metric"].idxmin() if lower else there["metric"].idxmax()
-    return {k: meant(spec, k, means.at[best, k]) for k in spec.settings_named if k != "seed"}
+    best = there["metric"].min() if lower else there["metric"].max()
+    named = [k for k in spec.settings_named if k != "seed"]
+    level = there.index[there["metric"] == best]
+    # With nothing but seeds all rows are of one setting.
+    return [
+        {k: meant(spec, k, means.at[i, k]) for k in named} for i in (level if named else level[:1])
+    ]
 
 
 def meant(spec: Sweep, setting: str, cell: Any) -> Any:

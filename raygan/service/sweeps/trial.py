@@ -150,7 +150,7 @@ def ended(info: Mapping[str, Any]) -> str:
 def tell_finished(run: Run, sweep: Sweep, keys: list[str]) -> None:
     """A trial that an earlier start of the sweep has ended: its last scores, again."""
     step, cost = spent(run.config, run.info)
-    report(line(sweep, keys, Moment(step, run.scores(), cost), run.pairs), None)
+    report(line(sweep, keys, Moment(step, run.scores(), cost), run.pairs, last=True), None)
 
 
 def mark(path: Path, by: str, why: str) -> None:

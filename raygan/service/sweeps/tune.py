@@ -4,36 +4,26 @@ best config as a preset.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
 import signal
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from raygan.actors.placement import place
-from raygan.config import dotted
-from raygan.controller.evaluator import Evaluator
-from raygan.controller.lines import NOTES
-from raygan.errors import ConfigError, InfeasibleError, Interrupted, RayganError, did_you_mean
+from raygan.errors import ConfigError, DataError, InfeasibleError, Interrupted, RayganError
 from raygan.metrics.ranking import lower_is_better
 from raygan.own.importing import refuse_while_loading
-from raygan.own.inside import settled_here
-from raygan.own.names import is_own
-from raygan.service.runs.changes import FREE
 from raygan.service.signals import wanted
-from raygan.service.sweeps.file import Sweep, read_sweep
+from raygan.service.sweeps.checks import asked_for
+from raygan.service.sweeps.file import Sweep
 from raygan.service.sweeps.naming import trial_name
 from raygan.service.sweeps.reporter import WORST
-from raygan.service.sweeps.search import MODULES, NEEDS, scheduler_of, search_of
+from raygan.service.sweeps.search import scheduler_of, search_of
 from raygan.service.sweeps.trial import CLAIMS, run_trial
-from raygan.service.tracking.listener import trackers_of
-from raygan.strategies.base import Setup, load_data, num_processes
-from raygan.trackers.base import installed
+from raygan.strategies.base import num_processes
 
 DRIVER_CPUS = 0.01
 """Of a trial whose players are actors: its own process only decides."""
@@ -48,39 +38,20 @@ def sweep(
     commas, instead of the file's.
     """
     refuse_while_loading("sweep")
-    spec = read_sweep(file, samples)
-    if max_concurrent is not None:
-        spec = spec.model_copy(update={"max_concurrent": max_concurrent})
-    if track is not None:
-        spec = spec.tracked(settled_here({"track": track}, Path())["track"])
-    check(spec, file)
-    folder = run_dir / spec.name
-    if folder.exists() and not resume:
-        raise ConfigError(
-            f"sweep folder {str(folder)!r} exists already. Go on with --resume, or give the sweep"
-            " another name."
-        )
-    stored = folder / "sweep.json"
-    if resume and stored.exists() and (what := changed(json.loads(stored.read_text()), spec)):
-        raise ConfigError(
-            f"{file}: its {what} not that of {str(folder)!r}: some trials would be of the one, some"
-            " of the other. Give the sweep another name."
-        )
+    spec, folder = asked_for(
+        file, run_dir=run_dir, resume=resume, max_concurrent=max_concurrent, samples=samples,
+        track=track,
+    )  # fmt: skip
     (folder / "runs").mkdir(parents=True, exist_ok=True)
     # of an earlier start: its trials have other ids
     shutil.rmtree(folder / CLAIMS, ignore_errors=True)
-    stored.write_text(spec.model_dump_json(indent=1) + "\n")
+    (folder / "sweep.json").write_text(spec.model_dump_json(indent=1) + "\n")
     from raygan.actors.cluster import cluster
 
     with cluster(address, 512):
         errors = _fit(spec, folder.resolve(), file)
     if errors:
-        raise TrialsFailed(
-            folder,
-            f"sweep {spec.name}: {len(errors)} of its trials failed, the first: {errors[0]}. Their"
-            f" runs are in {folder / 'runs'}; `raygan sweep {file} --resume` tries them again,"
-            " which helps where a machine was at fault. The table has all others.",
-        )
+        raise TrialsFailed(folder, what_failed(spec, folder, file, errors))
     return folder
 
 
@@ -92,73 +63,25 @@ class TrialsFailed(RayganError):
         self.folder = folder
 
 
-def check(spec: Sweep, file: Path) -> None:
-    """Is what the file asks for there, and measured? Raises ConfigError."""
-    if (needed := NEEDS.get(spec.search)) and not installed(MODULES.get(needed, needed)):
-        raise ConfigError(
-            f"{file}: {spec.search} is not installed. `pip install {needed}`, or take it out of"
-            " the file."
+def what_failed(spec: Sweep, folder: Path, file: Path, errors: Sequence[Exception]) -> str:
+    """How many trials, the first one's reason, and what may help."""
+    # Ray puts a traceback before it, whose last line is what was raised.
+    first = str(errors[0]).strip().splitlines()[-1].strip()[:300].rstrip(".")
+    # Data that are not there may come; a setting that is wrong stays so.
+    if all(isinstance(e, ConfigError) and not isinstance(e, DataError) for e in errors):
+        move = f"Mend {file}, and give the sweep another name"
+    else:
+        move = (
+            f"`raygan sweep {file} --resume` tries them again, which helps where a machine was at"
+            " fault"
         )
-    try:
-        # Refuses what is not installed.
-        trackers_of(spec.resolved((spec.points() or [{}])[0]).config)
-    except ConfigError as error:
-        raise ConfigError(f"{file}: {error}") from None
-    check_metric(spec, file)
-    tell_saves(spec)
-
-
-def tell_saves(spec: Sweep) -> None:
-    """With PBT a run may be saved at other steps than the file says (`Sweep.fitted`)."""
-    point = (spec.points() or [{}])[0]
-    asked = spec.model_copy(update={"scheduler": "none"}).resolved(point).config
-    if every := spec.fitted(asked).get("checkpoint.every_steps"):
-        NOTES.warning(
-            "scheduler pbt: checkpoint.every_steps is %d, not %d: trials go on from what has its"
-            " scores, which is each evaluation",
-            every,
-            asked.checkpoint.every_steps,
-        )
-
-
-def changed(stored: Mapping[str, Any], spec: Sweep) -> str:
-    """What of a sweep that is gone on with is not as it was, "" where nothing is: budget, trackers,
-    concurrency and what a run may go on with (`runs.changes`) may be others.
-    """
-    now = json.loads(spec.model_dump_json())
-    for key in ("space", "preset", "seed"):
-        if stored.get(key) != now[key]:
-            return f"{key} is"
-    before, after = (
-        {p: v for p, v in dotted(s["settings"]) if p.partition(".")[0] not in FREE}
-        for s in (stored, now)
+    return (
+        f"sweep {spec.name}: {len(errors)} of its trials failed, the first: {first}. Their runs are"
+        f" in {folder / 'runs'}; the table has all others. {move}."
     )
-    for path in sorted({*before, *after}):
-        if before.get(path) != after.get(path):
-            own = is_own(str(after.get(path)))
-            return f"source of {path} is" if own else f"settings.{path} = {after.get(path)!r} is"
-    return ""
 
 
-def check_metric(spec: Sweep, file: Path) -> None:
-    """Is the metric measured, and on the way too where a schedule needs it? Raises ConfigError."""
-    config = spec.resolved((spec.points() or [{}])[0]).config
-    evaluator = Evaluator(Setup(config, load_data(config), torch.device("cpu")))
-    score = spec.metric.partition(".")[2]
-    at_the_end, on_the_way = list(evaluator.full.floor()), list(evaluator.quick.floor())
-    if score not in at_the_end:
-        raise ConfigError(
-            f"{file}: metric {spec.metric!r}: no score {score!r} is measured."
-            f" {did_you_mean(score, at_the_end)}"
-        )
-    if spec.scheduler != "none" and score not in on_the_way:
-        raise ConfigError(
-            f"{file}: metric {spec.metric!r} is measured at the last step only; scheduler"
-            f" {spec.scheduler} needs one of: {', '.join(on_the_way)}."
-        )
-
-
-def _fit(spec: Sweep, folder: Path, file: Path) -> list[str]:
+def _fit(spec: Sweep, folder: Path, file: Path) -> list[Exception]:
     from ray import tune
 
     from raygan.actors.outlook import outlook, total
@@ -200,8 +123,7 @@ def _fit(spec: Sweep, folder: Path, file: Path) -> list[str]:
     )  # fmt: skip
     with stop:
         results = tuner.fit()
-    # Ray puts a traceback before it, whose last line is what was raised.
-    return [str(e).strip().splitlines()[-1].strip()[:300] for e in results.errors]
+    return list(results.errors)
 
 
 def bundles(

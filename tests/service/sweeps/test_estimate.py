@@ -1,13 +1,14 @@
 """What a sweep would take is told before it begins; Tune's searches and schedulers go by name."""
 
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import yaml
 
 from raygan.cli import main
-from raygan.service.sweeps.file import Search
+from raygan.service.sweeps import estimate
+from raygan.service.sweeps.file import Search, Sweep
 from raygan.service.sweeps.search import NEEDS, SEEDS
 
 FILE = """
@@ -40,12 +41,23 @@ def test_a_dry_run_tells_trials_time_and_cost_and_starts_nothing(
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize(
+    ("scheduler", "stops"), [("none", ""), ("asha", ", less what asha stops early"), ("pbt", "")]
+)
+def test_only_a_schedule_that_stops_trials_is_said_to(
+    scheduler: Any, stops: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(estimate, "per_step", lambda config: 1.0)
+    values = {**yaml.safe_load(FILE), "scheduler": scheduler, "perturb": ("seed",)}
+    assert f"4 runs of 2,000 steps{stops}\n" in estimate.text(Sweep(**values))
+
+
 @pytest.mark.parametrize("search", [s for s in get_args(Search) if s not in ("grid", "optuna")])
 def test_a_package_that_is_missing_is_one_line(
     search: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("raygan.service.sweeps.tune.installed", lambda module: False)
+    monkeypatch.setattr("raygan.service.sweeps.checks.installed", lambda module: False)
     (tmp_path / "tiny.yaml").write_text(f"{FILE}search: {search}\n")
     code, _, err = told(Path("tiny.yaml"), capsys=capsys)
     assert code == 2

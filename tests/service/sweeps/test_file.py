@@ -18,12 +18,13 @@ from typing import Any
 import pandas as pd
 import pytest
 import yaml
+from ray.exceptions import RayTaskError
 
 from raygan.cli import main
 from raygan.config import resolve
 from raygan.controller.checkpoint import newest_valid
 from raygan.controller.run_folder import check_name
-from raygan.errors import ConfigError, InfeasibleError, RayganError
+from raygan.errors import ConfigError, DataError, InfeasibleError, RayganError
 from raygan.service.resuming import resume_run
 from raygan.service.runs.code import load_config
 from raygan.service.runs.run import Run
@@ -31,6 +32,7 @@ from raygan.service.runs.warm_start import fork
 from raygan.service.sweeps import report as sweep_report
 from raygan.service.sweeps import table as sweep_table
 from raygan.service.sweeps import tune as sweeping
+from raygan.service.sweeps.checks import changed
 from raygan.service.sweeps.costs import costs, metric_of
 from raygan.service.sweeps.file import Budget, Sweep, read_sweep, write_point
 from raygan.service.sweeps.naming import full_name, known_name, trial_name
@@ -141,6 +143,7 @@ def test_a_budget_gives_each_trial_its_steps() -> None:
         ({"space": {"num_pairs": [-1]}}, "num_pairs = -1"),
         ({"space": {"seed": [0, 0]}}, "two trials would have the name 'seed-0'"),
         ({"name": "../x"}, "a run's name has"),
+        ({"space": {}}, "space is empty: name what is swept"),
         ({"metric": "modes"}, "write PLAYER.SCORE"),
         ({"scheduler": "pbt"}, "scheduler pbt needs `perturb`"),
         ({"scheduler": "pbt", "perturb": ["pair.lr_g"]}, "'pair.lr_g' is not in space"),
@@ -281,8 +284,7 @@ def test_the_report_of_a_sweep(tmp_path: Path) -> None:
     assert set(done["d_updates"]) == {60.0, 90.0}
     means = sweep_table.over_seeds(sweep, frame)
     assert len(means) == 4
-    best = sweep_table.best_point(sweep, means)
-    assert best is not None
+    best = sweep_table.best_points(sweep, means)[0]
     top = means.loc[means["metric"].idxmax()]
     assert (best["strategy.swap_every"], best["num_pairs"]) == (
         top["strategy.swap_every"],
@@ -306,14 +308,14 @@ def test_a_sweep_with_a_trial_that_failed_has_its_table_and_exit_code_1(
         space={"pair.lr_g": [0.001, 1e30]},
     )  # fmt: skip
 
-    def fit(spec: Sweep, folder: Path, *_: object) -> list[str]:
-        errors = []
+    def fit(spec: Sweep, folder: Path, *_: object) -> list[Exception]:
+        errors = list[Exception]()
         for point in spec.points():
             name, runs = trial_name(point), folder / "runs"
             try:
                 train(spec.resolved(point), run_dir=runs, name=name, inline=True)
             except RayganError as error:
-                errors.append(str(error))
+                errors.append(error)
             (runs / name / "point.json").write_text(json.dumps(point))
         return errors
 
@@ -324,6 +326,7 @@ def test_a_sweep_with_a_trial_that_failed_has_its_table_and_exit_code_1(
     out, err = capsys.readouterr()
     assert ended.value.code == 1
     assert "1 of its trials failed" in err
+    assert "--resume` tries them again" in err
     assert err.count("\n") == 1
     assert "best by mixture.log_likelihood (mean over seeds): pair.lr_g = 0.001" in out
     frame = pd.read_parquet(tmp_path / "runs/s/table.parquet")
@@ -332,21 +335,57 @@ def test_a_sweep_with_a_trial_that_failed_has_its_table_and_exit_code_1(
 
 
 @pytest.mark.parametrize(
-    ("metric", "complaint"),
+    ("reasons", "move"),
     [
-        ("mixture.hq", "no score 'hq' is measured"),
-        ("mixture.modess", "no score 'modess' is measured. Did you mean 'modes'?"),
-        ("globl.modes", "no player 'globl'"),
+        ([ConfigError("lr = 2: too much.")] * 2, "Mend s.yaml, and give the sweep another name."),
+        ([ConfigError("lr = 2: too much."), RayganError("x")], "--resume` tries them again"),
+        ([DataError("no such file.")], "--resume` tries them again"),
+    ],
+)
+def test_what_may_help_fits_what_went_wrong(
+    reasons: list[RayganError], move: str, tmp_path: Path
+) -> None:
+    """A setting that is wrong is so on every machine."""
+    text = f"Traceback:\n  in here\nraygan.errors.ConfigError: {reasons[0]}"
+    errors = [RayTaskError("train", text, e).as_instanceof_cause() for e in reasons]
+    spec = Sweep(name="s", space={"seed": [0]})
+    told = sweeping.what_failed(spec, tmp_path / "s", Path("s.yaml"), errors)
+    assert move in told
+    assert str(reasons[0]) in told
+    assert ".." not in told
+    assert ("--resume" in told) == ("--resume" in move)
+
+
+@pytest.mark.parametrize(
+    ("values", "flags", "complaint"),
+    [
+        ({"metric": "mixture.hq"}, [], "no score 'hq' is measured"),
+        (
+            {"metric": "mixture.modess"},
+            [],
+            "no score 'modess' is measured. Did you mean 'modes'?",
+        ),
+        ({"metric": "globl.modes"}, [], "no player 'globl'"),
+        ({"space": {}}, [], "space is empty"),
+        ({}, ["--track", "nosuch"], "no tracker named 'nosuch'"),
+        ({}, ["--samples", "0"], "samples"),
+        ({"name": "there"}, [], "there' exists already"),
+        ({"name": "there", "seed": 1}, ["--resume"], "seed is not that of"),
     ],
 )
 def test_a_dry_run_refuses_what_the_run_refuses(
-    metric: str, complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    file = write(tmp_path / "s.yaml", metric=metric)
+    values: dict[str, Any], flags: list[str], complaint: str, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    stored = read_sweep(write(tmp_path / "there.yaml", name="there"))
+    (tmp_path / "runs/there").mkdir(parents=True)
+    (tmp_path / "runs/there/sweep.json").write_text(stored.model_dump_json())
+    file = write(tmp_path / "s.yaml", **values)
     for more in ([], ["--dry-run"]):
         with pytest.raises(SystemExit, match="2"):
-            main(["sweep", str(file), "--run-dir", str(tmp_path / "runs"), *more])
+            main(["sweep", str(file), "--run-dir", str(tmp_path / "runs"), *flags, *more])
         assert complaint in capsys.readouterr().err
+    assert [p.name for p in (tmp_path / "runs").iterdir()] == ["there"], "nothing half-written"
 
 
 # --------------------------------------------------------------------------------------------------
@@ -650,5 +689,5 @@ def test_a_sweep_goes_on_as_it_began(change: dict[str, Any], told: str, tmp_path
     (tmp_path / "one.py").write_text(NETWORK)
     stored = json.loads(read(values).model_dump_json())
     (tmp_path / "one.py").write_text(change.pop("source", NETWORK))
-    found = sweeping.changed(stored, read(values | change))
+    found = changed(stored, read(values | change))
     assert found == told if not told else found.startswith(told)

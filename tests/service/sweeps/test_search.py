@@ -2,6 +2,7 @@
 
 import random
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -71,7 +72,7 @@ def test_a_schedule_ends_after_the_longest_trial(
         name="s", preset="ring8-gap", space=space, search=kind, scheduler=scheduler,
         budget=Budget(d_updates=8000),
     )  # fmt: skip
-    assert search.longest(spec) == steps
+    assert search.longest(spec) == (steps, 250)
     made = search.scheduler_of(spec)
     assert (made._max_t if scheduler == "asha" else made._max_t_attr) == steps + 1
 
@@ -81,3 +82,114 @@ def test_both_ends_of_whole_numbers_are_drawn_by_a_search_as_by_a_grid() -> None
     assert found == {2, 3}
     rng = random.Random(0)
     assert {draw(rng, {"randint": [2, 3]}) for _ in range(100)} == found
+
+
+@pytest.mark.parametrize("evaluations", [[50, 200], [200, 50], [9000]])
+@pytest.mark.parametrize("scheduler", ["asha", "pbt", "median_stopping_rule"])
+def test_a_schedule_waits_for_the_rarest_evaluation(scheduler: Any, evaluations: list[int]) -> None:
+    every = "evaluation.every_steps"
+    spec = Sweep(
+        name="s", preset="ring8-gap", settings={"steps": 1000}, scheduler=scheduler,
+        space={every: evaluations}, perturb=(every,),
+    )  # fmt: skip
+    made = search.scheduler_of(spec)
+    if scheduler == "asha":
+        first = min(milestone for milestone, _ in made._brackets[0]._rungs)
+        assert first == min(max(evaluations), 1001)
+    elif scheduler == "pbt":
+        assert made._perturbation_interval == max(evaluations)
+    else:
+        assert made._grace_period == max(evaluations)
+
+
+# --------------------------------------------------------------------------------------------------
+# pbt
+
+
+def population(**space: Any) -> tuple[Sweep, Any]:
+    spec = Sweep(
+        name="s", preset="ring8-gap", settings={"steps": 200}, space={**space, "seed": [0, 1]},
+        scheduler="pbt", perturb=tuple(space),
+    )  # fmt: skip
+    made = search.scheduler_of(spec)
+    made.set_search_properties("metric", "max")
+    return spec, made
+
+
+@pytest.mark.parametrize("kind", ["uniform", "log_uniform", "randint", "choice"])
+def test_pbt_stays_within_the_space(kind: str) -> None:
+    if kind in ("randint", "choice"):
+        path, ends = "num_pairs", [20, 24]
+    else:
+        path, ends = "pair.beta1", [0.93, 0.97]
+    spec, made = population(**{path: {kind: ends}})
+    point = spec.points()[0]
+    for _ in range(40):
+        trial = SimpleNamespace(config={"point": point})
+        values, _ = made._get_new_config(trial, trial)
+        point = values["point"]
+        assert set(point) == {path, "seed"}
+        assert ends[0] <= point[path] <= ends[1]
+        assert kind != "choice" or point[path] in ends
+        assert point[path] == float(f"{point[path]:.3g}"), "it is in the run's name"
+        spec.resolved(point)
+
+
+def test_pbt_is_refused_where_a_range_ends_in_no_value(tmp_path: Path) -> None:
+    """It goes to the ends, and a trial there would die."""
+    values: dict[str, Any] = {"space": {"pair.beta1": {"uniform": [0.5, 1]}}}
+    read_sweep(written(tmp_path / "s.yaml", **values))
+    with pytest.raises(ConfigError, match=r"s.yaml: pair.beta1 = 1: Input should be less than 1"):
+        read_sweep(written(tmp_path / "s.yaml", scheduler="pbt", perturb=["pair.beta1"], **values))
+
+
+class One:
+    """A trial, as far as PBT asks it."""
+
+    status, experiment_tag = "RUNNING", ""
+
+    def is_finished(self) -> bool:
+        return False
+
+
+class Trials:
+    """Tune's side: two trials, of which the second is the better one."""
+
+    def __init__(self, made: Any) -> None:
+        from ray.tune.schedulers.pbt import _PBTTrialState
+
+        self.made, self.trials = made, [One(), One()]
+        made._trial_state = {trial: _PBTTrialState(trial) for trial in self.trials}
+        self.taken = list[tuple[Any, Any]]()
+        made._exploit = lambda _, trial, source: self.taken.append((trial, source))
+
+    def get_trials(self) -> list[Any]:
+        return self.trials
+
+    def _schedule_trial_save(self, trial: Any, result: Any) -> str:
+        return f"step {result['step']}"
+
+    def tell(self, who: int, step: int, last: bool) -> str:
+        result = {"step": step, "metric": float(who), search.LAST: last}
+        return str(self.made.on_trial_result(self, self.trials[who], result))
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_pbt_takes_nobody_over_who_is_at_its_end(last: bool) -> None:
+    _, made = population(**{"pair.lr_g": [1e-3, 1e-4]})
+    trials = Trials(made)
+    for who, step in ((0, 1000), (1, 1000)):
+        trials.tell(who, step, last=False)
+    assert trials.tell(0, 2000, last) == "CONTINUE"
+    assert len(trials.taken) == (not last)
+
+
+def test_pbt_goes_on_from_the_last_state_that_has_steps_left() -> None:
+    _, made = population(**{"pair.lr_g": [1e-3, 1e-4]})
+    trials = Trials(made)
+    trials.tell(0, 1000, last=False)
+    trials.tell(1, 1000, last=False)
+    trials.tell(1, 2000, last=True)
+    trials.tell(0, 2000, last=False)
+    assert trials.taken == [tuple(trials.trials)]
+    assert made._trial_state[trials.trials[1]].last_checkpoint == "step 1000"

@@ -50,8 +50,8 @@ def test_the_best_has_the_files_own_values_whatever_these_are(
     wanted = {k: v for k, v in points[best].items() if k != "seed"}
     frame = frame_of(spec, [0.5 + 0.1 * all(p[k] == wanted[k] for k in wanted) for p in points])
     means = sweep_table.over_seeds(spec, frame)
-    found = sweep_table.best_point(spec, means)
-    assert json.dumps(found) == json.dumps(wanted), "of the same types, too"
+    found = sweep_table.best_points(spec, means)
+    assert json.dumps(found) == json.dumps([wanted]), "of the same types, too"
     (tmp_path / "report").mkdir()
     folder = tmp_path
     (folder / "sweep.json").write_text(spec.model_dump_json())
@@ -98,7 +98,7 @@ def test_a_setting_that_fails_with_some_seeds_ranks_behind(
     )
     frame = frame_of(spec, [1 - m if lower else m for m in metrics], status)
     means = sweep_table.over_seeds(spec, frame)
-    assert sweep_table.best_point(spec, means) == {"num_pairs": [2, 3][best]}
+    assert sweep_table.best_points(spec, means)[0] == {"num_pairs": [2, 3][best]}
     lacking = [
         sum(math.isnan(metrics[i]) or status.get(i) == "failed" for i in range(k, k + 3))
         for k in (0, 3)
@@ -108,17 +108,62 @@ def test_a_setting_that_fails_with_some_seeds_ranks_behind(
 
 def test_nothing_with_a_number_has_no_best() -> None:
     spec = Sweep(name="s", preset="ring8-gap", space={"num_pairs": [2, 3]})
-    assert (
-        sweep_table.best_point(spec, sweep_table.over_seeds(spec, frame_of(spec, [NAN, NAN])))
-        is None
-    )
+    means = sweep_table.over_seeds(spec, frame_of(spec, [NAN, NAN]))
+    assert sweep_table.best_points(spec, means) == []
 
 
-def test_a_sweep_over_seeds_alone_has_its_config_as_a_preset(tmp_path: Path) -> None:
-    spec = Sweep(name="s", preset="ring8-gap", space={"seed": [0, 1]})
-    frame = frame_of(spec, [0.1, 0.2])
-    means = sweep_table.over_seeds(spec, frame)
-    best = sweep_table.best_point(spec, means)
-    assert best == {}
-    page = sweep_report.render(spec, frame, means, [], best, "")
+def reported(
+    spec: Sweep, frame: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[str, str, str]:
+    """(what is said, best.yaml, the page)."""
+    (folder / "sweep.json").write_text(spec.model_dump_json())
+    monkeypatch.setattr(sweep_report, "table", lambda _: frame)
+    page = sweep_report.write(folder).read_text()
+    return sweep_report.text(folder), (folder / "best.yaml").read_text(), page
+
+
+@pytest.mark.parametrize(
+    ("metrics", "number"),
+    [([0.1, 0.3, 0.2], "0.2, mean of 3"), ([0, 0, 0], "0, mean of 3"), ([NAN, 0.3, 0.1], "0.2, ")],
+)
+def test_a_sweep_over_seeds_alone_has_its_config_as_a_preset(
+    metrics: list[float], number: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    spec = Sweep(name="s", preset="ring8-gap", space={"seed": [0, 1, 2]})
+    said, preset, page = reported(spec, frame_of(spec, metrics), tmp_path, monkeypatch)
+    assert f"only seeds are swept: mixture.high_quality {number}" in said
+    assert "best by" not in said
+    assert preset.startswith("# best of the sweep s")
     assert "<h2>Best, as a preset</h2>" in page
+
+
+@pytest.mark.parametrize(
+    ("metrics", "said_as", "header"),
+    [
+        ([0, 0, 0, 0, 0, 0], "level {}: {}2; {}3; {}4; {}5; and 2 more", "the first of 6 that are"),
+        ([0.1, 0.9, 0.9, 0.2, 0, 0], "level {}: {}3; {}4", "the first of 2 that are level"),
+        ([0.1, 0.9, 0.8, 0.2, 0, 0], "best {}: {}3", "best"),
+    ],
+)
+def test_settings_that_are_level_are_said_to_be(
+    metrics: list[float], said_as: str, header: str, monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    """As `raygan train` says it of generators: nothing has found the first to be the best."""
+    spec = Sweep(name="s", preset="ring8-gap", space={"num_pairs": [2, 3, 4, 5, 6, 7]})
+    said, preset, page = reported(spec, frame_of(spec, metrics), tmp_path, monkeypatch)
+    by = "by mixture.high_quality (mean over seeds)"
+    wanted = said_as.replace("{}", by, 1).replace("{}", "num_pairs = ")
+    assert wanted in said.splitlines()
+    assert ("best.yaml (of the first)" in said) == ("level" in said_as)
+    assert preset.startswith(f"# {header}")
+    assert f"# {header}" in page
+
+
+def test_a_run_that_is_done_and_has_no_number_is_said_to(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    spec = Sweep(name="s", preset="ring8-gap", space={"num_pairs": [2, 3, 4, 5]})
+    frame = frame_of(spec, [0.1, NAN, 0.2, NAN], {3: "failed"})
+    said, _, _ = reported(spec, frame, tmp_path, monkeypatch)
+    assert "runs: 2 done, 1 done without a number, 1 failed" in said

@@ -119,6 +119,7 @@ def test_whoever_has_a_generator_is_told_and_the_budget_ends_it(
     assert tune.steps in ([10], [10, 20]), "a round may be under way; not at its end, of 30 steps"
     assert all(math.isfinite(tune.lines[0][f"{p}.high_quality"]) for p in players)
     assert tune.lines[0]["metric"] == tune.lines[0][f"{wanted}.high_quality"]
+    assert all(line["last"] for line in tune.lines), "nobody is to go on from a spent budget"
 
 
 @pytest.mark.parametrize("strategy", ["federated", "mdgan"])
@@ -189,6 +190,7 @@ def test_a_done_trial_goes_on_where_the_file_gives_it_more_steps(
         run, told = started(sweep_of(budget=Budget(d_updates=updates)), tmp_path, tune)
         assert max(run.info["steps"].values()) == steps
         assert (told[-1]["step"], run.info["status"]) == (steps, "done")
+        assert told[-1]["last"], "also where it was done before"
 
 
 # --------------------------------------------------------------------------------------------------
@@ -214,6 +216,7 @@ def test_pbt_is_told_of_steps_with_a_checkpoint_as_they_were(tune: Tune, tmp_pat
     for pointer, there in zip(tune.pointers, tune.there, strict=True):
         assert pointer["step"] in there, "somebody may go on from it"
     assert [line["metric"] for line in tune.lines] == [0.3, 0.6]
+    assert [line["last"] for line in tune.lines] == [False, True]
     assert [p["player_seconds"] for p in tune.pointers] == [
         line["player_seconds"] for line in tune.lines
     ]
@@ -225,7 +228,7 @@ def test_pbt_is_told_of_steps_with_a_checkpoint_as_they_were(tune: Tune, tmp_pat
 def test_pbt_saves_at_each_evaluation_and_says_so(
     evaluate: int, save: int, saves: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from raygan.service.sweeps.tune import tell_saves
+    from raygan.service.sweeps.checks import tell_saves
 
     every = {"evaluation": {"every_steps": evaluate}, "checkpoint": {"every_steps": save}}
     sweep = sweep_of(every, scheduler="pbt", perturb=("seed",))

@@ -1,0 +1,117 @@
+"""What is asked of a sweep, with all that can be refused before anything starts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from raygan.config import dotted
+from raygan.controller.evaluator import Evaluator
+from raygan.controller.lines import NOTES
+from raygan.errors import ConfigError, did_you_mean
+from raygan.own.inside import settled_here
+from raygan.own.names import is_own
+from raygan.service.runs.changes import FREE
+from raygan.service.sweeps.file import Sweep, read_sweep
+from raygan.service.sweeps.search import MODULES, NEEDS
+from raygan.service.tracking.listener import trackers_of
+from raygan.strategies.base import Setup, load_data
+from raygan.trackers.base import installed
+
+
+def asked_for(
+    file: Path, *, run_dir: Path = Path("runs"), resume: bool = False,
+    max_concurrent: int | None = None, samples: int | None = None, track: str | None = None,
+) -> tuple[Sweep, Path]:  # fmt: skip
+    """(The sweep of a file with what is asked for instead, its folder). Raises ConfigError. A dry
+    run asks here, too: what it approves begins.
+    """
+    spec = read_sweep(file, samples)
+    if max_concurrent is not None:
+        spec = spec.model_copy(update={"max_concurrent": max_concurrent})
+    if track is not None:
+        spec = spec.tracked(settled_here({"track": track}, Path())["track"])
+    check(spec, file)
+    folder = run_dir / spec.name
+    if folder.exists() and not resume:
+        raise ConfigError(
+            f"sweep folder {str(folder)!r} exists already. Go on with --resume, or give the sweep"
+            " another name."
+        )
+    stored = folder / "sweep.json"
+    if resume and stored.exists() and (what := changed(json.loads(stored.read_text()), spec)):
+        raise ConfigError(
+            f"{file}: its {what} not that of {str(folder)!r}: some trials would be of the one, some"
+            " of the other. Give the sweep another name."
+        )
+    return spec, folder
+
+
+def check(spec: Sweep, file: Path) -> None:
+    """Is what the file asks for there, and measured? Raises ConfigError."""
+    if (needed := NEEDS.get(spec.search)) and not installed(MODULES.get(needed, needed)):
+        raise ConfigError(
+            f"{file}: {spec.search} is not installed. `pip install {needed}`, or take it out of"
+            " the file."
+        )
+    try:
+        # Refuses what is not installed.
+        trackers_of(spec.resolved((spec.points() or [{}])[0]).config)
+    except ConfigError as error:
+        raise ConfigError(f"{file}: {error}") from None
+    check_metric(spec, file)
+    tell_saves(spec)
+
+
+def tell_saves(spec: Sweep) -> None:
+    """With PBT a run may be saved at other steps than the file says (`Sweep.fitted`)."""
+    point = (spec.points() or [{}])[0]
+    asked = spec.model_copy(update={"scheduler": "none"}).resolved(point).config
+    if every := spec.fitted(asked).get("checkpoint.every_steps"):
+        NOTES.warning(
+            "scheduler pbt: checkpoint.every_steps is %d, not %d: trials go on from what has its"
+            " scores, which is each evaluation",
+            every,
+            asked.checkpoint.every_steps,
+        )
+
+
+def changed(stored: Mapping[str, Any], spec: Sweep) -> str:
+    """What of a sweep that is gone on with is not as it was, "" where nothing is: budget, trackers,
+    concurrency and what a run may go on with (`runs.changes`) may be others.
+    """
+    now = json.loads(spec.model_dump_json())
+    for key in ("space", "preset", "seed"):
+        if stored.get(key) != now[key]:
+            return f"{key} is"
+    before, after = (
+        {p: v for p, v in dotted(s["settings"]) if p.partition(".")[0] not in FREE}
+        for s in (stored, now)
+    )
+    for path in sorted({*before, *after}):
+        if before.get(path) != after.get(path):
+            own = is_own(str(after.get(path)))
+            return f"source of {path} is" if own else f"settings.{path} = {after.get(path)!r} is"
+    return ""
+
+
+def check_metric(spec: Sweep, file: Path) -> None:
+    """Is the metric measured, and on the way too where a schedule needs it? Raises ConfigError."""
+    config = spec.resolved((spec.points() or [{}])[0]).config
+    evaluator = Evaluator(Setup(config, load_data(config), torch.device("cpu")))
+    score = spec.metric.partition(".")[2]
+    at_the_end, on_the_way = list(evaluator.full.floor()), list(evaluator.quick.floor())
+    if score not in at_the_end:
+        raise ConfigError(
+            f"{file}: metric {spec.metric!r}: no score {score!r} is measured."
+            f" {did_you_mean(score, at_the_end)}"
+        )
+    if spec.scheduler != "none" and score not in on_the_way:
+        raise ConfigError(
+            f"{file}: metric {spec.metric!r} is measured at the last step only; scheduler"
+            f" {spec.scheduler} needs one of: {', '.join(on_the_way)}."
+        )

@@ -72,9 +72,9 @@ def whole_number(args: Arguments, name: str, default: int, least: int = 0, most:
         return default
     # isdigit alone takes other scripts' digits, which int() reads as well; and twenty digits are
     # enough for 2^63.
-    if not (text.isascii() and text.isdigit()) or len(text) > 20 or not least <= int(text) <= most:
-        limits = (
-            f"from {least} to {most}" if most < ANY or text.isdigit() else f"of at least {least}"
-        )
+    whole = text.isascii() and text.isdigit()
+    too_large = whole and (len(text) > 20 or int(text) > most)
+    if not whole or too_large or int(text) < least:
+        limits = f"from {least} to {most}" if most < ANY or too_large else f"of at least {least}"
         raise ConfigError(f"--{name} {text!r}: needs a whole number {limits}.")
     return int(text)

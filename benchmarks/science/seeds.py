@@ -1,4 +1,4 @@
-"""A preset over five seeds, as one table: `python -m benchmarks seeds PRESET ...`.
+"""A preset over five seeds, as one table: `python -m benchmarks seeds [SEEDS] PRESET ...`.
 
 Each run is trained by `raygan train` as a user would, into runs/seeds/PRESET-seedN; one that is
 there and done is taken as it is.
@@ -34,8 +34,9 @@ def trained(preset: str, seed: int) -> Run:
 
 def main() -> None:
     """Train, print, keep."""
-    for preset in sys.argv[1:] or ["ring8-sgan"]:
-        table(preset, [trained(preset, seed) for seed in range(SEEDS)])
+    count = next((int(a) for a in sys.argv[1:] if a.isdigit()), SEEDS)
+    for preset in [a for a in sys.argv[1:] if not a.isdigit()] or ["ring8-sgan"]:
+        table(preset, [trained(preset, seed) for seed in range(count)])
 
 
 def table(preset: str, runs: list[Run]) -> None:

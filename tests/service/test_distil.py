@@ -79,7 +79,7 @@ def test_whose_samples_and_how_they_are_kept(sites: Run, tmp_path: Path) -> None
     "setting", ["data", "data.modes", "strategy", "strategy.swap_every", "num_pairs"]
 )
 def test_what_is_settled_already(sites: Run, tmp_path: Path, setting: str) -> None:
-    with pytest.raises(ConfigError, match=f"--{setting} is settled"):
+    with pytest.raises(ConfigError, match=f"--{setting.replace('_', '-')} is settled"):
         learned(sites, tmp_path, settings={setting: 1})
     assert list(tmp_path.iterdir()) == []
 

@@ -56,8 +56,10 @@ class StrategyComponent(Members, Pace, Processes, Costs):
         """Raises ConfigError for what a run that is to be made may not ask for, as a setting that
         would change nothing; one that was made with it is still read, and gone on with.
         """
-        for player in self.players(config):
-            for name, value, why in without_effect(config.of(player), self.unread):
+        seen = (config.of(player) for player in self.players(config))
+        # once each: thousands of players may see one and the same config
+        for own in {id(one): one for one in seen}.values():
+            for name, value, why in without_effect(own, self.unread):
                 raise ConfigError(
                     f"pair.{name} = {value!r}: changes nothing with strategy {label(self.name)}:"
                     f" {why}. Leave it out."

@@ -85,11 +85,12 @@ class Federated(FederatedSettings):
             same_networks(setup, self.locals(setup.config), ["D"], f"strategy.{self.name} swaps D")
 
     def notes(self, plan: Plan) -> list[tuple[str, str]]:
-        """A period that is longer than the run."""
+        """A sum over unlike data, and a period that is longer than the run."""
+        told = super().notes(plan)
         if not self.swaps:
-            return []
+            return told
         what, lower = "no discriminators will be swapped", "strategy.swap_every"
-        return no_meeting(self.swap_every, plan.steps, what, lower)
+        return [*told, *no_meeting(self.swap_every, plan.steps, what, lower)]
 
     def build(self, name: str, setup: Setup, sharing: Sharing | None = None) -> Player:
         """A site, or the centre."""

@@ -19,7 +19,7 @@ async:    the newest versions; none is used once it is more than `max_lag` steps
           publisher.
 
 As printed, messengers live one iteration, cannot follow G0, and G0 runs into few modes; in the
-presets they live longer, which was measured to work (`messenger_lifetime` 5 to 500;
+presets they live longer, which was measured to work (`messenger_lifetime` 5 to 1000;
 benchmarks/LOG.md). The sharper D is (Fourier features), the longer: its logits say something near
 what it was trained on only, and G0 is elsewhere at first. The defaults here are the paper's.
 """

@@ -141,13 +141,15 @@ def test_an_index_is_written_now_and_then_and_never_in_the_way(
 
 
 def test_a_step_that_was_trained_again_counts_once(tmp_path: Path) -> None:
-    train = [{"kind": "train", "player": "a", "step": n, "loss_d": float(n)} for n in (10, 20, 10)]
-    train[2]["loss_d"] = 7.0
-    score = [{"kind": "score", "player": "a", "step": 20, "modes": m} for m in (1.0, 8.0)]
-    add(tmp_path / "metrics.jsonl", [*train, *score])
+    def train(step: int, loss: float) -> dict[str, Any]:
+        return {"kind": "train", "player": "a", "step": step, "steps": 10, "loss_d": loss}
+
+    def score(modes: float) -> dict[str, Any]:
+        return {"kind": "score", "player": "a", "step": 20, "protocol": "p", "modes": modes}
+
+    lines = [train(10, 1.0), train(20, 2.0), score(1.0), train(10, 7.0), score(8.0)]
+    add(tmp_path / "metrics.jsonl", lines)
     logs = Logs(tmp_path)
-    assert logs.training.to_dict("list") == {
-        "player": ["a", "a"], "step": [10, 20], "loss_d": [7.0, 20.0],
-    }  # fmt: skip
+    assert logs.training[["step", "loss_d"]].values.tolist() == [[10, 7.0], [20, 2.0]]
     assert logs.scored["modes"].tolist() == [8.0]
     assert len(logs.metrics) == 5, "all that was written"

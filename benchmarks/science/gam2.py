@@ -56,7 +56,7 @@ def main() -> None:
                 row["mnist score"].append(float(np.mean([s["score"] for s in scores])))
                 row["entropy"].append(float(np.mean([s["entropy"] for s in scores])))
                 if kind != "independent":
-                    control = next(r for r in out["groups"] if r.endswith("-control"))
+                    control = next(r for r in out["groups"] if "-control-" in r)
                     words.setdefault(kind, []).append(
                         out["verdicts"][f"{run.name} against {control}"]
                     )

@@ -35,6 +35,7 @@ NOT_COMPONENTS = (
     "stored",
     "layout",
     "scaling",
+    "ranges",
     "cache_sources",
     "written",
     "walking",

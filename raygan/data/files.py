@@ -20,18 +20,11 @@ from raygan.data.fitting import Fitting, fit, refuse_idle
 from raygan.data.keeping import keep
 from raygan.data.labels import MANY, as_classes, spoken_classes
 from raygan.data.pixels import SUFFIXES, BrokenPicture, decode
+from raygan.data.ranges import DEEP, DEEP_FOR_CERTAIN, Facts, asked
 from raygan.data.record import Array, Read, Record
 from raygan.data.room import within_room
 from raygan.data.rows import Rows
-from raygan.data.scaling import (
-    DEEP,
-    DEEP_FOR_CERTAIN,
-    Facts,
-    Scale,
-    asked,
-    in_bytes,
-    scaled_pictures,
-)
+from raygan.data.scaling import Scale, in_bytes, scaled_pictures
 from raygan.data.split import SplitData
 from raygan.data.stored import part_rows
 from raygan.errors import DataError

@@ -10,9 +10,9 @@ from operator import mul
 
 import numpy as np
 
+from raygan.data.ranges import facts
 from raygan.data.record import Array
 from raygan.data.rows import Rows
-from raygan.data.scaling import facts
 from raygan.errors import DataError
 
 SURE = (1, 3)

@@ -23,8 +23,8 @@ from raygan.data import split
 from raygan.data.base import DataComponent, Samples, freeze
 from raygan.data.clusters import clusters
 from raygan.data.partition import Index, Part, members, needs_classes, rescaled, with_labels
+from raygan.data.ranges import Unsure
 from raygan.data.record import Scaling
-from raygan.data.scaling import Unsure
 from raygan.data.split import fingerprint
 from raygan.errors import ConfigError, DataError
 from raygan.own.calling import calling

@@ -99,11 +99,12 @@ def parts(table: Any, name: str) -> Iterator[Any]:
         yield from table.column(name).chunks
 
 
-def is_number(kind: Any) -> bool:
+def is_number(kind: Any, with_bool: bool = True) -> bool:
     """Integers, floats, bool."""
     import pyarrow.types as types
 
-    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind))
+    numeric = types.is_integer(kind) or types.is_floating(kind)
+    return bool(numeric or (with_bool and types.is_boolean(kind)))
 
 
 def is_list(kind: Any) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from raygan.data.features import is_number
 from raygan.data.record import Array
 from raygan.errors import DataError
 
@@ -57,7 +58,7 @@ def has_names(where: str, first: list[str], below: Any) -> bool:
         return not typed
     if not any(is_value(cell, c.type) for cell, c in filled):
         raise unsure(where, first)
-    if not all(is_number(c.type) and is_finite(cell) for cell, c in filled):
+    if not all(is_number(c.type, with_bool=False) and is_finite(cell) for cell, c in filled):
         return False
     top = np.array([[float(cell) for cell, _ in filled]])
     rest = np.stack([c.to_numpy().astype(np.float64) for _, c in filled], 1)
@@ -84,13 +85,6 @@ def is_text(kind: Any) -> bool:
     return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_binary(kind))
 
 
-def is_number(kind: Any) -> bool:
-    """Integers and floats."""
-    import pyarrow.types as types
-
-    return bool(types.is_integer(kind) or types.is_floating(kind))
-
-
 def is_value(cell: str, kind: Any) -> bool:
     """Could it stand in a column of this type?"""
     import pyarrow
@@ -99,7 +93,7 @@ def is_value(cell: str, kind: Any) -> bool:
         return True
     try:
         # 1.5 on top of whole numbers is a number as they are
-        pyarrow.scalar(cell).cast(pyarrow.float64() if is_number(kind) else kind)
+        pyarrow.scalar(cell).cast(pyarrow.float64() if is_number(kind, with_bool=False) else kind)
     except pyarrow.ArrowException:
         return False
     return True

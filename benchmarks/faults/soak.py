@@ -31,7 +31,7 @@ from benchmarks.common import show, write
 from benchmarks.speed.memory_growth import used
 from raygan.actors.cluster import cluster
 from raygan.actors.executor import RayExecutor
-from raygan.actors.hub import HubLink
+from raygan.actors.hub_link import HubLink
 from raygan.config import Config
 from raygan.controller.controller import Controller
 from raygan.controller.orders import Done

@@ -24,9 +24,9 @@ import ray
 import torch
 
 from benchmarks.common import show, write
-from raygan.actors import hub as hub_module
+from raygan.actors import hub_link
 from raygan.actors.cluster import cluster
-from raygan.actors.hub import HubLink
+from raygan.actors.hub_link import HubLink
 from raygan.config import resolve
 from raygan.controller.run_folder import RunFolder
 from raygan.service.training import train
@@ -100,14 +100,14 @@ def main() -> None:
     """Both."""
     torch.set_num_threads(1)
     repeats = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-    hub_module.HubLink = Counting  # type: ignore[misc]
+    hub_link.HubLink = Counting  # type: ignore[misc]
     with tempfile.TemporaryDirectory() as name, cluster("local", 512):
         folder = Path(name)
         pairs = [
             (seconds(True, folder, 2 * i), seconds(False, folder, 2 * i + 1))
             for i in range(repeats)
         ]
-        hub_module.PUSH_BYTES = (
+        hub_link.PUSH_BYTES = (
             4 << 20
         )  # the first push, when the hub is not up yet, must not take all rows at once
         rate = rows_per_second(folder)

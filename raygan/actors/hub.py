@@ -8,6 +8,8 @@ memory, under a name.
                   gauges, set again on each tick -> Prometheus
                   read(offsets) -> watch, status, the live page
 
+The driver's end, `HubLink`, is `hub_link.py`.
+
 So whoever reaches the cluster can follow and steer a run whose folder it does not see, and the
 driver is on nobody's path: a push that is still under way holds back the next one, never a round.
 The hub holds nothing that the folder does not have; when it dies it is made again, and told again
@@ -18,37 +20,24 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 import uuid
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ray
 from ray.exceptions import RayError
 from ray.util import list_named_actors
 
-from raygan.actors.cluster import OwnRay, dead_head
 from raygan.actors.gauges import Gauges
-from raygan.actors.process import Process, put
-from raygan.controller.bucket_copies import shown
-from raygan.controller.lines import parse, tail, told_by_a_run
-from raygan.controller.listener import Listener
-
-if TYPE_CHECKING:
-    from raygan.controller.listener import Running
+from raygan.actors.process import Process
+from raygan.controller.lines import parse, told_by_a_run
 
 TICK_S = 5.0
 """Between two settings of all gauges: Ray forgets a gauge that is not set again."""
-PUSH_S = 1.0
-"""Between two pushes, at least."""
 LOGS = ("metrics.jsonl", "events.jsonl")
-WHOLE = ("run.json", "config.json", "config.yaml", "command.txt", "best.json", "mixture.json")
 KEEP_BYTES = 32 << 20
 """Of each log; older lines are dropped from memory, and counted. The folder has them all."""
 KEEP_SAMPLES = 400
 """Files of samples."""
-PUSH_BYTES = 8 << 20
-"""Most bytes of a push; the rest goes with the next one."""
 
 
 def hubs_of(run: str) -> dict[str, Any]:
@@ -196,100 +185,6 @@ class Log:
         """(where it begins, what was added since)."""
         start = max(offset, self.begin)
         return start, bytes(self.raw[start - self.begin :])
-
-
-class HubLink(Listener):
-    """The driver's end: a listener of the controller. Never waits; what could not be told yet is
-    told by the next push.
-    """
-
-    def __init__(self, run: str, folder: Path) -> None:
-        self.run = run
-        self.folder = folder
-        self._at = 0.0
-        self.seconds = 0.0
-        """Spent here, for the figure of what the hub costs."""
-        self._make()
-
-    def _make(self) -> None:
-        """On the present Ray; what it is to know is told from the folder."""
-        self.ray = OwnRay.starts
-        hub = put(ray.remote(HubActor), self.run, "hub", "DEFAULT", 0, restarts=-1)
-        self.hub = hub.remote(self.run, shown(self.folder.absolute()))
-        self.life = ""
-        self.known = dict.fromkeys(LOGS, 0)
-        self._under_way: Any = None
-        self._sent: dict[str, tuple[int, int]] = {}
-
-    def tick(self, run: Running) -> None:
-        """Every turn of the run's loop: hear the answer to the last push, send the next."""
-        now = time.monotonic()
-        if now - self._at < PUSH_S or dead_head():
-            return
-        if self.ray != OwnRay.starts:
-            self._make()
-        # one push at a time: a hub that is slow must not make the driver hold copies of its logs
-        if self._under_way is not None and not ray.wait([self._under_way], timeout=0)[0]:
-            return
-        self._at = now
-        self._hear(run)
-        executor: Any = run.executor
-        self._push(executor.pulse.ages() if executor is not None else {})
-        self.seconds += time.monotonic() - now
-
-    def _hear(self, run: Running | None) -> None:
-        if self._under_way is None:
-            return
-        try:
-            life, known, requests = ray.get(self._under_way, timeout=10.0)
-        except RayError:
-            # its process has died, and Ray makes it again (max_restarts=-1) with nothing in it:
-            # what it knew is told again
-            self.life, self.known, self._sent = "", dict.fromkeys(LOGS, 0), {}
-            self._under_way = None
-            return
-        self._under_way = None
-        if life != self.life:
-            self._sent = {} if self.life else self._sent
-            self.life = life
-        self.known = known
-        for request in requests:
-            if run is not None:
-                run.asked(request)
-
-    def _push(self, beats: dict[str, float]) -> None:
-        added, budget = dict[str, tuple[int, bytes]](), PUSH_BYTES
-        for name in LOGS:
-            # bounded: a long log of a resumed run must not stop the loop; the rest goes with the
-            # next push
-            raw = tail(self.folder / name, self.known[name], budget)
-            budget -= len(raw)
-            added[name] = self.known[name], raw
-        whole = {}
-        samples = sorted((self.folder / "samples").glob("*.npy"))[-KEEP_SAMPLES:]
-        for path in [*(self.folder / name for name in WHOLE), *samples]:
-            with contextlib.suppress(FileNotFoundError):
-                facts = path.stat()
-                key = str(path.relative_to(self.folder))
-                if self._sent.get(key) != (facts.st_mtime_ns, facts.st_size) and budget > 0:
-                    whole[key] = path.read_bytes()
-                    budget -= len(whole[key])
-                    self._sent[key] = facts.st_mtime_ns, facts.st_size
-        self._under_way = self.hub.push.remote(self.life, added, whole, beats)
-
-    def close(self) -> None:
-        """The run has ended, well or not: tell the end, and take the hub away."""
-        # it is gone, with the Ray that it was on
-        if self.ray != OwnRay.starts or dead_head():
-            return
-        with contextlib.suppress(RayError):
-            # a push that is under way, then the rest, which may be more than one push holds
-            for _ in range(3):
-                self._hear(None)
-                self._push({})
-            self._hear(None)
-            ray.get(self.hub.bye.remote(), timeout=5.0)
-        ray.kill(self.hub)
 
 
 def store_use() -> dict[str, float]:

@@ -169,7 +169,7 @@ def _listeners(
     if config.track:
         yield Tracking(config, folder.path, data)
     if not inline and config.resources.hub:
-        from raygan.actors.hub import HubLink
+        from raygan.actors.hub_link import HubLink
 
         yield HubLink(folder.path.name, folder.path)
     # Last: when it closes it sends what is left, and the others write their last lines then.

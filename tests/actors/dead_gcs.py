@@ -14,7 +14,7 @@ from ray._private import worker
 
 from raygan.actors.cluster import cluster
 from raygan.actors.executor import RayExecutor
-from raygan.actors.hub import HubLink
+from raygan.actors.hub_link import HubLink
 from raygan.controller.controller import Controller
 from raygan.controller.orders import Done
 from raygan.controller.run_folder import RunFolder

@@ -19,6 +19,7 @@ import pytest
 from raygan.actors import hub as hub_module
 from raygan.actors.gauges import Gauges, Series
 from raygan.actors.hub import HubActor, Log
+from raygan.controller.lines import tail
 from raygan.controller.run_folder import RunFolder
 from raygan.errors import ConfigError
 from raygan.service.views import follow as feed
@@ -473,7 +474,7 @@ def test_a_path_that_is_none_is_told_as_a_path_where_there_is_no_cluster(
 def test_the_folder_of_a_run_is_all_that_the_hub_link_reads(tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path, "r")
     (folder.path / "metrics.jsonl").write_bytes(b'{"a": 1}\n{"torn')
-    assert hub_module.tail(folder.path / "metrics.jsonl", 0, 100) == b'{"a": 1}\n', (
+    assert tail(folder.path / "metrics.jsonl", 0, 100) == b'{"a": 1}\n', (
         "a line that is still being written waits"
     )
-    assert hub_module.tail(folder.path / "nothing", 0, 100) == b""
+    assert tail(folder.path / "nothing", 0, 100) == b""

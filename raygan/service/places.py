@@ -18,7 +18,8 @@ from raygan.errors import (
 from raygan.gan.device import chosen
 from raygan.gan.device import settle as settle_device
 from raygan.strategies.base import num_processes, with_data
-from raygan.strategies.partition import component_of, sources_of, with_parts
+from raygan.strategies.partition import with_parts
+from raygan.strategies.sources import component_of, sources_of
 from raygan.watching import tell
 
 

@@ -28,7 +28,7 @@ from raygan.strategies.base import (
 )
 from raygan.strategies.batching.fits import to_batch
 from raygan.strategies.orders import Train
-from raygan.strategies.partition import component_of, source_component, sources_of, spoken
+from raygan.strategies.sources import component_of, source_component, sources_of, spoken
 
 PROBE = 3
 """Steps that the time is measured on."""

@@ -5,4 +5,4 @@ Law: plain PyTorch decides and trains. Nothing here imports Ray; a strategy retu
 else carries them out.
 """
 
-NOT_COMPONENTS = ("base", "batching", "meetings", "orders", "partition", "roles")
+NOT_COMPONENTS = ("base", "batching", "meetings", "orders", "partition", "roles", "sources")

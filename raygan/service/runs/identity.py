@@ -16,7 +16,8 @@ from raygan.data.split import fingerprint
 from raygan.errors import ConfigError, DataError
 from raygan.service.runs.run import Run
 from raygan.strategies.base import load_data
-from raygan.strategies.partition import pinned, sources_of
+from raygan.strategies.partition import pinned
+from raygan.strategies.sources import sources_of
 
 
 def rooted(config: Config) -> Config:

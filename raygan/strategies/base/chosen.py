@@ -15,7 +15,8 @@ from raygan.own.names import label
 from raygan.strategies.base.component import StrategyComponent
 from raygan.strategies.base.members import pair_name
 from raygan.strategies.orders import Order, Train
-from raygan.strategies.partition import component_of, parts_of, read, sources_of, with_parts
+from raygan.strategies.partition import parts_of, with_parts
+from raygan.strategies.sources import component_of, read, sources_of
 
 
 class The:
